@@ -1,0 +1,99 @@
+// Runs the levels of the test suite one after the other and closes with one line over all of them.
+// A level that executes no test fails: a suite that silently runs nothing must not look green.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+interface Tally {
+  passed: number;
+  failed: number;
+}
+
+const root = resolve(import.meta.dirname, '..');
+const cluster = join(root, '.cluster');
+const currentContext = process.env['CLUSTER'] === 'current';
+
+/** Each static check counts as one test, so that the closing line covers everything that can fail. */
+const checks: Record<string, string[]> = {
+  types: ['npx', 'tsc', '--noEmit'],
+  lint: ['npx', 'oxlint', '--type-aware', '--deny-warnings'],
+  format: ['npx', 'prettier', '--check', '--log-level', 'warn', '.'],
+  generated: ['node', 'scripts/generate.ts', '--check'],
+};
+
+function run(command: string[], env: NodeJS.ProcessEnv = {}): boolean {
+  const [program = '', ...args] = command;
+  const result = spawnSync(program, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  if (result.error) console.error(`${program}: ${result.error.message}`);
+  return result.status === 0;
+}
+
+function runChecks(): Tally {
+  const tally = { passed: 0, failed: 0 };
+  for (const [name, command] of Object.entries(checks)) {
+    const passed = run(command);
+    console.log(`${passed ? 'ok    ' : 'FAILED'} check: ${name}`);
+    tally[passed ? 'passed' : 'failed'] += 1;
+  }
+  return tally;
+}
+
+/** Integration and e2e tests speak to addresses that exist only inside the cluster's network. */
+function levelCommand(level: string): { command: string[]; env: NodeJS.ProcessEnv } {
+  const jest = [
+    'node',
+    '--experimental-vm-modules',
+    '--disable-warning=ExperimentalWarning',
+    'node_modules/jest/bin/jest.js',
+    '--selectProjects',
+    level,
+  ];
+  if (level === 'unit') return { command: jest, env: {} };
+  // Two at a time: the integration level starts API servers of its own. The e2e level shares one node.
+  const jestSerial = level === 'e2e' ? [...jest, '--runInBand'] : [...jest, '--maxWorkers=2'];
+  if (currentContext) return { command: jestSerial, env: {} };
+  if (!existsSync(join(cluster, 'kubeconfig')))
+    throw new Error(`${level} tests need the local cluster: run 'make cluster' first`);
+  return { command: [join(cluster, 'bin/enter'), ...jestSerial], env: { KUBECONFIG: join(cluster, 'kubeconfig') } };
+}
+
+function runLevel(level: string): Tally {
+  const dir = mkdtempSync(join(tmpdir(), 'copilot-operator-test-'));
+  const report = join(dir, 'report.json');
+  try {
+    const { command, env } = levelCommand(level);
+    const succeeded = run([...command, '--json', `--outputFile=${report}`], env);
+    if (!existsSync(report)) return { passed: 0, failed: 1 };
+    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8')) as {
+      numPassedTests: number;
+      numFailedTests: number;
+      numRuntimeErrorTestSuites: number;
+    };
+    const failed = numFailedTests + numRuntimeErrorTestSuites;
+    const silent = numPassedTests + failed === 0;
+    return { passed: numPassedTests, failed: failed === 0 && (silent || !succeeded) ? 1 : failed };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+const known = ['checks', 'unit', 'integration', 'e2e'];
+const levels = process.argv.slice(2).length > 0 ? process.argv.slice(2) : known;
+const total: Tally = { passed: 0, failed: 0 };
+for (const level of levels) {
+  if (!known.includes(level)) throw new Error(`unknown level '${level}': one of ${known.join(', ')}`);
+  const started = performance.now();
+  const { passed, failed } = level === 'checks' ? runChecks() : runLevel(level);
+  console.log(
+    `${level}: ${passed} passed, ${failed} failed in ${((performance.now() - started) / 1000).toFixed(0)} s\n`,
+  );
+  total.passed += passed;
+  total.failed += failed;
+}
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;
