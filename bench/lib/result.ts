@@ -1,0 +1,67 @@
+/** What a benchmark says: figures, each beside the floor or peer that ran in the same process tree on the same machine. */
+export interface Figure {
+  metric: string;
+  value: number;
+  unit: string;
+  /** The same work done by the peer or floor, in the same unit. */
+  floor?: number;
+  /** value / floor; absent where a figure stands by itself (a memory bound, a count that must be 0). */
+  ratio?: number;
+  /** What we hold ourselves to, in words: "<= 1.6x the floor". */
+  aim?: string;
+  /** Whether the aim was met. */
+  met?: boolean;
+}
+
+export interface BenchResult {
+  name: string;
+  /** What was measured and against what, in one or two sentences. */
+  about: string;
+  figures: Figure[];
+}
+
+/** A figure against its floor: at most `limit` times the floor is what we hold ourselves to. */
+export function against(metric: string, value: number, floor: number, unit: string, limit: number): Figure {
+  const ratio = value / floor;
+  return { metric, value, unit, floor, ratio, aim: `<= ${limit}x the floor`, met: ratio <= limit };
+}
+
+/** A figure with an absolute bound. */
+export function bounded(metric: string, value: number, unit: string, limit: number): Figure {
+  return { metric, value, unit, aim: `<= ${limit} ${unit}`, met: value <= limit };
+}
+
+function round(value: number | undefined): string {
+  if (value === undefined) return '';
+  if (Number.isInteger(value)) return String(value);
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+function verdict(figure: Figure): string {
+  if (figure.met === undefined) return '';
+  return figure.met ? 'met' : '**missed**';
+}
+
+export function toMarkdown(result: BenchResult): string {
+  const rows = result.figures.map((figure) => {
+    const cells = [
+      figure.metric,
+      `${round(figure.value)} ${figure.unit}`,
+      figure.floor === undefined ? '' : `${round(figure.floor)} ${figure.unit}`,
+      figure.ratio === undefined ? '' : `${figure.ratio.toFixed(2)}x`,
+      figure.aim ?? '',
+      verdict(figure),
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return [
+    `## ${result.name}`,
+    '',
+    result.about,
+    '',
+    '| figure | measured | floor | ratio | aim | |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,63 @@
+// Runs the benchmarks one after the other (they share two cores, so never side by side) and writes bench/RESULTS.md.
+// `node bench/run.ts --only convergence --tenants 200`
+import { execFileSync } from 'node:child_process';
+import { cpus, totalmem } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { toMarkdown, type BenchResult } from './lib/result.ts';
+
+export interface BenchOptions {
+  /** How many tenants the scale benchmarks use. */
+  tenants: number;
+}
+
+/** Loaded on demand: a benchmark that is not asked for costs no import. */
+const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>> = {
+  startup: () => import('./startup.ts'),
+  'first-tenant': () => import('./first-tenant.ts'),
+  convergence: () => import('./convergence.ts'),
+  'steady-state': () => import('./steady-state.ts'),
+  memory: () => import('./memory.ts'),
+  pinger: () => import('./pinger.ts'),
+};
+
+const { values } = parseArgs({
+  options: { only: { type: 'string', multiple: true }, tenants: { type: 'string', default: '200' } },
+});
+const tenants = Number(values.tenants);
+if (!Number.isInteger(tenants) || tenants < 1) throw new Error(`--tenants ${values.tenants}: a whole number from 1`);
+const chosen = values.only ?? Object.keys(benches);
+
+const results: BenchResult[] = [];
+for (const name of chosen) {
+  const load = benches[name];
+  if (!load) throw new Error(`no benchmark '${name}': one of ${Object.keys(benches).join(', ')}`);
+  console.error(`bench ${name} ...`);
+  const result = await (await load()).run({ tenants });
+  console.error(toMarkdown(result));
+  results.push(result);
+}
+
+// A partial run shows its figures but does not replace the whole set, whose figures belong to one run.
+if (values.only === undefined) {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`;
+  const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
+  const head = [
+    '# Benchmark results',
+    '',
+    `\`make bench\` wrote this at ${commit} on: ${machine}, Linux ${kernel}, Kubernetes 1.36.3.`,
+    "Each ratio is between two figures of one run; absolute times are this machine's and vary.",
+    '',
+  ];
+  writeFileSync(join(import.meta.dirname, 'RESULTS.md'), [...head, ...results.map(toMarkdown)].join('\n'));
+}
+
+const missed = results.flatMap((result) =>
+  result.figures.filter((figure) => figure.met === false).map((figure) => `${result.name}: ${figure.metric}`),
+);
+if (missed.length > 0) {
+  console.error(`missed: ${missed.join('; ')}`);
+  process.exitCode = 1;
+}
