@@ -1,0 +1,50 @@
+/** Time as the core sees it: injected, so that a test can pass ten minutes in a millisecond. */
+export interface Clock {
+  /** Wall clock, ms since the epoch: for what people and other processes read. It may jump. */
+  now(): number;
+  /** ms since some fixed moment, never going back: for measuring. */
+  monotonic(): number;
+  /** Resolves after `ms`, or rejects with the signal's reason when aborted first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `fn` once after `ms` unless cancelled. */
+  setTimer(ms: number, fn: () => void): Timer;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+/** A number in [0, 1), as `Math.random`. */
+export type Random = () => number;
+
+// setTimeout takes a signed 32-bit number and fires at once beyond it.
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: (ms, signal) => sleepOn(systemClock, ms, signal),
+  setTimer: (ms, fn) => {
+    const timer = setTimeout(fn, Math.min(ms, LONGEST_TIMEOUT_MS));
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/** `Clock.sleep` in terms of `Clock.setTimer`. */
+export function sleepOn(clock: Pick<Clock, 'setTimer'>, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(signal?.reason);
+    };
+    const timer = clock.setTimer(ms, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -1,0 +1,92 @@
+import type { Status, StatusDetails } from './types.ts';
+
+/** Which request failed: every error of the client says so in its message. */
+export interface RequestLine {
+  method: string;
+  /** Path without the query: a query may hold a continue token. */
+  path: string;
+}
+
+/** The API server refused or failed a request and said why. Also made of a watch's ERROR event. */
+export class StatusError extends Error {
+  override readonly name = 'StatusError';
+  /** HTTP status code. */
+  readonly code: number;
+  /** `NotFound`, `Conflict` ...; `''` when the answer had no Status body (a proxy's 502, say). */
+  readonly reason: string;
+  readonly details: StatusDetails;
+  readonly method: string;
+  readonly path: string;
+  /** How long the server asked to wait before the next try, in ms. Whoever retries must obey it. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(request: RequestLine, status: Partial<Status>, retryAfterMs?: number) {
+    const code = status.code ?? 0;
+    const reason = status.reason ?? '';
+    super(`${request.method} ${request.path}: ${status.message ?? 'no message'} (${code}${reason && ` ${reason}`})`);
+    this.code = code;
+    this.reason = reason;
+    this.details = status.details ?? {};
+    this.method = request.method;
+    this.path = request.path;
+    const seconds = this.details.retryAfterSeconds;
+    this.retryAfterMs = retryAfterMs ?? (seconds ? seconds * 1000 : undefined);
+  }
+}
+
+/** Why a request got no answer. `aborted`: the caller gave up; `deadline`: it took too long; `protocol`: the answer made no sense. */
+export type TransportFailure = 'network' | 'deadline' | 'aborted' | 'protocol';
+
+/** A request got no (usable) answer. A write may or may not have been executed, unless `notSent`. */
+export class TransportError extends Error {
+  override readonly name = 'TransportError';
+  readonly failure: TransportFailure;
+  readonly method: string;
+  readonly path: string;
+  /** True when the request surely never reached the server (connection refused, name not found). */
+  readonly notSent: boolean;
+
+  constructor(
+    request: RequestLine,
+    failure: TransportFailure,
+    what: string,
+    options: { cause?: unknown; notSent?: boolean } = {},
+  ) {
+    super(`${request.method} ${request.path}: ${what}`, { cause: options.cause });
+    this.failure = failure;
+    this.method = request.method;
+    this.path = request.path;
+    this.notSent = options.notSent ?? false;
+  }
+}
+
+/** Thrown by a reconciler: trying again without a change cannot help, so the key is not queued again. */
+export class TerminalError extends Error {
+  override readonly name = 'TerminalError';
+}
+
+function hasCode(error: unknown, code: number): error is StatusError {
+  return error instanceof StatusError && error.code === code;
+}
+
+export const isBadRequest = (error: unknown): boolean => hasCode(error, 400);
+export const isUnauthorized = (error: unknown): boolean => hasCode(error, 401);
+export const isForbidden = (error: unknown): boolean => hasCode(error, 403);
+export const isNotFound = (error: unknown): boolean => hasCode(error, 404);
+/** 409 because the name is taken. */
+export const isAlreadyExists = (error: unknown): boolean => hasCode(error, 409) && error.reason === 'AlreadyExists';
+/** 409 because the object changed meanwhile, or a precondition (uid, resourceVersion) does not hold. */
+export const isConflict = (error: unknown): boolean => hasCode(error, 409) && error.reason !== 'AlreadyExists';
+/** The resourceVersion or continue token is too old: list again. */
+export const isGone = (error: unknown): boolean => hasCode(error, 410);
+export const isInvalid = (error: unknown): boolean => hasCode(error, 422);
+export const isTooManyRequests = (error: unknown): boolean => hasCode(error, 429);
+export const isServerError = (error: unknown): boolean => error instanceof StatusError && error.code >= 500;
+/** No answer in time, from either side: a write may have been executed. */
+export const isTimeout = (error: unknown): boolean =>
+  hasCode(error, 504) || (error instanceof TransportError && error.failure === 'deadline');
+/** The caller's own signal ended the request. */
+export const isAborted = (error: unknown): boolean => error instanceof TransportError && error.failure === 'aborted';
+/** The object cannot be made because its namespace is being deleted. */
+export const isNamespaceTerminating = (error: unknown): boolean =>
+  hasCode(error, 403) && (error.details.causes ?? []).some((cause) => cause.reason === 'NamespaceTerminating');
