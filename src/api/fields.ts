@@ -1,0 +1,106 @@
+/** The kinds of values that the resources are made of. Each carries the rules that the API server enforces for it. */
+import { z } from 'zod';
+import { DURATION_PATTERN } from './duration.ts';
+
+/** A rule in CEL that the API server checks on create and update; `self` is the value that carries it. */
+export interface CelRule {
+  rule: string;
+  /** What is shown to the user: the field, what it must be, and what to do. */
+  message: string;
+  /** Field below `self` that the error points at. */
+  fieldPath?: string;
+}
+
+/**
+ * Adds CEL rules. zod's own `refine` would leave no trace in the generated schema, so whatever spans fields is
+ * written in CEL and tested against an API server.
+ */
+export function withRules<T extends z.ZodType>(schema: T, ...rules: CelRule[]): T {
+  return schema.meta({ 'x-kubernetes-validations': rules });
+}
+
+/** A list that server-side apply merges item by item, keyed by `key`. */
+export function listMap<T extends z.ZodType>(item: T, key: string, maxItems: number) {
+  return z
+    .array(item)
+    .max(maxItems)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
+}
+
+/** A list that server-side apply replaces as a whole. */
+export function atomicList<T extends z.ZodType>(item: T, maxItems: number) {
+  return z.array(item).max(maxItems).meta({ 'x-kubernetes-list-type': 'atomic' });
+}
+
+/** A map with string keys. The bound keeps the cost of CEL rules, and the object, small. */
+export function mapOf<T extends z.ZodType>(value: T, maxProperties: number) {
+  return z.record(z.string(), value).meta({ maxProperties });
+}
+
+export interface Bounds {
+  /** Path of the field, for messages. */
+  field: string;
+  min: string;
+  max: string;
+  /** A further accepted value, with what it means. */
+  except?: { value: string; meaning: string };
+}
+
+/** A length of time, inclusive bounds. */
+export function duration({ field, min, max, except }: Bounds) {
+  const inBounds = `duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`;
+  return withRules(z.string().min(2).max(21).regex(new RegExp(DURATION_PATTERN)), {
+    rule: except ? `self == '${except.value}' || (${inBounds})` : inBounds,
+    message: `${field} must be from ${min} to ${max}${except ? `, or ${except.value} ${except.meaning}` : ''}, written like 10s or 1h30m`,
+  });
+}
+
+/** Kubernetes' own syntax of quantities, without a sign: nothing here can be negative. */
+const QUANTITY_PATTERN = '^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?[0-9]+))?$';
+
+/** An amount of bytes such as `10Gi`, inclusive bounds. */
+export function storageSize({ field, min, max }: Bounds, ...more: CelRule[]) {
+  return withRules(
+    z.string().min(1).max(20).regex(new RegExp(QUANTITY_PATTERN)),
+    {
+      rule: `isQuantity(self) && quantity(self).compareTo(quantity('${min}')) >= 0 && quantity(self).compareTo(quantity('${max}')) <= 0`,
+      message: `${field} must be from ${min} to ${max}, written like 10Gi`,
+    },
+    ...more,
+  );
+}
+
+/**
+ * A quantity of a container resource. YAML authors write `cpu: 2` as well as `cpu: "2"` or `cpu: 500m`, as Kubernetes
+ * itself allows.
+ */
+export const quantity = z
+  .union([z.int(), z.string()])
+  .meta({ 'x-kubernetes-int-or-string': true, pattern: QUANTITY_PATTERN });
+
+const DNS_LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+
+/** Name of most Kubernetes objects: a DNS subdomain. */
+export const objectName = () =>
+  z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(new RegExp(`^${DNS_LABEL}(\\.${DNS_LABEL})*$`));
+
+/** Points to one key of a Secret in the tenant's own namespace; a tenant can't name Secrets of others. */
+export function secretKeyRef({ key, use }: { key: string; use: string }) {
+  return z
+    .object({
+      name: objectName().describe('Name of the Secret, in the namespace of the tenant.'),
+      key: z
+        .string()
+        .min(1)
+        .max(253)
+        .regex(/^[-._a-zA-Z0-9]+$/)
+        .default(key)
+        .describe('Key in the Secret.'),
+    })
+    .describe(use);
+}
+export type SecretKeyRef = z.output<ReturnType<typeof secretKeyRef>>;

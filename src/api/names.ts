@@ -1,0 +1,68 @@
+/**
+ * Names that other people's manifests, dashboards and policies refer to. They outlive any refactoring: a change here
+ * is a change of the public API.
+ */
+
+/** API group of every kind of this project. */
+export const GROUP = 'copilot-operator.dev';
+/** The one served and stored version. */
+export const VERSION = 'v1alpha1';
+/** `apiVersion` as it is written in manifests. */
+export const API_VERSION = `${GROUP}/${VERSION}`;
+/** kubectl category: `kubectl get copilot` lists every kind of this project. */
+export const CATEGORY = 'copilot';
+
+/** How the API server knows CopilotTenant. The shape is the one that `defineResource` of src/kube takes. */
+export const COPILOT_TENANT = {
+  group: GROUP,
+  version: VERSION,
+  plural: 'copilottenants',
+  singular: 'copilottenant',
+  kind: 'CopilotTenant',
+  shortNames: ['ct'],
+  namespaced: true,
+} as const;
+
+/** Field manager of everything that the operator writes by server-side apply. */
+export const FIELD_MANAGER = 'copilot-operator';
+
+/** TCP port on which every Copilot CLI server listens, in its pod and on its Service. */
+export const SERVER_PORT = 4321;
+
+/**
+ * Longest `metadata.name` of a tenant, in characters. A label value and a Service name take 63, and children append
+ * a server's index or a word to the tenant's name.
+ */
+export const MAX_TENANT_NAME_LENGTH = 40;
+
+/**
+ * Most servers of one tenant. It bounds `status.servers`, and so the size of the object and the cost of its CEL
+ * rules. A tenant is one trust domain: beyond this, split it.
+ */
+export const MAX_SERVERS = 64;
+
+/** Labels of the objects that the operator makes. */
+export const Label = {
+  /** What runs: always `copilot-server` on children of a tenant. */
+  name: 'app.kubernetes.io/name',
+  /** The tenant's name, as Helm charts use this label for the release. */
+  instance: 'app.kubernetes.io/instance',
+  /** The part that the object belongs to, for example `server`. */
+  component: 'app.kubernetes.io/component',
+  /** Always `copilot-operator`. */
+  managedBy: 'app.kubernetes.io/managed-by',
+  /** Always `copilot-operator`: groups the operator and all that it makes. */
+  partOf: 'app.kubernetes.io/part-of',
+  /** The tenant that a child belongs to. Informers select children by it. */
+  tenant: `${GROUP}/tenant`,
+  /** The server (`<tenant>-<i>`) that a child belongs to. Absent on children that the tenant's servers share. */
+  server: `${GROUP}/server`,
+  /**
+   * Set by users on their own pods, value: the tenant's name. With `network.policy: Restricted` a pod of the tenant's
+   * namespace reaches the tenant's servers only when it carries this label.
+   */
+  client: `${GROUP}/client-of`,
+} as const;
+
+/** Value of {@link Label.name} on every child of a tenant. */
+export const SERVER_APP_NAME = 'copilot-server';

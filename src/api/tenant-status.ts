@@ -1,0 +1,84 @@
+/** `status` of CopilotTenant: changes only when a person would act on the change; everything finer is a metric. */
+import { z } from 'zod';
+import { listMap } from './fields.ts';
+import { MAX_SERVERS } from './names.ts';
+
+/** metav1.Condition. */
+const condition = z.object({
+  type: z.string().min(1).max(316).describe('Type of the condition.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether the condition holds.'),
+  reason: z
+    .string()
+    .min(1)
+    .max(1024)
+    .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
+    .describe('Why, as one word for programs. The reference lists all of them.'),
+  message: z.string().max(32768).describe('Why, and what to do about it, for people.'),
+  observedGeneration: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('Value of metadata.generation that the condition was computed from.'),
+  lastTransitionTime: z.iso.datetime().describe('When `status` of the condition last changed.'),
+});
+
+/** States of a server in `status.servers`, in the order in which a server passes through them. */
+export const SERVER_STATES = ['Pending', 'Starting', 'Healthy', 'Unhealthy', 'Failed', 'Stopped'] as const;
+export type ServerState = (typeof SERVER_STATES)[number];
+
+const serverStatus = z.object({
+  name: z.string().min(1).max(63).describe('Name of the server: of its Deployment, its Service and its volume claim.'),
+  state: z
+    .enum(SERVER_STATES)
+    .describe(
+      'Pending: its pod is not running yet. Starting: it runs and has not answered a ping yet. Healthy: it answers. Unhealthy: it stopped answering. Failed: it cannot run, see message. Stopped: it is not meant to run.',
+    ),
+  version: z.string().max(64).exactOptional().describe('Version that the server itself reports.'),
+  restarts: z.int().min(0).describe('How often the operator has restarted it because it did not answer.'),
+  lastRestartTime: z.iso.datetime().exactOptional().describe('When the operator last restarted it.'),
+  message: z.string().max(1024).exactOptional().describe('What is wrong with it, for people.'),
+});
+export type ServerStatus = z.output<typeof serverStatus>;
+
+export const tenantStatus = z.object({
+  observedGeneration: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('Value of metadata.generation that this status was computed from.'),
+  conditions: listMap(condition, 'type', 16)
+    .exactOptional()
+    .describe('Ready, Reconciling, Stalled, Healthy and ModelConfigured, each with a reason and a message.'),
+  endpoint: z
+    .string()
+    .max(512)
+    .exactOptional()
+    .describe('Address of the first server inside the cluster, as host:port. The binding Secret has the token for it.'),
+  binding: z
+    .object({
+      name: z.string().max(253).describe('Name of the Secret.'),
+    })
+    .exactOptional()
+    .describe(
+      'Secret that clients connect with, in the form of the Service Binding specification: type, provider, host, port, uri, token.',
+    ),
+  serverVersion: z
+    .string()
+    .max(64)
+    .exactOptional()
+    .describe('Version of the Copilot CLI that the servers report; while they differ, the lowest.'),
+  replicas: z.int().min(0).exactOptional().describe('Servers that exist.'),
+  readyReplicas: z.int().min(0).exactOptional().describe('Servers that are up, current and answer.'),
+  serversReady: z
+    .string()
+    .max(16)
+    .exactOptional()
+    .describe('Ready servers of wanted ones, such as 2/3: the column SERVERS of kubectl get.'),
+  selector: z
+    .string()
+    .max(512)
+    .exactOptional()
+    .describe('Label selector of the server pods, for the scale subresource.'),
+  servers: listMap(serverStatus, 'name', MAX_SERVERS).exactOptional().describe('Each server by itself.'),
+});
+export type CopilotTenantStatus = z.output<typeof tenantStatus>;

@@ -1,0 +1,306 @@
+/**
+ * CopilotTenant: the schema is the source of the types below, of the CRD in crds/ and of docs/api.md. The CRD is what
+ * the API server enforces, so whatever the operator reads has passed it and carries its defaults. At run time import
+ * only types from here: constants that the operator needs live in names.ts and conditions.ts, so that zod stays out of
+ * its memory.
+ */
+import { z } from 'zod';
+import {
+  atomicList,
+  duration,
+  mapOf,
+  objectName,
+  quantity,
+  secretKeyRef,
+  storageSize,
+  withRules,
+} from './fields.ts';
+import { MAX_SERVERS } from './names.ts';
+import { affinity, imagePullSecrets, labelSelector, toleration } from './scheduling.ts';
+import { tenantStatus, type CopilotTenantStatus } from './tenant-status.ts';
+
+export type { CopilotTenantStatus, ServerState, ServerStatus } from './tenant-status.ts';
+
+const resources = z
+  .object({
+    requests: mapOf(quantity, 16)
+      .exactOptional()
+      .describe('Resources that are set aside for the container. What is only limited is requested at its limit.'),
+    limits: mapOf(quantity, 16).exactOptional().describe('Resources that the container may not exceed.'),
+  })
+  // The CLI idles at 250-290 MB and its JavaScript heap ends at 4 GB; what the agent's own commands take comes on top.
+  .default({ requests: { cpu: '100m', memory: '512Mi' }, limits: { memory: '4Gi' } })
+  .describe(
+    'CPU and memory of the server, including the commands that its agent runs. Taken as a whole: whoever sets limits replaces the default requests too.',
+  );
+
+const server = z.object({
+  image: z
+    .string()
+    .min(1)
+    .max(512)
+    .regex(/^\S+$/)
+    .exactOptional()
+    .describe(
+      "Image of the Copilot CLI server, by tag or digest. Default: the operator's --server-image. Changing it replaces the servers one at a time.",
+    ),
+  binary: z
+    .enum(['cli', 'runtime'])
+    .default('cli')
+    .describe(
+      'Program of the image to run. cli: the documented Copilot CLI. runtime: the light host inside it, which starts in a fraction of the time and memory but is not documented by GitHub as a server.',
+    ),
+  resources,
+  nodeSelector: mapOf(z.string().max(63), 32)
+    .exactOptional()
+    .describe('Labels that a node must have to run the servers.'),
+  tolerations: atomicList(toleration, 32).exactOptional().describe('Taints of nodes that the servers accept.'),
+  affinity: affinity.exactOptional().describe('Nodes and pods that the servers should run near to, or away from.'),
+  runtimeClassName: objectName()
+    .exactOptional()
+    .describe('RuntimeClass of the pods, for example one of gVisor or Kata Containers.'),
+  priorityClassName: objectName().exactOptional().describe('PriorityClass of the pods.'),
+  imagePullSecrets: imagePullSecrets
+    .exactOptional()
+    .describe('Secrets with registry credentials, in the namespace of the tenant.'),
+  workspace: z
+    .object({
+      size: storageSize({ field: 'spec.server.workspace.size', min: '16Mi', max: '64Ti' })
+        .default('1Gi')
+        .describe('Most that the workspace may hold. A pod that goes over it is evicted and started anew.'),
+    })
+    .prefault({})
+    .describe('Working directory of the agent. It is empty at each start of a server: only sessions are kept.'),
+  idleUnload: duration({
+    field: 'spec.server.idleUnload',
+    min: '1m',
+    max: '720h',
+    except: { value: '0s', meaning: 'for never' },
+  })
+    .default('30m')
+    .describe(
+      'A session that nobody used for this long is unloaded from memory; it stays on the volume and is loaded again on use. 0s: never. The cli looks every five minutes.',
+    ),
+});
+
+const model = withRules(
+  z.object({
+    github: z
+      .object({
+        tokenSecretRef: secretKeyRef({
+          key: 'token',
+          use: 'Secret key with the GitHub token. It is given to the server in its environment, where the agent can read it: use a token of this tenant only. A change is taken up by replacing the servers.',
+        }),
+      })
+      .exactOptional()
+      .describe('GitHub Copilot answers, on the subscription that the token belongs to.'),
+    provider: z
+      .object({
+        type: z
+          .enum(['openai', 'azure', 'anthropic'])
+          .default('openai')
+          .describe('API that the provider speaks. openai: any OpenAI-compatible one.'),
+        baseUrl: z
+          .string()
+          .min(8)
+          .max(1024)
+          .regex(/^https?:\/\/\S+$/)
+          .describe('Address of the API, such as https://models.example.com/v1.'),
+        model: z
+          .string()
+          .min(1)
+          .max(256)
+          .regex(/^\S+$/)
+          .describe('Model to ask for, by the name that the provider gives it.'),
+        apiKeySecretRef: secretKeyRef({
+          key: 'api-key',
+          use: "Secret key with the provider's API key. It is given to the server in its environment, where the agent can read it: use a key of this tenant only. Leave out for a provider that asks for none.",
+        }).exactOptional(),
+      })
+      .exactOptional()
+      .describe("The tenant's own model provider answers, without GitHub."),
+  }),
+  {
+    rule: '!(has(self.github) && has(self.provider))',
+    message: 'spec.model takes github or provider, not both: remove one',
+  },
+);
+
+const storage = withRules(
+  z.object({
+    size: storageSize(
+      { field: 'spec.storage.size', min: '16Mi', max: '64Ti' },
+      {
+        rule: 'quantity(self).compareTo(quantity(oldSelf)) >= 0',
+        message: 'spec.storage.size cannot shrink: a volume only grows. Set the former size or a larger one',
+      },
+    )
+      .default('1Gi')
+      .describe(
+        "Size of each server's volume. It may grow later, when the StorageClass allows expansion; it never shrinks.",
+      ),
+    storageClassName: objectName()
+      .exactOptional()
+      .describe("StorageClass of the volumes. Default: the cluster's. Immutable."),
+    accessMode: withRules(z.enum(['ReadWriteOnce', 'ReadWriteOncePod']), {
+      rule: 'self == oldSelf',
+      message: 'spec.storage.accessMode is immutable: it is fixed in the volumes that exist. Make a new tenant instead',
+    })
+      .default('ReadWriteOnce')
+      .describe(
+        'ReadWriteOnce is known by every storage driver. ReadWriteOncePod makes the cluster itself refuse a second pod on the volume, where the driver knows it. Immutable.',
+      ),
+    reclaimPolicy: z
+      .enum(['Retain', 'Delete'])
+      .default('Retain')
+      .describe(
+        'What becomes of a volume when its server is scaled away or the tenant is deleted. Retain: it stays, and a tenant of the same name takes it up again. Delete: it is deleted with all its sessions.',
+      ),
+  }),
+  {
+    rule: "(has(self.storageClassName) ? self.storageClassName : '') == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : '')",
+    message:
+      'spec.storage.storageClassName is immutable: it is fixed in the volumes that exist. Make a new tenant instead',
+    fieldPath: '.storageClassName',
+  },
+);
+
+const health = withRules(
+  z.object({
+    interval: duration({ field: 'spec.health.interval', min: '1s', max: '1h' })
+      .default('10s')
+      .describe('Time between two pings of a server.'),
+    timeout: duration({ field: 'spec.health.timeout', min: '1s', max: '5m' })
+      .default('5s')
+      .describe('Longest time to wait for the answer to a ping. At most the interval.'),
+    failureThreshold: z
+      .int()
+      .min(1)
+      .max(60)
+      .default(3)
+      .describe(
+        'Failed pings in a row after which a server counts as unhealthy, and is restarted if it runs but does not answer.',
+      ),
+  }),
+  {
+    rule: 'duration(self.timeout) <= duration(self.interval)',
+    message:
+      'spec.health.timeout must not be longer than spec.health.interval: shorten the timeout or lengthen the interval',
+    fieldPath: '.timeout',
+  },
+);
+
+const port = withRules(
+  z.object({
+    protocol: z.enum(['TCP', 'UDP', 'SCTP']).default('TCP').describe('Protocol of the port.'),
+    port: z.int().min(1).max(65535).describe('Port number, or the first of a range.'),
+    endPort: z.int().min(1).max(65535).exactOptional().describe('Last port of a range that starts at `port`.'),
+  }),
+  {
+    rule: '!has(self.endPort) || self.endPort >= self.port',
+    message: 'endPort must not be below port',
+    fieldPath: '.endPort',
+  },
+);
+
+const cidr = () =>
+  withRules(z.string().min(3).max(43), {
+    rule: 'isCIDR(self) && cidr(self) == cidr(self).masked()',
+    message: 'must be an address range such as 10.20.0.0/16 or fd00::/8, with the bits after the prefix at zero',
+  });
+
+const egressRule = withRules(
+  z.object({
+    cidr: cidr().exactOptional().describe('Address range that is allowed.'),
+    except: atomicList(cidr(), 16).exactOptional().describe('Parts of `cidr` that stay forbidden.'),
+    namespaceSelector: labelSelector
+      .exactOptional()
+      .describe('Namespaces whose pods are allowed. Without it, `podSelector` selects in the namespace of the tenant.'),
+    podSelector: labelSelector
+      .exactOptional()
+      .describe('Pods that are allowed. Without it: all pods of the selected namespaces.'),
+    ports: atomicList(port, 16).exactOptional().describe('Ports that are allowed there. Default: all.'),
+  }),
+  {
+    rule: 'has(self.cidr) != (has(self.namespaceSelector) || has(self.podSelector))',
+    message:
+      'a rule of spec.network.egress takes either cidr, or namespaceSelector and podSelector: set one of the two',
+  },
+  {
+    rule: '!has(self.except) || (has(self.cidr) && self.except.all(e, cidr(self.cidr).containsCIDR(e)))',
+    message: 'except takes ranges that lie inside cidr',
+    fieldPath: '.except',
+  },
+);
+
+const network = withRules(
+  z.object({
+    policy: z
+      .enum(['Restricted', 'Open'])
+      .default('Restricted')
+      .describe(
+        "Where the servers may connect to. Restricted: DNS, public addresses, and what `egress` adds; not the cluster's own and other private networks, nor a cloud's metadata service. Open: anywhere. Under both, only the operator and pods of the same namespace with the label copilot-operator.dev/client-of: <tenant> reach the servers.",
+      ),
+    egress: atomicList(egressRule, 32)
+      .exactOptional()
+      .describe(
+        'Further places that the servers may connect to, such as a model provider inside the cluster. With Restricted only.',
+      ),
+  }),
+  {
+    rule: "self.policy == 'Restricted' || !has(self.egress) || self.egress.size() == 0",
+    message: 'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted',
+    fieldPath: '.egress',
+  },
+);
+
+/** What users write. Every default is filled in by the API server, so the operator reads complete objects. */
+export const tenantSpec = z.object({
+  suspend: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Stops every server and keeps the volumes. Sessions go on from where they were once it is false again; a running turn is lost.',
+    ),
+  replicas: z
+    .int()
+    .min(0)
+    .max(MAX_SERVERS)
+    .default(1)
+    .describe(
+      `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it began on. kubectl scale sets it.`,
+    ),
+  server: server.prefault({}).describe('The servers: what runs, and where.'),
+  model: model
+    .exactOptional()
+    .describe('Who answers the prompts. Without it each client brings its own credentials with its sessions.'),
+  storage: storage.prefault({}).describe('The volume of each server, which holds its sessions.'),
+  health: health.prefault({}).describe('How the operator tells whether a server answers.'),
+  network: network.prefault({}).describe('Who may talk to whom.'),
+});
+
+export const tenant = z.object({
+  spec: tenantSpec
+    .prefault({})
+    .describe('What the tenant should be. An empty spec is a working tenant with one server.'),
+  status: tenantStatus.exactOptional().describe('What the operator observed. Written by it alone.'),
+});
+
+/** The spec as the operator reads it: with defaults. */
+export type CopilotTenantSpec = z.output<typeof tenantSpec>;
+/** The spec as people write it: everything optional. */
+export type CopilotTenantSpecInput = z.input<typeof tenantSpec>;
+export type ServerSpec = CopilotTenantSpec['server'];
+export type ModelSpec = NonNullable<CopilotTenantSpec['model']>;
+export type ProviderSpec = NonNullable<ModelSpec['provider']>;
+export type StorageSpec = CopilotTenantSpec['storage'];
+export type HealthSpec = CopilotTenantSpec['health'];
+export type NetworkSpec = CopilotTenantSpec['network'];
+export type EgressRule = NonNullable<NetworkSpec['egress']>[number];
+export type { SecretKeyRef } from './fields.ts';
+
+/**
+ * The resource. The envelope (`apiVersion`, `kind`, `metadata`) is a parameter, because this folder imports nothing of
+ * the project: `CopilotTenant<KubeObject>`.
+ */
+export type CopilotTenant<Envelope> = Envelope & { spec: CopilotTenantSpec; status?: CopilotTenantStatus };
