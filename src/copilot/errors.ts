@@ -1,0 +1,74 @@
+import type { UnhealthyReason } from './health.ts';
+
+/**
+ * Base of all errors of this part. `reason` is what the error means for the server's health, so that callers decide by
+ * it instead of by the message. Messages start with the peer's address and never hold the connection token.
+ */
+export abstract class CopilotError extends Error {
+  abstract readonly reason: UnhealthyReason;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** No connection: refused, unresolved, cut, closed by this side, or the server is shutting down. */
+export class UnreachableError extends CopilotError {
+  readonly reason = 'Unreachable';
+}
+
+/** The server refused the connection token (JSON-RPC -32001 or -32002). */
+export class AuthFailedError extends CopilotError {
+  readonly reason = 'AuthFailed';
+}
+
+/** A TCP connection was there, an answer was not, within the deadline that the caller gave. */
+export class TimeoutError extends CopilotError {
+  readonly reason = 'Timeout';
+}
+
+/** The peer sent something that is not the protocol. The connection is closed: its framing can't be trusted any more. */
+export class ProtocolError extends CopilotError {
+  readonly reason = 'ProtocolError';
+}
+
+/** The server understood the request and answered it with an error. The connection stays open. */
+export class RpcError extends CopilotError {
+  readonly reason = 'ProtocolError';
+  /** JSON-RPC error code, such as -32601 for a method that this version of the server lacks. */
+  readonly code: number;
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const AUTHENTICATION_REQUIRED = -32001;
+const AUTHENTICATION_FAILED = -32002;
+const LONGEST_QUOTE = 80;
+
+/** The error that the server's answer to `method` stands for. `message` is the server's own text. */
+export function errorOfAnswer(peer: string, method: string, code: number, message: string): CopilotError {
+  if (code === AUTHENTICATION_REQUIRED || code === AUTHENTICATION_FAILED) {
+    return new AuthFailedError(
+      `${peer}: the server refused the connection token (${code} ${quote(message)}): ` +
+        'it must be the value of COPILOT_CONNECTION_TOKEN that the server was started with',
+    );
+  }
+  // A server that got runtime.shutdown may live on for ever and answer only this, with the catch-all code -32000.
+  if (message === 'SERVER_SHUTTING_DOWN') {
+    return new UnreachableError(`${peer}: the server is shutting down and takes no more connections`);
+  }
+  return new RpcError(`${peer}: ${method} was answered with error ${code} ${quote(message)}`, code);
+}
+
+/** The start of something a peer sent, safe to show in one line: no control characters, at most 80 characters. */
+export function quote(found: string | Uint8Array): string {
+  const text = typeof found === 'string' ? found : Buffer.from(found.subarray(0, LONGEST_QUOTE + 1)).toString('latin1');
+  return JSON.stringify(text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}...` : text).replace(
+    /[\u007f-\u{10ffff}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+}

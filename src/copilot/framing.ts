@@ -1,0 +1,181 @@
+import { ProtocolError, quote } from './errors.ts';
+
+/**
+ * The framing of the CLI server, the Language Server Protocol's: `Content-Length: N\r\n\r\n` and N bytes of JSON.
+ * docs/protocol.md says what of it the server really sends.
+ */
+
+/** Bounds of what a decoder keeps in memory for its peer. */
+export interface FrameLimits {
+  /** Largest body, in bytes; default 16 MiB (a listing of 100,000 sessions). */
+  readonly maxBodyBytes?: number;
+  /** All header lines of one frame together, in bytes; default 4096. */
+  readonly maxHeaderBytes?: number;
+}
+
+const DEFAULT_MAX_BODY = 16 * 1024 * 1024;
+const DEFAULT_MAX_HEADER = 4096;
+const LF = 0x0a;
+const CR = 0x0d;
+const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
+const HEADER_START = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*(:|\r?$)/;
+const EMPTY = Buffer.alloc(0);
+
+/** One frame as a string, so that header and body leave in one write (two small writes cost a delayed ACK, 40 ms). */
+export function encodeFrame(body: string): string {
+  return `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+/**
+ * Cuts a byte stream into the bodies of its frames, however the stream is split. It keeps no more than the bytes it was
+ * given of the one frame that is incomplete, times two: a claimed length reserves nothing.
+ */
+export class FrameDecoder {
+  readonly #onBody: (body: Buffer) => void;
+  readonly #maxBody: number;
+  readonly #maxHeader: number;
+  /** Bytes of the incomplete header line or body; `#kept` of them are used. */
+  #partial: Buffer = EMPTY;
+  #kept = 0;
+  /** Header bytes of this frame in the lines already parsed. */
+  #headerBytes = 0;
+  #contentLength: number | undefined;
+  #inBody = false;
+  #failure: ProtocolError | undefined;
+
+  /** `onBody` must be done with the bytes when it returns: they may be a view of the caller's chunk. */
+  constructor(onBody: (body: Buffer) => void, limits: FrameLimits = {}) {
+    this.#onBody = onBody;
+    this.#maxBody = limits.maxBodyBytes ?? DEFAULT_MAX_BODY;
+    this.#maxHeader = limits.maxHeaderBytes ?? DEFAULT_MAX_HEADER;
+  }
+
+  /** Bytes held of an incomplete frame; 0 between frames, and so whether the stream may end here. */
+  get pendingBytes(): number {
+    return this.#headerBytes + this.#kept;
+  }
+
+  /** Memory reserved for the incomplete frame, in bytes. */
+  get reservedBytes(): number {
+    return this.#partial.length;
+  }
+
+  /**
+   * Takes the next bytes of the stream.
+   * @throws ProtocolError that says what was found; the stream has no known frame boundary after it, so every further
+   * call throws it again.
+   */
+  push(chunk: Buffer): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    let offset = 0;
+    while (offset < chunk.length) {
+      offset = this.#inBody ? this.#takeBody(chunk, offset) : this.#takeHeaderLine(chunk, offset);
+    }
+  }
+
+  #takeBody(chunk: Buffer, offset: number): number {
+    const length = this.#contentLength ?? 0;
+    const missing = length - this.#kept;
+    const available = chunk.length - offset;
+    if (available < missing) {
+      this.#keep(chunk.subarray(offset), length);
+      return chunk.length;
+    }
+    const end = offset + missing;
+    let body = chunk.subarray(offset, end);
+    if (this.#kept > 0) {
+      this.#keep(body, length);
+      body = this.#partial.subarray(0, length);
+    }
+    this.#reset();
+    this.#onBody(body);
+    return end;
+  }
+
+  #takeHeaderLine(chunk: Buffer, offset: number): number {
+    const lineEnd = chunk.indexOf(LF, offset);
+    const end = lineEnd === -1 ? chunk.length : lineEnd + 1;
+    if (this.#headerBytes + this.#kept + (end - offset) > this.#maxHeader) {
+      this.#fail(`a frame header of more than ${this.#maxHeader} bytes`);
+    }
+    if (lineEnd === -1) {
+      this.#keep(chunk.subarray(offset), this.#maxHeader);
+      this.#refuseForeignStart();
+      return end;
+    }
+    let line = chunk.subarray(offset, end);
+    if (this.#kept > 0) {
+      this.#keep(line, this.#maxHeader);
+      line = this.#partial.subarray(0, this.#kept);
+    }
+    this.#headerBytes += line.length;
+    this.#takeHeader(line);
+    this.#kept = 0;
+    // A body of length 0 is complete without another byte.
+    if (this.#inBody && this.#contentLength === 0) this.#takeBody(EMPTY, 0);
+    return end;
+  }
+
+  /** Tells a foreign protocol by its first bytes: one that waits for us would otherwise end as a time-out. */
+  #refuseForeignStart(): void {
+    const start = this.#partial.toString('latin1', 0, this.#kept);
+    if (!HEADER_START.test(start)) this.#fail(foreign(start));
+  }
+
+  #takeHeader(line: Buffer): void {
+    const text = line.toString('latin1', 0, line.length - 2);
+    if (line.length < 2 || line[line.length - 2] !== CR) {
+      this.#fail(foreign(line.toString('latin1', 0, line.length - 1), 'a header line that does not end with CR LF'));
+    }
+    if (text === '') {
+      if (this.#contentLength === undefined) this.#fail('a frame header without Content-Length');
+      this.#inBody = true;
+      return;
+    }
+    const [, name, value = ''] = HEADER_LINE.exec(text) ?? [];
+    if (name === undefined) this.#fail(foreign(text));
+    if (name.toLowerCase() === 'content-length') this.#takeContentLength(value);
+  }
+
+  #takeContentLength(value: string): void {
+    if (this.#contentLength !== undefined) this.#fail('a frame header with two Content-Length lines');
+    // Only digits: Number() would also take "0x10", "1e9", "" and "-1".
+    if (!/^[0-9]{1,15}$/.test(value)) this.#fail(`Content-Length ${quote(value)}, which is not a number of bytes`);
+    const length = Number(value);
+    if (length > this.#maxBody) this.#fail(`a frame of ${length} bytes, more than the ${this.#maxBody} allowed`);
+    this.#contentLength = length;
+  }
+
+  /** Copies bytes behind those kept, growing by doubling so that a peer that sends single bytes costs no more. */
+  #keep(bytes: Buffer, atMost: number): void {
+    const needed = this.#kept + bytes.length;
+    if (needed > this.#partial.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(needed * 2, 64), Math.max(atMost, needed)));
+      this.#partial.copy(grown, 0, 0, this.#kept);
+      this.#partial = grown;
+    }
+    bytes.copy(this.#partial, this.#kept);
+    this.#kept = needed;
+  }
+
+  #reset(): void {
+    this.#partial = EMPTY;
+    this.#kept = 0;
+    this.#headerBytes = 0;
+    this.#contentLength = undefined;
+    this.#inBody = false;
+  }
+
+  #fail(found: string): never {
+    this.#reset();
+    this.#failure = new ProtocolError(`expected a frame of the Copilot CLI server, found ${found}`);
+    throw this.#failure;
+  }
+}
+
+/** Names the program that probably listens there, for the two that are easily put in the server's place. */
+function foreign(line: string, otherwise?: string): string {
+  if (line.startsWith('HTTP/')) return `an HTTP answer ${quote(line)}: the port belongs to a web server`;
+  if (line.startsWith('SSH-')) return `an SSH greeting ${quote(line)}`;
+  return otherwise === undefined ? quote(line) : `${otherwise}: ${quote(line)}`;
+}

@@ -1,0 +1,113 @@
+import { isUtf8 } from 'node:buffer';
+import { ProtocolError, quote } from './errors.ts';
+
+/** JSON-RPC 2.0 messages, told apart by their shape. */
+export type Message =
+  | { readonly kind: 'answer'; readonly id: RequestId; readonly result: unknown }
+  | { readonly kind: 'error'; readonly id: RequestId | null; readonly code: number; readonly message: string }
+  | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly params: unknown }
+  | { readonly kind: 'notification'; readonly method: string; readonly params: unknown };
+
+export type RequestId = number | string;
+
+/** Deeper JSON than any answer of the server (about 6), shallower than what breaks a recursive reader. */
+const MAX_DEPTH = 128;
+/** A request's id is sent back, so its length is bounded. */
+const MAX_ID_LENGTH = 256;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/**
+ * Reads one frame's body.
+ * @throws ProtocolError that names what was found instead of a JSON-RPC message.
+ */
+export function parseMessage(body: Buffer): Message {
+  const value = parseJson(body);
+  // The server rejects batches itself (-32600); one in an answer would have no request to belong to.
+  if (Array.isArray(value)) throw wrong('a JSON-RPC batch (array)');
+  if (typeof value !== 'object' || value === null) throw wrong(`the JSON value ${quote(JSON.stringify(value))}`);
+  const { jsonrpc, id, method, params, result, error } = value as Record<string, unknown>;
+  if (jsonrpc !== '2.0') throw wrong('a JSON object without "jsonrpc":"2.0"');
+
+  if (typeof method === 'string') {
+    return id === undefined
+      ? { kind: 'notification', method, params }
+      : { kind: 'request', id: idOf(id), method, params };
+  }
+  if (method !== undefined) throw wrong('a "method" that is not a string');
+  const hasError = error !== undefined;
+  if (hasError === Object.hasOwn(value, 'result')) throw wrong('not exactly one of "method", "result" and "error"');
+  if (!hasError) return { kind: 'answer', id: idOf(id), result };
+  const { code, message } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+  if (typeof code !== 'number' || typeof message !== 'string') throw wrong('an "error" without code and message');
+  // JSON-RPC's null: the server could not read the id of what it complains about.
+  return { kind: 'error', id: id === null ? null : idOf(id), code, message };
+}
+
+/** The body of a request. `params` must be an object: the server rejects arrays. */
+export function formatRequest(id: RequestId, method: string, params: object): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, method, params });
+}
+
+export function formatError(id: RequestId, code: number, message: string): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } });
+}
+
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) throw wrong('an empty body');
+  if (!isUtf8(body)) throw wrong('a body that is not UTF-8');
+  refuseDeep(body);
+  const text = body.toString('utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ProtocolError(`expected a JSON-RPC message, found a body that is not JSON: ${quote(text)}`, {
+      cause: error,
+    });
+  }
+  // JSON.parse makes `__proto__` an own key and harms nothing; whoever copies that object key by key later would.
+  // The cheap test may hit mere text, so it only decides whether to look at each key.
+  if (/__proto__|\\u005f/i.test(text)) {
+    JSON.parse(text, (key, inner: unknown) => {
+      if (key === '__proto__') throw wrong('a JSON object with the key "__proto__"');
+      return inner;
+    });
+  }
+  return value;
+}
+
+/** Bounds the nesting before anything recursive sees it; brackets in strings do not count. */
+function refuseDeep(body: Buffer): void {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at];
+    if (inString) {
+      if (byte === BACKSLASH) at += 1;
+      else if (byte === QUOTE) inString = false;
+    } else if (byte === QUOTE) {
+      inString = true;
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      depth += 1;
+      if (depth > MAX_DEPTH) throw wrong(`JSON nested deeper than ${MAX_DEPTH} levels`);
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      depth -= 1;
+    }
+  }
+}
+
+function idOf(id: unknown): RequestId {
+  if (typeof id === 'number' && Number.isFinite(id)) return id;
+  if (typeof id === 'string' && id.length <= MAX_ID_LENGTH) return id;
+  throw wrong(`an "id" that is neither a number nor a string of at most ${MAX_ID_LENGTH} characters`);
+}
+
+function wrong(found: string): ProtocolError {
+  return new ProtocolError(`expected a JSON-RPC message, found ${found}`);
+}
