@@ -56,6 +56,8 @@ export const ReconcilingReason = {
   ServersRestarting: 'ServersRestarting',
   /** Servers are being stopped, because `spec.suspend` is true. */
   Suspending: 'Suspending',
+  /** Objects of a deleted tenant of the same name are still there; this tenant's take their place once they are gone. */
+  WaitingForDeletion: 'WaitingForDeletion',
   /** Children are being deleted with the tenant. */
   Deleting: 'Deleting',
   /** The API server refused or did not answer a request; it is sent again with back-off. */
@@ -108,7 +110,7 @@ export const HealthyReason = {
   AwaitingPing: 'AwaitingPing',
   /** No connection to a server: refused, reset, or no route. */
   Unreachable: 'Unreachable',
-  /** A server refused the tenant's connection token. It is restarted to make it take the current one. */
+  /** A server refused the tenant's connection token. It is replaced only if its pod does not carry the current token: a restart would not help otherwise. */
   AuthFailed: 'AuthFailed',
   /** A server accepted the connection and did not answer within `spec.health.timeout`. */
   Timeout: 'Timeout',

@@ -19,6 +19,14 @@ export function withRules<T extends z.ZodType>(schema: T, ...rules: CelRule[]): 
   return schema.meta({ 'x-kubernetes-validations': rules });
 }
 
+/**
+ * An object that may be left out, because every field of it has a default. The default is written out in full: the
+ * API server checks it against the object's CEL rules before it fills in the fields' own defaults.
+ */
+export function section<T extends z.ZodObject>(schema: T) {
+  return schema.default(() => schema.parse({}) as z.core.util.NoUndefined<z.output<T>>);
+}
+
 /** A list that server-side apply merges item by item, keyed by `key`. */
 export function listMap<T extends z.ZodType>(item: T, key: string, maxItems: number) {
   return z
@@ -46,10 +54,13 @@ export interface Bounds {
   except?: { value: string; meaning: string };
 }
 
+/** CEL: whether `value` reads as a duration. Rules ask first, because CEL also runs on values that fail their pattern. */
+export const isDuration = (value: string) => `${value}.matches('${DURATION_PATTERN}')`;
+
 /** A length of time, inclusive bounds. */
 export function duration({ field, min, max, except }: Bounds) {
-  const inBounds = `duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`;
-  return withRules(z.string().min(2).max(21).regex(new RegExp(DURATION_PATTERN)), {
+  const inBounds = `${isDuration('self')} && duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`;
+  return withRules(z.string().max(21).regex(new RegExp(DURATION_PATTERN)), {
     rule: except ? `self == '${except.value}' || (${inBounds})` : inBounds,
     message: `${field} must be from ${min} to ${max}${except ? `, or ${except.value} ${except.meaning}` : ''}, written like 10s or 1h30m`,
   });

@@ -66,3 +66,12 @@ export const Label = {
 
 /** Value of {@link Label.name} on every child of a tenant. */
 export const SERVER_APP_NAME = 'copilot-server';
+
+/** Annotations that users set. */
+export const Annotation = {
+  /**
+   * On a tenant with reason `DataLost`: UIDs of the lost volume claims, separated by commas, as the condition's
+   * message names them. An empty volume then takes the place of each.
+   */
+  acceptDataLoss: `${GROUP}/accept-data-loss`,
+} as const;

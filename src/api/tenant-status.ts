@@ -37,6 +37,13 @@ const serverStatus = z.object({
   restarts: z.int().min(0).describe('How often the operator has restarted it because it did not answer.'),
   lastRestartTime: z.iso.datetime().exactOptional().describe('When the operator last restarted it.'),
   message: z.string().max(1024).exactOptional().describe('What is wrong with it, for people.'),
+  volumeUID: z
+    .string()
+    .max(64)
+    .exactOptional()
+    .describe(
+      'UID of the volume claim that holds its sessions, once bound. It tells a lost volume from one that was never made.',
+    ),
 });
 export type ServerStatus = z.output<typeof serverStatus>;
 

@@ -8,10 +8,12 @@ import { z } from 'zod';
 import {
   atomicList,
   duration,
+  isDuration,
   mapOf,
   objectName,
   quantity,
   secretKeyRef,
+  section,
   storageSize,
   withRules,
 } from './fields.ts';
@@ -42,7 +44,7 @@ const server = z.object({
     .regex(/^\S+$/)
     .exactOptional()
     .describe(
-      "Image of the Copilot CLI server, by tag or digest. Default: the operator's --server-image. Changing it replaces the servers one at a time.",
+      "Image of the Copilot CLI server, by tag or digest. Changing it replaces the servers one at a time. Default: the operator's --server-image at the time when a server starts from nothing; a running server keeps its image when that default changes.",
     ),
   binary: z
     .enum(['cli', 'runtime'])
@@ -63,14 +65,13 @@ const server = z.object({
   imagePullSecrets: imagePullSecrets
     .exactOptional()
     .describe('Secrets with registry credentials, in the namespace of the tenant.'),
-  workspace: z
-    .object({
+  workspace: section(
+    z.object({
       size: storageSize({ field: 'spec.server.workspace.size', min: '16Mi', max: '64Ti' })
         .default('1Gi')
         .describe('Most that the workspace may hold. A pod that goes over it is evicted and started anew.'),
-    })
-    .prefault({})
-    .describe('Working directory of the agent. It is empty at each start of a server: only sessions are kept.'),
+    }),
+  ).describe('Working directory of the agent. It is empty at each start of a server: only sessions are kept.'),
   idleUnload: duration({
     field: 'spec.server.idleUnload',
     min: '1m',
@@ -81,6 +82,47 @@ const server = z.object({
     .describe(
       'A session that nobody used for this long is unloaded from memory; it stays on the volume and is loaded again on use. 0s: never. The cli looks every five minutes.',
     ),
+});
+
+const provider = z.object({
+  type: z
+    .enum(['openai', 'azure', 'anthropic'])
+    .default('openai')
+    .describe('API that the provider speaks. openai: any OpenAI-compatible one.'),
+  wireApi: z
+    .enum(['completions', 'responses'])
+    .default('completions')
+    .describe("OpenAI's older or newer API; for types openai and azure."),
+  baseUrl: z
+    .string()
+    .max(1024)
+    .regex(/^https?:\/\/[^\s]+$/)
+    .describe('Address of the API, such as https://models.example.com/v1.'),
+  model: z
+    .string()
+    .min(1)
+    .max(256)
+    .regex(/^\S+$/)
+    .describe('Model to ask for, by the name that the provider gives it.'),
+  apiKeySecretRef: secretKeyRef({
+    key: 'api-key',
+    use: "Secret key with the provider's API key. It is copied to the binding Secret and never to the servers, where the agent could read it. Leave out for a provider that asks for none.",
+  }).exactOptional(),
+  headers: withRules(
+    mapOf(
+      z
+        .string()
+        .max(1024)
+        .regex(/^[^\r\n]*$/),
+      16,
+    ),
+    {
+      rule: "self.all(name, name.matches('^[A-Za-z0-9-]{1,64}$'))",
+      message: 'spec.model.provider.headers takes header names of letters, digits and hyphens, at most 64 of them',
+    },
+  )
+    .exactOptional()
+    .describe('HTTP headers to send with each request to the provider. Not for secrets: they are readable here.'),
 });
 
 const model = withRules(
@@ -94,31 +136,11 @@ const model = withRules(
       })
       .exactOptional()
       .describe('GitHub Copilot answers, on the subscription that the token belongs to.'),
-    provider: z
-      .object({
-        type: z
-          .enum(['openai', 'azure', 'anthropic'])
-          .default('openai')
-          .describe('API that the provider speaks. openai: any OpenAI-compatible one.'),
-        baseUrl: z
-          .string()
-          .min(8)
-          .max(1024)
-          .regex(/^https?:\/\/\S+$/)
-          .describe('Address of the API, such as https://models.example.com/v1.'),
-        model: z
-          .string()
-          .min(1)
-          .max(256)
-          .regex(/^\S+$/)
-          .describe('Model to ask for, by the name that the provider gives it.'),
-        apiKeySecretRef: secretKeyRef({
-          key: 'api-key',
-          use: "Secret key with the provider's API key. It is given to the server in its environment, where the agent can read it: use a key of this tenant only. Leave out for a provider that asks for none.",
-        }).exactOptional(),
-      })
+    provider: provider
       .exactOptional()
-      .describe("The tenant's own model provider answers, without GitHub."),
+      .describe(
+        "The tenant's own model provider answers, without GitHub. Clients find it in the binding Secret and state it when they create a session: a Copilot CLI server takes no provider of its own for the sessions of SDK clients.",
+      ),
   }),
   {
     rule: '!(has(self.github) && has(self.provider))',
@@ -131,7 +153,7 @@ const storage = withRules(
     size: storageSize(
       { field: 'spec.storage.size', min: '16Mi', max: '64Ti' },
       {
-        rule: 'quantity(self).compareTo(quantity(oldSelf)) >= 0',
+        rule: '!isQuantity(self) || quantity(self).compareTo(quantity(oldSelf)) >= 0',
         message: 'spec.storage.size cannot shrink: a volume only grows. Set the former size or a larger one',
       },
     )
@@ -183,7 +205,7 @@ const health = withRules(
       ),
   }),
   {
-    rule: 'duration(self.timeout) <= duration(self.interval)',
+    rule: `!${isDuration('self.timeout')} || !${isDuration('self.interval')} || duration(self.timeout) <= duration(self.interval)`,
     message:
       'spec.health.timeout must not be longer than spec.health.interval: shorten the timeout or lengthen the interval',
     fieldPath: '.timeout',
@@ -204,7 +226,7 @@ const port = withRules(
 );
 
 const cidr = () =>
-  withRules(z.string().min(3).max(43), {
+  withRules(z.string().max(43), {
     rule: 'isCIDR(self) && cidr(self) == cidr(self).masked()',
     message: 'must be an address range such as 10.20.0.0/16 or fd00::/8, with the bits after the prefix at zero',
   });
@@ -227,7 +249,7 @@ const egressRule = withRules(
       'a rule of spec.network.egress takes either cidr, or namespaceSelector and podSelector: set one of the two',
   },
   {
-    rule: '!has(self.except) || (has(self.cidr) && self.except.all(e, cidr(self.cidr).containsCIDR(e)))',
+    rule: '!has(self.except) || (has(self.cidr) && self.except.all(e, !isCIDR(e) || !isCIDR(self.cidr) || cidr(self.cidr).containsCIDR(e)))',
     message: 'except takes ranges that lie inside cidr',
     fieldPath: '.except',
   },
@@ -270,13 +292,13 @@ export const tenantSpec = z.object({
     .describe(
       `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it began on. kubectl scale sets it.`,
     ),
-  server: server.prefault({}).describe('The servers: what runs, and where.'),
+  server: section(server).describe('The servers: what runs, and where.'),
   model: model
     .exactOptional()
     .describe('Who answers the prompts. Without it each client brings its own credentials with its sessions.'),
-  storage: storage.prefault({}).describe('The volume of each server, which holds its sessions.'),
-  health: health.prefault({}).describe('How the operator tells whether a server answers.'),
-  network: network.prefault({}).describe('Who may talk to whom.'),
+  storage: section(storage).describe('The volume of each server, which holds its sessions.'),
+  health: section(health).describe('How the operator tells whether a server answers.'),
+  network: section(network).describe('Who may talk to whom.'),
 });
 
 export const tenant = z.object({
