@@ -76,16 +76,18 @@ function identity(item: unknown, keys: readonly ListKey[]): string {
 }
 
 /** Maps from keys that users choose: an empty value in one means something, and an empty one is not stored. */
-const maps = new Set([
-  ...['annotations', 'binaryData', 'data', 'labels', 'matchLabels', 'nodeSelector', 'parameters'],
-  ...['capacity', 'default', 'defaultRequest', 'hard', 'limits', 'max', 'min', 'requests'],
-]);
+const maps = new Set(
+  'annotations binaryData data labels matchLabels nodeSelector parameters capacity default defaultRequest hard limits max min requests'.split(
+    ' ',
+  ),
+);
 
 /** Fields whose zero value the server does not store (`omitempty` without a pointer); absent means the same there. */
-const droppedWhenZero = new Set([
-  ...['hostIPC', 'hostNetwork', 'hostPID', 'paused', 'publishNotReadyAddresses', 'readOnly', 'stdin', 'stdinOnce'],
-  ...['hostPort', 'initialDelaySeconds', 'minReadySeconds', 'tty'],
-]);
+const droppedWhenZero = new Set(
+  'hostIPC hostNetwork hostPID hostPort initialDelaySeconds minReadySeconds paused publishNotReadyAddresses readOnly stdin stdinOnce tty'.split(
+    ' ',
+  ),
+);
 
 /** Fields in which the empty string is not the same as absent. */
 const keptWhenEmpty = new Set([

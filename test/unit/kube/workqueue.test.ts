@@ -160,13 +160,14 @@ describe('the work queue, whatever happens to it,', () => {
           owed.delete(taken);
         };
         for (const step of script) {
-          if (step.do === 'add') (queue.add(step.key), owed.add(step.key));
-          else if (step.do === 'addRateLimited') (queue.addRateLimited(step.key), owed.add(step.key));
-          else if (step.do === 'addAfter') (queue.addAfter(step.key, step.ms), owed.add(step.key));
+          if (step.do === 'add') queue.add(step.key);
+          else if (step.do === 'addRateLimited') queue.addRateLimited(step.key);
+          else if (step.do === 'addAfter') queue.addAfter(step.key, step.ms);
           else if (step.do === 'forget') queue.forget(step.key);
           else if (step.do === 'pass') await clock.advance(step.ms);
           else if (step.do === 'start' && queue.length > 0) await take();
           else if (step.do === 'finish' && working.delete(step.key)) queue.done(step.key);
+          if (step.do.startsWith('add') && 'key' in step) owed.add(step.key);
         }
         // Quiet follows: whatever is still owed must come out.
         await clock.advance(2_000_000);
