@@ -98,10 +98,8 @@ export class Connection {
       this.#state = 'open';
     } catch (error) {
       // The server keeps the socket open after a refused token, for any number of further tries.
-      this.#fail(
-        error instanceof CopilotError ? error : new UnreachableError(`${this.peer}: cannot dial`, { cause: error }),
-      );
-      throw error;
+      const dialFailed = `${this.peer}: cannot dial: ${messageOf(error)}`;
+      throw this.#fail(error instanceof CopilotError ? error : new UnreachableError(dialFailed, { cause: error }));
     } finally {
       deadline.cancel();
     }
@@ -235,8 +233,9 @@ export class Connection {
     );
   }
 
-  #fail(error: CopilotError, { lost = this.#state === 'open' } = {}): void {
-    if (this.#end !== undefined) return;
+  /** Ends the connection and returns why it ended, which is `error` unless something came first. */
+  #fail(error: CopilotError, { lost = this.#state === 'open' } = {}): CopilotError {
+    if (this.#end !== undefined) return this.#end;
     this.#end = error;
     this.#state = 'closed';
     this.#wire?.destroy();
@@ -245,6 +244,7 @@ export class Connection {
     this.#pending.clear();
     this.#abandoned.clear();
     if (lost) this.#options.onLost?.(error);
+    return error;
   }
 
   /** Keeps the token out of error messages, which end in statuses and logs, if a peer sends it back. */

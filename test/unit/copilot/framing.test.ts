@@ -1,0 +1,172 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { FrameDecoder, ProtocolError, encodeFrame, type FrameLimits } from '../../../src/copilot/index.ts';
+
+/** Feeds the chunks and returns the bodies that came out. */
+function decode(chunks: readonly Buffer[], limits?: FrameLimits): string[] {
+  const bodies: string[] = [];
+  const decoder = new FrameDecoder((body) => bodies.push(body.toString()), limits);
+  for (const chunk of chunks) decoder.push(chunk);
+  expect(decoder.pendingBytes).toBe(0);
+  return bodies;
+}
+
+/** The message of the error that these bytes end the stream with. */
+function refusal(bytes: string | Buffer, limits?: FrameLimits): string {
+  const decoder = new FrameDecoder(() => undefined, limits);
+  try {
+    decoder.push(Buffer.from(bytes));
+  } catch (error) {
+    expect(error).toBeInstanceOf(ProtocolError);
+    return (error as ProtocolError).message;
+  }
+  throw new Error('the decoder took it');
+}
+
+/** Cuts bytes at the given places, in any order. */
+function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
+  const at = [...new Set(places.map((place) => place % (bytes.length + 1)))].toSorted((a, b) => a - b);
+  return [0, ...at].map((start, index) => bytes.subarray(start, at[index] ?? bytes.length));
+}
+
+const bodies = fc.array(fc.oneof(fc.json(), fc.string({ unit: 'binary' })), { minLength: 1, maxLength: 5 });
+
+describe('the frame decoder', () => {
+  it('gives back the bodies that were encoded', () => {
+    fc.assert(
+      fc.property(bodies, (sent) => {
+        expect(decode([Buffer.from(sent.map(encodeFrame).join(''))])).toEqual(sent);
+      }),
+    );
+  });
+
+  it('gives the same bodies however the stream is split', () => {
+    fc.assert(
+      fc.property(bodies, fc.array(fc.nat(), { maxLength: 12 }), (sent, places) => {
+        expect(decode(cut(Buffer.from(sent.map(encodeFrame).join('')), places))).toEqual(sent);
+      }),
+    );
+  });
+
+  it('gives the same bodies for every way to split two frames in three, and byte by byte', () => {
+    const sent = ['{"id":1,"text":"äß€😀"}', '{}'];
+    const stream = Buffer.from(sent.map(encodeFrame).join(''));
+    for (let first = 0; first <= stream.length; first += 1) {
+      for (let second = first; second <= stream.length; second += 1) {
+        expect(decode([stream.subarray(0, first), stream.subarray(first, second), stream.subarray(second)])).toEqual(
+          sent,
+        );
+      }
+    }
+    expect(decode(Array.from(stream, (byte) => Buffer.from([byte])))).toEqual(sent);
+  });
+
+  it('hands out bodies that outlive the reuse of a chunk once they were split over chunks', () => {
+    const seen: string[] = [];
+    const decoder = new FrameDecoder((body) => seen.push(body.toString()));
+    const reused = Buffer.alloc(16);
+    const stream = Buffer.from(encodeFrame('{"a":"bcdefghijklmnopqrstuvwxyz"}'));
+    for (let at = 0; at < stream.length; at += reused.length) {
+      const length = stream.copy(reused, 0, at);
+      decoder.push(reused.subarray(0, length));
+    }
+    expect(seen).toEqual(['{"a":"bcdefghijklmnopqrstuvwxyz"}']);
+  });
+
+  it.each([
+    ['a lower-case name', 'content-length: 2\r\n\r\n{}'],
+    ['no space and trailing blanks', 'Content-Length:2 \t\r\n\r\n{}'],
+    ['a Content-Type', 'Content-Type: application/vscode-jsonrpc; charset=utf-8\r\nContent-Length: 2\r\n\r\n{}'],
+  ])('takes a header with %s', (_, stream) => {
+    expect(decode([Buffer.from(stream)])).toEqual(['{}']);
+  });
+
+  it('gives an empty body for a length of 0, for the reader of messages to refuse', () => {
+    expect(decode([Buffer.from('Content-Length: 0\r\n\r\n')])).toEqual(['']);
+  });
+
+  it.each([
+    ['a negative length', 'Content-Length: -1\r\n\r\n', '"-1"'],
+    ['a hexadecimal length', 'Content-Length: 0x10\r\n\r\n', '"0x10"'],
+    ['an exponent', 'Content-Length: 1e3\r\n\r\n', '"1e3"'],
+    ['a sign', 'Content-Length: +5\r\n\r\n', '"+5"'],
+    ['two numbers', 'Content-Length: 5, 5\r\n\r\n', '"5, 5"'],
+    ['no number', 'Content-Length: \r\n\r\n', '""'],
+    ['a number beyond integers', `Content-Length: ${'9'.repeat(40)}\r\n\r\n`, '"9999'],
+    ['ten gigabytes', 'Content-Length: 9999999999\r\n\r\n', 'a frame of 9999999999 bytes, more than the 16777216'],
+    ['two lengths', 'Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}', 'two Content-Length lines'],
+    ['no length', 'Content-Type: text/plain\r\n\r\n', 'without Content-Length'],
+    ['no header at all', '\r\n', 'without Content-Length'],
+    ['bare LF', 'Content-Length: 2\n\n{}', 'does not end with CR LF: "Content-Length: 2"'],
+    ['an HTTP answer', 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', 'the port belongs to a web server'],
+    ['an SSH greeting', 'SSH-2.0-OpenSSH_9.2\r\n', 'an SSH greeting'],
+    ['the first bytes of an HTTP answer', 'HTTP/1.1 4', 'an HTTP answer "HTTP/1.1 4"'],
+    ['a TLS alert', Buffer.from([0x15, 3, 3, 0, 2, 2, 0x28]), String.raw`"\u0015\u0003\u0003\u0000\u0002\u0002("`],
+    ['JSON without a frame', '{"jsonrpc":"2.0"}', String.raw`"{\"jsonrpc\"`],
+    ['a header name with a space', 'Content Length: 2\r\n\r\n{}', '"Content Length: 2"'],
+    ['a header that never ends', `X: ${'a'.repeat(5000)}`, 'a frame header of more than 4096 bytes'],
+    ['endless header lines', 'X: a\r\n'.repeat(1000), 'a frame header of more than 4096 bytes'],
+  ])('refuses %s and says so', (_, stream, found) => {
+    expect(refusal(stream)).toContain(found);
+  });
+
+  it('tells the same error for every split of a bad header', () => {
+    for (const stream of ['Content-Length: -1\r\n\r\n', 'Content-Length: 2\r\nContent-Length: 2\r\n\r\n']) {
+      const whole = refusal(stream);
+      fc.assert(
+        fc.property(fc.array(fc.nat(), { maxLength: 6 }), (places) => {
+          expect(() => decode(cut(Buffer.from(stream), places))).toThrow(whole);
+        }),
+      );
+    }
+  });
+
+  it('takes nothing more once it has refused something', () => {
+    const decoder = new FrameDecoder(() => undefined);
+    expect(() => decoder.push(Buffer.from('nonsense\r\n'))).toThrow(ProtocolError);
+    expect(() => decoder.push(Buffer.from(encodeFrame('{}')))).toThrow('nonsense');
+  });
+
+  it('survives any bytes: bodies or a ProtocolError', () => {
+    const pieces = fc.oneof(
+      fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+      fc.constantFrom('Content-Length: ', '\r\n', '\r\n\r\n', '7', '-', '{}', 'a: b').map((text) => Buffer.from(text)),
+    );
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 20 }), (chunks) => {
+        const decoder = new FrameDecoder(() => undefined, { maxBodyBytes: 1000 });
+        try {
+          for (const chunk of chunks) decoder.push(chunk);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('takes a body of exactly the limit and refuses one byte more', () => {
+    expect(decode([Buffer.from(encodeFrame('x'.repeat(100)))], { maxBodyBytes: 100 })).toHaveLength(1);
+    expect(refusal(encodeFrame('x'.repeat(101)), { maxBodyBytes: 100 })).toContain('more than the 100 allowed');
+  });
+
+  it('reserves memory for what has come, not for what was claimed', () => {
+    const decoder = new FrameDecoder(() => undefined);
+    decoder.push(Buffer.from(`Content-Length: ${16 * 1024 * 1024}\r\n\r\n`));
+    expect(decoder.reservedBytes).toBeLessThan(1024);
+    for (let sent = 1; sent <= 3000; sent += 1) {
+      decoder.push(Buffer.from('x'));
+      expect(decoder.reservedBytes).toBeLessThanOrEqual(Math.max(64, 2 * sent));
+    }
+  });
+
+  it('never reserves more than the body in progress, and nothing between frames', () => {
+    const decoder = new FrameDecoder(() => undefined, { maxBodyBytes: 10_000 });
+    const frame = Buffer.from(encodeFrame('x'.repeat(10_000)));
+    for (let at = 0; at < frame.length; at += 3000) {
+      decoder.push(frame.subarray(at, at + 3000));
+      expect(decoder.reservedBytes).toBeLessThanOrEqual(10_000);
+    }
+    expect(decoder.reservedBytes).toBe(0);
+  });
+});
