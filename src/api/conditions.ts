@@ -14,12 +14,12 @@ export const ConditionType = {
   Stalled: 'Stalled',
   /** What the pings say: True when every server answers, False when one stopped answering, Unknown when there is nothing to ping yet. */
   Healthy: 'Healthy',
-  /** Whether the model credentials named in `spec.model` can be given to the servers. True when none are named: then clients bring their own. */
+  /** Whether the credentials that `spec.model` names can be used. True when none are named: then clients bring their own. */
   ModelConfigured: 'ModelConfigured',
 } as const;
 export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
-/** Reasons of the condition `Ready`. While it is False because of a {@link StalledReason}, it carries that reason instead. */
+/** Reasons of the condition `Ready`. While something stands in the way, it carries the reason of the condition Stalled instead. */
 export const ReadyReason = {
   /** Every wanted server is up, current and answers. */
   ServersReady: 'ServersReady',
@@ -85,7 +85,7 @@ export const StalledReason = {
   StorageClassNotFound: 'StorageClassNotFound',
   /** The volume is not provisioned or not mounted; the message repeats what the storage system said. */
   VolumePending: 'VolumePending',
-  /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Set `spec.storage.size` back, or change the class. */
+  /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Allow it if the driver can, or move to a new tenant. */
   VolumeNotExpandable: 'VolumeNotExpandable',
   /** A volume that held sessions is gone, and with it their history. The message says which, and how to go on with an empty one. */
   DataLost: 'DataLost',
@@ -125,7 +125,7 @@ export type HealthyReason = (typeof HealthyReason)[keyof typeof HealthyReason];
 export const ModelConfiguredReason = {
   /** Servers use GitHub Copilot with the token of `spec.model.github`. */
   GitHub: 'GitHub',
-  /** Servers use the provider of `spec.model.provider`. */
+  /** The binding Secret has the provider of `spec.model.provider` for clients to use. */
   Provider: 'Provider',
   /** `spec.model` names no credentials: each client brings its own with its sessions. */
   ClientProvided: 'ClientProvided',

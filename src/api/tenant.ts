@@ -220,7 +220,7 @@ const port = withRules(
   }),
   {
     rule: '!has(self.endPort) || self.endPort >= self.port',
-    message: 'endPort must not be below port',
+    message: 'spec.network.egress: endPort must not be below port',
     fieldPath: '.endPort',
   },
 );
@@ -228,7 +228,8 @@ const port = withRules(
 const cidr = () =>
   withRules(z.string().max(43), {
     rule: 'isCIDR(self) && cidr(self) == cidr(self).masked()',
-    message: 'must be an address range such as 10.20.0.0/16 or fd00::/8, with the bits after the prefix at zero',
+    message:
+      'spec.network.egress takes address ranges such as 10.20.0.0/16 or fd00::/8, with the bits after the prefix at zero',
   });
 
 const egressRule = withRules(
@@ -250,7 +251,7 @@ const egressRule = withRules(
   },
   {
     rule: '!has(self.except) || (has(self.cidr) && self.except.all(e, !isCIDR(e) || !isCIDR(self.cidr) || cidr(self.cidr).containsCIDR(e)))',
-    message: 'except takes ranges that lie inside cidr',
+    message: 'spec.network.egress: except takes ranges that lie inside cidr',
     fieldPath: '.except',
   },
 );
