@@ -1,5 +1,6 @@
 import type { KubeClient } from './client.ts';
-import { isConflict, isNotFound } from './errors.ts';
+import { isConflict, isInvalid, isNotFound } from './errors.ts';
+import { ignoreNotFound } from './notfound.ts';
 import type { ResourceType } from './resource.ts';
 import { nameOf, type KubeObject } from './types.ts';
 
@@ -10,62 +11,57 @@ export function hasFinalizer(object: KubeObject, finalizer: string): boolean {
   return object.metadata.finalizers?.includes(finalizer) ?? false;
 }
 
-/** The object with the finalizer on it; writes nothing when it is there. Throws NotFound when the object is gone. */
+/** The object with the finalizer on it; `undefined` when it is gone. Writes nothing when the finalizer is there. */
 export function addFinalizer<T extends KubeObject>(
   client: KubeClient,
   type: ResourceType<T>,
   object: T,
   finalizer: string,
-): Promise<T> {
+): Promise<T | undefined> {
   return patchFinalizers(client, type, object, (finalizers) =>
     finalizers.includes(finalizer) ? undefined : [...finalizers, finalizer],
   );
 }
 
-/** The object without the finalizer; `undefined` when that let it go, or when it was gone before. */
-export async function removeFinalizer<T extends KubeObject>(
+/** The object without the finalizer; `undefined` when it is gone, be it by this. Writes nothing when there is none. */
+export function removeFinalizer<T extends KubeObject>(
   client: KubeClient,
   type: ResourceType<T>,
   object: T,
   finalizer: string,
 ): Promise<T | undefined> {
-  try {
-    return await patchFinalizers(client, type, object, (finalizers) =>
-      finalizers.includes(finalizer) ? finalizers.filter((other) => other !== finalizer) : undefined,
-    );
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
+  return patchFinalizers(client, type, object, (finalizers) =>
+    finalizers.includes(finalizer) ? finalizers.filter((other) => other !== finalizer) : undefined,
+  );
 }
 
 /**
  * The whole list is replaced, so the patch carries the resourceVersion it was decided for: without it a finalizer that
- * somebody else added meanwhile would be lost.
+ * somebody else added meanwhile would be lost. `change` returns undefined when there is nothing to do.
  */
 async function patchFinalizers<T extends KubeObject>(
   client: KubeClient,
   type: ResourceType<T>,
   object: T,
   change: (finalizers: string[]) => string[] | undefined,
-): Promise<T> {
-  let current = object;
-  for (let attempt = 1; ; attempt++) {
-    const finalizers = change(current.metadata.finalizers ?? []);
+): Promise<T | undefined> {
+  let current: T | undefined = object;
+  for (let attempt = 1; current && current.metadata.uid === object.metadata.uid; attempt++) {
+    const finalizers: string[] | undefined = change(current.metadata.finalizers ?? []);
     if (!finalizers) return current;
-    const { uid, resourceVersion } = current.metadata;
     const patch = [
-      { op: 'test', path: '/metadata/uid', value: uid },
-      { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
+      { op: 'test', path: '/metadata/uid', value: object.metadata.uid },
+      { op: 'replace', path: '/metadata/resourceVersion', value: current.metadata.resourceVersion },
       { op: 'add', path: '/metadata/finalizers', value: finalizers },
     ];
     try {
-      return await client.patch(type, nameOf(current), patch, { contentType: 'application/json-patch+json' });
+      return await client.patch(type, nameOf(object), patch, { contentType: 'application/json-patch+json' });
     } catch (error) {
-      if (!isConflict(error) || attempt === MAX_ATTEMPTS) throw error;
-      current = await client.get(type, nameOf(object));
-      // Another object of this name: the one that was meant is gone, and so is its finalizer.
-      if (current.metadata.uid !== uid) throw error;
+      if (isNotFound(error)) return undefined;
+      // The test of the UID fails as Invalid: another object has the name by now, as the live read will show.
+      if (!(isConflict(error) || isInvalid(error)) || attempt === MAX_ATTEMPTS) throw error;
+      current = await ignoreNotFound(client.get(type, nameOf(object)));
     }
   }
+  return undefined;
 }

@@ -72,7 +72,12 @@ function comparer(kind: string, out: Difference[]): Compare {
 
 function identity(item: unknown, keys: readonly ListKey[]): string {
   if (!isRecord(item)) return '';
-  return keys.map(({ field, default: fallback }) => `${field}=${String(item[field] ?? fallback)}`).join(',');
+  return keys
+    .map(({ field, default: fallback }) => {
+      const value = item[field] ?? fallback;
+      return `${field}=${isTextOrNumber(value) ? value : ''}`;
+    })
+    .join(',');
 }
 
 /** Maps from keys that users choose: an empty value in one means something, and an empty one is not stored. */

@@ -1,0 +1,283 @@
+import type { Logger } from 'pino';
+import type { KubeClient } from './client.ts';
+import type { Clock } from './clock.ts';
+import { RestoreLimiter } from './drift.ts';
+import { isAlreadyExists, isConflict, isInvalid, StatusError } from './errors.ts';
+import type { InformerLike } from './informer.ts';
+import { moveToApply } from './managedfields.ts';
+import { digest, withHash } from './manifest.ts';
+import { ignoreNotFound } from './notfound.ts';
+import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from './owner.ts';
+import { RecentWrites } from './recent.ts';
+import type { ResourceType } from './resource.ts';
+import { differences, type Difference } from './subset.ts';
+import { keyOf, nameOf, type KubeObject } from './types.ts';
+
+/**
+ * What came of an apply:
+ * - `created`, `updated`: written.
+ * - `unchanged`: everything desired is there; nothing was sent.
+ * - `terminating`: the live object is being deleted; it can be made again once it is gone (its deletion is an event).
+ * - `deferred`: another writer keeps undoing our fields; the next restoration is due after `retryAfterMs`.
+ */
+export type ApplyAction = 'created' | 'updated' | 'unchanged' | 'terminating' | 'deferred';
+
+export interface ApplyResult<T extends KubeObject> {
+  action: ApplyAction;
+  /** The newest known state of the object. */
+  object: T;
+  /** Paths of the fields that were not as desired (never their values). */
+  changed: string[];
+  /** Only with `deferred`: ms. */
+  retryAfterMs?: number;
+}
+
+export interface ApplyOptions<T extends KubeObject> {
+  /** Whether a live object is ours to write. Default: its controller reference has the owner's UID. */
+  isOurs?: (live: T) => boolean;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ApplierOptions {
+  client: KubeClient;
+  clock: Clock;
+  log: Logger;
+  /** Type of the owners, to look them up live when in doubt. */
+  ownerType: ResourceType;
+  /** Under this name our fields stand in `managedFields`. It must never change. */
+  fieldManager: string;
+  /** Annotation that holds the hash of what was applied last. */
+  hashAnnotation: string;
+}
+
+/** The API server does not take what was to be written: a field is invalid, or can't be changed any more. */
+export class InvalidObjectError extends Error {
+  override readonly name = 'InvalidObjectError';
+  readonly kind: string;
+  readonly objectName: string;
+  readonly fields: { field: string; message: string }[];
+  /** True when a field can't be changed once it is set: only a new object can have the new value. */
+  readonly immutable: boolean;
+
+  constructor(desired: KubeObject, cause: StatusError) {
+    const fields = (cause.details.causes ?? []).map(({ field = '', message = '' }) => ({ field, message }));
+    const found = fields.map(({ field, message }) => `${field}: ${message}`).join('; ') || cause.message;
+    super(`${describe(desired)} is refused by the API server: ${found}`, { cause });
+    this.kind = desired.kind;
+    this.objectName = desired.metadata.name;
+    this.fields = fields;
+    this.immutable = /immutable|updates to .* are forbidden/i.test(found);
+  }
+}
+
+/** How often somebody else may change an object's managed fields under our hands before the reconcile is tried again. */
+const MAX_CONFLICTS = 5;
+const MAX_NORMALIZED = 10_000;
+
+/** Writes children: creates by POST, updates by server-side apply, and only on difference (docs/adr/0007-create-then-apply.md). */
+export class Applier {
+  readonly #options: ApplierOptions;
+  readonly #recent: RecentWrites;
+  readonly #restores = new RestoreLimiter();
+  /** By UID: what the API server (a webhook, say) made of a manifest. Applying it again would only be changed again. */
+  readonly #normalized = new Map<string, string>();
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+    this.#recent = new RecentWrites(options.clock);
+  }
+
+  /** Lets the applier see when this cache has caught up with its writes, which saves a read now and then. */
+  follow(informer: InformerLike): void {
+    this.#recent.follow(informer);
+  }
+
+  /**
+   * Makes the live object have everything that `desired` has. `live` is what the cache knows, however late it is.
+   * Throws ForeignObjectError, OwnerGoneError, InvalidObjectError, or the client's errors.
+   */
+  async apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    desired: T,
+    live: T | undefined,
+    owner: KubeObject,
+    options: ApplyOptions<T> = {},
+  ): Promise<ApplyResult<T>> {
+    const task = new Task(desired, owner, this.#options.hashAnnotation, options);
+    const known = this.#recent.newest(type, desired, live);
+    const object = known.uncertain ? await this.#read(type, task) : known.object;
+    return object ? this.#reconcile(type, task, object) : this.#create(type, task);
+  }
+
+  /** Deletes a child if it is ours, by UID. True when a deletion was sent; false when it was gone or on its way. */
+  async delete<T extends KubeObject>(
+    type: ResourceType<T>,
+    live: T,
+    owner: KubeObject,
+    options: ApplyOptions<T> & { propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' } = {},
+  ): Promise<boolean> {
+    const { uid, deletionTimestamp } = live.metadata;
+    if (!uid || deletionTimestamp) return false;
+    if (!(options.isOurs?.(live) ?? isControlledBy(live, owner))) throw new ForeignObjectError(live, live);
+    const { propagationPolicy = 'Background', signal } = options;
+    this.#recent.forget(type, live);
+    try {
+      await ignoreNotFound(this.#options.client.delete(type, nameOf(live), { uid, propagationPolicy, signal }));
+      return true;
+    } catch (error) {
+      // Another object has the name by now: the one that was meant is gone.
+      if (isConflict(error)) return false;
+      throw error;
+    }
+  }
+
+  async #create<T extends KubeObject>(type: ResourceType<T>, task: Task<T>): Promise<ApplyResult<T>> {
+    const { client, fieldManager } = this.#options;
+    const ownerUid = task.owner.metadata.uid ?? '';
+    // Made before and gone: the owner may be gone too, and its deletion late. Without a look its children would be made
+    // and collected again and again.
+    if (this.#recent.wasCreated(type, task.manifest, ownerUid)) await this.#assertOwnerLives(task);
+    try {
+      const object = await client.create(type, task.manifest, { fieldManager, signal: task.signal });
+      this.#recent.created(type, object, ownerUid);
+      this.#wrote(type, task, object);
+      return { action: 'created', object, changed: [] };
+    } catch (error) {
+      if (isInvalid(error) && error instanceof StatusError) throw new InvalidObjectError(task.manifest, error);
+      if (!isAlreadyExists(error)) throw error;
+      const object = await this.#read(type, task);
+      if (!object) throw error;
+      this.#recent.wrote(type, object);
+      return this.#reconcile(type, task, object);
+    }
+  }
+
+  async #reconcile<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, known: T): Promise<ApplyResult<T>> {
+    const settled = this.#settled(task, known);
+    if (settled) return settled;
+    // The cache has no managed fields and may be late: nothing is written for what only the cache believes.
+    const object = await this.#read(type, task);
+    if (!object) return this.#create(type, task);
+    this.#recent.wrote(type, object);
+    const reallySettled = this.#settled(task, object);
+    if (reallySettled) return reallySettled;
+    return this.#update(type, task, object);
+  }
+
+  /** The result, when nothing is to be written. */
+  #settled<T extends KubeObject>(task: Task<T>, object: T): ApplyResult<T> | undefined {
+    if (!task.isOurs(object)) throw new ForeignObjectError(task.manifest, object);
+    if (object.metadata.deletionTimestamp) return { action: 'terminating', object, changed: [] };
+    const different = task.differences(object);
+    if (different.length > 0 && this.#normalized.get(object.metadata.uid ?? '') !== fingerprint(task.hash, different)) {
+      return undefined;
+    }
+    return { action: 'unchanged', object, changed: [] };
+  }
+
+  async #update<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<ApplyResult<T>> {
+    const { client, clock, fieldManager, hashAnnotation, log } = this.#options;
+    const changed = task.differences(live).map(({ path }) => path);
+    // The hash says that this very state was applied before: somebody else has changed the object since.
+    if (live.metadata.annotations?.[hashAnnotation] === task.hash) {
+      const retryAfterMs = this.#restores.take(`${type.kind} ${keyOf(live)}`, task.hash, clock.monotonic());
+      if (retryAfterMs > 0) return { action: 'deferred', object: live, changed, retryAfterMs };
+    }
+    await this.#moveToApply(type, task, live);
+    const metadata = { ...task.manifest.metadata, uid: live.metadata.uid };
+    try {
+      const options = { fieldManager, force: true, signal: task.signal };
+      const object = await client.apply<T>(type, { ...task.manifest, metadata }, options);
+      this.#wrote(type, task, object);
+      log.debug({ object: describe(task.manifest), changed }, 'updated');
+      return { action: 'updated', object, changed };
+    } catch (error) {
+      if (isInvalid(error) && error instanceof StatusError) throw new InvalidObjectError(task.manifest, error);
+      throw error;
+    }
+  }
+
+  /** Moves fields that a create left under Update to Apply, once in the life of an object. */
+  async #moveToApply<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<void> {
+    const { client, fieldManager } = this.#options;
+    let current: T | undefined = live;
+    for (let attempt = 1; current && current.metadata.uid === live.metadata.uid; attempt++) {
+      const managedFields = moveToApply(current.metadata.managedFields, fieldManager);
+      if (!managedFields) return;
+      const patch = [
+        { op: 'replace', path: '/metadata/managedFields', value: managedFields },
+        // Makes the API server refuse the patch when anything has changed since the read.
+        { op: 'replace', path: '/metadata/resourceVersion', value: current.metadata.resourceVersion },
+      ];
+      try {
+        const contentType = 'application/json-patch+json';
+        await client.patch(type, nameOf(live), patch, { contentType, fieldManager, signal: task.signal });
+        return;
+      } catch (error) {
+        if (!isConflict(error) || attempt === MAX_CONFLICTS) throw error;
+        current = await this.#read(type, task);
+      }
+    }
+  }
+
+  async #assertOwnerLives<T extends KubeObject>({ owner, manifest, signal }: Task<T>): Promise<void> {
+    const { client, ownerType } = this.#options;
+    const live = await ignoreNotFound(client.get(ownerType, nameOf(owner), { signal }));
+    if (live?.metadata.uid === owner.metadata.uid && !live?.metadata.deletionTimestamp) return;
+    throw new OwnerGoneError(manifest, owner);
+  }
+
+  #read<T extends KubeObject>(type: ResourceType<T>, { manifest, signal }: Task<T>): Promise<T | undefined> {
+    return ignoreNotFound(this.#options.client.get(type, nameOf(manifest), { signal }));
+  }
+
+  /** Remembers an answer, and what the API server made of the manifest if that is not what was sent. */
+  #wrote<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, object: T): void {
+    this.#recent.wrote(type, object);
+    const { uid = '' } = object.metadata;
+    this.#normalized.delete(uid);
+    const different = task.differences(object);
+    if (different.length === 0) return;
+    this.#normalized.set(uid, fingerprint(task.hash, different));
+    const oldest = this.#normalized.keys().next();
+    if (this.#normalized.size > MAX_NORMALIZED && !oldest.done) this.#normalized.delete(oldest.value);
+    const fields = different.map(({ path }) => path);
+    this.#options.log.warn(
+      { object: describe(object), fields },
+      'the API server changes these fields as they are written',
+    );
+  }
+}
+
+/** One apply on its way: what is wanted, for whom. */
+class Task<T extends KubeObject> {
+  readonly manifest: T;
+  readonly hash: string;
+  readonly owner: KubeObject;
+  readonly signal: AbortSignal | undefined;
+  readonly isOurs: (live: T) => boolean;
+
+  constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, signal }: ApplyOptions<T>) {
+    if (!isOurs && !isControlledBy(desired, owner)) {
+      throw new Error(
+        `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,
+      );
+    }
+    const { manifest, hash } = withHash(desired, hashAnnotation);
+    this.manifest = manifest;
+    this.hash = hash;
+    this.owner = owner;
+    this.signal = signal;
+    this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
+  }
+
+  /** The hash annotation is part of the manifest: a live object with another hash differs there. */
+  differences(live: T): Difference[] {
+    return differences(this.manifest, live);
+  }
+}
+
+/** Only this is kept of what was found: values may be secret. */
+function fingerprint(hash: string, different: Difference[]): string {
+  return digest([hash, different.map(({ path, found }) => [path, found])]);
+}

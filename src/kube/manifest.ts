@@ -1,0 +1,25 @@
+import { createHash } from 'node:crypto';
+import type { KubeObject } from './types.ts';
+
+/** The manifest with an annotation that holds its own hash: what was applied last can be read from the live object. */
+export function withHash<T extends KubeObject>(manifest: T, annotation: string): { manifest: T; hash: string } {
+  const hash = digest(manifest);
+  const annotations = { ...manifest.metadata.annotations, [annotation]: hash };
+  return { manifest: { ...manifest, metadata: { ...manifest.metadata, annotations } }, hash };
+}
+
+/** 64 bits of SHA-256 over the JSON with sorted keys: the order in which a builder writes fields means nothing. */
+export function digest(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex').slice(0, 16);
+}
+
+/** JSON with sorted keys; absent and null fields are left out, as apply treats both as not wanted. */
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const fields = Object.entries(value)
+    .filter(([, inner]) => inner !== undefined && inner !== null)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`);
+  return `{${fields.join(',')}}`;
+}

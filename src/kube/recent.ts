@@ -1,0 +1,126 @@
+import type { Clock } from './clock.ts';
+import type { InformerLike } from './informer.ts';
+import type { ResourceType } from './resource.ts';
+import { keyOf, type KubeObject } from './types.ts';
+
+/** For how long a write is believed without the cache having shown it; then the API server is asked. */
+const TRUST_MS = 10_000;
+/** How many objects are remembered as made once; the oldest goes first. */
+const MAX_CREATED = 50_000;
+/** How many deletions are remembered, for answers that come after the event of the object's deletion. */
+const MAX_DELETED = 1_000;
+
+interface Write {
+  object: KubeObject;
+  at: number;
+}
+
+/** What is known of an object from the cache and from our own writes together. */
+export interface Known<T extends KubeObject> {
+  object: T | undefined;
+  /** The cache lacks what we wrote, and it may be late or right: only a live read can tell. */
+  uncertain: boolean;
+}
+
+/**
+ * Our own writes until the cache shows them, so that a reconcile which runs before its own events arrive does not write
+ * again. Nothing depends on it for being right, only for being cheap: an entry that is lost costs a read.
+ */
+export class RecentWrites {
+  readonly #clock: Clock;
+  readonly #writes = new Map<string, Write>();
+  readonly #created = new Set<string>();
+  readonly #deletedUids = new Set<string>();
+  readonly #followed = new Set<string>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Lets the informer of a type tell when the cache has caught up; without it a missing object is always uncertain. */
+  follow(informer: InformerLike): void {
+    const { type } = informer;
+    this.#followed.add(typeKey(type));
+    const seen = (object: KubeObject): void => {
+      const write = this.#writes.get(writeKey(type, object));
+      if (write && !isNewer(write.object, object)) this.#writes.delete(writeKey(type, object));
+    };
+    informer.addHandler({
+      onAdd: seen,
+      onUpdate: (_, object) => seen(object),
+      onDelete: (object) => {
+        const { uid } = object.metadata;
+        const write = this.#writes.get(writeKey(type, object));
+        if (write?.object.metadata.uid === uid) this.#writes.delete(writeKey(type, object));
+        if (uid) remember(this.#deletedUids, uid, MAX_DELETED);
+      },
+    });
+  }
+
+  /** Remembers what the API server answered to a write (or a live read). */
+  wrote(type: ResourceType, object: KubeObject): void {
+    if (this.#deletedUids.has(object.metadata.uid ?? '')) return;
+    const now = this.#clock.monotonic();
+    // Oldest first, so what has expired is at the front; a type that nobody follows must not pile up.
+    for (const [key, { at }] of this.#writes) {
+      if (now - at <= TRUST_MS) break;
+      this.#writes.delete(key);
+    }
+    const key = writeKey(type, object);
+    this.#writes.delete(key);
+    this.#writes.set(key, { object: withoutManagedFields(object), at: now });
+  }
+
+  forget(type: ResourceType, object: KubeObject): void {
+    this.#writes.delete(writeKey(type, object));
+  }
+
+  /** The newest state of an object that the cache has as `cached`. */
+  newest<T extends KubeObject>(type: ResourceType<T>, desired: KubeObject, cached: T | undefined): Known<T> {
+    const write = this.#writes.get(writeKey(type, desired));
+    if (!write) return { object: cached, uncertain: false };
+    if (cached) return { object: isNewer(write.object, cached) ? (write.object as T) : cached, uncertain: false };
+    const trusted = this.#followed.has(typeKey(type)) && this.#clock.monotonic() - write.at <= TRUST_MS;
+    return trusted ? { object: write.object as T, uncertain: false } : { object: undefined, uncertain: true };
+  }
+
+  /** Remembers that this child was made for the owner once. */
+  created(type: ResourceType, object: KubeObject, ownerUid: string): void {
+    remember(this.#created, `${writeKey(type, object)} ${ownerUid}`, MAX_CREATED);
+  }
+
+  /** Whether this child was made for this owner before, by this process. */
+  wasCreated(type: ResourceType, object: KubeObject, ownerUid: string): boolean {
+    return this.#created.has(`${writeKey(type, object)} ${ownerUid}`);
+  }
+}
+
+/**
+ * Whether `a` is a later state than `b` of what stands under one name. Resource versions of one type are numbers that
+ * rise (guaranteed since Kubernetes 1.35, true before); when one is no number, equal is all that can be said.
+ */
+export function isNewer(a: KubeObject, b: KubeObject): boolean {
+  const [left, right] = [a.metadata.resourceVersion ?? '', b.metadata.resourceVersion ?? ''];
+  if (!/^\d+$/.test(left) || !/^\d+$/.test(right)) return false;
+  return BigInt(left) > BigInt(right);
+}
+
+function remember(set: Set<string>, value: string, atMost: number): void {
+  set.add(value);
+  if (set.size <= atMost) return;
+  const oldest = set.keys().next();
+  if (!oldest.done) set.delete(oldest.value);
+}
+
+function typeKey(type: ResourceType): string {
+  return `${type.plural}.${type.group}`;
+}
+
+function writeKey(type: ResourceType, object: KubeObject): string {
+  return `${typeKey(type)}/${keyOf(object)}`;
+}
+
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
