@@ -34,8 +34,8 @@ export class StatusError extends Error {
   }
 }
 
-/** Why a request got no answer. `aborted`: the caller gave up; `deadline`: it took too long; `protocol`: the answer made no sense. */
-export type TransportFailure = 'network' | 'deadline' | 'aborted' | 'protocol';
+/** Why a request got no answer. `aborted`: the caller gave up; `protocol`: the answer made no sense; `credentials`: none to send. */
+export type TransportFailure = 'network' | 'deadline' | 'aborted' | 'truncated' | 'protocol' | 'credentials';
 
 /** A request got no (usable) answer. A write may or may not have been executed, unless `notSent`. */
 export class TransportError extends Error {

@@ -1,0 +1,38 @@
+import type { Random } from './clock.ts';
+
+export interface BackoffOptions {
+  /** ms: the first delay is between this and twice this. */
+  baseMs: number;
+  /** ms: no delay is longer. */
+  maxMs: number;
+}
+
+/** client-go's figures for a broken watch or list: 0.8 s, doubled at each failure, never over 30 s. */
+export const WATCH_BACKOFF: BackoffOptions = { baseMs: 800, maxMs: 30_000 };
+
+/**
+ * Exponential delays with full-width jitter: the n-th is between `base * 2^n` and twice that. The jitter stays at the
+ * upper end too ([max/2, max]): a thousand clients of an API server that comes back must not knock together.
+ */
+export class Backoff {
+  readonly #options: BackoffOptions;
+  readonly #random: Random;
+  #failures = 0;
+
+  constructor(options: BackoffOptions, random: Random) {
+    this.#options = options;
+    this.#random = random;
+  }
+
+  /** ms to wait now; the next call waits longer. */
+  next(): number {
+    const { baseMs, maxMs } = this.#options;
+    const floor = Math.min(baseMs * 2 ** this.#failures, maxMs / 2);
+    this.#failures += 1;
+    return floor * (1 + this.#random());
+  }
+
+  reset(): void {
+    this.#failures = 0;
+  }
+}
