@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# Bases for a machine that reaches package mirrors and no image registry: Debian by debootstrap, and the same with Node.
+# They stand in for the Dockerfiles' defaults, so what a Dockerfile may expect of them is what those have.
+
+builder() { buildah --root "$IMAGE_STORAGE" --runroot "$IMAGE_RUNROOT" --storage-driver overlay "$@"; }
+
+has_built_image() { builder images --quiet "$1" >/dev/null 2>&1; }
+
+require_builder() {
+  ((EUID == 0)) || die "Building the images for the local cluster needs root: run it as root, for instance with 'sudo -E make images'."
+  # shellcheck disable=SC2046
+  [[ -z $(missing_packages "${BUILDER_COMMANDS[@]}") ]] || step "install buildah and debootstrap" install_missing "${BUILDER_COMMANDS[@]}"
+}
+BUILDER_COMMANDS=(buildah:buildah debootstrap:debootstrap)
+
+# A base is named after everything that decides its content.
+debian_base() { echo "localhost/copilot-operator-base:$DEBIAN_SUITE-$(sha256sum <"${BASH_SOURCE[0]}" | cut -c1-8)"; }
+node_base() { echo "$(debian_base)-node$(node_version)"; }
+
+node_version() { sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' "$NODE_PACKAGE/package.json"; }
+
+# base_of IMAGE: the base that takes the place of its Dockerfile's default.
+base_of() {
+  case $1 in
+    copilot-cli) debian_base ;;
+    *) node_base ;;
+  esac
+}
+
+ensure_local_bases() {
+  has_built_image "$(debian_base)" || step "make a Debian base" make_debian_base "$(debian_base)"
+  has_built_image "$(node_base)" || step "make a Node base" make_node_base "$(node_base)"
+}
+
+make_debian_base() {
+  local root=$CACHE_DIR/debootstrap.partial mirror
+  rm -rf "$root"
+  mkdir -p "$root"
+  # Where this machine's own packages come from is where packages can be had.
+  mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $DEBIAN_SUITE" | head -n 1)
+  debootstrap --variant=minbase --include=ca-certificates,libstdc++6 "$DEBIAN_SUITE" "$root" ${mirror:+"$mirror"}
+  trim_debian "$root"
+  commit_base "$1" "$root"
+  rm -rf "$root"
+}
+
+# What the slim images leave out too. The copyright files stay.
+trim_debian() {
+  local root=$1
+  printf 'path-exclude /usr/share/%s/*\n' locale man info lintian >"$root/etc/dpkg/dpkg.cfg.d/slim"
+  printf 'path-exclude /usr/share/doc/*\npath-include /usr/share/doc/*/copyright\n' >>"$root/etc/dpkg/dpkg.cfg.d/slim"
+  rm -rf "$root"/usr/share/{locale,man,info,lintian}/* "$root"/var/cache/{apt,debconf}/* "$root"/var/lib/apt/lists/*
+  find "$root/usr/share/doc" -type f ! -name copyright -delete
+  find "$root/usr/share/doc" -depth -type d -empty -delete
+  find "$root/var/log" -type f -delete
+  # This machine's name and resolver are no part of an image.
+  rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
+}
+
+make_node_base() {
+  local root=$CACHE_DIR/node.partial
+  rm -rf "$root"
+  install -D -m 0755 "$NODE_PACKAGE/bin/node" "$root/usr/local/bin/node"
+  install -D -m 0644 "$NODE_PACKAGE/LICENSE" "$root/usr/share/doc/node/LICENSE"
+  commit_base "$1" "$root" "$(debian_base)"
+  rm -rf "$root"
+}
+
+# commit_base NAME ROOT [FROM]
+commit_base() {
+  local container
+  container=$(builder from --pull-never "${3:-scratch}")
+  builder copy --quiet "$container" "$2" /
+  builder config --cmd /bin/bash "$container"
+  builder commit --quiet --rm "$container" "$1"
+}
