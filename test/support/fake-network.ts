@@ -63,8 +63,8 @@ export class FakeWire implements Wire {
     this.#decoder = new FrameDecoder((body) => this.#answer(JSON.parse(body.toString()) as Received));
     server.dials += 1;
     server.wires.add(this);
-    if (server.behaviour === 'refuses') setImmediate(() => this.end('ECONNREFUSED'));
-    else if (server.behaviour !== 'blackhole') setImmediate(() => this.#closed || events.connected());
+    if (server.behaviour === 'refuses') queueMicrotask(() => this.end('ECONNREFUSED'));
+    else if (server.behaviour !== 'blackhole') queueMicrotask(() => this.#closed || events.connected());
   }
 
   write(frame: string): boolean {
@@ -99,7 +99,7 @@ export class FakeWire implements Wire {
     this.#closed = true;
     this.server.wires.delete(this);
     const error = code === undefined ? undefined : Object.assign(new Error(`connect ${code}`), { code });
-    setImmediate(() => this.#events.closed(error));
+    queueMicrotask(() => this.#events.closed(error));
   }
 
   #answer(request: Received): void {
@@ -109,7 +109,7 @@ export class FakeWire implements Wire {
     const answer = (this.server.answers[request.method] ?? unknown)(request);
     if (answer === undefined) return;
     const frame = encodeFrame(JSON.stringify({ jsonrpc: '2.0', id: request.id, ...answer }));
-    setImmediate(() => this.deliver(Buffer.from(frame)));
+    queueMicrotask(() => this.deliver(Buffer.from(frame)));
   }
 }
 

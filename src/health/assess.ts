@@ -1,0 +1,84 @@
+import type { HealthTarget, ServerHealth, UnhealthyReason } from '../copilot/index.ts';
+import type { Random } from '../kube/clock.ts';
+
+/** How one check ended. */
+export type Outcome =
+  | { readonly ok: true; readonly version: string }
+  | { readonly ok: false; readonly reason: UnhealthyReason; readonly message: string };
+
+/** What is remembered of a server between two checks. */
+export interface History {
+  readonly health: ServerHealth;
+  /** Failures in a row, an interval apart. */
+  readonly failures: number;
+  /** How many of them, the latest ones, had the latest reason. */
+  readonly sameReason: number;
+  readonly reason: UnhealthyReason | undefined;
+  /** When the latest of them was counted, in monotonic ms. */
+  readonly countedAt: number;
+}
+
+export const NO_HISTORY: History = {
+  health: { state: 'Unknown' },
+  failures: 0,
+  sameReason: 0,
+  reason: undefined,
+  countedAt: Number.NEGATIVE_INFINITY,
+};
+
+/** Checks come with a jitter of a tenth, so two of them this much of an interval apart are two. */
+const APART = 0.8;
+
+/**
+ * What a check's outcome makes of a server's health. The `health` of the result is the same object unless something
+ * changed that is worth telling.
+ *
+ * A success counts at once. A failure counts once an interval: a lost server is dialled again within fractions of a
+ * second, and three refused dials in one second must not look like three missed checks.
+ */
+export function assess(
+  history: History,
+  outcome: Outcome,
+  { intervalMs, failureThreshold }: Pick<HealthTarget, 'intervalMs' | 'failureThreshold'>,
+  { now, monotonic }: { readonly now: number; readonly monotonic: number },
+): History {
+  const { health } = history;
+  if (outcome.ok) {
+    const { version } = outcome;
+    const same = health.state === 'Healthy' && health.version === version;
+    return { ...NO_HISTORY, health: same ? health : { state: 'Healthy', version, since: now } };
+  }
+
+  const { reason, message } = outcome;
+  if (history.failures > 0 && monotonic - history.countedAt < intervalMs * APART) return history;
+  const failures = history.failures + 1;
+  const sameReason = history.reason === reason ? history.sameReason + 1 : 1;
+  const counted = { ...history, failures, sameReason, reason, countedAt: monotonic };
+  const unhealthy: ServerHealth = { state: 'Unhealthy', reason, message, since: now };
+  if (health.state !== 'Unhealthy') return failures >= failureThreshold ? { ...counted, health: unhealthy } : counted;
+  // A server that is starting up or going down shows several reasons in turn: a new one is told when it has settled.
+  return health.reason !== reason && sameReason >= failureThreshold ? { ...counted, health: unhealthy } : counted;
+}
+
+/** No server waits longer than this for the next try, however long its interval is. */
+const LONGEST_RETRY_MS = 30_000;
+const SHORTEST_RETRY_MS = 200;
+
+/**
+ * How long after a failed check the next one follows. A server that can't be reached, perhaps because it is starting, is
+ * tried again after a quarter of the time it has been away: it is found again soon, and given up to the slow pace of the
+ * interval when it stays away. The other failures are answers, which come no different for asking sooner.
+ */
+export function retryDelay(
+  reason: UnhealthyReason,
+  { awayMs, intervalMs, random }: { readonly awayMs: number; readonly intervalMs: number; readonly random: Random },
+): number {
+  const longest = Math.min(intervalMs, LONGEST_RETRY_MS);
+  if (reason !== 'Unreachable') return jittered(longest, random);
+  return jittered(Math.min(Math.max(awayMs / 4, SHORTEST_RETRY_MS), longest), random);
+}
+
+/** 0.9 to 1.1 times `ms`, so that servers that started together do not stay together. */
+export function jittered(ms: number, random: Random): number {
+  return ms * (0.9 + random() * 0.2);
+}

@@ -1,0 +1,109 @@
+import type { Timers } from '../copilot/index.ts';
+import type { Clock, Timer } from '../kube/clock.ts';
+
+interface Entry {
+  /** When it is due, monotonic ms, rounded up to a whole number of quanta. */
+  readonly at: number;
+  readonly fn: () => void;
+  /** Where it stands in the heap; -1 once it has fired or was cancelled. */
+  index: number;
+}
+
+/** Timers this close to each other fire together. It is far below any interval or time-out that a user may set (1 s). */
+const QUANTUM_MS = 20;
+
+/**
+ * Many timers over one of the clock's: a binary heap, of which only the earliest is armed. Timers are rounded up to
+ * quanta, so that a thousand servers wake the process at most 50 times a second; cancelling one takes it out.
+ */
+export class TimerQueue implements Timers {
+  readonly #clock: Clock;
+  readonly #heap: Entry[] = [];
+  #armed: { readonly at: number; readonly timer: Timer } | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Timers that have neither fired nor been cancelled. */
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  setTimer(ms: number, fn: () => void): Timer {
+    // At least one quantum on, also for 0 ms: whatever runs now must not run again before the sockets had their turn.
+    const due = this.#clock.monotonic() + Math.max(ms, 1);
+    const entry: Entry = { at: Math.ceil(due / QUANTUM_MS) * QUANTUM_MS, fn, index: this.#heap.length };
+    this.#heap.push(entry);
+    this.#rise(entry);
+    this.#arm();
+    return { cancel: () => this.#remove(entry) };
+  }
+
+  #arm(): void {
+    const [first] = this.#heap;
+    // One armed too early only looks and arms the next: cheaper than to re-arm at each cancelled deadline.
+    if (first === undefined || (this.#armed !== undefined && this.#armed.at <= first.at)) return;
+    this.#armed?.timer.cancel();
+    const timer = this.#clock.setTimer(Math.max(0, first.at - this.#clock.monotonic()), () => this.#fire());
+    this.#armed = { at: first.at, timer };
+  }
+
+  #fire(): void {
+    this.#armed = undefined;
+    const now = this.#clock.monotonic();
+    try {
+      for (let [first] = this.#heap; first !== undefined && first.at <= now; [first] = this.#heap) {
+        this.#remove(first);
+        first.fn();
+      }
+    } finally {
+      this.#arm();
+    }
+  }
+
+  #remove(entry: Entry): void {
+    const { index } = entry;
+    if (index < 0) return;
+    entry.index = -1;
+    const last = this.#heap.pop();
+    if (last !== undefined && last !== entry) {
+      this.#place(last, index);
+      this.#sink(last);
+      this.#rise(last);
+    }
+    // The process may end when nothing is left to wait for.
+    if (this.#heap.length === 0) {
+      this.#armed?.timer.cancel();
+      this.#armed = undefined;
+    }
+  }
+
+  #place(entry: Entry, index: number): void {
+    entry.index = index;
+    this.#heap[index] = entry;
+  }
+
+  #rise(entry: Entry): void {
+    while (entry.index > 0) {
+      const { index } = entry;
+      const parent = this.#heap[(index - 1) >> 1];
+      if (parent === undefined || parent.at <= entry.at) return;
+      const above = parent.index;
+      this.#place(parent, index);
+      this.#place(entry, above);
+    }
+  }
+
+  #sink(entry: Entry): void {
+    for (;;) {
+      const left = this.#heap[entry.index * 2 + 1];
+      const right = this.#heap[entry.index * 2 + 2];
+      const child = left !== undefined && right !== undefined && right.at < left.at ? right : left;
+      if (child === undefined || child.at >= entry.at) return;
+      const { index } = child;
+      this.#place(child, entry.index);
+      this.#place(entry, index);
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { UnhealthyReason } from '../../../src/copilot/index.ts';
+import { NO_HISTORY, assess, retryDelay, type History, type Outcome } from '../../../src/health/assess.ts';
+
+const target = { intervalMs: 10_000, failureThreshold: 3 };
+const epoch = 1_750_000_000_000;
+const healthy = (version = '1.0.102'): Outcome => ({ ok: true, version });
+const failing = (reason: UnhealthyReason = 'Unreachable'): Outcome => ({ ok: false, reason, message: `no: ${reason}` });
+
+/** Judges the outcomes in order, each at its time in ms. */
+function judge(steps: readonly (readonly [number, Outcome])[], settings = target, from = NO_HISTORY): History {
+  return steps.reduce(
+    (history, [at, outcome]) => assess(history, outcome, settings, { now: epoch + at, monotonic: at }),
+    from,
+  );
+}
+
+describe('the health of a server', () => {
+  it('is unknown before anything was heard, and after fewer failures than the threshold', () => {
+    expect(NO_HISTORY.health).toEqual({ state: 'Unknown' });
+    const steps = [0, 10_000].map((at) => [at, failing()] as const);
+    expect(judge(steps).health).toEqual({ state: 'Unknown' });
+  });
+
+  it('is Healthy at the first success, since then, with its version', () => {
+    expect(judge([[500, healthy()]]).health).toEqual({ state: 'Healthy', version: '1.0.102', since: epoch + 500 });
+  });
+
+  it('is the same object while nothing changes', () => {
+    const first = judge([[0, healthy()]]);
+    expect(judge([[10_000, healthy()]], target, first).health).toBe(first.health);
+    const down = judge([0, 10_000, 20_000].map((at) => [at, failing()] as const));
+    expect(judge([[30_000, failing()]], target, down).health).toBe(down.health);
+  });
+
+  it('changes when a healthy server comes back with another version', () => {
+    const steps = [[0, healthy('1.0.102')] as const, [10_000, healthy('1.0.103')] as const];
+    expect(judge(steps).health).toEqual({ state: 'Healthy', version: '1.0.103', since: epoch + 10_000 });
+  });
+
+  it('is Unhealthy at the third failure in a row, with the latest reason', () => {
+    const steps = [
+      [0, healthy()],
+      [10_000, failing('Unreachable')],
+      [20_000, failing('Timeout')],
+    ] as const;
+    expect(judge(steps).health.state).toBe('Healthy');
+    expect(judge([...steps, [30_000, failing('Timeout')]]).health).toEqual({
+      state: 'Unhealthy',
+      reason: 'Timeout',
+      message: 'no: Timeout',
+      since: epoch + 30_000,
+    });
+  });
+
+  it('is Unhealthy at once with a threshold of 1', () => {
+    expect(judge([[0, failing('AuthFailed')]], { ...target, failureThreshold: 1 }).health).toMatchObject({
+      state: 'Unhealthy',
+      reason: 'AuthFailed',
+    });
+  });
+
+  it('forgets failures at a success', () => {
+    const steps = [
+      [0, failing()],
+      [10_000, failing()],
+      [20_000, healthy()],
+      [30_000, failing()],
+      [40_000, failing()],
+    ] as const;
+    expect(judge(steps).health.state).toBe('Healthy');
+  });
+
+  it('counts failures once an interval, however often the server is dialled', () => {
+    const dials = Array.from({ length: 100 }, (_, dial) => [dial * 150, failing()] as const);
+    expect(judge(dials).failures).toBe(2);
+    expect(judge(dials).health.state).toBe('Unknown');
+  });
+
+  it('counts checks that came early by their jitter', () => {
+    expect(judge([0, 9000, 18_000].map((at) => [at, failing()] as const)).health.state).toBe('Unhealthy');
+  });
+
+  it('takes another reason when it has settled, not when reasons alternate', () => {
+    const down = judge([0, 10_000, 20_000].map((at) => [at, failing('Unreachable')] as const));
+    const flapping = judge(
+      Array.from({ length: 10 }, (_, n) => [30_000 + n * 10_000, failing(n % 2 ? 'Timeout' : 'Unreachable')] as const),
+      target,
+      down,
+    );
+    expect(flapping.health).toBe(down.health);
+    const settled = judge(
+      [150_000, 160_000, 170_000].map((at) => [at, failing('AuthFailed')] as const),
+      target,
+      down,
+    );
+    expect(settled.health).toMatchObject({ reason: 'AuthFailed', since: epoch + 170_000 });
+  });
+
+  it('follows the rule for any outcomes: never Unhealthy before `threshold` failures since the last success', () => {
+    const outcomes = fc.array(fc.boolean(), { maxLength: 30 });
+    fc.assert(
+      fc.property(outcomes, fc.integer({ min: 1, max: 5 }), (oks, failureThreshold) => {
+        let failures = 0;
+        let history = NO_HISTORY;
+        oks.forEach((ok, n) => {
+          failures = ok ? 0 : failures + 1;
+          history = judge([[n * 10_000, ok ? healthy() : failing()]], { ...target, failureThreshold }, history);
+          expect(history.health.state === 'Unhealthy').toBe(failures >= failureThreshold);
+          if (ok) expect(history.health.state).toBe('Healthy');
+        });
+      }),
+    );
+  });
+});
+
+describe('the time to the next try', () => {
+  const middle = () => 0.5;
+  const after = (reason: UnhealthyReason, awayMs: number, intervalMs = 10_000, random = middle) =>
+    retryDelay(reason, { awayMs, intervalMs, random });
+
+  it('is a quarter of the time that a server could not be reached, from 0.2 s to the interval', () => {
+    expect([0, 1000, 8000, 40_000, 3_600_000].map((away) => after('Unreachable', away))).toEqual([
+      200, 250, 2000, 10_000, 10_000,
+    ]);
+  });
+
+  it('is never over 30 s, so that a server with a long interval is soon found again', () => {
+    expect(after('Unreachable', 3_600_000, 3_600_000)).toBe(30_000);
+    expect(after('Timeout', 0, 3_600_000)).toBe(30_000);
+  });
+
+  it.each(['AuthFailed', 'Timeout', 'ProtocolError'] as const)('is an interval after %s', (reason) => {
+    expect(after(reason, 0)).toBe(10_000);
+  });
+
+  it('has a jitter of a tenth', () => {
+    expect(after('Timeout', 0, 10_000, () => 0)).toBe(9000);
+    expect(after('Unreachable', 4000, 10_000, () => 0.999)).toBeCloseTo(1100, 0);
+  });
+});

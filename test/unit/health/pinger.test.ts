@@ -1,0 +1,380 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { encodeFrame, type HealthTarget, type ServerHealth } from '../../../src/copilot/index.ts';
+import { Pinger } from '../../../src/health/pinger.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
+
+let clock: FakeClock;
+let network: FakeNetwork;
+let server: FakeServer;
+let pinger: Pinger;
+let told: [string, ServerHealth][];
+let observed: [string, string, number][];
+let errors: unknown[];
+
+beforeEach(() => {
+  clock = new FakeClock();
+  network = new FakeNetwork();
+  server = network.add('acme-0');
+  observed = [];
+  errors = [];
+  // The same sequence in every run; any will do.
+  let seed = 1;
+  const random = () => {
+    seed = (seed * 16_807) % 2_147_483_647;
+    return seed / 2_147_483_647;
+  };
+  pinger = new Pinger({
+    clock,
+    random,
+    dial: network.dial,
+    log: { info: () => undefined, error: (...args: unknown[]) => errors.push(args) },
+    observe: (...check) => observed.push(check),
+  });
+  told = [];
+  pinger.onTransition((key, health) => told.push([key, health]));
+});
+
+const target = (changes: Partial<HealthTarget> = {}): HealthTarget => ({
+  key: 'team/acme-0',
+  host: 'acme-0',
+  port: 4321,
+  token: 'sesame',
+  intervalMs: 10_000,
+  timeoutMs: 5000,
+  failureThreshold: 3,
+  ...changes,
+});
+const states = () => told.map(([, health]) => (health.state === 'Unhealthy' ? health.reason : health.state));
+
+async function watchHealthy(): Promise<void> {
+  pinger.set(target());
+  await clock.advance(100);
+  expect(states()).toEqual(['Healthy']);
+}
+
+describe('a server that answers', () => {
+  it('is told Healthy once, within 100 ms, with its version', async () => {
+    expect(pinger.get('team/acme-0')).toEqual({ state: 'Unknown' });
+    pinger.set(target());
+    await clock.advance(100);
+    const health = { state: 'Healthy', version: '1.0.102', since: expect.any(Number) };
+    expect(told).toEqual([['team/acme-0', health]]);
+    expect(pinger.get('team/acme-0')).toEqual(health);
+    await clock.advance(3_600_000);
+    expect(told).toHaveLength(1);
+  });
+
+  it('is pinged at its interval over one connection, and asked for its version once', async () => {
+    await watchHealthy();
+    await clock.advance(1_000_000);
+    expect([server.dials, server.calls('connect'), server.calls('status.get')]).toEqual([1, 1, 1]);
+    // 100 intervals, each with a jitter of a tenth.
+    expect(server.calls('ping')).toBeGreaterThan(97);
+    expect(server.calls('ping')).toBeLessThan(104);
+  });
+
+  it('has each ping observed', async () => {
+    await watchHealthy();
+    await clock.advance(30_000);
+    expect(observed.length).toBe(server.calls('ping'));
+    expect(new Set(observed.map(([key, result]) => `${key} ${result}`))).toEqual(new Set(['team/acme-0 Healthy']));
+  });
+
+  it('is left alone when it is set again with the same values', async () => {
+    await watchHealthy();
+    for (let again = 0; again < 10; again += 1) pinger.set(target());
+    await clock.advance(1000);
+    expect([server.dials, server.calls('ping'), told.length]).toEqual([1, 1, 1]);
+  });
+
+  it('is told again when it comes back with another version', async () => {
+    await watchHealthy();
+    server.version = '1.0.103';
+    server.cut();
+    await clock.advance(1000);
+    expect(told.map(([, health]) => health)).toMatchObject([{ version: '1.0.102' }, { version: '1.0.103' }]);
+  });
+});
+
+describe('a server that fails', () => {
+  it.each([
+    ['refuses', 'Unreachable', 'nothing listens on the port'],
+    ['blackhole', 'Unreachable', 'no TCP connection within 5000 ms'],
+    ['silent', 'Timeout', 'did not answer "connect" within 5000 ms'],
+  ] as const)(
+    'because it %s is told %s after three intervals, not before, and Healthy when it is back',
+    async (...row) => {
+      const [behaviour, reason, message] = row;
+      await watchHealthy();
+      server.behaviour = behaviour;
+      if (behaviour !== 'silent') server.cut('ECONNRESET');
+      await clock.advance(16_000);
+      expect(states()).toEqual(['Healthy']);
+      await clock.advance(24_000);
+      expect(states()).toEqual(['Healthy', reason]);
+      expect(pinger.get('team/acme-0')).toMatchObject({ message: expect.stringContaining(message) as unknown });
+      await clock.advance(600_000);
+      expect(states()).toEqual(['Healthy', reason]);
+      server.behaviour = 'answers';
+      await clock.advance(17_000);
+      expect(states()).toEqual(['Healthy', reason, 'Healthy']);
+      expect(server.wires.size).toBe(1);
+    },
+  );
+
+  it('with a wrong token is told AuthFailed, and Healthy as soon as the right one is set', async () => {
+    pinger.set(target({ token: 'old' }));
+    await clock.advance(30_000);
+    expect(states()).toEqual(['AuthFailed']);
+    expect(JSON.stringify(told)).not.toContain('"old"');
+    pinger.set(target());
+    await clock.advance(100);
+    expect(states()).toEqual(['AuthFailed', 'Healthy']);
+  });
+
+  it('because something else listens there is told ProtocolError', async () => {
+    server.answers['connect'] = () => {
+      server.sendRaw('HTTP/1.1 400 Bad Request\r\n\r\n');
+      return undefined;
+    };
+    pinger.set(target());
+    await clock.advance(30_000);
+    expect(states()).toEqual(['ProtocolError']);
+    expect(pinger.get('team/acme-0')).toMatchObject({ message: expect.stringContaining('web server') as unknown });
+  });
+
+  it('because it lost a method is told ProtocolError', async () => {
+    server.answers['status.get'] = () => ({ error: { code: -32601, message: 'Unhandled method' } });
+    pinger.set(target());
+    await clock.advance(30_000);
+    expect(states()).toEqual(['ProtocolError']);
+  });
+
+  it('at single pings only is never told', async () => {
+    await watchHealthy();
+    const answer = server.answers['ping'];
+    for (let round = 0; round < 20; round += 1) {
+      server.answers['ping'] = () => undefined;
+      await clock.advance(12_000);
+      if (answer !== undefined) server.answers['ping'] = answer;
+      await clock.advance(12_000);
+    }
+    expect(states()).toEqual(['Healthy']);
+    expect(observed.some(([, result]) => result === 'Timeout')).toBe(true);
+  });
+
+  it('is told at the first failure with a threshold of 1', async () => {
+    pinger.set(target({ failureThreshold: 1 }));
+    await clock.advance(100);
+    server.behaviour = 'refuses';
+    server.cut();
+    await clock.advance(10);
+    expect(states()).toEqual(['Healthy', 'Unreachable']);
+  });
+
+  it('is found again within a second after a restart of a second, without being told at all', async () => {
+    await watchHealthy();
+    server.behaviour = 'refuses';
+    server.cut();
+    await clock.advance(1000);
+    server.behaviour = 'answers';
+    await clock.advance(1000);
+    expect(server.wires.size).toBe(1);
+    expect(states()).toEqual(['Healthy']);
+  });
+
+  it('is dialled at a bounded rate, also when it takes connections only to drop them', async () => {
+    const { answers } = server;
+    const { ping } = answers;
+    answers['ping'] = (request) => {
+      setImmediate(() => server.cut());
+      return ping?.(request);
+    };
+    pinger.set(target());
+    await clock.advance(600_000);
+    // 60 intervals, and the quick tries at the beginning.
+    expect(server.dials).toBeLessThan(85);
+    expect(server.wires.size).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('changed and removed servers', () => {
+  it('are dialled anew at another address, while what is known stands until the first check', async () => {
+    await watchHealthy();
+    const other = network.add('10.0.0.7');
+    pinger.set(target({ host: '10.0.0.7' }));
+    expect(pinger.get('team/acme-0').state).toBe('Healthy');
+    await clock.advance(100);
+    expect([server.wires.size, other.wires.size]).toEqual([0, 1]);
+    expect(states()).toEqual(['Healthy']);
+  });
+
+  it('start with no failures at another address', async () => {
+    server.behaviour = 'refuses';
+    pinger.set(target());
+    await clock.advance(11_000);
+    pinger.set(target({ port: 4322 }));
+    await clock.advance(12_000);
+    expect(states()).toEqual([]);
+    await clock.advance(12_000);
+    expect(states()).toEqual(['Unreachable']);
+  });
+
+  it('ignore the outcome of a check that began with the old values', async () => {
+    server.behaviour = 'silent';
+    pinger.set(target({ failureThreshold: 1 }));
+    await clock.advance(1000);
+    server.behaviour = 'answers';
+    pinger.set(target({ failureThreshold: 1, port: 4322 }));
+    await clock.advance(60_000);
+    expect(states()).toEqual(['Healthy']);
+  });
+
+  it('keep their connection when only the interval changes, and take it over', async () => {
+    await watchHealthy();
+    pinger.set(target({ intervalMs: 1000, timeoutMs: 500 }));
+    await clock.advance(100_000);
+    expect(server.dials).toBe(1);
+    expect(server.calls('ping')).toBeGreaterThan(90);
+  });
+
+  it('leave nothing behind when they are removed: no socket, no timer, no call, no transition', async () => {
+    await watchHealthy();
+    pinger.remove('team/acme-0');
+    pinger.remove('team/acme-0');
+    expect(pinger.get('team/acme-0')).toEqual({ state: 'Unknown' });
+    await clock.advance(60_000);
+    expect([server.wires.size, clock.pendingTimers, server.calls('ping'), told.length]).toEqual([0, 0, 1, 1]);
+  });
+
+  it.each([
+    ['before the first dial', 'answers', 0],
+    ['while the TCP connection is made', 'blackhole', 1000],
+    ['while the answer is awaited', 'silent', 1000],
+    ['while the next try is awaited', 'refuses', 1000],
+  ] as const)('may be removed %s', async (_, behaviour, after) => {
+    server.behaviour = behaviour;
+    pinger.set(target());
+    await clock.advance(after);
+    pinger.remove('team/acme-0');
+    const { dials } = server;
+    await clock.advance(60_000);
+    expect([server.wires.size, clock.pendingTimers, told.length, server.dials]).toEqual([0, 0, 0, dials]);
+  });
+
+  it('may be removed by the very listener that is told', async () => {
+    pinger.onTransition((key) => pinger.remove(key));
+    await watchHealthy();
+    await clock.advance(60_000);
+    expect([server.wires.size, clock.pendingTimers]).toEqual([0, 0]);
+  });
+});
+
+describe('the pinger', () => {
+  it('tells all listeners, also when one of them throws, and logs that', async () => {
+    const other: string[] = [];
+    const broken = new Error('broken');
+    pinger.onTransition(() => {
+      throw broken;
+    });
+    pinger.onTransition((key) => other.push(key));
+    await watchHealthy();
+    expect(other).toEqual(['team/acme-0']);
+    expect(errors).toMatchObject([[{ err: broken, server: 'team/acme-0' }, expect.any(String)]]);
+    await clock.advance(20_000);
+    expect(server.calls('ping')).toBeGreaterThan(1);
+  });
+
+  it('counts servers by state', async () => {
+    network.add('acme-1').behaviour = 'silent';
+    for (const n of [0, 1, 2]) pinger.set(target({ key: `team/acme-${n}`, host: `acme-${n}`, failureThreshold: 1 }));
+    pinger.set(target({ key: 'team/other', host: 'acme-0', token: 'wrong' }));
+    await clock.advance(6000);
+    const expected = { Healthy: 1, Timeout: 1, Unreachable: 1, Unknown: 1 };
+    expect(Object.fromEntries(pinger.counts())).toEqual(expected);
+  });
+
+  it('closes everything at the end', async () => {
+    for (let n = 0; n < 50; n += 1) pinger.set(target({ key: `team/acme-${n}` }));
+    await clock.advance(300);
+    expect(server.wires.size).toBe(50);
+    pinger.close();
+    await clock.advance(60_000);
+    expect([server.wires.size, clock.pendingTimers]).toEqual([0, 0]);
+    expect(() => pinger.set(target())).toThrow('set(team/acme-0) after close()');
+  });
+});
+
+describe('a thousand servers', () => {
+  const servers = 1000;
+
+  /** Calls in each second of the next ones. */
+  async function perSecond(method: string, seconds: number): Promise<number[]> {
+    const counts: number[] = [];
+    for (let second = 0; second < seconds; second += 1) {
+      const before = method === 'dial' ? server.dials : server.calls(method);
+      await clock.advance(1000);
+      counts.push((method === 'dial' ? server.dials : server.calls(method)) - before);
+    }
+    return counts;
+  }
+
+  function watchAll(): void {
+    for (let n = 0; n < servers; n += 1) pinger.set(target({ key: `team/acme-${n}` }));
+  }
+
+  it('are dialled 200 a second when they come at once, and all healthy within an interval', async () => {
+    watchAll();
+    const dials = await perSecond('dial', 6);
+    expect(Math.max(...dials)).toBeLessThanOrEqual(221);
+    expect(pinger.counts()).toEqual(new Map([['Healthy', servers]]));
+  });
+
+  it('are pinged evenly afterwards', async () => {
+    watchAll();
+    await clock.advance(60_000);
+    const pings = await perSecond('ping', 10);
+    expect(Math.max(...pings)).toBeLessThan(250);
+  });
+
+  it('are not pinged in a burst after the process stood still', async () => {
+    watchAll();
+    await clock.advance(60_000);
+    const before = server.calls('ping');
+    await clock.pause(20_000);
+    expect(server.calls('ping') - before).toBeLessThan(100);
+    const pings = await perSecond('ping', 11);
+    expect(Math.max(...pings)).toBeLessThan(250);
+    expect(pings.reduce((sum, count) => sum + count)).toBeGreaterThan(servers * 0.9);
+    expect(told).toHaveLength(servers);
+  });
+
+  it('that all vanish are dialled at the pace, and each is told once', async () => {
+    watchAll();
+    await clock.advance(60_000);
+    server.behaviour = 'refuses';
+    server.cut('ECONNRESET');
+    const dials = await perSecond('dial', 60);
+    expect(Math.max(...dials)).toBeLessThanOrEqual(221);
+    expect(pinger.counts()).toEqual(new Map([['Unreachable', servers]]));
+    expect(told).toHaveLength(servers * 2);
+  });
+});
+
+describe('the pinger of a hostile server', () => {
+  it('answers what the server asks with an error, ignores what it tells, and stays healthy', async () => {
+    await watchHealthy();
+    server.send({ jsonrpc: '2.0', id: 9, method: 'userInput.request', params: {} });
+    server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'created' } });
+    await clock.advance(30_000);
+    expect(server.received.filter(({ error }) => error?.code === -32601)).toHaveLength(1);
+    expect([server.dials, told.length]).toEqual([1, 1]);
+  });
+
+  it('takes no frame over 256 KiB', async () => {
+    await watchHealthy();
+    server.sendRaw(encodeFrame(' '.repeat(256 * 1024 + 1)).slice(0, 40));
+    expect(server.wires.size).toBe(0);
+  });
+});
