@@ -1,0 +1,243 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { request } from 'node:https';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How a kubeconfig says who we are. */
+export type Identity =
+  | { token: string }
+  | { certFile: string; keyFile: string }
+  /** Read again now and then, as a pod's token is. */
+  | { tokenFile: string }
+  | { exec: { apiVersion: string; command: string; args: string[] } };
+
+/** A kube-apiserver with an etcd of its own on loopback: a test may break it without disturbing anybody. */
+export interface ApiServer {
+  readonly url: string;
+  readonly caFile: string;
+  /** May do everything; known to the server from a static file. */
+  readonly adminToken: string;
+  /** A client certificate that may do everything. */
+  readonly adminCertificate: { certFile: string; keyFile: string };
+  /** Path of a new kubeconfig. Default: the admin's token, straight to the server. */
+  kubeconfig(options?: { server?: string; identity?: Identity; namespace?: string }): string;
+  /** SIGKILL, and its death waited for. The data stay. */
+  kill(): Promise<void>;
+  /** On the same port with the same data; resolves when it is ready. */
+  start(): Promise<void>;
+  /** Ends both processes and deletes their files. */
+  stop(): Promise<void>;
+}
+
+const READY_WITHIN_MS = 60_000;
+
+export async function startApiServer(): Promise<ApiServer> {
+  const bin = binaries();
+  const dir = mkdtempSync(join(tmpdir(), 'apiserver-'));
+  const adminToken = 'admin-token-of-this-test';
+  writePki(dir, adminToken);
+  const [etcdPort, etcdPeerPort, port] = await freePorts(3);
+  const etcdUrl = `http://127.0.0.1:${etcdPort}`;
+  const url = `https://127.0.0.1:${port}`;
+  const etcd = run(dir, join(bin, 'etcd'), [
+    `--data-dir=${join(dir, 'etcd')}`,
+    `--listen-client-urls=${etcdUrl}`,
+    `--advertise-client-urls=${etcdUrl}`,
+    `--listen-peer-urls=http://127.0.0.1:${etcdPeerPort}`,
+    '--unsafe-no-fsync=true',
+    '--log-level=warn',
+  ]);
+  let server: ChildProcess | undefined;
+  let kubeconfigs = 0;
+
+  const start = async (): Promise<void> => {
+    server = run(dir, join(bin, 'kube-apiserver'), [
+      `--etcd-servers=${etcdUrl}`,
+      '--bind-address=127.0.0.1',
+      '--advertise-address=127.0.0.1',
+      `--secure-port=${port}`,
+      `--tls-cert-file=${join(dir, 'server.crt')}`,
+      `--tls-private-key-file=${join(dir, 'server.key')}`,
+      `--client-ca-file=${join(dir, 'ca.crt')}`,
+      `--token-auth-file=${join(dir, 'tokens.csv')}`,
+      '--authorization-mode=RBAC',
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-key-file=${join(dir, 'sa.key')}`,
+      `--service-account-signing-key-file=${join(dir, 'sa.key')}`,
+      '--service-cluster-ip-range=10.0.0.0/24',
+      '--endpoint-reconciler-type=none',
+      // Nobody here makes the default service account that this plugin waits for.
+      '--disable-admission-plugins=ServiceAccount',
+    ]);
+    await ready(dir, url, server);
+  };
+  const kill = async (): Promise<void> => {
+    if (server) await end(server, 'SIGKILL');
+    server = undefined;
+  };
+  const stop = async (): Promise<void> => {
+    await kill();
+    await end(etcd, 'SIGKILL');
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    await start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const caFile = join(dir, 'ca.crt');
+  return {
+    url,
+    caFile,
+    adminToken,
+    adminCertificate: { certFile: join(dir, 'admin.crt'), keyFile: join(dir, 'admin.key') },
+    kubeconfig: ({ server = url, identity = { token: adminToken }, namespace } = {}) => {
+      const path = join(dir, `kubeconfig-${kubeconfigs++}`);
+      writeFileSync(path, kubeconfigOf(server, caFile, identity, namespace));
+      return path;
+    },
+    kill,
+    start,
+    stop,
+  };
+}
+
+/** Where etcd and kube-apiserver are: the local cluster's programs, unless COPILOT_CLUSTER_BIN names another directory. */
+function binaries(): string {
+  const cluster = join(import.meta.dirname, '..', '..', '.cluster', 'bin');
+  const dir =
+    process.env['COPILOT_CLUSTER_BIN'] ?? (existsSync(cluster) ? join(realpathSync(cluster), '..', 'programs') : '');
+  if (dir === '') throw new Error('no kube-apiserver to test against: run `make cluster`, or set COPILOT_CLUSTER_BIN');
+  for (const name of ['etcd', 'kube-apiserver']) {
+    if (!existsSync(join(dir, name))) throw new Error(`${join(dir, name)} is missing: run \`make cluster\``);
+  }
+  return dir;
+}
+
+/** A certificate authority, a certificate for the server and one for an administrator, and a key for service accounts. */
+function writePki(dir: string, adminToken: string): void {
+  const openssl = (...args: string[]): void => {
+    execFileSync('openssl', args, { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] });
+  };
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const signed = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-days', '2'];
+  openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.crt', '-subj', '/CN=test-ca', '-days', '2');
+  const san = ['-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost'];
+  openssl(
+    'req',
+    '-x509',
+    ...signed,
+    ...key,
+    '-keyout',
+    'server.key',
+    '-out',
+    'server.crt',
+    '-subj',
+    '/CN=apiserver',
+    ...san,
+  );
+  openssl(
+    'req',
+    '-x509',
+    ...signed,
+    ...key,
+    '-keyout',
+    'admin.key',
+    '-out',
+    'admin.crt',
+    '-subj',
+    '/O=system:masters/CN=admin',
+  );
+  openssl('genrsa', '-out', 'sa.key', '2048');
+  writeFileSync(join(dir, 'tokens.csv'), `${adminToken},admin,admin,"system:masters"\n`);
+}
+
+function kubeconfigOf(server: string, caFile: string, identity: Identity, namespace: string | undefined): string {
+  const name = 'test';
+  let user: object;
+  if ('token' in identity) user = { token: identity.token };
+  else if ('certFile' in identity) user = { 'client-certificate': identity.certFile, 'client-key': identity.keyFile };
+  else if ('tokenFile' in identity) user = { 'auth-provider': { name: 'tokenFile', config: identity } };
+  else user = { exec: { ...identity.exec, interactiveMode: 'Never' } };
+  const cluster = server.startsWith('https:') ? { server, 'certificate-authority': caFile } : { server };
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name, cluster }],
+    users: [{ name, user }],
+    contexts: [{ name, context: { cluster: name, user: name, ...(namespace && { namespace }) } }],
+    'current-context': name,
+  });
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+const running = new Set<ChildProcess>();
+// A test run that is broken off must not leave an etcd behind.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+function run(dir: string, program: string, args: string[]): ChildProcess {
+  const log = openSync(logOf(dir, program), 'a');
+  const child = spawn(program, args, { cwd: dir, stdio: ['ignore', log, log] });
+  closeSync(log);
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill(signal);
+  await exit;
+}
+
+async function ready(dir: string, url: string, server: ChildProcess): Promise<void> {
+  const ca = readFileSync(join(dir, 'ca.crt'));
+  const endsAt = Date.now() + READY_WITHIN_MS;
+  while (!(await isReady(url, ca))) {
+    const gone = server.exitCode !== null;
+    if (gone || Date.now() > endsAt) {
+      const tail = readFileSync(logOf(dir, 'kube-apiserver'), 'utf8').split('\n').slice(-20).join('\n');
+      throw new Error(`kube-apiserver ${gone ? 'exited' : `is not ready after ${READY_WITHIN_MS} ms`}:\n${tail}`);
+    }
+    await sleep(100);
+  }
+}
+
+function isReady(url: string, ca: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    request(`${url}/readyz`, { ca, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    })
+      .on('error', () => resolve(false))
+      .end();
+  });
+}
+
+function logOf(dir: string, program: string): string {
+  return join(dir, `${program.split('/').at(-1)}.log`);
+}
