@@ -1,0 +1,100 @@
+// The cluster that benchmarks run on: the current kubeconfig, a namespace of its own each, and nodes that kwok plays.
+import { Namespace, Node } from '../../src/kube/builtins.ts';
+import { Client, type KubeClient } from '../../src/kube/client.ts';
+import { systemClock } from '../../src/kube/clock.ts';
+import { loadConfig } from '../../src/kube/config.ts';
+import { isAlreadyExists, isNotFound } from '../../src/kube/errors.ts';
+import { Transport } from '../../src/kube/transport.ts';
+import type { KubeObject } from '../../src/kube/types.ts';
+
+export interface Connection extends AsyncDisposable {
+  client: KubeClient;
+}
+
+/** A client with the operator's own transport, so that a floor and the operator differ in nothing below the controller. */
+export function connect(): Connection {
+  const transport = new Transport({
+    credentials: loadConfig({ clock: systemClock }),
+    clock: systemClock,
+    random: Math.random,
+    userAgent: 'copilot-operator-bench',
+  });
+  return { client: new Client({ transport }), [Symbol.asyncDispose]: () => transport.close() };
+}
+
+/** Runs `work` over `items`, `width` at a time: the pool's width, so that the API server and not the client is the limit. */
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<unknown>,
+): Promise<void> {
+  const queue = items.values();
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (const item of queue) await work(item);
+    }),
+  );
+}
+
+/** Polls until `done`, and names what it waited for when the deadline passes. */
+export async function until(
+  what: string,
+  deadlineMs: number,
+  done: () => Promise<boolean> | boolean,
+  everyMs = 100,
+): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  while (!(await done())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not after ${deadlineMs / 1000} s`);
+    await systemClock.sleep(everyMs);
+  }
+}
+
+/** A new namespace, deleted with everything in it when the benchmark is done with it. */
+export async function namespace(client: KubeClient, prefix: string): Promise<AsyncDisposable & { name: string }> {
+  const name = `${prefix}-${Math.random().toString(36).slice(2, 8)}`;
+  const object: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+  const { metadata } = await client.create(Namespace, object as Namespace);
+  const gone = async (): Promise<boolean> => {
+    try {
+      await client.get(Namespace, { namespace: '', name });
+      return false;
+    } catch (error) {
+      if (isNotFound(error)) return true;
+      throw error;
+    }
+  };
+  return {
+    name,
+    async [Symbol.asyncDispose]() {
+      await client.delete(Namespace, { namespace: '', name }, { uid: metadata.uid ?? '' });
+      // The next benchmark must not share the API server with this one's deletions.
+      await until(`deletion of namespace ${name}`, 300_000, gone, 1000);
+    },
+  };
+}
+
+/** Nodes that kwok plays: real to the scheduler, no container behind their pods. The taint keeps everything else off. */
+export async function kwokNodes(client: KubeClient, count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    const node = {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: {
+        name: `kwok-${index}`,
+        annotations: { 'kwok.x-k8s.io/node': 'fake' },
+        labels: { type: 'kwok', 'kubernetes.io/hostname': `kwok-${index}` },
+      },
+      spec: { taints: [{ key: 'kwok.x-k8s.io/node', value: 'fake', effect: 'NoSchedule' }] },
+      status: {
+        allocatable: { cpu: '64', memory: '512Gi', pods: '250' },
+        capacity: { cpu: '64', memory: '512Gi', pods: '250' },
+      },
+    };
+    try {
+      await client.create(Node, node as unknown as Node);
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+    }
+  }
+}
