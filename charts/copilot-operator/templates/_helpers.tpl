@@ -1,0 +1,45 @@
+{{/* Name of the objects of this release. */}}
+{{- define "copilot-operator.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "copilot-operator.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (include "copilot-operator.fullname" .) -}}
+{{- end -}}
+
+{{/*
+Labels of the operator's pods. The name is fixed: the NetworkPolicies of the tenants let pods of this name in, so that
+the operator can ping the servers.
+*/}}
+{{- define "copilot-operator.selectorLabels" -}}
+app.kubernetes.io/name: copilot-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "copilot-operator.labels" -}}
+{{ include "copilot-operator.selectorLabels" . }}
+app.kubernetes.io/part-of: copilot-operator
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "copilot-operator.image" -}}
+{{- $repository := required "image.repository is not set: name the operator image that your cluster can pull. Build and push one with: make images IMAGE_REGISTRY=<registry>" .Values.image.repository -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "copilot-operator.serverImage" -}}
+{{- required "serverImage is not set: name the Copilot CLI server image that your cluster can pull. Its licence allows no public one; build and push yours with: make images IMAGE_REGISTRY=<registry>" .Values.serverImage -}}
+{{- end -}}

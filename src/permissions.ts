@@ -1,0 +1,73 @@
+/**
+ * What the operator may do in the cluster, and why. The chart's RBAC rules are generated from these lists
+ * (`make generate`), so a rule that nobody declared here can't slip in; the end-to-end tests compare them with what
+ * the API server's audit log says was used.
+ */
+import {
+  Deployment,
+  Event,
+  Lease,
+  NetworkPolicy,
+  PersistentVolumeClaim,
+  Pod,
+  PodDisruptionBudget,
+  Secret,
+  Service,
+  ServiceAccount,
+} from './kube/builtins.ts';
+import type { ResourceType } from './kube/resource.ts';
+import { CopilotTenant } from './tenant/tenant.ts';
+
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+
+export interface Permission {
+  readonly resource: ResourceType;
+  readonly subresource?: 'status' | 'finalizers';
+  readonly verbs: readonly Verb[];
+  /** Only objects of these names. RBAC can't say that for create, list and watch. */
+  readonly resourceNames?: readonly string[];
+  /** Becomes the comment above the rule. */
+  readonly why: string;
+}
+
+/** Name of the Lease that the replicas of one installation contend for, in the operator's own namespace. */
+export const LEASE_NAME = 'copilot-operator';
+
+const OWN = ['get', 'list', 'watch', 'create', 'patch', 'delete'] as const;
+
+/** Needed in every namespace that has tenants. */
+export const TENANT_PERMISSIONS: readonly Permission[] = [
+  { resource: CopilotTenant, verbs: ['get', 'list', 'watch'], why: 'What the operator works for.' },
+  { resource: CopilotTenant, subresource: 'status', verbs: ['patch'], why: 'Conditions and the state of servers.' },
+  {
+    resource: CopilotTenant,
+    subresource: 'finalizers',
+    verbs: ['update'],
+    why: 'Children block the deletion of their owner; where OwnerReferencesPermissionEnforcement is on, as on OpenShift, that takes this.',
+  },
+  { resource: Deployment, verbs: OWN, why: 'One for each server.' },
+  { resource: Service, verbs: OWN, why: 'One for each server.' },
+  { resource: PersistentVolumeClaim, verbs: OWN, why: 'The volume of each server.' },
+  { resource: ServiceAccount, verbs: OWN, why: "The servers' own, without a token." },
+  { resource: NetworkPolicy, verbs: OWN, why: 'Who may talk to whom.' },
+  { resource: PodDisruptionBudget, verbs: OWN, why: 'Keeps drains of nodes from taking all servers at once.' },
+  {
+    resource: Secret,
+    verbs: ['get', 'create', 'patch', 'delete'],
+    why: 'Connection token, binding and model credentials, each read by its name. Never list or watch: those would hand over every Secret there is.',
+  },
+  { resource: Pod, verbs: ['get', 'list', 'watch'], why: 'Why a server does not start.' },
+  { resource: Event, verbs: ['create', 'patch'], why: 'Tells people about transitions.' },
+];
+
+/** Needed in the operator's own namespace. */
+export const OPERATOR_PERMISSIONS: readonly Permission[] = [
+  { resource: Lease, verbs: ['create'], why: 'Leader election: the first replica makes the Lease.' },
+  {
+    resource: Lease,
+    verbs: ['get', 'update'],
+    resourceNames: [LEASE_NAME],
+    why: 'Leader election: only one replica writes.',
+  },
+  { resource: Event, verbs: ['create', 'patch'], why: 'Tells who leads.' },
+];
