@@ -19,7 +19,9 @@ export interface ChatRequest {
 
 /** What the model says to everything that no script claims. */
 export function defaultAnswer(prompt: string): string {
-  return `Hello from the test model! You said: ${prompt.trim()}`;
+  // Agents put notes of their own, such as the time, before what the user wrote: <current_datetime>…</current_datetime>.
+  const said = prompt.replace(/^(?:\s*<([a-z_]+)>[^<]*<\/\1>)+/, '');
+  return `Hello from the test model! You said: ${said.trim()}`;
 }
 
 /** Reads a request body leniently: what is missing or odd counts as empty, as this model refuses nothing by itself. */

@@ -1,22 +1,43 @@
-/** The real Copilot SDK as a client of a server that runs elsewhere: what the demo and the end-to-end tests chat with. */
+/** The real Copilot SDK as a client of a tenant's server: what the demo and the end-to-end tests chat with. */
 import { approveAll, CopilotClient, RuntimeConnection } from '@github/copilot-sdk';
-import type { ProviderConfig } from '@github/copilot-sdk';
+import type { ProviderConfig, SessionConfig } from '@github/copilot-sdk';
 
-export interface ChatTarget {
+/** What an application needs to know of a tenant. */
+export interface Binding {
   host: string;
   port: number;
-  /** The connection token of the tenant's binding Secret. */
+  /** The connection token. */
   token: string;
+  /** Model and provider for each session; without them the server's own GitHub login answers. */
+  model?: string;
+  provider?: ProviderConfig;
 }
 
-export interface ChatOptions extends ChatTarget {
+/** Reads a binding Secret's `data`. The provider is the client's to pass on (docs/adr/0009-provider-reaches-clients.md). */
+export function bindingFrom(data: Record<string, string>): Binding {
+  const value = (key: string) => (data[key] === undefined ? undefined : Buffer.from(data[key], 'base64').toString());
+  const host = value('host');
+  const token = value('token');
+  if (host === undefined || token === undefined) throw new Error('the binding Secret has no host or no token');
+  const binding: Binding = { host, port: Number(value('port')), token };
+  const baseUrl = value('model-provider-base-url');
+  if (baseUrl === undefined) return binding;
+  const provider = {
+    baseUrl,
+    type: value('model-provider-type'),
+    wireApi: value('model-provider-wire-api'),
+    apiKey: value('model-provider-api-key'),
+    headers: JSON.parse(value('model-provider-headers') ?? '{}') as Record<string, string>,
+  } as ProviderConfig;
+  return { ...binding, model: value('model') ?? '', provider };
+}
+
+export interface ChatOptions {
   prompt: string;
   /** Goes on with this session instead of making one. */
   resume?: string;
-  /** Model of the session; without it the server's own (COPILOT_MODEL) is used. */
-  model?: string;
-  /** The client's own model provider, for tenants that have none. */
-  provider?: ProviderConfig;
+  /** Called with each piece of the answer as it comes. */
+  onDelta?: (text: string) => void;
   /** Milliseconds until the answer must be complete. Default 60000. */
   timeoutMs?: number;
 }
@@ -28,18 +49,15 @@ export interface ChatResult {
 }
 
 /** Connects, says one thing, waits for the whole answer, and leaves the session on the server. */
-export async function chat({
-  prompt,
-  resume,
-  model,
-  provider,
-  timeoutMs = 60_000,
-  ...target
-}: ChatOptions): Promise<ChatResult> {
-  return withClient(target, async (client) => {
+export async function chat(binding: Binding, options: ChatOptions): Promise<ChatResult> {
+  const { prompt, resume, onDelta, timeoutMs = 60_000 } = options;
+  return withClient(binding, async (client) => {
     const { version } = await client.getStatus();
-    const config = { onPermissionRequest: approveAll, ...(model && { model }), ...(provider && { provider }) };
+    const config: SessionConfig = { onPermissionRequest: approveAll, streaming: onDelta !== undefined };
+    if (binding.model !== undefined) config.model = binding.model;
+    if (binding.provider) config.provider = binding.provider;
     const session = resume ? await client.resumeSession(resume, config) : await client.createSession(config);
+    if (onDelta) session.on('assistant.message_delta', (event) => onDelta(event.data.deltaContent));
     const message = await session.sendAndWait({ prompt }, timeoutMs);
     if (!message) throw new Error(`session ${session.sessionId} ended its turn without an answer`);
     await session.disconnect();
@@ -48,12 +66,11 @@ export async function chat({
 }
 
 /** Runs `use` with a started client and stops the client whatever happens. */
-export async function withClient<T>(
-  { host, port, token }: ChatTarget,
-  use: (client: CopilotClient) => Promise<T>,
-): Promise<T> {
-  const connection = RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: token });
-  const client = new CopilotClient({ connection });
+export async function withClient<T>(binding: Binding, use: (client: CopilotClient) => Promise<T>): Promise<T> {
+  const { host, port, token } = binding;
+  const client = new CopilotClient({
+    connection: RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: token }),
+  });
   try {
     await client.start();
     return await use(client);

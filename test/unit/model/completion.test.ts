@@ -40,6 +40,11 @@ describe('an answer', () => {
     expect(defaultAnswer(' What is a pod?\n')).toBe('Hello from the test model! You said: What is a pod?');
   });
 
+  it('leaves out the notes that an agent puts before the prompt', () => {
+    const prompt = '<current_datetime>2026-01-01T00:00:00Z</current_datetime>\n\nIs <b>1</b> odd?';
+    expect(defaultAnswer(prompt)).toBe('Hello from the test model! You said: Is <b>1</b> odd?');
+  });
+
   it('is the text again when its pieces are joined', () => {
     fc.assert(
       fc.property(fc.string(), fc.option(fc.integer({ min: 1, max: 50 }), { nil: undefined }), (text, chunks) => {
