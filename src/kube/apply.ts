@@ -4,6 +4,7 @@ import type { Clock } from './clock.ts';
 import { RestoreLimiter } from './drift.ts';
 import { isAlreadyExists, isConflict, isInvalid, StatusError } from './errors.ts';
 import type { InformerLike } from './informer.ts';
+import { LruMap } from './lru.ts';
 import { moveToApply } from './managedfields.ts';
 import { digest, withHash } from './manifest.ts';
 import { ignoreNotFound } from './notfound.ts';
@@ -80,7 +81,7 @@ export class Applier {
   readonly #recent: RecentWrites;
   readonly #restores = new RestoreLimiter();
   /** By UID: what the API server (a webhook, say) made of a manifest. Applying it again would only be changed again. */
-  readonly #normalized = new Map<string, string>();
+  readonly #normalized = new LruMap<string, string>(MAX_NORMALIZED);
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -239,8 +240,6 @@ export class Applier {
     const different = task.differences(object);
     if (different.length === 0) return;
     this.#normalized.set(uid, fingerprint(task.hash, different));
-    const oldest = this.#normalized.keys().next();
-    if (this.#normalized.size > MAX_NORMALIZED && !oldest.done) this.#normalized.delete(oldest.value);
     const fields = different.map(({ path }) => path);
     this.#options.log.warn(
       { object: describe(object), fields },

@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 import type { InformerLike } from './informer.ts';
+import { LruMap } from './lru.ts';
 import type { ResourceType } from './resource.ts';
 import { keyOf, type KubeObject } from './types.ts';
 
@@ -29,8 +30,8 @@ export interface Known<T extends KubeObject> {
 export class RecentWrites {
   readonly #clock: Clock;
   readonly #writes = new Map<string, Write>();
-  readonly #created = new Set<string>();
-  readonly #deletedUids = new Set<string>();
+  readonly #created = new LruMap<string, true>(MAX_CREATED);
+  readonly #deletedUids = new LruMap<string, true>(MAX_DELETED);
   readonly #followed = new Set<string>();
 
   constructor(clock: Clock) {
@@ -52,7 +53,7 @@ export class RecentWrites {
         const { uid } = object.metadata;
         const write = this.#writes.get(writeKey(type, object));
         if (write?.object.metadata.uid === uid) this.#writes.delete(writeKey(type, object));
-        if (uid) remember(this.#deletedUids, uid, MAX_DELETED);
+        if (uid) this.#deletedUids.set(uid, true);
       },
     });
   }
@@ -86,7 +87,7 @@ export class RecentWrites {
 
   /** Remembers that this child was made for the owner once. */
   created(type: ResourceType, object: KubeObject, ownerUid: string): void {
-    remember(this.#created, `${writeKey(type, object)} ${ownerUid}`, MAX_CREATED);
+    this.#created.set(`${writeKey(type, object)} ${ownerUid}`, true);
   }
 
   /** Whether this child was made for this owner before, by this process. */
@@ -103,13 +104,6 @@ export function isNewer(a: KubeObject, b: KubeObject): boolean {
   const [left, right] = [a.metadata.resourceVersion ?? '', b.metadata.resourceVersion ?? ''];
   if (!/^\d+$/.test(left) || !/^\d+$/.test(right)) return false;
   return BigInt(left) > BigInt(right);
-}
-
-function remember(set: Set<string>, value: string, atMost: number): void {
-  set.add(value);
-  if (set.size <= atMost) return;
-  const oldest = set.keys().next();
-  if (!oldest.done) set.delete(oldest.value);
 }
 
 function typeKey(type: ResourceType): string {

@@ -1,0 +1,235 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Clock } from './clock.ts';
+import { StatusError, TerminalError } from './errors.ts';
+import type { InformerLike } from './informer.ts';
+import { LeadershipLostError } from './leaderelection.ts';
+import type { Metrics, ControllerMetrics } from './metrics.ts';
+import { getControllerOf, refersTo } from './owner.ts';
+import type { ResourceType } from './resource.ts';
+import { fromKey, keyOf, nameOf, type KubeObject, type NamespacedName } from './types.ts';
+import { WorkQueue } from './workqueue.ts';
+
+/** What a reconcile wants next. Without `requeueAfterMs` it runs again when something changes. */
+export interface Result {
+  /** ms. */
+  requeueAfterMs?: number;
+}
+
+export interface ReconcileContext {
+  /** Carries controller, namespace, name and reconcileID. */
+  log: Logger;
+  /** Aborts when the reconcile has taken too long, when leadership is lost, and when a graceful stop has lasted too long. */
+  signal: AbortSignal;
+  reconcileID: string;
+}
+
+/** Brings the world nearer to what the object says. It is given a name and never an event, and must be repeatable. */
+export interface Reconciler {
+  /** Throws to be called again with back-off; TerminalError to be left alone until something changes. */
+  reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void>;
+}
+
+export interface ControllerOptions {
+  /** Label of its metrics and logs: lower case, unique in the process. */
+  name: string;
+  reconciler: Reconciler;
+  clock: Clock;
+  metrics: Metrics;
+  log: Logger;
+  /** Different keys reconciled at the same time. Default 1. One key is never reconciled twice at the same time. */
+  concurrency?: number | undefined;
+  /** ms after which a reconcile's signal aborts. Default: none. */
+  reconcileTimeoutMs?: number | undefined;
+}
+
+/** Queues a key for every change that concerns it and reconciles the keys. */
+export class Controller {
+  readonly name: string;
+  readonly #reconciler: Reconciler;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #metrics: ControllerMetrics;
+  readonly #concurrency: number;
+  readonly #reconcileTimeoutMs: number | undefined;
+  readonly #queue: WorkQueue;
+  readonly #informers: InformerLike[] = [];
+  /** By kind and group: where owners are looked up. */
+  readonly #primary = new Map<string, InformerLike>();
+
+  constructor({ name, reconciler, clock, metrics, log, concurrency = 1, reconcileTimeoutMs }: ControllerOptions) {
+    this.name = name;
+    this.#reconciler = reconciler;
+    this.#clock = clock;
+    this.#log = log.child({ controller: name });
+    this.#concurrency = concurrency;
+    this.#reconcileTimeoutMs = reconcileTimeoutMs;
+    this.#metrics = metrics.forController(name, concurrency);
+    this.#queue = new WorkQueue({ clock, metrics: this.#metrics.queue });
+    this.#metrics.watchQueue(() => this.#queue.inProgressMs());
+  }
+
+  /** Reconciles every object of this informer. */
+  for<T extends KubeObject>(informer: InformerLike<T>): this {
+    this.#primary.set(typeKey(informer.type), informer);
+    return this.watches(informer, (object) => [nameOf(object)]);
+  }
+
+  /** Reconciles the owner of every object of this informer whose controller reference is of that type. */
+  owns<T extends KubeObject>(informer: InformerLike<T>, ownerType: ResourceType): this {
+    const ownerOf = (object: T, gone: boolean): NamespacedName[] => {
+      const reference = getControllerOf(object);
+      if (!reference || !refersTo(reference, ownerType)) return [];
+      const owner = { namespace: ownerType.namespaced ? (object.metadata.namespace ?? '') : '', name: reference.name };
+      const known = this.#primary.get(typeKey(ownerType))?.store.get(owner);
+      // A child of an earlier owner of this name says nothing about the present one, until it goes and frees its name.
+      if (known && known.metadata.uid !== reference.uid && !gone) return [];
+      return [owner];
+    };
+    return this.#watch(informer, ownerOf);
+  }
+
+  /** Reconciles what `map` makes of every object that comes, changes (before and after) or goes. */
+  watches<T extends KubeObject>(informer: InformerLike<T>, map: (object: T) => NamespacedName[]): this {
+    return this.#watch(informer, map);
+  }
+
+  /** For what is no object of the cluster: a pinger's transition, say. */
+  enqueue(request: NamespacedName): void {
+    this.#queue.add(keyOf(request));
+  }
+
+  /** ms. */
+  enqueueAfter(request: NamespacedName, delayMs: number): void {
+    this.#queue.addAfter(keyOf(request), delayMs);
+  }
+
+  /**
+   * Works from the first sync of its caches until `stop` aborts; resolves when the reconciles under way have ended.
+   * `kill` aborts those too.
+   */
+  async run(stop: AbortSignal, kill: AbortSignal = stop): Promise<void> {
+    const onStop = (): void => this.#queue.shutDown();
+    stop.addEventListener('abort', onStop, { once: true });
+    if (stop.aborted) onStop();
+    try {
+      await Promise.all(this.#informers.map((informer) => informer.waitForSync(stop)));
+    } catch (error) {
+      if (stop.aborted) return;
+      throw error;
+    }
+    this.#log.info({ workers: this.#concurrency }, 'starting workers');
+    await Promise.all(Array.from({ length: this.#concurrency }, () => this.#work(kill)));
+    stop.removeEventListener('abort', onStop);
+    this.#log.info('all workers have finished');
+  }
+
+  #watch<T extends KubeObject>(informer: InformerLike<T>, map: (object: T, gone: boolean) => NamespacedName[]): this {
+    this.#informers.push(informer);
+    const enqueue = (object: T, gone = false): void => {
+      try {
+        for (const request of map(object, gone)) this.enqueue(request);
+      } catch (error) {
+        // An informer has other listeners, and this object has other changes to come.
+        this.#metrics.panicked();
+        this.#log.error({ err: error, kind: object.kind, ...nameOf(object) }, 'mapping an object to its keys failed');
+      }
+    };
+    informer.addHandler({
+      onAdd: (object) => enqueue(object),
+      onUpdate: (old, object) => {
+        enqueue(old);
+        enqueue(object);
+      },
+      onDelete: (object) => enqueue(object, true),
+    });
+    return this;
+  }
+
+  async #work(kill: AbortSignal): Promise<void> {
+    for (let key = await this.#queue.get(); key !== undefined; key = await this.#queue.get()) {
+      this.#metrics.activeWorkers(1);
+      try {
+        await this.#reconcileKey(key, kill);
+      } finally {
+        this.#metrics.activeWorkers(-1);
+        this.#queue.done(key);
+      }
+    }
+  }
+
+  async #reconcileKey(key: string, kill: AbortSignal): Promise<void> {
+    const request = fromKey(key);
+    const reconcileID = randomUUID();
+    const log = this.#log.child({ ...request, reconcileID });
+    const started = this.#clock.monotonic();
+    const elapsed = (): number => this.#clock.monotonic() - started;
+    try {
+      const result = await this.#reconcileInTime(request, { log, reconcileID, signal: kill });
+      this.#queue.forget(key);
+      const requeueAfterMs = result?.requeueAfterMs ?? 0;
+      if (requeueAfterMs > 0) this.#queue.addAfter(key, requeueAfterMs);
+      this.#metrics.reconciled(requeueAfterMs > 0 ? 'requeue_after' : 'success', elapsed());
+    } catch (error) {
+      this.#metrics.reconciled('error', elapsed());
+      this.#handleError(key, error, log, kill);
+    }
+  }
+
+  #handleError(key: string, error: unknown, log: Logger, kill: AbortSignal): void {
+    if (kill.aborted || error instanceof LeadershipLostError) {
+      log.info({ err: error }, 'reconcile cut short: this process stops or leads no longer');
+      return;
+    }
+    if (error instanceof TerminalError) {
+      this.#metrics.terminalError();
+      this.#queue.forget(key);
+      log.error({ err: error }, 'reconcile failed; it is tried again when something changes');
+      return;
+    }
+    const panic = isPanic(error);
+    if (panic) this.#metrics.panicked();
+    this.#queue.addRateLimited(key, error instanceof StatusError ? error.retryAfterMs : 0);
+    log.error(
+      {
+        err: error instanceof Error ? error : new Error(`thrown: ${String(error)}`),
+        failures: this.#queue.numRequeues(key),
+      },
+      panic ? 'reconcile failed by a programming error' : 'reconcile failed',
+    );
+  }
+
+  async #reconcileInTime(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
+    const timeoutMs = this.#reconcileTimeoutMs;
+    if (timeoutMs === undefined) return this.#reconciler.reconcile(request, context);
+    const controller = new AbortController();
+    const onKill = (): void => controller.abort(context.signal.reason);
+    context.signal.addEventListener('abort', onKill, { once: true });
+    if (context.signal.aborted) onKill();
+    const timer = this.#clock.setTimer(timeoutMs, () => {
+      this.#metrics.timedOut();
+      controller.abort(new Error(`the reconcile took longer than ${timeoutMs} ms`));
+    });
+    try {
+      return await this.#reconciler.reconcile(request, { ...context, signal: controller.signal });
+    } finally {
+      timer.cancel();
+      context.signal.removeEventListener('abort', onKill);
+    }
+  }
+}
+
+/** What Go would call a panic: something that is no Error, or an error that only a bug makes. */
+function isPanic(error: unknown): boolean {
+  return (
+    !(error instanceof Error) ||
+    error instanceof TypeError ||
+    error instanceof RangeError ||
+    error instanceof ReferenceError ||
+    error instanceof SyntaxError
+  );
+}
+
+function typeKey({ kind, group }: ResourceType): string {
+  return `${kind}.${group}`;
+}
