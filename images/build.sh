@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # build.sh [IMAGE...]: makes the images and brings them to where the cluster finds them (docs/images.md).
+# build.sh --content IMAGE: prints a digest of what is in an image that is built, to notice that it changed.
 #   CLUSTER=local    built with buildah on bases made here, loaded into the local cluster if it is up (default)
 #   CLUSTER=current  built with $CONTAINER_ENGINE (default docker) on public bases, pushed to $IMAGE_REGISTRY
 set -euo pipefail
@@ -44,5 +45,8 @@ make_images() {
   done
 }
 
-(($#)) || set -- "${IMAGES[@]}"
-make_images "$@"
+case ${1-} in
+  --content) digest_of "${2:?an image}" "$(base_of "$2")" ;;
+  '') make_images "${IMAGES[@]}" ;;
+  *) make_images "$@" ;;
+esac

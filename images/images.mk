@@ -1,8 +1,16 @@
-# The images and the demo that runs on them; see docs/images.md.
-.PHONY: images demo
+# The images, and the demo that runs on them; see docs/images.md.
+.PHONY: images demo chat
 
 images: setup ## Build the operator, Copilot CLI and test model images, and load them into the cluster
 	@images/build.sh $(IMAGES)
 
 demo: setup ## Everything from nothing: cluster, images, operator, a tenant, and a chat with its server
-	@scripts/demo.sh
+	@scripts/demo/demo.sh
+
+NAMESPACE ?= copilot-demo
+TENANT ?= acme
+PROMPT ?= Hello
+CHAT_ENTER = $(if $(filter current,$(CLUSTER)),,.cluster/bin/enter env KUBECTL=.cluster/bin/kubectl)
+chat: setup ## Chat with a tenant's server: PROMPT="..." [TENANT=acme] [NAMESPACE=copilot-demo]
+	@$(CHAT_ENTER) node scripts/chat.ts --namespace "$(NAMESPACE)" "$(TENANT)" "$$PROMPT"
+export PROMPT

@@ -4,9 +4,9 @@
  *
  *   node scripts/chat.ts [-n NAMESPACE] [--resume SESSION] TENANT PROMPT
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { bindingFrom, chat } from '../test/support/chat.ts';
 
 /** Takes the cluster's own kubectl for the local cluster, where this runs under `.cluster/bin/enter`. */
@@ -27,29 +27,33 @@ async function portForward(namespace: string, service: string, port: number): Pr
   throw new Error(`kubectl port-forward to ${namespace}/${service} ended before it forwarded anything (see above)`);
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { namespace: { type: 'string', short: 'n', default: 'default' }, resume: { type: 'string' } },
-});
-const [tenant, prompt] = positionals;
-if (tenant === undefined || prompt === undefined) {
-  console.error('usage: node scripts/chat.ts [-n NAMESPACE] [--resume SESSION] TENANT PROMPT');
-  process.exit(2);
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { namespace: { type: 'string', short: 'n', default: 'default' }, resume: { type: 'string' } },
+  });
+  const [tenant, prompt] = positionals;
+  if (tenant === undefined || prompt === undefined)
+    throw new Error('usage: node scripts/chat.ts [-n NAMESPACE] [--resume SESSION] TENANT PROMPT');
+
+  const secret = ['get', 'secret', `${tenant}-binding`, '--namespace', values.namespace, '--output', 'json'];
+  const json = execFileSync(kubectl, secret, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const binding = bindingFrom((JSON.parse(json) as { data: Record<string, string> }).data);
+
+  // The host is <service>.<namespace>.svc, which only pods resolve.
+  const [service = ''] = binding.host.split('.');
+  using forward = await portForward(values.namespace, service, binding.port);
+  const onDelta = (text: string): unknown => process.stdout.write(text);
+  const { sessionId } = await chat(
+    { ...binding, host: '127.0.0.1', port: forward.port },
+    { prompt, onDelta, ...(values.resume !== undefined && { resume: values.resume }) },
+  );
+  console.log(`\n(session ${sessionId})`);
 }
 
-const secret = ['get', 'secret', `${tenant}-binding`, '--namespace', values.namespace, '--output', 'json'];
-const { stdout } = await promisify(execFile)(kubectl, secret);
-const binding = bindingFrom((JSON.parse(stdout) as { data: Record<string, string> }).data);
-
-// The host is <service>.<namespace>.svc, which only pods resolve.
-const [service = ''] = binding.host.split('.');
-using forward = await portForward(values.namespace, service, binding.port);
-const { sessionId } = await chat(
-  { ...binding, host: '127.0.0.1', port: forward.port },
-  {
-    prompt,
-    ...(values.resume !== undefined && { resume: values.resume }),
-    onDelta: (text) => process.stdout.write(text),
-  },
-);
-console.log(`\n(session ${sessionId})`);
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
