@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { Status, StatusDetails } from './types.ts';
 
 /** Which request failed: every error of the client says so in its message. */
@@ -90,3 +91,8 @@ export const isAborted = (error: unknown): boolean => error instanceof Transport
 /** The object cannot be made because its namespace is being deleted. */
 export const isNamespaceTerminating = (error: unknown): boolean =>
   hasCode(error, 403) && (error.details.causes ?? []).some((cause) => cause.reason === 'NamespaceTerminating');
+
+/** What was thrown, as an Error; one of another realm (a vm context) stays what it is, code and all. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error || types.isNativeError(thrown) ? thrown : new Error(String(thrown));
+}

@@ -59,7 +59,7 @@ export interface InformerOptions<T extends KubeObject> {
 }
 
 /**
- * Longer than anything that mends itself: the longest watch (10 min), two silences (2 x 2.5 min), the longest back-off (30 s). Progress
+ * Longer than anything that mends itself: the longest watch (10 min), two silences (2 x 3 min), the longest back-off (30 s). Progress
  * is a list, an event or a bookmark; an answer that carries none of them is not. Beyond it only a new process may help.
  */
 const STALE_AFTER_MS = 900_000;

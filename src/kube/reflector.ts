@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { Backoff, WATCH_BACKOFF } from './backoff.ts';
 import type { KubeClient, ListOptions, WatchOptions } from './client.ts';
 import type { Clock, Random } from './clock.ts';
-import { StatusError } from './errors.ts';
+import { StatusError, toError } from './errors.ts';
 import { HEALTHY_SESSION_MS, nextStep, SilentWatchError, type NextStep } from './nextstep.ts';
 import { pathOf, type ResourceType } from './resource.ts';
 import { keyOf, type KubeObject, type Status, type WatchEvent } from './types.ts';
@@ -31,14 +31,14 @@ export interface ReflectorOptions<T extends KubeObject> {
   labelSelector?: string | undefined;
   fieldSelector?: string | undefined;
   log?: Logger | undefined;
-  /** ms without event or bookmark after which a watch is cut and resumed. Default 150,000: two and a half bookmarks. */
+  /** ms without event or bookmark after which a watch is cut and resumed. Default 180,000. */
   silenceMs?: number | undefined;
   /** Told of every session's end and what is done next. */
   onStep?: ((step: NextStep) => void) | undefined;
 }
 
-/** The API server sends a bookmark about once a minute; the second one that stays away is no accident. */
-const SILENCE_MS = 150_000;
+/** The API server sends a bookmark every minute, the first one (measured) within two: a third minute without one is no accident. */
+const SILENCE_MS = 180_000;
 /** Within a list that is streamed, events follow each other at once. */
 const LIST_SILENCE_MS = 30_000;
 /** client-go's: the server ends each watch after 5 to 10 minutes, so that they spread over its replicas again. */
@@ -89,7 +89,7 @@ export class Reflector<T extends KubeObject> {
       try {
         await this.#session(signal);
       } catch (thrown) {
-        error = thrown instanceof Error ? thrown : new Error(String(thrown));
+        error = toError(thrown);
       }
       if (signal.aborted) return;
       const durationMs = clock.monotonic() - startedAt;

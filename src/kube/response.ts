@@ -1,4 +1,4 @@
-import { StatusError, TransportError, type RequestLine } from './errors.ts';
+import { StatusError, toError, TransportError, type RequestLine } from './errors.ts';
 import { parseRetryAfter } from './retry.ts';
 import type { Status } from './types.ts';
 
@@ -59,24 +59,23 @@ const NOT_CONNECTED = new Set([
 /** What a failed attempt without an answer says. */
 export function networkErrorOf(request: RequestLine, cause: unknown): TransportError {
   if (cause instanceof TransportError) return cause;
-  const error = cause instanceof Error ? cause : new Error(String(cause));
-  // With several addresses for a name, node wraps one error for each.
-  const first: unknown = error instanceof AggregateError && error.message === '' ? error.errors[0] : error;
-  const what = first instanceof Error ? first.message : error.message;
+  const error = toError(cause);
+  // With several addresses for a name, node gives one error for each, in an error without a message.
+  const first =
+    error.message === '' && 'errors' in error && Array.isArray(error.errors) ? toError(error.errors[0]) : error;
   const code = codeOf(error);
-  return new TransportError(request, 'network', code && !what.includes(code) ? `${what} (${code})` : what, {
+  const what = code === '' || first.message.includes(code) ? first.message : `${first.message} (${code})`;
+  return new TransportError(request, 'network', what, {
     cause,
     notSent: NOT_CONNECTED.has(code) || isCertificateProblem(error),
   });
 }
 
 /** The server's certificate was not accepted: wrong server, or the certificate authority was changed. */
-export function isCertificateProblem(error: unknown): boolean {
+export function isCertificateProblem(error: Error): boolean {
   return /CERT|UNABLE_TO_(VERIFY|GET_ISSUER)|SELF_SIGNED/.test(codeOf(error));
 }
 
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return '';
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return '';
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }

@@ -1,7 +1,7 @@
 import { Pool, type Dispatcher } from 'undici';
 import type { Clock, Random } from './clock.ts';
 import type { Auth, Credentials } from './config.ts';
-import { StatusError, TransportError, type RequestLine } from './errors.ts';
+import { StatusError, toError, TransportError, type RequestLine } from './errors.ts';
 import { Limit } from './limit.ts';
 import { isCertificateProblem, networkErrorOf, parseJson, statusErrorOf } from './response.ts';
 import { decideRetry, type RetryDecision } from './retry.ts';
@@ -89,8 +89,8 @@ export class Transport {
           if (statusCode >= 300) throw statusErrorOf(request, { statusCode, headers, text }, clock.now());
           return parseJson(request, text) as T;
         });
-      } catch (error) {
-        if (!(error instanceof Error)) throw error;
+      } catch (thrown) {
+        const error = toError(thrown);
         const idempotent = request.idempotent ?? request.method === 'GET';
         const decision = decideRetry(error, { attempt, idempotent, jitter: random() });
         // A wait beyond the deadline would only hide the real error behind "no answer in time".
@@ -151,9 +151,10 @@ export class Transport {
     const auth = await this.#credentials(request, limit, credentials.get());
     try {
       return await this.#send(request, limit, auth, kind, read);
-    } catch (error) {
+    } catch (thrown) {
+      const error = toError(thrown);
       // A rotated token gives 401; a rotated certificate authority, a certificate that no longer verifies.
-      const stale = error instanceof StatusError ? error.code === 401 : isCertificateProblem(causeOf(error));
+      const stale = error instanceof StatusError ? error.code === 401 : isCertificateProblem(toError(error.cause));
       if (!stale) throw error;
       const fresh = await this.#credentials(request, limit, credentials.refresh(auth));
       return await this.#send(request, limit, fresh, kind, read);
@@ -165,8 +166,10 @@ export class Transport {
       return await limit.race(pending);
     } catch (cause) {
       if (cause instanceof TransportError) throw cause;
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new TransportError(request, 'credentials', `no credentials: ${why}`, { cause, notSent: true });
+      throw new TransportError(request, 'credentials', `no credentials: ${toError(cause).message}`, {
+        cause,
+        notSent: true,
+      });
     }
   }
 
@@ -239,8 +242,4 @@ function search(query: Query = {}): string {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined) params.set(name, String(value));
   return params.size > 0 ? `?${params.toString()}` : '';
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof Error ? error.cause : undefined;
 }
