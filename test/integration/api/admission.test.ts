@@ -1,0 +1,239 @@
+// What the API server itself says to manifests of tenants: there is no webhook, so this holds while the operator is down.
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+}, 60_000);
+afterAll(() => api.stop());
+
+/** What kubectl prints when the manifest is refused; fails when it is accepted. */
+async function refusal(name: string, spec: unknown): Promise<string> {
+  const { code, stdout, stderr } = await api.kubectl.try(
+    ['create', '--dry-run=server', '-f', '-'],
+    tenantManifest(name, spec),
+  );
+  if (code === 0) throw new Error(`was accepted: ${stdout}`);
+  return stderr;
+}
+
+const accepted = (name: string, spec?: unknown) =>
+  api.kubectl.ok(['create', '--dry-run=server', '-o', 'json', '-f', '-'], tenantManifest(name, spec));
+
+const secretRef = { name: 'credentials' };
+const provider = { baseUrl: 'https://models.example.com/v1', model: 'gpt-oss' };
+
+describe('a manifest is refused with its field and the reason', () => {
+  const outOfRange = 'must be from 16Mi to 64Ti, written like 10Gi';
+  it.each<[string, unknown, string]>([
+    ['no servers at all, and fewer', { replicas: -1 }, 'spec.replicas in body should be greater than or equal to 0'],
+    ['a thousand servers', { replicas: 1000 }, 'spec.replicas in body should be less than or equal to 64'],
+    ['a volume of nothing', { storage: { size: '0' } }, `spec.storage.size ${outOfRange}`],
+    ['a volume below nothing', { storage: { size: '-1Gi' } }, `spec.storage.size ${outOfRange}`],
+    ['a volume beyond all disks', { storage: { size: '1e30' } }, `spec.storage.size ${outOfRange}`],
+    ['a volume of no quantity', { storage: { size: 'big' } }, `spec.storage.size ${outOfRange}`],
+    ['a volume without unit', { storage: { size: 10 } }, 'spec.storage.size in body must be of type string: "integer"'],
+    ['a workspace of nothing', { server: { workspace: { size: '0' } } }, `spec.server.workspace.size ${outOfRange}`],
+    ['an interval of 0', { health: { interval: '0s' } }, 'spec.health.interval must be from 1s to 1h'],
+    ['a negative interval', { health: { interval: '-5s' } }, 'spec.health.interval must be from 1s to 1h'],
+    ['an absurd interval', { health: { interval: '999999h' } }, 'spec.health.interval must be from 1s to 1h'],
+    ['an interval of no duration', { health: { interval: 'often' } }, 'spec.health.interval must be from 1s to 1h'],
+    ['an empty interval', { health: { interval: '' } }, 'spec.health.interval must be from 1s to 1h'],
+    ['a timeout of 0', { health: { timeout: '0s' } }, 'spec.health.timeout must be from 1s to 5m'],
+    ['a negative timeout', { health: { timeout: '-1s' } }, 'spec.health.timeout must be from 1s to 5m'],
+    ['an absurd timeout', { health: { interval: '1h', timeout: '6m' } }, 'spec.health.timeout must be from 1s to 5m'],
+    [
+      'a timeout beyond the interval',
+      { health: { interval: '5s', timeout: '6s' } },
+      'spec.health.timeout must not be longer than spec.health.interval: shorten the timeout or lengthen the interval',
+    ],
+    ['a threshold of 0', { health: { failureThreshold: 0 } }, 'spec.health.failureThreshold in body should be greater'],
+    [
+      'an absurd threshold',
+      { health: { failureThreshold: 1000 } },
+      'spec.health.failureThreshold in body should be less',
+    ],
+    [
+      'unloading at once',
+      { server: { idleUnload: '5s' } },
+      'spec.server.idleUnload must be from 1m to 720h, or 0s for never',
+    ],
+    ['unloading in a lifetime', { server: { idleUnload: '9999h' } }, 'spec.server.idleUnload must be from 1m to 720h'],
+    [
+      'two models',
+      { model: { github: { tokenSecretRef: secretRef }, provider } },
+      'spec.model takes github or provider, not both: remove one',
+    ],
+    [
+      'a provider that is no address',
+      { model: { provider: { ...provider, baseUrl: 'models' } } },
+      'spec.model.provider.baseUrl in body should match',
+    ],
+    [
+      'a header that breaks the request',
+      { model: { provider: { ...provider, headers: { 'X Y': 'z' } } } },
+      'spec.model.provider.headers takes header names of letters, digits and hyphens',
+    ],
+    ['another program', { server: { binary: 'bash' } }, 'spec.server.binary: Unsupported value: "bash"'],
+    ['an image with a space', { server: { image: 'a b' } }, 'spec.server.image in body should match'],
+    [
+      'a resource of no quantity',
+      { server: { resources: { limits: { cpu: 'two' } } } },
+      'spec.server.resources.limits.cpu in',
+    ],
+    [
+      'a shared volume',
+      { storage: { accessMode: 'ReadWriteMany' } },
+      'spec.storage.accessMode: Unsupported value: "ReadWriteMany"',
+    ],
+    [
+      'egress that the policy ignores',
+      { network: { policy: 'Open', egress: [{ cidr: '10.0.0.0/8' }] } },
+      'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted',
+    ],
+    [
+      'egress to two kinds of places',
+      { network: { egress: [{ cidr: '10.0.0.0/8', podSelector: {} }] } },
+      'a rule of spec.network.egress takes either cidr, or namespaceSelector and podSelector',
+    ],
+    [
+      'egress to nowhere',
+      { network: { egress: [{ ports: [{ port: 80 }] }] } },
+      'spec.network.egress takes either cidr',
+    ],
+    [
+      'egress to no address',
+      { network: { egress: [{ cidr: '10.0.0.1/8' }] } },
+      'spec.network.egress takes address ranges such as 10.20.0.0/16',
+    ],
+    [
+      'an exception outside its range',
+      { network: { egress: [{ cidr: '10.0.0.0/8', except: ['11.0.0.0/16'] }] } },
+      'except takes ranges that lie inside cidr',
+    ],
+    [
+      'ports from high to low',
+      { network: { egress: [{ podSelector: {}, ports: [{ port: 90, endPort: 80 }] }] } },
+      'endPort must not be below port',
+    ],
+    ['an unknown field', { servers: 3 }, 'unknown field "spec.servers"'],
+    [
+      'an unknown field deep inside',
+      { server: { affinity: { nodeAffinity: { required: {} } } } },
+      'unknown field "spec.server.affinity.nodeAffinity.required"',
+    ],
+  ])('%s', async (_case, spec, message) => {
+    expect(await refusal('acme', spec)).toContain(message);
+  });
+
+  it.each([
+    ['longer than 40 characters', 'a'.repeat(41), 'metadata.name must be no longer than 40 characters'],
+    ['that begins with a digit', '1st', 'metadata.name must begin with a letter'],
+    ['with a dot', 'acme.corp', 'metadata.name must begin with a letter and hold only lower-case letters'],
+  ])('a name %s', async (_case, name, message) => {
+    expect(await refusal(name, {})).toContain(message);
+  });
+});
+
+describe('what is just inside the bounds is accepted', () => {
+  it.each<[string, unknown]>([
+    ['no servers', { replicas: 0 }],
+    ['the most servers', { replicas: 64 }],
+    ['the smallest and the largest volume', { storage: { size: '64Ti' }, server: { workspace: { size: '16Mi' } } }],
+    ['the longest interval and timeout', { health: { interval: '1h', timeout: '5m', failureThreshold: 60 } }],
+    ['a timeout as long as the interval', { health: { interval: '1s', timeout: '1s', failureThreshold: 1 } }],
+    ['sessions that stay loaded', { server: { idleUnload: '0s' } }],
+    ['quantities as numbers', { server: { resources: { requests: { cpu: 1 }, limits: { cpu: 2, memory: 2147483648 } } } }],
+    [
+      'every kind of egress',
+      { network: { egress: [{ cidr: 'fd00::/8', except: ['fd00:1::/32'] }, { podSelector: {} }] } },
+    ],
+  ])('%s', async (_case, spec) => {
+    await accepted('acme', spec);
+  });
+
+  it('a name of 40 characters', async () => {
+    await accepted('a'.repeat(40));
+  });
+});
+
+describe('defaults', () => {
+  it('make an empty spec, and a missing one, a whole tenant', async () => {
+    const whole = {
+      suspend: false,
+      replicas: 1,
+      server: {
+        binary: 'cli',
+        resources: { requests: { cpu: '100m', memory: '512Mi' }, limits: { memory: '4Gi' } },
+        workspace: { size: '1Gi' },
+        idleUnload: '30m',
+      },
+      storage: { size: '1Gi', accessMode: 'ReadWriteOnce', reclaimPolicy: 'Retain' },
+      health: { interval: '10s', timeout: '5s', failureThreshold: 3 },
+      network: { policy: 'Restricted' },
+    };
+    const specOf = async (spec?: unknown) => (JSON.parse(await accepted('acme', spec)) as { spec: unknown }).spec;
+    expect(await specOf({})).toEqual(whole);
+    expect(await specOf()).toEqual(whole);
+  });
+
+  it('fill in the rest of a section that is written in part', async () => {
+    const manifest = await accepted('acme', {
+      health: { interval: '1m' },
+      model: { github: { tokenSecretRef: secretRef } },
+      server: { resources: { limits: { memory: '1Gi' } } },
+    });
+    expect(JSON.parse(manifest)).toMatchObject({
+      spec: {
+        health: { interval: '1m', timeout: '5s', failureThreshold: 3 },
+        model: { github: { tokenSecretRef: { name: 'credentials', key: 'token' } } },
+        // Kubernetes requests what is limited; a default request could lie above the limit.
+        server: { resources: { limits: { memory: '1Gi' } } },
+      },
+    });
+    expect(JSON.parse(manifest)).not.toHaveProperty('spec.server.resources.requests');
+  });
+});
+
+describe('a change is refused', () => {
+  const created = { storage: { size: '2Gi', storageClassName: 'fast' } };
+  beforeAll(async () => {
+    await api.kubectl.ok(['create', '-f', '-'], tenantManifest('changing', created));
+    await api.kubectl.ok(['create', '-f', '-'], tenantManifest('default-class'));
+  });
+  const change = (name: string, storage: unknown) =>
+    api.kubectl.try([
+      'patch',
+      `ct/${name}`,
+      '--dry-run=server',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ spec: { storage } }),
+    ]);
+
+  it.each<[string, string, unknown, string]>([
+    ['that shrinks the volume', 'changing', { size: '1Gi' }, 'spec.storage.size cannot shrink'],
+    ['of the storage class', 'changing', { storageClassName: 'slow' }, 'spec.storage.storageClassName is immutable'],
+    [
+      'to the default storage class',
+      'changing',
+      { storageClassName: null },
+      'spec.storage.storageClassName is immutable',
+    ],
+    ['from the default storage class', 'default-class', { storageClassName: 'fast' }, 'storageClassName is immutable'],
+    ['of the access mode', 'changing', { accessMode: 'ReadWriteOncePod' }, 'spec.storage.accessMode is immutable'],
+  ])('%s', async (_case, name, storage, message) => {
+    const { code, stderr } = await change(name, storage);
+    expect(stderr).toContain(message);
+    expect(code).not.toBe(0);
+  });
+
+  it.each<[string, unknown]>([
+    ['that grows the volume', { size: '3Gi' }],
+    ['that writes the same size in another way', { size: '2048Mi' }],
+    ['of the reclaim policy', { reclaimPolicy: 'Delete' }],
+  ])('but not one %s', async (_case, storage) => {
+    expect(await change('changing', storage)).toMatchObject({ code: 0 });
+  });
+});

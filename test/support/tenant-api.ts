@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { startApiServer, type ApiServer } from './apiserver.ts';
+import { kubectlWith, type Kubectl } from './tools.ts';
+
+export const PROJECT = join(import.meta.dirname, '../..');
+
+/** An API server of its own that knows CopilotTenant, and kubectl for it. */
+export interface TenantApi {
+  readonly server: ApiServer;
+  readonly kubeconfig: string;
+  readonly kubectl: Kubectl;
+  stop(): Promise<void>;
+}
+
+export async function startTenantApi(): Promise<TenantApi> {
+  const server = await startApiServer();
+  try {
+    const kubeconfig = server.kubeconfig();
+    const kubectl = kubectlWith(kubeconfig);
+    await kubectl.ok(['apply', '--server-side', '-k', join(PROJECT, 'crds')]);
+    await kubectl.ok([
+      'wait',
+      '--for=condition=Established',
+      'crd/copilottenants.copilot-operator.dev',
+      '--timeout=30s',
+    ]);
+    return { server, kubeconfig, kubectl, stop: () => server.stop() };
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/** A manifest of a tenant, as somebody would write it. */
+export const tenantManifest = (name: string, spec?: unknown) => ({
+  apiVersion: 'copilot-operator.dev/v1alpha1',
+  kind: 'CopilotTenant',
+  metadata: { name, namespace: 'default' },
+  ...(spec !== undefined && { spec }),
+});
