@@ -1,8 +1,17 @@
 # The local cluster; see docs/local-cluster.md.
-.PHONY: cluster cluster-down
+.PHONY: cluster cluster-down cluster-kwok cluster-kwok-down test-cluster
 
-cluster: ## start the local Kubernetes cluster (builds it the first time, about 15 minutes)
+cluster: ## Start the local Kubernetes cluster (builds it the first time, about 15 minutes)
 	@test/cluster/cluster.sh up
 
-cluster-down: ## stop the local cluster and remove what it holds
+cluster-down: ## Stop the local cluster and remove what it holds
 	@test/cluster/cluster.sh down
+
+cluster-kwok: ## Add simulated nodes to the local cluster, for tests of scale (COPILOT_CLUSTER_KWOK_NODES, default 10)
+	@test/cluster/cluster.sh kwok-up
+
+cluster-kwok-down: ## Take the simulated nodes away again
+	@test/cluster/cluster.sh kwok-down
+
+test-cluster: ## Test the cluster scripts on a second cluster beside the first
+	@test/cluster/cluster.test.sh

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The local cluster: cluster.sh up | down | load-image ARCHIVE. See docs/local-cluster.md.
+# The local cluster: cluster.sh up | down | kwok-up | kwok-down | load-image ARCHIVE. See docs/local-cluster.md.
 set -euo pipefail
 
 CLUSTER_SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 for part in versions lib/settings lib/step lib/process lib/prerequisites lib/binaries lib/configuration lib/pki lib/network lib/control-plane lib/node \
-  lib/images lib/addons lib/checkout lib/teardown; do
+  lib/images lib/addons lib/kwok lib/checkout lib/teardown; do
   # shellcheck source=/dev/null
   source "$CLUSTER_SCRIPTS/$part.sh"
 done
@@ -13,9 +13,16 @@ COMPONENTS=(containerd etcd kube-apiserver kube-controller-manager kube-schedule
 
 # Two commands at once would start everything twice.
 lock() {
-  mkdir -p "$CLUSTER_DIR"
   exec {LOCK}<"$CLUSTER_DIR"
   flock --nonblock "$LOCK" || { say "another command is working on this cluster: waiting for it" && flock "$LOCK"; }
+}
+
+# prepare: what every command needs.
+prepare() {
+  require_root
+  require_linux_x86_64
+  require_own_directory
+  lock
 }
 
 is_up() {
@@ -25,13 +32,16 @@ is_up() {
   node_is_ready 2>/dev/null
 }
 
+# What the running cluster was made from; other checkouts may have moved on.
+STARTED_FROM=$CLUSTER_DIR/run/started-from
+scripts_digest() { (cd "$CLUSTER_SCRIPTS" && cat versions.sh config/* lib/* modules/*/go.sum | sha256sum); }
+
 up() {
-  require_root
-  require_linux_x86_64
-  lock
+  prepare
   if is_up; then
     link_checkout
     say "the cluster is up already: $LINK_DIR/bin/kubectl get nodes"
+    [[ $(scripts_digest) == $(cat "$STARTED_FROM") ]] || say "! it was started from other scripts than these: 'make cluster-down cluster' renews it"
     return
   fi
   # shellcheck disable=SC2046
@@ -57,6 +67,7 @@ start_foundation() {
   ensure_pki
   render_configuration
   write_wrappers
+  scripts_digest >"$STARTED_FROM"
 }
 
 start_controllers() {
@@ -75,14 +86,25 @@ start_addons() {
 }
 
 down() {
-  require_root
-  require_linux_x86_64
-  lock
+  prepare
   step "stop and clean up" tear_down
+}
+
+kwok_up() {
+  up
+  ensure_go_program kwok sigs.k8s.io/kwok kwok sigs.k8s.io/kwok/cmd/kwok
+  step "kwok" start_kwok
+}
+
+kwok_down() {
+  prepare
+  step "stop kwok" stop_kwok
 }
 
 case ${1-} in
   up | down) "$1" ;;
+  kwok-up) kwok_up ;;
+  kwok-down) kwok_down ;;
   load-image) load_image "${2:?an OCI archive}" ;;
-  *) die "usage: cluster.sh up | down | load-image ARCHIVE" ;;
+  *) die "usage: cluster.sh up | down | kwok-up | kwok-down | load-image ARCHIVE" ;;
 esac

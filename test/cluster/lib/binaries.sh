@@ -25,7 +25,7 @@ go_build() {
   partial=$output.partial
   mkdir -p "$partial" "$output"
   # -pgo=off: a profile of kube-apiserver would make every package it shares with the others compile twice.
-  (cd "$CLUSTER_SCRIPTS/modules/$directory" && CGO_ENABLED=0 go build -trimpath -pgo=off -mod=readonly -ldflags "-s -w $ldflags" -o "$partial/" "$@")
+  (cd "$CLUSTER_SCRIPTS/modules/$directory" && CGO_ENABLED=0 GOWORK=off go build -trimpath -pgo=off -mod=readonly -ldflags "-s -w $ldflags" -o "$partial/" "$@")
   mv -f "$partial"/* "$output/"
   rmdir "$partial"
 }

@@ -4,15 +4,7 @@
 kubectl_admin() { in_network "$PROGRAMS/kubectl" --kubeconfig "$PKI/admin.kubeconfig" "$@"; }
 
 start_etcd() {
-  is_running etcd && return 0
-  run_etcd
-  must_answer etcd 15 etcd_answers && return 0
-  # A data directory cut off in the middle of a write can't be read again. Everything in it can be made again, so it is
-  # put aside, said aloud, and the cluster starts empty.
-  stop etcd
-  mv "$CLUSTER_DIR/etcd" "$CLUSTER_DIR/etcd.unreadable-$(date +%s)"
-  run_etcd
-  must_answer etcd 15 etcd_answers
+  is_running etcd || start_or_begin_anew etcd "$CLUSTER_DIR/etcd" run_etcd 30 etcd_answers
 }
 
 run_etcd() {

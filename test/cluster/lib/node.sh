@@ -7,15 +7,25 @@
 FIXED_DIRECTORIES=(/var/lib/kubelet /var/lib/cni)
 
 start_containerd() {
-  is_running containerd && return 0
-  # Its containers can't be taken over without the namespace they were mounted in: start from a clean node.
+  is_running containerd || start_or_begin_anew containerd "$CLUSTER_DIR/containerd" run_containerd 30 containerd_answers
+}
+
+containerd_answers() {
+  local answer
+  answer=$(cluster_ctr images list -q 2>&1) && return 0
+  # With an image store that it can't read it runs on, without its services.
+  [[ $answer != *"unknown service"* ]] || stop containerd
+  return 1
+}
+
+run_containerd() {
+  # Containers can't be taken over without the namespace they were mounted in: start from a clean node.
   clean_node
   mkdir -p "$CLUSTER_DIR"/{containerd,kubelet,run/containerd,pod-logs}
   make_mount_points
   run containerd nsenter --net="$NETNS" -- unshare --mount --propagation=private -- \
     bash "$CLUSTER_SCRIPTS/lib/private-mounts.sh" "$CLUSTER_DIR" "$CONTAINERD_SOCKET" "${FIXED_DIRECTORIES[@]}" -- \
     "$PROGRAMS/containerd" --config "$CONFIG/containerd.toml"
-  must_answer containerd 30 cluster_ctr version
 }
 
 # clean_node: nothing of the node runs; what it left on disk about running things is dropped.

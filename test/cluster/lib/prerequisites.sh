@@ -9,6 +9,14 @@ require_linux_x86_64() {
   [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || die "The local cluster runs on Linux x86-64 only, and this is $(uname -s) $(uname -m): use 'CLUSTER=current' with a cluster of your own."
 }
 
+# The cluster's directory is filled and emptied: it must be new, or one that an earlier start made.
+require_own_directory() {
+  [[ $CLUSTER_DIR =~ ^(/[A-Za-z0-9._-]+){2,}$ ]] || die "COPILOT_CLUSTER_DIR must be an absolute path below a directory, of letters, digits, '.', '_' and '-': found '$CLUSTER_DIR'."
+  [[ -f $MARKER || ! -e $CLUSTER_DIR || -z $(ls -A "$CLUSTER_DIR") ]] || die "$CLUSTER_DIR is not empty and was not made by this: name another directory in COPILOT_CLUSTER_DIR."
+  mkdir -p "$CLUSTER_DIR"
+  : >"$MARKER"
+}
+
 # Only a build needs Go: a warm cache does without. `sudo` often drops Go's usual place from PATH.
 require_go() {
   [[ -x /usr/local/go/bin/go ]] && PATH=$PATH:/usr/local/go/bin
@@ -20,7 +28,7 @@ require_npm() {
 }
 
 # Command and the Debian package that brings it.
-REQUIRED_COMMANDS=(iptables:iptables ip:iproute2 nsenter:util-linux openssl:openssl unzip:unzip dpkg-deb:dpkg)
+REQUIRED_COMMANDS=(iptables:iptables ip:iproute2 nsenter:util-linux openssl:openssl unzip:unzip sysctl:procps)
 
 missing_packages() {
   local pair

@@ -130,6 +130,28 @@ must_answer() {
   done
 }
 
+# start_or_begin_anew COMPONENT DATA START SECONDS CHECK...: starts it with the function START and waits for CHECK. If it
+# can't start with its DATA (a write was cut in the middle), the data is put aside, said aloud, and it starts empty: what
+# it holds can be made again. A part that is only slow keeps its data.
+start_or_begin_anew() {
+  local component=$1 data=$2 start=$3 aside
+  shift 3
+  "$start"
+  if must_answer "$component" "$@"; then return 0; fi
+  if is_running "$component" || [[ ! -d $data ]]; then return 1; fi
+  aside=$data.unreadable
+  rm -rf "$aside"
+  mv "$data" "$aside"
+  "$start"
+  if ! must_answer "$component" "$@"; then
+    stop "$component"
+    rm -rf "$data"
+    mv "$aside" "$data"
+    return 1
+  fi
+  say "! $component could not read its data and begins anew; the unreadable data is in $aside, the reason in $LOGS/$component.log.1"
+}
+
 # remove_cgroups: bottom up; the kernel needs a moment to let go of a killed process.
 remove_cgroups() {
   local hierarchy

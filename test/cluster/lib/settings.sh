@@ -8,6 +8,9 @@ CACHE_DIR=${COPILOT_CLUSTER_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/copi
 # The directory of this checkout that refers to the cluster.
 LINK_DIR=${COPILOT_CLUSTER_LINK:-$(cd "$CLUSTER_SCRIPTS/../.." && pwd)/.cluster}
 
+# Told apart from a directory of somebody's that COPILOT_CLUSTER_DIR names by mistake.
+MARKER=$CLUSTER_DIR/.copilot-operator-cluster
+
 PKI=$CLUSTER_DIR/pki
 CONFIG=$CLUSTER_DIR/config
 LOGS=$CLUSTER_DIR/logs

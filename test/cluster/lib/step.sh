@@ -10,7 +10,9 @@ seconds_since() {
   printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }
 
-say() { printf '%7ss  %s\n' "$(seconds_since "$CLUSTER_STARTED_AT")" "$*"; }
+# To the person, even from inside a step, whose own output goes to its log.
+exec {TERMINAL}>&1
+say() { printf '%7ss  %s\n' "$(seconds_since "$CLUSTER_STARTED_AT")" "$*" >&"$TERMINAL"; }
 
 # die SENTENCE: the reason the whole command ends, in one sentence.
 die() {
@@ -51,8 +53,8 @@ step() {
   wait "$STEP_PID" || status=$?
   STEP_PID=
   if ((status != 0)); then
-    say "✗ $title failed after $(seconds_since "$started_at") s. The end of its log:" >&2
-    tail -n 25 "$log" | sed 's/^/    /' >&2
+    say "✗ $title failed after $(seconds_since "$started_at") s. The end of its log:"
+    tail -n 25 "$log" | cut -c1-300 | sed 's/^/    /' >&"$TERMINAL"
     die "Step \"$title\" failed (exit code $status); its whole log is $log, the logs of the components are in $LOGS."
   fi
   say "✓ $title ($(seconds_since "$started_at") s)"

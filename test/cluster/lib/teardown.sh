@@ -13,7 +13,9 @@ tear_down() {
   unmount_below "$CLUSTER_DIR"
   restore_sysctls
   remove_made_directories
-  rm -rf "$CLUSTER_DIR"/{pki,config,etcd,etcd.unreadable-*,kubelet,volumes,pod-logs,run,kubeconfig}
+  # The next cluster begins its own record of requests.
+  [[ ! -f $LOGS/audit.log ]] || mv "$LOGS/audit.log" "$LOGS/audit.log.1"
+  rm -rf "$CLUSTER_DIR"/{pki,config,etcd,etcd.unreadable,containerd.unreadable,kubelet,volumes,pod-logs,run,kubeconfig}
 }
 
 # The mounts are in a namespace that died with its processes; this is for what a person mounted by hand.
