@@ -110,6 +110,23 @@ export class Applier {
     return object ? this.#reconcile(type, task, object) : this.#create(type, task);
   }
 
+  /**
+   * Whether `apply` would write, judged from the cache and our own writes alone: for whoever must decide on the order of
+   * writes before the first one. False for an object that is not ours.
+   */
+  wouldWrite<T extends KubeObject>(
+    type: ResourceType<T>,
+    desired: T,
+    live: T | undefined,
+    owner: KubeObject,
+    options: ApplyOptions<T> = {},
+  ): boolean {
+    const task = new Task(desired, owner, this.#options.hashAnnotation, options);
+    const { object } = this.#recent.newest(type, desired, live);
+    if (object === undefined) return true;
+    return task.isOurs(object) && this.#settled(task, object) === undefined;
+  }
+
   /** Deletes a child if it is ours, by UID. True when a deletion was sent; false when it was gone or on its way. */
   async delete<T extends KubeObject>(
     type: ResourceType<T>,

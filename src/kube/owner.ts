@@ -36,6 +36,8 @@ export class ForeignObjectError extends Error {
   /** The child that was to be written. */
   readonly kind: string;
   readonly objectName: string;
+  /** What stands in the way. */
+  readonly live: KubeObject;
 
   constructor(desired: KubeObject, live: KubeObject) {
     const controller = getControllerOf(live);
@@ -45,6 +47,7 @@ export class ForeignObjectError extends Error {
     super(`${describe(desired)} exists already and ${whose}: it is left alone; delete or rename one of the two`);
     this.kind = desired.kind;
     this.objectName = desired.metadata.name;
+    this.live = live;
   }
 }
 

@@ -1,0 +1,75 @@
+import { StalledReason, ReconcilingReason } from '../api/conditions.ts';
+import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/apply.ts';
+import { ForeignObjectError } from '../kube/owner.ts';
+import type { ResourceType } from '../kube/resource.ts';
+import type { KubeObject } from '../kube/types.ts';
+import type { Cause } from './decisions/cause.ts';
+import { refusalOfRequest } from './decisions/refusal.ts';
+import { isLeftOver } from './names.ts';
+import type { Wait } from './serverplan.ts';
+import type { CopilotTenant } from './tenant.ts';
+
+/**
+ * Writes children one by one and sorts what goes wrong: a child that is refused is told and the others go on; an error
+ * that passes is kept, to be thrown when everything else was tried.
+ */
+export class Attempt {
+  readonly refusals: Cause[] = [];
+  readonly waits: Wait[] = [];
+  readonly errors: unknown[] = [];
+  /** When a child that somebody else keeps changing is restored next, in ms. */
+  retryAfterMs: number | undefined;
+  readonly #applier: Applier;
+  readonly #tenant: CopilotTenant;
+  readonly #signal: AbortSignal;
+
+  constructor(applier: Applier, tenant: CopilotTenant, signal: AbortSignal) {
+    this.#applier = applier;
+    this.#tenant = tenant;
+    this.#signal = signal;
+  }
+
+  /** The child as it is now, or undefined when it could not be made so. */
+  async apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    desired: T,
+    live: T | undefined,
+    options: ApplyOptions<T> = {},
+  ): Promise<T | undefined> {
+    try {
+      const result = await this.#applier.apply(type, desired, live, this.#tenant, { ...options, signal: this.#signal });
+      if (result.retryAfterMs !== undefined) {
+        this.retryAfterMs = Math.min(result.retryAfterMs, this.retryAfterMs ?? Infinity);
+      }
+      return result.object;
+    } catch (error) {
+      this.#sort(error, desired);
+      return undefined;
+    }
+  }
+
+  /** Deletes a child that is no longer wanted. */
+  async delete<T extends KubeObject>(type: ResourceType<T>, live: T): Promise<void> {
+    try {
+      await this.#applier.delete(type, live, this.#tenant, { signal: this.#signal });
+    } catch (error) {
+      this.#sort(error, live);
+    }
+  }
+
+  #sort(error: unknown, desired: KubeObject): void {
+    const object = `${desired.kind} ${desired.metadata.name}`;
+    if (error instanceof ForeignObjectError) {
+      if (isLeftOver(error.live, this.#tenant)) {
+        const message = `${object} of a deleted tenant of the same name is still being removed.`;
+        this.waits.push({ reason: ReconcilingReason.WaitingForDeletion, message });
+      } else {
+        this.refusals.push({ reason: StalledReason.ForeignObject, message: `${error.message}.` });
+      }
+      return;
+    }
+    const refusal = refusalOfRequest(error instanceof InvalidObjectError ? error.cause : error, object);
+    if (refusal !== undefined) this.refusals.push(refusal);
+    else this.errors.push(error);
+  }
+}

@@ -1,0 +1,60 @@
+import { FIELD_MANAGER, SERVER_PORT } from '../../api/names.ts';
+import { Secret } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { childName, serverName } from '../names.ts';
+import type { CopilotTenant } from '../tenant.ts';
+import { sharedMetadata } from './metadata.ts';
+
+export interface BindingFacts {
+  readonly token: string;
+  /** Value of `spec.model.provider.apiKeySecretRef`. */
+  readonly providerApiKey?: string | undefined;
+}
+
+/** DNS name of a server, as pods of any namespace resolve it. */
+export function serverHost(tenant: CopilotTenant, index: number): string {
+  return `${serverName(tenant.metadata.name, index)}.${tenant.metadata.namespace}.svc`;
+}
+
+/** `host:port` of the first server: what clients connect to while no gateway stands before the servers. */
+export function endpoint(tenant: CopilotTenant): string {
+  return `${serverHost(tenant, 0)}:${SERVER_PORT}`;
+}
+
+/** The Secret that client applications mount, in the form of the Service Binding specification. */
+export function bindingSecret(tenant: CopilotTenant, facts: BindingFacts): Secret {
+  const values: Record<string, string> = {
+    type: 'copilot',
+    provider: FIELD_MANAGER,
+    host: serverHost(tenant, 0),
+    port: String(SERVER_PORT),
+    // `http` is the one scheme that the Copilot SDK's RuntimeConnection.forUri accepts; what follows is plain TCP.
+    uri: `http://${endpoint(tenant)}`,
+    token: facts.token,
+    ...modelEntries(tenant, facts.providerApiKey),
+  };
+  return {
+    apiVersion: apiVersionOf(Secret),
+    kind: Secret.kind,
+    metadata: sharedMetadata(tenant, childName(tenant.metadata.name, 'binding')),
+    type: 'servicebinding.io/copilot',
+    data: Object.fromEntries(
+      Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+    ),
+  };
+}
+
+// A headless server takes the provider from each session (docs/facts.md), so the client hands these on to
+// `createSession`. The key is not in the pod at all, where the agent could read it.
+function modelEntries({ spec }: CopilotTenant, apiKey: string | undefined): Record<string, string> {
+  const provider = spec.model?.provider;
+  if (!provider) return {};
+  return {
+    model: provider.model,
+    'model-provider-type': provider.type,
+    'model-provider-wire-api': provider.wireApi,
+    'model-provider-base-url': provider.baseUrl,
+    ...(provider.headers && { 'model-provider-headers': JSON.stringify(provider.headers) }),
+    ...(apiKey !== undefined && { 'model-provider-api-key': apiKey }),
+  };
+}

@@ -1,0 +1,214 @@
+import { GROUP, Label, SERVER_PORT } from '../../api/names.ts';
+import { durationMs } from '../../api/duration.ts';
+import type { ServerSpec } from '../../api/tenant.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { Deployment } from '../../kube/builtins.ts';
+import { childName, serverLabels, serverName, serverPods } from '../names.ts';
+import type { CopilotTenant } from '../tenant.ts';
+import { serverMetadata } from './metadata.ts';
+import { TOKEN_KEY } from './tokensecret.ts';
+
+type PodTemplate = NonNullable<Deployment['spec']>['template'];
+type PodSpec = NonNullable<PodTemplate['spec']>;
+type Container = PodSpec['containers'][number];
+type EnvVar = NonNullable<Container['env']>[number];
+
+/** Annotations of the pod template. A change of any of them replaces the server. */
+export const TemplateAnnotation = {
+  /** Keyed hash of everything secret that the pod takes from Secrets: a pod reads its environment only once. */
+  credentials: `${GROUP}/credentials-hash`,
+  /** When the operator last restarted the server because it did not answer; RFC 3339. */
+  restartedAt: `${GROUP}/restarted-at`,
+  /** How many restarts of that kind followed each other without a long healthy time between them. */
+  restartAttempt: `${GROUP}/restart-attempt`,
+} as const;
+
+/** The name of the one container. */
+export const SERVER_CONTAINER = 'server';
+
+/** The last restart of a server that did not answer. */
+export interface Restart {
+  /** RFC 3339. */
+  readonly at: string;
+  /** 1 for the first of a row; the wait before the next one doubles with it. */
+  readonly attempt: number;
+}
+
+export interface DeploymentFacts {
+  readonly image: string;
+  /** False: the Deployment is there, and has no pod. */
+  readonly running: boolean;
+  /** Value of {@link TemplateAnnotation.credentials}. */
+  readonly credentialsHash: string;
+  readonly restart?: Restart | undefined;
+}
+
+// uid and paths are those of images/copilot-cli; a read-only root needs every writable place as a volume.
+const USER = 10001;
+const HOME = '/home/copilot';
+const COPILOT_HOME = `${HOME}/.copilot`;
+const WORKSPACE = '/workspace';
+// The platform's own binaries: npm's loader would be PID 1 and ignore SIGTERM (docs/facts.md).
+const PROGRAM = { cli: 'copilot', runtime: 'copilot-runtime' } as const;
+
+/** The Deployment of server `index`: one pod at most, and never two at once on its volume. */
+export function deployment(tenant: CopilotTenant, index: number, facts: DeploymentFacts): Deployment {
+  const name = serverName(tenant.metadata.name, index);
+  return {
+    apiVersion: apiVersionOf(Deployment),
+    kind: Deployment.kind,
+    metadata: serverMetadata(tenant, index, name),
+    spec: {
+      replicas: facts.running ? 1 : 0,
+      // RollingUpdate would start the second writer before the first is gone, or wait for the volume for ever.
+      strategy: { type: 'Recreate' },
+      // One revision to look back at is enough: a server's history is its tenant's.
+      revisionHistoryLimit: 1,
+      selector: { matchLabels: serverPods(tenant.metadata.name, index) },
+      template: podTemplate(tenant, index, facts),
+    },
+  };
+}
+
+function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFacts): PodTemplate {
+  const { name } = tenant.metadata;
+  const { server } = tenant.spec;
+  return {
+    metadata: {
+      labels: serverLabels(name, index),
+      annotations: {
+        [TemplateAnnotation.credentials]: facts.credentialsHash,
+        ...(facts.restart && {
+          [TemplateAnnotation.restartedAt]: facts.restart.at,
+          [TemplateAnnotation.restartAttempt]: String(facts.restart.attempt),
+        }),
+      },
+    },
+    spec: {
+      serviceAccountName: childName(name, 'servers'),
+      // Twice, here and on the ServiceAccount: the agent runs shell commands, and a token would be its way to the API.
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      // SIGTERM ends the CLI in 2 s and nothing drains, so longer only delays the replacement of a hung server.
+      terminationGracePeriodSeconds: 15,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: USER,
+        runAsGroup: USER,
+        fsGroup: USER,
+        fsGroupChangePolicy: 'OnRootMismatch',
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      containers: [
+        {
+          name: SERVER_CONTAINER,
+          image: facts.image,
+          command: [PROGRAM[server.binary]],
+          args: [
+            '--headless',
+            '--host',
+            '0.0.0.0',
+            '--port',
+            String(SERVER_PORT),
+            '--no-auto-update',
+            '--session-idle-timeout',
+            String(durationMs(server.idleUnload) / 1000),
+          ],
+          workingDir: WORKSPACE,
+          env: environment(tenant),
+          ports: [{ name: 'copilot', containerPort: SERVER_PORT, protocol: 'TCP' }],
+          resources: resources(server.resources),
+          // Start-up and routing only: the port opens before the server answers, and stays open when it hangs.
+          // Whether it answers is the pinger's to say, so there is no liveness probe.
+          startupProbe: { tcpSocket: { port: SERVER_PORT }, periodSeconds: 1, failureThreshold: 120 },
+          readinessProbe: { tcpSocket: { port: SERVER_PORT }, periodSeconds: 5, failureThreshold: 3 },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+          // Puts the last lines of a crashed server into the pod's status: the cause, without the right to read logs.
+          terminationMessagePolicy: 'FallbackToLogsOnError',
+          volumeMounts: [
+            { name: 'home', mountPath: HOME },
+            // Without it the runtime makes the directory as root, and the CLI exits 1 without a word.
+            { name: 'copilot-home', mountPath: COPILOT_HOME },
+            { name: 'sessions', mountPath: `${COPILOT_HOME}/session-state` },
+            { name: 'workspace', mountPath: WORKSPACE },
+            { name: 'tmp', mountPath: '/tmp' },
+          ],
+        },
+      ],
+      volumes: [
+        { name: 'home', emptyDir: { sizeLimit: '1Gi' } },
+        // SQLite and logs of the CLI; WAL files must not lie on a network volume, so they are not kept.
+        { name: 'copilot-home', emptyDir: { sizeLimit: '2Gi' } },
+        { name: 'sessions', persistentVolumeClaim: { claimName: serverName(name, index) } },
+        { name: 'workspace', emptyDir: { sizeLimit: server.workspace.size } },
+        { name: 'tmp', emptyDir: { sizeLimit: '1Gi' } },
+      ],
+      ...scheduling(tenant),
+    },
+  };
+}
+
+// The API takes a bare number for a quantity and stores text.
+function resources({ requests, limits }: ServerSpec['resources']): NonNullable<Container['resources']> {
+  const text = (map: Record<string, string | number>): Record<string, string> =>
+    Object.fromEntries(Object.entries(map).map(([name, quantity]) => [name, String(quantity)]));
+  return { ...(requests && { requests: text(requests) }), ...(limits && { limits: text(limits) }) };
+}
+
+/** What the spec says about where the pod may run, handed on as it is. */
+function scheduling(tenant: CopilotTenant): Partial<PodSpec> {
+  const { nodeSelector, tolerations, affinity, runtimeClassName, priorityClassName, imagePullSecrets } =
+    tenant.spec.server;
+  return {
+    ...(nodeSelector && { nodeSelector }),
+    ...(tolerations && { tolerations }),
+    ...(affinity && { affinity }),
+    ...(runtimeClassName !== undefined && { runtimeClassName }),
+    ...(priorityClassName !== undefined && { priorityClassName }),
+    ...(imagePullSecrets && { imagePullSecrets }),
+  };
+}
+
+function environment(tenant: CopilotTenant): EnvVar[] {
+  return [
+    { name: 'HOME', value: HOME },
+    { name: 'COPILOT_HOME', value: COPILOT_HOME },
+    { name: 'COPILOT_AUTO_UPDATE', value: 'false' },
+    {
+      name: 'COPILOT_CONNECTION_TOKEN',
+      valueFrom: { secretKeyRef: { name: childName(tenant.metadata.name, 'token'), key: TOKEN_KEY } },
+    },
+    ...modelEnvironment(tenant),
+  ];
+}
+
+// A headless server takes a provider from each session and ignores one in its environment, so a key put here would only
+// lie open to the agent (docs/facts.md). The GitHub token works from here alone.
+function modelEnvironment({ spec: { model } }: CopilotTenant): EnvVar[] {
+  if (!model?.github) return [];
+  const { name, key } = model.github.tokenSecretRef;
+  return [{ name: 'COPILOT_GITHUB_TOKEN', valueFrom: { secretKeyRef: { name, key } } }];
+}
+
+/** The restart that a live Deployment records, if any. */
+export function restartOf(live: Deployment | undefined): Restart | undefined {
+  const annotations = live?.spec?.template.metadata?.annotations;
+  const at = annotations?.[TemplateAnnotation.restartedAt];
+  if (at === undefined || Number.isNaN(Date.parse(at))) return undefined;
+  const attempt = Number(annotations?.[TemplateAnnotation.restartAttempt]);
+  return { at, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1 };
+}
+
+/** The image that a live Deployment runs. */
+export function imageOf(live: Deployment | undefined): string | undefined {
+  return live?.spec?.template.spec?.containers.find((container) => container.name === SERVER_CONTAINER)?.image;
+}
+
+/** The server that a child belongs to, by its label. */
+export function serverLabelOf(object: { metadata: { labels?: Record<string, string> } }): string | undefined {
+  return object.metadata.labels?.[Label.server];
+}

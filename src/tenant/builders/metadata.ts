@@ -1,0 +1,29 @@
+import { controllerRef } from '../../kube/owner.ts';
+import type { ObjectMeta } from '../../kube/types.ts';
+import { serverLabels, tenantLabels } from '../names.ts';
+import type { CopilotTenant } from '../tenant.ts';
+
+/** Metadata of an object that all servers of the tenant share. It goes when the tenant goes. */
+export function sharedMetadata(tenant: CopilotTenant, name: string): ObjectMeta {
+  return {
+    name,
+    ...namespaceOf(tenant),
+    labels: tenantLabels(tenant.metadata.name),
+    ownerReferences: [controllerRef(tenant)],
+  };
+}
+
+/** Metadata of an object of server `index`, named as the server. It goes when the tenant goes. */
+export function serverMetadata(tenant: CopilotTenant, index: number, name: string): ObjectMeta {
+  return {
+    name,
+    ...namespaceOf(tenant),
+    labels: serverLabels(tenant.metadata.name, index),
+    ownerReferences: [controllerRef(tenant)],
+  };
+}
+
+function namespaceOf(tenant: CopilotTenant): { namespace?: string } {
+  const { namespace } = tenant.metadata;
+  return namespace === undefined ? {} : { namespace };
+}

@@ -1,0 +1,76 @@
+import { FIELD_MANAGER, Label, SERVER_PORT } from '../../api/names.ts';
+import type { EgressRule } from '../../api/tenant.ts';
+import { NetworkPolicy } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { childName, tenantPods } from '../names.ts';
+import type { CopilotTenant, OperatorFacts } from '../tenant.ts';
+import { sharedMetadata } from './metadata.ts';
+
+type PolicySpec = NonNullable<NetworkPolicy['spec']>;
+type Ingress = NonNullable<PolicySpec['ingress']>[number];
+type Egress = NonNullable<PolicySpec['egress']>[number];
+type Peer = NonNullable<Egress['to']>[number];
+
+// Where clusters, their nodes, API servers and metadata services live. Policies can only allow, so what is not to be
+// reached is cut out of what is allowed. 100.64.0.0/10 is used by pod networks and by one cloud's metadata service.
+const PRIVATE_IPV4 = ['10.0.0.0/8', '100.64.0.0/10', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'];
+const PRIVATE_IPV6 = ['fc00::/7', 'fe80::/10'];
+// 5353 is the port that OpenShift's DNS pods listen on: a policy sees the pod's port, not the Service's.
+const DNS_PORTS = [53, 5353];
+
+/** Who may talk to the tenant's servers, and where these may connect to. */
+export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): NetworkPolicy {
+  const { name } = tenant.metadata;
+  return {
+    apiVersion: apiVersionOf(NetworkPolicy),
+    kind: NetworkPolicy.kind,
+    metadata: sharedMetadata(tenant, childName(name, 'servers')),
+    spec: {
+      podSelector: { matchLabels: tenantPods(name) },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [ingress(name, facts)],
+      egress: tenant.spec.network.policy === 'Open' ? [{}] : restrictedEgress(tenant, facts),
+    },
+  };
+}
+
+function ingress(tenant: string, facts: OperatorFacts): Ingress {
+  return {
+    from: [
+      {
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': facts.namespace } },
+        podSelector: { matchLabels: { [Label.name]: FIELD_MANAGER } },
+      },
+      { podSelector: { matchLabels: { [Label.client]: tenant } } },
+    ],
+    ports: [{ port: SERVER_PORT, protocol: 'TCP' }],
+  };
+}
+
+function restrictedEgress(tenant: CopilotTenant, facts: OperatorFacts): Egress[] {
+  return [
+    // Anywhere, because cluster DNS may stand in a pod, on the node (169.254.20.10) or outside.
+    { ports: DNS_PORTS.flatMap((port) => [udp(port), tcp(port)]) },
+    { to: publicAddresses(facts.clusterCIDRs) },
+    ...(tenant.spec.network.egress ?? []).map(egress),
+  ];
+}
+
+const udp = (port: number) => ({ port, protocol: 'UDP' });
+const tcp = (port: number) => ({ port, protocol: 'TCP' });
+
+function publicAddresses(clusterCIDRs: readonly string[]): Peer[] {
+  const isIPv6 = (cidr: string): boolean => cidr.includes(':');
+  return [
+    { ipBlock: { cidr: '0.0.0.0/0', except: [...PRIVATE_IPV4, ...clusterCIDRs.filter((cidr) => !isIPv6(cidr))] } },
+    { ipBlock: { cidr: '::/0', except: [...PRIVATE_IPV6, ...clusterCIDRs.filter(isIPv6)] } },
+  ];
+}
+
+function egress({ cidr, except, namespaceSelector, podSelector, ports }: EgressRule): Egress {
+  const peer: Peer =
+    cidr === undefined
+      ? { ...(namespaceSelector && { namespaceSelector }), ...(podSelector && { podSelector }) }
+      : { ipBlock: { cidr, ...(except && { except }) } };
+  return { to: [peer], ...(ports && { ports }) };
+}

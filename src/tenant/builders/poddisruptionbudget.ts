@@ -1,0 +1,23 @@
+import { PodDisruptionBudget } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { childName, tenantPods } from '../names.ts';
+import type { CopilotTenant } from '../tenant.ts';
+import { sharedMetadata } from './metadata.ts';
+
+/**
+ * Evictions take one server of the tenant at a time. It never blocks a drain for good: the only server may go (its
+ * volume follows it to the next node), and one that is not ready counts for nothing and may always go.
+ */
+export function podDisruptionBudget(tenant: CopilotTenant): PodDisruptionBudget {
+  const { name } = tenant.metadata;
+  return {
+    apiVersion: apiVersionOf(PodDisruptionBudget),
+    kind: PodDisruptionBudget.kind,
+    metadata: sharedMetadata(tenant, childName(name, 'servers')),
+    spec: {
+      maxUnavailable: 1,
+      unhealthyPodEvictionPolicy: 'AlwaysAllow',
+      selector: { matchLabels: tenantPods(name) },
+    },
+  };
+}

@@ -1,0 +1,21 @@
+import { SERVER_PORT } from '../../api/names.ts';
+import { Service } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { serverName, serverPods } from '../names.ts';
+import type { CopilotTenant } from '../tenant.ts';
+import { serverMetadata } from './metadata.ts';
+
+/** The stable address of server `index`: its pod comes and goes. */
+export function service(tenant: CopilotTenant, index: number): Service {
+  const { name } = tenant.metadata;
+  return {
+    apiVersion: apiVersionOf(Service),
+    kind: Service.kind,
+    metadata: serverMetadata(tenant, index, serverName(name, index)),
+    spec: {
+      type: 'ClusterIP',
+      selector: serverPods(name, index),
+      ports: [{ name: 'copilot', port: SERVER_PORT, targetPort: 'copilot', protocol: 'TCP' }],
+    },
+  };
+}

@@ -1,0 +1,15 @@
+import { ServiceAccount } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { childName } from '../names.ts';
+import type { CopilotTenant } from '../tenant.ts';
+import { sharedMetadata } from './metadata.ts';
+
+/** An identity without rights and without a token: `default` may have been given both by somebody else. */
+export function serviceAccount(tenant: CopilotTenant): ServiceAccount {
+  return {
+    apiVersion: apiVersionOf(ServiceAccount),
+    kind: ServiceAccount.kind,
+    metadata: sharedMetadata(tenant, childName(tenant.metadata.name, 'servers')),
+    automountServiceAccountToken: false,
+  };
+}

@@ -1,0 +1,24 @@
+import { Secret } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { childName } from '../names.ts';
+import type { CopilotTenant } from '../tenant.ts';
+import { sharedMetadata } from './metadata.ts';
+
+/** Key of the connection token in the token's Secret. */
+export const TOKEN_KEY = 'token';
+
+/**
+ * The Secret with the connection token: whoever has it drives every session of the tenant. It is read by the pods and
+ * the operator alone; clients get their copy in the binding Secret.
+ */
+export function tokenSecret(tenant: CopilotTenant, token: string): Secret {
+  return {
+    apiVersion: apiVersionOf(Secret),
+    kind: Secret.kind,
+    metadata: sharedMetadata(tenant, childName(tenant.metadata.name, 'token')),
+    // An edited token would lock every client out of a running server, so the API server refuses the edit.
+    immutable: true,
+    type: 'Opaque',
+    data: { [TOKEN_KEY]: Buffer.from(token).toString('base64') },
+  };
+}

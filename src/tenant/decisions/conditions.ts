@@ -1,0 +1,127 @@
+/**
+ * The conditions of a tenant, each a chain of cases of which the first that holds is told. They are written for
+ * somebody who reads `kubectl get ct` and wants to know what to do.
+ */
+import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
+import type { ServerObservation } from '../observe.ts';
+import type { CopilotTenant } from '../tenant.ts';
+import type { Cause } from './cause.ts';
+
+/** A condition without its type. */
+export interface Verdict {
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What the conditions are decided from. */
+export interface Findings {
+  readonly tenant: CopilotTenant;
+  /** The wanted servers, by index. */
+  readonly servers: readonly ServerObservation[];
+  /** What needs somebody to act first. */
+  readonly cause: Cause | undefined;
+  /** What passes by itself. */
+  readonly waits: readonly { readonly reason: ReconcilingReason; readonly message: string }[];
+  /** Servers are being replaced, or wait for their turn. */
+  readonly rolling: boolean;
+  /** Names of the servers that are on their way back from a restart. */
+  readonly restarting: readonly string[];
+  /** Names of the servers that still stand although the spec no longer wants them, highest index first. */
+  readonly surplus: readonly string[];
+  /** Names of the claims whose volumes are smaller than what they ask for. */
+  readonly resizing: readonly string[];
+  /** What went wrong and is being tried again. */
+  readonly error: string | undefined;
+}
+
+export function readyVerdict({ tenant, servers, cause, rolling }: Findings): Verdict {
+  const waiting = servers.filter(({ ready }) => !ready);
+  const unhealthy = servers.filter(({ state }) => state === 'Unhealthy');
+  if (tenant.metadata.deletionTimestamp !== undefined) {
+    return no(ReadyReason.Deleting, 'The tenant is being deleted.');
+  }
+  if (cause !== undefined) return no(cause.reason, cause.message);
+  if (tenant.spec.suspend) {
+    return no(ReadyReason.Suspended, 'spec.suspend is true: no server runs, the volumes are kept.');
+  }
+  if (servers.length === 0) return no(ReadyReason.ScaledToZero, 'spec.replicas is 0: no server runs.');
+  if (unhealthy.length > 0) {
+    return no(ReadyReason.ServersUnhealthy, `${list(unhealthy)} stopped answering; see the condition Healthy.`);
+  }
+  if (waiting.length > 0) {
+    return rolling
+      ? no(ReadyReason.ServersUpdating, `${list(waiting)} of ${servers.length} being replaced.`)
+      : no(ReadyReason.ServersStarting, `Waiting for ${list(waiting)} of ${servers.length} to start and answer.`);
+  }
+  if (rolling) return no(ReadyReason.ServersUpdating, 'Servers are being replaced one at a time.');
+  return yes(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers answer.`);
+}
+
+export function stalledVerdict({ cause }: Findings): Verdict {
+  return cause === undefined
+    ? no(StalledReason.NotStalled, 'Nothing stands in the way.')
+    : yes(cause.reason, cause.message);
+}
+
+export function reconcilingVerdict(findings: Findings): Verdict {
+  const { tenant, servers, cause, waits, surplus, restarting, resizing, rolling, error } = findings;
+  const [wait] = waits;
+  const stopping = servers.flatMap((server) => server.stopping);
+  const starting = servers.filter(({ ready }) => !ready);
+  if (tenant.metadata.deletionTimestamp !== undefined) {
+    return yes(ReconcilingReason.Deleting, 'What belongs to the tenant is being deleted.');
+  }
+  if (error !== undefined) return yes(ReconcilingReason.RetryingAfterError, error);
+  if (cause !== undefined)
+    return no(ReconcilingReason.Blocked, 'Somebody has to act first; see the condition Stalled.');
+  if (wait !== undefined) return yes(wait.reason, wait.message);
+  if (surplus.length > 0) return yes(ReconcilingReason.ScalingDown, `Stopping ${surplus.join(', ')}.`);
+  if (tenant.spec.suspend) {
+    return stopping.length > 0
+      ? yes(ReconcilingReason.Suspending, 'Servers are being stopped.')
+      : no(ReconcilingReason.UpToDate, 'No server runs, as wanted.');
+  }
+  if (restarting.length > 0) return yes(ReconcilingReason.ServersRestarting, `Restarting ${restarting.join(', ')}.`);
+  if (rolling) return yes(ReconcilingReason.ServersUpdating, 'Servers are being replaced one at a time.');
+  if (starting.some(({ state }) => state !== 'Unhealthy')) {
+    return yes(ReconcilingReason.ServersStarting, `Waiting for ${list(starting)} to start and answer.`);
+  }
+  if (resizing.length > 0)
+    return yes(ReconcilingReason.VolumeResizing, `Growing the volume of ${resizing.join(', ')}.`);
+  return no(ReconcilingReason.UpToDate, 'Everything is as the spec says.');
+}
+
+/** Undefined while the pinger of a process that has just begun does not know better than the last status. */
+export function healthyVerdict({ tenant, servers }: Findings): Verdict | undefined {
+  if (tenant.spec.suspend || servers.length === 0) {
+    return { status: 'Unknown', reason: HealthyReason.NoServers, message: 'No server is meant to run.' };
+  }
+  if (servers.some(({ remembered }) => remembered)) return undefined;
+  for (const { name, health } of servers) {
+    if (health.state === 'Unhealthy') return no(HealthyReason[health.reason], `Server ${name}: ${health.message}`);
+  }
+  const silent = servers.filter(({ health }) => health.state !== 'Healthy');
+  if (silent.length > 0) {
+    const message = `${list(silent)} of ${servers.length} not answered a first ping yet.`;
+    return { status: 'Unknown', reason: HealthyReason.AwaitingPing, message };
+  }
+  return yes(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers answer pings.`);
+}
+
+const MAX_NAMED = 5;
+
+// The names change seldom; a count of seconds or of tries would make every reconcile a write.
+function list(servers: readonly ServerObservation[]): string {
+  const names = servers.slice(0, MAX_NAMED).map(({ name }) => name);
+  const more = servers.length > MAX_NAMED ? [`${servers.length - MAX_NAMED} more`] : [];
+  return [...names, ...more].join(', ');
+}
+
+function yes(reason: string, message: string): Verdict {
+  return { status: 'True', reason, message };
+}
+
+function no(reason: string, message: string): Verdict {
+  return { status: 'False', reason, message };
+}

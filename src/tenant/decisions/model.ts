@@ -1,0 +1,66 @@
+import { ModelConfiguredReason } from '../../api/conditions.ts';
+import type { SecretKeyRef } from '../../api/tenant.ts';
+import type { Secret } from '../../kube/builtins.ts';
+import type { CopilotTenant } from '../tenant.ts';
+
+/** The Secret that `spec.model` names, as it was found. */
+export type SecretRead = Secret | 'NotFound' | 'Forbidden';
+
+/** The outcome for the condition ModelConfigured. `value` is secret: it goes into pods and the binding, nowhere else. */
+export type ModelDecision =
+  | { readonly ok: true; readonly reason: ModelConfiguredReason; readonly message: string; readonly value?: string }
+  | { readonly ok: false; readonly reason: ModelConfiguredReason; readonly message: string };
+
+/** Where the tenant's model credential is, if it names one. */
+export function modelSecretRef({ spec: { model } }: CopilotTenant): SecretKeyRef | undefined {
+  return model?.github?.tokenSecretRef ?? model?.provider?.apiKeySecretRef;
+}
+
+/** Whether the tenant's model credential can be used. No message repeats any part of a value. */
+export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefined): ModelDecision {
+  const ref = modelSecretRef(tenant);
+  const { model } = tenant.spec;
+  if (ref === undefined || secret === undefined) {
+    return model?.provider
+      ? { ok: true, reason: ModelConfiguredReason.Provider, message: 'The provider asks for no key.' }
+      : { ok: true, reason: ModelConfiguredReason.ClientProvided, message: 'Clients bring their own credentials.' };
+  }
+  const where = `Secret ${ref.name}`;
+  if (secret === 'NotFound') {
+    return bad(ModelConfiguredReason.SecretNotFound, `${where} does not exist. Create it with the key ${ref.key}.`);
+  }
+  if (secret === 'Forbidden') {
+    return bad(
+      ModelConfiguredReason.SecretForbidden,
+      `The operator may not read ${where}: it lacks the verb get on secrets.`,
+    );
+  }
+  const data = secret.data?.[ref.key];
+  if (data === undefined) {
+    return bad(
+      ModelConfiguredReason.SecretKeyNotFound,
+      `${where} has no key ${ref.key}. Add it, or name the key in spec.model.`,
+    );
+  }
+  if (data === '') return bad(ModelConfiguredReason.SecretValueEmpty, `Key ${ref.key} of ${where} is empty.`);
+  const value = Buffer.from(data, 'base64').toString('latin1');
+  if (!/^[\x20-\x7e]+$/.test(value)) {
+    return bad(
+      ModelConfiguredReason.SecretValueInvalid,
+      `Key ${ref.key} of ${where} holds a line break or another character that no credential has. ` +
+        `Often it is a newline at the end: create it with printf instead of echo.`,
+    );
+  }
+  return model?.github
+    ? { ok: true, reason: ModelConfiguredReason.GitHub, message: `Servers use the token in ${where}.`, value }
+    : {
+        ok: true,
+        reason: ModelConfiguredReason.Provider,
+        message: `Clients find the key of ${where} in the binding Secret.`,
+        value,
+      };
+}
+
+function bad(reason: ModelConfiguredReason, message: string): ModelDecision {
+  return { ok: false, reason, message };
+}

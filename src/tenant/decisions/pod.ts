@@ -1,0 +1,155 @@
+import { StalledReason } from '../../api/conditions.ts';
+import type { Pod } from '../../kube/builtins.ts';
+import type { Cause } from './cause.ts';
+
+type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
+type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
+
+/** The last Warning event of an object, where its status does not say what is wrong. */
+export interface Warning {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Longest text of somebody else that is repeated in a message, in characters: status is no log. */
+const MAX_QUOTE = 300;
+
+const imagePullReasons = new Set([
+  'ImagePullBackOff',
+  'ErrImagePull',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'ImageInspectError',
+  'RegistryUnavailable',
+  'SignatureValidationFailed',
+]);
+const cannotRunReasons = new Set([
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'RunContainerError',
+  'PreCreateHookError',
+]);
+
+/**
+ * Why the pod of `server` cannot run, or undefined when it runs or is on its way. `warning` is what the events of the
+ * pod or of its claim say, where its own status says too little (`isUnbound`, `isCreating`). Messages hold nothing that changes from
+ * try to try, because each change is a write.
+ */
+export function podTrouble(pod: Pod, server: string, warning?: Warning): Cause | undefined {
+  return containerTrouble(pod, server) ?? schedulingTrouble(pod, server, warning) ?? mountTrouble(pod, server, warning);
+}
+
+function containerTrouble(pod: Pod, server: string): Cause | undefined {
+  const status = pod.status?.containerStatuses?.[0];
+  const waiting = status?.state?.waiting;
+  if (waiting?.reason !== undefined && imagePullReasons.has(waiting.reason)) {
+    return {
+      reason: StalledReason.ImagePullFailed,
+      message: `Server ${server}: image ${status?.image ?? ''} can't be pulled${said(pullError(waiting.message))}. Check spec.server.image and spec.server.imagePullSecrets.`,
+    };
+  }
+  if (waiting?.reason !== undefined && cannotRunReasons.has(waiting.reason)) {
+    return {
+      reason: StalledReason.ContainerCannotRun,
+      message: `Server ${server}: its container can't be made (${waiting.reason})${said(waiting.message)}.`,
+    };
+  }
+  return status === undefined ? evicted(pod, server) : (crash(status, server) ?? evicted(pod, server));
+}
+
+// A crashing container is "running" for moments between its crashes; its last end tells the truth until it is ready.
+function crash(status: ContainerStatus, server: string): Cause | undefined {
+  const end = status.state?.terminated ?? (status.ready ? undefined : status.lastState?.terminated);
+  if (end === undefined || status.restartCount + (status.state?.terminated ? 1 : 0) < 1) return undefined;
+  if (end.reason === 'OOMKilled') {
+    return {
+      reason: StalledReason.ContainerCrashed,
+      message: `Server ${server} was killed because it used more memory than its limit. Raise spec.server.resources.limits.memory.`,
+    };
+  }
+  return {
+    reason: StalledReason.ContainerCrashed,
+    message: `Server ${server} exited with code ${end.exitCode}${lastLine(end)}. See kubectl logs deploy/${server}.`,
+  };
+}
+
+function lastLine(end: Terminated): string {
+  const line = (end.message ?? '')
+    .split('\n')
+    .map((text) => text.trim())
+    .findLast((text) => text !== '');
+  return line === undefined ? ' and said nothing' : `, its last words: ${quote(line)}`;
+}
+
+function evicted(pod: Pod, server: string): Cause | undefined {
+  if (pod.status?.phase !== 'Failed') return undefined;
+  return {
+    reason: StalledReason.ContainerCrashed,
+    message: `Server ${server}: its pod was ended (${pod.status.reason ?? 'Failed'})${said(pod.status.message)}.`,
+  };
+}
+
+function schedulingTrouble(pod: Pod, server: string, warning: Warning | undefined): Cause | undefined {
+  const scheduled = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+  if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
+  if (isUnbound(pod)) return volumeCause(server, warning?.message ?? scheduled.message ?? '');
+  return {
+    reason: StalledReason.Unschedulable,
+    message: `Server ${server}: no node fits${said(scheduled.message)}. Check spec.server.resources, nodeSelector, tolerations and affinity.`,
+  };
+}
+
+/** Whether the pod waits for its volume; then the events of the claim say why. */
+export function isUnbound(pod: Pod): boolean {
+  const scheduled = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+  return scheduled?.status === 'False' && /persistentvolumeclaim|storageclass|volume/i.test(scheduled.message ?? '');
+}
+
+function mountTrouble(pod: Pod, server: string, warning: Warning | undefined): Cause | undefined {
+  if (!isCreating(pod) || warning === undefined) return undefined;
+  if (/Mount|Attach|Volume/.test(warning.reason)) return volumeCause(server, warning.message);
+  return {
+    reason: StalledReason.ContainerCannotRun,
+    message: `Server ${server}: its pod can't be set up (${warning.reason})${said(warning.message)}.`,
+  };
+}
+
+/** Whether its volume and sandbox are being set up; when that takes long, the events of the pod say why. */
+export function isCreating(pod: Pod): boolean {
+  const waiting = pod.status?.containerStatuses?.[0]?.state?.waiting;
+  return pod.status?.phase === 'Pending' && waiting?.reason === 'ContainerCreating';
+}
+
+function volumeCause(server: string, what: string): Cause {
+  const missing = /storageclass\.storage\.k8s\.io "([^"]+)" not found/.exec(what);
+  if (missing) {
+    return {
+      reason: StalledReason.StorageClassNotFound,
+      message: `Server ${server}: StorageClass ${missing[1]} does not exist. Create it; spec.storage.storageClassName itself cannot be changed.`,
+    };
+  }
+  if (/no persistent volumes available for this claim and no storage class is set/.test(what)) {
+    return {
+      reason: StalledReason.StorageClassNotFound,
+      message: `Server ${server}: the cluster has no default StorageClass. Mark one as default, or make the tenant anew with spec.storage.storageClassName.`,
+    };
+  }
+  return {
+    reason: StalledReason.VolumePending,
+    message: `Server ${server}: its volume is not there yet${said(what)}.`,
+  };
+}
+
+// The kubelet goes to and fro between ErrImagePull and its back-off; the part that both quote is the error itself.
+function pullError(message: string | undefined): string | undefined {
+  return message?.replace(/^Back-off pulling image "[^"]*"(: )?/, '').replace(/^ErrImagePull: /, '');
+}
+
+function said(text: string | undefined): string {
+  return text === undefined || text === '' ? '' : `: ${quote(text)}`;
+}
+
+function quote(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
+  return line.length > MAX_QUOTE ? `${line.slice(0, MAX_QUOTE)}…` : line;
+}

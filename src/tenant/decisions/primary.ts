@@ -1,0 +1,36 @@
+import { StalledReason } from '../../api/conditions.ts';
+import type { Cause } from './cause.ts';
+
+// Causes that explain others stand before them: a pod without quota is no scheduling problem.
+const order: readonly StalledReason[] = [
+  StalledReason.NamespaceTerminating,
+  StalledReason.Forbidden,
+  StalledReason.ForeignObject,
+  StalledReason.ModelNotConfigured,
+  StalledReason.DataLost,
+  StalledReason.InvalidSpec,
+  StalledReason.QuotaExceeded,
+  StalledReason.AdmissionDenied,
+  StalledReason.StorageClassNotFound,
+  StalledReason.VolumePending,
+  StalledReason.Unschedulable,
+  StalledReason.ImagePullFailed,
+  StalledReason.ContainerCannotRun,
+  StalledReason.ContainerCrashed,
+  StalledReason.VolumeNotExpandable,
+];
+
+const MAX_TOLD = 3;
+
+/** The cause to tell when there are several: the reason of the one to act on first, the messages of the first few. */
+export function primaryCause(causes: readonly Cause[]): Cause | undefined {
+  const rank = ({ reason }: Cause): number => order.indexOf(reason);
+  const distinct = [...new Map(causes.map((cause) => [cause.message, cause])).values()].toSorted(
+    (a, b) => rank(a) - rank(b),
+  );
+  const [first] = distinct;
+  if (first === undefined) return undefined;
+  const told = distinct.slice(0, MAX_TOLD).map(({ message }) => message);
+  const more = distinct.length > MAX_TOLD ? [`And ${distinct.length - MAX_TOLD} more.`] : [];
+  return { reason: first.reason, message: [...told, ...more].join(' ') };
+}

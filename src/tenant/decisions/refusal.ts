@@ -1,0 +1,73 @@
+import { StalledReason } from '../../api/conditions.ts';
+import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../../kube/errors.ts';
+import type { Cause } from './cause.ts';
+
+/**
+ * Why the API server refused an object, or undefined when the error is not a refusal (a conflict, a timeout, a 500):
+ * those pass when the request is sent again.
+ */
+export function refusalOfRequest(error: unknown, object: string): Cause | undefined {
+  if (!(error instanceof StatusError)) return undefined;
+  if (isNamespaceTerminating(error)) {
+    return {
+      reason: StalledReason.NamespaceTerminating,
+      message: `${object} cannot be made: the namespace is being deleted. The tenant goes with it.`,
+    };
+  }
+  const said = error.message.replace(`${error.method} ${error.path}: `, '').replace(/ \(\d+( \w+)?\)$/, '');
+  if (isForbidden(error) || isInvalid(error) || deniedByWebhook.test(said)) return refusalOfMessage(said, object);
+  return undefined;
+}
+
+/**
+ * The same for what a controller of Kubernetes was told when it tried to make `object`: only its text reaches us, in
+ * the condition ReplicaFailure of a Deployment.
+ */
+export function refusalOfMessage(said: string, object: string): Cause {
+  const what = withoutPodName(said);
+  const quota = /exceeded quota: ([^,]+)/.exec(what);
+  if (quota) {
+    return {
+      reason: StalledReason.QuotaExceeded,
+      message: `${object} does not fit the ResourceQuota ${quota[1]} of the namespace: ${what}. Raise the quota or lower what the tenant asks for.`,
+    };
+  }
+  if (/\bcannot (get|create|update|patch|delete|list|watch) resource\b/.test(what)) {
+    return {
+      reason: StalledReason.Forbidden,
+      message: `The operator lacks a permission for ${object}: ${what}. Compare its roles with those of its chart.`,
+    };
+  }
+  if (/only dynamically provisioned pvc can be resized/.test(what)) {
+    return {
+      reason: StalledReason.VolumeNotExpandable,
+      message: `${object} cannot grow: its StorageClass does not allow it (allowVolumeExpansion). Set spec.storage.size back, or change the class.`,
+    };
+  }
+  // Policies and webhooks choose their own status codes: what they say counts.
+  if (deniedByWebhook.test(what) || /ValidatingAdmissionPolicy/.test(what)) return denied(what, object);
+  if (/\bis invalid:/.test(what)) {
+    return {
+      reason: StalledReason.InvalidSpec,
+      message: `${object} is refused as invalid: ${what}. Correct the tenant's spec.`,
+    };
+  }
+  return denied(what, object);
+}
+
+const deniedByWebhook = /admission webhook ".*" denied the request/;
+
+function denied(what: string, object: string): Cause {
+  return {
+    reason: StalledReason.AdmissionDenied,
+    message: `${object} is refused by a policy of the cluster: ${what}. Change the tenant's spec or the policy.`,
+  };
+}
+
+// `pods "acme-0-5d8f7-x2v9k" is forbidden: ...`: the random name would change the message, and so the status, at each try.
+function withoutPodName(said: string): string {
+  return said
+    .replace(/^pods? "[^"]*" is forbidden: /, '')
+    .replace(/^(Pod|pods?) "[^"]*" is invalid: /, 'the pod is invalid: ')
+    .trim();
+}

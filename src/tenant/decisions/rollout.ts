@@ -1,0 +1,43 @@
+/** What a rollout needs to know of one server. */
+export interface RolloutServer {
+  readonly index: number;
+  /** Its Deployment is not as wanted, so that applying it replaces the pod. */
+  readonly pending: boolean;
+  /** It is up, current and does its work. */
+  readonly available: boolean;
+}
+
+export interface RolloutDecision {
+  /** Indexes of the servers that may be replaced now. */
+  readonly allowed: ReadonlySet<number>;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * Which servers a change may replace now: one at a time, lowest index first, and only while all others are available,
+ * so that a version that does not start stops at the first server instead of taking all of them down. A server that is
+ * down has nothing to lose and is mended at once.
+ */
+export function rolloutTurn(servers: readonly RolloutServer[]): RolloutDecision {
+  const down = servers.filter((server) => server.pending && !server.available);
+  const serving = servers.filter((server) => server.pending && server.available);
+  if (down.length > 0) {
+    return decide(down, 'ReplacingBroken', 'Servers that are down take the change first.');
+  }
+  const [next, ...later] = serving.toSorted((a, b) => a.index - b.index);
+  if (next === undefined) return decide([], 'UpToDate', 'No server waits for a change.');
+  const blocking = servers.find((server) => !server.pending && !server.available);
+  if (blocking !== undefined) {
+    return decide(
+      [],
+      'WaitingForServer',
+      `Server ${blocking.index} must be available before the next one is replaced.`,
+    );
+  }
+  return decide([next], 'OneAtATime', `Server ${next.index} is replaced; ${later.length} more wait for it.`);
+}
+
+function decide(servers: readonly RolloutServer[], reason: string, message: string): RolloutDecision {
+  return { allowed: new Set(servers.map((server) => server.index)), reason, message };
+}

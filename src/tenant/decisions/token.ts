@@ -1,0 +1,34 @@
+import type { Secret } from '../../kube/builtins.ts';
+import { TOKEN_KEY } from '../builders/tokensecret.ts';
+
+/** Bytes of randomness in a connection token. */
+export const TOKEN_BYTES = 32;
+
+/** Where the connection token came from; only `Made` brings one that no running server knows. */
+export type TokenDecision = {
+  readonly reason: 'Kept' | 'Restored' | 'Made';
+  readonly message: string;
+  readonly token: string;
+};
+
+/**
+ * The tenant's connection token. Made once; when its Secret was deleted, the copy in the binding Secret restores it, so
+ * that neither server nor client notices. Only objects that belong to the tenant may be passed.
+ */
+export function connectionToken(
+  secrets: { readonly token: Secret | undefined; readonly binding: Secret | undefined },
+  randomBytes: (size: number) => Buffer,
+): TokenDecision {
+  const kept = tokenIn(secrets.token);
+  if (kept !== undefined) return { reason: 'Kept', message: 'The token is the one in its Secret.', token: kept };
+  const restored = tokenIn(secrets.binding);
+  if (restored !== undefined) {
+    return { reason: 'Restored', message: 'The token was restored from the binding Secret.', token: restored };
+  }
+  return { reason: 'Made', message: 'The token is new.', token: randomBytes(TOKEN_BYTES).toString('base64url') };
+}
+
+function tokenIn(secret: Secret | undefined): string | undefined {
+  const token = Buffer.from(secret?.data?.[TOKEN_KEY] ?? '', 'base64').toString();
+  return /^[\w-]{43}$/.test(token) ? token : undefined;
+}

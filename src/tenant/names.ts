@@ -1,0 +1,89 @@
+/**
+ * Names and labels of a tenant's children. Every child is called `<tenant>-<suffix>`, and no suffix holds a dash: cut
+ * at the last dash, a name says whose it is, so two tenants of one namespace never meet, `a` and `a-0` included
+ * (test/unit/tenant/names.test.ts).
+ */
+import { FIELD_MANAGER, Label, SERVER_APP_NAME } from '../api/names.ts';
+import { getControllerOf, refersTo } from '../kube/owner.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { CopilotTenant } from './tenant.ts';
+
+/** Objects that a tenant's servers share, by what they are. Server objects end in the server's index instead. */
+export const ChildName = {
+  /** The connection token's Secret. */
+  token: 'token',
+  /** The Secret that client applications bind to. */
+  binding: 'binding',
+  /** ServiceAccount, NetworkPolicy and PodDisruptionBudget of the servers. */
+  servers: 'servers',
+} as const;
+
+/** Name of an object that the servers of `tenant` share. */
+export function childName(tenant: string, child: keyof typeof ChildName): string {
+  return `${tenant}-${ChildName[child]}`;
+}
+
+/** Name of server `index` of `tenant`, and so of its Deployment, Service and PersistentVolumeClaim. */
+export function serverName(tenant: string, index: number): string {
+  return `${tenant}-${index}`;
+}
+
+/** The index of the server called `name` when it is one of `tenant`'s. */
+export function serverIndex(tenant: string, name: string): number | undefined {
+  const suffix = name.startsWith(`${tenant}-`) ? name.slice(tenant.length + 1) : '';
+  return /^(0|[1-9]\d*)$/.test(suffix) ? Number(suffix) : undefined;
+}
+
+/** The tenant that the server called `name` belongs to. */
+export function tenantOfServer(name: string): string {
+  return name.slice(0, name.lastIndexOf('-'));
+}
+
+/** Selects every object that the operator made for tenants. The informers' label selector. */
+export const MANAGED_SELECTOR = `${Label.managedBy}=${FIELD_MANAGER},${Label.name}=${SERVER_APP_NAME}`;
+
+/** Labels of every child of `tenant`. */
+export function tenantLabels(tenant: string): Record<string, string> {
+  return {
+    [Label.name]: SERVER_APP_NAME,
+    [Label.instance]: tenant,
+    [Label.managedBy]: FIELD_MANAGER,
+    [Label.partOf]: FIELD_MANAGER,
+    [Label.tenant]: tenant,
+  };
+}
+
+/** Labels of the children of one server. */
+export function serverLabels(tenant: string, index: number): Record<string, string> {
+  return { ...tenantLabels(tenant), [Label.component]: 'server', [Label.server]: serverName(tenant, index) };
+}
+
+/** Selects the pods of all servers of `tenant`. */
+export function tenantPods(tenant: string): Record<string, string> {
+  return { [Label.tenant]: tenant, [Label.component]: 'server' };
+}
+
+/** Selects the pod of one server. A Deployment's selector is immutable: changing this would orphan every pod. */
+export function serverPods(tenant: string, index: number): Record<string, string> {
+  return { ...tenantPods(tenant), [Label.server]: serverName(tenant, index) };
+}
+
+/**
+ * Whether `object` bears the labels of a child of `tenant`. It is no proof of ownership: only a retained volume, which
+ * has no owner reference by design, is recognised by it.
+ */
+export function isLabelledFor(object: KubeObject, tenant: string): boolean {
+  const labels = object.metadata.labels ?? {};
+  return labels[Label.managedBy] === FIELD_MANAGER && labels[Label.tenant] === tenant;
+}
+
+/** Whether a former tenant of this name controls `object`: it is going to be garbage-collected, so waiting helps. */
+export function isLeftOver(object: KubeObject, tenant: KubeObject): boolean {
+  const owner = getControllerOf(object);
+  return (
+    owner !== undefined &&
+    refersTo(owner, CopilotTenant) &&
+    owner.name === tenant.metadata.name &&
+    owner.uid !== tenant.metadata.uid
+  );
+}

@@ -1,0 +1,130 @@
+/**
+ * What a reconcile is going to do, decided before anything is written: pure functions of the world, so that every rule
+ * can be tested without a cluster. update.ts carries the plan out.
+ */
+import { createHmac } from 'node:crypto';
+import { ReconcilingReason, StalledReason } from '../api/conditions.ts';
+import type { Deployment, Secret } from '../kube/builtins.ts';
+import { describe, isControlledBy } from '../kube/owner.ts';
+import type { Cause } from './decisions/cause.ts';
+import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
+import { rolloutTurn } from './decisions/rollout.ts';
+import { connectionToken } from './decisions/token.ts';
+import { childName, isLeftOver } from './names.ts';
+import type { ServerObservation } from './observe.ts';
+import { planServer, type ServerPlan, type Wait } from './serverplan.ts';
+import type { CopilotTenant, OperatorFacts } from './tenant.ts';
+import type { ServerWorld, World } from './world.ts';
+
+export interface Plan {
+  /** The connection token; absent when its Secret can't be used, and then no server is started. */
+  readonly token?: string | undefined;
+  readonly model: ModelDecision;
+  /** The wanted servers, by index. */
+  readonly servers: readonly ServerPlan[];
+  /** Servers beyond `spec.replicas`, highest index first. */
+  readonly surplus: readonly ServerWorld[];
+  /** What needs somebody to act, as far as it is known before anything is written. */
+  readonly causes: readonly Cause[];
+  readonly waits: readonly Wait[];
+  /** Whether servers wait for their turn to be replaced. */
+  readonly rolling: boolean;
+  /** When something is due that no event announces, in ms. */
+  readonly recheckAfterMs?: number | undefined;
+}
+
+export interface PlanInput {
+  readonly world: World;
+  readonly facts: OperatorFacts;
+  /** By index, for every wanted server. */
+  readonly observed: ReadonlyMap<number, ServerObservation>;
+  /** Whether applying the Deployment would change it. */
+  readonly wouldWrite: (desired: Deployment, live: Deployment) => boolean;
+  /** Wall clock, ms. */
+  readonly now: number;
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: PlanInput): Plan {
+  const { tenant } = world;
+  const model = modelDecision(tenant, world.modelSecret);
+  const { token, cause, wait } = tokenOf(world, randomBytes);
+  const hash = token !== undefined && model.ok ? credentialsHash(token, tenant, model.value) : undefined;
+  const drafts = [...observed].map(([index, observation]) =>
+    planServer({
+      tenant,
+      facts,
+      live: world.servers.get(index) ?? { index, pods: [] },
+      observed: observation,
+      credentialsHash: hash,
+      wouldWrite,
+      now,
+    }),
+  );
+  const { servers, rolling } = inTurn(drafts);
+  const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
+  const dues = drafts.flatMap(({ dueInMs }) => dueInMs ?? []);
+  return {
+    token,
+    model,
+    servers,
+    surplus: [...world.servers.values()]
+      .filter(({ index }) => !observed.has(index))
+      .toSorted((a, b) => b.index - a.index),
+    causes: [...(cause ? [cause] : []), ...modelCause, ...servers.flatMap((server) => server.cause ?? [])],
+    waits: [...(wait ? [wait] : []), ...servers.flatMap((server) => server.wait ?? [])],
+    rolling,
+    ...(dues.length > 0 && { recheckAfterMs: Math.min(...dues) }),
+  };
+}
+
+/** Takes the replacement of running pods out of the plans whose turn has not come. */
+function inTurn(drafts: readonly ServerPlan[]): { servers: ServerPlan[]; rolling: boolean } {
+  const { allowed } = rolloutTurn(
+    drafts.map(({ index, replaces, observed }) => ({ index, pending: replaces, available: observed.ready })),
+  );
+  const servers = drafts.map((draft) =>
+    draft.replaces && !allowed.has(draft.index) ? { ...draft, deployment: undefined, restart: undefined } : draft,
+  );
+  return { servers, rolling: drafts.some(({ replaces }) => replaces) };
+}
+
+interface TokenFound {
+  readonly token?: string;
+  readonly cause?: Cause;
+  readonly wait?: Wait;
+}
+
+function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: PlanInput['randomBytes']): TokenFound {
+  const name = childName(tenant.metadata.name, 'token');
+  if (tokenSecret === 'Forbidden') {
+    return {
+      cause: {
+        reason: StalledReason.Forbidden,
+        message: `The operator may not read Secret ${name}: it lacks the verb get on secrets.`,
+      },
+    };
+  }
+  if (tokenSecret !== 'NotFound' && isLeftOver(tokenSecret, tenant)) {
+    const message = `Secret ${name} of a deleted tenant of the same name is still being removed.`;
+    return { wait: { reason: ReconcilingReason.WaitingForDeletion, message } };
+  }
+  if (tokenSecret !== 'NotFound' && !isControlledBy(tokenSecret, tenant)) {
+    return {
+      cause: {
+        reason: StalledReason.ForeignObject,
+        message: `${describe(tokenSecret)} exists and is not this tenant's: rename or delete it.`,
+      },
+    };
+  }
+  const own = (secret: SecretRead): Secret | undefined =>
+    typeof secret === 'object' && isControlledBy(secret, tenant) ? secret : undefined;
+  return { token: connectionToken({ token: own(tokenSecret), binding: own(bindingSecret) }, randomBytes).token };
+}
+
+// Keyed by the connection token, so that the annotation helps nobody to guess a credential; and it changes with the
+// token, which the pod reads from a Secret too.
+function credentialsHash(token: string, { spec }: CopilotTenant, value: string | undefined): string {
+  const inPod = spec.model?.github === undefined ? '' : (value ?? '');
+  return createHmac('sha256', token).update(inPod).digest('hex').slice(0, 32);
+}

@@ -1,0 +1,150 @@
+/** One pass of a tenant: read the world, decide, write the difference, tell the status. */
+import { isDeepStrictEqual } from 'node:util';
+import { FIELD_MANAGER } from '../api/names.ts';
+import type { CopilotTenantStatus } from '../api/tenant.ts';
+import type { HealthSource } from '../copilot/health.ts';
+import type { Applier } from '../kube/apply.ts';
+import { Deployment } from '../kube/builtins.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Clock, Random } from '../kube/clock.ts';
+import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
+import { isConflict, isNotFound } from '../kube/errors.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { OwnerGoneError } from '../kube/owner.ts';
+import type { RecentWrites } from '../kube/recent.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import type { NamespacedName } from '../kube/types.ts';
+import { observeServer, type ServerObservation } from './observe.ts';
+import { plan, type Plan } from './plan.ts';
+import { computeStatus, deletingStatus } from './status.ts';
+import { targetKey, type Targets } from './targets.ts';
+import { CopilotTenant, type OperatorFacts } from './tenant.ts';
+import { EventReason, transitions } from './transitions.ts';
+import { update, type Outcome } from './update.ts';
+import { readWorld, type ServerWorld, type TenantStores } from './world.ts';
+
+export interface TenantReconcilerOptions {
+  readonly client: KubeClient;
+  readonly applier: Applier;
+  readonly tenants: ReadonlyStore<CopilotTenant>;
+  readonly stores: TenantStores;
+  /** Our own writes of tenants' status, until the cache shows them. */
+  readonly recent: RecentWrites;
+  readonly health: HealthSource;
+  readonly targets: Targets;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly facts: OperatorFacts;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Cryptographically secure. */
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+// Secrets are polled: a change is noticed within 45 s, and a thousand tenants do not ask at the same moment.
+const POLL_MS = 30_000;
+const POLL_JITTER_MS = 15_000;
+/** Until the cache shows what a conflicting write was about, in ms. */
+const CONFLICT_RETRY_MS = 200;
+
+export class TenantReconciler implements Reconciler {
+  readonly #options: TenantReconcilerOptions;
+
+  constructor(options: TenantReconcilerOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
+    const { tenants, targets, recent } = this.#options;
+    const cached = tenants.get(request);
+    if (cached === undefined) {
+      targets.forget(request);
+      return;
+    }
+    const tenant = recent.newest(CopilotTenant, cached, cached).object ?? cached;
+    if (tenant.metadata.deletionTimestamp !== undefined) {
+      targets.forget(request);
+      await this.#writeStatus(tenant, deletingStatus(tenant, this.#options.clock.now()), context.signal);
+      return;
+    }
+    return this.#converge(tenant, context);
+  }
+
+  async #converge(tenant: CopilotTenant, { signal, log }: ReconcileContext): Promise<Result> {
+    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder } = this.#options;
+    const now = clock.now();
+    const world = await readWorld(tenant, stores, client, now, signal);
+    targets.look(tenant, world.servers);
+    const planned = plan({
+      world,
+      facts,
+      observed: this.#observe(tenant, world.servers),
+      wouldWrite: (desired, live) => applier.wouldWrite(Deployment, desired, live, tenant),
+      now,
+      randomBytes,
+    });
+    const outcome = await update(applier, facts, world, planned, signal);
+    if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return {};
+    if (!tenant.spec.suspend && planned.token !== undefined) {
+      targets.ping(tenant, outcome.servers.values(), planned.token);
+    }
+    const observed = [...this.#observe(tenant, outcome.servers).values()];
+    const [error] = outcome.errors;
+    // Nobody needs to read of it: the next try starts from what is there now.
+    if (isConflict(error)) return { requeueAfterMs: CONFLICT_RETRY_MS };
+    const status = computeStatus({ tenant, plan: planned, outcome, observed, now });
+    for (const { name, restart } of outcome.restarted) {
+      log.warn({ server: name, ...restart }, 'restarting a server that does not answer');
+      recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
+    }
+    const written = await this.#writeStatus(tenant, status, signal);
+    if (error !== undefined) throw error;
+    if (!written) return { requeueAfterMs: CONFLICT_RETRY_MS };
+    return { requeueAfterMs: nextLook(planned, outcome, POLL_MS + POLL_JITTER_MS * random()) };
+  }
+
+  #observe(tenant: CopilotTenant, servers: ReadonlyMap<number, ServerWorld>): Map<number, ServerObservation> {
+    const { health, targets } = this.#options;
+    const { spec, status, metadata } = tenant;
+    const observed = new Map<number, ServerObservation>();
+    for (let index = 0; index < spec.replicas; index++) {
+      const found = health.get(targetKey(tenant, index));
+      const adopted = found.state === 'Unknown' && targets.isAdopted(tenant, index);
+      const observation = observeServer({
+        tenant: metadata.name,
+        server: servers.get(index) ?? { index, pods: [] },
+        running: !spec.suspend,
+        health: found,
+        remembered: adopted ? status?.servers?.[index] : undefined,
+      });
+      observed.set(index, observation);
+    }
+    return observed;
+  }
+
+  /** False when the tenant has changed meanwhile: then it is for the next pass to tell. */
+  async #writeStatus(tenant: CopilotTenant, status: CopilotTenantStatus, signal: AbortSignal): Promise<boolean> {
+    if (isDeepStrictEqual(status, tenant.status)) return true;
+    const { client, recent, recorder } = this.#options;
+    try {
+      // With the resourceVersion that was read: what a stale cache leads to is refused instead of told.
+      const written = await client.update(
+        CopilotTenant,
+        { ...tenant, status },
+        { subresource: 'status', fieldManager: FIELD_MANAGER, signal },
+      );
+      recent.wrote(CopilotTenant, written);
+    } catch (error) {
+      if (isNotFound(error)) return true;
+      if (isConflict(error)) return false;
+      throw error;
+    }
+    for (const { type, reason, message } of transitions(tenant.status, status)) {
+      recorder.event(tenant, type, reason, message);
+    }
+    return true;
+  }
+}
+
+function nextLook({ recheckAfterMs }: Plan, { retryAfterMs }: Outcome, pollMs: number): number {
+  return Math.min(pollMs, recheckAfterMs ?? pollMs, retryAfterMs ?? pollMs);
+}

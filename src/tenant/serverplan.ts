@@ -1,0 +1,131 @@
+/** What is to be done about one server: a chain of reasons to leave it alone, and then its Deployment. */
+import { ReconcilingReason } from '../api/conditions.ts';
+import { Annotation } from '../api/names.ts';
+import type { Deployment, PersistentVolumeClaim } from '../kube/builtins.ts';
+import { timestamp } from '../kube/time.ts';
+import { deployment, restartOf, TemplateAnnotation, type Restart } from './builders/deployment.ts';
+import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
+import type { Cause } from './decisions/cause.ts';
+import { serverImage } from './decisions/image.ts';
+import { restartDecision } from './decisions/restart.ts';
+import { acceptedLosses, dataLoss } from './decisions/volume.ts';
+import { isLeftOver, serverName } from './names.ts';
+import { isCurrent, type ServerObservation } from './observe.ts';
+import type { CopilotTenant, OperatorFacts } from './tenant.ts';
+import type { ServerWorld } from './world.ts';
+
+/** Something that passes by itself, and what the tenant waits for. */
+export interface Wait {
+  readonly reason: ReconcilingReason;
+  readonly message: string;
+}
+
+export interface ServerPlan {
+  readonly index: number;
+  readonly name: string;
+  readonly live: ServerWorld;
+  readonly observed: ServerObservation;
+  /** The claim to apply; absent: it is left as it is, or not made. */
+  readonly claim?: PersistentVolumeClaim | undefined;
+  /** The Deployment to apply; absent: it is left as it is, or not made. */
+  readonly deployment?: Deployment | undefined;
+  /** Applying the Deployment replaces a running pod: that takes its turn. */
+  readonly replaces: boolean;
+  /** Why this reconcile restarts it. */
+  readonly restart?: { readonly reason: string; readonly message: string } | undefined;
+  /** What keeps it from being as wanted until somebody acts. */
+  readonly cause?: Cause | undefined;
+  readonly wait?: Wait | undefined;
+  /** When something is due for it that no event announces, in ms. */
+  readonly dueInMs?: number | undefined;
+}
+
+export interface ServerInput {
+  readonly tenant: CopilotTenant;
+  readonly facts: OperatorFacts;
+  readonly live: ServerWorld;
+  readonly observed: ServerObservation;
+  /** Of what the pod takes from Secrets; absent while these can't be used, and then no pod may start. */
+  readonly credentialsHash: string | undefined;
+  /** Whether applying the Deployment would change it. */
+  readonly wouldWrite: (desired: Deployment, live: Deployment) => boolean;
+  /** Wall clock, ms. */
+  readonly now: number;
+}
+
+export function planServer(input: ServerInput): ServerPlan {
+  const { tenant, live, observed, credentialsHash } = input;
+  const { index } = live;
+  const name = serverName(tenant.metadata.name, index);
+  const base = { index, name, live, observed, replaces: false };
+  const leftOver = [live.deployment, live.claim, live.service].find((child) => child && isLeftOver(child, tenant));
+  if (leftOver !== undefined) {
+    const message = `${leftOver.kind} ${name} of a deleted tenant of the same name is still being removed.`;
+    return { ...base, wait: { reason: ReconcilingReason.WaitingForDeletion, message } };
+  }
+  const lost = lossOf(tenant, name, live);
+  const claim = lost === undefined ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
+  const drafted = { ...base, claim, cause: lost };
+  if (tenant.spec.suspend) return { ...drafted, deployment: stopped(input) };
+  if (lost !== undefined || credentialsHash === undefined) return drafted;
+  const leaving = startsBeside(live);
+  if (leaving !== undefined) {
+    const message = `Server ${name} starts once its former pod ${leaving} has stopped: two may not write to one volume.`;
+    return { ...drafted, wait: { reason: ReconcilingReason.ServersStarting, message } };
+  }
+  return { ...drafted, ...running(input, credentialsHash) };
+}
+
+function lossOf(tenant: CopilotTenant, server: string, live: ServerWorld): Cause | undefined {
+  return dataLoss({
+    tenant: tenant.metadata.name,
+    server,
+    live: live.claim,
+    recordedUID: tenant.status?.servers?.find(({ name }) => name === server)?.volumeUID,
+    accepted: acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]),
+  });
+}
+
+/** The Deployment without a pod. Stopping is always allowed, so what can't be known is taken from what is there. */
+function stopped({ tenant, facts, live, credentialsHash }: ServerInput): Deployment {
+  const hash = live.deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
+  return deployment(tenant, live.index, {
+    image: serverImage({ ...imageWish(tenant, facts), running: false }, live.deployment),
+    running: false,
+    credentialsHash: credentialsHash ?? hash ?? '',
+    restart: restartOf(live.deployment),
+  });
+}
+
+function running(
+  { tenant, facts, live, observed, wouldWrite, now }: ServerInput,
+  credentialsHash: string,
+): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'dueInMs'> {
+  const image = serverImage({ ...imageWish(tenant, facts), running: true }, live.deployment);
+  const build = (restart: Restart | undefined): Deployment =>
+    deployment(tenant, live.index, { image, running: true, credentialsHash, restart });
+  // A start from nothing forgets the restarts before it.
+  if (live.deployment?.spec?.replicas !== 1) return { deployment: build(undefined), replaces: false };
+  const last = restartOf(live.deployment);
+  const desired = build(last);
+  if (wouldWrite(desired, live.deployment)) return { deployment: desired, replaces: true };
+  const { health, podReady, cause } = observed;
+  // A crash, or a replacement on its way, has its own remedy.
+  if (cause !== undefined || !isCurrent(live.deployment)) return { deployment: desired, replaces: false };
+  const decision = restartDecision({ health, podReady, last, now });
+  if (decision.action !== 'restart') {
+    return { deployment: desired, replaces: false, ...(decision.action === 'wait' && { dueInMs: decision.afterMs }) };
+  }
+  const { reason, message, attempt } = decision;
+  return { deployment: build({ at: timestamp(now), attempt }), replaces: true, restart: { reason, message } };
+}
+
+function imageWish({ spec }: CopilotTenant, facts: OperatorFacts): { image?: string; default: string } {
+  const { image } = spec.server;
+  return { default: facts.serverImage, ...(image !== undefined && { image }) };
+}
+
+// A ReplicaSet does not wait for terminating pods, and a node lets two pods on one ReadWriteOnce volume.
+function startsBeside({ deployment: live, pods }: ServerWorld): string | undefined {
+  return live?.spec?.replicas === 1 ? undefined : pods[0]?.metadata.name;
+}

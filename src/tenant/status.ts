@@ -1,0 +1,201 @@
+/** The status that a reconcile arrives at: a pure function of what was found, planned and done. */
+import { ConditionType } from '../api/conditions.ts';
+import { Annotation } from '../api/names.ts';
+import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
+import { findCondition, setCondition } from '../kube/conditions.ts';
+import { compareQuantities } from '../kube/quantity.ts';
+import type { Condition } from '../kube/types.ts';
+import { endpoint } from './builders/bindingsecret.ts';
+import { restartOf } from './builders/deployment.ts';
+import {
+  healthyVerdict,
+  readyVerdict,
+  reconcilingVerdict,
+  stalledVerdict,
+  type Findings,
+  type Verdict,
+} from './decisions/conditions.ts';
+import type { ModelDecision } from './decisions/model.ts';
+import { primaryCause } from './decisions/primary.ts';
+import { acceptedLosses } from './decisions/volume.ts';
+import { childName, serverName, tenantPods } from './names.ts';
+import type { ServerObservation } from './observe.ts';
+import type { Plan } from './plan.ts';
+import type { CopilotTenant } from './tenant.ts';
+import type { Outcome } from './update.ts';
+import type { ServerWorld } from './world.ts';
+
+export interface StatusInput {
+  readonly tenant: CopilotTenant;
+  readonly plan: Plan;
+  readonly outcome: Outcome;
+  /** The wanted servers after what was written, by index. */
+  readonly observed: readonly ServerObservation[];
+  /** Wall clock, ms. */
+  readonly now: number;
+}
+
+/** Longest message of a server, in characters; the CRD's bound. */
+const MAX_SERVER_MESSAGE = 1024;
+
+/** For how long after its restart a server counts as restarting. */
+const RESTART_MS = 5 * 60_000;
+
+export function computeStatus(input: StatusInput): CopilotTenantStatus {
+  const { tenant, plan, outcome, observed } = input;
+  const redact = redactor(plan);
+  const servers = observed.map((server) => serverStatus(input, server, redact));
+  const ready = observed.filter((server) => server.ready).length;
+  const version = lowest(servers.flatMap((server) => server.version ?? []));
+  const { name, generation } = tenant.metadata;
+  return {
+    ...(generation !== undefined && { observedGeneration: generation }),
+    conditions: conditions(input, findings(input, redact)),
+    ...(observed.length > 0 && { endpoint: endpoint(tenant) }),
+    ...(outcome.bound && { binding: { name: childName(name, 'binding') } }),
+    ...(version !== undefined && { serverVersion: version }),
+    replicas: standing(input).length,
+    readyReplicas: ready,
+    serversReady: `${ready}/${tenant.spec.suspend ? 0 : observed.length}`,
+    selector: Object.entries(tenantPods(name))
+      .map(([key, value]) => `${key}=${value}`)
+      .join(','),
+    servers,
+  };
+}
+
+function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact: (text: string) => string): Findings {
+  const causes = [...plan.causes, ...outcome.refusals, ...observed.flatMap(({ cause }) => cause ?? [])];
+  const restarting = observed.filter(
+    ({ index, ready }) => !ready && isRecent(restartOf(outcome.servers.get(index)?.deployment)?.at, now),
+  );
+  const [error] = outcome.errors;
+  return {
+    tenant,
+    servers: observed,
+    cause: primaryCause(causes.map(({ reason, message }) => ({ reason, message: redact(message) }))),
+    waits: [...plan.waits, ...outcome.waits],
+    rolling: plan.rolling,
+    restarting: restarting.map(({ name }) => name),
+    surplus: plan.surplus.filter(isStanding).map(({ index }) => serverName(tenant.metadata.name, index)),
+    resizing: [...outcome.servers.values()]
+      .filter(isResizing)
+      .map(({ index }) => serverName(tenant.metadata.name, index)),
+    error: error === undefined ? undefined : redact(error instanceof Error ? error.message : String(error)),
+  };
+}
+
+function conditions({ tenant, plan, now }: StatusInput, found: Findings): Condition[] {
+  const healthy = healthyVerdict(found) ?? findCondition(tenant.status?.conditions, ConditionType.Healthy);
+  const verdicts: [string, Verdict | undefined][] = [
+    [ConditionType.Ready, readyVerdict(found)],
+    [ConditionType.Reconciling, reconcilingVerdict(found)],
+    [ConditionType.Stalled, stalledVerdict(found)],
+    [ConditionType.Healthy, healthy],
+    [ConditionType.ModelConfigured, modelVerdict(plan.model)],
+  ];
+  return settle(tenant, verdicts, now);
+}
+
+function settle(
+  tenant: CopilotTenant,
+  verdicts: readonly (readonly [type: string, verdict: Verdict | undefined])[],
+  now: number,
+): Condition[] {
+  const { generation } = tenant.metadata;
+  let next: Condition[] = tenant.status?.conditions ?? [];
+  for (const [type, verdict] of verdicts) {
+    if (verdict === undefined) continue;
+    const { status, reason, message } = verdict;
+    const observedGeneration = generation === undefined ? {} : { observedGeneration: generation };
+    next = setCondition(next, { type, status, reason, message, ...observedGeneration }, now);
+  }
+  return next;
+}
+
+function modelVerdict({ ok, reason, message }: ModelDecision): Verdict {
+  return { status: ok ? 'True' : 'False', reason, message };
+}
+
+function serverStatus(
+  { tenant, plan, outcome }: StatusInput,
+  { index, name, state, version, health, cause }: ServerObservation,
+  redact: (text: string) => string,
+): ServerStatus {
+  const last = tenant.status?.servers?.find((server) => server.name === name);
+  const live = outcome.servers.get(index);
+  const restart = restartOf(live?.deployment)?.at ?? last?.lastRestartTime;
+  const volumeCause = plan.servers.find((server) => server.index === index)?.cause;
+  const message = cause?.message ?? volumeCause?.message ?? (health.state === 'Unhealthy' ? health.message : undefined);
+  const volumeUID = volumeOf(tenant, live, last);
+  return {
+    name,
+    state,
+    ...(version !== undefined && { version }),
+    restarts: (last?.restarts ?? 0) + (restart === last?.lastRestartTime ? 0 : 1),
+    ...(restart !== undefined && { lastRestartTime: restart }),
+    ...(message !== undefined && state !== 'Healthy' && { message: redact(message).slice(0, MAX_SERVER_MESSAGE) }),
+    ...(volumeUID !== undefined && { volumeUID }),
+  };
+}
+
+// Recorded once there is something to lose, and kept until a person lets go of it: see decisions/volume.ts.
+function volumeOf(
+  tenant: CopilotTenant,
+  live: ServerWorld | undefined,
+  last: ServerStatus | undefined,
+): string | undefined {
+  const { claim } = live ?? {};
+  if (claim?.status?.phase === 'Bound' && claim.metadata.deletionTimestamp === undefined) return claim.metadata.uid;
+  const accepted = acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]);
+  return last?.volumeUID !== undefined && accepted.has(last.volumeUID) ? undefined : last?.volumeUID;
+}
+
+// A restart that came to nothing is a server that starts, or doesn't, like any other.
+function isRecent(restartedAt: string | undefined, now: number): boolean {
+  return restartedAt !== undefined && now - Date.parse(restartedAt) < RESTART_MS;
+}
+
+function standing({ plan, outcome }: StatusInput): ServerWorld[] {
+  return [...outcome.servers.values(), ...plan.surplus].filter(isStanding);
+}
+
+function isStanding({ deployment, pods }: ServerWorld): boolean {
+  return deployment?.spec?.replicas === 1 || pods.length > 0;
+}
+
+function isResizing({ claim }: ServerWorld): boolean {
+  const capacity = claim?.status?.capacity?.['storage'];
+  const asked = claim?.spec?.resources?.requests?.['storage'];
+  return capacity !== undefined && asked !== undefined && (compareQuantities(capacity, asked) ?? 0) < 0;
+}
+
+function lowest(versions: readonly string[]): string | undefined {
+  return versions.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))[0];
+}
+
+// A crashed server's last words may hold what it was given; status is read by many who may not read the Secret.
+function redactor({ token, model }: Plan): (text: string) => string {
+  const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
+  return (text) => secrets.reduce((redacted, secret) => redacted.replaceAll(secret, '[redacted]'), text);
+}
+
+/** The status of a tenant whose children the garbage collector is removing, while something still holds the tenant. */
+export function deletingStatus(tenant: CopilotTenant, now: number): CopilotTenantStatus {
+  const found: Findings = {
+    tenant,
+    servers: [],
+    cause: undefined,
+    waits: [],
+    rolling: false,
+    restarting: [],
+    surplus: [],
+    resizing: [],
+    error: undefined,
+  };
+  const verdicts: [string, Verdict | undefined][] = [
+    [ConditionType.Ready, readyVerdict(found)],
+    [ConditionType.Reconciling, reconcilingVerdict(found)],
+  ];
+  return { ...tenant.status, conditions: settle(tenant, verdicts, now) };
+}

@@ -1,0 +1,89 @@
+import type { HealthSource, HealthTarget } from '../copilot/health.ts';
+import { durationMs } from '../api/duration.ts';
+import { SERVER_PORT } from '../api/names.ts';
+import { keyOf, type NamespacedName } from '../kube/types.ts';
+import { serverName, tenantOfServer } from './names.ts';
+import { pingAddress, servingPod } from './observe.ts';
+import type { CopilotTenant } from './tenant.ts';
+import type { ServerWorld } from './world.ts';
+
+/** Name of a server's target: `namespace/server`. */
+export function targetKey(tenant: CopilotTenant, index: number): string {
+  return keyOf({ namespace: tenant.metadata.namespace ?? '', name: serverName(tenant.metadata.name, index) });
+}
+
+/** The tenant that a target belongs to. */
+export function tenantOfTarget(key: string): NamespacedName {
+  const slash = key.indexOf('/');
+  return { namespace: key.slice(0, slash), name: tenantOfServer(key.slice(slash + 1)) };
+}
+
+interface Known {
+  /** UID of the pod that was there at the last look. */
+  podUID: string | undefined;
+  /** That pod ran before this process looked for the first time. */
+  adopted: boolean;
+}
+
+/** Keeps the pinger's targets in step with the pods, and remembers which pods ran before this process did. */
+export class Targets {
+  readonly #health: HealthSource;
+  readonly #known = new Map<string, Map<number, Known>>();
+
+  constructor(health: HealthSource) {
+    this.#health = health;
+  }
+
+  /** Takes note of the pods: what was said of a pod that is gone says nothing about the next one. */
+  look(tenant: CopilotTenant, servers: ReadonlyMap<number, ServerWorld>): void {
+    const known = this.#known.get(keyOf(tenant)) ?? new Map<number, Known>();
+    this.#known.set(keyOf(tenant), known);
+    for (const index of known.keys()) {
+      if (servers.has(index)) continue;
+      known.delete(index);
+      this.#health.remove(targetKey(tenant, index));
+    }
+    for (const [index, server] of servers) {
+      const podUID = servingPod(server)?.metadata.uid;
+      const before = known.get(index);
+      if (before?.podUID === podUID && before !== undefined) continue;
+      known.set(index, { podUID, adopted: before === undefined && podUID !== undefined });
+      if (before !== undefined) this.#health.remove(targetKey(tenant, index));
+    }
+  }
+
+  /** Whether the pod of a server ran before this process first looked, so that the last status may still hold. */
+  isAdopted(tenant: CopilotTenant, index: number): boolean {
+    return this.#known.get(keyOf(tenant))?.get(index)?.adopted ?? false;
+  }
+
+  /** Has the wanted servers pinged, as far as their ports have opened. */
+  ping(tenant: CopilotTenant, servers: Iterable<ServerWorld>, token: string): void {
+    for (const server of servers) {
+      const host = pingAddress(servingPod(server));
+      if (host !== undefined) this.#health.set(target(tenant, server.index, host, token));
+    }
+  }
+
+  /** Stops pinging a tenant that is gone. */
+  forget(request: NamespacedName): void {
+    const key = keyOf(request);
+    for (const index of this.#known.get(key)?.keys() ?? []) {
+      this.#health.remove(keyOf({ ...request, name: serverName(request.name, index) }));
+    }
+    this.#known.delete(key);
+  }
+}
+
+function target(tenant: CopilotTenant, index: number, host: string, token: string): HealthTarget {
+  const { interval, timeout, failureThreshold } = tenant.spec.health;
+  return {
+    key: targetKey(tenant, index),
+    host,
+    port: SERVER_PORT,
+    token,
+    intervalMs: durationMs(interval),
+    timeoutMs: durationMs(timeout),
+    failureThreshold,
+  };
+}

@@ -1,0 +1,49 @@
+import { ConditionType, ReadyReason } from '../api/conditions.ts';
+import type { CopilotTenantStatus } from '../api/tenant.ts';
+import { findCondition } from '../kube/conditions.ts';
+import type { EventType } from '../kube/events.ts';
+
+/** Something to tell about a tenant, once. */
+export interface Announcement {
+  readonly type: EventType;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Reasons of events that are no condition's. */
+export const EventReason = {
+  /** A server that did not answer is restarted. */
+  ServerRestarted: 'ServerRestarted',
+} as const;
+
+const bad = new Set<string>([ReadyReason.ServersUnhealthy]);
+
+/**
+ * The events that lie between two statuses. Conditions tell how things are, events when they became so: one for each
+ * new cause of trouble and one for each new state of Ready, never one for a mere repetition.
+ */
+export function transitions(
+  before: CopilotTenantStatus | undefined,
+  after: CopilotTenantStatus,
+): readonly Announcement[] {
+  const announcements: Announcement[] = [];
+  const stalled = changed(before, after, ConditionType.Stalled);
+  if (stalled?.status === 'True') announcements.push({ type: 'Warning', ...stalled.told });
+  const ready = changed(before, after, ConditionType.Ready);
+  // A cause is told above, in the same words.
+  if (ready !== undefined && ready.told.reason !== stalled?.told.reason) {
+    announcements.push({ type: bad.has(ready.told.reason) ? 'Warning' : 'Normal', ...ready.told });
+  }
+  return announcements;
+}
+
+function changed(
+  before: CopilotTenantStatus | undefined,
+  after: CopilotTenantStatus,
+  type: string,
+): { status: string; told: { reason: string; message: string } } | undefined {
+  const was = findCondition(before?.conditions, type);
+  const is = findCondition(after.conditions, type);
+  if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return undefined;
+  return { status: is.status, told: { reason: is.reason, message: is.message } };
+}

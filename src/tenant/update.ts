@@ -1,0 +1,137 @@
+/** Carries a plan out: the only place of this part that writes, the status aside. */
+import type { Applier, ApplyOptions } from '../kube/apply.ts';
+import {
+  Deployment,
+  NetworkPolicy,
+  PersistentVolumeClaim,
+  PodDisruptionBudget,
+  Secret,
+  Service,
+  ServiceAccount,
+} from '../kube/builtins.ts';
+import { getControllerOf, isControlledBy } from '../kube/owner.ts';
+import { Attempt } from './attempt.ts';
+import { bindingSecret } from './builders/bindingsecret.ts';
+import { networkPolicy } from './builders/networkpolicy.ts';
+import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
+import { podDisruptionBudget } from './builders/poddisruptionbudget.ts';
+import { service } from './builders/service.ts';
+import { serviceAccount } from './builders/serviceaccount.ts';
+import { tokenSecret } from './builders/tokensecret.ts';
+import type { Cause } from './decisions/cause.ts';
+import type { SecretRead } from './decisions/model.ts';
+import { isLabelledFor } from './names.ts';
+import type { Plan } from './plan.ts';
+import type { ServerPlan, Wait } from './serverplan.ts';
+import type { CopilotTenant, OperatorFacts } from './tenant.ts';
+import type { ServerWorld, World } from './world.ts';
+
+/** What came of a plan. */
+export interface Outcome {
+  /** What the API server refused: sending it again at once would not help. */
+  readonly refusals: readonly Cause[];
+  /** What passes by itself. */
+  readonly waits: readonly Wait[];
+  /** Everything else that failed: it is tried again with back-off. */
+  readonly errors: readonly unknown[];
+  /** The wanted servers with what was written, by index. */
+  readonly servers: ReadonlyMap<number, ServerWorld>;
+  /** The binding Secret is there. */
+  readonly bound: boolean;
+  /** Servers whose restart was written. */
+  readonly restarted: readonly ServerPlan[];
+  /** When a child that somebody else keeps changing is restored next, in ms. */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** Applies everything, in an order in which no pod is made before its fence and what it mounts. */
+export async function update(
+  applier: Applier,
+  facts: OperatorFacts,
+  world: World,
+  plan: Plan,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { tenant } = world;
+  const attempt = new Attempt(applier, tenant, signal);
+  const [fenced, bound] = await applyShared(attempt, facts, world, plan);
+  const restarted: ServerPlan[] = [];
+  const servers = await Promise.all(
+    plan.servers.map(async (server) => {
+      const live = await applyServer(attempt, tenant, server, fenced);
+      if (server.restart && live.deployment !== server.live.deployment) restarted.push(server);
+      return [server.index, live] as const;
+    }),
+  );
+  await removeSurplus(attempt, tenant, plan.surplus);
+  const { refusals, waits, errors, retryAfterMs } = attempt;
+  return { refusals, waits, errors, retryAfterMs, bound, restarted, servers: new Map(servers) };
+}
+
+/** Whether everything is there that a pod needs before it may start, and whether the binding Secret is. */
+async function applyShared(
+  attempt: Attempt,
+  facts: OperatorFacts,
+  { tenant, ...world }: World,
+  { token, model }: Plan,
+): Promise<[fenced: boolean, bound: boolean]> {
+  // The binding copies the token, so what the API server has counts, not what was planned.
+  const kept =
+    token === undefined
+      ? undefined
+      : await attempt.apply(Secret, tokenSecret(tenant, token), existing(world.tokenSecret));
+  // A key that can't be read leaves the binding as it is: what clients hold keeps working.
+  const bindable = kept !== undefined && token !== undefined && (model.ok || tenant.spec.model?.provider === undefined);
+  const providerApiKey = model.ok && tenant.spec.model?.provider ? model.value : undefined;
+  const [account, policy, , binding] = await Promise.all([
+    attempt.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
+    attempt.apply(NetworkPolicy, networkPolicy(tenant, facts), world.networkPolicy),
+    attempt.apply(PodDisruptionBudget, podDisruptionBudget(tenant), world.disruptionBudget),
+    bindable
+      ? attempt.apply(Secret, bindingSecret(tenant, { token, providerApiKey }), existing(world.bindingSecret))
+      : existing(world.bindingSecret),
+  ]);
+  return [kept !== undefined && account !== undefined && policy !== undefined, binding !== undefined];
+}
+
+const existing = (secret: SecretRead): Secret | undefined => (typeof secret === 'object' ? secret : undefined);
+
+async function applyServer(
+  attempt: Attempt,
+  tenant: CopilotTenant,
+  plan: ServerPlan,
+  fenced: boolean,
+): Promise<ServerWorld> {
+  const { index, live } = plan;
+  const [address, claim] = await Promise.all([
+    attempt.apply(Service, service(tenant, index), live.service),
+    plan.claim && attempt.apply(PersistentVolumeClaim, plan.claim, live.claim, ourClaim(tenant)),
+  ]);
+  const ready = fenced && address !== undefined && (claim ?? live.claim) !== undefined;
+  const stops = plan.deployment?.spec?.replicas === 0;
+  const applied =
+    plan.deployment && (ready || stops) ? await attempt.apply(Deployment, plan.deployment, live.deployment) : undefined;
+  return { ...live, service: address, claim: claim ?? live.claim, deployment: applied ?? live.deployment };
+}
+
+/** A retained claim has no owner by design; its labels say that a tenant of this name left it. */
+function ourClaim(tenant: CopilotTenant): ApplyOptions<PersistentVolumeClaim> {
+  const { name } = tenant.metadata;
+  return {
+    isOurs: (live) =>
+      isControlledBy(live, tenant) || (getControllerOf(live) === undefined && isLabelledFor(live, name)),
+  };
+}
+
+/** Stops the servers beyond `spec.replicas`, highest index first, each before the next. */
+async function removeSurplus(attempt: Attempt, tenant: CopilotTenant, surplus: readonly ServerWorld[]): Promise<void> {
+  for (const { index, deployment, service: address, claim } of surplus) {
+    if (deployment && isControlledBy(deployment, tenant)) await attempt.delete(Deployment, deployment);
+    if (address && isControlledBy(address, tenant)) await attempt.delete(Service, address);
+    // What was retained before belongs to nobody, and stays whatever the policy is now.
+    if (!claim || !isControlledBy(claim, tenant)) continue;
+    if (tenant.spec.storage.reclaimPolicy === 'Delete') await attempt.delete(PersistentVolumeClaim, claim);
+    else
+      await attempt.apply(PersistentVolumeClaim, persistentVolumeClaim(tenant, index, claim), claim, ourClaim(tenant));
+  }
+}

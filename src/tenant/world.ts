@@ -1,0 +1,181 @@
+import { Label } from '../api/names.ts';
+import type {
+  Deployment,
+  NetworkPolicy,
+  PersistentVolumeClaim,
+  Pod,
+  PodDisruptionBudget,
+  Service,
+  ServiceAccount,
+} from '../kube/builtins.ts';
+import { CoreEvent, Secret } from '../kube/builtins.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { isForbidden, isNotFound } from '../kube/errors.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import { keyOf, type KubeObject } from '../kube/types.ts';
+import { modelSecretRef, type SecretRead } from './decisions/model.ts';
+import { isCreating, isUnbound, type Warning } from './decisions/pod.ts';
+import { childName, serverIndex } from './names.ts';
+import type { CopilotTenant } from './tenant.ts';
+
+/** Name of the index that finds a tenant's children; its values are keys of tenants. */
+export const TENANT_INDEX = 'tenant';
+
+/** The indexer of {@link TENANT_INDEX}, for every informer of children. */
+export function tenantKeys(object: KubeObject): string[] {
+  const name = object.metadata.labels?.[Label.tenant];
+  return name === undefined ? [] : [keyOf({ namespace: object.metadata.namespace ?? '', name })];
+}
+
+/** The caches that a reconcile reads. */
+export interface TenantStores {
+  readonly deployments: ReadonlyStore<Deployment>;
+  readonly services: ReadonlyStore<Service>;
+  readonly claims: ReadonlyStore<PersistentVolumeClaim>;
+  readonly serviceAccounts: ReadonlyStore<ServiceAccount>;
+  readonly networkPolicies: ReadonlyStore<NetworkPolicy>;
+  readonly disruptionBudgets: ReadonlyStore<PodDisruptionBudget>;
+  readonly pods: ReadonlyStore<Pod>;
+}
+
+/** Everything that stands under the name of one server, wanted or not. */
+export interface ServerWorld {
+  readonly index: number;
+  readonly deployment?: Deployment | undefined;
+  readonly service?: Service | undefined;
+  readonly claim?: PersistentVolumeClaim | undefined;
+  readonly pods: readonly Pod[];
+  /** What the events say, where the pod's own status does not say what keeps it. */
+  readonly warning?: Warning | undefined;
+}
+
+/** What a reconcile goes by: the tenant and everything that exists for it, read once at its start. */
+export interface World {
+  readonly tenant: CopilotTenant;
+  /** By index; those beyond `spec.replicas` too. */
+  readonly servers: ReadonlyMap<number, ServerWorld>;
+  readonly serviceAccount?: ServiceAccount | undefined;
+  readonly networkPolicy?: NetworkPolicy | undefined;
+  readonly disruptionBudget?: PodDisruptionBudget | undefined;
+  readonly tokenSecret: SecretRead;
+  readonly bindingSecret: SecretRead;
+  /** The Secret that `spec.model` refers to; undefined when it refers to none. */
+  readonly modelSecret?: SecretRead | undefined;
+}
+
+// Mounting a volume and making a sandbox take seconds when all is well; events are asked for only after that.
+const PATIENCE_MS = 15_000;
+
+export async function readWorld(
+  tenant: CopilotTenant,
+  stores: TenantStores,
+  client: KubeClient,
+  now: number,
+  signal: AbortSignal,
+): Promise<World> {
+  const { name, namespace = '' } = tenant.metadata;
+  const key = keyOf(tenant);
+  const ref = modelSecretRef(tenant);
+  const [tokenSecret, bindingSecret, modelSecret, servers] = await Promise.all([
+    readSecret(client, { namespace, name: childName(name, 'token') }, signal),
+    readSecret(client, { namespace, name: childName(name, 'binding') }, signal),
+    ref && readSecret(client, { namespace, name: ref.name }, signal),
+    withWarnings(readServers(name, key, stores), client, now, signal),
+  ]);
+  const shared = { namespace, name: childName(name, 'servers') };
+  return {
+    tenant,
+    servers,
+    serviceAccount: stores.serviceAccounts.get(shared),
+    networkPolicy: stores.networkPolicies.get(shared),
+    disruptionBudget: stores.disruptionBudgets.get(shared),
+    tokenSecret,
+    bindingSecret,
+    modelSecret,
+  };
+}
+
+async function readSecret(
+  client: KubeClient,
+  ref: { namespace: string; name: string },
+  signal: AbortSignal,
+): Promise<SecretRead> {
+  try {
+    return await client.get(Secret, ref, { signal });
+  } catch (error) {
+    if (isNotFound(error)) return 'NotFound';
+    if (isForbidden(error)) return 'Forbidden';
+    throw error;
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+function readServers(tenant: string, key: string, stores: TenantStores): Map<number, Mutable<ServerWorld>> {
+  const servers = new Map<number, Mutable<ServerWorld>>();
+  const at = (server: string | undefined): Mutable<ServerWorld> | undefined => {
+    const index = serverIndex(tenant, server ?? '');
+    if (index === undefined) return undefined;
+    const found = servers.get(index) ?? { index, pods: [] };
+    servers.set(index, found);
+    return found;
+  };
+  for (const object of stores.deployments.byIndex(TENANT_INDEX, key)) {
+    const server = at(object.metadata.name);
+    if (server) server.deployment = object;
+  }
+  for (const object of stores.services.byIndex(TENANT_INDEX, key)) {
+    const server = at(object.metadata.name);
+    if (server) server.service = object;
+  }
+  for (const object of stores.claims.byIndex(TENANT_INDEX, key)) {
+    const server = at(object.metadata.name);
+    if (server) server.claim = object;
+  }
+  for (const pod of stores.pods.byIndex(TENANT_INDEX, key)) {
+    const server = at(pod.metadata.labels?.[Label.server]);
+    if (server) server.pods = [...server.pods, pod];
+  }
+  return servers;
+}
+
+async function withWarnings(
+  servers: Map<number, Mutable<ServerWorld>>,
+  client: KubeClient,
+  now: number,
+  signal: AbortSignal,
+): Promise<Map<number, ServerWorld>> {
+  await Promise.all(
+    [...servers.values()].map(async (server) => {
+      const subject = troubled(server, now);
+      if (subject) server.warning = await lastWarning(subject, client, signal);
+    }),
+  );
+  return servers;
+}
+
+/** The object whose events may say what keeps the server, when nothing else does. */
+function troubled({ pods, claim }: ServerWorld, now: number): KubeObject | undefined {
+  const pod = pods.find((candidate) => candidate.metadata.deletionTimestamp === undefined);
+  if (pod === undefined) return undefined;
+  if (isUnbound(pod)) return claim;
+  return isCreating(pod) && now - Date.parse(pod.metadata.creationTimestamp ?? '') > PATIENCE_MS ? pod : undefined;
+}
+
+async function lastWarning(subject: KubeObject, client: KubeClient, signal: AbortSignal): Promise<Warning | undefined> {
+  try {
+    const events = await client.list(CoreEvent, {
+      namespace: subject.metadata.namespace,
+      fieldSelector: `involvedObject.uid=${subject.metadata.uid},type=Warning`,
+      signal,
+    });
+    const latest = events.items.toSorted((a, b) => seen(a).localeCompare(seen(b))).at(-1);
+    return latest && { reason: latest.reason ?? '', message: latest.message ?? '' };
+  } catch (error) {
+    // The cause is then told without what the events would add; nothing else depends on them.
+    if (isForbidden(error)) return undefined;
+    throw error;
+  }
+}
+
+const seen = (event: CoreEvent): string => event.lastTimestamp ?? event.eventTime ?? '';
