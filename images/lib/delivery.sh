@@ -35,7 +35,7 @@ build_archive() {
 # cluster_has_image NAME DIGEST
 cluster_has_image() { cluster_ctr images list "name==$1" | awk 'NR > 1 { print $3 }' | grep -qxF "$2"; }
 
-# make_public_image IMAGE: for a cluster of the user's own. Untried where this was written: no registry could be reached.
+# make_public_image IMAGE: for a cluster of the user's own (docs/images.md says what of this was tried).
 make_public_image() {
   local image=$1 engine=${CONTAINER_ENGINE:-docker} name
   name=${IMAGE_REGISTRY:-localhost}/$image:$(tag_of "$image")
