@@ -1,0 +1,122 @@
+// The pinger against the real Copilot CLI and the light runtime, on real time.
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { HealthTarget, ServerHealth } from '../../../src/copilot/index.ts';
+import { Pinger } from '../../../src/health/pinger.ts';
+import { systemClock } from '../../../src/kube/clock.ts';
+import { cliVersion } from '../../support/copilot-binary.ts';
+import { CopilotServer } from '../../support/copilot-server.ts';
+import { openSockets, socketsLeft } from '../../support/sockets.ts';
+
+const token = 'f3b1c0ffee';
+const socketsBefore = openSockets();
+
+/** The transitions of one server, as they come. */
+class Transitions {
+  readonly told: ServerHealth[] = [];
+  #arrived: () => void = () => undefined;
+
+  constructor(pinger: Pinger) {
+    pinger.onTransition((_, health) => {
+      this.told.push(health);
+      this.#arrived();
+    });
+  }
+
+  /** Waits for the n-th transition, counted from 1. */
+  async nth(n: number, deadlineMs = 20_000): Promise<ServerHealth> {
+    const until = performance.now() + deadlineMs;
+    for (;;) {
+      const health = this.told[n - 1];
+      if (health !== undefined) return health;
+      const left = until - performance.now();
+      if (left <= 0) throw new Error(`no transition ${n} in ${deadlineMs} ms; told: ${JSON.stringify(this.told)}`);
+      await new Promise<void>((resolve) => {
+        const timer = systemClock.setTimer(left, resolve);
+        this.#arrived = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
+  }
+}
+
+describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (binary) => {
+  let server: CopilotServer;
+  let pinger: Pinger;
+  let transitions: Transitions;
+  let observed: string[];
+
+  beforeEach(async () => {
+    server = await CopilotServer.start(binary, token);
+    observed = [];
+    pinger = new Pinger({
+      clock: systemClock,
+      random: Math.random,
+      log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
+      observe: (_, result) => observed.push(result),
+    });
+    transitions = new Transitions(pinger);
+  }, 90_000);
+  afterEach(async () => {
+    pinger.close();
+    await server[Symbol.asyncDispose]();
+    await socketsLeft(socketsBefore);
+  });
+
+  const target = (changes: Partial<HealthTarget> = {}): HealthTarget => ({
+    key: 'team/acme-0',
+    host: server.host,
+    port: server.port,
+    token,
+    intervalMs: 500,
+    timeoutMs: 400,
+    failureThreshold: 2,
+    ...changes,
+  });
+
+  it('tells Healthy, Unreachable when it is killed, and Healthy when it is started again', async () => {
+    pinger.set(target());
+    expect(await transitions.nth(1)).toMatchObject({ state: 'Healthy', version: cliVersion() });
+    await server.kill();
+    expect(await transitions.nth(2)).toMatchObject({ state: 'Unhealthy', reason: 'Unreachable' });
+    await server.start();
+    expect(await transitions.nth(3)).toMatchObject({ state: 'Healthy', version: cliVersion() });
+    expect(pinger.get('team/acme-0')).toBe(transitions.told[2]);
+  }, 120_000);
+
+  it('tells Timeout while the server stands still, and Healthy when it goes on', async () => {
+    pinger.set(target());
+    await transitions.nth(1);
+    await server.freeze();
+    try {
+      expect(await transitions.nth(2)).toMatchObject({ state: 'Unhealthy', reason: 'Timeout' });
+    } finally {
+      server.thaw();
+    }
+    expect(await transitions.nth(3)).toMatchObject({ state: 'Healthy' });
+  }, 60_000);
+
+  it('tells AuthFailed with a wrong token, and Healthy as soon as the right one is set', async () => {
+    pinger.set(target({ token: 'stale' }));
+    expect(await transitions.nth(1)).toMatchObject({ state: 'Unhealthy', reason: 'AuthFailed' });
+    expect(JSON.stringify(transitions.told)).not.toContain('stale');
+    pinger.set(target());
+    expect(await transitions.nth(2)).toMatchObject({ state: 'Healthy' });
+  }, 60_000);
+
+  it('tells nothing when the operator itself stood still for several time-outs', async () => {
+    pinger.set(target());
+    await transitions.nth(1);
+    const before = observed.length;
+    for (let pause = 0; pause < 3; pause += 1) {
+      const until = performance.now() + 1500;
+      while (performance.now() < until);
+      const pings = observed.length;
+      while (observed.length === pings) await systemClock.sleep(20);
+    }
+    expect(observed.length).toBeGreaterThanOrEqual(before + 3);
+    expect(new Set(observed)).toEqual(new Set(['Healthy']));
+    expect(transitions.told).toHaveLength(1);
+  }, 60_000);
+});
