@@ -7,7 +7,12 @@ import { isAlreadyExists } from '../../src/kube/errors.ts';
 import { defineResource } from '../../src/kube/resource.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { CopilotTenant } from '../../src/tenant/tenant.ts';
-import { inParallel } from './cluster.ts';
+import { isConditionTrue } from '../../src/kube/conditions.ts';
+import { systemClock } from '../../src/kube/clock.ts';
+import { auditMark, isWrite, recordsSince } from './audit.ts';
+import { inParallel, kwokNodes, namespace, until } from './cluster.ts';
+import { OPERATOR_AGENT, startOperator, type OperatorProcess } from './operator.ts';
+import { startResponder } from './responder.ts';
 
 export const Tenant = defineResource<CopilotTenant>(COPILOT_TENANT);
 export const PersistentVolume = defineResource({
@@ -92,4 +97,51 @@ export async function applyTenants(client: KubeClient, namespace: string, count:
 /** Whether the status says what the present spec led to. */
 export function isObserved({ metadata, status }: CopilotTenant): boolean {
   return status?.observedGeneration === metadata.generation;
+}
+
+/** Without what the server adds, so that it can be sent again. */
+export function bare({ metadata, ...object }: KubeObject): KubeObject {
+  const { name, labels = {}, annotations = {} } = metadata;
+  const { status: _status, ...rest } = object as typeof object & { status?: unknown };
+  return withoutAddresses({ ...rest, metadata: { name, labels, annotations } });
+}
+
+function withoutAddresses(object: KubeObject): KubeObject {
+  const { spec } = object as KubeObject & { spec?: Record<string, unknown> };
+  if (!spec) return object;
+  const { clusterIP: _ip, clusterIPs: _ips, volumeName: _volume, ...kept } = spec;
+  return { ...object, spec: kept } as KubeObject;
+}
+
+export interface Fleet extends AsyncDisposable {
+  operator: OperatorProcess;
+}
+
+/** An operator with `count` tenants, all healthy and at rest: nothing written for a while. */
+export async function runningFleet(client: KubeClient, count: number): Promise<Fleet> {
+  await using stack = new AsyncDisposableStack();
+  await kwokNodes(client, Math.ceil(count / 200));
+  const space = stack.use(await namespace(client, 'bench-fleet'));
+  stack.use(await prepareVolumes(client, space.name, count));
+  stack.use(await startResponder());
+  const operator = stack.use(startOperator());
+  await operator.ready();
+  await applyTenants(client, space.name, count);
+  const ready = async (): Promise<boolean> => {
+    const { items } = await client.listAll(Tenant, { namespace: space.name });
+    return items.filter(({ status }) => isConditionTrue(status?.conditions, 'Ready')).length === count;
+  };
+  await until(`${count} tenants ready`, 600_000, ready, 2000);
+  await quiet();
+  const kept = stack.move();
+  return { operator, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** Until the operator has written nothing for ten seconds. */
+async function quiet(): Promise<void> {
+  await until('the operator to come to rest', 120_000, async () => {
+    const mark = auditMark();
+    await systemClock.sleep(10_000);
+    return !recordsSince(mark, OPERATOR_AGENT).some(isWrite);
+  });
 }

@@ -3,20 +3,22 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { systemClock } from '../../src/kube/clock.ts';
+import { until } from './cluster.ts';
 
 const root = join(import.meta.dirname, '../..');
 
+/** How the operator names itself to the API server. */
+export const OPERATOR_AGENT = 'copilot-operator/';
+
 export interface OperatorProcess extends AsyncDisposable {
   pid: number;
-  /** ms from the start of the process until a log line holds `text`. */
-  logged(text: string, deadlineMs?: number): Promise<number>;
+  /** Until its caches are filled and its controllers run. */
+  ready(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts `dist/main.js operator` against the current kubeconfig. Its log lines are kept for `logged`. */
+/** Starts `dist/main.js operator` against the current kubeconfig. Its last log lines are shown when it fails. */
 export function startOperator(args: string[] = []): OperatorProcess {
-  const started = performance.now();
   const child = spawn(
     process.execPath,
     [
@@ -29,9 +31,9 @@ export function startOperator(args: string[] = []): OperatorProcess {
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
-  const lines: { at: number; text: string }[] = [];
+  const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (text) => lines.push({ at: performance.now() - started, text }));
+    createInterface({ input: stream }).on('line', (text) => lines.push(text));
   }
   const exited = once(child, 'exit');
   const stop = async (): Promise<void> => {
@@ -41,22 +43,17 @@ export function startOperator(args: string[] = []): OperatorProcess {
   };
   return {
     pid: child.pid ?? 0,
-    async logged(text, deadlineMs = 30_000) {
-      const deadline = performance.now() + deadlineMs;
-      for (;;) {
-        const found = lines.find((line) => line.text.includes(text));
-        if (found) return found.at;
-        if (child.exitCode !== null || performance.now() > deadline) {
-          throw new Error(
-            `operator never logged '${text}'; its last lines:\n${lines
-              .slice(-20)
-              .map((line) => line.text)
-              .join('\n')}`,
-          );
+    ready: () =>
+      until('/readyz of the operator', 30_000, async () => {
+        if (child.exitCode !== null)
+          throw new Error(`the operator ended with ${child.exitCode}:\n${lines.slice(-20).join('\n')}`);
+        try {
+          return (await fetch('http://127.0.0.1:18081/readyz')).ok;
+        } catch {
+          // Not listening yet: `until` names the deadline.
+          return false;
         }
-        await systemClock.sleep(5);
-      }
-    },
+      }),
     stop,
     [Symbol.asyncDispose]: stop,
   };

@@ -1,0 +1,144 @@
+// N tenants applied at once, until all children exist and every status is observed, against the floor: the same objects and
+// one status write each, sent over the same pooled transport by something that decides nothing.
+import {
+  Deployment,
+  NetworkPolicy,
+  PersistentVolumeClaim,
+  PodDisruptionBudget,
+  Secret,
+  Service,
+  ServiceAccount,
+} from '../src/kube/builtins.ts';
+import type { KubeClient } from '../src/kube/client.ts';
+import type { ResourceType } from '../src/kube/resource.ts';
+import type { KubeObject } from '../src/kube/types.ts';
+import type { CopilotTenant } from '../src/tenant/tenant.ts';
+import type { BenchOptions } from './run.ts';
+import { connect, inParallel, kwokNodes, namespace } from './lib/cluster.ts';
+import { applyTenants, bare, isObserved, prepareVolumes, tenant, Tenant, tenantName, WIDTH } from './lib/fleet.ts';
+import { startOperator } from './lib/operator.ts';
+import { against, type BenchResult } from './lib/result.ts';
+import { median } from './lib/statistics.ts';
+
+const ROUNDS = 3;
+const LIMIT = 1.6;
+const CHILDREN: readonly ResourceType[] = [
+  Secret,
+  ServiceAccount,
+  NetworkPolicy,
+  PodDisruptionBudget,
+  Service,
+  PersistentVolumeClaim,
+  Deployment,
+];
+
+interface Sample {
+  children: { type: ResourceType; object: KubeObject }[];
+  status: unknown;
+}
+
+export async function run({ tenants }: BenchOptions): Promise<BenchResult> {
+  await using connection = connect();
+  const { client } = connection;
+  await kwokNodes(client, Math.ceil(tenants / 200));
+  const operator: number[] = [];
+  const floor: number[] = [];
+  let writes = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const measured = await operatorRound(client, tenants);
+    operator.push(measured.seconds);
+    writes = (measured.sample.children.length + 2) * tenants;
+    floor.push(await floorRound(client, tenants, measured.sample));
+  }
+  const ratios = operator.map((seconds, round) => seconds / (floor[round] ?? Number.NaN));
+  const figure = against(`${tenants} tenants converged`, median(operator), median(floor), 's', LIMIT);
+  return {
+    name: 'Convergence',
+    about: `${tenants} tenants applied at once until all children exist and status is observed; floor: the same ${writes} writes by server-side apply over ${WIDTH} pooled connections. Median of ${ROUNDS} rounds, ratio pair by pair.`,
+    figures: [
+      { ...figure, ratio: median(ratios), met: median(ratios) <= LIMIT },
+      { metric: 'floor, writes a second', value: writes / median(floor), unit: '1/s' },
+    ],
+  };
+}
+
+async function operatorRound(client: KubeClient, count: number): Promise<{ seconds: number; sample: Sample }> {
+  await using space = await namespace(client, 'bench-converge');
+  await using _volumes = await prepareVolumes(client, space.name, count);
+  await using operator = startOperator();
+  await operator.ready();
+  const started = performance.now();
+  const observed = allObserved(client, space.name, count);
+  await applyTenants(client, space.name, count);
+  await observed;
+  const seconds = (performance.now() - started) / 1000;
+  await operator.stop();
+  return { seconds, sample: await sampleOf(client, space.name, count) };
+}
+
+/** Resolves when the status of `count` tenants says what their spec led to; a watch, so that waiting costs the server little. */
+async function allObserved(client: KubeClient, space: string, count: number): Promise<void> {
+  const done = new Set<string>();
+  const signal = AbortSignal.timeout(600_000);
+  for await (const event of client.watch(Tenant, {
+    namespace: space,
+    sendInitialEvents: true,
+    allowWatchBookmarks: true,
+    resourceVersionMatch: 'NotOlderThan',
+    timeoutSeconds: 600,
+    signal,
+  })) {
+    if (event.type === 'BOOKMARK' || event.type === 'ERROR') continue;
+    if (isObserved(event.object as CopilotTenant)) done.add(event.object.metadata.name);
+    if (done.size === count) return;
+  }
+  throw new Error(`only ${done.size} of ${count} tenants were observed before the watch ended`);
+}
+
+/** What the operator made of one tenant, and proof that it made as much of each. */
+async function sampleOf(client: KubeClient, space: string, count: number): Promise<Sample> {
+  const children: Sample['children'] = [];
+  for (const type of CHILDREN) {
+    const { items } = await client.listAll(type, {
+      namespace: space,
+      labelSelector: 'app.kubernetes.io/managed-by=copilot-operator',
+    });
+    const own = items.filter((item) => item.metadata.labels?.['copilot-operator.dev/tenant'] === tenantName(0));
+    if (items.length !== own.length * count)
+      throw new Error(`${items.length} ${type.plural} for ${count} tenants: not all children exist`);
+    children.push(...own.map((object) => ({ type, object: bare(object) })));
+  }
+  const { status } = await client.get(Tenant, { namespace: space, name: tenantName(0) });
+  return { children, status };
+}
+
+async function floorRound(client: KubeClient, count: number, sample: Sample): Promise<number> {
+  await using space = await namespace(client, 'bench-floor');
+  await using _volumes = await prepareVolumes(client, space.name, count);
+  const options = { fieldManager: 'bench', force: true };
+  const started = performance.now();
+  await inParallel([...Array(count).keys()], WIDTH, async (index) => {
+    const owner = await client.apply(Tenant, tenant(space.name, index), options);
+    for (const { type, object } of sample.children) {
+      await client.apply(type, forTenant(object, space.name, index), options);
+    }
+    const status = {
+      apiVersion: owner.apiVersion,
+      kind: owner.kind,
+      metadata: { name: owner.metadata.name, namespace: space.name },
+      status: sample.status,
+    };
+    await client.apply(Tenant, status, { ...options, subresource: 'status' });
+  });
+  return (performance.now() - started) / 1000;
+}
+
+/** The sample belongs to tenant 0; every name, label and selector in it that says so is made to say `index`. */
+function forTenant(object: KubeObject, space: string, index: number): KubeObject {
+  const text = JSON.stringify(object).replaceAll(
+    new RegExp(`"${tenantName(0)}(-[a-z0-9]+)?"`, 'g'),
+    `"${tenantName(index)}$1"`,
+  );
+  const copy = JSON.parse(text) as KubeObject;
+  return { ...copy, metadata: { ...copy.metadata, namespace: space } };
+}
