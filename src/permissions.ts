@@ -4,8 +4,8 @@
  * the API server's audit log says was used.
  */
 import {
+  CoreEvent,
   Deployment,
-  Event,
   Lease,
   NetworkPolicy,
   PersistentVolumeClaim,
@@ -38,7 +38,7 @@ const OWN = ['get', 'list', 'watch', 'create', 'patch', 'delete'] as const;
 /** Needed in every namespace that has tenants. */
 export const TENANT_PERMISSIONS: readonly Permission[] = [
   { resource: CopilotTenant, verbs: ['get', 'list', 'watch'], why: 'What the operator works for.' },
-  { resource: CopilotTenant, subresource: 'status', verbs: ['patch'], why: 'Conditions and the state of servers.' },
+  { resource: CopilotTenant, subresource: 'status', verbs: ['update'], why: 'Conditions and the state of servers.' },
   {
     resource: CopilotTenant,
     subresource: 'finalizers',
@@ -57,7 +57,11 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     why: 'Connection token, binding and model credentials, each read by its name. Never list or watch: those would hand over every Secret there is.',
   },
   { resource: Pod, verbs: ['get', 'list', 'watch'], why: 'Why a server does not start.' },
-  { resource: Event, verbs: ['create', 'patch'], why: 'Tells people about transitions.' },
+  {
+    resource: CoreEvent,
+    verbs: ['list', 'create', 'patch'],
+    why: 'Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.',
+  },
 ];
 
 /** Needed in the operator's own namespace. */
@@ -69,5 +73,4 @@ export const OPERATOR_PERMISSIONS: readonly Permission[] = [
     resourceNames: [LEASE_NAME],
     why: 'Leader election: only one replica writes.',
   },
-  { resource: Event, verbs: ['create', 'patch'], why: 'Tells who leads.' },
 ];

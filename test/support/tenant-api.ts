@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { startApiServer, type ApiServer } from './apiserver.ts';
 import { kubectlWith, type Kubectl } from './tools.ts';
+import { waitFor } from './wait.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
 
@@ -18,12 +19,7 @@ export async function startTenantApi(): Promise<TenantApi> {
     const kubeconfig = server.kubeconfig();
     const kubectl = kubectlWith(kubeconfig);
     await kubectl.ok(['apply', '--server-side', '-k', join(PROJECT, 'crds')]);
-    await kubectl.ok([
-      'wait',
-      '--for=condition=Established',
-      'crd/copilottenants.copilot-operator.dev',
-      '--timeout=30s',
-    ]);
+    await waitFor('CopilotTenant is served', async () => (await kubectl.try(['get', 'ct'])).code === 0);
     return { server, kubeconfig, kubectl, stop: () => server.stop() };
   } catch (error) {
     await server.stop();

@@ -3,7 +3,7 @@
 # What the operator works for.
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants], verbs: [get, list, watch]}
 # Conditions and the state of servers.
-- {apiGroups: [copilot-operator.dev], resources: [copilottenants/status], verbs: [patch]}
+- {apiGroups: [copilot-operator.dev], resources: [copilottenants/status], verbs: [update]}
 # Children block the deletion of their owner; where OwnerReferencesPermissionEnforcement is on, as on OpenShift, that takes this.
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants/finalizers], verbs: [update]}
 # One for each server.
@@ -22,14 +22,12 @@
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}
 # Why a server does not start.
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
-# Tells people about transitions.
-- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+# Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.
+- {apiGroups: [""], resources: [events], verbs: [list, create, patch]}
 {{- end }}
 {{- define "copilot-operator.operatorRules" -}}
 # Leader election: the first replica makes the Lease.
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
 # Leader election: only one replica writes.
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [copilot-operator], verbs: [get, update]}
-# Tells who leads.
-- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}

@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
+import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render } from '../../support/chart.ts';
+import { PROJECT, startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+  for (const namespace of ['operators', 'team-a', 'team-b', 'elsewhere', 'copilot-operator-system']) {
+    await api.kubectl.ok(['create', 'namespace', namespace]);
+  }
+  await api.kubectl.ok(['label', 'namespace', 'operators', 'pod-security.kubernetes.io/enforce=restricted']);
+}, 90_000);
+afterAll(() => api.stop());
+
+const TEMPLATE = ['template', 'copilot-operator', CHART];
+const dryRun = (manifests: string) =>
+  api.kubectl.ok(['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
+
+/** A stand-in for the Prometheus operator's CRD: it only has to be there. */
+const serviceMonitorCrd = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
+  spec: {
+    group: 'monitoring.coreos.com',
+    names: { plural: 'servicemonitors', kind: 'ServiceMonitor' },
+    scope: 'Namespaced',
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+};
+
+describe('the chart', () => {
+  it('passes helm lint', async () => {
+    await helm(['lint', '--strict', CHART], REQUIRED_VALUES);
+  });
+
+  it.each<[string, object, string]>([
+    ['the operator image', { ...REQUIRED_VALUES, image: {} }, 'image.repository is not set: name the operator image'],
+    [
+      'the server image',
+      { ...REQUIRED_VALUES, serverImage: '' },
+      'serverImage is not set: name the Copilot CLI server',
+    ],
+  ])('asks for %s, and says where it comes from', async (_case, values, message) => {
+    const failure = await helmFailure(TEMPLATE, values);
+    expect(failure).toContain(message);
+    expect(failure).toContain('make images IMAGE_REGISTRY=');
+  });
+
+  it.each<[string, object, string]>([
+    ['a misspelt value', { replica: 3 }, "additional properties 'replica' not allowed"],
+    ['a misspelt value inside', { crds: { keeps: true } }, "additional properties 'keeps' not allowed"],
+    ['a namespace that is none', { watchNamespaces: ['Team A'] }, '/watchNamespaces/0'],
+    ['a log level that is none', { logLevel: 'loud' }, '/logLevel'],
+    ['metrics on the port of the probes', { metrics: { port: 8081 } }, '/metrics/port'],
+  ])('refuses %s', async (_case, values, message) => {
+    expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, ...values })).toContain(message);
+  });
+
+  it('refuses a ServiceMonitor without a Service to select', async () => {
+    const metrics = { service: { enabled: false }, serviceMonitor: { enabled: true } };
+    expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, metrics })).toContain('needs metrics.service.enabled');
+  });
+
+  it('names the next two commands', async () => {
+    const notes = await helm(['install', 'copilot-operator', CHART, '--dry-run=client', '--namespace=operators'], {
+      ...REQUIRED_VALUES,
+      watchNamespaces: ['team-a'],
+    });
+    expect(notes).toMatch(/kubectl -n team-a create -f - .*CopilotTenant/);
+    expect(notes).toContain('kubectl -n team-a wait ct/acme --for=condition=Ready');
+  });
+});
+
+describe('an API server accepts what the chart renders', () => {
+  beforeAll(() => api.kubectl.ok(['create', '-f', '-'], serviceMonitorCrd));
+
+  it.each<[string, object]>([
+    ['by default', {}],
+    ['for some namespaces', { watchNamespaces: ['team-a', 'team-b'], clusterCIDRs: ['198.51.100.0/24'] }],
+    [
+      'with everything set',
+      {
+        image: { repository: 'registry.example.com/op', digest: `sha256:${'0'.repeat(64)}` },
+        imagePullSecrets: [{ name: 'registry' }],
+        metrics: { serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
+        networkPolicy: {
+          metricsFrom: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'mon' } } }],
+        },
+        serviceAccount: { name: 'operator', annotations: { purpose: 'test' } },
+        podAnnotations: { a: 'b' },
+        podLabels: { c: 'd' },
+        nodeSelector: { pool: 'system' },
+        tolerations: [{ operator: 'Exists' }],
+        affinity: { nodeAffinity: {} },
+        priorityClassName: 'system-cluster-critical',
+      },
+    ],
+  ])('%s', async (_case, values) => {
+    const manifests = await render(values);
+    expect((await dryRun(manifests)).trim().split('\n')).toHaveLength(objectsOf(manifests).length);
+  });
+
+  it('in a namespace that enforces the Pod Security standard "restricted"', async () => {
+    const { spec } = objectsOf(await render()).find(({ kind }) => kind === 'Deployment') ?? {};
+    const template = spec?.['template'] as object;
+    const pod = { apiVersion: 'v1', kind: 'Pod', ...template, metadata: { name: 'operator', namespace: 'operators' } };
+    await dryRun(JSON.stringify(pod));
+  });
+
+  it('as the kustomize overlay too', async () => {
+    await dryRun(await api.kubectl.ok(['kustomize', join(PROJECT, 'config/local')]));
+  });
+});
+
+describe('config/base', () => {
+  it('is what the chart renders: run `node scripts/render-base.ts` if this fails', async () => {
+    expect(readFileSync(BASE, 'utf8')).toBe(baseManifests(await helm(RENDER_ARGS)));
+  });
+});
+
+/** The service account, as RBAC names it. */
+const OPERATOR = 'system:serviceaccount:operators:copilot-operator';
+
+describe('the rights of the operator', () => {
+  const canI = async (verb: string, resource: string, namespace: string) =>
+    (
+      await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${OPERATOR}`])
+    ).stdout.trim();
+  const install = async (values: object) => {
+    const rbac = objectsOf(await render(values)).filter(({ apiVersion }) => apiVersion.startsWith('rbac.'));
+    const list = { apiVersion: 'v1', kind: 'List', items: rbac };
+    await api.kubectl.ok(['apply', '-f', '-'], list);
+    return () => api.kubectl.ok(['delete', '-f', '-'], list);
+  };
+
+  it('reach every namespace by default, but never all Secrets of one', async () => {
+    const uninstall = await install({});
+    try {
+      expect(await canI('list', 'copilottenants', 'elsewhere')).toBe('yes');
+      expect(await canI('get', 'secrets/acme-token', 'elsewhere')).toBe('yes');
+      for (const verb of ['list', 'watch', 'deletecollection']) {
+        expect([verb, await canI(verb, 'secrets', 'elsewhere')]).toEqual([verb, 'no']);
+      }
+    } finally {
+      await uninstall();
+    }
+  });
+
+  it('end at the watched namespaces', async () => {
+    const uninstall = await install({ watchNamespaces: ['team-a', 'team-b'] });
+    try {
+      expect(await canI('list', 'copilottenants', 'team-a')).toBe('yes');
+      expect(await canI('create', 'deployments.apps', 'team-b')).toBe('yes');
+      expect(await canI('list', 'copilottenants', 'elsewhere')).toBe('no');
+      expect(await canI('get', 'secrets/acme-token', 'operators')).toBe('no');
+    } finally {
+      await uninstall();
+    }
+  });
+
+  it('hold only its own Lease', async () => {
+    const uninstall = await install({});
+    try {
+      expect(await canI('update', 'leases.coordination.k8s.io/copilot-operator', 'operators')).toBe('yes');
+      expect(await canI('update', 'leases.coordination.k8s.io/another', 'operators')).toBe('no');
+      expect(await canI('update', 'leases.coordination.k8s.io/copilot-operator', 'elsewhere')).toBe('no');
+    } finally {
+      await uninstall();
+    }
+  });
+});

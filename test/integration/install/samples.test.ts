@@ -1,0 +1,37 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import type { Rendered } from '../../support/chart.ts';
+import { PROJECT, startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+const SAMPLES = join(PROJECT, 'config/samples');
+const files = readdirSync(SAMPLES).filter((name) => name !== 'kustomization.yaml');
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+}, 60_000);
+afterAll(() => api.stop());
+
+describe('the samples', () => {
+  it.each(files)('%s is accepted as it is, and changes nothing when applied again', async (file) => {
+    const apply = ['apply', '--server-side', '--validate=strict', '-f', join(SAMPLES, file)];
+    await api.kubectl.ok([...apply, '--dry-run=server']);
+    await api.kubectl.ok(apply);
+    // The defaults that the API server filled in must not look like a change, neither here nor to a GitOps tool.
+    const applied = JSON.parse(await api.kubectl.ok([...apply, '-o', 'json'])) as Rendered & { items?: Rendered[] };
+    const tenant = (applied.items ?? [applied]).at(-1);
+    expect(tenant).toMatchObject({ kind: 'CopilotTenant', metadata: { generation: 1 } });
+  });
+
+  it('are all applied by kubectl apply -k', () => {
+    const { resources } = parse(readFileSync(join(SAMPLES, 'kustomization.yaml'), 'utf8')) as { resources: string[] };
+    expect(resources.toSorted()).toEqual(files.toSorted());
+  });
+
+  it('are tenants of different names, so that all can be tried in one namespace', async () => {
+    const manifests = await api.kubectl.ok(['kustomize', SAMPLES]);
+    expect(manifests.match(/^kind: CopilotTenant$/gm)).toHaveLength(files.length);
+  });
+});

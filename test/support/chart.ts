@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { PROJECT } from './tenant-api.ts';
+import { output, run, toolPath } from './tools.ts';
+
+export const CHART = join(PROJECT, 'charts/copilot-operator');
+
+/** Values that have no default on purpose. */
+export const REQUIRED_VALUES = {
+  image: { repository: 'localhost/copilot-operator', tag: 'dev' },
+  serverImage: 'localhost/copilot-cli:1.0.102',
+};
+
+/** One rendered object; tests look into the parts that they are about. */
+export interface Rendered {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
+  rules?: PolicyRule[];
+  spec?: Record<string, unknown>;
+}
+
+export interface PolicyRule {
+  apiGroups: string[];
+  resources: string[];
+  resourceNames?: string[];
+  verbs: string[];
+}
+
+/** Values as helm takes them from standard input. */
+const VALUES = ['--values', '-'];
+
+export const helm = (args: string[], values?: unknown) =>
+  output(toolPath('helm'), [...args, ...(values === undefined ? [] : VALUES)], { input: JSON.stringify(values ?? {}) });
+
+/** What helm says when it must fail. */
+export async function helmFailure(args: string[], values: unknown): Promise<string> {
+  const { code, stdout, stderr } = await run(toolPath('helm'), [...args, ...VALUES], { input: JSON.stringify(values) });
+  if (code === 0) throw new Error(`helm ${args.join(' ')} succeeded: ${stdout}`);
+  return stderr;
+}
+
+/** The chart's manifests for a release in the namespace `operators`. */
+export const render = (values: object = {}) =>
+  helm(['template', 'copilot-operator', CHART, '--namespace=operators'], { ...REQUIRED_VALUES, ...values });
+
+export const objectsOf = (manifests: string) =>
+  parseAllDocuments(manifests)
+    .map((document) => document.toJS() as Rendered | null)
+    .filter((object) => object !== null);

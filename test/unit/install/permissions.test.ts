@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { GROUP } from '../../../src/api/names.ts';
+import * as builtins from '../../../src/kube/builtins.ts';
+import type { ResourceType } from '../../../src/kube/resource.ts';
+import { OPERATOR_PERMISSIONS, TENANT_PERMISSIONS, type Permission } from '../../../src/permissions.ts';
+
+const all = [...TENANT_PERMISSIONS, ...OPERATOR_PERMISSIONS];
+const describePermission = ({ resource, subresource, resourceNames }: Permission) =>
+  [resource.group, resource.plural, subresource, resourceNames].join('/');
+
+/** Resources of src/kube/builtins.ts that the tenant controller's sources import, as values or as types. */
+function resourcesUsed(): ResourceType[] {
+  const root = join(import.meta.dirname, '../../../src/tenant');
+  const sources = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const names = sources.flatMap((name) => {
+    const imports = /import (?:type )?\{([^}]*)\} from '[./]*kube\/builtins\.ts'/g;
+    return [...readFileSync(join(root, name), 'utf8').matchAll(imports)].flatMap(([, list = '']) =>
+      list.split(',').map((item) => item.trim()),
+    );
+  });
+  return Object.entries(builtins)
+    .filter(([name]) => names.includes(name))
+    .map(([, resource]) => resource);
+}
+
+describe('the rights of the operator', () => {
+  it('never hand over all Secrets of a namespace', () => {
+    const verbs = all.filter(({ resource }) => resource.plural === builtins.Secret.plural).flatMap((p) => p.verbs);
+    expect(verbs).toEqual(expect.arrayContaining(['get']));
+    expect(verbs).not.toEqual(expect.arrayContaining(['list']));
+    expect(verbs).not.toEqual(expect.arrayContaining(['watch']));
+  });
+
+  it('name every group, resource and verb', () => {
+    const words = all.flatMap(({ resource, verbs }) => [resource.group, resource.plural, ...verbs]);
+    expect(words.filter((word) => word.includes('*'))).toEqual([]);
+  });
+
+  it.each([
+    ['of tenants', TENANT_PERMISSIONS],
+    ['of its own namespace', OPERATOR_PERMISSIONS],
+  ])('%s are each declared once, with a reason', (_case, permissions) => {
+    const names = permissions.map(describePermission);
+    expect(new Set(names).size).toBe(names.length);
+    expect(permissions.filter(({ why }) => !/^[A-Z].*\.$/.test(why))).toEqual([]);
+  });
+
+  it('cover the kinds that the tenant controller works with, and no other', () => {
+    const path = ({ group, plural }: ResourceType) => `${group}/${plural}`;
+    const declared = TENANT_PERMISSIONS.map(({ resource }) => resource).filter(({ group }) => group !== GROUP);
+    expect(resourcesUsed().map(path).toSorted()).toEqual(declared.map(path).toSorted());
+  });
+});
