@@ -1,4 +1,5 @@
 import { StalledReason, ReconcilingReason } from '../api/conditions.ts';
+import { toError } from '../kube/errors.ts';
 import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/apply.ts';
 import { ForeignObjectError } from '../kube/owner.ts';
 import type { ResourceType } from '../kube/resource.ts';
@@ -16,7 +17,7 @@ import type { CopilotTenant } from './tenant.ts';
 export class Attempt {
   readonly refusals: Cause[] = [];
   readonly waits: Wait[] = [];
-  readonly errors: unknown[] = [];
+  readonly errors: Error[] = [];
   /** When a child that somebody else keeps changing is restored next, in ms. */
   retryAfterMs: number | undefined;
   readonly #applier: Applier;
@@ -70,6 +71,6 @@ export class Attempt {
     }
     const refusal = refusalOfRequest(error instanceof InvalidObjectError ? error.cause : error, object);
     if (refusal !== undefined) this.refusals.push(refusal);
-    else this.errors.push(error);
+    else this.errors.push(toError(error));
   }
 }

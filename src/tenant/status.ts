@@ -81,7 +81,7 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
     resizing: [...outcome.servers.values()]
       .filter(isResizing)
       .map(({ index }) => serverName(tenant.metadata.name, index)),
-    error: error === undefined ? undefined : redact(error instanceof Error ? error.message : String(error)),
+    error: error === undefined ? undefined : redact(error.message),
   };
 }
 

@@ -33,7 +33,7 @@ export interface Outcome {
   /** What passes by itself. */
   readonly waits: readonly Wait[];
   /** Everything else that failed: it is tried again with back-off. */
-  readonly errors: readonly unknown[];
+  readonly errors: readonly Error[];
   /** The wanted servers with what was written, by index. */
   readonly servers: ReadonlyMap<number, ServerWorld>;
   /** The binding Secret is there. */

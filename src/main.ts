@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+/** The one program of the project. Commands load only what they need: the operator starts in a fraction of a second. */
+import { OPERATOR_FLAGS, parseOperatorOptions, UsageError } from './options.ts';
+
+const usage = `Usage: copilot-operator COMMAND [FLAGS]
+
+Commands:
+  operator    runs the controllers
+  ping        pings a Copilot CLI server: ping HOST[:PORT], with its token in COPILOT_CONNECTION_TOKEN
+  crds        prints the CustomResourceDefinitions
+
+Flags of operator:
+${OPERATOR_FLAGS}
+`;
+
+/** Resolves to the exit code: 0 done, 1 failed, 2 wrong command line. */
+async function main([command = '', ...args]: readonly string[]): Promise<number> {
+  switch (command) {
+    case 'operator': {
+      const options = parseOperatorOptions(args, process.env);
+      const { runOperator } = await import('./operator.ts');
+      return runOperator(options);
+    }
+    case 'ping': {
+      const { runPing } = await import('./ping.ts');
+      return runPing(args, process.env);
+    }
+    case 'crds': {
+      const { printCrds } = await import('./crds.ts');
+      return printCrds();
+    }
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(usage);
+      return 0;
+    default:
+      throw new UsageError(command === '' ? 'which command?' : `there is no command ${command}`);
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  process.stderr.write(`copilot-operator: ${error.message}\n\n${usage}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,125 @@
+/** The command line of `copilot-operator operator`. */
+import { parseArgs } from 'node:util';
+
+export interface OperatorOptions {
+  /** Path of a kubeconfig; without it `KUBECONFIG`, then the pod's service account. */
+  readonly kubeconfig: string | undefined;
+  /** Image of servers whose tenant names none. */
+  readonly serverImage: string;
+  /** Several replicas may run: one of them leads. */
+  readonly leaderElect: boolean;
+  /** Empty: all namespaces. */
+  readonly watchNamespaces: readonly string[];
+  /** Where /metrics is served; absent: nowhere. */
+  readonly metrics: BindAddress | undefined;
+  /** Where the probes are served; absent: nowhere. */
+  readonly healthProbe: BindAddress | undefined;
+  /** Tenants that are reconciled at the same time. */
+  readonly concurrency: number;
+  readonly clusterCIDRs: readonly string[];
+  readonly logLevel: LogLevel;
+  /** Namespace of the Lease, and the one that NetworkPolicies let pings come from; absent: the credentials' own. */
+  readonly namespace: string | undefined;
+  /** Name of this process among the replicas. */
+  readonly identity: string | undefined;
+}
+
+export interface BindAddress {
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A wrong command line; the message says what to change. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** One line a flag, for --help. */
+export const OPERATOR_FLAGS = `\
+  --kubeconfig PATH                  default: $KUBECONFIG, else the pod's service account
+  --server-image IMAGE               image of servers whose tenant names none ($SERVER_IMAGE); required
+  --leader-elect[=true|false]        whether replicas elect a leader; default: true in a cluster, false outside
+  --watch-namespaces A,B             namespaces to look after; default: all
+  --metrics-bind-address ADDR        [host]:port of /metrics; 0: none; default 0
+  --health-probe-bind-address ADDR   [host]:port of /healthz, /readyz and /livez; 0: none; default 0
+  --concurrency N                    tenants reconciled at the same time; default 8
+  --cluster-cidrs A,B                public address ranges of this cluster, closed to Restricted tenants
+  --log-level LEVEL                  ${LOG_LEVELS.join(', ')}; default info`;
+
+const flags = {
+  kubeconfig: { type: 'string' },
+  'server-image': { type: 'string' },
+  'leader-elect': { type: 'string' },
+  'watch-namespaces': { type: 'string' },
+  'metrics-bind-address': { type: 'string' },
+  'health-probe-bind-address': { type: 'string' },
+  concurrency: { type: 'string' },
+  'cluster-cidrs': { type: 'string' },
+  'log-level': { type: 'string' },
+} as const;
+
+/** @throws UsageError */
+export function parseOperatorOptions(args: readonly string[], env: NodeJS.ProcessEnv): OperatorOptions {
+  const values = parse(args.map((arg) => (arg === '--leader-elect' ? '--leader-elect=true' : arg)));
+  const serverImage = values['server-image'] ?? env['SERVER_IMAGE'];
+  if (!serverImage) {
+    throw new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE');
+  }
+  return {
+    kubeconfig: values.kubeconfig,
+    serverImage,
+    leaderElect: flag('leader-elect', values['leader-elect'] ?? String(env['KUBERNETES_SERVICE_HOST'] !== undefined)),
+    watchNamespaces: list(values['watch-namespaces']),
+    metrics: bindAddress('metrics-bind-address', values['metrics-bind-address']),
+    healthProbe: bindAddress('health-probe-bind-address', values['health-probe-bind-address']),
+    concurrency: positive('concurrency', values.concurrency ?? '8'),
+    clusterCIDRs: list(values['cluster-cidrs']),
+    logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
+    namespace: env['POD_NAMESPACE'],
+    identity: env['POD_NAME'],
+  };
+}
+
+function parse(args: string[]): Partial<Record<keyof typeof flags, string>> {
+  try {
+    return parseArgs({ args, options: flags, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function list(value: string | undefined): string[] {
+  return (value ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+function flag(name: string, value: string): boolean {
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw new UsageError(`--${name}=${value}: write true or false`);
+}
+
+function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new UsageError(`--${name}=${value}: write a whole number above 0`);
+}
+
+function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found !== undefined) return found;
+  throw new UsageError(`--${name}=${value}: write one of ${allowed.join(', ')}`);
+}
+
+// As controller-runtime writes it: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.
+function bindAddress(name: string, value = '0'): BindAddress | undefined {
+  if (value === '0') return undefined;
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]*)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) throw new UsageError(`--${name}=${value}: write [host]:port, or 0 for none`);
+  return { host: match[1] ?? (match[2] || undefined), port };
+}

@@ -1,0 +1,55 @@
+/** What the caches keep. A thousand tenants are nine thousand objects; most of each is for other readers. */
+import { Label } from '../api/names.ts';
+import type { Deployment, Pod } from '../kube/builtins.ts';
+import { stripServerFields } from '../kube/store.ts';
+
+type PodStatus = NonNullable<Pod['status']>;
+
+/** Of a pod: whose it is, whether it is ready and where, and what keeps it from it. */
+export function slimPod(pod: Pod): Pod {
+  const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
+  const kept = Object.entries(labels ?? {}).filter(([label]) => label === Label.tenant || label === Label.server);
+  return {
+    apiVersion: pod.apiVersion,
+    kind: pod.kind,
+    metadata: {
+      name,
+      ...(namespace !== undefined && { namespace }),
+      ...(uid !== undefined && { uid }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(creationTimestamp !== undefined && { creationTimestamp }),
+      ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+      labels: Object.fromEntries(kept),
+    },
+    ...(pod.status && { status: slimPodStatus(pod.status) }),
+  };
+}
+
+function slimPodStatus({ phase, podIP, reason, message, conditions, containerStatuses }: PodStatus): PodStatus {
+  return {
+    ...(phase !== undefined && { phase }),
+    ...(podIP !== undefined && { podIP }),
+    ...(reason !== undefined && { reason }),
+    ...(message !== undefined && { message }),
+    conditions: (conditions ?? []).filter(({ type }) => type === 'PodScheduled' || type === 'Ready'),
+    containerStatuses: (containerStatuses ?? []).map(
+      ({ name, image, imageID, ready, restartCount, started, state, lastState }) => ({
+        name,
+        image,
+        imageID,
+        ready,
+        restartCount,
+        ...(started !== undefined && { started }),
+        ...(state && { state }),
+        ...(lastState && { lastState }),
+      }),
+    ),
+  };
+}
+
+/** Of a Deployment: everything that is applied, and of its status what is read. */
+export function slimDeployment(deployment: Deployment): Deployment {
+  const { status } = deployment;
+  if (status?.conditions) status.conditions = status.conditions.filter(({ type }) => type === 'ReplicaFailure');
+  return stripServerFields(deployment);
+}
