@@ -19,8 +19,8 @@ done
 LOGS=$CACHE_DIR/logs
 IMAGE_STORAGE=$CACHE_DIR/image-storage
 IMAGE_ARCHIVES=$CACHE_DIR/image-archives
-# Mount counts and locks: gone with the next boot, as the mounts themselves.
-IMAGE_RUNROOT=/run/copilot-operator-images
+# Mount counts and locks: gone with the next boot, as the mounts themselves. A store must not share it with another one.
+IMAGE_RUNROOT=/run/copilot-operator-images-$(cksum <<<"$IMAGE_STORAGE" | cut -d' ' -f1)
 
 IMAGES=(copilot-operator copilot-cli copilot-test-model)
 

@@ -8,6 +8,8 @@ make_local_image() {
   archive=$IMAGE_ARCHIVES/$image-$(digest_of "$image" "$(base_of "$image")").tar
   if [[ ! -f $archive ]]; then
     require_builder
+    # Working containers of a build that was killed; nobody else builds now.
+    builder rm --all >/dev/null
     ensure_local_bases
     step "build $name" build_archive "$image" "$name" "$archive"
   fi

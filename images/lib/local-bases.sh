@@ -33,15 +33,17 @@ ensure_local_bases() {
 }
 
 make_debian_base() {
-  local root=$CACHE_DIR/debootstrap.partial mirror
-  rm -rf "$root"
+  local root=$CACHE_DIR/debootstrap.partial mirror mounted
+  # Killed in the middle, debootstrap leaves /proc and /sys mounted there.
+  for mounted in proc sys; do ! mountpoint -q "$root/$mounted" || umount -l "$root/$mounted"; done
+  rm -rf --one-file-system "$root"
   mkdir -p "$root"
   # Where this machine's own packages come from is where packages can be had.
   mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $DEBIAN_SUITE" | head -n 1)
   debootstrap --variant=minbase --include=ca-certificates,libstdc++6 "$DEBIAN_SUITE" "$root" ${mirror:+"$mirror"}
   trim_debian "$root"
   commit_base "$1" "$root"
-  rm -rf "$root"
+  rm -rf --one-file-system "$root"
 }
 
 # What the slim images leave out too. The copyright files stay.
