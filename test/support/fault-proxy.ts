@@ -102,6 +102,11 @@ export class FaultProxy {
     return this.#plan.length;
   }
 
+  /** From now on everything is passed on. */
+  clearFaults(): void {
+    this.#plan = [];
+  }
+
   seen(match: Match): Seen[] {
     return this.journal.filter((seen) => matches(match, seen));
   }

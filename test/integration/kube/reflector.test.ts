@@ -1,0 +1,266 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import type { Fault, Spoil } from '../../support/fault-proxy.ts';
+import { configMap, connect } from '../../support/kube.ts';
+import { waitFor } from '../../support/wait.ts';
+import { ConfigMap, Namespace } from '../../../src/kube/builtins.ts';
+import { Watched } from './watched.ts';
+
+jest.setTimeout(60_000);
+
+let apiServer: ApiServer;
+
+beforeAll(async () => {
+  apiServer = await startApiServer();
+});
+afterAll(() => apiServer.stop());
+
+const watches = { verb: 'watch' } as const;
+const lists = { verb: 'list' } as const;
+const streamed = (request: { query: URLSearchParams }): boolean => request.query.has('sendInitialEvents');
+const resumed = (request: { query: URLSearchParams }): boolean =>
+  request.query.has('watch') && !request.query.has('sendInitialEvents');
+const refused = { kind: 'answer', status: 422, reason: 'Invalid', message: 'sendInitialEvents is forbidden' } as const;
+
+describe('the first list', () => {
+  it('is one streaming request that goes on as the watch', async () => {
+    await using w = await Watched.start(apiServer);
+    await w.expectNothingMissed();
+    await w.changeEverything();
+    await w.expectNothingMissed();
+    expect(w.proxy.journal).toHaveLength(1);
+    const query = Object.fromEntries(w.proxy.journal[0]?.query ?? []);
+    expect(query).toMatchObject({ allowWatchBookmarks: 'true', resourceVersionMatch: 'NotOlderThan' });
+    expect(Number(query['timeoutSeconds'])).toBeGreaterThanOrEqual(300);
+  });
+
+  it('stores objects without what only the server reads', async () => {
+    await using w = await Watched.start(apiServer);
+    await w.client.apply(ConfigMap, configMap(w.namespace, 'applied', { a: '1' }), { fieldManager: 'test' });
+    const applied = await waitFor('it is there', () => w.informer.store.get(`${w.namespace}/applied`));
+    expect(applied.metadata).not.toHaveProperty('managedFields');
+    expect(w.informer.store.get(`${w.namespace}/kept`)?.metadata).not.toHaveProperty('managedFields');
+  });
+
+  it('is read in pages where the server does not stream it', async () => {
+    const before = (proxy: Watched['proxy']): void => proxy.inject(streamed, refused);
+    await using w = await Watched.start(apiServer, { more: 600, before });
+    await w.expectNothingMissed();
+    await w.changeEverything();
+    await w.expectNothingMissed();
+    expect(w.proxy.journal.map((seen) => seen.verb)).toEqual(['watch', 'list', 'list', 'watch']);
+    expect(w.reasons).toEqual(['StreamedListRefused']);
+  });
+
+  it('begins again when a page has expired', async () => {
+    await using w = await Watched.start(apiServer, {
+      more: 600,
+      before: (proxy) => {
+        proxy.inject(streamed, refused);
+        proxy.inject((r) => r.query.has('continue'), { kind: 'answer', status: 410, reason: 'Expired' });
+      },
+    });
+    await w.expectNothingMissed();
+    expect(w.proxy.seen(lists)).toHaveLength(3);
+  });
+
+  it.each<[string, Fault]>([
+    ['a connection that breaks after two objects', { kind: 'spoil', afterLines: 2, how: 'reset' }],
+    ['half a line after two objects', { kind: 'spoil', afterLines: 2, how: 'halfLine' }],
+    ['an end before the end of the list', { kind: 'spoil', afterLines: 2, how: 'end' }],
+    ['an ERROR event', { kind: 'spoil', afterLines: 1, how: { error: { code: 500, reason: 'InternalError' } } }],
+    ['a 500', { kind: 'answer', status: 500, reason: 'InternalError' }],
+    ['a 410', { kind: 'answer', status: 410, reason: 'Expired' }],
+    ['a 429', { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 }],
+    ['a reset connection', { kind: 'reset' }],
+  ])('survives %s, and shows nothing before it is complete', async (_, fault) => {
+    await using w = await Watched.start(apiServer, { before: (proxy) => proxy.inject(watches, fault), started: false });
+    await waitFor('the list has failed', () => w.steps.length === 1);
+    expect(w.informer.hasSynced()).toBe(false);
+    expect(w.informer.store.size).toBe(0);
+    await w.expectNothingMissed();
+    expect(w.informer.hasSynced()).toBe(true);
+    expect(w.proxy.journal).toHaveLength(2);
+  });
+});
+
+describe('an open watch', () => {
+  it.each<[string, string, Spoil]>([
+    ['is reset', 'resumes', 'reset'],
+    ['is ended by the server', 'resumes', 'end'],
+    ['ends inside a line', 'resumes', 'halfLine'],
+    ['brings a line that is no JSON', 'lists again', 'garbage'],
+    ['brings ERROR 410', 'lists again', { error: { code: 410, reason: 'Expired' } }],
+    ['brings ERROR 500', 'resumes', { error: { code: 500, reason: 'InternalError' } }],
+    ['brings ERROR 429', 'resumes', { error: { code: 429, reason: 'TooManyRequests' } }],
+  ])('that %s: it %s, and nothing is missed', async (_, expected, how) => {
+    await using w = await Watched.start(apiServer);
+    expect(w.proxy.spoil(watches, how)).toBe(1);
+    // Time stands still, so all of this happens in the back-off, while nobody watches.
+    await w.changeEverything();
+    expect(w.informer.store.get(`${w.namespace}/created`)).toBeUndefined();
+    await w.expectNothingMissed();
+    expect(w.proxy.journal).toHaveLength(2);
+    expect(w.proxy.journal.filter(streamed)).toHaveLength(expected === 'resumes' ? 1 : 2);
+    expect(w.heard).toEqual(expect.arrayContaining(['delete deleted', 'delete recreated', 'add recreated']));
+  });
+
+  it.each<[string, Fault]>([
+    ['500', { kind: 'answer', status: 500, reason: 'InternalError' }],
+    ['503', { kind: 'answer', status: 503, reason: 'ServiceUnavailable' }],
+    ['403', { kind: 'answer', status: 403, reason: 'Forbidden' }],
+    ['410', { kind: 'answer', status: 410, reason: 'Expired' }],
+    ['404', { kind: 'answer', status: 404, reason: 'NotFound' }],
+    ['401 once', { kind: 'answer', status: 401, reason: 'Unauthorized' }],
+    ['a reset', { kind: 'reset' }],
+  ])('that cannot be resumed (%s): nothing is missed', async (_, fault) => {
+    await using w = await Watched.start(apiServer);
+    w.proxy.inject(resumed, fault);
+    w.proxy.spoil(watches, 'reset');
+    await w.changeEverything();
+    await w.expectNothingMissed();
+    expect(w.proxy.journal).toHaveLength(3);
+  });
+
+  it('that is refused with Retry-After is not asked for before that time', async () => {
+    await using w = await Watched.start(apiServer);
+    w.proxy.inject(resumed, { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
+    w.proxy.spoil(watches, 'reset');
+    await w.changeEverything();
+    await waitFor('the watch was refused', () => w.passTime(400).then(() => w.steps.length === 2));
+    await w.passTime(2900);
+    expect(w.proxy.journal).toHaveLength(2);
+    await w.passTime(100);
+    await w.expectNothingMissed();
+    expect(w.proxy.journal).toHaveLength(3);
+  });
+
+  it('whose list expires again and again while it is made still ends up right', async () => {
+    await using w = await Watched.start(apiServer);
+    w.proxy.inject(
+      streamed,
+      { kind: 'spoil', afterLines: 1, how: { error: { code: 410, reason: 'Expired' } } },
+      { times: 2 },
+    );
+    w.proxy.spoil(watches, { error: { code: 410, reason: 'Expired' } });
+    await w.changeEverything();
+    await w.expectNothingMissed();
+    expect(w.proxy.journal).toHaveLength(4);
+  });
+
+  it('that always ends with an ERROR is asked for ever more slowly', async () => {
+    await using w = await Watched.start(apiServer);
+    const error = { code: 500, reason: 'InternalError' };
+    w.proxy.inject(watches, { kind: 'spoil', afterLines: 0, how: { error } }, { times: 3 });
+    w.proxy.spoil(watches, { error });
+    await waitFor('all faults have happened', () => w.passTime(100).then(() => w.steps.length === 4));
+    await w.changeEverything();
+    await w.expectNothingMissed();
+    const gaps = w.steps.slice(1).map(({ at }, i) => at - (w.steps[i]?.at ?? 0));
+    expect(gaps).toEqual([800, 1600, 3200]);
+    expect(w.proxy.journal).toHaveLength(5);
+  });
+
+  it('that falls silent for ten minutes is cut after three and resumed', async () => {
+    await using w = await Watched.start(apiServer);
+    w.proxy.spoil(watches, 'silence');
+    await w.changeEverything();
+    for (let passed = 0; passed < 600; passed += 10) await w.passTime(10_000);
+    await w.expectNothingMissed();
+    expect(w.steps[0]).toEqual({ reason: 'Silent', at: 180_000 });
+    // One at the start, one after the silence, and one more since the real server's bookmarks don't follow our fast clock.
+    expect(w.proxy.journal.length).toBeLessThanOrEqual(5);
+    expect(w.informer.healthy().ok).toBe(true);
+  });
+});
+
+describe('/livez', () => {
+  it('fails when nothing has come for 15 minutes, and recovers', async () => {
+    await using w = await Watched.start(apiServer);
+    w.proxy.inject(() => true, { kind: 'silence' }, { times: 1000 });
+    w.proxy.spoil(watches, 'silence');
+    for (let passed = 0; passed < 890; passed += 10) await w.passTime(10_000);
+    expect(w.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 890 s ago' });
+    await w.passTime(20_000);
+    expect(w.informer.healthy()).toEqual({
+      ok: false,
+      message: 'configmaps: no list, event or bookmark for 910 s (limit 900 s)',
+    });
+    w.proxy.clearFaults();
+    await w.changeEverything();
+    await waitFor('it is healthy again', () => w.passTime(10_000).then(() => w.informer.healthy().ok));
+    await w.expectNothingMissed();
+    expect(w.proxy.journal.length).toBeLessThan(40);
+  });
+});
+
+describe('stopping', () => {
+  it.each<[string, (proxy: Watched['proxy']) => void]>([
+    ['while the first list is awaited', (proxy) => proxy.inject(watches, { kind: 'silence' })],
+    ['inside the first list', (proxy) => proxy.inject(watches, { kind: 'spoil', afterLines: 2, how: 'silence' })],
+    [
+      'while a page is awaited',
+      (proxy) => {
+        proxy.inject(streamed, refused);
+        proxy.inject(lists, { kind: 'silence' });
+      },
+    ],
+    ['in the back-off', (proxy) => proxy.inject(watches, { kind: 'answer', status: 500 })],
+  ])('%s leaves nothing behind', async (where, before) => {
+    const clock = new FakeClock();
+    await using w = await Watched.start(apiServer, { clock, before, started: false });
+    const inBackOff = where === 'in the back-off';
+    await waitFor('it is there', () => {
+      const last = w.proxy.journal.at(-1);
+      return w.proxy.pendingFaults === 0 && last?.open === !inBackOff && (!inBackOff || w.steps.length === 1);
+    });
+    await w.stop();
+    expect(clock.pendingTimers).toBe(0);
+    await waitFor('no watch is left open', () => w.proxy.openWatches().length === 0);
+  });
+
+  it('ends an open watch, and nothing comes after it', async () => {
+    const clock = new FakeClock();
+    await using w = await Watched.start(apiServer, { clock });
+    await w.stop();
+    expect(clock.pendingTimers).toBe(0);
+    await waitFor('no watch is left open', () => w.proxy.openWatches().length === 0);
+    expect(w.proxy.journal).toHaveLength(1);
+  });
+});
+
+describe('several namespaces', () => {
+  it('are one store: a new list of one leaves the others as they are', async () => {
+    const namespaces = ['first', 'second'];
+    await using c = connect(apiServer.kubeconfig());
+    for (const name of namespaces) {
+      await c.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+      await c.client.create(ConfigMap, configMap(name, 'a'));
+    }
+    await using w = await Watched.start(apiServer, { informer: { namespaces } });
+    expect([...w.informer.store.keys()].sort()).toEqual(['first/a', 'second/a']);
+
+    w.proxy.spoil({ verb: 'watch', namespace: 'first' }, { error: { code: 410, reason: 'Expired' } });
+    await c.client.create(ConfigMap, configMap('first', 'b'));
+    await waitFor('the new list is there', () => w.passTime(400).then(() => w.informer.store.size === 3));
+    expect(w.heard).toEqual(['add a', 'add a', 'add b']);
+    expect(w.proxy.seen({ namespace: 'second' })).toHaveLength(1);
+  });
+
+  it('are not synced before each of them is', async () => {
+    const namespaces = ['slow', 'fast'];
+    const silent: Fault = { kind: 'answer', status: 500 };
+    const before = (proxy: Watched['proxy']): void => proxy.inject({ verb: 'watch', namespace: 'slow' }, silent);
+    await using w = await Watched.start(apiServer, { informer: { namespaces }, before, started: false });
+    await waitFor(
+      'one has failed, the other is open',
+      () => w.steps.length === 1 && w.proxy.openWatches().length === 1,
+    );
+    expect(w.informer.hasSynced()).toBe(false);
+    const synced = w.informer.waitForSync(AbortSignal.timeout(10_000));
+    await w.passTime(800);
+    await synced;
+    expect(w.informer.hasSynced()).toBe(true);
+  });
+});
