@@ -81,7 +81,7 @@ describe('a JSON-RPC message', () => {
   });
 
   it('may hold brackets and __proto__ as text', () => {
-    const text = `${'['.repeat(1000)}"\\ __proto__ \u0001`;
+    const text = `"\\${'['.repeat(1000)}"{ __proto__ \u0001`;
     expect(parse(JSON.stringify({ jsonrpc: '2.0', id: 1, result: text }))).toMatchObject({ result: text });
   });
 

@@ -39,18 +39,35 @@ describe('the timer queue', () => {
     );
   });
 
-  it('never fires a cancelled one, whichever are cancelled, and fires all others', async () => {
+  it('never fires a cancelled one, whichever are cancelled, and fires all others in time', async () => {
+    const timers = fc.array(fc.tuple(fc.nat(2000), fc.boolean()), { minLength: 5, maxLength: 60 });
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.nat(500), fc.boolean()), { maxLength: 40 }), async (timers) => {
-        fired = [];
-        const made = timers.map(([ms], index) => timer(ms, String(index)));
-        timers.forEach(([, cancelled], index) => cancelled && made[index]?.cancel());
-        await clock.advance(600);
-        const kept = timers.flatMap(([, cancelled], index) => (cancelled ? [] : [String(index)]));
-        expect(fired.toSorted()).toEqual(kept.toSorted());
+      fc.asyncProperty(timers, async (wanted) => {
+        const start = clock.monotonic();
+        const late = new Map<number, number>();
+        const made = wanted.map(([ms], index) =>
+          queue.setTimer(ms, () => late.set(index, clock.monotonic() - start - ms)),
+        );
+        wanted.forEach(([, cancelled], index) => cancelled && made[index]?.cancel());
+        await clock.advance(2100);
+        expect([...late.keys()].toSorted((a, b) => a - b)).toEqual(
+          wanted.flatMap(([, cancelled], index) => (cancelled ? [] : [index])),
+        );
+        expect([...late.values()].every((ms) => ms >= 0 && ms <= 21)).toBe(true);
       }),
-      { numRuns: 50 },
+      { numRuns: 100 },
     );
+  });
+
+  it('is not disturbed by cancelling what has fired or was cancelled before', async () => {
+    const [first, second] = [timer(20), timer(40)];
+    for (const ms of [60, 80]) timer(ms);
+    await clock.advance(30);
+    first.cancel();
+    second.cancel();
+    second.cancel();
+    await clock.advance(100);
+    expect(fired).toEqual(['20', '60', '80']);
   });
 
   it('holds one timer of the clock, however many it has, and none when it has none', () => {
