@@ -10,6 +10,8 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export CLUSTER ?= local
 ENTER := $(if $(filter current,$(CLUSTER)),,.cluster/bin/enter)
 # A bare `make run` talks to the local cluster; KUBECONFIG=... overrides it.
+# The server image that tenants get when they name none.
+export SERVER_IMAGE ?= localhost/copilot-cli:1.0.102
 RUN_KUBECONFIG := $(or $(KUBECONFIG),$(CURDIR)/.cluster/kubeconfig)
 
 .PHONY: help
