@@ -12,15 +12,15 @@ for part in cluster/lib/{settings,step,process,prerequisites,binaries,node,image
   # shellcheck source=/dev/null
   source "$ROOT/test/$part.sh"
 done
-for part in versions lib/local-bases lib/contexts lib/delivery; do
-  # shellcheck source=/dev/null
-  source "$ROOT/images/$part.sh"
-done
 LOGS=$CACHE_DIR/logs
 IMAGE_STORAGE=$CACHE_DIR/image-storage
 IMAGE_ARCHIVES=$CACHE_DIR/image-archives
 # Mount counts and locks: gone with the next boot, as the mounts themselves. A store must not share it with another one.
 IMAGE_RUNROOT=/run/copilot-operator-images-$(cksum <<<"$IMAGE_STORAGE" | cut -d' ' -f1)
+for part in versions lib/local-bases lib/contexts lib/delivery; do
+  # shellcheck source=/dev/null
+  source "$ROOT/images/$part.sh"
+done
 
 IMAGES=(copilot-operator copilot-cli copilot-test-model)
 

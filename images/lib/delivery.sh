@@ -31,6 +31,7 @@ build_archive() {
   builder push --digestfile "$archive.digest" "$name" "oci-archive:$archive.partial:$name"
   find "$IMAGE_ARCHIVES" -name "$image-*.tar*" ! -name "${archive##*/}*" -delete
   mv "$archive.partial" "$archive"
+  remove_other_bases
   builder rmi --prune
 }
 

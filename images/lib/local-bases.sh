@@ -2,7 +2,8 @@
 # Bases for a machine that reaches package mirrors and no image registry: Debian by debootstrap, and the same with Node.
 # They stand in for the Dockerfiles' defaults, so what a Dockerfile may expect of them is what those have.
 
-builder() { buildah --root "$IMAGE_STORAGE" --runroot "$IMAGE_RUNROOT" --storage-driver overlay "$@"; }
+STORAGE_FLAGS=(--root "$IMAGE_STORAGE" --runroot "$IMAGE_RUNROOT" --storage-driver overlay)
+builder() { buildah "${STORAGE_FLAGS[@]}" "$@"; }
 
 has_built_image() { builder images --quiet "$1" >/dev/null 2>&1; }
 
@@ -13,8 +14,9 @@ require_builder() {
 }
 BUILDER_COMMANDS=(buildah:buildah debootstrap:debootstrap)
 
-# A base is named after everything that decides its content.
-debian_base() { echo "localhost/copilot-operator-base:$DEBIAN_SUITE-$(sha256sum <"${BASH_SOURCE[0]}" | cut -c1-8)"; }
+# A base is named after what decides its content: Debian's suite and the steps that make it.
+BASE_NAME=localhost/copilot-operator-base
+debian_base() { echo "$BASE_NAME:$DEBIAN_SUITE-$(declare -f make_debian_base trim_debian make_node_base | sha256sum | cut -c1-8)"; }
 node_base() { echo "$(debian_base)-node$(node_version)"; }
 
 node_version() { sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' "$NODE_PACKAGE/package.json"; }
@@ -30,6 +32,12 @@ base_of() {
 ensure_local_bases() {
   has_built_image "$(debian_base)" || step "make a Debian base" make_debian_base "$(debian_base)"
   has_built_image "$(node_base)" || step "make a Node base" make_node_base "$(node_base)"
+}
+
+# The bases of former versions; what is built on one keeps its layers.
+remove_other_bases() {
+  builder images --format '{{.Name}}:{{.Tag}}' | awk -v base="$BASE_NAME:" -v debian="$(debian_base)" -v node="$(node_base)" \
+    'index($0, base) == 1 && $0 != debian && $0 != node' | xargs --no-run-if-empty buildah "${STORAGE_FLAGS[@]}" rmi
 }
 
 make_debian_base() {
