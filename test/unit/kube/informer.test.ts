@@ -1,0 +1,181 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { ConfigMap } from '../../../src/kube/builtins.ts';
+import { Informer } from '../../../src/kube/informer.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { SimulatedApi, type SimulatedFault } from './simulated-api.ts';
+
+/** An informer of a simulated API server, with a handler that keeps its own copy from what it hears. */
+function informed(api = new SimulatedApi(), random = (): number => 0.5) {
+  const clock = new FakeClock();
+  const informer = new Informer<ConfigMap>({ client: api, type: ConfigMap, clock, random });
+  const told = new Map<string, string>();
+  const heard: string[] = [];
+  informer.addHandler({
+    onAdd: ({ metadata }) => {
+      heard.push(`add ${metadata.name}`);
+      expect(told.has(metadata.name)).toBe(false);
+      told.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
+    },
+    onUpdate: (old, { metadata }) => {
+      heard.push(`update ${metadata.name}`);
+      expect(told.get(metadata.name)).toBe(`${old.metadata.uid}@${old.metadata.resourceVersion}`);
+      expect(old.metadata.uid).toBe(metadata.uid);
+      told.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
+    },
+    onDelete: ({ metadata }) => {
+      heard.push(`delete ${metadata.name}`);
+      expect(told.delete(metadata.name)).toBe(true);
+    },
+  });
+  const stop = new AbortController();
+  const done = informer.run(stop.signal);
+  const live = (): Map<string, string> =>
+    new Map([...api.objects].map(([name, { metadata }]) => [name, `${metadata.uid}@${metadata.resourceVersion}`]));
+  const expectComplete = (): void => {
+    expect(told).toEqual(live());
+    expect(
+      new Map(
+        informer.store.list().map(({ metadata }) => [metadata.name, `${metadata.uid}@${metadata.resourceVersion}`]),
+      ),
+    ).toEqual(live());
+  };
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await done;
+    expect(api.openWatches).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  };
+  return { api, clock, informer, heard, told, expectComplete, end };
+}
+
+describe('an informer', () => {
+  it('tells a late handler of what is there already', async () => {
+    const i = informed();
+    i.api.put('a');
+    await settle();
+    const late: string[] = [];
+    i.informer.addHandler({ onAdd: ({ metadata }) => late.push(metadata.name) });
+    expect(late).toEqual(['a']);
+    await i.end();
+  });
+
+  it('goes on when a handler throws, and tells the other handlers', async () => {
+    const i = informed();
+    i.informer.addHandler({
+      onAdd: () => {
+        throw new Error('a mistake');
+      },
+    });
+    const after: string[] = [];
+    i.informer.addHandler({ onAdd: ({ metadata }) => after.push(metadata.name) });
+    await settle();
+    i.api.put('a');
+    i.api.put('b');
+    await settle();
+    expect(after).toEqual(['a', 'b']);
+    i.expectComplete();
+    await i.end();
+  });
+
+  it('is synced only after its handlers were told', async () => {
+    const i = informed();
+    i.api.put('a');
+    expect(i.informer.hasSynced()).toBe(false);
+    await i.informer.waitForSync(AbortSignal.timeout(5000));
+    expect(i.heard).toEqual(['add a']);
+    await i.end();
+  });
+
+  it('stops waiting for the sync when its signal aborts', async () => {
+    const i = informed();
+    i.api.fault('throttled');
+    const giveUp = new AbortController();
+    const waiting = i.informer.waitForSync(giveUp.signal);
+    giveUp.abort(new Error('shutting down'));
+    await expect(waiting).rejects.toThrow('shutting down');
+    await i.end();
+  });
+
+  it('cannot run twice at once', async () => {
+    const i = informed();
+    await expect(i.informer.run(AbortSignal.timeout(1))).rejects.toThrow('it runs already');
+    await i.end();
+  });
+
+  it('that found nothing new in a list tells nobody anything', async () => {
+    const i = informed();
+    i.api.put('a');
+    await settle();
+    i.api.fault('garbage');
+    await i.clock.advance(2000);
+    expect(i.api.requests).toBe(2);
+    expect(i.heard).toEqual(['add a']);
+    await i.end();
+  });
+
+  it('of a server that sends one bookmark and closes asks it ever more rarely', async () => {
+    const i = informed();
+    const api = i.api;
+    for (let passed = 0; passed < 600; passed++) {
+      api.bookmark();
+      api.fault('end');
+      await i.clock.advance(1000);
+    }
+    // 0.8, 1.6, 3.2, 6.4, 12.8 s and then at least 15 s: less than 50 requests in ten minutes.
+    expect(api.requests).toBeLessThan(50);
+    expect(api.requests).toBeGreaterThan(20);
+    await i.end();
+  });
+
+  const names = ['a', 'b', 'c'];
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), name: fc.constantFrom(...names) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), name: fc.constantFrom(...names) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('bookmark' as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('compact' as const) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant('fault' as const),
+        fault: fc.constantFrom<SimulatedFault>(
+          'reset',
+          'end',
+          'garbage',
+          'expired',
+          'error500',
+          'silence',
+          'throttled',
+        ),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 40_000 }) }) },
+  );
+
+  it('ends up equal to the API server after any history of changes and faults, asks it rarely, and leaves nothing open', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), async (steps, streamsLists) => {
+        const api = new SimulatedApi();
+        api.streamsLists = streamsLists;
+        const i = informed(api);
+        for (const action of steps) {
+          if (action.do === 'put') api.put(action.name);
+          else if (action.do === 'remove') api.remove(action.name);
+          else if (action.do === 'bookmark') api.bookmark();
+          else if (action.do === 'compact') api.compact();
+          else if (action.do === 'fault') api.fault(action.fault);
+          else await i.clock.advance(action.ms);
+        }
+        api.heal();
+        // Long enough for one silence after another, and every back-off between them.
+        for (let passed = 0; passed < 60; passed++) await i.clock.advance(30_000);
+        i.expectComplete();
+        const faults = steps.filter((action) => action.do === 'fault' || action.do === 'compact').length;
+        // A fault costs one more request, two when the list comes in pages; silence of the quiet simulation costs the rest.
+        expect(api.requests).toBeLessThanOrEqual(4 * (faults + 1) + 30);
+        await i.end();
+      }),
+      { numRuns: 150 },
+    );
+  });
+});

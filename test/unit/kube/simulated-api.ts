@@ -1,0 +1,141 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { ConfigMap } from '../../../src/kube/builtins.ts';
+import type { KubeClient, WatchOptions } from '../../../src/kube/client.ts';
+import { StatusError, TransportError } from '../../../src/kube/errors.ts';
+import type { KubeObject, ObjectList, WatchEvent } from '../../../src/kube/types.ts';
+
+export type SimulatedFault = 'reset' | 'end' | 'garbage' | 'expired' | 'error500' | 'silence' | 'throttled';
+
+type Happened = { rv: number } & ({ type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: ConfigMap } | { type: 'BOOKMARK' });
+
+const request = { method: 'WATCH', path: '/simulated' };
+
+/** The rules of the API server's list and watch, and nothing else: for histories that a real one could not be driven through. */
+export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
+  readonly objects = new Map<string, ConfigMap>();
+  requests = 0;
+  openWatches = 0;
+  streamsLists = true;
+  #rv = 1;
+  #uid = 0;
+  #history: Happened[] = [];
+  #compacted = 0;
+  #faults: SimulatedFault[] = [];
+  /** Wakes the watches. */
+  #changed = new AbortController();
+
+  put(name: string): void {
+    const old = this.objects.get(name);
+    const uid = old?.metadata.uid ?? `uid-${++this.#uid}`;
+    const rv = ++this.#rv;
+    const metadata = { name, namespace: 'a', uid, resourceVersion: `${rv}` };
+    const object: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata };
+    this.objects.set(name, object);
+    this.#happened({ rv, type: old ? 'MODIFIED' : 'ADDED', object });
+  }
+
+  remove(name: string): void {
+    const old = this.objects.get(name);
+    if (!old) return;
+    this.objects.delete(name);
+    const rv = ++this.#rv;
+    const object = { ...old, metadata: { ...old.metadata, resourceVersion: `${rv}` } };
+    this.#happened({ rv, type: 'DELETED', object });
+  }
+
+  bookmark(): void {
+    this.#happened({ rv: ++this.#rv, type: 'BOOKMARK' });
+  }
+
+  /** Everything up to now can only be listed, not watched any more. */
+  compact(): void {
+    this.#compacted = this.#rv;
+  }
+
+  /** Happens to the watch that is open, or to the next one. */
+  fault(fault: SimulatedFault): void {
+    this.#faults.push(fault);
+    this.#wake();
+  }
+
+  heal(): void {
+    this.#faults = this.#faults.filter((fault) => fault === 'reset');
+  }
+
+  async listAll<T extends KubeObject>(): Promise<ObjectList<T>> {
+    this.requests += 1;
+    await turn();
+    this.#throwIf('throttled', new StatusError(request, { code: 429 }));
+    return { resourceVersion: `${this.#rv}`, items: [...this.objects.values()].map(copy) as unknown as T[] };
+  }
+
+  watch<T extends KubeObject>(_: unknown, options: WatchOptions = {}): AsyncIterable<WatchEvent<T>> {
+    return this.#watch(options) as AsyncIterable<unknown> as AsyncIterable<WatchEvent<T>>;
+  }
+
+  async *#watch({ sendInitialEvents, resourceVersion, signal }: WatchOptions): AsyncGenerator<WatchEvent<ConfigMap>> {
+    this.requests += 1;
+    this.openWatches += 1;
+    try {
+      await turn();
+      this.#throwIf('throttled', new StatusError(request, { code: 429 }));
+      let seen = Number(resourceVersion ?? this.#rv);
+      if (sendInitialEvents) {
+        if (!this.streamsLists) throw new StatusError(request, { code: 422, reason: 'Invalid' });
+        for (const object of [...this.objects.values()]) yield { type: 'ADDED', object: copy(object) };
+        const annotations = { 'k8s.io/initial-events-end': 'true' };
+        yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${seen}`, annotations } } };
+      } else if (seen < this.#compacted) {
+        throw new StatusError(request, { code: 410, reason: 'Expired' });
+      }
+      for (;;) {
+        signal?.throwIfAborted();
+        const fault = this.#faults.shift();
+        if (fault === 'end') return;
+        if (fault === 'reset' || fault === 'throttled') throw new TransportError(request, 'network', 'reset');
+        if (fault === 'garbage') throw new TransportError(request, 'protocol', 'garbage');
+        if (fault === 'expired') yield { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } };
+        if (fault === 'error500') yield { type: 'ERROR', object: { kind: 'Status', code: 500 } };
+        if (fault === 'silence') await until(signal);
+        for (const event of this.#history.filter(({ rv }) => rv > seen)) {
+          seen = event.rv;
+          if (event.type !== 'BOOKMARK') yield { type: event.type, object: copy(event.object) };
+          else yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${event.rv}` } } };
+        }
+        const { signal: changed } = this.#changed;
+        if (this.#faults.length === 0 && this.#rv === seen) await until(signal, changed);
+      }
+    } finally {
+      this.openWatches -= 1;
+    }
+  }
+
+  #throwIf(fault: SimulatedFault, error: Error): void {
+    if (this.#faults[0] !== fault) return;
+    this.#faults.shift();
+    throw error;
+  }
+
+  #happened(event: Happened): void {
+    this.#history.push(event);
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#changed.abort();
+    this.#changed = new AbortController();
+  }
+}
+
+function copy(object: ConfigMap): ConfigMap {
+  return structuredClone(object);
+}
+
+function until(...signals: (AbortSignal | undefined)[]): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of signals) {
+      if (signal?.aborted) resolve();
+      signal?.addEventListener('abort', () => resolve(), { once: true });
+    }
+  });
+}
