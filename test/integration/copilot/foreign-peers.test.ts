@@ -42,12 +42,16 @@ function accepting(then: (socket: Socket) => void): (socket: Socket) => void {
 
 /** Opens a connection and resolves with the error that it is lost with. */
 async function loss(peer: RawPeer): Promise<Error> {
-  return new Promise((resolve, reject) => {
-    const connection = new Connection({ host, port: peer.port, timers: systemClock, onLost: resolve });
+  const { promise, resolve, reject } = Promise.withResolvers<Error>();
+  const connection = new Connection({ host, port: peer.port, timers: systemClock, onLost: resolve });
+  const deadline = systemClock.setTimer(10_000, () => reject(new Error('the connection was not given up within 10 s')));
+  try {
     // Lost already while it was opened, if the peer was quick.
-    connection.open({ timeoutMs: 5000 }).catch((error: unknown) => resolve(error as Error));
-    systemClock.setTimer(10_000, () => reject(new Error('the connection was not given up within 10 s')));
-  });
+    await connection.open({ timeoutMs: 5000 }).catch((error: unknown) => resolve(error as Error));
+    return await promise;
+  } finally {
+    deadline.cancel();
+  }
 }
 
 async function expectNoSockets(peer: RawPeer): Promise<void> {

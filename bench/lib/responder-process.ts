@@ -1,0 +1,28 @@
+// Stands for many Copilot servers: one socket on all addresses of the machine, so that each address is a server of its own.
+// It exists because a thousand real ones do not fit on this machine; bench/pinger.ts holds it against a real one.
+import { createServer } from 'node:net';
+import { FrameDecoder, encodeFrame } from '../../src/copilot/index.ts';
+
+const [host = '0.0.0.0', port = '4321'] = process.argv.slice(2);
+
+const RESULTS: Record<string, object> = {
+  connect: { ok: true, protocolVersion: 3, version: '1.0.102', taskKinds: ['agent', 'shell'] },
+  'status.get': { version: '1.0.102', protocolVersion: 3 },
+  ping: { message: 'pong', timestamp: '2026-01-01T00:00:00.000000000Z', protocolVersion: 3 },
+};
+
+const server = createServer({ noDelay: true }, (socket) => {
+  const decoder = new FrameDecoder((body) => {
+    const { id, method } = JSON.parse(body.toString()) as { id: number; method: string };
+    const result = RESULTS[method];
+    const answer =
+      result === undefined ? { error: { code: -32601, message: `Unhandled method ${method}` } } : { result };
+    socket.write(encodeFrame(JSON.stringify({ jsonrpc: '2.0', id, ...answer })));
+  });
+  socket.on('data', (chunk) => decoder.push(chunk));
+  // Clients of a benchmark end as they like.
+  socket.on('error', () => socket.destroy());
+});
+server.listen({ host, port: Number(port), backlog: 4096 }, () => process.send?.(server.address()));
+// Never left behind by a benchmark that was killed.
+process.on('disconnect', () => process.exit());
