@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { fingerprint, Task, type ApplyOptions } from './applytask.ts';
 import type { KubeClient } from './client.ts';
 import type { Clock } from './clock.ts';
 import { RestoreLimiter } from './drift.ts';
@@ -6,13 +7,13 @@ import { isAlreadyExists, isConflict, isInvalid, StatusError } from './errors.ts
 import type { InformerLike } from './informer.ts';
 import { LruMap } from './lru.ts';
 import { moveToApply } from './managedfields.ts';
-import { digest, withHash } from './manifest.ts';
 import { ignoreNotFound } from './notfound.ts';
 import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from './owner.ts';
 import { RecentWrites } from './recent.ts';
 import type { ResourceType } from './resource.ts';
-import { differences, type Difference } from './subset.ts';
 import { keyOf, nameOf, type KubeObject } from './types.ts';
+
+export type { ApplyOptions } from './applytask.ts';
 
 /**
  * What came of an apply:
@@ -31,12 +32,6 @@ export interface ApplyResult<T extends KubeObject> {
   changed: string[];
   /** Only with `deferred`: ms. */
   retryAfterMs?: number;
-}
-
-export interface ApplyOptions<T extends KubeObject> {
-  /** Whether a live object is ours to write. Default: its controller reference has the owner's UID. */
-  isOurs?: (live: T) => boolean;
-  signal?: AbortSignal | undefined;
 }
 
 export interface ApplierOptions {
@@ -161,8 +156,7 @@ export class Applier {
       this.#wrote(type, task, object);
       return { action: 'created', object, changed: [] };
     } catch (error) {
-      if (isInvalid(error) && error instanceof StatusError) throw new InvalidObjectError(task.manifest, error);
-      if (!isAlreadyExists(error)) throw error;
+      if (!isAlreadyExists(error)) throw refusal(task.manifest, error);
       const object = await this.#read(type, task);
       if (!object) throw error;
       this.#recent.wrote(type, object);
@@ -210,8 +204,7 @@ export class Applier {
       log.debug({ object: describe(task.manifest), changed }, 'updated');
       return { action: 'updated', object, changed };
     } catch (error) {
-      if (isInvalid(error) && error instanceof StatusError) throw new InvalidObjectError(task.manifest, error);
-      throw error;
+      throw refusal(task.manifest, error);
     }
   }
 
@@ -265,35 +258,12 @@ export class Applier {
   }
 }
 
-/** One apply on its way: what is wanted, for whom. */
-class Task<T extends KubeObject> {
-  readonly manifest: T;
-  readonly hash: string;
-  readonly owner: KubeObject;
-  readonly signal: AbortSignal | undefined;
-  readonly isOurs: (live: T) => boolean;
-
-  constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, signal }: ApplyOptions<T>) {
-    if (!isOurs && !isControlledBy(desired, owner)) {
-      throw new Error(
-        `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,
-      );
-    }
-    const { manifest, hash } = withHash(desired, hashAnnotation);
-    this.manifest = manifest;
-    this.hash = hash;
-    this.owner = owner;
-    this.signal = signal;
-    this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
-  }
-
-  /** The hash annotation is part of the manifest: a live object with another hash differs there. */
-  differences(live: T): Difference[] {
-    return differences(this.manifest, live);
-  }
-}
-
-/** Only this is kept of what was found: values may be secret. */
-function fingerprint(hash: string, different: Difference[]): string {
-  return digest([hash, different.map(({ path, found }) => [path, found])]);
+/** The error of a write as the caller should see it. */
+function refusal(manifest: KubeObject, error: unknown): unknown {
+  if (!(error instanceof StatusError) || !isInvalid(error)) return error;
+  const invalid = new InvalidObjectError(manifest, error);
+  if (invalid.fields.length === 0 || invalid.fields.some(({ field }) => field !== 'metadata.uid')) return invalid;
+  // The UID is a precondition of the apply; an object that has another one by now is answered like this and not with 409.
+  const message = `${describe(manifest)} was replaced by another object of its name`;
+  return new StatusError(error, { code: 409, reason: 'Conflict', message });
 }

@@ -21,12 +21,14 @@ const map = (...keys: (string | ListKey)[]): ListMerge => ({
   type: 'map',
   keys: keys.map((key) => (typeof key === 'string' ? { field: key } : key)),
 });
+const ownerReferences = map('uid');
 const protocol: ListKey = { field: 'protocol', default: 'TCP' };
 
 const container = {
   '': map('name'),
   env: map('name'),
   ports: map('containerPort', protocol),
+  'restartPolicyRules.exitCodes.values': set,
   'resources.claims': map('name'),
   volumeDevices: map('devicePath'),
   volumeMounts: map('mountPath'),
@@ -45,16 +47,15 @@ const podSpec: Record<string, ListMerge> = {
   volumes: map('name'),
 };
 
-const metadata: Record<string, ListMerge> = { finalizers: set, ownerReferences: map('uid') };
-const podTemplate = { ...under('spec.template.spec', podSpec), ...under('spec.template.metadata', metadata) };
-const jobTemplate = under('spec.jobTemplate', { ...podTemplate, ...under('metadata', metadata) });
+const podTemplate = under('spec.template.spec', podSpec);
+const job = { ...podTemplate, 'spec.podFailurePolicy.rules.onExitCodes.values': set };
 
 /** By kind: the path of each list that is not atomic, without indexes. */
-export const mergeKeys: Readonly<Record<string, Readonly<Record<string, ListMerge>>>> = {
-  CronJob: jobTemplate,
+const mergeKeys: Readonly<Record<string, Readonly<Record<string, ListMerge>>>> = {
+  CronJob: under('spec.jobTemplate', job),
   DaemonSet: podTemplate,
   Deployment: podTemplate,
-  Job: podTemplate,
+  Job: job,
   Pod: under('spec', podSpec),
   ReplicaSet: podTemplate,
   Service: { 'spec.ports': map('port', protocol) },
@@ -64,9 +65,10 @@ export const mergeKeys: Readonly<Record<string, Readonly<Record<string, ListMerg
 
 /** How a list at a path (`spec.template.spec.containers.env`) of a kind is merged; atomic unless the table says otherwise. */
 export function listMerge(kind: string, path: string): ListMerge {
-  const own = mergeKeys[kind]?.[path];
-  if (own) return own;
-  return path.startsWith('metadata.') ? (metadata[path.slice('metadata.'.length)] ?? atomic) : atomic;
+  // Metadata is the same wherever it is: of the object, of a template in it, of a claim in a volume.
+  if (/(^|\.)metadata\.finalizers$/.test(path)) return set;
+  if (/(^|\.)metadata\.ownerReferences$/.test(path)) return ownerReferences;
+  return mergeKeys[kind]?.[path] ?? atomic;
 }
 
 function under(prefix: string, table: Readonly<Record<string, ListMerge>>): Record<string, ListMerge> {

@@ -41,7 +41,7 @@ export class WorkQueue {
   readonly #again = new Set<string>();
   readonly #delayed = new Map<string, Delayed>();
   readonly #failures = new Map<string, number>();
-  #waiting: ((key: string | undefined) => void)[] = [];
+  #waiting: (() => void)[] = [];
   #shutDown = false;
 
   constructor({ clock, metrics, baseDelayMs = 5, maxDelayMs = 1_000_000 }: WorkQueueOptions) {
@@ -100,11 +100,14 @@ export class WorkQueue {
   }
 
   /** The next key, once there is one; `undefined` after `shutDown`. Call `done` with it when the work has ended. */
-  get(): Promise<string | undefined> {
-    if (this.#shutDown) return Promise.resolve(undefined);
+  async get(): Promise<string | undefined> {
+    // A worker that waits is only woken and takes a key in a turn of its own: handed over at once, the first of several
+    // events that arrive together would start the work, and the others would have it done again.
+    while (this.#ready.size === 0 && !this.#shutDown) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
     const next = this.#ready.keys().next();
-    if (!next.done) return Promise.resolve(this.#take(next.value));
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return next.done ? undefined : this.#take(next.value);
   }
 
   /** Says that the worker has finished with the key, in whatever way. */
@@ -136,14 +139,13 @@ export class WorkQueue {
     this.#metrics?.depth(0);
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const resolve of waiting) resolve(undefined);
+    for (const wake of waiting) wake();
   }
 
   #makeReady(key: string): void {
     this.#ready.set(key, this.#clock.monotonic());
-    const worker = this.#waiting.shift();
-    if (worker) worker(this.#take(key));
-    else this.#metrics?.depth(this.#ready.size);
+    this.#metrics?.depth(this.#ready.size);
+    this.#waiting.shift()?.();
   }
 
   #take(key: string): string {

@@ -42,6 +42,15 @@ describe('the work queue', () => {
     expect(await next).toBe('a');
   });
 
+  it('has events that arrive together worked on once, even if a worker waits', async () => {
+    const { queue } = newQueue();
+    const next = queue.get();
+    queue.add('a');
+    queue.add('a');
+    queue.done((await next) ?? '');
+    expect(queue.length).toBe(0);
+  });
+
   it('delays a key, and of two delays keeps the one that ends first', async () => {
     const { clock, queue } = newQueue();
     queue.addAfter('a', 5_000);

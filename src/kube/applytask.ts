@@ -1,0 +1,43 @@
+import { digest, withHash } from './manifest.ts';
+import { describe, isControlledBy } from './owner.ts';
+import { differences, type Difference } from './subset.ts';
+import type { KubeObject } from './types.ts';
+
+export interface ApplyOptions<T extends KubeObject> {
+  /** Whether a live object is ours to write. Default: its controller reference has the owner's UID. */
+  isOurs?: (live: T) => boolean;
+  signal?: AbortSignal | undefined;
+}
+
+/** One apply on its way: what is wanted, for whom. */
+export class Task<T extends KubeObject> {
+  readonly manifest: T;
+  readonly hash: string;
+  readonly owner: KubeObject;
+  readonly signal: AbortSignal | undefined;
+  readonly isOurs: (live: T) => boolean;
+
+  constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, signal }: ApplyOptions<T>) {
+    if (!isOurs && !isControlledBy(desired, owner)) {
+      throw new Error(
+        `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,
+      );
+    }
+    const { manifest, hash } = withHash(desired, hashAnnotation);
+    this.manifest = manifest;
+    this.hash = hash;
+    this.owner = owner;
+    this.signal = signal;
+    this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
+  }
+
+  /** The hash annotation is part of the manifest: a live object with another hash differs there. */
+  differences(live: T): Difference[] {
+    return differences(this.manifest, live);
+  }
+}
+
+/** Only this is kept of what was found: values may be secret. */
+export function fingerprint(hash: string, different: Difference[]): string {
+  return digest([hash, different.map(({ path, found }) => [path, found])]);
+}

@@ -1,0 +1,450 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pino from 'pino';
+import { Applier, InvalidObjectError } from '../../../src/kube/apply.ts';
+import * as builtins from '../../../src/kube/builtins.ts';
+import { ConfigMap, Deployment, Namespace, Secret } from '../../../src/kube/builtins.ts';
+import type { Client } from '../../../src/kube/client.ts';
+import { TransportError } from '../../../src/kube/errors.ts';
+import { ForeignObjectError, OwnerGoneError } from '../../../src/kube/owner.ts';
+import { defineResource, type ResourceType } from '../../../src/kube/resource.ts';
+import { stripServerFields } from '../../../src/kube/store.ts';
+import { nameOf, type KubeObject } from '../../../src/kube/types.ts';
+import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
+import { configMap, connect } from '../../support/kube.ts';
+import * as manifests from '../../support/manifests.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const HASH = 'example.com/applied-hash';
+const MANAGER = 'test-operator';
+
+let apiServer: ApiServer;
+let proxy: FaultProxy;
+/** What the applier uses: through the proxy. */
+let ours: ReturnType<typeof connect>;
+/** Everybody else: straight to the server. */
+let other: ReturnType<typeof connect>;
+let client: Client;
+
+beforeAll(async () => {
+  apiServer = await startApiServer();
+  proxy = await FaultProxy.start(apiServer);
+  ours = connect(apiServer.kubeconfig({ server: proxy.url }));
+  other = connect(apiServer.kubeconfig());
+  ({ client } = other);
+}, 90_000);
+afterAll(async () => {
+  await Promise.all([ours.transport.close(), other.transport.close()]);
+  await proxy.stop();
+  await apiServer.stop();
+});
+
+let worlds = 0;
+
+/** A namespace with an owner in it, and an applier of one's own. */
+async function world() {
+  const namespace = `apply-${worlds++}`;
+  await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+  const owner = await client.create(ConfigMap, configMap(namespace, 'owner'));
+  const clock = new FakeClock();
+  const newApplier = (): Applier =>
+    new Applier({
+      client: ours.client,
+      clock,
+      log: pino({ level: 'silent' }),
+      ownerType: ConfigMap,
+      fieldManager: MANAGER,
+      hashAnnotation: HASH,
+    });
+  return { namespace, owner, clock, newApplier, applier: newApplier() };
+}
+
+/** The object as an up-to-date cache has it. */
+async function cached<T extends KubeObject>(type: ResourceType<T>, object: KubeObject): Promise<T> {
+  return stripServerFields(await client.get(type, nameOf(object)));
+}
+
+/** What our client sends during `act`, as `create secrets`. */
+async function requests(act: () => Promise<unknown>): Promise<string[]> {
+  const before = proxy.journal.length;
+  await act();
+  return proxy.journal.slice(before).map(({ verb, resource }) => `${verb} ${resource}`);
+}
+
+/** A person or another controller: owns what it writes, under its own name. */
+function edit<T extends KubeObject>(type: ResourceType<T>, object: KubeObject, patch: object): Promise<T> {
+  const options = { contentType: 'application/strategic-merge-patch+json', fieldManager: 'somebody' } as const;
+  return client.patch(type, nameOf(object), patch, options);
+}
+
+/** Lets the API server itself rewrite every ConfigMap that has a word: what a mutating webhook does, without a webhook. */
+async function shoutIn(namespace: string): Promise<void> {
+  const define = (plural: string, kind: string) =>
+    defineResource<KubeObject & { spec: object }>({
+      group: 'admissionregistration.k8s.io',
+      version: 'v1',
+      plural,
+      kind,
+      namespaced: false,
+    });
+  const apiVersion = 'admissionregistration.k8s.io/v1';
+  const name = `shout-${namespace}`;
+  await client.create(define('mutatingadmissionpolicies', 'MutatingAdmissionPolicy'), {
+    apiVersion,
+    kind: 'MutatingAdmissionPolicy',
+    metadata: { name },
+    spec: {
+      matchConstraints: {
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+        resourceRules: [
+          { apiGroups: [''], apiVersions: ['v1'], resources: ['configmaps'], operations: ['CREATE', 'UPDATE'] },
+        ],
+      },
+      matchConditions: [{ name: 'has-a-word', expression: "'data' in object && 'word' in object.data" }],
+      reinvocationPolicy: 'Never',
+      mutations: [
+        { patchType: 'ApplyConfiguration', applyConfiguration: { expression: "Object{data: {'word': 'SHOUTED'}}" } },
+      ],
+    },
+  });
+  await client.create(define('mutatingadmissionpolicybindings', 'MutatingAdmissionPolicyBinding'), {
+    apiVersion,
+    kind: 'MutatingAdmissionPolicyBinding',
+    metadata: { name },
+    spec: { policyName: name },
+  });
+}
+
+const image = (deployment: Deployment): string | undefined => deployment.spec?.template.spec?.containers[0]?.image;
+
+describe('a child that is not there', () => {
+  it('is created in one request', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.secret(owner);
+    expect(await requests(() => applier.apply(Secret, desired, undefined, owner))).toEqual(['create secrets']);
+    const live = await client.get(Secret, nameOf(desired));
+    expect(live.data).toEqual(desired.data);
+    expect(live.metadata.ownerReferences).toEqual(desired.metadata.ownerReferences);
+  });
+
+  it('is refused without a controller reference: nobody could tell later whose it is', async () => {
+    const { applier, owner, namespace } = await world();
+    await expect(applier.apply(ConfigMap, configMap(namespace, 'lost'), undefined, owner)).rejects.toThrow(
+      /ConfigMap "apply-\d+\/lost" has no controller reference to ConfigMap "apply-\d+\/owner"/,
+    );
+  });
+
+  it('is created once when the answer to the first try was lost', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    proxy.inject({ verb: 'create', resource: 'configmaps' }, { kind: 'loseResponse' });
+    await expect(applier.apply(ConfigMap, desired, undefined, owner)).rejects.toThrow(TransportError);
+    const { uid } = (await client.get(ConfigMap, nameOf(desired))).metadata;
+    const result = await applier.apply(ConfigMap, desired, undefined, owner);
+    expect([result.action, result.object.metadata.uid]).toEqual(['unchanged', uid]);
+  });
+
+  it('is not created again for an owner that is gone while the cache still has it', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    const { object } = await applier.apply(ConfigMap, desired, undefined, owner);
+    await client.delete(ConfigMap, nameOf(owner), { uid: owner.metadata.uid ?? '' });
+    await client.delete(ConfigMap, nameOf(object), { uid: object.metadata.uid ?? '' });
+    await expect(applier.apply(ConfigMap, desired, undefined, owner)).rejects.toThrow(OwnerGoneError);
+    expect((await client.list(ConfigMap, { namespace: desired.metadata.namespace })).items).toEqual([]);
+  });
+
+  it('is created again when somebody has deleted it', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    const { object } = await applier.apply(ConfigMap, desired, undefined, owner);
+    await client.delete(ConfigMap, nameOf(object), { uid: object.metadata.uid ?? '' });
+    const again = await applier.apply(ConfigMap, desired, undefined, owner);
+    expect(again.action).toBe('created');
+    expect(again.object.metadata.uid).not.toBe(object.metadata.uid);
+  });
+});
+
+describe('a child that is as desired', () => {
+  const kinds: [string, ResourceType, (owner: KubeObject) => KubeObject][] = [
+    ['a small Deployment', builtins.Deployment, manifests.smallDeployment],
+    ['a crowded Deployment', builtins.Deployment, manifests.crowdedDeployment],
+    ['a Service', builtins.Service, manifests.service],
+    ['a PersistentVolumeClaim', builtins.PersistentVolumeClaim, manifests.claim],
+    ['a Secret', builtins.Secret, manifests.secret],
+    ['a ServiceAccount', builtins.ServiceAccount, manifests.serviceAccount],
+    ['a NetworkPolicy', builtins.NetworkPolicy, manifests.networkPolicy],
+    ['a PodDisruptionBudget', builtins.PodDisruptionBudget, manifests.disruptionBudget],
+    ['a ConfigMap', builtins.ConfigMap, manifests.childConfigMap],
+  ];
+
+  it.each(kinds)('is not even asked for: %s, after a restart too', async (_, type, manifest) => {
+    const { applier, newApplier, owner } = await world();
+    const desired = manifest(owner);
+    await applier.apply(type, desired, undefined, owner);
+    const live = await cached(type, desired);
+    const sent = await requests(async () => {
+      for (const each of [applier, newApplier()]) {
+        expect((await each.apply(type, desired, live, owner)).action).toBe('unchanged');
+      }
+    });
+    expect(sent).toEqual([]);
+  });
+
+  it.each(kinds)('stays so after an update of everything: %s', async (_, type, manifest) => {
+    const { applier, newApplier, owner } = await world();
+    const desired = manifest(owner);
+    await applier.apply(type, desired, undefined, owner);
+    desired.metadata.labels = { ...desired.metadata.labels, release: 'two' };
+    expect((await applier.apply(type, desired, await cached(type, desired), owner)).action).toBe('updated');
+    const live = await cached(type, desired);
+    const sent = await requests(async () => {
+      expect((await newApplier().apply(type, desired, live, owner)).action).toBe('unchanged');
+    });
+    expect(sent).toEqual([]);
+  });
+
+  it('is not written again while the cache is late: without a request if the cache is followed, else with a read', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    expect(await requests(() => applier.apply(ConfigMap, desired, undefined, owner))).toEqual(['get configmaps']);
+
+    const stale = await cached(ConfigMap, desired);
+    const changed = manifests.childConfigMap(owner, 'words', { word: 'goodbye' });
+    await applier.apply(ConfigMap, changed, stale, owner);
+    expect(await requests(() => applier.apply(ConfigMap, changed, stale, owner))).toEqual([]);
+  });
+});
+
+describe('a child that is different', () => {
+  it('gets back what somebody changed, and keeps what somebody added', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.smallDeployment(owner);
+    await applier.apply(Deployment, desired, undefined, owner);
+    await edit(Deployment, desired, {
+      metadata: { labels: { app: 'renamed', team: 'theirs' }, annotations: { note: 'theirs' } },
+      spec: {
+        revisionHistoryLimit: 3,
+        template: { spec: { containers: [{ name: 'main', image: 'evil:1', env: [{ name: 'EXTRA', value: '1' }] }] } },
+      },
+    });
+    const result = await applier.apply(Deployment, desired, await cached(Deployment, desired), owner);
+    expect(result.action).toBe('updated');
+    expect(result.changed.sort()).toEqual(['metadata.labels.app', 'spec.template.spec.containers[name=main].image']);
+    const live = await client.get(Deployment, nameOf(desired));
+    expect(image(live)).toBe('example.com/main:1');
+    expect(live.metadata.labels).toEqual({ app: 'small', team: 'theirs' });
+    expect(live.metadata.annotations).toMatchObject({ note: 'theirs' });
+    expect(live.spec?.revisionHistoryLimit).toBe(3);
+    const names = live.spec?.template.spec?.containers[0]?.env?.map(({ name }) => name);
+    expect(names?.sort()).toEqual(['COLOR', 'EXTRA']);
+  });
+
+  it('loses what is no longer desired, be it from the creation or from an update', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner, 'words', { one: '1', two: '2' });
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    await edit(ConfigMap, desired, { data: { theirs: 'x' } });
+    for (const [ourData, liveData] of [
+      [
+        { two: '2', three: '3' },
+        { two: '2', three: '3', theirs: 'x' },
+      ],
+      [{ two: '2' }, { two: '2', theirs: 'x' }],
+    ] as [Record<string, string>, Record<string, string>][]) {
+      desired.data = ourData;
+      await applier.apply(ConfigMap, desired, await cached(ConfigMap, desired), owner);
+      expect((await client.get(ConfigMap, nameOf(desired))).data).toEqual(liveData);
+    }
+  });
+
+  it('has its fields moved to Apply once: later updates are one read and one write', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    const change = async (word: string): Promise<string[]> => {
+      desired.data = { word };
+      const live = await cached(ConfigMap, desired);
+      return requests(() => applier.apply(ConfigMap, desired, live, owner));
+    };
+    expect(await change('first')).toEqual(['get configmaps', 'patch configmaps', 'patch configmaps']);
+    expect(await change('second')).toEqual(['get configmaps', 'patch configmaps']);
+    const { managedFields = [] } = (await client.get(ConfigMap, nameOf(desired))).metadata;
+    expect(managedFields.map(({ manager, operation }) => ({ manager, operation }))).toEqual([
+      { manager: MANAGER, operation: 'Apply' },
+    ]);
+  });
+
+  it('is updated through a real conflict: somebody writes between our read and our write', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    const live = await cached(ConfigMap, desired);
+    desired.data = { word: 'new' };
+    const touch = () => edit(ConfigMap, desired, { data: { touched: 'yes' } });
+    proxy.inject({ verb: 'patch', resource: 'configmaps' }, { kind: 'first', do: touch });
+    const before = proxy.journal.length;
+    await applier.apply(ConfigMap, desired, live, owner);
+    expect(proxy.journal.slice(before).map(({ status }) => status)).toContain(409);
+    expect((await client.get(ConfigMap, nameOf(desired))).data).toEqual({ word: 'new', touched: 'yes' });
+  });
+
+  it('is updated once when the answer to the update was lost', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    desired.data = { word: 'moved' };
+    await applier.apply(ConfigMap, desired, await cached(ConfigMap, desired), owner);
+    const stale = await cached(ConfigMap, desired);
+    desired.data = { word: 'new' };
+    proxy.inject({ verb: 'patch', resource: 'configmaps' }, { kind: 'loseResponse' });
+    // The apply may be sent again by the client: it is the same twice. In either case the second reconcile finds it done.
+    await applier.apply(ConfigMap, desired, stale, owner).catch((error: unknown) => {
+      expect(error).toBeInstanceOf(TransportError);
+    });
+    const { resourceVersion } = (await client.get(ConfigMap, nameOf(desired))).metadata;
+    expect((await applier.apply(ConfigMap, desired, stale, owner)).action).toBe('unchanged');
+    expect((await client.get(ConfigMap, nameOf(desired))).metadata.resourceVersion).toBe(resourceVersion);
+  });
+
+  it.each([
+    ['replaced', true],
+    ['deleted', false],
+  ])('is not written into when it was %s by somebody else between our read and our write', async (_, replaced) => {
+    const { applier, owner, namespace } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    desired.data = { word: 'moved' };
+    const { object } = await applier.apply(ConfigMap, desired, await cached(ConfigMap, desired), owner);
+    desired.data = { word: 'new' };
+    const replace = async (): Promise<void> => {
+      await client.delete(ConfigMap, nameOf(object), { uid: object.metadata.uid ?? '' });
+      if (replaced) await client.create(ConfigMap, configMap(namespace, 'words', { theirs: 'x' }));
+    };
+    proxy.inject({ verb: 'patch', resource: 'configmaps' }, { kind: 'first', do: replace });
+    const failed = await applier.apply(ConfigMap, desired, object, owner).catch((error: unknown) => error);
+    expect(failed).toMatchObject({ code: 409 });
+    const { items } = await client.list(ConfigMap, { namespace, fieldSelector: 'metadata.name=words' });
+    expect(items.map(({ data }) => data)).toEqual(replaced ? [{ theirs: 'x' }] : []);
+  });
+
+  it('whose field cannot be changed is told by object and field', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.smallDeployment(owner);
+    await applier.apply(Deployment, desired, undefined, owner);
+    const changed = manifests.smallDeployment(owner);
+    changed.spec = {
+      ...changed.spec,
+      selector: { matchLabels: { app: 'other' } },
+      template: { ...changed.spec?.template, metadata: { labels: { app: 'other' } } },
+    };
+    const live = await cached(Deployment, desired);
+    const error = await applier.apply(Deployment, changed, live, owner).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InvalidObjectError);
+    expect(error).toMatchObject({ kind: 'Deployment', objectName: 'small', immutable: true });
+    expect((error as InvalidObjectError).fields.map(({ field }) => field)).toEqual(['spec.selector']);
+    expect((error as InvalidObjectError).message).toMatch(/Deployment "apply-\d+\/small".*spec\.selector.*immutable/);
+  });
+
+  it('is left alone while it is being deleted', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    desired.metadata.finalizers = ['example.com/slow'];
+    const { object } = await applier.apply(ConfigMap, desired, undefined, owner);
+    await client.delete(ConfigMap, nameOf(object), { uid: object.metadata.uid ?? '' });
+    desired.data = { word: 'new' };
+    const live = await cached(ConfigMap, desired);
+    let action = '';
+    const sent = await requests(async () => ({ action } = await applier.apply(ConfigMap, desired, live, owner)));
+    expect([action, sent]).toEqual(['terminating', []]);
+  });
+});
+
+describe('an object of the name that is not ours', () => {
+  it.each([
+    ['has no controller', () => undefined],
+    [
+      'belongs to an earlier owner of the same name',
+      (owner: KubeObject) => [{ ...manifests.childMeta(owner, '').ownerReferences?.[0], uid: '0000-earlier' }],
+    ],
+  ])('is neither adopted nor changed when it %s', async (_, ownerReferences) => {
+    const { applier, owner, namespace } = await world();
+    const foreign = configMap(namespace, 'words', { theirs: 'x' });
+    const references = ownerReferences(owner);
+    const metadata = { ...foreign.metadata, ...(references && { ownerReferences: references }) };
+    const created = await client.create(ConfigMap, { ...foreign, metadata } as ConfigMap);
+    const desired = manifests.childConfigMap(owner);
+    for (const live of [undefined, await cached(ConfigMap, created)]) {
+      await expect(applier.apply(ConfigMap, desired, live, owner)).rejects.toThrow(ForeignObjectError);
+      await expect(applier.apply(ConfigMap, desired, live, owner)).rejects.toThrow(/ConfigMap "apply-\d+\/words"/);
+    }
+    await expect(applier.delete(ConfigMap, created, owner)).rejects.toThrow(ForeignObjectError);
+    expect((await client.get(ConfigMap, nameOf(created))).metadata.resourceVersion).toBe(
+      created.metadata.resourceVersion,
+    );
+  });
+
+  it('is taken up when the caller says that it is ours', async () => {
+    const { applier, owner, namespace } = await world();
+    const kept = configMap(namespace, 'kept', { old: 'data' });
+    kept.metadata.labels = { tenant: 'acme' };
+    const created = await client.create(ConfigMap, kept);
+    const desired = { ...kept, data: { new: 'data' } };
+    const isOurs = (live: KubeObject) => live.metadata.labels?.['tenant'] === 'acme';
+    const result = await applier.apply(ConfigMap, desired, undefined, owner, { isOurs });
+    expect([result.action, result.object.metadata.uid]).toEqual(['updated', created.metadata.uid]);
+    expect(result.object.data).toEqual({ old: 'data', new: 'data' });
+  });
+});
+
+describe('another writer', () => {
+  it('who insists on our field is not fought in a loop', async () => {
+    const { applier, owner, clock } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    const restoredAt: number[] = [];
+    for (let second = 0; second < 64; second++) {
+      const theirs = stripServerFields(await edit(ConfigMap, desired, { data: { word: 'theirs' } }));
+      const { action, retryAfterMs = 0 } = await applier.apply(ConfigMap, desired, theirs, owner);
+      if (action === 'updated') restoredAt.push(second);
+      else expect([action, retryAfterMs > 0]).toEqual(['deferred', true]);
+      await clock.advance(1_000);
+    }
+    // Three at once, each further one after twice the wait of the one before.
+    expect(restoredAt).toEqual([0, 1, 2, 3, 5, 9, 17, 33]);
+  });
+
+  it('in the API server itself, who changes what we write, is accepted', async () => {
+    const { applier, newApplier, owner, namespace } = await world();
+    await shoutIn(namespace);
+    const desired = manifests.childConfigMap(owner, 'words', { word: 'hello' });
+    await waitFor('the policy is in force', async () => {
+      const { data } = await client.create(ConfigMap, configMap(namespace, 'probe', { word: 'x' }), { dryRun: true });
+      return data?.['word'] === 'SHOUTED';
+    });
+    expect((await applier.apply(ConfigMap, desired, undefined, owner)).object.data).toEqual({ word: 'SHOUTED' });
+    const live = await cached(ConfigMap, desired);
+    expect(await requests(() => applier.apply(ConfigMap, desired, live, owner))).toEqual([]);
+    // A new process has to find out once, which changes nothing.
+    const restarted = newApplier();
+    await restarted.apply(ConfigMap, desired, live, owner);
+    expect(await requests(() => restarted.apply(ConfigMap, desired, live, owner))).toEqual([]);
+    await edit(ConfigMap, desired, { metadata: { labels: { app: 'renamed' } } });
+    const result = await restarted.apply(ConfigMap, desired, await cached(ConfigMap, desired), owner);
+    expect([result.action, result.object.metadata.labels]).toEqual(['updated', { app: 'words' }]);
+  });
+});
+
+describe('deleting a child', () => {
+  it('deletes the object that was meant, and never a new one of its name', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    const { object: first } = await applier.apply(ConfigMap, desired, undefined, owner);
+    expect(await applier.delete(ConfigMap, first, owner)).toBe(true);
+    const { object: second } = await applier.apply(ConfigMap, desired, undefined, owner);
+    expect(await applier.delete(ConfigMap, first, owner)).toBe(false);
+    expect((await client.get(ConfigMap, nameOf(desired))).metadata.uid).toBe(second.metadata.uid);
+  });
+});

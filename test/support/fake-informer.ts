@@ -1,0 +1,63 @@
+import type { Handler, Health, InformerLike } from '../../src/kube/informer.ts';
+import type { ResourceType } from '../../src/kube/resource.ts';
+import { Store } from '../../src/kube/store.ts';
+import type { KubeObject } from '../../src/kube/types.ts';
+
+/** A cache whose events the test makes itself: for unit tests of what listens to one. */
+export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
+  readonly type: ResourceType<T>;
+  readonly store = new Store<T>();
+  readonly #handlers: Handler<T>[] = [];
+  #sync: () => void = () => undefined;
+  readonly #synced = new Promise<void>((resolve) => (this.#sync = resolve));
+  #hasSynced = false;
+
+  constructor(type: ResourceType<T>, { synced = true } = {}) {
+    this.type = type;
+    if (synced) this.finishSync();
+  }
+
+  finishSync(): void {
+    this.#hasSynced = true;
+    this.#sync();
+  }
+
+  set(object: T): void {
+    for (const delta of this.store.upsert(object)) {
+      for (const handler of this.#handlers) {
+        if (delta.type === 'added') handler.onAdd?.(delta.object);
+        else if (delta.type === 'updated') handler.onUpdate?.(delta.old, delta.object);
+        else handler.onDelete?.(delta.object);
+      }
+    }
+  }
+
+  delete(object: T): void {
+    this.store.delete(object);
+    for (const handler of this.#handlers) handler.onDelete?.(object);
+  }
+
+  hasSynced(): boolean {
+    return this.#hasSynced;
+  }
+
+  async waitForSync(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw signal.reason;
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    await Promise.race([this.#synced, aborted]);
+  }
+
+  addHandler(handler: Handler<T>): void {
+    this.#handlers.push(handler);
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  }
+
+  healthy(): Health {
+    return { ok: true, message: '' };
+  }
+}
