@@ -33,7 +33,10 @@ export interface Permission {
 /** Name of the Lease that the replicas of one installation contend for, in the operator's own namespace. */
 export const LEASE_NAME = 'copilot-operator';
 
-const OWN = ['get', 'list', 'watch', 'create', 'patch', 'delete'] as const;
+/** A child that the tenant keeps for its whole life: the garbage collector deletes it. */
+const KEPT = ['get', 'list', 'watch', 'create', 'patch'] as const;
+/** A child of one server: the operator deletes it when the tenant is scaled down. */
+const SCALED = [...KEPT, 'delete'] as const;
 
 /** Needed in every namespace that has tenants. */
 export const TENANT_PERMISSIONS: readonly Permission[] = [
@@ -45,18 +48,18 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     verbs: ['update'],
     why: 'Children block the deletion of their owner; where OwnerReferencesPermissionEnforcement is on, as on OpenShift, that takes this.',
   },
-  { resource: Deployment, verbs: OWN, why: 'One for each server.' },
-  { resource: Service, verbs: OWN, why: 'One for each server.' },
-  { resource: PersistentVolumeClaim, verbs: OWN, why: 'The volume of each server.' },
-  { resource: ServiceAccount, verbs: OWN, why: "The servers' own, without a token." },
-  { resource: NetworkPolicy, verbs: OWN, why: 'Who may talk to whom.' },
-  { resource: PodDisruptionBudget, verbs: OWN, why: 'Keeps drains of nodes from taking all servers at once.' },
+  { resource: Deployment, verbs: SCALED, why: 'One for each server.' },
+  { resource: Service, verbs: SCALED, why: 'The address of each server.' },
+  { resource: PersistentVolumeClaim, verbs: SCALED, why: 'The volume of each server.' },
+  { resource: ServiceAccount, verbs: KEPT, why: "The servers' own, without a token." },
+  { resource: NetworkPolicy, verbs: KEPT, why: 'Who may talk to whom.' },
+  { resource: PodDisruptionBudget, verbs: KEPT, why: 'Keeps drains of nodes from taking all servers at once.' },
   {
     resource: Secret,
-    verbs: ['get', 'create', 'patch', 'delete'],
+    verbs: ['get', 'create', 'patch'],
     why: 'Connection token, binding and model credentials, each read by its name. Never list or watch: those would hand over every Secret there is.',
   },
-  { resource: Pod, verbs: ['get', 'list', 'watch'], why: 'Why a server does not start.' },
+  { resource: Pod, verbs: ['list', 'watch'], why: 'Why a server does not start.' },
   {
     resource: CoreEvent,
     verbs: ['list', 'create', 'patch'],

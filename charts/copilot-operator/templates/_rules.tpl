@@ -8,20 +8,20 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants/finalizers], verbs: [update]}
 # One for each server.
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
-# One for each server.
+# The address of each server.
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
 # The volume of each server.
 - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, list, watch, create, patch, delete]}
 # The servers' own, without a token.
-- {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch]}
 # Who may talk to whom.
-- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch, create, patch]}
 # Keeps drains of nodes from taking all servers at once.
-- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
 # Connection token, binding and model credentials, each read by its name. Never list or watch: those would hand over every Secret there is.
-- {apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}
+- {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}
 # Why a server does not start.
-- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 # Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.
 - {apiGroups: [""], resources: [events], verbs: [list, create, patch]}
 {{- end }}

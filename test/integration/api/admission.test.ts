@@ -1,11 +1,14 @@
 // What the API server itself says to manifests of tenants: there is no webhook, so this holds while the operator is down.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
+
+// Each starts programs, on a machine that other tests keep busy.
+jest.setTimeout(60_000);
 
 let api: TenantApi;
 beforeAll(async () => {
   api = await startTenantApi();
-}, 60_000);
+});
 afterAll(() => api.stop());
 
 /** What kubectl prints when the manifest is refused; fails when it is accepted. */
@@ -144,7 +147,10 @@ describe('what is just inside the bounds is accepted', () => {
     ['the longest interval and timeout', { health: { interval: '1h', timeout: '5m', failureThreshold: 60 } }],
     ['a timeout as long as the interval', { health: { interval: '1s', timeout: '1s', failureThreshold: 1 } }],
     ['sessions that stay loaded', { server: { idleUnload: '0s' } }],
-    ['quantities as numbers', { server: { resources: { requests: { cpu: 1 }, limits: { cpu: 2, memory: 2147483648 } } } }],
+    [
+      'quantities as numbers',
+      { server: { resources: { requests: { cpu: 1 }, limits: { cpu: 2, memory: 2147483648 } } } },
+    ],
     [
       'every kind of egress',
       { network: { egress: [{ cidr: 'fd00::/8', except: ['fd00:1::/32'] }, { podSelector: {} }] } },

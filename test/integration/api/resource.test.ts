@@ -1,12 +1,15 @@
 // CopilotTenant as a resource: what kubectl can do with it besides creating it.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
+
+// Each starts programs, on a machine that other tests keep busy.
+jest.setTimeout(60_000);
 
 let api: TenantApi;
 beforeAll(async () => {
   api = await startTenantApi();
-}, 60_000);
+});
 afterAll(() => api.stop());
 
 const json = async (...args: string[]) => JSON.parse(await api.kubectl.ok([...args, '-o', 'json'])) as unknown;
@@ -62,7 +65,7 @@ describe('kubectl explain', () => {
       withinMs: 30_000,
       everyMs: 500,
     });
-  }, 40_000);
+  });
 
   it('describes each field of the spec', async () => {
     const text = await api.kubectl.ok(['explain', 'ct.spec']);

@@ -1,9 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
+import { parseOperatorOptions } from '../../../src/options.ts';
 import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render } from '../../support/chart.ts';
 import { PROJECT, startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+// Each starts programs, on a machine that other tests keep busy.
+jest.setTimeout(60_000);
 
 let api: TenantApi;
 beforeAll(async () => {
@@ -12,7 +16,7 @@ beforeAll(async () => {
     await api.kubectl.ok(['create', 'namespace', namespace]);
   }
   await api.kubectl.ok(['label', 'namespace', 'operators', 'pod-security.kubernetes.io/enforce=restricted']);
-}, 90_000);
+});
 afterAll(() => api.stop());
 
 const TEMPLATE = ['template', 'copilot-operator', CHART];
@@ -70,6 +74,21 @@ describe('the chart', () => {
   it('refuses a ServiceMonitor without a Service to select', async () => {
     const metrics = { service: { enabled: false }, serviceMonitor: { enabled: true } };
     expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, metrics })).toContain('needs metrics.service.enabled');
+  });
+
+  it('starts the operator with flags that it takes', async () => {
+    const values = { watchNamespaces: ['team-a', 'team-b'], clusterCIDRs: ['198.51.100.0/24'], logLevel: 'debug' };
+    const { spec } = objectsOf(await render(values)).find(({ kind }) => kind === 'Deployment') ?? {};
+    const pod = (spec?.['template'] as { spec: { containers: { args: string[] }[] } } | undefined)?.spec;
+    const [command, ...flags] = pod?.containers[0]?.args ?? [];
+    expect(command).toBe('operator');
+    expect(parseOperatorOptions(flags, {})).toMatchObject({
+      ...values,
+      serverImage: REQUIRED_VALUES.serverImage,
+      leaderElect: true,
+      metrics: { port: 8080 },
+      healthProbe: { port: 8081 },
+    });
   });
 
   it('names the next two commands', async () => {

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Rendered } from '../../support/chart.ts';
 import { PROJECT, startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+// Each starts programs, on a machine that other tests keep busy.
+jest.setTimeout(60_000);
 
 const SAMPLES = join(PROJECT, 'config/samples');
 const files = readdirSync(SAMPLES).filter((name) => name !== 'kustomization.yaml');
@@ -11,7 +14,7 @@ const files = readdirSync(SAMPLES).filter((name) => name !== 'kustomization.yaml
 let api: TenantApi;
 beforeAll(async () => {
   api = await startTenantApi();
-}, 60_000);
+});
 afterAll(() => api.stop());
 
 describe('the samples', () => {
