@@ -24,8 +24,9 @@ fi
 
 install_operator() {
   # The tag stays the same when the image is built anew; the annotation makes the Deployment notice.
+  # --take-ownership: the tests leave the CRDs behind, and so does an uninstalled release (crds.keep).
   "$HELM" upgrade --install copilot-operator charts/copilot-operator \
-    --namespace "$SYSTEM_NAMESPACE" --create-namespace --wait --timeout 3m \
+    --namespace "$SYSTEM_NAMESPACE" --create-namespace --take-ownership --wait --timeout 3m \
     --set image.repository="$IMAGES/copilot-operator" --set image.tag=dev \
     --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" \
     --set-string podAnnotations.image-content="$(images/build.sh --content copilot-operator)"

@@ -5,6 +5,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createModelServer } from '../../model/server.ts';
 import type { JournalEntry } from '../../model/server.ts';
+import { waitFor } from '../../support/wait.ts';
 
 let server: Server;
 let url: string;
@@ -37,12 +38,6 @@ const events = async (response: Response) =>
     .split('\n\n')
     .filter(Boolean)
     .map((event) => event.replace(/^data: /, ''));
-
-/** Waits until the journal says what is expected; the entry is completed after the client has its answer. */
-async function eventually(check: () => Promise<boolean>, deadlineMs = 5000): Promise<void> {
-  const end = performance.now() + deadlineMs;
-  while (!(await check())) if (performance.now() > end) throw new Error(`not true within ${deadlineMs} ms`);
-}
 
 describe('the test model', () => {
   it('answers with the prompt when nothing is scripted', async () => {
@@ -92,12 +87,13 @@ describe('the test model', () => {
     const response = await ask('slow', { stream: true }, { signal: abort.signal });
     abort.abort();
     await expect(response.text()).rejects.toThrow('aborted');
-    await eventually(async () => (await journal('slow'))[0]?.outcome === 'aborted');
+    await waitFor('the answer to be aborted', async () => (await journal('slow'))[0]?.outcome === 'aborted');
   });
 
   it('shows what the client sent', async () => {
     await ask('who am I', {}, { headers: { authorization: 'Bearer key-of-acme' } });
-    await eventually(async () => (await journal('who am I'))[0]?.outcome === 'completed');
+    // The client has its answer a moment before the journal is written.
+    await waitFor('the answer to be complete', async () => (await journal('who am I'))[0]?.outcome === 'completed');
     expect(await journal('who am I')).toMatchObject([
       { method: 'POST', path: '/v1/chat/completions', status: 200, headers: { authorization: 'Bearer key-of-acme' } },
     ]);

@@ -1,0 +1,59 @@
+// What the operator's image contains: one file that starts anywhere, without the checkout's node_modules.
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Metafile } from 'esbuild';
+import { parse } from 'yaml';
+import { bundle, licences } from '../../../scripts/build.ts';
+
+let directory: string;
+let metafile: Metafile;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'bundle-'));
+  metafile = await bundle('src/main.ts', join(directory, 'main.js'));
+});
+
+afterAll(async () => {
+  await rm(directory, { recursive: true });
+});
+
+/** Runs the bundle where nothing of the project can be found. */
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, [join(directory, 'main.js'), ...args], {
+    cwd: directory,
+    encoding: 'utf8',
+    env: { NODE_OPTIONS: '--enable-source-maps', HOME: directory },
+    timeout: 20_000,
+  });
+
+describe('the bundled operator', () => {
+  it('prints the CRDs as they are in the repository', async () => {
+    const { stdout, stderr } = run('crds');
+    expect(stderr).toBe('');
+    expect(parse(stdout)).toEqual(parse(await readFile('crds/copilot-operator.dev_copilottenants.yaml', 'utf8')));
+  });
+
+  it('gets as far as looking for a cluster, with all of its dependencies loaded', () => {
+    const { status, stdout, stderr } = run('operator', '--server-image=example/server:1');
+    expect(status).toBe(1);
+    expect(stdout + stderr).toMatch(/kubeconfig|cluster/i);
+    expect(stdout + stderr).not.toMatch(/Cannot find|require is not defined|__dirname/);
+  });
+
+  it('has a map to the sources, for the stacks of its errors', async () => {
+    const { sources } = JSON.parse(await readFile(join(directory, 'main.js.map'), 'utf8')) as { sources: string[] };
+    expect(sources.some((source) => source.endsWith('src/operator.ts'))).toBe(true);
+  });
+
+  it('comes with the licences of all that went in', async () => {
+    const text = await licences(metafile);
+    const packages = text.match(/^\S+ \d+\.\d+\.\S+ \((?!undefined)\S.*\)$/gm)?.map((line) => line.split(' ')[0]);
+    expect(packages).toEqual(
+      expect.arrayContaining(['@kubernetes/client-node', 'pino', 'prom-client', 'undici', 'zod']),
+    );
+    expect(packages).not.toContain('typescript');
+  });
+});
