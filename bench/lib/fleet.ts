@@ -1,6 +1,6 @@
 // Many tenants on nodes that kwok plays. Their servers are pods without a container: one process answers the pings for all.
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
-import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
+import { API_VERSION, COPILOT_TENANT, SERVER_PORT } from '../../src/api/names.ts';
 import { StorageClass } from '../../src/kube/builtins.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { isAlreadyExists } from '../../src/kube/errors.ts';
@@ -123,7 +123,7 @@ export async function runningFleet(client: KubeClient, count: number): Promise<F
   await kwokNodes(client, Math.ceil(count / 200));
   const space = stack.use(await namespace(client, 'bench-fleet'));
   stack.use(await prepareVolumes(client, space.name, count));
-  stack.use(await startResponder());
+  stack.use(await startResponder({ port: SERVER_PORT }));
   const operator = stack.use(startOperator());
   await operator.ready();
   await applyTenants(client, space.name, count);
