@@ -64,6 +64,8 @@ export function generatedFiles(): Map<string, string> {
   if (!version) throw new Error('the CRD has no version');
   return new Map([
     [`crds/${GROUP}_${crd.spec.names.plural}.yaml`, HEADER + yaml(crd)],
+    // kustomize takes no file from outside its own directory.
+    ['config/base/crds.yaml', HEADER + yaml(crd)],
     [`charts/copilot-operator/templates/crds/${crd.spec.names.plural}.yaml`, chartTemplate(crd)],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
     [

@@ -10,7 +10,7 @@ import { parseAllDocuments, stringify } from 'yaml';
 const ROOT = join(import.meta.dirname, '..');
 export const BASE = join(ROOT, 'config/base/operator.yaml');
 
-/** Arguments of `helm` that render the base. The CRDs come from crds/, the image names from an overlay. */
+/** Arguments of `helm` that render the base. The CRD is a file beside it, the image names come from an overlay. */
 export const RENDER_ARGS = [
   'template',
   'copilot-operator',

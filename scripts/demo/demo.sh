@@ -22,20 +22,24 @@ else
   KUBECTL=.cluster/bin/kubectl HELM=.cluster/bin/helm MAKE_ARGUMENTS=
 fi
 
+make_namespace() {
+  "$KUBECTL" create namespace "$NAMESPACE" --dry-run=client --output yaml | "$KUBECTL" apply --filename -
+  # The strictest of the Pod Security standards: the servers and the model run under it.
+  "$KUBECTL" label namespace "$NAMESPACE" --overwrite pod-security.kubernetes.io/enforce=restricted
+}
+
 install_operator() {
+  # For one namespace, so that the tests, which bring operators of their own, run beside the demo.
   # The tag stays the same when the image is built anew; the annotation makes the Deployment notice.
   # --take-ownership: the tests leave the CRDs behind, and so does an uninstalled release (crds.keep).
   "$HELM" upgrade --install copilot-operator charts/copilot-operator \
     --namespace "$SYSTEM_NAMESPACE" --create-namespace --take-ownership --wait --timeout 3m \
     --set image.repository="$IMAGES/copilot-operator" --set image.tag=dev \
-    --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" \
+    --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" --set "watchNamespaces={$NAMESPACE}" \
     --set-string podAnnotations.image-content="$(images/build.sh --content copilot-operator)"
 }
 
 apply_tenant() {
-  "$KUBECTL" create namespace "$NAMESPACE" --dry-run=client --output yaml | "$KUBECTL" apply --filename -
-  # The strictest of the Pod Security standards: the servers and the model run under it.
-  "$KUBECTL" label namespace "$NAMESPACE" --overwrite pod-security.kubernetes.io/enforce=restricted
   sed "s#image: localhost/#image: $IMAGES/#" test/model/manifest.yaml | "$KUBECTL" apply --namespace "$NAMESPACE" --filename -
   "$KUBECTL" apply --namespace "$NAMESPACE" --filename scripts/demo/tenant.yaml
 }
@@ -55,8 +59,9 @@ else
 fi
 say "the images of the operator, the Copilot CLI and a test model"
 images/build.sh
+step "make the namespace $NAMESPACE" make_namespace
 step "install the operator with Helm" install_operator
-step "apply the CopilotTenant acme and a test model in the namespace $NAMESPACE" apply_tenant
+step "apply the CopilotTenant acme and a test model" apply_tenant
 step "wait until acme is Ready" wait_until_ready
 
 say "chat with it, as an application with the Copilot SDK does:"
@@ -66,7 +71,7 @@ printf '\n$ kubectl get copilottenants\n'
 "$KUBECTL" get --namespace "$NAMESPACE" copilottenants
 cat <<NEXT
 
-The demo took $(seconds_since "$CLUSTER_STARTED_AT") s. Next, try:
+The demo took $(seconds_since "$CLUSTER_STARTED_AT") s. Its operator looks after the namespace $NAMESPACE. Next, try:
   make chat$MAKE_ARGUMENTS PROMPT="Hello again"
   $KUBECTL -n $NAMESPACE get ct acme -o wide
   $KUBECTL -n $NAMESPACE describe ct acme

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # One line a step, with the time since the start; a long step tells every 20 s what it is doing.
 
-CLUSTER_STARTED_AT=${EPOCHREALTIME/./}
+# One clock for a command and those it calls.
+export CLUSTER_STARTED_AT=${CLUSTER_STARTED_AT:-${EPOCHREALTIME/./}}
 STEP_PID=
 
 # seconds_since MICROSECONDS: with one decimal.
