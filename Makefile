@@ -35,6 +35,7 @@ run: setup ## Run the operator from source against KUBECONFIG, leader election o
 .PHONY: generate
 generate: setup ## Write everything that is generated: CRDs, chart schema, API reference
 	node scripts/generate.ts
+	$(if $(wildcard .cluster/bin/helm),node scripts/render-base.ts,@echo 'config/base/operator.yaml is left as it is: rendering it takes helm, which make cluster brings')
 
 .PHONY: format
 format: setup ## Format the tree

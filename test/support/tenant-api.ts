@@ -18,7 +18,7 @@ export async function startTenantApi(): Promise<TenantApi> {
   try {
     const kubeconfig = server.kubeconfig();
     const kubectl = kubectlWith(kubeconfig);
-    await kubectl.ok(['apply', '--server-side', '-k', join(PROJECT, 'crds')]);
+    await kubectl.ok(['apply', '--server-side', '-f', join(PROJECT, 'crds')]);
     await waitFor('CopilotTenant is served', async () => (await kubectl.try(['get', 'ct'])).code === 0);
     return { server, kubeconfig, kubectl, stop: () => server.stop() };
   } catch (error) {
