@@ -28,7 +28,7 @@ export interface ManagerOptions {
   log: Logger;
   metrics: Metrics;
   /** Without one the controllers run at once: for development only. */
-  leaderElector?: LeaderElector | undefined;
+  leaderElector?: Pick<LeaderElector, 'acquire' | 'renew' | 'release'> | undefined;
   /** Namespaces that informers watch unless told otherwise. Empty or absent: all. */
   namespaces?: readonly string[] | undefined;
   /** Port of /healthz, /livez and /readyz; 0 for a free one. Default: none. */
@@ -218,10 +218,8 @@ export class Manager {
   }
 
   #watchesProgress(): Health {
-    const stuck = this.#informers
-      .map((informer) => ({ plural: informer.type.plural, ...informer.healthy() }))
-      .filter(({ ok }) => !ok);
-    return { ok: stuck.length === 0, message: stuck.map(({ plural, message }) => `${plural}: ${message}`).join('; ') };
+    const stuck = this.#informers.map((informer) => informer.healthy()).filter(({ ok }) => !ok);
+    return { ok: stuck.length === 0, message: stuck.map(({ message }) => message).join('; ') };
   }
 }
 
