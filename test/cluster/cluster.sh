@@ -41,7 +41,7 @@ up() {
   if is_up; then
     link_checkout
     say "the cluster is up already: $LINK_DIR/bin/kubectl get nodes"
-    [[ $(scripts_digest) == $(cat "$STARTED_FROM") ]] || say "! it was started from other scripts than these: 'make cluster-down cluster' renews it"
+    [[ $(scripts_digest) == $(cat "$STARTED_FROM" 2>/dev/null) ]] || say "! it was started from other scripts than these: 'make cluster-down cluster' renews it"
     return
   fi
   # shellcheck disable=SC2046

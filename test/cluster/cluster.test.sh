@@ -76,7 +76,7 @@ test_two_starts_at_once_make_one_cluster() {
   cluster up || status=$?
   wait "$first" || fail "the first start failed"
   expect_equal "exit code of the second" 0 "$status"
-  expect_equal "API servers" 1 "$(grep -l kube-apiserver $(cluster_pids | sed 's|.*|/proc/&/comm|') | wc -l)"
+  expect_equal "API servers" 1 "$(cluster_pids | sed 's|.*|/proc/&/comm|' | xargs grep -l kube-apiserver | wc -l)"
 }
 
 test_a_pipe_on_its_output_comes_to_an_end() {

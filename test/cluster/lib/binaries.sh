@@ -3,7 +3,6 @@
 # the cache named after its version, moved there whole, so that a directory that exists is complete.
 
 PROGRAMS=$CLUSTER_DIR/programs
-# shellcheck disable=SC2034
 COMPONENT_PATH=$PROGRAMS:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # module_version DIRECTORY MODULE: the version that its go.mod selects.

@@ -64,16 +64,22 @@ start_kube_proxy() {
   is_running kube-proxy || run_on_node kube-proxy "$PROGRAMS/kube-proxy" --config="$CONFIG/kube-proxy.yaml"
 }
 
-# After a restart the API still shows the Ready of the last run: only a heartbeat of this kubelet counts.
+# After a restart the API still shows the Ready of the last run: it counts once this kubelet has renewed the node's lease.
+# (It writes the condition itself only when it changes, or every five minutes.)
 wait_for_node() {
-  must_answer kubelet 60 node_is_ready "$(stat -c %Y "$PIDS/kubelet.pid")"
+  must_answer kubelet 60 kubelet_has_spoken "$(stat -c %Y "$PIDS/kubelet.pid")"
+  must_answer kubelet 60 node_is_ready
 }
 
-# node_is_ready [SINCE]
+# kubelet_has_spoken SINCE
+kubelet_has_spoken() {
+  local renewed
+  renewed=$(kubectl_admin get lease "$NODE_NAME" --namespace=kube-node-lease --request-timeout=5s -o 'jsonpath={.spec.renewTime}')
+  [[ -n $renewed ]] && (($(date -d "$renewed" +%s) >= $1))
+}
+
 node_is_ready() {
-  local heartbeat
-  heartbeat=$(kubectl_admin get node "$NODE_NAME" --request-timeout=5s -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].lastHeartbeatTime}')
-  [[ ${heartbeat% *} == True ]] && (($(date -d "${heartbeat#* }" +%s) >= ${1:-0}))
+  [[ $(kubectl_admin get node "$NODE_NAME" --request-timeout=5s -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]
 }
 
 # The kubelet also writes kernel settings of the whole machine (what it does on a kernel panic, memory overcommit); the

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash
 # Where the cluster lives. Two instances with different directories run side by side: addresses are in a network
 # namespace of their own, and the cgroup is named after the directory.
 
