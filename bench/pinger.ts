@@ -12,7 +12,7 @@ import { median } from './lib/statistics.ts';
 
 const SERVERS = 1000;
 const INTERVAL_MS = 10_000;
-const WINDOW_MS = 60_000;
+const WINDOW_MS = 30_000;
 const CPU_LIMIT = 15;
 const RSS_LIMIT_MB = 100;
 
