@@ -35,7 +35,13 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const stop = stopOnSignal(log);
   const metrics = new Metrics();
   const credentials = loadConfig({ clock, kubeconfig: options.kubeconfig });
-  const transport = new Transport({ credentials, clock, random, observer: metrics.transport });
+  const transport = new Transport({
+    credentials,
+    clock,
+    random,
+    observer: metrics.transport,
+    userAgent: FIELD_MANAGER,
+  });
   const namespace = options.namespace ?? credentials.namespace;
   const instance = options.identity ?? hostname();
   const elector = options.leaderElect ? leaderElector(transport, { namespace, instance, metrics, log }) : undefined;
