@@ -56,11 +56,13 @@ const nameRules = [
   {
     rule: `self.metadata.name.size() <= ${MAX_TENANT_NAME_LENGTH}`,
     message: `metadata.name must be no longer than ${MAX_TENANT_NAME_LENGTH} characters: the names of its servers and volumes begin with it`,
+    fieldPath: '.metadata.name',
   },
   {
     rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
     message:
       'metadata.name must begin with a letter and hold only lower-case letters, digits and hyphens: Services are named after it',
+    fieldPath: '.metadata.name',
   },
 ];
 
@@ -73,7 +75,7 @@ function rootSchema(): StructuralSchema {
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
-      metadata: { type: 'object' },
+      metadata: { type: 'object', properties: { name: { type: 'string' } } },
       ...properties,
     },
     'x-kubernetes-validations': nameRules,

@@ -1,5 +1,6 @@
 // What the API server itself says to manifests of tenants: there is no webhook, so this holds while the operator is down.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { tenantSpec } from '../../../src/api/tenant.ts';
 import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 
 // Each starts programs, on a machine that other tests keep busy.
@@ -131,8 +132,12 @@ describe('a manifest is refused with its field and the reason', () => {
   });
 
   it.each([
-    ['longer than 40 characters', 'a'.repeat(41), 'metadata.name must be no longer than 40 characters'],
-    ['that begins with a digit', '1st', 'metadata.name must begin with a letter'],
+    [
+      'longer than 40 characters',
+      'a'.repeat(41),
+      'metadata.name: Invalid value: metadata.name must be no longer than 40 characters',
+    ],
+    ['that begins with a digit', '1st', 'metadata.name: Invalid value: metadata.name must begin with a letter'],
     ['with a dot', 'acme.corp', 'metadata.name must begin with a letter and hold only lower-case letters'],
   ])('a name %s', async (_case, name, message) => {
     expect(await refusal(name, {})).toContain(message);
@@ -181,6 +186,8 @@ describe('defaults', () => {
     };
     const specOf = async (spec?: unknown) => (JSON.parse(await accepted('acme', spec)) as { spec: unknown }).spec;
     expect(await specOf({})).toEqual(whole);
+    // What the operator is compiled against says the same.
+    expect(tenantSpec.parse({})).toEqual(whole);
     expect(await specOf()).toEqual(whole);
   });
 
