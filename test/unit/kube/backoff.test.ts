@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Backoff, WATCH_BACKOFF } from '../../../src/kube/backoff.ts';
 
 const take = (backoff: Backoff, count: number): number[] => Array.from({ length: count }, () => backoff.next());

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import { getEventListeners } from 'node:events';
+import * as fc from 'fast-check';
 import { ConfigMap } from '../../../src/kube/builtins.ts';
 import { Informer } from '../../../src/kube/informer.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -46,7 +47,7 @@ function informed(api = new SimulatedApi(), random = (): number => 0.5) {
     expect(api.openWatches).toBe(0);
     expect(clock.pendingTimers).toBe(0);
   };
-  return { api, clock, informer, heard, told, expectComplete, end };
+  return { api, clock, informer, heard, told, stop, expectComplete, end };
 }
 
 describe('an informer', () => {
@@ -128,6 +129,50 @@ describe('an informer', () => {
     await i.end();
   });
 
+  it('whose watch was healthy for a while begins with the shortest back-off again', async () => {
+    const i = informed();
+    for (let round = 0; round < 8; round++) {
+      await i.clock.advance(60_000);
+      i.api.fault('reset');
+      await settle();
+      expect(i.clock.nextTimerIn).toBe(1200); // 0.8 s and half of it as jitter
+      // What waits on the signal of the process is the back-off, not also every session there ever was.
+      expect(getEventListeners(i.stop.signal, 'abort')).toHaveLength(1);
+    }
+    await i.end();
+  });
+
+  it('waits at least as long as an overloaded server asks', async () => {
+    const i = informed();
+    i.api.retryAfterSeconds = 20;
+    i.api.fault('reset');
+    i.api.fault('throttled');
+    await i.clock.advance(1200);
+    expect(i.clock.nextTimerIn).toBe(20_000);
+    await i.clock.advance(20_000);
+    i.expectComplete();
+    await i.end();
+  });
+
+  it('is unhealthy once nothing has come for 15 minutes, and healthy with the next bookmark', async () => {
+    const i = informed();
+    await settle();
+    for (let fault = 0; fault < 200; fault++) i.api.fault('throttled');
+    await i.clock.advance(900_000);
+    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 900 s ago' });
+    await i.clock.advance(1000);
+    expect(i.informer.healthy()).toEqual({
+      ok: false,
+      message: 'configmaps: no list, event or bookmark for 901 s (limit 900 s)',
+    });
+    i.api.heal();
+    await i.clock.advance(40_000);
+    i.api.bookmark();
+    await settle();
+    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 0 s ago' });
+    await i.end();
+  });
+
   const names = ['a', 'b', 'c'];
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), name: fc.constantFrom(...names) }) },
@@ -167,12 +212,24 @@ describe('an informer', () => {
           else await i.clock.advance(action.ms);
         }
         api.heal();
-        // Long enough for one silence after another, and every back-off between them.
-        for (let passed = 0; passed < 60; passed++) await i.clock.advance(30_000);
+        // Long enough for every silence and back-off; a healthy server sends a bookmark a minute.
+        for (let passed = 0; passed < 20; passed++) {
+          api.bookmark();
+          await i.clock.advance(60_000);
+        }
         i.expectComplete();
         const faults = steps.filter((action) => action.do === 'fault' || action.do === 'compact').length;
-        // A fault costs one more request, two when the list comes in pages; silence of the quiet simulation costs the rest.
-        expect(api.requests).toBeLessThanOrEqual(4 * (faults + 1) + 30);
+        // A fault costs one more request, three when the list then comes in pages.
+        expect(api.requests).toBeLessThanOrEqual(3 * (faults + 1));
+        // From here on every change comes through the open watch, at once.
+        const { requests } = api;
+        for (const name of names) api.put(name);
+        await settle();
+        i.expectComplete();
+        for (const name of names) api.remove(name);
+        await settle();
+        i.expectComplete();
+        expect(api.requests).toBe(requests);
         await i.end();
       }),
       { numRuns: 150 },

@@ -16,6 +16,8 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   requests = 0;
   openWatches = 0;
   streamsLists = true;
+  /** Of the answer `throttled`. */
+  retryAfterSeconds: number | undefined;
   #rv = 1;
   #uid = 0;
   #history: Happened[] = [];
@@ -65,7 +67,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   async listAll<T extends KubeObject>(): Promise<ObjectList<T>> {
     this.requests += 1;
     await turn();
-    this.#throwIf('throttled', new StatusError(request, { code: 429 }));
+    this.#throwIfThrottled();
     return { resourceVersion: `${this.#rv}`, items: [...this.objects.values()].map(copy) as unknown as T[] };
   }
 
@@ -78,7 +80,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     this.openWatches += 1;
     try {
       await turn();
-      this.#throwIf('throttled', new StatusError(request, { code: 429 }));
+      this.#throwIfThrottled();
       let seen = Number(resourceVersion ?? this.#rv);
       if (sendInitialEvents) {
         if (!this.streamsLists) throw new StatusError(request, { code: 422, reason: 'Invalid' });
@@ -110,10 +112,11 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     }
   }
 
-  #throwIf(fault: SimulatedFault, error: Error): void {
-    if (this.#faults[0] !== fault) return;
+  #throwIfThrottled(): void {
+    if (this.#faults[0] !== 'throttled') return;
     this.#faults.shift();
-    throw error;
+    const details = this.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: this.retryAfterSeconds };
+    throw new StatusError(request, { code: 429, details });
   }
 
   #happened(event: Happened): void {

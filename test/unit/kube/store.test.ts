@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Store, stripServerFields, type Delta } from '../../../src/kube/store.ts';
 import { keyOf, type KubeObject } from '../../../src/kube/types.ts';
 

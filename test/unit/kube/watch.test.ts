@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { KubeObject, WatchEvent } from '../../../src/kube/types.ts';
 import { LineSplitter, watchEvents } from '../../../src/kube/watch.ts';
 

@@ -1,0 +1,142 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Namespace } from '../../../src/kube/builtins.ts';
+import { Client } from '../../../src/kube/client.ts';
+import { systemClock } from '../../../src/kube/clock.ts';
+import { loadConfig } from '../../../src/kube/config.ts';
+import { Transport } from '../../../src/kube/transport.ts';
+import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
+import { connect } from '../../support/kube.ts';
+
+jest.setTimeout(60_000);
+
+let apiServer: ApiServer;
+let dir: string;
+const environment = { ...process.env };
+
+beforeAll(async () => {
+  apiServer = await startApiServer();
+});
+afterAll(() => apiServer.stop());
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'config-'));
+});
+afterEach(() => {
+  process.env = { ...environment };
+  rmSync(dir, { recursive: true });
+});
+
+const clock = systemClock;
+
+/** A kubeconfig with something changed. */
+function kubeconfig(change: (config: Config) => void): string {
+  const config = JSON.parse(readFileSync(apiServer.kubeconfig(), 'utf8')) as Config;
+  change(config);
+  const path = join(dir, 'kubeconfig');
+  writeFileSync(path, JSON.stringify(config));
+  return path;
+}
+
+interface Config {
+  clusters: { name: string; cluster: Record<string, unknown> }[];
+  contexts: { name: string; context: Record<string, unknown> }[];
+  users: { name: string; user: Record<string, unknown> }[];
+  'current-context': string;
+}
+
+describe('a kubeconfig', () => {
+  it('is found by KUBECONFIG', () => {
+    process.env['KUBECONFIG'] = apiServer.kubeconfig({ namespace: 'mine' });
+    const { server, namespace } = loadConfig({ clock });
+    expect([server.href, namespace]).toEqual([`${apiServer.url}/`, 'mine']);
+  });
+
+  it('says which context is missing, and which there are', () => {
+    const path = apiServer.kubeconfig();
+    expect(() => loadConfig({ clock, kubeconfig: path, context: 'prod' })).toThrow(
+      'kubeconfig: there is no context "prod" (it has "test")',
+    );
+  });
+
+  it.each<[string, (config: Config) => void, string]>([
+    [
+      'names a cluster that is not there',
+      ({ contexts }) => Object.assign(contexts[0]?.context ?? {}, { cluster: 'gone' }),
+      'context "test" names cluster "gone", which is not there',
+    ],
+    [
+      'has no URL as server',
+      ({ clusters }) => Object.assign(clusters[0]?.cluster ?? {}, { server: 'somewhere' }),
+      'server "somewhere" is not a URL',
+    ],
+    [
+      'goes through a proxy',
+      ({ clusters }) => Object.assign(clusters[0]?.cluster ?? {}, { 'proxy-url': 'socks5://localhost:1' }),
+      'proxy-url is not supported',
+    ],
+  ])('that %s is refused', (_, change, message) => {
+    expect(() => loadConfig({ clock, kubeconfig: kubeconfig(change) })).toThrow(message);
+  });
+
+  it('whose server has a path keeps it before every request', async () => {
+    const proxy = await FaultProxy.start(apiServer);
+    await using c = connect(apiServer.kubeconfig({ server: `${proxy.url}/clusters/one/` }));
+    await expect(c.client.list(Namespace)).rejects.toMatchObject({ code: 404 });
+    expect(proxy.journal.map(({ path }) => path)).toEqual(['/clusters/one/api/v1/namespaces']);
+    await c.transport.close();
+    await proxy.stop();
+  });
+
+  it('whose certificate authority was replaced is read again', async () => {
+    const caFile = join(dir, 'ca.crt');
+    copyFileSync(apiServer.adminCertificate.certFile, caFile); // a certificate, but not the one that signed the server's
+    const path = kubeconfig(({ clusters }) =>
+      Object.assign(clusters[0]?.cluster ?? {}, { 'certificate-authority': caFile }),
+    );
+    await using c = connect(path);
+    const error: unknown = await c.client.list(Namespace).catch((e: unknown) => e);
+    expect(error).toMatchObject({ failure: 'network', notSent: true });
+    expect(String(error)).toMatch(/UNABLE_TO_VERIFY|SELF_SIGNED|UNABLE_TO_GET_ISSUER/);
+    copyFileSync(apiServer.caFile, caFile);
+    expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
+  });
+
+  it('whose token file is missing gives an error that names the file, and recovers with it', async () => {
+    const tokenFile = join(dir, 'token');
+    await using c = connect(apiServer.kubeconfig({ identity: { tokenFile } }));
+    const error: unknown = await c.client.list(Namespace).catch((e: unknown) => e);
+    expect(error).toMatchObject({ failure: 'credentials', notSent: true });
+    expect(String(error)).toContain(tokenFile);
+    writeFileSync(tokenFile, apiServer.adminToken);
+    expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
+  });
+});
+
+describe('in a pod', () => {
+  it('the service account is found, with its namespace', async () => {
+    const mount = join(dir, 'var/run/secrets/kubernetes.io/serviceaccount');
+    mkdirSync(mount, { recursive: true });
+    writeFileSync(join(mount, 'token'), `${apiServer.adminToken}\n`);
+    writeFileSync(join(mount, 'namespace'), 'copilot-system\n');
+    copyFileSync(apiServer.caFile, join(mount, 'ca.crt'));
+    const { hostname, port } = new URL(apiServer.url);
+    delete process.env['KUBECONFIG'];
+    Object.assign(process.env, { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port });
+    const credentials = loadConfig({ clock, serviceAccountRoot: dir });
+    expect(credentials.namespace).toBe('copilot-system');
+    const transport = new Transport({ credentials, clock, random: Math.random });
+    expect((await new Client({ transport }).list(Namespace)).items).not.toHaveLength(0);
+    await transport.close();
+  });
+});
+
+describe('nowhere', () => {
+  it('says what to do', () => {
+    delete process.env['KUBECONFIG'];
+    process.env['HOME'] = dir;
+    expect(() => loadConfig({ clock })).toThrow('no Kubernetes configuration: set KUBECONFIG');
+  });
+});
