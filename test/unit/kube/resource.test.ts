@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Deployment, Namespace, NetworkPolicy, Pod } from '../../../src/kube/builtins.ts';
+import { Deployment, Namespace, type NetworkPolicy, Pod } from '../../../src/kube/builtins.ts';
 import { apiVersionOf, pathOf } from '../../../src/kube/resource.ts';
 import { fromKey, keyOf } from '../../../src/kube/types.ts';
 

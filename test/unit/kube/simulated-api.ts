@@ -84,7 +84,8 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
       let seen = Number(resourceVersion ?? this.#rv);
       if (sendInitialEvents) {
         if (!this.streamsLists) throw new StatusError(request, { code: 422, reason: 'Invalid' });
-        for (const object of [...this.objects.values()]) yield { type: 'ADDED', object: copy(object) };
+        const snapshot = Array.from(this.objects.values());
+        for (const object of snapshot) yield { type: 'ADDED', object: copy(object) };
         const annotations = { 'k8s.io/initial-events-end': 'true' };
         yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${seen}`, annotations } } };
       } else if (seen < this.#compacted) {
