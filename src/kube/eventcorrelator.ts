@@ -52,7 +52,7 @@ export class Series {
   /** The same until an event of that name was made, so that a repeated create can't make two. */
   nextEventName(random: Random): string {
     if (this.#nextName === undefined || this.#nextName === this.eventName) {
-      const suffix = `${this.lastAt.toString(16)}${Math.floor(random() * 2 ** 32).toString(16)}`;
+      const suffix = `${this.lastAt.toString(16)}${Math.floor(random() * 2 ** 52).toString(16)}`;
       this.#nextName = `${this.object.name.slice(0, 200)}.${suffix}`;
     }
     return this.#nextName;
