@@ -18,7 +18,8 @@ import {
   withRules,
 } from './fields.ts';
 import { MAX_SERVERS } from './names.ts';
-import { affinity, imagePullSecrets, labelSelector, toleration } from './scheduling.ts';
+import { network } from './network.ts';
+import { affinity, imagePullSecrets, toleration } from './scheduling.ts';
 import { tenantStatus, type CopilotTenantStatus } from './tenant-status.ts';
 
 export type { CopilotTenantStatus, ServerState, ServerStatus } from './tenant-status.ts';
@@ -209,71 +210,6 @@ const health = withRules(
     message:
       'spec.health.timeout must not be longer than spec.health.interval: shorten the timeout or lengthen the interval',
     fieldPath: '.timeout',
-  },
-);
-
-const port = withRules(
-  z.object({
-    protocol: z.enum(['TCP', 'UDP', 'SCTP']).default('TCP').describe('Protocol of the port.'),
-    port: z.int().min(1).max(65535).describe('Port number, or the first of a range.'),
-    endPort: z.int().min(1).max(65535).exactOptional().describe('Last port of a range that starts at `port`.'),
-  }),
-  {
-    rule: '!has(self.endPort) || self.endPort >= self.port',
-    message: 'spec.network.egress: endPort must not be below port',
-    fieldPath: '.endPort',
-  },
-);
-
-const cidr = () =>
-  withRules(z.string().max(43), {
-    rule: 'isCIDR(self) && cidr(self) == cidr(self).masked()',
-    message:
-      'spec.network.egress takes address ranges such as 10.20.0.0/16 or fd00::/8, with the bits after the prefix at zero',
-  });
-
-const egressRule = withRules(
-  z.object({
-    cidr: cidr().exactOptional().describe('Address range that is allowed.'),
-    except: atomicList(cidr(), 16).exactOptional().describe('Parts of `cidr` that stay forbidden.'),
-    namespaceSelector: labelSelector
-      .exactOptional()
-      .describe('Namespaces whose pods are allowed. Without it, `podSelector` selects in the namespace of the tenant.'),
-    podSelector: labelSelector
-      .exactOptional()
-      .describe('Pods that are allowed. Without it: all pods of the selected namespaces.'),
-    ports: atomicList(port, 16).exactOptional().describe('Ports that are allowed there. Default: all.'),
-  }),
-  {
-    rule: 'has(self.cidr) != (has(self.namespaceSelector) || has(self.podSelector))',
-    message:
-      'a rule of spec.network.egress takes either cidr, or namespaceSelector and podSelector: set one of the two',
-  },
-  {
-    rule: '!has(self.except) || (has(self.cidr) && self.except.all(e, !isCIDR(e) || !isCIDR(self.cidr) || cidr(self.cidr).containsCIDR(e)))',
-    message: 'spec.network.egress: except takes ranges that lie inside cidr',
-    fieldPath: '.except',
-  },
-);
-
-const network = withRules(
-  z.object({
-    policy: z
-      .enum(['Restricted', 'Open'])
-      .default('Restricted')
-      .describe(
-        "Where the servers may connect to. Restricted: DNS, public addresses, and what `egress` adds; not the cluster's own and other private networks, nor a cloud's metadata service. Open: anywhere. Under both, only the operator and pods of the same namespace with the label copilot-operator.dev/client-of: <tenant> reach the servers.",
-      ),
-    egress: atomicList(egressRule, 32)
-      .exactOptional()
-      .describe(
-        'Further places that the servers may connect to, such as a model provider inside the cluster. With Restricted only.',
-      ),
-  }),
-  {
-    rule: "self.policy == 'Restricted' || !has(self.egress) || self.egress.size() == 0",
-    message: 'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted',
-    fieldPath: '.egress',
   },
 );
 

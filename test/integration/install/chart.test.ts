@@ -58,7 +58,7 @@ describe('the chart', () => {
   ])('asks for %s, and says where it comes from', async (_case, values, message) => {
     const failure = await helmFailure(TEMPLATE, values);
     expect(failure).toContain(message);
-    expect(failure).toContain('make images IMAGE_REGISTRY=');
+    expect(failure).toContain('make images CLUSTER=current IMAGE_REGISTRY=');
   });
 
   it.each<[string, object, string]>([
