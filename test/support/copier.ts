@@ -1,0 +1,130 @@
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { Applier } from '../../src/kube/apply.ts';
+import { ConfigMap } from '../../src/kube/builtins.ts';
+import { Client } from '../../src/kube/client.ts';
+import { systemClock } from '../../src/kube/clock.ts';
+import { loadConfig } from '../../src/kube/config.ts';
+import { Controller } from '../../src/kube/controller.ts';
+import { EventRecorder } from '../../src/kube/events.ts';
+import { LeaderElector } from '../../src/kube/leaderelection.ts';
+import { Manager, type Outcome } from '../../src/kube/manager.ts';
+import { Metrics } from '../../src/kube/metrics.ts';
+import { controllerRef } from '../../src/kube/owner.ts';
+import { Transport } from '../../src/kube/transport.ts';
+import { keyOf } from '../../src/kube/types.ts';
+
+export const PARENT = { role: 'parent' };
+export const LEASE = 'copier';
+
+/** What a copy of the parent should be. */
+export function copyOf(parent: ConfigMap): ConfigMap {
+  const { namespace = '', name } = parent.metadata;
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { namespace, name: `${name}-copy`, labels: { role: 'copy' }, ownerReferences: [controllerRef(parent)] },
+    data: parent.data ?? {},
+  };
+}
+
+export interface CopierOptions {
+  kubeconfig: string;
+  namespace: string;
+  log: Logger;
+  /** Stands for the lease under this name; without one it works at once. */
+  identity?: string;
+  gracefulStopMs?: number;
+  /** Called in every reconcile before it writes. */
+  beforeWrite?: (name: string, signal: AbortSignal) => Promise<void>;
+}
+
+/**
+ * The smallest operator there is, on the whole core: for every ConfigMap with the label `role: parent` it keeps a copy.
+ * It is wired as `main.ts` wires the real one.
+ */
+export function newCopier(options: CopierOptions) {
+  const { kubeconfig, namespace, log, identity, gracefulStopMs, beforeWrite } = options;
+  const clock = systemClock;
+  const random = Math.random;
+  const metrics = new Metrics();
+  const credentials = loadConfig({ clock, kubeconfig });
+  const transport = new Transport({ credentials, clock, random, observer: metrics.transport });
+  const ungated = new Client({ transport });
+  const leaderElector =
+    identity === undefined
+      ? undefined
+      : new LeaderElector({ client: ungated, clock, random, log, metrics, namespace, name: LEASE, identity });
+  const client = new Client({ transport, writeGate: leaderElector?.writeGate });
+  const namespaces = [namespace];
+  const manager = new Manager({
+    client,
+    clock,
+    random,
+    log,
+    metrics,
+    leaderElector,
+    namespaces,
+    gracefulStopMs,
+    healthPort: 0,
+    metricsPort: 0,
+    host: '127.0.0.1',
+  });
+  const recorder = new EventRecorder({
+    client,
+    clock,
+    random,
+    log,
+    metrics,
+    component: 'copier',
+    instance: identity ?? hostname(),
+  });
+  manager.onStop(() => recorder.close(2_000));
+  const parents = manager.informer(ConfigMap, { labelSelector: 'role=parent' });
+  const children = manager.informer(ConfigMap, { labelSelector: 'role=copy' });
+  const applier = new Applier({
+    client,
+    clock,
+    log,
+    ownerType: ConfigMap,
+    fieldManager: 'copier',
+    hashAnnotation: 'example.com/applied-hash',
+  });
+  applier.follow(children);
+  const reconciles = new Map<string, number>();
+  const controller = new Controller({
+    name: 'copier',
+    clock,
+    metrics,
+    log,
+    concurrency: 4,
+    reconciler: {
+      reconcile: async (request, { signal }) => {
+        reconciles.set(keyOf(request), (reconciles.get(keyOf(request)) ?? 0) + 1);
+        const parent = parents.store.get(request);
+        if (!parent || parent.metadata.deletionTimestamp) return {};
+        await beforeWrite?.(request.name, signal);
+        const desired = copyOf(parent);
+        const live = children.store.get(keyOf(desired));
+        const { action, retryAfterMs } = await applier.apply(ConfigMap, desired, live, parent, { signal });
+        if (action === 'created') recorder.event(parent, 'Normal', 'Copied', `made ${desired.metadata.name}`);
+        return retryAfterMs === undefined ? {} : { requeueAfterMs: retryAfterMs };
+      },
+    },
+  });
+  manager.addController(controller.for(parents).owns(children, ConfigMap));
+  return {
+    manager,
+    metrics,
+    /** How often each key was reconciled. */
+    reconciles,
+    /** Until the signal; every connection is closed then. */
+    run: async (stop: AbortSignal): Promise<Outcome> => {
+      try {
+        return await manager.run(stop);
+      } finally {
+        await transport.close();
+      }
+    },
+  };
+}
