@@ -181,13 +181,48 @@ test_down_leaves_nothing_behind() {
   expect_equal "processes" "" "$(ps -o pid=,args= -p "${pids//$'\n'/,}" | grep -F "$COPILOT_CLUSTER_DIR" || true)"
 }
 
+# Of the mounts, those that could be the cluster's: others come and go on a machine in use.
 machine_state() {
-  cat /proc/self/mounts
+  grep -E "^nsfs | ($COPILOT_CLUSTER_DIR|/run|/var/log|/var/lib/(cni|kubelet|containerd))" /proc/self/mounts || true
   ls /run/netns 2>/dev/null || true
   find /sys/fs/cgroup -type d -path "*$CGROUP_NAME*"
   iptables-save 2>/dev/null | grep -v '^#' || true
   sysctl fs.inotify.max_user_instances vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops
   ls -d /var/lib/kubelet /var/lib/cni /run/containerd /var/log/pods /var/log/containers /etc/cni 2>/dev/null || true
+}
+
+test_another_containerd_on_the_machine_is_left_alone() {
+  cluster up
+  cluster down
+  # In a mount namespace, so that the stranger's default place, /run/containerd, is free in any case.
+  export -f beside_a_stranger fail expect_equal
+  HERE=$HERE PROGRAMS=$COPILOT_CLUSTER_DIR/programs WORK=$WORK unshare --mount --propagation=private bash -euo pipefail -c beside_a_stranger
+}
+
+# Its container must run all the time, and its directories keep the names that are in them.
+beside_a_stranger() {
+  local stranger before files status=0 image
+  mount -t tmpfs tmpfs /run
+  PATH=$PROGRAMS:$PATH
+  containerd --root /run/their-root >"$WORK/stranger.log" 2>&1 & stranger=$!
+  until ctr version >/dev/null 2>&1; do sleep 0.2; done
+  image=$(find "${COPILOT_CLUSTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/copilot-operator}" -name busybox.tar)
+  ctr images import "$image"
+  ctr run --detach --snapshotter native localhost/busybox:1 theirs sleep 600
+  before=$(ctr tasks list | grep theirs) files=$(find /run/containerd /run/their-root -maxdepth 2 | sort)
+
+  "$HERE/cluster.sh" up
+  "$COPILOT_CLUSTER_LINK/bin/kubectl" apply -f "$HERE/testdata/workload.yaml"
+  "$COPILOT_CLUSTER_LINK/bin/kubectl" -n cluster-test rollout status deployment/web --timeout=60s
+  expect_equal "their container while the cluster is up" "$before" "$(ctr tasks list | grep theirs)" || status=1
+  "$HERE/cluster.sh" down
+  expect_equal "their container afterwards" "$before" "$(ctr tasks list | grep theirs)" || status=1
+  expect_equal "their files" "$files" "$(find /run/containerd /run/their-root -maxdepth 2 | sort)" || status=1
+  ctr tasks kill --signal SIGKILL theirs
+  until ctr tasks list | grep -q STOPPED; do sleep 0.1; done
+  ctr tasks delete theirs
+  kill "$stranger"
+  return $status
 }
 
 test_down_twice_and_after_a_massacre_is_fine() {
