@@ -1,0 +1,30 @@
+// What a newcomer types first. It is left standing afterwards: who ran it before the tests would miss it.
+import { describe, expect, it, jest } from '@jest/globals';
+import { cliVersion } from '../../support/copilot-binary.ts';
+import { PROJECT } from '../../support/tenant-api.ts';
+import { output, run, toolPath } from '../../support/tools.ts';
+
+jest.setTimeout(400_000);
+
+const make = (...args: string[]) => run('make', ['--no-print-directory', '-C', PROJECT, ...args]);
+/** Identities of the tenant's pods: a pod that was replaced has another one. */
+const podIDs = () => {
+  const selected = ['--namespace', 'copilot-demo', '-l', 'copilot-operator.dev/tenant=acme'];
+  return output(toolPath('kubectl'), ['get', 'pods', ...selected, '-o', 'jsonpath={.items[*].metadata.uid}']);
+};
+
+describe('make demo', () => {
+  it('ends with an answer from the tenant and its healthy state, and changes nothing when it is repeated', async () => {
+    const { stdout, stderr, code } = await make('demo');
+    expect(stderr).toBe('');
+    expect(stdout).toContain('Hello from the test model! You said: What is a Kubernetes operator?');
+    expect(stdout).toMatch(new RegExp(`^acme +True +1/1 +Healthy +${cliVersion()} `, 'm'));
+    expect(stdout).toContain('Next, try:');
+    expect(code).toBe(0);
+
+    const pods = await podIDs();
+    expect((await make('chat', 'PROMPT=Still there?')).stdout).toContain('You said: Still there?');
+    expect((await make('demo')).code).toBe(0);
+    expect(await podIDs()).toBe(pods);
+  });
+});
