@@ -15,7 +15,7 @@ tear_down() {
   remove_made_directories
   # The next cluster begins its own record of requests.
   [[ ! -f $LOGS/audit.log ]] || mv "$LOGS/audit.log" "$LOGS/audit.log.1"
-  rm -rf "$CLUSTER_DIR"/{pki,config,etcd,etcd.unreadable,containerd.unreadable,kubelet,volumes,pod-logs,run,kubeconfig}
+  rm -rf "$CLUSTER_DIR"/{pki,config,etcd,etcd.unreadable,containerd.unreadable,kubelet,volumes,pod-logs,run,kubeconfig*}
 }
 
 # The mounts are in a namespace that died with its processes; this is for what a person mounted by hand.
