@@ -1,14 +1,32 @@
 // The operator under measurement: the bundle that ships, as a process of its own.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { FIELD_MANAGER } from '../../src/api/names.ts';
+import { recordsSince, type AuditMark, type AuditRecord } from '../../test/support/audit.ts';
 import { until } from './cluster.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** How the operator names itself to the API server. */
-export const OPERATOR_AGENT = 'copilot-operator/';
+/** What the operator under measurement asked of the API server; one that is installed in the cluster speaks as its pod. */
+export function operatorRequestsSince(mark: AuditMark): AuditRecord[] {
+  const requests = recordsSince(mark, `"userAgent":"${FIELD_MANAGER}"`).filter(({ pod }) => pod === undefined);
+  return requests.filter(({ userAgent }) => userAgent === FIELD_MANAGER);
+}
+
+/** As in the image: V8's code cache is filled by the first, uncounted start. */
+const compileCache = join(tmpdir(), 'copilot-operator-compile-cache');
+
+/** The flags of node that the image's entry point sets, so that what is measured is what ships. */
+function nodeFlags(): string[] {
+  const dockerfile = readFileSync(join(root, 'images/copilot-operator/Dockerfile'), 'utf8');
+  const entrypoint = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1];
+  if (entrypoint === undefined) throw new Error('images/copilot-operator/Dockerfile has no ENTRYPOINT in exec form');
+  return (JSON.parse(entrypoint) as string[]).filter((word) => word.startsWith('--'));
+}
 
 export interface OperatorProcess extends AsyncDisposable {
   pid: number;
@@ -22,14 +40,16 @@ export function startOperator(args: string[] = []): OperatorProcess {
   const child = spawn(
     process.execPath,
     [
+      ...nodeFlags(),
       join(root, 'dist/main.js'),
       'operator',
       '--leader-elect=false',
+      '--server-image=localhost/copilot-cli:1.0.102',
       '--metrics-bind-address=127.0.0.1:18080',
       '--health-probe-bind-address=127.0.0.1:18081',
       ...args,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_COMPILE_CACHE: compileCache } },
   );
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
