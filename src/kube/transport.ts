@@ -115,11 +115,10 @@ export class Transport {
     // An abort between two reads is emitted with nobody listening; the next read throws the same error.
     body.on('error', () => undefined);
     try {
+      // Leaving the loop, from here or by the reader's `break`, closes the connection.
       for await (const chunk of body) yield chunk as Buffer;
     } catch (cause) {
       throw limit.signal.aborted ? limit.signal.reason : networkErrorOf(request, cause);
-    } finally {
-      body.destroy();
     }
   }
 

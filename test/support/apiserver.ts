@@ -192,18 +192,11 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-const running = new Set<ChildProcess>();
-// A test run that is broken off must not leave an etcd behind.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
 function run(dir: string, program: string, args: string[]): ChildProcess {
   const log = openSync(logOf(dir, program), 'a');
-  const child = spawn(program, args, { cwd: dir, stdio: ['ignore', log, log] });
+  // Dies with this process, however that ends: a test run that is broken off must not leave an etcd behind.
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { cwd: dir, stdio: ['ignore', log, log] });
   closeSync(log);
-  running.add(child);
-  child.once('exit', () => running.delete(child));
   return child;
 }
 

@@ -1,15 +1,19 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Namespace } from '../../../src/kube/builtins.ts';
+import { Namespace, Secret, ServiceAccount } from '../../../src/kube/builtins.ts';
 import { Client } from '../../../src/kube/client.ts';
 import { systemClock } from '../../../src/kube/clock.ts';
 import { loadConfig } from '../../../src/kube/config.ts';
+import { isUnauthorized } from '../../../src/kube/errors.ts';
 import { Transport } from '../../../src/kube/transport.ts';
+import type { NamespacedName } from '../../../src/kube/types.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { connect } from '../../support/kube.ts';
+import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(60_000);
 
@@ -115,6 +119,61 @@ describe('a kubeconfig', () => {
   });
 });
 
+describe('credentials', () => {
+  it('may be a client certificate', async () => {
+    await using c = connect(apiServer.kubeconfig({ identity: apiServer.adminCertificate }));
+    expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
+  });
+
+  it('may come from an exec plugin', async () => {
+    const credential = JSON.stringify({
+      apiVersion: 'client.authentication.k8s.io/v1',
+      kind: 'ExecCredential',
+      status: { token: apiServer.adminToken },
+    });
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: 'echo', args: [credential] };
+    await using c = connect(apiServer.kubeconfig({ identity: { exec } }));
+    expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
+  });
+
+  it('that stay wrong lead to one more try, and then a 401', async () => {
+    await using c = await rotating('wrong');
+    await c.revoke();
+    await waitFor(
+      'the token is refused',
+      () =>
+        c.whoAmI().then(
+          () => false,
+          (error: unknown) => isUnauthorized(error),
+        ),
+      {
+        withinMs: 30_000,
+        everyMs: 500,
+      },
+    );
+    const before = c.proxy.journal.length;
+    await expect(c.whoAmI()).rejects.toMatchObject({ code: 401, method: 'POST' });
+    expect(c.proxy.journal).toHaveLength(before + 2);
+  });
+
+  it('are read again when the token was rotated and the old one revoked: no call fails, one is sent twice', async () => {
+    await using c = await rotating('rotated');
+    expect(await c.whoAmI()).toBe('system:serviceaccount:default:rotated');
+    await c.rotate();
+    await c.revoke();
+    await waitFor(
+      'the old token was refused once',
+      async () => {
+        expect(await c.whoAmI()).toBe('system:serviceaccount:default:rotated');
+        return c.proxy.journal.some((seen) => seen.status === 401);
+      },
+      { withinMs: 30_000, everyMs: 500 },
+    );
+    expect(await Promise.all([c.whoAmI(), c.whoAmI()])).toHaveLength(2);
+    expect(c.proxy.journal.filter((seen) => seen.status === 401)).toHaveLength(1);
+  });
+});
+
 describe('in a pod', () => {
   it('the service account is found, with its namespace', async () => {
     const mount = join(dir, 'var/run/secrets/kubernetes.io/serviceaccount');
@@ -140,3 +199,55 @@ describe('nowhere', () => {
     expect(() => loadConfig({ clock })).toThrow('no Kubernetes configuration: set KUBECONFIG');
   });
 });
+
+/** A client by the token of a service account, which can be exchanged in its file and revoked in the server. */
+async function rotating(name: string) {
+  const namespace = 'default';
+  const admin = connect(apiServer.kubeconfig());
+  await admin.client.create(ServiceAccount, {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { namespace, name },
+  });
+  // A token that is bound to a Secret dies with it. The server remembers a good token for 10 s, though.
+  const tokenBoundTo = async (secretName: string): Promise<{ token: string; secret: NamespacedName; uid: string }> => {
+    const secret = { namespace, name: secretName };
+    const made = await admin.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata: secret });
+    const uid = made.metadata.uid ?? '';
+    const answer = await admin.transport.request<{ status: { token: string } }>({
+      method: 'POST',
+      path: `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`,
+      body: {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenRequest',
+        spec: { boundObjectRef: { apiVersion: 'v1', kind: 'Secret', name: secretName, uid } },
+      },
+    });
+    return { token: answer.status.token, secret, uid };
+  };
+  const first = await tokenBoundTo(`${name}-first`);
+  const second = await tokenBoundTo(`${name}-second`);
+  const tokenFile = join(dir, 'token');
+  writeFileSync(tokenFile, `${first.token}\n`);
+  const proxy = await FaultProxy.start(apiServer);
+  const c = connect(apiServer.kubeconfig({ server: proxy.url, identity: { tokenFile } }));
+  const whoAmI = async (): Promise<string> => {
+    const review = await c.transport.request<{ status: { userInfo: { username: string } } }>({
+      method: 'POST',
+      path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+      body: { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+    });
+    return review.status.userInfo.username;
+  };
+  return {
+    proxy,
+    whoAmI,
+    rotate: () => writeFile(tokenFile, second.token),
+    revoke: () => admin.client.delete(Secret, first.secret, { uid: first.uid }),
+    [Symbol.asyncDispose]: async () => {
+      await c.transport.close();
+      await admin.transport.close();
+      await proxy.stop();
+    },
+  };
+}

@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { ConfigMap, Namespace, Secret, ServiceAccount } from '../../../src/kube/builtins.ts';
+import { ConfigMap, Namespace } from '../../../src/kube/builtins.ts';
 import { isAlreadyExists, isConflict, isNotFound, StatusError, TransportError } from '../../../src/kube/errors.ts';
 import type { RequestRecord } from '../../../src/kube/transport.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
@@ -276,75 +274,4 @@ describe('the journal', () => {
     );
     expect(retries).toEqual(['ConnectionLost', 'Throttled']);
   });
-});
-
-describe('credentials', () => {
-  it('may be a client certificate', async () => {
-    await using c = connect(apiServer.kubeconfig({ identity: apiServer.adminCertificate }));
-    expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
-  });
-
-  it('may come from an exec plugin', async () => {
-    const credential = JSON.stringify({
-      apiVersion: 'client.authentication.k8s.io/v1',
-      kind: 'ExecCredential',
-      status: { token: apiServer.adminToken },
-    });
-    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: 'echo', args: [credential] };
-    await using c = connect(apiServer.kubeconfig({ identity: { exec } }));
-    expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
-  });
-
-  it('that are wrong lead to one more try, and then a 401', async () => {
-    await using b = await broken();
-    b.proxy.inject(configMaps, { kind: 'answer', status: 401, reason: 'Unauthorized' }, { times: 2 });
-    await expect(b.client.list(ConfigMap)).rejects.toMatchObject({ code: 401 });
-    expect(b.proxy.seen(configMaps)).toHaveLength(2);
-  });
-
-  it('are read again when the token was rotated and the old one revoked', async () => {
-    await using admin = connect(apiServer.kubeconfig());
-    const namespace = 'default';
-    const meta = (name: string) => ({ apiVersion: 'v1', metadata: { namespace, name } });
-    await admin.client.create(ServiceAccount, { ...meta('rotates'), kind: 'ServiceAccount' });
-    // A token that is bound to a Secret dies with it: a rotation that the server enforces.
-    const tokenBoundTo = async (name: string): Promise<{ token: string; uid: string }> => {
-      const secret = await admin.client.create(Secret, { ...meta(name), kind: 'Secret' });
-      const boundObjectRef = { apiVersion: 'v1', kind: 'Secret', name, uid: secret.metadata.uid };
-      const answer = await admin.transport.request<{ status: { token: string } }>({
-        method: 'POST',
-        path: `/api/v1/namespaces/${namespace}/serviceaccounts/rotates/token`,
-        body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { boundObjectRef } },
-      });
-      return { token: answer.status.token, uid: secret.metadata.uid ?? '' };
-    };
-    const first = await tokenBoundTo('first');
-    const second = await tokenBoundTo('second');
-    const tokenFile = join(dirname(apiServer.caFile), 'rotated-token');
-    writeFileSync(tokenFile, `${first.token}\n`);
-    const proxy = await FaultProxy.start(apiServer);
-    await using c = connect(apiServer.kubeconfig({ server: proxy.url, identity: { tokenFile } }));
-    const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
-    const whoAmI = () =>
-      c.transport.request<{ status: { userInfo: { username: string } } }>({
-        method: 'POST',
-        path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
-        body: review,
-      });
-    expect((await whoAmI()).status.userInfo.username).toBe('system:serviceaccount:default:rotates');
-
-    writeFileSync(tokenFile, second.token);
-    await admin.client.delete(Secret, { namespace, name: 'first' }, { uid: first.uid });
-    // The server remembers a good token for 10 s.
-    await waitFor(
-      'the old token has been refused once, and no call has failed',
-      async () => {
-        expect((await whoAmI()).status.userInfo.username).toBe('system:serviceaccount:default:rotates');
-        return proxy.journal.some((seen) => seen.status === 401);
-      },
-      { withinMs: 30_000, everyMs: 500 },
-    );
-    expect(proxy.journal.filter((seen) => seen.status === 401)).toHaveLength(1);
-    await proxy.stop();
-  }, 60_000);
 });

@@ -173,6 +173,20 @@ describe('an informer', () => {
     await i.end();
   });
 
+  it('of a server that was restored from a backup sees the silence as doubt and lists again within seven minutes', async () => {
+    const i = informed();
+    for (const name of ['a', 'b', 'a', 'b']) i.api.put(name);
+    await settle();
+    i.api.restoreBackup();
+    i.api.put('a');
+    for (let passed = 0; passed < 7; passed++) {
+      i.api.bookmark();
+      await i.clock.advance(60_000);
+    }
+    i.expectComplete();
+    await i.end();
+  });
+
   const names = ['a', 'b', 'c'];
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), name: fc.constantFrom(...names) }) },

@@ -18,7 +18,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   streamsLists = true;
   /** Of the answer `throttled`. */
   retryAfterSeconds: number | undefined;
-  #rv = 1;
+  #rv = 1000;
   #uid = 0;
   #history: Happened[] = [];
   #compacted = 0;
@@ -52,6 +52,16 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   /** Everything up to now can only be listed, not watched any more. */
   compact(): void {
     this.#compacted = this.#rv;
+  }
+
+  /** The data are those of an old backup: versions begin far below what a client has seen, and a watch from there sees nothing. */
+  restoreBackup(): void {
+    this.objects.clear();
+    this.#history = [];
+    this.#compacted = 0;
+    this.#rv = 1;
+    this.#faults.push('reset');
+    this.#wake();
   }
 
   /** Happens to the watch that is open, or to the next one. */
@@ -105,8 +115,8 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
           if (event.type !== 'BOOKMARK') yield { type: event.type, object: copy(event.object) };
           else yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${event.rv}` } } };
         }
-        const { signal: changed } = this.#changed;
-        if (this.#faults.length === 0 && this.#rv === seen) await until(signal, changed);
+        const upToDate = this.#history.every(({ rv }) => rv <= seen);
+        if (this.#faults.length === 0 && upToDate) await until(signal, this.#changed.signal);
       }
     } finally {
       this.openWatches -= 1;
