@@ -1,10 +1,11 @@
-import { StalledReason, ReconcilingReason } from '../api/conditions.ts';
+import { StalledReason } from '../api/conditions.ts';
 import { toError } from '../kube/errors.ts';
 import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/apply.ts';
 import { ForeignObjectError } from '../kube/owner.ts';
 import type { ResourceType } from '../kube/resource.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { Cause } from './decisions/cause.ts';
+import { removalWait } from './decisions/leftover.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { isLeftOver } from './names.ts';
 import type { Wait } from './serverplan.ts';
@@ -62,8 +63,7 @@ export class Attempt {
     const object = `${desired.kind} ${desired.metadata.name}`;
     if (error instanceof ForeignObjectError) {
       if (isLeftOver(error.live, this.#tenant)) {
-        const message = `${object} of a deleted tenant of the same name is still being removed.`;
-        this.waits.push({ reason: ReconcilingReason.WaitingForDeletion, message });
+        this.waits.push(removalWait(error.live));
       } else {
         this.refusals.push({ reason: StalledReason.ForeignObject, message: `${error.message}.` });
       }

@@ -4,7 +4,7 @@
  * (test/unit/tenant/names.test.ts).
  */
 import { FIELD_MANAGER, Label, SERVER_APP_NAME } from '../api/names.ts';
-import { getControllerOf, refersTo } from '../kube/owner.ts';
+import { getControllerOf, isControlledBy, refersTo } from '../kube/owner.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { CopilotTenant } from './tenant.ts';
 
@@ -75,6 +75,12 @@ export function serverPods(tenant: string, index: number): Record<string, string
 export function isLabelledFor(object: KubeObject, tenant: string): boolean {
   const labels = object.metadata.labels ?? {};
   return labels[Label.managedBy] === FIELD_MANAGER && labels[Label.tenant] === tenant;
+}
+
+/** Whether a volume claim is the tenant's: owned by it, or retained, and then owned by nobody and known by its labels. */
+export function isClaimOf(claim: KubeObject, tenant: KubeObject): boolean {
+  if (isControlledBy(claim, tenant)) return true;
+  return getControllerOf(claim) === undefined && isLabelledFor(claim, tenant.metadata.name);
 }
 
 /** Whether a former tenant of this name controls `object`: it is going to be garbage-collected, so waiting helps. */

@@ -3,10 +3,11 @@
  * can be tested without a cluster. update.ts carries the plan out.
  */
 import { createHmac } from 'node:crypto';
-import { ReconcilingReason, StalledReason } from '../api/conditions.ts';
+import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/builtins.ts';
 import { describe, isControlledBy } from '../kube/owner.ts';
 import type { Cause } from './decisions/cause.ts';
+import { removalWait } from './decisions/leftover.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
 import { rolloutTurn } from './decisions/rollout.ts';
 import { connectionToken } from './decisions/token.ts';
@@ -106,8 +107,7 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
     };
   }
   if (tokenSecret !== 'NotFound' && isLeftOver(tokenSecret, tenant)) {
-    const message = `Secret ${name} of a deleted tenant of the same name is still being removed.`;
-    return { wait: { reason: ReconcilingReason.WaitingForDeletion, message } };
+    return { wait: removalWait(tokenSecret) };
   }
   if (tokenSecret !== 'NotFound' && !isControlledBy(tokenSecret, tenant)) {
     return {

@@ -7,6 +7,7 @@ import { deployment, restartOf, TemplateAnnotation, type Restart } from './build
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
 import type { Cause } from './decisions/cause.ts';
 import { serverImage } from './decisions/image.ts';
+import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/volume.ts';
 import { isLeftOver, serverName } from './names.ts';
@@ -59,10 +60,7 @@ export function planServer(input: ServerInput): ServerPlan {
   const name = serverName(tenant.metadata.name, index);
   const base = { index, name, live, observed, replaces: false };
   const leftOver = [live.deployment, live.claim, live.service].find((child) => child && isLeftOver(child, tenant));
-  if (leftOver !== undefined) {
-    const message = `${leftOver.kind} ${name} of a deleted tenant of the same name is still being removed.`;
-    return { ...base, wait: { reason: ReconcilingReason.WaitingForDeletion, message } };
-  }
+  if (leftOver !== undefined) return { ...base, wait: removalWait(leftOver) };
   const lost = lossOf(tenant, name, live);
   const claim = lost === undefined ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
   const drafted = { ...base, claim, cause: lost };

@@ -18,7 +18,7 @@ import {
 import type { ModelDecision } from './decisions/model.ts';
 import { primaryCause } from './decisions/primary.ts';
 import { acceptedLosses } from './decisions/volume.ts';
-import { childName, serverName, tenantPods } from './names.ts';
+import { childName, isClaimOf, serverName, tenantPods } from './names.ts';
 import type { ServerObservation } from './observe.ts';
 import type { Plan } from './plan.ts';
 import type { CopilotTenant } from './tenant.ts';
@@ -146,7 +146,9 @@ function volumeOf(
   last: ServerStatus | undefined,
 ): string | undefined {
   const { claim } = live ?? {};
-  if (claim?.status?.phase === 'Bound' && claim.metadata.deletionTimestamp === undefined) return claim.metadata.uid;
+  const kept = claim?.status?.phase === 'Bound' && claim.metadata.deletionTimestamp === undefined;
+  // The claim of a former tenant of this name goes with it, and nobody's sessions are lost then.
+  if (kept && isClaimOf(claim, tenant)) return claim.metadata.uid;
   const accepted = acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]);
   return last?.volumeUID !== undefined && accepted.has(last.volumeUID) ? undefined : last?.volumeUID;
 }

@@ -9,7 +9,7 @@ import {
   Service,
   ServiceAccount,
 } from '../kube/builtins.ts';
-import { getControllerOf, isControlledBy } from '../kube/owner.ts';
+import { isControlledBy } from '../kube/owner.ts';
 import { Attempt } from './attempt.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
 import { networkPolicy } from './builders/networkpolicy.ts';
@@ -20,7 +20,7 @@ import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import type { Cause } from './decisions/cause.ts';
 import type { SecretRead } from './decisions/model.ts';
-import { isLabelledFor } from './names.ts';
+import { isClaimOf } from './names.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan, Wait } from './serverplan.ts';
 import type { CopilotTenant, OperatorFacts } from './tenant.ts';
@@ -114,14 +114,9 @@ async function applyServer(
   return { ...live, service: address, claim: claim ?? live.claim, deployment: applied ?? live.deployment };
 }
 
-/** A retained claim has no owner by design; its labels say that a tenant of this name left it. */
-function ourClaim(tenant: CopilotTenant): ApplyOptions<PersistentVolumeClaim> {
-  const { name } = tenant.metadata;
-  return {
-    isOurs: (live) =>
-      isControlledBy(live, tenant) || (getControllerOf(live) === undefined && isLabelledFor(live, name)),
-  };
-}
+const ourClaim = (tenant: CopilotTenant): ApplyOptions<PersistentVolumeClaim> => ({
+  isOurs: (live) => isClaimOf(live, tenant),
+});
 
 /** Stops the servers beyond `spec.replicas`, highest index first, each before the next. */
 async function removeSurplus(attempt: Attempt, tenant: CopilotTenant, surplus: readonly ServerWorld[]): Promise<void> {

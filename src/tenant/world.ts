@@ -14,7 +14,7 @@ import { isForbidden, isNotFound } from '../kube/errors.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { keyOf, type KubeObject } from '../kube/types.ts';
 import { modelSecretRef, type SecretRead } from './decisions/model.ts';
-import { isCreating, isUnbound, type Warning } from './decisions/pod.ts';
+import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
 import { childName, serverIndex } from './names.ts';
 import type { CopilotTenant } from './tenant.ts';
 
@@ -159,17 +159,24 @@ function troubled({ pods, claim }: ServerWorld, now: number): KubeObject | undef
   const pod = pods.find((candidate) => candidate.metadata.deletionTimestamp === undefined);
   if (pod === undefined) return undefined;
   if (isUnbound(pod)) return claim;
-  return isCreating(pod) && now - Date.parse(pod.metadata.creationTimestamp ?? '') > PATIENCE_MS ? pod : undefined;
+  if (now - Date.parse(pod.metadata.creationTimestamp ?? '') <= PATIENCE_MS) return undefined;
+  if (isUndecided(pod)) return claim?.status?.phase === 'Bound' ? undefined : claim;
+  return isCreating(pod) ? pod : undefined;
 }
+
+// Kubernetes calls these Normal, although a claim may wait for ever: nobody provisions it, or it has no class.
+const telling = new Set(['ExternalProvisioning', 'FailedBinding']);
 
 async function lastWarning(subject: KubeObject, client: KubeClient, signal: AbortSignal): Promise<Warning | undefined> {
   try {
     const events = await client.list(CoreEvent, {
       namespace: subject.metadata.namespace,
-      fieldSelector: `involvedObject.uid=${subject.metadata.uid},type=Warning`,
+      fieldSelector: `involvedObject.uid=${subject.metadata.uid}`,
       signal,
     });
-    const latest = events.items.toSorted((a, b) => seen(a).localeCompare(seen(b))).at(-1);
+    const sorted = events.items.toSorted((a, b) => seen(a).localeCompare(seen(b)));
+    const latest =
+      sorted.findLast(({ type }) => type === 'Warning') ?? sorted.findLast(({ reason }) => telling.has(reason ?? ''));
     return latest && { reason: latest.reason ?? '', message: latest.message ?? '' };
   } catch (error) {
     // The cause is then told without what the events would add; nothing else depends on them.

@@ -35,7 +35,7 @@ export interface Findings {
   readonly error: string | undefined;
 }
 
-export function readyVerdict({ tenant, servers, cause, rolling }: Findings): Verdict {
+export function readyVerdict({ tenant, servers, cause, waits, rolling }: Findings): Verdict {
   const waiting = servers.filter(({ ready }) => !ready);
   const unhealthy = servers.filter(({ state }) => state === 'Unhealthy');
   if (tenant.metadata.deletionTimestamp !== undefined) {
@@ -50,9 +50,13 @@ export function readyVerdict({ tenant, servers, cause, rolling }: Findings): Ver
     return no(ReadyReason.ServersUnhealthy, `${list(unhealthy)} stopped answering; see the condition Healthy.`);
   }
   if (waiting.length > 0) {
+    const [wait] = waits;
     return rolling
       ? no(ReadyReason.ServersUpdating, `${list(waiting)} of ${servers.length} being replaced.`)
-      : no(ReadyReason.ServersStarting, `Waiting for ${list(waiting)} of ${servers.length} to start and answer.`);
+      : no(
+          ReadyReason.ServersStarting,
+          wait?.message ?? `Waiting for ${list(waiting)} of ${servers.length} to start and answer.`,
+        );
   }
   if (rolling) return no(ReadyReason.ServersUpdating, 'Servers are being replaced one at a time.');
   return yes(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers answer.`);

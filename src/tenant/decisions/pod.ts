@@ -5,7 +5,7 @@ import type { Cause } from './cause.ts';
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
 
-/** The last Warning event of an object, where its status does not say what is wrong. */
+/** The event that says what keeps an object, where its status does not. */
 export interface Warning {
   readonly reason: string;
   readonly message: string;
@@ -32,7 +32,7 @@ const cannotRunReasons = new Set([
 
 /**
  * Why the pod of `server` cannot run, or undefined when it runs or is on its way. `warning` is what the events of the
- * pod or of its claim say, where its own status says too little (`isUnbound`, `isCreating`). Messages hold nothing that changes from
+ * pod or of its claim say, where its own status says too little (`isUnbound`, `isUndecided`, `isCreating`). Messages hold nothing that changes from
  * try to try, because each change is a write.
  */
 export function podTrouble(pod: Pod, server: string, warning?: Warning): Cause | undefined {
@@ -90,7 +90,8 @@ function evicted(pod: Pod, server: string): Cause | undefined {
 }
 
 function schedulingTrouble(pod: Pod, server: string, warning: Warning | undefined): Cause | undefined {
-  const scheduled = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+  const scheduled = scheduling(pod);
+  if (isUndecided(pod)) return warning && volumeCause(server, warning.message);
   if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
   if (isUnbound(pod)) return volumeCause(server, warning?.message ?? scheduled.message ?? '');
   return {
@@ -101,8 +102,20 @@ function schedulingTrouble(pod: Pod, server: string, warning: Warning | undefine
 
 /** Whether the pod waits for its volume; then the events of the claim say why. */
 export function isUnbound(pod: Pod): boolean {
-  const scheduled = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+  const scheduled = scheduling(pod);
   return scheduled?.status === 'False' && /persistentvolumeclaim|storageclass|volume/i.test(scheduled.message ?? '');
+}
+
+/**
+ * Whether the scheduler has not said yes or no. When that takes long it has chosen a node and waits for the volume: then
+ * the events of the claim say what for.
+ */
+export function isUndecided(pod: Pod): boolean {
+  return pod.status?.phase === 'Pending' && scheduling(pod) === undefined;
+}
+
+function scheduling({ status }: Pod) {
+  return status?.conditions?.find(({ type }) => type === 'PodScheduled');
 }
 
 function mountTrouble(pod: Pod, server: string, warning: Warning | undefined): Cause | undefined {

@@ -1,0 +1,19 @@
+import { ReconcilingReason } from '../../api/conditions.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import type { Wait } from '../serverplan.ts';
+
+/** What a tenant is told while `object`, of a deleted tenant of its name, is still in its place. */
+export function removalWait({ kind, metadata }: KubeObject): Wait {
+  const holders = metadata.deletionTimestamp === undefined ? [] : (metadata.finalizers ?? []).filter(isSomebodys);
+  const held =
+    holders.length > 0 ? ` It is held by the finalizer ${holders.join(', ')}: whoever set it has to remove it.` : '';
+  return {
+    reason: ReconcilingReason.WaitingForDeletion,
+    message: `${kind} ${metadata.name} of a deleted tenant of the same name is still being removed.${held}`,
+  };
+}
+
+// Those of Kubernetes itself (kubernetes.io/pvc-protection, foregroundDeletion, orphan) go by themselves.
+function isSomebodys(finalizer: string): boolean {
+  return finalizer.includes('/') && !finalizer.startsWith('kubernetes.io/');
+}
