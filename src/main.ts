@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The one program of the project. Commands load only what they need: the operator starts in a fraction of a second. */
+import { ConfigError } from './kube/errors.ts';
 import { OPERATOR_FLAGS, parseOperatorOptions, UsageError } from './options.ts';
 
 const usage = `Usage: copilot-operator COMMAND [FLAGS]
@@ -42,7 +43,8 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  process.stderr.write(`copilot-operator: ${error.message}\n\n${usage}`);
+  if (error instanceof ConfigError) process.stderr.write(`copilot-operator: ${error.message}\n`);
+  else if (error instanceof UsageError) process.stderr.write(`copilot-operator: ${error.message}\n\n${usage}`);
+  else throw error;
   process.exitCode = 2;
 }

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 // The one place that loads client-node at run time: 0.4 s and 40 MB (docs/adr/0002-transport.md).
 import { type Cluster, type Context, KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from './clock.ts';
+import { ConfigError, toError } from './errors.ts';
 
 /** Who we are and whom we trust, at one moment. */
 export interface Auth {
@@ -46,7 +47,7 @@ const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/tok
 /** How long headers are kept: asking client-node costs a synchronous read of every file. */
 const KEEP_MS = 10_000;
 
-/** Throws an Error that says what is missing when there is no usable configuration. */
+/** Throws a ConfigError that says what is missing when there is no usable configuration. */
 export function loadConfig(options: ConfigOptions): Credentials {
   return new KubeConfigCredentials(options);
 }
@@ -103,15 +104,15 @@ class KubeConfigCredentials implements Credentials {
 function readConfig({ kubeconfig, context, serviceAccountRoot = '' }: ConfigOptions): KubeConfig {
   const config = new KubeConfig();
   if (kubeconfig) {
-    config.loadFromFile(kubeconfig);
+    fromFile(kubeconfig, () => config.loadFromFile(kubeconfig));
   } else if (process.env['KUBECONFIG']) {
-    config.loadFromDefault();
+    fromFile(process.env['KUBECONFIG'], () => config.loadFromDefault());
   } else if (existsSync(serviceAccountRoot + SERVICE_ACCOUNT_TOKEN)) {
     config.loadFromCluster(serviceAccountRoot);
   } else if (existsSync(join(homedir(), '.kube', 'config'))) {
     config.loadFromDefault();
   } else {
-    throw new Error(
+    throw new ConfigError(
       'no Kubernetes configuration: set KUBECONFIG, or run in a pod with a service account token, or create ~/.kube/config',
     );
   }
@@ -124,20 +125,30 @@ function readConfig({ kubeconfig, context, serviceAccountRoot = '' }: ConfigOpti
   return config;
 }
 
+// client-node tells what is wrong with the text, not which file it is.
+function fromFile(path: string, load: () => void): void {
+  try {
+    load();
+  } catch (error) {
+    throw new ConfigError(`kubeconfig ${path}: ${toError(error).message}`, { cause: error });
+  }
+}
+
 function currentOf(config: KubeConfig): { context: Context; cluster: Cluster } {
   const name = config.getCurrentContext();
   const context = config.getContextObject(name);
   if (!context) {
     const known = config.getContexts().map((c) => `"${c.name}"`);
-    throw new Error(`kubeconfig: there is no context "${name}" (it has ${known.join(', ') || 'none'})`);
+    throw new ConfigError(`kubeconfig: there is no context "${name}" (it has ${known.join(', ') || 'none'})`);
   }
   const cluster = config.getCluster(context.cluster);
-  if (!cluster) throw new Error(`kubeconfig: context "${name}" names cluster "${context.cluster}", which is not there`);
+  if (!cluster)
+    throw new ConfigError(`kubeconfig: context "${name}" names cluster "${context.cluster}", which is not there`);
   if (!URL.canParse(cluster.server)) {
-    throw new Error(`kubeconfig: cluster "${cluster.name}": server "${cluster.server}" is not a URL`);
+    throw new ConfigError(`kubeconfig: cluster "${cluster.name}": server "${cluster.server}" is not a URL`);
   }
   if (cluster.proxyUrl) {
-    throw new Error(
+    throw new ConfigError(
       `kubeconfig: cluster "${cluster.name}": proxy-url is not supported; use a local port forward instead`,
     );
   }

@@ -1,6 +1,11 @@
 import { types } from 'node:util';
 import type { Status, StatusDetails } from './types.ts';
 
+/** There is no usable configuration; the message says what is missing. A retry cannot mend it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
 /** Which request failed: every error of the client says so in its message. */
 export interface RequestLine {
   method: string;

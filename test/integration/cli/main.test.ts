@@ -1,0 +1,38 @@
+import { describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+const MAIN = join(import.meta.dirname, '../../../src/main.ts');
+
+/** The program as a person runs it; without a kubeconfig of the test's surroundings. */
+function run(...args: string[]): { code: number | null; out: string; err: string } {
+  const { PATH = '' } = process.env;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    env: { PATH, HOME: '/nonexistent' },
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
+describe('the command line', () => {
+  it.each([
+    [['frobnicate'], 'there is no command frobnicate'],
+    [[], 'which command?'],
+    [['operator'], '--server-image is missing'],
+    [['operator', '--server-image=x', '--concurrency=0'], '--concurrency=0: write a whole number above 0'],
+    [['operator', '--server-image=x', '--colour'], "Unknown option '--colour'"],
+    [['operator', '--server-image=x', '--kubeconfig=/no/such/file'], 'kubeconfig /no/such/file: ENOENT'],
+    [['operator', '--server-image=x'], 'no Kubernetes configuration: set KUBECONFIG'],
+  ])('%j is refused in one sentence and with exit code 2', (args, sentence) => {
+    const { code, out, err } = run(...args);
+    expect(err).toContain(`copilot-operator: ${sentence}`);
+    expect(err).not.toMatch(/^\s+at /m);
+    expect([code, out]).toEqual([2, '']);
+  });
+
+  it('prints the CRDs as YAML', () => {
+    const { code, out } = run('crds');
+    expect(code).toBe(0);
+    expect(out).toContain('name: copilottenants.copilot-operator.dev');
+  });
+});
