@@ -1,10 +1,10 @@
 // When nothing changes, nothing is written: the API server's audit log is the witness, over a quiet time and over a restart.
 import { systemClock } from '../src/kube/clock.ts';
 import type { BenchOptions } from './run.ts';
-import { auditMark, isWrite, recordsSince, type AuditRecord } from './lib/audit.ts';
+import { auditMark, isWrite, type AuditRecord } from '../test/support/audit.ts';
 import { connect } from './lib/cluster.ts';
 import { runningFleet } from './lib/fleet.ts';
-import { OPERATOR_AGENT, startOperator } from './lib/operator.ts';
+import { operatorRequestsSince, startOperator } from './lib/operator.ts';
 import { bounded, type BenchResult } from './lib/result.ts';
 
 const QUIET_MS = 120_000;
@@ -21,7 +21,7 @@ export async function run({ tenants }: BenchOptions): Promise<BenchResult> {
   await using operator = startOperator();
   await operator.ready();
   await systemClock.sleep(AFTER_RESTART_MS);
-  const restarted = recordsSince(mark, OPERATOR_AGENT);
+  const restarted = operatorRequestsSince(mark);
   return {
     name: 'Steady state',
     about: `${tenants} healthy tenants over ${QUIET_MS / 1000} s, then a restart of the operator and ${AFTER_RESTART_MS / 1000} s more; counted in the API server's audit log.`,
@@ -37,7 +37,7 @@ export async function run({ tenants }: BenchOptions): Promise<BenchResult> {
 async function during(ms: number): Promise<AuditRecord[]> {
   const mark = auditMark();
   await systemClock.sleep(ms);
-  return recordsSince(mark, OPERATOR_AGENT);
+  return operatorRequestsSince(mark);
 }
 
 const isList = (record: AuditRecord): boolean => record.verb === 'list';

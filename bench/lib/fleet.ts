@@ -9,9 +9,9 @@ import type { KubeObject } from '../../src/kube/types.ts';
 import type { CopilotTenant } from '../../src/tenant/tenant.ts';
 import { isConditionTrue } from '../../src/kube/conditions.ts';
 import { systemClock } from '../../src/kube/clock.ts';
-import { auditMark, isWrite, recordsSince } from './audit.ts';
+import { auditMark, isWrite } from '../../test/support/audit.ts';
 import { inParallel, kwokNodes, namespace, until } from './cluster.ts';
-import { OPERATOR_AGENT, startOperator, type OperatorProcess } from './operator.ts';
+import { operatorRequestsSince, startOperator, type OperatorProcess } from './operator.ts';
 import { startResponder } from './responder.ts';
 
 export const Tenant = defineResource<CopilotTenant>(COPILOT_TENANT);
@@ -142,6 +142,6 @@ async function quiet(): Promise<void> {
   await until('the operator to come to rest', 120_000, async () => {
     const mark = auditMark();
     await systemClock.sleep(10_000);
-    return !recordsSince(mark, OPERATOR_AGENT).some(isWrite);
+    return !operatorRequestsSince(mark).some(isWrite);
   });
 }

@@ -1,64 +1,106 @@
 /**
- * Least privilege, as the API server's audit log proves it: what an identity was granted against what it used. The
- * records come from `.cluster/audit.log`, one JSON object a line.
+ * What the API server was asked, from its own audit log: the only witness that can't be wrong. The log is the local
+ * cluster's `.cluster/audit.log`, one JSON object a line (docs/local-cluster.md); another cluster's can't be read.
  */
-import type { PolicyRule } from './chart.ts';
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
-/** A verb on a resource as one word: `patch copilot-operator.dev/copilottenants/status`, `get /secrets`. */
-export type Right = string;
+const LOG = join(import.meta.dirname, '../../.cluster/audit.log');
 
-/** Rights that are granted and that no audit log can show. */
-export const NOT_IN_AUDIT_LOG: ReadonlyMap<Right, string> = new Map([
-  ['update copilot-operator.dev/copilottenants/finalizers', 'asked for by an admission plugin, never requested'],
-]);
+/** A request for a resource that was answered, or a watch that has begun. */
+export interface AuditRecord {
+  /** When it arrived, wall clock, ms. */
+  at: number;
+  verb: string;
+  group: string;
+  /** As RBAC writes it: `pods`, `copilottenants/status`. */
+  resource: string;
+  namespace: string;
+  /** Empty where the request names none: a list, a create. */
+  name: string;
+  user: string;
+  /** The pod whose service account token it was. */
+  pod?: string;
+  userAgent: string;
+  /** HTTP status of the answer. */
+  code: number;
+}
 
-/** True for what is only used when an API server can't stream the beginning of a watch. */
-export const isListOfCached = (right: Right, granted: ReadonlySet<Right>) =>
-  right.startsWith('list ') && granted.has(right.replace('list ', 'watch '));
-
-interface AuditRecord {
+interface RawRecord {
   stage: string;
   verb: string;
-  user: { username: string };
-  objectRef?: { apiGroup?: string; resource?: string; subresource?: string };
+  requestReceivedTimestamp: string;
+  user: { username: string; extra?: Record<string, string[]> };
+  userAgent?: string;
+  objectRef?: { apiGroup?: string; resource?: string; subresource?: string; namespace?: string; name?: string };
   responseStatus?: { code?: number };
 }
 
-/** Every right that the rules grant. */
-export function grantedRights(rules: readonly PolicyRule[]): Set<Right> {
-  return new Set(
-    rules.flatMap(({ apiGroups, resources, verbs }) =>
-      apiGroups.flatMap((group) => resources.flatMap((name) => verbs.map((verb) => `${verb} ${group}/${name}`))),
-    ),
-  );
+/** Requests that are not answered yet, and those for no resource (/readyz, say), are undefined. */
+export function parseRecord(line: string): AuditRecord | undefined {
+  const raw = JSON.parse(line) as RawRecord;
+  const { objectRef, user, verb } = raw;
+  // A watch that still runs has only begun.
+  const counts = raw.stage === 'ResponseComplete' || (raw.stage === 'ResponseStarted' && verb === 'watch');
+  if (!counts || !objectRef?.resource) return undefined;
+  const { apiGroup = '', resource, subresource, namespace = '', name = '' } = objectRef;
+  const pod = user.extra?.['authentication.kubernetes.io/pod-name']?.[0];
+  return {
+    at: Date.parse(raw.requestReceivedTimestamp),
+    verb,
+    group: apiGroup,
+    resource: subresource === undefined ? resource : `${resource}/${subresource}`,
+    namespace,
+    name,
+    user: user.username,
+    ...(pod !== undefined && { pod }),
+    userAgent: raw.userAgent ?? '',
+    code: raw.responseStatus?.code ?? 0,
+  };
 }
 
-export interface Usage {
-  /** Rights that `user` made use of. */
-  used: Set<Right>;
-  /** Rights that it asked for and did not have. */
-  refused: Set<Right>;
+/** A place in the log; it outlives a rotation. */
+export interface AuditMark {
+  inode: number;
+  size: number;
 }
 
-/** What `user` did, from the lines of an audit log. Requests that name no resource, such as /readyz, are left out. */
-export function usage(user: string, lines: Iterable<string>): Usage {
-  const used = new Set<Right>();
-  const refused = new Set<Right>();
-  for (const line of lines) {
-    if (!line.includes(user)) continue;
-    const { stage, verb, user: by, objectRef: ref, responseStatus } = JSON.parse(line) as AuditRecord;
-    // A watch that still runs has only begun.
-    const counts = stage === 'ResponseComplete' || (stage === 'ResponseStarted' && verb === 'watch');
-    if (!counts || by.username !== user || !ref?.resource) continue;
-    const name = ref.subresource ? `${ref.resource}/${ref.subresource}` : ref.resource;
-    (responseStatus?.code === 403 ? refused : used).add(`${verb} ${ref.apiGroup ?? ''}/${name}`);
-  }
-  return { used, refused };
+export function auditMark(): AuditMark {
+  const { ino, size } = statSync(LOG);
+  return { inode: ino, size };
 }
 
-/** Granted rights that were not used, although a run that exercises everything should have. */
-export function unusedRights(granted: ReadonlySet<Right>, used: ReadonlySet<Right>): Right[] {
-  return [...granted].filter(
-    (right) => !used.has(right) && !NOT_IN_AUDIT_LOG.has(right) && !isListOfCached(right, granted),
-  );
+/** What was recorded after the mark, in the order of the answers; of lines that hold `text` only, which is quick. */
+export function recordsSince(mark: AuditMark, text: string): AuditRecord[] {
+  return linesSince(mark)
+    .filter((line) => line.includes(text))
+    .flatMap((line) => parseRecord(line) ?? []);
+}
+
+function linesSince(mark: AuditMark): string[] {
+  const current = realpathSync(LOG);
+  // The API server moves a full log aside as `audit-<time>.log`, so by name the current one comes last.
+  const logs = readdirSync(dirname(current))
+    .filter((name) => /^audit-.+\.log$/.test(name))
+    .toSorted()
+    .map((name) => join(dirname(current), name));
+  const files = [...logs, current];
+  const first = files.findIndex((path) => statSync(path).ino === mark.inode);
+  if (first === -1) throw new Error('the audit log of that time is gone: it was rotated several times since');
+  return files.slice(first).flatMap((path, index) => {
+    const content = readFileSync(path).subarray(index === 0 ? mark.size : 0);
+    // The last line may be under way.
+    return content
+      .subarray(0, content.lastIndexOf('\n') + 1)
+      .toString('utf8')
+      .split('\n')
+      .filter(Boolean);
+  });
+}
+
+const WRITES = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
+
+/** Whether it asked for a change, granted or not. */
+export function isWrite({ verb }: AuditRecord): boolean {
+  return WRITES.has(verb);
 }
