@@ -4,28 +4,13 @@
  *
  *   node scripts/chat.ts [-n NAMESPACE] [--resume SESSION] TENANT PROMPT
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { bindingFrom, chat } from '../test/support/chat.ts';
+import { portForward } from '../test/support/port-forward.ts';
 
 /** Takes the cluster's own kubectl for the local cluster, where this runs under `.cluster/bin/enter`. */
 const kubectl = process.env['KUBECTL'] ?? 'kubectl';
-
-interface Forward extends Disposable {
-  port: number;
-}
-
-/** Forwards a free local port to a Service until disposed. */
-async function portForward(namespace: string, service: string, port: number): Promise<Forward> {
-  const args = ['port-forward', '--namespace', namespace, `service/${service}`, `:${port}`];
-  const child = spawn(kubectl, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  for await (const line of createInterface(child.stdout)) {
-    const local = /^Forwarding from 127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-    if (local !== undefined) return { port: Number(local), [Symbol.dispose]: () => void child.kill() };
-  }
-  throw new Error(`kubectl port-forward to ${namespace}/${service} ended before it forwarded anything (see above)`);
-}
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -42,7 +27,7 @@ async function main(): Promise<void> {
 
   // The host is <service>.<namespace>.svc, which only pods resolve.
   const [service = ''] = binding.host.split('.');
-  using forward = await portForward(values.namespace, service, binding.port);
+  await using forward = await portForward(kubectl, values.namespace, service, binding.port);
   const onDelta = (text: string): unknown => process.stdout.write(text);
   const { sessionId } = await chat(
     { ...binding, host: '127.0.0.1', port: forward.port },
