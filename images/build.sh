@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2034
 # build.sh [IMAGE...]: makes the images and brings them to where the cluster finds them (docs/images.md).
 # build.sh --content IMAGE: prints a digest of what is in an image that is built, to notice that it changed.
 #   CLUSTER=local    built with buildah on bases made here, loaded into the local cluster if it is up (default)

@@ -30,7 +30,7 @@ fetch_copilot_cli() {
   local partial=$1.partial archive digest
   rm -rf "$partial"
   mkdir -p "$partial"
-  cd "$partial"
+  cd "$partial" || return
   archive=$(npm pack --silent "$COPILOT_CLI_PACKAGE@$COPILOT_CLI_VERSION")
   digest=sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w0)
   [[ $digest == "$COPILOT_CLI_INTEGRITY" ]] || die "$COPILOT_CLI_PACKAGE@$COPILOT_CLI_VERSION has the digest $digest, expected $COPILOT_CLI_INTEGRITY: it isn't the package that was tested."

@@ -47,6 +47,7 @@ make_debian_base() {
   rm -rf --one-file-system "$root"
   mkdir -p "$root"
   # Where this machine's own packages come from is where packages can be had.
+  # shellcheck disable=SC2016
   mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $DEBIAN_SUITE" | head -n 1)
   debootstrap --variant=minbase --include=ca-certificates,libstdc++6 "$DEBIAN_SUITE" "$root" ${mirror:+"$mirror"}
   trim_debian "$root"

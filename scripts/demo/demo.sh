@@ -5,6 +5,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$ROOT"
+# shellcheck disable=SC2034
 LOGS=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/copilot-operator/logs
 # shellcheck source=/dev/null
 source images/versions.sh
@@ -17,7 +18,7 @@ IMAGES=${IMAGE_REGISTRY:-localhost}
 
 if [[ ${CLUSTER:-local} == current ]]; then
   KUBECTL=kubectl HELM=helm MAKE_ARGUMENTS=" CLUSTER=current"
-  command -v kubectl >/dev/null && command -v helm >/dev/null || die "CLUSTER=current needs kubectl and helm on PATH."
+  for tool in kubectl helm; do command -v "$tool" >/dev/null || die "CLUSTER=current needs $tool on PATH."; done
 else
   KUBECTL=.cluster/bin/kubectl HELM=.cluster/bin/helm MAKE_ARGUMENTS=
 fi
