@@ -197,14 +197,46 @@ export class Applier {
     }
     await this.#moveToApply(type, task, live);
     const metadata = { ...task.manifest.metadata, uid: live.metadata.uid };
+    const options = { fieldManager, force: true, signal: task.signal };
+    const desired = { ...task.manifest, metadata };
+    const object = await client
+      .apply<T>(type, desired, options)
+      .catch((error: unknown) => this.#replaceSpec(type, task, live, error));
+    this.#wrote(type, task, object);
+    log.debug({ object: describe(task.manifest), changed }, 'updated');
+    return { action: 'updated', object, changed };
+  }
+
+  /**
+   * Apply adds to what others have set, and some fields exclude each other: RollingUpdate's parameters and Recreate, one
+   * probe handler and another. What the API server refuses for that is put in place of everything that was there.
+   * Throws `refusal`, or what it means, when that does not help either.
+   */
+  async #replaceSpec<T extends KubeObject>(
+    type: ResourceType<T>,
+    task: Task<T>,
+    live: T,
+    refusal: unknown,
+  ): Promise<T> {
+    if (!isInvalid(refusal) || !(refusal instanceof StatusError)) throw refusal;
+    const { client, fieldManager } = this.#options;
+    // What the UID precondition meets depends on the moment: a conflict, or an attempt to change the UID.
+    if ((refusal.details.causes ?? []).some(({ field }) => field === 'metadata.uid')) {
+      throw new StatusError(refusal, { code: 409, reason: 'Conflict', message: 'another object has the name by now' });
+    }
+    const { metadata, spec } = task.manifest as T & { spec?: unknown };
+    if (spec === undefined) throw new InvalidObjectError(task.manifest, refusal);
+    const patch = [
+      { op: 'test', path: '/metadata/uid', value: live.metadata.uid },
+      { op: 'replace', path: '/spec', value: spec },
+      { op: 'add', path: '/metadata/annotations', value: { ...live.metadata.annotations, ...metadata.annotations } },
+    ];
     try {
-      const options = { fieldManager, force: true, signal: task.signal };
-      const object = await client.apply<T>(type, { ...task.manifest, metadata }, options);
-      this.#wrote(type, task, object);
-      log.debug({ object: describe(task.manifest), changed }, 'updated');
-      return { action: 'updated', object, changed };
+      const contentType = 'application/json-patch+json';
+      return await client.patch(type, nameOf(live), patch, { contentType, fieldManager, signal: task.signal });
     } catch (error) {
-      throw refusal(task.manifest, error);
+      if (isInvalid(error)) throw new InvalidObjectError(task.manifest, refusal);
+      throw error;
     }
   }
 

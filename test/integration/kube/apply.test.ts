@@ -60,6 +60,9 @@ async function world() {
   return { namespace, owner, clock, newApplier, applier: newApplier() };
 }
 
+/** A container with just a probe, to be merged into the one of a manifest. */
+const probed = (readinessProbe: object) => ({ name: 'main', readinessProbe });
+
 /** The object as an up-to-date cache has it. */
 async function cached<T extends KubeObject>(type: ResourceType<T>, object: KubeObject): Promise<T> {
   return stripServerFields(await client.get(type, nameOf(object)));
@@ -240,6 +243,29 @@ describe('a child that is different', () => {
     expect(live.spec?.revisionHistoryLimit).toBe(3);
     const names = live.spec?.template.spec?.containers[0]?.env?.map(({ name }) => name);
     expect(names?.sort()).toEqual(['COLOR', 'EXTRA']);
+  });
+
+  it.each([
+    ['another strategy', { spec: { strategy: { type: 'RollingUpdate' } } }],
+    [
+      'another kind of probe',
+      { spec: { template: { spec: { containers: [probed({ tcpSocket: null, exec: { command: ['true'] } })] } } } },
+    ],
+  ])('gets back what excludes what somebody has set: %s', async (_what, change) => {
+    const { owner, applier } = await world();
+    const desired = manifests.smallDeployment(owner);
+    Object.assign(desired.spec ?? {}, { strategy: { type: 'Recreate' } });
+    Object.assign(desired.spec?.template.spec?.containers[0] ?? {}, probed({ tcpSocket: { port: 4321 } }));
+    await applier.apply(Deployment, desired, undefined, owner);
+    const contentType = 'application/strategic-merge-patch+json';
+    await client.patch(Deployment, nameOf(desired), change, { contentType });
+
+    const live = await cached(Deployment, desired);
+    expect((await applier.apply(Deployment, desired, live, owner)).action).toBe('updated');
+    const repaired = await cached<Deployment>(Deployment, desired);
+    expect(repaired.spec?.strategy).toEqual({ type: 'Recreate' });
+    expect(repaired.spec?.template.spec?.containers[0]?.readinessProbe).toMatchObject({ tcpSocket: { port: 4321 } });
+    expect((await applier.apply(Deployment, desired, repaired, owner)).action).toBe('unchanged');
   });
 
   it('loses what is no longer desired, be it from the creation or from an update', async () => {
