@@ -5,7 +5,7 @@
 import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/builtins.ts';
-import { describe, isControlledBy } from '../kube/owner.ts';
+import { ForeignObjectError, isControlledBy } from '../kube/owner.ts';
 import type { Cause } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
@@ -110,12 +110,8 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
     return { wait: removalWait(tokenSecret) };
   }
   if (tokenSecret !== 'NotFound' && !isControlledBy(tokenSecret, tenant)) {
-    return {
-      cause: {
-        reason: StalledReason.ForeignObject,
-        message: `${describe(tokenSecret)} exists and is not this tenant's: rename or delete it.`,
-      },
-    };
+    const { message } = new ForeignObjectError(tokenSecret, tokenSecret);
+    return { cause: { reason: StalledReason.ForeignObject, message: `${message}.` } };
   }
   const own = (secret: SecretRead): Secret | undefined =>
     typeof secret === 'object' && isControlledBy(secret, tenant) ? secret : undefined;

@@ -147,9 +147,15 @@ function volumeCause(server: string, what: string): Cause {
       message: `Server ${server}: the cluster has no default StorageClass. Mark one as default, or make the tenant anew with spec.storage.storageClassName.`,
     };
   }
+  if (what.includes('kubernetes.io/no-provisioner')) {
+    return {
+      reason: StalledReason.VolumePending,
+      message: `Server ${server}: its claim ${server} finds no PersistentVolume, and its StorageClass makes none. Make one of that class, size and access mode.`,
+    };
+  }
   return {
     reason: StalledReason.VolumePending,
-    message: `Server ${server}: its volume is not there yet${said(what)}.`,
+    message: `Server ${server}: its volume is not there yet${said(what)}. Look at the claim ${server}, its StorageClass and the provisioner.`,
   };
 }
 

@@ -69,7 +69,10 @@ describe('servers without a node, an image or a volume', () => {
     const name = `by-hand-${suffix}`;
     await makeInCluster(storageClass(name, 'kubernetes.io/no-provisioner', 'Immediate'));
     await namespace.createTenant('unbound', { server: light, storage: { storageClassName: name } });
-    await expectTold(namespace, 'unbound', 'VolumePending', ['Server unbound-0', 'its volume is not there yet']);
+    await expectTold(namespace, 'unbound', 'VolumePending', [
+      'its claim unbound-0 finds no PersistentVolume, and its StorageClass makes none',
+      'Make one of that class, size and access mode',
+    ]);
     await makeInCluster({
       apiVersion: 'v1',
       kind: 'PersistentVolume',

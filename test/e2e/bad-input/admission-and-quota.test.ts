@@ -1,0 +1,113 @@
+// Children that the API server refuses: to the operator itself, or to Kubernetes' own controllers when they make pods.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
+import { Bystander } from '../../support/bystander.ts';
+import { READY_MS, TestNamespace } from '../../support/cluster.ts';
+import type { OperatorProcess } from '../../support/operator.ts';
+import { expectMended, expectTold } from '../../support/told.ts';
+
+jest.setTimeout(4 * READY_MS);
+
+interface Case {
+  what: string;
+  tenant: string;
+  spec: CopilotTenantSpecInput;
+  reason: 'InvalidSpec' | 'QuotaExceeded' | 'AdmissionDenied';
+  told: string[];
+  mend: (namespace: TestNamespace) => Promise<unknown>;
+}
+
+const requests = { cpu: '50m', memory: '128Mi' };
+const raise = (quota: string, hard: Record<string, string>) => (namespace: TestNamespace) => {
+  const patch = JSON.stringify({ spec: { hard } });
+  return namespace.kubectl.ok(['patch', 'resourcequota', quota, '-n', namespace.name, '--type=merge', '-p', patch]);
+};
+const allow = (limitRange: string) => (namespace: TestNamespace) =>
+  namespace.kubectl.ok(['delete', 'limitrange', limitRange, '-n', namespace.name]);
+
+// Roomy for everybody but the tenant that a case is about.
+const QUOTAS = { memory: { 'limits.memory': '40Gi' }, disk: { 'requests.storage': '40Gi' } };
+const LIMIT_RANGES = {
+  'small-containers': { type: 'Container', max: { memory: '64Gi' } },
+  'small-claims': { type: 'PersistentVolumeClaim', max: { storage: '64Gi' } },
+};
+
+const cases: Case[] = [
+  {
+    what: 'limits below requests',
+    tenant: 'contrary',
+    spec: { server: { binary: 'runtime', resources: { requests: { memory: '2Gi' }, limits: { memory: '1Gi' } } } },
+    reason: 'InvalidSpec',
+    told: ['Deployment contrary-0', 'must be less than or equal to memory limit of 1Gi', "Correct the tenant's spec"],
+    mend: (namespace) =>
+      namespace.patchTenant('contrary', { spec: { server: { resources: { requests: { memory: '128Mi' } } } } }),
+  },
+  {
+    what: 'a pod beyond the ResourceQuota',
+    tenant: 'big-pod',
+    spec: { server: { binary: 'runtime', resources: { requests, limits: { memory: '48Gi' } } } },
+    reason: 'QuotaExceeded',
+    told: ['The pod of server big-pod-0', 'ResourceQuota memory', 'limits.memory=48Gi', 'Raise the quota or lower'],
+    mend: raise('memory', { 'limits.memory': '400Gi' }),
+  },
+  {
+    what: 'a claim beyond the ResourceQuota',
+    tenant: 'big-claim',
+    spec: { server: { binary: 'runtime' }, storage: { size: '48Gi' } },
+    reason: 'QuotaExceeded',
+    told: [
+      'PersistentVolumeClaim big-claim-0',
+      'ResourceQuota disk',
+      'requests.storage=48Gi',
+      'Raise the quota or lower',
+    ],
+    mend: raise('disk', { 'requests.storage': '400Gi' }),
+  },
+  {
+    what: 'a pod beyond the LimitRange',
+    tenant: 'wide-pod',
+    spec: { server: { binary: 'runtime', resources: { requests, limits: { memory: '65Gi' } } } },
+    reason: 'AdmissionDenied',
+    told: ['The pod of server wide-pod-0', 'maximum memory usage per Container is 64Gi', 'limit is 65Gi'],
+    mend: allow('small-containers'),
+  },
+  {
+    what: 'a claim beyond the LimitRange',
+    tenant: 'wide-claim',
+    spec: { server: { binary: 'runtime' }, storage: { size: '65Gi' } },
+    reason: 'AdmissionDenied',
+    told: ['PersistentVolumeClaim wide-claim-0', 'maximum storage usage per PersistentVolumeClaim is 64Gi', '65Gi'],
+    mend: allow('small-claims'),
+  },
+];
+
+describe('children that the API server refuses', () => {
+  let namespace: TestNamespace;
+  let operator: OperatorProcess;
+  let bystander: Bystander;
+
+  beforeAll(async () => {
+    namespace = await TestNamespace.open();
+    for (const [name, hard] of Object.entries(QUOTAS)) {
+      const manifest = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name }, spec: { hard } };
+      await namespace.kubectl.ok(['create', '-n', namespace.name, '-f', '-'], manifest);
+    }
+    for (const [name, limit] of Object.entries(LIMIT_RANGES)) {
+      const manifest = { apiVersion: 'v1', kind: 'LimitRange', metadata: { name }, spec: { limits: [limit] } };
+      await namespace.kubectl.ok(['create', '-n', namespace.name, '-f', '-'], manifest);
+    }
+    operator = await namespace.startOperator();
+    bystander = await Bystander.start(namespace);
+  });
+  afterAll(() => namespace.close());
+
+  it.concurrent.each(cases)('$what is told, and mended it is made', async ({ tenant, spec, reason, told, mend }) => {
+    await namespace.createTenant(tenant, spec);
+    await expectTold(namespace, tenant, reason, told);
+    await mend(namespace);
+    await expectMended(namespace, tenant);
+    await bystander.expectUntouched();
+    // A refusal is an answer; an error in the log is for what the operator cannot explain.
+    expect(operator.errors().filter(({ name }) => name === tenant)).toEqual([]);
+  });
+});
