@@ -19,7 +19,8 @@ help: ## Show this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 node_modules/.package-lock.json: package-lock.json package.json
-	npm ci
+	@# Not `npm ci`: it wants every platform's optional packages in the lock, and a registry need not serve them all.
+	npm install --no-save
 	@touch $@
 
 .PHONY: setup
