@@ -3,17 +3,19 @@ import { fingerprint, Task, type ApplyOptions } from './applytask.ts';
 import type { KubeClient } from './client.ts';
 import type { Clock } from './clock.ts';
 import { RestoreLimiter } from './drift.ts';
-import { isAlreadyExists, isConflict, isInvalid, StatusError } from './errors.ts';
+import { isAlreadyExists, isConflict, isInvalid } from './errors.ts';
 import type { InformerLike } from './informer.ts';
 import { LruMap } from './lru.ts';
 import { moveToApply } from './managedfields.ts';
 import { ignoreNotFound } from './notfound.ts';
 import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from './owner.ts';
 import { RecentWrites } from './recent.ts';
+import { InvalidObjectError, refusalOf } from './refusal.ts';
 import type { ResourceType } from './resource.ts';
 import { keyOf, nameOf, type KubeObject } from './types.ts';
 
 export type { ApplyOptions } from './applytask.ts';
+export { InvalidObjectError } from './refusal.ts';
 
 /**
  * What came of an apply:
@@ -44,26 +46,6 @@ export interface ApplierOptions {
   fieldManager: string;
   /** Annotation that holds the hash of what was applied last. */
   hashAnnotation: string;
-}
-
-/** The API server does not take what was to be written: a field is invalid, or can't be changed any more. */
-export class InvalidObjectError extends Error {
-  override readonly name = 'InvalidObjectError';
-  readonly kind: string;
-  readonly objectName: string;
-  readonly fields: { field: string; message: string }[];
-  /** True when a field can't be changed once it is set: only a new object can have the new value. */
-  readonly immutable: boolean;
-
-  constructor(desired: KubeObject, cause: StatusError) {
-    const fields = (cause.details.causes ?? []).map(({ field = '', message = '' }) => ({ field, message }));
-    const found = fields.map(({ field, message }) => `${field}: ${message}`).join('; ') || cause.message;
-    super(`${describe(desired)} is refused by the API server: ${found}`, { cause });
-    this.kind = desired.kind;
-    this.objectName = desired.metadata.name;
-    this.fields = fields;
-    this.immutable = /immutable|updates to .* are forbidden/i.test(found);
-  }
 }
 
 /** How often somebody else may change an object's managed fields under our hands before the reconcile is tried again. */
@@ -156,7 +138,7 @@ export class Applier {
       this.#wrote(type, task, object);
       return { action: 'created', object, changed: [] };
     } catch (error) {
-      if (!isAlreadyExists(error)) throw refusal(task.manifest, error);
+      if (!isAlreadyExists(error)) throw refusalOf(task.manifest, error);
       const object = await this.#read(type, task);
       if (!object) throw error;
       this.#recent.wrote(type, object);
@@ -188,7 +170,7 @@ export class Applier {
   }
 
   async #update<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<ApplyResult<T>> {
-    const { client, clock, fieldManager, hashAnnotation, log } = this.#options;
+    const { clock, hashAnnotation, log } = this.#options;
     const changed = task.differences(live).map(({ path }) => path);
     // The hash says that this very state was applied before: somebody else has changed the object since.
     if (live.metadata.annotations?.[hashAnnotation] === task.hash) {
@@ -196,47 +178,37 @@ export class Applier {
       if (retryAfterMs > 0) return { action: 'deferred', object: live, changed, retryAfterMs };
     }
     await this.#moveToApply(type, task, live);
-    const metadata = { ...task.manifest.metadata, uid: live.metadata.uid };
-    const options = { fieldManager, force: true, signal: task.signal };
-    const desired = { ...task.manifest, metadata };
-    const object = await client
-      .apply<T>(type, desired, options)
-      .catch((error: unknown) => this.#replaceSpec(type, task, live, error));
+    const object = await this.#force(type, task, live);
     this.#wrote(type, task, object);
     log.debug({ object: describe(task.manifest), changed }, 'updated');
     return { action: 'updated', object, changed };
   }
 
-  /**
-   * Apply adds to what others have set, and some fields exclude each other: RollingUpdate's parameters and Recreate, one
-   * probe handler and another. What the API server refuses for that is put in place of everything that was there.
-   * Throws `refusal`, or what it means, when that does not help either.
-   */
-  async #replaceSpec<T extends KubeObject>(
-    type: ResourceType<T>,
-    task: Task<T>,
-    live: T,
-    refusal: unknown,
-  ): Promise<T> {
-    if (!isInvalid(refusal) || !(refusal instanceof StatusError)) throw refusal;
-    const { client, fieldManager } = this.#options;
-    // What the UID precondition meets depends on the moment: a conflict, or an attempt to change the UID.
-    if ((refusal.details.causes ?? []).some(({ field }) => field === 'metadata.uid')) {
-      throw new StatusError(refusal, { code: 409, reason: 'Conflict', message: 'another object has the name by now' });
-    }
-    const { metadata, spec } = task.manifest as T & { spec?: unknown };
-    if (spec === undefined) throw new InvalidObjectError(task.manifest, refusal);
-    const patch = [
-      { op: 'test', path: '/metadata/uid', value: live.metadata.uid },
-      { op: 'replace', path: '/spec', value: spec },
-      { op: 'add', path: '/metadata/annotations', value: { ...live.metadata.annotations, ...metadata.annotations } },
-    ];
+  async #force<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<T> {
+    const { client, fieldManager, log } = this.#options;
+    const desired = { ...task.manifest, metadata: { ...task.manifest.metadata, uid: live.metadata.uid } };
+    const apply = (): Promise<T> => client.apply<T>(type, desired, { fieldManager, force: true, signal: task.signal });
     try {
-      const contentType = 'application/json-patch+json';
-      return await client.patch(type, nameOf(live), patch, { contentType, fieldManager, signal: task.signal });
+      return await apply();
     } catch (error) {
-      if (isInvalid(error)) throw new InvalidObjectError(task.manifest, refusal);
-      throw error;
+      const refusal = refusalOf(task.manifest, error);
+      const { spec } = task.manifest as T & { spec?: unknown };
+      if (!(refusal instanceof InvalidObjectError) || refusal.immutable || spec === undefined) throw refusal;
+      // Apply adds to what others have set, and some fields exclude each other: RollingUpdate's parameters and Recreate, one
+      // probe handler and another. Then everything that was there makes way.
+      const patch = [
+        { op: 'test', path: '/metadata/uid', value: live.metadata.uid },
+        { op: 'replace', path: '/spec', value: spec },
+      ];
+      const options = { contentType: 'application/json-patch+json', fieldManager, signal: task.signal } as const;
+      await client.patch(type, nameOf(live), patch, options).catch((failure: unknown) => {
+        throw isInvalid(failure) ? refusal : failure;
+      });
+      log.warn(
+        { object: describe(live), fields: refusal.fields },
+        'what others had set excluded ours: the spec was replaced',
+      );
+      return apply();
     }
   }
 
@@ -288,14 +260,4 @@ export class Applier {
       'the API server changes these fields as they are written',
     );
   }
-}
-
-/** The error of a write as the caller should see it. */
-function refusal(manifest: KubeObject, error: unknown): unknown {
-  if (!(error instanceof StatusError) || !isInvalid(error)) return error;
-  const invalid = new InvalidObjectError(manifest, error);
-  if (invalid.fields.length === 0 || invalid.fields.some(({ field }) => field !== 'metadata.uid')) return invalid;
-  // The UID is a precondition of the apply; an object that has another one by now is answered like this and not with 409.
-  const message = `${describe(manifest)} was replaced by another object of its name`;
-  return new StatusError(error, { code: 409, reason: 'Conflict', message });
 }
