@@ -103,7 +103,9 @@ export function isObserved({ metadata, status }: CopilotTenant): boolean {
 export function bare({ metadata, ...object }: KubeObject): KubeObject {
   const { name, labels = {}, annotations = {} } = metadata;
   const { status: _status, ...rest } = object as typeof object & { status?: unknown };
-  return withoutAddresses({ ...rest, metadata: { name, labels, annotations } });
+  // The cluster's own controllers note there what they did to this one object, such as the volume it is bound to.
+  const own = Object.entries(annotations).filter(([key]) => !key.includes('kubernetes.io/'));
+  return withoutAddresses({ ...rest, metadata: { name, labels, annotations: Object.fromEntries(own) } });
 }
 
 function withoutAddresses(object: KubeObject): KubeObject {
