@@ -13,11 +13,10 @@ import type { KubeClient } from '../src/kube/client.ts';
 import type { ResourceType } from '../src/kube/resource.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { CopilotTenant } from '../src/tenant/tenant.ts';
-import type { BenchOptions } from './run.ts';
 import { connect, inParallel, kwokNodes, namespace } from './lib/cluster.ts';
 import { applyTenants, bare, isObserved, prepareVolumes, tenant, Tenant, tenantName, WIDTH } from './lib/fleet.ts';
 import { startOperator } from './lib/operator.ts';
-import { against, type BenchResult } from './lib/result.ts';
+import { against, type BenchOptions, type BenchResult } from './lib/result.ts';
 import { median } from './lib/statistics.ts';
 
 const ROUNDS = 3;

@@ -5,12 +5,7 @@ import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { toMarkdown, type BenchResult } from './lib/result.ts';
-
-export interface BenchOptions {
-  /** How many tenants the scale benchmarks use. */
-  tenants: number;
-}
+import { toMarkdown, type BenchOptions, type BenchResult } from './lib/result.ts';
 
 /** Loaded on demand: a benchmark that is not asked for costs no import. */
 const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>> = {

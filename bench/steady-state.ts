@@ -1,11 +1,10 @@
 // When nothing changes, nothing is written: the API server's audit log is the witness, over a quiet time and over a restart.
 import { systemClock } from '../src/kube/clock.ts';
-import type { BenchOptions } from './run.ts';
 import { auditMark, isWrite, type AuditRecord } from '../test/support/audit.ts';
 import { connect } from './lib/cluster.ts';
 import { runningFleet } from './lib/fleet.ts';
 import { operatorRequestsSince, startOperator } from './lib/operator.ts';
-import { bounded, type BenchResult } from './lib/result.ts';
+import { bounded, type BenchOptions, type BenchResult } from './lib/result.ts';
 
 const QUIET_MS = 120_000;
 /** Long enough for every tenant to be polled once after the restart (its Secrets are looked at within 45 s). */

@@ -1,3 +1,8 @@
+export interface BenchOptions {
+  /** How many tenants the scale benchmarks use. */
+  tenants: number;
+}
+
 /** What a benchmark says: figures, each beside the floor or peer that ran in the same process tree on the same machine. */
 export interface Figure {
   metric: string;
