@@ -147,7 +147,7 @@ export class Applier {
   }
 
   async #reconcile<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, known: T): Promise<ApplyResult<T>> {
-    const settled = this.#settled(task, known);
+    const settled = this.#settled(task, known) ?? this.#deferred(type, task, known);
     if (settled) return settled;
     // The cache has no managed fields and may be late: nothing is written for what only the cache believes.
     const object = await this.#read(type, task);
@@ -169,17 +169,20 @@ export class Applier {
     return { action: 'unchanged', object, changed: [] };
   }
 
+  /** The result, when an update must wait because somebody undoes it again and again. */
+  #deferred<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, object: T): ApplyResult<T> | undefined {
+    const retryAfterMs = this.#restores.waitMs(restoreKey(type, object), task.hash, this.#options.clock.monotonic());
+    if (retryAfterMs === 0) return undefined;
+    return { action: 'deferred', object, changed: task.differences(object).map(({ path }) => path), retryAfterMs };
+  }
+
   async #update<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<ApplyResult<T>> {
-    const { clock, hashAnnotation, log } = this.#options;
+    const { clock, log } = this.#options;
     const changed = task.differences(live).map(({ path }) => path);
-    // The hash says that this very state was applied before: somebody else has changed the object since.
-    if (live.metadata.annotations?.[hashAnnotation] === task.hash) {
-      const retryAfterMs = this.#restores.take(`${type.kind} ${keyOf(live)}`, task.hash, clock.monotonic());
-      if (retryAfterMs > 0) return { action: 'deferred', object: live, changed, retryAfterMs };
-    }
     await this.#moveToApply(type, task, live);
     const object = await this.#force(type, task, live);
     this.#wrote(type, task, object);
+    this.#restores.wrote(restoreKey(type, live), task.hash, clock.monotonic());
     log.debug({ object: describe(task.manifest), changed }, 'updated');
     return { action: 'updated', object, changed };
   }
@@ -260,4 +263,8 @@ export class Applier {
       'the API server changes these fields as they are written',
     );
   }
+}
+
+function restoreKey(type: ResourceType, object: KubeObject): string {
+  return `${type.kind} ${keyOf(object)}`;
 }
