@@ -12,7 +12,6 @@ import {
 import type { KubeClient } from '../src/kube/client.ts';
 import type { ResourceType } from '../src/kube/resource.ts';
 import type { KubeObject } from '../src/kube/types.ts';
-import type { CopilotTenant } from '../src/tenant/tenant.ts';
 import { connect, inParallel, kwokNodes, namespace } from './lib/cluster.ts';
 import { applyTenants, bare, isObserved, prepareVolumes, tenant, Tenant, tenantName, WIDTH } from './lib/fleet.ts';
 import { startOperator } from './lib/operator.ts';
@@ -88,7 +87,7 @@ async function allObserved(client: KubeClient, space: string, count: number): Pr
     signal,
   })) {
     if (event.type === 'BOOKMARK' || event.type === 'ERROR') continue;
-    if (isObserved(event.object as CopilotTenant)) done.add(event.object.metadata.name);
+    if (isObserved(event.object)) done.add(event.object.metadata.name);
     if (done.size === count) return;
   }
   throw new Error(`only ${done.size} of ${count} tenants were observed before the watch ended`);

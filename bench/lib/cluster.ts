@@ -54,7 +54,7 @@ export async function until(
 export async function namespace(client: KubeClient, prefix: string): Promise<AsyncDisposable & { name: string }> {
   const name = `${prefix}-${Math.random().toString(36).slice(2, 8)}`;
   const object: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
-  const { metadata } = await client.create(Namespace, object as Namespace);
+  const { metadata } = await client.create(Namespace, object);
   const gone = async (): Promise<boolean> => {
     try {
       await client.get(Namespace, { namespace: '', name });
@@ -92,7 +92,7 @@ export async function kwokNodes(client: KubeClient, count: number): Promise<void
       },
     };
     try {
-      await client.create(Node, node as unknown as Node);
+      await client.create(Node, node);
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
     }

@@ -57,7 +57,7 @@ export async function prepareVolumes(client: KubeClient, namespace: string, coun
       metadata: { name: STORAGE_CLASS },
       provisioner: 'kubernetes.io/no-provisioner',
       volumeBindingMode: 'Immediate',
-    } as StorageClass);
+    });
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
   }
