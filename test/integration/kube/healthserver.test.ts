@@ -1,8 +1,12 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { connect } from 'node:net';
 import pino from 'pino';
+import { ConfigMap } from '../../../src/kube/builtins.ts';
+import type { CallOptions, KubeClient } from '../../../src/kube/client.ts';
 import { HealthServer } from '../../../src/kube/healthserver.ts';
+import { Manager } from '../../../src/kube/manager.ts';
 import { Metrics } from '../../../src/kube/metrics.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
 
 const servers: HealthServer[] = [];
 afterEach(async () => {
@@ -66,6 +70,67 @@ describe('the probes', () => {
     const { get } = await start();
     expect((await get('/')).status).toBe(404);
     expect((await get('/readyz', 'POST')).status).toBe(405);
+  });
+});
+
+describe('the probes of a manager', () => {
+  /** On an API server that takes every request and never answers. */
+  async function deaf() {
+    const clock = new FakeClock();
+    const silence = (signal: AbortSignal | undefined): Promise<never> =>
+      new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason), { once: true }));
+    const client = {
+      listAll: (_: unknown, { signal }: CallOptions) => silence(signal),
+      // eslint-disable-next-line require-yield -- it never comes to that
+      watch: async function* (_: unknown, { signal }: CallOptions) {
+        await silence(signal);
+      },
+    } as unknown as KubeClient;
+    const manager = new Manager({
+      client,
+      clock,
+      random: () => 0,
+      log: pino({ level: 'silent' }),
+      metrics: new Metrics(),
+      healthPort: 0,
+      host: '127.0.0.1',
+    });
+    manager.informer(ConfigMap);
+    const stop = new AbortController();
+    const ended = manager.run(stop.signal);
+    await settle(10);
+    const get = async (path: string) => {
+      const response = await fetch(`http://127.0.0.1:${manager.ports.health}${path}`);
+      return { status: response.status, body: await response.text() };
+    };
+    return {
+      clock,
+      get,
+      [Symbol.asyncDispose]: async () => {
+        stop.abort();
+        await ended;
+      },
+    };
+  }
+
+  it('tell that it is not ready before its caches are full', async () => {
+    await using d = await deaf();
+    expect(await d.get('/readyz')).toMatchObject({
+      status: 500,
+      body: expect.stringContaining('not listed yet: configmaps'),
+    });
+    expect((await d.get('/livez')).status).toBe(200);
+  });
+
+  it('tell that it is not alive once a watch has made no progress for too long', async () => {
+    await using d = await deaf();
+    await d.clock.advance(16 * 60_000);
+    for (const path of ['/livez', '/healthz']) {
+      expect(await d.get(path)).toMatchObject({
+        status: 500,
+        body: expect.stringMatching(/\[-\]watches failed: configmaps: no list, event or bookmark for \d+ s/),
+      });
+    }
   });
 });
 
