@@ -81,7 +81,7 @@ describe('the metrics of the core', () => {
     const count = (code: string) =>
       metricValue(metrics, 'rest_client_requests_total', { code, method: 'GET', host: 'api:6443' });
     expect([await count('200'), await count('<error>')]).toEqual([1, 1]);
-    const decision = { retry: true, delayMs: 1_000, reason: 'asked to' };
+    const decision = { retry: true, delayMs: 1_000, reason: 'ServerAsked' } as const;
     metrics.transport.retry?.({ ...request, decision, error: new StatusError(request, { code: 429 }) });
     metrics.transport.retry?.({ ...request, decision, error: new TransportError(request, 'network', 'reset') });
     const retried = (code: string) => metricValue(metrics, 'rest_client_request_retries_total', { code, verb: 'GET' });
