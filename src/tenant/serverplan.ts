@@ -32,6 +32,8 @@ export interface ServerPlan {
   readonly deployment?: Deployment | undefined;
   /** Applying the Deployment replaces a running pod: that takes its turn. */
   readonly replaces: boolean;
+  /** What is wrong with it, and what comes of that, if it does not answer. */
+  readonly silence?: string | undefined;
   /** Why this reconcile restarts it. */
   readonly restart?: { readonly reason: string; readonly message: string } | undefined;
   /** What keeps it from being as wanted until somebody acts. */
@@ -98,7 +100,7 @@ function stopped({ tenant, facts, live, credentialsHash }: ServerInput): Deploym
 function running(
   { tenant, facts, live, observed, wouldWrite, now }: ServerInput,
   credentialsHash: string,
-): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'dueInMs'> {
+): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'silence' | 'dueInMs'> {
   const image = serverImage({ ...imageWish(tenant, facts), running: true }, live.deployment);
   const build = (restart: Restart | undefined): Deployment =>
     deployment(tenant, live.index, { image, running: true, credentialsHash, restart });
@@ -110,12 +112,15 @@ function running(
   const { health, podReady, cause } = observed;
   // A crash, or a replacement on its way, has its own remedy.
   if (cause !== undefined || !isCurrent(live.deployment)) return { deployment: desired, replaces: false };
-  const decision = restartDecision({ health, podReady, last, now });
+  const decision = restartDecision({ server: observed.name, health, podReady, last, now });
+  const { reason, message } = decision;
+  const silence = health.state === 'Unhealthy' ? message : undefined;
   if (decision.action !== 'restart') {
-    return { deployment: desired, replaces: false, ...(decision.action === 'wait' && { dueInMs: decision.afterMs }) };
+    const dueInMs = decision.action === 'wait' ? decision.afterMs : undefined;
+    return { deployment: desired, replaces: false, silence, dueInMs };
   }
-  const { reason, message, attempt } = decision;
-  return { deployment: build({ at: timestamp(now), attempt }), replaces: true, restart: { reason, message } };
+  const restart = { at: timestamp(now), attempt: decision.attempt };
+  return { deployment: build(restart), replaces: true, silence, restart: { reason, message } };
 }
 
 function imageWish({ spec }: CopilotTenant, facts: OperatorFacts): { image?: string; default: string } {

@@ -76,6 +76,11 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
     cause: primaryCause(causes.map(({ reason, message }) => ({ reason, message: redact(message) }))),
     waits: [...plan.waits, ...outcome.waits],
     rolling: plan.rolling,
+    silences: new Map(
+      observed
+        .filter(({ state }) => state === 'Unhealthy')
+        .map((server) => [server.name, redact(silenceOf(tenant, plan, server))]),
+    ),
     restarting: restarting.map(({ name }) => name),
     surplus: plan.surplus.filter(isStanding).map(({ index }) => serverName(tenant.metadata.name, index)),
     resizing: [...outcome.servers.values()]
@@ -119,14 +124,16 @@ function modelVerdict({ ok, reason, message }: ModelDecision): Verdict {
 
 function serverStatus(
   { tenant, plan, outcome }: StatusInput,
-  { index, name, state, version, health, cause }: ServerObservation,
+  observation: ServerObservation,
   redact: (text: string) => string,
 ): ServerStatus {
+  const { index, name, state, version, cause } = observation;
   const last = tenant.status?.servers?.find((server) => server.name === name);
   const live = outcome.servers.get(index);
   const restart = restartOf(live?.deployment)?.at ?? last?.lastRestartTime;
-  const volumeCause = plan.servers.find((server) => server.index === index)?.cause;
-  const message = cause?.message ?? volumeCause?.message ?? (health.state === 'Unhealthy' ? health.message : undefined);
+  const planned = plan.servers.find((server) => server.index === index);
+  const silence = state === 'Unhealthy' ? silenceOf(tenant, plan, observation) : undefined;
+  const message = cause?.message ?? planned?.cause?.message ?? silence;
   const volumeUID = volumeOf(tenant, live, last);
   return {
     name,
@@ -137,6 +144,13 @@ function serverStatus(
     ...(message !== undefined && state !== 'Healthy' && { message: redact(message).slice(0, MAX_SERVER_MESSAGE) }),
     ...(volumeUID !== undefined && { volumeUID }),
   };
+}
+
+/** What is wrong with a server that does not answer. What the last status said holds until the pinger knows more. */
+function silenceOf(tenant: CopilotTenant, plan: Plan, { index, name, health, remembered }: ServerObservation): string {
+  const last = tenant.status?.servers?.find((server) => server.name === name)?.message;
+  const planned = plan.servers.find((server) => server.index === index)?.silence;
+  return (remembered ? last : planned) ?? (health.state === 'Unhealthy' ? health.message : 'it does not answer');
 }
 
 // Recorded once there is something to lose, and kept until a person lets go of it: see decisions/volume.ts.
@@ -190,6 +204,7 @@ export function deletingStatus(tenant: CopilotTenant, now: number): CopilotTenan
     cause: undefined,
     waits: [],
     rolling: false,
+    silences: new Map(),
     restarting: [],
     surplus: [],
     resizing: [],

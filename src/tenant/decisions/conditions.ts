@@ -27,6 +27,8 @@ export interface Findings {
   readonly rolling: boolean;
   /** Names of the servers that are on their way back from a restart. */
   readonly restarting: readonly string[];
+  /** By name: what is wrong with a server that does not answer, and what comes of that. */
+  readonly silences: ReadonlyMap<string, string>;
   /** Names of the servers that still stand although the spec no longer wants them, highest index first. */
   readonly surplus: readonly string[];
   /** Names of the claims whose volumes are smaller than what they ask for. */
@@ -35,7 +37,8 @@ export interface Findings {
   readonly error: string | undefined;
 }
 
-export function readyVerdict({ tenant, servers, cause, waits, rolling }: Findings): Verdict {
+export function readyVerdict(findings: Findings): Verdict {
+  const { tenant, servers, cause, waits, rolling, restarting } = findings;
   const waiting = servers.filter(({ ready }) => !ready);
   const unhealthy = servers.filter(({ state }) => state === 'Unhealthy');
   if (tenant.metadata.deletionTimestamp !== undefined) {
@@ -46,8 +49,13 @@ export function readyVerdict({ tenant, servers, cause, waits, rolling }: Finding
     return no(ReadyReason.Suspended, 'spec.suspend is true: no server runs, the volumes are kept.');
   }
   if (servers.length === 0) return no(ReadyReason.ScaledToZero, 'spec.replicas is 0: no server runs.');
-  if (unhealthy.length > 0) {
-    return no(ReadyReason.ServersUnhealthy, `${list(unhealthy)} stopped answering; see the condition Healthy.`);
+  const [first, ...others] = unhealthy;
+  if (first !== undefined) {
+    const more = others.length > 0 ? ` Nor do ${list(others)} answer.` : '';
+    return no(ReadyReason.ServersUnhealthy, `${silence(first, findings)}${more}`);
+  }
+  if (restarting.length > 0) {
+    return no(ReadyReason.ServersUnhealthy, `Restarting ${restarting.join(', ')}, because it did not answer.`);
   }
   if (waiting.length > 0) {
     const [wait] = waits;
@@ -97,13 +105,15 @@ export function reconcilingVerdict(findings: Findings): Verdict {
 }
 
 /** Undefined while the pinger of a process that has just begun does not know better than the last status. */
-export function healthyVerdict({ tenant, servers }: Findings): Verdict | undefined {
+export function healthyVerdict(findings: Findings): Verdict | undefined {
+  const { tenant, servers } = findings;
   if (tenant.spec.suspend || servers.length === 0) {
     return { status: 'Unknown', reason: HealthyReason.NoServers, message: 'No server is meant to run.' };
   }
   if (servers.some(({ remembered }) => remembered)) return undefined;
-  for (const { name, health } of servers) {
-    if (health.state === 'Unhealthy') return no(HealthyReason[health.reason], `Server ${name}: ${health.message}`);
+  for (const server of servers) {
+    const { health } = server;
+    if (health.state === 'Unhealthy') return no(HealthyReason[health.reason], silence(server, findings));
   }
   const silent = servers.filter(({ health }) => health.state !== 'Healthy');
   if (silent.length > 0) {
@@ -111,6 +121,10 @@ export function healthyVerdict({ tenant, servers }: Findings): Verdict | undefin
     return { status: 'Unknown', reason: HealthyReason.AwaitingPing, message };
   }
   return yes(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers answer pings.`);
+}
+
+function silence({ name }: ServerObservation, { silences }: Findings): string {
+  return `Server ${name}: ${silences.get(name) ?? 'it does not answer'}`;
 }
 
 const MAX_NAMED = 5;

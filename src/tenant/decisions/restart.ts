@@ -1,5 +1,7 @@
 import type { ServerHealth } from '../../copilot/health.ts';
+import { timestamp } from '../../kube/time.ts';
 import type { Restart } from '../builders/deployment.ts';
+import { childName, tenantOfServer } from '../names.ts';
 
 /** Wait before the second restart of a row, in ms. It doubles with each further one. */
 export const RESTART_BACKOFF_MS = 60_000;
@@ -10,6 +12,8 @@ export const RESTART_RESET_MS = 60 * 60_000;
 
 /** What is known of a server that should be answering. */
 export interface RestartInput {
+  /** Its name. */
+  readonly server: string;
   readonly health: ServerHealth;
   /** What the kubelet says: its probe connects from the node itself. */
   readonly podReady: boolean;
@@ -28,16 +32,21 @@ export type RestartDecision =
  * Whether a server that does not answer is restarted now. The pinger has applied `health.failureThreshold` before it
  * says Unhealthy; what follows is back-off, so that a server that never recovers costs one restart in half an hour.
  */
-export function restartDecision({ health, podReady, last, now }: RestartInput): RestartDecision {
+export function restartDecision({ server, health, podReady, last, now }: RestartInput): RestartDecision {
   if (health.state !== 'Unhealthy') return none('NotUnhealthy', 'The server is not known to be unhealthy.');
   if (health.reason === 'AuthFailed') {
-    return none('RestartDoesNotHelp', `${health.message} A restart does not change the token.`);
+    // The pod is made with the token: where it has another, somebody changes pods, and a new one would be changed too.
+    return none(
+      'RestartDoesNotHelp',
+      `${health.message}. Something gives its pod another token than that of Secret ${childName(tenantOfServer(server), 'token')}, ` +
+        `such as an admission policy: mend that, then kubectl rollout restart deploy/${server}.`,
+    );
   }
   if (health.reason === 'Unreachable' && podReady) {
     // The kubelet connects and the operator does not: a network policy or a route, and the same for every server.
     return none(
       'RestartDoesNotHelp',
-      `${health.message} Its node can connect to it, so the network in between is at fault.`,
+      `${health.message}. Its node can connect to it, so what lies in between refuses the operator: look at the NetworkPolicies and the pod network.`,
     );
   }
   const attempt = last === undefined || health.since - Date.parse(last.at) > RESTART_RESET_MS ? 1 : last.attempt + 1;
@@ -47,7 +56,8 @@ export function restartDecision({ health, podReady, last, now }: RestartInput): 
       return {
         action: 'wait',
         reason: 'BackingOff',
-        message: `It was restarted ${last.attempt} times in a row without lasting success; the next restart is due in ${Math.ceil((due - now) / 1000)} s.`,
+        // A time and not a time span: that would change with every look, and each change of a status is a write.
+        message: `${health.message}. It was restarted before without lasting success (${last.attempt} in a row); the next restart is due at ${timestamp(due)}.`,
         afterMs: due - now,
       };
     }

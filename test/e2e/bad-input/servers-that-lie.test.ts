@@ -1,0 +1,163 @@
+// Servers whose pods are as Kubernetes wants them, and that don't do their work: only the pings tell.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Bystander } from '../../support/bystander.ts';
+import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { serverPid } from '../../support/processes.ts';
+import { expectMended, messageColumn } from '../../support/told.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(4 * READY_MS);
+
+// Seconds instead of minutes until the pinger is sure; five in a row, so that a busy machine alone is not enough.
+const health = { interval: '1s', timeout: '1s', failureThreshold: 5 };
+
+describe('servers that are up and do not do their work', () => {
+  let namespace: TestNamespace;
+  let bystander: Bystander;
+
+  beforeAll(async () => {
+    namespace = await TestNamespace.open();
+    await namespace.startOperator();
+    bystander = await Bystander.start(namespace);
+  });
+  afterAll(() => namespace.close());
+
+  /** The API server's idea of a pod with the tenant's label, which is not made. */
+  const dryRunPod = (tenant: string) =>
+    namespace.kubectl.ok(['create', '-o', 'json', '--dry-run=server', '--validate=false', '-f', '-'], {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'probe', namespace: namespace.name, labels: { 'copilot-operator.dev/tenant': tenant } },
+      spec: {
+        securityContext: { runAsNonRoot: true, runAsUser: 10001, seccompProfile: { type: 'RuntimeDefault' } },
+        containers: [
+          {
+            name: 'probe',
+            image: 'localhost/probe',
+            env: [{ name: 'A', value: 'b' }],
+            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+          },
+        ],
+      },
+    });
+  const restarts = async (tenant: string) =>
+    (await namespace.events(tenant)).filter(({ reason }) => reason === 'ServerRestarted');
+  /** Waits until the pings are told to fail for `reason`, with `words`, where people look. */
+  const expectUnhealthy = async (tenant: string, reason: string, words: string[]): Promise<void> => {
+    const unhealthy = await namespace.waitForTenant(
+      tenant,
+      `is told ${reason}`,
+      (found) => conditionOf(found, 'Healthy').reason === reason && conditionOf(found, 'Ready').status === 'False',
+    );
+    expect(conditionOf(unhealthy, 'Ready').reason).toBe('ServersUnhealthy');
+    const column = await messageColumn(namespace, tenant);
+    for (const word of words) {
+      expect(conditionOf(unhealthy, 'Healthy').message).toContain(word);
+      expect(conditionOf(unhealthy, 'Ready').message).toContain(word);
+      expect(column).toContain(word);
+    }
+  };
+
+  it.concurrent(
+    'one that takes connections and never answers is restarted, with an event, and not again at once',
+    async () => {
+      await namespace.createTenant('frozen', { health });
+      await namespace.waitForReady('frozen');
+      const [first] = await namespace.pods('frozen');
+      if (!first) throw new Error('no pod');
+      process.kill(serverPid(first), 'SIGSTOP');
+      const restarted = await waitFor('an event tells of the restart', async () => (await restarts('frozen'))[0], {
+        withinMs: 30_000,
+        everyMs: 200,
+      });
+      expect(restarted).toMatchObject({ type: 'Warning', count: 1 });
+      expect(restarted.message).toMatch(/^Restarting server frozen-0: .* did not answer .* within 1000 ms/);
+      await namespace.waitForTenant('frozen', 'runs a new pod', (found) => found.status?.servers?.[0]?.restarts === 1);
+      const mended = await expectMended(namespace, 'frozen');
+      expect(mended.status?.servers?.[0]).toMatchObject({ state: 'Healthy', restarts: 1 });
+
+      const [second] = await namespace.pods('frozen');
+      if (!second) throw new Error('no pod');
+      expect(second.metadata.uid).not.toBe(first.metadata.uid);
+      process.kill(serverPid(second), 'SIGSTOP');
+      await expectUnhealthy('frozen', 'Timeout', [
+        'frozen-0',
+        'within 1000 ms',
+        '1 in a row',
+        'the next restart is due at',
+      ]);
+      process.kill(serverPid(second), 'SIGCONT');
+      await expectMended(namespace, 'frozen');
+      expect((await namespace.pods('frozen')).map(({ metadata }) => metadata.uid)).toEqual([second.metadata.uid]);
+      expect(await restarts('frozen')).toHaveLength(1);
+      await bystander.expectUntouched();
+    },
+  );
+
+  it.concurrent(
+    'one that refuses the token is told and not restarted, and answers once it has the right one',
+    async () => {
+      const name = `${namespace.name}-wrong-token`;
+      const labels = { 'kubernetes.io/metadata.name': namespace.name };
+      // A policy of the cluster that meddles with the environment: of two entries of a name the last one counts.
+      const policy = {
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'MutatingAdmissionPolicy',
+        metadata: { name },
+        spec: {
+          failurePolicy: 'Fail',
+          reinvocationPolicy: 'Never',
+          matchConstraints: {
+            namespaceSelector: { matchLabels: labels },
+            objectSelector: { matchLabels: { 'copilot-operator.dev/tenant': 'locked' } },
+            resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
+          },
+          mutations: [
+            {
+              patchType: 'JSONPatch',
+              jsonPatch: {
+                expression:
+                  '[JSONPatch{op: "add", path: "/spec/containers/0/env/-", value: Object.spec.containers.env{name: "COPILOT_CONNECTION_TOKEN", value: "another"}}]',
+              },
+            },
+          ],
+        },
+      };
+      const binding = {
+        apiVersion: policy.apiVersion,
+        kind: 'MutatingAdmissionPolicyBinding',
+        metadata: { name },
+        spec: { policyName: name },
+      };
+      const kinds = ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy'];
+      const dropPolicy = async (): Promise<void> => {
+        for (const kind of kinds) await namespace.kubectl.ok(['delete', kind, name, '--ignore-not-found']);
+      };
+      try {
+        await namespace.kubectl.ok(['create', '-f', '-'], policy);
+        await namespace.kubectl.ok(['create', '-f', '-'], binding);
+        await waitFor('the policy is in force', async () => (await dryRunPod('locked')).includes('another'), {
+          withinMs: 30_000,
+          everyMs: 500,
+        });
+        await namespace.createTenant('locked', { health, server: { binary: 'runtime' } });
+        await expectUnhealthy('locked', 'AuthFailed', [
+          'locked-0',
+          'refused the connection token',
+          'Secret locked-token',
+          'kubectl rollout restart deploy/locked-0',
+        ]);
+      } finally {
+        await dropPolicy();
+      }
+      const [pod] = await namespace.pods('locked');
+      expect(pod?.spec?.containers[0]?.env?.at(-1)).toEqual({ name: 'COPILOT_CONNECTION_TOKEN', value: 'another' });
+      expect(await restarts('locked')).toEqual([]);
+
+      await namespace.kubectl.ok(['rollout', 'restart', 'deploy/locked-0', '-n', namespace.name]);
+      const mended = await expectMended(namespace, 'locked');
+      expect(mended.status?.servers?.[0]?.restarts).toBe(0);
+      await bystander.expectUntouched();
+    },
+  );
+});
