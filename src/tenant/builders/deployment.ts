@@ -1,4 +1,4 @@
-import { GROUP, Label, SERVER_PORT } from '../../api/names.ts';
+import { GROUP, SERVER_PORT } from '../../api/names.ts';
 import { durationMs } from '../../api/duration.ts';
 import type { ServerSpec } from '../../api/tenant.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
@@ -12,6 +12,12 @@ type PodTemplate = NonNullable<Deployment['spec']>['template'];
 type PodSpec = NonNullable<PodTemplate['spec']>;
 type Container = PodSpec['containers'][number];
 type EnvVar = NonNullable<Container['env']>[number];
+
+/**
+ * On the Deployment: the image that the operator chose. Without `spec.server.image` it is what the server keeps, and it
+ * is not read from the container, where a change by hand is to be undone.
+ */
+const IMAGE_ANNOTATION = `${GROUP}/server-image`;
 
 /** Annotations of the pod template. A change of any of them replaces the server. */
 export const TemplateAnnotation = {
@@ -57,7 +63,7 @@ export function deployment(tenant: CopilotTenant, index: number, facts: Deployme
   return {
     apiVersion: apiVersionOf(Deployment),
     kind: Deployment.kind,
-    metadata: serverMetadata(tenant, index, name),
+    metadata: { ...serverMetadata(tenant, index, name), annotations: { [IMAGE_ANNOTATION]: facts.image } },
     spec: {
       replicas: facts.running ? 1 : 0,
       // RollingUpdate would start the second writer before the first is gone, or wait for the volume for ever.
@@ -203,12 +209,8 @@ export function restartOf(live: Deployment | undefined): Restart | undefined {
   return { at, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1 };
 }
 
-/** The image that a live Deployment runs. */
+/** The image that was chosen for a live Deployment. */
 export function imageOf(live: Deployment | undefined): string | undefined {
-  return live?.spec?.template.spec?.containers.find((container) => container.name === SERVER_CONTAINER)?.image;
-}
-
-/** The server that a child belongs to, by its label. */
-export function serverLabelOf(object: { metadata: { labels?: Record<string, string> } }): string | undefined {
-  return object.metadata.labels?.[Label.server];
+  const container = live?.spec?.template.spec?.containers.find(({ name }) => name === SERVER_CONTAINER);
+  return live?.metadata.annotations?.[IMAGE_ANNOTATION] ?? container?.image;
 }
