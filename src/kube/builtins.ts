@@ -36,7 +36,7 @@ export const ConfigMap = defineResource<ConfigMap>({
   namespaced: true,
 });
 
-/** The old events API: what `kubectl get events` of any version reads. New events are written as `Event`. */
+/** Events as every viewer reads them, and as the EventRecorder writes them (it says why). */
 export type CoreEvent = Builtin<CoreV1Event>;
 export const CoreEvent = defineResource<CoreEvent>({
   group: '',
