@@ -1,9 +1,22 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { PROJECT } from './tenant-api.ts';
 import { output, run, toolPath } from './tools.ts';
 
 export const CHART = join(PROJECT, 'charts/copilot-operator');
+
+const FORMER = join(PROJECT, 'test/fixtures/charts');
+
+/** The newest chart before the one of this checkout. */
+export function formerChart(): string {
+  const newest = readdirSync(FORMER)
+    .filter((name) => name.endsWith('.tgz'))
+    .toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .at(-1);
+  if (newest === undefined) throw new Error(`no chart of a former version in ${FORMER}`);
+  return join(FORMER, newest);
+}
 
 /** Values that have no default on purpose. */
 export const REQUIRED_VALUES = {

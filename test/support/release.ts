@@ -47,11 +47,6 @@ export class Release {
     return `${this.name}-copilot-operator`;
   }
 
-  /** Who it is to the API server. */
-  get user(): string {
-    return `system:serviceaccount:${this.name}:${this.fullname}`;
-  }
-
   /** The replicas that are not on their way out. */
   async pods(): Promise<Pod[]> {
     const pods = await this.#namespace.list(Pod, 'app.kubernetes.io/name=copilot-operator');
@@ -88,9 +83,10 @@ export class Release {
     return value === undefined ? undefined : Number(value);
   }
 
-  /** What its replicas asked of the API server since the mark. */
+  /** What its replicas asked of the API server since the mark: no other pod of the namespace has an account's token. */
   requestsSince(mark: AuditMark): AuditRecord[] {
-    return recordsSince(mark, `"${this.user}"`).filter(({ user }) => user === this.user);
+    const accounts = `system:serviceaccount:${this.name}:`;
+    return recordsSince(mark, accounts).filter(({ user }) => user.startsWith(accounts));
   }
 
   /** The objects as they were installed. */

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { CHART, REQUIRED_VALUES, helm, type Rendered } from '../../support/chart.ts';
+import { CHART, REQUIRED_VALUES, formerChart, helm, type Rendered } from '../../support/chart.ts';
 import { PROJECT, tenantManifest } from '../../support/tenant-api.ts';
 import { kubectlWith, type Kubectl } from '../../support/tools.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -11,19 +11,8 @@ import { waitFor } from '../../support/wait.ts';
 // Each starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
-const FORMER = join(PROJECT, 'test/fixtures/charts');
 const CRD = 'crd/copilottenants.copilot-operator.dev';
 const CRD_FILE = join(PROJECT, 'crds/copilot-operator.dev_copilottenants.yaml');
-
-/** The newest chart before the one of this checkout. */
-function formerChart(): string {
-  const newest = readdirSync(FORMER)
-    .filter((name) => name.endsWith('.tgz'))
-    .toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))
-    .at(-1);
-  if (newest === undefined) throw new Error(`no chart of a former version in ${FORMER}`);
-  return join(FORMER, newest);
-}
 
 describe('an installation of the former version', () => {
   let server: ApiServer;
