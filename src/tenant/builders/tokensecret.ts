@@ -16,8 +16,7 @@ export function tokenSecret(tenant: CopilotTenant, token: string): Secret {
     apiVersion: apiVersionOf(Secret),
     kind: Secret.kind,
     metadata: sharedMetadata(tenant, childName(tenant.metadata.name, 'token')),
-    // An edited token would lock every client out of a running server, so the API server refuses the edit.
-    immutable: true,
+    // Not immutable: a kubelet goes on giving pods the first value of such a Secret after it was deleted and made again.
     type: 'Opaque',
     data: { [TOKEN_KEY]: Buffer.from(token).toString('base64') },
   };

@@ -12,8 +12,9 @@ export type TokenDecision = {
 };
 
 /**
- * The tenant's connection token. Made once; when its Secret was deleted, the copy in the binding Secret restores it, so
- * that neither server nor client notices. Only objects that belong to the tenant may be passed.
+ * The tenant's connection token. Made once; when its Secret was deleted or spoilt, the copy in the binding Secret
+ * restores it, so that neither server nor client notices. Whoever puts another well-formed token into the Secret rotates
+ * it. Only objects that belong to the tenant may be passed.
  */
 export function connectionToken(
   secrets: { readonly token: Secret | undefined; readonly binding: Secret | undefined },
