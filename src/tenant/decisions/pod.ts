@@ -54,7 +54,8 @@ function containerTrouble(pod: Pod, server: string): Cause | undefined {
       message: `Server ${server}: its container can't be made (${waiting.reason})${said(waiting.message)}.`,
     };
   }
-  return status === undefined ? evicted(pod, server) : (crash(status, server) ?? evicted(pod, server));
+  // Whoever ends a pod kills its container too: the exit code is then the consequence and not the cause.
+  return evicted(pod, server) ?? (status && crash(status, server));
 }
 
 // A crashing container is "running" for moments between its crashes; its last end tells the truth until it is ready.

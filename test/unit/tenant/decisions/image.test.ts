@@ -1,0 +1,27 @@
+import { describe, expect, it } from '@jest/globals';
+import { serverImage } from '../../../../src/tenant/decisions/image.ts';
+import { settledDeployment } from '../fixtures.ts';
+
+const current = settledDeployment({ image: 'copilot:1' });
+const asleep = settledDeployment({ image: 'copilot:1', running: false });
+const named = { image: 'copilot:named' };
+
+describe('the image of a server, when the default has become copilot:2', () => {
+  it.each([
+    ['named by the spec', { ...named, running: true }, current, 'copilot:named'],
+    ['named by the spec, while suspended', { ...named, running: false }, asleep, 'copilot:named'],
+    ['a server that is made', { running: true }, undefined, 'copilot:2'],
+    ['a server that runs keeps its own', { running: true }, current, 'copilot:1'],
+    ['a server that is being suspended keeps its own', { running: false }, current, 'copilot:1'],
+    ['a suspended server keeps its own', { running: false }, asleep, 'copilot:1'],
+    ['a server that is resumed', { running: true }, asleep, 'copilot:2'],
+  ])('%s', (_, wanted, live, expected) => {
+    expect(serverImage({ ...wanted, default: 'copilot:2' }, live)).toBe(expected);
+  });
+
+  it('is not taken from a container that somebody edited', () => {
+    const edited = structuredClone(current);
+    for (const container of edited.spec?.template.spec?.containers ?? []) container.image = 'copilot:edited';
+    expect(serverImage({ running: true, default: 'copilot:2' }, edited)).toBe('copilot:1');
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import type { Secret } from '../../../../src/kube/builtins.ts';
+import { modelDecision, modelSecretRef } from '../../../../src/tenant/decisions/model.ts';
+import { acme } from '../fixtures.ts';
+
+type Model = NonNullable<CopilotTenantSpecInput['model']>;
+
+const address = { baseUrl: 'https://models.example.com/v1', model: 'small' };
+const github: Model = { github: { tokenSecretRef: { name: 'copilot', key: 'pat' } } };
+const provider: Model = { provider: { ...address, apiKeySecretRef: { name: 'models', key: 'key' } } };
+const keyless: Model = { provider: address };
+
+function secret(name: string, values: Record<string, string>): Secret {
+  const data = Object.entries(values).map(([key, value]) => [key, Buffer.from(value, 'latin1').toString('base64')]);
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'team' }, data: Object.fromEntries(data) };
+}
+
+const decide = (model: Model | undefined, found: Parameters<typeof modelDecision>[1]) =>
+  modelDecision(acme(model ? { model } : {}), found);
+
+describe('the model credential of a tenant', () => {
+  it.each([
+    ['the GitHub token', github, { name: 'copilot', key: 'pat' }],
+    ["the provider's key", provider, { name: 'models', key: 'key' }],
+    ['nothing, for a provider without a key', keyless, undefined],
+    ['nothing, when clients bring their own', undefined, undefined],
+  ])('is looked for where the spec says: %s', (_, model, ref) => {
+    expect(modelSecretRef(acme(model ? { model } : {}))).toEqual(ref);
+  });
+
+  it.each([
+    ['clients bring their own', undefined, undefined, 'ClientProvided', undefined],
+    ['the provider asks for none', keyless, undefined, 'Provider', undefined],
+    ['GitHub answers', github, secret('copilot', { pat: 'ghp_secret' }), 'GitHub', 'ghp_secret'],
+    ['the provider answers', provider, secret('models', { key: 'sk secret~' }), 'Provider', 'sk secret~'],
+  ])('is fine when %s', (_, model, found, reason, value) => {
+    const decision = decide(model, found);
+    expect(decision).toMatchObject({ ok: true, reason });
+    expect(decision.ok && decision.value).toBe(value);
+    expect(decision.message).not.toContain('secret');
+  });
+
+  it.each([
+    [
+      'the Secret is missing',
+      'NotFound',
+      'SecretNotFound',
+      /Secret copilot does not exist\. Create it with the key pat/,
+    ],
+    [
+      'the operator may not read it',
+      'Forbidden',
+      'SecretForbidden',
+      /may not read Secret copilot.*verb get on secrets/,
+    ],
+    [
+      'the key is missing',
+      secret('copilot', { token: 'x' }),
+      'SecretKeyNotFound',
+      /Secret copilot has no key pat\. Add it/,
+    ],
+    ['the Secret holds nothing', { ...secret('copilot', {}), data: undefined }, 'SecretKeyNotFound', /has no key pat/],
+    ['the value is empty', secret('copilot', { pat: '' }), 'SecretValueEmpty', /Key pat of Secret copilot is empty/],
+  ] as const)('is told when %s', (_, found, reason, message) => {
+    const decision = decide(github, found as Parameters<typeof modelDecision>[1]);
+    expect(decision).toMatchObject({ ok: false, reason });
+    expect(decision.message).toMatch(message);
+  });
+
+  it.each([
+    ['a newline at the end', 'ghp_secret\n'],
+    ['a Windows newline at the end', 'ghp_secret\r\n'],
+    ['a second header', 'ghp_secret\r\nX-Admin: yes'],
+    ['a carriage return at the start', '\rghp_secret'],
+    ['a NUL', 'ghp_\0secret'],
+    ['a letter that is not ASCII', 'ghp_sécret'],
+  ])('is refused and not repeated when it holds %s', (_, value) => {
+    const decision = decide(github, secret('copilot', { pat: value }));
+    expect(decision).toMatchObject({ ok: false, reason: 'SecretValueInvalid' });
+    expect(decision.message).toMatch(/Key pat of Secret copilot holds a line break.*printf instead of echo/);
+    expect(JSON.stringify(decision)).not.toMatch(/ghp_|Admin/);
+    expect(decision).not.toHaveProperty('value');
+  });
+
+  it('is accepted only when it can stand in one header line', () => {
+    const character = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
+    fc.assert(
+      fc.property(fc.string({ unit: character, minLength: 1 }), (value) => {
+        const decision = decide(provider, secret('models', { key: value }));
+        expect(decision.ok).toBe([...value].every((one) => one >= ' ' && one <= '~'));
+        if (decision.ok) expect(decision.value).toBe(value);
+      }),
+    );
+  });
+});

@@ -1,0 +1,210 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Pod } from '../../../../src/kube/builtins.ts';
+import { isCreating, isUnbound, isUndecided, podTrouble } from '../../../../src/tenant/decisions/pod.ts';
+import { container, pod } from '../fixtures.ts';
+
+type Container = Parameters<typeof container>[0];
+
+const pending = (status: Container): Pod =>
+  pod({ phase: 'Pending', containerStatuses: [container({ ready: false, started: false, ...status })] });
+const waiting = (reason: string, message?: string): Pod =>
+  pending({ state: { waiting: { reason, ...(message !== undefined && { message }) } } });
+const crashed = (end: { exitCode: number; reason?: string; message?: string }): Pod =>
+  pod({
+    containerStatuses: [
+      container({
+        ready: false,
+        restartCount: 3,
+        state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off 40s restarting failed container' } },
+        lastState: { terminated: end },
+      }),
+    ],
+  });
+const unscheduled = (message: string, reason = 'Unschedulable'): Pod => ({
+  ...pod({ phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', reason, message }] }),
+});
+const undecided = pod({ phase: 'Pending', conditions: [], containerStatuses: [] });
+
+const noNode = '0/3 nodes are available: 3 Insufficient memory.';
+const unbound = '0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.';
+const noClass = 'storageclass.storage.k8s.io "fast" not found';
+
+describe('a pod that runs or is on its way', () => {
+  it.each([
+    ['runs', pod()],
+    ['pulls its image', waiting('ContainerCreating')],
+    ['starts', pod({ containerStatuses: [container({ ready: false, started: false })] })],
+    ['has no status yet', { ...pod(), status: undefined } as unknown as Pod],
+    ['was not seen by the scheduler', undecided],
+    ['has to be tried again by the scheduler', unscheduled('again', 'SchedulerError')],
+    [
+      'is back from a crash',
+      pod({ containerStatuses: [container({ restartCount: 1, lastState: { terminated: { exitCode: 1 } } })] }),
+    ],
+  ])('is no trouble: it %s', (_, fine) => {
+    expect(podTrouble(fine, 'acme-0')).toBeUndefined();
+  });
+});
+
+describe('a pod that cannot run', () => {
+  it.each([
+    [
+      'an image that cannot be pulled',
+      waiting('ImagePullBackOff', 'Back-off pulling image "example.com/copilot:1": ErrImagePull: not found'),
+      'ImagePullFailed',
+      "Server acme-0: image example.com/copilot:1 can't be pulled: not found. Check spec.server.image and spec.server.imagePullSecrets.",
+    ],
+    [
+      'an image without a proper name',
+      waiting('InvalidImageName'),
+      'ImagePullFailed',
+      "Server acme-0: image example.com/copilot:1 can't be pulled. Check spec.server.image",
+    ],
+    [
+      'a Secret that the container asks for',
+      waiting('CreateContainerConfigError', 'secret "acme-token" not found'),
+      'ContainerCannotRun',
+      'Server acme-0: its container can\'t be made (CreateContainerConfigError): secret "acme-token" not found.',
+    ],
+    [
+      'a program that the image does not have',
+      waiting('RunContainerError', 'exec: "copilot": executable file not found'),
+      'ContainerCannotRun',
+      '(RunContainerError): exec: "copilot": executable file not found.',
+    ],
+    [
+      'a crash, with its code and last line',
+      crashed({ exitCode: 3, reason: 'Error', message: 'starting\nno such option: --headles\n\n' }),
+      'ContainerCrashed',
+      'Server acme-0 exited with code 3, its last words: no such option: --headles. See kubectl logs deploy/acme-0.',
+    ],
+    [
+      'a crash without a word',
+      crashed({ exitCode: 1 }),
+      'ContainerCrashed',
+      'Server acme-0 exited with code 1 and said nothing. See kubectl logs deploy/acme-0.',
+    ],
+    [
+      'too little memory',
+      crashed({ exitCode: 137, reason: 'OOMKilled' }),
+      'ContainerCrashed',
+      'Server acme-0 was killed because it used more memory than its limit. Raise spec.server.resources.limits.memory.',
+    ],
+    [
+      'an eviction',
+      pod({
+        phase: 'Failed',
+        reason: 'Evicted',
+        message: 'Usage of EmptyDir volume "workspace" exceeds the limit "1Gi".',
+        containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 137, reason: 'Error' } } })],
+      }),
+      'ContainerCrashed',
+      'Server acme-0: its pod was ended (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi".',
+    ],
+    [
+      'a node that refuses it',
+      pod({ phase: 'Failed', reason: 'OutOfmemory', message: 'Node has no memory', containerStatuses: [] }),
+      'ContainerCrashed',
+      'Server acme-0: its pod was ended (OutOfmemory): Node has no memory.',
+    ],
+    [
+      'no node with room',
+      unscheduled(noNode),
+      'Unschedulable',
+      'Server acme-0: no node fits: 0/3 nodes are available: 3 Insufficient memory. Check spec.server.resources, nodeSelector, tolerations and affinity.',
+    ],
+    [
+      'a volume that is not there',
+      unscheduled(unbound),
+      'VolumePending',
+      `Server acme-0: its volume is not there yet: ${unbound} Look at the claim acme-0, its StorageClass and the provisioner.`,
+    ],
+  ])('is told with its cause and the remedy: %s', (_, troubled, reason, message) => {
+    const trouble = podTrouble(troubled, 'acme-0');
+    expect(trouble?.reason).toBe(reason);
+    expect(trouble?.message).toContain(message);
+  });
+
+  it.each([
+    [
+      'StorageClass fast does not exist. Create it',
+      'StorageClassNotFound',
+      unscheduled(unbound),
+      { reason: 'ProvisioningFailed', message: noClass },
+    ],
+    [
+      'the cluster has no default StorageClass. Mark one as default',
+      'StorageClassNotFound',
+      unscheduled(unbound),
+      {
+        reason: 'FailedBinding',
+        message: 'no persistent volumes available for this claim and no storage class is set',
+      },
+    ],
+    [
+      'its claim acme-0 finds no PersistentVolume, and its StorageClass makes none. Make one',
+      'VolumePending',
+      unscheduled(unbound),
+      { reason: 'ExternalProvisioning', message: 'waiting for "kubernetes.io/no-provisioner"' },
+    ],
+    [
+      'its volume is not there yet: disk quota. Look at the claim acme-0',
+      'VolumePending',
+      undecided,
+      { reason: 'ProvisioningFailed', message: 'disk quota' },
+    ],
+    [
+      'its volume is not there yet: node is gone',
+      'VolumePending',
+      waiting('ContainerCreating'),
+      { reason: 'FailedAttachVolume', message: 'node is gone' },
+    ],
+    [
+      "its pod can't be set up (FailedCreatePodSandBox): no IP left",
+      'ContainerCannotRun',
+      waiting('ContainerCreating'),
+      { reason: 'FailedCreatePodSandBox', message: 'no IP left' },
+    ],
+  ] as const)('is told in the words of its events: %s', (message, reason, troubled, warning) => {
+    const trouble = podTrouble(troubled, 'acme-0', warning);
+    expect(trouble?.reason).toBe(reason);
+    expect(trouble?.message).toContain(message);
+  });
+
+  it('is told at its first crash, before the kubelet counts it', () => {
+    const ended = pod({ containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 2 } } })] });
+    expect(podTrouble(ended, 'acme-0')?.message).toContain('exited with code 2');
+  });
+
+  it('is told between two crashes, while its container runs for a moment', () => {
+    const status = container({ ready: false, restartCount: 2, lastState: { terminated: { exitCode: 2 } } });
+    expect(podTrouble(pod({ containerStatuses: [status] }), 'acme-0')?.message).toContain('exited with code 2');
+  });
+
+  it('is told in the same words by every try to pull: each change is a write', () => {
+    const error = 'failed to pull and unpack image "example.com/copilot:1": not found';
+    const tries = [
+      waiting('ErrImagePull', error),
+      waiting('ImagePullBackOff', `Back-off pulling image "example.com/copilot:1": ErrImagePull: ${error}`),
+    ].map((one) => podTrouble(one, 'acme-0'));
+    expect(tries[0]).toEqual(tries[1]);
+  });
+
+  it('is told with no more than 300 characters of what a server said', () => {
+    const { message } = podTrouble(crashed({ exitCode: 1, message: 'x'.repeat(4000) }), 'acme-0') ?? {};
+    expect(message).toContain(`${'x'.repeat(300)}…`);
+    expect(message).not.toContain('x'.repeat(301));
+  });
+});
+
+describe('where to look for more than the pod says', () => {
+  it.each([
+    ['no volume: at the claim', unscheduled(unbound), [true, false, false]],
+    ['no room: nowhere', unscheduled(noNode), [false, false, false]],
+    ['no word of the scheduler: at the claim', undecided, [false, true, false]],
+    ['volume and sandbox are being set up: at the pod', waiting('ContainerCreating'), [false, false, true]],
+    ['it runs: nowhere', pod(), [false, false, false]],
+  ])('%s', (_, troubled, expected) => {
+    expect([isUnbound(troubled), isUndecided(troubled), isCreating(troubled)]).toEqual(expected);
+  });
+});

@@ -1,0 +1,57 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { StalledReason } from '../../../../src/api/conditions.ts';
+import { primaryCause } from '../../../../src/tenant/decisions/primary.ts';
+
+const cause = (reason: StalledReason, message = `It is ${reason}.`) => ({ reason, message });
+const reasons = Object.values(StalledReason).filter((reason) => reason !== StalledReason.NotStalled);
+
+describe('the cause to tell of several', () => {
+  it('is none when there is none', () => {
+    expect(primaryCause([])).toBeUndefined();
+  });
+
+  it.each([
+    ['NamespaceTerminating', 'Forbidden'],
+    ['Forbidden', 'QuotaExceeded'],
+    ['ModelNotConfigured', 'ImagePullFailed'],
+    ['DataLost', 'ContainerCrashed'],
+    ['QuotaExceeded', 'Unschedulable'],
+    ['StorageClassNotFound', 'VolumePending'],
+    ['VolumePending', 'Unschedulable'],
+    ['ImagePullFailed', 'ContainerCrashed'],
+    ['ContainerCrashed', 'VolumeNotExpandable'],
+  ] as const)('is %s rather than %s', (first, second) => {
+    expect(primaryCause([cause(second), cause(first)])).toEqual({
+      reason: first,
+      message: `It is ${first}. It is ${second}.`,
+    });
+  });
+
+  it('says once what several servers have in common, and names at most three', () => {
+    const told = primaryCause([
+      cause('Forbidden', 'One.'),
+      cause('Forbidden', 'One.'),
+      ...['Two.', 'Three.', 'Four.', 'Five.'].map((message) => cause('Forbidden', message)),
+    ]);
+    expect(told?.message).toBe('One. Two. Three. And 2 more.');
+  });
+
+  it('has the same reason in whatever order the causes were found', () => {
+    const some = fc.subarray(reasons, { minLength: 1 });
+    const twice = some.chain((list) =>
+      fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length })),
+    );
+    fc.assert(
+      fc.property(twice, ([one, other]) => {
+        expect(primaryCause(one.map((reason) => cause(reason)))).toEqual(
+          primaryCause(other.map((reason) => cause(reason))),
+        );
+      }),
+    );
+  });
+
+  it.each(reasons)('%s stands in the order: what does not would come before everything', (reason) => {
+    expect(primaryCause([cause(reason), cause('NamespaceTerminating')])?.reason).toBe('NamespaceTerminating');
+  });
+});

@@ -1,0 +1,132 @@
+import { describe, expect, it } from '@jest/globals';
+import { StatusError, TransportError } from '../../../../src/kube/errors.ts';
+import type { Status } from '../../../../src/kube/types.ts';
+import { refusalOfMessage, refusalOfRequest } from '../../../../src/tenant/decisions/refusal.ts';
+
+const request = { method: 'POST', path: '/apis/apps/v1/namespaces/team/deployments' };
+const refused = (code: number, reason: string, message: string, details?: Status['details']) =>
+  new StatusError(request, { code, reason, message, ...(details && { details }) });
+
+const quota =
+  'persistentvolumeclaims "acme-0" is forbidden: exceeded quota: small, requested: requests.storage=1Gi, used: requests.storage=1Gi, limited: requests.storage=1Gi';
+const missingVerb =
+  'deployments.apps "acme-0" is forbidden: User "system:serviceaccount:ops:operator" cannot patch resource "deployments" in API group "apps" in the namespace "team"';
+const webhook = 'admission webhook "images.example.com" denied the request: images come from example.com only';
+const policy =
+  "deployments.apps \"acme-0\" is forbidden: ValidatingAdmissionPolicy 'labels' with binding 'labels' denied request: a cost centre is missing";
+const invalid =
+  'Deployment.apps "acme-0" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1Gi';
+const podSecurity = 'pods "acme-0" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true';
+
+describe('what the API server refuses', () => {
+  it.each([
+    [
+      'a full quota',
+      403,
+      'Forbidden',
+      quota,
+      'QuotaExceeded',
+      /ResourceQuota small of the namespace.*requested: requests\.storage=1Gi.*Raise the quota or lower/,
+    ],
+    [
+      'a verb that the operator lacks',
+      403,
+      'Forbidden',
+      missingVerb,
+      'Forbidden',
+      /lacks a permission for Deployment acme-0:.*cannot patch resource "deployments".*its chart/,
+    ],
+    [
+      'a webhook that says no',
+      403,
+      'Forbidden',
+      webhook,
+      'AdmissionDenied',
+      /refused by a policy of the cluster:.*images come from example\.com only.*or the policy/,
+    ],
+    ['a webhook with a code of its own', 400, '', webhook, 'AdmissionDenied', /images come from example\.com only/],
+    ['a policy of the cluster', 403, 'Forbidden', policy, 'AdmissionDenied', /a cost centre is missing/],
+    [
+      'a policy that says Invalid',
+      422,
+      'Invalid',
+      `${policy} is invalid: x`,
+      'AdmissionDenied',
+      /a cost centre is missing/,
+    ],
+    ['Pod Security', 403, 'Forbidden', podSecurity, 'AdmissionDenied', /violates PodSecurity "restricted:latest"/],
+    [
+      'limits below requests',
+      422,
+      'Invalid',
+      invalid,
+      'InvalidSpec',
+      /requests: Invalid value: "2Gi": must be less than.*Correct the tenant's spec/,
+    ],
+    [
+      'a volume that cannot grow',
+      403,
+      'Forbidden',
+      'persistentvolumeclaims "acme-0" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
+      'VolumeNotExpandable',
+      /allowVolumeExpansion.*Set spec\.storage\.size back/,
+    ],
+  ])('is told by its cause: %s', (_, code, httpReason, said, reason, message) => {
+    const cause = refusalOfRequest(refused(code, httpReason, said), 'Deployment acme-0');
+    expect(cause?.reason).toBe(reason);
+    expect(cause?.message).toMatch(message);
+    expect(cause?.message).toContain('Deployment acme-0');
+  });
+
+  it('is told without the request line and the code: people see what was said', () => {
+    const { message } = refusalOfRequest(refused(422, 'Invalid', invalid), 'Deployment acme-0') ?? {};
+    expect(message).not.toMatch(/POST|\/apis\/|422/);
+  });
+
+  it('a namespace that is being deleted comes before every other cause', () => {
+    const details = { causes: [{ reason: 'NamespaceTerminating', message: 'namespace team is being terminated' }] };
+    const error = refused(403, 'Forbidden', quota, details);
+    const cause = refusalOfRequest(error, 'Deployment acme-0');
+    expect(cause?.reason).toBe('NamespaceTerminating');
+    expect(cause?.message).toMatch(/^Deployment acme-0 cannot be made: the namespace is being deleted/);
+  });
+
+  it.each([
+    ['a conflict', refused(409, 'Conflict', 'the object has been modified')],
+    ['too many requests', refused(429, 'TooManyRequests', 'slow down')],
+    ['a server error', refused(500, 'InternalError', 'etcd is away')],
+    ['a bad request of no webhook', refused(400, 'BadRequest', 'cannot decode')],
+    ['no answer', new TransportError(request, 'deadline', 'no answer within 30000 ms')],
+    ['another exception', new TypeError('x is not a function')],
+  ])('is no cause when sending it again may help: %s', (_, error) => {
+    expect(refusalOfRequest(error, 'Deployment acme-0')).toBeUndefined();
+  });
+});
+
+describe('what the Deployment controller was refused', () => {
+  it.each([
+    [
+      'forbidden',
+      'QuotaExceeded',
+      (name: string) =>
+        `pods "${name}" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1`,
+    ],
+    [
+      'invalid',
+      'InvalidSpec',
+      (name: string) =>
+        `Pod "${name}" is invalid: spec.containers[0].resources.requests: must be less than or equal to cpu limit`,
+    ],
+  ])('is told in the same words for each pod that it tries: %s', (_, reason, said) => {
+    const [one, other] = ['acme-0-5d8f7-x2v9k', 'acme-0-5d8f7-qqqqq'].map((name) =>
+      refusalOfMessage(said(name), 'The pod of server acme-0'),
+    );
+    expect(one).toEqual(other);
+    expect(one?.reason).toBe(reason);
+    expect(one?.message).toMatch(/^The pod of server acme-0 /);
+  });
+
+  it('is put down to a policy when it says nothing that is known', () => {
+    expect(refusalOfMessage('no', 'The pod of server acme-0').reason).toBe('AdmissionDenied');
+  });
+});

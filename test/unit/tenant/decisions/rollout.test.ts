@@ -1,0 +1,72 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { rolloutTurn, type RolloutServer } from '../../../../src/tenant/decisions/rollout.ts';
+
+/** Servers by their letters: P waits for a change, A is available, b waits and is available, - is neither. */
+function servers(letters: string): RolloutServer[] {
+  return [...letters].map((letter, index) => ({
+    index,
+    pending: letter === 'P' || letter === 'b',
+    available: letter === 'A' || letter === 'b',
+  }));
+}
+
+const anyServers = fc
+  .array(fc.record({ pending: fc.boolean(), available: fc.boolean() }), { maxLength: 8 })
+  .map((list) => list.map((server, index) => ({ index, ...server })));
+const shuffledServers = anyServers.chain((list) => fc.shuffledSubarray(list, { minLength: list.length }));
+
+describe('whose turn it is to be replaced', () => {
+  it.each([
+    ['nothing waits for a change', 'AAA', [], 'UpToDate'],
+    ['all serve: the lowest index goes first', 'bbb', [0], 'OneAtATime'],
+    ['the first is done: the next one goes', 'Abb', [1], 'OneAtATime'],
+    ['the first is on its way back: everybody waits for it', '-bb', [], 'WaitingForServer'],
+    ['a server that is down is mended while the others go on serving', 'bPb', [1], 'ReplacingBroken'],
+    ['all servers that are down are mended at once', 'PPA', [0, 1], 'ReplacingBroken'],
+    ['there are no servers', '', [], 'UpToDate'],
+  ])('%s', (_, letters, allowed, reason) => {
+    const turn = rolloutTurn(servers(letters));
+    expect([...turn.allowed]).toEqual(allowed);
+    expect(turn.reason).toBe(reason);
+  });
+
+  it('a wait says which server holds it up', () => {
+    expect(rolloutTurn(servers('bA-')).message).toContain('Server 2 must be available');
+  });
+
+  it('never takes a second serving server, nor one while another is down', () => {
+    fc.assert(
+      fc.property(shuffledServers, (list) => {
+        const { allowed } = rolloutTurn(list);
+        const taken = list.filter(({ index, available }) => available && allowed.has(index));
+        expect(taken.length).toBeLessThanOrEqual(1);
+        if (taken.length > 0) expect(list.filter(({ available }) => !available)).toEqual([]);
+      }),
+    );
+  });
+
+  it('touches only servers that wait for a change', () => {
+    fc.assert(
+      fc.property(shuffledServers, (list) => {
+        const pending = list.filter((server) => server.pending).map(({ index }) => index);
+        expect(pending).toEqual(expect.arrayContaining([...rolloutTurn(list).allowed]));
+      }),
+    );
+  });
+
+  it('ends: when each allowed server comes back, all of them get the change', () => {
+    fc.assert(
+      fc.property(anyServers, (list) => {
+        let now = list.map((server) => ({ ...server, available: server.available || !server.pending }));
+        for (const _ of list) {
+          const { allowed } = rolloutTurn(now);
+          now = now.map((server) =>
+            allowed.has(server.index) ? { ...server, pending: false, available: true } : server,
+          );
+        }
+        expect(now.filter(({ pending }) => pending)).toEqual([]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,62 @@
+import { describe, expect, it } from '@jest/globals';
+import { acceptedLosses, dataLoss, type VolumeInput } from '../../../../src/tenant/decisions/volume.ts';
+import { boundClaim } from '../fixtures.ts';
+
+const loss = (other: Partial<VolumeInput>) =>
+  dataLoss({
+    tenant: 'acme',
+    server: 'acme-0',
+    live: boundClaim(),
+    recordedUID: 'uid-claim',
+    accepted: acceptedLosses(undefined),
+    ...other,
+  });
+
+describe('the volume of a server', () => {
+  it.each([
+    ['is there', {}],
+    ['was never made', { live: undefined, recordedUID: undefined }],
+    ['was restored by somebody under its name', { live: boundClaim({}, { uid: 'uid-restored' }) }],
+    ['is gone and a person let go of it', { live: undefined, accepted: acceptedLosses('uid-other, uid-claim') }],
+    ['waits for its first pod', { live: boundClaim({ phase: 'Pending' }), recordedUID: undefined }],
+  ])('has lost nothing when it %s', (_, input) => {
+    expect(loss(input)).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'its claim was deleted',
+      { live: undefined },
+      /claim acme-0 \(UID uid-claim\).*Restore a claim of that name.*kubectl annotate ct\/acme --overwrite copilot-operator\.dev\/accept-data-loss=uid-claim$/,
+    ],
+    [
+      'its claim was deleted and another loss was accepted',
+      { live: undefined, accepted: acceptedLosses('uid-other') },
+      /accept-data-loss=uid-claim$/,
+    ],
+    [
+      'what is behind the claim is gone',
+      { live: boundClaim({ phase: 'Lost' }) },
+      /volume pv-1 behind the claim acme-0 is gone.*Restore the PersistentVolume/,
+    ],
+    [
+      'its claim is going to be deleted',
+      { live: boundClaim({}, { deletionTimestamp: '2026-01-02T03:00:00Z' }) },
+      /claim acme-0 is being deleted.*server is left running.*reclaim policy Retain/,
+    ],
+  ])('is told as lost when %s', (_, input, message) => {
+    const cause = loss(input);
+    expect(cause?.reason).toBe('DataLost');
+    expect(cause?.message).toMatch(message);
+  });
+});
+
+describe('the losses that a person accepts', () => {
+  it.each([
+    ['a', ['a']],
+    ['a,b', ['a', 'b']],
+    [' a , b ', ['a', 'b']],
+  ])('%j names them, separated by commas', (value, expected) => {
+    expect([...acceptedLosses(value)]).toEqual(expected);
+  });
+});
