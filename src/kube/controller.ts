@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
 import { StatusError, TerminalError } from './errors.ts';
@@ -69,10 +70,14 @@ export class Controller {
     this.#metrics.watchQueue(() => this.#queue.inProgressMs());
   }
 
-  /** Reconciles every object of this informer. */
+  /**
+   * Reconciles every object of this informer, when it comes, goes, or changes in what others say: its spec, labels,
+   * annotations, deletion. Its status is the controller's own word; to wake for it would undo every back-off whose
+   * message differs from try to try.
+   */
   for<T extends KubeObject>(informer: InformerLike<T>): this {
     this.#primary.set(typeKey(informer.type), informer);
-    return this.watches(informer, (object) => [nameOf(object)]);
+    return this.#watch(informer, (object) => [nameOf(object)], isSaidByOthers);
   }
 
   /** Reconciles the owner of every object of this informer whose controller reference is of that type. */
@@ -124,7 +129,11 @@ export class Controller {
     this.#log.info('all workers have finished');
   }
 
-  #watch<T extends KubeObject>(informer: InformerLike<T>, map: (object: T, gone: boolean) => NamespacedName[]): this {
+  #watch<T extends KubeObject>(
+    informer: InformerLike<T>,
+    map: (object: T, gone: boolean) => NamespacedName[],
+    predicate: (old: T, object: T) => boolean = () => true,
+  ): this {
     this.#informers.push(informer);
     const enqueue = (object: T, gone = false): void => {
       try {
@@ -138,6 +147,7 @@ export class Controller {
     informer.addHandler({
       onAdd: (object) => enqueue(object),
       onUpdate: (old, object) => {
+        if (!predicate(old, object)) return;
         enqueue(old);
         enqueue(object);
       },
@@ -227,6 +237,17 @@ function isPanic(error: unknown): boolean {
     error instanceof RangeError ||
     error instanceof ReferenceError ||
     error instanceof SyntaxError
+  );
+}
+
+/** By the generation, which the API server raises with each change of the spec; an object without one has no status. */
+function isSaidByOthers({ metadata: old }: KubeObject, { metadata }: KubeObject): boolean {
+  return (
+    metadata.generation === undefined ||
+    metadata.generation !== old.generation ||
+    metadata.deletionTimestamp !== old.deletionTimestamp ||
+    !isDeepStrictEqual(metadata.labels, old.labels) ||
+    !isDeepStrictEqual(metadata.annotations, old.annotations)
   );
 }
 

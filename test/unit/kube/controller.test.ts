@@ -76,6 +76,26 @@ describe('which keys a controller reconciles', () => {
     expect(calls).toEqual(['ns/a', 'ns/a', 'ns/a']);
   });
 
+  it('those whose spec, labels, annotations or deletion others have changed, not those of which only the status is new', async () => {
+    const { parents, calls } = setUp();
+    let versions = 0;
+    const a = configMap('a');
+    const change = async (metadata: Partial<ConfigMap['metadata']>): Promise<number> => {
+      const before = calls.length;
+      parents.set({ ...a, metadata: { ...a.metadata, ...metadata, resourceVersion: `v${versions++}` } });
+      await settle();
+      return calls.length - before;
+    };
+    const last = { generation: 1, labels: { a: 'b' }, annotations: { c: 'd' } };
+    expect(await change(last)).toBe(1);
+    expect(await change({ ...last, labels: { a: 'b' }, annotations: { c: 'd' } })).toBe(0);
+    last.generation = 2;
+    expect(await change({ ...last })).toBe(1);
+    expect(await change({ ...last, labels: {} })).toBe(1);
+    expect(await change({ ...last, labels: {}, annotations: {} })).toBe(1);
+    expect(await change({ ...last, labels: {}, annotations: {}, deletionTimestamp: '2026-01-01T00:00:00Z' })).toBe(1);
+  });
+
   it('the owner of a child that comes, changes and goes', async () => {
     const { parents, children, calls } = setUp();
     const a = configMap('a');
