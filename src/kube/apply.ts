@@ -3,7 +3,7 @@ import { fingerprint, Task, type ApplyOptions } from './applytask.ts';
 import type { KubeClient } from './client.ts';
 import type { Clock } from './clock.ts';
 import { RestoreLimiter } from './drift.ts';
-import { isAlreadyExists, isConflict, isInvalid } from './errors.ts';
+import { isAlreadyExists, isConflict, isInvalid, StatusError } from './errors.ts';
 import type { InformerLike } from './informer.ts';
 import { LruMap } from './lru.ts';
 import { moveToApply } from './managedfields.ts';
@@ -11,7 +11,7 @@ import { ignoreNotFound } from './notfound.ts';
 import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from './owner.ts';
 import { RecentWrites } from './recent.ts';
 import { InvalidObjectError, refusalOf } from './refusal.ts';
-import type { ResourceType } from './resource.ts';
+import { pathOf, type ResourceType } from './resource.ts';
 import { keyOf, nameOf, type KubeObject } from './types.ts';
 
 export type { ApplyOptions } from './applytask.ts';
@@ -151,6 +151,11 @@ export class Applier {
     if (settled) return settled;
     // The cache has no managed fields and may be late: nothing is written for what only the cache believes.
     const object = await this.#read(type, task);
+    if (!task.isCurrent(object)) {
+      const message = `${describe(task.manifest)} has changed since its new state was decided`;
+      const request = { method: 'PATCH', path: pathOf(type, nameOf(task.manifest)) };
+      throw new StatusError(request, { code: 409, reason: 'Conflict', message });
+    }
     if (!object) return this.#create(type, task);
     this.#recent.wrote(type, object);
     const reallySettled = this.#settled(task, object);

@@ -6,6 +6,11 @@ import type { KubeObject } from './types.ts';
 export interface ApplyOptions<T extends KubeObject> {
   /** Whether a live object is ours to write. Default: its controller reference has the owner's UID. */
   isOurs?: (live: T) => boolean;
+  /**
+   * The state that the desired one was computed from. A live object whose spec has changed since then, or that is gone,
+   * is not written: Conflict. For what must not be decided twice, or undone, because a cache is late.
+   */
+  derivedFrom?: T | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -16,8 +21,9 @@ export class Task<T extends KubeObject> {
   readonly owner: KubeObject;
   readonly signal: AbortSignal | undefined;
   readonly isOurs: (live: T) => boolean;
+  readonly derivedFrom: T | undefined;
 
-  constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, signal }: ApplyOptions<T>) {
+  constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, derivedFrom, signal }: ApplyOptions<T>) {
     if (!isOurs && !isControlledBy(desired, owner)) {
       throw new Error(
         `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,
@@ -28,7 +34,15 @@ export class Task<T extends KubeObject> {
     this.hash = hash;
     this.owner = owner;
     this.signal = signal;
+    this.derivedFrom = derivedFrom;
     this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
+  }
+
+  /** Whether `live` still is what the desired state was computed from. */
+  isCurrent(live: T | undefined): boolean {
+    if (this.derivedFrom === undefined) return true;
+    const { uid, generation } = this.derivedFrom.metadata;
+    return live?.metadata.uid === uid && live?.metadata.generation === generation;
   }
 
   /** The hash annotation is part of the manifest: a live object with another hash differs there. */

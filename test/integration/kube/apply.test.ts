@@ -5,6 +5,7 @@ import * as builtins from '../../../src/kube/builtins.ts';
 import { ConfigMap, Deployment, Namespace, Secret } from '../../../src/kube/builtins.ts';
 import type { Client } from '../../../src/kube/client.ts';
 import { TransportError } from '../../../src/kube/errors.ts';
+import { ignoreNotFound } from '../../../src/kube/notfound.ts';
 import { ForeignObjectError, OwnerGoneError } from '../../../src/kube/owner.ts';
 import { defineResource, type ResourceType } from '../../../src/kube/resource.ts';
 import { stripServerFields } from '../../../src/kube/store.ts';
@@ -315,6 +316,22 @@ describe('a child that is different', () => {
     await applier.apply(ConfigMap, desired, live, owner);
     expect(proxy.journal.slice(before).map(({ status }) => status)).toContain(409);
     expect((await client.get(ConfigMap, nameOf(desired))).data).toEqual({ word: 'new', touched: 'yes' });
+  });
+
+  it('is not updated to what was computed from a state that it no longer has', async () => {
+    const { owner, applier } = await world();
+    await applier.apply(Deployment, manifests.smallDeployment(owner), undefined, owner);
+    const late = await cached(Deployment, manifests.smallDeployment(owner));
+    await edit(Deployment, late, { spec: { replicas: 0 } });
+    const desired = manifests.smallDeployment(owner);
+    const apply = () =>
+      applier.apply(Deployment, { ...desired, spec: { ...desired.spec!, paused: true } }, late, owner, {
+        derivedFrom: late,
+      });
+    await expect(apply()).rejects.toMatchObject({ code: 409, reason: 'Conflict' });
+    await client.delete(Deployment, nameOf(late), { uid: late.metadata.uid ?? '' });
+    await expect(apply()).rejects.toMatchObject({ code: 409, reason: 'Conflict' });
+    expect(await ignoreNotFound(client.get(Deployment, nameOf(late)))).toBeUndefined();
   });
 
   it('is updated once when the answer to the update was lost', async () => {
