@@ -77,10 +77,15 @@ export function isLabelledFor(object: KubeObject, tenant: string): boolean {
   return labels[Label.managedBy] === FIELD_MANAGER && labels[Label.tenant] === tenant;
 }
 
-/** Whether a volume claim is the tenant's: owned by it, or retained, and then owned by nobody and known by its labels. */
-export function isClaimOf(claim: KubeObject, tenant: KubeObject): boolean {
+/**
+ * Whether a volume claim is the tenant's: owned by it, or retained, and then owned by nobody and known by its labels, or
+ * by its UID when somebody has taken them off.
+ */
+export function isClaimOf(claim: KubeObject, tenant: CopilotTenant): boolean {
   if (isControlledBy(claim, tenant)) return true;
-  return getControllerOf(claim) === undefined && isLabelledFor(claim, tenant.metadata.name);
+  if (getControllerOf(claim) !== undefined) return false;
+  const recorded = tenant.status?.servers?.some(({ volumeUID }) => volumeUID === claim.metadata.uid) ?? false;
+  return recorded || isLabelledFor(claim, tenant.metadata.name);
 }
 
 /** Whether a former tenant of this name controls `object`: it is going to be garbage-collected, so waiting helps. */

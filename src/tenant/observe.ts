@@ -57,15 +57,23 @@ export function observeServer({ tenant, server, running, health, remembered }: O
     health,
     remembered: known !== undefined && health.state === 'Unknown',
     cause,
-    stopping: server.pods.filter((candidate) => candidate !== pod),
+    stopping: server.pods.filter((candidate) => candidate !== pod && !hasEnded(candidate)),
   };
 }
 
-/** The pod that serves or is going to: the newest one that is not on its way out. */
+/** The pod that serves or is going to: the newest one that is not on its way out, rather one that has not ended. */
 export function servingPod({ pods }: ServerWorld): Pod | undefined {
   const candidates = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-  const born = (pod: Pod): string => pod.metadata.creationTimestamp ?? '';
-  return candidates.toSorted((a, b) => born(a).localeCompare(born(b))).at(-1);
+  const rank = (pod: Pod): string => `${hasEnded(pod) ? 0 : 1} ${pod.metadata.creationTimestamp ?? ''}`;
+  return candidates.toSorted((a, b) => rank(a).localeCompare(rank(b))).at(-1);
+}
+
+/**
+ * Whether a pod's containers have stopped for good. An evicted pod, or one whose node was shut down, stays for others to
+ * read until its Deployment goes: it writes to no volume and nobody waits for it.
+ */
+export function hasEnded({ status }: Pod): boolean {
+  return status?.phase === 'Failed' || status?.phase === 'Succeeded';
 }
 
 /** Where the pinger finds the server in `pod`: once its port has been open, so that start-up counts as no failure. */

@@ -10,17 +10,18 @@ import type { Clock, Random } from '../kube/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
 import { isConflict, isNotFound } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
+import { ignoreNotFound } from '../kube/notfound.ts';
 import { OwnerGoneError } from '../kube/owner.ts';
 import type { RecentWrites } from '../kube/recent.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
-import type { NamespacedName } from '../kube/types.ts';
+import { nameOf, type NamespacedName } from '../kube/types.ts';
 import { observeServer, type ServerObservation } from './observe.ts';
 import { plan, type Plan } from './plan.ts';
 import { computeStatus, deletingStatus } from './status.ts';
 import { targetKey, type Targets } from './targets.ts';
 import { CopilotTenant, type OperatorFacts } from './tenant.ts';
 import { EventReason, transitions } from './transitions.ts';
-import { update, type Outcome } from './update.ts';
+import { isRemoving, update, type Outcome } from './update.ts';
 import { readWorld, type ServerWorld, type TenantStores } from './world.ts';
 
 export interface TenantReconcilerOptions {
@@ -82,20 +83,24 @@ export class TenantReconciler implements Reconciler {
       now,
       randomBytes,
     });
+    // A volume that goes with its server is gone for good, so a late cache is not believed.
+    if (isRemoving(tenant, planned.surplus) && !(await this.#isLatest(tenant, signal))) {
+      return { requeueAfterMs: CONFLICT_RETRY_MS };
+    }
     const outcome = await update(applier, facts, world, planned, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return {};
     if (!tenant.spec.suspend && planned.token !== undefined) {
       targets.ping(tenant, outcome.servers.values(), planned.token);
     }
     const observed = [...this.#observe(tenant, outcome.servers).values()];
-    const [error] = outcome.errors;
-    // Nobody needs to read of it: the next try starts from what is there now.
-    if (isConflict(error)) return { requeueAfterMs: CONFLICT_RETRY_MS };
-    const status = computeStatus({ tenant, plan: planned, outcome, observed, now });
     for (const { name, restart } of outcome.restarted) {
       log.warn({ server: name, ...restart }, 'restarting a server that does not answer');
       recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
     }
+    const [error] = outcome.errors;
+    // Nobody needs to read of it: the next try starts from what is there now.
+    if (isConflict(error)) return { requeueAfterMs: CONFLICT_RETRY_MS };
+    const status = computeStatus({ tenant, plan: planned, outcome, observed, now });
     const written = await this.#writeStatus(tenant, status, signal);
     if (error !== undefined) throw error;
     if (!written) return { requeueAfterMs: CONFLICT_RETRY_MS };
@@ -121,6 +126,16 @@ export class TenantReconciler implements Reconciler {
     return observed;
   }
 
+  /** Whether the tenant is as it was read, asked of the API server; what that says counts until the cache shows it. */
+  async #isLatest(tenant: CopilotTenant, signal: AbortSignal): Promise<boolean> {
+    const { client, recent } = this.#options;
+    const live = await ignoreNotFound(client.get(CopilotTenant, nameOf(tenant), { signal }));
+    if (live === undefined) return false;
+    recent.wrote(CopilotTenant, live);
+    const { uid, generation, deletionTimestamp } = live.metadata;
+    return uid === tenant.metadata.uid && generation === tenant.metadata.generation && deletionTimestamp === undefined;
+  }
+
   /** False when the tenant has changed meanwhile: then it is for the next pass to tell. */
   async #writeStatus(tenant: CopilotTenant, status: CopilotTenantStatus, signal: AbortSignal): Promise<boolean> {
     if (isDeepStrictEqual(status, tenant.status)) return true;
@@ -135,8 +150,10 @@ export class TenantReconciler implements Reconciler {
       recent.wrote(CopilotTenant, written);
     } catch (error) {
       if (isNotFound(error)) return true;
-      if (isConflict(error)) return false;
-      throw error;
+      if (!isConflict(error)) throw error;
+      // However late the cache is, the next pass knows.
+      await this.#isLatest(tenant, signal);
+      return false;
     }
     for (const { type, reason, message } of transitions(tenant.status, status)) {
       recorder.event(tenant, type, reason, message);

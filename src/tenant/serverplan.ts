@@ -11,7 +11,7 @@ import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/volume.ts';
 import { isLeftOver, serverName } from './names.ts';
-import { isCurrent, type ServerObservation } from './observe.ts';
+import { hasEnded, isCurrent, type ServerObservation } from './observe.ts';
 import type { CopilotTenant, OperatorFacts } from './tenant.ts';
 import type { ServerWorld } from './world.ts';
 
@@ -63,11 +63,13 @@ export function planServer(input: ServerInput): ServerPlan {
   const base = { index, name, live, observed, replaces: false };
   const leftOver = [live.deployment, live.claim, live.service].find((child) => child && isLeftOver(child, tenant));
   if (leftOver !== undefined) return { ...base, wait: removalWait(leftOver) };
-  const lost = lossOf(tenant, name, live);
-  const claim = lost === undefined ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
-  const drafted = { ...base, claim, cause: lost };
+  const going = goingClaim(tenant, name, live);
+  const lost = going === undefined ? lossOf(tenant, name, live) : undefined;
+  const kept = going === undefined && lost === undefined;
+  const claim = kept ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
+  const drafted = { ...base, claim, cause: lost, wait: going };
   if (tenant.spec.suspend) return { ...drafted, deployment: stopped(input) };
-  if (lost !== undefined || credentialsHash === undefined) return drafted;
+  if (!kept || credentialsHash === undefined) return drafted;
   const leaving = startsBeside(live);
   if (leaving !== undefined) {
     const message = `Server ${name} starts once its former pod ${leaving} has stopped: two may not write to one volume.`;
@@ -76,12 +78,25 @@ export function planServer(input: ServerInput): ServerPlan {
   return { ...drafted, ...running(input, credentialsHash) };
 }
 
+// Scaled away with its volume and wanted again before the volume was gone: nothing is lost that was to be kept.
+function goingClaim(tenant: CopilotTenant, server: string, { claim, deployment: live }: ServerWorld): Wait | undefined {
+  const recorded = recordedVolume(tenant, server);
+  const deleted = claim?.metadata.deletionTimestamp !== undefined && claim.metadata.uid !== recorded;
+  if (!deleted || live !== undefined) return undefined;
+  const message = `The former volume claim ${server} is still being deleted; server ${server} starts with a new one.`;
+  return { reason: ReconcilingReason.WaitingForDeletion, message };
+}
+
+function recordedVolume({ status }: CopilotTenant, server: string): string | undefined {
+  return status?.servers?.find(({ name }) => name === server)?.volumeUID;
+}
+
 function lossOf(tenant: CopilotTenant, server: string, live: ServerWorld): Cause | undefined {
   return dataLoss({
     tenant: tenant.metadata.name,
     server,
     live: live.claim,
-    recordedUID: tenant.status?.servers?.find(({ name }) => name === server)?.volumeUID,
+    recordedUID: recordedVolume(tenant, server),
     accepted: acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]),
   });
 }
@@ -105,10 +120,14 @@ function running(
   const build = (restart: Restart | undefined): Deployment =>
     deployment(tenant, live.index, { image, running: true, credentialsHash, restart });
   // A start from nothing forgets the restarts before it.
-  if (live.deployment?.spec?.replicas !== 1) return { deployment: build(undefined), replaces: false };
+  if (live.deployment === undefined || replicasOf(live.deployment) === 0) {
+    return { deployment: build(undefined), replaces: false };
+  }
   const last = restartOf(live.deployment);
   const desired = build(last);
-  if (wouldWrite(desired, live.deployment)) return { deployment: desired, replaces: true };
+  // Somebody's second pod writes to the same volume: that waits for nobody's turn.
+  const replaces = replicasOf(live.deployment) === 1;
+  if (wouldWrite(desired, live.deployment)) return { deployment: desired, replaces };
   const { health, podReady, cause } = observed;
   // A crash, or a replacement on its way, has its own remedy.
   if (cause !== undefined || !isCurrent(live.deployment)) return { deployment: desired, replaces: false };
@@ -128,7 +147,11 @@ function imageWish({ spec }: CopilotTenant, facts: OperatorFacts): { image?: str
   return { default: facts.serverImage, ...(image !== undefined && { image }) };
 }
 
+function replicasOf(live: Deployment | undefined): number {
+  return live?.spec?.replicas ?? 0;
+}
+
 // A ReplicaSet does not wait for terminating pods, and a node lets two pods on one ReadWriteOnce volume.
 function startsBeside({ deployment: live, pods }: ServerWorld): string | undefined {
-  return live?.spec?.replicas === 1 ? undefined : pods[0]?.metadata.name;
+  return replicasOf(live) > 0 ? undefined : pods.find((pod) => !hasEnded(pod))?.metadata.name;
 }

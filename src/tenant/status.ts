@@ -19,7 +19,7 @@ import type { ModelDecision } from './decisions/model.ts';
 import { primaryCause } from './decisions/primary.ts';
 import { acceptedLosses } from './decisions/volume.ts';
 import { childName, isClaimOf, serverName, tenantPods } from './names.ts';
-import type { ServerObservation } from './observe.ts';
+import { hasEnded, type ServerObservation } from './observe.ts';
 import type { Plan } from './plan.ts';
 import type { CopilotTenant } from './tenant.ts';
 import type { Outcome } from './update.ts';
@@ -177,7 +177,7 @@ function standing({ plan, outcome }: StatusInput): ServerWorld[] {
 }
 
 function isStanding({ deployment, pods }: ServerWorld): boolean {
-  return deployment?.spec?.replicas === 1 || pods.length > 0;
+  return (deployment?.spec?.replicas ?? 0) > 0 || pods.some((pod) => !hasEnded(pod));
 }
 
 function isResizing({ claim }: ServerWorld): boolean {

@@ -110,13 +110,22 @@ async function applyServer(
   const ready = fenced && address !== undefined && (claim ?? live.claim) !== undefined;
   const stops = plan.deployment?.spec?.replicas === 0;
   const applied =
-    plan.deployment && (ready || stops) ? await attempt.apply(Deployment, plan.deployment, live.deployment) : undefined;
+    plan.deployment && (ready || stops)
+      ? await attempt.apply(Deployment, plan.deployment, live.deployment, { derivedFrom: live.deployment })
+      : undefined;
   return { ...live, service: address, claim: claim ?? live.claim, deployment: applied ?? live.deployment };
 }
 
 const ourClaim = (tenant: CopilotTenant): ApplyOptions<PersistentVolumeClaim> => ({
   isOurs: (live) => isClaimOf(live, tenant),
 });
+
+/** Whether anything of these servers is still to be taken away; retained volumes stay. */
+export function isRemoving(tenant: CopilotTenant, surplus: readonly ServerWorld[]): boolean {
+  return surplus.some(({ deployment, service: address, claim }) =>
+    [deployment, address, claim].some((child) => child !== undefined && isControlledBy(child, tenant)),
+  );
+}
 
 /** Stops the servers beyond `spec.replicas`, highest index first, each before the next. */
 async function removeSurplus(attempt: Attempt, tenant: CopilotTenant, surplus: readonly ServerWorld[]): Promise<void> {

@@ -1,21 +1,16 @@
 import { Label } from '../api/names.ts';
-import type {
-  Deployment,
-  NetworkPolicy,
-  PersistentVolumeClaim,
-  Pod,
-  PodDisruptionBudget,
-  Service,
-  ServiceAccount,
-} from '../kube/builtins.ts';
-import { CoreEvent, Secret } from '../kube/builtins.ts';
+import type { NetworkPolicy, Pod, PodDisruptionBudget, Service, ServiceAccount } from '../kube/builtins.ts';
+import { CoreEvent, Deployment, PersistentVolumeClaim, Secret } from '../kube/builtins.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isForbidden, isNotFound } from '../kube/errors.ts';
+import { ignoreNotFound } from '../kube/notfound.ts';
+import type { ResourceType } from '../kube/resource.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { keyOf, type KubeObject } from '../kube/types.ts';
 import { modelSecretRef, type SecretRead } from './decisions/model.ts';
 import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
-import { childName, serverIndex } from './names.ts';
+import { childName, serverIndex, serverName } from './names.ts';
+import { servingPod } from './observe.ts';
 import type { CopilotTenant } from './tenant.ts';
 
 /** Name of the index that finds a tenant's children; its values are keys of tenants. */
@@ -80,7 +75,9 @@ export async function readWorld(
     readSecret(client, { namespace, name: childName(name, 'token') }, signal),
     readSecret(client, { namespace, name: childName(name, 'binding') }, signal),
     ref && readSecret(client, { namespace, name: ref.name }, signal),
-    withWarnings(readServers(name, key, stores), client, now, signal),
+    withUnseen(readServers(name, key, stores), tenant, client, signal).then((found) =>
+      withWarnings(found, client, now, signal),
+    ),
   ]);
   const shared = { namespace, name: childName(name, 'servers') };
   return {
@@ -139,6 +136,36 @@ function readServers(tenant: string, key: string, stores: TenantStores): Map<num
   return servers;
 }
 
+/**
+ * Adds what the caches should have and do not show. They select by label, so a child that somebody took a label off is
+ * in none of them: a Deployment that has pods, a claim that is known to hold sessions.
+ */
+async function withUnseen(
+  servers: Map<number, Mutable<ServerWorld>>,
+  tenant: CopilotTenant,
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<Map<number, Mutable<ServerWorld>>> {
+  const { name, namespace = '' } = tenant.metadata;
+  const find = <T extends KubeObject>(type: ResourceType<T>, index: number): Promise<T | undefined> =>
+    ignoreNotFound(client.get(type, { namespace, name: serverName(name, index) }, { signal }));
+  const withVolume = new Set<number | undefined>();
+  for (const server of tenant.status?.servers ?? []) {
+    const index = serverIndex(name, server.name);
+    if (index === undefined || server.volumeUID === undefined) continue;
+    withVolume.add(index);
+    if (!servers.has(index)) servers.set(index, { index, pods: [] });
+  }
+  await Promise.all(
+    [...servers.values()].map(async (server) => {
+      const { index, deployment, pods, claim } = server;
+      if (deployment === undefined && pods.length > 0) server.deployment = await find(Deployment, index);
+      if (claim === undefined && withVolume.has(index)) server.claim = await find(PersistentVolumeClaim, index);
+    }),
+  );
+  return servers;
+}
+
 async function withWarnings(
   servers: Map<number, Mutable<ServerWorld>>,
   client: KubeClient,
@@ -155,8 +182,9 @@ async function withWarnings(
 }
 
 /** The object whose events may say what keeps the server, when nothing else does. */
-function troubled({ pods, claim }: ServerWorld, now: number): KubeObject | undefined {
-  const pod = pods.find((candidate) => candidate.metadata.deletionTimestamp === undefined);
+function troubled(server: ServerWorld, now: number): KubeObject | undefined {
+  const { claim } = server;
+  const pod = servingPod(server);
   if (pod === undefined) return undefined;
   if (isUnbound(pod)) return claim;
   if (now - Date.parse(pod.metadata.creationTimestamp ?? '') <= PATIENCE_MS) return undefined;

@@ -1,19 +1,23 @@
 import type { Handler, Health, InformerLike } from '../../src/kube/informer.ts';
 import type { ResourceType } from '../../src/kube/resource.ts';
-import { Store } from '../../src/kube/store.ts';
+import { Store, type Indexers } from '../../src/kube/store.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 
 /** A cache whose events the test makes itself: for unit tests of what listens to one. */
 export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
   readonly type: ResourceType<T>;
-  readonly store = new Store<T>();
+  readonly store: Store<T>;
   readonly #handlers: Handler<T>[] = [];
   #sync: () => void = () => undefined;
   readonly #synced = new Promise<void>((resolve) => (this.#sync = resolve));
   #hasSynced = false;
 
-  constructor(type: ResourceType<T>, { synced = true } = {}) {
+  constructor(
+    type: ResourceType<T>,
+    { synced = true, indexers }: { synced?: boolean; indexers?: Indexers<T> | undefined } = {},
+  ) {
     this.type = type;
+    this.store = new Store<T>(indexers);
     if (synced) this.finishSync();
   }
 

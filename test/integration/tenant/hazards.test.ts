@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { findCondition } from '../../../src/kube/conditions.ts';
+import { Deployment, PersistentVolumeClaim, Service, type Pod } from '../../../src/kube/builtins.ts';
+import { restartOf } from '../../../src/tenant/builders/deployment.ts';
+import { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import { ReconcilerWorld } from '../../support/reconciler-world.ts';
+import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+jest.setTimeout(60_000);
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+}, 90_000);
+afterAll(() => api.stop());
+
+/** A tenant whose children are made and whose servers run and answer. */
+async function running(world: ReconcilerWorld, spec: Parameters<ReconcilerWorld['createTenant']>[1] = {}) {
+  await world.createTenant('acme', spec);
+  await world.settle();
+  const pods: Pod[] = [];
+  for (let index = 0; index < (spec.replicas ?? 1); index++) {
+    await world.patch(PersistentVolumeClaim, `acme-${index}`, { status: { phase: 'Bound' } }, 'status');
+    pods.push(await world.startPod('acme', index));
+    await world.sync();
+    await world.pass('acme');
+    world.health.say(`${world.namespace}/acme-${index}`, { state: 'Healthy', version: '1.0', since: 0 });
+  }
+  await world.pass('acme');
+  await world.settle();
+  return pods;
+}
+
+const ready = async (world: ReconcilerWorld) =>
+  findCondition((await world.tenant('acme')).status?.conditions, 'Ready')?.reason;
+const replicas = async (world: ReconcilerWorld) => (await world.get(Deployment, 'acme-0'))?.spec?.replicas;
+
+describe('a tenant whose caches and API server are as they should be', () => {
+  it('becomes ready, and then nothing more is written', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    expect(await ready(world)).toBe('ServersReady');
+    const before = (await world.tenant('acme')).metadata.resourceVersion;
+    await world.pass('acme');
+    expect((await world.tenant('acme')).metadata.resourceVersion).toBe(before);
+  });
+});
+
+describe('a server and its pods', () => {
+  it('starts again after a suspension although a pod of it was evicted once and still lies about', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const [evicted] = await running(world);
+    await world.endPod(evicted as Pod);
+    const second = await world.startPod('acme', 0);
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: true } });
+    await world.settle();
+    await world.removePod(second);
+    await world.settle();
+    expect(await replicas(world)).toBe(0);
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
+    await world.settle();
+    expect(await replicas(world)).toBe(1);
+  });
+
+  it('goes back to one pod when somebody scales its Deployment to two, and is not restarted for it', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const before = await world.get(Deployment, 'acme-0');
+    await world.patch(Deployment, 'acme-0', { spec: { replicas: 2 } });
+    await world.startPod('acme', 0);
+    await world.settle();
+    expect(await replicas(world)).toBe(1);
+    expect((await world.get(Deployment, 'acme-0'))?.spec?.template).toEqual(before?.spec?.template);
+  });
+
+  it('is found again when somebody takes the labels off its Deployment', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const labels = Object.fromEntries(
+      Object.keys((await world.get(Deployment, 'acme-0'))?.metadata.labels ?? {}).map((label) => [label, null]),
+    );
+    await world.patch(Deployment, 'acme-0', { metadata: { labels } });
+    await world.settle();
+    expect((await world.get(Deployment, 'acme-0'))?.metadata.labels).toMatchObject({
+      'copilot-operator.dev/tenant': 'acme',
+    });
+    expect(await ready(world)).toBe('ServersReady');
+  });
+
+  it('is restarted once, even if the cache has not seen the restart yet', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const since = world.clock.now();
+    world.health.say(`${world.namespace}/acme-0`, {
+      state: 'Unhealthy',
+      reason: 'Timeout',
+      message: 'no answer',
+      since,
+    });
+    await world.pass('acme');
+    const restart = restartOf(await world.get(Deployment, 'acme-0'));
+    expect(restart?.attempt).toBe(1);
+    await world.sync(CopilotTenant);
+    await world.clock.advance(5_000);
+    await world.pass('acme');
+    expect(restartOf(await world.get(Deployment, 'acme-0'))).toEqual(restart);
+  });
+
+  it('does not start beside its former pod when it is resumed before the cache has seen the suspension', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: true } });
+    await world.sync(CopilotTenant);
+    await world.pass('acme');
+    expect(await replicas(world)).toBe(0);
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
+    await world.sync(CopilotTenant);
+    await world.pass('acme');
+    expect(await replicas(world)).toBe(0);
+  });
+
+  it('keeps the image it was given when somebody sets another one in its Deployment', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const container = { name: 'server', image: 'example.com/evil:1' };
+    await world.client.patch(
+      Deployment,
+      world.ref('acme-0'),
+      { spec: { template: { spec: { containers: [container] } } } },
+      { contentType: 'application/strategic-merge-patch+json', fieldManager: 'somebody' },
+    );
+    await world.settle();
+    const deployment = await world.get(Deployment, 'acme-0');
+    expect(deployment?.spec?.template.spec?.containers[0]?.image).toBe('example.com/copilot-cli:1');
+  });
+});
+
+describe('volumes', () => {
+  it('are not deleted because a late cache says that their server is not wanted', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', { replicas: 1, storage: { reclaimPolicy: 'Delete' } });
+    await world.settle();
+    // Another replica of the operator has scaled it up; this one takes over and has not heard of it.
+    await world.patch(CopilotTenant, 'acme', { spec: { replicas: 2 } });
+    await using former = await ReconcilerWorld.open(api.kubeconfig, world.namespace);
+    await former.settle();
+    const before = await world.get(PersistentVolumeClaim, 'acme-1');
+    expect(before).toBeDefined();
+    await world.sync(PersistentVolumeClaim, Deployment, Service);
+    await world.pass('acme');
+    const after = await world.get(PersistentVolumeClaim, 'acme-1');
+    expect(after?.metadata).toMatchObject({ uid: before?.metadata.uid });
+    expect(after?.metadata.deletionTimestamp).toBeUndefined();
+    expect(await world.get(Deployment, 'acme-1')).toBeDefined();
+  });
+
+  it('are not called lost because somebody took their labels off', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const { uid } = (await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata ?? {};
+    const labels = Object.fromEntries(
+      Object.keys((await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.labels ?? {}).map((name) => [
+        name,
+        null,
+      ]),
+    );
+    await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { labels } });
+    await world.settle();
+    expect(await ready(world)).toBe('ServersReady');
+    expect((await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata).toMatchObject({
+      uid,
+      labels: { 'copilot-operator.dev/tenant': 'acme' },
+    });
+  });
+
+  it('that go by policy with a server scaled away are no loss when it is scaled up again meanwhile', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world, { replicas: 2, storage: { reclaimPolicy: 'Delete' } });
+    await world.patch(PersistentVolumeClaim, 'acme-1', { metadata: { finalizers: ['kubernetes.io/pvc-protection'] } });
+    await world.patch(CopilotTenant, 'acme', { spec: { replicas: 1 } });
+    await world.settle();
+    expect((await world.get(PersistentVolumeClaim, 'acme-1'))?.metadata.deletionTimestamp).toBeDefined();
+    await world.patch(CopilotTenant, 'acme', { spec: { replicas: 2 } });
+    await world.settle();
+    const { status } = await world.tenant('acme');
+    expect(findCondition(status?.conditions, 'Stalled')).toMatchObject({ status: 'False' });
+    expect(findCondition(status?.conditions, 'Reconciling')).toMatchObject({ reason: 'WaitingForDeletion' });
+    await world.patch(PersistentVolumeClaim, 'acme-1', { metadata: { finalizers: null } });
+    await world.settle();
+    expect((await world.get(PersistentVolumeClaim, 'acme-1'))?.metadata.deletionTimestamp).toBeUndefined();
+  });
+});
+
+describe('what wakes a tenant', () => {
+  it('its own status does not: the back-off of a failing tenant would be void otherwise', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const before = await world.passes();
+    await world.patch(CopilotTenant, 'acme', { status: { readyReplicas: 7 } }, 'status');
+    await world.settle();
+    expect(await world.passes()).toBe(before);
+    await world.patch(CopilotTenant, 'acme', {
+      metadata: { annotations: { 'copilot-operator.dev/accept-data-loss': 'x' } },
+    });
+    await world.settle();
+    expect(await world.passes()).toBeGreaterThan(before);
+  });
+});

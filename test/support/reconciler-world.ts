@@ -1,0 +1,251 @@
+/**
+ * The tenant reconciler over a real API server with caches that the test itself brings up to date: so a pass can be run
+ * while a cache is late, which a real watch does only now and then. There is no kubelet; the test plays it.
+ */
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
+import type { HealthSource, HealthTarget, ServerHealth } from '../../src/copilot/health.ts';
+import { Deployment, Namespace, Pod } from '../../src/kube/builtins.ts';
+import type { Client } from '../../src/kube/client.ts';
+import type { Controller } from '../../src/kube/controller.ts';
+import type { InformerLike, InformerOptions } from '../../src/kube/informer.ts';
+import type { Manager } from '../../src/kube/manager.ts';
+import { Metrics } from '../../src/kube/metrics.ts';
+import { ignoreNotFound } from '../../src/kube/notfound.ts';
+import type { ResourceType } from '../../src/kube/resource.ts';
+import { stripServerFields } from '../../src/kube/store.ts';
+import { keyOf, type KubeObject } from '../../src/kube/types.ts';
+import { serverLabels } from '../../src/tenant/names.ts';
+import { addTenantController } from '../../src/tenant/controller.ts';
+import { CopilotTenant } from '../../src/tenant/tenant.ts';
+import { FakeClock } from './fake-clock.ts';
+import { FakeInformer } from './fake-informer.ts';
+import { connect } from './kube.ts';
+import { waitFor } from './wait.ts';
+
+/** Health as the test says it is. */
+class ToldHealth implements HealthSource {
+  readonly targets = new Map<string, HealthTarget>();
+  readonly #health = new Map<string, ServerHealth>();
+
+  say(key: string, health: ServerHealth): void {
+    this.#health.set(key, health);
+  }
+  set(target: HealthTarget): void {
+    this.targets.set(target.key, target);
+  }
+  remove(key: string): void {
+    this.targets.delete(key);
+    this.#health.delete(key);
+  }
+  get(key: string): ServerHealth {
+    return this.#health.get(key) ?? { state: 'Unknown' };
+  }
+  onTransition(): void {}
+}
+
+/** Far more than any history here needs: beyond it something writes in a circle. */
+const MAX_PASSES = 200;
+
+type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
+
+export class ReconcilerWorld {
+  readonly namespace: string;
+  readonly client: Client;
+  readonly clock = new FakeClock(Date.now());
+  readonly health = new ToldHealth();
+  /** What was told in events, as `type reason`. */
+  readonly events: string[] = [];
+  readonly #informers = new Map<string, { cache: FakeInformer<KubeObject>; selection: Selection }>();
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+  readonly #metrics: Metrics;
+  readonly #controller: Controller;
+
+  /** In a namespace of its own, or as another replica of the operator in the one that is stated. */
+  static async open(kubeconfig: string, shared?: string): Promise<ReconcilerWorld & AsyncDisposable> {
+    const { client, transport } = connect(kubeconfig);
+    const namespace = shared ?? `world-${randomBytes(4).toString('hex')}`;
+    if (shared === undefined) {
+      await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    }
+    const world = new ReconcilerWorld(namespace, client);
+    return Object.assign(world, {
+      [Symbol.asyncDispose]: async () => {
+        world.#stop.abort();
+        await world.#running;
+        await transport.close();
+        const failed = await world.#sum('controller_runtime_reconcile_errors_total');
+        if (failed > 0) throw new Error(`${failed} reconciles failed; TEST_LOG=error shows how`);
+      },
+    });
+  }
+
+  private constructor(namespace: string, client: Client) {
+    this.namespace = namespace;
+    this.client = client;
+    const metrics = new Metrics();
+    let added: Controller | undefined;
+    addTenantController({
+      manager: {
+        informer: (type: ResourceType, selection: Selection = {}) => this.#informer(type, selection),
+        addController: (controller: Controller) => (added = controller),
+      } as unknown as Manager,
+      client,
+      health: this.health,
+      recorder: { event: (_object, type, reason) => void this.events.push(`${type} ${reason}`) },
+      facts: { serverImage: 'example.com/copilot-cli:1', namespace: 'operator', clusterCIDRs: [] },
+      concurrency: 1,
+      clock: this.clock,
+      random: () => 0.5,
+      randomBytes,
+      metrics,
+      log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
+    });
+    if (added === undefined) throw new Error('no controller was added');
+    this.#controller = added;
+    this.#metrics = metrics;
+    this.#running = added.run(this.#stop.signal);
+  }
+
+  /** How many reconciles have ended. */
+  passes(): Promise<number> {
+    return this.#sum('controller_runtime_reconcile_total');
+  }
+
+  /** Reconciles the tenant with the caches as they are, and whatever has woken it until then. */
+  async pass(name: string): Promise<void> {
+    const before = await this.passes();
+    this.#controller.enqueue(this.ref(name));
+    await this.#rest(before + 1);
+  }
+
+  /** Brings caches up to date: those of these types, or all of them. Changes wake the controller, as a watch does. */
+  async sync(...types: ResourceType[]): Promise<void> {
+    for (const { cache, selection } of this.#informers.values()) {
+      if (types.length > 0 && !types.includes(cache.type)) continue;
+      const { labelSelector, transform = stripServerFields } = selection;
+      const { items } = await this.client.listAll(cache.type, { namespace: this.namespace, labelSelector });
+      const listed = new Set(items.map(keyOf));
+      for (const gone of cache.store.list().filter((object) => !listed.has(keyOf(object)))) cache.delete(gone);
+      for (const item of items) cache.set(transform(item));
+    }
+  }
+
+  /** Brings caches up to date until nothing wakes the controller any more. */
+  async settle(): Promise<void> {
+    for (let before = -1, now = await this.passes(); now !== before;) {
+      before = now;
+      await this.sync();
+      await this.#rest(before);
+      now = await this.passes();
+      if (now > MAX_PASSES) throw new Error(`the controller does not come to rest: ${now} passes`);
+    }
+  }
+
+  ref(name: string): { namespace: string; name: string } {
+    return { namespace: this.namespace, name };
+  }
+
+  get<T extends KubeObject>(type: ResourceType<T>, name: string): Promise<T | undefined> {
+    return ignoreNotFound(this.client.get(type, this.ref(name)));
+  }
+
+  async tenant(name: string): Promise<CopilotTenant> {
+    return this.client.get(CopilotTenant, this.ref(name));
+  }
+
+  async createTenant(name: string, spec: CopilotTenantSpecInput = {}): Promise<CopilotTenant> {
+    const manifest = {
+      apiVersion: 'copilot-operator.dev/v1alpha1',
+      kind: 'CopilotTenant',
+      metadata: { name, namespace: this.namespace },
+      spec,
+    };
+    return this.client.create(CopilotTenant, manifest as CopilotTenant);
+  }
+
+  /** Somebody's merge patch. */
+  patch<T extends KubeObject>(type: ResourceType<T>, name: string, patch: object, subresource?: string): Promise<T> {
+    const contentType = 'application/merge-patch+json';
+    return this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'somebody', subresource });
+  }
+
+  /** Plays the Deployment controller and the kubelet: the server's pod is there and its port is open. */
+  async startPod(tenant: string, index: number): Promise<Pod> {
+    const server = `${tenant}-${index}`;
+    const pod = await this.client.create(Pod, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: `${server}-${randomBytes(3).toString('hex')}`,
+        namespace: this.namespace,
+        labels: serverLabels(tenant, index),
+      },
+      spec: { containers: [{ name: 'server', image: 'example.com/copilot-cli:1' }] },
+    });
+    const now = new Date().toISOString().replace(/\.\d+/, '');
+    const running = { startedAt: now };
+    await this.patch(
+      Pod,
+      pod.metadata.name,
+      podStatus({ phase: 'Running', ready: 'True', state: { running } }),
+      'status',
+    );
+    await this.#tellDeployment(server, 1);
+    return pod;
+  }
+
+  /** The kubelet has ended the pod, and nobody has deleted it: evicted, or its node was shut down. */
+  async endPod(pod: Pod): Promise<void> {
+    const terminated = { exitCode: 137, reason: 'Error' };
+    const status = podStatus({ phase: 'Failed', ready: 'False', state: { terminated } });
+    await this.patch(Pod, pod.metadata.name, { status: { ...status.status, reason: 'Evicted' } }, 'status');
+  }
+
+  /** The pod is gone at once. */
+  async removePod(pod: Pod): Promise<void> {
+    const { uid = '' } = pod.metadata;
+    await this.client.delete(Pod, this.ref(pod.metadata.name), { uid, gracePeriodSeconds: 0 });
+  }
+
+  async #tellDeployment(name: string, replicas: number): Promise<void> {
+    const { metadata } = await this.client.get(Deployment, this.ref(name));
+    const status = { observedGeneration: metadata.generation, replicas, updatedReplicas: replicas };
+    await this.patch(Deployment, name, { status }, 'status');
+  }
+
+  async #rest(atLeast: number): Promise<void> {
+    await waitFor('the controller has nothing to do', async () => {
+      const idle = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers')) === 0;
+      return idle && (await this.passes()) >= atLeast;
+    });
+  }
+
+  async #sum(metric: string): Promise<number> {
+    const found = await this.#metrics.registry.getSingleMetric(metric)?.get();
+    if (found === undefined) throw new Error(`there is no metric ${metric}`);
+    return found.values.reduce((sum, { value }) => sum + value, 0);
+  }
+
+  #informer(type: ResourceType, selection: Selection): InformerLike {
+    const cache = new FakeInformer<KubeObject>(type, { indexers: selection.indexers });
+    this.#informers.set(type.plural, { cache, selection });
+    return cache;
+  }
+}
+
+function podStatus({ phase, ready, state }: { phase: string; ready: string; state: object }) {
+  const started = phase === 'Running';
+  const container = { name: 'server', image: 'i', imageID: 'i', ready: started, started, restartCount: 0, state };
+  return {
+    status: {
+      phase,
+      podIP: '10.0.0.1',
+      podIPs: [{ ip: '10.0.0.1' }],
+      conditions: [{ type: 'Ready', status: ready }],
+      containerStatuses: [container],
+    },
+  };
+}
