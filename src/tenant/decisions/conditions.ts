@@ -51,7 +51,7 @@ export function readyVerdict(findings: Findings): Verdict {
   if (servers.length === 0) return no(ReadyReason.ScaledToZero, 'spec.replicas is 0: no server runs.');
   const [first, ...others] = unhealthy;
   if (first !== undefined) {
-    const more = others.length > 0 ? ` Nor do ${list(others)} answer.` : '';
+    const more = others.length > 0 ? ` No answer from ${list(others)} either.` : '';
     return no(ReadyReason.ServersUnhealthy, `${silence(first, findings)}${more}`);
   }
   if (restarting.length > 0) {
@@ -117,14 +117,14 @@ export function healthyVerdict(findings: Findings): Verdict | undefined {
   }
   const silent = servers.filter(({ health }) => health.state !== 'Healthy');
   if (silent.length > 0) {
-    const message = `${list(silent)} of ${servers.length} not answered a first ping yet.`;
+    const message = `Waiting for ${list(silent)} of ${servers.length} to answer a first ping.`;
     return { status: 'Unknown', reason: HealthyReason.AwaitingPing, message };
   }
   return yes(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers answer pings.`);
 }
 
 function silence({ name }: ServerObservation, { silences }: Findings): string {
-  return `Server ${name}: ${silences.get(name) ?? 'it does not answer'}`;
+  return `Server ${name}: ${silences.get(name) ?? 'it does not answer'}`.replace(/\.?$/, '.');
 }
 
 const MAX_NAMED = 5;

@@ -1,0 +1,91 @@
+import { describe, expect, it } from '@jest/globals';
+import { OPERATOR_FLAGS, parseOperatorOptions, UsageError, type OperatorOptions } from '../../src/options.ts';
+
+const image = '--server-image=example.com/copilot:1';
+const parse = (args: readonly string[], env: NodeJS.ProcessEnv = {}): OperatorOptions =>
+  parseOperatorOptions([image, ...args], env);
+
+describe('the command line of the operator', () => {
+  it('needs nothing but the image of servers', () => {
+    expect(parse([])).toEqual({
+      kubeconfig: undefined,
+      serverImage: 'example.com/copilot:1',
+      leaderElect: false,
+      watchNamespaces: [],
+      metrics: undefined,
+      healthProbe: undefined,
+      concurrency: 8,
+      clusterCIDRs: [],
+      logLevel: 'info',
+      namespace: undefined,
+      identity: undefined,
+    });
+  });
+
+  it.each<[string, string[], NodeJS.ProcessEnv, Partial<OperatorOptions>]>([
+    ['the image from the environment', [], { SERVER_IMAGE: 'copilot:env' }, { serverImage: 'copilot:env' }],
+    ['the flag before the environment', [image], { SERVER_IMAGE: 'x' }, { serverImage: 'example.com/copilot:1' }],
+    [
+      'who and where it is',
+      [image],
+      { POD_NAME: 'operator-1', POD_NAMESPACE: 'ops' },
+      { identity: 'operator-1', namespace: 'ops' },
+    ],
+    ['that it elects a leader in a cluster', [image], { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, { leaderElect: true }],
+    [
+      'that it does not, when told so',
+      [image, '--leader-elect=false'],
+      { KUBERNETES_SERVICE_HOST: '10.0.0.1' },
+      { leaderElect: false },
+    ],
+  ])('learns %s', (_, args, env, expected) => {
+    expect(parseOperatorOptions(args, env)).toMatchObject(expected);
+  });
+
+  it.each<[string[], Partial<OperatorOptions>]>([
+    [['--leader-elect'], { leaderElect: true }],
+    [['--leader-elect', '--concurrency=2'], { leaderElect: true, concurrency: 2 }],
+    [['--kubeconfig', '/etc/kubeconfig'], { kubeconfig: '/etc/kubeconfig' }],
+    [['--watch-namespaces=a, b,'], { watchNamespaces: ['a', 'b'] }],
+    [['--watch-namespaces='], { watchNamespaces: [] }],
+    [['--cluster-cidrs=203.0.113.0/24,2001:db8::/32'], { clusterCIDRs: ['203.0.113.0/24', '2001:db8::/32'] }],
+    [['--log-level=debug'], { logLevel: 'debug' }],
+    [['--metrics-bind-address=:8080'], { metrics: { host: undefined, port: 8080 } }],
+    [['--metrics-bind-address=0'], { metrics: undefined }],
+    [['--health-probe-bind-address=127.0.0.1:8081'], { healthProbe: { host: '127.0.0.1', port: 8081 } }],
+    [['--health-probe-bind-address=[::1]:65535'], { healthProbe: { host: '::1', port: 65_535 } }],
+  ])('understands %j', (args, expected) => {
+    expect(parse(args)).toMatchObject(expected);
+  });
+
+  it.each([
+    [['--leader-elect=yes'], '--leader-elect=yes: write true or false'],
+    [['--concurrency=0'], '--concurrency=0: write a whole number above 0'],
+    [['--concurrency=-1'], '--concurrency=-1: write a whole number above 0'],
+    [['--concurrency=1.5'], '--concurrency=1.5: write a whole number above 0'],
+    [['--concurrency='], '--concurrency=: write a whole number above 0'],
+    [['--log-level=loud'], '--log-level=loud: write one of trace, debug, info, warn, error, fatal'],
+    [['--metrics-bind-address=8080'], '--metrics-bind-address=8080: write [host]:port, or 0 for none'],
+    [['--metrics-bind-address=:65536'], '--metrics-bind-address=:65536: write [host]:port, or 0 for none'],
+    [['--health-probe-bind-address=::1:80'], '--health-probe-bind-address=::1:80: write [host]:port, or 0 for none'],
+    [['--replicas=2'], '--replicas'],
+    [['--leader-elect', 'false'], "'false'"],
+    [['--kubeconfig'], '--kubeconfig'],
+  ])('refuses %j, and says what to write', (args, message) => {
+    expect(() => parse(args)).toThrow(UsageError);
+    expect(() => parse(args)).toThrow(message);
+  });
+
+  it.each([{}, { SERVER_IMAGE: '' }])('refuses to begin without an image for servers: %j', (env) => {
+    expect(() => parseOperatorOptions([], env)).toThrow(
+      new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE'),
+    );
+  });
+
+  it.each(OPERATOR_FLAGS.match(/--[a-z-]+/g)?.filter((flag, index, all) => all.indexOf(flag) === index) ?? [])(
+    'knows %s, which --help names',
+    (flag) => {
+      expect(() => parse([`${flag}=`])).not.toThrow(/[Uu]nknown option/);
+    },
+  );
+});

@@ -1,0 +1,181 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  healthyVerdict,
+  readyVerdict,
+  reconcilingVerdict,
+  stalledVerdict,
+  type Findings,
+} from '../../../../src/tenant/decisions/conditions.ts';
+import { acme, observation, pod, unhealthy } from '../fixtures.ts';
+
+/** What is found of acme when its servers answer and nothing is to be done, but for what is stated. */
+function found(other: Partial<Findings> = {}): Findings {
+  return {
+    tenant: acme(),
+    servers: [observation(0), observation(1)],
+    cause: undefined,
+    waits: [],
+    rolling: false,
+    restarting: [],
+    silences: new Map(),
+    surplus: [],
+    resizing: [],
+    error: undefined,
+    ...other,
+  };
+}
+
+const deleted = acme({}, { deletionTimestamp: '2026-01-02T03:00:00Z' });
+const suspended = acme({ suspend: true });
+const stopped = observation(0, { state: 'Stopped', ready: false });
+const starting = observation(1, { state: 'Starting', ready: false, health: { state: 'Unknown' } });
+const silent = (index: number) => observation(index, { state: 'Unhealthy', ready: false, health: unhealthy() });
+const cause = { reason: 'QuotaExceeded', message: 'The quota small is full.' } as const;
+const wait = { reason: 'WaitingForDeletion', message: 'Service acme-0 is going.' } as const;
+const silences = new Map([['acme-1', 'it hangs. The next restart is due at noon.']]);
+
+describe('Ready', () => {
+  it.each<[string, Partial<Findings>, string, string, string]>([
+    ['all servers answer', {}, 'True', 'ServersReady', '2 of 2 servers answer.'],
+    ['it is being deleted', { tenant: deleted, cause }, 'False', 'Deleting', 'The tenant is being deleted.'],
+    ['somebody has to act', { cause, servers: [starting] }, 'False', 'QuotaExceeded', 'The quota small is full.'],
+    ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'Suspended', 'spec.suspend is true'],
+    ['no server is wanted', { servers: [] }, 'False', 'ScaledToZero', 'spec.replicas is 0'],
+    [
+      'one does not answer',
+      { servers: [observation(0), silent(1)], silences },
+      'False',
+      'ServersUnhealthy',
+      'Server acme-1: it hangs. The next restart is due at noon.',
+    ],
+    [
+      'two do not answer',
+      { servers: [silent(0), silent(1)] },
+      'False',
+      'ServersUnhealthy',
+      'Server acme-0: it does not answer. No answer from acme-1 either.',
+    ],
+    [
+      'one is restarted',
+      { servers: [observation(0), starting], restarting: ['acme-1'] },
+      'False',
+      'ServersUnhealthy',
+      'Restarting acme-1, because it did not answer.',
+    ],
+    [
+      'one starts',
+      { servers: [observation(0), starting] },
+      'False',
+      'ServersStarting',
+      'Waiting for acme-1 of 2 to start and answer.',
+    ],
+    [
+      'one cannot start yet',
+      { servers: [starting], waits: [wait] },
+      'False',
+      'ServersStarting',
+      'Service acme-0 is going.',
+    ],
+    [
+      'one is being replaced',
+      { servers: [observation(0), starting], rolling: true },
+      'False',
+      'ServersUpdating',
+      'acme-1 of 2 being replaced.',
+    ],
+    ['others wait to be replaced', { rolling: true }, 'False', 'ServersUpdating', 'one at a time'],
+  ])('when %s', (_, other, status, reason, message) => {
+    const verdict = readyVerdict(found(other));
+    expect(verdict).toMatchObject({ status, reason });
+    expect(verdict.message).toContain(message);
+  });
+
+  it('names five servers and counts the others', () => {
+    const servers = Array.from({ length: 9 }, (_, index) => observation(index, { state: 'Starting', ready: false }));
+    expect(readyVerdict(found({ servers })).message).toBe(
+      'Waiting for acme-0, acme-1, acme-2, acme-3, acme-4, 4 more of 9 to start and answer.',
+    );
+  });
+});
+
+describe('Reconciling', () => {
+  it.each<[string, Partial<Findings>, string, string, string]>([
+    ['everything is done', {}, 'False', 'UpToDate', 'Everything is as the spec says.'],
+    ['it is being deleted', { tenant: deleted, error: 'x' }, 'True', 'Deleting', 'is being deleted'],
+    ['a request failed', { error: 'PUT /x: no answer', cause }, 'True', 'RetryingAfterError', 'PUT /x: no answer'],
+    ['somebody has to act', { cause, waits: [wait] }, 'False', 'Blocked', 'see the condition Stalled'],
+    ['something passes by itself', { waits: [wait] }, 'True', 'WaitingForDeletion', 'Service acme-0 is going.'],
+    ['servers are scaled away', { surplus: ['acme-4', 'acme-3'] }, 'True', 'ScalingDown', 'Stopping acme-4, acme-3.'],
+    [
+      'servers are being suspended',
+      { tenant: suspended, servers: [{ ...stopped, stopping: [pod()] }] },
+      'True',
+      'Suspending',
+      'being stopped',
+    ],
+    ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'UpToDate', 'No server runs, as wanted.'],
+    ['one is restarted', { restarting: ['acme-1'], rolling: true }, 'True', 'ServersRestarting', 'Restarting acme-1.'],
+    ['others wait to be replaced', { rolling: true }, 'True', 'ServersUpdating', 'one at a time'],
+    ['one starts', { servers: [starting] }, 'True', 'ServersStarting', 'Waiting for acme-1 to start and answer.'],
+    ['one does not answer and nothing is done about it', { servers: [silent(0)] }, 'False', 'UpToDate', ''],
+    ['a volume grows', { resizing: ['acme-0'] }, 'True', 'VolumeResizing', 'Growing the volume of acme-0.'],
+  ])('when %s', (_, other, status, reason, message) => {
+    const verdict = reconcilingVerdict(found(other));
+    expect(verdict).toMatchObject({ status, reason });
+    expect(verdict.message).toContain(message);
+  });
+});
+
+describe('Stalled', () => {
+  it('is True with the cause, in the words of Ready', () => {
+    expect(stalledVerdict(found({ cause }))).toEqual({ status: 'True', ...cause });
+    expect(readyVerdict(found({ cause }))).toEqual({ status: 'False', ...cause });
+  });
+
+  it('is False while nobody has to act', () => {
+    expect(stalledVerdict(found({ error: 'x', waits: [wait] }))).toMatchObject({
+      status: 'False',
+      reason: 'NotStalled',
+    });
+  });
+});
+
+describe('Healthy', () => {
+  it.each(['Unreachable', 'AuthFailed', 'Timeout', 'ProtocolError'] as const)(
+    'is False with the reason %s',
+    (reason) => {
+      const servers = [observation(0), observation(1, { state: 'Unhealthy', ready: false, health: unhealthy(reason) })];
+      expect(healthyVerdict(found({ servers, silences }))).toEqual({
+        status: 'False',
+        reason,
+        message: 'Server acme-1: it hangs. The next restart is due at noon.',
+      });
+    },
+  );
+
+  it.each<[string, Partial<Findings>, string, string, string]>([
+    ['all answer pings', {}, 'True', 'Healthy', '2 of 2 servers answer pings.'],
+    [
+      'one was not asked yet',
+      { servers: [observation(0), starting] },
+      'Unknown',
+      'AwaitingPing',
+      'Waiting for acme-1 of 2 to answer a first ping.',
+    ],
+    [
+      'it is suspended',
+      { tenant: suspended, servers: [stopped] },
+      'Unknown',
+      'NoServers',
+      'No server is meant to run.',
+    ],
+    ['no server is wanted', { servers: [] }, 'Unknown', 'NoServers', 'No server is meant to run.'],
+  ])('when %s', (_, other, status, reason, message) => {
+    expect(healthyVerdict(found(other))).toEqual({ status, reason, message });
+  });
+
+  it('has no verdict while a new process knows servers from the last status alone', () => {
+    const servers = [observation(0), observation(1, { remembered: true, health: { state: 'Unknown' } })];
+    expect(healthyVerdict(found({ servers }))).toBeUndefined();
+  });
+});

@@ -1,0 +1,78 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { ReadyReason, StalledReason } from '../../../src/api/conditions.ts';
+import type { CopilotTenantStatus } from '../../../src/api/tenant.ts';
+import { transitions } from '../../../src/tenant/transitions.ts';
+
+type Told = readonly [status: 'True' | 'False' | 'Unknown', reason: string, message?: string];
+
+/** A status with these conditions. */
+function status(conditions: Readonly<Record<string, Told>>): CopilotTenantStatus {
+  return {
+    conditions: Object.entries(conditions).map(([type, [status, reason, message = `It is ${reason}.`]]) => ({
+      type,
+      status,
+      reason,
+      message,
+      lastTransitionTime: '2026-01-02T03:04:05Z',
+    })),
+  };
+}
+
+const fine = status({ Ready: ['True', 'ServersReady'], Stalled: ['False', 'NotStalled'] });
+const starting = status({ Ready: ['False', 'ServersStarting'], Stalled: ['False', 'NotStalled'] });
+const silent = status({ Ready: ['False', 'ServersUnhealthy'], Stalled: ['False', 'NotStalled'] });
+const noQuota = status({ Ready: ['False', 'QuotaExceeded'], Stalled: ['True', 'QuotaExceeded'] });
+const noImage = status({ Ready: ['False', 'ImagePullFailed'], Stalled: ['True', 'ImagePullFailed'] });
+
+const anyStatus = fc
+  .record({
+    ready: fc.tuple(fc.constantFrom('True', 'False'), fc.constantFrom(...Object.values(ReadyReason))),
+    stalled: fc.tuple(fc.constantFrom('True', 'False'), fc.constantFrom(...Object.values(StalledReason))),
+  })
+  .map(({ ready, stalled }) => status({ Ready: ready as unknown as Told, Stalled: stalled as unknown as Told }));
+
+describe('the events of a tenant', () => {
+  it.each([
+    ['a new tenant starts', undefined, starting, ['Normal ServersStarting']],
+    ['it becomes ready', starting, fine, ['Normal ServersReady']],
+    ['a server falls silent', fine, silent, ['Warning ServersUnhealthy']],
+    ['a cause comes up: once, not for Ready too', fine, noQuota, ['Warning QuotaExceeded']],
+    ['one cause gives way to another', noQuota, noImage, ['Warning ImagePullFailed']],
+    ['the cause is gone', noImage, starting, ['Normal ServersStarting']],
+    ['a new tenant has a cause at once', undefined, noQuota, ['Warning QuotaExceeded']],
+  ])('when %s', (_, before, after, expected) => {
+    expect(transitions(before, after).map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);
+  });
+
+  it("say it in the condition's words", () => {
+    expect(transitions(fine, noQuota)).toEqual([
+      { type: 'Warning', reason: 'QuotaExceeded', message: 'It is QuotaExceeded.' },
+    ]);
+  });
+
+  it('are none while only the words change', () => {
+    const later = status({ Ready: ['False', 'QuotaExceeded', 'More.'], Stalled: ['True', 'QuotaExceeded', 'More.'] });
+    expect(transitions(noQuota, later)).toEqual([]);
+  });
+
+  it('are none for conditions of other kinds', () => {
+    const busy = {
+      conditions: [...(fine.conditions ?? []), ...(status({ Reconciling: ['True', 'x'] }).conditions ?? [])],
+    };
+    expect(transitions(fine, busy)).toEqual([]);
+  });
+
+  it('are none between a status and its equal', () => {
+    fc.assert(fc.property(anyStatus, (one) => expect(transitions(one, structuredClone(one))).toEqual([])));
+  });
+
+  it('never tell one reason twice', () => {
+    fc.assert(
+      fc.property(anyStatus, anyStatus, (before, after) => {
+        const reasons = transitions(before, after).map(({ reason }) => reason);
+        expect(new Set(reasons).size).toBe(reasons.length);
+      }),
+    );
+  });
+});
