@@ -49,6 +49,8 @@ build_kubernetes() {
     esac
   done
   go_build "$directory" kubernetes "$(kubernetes_ldflags)" "${packages[@]}"
+  # Go names a program after its package's directory.
+  [[ ! -f $directory/server ]] || mv "$directory/server" "$directory/etcd"
 }
 
 ensure_binaries() {

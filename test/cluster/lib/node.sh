@@ -64,18 +64,21 @@ start_kube_proxy() {
   is_running kube-proxy || run_on_node kube-proxy "$PROGRAMS/kube-proxy" --config="$CONFIG/kube-proxy.yaml"
 }
 
-# After a restart the API still shows the Ready of the last run: it counts once this kubelet has renewed the node's lease.
-# (It writes the condition itself only when it changes, or every five minutes.)
+# After a restart the API still shows the Ready of the last run: it counts once this kubelet has spoken.
 wait_for_node() {
   must_answer kubelet 60 kubelet_has_spoken "$(stat -c %Y "$PIDS/kubelet.pid")"
   must_answer kubelet 60 node_is_ready
 }
 
-# kubelet_has_spoken SINCE
+# kubelet_has_spoken SINCE: by the condition, which it writes when it changed (a new node), or by the lease, which a new
+# node gets ten seconds late.
 kubelet_has_spoken() {
-  local renewed
-  renewed=$(kubectl_admin get lease "$NODE_NAME" --namespace=kube-node-lease --request-timeout=5s -o 'jsonpath={.spec.renewTime}')
-  [[ -n $renewed ]] && (($(date -d "$renewed" +%s) >= $1))
+  local time
+  while read -r time; do
+    [[ -z $time ]] || (($(date -d "$time" +%s) < $1)) || return 0
+  done < <(kubectl_admin get "node/$NODE_NAME" "lease/$NODE_NAME" --namespace=kube-node-lease --ignore-not-found --request-timeout=5s \
+    -o 'jsonpath={range .items[*]}{.spec.renewTime}{.status.conditions[?(@.type=="Ready")].lastHeartbeatTime}{"\n"}{end}')
+  return 1
 }
 
 node_is_ready() {
