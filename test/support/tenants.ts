@@ -1,0 +1,122 @@
+/** A tenant as the operator reads it, and what stands for it in the cluster, without a cluster. */
+import { tenantSpec, type CopilotTenantSpecInput } from '../../src/api/tenant.ts';
+import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
+import type { Deployment, PersistentVolumeClaim, Pod, Secret } from '../../src/kube/builtins.ts';
+import type { ObjectMeta } from '../../src/kube/types.ts';
+import { tokenSecret } from '../../src/tenant/builders/tokensecret.ts';
+import { serverLabels } from '../../src/tenant/names.ts';
+import type { ServerObservation } from '../../src/tenant/observe.ts';
+import type { CopilotTenant, OperatorFacts } from '../../src/tenant/tenant.ts';
+import type { ServerWorld, World } from '../../src/tenant/world.ts';
+
+/** What the operator was started with. */
+export const OPERATOR: OperatorFacts = {
+  serverImage: 'example.com/copilot-cli:1',
+  namespace: 'copilot-operator-system',
+  clusterCIDRs: [],
+};
+
+/** A connection token as the operator makes them. */
+export const TOKEN = Buffer.alloc(32, 'token').toString('base64url');
+
+/** Tenant `acme` in namespace `team`, with every default that the API server would fill in. */
+export function sampleTenant(
+  spec: CopilotTenantSpecInput = {},
+  metadata: Partial<ObjectMeta> = {},
+  status?: CopilotTenant['status'],
+): CopilotTenant {
+  return {
+    apiVersion: API_VERSION,
+    kind: COPILOT_TENANT.kind,
+    metadata: { name: 'acme', namespace: 'team', uid: 'uid-of-acme', generation: 1, ...metadata },
+    spec: tenantSpec.parse(spec),
+    ...(status && { status }),
+  };
+}
+
+/** Nothing but the tenant and its token's Secret. */
+export function emptyWorld(tenant: CopilotTenant, found: Partial<World> = {}): World {
+  return {
+    tenant,
+    servers: new Map(),
+    tokenSecret: tokenSecret(tenant, TOKEN),
+    bindingSecret: 'NotFound',
+    modelSecret: undefined,
+    ...found,
+  };
+}
+
+/** A Secret that somebody made for the tenant's model. */
+export function modelSecret(key: string, value: string): Secret {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'model', namespace: 'team', uid: 'uid-of-model' },
+    data: { [key]: Buffer.from(value).toString('base64') },
+  };
+}
+
+/** A server whose Deployment and claim were applied as they are, and whose pod runs what the Deployment says. */
+export function runningServer(
+  tenant: CopilotTenant,
+  index: number,
+  applied: { deployment: Deployment | undefined; claim: PersistentVolumeClaim | undefined },
+): ServerWorld {
+  const { deployment, claim } = applied;
+  if (deployment === undefined || claim === undefined) throw new Error(`server ${index} was not planned to run`);
+  return {
+    index,
+    deployment: {
+      ...deployment,
+      metadata: { ...deployment.metadata, uid: `uid-of-deployment-${index}`, generation: 1 },
+      status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1 },
+    },
+    claim: { ...claim, metadata: { ...claim.metadata, uid: `uid-of-claim-${index}` }, status: { phase: 'Bound' } },
+    pods: [serverPod(tenant, index)],
+  };
+}
+
+/** The pod of a server, running and ready. */
+export function serverPod(tenant: CopilotTenant, index: number, metadata: Partial<ObjectMeta> = {}): Pod {
+  const { name, namespace = '' } = tenant.metadata;
+  const pod = `${name}-${index}-pod`;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: pod, namespace, uid: `uid-of-${pod}`, labels: serverLabels(name, index), ...metadata },
+    status: {
+      phase: 'Running',
+      podIP: `10.1.0.${index + 1}`,
+      conditions: [{ type: 'Ready', status: 'True' }],
+      containerStatuses: [
+        { name: 'server', image: 'i', imageID: 'i', ready: true, started: true, restartCount: 0, state: {} },
+      ],
+    },
+  };
+}
+
+/** A server that does its work. */
+export function healthyServer(index: number, seen: Partial<ServerObservation> = {}): ServerObservation {
+  return {
+    index,
+    name: `acme-${index}`,
+    state: 'Healthy',
+    ready: true,
+    podReady: true,
+    health: { state: 'Healthy', version: '1.0.102', since: 0 },
+    remembered: false,
+    stopping: [],
+    ...seen,
+  };
+}
+
+/** A server that is up and does not answer. */
+export function silentServer(index: number, seen: Partial<ServerObservation> = {}): ServerObservation {
+  const message = 'No answer within 5 s';
+  return healthyServer(index, {
+    state: 'Unhealthy',
+    ready: false,
+    health: { state: 'Unhealthy', reason: 'Timeout', message, since: 0 },
+    ...seen,
+  });
+}

@@ -1,0 +1,63 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import { bindingSecret, endpoint } from '../../../../src/tenant/builders/bindingsecret.ts';
+import { service } from '../../../../src/tenant/builders/service.ts';
+import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
+
+function entriesOf(spec: CopilotTenantSpecInput = {}, providerApiKey?: string): Record<string, string> {
+  const { data } = bindingSecret(sampleTenant(spec), { token: TOKEN, providerApiKey });
+  return Object.fromEntries(
+    Object.entries(data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+  );
+}
+
+const provider = { baseUrl: 'https://models.example.com/v1', model: 'large' };
+
+describe('binding Secret', () => {
+  it('is of the type that the Service Binding specification asks for', () => {
+    expect(bindingSecret(sampleTenant(), { token: TOKEN }).type).toBe('servicebinding.io/copilot');
+  });
+
+  it('has all that a client needs to connect, and nothing else', () => {
+    expect(entriesOf()).toEqual({
+      type: 'copilot',
+      provider: 'copilot-operator',
+      host: 'acme-0.team.svc',
+      port: '4321',
+      uri: 'http://acme-0.team.svc:4321',
+      token: TOKEN,
+    });
+  });
+
+  it('leads to the Service of the first server', () => {
+    const { name, namespace = '' } = service(sampleTenant(), 0).metadata;
+    expect(endpoint(sampleTenant())).toBe(`${name}.${namespace}.svc:4321`);
+  });
+
+  it("hands on the tenant's own provider, which each session has to state", () => {
+    const spec = { model: { provider: { ...provider, type: 'azure', wireApi: 'responses' } } } as const;
+    expect(entriesOf(spec, 'key-1')).toMatchObject({
+      model: 'large',
+      'model-provider-type': 'azure',
+      'model-provider-wire-api': 'responses',
+      'model-provider-base-url': 'https://models.example.com/v1',
+      'model-provider-api-key': 'key-1',
+    });
+  });
+
+  it('hands on the headers of the provider as one JSON object', () => {
+    const headers = { 'x-team': 'acme', 'x-tier': '1' };
+    expect(
+      JSON.parse(entriesOf({ model: { provider: { ...provider, headers } } })['model-provider-headers'] ?? ''),
+    ).toEqual(headers);
+  });
+
+  it('has no key when the provider asks for none', () => {
+    expect(entriesOf({ model: { provider } })).not.toHaveProperty('model-provider-api-key');
+  });
+
+  it('does not give the GitHub token of the servers to clients', () => {
+    const spec = { model: { github: { tokenSecretRef: { name: 'model' } } } };
+    expect(Object.values(entriesOf(spec, 'github-token'))).not.toContain('github-token');
+  });
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it } from '@jest/globals';
+import type { PersistentVolumeClaim } from '../../../../src/kube/builtins.ts';
+import { controllerRef } from '../../../../src/kube/owner.ts';
+import { persistentVolumeClaim } from '../../../../src/tenant/builders/persistentvolumeclaim.ts';
+import { isClaimOf } from '../../../../src/tenant/names.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+
+const sizeOf = (claim: PersistentVolumeClaim) => claim.spec?.resources?.requests?.['storage'];
+
+describe('volume claim of a server', () => {
+  it('is asked for as the spec says', () => {
+    const storage = { size: '20Gi', storageClassName: 'fast', accessMode: 'ReadWriteOncePod' } as const;
+    expect(persistentVolumeClaim(sampleTenant({ storage }), 0).spec).toEqual({
+      accessModes: ['ReadWriteOncePod'],
+      storageClassName: 'fast',
+      resources: { requests: { storage: '20Gi' } },
+    });
+  });
+
+  it('leaves the storage class to the cluster when the spec names none', () => {
+    expect(persistentVolumeClaim(sampleTenant(), 0).spec).not.toHaveProperty('storageClassName');
+  });
+
+  it('with Delete it goes with the tenant', () => {
+    const tenant = sampleTenant({ storage: { reclaimPolicy: 'Delete' } });
+    expect(persistentVolumeClaim(tenant, 0).metadata.ownerReferences).toEqual([controllerRef(tenant)]);
+  });
+
+  it('with Retain nothing owns it, so no garbage collector takes it', () => {
+    expect(persistentVolumeClaim(sampleTenant(), 0).metadata).not.toHaveProperty('ownerReferences');
+  });
+
+  it('retained, it is known to the next tenant of the name', () => {
+    const retained = persistentVolumeClaim(sampleTenant(), 0);
+    expect(isClaimOf(retained, sampleTenant({}, { uid: 'uid-of-the-next-acme' }))).toBe(true);
+  });
+});
+
+describe('volume claim of a server that has one already', () => {
+  const live = persistentVolumeClaim(sampleTenant({ storage: { size: '10Gi', storageClassName: 'fast' } }), 0);
+
+  it.each([
+    ['grows with the spec', '20Gi', '20Gi'],
+    ['never shrinks', '5Gi', '10Gi'],
+    ['counts a size in another unit', '10241Mi', '10241Mi'],
+  ])('%s', (_, size, expected) => {
+    const tenant = sampleTenant({ storage: { size, storageClassName: 'fast' } });
+    expect(sizeOf(persistentVolumeClaim(tenant, 0, live))).toBe(expected);
+  });
+
+  it('keeps its storage class and access modes, which the API server lets nobody change', () => {
+    const storage = { storageClassName: 'slow', accessMode: 'ReadWriteOncePod' } as const;
+    expect(persistentVolumeClaim(sampleTenant({ storage }), 0, live).spec).toMatchObject({
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: 'fast',
+    });
+  });
+});
