@@ -193,7 +193,21 @@ function lowest(versions: readonly string[]): string | undefined {
 // A crashed server's last words may hold what it was given; status is read by many who may not read the Secret.
 function redactor({ token, model }: Plan): (text: string) => string {
   const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
-  return (text) => secrets.reduce((redacted, secret) => redacted.replaceAll(secret, '[redacted]'), text);
+  return (text) => secrets.reduce((told, secret) => withoutStart(told.replaceAll(secret, REDACTED), secret), text);
+}
+
+const REDACTED = '[redacted]';
+/** Fewer first characters of a secret than this, before the end of a quotation, are a coincidence. */
+const MIN_START = 4;
+
+// decisions/pod.ts cuts long quotations, and may do so within a secret; what is left of it ends in an ellipsis.
+function withoutStart(text: string, secret: string): string {
+  if (!text.includes('…')) return text;
+  let told = text;
+  for (let length = Math.min(secret.length - 1, text.length); length >= MIN_START; length--) {
+    told = told.replaceAll(`${secret.slice(0, length)}…`, `${REDACTED}…`);
+  }
+  return told;
 }
 
 /** The status of a tenant whose children the garbage collector is removing, while something still holds the tenant. */

@@ -1,0 +1,164 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ServerStatus } from '../../../src/api/tenant.ts';
+import type { Deployment } from '../../../src/kube/builtins.ts';
+import {
+  hasEnded,
+  isCurrent,
+  observeServer,
+  pingAddress,
+  servingPod,
+  type ObserveInput,
+} from '../../../src/tenant/observe.ts';
+import type { ServerWorld } from '../../../src/tenant/world.ts';
+import { container, healthy, pod, settledDeployment, unhealthy } from './fixtures.ts';
+
+const current: ServerWorld = { index: 0, deployment: settledDeployment(), pods: [pod()] };
+const unknown = { state: 'Unknown' } as const;
+const starting = pod({ conditions: [{ type: 'Ready', status: 'False' }] });
+const pulling = pod({
+  phase: 'Pending',
+  conditions: [],
+  containerStatuses: [container({ ready: false, state: { waiting: { reason: 'ContainerCreating' } } })],
+});
+const unpullable = pod({
+  phase: 'Pending',
+  conditions: [],
+  containerStatuses: [container({ ready: false, state: { waiting: { reason: 'ErrImagePull' } } })],
+});
+const leaving = pod({}, { name: 'leaving', deletionTimestamp: '2026-01-02T03:00:00Z' });
+const ended = pod({ phase: 'Failed' }, { name: 'ended', creationTimestamp: '2026-01-02T03:30:00Z' });
+const newer = pod({}, { name: 'newer', creationTimestamp: '2026-01-02T03:10:00Z' });
+
+function withStatus(status: Deployment['status'], failure?: string): Deployment {
+  const conditions = [{ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: failure }];
+  return { ...settledDeployment(), status: { ...status, ...(failure !== undefined && { conditions }) } } as Deployment;
+}
+const outdated = withStatus({ observedGeneration: 0, replicas: 1, updatedReplicas: 1 });
+const refused = withStatus(
+  { observedGeneration: 1 },
+  'pods "acme-0-x" is forbidden: exceeded quota: small, requested: pods=1',
+);
+
+const observe = (other: Partial<ObserveInput> = {}) =>
+  observeServer({ tenant: 'acme', server: current, running: true, health: healthy(), ...other });
+const remembered = (state: ServerStatus['state']): ServerStatus => ({
+  name: 'acme-0',
+  state,
+  version: '1.0.99',
+  restarts: 0,
+});
+
+describe('what can be said of a server', () => {
+  it.each<[string, Partial<ObserveInput>, string, boolean]>([
+    ['answers: Healthy', {}, 'Healthy', true],
+    ['is not meant to run: Stopped', { running: false }, 'Stopped', false],
+    ['has no pod yet: Pending', { server: { ...current, pods: [] } }, 'Pending', false],
+    ['gets its volume and image: Pending', { server: { ...current, pods: [pulling] } }, 'Pending', false],
+    ['has an image that cannot be pulled: Failed', { server: { ...current, pods: [unpullable] } }, 'Failed', false],
+    ['was refused a pod: Failed', { server: { index: 0, deployment: refused, pods: [] } }, 'Failed', false],
+    ['was not asked yet: Starting', { health: unknown }, 'Starting', false],
+    [
+      'answers before its port counts as open: Starting',
+      { server: { ...current, pods: [starting] } },
+      'Starting',
+      false,
+    ],
+    ['answers with its former template: Starting', { server: { ...current, deployment: outdated } }, 'Starting', false],
+    ['does not answer: Unhealthy', { health: unhealthy() }, 'Unhealthy', false],
+    ['has only a pod on its way out: Pending', { server: { ...current, pods: [leaving] } }, 'Pending', false],
+  ])('that %s', (_, other, state, ready) => {
+    expect(observe(other)).toMatchObject({ name: 'acme-0', state, ready });
+  });
+
+  it('is the version that it reports itself', () => {
+    expect(observe({ health: healthy('1.0.103') }).version).toBe('1.0.103');
+    expect(observe({ health: unhealthy() }).version).toBeUndefined();
+  });
+
+  it('is what the Deployment controller was refused, while there is no pod', () => {
+    const { cause } = observe({ server: { index: 0, deployment: refused, pods: [] } });
+    expect(cause?.reason).toBe('QuotaExceeded');
+    expect(cause?.message).toContain('The pod of server acme-0 does not fit the ResourceQuota small');
+  });
+
+  it('is no trouble of a pod that is not meant to run', () => {
+    expect(observe({ running: false, server: { ...current, pods: [unpullable] } }).cause).toBeUndefined();
+  });
+
+  it('counts the pods that still stop, and not those that ended', () => {
+    const { stopping } = observe({ server: { ...current, pods: [leaving, pod(), ended] } });
+    expect(stopping.map(({ metadata }) => metadata.name)).toEqual(['leaving']);
+  });
+});
+
+describe('a server that a new process of the operator finds', () => {
+  it.each([
+    ['Healthy', true],
+    ['Unhealthy', false],
+  ] as const)('is %s as it was, with its version, until the first ping', (state, ready) => {
+    const found = observe({ health: unknown, remembered: remembered(state) });
+    expect(found).toMatchObject({ state, ready, version: '1.0.99', remembered: true });
+  });
+
+  it.each([
+    ['its pod is not ready', { server: { ...current, pods: [starting] } }],
+    ['it was only starting', { remembered: remembered('Starting') }],
+  ])('is Starting when %s: nothing is known of it then', (_, other) => {
+    const found = observe({ health: unknown, remembered: remembered('Healthy'), ...other });
+    expect(found).toMatchObject({ state: 'Starting', ready: false, remembered: false });
+  });
+});
+
+describe('the pod that serves', () => {
+  it.each([
+    ['is the only one', [pod()], 'acme-0-5d8f7-x2v9k'],
+    ['is the newest', [newer, pod()], 'newer'],
+    ['is none that is on its way out', [leaving, pod()], 'acme-0-5d8f7-x2v9k'],
+    ['is rather one that has not ended, however old', [ended, pod()], 'acme-0-5d8f7-x2v9k'],
+    ['is one that has ended when there is no other: it says why', [ended], 'ended'],
+    ['is none', [leaving], undefined],
+  ])('%s', (_, pods, expected) => {
+    expect(servingPod({ index: 0, pods })?.metadata.name).toBe(expected);
+  });
+
+  it.each([
+    ['Running', false],
+    ['Pending', false],
+    ['Unknown', false],
+    ['Failed', true],
+    ['Succeeded', true],
+  ])('in the phase %s, to have ended is %s', (phase, expected) => {
+    expect(hasEnded(pod({ phase }))).toBe(expected);
+  });
+
+  it.each([
+    ['at its address once its port was open', pod(), '10.0.0.1'],
+    ['nowhere while it starts', pod({ containerStatuses: [container({ started: false })] }), undefined],
+    ['nowhere while it has no container', pod({ containerStatuses: [] }), undefined],
+    ['nowhere without a pod', undefined, undefined],
+  ])('is pinged %s', (_, target, expected) => {
+    expect(pingAddress(target)).toBe(expected);
+  });
+});
+
+describe('a Deployment', () => {
+  it.each([
+    ['is current when its one pod is of the latest template', settledDeployment(), true],
+    ['is current without a pod when none is wanted', settledDeployment({ running: false }), true],
+    ['is not current before its controller has seen the change', outdated, false],
+    ['is not current while the new pod is missing', withStatus({ observedGeneration: 1, replicas: 0 }), false],
+    [
+      'is not current while the old pod stands',
+      withStatus({ observedGeneration: 1, replicas: 2, updatedReplicas: 1 }),
+      false,
+    ],
+    [
+      'is not current before it has a status',
+      { ...settledDeployment(), status: undefined } as unknown as Deployment,
+      false,
+    ],
+    ['is not current when there is none', undefined, false],
+  ])('%s', (_, deployment, expected) => {
+    expect(isCurrent(deployment)).toBe(expected);
+  });
+});

@@ -1,0 +1,349 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { ConditionType } from '../../../src/api/conditions.ts';
+import type { CopilotTenantStatus, ServerStatus } from '../../../src/api/tenant.ts';
+import { findCondition } from '../../../src/kube/conditions.ts';
+import { timestamp } from '../../../src/kube/time.ts';
+import type { Plan } from '../../../src/tenant/plan.ts';
+import { computeStatus, deletingStatus, type StatusInput } from '../../../src/tenant/status.ts';
+import type { Outcome } from '../../../src/tenant/update.ts';
+import type { ServerWorld } from '../../../src/tenant/world.ts';
+import {
+  HOUR,
+  MINUTE,
+  NOW,
+  SECOND,
+  acme,
+  boundClaim,
+  observation,
+  pod,
+  settledDeployment,
+  unhealthy,
+} from './fixtures.ts';
+
+interface Found extends Partial<Pick<StatusInput, 'tenant' | 'observed' | 'now'>> {
+  readonly plan?: Partial<Plan>;
+  readonly outcome?: Partial<Outcome>;
+  /** What stands under the name of acme-0. */
+  readonly live?: Partial<ServerWorld>;
+}
+
+/** The status of acme, whose one server answers, but for what is stated. */
+function statusOf({ tenant = acme(), observed = [observation(0)], now = NOW, plan, outcome, live }: Found = {}) {
+  const server: ServerWorld = {
+    index: 0,
+    deployment: settledDeployment(),
+    claim: boundClaim(),
+    pods: [pod()],
+    ...live,
+  };
+  return computeStatus({
+    tenant,
+    observed,
+    now,
+    plan: {
+      token: 'T'.repeat(43),
+      model: { ok: true, reason: 'GitHub', message: 'Servers use the token in Secret copilot.', value: 'ghp_secret' },
+      servers: [],
+      surplus: [],
+      causes: [],
+      waits: [],
+      rolling: false,
+      ...plan,
+    },
+    outcome: {
+      refusals: [],
+      waits: [],
+      errors: [],
+      servers: new Map([[0, server]]),
+      bound: true,
+      restarted: [],
+      ...outcome,
+    },
+  });
+}
+
+/** The status of the next reconcile after one that ended with `status`. */
+const next = (status: CopilotTenantStatus, found: Found = {}, generation = 1) =>
+  statusOf({ now: NOW + HOUR, ...found, tenant: acme({}, { status, generation }) });
+
+const condition = (status: CopilotTenantStatus, type: string) => findCondition(status.conditions, type);
+const first = ({ servers }: CopilotTenantStatus): ServerStatus | undefined => servers?.[0];
+const silent = observation(0, { state: 'Unhealthy', ready: false, health: unhealthy(), version: undefined });
+const crashed = (message: string) =>
+  observation(0, { state: 'Failed', ready: false, cause: { reason: 'ContainerCrashed', message } });
+const restartedAt = (ms: number, attempt = 1) => ({
+  deployment: settledDeployment({ restart: { at: timestamp(ms), attempt } }),
+});
+
+describe('the status of a tenant that works', () => {
+  it('says where it is, how to connect, and how many servers answer', () => {
+    expect(statusOf()).toMatchObject({
+      observedGeneration: 1,
+      endpoint: 'acme-0.team.svc:4321',
+      binding: { name: 'acme-binding' },
+      serverVersion: '1.0.102',
+      replicas: 1,
+      readyReplicas: 1,
+      serversReady: '1/1',
+      servers: [{ name: 'acme-0', state: 'Healthy', version: '1.0.102', restarts: 0, volumeUID: 'uid-claim' }],
+    });
+  });
+
+  it('has the five conditions', () => {
+    const told = statusOf().conditions?.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
+    expect(told).toEqual([
+      'Ready=True ServersReady',
+      'Reconciling=False UpToDate',
+      'Stalled=False NotStalled',
+      'Healthy=True Healthy',
+      'ModelConfigured=True GitHub',
+    ]);
+  });
+
+  it('selects the pods of its servers, for kubectl scale', () => {
+    expect(statusOf().selector).toBe('copilot-operator.dev/tenant=acme,app.kubernetes.io/component=server');
+  });
+
+  it('names no binding before there is one', () => {
+    expect(statusOf({ outcome: { bound: false } })).not.toHaveProperty('binding');
+  });
+
+  it('has the lowest version that its servers report, by number and not by letter', () => {
+    const versions = ['1.0.102', '1.0.9', '1.1.0', undefined];
+    const observed = versions.map((version, index) => observation(index, { version }));
+    expect(statusOf({ observed }).serverVersion).toBe('1.0.9');
+  });
+
+  it('has no version while no server reports one', () => {
+    expect(statusOf({ observed: [silent] })).not.toHaveProperty('serverVersion');
+  });
+
+  it('counts servers that still stand, wanted or not, and those that ended no more', () => {
+    const gone = settledDeployment({ running: false });
+    const surplus: ServerWorld[] = [
+      { index: 3, deployment: gone, pods: [pod({ phase: 'Failed' })] },
+      { index: 2, deployment: gone, pods: [pod()] },
+      { index: 1, deployment: settledDeployment(), pods: [] },
+    ];
+    const status = statusOf({ plan: { surplus } });
+    expect(status).toMatchObject({ replicas: 3, readyReplicas: 1, serversReady: '1/1' });
+    expect(condition(status, 'Reconciling')?.message).toBe('Stopping acme-2, acme-1.');
+  });
+
+  it('wants no server while it is suspended', () => {
+    const observed = [observation(0, { state: 'Stopped', ready: false })];
+    const live = { deployment: settledDeployment({ running: false }), pods: [] };
+    const status = statusOf({ tenant: acme({ suspend: true }), observed, live });
+    expect(status).toMatchObject({ replicas: 0, serversReady: '0/0' });
+  });
+
+  it('tells a volume that is smaller than what it asks for', () => {
+    const status = statusOf({ live: { claim: boundClaim({ capacity: { storage: '512Mi' } }) } });
+    expect(condition(status, 'Reconciling')).toMatchObject({ status: 'True', reason: 'VolumeResizing' });
+  });
+});
+
+describe('a condition', () => {
+  it('moves lastTransitionTime when its status flips, and the others do not move theirs', () => {
+    const flipped = next(statusOf(), { observed: [silent] });
+    const moved = flipped.conditions?.filter(({ lastTransitionTime }) => lastTransitionTime !== timestamp(NOW));
+    expect(moved?.map(({ type, status }) => `${type}=${status}`)).toEqual(['Ready=False', 'Healthy=False']);
+    expect(moved?.map(({ lastTransitionTime }) => lastTransitionTime)).toEqual(
+      [NOW + HOUR, NOW + HOUR].map((ms) => timestamp(ms)),
+    );
+  });
+
+  it('keeps lastTransitionTime when only its reason changes', () => {
+    const before = statusOf({ observed: [silent] });
+    const after = next(before, { observed: [crashed('It crashed.')] });
+    expect(condition(after, 'Ready')).toMatchObject({
+      status: 'False',
+      reason: 'ContainerCrashed',
+      lastTransitionTime: timestamp(NOW),
+    });
+  });
+
+  it.each(Object.values(ConditionType))('%s tells the generation that it was decided from', (type) => {
+    const after = next(statusOf(), {}, 2);
+    expect(condition(after, type)).toMatchObject({ observedGeneration: 2, lastTransitionTime: timestamp(NOW) });
+    expect(after.observedGeneration).toBe(2);
+  });
+
+  it('of somebody else is left as it is', () => {
+    const other = {
+      type: 'Audited',
+      status: 'True',
+      reason: 'x',
+      message: '',
+      lastTransitionTime: timestamp(0),
+    } as const;
+    const status = statusOf();
+    const after = next({ ...status, conditions: [...(status.conditions ?? []), other] });
+    expect(condition(after, 'Audited')).toEqual(other);
+  });
+
+  it('ModelConfigured is False when the credential cannot be used', () => {
+    const model = { ok: false, reason: 'SecretNotFound', message: 'Secret copilot does not exist.' } as const;
+    expect(condition(statusOf({ plan: { model } }), 'ModelConfigured')).toMatchObject({
+      status: 'False',
+      reason: 'SecretNotFound',
+      message: 'Secret copilot does not exist.',
+    });
+  });
+
+  it('Healthy stays what it was while a new process has not heard from the servers', () => {
+    const before = statusOf({ observed: [silent] });
+    const remembered = { ...silent, health: { state: 'Unknown' } as const, remembered: true };
+    expect(condition(next(before, { observed: [remembered] }), 'Healthy')).toEqual(condition(before, 'Healthy'));
+  });
+});
+
+describe('a status that need not be written', () => {
+  const anyFound = fc.constantFrom<Found>(
+    {},
+    { observed: [silent] },
+    { observed: [crashed('It crashed.')] },
+    { observed: [observation(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })] },
+    { plan: { rolling: true } },
+    { outcome: { errors: [new Error('PUT /x: no answer')] } },
+    { live: { claim: undefined } },
+    { live: restartedAt(NOW - HOUR, 3), observed: [silent] },
+  );
+
+  it('is the same, key by key, whenever the same is found again', () => {
+    fc.assert(
+      fc.property(anyFound, fc.nat(30 * 24 * HOUR), (found, later) => {
+        const before = statusOf(found);
+        const again = next(before, { ...found, now: NOW + later });
+        expect(JSON.stringify(again)).toBe(JSON.stringify(before));
+      }),
+    );
+  });
+});
+
+describe('the secrets of a tenant', () => {
+  const token = 'T'.repeat(43);
+  const leaks: [string, Found][] = [
+    ['the last words of a server', { observed: [crashed(`bad token ${token} or ghp_secret`)] }],
+    [
+      'what the API server refused',
+      { outcome: { refusals: [{ reason: 'InvalidSpec', message: `${token} ghp_secret` }] } },
+    ],
+    ['a failed request', { outcome: { errors: [new Error(`${token} ghp_secret`)] } }],
+    [
+      'a silent server',
+      { observed: [{ ...silent, health: { ...unhealthy(), message: `${token} ghp_secret` } as never }] },
+    ],
+    ['a cause that was found before', { plan: { causes: [{ reason: 'DataLost', message: `${token} ghp_secret` }] } }],
+  ];
+
+  it.each(leaks)('are not repeated from %s', (_, found) => {
+    const text = JSON.stringify(statusOf(found));
+    expect(text).toContain('[redacted]');
+    expect(text).not.toMatch(/TTTT|ghp_secret/);
+  });
+
+  it.each([8, 20, 42])('are not repeated when a quotation ends after their first %i characters', (length) => {
+    const text = JSON.stringify(
+      statusOf({ observed: [crashed(`its last words: token ${token.slice(0, length)}…. See kubectl logs.`)] }),
+    );
+    expect(text).toContain('token [redacted]….');
+    expect(text).not.toContain('TT');
+  });
+});
+
+describe('the status of a server', () => {
+  it('counts a restart once, and remembers it when its Deployment is gone', () => {
+    const before = statusOf({ live: restartedAt(NOW) });
+    expect(first(before)).toMatchObject({ restarts: 1, lastRestartTime: timestamp(NOW) });
+    const same = next(before, { live: restartedAt(NOW) });
+    expect(first(same)?.restarts).toBe(1);
+    const more = next(same, { live: restartedAt(NOW + MINUTE, 2) });
+    expect(first(more)).toMatchObject({ restarts: 2, lastRestartTime: timestamp(NOW + MINUTE) });
+    const gone = next(more, { live: { deployment: undefined } });
+    expect(first(gone)).toMatchObject({ restarts: 2, lastRestartTime: timestamp(NOW + MINUTE) });
+  });
+
+  it.each([
+    ['is on its way back for five minutes', 5 * MINUTE - SECOND, 'Restarting acme-0, because it did not answer.'],
+    ['starts like any other after that', 5 * MINUTE, 'Waiting for acme-0 of 1 to start and answer.'],
+  ])('that was restarted %s', (_, later, message) => {
+    const observed = [observation(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })];
+    const status = statusOf({ observed, live: restartedAt(NOW), now: NOW + later });
+    expect(condition(status, 'Ready')?.message).toBe(message);
+  });
+
+  it('has a message when something is wrong, of at most 1024 characters', () => {
+    expect(first(statusOf())).not.toHaveProperty('message');
+    expect(first(statusOf({ observed: [silent] }))?.message).toBe('10.0.0.1:4321 gave no answer (Timeout)');
+    expect(first(statusOf({ observed: [crashed('x'.repeat(2000))] }))?.message).toHaveLength(1024);
+  });
+
+  it('keeps the message of a silent server until a new process knows more', () => {
+    const before = statusOf({ observed: [silent] });
+    const remembered = { ...silent, health: { state: 'Unknown' } as const, remembered: true };
+    expect(first(next(before, { observed: [remembered] }))?.message).toBe(first(before)?.message);
+  });
+});
+
+describe('the volume of a server', () => {
+  const recorded = statusOf();
+
+  it.each<[string, Partial<ServerWorld>, string | undefined]>([
+    ['not before it is bound: nothing can be lost', { claim: boundClaim({ phase: 'Pending' }) }, undefined],
+    ['not while it is going', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }, undefined],
+    ['once it is bound', {}, 'uid-claim'],
+    [
+      'not when it belongs to somebody else',
+      {
+        claim: boundClaim(
+          {},
+          { ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'x', uid: 'y', controller: true }] },
+        ),
+      },
+      undefined,
+    ],
+  ])('is recorded %s', (_, live, expected) => {
+    expect(first(statusOf({ live }))?.volumeUID).toBe(expected);
+  });
+
+  it.each<[string, Partial<ServerWorld>]>([
+    ['its claim is gone', { claim: undefined }],
+    ['its claim is lost', { claim: boundClaim({ phase: 'Lost' }) }],
+    ['its claim is going', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }],
+  ])('stays recorded when %s: that is the proof that something was there', (_, live) => {
+    expect(first(next(recorded, { live }))?.volumeUID).toBe('uid-claim');
+  });
+
+  it('is recorded anew when somebody restored it', () => {
+    expect(first(next(recorded, { live: { claim: boundClaim({}, { uid: 'uid-restored' }) } }))?.volumeUID).toBe(
+      'uid-restored',
+    );
+  });
+
+  it.each([
+    ['is forgotten when a person accepts its loss', 'uid-claim', undefined],
+    ['is not forgotten when a person accepts another loss', 'uid-other', 'uid-claim'],
+  ])('%s', (_, accepted, expected) => {
+    const annotations = { 'copilot-operator.dev/accept-data-loss': accepted };
+    const tenant = acme({}, { status: recorded, annotations });
+    expect(first(statusOf({ tenant, live: { claim: undefined } }))?.volumeUID).toBe(expected);
+  });
+});
+
+describe('the status of a tenant that is being deleted', () => {
+  it('says so and keeps the rest', () => {
+    const before = statusOf();
+    const tenant = acme({}, { status: before, deletionTimestamp: timestamp(NOW) });
+    const after = deletingStatus(tenant, NOW + HOUR);
+    expect(after.servers).toEqual(before.servers);
+    expect(condition(after, 'Ready')).toMatchObject({
+      status: 'False',
+      reason: 'Deleting',
+      lastTransitionTime: timestamp(NOW + HOUR),
+    });
+    expect(condition(after, 'Reconciling')).toMatchObject({ status: 'True', reason: 'Deleting' });
+    expect(condition(after, 'ModelConfigured')).toEqual(condition(before, 'ModelConfigured'));
+  });
+});
