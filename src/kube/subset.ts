@@ -41,12 +41,20 @@ function comparer(kind: string, out: Difference[]): Compare {
       if (Array.isArray(have)) compareLists(want, have, schema, path);
       else out.push({ path, found: have });
     } else if (isRecord(want)) {
-      if (!isRecord(have)) out.push({ path, found: have });
-      else
-        for (const [key, value] of Object.entries(want))
-          compare(value, have[key], childSchema(schema, key), `${path}.${key}`);
+      if (isRecord(have)) compareRecords(want, have, schema, path);
+      else out.push({ path, found: have });
     } else if (want !== have && !isSameQuantity(want, have, schema)) {
       out.push({ path, found: have });
+    }
+  };
+
+  const compareRecords = (want: Fields, have: Fields, schema: string, path: string): void => {
+    for (const [key, value] of Object.entries(want)) {
+      compare(value, have[key], childSchema(schema, key), `${path}.${key}`);
+    }
+    if (!isInSelector(schema)) return;
+    for (const [key, value] of Object.entries(have)) {
+      if (want[key] === undefined) out.push({ path: `${path}.${key}`, found: value });
     }
   };
 
@@ -130,6 +138,18 @@ function lastSegment(schema: string): string {
   return schema.slice(schema.lastIndexOf('.') + 1);
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+type Fields = Record<string, unknown>;
+
+const selectors = new Set(['selector', 'podSelector', 'namespaceSelector', 'labelSelector', 'nodeSelector']);
+
+/**
+ * Whether everything in a map counts: the API server replaces a selector as a whole, and one more requirement in it makes
+ * it select something else or nothing, so that a policy fences nobody and a Service leads nowhere.
+ */
+function isInSelector(schema: string): boolean {
+  return selectors.has(lastSegment(schema.replace(/\.matchLabels$/, '')));
+}
+
+function isRecord(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

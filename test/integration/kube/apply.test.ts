@@ -2,7 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pino from 'pino';
 import { Applier, InvalidObjectError } from '../../../src/kube/apply.ts';
 import * as builtins from '../../../src/kube/builtins.ts';
-import { ConfigMap, Deployment, Namespace, Secret } from '../../../src/kube/builtins.ts';
+import {
+  ConfigMap,
+  Deployment,
+  Namespace,
+  NetworkPolicy,
+  PodDisruptionBudget,
+  Secret,
+  Service,
+} from '../../../src/kube/builtins.ts';
 import type { Client } from '../../../src/kube/client.ts';
 import { TransportError } from '../../../src/kube/errors.ts';
 import { ignoreNotFound } from '../../../src/kube/notfound.ts';
@@ -318,16 +326,38 @@ describe('a child that is different', () => {
     expect((await client.get(ConfigMap, nameOf(desired))).data).toEqual({ word: 'new', touched: 'yes' });
   });
 
+  it.each<[string, ResourceType, (owner: KubeObject) => KubeObject, object]>([
+    ['a Service', Service, manifests.service, { spec: { selector: { more: 'yes' } } }],
+    ['a policy', NetworkPolicy, manifests.networkPolicy, { spec: { podSelector: { matchLabels: { more: 'yes' } } } }],
+    [
+      'a policy, by an expression,',
+      NetworkPolicy,
+      manifests.networkPolicy,
+      { spec: { podSelector: { matchExpressions: [{ key: 'more', operator: 'Exists' }] } } },
+    ],
+    [
+      'a budget',
+      PodDisruptionBudget,
+      manifests.disruptionBudget,
+      { spec: { selector: { matchLabels: { more: 'yes' } } } },
+    ],
+  ])('loses what somebody added to the selector of %s: it would select nothing', async (_, type, manifest, added) => {
+    const { owner, applier } = await world();
+    const desired = manifest(owner);
+    await applier.apply(type, desired, undefined, owner);
+    await client.patch(type, nameOf(desired), added, { contentType: 'application/merge-patch+json' });
+    expect((await applier.apply(type, desired, await cached(type, desired), owner)).action).toBe('updated');
+    expect(JSON.stringify(await cached(type, desired))).not.toContain('more');
+  });
+
   it('is not updated to what was computed from a state that it no longer has', async () => {
     const { owner, applier } = await world();
     await applier.apply(Deployment, manifests.smallDeployment(owner), undefined, owner);
     const late = await cached(Deployment, manifests.smallDeployment(owner));
     await edit(Deployment, late, { spec: { replicas: 0 } });
     const desired = manifests.smallDeployment(owner);
-    const apply = () =>
-      applier.apply(Deployment, { ...desired, spec: { ...desired.spec!, paused: true } }, late, owner, {
-        derivedFrom: late,
-      });
+    desired.metadata.labels = { ...desired.metadata.labels, release: 'two' };
+    const apply = () => applier.apply(Deployment, desired, late, owner, { derivedFrom: late });
     await expect(apply()).rejects.toMatchObject({ code: 409, reason: 'Conflict' });
     await client.delete(Deployment, nameOf(late), { uid: late.metadata.uid ?? '' });
     await expect(apply()).rejects.toMatchObject({ code: 409, reason: 'Conflict' });
