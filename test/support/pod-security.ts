@@ -24,14 +24,14 @@ export function restrictedViolations(spec: PodSpec): string[] {
   return [
     ...broken({
       'host namespaces': [spec.hostNetwork, spec.hostPID, spec.hostIPC].includes(true),
-      'volume types': (spec.volumes ?? []).some(({ name: _, ...source }) =>
-        Object.keys(source).some((type) => !ALLOWED_VOLUMES.has(type)),
+      'volume types': (spec.volumes ?? []).some((volume) =>
+        Object.keys(volume).some((key) => key !== 'name' && !ALLOWED_VOLUMES.has(key)),
       ),
       sysctls: (spec.securityContext?.sysctls ?? []).length > 0,
       'runAsUser of the pod': spec.securityContext?.runAsUser === 0,
     }),
     ...containers.flatMap((container) =>
-      broken(containerRules(spec, container as Container)).map((rule) => `${container.name}: ${rule}`),
+      broken(containerRules(spec, container)).map((rule) => `${container.name}: ${rule}`),
     ),
   ];
 }

@@ -103,6 +103,7 @@ export function healthyServer(index: number, seen: Partial<ServerObservation> = 
     state: 'Healthy',
     ready: true,
     podReady: true,
+    version: '1.0.102',
     health: { state: 'Healthy', version: '1.0.102', since: 0 },
     remembered: false,
     stopping: [],

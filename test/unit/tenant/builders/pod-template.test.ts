@@ -13,7 +13,7 @@ const WHAT_TO_DO = `The pod template differs from test/unit/tenant/builders/pod-
 operator restarts every server, and running turns are lost (docs/adr/0006-upgrade-restarts-no-tenant.md). If that is \
 meant, say so in the release notes and renew the file:
 
-  RENEW_GOLDEN=1 npm run -s jest -- --selectProjects unit test/unit/tenant/builders/pod-template.test.ts
+  RENEW_GOLDEN=1 npm run -s jest -- test/unit/tenant/builders/pod-template.test.ts
 `;
 
 // Planned as in a reconcile: a change in what the template is made from restarts servers as much as one in the builder.

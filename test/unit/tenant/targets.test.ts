@@ -1,0 +1,107 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { HealthSource, HealthTarget, ServerHealth } from '../../../src/copilot/health.ts';
+import { targetKey, Targets, tenantOfTarget } from '../../../src/tenant/targets.ts';
+import type { ServerWorld } from '../../../src/tenant/world.ts';
+import { sampleTenant, serverPod, TOKEN } from '../../support/tenants.ts';
+
+const tenant = sampleTenant({ health: { interval: '20s', timeout: '3s', failureThreshold: 4 } });
+
+/** Remembers what it was asked to ping. */
+class Recorder implements HealthSource {
+  readonly pinged = new Map<string, HealthTarget>();
+  set(target: HealthTarget): void {
+    this.pinged.set(target.key, target);
+  }
+  remove(key: string): void {
+    this.pinged.delete(key);
+  }
+  get(): ServerHealth {
+    return { state: 'Unknown' };
+  }
+  onTransition(): void {}
+}
+
+const servers = (...pods: ReturnType<typeof serverPod>[]): Map<number, ServerWorld> =>
+  new Map(pods.map((pod, index) => [index, { index, pods: [pod] }]));
+
+describe('what is pinged', () => {
+  let health: Recorder;
+  let targets: Targets;
+  const look = (found: Map<number, ServerWorld>): void => {
+    targets.look(tenant, found);
+    targets.ping(tenant, found.values(), TOKEN);
+  };
+
+  beforeEach(() => {
+    health = new Recorder();
+    targets = new Targets(health);
+  });
+
+  it('is the pod of the server, as the spec says', () => {
+    look(servers(serverPod(tenant, 0)));
+    expect([...health.pinged.values()]).toEqual([
+      {
+        key: 'team/acme-0',
+        host: '10.1.0.1',
+        port: 4321,
+        token: TOKEN,
+        intervalMs: 20_000,
+        timeoutMs: 3_000,
+        failureThreshold: 4,
+      },
+    ]);
+  });
+
+  it('is no pod whose port has not opened yet', () => {
+    const pod = serverPod(tenant, 0);
+    for (const container of pod.status?.containerStatuses ?? []) container.started = false;
+    look(servers(pod));
+    expect(health.pinged.size).toBe(0);
+  });
+
+  it('forgets what it knows of a pod when another takes its place', () => {
+    look(servers(serverPod(tenant, 0)));
+    targets.look(tenant, servers(serverPod(tenant, 0, { uid: 'uid-of-the-next-pod' })));
+    expect(health.pinged.size).toBe(0);
+  });
+
+  it('keeps what it knows of a pod that stays', () => {
+    look(servers(serverPod(tenant, 0)));
+    targets.look(tenant, servers(serverPod(tenant, 0)));
+    expect([...health.pinged.keys()]).toEqual(['team/acme-0']);
+  });
+
+  it('ends with the server', () => {
+    look(servers(serverPod(tenant, 0), serverPod(tenant, 1)));
+    look(servers(serverPod(tenant, 0)));
+    expect([...health.pinged.keys()]).toEqual(['team/acme-0']);
+  });
+
+  it('ends with the tenant', () => {
+    look(servers(serverPod(tenant, 0), serverPod(tenant, 1)));
+    targets.forget({ namespace: 'team', name: 'acme' });
+    expect(health.pinged.size).toBe(0);
+  });
+});
+
+describe('a pod that ran before the operator started', () => {
+  it('may be what the last status says', () => {
+    const targets = new Targets(new Recorder());
+    targets.look(tenant, servers(serverPod(tenant, 0)));
+    expect(targets.isAdopted(tenant, 0)).toBe(true);
+  });
+
+  it('is told from one that started under this operator', () => {
+    const targets = new Targets(new Recorder());
+    targets.look(tenant, new Map([[0, { index: 0, pods: [] }]]));
+    targets.look(tenant, servers(serverPod(tenant, 0)));
+    expect(targets.isAdopted(tenant, 0)).toBe(false);
+  });
+});
+
+describe('name of a target', () => {
+  it.each(['acme', 'a-0', 'a-b'])('leads back to the tenant %s', (name) => {
+    const key = targetKey(sampleTenant({}, { name }), 12);
+    expect(tenantOfTarget(key)).toEqual({ namespace: 'team', name });
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Pod } from '../../../src/kube/builtins.ts';
+import { differences } from '../../../src/kube/subset.ts';
+import { deployment } from '../../../src/tenant/builders/deployment.ts';
+import { podTrouble } from '../../../src/tenant/decisions/pod.ts';
+import { observeServer, pingAddress } from '../../../src/tenant/observe.ts';
+import { slimDeployment, slimPod } from '../../../src/tenant/transforms.ts';
+import { tenantKeys } from '../../../src/tenant/world.ts';
+import { sampleTenant, serverPod } from '../../support/tenants.ts';
+
+const tenant = sampleTenant();
+
+function crowdedPod(status: NonNullable<Pod['status']> = {}): Pod {
+  const pod = serverPod(tenant, 0, {
+    annotations: { note: 'of somebody' },
+    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'acme-0-x', uid: 'uid-of-set' }],
+    managedFields: [{ manager: 'kubelet' }],
+    creationTimestamp: '2026-01-02T03:04:05Z',
+    deletionTimestamp: '2026-01-02T03:05:05Z',
+  });
+  return { ...pod, spec: { containers: [{ name: 'server', image: 'i' }] }, status: { ...pod.status, ...status } };
+}
+
+describe('what the cache keeps of a pod', () => {
+  const server = (pod: Pod) => ({ index: 0, pods: [pod] });
+  const observe = (pod: Pod) =>
+    observeServer({ tenant: 'acme', server: server(pod), running: true, health: { state: 'Unknown' } });
+
+  it('is enough to see the same server', () => {
+    const { metadata, ...pod } = crowdedPod();
+    const { deletionTimestamp: _, ...alive } = metadata;
+    const { stopping: _stopping, ...seen } = observe({ ...pod, metadata: alive });
+    expect(observe(slimPod({ ...pod, metadata: alive }))).toMatchObject(seen);
+  });
+
+  it('is enough to ping it', () => {
+    expect(pingAddress(slimPod(crowdedPod()))).toBe('10.1.0.1');
+  });
+
+  it('is enough to find its tenant', () => {
+    expect(tenantKeys(slimPod(crowdedPod()))).toEqual(['team/acme']);
+  });
+
+  it('is enough to know that it is on its way out', () => {
+    expect(slimPod(crowdedPod()).metadata.deletionTimestamp).toBe('2026-01-02T03:05:05Z');
+  });
+
+  it.each([
+    [
+      'cannot be scheduled',
+      {
+        conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: 'no node fits' }],
+        phase: 'Pending',
+      },
+    ],
+    [
+      'crashed',
+      {
+        containerStatuses: [
+          {
+            name: 'server',
+            image: 'i',
+            imageID: 'i',
+            ready: false,
+            restartCount: 3,
+            state: { waiting: { reason: 'CrashLoopBackOff' } },
+            lastState: { terminated: { exitCode: 1, message: 'no such option' } },
+          },
+        ],
+      },
+    ],
+  ] satisfies [string, NonNullable<Pod['status']>][])('is enough to tell why it %s', (_, status) => {
+    const pod = crowdedPod(status);
+    const trouble = podTrouble(pod, 'acme-0', undefined);
+    expect(trouble).toBeDefined();
+    expect(podTrouble(slimPod(pod), 'acme-0', undefined)).toEqual(trouble);
+  });
+
+  it('is nothing of what others read', () => {
+    const { metadata, spec } = slimPod(crowdedPod());
+    const { annotations, ownerReferences, managedFields } = metadata;
+    expect([annotations, ownerReferences, managedFields, spec]).toEqual(Array(4).fill(undefined));
+  });
+});
+
+describe('what the cache keeps of a Deployment', () => {
+  const applied = deployment(tenant, 0, { image: 'i', running: true, credentialsHash: '' });
+  const live = () => ({
+    ...structuredClone(applied),
+    status: {
+      conditions: [
+        { type: 'Available', status: 'True' },
+        { type: 'ReplicaFailure', status: 'True', message: 'exceeded quota' },
+      ],
+    },
+  });
+
+  it('is everything that is applied, so that an edit by hand is seen', () => {
+    expect(differences(applied, slimDeployment(live()))).toEqual([]);
+  });
+
+  it('is why no pod could be made', () => {
+    expect(slimDeployment(live()).status?.conditions).toEqual([
+      { type: 'ReplicaFailure', status: 'True', message: 'exceeded quota' },
+    ]);
+  });
+});
