@@ -46,6 +46,9 @@ export interface PlanInput {
   readonly randomBytes: (size: number) => Buffer;
 }
 
+// Secrets are not watched, so nothing tells when the garbage collector has taken those of a former tenant.
+const LEFT_OVER_MS = 2_000;
+
 export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: PlanInput): Plan {
   const { tenant } = world;
   const model = modelDecision(tenant, world.modelSecret);
@@ -64,7 +67,9 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
   );
   const { servers, rolling } = inTurn(drafts);
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
-  const dues = drafts.flatMap(({ dueInMs }) => dueInMs ?? []);
+  const secrets = [world.tokenSecret, world.bindingSecret];
+  const leftOver = secrets.some((secret) => typeof secret === 'object' && isLeftOver(secret, tenant));
+  const dues = [...drafts.flatMap(({ dueInMs }) => dueInMs ?? []), ...(leftOver ? [LEFT_OVER_MS] : [])];
   return {
     token,
     model,

@@ -135,6 +135,18 @@ describe('a server and its pods', () => {
   });
 });
 
+describe('a tenant made again under its name', () => {
+  it('looks soon whether the Secrets of the former one are gone: nothing tells of them', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const { uid = '' } = (await world.tenant('acme')).metadata;
+    await world.client.delete(CopilotTenant, world.ref('acme'), { uid });
+    await world.createTenant('acme');
+    await world.settle();
+    expect(world.clock.nextTimerIn).toBeLessThanOrEqual(5_000);
+  });
+});
+
 describe('volumes', () => {
   it('are not deleted because a late cache says that their server is not wanted', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
