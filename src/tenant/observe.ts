@@ -24,7 +24,7 @@ export interface ServerObservation {
   readonly remembered: boolean;
   /** Why it can't run, when it can't. */
   readonly cause?: Cause | undefined;
-  /** Pods of it that still stop. */
+  /** Pods of it that are to stop and have not yet. */
   readonly stopping: readonly Pod[];
 }
 
@@ -57,7 +57,7 @@ export function observeServer({ tenant, server, running, health, remembered }: O
     health,
     remembered: known !== undefined && health.state === 'Unknown',
     cause,
-    stopping: server.pods.filter((candidate) => candidate !== pod && !hasEnded(candidate)),
+    stopping: server.pods.filter((candidate) => !(running && candidate === pod) && !hasEnded(candidate)),
   };
 }
 

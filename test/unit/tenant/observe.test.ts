@@ -89,6 +89,11 @@ describe('what can be said of a server', () => {
     const { stopping } = observe({ server: { ...current, pods: [leaving, pod(), ended] } });
     expect(stopping.map(({ metadata }) => metadata.name)).toEqual(['leaving']);
   });
+
+  it('counts every pod as one that is to stop once the server is not meant to run, even if nobody has told it yet', () => {
+    const { stopping } = observe({ running: false, server: { ...current, pods: [pod(), ended] } });
+    expect(stopping).toEqual([pod()]);
+  });
 });
 
 describe('a server that a new process of the operator finds', () => {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { deployment, imageOf, restartOf, type DeploymentFacts } from '../../../../src/tenant/builders/deployment.ts';
-import { acme } from '../fixtures.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
 
 const facts: DeploymentFacts = { image: 'example.com/copilot:1', running: true, credentialsHash: 'hash' };
 
 const build = (spec: CopilotTenantSpecInput = {}, other: Partial<DeploymentFacts> = {}, index = 0) =>
-  deployment(acme(spec), index, { ...facts, ...other });
+  deployment(sampleTenant(spec), index, { ...facts, ...other });
 
 function podOf(spec: CopilotTenantSpecInput = {}, other: Partial<DeploymentFacts> = {}) {
   const pod = build(spec, other).spec?.template.spec;
