@@ -8,13 +8,14 @@ import { Deployment } from '../kube/builtins.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock, Random } from '../kube/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
-import { isConflict, isNotFound } from '../kube/errors.ts';
+import { isConflict, isForbidden, isNotFound } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { ignoreNotFound } from '../kube/notfound.ts';
 import { OwnerGoneError } from '../kube/owner.ts';
 import type { RecentWrites } from '../kube/recent.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { nameOf, type NamespacedName } from '../kube/types.ts';
+import { refusalOfRequest } from './decisions/refusal.ts';
 import { observeServer, type ServerObservation } from './observe.ts';
 import { plan, type Plan } from './plan.ts';
 import { computeStatus, deletingStatus } from './status.ts';
@@ -150,6 +151,7 @@ export class TenantReconciler implements Reconciler {
       recent.wrote(CopilotTenant, written);
     } catch (error) {
       if (isNotFound(error)) return true;
+      if (isForbidden(error)) this.#tellBesideStatus(tenant, error);
       if (!isConflict(error)) throw error;
       // However late the cache is, the next pass knows.
       await this.#isLatest(tenant, signal);
@@ -159,6 +161,12 @@ export class TenantReconciler implements Reconciler {
       recorder.event(tenant, type, reason, message);
     }
     return true;
+  }
+
+  /** What the status may not say is said by an event. */
+  #tellBesideStatus(tenant: CopilotTenant, error: unknown): void {
+    const refusal = refusalOfRequest(error, `CopilotTenant ${tenant.metadata.name}`);
+    if (refusal) this.#options.recorder.event(tenant, 'Warning', refusal.reason, refusal.message);
   }
 }
 

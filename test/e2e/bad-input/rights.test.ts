@@ -1,0 +1,104 @@
+// Rights that the operator loses in one of the namespaces that it looks after, and a namespace that goes.
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Bystander } from '../../support/bystander.ts';
+import { CHART, helm, objectsOf, REQUIRED_VALUES, type PolicyRule } from '../../support/chart.ts';
+import { READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { expectMended, expectTold } from '../../support/told.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(4 * READY_MS);
+
+const light = { server: { binary: 'runtime' as const } };
+const ROLE = 'copilot-operator-tenants';
+
+describe('rights that the operator loses in one of its namespaces', () => {
+  let home: TestNamespace;
+  let away: TestNamespace;
+  let atHome: Bystander;
+  let granted: PolicyRule[];
+
+  const setRules = async (rules: PolicyRule[]): Promise<void> => {
+    const patch = JSON.stringify([{ op: 'replace', path: '/rules', value: rules }]);
+    await away.kubectl.ok(['patch', 'role', ROLE, '-n', away.name, '--type=json', '-p', patch]);
+  };
+  /** Takes verbs on a resource away from the operator, in the one namespace. */
+  const revoke = (resource: string, ...verbs: string[]) =>
+    setRules(
+      granted.flatMap((rule) => {
+        if (!rule.resources.includes(resource)) return [rule];
+        const left = rule.verbs.filter((verb) => !verbs.includes(verb));
+        return left.length > 0 ? [{ ...rule, verbs: left }] : [];
+      }),
+    );
+  const restore = () => setRules(granted);
+  const expectOthersServed = async (tenant: string): Promise<void> => {
+    await home.createTenant(tenant, light);
+    await home.waitForReady(tenant);
+    await home.deleteTenant(tenant);
+    await atHome.expectUntouched();
+  };
+
+  beforeAll(async () => {
+    [home, away] = [await TestNamespace.open(), await TestNamespace.open()];
+    const values = { ...REQUIRED_VALUES, watchNamespaces: [home.name, away.name], rbac: { aggregate: false } };
+    const template = ['template', 'copilot-operator', CHART, '--namespace', home.name];
+    const objects = objectsOf(await helm([...template, '--show-only', 'templates/rbac.yaml'], values)).filter(
+      ({ metadata }) => metadata.namespace === away.name,
+    );
+    granted = objects.find(({ kind, metadata }) => kind === 'Role' && metadata.name === ROLE)?.rules ?? [];
+    await home.kubectl.ok(['apply', '-f', '-'], { apiVersion: 'v1', kind: 'List', items: objects });
+    await home.startOperator({ args: [`--watch-namespaces=${home.name},${away.name}`] });
+    atHome = await Bystander.start(home);
+  });
+  afterEach(restore);
+  afterAll(async () => {
+    await away.close();
+    await home.close();
+  });
+
+  it('a child that it may not make any more is told, and everybody else is served', async () => {
+    const awayToo = await Bystander.start(away);
+    await revoke('services', 'create');
+    await away.createTenant('newcomer', light);
+    await expectTold(away, 'newcomer', 'Forbidden', [
+      'Service newcomer-0',
+      'cannot create resource "services"',
+      'Compare its roles with those of its chart',
+    ]);
+    await expectOthersServed('meanwhile');
+    await awayToo.expectUntouched();
+    await restore();
+    await expectMended(away, 'newcomer');
+    await away.deleteTenant('newcomer');
+  });
+
+  it('a Secret that it may not read any more is told, and its server runs on', async () => {
+    await away.createTenant('unread', light);
+    await away.waitForReady('unread');
+    const [pod] = await away.pods('unread');
+    await revoke('secrets', 'get');
+    await expectTold(away, 'unread', 'Forbidden', ['Secret unread-token', 'it lacks the verb get on secrets']);
+    await expectOthersServed('meanwhile');
+    await restore();
+    await expectMended(away, 'unread');
+    expect((await away.pods('unread')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
+    await away.deleteTenant('unread');
+  });
+
+  it('a status that it may not write any more is told by an event', async () => {
+    await revoke('copilottenants/status', 'update');
+    await away.createTenant('mute', light);
+    const event = await waitFor(
+      'an event tells it',
+      async () => (await away.events('mute')).find(({ reason }) => reason === 'Forbidden'),
+      { withinMs: 30_000, everyMs: 200 },
+    );
+    expect(event.type).toBe('Warning');
+    expect(event.message).toContain('CopilotTenant mute');
+    expect(event.message).toContain('cannot update resource "copilottenants/status"');
+    await expectOthersServed('meanwhile');
+    await restore();
+    await expectMended(away, 'mute');
+    await away.deleteTenant('mute');
+  });
+});
