@@ -1,32 +1,15 @@
-import { tenantSpec, type CopilotTenantSpecInput, type CopilotTenantStatus } from '../../../src/api/tenant.ts';
 import type { ServerHealth, UnhealthyReason } from '../../../src/copilot/health.ts';
 import type { Deployment, PersistentVolumeClaim, Pod } from '../../../src/kube/builtins.ts';
 import type { ObjectMeta } from '../../../src/kube/types.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
 import { persistentVolumeClaim } from '../../../src/tenant/builders/persistentvolumeclaim.ts';
-import { serverName } from '../../../src/tenant/names.ts';
-import type { ServerObservation } from '../../../src/tenant/observe.ts';
-import type { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import { sampleTenant } from '../../support/tenants.ts';
 
 /** Wall clock of every test here, in ms. */
 export const NOW = Date.parse('2026-01-02T03:04:05Z');
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
-
-/** The tenant acme as the operator reads it: with the defaults of the API. */
-export function acme(
-  spec: CopilotTenantSpecInput = {},
-  { status, ...metadata }: Partial<ObjectMeta> & { status?: CopilotTenantStatus } = {},
-): CopilotTenant {
-  return {
-    apiVersion: 'copilot-operator.dev/v1alpha1',
-    kind: 'CopilotTenant',
-    metadata: { name: 'acme', namespace: 'team', uid: 'uid-acme', generation: 1, ...metadata },
-    spec: tenantSpec.parse(spec),
-    ...(status && { status }),
-  };
-}
 
 export const healthy = (version = '1.0.102'): ServerHealth => ({ state: 'Healthy', version, since: NOW });
 
@@ -36,22 +19,6 @@ export const unhealthy = (reason: UnhealthyReason = 'Timeout', since = NOW): Ser
   message: `10.0.0.1:4321 gave no answer (${reason})`,
   since,
 });
-
-/** A server of acme that answers, but for what is stated. */
-export function observation(index = 0, other: Partial<ServerObservation> = {}): ServerObservation {
-  return {
-    index,
-    name: serverName('acme', index),
-    state: 'Healthy',
-    ready: true,
-    podReady: true,
-    version: '1.0.102',
-    health: healthy(),
-    remembered: false,
-    stopping: [],
-    ...other,
-  };
-}
 
 type PodStatus = NonNullable<Pod['status']>;
 type ContainerStatus = NonNullable<PodStatus['containerStatuses']>[number];
@@ -101,7 +68,7 @@ export function settledDeployment({
   image = 'example.com/copilot:1',
   running = true,
 }: Rollout = {}): Deployment {
-  const made = deployment(acme(), 0, { image, running, credentialsHash: 'hash', restart });
+  const made = deployment(sampleTenant(), 0, { image, running, credentialsHash: 'hash', restart });
   const replicas = running ? 1 : 0;
   const status = { observedGeneration: 1, replicas, updatedReplicas: replicas };
   return { ...made, metadata: { ...made.metadata, generation: 1 }, status };
@@ -112,7 +79,7 @@ export function boundClaim(
   status: NonNullable<PersistentVolumeClaim['status']> = {},
   metadata: Partial<ObjectMeta> = {},
 ): PersistentVolumeClaim {
-  const made = persistentVolumeClaim(acme(), 0, undefined);
+  const made = persistentVolumeClaim(sampleTenant(), 0, undefined);
   return {
     ...made,
     metadata: { ...made.metadata, uid: 'uid-claim', ...metadata },

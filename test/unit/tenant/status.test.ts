@@ -8,18 +8,8 @@ import type { Plan } from '../../../src/tenant/plan.ts';
 import { computeStatus, deletingStatus, type StatusInput } from '../../../src/tenant/status.ts';
 import type { Outcome } from '../../../src/tenant/update.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
-import {
-  HOUR,
-  MINUTE,
-  NOW,
-  SECOND,
-  acme,
-  boundClaim,
-  observation,
-  pod,
-  settledDeployment,
-  unhealthy,
-} from './fixtures.ts';
+import { healthyServer, sampleTenant } from '../../support/tenants.ts';
+import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, settledDeployment, unhealthy } from './fixtures.ts';
 
 interface Found extends Partial<Pick<StatusInput, 'tenant' | 'observed' | 'now'>> {
   readonly plan?: Partial<Plan>;
@@ -29,7 +19,14 @@ interface Found extends Partial<Pick<StatusInput, 'tenant' | 'observed' | 'now'>
 }
 
 /** The status of acme, whose one server answers, but for what is stated. */
-function statusOf({ tenant = acme(), observed = [observation(0)], now = NOW, plan, outcome, live }: Found = {}) {
+function statusOf({
+  tenant = sampleTenant(),
+  observed = [healthyServer(0)],
+  now = NOW,
+  plan,
+  outcome,
+  live,
+}: Found = {}) {
   const server: ServerWorld = {
     index: 0,
     deployment: settledDeployment(),
@@ -65,13 +62,13 @@ function statusOf({ tenant = acme(), observed = [observation(0)], now = NOW, pla
 
 /** The status of the next reconcile after one that ended with `status`. */
 const next = (status: CopilotTenantStatus, found: Found = {}, generation = 1) =>
-  statusOf({ now: NOW + HOUR, ...found, tenant: acme({}, { status, generation }) });
+  statusOf({ now: NOW + HOUR, ...found, tenant: sampleTenant({}, { generation }, status) });
 
 const condition = (status: CopilotTenantStatus, type: string) => findCondition(status.conditions, type);
 const first = ({ servers }: CopilotTenantStatus): ServerStatus | undefined => servers?.[0];
-const silent = observation(0, { state: 'Unhealthy', ready: false, health: unhealthy(), version: undefined });
+const silent = healthyServer(0, { state: 'Unhealthy', ready: false, health: unhealthy(), version: undefined });
 const crashed = (message: string) =>
-  observation(0, { state: 'Failed', ready: false, cause: { reason: 'ContainerCrashed', message } });
+  healthyServer(0, { state: 'Failed', ready: false, cause: { reason: 'ContainerCrashed', message } });
 const restartedAt = (ms: number, attempt = 1) => ({
   deployment: settledDeployment({ restart: { at: timestamp(ms), attempt } }),
 });
@@ -111,7 +108,7 @@ describe('the status of a tenant that works', () => {
 
   it('has the lowest version that its servers report, by number and not by letter', () => {
     const versions = ['1.0.102', '1.0.9', '1.1.0', undefined];
-    const observed = versions.map((version, index) => observation(index, { version }));
+    const observed = versions.map((version, index) => healthyServer(index, { version }));
     expect(statusOf({ observed }).serverVersion).toBe('1.0.9');
   });
 
@@ -132,9 +129,9 @@ describe('the status of a tenant that works', () => {
   });
 
   it('wants no server while it is suspended', () => {
-    const observed = [observation(0, { state: 'Stopped', ready: false })];
+    const observed = [healthyServer(0, { state: 'Stopped', ready: false })];
     const live = { deployment: settledDeployment({ running: false }), pods: [] };
-    const status = statusOf({ tenant: acme({ suspend: true }), observed, live });
+    const status = statusOf({ tenant: sampleTenant({ suspend: true }), observed, live });
     expect(status).toMatchObject({ replicas: 0, serversReady: '0/0' });
   });
 
@@ -204,7 +201,7 @@ describe('a status that need not be written', () => {
     {},
     { observed: [silent] },
     { observed: [crashed('It crashed.')] },
-    { observed: [observation(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })] },
+    { observed: [healthyServer(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })] },
     { plan: { rolling: true } },
     { outcome: { errors: [new Error('PUT /x: no answer')] } },
     { live: { claim: undefined } },
@@ -269,7 +266,7 @@ describe('the status of a server', () => {
     ['is on its way back for five minutes', 5 * MINUTE - SECOND, 'Restarting acme-0, because it did not answer.'],
     ['starts like any other after that', 5 * MINUTE, 'Waiting for acme-0 of 1 to start and answer.'],
   ])('that was restarted %s', (_, later, message) => {
-    const observed = [observation(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })];
+    const observed = [healthyServer(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })];
     const status = statusOf({ observed, live: restartedAt(NOW), now: NOW + later });
     expect(condition(status, 'Ready')?.message).toBe(message);
   });
@@ -327,7 +324,7 @@ describe('the volume of a server', () => {
     ['is not forgotten when a person accepts another loss', 'uid-other', 'uid-claim'],
   ])('%s', (_, accepted, expected) => {
     const annotations = { 'copilot-operator.dev/accept-data-loss': accepted };
-    const tenant = acme({}, { status: recorded, annotations });
+    const tenant = sampleTenant({}, { annotations }, recorded);
     expect(first(statusOf({ tenant, live: { claim: undefined } }))?.volumeUID).toBe(expected);
   });
 });
@@ -335,7 +332,7 @@ describe('the volume of a server', () => {
 describe('the status of a tenant that is being deleted', () => {
   it('says so and keeps the rest', () => {
     const before = statusOf();
-    const tenant = acme({}, { status: before, deletionTimestamp: timestamp(NOW) });
+    const tenant = sampleTenant({}, { deletionTimestamp: timestamp(NOW) }, before);
     const after = deletingStatus(tenant, NOW + HOUR);
     expect(after.servers).toEqual(before.servers);
     expect(condition(after, 'Ready')).toMatchObject({

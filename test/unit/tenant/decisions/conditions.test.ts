@@ -6,13 +6,14 @@ import {
   stalledVerdict,
   type Findings,
 } from '../../../../src/tenant/decisions/conditions.ts';
-import { acme, observation, pod, unhealthy } from '../fixtures.ts';
+import { healthyServer, sampleTenant } from '../../../support/tenants.ts';
+import { pod, unhealthy } from '../fixtures.ts';
 
 /** What is found of acme when its servers answer and nothing is to be done, but for what is stated. */
 function found(other: Partial<Findings> = {}): Findings {
   return {
-    tenant: acme(),
-    servers: [observation(0), observation(1)],
+    tenant: sampleTenant(),
+    servers: [healthyServer(0), healthyServer(1)],
     cause: undefined,
     waits: [],
     rolling: false,
@@ -25,11 +26,11 @@ function found(other: Partial<Findings> = {}): Findings {
   };
 }
 
-const deleted = acme({}, { deletionTimestamp: '2026-01-02T03:00:00Z' });
-const suspended = acme({ suspend: true });
-const stopped = observation(0, { state: 'Stopped', ready: false });
-const starting = observation(1, { state: 'Starting', ready: false, health: { state: 'Unknown' } });
-const silent = (index: number) => observation(index, { state: 'Unhealthy', ready: false, health: unhealthy() });
+const deleted = sampleTenant({}, { deletionTimestamp: '2026-01-02T03:00:00Z' });
+const suspended = sampleTenant({ suspend: true });
+const stopped = healthyServer(0, { state: 'Stopped', ready: false });
+const starting = healthyServer(1, { state: 'Starting', ready: false, health: { state: 'Unknown' } });
+const silent = (index: number) => healthyServer(index, { state: 'Unhealthy', ready: false, health: unhealthy() });
 const cause = { reason: 'QuotaExceeded', message: 'The quota small is full.' } as const;
 const wait = { reason: 'WaitingForDeletion', message: 'Service acme-0 is going.' } as const;
 const silences = new Map([['acme-1', 'it hangs. The next restart is due at noon.']]);
@@ -43,7 +44,7 @@ describe('Ready', () => {
     ['no server is wanted', { servers: [] }, 'False', 'ScaledToZero', 'spec.replicas is 0'],
     [
       'one does not answer',
-      { servers: [observation(0), silent(1)], silences },
+      { servers: [healthyServer(0), silent(1)], silences },
       'False',
       'ServersUnhealthy',
       'Server acme-1: it hangs. The next restart is due at noon.',
@@ -57,14 +58,14 @@ describe('Ready', () => {
     ],
     [
       'one is restarted',
-      { servers: [observation(0), starting], restarting: ['acme-1'] },
+      { servers: [healthyServer(0), starting], restarting: ['acme-1'] },
       'False',
       'ServersUnhealthy',
       'Restarting acme-1, because it did not answer.',
     ],
     [
       'one starts',
-      { servers: [observation(0), starting] },
+      { servers: [healthyServer(0), starting] },
       'False',
       'ServersStarting',
       'Waiting for acme-1 of 2 to start and answer.',
@@ -78,7 +79,7 @@ describe('Ready', () => {
     ],
     [
       'one is being replaced',
-      { servers: [observation(0), starting], rolling: true },
+      { servers: [healthyServer(0), starting], rolling: true },
       'False',
       'ServersUpdating',
       'acme-1 of 2 being replaced.',
@@ -91,7 +92,7 @@ describe('Ready', () => {
   });
 
   it('names five servers and counts the others', () => {
-    const servers = Array.from({ length: 9 }, (_, index) => observation(index, { state: 'Starting', ready: false }));
+    const servers = Array.from({ length: 9 }, (_, index) => healthyServer(index, { state: 'Starting', ready: false }));
     expect(readyVerdict(found({ servers })).message).toBe(
       'Waiting for acme-0, acme-1, acme-2, acme-3, acme-4, 4 more of 9 to start and answer.',
     );
@@ -144,7 +145,10 @@ describe('Healthy', () => {
   it.each(['Unreachable', 'AuthFailed', 'Timeout', 'ProtocolError'] as const)(
     'is False with the reason %s',
     (reason) => {
-      const servers = [observation(0), observation(1, { state: 'Unhealthy', ready: false, health: unhealthy(reason) })];
+      const servers = [
+        healthyServer(0),
+        healthyServer(1, { state: 'Unhealthy', ready: false, health: unhealthy(reason) }),
+      ];
       expect(healthyVerdict(found({ servers, silences }))).toEqual({
         status: 'False',
         reason,
@@ -157,7 +161,7 @@ describe('Healthy', () => {
     ['all answer pings', {}, 'True', 'Healthy', '2 of 2 servers answer pings.'],
     [
       'one was not asked yet',
-      { servers: [observation(0), starting] },
+      { servers: [healthyServer(0), starting] },
       'Unknown',
       'AwaitingPing',
       'Waiting for acme-1 of 2 to answer a first ping.',
@@ -175,7 +179,7 @@ describe('Healthy', () => {
   });
 
   it('has no verdict while a new process knows servers from the last status alone', () => {
-    const servers = [observation(0), observation(1, { remembered: true, health: { state: 'Unknown' } })];
+    const servers = [healthyServer(0), healthyServer(1, { remembered: true, health: { state: 'Unknown' } })];
     expect(healthyVerdict(found({ servers }))).toBeUndefined();
   });
 });

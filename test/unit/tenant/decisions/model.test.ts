@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import type { Secret } from '../../../../src/kube/builtins.ts';
 import { modelDecision, modelSecretRef } from '../../../../src/tenant/decisions/model.ts';
-import { acme } from '../fixtures.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
 
 type Model = NonNullable<CopilotTenantSpecInput['model']>;
 
@@ -18,7 +18,7 @@ function secret(name: string, values: Record<string, string>): Secret {
 }
 
 const decide = (model: Model | undefined, found: Parameters<typeof modelDecision>[1]) =>
-  modelDecision(acme(model ? { model } : {}), found);
+  modelDecision(sampleTenant(model ? { model } : {}), found);
 
 describe('the model credential of a tenant', () => {
   it.each([
@@ -27,7 +27,7 @@ describe('the model credential of a tenant', () => {
     ['nothing, for a provider without a key', keyless, undefined],
     ['nothing, when clients bring their own', undefined, undefined],
   ])('is looked for where the spec says: %s', (_, model, ref) => {
-    expect(modelSecretRef(acme(model ? { model } : {}))).toEqual(ref);
+    expect(modelSecretRef(sampleTenant(model ? { model } : {}))).toEqual(ref);
   });
 
   it.each([
@@ -89,7 +89,7 @@ describe('the model credential of a tenant', () => {
     fc.assert(
       fc.property(fc.string({ unit: character, minLength: 1 }), (value) => {
         const decision = decide(provider, secret('models', { key: value }));
-        expect(decision.ok).toBe([...value].every((one) => one >= ' ' && one <= '~'));
+        expect(decision.ok).toBe(value.split('').every((one) => one >= ' ' && one <= '~'));
         if (decision.ok) expect(decision.value).toBe(value);
       }),
     );

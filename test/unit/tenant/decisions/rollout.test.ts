@@ -4,7 +4,7 @@ import { rolloutTurn, type RolloutServer } from '../../../../src/tenant/decision
 
 /** Servers by their letters: P waits for a change, A is available, b waits and is available, - is neither. */
 function servers(letters: string): RolloutServer[] {
-  return [...letters].map((letter, index) => ({
+  return letters.split('').map((letter, index) => ({
     index,
     pending: letter === 'P' || letter === 'b',
     available: letter === 'A' || letter === 'b',

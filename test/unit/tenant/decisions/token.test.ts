@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { connectionToken, TOKEN_BYTES } from '../../../../src/tenant/decisions/token.ts';
 import { bindingSecret } from '../../../../src/tenant/builders/bindingsecret.ts';
 import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
-import { acme } from '../fixtures.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
 
 const old = 'A'.repeat(43);
 const copy = 'B'.repeat(43);
@@ -10,8 +10,8 @@ const fresh = Buffer.alloc(TOKEN_BYTES, 0xff);
 const decide = (token: string | undefined, binding: string | undefined) =>
   connectionToken(
     {
-      token: token === undefined ? undefined : tokenSecret(acme(), token),
-      binding: binding === undefined ? undefined : bindingSecret(acme(), { token: binding }),
+      token: token === undefined ? undefined : tokenSecret(sampleTenant(), token),
+      binding: binding === undefined ? undefined : bindingSecret(sampleTenant(), { token: binding }),
     },
     (size) => fresh.subarray(0, size),
   );
