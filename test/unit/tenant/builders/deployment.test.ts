@@ -1,157 +1,257 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import type { Deployment } from '../../../../src/kube/builtins.ts';
 import { deployment, imageOf, restartOf, type DeploymentFacts } from '../../../../src/tenant/builders/deployment.ts';
-import { sampleTenant } from '../../../support/tenants.ts';
+import { persistentVolumeClaim } from '../../../../src/tenant/builders/persistentvolumeclaim.ts';
+import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
+import { restrictedViolations } from '../../../support/pod-security.ts';
+import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
 
-const facts: DeploymentFacts = { image: 'example.com/copilot:1', running: true, credentialsHash: 'hash' };
+const FACTS: DeploymentFacts = { image: 'example.com/copilot-cli:1', running: true, credentialsHash: 'hash' };
 
-const build = (spec: CopilotTenantSpecInput = {}, other: Partial<DeploymentFacts> = {}, index = 0) =>
-  deployment(sampleTenant(spec), index, { ...facts, ...other });
-
-function podOf(spec: CopilotTenantSpecInput = {}, other: Partial<DeploymentFacts> = {}) {
-  const pod = build(spec, other).spec?.template.spec;
-  const [server] = pod?.containers ?? [];
-  if (pod === undefined || server === undefined) throw new Error('the Deployment has no container');
-  return { pod, server };
+function render(spec: CopilotTenantSpecInput = {}, facts: Partial<DeploymentFacts> = {}, index = 0): Deployment {
+  return deployment(sampleTenant(spec), index, { ...FACTS, ...facts });
 }
 
-const environmentOf = (spec: CopilotTenantSpecInput) => podOf(spec).server.env ?? [];
+const templateOf = (...args: Parameters<typeof render>) => render(...args).spec?.template;
 
-describe('the Deployment of a server', () => {
-  it('never has two pods at once on its volume', () => {
-    expect(build().spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
-  });
+function podOf(spec: CopilotTenantSpecInput = {}, index = 0) {
+  const pod = templateOf(spec, {}, index)?.spec;
+  const container = pod?.containers[0];
+  if (pod === undefined || container === undefined) throw new Error('the Deployment has no container');
+  return { pod, container };
+}
 
-  it('has no pod while it is not meant to run, and is the same otherwise', () => {
-    const stopped = build({}, { running: false });
-    expect(stopped.spec?.replicas).toBe(0);
-    expect(stopped.spec?.template).toEqual(build().spec?.template);
-  });
+const GITHUB = { model: { github: { tokenSecretRef: { name: 'model', key: 'gh' } } } };
+const PROVIDER = {
+  model: {
+    provider: { baseUrl: 'https://models.example.com/v1', model: 'large', apiKeySecretRef: { name: 'model' } },
+  },
+};
+const RESTART = { at: '2026-01-02T03:04:05Z', attempt: 3 };
 
-  it('mounts the volume of its own server', () => {
-    const volumes = build({}, {}, 2).spec?.template.spec?.volumes;
-    expect(volumes).toContainEqual({ name: 'sessions', persistentVolumeClaim: { claimName: 'acme-2' } });
-  });
-
-  it('tells what image was chosen, and when it was restarted, to whoever reads it back', () => {
-    const restart = { at: '2026-01-02T03:04:05Z', attempt: 3 };
-    const live = build({}, { restart });
-    expect(restartOf(live)).toEqual(restart);
-    expect(imageOf(live)).toBe('example.com/copilot:1');
-    expect(restartOf(build())).toBeUndefined();
-  });
-
-  it('is replaced by another credential, another restart, another image, and by nothing else that happens to it', () => {
-    const template = JSON.stringify(build().spec?.template);
-    const changed = [
-      build({}, { credentialsHash: 'other' }),
-      build({}, { image: 'example.com/copilot:2' }),
-      build({}, { restart: { at: '2026-01-02T03:04:05Z', attempt: 1 } }),
-    ];
-    for (const other of changed) expect(JSON.stringify(other.spec?.template)).not.toBe(template);
-    const unchanged = [
-      build({ replicas: 3 }),
-      build({ storage: { size: '5Gi' } }),
-      build({ health: { interval: '1m' } }),
-    ];
-    for (const other of unchanged) expect(JSON.stringify(other.spec?.template)).toBe(template);
-  });
-});
-
-describe('the pod of a server', () => {
-  // The rules of Pod Security "restricted", as the cluster's admission checks them; the end-to-end tests have it checked.
-  it('passes Pod Security restricted', () => {
-    const { pod, server } = podOf();
-    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
-    expect(pod.securityContext?.runAsUser).toBeGreaterThan(0);
-    expect(server.securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    });
-    for (const volume of pod.volumes ?? []) {
-      expect(Object.keys(volume).toSorted()).toEqual(
-        ['name', volume.emptyDir ? 'emptyDir' : 'persistentVolumeClaim'].toSorted(),
-      );
-    }
-    for (const field of ['hostNetwork', 'hostPID', 'hostIPC', 'initContainers', 'ephemeralContainers'] as const) {
-      expect(pod[field]).toBeUndefined();
-    }
-    for (const { hostPort } of server.ports ?? []) expect(hostPort).toBeUndefined();
-  });
-
-  it('has no way to the API server: no token, by its own account', () => {
-    expect(podOf().pod).toMatchObject({ automountServiceAccountToken: false, serviceAccountName: 'acme-servers' });
-  });
-
-  it('is never killed by a probe: whether the server answers is for the pings to say', () => {
-    const { server } = podOf();
-    expect(server.livenessProbe).toBeUndefined();
-    expect(server.readinessProbe?.tcpSocket?.port).toBe(4321);
-    expect(server.startupProbe?.tcpSocket?.port).toBe(4321);
-  });
-
-  it("has a place of its own between home and volume: otherwise root makes it and the CLI can't write there", () => {
-    const paths = podOf().server.volumeMounts?.map(({ name, mountPath }) => `${name} ${mountPath}`);
-    expect(paths).toEqual([
-      'home /home/copilot',
-      'copilot-home /home/copilot/.copilot',
-      'sessions /home/copilot/.copilot/session-state',
-      'workspace /workspace',
-      'tmp /tmp',
-    ]);
+describe('Deployment of a server', () => {
+  it('starts no second pod before the first has left the volume', () => {
+    expect(render().spec?.strategy).toEqual({ type: 'Recreate' });
   });
 
   it.each([
+    ['has one pod while the server is meant to run', true, 1],
+    ['stays without a pod while it is not', false, 0],
+  ])('%s', (_, running, replicas) => {
+    expect(render({}, { running }).spec?.replicas).toBe(replicas);
+  });
+
+  it('selects its own pod and never that of another server', () => {
+    const selector = render().spec?.selector.matchLabels ?? {};
+    expect(templateOf()?.metadata?.labels).toMatchObject(selector);
+    expect(templateOf({}, {}, 1)?.metadata?.labels).not.toMatchObject(selector);
+  });
+
+  it('keeps its selector for ever: it is immutable, and another one would orphan every pod', () => {
+    expect(render().spec?.selector).toEqual({
+      matchLabels: {
+        'app.kubernetes.io/component': 'server',
+        'copilot-operator.dev/server': 'acme-0',
+        'copilot-operator.dev/tenant': 'acme',
+      },
+    });
+  });
+
+  it.each([
+    ['another credential', { credentialsHash: 'other' }],
+    ['another image', { image: 'example.com/copilot-cli:2' }],
+    ['a restart', { restart: RESTART }],
+  ] satisfies [string, Partial<DeploymentFacts>][])('replaces its pod for %s', (_, facts) => {
+    expect(templateOf({}, facts)).not.toEqual(templateOf());
+  });
+
+  it.each([
+    ['more servers', { replicas: 3 }],
+    ['a larger volume', { storage: { size: '5Gi' } }],
+    ['other pings', { health: { interval: '1m' } }],
+    ['another network policy', { network: { policy: 'Open' } }],
+  ] satisfies [string, CopilotTenantSpecInput][])('leaves its pod alone for %s', (_, spec) => {
+    expect(templateOf(spec)).toEqual(templateOf());
+  });
+});
+
+describe('rights of the pod', () => {
+  it.each([
+    ['an empty spec', {}],
+    ['a GitHub token', GITHUB],
+    ['a provider', PROVIDER],
+    ['the light runtime', { server: { binary: 'runtime' } }],
+  ] satisfies [string, CopilotTenantSpecInput][])(
+    'a namespace that enforces "restricted" lets it in with %s',
+    (_, spec) => {
+      expect(restrictedViolations(podOf(spec).pod)).toEqual([]);
+    },
+  );
+
+  it('it has no token to the API server', () => {
+    expect(podOf().pod.automountServiceAccountToken).toBe(false);
+  });
+
+  it('it can write to nothing but its volumes', () => {
+    expect(podOf().container.securityContext?.readOnlyRootFilesystem).toBe(true);
+  });
+
+  it('it is told nothing of the other Services of the namespace', () => {
+    expect(podOf().pod.enableServiceLinks).toBe(false);
+  });
+
+  it('its volumes belong to the group that it runs as', () => {
+    const { securityContext } = podOf().pod;
+    expect(securityContext?.fsGroup).toBe(securityContext?.runAsGroup);
+  });
+});
+
+describe('what the pod keeps', () => {
+  const { pod, container } = podOf({ server: { workspace: { size: '7Gi' } } }, 2);
+  const volumeAt = (path: string) => {
+    const mount = container.volumeMounts?.find(({ mountPath }) => mountPath === path);
+    return pod.volumes?.find(({ name }) => name === mount?.name);
+  };
+  const valueOf = (name: string) => container.env?.find((variable) => variable.name === name)?.value ?? '';
+
+  it('sessions lie on the volume of its own server', () => {
+    const { name } = persistentVolumeClaim(sampleTenant(), 2).metadata;
+    expect(volumeAt(`${valueOf('COPILOT_HOME')}/session-state`)).toMatchObject({
+      persistentVolumeClaim: { claimName: name },
+    });
+  });
+
+  it('nothing else does: write-ahead logs of the CLI must not lie on a network volume', () => {
+    const mounts = container.volumeMounts?.filter((mount) => volumeAt(mount.mountPath)?.persistentVolumeClaim);
+    expect(mounts?.map(({ mountPath }) => mountPath)).toEqual([`${valueOf('COPILOT_HOME')}/session-state`]);
+  });
+
+  it.each(['HOME', 'COPILOT_HOME'])(
+    '%s is a volume of its own: else root makes it, and the CLI cannot write',
+    (name) => {
+      expect(volumeAt(valueOf(name))).toMatchObject({ emptyDir: {} });
+    },
+  );
+
+  it('COPILOT_HOME lies in HOME, where commands of the agent look for it', () => {
+    expect(valueOf('COPILOT_HOME')).toBe(`${valueOf('HOME')}/.copilot`);
+  });
+
+  it('the workspace is where the server works, and holds as much as the spec says', () => {
+    expect(volumeAt(container.workingDir ?? '')).toMatchObject({ emptyDir: { sizeLimit: '7Gi' } });
+  });
+
+  it('temporary files have a place', () => {
+    expect(volumeAt('/tmp')).toMatchObject({ emptyDir: {} });
+  });
+
+  it('no scratch volume can fill the disk of the node', () => {
+    expect(pod.volumes?.filter(({ emptyDir }) => emptyDir && emptyDir.sizeLimit === undefined)).toEqual([]);
+  });
+});
+
+describe('credentials of the pod', () => {
+  const envOf = (spec: CopilotTenantSpecInput = {}) =>
+    Object.fromEntries((podOf(spec).container.env ?? []).map(({ name, ...source }) => [name, source]));
+
+  it('the connection token comes from its Secret', () => {
+    const { name } = tokenSecret(sampleTenant(), TOKEN).metadata;
+    expect(envOf()['COPILOT_CONNECTION_TOKEN']).toEqual({ valueFrom: { secretKeyRef: { name, key: 'token' } } });
+  });
+
+  it('the GitHub token comes from the Secret of the spec', () => {
+    expect(envOf(GITHUB)['COPILOT_GITHUB_TOKEN']).toEqual({
+      valueFrom: { secretKeyRef: { name: 'model', key: 'gh' } },
+    });
+  });
+
+  it('without a GitHub token in the spec there is none', () => {
+    expect(envOf()).not.toHaveProperty('COPILOT_GITHUB_TOKEN');
+  });
+
+  it('the key of a provider is not in the pod, where the agent could read it', () => {
+    expect(podOf(PROVIDER)).toEqual(podOf());
+  });
+});
+
+describe('program of the pod', () => {
+  it.each([
     ['cli', 'copilot'],
     ['runtime', 'copilot-runtime'],
-  ] as const)('runs the program of binary %s itself', (binary, program) => {
-    expect(podOf({ server: { binary } }).server.command).toEqual([program]);
+  ] as const)('%s runs the platform binary %s itself, which obeys SIGTERM', (binary, program) => {
+    expect(podOf({ server: { binary } }).container.command).toEqual([program]);
   });
 
   it.each([
     ['30m', '1800'],
     ['1h30m', '5400'],
     ['0s', '0'],
-  ])('unloads sessions after %s', (idleUnload, seconds) => {
-    const args = podOf({ server: { idleUnload } }).server.args ?? [];
+  ])('idleUnload %s is told in seconds', (idleUnload, seconds) => {
+    const { args = [] } = podOf({ server: { idleUnload } }).container;
     expect(args[args.indexOf('--session-idle-timeout') + 1]).toBe(seconds);
   });
 
-  it('hands on where it may run, and what it may use', () => {
-    const server = {
-      nodeSelector: { pool: 'agents' },
-      tolerations: [{ key: 'agents', operator: 'Exists' as const }],
-      affinity: { nodeAffinity: {} },
-      runtimeClassName: 'gvisor',
-      priorityClassName: 'low',
-      imagePullSecrets: [{ name: 'registry' }],
-    };
-    const resources = { limits: { cpu: 2, memory: '4Gi' } };
-    const built = podOf({ server: { ...server, resources, workspace: { size: '10Gi' } } });
-    expect(built.pod).toMatchObject(server);
-    expect(built.server.resources).toEqual({ limits: { cpu: '2', memory: '4Gi' } });
-    expect(built.pod.volumes).toContainEqual({ name: 'workspace', emptyDir: { sizeLimit: '10Gi' } });
+  it('it never updates itself: the version is that of the image', () => {
+    expect(podOf().container.args).toContain('--no-auto-update');
   });
 
-  it('takes its connection token, and a GitHub token, from Secrets; no value of one stands in it', () => {
-    expect(environmentOf({ model: { github: { tokenSecretRef: { name: 'github', key: 'pat' } } } })).toEqual(
-      expect.arrayContaining([
-        {
-          name: 'COPILOT_CONNECTION_TOKEN',
-          valueFrom: { secretKeyRef: { name: 'acme-token', key: 'token' } },
-        },
-        { name: 'COPILOT_GITHUB_TOKEN', valueFrom: { secretKeyRef: { name: 'github', key: 'pat' } } },
-      ]),
-    );
+  it('no probe kills it: whether it answers is for the pings to say', () => {
+    expect(podOf().container).not.toHaveProperty('livenessProbe');
   });
 
-  it('knows nothing of a provider: its key would lie open to the agent and do nothing', () => {
-    const provider = {
-      baseUrl: 'https://models.example.com/v1',
-      model: 'large',
-      apiKeySecretRef: { name: 'provider', key: 'api-key' },
-    };
-    expect(environmentOf({ model: { provider } })).toEqual(environmentOf({}));
+  it('the last words of a crash are kept for the status', () => {
+    expect(podOf().container.terminationMessagePolicy).toBe('FallbackToLogsOnError');
+  });
+
+  it('resources are those of the spec, in the text that the API server stores', () => {
+    const resources = { requests: { cpu: 1 }, limits: { memory: '2Gi' } };
+    expect(podOf({ server: { resources } }).container.resources).toEqual({
+      requests: { cpu: '1' },
+      limits: { memory: '2Gi' },
+    });
+  });
+});
+
+describe('place of the pod', () => {
+  const place = {
+    nodeSelector: { pool: 'agents' },
+    tolerations: [{ key: 'agents', operator: 'Exists' as const, effect: 'NoSchedule' as const }],
+    affinity: { nodeAffinity: {} },
+    runtimeClassName: 'gvisor',
+    priorityClassName: 'low',
+    imagePullSecrets: [{ name: 'registry' }],
+  };
+
+  it('is what the spec says', () => {
+    expect(podOf({ server: place }).pod).toMatchObject(place);
+  });
+
+  it.each(Object.keys(place))('%s is left to the cluster when the spec says nothing', (field) => {
+    expect(podOf().pod).not.toHaveProperty(field);
+  });
+});
+
+describe('what is read back from a live Deployment', () => {
+  it.each([
+    ['the last restart', RESTART, RESTART],
+    ['nothing of a server that was never restarted', undefined, undefined],
+    ['nothing of a time that is none', { at: 'yesterday', attempt: 1 }, undefined],
+    ['the first attempt where the number is none', { ...RESTART, attempt: Number.NaN }, { ...RESTART, attempt: 1 }],
+  ])('%s', (_, restart, expected) => {
+    expect(restartOf(render({}, { restart }))).toEqual(expected);
+  });
+
+  it('the image that the operator chose, and not what somebody put in its place', () => {
+    const live = render();
+    const [container] = live.spec?.template.spec?.containers ?? [];
+    if (container) container.image = 'example.com/other:1';
+    expect(imageOf(live)).toBe('example.com/copilot-cli:1');
+  });
+
+  it('the image of the container where no choice is recorded', () => {
+    const live = render();
+    delete live.metadata.annotations;
+    expect(imageOf(live)).toBe('example.com/copilot-cli:1');
   });
 });
