@@ -1,5 +1,6 @@
 // Servers that can't be scheduled, pulled or given a volume.
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
 import { Bystander } from '../../support/bystander.ts';
@@ -37,6 +38,8 @@ describe('servers without a node, an image or a volume', () => {
   afterAll(async () => {
     await namespace.close();
     for (const [kind, name] of made) await namespace.kubectl.ok(['delete', kind, name, '--ignore-not-found']);
+    // The node made it for the hostPath volume; with the local cluster the node is this machine.
+    rmSync(`/tmp/by-hand-${suffix}`, { recursive: true, force: true });
   });
 
   it.concurrent('an image that does not exist is told, and another one is used', async () => {
