@@ -278,10 +278,6 @@ describe('a model credential that cannot be used', () => {
       'acme-1',
     ]);
   });
-
-  it('stops no server later either: the tenant goes on once the Secret is back', () => {
-    expect(planned(world).servers.map(({ deployment }) => deployment?.spec?.replicas)).toEqual([1, 1]);
-  });
 });
 
 describe('the connection token', () => {
