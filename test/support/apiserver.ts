@@ -44,7 +44,8 @@ export interface ApiServer {
 
 const READY_WITHIN_MS = 60_000;
 
-export async function startApiServer(): Promise<ApiServer> {
+/** `flags` are further ones of kube-apiserver. */
+export async function startApiServer({ flags = [] }: { flags?: readonly string[] } = {}): Promise<ApiServer> {
   const bin = binaries();
   const dir = mkdtempSync(join(tmpdir(), 'apiserver-'));
   const adminToken = 'admin-token-of-this-test';
@@ -81,6 +82,7 @@ export async function startApiServer(): Promise<ApiServer> {
       '--endpoint-reconciler-type=none',
       // Nobody here makes the default service account that this plugin waits for.
       '--disable-admission-plugins=ServiceAccount',
+      ...flags,
     ]);
     await ready(dir, url, server);
   };

@@ -13,8 +13,8 @@ export interface TenantApi {
   stop(): Promise<void>;
 }
 
-export async function startTenantApi(): Promise<TenantApi> {
-  const server = await startApiServer();
+export async function startTenantApi(options: Parameters<typeof startApiServer>[0] = {}): Promise<TenantApi> {
+  const server = await startApiServer(options);
   try {
     const kubeconfig = server.kubeconfig();
     const kubectl = kubectlWith(kubeconfig);

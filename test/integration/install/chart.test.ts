@@ -3,15 +3,20 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
 import { parseOperatorOptions } from '../../../src/options.ts';
-import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render } from '../../support/chart.ts';
-import { PROJECT, startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+import { serviceAccount } from '../../../src/tenant/builders/serviceaccount.ts';
+import type { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render, type PolicyRule } from '../../support/chart.ts';
+import { startOperator } from '../../support/operator.ts';
+import { PROJECT, startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
+import { waitFor } from '../../support/wait.ts';
 
 // Each starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 let api: TenantApi;
 beforeAll(async () => {
-  api = await startTenantApi();
+  // The plugin that asks for the right to block the deletion of an owner; on by default on OpenShift.
+  api = await startTenantApi({ flags: ['--enable-admission-plugins=OwnerReferencesPermissionEnforcement'] });
   for (const namespace of ['operators', 'team-a', 'team-b', 'elsewhere', 'copilot-operator-system']) {
     await api.kubectl.ok(['create', 'namespace', namespace]);
   }
@@ -156,9 +161,13 @@ describe('the rights of the operator', () => {
     (
       await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${OPERATOR}`])
     ).stdout.trim();
-  const install = async (values: object) => {
-    const rbac = objectsOf(await render(values)).filter(({ apiVersion }) => apiVersion.startsWith('rbac.'));
-    const list = { apiVersion: 'v1', kind: 'List', items: rbac };
+  /** Account, roles and bindings, `rules` changed as told. Returns how to take them away. */
+  const install = async (values: object, change = (rules: PolicyRule[]) => rules) => {
+    const objects = objectsOf(await render(values)).filter(
+      ({ apiVersion, kind }) => apiVersion.startsWith('rbac.') || kind === 'ServiceAccount',
+    );
+    const items = objects.map((object) => (object.rules ? { ...object, rules: change(object.rules) } : object));
+    const list = { apiVersion: 'v1', kind: 'List', items };
     await api.kubectl.ok(['apply', '-f', '-'], list);
     return () => api.kubectl.ok(['delete', '-f', '-'], list);
   };
@@ -195,6 +204,54 @@ describe('the rights of the operator', () => {
       expect(await canI('update', 'leases.coordination.k8s.io/another', 'operators')).toBe('no');
       expect(await canI('update', 'leases.coordination.k8s.io/copilot-operator', 'elsewhere')).toBe('no');
     } finally {
+      await uninstall();
+    }
+  });
+
+  it('are enough to look after the tenants of every namespace', async () => {
+    const uninstall = await install({});
+    const tenants = ['team-a', 'elsewhere'].map((namespace) => {
+      const { metadata, ...rest } = tenantManifest('acme');
+      return { ...rest, metadata: { ...metadata, namespace } };
+    });
+    const token = (await api.kubectl.ok(['create', 'token', 'copilot-operator', '-n', 'operators'])).trim();
+    const operator = await startOperator(api.server.kubeconfig({ identity: { token } }));
+    try {
+      for (const tenant of tenants) await api.kubectl.ok(['create', '-f', '-'], tenant);
+      for (const { metadata } of tenants) {
+        const made = async () => (await api.kubectl.try(['get', 'deploy/acme-0', '-n', metadata.namespace])).code === 0;
+        await waitFor(`a server is made in ${metadata.namespace}`, made, { withinMs: 20_000 });
+      }
+      expect(operator.errors()).toEqual([]);
+    } finally {
+      await operator.stop();
+      await api.kubectl.ok(['delete', 'ct', '--all', '--all-namespaces']);
+      await uninstall();
+    }
+  });
+
+  it.each<[string, (rules: PolicyRule[]) => PolicyRule[], RegExp | null]>([
+    ['suffice', (rules) => rules, null],
+    [
+      'without copilottenants/finalizers do not suffice',
+      (rules) => rules.filter(({ resources }) => !resources.includes('copilottenants/finalizers')),
+      /cannot set blockOwnerDeletion/,
+    ],
+  ])('%s where owners are protected: a child blocks the deletion of its tenant', async (_case, change, refusal) => {
+    const uninstall = await install({}, change);
+    try {
+      await api.kubectl.ok(['create', '-f', '-'], tenantManifest('acme'));
+      const owner = JSON.parse(await api.kubectl.ok(['get', 'ct/acme', '-o', 'json'])) as CopilotTenant;
+      const child = { ...serviceAccount(owner), apiVersion: 'v1', kind: 'ServiceAccount' };
+      expect(child.metadata.ownerReferences).toMatchObject([{ blockOwnerDeletion: true }]);
+      const { code, stderr } = await api.kubectl.try(
+        ['create', `--as=${OPERATOR}`, '--dry-run=server', '-f', '-'],
+        child,
+      );
+      if (refusal === null) expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      else expect(stderr).toMatch(refusal);
+    } finally {
+      await api.kubectl.ok(['delete', 'ct', '--all']);
       await uninstall();
     }
   });
