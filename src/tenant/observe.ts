@@ -69,10 +69,11 @@ export function servingPod({ pods }: ServerWorld): Pod | undefined {
 }
 
 /**
- * Whether a pod's containers have stopped for good. An evicted pod, or one whose node was shut down, stays for others to
- * read until its Deployment goes: it writes to no volume and nobody waits for it.
+ * Whether a pod has stopped for good and nobody deletes it. An evicted one, or one whose node was shut down, stays for
+ * others to read until its Deployment goes: it writes to no volume and nobody waits for it.
  */
-export function hasEnded({ status }: Pod): boolean {
+export function hasEnded({ metadata, status }: Pod): boolean {
+  if (metadata.deletionTimestamp !== undefined) return false;
   return status?.phase === 'Failed' || status?.phase === 'Succeeded';
 }
 
