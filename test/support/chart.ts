@@ -18,10 +18,13 @@ export function formerChart(): string {
   return join(FORMER, newest);
 }
 
+/** Where `make images` brings the images. */
+const IMAGES = process.env['IMAGE_REGISTRY'] || 'localhost';
+
 /** Values that have no default on purpose. */
 export const REQUIRED_VALUES = {
-  image: { repository: 'localhost/copilot-operator', tag: 'dev' },
-  serverImage: 'localhost/copilot-cli:1.0.102',
+  image: { repository: `${IMAGES}/copilot-operator`, tag: 'dev' },
+  serverImage: process.env['SERVER_IMAGE'] ?? `${IMAGES}/copilot-cli:1.0.102`,
 };
 
 /** One rendered object; tests look into the parts that they are about. */

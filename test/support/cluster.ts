@@ -23,7 +23,7 @@ import { kubectlWith, type Kubectl } from './tools.ts';
 import { waitFor } from './wait.ts';
 
 /** The CLI server's image, as `make images` builds it. */
-export const SERVER_IMAGE = process.env['SERVER_IMAGE'] ?? REQUIRED_VALUES.serverImage;
+export const SERVER_IMAGE = REQUIRED_VALUES.serverImage;
 /** Longest wait for a server to become ready, in ms: a cold CLI on a busy machine takes up to 20 s. */
 export const READY_MS = 90_000;
 
