@@ -8,9 +8,10 @@ export interface ApplyOptions<T extends KubeObject> {
   isOurs?: (live: T) => boolean;
   /**
    * The state that the desired one was computed from. A live object whose spec has changed since then, or that is gone,
-   * is not written: Conflict. For what must not be decided twice, or undone, because a cache is late.
+   * is not written: Conflict. For what must not be decided twice, or undone, because a cache is late. `absent`: there was
+   * nothing, and what stands there by now is not written either.
    */
-  derivedFrom?: T | undefined;
+  derivedFrom?: T | 'absent' | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -21,7 +22,7 @@ export class Task<T extends KubeObject> {
   readonly owner: KubeObject;
   readonly signal: AbortSignal | undefined;
   readonly isOurs: (live: T) => boolean;
-  readonly derivedFrom: T | undefined;
+  readonly derivedFrom: T | 'absent' | undefined;
 
   constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, derivedFrom, signal }: ApplyOptions<T>) {
     if (!isOurs && !isControlledBy(desired, owner)) {
@@ -41,8 +42,13 @@ export class Task<T extends KubeObject> {
   /** Whether `live` still is what the desired state was computed from. */
   isCurrent(live: T | undefined): boolean {
     if (this.derivedFrom === undefined) return true;
-    const { uid, generation } = this.derivedFrom.metadata;
-    return live?.metadata.uid === uid && live?.metadata.generation === generation;
+    if (this.derivedFrom === 'absent') return live === undefined;
+    const { uid, generation, resourceVersion } = this.derivedFrom.metadata;
+    if (live?.metadata.uid !== uid) return false;
+    // What has no status has no generation: there every new version counts.
+    return generation === undefined
+      ? live?.metadata.resourceVersion === resourceVersion
+      : live?.metadata.generation === generation;
   }
 
   /** The hash annotation is part of the manifest: a live object with another hash differs there. */

@@ -79,7 +79,10 @@ async function applyShared(
   const kept =
     token === undefined
       ? undefined
-      : await attempt.apply(Secret, tokenSecret(tenant, token), existing(world.tokenSecret));
+      : await attempt.apply(Secret, tokenSecret(tenant, token), existing(world.tokenSecret), {
+          // Of two operators that both made a token, as may happen at a hand-over, the second takes over the first one's.
+          derivedFrom: existing(world.tokenSecret) ?? 'absent',
+        });
   // A key that can't be read leaves the binding as it is: what clients hold keeps working.
   const bindable = kept !== undefined && token !== undefined && (model.ok || tenant.spec.model?.provider === undefined);
   const providerApiKey = model.ok && tenant.spec.model?.provider ? model.value : undefined;
