@@ -88,10 +88,15 @@ export function isCurrent(deployment: Deployment | undefined): boolean {
   const { status } = deployment ?? {};
   return (
     status !== undefined &&
-    (status.observedGeneration ?? 0) >= (deployment?.metadata.generation ?? 0) &&
+    isObserved(deployment) &&
     (status.updatedReplicas ?? 0) === (deployment?.spec?.replicas ?? 0) &&
     (status.replicas ?? 0) === (status.updatedReplicas ?? 0)
   );
+}
+
+/** Whether the Deployment controller has seen the latest spec: until then its status tells of the one before. */
+export function isObserved(deployment: Deployment | undefined): boolean {
+  return (deployment?.status?.observedGeneration ?? 0) >= (deployment?.metadata.generation ?? 0);
 }
 
 function isReady(pod: Pod): boolean {

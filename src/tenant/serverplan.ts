@@ -1,7 +1,7 @@
 /** What is to be done about one server: a chain of reasons to leave it alone, and then its Deployment. */
 import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
-import type { Deployment, PersistentVolumeClaim } from '../kube/builtins.ts';
+import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/builtins.ts';
 import { timestamp } from '../kube/time.ts';
 import { deployment, restartOf, TemplateAnnotation, type Restart } from './builders/deployment.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
@@ -11,7 +11,7 @@ import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/volume.ts';
 import { isLeftOver, serverName } from './names.ts';
-import { hasEnded, isCurrent, type ServerObservation } from './observe.ts';
+import { hasEnded, isCurrent, isObserved, type ServerObservation } from './observe.ts';
 import type { CopilotTenant, OperatorFacts } from './tenant.ts';
 import type { ServerWorld } from './world.ts';
 
@@ -70,9 +70,9 @@ export function planServer(input: ServerInput): ServerPlan {
   const drafted = { ...base, claim, cause: lost, wait: going };
   if (tenant.spec.suspend) return { ...drafted, deployment: stopped(input) };
   if (!kept || credentialsHash === undefined) return drafted;
-  const leaving = startsBeside(live);
-  if (leaving !== undefined) {
-    const message = `Server ${name} starts once its former pod ${leaving} has stopped: two may not write to one volume.`;
+  const former = whatStillStops(live);
+  if (former !== undefined) {
+    const message = `Server ${name} starts once ${former}: two pods may not write to one volume.`;
     return { ...drafted, wait: { reason: ReconcilingReason.ServersStarting, message } };
   }
   return { ...drafted, ...running(input, credentialsHash) };
@@ -115,19 +115,17 @@ function stopped({ tenant, facts, live, credentialsHash }: ServerInput): Deploym
 function running(
   { tenant, facts, live, observed, wouldWrite, now }: ServerInput,
   credentialsHash: string,
-): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'silence' | 'dueInMs'> {
+): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'silence' | 'wait' | 'dueInMs'> {
   const image = serverImage({ ...imageWish(tenant, facts), running: true }, live.deployment);
-  const build = (restart: Restart | undefined): Deployment =>
-    deployment(tenant, live.index, { image, running: true, credentialsHash, restart });
+  const build = (restart: Restart | undefined, runs = true): Deployment =>
+    deployment(tenant, live.index, { image, running: runs, credentialsHash, restart });
   // A start from nothing forgets the restarts before it.
   if (live.deployment === undefined || replicasOf(live.deployment) === 0) {
     return { deployment: build(undefined), replaces: false };
   }
   const last = restartOf(live.deployment);
   const desired = build(last);
-  // Somebody's second pod writes to the same volume: that waits for nobody's turn.
-  const replaces = replicasOf(live.deployment) === 1;
-  if (wouldWrite(desired, live.deployment)) return { deployment: desired, replaces };
+  if (wouldWrite(desired, live.deployment)) return change(desired, build(last, false), live.deployment, live.pods);
   const { health, podReady, cause } = observed;
   // A crash, or a replacement on its way, has its own remedy.
   if (cause !== undefined || !isCurrent(live.deployment)) return { deployment: desired, replaces: false };
@@ -142,6 +140,30 @@ function running(
   return { deployment: build(restart), replaces: true, silence, restart: { reason, message } };
 }
 
+/**
+ * How a running Deployment is changed. Recreate keeps the pods of two revisions apart, but not those of one: set back to a
+ * revision whose pod is still stopping, because somebody edited the template, its ReplicaSet makes a pod beside that one.
+ * So what is under way is stopped first, and starts again when everything has stopped.
+ */
+function change(
+  desired: Deployment,
+  stopped: Deployment,
+  live: Deployment,
+  pods: readonly Pod[],
+): Pick<ServerPlan, 'deployment' | 'replaces' | 'wait'> {
+  // Somebody's second pod writes to the same volume: that waits for nobody's turn.
+  if (replicasOf(live) > 1) return { deployment: desired, replaces: false };
+  if (!isObserved(live)) {
+    const message = `Deployment ${live.metadata.name} was changed a moment ago; the next change waits until that has been taken up.`;
+    return { replaces: true, wait: { reason: ReconcilingReason.ServersUpdating, message } };
+  }
+  const standing = pods.filter((pod) => !hasEnded(pod));
+  const stops = standing.some(({ metadata }) => metadata.deletionTimestamp !== undefined);
+  const settled = isCurrent(live) && !stops;
+  if (settled || standing.length === 0) return { deployment: desired, replaces: true };
+  return { deployment: stopped, replaces: true };
+}
+
 function imageWish({ spec }: CopilotTenant, facts: OperatorFacts): { image?: string; default: string } {
   const { image } = spec.server;
   return { default: facts.serverImage, ...(image !== undefined && { image }) };
@@ -152,6 +174,9 @@ function replicasOf(live: Deployment | undefined): number {
 }
 
 // A ReplicaSet does not wait for terminating pods, and a node lets two pods on one ReadWriteOnce volume.
-function startsBeside({ deployment: live, pods }: ServerWorld): string | undefined {
-  return replicasOf(live) > 0 ? undefined : pods.find((pod) => !hasEnded(pod))?.metadata.name;
+function whatStillStops({ deployment: live, pods }: ServerWorld): string | undefined {
+  if (replicasOf(live) > 0) return undefined;
+  const pod = pods.find((candidate) => !hasEnded(candidate));
+  if (pod !== undefined) return `its former pod ${pod.metadata.name} has stopped`;
+  return live === undefined || isCurrent(live) ? undefined : `its Deployment is seen to be at zero`;
 }

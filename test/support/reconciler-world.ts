@@ -193,7 +193,7 @@ export class ReconcilerWorld {
       podStatus({ phase: 'Running', ready: 'True', state: { running } }),
       'status',
     );
-    await this.#tellDeployment(server, 1);
+    await this.observeDeployment(server, { replicas: 1, updatedReplicas: 1 });
     return pod;
   }
 
@@ -210,10 +210,10 @@ export class ReconcilerWorld {
     await this.client.delete(Pod, this.ref(pod.metadata.name), { uid, gracePeriodSeconds: 0 });
   }
 
-  async #tellDeployment(name: string, replicas: number): Promise<void> {
+  /** Plays the Deployment controller: it has seen the spec and counts pods, those that are being deleted aside. */
+  async observeDeployment(name: string, counts: { replicas: number; updatedReplicas: number }): Promise<void> {
     const { metadata } = await this.client.get(Deployment, this.ref(name));
-    const status = { observedGeneration: metadata.generation, replicas, updatedReplicas: replicas };
-    await this.patch(Deployment, name, { status }, 'status');
+    await this.patch(Deployment, name, { status: { observedGeneration: metadata.generation, ...counts } }, 'status');
   }
 
   async #rest(atLeast: number): Promise<void> {

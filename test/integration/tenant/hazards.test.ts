@@ -1,18 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { findCondition } from '../../../src/kube/conditions.ts';
-import { Deployment, PersistentVolumeClaim, Service, type Pod } from '../../../src/kube/builtins.ts';
+import { Deployment, PersistentVolumeClaim, Secret, Service, type Pod } from '../../../src/kube/builtins.ts';
 import { restartOf } from '../../../src/tenant/builders/deployment.ts';
 import { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
 jest.setTimeout(60_000);
 
 let api: TenantApi;
+let proxy: FaultProxy;
 beforeAll(async () => {
   api = await startTenantApi();
+  proxy = await FaultProxy.start(api.server);
 }, 90_000);
-afterAll(() => api.stop());
+afterAll(async () => {
+  await proxy.stop();
+  await api.stop();
+});
 
 /** A tenant whose children are made and whose servers run and answer. */
 async function running(world: ReconcilerWorld, spec: Parameters<ReconcilerWorld['createTenant']>[1] = {}) {
@@ -55,6 +61,7 @@ describe('a server and its pods', () => {
     await world.patch(CopilotTenant, 'acme', { spec: { suspend: true } });
     await world.settle();
     await world.removePod(second);
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
     await world.settle();
     expect(await replicas(world)).toBe(0);
     await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
@@ -119,19 +126,30 @@ describe('a server and its pods', () => {
     expect(await replicas(world)).toBe(0);
   });
 
-  it('keeps the image it was given when somebody sets another one in its Deployment', async () => {
+  it('whose template somebody edits gets its own back without a second pod beside the one that stops', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
-    await running(world);
+    const [pod] = await running(world);
+    const image = async () => (await world.get(Deployment, 'acme-0'))?.spec?.template.spec?.containers[0]?.image;
     const container = { name: 'server', image: 'example.com/evil:1' };
+    const contentType = 'application/strategic-merge-patch+json';
     await world.client.patch(
       Deployment,
       world.ref('acme-0'),
       { spec: { template: { spec: { containers: [container] } } } },
-      { contentType: 'application/strategic-merge-patch+json', fieldManager: 'somebody' },
+      { contentType, fieldManager: 'somebody' },
     );
+    // The Deployment controller takes it up: its ReplicaSet goes to zero, and the pod takes its time to stop.
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
     await world.settle();
-    const deployment = await world.get(Deployment, 'acme-0');
-    expect(deployment?.spec?.template.spec?.containers[0]?.image).toBe('example.com/copilot-cli:1');
+    expect(await image()).toBe('example.com/copilot-cli:1');
+    expect(await replicas(world)).toBe(0);
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
+    await world.settle();
+    expect(await replicas(world)).toBe(0);
+    await world.removePod(pod as Pod);
+    await world.settle();
+    expect(await replicas(world)).toBe(1);
+    expect(await image()).toBe('example.com/copilot-cli:1');
   });
 });
 
@@ -144,6 +162,26 @@ describe('a tenant made again under its name', () => {
     await world.createTenant('acme');
     await world.settle();
     expect(world.clock.nextTimerIn).toBeLessThanOrEqual(5_000);
+  });
+});
+
+describe('two operators at a hand-over', () => {
+  it('agree on the token of the one that was first', async () => {
+    await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
+    await using other = await ReconcilerWorld.open(api.kubeconfig, world.namespace);
+    await world.createTenant('acme');
+    let token: unknown;
+    // By now ours has read that there is no token, and decided on one.
+    const first = async (): Promise<void> => {
+      await other.settle();
+      token = (await other.get(Secret, 'acme-token'))?.data;
+    };
+    proxy.inject({ verb: 'create', resource: 'secrets' }, { kind: 'first', do: first });
+    await world.settle();
+    await other.settle();
+    expect(token).toBeDefined();
+    expect((await world.get(Secret, 'acme-token'))?.data).toEqual(token);
+    expect((await world.get(Deployment, 'acme-0'))?.metadata.generation).toBe(1);
   });
 });
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
+import type { Deployment } from '../../../src/kube/builtins.ts';
 import { differences } from '../../../src/kube/subset.ts';
 import type { ObjectMeta } from '../../../src/kube/types.ts';
 import { bindingSecret } from '../../../src/tenant/builders/bindingsecret.ts';
@@ -171,13 +172,54 @@ describe('the default image', () => {
 
   it('is taken up when the tenant is resumed', () => {
     const { deployment } = planned(changed(world, { suspend: true })).servers[0] ?? {};
-    const suspended = withServer(world, 0, { deployment, pods: [] });
+    const suspended = withServer(world, 0, {
+      deployment: deployment && { ...deployment, status: { replicas: 0 } },
+      pods: [],
+    });
     expect(imageIn(planned(suspended, upgraded).servers[0])).toBe('example.com/copilot-cli:2');
   });
 
   it('does not count where the spec names an image', () => {
     const named = changed(world, { server: { image: 'example.com/own:3' } });
     expect(imageIn(planned(named, upgraded).servers[0])).toBe('example.com/own:3');
+  });
+});
+
+describe('a change of a server whose last change is still under way', () => {
+  const world = running(sampleTenant());
+  const changing = changed(world, { server: { image: 'example.com/own:3' } });
+  const { deployment: live, pods = [] } = world.servers.get(0) ?? {};
+  const generation = (live?.metadata.generation ?? 1) + 1;
+  const planWith = (status: NonNullable<Deployment['status']>, its = pods) =>
+    planned(
+      withServer(changing, 0, {
+        deployment: live && { ...live, metadata: { ...live.metadata, generation }, status },
+        pods: its,
+      }),
+    ).servers[0];
+  const stopping = pods.map((pod) => ({
+    ...pod,
+    metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' },
+  }));
+
+  it('waits until the Deployment controller has taken that one up', () => {
+    const server = planWith({ observedGeneration: generation - 1, replicas: 1, updatedReplicas: 1 });
+    expect([server?.deployment, server?.wait?.reason]).toEqual([undefined, 'ServersUpdating']);
+  });
+
+  it('stops it first while a pod of it stops, so that no pod starts beside that one', () => {
+    const server = planWith({ observedGeneration: generation, replicas: 0, updatedReplicas: 0 }, stopping);
+    expect(server?.deployment?.spec?.replicas).toBe(0);
+  });
+
+  it('is made at once when nothing of it is left', () => {
+    const server = planWith({ observedGeneration: generation, replicas: 0, updatedReplicas: 0 }, []);
+    expect(server?.deployment?.spec?.replicas).toBe(1);
+  });
+
+  it('is made at once when its pod is there and does not start: that one stops before the next is made', () => {
+    const server = planWith({ observedGeneration: generation, replicas: 1, updatedReplicas: 1 });
+    expect(server?.deployment?.spec?.replicas).toBe(1);
   });
 });
 
@@ -424,7 +466,9 @@ describe('a server that does not answer', () => {
 
   it('is forgotten to have been restarted once the tenant was suspended and resumed', () => {
     const { deployment } = planned(changed(again, { replicas: 2, suspend: true })).servers[0] ?? {};
-    const resumed = planned(withServer(again, 0, { deployment, pods: [] }));
+    const resumed = planned(
+      withServer(again, 0, { deployment: deployment && { ...deployment, status: { replicas: 0 } }, pods: [] }),
+    );
     expect(annotationsIn(resumed.servers[0])).not.toHaveProperty([TemplateAnnotation.restartedAt]);
   });
 });
