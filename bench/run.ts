@@ -5,6 +5,8 @@ import { cpus, totalmem } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { connect, requireNoTenants } from './lib/cluster.ts';
+import { Tenant } from './lib/fleet.ts';
 import { toMarkdown, type BenchOptions, type BenchResult } from './lib/result.ts';
 
 /** Loaded on demand: a benchmark that is not asked for costs no import. */
@@ -23,6 +25,11 @@ const { values } = parseArgs({
 const tenants = Number(values.tenants);
 if (!Number.isInteger(tenants) || tenants < 1) throw new Error(`--tenants ${values.tenants}: a whole number from 1`);
 const chosen = values.only ?? Object.keys(benches);
+
+{
+  await using connection = connect();
+  await requireNoTenants(connection.client, Tenant);
+}
 
 const results: BenchResult[] = [];
 for (const name of chosen) {

@@ -4,6 +4,7 @@ import { Client, type KubeClient } from '../../src/kube/client.ts';
 import { systemClock } from '../../src/kube/clock.ts';
 import { loadConfig } from '../../src/kube/config.ts';
 import { isAlreadyExists, isNotFound } from '../../src/kube/errors.ts';
+import type { ResourceType } from '../../src/kube/resource.ts';
 import { Transport } from '../../src/kube/transport.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 
@@ -20,6 +21,19 @@ export function connect(): Connection {
     userAgent: 'copilot-operator-bench',
   });
   return { client: new Client({ transport }), [Symbol.asyncDispose]: () => transport.close() };
+}
+
+/**
+ * Throws when somebody else's tenants are there: the operator under measurement looks after all namespaces, so it would
+ * meddle with them and be measured with them.
+ */
+export async function requireNoTenants(client: KubeClient, type: ResourceType): Promise<void> {
+  const { items } = await client.list(type, { limit: 5 });
+  if (items.length === 0) return;
+  const found = items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(', ');
+  throw new Error(
+    `benchmarks need a cluster without tenants, and there are ${found}: delete them, or make cluster-down`,
+  );
 }
 
 /** Runs `work` over `items`, `width` at a time: the pool's width, so that the API server and not the client is the limit. */
