@@ -53,15 +53,19 @@ export class Release {
     return pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   }
 
+  /** Which process holds the lease, as `<pod>_<word of its own>`; empty for none. */
+  async holder(): Promise<string> {
+    return (await this.#namespace.get(Lease, LEASE_NAME))?.spec?.holderIdentity ?? '';
+  }
+
   /** Name of the pod that holds the lease. */
   async leader(): Promise<string> {
     // A leader that could not give the lease back is followed after 15 s and at most two tries of 4.4 s.
     return waitFor(
       'a replica leads',
       async () => {
-        const [lease, pods] = await Promise.all([this.#namespace.get(Lease, LEASE_NAME), this.pods()]);
-        const holder = lease?.spec?.holderIdentity?.split('_')[0];
-        return pods.find(({ metadata }) => metadata.name === holder)?.metadata.name;
+        const [holder, pods] = await Promise.all([this.holder(), this.pods()]);
+        return pods.find(({ metadata }) => holder.startsWith(`${metadata.name}_`))?.metadata.name;
       },
       { withinMs: 40_000, everyMs: 100 },
     );
