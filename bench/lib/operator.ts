@@ -55,6 +55,8 @@ export function startOperator(args: string[] = []): OperatorProcess {
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (text) => lines.push(text));
   }
+  // A benchmark that ends by an error must not leave behind an operator that goes on writing.
+  process.once('exit', () => child.kill('SIGKILL'));
   const exited = once(child, 'exit');
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
