@@ -4,11 +4,10 @@ import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/app
 import { ForeignObjectError } from '../kube/owner.ts';
 import type { ResourceType } from '../kube/resource.ts';
 import type { KubeObject } from '../kube/types.ts';
-import type { Cause } from './decisions/cause.ts';
+import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { isLeftOver } from './names.ts';
-import type { Wait } from './serverplan.ts';
 import type { CopilotTenant } from './tenant.ts';
 
 /**

@@ -6,14 +6,14 @@ import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/owner.ts';
-import type { Cause } from './decisions/cause.ts';
+import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
 import { rolloutTurn } from './decisions/rollout.ts';
 import { connectionToken } from './decisions/token.ts';
 import { childName, isLeftOver } from './names.ts';
 import type { ServerObservation } from './observe.ts';
-import { planServer, type ServerPlan, type Wait } from './serverplan.ts';
+import { planServer, type ServerPlan } from './serverplan.ts';
 import type { CopilotTenant, OperatorFacts } from './tenant.ts';
 import type { ServerWorld, World } from './world.ts';
 

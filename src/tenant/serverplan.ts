@@ -5,7 +5,7 @@ import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/builtins.ts
 import { timestamp } from '../kube/time.ts';
 import { deployment, restartOf, TemplateAnnotation, type Restart } from './builders/deployment.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
-import type { Cause } from './decisions/cause.ts';
+import type { Cause, Wait } from './decisions/cause.ts';
 import { serverImage } from './decisions/image.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
@@ -14,12 +14,6 @@ import { isLeftOver, serverName } from './names.ts';
 import { hasEnded, isCurrent, isObserved, type ServerObservation } from './observe.ts';
 import type { CopilotTenant, OperatorFacts } from './tenant.ts';
 import type { ServerWorld } from './world.ts';
-
-/** Something that passes by itself, and what the tenant waits for. */
-export interface Wait {
-  readonly reason: ReconcilingReason;
-  readonly message: string;
-}
 
 export interface ServerPlan {
   readonly index: number;

@@ -18,11 +18,11 @@ import { podDisruptionBudget } from './builders/poddisruptionbudget.ts';
 import { service } from './builders/service.ts';
 import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
-import type { Cause } from './decisions/cause.ts';
+import type { Cause, Wait } from './decisions/cause.ts';
 import type { SecretRead } from './decisions/model.ts';
 import { isClaimOf } from './names.ts';
 import type { Plan } from './plan.ts';
-import type { ServerPlan, Wait } from './serverplan.ts';
+import type { ServerPlan } from './serverplan.ts';
 import type { CopilotTenant, OperatorFacts } from './tenant.ts';
 import type { ServerWorld, World } from './world.ts';
 
