@@ -130,16 +130,19 @@ describe('servers that are up and do not do their work', () => {
         spec: { policyName: name },
       };
       const kinds = ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy'];
+      const waitForPolicy = (inForce: boolean): Promise<true> =>
+        waitFor(
+          `the policy is ${inForce ? '' : 'no longer '}in force`,
+          async () => (await dryRunPod('locked')).includes('another') === inForce || undefined,
+          { withinMs: 30_000, everyMs: 500 },
+        );
       const dropPolicy = async (): Promise<void> => {
         for (const kind of kinds) await namespace.kubectl.ok(['delete', kind, name, '--ignore-not-found']);
       };
       try {
         await namespace.kubectl.ok(['create', '-f', '-'], policy);
         await namespace.kubectl.ok(['create', '-f', '-'], binding);
-        await waitFor('the policy is in force', async () => (await dryRunPod('locked')).includes('another'), {
-          withinMs: 30_000,
-          everyMs: 500,
-        });
+        await waitForPolicy(true);
         await namespace.createTenant('locked', { health, server: { binary: 'runtime' } });
         await expectUnhealthy('locked', 'AuthFailed', [
           'locked-0',
@@ -154,6 +157,8 @@ describe('servers that are up and do not do their work', () => {
       expect(pod?.spec?.containers[0]?.env?.at(-1)).toEqual({ name: 'COPILOT_CONNECTION_TOKEN', value: 'another' });
       expect(await restarts('locked')).toEqual([]);
 
+      // The API server goes on with a deleted policy for a moment, and a pod made then would have the wrong token for good.
+      await waitForPolicy(false);
       await namespace.kubectl.ok(['rollout', 'restart', 'deploy/locked-0', '-n', namespace.name]);
       const mended = await expectMended(namespace, 'locked');
       expect(mended.status?.servers?.[0]?.restarts).toBe(0);
