@@ -12,6 +12,8 @@ ENTER := $(if $(filter current,$(CLUSTER)),,.cluster/bin/enter)
 # A bare `make run` talks to the local cluster; KUBECONFIG=... overrides it.
 # The server image that tenants get when they name none.
 export SERVER_IMAGE ?= localhost/copilot-cli:1.0.102
+# The image whose `cleanup` the tenants' CronJobs run.
+export OPERATOR_IMAGE ?= localhost/copilot-operator:dev
 RUN_KUBECONFIG := $(or $(KUBECONFIG),$(CURDIR)/.cluster/kubeconfig)
 
 .PHONY: help

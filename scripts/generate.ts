@@ -5,7 +5,7 @@
 import { readFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { copilotTenantCrd } from '../src/api/crd.ts';
+import { crds, type Crd } from '../src/api/crd.ts';
 import { API_VERSION, GROUP } from '../src/api/names.ts';
 import { OPERATOR_PERMISSIONS, TENANT_PERMISSIONS, type Permission } from '../src/permissions.ts';
 import { referenceMarkdown } from './reference.ts';
@@ -20,7 +20,7 @@ const yaml = (value: unknown) => stringify(value, { lineWidth: 120, aliasDuplica
  * The CRD as a template of the chart: Helm never upgrades what lies in a chart's crds/ folder. `keep` holds the CRD,
  * and with it all tenants, when the release is uninstalled.
  */
-function chartTemplate(crd: ReturnType<typeof copilotTenantCrd>): string {
+function chartTemplate(crd: Crd): string {
   const text = yaml(crd);
   const { name } = crd.metadata;
   if (text.includes('{{')) throw new Error('the CRD has "{{", which Helm would take for a template action');
@@ -59,21 +59,21 @@ ${definition('tenantRules', TENANT_PERMISSIONS)}${definition('operatorRules', OP
 
 /** Path, relative to the project, and content of every generated file. */
 export function generatedFiles(): Map<string, string> {
-  const crd = copilotTenantCrd();
-  const [version] = crd.spec.versions;
-  if (!version) throw new Error('the CRD has no version');
+  const all = crds();
   return new Map([
-    [`crds/${GROUP}_${crd.spec.names.plural}.yaml`, HEADER + yaml(crd)],
+    ...all.flatMap((crd): [string, string][] => [
+      [`crds/${GROUP}_${crd.spec.names.plural}.yaml`, HEADER + yaml(crd)],
+      [`charts/copilot-operator/templates/crds/${crd.spec.names.plural}.yaml`, chartTemplate(crd)],
+    ]),
     // kustomize takes no file from outside its own directory.
-    ['config/base/crds.yaml', HEADER + yaml(crd)],
-    [`charts/copilot-operator/templates/crds/${crd.spec.names.plural}.yaml`, chartTemplate(crd)],
+    ['config/base/crds.yaml', HEADER + all.map(yaml).join('---\n')],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
     [
       'docs/api.md',
       referenceMarkdown({
-        schema: version.schema.openAPIV3Schema,
-        columns: version.additionalPrinterColumns,
+        crds: all,
         conditions: source('src/api/conditions.ts'),
+        sessionConditions: source('src/api/session-conditions.ts'),
         names: source('src/api/names.ts'),
         apiVersion: API_VERSION,
         group: GROUP,

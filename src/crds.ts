@@ -1,8 +1,9 @@
 /** The command `crds`: what `kubectl apply -f -` needs before the operator can run. */
 import { stringify } from 'yaml';
-import { copilotTenantCrd } from './api/crd.ts';
+import { crds } from './api/crd.ts';
 
 export function printCrds(): number {
-  process.stdout.write(stringify(copilotTenantCrd(), { lineWidth: 120, aliasDuplicateObjects: false }));
+  const documents = crds().map((crd) => stringify(crd, { lineWidth: 120, aliasDuplicateObjects: false }));
+  process.stdout.write(documents.join('---\n'));
   return 0;
 }

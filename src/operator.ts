@@ -20,7 +20,7 @@ import { Transport } from './kube/transport.ts';
 import type { OperatorOptions } from './options.ts';
 import { LEASE_NAME } from './permissions.ts';
 import { addTenantController } from './tenant/controller.ts';
-import type { CopilotTenant } from './tenant/tenant.ts';
+import type { CopilotTenant } from './resources/tenant.ts';
 
 /** Events that are still to be written when the process stops get this long, in ms. */
 const EVENTS_FLUSH_MS = 2_000;
@@ -66,7 +66,12 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     client,
     health: pinger,
     recorder,
-    facts: { serverImage: options.serverImage, namespace, clusterCIDRs: options.clusterCIDRs },
+    facts: {
+      serverImage: options.serverImage,
+      operatorImage: options.operatorImage,
+      namespace,
+      clusterCIDRs: options.clusterCIDRs,
+    },
     concurrency: options.concurrency,
     clock,
     random,

@@ -6,6 +6,8 @@ export interface OperatorOptions {
   readonly kubeconfig: string | undefined;
   /** Image of servers whose tenant names none. */
   readonly serverImage: string;
+  /** The operator's own image: its command `cleanup` runs in the tenants' namespaces. */
+  readonly operatorImage: string;
   /** Several replicas may run: one of them leads. */
   readonly leaderElect: boolean;
   /** Empty: all namespaces. */
@@ -41,6 +43,7 @@ export class UsageError extends Error {
 export const OPERATOR_FLAGS = `\
   --kubeconfig PATH                  default: $KUBECONFIG, else the pod's service account
   --server-image IMAGE               image of servers whose tenant names none ($SERVER_IMAGE); required
+  --operator-image IMAGE             the operator's own image, for the tenants' cleanup Jobs ($OPERATOR_IMAGE); required
   --leader-elect[=true|false]        whether replicas elect a leader; default: true in a cluster, false outside
   --watch-namespaces A,B             namespaces to look after; default: all
   --metrics-bind-address ADDR        [host]:port of /metrics; 0: none; default 0
@@ -52,6 +55,7 @@ export const OPERATOR_FLAGS = `\
 const flags = {
   kubeconfig: { type: 'string' },
   'server-image': { type: 'string' },
+  'operator-image': { type: 'string' },
   'leader-elect': { type: 'string' },
   'watch-namespaces': { type: 'string' },
   'metrics-bind-address': { type: 'string' },
@@ -68,9 +72,14 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
   if (!serverImage) {
     throw new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE');
   }
+  const operatorImage = values['operator-image'] ?? env['OPERATOR_IMAGE'];
+  if (!operatorImage) {
+    throw new UsageError("--operator-image is missing: name the operator's own image, or set OPERATOR_IMAGE");
+  }
   return {
     kubeconfig: values.kubeconfig,
     serverImage,
+    operatorImage,
     leaderElect: flag('leader-elect', values['leader-elect'] ?? String(env['KUBERNETES_SERVICE_HOST'] !== undefined)),
     watchNamespaces: list(values['watch-namespaces']),
     metrics: bindAddress('metrics-bind-address', values['metrics-bind-address']),

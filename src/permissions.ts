@@ -16,7 +16,7 @@ import {
   ServiceAccount,
 } from './kube/builtins.ts';
 import type { ResourceType } from './kube/resource.ts';
-import { CopilotTenant } from './tenant/tenant.ts';
+import { CopilotTenant } from './resources/tenant.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 

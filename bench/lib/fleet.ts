@@ -6,7 +6,7 @@ import type { KubeClient } from '../../src/kube/client.ts';
 import { isAlreadyExists } from '../../src/kube/errors.ts';
 import { defineResource } from '../../src/kube/resource.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
-import type { CopilotTenant } from '../../src/tenant/tenant.ts';
+import type { CopilotTenant } from '../../src/resources/tenant.ts';
 import { isConditionTrue } from '../../src/kube/conditions.ts';
 import { systemClock } from '../../src/kube/clock.ts';
 import { auditMark, isWrite } from '../../test/support/audit.ts';

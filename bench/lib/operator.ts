@@ -45,6 +45,7 @@ export function startOperator(args: string[] = []): OperatorProcess {
       'operator',
       '--leader-elect=false',
       '--server-image=localhost/copilot-cli:1.0.102',
+      '--operator-image=localhost/copilot-operator:dev',
       '--metrics-bind-address=127.0.0.1:18080',
       '--health-probe-bind-address=127.0.0.1:18081',
       ...args,

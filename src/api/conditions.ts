@@ -16,6 +16,10 @@ export const ConditionType = {
   Healthy: 'Healthy',
   /** Whether the credentials that `spec.model` names can be used. True when none are named: then clients bring their own. */
   ModelConfigured: 'ModelConfigured',
+  /** Whether sessions are cleaned up as `spec.sessions` says. False after two failed runs in a row. */
+  CleanupHealthy: 'CleanupHealthy',
+  /** True when a server's volume is nearly full: act before sessions can no longer be written. */
+  StoragePressure: 'StoragePressure',
 } as const;
 export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
@@ -141,3 +145,31 @@ export const ModelConfiguredReason = {
   SecretForbidden: 'SecretForbidden',
 } as const;
 export type ModelConfiguredReason = (typeof ModelConfiguredReason)[keyof typeof ModelConfiguredReason];
+
+/** Reasons of the condition `CleanupHealthy`. */
+export const CleanupHealthyReason = {
+  /** `spec.sessions.ttl` is not set: no session is ever cleaned up. */
+  NotScheduled: 'NotScheduled',
+  /** No run has ended yet. */
+  AwaitingFirstRun: 'AwaitingFirstRun',
+  /** The last run did all that it was to do. */
+  CleanupSucceeded: 'CleanupSucceeded',
+  /** The last run failed, the one before it did not: the next one goes on where it ended. */
+  CleanupRetrying: 'CleanupRetrying',
+  /** The last two runs failed, or more. The message has the reason; `kubectl logs` of the Job has the rest. */
+  CleanupFailing: 'CleanupFailing',
+} as const;
+export type CleanupHealthyReason = (typeof CleanupHealthyReason)[keyof typeof CleanupHealthyReason];
+
+/** Reasons of the condition `StoragePressure`. */
+export const StoragePressureReason = {
+  /** No server has told the sizes of its sessions yet. */
+  NotMeasured: 'NotMeasured',
+  /** Every volume has room. */
+  EnoughSpace: 'EnoughSpace',
+  /** A volume is filled to 85 % or more. Raise `spec.storage.size`, shorten `spec.sessions.ttl`, or delete sessions. */
+  VolumeNearlyFull: 'VolumeNearlyFull',
+  /** A volume is filled to 95 % or more: turns fail or will soon. What is stored stays readable. Raise `spec.storage.size`, or delete sessions. */
+  VolumeFull: 'VolumeFull',
+} as const;
+export type StoragePressureReason = (typeof StoragePressureReason)[keyof typeof StoragePressureReason];

@@ -1,12 +1,23 @@
-/** The CustomResourceDefinition of CopilotTenant, as it stands in crds/ and in the Helm chart. */
-import { CATEGORY, COPILOT_TENANT, GROUP, MAX_TENANT_NAME_LENGTH, VERSION } from './names.ts';
+/** The CustomResourceDefinitions, as they stand in crds/ and in the Helm chart. */
+import type { CelRule } from './fields.ts';
+import { CATEGORY, COPILOT_SESSION, COPILOT_TENANT, GROUP, MAX_TENANT_NAME_LENGTH, VERSION } from './names.ts';
+import { SESSION_ID_PATTERN, session } from './session.ts';
 import { structuralSchema, type StructuralSchema } from './structural.ts';
 import { tenant } from './tenant.ts';
 
+export interface PrinterColumn {
+  name: string;
+  type: 'string' | 'integer' | 'date';
+  jsonPath: string;
+  description: string;
+  /** 1: shown by `-o wide` only. */
+  priority?: 1;
+}
+
 const condition = (type: string, field: string) => `.status.conditions[?(@.type=="${type}")].${field}`;
 
-/** Columns of `kubectl get ct`; those of priority 1 are shown by `-o wide` only. */
-const printerColumns = [
+/** Columns of `kubectl get ct`. */
+const tenantColumns: PrinterColumn[] = [
   {
     name: 'Ready',
     type: 'string',
@@ -18,6 +29,12 @@ const printerColumns = [
     type: 'string',
     jsonPath: '.status.serversReady',
     description: 'Ready servers of wanted ones.',
+  },
+  {
+    name: 'Sessions',
+    type: 'integer',
+    jsonPath: '.status.sessions.total',
+    description: 'Sessions on the volumes.',
   },
   {
     name: 'Health',
@@ -48,11 +65,60 @@ const printerColumns = [
   },
 ];
 
+/** Columns of `kubectl get csn`. */
+const sessionColumns: PrinterColumn[] = [
+  {
+    name: 'Tenant',
+    type: 'string',
+    jsonPath: '.spec.tenantRef.name',
+    description: 'The tenant whose servers it lives on.',
+  },
+  {
+    name: 'Ready',
+    type: 'string',
+    jsonPath: condition('Ready', 'status'),
+    description: 'Whether a client can use it now.',
+  },
+  { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'What is known of its data.' },
+  { name: 'Turns', type: 'integer', jsonPath: '.status.usage.turns', description: 'Prompts that were sent.' },
+  {
+    name: 'Last-Activity',
+    type: 'date',
+    jsonPath: '.status.lastActivityTime',
+    description: 'Time since a turn last began, went on or ended.',
+  },
+  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
+  { name: 'Owner', type: 'string', priority: 1, jsonPath: '.spec.owner', description: 'User that it belongs to.' },
+  {
+    name: 'Server',
+    type: 'string',
+    priority: 1,
+    jsonPath: '.status.server',
+    description: 'The server whose volume holds it.',
+  },
+  {
+    name: 'Bytes',
+    type: 'integer',
+    priority: 1,
+    jsonPath: '.status.sizeBytes',
+    description: 'Its size on the volume.',
+  },
+  // Not a date: kubectl shows those as the time since, and this one lies ahead.
+  { name: 'Expires', type: 'string', priority: 1, jsonPath: '.status.expiresAt', description: 'When it is deleted.' },
+  {
+    name: 'Message',
+    type: 'string',
+    priority: 1,
+    jsonPath: condition('Ready', 'message'),
+    description: 'Why it is ready, or not.',
+  },
+];
+
 /**
  * Rules on the name can only stand at the root. Services are named after the tenant, and a Service's name begins with
  * a letter and has no dot, which is narrower than what the API server lets a custom resource be called.
  */
-const nameRules = [
+const tenantRules: CelRule[] = [
   {
     rule: `self.metadata.name.size() <= ${MAX_TENANT_NAME_LENGTH}`,
     message: `metadata.name must be no longer than ${MAX_TENANT_NAME_LENGTH} characters: the names of its servers and volumes begin with it`,
@@ -66,24 +132,44 @@ const nameRules = [
   },
 ];
 
-function rootSchema(): StructuralSchema {
-  const { type, properties } = structuralSchema(tenant);
-  return {
-    description:
-      'CopilotTenant is a trust domain with its own GitHub Copilot CLI servers: their pods, volumes, connection token and network walls.',
+const sessionRules: CelRule[] = [
+  {
+    rule: `has(self.spec.sessionId) || self.metadata.name.matches('${SESSION_ID_PATTERN}')`,
+    message:
+      'metadata.name is the session id when spec.sessionId is not set, and an id has no dot: set spec.sessionId, or choose another name',
+    fieldPath: '.metadata.name',
+  },
+];
+
+interface ScaleSubresource {
+  specReplicasPath: string;
+  statusReplicasPath: string;
+  labelSelectorPath: string;
+}
+
+interface Kind {
+  names: typeof COPILOT_TENANT | typeof COPILOT_SESSION;
+  description: string;
+  schema: StructuralSchema;
+  rules: CelRule[];
+  columns: PrinterColumn[];
+  scale?: ScaleSubresource;
+}
+
+function crd({ names, description, schema: { type, properties, required }, rules, columns, scale }: Kind) {
+  const { plural, singular, kind, shortNames } = names;
+  const root: StructuralSchema = {
+    description,
     ...(type && { type }),
+    ...(required && { required }),
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
       metadata: { type: 'object', properties: { name: { type: 'string' } } },
       ...properties,
     },
-    'x-kubernetes-validations': nameRules,
+    'x-kubernetes-validations': rules,
   };
-}
-
-export function copilotTenantCrd() {
-  const { plural, singular, kind, shortNames } = COPILOT_TENANT;
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -97,18 +183,42 @@ export function copilotTenantCrd() {
           name: VERSION,
           served: true,
           storage: true,
-          additionalPrinterColumns: printerColumns,
-          subresources: {
-            status: {},
-            scale: {
-              specReplicasPath: '.spec.replicas',
-              statusReplicasPath: '.status.replicas',
-              labelSelectorPath: '.status.selector',
-            },
-          },
-          schema: { openAPIV3Schema: rootSchema() },
+          additionalPrinterColumns: columns,
+          subresources: { status: {}, ...(scale && { scale }) },
+          schema: { openAPIV3Schema: root },
         },
       ],
     },
   };
 }
+export type Crd = ReturnType<typeof crd>;
+
+export function copilotTenantCrd(): Crd {
+  return crd({
+    names: COPILOT_TENANT,
+    description:
+      'CopilotTenant is a trust domain with its own GitHub Copilot CLI servers: their pods, volumes, connection token and network walls.',
+    schema: structuralSchema(tenant),
+    rules: tenantRules,
+    columns: tenantColumns,
+    scale: {
+      specReplicasPath: '.spec.replicas',
+      statusReplicasPath: '.status.replicas',
+      labelSelectorPath: '.status.selector',
+    },
+  });
+}
+
+export function copilotSessionCrd(): Crd {
+  return crd({
+    names: COPILOT_SESSION,
+    description:
+      'CopilotSession is a named session of a CopilotTenant: it holds the id, tells what is known of the session, and takes the data with it when it goes.',
+    schema: structuralSchema(session),
+    rules: sessionRules,
+    columns: sessionColumns,
+  });
+}
+
+/** Every kind of this project. */
+export const crds = (): Crd[] => [copilotTenantCrd(), copilotSessionCrd()];

@@ -115,3 +115,22 @@ export function secretKeyRef({ key, use }: { key: string; use: string }) {
     .describe(use);
 }
 export type SecretKeyRef = z.output<ReturnType<typeof secretKeyRef>>;
+
+/** metav1.Condition. */
+export const condition = z.object({
+  type: z.string().min(1).max(316).describe('Type of the condition.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether the condition holds.'),
+  reason: z
+    .string()
+    .min(1)
+    .max(1024)
+    .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
+    .describe('Why, as one word for programs. The reference lists all of them.'),
+  message: z.string().max(32768).describe('Why, and what to do about it, for people.'),
+  observedGeneration: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe('Value of metadata.generation that the condition was computed from.'),
+  lastTransitionTime: z.iso.datetime().describe('When `status` of the condition last changed.'),
+});

@@ -23,6 +23,20 @@ export const COPILOT_TENANT = {
   namespaced: true,
 } as const;
 
+/** How the API server knows CopilotSession. */
+export const COPILOT_SESSION = {
+  group: GROUP,
+  version: VERSION,
+  plural: 'copilotsessions',
+  singular: 'copilotsession',
+  kind: 'CopilotSession',
+  shortNames: ['csn'],
+  namespaced: true,
+} as const;
+
+/** Finalizer of a CopilotSession whose data goes with it. */
+export const SESSION_DATA_FINALIZER = `${GROUP}/session-data`;
+
 /** Field manager of everything that the operator writes by server-side apply. */
 export const FIELD_MANAGER = 'copilot-operator';
 
@@ -57,6 +71,8 @@ export const Label = {
   tenant: `${GROUP}/tenant`,
   /** The server (`<tenant>-<i>`) that a child belongs to. Absent on children that the tenant's servers share. */
   server: `${GROUP}/server`,
+  /** The CopilotSession that a Job removes the data of. */
+  session: `${GROUP}/session`,
   /**
    * Set by users on their own pods, value: the tenant's name. With `network.policy: Restricted` a pod of the tenant's
    * namespace reaches the tenant's servers only when it carries this label.

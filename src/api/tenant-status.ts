@@ -1,26 +1,7 @@
 /** `status` of CopilotTenant: changes only when a person would act on the change; everything finer is a metric. */
 import { z } from 'zod';
-import { listMap } from './fields.ts';
+import { condition, listMap } from './fields.ts';
 import { MAX_SERVERS } from './names.ts';
-
-/** metav1.Condition. */
-const condition = z.object({
-  type: z.string().min(1).max(316).describe('Type of the condition.'),
-  status: z.enum(['True', 'False', 'Unknown']).describe('Whether the condition holds.'),
-  reason: z
-    .string()
-    .min(1)
-    .max(1024)
-    .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
-    .describe('Why, as one word for programs. The reference lists all of them.'),
-  message: z.string().max(32768).describe('Why, and what to do about it, for people.'),
-  observedGeneration: z
-    .int()
-    .min(0)
-    .exactOptional()
-    .describe('Value of metadata.generation that the condition was computed from.'),
-  lastTransitionTime: z.iso.datetime().describe('When `status` of the condition last changed.'),
-});
 
 /** States of a server in `status.servers`, in the order in which a server passes through them. */
 export const SERVER_STATES = ['Pending', 'Starting', 'Healthy', 'Unhealthy', 'Failed', 'Stopped'] as const;
@@ -47,6 +28,21 @@ const serverStatus = z.object({
 });
 export type ServerStatus = z.output<typeof serverStatus>;
 
+const lastCleanup = z
+  .object({
+    time: z.iso.datetime().describe('When the run ended.'),
+    job: z.string().max(253).describe('Name of its Job.'),
+    result: z.enum(['Succeeded', 'Failed']).describe('Whether it did all that it was to do.'),
+    failuresInARow: z.int().min(0).describe('Failed runs since the last one that succeeded, this one included.'),
+    dryRun: z.boolean().exactOptional().describe('True when it only told what it would have deleted.'),
+    kept: z.int().min(0).exactOptional().describe('Sessions that were kept.'),
+    deleted: z.int().min(0).exactOptional().describe('Sessions that were deleted; in a dry run, that would have been.'),
+    freedBytes: z.int().min(0).exactOptional().describe('Bytes that the deleted sessions took.'),
+    message: z.string().max(1024).exactOptional().describe('Why it failed, for people.'),
+  })
+  .describe('The last run of the cleanup that has ended.');
+export type LastCleanup = z.output<typeof lastCleanup>;
+
 export const tenantStatus = z.object({
   observedGeneration: z
     .int()
@@ -55,7 +51,9 @@ export const tenantStatus = z.object({
     .describe('Value of metadata.generation that this status was computed from.'),
   conditions: listMap(condition, 'type', 16)
     .exactOptional()
-    .describe('Ready, Reconciling, Stalled, Healthy and ModelConfigured, each with a reason and a message.'),
+    .describe(
+      'Ready, Reconciling, Stalled, Healthy, ModelConfigured, CleanupHealthy and StoragePressure, each with a reason and a message.',
+    ),
   endpoint: z
     .string()
     .max(512)
@@ -87,5 +85,25 @@ export const tenantStatus = z.object({
     .exactOptional()
     .describe('Label selector of the server pods, for the scale subresource.'),
   servers: listMap(serverStatus, 'name', MAX_SERVERS).exactOptional().describe('Each server by itself.'),
+  sessions: z
+    .object({
+      active: z.int().min(0).describe('Sessions with a running turn.'),
+      loaded: z.int().min(0).describe('Sessions in the memory of a server, the active ones included.'),
+      total: z.int().min(0).describe('Sessions on the volumes. A session counts from its first turn on.'),
+    })
+    .exactOptional()
+    .describe('Sessions of all servers, as of their last answers; right within a minute while servers run.'),
+  lastActivityTime: z.iso
+    .datetime()
+    .exactOptional()
+    .describe('When a turn of any session last began, went on or ended, to the minute.'),
+  lastCleanup: lastCleanup.exactOptional(),
+  storage: z
+    .object({
+      capacity: z.string().max(32).describe('Capacity of the volume.'),
+      used: z.string().max(32).describe('What its sessions take of it, rounded up to whole percents of the capacity.'),
+    })
+    .exactOptional()
+    .describe('The fullest volume of the servers. It is known while its server runs.'),
 });
 export type CopilotTenantStatus = z.output<typeof tenantStatus>;

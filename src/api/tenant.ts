@@ -22,7 +22,7 @@ import { network } from './network.ts';
 import { affinity, imagePullSecrets, toleration } from './scheduling.ts';
 import { tenantStatus, type CopilotTenantStatus } from './tenant-status.ts';
 
-export type { CopilotTenantStatus, ServerState, ServerStatus } from './tenant-status.ts';
+export type { CopilotTenantStatus, LastCleanup, ServerState, ServerStatus } from './tenant-status.ts';
 
 const resources = z
   .object({
@@ -213,6 +213,36 @@ const health = withRules(
   },
 );
 
+// A shape of five fields or a nickname; what the numbers mean is the CronJob's to check, which tells it by a condition.
+const CRON = /^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9A-Za-z*?,/-]+( [0-9A-Za-z*?,/-]+){4})$/;
+
+const sessions = z.object({
+  ttl: duration({ field: 'spec.sessions.ttl', min: '1m', max: '87600h' })
+    .exactOptional()
+    .describe(
+      'A session without activity for this long is deleted by the cleanup, unless it is loaded or a CopilotSession keeps it longer. Default: none, and then no session is ever deleted by age.',
+    ),
+  cleanupSchedule: z
+    .string()
+    .max(128)
+    .regex(CRON)
+    .exactOptional()
+    .describe(
+      "When the cleanup runs, as a cron expression of five fields. Default: once an hour, at a minute that follows from the tenant's name, so that not all tenants clean up at once.",
+    ),
+  timeZone: z
+    .string()
+    .min(1)
+    .max(64)
+    .regex(/^[A-Za-z][A-Za-z0-9_+/-]*$/)
+    .exactOptional()
+    .describe('Time zone of `cleanupSchedule`, such as Europe/Berlin. Default: that of the kube-controller-manager.'),
+  cleanupDryRun: z
+    .boolean()
+    .default(false)
+    .describe('The cleanup deletes nothing and tells in its log and in `status.lastCleanup` what it would delete.'),
+});
+
 /** What users write. Every default is filled in by the API server, so the operator reads complete objects. */
 export const tenantSpec = z.object({
   suspend: z
@@ -234,6 +264,7 @@ export const tenantSpec = z.object({
     .exactOptional()
     .describe('Who answers the prompts. Without it each client brings its own credentials with its sessions.'),
   storage: section(storage).describe('The volume of each server, which holds its sessions.'),
+  sessions: section(sessions).describe('How long sessions are kept, and when the others are cleaned up.'),
   health: section(health).describe('How the operator tells whether a server answers.'),
   network: section(network).describe('Who may talk to whom.'),
 });
@@ -253,6 +284,7 @@ export type ServerSpec = CopilotTenantSpec['server'];
 export type ModelSpec = NonNullable<CopilotTenantSpec['model']>;
 export type ProviderSpec = NonNullable<ModelSpec['provider']>;
 export type StorageSpec = CopilotTenantSpec['storage'];
+export type SessionsSpec = CopilotTenantSpec['sessions'];
 export type HealthSpec = CopilotTenantSpec['health'];
 export type NetworkSpec = CopilotTenantSpec['network'];
 export type EgressRule = NonNullable<NetworkSpec['egress']>[number];

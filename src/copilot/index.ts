@@ -7,5 +7,14 @@ export { AuthFailedError, CopilotError, ProtocolError, RpcError, TimeoutError, U
 export { FrameDecoder, encodeFrame } from './framing.ts';
 export type { FrameLimits } from './framing.ts';
 export type { HealthSource, HealthTarget, ServerHealth, UnhealthyReason } from './health.ts';
+export type {
+  Deletion,
+  ServerSessions,
+  SessionActivity,
+  SessionFacts,
+  SessionSource,
+  SessionUsage,
+  SurveyTarget,
+} from './sessions.ts';
 export { dialTcp } from './wire.ts';
 export type { Dial, Timers, Wire, WireEvents } from './wire.ts';

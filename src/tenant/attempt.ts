@@ -7,8 +7,8 @@ import type { KubeObject } from '../kube/types.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
-import { isLeftOver } from './names.ts';
-import type { CopilotTenant } from './tenant.ts';
+import { isLeftOver } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 
 /**
  * Writes children one by one and sorts what goes wrong: a child that is refused is told and the others go on; an error

@@ -23,10 +23,11 @@ import { RecentWrites } from '../kube/recent.ts';
 import type { ResourceType } from '../kube/resource.ts';
 import type { ReadonlyStore, Transform } from '../kube/store.ts';
 import { fromKey, type KubeObject } from '../kube/types.ts';
-import { MANAGED_SELECTOR } from './names.ts';
+import { MANAGED_SELECTOR } from '../resources/names.ts';
 import { TenantReconciler } from './reconciler.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
-import { CopilotTenant, type OperatorFacts } from './tenant.ts';
+import { CopilotTenant } from '../resources/tenant.ts';
+import type { OperatorFacts } from './facts.ts';
 import { slimDeployment, slimPod } from './transforms.ts';
 import { TENANT_INDEX, tenantKeys } from './world.ts';
 

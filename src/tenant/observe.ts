@@ -4,7 +4,7 @@ import type { Deployment, Pod } from '../kube/builtins.ts';
 import type { Cause } from './decisions/cause.ts';
 import { podTrouble } from './decisions/pod.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
-import { serverName } from './names.ts';
+import { serverName } from '../resources/names.ts';
 import type { ServerWorld } from './world.ts';
 
 /** What can be said of one server from outside it. */

@@ -11,10 +11,11 @@ import { removalWait } from './decisions/leftover.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
 import { rolloutTurn } from './decisions/rollout.ts';
 import { connectionToken } from './decisions/token.ts';
-import { childName, isLeftOver } from './names.ts';
+import { childName, isLeftOver } from '../resources/names.ts';
 import type { ServerObservation } from './observe.ts';
 import { planServer, type ServerPlan } from './serverplan.ts';
-import type { CopilotTenant, OperatorFacts } from './tenant.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { OperatorFacts } from './facts.ts';
 import type { ServerWorld, World } from './world.ts';
 
 export interface Plan {

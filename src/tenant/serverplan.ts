@@ -10,9 +10,10 @@ import { serverImage } from './decisions/image.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/volume.ts';
-import { isLeftOver, serverName } from './names.ts';
+import { isLeftOver, serverName } from '../resources/names.ts';
 import { hasEnded, isCurrent, isObserved, type ServerObservation } from './observe.ts';
-import type { CopilotTenant, OperatorFacts } from './tenant.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { OperatorFacts } from './facts.ts';
 import type { ServerWorld } from './world.ts';
 
 export interface ServerPlan {

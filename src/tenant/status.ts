@@ -18,10 +18,10 @@ import {
 import type { ModelDecision } from './decisions/model.ts';
 import { primaryCause } from './decisions/primary.ts';
 import { acceptedLosses } from './decisions/volume.ts';
-import { childName, isClaimOf, serverName, tenantPods } from './names.ts';
+import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
 import { hasEnded, type ServerObservation } from './observe.ts';
 import type { Plan } from './plan.ts';
-import type { CopilotTenant } from './tenant.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Outcome } from './update.ts';
 import type { ServerWorld } from './world.ts';
 

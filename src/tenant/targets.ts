@@ -2,9 +2,9 @@ import type { HealthSource, HealthTarget } from '../copilot/health.ts';
 import { durationMs } from '../api/duration.ts';
 import { SERVER_PORT } from '../api/names.ts';
 import { keyOf, type NamespacedName } from '../kube/types.ts';
-import { serverName, tenantOfServer } from './names.ts';
+import { serverName, tenantOfServer } from '../resources/names.ts';
 import { pingAddress, servingPod } from './observe.ts';
-import type { CopilotTenant } from './tenant.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import type { ServerWorld } from './world.ts';
 
 /** Name of a server's target: `namespace/server`. */

@@ -20,10 +20,11 @@ import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import type { SecretRead } from './decisions/model.ts';
-import { isClaimOf } from './names.ts';
+import { isClaimOf } from '../resources/names.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan } from './serverplan.ts';
-import type { CopilotTenant, OperatorFacts } from './tenant.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { OperatorFacts } from './facts.ts';
 import type { ServerWorld, World } from './world.ts';
 
 /** What came of a plan. */

@@ -9,9 +9,9 @@ import type { ReadonlyStore } from '../kube/store.ts';
 import { keyOf, type KubeObject } from '../kube/types.ts';
 import { modelSecretRef, type SecretRead } from './decisions/model.ts';
 import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
-import { childName, serverIndex, serverName } from './names.ts';
+import { childName, serverIndex, serverName } from '../resources/names.ts';
 import { servingPod } from './observe.ts';
-import type { CopilotTenant } from './tenant.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 
 /** Name of the index that finds a tenant's children; its values are keys of tenants. */
 export const TENANT_INDEX = 'tenant';

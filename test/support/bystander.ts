@@ -13,7 +13,7 @@ import {
   ServiceAccount,
 } from '../../src/kube/builtins.ts';
 import type { ResourceType } from '../../src/kube/resource.ts';
-import { CopilotTenant } from '../../src/tenant/tenant.ts';
+import { CopilotTenant } from '../../src/resources/tenant.ts';
 import type { TestNamespace } from './cluster.ts';
 import { waitFor } from './wait.ts';
 

@@ -14,7 +14,7 @@ import { findCondition } from '../../src/kube/conditions.ts';
 import { ignoreNotFound } from '../../src/kube/notfound.ts';
 import type { ResourceType } from '../../src/kube/resource.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
-import { CopilotTenant } from '../../src/tenant/tenant.ts';
+import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { CHART, helm, REQUIRED_VALUES } from './chart.ts';
 import { connect } from './kube.ts';
 import { startOperator, type OperatorOptions, type OperatorProcess } from './operator.ts';
@@ -24,6 +24,8 @@ import { waitFor } from './wait.ts';
 
 /** The CLI server's image, as `make images` builds it. */
 export const SERVER_IMAGE = REQUIRED_VALUES.serverImage;
+/** Its command `cleanup` runs in tenants' namespaces, also when the operator itself runs from source. */
+export const OPERATOR_IMAGE = `${REQUIRED_VALUES.image.repository}:${REQUIRED_VALUES.image.tag}`;
 /** Longest wait for a server to become ready, in ms: a cold CLI on a busy machine takes up to 20 s. */
 export const READY_MS = 90_000;
 
@@ -61,6 +63,7 @@ export class TestNamespace {
     const operator = await startOperator(await this.operatorKubeconfig(), {
       namespace: this.name,
       serverImage: SERVER_IMAGE,
+      operatorImage: OPERATOR_IMAGE,
       ...options,
     });
     this.#operators.push(operator);

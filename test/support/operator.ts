@@ -7,6 +7,7 @@ import { waitFor } from './wait.ts';
 
 export interface OperatorOptions {
   serverImage?: string;
+  operatorImage?: string;
   /** The one namespace that it looks after. */
   namespace?: string;
   /** Further flags. */
@@ -72,11 +73,17 @@ export class OperatorProcess {
 /** Runs the operator from source with a kubeconfig; resolves once it works. */
 export async function startOperator(
   kubeconfig: string,
-  { serverImage = 'localhost/copilot-cli:1.0.102', namespace, args = [] }: OperatorOptions = {},
+  {
+    serverImage = 'localhost/copilot-cli:1.0.102',
+    operatorImage = 'localhost/copilot-operator:dev',
+    namespace,
+    args = [],
+  }: OperatorOptions = {},
 ): Promise<OperatorProcess> {
   const flags = [
     `--kubeconfig=${kubeconfig}`,
     `--server-image=${serverImage}`,
+    `--operator-image=${operatorImage}`,
     '--leader-elect=false',
     ...(namespace === undefined ? [] : [`--watch-namespaces=${namespace}`]),
     ...args,

@@ -16,9 +16,9 @@ import { ignoreNotFound } from '../../src/kube/notfound.ts';
 import type { ResourceType } from '../../src/kube/resource.ts';
 import { stripServerFields } from '../../src/kube/store.ts';
 import { keyOf, type KubeObject } from '../../src/kube/types.ts';
-import { serverLabels } from '../../src/tenant/names.ts';
+import { serverLabels } from '../../src/resources/names.ts';
 import { addTenantController } from '../../src/tenant/controller.ts';
-import { CopilotTenant } from '../../src/tenant/tenant.ts';
+import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
 import { connect } from './kube.ts';
@@ -95,7 +95,12 @@ export class ReconcilerWorld {
       client,
       health: this.health,
       recorder: { event: (_object, type, reason) => void this.events.push(`${type} ${reason}`) },
-      facts: { serverImage: 'example.com/copilot-cli:1', namespace: 'operator', clusterCIDRs: [] },
+      facts: {
+        serverImage: 'example.com/copilot-cli:1',
+        operatorImage: 'example.com/operator:1',
+        namespace: 'operator',
+        clusterCIDRs: [],
+      },
       concurrency: 1,
       clock: this.clock,
       random: () => 0.5,

@@ -4,14 +4,16 @@ import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
 import type { Deployment, PersistentVolumeClaim, Pod, Secret } from '../../src/kube/builtins.ts';
 import type { ObjectMeta } from '../../src/kube/types.ts';
 import { tokenSecret } from '../../src/tenant/builders/tokensecret.ts';
-import { serverLabels } from '../../src/tenant/names.ts';
+import { serverLabels } from '../../src/resources/names.ts';
 import type { ServerObservation } from '../../src/tenant/observe.ts';
-import type { CopilotTenant, OperatorFacts } from '../../src/tenant/tenant.ts';
+import type { CopilotTenant } from '../../src/resources/tenant.ts';
+import type { OperatorFacts } from '../../src/tenant/facts.ts';
 import type { ServerWorld, World } from '../../src/tenant/world.ts';
 
 /** What the operator was started with. */
 export const OPERATOR: OperatorFacts = {
   serverImage: 'example.com/copilot-cli:1',
+  operatorImage: 'example.com/operator:1',
   namespace: 'copilot-operator-system',
   clusterCIDRs: [],
 };

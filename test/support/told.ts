@@ -1,7 +1,7 @@
 /** What somebody who looks at a tenant that can't get on is told, wherever he looks. */
 import { expect } from '@jest/globals';
 import type { StalledReason } from '../../src/api/conditions.ts';
-import type { CopilotTenant } from '../../src/tenant/tenant.ts';
+import type { CopilotTenant } from '../../src/resources/tenant.ts';
 import { conditionOf, type TestNamespace } from './cluster.ts';
 import { waitFor } from './wait.ts';
 

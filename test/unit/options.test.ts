@@ -2,14 +2,16 @@ import { describe, expect, it } from '@jest/globals';
 import { OPERATOR_FLAGS, parseOperatorOptions, UsageError, type OperatorOptions } from '../../src/options.ts';
 
 const image = '--server-image=example.com/copilot:1';
+const own = '--operator-image=example.com/operator:1';
 const parse = (args: readonly string[], env: NodeJS.ProcessEnv = {}): OperatorOptions =>
-  parseOperatorOptions([image, ...args], env);
+  parseOperatorOptions([image, own, ...args], env);
 
 describe('the command line of the operator', () => {
-  it('needs nothing but the image of servers', () => {
+  it('needs nothing but the images of servers and of its own', () => {
     expect(parse([])).toEqual({
       kubeconfig: undefined,
       serverImage: 'example.com/copilot:1',
+      operatorImage: 'example.com/operator:1',
       leaderElect: false,
       watchNamespaces: [],
       metrics: undefined,
@@ -23,18 +25,24 @@ describe('the command line of the operator', () => {
   });
 
   it.each<[string, string[], NodeJS.ProcessEnv, Partial<OperatorOptions>]>([
-    ['the image from the environment', [], { SERVER_IMAGE: 'copilot:env' }, { serverImage: 'copilot:env' }],
-    ['the flag before the environment', [image], { SERVER_IMAGE: 'x' }, { serverImage: 'example.com/copilot:1' }],
+    ['the image from the environment', [own], { SERVER_IMAGE: 'copilot:env' }, { serverImage: 'copilot:env' }],
+    ['its own image from there too', [image], { OPERATOR_IMAGE: 'own:env' }, { operatorImage: 'own:env' }],
+    ['the flag before the environment', [image, own], { SERVER_IMAGE: 'x' }, { serverImage: 'example.com/copilot:1' }],
     [
       'who and where it is',
-      [image],
+      [image, own],
       { POD_NAME: 'operator-1', POD_NAMESPACE: 'ops' },
       { identity: 'operator-1', namespace: 'ops' },
     ],
-    ['that it elects a leader in a cluster', [image], { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, { leaderElect: true }],
+    [
+      'that it elects a leader in a cluster',
+      [image, own],
+      { KUBERNETES_SERVICE_HOST: '10.0.0.1' },
+      { leaderElect: true },
+    ],
     [
       'that it does not, when told so',
-      [image, '--leader-elect=false'],
+      [image, own, '--leader-elect=false'],
       { KUBERNETES_SERVICE_HOST: '10.0.0.1' },
       { leaderElect: false },
     ],
@@ -79,6 +87,12 @@ describe('the command line of the operator', () => {
   it.each([{}, { SERVER_IMAGE: '' }])('refuses to begin without an image for servers: %j', (env) => {
     expect(() => parseOperatorOptions([], env)).toThrow(
       new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE'),
+    );
+  });
+
+  it.each([{}, { OPERATOR_IMAGE: '' }])('refuses to begin without its own image: %j', (env) => {
+    expect(() => parseOperatorOptions([image], env)).toThrow(
+      new UsageError("--operator-image is missing: name the operator's own image, or set OPERATOR_IMAGE"),
     );
   });
 

@@ -1,8 +1,8 @@
 import { FIELD_MANAGER, SERVER_PORT } from '../../api/names.ts';
 import { Secret } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
-import { childName, serverName } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { childName, serverName } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
 export interface BindingFacts {

@@ -3,10 +3,10 @@ import { durationMs } from '../../api/duration.ts';
 import type { ServerSpec } from '../../api/tenant.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
 import { Deployment } from '../../kube/builtins.ts';
-import { childName, serverLabels, serverName, serverPods } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { childName, serverLabels, serverName, serverPods, TOKEN_KEY } from '../../resources/names.ts';
+import { CONTAINER_SECURITY, POD_SECURITY, scheduling } from '../../resources/pod.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';
-import { TOKEN_KEY } from './tokensecret.ts';
 
 type PodTemplate = NonNullable<Deployment['spec']>['template'];
 type PodSpec = NonNullable<PodTemplate['spec']>;
@@ -49,8 +49,7 @@ export interface DeploymentFacts {
   readonly restart?: Restart | undefined;
 }
 
-// uid and paths are those of images/copilot-cli; a read-only root needs every writable place as a volume.
-const USER = 10001;
+// Paths are those of images/copilot-cli; a read-only root needs every writable place as a volume.
 const HOME = '/home/copilot';
 const COPILOT_HOME = `${HOME}/.copilot`;
 const WORKSPACE = '/workspace';
@@ -97,14 +96,7 @@ function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFact
       enableServiceLinks: false,
       // SIGTERM ends the CLI in 2 s and nothing drains, so longer only delays the replacement of a hung server.
       terminationGracePeriodSeconds: 15,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: USER,
-        runAsGroup: USER,
-        fsGroup: USER,
-        fsGroupChangePolicy: 'OnRootMismatch',
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
+      securityContext: POD_SECURITY,
       containers: [
         {
           name: SERVER_CONTAINER,
@@ -128,11 +120,7 @@ function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFact
           // Whether it answers is the pinger's to say, so there is no liveness probe.
           startupProbe: { tcpSocket: { port: SERVER_PORT }, periodSeconds: 1, failureThreshold: 120 },
           readinessProbe: { tcpSocket: { port: SERVER_PORT }, periodSeconds: 5, failureThreshold: 3 },
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ['ALL'] },
-          },
+          securityContext: CONTAINER_SECURITY,
           // Puts the last lines of a crashed server into the pod's status: the cause, without the right to read logs.
           terminationMessagePolicy: 'FallbackToLogsOnError',
           volumeMounts: [
@@ -163,20 +151,6 @@ function resources({ requests, limits }: ServerSpec['resources']): NonNullable<C
   const text = (map: Record<string, string | number>): Record<string, string> =>
     Object.fromEntries(Object.entries(map).map(([name, quantity]) => [name, String(quantity)]));
   return { ...(requests && { requests: text(requests) }), ...(limits && { limits: text(limits) }) };
-}
-
-/** What the spec says about where the pod may run, handed on as it is. */
-function scheduling(tenant: CopilotTenant): Partial<PodSpec> {
-  const { nodeSelector, tolerations, affinity, runtimeClassName, priorityClassName, imagePullSecrets } =
-    tenant.spec.server;
-  return {
-    ...(nodeSelector && { nodeSelector }),
-    ...(tolerations && { tolerations }),
-    ...(affinity && { affinity }),
-    ...(runtimeClassName !== undefined && { runtimeClassName }),
-    ...(priorityClassName !== undefined && { priorityClassName }),
-    ...(imagePullSecrets && { imagePullSecrets }),
-  };
 }
 
 function environment(tenant: CopilotTenant): EnvVar[] {

@@ -1,7 +1,7 @@
 import { controllerRef } from '../../kube/owner.ts';
 import type { ObjectMeta } from '../../kube/types.ts';
-import { serverLabels, tenantLabels } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { serverLabels, tenantLabels } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 
 /** Metadata of an object that all servers of the tenant share. It goes when the tenant goes. */
 export function sharedMetadata(tenant: CopilotTenant, name: string): ObjectMeta {

@@ -2,8 +2,9 @@ import { FIELD_MANAGER, Label, SERVER_PORT } from '../../api/names.ts';
 import type { EgressRule } from '../../api/tenant.ts';
 import { NetworkPolicy } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
-import { childName, tenantPods } from '../names.ts';
-import type { CopilotTenant, OperatorFacts } from '../tenant.ts';
+import { childName, tenantPods } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { OperatorFacts } from '../facts.ts';
 import { sharedMetadata } from './metadata.ts';
 
 type PolicySpec = NonNullable<NetworkPolicy['spec']>;

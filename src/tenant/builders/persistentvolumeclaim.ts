@@ -1,8 +1,8 @@
 import { PersistentVolumeClaim } from '../../kube/builtins.ts';
 import { compareQuantities } from '../../kube/quantity.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
-import { serverName } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { serverName } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';
 
 /**

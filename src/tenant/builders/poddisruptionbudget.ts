@@ -1,7 +1,7 @@
 import { PodDisruptionBudget } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
-import { childName, tenantPods } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { childName, tenantPods } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { SERVER_PORT } from '../../api/names.ts';
 import { Service } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
-import { serverName, serverPods } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { serverName, serverPods } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';
 
 /** The stable address of server `index`: its pod comes and goes. */

@@ -1,7 +1,7 @@
 import { ServiceAccount } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
-import { childName } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { childName } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
 /** An identity without rights and without a token: `default` may have been given both by somebody else. */

@@ -1,11 +1,8 @@
 import { Secret } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
-import { childName } from '../names.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import { childName, TOKEN_KEY } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
-
-/** Key of the connection token in the token's Secret. */
-export const TOKEN_KEY = 'token';
 
 /**
  * The Secret with the connection token: whoever has it drives every session of the tenant. It is read by the pods and

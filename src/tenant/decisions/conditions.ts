@@ -4,7 +4,7 @@
  */
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
 import type { ServerObservation } from '../observe.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { Cause } from './cause.ts';
 
 /** A condition without its type. */

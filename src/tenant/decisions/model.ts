@@ -1,7 +1,7 @@
 import { ModelConfiguredReason } from '../../api/conditions.ts';
 import type { SecretKeyRef } from '../../api/tenant.ts';
 import type { Secret } from '../../kube/builtins.ts';
-import type { CopilotTenant } from '../tenant.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 
 /** The Secret that `spec.model` names, as it was found. */
 export type SecretRead = Secret | 'NotFound' | 'Forbidden';

@@ -1,5 +1,5 @@
 import type { Secret } from '../../kube/builtins.ts';
-import { TOKEN_KEY } from '../builders/tokensecret.ts';
+import { TOKEN_KEY } from '../../resources/names.ts';
 
 /** Bytes of randomness in a connection token. */
 export const TOKEN_BYTES = 32;

@@ -8,7 +8,7 @@ import {
   ServiceAccount,
 } from '../../../src/kube/builtins.ts';
 import { isControlledBy } from '../../../src/kube/owner.ts';
-import type { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Deployment, PersistentVolumeClaim, Service } from '../../../src/kube/builtins.ts';
-import type { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 

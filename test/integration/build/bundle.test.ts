@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { bundle, licences } from '../../../scripts/build.ts';
 
 let directory: string;
@@ -33,11 +33,17 @@ describe('the bundled operator', () => {
   it('prints the CRDs as they are in the repository', async () => {
     const { stdout, stderr } = run('crds');
     expect(stderr).toBe('');
-    expect(parse(stdout)).toEqual(parse(await readFile('crds/copilot-operator.dev_copilottenants.yaml', 'utf8')));
+    const files = ['copilottenants', 'copilotsessions'].map((plural) => `crds/copilot-operator.dev_${plural}.yaml`);
+    const written = await Promise.all(files.map(async (file) => parse(await readFile(file, 'utf8')) as unknown));
+    expect(parseAllDocuments(stdout).map((document) => document.toJS() as unknown)).toEqual(written);
   });
 
   it('gets as far as looking for a cluster, with all of its dependencies loaded', () => {
-    const { status, stdout, stderr } = run('operator', '--server-image=example/server:1');
+    const { status, stdout, stderr } = run(
+      'operator',
+      '--server-image=example/server:1',
+      '--operator-image=example/operator:1',
+    );
     expect(status).toBe(2);
     expect(stdout + stderr).toMatch(/kubeconfig|cluster/i);
     expect(stdout + stderr).not.toMatch(/Cannot find|require is not defined|__dirname/);

@@ -14,15 +14,18 @@ function run(...args: string[]): { code: number | null; out: string; err: string
   return { code: status, out: stdout, err: stderr };
 }
 
+const IMAGES = ['--server-image=x', '--operator-image=y'];
+
 describe('the command line', () => {
   it.each([
     [['frobnicate'], 'there is no command frobnicate'],
     [[], 'which command?'],
     [['operator'], '--server-image is missing'],
-    [['operator', '--server-image=x', '--concurrency=0'], '--concurrency=0: write a whole number above 0'],
-    [['operator', '--server-image=x', '--colour'], "Unknown option '--colour'"],
-    [['operator', '--server-image=x', '--kubeconfig=/no/such/file'], 'kubeconfig /no/such/file: ENOENT'],
-    [['operator', '--server-image=x'], 'no Kubernetes configuration: set KUBECONFIG'],
+    [['operator', '--server-image=x'], '--operator-image is missing'],
+    [['operator', ...IMAGES, '--concurrency=0'], '--concurrency=0: write a whole number above 0'],
+    [['operator', ...IMAGES, '--colour'], "Unknown option '--colour'"],
+    [['operator', ...IMAGES, '--kubeconfig=/no/such/file'], 'kubeconfig /no/such/file: ENOENT'],
+    [['operator', ...IMAGES], 'no Kubernetes configuration: set KUBECONFIG'],
   ])('%j is refused in one sentence and with exit code 2', (args, sentence) => {
     const { code, out, err } = run(...args);
     expect(err).toContain(`copilot-operator: ${sentence}`);
@@ -34,5 +37,6 @@ describe('the command line', () => {
     const { code, out } = run('crds');
     expect(code).toBe(0);
     expect(out).toContain('name: copilottenants.copilot-operator.dev');
+    expect(out).toContain('name: copilotsessions.copilot-operator.dev');
   });
 });

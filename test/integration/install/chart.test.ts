@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
 import { parseOperatorOptions } from '../../../src/options.ts';
 import { serviceAccount } from '../../../src/tenant/builders/serviceaccount.ts';
-import type { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render, type PolicyRule } from '../../support/chart.ts';
 import { startOperator } from '../../support/operator.ts';
 import { PROJECT, startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { findCondition } from '../../../src/kube/conditions.ts';
 import { Deployment, PersistentVolumeClaim, Secret, Service, type Pod } from '../../../src/kube/builtins.ts';
 import { restartOf } from '../../../src/tenant/builders/deployment.ts';
-import { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';

@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import * as conditions from '../../../src/api/conditions.ts';
+import * as sessionConditions from '../../../src/api/session-conditions.ts';
 
 describe('condition types and reasons', () => {
-  const entries = Object.entries(conditions).flatMap(([object, members]) =>
+  const entries = Object.entries({ ...conditions, ...sessionConditions }).flatMap(([object, members]) =>
     Object.entries(members).map(([name, value]): [string, string, string] => [object, name, value]),
   );
 

@@ -15,12 +15,16 @@ describe('generated files', () => {
 describe('the API reference', () => {
   const reference = generatedFiles().get('docs/api.md') ?? '';
 
-  it.each(['`server.idleUnload`', '`ForeignObject`', '`copilot-operator.dev/client-of`', 'HEALTH'])(
-    'describes %s',
-    (name) => {
-      expect(reference).toMatch(new RegExp(`^\\| ${name}[^|]*\\|.*\\w{3}`, 'm'));
-    },
-  );
+  it.each([
+    '`server.idleUnload`',
+    '`ForeignObject`',
+    '`copilot-operator.dev/client-of`',
+    'HEALTH',
+    '`DuplicateSessionId`',
+    'PHASE',
+  ])('describes %s', (name) => {
+    expect(reference).toMatch(new RegExp(`^\\| ${name}[^|]*\\|.*\\w{3}`, 'm'));
+  });
 
   it('refuses a constant without a comment', () => {
     const source = "/** Reasons. */\nexport const Reason = {\n  /** Known. */\n  A: 'A',\n  B: 'B',\n} as const;";

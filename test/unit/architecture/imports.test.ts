@@ -11,7 +11,8 @@ const allowed: Record<string, readonly string[]> = {
   api: [],
   kube: [],
   copilot: [],
-  tenant: ['api', 'kube', 'copilot'],
+  resources: ['api', 'kube'],
+  tenant: ['api', 'kube', 'copilot', 'resources'],
   health: ['api', 'kube', 'copilot'],
 };
 

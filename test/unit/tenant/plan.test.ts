@@ -10,7 +10,7 @@ import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
 import type { ServerObservation } from '../../../src/tenant/observe.ts';
 import { plan, type Plan, type PlanInput } from '../../../src/tenant/plan.ts';
 import type { ServerPlan } from '../../../src/tenant/serverplan.ts';
-import type { CopilotTenant } from '../../../src/tenant/tenant.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import type { ServerWorld, World } from '../../../src/tenant/world.ts';
 import {
   emptyWorld,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { isControlledBy } from '../../../../src/kube/owner.ts';
 import { serverMetadata, sharedMetadata } from '../../../../src/tenant/builders/metadata.ts';
-import { tenantPods } from '../../../../src/tenant/names.ts';
+import { tenantPods } from '../../../../src/resources/names.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 
 const tenant = sampleTenant();

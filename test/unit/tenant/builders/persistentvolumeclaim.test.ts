@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { PersistentVolumeClaim } from '../../../../src/kube/builtins.ts';
 import { controllerRef } from '../../../../src/kube/owner.ts';
 import { persistentVolumeClaim } from '../../../../src/tenant/builders/persistentvolumeclaim.ts';
-import { isClaimOf } from '../../../../src/tenant/names.ts';
+import { isClaimOf } from '../../../../src/resources/names.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 
 const sizeOf = (claim: PersistentVolumeClaim) => claim.spec?.resources?.requests?.['storage'];

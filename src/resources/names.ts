@@ -16,7 +16,14 @@ export const ChildName = {
   binding: 'binding',
   /** ServiceAccount, NetworkPolicy and PodDisruptionBudget of the servers. */
   servers: 'servers',
+  /** The CronJob that cleans up sessions. */
+  cleanup: 'cleanup',
+  /** The ConfigMap of the sessions that CopilotSessions keep from the cleanup. */
+  sessions: 'sessions',
 } as const;
+
+/** Key of the connection token in the token's Secret. */
+export const TOKEN_KEY = 'token';
 
 /** Name of an object that the servers of `tenant` share. */
 export function childName(tenant: string, child: keyof typeof ChildName): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { MAX_TENANT_NAME_LENGTH, MAX_SERVERS } from '../../../src/api/names.ts';
-import { ChildName, childName, serverIndex, serverName, tenantOfServer } from '../../../src/tenant/names.ts';
+import { ChildName, childName, serverIndex, serverName, tenantOfServer } from '../../../src/resources/names.ts';
 
 const tenantName = fc
   .stringMatching(/^[a-z]([-a-z0-9]*[a-z0-9])?$/)

@@ -1,0 +1,89 @@
+/**
+ * What is known of the sessions of servers, in the words that the survey and the controllers share. It lives beside the
+ * wire protocol for the same reason as health.ts: the parts that use it may import this part, and not each other.
+ */
+
+/** Whether a session is in its server's memory, and whether a turn runs. `Unloaded`: on the volume only. */
+export type SessionActivity = 'Active' | 'Loaded' | 'Unloaded';
+
+/** What a session has used so far, as its server's own journal tells. */
+export interface SessionUsage {
+  /** Prompts that were sent. */
+  readonly turns: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+/** One session that has had a turn. Nothing in it is a user's own words. */
+export interface SessionFacts {
+  readonly sessionId: string;
+  /** When it was created, ms since the epoch. */
+  readonly startTime: number;
+  /** mtime of its events.jsonl, ms since the epoch: what the TTL counts from. An unload moves it too. */
+  readonly modifiedTime: number;
+  /** When a turn last began, went on or ended, ms since the epoch; `modifiedTime` until the journal was read. */
+  readonly lastActivityTime: number;
+  /** On the volume; 0 until it was told. */
+  readonly sizeBytes: number;
+  readonly activity: SessionActivity;
+  /** Only for sessions that were asked for by {@link SessionSource.watch}, once read. */
+  readonly usage?: SessionUsage | undefined;
+  /** What the operator stored beside the session's data; only for sessions asked for by `watch`, once read. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The sessions of one server as of its last complete answer. The map and its facts are replaced, never changed. */
+export interface ServerSessions {
+  /** When it answered, ms since the epoch. */
+  readonly at: number;
+  readonly sessions: ReadonlyMap<string, SessionFacts>;
+  readonly active: number;
+  readonly loaded: number;
+  /** Bytes of all of them together. */
+  readonly totalBytes: number;
+}
+
+/** One server whose sessions are looked at. */
+export interface SurveyTarget {
+  /** `namespace/server`, as in HealthTarget. */
+  readonly key: string;
+  /** DNS name or IP address. */
+  readonly host: string;
+  readonly port: number;
+  /** The server's connection token. */
+  readonly token: string;
+  /** When the server's process started, ms since the epoch: a session that has been silent since before is not loaded. */
+  readonly startedAt: number;
+}
+
+/** How a deletion on the server ended: it was there and is gone, or it was not there. */
+export type Deletion = 'Deleted' | 'NotFound';
+
+/** Where controllers learn of sessions, and how they act on them. */
+export interface SessionSource {
+  /** Starts looking, or adopts changed values. Calling it again with equal values does nothing. */
+  set(target: SurveyTarget): void;
+  /** Stops looking, forgets what was known and closes the connection. An unknown key is fine. */
+  remove(key: string): void;
+  /** The latest complete answer; undefined until the first, and while the server can't be asked. */
+  get(key: string): ServerSessions | undefined;
+  /** Has usage and labels read for this session of the server, until `unwatch`. It may be called before either exists. */
+  watch(key: string, sessionId: string): void;
+  unwatch(key: string, sessionId: string): void;
+  /** Asks soon instead of at the next interval. */
+  refresh(key: string): void;
+  /**
+   * Calls `fn` when something changed on a server: which sessions there are, their activity, usage, size or labels, or
+   * that it no longer answers. `sessionIds` are the ids that changed.
+   */
+  onChange(fn: (key: string, sessionIds: readonly string[]) => void): void;
+  /**
+   * Stores `labels` beside the session's data, which its server can do only while the session is loaded. Resolves to
+   * whether it did; false: it is not loaded.
+   */
+  label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean>;
+  /** Ends a running turn and unloads the session. Rejects when the server can't be asked. */
+  close(key: string, sessionId: string): Promise<void>;
+  /** Deletes the session's data and looks whether it is gone. Rejects when the server can't be asked, or refuses. */
+  delete(key: string, sessionId: string): Promise<Deletion>;
+}

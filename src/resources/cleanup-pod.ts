@@ -1,0 +1,102 @@
+/**
+ * The pod that runs `copilot-operator cleanup`: for a tenant's CronJob, and for the Job that removes the data of one session while no
+ * server runs. It has no access to Kubernetes; what it finds comes back in its termination message.
+ */
+import { Label, SERVER_PORT } from '../api/names.ts';
+import { childName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
+import { CONTAINER_SECURITY, POD_SECURITY, scheduling, type PodSpec } from './pod.ts';
+import type { CopilotTenant } from './tenant.ts';
+
+/** Value of the label component on the Jobs and pods of cleanups. */
+export const CLEANUP_COMPONENT = 'cleanup';
+/** The name of the one container. */
+export const CLEANUP_CONTAINER = 'cleanup';
+/** Key of the ConfigMap with the sessions that resources keep. */
+export const POLICIES_KEY = 'policies.json';
+
+const POLICIES_PATH = '/etc/copilot-operator';
+const VOLUMES_PATH = '/volumes';
+
+export interface CleanupPod {
+  /** The operator's own image: the command is in it. */
+  readonly image: string;
+  /** Flags that say what to do, such as `--ttl=720h`. Where to do it is added here. */
+  readonly args: readonly string[];
+  /** Indexes of servers that run: their sessions are deleted through them. */
+  readonly servers: readonly number[];
+  /**
+   * Indexes of servers whose volumes are mounted: work that no server can do. The volume of a running server is ReadWriteOnce, so the
+   * pod then goes to that server's node.
+   */
+  readonly volumes: readonly number[];
+  /** Name of the ConfigMap with {@link POLICIES_KEY}. */
+  readonly policies?: string | undefined;
+}
+
+/** Labels of the cleanup pods of a tenant. They are none of a server: its Service must not lead to them. */
+export function cleanupLabels(tenant: string): Record<string, string> {
+  return { ...tenantLabels(tenant), [Label.component]: CLEANUP_COMPONENT };
+}
+
+export function cleanupPod(tenant: CopilotTenant, { image, args, servers, volumes, policies }: CleanupPod): PodSpec {
+  const { name, namespace = '' } = tenant.metadata;
+  const together = volumes.find((index) => servers.includes(index));
+  const path = (index: number) => `${VOLUMES_PATH}/${serverName(name, index)}`;
+  return {
+    serviceAccountName: childName(name, 'servers'),
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: 10,
+    securityContext: POD_SECURITY,
+    containers: [
+      {
+        name: CLEANUP_CONTAINER,
+        image,
+        args: [
+          'cleanup',
+          ...args,
+          ...(policies === undefined ? [] : [`--policies=${POLICIES_PATH}/${POLICIES_KEY}`]),
+          ...servers.map(
+            (index) => `--server=${serverName(name, index)}=${serverName(name, index)}.${namespace}.svc:${SERVER_PORT}`,
+          ),
+          ...volumes.map((index) => `--volume=${serverName(name, index)}=${path(index)}`),
+          '--result-file=/dev/termination-log',
+        ],
+        ...(servers.length > 0 && {
+          env: [
+            {
+              name: 'COPILOT_CONNECTION_TOKEN',
+              valueFrom: { secretKeyRef: { name: childName(name, 'token'), key: TOKEN_KEY } },
+            },
+          ],
+        }),
+        resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+        securityContext: CONTAINER_SECURITY,
+        terminationMessagePolicy: 'FallbackToLogsOnError',
+        volumeMounts: [
+          ...(policies === undefined ? [] : [{ name: 'policies', mountPath: POLICIES_PATH, readOnly: true }]),
+          ...volumes.map((index) => ({ name: serverName(name, index), mountPath: path(index) })),
+        ],
+      },
+    ],
+    volumes: [
+      ...(policies === undefined ? [] : [{ name: 'policies', configMap: { name: policies } }]),
+      ...volumes.map((index) => ({
+        name: serverName(name, index),
+        persistentVolumeClaim: { claimName: serverName(name, index) },
+      })),
+    ],
+    ...scheduling(tenant),
+    // Instead of the tenant's own affinity: the node was chosen by it already.
+    ...(together !== undefined && {
+      affinity: {
+        podAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: [
+            { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: serverPods(name, together) } },
+          ],
+        },
+      },
+    }),
+  };
+}

@@ -1,0 +1,40 @@
+/** What the pods of a tenant have in common, be they servers or the operator's own Jobs. */
+import type { Pod } from '../kube/builtins.ts';
+import type { CopilotTenant } from './tenant.ts';
+
+export type PodSpec = NonNullable<Pod['spec']>;
+export type Container = PodSpec['containers'][number];
+
+/** uid and gid of images/copilot-cli: whoever works on a volume of sessions must be this user. */
+const USER = 10001;
+
+/** Passes the Pod Security standard "restricted". */
+export const POD_SECURITY = {
+  runAsNonRoot: true,
+  runAsUser: USER,
+  runAsGroup: USER,
+  fsGroup: USER,
+  fsGroupChangePolicy: 'OnRootMismatch',
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const satisfies PodSpec['securityContext'];
+
+/** Passes the Pod Security standard "restricted". */
+export const CONTAINER_SECURITY = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] as string[] },
+} as const satisfies Container['securityContext'];
+
+/** What the spec says about where pods may run, handed on as it is. */
+export function scheduling(tenant: CopilotTenant): Partial<PodSpec> {
+  const { nodeSelector, tolerations, affinity, runtimeClassName, priorityClassName, imagePullSecrets } =
+    tenant.spec.server;
+  return {
+    ...(nodeSelector && { nodeSelector }),
+    ...(tolerations && { tolerations }),
+    ...(affinity && { affinity }),
+    ...(runtimeClassName !== undefined && { runtimeClassName }),
+    ...(priorityClassName !== undefined && { priorityClassName }),
+    ...(imagePullSecrets && { imagePullSecrets }),
+  };
+}
