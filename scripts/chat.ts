@@ -2,7 +2,7 @@
  * Chats with a tenant as an application does, from outside of the cluster: everything it needs to know is in the binding
  * Secret, and `kubectl port-forward` stands in for being a pod.
  *
- *   node scripts/chat.ts [-n NAMESPACE] [--resume SESSION] TENANT PROMPT
+ *   node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] TENANT PROMPT
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -15,11 +15,15 @@ const kubectl = process.env['KUBECTL'] ?? 'kubectl';
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { namespace: { type: 'string', short: 'n', default: 'default' }, resume: { type: 'string' } },
+    options: {
+      namespace: { type: 'string', short: 'n', default: 'default' },
+      session: { type: 'string' },
+      resume: { type: 'string' },
+    },
   });
   const [tenant, prompt] = positionals;
   if (tenant === undefined || prompt === undefined)
-    throw new Error('usage: node scripts/chat.ts [-n NAMESPACE] [--resume SESSION] TENANT PROMPT');
+    throw new Error('usage: node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] TENANT PROMPT');
 
   const secret = ['get', 'secret', `${tenant}-binding`, '--namespace', values.namespace, '--output', 'json'];
   const json = execFileSync(kubectl, secret, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
@@ -31,7 +35,12 @@ async function main(): Promise<void> {
   const onDelta = (text: string): unknown => process.stdout.write(text);
   const { sessionId } = await chat(
     { ...binding, host: '127.0.0.1', port: forward.port },
-    { prompt, onDelta, ...(values.resume !== undefined && { resume: values.resume }) },
+    {
+      prompt,
+      onDelta,
+      ...(values.session !== undefined && { sessionId: values.session }),
+      ...(values.resume !== undefined && { resume: values.resume }),
+    },
   );
   console.log(`\n(session ${sessionId})`);
 }

@@ -52,6 +52,46 @@ wait_until_ready() {
   return 1
 }
 
+apply_session() {
+  "$KUBECTL" apply --namespace "$NAMESPACE" --filename scripts/demo/session.yaml
+  "$KUBECTL" wait --namespace "$NAMESPACE" --for=condition=Ready copilotsession/review --timeout=60s
+}
+
+show() {
+  printf '\n$ kubectl %s\n' "$*"
+  "$KUBECTL" "$@" --namespace "$NAMESPACE"
+}
+
+# The demo can be repeated: then the session is there already, and one goes on with it.
+session_data() {
+  "$KUBECTL" exec --namespace "$NAMESPACE" deploy/acme-0 --container server -- "$@"
+}
+EVENTS=/home/copilot/.copilot/session-state/review/events.jsonl
+chat_in_session() {
+  if session_data test -s "$EVENTS"; then make --no-print-directory chat RESUME=review "PROMPT=$1"; else make --no-print-directory chat SESSION=review "PROMPT=$1"; fi
+}
+
+wait_until_idle() {
+  "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.phase}'=Idle copilotsession/review --timeout=90s
+  "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.usage.turns}' copilotsession/review --timeout=90s
+}
+
+# What a month does, done at once.
+age_session() {
+  session_data touch -d '32 days ago' "$EVENTS"
+}
+
+# As its CronJob does once an hour.
+clean_up() {
+  "$KUBECTL" delete job cleanup-by-hand --namespace "$NAMESPACE" --ignore-not-found
+  "$KUBECTL" create job cleanup-by-hand --from=cronjob/acme-cleanup --namespace "$NAMESPACE"
+  "$KUBECTL" wait --for=condition=Complete job/cleanup-by-hand --timeout=120s --namespace "$NAMESPACE"
+  if session_data test -e "$EVENTS"; then
+    echo "the session is still there: $EVENTS"
+    return 1
+  fi
+}
+
 say "a Kubernetes cluster"
 if [[ ${CLUSTER:-local} == current ]]; then
   say "✓ the current context: $(kubectl config current-context)"
@@ -68,8 +108,19 @@ step "wait until acme is Ready" wait_until_ready
 say "chat with it, as an application with the Copilot SDK does:"
 printf '\n> What is a Kubernetes operator?\n'
 make --no-print-directory chat "PROMPT=What is a Kubernetes operator?"
-printf '\n$ kubectl get copilottenants\n'
-"$KUBECTL" get --namespace "$NAMESPACE" copilottenants
+show get copilottenants
+
+say "a session as a resource, and its cleanup:"
+step "apply the CopilotSession review" apply_session
+show get copilotsessions
+printf '\n> Which files does this pull request change?\n'
+chat_in_session "Which files does this pull request change?"
+step "wait until its turn is told" wait_until_idle
+show get copilotsessions -o wide
+step "delete the resource; its data stays, as its deletionPolicy says" "$KUBECTL" delete copilotsession review --namespace "$NAMESPACE"
+step "let the session look a month old" age_session
+step "run the cleanup by hand, and see the session gone" clean_up
+show logs job/cleanup-by-hand
 cat <<NEXT
 
 The demo took $(seconds_since "$CLUSTER_STARTED_AT") s. Its operator looks after the namespace $NAMESPACE. Next, try:
@@ -78,6 +129,7 @@ The demo took $(seconds_since "$CLUSTER_STARTED_AT") s. Its operator looks after
   $KUBECTL -n $NAMESPACE describe ct acme
   $KUBECTL -n $NAMESPACE delete deployment acme-0     # it is back within seconds, with its sessions
   $KUBECTL -n $NAMESPACE scale ct/acme --replicas=3
+  $KUBECTL -n $NAMESPACE apply -f scripts/demo/session.yaml    # and: make chat SESSION=review PROMPT="Hello"
   $KUBECTL explain ct.spec
   make test                                         # or away with it: $([[ $KUBECTL == kubectl ]] && echo "helm uninstall -n $SYSTEM_NAMESPACE copilot-operator" || echo "make cluster-down")
 NEXT

@@ -36,6 +36,8 @@ export interface ChatOptions {
   prompt: string;
   /** Goes on with this session instead of making one. */
   resume?: string;
+  /** Id of the session to make. Default: the server chooses one. */
+  sessionId?: string;
   /** Called with each piece of the answer as it comes. */
   onDelta?: (text: string) => void;
   /** Milliseconds until the answer must be complete. Default 60000. */
@@ -50,10 +52,11 @@ export interface ChatResult {
 
 /** Connects, says one thing, waits for the whole answer, and leaves the session on the server. */
 export async function chat(binding: Binding, options: ChatOptions): Promise<ChatResult> {
-  const { prompt, resume, onDelta, timeoutMs = 60_000 } = options;
+  const { prompt, resume, sessionId, onDelta, timeoutMs = 60_000 } = options;
   return withClient(binding, async (client) => {
     const { version } = await client.getStatus();
     const config: SessionConfig = { onPermissionRequest: approveAll, streaming: onDelta !== undefined };
+    if (sessionId !== undefined) config.sessionId = sessionId;
     if (binding.model !== undefined) config.model = binding.model;
     if (binding.provider) config.provider = binding.provider;
     const session = resume ? await client.resumeSession(resume, config) : await client.createSession(config);
