@@ -7,6 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SessionPhase } from '../../src/api/session-conditions.ts';
+import type { CopilotSessionSpecInput } from '../../src/api/session.ts';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { Deployment, Pod, Secret } from '../../src/kube/builtins.ts';
 import type { Client } from '../../src/kube/client.ts';
@@ -14,6 +16,7 @@ import { findCondition } from '../../src/kube/conditions.ts';
 import { ignoreNotFound } from '../../src/kube/notfound.ts';
 import type { ResourceType } from '../../src/kube/resource.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
+import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { CHART, helm, REQUIRED_VALUES } from './chart.ts';
 import { connect } from './kube.ts';
@@ -145,6 +148,46 @@ export class TestNamespace {
     );
   }
 
+  /** Makes a session of a tenant. */
+  async createSession(
+    name: string,
+    tenant: string,
+    spec: Omit<CopilotSessionSpecInput, 'tenantRef'> = {},
+  ): Promise<CopilotSession> {
+    const manifest = {
+      apiVersion: 'copilot-operator.dev/v1alpha1',
+      kind: 'CopilotSession',
+      metadata: { name, namespace: this.name },
+      spec: { tenantRef: { name: tenant }, ...spec },
+    };
+    return this.client.create(CopilotSession, manifest as CopilotSession);
+  }
+
+  /** Waits until the session is as `condition` says; the failure shows its status. */
+  async waitForSession(
+    name: string,
+    what: string,
+    condition: (session: CopilotSession) => boolean,
+    withinMs = 60_000,
+  ): Promise<CopilotSession> {
+    let last: CopilotSession | undefined;
+    const look = async () => {
+      last = await this.client.get(CopilotSession, this.ref(name));
+      return last.status?.observedGeneration === last.metadata.generation && condition(last) ? last : undefined;
+    };
+    try {
+      return await waitFor(what, look, { withinMs, everyMs: 100 });
+    } catch (error) {
+      throw new Error(`session ${name}: ${what}: not within ${withinMs} ms; ${JSON.stringify(last?.status, null, 1)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  waitForPhase(name: string, phase: SessionPhase, withinMs?: number): Promise<CopilotSession> {
+    return this.waitForSession(name, `is ${phase}`, ({ status }) => status?.phase === phase, withinMs);
+  }
+
   /** Deletes a tenant and waits until it and everything that it owns are gone. */
   async deleteTenant(name: string): Promise<void> {
     await this.kubectl.ok(['delete', 'ct', name, '-n', this.name, '--ignore-not-found', '--cascade=foreground']);
@@ -192,9 +235,12 @@ export class TestNamespace {
     return this.kubectl.ok(['exec', '-n', this.name, `deploy/${server}`, '-c', 'server', '--', ...command]);
   }
 
-  /** Reasons and messages of a tenant's events, oldest first. */
-  async events(tenant: string): Promise<{ type: string; reason: string; message: string; count: number }[]> {
-    const ofTenant = `involvedObject.kind=CopilotTenant,involvedObject.name=${tenant}`;
+  /** Reasons and messages of the events of a tenant, or of another object, oldest first. */
+  async events(
+    name: string,
+    kind: 'CopilotTenant' | 'CopilotSession' = 'CopilotTenant',
+  ): Promise<{ type: string; reason: string; message: string; count: number }[]> {
+    const ofTenant = `involvedObject.kind=${kind},involvedObject.name=${name}`;
     const order = '--sort-by=.metadata.creationTimestamp';
     const args = ['get', 'events', '-n', this.name, '-o', 'json', order, '--field-selector', ofTenant];
     const found = await this.kubectl.ok(args);
@@ -208,6 +254,7 @@ export class TestNamespace {
   /** Ends the operators, which must have run without complaint, and deletes the namespace. */
   async close(): Promise<void> {
     try {
+      await this.kubectl.ok(['delete', 'csn', '--all', '-n', this.name, '--timeout=90s']);
       await Promise.all((await this.list(CopilotTenant)).map(({ metadata }) => this.deleteTenant(metadata.name)));
       for (const operator of this.#operators) await operator.stop();
     } finally {
@@ -224,10 +271,10 @@ export class TestNamespace {
   }
 }
 
-/** The condition of a tenant; it must be there. */
-export function conditionOf(tenant: CopilotTenant, type: string) {
-  const condition = findCondition(tenant.status?.conditions, type);
-  if (condition === undefined) throw new Error(`tenant ${tenant.metadata.name} has no condition ${type} yet`);
+/** The condition of a tenant or a session; it must be there. */
+export function conditionOf(object: CopilotTenant | CopilotSession, type: string) {
+  const condition = findCondition(object.status?.conditions, type);
+  if (condition === undefined) throw new Error(`${object.kind} ${object.metadata.name} has no condition ${type} yet`);
   return condition;
 }
 

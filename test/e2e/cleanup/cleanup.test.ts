@@ -1,0 +1,261 @@
+// The cleanup as its CronJob runs it: the real image in a restricted pod, the real server, the real volume.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { ConfigMap, Pod, Secret } from '../../../src/kube/builtins.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(4 * READY_MS);
+
+const SESSIONS = '/home/copilot/.copilot/session-state';
+
+let namespace: TestNamespace;
+let model: ModelInCluster;
+let runs = 0;
+
+beforeAll(async () => {
+  namespace = await TestNamespace.open();
+  await namespace.startOperator();
+  model = await ModelInCluster.start(namespace);
+});
+afterAll(async () => {
+  await model[Symbol.asyncDispose]();
+  await namespace.close();
+});
+
+/** A tenant that cleans up, by hand only: its schedule comes once a year. */
+async function tenantThatCleans(name: string, sessions: object = {}): Promise<CopilotTenant> {
+  await namespace.createTenant(name, {
+    server: { binary: 'runtime' },
+    sessions: { ttl: '24h', cleanupSchedule: '0 0 29 2 *', ...sessions },
+    ...askingTestModel(namespace.name),
+  });
+  return namespace.waitForReady(name);
+}
+
+const onVolume = async (tenant: string) => (await namespace.exec(`${tenant}-0`, 'ls', '-A', SESSIONS)).split('\n');
+
+/** Has the sessions look as if nobody had used them for two days. */
+const age = (tenant: string, ...ids: string[]) =>
+  namespace.exec(`${tenant}-0`, 'touch', '-d', '2 days ago', ...ids.map((id) => `${SESSIONS}/${id}/events.jsonl`));
+
+/** Runs the cleanup of a tenant once and waits until the tenant tells how that ended. */
+async function cleanUp(tenant: string): Promise<NonNullable<NonNullable<CopilotTenant['status']>['lastCleanup']>> {
+  const job = `${tenant}-by-hand-${(runs += 1)}`;
+  await namespace.kubectl.ok(['create', 'job', job, `--from=cronjob/${tenant}-cleanup`, '-n', namespace.name]);
+  const told = await namespace.waitForTenant(
+    tenant,
+    `tells of the run ${job}`,
+    ({ status }) => status?.lastCleanup?.job === job,
+  );
+  const { lastCleanup } = told.status ?? {};
+  if (lastCleanup === undefined) throw new Error('unreachable: it was just seen');
+  return lastCleanup;
+}
+
+describe('the cleanup of a running tenant', () => {
+  it('deletes what is old, and not what is young, loaded or kept by a resource', async () => {
+    await tenantThatCleans('tidy');
+    for (const sessionId of ['old', 'young', 'kept', 'short-lived']) {
+      await say(namespace, 'tidy', { prompt: 'Hello', sessionId });
+    }
+    await namespace.createSession('kept', 'tidy');
+    await waitFor(
+      'the resource keeps its session from the cleanup',
+      async () => (await namespace.get(ConfigMap, 'tidy-sessions'))?.data?.['policies.json']?.includes('"kept"'),
+      { withinMs: 30_000, everyMs: 100 },
+    );
+    await age('tidy', 'old', 'kept');
+    const last = await cleanUp('tidy');
+    expect(last).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 3, failuresInARow: 0 });
+    expect(last.freedBytes).toBeGreaterThan(1000);
+    const left = await onVolume('tidy');
+    expect(left).not.toContain('old');
+    expect(left).toEqual(expect.arrayContaining(['young', 'kept', 'short-lived']));
+    const tenant = await namespace.waitForTenant('tidy', 'counts its sessions', ({ status }) => {
+      return status?.sessions?.total === 3;
+    });
+    expect(conditionOf(tenant, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
+    const [, row] = (await namespace.kubectl.ok(['get', 'ct', 'tidy', '-n', namespace.name])).split('\n');
+    expect(row).toMatch(/^tidy +True +1\/1 +3 +Healthy /);
+  });
+
+  it('tells in a dry run what it would delete, and deletes nothing', async () => {
+    await tenantThatCleans('careful', { cleanupDryRun: true });
+    await say(namespace, 'careful', { prompt: 'Hello', sessionId: 'old' });
+    await age('careful', 'old');
+    expect(await cleanUp('careful')).toMatchObject({ result: 'Succeeded', dryRun: true, deleted: 1, kept: 0 });
+    expect(await onVolume('careful')).toContain('old');
+  });
+
+  it('sweeps what deletions leave behind, and touches nothing that is not the server’s', async () => {
+    await tenantThatCleans('swept');
+    await say(namespace, 'swept', { prompt: 'Hello', sessionId: 'old' });
+    await age('swept', 'old');
+    await namespace.exec(
+      'swept-0',
+      'sh',
+      '-c',
+      `cd ${SESSIONS} && echo mine > notes.txt && mkdir photos && echo mine > photos/a.jpg && touch -d '9 days ago' .session-operation-locks/* notes.txt photos photos/a.jpg`,
+    );
+    expect(await cleanUp('swept')).toMatchObject({ result: 'Succeeded', deleted: 1 });
+    const left = await onVolume('swept');
+    expect(left).toEqual(expect.arrayContaining(['notes.txt', 'photos']));
+    expect(left).not.toContain('old');
+    expect(await namespace.exec('swept-0', 'cat', `${SESSIONS}/photos/a.jpg`)).toBe('mine\n');
+    expect(await namespace.exec('swept-0', 'ls', '-A', `${SESSIONS}/.session-operation-locks`)).not.toContain(
+      'old.lock',
+    );
+  });
+
+  it('leaves no user’s word and no token in its log, and has no access to Kubernetes', async () => {
+    await tenantThatCleans('quiet');
+    await say(namespace, 'quiet', { prompt: 'My secret plan', sessionId: 'old' });
+    await age('quiet', 'old');
+    const { job } = await cleanUp('quiet');
+    const log = await namespace.kubectl.ok(['logs', `job/${job}`, '-n', namespace.name]);
+    const { token = '' } = await namespace.secret('quiet-token');
+    expect(log).toContain('old');
+    expect(log).not.toContain('secret plan');
+    expect(log).not.toContain(token);
+    const [pod] = await namespace.list(Pod, `batch.kubernetes.io/job-name=${job}`);
+    expect(pod?.spec?.automountServiceAccountToken).toBe(false);
+  });
+
+  it('is told when it failed twice in a row, with the reason, and goes on by itself once that is mended', async () => {
+    await tenantThatCleans('broken');
+    await say(namespace, 'broken', { prompt: 'Hello', sessionId: 'old' });
+    await age('broken', 'old');
+    // The server has the token of its start; a cleanup with another one is refused.
+    const { token = '' } = await namespace.secret('broken-token');
+    const policy = await refuseToken('broken');
+    try {
+      const first = await cleanUp('broken');
+      expect(first).toMatchObject({ result: 'Failed', failuresInARow: 1 });
+      const once = await namespace.tenant('broken');
+      expect(conditionOf(once, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupRetrying' });
+      await cleanUp('broken');
+      const twice = await namespace.waitForTenant(
+        'broken',
+        'tells that its cleanup fails',
+        (tenant) => conditionOf(tenant, 'CleanupHealthy').reason === 'CleanupFailing',
+      );
+      expect(conditionOf(twice, 'CleanupHealthy')).toMatchObject({ status: 'False' });
+      expect(conditionOf(twice, 'CleanupHealthy').message).toMatch(/token/i);
+      expect(JSON.stringify(twice.status)).not.toContain(token);
+      expect(conditionOf(twice, 'Ready').status).toBe('True');
+    } finally {
+      await policy();
+    }
+    expect(await cleanUp('broken')).toMatchObject({ result: 'Succeeded', deleted: 1, failuresInARow: 0 });
+    const mended = await namespace.tenant('broken');
+    expect(conditionOf(mended, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
+  });
+
+  /** Gives the tenant's cleanup pods another token than the server has; returns what undoes it. */
+  async function refuseToken(tenant: string): Promise<() => Promise<void>> {
+    const name = `${namespace.name}-cleanup-token`;
+    const env = (value: string) =>
+      `[JSONPatch{op: "add", path: "/spec/containers/0/env/-", value: Object.spec.containers.env{name: "COPILOT_CONNECTION_TOKEN", value: "${value}"}}]`;
+    const policy = {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingAdmissionPolicy',
+      metadata: { name },
+      spec: {
+        failurePolicy: 'Fail',
+        reinvocationPolicy: 'Never',
+        matchConstraints: {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace.name } },
+          objectSelector: {
+            matchLabels: { 'copilot-operator.dev/tenant': tenant, 'app.kubernetes.io/component': 'cleanup' },
+          },
+          resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
+        },
+        mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: env('another') } }],
+      },
+    };
+    const binding = {
+      apiVersion: policy.apiVersion,
+      kind: 'MutatingAdmissionPolicyBinding',
+      metadata: { name },
+      spec: { policyName: name },
+    };
+    const inForce = async (): Promise<boolean> => {
+      const cronJob = await namespace.kubectl.ok([
+        'get',
+        'cronjob',
+        `${tenant}-cleanup`,
+        '-n',
+        namespace.name,
+        '-ojson',
+      ]);
+      const { template } = (JSON.parse(cronJob) as { spec: { jobTemplate: { spec: { template: object } } } }).spec
+        .jobTemplate.spec;
+      const pod = { apiVersion: 'v1', kind: 'Pod', ...template } as { metadata?: object };
+      pod.metadata = { ...pod.metadata, name: 'probe', namespace: namespace.name };
+      const made = await namespace.kubectl.ok(['create', '-o', 'json', '--dry-run=server', '-f', '-'], pod);
+      return made.includes('"another"');
+    };
+    await namespace.kubectl.ok(['create', '-f', '-'], policy);
+    await namespace.kubectl.ok(['create', '-f', '-'], binding);
+    await waitFor('the policy is in force', inForce, { withinMs: 30_000, everyMs: 500 });
+    return async () => {
+      for (const kind of ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy']) {
+        await namespace.kubectl.ok(['delete', kind, name, '--ignore-not-found']);
+      }
+      await waitFor('the policy is no longer in force', async () => !(await inForce()), {
+        withinMs: 30_000,
+        everyMs: 500,
+      });
+    };
+  }
+});
+
+describe('the cleanup of a suspended tenant', () => {
+  it('works on the volume', async () => {
+    await tenantThatCleans('asleep');
+    for (const sessionId of ['old', 'young']) await say(namespace, 'asleep', { prompt: 'Hello', sessionId });
+    await age('asleep', 'old');
+    await namespace.patchTenant('asleep', { spec: { suspend: true } });
+    await waitFor('the server has stopped', async () => (await namespace.pods('asleep', 'asleep-0')).length === 0, {
+      withinMs: 60_000,
+      everyMs: 200,
+    });
+    await namespace.waitForTenant(
+      'asleep',
+      'is suspended and settled',
+      (tenant) => conditionOf(tenant, 'Reconciling').reason === 'UpToDate',
+    );
+    expect(await cleanUp('asleep')).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 1 });
+    await namespace.patchTenant('asleep', { spec: { suspend: false } });
+    await namespace.waitForReady('asleep');
+    const left = await onVolume('asleep');
+    expect(left).toContain('young');
+    expect(left).not.toContain('old');
+  });
+});
+
+describe('a session with a time of its own', () => {
+  it('goes when its time is up: Ephemeral with its resource, Persistent with its data alone', async () => {
+    await namespace.createTenant('timed', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
+    await namespace.waitForReady('timed');
+    await namespace.createSession('fleeting', 'timed', { lifecycle: 'Ephemeral', ttl: '1m' });
+    await namespace.createSession('lasting', 'timed', { ttl: '1m' });
+    for (const sessionId of ['fleeting', 'lasting']) {
+      await say(namespace, 'timed', { prompt: 'Hello', sessionId });
+      const idle = await namespace.waitForPhase(sessionId, 'Idle');
+      expect(Date.parse(idle.status?.expiresAt ?? '')).toBeLessThan(Date.now() + 60_000);
+    }
+    const expired = await namespace.waitForPhase('lasting', 'Expired', 150_000);
+    expect(conditionOf(expired, 'Ready')).toMatchObject({ status: 'False', reason: 'SessionExpired' });
+    await waitFor('the resource is gone', async () => !(await namespace.get(CopilotSession, 'fleeting')), {
+      withinMs: 60_000,
+      everyMs: 200,
+    });
+    const left = await onVolume('timed');
+    for (const id of ['fleeting', 'lasting']) expect(left).not.toContain(id);
+    expect(await namespace.get(Secret, 'timed-token')).toBeDefined();
+  });
+});

@@ -1,0 +1,242 @@
+// A session as a resource, from its name to its end, with the real CLI, the real SDK and a real volume.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
+import { withClient } from '../../support/chat.ts';
+import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { askingTestModel, ModelInCluster, reach, say } from '../../support/model-in-cluster.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(3 * READY_MS);
+
+const SESSIONS = '/home/copilot/.copilot/session-state';
+
+describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s', (binary) => {
+  let namespace: TestNamespace;
+  let model: ModelInCluster;
+
+  beforeAll(async () => {
+    namespace = await TestNamespace.open();
+    await namespace.startOperator();
+    await namespace.createTenant('acme', { server: { binary }, ...askingTestModel(namespace.name) });
+    model = await ModelInCluster.start(namespace);
+    await namespace.waitForReady('acme');
+  });
+  afterAll(async () => {
+    await model[Symbol.asyncDispose]();
+    await namespace.close();
+  });
+
+  /** Names of what lies on the volume of the tenant's first server. */
+  const onVolume = async () => (await namespace.exec('acme-0', 'ls', '-A', SESSIONS)).split('\n');
+  const gone = (name: string) =>
+    waitFor(
+      `session ${name} is gone`,
+      async () => (await namespace.get(CopilotSession, name)) === undefined || undefined,
+      {
+        withinMs: 60_000,
+        everyMs: 200,
+      },
+    );
+
+  it('is held before its first turn, told after it, and known to the server by its owner', async () => {
+    await namespace.createSession('review', 'acme', { owner: 'alice', participants: ['bob', 'carol'] });
+    const pending = await namespace.waitForPhase('review', 'Pending');
+    expect(conditionOf(pending, 'Ready')).toMatchObject({ status: 'True', reason: 'AwaitingFirstTurn' });
+    expect(pending.status).toMatchObject({ sessionId: 'review' });
+
+    const slow = { match: 'Take your time', steps: [{ text: 'word '.repeat(60), delayMs: 100 }] };
+    await model.script(slow);
+    const answered = say(namespace, 'acme', { prompt: 'Take your time', sessionId: 'review' });
+    const active = await namespace.waitForPhase('review', 'Active', 30_000);
+    expect(conditionOf(active, 'Ready')).toMatchObject({ status: 'True', reason: 'TurnRunning' });
+    await answered;
+
+    const idle = await namespace.waitForSession(
+      'review',
+      'tells its usage',
+      ({ status }) => status?.phase === 'Idle' && (status.usage?.turns ?? 0) > 0,
+    );
+    expect(idle.status).toMatchObject({ server: 'acme-0', usage: { turns: 1 } });
+    expect(idle.status?.usage?.inputTokens).toBeGreaterThan(0);
+    expect(idle.status?.usage?.outputTokens).toBeGreaterThan(0);
+    expect(idle.status?.sizeBytes).toBeGreaterThan(1000);
+    expect(Date.parse(idle.status?.lastActivityTime ?? '')).toBeGreaterThan(Date.now() - 120_000);
+
+    const metadata = await namespace.exec('acme-0', 'cat', `${SESSIONS}/review/client-metadata.json`);
+    for (const word of ['acme', 'review', 'alice', 'bob', 'carol']) expect(metadata).toContain(word);
+
+    const [header, row] = (await namespace.kubectl.ok(['get', 'csn', 'review', '-n', namespace.name])).split('\n');
+    expect(header?.split(/ +/)).toEqual(['NAME', 'TENANT', 'READY', 'PHASE', 'TURNS', 'LAST-ACTIVITY', 'AGE']);
+    expect(row).toMatch(/^review +acme +True +Idle +1 +\w+ +\w+$/);
+  });
+
+  it('goes with its resource, data and all', async () => {
+    await namespace.createSession('brief', 'acme');
+    await namespace.waitForPhase('brief', 'Pending');
+    await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'brief' });
+    await namespace.waitForPhase('brief', 'Idle');
+    expect(await onVolume()).toContain('brief');
+    await namespace.kubectl.ok(['delete', 'csn', 'brief', '-n', namespace.name, '--timeout=60s']);
+    expect(await onVolume()).not.toContain('brief');
+  });
+
+  it('stays on the volume with deletionPolicy Retain, and is found again by the next resource', async () => {
+    const retained = { sessionId: 'Kept_1', deletionPolicy: 'Retain' } as const;
+    await namespace.createSession('kept', 'acme', retained);
+    await say(namespace, 'acme', { prompt: 'Remember me', sessionId: 'Kept_1' });
+    await namespace.waitForPhase('kept', 'Idle');
+    await namespace.kubectl.ok(['delete', 'csn', 'kept', '-n', namespace.name, '--timeout=30s']);
+    expect(await onVolume()).toContain('Kept_1');
+    await namespace.createSession('kept', 'acme', retained);
+    await namespace.waitForPhase('kept', 'Idle');
+  });
+
+  it('is closed in the middle of a turn when its resource is deleted, and that is told', async () => {
+    await namespace.createSession('busy', 'acme');
+    await namespace.waitForPhase('busy', 'Pending');
+    await model.script({ match: 'Never end', steps: [{ text: 'word '.repeat(2000), delayMs: 100 }] });
+    await using binding = await reach(namespace, 'acme');
+    await withClient(binding, async (client) => {
+      const { model: name = '', provider } = binding;
+      const session = await client.createSession({
+        sessionId: 'busy',
+        model: name,
+        ...(provider && { provider }),
+        onPermissionRequest: () => ({ kind: 'reject' }),
+      });
+      await session.send({ prompt: 'Never end' });
+      await namespace.waitForPhase('busy', 'Active', 30_000);
+      await namespace.kubectl.ok(['delete', 'csn', 'busy', '-n', namespace.name, '--wait=false']);
+      await gone('busy');
+    });
+    const events = await namespace.events('busy', 'CopilotSession');
+    expect(events.map(({ reason }) => reason)).toContain('SessionClosed');
+    expect(await onVolume()).not.toContain('busy');
+  });
+
+  it('is told Lost when it was deleted on the server behind our back', async () => {
+    await namespace.createSession('stolen', 'acme');
+    await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'stolen' });
+    await namespace.waitForPhase('stolen', 'Idle');
+    await using binding = await reach(namespace, 'acme');
+    await withClient(binding, (client) => client.deleteSession('stolen'));
+    const lost = await namespace.waitForPhase('stolen', 'Lost');
+    expect(conditionOf(lost, 'Ready')).toMatchObject({ status: 'False', reason: 'SessionLost' });
+  });
+
+  it('may be made, deleted and made again within a second', async () => {
+    await namespace.createSession('again', 'acme');
+    await namespace.kubectl.ok(['delete', 'csn', 'again', '-n', namespace.name, '--wait=false']);
+    await gone('again');
+    const { uid } = (await namespace.createSession('again', 'acme')).metadata;
+    const second = await namespace.waitForPhase('again', 'Pending');
+    expect(second.metadata.uid).toBe(uid);
+  });
+
+  it('is told who holds its id, and takes over when that one goes', async () => {
+    await namespace.createSession('first', 'acme', { sessionId: 'shared-id' });
+    await namespace.waitForPhase('first', 'Pending');
+    await namespace.createSession('second', 'acme', { sessionId: 'shared-id' });
+    const told = await namespace.waitForSession(
+      'second',
+      'is told of the other one',
+      (session) => conditionOf(session, 'Stalled').reason === 'DuplicateSessionId',
+    );
+    expect(conditionOf(told, 'Stalled').message).toContain('first');
+    await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'shared-id' });
+    await namespace.waitForPhase('first', 'Idle');
+    await namespace.kubectl.ok(['delete', 'csn', 'second', '-n', namespace.name, '--timeout=30s']);
+    expect(await onVolume()).toContain('shared-id');
+    await namespace.createSession('second', 'acme', { sessionId: 'shared-id' });
+    await namespace.kubectl.ok(['delete', 'csn', 'first', '-n', namespace.name, '--timeout=60s']);
+    await namespace.waitForSession(
+      'second',
+      'holds the id',
+      (session) => conditionOf(session, 'Stalled').status === 'False',
+    );
+    expect(await onVolume()).not.toContain('shared-id');
+  });
+
+  it('waits for its tenant, and for one that comes back', async () => {
+    await namespace.createSession('early', 'later');
+    const early = await namespace.waitForSession(
+      'early',
+      'is told that there is no such tenant',
+      (session) => conditionOf(session, 'Stalled').reason === 'TenantNotFound',
+    );
+    expect(conditionOf(early, 'Stalled').message).toContain('later');
+    await namespace.createTenant('later', { server: { binary: 'runtime' } });
+    await namespace.waitForSession(
+      'early',
+      'is Ready by itself',
+      (session) => conditionOf(session, 'Ready').status === 'True',
+      READY_MS,
+    );
+    await namespace.deleteTenant('later');
+    await namespace.kubectl.ok(['delete', 'csn', 'early', '-n', namespace.name, '--timeout=30s']);
+  });
+});
+
+describe('sessions of a suspended tenant', () => {
+  let namespace: TestNamespace;
+  let model: ModelInCluster;
+
+  beforeAll(async () => {
+    namespace = await TestNamespace.open();
+    await namespace.startOperator();
+    await namespace.createTenant('sleepy', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
+    model = await ModelInCluster.start(namespace);
+    await namespace.waitForReady('sleepy');
+  });
+  afterAll(async () => {
+    await model[Symbol.asyncDispose]();
+    await namespace.close();
+  });
+
+  it('are told to wait, go from the volume with their resource, and the others are there when the tenant wakes', async () => {
+    for (const name of ['going', 'staying']) {
+      await namespace.createSession(name, 'sleepy');
+      await say(namespace, 'sleepy', { prompt: `I am ${name}`, sessionId: name });
+      await namespace.waitForPhase(name, 'Idle');
+    }
+    await namespace.patchTenant('sleepy', { spec: { suspend: true } });
+    const told = await namespace.waitForSession(
+      'staying',
+      'is told that its tenant is suspended',
+      (session) => conditionOf(session, 'Ready').reason === 'TenantSuspended',
+    );
+    expect(told.status?.phase).toBe('Idle');
+    await waitFor('the server has stopped', async () => (await namespace.pods('sleepy', 'sleepy-0')).length === 0, {
+      withinMs: 60_000,
+    });
+    await namespace.kubectl.ok(['delete', 'csn', 'going', '-n', namespace.name, '--timeout=120s']);
+    expect(await namespace.events('going', 'CopilotSession')).not.toContainEqual(
+      expect.objectContaining({ reason: 'SessionDataLeftBehind' }),
+    );
+    await namespace.patchTenant('sleepy', { spec: { suspend: false } });
+    await namespace.waitForReady('sleepy');
+    await namespace.waitForSession(
+      'staying',
+      'is Ready again',
+      (session) => conditionOf(session, 'Ready').status === 'True' && session.status?.phase === 'Idle',
+    );
+    const left = (await namespace.exec('sleepy-0', 'ls', '-A', SESSIONS)).split('\n');
+    expect(left).toContain('staying');
+    expect(left).not.toContain('going');
+    const { sessionId } = await say(namespace, 'sleepy', { prompt: 'Still there?', resume: 'staying' });
+    expect(sessionId).toBe('staying');
+  });
+
+  it('do not hold up a tenant that is deleted first', async () => {
+    await namespace.createTenant('gone', { server: { binary: 'runtime' }, storage: { reclaimPolicy: 'Delete' } });
+    await namespace.waitForReady('gone');
+    await namespace.createSession('orphan', 'gone');
+    await namespace.waitForPhase('orphan', 'Pending');
+    await namespace.deleteTenant('gone');
+    await waitFor('the volume is gone', async () => !(await namespace.get(PersistentVolumeClaim, 'gone-0')), {
+      withinMs: 60_000,
+    });
+    await namespace.kubectl.ok(['delete', 'csn', 'orphan', '-n', namespace.name, '--timeout=90s']);
+  });
+});
