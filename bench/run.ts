@@ -14,6 +14,7 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   startup: () => import('./startup.ts'),
   'first-tenant': () => import('./first-tenant.ts'),
   convergence: () => import('./convergence.ts'),
+  sessions: () => import('./sessions.ts'),
   'steady-state': () => import('./steady-state.ts'),
   memory: () => import('./memory.ts'),
   pinger: () => import('./pinger.ts'),

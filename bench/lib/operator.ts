@@ -57,8 +57,9 @@ export function startOperator(args: string[] = []): OperatorProcess {
     createInterface({ input: stream }).on('line', (text) => lines.push(text));
   }
   // A benchmark that ends by an error must not leave behind an operator that goes on writing.
-  process.once('exit', () => child.kill('SIGKILL'));
-  const exited = once(child, 'exit');
+  const kill = (): unknown => child.kill('SIGKILL');
+  process.once('exit', kill);
+  const exited = once(child, 'exit').finally(() => process.off('exit', kill));
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');

@@ -8,6 +8,8 @@ const [host = '0.0.0.0', port = '4321'] = process.argv.slice(2);
 const RESULTS: Record<string, object> = {
   connect: { ok: true, protocolVersion: 3, version: '1.0.102', taskKinds: ['agent', 'shell'] },
   'status.get': { version: '1.0.102', protocolVersion: 3 },
+  'sessions.list': { sessions: [] },
+  'sessions.getSizes': { sizes: {} },
   ping: { message: 'pong', timestamp: '2026-01-01T00:00:00.000000000Z', protocolVersion: 3 },
 };
 
