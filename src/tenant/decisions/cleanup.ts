@@ -77,7 +77,7 @@ export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastClea
       'The last run of the cleanup did all that it was to do.',
     );
   }
-  const why = last.message ?? 'it did not say why';
+  const why = (last.message ?? 'it did not say why').replace(/\.?$/, '.');
   if (last.failuresInARow < FAILING) {
     return told(
       'True',
