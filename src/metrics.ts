@@ -26,7 +26,7 @@ export interface MetricSources {
   /** Servers that are pinged, by what the pings say. */
   readonly servers: () => Iterable<readonly [string, number]>;
   /** Sessions on servers, by what they do. */
-  readonly surveyed: () => Iterable<readonly [string, number]>;
+  readonly surveyed: () => Readonly<Record<(typeof ACTIVITIES)[number], number>>;
 }
 
 /** The state of a tenant in one word. */
@@ -44,6 +44,7 @@ export function tenantState({ metadata, spec, status }: CopilotTenant): TenantSt
 export class ProductMetrics implements TenantMetrics {
   readonly #registry: Registry;
   readonly #ping: Histogram;
+  readonly #poll: Histogram;
   readonly #restarts: Counter;
   readonly #ready: Histogram;
   readonly #runs: Counter<'result'>;
@@ -57,6 +58,12 @@ export class ProductMetrics implements TenantMetrics {
       name: 'copilot_server_ping_seconds',
       help: 'Round trip of the pings that a server answered',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers,
+    });
+    this.#poll = new Histogram({
+      name: 'copilot_server_survey_seconds',
+      help: 'Time that it took to learn of all sessions of a server that changed',
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     });
     this.#restarts = new Counter({
@@ -93,6 +100,10 @@ export class ProductMetrics implements TenantMetrics {
     if (result === 'Healthy') this.#ping.observe(ms / 1000);
   }
 
+  surveyed(ms: number): void {
+    this.#poll.observe(ms / 1000);
+  }
+
   restarted(): void {
     this.#restarts.inc();
   }
@@ -120,7 +131,7 @@ export class ProductMetrics implements TenantMetrics {
       'Sessions that servers tell of, with or without a CopilotSession, by what they do',
       'state',
       ACTIVITIES,
-      surveyed,
+      () => Object.entries(surveyed()),
     );
     new Histogram({
       name: 'copilot_session_size_bytes',

@@ -18,6 +18,7 @@ import type { OperatorOptions } from './options.ts';
 import { LEASE_NAME } from './permissions.ts';
 import { CopilotSession } from './resources/session.ts';
 import { CopilotTenant } from './resources/tenant.ts';
+import { Survey } from './survey/survey.ts';
 import { addTenantController, TENANT_SESSION_INDEXERS } from './tenant/controller.ts';
 
 /** Events that are still to be written when the process stops get this long, in ms. */
@@ -60,6 +61,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
   const pinger = new Pinger({ clock, random, log, observe: (_key, result, ms) => product.pinged(result, ms) });
+  const survey = new Survey({ clock, random, log, labelKeys: [], observePoll: (ms) => product.surveyed(ms) });
   const tenants = manager.informer(CopilotTenant);
   const copilotSessions = manager.informer(CopilotSession, { indexers: TENANT_SESSION_INDEXERS });
   addTenantController({
@@ -68,7 +70,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     tenants,
     copilotSessions,
     health: pinger,
-    sessions: SURVEY,
+    sessions: survey,
     recorder,
     facts: {
       serverImage: options.serverImage,
@@ -88,10 +90,11 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     tenants: tenants.store,
     sessions: copilotSessions.store,
     servers: () => pinger.counts(),
-    surveyed: () => SURVEY.counts(),
+    surveyed: () => survey.counts(),
   });
   manager.onStop(async () => {
     pinger.close();
+    survey.stop();
     await recorder.close(EVENTS_FLUSH_MS);
   });
   log.info({ server: credentials.server.href, namespace, serverImage: options.serverImage }, 'starting');

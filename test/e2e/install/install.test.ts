@@ -93,7 +93,7 @@ describe('the two commands that the notes tell to run next', () => {
     const leader = await release.leader();
     await waitFor(
       'the server was pinged',
-      async () => (await release.metric(leader, 'copilot_servers{health="Healthy"}')) === 1,
+      async () => (await release.metric(leader, 'copilot_servers{state="Healthy"}')) === 1,
       { withinMs: READY_MS, everyMs: 200 },
     );
     expect(release.requestsSince(mark).filter((record) => isWrite(record) && record.resource !== 'leases')).toEqual([]);
