@@ -133,36 +133,38 @@ export class ProductMetrics implements TenantMetrics {
       ACTIVITIES,
       () => Object.entries(surveyed()),
     );
-    new Histogram({
+    const sizes = new Histogram({
       name: 'copilot_session_size_bytes',
       help: 'Sizes on their volumes of the sessions that have a CopilotSession',
       buckets: [MIB / 16, MIB / 4, MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, 1024 * MIB],
-      registers: [this.#registry],
+      registers: [],
       collect() {
         this.reset();
         for (const { status } of sessions.list()) if (status?.sizeBytes !== undefined) this.observe(status.sizeBytes);
       },
     });
+    this.#registry.registerMetric(sizes);
   }
 
   /** Every value has a series from the beginning, 0 included, so that alerts on it work. */
-  #gauge<L extends string>(
+  #gauge(
     name: string,
     help: string,
-    label: L,
+    label: string,
     values: readonly string[],
     read: () => Iterable<readonly [string, number]>,
   ): void {
-    new Gauge<string>({
+    const gauge = new Gauge({
       name,
       help: `${help}: ${values.join(', ')}`,
       labelNames: [label],
-      registers: [this.#registry],
+      registers: [],
       collect() {
         for (const value of values) this.set({ [label]: value }, 0);
         for (const [value, count] of read()) if (values.includes(value)) this.set({ [label]: value }, count);
       },
     });
+    this.#registry.registerMetric(gauge);
   }
 }
 

@@ -96,7 +96,7 @@ export class ReconcilerWorld {
       tenants: this.#informer(CopilotTenant),
       copilotSessions: this.#informer(CopilotSession, { indexers: TENANT_SESSION_INDEXERS }),
       manager: {
-        informer: (type: ResourceType, selection: Selection = {}) => this.#informer(type, selection as never),
+        informer: (type: ResourceType, selection: Selection = {}) => this.#informer(type, selection),
         addController: (controller: Controller) => (added = controller),
       } as unknown as Manager,
       client,
