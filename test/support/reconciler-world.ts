@@ -22,7 +22,7 @@ import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
-import { FakeSessions } from './fake-sessions.ts';
+import { ToldSessions } from './told-sessions.ts';
 import { connect } from './kube.ts';
 import { waitFor } from './wait.ts';
 
@@ -57,7 +57,7 @@ export class ReconcilerWorld {
   readonly client: Client;
   readonly clock = new FakeClock(Date.now());
   readonly health = new ToldHealth();
-  readonly sessions = new FakeSessions();
+  readonly sessions = new ToldSessions();
   /** What was counted. */
   readonly counted: string[] = [];
   /** What was told in events, as `type reason`. */

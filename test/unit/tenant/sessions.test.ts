@@ -4,7 +4,7 @@ import { timestamp } from '../../../src/kube/time.ts';
 import { flips, numbersAsTold, SessionFigures, type SessionsStatus } from '../../../src/tenant/sessions.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { FakeSessions } from '../../support/fake-sessions.ts';
+import { ToldSessions } from '../../support/told-sessions.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 import { boundClaim, MINUTE, NOW, SECOND } from './fixtures.ts';
 
@@ -12,11 +12,11 @@ const MI = 2 ** 20;
 const KEY = { namespace: 'team', name: 'acme' };
 
 let clock: FakeClock;
-let source: FakeSessions;
+let source: ToldSessions;
 let figures: SessionFigures;
 beforeEach(() => {
   clock = new FakeClock(NOW);
-  source = new FakeSessions();
+  source = new ToldSessions();
   figures = new SessionFigures(source, clock);
 });
 

@@ -3,7 +3,7 @@ import type { HealthSource, HealthTarget, ServerHealth } from '../../../src/copi
 import type { Pod } from '../../../src/kube/builtins.ts';
 import { targetKey, Targets, tenantOfTarget } from '../../../src/tenant/targets.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
-import { FakeSessions } from '../../support/fake-sessions.ts';
+import { ToldSessions } from '../../support/told-sessions.ts';
 import { sampleTenant, serverPod, TOKEN } from '../../support/tenants.ts';
 
 const tenant = sampleTenant({ health: { interval: '20s', timeout: '3s', failureThreshold: 4 } });
@@ -39,7 +39,7 @@ function startedPod(index: number, startedAt = STARTED): Pod {
 
 describe('what is pinged', () => {
   let health: Recorder;
-  let sessions: FakeSessions;
+  let sessions: ToldSessions;
   let targets: Targets;
   const look = (found: Map<number, ServerWorld>): void => {
     targets.look(tenant, found);
@@ -48,7 +48,7 @@ describe('what is pinged', () => {
 
   beforeEach(() => {
     health = new Recorder();
-    sessions = new FakeSessions();
+    sessions = new ToldSessions();
     targets = new Targets(health, sessions);
   });
 
@@ -116,13 +116,13 @@ describe('what is pinged', () => {
 
 describe('a pod that ran before the operator started', () => {
   it('may be what the last status says', () => {
-    const targets = new Targets(new Recorder(), new FakeSessions());
+    const targets = new Targets(new Recorder(), new ToldSessions());
     targets.look(tenant, servers(serverPod(tenant, 0)));
     expect(targets.isAdopted(tenant, 0)).toBe(true);
   });
 
   it('is told from one that started under this operator', () => {
-    const targets = new Targets(new Recorder(), new FakeSessions());
+    const targets = new Targets(new Recorder(), new ToldSessions());
     targets.look(tenant, new Map([[0, { index: 0, pods: [] }]]));
     targets.look(tenant, servers(serverPod(tenant, 0)));
     expect(targets.isAdopted(tenant, 0)).toBe(false);

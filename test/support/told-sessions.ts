@@ -9,7 +9,7 @@ import type {
 } from '../../src/copilot/sessions.ts';
 
 /** Sessions by what they do; each was active at `lastActivityTime` and takes `sizeBytes`. */
-export interface ToldSessions {
+export interface SessionsTold {
   readonly active?: number;
   readonly loaded?: number;
   readonly unloaded?: number;
@@ -18,14 +18,14 @@ export interface ToldSessions {
   readonly sizeBytes?: number;
 }
 
-export class FakeSessions implements SessionSource {
+export class ToldSessions implements SessionSource {
   /** The servers that are looked at. */
   readonly targets = new Map<string, SurveyTarget>();
   readonly #answers = new Map<string, ServerSessions>();
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
   /** The server answers this from now on; undefined: it can't be asked. */
-  say(key: string, told: ToldSessions | undefined): void {
+  say(key: string, told: SessionsTold | undefined): void {
     if (told === undefined) this.#answers.delete(key);
     else this.#answers.set(key, serverSessions(told));
     for (const listener of this.#listeners) listener(key, []);
@@ -66,7 +66,7 @@ export class FakeSessions implements SessionSource {
 }
 
 /** The answer of a server with these sessions. */
-export function serverSessions(told: ToldSessions): ServerSessions {
+export function serverSessions(told: SessionsTold): ServerSessions {
   const { active = 0, loaded = 0, unloaded = 0, lastActivityTime = 0, sizeBytes = 0 } = told;
   const kinds: [SessionActivity, number][] = [
     ['Active', active],
