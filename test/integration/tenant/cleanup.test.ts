@@ -159,6 +159,20 @@ describe('the sessions that resources keep', () => {
     expect((await world.passes()) - before).toBeLessThan(5);
   });
 
+  it('stay told as long as a run with the former, shorter TTL may start', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', { sessions: { ttl: '1h' } });
+    await createSession(world, 'chat', { ttl: '10h' });
+    await sessionsChanged(world);
+    await setSessions(world, { ttl: '720h' });
+    await world.sync(CopilotTenant);
+    await world.pass('acme');
+    expect(argsOf((await children(world)).cronJob)).toContain('--ttl=720h');
+    expect(await policies(world)).toEqual({ sessions: { chat: { ttlSeconds: 36_000 } } });
+    await world.settle();
+    expect(await policies(world)).toEqual({ sessions: {} });
+  });
+
   it('change nothing by what the status of their resource says', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
@@ -228,6 +242,8 @@ const WORD: CleanupResult = {
 
 /** Plays the run of a Job made by hand from the CronJob, and what its pod says at the end. */
 async function run(world: ReconcilerWorld, name: string, word: CleanupResult | undefined): Promise<void> {
+  // Each run ends later than the one before.
+  await world.clock.advance(60_000);
   await api.kubectl.ok(['create', 'job', name, '--from=cronjob/acme-cleanup', '-n', world.namespace]);
   const uid = (await world.get(Job, name))?.metadata.uid ?? '';
   if (word !== undefined) await endPod(world, name, uid, word);
@@ -247,7 +263,6 @@ async function run(world: ReconcilerWorld, name: string, word: CleanupResult | u
   const counts = failed ? { failed: 1 } : { succeeded: 1, completionTime: at };
   await world.patch(Job, name, { status: { startTime: at, conditions, ...counts } }, 'status');
   await world.settle();
-  await world.clock.advance(60_000);
 }
 
 async function endPod(world: ReconcilerWorld, job: string, uid: string, word: CleanupResult): Promise<void> {
