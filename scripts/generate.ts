@@ -1,5 +1,5 @@
 /**
- * `make generate`: writes every file that follows from src/api and src/permissions.ts. With `--check` it writes nothing and fails when one
+ * `make generate`: writes every file that follows from src/api, src/permissions.ts and the metrics. With `--check` it writes nothing and fails when one
  * of them differs, naming it; the tests do that, so a schema and its CRD can't drift apart.
  */
 import { readFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { crds, type Crd } from '../src/api/crd.ts';
 import { API_VERSION, GROUP } from '../src/api/names.ts';
 import { OPERATOR_PERMISSIONS, TENANT_PERMISSIONS, type Permission } from '../src/permissions.ts';
+import { metricsMarkdown } from './metrics.ts';
 import { referenceMarkdown } from './reference.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -68,6 +69,7 @@ export function generatedFiles(): Map<string, string> {
     // kustomize takes no file from outside its own directory.
     ['config/base/crds.yaml', HEADER + all.map(yaml).join('---\n')],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
+    ['docs/metrics.md', metricsMarkdown()],
     [
       'docs/api.md',
       referenceMarkdown({

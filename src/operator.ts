@@ -2,25 +2,24 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Logger, pino } from 'pino';
-import { Gauge, Histogram } from 'prom-client';
-import { ConditionType } from './api/conditions.ts';
 import { FIELD_MANAGER } from './api/names.ts';
 import { Pinger } from './health/pinger.ts';
 import { Client } from './kube/client.ts';
 import { systemClock } from './kube/clock.ts';
-import { findCondition } from './kube/conditions.ts';
 import { loadConfig } from './kube/config.ts';
 import { EventRecorder } from './kube/events.ts';
 import { LeaderElector } from './kube/leaderelection.ts';
 import { Manager } from './kube/manager.ts';
 import { Metrics } from './kube/metrics.ts';
 import { exitOnCrash, stopOnSignal } from './kube/process.ts';
-import type { ReadonlyStore } from './kube/store.ts';
 import { Transport } from './kube/transport.ts';
+import { ProductMetrics } from './metrics.ts';
 import type { OperatorOptions } from './options.ts';
 import { LEASE_NAME } from './permissions.ts';
-import { addTenantController } from './tenant/controller.ts';
-import type { CopilotTenant } from './resources/tenant.ts';
+import { CopilotSession } from './resources/session.ts';
+import { CopilotTenant } from './resources/tenant.ts';
+import { Survey } from './survey/survey.ts';
+import { addTenantController, TENANT_SESSION_INDEXERS } from './tenant/controller.ts';
 
 /** Events that are still to be written when the process stops get this long, in ms. */
 const EVENTS_FLUSH_MS = 2_000;
@@ -60,11 +59,18 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     host: healthProbe?.host ?? metricsAddress?.host,
   });
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
-  const pinger = newPinger(metrics, log);
-  const tenants = addTenantController({
+  const product = new ProductMetrics(metrics.registry);
+  const pinger = new Pinger({ clock, random, log, observe: (_key, result, ms) => product.pinged(result, ms) });
+  const survey = new Survey({ clock, random, log, labelKeys: [], observePoll: (ms) => product.surveyed(ms) });
+  const tenants = manager.informer(CopilotTenant);
+  const copilotSessions = manager.informer(CopilotSession, { indexers: TENANT_SESSION_INDEXERS });
+  addTenantController({
     manager,
     client,
+    tenants,
+    copilotSessions,
     health: pinger,
+    sessions: survey,
     recorder,
     facts: {
       serverImage: options.serverImage,
@@ -77,11 +83,18 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     random,
     randomBytes,
     metrics,
+    tenantMetrics: product,
     log,
   });
-  countTenants(metrics, tenants);
+  product.count({
+    tenants: tenants.store,
+    sessions: copilotSessions.store,
+    servers: () => pinger.counts(),
+    surveyed: () => survey.counts(),
+  });
   manager.onStop(async () => {
     pinger.close();
+    survey.stop();
     await recorder.close(EVENTS_FLUSH_MS);
   });
   log.info({ server: credentials.server.href, namespace, serverImage: options.serverImage }, 'starting');
@@ -104,46 +117,4 @@ function leaderElector(transport: Transport, { namespace, instance, metrics, log
   // Its own client, for it is what opens the gate that the others' writes go through.
   const client = new Client({ transport });
   return new LeaderElector({ client, clock, random, log, metrics, namespace, name: LEASE_NAME, identity });
-}
-
-function newPinger(metrics: Metrics, log: Logger): Pinger {
-  const ping = new Histogram({
-    name: 'copilot_server_ping_seconds',
-    help: 'Round trip of the pings that a server answered',
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-    registers: [],
-  });
-  const observe = (_key: string, result: string, ms: number): void => {
-    if (result === 'Healthy') ping.observe(ms / 1000);
-  };
-  const pinger = new Pinger({ clock, random, log, observe });
-  const servers = new Gauge({
-    name: 'copilot_servers',
-    help: 'Servers that are pinged, by what the pings say',
-    labelNames: ['health'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const [health, count] of pinger.counts()) this.set({ health }, count);
-    },
-  });
-  metrics.registry.registerMetric(ping);
-  metrics.registry.registerMetric(servers);
-  return pinger;
-}
-
-function countTenants(metrics: Metrics, tenants: ReadonlyStore<CopilotTenant>): void {
-  const byReason = new Gauge({
-    name: 'copilot_tenants',
-    help: 'Tenants by the reason of their condition Ready',
-    labelNames: ['reason'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const { status } of tenants.list()) {
-        this.inc({ reason: findCondition(status?.conditions, ConditionType.Ready)?.reason ?? 'Unknown' });
-      }
-    },
-  });
-  metrics.registry.registerMetric(byReason);
 }

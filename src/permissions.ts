@@ -4,8 +4,11 @@
  * the API server's audit log says was used.
  */
 import {
+  ConfigMap,
   CoreEvent,
+  CronJob,
   Deployment,
+  Job,
   Lease,
   NetworkPolicy,
   PersistentVolumeClaim,
@@ -16,6 +19,7 @@ import {
   ServiceAccount,
 } from './kube/builtins.ts';
 import type { ResourceType } from './kube/resource.ts';
+import { CopilotSession } from './resources/session.ts';
 import { CopilotTenant } from './resources/tenant.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
@@ -35,7 +39,7 @@ export const LEASE_NAME = 'copilot-operator';
 
 /** A child that the tenant keeps for its whole life: the garbage collector deletes it. */
 const KEPT = ['get', 'list', 'watch', 'create', 'patch'] as const;
-/** A child of one server: the operator deletes it when the tenant is scaled down. */
+/** A child that the operator deletes when the spec wants it no more: a server that is scaled away, a cleanup. */
 const SCALED = [...KEPT, 'delete'] as const;
 
 /** Needed in every namespace that has tenants. */
@@ -52,8 +56,16 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   { resource: Service, verbs: SCALED, why: 'The address of each server.' },
   { resource: PersistentVolumeClaim, verbs: SCALED, why: 'The volume of each server.' },
   { resource: ServiceAccount, verbs: KEPT, why: "The servers' own, without a token." },
-  { resource: NetworkPolicy, verbs: KEPT, why: 'Who may talk to whom.' },
+  { resource: NetworkPolicy, verbs: SCALED, why: 'Who may talk to whom; that of the cleanup goes with it.' },
   { resource: PodDisruptionBudget, verbs: KEPT, why: 'Keeps drains of nodes from taking all servers at once.' },
+  { resource: CronJob, verbs: SCALED, why: 'Cleans up sessions, where spec.sessions.ttl is set.' },
+  { resource: ConfigMap, verbs: SCALED, why: 'Tells the cleanup which sessions are kept longer.' },
+  { resource: Job, verbs: ['list', 'watch'], why: 'How the runs of the cleanup ended.' },
+  {
+    resource: CopilotSession,
+    verbs: ['list', 'watch'],
+    why: 'Which sessions are kept longer than their tenant says.',
+  },
   {
     resource: Secret,
     verbs: ['get', 'create', 'patch'],

@@ -94,9 +94,17 @@ export class Controller {
     return this.#watch(informer, ownerOf);
   }
 
-  /** Reconciles what `map` makes of every object that comes, changes (before and after) or goes. */
-  watches<T extends KubeObject>(informer: InformerLike<T>, map: (object: T) => NamespacedName[]): this {
-    return this.#watch(informer, map);
+  /**
+   * Reconciles what `map` makes of every object that comes, changes (before and after) or goes. `matters` says which
+   * changes count; without it all do. With `delayMs` those that come together cost one reconcile.
+   */
+  watches<T extends KubeObject>(
+    informer: InformerLike<T>,
+    map: (object: T) => NamespacedName[],
+    matters?: (old: T, object: T) => boolean,
+    delayMs = 0,
+  ): this {
+    return this.#watch(informer, map, matters, delayMs);
   }
 
   /** For what is no object of the cluster: a pinger's transition, say. */
@@ -133,11 +141,12 @@ export class Controller {
     informer: InformerLike<T>,
     map: (object: T, gone: boolean) => NamespacedName[],
     predicate: (old: T, object: T) => boolean = () => true,
+    delayMs = 0,
   ): this {
     this.#informers.push(informer);
     const enqueue = (object: T, gone = false): void => {
       try {
-        for (const request of map(object, gone)) this.enqueue(request);
+        for (const request of map(object, gone)) this.enqueueAfter(request, delayMs);
       } catch (error) {
         // An informer has other listeners, and this object has other changes to come.
         this.#metrics.panicked();

@@ -2,9 +2,13 @@
 import type { Logger } from 'pino';
 import { FIELD_MANAGER, GROUP } from '../api/names.ts';
 import type { HealthSource } from '../copilot/health.ts';
+import type { SessionSource } from '../copilot/sessions.ts';
 import { Applier } from '../kube/apply.ts';
 import {
+  ConfigMap,
+  CronJob,
   Deployment,
+  Job,
   NetworkPolicy,
   PersistentVolumeClaim,
   Pod,
@@ -21,23 +25,38 @@ import type { Manager } from '../kube/manager.ts';
 import type { Metrics } from '../kube/metrics.ts';
 import { RecentWrites } from '../kube/recent.ts';
 import type { ResourceType } from '../kube/resource.ts';
-import type { ReadonlyStore, Transform } from '../kube/store.ts';
-import { fromKey, type KubeObject } from '../kube/types.ts';
+import type { Transform } from '../kube/store.ts';
+import { fromKey, type KubeObject, type NamespacedName } from '../kube/types.ts';
 import { MANAGED_SELECTOR } from '../resources/names.ts';
+import type { TenantMetrics } from './metrics.ts';
 import { TenantReconciler } from './reconciler.ts';
+import { SessionFigures } from './sessions.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
+import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import type { OperatorFacts } from './facts.ts';
-import { slimDeployment, slimPod } from './transforms.ts';
-import { TENANT_INDEX, tenantKeys } from './world.ts';
+import { slimDeployment, slimJob, slimPod } from './transforms.ts';
+import { TENANT_INDEX, tenantKeys, tenantKeysOfSession } from './world.ts';
 
 /** On children: the hash of what was applied last. */
 const HASH_ANNOTATION = `${GROUP}/applied-hash`;
 
+/** CopilotSessions that come together are told to a tenant's cleanup together, this much later, in ms. */
+const SESSIONS_DELAY_MS = 2_000;
+
+/** How the informer of CopilotSessions that the tenant controller is given must find them. */
+export const TENANT_SESSION_INDEXERS = { [TENANT_INDEX]: tenantKeysOfSession };
+
 export interface TenantControllerOptions {
   readonly manager: Manager;
   readonly client: KubeClient;
+  /** Shared with others. */
+  readonly tenants: InformerLike<CopilotTenant>;
+  /** Shared with others; indexed by {@link TENANT_SESSION_INDEXERS}. */
+  readonly copilotSessions: InformerLike<CopilotSession>;
   readonly health: HealthSource;
+  /** What servers tell of their sessions. */
+  readonly sessions: SessionSource;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
   /** Tenants that are reconciled at the same time. */
@@ -47,13 +66,13 @@ export interface TenantControllerOptions {
   /** Cryptographically secure. */
   readonly randomBytes: (size: number) => Buffer;
   readonly metrics: Metrics;
+  readonly tenantMetrics: TenantMetrics;
   readonly log: Logger;
 }
 
-/** Adds the controller of CopilotTenant to the manager. Returns the tenants that it knows, for metrics. */
-export function addTenantController(options: TenantControllerOptions): ReadonlyStore<CopilotTenant> {
-  const { manager, client, health, recorder, facts, concurrency, clock, random, randomBytes, metrics, log } = options;
-  const tenants = manager.informer(CopilotTenant);
+/** Adds the controller of CopilotTenant to the manager. */
+export function addTenantController(options: TenantControllerOptions): void {
+  const { manager, client, tenants, copilotSessions, health, sessions, clock, metrics, log, concurrency } = options;
   const children = <T extends KubeObject>(type: ResourceType<T>, transform?: Transform<T>): InformerLike<T> =>
     manager.informer(type, {
       labelSelector: MANAGED_SELECTOR,
@@ -68,6 +87,9 @@ export function addTenantController(options: TenantControllerOptions): ReadonlyS
     networkPolicies: children(NetworkPolicy),
     disruptionBudgets: children(PodDisruptionBudget),
     pods: children(Pod, slimPod),
+    cronJobs: children(CronJob),
+    configMaps: children(ConfigMap),
+    jobs: children(Job, slimJob),
   };
   const applier = new Applier({
     client,
@@ -79,6 +101,7 @@ export function addTenantController(options: TenantControllerOptions): ReadonlyS
   });
   const recent = new RecentWrites(clock);
   recent.follow(tenants);
+  const figures = new SessionFigures(sessions, clock);
   const reconciler = new TenantReconciler({
     client,
     applier,
@@ -91,15 +114,21 @@ export function addTenantController(options: TenantControllerOptions): ReadonlyS
       networkPolicies: informers.networkPolicies.store,
       disruptionBudgets: informers.disruptionBudgets.store,
       pods: informers.pods.store,
+      cronJobs: informers.cronJobs.store,
+      configMaps: informers.configMaps.store,
+      jobs: informers.jobs.store,
+      sessions: copilotSessions.store,
     },
     recent,
     health,
-    targets: new Targets(health),
-    recorder,
-    facts,
+    targets: new Targets(health, sessions),
+    figures,
+    metrics: options.tenantMetrics,
+    recorder: options.recorder,
+    facts: options.facts,
     clock,
-    random,
-    randomBytes,
+    random: options.random,
+    randomBytes: options.randomBytes,
   });
   const controller = new Controller({ name: 'copilottenant', reconciler, clock, metrics, log, concurrency });
   controller.for(tenants);
@@ -108,7 +137,17 @@ export function addTenantController(options: TenantControllerOptions): ReadonlyS
     // By label and not by owner: a retained claim has none, and a pod's owner is its ReplicaSet.
     controller.watches(informer, (object) => tenantKeys(object).map(fromKey));
   }
+  const cleanedUp = (session: CopilotSession): NamespacedName[] =>
+    tenantKeysOfSession(session)
+      .filter((key) => tenants.store.get(key)?.spec.sessions.ttl !== undefined)
+      .map(fromKey);
+  controller.watches(copilotSessions, cleanedUp, isRespecified, SESSIONS_DELAY_MS);
+  figures.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
   health.onTransition((key) => controller.enqueue(tenantOfTarget(key)));
   manager.addController(controller);
-  return tenants.store;
+}
+
+// The status of a session says nothing to the cleanup, and it changes with every turn.
+function isRespecified(old: KubeObject, object: KubeObject): boolean {
+  return old.metadata.generation !== object.metadata.generation;
 }

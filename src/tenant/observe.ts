@@ -83,6 +83,12 @@ export function pingAddress(pod: Pod | undefined): string | undefined {
   return started ? pod?.status?.podIP : undefined;
 }
 
+/** When the process in `pod` started, ms since the epoch: a container that starts again keeps its pod. */
+export function startTime(pod: Pod | undefined): number | undefined {
+  const startedAt = pod?.status?.containerStatuses?.[0]?.state?.running?.startedAt;
+  return startedAt === undefined ? undefined : Date.parse(startedAt);
+}
+
 /** Whether the Deployment controller has seen the latest template and its pod, and no other, runs. */
 export function isCurrent(deployment: Deployment | undefined): boolean {
   const { status } = deployment ?? {};

@@ -2,11 +2,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FIELD_MANAGER } from '../api/names.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
+import { ConditionType } from '../api/conditions.ts';
 import type { HealthSource } from '../copilot/health.ts';
 import type { Applier } from '../kube/apply.ts';
 import { Deployment } from '../kube/builtins.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock, Random } from '../kube/clock.ts';
+import { isConditionTrue } from '../kube/conditions.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
 import { isConflict, isForbidden, isNotFound } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
@@ -14,17 +16,20 @@ import { ignoreNotFound } from '../kube/notfound.ts';
 import { OwnerGoneError } from '../kube/owner.ts';
 import type { RecentWrites } from '../kube/recent.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
-import { nameOf, type NamespacedName } from '../kube/types.ts';
+import { keyOf, nameOf, type NamespacedName } from '../kube/types.ts';
+import { cleanupRuns, type CleanupRuns } from './decisions/cleanup.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
+import type { TenantMetrics } from './metrics.ts';
 import { observeServer, type ServerObservation } from './observe.ts';
-import { plan, type Plan } from './plan.ts';
-import { computeStatus, deletingStatus } from './status.ts';
+import { plan } from './plan.ts';
+import { flips, numbersAsTold, type SessionFigures } from './sessions.ts';
+import { computeStatus, deletingStatus, type StatusInput } from './status.ts';
 import { targetKey, type Targets } from './targets.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import type { OperatorFacts } from './facts.ts';
 import { EventReason, transitions } from './transitions.ts';
-import { isRemoving, update, type Outcome } from './update.ts';
-import { readWorld, type ServerWorld, type TenantStores } from './world.ts';
+import { isRemoving, update } from './update.ts';
+import { readWorld, type CleanupWorld, type ServerWorld, type TenantStores } from './world.ts';
 
 export interface TenantReconcilerOptions {
   readonly client: KubeClient;
@@ -35,6 +40,8 @@ export interface TenantReconcilerOptions {
   readonly recent: RecentWrites;
   readonly health: HealthSource;
   readonly targets: Targets;
+  readonly figures: SessionFigures;
+  readonly metrics: TenantMetrics;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
   readonly clock: Clock;
@@ -51,21 +58,23 @@ const CONFLICT_RETRY_MS = 200;
 
 export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
+  /** UIDs of the tenants that were seen before their first status and have not been Ready yet, by key. */
+  readonly #young = new Map<string, string | undefined>();
 
   constructor(options: TenantReconcilerOptions) {
     this.#options = options;
   }
 
   async reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    const { tenants, targets, recent } = this.#options;
+    const { tenants, recent } = this.#options;
     const cached = tenants.get(request);
     if (cached === undefined) {
-      targets.forget(request);
+      this.#forget(request);
       return;
     }
     const tenant = recent.newest(CopilotTenant, cached, cached).object ?? cached;
     if (tenant.metadata.deletionTimestamp !== undefined) {
-      targets.forget(request);
+      this.#forget(request);
       await this.#writeStatus(tenant, deletingStatus(tenant, this.#options.clock.now()), context.signal);
       return;
     }
@@ -73,8 +82,9 @@ export class TenantReconciler implements Reconciler {
   }
 
   async #converge(tenant: CopilotTenant, { signal, log }: ReconcileContext): Promise<Result> {
-    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder } = this.#options;
+    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder, metrics } = this.#options;
     const now = clock.now();
+    if (tenant.status === undefined) this.#young.set(keyOf(tenant), tenant.metadata.uid);
     const world = await readWorld(tenant, stores, client, now, signal);
     targets.look(tenant, world.servers);
     const planned = plan({
@@ -92,21 +102,48 @@ export class TenantReconciler implements Reconciler {
     const outcome = await update(applier, facts, world, planned, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return {};
     if (!tenant.spec.suspend && planned.token !== undefined) {
-      targets.ping(tenant, outcome.servers.values(), planned.token);
+      targets.watch(tenant, outcome.servers.values(), planned.token);
     }
     const observed = [...this.#observe(tenant, outcome.servers).values()];
     for (const { name, restart } of outcome.restarted) {
       log.warn({ server: name, ...restart }, 'restarting a server that does not answer');
       recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
+      metrics.restarted();
     }
     const [error] = outcome.errors;
     // Nobody needs to read of it: the next try starts from what is there now.
     if (isConflict(error)) return { requeueAfterMs: CONFLICT_RETRY_MS };
-    const status = computeStatus({ tenant, plan: planned, outcome, observed, now });
+    const cleanup = runsOf(tenant, world.cleanup, now);
+    const found = { tenant, plan: planned, outcome, observed, lastCleanup: cleanup.last, now };
+    const { status, numbersDueMs } = this.#status(found);
     const written = await this.#writeStatus(tenant, status, signal);
+    if (written) for (const run of cleanup.counted) metrics.cleanedUp(run);
     if (error !== undefined) throw error;
     if (!written) return { requeueAfterMs: CONFLICT_RETRY_MS };
-    return { requeueAfterMs: nextLook(planned, outcome, POLL_MS + POLL_JITTER_MS * random()) };
+    const pollMs = POLL_MS + POLL_JITTER_MS * random();
+    const dues = [planned.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, numbersDueMs];
+    return { requeueAfterMs: Math.min(pollMs, ...dues.flatMap((due) => due ?? [])) };
+  }
+
+  #forget(request: NamespacedName): void {
+    const { targets, figures } = this.#options;
+    targets.forget(request);
+    figures.forget(request);
+    this.#young.delete(keyOf(request));
+  }
+
+  /** The status to write. Numbers of sessions that alone have changed wait for their turn, when that is due. */
+  #status(found: Omit<StatusInput, 'sessions'>): { status: CopilotTenantStatus; numbersDueMs?: number } {
+    const { figures } = this.#options;
+    const { tenant, outcome } = found;
+    const sessions = figures.look(tenant, outcome.servers);
+    const status = computeStatus({ ...found, sessions });
+    const waitMs = flips(tenant, sessions) ? 0 : figures.waitMs(nameOf(tenant));
+    if (waitMs === 0) return { status };
+    const former = computeStatus({ ...found, sessions: numbersAsTold(tenant) });
+    // What is to be written anyway takes the numbers along.
+    if (!isDeepStrictEqual(former, tenant.status) || isDeepStrictEqual(status, former)) return { status };
+    return { status: former, numbersDueMs: waitMs };
   }
 
   #observe(tenant: CopilotTenant, servers: ReadonlyMap<number, ServerWorld>): Map<number, ServerObservation> {
@@ -141,7 +178,7 @@ export class TenantReconciler implements Reconciler {
   /** False when the tenant has changed meanwhile: then it is for the next pass to tell. */
   async #writeStatus(tenant: CopilotTenant, status: CopilotTenantStatus, signal: AbortSignal): Promise<boolean> {
     if (isDeepStrictEqual(status, tenant.status)) return true;
-    const { client, recent, recorder } = this.#options;
+    const { client, recent, recorder, figures } = this.#options;
     try {
       // With the resourceVersion that was read: what a stale cache leads to is refused instead of told.
       const written = await client.update(
@@ -150,6 +187,8 @@ export class TenantReconciler implements Reconciler {
         { subresource: 'status', fieldManager: FIELD_MANAGER, signal },
       );
       recent.wrote(CopilotTenant, written);
+      figures.wrote(tenant);
+      this.#countReady(tenant, status);
     } catch (error) {
       if (isNotFound(error)) return true;
       if (isForbidden(error)) this.#tellBesideStatus(tenant, error);
@@ -164,6 +203,15 @@ export class TenantReconciler implements Reconciler {
     return true;
   }
 
+  #countReady(tenant: CopilotTenant, status: CopilotTenantStatus): void {
+    const { clock, metrics } = this.#options;
+    const { uid, creationTimestamp = '' } = tenant.metadata;
+    const isFirst = isConditionTrue(status.conditions, ConditionType.Ready) && this.#young.get(keyOf(tenant)) === uid;
+    if (!isFirst) return;
+    this.#young.delete(keyOf(tenant));
+    metrics.becameReady(clock.now() - Date.parse(creationTimestamp));
+  }
+
   /** What the status may not say is said by an event. */
   #tellBesideStatus(tenant: CopilotTenant, error: unknown): void {
     const refusal = refusalOfRequest(error, `CopilotTenant ${tenant.metadata.name}`);
@@ -171,6 +219,7 @@ export class TenantReconciler implements Reconciler {
   }
 }
 
-function nextLook({ recheckAfterMs }: Plan, { retryAfterMs }: Outcome, pollMs: number): number {
-  return Math.min(pollMs, recheckAfterMs ?? pollMs, retryAfterMs ?? pollMs);
+function runsOf({ spec, status }: CopilotTenant, { cronJob, jobs, pods }: CleanupWorld, now: number): CleanupRuns {
+  if (spec.sessions.ttl === undefined) return { last: undefined, counted: [] };
+  return cleanupRuns({ cronJob, jobs, pods, last: status?.lastCleanup, now });
 }

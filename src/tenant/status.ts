@@ -2,11 +2,13 @@
 import { ConditionType } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
+import type { LastCleanup } from '../api/tenant-status.ts';
 import { findCondition, setCondition } from '../kube/conditions.ts';
 import { compareQuantities } from '../kube/quantity.ts';
 import type { Condition } from '../kube/types.ts';
 import { endpoint } from './builders/bindingsecret.ts';
 import { restartOf } from './builders/deployment.ts';
+import { cleanupVerdict } from './decisions/cleanup.ts';
 import {
   healthyVerdict,
   readyVerdict,
@@ -21,6 +23,7 @@ import { acceptedLosses } from './decisions/volume.ts';
 import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
 import { hasEnded, type ServerObservation } from './observe.ts';
 import type { Plan } from './plan.ts';
+import type { SessionsStatus } from './sessions.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Outcome } from './update.ts';
 import type { ServerWorld } from './world.ts';
@@ -31,6 +34,9 @@ export interface StatusInput {
   readonly outcome: Outcome;
   /** The wanted servers after what was written, by index. */
   readonly observed: readonly ServerObservation[];
+  readonly sessions: SessionsStatus;
+  /** The last run of the cleanup that has ended. */
+  readonly lastCleanup: LastCleanup | undefined;
   /** Wall clock, ms. */
   readonly now: number;
 }
@@ -42,7 +48,7 @@ const MAX_SERVER_MESSAGE = 1024;
 const RESTART_MS = 5 * 60_000;
 
 export function computeStatus(input: StatusInput): CopilotTenantStatus {
-  const { tenant, plan, outcome, observed } = input;
+  const { tenant, plan, outcome, observed, sessions, lastCleanup } = input;
   const redact = redactor(plan);
   const servers = observed.map((server) => serverStatus(input, server, redact));
   const ready = observed.filter((server) => server.ready).length;
@@ -61,6 +67,8 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
     servers,
+    ...sessions.fields,
+    ...(lastCleanup !== undefined && { lastCleanup }),
   };
 }
 
@@ -90,7 +98,7 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
   };
 }
 
-function conditions({ tenant, plan, now }: StatusInput, found: Findings): Condition[] {
+function conditions({ tenant, plan, sessions, lastCleanup, now }: StatusInput, found: Findings): Condition[] {
   const healthy = healthyVerdict(found) ?? findCondition(tenant.status?.conditions, ConditionType.Healthy);
   const verdicts: [string, Verdict | undefined][] = [
     [ConditionType.Ready, readyVerdict(found)],
@@ -98,6 +106,11 @@ function conditions({ tenant, plan, now }: StatusInput, found: Findings): Condit
     [ConditionType.Stalled, stalledVerdict(found)],
     [ConditionType.Healthy, healthy],
     [ConditionType.ModelConfigured, modelVerdict(plan.model)],
+    [ConditionType.CleanupHealthy, cleanupVerdict(tenant, lastCleanup)],
+    [
+      ConditionType.StoragePressure,
+      sessions.pressure ?? findCondition(tenant.status?.conditions, ConditionType.StoragePressure),
+    ],
   ];
   return settle(tenant, verdicts, now);
 }

@@ -1,9 +1,10 @@
 import type { HealthSource, HealthTarget } from '../copilot/health.ts';
+import type { SessionSource } from '../copilot/sessions.ts';
 import { durationMs } from '../api/duration.ts';
 import { SERVER_PORT } from '../api/names.ts';
 import { keyOf, type NamespacedName } from '../kube/types.ts';
 import { serverName, tenantOfServer } from '../resources/names.ts';
-import { pingAddress, servingPod } from './observe.ts';
+import { pingAddress, servingPod, startTime } from './observe.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { ServerWorld } from './world.ts';
 
@@ -25,13 +26,15 @@ interface Known {
   adopted: boolean;
 }
 
-/** Keeps the pinger's targets in step with the pods, and remembers which pods ran before this process did. */
+/** Keeps what is pinged and surveyed in step with the pods, and remembers which pods ran before this process did. */
 export class Targets {
   readonly #health: HealthSource;
+  readonly #sessions: Pick<SessionSource, 'set' | 'remove'>;
   readonly #known = new Map<string, Map<number, Known>>();
 
-  constructor(health: HealthSource) {
+  constructor(health: HealthSource, sessions: Pick<SessionSource, 'set' | 'remove'>) {
     this.#health = health;
+    this.#sessions = sessions;
   }
 
   /** Takes note of the pods: what was said of a pod that is gone says nothing about the next one. */
@@ -41,14 +44,14 @@ export class Targets {
     for (const index of known.keys()) {
       if (servers.has(index)) continue;
       known.delete(index);
-      this.#health.remove(targetKey(tenant, index));
+      this.#remove(targetKey(tenant, index));
     }
     for (const [index, server] of servers) {
       const podUID = servingPod(server)?.metadata.uid;
       const before = known.get(index);
       if (before?.podUID === podUID && before !== undefined) continue;
       known.set(index, { podUID, adopted: before === undefined && podUID !== undefined });
-      if (before !== undefined) this.#health.remove(targetKey(tenant, index));
+      if (before !== undefined) this.#remove(targetKey(tenant, index));
     }
   }
 
@@ -57,21 +60,31 @@ export class Targets {
     return this.#known.get(keyOf(tenant))?.get(index)?.adopted ?? false;
   }
 
-  /** Has the wanted servers pinged, as far as their ports have opened. */
-  ping(tenant: CopilotTenant, servers: Iterable<ServerWorld>, token: string): void {
+  /** Has the wanted servers pinged and their sessions looked at, as far as their ports have opened. */
+  watch(tenant: CopilotTenant, servers: Iterable<ServerWorld>, token: string): void {
     for (const server of servers) {
-      const host = pingAddress(servingPod(server));
-      if (host !== undefined) this.#health.set(target(tenant, server.index, host, token));
+      const pod = servingPod(server);
+      const host = pingAddress(pod);
+      if (host === undefined) continue;
+      this.#health.set(target(tenant, server.index, host, token));
+      const startedAt = startTime(pod);
+      if (startedAt === undefined) continue;
+      this.#sessions.set({ key: targetKey(tenant, server.index), host, port: SERVER_PORT, token, startedAt });
     }
   }
 
-  /** Stops pinging a tenant that is gone. */
+  /** Lets go of the servers of a tenant that is gone. */
   forget(request: NamespacedName): void {
     const key = keyOf(request);
     for (const index of this.#known.get(key)?.keys() ?? []) {
-      this.#health.remove(keyOf({ ...request, name: serverName(request.name, index) }));
+      this.#remove(keyOf({ ...request, name: serverName(request.name, index) }));
     }
     this.#known.delete(key);
+  }
+
+  #remove(key: string): void {
+    this.#health.remove(key);
+    this.#sessions.remove(key);
   }
 }
 

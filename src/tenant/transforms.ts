@@ -1,14 +1,19 @@
 /** What the caches keep. A thousand tenants are nine thousand objects; most of each is for other readers. */
 import { Label } from '../api/names.ts';
-import type { Deployment, Pod } from '../kube/builtins.ts';
+import type { Deployment, Job, Pod } from '../kube/builtins.ts';
 import { stripServerFields } from '../kube/store.ts';
+
+/** On the pods of a Job: its UID. */
+export const JOB_UID_LABEL = 'batch.kubernetes.io/controller-uid';
+
+const podLabels = new Set<string>([Label.tenant, Label.server, JOB_UID_LABEL]);
 
 type PodStatus = NonNullable<Pod['status']>;
 
-/** Of a pod: whose it is, whether it is ready and where, and what keeps it from it. */
+/** Of a pod: whose it is, whether it is ready and where, what keeps it from it, and its last words. */
 export function slimPod(pod: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
-  const kept = Object.entries(labels ?? {}).filter(([label]) => label === Label.tenant || label === Label.server);
+  const kept = Object.entries(labels ?? {}).filter(([label]) => podLabels.has(label));
   return {
     apiVersion: pod.apiVersion,
     kind: pod.kind,
@@ -52,4 +57,24 @@ export function slimDeployment(deployment: Deployment): Deployment {
   const { status } = deployment;
   if (status?.conditions) status.conditions = status.conditions.filter(({ type }) => type === 'ReplicaFailure');
   return stripServerFields(deployment);
+}
+
+/** Of a Job: whose it is, and how it ended. */
+export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
+  const { name, namespace, uid, resourceVersion, labels, ownerReferences, deletionTimestamp } = metadata;
+  const ends = (status?.conditions ?? []).filter(({ type }) => type === 'Complete' || type === 'Failed');
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace !== undefined && { namespace }),
+      ...(uid !== undefined && { uid }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(labels && { labels }),
+      ...(ownerReferences && { ownerReferences }),
+      ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+    },
+    status: { conditions: ends },
+  };
 }

@@ -34,7 +34,28 @@ export function transitions(
   if (ready !== undefined && ready.told.reason !== stalled?.told.reason) {
     announcements.push({ type: bad.has(ready.told.reason) ? 'Warning' : 'Normal', ...ready.told });
   }
+  for (const type of [ConditionType.CleanupHealthy, ConditionType.StoragePressure]) {
+    announcements.push(...flip(before, after, type));
+  }
   return announcements;
+}
+
+const healthyStatus = { [ConditionType.CleanupHealthy]: 'True', [ConditionType.StoragePressure]: 'False' } as const;
+
+/** The event of a condition that goes bad, gets worse, or is well again. */
+function flip(
+  before: CopilotTenantStatus | undefined,
+  after: CopilotTenantStatus,
+  type: keyof typeof healthyStatus,
+): readonly Announcement[] {
+  const well = healthyStatus[type];
+  const isBad = (status: string | undefined): boolean =>
+    status !== undefined && status !== 'Unknown' && status !== well;
+  const is = changed(before, after, type);
+  if (is === undefined) return [];
+  if (isBad(is.status)) return [{ type: 'Warning', ...is.told }];
+  const wasBad = isBad(findCondition(before?.conditions, type)?.status);
+  return wasBad && is.status === well ? [{ type: 'Normal', ...is.told }] : [];
 }
 
 function changed(

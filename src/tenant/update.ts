@@ -18,6 +18,7 @@ import { podDisruptionBudget } from './builders/poddisruptionbudget.ts';
 import { service } from './builders/service.ts';
 import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
+import { applyCleanup } from './cleanup.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import type { SecretRead } from './decisions/model.ts';
 import { isClaimOf } from '../resources/names.ts';
@@ -65,6 +66,8 @@ export async function update(
     }),
   );
   await removeSurplus(attempt, tenant, plan.surplus);
+  // Last, so that nothing about it keeps servers waiting.
+  await applyCleanup(attempt, facts, world, new Map([...world.servers, ...servers]));
   const { refusals, waits, errors, retryAfterMs } = attempt;
   return { refusals, waits, errors, retryAfterMs, bound, restarted, servers: new Map(servers) };
 }

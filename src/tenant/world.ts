@@ -1,5 +1,14 @@
 import { Label } from '../api/names.ts';
-import type { NetworkPolicy, Pod, PodDisruptionBudget, Service, ServiceAccount } from '../kube/builtins.ts';
+import type {
+  ConfigMap,
+  CronJob,
+  Job,
+  NetworkPolicy,
+  Pod,
+  PodDisruptionBudget,
+  Service,
+  ServiceAccount,
+} from '../kube/builtins.ts';
 import { CoreEvent, Deployment, PersistentVolumeClaim, Secret } from '../kube/builtins.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isForbidden, isNotFound } from '../kube/errors.ts';
@@ -11,6 +20,7 @@ import { modelSecretRef, type SecretRead } from './decisions/model.ts';
 import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
 import { servingPod } from './observe.ts';
+import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
 /** Name of the index that finds a tenant's children; its values are keys of tenants. */
@@ -22,6 +32,11 @@ export function tenantKeys(object: KubeObject): string[] {
   return name === undefined ? [] : [keyOf({ namespace: object.metadata.namespace ?? '', name })];
 }
 
+/** The indexer of {@link TENANT_INDEX} for CopilotSessions: they name their tenant in the spec. */
+export function tenantKeysOfSession({ metadata, spec }: CopilotSession): string[] {
+  return [keyOf({ namespace: metadata.namespace ?? '', name: spec.tenantRef.name })];
+}
+
 /** The caches that a reconcile reads. */
 export interface TenantStores {
   readonly deployments: ReadonlyStore<Deployment>;
@@ -31,6 +46,23 @@ export interface TenantStores {
   readonly networkPolicies: ReadonlyStore<NetworkPolicy>;
   readonly disruptionBudgets: ReadonlyStore<PodDisruptionBudget>;
   readonly pods: ReadonlyStore<Pod>;
+  readonly cronJobs: ReadonlyStore<CronJob>;
+  readonly configMaps: ReadonlyStore<ConfigMap>;
+  readonly jobs: ReadonlyStore<Job>;
+  readonly sessions: ReadonlyStore<CopilotSession>;
+}
+
+/** What there is of a tenant's cleanup. */
+export interface CleanupWorld {
+  readonly cronJob?: CronJob | undefined;
+  readonly configMap?: ConfigMap | undefined;
+  readonly networkPolicy?: NetworkPolicy | undefined;
+  /** Of this tenant; those that other parts made too. */
+  readonly jobs: readonly Job[];
+  /** Pods of the tenant that are no server's. */
+  readonly pods: readonly Pod[];
+  /** The CopilotSessions that name the tenant. */
+  readonly sessions: readonly CopilotSession[];
 }
 
 /** Everything that stands under the name of one server, wanted or not. */
@@ -52,6 +84,7 @@ export interface World {
   readonly serviceAccount?: ServiceAccount | undefined;
   readonly networkPolicy?: NetworkPolicy | undefined;
   readonly disruptionBudget?: PodDisruptionBudget | undefined;
+  readonly cleanup: CleanupWorld;
   readonly tokenSecret: SecretRead;
   readonly bindingSecret: SecretRead;
   /** The Secret that `spec.model` refers to; undefined when it refers to none. */
@@ -86,9 +119,26 @@ export async function readWorld(
     serviceAccount: stores.serviceAccounts.get(shared),
     networkPolicy: stores.networkPolicies.get(shared),
     disruptionBudget: stores.disruptionBudgets.get(shared),
+    cleanup: readCleanup(tenant, stores),
     tokenSecret,
     bindingSecret,
     modelSecret,
+  };
+}
+
+function readCleanup(tenant: CopilotTenant, stores: TenantStores): CleanupWorld {
+  const { name, namespace = '' } = tenant.metadata;
+  const key = keyOf(tenant);
+  const shared = { namespace, name: childName(name, 'cleanup') };
+  return {
+    cronJob: stores.cronJobs.get(shared),
+    configMap: stores.configMaps.get({ namespace, name: childName(name, 'sessions') }),
+    networkPolicy: stores.networkPolicies.get(shared),
+    jobs: stores.jobs.byIndex(TENANT_INDEX, key),
+    pods: stores.pods
+      .byIndex(TENANT_INDEX, key)
+      .filter(({ metadata }) => metadata.labels?.[Label.server] === undefined),
+    sessions: stores.sessions.byIndex(TENANT_INDEX, key),
   };
 }
 

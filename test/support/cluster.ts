@@ -138,6 +138,15 @@ export class TestNamespace {
     return this.waitForTenant(name, 'is Ready', (tenant) => conditionOf(tenant, 'Ready').status === 'True');
   }
 
+  /** Waits until the tenant is Ready and its servers have told their sessions: then nothing more is written. */
+  waitForRest(name: string): Promise<CopilotTenant> {
+    return this.waitForTenant(
+      name,
+      'is Ready and tells its sessions',
+      (tenant) => conditionOf(tenant, 'Ready').status === 'True' && tenant.status?.sessions !== undefined,
+    );
+  }
+
   /** Waits until the tenant tells that `reason` needs somebody to act. */
   waitForStalled(name: string, reason: string, withinMs = READY_MS): Promise<CopilotTenant> {
     return this.waitForTenant(

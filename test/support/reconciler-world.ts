@@ -17,10 +17,12 @@ import type { ResourceType } from '../../src/kube/resource.ts';
 import { stripServerFields } from '../../src/kube/store.ts';
 import { keyOf, type KubeObject } from '../../src/kube/types.ts';
 import { serverLabels } from '../../src/resources/names.ts';
-import { addTenantController } from '../../src/tenant/controller.ts';
+import { addTenantController, TENANT_SESSION_INDEXERS } from '../../src/tenant/controller.ts';
+import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
+import { ToldSessions } from './told-sessions.ts';
 import { connect } from './kube.ts';
 import { waitFor } from './wait.ts';
 
@@ -55,6 +57,9 @@ export class ReconcilerWorld {
   readonly client: Client;
   readonly clock = new FakeClock(Date.now());
   readonly health = new ToldHealth();
+  readonly sessions = new ToldSessions();
+  /** What was counted. */
+  readonly counted: string[] = [];
   /** What was told in events, as `type reason`. */
   readonly events: string[] = [];
   readonly #informers = new Map<string, { cache: FakeInformer<KubeObject>; selection: Selection }>();
@@ -88,12 +93,20 @@ export class ReconcilerWorld {
     const metrics = new Metrics();
     let added: Controller | undefined;
     addTenantController({
+      tenants: this.#informer(CopilotTenant),
+      copilotSessions: this.#informer(CopilotSession, { indexers: TENANT_SESSION_INDEXERS }),
       manager: {
         informer: (type: ResourceType, selection: Selection = {}) => this.#informer(type, selection),
         addController: (controller: Controller) => (added = controller),
       } as unknown as Manager,
       client,
       health: this.health,
+      sessions: this.sessions,
+      tenantMetrics: {
+        restarted: () => void this.counted.push('restarted'),
+        cleanedUp: ({ result }) => void this.counted.push(`cleanup ${result}`),
+        becameReady: () => void this.counted.push('ready'),
+      },
       recorder: { event: (_object, type, reason) => void this.events.push(`${type} ${reason}`) },
       facts: {
         serverImage: 'example.com/copilot-cli:1',
@@ -234,9 +247,12 @@ export class ReconcilerWorld {
     return found.values.reduce((sum, { value }) => sum + value, 0);
   }
 
-  #informer(type: ResourceType, selection: Selection): InformerLike {
-    const cache = new FakeInformer<KubeObject>(type, { indexers: selection.indexers });
-    this.#informers.set(type.plural, { cache, selection });
+  #informer<T extends KubeObject>(
+    type: ResourceType<T>,
+    selection: Pick<InformerOptions<T>, 'labelSelector' | 'transform' | 'indexers'> = {},
+  ): InformerLike<T> {
+    const cache = new FakeInformer<T>(type, { indexers: selection.indexers });
+    this.#informers.set(type.plural, { cache, selection } as never);
     return cache;
   }
 }

@@ -42,6 +42,7 @@ export function emptyWorld(tenant: CopilotTenant, found: Partial<World> = {}): W
     tenant,
     servers: new Map(),
     tokenSecret: tokenSecret(tenant, TOKEN),
+    cleanup: { jobs: [], pods: [], sessions: [] },
     bindingSecret: 'NotFound',
     modelSecret: undefined,
     ...found,

@@ -14,10 +14,18 @@
 - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, list, watch, create, patch, delete]}
 # The servers' own, without a token.
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch]}
-# Who may talk to whom.
-- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch, create, patch]}
+# Who may talk to whom; that of the cleanup goes with it.
+- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch, create, patch, delete]}
 # Keeps drains of nodes from taking all servers at once.
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
+# Cleans up sessions, where spec.sessions.ttl is set.
+- {apiGroups: [batch], resources: [cronjobs], verbs: [get, list, watch, create, patch, delete]}
+# Tells the cleanup which sessions are kept longer.
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
+# How the runs of the cleanup ended.
+- {apiGroups: [batch], resources: [jobs], verbs: [list, watch]}
+# Which sessions are kept longer than their tenant says.
+- {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [list, watch]}
 # Connection token, binding and model credentials, each read by its name. Never list or watch: those would hand over every Secret there is.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}
 # Why a server does not start.

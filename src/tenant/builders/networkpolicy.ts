@@ -2,6 +2,7 @@ import { FIELD_MANAGER, Label, SERVER_PORT } from '../../api/names.ts';
 import type { EgressRule } from '../../api/tenant.ts';
 import { NetworkPolicy } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
+import { CLEANUP_COMPONENT } from '../../resources/cleanup-pod.ts';
 import { childName, tenantPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { OperatorFacts } from '../facts.ts';
@@ -18,6 +19,13 @@ const PRIVATE_IPV4 = ['10.0.0.0/8', '100.64.0.0/10', '169.254.0.0/16', '172.16.0
 const PRIVATE_IPV6 = ['fc00::/7', 'fe80::/10'];
 // 5353 is the port that OpenShift's DNS pods listen on: a policy sees the pod's port, not the Service's.
 const DNS_PORTS = [53, 5353];
+// Anywhere, because cluster DNS may stand in a pod, on the node (169.254.20.10) or outside.
+const DNS: Egress = {
+  ports: DNS_PORTS.flatMap((port) => [
+    { port, protocol: 'UDP' },
+    { port, protocol: 'TCP' },
+  ]),
+};
 
 /** Who may talk to the tenant's servers, and where these may connect to. */
 export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): NetworkPolicy {
@@ -29,13 +37,35 @@ export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): Netw
     spec: {
       podSelector: { matchLabels: tenantPods(name) },
       policyTypes: ['Ingress', 'Egress'],
-      ingress: [ingress(name, facts)],
+      ingress: [ingress(tenant, facts)],
       egress: tenant.spec.network.policy === 'Open' ? [{}] : restrictedEgress(tenant, facts),
     },
   };
 }
 
-function ingress(tenant: string, facts: OperatorFacts): Ingress {
+/** Selects the pods of the tenant's cleanups. */
+const cleanupPods = (tenant: string) => ({ [Label.tenant]: tenant, [Label.component]: CLEANUP_COMPONENT });
+
+/** Where the pods of the cleanup may connect to: the tenant's servers and DNS. Nobody connects to them. */
+export function cleanupNetworkPolicy(tenant: CopilotTenant): NetworkPolicy {
+  const { name } = tenant.metadata;
+  return {
+    apiVersion: apiVersionOf(NetworkPolicy),
+    kind: NetworkPolicy.kind,
+    metadata: sharedMetadata(tenant, childName(name, 'cleanup')),
+    spec: {
+      podSelector: { matchLabels: cleanupPods(name) },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [],
+      egress: [
+        DNS,
+        { to: [{ podSelector: { matchLabels: tenantPods(name) } }], ports: [{ port: SERVER_PORT, protocol: 'TCP' }] },
+      ],
+    },
+  };
+}
+
+function ingress({ metadata: { name: tenant }, spec }: CopilotTenant, facts: OperatorFacts): Ingress {
   return {
     from: [
       {
@@ -43,22 +73,16 @@ function ingress(tenant: string, facts: OperatorFacts): Ingress {
         podSelector: { matchLabels: { [Label.name]: FIELD_MANAGER } },
       },
       { podSelector: { matchLabels: { [Label.client]: tenant } } },
+      // Only where there is a cleanup: the policies of other tenants stay as they were before there were any.
+      ...(spec.sessions.ttl === undefined ? [] : [{ podSelector: { matchLabels: cleanupPods(tenant) } }]),
     ],
     ports: [{ port: SERVER_PORT, protocol: 'TCP' }],
   };
 }
 
 function restrictedEgress(tenant: CopilotTenant, facts: OperatorFacts): Egress[] {
-  return [
-    // Anywhere, because cluster DNS may stand in a pod, on the node (169.254.20.10) or outside.
-    { ports: DNS_PORTS.flatMap((port) => [udp(port), tcp(port)]) },
-    { to: publicAddresses(facts.clusterCIDRs) },
-    ...(tenant.spec.network.egress ?? []).map(egress),
-  ];
+  return [DNS, { to: publicAddresses(facts.clusterCIDRs) }, ...(tenant.spec.network.egress ?? []).map(egress)];
 }
-
-const udp = (port: number) => ({ port, protocol: 'UDP' });
-const tcp = (port: number) => ({ port, protocol: 'TCP' });
 
 function publicAddresses(clusterCIDRs: readonly string[]): Peer[] {
   const isIPv6 = (cidr: string): boolean => cidr.includes(':');

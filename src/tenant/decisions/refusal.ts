@@ -49,10 +49,21 @@ export function refusalOfMessage(said: string, object: string): Cause {
   if (/\bis invalid:/.test(what)) {
     return {
       reason: StalledReason.InvalidSpec,
-      message: `${object} is refused as invalid: ${what}. Correct the tenant's spec.`,
+      message: `${object} is refused as invalid: ${what}. Correct ${fieldOf(what)}.`,
     };
   }
   return denied(what, object);
+}
+
+// Where a child's field has another name than the tenant's.
+const tenantFields: readonly (readonly [RegExp, string])[] = [
+  [/^CronJob\S* .*\bspec\.schedule: /, 'spec.sessions.cleanupSchedule of the tenant'],
+  [/^CronJob\S* .*\bspec\.timeZone: /, 'spec.sessions.timeZone of the tenant'],
+];
+
+function fieldOf(said: string): string {
+  const fields = tenantFields.filter(([pattern]) => pattern.test(said)).map(([, field]) => field);
+  return fields.length > 0 ? fields.join(' and ') : "the tenant's spec";
 }
 
 const deniedByWebhook = /admission webhook ".*" denied the request/;

@@ -76,7 +76,7 @@ describe('the two commands that the notes tell to run next', () => {
       'copilottenant.copilot-operator.dev/acme created\n',
       expect.stringContaining('condition met'),
     ]);
-    const tenant = await namespace.waitForReady('acme');
+    const tenant = await namespace.waitForRest('acme');
     const [pod] = await namespace.pods('acme');
 
     await release.uninstall();
@@ -93,7 +93,7 @@ describe('the two commands that the notes tell to run next', () => {
     const leader = await release.leader();
     await waitFor(
       'the server was pinged',
-      async () => (await release.metric(leader, 'copilot_servers{health="Healthy"}')) === 1,
+      async () => (await release.metric(leader, 'copilot_servers{state="Healthy"}')) === 1,
       { withinMs: READY_MS, everyMs: 200 },
     );
     expect(release.requestsSince(mark).filter((record) => isWrite(record) && record.resource !== 'leases')).toEqual([]);

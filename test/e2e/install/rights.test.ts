@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GROUP } from '../../../src/api/names.ts';
 import {
+  ConfigMap,
+  CronJob,
   Deployment,
   NetworkPolicy,
   PersistentVolumeClaim,
@@ -91,6 +93,8 @@ const children: readonly [ResourceType, string][] = [
   [ServiceAccount, 'acme-servers'],
   [NetworkPolicy, 'acme-servers'],
   [PodDisruptionBudget, 'acme-servers'],
+  [CronJob, 'acme-cleanup'],
+  [ConfigMap, 'acme-sessions'],
 ];
 
 async function everything(): Promise<void> {
@@ -100,6 +104,7 @@ async function everything(): Promise<void> {
     server: { binary: 'runtime' },
     storage: { reclaimPolicy: 'Delete' },
     model: { github: { tokenSecretRef: { name: 'github' } } },
+    sessions: { ttl: '720h' },
   });
   // A volume that can't be had: why is in the events alone.
   await namespace.createTenant('stuck', { storage: { storageClassName: 'no-such-class' } });
@@ -107,6 +112,14 @@ async function everything(): Promise<void> {
   await namespace.waitForStalled('stuck', 'StorageClassNotFound');
   await editAll();
   await deleteOne(PodDisruptionBudget, 'acme-servers');
+  await namespace.patchTenant('acme', { spec: { sessions: { ttl: null } } });
+  const cleanedUp = async () =>
+    [
+      await namespace.get(CronJob, 'acme-cleanup'),
+      await namespace.get(ConfigMap, 'acme-sessions'),
+      await namespace.get(NetworkPolicy, 'acme-cleanup'),
+    ].every((child) => child === undefined);
+  await waitFor('nothing is left of the cleanup', cleanedUp, SOON);
   await namespace.kubectl.ok(['scale', 'ct/acme', '-n', namespace.name, '--replicas=1']);
   const gone = async () => (await namespace.get(PersistentVolumeClaim, 'acme-1')) === undefined;
   await waitFor('server 1 is gone with its volume', gone, SOON);

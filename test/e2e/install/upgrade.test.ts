@@ -44,7 +44,7 @@ beforeAll(async () => {
   namespace = await TestNamespace.open();
   release = await Release.install(namespace, { chart: formerChart(), values: FORMER });
   await namespace.createTenant('acme', { replicas: SERVERS, server: { binary: 'runtime' } });
-  await namespace.waitForReady('acme');
+  await namespace.waitForRest('acme');
 });
 afterAll(async () => {
   await release.uninstall();
@@ -76,7 +76,7 @@ async function atRest(): Promise<void> {
   await waitFor(
     'every server was pinged and looked after',
     async () =>
-      (await published('copilot_servers{health="Healthy"}')) === SERVERS &&
+      (await published('copilot_servers{state="Healthy"}')) === SERVERS &&
       (await published('controller_runtime_reconcile_total{controller="copilottenant",result="requeue_after"}')) > 1 &&
       (await published('workqueue_depth{name="copilottenant",controller="copilottenant"}')) === 0 &&
       (await published('controller_runtime_active_workers{controller="copilottenant"}')) === 0,

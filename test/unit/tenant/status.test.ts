@@ -11,7 +11,7 @@ import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, settledDeployment, unhealthy } from './fixtures.ts';
 
-interface Found extends Partial<Pick<StatusInput, 'tenant' | 'observed' | 'now'>> {
+interface Found extends Partial<Pick<StatusInput, 'tenant' | 'observed' | 'sessions' | 'lastCleanup' | 'now'>> {
   readonly plan?: Partial<Plan>;
   readonly outcome?: Partial<Outcome>;
   /** What stands under the name of acme-0. */
@@ -22,6 +22,8 @@ interface Found extends Partial<Pick<StatusInput, 'tenant' | 'observed' | 'now'>
 function statusOf({
   tenant = sampleTenant(),
   observed = [healthyServer(0)],
+  sessions = { fields: {}, pressure: { status: 'False', reason: 'EnoughSpace', message: 'Every volume has room.' } },
+  lastCleanup,
   now = NOW,
   plan,
   outcome,
@@ -37,6 +39,8 @@ function statusOf({
   return computeStatus({
     tenant,
     observed,
+    sessions,
+    lastCleanup,
     now,
     plan: {
       token: 'T'.repeat(43),
@@ -87,7 +91,7 @@ describe('the status of a tenant that works', () => {
     });
   });
 
-  it('has the five conditions', () => {
+  it('has every condition', () => {
     const told = statusOf().conditions?.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
     expect(told).toEqual([
       'Ready=True ServersReady',
@@ -95,7 +99,25 @@ describe('the status of a tenant that works', () => {
       'Stalled=False NotStalled',
       'Healthy=True Healthy',
       'ModelConfigured=True GitHub',
+      'CleanupHealthy=True NotScheduled',
+      'StoragePressure=False EnoughSpace',
     ]);
+  });
+
+  it('says how many sessions there are, and how the last cleanup ended', () => {
+    const sessions = { active: 1, loaded: 2, total: 3 };
+    const storage = { capacity: '1Gi', used: '11Mi' };
+    const fields = { sessions, storage, lastActivityTime: timestamp(NOW) };
+    const lastCleanup = {
+      time: timestamp(NOW),
+      job: 'acme-cleanup-1',
+      result: 'Succeeded',
+      failuresInARow: 0,
+    } as const;
+    expect(statusOf({ sessions: { fields, pressure: undefined }, lastCleanup })).toMatchObject({
+      ...fields,
+      lastCleanup,
+    });
   });
 
   it('selects the pods of its servers, for kubectl scale', () => {
@@ -187,6 +209,13 @@ describe('a condition', () => {
       reason: 'SecretNotFound',
       message: 'Secret copilot does not exist.',
     });
+  });
+
+  it('StoragePressure stays what it was while nobody tells the sizes', () => {
+    const pressure = { status: 'True', reason: 'VolumeFull', message: 'It is full.' } as const;
+    const before = statusOf({ sessions: { fields: {}, pressure } });
+    const after = next(before, { sessions: { fields: {}, pressure: undefined } });
+    expect(condition(after, 'StoragePressure')).toEqual(condition(before, 'StoragePressure'));
   });
 
   it('Healthy stays what it was while a new process has not heard from the servers', () => {

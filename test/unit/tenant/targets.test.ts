@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { HealthSource, HealthTarget, ServerHealth } from '../../../src/copilot/health.ts';
+import type { Pod } from '../../../src/kube/builtins.ts';
 import { targetKey, Targets, tenantOfTarget } from '../../../src/tenant/targets.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
+import { ToldSessions } from '../../support/told-sessions.ts';
 import { sampleTenant, serverPod, TOKEN } from '../../support/tenants.ts';
 
 const tenant = sampleTenant({ health: { interval: '20s', timeout: '3s', failureThreshold: 4 } });
@@ -24,17 +26,30 @@ class Recorder implements HealthSource {
 const servers = (...pods: ReturnType<typeof serverPod>[]): Map<number, ServerWorld> =>
   new Map(pods.map((pod, index) => [index, { index, pods: [pod] }]));
 
+const STARTED = '2026-01-02T03:04:05Z';
+
+function startedPod(index: number, startedAt = STARTED): Pod {
+  const pod = serverPod(tenant, index);
+  const containerStatuses = pod.status?.containerStatuses?.map((status) => ({
+    ...status,
+    state: { running: { startedAt } },
+  }));
+  return { ...pod, status: { ...pod.status, ...(containerStatuses && { containerStatuses }) } };
+}
+
 describe('what is pinged', () => {
   let health: Recorder;
+  let sessions: ToldSessions;
   let targets: Targets;
   const look = (found: Map<number, ServerWorld>): void => {
     targets.look(tenant, found);
-    targets.ping(tenant, found.values(), TOKEN);
+    targets.watch(tenant, found.values(), TOKEN);
   };
 
   beforeEach(() => {
     health = new Recorder();
-    targets = new Targets(health);
+    sessions = new ToldSessions();
+    targets = new Targets(health, sessions);
   });
 
   it('is the pod of the server, as the spec says', () => {
@@ -57,6 +72,21 @@ describe('what is pinged', () => {
     for (const container of pod.status?.containerStatuses ?? []) container.started = false;
     look(servers(pod));
     expect(health.pinged.size).toBe(0);
+  });
+
+  it('is looked at for its sessions too, which are not loaded if they were silent since before it started', () => {
+    look(servers(startedPod(0)));
+    expect([...sessions.targets.values()]).toEqual([
+      { key: 'team/acme-0', host: '10.1.0.1', port: 4321, token: TOKEN, startedAt: Date.parse(STARTED) },
+    ]);
+    look(servers());
+    expect(sessions.targets.size).toBe(0);
+  });
+
+  it('is looked at for its sessions when its container starts again in the same pod', () => {
+    look(servers(startedPod(0)));
+    look(servers(startedPod(0, '2026-01-02T04:00:00Z')));
+    expect(sessions.targets.get('team/acme-0')?.startedAt).toBe(Date.parse('2026-01-02T04:00:00Z'));
   });
 
   it('forgets what it knows of a pod when another takes its place', () => {
@@ -86,13 +116,13 @@ describe('what is pinged', () => {
 
 describe('a pod that ran before the operator started', () => {
   it('may be what the last status says', () => {
-    const targets = new Targets(new Recorder());
+    const targets = new Targets(new Recorder(), new ToldSessions());
     targets.look(tenant, servers(serverPod(tenant, 0)));
     expect(targets.isAdopted(tenant, 0)).toBe(true);
   });
 
   it('is told from one that started under this operator', () => {
-    const targets = new Targets(new Recorder());
+    const targets = new Targets(new Recorder(), new ToldSessions());
     targets.look(tenant, new Map([[0, { index: 0, pods: [] }]]));
     targets.look(tenant, servers(serverPod(tenant, 0)));
     expect(targets.isAdopted(tenant, 0)).toBe(false);

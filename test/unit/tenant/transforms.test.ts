@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Pod } from '../../../src/kube/builtins.ts';
 import { differences } from '../../../src/kube/subset.ts';
+import { cleanupLabels } from '../../../src/resources/cleanup-pod.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
 import { podTrouble } from '../../../src/tenant/decisions/pod.ts';
 import { observeServer, pingAddress } from '../../../src/tenant/observe.ts';
-import { slimDeployment, slimPod } from '../../../src/tenant/transforms.ts';
+import { slimDeployment, slimJob, slimPod } from '../../../src/tenant/transforms.ts';
 import { tenantKeys } from '../../../src/tenant/world.ts';
 import { sampleTenant, serverPod } from '../../support/tenants.ts';
 
@@ -76,6 +77,22 @@ describe('what the cache keeps of a pod', () => {
     expect(podTrouble(slimPod(pod), 'acme-0', undefined)).toEqual(trouble);
   });
 
+  it('is enough to know what the run of a cleanup said, and that it is no server', () => {
+    const labels = { ...cleanupLabels('acme'), 'batch.kubernetes.io/controller-uid': 'uid-of-job' };
+    const terminated = { exitCode: 0, message: '{"result":"Succeeded"}' };
+    const pod = crowdedPod({
+      containerStatuses: [
+        { name: 'cleanup', image: 'i', imageID: 'i', ready: false, restartCount: 0, state: { terminated } },
+      ],
+    });
+    const slim = slimPod({ ...pod, metadata: { ...pod.metadata, labels } });
+    expect(slim.metadata.labels).toEqual({
+      'copilot-operator.dev/tenant': 'acme',
+      'batch.kubernetes.io/controller-uid': 'uid-of-job',
+    });
+    expect(slim.status?.containerStatuses?.[0]?.state?.terminated).toEqual(terminated);
+  });
+
   it('is nothing of what others read', () => {
     const { metadata, spec } = slimPod(crowdedPod());
     const { annotations, ownerReferences, managedFields } = metadata;
@@ -103,5 +120,33 @@ describe('what the cache keeps of a Deployment', () => {
     expect(slimDeployment(live()).status?.conditions).toEqual([
       { type: 'ReplicaFailure', status: 'True', message: 'exceeded quota' },
     ]);
+  });
+});
+
+describe('what the cache keeps of a Job', () => {
+  it('is whose it is and how it ended', () => {
+    const owner = { apiVersion: 'batch/v1', kind: 'CronJob', name: 'acme-cleanup', uid: 'uid-of-cronjob' };
+    const failed = {
+      type: 'Failed',
+      status: 'True',
+      reason: 'DeadlineExceeded',
+      lastTransitionTime: '2026-01-02T03:04:05Z',
+    };
+    const metadata = {
+      name: 'acme-cleanup-1',
+      namespace: 'team',
+      uid: 'u',
+      labels: cleanupLabels('acme'),
+      ownerReferences: [owner],
+    };
+    const slim = slimJob({
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { ...metadata, annotations: { note: 'of somebody' }, managedFields: [{ manager: 'controller' }] },
+      spec: { template: { spec: { containers: [{ name: 'cleanup', image: 'i' }] } } },
+      status: { failed: 1, conditions: [{ type: 'FailureTarget', status: 'True' }, failed] },
+    });
+    expect(slim).toEqual({ apiVersion: 'batch/v1', kind: 'Job', metadata, status: { conditions: [failed] } });
+    expect(tenantKeys(slim)).toEqual(['team/acme']);
   });
 });

@@ -45,6 +45,59 @@ describe('the events of a tenant', () => {
     expect(transitions(before, after).map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);
   });
 
+  it.each([
+    [
+      'cleanups begin to fail',
+      { CleanupHealthy: ['True', 'CleanupRetrying'] },
+      { CleanupHealthy: ['False', 'CleanupFailing'] },
+      ['Warning CleanupFailing'],
+    ],
+    [
+      'a cleanup works again',
+      { CleanupHealthy: ['False', 'CleanupFailing'] },
+      { CleanupHealthy: ['True', 'CleanupSucceeded'] },
+      ['Normal CleanupSucceeded'],
+    ],
+    [
+      'one cleanup fails',
+      { CleanupHealthy: ['True', 'CleanupSucceeded'] },
+      { CleanupHealthy: ['True', 'CleanupRetrying'] },
+      [],
+    ],
+    [
+      'the first cleanup works',
+      { CleanupHealthy: ['Unknown', 'AwaitingFirstRun'] },
+      { CleanupHealthy: ['True', 'CleanupSucceeded'] },
+      [],
+    ],
+    [
+      'a volume fills up',
+      { StoragePressure: ['False', 'EnoughSpace'] },
+      { StoragePressure: ['True', 'VolumeNearlyFull'] },
+      ['Warning VolumeNearlyFull'],
+    ],
+    [
+      'it is full',
+      { StoragePressure: ['True', 'VolumeNearlyFull'] },
+      { StoragePressure: ['True', 'VolumeFull'] },
+      ['Warning VolumeFull'],
+    ],
+    [
+      'it has room again',
+      { StoragePressure: ['True', 'VolumeFull'] },
+      { StoragePressure: ['False', 'EnoughSpace'] },
+      ['Normal EnoughSpace'],
+    ],
+    [
+      'it is measured first',
+      { StoragePressure: ['Unknown', 'NotMeasured'] },
+      { StoragePressure: ['False', 'EnoughSpace'] },
+      [],
+    ],
+  ] as [string, Record<string, Told>, Record<string, Told>, string[]][])('when %s', (_, before, after, expected) => {
+    expect(transitions(status(before), status(after)).map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);
+  });
+
   it("say it in the condition's words", () => {
     expect(transitions(fine, noQuota)).toEqual([
       { type: 'Warning', reason: 'QuotaExceeded', message: 'It is QuotaExceeded.' },

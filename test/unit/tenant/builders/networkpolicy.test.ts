@@ -2,7 +2,8 @@ import { BlockList, isIPv6 } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { deployment } from '../../../../src/tenant/builders/deployment.ts';
-import { networkPolicy } from '../../../../src/tenant/builders/networkpolicy.ts';
+import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
+import { cleanupNetworkPolicy, networkPolicy } from '../../../../src/tenant/builders/networkpolicy.ts';
 import { OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 
 const policyOf = (network: CopilotTenantSpecInput['network'] = {}, clusterCIDRs: string[] = []) =>
@@ -62,6 +63,38 @@ describe('who may connect to the servers', () => {
       ]);
     },
   );
+});
+
+describe('a tenant with a cleanup', () => {
+  const cleanup = { 'copilot-operator.dev/tenant': 'acme', 'app.kubernetes.io/component': 'cleanup' };
+
+  it('lets the cleanup connect to its servers, beside everybody else', () => {
+    const [without, within] = [{}, { ttl: '1h' }].map(
+      (sessions) => networkPolicy(sampleTenant({ sessions }), OPERATOR).spec?.ingress?.[0],
+    );
+    expect(within?.from).toEqual([...(without?.from ?? []), { podSelector: { matchLabels: cleanup } }]);
+    expect(within?.ports).toEqual(without?.ports);
+  });
+
+  it('lets the cleanup connect to its servers and to DNS, and nobody to the cleanup', () => {
+    const { spec } = cleanupNetworkPolicy(sampleTenant());
+    expect(cleanupLabels('acme')).toMatchObject(spec?.podSelector?.matchLabels ?? { none: '' });
+    expect(spec?.policyTypes).toEqual(['Ingress', 'Egress']);
+    expect(spec?.ingress).toEqual([]);
+    expect(spec?.egress?.map(({ to, ports }) => [to, ports?.map(({ port }) => port)])).toEqual([
+      [undefined, [53, 53, 5353, 5353]],
+      [
+        [
+          {
+            podSelector: {
+              matchLabels: { 'copilot-operator.dev/tenant': 'acme', 'app.kubernetes.io/component': 'server' },
+            },
+          },
+        ],
+        [4321],
+      ],
+    ]);
+  });
 });
 
 describe('where Restricted servers may connect to', () => {

@@ -78,6 +78,34 @@ describe('what the API server refuses', () => {
     expect(cause?.message).toContain('Deployment acme-0');
   });
 
+  it.each([
+    [
+      '61 * * * *',
+      'spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61',
+      /Correct spec\.sessions\.cleanupSchedule of the tenant\.$/,
+    ],
+    [
+      'Mars',
+      'spec.timeZone: Invalid value: "Mars": unknown time zone Mars',
+      /Correct spec\.sessions\.timeZone of the tenant\.$/,
+    ],
+    [
+      'both',
+      '[spec.schedule: Invalid value: "x": no, spec.timeZone: Invalid value: "Mars": no]',
+      /Correct spec\.sessions\.cleanupSchedule of the tenant and spec\.sessions\.timeZone of the tenant\.$/,
+    ],
+    [
+      'neither',
+      'spec.jobTemplate.spec.template.spec.nodeSelector: Invalid value: "x": no',
+      /Correct the tenant's spec\.$/,
+    ],
+  ])("is told by the tenant's own field: %s", (_, field, message) => {
+    const said = `CronJob.batch "acme-cleanup" is invalid: ${field}`;
+    const cause = refusalOfRequest(refused(422, 'Invalid', said), 'CronJob acme-cleanup');
+    expect(cause?.reason).toBe('InvalidSpec');
+    expect(cause?.message).toMatch(message);
+  });
+
   it('is told without the request line and the code: people see what was said', () => {
     const { message } = refusalOfRequest(refused(422, 'Invalid', invalid), 'Deployment acme-0') ?? {};
     expect(message).not.toMatch(/POST|\/apis\/|422/);

@@ -1,0 +1,175 @@
+/**
+ * The product's own metrics, beside those of the core (src/kube/metrics.ts). Labels come from fixed sets only: no series for
+ * a tenant, a server or a session. docs/metrics.md is generated from what is registered here.
+ */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { ConditionType, ReadyReason } from './api/conditions.ts';
+import { findCondition, isConditionTrue } from './kube/conditions.ts';
+import type { ReadonlyStore } from './kube/store.ts';
+import type { CopilotSession } from './resources/session.ts';
+import type { CopilotTenant } from './resources/tenant.ts';
+import type { TenantMetrics } from './tenant/metrics.ts';
+
+/** Values of the label `state` of `copilot_tenants`: the first that holds counts. */
+export const TENANT_STATES = ['Deleting', 'Stalled', 'Suspended', 'Ready', 'Unhealthy', 'Progressing'] as const;
+export type TenantState = (typeof TENANT_STATES)[number];
+
+const SERVER_STATES = ['Unknown', 'Healthy', 'Unreachable', 'AuthFailed', 'Timeout', 'ProtocolError'] as const;
+const ACTIVITIES = ['active', 'loaded', 'unloaded'] as const;
+const CLEANUP_RESULTS = ['Succeeded', 'Failed'] as const;
+const MIB = 2 ** 20;
+
+/** What is counted at each scrape. */
+export interface MetricSources {
+  readonly tenants: Pick<ReadonlyStore<CopilotTenant>, 'list'>;
+  readonly sessions: Pick<ReadonlyStore<CopilotSession>, 'list'>;
+  /** Servers that are pinged, by what the pings say. */
+  readonly servers: () => Iterable<readonly [string, number]>;
+  /** Sessions on servers, by what they do. */
+  readonly surveyed: () => Readonly<Record<(typeof ACTIVITIES)[number], number>>;
+}
+
+/** The state of a tenant in one word. */
+export function tenantState({ metadata, spec, status }: CopilotTenant): TenantState {
+  const conditions = status?.conditions;
+  if (metadata.deletionTimestamp !== undefined) return 'Deleting';
+  if (isConditionTrue(conditions, ConditionType.Stalled)) return 'Stalled';
+  if (spec.suspend || spec.replicas === 0) return 'Suspended';
+  if (isConditionTrue(conditions, ConditionType.Ready)) return 'Ready';
+  const reason = findCondition(conditions, ConditionType.Ready)?.reason;
+  return reason === ReadyReason.ServersUnhealthy ? 'Unhealthy' : 'Progressing';
+}
+
+/** Registers the metrics of the product. */
+export class ProductMetrics implements TenantMetrics {
+  readonly #registry: Registry;
+  readonly #ping: Histogram;
+  readonly #poll: Histogram;
+  readonly #restarts: Counter;
+  readonly #ready: Histogram;
+  readonly #runs: Counter<'result'>;
+  readonly #deleted: Counter;
+  readonly #freed: Counter;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+    const registers = [registry];
+    this.#ping = new Histogram({
+      name: 'copilot_server_ping_seconds',
+      help: 'Round trip of the pings that a server answered',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers,
+    });
+    this.#poll = new Histogram({
+      name: 'copilot_server_survey_seconds',
+      help: 'Time that it took to learn of all sessions of a server that changed',
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
+    this.#restarts = new Counter({
+      name: 'copilot_server_restarts_total',
+      help: 'Restarts of servers that did not answer',
+      registers,
+    });
+    this.#ready = new Histogram({
+      name: 'copilot_tenant_ready_seconds',
+      help: 'From the creation of a tenant until it was Ready for the first time',
+      buckets: [1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300, 600],
+      registers,
+    });
+    this.#runs = new Counter({
+      name: 'copilot_cleanup_runs_total',
+      help: `Runs of cleanups that have ended: ${CLEANUP_RESULTS.join(', ')}`,
+      labelNames: ['result'],
+      registers,
+    });
+    this.#deleted = new Counter({
+      name: 'copilot_cleanup_deleted_sessions_total',
+      help: 'Sessions that cleanups have deleted; dry runs delete none',
+      registers,
+    });
+    this.#freed = new Counter({
+      name: 'copilot_cleanup_freed_bytes_total',
+      help: 'Bytes that the sessions took which cleanups have deleted',
+      registers,
+    });
+    for (const result of CLEANUP_RESULTS) this.#runs.inc({ result }, 0);
+  }
+
+  pinged(result: string, ms: number): void {
+    if (result === 'Healthy') this.#ping.observe(ms / 1000);
+  }
+
+  surveyed(ms: number): void {
+    this.#poll.observe(ms / 1000);
+  }
+
+  restarted(): void {
+    this.#restarts.inc();
+  }
+
+  becameReady(afterMs: number): void {
+    // By two clocks: the API server's and this machine's.
+    this.#ready.observe(Math.max(0, afterMs) / 1000);
+  }
+
+  cleanedUp({ result, dryRun = false, deleted = 0, freedBytes = 0 }: Parameters<TenantMetrics['cleanedUp']>[0]): void {
+    this.#runs.inc({ result });
+    if (dryRun) return;
+    this.#deleted.inc(deleted);
+    this.#freed.inc(freedBytes);
+  }
+
+  /** Counts, at each scrape, what is there then. */
+  count({ tenants, sessions, servers, surveyed }: MetricSources): void {
+    this.#gauge('copilot_tenants', 'Tenants by state', 'state', TENANT_STATES, () =>
+      countBy(tenants.list(), tenantState),
+    );
+    this.#gauge('copilot_servers', 'Servers that are pinged, by what the pings say', 'state', SERVER_STATES, servers);
+    this.#gauge(
+      'copilot_sessions_on_servers',
+      'Sessions that servers tell of, with or without a CopilotSession, by what they do',
+      'state',
+      ACTIVITIES,
+      () => Object.entries(surveyed()),
+    );
+    const sizes = new Histogram({
+      name: 'copilot_session_size_bytes',
+      help: 'Sizes on their volumes of the sessions that have a CopilotSession',
+      buckets: [MIB / 16, MIB / 4, MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, 1024 * MIB],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const { status } of sessions.list()) if (status?.sizeBytes !== undefined) this.observe(status.sizeBytes);
+      },
+    });
+    this.#registry.registerMetric(sizes);
+  }
+
+  /** Every value has a series from the beginning, 0 included, so that alerts on it work. */
+  #gauge(
+    name: string,
+    help: string,
+    label: string,
+    values: readonly string[],
+    read: () => Iterable<readonly [string, number]>,
+  ): void {
+    const gauge = new Gauge({
+      name,
+      help: `${help}: ${values.join(', ')}`,
+      labelNames: [label],
+      registers: [],
+      collect() {
+        for (const value of values) this.set({ [label]: value }, 0);
+        for (const [value, count] of read()) if (values.includes(value)) this.set({ [label]: value }, count);
+      },
+    });
+    this.#registry.registerMetric(gauge);
+  }
+}
+
+function countBy<T>(items: readonly T[], valueOf: (item: T) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(valueOf(item), (counts.get(valueOf(item)) ?? 0) + 1);
+  return counts;
+}

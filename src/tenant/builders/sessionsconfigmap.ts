@@ -1,0 +1,53 @@
+import { durationMs } from '../../api/duration.ts';
+import { ConfigMap } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/resource.ts';
+import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
+import { childName } from '../../resources/names.ts';
+import type { CopilotSession } from '../../resources/session.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import { sharedMetadata } from './metadata.ts';
+
+/** How long a CopilotSession keeps its session. */
+type SessionPolicy = { readonly ttlSeconds: number } | { readonly keep: true };
+
+/** Time to live of an Ephemeral session whose resource states none, in s. */
+const EPHEMERAL_TTL_S = 3600;
+
+/**
+ * Which sessions of the tenant its CopilotSessions keep for longer than `ttlMs`, for the cleanup: that has no access to
+ * Kubernetes. The text depends on nothing but the specs, so an equal set of sessions is an equal ConfigMap.
+ */
+export function sessionsConfigMap(
+  tenant: CopilotTenant,
+  sessions: readonly CopilotSession[],
+  ttlMs: number,
+): ConfigMap {
+  const { name } = tenant.metadata;
+  return {
+    apiVersion: apiVersionOf(ConfigMap),
+    kind: ConfigMap.kind,
+    metadata: { ...sharedMetadata(tenant, childName(name, 'sessions')), labels: cleanupLabels(name) },
+    data: { [POLICIES_KEY]: JSON.stringify({ sessions: Object.fromEntries(policies(sessions, ttlMs / 1000)) }) },
+  };
+}
+
+function policies(sessions: readonly CopilotSession[], ttlSeconds: number): Map<string, SessionPolicy> {
+  const found = new Map<string, SessionPolicy>();
+  // Of two that claim one id the older holds it, as the session controller tells them.
+  for (const session of sessions.toSorted(byAge)) {
+    const id = session.spec.sessionId ?? session.metadata.name;
+    if (!found.has(id)) found.set(id, policyOf(session));
+  }
+  const longer = [...found].filter(([, policy]) => 'keep' in policy || policy.ttlSeconds > ttlSeconds);
+  return new Map(longer.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function policyOf({ spec: { ttl, lifecycle } }: CopilotSession): SessionPolicy {
+  if (ttl !== undefined) return { ttlSeconds: durationMs(ttl) / 1000 };
+  return lifecycle === 'Ephemeral' ? { ttlSeconds: EPHEMERAL_TTL_S } : { keep: true };
+}
+
+function byAge(a: CopilotSession, b: CopilotSession): number {
+  const rank = ({ metadata }: CopilotSession): string => `${metadata.creationTimestamp ?? ''} ${metadata.name}`;
+  return rank(a) < rank(b) ? -1 : 1;
+}

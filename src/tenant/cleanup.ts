@@ -1,0 +1,45 @@
+/** Writes what a tenant's cleanup consists of, or takes it away. */
+import { durationMs } from '../api/duration.ts';
+import { ConfigMap, CronJob, NetworkPolicy } from '../kube/builtins.ts';
+import { isControlledBy } from '../kube/owner.ts';
+import type { ResourceType } from '../kube/resource.ts';
+import type { KubeObject } from '../kube/types.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { Attempt } from './attempt.ts';
+import { cronJob, ttlOf } from './builders/cronjob.ts';
+import { cleanupNetworkPolicy } from './builders/networkpolicy.ts';
+import { sessionsConfigMap } from './builders/sessionsconfigmap.ts';
+import { cleanupPlaces } from './decisions/cleanup-places.ts';
+import type { OperatorFacts } from './facts.ts';
+import type { CleanupWorld, ServerWorld } from './world.ts';
+
+/** `servers`: what stands under the names of servers by now, wanted or not. */
+export async function applyCleanup(
+  attempt: Attempt,
+  facts: OperatorFacts,
+  { tenant, cleanup }: { readonly tenant: CopilotTenant; readonly cleanup: CleanupWorld },
+  servers: ReadonlyMap<number, ServerWorld>,
+): Promise<void> {
+  const { ttl } = tenant.spec.sessions;
+  if (ttl === undefined) return removeCleanup(attempt, tenant, cleanup);
+  // As long as the CronJob has the former TTL a run may start with it, so the shorter one says what is to be kept.
+  const ttlMs = Math.min(durationMs(ttl), ttlOf(cleanup.cronJob) ?? Infinity);
+  const [kept] = await Promise.all([
+    attempt.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions, ttlMs), cleanup.configMap),
+    attempt.apply(NetworkPolicy, cleanupNetworkPolicy(tenant), cleanup.networkPolicy),
+  ]);
+  const places = cleanupPlaces(tenant, servers);
+  // A run that knows nothing of the sessions that resources keep would delete them.
+  const paused = kept === undefined || places.reason === 'NothingThere';
+  await attempt.apply(CronJob, cronJob(tenant, { image: facts.operatorImage, places, paused }), cleanup.cronJob);
+}
+
+async function removeCleanup(attempt: Attempt, tenant: CopilotTenant, cleanup: CleanupWorld): Promise<void> {
+  const remove = async <T extends KubeObject>(type: ResourceType<T>, live: T | undefined): Promise<void> => {
+    if (live !== undefined && isControlledBy(live, tenant)) await attempt.delete(type, live);
+  };
+  // First what makes pods, and last what fences them.
+  await remove(CronJob, cleanup.cronJob);
+  await remove(ConfigMap, cleanup.configMap);
+  await remove(NetworkPolicy, cleanup.networkPolicy);
+}

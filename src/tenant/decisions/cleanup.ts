@@ -1,0 +1,141 @@
+/** What became of the runs of a tenant's cleanup, and what is to be said of them. */
+import { CleanupHealthyReason } from '../../api/conditions.ts';
+import type { LastCleanup } from '../../api/tenant-status.ts';
+import type { CronJob, Job, Pod } from '../../kube/builtins.ts';
+import { parseCleanupResult, type CleanupResult } from '../../resources/cleanup-result.ts';
+import { CLEANUP_CONTAINER } from '../../resources/cleanup-pod.ts';
+import { childName } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import { JOB_UID_LABEL } from '../transforms.ts';
+import type { Verdict } from './conditions.ts';
+
+/** A run that has ended. */
+export type CleanupRun = Omit<LastCleanup, 'failuresInARow'>;
+
+export interface CleanupRunsInput {
+  /** Absent: none is wanted, or none is there. */
+  readonly cronJob: CronJob | undefined;
+  readonly jobs: readonly Job[];
+  readonly pods: readonly Pod[];
+  /** What the status says of the last run that was counted. */
+  readonly last: LastCleanup | undefined;
+  /** Wall clock, ms. */
+  readonly now: number;
+}
+
+export interface CleanupRuns {
+  readonly last: LastCleanup | undefined;
+  /** The runs that were not counted before, oldest first. */
+  readonly counted: readonly CleanupRun[];
+  /** When a run that has ended is to be looked at again, in ms. */
+  readonly dueInMs?: number | undefined;
+}
+
+/** Longest message of a run, in characters; the CRD's bound. */
+const MAX_MESSAGE = 1024;
+/** For how long a Job that has ended waits for the word of its pod, in ms: pods come by a watch of their own. */
+const PATIENCE_MS = 10_000;
+/** Failed runs in a row from which on the cleanup counts as broken. */
+const FAILING = 2;
+
+/**
+ * Counts the runs that have ended since the last one that the status tells of. Whether a Job was made by the schedule or
+ * by hand (`kubectl create job --from`) makes no difference: it is the CronJob's.
+ */
+export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput): CleanupRuns {
+  const uid = cronJob?.metadata.uid;
+  const ended = jobs
+    .filter(({ metadata }) => uid !== undefined && metadata.ownerReferences?.some((owner) => owner.uid === uid))
+    .flatMap((job) => endOf(job) ?? [])
+    .filter((end) => last === undefined || rank(end.time, end.job.metadata.name) > rank(last.time, last.job))
+    .toSorted((a, b) => (rank(a.time, a.job.metadata.name) < rank(b.time, b.job.metadata.name) ? -1 : 1));
+  const counted: CleanupRun[] = [];
+  let told = last;
+  for (const end of ended) {
+    const word = wordOf(end.job, pods);
+    const waitMs = Date.parse(end.time) + PATIENCE_MS - now;
+    // Those after it wait with it: what is older than the last one told is never told.
+    if (word === undefined && waitMs > 0) return { last: told, counted, dueInMs: Math.min(waitMs, PATIENCE_MS) };
+    const run = runOf(end, word);
+    counted.push(run);
+    told = { ...run, failuresInARow: run.result === 'Failed' ? (told?.failuresInARow ?? 0) + 1 : 0 };
+  }
+  return { last: told, counted };
+}
+
+export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastCleanup | undefined): Verdict {
+  if (spec.sessions.ttl === undefined) {
+    return told('True', CleanupHealthyReason.NotScheduled, 'spec.sessions.ttl is not set: no session is cleaned up.');
+  }
+  if (last === undefined) {
+    return told('Unknown', CleanupHealthyReason.AwaitingFirstRun, 'No run of the cleanup has ended yet.');
+  }
+  if (last.failuresInARow === 0) {
+    return told(
+      'True',
+      CleanupHealthyReason.CleanupSucceeded,
+      'The last run of the cleanup did all that it was to do.',
+    );
+  }
+  const why = (last.message ?? 'it did not say why').replace(/\.?$/, '.');
+  if (last.failuresInARow < FAILING) {
+    return told(
+      'True',
+      CleanupHealthyReason.CleanupRetrying,
+      `The last run of the cleanup failed, and the next one goes on: ${why}`,
+    );
+  }
+  // No count and no name of a Job: each run would change the message, and so be an event of its own.
+  return told(
+    'False',
+    CleanupHealthyReason.CleanupFailing,
+    `The cleanup fails again and again: ${why} See kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
+  );
+}
+
+interface End {
+  readonly job: Job;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly failure?: string | undefined;
+}
+
+function endOf(job: Job): End | undefined {
+  const end = job.status?.conditions?.find(({ type, status }) => isEnd(type) && status === 'True');
+  if (end?.lastTransitionTime === undefined) return undefined;
+  const failure = end.type === 'Failed' ? [end.reason, end.message].filter(Boolean).join(': ') : undefined;
+  return { job, time: end.lastTransitionTime, failure };
+}
+
+const isEnd = (type: string): boolean => type === 'Complete' || type === 'Failed';
+
+/** Times of one form compare as text; the name decides between runs that ended in the same second. */
+const rank = (time: string, job: string): string => `${time} ${job}`;
+
+/** What the pod said when it ended. A pod that was killed, or never started, said nothing. */
+function wordOf({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
+  for (const pod of pods) {
+    if (uid === undefined || pod.metadata.labels?.[JOB_UID_LABEL] !== uid) continue;
+    const container = pod.status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER);
+    const word = parseCleanupResult(container?.state?.terminated?.message ?? '');
+    if (word !== undefined) return word;
+  }
+  return undefined;
+}
+
+function runOf({ job, time, failure }: End, word: CleanupResult | undefined): CleanupRun {
+  const failed = failure !== undefined || word?.result === 'Failed';
+  const message = (word?.message ?? `Its Job failed: ${failure ?? 'it did not say why'}.`).slice(0, MAX_MESSAGE);
+  return {
+    time,
+    job: job.metadata.name,
+    result: failed ? 'Failed' : 'Succeeded',
+    ...(word?.dryRun === true && { dryRun: true }),
+    ...(word && { kept: word.kept, deleted: word.deleted, freedBytes: word.freedBytes }),
+    ...(failed && { message }),
+  };
+}
+
+function told(status: Verdict['status'], reason: CleanupHealthyReason, message: string): Verdict {
+  return { status, reason, message };
+}

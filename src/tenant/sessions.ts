@@ -1,0 +1,200 @@
+/** What a tenant's status says of its sessions, from what its servers last told. */
+import { ConditionType } from '../api/conditions.ts';
+import type { CopilotTenantStatus } from '../api/tenant.ts';
+import type { ServerSessions, SessionSource } from '../copilot/sessions.ts';
+import type { Clock } from '../kube/clock.ts';
+import { findCondition } from '../kube/conditions.ts';
+import { timestamp } from '../kube/time.ts';
+import { keyOf, type NamespacedName } from '../kube/types.ts';
+import { serverName } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { Verdict } from './decisions/conditions.ts';
+import { fullest, percentOf, pressureVerdict, usedOf, volumeOf } from './decisions/storage.ts';
+import { targetKey, tenantOfTarget } from './targets.ts';
+import type { ServerWorld } from './world.ts';
+
+/** The sessions of one server in numbers. */
+export interface Figures {
+  readonly active: number;
+  readonly loaded: number;
+  readonly total: number;
+  readonly bytes: number;
+  /** When a turn last began, went on or ended, to the minute, ms since the epoch; 0: never. */
+  readonly lastActivity: number;
+}
+
+/** The part of a status that is about sessions. */
+export interface SessionsStatus {
+  readonly fields: Pick<CopilotTenantStatus, 'sessions' | 'lastActivityTime' | 'storage'>;
+  /** Of the condition StoragePressure; undefined: as it was. */
+  readonly pressure: Verdict | undefined;
+}
+
+/** Numbers alone are worth one write of a tenant in this time, in ms. */
+export const NUMBERS_EVERY_MS = 30_000;
+/** How long a process that has just begun waits for a server that does not answer before the others are told, in ms. */
+const PATIENCE_MS = 60_000;
+const MINUTE_MS = 60_000;
+
+interface Known {
+  readonly figures: Figures | undefined;
+  readonly capacity: string | undefined;
+}
+
+interface TenantKnown {
+  /** Monotonic, ms. */
+  readonly since: number;
+  /** When numbers were last written, or the tenant was first seen; monotonic, ms. */
+  wroteAt: number;
+  servers: ReadonlyMap<string, Known>;
+}
+
+/**
+ * Remembers the last numbers of each server: one that can't be asked keeps them. Nothing else of a tenant is remembered
+ * here, and what a process that has just begun does not know yet stays as the status has it.
+ */
+export class SessionFigures {
+  readonly #source: SessionSource;
+  readonly #clock: Clock;
+  readonly #tenants = new Map<string, TenantKnown>();
+
+  constructor(source: SessionSource, clock: Clock) {
+    this.#source = source;
+    this.#clock = clock;
+  }
+
+  /** What the status is to say now. */
+  look(tenant: CopilotTenant, servers: ReadonlyMap<number, ServerWorld>): SessionsStatus {
+    const now = this.#clock.monotonic();
+    const key = keyOf(tenant);
+    const before = this.#tenants.get(key) ?? { since: now, wroteAt: now, servers: new Map<string, Known>() };
+    const wanted = Array.from({ length: tenant.spec.replicas }, (_, index) => {
+      const target = targetKey(tenant, index);
+      const figures = figuresOf(this.#source.get(target)) ?? before.servers.get(target)?.figures;
+      const capacity = servers.get(index)?.claim?.status?.capacity?.['storage'];
+      return [target, { figures, capacity }] as const;
+    });
+    this.#tenants.set(key, { ...before, servers: new Map(wanted) });
+    const known = wanted.map(([, server], index) => ({ name: serverName(tenant.metadata.name, index), ...server }));
+    return sessionsStatus(tenant, known, now - before.since >= PATIENCE_MS);
+  }
+
+  /** How long numbers alone are to wait for their next write, in ms; 0: they may be written. */
+  waitMs(request: NamespacedName): number {
+    const { wroteAt } = this.#tenants.get(keyOf(request)) ?? {};
+    return wroteAt === undefined ? 0 : Math.max(0, wroteAt + NUMBERS_EVERY_MS - this.#clock.monotonic());
+  }
+
+  /** Takes note that the status was written. */
+  wrote(tenant: CopilotTenant): void {
+    const known = this.#tenants.get(keyOf(tenant));
+    if (known) known.wroteAt = this.#clock.monotonic();
+  }
+
+  forget(request: NamespacedName): void {
+    this.#tenants.delete(keyOf(request));
+  }
+
+  /**
+   * Calls `fn` when the status of a tenant may have to change, and in how many ms that is due. A server tells of each
+   * event of each turn; most of them change no number.
+   */
+  onChange(fn: (tenant: NamespacedName, afterMs: number) => void): void {
+    this.#source.onChange((target) => {
+      const figures = figuresOf(this.#source.get(target));
+      const tenant = tenantOfTarget(target);
+      const known = this.#tenants.get(keyOf(tenant))?.servers.get(target);
+      if (figures === undefined || known === undefined) return;
+      const [is, was] = [figures, known.figures ?? NONE].map((each) => volumeOf(target, each.bytes, known.capacity));
+      const same = (['active', 'loaded', 'total', 'lastActivity'] as const).every(
+        (field) => figures[field] === (known.figures ?? NONE)[field],
+      );
+      if (same && is?.percent === was?.percent) return;
+      const flips = pressureVerdict(is, undefined).reason !== pressureVerdict(was, undefined).reason;
+      fn(tenant, flips ? 0 : this.waitMs(tenant));
+    });
+  }
+}
+
+const NONE: Figures = { active: 0, loaded: 0, total: 0, bytes: 0, lastActivity: 0 };
+
+// A server with thousands of sessions tells of changes several times a second: each answer is counted once.
+const counted = new WeakMap<ServerSessions, Figures>();
+
+function figuresOf(answer: ServerSessions | undefined): Figures | undefined {
+  if (answer === undefined) return undefined;
+  const known = counted.get(answer);
+  if (known) return known;
+  const { active, loaded, sessions, totalBytes, at } = answer;
+  let last = 0;
+  // A time to come is a clock that is wrong.
+  for (const { lastActivityTime } of sessions.values()) last = Math.max(last, Math.min(lastActivityTime, at));
+  const lastActivity = Math.floor(last / MINUTE_MS) * MINUTE_MS;
+  const figures = { active, loaded, total: sessions.size, bytes: totalBytes, lastActivity };
+  counted.set(answer, figures);
+  return figures;
+}
+
+interface KnownServer extends Known {
+  readonly name: string;
+}
+
+/** The status of a tenant whose servers have told these numbers. `waited`: those that have not are not waited for. */
+export function sessionsStatus(
+  { spec, status }: CopilotTenant,
+  servers: readonly KnownServer[],
+  waited: boolean,
+): SessionsStatus {
+  const told = { sessions: status?.sessions, lastActivityTime: status?.lastActivityTime, storage: status?.storage };
+  const last = findCondition(status?.conditions, ConditionType.StoragePressure);
+  const asItWas = last === undefined ? pressureVerdict(undefined, undefined) : undefined;
+  if (spec.suspend || servers.length === 0) {
+    // They wait on the volumes, as many and as large as they were.
+    const sessions = told.sessions && { ...told.sessions, active: 0, loaded: 0 };
+    return { fields: present({ ...told, sessions }), pressure: asItWas };
+  }
+  const heard = servers.flatMap(({ figures }) => figures ?? []);
+  if (heard.length === 0 || (heard.length < servers.length && !waited)) {
+    return { fields: present(told), pressure: asItWas };
+  }
+  const sum = (field: 'active' | 'loaded' | 'total'): number => heard.reduce((total, each) => total + each[field], 0);
+  const lastActivity = Math.max(
+    Date.parse(told.lastActivityTime ?? '') || 0,
+    ...heard.map((each) => each.lastActivity),
+  );
+  const volume = fullest(
+    servers.flatMap(({ name, figures, capacity }) => (figures && volumeOf(name, figures.bytes, capacity)) ?? []),
+  );
+  // The one that has not been heard may be the fullest.
+  const keeps = volume === undefined || (heard.length < servers.length && percentOf(told.storage) > volume.percent);
+  return {
+    fields: present({
+      sessions: { active: sum('active'), loaded: sum('loaded'), total: sum('total') },
+      lastActivityTime: lastActivity > 0 ? timestamp(lastActivity) : undefined,
+      storage: keeps ? told.storage : { capacity: volume.capacity, used: usedOf(volume) },
+    }),
+    pressure: keeps ? asItWas : pressureVerdict(volume, last),
+  };
+}
+
+type Fields = { [K in keyof SessionsStatus['fields']]: SessionsStatus['fields'][K] | undefined };
+
+function present({ sessions, lastActivityTime, storage }: Fields): SessionsStatus['fields'] {
+  return {
+    ...(sessions !== undefined && { sessions }),
+    ...(lastActivityTime !== undefined && { lastActivityTime }),
+    ...(storage !== undefined && { storage }),
+  };
+}
+
+/** What the status said before, for numbers that are not worth a write yet. */
+export function numbersAsTold({ status }: CopilotTenant): SessionsStatus {
+  const { sessions, lastActivityTime, storage } = status ?? {};
+  return { fields: present({ sessions, lastActivityTime, storage }), pressure: undefined };
+}
+
+/** Whether the condition StoragePressure comes to say something else, and not only other numbers. */
+export function flips({ status }: CopilotTenant, { pressure }: SessionsStatus): boolean {
+  const last = findCondition(status?.conditions, ConditionType.StoragePressure);
+  return pressure !== undefined && (pressure.status !== last?.status || pressure.reason !== last.reason);
+}

@@ -1,0 +1,333 @@
+// What a tenant's cleanup consists of, on a real API server. There is no controller of Jobs; the test plays it.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { CopilotSessionSpecInput } from '../../../src/api/session.ts';
+import { ConfigMap, CronJob, Job, NetworkPolicy, Pod } from '../../../src/kube/builtins.ts';
+import { findCondition } from '../../../src/kube/conditions.ts';
+import { timestamp } from '../../../src/kube/time.ts';
+import { cleanupLabels } from '../../../src/resources/cleanup-pod.ts';
+import { formatCleanupResult, type CleanupResult } from '../../../src/resources/cleanup-result.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
+import { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { ReconcilerWorld } from '../../support/reconciler-world.ts';
+import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+jest.setTimeout(60_000);
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+}, 90_000);
+afterAll(async () => {
+  await api.stop();
+});
+
+const TTL = { sessions: { ttl: '720h' } };
+/** CopilotSessions are told to the cleanup together, this much later. */
+const TOLD_AFTER_MS = 2_000;
+
+const children = async (world: ReconcilerWorld) => ({
+  cronJob: await world.get(CronJob, 'acme-cleanup'),
+  configMap: await world.get(ConfigMap, 'acme-sessions'),
+  networkPolicy: await world.get(NetworkPolicy, 'acme-cleanup'),
+});
+const conditionOf = async (world: ReconcilerWorld, type: string) =>
+  findCondition((await world.tenant('acme')).status?.conditions, type);
+const policies = async (world: ReconcilerWorld): Promise<unknown> =>
+  JSON.parse((await world.get(ConfigMap, 'acme-sessions'))?.data?.['policies.json'] ?? 'null');
+const argsOf = (job: CronJob | undefined) => job?.spec?.jobTemplate.spec?.template.spec?.containers[0]?.args ?? [];
+const setSessions = (world: ReconcilerWorld, sessions: object) =>
+  world.patch(CopilotTenant, 'acme', { spec: { sessions } });
+
+function createSession(world: ReconcilerWorld, name: string, spec: Partial<CopilotSessionSpecInput> = {}) {
+  const manifest = {
+    apiVersion: 'copilot-operator.dev/v1alpha1',
+    kind: 'CopilotSession',
+    metadata: { name, namespace: world.namespace },
+    spec: { tenantRef: { name: 'acme' }, ...spec },
+  };
+  return world.client.create(CopilotSession, manifest as CopilotSession);
+}
+
+async function sessionsChanged(world: ReconcilerWorld): Promise<void> {
+  await world.sync(CopilotSession);
+  await world.clock.advance(TOLD_AFTER_MS);
+  await world.settle();
+}
+
+describe('a tenant whose sessions have a TTL', () => {
+  it('gets a cleanup, and then nothing more is written', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    const before = await children(world);
+    expect(argsOf(before.cronJob)).toContain('--ttl=720h');
+    expect(await policies(world)).toEqual({ sessions: {} });
+    expect(before.networkPolicy?.spec?.policyTypes).toEqual(['Ingress', 'Egress']);
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'Unknown', reason: 'AwaitingFirstRun' });
+    await world.pass('acme');
+    await world.settle();
+    expect(await children(world)).toEqual(before);
+  });
+
+  it('loses it when the TTL is taken away, and is told that nothing is cleaned up', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    await setSessions(world, { ttl: null });
+    await world.settle();
+    expect(await children(world)).toEqual({});
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'NotScheduled' });
+  });
+
+  it('has its cleanup follow the spec, and what somebody did to it undone', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    await setSessions(world, {
+      ttl: '1h',
+      cleanupSchedule: '5 4 * * *',
+      timeZone: 'Europe/Berlin',
+      cleanupDryRun: true,
+    });
+    await world.settle();
+    const { cronJob } = await children(world);
+    expect(cronJob?.spec).toMatchObject({ schedule: '5 4 * * *', timeZone: 'Europe/Berlin' });
+    expect(argsOf(cronJob)).toEqual(expect.arrayContaining(['--ttl=1h', '--dry-run']));
+    await world.patch(CronJob, 'acme-cleanup', { spec: { suspend: true, schedule: '* * * * *' } });
+    await world.settle();
+    expect((await children(world)).cronJob?.spec).toMatchObject({ schedule: '5 4 * * *', suspend: false });
+    // The time zone goes with the field.
+    await setSessions(world, { timeZone: null });
+    await world.settle();
+    expect((await children(world)).cronJob?.spec).not.toHaveProperty('timeZone');
+  });
+
+  it('is cleaned up on its volume while it is suspended', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    const through = argsOf((await children(world)).cronJob);
+    expect(through.filter((arg) => /^--(server|volume)=/.test(arg))).toHaveLength(2);
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: true } });
+    await world.settle();
+    const suspended = argsOf((await children(world)).cronJob);
+    expect(suspended.filter((arg) => /^--(server|volume)=/.test(arg))).toEqual(['--volume=acme-0=/volumes/acme-0']);
+  });
+});
+
+describe('a tenant without a TTL', () => {
+  it('gets nothing of it, whatever sessions name it', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme');
+    await world.settle();
+    const before = await world.passes();
+    await createSession(world, 'chat');
+    await sessionsChanged(world);
+    expect(await world.passes()).toBe(before);
+    expect(await children(world)).toEqual({});
+  });
+});
+
+describe('the sessions that resources keep', () => {
+  it('are told to the cleanup, and that they are gone too', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    await createSession(world, 'chat');
+    await createSession(world, 'long', { sessionId: 'Long_1', ttl: '800h' });
+    await createSession(world, 'short', { ttl: '1h' });
+    await sessionsChanged(world);
+    const kept = { Long_1: { ttlSeconds: 2_880_000 }, chat: { keep: true } };
+    expect(await policies(world)).toEqual({ sessions: kept });
+    const { uid = '' } = (await world.get(CopilotSession, 'chat'))?.metadata ?? {};
+    await world.client.delete(CopilotSession, world.ref('chat'), { uid });
+    await sessionsChanged(world);
+    expect(await policies(world)).toEqual({ sessions: { Long_1: kept.Long_1 } });
+  });
+
+  it('are told together when they come together', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    const before = await world.passes();
+    for (let index = 0; index < 20; index++) await createSession(world, `chat-${index}`);
+    await world.sync(CopilotSession);
+    expect(await world.passes()).toBe(before);
+    await world.clock.advance(TOLD_AFTER_MS);
+    await world.settle();
+    expect(Object.keys(((await policies(world)) as { sessions: object }).sessions)).toHaveLength(20);
+    expect((await world.passes()) - before).toBeLessThan(5);
+  });
+
+  it('stay told as long as a run with the former, shorter TTL may start', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', { sessions: { ttl: '1h' } });
+    await createSession(world, 'chat', { ttl: '10h' });
+    await sessionsChanged(world);
+    await setSessions(world, { ttl: '720h' });
+    await world.sync(CopilotTenant);
+    await world.pass('acme');
+    expect(argsOf((await children(world)).cronJob)).toContain('--ttl=720h');
+    expect(await policies(world)).toEqual({ sessions: { chat: { ttlSeconds: 36_000 } } });
+    await world.settle();
+    expect(await policies(world)).toEqual({ sessions: {} });
+  });
+
+  it('change nothing by what the status of their resource says', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await createSession(world, 'chat');
+    await sessionsChanged(world);
+    const before = await world.passes();
+    await world.patch(CopilotSession, 'chat', { status: { phase: 'Active', sizeBytes: 5 } }, 'status');
+    await sessionsChanged(world);
+    expect(await world.passes()).toBe(before);
+  });
+});
+
+describe('a schedule that is none', () => {
+  it.each([
+    ['minute 61', { cleanupSchedule: '61 * * * *' }, 'spec.sessions.cleanupSchedule'],
+    ['a word', { cleanupSchedule: 'a b c d e' }, 'spec.sessions.cleanupSchedule'],
+    ['a time zone of another planet', { timeZone: 'Mars/Olympus' }, 'spec.sessions.timeZone'],
+  ])('is told by the field that is wrong, and servers go on: %s', async (_, sessions, field) => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', { sessions: { ...TTL.sessions, ...sessions } });
+    await world.settle();
+    const stalled = await conditionOf(world, 'Stalled');
+    expect(stalled).toMatchObject({ status: 'True', reason: 'InvalidSpec' });
+    expect(stalled?.message).toContain(`Correct ${field} of the tenant`);
+    expect((await world.startPod('acme', 0)).metadata.name).toMatch(/^acme-0-/);
+    await setSessions(world, { cleanupSchedule: null, timeZone: null });
+    await world.settle();
+    expect(await conditionOf(world, 'Stalled')).toMatchObject({ status: 'False' });
+    expect((await children(world)).cronJob).toBeDefined();
+  });
+});
+
+describe('an object of somebody else under a name of the cleanup', () => {
+  it.each([
+    ['CronJob', 'cronjob'],
+    ['ConfigMap', 'configmap'],
+  ])('is left alone and told: a %s', async (kind, command) => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const made =
+      command === 'cronjob'
+        ? ['acme-cleanup', '--image=i', '--schedule=0 0 1 1 *']
+        : ['acme-sessions', '--from-literal=a=b'];
+    await api.kubectl.ok(['create', command, ...made, '-n', world.namespace]);
+    const foreign = async () => (await children(world))[kind === 'CronJob' ? 'cronJob' : 'configMap'];
+    const before = await foreign();
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    expect(await conditionOf(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'ForeignObject' });
+    expect(await foreign()).toEqual(before);
+    // A cleanup that cannot be told what to keep must not run.
+    if (kind === 'ConfigMap') expect((await children(world)).cronJob?.spec?.suspend).toBe(true);
+    await setSessions(world, { ttl: null });
+    await world.settle();
+    expect(await foreign()).toEqual(before);
+  });
+});
+
+const WORD: CleanupResult = {
+  result: 'Succeeded',
+  dryRun: false,
+  kept: 1,
+  deleted: 2,
+  freedBytes: 300,
+  sweptFiles: 0,
+  errors: 0,
+};
+
+/** Plays the run of a Job made by hand from the CronJob, and what its pod says at the end. */
+async function run(world: ReconcilerWorld, name: string, word: CleanupResult | undefined): Promise<void> {
+  // Each run ends later than the one before.
+  await world.clock.advance(60_000);
+  await api.kubectl.ok(['create', 'job', name, '--from=cronjob/acme-cleanup', '-n', world.namespace]);
+  const uid = (await world.get(Job, name))?.metadata.uid ?? '';
+  if (word !== undefined) await endPod(world, name, uid, word);
+  const at = timestamp(world.clock.now() - 60_000);
+  const failed = word?.result !== 'Succeeded';
+  const reason = failed
+    ? { reason: 'BackoffLimitExceeded', message: 'Job has reached the specified backoff limit' }
+    : {};
+  const ends = failed ? ['FailureTarget', 'Failed'] : ['SuccessCriteriaMet', 'Complete'];
+  const conditions = ends.map((type) => ({
+    type,
+    status: 'True',
+    lastTransitionTime: at,
+    lastProbeTime: at,
+    ...reason,
+  }));
+  const counts = failed ? { failed: 1 } : { succeeded: 1, completionTime: at };
+  await world.patch(Job, name, { status: { startTime: at, conditions, ...counts } }, 'status');
+  await world.settle();
+}
+
+async function endPod(world: ReconcilerWorld, job: string, uid: string, word: CleanupResult): Promise<void> {
+  const labels = { ...cleanupLabels('acme'), 'batch.kubernetes.io/controller-uid': uid };
+  const metadata = { name: `${job}-x`, namespace: world.namespace, labels };
+  const spec = { restartPolicy: 'Never', containers: [{ name: 'cleanup', image: 'i' }] };
+  await world.client.create(Pod, { apiVersion: 'v1', kind: 'Pod', metadata, spec });
+  const terminated = { exitCode: word.result === 'Succeeded' ? 0 : 1, message: formatCleanupResult(word) };
+  const container = { name: 'cleanup', image: 'i', imageID: 'i', ready: false, restartCount: 0, state: { terminated } };
+  await world.patch(Pod, metadata.name, { status: { phase: 'Succeeded', containerStatuses: [container] } }, 'status');
+}
+
+describe('the runs of a cleanup', () => {
+  it('are told by the last one, whoever started it, and counted once', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    await run(world, 'by-hand', WORD);
+    const { status } = await world.tenant('acme');
+    expect(status?.lastCleanup).toMatchObject({
+      job: 'by-hand',
+      result: 'Succeeded',
+      kept: 1,
+      deleted: 2,
+      freedBytes: 300,
+    });
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
+    await world.pass('acme');
+    expect(world.counted.filter((what) => what.startsWith('cleanup'))).toEqual(['cleanup Succeeded']);
+  });
+
+  it('that fail twice in a row are told by a condition and an event, until one succeeds', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    await run(world, 'one', {
+      ...WORD,
+      result: 'Failed',
+      errors: 1,
+      message: 'Session x of server acme-0: no answer.',
+    });
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupRetrying' });
+    await run(world, 'two', undefined);
+    expect((await world.tenant('acme')).status?.lastCleanup).toMatchObject({ job: 'two', failuresInARow: 2 });
+    const failing = await conditionOf(world, 'CleanupHealthy');
+    expect(failing).toMatchObject({ status: 'False', reason: 'CleanupFailing' });
+    expect(failing?.message).toContain('BackoffLimitExceeded');
+    await run(world, 'three', WORD);
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
+    const told = world.events.filter((event) => event.includes('Cleanup'));
+    expect(told).toEqual(['Warning CleanupFailing', 'Normal CleanupSucceeded']);
+  });
+
+  it('have pods that nothing takes for servers', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    const { lastCleanup: _, ...before } = (await world.tenant('acme')).status ?? {};
+    await run(world, 'by-hand', WORD);
+    const { lastCleanup, ...after } = (await world.tenant('acme')).status ?? {};
+    expect(lastCleanup).toBeDefined();
+    const others = ({ conditions, ...status }: typeof after) => ({
+      ...status,
+      conditions: conditions?.filter(({ type }) => type !== 'CleanupHealthy'),
+    });
+    expect(others(after)).toEqual(others(before));
+  });
+});

@@ -1,0 +1,100 @@
+// What a tenant's status says of its sessions: when it is written, and when it is not.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { findCondition } from '../../../src/kube/conditions.ts';
+import { ReconcilerWorld } from '../../support/reconciler-world.ts';
+import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+jest.setTimeout(60_000);
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+}, 90_000);
+afterAll(async () => {
+  await api.stop();
+});
+
+const MI = 2 ** 20;
+const NUMBERS_EVERY_MS = 30_000;
+
+/** A tenant whose server runs and answers, on a volume of 100Mi. */
+async function running(world: ReconcilerWorld): Promise<string> {
+  const key = `${world.namespace}/acme-0`;
+  await world.createTenant('acme', { storage: { size: '100Mi' } });
+  await world.settle();
+  const status = { phase: 'Bound', capacity: { storage: '100Mi' } };
+  await world.patch(PersistentVolumeClaim, 'acme-0', { status }, 'status');
+  await world.startPod('acme', 0);
+  await world.settle();
+  world.health.say(key, { state: 'Healthy', version: '1.0', since: 0 });
+  world.sessions.say(key, {});
+  await world.pass('acme');
+  await world.settle();
+  return key;
+}
+
+const statusOf = async (world: ReconcilerWorld) => (await world.tenant('acme')).status ?? {};
+const versionOf = async (world: ReconcilerWorld) => (await world.tenant('acme')).metadata.resourceVersion;
+
+describe('the sessions of a tenant', () => {
+  it('are looked at on the server that runs', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const key = await running(world);
+    expect(world.sessions.targets.get(key)).toMatchObject({ host: '10.0.0.1', port: 4321 });
+    expect(await statusOf(world)).toMatchObject({ sessions: { active: 0, loaded: 0, total: 0 } });
+    expect(world.counted).toEqual(['ready']);
+  });
+
+  it('are told within half a minute, and written no more often than that', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const key = await running(world);
+    const before = await versionOf(world);
+    for (let active = 1; active <= 5; active++) {
+      world.sessions.say(key, { active, lastActivityTime: world.clock.now() });
+      await world.pass('acme');
+    }
+    expect(await versionOf(world)).toBe(before);
+    await world.sync();
+    await world.clock.advance(NUMBERS_EVERY_MS);
+    await world.settle();
+    expect(await statusOf(world)).toMatchObject({ sessions: { active: 5, loaded: 5, total: 5 } });
+    const after = await versionOf(world);
+    await world.pass('acme');
+    expect(await versionOf(world)).toBe(after);
+  });
+
+  it('that fill the volume are told at once, by a condition and an event, and so is room again', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const key = await running(world);
+    const pressure = async () => findCondition((await statusOf(world)).conditions, 'StoragePressure');
+    world.sessions.say(key, { unloaded: 1, sizeBytes: 86 * MI });
+    await world.settle();
+    expect(await pressure()).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
+    expect((await statusOf(world)).storage).toEqual({ capacity: '100Mi', used: '86Mi' });
+    world.sessions.say(key, { unloaded: 1, sizeBytes: 81 * MI });
+    await world.pass('acme');
+    expect(await pressure()).toMatchObject({ status: 'True' });
+    // The volume grows: the same sessions are less of it.
+    await world.patch(PersistentVolumeClaim, 'acme-0', { status: { capacity: { storage: '200Mi' } } }, 'status');
+    await world.settle();
+    expect(await pressure()).toMatchObject({ status: 'False', reason: 'EnoughSpace' });
+    expect(world.events.filter((event) => /Volume|Space/.test(event))).toEqual([
+      'Warning VolumeNearlyFull',
+      'Normal EnoughSpace',
+    ]);
+  });
+
+  it('keep their numbers while the server does not answer', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const key = await running(world);
+    world.sessions.say(key, { loaded: 2, unloaded: 3 });
+    await world.sync();
+    await world.clock.advance(NUMBERS_EVERY_MS);
+    await world.settle();
+    world.sessions.say(key, undefined);
+    await world.clock.advance(2 * NUMBERS_EVERY_MS);
+    await world.settle();
+    expect((await statusOf(world)).sessions).toEqual({ active: 0, loaded: 2, total: 5 });
+  });
+});

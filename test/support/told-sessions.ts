@@ -1,0 +1,90 @@
+/** What servers tell of their sessions, as the test says it. */
+import type {
+  Deletion,
+  ServerSessions,
+  SessionActivity,
+  SessionFacts,
+  SessionSource,
+  SurveyTarget,
+} from '../../src/copilot/sessions.ts';
+
+/** Sessions by what they do; each was active at `lastActivityTime` and takes `sizeBytes`. */
+export interface SessionsTold {
+  readonly active?: number;
+  readonly loaded?: number;
+  readonly unloaded?: number;
+  /** ms since the epoch. */
+  readonly lastActivityTime?: number;
+  readonly sizeBytes?: number;
+}
+
+export class ToldSessions implements SessionSource {
+  /** The servers that are looked at. */
+  readonly targets = new Map<string, SurveyTarget>();
+  readonly #answers = new Map<string, ServerSessions>();
+  readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
+
+  /** The server answers this from now on; undefined: it can't be asked. */
+  say(key: string, told: SessionsTold | undefined): void {
+    if (told === undefined) this.#answers.delete(key);
+    else this.#answers.set(key, serverSessions(told));
+    for (const listener of this.#listeners) listener(key, []);
+  }
+
+  set(target: SurveyTarget): void {
+    this.targets.set(target.key, target);
+  }
+
+  remove(key: string): void {
+    this.targets.delete(key);
+    this.#answers.delete(key);
+  }
+
+  get(key: string): ServerSessions | undefined {
+    return this.#answers.get(key);
+  }
+
+  onChange(fn: (key: string, sessionIds: readonly string[]) => void): void {
+    this.#listeners.push(fn);
+  }
+
+  watch(): void {}
+  unwatch(): void {}
+  refresh(): void {}
+
+  label(): Promise<boolean> {
+    return Promise.reject(new Error('nobody stores labels here'));
+  }
+
+  close(): Promise<void> {
+    return Promise.reject(new Error('nobody closes sessions here'));
+  }
+
+  delete(): Promise<Deletion> {
+    return Promise.reject(new Error('nobody deletes sessions here'));
+  }
+}
+
+/** The answer of a server with these sessions. */
+export function serverSessions(told: SessionsTold): ServerSessions {
+  const { active = 0, loaded = 0, unloaded = 0, lastActivityTime = 0, sizeBytes = 0 } = told;
+  const kinds: [SessionActivity, number][] = [
+    ['Active', active],
+    ['Loaded', loaded],
+    ['Unloaded', unloaded],
+  ];
+  const sessions = kinds.flatMap(([activity, count]) =>
+    Array.from({ length: count }, (_, index): [string, SessionFacts] => {
+      const sessionId = `${activity}-${index}`;
+      const times = { startTime: 0, modifiedTime: lastActivityTime, lastActivityTime };
+      return [sessionId, { sessionId, ...times, sizeBytes, activity }];
+    }),
+  );
+  return {
+    at: Number.MAX_SAFE_INTEGER,
+    sessions: new Map(sessions),
+    active,
+    loaded: active + loaded,
+    totalBytes: sessions.length * sizeBytes,
+  };
+}

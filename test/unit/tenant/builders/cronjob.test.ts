@@ -1,0 +1,105 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import { durationMs } from '../../../../src/api/duration.ts';
+import { Label } from '../../../../src/api/names.ts';
+import { tenantPods } from '../../../../src/resources/names.ts';
+import { cronJob, ttlOf } from '../../../../src/tenant/builders/cronjob.ts';
+import type { CleanupPlaces } from '../../../../src/tenant/decisions/cleanup-places.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+
+const places: CleanupPlaces = { servers: [0], volumes: [0], reason: 'ThroughServers', message: '' };
+
+const made = (sessions: CopilotTenantSpecInput['sessions'] = {}, name = 'acme', paused = false) =>
+  cronJob(sampleTenant({ sessions: { ttl: '720h', ...sessions } }, { name }), {
+    image: 'example.com/operator:1',
+    places,
+    paused,
+  });
+const podOf = (job: ReturnType<typeof cronJob>) => job.spec?.jobTemplate.spec?.template;
+const argsOf = (job: ReturnType<typeof cronJob>) => podOf(job)?.spec?.containers[0]?.args ?? [];
+
+describe('the cleanup of a tenant', () => {
+  it('runs when the spec says, by its clock', () => {
+    const { spec } = made({ cleanupSchedule: '30 3 * * 1', timeZone: 'Europe/Berlin' });
+    expect(spec).toMatchObject({ schedule: '30 3 * * 1', timeZone: 'Europe/Berlin', suspend: false });
+  });
+
+  it('runs once an hour by default, at a minute that stays the same', () => {
+    expect(made().spec?.schedule).toMatch(/^([1-5]?\d) \* \* \* \*$/);
+    expect(made().spec?.schedule).toBe(made().spec?.schedule);
+    expect(made().spec).not.toHaveProperty('timeZone');
+  });
+
+  it('leaves no minute of the hour to all tenants at once', () => {
+    const minutes = Array.from({ length: 600 }, (_, index) => made({}, `tenant-${index}`).spec?.schedule);
+    const busiest = Math.max(
+      ...[...new Set(minutes)].map((minute) => minutes.filter((other) => other === minute).length),
+    );
+    // Ten a minute, were they spread evenly.
+    expect(busiest).toBeLessThan(30);
+  });
+
+  it('never runs twice at once, ends some time, and leaves the next run to go on', () => {
+    const { spec } = made();
+    expect(spec).toMatchObject({
+      concurrencyPolicy: 'Forbid',
+      successfulJobsHistoryLimit: 1,
+      failedJobsHistoryLimit: 2,
+    });
+    expect(spec?.startingDeadlineSeconds).toBeGreaterThan(0);
+    expect(spec?.jobTemplate.spec).toMatchObject({ backoffLimit: 0, activeDeadlineSeconds: expect.any(Number) });
+  });
+
+  it('is told the TTL, the sessions that are kept longer, and where they are', () => {
+    expect(argsOf(made())).toEqual([
+      'cleanup',
+      '--ttl=720h',
+      '--policies=/etc/copilot-operator/policies.json',
+      '--server=acme-0=acme-0.team.svc:4321',
+      '--volume=acme-0=/volumes/acme-0',
+      '--result-file=/dev/termination-log',
+    ]);
+    expect(argsOf(made({ cleanupDryRun: true }))).toContain('--dry-run');
+    expect(argsOf(made())).not.toContain('--dry-run');
+  });
+
+  it.each(['87600h', '90s', '1h30m'])('has a TTL of %s that can be read back', (ttl) => {
+    expect(ttlOf(made({ ttl }))).toBe(durationMs(ttl));
+  });
+
+  it.each([[[]], [['--ttl=']], [['--ttl=soon']]])('that somebody edited to %j has no TTL', (args) => {
+    const job = made();
+    const container = podOf(job)?.spec?.containers[0];
+    if (container) container.args = args;
+    expect(ttlOf(job)).toBeUndefined();
+  });
+
+  it('mounts no token of Kubernetes, and passes the Pod Security standard "restricted"', () => {
+    const spec = podOf(made())?.spec;
+    expect(spec).toMatchObject({
+      automountServiceAccountToken: false,
+      restartPolicy: 'Never',
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    });
+    expect(spec?.containers[0]?.securityContext).toMatchObject({
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+    });
+  });
+
+  it('rests while there is nothing to clean up', () => {
+    expect(made({}, 'acme', true).spec?.suspend).toBe(true);
+  });
+
+  it('has pods that nothing takes for servers', () => {
+    const labels = podOf(made())?.metadata?.labels ?? {};
+    expect(labels[Label.tenant]).toBe('acme');
+    expect(labels[Label.server]).toBeUndefined();
+    const selected = Object.entries(tenantPods('acme')).every(([label, value]) => labels[label] === value);
+    expect(selected).toBe(false);
+  });
+
+  it('is not made for a tenant without a TTL', () => {
+    expect(() => cronJob(sampleTenant(), { image: 'i', places, paused: false })).toThrow('spec.sessions.ttl');
+  });
+});

@@ -1,0 +1,39 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import { cleanupPlaces } from '../../../../src/tenant/decisions/cleanup-places.ts';
+import type { ServerWorld } from '../../../../src/tenant/world.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+import { boundClaim } from '../fixtures.ts';
+
+const claims = (...indexes: number[]): Map<number, ServerWorld> =>
+  new Map(indexes.map((index) => [index, { index, pods: [], claim: boundClaim() }]));
+const ofMode = (mode: string): Map<number, ServerWorld> => {
+  const claim = boundClaim();
+  return new Map([[0, { index: 0, pods: [], claim: { ...claim, spec: { ...claim.spec, accessModes: [mode] } } }]]);
+};
+const none = new Map<number, ServerWorld>();
+
+describe('where sessions are cleaned up', () => {
+  it.each<[string, CopilotTenantSpecInput, Map<number, ServerWorld>, number[], number[]]>([
+    ['one server deletes, and its volume is swept', {}, none, [0], [0]],
+    ['several servers delete: their volumes may be on several nodes', { replicas: 3 }, claims(0, 1, 2), [0, 1, 2], []],
+    ['a volume of one pod is left to its server', { storage: { accessMode: 'ReadWriteOncePod' } }, none, [0], []],
+    ['a retained volume of one pod too, whatever the spec says now', {}, ofMode('ReadWriteOncePod'), [0], []],
+    ['a suspended tenant is cleaned up on its volumes', { suspend: true, replicas: 2 }, claims(1, 0), [], [0, 1]],
+    ['volumes that were scaled away stay what they are', { suspend: true, replicas: 1 }, claims(0, 5), [], [0]],
+    ['a tenant scaled to zero is cleaned up on what it left', { replicas: 0 }, claims(0, 5), [], [0, 5]],
+    ['nowhere while there is no volume', { suspend: true }, new Map([[0, { index: 0, pods: [] }]]), [], []],
+  ])('%s', (_, spec, live, servers, volumes) => {
+    expect(cleanupPlaces(sampleTenant(spec), live)).toMatchObject({ servers, volumes });
+  });
+
+  it('is no volume that is going', () => {
+    const going = new Map([
+      [0, { index: 0, pods: [], claim: boundClaim({}, { deletionTimestamp: '2026-01-01T00:00:00Z' }) }],
+    ]);
+    expect(cleanupPlaces(sampleTenant({ suspend: true }), going)).toMatchObject({
+      volumes: [],
+      reason: 'NothingThere',
+    });
+  });
+});

@@ -1,0 +1,189 @@
+import { describe, expect, it } from '@jest/globals';
+import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
+import type { CronJob, Job, Pod } from '../../../../src/kube/builtins.ts';
+import { timestamp } from '../../../../src/kube/time.ts';
+import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
+import { formatCleanupResult, type CleanupResult } from '../../../../src/resources/cleanup-result.ts';
+import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
+import { cleanupRuns, cleanupVerdict } from '../../../../src/tenant/decisions/cleanup.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+import { HOUR, MINUTE, NOW, SECOND } from '../fixtures.ts';
+
+const tenant = sampleTenant({ sessions: { ttl: '1h' } });
+const made = cronJob(tenant, {
+  image: 'i',
+  places: { servers: [0], volumes: [], reason: 'ThroughServers', message: '' },
+  paused: false,
+});
+const live: CronJob = { ...made, metadata: { ...made.metadata, uid: 'uid-of-cronjob' } };
+
+type End = 'Complete' | 'Failed' | undefined;
+
+/** A Job of the CronJob, as it ended `agoMs` before now. */
+function job(name: string, end: End, agoMs = HOUR, owner = 'uid-of-cronjob'): Job {
+  const failure = { reason: 'DeadlineExceeded', message: 'Job was active longer than specified deadline' };
+  const condition = { type: end ?? 'Suspended', status: 'True', lastTransitionTime: timestamp(NOW - agoMs) };
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      name,
+      namespace: 'team',
+      uid: `uid-of-${name}`,
+      labels: cleanupLabels('acme'),
+      ownerReferences: [{ apiVersion: 'batch/v1', kind: 'CronJob', name: 'acme-cleanup', uid: owner }],
+    },
+    status: { conditions: [{ ...condition, ...(end === 'Failed' && failure) }] },
+  };
+}
+
+const SUCCESS: CleanupResult = {
+  result: 'Succeeded',
+  dryRun: false,
+  kept: 3,
+  deleted: 2,
+  freedBytes: 100,
+  sweptFiles: 0,
+  errors: 0,
+};
+const FAILURE: CleanupResult = { ...SUCCESS, result: 'Failed', errors: 1, message: 'Session x: no answer.' };
+
+/** The pod of a Job, with its last words. */
+function pod(of: string, word: CleanupResult | string | undefined): Pod {
+  const message = typeof word === 'object' ? formatCleanupResult(word) : word;
+  const terminated = { exitCode: 0, ...(message !== undefined && { message }) };
+  const container = { name: 'cleanup', image: 'i', imageID: '', ready: false, restartCount: 0, state: { terminated } };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: `${of}-x`, namespace: 'team', labels: { 'batch.kubernetes.io/controller-uid': `uid-of-${of}` } },
+    status: { containerStatuses: [container] },
+  };
+}
+
+const told = (ago: number, failuresInARow = 0): LastCleanup => ({
+  time: timestamp(NOW - ago),
+  job: 'former',
+  result: failuresInARow > 0 ? 'Failed' : 'Succeeded',
+  failuresInARow,
+});
+const runs = (jobs: readonly Job[], pods: readonly Pod[] = [], last?: LastCleanup, cron: CronJob | undefined = live) =>
+  cleanupRuns({ cronJob: cron, jobs, pods, last, now: NOW });
+
+describe('the last run of a cleanup', () => {
+  it('is told with what its pod said', () => {
+    expect(runs([job('a', 'Complete')], [pod('a', SUCCESS)]).last).toEqual({
+      time: timestamp(NOW - HOUR),
+      job: 'a',
+      result: 'Succeeded',
+      failuresInARow: 0,
+      kept: 3,
+      deleted: 2,
+      freedBytes: 100,
+    });
+  });
+
+  it('is told as a dry run when it deleted nothing', () => {
+    expect(runs([job('a', 'Complete')], [pod('a', { ...SUCCESS, dryRun: true })]).last?.dryRun).toBe(true);
+  });
+
+  it('failed for the reason that its pod gave', () => {
+    const { last } = runs([job('a', 'Failed')], [pod('a', FAILURE)]);
+    expect(last).toMatchObject({ result: 'Failed', failuresInARow: 1, message: 'Session x: no answer.', deleted: 2 });
+  });
+
+  it.each<[string, Pod[]]>([
+    ['no pod', []],
+    ['a pod that was killed before it said a word', [pod('a', undefined)]],
+    ['a pod whose last words are a log', [pod('a', 'Error: out of memory')]],
+    ['the pod of another Job only', [pod('b', SUCCESS)]],
+  ])('failed for the reason that its Job has, when there is %s', (_, pods) => {
+    const { last } = runs([job('a', 'Failed')], pods);
+    expect(last).toEqual({
+      time: timestamp(NOW - HOUR),
+      job: 'a',
+      result: 'Failed',
+      failuresInARow: 1,
+      message: 'Its Job failed: DeadlineExceeded: Job was active longer than specified deadline.',
+    });
+  });
+
+  it('did not succeed when its pod says that it failed', () => {
+    expect(runs([job('a', 'Complete')], [pod('a', FAILURE)]).last?.result).toBe('Failed');
+  });
+
+  it('waits a moment for the word of its pod', () => {
+    const jobs = [job('a', 'Complete', 4 * SECOND)];
+    expect(runs(jobs, [])).toEqual({ last: undefined, counted: [], dueInMs: 6 * SECOND });
+    expect(runs(jobs, [pod('a', SUCCESS)]).last?.deleted).toBe(2);
+  });
+
+  it('is none of a Job that still runs, or of somebody else', () => {
+    expect(runs([job('a', undefined), job('b', 'Failed', HOUR, 'uid-of-another')]).counted).toEqual([]);
+  });
+
+  it('stays what it was when there is no CronJob at the moment', () => {
+    const last = told(HOUR);
+    expect(runs([job('a', 'Complete')], [], last, { ...made }).last).toEqual(last);
+  });
+});
+
+describe('failures in a row', () => {
+  const fails = (ago: number): Job => job(`f${ago}`, 'Failed', ago);
+
+  it('are counted from run to run, whatever order the Jobs come in', () => {
+    const { last, counted } = runs([fails(HOUR), fails(3 * HOUR), fails(2 * HOUR)], [], told(4 * HOUR, 1));
+    expect(last?.failuresInARow).toBe(4);
+    expect(counted.map(({ job: name }) => name)).toEqual([3, 2, 1].map((hours) => `f${hours * HOUR}`));
+  });
+
+  it('end with a run that succeeds', () => {
+    const { last } = runs([fails(2 * HOUR), job('a', 'Complete')], [pod('a', SUCCESS)], told(4 * HOUR, 1));
+    expect(last?.failuresInARow).toBe(0);
+  });
+
+  it('are not counted twice', () => {
+    const jobs = [fails(2 * HOUR), fails(HOUR)];
+    const { last } = runs(jobs);
+    expect(runs(jobs, [], last)).toEqual({ last, counted: [] });
+  });
+
+  it('are counted each, of runs that ended in the same second', () => {
+    const [one, other] = [job('a', 'Failed'), job('b', 'Failed')];
+    const { last } = runs([one]);
+    expect(runs([one, other], [], last).last?.failuresInARow).toBe(2);
+    expect(runs([other, one]).last?.failuresInARow).toBe(2);
+  });
+
+  it('wait for the word of an older run, which would never be told otherwise', () => {
+    const jobs = [job('a', 'Complete', 5 * SECOND), job('b', 'Complete', 3 * SECOND)];
+    const { last, counted } = runs(jobs, [pod('b', SUCCESS)]);
+    expect(last).toBeUndefined();
+    expect(counted).toEqual([]);
+  });
+});
+
+describe('the condition CleanupHealthy', () => {
+  const failed = (failuresInARow: number): LastCleanup => ({ ...told(MINUTE, failuresInARow), message: 'No answer.' });
+
+  it.each<[string, LastCleanup | undefined, string]>([
+    ['no run has ended', undefined, 'Unknown AwaitingFirstRun'],
+    ['the last run did its work', told(MINUTE), 'True CleanupSucceeded'],
+    ['one run failed', failed(1), 'True CleanupRetrying'],
+    ['two runs failed', failed(2), 'False CleanupFailing'],
+    ['nine runs failed', failed(9), 'False CleanupFailing'],
+  ])('when %s', (_, last, expected) => {
+    const { status, reason } = cleanupVerdict(tenant, last);
+    expect(`${status} ${reason}`).toBe(expected);
+  });
+
+  it('has nothing to complain about without a TTL', () => {
+    expect(cleanupVerdict(sampleTenant(), undefined)).toMatchObject({ status: 'True', reason: 'NotScheduled' });
+  });
+
+  it('says why the cleanup fails, where to look, and the same after the next failure', () => {
+    const { message } = cleanupVerdict(tenant, failed(2));
+    expect(message).toMatch(/No answer\..*kubectl logs.*CronJob acme-cleanup/);
+    expect(cleanupVerdict(tenant, failed(3)).message).toBe(message);
+  });
+});

@@ -1,0 +1,174 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../src/api/tenant.ts';
+import { timestamp } from '../../../src/kube/time.ts';
+import { flips, numbersAsTold, SessionFigures, type SessionsStatus } from '../../../src/tenant/sessions.ts';
+import type { ServerWorld } from '../../../src/tenant/world.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { ToldSessions } from '../../support/told-sessions.ts';
+import { sampleTenant } from '../../support/tenants.ts';
+import { boundClaim, MINUTE, NOW, SECOND } from './fixtures.ts';
+
+const MI = 2 ** 20;
+const KEY = { namespace: 'team', name: 'acme' };
+
+let clock: FakeClock;
+let source: ToldSessions;
+let figures: SessionFigures;
+beforeEach(() => {
+  clock = new FakeClock(NOW);
+  source = new ToldSessions();
+  figures = new SessionFigures(source, clock);
+});
+
+/** Servers whose volumes have 100Mi. */
+const servers = (count: number): Map<number, ServerWorld> =>
+  new Map(
+    Array.from({ length: count }, (_, index) => [
+      index,
+      { index, pods: [], claim: boundClaim({ capacity: { storage: '100Mi' } }) },
+    ]),
+  );
+const look = (spec: CopilotTenantSpecInput = {}, status: CopilotTenantStatus = {}): SessionsStatus =>
+  figures.look(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1));
+
+describe('what a tenant says of its sessions', () => {
+  it('is nothing before a server has answered', () => {
+    expect(look()).toMatchObject({ fields: {}, pressure: { status: 'Unknown', reason: 'NotMeasured' } });
+  });
+
+  it('is what all its servers have together', () => {
+    look({ replicas: 2 });
+    source.say('team/acme-0', { active: 1, loaded: 1, unloaded: 2 });
+    source.say('team/acme-1', { active: 2, unloaded: 1 });
+    expect(look({ replicas: 2 }).fields.sessions).toEqual({ active: 3, loaded: 4, total: 7 });
+  });
+
+  it('is when somebody last used one, to the minute', () => {
+    source.say('team/acme-0', { unloaded: 1, lastActivityTime: NOW + 10 * SECOND });
+    expect(look().fields.lastActivityTime).toBe('2026-01-02T03:04:00Z');
+    // Deleting the session that was used last does not undo that.
+    source.say('team/acme-0', { unloaded: 1, lastActivityTime: NOW - 60 * MINUTE });
+    expect(look({}, { lastActivityTime: timestamp(NOW) }).fields.lastActivityTime).toBe(timestamp(NOW));
+  });
+
+  it('is how full the fullest volume is', () => {
+    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    source.say('team/acme-1', { unloaded: 1, sizeBytes: 90 * MI });
+    const { fields, pressure } = look({ replicas: 2 });
+    expect(fields.storage).toEqual({ capacity: '100Mi', used: '90Mi' });
+    expect(pressure).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
+    expect(pressure?.message).toContain('acme-1');
+  });
+});
+
+describe('the numbers of a server that cannot be asked', () => {
+  it('stay what they were', () => {
+    source.say('team/acme-0', { active: 1, sizeBytes: 90 * MI });
+    const before = look();
+    source.say('team/acme-0', undefined);
+    expect(look()).toEqual(before);
+  });
+
+  it('stay as the status has them while no server has answered this process', () => {
+    const status = { sessions: { active: 1, loaded: 1, total: 5 }, storage: { capacity: '100Mi', used: '90Mi' } };
+    expect(look({}, status).fields).toEqual(status);
+  });
+
+  it('hold up the others for a minute: a total without them would be a lie', async () => {
+    const status = { sessions: { active: 0, loaded: 0, total: 5 } };
+    const spec = { replicas: 2 };
+    look(spec, status);
+    source.say('team/acme-0', { unloaded: 1 });
+    expect(look(spec, status).fields.sessions?.total).toBe(5);
+    await clock.advance(MINUTE);
+    expect(look(spec, status).fields.sessions?.total).toBe(1);
+  });
+
+  it('do not hide a full volume behind an emptier one', async () => {
+    const status = { storage: { capacity: '100Mi', used: '90Mi' } };
+    const spec = { replicas: 2 };
+    look(spec, status);
+    await clock.advance(MINUTE);
+    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    expect(look(spec, status).fields.storage).toEqual(status.storage);
+    source.say('team/acme-0', { unloaded: 1, sizeBytes: 96 * MI });
+    expect(look(spec, status)).toMatchObject({
+      fields: { storage: { used: '96Mi' } },
+      pressure: { reason: 'VolumeFull' },
+    });
+  });
+
+  it.each<[string, CopilotTenantSpecInput]>([
+    ['suspended', { suspend: true }],
+    ['scaled to zero', { replicas: 0 }],
+  ])('of a tenant that is %s: its sessions wait on the volume', (_, spec) => {
+    const status = { sessions: { active: 1, loaded: 2, total: 5 }, storage: { capacity: '100Mi', used: '90Mi' } };
+    const { fields } = look(spec, status);
+    expect(fields).toEqual({ ...status, sessions: { active: 0, loaded: 0, total: 5 } });
+  });
+});
+
+describe('a change on a server', () => {
+  let woken: number[];
+  beforeEach(() => {
+    woken = [];
+    figures.onChange(({ namespace, name }, afterMs) => {
+      expect({ namespace, name }).toEqual(KEY);
+      woken.push(afterMs);
+    });
+    look();
+    source.say('team/acme-0', { loaded: 1, sizeBytes: MI });
+    look();
+    woken.length = 0;
+  });
+
+  it('wakes its tenant when a number changes, twice a minute at most', async () => {
+    await clock.advance(20 * SECOND);
+    source.say('team/acme-0', { active: 1, sizeBytes: MI });
+    expect(woken).toEqual([10 * SECOND]);
+    await clock.advance(10 * SECOND);
+    source.say('team/acme-0', { active: 1, unloaded: 1, sizeBytes: MI });
+    expect(woken).toEqual([10 * SECOND, 0]);
+    expect(figures.waitMs(KEY)).toBe(0);
+    figures.wrote(sampleTenant());
+    expect(figures.waitMs(KEY)).toBe(30 * SECOND);
+  });
+
+  it('wakes its tenant at once when the volume fills up', () => {
+    source.say('team/acme-0', { loaded: 1, sizeBytes: 86 * MI });
+    expect(woken).toEqual([0]);
+  });
+
+  it.each([
+    ['the same is said again', { loaded: 1, sizeBytes: MI }],
+    ['a session grows by less than a percent of the volume', { loaded: 1, sizeBytes: MI - 1 }],
+    ['it does not answer', undefined],
+  ])('wakes nobody when %s', (_, told) => {
+    source.say('team/acme-0', told);
+    expect(woken).toEqual([]);
+  });
+
+  it('wakes nobody for a server that nobody has looked at', () => {
+    source.say('team/other-0', { active: 1 });
+    figures.forget(KEY);
+    source.say('team/acme-0', { active: 3 });
+    expect(woken).toEqual([]);
+  });
+});
+
+describe('numbers that are not worth a write yet', () => {
+  it('are those of the status', () => {
+    const status = { sessions: { active: 1, loaded: 1, total: 5 }, lastActivityTime: timestamp(NOW) };
+    expect(numbersAsTold(sampleTenant({}, {}, status)).fields).toEqual(status);
+  });
+
+  it('never hold back that a volume fills up', () => {
+    const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
+    const status = { conditions: [{ ...condition, status: 'False' as const, reason: 'EnoughSpace' }] };
+    source.say('team/acme-0', { unloaded: 1, sizeBytes: 90 * MI });
+    const full = look({}, status);
+    expect(flips(sampleTenant({}, {}, status), full)).toBe(true);
+    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    expect(flips(sampleTenant({}, {}, status), look({}, status))).toBe(false);
+  });
+});
