@@ -16,5 +16,7 @@ export type {
   SessionUsage,
   SurveyTarget,
 } from './sessions.ts';
+export { DialPacer } from './pacer.ts';
+export { jittered, retryDelay } from './retry.ts';
 export { dialTcp } from './wire.ts';
 export type { Dial, Timers, Wire, WireEvents } from './wire.ts';

@@ -2,16 +2,18 @@ import {
   Connection,
   CopilotError,
   getStatus,
+  jittered,
   ping,
+  retryDelay,
   type Dial,
+  type DialPacer,
   type HealthTarget,
   type ServerHealth,
   type UnhealthyReason,
 } from '../copilot/index.ts';
 import type { Clock, Random, Timer } from '../kube/clock.ts';
-import { NO_HISTORY, assess, jittered, retryDelay, type History, type Outcome } from './assess.ts';
-import type { DialPacer } from './pacer.ts';
-import type { TimerQueue } from './timer-queue.ts';
+import type { TimerQueue } from '../kube/timer-queue.ts';
+import { NO_HISTORY, assess, type History, type Outcome } from './assess.ts';
 
 /** What the monitors of one pinger share. */
 export interface MonitorContext {

@@ -1,9 +1,8 @@
 import type { Logger } from 'pino';
-import type { Dial, HealthSource, HealthTarget, ServerHealth } from '../copilot/index.ts';
+import { DialPacer, type Dial, type HealthSource, type HealthTarget, type ServerHealth } from '../copilot/index.ts';
 import type { Clock, Random } from '../kube/clock.ts';
+import { TimerQueue } from '../kube/timer-queue.ts';
 import { Monitor, type CheckObserver, type MonitorContext } from './monitor.ts';
-import { DialPacer } from './pacer.ts';
-import { TimerQueue } from './timer-queue.ts';
 
 export interface PingerOptions {
   readonly clock: Clock;

@@ -24,25 +24,32 @@ export class CopilotServer implements AsyncDisposable {
   readonly port: number;
   readonly #binary: ServerBinary;
   readonly #token: string | undefined;
+  readonly #options: readonly string[];
   readonly #home = mkdtempSync(join(tmpdir(), 'copilot-operator-server-'));
   #process: ChildProcess | undefined;
   #output = '';
 
-  private constructor(binary: ServerBinary, port: number, token: string | undefined) {
+  private constructor(binary: ServerBinary, port: number, token: string | undefined, options: readonly string[]) {
     this.#binary = binary;
     this.port = port;
     this.#token = token;
+    this.#options = options;
   }
 
-  /** Starts a server; resolves when it listens. Without a token it takes any client. */
-  static async start(binary: ServerBinary, token?: string): Promise<CopilotServer> {
-    const server = new CopilotServer(binary, await freePort(), token);
+  /** Starts a server with further `options` of its command line. Resolves when it listens. Without a token it takes any client. */
+  static async start(binary: ServerBinary, token?: string, options: readonly string[] = []): Promise<CopilotServer> {
+    const server = new CopilotServer(binary, await freePort(), token, options);
     await server.start();
     return server;
   }
 
+  /** Where it keeps its sessions, one directory each. */
+  get sessionState(): string {
+    return join(this.#home, '.copilot/session-state');
+  }
+
   async start(): Promise<void> {
-    const args = ['--headless', '--host', this.host, '--port', String(this.port), '--no-auto-update'];
+    const args = ['--headless', '--host', this.host, '--port', String(this.port), '--no-auto-update', ...this.#options];
     const child = spawn(serverBinary(this.#binary), args, {
       cwd: this.#home,
       env: {

@@ -1,5 +1,4 @@
-import type { Timers } from '../copilot/index.ts';
-import type { Clock, Timer } from '../kube/clock.ts';
+import type { Clock, Timer } from './clock.ts';
 
 interface Entry {
   /** When it is due, monotonic ms, rounded up to a whole number of quanta. */
@@ -16,7 +15,7 @@ const QUANTUM_MS = 20;
  * Many timers over one of the clock's: a binary heap, of which only the earliest is armed. Timers are rounded up to
  * quanta, so that a thousand servers wake the process at most 50 times a second; cancelling one takes it out.
  */
-export class TimerQueue implements Timers {
+export class TimerQueue implements Pick<Clock, 'setTimer'> {
   readonly #clock: Clock;
   readonly #heap: Entry[] = [];
   #armed: { readonly at: number; readonly timer: Timer } | undefined;

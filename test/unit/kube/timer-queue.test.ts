@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { TimerQueue } from '../../../src/health/timer-queue.ts';
+import { TimerQueue } from '../../../src/kube/timer-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 let clock: FakeClock;
