@@ -76,6 +76,11 @@ export class Connection {
     return this.#state === 'closed';
   }
 
+  /** Whether requests may be made: it was opened and has not ended. */
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
   /**
    * Dials and presents the token, in `timeoutMs` together. Call it once.
    * @throws UnreachableError, AuthFailedError, TimeoutError or ProtocolError; the connection is closed after each.

@@ -38,16 +38,29 @@ export class RpcError extends CopilotError {
   readonly reason = 'ProtocolError';
   /** JSON-RPC error code, such as -32601 for a method that this version of the server lacks. */
   readonly code: number;
+  readonly #said: string;
 
-  constructor(message: string, code: number) {
-    super(message);
+  constructor(message: string, code: number, said: string, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
+    this.#said = said;
   }
+
+  /** The server's own text, to tell its errors apart: the code is the same for most. No own property, so no log has it. */
+  get said(): string {
+    return this.#said;
+  }
+}
+
+/** The server answered that it did not do what it was asked for. The connection stays open. */
+export class RefusedError extends CopilotError {
+  readonly reason = 'ProtocolError';
 }
 
 const AUTHENTICATION_REQUIRED = -32001;
 const AUTHENTICATION_FAILED = -32002;
 const LONGEST_QUOTE = 80;
+const LONGEST_SAID = 1000;
 
 /** The error that the server's answer to `method` stands for. `message` is the server's own text. */
 export function errorOfAnswer(peer: string, method: string, code: number, message: string): CopilotError {
@@ -61,7 +74,9 @@ export function errorOfAnswer(peer: string, method: string, code: number, messag
   if (message === 'SERVER_SHUTTING_DOWN') {
     return new UnreachableError(`${peer}: the server is shutting down and takes no more connections`);
   }
-  return new RpcError(`${peer}: ${method} was answered with error ${code} ${quote(message)}`, code);
+  // It puts this before its text, and so would take the place of what matters in the quote.
+  const said = message.replace(`Request ${method} failed with message: `, '').slice(0, LONGEST_SAID);
+  return new RpcError(`${peer}: ${method} was answered with error ${code} ${quote(said)}`, code, said);
 }
 
 /** The start of something a peer sent, safe to show in one line: no control characters, at most 80 characters. */

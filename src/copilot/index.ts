@@ -1,12 +1,31 @@
 /** The Copilot CLI server's wire protocol. It knows nothing of Kubernetes. docs/protocol.md has the facts behind it. */
-export { getSessionSizes, getStatus, listSessions, ping } from './calls.ts';
-export type { Pong, ServerStatus, SessionTimes } from './calls.ts';
+export { activityOf, judgeJournal } from './activity.ts';
+export type { JournalState } from './activity.ts';
+export { getStatus, ping } from './calls.ts';
+export type { Pong, ServerStatus } from './calls.ts';
 export { Connection } from './connection.ts';
 export type { CallOptions, ConnectionOptions } from './connection.ts';
-export { AuthFailedError, CopilotError, ProtocolError, RpcError, TimeoutError, UnreachableError } from './errors.ts';
+export {
+  AuthFailedError,
+  CopilotError,
+  ProtocolError,
+  RefusedError,
+  RpcError,
+  TimeoutError,
+  UnreachableError,
+} from './errors.ts';
 export { FrameDecoder, encodeFrame } from './framing.ts';
 export type { FrameLimits } from './framing.ts';
 export type { HealthSource, HealthTarget, ServerHealth, UnhealthyReason } from './health.ts';
+export {
+  closeSession,
+  deleteSession,
+  getClientMetadata,
+  getSessionSizes,
+  listSessions,
+  updateClientMetadata,
+} from './session-calls.ts';
+export type { ClientMetadata, SessionTimes } from './session-calls.ts';
 export type {
   Deletion,
   ServerSessions,
@@ -16,7 +35,11 @@ export type {
   SessionUsage,
   SurveyTarget,
 } from './sessions.ts';
+export { readJournal } from './journal.ts';
+export type { EventUsage, JournalEvent, JournalPage, JournalRange } from './journal.ts';
 export { DialPacer } from './pacer.ts';
 export { jittered, retryDelay } from './retry.ts';
+export { EMPTY_SUM, sumUsage } from './usage.ts';
+export type { UsageMark, UsageSum } from './usage.ts';
 export { dialTcp } from './wire.ts';
 export type { Dial, Timers, Wire, WireEvents } from './wire.ts';

@@ -11,7 +11,11 @@ const SHORTEST_RETRY_MS = 200;
  */
 export function retryDelay(
   reason: UnhealthyReason,
-  { awayMs, intervalMs, random }: { readonly awayMs: number; readonly intervalMs: number; readonly random: () => number },
+  {
+    awayMs,
+    intervalMs,
+    random,
+  }: { readonly awayMs: number; readonly intervalMs: number; readonly random: () => number },
 ): number {
   const longest = Math.min(intervalMs, LONGEST_RETRY_MS);
   if (reason !== 'Unreachable') return jittered(longest, random);

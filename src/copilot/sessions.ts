@@ -3,12 +3,15 @@
  * wire protocol for the same reason as health.ts: the parts that use it may import this part, and not each other.
  */
 
-/** Whether a session is in its server's memory, and whether a turn runs. `Unloaded`: on the volume only. */
+/**
+ * Whether a session is in its server's memory, and whether a turn runs. `Unloaded`: on the volume only, or loaded and not
+ * yet used since, which a server tells nobody. `Loaded` is also what a session is called whose journal can't be read.
+ */
 export type SessionActivity = 'Active' | 'Loaded' | 'Unloaded';
 
 /** What a session has used so far, as its server's own journal tells. */
 export interface SessionUsage {
-  /** Prompts that were sent. */
+  /** Prompts that the model answered at least in part, as the server counts them: not one that was interrupted before. */
   readonly turns: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
@@ -21,7 +24,7 @@ export interface SessionFacts {
   readonly startTime: number;
   /** mtime of its events.jsonl, ms since the epoch: what the TTL counts from. An unload moves it too. */
   readonly modifiedTime: number;
-  /** When a turn last began, went on or ended, ms since the epoch; `modifiedTime` until the journal was read. */
+  /** When a turn last began, went on or ended, ms since the epoch; `modifiedTime` when the journal does not tell. */
   readonly lastActivityTime: number;
   /** On the volume; 0 until it was told. */
   readonly sizeBytes: number;
@@ -65,7 +68,7 @@ export interface SessionSource {
   set(target: SurveyTarget): void;
   /** Stops looking, forgets what was known and closes the connection. An unknown key is fine. */
   remove(key: string): void;
-  /** The latest complete answer; undefined until the first, and while the server can't be asked. */
+  /** The latest complete answer; undefined until every session was looked at once, and while the server can't be asked. */
   get(key: string): ServerSessions | undefined;
   /** Has usage and labels read for this session of the server, until `unwatch`. It may be called before either exists. */
   watch(key: string, sessionId: string): void;
@@ -79,7 +82,7 @@ export interface SessionSource {
   onChange(fn: (key: string, sessionIds: readonly string[]) => void): void;
   /**
    * Stores `labels` beside the session's data, which its server can do only while the session is loaded. Resolves to
-   * whether it did; false: it is not loaded.
+   * whether it did; false: it is not loaded. As an order about one session it counts as a use of it (the idle clock).
    */
   label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean>;
   /** Ends a running turn and unloads the session. Rejects when the server can't be asked. */

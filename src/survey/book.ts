@@ -1,0 +1,227 @@
+import {
+  activityOf,
+  judgeJournal,
+  type ClientMetadata,
+  type JournalState,
+  type ServerSessions,
+  type SessionActivity,
+  type SessionFacts,
+  type SessionTimes,
+  type UsageMark,
+} from '../copilot/index.ts';
+import { sameFacts, summaryOf } from './facts.ts';
+
+/** What is remembered of one session from look to look. */
+export interface SessionRecord {
+  times: SessionTimes;
+  /** `times`, as numbers. */
+  startTime: number;
+  modifiedTime: number;
+  sizeBytes: number;
+  journal: JournalState;
+  /** The `times.modifiedTime` at which the journal was read; undefined: never. */
+  readAt: string | undefined;
+  /** Until when (monotonic ms) a journal that could not be read is left alone, unless it changes. */
+  unreadableUntil: number | undefined;
+  /** How far usage is reckoned; undefined: not at all. */
+  usage: UsageMark | undefined;
+  /** The `times.modifiedTime` at which that was done. */
+  usageAt: string | undefined;
+  labels: ClientMetadata | undefined;
+  /** As last published. */
+  facts: SessionFacts | undefined;
+}
+
+/** A publication, and whose facts differ from those of the one before. */
+export interface Publication {
+  readonly answer: ServerSessions;
+  readonly changed: readonly string[];
+}
+
+const UNREAD: JournalState = judgeJournal([]);
+
+/**
+ * What is known of the sessions of one server. It outlives connections: after a lost one nothing is read again that has
+ * not changed. It does no I/O; poll.ts asks, and enters the answers here.
+ */
+export class SessionBook {
+  readonly #records = new Map<string, SessionRecord>();
+  readonly #watched = new Set<string>();
+  #startedAt: number;
+  /** Whether anything was entered since the last publication: a server at rest costs no walk through its sessions. */
+  #dirty = true;
+  #gone: string[] = [];
+  #sizesDue = false;
+  #labelsDue = false;
+  #published: ServerSessions | undefined;
+
+  constructor(startedAt: number) {
+    this.#startedAt = startedAt;
+  }
+
+  /** When the server's process started, ms since the epoch. */
+  set startedAt(at: number) {
+    this.#startedAt = at;
+    this.#dirty = true;
+  }
+
+  /** Returns whether it was not watched before. */
+  watch(sessionId: string): boolean {
+    const isNew = !this.#watched.has(sessionId);
+    this.#watched.add(sessionId);
+    return isNew;
+  }
+
+  unwatch(sessionId: string): void {
+    this.#watched.delete(sessionId);
+    this.#dirty = true;
+  }
+
+  isWatched(sessionId: string): boolean {
+    return this.#watched.has(sessionId);
+  }
+
+  /** Enters a listing. Whether it differs from the last one decides what else is asked for. */
+  list(listed: readonly SessionTimes[]): void {
+    let differs = false;
+    for (const times of listed) {
+      const record = this.#records.get(times.sessionId);
+      if (record?.times.modifiedTime === times.modifiedTime && record.times.startTime === times.startTime) continue;
+      differs = true;
+      this.#enter(record, times);
+    }
+    if (this.#records.size !== listed.length) {
+      differs = true;
+      const ids = new Set(listed.map(({ sessionId }) => sessionId));
+      for (const id of this.#records.keys()) if (!ids.has(id)) this.#remove(id);
+    }
+    if (differs) this.#sizesDue = this.#labelsDue = this.#dirty = true;
+  }
+
+  get sizesDue(): boolean {
+    return this.#sizesDue;
+  }
+
+  /** Enters sizes. A session that was listed and has none yet keeps what it had. */
+  sizes(sizes: ReadonlyMap<string, number>): void {
+    for (const [id, record] of this.#records) record.sizeBytes = sizes.get(id) ?? record.sizeBytes;
+    this.#sizesDue = false;
+  }
+
+  /** Sessions whose journal is to be read, the most recently used first. */
+  journalsDue(monotonic: number): SessionRecord[] {
+    let due: SessionRecord[] | undefined;
+    for (const record of this.#records.values()) if (this.#isDue(record, monotonic)) (due ??= []).push(record);
+    if (due !== undefined) this.#dirty = true;
+    return due?.toSorted((a, b) => b.modifiedTime - a.modifiedTime) ?? [];
+  }
+
+  /** Ids of watched sessions whose labels are to be read now: after any change all that are there, since no time tells of labels. */
+  takeLabelsDue(): string[] {
+    const there = [...this.#watched].flatMap((id) => this.#records.get(id) ?? []);
+    const due = this.#labelsDue || there.some(({ labels }) => labels === undefined);
+    this.#labelsDue = false;
+    if (due) this.#dirty = true;
+    return due ? there.map(({ times }) => times.sessionId) : [];
+  }
+
+  labels(asked: readonly string[], found: ReadonlyMap<string, ClientMetadata>): void {
+    for (const id of asked) {
+      const record = this.#records.get(id);
+      if (record !== undefined) record.labels = found.get(id) ?? {};
+    }
+  }
+
+  /** Labels were written, or could not be read: they are due again. */
+  labelsChanged(): void {
+    this.#labelsDue = true;
+  }
+
+  /**
+   * Makes what is known an answer, of the wall-clock time `at`; undefined as long as there has been none and journals are
+   * still to be read: half an answer would count loaded sessions as unloaded.
+   */
+  publish(at: number, monotonic: number): Publication | undefined {
+    const before = this.#published;
+    if (before === undefined && [...this.#records.values()].some((record) => this.#isUnread(record, monotonic))) {
+      return undefined;
+    }
+    if (before !== undefined && !this.#dirty) {
+      this.#published = { ...before, at };
+      return { answer: this.#published, changed: [] };
+    }
+    this.#dirty = false;
+    const changed = this.#gone;
+    this.#gone = [];
+    for (const [id, record] of this.#records) {
+      const facts = this.#factsOf(record);
+      if (sameFacts(record.facts, facts)) continue;
+      record.facts = facts;
+      changed.push(id);
+    }
+    this.#published =
+      before !== undefined && changed.length === 0
+        ? { ...before, at }
+        : summaryOf(
+            [...this.#records.values()].flatMap(({ facts }) => facts ?? []),
+            at,
+          );
+    return { answer: this.#published, changed };
+  }
+
+  #enter(record: SessionRecord | undefined, times: SessionTimes): void {
+    const parsed = { startTime: Date.parse(times.startTime), modifiedTime: Date.parse(times.modifiedTime) };
+    if (record !== undefined) {
+      Object.assign(record, { times, ...parsed, unreadableUntil: undefined });
+      return;
+    }
+    this.#records.set(times.sessionId, {
+      times,
+      ...parsed,
+      sizeBytes: 0,
+      journal: UNREAD,
+      readAt: undefined,
+      unreadableUntil: undefined,
+      usage: undefined,
+      usageAt: undefined,
+      labels: undefined,
+      facts: undefined,
+    });
+  }
+
+  #remove(id: string): void {
+    if (this.#records.get(id)?.facts !== undefined) this.#gone.push(id);
+    this.#records.delete(id);
+  }
+
+  #isDue(record: SessionRecord, monotonic: number): boolean {
+    if (this.#isUnread(record, monotonic)) return true;
+    if (record.unreadableUntil !== undefined) return monotonic >= record.unreadableUntil;
+    if (this.#activityOf(record) === 'Active') return true;
+    return record.usageAt !== record.readAt && this.isWatched(record.times.sessionId);
+  }
+
+  #isUnread({ readAt, times, unreadableUntil }: SessionRecord, monotonic: number): boolean {
+    return readAt !== times.modifiedTime && (unreadableUntil === undefined || monotonic >= unreadableUntil);
+  }
+
+  #activityOf({ journal, modifiedTime }: SessionRecord): SessionActivity {
+    return activityOf(journal, { startedAt: this.#startedAt, modifiedTime });
+  }
+
+  #factsOf(record: SessionRecord): SessionFacts {
+    const { times, startTime, modifiedTime, sizeBytes, journal, usage, labels } = record;
+    const watched = this.isWatched(times.sessionId);
+    return {
+      sessionId: times.sessionId,
+      startTime,
+      modifiedTime,
+      // An event's time is what the agent may have written; no turn is later than the file.
+      lastActivityTime: Math.min(journal.lastActivityTime ?? modifiedTime, modifiedTime),
+      sizeBytes,
+      activity: this.#activityOf(record),
+      usage: watched ? usage?.usage : undefined,
+      labels: watched ? labels : undefined,
+    };
+  }
+}

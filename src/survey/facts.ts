@@ -1,0 +1,28 @@
+import type { ServerSessions, SessionFacts } from '../copilot/index.ts';
+
+/** Whether nothing differs that somebody may want to be told. */
+export function sameFacts(a: SessionFacts | undefined, b: SessionFacts): boolean {
+  if (a === undefined) return false;
+  return (Object.keys(b) as (keyof SessionFacts)[]).every((field) =>
+    field === 'usage' || field === 'labels' ? sameEntries(a[field], b[field]) : a[field] === b[field],
+  );
+}
+
+/** All sessions of a server together, as of the wall-clock time `at`. */
+export function summaryOf(sessions: readonly SessionFacts[], at: number): ServerSessions {
+  let [active, loaded, totalBytes] = [0, 0, 0];
+  for (const { activity, sizeBytes } of sessions) {
+    if (activity === 'Active') active += 1;
+    if (activity !== 'Unloaded') loaded += 1;
+    totalBytes += sizeBytes;
+  }
+  return { at, sessions: new Map(sessions.map((facts) => [facts.sessionId, facts])), active, loaded, totalBytes };
+}
+
+/** Of two flat objects; undefined is only the same as undefined. */
+function sameEntries(a: object | undefined, b: object | undefined): boolean {
+  if (a === b || a === undefined || b === undefined) return a === b;
+  const before = new Map<string, unknown>(Object.entries(a));
+  const after = Object.entries(b);
+  return before.size === after.length && after.every(([key, value]) => before.get(key) === value);
+}

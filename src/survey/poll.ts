@@ -1,0 +1,72 @@
+import {
+  getClientMetadata,
+  getSessionSizes,
+  listSessions,
+  type CallOptions,
+  type Connection,
+} from '../copilot/index.ts';
+import type { Clock } from '../kube/clock.ts';
+import type { SessionBook } from './book.ts';
+import { readInto } from './journals.ts';
+
+/** How one poll asks. */
+export interface PollContext {
+  readonly connection: Connection;
+  readonly clock: Pick<Clock, 'now' | 'monotonic'>;
+  /** The keys of the operator's own labels. */
+  readonly labelKeys: readonly string[];
+  readonly options: CallOptions;
+}
+
+/** How a poll ended. */
+export interface Polled {
+  /** When the server answered with its list, wall-clock ms. */
+  readonly at: number;
+  /** Whether journals are left for the next poll. */
+  readonly more: boolean;
+}
+
+/** Calls for journals in one poll after which no other session is begun. */
+const JOURNAL_CALLS = 64;
+/** Time after which no other session is begun, ms: a server may take seconds for a damaged journal. */
+const JOURNALS_MS = 10_000;
+
+/**
+ * Asks a server for its sessions and enters what it answers in `book`.
+ *
+ * The bound: with nothing changed it is one call, `sessions.list`. After a change it is that, `sessions.getSizes`, at most
+ * 95 for journals (one that is begun after 63 may take 32) and one for the labels of each thousand watched sessions. No
+ * call is made for each session in each poll, and none of these loads a session or touches its idle clock.
+ */
+export async function poll(book: SessionBook, context: PollContext): Promise<Polled> {
+  const { connection, clock, options } = context;
+  const listed = await listSessions(connection, options);
+  const at = clock.now();
+  book.list(listed);
+  if (book.sizesDue) book.sizes(await getSessionSizes(connection, options));
+  const more = await readJournals(book, context);
+  await readLabels(book, context);
+  return { at, more };
+}
+
+async function readJournals(book: SessionBook, { connection, clock, options }: PollContext): Promise<boolean> {
+  const begun = clock.monotonic();
+  let calls = 0;
+  for (const record of book.journalsDue(begun)) {
+    const monotonic = clock.monotonic();
+    if (calls >= JOURNAL_CALLS || monotonic - begun > JOURNALS_MS) return true;
+    const watched = book.isWatched(record.times.sessionId);
+    calls += await readInto(record, { connection, options, monotonic, watched });
+  }
+  return false;
+}
+
+async function readLabels(book: SessionBook, { connection, options, labelKeys }: PollContext): Promise<void> {
+  const ids = book.takeLabelsDue();
+  try {
+    book.labels(ids, await getClientMetadata(connection, ids, labelKeys, options));
+  } catch (error) {
+    book.labelsChanged();
+    throw error;
+  }
+}

@@ -1,0 +1,262 @@
+import {
+  Connection,
+  CopilotError,
+  RefusedError,
+  UnreachableError,
+  closeSession,
+  deleteSession,
+  jittered,
+  listSessions,
+  retryDelay,
+  updateClientMetadata,
+  type CallOptions,
+  type ClientMetadata,
+  type Deletion,
+  type Dial,
+  type DialPacer,
+  type ServerSessions,
+  type SurveyTarget,
+} from '../copilot/index.ts';
+import type { Clock, Random, Timer } from '../kube/clock.ts';
+import type { TimerQueue } from '../kube/timer-queue.ts';
+import { SessionBook } from './book.ts';
+import { poll } from './poll.ts';
+
+/** What the servers of one survey share. */
+export interface ServerContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: TimerQueue;
+  readonly pacer: DialPacer;
+  readonly dial: Dial | undefined;
+  readonly labelKeys: readonly string[];
+  /** Least time between the starts of two polls of a server, in ms. */
+  readonly leastGapMs: () => number;
+  /** Given the ids that changed, all of them when the server stops answering, or does so again. */
+  readonly tell: (key: string, sessionIds: readonly string[]) => void;
+  /** Given the reason why a server can't be asked, once until it can again. */
+  readonly onFailure: (key: string, failure: Error) => void;
+  /** Given the time that each complete poll took. */
+  readonly observePoll: (ms: number) => void;
+}
+
+/** From one poll to the next when nothing is heard. */
+const INTERVAL_MS = 30_000;
+/** From a hint to the poll: a turn gives a dozen hints at once. */
+const SOON_MS = 500;
+/** Between polls while journals are left to be read. */
+const CATCH_UP_MS = 1000;
+/** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */
+const CALL: CallOptions = { timeoutMs: 10_000 };
+
+/** The sessions of one server, asked for over one long-lived connection. There is always either a poll going on or one timer. */
+export class SurveyedServer {
+  readonly #context: ServerContext;
+  readonly #book: SessionBook;
+  #target: SurveyTarget;
+  #connection: Connection | undefined;
+  #answer: ServerSessions | undefined;
+  /** Why the server can't be asked; undefined while it can. */
+  #failure: Error | undefined;
+  /** Monotonic ms of the first failure since the last complete poll. */
+  #failingSince: number | undefined;
+  #timer: Timer | undefined;
+  /** When the next poll is due, monotonic ms. */
+  #dueAt = 0;
+  #begunAt = Number.NEGATIVE_INFINITY;
+  #dialReserved = false;
+  #polling = false;
+  /** A hint came while a poll went on, which may have asked too early. */
+  #askAgain = false;
+  /** Raised when the address changes or the server is removed: the outcome of a poll that began before means nothing. */
+  #generation = 0;
+
+  constructor(target: SurveyTarget, context: ServerContext) {
+    this.#target = target;
+    this.#context = context;
+    this.#book = new SessionBook(target.startedAt);
+    this.#schedule(0);
+  }
+
+  /** The latest complete answer; undefined while the server can't be asked. */
+  get answer(): ServerSessions | undefined {
+    return this.#answer;
+  }
+
+  /** Takes new values over. What is known of the sessions stays: they are on the volume, not in the process. */
+  adopt(target: SurveyTarget): void {
+    const old = this.#target;
+    this.#target = target;
+    this.#book.startedAt = target.startedAt;
+    if (target.host === old.host && target.port === old.port && target.token === old.token) return this.soon();
+    this.#interrupt();
+    this.#failingSince = undefined;
+    this.#schedule(0);
+  }
+
+  watch(sessionId: string): void {
+    if (this.#book.watch(sessionId)) this.soon();
+  }
+
+  unwatch(sessionId: string): void {
+    this.#book.unwatch(sessionId);
+  }
+
+  /** Asks soon, unless the server can't be asked: then the next try comes when it would have come. */
+  soon(): void {
+    if (this.#polling) this.#askAgain = true;
+    else if (this.#connection !== undefined) this.#hasten(SOON_MS);
+  }
+
+  async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
+    const stored = await updateClientMetadata(this.#open(), sessionId, labels, CALL);
+    if (stored) this.#book.labelsChanged();
+    this.soon();
+    return stored;
+  }
+
+  async close(sessionId: string): Promise<void> {
+    await closeSession(this.#open(), sessionId, CALL);
+    this.soon();
+  }
+
+  async delete(sessionId: string): Promise<Deletion> {
+    const connection = this.#open();
+    const begun = this.#context.clock.monotonic();
+    const deletion = await deleteSession(connection, sessionId, CALL);
+    this.soon();
+    const spent = this.#context.clock.monotonic() - begun;
+    const left = await listSessions(connection, { timeoutMs: Math.max(1, CALL.timeoutMs - spent) });
+    if (left.some((session) => session.sessionId === sessionId)) {
+      throw new RefusedError(
+        `${connection.peer}: the server said it had deleted session ${sessionId} (${deletion}) and still lists it`,
+      );
+    }
+    return deletion;
+  }
+
+  /** Stops asking and closes the connection. */
+  stop(): void {
+    this.#interrupt();
+    this.#timer?.cancel();
+  }
+
+  /** The connection, for somebody who can't wait until there is one. */
+  #open(): Connection {
+    const connection = this.#connection;
+    if (connection !== undefined && connection.isOpen) return connection;
+    const { key } = this.#target;
+    const why = this.#failure?.message ?? 'it was not reached yet';
+    throw new UnreachableError(`${key}: the server can't be asked at the moment: ${why}`, { cause: this.#failure });
+  }
+
+  #interrupt(): void {
+    this.#generation += 1;
+    this.#polling = false;
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  #schedule(ms: number): void {
+    const { clock, timers } = this.#context;
+    this.#timer?.cancel();
+    this.#dueAt = clock.monotonic() + ms;
+    this.#timer = timers.setTimer(ms, () => this.#wake());
+  }
+
+  /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one. */
+  #hasten(ms: number): void {
+    const now = this.#context.clock.monotonic();
+    const at = Math.max(now + ms, this.#begunAt + this.#context.leastGapMs());
+    if (at < this.#dueAt) this.#schedule(at - now);
+  }
+
+  #wake(): void {
+    const { clock, pacer } = this.#context;
+    if (this.#connection === undefined && !this.#dialReserved) {
+      const wait = pacer.reserve(clock.monotonic());
+      this.#dialReserved = wait > 0;
+      if (wait > 0) return this.#schedule(wait);
+    }
+    this.#dialReserved = false;
+    void this.#poll();
+  }
+
+  async #poll(): Promise<void> {
+    const { clock, labelKeys, observePoll } = this.#context;
+    const generation = this.#generation;
+    const begun = clock.monotonic();
+    this.#begunAt = begun;
+    this.#polling = true;
+    this.#askAgain = false;
+    try {
+      const connection = await this.#connect();
+      const { at, more } = await poll(this.#book, { connection, clock, labelKeys, options: CALL });
+      if (generation !== this.#generation) return;
+      this.#polling = false;
+      observePoll(clock.monotonic() - begun);
+      this.#conclude(at, more);
+    } catch (error) {
+      if (generation === this.#generation) this.#fail(error);
+    }
+  }
+
+  async #connect(): Promise<Connection> {
+    if (this.#connection !== undefined) return this.#connection;
+    const { timers, dial } = this.#context;
+    const { host, port, token } = this.#target;
+    const connection: Connection = new Connection({
+      host,
+      port,
+      token,
+      timers,
+      ...(dial !== undefined && { dial }),
+      // Whatever it tells of is looked up: anybody who reaches the server could have made it up.
+      onNotification: (method) => {
+        if (method === 'session.lifecycle') this.soon();
+      },
+      onLost: (error) => {
+        // During a poll the error reaches it through the call; between two this is the first to know.
+        if (connection === this.#connection && !this.#polling) this.#fail(error);
+      },
+    });
+    this.#connection = connection;
+    await connection.open(CALL);
+    return connection;
+  }
+
+  #conclude(at: number, more: boolean): void {
+    const { clock, random, tell } = this.#context;
+    this.#failingSince = undefined;
+    this.#failure = undefined;
+    this.#schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
+    if (more) this.#hasten(CATCH_UP_MS);
+    if (this.#askAgain) this.#hasten(SOON_MS);
+    const published = this.#book.publish(at, clock.monotonic());
+    if (published === undefined) return;
+    const wasKnown = this.#answer !== undefined;
+    this.#answer = published.answer;
+    // Last, because whoever is told may change or remove this very target.
+    if (!wasKnown) tell(this.#target.key, [...published.answer.sessions.keys()]);
+    else if (published.changed.length > 0) tell(this.#target.key, published.changed);
+  }
+
+  #fail(thrown: unknown): void {
+    const { clock, random, tell, onFailure } = this.#context;
+    const now = clock.monotonic();
+    const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const reason = failure instanceof CopilotError ? failure.reason : 'ProtocolError';
+    const isNew = this.#failure === undefined;
+    const lost = this.#answer;
+    this.#polling = false;
+    this.#failure = failure;
+    this.#answer = undefined;
+    // Also after a time-out: whatever is wrong, a fresh connection proves more than a doubtful one.
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#failingSince ??= now;
+    this.#schedule(retryDelay(reason, { awayMs: now - this.#failingSince, intervalMs: INTERVAL_MS, random }));
+    if (isNew) onFailure(this.#target.key, failure);
+    if (lost !== undefined) tell(this.#target.key, [...lost.sessions.keys()]);
+  }
+}
