@@ -1,0 +1,218 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  Connection,
+  ProtocolError,
+  RefusedError,
+  RpcError,
+  closeSession,
+  deleteSession,
+  getClientMetadata,
+  listSessions,
+  readJournal,
+  updateClientMetadata,
+} from '../../../src/copilot/index.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
+
+const options = { timeoutMs: 1000 };
+let server: FakeServer;
+let connection: Connection;
+
+beforeEach(async () => {
+  const network = new FakeNetwork();
+  server = network.add('acme-0');
+  connection = new Connection({
+    host: 'acme-0',
+    port: 4321,
+    token: 'sesame',
+    timers: new FakeClock(),
+    dial: network.dial,
+  });
+  await connection.open(options);
+});
+afterEach(() => connection.close());
+
+/** Makes the server answer `method` with `result`, or with an error when that is a string. */
+function answer(method: string, result: unknown): void {
+  server.answers[method] = () =>
+    typeof result === 'string'
+      ? { error: { code: -32603, message: `Request ${method} failed with message: ${result}` } }
+      : { result };
+}
+const paramsOf = (method: string) =>
+  server.received.filter((message) => message.method === method).map(({ params }) => params);
+
+describe('listing sessions', () => {
+  it.each([
+    ['no list', { sessions: {} }],
+    ['an id with a slash', { sessions: [{ sessionId: '../x', startTime: '2026-01-01', modifiedTime: '2026-01-01' }] }],
+    ['a time that is none', { sessions: [{ sessionId: 'x', startTime: '2026-01-01', modifiedTime: 'yesterday' }] }],
+  ])('refuses %s', async (_, result) => {
+    answer('sessions.list', result);
+    await expect(listSessions(connection, options)).rejects.toThrow(ProtocolError);
+  });
+});
+
+describe('reading a journal', () => {
+  const method = 'sessions.readPersistedEvents';
+  const page = (events: unknown) => ({ events, cursor: 'c1', hasMore: true, cursorStatus: 'ok' });
+  const event = (type: string, data: unknown, more: object = {}) => ({
+    id: 'e1',
+    type,
+    timestamp: '2026-01-01T00:00:01.000Z',
+    parentId: null,
+    data,
+    ...more,
+  });
+  const read = () => readJournal(connection, { sessionId: 's1', max: 50 }, options);
+
+  it('asks for the end, and for what is before by the cursor', async () => {
+    answer(method, page([]));
+    expect(await read()).toEqual({ events: [], cursor: 'c1', hasMore: true });
+    await readJournal(connection, { sessionId: 's1', max: 1000, cursor: 'c1' }, options);
+    expect(paramsOf(method)).toEqual([
+      { sessionId: 's1', direction: 'backward', max: 50 },
+      { sessionId: 's1', direction: 'backward', max: 1000, cursor: 'c1' },
+    ]);
+  });
+
+  it('takes no word of the user or the model', async () => {
+    answer(method, page([event('user.message', { content: 'my secret', messageId: 'm' }, { agentId: 'a1' })]));
+    const { events } = await read();
+    expect(events).toEqual([{ id: 'e1', type: 'user.message', at: Date.UTC(2026, 0, 1, 0, 0, 1), agent: 'a1' }]);
+  });
+
+  it('takes the usage of a call, and counts a prompt at its first one', async () => {
+    const call = (usage: object) => event('session.usage_record', { usage });
+    answer(
+      method,
+      page([
+        call({ inputTokens: 19, outputTokens: 11, initiator: 'user', model: 'm' }),
+        call({ inputTokens: 20, outputTokens: 12, initiator: 'agent' }),
+        call({ initiator: 'sub-agent', parentToolCallId: 'call_1' }),
+      ]),
+    );
+    expect((await read()).events.map(({ usage }) => usage)).toEqual([
+      { of: 'one', turns: 1, inputTokens: 19, outputTokens: 11 },
+      { of: 'one', turns: 0, inputTokens: 20, outputTokens: 12 },
+      { of: 'one', turns: 0, inputTokens: 0, outputTokens: 0 },
+    ]);
+  });
+
+  it.each(['session.shutdown', 'session.usage_checkpoint'])('takes the total of %s over all models', async (type) => {
+    const metrics = (inputTokens: number, outputTokens: number) => ({ usage: { inputTokens, outputTokens } });
+    const accountingSnapshot = {
+      totalUserRequests: 3,
+      modelMetrics: { 'gpt-x': metrics(10, 1), other: metrics(5, 2) },
+    };
+    answer(method, page([event(type, { accountingSnapshot })]));
+    expect((await read()).events[0]?.usage).toEqual({ of: 'total', turns: 3, inputTokens: 15, outputTokens: 3 });
+  });
+
+  it.each([
+    ['null', null],
+    ['a list', []],
+    ['no id', event('abort', {}, { id: 5 })],
+    ['a type with spaces', event('my words', {})],
+    ['no time', event('abort', {}, { timestamp: 'noon' })],
+  ])('passes over %s among the events', async (_, garbage) => {
+    answer(method, page([garbage, event('abort', 'no object')]));
+    expect((await read()).events.map(({ type }) => type)).toEqual(['abort']);
+  });
+
+  it.each([
+    ['session.usage_record', { usage: { inputTokens: -1, outputTokens: 1 } }],
+    ['session.usage_record', { usage: { inputTokens: 1.5, outputTokens: 1 } }],
+    ['session.usage_record', { usage: 'much' }],
+    ['session.shutdown', { accountingSnapshot: { totalUserRequests: 1 } }],
+    ['session.shutdown', { accountingSnapshot: { totalUserRequests: '1', modelMetrics: {} } }],
+    [
+      'session.shutdown',
+      { accountingSnapshot: { totalUserRequests: 1, modelMetrics: { m: { usage: { inputTokens: 'x' } } } } },
+    ],
+    ['session.shutdown', {}],
+  ])('takes no usage from a %s with %j', async (type, data) => {
+    answer(method, page([event(type, data)]));
+    expect((await read()).events).toHaveLength(1);
+    expect((await read()).events[0]).not.toHaveProperty('usage');
+  });
+
+  it.each([
+    ['no events', { ...page(undefined) }],
+    ['an expired cursor', { ...page([]), cursorStatus: 'expired' }],
+    ['no word of older events', { ...page([]), hasMore: 'yes' }],
+    ['an endless cursor', { ...page([]), cursor: 'c'.repeat(300) }],
+  ])('refuses an answer with %s', async (_, result) => {
+    answer(method, result);
+    await expect(read()).rejects.toThrow(`the answer to ${method} has an unexpected`);
+  });
+});
+
+describe('client metadata', () => {
+  const method = 'sessions.getClientMetadata';
+
+  it('is asked for a thousand sessions at a time, and only for known keys', async () => {
+    server.answers[method] = ({ params }) => ({
+      result: (params?.['sessionIds'] as string[]).map((sessionId) =>
+        sessionId === 's7'
+          ? { sessionId, status: 'notFound' }
+          : { sessionId, status: 'ok', metadata: { owner: sessionId, theirs: 'my words', odd: 5 } },
+      ),
+    });
+    const ids = Array.from({ length: 2001 }, (_, n) => `s${n}`);
+    const found = await getClientMetadata(connection, ids, ['owner', 'odd'], options);
+    expect(paramsOf(method).map((params) => (params?.['sessionIds'] as string[]).length)).toEqual([1000, 1000, 1]);
+    expect(found.size).toBe(2000);
+    expect(found.get('s8')).toEqual({ owner: 's8' });
+    expect(await getClientMetadata(connection, [], ['owner'], options)).toEqual(new Map());
+    expect(server.calls(method)).toBe(3);
+  });
+
+  it('is stored only for a loaded session', async () => {
+    const update = 'session.metadata.updateClientMetadata';
+    answer(update, { owner: 'ann' });
+    expect(await updateClientMetadata(connection, 's1', { owner: 'ann' }, options)).toBe(true);
+    expect(paramsOf(update)).toEqual([{ sessionId: 's1', set: { owner: 'ann' } }]);
+    answer(update, 'Session not found: s1');
+    expect(await updateClientMetadata(connection, 's1', { owner: 'ann' }, options)).toBe(false);
+    answer(update, 'disk full');
+    const failure = updateClientMetadata(connection, 's1', { owner: 'ann' }, options);
+    await expect(failure).rejects.toThrow(RpcError);
+    await expect(failure).rejects.toThrow(
+      `acme-0:4321: ${update} was answered with error -32603 "disk full" (session s1)`,
+    );
+  });
+});
+
+describe('closing and deleting', () => {
+  it('close a session, and name it when that fails', async () => {
+    answer('sessions.close', {});
+    await closeSession(connection, 's1', options);
+    answer('sessions.close', 'busy');
+    await expect(closeSession(connection, 's1', options)).rejects.toThrow('"busy" (session s1)');
+  });
+
+  it.each([
+    [{ success: true }, 'Deleted'],
+    [{ success: false, error: 'Session file not found for s1' }, 'NotFound'],
+  ])('tell of %j: %s', async (result, deletion) => {
+    answer('session.delete', result);
+    expect(await deleteSession(connection, 's1', options)).toBe(deletion);
+  });
+
+  it.each([
+    [
+      { success: false, error: 'Session s1 is currently in use' },
+      RefusedError,
+      'said "Session s1 is currently in use"',
+    ],
+    [{ success: false }, RefusedError, 'acme-0:4321: the server did not delete session s1 and said nothing'],
+    [{ success: 'yes' }, ProtocolError, 'unexpected "success": "\\"yes\\""'],
+    ['no such method', RpcError, '(session s1)'],
+  ])('reject with what the server said: %j', async (result, type, words) => {
+    answer('session.delete', result);
+    const failure = deleteSession(connection, 's1', options);
+    await expect(failure).rejects.toThrow(type);
+    await expect(failure).rejects.toThrow(words);
+  });
+});
