@@ -1,7 +1,8 @@
 /** The CustomResourceDefinitions, as they stand in crds/ and in the Helm chart. */
 import type { CelRule } from './fields.ts';
 import { CATEGORY, COPILOT_SESSION, COPILOT_TENANT, GROUP, MAX_TENANT_NAME_LENGTH, VERSION } from './names.ts';
-import { SESSION_ID_PATTERN, session } from './session.ts';
+import { SESSION_ID_PATTERN } from './session-id.ts';
+import { session } from './session.ts';
 import { structuralSchema, type StructuralSchema } from './structural.ts';
 import { tenant } from './tenant.ts';
 

@@ -2,9 +2,8 @@
 import { z } from 'zod';
 import { condition, duration, listMap, objectName, withRules } from './fields.ts';
 import { SessionPhase } from './session-conditions.ts';
+import { SESSION_ID_PATTERN } from './session-id.ts';
 
-/** The server's own alphabet of ids; it takes 200 characters and refuses 255. */
-export const SESSION_ID_PATTERN = '^[A-Za-z0-9_-]+$';
 const MAX_SESSION_ID_LENGTH = 200;
 /** Characters of a name that means a user: no spaces and no control characters, so that it can stand in a log or a header. */
 const USER = /^[!-~]+$/;

@@ -1,0 +1,86 @@
+/**
+ * What a cleanup tells of itself: one JSON object in the termination message of its pod. The command writes it, the tenant
+ * controller reads it; it lives here because both may import this part.
+ */
+import { isSessionId } from '../api/session-id.ts';
+
+/** The kubelet cuts a termination message there. */
+export const MAX_RESULT_BYTES = 4096;
+const MAX_MESSAGE_LENGTH = 1024;
+
+export interface CleanupResult {
+  /** Failed: something was not done that was to be done. What could be done was done all the same. */
+  readonly result: 'Succeeded' | 'Failed';
+  /** Nothing was deleted; the numbers say what would have been. */
+  readonly dryRun: boolean;
+  /** Sessions that were looked at and are still there. */
+  readonly kept: number;
+  readonly deleted: number;
+  /** Bytes that the deleted sessions took. */
+  readonly freedBytes: number;
+  /** Locks, stubs and leftovers of deletions that were removed. */
+  readonly sweptFiles: number;
+  readonly errors: number;
+  /** The first error and how many more there were, or why the run stopped early. Absent after a success. */
+  readonly message?: string | undefined;
+  /** Ids of the deleted sessions, as many as fit. */
+  readonly sessions?: readonly string[] | undefined;
+}
+
+const COUNTS = ['kept', 'deleted', 'freedBytes', 'sweptFiles', 'errors'] as const;
+
+/** The result as one line of at most {@link MAX_RESULT_BYTES}: a long message is cut, and ids that don't fit are left out. */
+export function formatCleanupResult(result: CleanupResult): string {
+  const { message, sessions = [], ...rest } = result;
+  const head = { ...rest, ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }) };
+  let room = MAX_RESULT_BYTES - Buffer.byteLength(JSON.stringify({ ...head, sessions: [] }));
+  const fitting: string[] = [];
+  for (const id of sessions) {
+    // Quotes and a comma; ids need no escape.
+    room -= id.length + 3;
+    if (room < 0) break;
+    fitting.push(id);
+  }
+  return JSON.stringify(fitting.length === 0 ? head : { ...head, sessions: fitting });
+}
+
+/**
+ * Reads a termination message. Undefined for anything but a whole result: the log of a process that died, or text of somebody
+ * who meddled with the pod. Other fields are left unread.
+ */
+export function parseCleanupResult(text: string): CleanupResult | undefined {
+  if (Buffer.byteLength(text) > MAX_RESULT_BYTES) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const found = value as Record<string, unknown>;
+  const { result, dryRun, message, sessions } = found;
+  if ((result !== 'Succeeded' && result !== 'Failed') || typeof dryRun !== 'boolean') return undefined;
+  if (!COUNTS.every((key) => Number.isSafeInteger(found[key]) && Number(found[key]) >= 0)) return undefined;
+  if (message !== undefined && typeof message !== 'string') return undefined;
+  if (sessions !== undefined && !(Array.isArray(sessions) && sessions.every(isId))) return undefined;
+  const { kept, deleted, freedBytes, sweptFiles, errors } = found as Record<(typeof COUNTS)[number], number>;
+  return {
+    result,
+    dryRun,
+    kept,
+    deleted,
+    freedBytes,
+    sweptFiles,
+    errors,
+    ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }),
+    ...(sessions !== undefined && { sessions: sessions as string[] }),
+  };
+}
+
+const isId = (value: unknown): boolean => typeof value === 'string' && isSessionId(value);
+
+/** At most so many characters, none of them a control character or outside of ASCII: it ends in a status and in a log. */
+function cut(text: string, length: number): string {
+  const plain = text.replace(/[^ -~]/gu, '?');
+  return plain.length <= length ? plain : `${plain.slice(0, length - 3)}...`;
+}
