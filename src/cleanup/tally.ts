@@ -25,8 +25,8 @@ export class Tally {
     this.#log = log;
   }
 
-  kept(sessions = 1): void {
-    this.#kept += sessions;
+  kept(): void {
+    this.#kept += 1;
   }
 
   deleted({ target, sessionId, bytes, message }: DeletedSession): void {

@@ -1,10 +1,10 @@
 /** Runs of the real command `cleanup`, and volumes for it to work on. */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { parseCleanupResult, type CleanupResult } from '../../src/resources/cleanup-result.ts';
@@ -111,10 +111,10 @@ export interface SessionFiles {
 }
 
 /** Makes the directory of a session, and its operation lock, as a server leaves them. All of it is of the given age. */
-export async function putSession(volume: string, sessionId: string, options: SessionFiles = {}): Promise<string> {
+export function putSession(volume: string, sessionId: string, options: SessionFiles = {}): string {
   const { ageMs = 0, journal = '{"type":"session.start","data":{}}\n', files = {} } = options;
   const directory = join(volume, sessionId);
-  const locks = join(volume, '.session-operation-locks');
+  const lock = join(volume, '.session-operation-locks', `${sessionId}.lock`);
   const all: Record<string, string> = {
     'workspace.yaml': `id: ${sessionId}\n`,
     '.workspace-fork.lock': '',
@@ -122,25 +122,33 @@ export async function putSession(volume: string, sessionId: string, options: Ses
     ...(journal !== null && { 'events.jsonl': journal }),
     ...files,
   };
-  for (const path of [locks, directory, join(directory, 'files'), join(directory, 'research')]) {
-    await mkdir(path, { recursive: true });
-  }
-  const paths = [join(locks, `${sessionId}.lock`), ...Object.keys(all).map((path) => join(directory, path))];
-  await writeFile(paths[0] ?? '', '');
+  const directories = ['checkpoints', 'files', 'research'].map((name) => join(directory, name));
+  for (const path of [dirname(lock), ...directories]) mkdirSync(path, { recursive: true });
+  writeFileSync(lock, '');
   for (const [path, content] of Object.entries(all)) {
-    await mkdir(join(directory, path, '..'), { recursive: true });
-    await writeFile(join(directory, path), content);
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), content);
   }
   const time = (Date.now() - ageMs) / 1000;
   // The directories come last: what is made in them moves their times.
-  for (const path of [...paths, ...['checkpoints', 'files', 'research', ''].map((name) => join(directory, name))]) {
-    await utimes(path, time, time);
+  for (const path of [lock, ...Object.keys(all).map((name) => join(directory, name)), ...directories, directory]) {
+    utimesSync(path, time, time);
   }
   return directory;
 }
 
+/** Makes many sessions, with no more than a server needs to take them for its own, of the ages that `ageOf` gives. */
+export function putMany(volume: string, count: number, ageOf: (index: number) => number): void {
+  for (let i = 0; i < count; i += 1) {
+    const directory = join(volume, `s-${i}`);
+    mkdirSync(directory);
+    writeFileSync(join(directory, 'events.jsonl'), '{"type":"session.start","data":{}}\n');
+    age(directory, ageOf(i));
+  }
+}
+
 /** Lets a session look as if it had been used for the last time so long ago. */
-export async function age(sessionDirectory: string, ms: number): Promise<void> {
+export function age(sessionDirectory: string, ms: number): void {
   const time = (Date.now() - ms) / 1000;
-  await utimes(join(sessionDirectory, 'events.jsonl'), time, time);
+  utimesSync(join(sessionDirectory, 'events.jsonl'), time, time);
 }

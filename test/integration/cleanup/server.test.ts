@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createModelServer } from '../../model/server.ts';
 import { chat, withClient, type Binding } from '../../support/chat.ts';
-import { age, CleanupRun, DAY, putSession, runCleanup, temporaryVolume } from '../../support/cleanup.ts';
+import { age, CleanupRun, DAY, putMany, putSession, runCleanup, temporaryVolume } from '../../support/cleanup.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
 
 const token = 'f3b1c0ffee';
@@ -46,14 +46,8 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
   /** A session that has had a turn, so long ago. */
   async function chatted(ageMs: number): Promise<string> {
     const { sessionId } = await chat(binding, { prompt: 'hello' });
-    await age(directory(sessionId), ageMs);
+    age(directory(sessionId), ageMs);
     return sessionId;
-  }
-
-  /** Many sessions; a server takes these for its own. */
-  async function putMany(count: number, ageOf: (index: number) => number): Promise<void> {
-    const journal = '{"type":"session.start","data":{}}\n{"type":"user.message","data":{"content":"hello"}}\n';
-    for (let i = 0; i < count; i += 1) await putSession(server.sessionState, `s-${i}`, { ageMs: ageOf(i), journal });
   }
 
   it('deletes the sessions that are older than the TTL, and no others', async () => {
@@ -79,7 +73,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
       expect(existsSync(directory(id))).toBe(true);
       await session.disconnect();
     });
-    await age(directory(id), 8 * DAY);
+    age(directory(id), 8 * DAY);
     expect((await cleanup()).result).toMatchObject({ kept: 0, deleted: 1, sessions: [id] });
   }, 60_000);
 
@@ -104,8 +98,8 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     await symlink(join(outside.path, 'session'), directory('linked'));
     await truncate(join(directory(cut), 'events.jsonl'), 10);
     await truncate(join(directory(huge), 'events.jsonl'), 500e6);
-    for (const name of [old, cut, huge, ...foreign]) await age(directory(name), 8 * DAY);
-    await age(join(outside.path, 'session'), 8 * DAY);
+    for (const name of [old, cut, huge, ...foreign]) age(directory(name), 8 * DAY);
+    age(join(outside.path, 'session'), 8 * DAY);
     const { code, result } = await cleanup();
     expect(result?.message).toBeUndefined();
     expect([code, result?.deleted]).toEqual([0, 3]);
@@ -115,18 +109,18 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
 
   it('sweeps the volume of a running server, but no session that is loaded without a turn', async () => {
     const old = await chatted(8 * DAY);
-    await putSession(server.sessionState, 'stub', { ageMs: 8 * DAY, journal: null });
-    await putSession(server.sessionState, 'gone', { ageMs: 8 * DAY });
+    putSession(server.sessionState, 'stub', { ageMs: 8 * DAY, journal: null });
+    putSession(server.sessionState, 'gone', { ageMs: 8 * DAY });
     await rm(directory('gone'), { recursive: true });
     await withClient(binding, async (client) => {
       const { model: name = '', provider } = binding;
       const config = { onPermissionRequest: approveAll, model: name, ...(provider && { provider }) };
       await client.createSession({ ...config, sessionId: 'waiting' });
-      await putSession(server.sessionState, 'waiting', { ageMs: 8 * DAY, journal: null });
+      putSession(server.sessionState, 'waiting', { ageMs: 8 * DAY, journal: null });
       for (const file of await readdir(directory('waiting'))) {
         if (file.startsWith('inuse')) await rm(join(directory('waiting'), file));
       }
-      await putSession(server.sessionState, 'waiting', { ageMs: 8 * DAY, journal: null });
+      putSession(server.sessionState, 'waiting', { ageMs: 8 * DAY, journal: null });
       const { code, result } = await cleanup(`--volume=acme-0=${server.sessionState}`);
       expect(result).toMatchObject({ result: 'Succeeded', deleted: 1, sessions: [old], sweptFiles: 2 });
       expect(code).toBe(0);
@@ -136,14 +130,14 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
   }, 60_000);
 
   it('goes well beside another run', async () => {
-    await putMany(40, (i) => (i % 10 === 0 ? 0 : 8 * DAY));
+    putMany(server.sessionState, 40, (i) => (i % 10 === 0 ? 0 : 8 * DAY));
     const outcomes = await Promise.all([cleanup(), cleanup()]);
     for (const { code, result } of outcomes) expect([code, result?.errors, result?.message]).toEqual([0, 0, undefined]);
     expect(await names()).toHaveLength(4);
   }, 60_000);
 
   it('fails when the server is killed in the middle, and finishes in the next run', async () => {
-    await putMany(60, (i) => (i % 30 === 0 ? 0 : 8 * DAY));
+    putMany(server.sessionState, 60, (i) => (i % 30 === 0 ? 0 : 8 * DAY));
     const run = new CleanupRun(throughServer(), { token });
     await run.logged('deleted');
     await server.kill();
@@ -180,7 +174,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
   }, 60_000);
 
   it('judges 3,000 sessions', async () => {
-    await putMany(3000, (i) => (i % 100 === 0 ? 8 * DAY : DAY));
+    putMany(server.sessionState, 3000, (i) => (i % 100 === 0 ? 8 * DAY : DAY));
     const { code, result } = await cleanup();
     expect([code, result?.kept, result?.deleted]).toEqual([0, 2970, 30]);
     expect(await names()).toHaveLength(2970);

@@ -9,7 +9,7 @@ describe('the tally of a cleanup', () => {
   it('counts what was kept, deleted and swept, and the bytes of both', () => {
     const tally = new Tally(false, silent);
     tally.kept();
-    tally.kept(2);
+    tally.kept();
     tally.deleted(deletion);
     tally.deleted({ ...deletion, sessionId: 's2' });
     tally.swept('acme-0', '.copilot-operator-deleted/s0', 7);
@@ -17,7 +17,7 @@ describe('the tally of a cleanup', () => {
     expect(tally.result()).toEqual({
       result: 'Succeeded',
       dryRun: false,
-      kept: 3,
+      kept: 2,
       deleted: 2,
       freedBytes: 207,
       sweptFiles: 1,
