@@ -1,17 +1,23 @@
 #!/usr/bin/env node
 /** The one program of the project. Commands load only what they need: the operator starts in a fraction of a second. */
+import { CLEANUP_FLAGS, parseCleanupOptions } from './cleanup-options.ts';
+import { UsageError } from './flags.ts';
 import { ConfigError } from './kube/errors.ts';
-import { OPERATOR_FLAGS, parseOperatorOptions, UsageError } from './options.ts';
+import { OPERATOR_FLAGS, parseOperatorOptions } from './options.ts';
 
 const usage = `Usage: copilot-operator COMMAND [FLAGS]
 
 Commands:
   operator    runs the controllers
   ping        pings a Copilot CLI server: ping HOST[:PORT], with its token in COPILOT_CONNECTION_TOKEN
+  cleanup     deletes sessions that nobody has used for long; needs no Kubernetes
   crds        prints the CustomResourceDefinitions
 
 Flags of operator:
 ${OPERATOR_FLAGS}
+
+Flags of cleanup:
+${CLEANUP_FLAGS}
 `;
 
 /** Resolves to the exit code: 0 done, 1 failed, 2 wrong command line. */
@@ -25,6 +31,11 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
     case 'ping': {
       const { runPing } = await import('./ping.ts');
       return runPing(args, process.env);
+    }
+    case 'cleanup': {
+      const options = parseCleanupOptions(args, process.env);
+      const { runCleanup } = await import('./cleanup/command.ts');
+      return runCleanup(options);
     }
     case 'crds': {
       const { printCrds } = await import('./crds.ts');

@@ -1,5 +1,5 @@
 /** The command line of `copilot-operator operator`. */
-import { parseArgs } from 'node:util';
+import { flag, list, oneOf, parseFlags, positive, UsageError } from './flags.ts';
 
 export interface OperatorOptions {
   /** Path of a kubeconfig; without it `KUBECONFIG`, then the pod's service account. */
@@ -34,11 +34,6 @@ export interface BindAddress {
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A wrong command line; the message says what to change. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
 /** One line a flag, for --help. */
 export const OPERATOR_FLAGS = `\
   --kubeconfig PATH                  default: $KUBECONFIG, else the pod's service account
@@ -67,7 +62,10 @@ const flags = {
 
 /** @throws UsageError */
 export function parseOperatorOptions(args: readonly string[], env: NodeJS.ProcessEnv): OperatorOptions {
-  const values = parse(args.map((arg) => (arg === '--leader-elect' ? '--leader-elect=true' : arg)));
+  const values = parseFlags(
+    args.map((arg) => (arg === '--leader-elect' ? '--leader-elect=true' : arg)),
+    flags,
+  );
   const serverImage = values['server-image'] ?? env['SERVER_IMAGE'];
   if (!serverImage) {
     throw new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE');
@@ -90,38 +88,6 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     namespace: env['POD_NAMESPACE'],
     identity: env['POD_NAME'],
   };
-}
-
-function parse(args: string[]): Partial<Record<keyof typeof flags, string>> {
-  try {
-    return parseArgs({ args, options: flags, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-}
-
-function list(value: string | undefined): string[] {
-  return (value ?? '')
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
-}
-
-function flag(name: string, value: string): boolean {
-  if (value === 'true' || value === 'false') return value === 'true';
-  throw new UsageError(`--${name}=${value}: write true or false`);
-}
-
-function positive(name: string, value: string): number {
-  const number = Number(value);
-  if (Number.isSafeInteger(number) && number > 0) return number;
-  throw new UsageError(`--${name}=${value}: write a whole number above 0`);
-}
-
-function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
-  const found = allowed.find((candidate) => candidate === value);
-  if (found !== undefined) return found;
-  throw new UsageError(`--${name}=${value}: write one of ${allowed.join(', ')}`);
 }
 
 // As controller-runtime writes it: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.

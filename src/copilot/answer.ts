@@ -36,6 +36,11 @@ export function stringOf(
   return value;
 }
 
+/** Whether a name can be a session's. A server also lists directories of other names, if somebody has put a journal into them. */
+export function isSessionId(name: unknown): boolean {
+  return typeof name === 'string' && SESSION_ID.test(name);
+}
+
 export function sessionIdOf(connection: Connection, method: string, field: string, value: unknown): string {
   return stringOf(connection, method, field, value, SESSION_ID);
 }

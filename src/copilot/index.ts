@@ -2,6 +2,7 @@
 export { activityOf, judgeJournal } from './activity.ts';
 export type { JournalState } from './activity.ts';
 export { getStatus, ping } from './calls.ts';
+export { getActivity, getServerTime, getSessionTimes } from './candidate-calls.ts';
 export type { Pong, ServerStatus } from './calls.ts';
 export { Connection } from './connection.ts';
 export type { CallOptions, ConnectionOptions } from './connection.ts';

@@ -1,4 +1,4 @@
-import { call, integerOf, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
+import { call, integerOf, isSessionId, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { RefusedError, RpcError, quote } from './errors.ts';
 import type { Deletion } from './sessions.ts';
@@ -28,13 +28,14 @@ const METADATA_BATCH = 1000;
 const SESSION_NOT_FOUND = /^Session not found\b/;
 const FILE_NOT_FOUND = /^Session file not found\b/;
 
-/** `sessions.list`: the sessions on the server's disk, loaded or not. */
+/** `sessions.list`: the sessions on the server's disk, loaded or not. What has no name of a session is left out. */
 export async function listSessions(connection: Connection, options: CallOptions): Promise<SessionTimes[]> {
   const method = 'sessions.list';
   const { sessions } = await call(connection, method, IDS_AND_TIMES, options);
   if (!Array.isArray(sessions)) throw unexpected(connection, method, 'sessions', sessions);
-  return sessions.map((session: unknown) => {
+  return sessions.flatMap((session: unknown) => {
     const { sessionId, startTime, modifiedTime } = objectOf(connection, method, 'sessions[]', session);
+    if (typeof sessionId === 'string' && !isSessionId(sessionId)) return [];
     return {
       sessionId: sessionIdOf(connection, method, 'sessionId', sessionId),
       startTime: timeOf(connection, method, 'startTime', startTime),
@@ -49,10 +50,9 @@ export async function getSessionSizes(connection: Connection, options: CallOptio
   const result = await call(connection, method, NO_PARAMS, options);
   const sizes = objectOf(connection, method, 'sizes', result['sizes']);
   return new Map(
-    Object.entries(sizes).map(([id, bytes]) => [
-      sessionIdOf(connection, method, 'sizes', id),
-      integerOf(connection, method, 'sizes', bytes),
-    ]),
+    Object.entries(sizes)
+      .filter(([id]) => isSessionId(id))
+      .map(([id, bytes]) => [id, integerOf(connection, method, 'sizes', bytes)]),
   );
 }
 

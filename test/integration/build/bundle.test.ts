@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
 import { parse, parseAllDocuments } from 'yaml';
 import { bundle, licences } from '../../../scripts/build.ts';
+import { parseCleanupResult } from '../../../src/resources/cleanup-result.ts';
+import { DAY, putSession } from '../../support/cleanup.ts';
 
 let directory: string;
 let metafile: Metafile;
@@ -14,7 +16,7 @@ let metafile: Metafile;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'bundle-'));
   metafile = await bundle('src/main.ts', join(directory, 'main.js'));
-});
+}, 60_000);
 
 afterAll(async () => {
   await rm(directory, { recursive: true });
@@ -47,6 +49,16 @@ describe('the bundled operator', () => {
     expect(status).toBe(2);
     expect(stdout + stderr).toMatch(/kubeconfig|cluster/i);
     expect(stdout + stderr).not.toMatch(/Cannot find|require is not defined|__dirname/);
+  });
+
+  it('cleans up a volume, and writes what came of it', async () => {
+    const volume = join(directory, 'session-state');
+    const result = join(directory, 'termination-log');
+    putSession(volume, 'old', { ageMs: 8 * DAY });
+    putSession(volume, 'young');
+    const { status, stderr } = run('cleanup', '--ttl=168h', `--volume=a-0=${volume}`, `--result-file=${result}`);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(parseCleanupResult(await readFile(result, 'utf8'))).toMatchObject({ kept: 1, sessions: ['old'] });
   });
 
   it('has a map to the sources, for the stacks of its errors', async () => {

@@ -14,6 +14,7 @@ const allowed: Record<string, readonly string[]> = {
   resources: ['api', 'kube'],
   tenant: ['api', 'kube', 'copilot', 'resources'],
   health: ['api', 'kube', 'copilot'],
+  cleanup: ['api', 'kube', 'copilot', 'resources'],
   survey: ['api', 'kube', 'copilot', 'resources'],
 };
 

@@ -7,6 +7,7 @@ import {
   closeSession,
   deleteSession,
   getClientMetadata,
+  getSessionSizes,
   listSessions,
   readJournal,
   updateClientMetadata,
@@ -45,11 +46,20 @@ const paramsOf = (method: string) =>
 describe('listing sessions', () => {
   it.each([
     ['no list', { sessions: {} }],
-    ['an id with a slash', { sessions: [{ sessionId: '../x', startTime: '2026-01-01', modifiedTime: '2026-01-01' }] }],
+    ['an id that is no text', { sessions: [{ sessionId: 7, startTime: '2026-01-01', modifiedTime: '2026-01-01' }] }],
     ['a time that is none', { sessions: [{ sessionId: 'x', startTime: '2026-01-01', modifiedTime: 'yesterday' }] }],
   ])('refuses %s', async (_, result) => {
     answer('sessions.list', result);
     await expect(listSessions(connection, options)).rejects.toThrow(ProtocolError);
+  });
+
+  it('leaves out directories that an agent made, under names that no session has', async () => {
+    const times = { startTime: '2026-01-01T00:00:00Z', modifiedTime: '2026-01-02T00:00:00Z' };
+    const ids = ['../x', 'a.b', '.deleted', 'with blank', '', 'x'.repeat(255), 'chat_1'];
+    answer('sessions.list', { sessions: ids.map((sessionId) => ({ sessionId, ...times })) });
+    expect(await listSessions(connection, options)).toEqual([{ sessionId: 'chat_1', ...times }]);
+    answer('sessions.getSizes', { sizes: Object.fromEntries(ids.map((id, bytes) => [id, bytes])) });
+    expect([...(await getSessionSizes(connection, options))]).toEqual([['chat_1', 6]]);
   });
 });
 
@@ -150,11 +160,10 @@ describe('reading a journal', () => {
 
 describe('client metadata', () => {
   const method = 'sessions.getClientMetadata';
-  const idsOf = (params: Record<string, unknown> = {}) => params['sessionIds'] as string[];
 
   it('is asked for a thousand sessions at a time, and only for known keys', async () => {
     server.answers[method] = ({ params }) => ({
-      result: idsOf(params).map((sessionId) =>
+      result: (params?.['sessionIds'] as string[]).map((sessionId) =>
         sessionId === 's7'
           ? { sessionId, status: 'notFound' }
           : { sessionId, status: 'ok', metadata: { owner: sessionId, theirs: 'my words', odd: 5 } },
@@ -162,7 +171,7 @@ describe('client metadata', () => {
     });
     const ids = Array.from({ length: 2001 }, (_, n) => `s${n}`);
     const found = await getClientMetadata(connection, ids, ['owner', 'odd'], options);
-    expect(paramsOf(method).map((params) => idsOf(params).length)).toEqual([1000, 1000, 1]);
+    expect(paramsOf(method).map((params) => (params?.['sessionIds'] as string[]).length)).toEqual([1000, 1000, 1]);
     expect(found.size).toBe(2000);
     expect(found.get('s8')).toEqual({ owner: 's8' });
     expect(await getClientMetadata(connection, [], ['owner'], options)).toEqual(new Map());

@@ -1,0 +1,46 @@
+/** The command `cleanup`: one run, its log, its result and its exit code. */
+import { writeFile } from 'node:fs/promises';
+import { pino } from 'pino';
+import { systemClock } from '../kube/clock.ts';
+import { exitOnCrash, stopOnSignal } from '../kube/process.ts';
+import { formatCleanupResult } from '../resources/cleanup-result.ts';
+import { cleanUp } from './run.ts';
+import { Tally } from './tally.ts';
+
+/** A server's sessions: the server itself while it runs, the volume that has them, or both. */
+export interface Target {
+  readonly name: string;
+  readonly server?: { readonly host: string; readonly port: number };
+  /** Path of the mounted volume. Beside a server it is only swept. */
+  readonly volume?: string;
+}
+
+export interface CleanupOptions {
+  /** Delete by age, or one session. */
+  readonly task: { readonly ttlMs: number; readonly policiesFile: string | undefined } | { readonly sessionId: string };
+  readonly dryRun: boolean;
+  readonly targets: readonly Target[];
+  /** The connection token of the servers. */
+  readonly token: string;
+  /** Where the result goes besides the log; absent: nowhere. */
+  readonly resultFile: string | undefined;
+}
+
+/** Resolves to the exit code: 0 when all was done that was to be done, else 1. */
+export async function runCleanup(options: CleanupOptions): Promise<number> {
+  const log = pino();
+  exitOnCrash(log);
+  const stop = stopOnSignal(log);
+  const tally = new Tally(options.dryRun, log);
+  const result = await cleanUp(options, { clock: systemClock, log, stop, tally });
+  log.info(result, 'finished');
+  if (options.resultFile !== undefined) {
+    try {
+      await writeFile(options.resultFile, formatCleanupResult(result));
+    } catch (error) {
+      log.error({ err: error }, 'the result file was not written');
+      return 1;
+    }
+  }
+  return result.result === 'Succeeded' ? 0 : 1;
+}

@@ -1,0 +1,42 @@
+/** Errors that a run goes on after, and what they mean to people. */
+import { CopilotError, RefusedError, RpcError, TimeoutError } from '../copilot/index.ts';
+import { codeOf } from './tree.ts';
+
+/** A signal ended the run between two deletions. */
+export class StoppedError extends Error {
+  override readonly name = 'StoppedError';
+}
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  EROFS: 'the volume is read-only: mount it writable, or have its file system checked',
+  EACCES: 'the permission is missing: its files must belong to the user that the servers run as',
+  EPERM: 'it is not permitted: its files must belong to the user that the servers run as',
+  EIO: 'the volume has an input/output error: have it checked',
+  ESTALE: 'the volume is gone from its node: mount it again',
+  ENOENT: 'there is no such directory: mount the volume',
+  ENOTDIR: 'it is no directory: mount the volume',
+};
+
+/**
+ * One sentence for an error of a server or of a file system. It names no file: agents make files and name them after what their users
+ * say. Any other error is a mistake of this program, and is thrown on.
+ */
+export function explain(error: unknown): string {
+  if (error instanceof CopilotError) return error.message;
+  const code = codeOf(error);
+  if (code === undefined) throw error;
+  const { syscall = 'unknown call' } = error as NodeJS.ErrnoException;
+  return `${MEANINGS[code] ?? 'the file system refused'} (${code}, ${syscall})`;
+}
+
+/**
+ * Whether an error concerns one session only: a server's answer that is an error, or a file that the file system refuses. After any
+ * other (no connection, something that is not the protocol, a broken or read-only volume) the next session would fare no better.
+ */
+export function concernsOne(error: unknown): boolean {
+  if (error instanceof CopilotError) {
+    return error instanceof RefusedError || error instanceof RpcError || error instanceof TimeoutError;
+  }
+  const code = codeOf(error);
+  return code !== undefined && !['EROFS', 'EIO', 'ESTALE'].includes(code);
+}

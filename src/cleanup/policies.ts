@@ -1,0 +1,71 @@
+/** The file of the sessions that CopilotSessions keep longer than the tenant's TTL. */
+import { readFile } from 'node:fs/promises';
+import { isSessionId } from '../api/session-id.ts';
+import type { Policy } from './rule.ts';
+
+/** The file can't be used. Without it a run would delete sessions that somebody wants to keep, so there is none. */
+export class PoliciesError extends Error {
+  override readonly name = 'PoliciesError';
+}
+
+/** @throws PoliciesError when the file is missing, unreadable, or says something else than policies. */
+export async function readPolicies(file: string): Promise<Map<string, Policy>> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new PoliciesError(`policies file ${file} can't be read: ${message(error)}; nothing was deleted`, {
+      cause: error,
+    });
+  }
+  try {
+    return parsePolicies(text);
+  } catch (error) {
+    throw new PoliciesError(`policies file ${file}: ${message(error)}; nothing was deleted`, { cause: error });
+  }
+}
+
+/**
+ * Reads `{"sessions": {"<id>": {"ttlSeconds": 86400} | {"keep": true}}}`. It is strict: a policy that is misread
+ * deletes a session.
+ * @throws Error that names the session and what was found.
+ */
+export function parsePolicies(text: string): Map<string, Policy> {
+  const file = objectOf(JSON.parse(text), 'the file');
+  only(file, ['sessions'], 'the file');
+  const sessions = objectOf(file['sessions'], '"sessions"');
+  return new Map(Object.entries(sessions).map(([id, policy]) => [idOf(id), policyOf(id, policy)]));
+}
+
+function idOf(id: string): string {
+  if (!isSessionId(id)) throw new Error(`"sessions" has ${JSON.stringify(id)}, which is no session id`);
+  return id;
+}
+
+function policyOf(id: string, value: unknown): Policy {
+  const at = `the policy of session ${id}`;
+  const policy = objectOf(value, at);
+  only(policy, ['keep', 'ttlSeconds'], at);
+  const { keep, ttlSeconds } = policy;
+  if (keep === true && ttlSeconds === undefined) return { keep };
+  if (keep === undefined && Number.isSafeInteger(ttlSeconds) && Number(ttlSeconds) > 0) {
+    return { ttlMs: Number(ttlSeconds) * 1000 };
+  }
+  throw new Error(
+    `${at} is ${JSON.stringify(value)}: write {"keep": true} or {"ttlSeconds": N}, N a whole number above 0`,
+  );
+}
+
+function objectOf(value: unknown, at: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new Error(`${at} must be a JSON object`);
+}
+
+function only(value: object, fields: readonly string[], at: string): void {
+  const other = Object.keys(value).find((key) => !fields.includes(key));
+  if (other !== undefined) throw new Error(`${at} has the unknown field ${JSON.stringify(other)}`);
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,84 @@
+/**
+ * The TTL rule: which sessions a cleanup deletes. It is this one function, so that the answer never depends on how a
+ * session was looked at: through its server, or on the volume.
+ */
+import type { SessionActivity } from '../copilot/index.ts';
+
+const MINUTE_MS = 60_000;
+/** How far two clocks of a cluster may be apart without harm. */
+const CLOCK_SKEW_MS = 10 * MINUTE_MS;
+
+/** What is known of one session. Times are ms since the epoch. */
+export interface SessionFacts {
+  readonly sessionId: string;
+  /** mtime of its events.jsonl. */
+  readonly modifiedTime: number;
+  /** What its server says; absent when nobody was asked, because no server runs or because nothing depends on it. */
+  readonly activity?: SessionActivity | undefined;
+  /** mtime of the youngest `inuse.<pid>.lock` in its directory; absent without one, or when there is a server to ask. */
+  readonly lockTime?: number | undefined;
+}
+
+/** What a CopilotSession says of its session. */
+export type Policy = { readonly keep: true } | { readonly keep?: undefined; readonly ttlMs: number };
+
+export interface Rule {
+  readonly ttlMs: number;
+  /** See {@link safetyMargin}. */
+  readonly marginMs: number;
+  readonly policies: ReadonlyMap<string, Policy>;
+}
+
+export type Reason = 'UnknownAge' | 'Kept' | 'Young' | 'KeptLonger' | 'Locked' | 'Loaded' | 'Active' | 'Expired';
+
+/** `message` is for people, and names no session: whoever shows it knows which one it is about. */
+export interface Verdict {
+  readonly verdict: 'Keep' | 'Delete';
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/**
+ * How much longer than its TTL a session is kept, for clocks that differ. On a volume nobody can say whose clock wrote
+ * the times, so it is the whole skew. A server's clock is the one that wrote them, unless the server has moved between
+ * nodes meanwhile: there a short TTL keeps the margin short, else a TTL of a minute would mean eleven.
+ */
+export function safetyMargin(clock: 'Server' | 'Own', ttlMs: number): number {
+  return clock === 'Server' ? Math.min(CLOCK_SKEW_MS, ttlMs) : CLOCK_SKEW_MS;
+}
+
+/** Judges one session at the time `now`. A session that nothing speaks for and nothing against is deleted. */
+export function judge(session: SessionFacts, rule: Rule, now: number): Verdict {
+  const { modifiedTime, lockTime, activity } = session;
+  const policy = rule.policies.get(session.sessionId);
+  // A time that can't be read is no reason to delete anything.
+  if (!Number.isFinite(modifiedTime)) return keep('UnknownAge', 'the time of its last activity is unknown');
+  if (policy?.keep) return keep('Kept', 'a CopilotSession keeps it');
+
+  const ttlMs = Math.max(rule.ttlMs, policy?.ttlMs ?? 0);
+  const isOld = (time: number, ttl: number) => now - time > ttl + rule.marginMs;
+  const age = `its last activity was ${period(now - modifiedTime)} ago`;
+  if (!isOld(modifiedTime, rule.ttlMs)) return keep('Young', `${age}, the TTL is ${period(rule.ttlMs)}`);
+  if (!isOld(modifiedTime, ttlMs)) return keep('KeptLonger', `${age}, a CopilotSession gives it ${period(ttlMs)}`);
+  // Without a server an older lock is the trace of one that was killed: it would keep the session for ever.
+  if (lockTime !== undefined && !isOld(lockTime, ttlMs)) {
+    return keep('Locked', `a server locked it ${period(now - lockTime)} ago`);
+  }
+  if (activity === 'Active') return keep('Active', 'a turn is running');
+  if (activity === 'Loaded') return keep('Loaded', 'it is in the memory of its server');
+  return { verdict: 'Delete', reason: 'Expired', message: `${age}, the TTL is ${period(ttlMs)}` };
+}
+
+function keep(reason: Reason, message: string): Verdict {
+  return { verdict: 'Keep', reason, message };
+}
+
+/** The two largest units of a period, such as `26d 3h`. */
+function period(ms: number): string {
+  if (ms < 0) return `-${period(-ms)}`;
+  const minutes = Math.floor(ms / MINUTE_MS);
+  const [days, hours] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24];
+  if (days > 0) return hours > 0 ? `${days}d ${hours}h` : `${days}d`;
+  if (hours > 0) return minutes % 60 > 0 ? `${hours}h ${minutes % 60}m` : `${hours}h`;
+  return minutes > 0 ? `${minutes}m` : `${Math.floor(ms / 1000)}s`;
+}

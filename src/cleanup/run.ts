@@ -1,0 +1,87 @@
+/** One run of the cleanup: every target in turn, whatever happens to the others. */
+import { Connection, CopilotError } from '../copilot/index.ts';
+import { systemClock } from '../kube/clock.ts';
+import type { CleanupResult } from '../resources/cleanup-result.ts';
+import type { CleanupOptions, Target } from './command.ts';
+import type { Context } from './context.ts';
+import { explain, StoppedError } from './failure.ts';
+import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
+import { PoliciesError, readPolicies } from './policies.ts';
+import type { Policy } from './rule.ts';
+import { emptyTrash, sweep } from './sweep.ts';
+import { cleanUpServer, deleteOnServer, isLoaded, type TtlTask } from './through-server.ts';
+import { codeOf } from './tree.ts';
+import { Volume } from './volume.ts';
+
+const CONNECT = { timeoutMs: 10_000 };
+
+type Task = TtlTask | { readonly sessionId: string };
+
+/** Resolves to what came of it; errors of servers, volumes and the policies file are in the result. */
+export async function cleanUp(options: CleanupOptions, context: Context): Promise<CleanupResult> {
+  const { tally } = context;
+  try {
+    const task = await taskOf(options);
+    for (const target of options.targets) await cleanUpTarget(target, task, options.token, context);
+  } catch (error) {
+    if (error instanceof StoppedError)
+      tally.error('the run was stopped by a signal; the next run goes on where it ended');
+    else if (error instanceof PoliciesError) tally.error(error.message);
+    else throw error;
+  }
+  return tally.result();
+}
+
+async function taskOf({ task }: CleanupOptions): Promise<Task> {
+  if ('sessionId' in task) return task;
+  const policies = task.policiesFile === undefined ? new Map<string, Policy>() : await readPolicies(task.policiesFile);
+  return { ttlMs: task.ttlMs, policies };
+}
+
+async function cleanUpTarget({ name, server, volume }: Target, task: Task, token: string, context: Context) {
+  const mounted = volume === undefined ? undefined : new Volume(volume);
+  let connection: Connection | undefined;
+  try {
+    if (server !== undefined) {
+      connection = new Connection({ ...server, token, timers: systemClock });
+      await connection.open(CONNECT);
+    }
+    if ('sessionId' in task) await deleteOne(name, task.sessionId, connection, mounted, context);
+    else await cleanUpByAge(name, task, connection, mounted, context);
+  } catch (error) {
+    if (!(error instanceof CopilotError) && codeOf(error) === undefined) throw error;
+    context.tally.error(`${name}: ${explain(error)}`);
+  } finally {
+    connection?.close();
+  }
+}
+
+async function cleanUpByAge(
+  name: string,
+  task: TtlTask,
+  connection: Connection | undefined,
+  volume: Volume | undefined,
+  context: Context,
+): Promise<void> {
+  if (volume !== undefined) await emptyTrash(name, volume, context);
+  if (connection !== undefined) await cleanUpServer(name, connection, task, context);
+  else if (volume !== undefined) await cleanUpVolume(name, volume, task, context);
+  if (volume === undefined) return;
+  // Without a server nothing is loaded.
+  const loaded = async (id: string) => connection !== undefined && (await isLoaded(connection, id));
+  await sweep(name, volume, { ttlMs: task.ttlMs, isLoaded: loaded }, context);
+}
+
+async function deleteOne(
+  name: string,
+  sessionId: string,
+  connection: Connection | undefined,
+  volume: Volume | undefined,
+  context: Context,
+): Promise<void> {
+  if (connection !== undefined) await deleteOnServer(name, connection, sessionId, context);
+  else if (volume !== undefined) await deleteOnVolume(name, volume, sessionId, context);
+  if (volume === undefined || context.tally.dryRun) return;
+  if ((await volume.trash()).includes(sessionId)) await volume.emptyTrash(sessionId);
+  await volume.deleteLock(sessionId);
+}

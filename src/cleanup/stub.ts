@@ -1,0 +1,35 @@
+/** What a server leaves of a session that never had a turn: its directory without a journal. No server lists or removes it. */
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ifThere } from './tree.ts';
+
+/** The server's own files, by their paths in the directory. */
+const FILES = new Set([
+  'workspace.yaml',
+  'client-metadata.json',
+  '.client-metadata.lock',
+  '.workspace-fork.lock',
+  'checkpoints/index.md',
+]);
+const DIRECTORIES = new Set(['checkpoints', 'files', 'research']);
+const IN_USE = /^inuse\.\d+\.(lock|hold)$/;
+
+/**
+ * mtime of the youngest thing in the directory of a session that never had a turn. Undefined when it holds anything else than what a
+ * server puts there by itself: a journal, a file that an agent or a person made, a link.
+ */
+export async function stubTime(directory: string, below = ''): Promise<number | undefined> {
+  const stat = await ifThere(lstat(directory));
+  if (stat === undefined) return undefined;
+  let youngest = stat.mtimeMs;
+  for (const entry of (await ifThere(readdir(directory, { withFileTypes: true }))) ?? []) {
+    const path = `${below}${entry.name}`;
+    const inner = join(directory, entry.name);
+    let time: number | undefined;
+    if (entry.isDirectory() && DIRECTORIES.has(path)) time = await stubTime(inner, `${path}/`);
+    else if (entry.isFile() && (FILES.has(path) || IN_USE.test(path))) time = (await ifThere(lstat(inner)))?.mtimeMs;
+    if (time === undefined) return undefined;
+    youngest = Math.max(youngest, time);
+  }
+  return youngest;
+}

@@ -1,0 +1,71 @@
+/** What a run has done so far, and the log lines that tell it. */
+import type { Logger } from 'pino';
+import type { CleanupResult } from '../resources/cleanup-result.ts';
+
+/** One deletion. `message` says why, and so tells the session's age. */
+export interface DeletedSession {
+  readonly target: string;
+  readonly sessionId: string;
+  readonly bytes: number;
+  readonly message: string;
+}
+
+export class Tally {
+  readonly dryRun: boolean;
+  readonly #log: Logger;
+  readonly #sessions: string[] = [];
+  #kept = 0;
+  #freedBytes = 0;
+  #sweptFiles = 0;
+  #errors = 0;
+  #message: string | undefined;
+
+  constructor(dryRun: boolean, log: Logger) {
+    this.dryRun = dryRun;
+    this.#log = log;
+  }
+
+  kept(): void {
+    this.#kept += 1;
+  }
+
+  deleted({ target, sessionId, bytes, message }: DeletedSession): void {
+    this.#sessions.push(sessionId);
+    this.#freedBytes += bytes;
+    this.#log.info({ target, session: sessionId, bytes, why: message }, this.dryRun ? 'would delete' : 'deleted');
+  }
+
+  /** Somebody else was quicker, which is as good. */
+  gone(target: string, sessionId: string): void {
+    this.#log.info({ target, session: sessionId }, 'is gone already');
+  }
+
+  swept(target: string, path: string, bytes: number): void {
+    this.#sweptFiles += 1;
+    this.#freedBytes += bytes;
+    this.#log.info({ target, path, bytes }, this.dryRun ? 'would sweep' : 'swept');
+  }
+
+  /** The run fails, and goes on with what is left. */
+  error(message: string): void {
+    this.#errors += 1;
+    this.#message ??= message;
+    this.#log.error({ reason: message }, 'failed');
+  }
+
+  result(): CleanupResult {
+    const more = this.#errors - 1;
+    const message = more > 0 ? `${this.#message} (and ${more} more ${more === 1 ? 'error' : 'errors'})` : this.#message;
+    return {
+      result: this.#errors === 0 ? 'Succeeded' : 'Failed',
+      dryRun: this.dryRun,
+      kept: this.#kept,
+      deleted: this.#sessions.length,
+      freedBytes: this.#freedBytes,
+      sweptFiles: this.#sweptFiles,
+      errors: this.#errors,
+      ...(message !== undefined && { message }),
+      ...(this.#sessions.length > 0 && { sessions: this.#sessions }),
+    };
+  }
+}

@@ -1,0 +1,65 @@
+/** Trees of files that an agent may have made: links are never followed, and modes may be anything. */
+import { chmod, lstat, readdir, rmdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The `code` of an error of the file system. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}
+
+/** The result of `look`, or undefined when what it looks at is not there. */
+export async function ifThere<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Removes `directory` and what is in it, the entry called `last` after all others, and returns the bytes of its files.
+ * What somebody else removes at the same time is fine.
+ */
+export async function removeTree(directory: string, last?: string): Promise<number> {
+  let bytes = 0;
+  const entries = (await ifThere(withAccess(directory, () => readdir(directory, { withFileTypes: true })))) ?? [];
+  for (const entry of entries.toSorted((a, b) => Number(a.name === last) - Number(b.name === last))) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) {
+      bytes += await removeTree(path);
+    } else {
+      const size = (await ifThere(lstat(path)))?.size;
+      await ifThere(withAccess(directory, () => unlink(path)));
+      bytes += size ?? 0;
+    }
+  }
+  await ifThere(rmdir(directory));
+  return bytes;
+}
+
+/** Bytes of the files in `directory` as far as they can be read: about what {@link removeTree} would return. */
+export async function sizeOfTree(directory: string): Promise<number> {
+  let bytes = 0;
+  const entries = await ifThere(readdir(directory, { withFileTypes: true })).catch((error: unknown) => {
+    // To look into it, its mode would have to be changed.
+    if (codeOf(error) === 'EACCES') return undefined;
+    throw error;
+  });
+  for (const entry of entries ?? []) {
+    const path = join(directory, entry.name);
+    bytes += entry.isDirectory() ? await sizeOfTree(path) : ((await ifThere(lstat(path)))?.size ?? 0);
+  }
+  return bytes;
+}
+
+/** Package managers make directories that are read-only even for their owner; whoever owns one may change that. */
+async function withAccess<T>(directory: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES') throw error;
+    await chmod(directory, 0o700);
+    return act();
+  }
+}

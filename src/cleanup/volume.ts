@@ -1,0 +1,133 @@
+/**
+ * A volume of sessions: the `session-state` directory of a server that need not run. Only directories that can be a server's are
+ * ever touched; links, files and other people's directories are not.
+ */
+import { lstat, mkdir, readdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isSessionId } from '../api/session-id.ts';
+import type { SessionFacts } from './rule.ts';
+import { codeOf, ifThere, removeTree, sizeOfTree } from './tree.ts';
+
+/** Where sessions go first when they are deleted. No session id has a dot, and a server lists no session that is two levels down. */
+export const TRASH = '.copilot-operator-deleted';
+export const LOCKS = '.session-operation-locks';
+const JOURNAL = 'events.jsonl';
+const LOCK = /^inuse\.\d+\.lock$/;
+
+export class Volume {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  path(...names: readonly string[]): string {
+    return join(this.root, ...names);
+  }
+
+  /** Names of the directories that can be sessions, by their names. */
+  async directories(): Promise<string[]> {
+    const entries = await readdir(this.root, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
+  }
+
+  /** What the TTL rule needs to know of a session; undefined when there is none of this id. */
+  async session(sessionId: string): Promise<SessionFacts | undefined> {
+    if (!(await this.isDirectory(sessionId))) return undefined;
+    const journal = await ifThere(lstat(this.path(sessionId, JOURNAL)));
+    return journal?.isFile() === true ? { sessionId, modifiedTime: journal.mtimeMs } : undefined;
+  }
+
+  /** mtime of the youngest lock of a session; undefined without one. */
+  async lockTime(sessionId: string): Promise<number | undefined> {
+    const names = (await ifThere(readdir(this.path(sessionId)))) ?? [];
+    const locks = names.filter((name) => LOCK.test(name));
+    const stats = await Promise.all(locks.map((name) => ifThere(lstat(this.path(sessionId, name)))));
+    const times = stats.flatMap((stat) => (stat === undefined ? [] : [stat.mtimeMs]));
+    return times.length === 0 ? undefined : Math.max(...times);
+  }
+
+  /** Bytes of the files in a directory. */
+  size(name: string): Promise<number> {
+    return sizeOfTree(this.path(name));
+  }
+
+  /** Whether there is a directory of this name, and no link to one. */
+  async isDirectory(name: string): Promise<boolean> {
+    return (await ifThere(lstat(this.path(name))))?.isDirectory() ?? false;
+  }
+
+  /**
+   * Deletes a session's directory and its lock and returns the bytes that they took. A session is gone in one step, by a rename; what
+   * is left when the process dies then is for {@link emptyTrash}. Undefined: somebody else was quicker.
+   */
+  async delete(sessionId: string): Promise<number | undefined> {
+    const directory = this.path(sessionId);
+    const trashed = await this.#moveToTrash(sessionId);
+    if (trashed === undefined && !(await this.isDirectory(sessionId))) return undefined;
+    // In place the journal goes last: as long as it is there, the next run finds the session as old as this one did.
+    const bytes = await (trashed === undefined ? removeTree(directory, JOURNAL) : removeTree(trashed));
+    await this.#removeTrashIfEmpty();
+    await this.deleteLock(sessionId);
+    return bytes;
+  }
+
+  /** Locks of operations on sessions that are not there, with their mtimes. The server makes them empty and never removes them. */
+  async orphanLocks(): Promise<{ sessionId: string; modifiedTime: number }[]> {
+    if (!(await this.isDirectory(LOCKS))) return [];
+    const names = (await ifThere(readdir(this.path(LOCKS)))) ?? [];
+    const orphans = [];
+    for (const name of names) {
+      const sessionId = name.endsWith('.lock') ? name.slice(0, -'.lock'.length) : '';
+      if (!isSessionId(sessionId) || (await ifThere(lstat(this.path(sessionId)))) !== undefined) continue;
+      const lock = await ifThere(lstat(this.path(LOCKS, name)));
+      if (lock?.isFile() === true && lock.size === 0) orphans.push({ sessionId, modifiedTime: lock.mtimeMs });
+    }
+    return orphans;
+  }
+
+  async deleteLock(sessionId: string): Promise<void> {
+    if (await this.isDirectory(LOCKS)) await ifThere(unlink(this.path(LOCKS, `${sessionId}.lock`)));
+  }
+
+  /** What killed runs have left, by session id. */
+  async trash(): Promise<string[]> {
+    if (!(await this.isDirectory(TRASH))) return [];
+    const entries = (await ifThere(readdir(this.path(TRASH), { withFileTypes: true }))) ?? [];
+    return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
+  }
+
+  /** Finishes the deletion of one session, and returns the bytes that were left of it. */
+  async emptyTrash(sessionId: string): Promise<number> {
+    const bytes = await removeTree(this.path(TRASH, sessionId));
+    await this.#removeTrashIfEmpty();
+    return bytes;
+  }
+
+  /**
+   * The path that the session was moved to. Undefined when it could not be, for whatever reason: a full volume may lack the block for
+   * the directory, another run may just have removed it, something else may have its name. What comes instead tells the reason if it
+   * fails as well.
+   */
+  async #moveToTrash(sessionId: string): Promise<string | undefined> {
+    const trashed = this.path(TRASH, sessionId);
+    try {
+      if (!(await this.isDirectory(TRASH))) await mkdir(this.path(TRASH));
+      await removeTree(trashed);
+      await rename(this.path(sessionId), trashed);
+      return trashed;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #removeTrashIfEmpty(): Promise<void> {
+    if (!(await this.isDirectory(TRASH))) return;
+    try {
+      await rmdir(this.path(TRASH));
+    } catch (error) {
+      // Something of another run is in it.
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/** What the command lines of all commands have in common. */
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+
+/** A wrong command line; the message says what to change. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+type Flags = NonNullable<ParseArgsConfig['options']>;
+type Values<T extends Flags> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: T; strict: true; allowPositionals: false }>
+>['values'];
+
+/**
+ * The values of known flags; nothing else may stand on the command line.
+ * @throws UsageError
+ */
+export function parseFlags<const T extends Flags>(args: readonly string[], options: T): Values<T> {
+  try {
+    return parseArgs({ args: [...args], options, strict: true as const, allowPositionals: false as const }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/** Items of a list with commas; empty ones don't count. */
+export function list(value: string | undefined): string[] {
+  return (value ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+/** @throws UsageError for anything but `true` and `false` */
+export function flag(name: string, value: string): boolean {
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw new UsageError(`--${name}=${value}: write true or false`);
+}
+
+/** @throws UsageError for anything but a whole number above 0 */
+export function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new UsageError(`--${name}=${value}: write a whole number above 0`);
+}
+
+/** @throws UsageError for a value that is not `allowed` */
+export function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found !== undefined) return found;
+  throw new UsageError(`--${name}=${value}: write one of ${allowed.join(', ')}`);
+}

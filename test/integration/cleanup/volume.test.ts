@@ -1,0 +1,374 @@
+// The command `cleanup` on volumes whose server does not run: real processes on real directories.
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { existsSync } from 'node:fs';
+import { chmod, chown, lstat, mkdir, readFile, readdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { age, CleanupRun, DAY, HOUR, putMany, putSession, runCleanup, temporaryVolume } from '../../support/cleanup.ts';
+
+let volume: string;
+let stack: AsyncDisposableStack;
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack();
+  volume = stack.use(await temporaryVolume()).path;
+});
+afterEach(() => stack.disposeAsync());
+
+const onVolume = (...args: string[]) => ['--ttl=168h', `--volume=acme-0=${volume}`, ...args];
+const names = async () => (await readdir(volume)).toSorted();
+const locks = async () => (await readdir(join(volume, '.session-operation-locks'))).toSorted();
+
+describe('a cleanup of a volume', () => {
+  it('deletes the sessions that are older than the TTL, with their locks, and tells what they took', async () => {
+    putSession(volume, 'old', {
+      ageMs: 8 * DAY,
+      journal: 'x'.repeat(1000),
+      files: { 'files/a/b.txt': 'y'.repeat(500) },
+    });
+    putSession(volume, 'young', { ageMs: 6 * DAY });
+    const { code, result, log } = await runCleanup(onVolume());
+    expect(result).toMatchObject({
+      result: 'Succeeded',
+      dryRun: false,
+      kept: 1,
+      deleted: 1,
+      errors: 0,
+      sessions: ['old'],
+    });
+    expect(result?.freedBytes).toBeGreaterThanOrEqual(1500);
+    expect(code).toBe(0);
+    expect(await names()).toEqual(['.session-operation-locks', 'young']);
+    expect(await locks()).toEqual(['young.lock']);
+    expect(log.find(({ msg }) => msg === 'deleted')).toMatchObject({
+      target: 'acme-0',
+      session: 'old',
+      bytes: result?.freedBytes,
+      why: 'its last activity was 8d ago, the TTL is 7d',
+    });
+  });
+
+  it('does nothing to a volume where nothing is to be done', async () => {
+    putSession(volume, 'young');
+    const before = await lstat(volume);
+    const { code, result } = await runCleanup(onVolume());
+    expect([code, result?.kept, result?.deleted, result?.sweptFiles]).toEqual([0, 1, 0, 0]);
+    expect((await lstat(volume)).mtimeMs).toBe(before.mtimeMs);
+  });
+
+  it('deletes nothing in a dry run, and tells what it would delete', async () => {
+    putSession(volume, 'old', { ageMs: 8 * DAY });
+    putSession(volume, 'stub', { ageMs: 8 * DAY, journal: null });
+    await mkdir(join(volume, '.copilot-operator-deleted/half'), { recursive: true });
+    const before = await readdir(volume, { recursive: true });
+    const dry = await runCleanup(onVolume('--dry-run'));
+    expect(dry.result).toMatchObject({
+      result: 'Succeeded',
+      dryRun: true,
+      deleted: 1,
+      sweptFiles: 2,
+      sessions: ['old'],
+    });
+    expect(dry.log.map(({ msg }) => msg)).toEqual(['would sweep', 'would delete', 'would sweep', 'finished']);
+    expect(await readdir(volume, { recursive: true })).toEqual(before);
+    const real = await runCleanup(onVolume());
+    expect(real.result).toEqual({ ...dry.result, dryRun: false });
+  });
+
+  it('keeps what policies keep, and nothing longer than they say', async () => {
+    for (const id of ['kept', 'longer', 'over', 'plain']) putSession(volume, id, { ageMs: 20 * DAY });
+    const file = join(volume, 'policies.json');
+    const [month, week] = [{ ttlSeconds: 30 * 86_400 }, { ttlSeconds: 86_400 }];
+    await writeFile(file, JSON.stringify({ sessions: { kept: { keep: true }, longer: month, over: week } }));
+    const { result } = await runCleanup(onVolume(`--policies=${file}`));
+    expect(result).toMatchObject({ result: 'Succeeded', kept: 2, deleted: 2, sessions: ['over', 'plain'] });
+    expect(await names()).toEqual(['.session-operation-locks', 'kept', 'longer', 'policies.json']);
+  });
+
+  it.each([
+    ['missing', undefined, "can't be read"],
+    ['cut off', '{"sessions":{"old":{"ke', 'JSON'],
+    [
+      'about something else',
+      '{"sessions":{"old":{"ttl":"9h"}}}',
+      'the policy of session old has the unknown field "ttl"',
+    ],
+  ])('deletes nothing when its policies file is %s', async (_, content, reason) => {
+    putSession(volume, 'old', { ageMs: 8 * DAY });
+    const file = join(volume, 'policies.json');
+    if (content !== undefined) await writeFile(file, content);
+    const { code, result } = await runCleanup(onVolume(`--policies=${file}`));
+    expect(result).toMatchObject({ result: 'Failed', deleted: 0, errors: 1 });
+    expect(result?.message).toContain(reason);
+    expect(code).toBe(1);
+    expect(existsSync(join(volume, 'old/events.jsonl'))).toBe(true);
+  });
+
+  it('keeps a session that a server locked lately, not one that was locked when a server died long ago', async () => {
+    putSession(volume, 'locked', { ageMs: 8 * DAY, files: { 'inuse.7.lock': '', 'inuse.12.lock': '' } });
+    putSession(volume, 'abandoned', { ageMs: 8 * DAY, files: { 'inuse.7.lock': '', 'inuse.7.hold': '' } });
+    const recently = (Date.now() - HOUR) / 1000;
+    await utimes(join(volume, 'locked/inuse.12.lock'), recently, recently);
+    const { result } = await runCleanup(onVolume());
+    expect(result).toMatchObject({ kept: 1, sessions: ['abandoned'] });
+    expect(await names()).toEqual(['.session-operation-locks', 'locked']);
+  });
+
+  it('judges by the journal alone: not by its size, not by other files', async () => {
+    await truncate(join(putSession(volume, 'empty', { ageMs: 8 * DAY }), 'events.jsonl'), 0);
+    const huge = putSession(volume, 'huge', { ageMs: 8 * DAY });
+    await truncate(join(huge, 'events.jsonl'), 500e6);
+    for (const id of ['empty', 'huge']) age(join(volume, id), 8 * DAY);
+    await writeFile(join(huge, 'workspace.yaml'), 'touched now');
+    await truncate(join(putSession(volume, 'huge-young'), 'events.jsonl'), 500e6);
+    const { result } = await runCleanup(onVolume());
+    expect(result).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 2, sessions: ['empty', 'huge'] });
+    expect(result?.freedBytes).toBeGreaterThan(500e6);
+    expect(await names()).toEqual(['.session-operation-locks', 'huge-young']);
+  });
+
+  it('never touches foreign files, links, and directories that are none of a server', async () => {
+    const outside = stack.use(await temporaryVolume()).path;
+    const target = putSession(outside, 'target', { ageMs: 90 * DAY });
+    // A session that an agent has put links into: the links go, what they lead to stays.
+    const old = putSession(volume, 'old', { ageMs: 90 * DAY });
+    await symlink(outside, join(old, 'files/link'));
+    await symlink(join(target, 'events.jsonl'), join(old, 'files/journal'));
+    // Everything else stays.
+    await symlink(target, join(volume, 'linked'));
+    await symlink(join(volume, 'nowhere'), join(volume, 'dangling'));
+    await mkdir(join(volume, 'linked-journal'));
+    await symlink(join(target, 'events.jsonl'), join(volume, 'linked-journal/events.jsonl'));
+    await writeFile(join(volume, 'a-file'), 'x');
+    await mkdir(join(volume, 'notes'));
+    await writeFile(join(volume, 'notes/todo.txt'), 'x');
+    await mkdir(join(volume, 'journal-directory/events.jsonl'), { recursive: true });
+    putSession(volume, 'lost+found', { ageMs: 90 * DAY });
+    putSession(volume, '.hidden', { ageMs: 90 * DAY });
+    putSession(volume, 'stub-with-work', { ageMs: 90 * DAY, journal: null, files: { 'files/draft.txt': 'x' } });
+    await writeFile(join(volume, '.session-operation-locks/notes.txt'), 'x');
+    await writeFile(join(volume, '.session-operation-locks/gone.lock'), 'not empty');
+    const long = new Date(Date.now() - 90 * DAY);
+    for (const path of ['a-file', 'notes', 'journal-directory', '.session-operation-locks/gone.lock']) {
+      await utimes(join(volume, path), long, long);
+    }
+    const before = await names();
+    const { code, result } = await runCleanup(onVolume());
+    expect(result).toMatchObject({ result: 'Succeeded', deleted: 1, sessions: ['old'], errors: 0 });
+    expect(code).toBe(0);
+    expect(await names()).toEqual(before.filter((name) => name !== 'old'));
+    expect(await readFile(join(volume, 'notes/todo.txt'), 'utf8')).toBe('x');
+    expect(await readdir(target)).toEqual(expect.arrayContaining(['events.jsonl', 'workspace.yaml']));
+    expect(existsSync(join(volume, 'stub-with-work/files/draft.txt'))).toBe(true);
+    expect(await locks()).toEqual(['.hidden.lock', 'gone.lock', 'lost+found.lock', 'notes.txt', 'stub-with-work.lock']);
+  });
+
+  it('sweeps stubs and locks that deletions have left, once they are old', async () => {
+    putSession(volume, 'stub', {
+      ageMs: 8 * DAY,
+      journal: null,
+      files: { 'inuse.7.lock': '', 'inuse.7.hold': '' },
+    });
+    putSession(volume, 'fresh-stub', { ageMs: 6 * DAY, journal: null });
+    putSession(volume, 'used-stub', { ageMs: 8 * DAY, journal: null, files: { 'inuse.7.lock': '' } });
+    await utimes(join(volume, 'used-stub/inuse.7.lock'), new Date(), new Date());
+    const lockDirectory = join(volume, '.session-operation-locks');
+    for (const [id, ms] of [
+      ['gone', 2 * DAY],
+      ['just-gone', HOUR],
+    ] as const) {
+      await writeFile(join(lockDirectory, `${id}.lock`), '');
+      const time = new Date(Date.now() - ms);
+      await utimes(join(lockDirectory, `${id}.lock`), time, time);
+    }
+    const { result } = await runCleanup(onVolume());
+    expect(result).toMatchObject({ result: 'Succeeded', kept: 0, deleted: 0, sweptFiles: 2 });
+    expect(await names()).toEqual(['.session-operation-locks', 'fresh-stub', 'used-stub']);
+    expect(await locks()).toEqual(['fresh-stub.lock', 'just-gone.lock', 'used-stub.lock']);
+  });
+
+  it('finishes what a killed run has left', async () => {
+    const trash = join(volume, '.copilot-operator-deleted');
+    putSession(trash, 'half', { journal: null });
+    await writeFile(join(trash, 'note'), 'not a session');
+    const { result } = await runCleanup(onVolume());
+    expect(result).toMatchObject({ result: 'Succeeded', deleted: 0, sweptFiles: 1 });
+    expect((await readdir(trash)).toSorted()).toEqual(['.session-operation-locks', 'note']);
+  });
+
+  it('deletes in place when a session cannot be moved aside first', async () => {
+    putSession(volume, 'old', { ageMs: 8 * DAY });
+    await writeFile(join(volume, '.copilot-operator-deleted'), 'in the way');
+    const { result } = await runCleanup(onVolume());
+    expect(result).toMatchObject({ result: 'Succeeded', deleted: 1, errors: 0 });
+    expect(await names()).toEqual(['.copilot-operator-deleted', '.session-operation-locks']);
+  });
+
+  it('survives a kill at any moment: the next run finishes', async () => {
+    const files = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`files/${i}.txt`, 'x']));
+    for (let i = 0; i < 150; i += 1) putSession(volume, `old-${i}`, { ageMs: 8 * DAY, files });
+    putSession(volume, 'young');
+    const run = new CleanupRun(onVolume());
+    await run.logged('deleted');
+    run.child.kill('SIGKILL');
+    const killed = await run.ended;
+    expect(killed.result).toBeUndefined();
+    const left = (await names()).filter((name) => name.startsWith('old-'));
+    expect(left.length).toBeGreaterThan(0);
+    const { code, result } = await runCleanup(onVolume());
+    expect([code, result?.result, result?.kept]).toEqual([0, 'Succeeded', 1]);
+    expect(result?.deleted).toBe(left.length);
+    expect(await names()).toEqual(['.session-operation-locks', 'young']);
+  });
+
+  it('stops after the deletion that it is at when it is told to, and says so', async () => {
+    const files = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`files/${i}.txt`, 'x']));
+    for (let i = 0; i < 150; i += 1) putSession(volume, `old-${i}`, { ageMs: 8 * DAY, files });
+    const run = new CleanupRun(onVolume());
+    await run.logged('deleted');
+    run.child.kill('SIGTERM');
+    const { code, result } = await run.ended;
+    expect([code, result?.result]).toEqual([1, 'Failed']);
+    expect(result?.message).toBe('the run was stopped by a signal; the next run goes on where it ended');
+    const left = await names();
+    expect(left).toHaveLength(150 - (result?.deleted ?? 0) + 1);
+    expect(left).not.toContain('.copilot-operator-deleted');
+  });
+
+  it('goes well beside another run', async () => {
+    const files = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`files/${i}.txt`, 'x']));
+    for (let i = 0; i < 150; i += 1) putSession(volume, `old-${i}`, { ageMs: 8 * DAY, files });
+    putSession(volume, 'young');
+    const outcomes = await Promise.all([runCleanup(onVolume()), runCleanup(onVolume())]);
+    for (const { code, result } of outcomes) expect([code, result?.errors, result?.message]).toEqual([0, 0, undefined]);
+    expect(await names()).toEqual(['.session-operation-locks', 'young']);
+    const [first = 0, second = 0] = outcomes.map(({ result }) => result?.deleted);
+    expect(first + second).toBeGreaterThanOrEqual(150);
+  });
+
+  it('does the other volumes when one is not there, and fails', async () => {
+    putSession(volume, 'old', { ageMs: 8 * DAY });
+    const { code, result } = await runCleanup(['--ttl=168h', '--volume=acme-1=/no/such', `--volume=acme-0=${volume}`]);
+    expect(result).toMatchObject({ result: 'Failed', deleted: 1, errors: 1 });
+    expect(result?.message).toMatch(/^acme-1: there is no such directory: mount the volume \(ENOENT/);
+    expect(code).toBe(1);
+  });
+
+  it('judges 3,000 sessions', async () => {
+    putMany(volume, 3000, (i) => (i % 100 === 0 ? 8 * DAY : DAY));
+    const { code, result } = await runCleanup(onVolume());
+    expect([code, result?.kept, result?.deleted]).toEqual([0, 2970, 30]);
+    expect(await names()).toHaveLength(2970);
+  }, 120_000);
+});
+
+describe('a cleanup of a volume that resists', () => {
+  const mounted = (script: string) => [
+    'unshare',
+    '--mount',
+    '--propagation',
+    'private',
+    'sh',
+    '-ec',
+    `${script}; exec "$@"`,
+    'sh',
+  ];
+
+  it('says that the volume is read-only', async () => {
+    for (const id of ['old-1', 'old-2']) putSession(volume, id, { ageMs: 8 * DAY });
+    const wrapper = mounted(`mount --bind ${volume} ${volume}; mount -o remount,ro,bind ${volume}`);
+    const { code, result } = await runCleanup(onVolume(), { wrapper });
+    expect(result).toMatchObject({ result: 'Failed', deleted: 0, errors: 1 });
+    expect(result?.message).toMatch(/^acme-0: the volume is read-only: mount it writable, .*\(EROFS/);
+    expect(code).toBe(1);
+    expect(await names()).toEqual(['.session-operation-locks', 'old-1', 'old-2']);
+  });
+
+  it('frees a full one', async () => {
+    putSession(volume, 'old', { ageMs: 8 * DAY, journal: 'x'.repeat(300_000) });
+    putSession(volume, 'young', { journal: 'x'.repeat(300_000) });
+    // A tmpfs of its own, filled to the last byte and the last inode; `dd` and `mkdir` fail by intent.
+    const full = join(volume, 'mounted');
+    await mkdir(full);
+    const script =
+      `mount -t tmpfs -o size=1m,nr_inodes=40 none ${full}; cp -a ${volume}/old ${volume}/young ${full}/; ` +
+      `dd if=/dev/zero of=${full}/fill bs=1k 2>/dev/null || true; ` +
+      `i=0; while mkdir ${full}/d$i 2>/dev/null; do i=$((i+1)); done; ! (echo x >${full}/more) 2>/dev/null`;
+    const after = `"$@" && ls ${full} | grep -v '^d[0-9]' >${volume}/left && echo new >${full}/old-again; exit $?`;
+    const wrapper = [...mounted(script).slice(0, 6), `${script}; ${after}`, 'sh'];
+    const { code, result, stderr } = await runCleanup(['--ttl=168h', `--volume=acme-0=${full}`], { wrapper });
+    expect(stderr).toBe('');
+    expect(result).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 1, sessions: ['old'] });
+    expect(code).toBe(0);
+    expect((await readFile(join(volume, 'left'), 'utf8')).split('\n')).toEqual(['fill', 'young', '']);
+  });
+
+  it('fails for the session that it may not delete, and deletes the others', async () => {
+    const [uid, other] = [10_001, 10_002];
+    const own = putSession(volume, 'own', { ageMs: 8 * DAY, files: { 'files/cache/module.txt': 'x' } });
+    const foreign = putSession(volume, 'foreign', { ageMs: 8 * DAY });
+    for (const path of await readdir(volume, { recursive: true })) {
+      await chown(join(volume, path), path.startsWith('foreign') ? other : uid, uid);
+    }
+    // Sticky: entries may be removed by their owners only.
+    await chown(volume, other, uid);
+    await chmod(volume, 0o1775);
+    // What a package manager makes: a directory that its own owner can't write to.
+    await chmod(join(own, 'files/cache'), 0o555);
+    const { code, log } = await runCleanup(onVolume(), { uid });
+    const finished = log.find(({ msg }) => msg === 'finished');
+    expect(finished).toMatchObject({ result: 'Failed', deleted: 1, errors: 1, sessions: ['own'] });
+    expect(finished?.['message']).toMatch(
+      /^acme-0: session foreign: .* its files must belong to the user that the servers run as/,
+    );
+    expect(code).toBe(1);
+    expect(await readdir(foreign)).toContain('events.jsonl');
+  });
+});
+
+describe('the deletion of one session on a volume', () => {
+  const one = (id: string) =>
+    runCleanup([`--delete-session=${id}`, `--volume=acme-0=${volume}`, `--volume=b=${volume}`]);
+
+  it('deletes it, its lock and what is left of it, whatever its age', async () => {
+    putSession(volume, 's1', { files: { 'inuse.7.lock': '' } });
+    putSession(volume, 's2', { ageMs: 90 * DAY });
+    putSession(join(volume, '.copilot-operator-deleted'), 's3', {});
+    const { code, result } = await one('s1');
+    expect([code, result?.deleted, result?.sessions]).toEqual([0, 1, ['s1']]);
+    expect(await names()).toEqual(['.copilot-operator-deleted', '.session-operation-locks', 's2']);
+    expect(await locks()).toEqual(['s2.lock']);
+    expect((await one('s3')).code).toBe(0);
+    expect(existsSync(join(volume, '.copilot-operator-deleted/s3'))).toBe(false);
+  });
+
+  it('deletes what a session without a turn has left', async () => {
+    putSession(volume, 's1', { journal: null });
+    const { code, result } = await one('s1');
+    expect([code, result?.deleted]).toEqual([0, 1]);
+    expect(await locks()).toEqual([]);
+  });
+
+  it('succeeds when there is none', async () => {
+    const { code, result } = await one('s1');
+    expect(result).toMatchObject({ result: 'Succeeded', deleted: 0, errors: 0 });
+    expect(code).toBe(0);
+  });
+
+  it('leaves a directory alone that is none of a session, and says so', async () => {
+    await mkdir(join(volume, 'notes'));
+    await writeFile(join(volume, 'notes/todo.txt'), 'x');
+    const { code, result } = await one('notes');
+    expect(result?.message).toContain('the directory notes holds files that are none of a session; it was left alone');
+    expect([code, result?.deleted]).toEqual([1, 0]);
+    expect(existsSync(join(volume, 'notes/todo.txt'))).toBe(true);
+  });
+
+  it('does not follow a link of its name', async () => {
+    const outside = stack.use(await temporaryVolume()).path;
+    const target = putSession(outside, 'target');
+    await symlink(target, join(volume, 's1'));
+    const { code, result } = await one('s1');
+    expect([code, result?.deleted]).toEqual([0, 0]);
+    expect(existsSync(join(target, 'events.jsonl'))).toBe(true);
+  });
+});

@@ -1,0 +1,38 @@
+import { describe, expect, it } from '@jest/globals';
+import { parsePolicies } from '../../../src/cleanup/policies.ts';
+
+describe('the policies file', () => {
+  it('says which sessions are kept, and which are kept longer', () => {
+    const text = JSON.stringify({ sessions: { 'team-chat': { keep: true }, S_2: { ttlSeconds: 86_400 } } });
+    expect([...parsePolicies(text)]).toEqual([
+      ['team-chat', { keep: true }],
+      ['S_2', { ttlMs: 86_400_000 }],
+    ]);
+  });
+
+  it('may name no session', () => {
+    expect(parsePolicies('{"sessions":{}}').size).toBe(0);
+  });
+
+  it.each([
+    ['', 'Unexpected end of JSON'],
+    ['{"sessions":{"a":{"ke', 'JSON'],
+    ['null', 'the file must be a JSON object'],
+    ['[]', 'the file must be a JSON object'],
+    ['{}', '"sessions" must be a JSON object'],
+    ['{"sessions":[]}', '"sessions" must be a JSON object'],
+    ['{"session":{},"sessions":{}}', 'the file has the unknown field "session"'],
+    ['{"sessions":{"a/b":{"keep":true}}}', '"sessions" has "a/b", which is no session id'],
+    ['{"sessions":{"a":true}}', 'the policy of session a must be a JSON object'],
+    ['{"sessions":{"a":{}}}', 'the policy of session a is {}: write'],
+    ['{"sessions":{"a":{"keep":false}}}', 'the policy of session a is {"keep":false}: write'],
+    ['{"sessions":{"a":{"keep":true,"ttlSeconds":5}}}', 'the policy of session a is'],
+    ['{"sessions":{"a":{"ttlSeconds":0}}}', 'the policy of session a is'],
+    ['{"sessions":{"a":{"ttlSeconds":-1}}}', 'the policy of session a is'],
+    ['{"sessions":{"a":{"ttlSeconds":1.5}}}', 'the policy of session a is'],
+    ['{"sessions":{"a":{"ttlSeconds":"1h"}}}', 'the policy of session a is'],
+    ['{"sessions":{"a":{"ttl":5}}}', 'the policy of session a has the unknown field "ttl"'],
+  ])('is refused when it says %j', (text, reason) => {
+    expect(() => parsePolicies(text)).toThrow(reason);
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { judge, safetyMargin, type Policy, type Reason, type SessionFacts } from '../../../src/cleanup/rule.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const NOW = Date.parse('2026-03-01T12:00:00Z');
+
+interface Case {
+  /** Time since the last activity. */
+  age: number;
+  facts?: Partial<SessionFacts>;
+  policy?: Policy;
+  ttl?: number;
+  margin?: number;
+}
+
+function verdict({ age, facts, policy, ttl = 7 * DAY, margin = 10 * MINUTE }: Case) {
+  const policies = new Map(policy === undefined ? [] : [['s1', policy]]);
+  return judge({ sessionId: 's1', modifiedTime: NOW - age, ...facts }, { ttlMs: ttl, marginMs: margin, policies }, NOW);
+}
+
+describe('the TTL rule', () => {
+  it.each<[string, Case, Reason]>([
+    ['a session that was just used', { age: 0 }, 'Young'],
+    ['one that is younger than the TTL', { age: 6 * DAY }, 'Young'],
+    ['one as old as the TTL', { age: 7 * DAY }, 'Young'],
+    ['one that is older by less than clocks may differ', { age: 7 * DAY + 10 * MINUTE }, 'Young'],
+    ['one from the future, as a clock that is behind sees it', { age: -10 * MINUTE }, 'Young'],
+    ['one from the far future', { age: -100 * DAY }, 'Young'],
+    ['one whose age nobody knows', { age: Number.NaN }, 'UnknownAge'],
+    ['one that a CopilotSession keeps', { age: 900 * DAY, policy: { keep: true } }, 'Kept'],
+    ['one that a CopilotSession gives a longer TTL', { age: 29 * DAY, policy: { ttlMs: 30 * DAY } }, 'KeptLonger'],
+    ['one within the margin of its longer TTL', { age: 30 * DAY + MINUTE, policy: { ttlMs: 30 * DAY } }, 'KeptLonger'],
+    ['one in the memory of its server', { age: 8 * DAY, facts: { activity: 'Loaded' } }, 'Loaded'],
+    ['one in the middle of a turn', { age: 8 * DAY, facts: { activity: 'Active' } }, 'Active'],
+    ['one that a server locked an hour ago', { age: 8 * DAY, facts: { lockTime: NOW - HOUR } }, 'Locked'],
+    [
+      'one that a server locks now, by a clock that is ahead',
+      { age: 8 * DAY, facts: { lockTime: NOW + HOUR } },
+      'Locked',
+    ],
+    [
+      'one whose lock is within its longer TTL',
+      { age: 40 * DAY, policy: { ttlMs: 30 * DAY }, facts: { lockTime: NOW - 29 * DAY } },
+      'Locked',
+    ],
+  ])('keeps %s', (_, given, reason) => {
+    expect(verdict(given)).toMatchObject({ verdict: 'Keep', reason });
+  });
+
+  it.each<[string, Case]>([
+    ['beyond TTL and margin', { age: 7 * DAY + 10 * MINUTE + 1 }],
+    ['that its server does not hold in memory', { age: 8 * DAY, facts: { activity: 'Unloaded' } }],
+    ['with the lock of a server that was killed before', { age: 8 * DAY, facts: { lockTime: NOW - 8 * DAY } }],
+    ['beyond the longer TTL that a CopilotSession gives it', { age: 31 * DAY, policy: { ttlMs: 30 * DAY } }],
+    ['beyond the TTL of the tenant, when a CopilotSession says less', { age: 8 * DAY, policy: { ttlMs: DAY } }],
+    ['beyond a short TTL and its margin', { age: 2 * MINUTE + 1, ttl: MINUTE, margin: MINUTE }],
+  ])('deletes one %s', (_, given) => {
+    expect(verdict(given)).toMatchObject({ verdict: 'Delete', reason: 'Expired' });
+  });
+
+  it('does not shorten the TTL of a tenant by a policy', () => {
+    expect(verdict({ age: 2 * DAY, policy: { ttlMs: DAY } })).toMatchObject({ verdict: 'Keep', reason: 'Young' });
+  });
+
+  it('asks for policies by the id of the session', () => {
+    const rule = { ttlMs: DAY, marginMs: 0, policies: new Map([['other', { keep: true } as const]]) };
+    expect(judge({ sessionId: 's1', modifiedTime: NOW - 2 * DAY }, rule, NOW).verdict).toBe('Delete');
+  });
+
+  it.each<[Case, string]>([
+    [{ age: 8 * DAY + 3 * HOUR }, 'its last activity was 8d 3h ago, the TTL is 7d'],
+    [{ age: 90 * MINUTE, ttl: 2 * HOUR }, 'its last activity was 1h 30m ago, the TTL is 2h'],
+    [{ age: 30_000, ttl: 90_000 }, 'its last activity was 30s ago, the TTL is 1m'],
+    [{ age: -5 * MINUTE }, 'its last activity was -5m ago, the TTL is 7d'],
+    [{ age: 8 * DAY, policy: { ttlMs: 9 * DAY } }, 'its last activity was 8d ago, a CopilotSession gives it 9d'],
+    [{ age: 8 * DAY, facts: { lockTime: NOW - HOUR } }, 'a server locked it 1h ago'],
+  ])('says why: %j', (given, message) => {
+    expect(verdict(given).message).toBe(message);
+  });
+
+  it('deletes nothing that is younger than its TTL, by clocks that differ by ten minutes', () => {
+    const duration = fc.integer({ min: 0, max: 400 * DAY });
+    const skew = fc.integer({ min: -10 * MINUTE, max: 10 * MINUTE });
+    fc.assert(
+      fc.property(duration, duration, skew, (age, ttl, apart) => {
+        const found = verdict({ age: age + apart, ttl, margin: safetyMargin('Own', ttl) });
+        if (age <= ttl) expect(found.verdict).toBe('Keep');
+        if (age > ttl + 20 * MINUTE) expect(found.verdict).toBe('Delete');
+      }),
+    );
+  });
+});
+
+describe('the safety margin', () => {
+  it.each<['Server' | 'Own', number, number]>([
+    ['Own', MINUTE, 10 * MINUTE],
+    ['Own', 30 * DAY, 10 * MINUTE],
+    ['Server', MINUTE, MINUTE],
+    ['Server', 10 * MINUTE, 10 * MINUTE],
+    ['Server', 30 * DAY, 10 * MINUTE],
+  ])('by the clock %s and a TTL of %d ms is %d ms', (clock, ttl, margin) => {
+    expect(safetyMargin(clock, ttl)).toBe(margin);
+  });
+});

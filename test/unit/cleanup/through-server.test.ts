@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
+import type { Context } from '../../../src/cleanup/context.ts';
+import { StoppedError } from '../../../src/cleanup/failure.ts';
+import { Tally } from '../../../src/cleanup/tally.ts';
+import { cleanUpServer } from '../../../src/cleanup/through-server.ts';
+import { Connection } from '../../../src/copilot/index.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const TTL = 7 * DAY;
+
+let clock: FakeClock;
+let server: FakeServer;
+let connection: Connection;
+let context: Context;
+/** mtimes by id, as the server knows them. */
+let sessions: Map<string, number>;
+/** How far the server's clock is ahead. */
+let ahead: number;
+let stop: AbortController;
+
+beforeEach(async () => {
+  clock = new FakeClock();
+  stop = new AbortController();
+  const log = pino({ level: 'silent' });
+  context = { clock, log, stop: stop.signal, tally: new Tally(false, log) };
+  sessions = new Map();
+  ahead = 0;
+  const network = new FakeNetwork();
+  server = network.add('acme-0');
+  const iso = (ms: number) => new Date(ms).toISOString();
+  const entry = (id: string) => ({ sessionId: id, startTime: iso(0), modifiedTime: iso(sessions.get(id) ?? 0) });
+  server.answers['ping'] = () => ({ result: { timestamp: iso(clock.now() + ahead) } });
+  server.answers['sessions.list'] = () => ({ result: { sessions: [...sessions.keys()].map(entry) } });
+  server.answers['sessions.getSizes'] = () => ({
+    result: { sizes: Object.fromEntries([...sessions.keys()].map((id) => [id, 1000])) },
+  });
+  server.answers['sessions.getMetadata'] = (request) => {
+    const id = String(request.params?.['sessionId']);
+    return { result: sessions.has(id) ? { session: entry(id) } : {} };
+  };
+  server.answers['session.metadata.activity'] = () => ({
+    error: { code: -32603, message: 'Request session.metadata.activity failed with message: Session not found: x' },
+  });
+  server.answers['session.delete'] = (request) => ({
+    result: { success: sessions.delete(String(request.params?.['sessionId'])) },
+  });
+  connection = new Connection({ host: 'acme-0', port: 4321, token: 'sesame', timers: clock, dial: network.dial });
+  await connection.open({ timeoutMs: 1000 });
+});
+afterEach(() => connection.close());
+
+const put = (id: string, age: number) => sessions.set(id, clock.now() - age);
+const cleanUp = () => cleanUpServer('acme-0', connection, { ttlMs: TTL, policies: new Map() }, context);
+const deleted = () => server.calls('session.delete');
+
+describe('a cleanup through a server', () => {
+  it('asks about the sessions that are old, and deletes them one by one', async () => {
+    put('old', 8 * DAY);
+    put('older', 9 * DAY);
+    put('young', DAY);
+    await cleanUp();
+    expect([...sessions.keys()]).toEqual(['young']);
+    expect(context.tally.result()).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 2, freedBytes: 2000 });
+    expect(server.calls('session.metadata.activity')).toBe(2);
+  });
+
+  it('asks for a list and no more while all are young', async () => {
+    put('young', DAY);
+    await cleanUp();
+    expect(server.received.map(({ method }) => method)).toEqual(['connect', 'ping', 'sessions.list']);
+  });
+
+  it.each([
+    ['is loaded', { result: { hasActiveWork: false } }],
+    ['is in the middle of a turn', { result: { hasActiveWork: true } }],
+  ])('keeps a session that %s', async (_, answer) => {
+    put('old', 8 * DAY);
+    server.answers['session.metadata.activity'] = () => answer;
+    await cleanUp();
+    expect(deleted()).toBe(0);
+    expect(context.tally.result()).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 0 });
+  });
+
+  it('keeps a session that was used after the list was made', async () => {
+    put('old', 8 * DAY);
+    put('used', 8 * DAY);
+    const sizes = server.answers['sessions.getSizes'];
+    server.answers['sessions.getSizes'] = (request) => {
+      put('used', 0);
+      return sizes?.(request) ?? {};
+    };
+    await cleanUp();
+    expect([...sessions.keys()]).toEqual(['used']);
+  });
+
+  it('counts one that went meanwhile as gone', async () => {
+    put('old', 8 * DAY);
+    const sizes = server.answers['sessions.getSizes'];
+    server.answers['sessions.getSizes'] = (request) => {
+      sessions.clear();
+      return sizes?.(request) ?? {};
+    };
+    await cleanUp();
+    expect(context.tally.result()).toMatchObject({ result: 'Succeeded', kept: 0, deleted: 0, errors: 0 });
+  });
+
+  it.each([
+    [
+      'is used by another process',
+      { result: { success: false, error: 'old-1 is currently in use' } },
+      'currently in use',
+    ],
+    ['can not be deleted', { error: { code: -32603, message: 'the disk is broken' } }, 'the disk is broken'],
+    ['is still there', { result: { success: true } }, 'the server said that it deleted the session, and still has it'],
+  ])('fails for a session that %s, and goes on with the next', async (_, answer, reason) => {
+    put('old-1', 8 * DAY);
+    put('old-2', 8 * DAY);
+    const remove = server.answers['session.delete'];
+    server.answers['session.delete'] = (request) =>
+      request.params?.['sessionId'] === 'old-1' ? answer : (remove?.(request) ?? {});
+    await cleanUp();
+    const { result, errors, message, sessions: ids } = context.tally.result();
+    expect([result, errors, ids]).toEqual(['Failed', 1, ['old-2']]);
+    expect(message).toMatch(/^acme-0: session old-1: /);
+    expect(message).toContain(reason);
+  });
+
+  it.each([
+    ['ahead', 10 * 60_000],
+    ['days ahead, as one may say to have them deleted', 30 * DAY],
+    ['behind', -10 * 60_000],
+  ])('keeps a session within its TTL when the clock of the server is %s', async (_, skew) => {
+    ahead = skew;
+    // The server's clock wrote the time.
+    sessions.set('young', clock.now() + Math.min(skew, 10 * 60_000) - TTL + 1000);
+    sessions.set('young-by-ours', clock.now() - TTL + 1000);
+    await cleanUp();
+    expect(deleted()).toBe(0);
+  });
+
+  it('stops before the next deletion when it is told to', async () => {
+    put('old-1', 8 * DAY);
+    put('old-2', 8 * DAY);
+    const remove = server.answers['session.delete'];
+    server.answers['session.delete'] = (request) => {
+      stop.abort();
+      return remove?.(request) ?? {};
+    };
+    await expect(cleanUp()).rejects.toThrow(StoppedError);
+    expect([...sessions.keys()]).toEqual(['old-2']);
+  });
+});

@@ -1,0 +1,86 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import {
+  formatCleanupResult,
+  MAX_RESULT_BYTES,
+  parseCleanupResult,
+  type CleanupResult,
+} from '../../../src/resources/cleanup-result.ts';
+
+const succeeded: CleanupResult = {
+  result: 'Succeeded',
+  dryRun: false,
+  kept: 12,
+  deleted: 2,
+  freedBytes: 54_321,
+  sweptFiles: 3,
+  errors: 0,
+};
+const failed: CleanupResult = {
+  ...succeeded,
+  result: 'Failed',
+  errors: 1,
+  message: 'a-0: session x: no',
+  sessions: ['x', 'y-1'],
+};
+
+describe('the result of a cleanup', () => {
+  it.each([succeeded, failed, { ...succeeded, dryRun: true }])('is read as it was written: %j', (result) => {
+    expect(parseCleanupResult(formatCleanupResult(result))).toEqual(result);
+  });
+
+  it('fits into a termination message, with as many ids as there is room for', () => {
+    const sessions = Array.from({ length: 3000 }, (_, i) => `session-${i}`);
+    const text = formatCleanupResult({ ...failed, message: 'no '.repeat(5000), sessions });
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_RESULT_BYTES);
+    const read = parseCleanupResult(text);
+    expect(read?.message).toMatch(/^no no .*\.\.\.$/);
+    expect(read?.message).toHaveLength(1024);
+    expect(read?.sessions?.length).toBeGreaterThan(150);
+    expect(read?.sessions).toEqual(sessions.slice(0, read?.sessions?.length));
+  });
+
+  it('fits for any message and ids', () => {
+    const ids = fc.array(fc.stringMatching(/^[A-Za-z0-9_-]{1,254}$/), { maxLength: 100 });
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 3000 }), ids, (message, sessions) => {
+        const text = formatCleanupResult({ ...failed, message, sessions });
+        expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_RESULT_BYTES);
+        expect(parseCleanupResult(text)).toMatchObject({ result: 'Failed', errors: 1 });
+      }),
+    );
+  });
+
+  it('leaves fields unread that it does not know', () => {
+    expect(parseCleanupResult(JSON.stringify({ ...succeeded, duration: 5 }))).toEqual(succeeded);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['a log', '{"level":50,"msg":"uncaught exception"}\n{"level":30}'],
+    ['one line of a log', '{"level":50,"msg":"uncaught exception"}'],
+    ['a result that was cut', formatCleanupResult(failed).slice(0, -10)],
+    ['another kind of JSON', '[]'],
+    ['null', 'null'],
+    ['a result of another name', JSON.stringify({ ...succeeded, result: 'succeeded' })],
+    ['no dryRun', JSON.stringify({ ...succeeded, dryRun: undefined })],
+    ['a negative number', JSON.stringify({ ...succeeded, kept: -1 })],
+    ['a number that is none', JSON.stringify({ ...succeeded, deleted: '2' })],
+    ['a fraction', JSON.stringify({ ...succeeded, errors: 0.5 })],
+    ['a number beyond all bytes', JSON.stringify({ ...succeeded, freedBytes: 1 }).replace('1,', '1e300,')],
+    ['a number that JSON makes infinite', JSON.stringify(succeeded).replace('54321', '1e999')],
+    ['a message that is no text', JSON.stringify({ ...failed, message: {} })],
+    ['ids that are none', JSON.stringify({ ...failed, sessions: ['../x'] })],
+    ['ids that are no list', JSON.stringify({ ...failed, sessions: 'x' })],
+    ['more than a termination message holds', `${JSON.stringify(succeeded)}${' '.repeat(MAX_RESULT_BYTES)}`],
+  ])('is not read from %s', (_, text) => {
+    expect(parseCleanupResult(text)).toBeUndefined();
+  });
+
+  it('shows a long or strange message cut and in plain characters', () => {
+    const text = JSON.stringify({ ...failed, message: `line\n\u001b[31mred ${'x'.repeat(2000)}` });
+    const message = parseCleanupResult(text)?.message;
+    expect(message).toMatch(/^line\?\?\[31mred x+\.\.\.$/);
+    expect(message).toHaveLength(1024);
+  });
+});
