@@ -6,6 +6,7 @@
 import {
   CoreEvent,
   Deployment,
+  Job,
   Lease,
   NetworkPolicy,
   PersistentVolumeClaim,
@@ -16,6 +17,7 @@ import {
   ServiceAccount,
 } from './kube/builtins.ts';
 import type { ResourceType } from './kube/resource.ts';
+import { CopilotSession } from './resources/session.ts';
 import { CopilotTenant } from './resources/tenant.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
@@ -64,6 +66,26 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     resource: CoreEvent,
     verbs: ['list', 'create', 'patch'],
     why: 'Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.',
+  },
+];
+
+/** Needed beside those, in the same namespaces, for sessions. */
+export const SESSION_PERMISSIONS: readonly Permission[] = [
+  {
+    resource: CopilotSession,
+    verbs: ['get', 'list', 'watch', 'patch', 'delete'],
+    why: 'Sessions that people name. Patched for the finalizer alone; an Ephemeral one is deleted when its time is up.',
+  },
+  { resource: CopilotSession, subresource: 'status', verbs: ['update'], why: 'Phase, conditions and usage.' },
+  {
+    resource: Job,
+    verbs: ['get', 'list', 'watch', 'create'],
+    why: 'Removes the data of a deleted session from the volume of a server that does not run.',
+  },
+  {
+    resource: PersistentVolumeClaim,
+    verbs: ['get'],
+    why: 'Whether there is still a volume that a deleted session may be on.',
   },
 ];
 

@@ -2,8 +2,10 @@ import type {
   CoreV1Event,
   EventsV1Event,
   V1ConfigMap,
+  V1CronJob,
   V1CustomResourceDefinition,
   V1Deployment,
+  V1Job,
   V1Lease,
   V1Namespace,
   V1NetworkPolicy,
@@ -136,6 +138,24 @@ export const ReplicaSet = defineResource<ReplicaSet>({
   version: 'v1',
   plural: 'replicasets',
   kind: 'ReplicaSet',
+  namespaced: true,
+});
+
+export type CronJob = Builtin<V1CronJob>;
+export const CronJob = defineResource<CronJob>({
+  group: 'batch',
+  version: 'v1',
+  plural: 'cronjobs',
+  kind: 'CronJob',
+  namespaced: true,
+});
+
+export type Job = Builtin<V1Job>;
+export const Job = defineResource<Job>({
+  group: 'batch',
+  version: 'v1',
+  plural: 'jobs',
+  kind: 'Job',
   namespaced: true,
 });
 

@@ -94,9 +94,16 @@ export class Controller {
     return this.#watch(informer, ownerOf);
   }
 
-  /** Reconciles what `map` makes of every object that comes, changes (before and after) or goes. */
-  watches<T extends KubeObject>(informer: InformerLike<T>, map: (object: T) => NamespacedName[]): this {
-    return this.#watch(informer, map);
+  /**
+   * Reconciles what `map` makes of every object that comes, changes (before and after) or goes. `matters` says which
+   * changes count; without it all do.
+   */
+  watches<T extends KubeObject>(
+    informer: InformerLike<T>,
+    map: (object: T) => NamespacedName[],
+    matters?: (old: T, object: T) => boolean,
+  ): this {
+    return this.#watch(informer, map, matters);
   }
 
   /** For what is no object of the cluster: a pinger's transition, say. */
