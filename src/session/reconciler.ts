@@ -52,11 +52,17 @@ const LOOK_JITTER_MS = 60_000;
 const REFRESH_MS = 2_000;
 /** Until a server that did not delete an expired session is told again, in ms. */
 const EXPIRE_RETRY_MS = 15_000;
+/** For how long a process that has just begun believes the last status of a session whose server it has not heard yet, in ms. */
+const FIRST_LOOK_MS = 60_000;
 /** Until the cache shows what has changed meanwhile, in ms. */
 const OUTDATED_MS = 200;
 
 export class SessionReconciler implements Reconciler {
   readonly #options: SessionReconcilerOptions;
+  /** Keys of the servers that have answered this process. */
+  readonly #heard = new Set<string>();
+  /** When this process first looked at a session, ms. */
+  #since: number | undefined;
 
   constructor(options: SessionReconcilerOptions) {
     this.#options = options;
@@ -127,13 +133,26 @@ export class SessionReconciler implements Reconciler {
       id,
       concerned.map(({ key }) => key),
     );
+    const patience = this.#patienceMs(session, servers, now);
     const unavailable = unavailability({ tenant, servers, located, remembered });
     if (unavailable !== undefined) {
+      if (unavailable.passes && patience > 0) return this.#next(patience);
       const status = unchangedStatus({ session, unavailable, now });
       return this.#next(await this.#options.teller.tell(session, status, context.signal));
     }
     const answering = concerned.filter(({ answer }) => answer !== undefined);
     return this.#settle({ session, tenant, located, servers: answering, now }, context);
+  }
+
+  /**
+   * How long a silence is none yet, in ms: a process that has just begun has asked nobody so far, and to tell each of
+   * hundreds of sessions so, and a moment later the opposite, would be two writes for nothing.
+   */
+  #patienceMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
+    this.#since ??= now;
+    for (const { key, answer } of servers) if (answer !== undefined) this.#heard.add(key);
+    const known = status?.conditions === undefined || servers.some(({ key }) => this.#heard.has(key));
+    return known ? 0 : this.#since + FIRST_LOOK_MS - now;
   }
 
   /** What becomes of a session whose server answers. */

@@ -5,7 +5,7 @@ import { waitFor } from './wait.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
 
-/** An API server of its own that knows CopilotTenant, and kubectl for it. */
+/** An API server of its own that knows both kinds, and kubectl for it. */
 export interface TenantApi {
   readonly server: ApiServer;
   readonly kubeconfig: string;
@@ -19,7 +19,7 @@ export async function startTenantApi(options: Parameters<typeof startApiServer>[
     const kubeconfig = server.kubeconfig();
     const kubectl = kubectlWith(kubeconfig);
     await kubectl.ok(['apply', '--server-side', '-f', join(PROJECT, 'crds')]);
-    await waitFor('CopilotTenant is served', async () => (await kubectl.try(['get', 'ct'])).code === 0);
+    await waitFor('both kinds are served', async () => (await kubectl.try(['get', 'ct,csn'])).code === 0);
     return { server, kubeconfig, kubectl, stop: () => server.stop() };
   } catch (error) {
     await server.stop();

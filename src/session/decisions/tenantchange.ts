@@ -23,6 +23,6 @@ function concerns({ metadata, spec, status }: CopilotTenant): unknown {
     // What a deletion on the volume waits for.
     standing: status?.replicas,
     observed: status?.observedGeneration === metadata.generation,
-    failed: status?.servers?.filter(({ state }) => state === 'Failed').map(({ name }) => name),
+    failed: (status?.servers ?? []).filter(({ state }) => state === 'Failed').map(({ name }) => name),
   };
 }
