@@ -6,11 +6,15 @@ import { SessionMetrics } from '../../../src/session/metrics.ts';
 import { metricValue } from '../../support/metrics.ts';
 import { sampleSession } from '../../support/sessions.ts';
 
+function open() {
+  const sessions = new Store<CopilotSession>();
+  const metrics = new Metrics();
+  return { sessions, metrics, counts: new SessionMetrics(metrics.registry, sessions) };
+}
+
 describe('the metrics of sessions', () => {
   it('count resources by phase, those of no phase yet too', async () => {
-    const sessions = new Store<CopilotSession>();
-    const metrics = new Metrics();
-    new SessionMetrics(metrics.registry, sessions);
+    const { sessions, metrics } = open();
     const count = (phase: string) => metricValue(metrics, 'copilot_sessions', { phase });
     expect(await count('Idle')).toBe(0);
     sessions.upsert(sampleSession({}, { name: 'a' }, { phase: 'Idle' }));
@@ -22,8 +26,7 @@ describe('the metrics of sessions', () => {
   });
 
   it('have every series from the start', async () => {
-    const metrics = new Metrics();
-    const counts = new SessionMetrics(metrics.registry, new Store<CopilotSession>());
+    const { metrics, counts } = open();
     expect(await metricValue(metrics, 'copilot_session_expirations_total', { result: 'Failed' })).toBe(0);
     expect(await metricValue(metrics, 'copilot_session_deletions_total', { result: 'LeftBehind' })).toBe(0);
     counts.expired('Deleted');
