@@ -5,19 +5,17 @@ import type { ReconcileContext, Result } from '../kube/controller.ts';
 import type { Clock } from '../kube/clock.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { removeFinalizer } from '../kube/finalizer.ts';
-import { ignoreNotFound } from '../kube/notfound.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { timestamp } from '../kube/time.ts';
-import { fromKey } from '../kube/types.ts';
 import { CopilotSession } from '../resources/session.ts';
-import { CopilotTenant } from '../resources/tenant.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import { missingRight } from './decisions/refusal.ts';
 import { deadlineOf } from './decisions/removal.ts';
-import { tenantKeyOf } from './ids.ts';
 import type { SessionMetrics } from './metrics.ts';
 import type { Removal, Remover } from './remover.ts';
 import { unchangedStatus } from './status.ts';
 import type { StatusTeller } from './teller.ts';
+import { tenantOf } from './tenants.ts';
 import { EventReason } from './transitions.ts';
 
 /** How soon what failed, or is waited for without anything that tells of it, is looked at again, in ms. */
@@ -44,9 +42,9 @@ export class Finalizer {
 
   /** Removes the data and then our finalizer, or says what it waits for. */
   async finalize(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { clock, recorder, metrics } = this.#options;
+    const { client, tenants, clock, recorder, metrics } = this.#options;
     this.#since ??= clock.now();
-    const tenant = await this.#tenant(session, context.signal);
+    const tenant = await tenantOf(session, tenants, client, context.signal);
     const removal = await this.#attempt(session, tenant, context);
     const deadline = deadlineOf({
       deletedAt: Date.parse(session.metadata.deletionTimestamp ?? ''),
@@ -64,17 +62,9 @@ export class Finalizer {
       recorder.event(session, 'Warning', EventReason.SessionDataLeftBehind, message);
       context.log.warn({ left }, 'the data of a deleted session stays behind');
     }
-    await removeFinalizer(this.#options.client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
     metrics.removed(left.length > 0 ? 'LeftBehind' : removal.deleted ? 'Deleted' : 'NotFound');
     return {};
-  }
-
-  /** The tenant; what the cache does not have is asked for, as it may be late and nothing is tried without a tenant. */
-  #tenant(session: CopilotSession, signal: AbortSignal): Promise<CopilotTenant | undefined> {
-    const { client, tenants } = this.#options;
-    const ref = fromKey(tenantKeyOf(session));
-    const cached = tenants.get(ref);
-    return cached ? Promise.resolve(cached) : ignoreNotFound(client.get(CopilotTenant, ref, { signal }));
   }
 
   async #attempt(

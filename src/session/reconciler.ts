@@ -25,6 +25,7 @@ import type { Memory } from './memory.ts';
 import { locate, serversOf, type Located, type ServerView } from './servers.ts';
 import { computeStatus, emptyStatus, hasBegunAnew, unchangedStatus } from './status.ts';
 import type { StatusTeller } from './teller.ts';
+import { tenantOf } from './tenants.ts';
 import type { Watches } from './watches.ts';
 
 export interface SessionReconcilerOptions {
@@ -116,8 +117,8 @@ export class SessionReconciler implements Reconciler {
   }
 
   async #converge(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { tenants, source, watches, memory, clock } = this.#options;
-    const tenant = tenants.get(tenantKeyOf(session));
+    const { client, tenants, source, watches, memory, clock } = this.#options;
+    const tenant = await tenantOf(session, tenants, client, context.signal);
     if (tenant === undefined || tenant.metadata.deletionTimestamp !== undefined) {
       watches.forget(keyOf(session));
       return this.#next(await this.#tellCause(session, tenantNotFound(session, tenant), context));

@@ -343,6 +343,7 @@ describe('what the API server refuses', () => {
       await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
       await world.createTenant();
       world.source.answer(world.server());
+      await world.settle();
       const message =
         'copilotsessions.copilot-operator.dev "alpha" is forbidden: User "operator" cannot patch resource "copilotsessions"';
       proxy.inject(
