@@ -68,7 +68,16 @@ export function addSessionController(options: SessionControllerOptions): void {
     teller,
     expirer: new Expirer({ client, source, recent, memory, recorder, metrics: counts, clock }),
     labeller: new Labeller({ source, memory, clock }),
-    finalizer: new Finalizer({ client, tenants: tenants.store, remover, teller, recorder, metrics: counts, clock }),
+    finalizer: new Finalizer({
+      client,
+      tenants: tenants.store,
+      memory,
+      remover,
+      teller,
+      recorder,
+      metrics: counts,
+      clock,
+    }),
     clock,
     random,
   });

@@ -11,6 +11,7 @@ import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { missingRight } from './decisions/refusal.ts';
 import { deadlineOf } from './decisions/removal.ts';
+import type { Memory } from './memory.ts';
 import type { SessionMetrics } from './metrics.ts';
 import type { Removal, Remover } from './remover.ts';
 import { unchangedStatus } from './status.ts';
@@ -24,6 +25,7 @@ const RETRY_MS = 5_000;
 export interface FinalizerOptions {
   readonly client: KubeClient;
   readonly tenants: ReadonlyStore<CopilotTenant>;
+  readonly memory: Memory;
   readonly remover: Remover;
   readonly teller: StatusTeller;
   readonly recorder: Pick<EventRecorder, 'event'>;
@@ -42,7 +44,8 @@ export class Finalizer {
 
   /** Removes the data and then our finalizer, or says what it waits for. */
   async finalize(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { client, tenants, clock, recorder, metrics } = this.#options;
+    const { client, tenants, memory, clock, recorder, metrics } = this.#options;
+    if (memory.of(session).released) return {};
     this.#since ??= clock.now();
     const tenant = await tenantOf(session, tenants, client, context.signal);
     const removal = await this.#attempt(session, tenant, context);
@@ -63,6 +66,7 @@ export class Finalizer {
       context.log.warn({ left }, 'the data of a deleted session stays behind');
     }
     await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    memory.of(session).released = true;
     metrics.removed(left.length > 0 ? 'LeftBehind' : removal.deleted ? 'Deleted' : 'NotFound');
     return {};
   }

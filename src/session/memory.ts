@@ -10,6 +10,11 @@ export interface Remembered {
   labelledAt?: number;
   /** When its data was deleted because its time was up, ms: older answers of its server still show it. */
   expiredAt?: number;
+  /**
+   * Our finalizer was taken off. The deletion on the server wakes the session, often before the cache shows that it is
+   * gone, and the answer to the last patch has no version that would tell it to be newer.
+   */
+  released?: boolean;
 }
 
 export class Memory {

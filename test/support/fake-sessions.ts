@@ -52,7 +52,7 @@ export class FakeSessionSource implements SessionSource {
 
   /** The server answers, and these are its sessions. */
   answer(key: string, ...sessions: SessionFacts[]): void {
-    const before = this.#answers.get(key)?.sessions.keys() ?? [];
+    const before = [...(this.#answers.get(key)?.sessions.keys() ?? [])];
     this.#answers.set(key, answerOf(this.#now(), ...sessions));
     this.#tell(key, [...new Set([...before, ...sessions.map(({ sessionId }) => sessionId)])]);
   }
@@ -115,7 +115,9 @@ export class FakeSessionSource implements SessionSource {
     await this.failures.get(key)?.();
     const { sessions = new Map<string, SessionFacts>() } = this.#answers.get(key) ?? {};
     if (!sessions.has(sessionId)) return 'NotFound';
-    this.answer(key, ...[...sessions.values()].filter((facts) => facts.sessionId !== sessionId));
+    const others = [...sessions.values()].filter((facts) => facts.sessionId !== sessionId);
+    this.#answers.set(key, answerOf(this.#now(), ...others));
+    this.#tell(key, [sessionId]);
     return 'Deleted';
   }
 
