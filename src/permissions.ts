@@ -79,6 +79,26 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   },
 ];
 
+/** Needed beside those, in the same namespaces, for sessions. */
+export const SESSION_PERMISSIONS: readonly Permission[] = [
+  {
+    resource: CopilotSession,
+    verbs: ['get', 'list', 'watch', 'patch', 'delete'],
+    why: 'Sessions that people name. Patched for the finalizer alone; an Ephemeral one is deleted when its time is up.',
+  },
+  { resource: CopilotSession, subresource: 'status', verbs: ['update'], why: 'Phase, conditions and usage.' },
+  {
+    resource: Job,
+    verbs: ['get', 'list', 'watch', 'create'],
+    why: 'Removes the data of a deleted session from the volume of a server that does not run.',
+  },
+  {
+    resource: PersistentVolumeClaim,
+    verbs: ['get'],
+    why: 'Whether there is still a volume that a deleted session may be on.',
+  },
+];
+
 /** Needed in the operator's own namespace. */
 export const OPERATOR_PERMISSIONS: readonly Permission[] = [
   { resource: Lease, verbs: ['create'], why: 'Leader election: the first replica makes the Lease.' },

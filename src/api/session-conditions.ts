@@ -22,7 +22,7 @@ export const SessionPhase = {
   Idle: 'Idle',
   /** A turn is running. */
   Active: 'Active',
-  /** Its time was up, and its data was deleted. */
+  /** Its time was up, and its data was deleted. Also of a session without a turn, whose id is then free again. */
   Expired: 'Expired',
   /** It was seen, and its data is gone without the operator having deleted it. */
   Lost: 'Lost',
@@ -37,9 +37,9 @@ export const SessionReadyReason = {
   SessionIdle: 'SessionIdle',
   /** A turn is running. */
   TurnRunning: 'TurnRunning',
-  /** The tenant is suspended: its sessions wait on the volume. */
+  /** The tenant is suspended: its sessions wait on the volume. The phase is that of the last answer. */
   TenantSuspended: 'TenantSuspended',
-  /** The server that holds the session, or every server of the tenant, does not answer now; see the tenant. */
+  /** The server that holds the session, or before its first turn every server of the tenant, does not answer now; see the tenant. The phase is that of the last answer. */
   TenantUnavailable: 'TenantUnavailable',
   /** Its time was up, and its data was deleted. A new turn under its id begins a new session. */
   SessionExpired: 'SessionExpired',
@@ -69,7 +69,7 @@ export type SessionReconcilingReason = (typeof SessionReconcilingReason)[keyof t
 export const SessionStalledReason = {
   /** Nothing stands in the way. */
   NotStalled: 'NotStalled',
-  /** `spec.tenantRef` names no CopilotTenant of this namespace. Make it, or make the session anew with the right name. */
+  /** `spec.tenantRef` names no CopilotTenant of this namespace, or one that is being deleted. Make it, or make the session anew with the right name. */
   TenantNotFound: 'TenantNotFound',
   /** An older CopilotSession holds the same session id of the same tenant. Delete one of the two. */
   DuplicateSessionId: 'DuplicateSessionId',

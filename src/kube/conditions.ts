@@ -4,6 +4,13 @@ import type { Condition } from './types.ts';
 /** What a controller says of a condition; when it last changed is for `setCondition` to know. */
 export type ConditionUpdate = Omit<Condition, 'lastTransitionTime'>;
 
+/** A condition without its type: what was found, and for whom it is written in which words. */
+export interface Verdict {
+  readonly status: Condition['status'];
+  readonly reason: string;
+  readonly message: string;
+}
+
 export function findCondition(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
   return conditions?.find((condition) => condition.type === type);
 }
@@ -27,4 +34,19 @@ export function setCondition(
   const next: Condition = { ...update, lastTransitionTime };
   if (!previous) return [...(conditions ?? []), next];
   return (conditions ?? []).map((condition) => (condition.type === update.type ? next : condition));
+}
+
+/** The conditions with all of these set, as found at `generation` of the object. */
+export function setConditions(
+  conditions: readonly Condition[] | undefined,
+  verdicts: Iterable<readonly [type: string, verdict: Verdict]>,
+  generation: number | undefined,
+  now: number,
+): Condition[] {
+  const observed = generation === undefined ? {} : { observedGeneration: generation };
+  let next: Condition[] = [...(conditions ?? [])];
+  for (const [type, { status, reason, message }] of verdicts) {
+    next = setCondition(next, { type, status, reason, message, ...observed }, now);
+  }
+  return next;
 }

@@ -1,134 +1,127 @@
-/** The sessions of a fake server: their journals in the server's own form, and the methods that tell of them. */
-import type { FakeClock } from './fake-clock.ts';
-import type { FakeServer, Received } from './fake-network.ts';
+/** Sessions as the test says they are: a SessionSource without a server. */
+import type {
+  Deletion,
+  ServerSessions,
+  SessionFacts,
+  SessionSource,
+  SurveyTarget,
+} from '../../src/copilot/sessions.ts';
 
-interface FakeSession {
-  readonly startTime: string;
-  modifiedTime: string;
-  readonly journal: { type: string; id: string; data: object; timestamp: string }[];
-  labels?: Record<string, string>;
-  loaded: boolean;
+/** What is known of a session that has had two turns and is in nobody's way, but for what is stated. */
+export function sessionFacts(sessionId: string, facts: Partial<SessionFacts> = {}): SessionFacts {
+  return {
+    sessionId,
+    startTime: 0,
+    modifiedTime: 0,
+    lastActivityTime: 0,
+    sizeBytes: 1000,
+    activity: 'Unloaded',
+    usage: { turns: 2, inputTokens: 20, outputTokens: 10 },
+    labels: {},
+    ...facts,
+  };
 }
 
-type Answer = { result: unknown } | { error: { code: number; message: string } } | undefined;
-
-export class FakeSessions {
-  readonly #clock: FakeClock;
-  readonly #server: FakeServer;
-  readonly #sessions = new Map<string, FakeSession>();
-  #lastEvent = 0;
-  /** Deletes only in words, as a server that lies. */
-  keepsDeleted = false;
-
-  constructor(server: FakeServer, clock: FakeClock) {
-    this.#server = server;
-    this.#clock = clock;
-    Object.assign(server.answers, {
-      'sessions.list': () => ({
-        result: {
-          sessions: [...this.#sessions].map(([sessionId, { startTime, modifiedTime }]) => ({
-            sessionId,
-            startTime,
-            modifiedTime,
-            summary: 'the words of the user',
-          })),
-        },
-      }),
-      'sessions.getSizes': () => ({
-        result: {
-          sizes: Object.fromEntries([...this.#sessions].map(([id, { journal }]) => [id, journal.length * 100])),
-        },
-      }),
-      'sessions.readPersistedEvents': (request: Received) => this.#read(request),
-      'sessions.getClientMetadata': ({ params }: Received) => ({
-        result: stringsOf(params, 'sessionIds').map((sessionId) => {
-          const session = this.#sessions.get(sessionId);
-          return session === undefined
-            ? { sessionId, status: 'notFound' }
-            : { sessionId, status: 'ok', metadata: { ...session.labels } };
-        }),
-      }),
-      'session.metadata.updateClientMetadata': ({ params }: Received): Answer => {
-        const session = this.#sessions.get(String(params?.['sessionId']));
-        if (session?.loaded !== true) return { error: { code: -32603, message: 'Session not found' } };
-        session.labels = { ...session.labels, ...(params?.['set'] as Record<string, string>) };
-        return { result: session.labels };
-      },
-      'sessions.close': ({ params }: Received) => {
-        this.unload(String(params?.['sessionId']));
-        return { result: {} };
-      },
-      'session.delete': ({ params }: Received) => {
-        const id = String(params?.['sessionId']);
-        if (!this.#sessions.has(id)) return { result: { success: false, error: `Session file not found for ${id}` } };
-        if (!this.keepsDeleted) this.#sessions.delete(id);
-        return { result: { success: true } };
-      },
-    });
-  }
-
-  /** A prompt comes; the session is made, or loaded, with its first. */
-  prompt(id: string): void {
-    const session = this.#sessions.get(id);
-    if (session === undefined) this.write(id, 'session.start');
-    else if (!session.loaded) this.write(id, 'session.resume');
-    this.write(id, 'user.message', { content: 'the words of the user' });
-    this.write(id, 'assistant.turn_start');
-  }
-
-  /** The model answers the prompt, for ten tokens in and five out. */
-  answer(id: string): void {
-    this.write(id, 'session.usage_record', { usage: { inputTokens: 10, outputTokens: 5, initiator: 'user' } });
-    this.write(id, 'assistant.turn_end');
-  }
-
-  /** A whole turn. */
-  turn(id: string): void {
-    this.prompt(id);
-    this.answer(id);
-  }
-
-  unload(id: string): void {
-    const session = this.#sessions.get(id);
-    if (session?.loaded !== true) return;
-    const turns = session.journal.filter(({ type }) => type === 'session.usage_record').length;
-    const modelMetrics = { 'test-model': { usage: { inputTokens: turns * 10, outputTokens: turns * 5 } } };
-    this.write(id, 'session.shutdown', { accountingSnapshot: { totalUserRequests: turns, modelMetrics } });
-    session.loaded = false;
-  }
-
-  /** Its directory goes away behind everybody's back. */
-  lose(id: string): void {
-    this.#sessions.delete(id);
-  }
-
-  /** Appends an event to a session's journal and tells every client that something happened. */
-  write(id: string, type: string, data: object = {}): void {
-    this.#clock.jumpWallClock(1);
-    const timestamp = new Date(this.#clock.now()).toISOString();
-    const session = this.#sessions.get(id) ?? { startTime: timestamp, modifiedTime: '', journal: [], loaded: true };
-    this.#lastEvent += 1;
-    session.journal.push({ type, id: `e${this.#lastEvent}`, data, timestamp });
-    session.modifiedTime = timestamp;
-    session.loaded = true;
-    this.#sessions.set(id, session);
-    this.#server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'session.updated' } });
-  }
-
-  #read({ params }: Received): Answer {
-    const { sessionId, max, cursor } = params as { sessionId: string; max: number; cursor?: string };
-    const journal = this.#sessions.get(sessionId)?.journal;
-    if (journal === undefined) return { error: { code: -32603, message: 'Persisted event journal not found' } };
-    const end = cursor === undefined ? journal.length : Number(cursor);
-    const from = Math.max(0, end - max);
-    return {
-      result: { events: journal.slice(from, end), cursor: String(from), hasMore: from > 0, cursorStatus: 'ok' },
-    };
-  }
+/** The answer of one server. */
+export function answerOf(at: number, ...sessions: SessionFacts[]): ServerSessions {
+  return {
+    at,
+    sessions: new Map(sessions.map((facts) => [facts.sessionId, facts])),
+    active: sessions.filter(({ activity }) => activity === 'Active').length,
+    loaded: sessions.filter(({ activity }) => activity !== 'Unloaded').length,
+    totalBytes: sessions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  };
 }
 
-function stringsOf(params: Received['params'], name: string): string[] {
-  const value = params?.[name];
-  if (!Array.isArray(value)) throw new Error(`the request has no list "${name}"`);
-  return value.map(String);
+export class FakeSessionSource implements SessionSource {
+  /** What it was told to do, in order: `delete team/acme-0 alpha`. */
+  readonly calls: string[] = [];
+  /** What it reads more about, as `team/acme-0 alpha`. */
+  readonly watched = new Set<string>();
+  /** Labels as they were stored last, by session id. */
+  readonly stored = new Map<string, Readonly<Record<string, string>>>();
+  /** What `close` and `delete` of a server come to instead of success. */
+  readonly failures = new Map<string, () => Promise<never>>();
+  readonly #now: () => number;
+  readonly #answers = new Map<string, ServerSessions>();
+  readonly #listeners: ((key: string, ids: readonly string[]) => void)[] = [];
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The server answers, and these are its sessions. */
+  answer(key: string, ...sessions: SessionFacts[]): void {
+    const before = [...(this.#answers.get(key)?.sessions.keys() ?? [])];
+    this.#answers.set(key, answerOf(this.#now(), ...sessions));
+    this.#tell(key, [...new Set([...before, ...sessions.map(({ sessionId }) => sessionId)])]);
+  }
+
+  /** The server can't be asked any more. */
+  silence(key: string): void {
+    const ids = [...(this.#answers.get(key)?.sessions.keys() ?? [])];
+    this.#answers.delete(key);
+    this.#tell(key, ids);
+  }
+
+  has(key: string, sessionId: string): boolean {
+    return this.#answers.get(key)?.sessions.has(sessionId) ?? false;
+  }
+
+  called(method: string): string[] {
+    return this.calls.filter((call) => call.startsWith(`${method} `));
+  }
+
+  set(_target: SurveyTarget): void {}
+  remove(_key: string): void {}
+
+  get(key: string): ServerSessions | undefined {
+    return this.#answers.get(key);
+  }
+
+  watch(key: string, sessionId: string): void {
+    this.watched.add(`${key} ${sessionId}`);
+  }
+
+  unwatch(key: string, sessionId: string): void {
+    this.watched.delete(`${key} ${sessionId}`);
+  }
+
+  refresh(key: string): void {
+    this.calls.push(`refresh ${key}`);
+    const { sessions } = this.#answers.get(key) ?? {};
+    if (sessions !== undefined) this.#answers.set(key, answerOf(this.#now(), ...sessions.values()));
+  }
+
+  onChange(fn: (key: string, sessionIds: readonly string[]) => void): void {
+    this.#listeners.push(fn);
+  }
+
+  label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean> {
+    this.calls.push(`label ${key} ${sessionId}`);
+    const facts = this.#answers.get(key)?.sessions.get(sessionId);
+    if (facts === undefined || facts.activity === 'Unloaded') return Promise.resolve(false);
+    this.stored.set(sessionId, labels);
+    return Promise.resolve(true);
+  }
+
+  async close(key: string, sessionId: string): Promise<void> {
+    this.calls.push(`close ${key} ${sessionId}`);
+    await this.failures.get(key)?.();
+  }
+
+  async delete(key: string, sessionId: string): Promise<Deletion> {
+    this.calls.push(`delete ${key} ${sessionId}`);
+    await this.failures.get(key)?.();
+    const { sessions = new Map<string, SessionFacts>() } = this.#answers.get(key) ?? {};
+    if (!sessions.has(sessionId)) return 'NotFound';
+    const others = [...sessions.values()].filter((facts) => facts.sessionId !== sessionId);
+    this.#answers.set(key, answerOf(this.#now(), ...others));
+    this.#tell(key, [sessionId]);
+    return 'Deleted';
+  }
+
+  #tell(key: string, ids: readonly string[]): void {
+    for (const listener of this.#listeners) listener(key, ids);
+  }
 }

@@ -32,6 +32,14 @@
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 # Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.
 - {apiGroups: [""], resources: [events], verbs: [list, create, patch]}
+# Sessions that people name. Patched for the finalizer alone; an Ephemeral one is deleted when its time is up.
+- {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch, delete]}
+# Phase, conditions and usage.
+- {apiGroups: [copilot-operator.dev], resources: [copilotsessions/status], verbs: [update]}
+# Removes the data of a deleted session from the volume of a server that does not run.
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create]}
+# Whether there is still a volume that a deleted session may be on.
+- {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get]}
 {{- end }}
 {{- define "copilot-operator.operatorRules" -}}
 # Leader election: the first replica makes the Lease.

@@ -13,6 +13,7 @@ const allowed: Record<string, readonly string[]> = {
   copilot: [],
   resources: ['api', 'kube'],
   tenant: ['api', 'kube', 'copilot', 'resources'],
+  session: ['api', 'kube', 'copilot', 'resources'],
   health: ['api', 'kube', 'copilot'],
   cleanup: ['api', 'kube', 'copilot', 'resources'],
   survey: ['api', 'kube', 'copilot', 'resources'],

@@ -4,15 +4,20 @@ import { join } from 'node:path';
 import { GROUP } from '../../../src/api/names.ts';
 import * as builtins from '../../../src/kube/builtins.ts';
 import type { ResourceType } from '../../../src/kube/resource.ts';
-import { OPERATOR_PERMISSIONS, TENANT_PERMISSIONS, type Permission } from '../../../src/permissions.ts';
+import {
+  OPERATOR_PERMISSIONS,
+  SESSION_PERMISSIONS,
+  TENANT_PERMISSIONS,
+  type Permission,
+} from '../../../src/permissions.ts';
 
-const all = [...TENANT_PERMISSIONS, ...OPERATOR_PERMISSIONS];
+const all = [...TENANT_PERMISSIONS, ...SESSION_PERMISSIONS, ...OPERATOR_PERMISSIONS];
 const describePermission = ({ resource, subresource, resourceNames }: Permission) =>
   [resource.group, resource.plural, subresource, resourceNames].join('/');
 
-/** Resources of src/kube/builtins.ts that the tenant controller's sources import, as values or as types. */
-function resourcesUsed(): ResourceType[] {
-  const root = join(import.meta.dirname, '../../../src/tenant');
+/** Resources of src/kube/builtins.ts that the sources of a part import, as values or as types. */
+function resourcesUsed(part: string): ResourceType[] {
+  const root = join(import.meta.dirname, '../../../src', part);
   const sources = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   const names = sources.flatMap((name) => {
     const imports = /import (?:type )?\{([^}]*)\} from '[./]*kube\/builtins\.ts'/g;
@@ -40,6 +45,7 @@ describe('the rights of the operator', () => {
 
   it.each([
     ['of tenants', TENANT_PERMISSIONS],
+    ['of sessions', SESSION_PERMISSIONS],
     ['of its own namespace', OPERATOR_PERMISSIONS],
   ])('%s are each declared once, with a reason', (_case, permissions) => {
     const names = permissions.map(describePermission);
@@ -47,9 +53,12 @@ describe('the rights of the operator', () => {
     expect(permissions.filter(({ why }) => !/^[A-Z].*\.$/.test(why))).toEqual([]);
   });
 
-  it('cover the kinds that the tenant controller works with, and no other', () => {
+  it.each([
+    ['tenant', TENANT_PERMISSIONS],
+    ['session', SESSION_PERMISSIONS],
+  ])('cover the kinds that the %s controller works with, and no other', (part, permissions) => {
     const path = ({ group, plural }: ResourceType) => `${group}/${plural}`;
-    const declared = TENANT_PERMISSIONS.map(({ resource }) => resource).filter(({ group }) => group !== GROUP);
-    expect(resourcesUsed().map(path).toSorted()).toEqual(declared.map(path).toSorted());
+    const declared = permissions.map(({ resource }) => resource).filter(({ group }) => group !== GROUP);
+    expect(resourcesUsed(part).map(path).toSorted()).toEqual(declared.map(path).toSorted());
   });
 });

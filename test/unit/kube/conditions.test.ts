@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { findCondition, isConditionTrue, setCondition } from '../../../src/kube/conditions.ts';
+import { findCondition, isConditionTrue, setCondition, setConditions } from '../../../src/kube/conditions.ts';
 import { microTimestamp, timestamp } from '../../../src/kube/time.ts';
 
 const then = Date.UTC(2026, 0, 1, 12, 0, 0, 789);
@@ -33,5 +33,27 @@ describe('times on the wire', () => {
   it('have whole seconds in a Time and six digits in a MicroTime', () => {
     expect(timestamp(then)).toBe('2026-01-01T12:00:00Z');
     expect(microTimestamp(then)).toBe('2026-01-01T12:00:00.789000Z');
+  });
+});
+
+describe('several conditions', () => {
+  const verdict = (status: 'True' | 'False') => ({ status, reason: 'Reason', message: 'Message.' });
+
+  it('are set together, each with the generation they were found at', () => {
+    const first = setConditions(undefined, [['A', verdict('True')]], 1, 0);
+    const both = setConditions(
+      first,
+      [
+        ['A', verdict('True')],
+        ['B', verdict('False')],
+      ],
+      2,
+      60_000,
+    );
+    expect(both.map(({ type, observedGeneration }) => `${type} ${observedGeneration}`)).toEqual(['A 2', 'B 2']);
+    expect(both.map(({ lastTransitionTime }) => lastTransitionTime)).toEqual([
+      '1970-01-01T00:00:00Z',
+      '1970-01-01T00:01:00Z',
+    ]);
   });
 });

@@ -3,7 +3,7 @@ import type { SurveyTarget } from '../../../src/copilot/index.ts';
 import { Survey } from '../../../src/survey/survey.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
-import { FakeSessions } from '../../support/fake-sessions.ts';
+import { FakeSessions } from '../../support/fake-session-server.ts';
 
 export const KEY = 'team/acme-0';
 

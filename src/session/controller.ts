@@ -1,0 +1,122 @@
+/** Wires the loop: whose changes wake a session, and what a pass is given. */
+import type { Logger } from 'pino';
+import type { SessionSource } from '../copilot/sessions.ts';
+import type { Job } from '../kube/builtins.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Clock, Random } from '../kube/clock.ts';
+import { Controller } from '../kube/controller.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import type { InformerLike } from '../kube/informer.ts';
+import type { Manager } from '../kube/manager.ts';
+import type { Metrics } from '../kube/metrics.ts';
+import { RecentWrites } from '../kube/recent.ts';
+import { fromKey, keyOf, nameOf } from '../kube/types.ts';
+import { tenantOfServer } from '../resources/names.ts';
+import { CopilotSession } from '../resources/session.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import { concernsSessions } from './decisions/tenantchange.ts';
+import { Expirer } from './expirer.ts';
+import type { SessionOperatorFacts } from './facts.ts';
+import { Finalizer } from './finalize.ts';
+import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from './ids.ts';
+import { DeleteJobs } from './jobs.ts';
+import { Labeller } from './labeller.ts';
+import { Memory } from './memory.ts';
+import { SessionMetrics } from './metrics.ts';
+import { SessionReconciler } from './reconciler.ts';
+import { Remover } from './remover.ts';
+import { StatusTeller } from './teller.ts';
+import { Watches } from './watches.ts';
+
+export interface SessionControllerOptions {
+  readonly manager: Pick<Manager, 'addController'>;
+  readonly client: KubeClient;
+  /** Made with SESSION_INDEXERS of ids.ts. */
+  readonly sessions: InformerLike<CopilotSession>;
+  readonly tenants: InformerLike<CopilotTenant>;
+  /** Of the Jobs that the operator makes: selected by MANAGED_SELECTOR. */
+  readonly jobs: InformerLike<Job>;
+  readonly source: SessionSource;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly facts: SessionOperatorFacts;
+  /** Sessions that are reconciled at the same time. */
+  readonly concurrency: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** Adds the controller of CopilotSession to the manager. */
+export function addSessionController(options: SessionControllerOptions): void {
+  const { manager, client, sessions, tenants, jobs, source, recorder, clock, random, metrics, log } = options;
+  const recent = new RecentWrites(clock);
+  recent.follow(sessions);
+  const memory = new Memory();
+  const counts = new SessionMetrics(metrics.registry, sessions.store);
+  const deleteJobs = new DeleteJobs({ client, jobs: jobs.store, facts: options.facts });
+  const remover = new Remover({ source, jobs: deleteJobs, recorder, clock });
+  const teller = new StatusTeller({ client, recent, memory, recorder, clock });
+  const reconciler = new SessionReconciler({
+    client,
+    sessions: sessions.store,
+    tenants: tenants.store,
+    recent,
+    source,
+    watches: new Watches(source),
+    memory,
+    teller,
+    expirer: new Expirer({ client, source, recent, memory, recorder, metrics: counts, clock }),
+    labeller: new Labeller({ source, memory, clock }),
+    finalizer: new Finalizer({
+      client,
+      tenants: tenants.store,
+      memory,
+      remover,
+      teller,
+      recorder,
+      metrics: counts,
+      clock,
+    }),
+    clock,
+    random,
+  });
+  const { concurrency } = options;
+  const controller = new Controller({ name: 'copilotsession', reconciler, clock, metrics, log, concurrency });
+  controller.for(sessions).owns(jobs, CopilotSession);
+  controller.watches(
+    tenants,
+    (tenant) => sessions.store.byIndex(BY_TENANT, keyOf(tenant)).map(nameOf),
+    concernsSessions,
+  );
+  wakeNamesakes(controller, sessions);
+  wakeByServers(controller, sessions, source);
+  manager.addController(controller);
+}
+
+/** Who holds an id may change when a resource with it comes or goes. */
+function wakeNamesakes(controller: Controller, sessions: InformerLike<CopilotSession>): void {
+  const wake = (session: CopilotSession): void => {
+    for (const other of sessions.store.byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session)))) {
+      if (other.metadata.uid !== session.metadata.uid) controller.enqueue(nameOf(other));
+    }
+  };
+  sessions.addHandler({ onAdd: wake, onDelete: wake });
+}
+
+/** A change of some sessions wakes those; a server that begins or ceases to answer, all of its tenant's. */
+function wakeByServers(controller: Controller, sessions: InformerLike<CopilotSession>, source: SessionSource): void {
+  const answering = new Set<string>();
+  source.onChange((server, ids) => {
+    const { namespace, name } = fromKey(server);
+    const tenant = keyOf({ namespace, name: tenantOfServer(name) });
+    const answers = source.get(server) !== undefined;
+    const flipped = answers !== answering.has(server);
+    if (answers) answering.add(server);
+    else answering.delete(server);
+    const concerned = flipped
+      ? sessions.store.byIndex(BY_TENANT, tenant)
+      : ids.flatMap((id) => sessions.store.byIndex(BY_ID, idKey(tenant, id)));
+    for (const session of concerned) controller.enqueue(nameOf(session));
+  });
+}

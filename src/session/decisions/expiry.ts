@@ -1,0 +1,96 @@
+import { durationMs } from '../../api/duration.ts';
+import { SessionPhase } from '../../api/session-conditions.ts';
+import type { CopilotSessionStatus } from '../../api/session.ts';
+import type { SessionFacts } from '../../copilot/sessions.ts';
+import type { CopilotSession } from '../../resources/session.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { ServerView } from '../servers.ts';
+
+/** `spec.ttl` of an Ephemeral session that states none, in ms. */
+const EPHEMERAL_TTL_MS = 60 * 60_000;
+/** An answer older than this, in ms, is no ground to delete a session on. */
+const MAX_AGE_MS = 60_000;
+
+/** How long after its last activity the session is deleted, in ms; undefined for never. */
+export function ttlOf({ ttl, lifecycle }: CopilotSession['spec']): number | undefined {
+  if (ttl !== undefined) return durationMs(ttl);
+  return lifecycle === 'Ephemeral' ? EPHEMERAL_TTL_MS : undefined;
+}
+
+/**
+ * When the session's time is up, ms: its `ttl` after the last activity, before the first turn after the creation of the
+ * resource. Undefined for never.
+ */
+export function expiryOf({ spec, metadata }: CopilotSession, lastActivity: number | undefined): number | undefined {
+  const ttl = ttlOf(spec);
+  return ttl === undefined ? undefined : (lastActivity ?? Date.parse(metadata.creationTimestamp ?? '')) + ttl;
+}
+
+export interface Activity {
+  /** What people are told; undefined before the first turn. */
+  readonly told: number | undefined;
+  /** The latest time that may be the right one: nothing is deleted for less. */
+  readonly latest: number | undefined;
+}
+
+/**
+ * The last activity, ms. Until the journal was read, the facts have the file's time, which an unload moves too: then what
+ * was told before stands, so that a restart of the operator changes no status. A server's clock may be ahead: nothing
+ * has happened later than now.
+ */
+export function activityOf(
+  facts: SessionFacts | undefined,
+  status: CopilotSessionStatus | undefined,
+  now: number,
+): Activity {
+  const before = status?.lastActivityTime === undefined ? undefined : Date.parse(status.lastActivityTime);
+  if (facts === undefined) return { told: before, latest: before };
+  const found = Math.min(facts.lastActivityTime, now);
+  return {
+    told: facts.usage === undefined ? (before ?? found) : found,
+    latest: Math.max(found, facts.usage === undefined ? (before ?? found) : found),
+  };
+}
+
+/** `due`: its data may go now. `refresh`: its time is up, but first its servers have to say again how it is. */
+export type ExpiryDecision = { readonly action: 'none' | 'due' | 'refresh'; readonly reason: string };
+
+export interface ExpiryInput {
+  readonly session: CopilotSession;
+  readonly phase: SessionPhase;
+  /** When its time is up, ms. */
+  readonly expiresAt: number | undefined;
+  /** The servers that hold it; before its first turn, and when it is missing, those that answer. */
+  readonly servers: readonly ServerView[];
+  readonly now: number;
+}
+
+/**
+ * Whether the session is deleted now because its time is up. A loaded session may be, one whose turn runs never. One
+ * without a turn ends alike: nobody used the id in time, so that it is free again, and a Persistent resource tells so.
+ */
+export function expiryDecision({ session, phase, expiresAt, servers, now }: ExpiryInput): ExpiryDecision {
+  if (expiresAt === undefined) return none('it has no ttl');
+  if (now < expiresAt) return none('its time is not up');
+  if (phase === SessionPhase.Active) return none('a turn is running');
+  if (session.spec.lifecycle === 'Persistent' && isToldGone(session, phase)) return none('its data is gone already');
+  const fresh = ({ answer }: ServerView): boolean =>
+    answer !== undefined && answer.at > expiresAt && now - answer.at <= MAX_AGE_MS;
+  if (!servers.every(fresh)) return { action: 'refresh', reason: 'what is known of it is from before its time was up' };
+  return { action: 'due', reason: 'its time is up' };
+}
+
+/** Whether people know already that the data is gone: found missing after its time, a session has expired, and is not lost. */
+function isToldGone({ status }: CopilotSession, phase: SessionPhase): boolean {
+  return phase === SessionPhase.Expired || (phase === SessionPhase.Lost && status?.phase === SessionPhase.Lost);
+}
+
+/** Whether a session that is missing was old enough for the tenant's own cleanup: then it was that. */
+export function isCleanedUp(tenant: CopilotTenant, lastActivity: number | undefined, now: number): boolean {
+  const { ttl } = tenant.spec.sessions;
+  return ttl !== undefined && lastActivity !== undefined && lastActivity + durationMs(ttl) <= now;
+}
+
+function none(reason: string): ExpiryDecision {
+  return { action: 'none', reason };
+}

@@ -1,0 +1,36 @@
+import { GROUP, Label } from '../../api/names.ts';
+import type { SessionFacts } from '../../copilot/sessions.ts';
+import type { CopilotSession } from '../../resources/session.ts';
+
+/** Keys of what is stored beside a session's data. */
+export const StoredLabel = {
+  tenant: Label.tenant,
+  session: Label.session,
+  owner: `${GROUP}/owner`,
+  participants: `${GROUP}/participants`,
+} as const;
+
+/** Whose session it is, from the spec alone, in a form that outlives the resource. */
+export function ownership({ metadata, spec }: CopilotSession): Record<string, string> {
+  return {
+    [StoredLabel.tenant]: spec.tenantRef.name,
+    [StoredLabel.session]: metadata.name,
+    [StoredLabel.owner]: spec.owner ?? '',
+    [StoredLabel.participants]: (spec.participants ?? []).join(','),
+  };
+}
+
+/**
+ * What has to be stored beside the session's data now: only what differs, and nothing while the session is not loaded,
+ * for its server can store it only then. It is done at the next load. A label can't be taken away, so an empty one stands
+ * for none.
+ */
+export function missingLabels(
+  session: CopilotSession,
+  { activity, labels }: SessionFacts,
+): Record<string, string> | undefined {
+  // Not read yet: what is there is not known.
+  if (activity === 'Unloaded' || labels === undefined) return undefined;
+  const missing = Object.entries(ownership(session)).filter(([key, value]) => (labels[key] ?? '') !== value);
+  return missing.length === 0 ? undefined : Object.fromEntries(missing);
+}

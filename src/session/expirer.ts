@@ -1,0 +1,95 @@
+/** Ends sessions whose time is up. */
+import type { Logger } from 'pino';
+import type { Deletion, SessionSource } from '../copilot/sessions.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Clock } from '../kube/clock.ts';
+import { isConflict } from '../kube/errors.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { ignoreNotFound } from '../kube/notfound.ts';
+import type { RecentWrites } from '../kube/recent.ts';
+import { timestamp } from '../kube/time.ts';
+import { nameOf } from '../kube/types.ts';
+import { CopilotSession } from '../resources/session.ts';
+import { sessionIdOf } from './ids.ts';
+import { inTime } from './intime.ts';
+import type { Memory } from './memory.ts';
+import type { SessionMetrics } from './metrics.ts';
+import type { ServerView } from './servers.ts';
+import { EventReason } from './transitions.ts';
+
+export interface ExpirerOptions {
+  readonly client: KubeClient;
+  readonly source: Pick<SessionSource, 'delete' | 'refresh'>;
+  readonly recent: RecentWrites;
+  readonly memory: Memory;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly metrics: SessionMetrics;
+  readonly clock: Clock;
+}
+
+/**
+ * `Expired`: the data is gone, and the resource stays to tell so. `Removed`: the resource went too, or is another by now.
+ * `Outdated`: it has changed since it was read. `Failed`: a server did not delete it.
+ */
+export type ExpiryOutcome =
+  { readonly state: 'Expired' | 'Removed' | 'Outdated' } | { readonly state: 'Failed'; readonly message: string };
+
+export class Expirer {
+  readonly #options: ExpirerOptions;
+
+  constructor(options: ExpirerOptions) {
+    this.#options = options;
+  }
+
+  /** Deletes the data on these servers; with an Ephemeral session, then the resource. */
+  async expire(
+    session: CopilotSession,
+    servers: readonly ServerView[],
+    expiresAt: number,
+    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  ): Promise<ExpiryOutcome> {
+    const { source, memory, recorder, metrics, clock } = this.#options;
+    // What is deleted is gone for good, so a late cache is not believed: its ttl may be longer by now.
+    if (!(await this.#isLatest(session, signal))) return { state: 'Outdated' };
+    const id = sessionIdOf(session);
+    const deletions: Deletion[] = [];
+    for (const { key, name } of servers) {
+      try {
+        deletions.push(await inTime(clock, source.delete(key, id)));
+      } catch (error) {
+        metrics.expired('Failed');
+        log.warn({ err: error, server: name }, 'a server did not delete a session whose time is up');
+        return { state: 'Failed', message: `Server ${name} did not delete the session; it is tried again.` };
+      }
+    }
+    memory.of(session).expiredAt = clock.now();
+    for (const { key } of servers) source.refresh(key);
+    metrics.expired(deletions.includes('Deleted') ? 'Deleted' : 'NotFound');
+    const message = `The time of session ${id} was up at ${timestamp(expiresAt)}, and it was deleted.`;
+    recorder.event(session, 'Normal', EventReason.SessionExpired, message);
+    if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
+    await this.#delete(session, signal);
+    return { state: 'Removed' };
+  }
+
+  async #isLatest(session: CopilotSession, signal: AbortSignal): Promise<boolean> {
+    const { client, recent } = this.#options;
+    const live = await ignoreNotFound(client.get(CopilotSession, nameOf(session), { signal }));
+    if (live === undefined) return false;
+    recent.wrote(CopilotSession, live);
+    const { uid, generation, deletionTimestamp } = live.metadata;
+    return (
+      uid === session.metadata.uid && generation === session.metadata.generation && deletionTimestamp === undefined
+    );
+  }
+
+  async #delete(session: CopilotSession, signal: AbortSignal): Promise<void> {
+    const { uid = '' } = session.metadata;
+    try {
+      await ignoreNotFound(this.#options.client.delete(CopilotSession, nameOf(session), { uid, signal }));
+    } catch (error) {
+      // Another resource has the name by now: the one that was meant is gone.
+      if (!isConflict(error)) throw error;
+    }
+  }
+}

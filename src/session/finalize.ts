@@ -1,0 +1,99 @@
+/** One pass of a resource that is being deleted. It never holds the resource beyond the deadline of decisions/removal.ts. */
+import { SESSION_DATA_FINALIZER } from '../api/names.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { ReconcileContext, Result } from '../kube/controller.ts';
+import type { Clock } from '../kube/clock.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { removeFinalizer } from '../kube/finalizer.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import { timestamp } from '../kube/time.ts';
+import { CopilotSession } from '../resources/session.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import { missingRight } from './decisions/refusal.ts';
+import { deadlineOf } from './decisions/removal.ts';
+import type { Memory } from './memory.ts';
+import type { SessionMetrics } from './metrics.ts';
+import type { Removal, Remover } from './remover.ts';
+import { unchangedStatus } from './status.ts';
+import type { StatusTeller } from './teller.ts';
+import { tenantOf } from './tenants.ts';
+import { EventReason } from './transitions.ts';
+
+/** How soon what failed, or is waited for without anything that tells of it, is looked at again, in ms. */
+const RETRY_MS = 5_000;
+
+export interface FinalizerOptions {
+  readonly client: KubeClient;
+  readonly tenants: ReadonlyStore<CopilotTenant>;
+  readonly memory: Memory;
+  readonly remover: Remover;
+  readonly teller: StatusTeller;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly metrics: SessionMetrics;
+  readonly clock: Clock;
+}
+
+export class Finalizer {
+  readonly #options: FinalizerOptions;
+  /** When this process first looked at a deleted resource, ms. */
+  #since: number | undefined;
+
+  constructor(options: FinalizerOptions) {
+    this.#options = options;
+  }
+
+  /** Removes the data and then our finalizer, or says what it waits for. */
+  async finalize(session: CopilotSession, context: ReconcileContext): Promise<Result> {
+    const { client, tenants, memory, clock, recorder, metrics } = this.#options;
+    if (memory.of(session).released) return {};
+    this.#since ??= clock.now();
+    const tenant = await tenantOf(session, tenants, client, context.signal);
+    const removal = await this.#attempt(session, tenant, context);
+    const deadline = deadlineOf({
+      deletedAt: Date.parse(session.metadata.deletionTimestamp ?? ''),
+      tenantGoing: tenant?.metadata.deletionTimestamp !== undefined,
+      since: this.#since,
+    });
+    const now = clock.now();
+    if (removal.waits.length > 0 && now < deadline) {
+      await this.#tell(session, removal, deadline, context);
+      return { requeueAfterMs: Math.min(RETRY_MS, deadline - now) };
+    }
+    const left = [...removal.left, ...removal.waits];
+    if (left.length > 0) {
+      const message = `The data of the session could not be deleted and stays behind. ${left.join(' ')}`;
+      recorder.event(session, 'Warning', EventReason.SessionDataLeftBehind, message);
+      context.log.warn({ left }, 'the data of a deleted session stays behind');
+    }
+    await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    memory.of(session).released = true;
+    metrics.removed(left.length > 0 ? 'LeftBehind' : removal.deleted ? 'Deleted' : 'NotFound');
+    return {};
+  }
+
+  async #attempt(
+    session: CopilotSession,
+    tenant: CopilotTenant | undefined,
+    { signal, log }: ReconcileContext,
+  ): Promise<Removal> {
+    const { remover } = this.#options;
+    try {
+      return tenant === undefined
+        ? await remover.withoutTenant(session, signal)
+        : await remover.remove(session, tenant, { signal, log });
+    } catch (error) {
+      // Whatever keeps going wrong must not outlast the deadline.
+      if (signal.aborted) throw error;
+      log.warn({ err: error }, 'the data of a deleted session could not be deleted');
+      const waits = ['The API server did not do what was asked of it.'];
+      return { deleted: false, waits, left: [], cause: missingRight(error) };
+    }
+  }
+
+  #tell(session: CopilotSession, removal: Removal, deadline: number, context: ReconcileContext): Promise<unknown> {
+    const { teller, clock } = this.#options;
+    const deleting = `${removal.waits.join(' ')} If that has not changed by ${timestamp(deadline)}, the data is left behind.`;
+    const status = unchangedStatus({ session, deleting, cause: removal.cause, now: clock.now() });
+    return teller.tell(session, status, context.signal);
+  }
+}

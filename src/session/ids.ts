@@ -1,0 +1,30 @@
+/** Which session a resource stands for, and how resources are found by it. */
+import type { Indexers } from '../kube/store.ts';
+import { keyOf } from '../kube/types.ts';
+import type { CopilotSession } from '../resources/session.ts';
+
+/** Name of the index by tenant; its values are keys of tenants. */
+export const BY_TENANT = 'sessions-by-tenant';
+/** Name of the index by tenant and session id; its values are those of {@link idKey}. */
+export const BY_ID = 'sessions-by-id';
+
+/** The id of the session on its server. */
+export function sessionIdOf({ spec, metadata }: CopilotSession): string {
+  return spec.sessionId ?? metadata.name;
+}
+
+/** The key of the tenant that the session names, whether there is one or not. */
+export function tenantKeyOf({ spec, metadata }: CopilotSession): string {
+  return keyOf({ namespace: metadata.namespace ?? '', name: spec.tenantRef.name });
+}
+
+/** Value of {@link BY_ID}. Neither a tenant's key nor an id holds a space. */
+export function idKey(tenantKey: string, sessionId: string): string {
+  return `${tenantKey} ${sessionId}`;
+}
+
+/** What the informer of CopilotSession has to be made with. */
+export const SESSION_INDEXERS: Indexers<CopilotSession> = {
+  [BY_TENANT]: (session) => [tenantKeyOf(session)],
+  [BY_ID]: (session) => [idKey(tenantKeyOf(session), sessionIdOf(session))],
+};

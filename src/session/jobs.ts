@@ -1,0 +1,110 @@
+/** The Jobs that remove sessions from the volumes of servers that do not run. */
+import { FIELD_MANAGER } from '../api/names.ts';
+import { Job, PersistentVolumeClaim } from '../kube/builtins.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { isAlreadyExists, isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../kube/errors.ts';
+import { ignoreNotFound } from '../kube/notfound.ts';
+import { ForeignObjectError, isControlledBy } from '../kube/owner.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import { nameOf } from '../kube/types.ts';
+import { serverName } from '../resources/names.ts';
+import type { CopilotSession } from '../resources/session.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import { deleteJob, deleteJobName } from './builders/deletejob.ts';
+import type { Cause } from './decisions/cause.ts';
+import { missingRight, saidBy } from './decisions/refusal.ts';
+import type { SessionOperatorFacts } from './facts.ts';
+
+/**
+ * How far a Job is. `Done`: the data is gone. `NoVolume`: there is no volume any more, and so no data. `Waiting`: not
+ * yet. `Failed`: it will not be done; what is on the volume stays.
+ */
+export type JobProgress =
+  | { readonly state: 'Done' | 'NoVolume' }
+  | { readonly state: 'Waiting' | 'Failed'; readonly message: string; readonly cause?: Cause | undefined };
+
+export interface DeleteJobsOptions {
+  readonly client: KubeClient;
+  readonly jobs: ReadonlyStore<Job>;
+  readonly facts: SessionOperatorFacts;
+}
+
+export class DeleteJobs {
+  readonly #options: DeleteJobsOptions;
+
+  constructor(options: DeleteJobsOptions) {
+    this.#options = options;
+  }
+
+  /** Makes the Job for the volume of one server, unless it is there, and says how far it is. */
+  async ensure(
+    session: CopilotSession,
+    tenant: CopilotTenant,
+    index: number,
+    signal: AbortSignal,
+  ): Promise<JobProgress> {
+    const { jobs } = this.#options;
+    const ref = { namespace: session.metadata.namespace ?? '', name: deleteJobName(session, index) };
+    const found = jobs.get(ref);
+    if (found !== undefined) return progressOf(session, found);
+    const claim = await this.claim(ref.namespace, serverName(tenant.metadata.name, index), signal);
+    if (claim === undefined) return { state: 'NoVolume' };
+    return this.#create(session, tenant, index, signal);
+  }
+
+  /** The volume claim of a server; undefined when it is gone or going, and its data with it. */
+  async claim(namespace: string, name: string, signal: AbortSignal): Promise<PersistentVolumeClaim | undefined> {
+    const claim = await ignoreNotFound(
+      this.#options.client.get(PersistentVolumeClaim, { namespace, name }, { signal }),
+    );
+    return claim?.metadata.deletionTimestamp === undefined ? claim : undefined;
+  }
+
+  async #create(
+    session: CopilotSession,
+    tenant: CopilotTenant,
+    index: number,
+    signal: AbortSignal,
+  ): Promise<JobProgress> {
+    const { client, facts } = this.#options;
+    const job = deleteJob(session, tenant, index, facts.operatorImage);
+    const { name } = job.metadata;
+    try {
+      await client.create(Job, job, { fieldManager: FIELD_MANAGER, signal });
+      return waiting(name);
+    } catch (error) {
+      if (isAlreadyExists(error)) {
+        // The cache is late.
+        const live = await ignoreNotFound(client.get(Job, nameOf(job), { signal }));
+        return live === undefined ? waiting(name) : progressOf(session, live);
+      }
+      if (isNamespaceTerminating(error)) {
+        return { state: 'Failed', message: `the namespace is being deleted, so that Job ${name} can't be made` };
+      }
+      if (!(error instanceof StatusError) || !(isForbidden(error) || isInvalid(error))) throw error;
+      // A quota or a policy may make room before the deadline.
+      const message = `Job ${name} is refused: ${saidBy(error)}`;
+      return { state: 'Waiting', message, cause: missingRight(error) };
+    }
+  }
+}
+
+function progressOf(session: CopilotSession, job: Job): JobProgress {
+  const { name } = job.metadata;
+  if (!isControlledBy(job, session)) {
+    return { state: 'Failed', message: new ForeignObjectError(job, job).message };
+  }
+  const ended = job.status?.conditions?.find(
+    ({ type, status }) => status === 'True' && (type === 'Complete' || type === 'Failed'),
+  );
+  if (ended === undefined) return waiting(name);
+  if (ended.type === 'Complete') return { state: 'Done' };
+  return {
+    state: 'Failed',
+    message: `Job ${name} has failed: ${ended.message ?? ended.reason ?? 'no reason was given'}`,
+  };
+}
+
+function waiting(name: string): JobProgress {
+  return { state: 'Waiting', message: `Job ${name} has not ended yet` };
+}

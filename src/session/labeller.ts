@@ -1,0 +1,49 @@
+import type { Logger } from 'pino';
+import type { SessionSource } from '../copilot/sessions.ts';
+import type { Clock } from '../kube/clock.ts';
+import type { CopilotSession } from '../resources/session.ts';
+import { missingLabels } from './decisions/labels.ts';
+import { sessionIdOf } from './ids.ts';
+import { inTime } from './intime.ts';
+import type { Memory } from './memory.ts';
+import type { Located } from './servers.ts';
+
+/** Least time between two tries for one session, in ms: until then the survey has read what was stored. */
+const MIN_INTERVAL_MS = 60_000;
+
+export interface LabellerOptions {
+  readonly source: Pick<SessionSource, 'label'>;
+  readonly memory: Memory;
+  readonly clock: Clock;
+}
+
+/**
+ * Stores beside a session's data whose it is, so that it is known when the resource is lost. A server can do that only
+ * while the session is loaded: for one that is not, it waits for the next load.
+ */
+export class Labeller {
+  readonly #options: LabellerOptions;
+
+  constructor(options: LabellerOptions) {
+    this.#options = options;
+  }
+
+  /** Returns when to try again, in ms; undefined when nothing is left to do now. */
+  async label(session: CopilotSession, { server, facts }: Located, log: Logger): Promise<number | undefined> {
+    const { source, memory, clock } = this.#options;
+    const labels = missingLabels(session, facts);
+    if (labels === undefined) return undefined;
+    const remembered = memory.of(session);
+    const wait = (remembered.labelledAt ?? -Infinity) + MIN_INTERVAL_MS - clock.now();
+    if (wait > 0) return wait;
+    remembered.labelledAt = clock.now();
+    try {
+      await inTime(clock, source.label(server.key, sessionIdOf(session), labels));
+      return undefined;
+    } catch (error) {
+      // The session works without: this is for those who look for its owner later.
+      log.warn({ err: error, server: server.name }, 'a server did not store whose a session is');
+      return MIN_INTERVAL_MS;
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { keyOf, type NamespacedName } from '../kube/types.ts';
+import type { CopilotSession } from '../resources/session.ts';
+
+/** What this process remembers of a session. To lose it costs a write or a call, and nothing else. */
+export interface Remembered {
+  readonly uid: string | undefined;
+  /** When its status was last written, ms. */
+  wroteAt?: number;
+  /** When its labels were last stored, ms. */
+  labelledAt?: number;
+  /** When its data was deleted because its time was up, ms: older answers of its server still show it. */
+  expiredAt?: number;
+  /**
+   * Our finalizer was taken off. The deletion on the server wakes the session, often before the cache shows that it is
+   * gone, and the answer to the last patch has no version that would tell it to be newer.
+   */
+  released?: boolean;
+}
+
+export class Memory {
+  readonly #sessions = new Map<string, Remembered>();
+
+  of(session: CopilotSession): Remembered {
+    const key = keyOf(session);
+    const { uid } = session.metadata;
+    const found = this.#sessions.get(key);
+    if (found !== undefined && found.uid === uid) return found;
+    const fresh: Remembered = { uid };
+    this.#sessions.set(key, fresh);
+    return fresh;
+  }
+
+  forget(request: NamespacedName): void {
+    this.#sessions.delete(keyOf(request));
+  }
+}

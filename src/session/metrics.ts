@@ -1,0 +1,57 @@
+/** What the session controller counts. Every label comes from a fixed set. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { SessionPhase } from '../api/session-conditions.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import type { CopilotSession } from '../resources/session.ts';
+
+/** How a session whose time was up ended. `NotFound`: there was nothing to delete. `Failed`: it is tried again. */
+export type ExpiryResult = 'Deleted' | 'NotFound' | 'Failed';
+/** What became of the data of a deleted resource. `LeftBehind`: it could not be deleted in time. */
+export type RemovalResult = 'Deleted' | 'NotFound' | 'LeftBehind';
+
+const EXPIRY_RESULTS: readonly ExpiryResult[] = ['Deleted', 'NotFound', 'Failed'];
+const REMOVAL_RESULTS: readonly RemovalResult[] = ['Deleted', 'NotFound', 'LeftBehind'];
+/** Value of `phase` for a session of which nothing is known yet. */
+const UNKNOWN = 'Unknown';
+
+export class SessionMetrics {
+  readonly #expirations = new Counter({
+    name: 'copilot_session_expirations_total',
+    help: 'Sessions of CopilotSessions whose time was up, by what came of it',
+    labelNames: ['result'],
+    registers: [],
+  });
+  readonly #removals = new Counter({
+    name: 'copilot_session_deletions_total',
+    help: 'Deleted CopilotSessions with deletionPolicy Delete, by what became of their data',
+    labelNames: ['result'],
+    registers: [],
+  });
+
+  constructor(registry: Registry, sessions: ReadonlyStore<CopilotSession>) {
+    const byPhase = new Gauge({
+      name: 'copilot_sessions',
+      help: 'CopilotSessions by phase',
+      labelNames: ['phase'],
+      registers: [],
+      collect() {
+        for (const phase of [...Object.values(SessionPhase), UNKNOWN]) this.set({ phase }, 0);
+        for (const { status } of sessions.list()) this.inc({ phase: status?.phase ?? UNKNOWN });
+      },
+    });
+    // All series exist from the start, so that a rate over them works from the first event.
+    for (const result of EXPIRY_RESULTS) this.#expirations.inc({ result }, 0);
+    for (const result of REMOVAL_RESULTS) this.#removals.inc({ result }, 0);
+    registry.registerMetric(byPhase);
+    registry.registerMetric(this.#expirations);
+    registry.registerMetric(this.#removals);
+  }
+
+  expired(result: ExpiryResult): void {
+    this.#expirations.inc({ result });
+  }
+
+  removed(result: RemovalResult): void {
+    this.#removals.inc({ result });
+  }
+}

@@ -1,0 +1,247 @@
+/** One pass of a session: look where it is, decide, act on it, tell the status. */
+import { SessionPhase, SessionReconcilingReason, SessionStalledReason } from '../api/session-conditions.ts';
+import { SESSION_DATA_FINALIZER } from '../api/names.ts';
+import type { SessionSource } from '../copilot/sessions.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Clock, Random } from '../kube/clock.ts';
+import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
+import { addFinalizer, hasFinalizer, removeFinalizer } from '../kube/finalizer.ts';
+import type { RecentWrites } from '../kube/recent.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import { keyOf, type NamespacedName } from '../kube/types.ts';
+import { CopilotSession } from '../resources/session.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import { unavailability } from './decisions/availability.ts';
+import type { Cause, Work } from './decisions/cause.ts';
+import { activityOf, expiryDecision, expiryOf, isCleanedUp } from './decisions/expiry.ts';
+import { holderOf } from './decisions/holder.ts';
+import { phaseOf } from './decisions/phase.ts';
+import { missingRight } from './decisions/refusal.ts';
+import type { Expirer } from './expirer.ts';
+import type { Finalizer } from './finalize.ts';
+import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from './ids.ts';
+import type { Labeller } from './labeller.ts';
+import type { Memory } from './memory.ts';
+import { locate, serversOf, type Located, type ServerView } from './servers.ts';
+import { computeStatus, emptyStatus, hasBegunAnew, unchangedStatus } from './status.ts';
+import type { StatusTeller } from './teller.ts';
+import { tenantOf } from './tenants.ts';
+import type { Watches } from './watches.ts';
+
+export interface SessionReconcilerOptions {
+  readonly client: KubeClient;
+  /** With the indexes of ids.ts. */
+  readonly sessions: ReadonlyStore<CopilotSession>;
+  readonly tenants: ReadonlyStore<CopilotTenant>;
+  /** Our own writes of sessions, until the cache shows them. */
+  readonly recent: RecentWrites;
+  readonly source: SessionSource;
+  readonly watches: Watches;
+  readonly memory: Memory;
+  readonly teller: StatusTeller;
+  readonly expirer: Expirer;
+  readonly labeller: Labeller;
+  readonly finalizer: Finalizer;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+// Everything that matters wakes a session; this is for what nobody has thought of. It costs no request.
+const LOOK_MS = 5 * 60_000;
+const LOOK_JITTER_MS = 60_000;
+/** Until servers that were asked to tell again have done so, in ms. */
+const REFRESH_MS = 2_000;
+/** Until a server that did not delete an expired session is told again, in ms. */
+const EXPIRE_RETRY_MS = 15_000;
+/** For how long a process that has just begun believes the last status of a session whose server it has not heard yet, in ms. */
+const FIRST_LOOK_MS = 60_000;
+/** Until the cache shows what has changed meanwhile, in ms. */
+const OUTDATED_MS = 200;
+
+export class SessionReconciler implements Reconciler {
+  readonly #options: SessionReconcilerOptions;
+  /** Keys of the servers that have answered this process. */
+  readonly #heard = new Set<string>();
+  /** When this process first looked at a session, ms. */
+  #since: number | undefined;
+
+  constructor(options: SessionReconcilerOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
+    const { sessions, recent, watches, memory } = this.#options;
+    const cached = sessions.get(request);
+    if (cached === undefined) {
+      watches.forget(keyOf(request));
+      memory.forget(request);
+      return;
+    }
+    const session = recent.newest(CopilotSession, cached, cached).object ?? cached;
+    try {
+      return await this.#pass(session, context);
+    } catch (error) {
+      const cause = missingRight(error);
+      if (cause !== undefined && session.metadata.deletionTimestamp === undefined) {
+        await this.#tellCause(session, cause, context);
+      }
+      throw error;
+    }
+  }
+
+  async #pass(session: CopilotSession, context: ReconcileContext): Promise<Result> {
+    const { client, finalizer, watches, recent } = this.#options;
+    const holder = this.#holder(session);
+    const holds = holder === undefined || holder.metadata.uid === session.metadata.uid;
+    const { deletionTimestamp } = session.metadata;
+    const bound = holds && session.spec.deletionPolicy === 'Delete';
+    if (deletionTimestamp !== undefined) {
+      watches.forget(keyOf(session));
+      if (!hasFinalizer(session, SESSION_DATA_FINALIZER)) return {};
+      if (bound) return finalizer.finalize(session, context);
+      await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+      return {};
+    }
+    const change = bound ? addFinalizer : removeFinalizer;
+    const current = await change(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    if (current === undefined) return {};
+    if (current !== session) recent.wrote(CopilotSession, current);
+    if (holds) return this.#converge(current, context);
+    watches.forget(keyOf(session));
+    return this.#tellDuplicate(current, holder, context);
+  }
+
+  /** Whoever of the resources with this id is first. The session itself counts as it was read, not as the cache has it. */
+  #holder(session: CopilotSession): CopilotSession | undefined {
+    return holderOf(this.#options.sessions.byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session))));
+  }
+
+  async #converge(session: CopilotSession, context: ReconcileContext): Promise<Result> {
+    const { client, tenants, source, watches, memory, clock } = this.#options;
+    const tenant = await tenantOf(session, tenants, client, context.signal);
+    if (tenant === undefined || tenant.metadata.deletionTimestamp !== undefined) {
+      watches.forget(keyOf(session));
+      return this.#next(await this.#tellCause(session, tenantNotFound(session, tenant), context));
+    }
+    const now = clock.now();
+    const remembered = session.status?.server;
+    const servers = serversOf(tenant, source, remembered);
+    const id = sessionIdOf(session);
+    const located = locate(servers, id, remembered, memory.of(session).expiredAt);
+    const concerned = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
+    watches.set(
+      keyOf(session),
+      id,
+      concerned.map(({ key }) => key),
+    );
+    const patience = this.#patienceMs(session, servers, now);
+    const unavailable = unavailability({ tenant, servers, located, remembered });
+    if (unavailable !== undefined) {
+      if (unavailable.passes && patience > 0) return this.#next(patience);
+      const status = unchangedStatus({ session, unavailable, now });
+      return this.#next(await this.#options.teller.tell(session, status, context.signal));
+    }
+    const answering = concerned.filter(({ answer }) => answer !== undefined);
+    return this.#settle({ session, tenant, located, servers: answering, now }, context);
+  }
+
+  /**
+   * How long a silence is none yet, in ms: a process that has just begun has asked nobody so far, and to tell each of
+   * hundreds of sessions so, and a moment later the opposite, would be two writes for nothing.
+   */
+  #patienceMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
+    this.#since ??= now;
+    for (const { key, answer } of servers) if (answer !== undefined) this.#heard.add(key);
+    const known = status?.conditions === undefined || servers.some(({ key }) => this.#heard.has(key));
+    return known ? 0 : this.#since + FIRST_LOOK_MS - now;
+  }
+
+  /** What becomes of a session whose server answers. */
+  async #settle({ session, tenant, located, servers, now }: Look, { signal, log }: ReconcileContext): Promise<Result> {
+    const { source, expirer, labeller, teller } = this.#options;
+    const before = hasBegunAnew(session, located) ? undefined : session.status;
+    const activity = activityOf(located?.facts, before, now);
+    const dueAt = expiryOf(session, activity.latest);
+    let phase = phaseOf(session.status, located);
+    let work: Work | undefined;
+    const waits: (number | undefined)[] = [];
+    const decision = expiryDecision({ session, phase, expiresAt: dueAt, servers, now });
+    if (decision.action === 'refresh') {
+      for (const { key } of servers) source.refresh(key);
+      waits.push(REFRESH_MS);
+      // Whether it is lost or its time was up: not before the servers have told again.
+      if (phase === SessionPhase.Lost) return this.#next(...waits);
+    } else if (decision.action === 'due' && dueAt !== undefined) {
+      const outcome = await expirer.expire(session, servers, dueAt, { signal, log });
+      if (outcome.state === 'Removed') return {};
+      if (outcome.state === 'Outdated') return { requeueAfterMs: OUTDATED_MS };
+      if (outcome.state === 'Failed') {
+        work = { reason: SessionReconcilingReason.Expiring, message: outcome.message };
+        waits.push(EXPIRE_RETRY_MS);
+      } else {
+        phase = SessionPhase.Expired;
+      }
+    } else if (phase === SessionPhase.Lost && isCleanedUp(tenant, activity.latest, now)) {
+      phase = SessionPhase.Expired;
+    } else if (dueAt !== undefined && dueAt > now) {
+      waits.push(dueAt - now);
+    }
+    const status = computeStatus({
+      session,
+      phase,
+      work,
+      now,
+      lastActivity: activity.told,
+      expiresAt: expiryOf(session, activity.told),
+      ...(phase !== SessionPhase.Expired && { located }),
+    });
+    waits.push(await teller.tell(session, status, signal));
+    if (located !== undefined && phase !== SessionPhase.Expired)
+      waits.push(await labeller.label(session, located, log));
+    return this.#next(...waits);
+  }
+
+  async #tellDuplicate(
+    session: CopilotSession,
+    holder: CopilotSession | undefined,
+    { signal }: ReconcileContext,
+  ): Promise<Result> {
+    const cause: Cause = {
+      reason: SessionStalledReason.DuplicateSessionId,
+      message: `CopilotSession ${holder?.metadata.name} is older and holds the id ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name}. Delete one of the two.`,
+    };
+    const status = emptyStatus({ session, cause, now: this.#options.clock.now() });
+    return this.#next(await this.#options.teller.tell(session, status, signal));
+  }
+
+  #tellCause(session: CopilotSession, cause: Cause, { signal }: ReconcileContext): Promise<number | undefined> {
+    const { clock, teller } = this.#options;
+    return teller.tell(session, unchangedStatus({ session, cause, now: clock.now() }), signal);
+  }
+
+  #next(...waits: (number | undefined)[]): Result {
+    const look = LOOK_MS + LOOK_JITTER_MS * this.#options.random();
+    return { requeueAfterMs: Math.min(look, ...waits.filter((wait) => wait !== undefined)) };
+  }
+}
+
+interface Look {
+  readonly session: CopilotSession;
+  readonly tenant: CopilotTenant;
+  readonly located: Located | undefined;
+  /** Those that answer of the servers that it may be on. */
+  readonly servers: readonly ServerView[];
+  readonly now: number;
+}
+
+function tenantNotFound(session: CopilotSession, tenant: CopilotTenant | undefined): Cause {
+  const { name } = session.spec.tenantRef;
+  const { namespace = '' } = session.metadata;
+  return {
+    reason: SessionStalledReason.TenantNotFound,
+    message:
+      tenant === undefined
+        ? `There is no CopilotTenant ${name} in namespace ${namespace}. Make it, or make the session anew with the right name.`
+        : `CopilotTenant ${name} is being deleted. Make it again, or delete the session.`,
+  };
+}

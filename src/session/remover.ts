@@ -1,0 +1,124 @@
+/** Removes the data of a deleted resource, one attempt at a time. */
+import type { Logger } from 'pino';
+import type { SessionSource } from '../copilot/sessions.ts';
+import type { Clock } from '../kube/clock.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { serverIndex, serverName } from '../resources/names.ts';
+import type { CopilotSession } from '../resources/session.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { Cause } from './decisions/cause.ts';
+import { removalStep } from './decisions/removal.ts';
+import { sessionIdOf } from './ids.ts';
+import { inTime } from './intime.ts';
+import type { DeleteJobs, JobProgress } from './jobs.ts';
+import { mayHold, serversOf, type ServerView } from './servers.ts';
+import { EventReason } from './transitions.ts';
+
+/** What an attempt came to. Nothing waited for: it is over. */
+export interface Removal {
+  /** Data was there and is gone. */
+  readonly deleted: boolean;
+  /** What is not done yet, in sentences. */
+  readonly waits: readonly string[];
+  /** What can't be done at all, in sentences. */
+  readonly left: readonly string[];
+  readonly cause?: Cause | undefined;
+}
+
+export interface RemoverOptions {
+  readonly source: Pick<SessionSource, 'get' | 'close' | 'delete'>;
+  readonly jobs: DeleteJobs;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly clock: Clock;
+}
+
+const NOTHING: Removal = { deleted: false, waits: [], left: [] };
+
+export class Remover {
+  readonly #options: RemoverOptions;
+
+  constructor(options: RemoverOptions) {
+    this.#options = options;
+  }
+
+  async remove(
+    session: CopilotSession,
+    tenant: CopilotTenant,
+    context: { readonly signal: AbortSignal; readonly log: Logger },
+  ): Promise<Removal> {
+    const { source } = this.#options;
+    const remembered = session.status?.server;
+    const servers = mayHold(serversOf(tenant, source, remembered), remembered);
+    const removals = await Promise.all(servers.map((server) => this.#removeFrom(server, session, tenant, context)));
+    return {
+      deleted: removals.some(({ deleted }) => deleted),
+      waits: removals.flatMap(({ waits }) => waits),
+      left: removals.flatMap(({ left }) => left),
+      cause: removals.find(({ cause }) => cause !== undefined)?.cause,
+    };
+  }
+
+  /** Without the tenant nothing can be removed: neither servers nor what a Job needs is there. Says what that leaves. */
+  async withoutTenant(session: CopilotSession, signal: AbortSignal): Promise<Removal> {
+    const { namespace = '' } = session.metadata;
+    const { phase, server } = session.status ?? {};
+    // Looked for and not found, as long as there was a server to ask.
+    if (phase !== undefined && server === undefined) return NOTHING;
+    const tenant = session.spec.tenantRef.name;
+    const index = serverIndex(tenant, server ?? '') ?? 0;
+    const claim = await this.#options.jobs.claim(namespace, serverName(tenant, index), signal);
+    if (claim === undefined) return NOTHING;
+    const what = server === undefined ? 'it may have data' : 'its data is';
+    return {
+      ...NOTHING,
+      left: [
+        `CopilotTenant ${tenant} is gone, and ${what} on its retained PersistentVolumeClaim ${claim.metadata.name}.`,
+      ],
+    };
+  }
+
+  async #removeFrom(
+    server: ServerView,
+    session: CopilotSession,
+    tenant: CopilotTenant,
+    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  ): Promise<Removal> {
+    const { name } = server;
+    const step = removalStep(server);
+    switch (step.action) {
+      case 'wait':
+        return { ...NOTHING, waits: [step.message] };
+      case 'job':
+        return onVolume(name, await this.#options.jobs.ensure(session, tenant, server.index, signal));
+      case 'delete':
+    }
+    try {
+      return { ...NOTHING, deleted: await this.#deleteOn(server, session) };
+    } catch (error) {
+      // Not told in its own words: a server says what its agent makes it say.
+      log.warn({ err: error, server: name }, 'a server did not delete a session');
+      return { ...NOTHING, waits: [`Server ${name} did not delete the session.`] };
+    }
+  }
+
+  async #deleteOn({ key, name, answer }: ServerView, session: CopilotSession): Promise<boolean> {
+    const { source, clock, recorder } = this.#options;
+    const id = sessionIdOf(session);
+    if (answer?.sessions.get(id)?.activity === 'Active') {
+      await inTime(clock, source.close(key, id));
+      const message = `A turn was running on server ${name} and was ended, because the resource is deleted.`;
+      recorder.event(session, 'Normal', EventReason.SessionClosed, message);
+    }
+    return (await inTime(clock, source.delete(key, id))) === 'Deleted';
+  }
+}
+
+function onVolume(name: string, progress: JobProgress): Removal {
+  if (progress.state === 'Waiting') {
+    return { ...NOTHING, waits: [`On the volume of ${name}: ${progress.message}.`], cause: progress.cause };
+  }
+  if (progress.state === 'Failed') {
+    return { ...NOTHING, left: [`On PersistentVolumeClaim ${name}: ${progress.message}.`] };
+  }
+  return { ...NOTHING, deleted: progress.state === 'Done' };
+}

@@ -1,0 +1,92 @@
+/** The servers of a session's tenant, as far as they matter to the session. */
+import type { ServerSessions, SessionFacts, SessionSource } from '../copilot/sessions.ts';
+import { keyOf } from '../kube/types.ts';
+import { serverIndex, serverName } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+
+/**
+ * What stands behind a server's name. `Wanted`: it is meant to run. `Stopping`: it is not, and its pod may still be there.
+ * `Stopped`: no process writes to its volume, because none is meant to or none can run.
+ */
+export type ServerStanding = 'Wanted' | 'Stopping' | 'Stopped';
+
+export interface ServerView {
+  readonly index: number;
+  readonly name: string;
+  /** Its key in the SessionSource. */
+  readonly key: string;
+  readonly standing: ServerStanding;
+  /** Beyond `spec.replicas`: it was scaled away, and only its volume may still be there. */
+  readonly surplus: boolean;
+  /** Undefined while it can't be asked. */
+  readonly answer: ServerSessions | undefined;
+}
+
+/** Where a session is, and what its server says of it. */
+export interface Located {
+  readonly server: ServerView;
+  readonly facts: SessionFacts;
+}
+
+/** The servers of the tenant, by index; `remembered`, where the session was last seen, even when it was scaled away. */
+export function serversOf(
+  tenant: CopilotTenant,
+  source: Pick<SessionSource, 'get'>,
+  remembered: string | undefined,
+): ServerView[] {
+  const { name, namespace = '' } = tenant.metadata;
+  const indexes = new Set(Array.from({ length: tenant.spec.replicas }, (_, index) => index));
+  for (const server of [...(tenant.status?.servers ?? []).map((status) => status.name), remembered]) {
+    const index = serverIndex(name, server ?? '');
+    if (index !== undefined) indexes.add(index);
+  }
+  return [...indexes]
+    .toSorted((a, b) => a - b)
+    .map((index) => {
+      const server = serverName(name, index);
+      const key = keyOf({ namespace, name: server });
+      const surplus = index >= tenant.spec.replicas;
+      return { index, name: server, key, standing: standingOf(tenant, index), surplus, answer: source.get(key) };
+    });
+}
+
+function standingOf({ spec, status, metadata }: CopilotTenant, index: number): ServerStanding {
+  if (!spec.suspend && index < spec.replicas) {
+    // Its container exits or can't be made, so that no server can ever be asked; what is on the volume is still reached.
+    const state = status?.servers?.find(({ name }) => name === serverName(metadata.name, index))?.state;
+    return state === 'Failed' ? 'Stopped' : 'Wanted';
+  }
+  const wanted = spec.suspend ? 0 : spec.replicas;
+  const observed = status?.observedGeneration === metadata.generation;
+  return observed && (status?.replicas ?? 0) <= wanted ? 'Stopped' : 'Stopping';
+}
+
+/**
+ * The server that shows the session: the remembered one if it does, else the one where it was used last. Answers that
+ * are not newer than `after` are from before the operator itself deleted the session, and say nothing.
+ */
+export function locate(
+  servers: readonly ServerView[],
+  sessionId: string,
+  remembered: string | undefined,
+  after = -Infinity,
+): Located | undefined {
+  const found = servers.flatMap((server): Located[] => {
+    const facts =
+      server.answer === undefined || server.answer.at <= after ? undefined : server.answer.sessions.get(sessionId);
+    return facts === undefined ? [] : [{ server, facts }];
+  });
+  return (
+    found.find(({ server }) => server.name === remembered) ??
+    found.toSorted((a, b) => b.facts.lastActivityTime - a.facts.lastActivityTime)[0]
+  );
+}
+
+/**
+ * The servers that may hold data of the session: where it was last seen, and all that can be asked, since a look at them
+ * costs nothing. Never seen, it may have begun on any of them after the last look.
+ */
+export function mayHold(servers: readonly ServerView[], remembered: string | undefined): ServerView[] {
+  const known = servers.some(({ name }) => name === remembered);
+  return servers.filter(({ name, answer }) => !known || name === remembered || answer !== undefined);
+}

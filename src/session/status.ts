@@ -1,0 +1,86 @@
+/** The status that a pass arrives at: a pure function of what was found and done. */
+import { SessionConditionType, SessionPhase } from '../api/session-conditions.ts';
+import type { CopilotSessionStatus } from '../api/session.ts';
+import { setConditions } from '../kube/conditions.ts';
+import { timestamp } from '../kube/time.ts';
+import type { Condition } from '../kube/types.ts';
+import type { CopilotSession } from '../resources/session.ts';
+import { readyVerdict, reconcilingVerdict, stalledVerdict, type Findings } from './decisions/conditions.ts';
+import { sessionIdOf } from './ids.ts';
+import type { Located } from './servers.ts';
+
+export interface StatusInput extends Omit<Findings, 'server'> {
+  readonly session: CopilotSession;
+  readonly located?: Located | undefined;
+  /** What people are told of its last activity, ms. */
+  readonly lastActivity?: number | undefined;
+  /** ms. */
+  readonly expiresAt?: number | undefined;
+  /** Wall clock, ms. */
+  readonly now: number;
+}
+
+/** The status of a session that was looked at. What nobody can tell now stays as it was told last. */
+export function computeStatus(input: StatusInput): CopilotSessionStatus {
+  const { session, located, phase, lastActivity, expiresAt } = input;
+  const before = hasBegunAnew(session, located) ? {} : (session.status ?? {});
+  const gone = isGone(phase);
+  const server = located?.server.name ?? (gone ? undefined : before.server);
+  // 0 until it was told.
+  const sizeBytes = located?.facts.sizeBytes || (gone ? undefined : before.sizeBytes);
+  const usage = located?.facts.usage ?? before.usage;
+  return {
+    ...observed(input, server),
+    ...(phase !== undefined && { phase }),
+    ...(server !== undefined && { server }),
+    ...(lastActivity !== undefined && { lastActivityTime: timestamp(lastActivity) }),
+    ...(sizeBytes !== undefined && { sizeBytes }),
+    ...(usage !== undefined && { usage }),
+    ...(expiresAt !== undefined && !gone && { expiresAt: timestamp(expiresAt) }),
+  };
+}
+
+/** Whether it is another session under the id of one that had gone: what was told of that one is not true of it. */
+export function hasBegunAnew({ status }: CopilotSession, located: Located | undefined): boolean {
+  return located !== undefined && isGone(status?.phase);
+}
+
+function isGone(phase: SessionPhase | undefined): boolean {
+  return phase === SessionPhase.Expired || phase === SessionPhase.Lost;
+}
+
+/** The status of a session that could not be looked at: what was told of its data stays. */
+export function unchangedStatus(input: StatusInput): CopilotSessionStatus {
+  const { session } = input;
+  return { ...session.status, ...observed(input, session.status?.server) };
+}
+
+/** The status of a resource that holds no session: nothing of the data under its id is its own. */
+export function emptyStatus(input: StatusInput): CopilotSessionStatus {
+  return observed(input, undefined);
+}
+
+function observed(input: StatusInput, server: string | undefined): CopilotSessionStatus {
+  const { session } = input;
+  const { generation } = session.metadata;
+  return {
+    ...(generation !== undefined && { observedGeneration: generation }),
+    conditions: conditions(input, server),
+    sessionId: sessionIdOf(session),
+  };
+}
+
+function conditions(input: StatusInput, server: string | undefined): Condition[] {
+  const { session, now } = input;
+  const found: Findings = { ...input, server };
+  return setConditions(
+    session.status?.conditions,
+    [
+      [SessionConditionType.Ready, readyVerdict(found)],
+      [SessionConditionType.Reconciling, reconcilingVerdict(found)],
+      [SessionConditionType.Stalled, stalledVerdict(found)],
+    ],
+    session.metadata.generation,
+    now,
+  );
+}

@@ -1,0 +1,58 @@
+import { isDeepStrictEqual } from 'node:util';
+import { FIELD_MANAGER } from '../api/names.ts';
+import type { CopilotSessionStatus } from '../api/session.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Clock } from '../kube/clock.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import type { RecentWrites } from '../kube/recent.ts';
+import { writeStatus } from '../kube/status.ts';
+import { CopilotSession } from '../resources/session.ts';
+import { missingRight } from './decisions/refusal.ts';
+import { writeDelay } from './decisions/throttle.ts';
+import type { Memory } from './memory.ts';
+import { transitions } from './transitions.ts';
+
+/** Until the cache shows what a conflicting write was about, in ms. */
+const CONFLICT_RETRY_MS = 200;
+
+export interface StatusTellerOptions {
+  readonly client: KubeClient;
+  readonly recent: RecentWrites;
+  readonly memory: Memory;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly clock: Clock;
+}
+
+/** Writes statuses, not more often than anybody would act on them, and the events that go with them. */
+export class StatusTeller {
+  readonly #options: StatusTellerOptions;
+
+  constructor(options: StatusTellerOptions) {
+    this.#options = options;
+  }
+
+  /** Returns when to come again for what was not written now, in ms; undefined when nothing is left. */
+  async tell(session: CopilotSession, status: CopilotSessionStatus, signal: AbortSignal): Promise<number | undefined> {
+    if (isDeepStrictEqual(session.status, status)) return undefined;
+    const { client, recent, memory, recorder, clock } = this.#options;
+    const remembered = memory.of(session);
+    const delay = writeDelay(session.status, status, remembered.wroteAt, clock.now());
+    if (delay > 0) return delay;
+    try {
+      const write = { client, recent, fieldManager: FIELD_MANAGER };
+      const outcome = await writeStatus(write, CopilotSession, session, status, signal);
+      if (outcome === 'conflict') return CONFLICT_RETRY_MS;
+      if (outcome !== 'written') return undefined;
+    } catch (error) {
+      // What the status may not say is said by an event.
+      const cause = missingRight(error);
+      if (cause !== undefined) recorder.event(session, 'Warning', cause.reason, cause.message);
+      throw error;
+    }
+    remembered.wroteAt = clock.now();
+    for (const { type, reason, message } of transitions(session.status, status)) {
+      recorder.event(session, type, reason, message);
+    }
+    return undefined;
+  }
+}

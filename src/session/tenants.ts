@@ -1,0 +1,21 @@
+import type { KubeClient } from '../kube/client.ts';
+import { ignoreNotFound } from '../kube/notfound.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import { fromKey } from '../kube/types.ts';
+import type { CopilotSession } from '../resources/session.ts';
+import { CopilotTenant } from '../resources/tenant.ts';
+import { tenantKeyOf } from './ids.ts';
+
+/**
+ * The tenant that a session names. What the cache does not have is asked for: the two kinds are watched apart, so that a
+ * session may be seen before a tenant that was made first, and a tenant that is missing is a matter of consequence.
+ */
+export async function tenantOf(
+  session: CopilotSession,
+  tenants: ReadonlyStore<CopilotTenant>,
+  client: Pick<KubeClient, 'get'>,
+  signal: AbortSignal,
+): Promise<CopilotTenant | undefined> {
+  const ref = fromKey(tenantKeyOf(session));
+  return tenants.get(ref) ?? (await ignoreNotFound(client.get(CopilotTenant, ref, { signal })));
+}

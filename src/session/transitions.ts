@@ -1,0 +1,48 @@
+import { SessionConditionType, SessionReadyReason } from '../api/session-conditions.ts';
+import type { CopilotSessionStatus } from '../api/session.ts';
+import { findCondition } from '../kube/conditions.ts';
+import type { EventType } from '../kube/events.ts';
+
+/** Something to tell about a session, once. */
+export interface Announcement {
+  readonly type: EventType;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Reasons of events that are no condition's. */
+export const EventReason = {
+  /** Its time was up, and its data was deleted. */
+  SessionExpired: 'SessionExpired',
+  /** A turn was running when the resource was deleted, and was ended. */
+  SessionClosed: 'SessionClosed',
+  /** The resource goes, and its data could not be deleted. The message says where it is. */
+  SessionDataLeftBehind: 'SessionDataLeftBehind',
+} as const;
+
+/**
+ * The events that lie between two statuses: each new cause of trouble, and the loss of the data. Turns come and go
+ * without one, and so do the tenant's troubles: an event for each of its sessions would bury the tenant's own.
+ */
+export function transitions(
+  before: CopilotSessionStatus | undefined,
+  after: CopilotSessionStatus,
+): readonly Announcement[] {
+  const announcements: Announcement[] = [];
+  const stalled = changed(before, after, SessionConditionType.Stalled);
+  if (stalled?.status === 'True') announcements.push({ type: 'Warning', ...stalled.told });
+  const ready = changed(before, after, SessionConditionType.Ready);
+  if (ready?.told.reason === SessionReadyReason.SessionLost) announcements.push({ type: 'Warning', ...ready.told });
+  return announcements;
+}
+
+function changed(
+  before: CopilotSessionStatus | undefined,
+  after: CopilotSessionStatus,
+  type: string,
+): { status: string; told: { reason: string; message: string } } | undefined {
+  const was = findCondition(before?.conditions, type);
+  const is = findCondition(after.conditions, type);
+  if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return undefined;
+  return { status: is.status, told: { reason: is.reason, message: is.message } };
+}

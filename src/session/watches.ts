@@ -1,0 +1,37 @@
+import type { SessionSource } from '../copilot/sessions.ts';
+
+/** Has the source read more about exactly those sessions that resources hold. */
+export class Watches {
+  readonly #source: Pick<SessionSource, 'watch' | 'unwatch'>;
+  /** By key of the resource: the session's id, and the keys of the servers that were asked to watch it. */
+  readonly #watched = new Map<string, { readonly id: string; readonly servers: readonly string[] }>();
+
+  constructor(source: Pick<SessionSource, 'watch' | 'unwatch'>) {
+    this.#source = source;
+  }
+
+  /** Has the session watched on these servers, and on no others. */
+  set(resource: string, id: string, servers: readonly string[]): void {
+    const before = this.#watched.get(resource);
+    this.#watched.set(resource, { id, servers });
+    for (const server of servers) this.#source.watch(server, id);
+    for (const server of before?.servers ?? []) {
+      if (before?.id !== id || !servers.includes(server)) this.#release(server, before?.id ?? id);
+    }
+  }
+
+  /** The resource is gone, or no longer holds the session. */
+  forget(resource: string): void {
+    const before = this.#watched.get(resource);
+    this.#watched.delete(resource);
+    for (const server of before?.servers ?? []) this.#release(server, before?.id ?? '');
+  }
+
+  // When one resource takes over from another, both name the session for a moment.
+  #release(server: string, id: string): void {
+    for (const watched of this.#watched.values()) {
+      if (watched.id === id && watched.servers.includes(server)) return;
+    }
+    this.#source.unwatch(server, id);
+  }
+}

@@ -1,0 +1,368 @@
+// What becomes of a session's data when its resource is deleted, over a real API server. It ends in every case.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Namespace, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
+import { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { sessionFacts } from '../../support/fake-sessions.ts';
+import { metricValue } from '../../support/metrics.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
+import { SessionWorld } from '../../support/session-world.ts';
+import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(60_000);
+
+const MINUTE = 60_000;
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+}, 90_000);
+afterAll(() => api.stop());
+
+const open = () => SessionWorld.open(api.kubeconfig);
+const reasons = (world: SessionWorld) => world.events.map((event) => event.split(':')[0]);
+const gone = async (world: SessionWorld) => (await world.get(CopilotSession, 'alpha')) === undefined;
+const counted = (world: SessionWorld, result: string) =>
+  metricValue(world.metrics, 'copilot_session_deletions_total', { result });
+
+/** The session `alpha`, which has had turns on acme-0. */
+async function used(world: SessionWorld, facts: Parameters<typeof sessionFacts>[1] = {}): Promise<void> {
+  await world.createTenant();
+  await world.createClaim();
+  world.source.answer(world.server(), sessionFacts('alpha', facts), sessionFacts('theirs'));
+  await world.createSession();
+  await world.settle();
+}
+
+/** The same, and then no server runs. */
+async function suspended(world: SessionWorld): Promise<void> {
+  await used(world);
+  await world.changeTenant({ suspend: true });
+  world.source.silence(world.server());
+  await world.observeTenant({ replicas: 0 });
+  await world.settle();
+}
+
+async function remove(world: SessionWorld): Promise<void> {
+  await world.delete(CopilotSession, 'alpha');
+  await world.settle();
+}
+
+describe('a deleted session', () => {
+  it('takes its data along, and nothing else', async () => {
+    await using world = await open();
+    await used(world);
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.source.has(world.server(), 'alpha')).toBe(false);
+    expect(world.source.has(world.server(), 'theirs')).toBe(true);
+    expect([...world.source.watched]).toEqual([]);
+    expect(world.events).toEqual([]);
+    expect(await counted(world, 'Deleted')).toBe(1);
+  });
+
+  it('is closed first when a turn is running, and that is told', async () => {
+    await using world = await open();
+    await used(world, { activity: 'Active' });
+    await remove(world);
+    expect(world.source.calls.map((call) => call.split(' ')[0])).toEqual(expect.arrayContaining(['close', 'delete']));
+    expect(world.source.called('close')).toHaveLength(1);
+    expect(world.source.calls.findIndex((call) => call.startsWith('close'))).toBeLessThan(
+      world.source.calls.findIndex((call) => call.startsWith('delete')),
+    );
+    expect(reasons(world)).toEqual(['Normal SessionClosed']);
+    expect(await gone(world)).toBe(true);
+  });
+
+  it('without a turn leaves nothing and is gone at once', async () => {
+    await using world = await open();
+    await world.createTenant();
+    world.source.answer(world.server());
+    await world.createSession();
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(await counted(world, 'NotFound')).toBe(1);
+  });
+
+  it('leaves its data and all that is stored beside it with Retain', async () => {
+    await using world = await open();
+    await used(world);
+    await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Retain' } });
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.source.called('delete')).toEqual([]);
+    expect(world.source.has(world.server(), 'alpha')).toBe(true);
+  });
+
+  it('may be made again within the second, under its name', async () => {
+    await using world = await open();
+    await used(world);
+    await world.delete(CopilotSession, 'alpha');
+    await world.sync();
+    await waitFor('the first one is gone', () => gone(world));
+    await world.createSession();
+    await world.settle();
+    const second = await world.session();
+    expect(second.status?.phase).toBe('Pending');
+    expect(second.metadata.finalizers).toHaveLength(1);
+    expect(second.metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  it('that was deleted before the operator saw it has nobody to wait for, and the next one is its own', async () => {
+    await using world = await open();
+    await world.createTenant();
+    world.source.answer(world.server(), sessionFacts('alpha'));
+    await world.createSession();
+    await world.sync();
+    await world.delete(CopilotSession, 'alpha').catch(() => undefined);
+    await world.settle();
+    await world.createSession();
+    await world.settle();
+    expect(await world.condition('Stalled')).toBe('False NotStalled');
+    expect((await world.session()).metadata.finalizers).toHaveLength(1);
+  });
+});
+
+describe('while no server runs', () => {
+  it('a Job removes the data from the volume, and its end is the end of the deletion', async () => {
+    await using world = await open();
+    await suspended(world);
+    await remove(world);
+    const [job] = await world.jobs();
+    expect(job?.spec?.template.spec?.containers[0]?.args).toEqual(
+      expect.arrayContaining(['--delete-session=alpha', '--volume=acme-0=/volumes/acme-0']),
+    );
+    expect(await world.condition('Ready')).toBe('False Deleting');
+    expect(await world.condition('Reconciling')).toBe('True DeletingData');
+    await world.pass('alpha');
+    expect(await world.jobs()).toHaveLength(1);
+    if (job) await world.endJob(job, 'Complete');
+    await world.settle();
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([]);
+    expect(await counted(world, 'Deleted')).toBe(1);
+  });
+
+  it('no Job is made before the server has stopped', async () => {
+    await using world = await open();
+    await used(world);
+    await world.changeTenant({ suspend: true });
+    world.source.silence(world.server());
+    await world.settle();
+    await remove(world);
+    expect(await world.jobs()).toEqual([]);
+    await world.observeTenant({ replicas: 0 });
+    await world.settle();
+    expect(await world.jobs()).toHaveLength(1);
+  });
+
+  it('a Job that fails ends it too, and it is told what is left where', async () => {
+    await using world = await open();
+    await suspended(world);
+    await remove(world);
+    const [job] = await world.jobs();
+    if (job) await world.endJob(job, 'Failed', 'Job has reached the specified backoff limit');
+    await world.settle();
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).toEqual(['Warning SessionDataLeftBehind']);
+    expect(world.events[0]).toMatch(/PersistentVolumeClaim acme-0: Job session-\S+ has failed: .*backoff limit/);
+  });
+
+  it('a Job that never ends is given up after five minutes', async () => {
+    await using world = await open();
+    await suspended(world);
+    await remove(world);
+    await world.advance(4 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(false);
+    await world.advance(90_000, 30_000);
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).toEqual(['Warning SessionDataLeftBehind']);
+    expect(await counted(world, 'LeftBehind')).toBe(1);
+  });
+
+  it('a Job is not needed any more when the tenant is resumed', async () => {
+    await using world = await open();
+    await suspended(world);
+    await remove(world);
+    await world.changeTenant({ suspend: false });
+    world.source.answer(world.server(), sessionFacts('alpha'));
+    await world.settle();
+    expect(world.source.has(world.server(), 'alpha')).toBe(false);
+    expect(await gone(world)).toBe(true);
+  });
+
+  it('nothing is left to remove when the volume is gone', async () => {
+    await using world = await open();
+    await suspended(world);
+    await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { finalizers: null } });
+    await world.delete(PersistentVolumeClaim, 'acme-0');
+    await remove(world);
+    expect(await world.jobs()).toEqual([]);
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([]);
+  });
+
+  it('a Job that the API server refuses is told, and tried until the time is up', async () => {
+    await using world = await open();
+    await suspended(world);
+    const quota = { spec: { hard: { 'count/jobs.batch': '0' } } };
+    await api.kubectl.ok(['create', '-f', '-'], {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'no-jobs', namespace: world.namespace },
+      ...quota,
+    });
+    await remove(world);
+    await waitFor('it is told', async () => (await world.condition('Reconciling')) === 'True DeletingData');
+    await world.advance(6 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).toEqual(['Warning SessionDataLeftBehind']);
+  });
+});
+
+describe('the finalizer never hangs', () => {
+  it('when the server is silent: five minutes, and it is told where the data is', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.silence(world.server());
+    await remove(world);
+    expect(await world.condition('Reconciling')).toBe('True DeletingData');
+    await world.advance(4 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(false);
+    await world.advance(90_000, 30_000);
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*Server acme-0 does not answer/)]);
+  });
+
+  it('when the server answers in time after all', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.silence(world.server());
+    await remove(world);
+    world.source.answer(world.server(), sessionFacts('alpha'));
+    await world.settle();
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([]);
+  });
+
+  it('when the server refuses', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.failures.set(world.server(), () => Promise.reject(new Error('secret words')));
+    await remove(world);
+    expect(JSON.stringify(await world.status())).not.toContain('secret words');
+    await world.advance(6 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*acme-0 did not delete/)]);
+    expect(world.events.join()).not.toContain('secret words');
+  });
+
+  it('when the server neither does it nor refuses', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.failures.set(world.server(), () => new Promise(() => undefined));
+    await world.delete(CopilotSession, 'alpha');
+    await world.sync();
+    await waitFor('it is given up', async () => {
+      await world.clock.advance(10_000);
+      return gone(world);
+    });
+    expect(reasons(world)).toEqual(['Warning SessionDataLeftBehind']);
+  });
+
+  it('when the tenant was deleted first: at once, and a retained volume is told', async () => {
+    await using world = await open();
+    await used(world);
+    await world.delete(CopilotTenant, 'acme');
+    world.source.silence(world.server());
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.events.at(-1)).toMatch(/SessionDataLeftBehind: .*retained PersistentVolumeClaim acme-0/);
+  });
+
+  it('when the tenant was deleted first and its volume with it: at once, and nothing is left', async () => {
+    await using world = await open();
+    await world.createTenant();
+    world.source.answer(world.server(), sessionFacts('alpha'));
+    await world.createSession();
+    await world.settle();
+    await world.delete(CopilotTenant, 'acme');
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).toEqual(['Warning TenantNotFound']);
+  });
+
+  it('when the tenant is on its way out: a minute', async () => {
+    await using world = await open();
+    await used(world);
+    await world.patch(CopilotTenant, 'acme', { metadata: { finalizers: ['example.com/theirs'] } });
+    await world.delete(CopilotTenant, 'acme');
+    world.source.silence(world.server());
+    await remove(world);
+    expect(await gone(world)).toBe(false);
+    await world.advance(70_000, 10_000);
+    expect(await gone(world)).toBe(true);
+    await world.patch(CopilotTenant, 'acme', { metadata: { finalizers: null } });
+  });
+
+  it('when there never was a tenant', async () => {
+    await using world = await open();
+    await world.createSession();
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).toEqual(['Warning TenantNotFound']);
+  });
+
+  it('when the namespace is being deleted and no Job can be made: at once', async () => {
+    await using world = await open();
+    await suspended(world);
+    const { metadata } = await world.client.get(Namespace, { namespace: '', name: world.namespace });
+    await world.client.delete(Namespace, { namespace: '', name: world.namespace }, { uid: metadata.uid ?? '' });
+    await remove(world);
+    expect(await world.jobs()).toEqual([]);
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*the namespace is being deleted/)]);
+  });
+
+  it('when the operator was away past the deadline: it tries first, and then gives up', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.silence(world.server());
+    await world.delete(CopilotSession, 'alpha');
+    await using next = await SessionWorld.open(api.kubeconfig, world.namespace);
+    next.clock.jumpWallClock(60 * MINUTE);
+    await next.settle();
+    expect(await gone(next)).toBe(false);
+    next.source.answer(next.server(), sessionFacts('alpha'));
+    await next.settle();
+    expect(await gone(next)).toBe(true);
+    expect(next.events).toEqual([]);
+  });
+
+  it('when the operator lacks a right: it is told, and given up in time', async () => {
+    const proxy = await FaultProxy.start(api.server);
+    try {
+      await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
+      await suspended(world);
+      const message = 'jobs.batch is forbidden: User "operator" cannot create resource "jobs" in API group "batch"';
+      proxy.inject(
+        { verb: 'create', resource: 'jobs' },
+        { kind: 'answer', status: 403, reason: 'Forbidden', message },
+        { times: 1000 },
+      );
+      await remove(world);
+      expect(await world.condition('Stalled')).toBe('True Forbidden');
+      await world.advance(6 * MINUTE, MINUTE);
+      expect(await gone(world)).toBe(true);
+      expect(reasons(world)).toEqual(['Warning Forbidden', 'Warning SessionDataLeftBehind']);
+    } finally {
+      await proxy.stop();
+    }
+  });
+});

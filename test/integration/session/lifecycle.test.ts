@@ -1,0 +1,378 @@
+// A session from its first look to its end, over a real API server; the servers are as the test says.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { addFinalizer } from '../../../src/kube/finalizer.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
+import { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { sessionFacts } from '../../support/fake-sessions.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
+import { metricValue } from '../../support/metrics.ts';
+import { SessionWorld } from '../../support/session-world.ts';
+import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+
+jest.setTimeout(60_000);
+
+const MINUTE = 60_000;
+const FINALIZER = 'copilot-operator.dev/session-data';
+
+let api: TenantApi;
+beforeAll(async () => {
+  api = await startTenantApi();
+}, 90_000);
+afterAll(() => api.stop());
+
+const open = () => SessionWorld.open(api.kubeconfig);
+/** `alpha` as its server tells of it just now. */
+const alpha = (world: SessionWorld, facts: Parameters<typeof sessionFacts>[1] = {}) =>
+  sessionFacts('alpha', { lastActivityTime: world.clock.now(), ...facts });
+
+/** A tenant whose one server answers without a session, and the session `alpha` for it. */
+async function pending(world: SessionWorld, spec: Parameters<SessionWorld['createSession']>[0] = {}): Promise<void> {
+  await world.createTenant();
+  world.source.answer(world.server());
+  await world.createSession(spec);
+  await world.settle();
+}
+
+/** The same after its first turns. */
+async function used(world: SessionWorld, spec: Parameters<SessionWorld['createSession']>[0] = {}): Promise<void> {
+  await pending(world, spec);
+  world.source.answer(world.server(), alpha(world));
+  await world.settle();
+}
+
+describe('a session', () => {
+  it('holds its id before its first turn', async () => {
+    await using world = await open();
+    await pending(world);
+    expect(await world.status()).toMatchObject({ phase: 'Pending', sessionId: 'alpha', observedGeneration: 1 });
+    expect(await world.condition('Ready')).toBe('True AwaitingFirstTurn');
+    expect((await world.session()).metadata.finalizers).toEqual([FINALIZER]);
+    expect([...world.source.watched]).toEqual([`${world.server()} alpha`]);
+  });
+
+  it('is Active in a turn and Idle after it, with what it has used, without an event for each turn', async () => {
+    await using world = await open();
+    await pending(world);
+    world.source.answer(world.server(), alpha(world, { activity: 'Active', usage: undefined }));
+    await world.settle();
+    expect(await world.status()).toMatchObject({ phase: 'Active', server: 'acme-0' });
+    expect(await world.condition('Ready')).toBe('True TurnRunning');
+    world.source.answer(world.server(), alpha(world, { activity: 'Loaded' }));
+    await world.settle();
+    expect(await world.status()).toMatchObject({
+      phase: 'Idle',
+      sizeBytes: 1000,
+      usage: { turns: 2, inputTokens: 20 },
+    });
+    expect(world.events).toEqual([]);
+  });
+
+  it('goes by the id that the spec names', async () => {
+    await using world = await open();
+    await pending(world, { sessionId: 'chat_1' });
+    world.source.answer(world.server(), sessionFacts('chat_1'));
+    await world.settle();
+    expect(await world.status()).toMatchObject({ phase: 'Idle', sessionId: 'chat_1' });
+  });
+
+  it('has its owner stored beside it when it is loaded, once', async () => {
+    await using world = await open();
+    await used(world, { owner: 'ann' });
+    expect(world.source.called('label')).toEqual([]);
+    world.source.answer(world.server(), alpha(world, { activity: 'Loaded' }));
+    await world.settle();
+    await world.pass('alpha');
+    expect(world.source.called('label')).toHaveLength(1);
+    expect(world.source.stored.get('alpha')).toMatchObject({ 'copilot-operator.dev/owner': 'ann' });
+  });
+
+  it('whose turn goes on for long is told of at most twice a minute', async () => {
+    await using world = await open();
+    await pending(world);
+    const versions = new Set<string | undefined>();
+    for (let second = 0; second < 120; second += 5) {
+      world.source.answer(world.server(), alpha(world, { activity: 'Active', sizeBytes: 1000 + second }));
+      await world.settle();
+      versions.add((await world.session()).metadata.resourceVersion);
+      await world.clock.advance(5_000);
+    }
+    expect(versions.size).toBeLessThanOrEqual(4);
+    await world.advance(MINUTE);
+    expect(await world.status()).toMatchObject({ sizeBytes: 1115 });
+  });
+
+  it('is not written again by the next process of the operator', async () => {
+    await using world = await open();
+    await used(world, { ttl: '1h' });
+    const before = await world.session();
+    await using next = await SessionWorld.open(api.kubeconfig, world.namespace);
+    // It has not asked anybody yet, then it knows the list, and then what the journal says.
+    await next.settle();
+    const between = await next.condition('Ready');
+    next.source.answer(next.server(), alpha(world, { usage: undefined, sizeBytes: 0, labels: undefined }));
+    await next.settle();
+    next.source.answer(next.server(), alpha(world));
+    await next.settle();
+    expect(between).toBe('True SessionIdle');
+    expect((await next.session()).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
+  });
+});
+
+describe('a session whose tenant', () => {
+  it('is missing is told so, and begins when it comes', async () => {
+    await using world = await open();
+    await world.createSession();
+    await world.settle();
+    expect(await world.condition('Stalled')).toBe('True TenantNotFound');
+    expect(world.events.map((event) => event.split(':')[0])).toEqual(['Warning TenantNotFound']);
+    await world.createTenant();
+    world.source.answer(world.server());
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('True AwaitingFirstTurn');
+    expect(await world.condition('Stalled')).toBe('False NotStalled');
+  });
+
+  it('is suspended keeps its phase and goes on when it is resumed', async () => {
+    await using world = await open();
+    await used(world);
+    await world.changeTenant({ suspend: true });
+    world.source.silence(world.server());
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('False TenantSuspended');
+    expect(await world.condition('Reconciling')).toBe('False UpToDate');
+    expect(await world.status()).toMatchObject({ phase: 'Idle', server: 'acme-0', usage: { turns: 2 } });
+    await world.changeTenant({ suspend: false });
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('False TenantUnavailable');
+    world.source.answer(world.server(), alpha(world));
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('True SessionIdle');
+  });
+
+  it('does not answer is never called lost', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.silence(world.server());
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('False TenantUnavailable');
+    expect(await world.condition('Reconciling')).toBe('True WaitingForTenant');
+    expect((await world.status()).phase).toBe('Idle');
+  });
+
+  it('is deleted is not lost, but without a tenant', async () => {
+    await using world = await open();
+    await used(world);
+    await world.delete(CopilotTenant, 'acme');
+    world.source.silence(world.server());
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('False TenantNotFound');
+    expect((await world.status()).phase).toBe('Idle');
+    expect([...world.source.watched]).toEqual([]);
+  });
+
+  it('has a server less keeps the session with its volume', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 2 });
+    world.source.answer(world.server(0));
+    world.source.answer(world.server(1), alpha(world));
+    await world.createSession();
+    await world.settle();
+    expect(await world.status()).toMatchObject({ phase: 'Idle', server: 'acme-1' });
+    world.source.silence(world.server(1));
+    await world.changeTenant({ replicas: 1 });
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('False TenantUnavailable');
+    expect(await world.condition('Reconciling')).toBe('False UpToDate');
+    expect(await world.status()).toMatchObject({ phase: 'Idle', server: 'acme-1' });
+  });
+});
+
+describe('a session that is deleted on its server', () => {
+  it('is lost, which is told once, and is there again with the next turn under its id', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.answer(world.server());
+    await world.settle();
+    expect(await world.condition('Ready')).toBe('False SessionLost');
+    expect(await world.status()).toMatchObject({ phase: 'Lost', usage: { turns: 2 } });
+    expect(world.events).toHaveLength(1);
+    world.source.answer(world.server(), alpha(world, { usage: { turns: 1, inputTokens: 1, outputTokens: 1 } }));
+    await world.settle();
+    expect(await world.status()).toMatchObject({ phase: 'Idle', usage: { turns: 1 } });
+  });
+
+  it('has expired, and is not lost, when the tenant’s own cleanup was due', async () => {
+    await using world = await open();
+    await used(world);
+    await world.changeTenant({ sessions: { ttl: '1h' } });
+    await world.advance(61 * MINUTE, MINUTE);
+    world.source.answer(world.server());
+    await world.settle();
+    expect((await world.status()).phase).toBe('Expired');
+  });
+});
+
+describe('a session whose time is up', () => {
+  it('is deleted and told when it is Persistent, and may begin anew', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    expect((await world.status()).expiresAt).toBeDefined();
+    await world.advance(MINUTE);
+    expect(world.source.has(world.server(), 'alpha')).toBe(true);
+    await world.advance(2 * MINUTE);
+    expect(world.source.called('delete')).toHaveLength(1);
+    expect(world.source.has(world.server(), 'alpha')).toBe(false);
+    expect(await world.status()).toMatchObject({ phase: 'Expired', usage: { turns: 2 } });
+    expect(await world.status()).not.toHaveProperty('expiresAt');
+    expect(world.events.map((event) => event.split(':')[0])).toEqual(['Normal SessionExpired']);
+    expect(await metricValue(world.metrics, 'copilot_session_expirations_total', { result: 'Deleted' })).toBe(1);
+    await world.clock.advance(MINUTE);
+    world.source.answer(world.server(), alpha(world, { activity: 'Active' }));
+    await world.settle();
+    expect((await world.status()).phase).toBe('Active');
+  });
+
+  it('goes with its resource when it is Ephemeral', async () => {
+    await using world = await open();
+    await used(world, { lifecycle: 'Ephemeral', ttl: '2m' });
+    await world.advance(3 * MINUTE);
+    expect(world.source.has(world.server(), 'alpha')).toBe(false);
+    expect(await world.get(CopilotSession, 'alpha')).toBeUndefined();
+    expect(world.events.map((event) => event.split(':')[0])).toEqual(['Normal SessionExpired']);
+  });
+
+  it('frees its id without ever having had a turn', async () => {
+    await using world = await open();
+    await pending(world, { ttl: '2m' });
+    await world.createSession({ lifecycle: 'Ephemeral', ttl: '2m' }, 'beta');
+    await world.advance(3 * MINUTE);
+    expect((await world.status()).phase).toBe('Expired');
+    expect(await world.get(CopilotSession, 'beta')).toBeUndefined();
+  });
+
+  it('is never deleted in the middle of a turn, and is looked at when that ends', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    const begun = world.clock.now();
+    world.source.answer(world.server(), alpha(world, { activity: 'Active' }));
+    await world.advance(10 * MINUTE, MINUTE);
+    expect(world.source.called('delete')).toEqual([]);
+    world.source.answer(world.server(), alpha(world, { activity: 'Loaded', lastActivityTime: begun }));
+    await world.settle();
+    await world.advance(10_000);
+    expect((await world.status()).phase).toBe('Expired');
+  });
+
+  it('is not deleted when its ttl was raised and the cache does not know', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    await world.patch(CopilotSession, 'alpha', { spec: { ttl: '10h' } });
+    await world.sync(CopilotTenant);
+    await world.clock.advance(3 * MINUTE);
+    await world.settle();
+    expect(world.source.called('delete')).toEqual([]);
+    expect((await world.status()).phase).toBe('Idle');
+  });
+
+  it('is deleted only once its server answers again', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    const facts = alpha(world);
+    world.source.silence(world.server());
+    await world.advance(10 * MINUTE, MINUTE);
+    expect(world.source.called('delete')).toEqual([]);
+    world.source.answer(world.server(), facts);
+    await world.settle();
+    expect((await world.status()).phase).toBe('Expired');
+  });
+
+  it('is tried again, and told, while its server does not delete it', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    world.source.failures.set(world.server(), () => Promise.reject(new Error('busy')));
+    await world.advance(3 * MINUTE);
+    expect(await world.condition('Reconciling')).toBe('True Expiring');
+    expect((await world.status()).phase).toBe('Idle');
+    world.source.failures.clear();
+    await world.advance(30_000);
+    expect((await world.status()).phase).toBe('Expired');
+  });
+});
+
+describe('two resources with one id', () => {
+  async function both(world: SessionWorld): Promise<void> {
+    await used(world);
+    // Ages are told in seconds.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await world.createSession({ sessionId: 'alpha', lifecycle: 'Ephemeral', ttl: '2m', owner: 'eve' }, 'second');
+    await world.settle();
+  }
+
+  it('are told apart by age: the newer one is told who holds it, and touches nothing', async () => {
+    await using world = await open();
+    await both(world);
+    expect(await world.condition('Stalled', 'second')).toBe('True DuplicateSessionId');
+    expect(world.events.join()).toContain('CopilotSession alpha is older');
+    expect((await world.session('second')).metadata.finalizers).toBeUndefined();
+    expect(await world.condition('Ready')).toBe('True SessionIdle');
+    world.source.answer(world.server(), alpha(world, { activity: 'Loaded' }));
+    await world.advance(3 * MINUTE);
+    await world.delete(CopilotSession, 'second');
+    await world.settle();
+    expect(world.source.called('delete')).toEqual([]);
+    expect(world.source.stored.get('alpha')).not.toMatchObject({ 'copilot-operator.dev/owner': 'eve' });
+  });
+
+  it('leave the id to the newer one when the older one goes', async () => {
+    await using world = await open();
+    await both(world);
+    await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Retain' } });
+    await world.settle();
+    await world.delete(CopilotSession, 'alpha');
+    await world.settle();
+    expect(world.source.called('delete')).toEqual([]);
+    expect(await world.status('second')).toMatchObject({ phase: 'Idle', server: 'acme-0' });
+    expect((await world.session('second')).metadata.finalizers).toEqual([FINALIZER]);
+  });
+});
+
+describe('what the API server refuses', () => {
+  it('is told: a right that the operator lacks', async () => {
+    const proxy = await FaultProxy.start(api.server);
+    try {
+      await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
+      await world.createTenant();
+      world.source.answer(world.server());
+      await world.settle();
+      const message =
+        'copilotsessions.copilot-operator.dev "alpha" is forbidden: User "operator" cannot patch resource "copilotsessions"';
+      proxy.inject(
+        { verb: 'patch', resource: 'copilotsessions' },
+        { kind: 'answer', status: 403, reason: 'Forbidden', message },
+        { times: 1 },
+      );
+      await world.createSession();
+      await world.settle();
+      expect(await world.condition('Stalled')).toBe('True Forbidden');
+      expect(await world.failures()).toBe(1);
+      await world.advance(MINUTE);
+      expect(await world.condition('Ready')).toBe('True AwaitingFirstTurn');
+    } finally {
+      await proxy.stop();
+    }
+  });
+});
+
+describe('a finalizer', () => {
+  it('goes when the policy becomes Retain, and comes back with Delete; those of others stay', async () => {
+    await using world = await open();
+    await pending(world);
+    await addFinalizer(world.client, CopilotSession, await world.session(), 'example.com/theirs');
+    await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Retain' } });
+    await world.settle();
+    expect((await world.session()).metadata.finalizers).toEqual(['example.com/theirs']);
+    await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Delete' } });
+    await world.settle();
+    expect((await world.session()).metadata.finalizers).toEqual(['example.com/theirs', FINALIZER]);
+  });
+});

@@ -1,0 +1,252 @@
+/**
+ * The session controller over a real API server, with caches that the test itself brings up to date and servers that are
+ * as the test says. Time stands still until the test moves it. Nobody runs Jobs, collects garbage or makes servers: the
+ * test plays them.
+ */
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import type { CopilotSessionSpecInput } from '../../src/api/session.ts';
+import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
+import { Job, Namespace, PersistentVolumeClaim } from '../../src/kube/builtins.ts';
+import type { Client } from '../../src/kube/client.ts';
+import { findCondition } from '../../src/kube/conditions.ts';
+import type { Controller } from '../../src/kube/controller.ts';
+import { Metrics } from '../../src/kube/metrics.ts';
+import { ignoreNotFound } from '../../src/kube/notfound.ts';
+import type { ResourceType } from '../../src/kube/resource.ts';
+import { stripServerFields } from '../../src/kube/store.ts';
+import { keyOf, type KubeObject } from '../../src/kube/types.ts';
+import { CopilotSession } from '../../src/resources/session.ts';
+import { CopilotTenant } from '../../src/resources/tenant.ts';
+import { addSessionController } from '../../src/session/controller.ts';
+import { SESSION_INDEXERS } from '../../src/session/ids.ts';
+import { FakeClock, settle } from './fake-clock.ts';
+import { FakeInformer } from './fake-informer.ts';
+import { FakeSessionSource } from './fake-sessions.ts';
+import { connect } from './kube.ts';
+import { waitFor } from './wait.ts';
+
+/** Far more than any history here needs: beyond it something writes in a circle. */
+const MAX_ROUNDS = 50;
+const API_VERSION = 'copilot-operator.dev/v1alpha1';
+
+export class SessionWorld {
+  readonly namespace: string;
+  readonly client: Client;
+  readonly clock = new FakeClock(Date.now());
+  readonly source = new FakeSessionSource(() => this.clock.now());
+  /** What was told in events, as `type reason: message`. */
+  readonly events: string[] = [];
+  readonly metrics = new Metrics();
+  readonly #caches: FakeInformer<KubeObject>[];
+  readonly #controller: Controller;
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+
+  /** In a namespace of its own, or as the next process of the operator in the one that is stated. */
+  static async open(kubeconfig: string, shared?: string): Promise<SessionWorld & AsyncDisposable> {
+    const { client, transport } = connect(kubeconfig);
+    const namespace = shared ?? `sessions-${randomBytes(4).toString('hex')}`;
+    if (shared === undefined) {
+      await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    }
+    const world = new SessionWorld(namespace, client);
+    return Object.assign(world, {
+      [Symbol.asyncDispose]: async () => {
+        world.#stop.abort();
+        await world.#running;
+        await transport.close();
+      },
+    });
+  }
+
+  private constructor(namespace: string, client: Client) {
+    this.namespace = namespace;
+    this.client = client;
+    const sessions = new FakeInformer<CopilotSession>(CopilotSession, { indexers: SESSION_INDEXERS });
+    const tenants = new FakeInformer<CopilotTenant>(CopilotTenant);
+    const jobs = new FakeInformer<Job>(Job);
+    this.#caches = [sessions, tenants, jobs] as unknown as FakeInformer<KubeObject>[];
+    let added: Controller | undefined;
+    addSessionController({
+      manager: { addController: (controller: Controller) => void (added = controller) },
+      client,
+      sessions,
+      tenants,
+      jobs,
+      source: this.source,
+      recorder: { event: (_object, type, reason, message) => void this.events.push(`${type} ${reason}: ${message}`) },
+      facts: { operatorImage: 'example.com/operator:1' },
+      concurrency: 4,
+      clock: this.clock,
+      random: () => 0.5,
+      metrics: this.metrics,
+      log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
+    });
+    if (added === undefined) throw new Error('no controller was added');
+    this.#controller = added;
+    this.#running = added.run(this.#stop.signal);
+  }
+
+  ref(name: string): { namespace: string; name: string } {
+    return { namespace: this.namespace, name };
+  }
+
+  /** Key of server `index` of tenant acme in the source. */
+  server(index = 0): string {
+    return `${this.namespace}/acme-${index}`;
+  }
+
+  /** Brings caches up to date: those of these types, or all of them. Changes wake the controller, as a watch does. */
+  async sync(...types: ResourceType[]): Promise<void> {
+    for (const cache of this.#caches) {
+      if (types.length > 0 && !types.includes(cache.type)) continue;
+      const { items } = await this.client.listAll(cache.type, { namespace: this.namespace });
+      const listed = new Set(items.map(keyOf));
+      for (const gone of cache.store.list().filter((object) => !listed.has(keyOf(object)))) cache.delete(gone);
+      for (const item of items) cache.set(stripServerFields(item));
+    }
+  }
+
+  /** Brings caches up to date until nothing wakes the controller any more. */
+  async settle(): Promise<void> {
+    let before = -1;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      await this.sync();
+      await this.#rest();
+      const passes = await this.passes();
+      if (passes === before) return;
+      before = passes;
+    }
+    throw new Error('the controller does not come to rest');
+  }
+
+  /** Time passes, in steps of a few seconds, and whatever is due is done. */
+  async advance(ms: number, stepMs = 5_000): Promise<void> {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      await this.clock.advance(Math.min(stepMs, ms - passed));
+      await this.settle();
+    }
+  }
+
+  /** Looks at the session once more. */
+  async pass(name: string): Promise<void> {
+    this.#controller.enqueue(this.ref(name));
+    await this.settle();
+  }
+
+  passes(): Promise<number> {
+    return this.#sum('controller_runtime_reconcile_total');
+  }
+
+  failures(): Promise<number> {
+    return this.#sum('controller_runtime_reconcile_errors_total');
+  }
+
+  get<T extends KubeObject>(type: ResourceType<T>, name: string): Promise<T | undefined> {
+    return ignoreNotFound(this.client.get(type, this.ref(name)));
+  }
+
+  session(name = 'alpha'): Promise<CopilotSession> {
+    return this.client.get(CopilotSession, this.ref(name));
+  }
+
+  async status(name = 'alpha'): Promise<NonNullable<CopilotSession['status']>> {
+    return (await this.session(name)).status ?? {};
+  }
+
+  /** Status and reason of a condition, as one word each. */
+  async condition(type: string, name = 'alpha'): Promise<string> {
+    const found = findCondition((await this.status(name)).conditions, type);
+    return found === undefined ? 'absent' : `${found.status} ${found.reason}`;
+  }
+
+  /** A tenant whose servers are as its status says, as the tenant controller would have written it. */
+  async createTenant(spec: CopilotTenantSpecInput = {}): Promise<void> {
+    const made = await this.client.create(CopilotTenant, {
+      apiVersion: API_VERSION,
+      kind: 'CopilotTenant',
+      metadata: { name: 'acme', namespace: this.namespace },
+      spec,
+    } as CopilotTenant);
+    await this.observeTenant({ replicas: made.spec.replicas });
+  }
+
+  async changeTenant(spec: object): Promise<void> {
+    await this.patch(CopilotTenant, 'acme', { spec });
+  }
+
+  /** Plays the tenant controller: it has seen the spec, and this is how things are. */
+  async observeTenant(status: object): Promise<void> {
+    const { metadata } = await this.client.get(CopilotTenant, this.ref('acme'));
+    const seen = { observedGeneration: metadata.generation, ...status };
+    await this.patch(CopilotTenant, 'acme', { status: seen }, 'status');
+  }
+
+  createSession(spec: Partial<CopilotSessionSpecInput> = {}, name = 'alpha'): Promise<CopilotSession> {
+    return this.client.create(CopilotSession, {
+      apiVersion: API_VERSION,
+      kind: 'CopilotSession',
+      metadata: { name, namespace: this.namespace },
+      spec: { tenantRef: { name: 'acme' }, ...spec },
+    } as CopilotSession);
+  }
+
+  /** Somebody deletes it; with finalizers it stays until they have gone. */
+  async delete(type: ResourceType, name: string): Promise<void> {
+    const { metadata } = await this.client.get(type, this.ref(name));
+    await this.client.delete(type, this.ref(name), { uid: metadata.uid ?? '' });
+  }
+
+  /** Somebody's merge patch. */
+  patch<T extends KubeObject>(type: ResourceType<T>, name: string, patch: object, subresource?: string): Promise<T> {
+    const contentType = 'application/merge-patch+json';
+    return this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'somebody', subresource });
+  }
+
+  /** The volume of a server. */
+  async createClaim(index = 0): Promise<void> {
+    await this.client.create(PersistentVolumeClaim, {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: `acme-${index}`, namespace: this.namespace },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    });
+  }
+
+  async jobs(): Promise<Job[]> {
+    return (await this.client.listAll(Job, { namespace: this.namespace })).items;
+  }
+
+  /** Plays the Job controller. */
+  async endJob(job: Job, type: 'Complete' | 'Failed', message = ''): Promise<void> {
+    const at = new Date().toISOString().replace(/\.\d+/, '');
+    const target = type === 'Complete' ? 'SuccessCriteriaMet' : 'FailureTarget';
+    const condition = (name: string) => ({
+      type: name,
+      status: 'True',
+      reason: 'Test',
+      message,
+      lastProbeTime: at,
+      lastTransitionTime: at,
+    });
+    const done = type === 'Complete' ? { completionTime: at, succeeded: 1 } : { failed: 1 };
+    const status = { startTime: at, conditions: [condition(target), condition(type)], ...done };
+    await this.patch(Job, job.metadata.name, { status }, 'status');
+  }
+
+  async #rest(): Promise<void> {
+    // What is due now is in the queue only after its timer and its promises have run.
+    await settle();
+    await waitFor('the controller has nothing to do', async () => {
+      const busy = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers'));
+      return busy === 0;
+    });
+  }
+
+  async #sum(metric: string): Promise<number> {
+    const found = await this.metrics.registry.getSingleMetric(metric)?.get();
+    if (found === undefined) throw new Error(`there is no metric ${metric}`);
+    return found.values.reduce((sum, { value }) => sum + value, 0);
+  }
+}

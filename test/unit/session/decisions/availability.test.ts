@@ -1,0 +1,60 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import { unavailability, type AvailabilityInput } from '../../../../src/session/decisions/availability.ts';
+import { located, serverView } from '../../../support/sessions.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+
+const silent = serverView(0, { answer: undefined });
+
+function found(spec: CopilotTenantSpecInput, seen: Partial<AvailabilityInput>) {
+  const input = { servers: [serverView()], located: undefined, remembered: undefined, ...seen };
+  const unavailable = unavailability({ tenant: sampleTenant(spec), ...input });
+  return unavailable && `${unavailable.reason} ${unavailable.passes ? 'passes' : 'stays'}`;
+}
+
+describe('a session can be looked at', () => {
+  it.each<[string, Partial<AvailabilityInput>]>([
+    ['on the server that shows it', { located: located() }],
+    ['before its first turn, when any server answers', { servers: [silent, serverView(1)] }],
+    ['when the server that held it answers, even without it', { remembered: 'acme-0' }],
+    ['when its last server was none of the tenant’s', { remembered: 'other-0' }],
+    [
+      'when another server shows it now',
+      { servers: [silent, serverView(1)], located: located(), remembered: 'acme-0' },
+    ],
+  ])('%s', (_case, seen) => {
+    expect(found({}, seen)).toBeUndefined();
+  });
+});
+
+describe('a session can’t be looked at', () => {
+  it.each<[string, CopilotTenantSpecInput, Partial<AvailabilityInput>, string]>([
+    ['while its tenant is suspended', { suspend: true }, { located: located() }, 'TenantSuspended stays'],
+    ['while no server answers', {}, { servers: [silent] }, 'TenantUnavailable passes'],
+    ['without a server', { replicas: 0 }, { servers: [] }, 'TenantUnavailable stays'],
+    [
+      'while the server that holds it is silent, whoever else answers',
+      { replicas: 2 },
+      { servers: [silent, serverView(1)], remembered: 'acme-0' },
+      'TenantUnavailable passes',
+    ],
+    [
+      'once its server was scaled away',
+      { replicas: 1 },
+      { servers: [serverView(), serverView(1, { answer: undefined, surplus: true })], remembered: 'acme-1' },
+      'TenantUnavailable stays',
+    ],
+  ])('%s', (_case, spec, seen, expected) => {
+    expect(found(spec, seen)).toBe(expected);
+  });
+
+  it.each([
+    ['Retain', 'its volume kept: raise spec.replicas of CopilotTenant acme'],
+    ['Delete', 'by spec.storage.reclaimPolicy of CopilotTenant acme its volume goes with it'],
+  ] as const)('and is told what becomes of a volume scaled away with %s', (reclaimPolicy, words) => {
+    const away = serverView(1, { answer: undefined, surplus: true });
+    const tenant = sampleTenant({ storage: { reclaimPolicy } });
+    const told = unavailability({ tenant, servers: [away], located: undefined, remembered: 'acme-1' });
+    expect(told?.message).toContain(words);
+  });
+});

@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  readyVerdict,
+  reconcilingVerdict,
+  stalledVerdict,
+  type Findings,
+} from '../../../../src/session/decisions/conditions.ts';
+
+const cause = { reason: 'TenantNotFound', message: 'There is no CopilotTenant acme.' } as const;
+const unavailable = (passes: boolean) =>
+  ({ reason: passes ? 'TenantUnavailable' : 'TenantSuspended', message: 'It waits.', passes }) as const;
+const work = { reason: 'Expiring', message: 'Server acme-0 did not delete it.' } as const;
+
+describe('the conditions of a session', () => {
+  it.each<[string, Findings, string, string, string]>([
+    ['before its first turn', { phase: 'Pending' }, 'True AwaitingFirstTurn', 'False UpToDate', 'False NotStalled'],
+    ['without a turn', { phase: 'Idle' }, 'True SessionIdle', 'False UpToDate', 'False NotStalled'],
+    ['in a turn', { phase: 'Active' }, 'True TurnRunning', 'False UpToDate', 'False NotStalled'],
+    ['after its time', { phase: 'Expired' }, 'False SessionExpired', 'False UpToDate', 'False NotStalled'],
+    ['whose data is gone', { phase: 'Lost' }, 'False SessionLost', 'False UpToDate', 'False NotStalled'],
+    ['that expires', { phase: 'Idle', work }, 'True SessionIdle', 'True Expiring', 'False NotStalled'],
+    [
+      'whose tenant is missing',
+      { phase: 'Idle', cause },
+      'False TenantNotFound',
+      'False Blocked',
+      'True TenantNotFound',
+    ],
+    [
+      'whose server is silent',
+      { phase: 'Idle', unavailable: unavailable(true) },
+      'False TenantUnavailable',
+      'True WaitingForTenant',
+      'False NotStalled',
+    ],
+    [
+      'whose tenant is suspended',
+      { phase: 'Idle', unavailable: unavailable(false) },
+      'False TenantSuspended',
+      'False UpToDate',
+      'False NotStalled',
+    ],
+    ['that is deleted', { deleting: 'Waiting.' }, 'False Deleting', 'True DeletingData', 'False NotStalled'],
+    [
+      'that is deleted without the rights for it',
+      { deleting: 'Waiting.', cause: { reason: 'Forbidden', message: 'No.' } },
+      'False Deleting',
+      'True DeletingData',
+      'True Forbidden',
+    ],
+  ])('%s', (_case, findings, ready, reconciling, stalled) => {
+    const told = [readyVerdict, reconcilingVerdict, stalledVerdict].map((verdict) => verdict(findings));
+    expect(told.map(({ status, reason }) => `${status} ${reason}`)).toEqual([ready, reconciling, stalled]);
+  });
+});

@@ -1,0 +1,125 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotSessionSpecInput, CopilotSessionStatus } from '../../../../src/api/session.ts';
+import type { SessionPhase } from '../../../../src/api/session-conditions.ts';
+import {
+  activityOf,
+  expiryDecision,
+  expiryOf,
+  isCleanedUp,
+  ttlOf,
+  type ExpiryInput,
+} from '../../../../src/session/decisions/expiry.ts';
+import { answerOf, sessionFacts } from '../../../support/fake-sessions.ts';
+import { CREATED, sampleSession, serverView } from '../../../support/sessions.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+describe('the ttl of a session', () => {
+  it.each<[string, Partial<CopilotSessionSpecInput>, number | undefined]>([
+    ['is none for a Persistent one', {}, undefined],
+    ['is an hour for an Ephemeral one', { lifecycle: 'Ephemeral' }, HOUR],
+    ['is what a Persistent one states', { ttl: '90m' }, 90 * MINUTE],
+    ['is what an Ephemeral one states', { lifecycle: 'Ephemeral', ttl: '2m' }, 2 * MINUTE],
+  ])('%s', (_case, spec, ttl) => {
+    expect(ttlOf(sampleSession(spec).spec)).toBe(ttl);
+  });
+
+  it('counts from the last activity', () => {
+    expect(expiryOf(sampleSession({ ttl: '1h' }), CREATED + MINUTE)).toBe(CREATED + MINUTE + HOUR);
+  });
+
+  it('counts from the creation of the resource before the first turn', () => {
+    expect(expiryOf(sampleSession({ ttl: '1h' }), undefined)).toBe(CREATED + HOUR);
+  });
+
+  it('is never up without one', () => {
+    expect(expiryOf(sampleSession(), CREATED)).toBeUndefined();
+  });
+});
+
+describe('the last activity', () => {
+  const earlier: CopilotSessionStatus = { lastActivityTime: '2026-01-02T03:01:00Z' };
+  const told = CREATED + MINUTE;
+  it.each<[string, Parameters<typeof activityOf>[0], CopilotSessionStatus | undefined, object]>([
+    ['is unknown before the first turn', undefined, undefined, { told: undefined, latest: undefined }],
+    ['is what was told, of a session that is missing', undefined, earlier, { told, latest: told }],
+    [
+      'is what the journal tells',
+      sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE }),
+      earlier,
+      { told: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
+    ],
+    [
+      'stays as told until the journal was read, and nothing is deleted for less than the file’s time',
+      sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE, usage: undefined }),
+      earlier,
+      { told, latest: CREATED + 5 * MINUTE },
+    ],
+    [
+      'is the file’s time when nothing was told yet',
+      sessionFacts('alpha', { lastActivityTime: CREATED, usage: undefined }),
+      undefined,
+      { told: CREATED, latest: CREATED },
+    ],
+    [
+      'is never later than now, whatever a server’s clock says',
+      sessionFacts('alpha', { lastActivityTime: CREATED + 1000 * HOUR }),
+      undefined,
+      { told: CREATED + HOUR, latest: CREATED + HOUR },
+    ],
+  ])('%s', (_case, facts, status, expected) => {
+    expect(activityOf(facts, status, CREATED + HOUR)).toEqual(expected);
+  });
+});
+
+describe('a session', () => {
+  const due = CREATED + HOUR;
+  const fresh = serverView(0, { answer: answerOf(due + MINUTE) });
+  const decide = (phase: SessionPhase, input: Partial<ExpiryInput> = {}, status?: CopilotSessionStatus) =>
+    expiryDecision({
+      session: sampleSession({ ttl: '1h' }, {}, status),
+      phase,
+      expiresAt: due,
+      servers: [fresh],
+      now: due + MINUTE,
+      ...input,
+    }).action;
+
+  it.each<[string, SessionPhase, Partial<ExpiryInput>, string]>([
+    ['without ttl never expires', 'Idle', { expiresAt: undefined }, 'none'],
+    ['does not expire a moment early', 'Idle', { now: due - 1 }, 'none'],
+    ['expires when its time is up', 'Idle', {}, 'due'],
+    ['expires without ever having had a turn', 'Pending', {}, 'due'],
+    ['never expires in the middle of a turn', 'Active', {}, 'none'],
+    ['is not deleted on an answer from before its time', 'Idle', { servers: [serverView()] }, 'refresh'],
+    ['is not deleted on an answer that is old by now', 'Idle', { now: due + HOUR }, 'refresh'],
+    ['is not deleted while a server is silent', 'Idle', { servers: [serverView(0, { answer: undefined })] }, 'refresh'],
+    ['that has expired does so once', 'Expired', {}, 'none'],
+    ['found missing after its time has expired', 'Lost', {}, 'due'],
+  ])('%s', (_case, phase, input, action) => {
+    expect(decide(phase, input)).toBe(action);
+  });
+
+  it('that people know as lost stays so when its time is up', () => {
+    expect(decide('Lost', {}, { phase: 'Lost' })).toBe('none');
+  });
+
+  it.each<SessionPhase>(['Lost', 'Expired'])('that is Ephemeral and %s goes when its time is up', (phase) => {
+    const session = sampleSession({ lifecycle: 'Ephemeral' }, {}, { phase });
+    expect(decide(phase, { session })).toBe('due');
+  });
+});
+
+describe('a session that is missing', () => {
+  it.each([
+    ['was cleaned up when the tenant’s ttl has passed', '1h', CREATED, true],
+    ['was not before that', '2h', CREATED, false],
+    ['was not when the tenant has no ttl', undefined, CREATED, false],
+    ['was not when nobody knows of any activity', '1h', undefined, false],
+  ])('%s', (_case, ttl, lastActivity, expected) => {
+    const tenant = sampleTenant({ sessions: ttl === undefined ? {} : { ttl } });
+    expect(isCleanedUp(tenant, lastActivity, CREATED + HOUR)).toBe(expected);
+  });
+});

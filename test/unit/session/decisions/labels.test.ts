@@ -1,0 +1,40 @@
+import { describe, expect, it } from '@jest/globals';
+import { missingLabels, ownership } from '../../../../src/session/decisions/labels.ts';
+import { sessionFacts } from '../../../support/fake-sessions.ts';
+import { sampleSession } from '../../../support/sessions.ts';
+
+const session = sampleSession({ owner: 'ann', participants: ['bob', 'eve'] });
+const all = {
+  'copilot-operator.dev/tenant': 'acme',
+  'copilot-operator.dev/session': 'alpha',
+  'copilot-operator.dev/owner': 'ann',
+  'copilot-operator.dev/participants': 'bob,eve',
+};
+const loaded = (labels?: Record<string, string>) => sessionFacts('alpha', { activity: 'Loaded', labels });
+
+describe('what is stored beside a session', () => {
+  it('says whose it is', () => {
+    expect(ownership(session)).toEqual(all);
+  });
+
+  it.each<[string, Parameters<typeof missingLabels>[1], object | undefined]>([
+    ['is everything at first', loaded({}), all],
+    ['is nothing when it is there', loaded({ ...all, theirs: 'x' }), undefined],
+    ['is nothing while the session is not loaded', sessionFacts('alpha', { labels: {} }), undefined],
+    ['is nothing while what is there was not read', loaded(undefined), undefined],
+    [
+      'is what differs',
+      loaded({ ...all, 'copilot-operator.dev/participants': 'bob' }),
+      { 'copilot-operator.dev/participants': 'bob,eve' },
+    ],
+  ])('%s', (_case, facts, expected) => {
+    expect(missingLabels(session, facts)).toEqual(expected);
+  });
+
+  it('is emptied when the last participant goes, and not written for nobody', () => {
+    const alone = sampleSession({ owner: 'ann' });
+    expect(missingLabels(alone, loaded(all))).toEqual({ 'copilot-operator.dev/participants': '' });
+    const { 'copilot-operator.dev/participants': _, ...others } = all;
+    expect(missingLabels(alone, loaded(others))).toBeUndefined();
+  });
+});

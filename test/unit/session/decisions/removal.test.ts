@@ -1,0 +1,36 @@
+import { describe, expect, it } from '@jest/globals';
+import { deadlineOf, removalStep } from '../../../../src/session/decisions/removal.ts';
+import { CREATED, serverView } from '../../../support/sessions.ts';
+import type { ServerView } from '../../../../src/session/servers.ts';
+
+const MINUTE = 60_000;
+const silent = (seen: Partial<ServerView>) => serverView(0, { answer: undefined, ...seen });
+
+describe('the data of a deleted session', () => {
+  it.each<[string, ServerView, string]>([
+    ['is deleted by a server that answers', serverView(), 'delete ServerAnswers'],
+    [
+      'is deleted by it even while it is about to stop',
+      serverView(0, { standing: 'Stopping' }),
+      'delete ServerAnswers',
+    ],
+    ['is removed from the volume of one that has stopped', silent({ standing: 'Stopped' }), 'job ServerStopped'],
+    ['waits for one that stops', silent({ standing: 'Stopping' }), 'wait ServerStopping'],
+    ['waits for one that is silent', silent({ standing: 'Wanted' }), 'wait ServerSilent'],
+  ])('%s', (_case, server, expected) => {
+    const { action, reason } = removalStep(server);
+    expect(`${action} ${reason}`).toBe(expected);
+  });
+});
+
+describe('the wait for that ends', () => {
+  const ends = (tenantGoing: boolean, since: number) =>
+    deadlineOf({ deletedAt: CREATED, tenantGoing, since }) - CREATED;
+  it.each([
+    ['five minutes after the deletion', false, CREATED - MINUTE, 5 * MINUTE],
+    ['one minute after it when the tenant goes too', true, CREATED - MINUTE, MINUTE],
+    ['not before a process that comes later has had a look', false, CREATED + 60 * MINUTE, 60 * MINUTE + 30_000],
+  ])('%s', (_case, tenantGoing, since, expected) => {
+    expect(ends(tenantGoing, since)).toBe(expected);
+  });
+});

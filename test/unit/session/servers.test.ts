@@ -1,0 +1,95 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { locate, mayHold, serversOf } from '../../../src/session/servers.ts';
+import { answerOf, sessionFacts } from '../../support/fake-sessions.ts';
+import { serverView } from '../../support/sessions.ts';
+import { sampleTenant } from '../../support/tenants.ts';
+
+const nowhere = { get: () => undefined };
+const standing = (spec: CopilotTenantSpecInput, status: CopilotTenant['status'] = {}, remembered?: string) =>
+  serversOf(sampleTenant(spec, {}, status), nowhere, remembered).map(
+    (server) => `${server.name} ${server.standing}${server.surplus ? ' surplus' : ''}`,
+  );
+const servers = (...states: ['Failed' | 'Healthy' | 'Stopped', ...never[]][]) =>
+  states.map(([state], index) => ({ name: `acme-${index}`, state, restarts: 0 }));
+
+describe('the servers of a session’s tenant', () => {
+  it('are asked for under the names that the survey knows', () => {
+    const asked: string[] = [];
+    const source = { get: (key: string) => void asked.push(key) };
+    serversOf(sampleTenant({ replicas: 2 }), source, undefined);
+    expect(asked).toEqual(['team/acme-0', 'team/acme-1']);
+  });
+
+  it.each<[string, CopilotTenantSpecInput, CopilotTenant['status'], string[]]>([
+    ['are wanted by the spec', { replicas: 2 }, {}, ['acme-0 Wanted', 'acme-1 Wanted']],
+    ['count as stopped when they can’t run', {}, { servers: servers(['Failed']) }, ['acme-0 Stopped']],
+    [
+      'stop when the tenant is suspended',
+      { suspend: true },
+      { observedGeneration: 1, replicas: 1, servers: servers(['Stopped']) },
+      ['acme-0 Stopping'],
+    ],
+    [
+      'have stopped when none is left',
+      { suspend: true },
+      { observedGeneration: 1, replicas: 0, servers: servers(['Stopped']) },
+      ['acme-0 Stopped'],
+    ],
+    [
+      'stop for as long as the tenant has not been looked at since',
+      { suspend: true },
+      { observedGeneration: 0, replicas: 0 },
+      ['acme-0 Stopping'],
+    ],
+  ])('%s', (_case, spec, status, expected) => {
+    expect(standing(spec, status)).toEqual(expected);
+  });
+
+  it('include the one where the session was last seen, although it was scaled away', () => {
+    const settled = { observedGeneration: 1, replicas: 1 };
+    expect(standing({ replicas: 1 }, settled, 'acme-2')).toEqual(['acme-0 Wanted', 'acme-2 Stopped surplus']);
+    expect(standing({ replicas: 1 }, { ...settled, replicas: 2 }, 'acme-2')[1]).toBe('acme-2 Stopping surplus');
+  });
+
+  it('do not include one of another tenant', () => {
+    expect(standing({}, {}, 'other-5')).toEqual(['acme-0 Wanted']);
+  });
+});
+
+describe('a session is found', () => {
+  const on = (index: number, lastActivityTime: number, at = 100) =>
+    serverView(index, { answer: answerOf(at, sessionFacts('alpha', { lastActivityTime })) });
+
+  it('nowhere when no answer has it', () => {
+    expect(locate([serverView(), serverView(1, { answer: undefined })], 'alpha', undefined)).toBeUndefined();
+  });
+
+  it('where it was last seen, if it is still there', () => {
+    expect(locate([on(0, 1), on(1, 2)], 'alpha', 'acme-0')?.server.name).toBe('acme-0');
+  });
+
+  it('where it was used last, if it is elsewhere', () => {
+    expect(locate([on(0, 1), on(1, 2), serverView(2)], 'alpha', 'acme-2')?.server.name).toBe('acme-1');
+  });
+
+  it('only in answers from after the operator deleted it', () => {
+    expect(locate([on(0, 1, 100)], 'alpha', undefined, 100)).toBeUndefined();
+    expect(locate([on(0, 1, 101)], 'alpha', undefined, 100)).toBeDefined();
+  });
+});
+
+describe('the data of a deleted session may be', () => {
+  const silent = serverView(1, { answer: undefined });
+  const names = (remembered?: string) =>
+    mayHold([serverView(), silent, serverView(2, { answer: undefined })], remembered).map(({ name }) => name);
+
+  it('anywhere when it was never seen', () => {
+    expect(names()).toEqual(['acme-0', 'acme-1', 'acme-2']);
+  });
+
+  it('where it was seen, and on whoever can be asked', () => {
+    expect(names('acme-1')).toEqual(['acme-0', 'acme-1']);
+  });
+});
