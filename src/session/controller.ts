@@ -18,7 +18,7 @@ import { concernsSessions } from './decisions/tenantchange.ts';
 import { Expirer } from './expirer.ts';
 import type { SessionOperatorFacts } from './facts.ts';
 import { Finalizer } from './finalize.ts';
-import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from './ids.ts';
+import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import { DeleteJobs } from './jobs.ts';
 import { Labeller } from './labeller.ts';
 import { Memory } from './memory.ts';

@@ -10,7 +10,7 @@ import type { RecentWrites } from '../kube/recent.ts';
 import { timestamp } from '../kube/time.ts';
 import { nameOf } from '../kube/types.ts';
 import { CopilotSession } from '../resources/session.ts';
-import { sessionIdOf } from './ids.ts';
+import { sessionIdOf } from '../resources/session-index.ts';
 import { inTime } from './intime.ts';
 import type { Memory } from './memory.ts';
 import type { SessionMetrics } from './metrics.ts';

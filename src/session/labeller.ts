@@ -3,7 +3,7 @@ import type { SessionSource } from '../copilot/sessions.ts';
 import type { Clock } from '../kube/clock.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { missingLabels } from './decisions/labels.ts';
-import { sessionIdOf } from './ids.ts';
+import { sessionIdOf } from '../resources/session-index.ts';
 import { inTime } from './intime.ts';
 import type { Memory } from './memory.ts';
 import type { Located } from './servers.ts';

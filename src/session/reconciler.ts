@@ -19,7 +19,7 @@ import { phaseOf } from './decisions/phase.ts';
 import { missingRight } from './decisions/refusal.ts';
 import type { Expirer } from './expirer.ts';
 import type { Finalizer } from './finalize.ts';
-import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from './ids.ts';
+import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import type { Labeller } from './labeller.ts';
 import type { Memory } from './memory.ts';
 import { locate, serversOf, type Located, type ServerView } from './servers.ts';

@@ -8,7 +8,7 @@ import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Cause } from './decisions/cause.ts';
 import { removalStep } from './decisions/removal.ts';
-import { sessionIdOf } from './ids.ts';
+import { sessionIdOf } from '../resources/session-index.ts';
 import { inTime } from './intime.ts';
 import type { DeleteJobs, JobProgress } from './jobs.ts';
 import { mayHold, serversOf, type ServerView } from './servers.ts';

@@ -6,7 +6,7 @@ import { timestamp } from '../kube/time.ts';
 import type { Condition } from '../kube/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { readyVerdict, reconcilingVerdict, stalledVerdict, type Findings } from './decisions/conditions.ts';
-import { sessionIdOf } from './ids.ts';
+import { sessionIdOf } from '../resources/session-index.ts';
 import type { Located } from './servers.ts';
 
 export interface StatusInput extends Omit<Findings, 'server'> {

@@ -4,7 +4,7 @@ import type { ReadonlyStore } from '../kube/store.ts';
 import { fromKey } from '../kube/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
-import { tenantKeyOf } from './ids.ts';
+import { tenantKeyOf } from '../resources/session-index.ts';
 
 /**
  * The tenant that a session names. What the cache does not have is asked for: the two kinds are watched apart, so that a

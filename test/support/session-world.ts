@@ -19,7 +19,7 @@ import { keyOf, type KubeObject } from '../../src/kube/types.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { addSessionController } from '../../src/session/controller.ts';
-import { SESSION_INDEXERS } from '../../src/session/ids.ts';
+import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
 import { FakeSessionSource } from './fake-sessions.ts';

@@ -5,7 +5,7 @@ import { controllerRef } from '../../kube/owner.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { sessionIdOf } from '../ids.ts';
+import { sessionIdOf } from '../../resources/session-index.ts';
 
 /** Less than the deadline of a deletion (decisions/removal.ts), so that a Job that gets nowhere is told as such. */
 const ACTIVE_DEADLINE_SECONDS = 240;
