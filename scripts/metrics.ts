@@ -2,6 +2,8 @@
 import { Counter, Gauge, Histogram, type MetricObject } from 'prom-client';
 import { Metrics } from '../src/kube/metrics.ts';
 import { ProductMetrics } from '../src/metrics.ts';
+import { SessionMetrics } from '../src/session/metrics.ts';
+import { Store } from '../src/kube/store.ts';
 
 const NONE = { active: 0, loaded: 0, unloaded: 0 };
 
@@ -10,7 +12,8 @@ type Registered = MetricObject & { readonly labelNames?: readonly string[] };
 
 function registered(): readonly Registered[] {
   const { registry } = new Metrics();
-  new ProductMetrics(registry).count({
+  const parts = { product: new ProductMetrics(registry), sessions: new SessionMetrics(registry, new Store()) };
+  parts.product.count({
     tenants: { list: () => [] },
     sessions: { list: () => [] },
     servers: () => [],

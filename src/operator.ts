@@ -16,10 +16,13 @@ import { Transport } from './kube/transport.ts';
 import { ProductMetrics } from './metrics.ts';
 import type { OperatorOptions } from './options.ts';
 import { LEASE_NAME } from './permissions.ts';
+import { SESSION_INDEXERS } from './resources/session-index.ts';
 import { CopilotSession } from './resources/session.ts';
 import { CopilotTenant } from './resources/tenant.ts';
+import { addSessionController } from './session/controller.ts';
+import { StoredLabel } from './session/decisions/labels.ts';
 import { Survey } from './survey/survey.ts';
-import { addTenantController, TENANT_SESSION_INDEXERS } from './tenant/controller.ts';
+import { addTenantController } from './tenant/controller.ts';
 
 /** Events that are still to be written when the process stops get this long, in ms. */
 const EVENTS_FLUSH_MS = 2_000;
@@ -61,10 +64,17 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
   const pinger = new Pinger({ clock, random, log, observe: (_key, result, ms) => product.pinged(result, ms) });
-  const survey = new Survey({ clock, random, log, labelKeys: [], observePoll: (ms) => product.surveyed(ms) });
+  const survey = new Survey({
+    clock,
+    random,
+    log,
+    labelKeys: Object.values(StoredLabel),
+    observePoll: (ms) => product.surveyed(ms),
+  });
   const tenants = manager.informer(CopilotTenant);
-  const copilotSessions = manager.informer(CopilotSession, { indexers: TENANT_SESSION_INDEXERS });
-  addTenantController({
+  const copilotSessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
+  const { concurrency, operatorImage } = options;
+  const jobs = addTenantController({
     manager,
     client,
     tenants,
@@ -74,16 +84,31 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     recorder,
     facts: {
       serverImage: options.serverImage,
-      operatorImage: options.operatorImage,
+      operatorImage,
       namespace,
       clusterCIDRs: options.clusterCIDRs,
     },
-    concurrency: options.concurrency,
+    concurrency,
     clock,
     random,
     randomBytes,
     metrics,
     tenantMetrics: product,
+    log,
+  });
+  addSessionController({
+    manager,
+    client,
+    sessions: copilotSessions,
+    tenants,
+    jobs,
+    source: survey,
+    recorder,
+    facts: { operatorImage },
+    concurrency,
+    clock,
+    random,
+    metrics,
     log,
   });
   product.count({

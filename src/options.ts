@@ -6,8 +6,8 @@ export interface OperatorOptions {
   readonly kubeconfig: string | undefined;
   /** Image of servers whose tenant names none. */
   readonly serverImage: string;
-  /** The operator's own image: its command `cleanup` runs in the tenants' namespaces. */
-  readonly operatorImage: string;
+  /** The operator's own image, whose command `cleanup` runs in the tenants' namespaces; without it nothing is cleaned up. */
+  readonly operatorImage: string | undefined;
   /** Several replicas may run: one of them leads. */
   readonly leaderElect: boolean;
   /** Empty: all namespaces. */
@@ -38,7 +38,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const OPERATOR_FLAGS = `\
   --kubeconfig PATH                  default: $KUBECONFIG, else the pod's service account
   --server-image IMAGE               image of servers whose tenant names none ($SERVER_IMAGE); required
-  --operator-image IMAGE             the operator's own image, for the tenants' cleanup Jobs ($OPERATOR_IMAGE); required
+  --operator-image IMAGE             the operator's own image, for the tenants' cleanup Jobs ($OPERATOR_IMAGE)
   --leader-elect[=true|false]        whether replicas elect a leader; default: true in a cluster, false outside
   --watch-namespaces A,B             namespaces to look after; default: all
   --metrics-bind-address ADDR        [host]:port of /metrics; 0: none; default 0
@@ -70,10 +70,7 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
   if (!serverImage) {
     throw new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE');
   }
-  const operatorImage = values['operator-image'] ?? env['OPERATOR_IMAGE'];
-  if (!operatorImage) {
-    throw new UsageError("--operator-image is missing: name the operator's own image, or set OPERATOR_IMAGE");
-  }
+  const operatorImage = (values['operator-image'] ?? env['OPERATOR_IMAGE']) || undefined;
   return {
     kubeconfig: values.kubeconfig,
     serverImage,

@@ -60,11 +60,16 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   { resource: PodDisruptionBudget, verbs: KEPT, why: 'Keeps drains of nodes from taking all servers at once.' },
   { resource: CronJob, verbs: SCALED, why: 'Cleans up sessions, where spec.sessions.ttl is set.' },
   { resource: ConfigMap, verbs: SCALED, why: 'Tells the cleanup which sessions are kept longer.' },
-  { resource: Job, verbs: ['list', 'watch'], why: 'How the runs of the cleanup ended.' },
   {
     resource: CopilotSession,
-    verbs: ['list', 'watch'],
-    why: 'Which sessions are kept longer than their tenant says.',
+    verbs: ['get', 'list', 'watch', 'patch', 'delete'],
+    why: 'Sessions that people name, and how long they are kept. Patched for the finalizer alone; an Ephemeral one is deleted when its time is up.',
+  },
+  { resource: CopilotSession, subresource: 'status', verbs: ['update'], why: 'Phase, conditions and usage.' },
+  {
+    resource: Job,
+    verbs: ['get', 'list', 'watch', 'create'],
+    why: 'How the runs of the cleanup ended; and removes the data of a deleted session from the volume of a server that does not run.',
   },
   {
     resource: Secret,
@@ -76,26 +81,6 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     resource: CoreEvent,
     verbs: ['list', 'create', 'patch'],
     why: 'Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.',
-  },
-];
-
-/** Needed beside those, in the same namespaces, for sessions. */
-export const SESSION_PERMISSIONS: readonly Permission[] = [
-  {
-    resource: CopilotSession,
-    verbs: ['get', 'list', 'watch', 'patch', 'delete'],
-    why: 'Sessions that people name. Patched for the finalizer alone; an Ephemeral one is deleted when its time is up.',
-  },
-  { resource: CopilotSession, subresource: 'status', verbs: ['update'], why: 'Phase, conditions and usage.' },
-  {
-    resource: Job,
-    verbs: ['get', 'list', 'watch', 'create'],
-    why: 'Removes the data of a deleted session from the volume of a server that does not run.',
-  },
-  {
-    resource: PersistentVolumeClaim,
-    verbs: ['get'],
-    why: 'Whether there is still a volume that a deleted session may be on.',
   },
 ];
 

@@ -101,6 +101,8 @@ export const StalledReason = {
   InvalidSpec: 'InvalidSpec',
   /** The operator lacks a permission. The message names verb and resource; compare with the chart's RBAC. */
   Forbidden: 'Forbidden',
+  /** The operator was not told its own image (`--operator-image`, set by the present chart), so it can't run the cleanup that `spec.sessions.ttl` asks for. */
+  OperatorImageUnknown: 'OperatorImageUnknown',
   /** The namespace is being deleted, so nothing new can be made in it. */
   NamespaceTerminating: 'NamespaceTerminating',
 } as const;

@@ -64,8 +64,10 @@ export class Expirer {
     }
     memory.of(session).expiredAt = clock.now();
     for (const { key } of servers) source.refresh(key);
-    metrics.expired(deletions.includes('Deleted') ? 'Deleted' : 'NotFound');
-    const message = `The time of session ${id} was up at ${timestamp(expiresAt)}, and it was deleted.`;
+    const deleted = deletions.includes('Deleted');
+    metrics.expired(deleted ? 'Deleted' : 'NotFound');
+    const what = deleted ? 'it was deleted' : 'there was nothing of it to delete';
+    const message = `The time of session ${id} was up at ${timestamp(expiresAt)}, and ${what}.`;
     recorder.event(session, 'Normal', EventReason.SessionExpired, message);
     if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
     await this.#delete(session, signal);

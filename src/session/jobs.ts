@@ -67,6 +67,11 @@ export class DeleteJobs {
     signal: AbortSignal,
   ): Promise<JobProgress> {
     const { client, facts } = this.#options;
+    if (facts.operatorImage === undefined) {
+      const message =
+        'the operator does not know its own image, which removes sessions from volumes (--operator-image)';
+      return { state: 'Failed', message };
+    }
     const job = deleteJob(session, tenant, index, facts.operatorImage);
     const { name } = job.metadata;
     try {

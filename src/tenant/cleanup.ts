@@ -1,4 +1,5 @@
 /** Writes what a tenant's cleanup consists of, or takes it away. */
+import { StalledReason } from '../api/conditions.ts';
 import { durationMs } from '../api/duration.ts';
 import { ConfigMap, CronJob, NetworkPolicy } from '../kube/builtins.ts';
 import { isControlledBy } from '../kube/owner.ts';
@@ -22,6 +23,15 @@ export async function applyCleanup(
 ): Promise<void> {
   const { ttl } = tenant.spec.sessions;
   if (ttl === undefined) return removeCleanup(attempt, tenant, cleanup);
+  const { operatorImage: image } = facts;
+  if (image === undefined) {
+    attempt.refusals.push({
+      reason: StalledReason.OperatorImageUnknown,
+      message:
+        'spec.sessions.ttl is set, and the operator does not know its own image, which the cleanup runs: upgrade its chart, or start it with --operator-image.',
+    });
+    return;
+  }
   // As long as the CronJob has the former TTL a run may start with it, so the shorter one says what is to be kept.
   const ttlMs = Math.min(durationMs(ttl), ttlOf(cleanup.cronJob) ?? Infinity);
   const [kept] = await Promise.all([
@@ -31,7 +41,7 @@ export async function applyCleanup(
   const places = cleanupPlaces(tenant, servers);
   // A run that knows nothing of the sessions that resources keep would delete them.
   const paused = kept === undefined || places.reason === 'NothingThere';
-  await attempt.apply(CronJob, cronJob(tenant, { image: facts.operatorImage, places, paused }), cleanup.cronJob);
+  await attempt.apply(CronJob, cronJob(tenant, { image, places, paused }), cleanup.cronJob);
 }
 
 async function removeCleanup(attempt: Attempt, tenant: CopilotTenant, cleanup: CleanupWorld): Promise<void> {

@@ -32,11 +32,12 @@ import type { TenantMetrics } from './metrics.ts';
 import { TenantReconciler } from './reconciler.ts';
 import { SessionFigures } from './sessions.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
+import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import type { OperatorFacts } from './facts.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
-import { TENANT_INDEX, tenantKeys, tenantKeysOfSession } from './world.ts';
+import { TENANT_INDEX, tenantKeys } from './world.ts';
 
 /** On children: the hash of what was applied last. */
 const HASH_ANNOTATION = `${GROUP}/applied-hash`;
@@ -44,15 +45,12 @@ const HASH_ANNOTATION = `${GROUP}/applied-hash`;
 /** CopilotSessions that come together are told to a tenant's cleanup together, this much later, in ms. */
 const SESSIONS_DELAY_MS = 2_000;
 
-/** How the informer of CopilotSessions that the tenant controller is given must find them. */
-export const TENANT_SESSION_INDEXERS = { [TENANT_INDEX]: tenantKeysOfSession };
-
 export interface TenantControllerOptions {
   readonly manager: Manager;
   readonly client: KubeClient;
   /** Shared with others. */
   readonly tenants: InformerLike<CopilotTenant>;
-  /** Shared with others; indexed by {@link TENANT_SESSION_INDEXERS}. */
+  /** Shared with others; made with SESSION_INDEXERS of src/resources/session-index.ts. */
   readonly copilotSessions: InformerLike<CopilotSession>;
   readonly health: HealthSource;
   /** What servers tell of their sessions. */
@@ -70,8 +68,11 @@ export interface TenantControllerOptions {
   readonly log: Logger;
 }
 
-/** Adds the controller of CopilotTenant to the manager. */
-export function addTenantController(options: TenantControllerOptions): void {
+/**
+ * Adds the controller of CopilotTenant to the manager. Returns the informer of Jobs, which the session controller watches
+ * too.
+ */
+export function addTenantController(options: TenantControllerOptions): InformerLike<Job> {
   const { manager, client, tenants, copilotSessions, health, sessions, clock, metrics, log, concurrency } = options;
   const children = <T extends KubeObject>(type: ResourceType<T>, transform?: Transform<T>): InformerLike<T> =>
     manager.informer(type, {
@@ -137,14 +138,15 @@ export function addTenantController(options: TenantControllerOptions): void {
     // By label and not by owner: a retained claim has none, and a pod's owner is its ReplicaSet.
     controller.watches(informer, (object) => tenantKeys(object).map(fromKey));
   }
-  const cleanedUp = (session: CopilotSession): NamespacedName[] =>
-    tenantKeysOfSession(session)
-      .filter((key) => tenants.store.get(key)?.spec.sessions.ttl !== undefined)
-      .map(fromKey);
+  const cleanedUp = (session: CopilotSession): NamespacedName[] => {
+    const key = tenantKeyOf(session);
+    return tenants.store.get(key)?.spec.sessions.ttl === undefined ? [] : [fromKey(key)];
+  };
   controller.watches(copilotSessions, cleanedUp, isRespecified, SESSIONS_DELAY_MS);
   figures.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
   health.onTransition((key) => controller.enqueue(tenantOfTarget(key)));
   manager.addController(controller);
+  return informers.jobs;
 }
 
 // The status of a session says nothing to the cleanup, and it changes with every turn.

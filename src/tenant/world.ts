@@ -20,6 +20,7 @@ import { modelSecretRef, type SecretRead } from './decisions/model.ts';
 import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
 import { servingPod } from './observe.ts';
+import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
@@ -30,11 +31,6 @@ export const TENANT_INDEX = 'tenant';
 export function tenantKeys(object: KubeObject): string[] {
   const name = object.metadata.labels?.[Label.tenant];
   return name === undefined ? [] : [keyOf({ namespace: object.metadata.namespace ?? '', name })];
-}
-
-/** The indexer of {@link TENANT_INDEX} for CopilotSessions: they name their tenant in the spec. */
-export function tenantKeysOfSession({ metadata, spec }: CopilotSession): string[] {
-  return [keyOf({ namespace: metadata.namespace ?? '', name: spec.tenantRef.name })];
 }
 
 /** The caches that a reconcile reads. */
@@ -138,7 +134,7 @@ function readCleanup(tenant: CopilotTenant, stores: TenantStores): CleanupWorld 
     pods: stores.pods
       .byIndex(TENANT_INDEX, key)
       .filter(({ metadata }) => metadata.labels?.[Label.server] === undefined),
-    sessions: stores.sessions.byIndex(TENANT_INDEX, key),
+    sessions: stores.sessions.byIndex(BY_TENANT, key),
   };
 }
 

@@ -17,7 +17,8 @@ import type { ResourceType } from '../../src/kube/resource.ts';
 import { stripServerFields } from '../../src/kube/store.ts';
 import { keyOf, type KubeObject } from '../../src/kube/types.ts';
 import { serverLabels } from '../../src/resources/names.ts';
-import { addTenantController, TENANT_SESSION_INDEXERS } from '../../src/tenant/controller.ts';
+import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
+import { addTenantController } from '../../src/tenant/controller.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -94,7 +95,7 @@ export class ReconcilerWorld {
     let added: Controller | undefined;
     addTenantController({
       tenants: this.#informer(CopilotTenant),
-      copilotSessions: this.#informer(CopilotSession, { indexers: TENANT_SESSION_INDEXERS }),
+      copilotSessions: this.#informer(CopilotSession, { indexers: SESSION_INDEXERS }),
       manager: {
         informer: (type: ResourceType, selection: Selection = {}) => this.#informer(type, selection),
         addController: (controller: Controller) => (added = controller),

@@ -22,24 +22,18 @@
 - {apiGroups: [batch], resources: [cronjobs], verbs: [get, list, watch, create, patch, delete]}
 # Tells the cleanup which sessions are kept longer.
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
-# How the runs of the cleanup ended.
-- {apiGroups: [batch], resources: [jobs], verbs: [list, watch]}
-# Which sessions are kept longer than their tenant says.
-- {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [list, watch]}
+# Sessions that people name, and how long they are kept. Patched for the finalizer alone; an Ephemeral one is deleted when its time is up.
+- {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch, delete]}
+# Phase, conditions and usage.
+- {apiGroups: [copilot-operator.dev], resources: [copilotsessions/status], verbs: [update]}
+# How the runs of the cleanup ended; and removes the data of a deleted session from the volume of a server that does not run.
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create]}
 # Connection token, binding and model credentials, each read by its name. Never list or watch: those would hand over every Secret there is.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}
 # Why a server does not start.
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 # Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.
 - {apiGroups: [""], resources: [events], verbs: [list, create, patch]}
-# Sessions that people name. Patched for the finalizer alone; an Ephemeral one is deleted when its time is up.
-- {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch, delete]}
-# Phase, conditions and usage.
-- {apiGroups: [copilot-operator.dev], resources: [copilotsessions/status], verbs: [update]}
-# Removes the data of a deleted session from the volume of a server that does not run.
-- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create]}
-# Whether there is still a volume that a deleted session may be on.
-- {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get]}
 {{- end }}
 {{- define "copilot-operator.operatorRules" -}}
 # Leader election: the first replica makes the Lease.

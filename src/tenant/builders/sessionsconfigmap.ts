@@ -3,6 +3,7 @@ import { ConfigMap } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
 import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
+import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
@@ -35,7 +36,7 @@ function policies(sessions: readonly CopilotSession[], ttlSeconds: number): Map<
   const found = new Map<string, SessionPolicy>();
   // Of two that claim one id the older holds it, as the session controller tells them.
   for (const session of sessions.toSorted(byAge)) {
-    const id = session.spec.sessionId ?? session.metadata.name;
+    const id = sessionIdOf(session);
     if (!found.has(id)) found.set(id, policyOf(session));
   }
   const longer = [...found].filter(([, policy]) => 'keep' in policy || policy.ttlSeconds > ttlSeconds);

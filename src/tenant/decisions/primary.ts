@@ -18,6 +18,7 @@ const order: readonly StalledReason[] = [
   StalledReason.ContainerCannotRun,
   StalledReason.ContainerCrashed,
   StalledReason.VolumeNotExpandable,
+  StalledReason.OperatorImageUnknown,
 ];
 
 const MAX_TOLD = 3;

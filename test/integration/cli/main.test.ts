@@ -21,7 +21,6 @@ describe('the command line', () => {
     [['frobnicate'], 'there is no command frobnicate'],
     [[], 'which command?'],
     [['operator'], '--server-image is missing'],
-    [['operator', '--server-image=x'], '--operator-image is missing'],
     [['operator', ...IMAGES, '--concurrency=0'], '--concurrency=0: write a whole number above 0'],
     [['operator', ...IMAGES, '--colour'], "Unknown option '--colour'"],
     [['operator', ...IMAGES, '--kubeconfig=/no/such/file'], 'kubeconfig /no/such/file: ENOENT'],

@@ -8,6 +8,7 @@ import { FaultProxy } from '../../support/fault-proxy.ts';
 import { metricValue } from '../../support/metrics.ts';
 import { SessionWorld } from '../../support/session-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(60_000);
 
@@ -302,8 +303,9 @@ describe('a session whose time is up', () => {
 describe('two resources with one id', () => {
   async function both(world: SessionWorld): Promise<void> {
     await used(world);
-    // Ages are told in seconds.
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    // Ages are told in whole seconds.
+    const { creationTimestamp = '' } = (await world.session()).metadata;
+    await waitFor('the next second', () => Date.now() >= Date.parse(creationTimestamp) + 1_000);
     await world.createSession({ sessionId: 'alpha', lifecycle: 'Ephemeral', ttl: '2m', owner: 'eve' }, 'second');
     await world.settle();
   }

@@ -4,14 +4,9 @@ import { join } from 'node:path';
 import { GROUP } from '../../../src/api/names.ts';
 import * as builtins from '../../../src/kube/builtins.ts';
 import type { ResourceType } from '../../../src/kube/resource.ts';
-import {
-  OPERATOR_PERMISSIONS,
-  SESSION_PERMISSIONS,
-  TENANT_PERMISSIONS,
-  type Permission,
-} from '../../../src/permissions.ts';
+import { OPERATOR_PERMISSIONS, TENANT_PERMISSIONS, type Permission } from '../../../src/permissions.ts';
 
-const all = [...TENANT_PERMISSIONS, ...SESSION_PERMISSIONS, ...OPERATOR_PERMISSIONS];
+const all = [...TENANT_PERMISSIONS, ...OPERATOR_PERMISSIONS];
 const describePermission = ({ resource, subresource, resourceNames }: Permission) =>
   [resource.group, resource.plural, subresource, resourceNames].join('/');
 
@@ -45,7 +40,6 @@ describe('the rights of the operator', () => {
 
   it.each([
     ['of tenants', TENANT_PERMISSIONS],
-    ['of sessions', SESSION_PERMISSIONS],
     ['of its own namespace', OPERATOR_PERMISSIONS],
   ])('%s are each declared once, with a reason', (_case, permissions) => {
     const names = permissions.map(describePermission);
@@ -53,12 +47,10 @@ describe('the rights of the operator', () => {
     expect(permissions.filter(({ why }) => !/^[A-Z].*\.$/.test(why))).toEqual([]);
   });
 
-  it.each([
-    ['tenant', TENANT_PERMISSIONS],
-    ['session', SESSION_PERMISSIONS],
-  ])('cover the kinds that the %s controller works with, and no other', (part, permissions) => {
+  it('cover the kinds that the controllers work with, and no other', () => {
     const path = ({ group, plural }: ResourceType) => `${group}/${plural}`;
-    const declared = permissions.map(({ resource }) => resource).filter(({ group }) => group !== GROUP);
-    expect(resourcesUsed(part).map(path).toSorted()).toEqual(declared.map(path).toSorted());
+    const used = new Set(['tenant', 'session'].flatMap(resourcesUsed).map(path));
+    const declared = TENANT_PERMISSIONS.map(({ resource }) => resource).filter(({ group }) => group !== GROUP);
+    expect([...used].toSorted()).toEqual(declared.map(path).toSorted());
   });
 });
