@@ -30,7 +30,7 @@ export interface ServerContext {
   readonly pacer: DialPacer;
   readonly dial: Dial | undefined;
   readonly labelKeys: readonly string[];
-  /** Least time between the starts of two polls of a server, in ms. */
+  /** Least time between the starts of two polls of a server, in ms; half of it while journals are left to be read. */
   readonly leastGapMs: () => number;
   /** Given the ids that changed, all of them when the server stops answering, or does so again. */
   readonly tell: (key: string, sessionIds: readonly string[]) => void;
@@ -44,8 +44,6 @@ export interface ServerContext {
 const INTERVAL_MS = 30_000;
 /** From a hint to the poll: a turn gives a dozen hints at once. */
 const SOON_MS = 500;
-/** Between polls while journals are left to be read. */
-const CATCH_UP_MS = 1000;
 /** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */
 const CALL: CallOptions = { timeoutMs: 10_000 };
 
@@ -105,7 +103,7 @@ export class SurveyedServer {
   /** Asks soon, unless the server can't be asked: then the next try comes when it would have come. */
   soon(): void {
     if (this.#polling) this.#askAgain = true;
-    else if (this.#connection !== undefined) this.#hasten(SOON_MS);
+    else if (this.#connection !== undefined) this.#hasten(SOON_MS, this.#context.leastGapMs());
   }
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
@@ -164,10 +162,10 @@ export class SurveyedServer {
     this.#timer = timers.setTimer(ms, () => this.#wake());
   }
 
-  /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one. */
-  #hasten(ms: number): void {
+  /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one's start. */
+  #hasten(ms: number, leastGapMs: number): void {
     const now = this.#context.clock.monotonic();
-    const at = Math.max(now + ms, this.#begunAt + this.#context.leastGapMs());
+    const at = Math.max(now + ms, this.#begunAt + leastGapMs);
     if (at < this.#dueAt) this.#schedule(at - now);
   }
 
@@ -226,12 +224,12 @@ export class SurveyedServer {
   }
 
   #conclude(at: number, more: boolean): void {
-    const { clock, random, tell } = this.#context;
+    const { clock, random, tell, leastGapMs } = this.#context;
     this.#failingSince = undefined;
     this.#failure = undefined;
     this.#schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
-    if (more) this.#hasten(CATCH_UP_MS);
-    if (this.#askAgain) this.#hasten(SOON_MS);
+    if (more) this.#hasten(0, leastGapMs() / 2);
+    if (this.#askAgain) this.#hasten(SOON_MS, leastGapMs());
     const published = this.#book.publish(at, clock.monotonic());
     if (published === undefined) return;
     const wasKnown = this.#answer !== undefined;

@@ -70,7 +70,7 @@ export class Survey implements SessionSource {
 
   set(target: SurveyTarget): void {
     const { key } = target;
-    if (this.#closed) throw new Error(`survey: set(${key}) after close()`);
+    if (this.#closed) throw new Error(`survey: set(${key}) after stop()`);
     const known = this.#servers.get(key);
     if (known === undefined) {
       const server = new SurveyedServer(target, this.#context);

@@ -1,0 +1,410 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { UnreachableError, encodeFrame } from '../../../src/copilot/index.ts';
+import { KEY, World } from './world.ts';
+
+const LIST = 'sessions.list';
+const SIZES = 'sessions.getSizes';
+const JOURNAL = 'sessions.readPersistedEvents';
+const LABELS = 'sessions.getClientMetadata';
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+/** Calls of each poll of the next `polls`, in order. */
+async function callsByPoll(polls: number, everyMs: number): Promise<Record<string, number>[]> {
+  const found: Record<string, number>[] = [];
+  for (let waited = 0; found.length < polls && waited < polls * 40_000; waited += everyMs) {
+    await world.clock.advance(everyMs);
+    const calls = world.calls();
+    if (calls[LIST] !== undefined) found.push(calls);
+  }
+  return found;
+}
+
+describe('the bound on calls', () => {
+  it('is one list a poll, every 30 s, while nothing changes', async () => {
+    for (let n = 0; n < 50; n += 1) {
+      world.sessions.turn(`s${n}`);
+      world.survey.watch(KEY, `s${n}`);
+    }
+    await world.look();
+    const before = world.survey.get(KEY);
+    await world.clock.advance(3_600_000);
+    const calls = world.calls();
+    expect(Object.keys(calls)).toEqual([LIST]);
+    expect(calls[LIST]).toBeGreaterThan(108);
+    expect(calls[LIST]).toBeLessThan(134);
+    expect(world.told).toEqual([]);
+    expect(world.survey.get(KEY)?.sessions).toBe(before?.sessions);
+    expect(world.survey.get(KEY)?.at).toBeGreaterThan((before?.at ?? 0) + 3_500_000);
+  });
+
+  it('is four calls after a turn of one watched session of many', async () => {
+    for (let n = 0; n < 50; n += 1) world.sessions.turn(`s${n}`);
+    world.survey.watch(KEY, 's7');
+    await world.look();
+    world.sessions.turn('s7');
+    expect(await callsByPoll(1, 3000)).toEqual([{ [LIST]: 1, [SIZES]: 1, [JOURNAL]: 1, [LABELS]: 1 }]);
+  });
+
+  it('is 64 journals a poll, the newest first, and there is no answer before all were read once', async () => {
+    const sessions = 300;
+    for (let n = 0; n < sessions; n += 1) world.sessions.turn(`s${n}`);
+    world.sessions.prompt('newest');
+    const read: string[] = [];
+    const { answers } = world.server;
+    const journal = answers[JOURNAL];
+    answers[JOURNAL] = (request) => {
+      read.push(String(request.params?.['sessionId']));
+      return journal?.(request);
+    };
+    world.survey.set(world.target());
+    const polls = await callsByPoll(4, 100);
+    expect(polls.map((calls) => calls[JOURNAL])).toEqual([64, 64, 64, 64]);
+    expect(polls.map((calls) => calls[SIZES])).toEqual([1, undefined, undefined, undefined]);
+    expect(read.slice(0, 2)).toEqual(['newest', `s${sessions - 1}`]);
+    expect(world.survey.get(KEY)).toBeUndefined();
+    await world.clock.advance(1500);
+    expect(world.survey.get(KEY)).toMatchObject({ active: 1, loaded: sessions + 1 });
+    expect(world.told).toHaveLength(1);
+    // 301 once, and the one whose turn runs again in each of the four other polls.
+    expect(read).toHaveLength(305);
+  });
+
+  it('is at most 95 calls for journals, whatever there is to be reckoned', async () => {
+    for (let n = 0; n < 70; n += 1) {
+      world.survey.watch(KEY, `s${n}`);
+      for (let turn = 0; turn < 500; turn += 1) world.sessions.turn(`s${n}`);
+    }
+    world.survey.set(world.target());
+    for (const calls of await callsByPoll(4, 100)) expect(calls[JOURNAL] ?? 0).toBeLessThanOrEqual(95);
+    await world.clock.advance(10_000);
+    expect(world.facts('s0')?.usage?.turns).toBe(500);
+  });
+
+  it('holds for a session whose turn runs: it is looked at again each time', async () => {
+    world.sessions.turn('idle');
+    world.sessions.prompt('busy');
+    await world.look();
+    expect(await callsByPoll(2, 1000)).toEqual([1, 2].map(() => ({ [LIST]: 1, [JOURNAL]: 1 })));
+  });
+
+  it('holds for any number of hints: two polls are 2 s apart', async () => {
+    await world.look();
+    for (let second = 0; second < 60; second += 1) {
+      world.survey.refresh(KEY);
+      world.sessions.turn('one');
+      await world.clock.advance(1000);
+    }
+    const calls = world.calls();
+    expect(calls[LIST]).toBeGreaterThanOrEqual(28);
+    expect(calls[LIST]).toBeLessThanOrEqual(30);
+  });
+
+  it('leaves busy servers a hundred polls a second, however many they are', async () => {
+    for (let n = 0; n < 500; n += 1) world.survey.set(world.target({ key: `team/acme-${n}` }));
+    await world.clock.advance(10_000);
+    world.calls();
+    for (let second = 0; second < 10; second += 1) {
+      world.sessions.turn('one');
+      await world.clock.advance(1000);
+    }
+    const calls = world.calls();
+    expect(calls[LIST]).toBeGreaterThan(900);
+    expect(calls[LIST]).toBeLessThan(1100);
+  });
+});
+
+describe('a hint', () => {
+  it('brings the next poll forward to half a second later', async () => {
+    await world.look();
+    await world.clock.advance(5000);
+    world.calls();
+    world.sessions.turn('one');
+    await world.clock.advance(450);
+    expect(world.calls()).toEqual({});
+    await world.clock.advance(100);
+    expect(world.calls()[LIST]).toBe(1);
+    expect(world.told).toEqual([[KEY, ['one']]]);
+  });
+
+  it('that comes during a poll is followed by another poll', async () => {
+    await world.look();
+    await world.clock.advance(5000);
+    const { answers } = world.server;
+    const sizes = answers[SIZES];
+    answers[SIZES] = (request) => {
+      world.sessions.turn('second');
+      if (sizes !== undefined) answers[SIZES] = sizes;
+      return sizes?.(request);
+    };
+    world.sessions.turn('first');
+    await world.clock.advance(600);
+    expect(world.facts('second')).toBeUndefined();
+    await world.clock.advance(2000);
+    expect(world.facts('second')?.activity).toBe('Loaded');
+  });
+});
+
+describe('a server that can not be asked', () => {
+  it('has no answer, is told once with all its sessions, and again when it is back, and nothing is read again', async () => {
+    world.sessions.turn('one');
+    world.sessions.turn('two');
+    await world.look();
+    world.server.behaviour = 'refuses';
+    world.server.cut('ECONNRESET');
+    await world.clock.advance(60_000);
+    expect(world.survey.get(KEY)).toBeUndefined();
+    expect(world.survey.counts()).toEqual({ active: 0, loaded: 0, unloaded: 0 });
+    expect(world.told).toEqual([[KEY, ['one', 'two']]]);
+    expect(world.logged).toHaveLength(1);
+    world.server.behaviour = 'answers';
+    world.calls();
+    await world.clock.advance(33_000);
+    expect(world.survey.get(KEY)).toMatchObject({ loaded: 2 });
+    expect(world.told).toHaveLength(2);
+    expect(world.calls()).toMatchObject({ connect: 1, [LIST]: expect.any(Number) as unknown });
+    expect(world.calls()).not.toHaveProperty(JOURNAL);
+  });
+
+  it('is dialled again within a second after a short loss', async () => {
+    await world.look();
+    world.server.cut();
+    await world.clock.advance(1000);
+    expect(world.survey.get(KEY)).toBeDefined();
+  });
+
+  it('has loaded nothing that has been silent since before it was started again', async () => {
+    world.sessions.turn('quiet');
+    world.sessions.prompt('busy');
+    await world.look();
+    await world.clock.advance(5000);
+    world.survey.set(world.target({ startedAt: world.clock.now() }));
+    await world.clock.advance(3000);
+    expect(['quiet', 'busy'].map((id) => world.facts(id)?.activity)).toEqual(['Unloaded', 'Unloaded']);
+    world.sessions.prompt('busy');
+    await world.clock.advance(3000);
+    expect(world.facts('busy')?.activity).toBe('Active');
+  });
+
+  it.each([
+    ['a wrong token', () => world.target({ token: 'old' })],
+    ['a name that does not resolve', () => world.target({ host: 'nowhere' })],
+  ])('because of %s is asked as soon as it is known better', async (_, wrong) => {
+    world.survey.set(wrong());
+    await world.clock.advance(60_000);
+    expect(world.survey.get(KEY)).toBeUndefined();
+    expect(world.told).toEqual([]);
+    world.survey.set(world.target());
+    await world.clock.advance(100);
+    expect(world.survey.get(KEY)).toBeDefined();
+    expect(JSON.stringify(world.logged)).not.toContain('"old"');
+  });
+
+  it.each([LIST, SIZES, LABELS])('because it answers %s wrongly is asked again an interval later', async (method) => {
+    world.sessions.turn('one');
+    world.survey.watch(KEY, 'one');
+    const { answers } = world.server;
+    const right = answers[method];
+    answers[method] = () => ({ result: 'nonsense' });
+    world.survey.set(world.target());
+    await world.clock.advance(100);
+    expect(world.survey.get(KEY)).toBeUndefined();
+    if (right !== undefined) answers[method] = right;
+    await world.clock.advance(33_000);
+    expect(world.facts('one')).toMatchObject({ sizeBytes: 500, usage: { turns: 1 }, labels: {} });
+  });
+
+  it('is given up at a message of more than 16 MiB, without taking it', async () => {
+    await world.look();
+    world.server.answers[LIST] = () => {
+      world.server.sendRaw(encodeFrame(' '.repeat(17 * 1024 * 1024)).slice(0, 40));
+      return undefined;
+    };
+    await world.clock.advance(33_000);
+    expect(world.survey.get(KEY)).toBeUndefined();
+    expect(world.server.wires.size).toBe(0);
+  });
+});
+
+describe('a journal that can not be read', () => {
+  it.each([
+    ['is damaged', () => ({ error: { code: -32603, message: 'Failed to read persisted events' } })],
+    ['is an answer that is none', () => ({ result: 'nonsense' })],
+    ['is never sent', () => undefined],
+  ])('because it %s keeps no other from being read, and is left alone for ten minutes', async (_, answer) => {
+    world.sessions.turn('good');
+    world.sessions.turn('bad');
+    world.survey.watch(KEY, 'bad');
+    const { answers } = world.server;
+    const journal = answers[JOURNAL];
+    let asked = 0;
+    answers[JOURNAL] = (request) => {
+      if (request.params?.['sessionId'] !== 'bad') return journal?.(request);
+      asked += 1;
+      return answer();
+    };
+    world.survey.set(world.target());
+    await world.clock.advance(60_000);
+    const { modifiedTime } = world.facts('bad') ?? {};
+    expect(world.facts('good')?.activity).toBe('Loaded');
+    expect(world.facts('bad')).toMatchObject({ activity: 'Loaded', lastActivityTime: modifiedTime, usage: undefined });
+    const before = asked;
+    await world.clock.advance(500_000);
+    expect(asked).toBe(before);
+    if (journal !== undefined) answers[JOURNAL] = journal;
+    await world.clock.advance(120_000);
+    expect(world.facts('bad')?.usage?.turns).toBe(1);
+  });
+
+  it('but for its last event tells of an unload all the same', async () => {
+    world.sessions.turn('one');
+    world.sessions.unload('one');
+    world.survey.watch(KEY, 'one');
+    const { answers } = world.server;
+    const journal = answers[JOURNAL];
+    answers[JOURNAL] = (request) =>
+      request.params?.['max'] === 1 ? journal?.(request) : { error: { code: -32603, message: 'Failed to read' } };
+    await world.look();
+    expect(world.facts('one')).toMatchObject({ activity: 'Unloaded', usage: { turns: 1 } });
+  });
+});
+
+describe('orders', () => {
+  it('close a session, and look soon', async () => {
+    world.sessions.prompt('one');
+    await world.look();
+    await world.survey.close(KEY, 'one');
+    await world.clock.advance(3000);
+    expect(world.facts('one')?.activity).toBe('Unloaded');
+  });
+
+  it('delete a session once', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    expect(await world.survey.delete(KEY, 'one')).toBe('Deleted');
+    expect(await world.survey.delete(KEY, 'one')).toBe('NotFound');
+    await world.clock.advance(3000);
+    expect(world.told).toEqual([[KEY, ['one']]]);
+  });
+
+  it('tell of a server that says it deleted a session and did not', async () => {
+    world.sessions.turn('one');
+    world.sessions.keepsDeleted = true;
+    await world.look();
+    await expect(world.survey.delete(KEY, 'one')).rejects.toThrow(
+      'had deleted session one (Deleted) and still lists it',
+    );
+  });
+
+  it('reject after 10 s without an answer', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    world.server.behaviour = 'silent';
+    const failure = expect(world.survey.close(KEY, 'one')).rejects.toThrow(
+      'no answer to sessions.close within 10000 ms',
+    );
+    await world.clock.advance(10_100);
+    await failure;
+  });
+
+  it.each(['label', 'close', 'delete'] as const)(
+    'reject a %s with the reason why the server can not be asked',
+    async (order) => {
+      const give = () => world.survey[order](KEY, 'one', {});
+      await expect(give()).rejects.toThrow(`${KEY}: no such server is known`);
+      world.survey.set(world.target());
+      await expect(give()).rejects.toThrow(`${KEY}: the server can't be asked at the moment: it was not reached yet`);
+      world.server.behaviour = 'refuses';
+      await world.clock.advance(100);
+      await expect(give()).rejects.toThrow(UnreachableError);
+      await expect(give()).rejects.toThrow('nothing listens on the port');
+    },
+  );
+});
+
+describe('the survey', () => {
+  it('leaves nothing behind of a removed server', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    world.survey.remove(KEY);
+    world.survey.remove(KEY);
+    await world.clock.advance(60_000);
+    expect([world.server.wires.size, world.clock.pendingTimers, world.calls(), world.told]).toEqual([0, 0, {}, []]);
+    expect(world.survey.get(KEY)).toBeUndefined();
+  });
+
+  it.each([
+    ['while it is dialled', 'blackhole'],
+    ['while its answer is awaited', 'silent'],
+    ['while the next try is awaited', 'refuses'],
+  ] as const)('lets a server be removed %s', async (_, behaviour) => {
+    world.server.behaviour = behaviour;
+    world.survey.set(world.target());
+    await world.clock.advance(1000);
+    world.survey.remove(KEY);
+    const { dials } = world.server;
+    await world.clock.advance(60_000);
+    expect([world.server.wires.size, world.clock.pendingTimers, world.server.dials]).toEqual([0, 0, dials]);
+  });
+
+  it('may be told to remove the very server that it tells of', async () => {
+    world.survey.onChange((key) => world.survey.remove(key));
+    world.survey.set(world.target());
+    await world.clock.advance(60_000);
+    expect([world.server.wires.size, world.clock.pendingTimers]).toEqual([0, 0]);
+  });
+
+  it('does nothing when it is set again with equal values', async () => {
+    await world.look();
+    for (let again = 0; again < 10; again += 1) world.survey.set(world.target());
+    await world.clock.advance(10_000);
+    expect(world.calls()).toEqual({});
+  });
+
+  it('tells all listeners, also when one of them throws, and logs that', async () => {
+    const broken = new Error('broken');
+    const other: string[] = [];
+    world.survey.onChange(() => {
+      throw broken;
+    });
+    world.survey.onChange((key) => other.push(key));
+    world.survey.set(world.target());
+    await world.clock.advance(100);
+    expect(other).toEqual([KEY]);
+    expect(world.errors).toMatchObject([[{ err: broken, server: KEY }, expect.any(String)]]);
+  });
+
+  it('observes each complete poll', async () => {
+    await world.look();
+    await world.clock.advance(33_000);
+    expect(world.observed).toHaveLength(2);
+    world.server.cut();
+    world.server.behaviour = 'refuses';
+    await world.clock.advance(60_000);
+    expect(world.observed).toHaveLength(2);
+  });
+
+  it('closes everything at the end', async () => {
+    for (let n = 0; n < 50; n += 1) world.survey.set(world.target({ key: `team/acme-${n}` }));
+    await world.clock.advance(1000);
+    expect(world.server.wires.size).toBe(50);
+    world.survey.stop();
+    await world.clock.advance(60_000);
+    expect([world.server.wires.size, world.clock.pendingTimers]).toEqual([0, 0]);
+    expect(() => world.survey.set(world.target())).toThrow(`set(${KEY}) after stop()`);
+  });
+
+  it('dials a thousand servers 200 a second', async () => {
+    for (let n = 0; n < 1000; n += 1) world.survey.set(world.target({ key: `team/acme-${n}` }));
+    const dials: number[] = [];
+    for (let second = 0; second < 6; second += 1) {
+      const before = world.server.dials;
+      await world.clock.advance(1000);
+      dials.push(world.server.dials - before);
+    }
+    expect(Math.max(...dials)).toBeLessThanOrEqual(221);
+    expect(world.server.dials).toBe(1000);
+  });
+});

@@ -1,0 +1,67 @@
+/** A survey of a fake server on a fake clock, and what it did. */
+import type { SurveyTarget } from '../../../src/copilot/index.ts';
+import { Survey } from '../../../src/survey/survey.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
+import { FakeSessions } from '../../support/fake-sessions.ts';
+
+export const KEY = 'team/acme-0';
+
+export class World {
+  readonly clock = new FakeClock();
+  readonly network = new FakeNetwork();
+  readonly server: FakeServer = this.network.add('acme-0');
+  readonly sessions = new FakeSessions(this.server, this.clock);
+  /** What listeners were told. */
+  told: [string, readonly string[]][] = [];
+  readonly logged: unknown[] = [];
+  readonly errors: unknown[] = [];
+  readonly observed: number[] = [];
+  readonly survey: Survey;
+
+  constructor() {
+    // The same sequence in every run; any will do.
+    let seed = 1;
+    const random = () => {
+      seed = (seed * 16_807) % 2_147_483_647;
+      return seed / 2_147_483_647;
+    };
+    this.survey = new Survey({
+      clock: this.clock,
+      random,
+      dial: this.network.dial,
+      labelKeys: ['owner'],
+      log: {
+        info: (...args: unknown[]) => this.logged.push(args),
+        error: (...args: unknown[]) => this.errors.push(args),
+      },
+      observePoll: (ms) => this.observed.push(ms),
+    });
+    this.survey.onChange((key, ids) => this.told.push([key, ids]));
+  }
+
+  target(changes: Partial<SurveyTarget> = {}): SurveyTarget {
+    const startedAt = Date.UTC(2025, 11, 31);
+    return { key: KEY, host: 'acme-0', port: 4321, token: 'sesame', startedAt, ...changes };
+  }
+
+  facts(id: string) {
+    return this.survey.get(KEY)?.sessions.get(id);
+  }
+
+  /** Calls since it was last asked, by method. */
+  calls(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { method = '' } of this.server.received.splice(0)) counts[method] = (counts[method] ?? 0) + 1;
+    return counts;
+  }
+
+  /** Lets the survey look at the server for the first time; what happened until then is forgotten. */
+  async look(): Promise<void> {
+    this.survey.set(this.target());
+    await this.clock.advance(100);
+    if (this.survey.get(KEY) === undefined) throw new Error('there is no answer after 100 ms');
+    this.calls();
+    this.told = [];
+  }
+}
