@@ -1,0 +1,342 @@
+// The survey against the real Copilot CLI and the light runtime: what it knows of their sessions, and what that costs them.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { approveAll, type CopilotSession } from '@github/copilot-sdk';
+import { randomUUID } from 'node:crypto';
+import { appendFileSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { dialTcp, type Dial, type SessionActivity, type SessionFacts } from '../../../src/copilot/index.ts';
+import { systemClock, type Clock } from '../../../src/kube/clock.ts';
+import { Survey } from '../../../src/survey/survey.ts';
+import { chat, withClient, type Binding } from '../../support/chat.ts';
+import { CopilotServer } from '../../support/copilot-server.ts';
+import { TestModel } from '../../support/model.ts';
+import { openSockets, socketsLeft } from '../../support/sockets.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const token = 'f3b1c0ffee';
+const KEY = 'team/acme-0';
+const socketsBefore = openSockets();
+
+describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)', (binary) => {
+  let server: CopilotServer;
+  let model: TestModel;
+  let binding: Binding;
+  let startedAt: number;
+  const surveys: Survey[] = [];
+  /** Calls by method, of all surveys of a test. */
+  let calls: Record<string, number> = {};
+
+  beforeAll(async () => {
+    model = await TestModel.start();
+    startedAt = Date.now();
+    server = await CopilotServer.start(binary, token);
+    binding = model.bind(server, token);
+  }, 90_000);
+  afterEach(() => {
+    for (const survey of surveys.splice(0)) survey.stop();
+    calls = {};
+  });
+  afterAll(async () => {
+    model[Symbol.dispose]();
+    await server[Symbol.asyncDispose]();
+    await socketsLeft(socketsBefore);
+  });
+
+  const dial: Dial = (address, events) => {
+    const wire = dialTcp(address, events);
+    return {
+      ...wire,
+      write: (frame) => {
+        const method = /"method":"([^"]+)"/.exec(frame)?.[1] ?? '';
+        calls[method] = (calls[method] ?? 0) + 1;
+        return wire.write(frame);
+      },
+    };
+  };
+
+  function survey(clock: Clock = systemClock, of = server): Survey {
+    const made = new Survey({
+      clock,
+      random: Math.random,
+      dial,
+      labelKeys: ['example.com/owner'],
+      log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
+    });
+    surveys.push(made);
+    made.set({ key: KEY, host: of.host, port: of.port, token, startedAt });
+    return made;
+  }
+
+  function until(from: Survey, id: string, what: string, is: (facts: SessionFacts) => boolean): Promise<SessionFacts> {
+    const look = () => {
+      const facts = from.get(KEY)?.sessions.get(id);
+      if (facts === undefined || !is(facts)) throw new Error(`it is ${JSON.stringify(facts)}`);
+      return facts;
+    };
+    return waitFor(`session ${id} ${what}`, look, { withinMs: 20_000 });
+  }
+  const becomes = (from: Survey, id: string, activity: SessionActivity) =>
+    until(from, id, `becomes ${activity}`, (facts) => facts.activity === activity);
+
+  /** Runs `use` while a client is attached to the session, or to a new one. */
+  async function attached(id: string | undefined, use: (session: CopilotSession) => Promise<void>, to = binding) {
+    await withClient(to, async (client) => {
+      const config = { onPermissionRequest: approveAll, model: 'test-model', provider: to.provider! };
+      const session = await (id === undefined ? client.createSession(config) : client.resumeSession(id, config));
+      await use(session);
+    });
+  }
+
+  /** A slow answer that is asked for with a word of its own; the turn runs until it is complete. */
+  async function slowPrompt(): Promise<string> {
+    const word = randomUUID();
+    await model.say({ match: word, steps: [{ text: 'one two three', delayMs: 20_000, chunks: 3 }] });
+    return `Take your time: ${word}`;
+  }
+
+  it('appear after a turn with size, turns and tokens, Loaded while attached and Unloaded after', async () => {
+    const seen = survey();
+    const begun = Date.now() - 1000;
+    let id = '';
+    await attached(undefined, async (session) => {
+      id = session.sessionId;
+      seen.watch(KEY, id);
+      await session.sendAndWait({ prompt: 'hello' });
+      const facts = await until(seen, id, 'has a turn', ({ usage }) => usage?.turns === 1);
+      expect(facts).toMatchObject({ activity: 'Loaded', labels: {} });
+      expect(facts.usage?.inputTokens).toBeGreaterThan(0);
+      expect(facts.startTime).toBeGreaterThan(begun);
+      await session.sendAndWait({ prompt: 'and again' });
+      await until(seen, id, 'has two turns', ({ usage }) => usage?.turns === 2);
+    });
+    const facts = await becomes(seen, id, 'Unloaded');
+    expect(facts.usage?.turns).toBe(2);
+    expect(facts.sizeBytes).toBeGreaterThan(1000);
+    expect(facts.lastActivityTime).toBeGreaterThan(begun);
+    expect(facts.lastActivityTime).toBeLessThanOrEqual(facts.modifiedTime);
+    // The server's own total, which the unload wrote, agrees with what was added up before it.
+    await chat(binding, { prompt: 'a third', resume: id });
+    await until(seen, id, 'has three turns', ({ usage, activity }) => usage?.turns === 3 && activity === 'Unloaded');
+  }, 60_000);
+
+  it('are Active while the model answers, also with tools, and closed in the middle of it', async () => {
+    const seen = survey();
+    const prompt = await slowPrompt();
+    await attached(undefined, async (session) => {
+      const id = session.sessionId;
+      seen.watch(KEY, id);
+      await session.send({ prompt });
+      await becomes(seen, id, 'Active');
+      await seen.close(KEY, id);
+      const facts = await becomes(seen, id, 'Unloaded');
+      // An interrupted prompt was never answered, and the server does not count it.
+      expect(facts.usage).toEqual({ turns: 0, inputTokens: 0, outputTokens: 0 });
+      await seen.close(KEY, id);
+    });
+    await seen.close(KEY, 'never-was');
+  }, 60_000);
+
+  it('have the tokens of their tool calls and sub-agents counted, and one turn', async () => {
+    const seen = survey();
+    const [main, sub] = [randomUUID(), randomUUID()];
+    const task = {
+      description: 'look',
+      prompt: `${sub} look`,
+      agent_type: 'general-purpose',
+      name: 'sub',
+      mode: 'sync',
+    };
+    await model.say({ match: sub, steps: [{ text: 'looked' }] });
+    await model.say({ match: main, steps: [{ toolCall: { name: 'task', arguments: task } }, { text: 'done' }] });
+    await attached(undefined, async (session) => {
+      const id = session.sessionId;
+      seen.watch(KEY, id);
+      await session.sendAndWait({ prompt: main });
+      const summed = await until(
+        seen,
+        id,
+        'is Loaded',
+        ({ activity, usage }) => activity === 'Loaded' && usage?.turns === 1,
+      );
+      await seen.close(KEY, id);
+      const total = await becomes(seen, id, 'Unloaded');
+      expect(summed.usage).toEqual(total.usage);
+    });
+  }, 60_000);
+
+  it('are labelled while they are loaded, and the label is read afterwards', async () => {
+    const seen = survey();
+    let id = '';
+    await attached(undefined, async (session) => {
+      id = session.sessionId;
+      seen.watch(KEY, id);
+      await session.sendAndWait({ prompt: 'hello' });
+      await becomes(seen, id, 'Loaded');
+      expect(await seen.label(KEY, id, { 'example.com/owner': 'ann' })).toBe(true);
+    });
+    const facts = await becomes(seen, id, 'Unloaded');
+    expect(facts.labels).toEqual({ 'example.com/owner': 'ann' });
+    expect(await seen.label(KEY, id, { 'example.com/owner': 'eve' })).toBe(false);
+    expect(await seen.label(KEY, 'never-was', { 'example.com/owner': 'eve' })).toBe(false);
+  }, 60_000);
+
+  it('are not known to be loaded again before they are used, but can be labelled', async () => {
+    const seen = survey();
+    const { sessionId } = await chat(binding, { prompt: 'hello' });
+    await becomes(seen, sessionId, 'Unloaded');
+    await attached(sessionId, async () => {
+      const { at } = seen.get(KEY)!;
+      seen.refresh(KEY);
+      await waitFor('another look', () => seen.get(KEY)!.at > at);
+      expect(seen.get(KEY)?.sessions.get(sessionId)?.activity).toBe('Unloaded');
+      expect(await seen.label(KEY, sessionId, { 'example.com/owner': 'ann' })).toBe(true);
+    });
+  }, 60_000);
+
+  it('are deleted once, also when loaded', async () => {
+    const seen = survey();
+    const { sessionId } = await chat(binding, { prompt: 'hello' });
+    await becomes(seen, sessionId, 'Unloaded');
+    expect(await seen.delete(KEY, sessionId)).toBe('Deleted');
+    expect(await seen.delete(KEY, sessionId)).toBe('NotFound');
+    await waitFor('the deleted session is gone', () => seen.get(KEY)?.sessions.has(sessionId) === false);
+    await attached(undefined, async (session) => {
+      await session.sendAndWait({ prompt: 'hello' });
+      expect(await seen.delete(KEY, session.sessionId)).toBe('Deleted');
+    });
+  }, 60_000);
+
+  it('with a damaged journal are told of as far as it goes, and keep no other from being read', async () => {
+    const { sessionId: good } = await chat(binding, { prompt: 'hello' });
+    const { sessionId: cut } = await chat(binding, { prompt: 'hello' });
+    const { sessionId: torn } = await chat(binding, { prompt: 'hello' });
+    const { sessionId: sparse } = await chat(binding, { prompt: 'hello' });
+    const journal = (id: string) => join(server.sessionState, id, 'events.jsonl');
+    const lines = readFileSync(journal(cut), 'utf8').trimEnd().split('\n');
+    // As a full volume or a kill leaves it: the last line is not complete.
+    writeFileSync(journal(cut), `${lines.slice(0, -1).join('\n')}\n${lines.at(-1)?.slice(0, 100)}`);
+    writeFileSync(journal(torn), [lines[0], lines[1]?.slice(0, 100), ...lines.slice(2), ''].join('\n'));
+    truncateSync(journal(sparse), 100_000_000);
+    const seen = survey();
+    for (const id of [good, cut, torn, sparse]) seen.watch(KEY, id);
+    await until(seen, sparse, 'is read', ({ usage }) => usage?.turns === 1);
+    const turns = [good, cut, torn, sparse].map((id) => seen.get(KEY)?.sessions.get(id));
+    expect(turns.map((facts) => facts?.usage?.turns)).toEqual([1, 1, 1, 1]);
+    expect(turns.map((facts) => facts?.activity)).toEqual(['Unloaded', 'Loaded', 'Unloaded', 'Unloaded']);
+    expect(seen.get(KEY)?.sessions.get(sparse)?.sizeBytes).toBeGreaterThan(100_000_000);
+  }, 60_000);
+
+  it('with a journal of 500 MB, or an event that is more than we take, cost a few calls', async () => {
+    const { sessionId } = await chat(binding, { prompt: 'hello' });
+    const journal = join(server.sessionState, sessionId, 'events.jsonl');
+    const event = (characters: number, data: object = {}) => {
+      const timestamp = new Date().toISOString();
+      const id = randomUUID();
+      return `${JSON.stringify({ type: 'assistant.message', data: { messageId: id, content: 'x'.repeat(characters), toolRequests: [], ...data }, id, timestamp, parentId: null })}\n`;
+    };
+    const megabyte = event(100_000).repeat(10);
+    for (let megabytes = 0; megabytes < 500; megabytes += 25) appendFileSync(journal, megabyte.repeat(25));
+    const seen = survey();
+    seen.watch(KEY, sessionId);
+    const facts = await until(seen, sessionId, 'is read', ({ sizeBytes }) => sizeBytes > 500_000_000);
+    // The last total is 500 MB back: no usage rather than a wrong one.
+    expect(facts).toMatchObject({ activity: 'Active', usage: undefined });
+    expect(calls['sessions.readPersistedEvents']).toBeLessThan(120);
+
+    appendFileSync(journal, event(20_000_000));
+    seen.refresh(KEY);
+    await waitFor('the server is not asked any more', () => seen.get(KEY) === undefined, { withinMs: 20_000 });
+    const again = survey();
+    expect((await until(again, sessionId, 'is passed over', () => true)).activity).toBe('Loaded');
+    expect(await again.delete(KEY, sessionId)).toBe('Deleted');
+  }, 120_000);
+
+  it('are 3,000 on one server, and known within the bound on calls', async () => {
+    const { sessionId } = await chat(binding, { prompt: 'hello' });
+    const from = join(server.sessionState, sessionId);
+    // Without the system prompt, which is most of it.
+    const journal = readFileSync(join(from, 'events.jsonl'), 'utf8').replace(/^\{"type":"system\.message".*\n/m, '');
+    const workspace = readFileSync(join(from, 'workspace.yaml'), 'utf8');
+    const ids = Array.from({ length: 3000 }, () => randomUUID());
+    ids.forEach((id, index) => {
+      const to = join(server.sessionState, id);
+      mkdirSync(to);
+      writeFileSync(join(to, 'events.jsonl'), journal.replaceAll(sessionId, id));
+      writeFileSync(join(to, 'workspace.yaml'), workspace.replaceAll(sessionId, id));
+      utimesSync(join(to, 'events.jsonl'), Date.now() / 1000, Date.now() / 1000 - index);
+    });
+    // Five times as fast, or the 3,000 journals would take some 50 s at 64 a second.
+    const fast: Clock = {
+      ...systemClock,
+      monotonic: () => systemClock.monotonic() * 5,
+      setTimer: (ms, fn) => systemClock.setTimer(ms / 5, fn),
+    };
+    const seen = survey(fast);
+    for (const id of ids) seen.watch(KEY, id);
+    await waitFor('all are known', () => ids.every((id) => seen.get(KEY)?.sessions.get(id)?.usage?.turns === 1), {
+      withinMs: 60_000,
+      everyMs: 200,
+    });
+    const polls = calls['sessions.list'] ?? 0;
+    expect(polls).toBeGreaterThanOrEqual(47);
+    expect(calls['sessions.getSizes']).toBeLessThan(5);
+    expect(calls['sessions.readPersistedEvents']).toBeLessThan(3100);
+    expect(calls['sessions.getClientMetadata']).toBeLessThanOrEqual(3 * 5);
+    // At rest it is the list alone.
+    calls = {};
+    await waitFor('two more polls', () => (calls['sessions.list'] ?? 0) >= 2, { withinMs: 30_000 });
+    expect(Object.keys(calls)).toEqual(['sessions.list']);
+  }, 120_000);
+
+  it('are not loaded any more after the server was killed, in the middle of a turn', async () => {
+    const seen = survey();
+    const prompt = await slowPrompt();
+    const running = attached(undefined, async (session) => {
+      const id = session.sessionId;
+      await session.sendAndWait({ prompt: 'hello' });
+      await session.send({ prompt });
+      await becomes(seen, id, 'Active');
+      await server.kill();
+      await waitFor('the server can not be asked', () => seen.get(KEY) === undefined);
+      startedAt = Date.now();
+      await server.start();
+      seen.set({ key: KEY, host: server.host, port: server.port, token, startedAt });
+      await becomes(seen, id, 'Unloaded');
+    });
+    // The client's connection is gone with the server, which it says when it is stopped.
+    await running.catch((error: unknown) => expect(String(error)).toContain('onnection'));
+  }, 90_000);
+});
+
+describe('a session of a real server with an idle timeout', () => {
+  it('is unloaded although it is looked at all the time', async () => {
+    using model = await TestModel.start();
+    await using server = await CopilotServer.start('runtime', token, ['--session-idle-timeout', '6']);
+    const seen = new Survey({
+      clock: systemClock,
+      random: Math.random,
+      labelKeys: ['example.com/owner'],
+      log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
+    });
+    try {
+      seen.set({ key: KEY, host: server.host, port: server.port, token, startedAt: Date.now() - 60_000 });
+      const binding = model.bind(server, token);
+      await withClient(binding, async (client) => {
+        const config = { onPermissionRequest: approveAll, model: 'test-model', provider: binding.provider! };
+        const session = await client.createSession(config);
+        seen.watch(KEY, session.sessionId);
+        await session.sendAndWait({ prompt: 'hello' });
+        await waitFor(
+          'the session is unloaded',
+          () => {
+            seen.refresh(KEY);
+            return seen.get(KEY)?.sessions.get(session.sessionId)?.activity === 'Unloaded';
+          },
+          { withinMs: 40_000, everyMs: 500 },
+        );
+      });
+    } finally {
+      seen.stop();
+    }
+  }, 90_000);
+});
