@@ -56,7 +56,7 @@ export async function readInto(record: SessionRecord, reading: Reading): Promise
       Object.assign(record, { journal: judgeJournal([]), unreadableUntil: monotonic + UNREADABLE_MS });
     }
     if (error instanceof RpcError) return calls;
-    throw error;
+    throw givenUp(sessionId, error);
   }
   const state = judgeJournal(tail.events);
   const lastActivityTime = state.lastActivityTime ?? record.journal.lastActivityTime;
@@ -101,8 +101,21 @@ async function reckon(
     }
     enter(sum.done ? sum.usage : undefined);
   } catch (error) {
+    // A server that went away says nothing of the journal.
     if (error instanceof UnreachableError) throw error;
     enter(undefined);
-    if (!(error instanceof RpcError)) throw error;
+    if (!(error instanceof RpcError)) throw givenUp(record.times.sessionId, error);
   }
+}
+
+/**
+ * The connection can't go on after such an answer, or without any. But the next one will pass this journal over, and so
+ * may follow at once, as after a connection that was lost.
+ */
+function givenUp(sessionId: string, error: unknown): UnreachableError {
+  if (error instanceof UnreachableError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new UnreachableError(`the connection was given up at the journal of session ${sessionId}: ${why}`, {
+    cause: error,
+  });
 }

@@ -30,7 +30,7 @@ export interface ServerContext {
   readonly pacer: DialPacer;
   readonly dial: Dial | undefined;
   readonly labelKeys: readonly string[];
-  /** Least time between the starts of two polls of a server, in ms; half of it while journals are left to be read. */
+  /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
   readonly leastGapMs: () => number;
   /** Given the ids that changed, all of them when the server stops answering, or does so again. */
   readonly tell: (key: string, sessionIds: readonly string[]) => void;
@@ -228,7 +228,7 @@ export class SurveyedServer {
     this.#failingSince = undefined;
     this.#failure = undefined;
     this.#schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
-    if (more) this.#hasten(0, leastGapMs() / 2);
+    if (more) this.#hasten(0, leastGapMs() / 4);
     if (this.#askAgain) this.#hasten(SOON_MS, leastGapMs());
     const published = this.#book.publish(at, clock.monotonic());
     if (published === undefined) return;

@@ -5,7 +5,7 @@ import type { FakeServer, Received } from './fake-network.ts';
 interface FakeSession {
   readonly startTime: string;
   modifiedTime: string;
-  readonly journal: { type: string; id: string; data: object }[];
+  readonly journal: { type: string; id: string; data: object; timestamp: string }[];
   labels?: Record<string, string>;
   loaded: boolean;
 }
@@ -41,7 +41,7 @@ export class FakeSessions {
       }),
       'sessions.readPersistedEvents': (request: Received) => this.#read(request),
       'sessions.getClientMetadata': ({ params }: Received) => ({
-        result: (params?.['sessionIds'] as string[]).map((sessionId) => {
+        result: stringsOf(params, 'sessionIds').map((sessionId) => {
           const session = this.#sessions.get(sessionId);
           return session === undefined
             ? { sessionId, status: 'notFound' }
@@ -108,7 +108,7 @@ export class FakeSessions {
     const timestamp = new Date(this.#clock.now()).toISOString();
     const session = this.#sessions.get(id) ?? { startTime: timestamp, modifiedTime: '', journal: [], loaded: true };
     this.#lastEvent += 1;
-    session.journal.push({ type, id: `e${this.#lastEvent}`, data, ...{ timestamp } });
+    session.journal.push({ type, id: `e${this.#lastEvent}`, data, timestamp });
     session.modifiedTime = timestamp;
     session.loaded = true;
     this.#sessions.set(id, session);
@@ -125,4 +125,10 @@ export class FakeSessions {
       result: { events: journal.slice(from, end), cursor: String(from), hasMore: from > 0, cursorStatus: 'ok' },
     };
   }
+}
+
+function stringsOf(params: Received['params'], name: string): string[] {
+  const value = params?.[name];
+  if (!Array.isArray(value)) throw new Error(`the request has no list "${name}"`);
+  return value.map(String);
 }
