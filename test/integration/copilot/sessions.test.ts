@@ -132,7 +132,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     await until(seen, id, 'has three turns', ({ usage, activity }) => usage?.turns === 3 && activity === 'Unloaded');
   }, 60_000);
 
-  it('are Active while the model answers, also with tools, and closed in the middle of it', async () => {
+  it('are Active while the model answers, and closed in the middle of it', async () => {
     const seen = survey();
     const prompt = await slowPrompt();
     await attached(undefined, async (session) => {
