@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import { systemClock } from '../kube/clock.ts';
 import { exitOnCrash, stopOnSignal } from '../kube/process.ts';
-import { formatCleanupResult } from '../resources/cleanup-result.ts';
+import { fitCleanupResult, formatCleanupResult } from '../resources/cleanup-result.ts';
 import { cleanUp } from './run.ts';
 import { Tally } from './tally.ts';
 
@@ -33,7 +33,7 @@ export async function runCleanup(options: CleanupOptions): Promise<number> {
   const stop = stopOnSignal(log);
   const tally = new Tally(options.dryRun, log);
   const result = await cleanUp(options, { clock: systemClock, log, stop, tally });
-  log.info(result, 'finished');
+  log.info(fitCleanupResult(result), 'finished');
   if (options.resultFile !== undefined) {
     try {
       await writeFile(options.resultFile, formatCleanupResult(result));

@@ -29,8 +29,13 @@ export interface CleanupResult {
 
 const COUNTS = ['kept', 'deleted', 'freedBytes', 'sweptFiles', 'errors'] as const;
 
-/** The result as one line of at most {@link MAX_RESULT_BYTES}: a long message is cut, and ids that don't fit are left out. */
+/** The result as one line of at most {@link MAX_RESULT_BYTES}. */
 export function formatCleanupResult(result: CleanupResult): string {
+  return JSON.stringify(fitCleanupResult(result));
+}
+
+/** The result as it is told: a long message is cut, and ids that don't fit are left out. */
+export function fitCleanupResult(result: CleanupResult): CleanupResult {
   const { message, sessions = [], ...rest } = result;
   const head = { ...rest, ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }) };
   let room = MAX_RESULT_BYTES - Buffer.byteLength(JSON.stringify({ ...head, sessions: [] }));
@@ -41,7 +46,7 @@ export function formatCleanupResult(result: CleanupResult): string {
     if (room < 0) break;
     fitting.push(id);
   }
-  return JSON.stringify(fitting.length === 0 ? head : { ...head, sessions: fitting });
+  return fitting.length === 0 ? head : { ...head, sessions: fitting };
 }
 
 /**

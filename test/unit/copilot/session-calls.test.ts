@@ -160,10 +160,11 @@ describe('reading a journal', () => {
 
 describe('client metadata', () => {
   const method = 'sessions.getClientMetadata';
+  const idsOf = (params: Record<string, unknown> = {}) => params['sessionIds'] as string[];
 
   it('is asked for a thousand sessions at a time, and only for known keys', async () => {
     server.answers[method] = ({ params }) => ({
-      result: (params?.['sessionIds'] as string[]).map((sessionId) =>
+      result: idsOf(params).map((sessionId) =>
         sessionId === 's7'
           ? { sessionId, status: 'notFound' }
           : { sessionId, status: 'ok', metadata: { owner: sessionId, theirs: 'my words', odd: 5 } },
@@ -171,7 +172,7 @@ describe('client metadata', () => {
     });
     const ids = Array.from({ length: 2001 }, (_, n) => `s${n}`);
     const found = await getClientMetadata(connection, ids, ['owner', 'odd'], options);
-    expect(paramsOf(method).map((params) => (params?.['sessionIds'] as string[]).length)).toEqual([1000, 1000, 1]);
+    expect(paramsOf(method).map((params) => idsOf(params).length)).toEqual([1000, 1000, 1]);
     expect(found.size).toBe(2000);
     expect(found.get('s8')).toEqual({ owner: 's8' });
     expect(await getClientMetadata(connection, [], ['owner'], options)).toEqual(new Map());
