@@ -36,7 +36,7 @@ run: setup ## Run the operator from source against KUBECONFIG, leader election o
 	$(if $(KUBECONFIG),,$(ENTER)) env KUBECONFIG=$(RUN_KUBECONFIG) node src/main.ts operator --leader-elect=false $(ARGS)
 
 .PHONY: generate
-generate: setup ## Write everything that is generated: CRDs, chart schema, API reference
+generate: setup ## Write everything that is generated: CRDs, chart schema, Argo CD's health checks, API reference
 	node scripts/generate.ts
 	$(if $(wildcard .cluster/bin/helm),node scripts/render-base.ts,@echo 'config/base/operator.yaml is left as it is: rendering it takes helm, which make cluster brings')
 
