@@ -18,7 +18,7 @@ const yaml = (value: unknown) => stringify(value, { lineWidth: 120, aliasDuplica
 
 /**
  * The CRD as a template of the chart: Helm never upgrades what lies in a chart's crds/ folder. `keep` holds the CRD,
- * and with it all tenants, when the release is uninstalled.
+ * and with it all tenants, when the release is uninstalled, or when Argo CD no longer finds the CRD in the chart.
  */
 function chartTemplate(crd: Crd): string {
   const text = yaml(crd);
@@ -32,6 +32,7 @@ function chartTemplate(crd: Crd): string {
   {{- if .Values.crds.keep }}
   annotations:
     helm.sh/resource-policy: keep
+    argocd.argoproj.io/sync-options: Prune=false
   {{- end }}
 `,
   );
