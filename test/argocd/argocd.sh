@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Argo CD beside the local cluster, for `make test-argocd`: argocd.sh up | down. Its application controller, its repo
+# A real Argo CD beside the local cluster, for `make test-argocd`: argocd.sh build | up | down. Its application controller, its repo
 # server and the cache between them run as processes in the cluster's network, as the cluster's own parts do.
 set -euo pipefail
 
@@ -70,11 +70,15 @@ start_controller() {
   must_answer argocd-application-controller 60 listens "$CONTROLLER_METRICS_PORT"
 }
 
+build() {
+  [[ -x $ARGOCD/argocd ]] || { require_go && step "build Argo CD" build_argocd; }
+}
+
 up() {
   require_root
   network_exists || die "Argo CD runs beside the local cluster, and that is not up: start it with 'make cluster'."
   [[ -z $(missing_packages git:git) ]] || step "install git" install_missing git:git
-  [[ -x $ARGOCD/argocd ]] || { require_go && step "build Argo CD" build_argocd; }
+  build
   stop_programs
   rm -rf "$DATA"
   mkdir -p "$DATA"/{home,tmp,tls,ssh}
@@ -109,6 +113,6 @@ down() {
 }
 
 case ${1-} in
-  up | down) "$1" ;;
-  *) die "usage: argocd.sh up | down" ;;
+  build | up | down) "$1" ;;
+  *) die "usage: argocd.sh build | up | down" ;;
 esac
