@@ -208,8 +208,6 @@ export class TestNamespace {
   /** Ends the operators, which must have run without complaint, and deletes the namespace. */
   async close(): Promise<void> {
     try {
-      // Before the operator ends: it is what lets go of them.
-      await this.kubectl.ok(['delete', 'csn', '--all', '-n', this.name, '--timeout=90s']);
       await Promise.all((await this.list(CopilotTenant)).map(({ metadata }) => this.deleteTenant(metadata.name)));
       for (const operator of this.#operators) await operator.stop();
     } finally {
