@@ -1,5 +1,5 @@
 /**
- * `make generate`: writes every file that follows from another, most of them from src/api and src/permissions.ts. With `--check` it writes nothing and fails when one
+ * `make generate`: writes every file that follows from src/api and src/permissions.ts. With `--check` it writes nothing and fails when one
  * of them differs, naming it; the tests do that, so a schema and its CRD can't drift apart.
  */
 import { readdirSync, readFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -87,10 +87,10 @@ export function generatedFiles(): Map<string, string> {
       [`crds/${GROUP}_${crd.spec.names.plural}.yaml`, HEADER + yaml(crd)],
       [`charts/copilot-operator/templates/crds/${crd.spec.names.plural}.yaml`, chartTemplate(crd)],
     ]),
+    ['config/argocd/argocd-cm.yaml', argoHealthChecks()],
     // kustomize takes no file from outside its own directory.
     ['config/base/crds.yaml', HEADER + all.map(yaml).join('---\n')],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
-    ['config/argocd/argocd-cm.yaml', argoHealthChecks()],
     [
       'docs/api.md',
       referenceMarkdown({
