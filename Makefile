@@ -30,15 +30,20 @@ setup: node_modules/.package-lock.json ## Install the development dependencies (
 
 include test/cluster/cluster.mk
 include images/images.mk
+include test/argocd/argocd.mk
 
 .PHONY: run
 run: setup ## Run the operator from source against KUBECONFIG, leader election off: the inner loop
 	$(if $(KUBECONFIG),,$(ENTER)) env KUBECONFIG=$(RUN_KUBECONFIG) node src/main.ts operator --leader-elect=false $(ARGS)
 
 .PHONY: generate
-generate: setup ## Write everything that is generated: CRDs, chart schema, API reference
+generate: setup ## Write everything that is generated: CRDs, chart schema, Argo CD's health checks, API reference
 	node scripts/generate.ts
 	$(if $(wildcard .cluster/bin/helm),node scripts/render-base.ts,@echo 'config/base/operator.yaml is left as it is: rendering it takes helm, which make cluster brings')
+
+.PHONY: transcripts
+transcripts: setup cluster images ## Write docs/kubectl.md, what kubectl shows, from the real cluster
+	$(ENTER) env KUBECONFIG=$(RUN_KUBECONFIG) node scripts/transcripts.ts
 
 .PHONY: format
 format: setup ## Format the tree

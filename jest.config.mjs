@@ -11,5 +11,5 @@ const level = (name, options = {}) => ({
 
 export default {
   coverageProvider: 'v8',
-  projects: [level('unit'), level('integration'), level('e2e')],
+  projects: [level('unit'), level('integration'), level('e2e'), level('argocd')],
 };

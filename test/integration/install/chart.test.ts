@@ -76,6 +76,15 @@ describe('the chart', () => {
     expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, ...values })).toContain(message);
   });
 
+  it.each([
+    ['marks its CRDs as to be kept, for Helm and for Argo CD', true],
+    ['leaves the marks out when they are not to be kept', false],
+  ])('%s', async (_case, keep) => {
+    const marks = { 'helm.sh/resource-policy': 'keep', 'argocd.argoproj.io/sync-options': 'Prune=false' };
+    const crds = objectsOf(await render({ crds: { keep } })).filter(({ kind }) => kind === 'CustomResourceDefinition');
+    expect(crds.map(({ metadata }) => metadata.annotations)).toEqual(keep ? [marks, marks] : [undefined, undefined]);
+  });
+
   it('refuses a ServiceMonitor without a Service to select', async () => {
     const metrics = { service: { enabled: false }, serviceMonitor: { enabled: true } };
     expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, metrics })).toContain('needs metrics.service.enabled');

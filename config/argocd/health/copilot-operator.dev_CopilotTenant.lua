@@ -1,0 +1,52 @@
+-- Health of a CopilotTenant for Argo CD: the first case that holds decides, and its condition's message is told.
+local function condition(name)
+  for _, found in ipairs((obj.status or {}).conditions or {}) do
+    if found.type == name then
+      return found
+    end
+  end
+  return {}
+end
+
+local function health(status, found)
+  return { status = status, message = found.message or "The operator has not looked at it yet." }
+end
+
+local ready = condition("Ready")
+local reconciling = condition("Reconciling")
+local stalled = condition("Stalled")
+local cleanup = condition("CleanupHealthy")
+local pressure = condition("StoragePressure")
+
+if obj.metadata.deletionTimestamp ~= nil then
+  return { status = "Progressing", message = "The tenant is being deleted." }
+end
+-- What stands in the status is about another spec.
+if ready.status == nil or (obj.status.observedGeneration or 0) < (obj.metadata.generation or 0) then
+  return health("Progressing", {})
+end
+if stalled.status == "True" then
+  return health("Degraded", stalled)
+end
+-- The cleanup goes on while the tenant is suspended, and so does what is wrong with it.
+if cleanup.status == "False" then
+  return health("Degraded", cleanup)
+end
+if ready.reason == "Suspended" or ready.reason == "ScaledToZero" then
+  return health("Suspended", ready)
+end
+-- Also while the operator restarts them: somebody who chats notices.
+if ready.reason == "ServersUnhealthy" then
+  return health("Degraded", ready)
+end
+if reconciling.status == "True" then
+  return health("Progressing", reconciling)
+end
+-- After Reconciling: a volume that is growing is the cure.
+if pressure.status == "True" then
+  return health("Degraded", pressure)
+end
+if ready.status == "True" then
+  return health("Healthy", ready)
+end
+return health("Progressing", ready)

@@ -1,0 +1,103 @@
+/**
+ * `make transcripts`: writes docs/kubectl.md, what people see who look at tenants and sessions with kubectl, from the
+ * real cluster with the operator of this checkout.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { READY_MS, SERVER_IMAGE, TestNamespace } from '../test/support/cluster.ts';
+import { output } from '../test/support/tools.ts';
+import { waitFor } from '../test/support/wait.ts';
+import { normalise } from './transcripts/normalise.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const DEMO = join(ROOT, 'scripts/transcripts/demo.yaml');
+
+const HEADER = `<!-- Written by \`make transcripts\` from a real cluster. Edit scripts/transcripts.ts. -->
+
+# What kubectl shows
+
+Each of these was printed by \`kubectl\` in a namespace with the tenants and sessions of
+[scripts/transcripts/demo.yaml](../scripts/transcripts/demo.yaml), on the local cluster, after one chat in the session \`review\`. What is
+another at each run (ages, times, UIDs, addresses, sizes, token counts) is replaced by fixed values. Every field is described in the
+[API reference](api.md).
+`;
+
+const TRANSCRIPTS: readonly { readonly title: string; readonly text: string; readonly commands: readonly string[] }[] =
+  [
+    {
+      title: 'At a glance',
+      text: '`ct` and `csn` are the short names; `kubectl get copilot` means both.',
+      commands: ['get ct,csn'],
+    },
+    {
+      title: 'What is wrong, and what to do',
+      text: 'The column MESSAGE says it in words; so do the conditions and the events of `kubectl describe`.',
+      commands: ['get ct,csn -o wide'],
+    },
+    {
+      title: 'One tenant',
+      text: 'Spec with its defaults, conditions, servers, events.',
+      commands: ['describe ct acme'],
+    },
+    { title: 'One session', text: 'Where it is, what it used, when it ends.', commands: ['describe csn review'] },
+    {
+      title: 'The fields',
+      text: 'The schema explains itself, to any depth.',
+      commands: ['explain ct.spec.sessions', 'explain csn.spec'],
+    },
+  ];
+
+async function prepare(namespace: TestNamespace): Promise<void> {
+  const kubectl = (...args: string[]) => namespace.kubectl.ok([...args, '-n', namespace.name]);
+  const registry = SERVER_IMAGE.slice(0, SERVER_IMAGE.lastIndexOf('/'));
+  const model = readFileSync(join(ROOT, 'test/model/manifest.yaml'), 'utf8');
+  await namespace.kubectl.ok(
+    ['apply', '-n', namespace.name, '-f', '-'],
+    model.replace('image: localhost/', `image: ${registry}/`),
+  );
+  await kubectl('apply', '-f', DEMO);
+  await kubectl('rollout', 'status', 'deployment/test-model', '--timeout=90s');
+  await kubectl('wait', 'ct/acme', '--for=condition=Ready', '--timeout=120s');
+  await kubectl('wait', 'ct/octo', '--for=condition=Stalled', '--timeout=60s');
+  await kubectl('wait', 'ct/initech', '--for=jsonpath={.status.serversReady}=0/0', '--timeout=60s');
+  const chat = ['-n', namespace.name, '--session', 'review', 'acme', 'What is a Kubernetes operator?'];
+  await output(process.execPath, [join(ROOT, 'scripts/chat.ts'), ...chat]);
+  await waitFor('everything that is shown is there', () => isComplete(namespace), {
+    withinMs: 2 * READY_MS,
+    everyMs: 500,
+  });
+}
+
+/** What the operator learns some time after the turn: usage and size, the tenant's counts and its storage. */
+async function isComplete(namespace: TestNamespace): Promise<boolean> {
+  const get = (...args: string[]) => namespace.kubectl.ok(['get', ...args, '-n', namespace.name]);
+  const session = '{.status.phase} {.status.usage.turns} {.status.sizeBytes}';
+  const [phase, turns, bytes] = (await get('csn', 'review', '-o', `jsonpath=${session}`)).split(' ');
+  const tenant = '{.status.sessions.total} {.status.storage.used} {.status.lastActivityTime}';
+  const [total, used, active] = (await get('ct', 'acme', '-o', `jsonpath=${tenant}`)).split(' ');
+  return phase === 'Idle' && turns === '1' && total === '1' && [bytes, used, active].every(Boolean);
+}
+
+async function transcripts(namespace: TestNamespace): Promise<string> {
+  const sections: string[] = [];
+  for (const { title, text, commands } of TRANSCRIPTS) {
+    const blocks: string[] = [];
+    for (const command of commands) {
+      const printed = await namespace.kubectl.ok([...command.split(' '), '-n', namespace.name]);
+      blocks.push(`\`\`\`console\n$ kubectl ${command}\n${normalise(printed, namespace.name)}\n\`\`\``);
+    }
+    sections.push([`## ${title}`, text, ...blocks].join('\n\n'));
+  }
+  return `${[HEADER.trimEnd(), ...sections].join('\n\n')}\n`;
+}
+
+if (import.meta.main) {
+  const namespace = await TestNamespace.open();
+  try {
+    await namespace.startOperator();
+    await prepare(namespace);
+    writeFileSync(join(ROOT, 'docs/kubectl.md'), await transcripts(namespace));
+  } finally {
+    await namespace.close();
+  }
+}

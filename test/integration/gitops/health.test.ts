@@ -1,0 +1,290 @@
+// What Argo CD shows of a tenant and of a session, for every reason that their conditions can have. The tables are
+// records over the types of src/api: a reason that is added there and not here does not compile.
+import { describe, expect, it } from '@jest/globals';
+import type {
+  CleanupHealthyReason,
+  ConditionType,
+  HealthyReason,
+  ModelConfiguredReason,
+  ReadyReason,
+  ReconcilingReason,
+  StalledReason,
+  StoragePressureReason,
+} from '../../../src/api/conditions.ts';
+import { API_VERSION, COPILOT_SESSION, COPILOT_TENANT } from '../../../src/api/names.ts';
+import type {
+  SessionConditionType,
+  SessionReadyReason,
+  SessionReconcilingReason,
+  SessionStalledReason,
+} from '../../../src/api/session-conditions.ts';
+import type { Condition, ObjectMeta } from '../../../src/kube/types.ts';
+import { argoHealth } from '../../support/argo-health.ts';
+
+type Health = 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended';
+/** Status and reason of conditions, by type. */
+type Told<Type extends string> = Partial<Record<Type, readonly [status: Condition['status'], reason: string]>>;
+
+const words = (type: string, reason: string) => `${type} says "${reason}", for people: ü`;
+
+function objectOf(kind: string, told: Told<string>, metadata: Partial<ObjectMeta> = {}, observedGeneration = 2) {
+  const conditions = Object.entries(told).map(([type, [status, reason] = ['Unknown', 'None']]) => ({
+    type,
+    status,
+    reason,
+    message: words(type, reason),
+    lastTransitionTime: '2026-01-02T03:04:05Z',
+    observedGeneration,
+  }));
+  return {
+    apiVersion: API_VERSION,
+    kind,
+    metadata: { name: 'acme', namespace: 'team', generation: 2, ...metadata },
+    status: { observedGeneration, conditions },
+  };
+}
+
+const tenant = (told: Told<ConditionType> = {}, ...rest: [Partial<ObjectMeta>?, number?]) =>
+  objectOf(
+    COPILOT_TENANT.kind,
+    {
+      Ready: ['True', 'ServersReady'],
+      Reconciling: ['False', 'UpToDate'],
+      Stalled: ['False', 'NotStalled'],
+      Healthy: ['True', 'Healthy'],
+      ModelConfigured: ['True', 'ClientProvided'],
+      CleanupHealthy: ['True', 'NotScheduled'],
+      StoragePressure: ['False', 'EnoughSpace'],
+      ...told,
+    } satisfies Told<ConditionType>,
+    ...rest,
+  );
+
+const session = (told: Told<SessionConditionType> = {}, ...rest: [Partial<ObjectMeta>?, number?]) =>
+  objectOf(
+    COPILOT_SESSION.kind,
+    {
+      Ready: ['True', 'SessionIdle'],
+      Reconciling: ['False', 'UpToDate'],
+      Stalled: ['False', 'NotStalled'],
+      ...told,
+    } satisfies Told<SessionConditionType>,
+    ...rest,
+  );
+
+const table = <Reason extends string>(of: Record<Reason, Health>) => Object.entries(of) as [Reason, Health][];
+const no = (reason: string) => ['False', reason] as const;
+const yes = (reason: string) => ['True', reason] as const;
+const stalled = (reason: string) => ({ Ready: no(reason), Reconciling: no('Blocked'), Stalled: yes(reason) });
+
+describe('a tenant', () => {
+  it.each(
+    table<ReadyReason>({
+      ServersReady: 'Healthy',
+      ServersStarting: 'Progressing',
+      ServersUpdating: 'Progressing',
+      ServersUnhealthy: 'Degraded',
+      Suspended: 'Suspended',
+      ScaledToZero: 'Suspended',
+      Deleting: 'Progressing',
+    }),
+  )('whose Ready has the reason %s is %s', async (reason, status) => {
+    const ready = reason === 'ServersReady' ? yes(reason) : no(reason);
+    expect(await argoHealth(tenant({ Ready: ready }))).toEqual({ status, message: words('Ready', reason) });
+  });
+
+  it.each(
+    table<ReconcilingReason>({
+      UpToDate: 'Healthy',
+      Blocked: 'Degraded',
+      ServersStarting: 'Progressing',
+      ServersUpdating: 'Progressing',
+      ScalingDown: 'Progressing',
+      VolumeResizing: 'Progressing',
+      ServersRestarting: 'Progressing',
+      Suspending: 'Progressing',
+      WaitingForDeletion: 'Progressing',
+      Deleting: 'Progressing',
+      RetryingAfterError: 'Progressing',
+    }),
+  )('that is otherwise Ready and whose Reconciling has the reason %s is %s', async (reason, status) => {
+    const settled = reason === 'UpToDate' || reason === 'Blocked';
+    const told = reason === 'Blocked' ? stalled('DataLost') : { Reconciling: settled ? no(reason) : yes(reason) };
+    const decides = { Healthy: 'Ready', Degraded: 'Stalled', Progressing: 'Reconciling', Suspended: '' }[status];
+    const found = await argoHealth(tenant(told));
+    expect(found.status).toBe(status);
+    expect(found.message).toContain(`${decides} says`);
+  });
+
+  it.each(
+    table<StalledReason>({
+      NotStalled: 'Healthy',
+      ModelNotConfigured: 'Degraded',
+      ForeignObject: 'Degraded',
+      ImagePullFailed: 'Degraded',
+      ContainerCannotRun: 'Degraded',
+      ContainerCrashed: 'Degraded',
+      Unschedulable: 'Degraded',
+      StorageClassNotFound: 'Degraded',
+      VolumePending: 'Degraded',
+      VolumeNotExpandable: 'Degraded',
+      DataLost: 'Degraded',
+      QuotaExceeded: 'Degraded',
+      AdmissionDenied: 'Degraded',
+      InvalidSpec: 'Degraded',
+      Forbidden: 'Degraded',
+      NamespaceTerminating: 'Degraded',
+    }),
+  )('whose Stalled has the reason %s is %s, whatever else is told', async (reason, status) => {
+    if (reason === 'NotStalled') return expect((await argoHealth(tenant())).status).toBe(status);
+    for (const others of [{}, { CleanupHealthy: no('CleanupFailing'), StoragePressure: yes('VolumeFull') }]) {
+      const found = await argoHealth(tenant({ ...stalled(reason), ...others }));
+      expect(found).toEqual({ status, message: words('Stalled', reason) });
+    }
+  });
+
+  it.each(
+    table<HealthyReason>({
+      Healthy: 'Healthy',
+      AwaitingPing: 'Progressing',
+      Unreachable: 'Degraded',
+      AuthFailed: 'Degraded',
+      Timeout: 'Degraded',
+      ProtocolError: 'Degraded',
+      NoServers: 'Suspended',
+    }),
+  )('whose Healthy has the reason %s is %s', async (reason, status) => {
+    const ready = {
+      Healthy: yes('ServersReady'),
+      Progressing: no('ServersStarting'),
+      Degraded: no('ServersUnhealthy'),
+      Suspended: no('Suspended'),
+    }[status];
+    // A restart that is under way does not make it better.
+    const reconciling = status === 'Degraded' ? yes('ServersRestarting') : no('UpToDate');
+    const told = { Healthy: no(reason), Ready: ready, Reconciling: reconciling };
+    expect(await argoHealth(tenant(told))).toEqual({ status, message: words('Ready', ready[1]) });
+  });
+
+  it.each(
+    table<ModelConfiguredReason>({
+      GitHub: 'Healthy',
+      Provider: 'Healthy',
+      ClientProvided: 'Healthy',
+      SecretNotFound: 'Degraded',
+      SecretKeyNotFound: 'Degraded',
+      SecretValueEmpty: 'Degraded',
+      SecretValueInvalid: 'Degraded',
+      SecretForbidden: 'Degraded',
+    }),
+  )('whose ModelConfigured has the reason %s is %s', async (reason, status) => {
+    const told =
+      status === 'Healthy'
+        ? { ModelConfigured: yes(reason) }
+        : { ModelConfigured: no(reason), ...stalled('ModelNotConfigured') };
+    expect((await argoHealth(tenant(told))).status).toBe(status);
+  });
+
+  it.each(
+    table<CleanupHealthyReason>({
+      NotScheduled: 'Healthy',
+      AwaitingFirstRun: 'Healthy',
+      CleanupSucceeded: 'Healthy',
+      CleanupRetrying: 'Healthy',
+      CleanupFailing: 'Degraded',
+    }),
+  )('whose CleanupHealthy has the reason %s is %s, suspended or not', async (reason, status) => {
+    const cleanup = { CleanupHealthy: reason === 'CleanupFailing' ? no(reason) : yes(reason) };
+    const decides = status === 'Degraded' ? words('CleanupHealthy', reason) : words('Ready', 'ServersReady');
+    expect(await argoHealth(tenant(cleanup))).toEqual({ status, message: decides });
+    const suspended = await argoHealth(tenant({ ...cleanup, Ready: no('Suspended') }));
+    expect(suspended.status).toBe(status === 'Degraded' ? 'Degraded' : 'Suspended');
+  });
+
+  it.each(
+    table<StoragePressureReason>({
+      NotMeasured: 'Healthy',
+      EnoughSpace: 'Healthy',
+      VolumeNearlyFull: 'Degraded',
+      VolumeFull: 'Degraded',
+    }),
+  )('whose StoragePressure has the reason %s is %s', async (reason, status) => {
+    const pressure = status === 'Degraded' ? yes(reason) : no(reason);
+    const decides = status === 'Degraded' ? words('StoragePressure', reason) : words('Ready', 'ServersReady');
+    expect(await argoHealth(tenant({ StoragePressure: pressure }))).toEqual({ status, message: decides });
+  });
+
+  it('whose full volume is growing is Progressing: that is the cure', async () => {
+    const told = { StoragePressure: yes('VolumeFull'), Reconciling: yes('VolumeResizing') };
+    expect((await argoHealth(tenant(told))).status).toBe('Progressing');
+  });
+});
+
+describe('a session', () => {
+  it.each(
+    table<SessionReadyReason>({
+      AwaitingFirstTurn: 'Healthy',
+      SessionIdle: 'Healthy',
+      TurnRunning: 'Healthy',
+      TenantSuspended: 'Suspended',
+      TenantUnavailable: 'Progressing',
+      SessionExpired: 'Healthy',
+      SessionLost: 'Degraded',
+      Deleting: 'Progressing',
+    }),
+  )('whose Ready has the reason %s is %s', async (reason, status) => {
+    const usable = ['AwaitingFirstTurn', 'SessionIdle', 'TurnRunning'].includes(reason);
+    const found = await argoHealth(session({ Ready: usable ? yes(reason) : no(reason) }));
+    expect(found).toEqual({ status, message: words('Ready', reason) });
+  });
+
+  it.each(
+    table<SessionReconcilingReason>({
+      UpToDate: 'Healthy',
+      Blocked: 'Degraded',
+      WaitingForTenant: 'Progressing',
+      Expiring: 'Progressing',
+      DeletingData: 'Progressing',
+    }),
+  )('whose Reconciling has the reason %s is %s', async (reason, status) => {
+    const settled = reason === 'UpToDate' || reason === 'Blocked';
+    const told = reason === 'Blocked' ? stalled('TenantNotFound') : { Reconciling: settled ? no(reason) : yes(reason) };
+    expect((await argoHealth(session(told))).status).toBe(status);
+  });
+
+  it.each(
+    table<SessionStalledReason>({
+      NotStalled: 'Healthy',
+      TenantNotFound: 'Degraded',
+      DuplicateSessionId: 'Degraded',
+      Forbidden: 'Degraded',
+    }),
+  )('whose Stalled has the reason %s is %s', async (reason, status) => {
+    if (reason === 'NotStalled') return expect((await argoHealth(session())).status).toBe(status);
+    const found = await argoHealth(session(stalled(reason)));
+    expect(found).toEqual({ status, message: words('Stalled', reason) });
+  });
+});
+
+describe.each([
+  ['tenant', tenant],
+  ['session', session],
+])('a %s', (kind, make) => {
+  it('that the operator has not seen yet is Progressing', async () => {
+    const { status: _none, ...unseen } = make();
+    for (const object of [unseen, { ...unseen, status: {} }, { ...unseen, status: { conditions: [] } }]) {
+      const found = await argoHealth(object);
+      expect(found).toEqual({ status: 'Progressing', message: 'The operator has not looked at it yet.' });
+    }
+  });
+
+  it('whose status is about a former spec is Progressing, and nothing of it is told', async () => {
+    const found = await argoHealth(make(stalled('Forbidden'), {}, 1));
+    expect(found).toEqual({ status: 'Progressing', message: 'The operator has not looked at it yet.' });
+  });
+
+  it('that is being deleted is Progressing, whatever its status says', async () => {
+    const found = await argoHealth(make(stalled('Forbidden'), { deletionTimestamp: '2026-01-02T03:04:05Z' }));
+    expect(found).toEqual({ status: 'Progressing', message: `The ${kind} is being deleted.` });
+  });
+});
