@@ -128,6 +128,7 @@ describe('a tenant', () => {
       StorageClassNotFound: 'Degraded',
       VolumePending: 'Degraded',
       VolumeNotExpandable: 'Degraded',
+      OperatorImageUnknown: 'Degraded',
       DataLost: 'Degraded',
       QuotaExceeded: 'Degraded',
       AdmissionDenied: 'Degraded',
