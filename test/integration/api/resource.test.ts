@@ -39,6 +39,7 @@ const status = {
   replicas: 3,
   readyReplicas: 2,
   serversReady: '2/3',
+  sessions: { active: 1, loaded: 2, total: 7 },
   selector: 'copilot-operator.dev/tenant=acme',
   servers: [{ name: 'acme-0', state: 'Healthy', version: '1.0.102', restarts: 0 }],
 };
@@ -54,7 +55,8 @@ describe('the CRD', () => {
 
   it('answers to its short name and its category', async () => {
     const resources = await api.kubectl.ok(['api-resources', '--categories=copilot', '-o', 'wide', '--no-headers']);
-    expect(resources).toMatch(/^copilottenants +ct +copilot-operator\.dev\/v1alpha1 +true +CopilotTenant /);
+    expect(resources).toMatch(/^copilottenants +ct +copilot-operator\.dev\/v1alpha1 +true +CopilotTenant /m);
+    expect(resources).toMatch(/^copilotsessions +csn +copilot-operator\.dev\/v1alpha1 +true +CopilotSession /m);
   });
 });
 
@@ -69,7 +71,7 @@ describe('kubectl explain', () => {
 
   it('describes each field of the spec', async () => {
     const text = await api.kubectl.ok(['explain', 'ct.spec']);
-    for (const field of ['suspend', 'replicas', 'server', 'model', 'storage', 'health', 'network']) {
+    for (const field of ['suspend', 'replicas', 'server', 'model', 'storage', 'sessions', 'health', 'network']) {
       expect(text).toMatch(new RegExp(`^  ${field}\\t<\\w+>\\n +\\S+ \\S+`, 'm'));
     }
   });
@@ -96,8 +98,8 @@ describe('a tenant', () => {
   it('shows in kubectl get what somebody on call asks first', async () => {
     const lines = (await api.kubectl.ok(['get', 'ct'])).trim().split('\n');
     expect(lines.map((line) => line.trim().split(/ {2,}/).slice(0, 5))).toEqual([
-      ['NAME', 'READY', 'SERVERS', 'HEALTH', 'VERSION'],
-      ['acme', 'False', '2/3', 'Timeout', '1.0.102'],
+      ['NAME', 'READY', 'SERVERS', 'SESSIONS', 'HEALTH'],
+      ['acme', 'False', '2/3', '7', 'Timeout'],
     ]);
   });
 
