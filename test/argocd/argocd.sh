@@ -18,13 +18,14 @@ CACHE_PORT=26379 REPO_SERVER_PORT=26081 REPO_METRICS_PORT=26084 CONTROLLER_METRI
 ARGOCD=$(built_dir argocd "$MODULE")
 
 build_argocd() {
-  local source
+  local source version
+  version=$(module_version argocd "$MODULE")
   source=$(cd "$CLUSTER_SCRIPTS/modules/argocd" && GOWORK=off go mod download -json "$MODULE" | awk -F'"' '$2 == "Dir" { print $4 }')
   mkdir -p "$ARGOCD"
   # Beside the program, because the module cache may be emptied.
   install -m 0755 "$source/hack/git-verify-wrapper.sh" "$ARGOCD/"
   install -m 0644 "$source"/manifests/crds/{application,appproject}-crd.yaml "$ARGOCD/"
-  go_build "$ARGOCD" argocd "-X $MODULE/common.version=$(module_version argocd "$MODULE")" .
+  go_build "$ARGOCD" argocd "-X $MODULE/common.version=${version#v}" .
 }
 
 make_objects() {

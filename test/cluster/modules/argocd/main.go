@@ -18,8 +18,9 @@ import (
 // cache is the Redis that Argo CD itself brings where none is installed (`argocd admin dashboard`).
 func cache() *cobra.Command {
 	return &cobra.Command{
-		Use:  "redis ADDRESS",
-		Args: cobra.ExactArgs(1),
+		Use:   "redis ADDRESS",
+		Short: "Run a Redis in memory",
+		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			stopped, release := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
 			defer release()
