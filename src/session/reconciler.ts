@@ -9,12 +9,12 @@ import { addFinalizer, hasFinalizer, removeFinalizer } from '../kube/finalizer.t
 import type { RecentWrites } from '../kube/recent.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { keyOf, type NamespacedName } from '../kube/types.ts';
+import { holderOf } from '../resources/session-holder.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
 import type { Cause, Work } from './decisions/cause.ts';
 import { activityOf, expiryDecision, expiryOf, isCleanedUp } from './decisions/expiry.ts';
-import { holderOf } from './decisions/holder.ts';
 import { phaseOf } from './decisions/phase.ts';
 import { missingRight } from './decisions/refusal.ts';
 import type { Expirer } from './expirer.ts';

@@ -3,6 +3,7 @@ import { ConfigMap } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
 import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
+import { holderOf } from '../../resources/session-holder.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
@@ -34,10 +35,9 @@ export function sessionsConfigMap(
 
 function policies(sessions: readonly CopilotSession[], ttlSeconds: number): Map<string, SessionPolicy> {
   const found = new Map<string, SessionPolicy>();
-  // Of two that claim one id the older holds it, as the session controller tells them.
-  for (const session of sessions.toSorted(byAge)) {
-    const id = sessionIdOf(session);
-    if (!found.has(id)) found.set(id, policyOf(session));
+  for (const [id, claiming] of Map.groupBy(sessions, sessionIdOf)) {
+    const holder = holderOf(claiming);
+    if (holder !== undefined) found.set(id, policyOf(holder));
   }
   const longer = [...found].filter(([, policy]) => 'keep' in policy || policy.ttlSeconds > ttlSeconds);
   return new Map(longer.toSorted(([a], [b]) => (a < b ? -1 : 1)));
@@ -46,9 +46,4 @@ function policies(sessions: readonly CopilotSession[], ttlSeconds: number): Map<
 function policyOf({ spec: { ttl, lifecycle } }: CopilotSession): SessionPolicy {
   if (ttl !== undefined) return { ttlSeconds: durationMs(ttl) / 1000 };
   return lifecycle === 'Ephemeral' ? { ttlSeconds: EPHEMERAL_TTL_S } : { keep: true };
-}
-
-function byAge(a: CopilotSession, b: CopilotSession): number {
-  const rank = ({ metadata }: CopilotSession): string => `${metadata.creationTimestamp ?? ''} ${metadata.name}`;
-  return rank(a) < rank(b) ? -1 : 1;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { holderOf } from '../../../../src/session/decisions/holder.ts';
-import { sampleSession } from '../../../support/sessions.ts';
+import { holderOf } from '../../../src/resources/session-holder.ts';
+import { sampleSession } from '../../support/sessions.ts';
 
 const made = (name: string, creationTimestamp: string, uid = name) =>
   sampleSession({ sessionId: 'shared' }, { name, uid, creationTimestamp });
@@ -14,6 +14,14 @@ describe('an id that several resources name', () => {
       'is held by the lower UID of two of the same second',
       [made('b', '2026-01-01T00:00:01Z', 'uid-2'), made('a', '2026-01-01T00:00:01Z', 'uid-1')],
       'a',
+    ],
+    [
+      'stays with the one of the same second that was told to hold it',
+      [
+        made('new', '2026-01-01T00:00:01Z', 'uid-1'),
+        { ...made('told', '2026-01-01T00:00:01Z', 'uid-2'), status: { phase: 'Pending' as const } },
+      ],
+      'told',
     ],
     [
       'is held by the older one even while that is being deleted: its data goes first',
