@@ -104,8 +104,18 @@ export class SessionBook {
 
   /** Enters sizes. A session that was listed and has none yet keeps what it had. */
   sizes(sizes: ReadonlyMap<string, number>): void {
-    for (const [id, record] of this.#records) record.sizeBytes = sizes.get(id) ?? record.sizeBytes;
+    for (const [id, record] of this.#records) {
+      const sizeBytes = sizes.get(id) ?? record.sizeBytes;
+      if (sizeBytes === record.sizeBytes) continue;
+      record.sizeBytes = sizeBytes;
+      this.#dirty = true;
+    }
     this.#sizesDue = false;
+  }
+
+  /** Sizes may have changed without the list: a session's files are no events, and on a full volume there are no events at all. */
+  sizesChanged(): void {
+    this.#sizesDue = true;
   }
 
   /** Sessions whose journal is to be read, the most recently used first. */

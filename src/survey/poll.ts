@@ -34,9 +34,10 @@ const JOURNALS_MS = 10_000;
 /**
  * Asks a server for its sessions and enters what it answers in `book`.
  *
- * The bound: with nothing changed it is one call, `sessions.list`. After a change it is that, `sessions.getSizes`, at most
- * 95 for journals (one that is begun after 63 may take 32) and one for the labels of each thousand watched sessions. No
- * call is made for each session in each poll, and none of these loads a session or touches its idle clock.
+ * The bound: with nothing changed it is one call, `sessions.list`, and `sessions.getSizes` after a hint and every few minutes.
+ * After a change it is both, at most 95 for journals (one that is begun after 63 may take 32) and one for the labels of each
+ * thousand watched sessions. No call is made for each session in each poll, and none of these loads a session or touches its
+ * idle clock.
  */
 export async function poll(book: SessionBook, context: PollContext): Promise<Polled> {
   const { connection, clock, options } = context;

@@ -42,6 +42,8 @@ export interface ServerContext {
 
 /** From one poll to the next when nothing is heard. */
 const INTERVAL_MS = 30_000;
+/** From one reading of sizes to the next when nothing is heard: the server walks through all directories for it. */
+const SIZES_MS = 300_000;
 /** From a hint to the poll: a turn gives a dozen hints at once. */
 const SOON_MS = 500;
 /** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */
@@ -62,6 +64,8 @@ export class SurveyedServer {
   /** When the next poll is due, monotonic ms. */
   #dueAt = 0;
   #begunAt = Number.NEGATIVE_INFINITY;
+  /** When sizes were last asked for at rest, monotonic ms. */
+  #sizesAt: number;
   #dialReserved = false;
   #polling = false;
   /** A hint came while a poll went on, which may have asked too early. */
@@ -72,6 +76,7 @@ export class SurveyedServer {
   constructor(target: SurveyTarget, context: ServerContext) {
     this.#target = target;
     this.#context = context;
+    this.#sizesAt = context.clock.monotonic();
     this.#book = new SessionBook(target.startedAt);
     this.#schedule(0);
   }
@@ -187,6 +192,10 @@ export class SurveyedServer {
     this.#begunAt = begun;
     this.#polling = true;
     this.#askAgain = false;
+    if (begun - this.#sizesAt >= SIZES_MS) {
+      this.#book.sizesChanged();
+      this.#sizesAt = begun;
+    }
     try {
       const connection = await this.#connect();
       const { at, more } = await poll(this.#book, { connection, clock, labelKeys, options: CALL });
@@ -211,7 +220,9 @@ export class SurveyedServer {
       ...(dial !== undefined && { dial }),
       // Whatever it tells of is looked up: anybody who reaches the server could have made it up.
       onNotification: (method) => {
-        if (method === 'session.lifecycle') this.soon();
+        if (method !== 'session.lifecycle') return;
+        this.#book.sizesChanged();
+        this.soon();
       },
       onLost: (error) => {
         // During a poll the error reaches it through the call; between two this is the first to know.

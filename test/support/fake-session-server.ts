@@ -17,6 +17,8 @@ export class FakeSessions {
   readonly #server: FakeServer;
   readonly #sessions = new Map<string, FakeSession>();
   #lastEvent = 0;
+  /** Bytes of each session's files beside its journal; no event tells of them. */
+  fileBytes = 0;
   /** Deletes only in words, as a server that lies. */
   keepsDeleted = false;
 
@@ -36,7 +38,9 @@ export class FakeSessions {
       }),
       'sessions.getSizes': () => ({
         result: {
-          sizes: Object.fromEntries([...this.#sessions].map(([id, { journal }]) => [id, journal.length * 100])),
+          sizes: Object.fromEntries(
+            [...this.#sessions].map(([id, { journal }]) => [id, journal.length * 100 + this.fileBytes]),
+          ),
         },
       }),
       'sessions.readPersistedEvents': (request: Received) => this.#read(request),
@@ -100,6 +104,11 @@ export class FakeSessions {
   /** Its directory goes away behind everybody's back. */
   lose(id: string): void {
     this.#sessions.delete(id);
+  }
+
+  /** Somebody makes a session, and there is no room for it: clients are told, and nothing is listed. */
+  hint(): void {
+    this.#server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'session.created' } });
   }
 
   /** Appends an event to a session's journal and tells every client that something happened. */

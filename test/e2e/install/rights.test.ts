@@ -18,6 +18,7 @@ import {
 } from '../../../src/kube/builtins.ts';
 import type { ResourceType } from '../../../src/kube/resource.ts';
 import type { KubeObject } from '../../../src/kube/types.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
 import { auditMark, recordsSince } from '../../support/audit.ts';
 import type { PolicyRule } from '../../support/chart.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
@@ -108,6 +109,8 @@ async function everything(): Promise<void> {
   });
   // A volume that can't be had: why is in the events alone.
   await namespace.createTenant('stuck', { storage: { storageClassName: 'no-such-class' } });
+  await namespace.createSession('named', 'acme');
+  await namespace.createSession('fleeting', 'acme', { lifecycle: 'Ephemeral', ttl: '1m' });
   await namespace.waitForReady('acme');
   await namespace.waitForStalled('stuck', 'StorageClassNotFound');
   await editAll();
@@ -123,6 +126,8 @@ async function everything(): Promise<void> {
   await namespace.kubectl.ok(['scale', 'ct/acme', '-n', namespace.name, '--replicas=1']);
   const gone = async () => (await namespace.get(PersistentVolumeClaim, 'acme-1')) === undefined;
   await waitFor('server 1 is gone with its volume', gone, SOON);
+  const expired = async () => (await namespace.get(CopilotSession, 'fleeting')) === undefined;
+  await waitFor('the time of the Ephemeral session is up', expired, { withinMs: 120_000, everyMs: 200 });
   // The second time it is the same event once more.
   for (const suspend of [true, false, true]) await setSuspend(suspend);
   await waitFor(
@@ -130,7 +135,14 @@ async function everything(): Promise<void> {
     async () => (await namespace.events('acme')).some(({ count }) => count === 2),
     SOON,
   );
+  await removeFromVolume();
   for (const tenant of ['acme', 'stuck']) await namespace.deleteTenant(tenant);
+}
+
+/** While no server runs, a Job removes a session's data. */
+async function removeFromVolume(): Promise<void> {
+  await waitFor('no server runs', async () => (await namespace.pods('acme', 'acme-0')).length === 0, SOON);
+  await namespace.kubectl.ok(['delete', 'csn', 'named', '-n', namespace.name, '--timeout=120s']);
 }
 
 async function setSuspend(suspend: boolean): Promise<void> {

@@ -23,7 +23,7 @@ async function callsByPoll(polls: number, everyMs: number): Promise<Record<strin
 }
 
 describe('the bound on calls', () => {
-  it('is one list a poll, every 30 s, while nothing changes', async () => {
+  it('is one list a poll, every 30 s, and the sizes every five minutes, while nothing changes', async () => {
     for (let n = 0; n < 50; n += 1) {
       world.sessions.turn(`s${n}`);
       world.survey.watch(KEY, `s${n}`);
@@ -32,12 +32,27 @@ describe('the bound on calls', () => {
     const before = world.survey.get(KEY);
     await world.clock.advance(3_600_000);
     const calls = world.calls();
-    expect(Object.keys(calls)).toEqual([LIST]);
+    expect(Object.keys(calls).toSorted()).toEqual([SIZES, LIST]);
     expect(calls[LIST]).toBeGreaterThan(108);
     expect(calls[LIST]).toBeLessThan(134);
+    expect(calls[SIZES]).toBeGreaterThan(9);
+    expect(calls[SIZES]).toBeLessThan(13);
     expect(world.told).toEqual([]);
     expect(world.survey.get(KEY)?.sessions).toBe(before?.sessions);
     expect(world.survey.get(KEY)?.at).toBeGreaterThan((before?.at ?? 0) + 3_500_000);
+  });
+
+  it('finds a volume that fills up without any event, and at once when a session can not be made there', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    world.sessions.fileBytes = 1_000_000;
+    await world.clock.advance(330_000);
+    expect(world.survey.get(KEY)?.totalBytes).toBeGreaterThan(1_000_000);
+    expect(world.told).toEqual([[KEY, ['one']]]);
+    world.sessions.fileBytes = 2_000_000;
+    world.sessions.hint();
+    await world.clock.advance(3000);
+    expect(world.survey.get(KEY)?.totalBytes).toBeGreaterThan(2_000_000);
   });
 
   it('is four calls after a turn of one watched session of many', async () => {
