@@ -34,7 +34,7 @@ const JOURNALS_MS = 10_000;
 /**
  * Asks a server for its sessions and enters what it answers in `book`.
  *
- * The bound: with nothing changed it is one call, `sessions.list`, and `sessions.getSizes` after a hint and every few minutes.
+ * The bound: with nothing changed it is one call, `sessions.list`, and `sessions.getSizes` after a hint and with every other poll.
  * After a change it is both, at most 95 for journals (one that is begun after 63 may take 32) and one for the labels of each
  * thousand watched sessions. No call is made for each session in each poll, and none of these loads a session or touches its
  * idle clock.

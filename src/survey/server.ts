@@ -42,8 +42,8 @@ export interface ServerContext {
 
 /** From one poll to the next when nothing is heard. */
 const INTERVAL_MS = 30_000;
-/** From one reading of sizes to the next when nothing is heard: the server walks through all directories for it. */
-const SIZES_MS = 300_000;
+/** From one reading of sizes to the next when nothing is heard, so that they are right within a minute or so. */
+const SIZES_MS = 50_000;
 /** From a hint to the poll: a turn gives a dozen hints at once. */
 const SOON_MS = 500;
 /** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */

@@ -19,6 +19,7 @@ import {
 import type { ResourceType } from '../../../src/kube/resource.ts';
 import type { KubeObject } from '../../../src/kube/types.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
+import { deleteJobName } from '../../../src/session/builders/deletejob.ts';
 import { auditMark, recordsSince } from '../../support/audit.ts';
 import type { PolicyRule } from '../../support/chart.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
@@ -109,7 +110,7 @@ async function everything(): Promise<void> {
   });
   // A volume that can't be had: why is in the events alone.
   await namespace.createTenant('stuck', { storage: { storageClassName: 'no-such-class' } });
-  await namespace.createSession('named', 'acme');
+  for (const name of ['named', 'blocked']) await namespace.createSession(name, 'acme');
   await namespace.createSession('fleeting', 'acme', { lifecycle: 'Ephemeral', ttl: '1m' });
   await namespace.waitForReady('acme');
   await namespace.waitForStalled('stuck', 'StorageClassNotFound');
@@ -142,7 +143,11 @@ async function everything(): Promise<void> {
 /** While no server runs, a Job removes a session's data. */
 async function removeFromVolume(): Promise<void> {
   await waitFor('no server runs', async () => (await namespace.pods('acme', 'acme-0')).length === 0, SOON);
-  await namespace.kubectl.ok(['delete', 'csn', 'named', '-n', namespace.name, '--timeout=120s']);
+  // Another one's Job of the name that this session's would have: it is looked at, and left alone.
+  const blocked = await namespace.client.get(CopilotSession, namespace.ref('blocked'));
+  const foreign = ['create', 'job', deleteJobName(blocked, 0), '--image=localhost/nothing', '-n', namespace.name];
+  await namespace.kubectl.ok([...foreign, '--', 'true']);
+  await namespace.kubectl.ok(['delete', 'csn', 'named', 'blocked', '-n', namespace.name, '--timeout=120s']);
 }
 
 async function setSuspend(suspend: boolean): Promise<void> {
