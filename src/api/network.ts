@@ -5,7 +5,7 @@ import { labelSelector } from './scheduling.ts';
 
 const port = withRules(
   z.object({
-    protocol: z.enum(['TCP', 'UDP', 'SCTP']).default('TCP').describe('Protocol of the port.'),
+    protocol: z.enum(['TCP', 'UDP', 'SCTP']).exactOptional().describe('Protocol of the port. Default: TCP.'),
     port: z.int().min(1).max(65535).describe('Port number, or the first of a range.'),
     endPort: z.int().min(1).max(65535).exactOptional().describe('Last port of a range that starts at `port`.'),
   }),

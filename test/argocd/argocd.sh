@@ -30,7 +30,8 @@ build_argocd() {
 
 make_objects() {
   kubectl_admin apply --server-side --filename "$ARGOCD/application-crd.yaml" --filename "$ARGOCD/appproject-crd.yaml"
-  kubectl_admin wait --for=condition=Established crd/applications.argoproj.io crd/appprojects.argoproj.io --timeout=30s
+  # Not `kubectl wait`: it ends with an error when a CRD is so new that it has no conditions.
+  wait_until 30 "Argo CD's kinds are served" kubectl_admin get applications.argoproj.io,appprojects.argoproj.io --all-namespaces
   kubectl_admin create namespace "$NAMESPACE" --dry-run=client --output yaml | kubectl_admin apply --server-side --filename -
   kubectl_admin apply --server-side --namespace "$NAMESPACE" --filename "$CLUSTER_SCRIPTS/../argocd/argocd.yaml"
   # As docs/gitops.md tells people to.

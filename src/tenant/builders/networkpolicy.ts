@@ -97,5 +97,5 @@ function egress({ cidr, except, namespaceSelector, podSelector, ports }: EgressR
     cidr === undefined
       ? { ...(namespaceSelector && { namespaceSelector }), ...(podSelector && { podSelector }) }
       : { ipBlock: { cidr, ...(except && { except }) } };
-  return { to: [peer], ...(ports && { ports }) };
+  return { to: [peer], ...(ports && { ports: ports.map((port) => ({ protocol: 'TCP', ...port })) }) };
 }

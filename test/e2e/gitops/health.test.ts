@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import type { KubeObject } from '../../../src/kube/types.ts';
 import { argoHealth, type ArgoHealth } from '../../support/argo-health.ts';
-import { READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
 import { serverPid } from '../../support/processes.ts';
 import { MENDED_MS } from '../../support/told.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -101,7 +101,7 @@ describe('a tenant', () => {
   it('is Degraded with the words of its condition while somebody has to act, and Healthy once he has', async () => {
     await namespace.createTenant('broken', { server: { ...light.server, image: 'localhost/nothing-here:1' } });
     await expectHealth('ct/broken', 'Degraded', /localhost\/nothing-here:1/);
-    await namespace.patchTenant('broken', { spec: { server: { image: null } } });
+    await namespace.patchTenant('broken', { spec: { server: { image: SERVER_IMAGE } } });
     await expectHealth('ct/broken', 'Healthy', /answer/);
   });
 

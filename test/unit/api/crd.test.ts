@@ -28,6 +28,15 @@ function rules(schema: StructuralSchema): { message: string }[] {
   return [...(schema['x-kubernetes-validations'] ?? []), ...inner.flatMap((child) => (child ? rules(child) : []))];
 }
 
+/** Paths of the fields inside of list items that the API server would fill in. */
+function defaultsInLists(schema: StructuralSchema, path = '', inList = false): string[] {
+  const inner = Object.entries(schema.properties ?? {}).flatMap(([name, child]) =>
+    defaultsInLists(child, `${path}.${name}`, inList),
+  );
+  const items = schema.items ? defaultsInLists(schema.items, `${path}[]`, true) : [];
+  return [...(inList && schema.default !== undefined ? [path] : []), ...inner, ...items];
+}
+
 describe('the CRD of CopilotTenant', () => {
   const crd = copilotTenantCrd();
 
@@ -60,6 +69,11 @@ describe.each([copilotTenantCrd(), copilotSessionCrd()])('the CRD $metadata.name
     const unknown = ofObject.filter(({ jsonPath }) => !field(crd, jsonPath.replaceAll(/\[[^\]]*\]/g, '')));
     expect(ofObject.length).toBeGreaterThan(0);
     expect(unknown).toEqual([]);
+  });
+
+  // To a GitOps tool a list is one value: with something filled in it is another than the one in git, for ever.
+  it('fills in nothing inside of lists', () => {
+    expect(defaultsInLists(versionOf(crd).schema.openAPIV3Schema)).toEqual([]);
   });
 
   it('names an existing field in the message of every rule', () => {

@@ -151,8 +151,14 @@ describe('where Restricted servers may connect to', () => {
       namespaceSelector: { matchLabels: { team: 'models' } },
       podSelector: { matchLabels: { app: 'model' } },
     };
-    const ports = [{ port: 8080, protocol: 'TCP' as const }];
-    expect(policyOf({ egress: [{ ...rule, ports }] })?.egress?.at(-1)).toEqual({ to: [rule], ports });
+    const ports = [{ port: 8080 }, { port: 53, protocol: 'UDP' as const }];
+    expect(policyOf({ egress: [{ ...rule, ports }] })?.egress?.at(-1)).toEqual({
+      to: [rule],
+      ports: [
+        { port: 8080, protocol: 'TCP' },
+        { port: 53, protocol: 'UDP' },
+      ],
+    });
   });
 });
 
