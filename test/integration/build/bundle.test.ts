@@ -1,19 +1,23 @@
-// What the operator's image contains: one file that starts anywhere, without the checkout's node_modules.
+// What the operator's image contains: a few files that start anywhere, without the checkout's node_modules.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
 import { parse, parseAllDocuments } from 'yaml';
 import { bundle, licences } from '../../../scripts/build.ts';
 
+interface Sources {
+  sources: string[];
+}
+
 let directory: string;
 let metafile: Metafile;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'bundle-'));
-  metafile = await bundle('src/main.ts', join(directory, 'main.js'));
+  metafile = await bundle('src/main.ts', directory);
 });
 
 afterAll(async () => {
@@ -49,9 +53,26 @@ describe('the bundled operator', () => {
     expect(stdout + stderr).not.toMatch(/Cannot find|require is not defined|__dirname/);
   });
 
-  it('has a map to the sources, for the stacks of its errors', async () => {
-    const { sources } = JSON.parse(await readFile(join(directory, 'main.js.map'), 'utf8')) as { sources: string[] };
+  it('has maps to the sources, for the stacks of its errors', async () => {
+    const maps = (await readdir(directory)).filter((file) => file.endsWith('.js.map'));
+    const parsed = maps.map(async (file) => JSON.parse(await readFile(join(directory, file), 'utf8')) as Sources);
+    const sources = (await Promise.all(parsed)).flatMap((map) => map.sources);
     expect(sources.some((source) => source.endsWith('src/operator.ts'))).toBe(true);
+  });
+
+  it('loads for the command operator neither zod nor the models of client-node', () => {
+    const [operator] = Object.values(metafile.outputs).filter(({ entryPoint }) => entryPoint === 'src/operator.ts');
+    const inputs = Object.entries(operator?.inputs ?? {}).flatMap(([file, { bytesInOutput }]) =>
+      bytesInOutput ? [file] : [],
+    );
+    expect(inputs).toContain('src/operator.ts');
+    expect(inputs.filter((file) => /node_modules\/zod\/|client-node\/dist\/gen\/models\//.test(file))).toEqual([]);
+  });
+
+  it('is ASCII, of which V8 keeps one byte a character', async () => {
+    for (const file of (await readdir(directory)).filter((name) => name.endsWith('.js'))) {
+      expect(await readFile(join(directory, file), 'latin1')).not.toMatch(/[\x80-\xff]/);
+    }
   });
 
   it('comes with the licences of all that went in', async () => {
