@@ -20,12 +20,16 @@ export function operatorRequestsSince(mark: AuditMark): AuditRecord[] {
 /** As in the image: V8's code cache is filled by the first, uncounted start. */
 const compileCache = join(tmpdir(), 'copilot-operator-compile-cache');
 
-/** The flags of node that the image's entry point sets, so that what is measured is what ships. */
-function nodeFlags(): string[] {
+/** The flags of node and the environment that the image sets, so that what is measured is what ships. */
+function shipped(): { flags: string[]; env: Record<string, string> } {
   const dockerfile = readFileSync(join(root, 'images/copilot-operator/Dockerfile'), 'utf8');
   const entrypoint = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1];
   if (entrypoint === undefined) throw new Error('images/copilot-operator/Dockerfile has no ENTRYPOINT in exec form');
-  return (JSON.parse(entrypoint) as string[]).filter((word) => word.startsWith('--'));
+  const flags = (JSON.parse(entrypoint) as string[]).filter((word) => word.startsWith('--'));
+  const env = [...dockerfile.matchAll(/^ENV (\w+)=(\S+)$/gm)].map(
+    ([, name = '', value = '']) => [name, value] as const,
+  );
+  return { flags, env: Object.fromEntries(env) };
 }
 
 export interface OperatorProcess extends AsyncDisposable {
@@ -37,10 +41,11 @@ export interface OperatorProcess extends AsyncDisposable {
 
 /** Starts `dist/main.js operator` against the current kubeconfig. Its last log lines are shown when it fails. */
 export function startOperator(args: string[] = []): OperatorProcess {
+  const { flags, env } = shipped();
   const child = spawn(
     process.execPath,
     [
-      ...nodeFlags(),
+      ...flags,
       join(root, 'dist/main.js'),
       'operator',
       '--leader-elect=false',
@@ -50,7 +55,7 @@ export function startOperator(args: string[] = []): OperatorProcess {
       '--health-probe-bind-address=127.0.0.1:18081',
       ...args,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_COMPILE_CACHE: compileCache } },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env, NODE_COMPILE_CACHE: compileCache } },
   );
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {

@@ -26,13 +26,17 @@ prepare_context() {
 
 # Bundling takes a second or two, more on a busy machine: done when a source changed.
 bundle_operator() {
-  local stamp=$ROOT/node_modules/.cache/bundled-sources sources bundle=$ROOT/dist/main.js
+  local stamp=$ROOT/node_modules/.cache/bundled-sources sources
   sources=$(cd "$ROOT" && { find src -type f -print0 | sort -z | xargs -0 sha256sum && sha256sum LICENSE package-lock.json scripts/build.ts; } | sha256sum)
   # The bundle is part of it: somebody else's `npm run build` may have come in between.
-  [[ ! -f $bundle || "$sources $(sha256sum <"$bundle")" != "$(cat "$stamp" 2>/dev/null)" ]] || return 0
+  [[ "$sources $(bundle_digest)" != "$(cat "$stamp" 2>/dev/null)" ]] || return 0
   (cd "$ROOT" && PATH=$NODE_PACKAGE/bin:$PATH node scripts/build.ts) || die "The operator can't be bundled (see above)."
   mkdir -p "$(dirname "$stamp")"
-  echo "$sources $(sha256sum <"$bundle")" >"$stamp"
+  echo "$sources $(bundle_digest)" >"$stamp"
+}
+
+bundle_digest() {
+  find "$ROOT/dist" -name '*.js' -print0 2>/dev/null | sort -z | xargs -0r cat | sha256sum
 }
 
 fetch_copilot_cli() {

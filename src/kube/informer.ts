@@ -4,6 +4,7 @@ import type { Clock, Random } from './clock.ts';
 import type { NextStep } from './nextstep.ts';
 import { Reflector } from './reflector.ts';
 import type { ResourceType } from './resource.ts';
+import { shareWith } from './share.ts';
 import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
 import { keyOf, type KubeObject } from './types.ts';
 
@@ -72,6 +73,8 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   readonly #handlers: Handler<T>[] = [];
   #waiting: (() => void)[] = [];
   #running = false;
+  /** The object that came last: the next one holds in common with it what is equal. */
+  #latest: T | undefined;
 
   constructor(options: InformerOptions<T>) {
     this.#options = options;
@@ -126,7 +129,7 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
       ...options,
       namespace,
       target: {
-        prepare: (object) => store.sameAs(object) ?? transform(object),
+        prepare: (object) => store.sameAs(object) ?? (this.#latest = shareWith(transform(object), this.#latest)),
         replace: (objects) => this.#dispatch(store.replace(objects, namespace)),
         upsert: (object) => this.#dispatch(store.upsert(object)),
         delete: (object) => this.#dispatch(store.delete(object)),

@@ -17,9 +17,13 @@ export function digest(value: unknown): string {
 function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
-  const fields = Object.entries(value)
-    .filter(([, inner]) => inner !== undefined && inner !== null)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`);
-  return `{${fields.join(',')}}`;
+  // A loop, as this runs over every child of every tenant on every pass: entries, filter and map were half of all garbage.
+  const record = value as Record<string, unknown>;
+  let fields = '';
+  for (const key of Object.keys(record).sort()) {
+    const inner = record[key];
+    if (inner === undefined || inner === null) continue;
+    fields += `${fields === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(inner)}`;
+  }
+  return `{${fields}}`;
 }

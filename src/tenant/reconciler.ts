@@ -50,9 +50,9 @@ export interface TenantReconcilerOptions {
   readonly randomBytes: (size: number) => Buffer;
 }
 
-// Secrets are polled: a change is noticed within 45 s, and a thousand tenants do not ask at the same moment.
-const POLL_MS = 30_000;
-const POLL_JITTER_MS = 15_000;
+// Secrets are polled: a change is noticed within 50 s, and a thousand tenants do not ask at the same moment.
+const POLL_MS = 40_000;
+const POLL_JITTER_MS = 10_000;
 /** Until the cache shows what a conflicting write was about, in ms. */
 const CONFLICT_RETRY_MS = 200;
 

@@ -1,7 +1,7 @@
-// What the operator's image contains: one file that starts anywhere, without the checkout's node_modules.
+// What the operator's image contains: a few files that start anywhere, without the checkout's node_modules.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
@@ -10,12 +10,16 @@ import { bundle, licences } from '../../../scripts/build.ts';
 import { parseCleanupResult } from '../../../src/resources/cleanup-result.ts';
 import { DAY, putSession } from '../../support/cleanup.ts';
 
+interface Sources {
+  sources: string[];
+}
+
 let directory: string;
 let metafile: Metafile;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'bundle-'));
-  metafile = await bundle('src/main.ts', join(directory, 'main.js'));
+  metafile = await bundle('src/main.ts', directory);
 }, 60_000);
 
 afterAll(async () => {
@@ -61,9 +65,26 @@ describe('the bundled operator', () => {
     expect(parseCleanupResult(await readFile(result, 'utf8'))).toMatchObject({ kept: 1, sessions: ['old'] });
   });
 
-  it('has a map to the sources, for the stacks of its errors', async () => {
-    const { sources } = JSON.parse(await readFile(join(directory, 'main.js.map'), 'utf8')) as { sources: string[] };
+  it('has maps to the sources, for the stacks of its errors', async () => {
+    const maps = (await readdir(directory)).filter((file) => file.endsWith('.js.map'));
+    const parsed = maps.map(async (file) => JSON.parse(await readFile(join(directory, file), 'utf8')) as Sources);
+    const sources = (await Promise.all(parsed)).flatMap((map) => map.sources);
     expect(sources.some((source) => source.endsWith('src/operator.ts'))).toBe(true);
+  });
+
+  it('loads for the command operator neither zod nor the models of client-node', () => {
+    const [operator] = Object.values(metafile.outputs).filter(({ entryPoint }) => entryPoint === 'src/operator.ts');
+    const inputs = Object.entries(operator?.inputs ?? {}).flatMap(([file, { bytesInOutput }]) =>
+      bytesInOutput ? [file] : [],
+    );
+    expect(inputs).toContain('src/operator.ts');
+    expect(inputs.filter((file) => /node_modules\/zod\/|client-node\/dist\/gen\/models\//.test(file))).toEqual([]);
+  });
+
+  it('is ASCII, of which V8 keeps one byte a character', async () => {
+    for (const file of (await readdir(directory)).filter((name) => name.endsWith('.js'))) {
+      expect(await readFile(join(directory, file), 'latin1')).not.toMatch(/[\x80-\xff]/);
+    }
   });
 
   it('comes with the licences of all that went in', async () => {

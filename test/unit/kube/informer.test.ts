@@ -51,6 +51,27 @@ function informed(api = new SimulatedApi(), random = (): number => 0.5) {
 }
 
 describe('an informer', () => {
+  it('keeps once what its objects have in common', async () => {
+    const api = new SimulatedApi();
+    const transform = (object: ConfigMap): ConfigMap => ({ ...object, data: { same: 'in all' } });
+    const informer = new Informer({
+      client: api,
+      type: ConfigMap,
+      clock: new FakeClock(),
+      random: () => 0.5,
+      transform,
+    });
+    const stop = new AbortController();
+    const done = informer.run(stop.signal);
+    for (const name of ['a', 'b']) api.put(name);
+    await settle();
+    const [a, b] = informer.store.list();
+    expect(b).toMatchObject({ metadata: { name: 'b' }, data: { same: 'in all' } });
+    expect(b?.data).toBe(a?.data);
+    stop.abort();
+    await done;
+  });
+
   it('tells a late handler of what is there already', async () => {
     const i = informed();
     i.api.put('a');
