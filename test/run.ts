@@ -43,8 +43,14 @@ function runChecks(): Tally {
   return tally;
 }
 
-/** Integration and e2e tests speak to addresses that exist only inside the cluster's network. */
-function levelCommand(level: string): { command: string[]; env: NodeJS.ProcessEnv } {
+/** End-to-end tests that change what the whole cluster shares, such as CRDs and images: nothing runs beside them. */
+const ALONE = 'test/e2e/(demo|gitops|images|install)/';
+
+/**
+ * The parts of a level, run one after the other. Integration and e2e tests speak to addresses that exist only inside the
+ * cluster's network.
+ */
+function partsOf(level: string): string[][] {
   const jest = [
     'node',
     '--experimental-vm-modules',
@@ -53,20 +59,37 @@ function levelCommand(level: string): { command: string[]; env: NodeJS.ProcessEn
     '--selectProjects',
     level,
   ];
-  if (level === 'unit') return { command: jest, env: {} };
-  // Two at a time: the integration level starts API servers of its own. The others share one node.
-  const jestSerial = level === 'integration' ? [...jest, '--maxWorkers=2'] : [...jest, '--runInBand'];
-  if (currentContext) return { command: jestSerial, env: {} };
+  if (level === 'unit') return [jest];
+  const parts: Record<string, string[][]> = {
+    // Two at a time: they start API servers of their own.
+    integration: [[...jest, '--maxWorkers=2']],
+    // Two at a time where each file has a namespace and an operator of its own: they wait more than they work.
+    e2e: [
+      [...jest, '--maxWorkers=2', '--testPathIgnorePatterns', ALONE],
+      [...jest, '--runInBand', '--testPathPatterns', ALONE],
+    ],
+  };
+  const commands = parts[level] ?? [[...jest, '--runInBand']];
+  if (currentContext) return commands;
   if (!existsSync(join(cluster, 'kubeconfig')))
     throw new Error(`${level} tests need the local cluster: run 'make cluster' first`);
-  return { command: [join(cluster, 'bin/enter'), ...jestSerial], env: { KUBECONFIG: join(cluster, 'kubeconfig') } };
+  return commands.map((command) => [join(cluster, 'bin/enter'), ...command]);
 }
 
 function runLevel(level: string): Tally {
+  const onCluster = level !== 'unit' && !currentContext;
+  const env = onCluster ? { KUBECONFIG: join(cluster, 'kubeconfig') } : {};
+  const tallies = partsOf(level).map((command) => runPart(command, env));
+  return {
+    passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
+    failed: tallies.reduce((sum, { failed }) => sum + failed, 0),
+  };
+}
+
+function runPart(command: string[], env: NodeJS.ProcessEnv): Tally {
   const dir = mkdtempSync(join(tmpdir(), 'copilot-operator-test-'));
   const report = join(dir, 'report.json');
   try {
-    const { command, env } = levelCommand(level);
     const succeeded = run([...command, '--json', `--outputFile=${report}`], env);
     if (!existsSync(report)) return { passed: 0, failed: 1 };
     const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8')) as {
