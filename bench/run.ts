@@ -1,13 +1,14 @@
-// Runs the benchmarks one after the other (they share two cores, so never side by side) and writes bench/RESULTS.md.
+// Runs the benchmarks one after the other (they share two cores, so never side by side) and writes their sections of
+// bench/RESULTS.md. Each section is of one run, floor and all, and says of which commit.
 // `node bench/run.ts --only convergence --tenants 200`
 import { execFileSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connect, requireNoTenants } from './lib/cluster.ts';
 import { Tenant } from './lib/fleet.ts';
-import { toMarkdown, type BenchOptions, type BenchResult } from './lib/result.ts';
+import { merged, toMarkdown, type BenchOptions, type BenchResult } from './lib/result.ts';
 
 /** Loaded on demand: a benchmark that is not asked for costs no import. */
 const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>> = {
@@ -42,20 +43,12 @@ for (const name of chosen) {
   results.push(result);
 }
 
-// A partial run shows its figures but does not replace the whole set, whose figures belong to one run.
-if (values.only === undefined) {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`;
-  const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
-  const head = [
-    '# Benchmark results',
-    '',
-    `\`make bench\` wrote this at ${commit} on: ${machine}, Linux ${kernel}, Kubernetes 1.36.3.`,
-    "Each ratio is between two figures of one run; absolute times are this machine's and vary.",
-    '',
-  ];
-  writeFileSync(join(import.meta.dirname, 'RESULTS.md'), [...head, ...results.map(toMarkdown)].join('\n'));
-}
+const file = join(import.meta.dirname, 'RESULTS.md');
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`;
+const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
+const where = `Measured at ${commit} on: ${machine}, Linux ${kernel}, Kubernetes 1.36.3.`;
+writeFileSync(file, merged(existsSync(file) ? readFileSync(file, 'utf8') : '', results, where));
 
 const missed = results.flatMap((result) =>
   result.figures.filter((figure) => figure.met === false).map((figure) => `${result.name}: ${figure.metric}`),

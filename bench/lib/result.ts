@@ -70,3 +70,16 @@ export function toMarkdown(result: BenchResult): string {
     '',
   ].join('\n');
 }
+
+const HEAD = `# Benchmark results
+
+\`make bench\` writes this. Each ratio is between two figures of one run; absolute times are the machine's and vary.
+`;
+
+/** RESULTS.md with these results in place of the former ones of the same benchmarks. `where`: the commit and the machine. */
+export function merged(before: string, results: readonly BenchResult[], where: string): string {
+  const former = before.split(/^(?=## )/m).slice(1);
+  const sections = new Map(former.map((section) => [section.slice(3, section.indexOf('\n')), section.trimEnd()]));
+  for (const result of results) sections.set(result.name, `${toMarkdown(result)}\n${where}`);
+  return `${[HEAD.trimEnd(), ...sections.values()].join('\n\n')}\n`;
+}
