@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { KubeObject } from './types.ts';
 
-/** The manifest with an annotation that holds its own hash: what was applied last can be read from the live object. */
+/** Of manifests that are looked at before they are applied, as a plan does with the largest of them. */
+const digests = new WeakMap<KubeObject, string>();
+
+/**
+ * The manifest with an annotation that holds its own hash: what was applied last can be read from the live object.
+ * A manifest must not change any more once it was here.
+ */
 export function withHash<T extends KubeObject>(manifest: T, annotation: string): { manifest: T; hash: string } {
-  const hash = digest(manifest);
+  const hash = digests.get(manifest) ?? digest(manifest);
+  digests.set(manifest, hash);
   const annotations = { ...manifest.metadata.annotations, [annotation]: hash };
   return { manifest: { ...manifest, metadata: { ...manifest.metadata, annotations } }, hash };
 }
@@ -15,8 +22,8 @@ export function digest(value: unknown): string {
 
 /** JSON with sorted keys; absent and null fields are left out, as apply treats both as not wanted. */
 function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   // A loop, as this runs over every child of every tenant on every pass: entries, filter and map were half of all garbage.
   const record = value as Record<string, unknown>;
   let fields = '';

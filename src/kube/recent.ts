@@ -6,8 +6,8 @@ import { keyOf, type KubeObject } from './types.ts';
 
 /** For how long a write is believed without the cache having shown it; then the API server is asked. */
 const TRUST_MS = 10_000;
-/** How many objects are remembered as made once; the oldest goes first. */
-const MAX_CREATED = 50_000;
+/** Of how many owners it is remembered which children were made for them; the one it was longest ago for goes first. */
+const MAX_OWNERS = 5_000;
 /** How many deletions are remembered, for answers that come after the event of the object's deletion. */
 const MAX_DELETED = 1_000;
 
@@ -30,7 +30,8 @@ export interface Known<T extends KubeObject> {
 export class RecentWrites {
   readonly #clock: Clock;
   readonly #writes = new Map<string, Write>();
-  readonly #created = new LruMap<string, true>(MAX_CREATED);
+  /** By the owner's UID. */
+  readonly #created = new LruMap<string, Set<string>>(MAX_OWNERS);
   readonly #deletedUids = new LruMap<string, true>(MAX_DELETED);
   readonly #followed = new Set<string>();
 
@@ -61,15 +62,10 @@ export class RecentWrites {
   /** Remembers what the API server answered to a write (or a live read). */
   wrote(type: ResourceType, object: KubeObject): void {
     if (this.#deletedUids.has(object.metadata.uid ?? '')) return;
-    const now = this.#clock.monotonic();
-    // Oldest first, so what has expired is at the front; a type that nobody follows must not pile up.
-    for (const [key, { at }] of this.#writes) {
-      if (now - at <= TRUST_MS) break;
-      this.#writes.delete(key);
-    }
+    this.#forgetExpired();
     const key = writeKey(type, object);
     this.#writes.delete(key);
-    this.#writes.set(key, { object: withoutManagedFields(object), at: now });
+    this.#writes.set(key, { object: withoutManagedFields(object), at: this.#clock.monotonic() });
   }
 
   forget(type: ResourceType, object: KubeObject): void {
@@ -79,6 +75,7 @@ export class RecentWrites {
   /** The newest state of an object that the cache has as `cached`. */
   newest<T extends KubeObject>(type: ResourceType<T>, desired: KubeObject, cached: T | undefined): Known<T> {
     const write = this.#writes.get(writeKey(type, desired));
+    this.#forgetExpired();
     if (!write) return { object: cached, uncertain: false };
     if (cached) return { object: isNewer(write.object, cached) ? (write.object as T) : cached, uncertain: false };
     const trusted = this.#followed.has(typeKey(type)) && this.#clock.monotonic() - write.at <= TRUST_MS;
@@ -87,12 +84,23 @@ export class RecentWrites {
 
   /** Remembers that this child was made for the owner once. */
   created(type: ResourceType, object: KubeObject, ownerUid: string): void {
-    this.#created.set(`${writeKey(type, object)} ${ownerUid}`, true);
+    const made = this.#created.get(ownerUid) ?? new Set();
+    this.#created.set(ownerUid, made.add(childKey(type, object)));
   }
 
   /** Whether this child was made for this owner before, by this process. */
   wasCreated(type: ResourceType, object: KubeObject, ownerUid: string): boolean {
-    return this.#created.has(`${writeKey(type, object)} ${ownerUid}`);
+    return this.#created.get(ownerUid)?.has(childKey(type, object)) ?? false;
+  }
+
+  /** Also when nothing is written any more: of a type that nobody follows, the last ones would stay for ever. */
+  #forgetExpired(): void {
+    const now = this.#clock.monotonic();
+    for (const [key, { at }] of this.#writes) {
+      // Oldest first, so what has expired is at the front.
+      if (now - at <= TRUST_MS) break;
+      this.#writes.delete(key);
+    }
   }
 }
 
@@ -112,6 +120,11 @@ function typeKey(type: ResourceType): string {
 
 function writeKey(type: ResourceType, object: KubeObject): string {
   return `${typeKey(type)}/${keyOf(object)}`;
+}
+
+/** Among the children of one owner, so without the namespace. Joined, as a template would keep a tree of its pieces for each. */
+function childKey(type: ResourceType, object: KubeObject): string {
+  return [typeKey(type), object.metadata.name].join('/');
 }
 
 function withoutManagedFields<T extends KubeObject>(object: T): T {

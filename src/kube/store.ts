@@ -33,7 +33,8 @@ export function stripServerFields<T extends KubeObject>(object: T): T {
   return { ...object, metadata };
 }
 
-type Index = Map<string, Set<string>>;
+/** Keys of objects by value. Mostly one, and then without the set, which takes more memory than many a stored object. */
+type Index = Map<string, string | Set<string>>;
 
 /** The last known state of a set of objects, by key and by index. */
 export class Store<T extends KubeObject> implements ReadonlyStore<T> {
@@ -119,8 +120,9 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     for (const [index, values] of places) {
       for (const value of values) {
         const keys = index.get(value);
-        if (keys) keys.add(key);
-        else index.set(value, new Set([key]));
+        if (keys === undefined) index.set(value, key);
+        else if (typeof keys !== 'string') keys.add(key);
+        else if (keys !== key) index.set(value, new Set([keys, key]));
       }
     }
   }
@@ -130,9 +132,9 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     for (const [index, values] of this.#placesOf(old)) {
       for (const value of values) {
         const keys = index.get(value);
-        keys?.delete(key);
+        if (typeof keys === 'object') keys.delete(key);
         // A value that nothing has any more must not stay for ever.
-        if (keys?.size === 0) index.delete(value);
+        if (keys === key || (typeof keys === 'object' && keys.size === 0)) index.delete(value);
       }
     }
   }
@@ -146,9 +148,9 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     return places;
   }
 
-  #resolve(keys: Iterable<string> | undefined): T[] {
+  #resolve(keys: string | Set<string> = new Set()): T[] {
     const found: T[] = [];
-    for (const key of keys ?? []) {
+    for (const key of typeof keys === 'string' ? [keys] : keys) {
       const object = this.#objects.get(key);
       if (object) found.push(object);
     }

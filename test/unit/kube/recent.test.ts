@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ConfigMap } from '../../../src/kube/builtins.ts';
+import { ConfigMap, Secret } from '../../../src/kube/builtins.ts';
 import { isNewer, RecentWrites } from '../../../src/kube/recent.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeInformer } from '../../support/fake-informer.ts';
@@ -70,6 +70,19 @@ describe('our own writes', () => {
     await clock.advance(10_001);
     recent.wrote(ConfigMap, { ...configMap('21'), metadata: { ...configMap('21').metadata, name: 'other' } });
     expect(newest(undefined)).toEqual({ object: undefined, uncertain: false });
+  });
+});
+
+describe('what was made for an owner', () => {
+  it('is remembered by kind, name and owner', () => {
+    const { recent } = setUp();
+    recent.created(ConfigMap, configMap('1'), 'owner');
+    recent.created(Secret, configMap('1'), 'other');
+    expect(recent.wasCreated(ConfigMap, configMap('9'), 'owner')).toBe(true);
+    expect(recent.wasCreated(Secret, configMap('9'), 'owner')).toBe(false);
+    expect(recent.wasCreated(ConfigMap, configMap('9'), 'other')).toBe(false);
+    expect(recent.wasCreated(Secret, configMap('9'), 'other')).toBe(true);
+    expect(recent.wasCreated(ConfigMap, { ...configMap('9'), metadata: { name: 'y' } }, 'owner')).toBe(false);
   });
 });
 
