@@ -169,7 +169,8 @@ describe('a real Argo CD', () => {
   });
 
   it('heals what somebody changed by hand, in a tenant and in the operator', async () => {
-    await applications.changing(['CopilotTenant/hooli', `Deployment/${namespace.name}-copilot-operator`], async () => {
+    const changed = ['CopilotTenant/hooli', `Deployment/${namespace.name}-copilot-operator`];
+    await applications.changing(changed, async () => {
       await namespace.patchTenant('hooli', { spec: { server: { idleUnload: '5m' } } });
       await kubectl('scale', `deployment/${namespace.name}-copilot-operator`, '--replicas=1');
       await waitFor(
@@ -185,6 +186,7 @@ describe('a real Argo CD', () => {
         await applications.waitFor(application, { revision: await revision(application), health: 'Healthy' });
       }
     });
+    for (const resource of changed) expect(applications.differed).toContain(resource);
   });
 
   it('shows a suspended tenant as Suspended, and Healthy again when it is resumed', async () => {

@@ -35,6 +35,8 @@ export class Applications {
   readonly #latest = new Map<string, Application>();
   readonly #expected = new Set<string>();
   readonly #installing = new Set<string>();
+  /** Resources that were seen to differ from git, whatever the reason: the watch is not blind. */
+  readonly differed = new Set<string>();
   /** Resources that were seen to differ from git when nothing had been changed, neither in git nor by hand. */
   readonly surprises: string[] = [];
 
@@ -122,6 +124,7 @@ export class Applications {
     if (sync?.status === 'Synced') this.#installing.delete(name);
     if (this.#installing.has(name)) return;
     const differing = resources.filter(({ status }) => status !== 'Synced').map(nameOf);
+    for (const resource of differing) this.differed.add(resource);
     const unforeseen = differing.filter((resource) => !this.#expected.has(resource));
     if (unforeseen.length > 0) this.surprises.push(`${name} at ${sync?.revision}: ${unforeseen.join(', ')}`);
     else if (sync?.status !== 'Synced' && this.#expected.size === 0) this.surprises.push(`${name}: ${sync?.status}`);
