@@ -18,7 +18,7 @@ let metafile: Metafile;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'bundle-'));
   metafile = await bundle('src/main.ts', directory);
-});
+}, 60_000);
 
 afterAll(async () => {
   await rm(directory, { recursive: true });
