@@ -1,16 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { KubeObject } from './types.ts';
 
-/** Of manifests that are looked at before they are applied, as a plan does with the largest of them. */
-const digests = new WeakMap<KubeObject, string>();
-
-/**
- * The manifest with an annotation that holds its own hash: what was applied last can be read from the live object.
- * A manifest must not change any more once it was here.
- */
+/** The manifest with an annotation that holds its own hash: what was applied last can be read from the live object. */
 export function withHash<T extends KubeObject>(manifest: T, annotation: string): { manifest: T; hash: string } {
-  const hash = digests.get(manifest) ?? digest(manifest);
-  digests.set(manifest, hash);
+  const hash = digest(manifest);
   const annotations = { ...manifest.metadata.annotations, [annotation]: hash };
   return { manifest: { ...manifest, metadata: { ...manifest.metadata, annotations } }, hash };
 }
