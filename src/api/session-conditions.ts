@@ -71,7 +71,7 @@ export const SessionStalledReason = {
   NotStalled: 'NotStalled',
   /** `spec.tenantRef` names no CopilotTenant of this namespace, or one that is being deleted. Make it, or make the session anew with the right name. */
   TenantNotFound: 'TenantNotFound',
-  /** An older CopilotSession holds the same session id of the same tenant. Delete one of the two. */
+  /** An older CopilotSession holds the same session id of the same tenant. Delete this one, or give it another id. */
   DuplicateSessionId: 'DuplicateSessionId',
   /** The operator lacks a permission. The message names verb and resource; compare with the chart's RBAC. */
   Forbidden: 'Forbidden',

@@ -107,7 +107,9 @@ export const sessionStatus = z.object({
   expiresAt: z.iso
     .datetime()
     .exactOptional()
-    .describe('When the session is deleted unless it is used before; absent when never.'),
+    .describe(
+      'When the time of the session is up unless it is used before; absent when never. It is deleted a margin for clocks that differ after that: as long as its ttl, at most ten minutes.',
+    ),
 });
 export type CopilotSessionStatus = z.output<typeof sessionStatus>;
 

@@ -87,6 +87,11 @@ export interface SessionSource {
   label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean>;
   /** Ends a running turn and unloads the session. Rejects when the server can't be asked. */
   close(key: string, sessionId: string): Promise<void>;
+  /**
+   * Deletes the session's data as `delete` does, if nobody has used it since its `modifiedTime` was told (undefined: it was not
+   * there) and no turn runs; asked of the server right before, since what was told is always of a moment ago.
+   */
+  deleteUnused(key: string, sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'>;
   /** Deletes the session's data and looks whether it is gone. Rejects when the server can't be asked, or refuses. */
   delete(key: string, sessionId: string): Promise<Deletion>;
 }

@@ -19,7 +19,7 @@ import { EventReason } from './transitions.ts';
 
 export interface ExpirerOptions {
   readonly client: KubeClient;
-  readonly source: Pick<SessionSource, 'delete' | 'refresh'>;
+  readonly source: Pick<SessionSource, 'deleteUnused' | 'refresh'>;
   readonly recent: RecentWrites;
   readonly memory: Memory;
   readonly recorder: Pick<EventRecorder, 'event'>;
@@ -29,10 +29,11 @@ export interface ExpirerOptions {
 
 /**
  * `Expired`: the data is gone, and the resource stays to tell so. `Removed`: the resource went too, or is another by now.
- * `Outdated`: it has changed since it was read. `Failed`: a server did not delete it.
+ * `Outdated`: it has changed since it was read. `InUse`: somebody uses the session again. `Failed`: a server did not delete it.
  */
 export type ExpiryOutcome =
-  { readonly state: 'Expired' | 'Removed' | 'Outdated' } | { readonly state: 'Failed'; readonly message: string };
+  | { readonly state: 'Expired' | 'Removed' | 'Outdated' | 'InUse' }
+  | { readonly state: 'Failed'; readonly message: string };
 
 export class Expirer {
   readonly #options: ExpirerOptions;
@@ -53,9 +54,15 @@ export class Expirer {
     if (!(await this.#isLatest(session, signal))) return { state: 'Outdated' };
     const id = sessionIdOf(session);
     const deletions: Deletion[] = [];
-    for (const { key, name } of servers) {
+    for (const { key, name, answer } of servers) {
       try {
-        deletions.push(await inTime(clock, source.delete(key, id)));
+        const { modifiedTime } = answer?.sessions.get(id) ?? {};
+        const deletion = await inTime(clock, source.deleteUnused(key, id, modifiedTime));
+        if (deletion === 'InUse') {
+          source.refresh(key);
+          return { state: 'InUse' };
+        }
+        deletions.push(deletion);
       } catch (error) {
         metrics.expired('Failed');
         log.warn({ err: error, server: name }, 'a server did not delete a session whose time is up');

@@ -14,7 +14,7 @@ import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
 import type { Cause, Work } from './decisions/cause.ts';
-import { activityOf, expiryDecision, expiryOf, isCleanedUp } from './decisions/expiry.ts';
+import { activityOf, dueOf, expiryDecision, expiryOf, isCleanedUp } from './decisions/expiry.ts';
 import { phaseOf } from './decisions/phase.ts';
 import { missingRight } from './decisions/refusal.ts';
 import type { Expirer } from './expirer.ts';
@@ -141,8 +141,7 @@ export class SessionReconciler implements Reconciler {
       const status = unchangedStatus({ session, unavailable, now });
       return this.#next(await this.#options.teller.tell(session, status, context.signal));
     }
-    const answering = concerned.filter(({ answer }) => answer !== undefined);
-    return this.#settle({ session, tenant, located, servers: answering, now }, context);
+    return this.#settle({ session, tenant, located, servers: concerned, now }, context);
   }
 
   /**
@@ -151,6 +150,7 @@ export class SessionReconciler implements Reconciler {
    */
   #patienceMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
     this.#since ??= now;
+    if (now - this.#since > FIRST_LOOK_MS) return 0;
     for (const { key, answer } of servers) if (answer !== undefined) this.#heard.add(key);
     const known = status?.conditions === undefined || servers.some(({ key }) => this.#heard.has(key));
     return known ? 0 : this.#since + FIRST_LOOK_MS - now;
@@ -161,23 +161,26 @@ export class SessionReconciler implements Reconciler {
     const { source, expirer, labeller, teller } = this.#options;
     const before = hasBegunAnew(session, located) ? undefined : session.status;
     const activity = activityOf(located?.facts, before, now);
-    const dueAt = expiryOf(session, activity.latest);
+    const expiresAt = expiryOf(session, activity.latest);
+    const dueAt = dueOf(session, expiresAt);
     let phase = phaseOf(session.status, located);
     let work: Work | undefined;
     const waits: (number | undefined)[] = [];
-    const decision = expiryDecision({ session, phase, expiresAt: dueAt, servers, now });
+    const decision = expiryDecision({ session, phase, dueAt, servers, now });
     if (decision.action === 'refresh') {
       for (const { key } of servers) source.refresh(key);
       waits.push(REFRESH_MS);
       // Whether it is lost or its time was up: not before the servers have told again.
       if (phase === SessionPhase.Lost) return this.#next(...waits);
-    } else if (decision.action === 'due' && dueAt !== undefined) {
-      const outcome = await expirer.expire(session, servers, dueAt, { signal, log });
+    } else if (decision.action === 'due' && expiresAt !== undefined) {
+      const outcome = await expirer.expire(session, servers, expiresAt, { signal, log });
       if (outcome.state === 'Removed') return {};
       if (outcome.state === 'Outdated') return { requeueAfterMs: OUTDATED_MS };
       if (outcome.state === 'Failed') {
         work = { reason: SessionReconcilingReason.Expiring, message: outcome.message };
         waits.push(EXPIRE_RETRY_MS);
+      } else if (outcome.state === 'InUse') {
+        waits.push(REFRESH_MS);
       } else {
         phase = SessionPhase.Expired;
       }
@@ -208,7 +211,7 @@ export class SessionReconciler implements Reconciler {
   ): Promise<Result> {
     const cause: Cause = {
       reason: SessionStalledReason.DuplicateSessionId,
-      message: `CopilotSession ${holder?.metadata.name} is older and holds the id ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name}. Delete one of the two.`,
+      message: `CopilotSession ${holder?.metadata.name} is older and holds the id ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name}. Delete this one, or give it another id. To delete ${holder?.metadata.name} deletes the session's data too, unless its deletionPolicy is Retain.`,
     };
     const status = emptyStatus({ session, cause, now: this.#options.clock.now() });
     return this.#next(await this.#options.teller.tell(session, status, signal));
@@ -229,7 +232,7 @@ interface Look {
   readonly session: CopilotSession;
   readonly tenant: CopilotTenant;
   readonly located: Located | undefined;
-  /** Those that answer of the servers that it may be on. */
+  /** The one that holds it, or all that it may be on. */
   readonly servers: readonly ServerView[];
   readonly now: number;
 }

@@ -5,6 +5,8 @@ import {
   UnreachableError,
   closeSession,
   deleteSession,
+  getActivity,
+  getSessionTimes,
   jittered,
   listSessions,
   retryDelay,
@@ -121,6 +123,15 @@ export class SurveyedServer {
   async close(sessionId: string): Promise<void> {
     await closeSession(this.#open(), sessionId, CALL);
     this.soon();
+  }
+
+  async deleteUnused(sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'> {
+    const connection = this.#open();
+    const times = await getSessionTimes(connection, sessionId, CALL);
+    if (times === undefined) return 'NotFound';
+    if (Date.parse(times.modifiedTime) !== modifiedTime) return 'InUse';
+    if ((await getActivity(connection, sessionId, CALL)) === 'Active') return 'InUse';
+    return this.delete(sessionId);
   }
 
   async delete(sessionId: string): Promise<Deletion> {

@@ -83,8 +83,13 @@ export class Survey implements SessionSource {
   }
 
   remove(key: string): void {
-    this.#servers.get(key)?.server.stop();
+    const known = this.#servers.get(key);
+    if (known === undefined) return;
+    const { answer } = known.server;
+    known.server.stop();
     this.#servers.delete(key);
+    // It is a server that can't be asked any more, until it is set again.
+    if (answer !== undefined && !this.#closed) this.#tell(key, [...answer.sessions.keys()]);
   }
 
   get(key: string): ServerSessions | undefined {
@@ -118,6 +123,10 @@ export class Survey implements SessionSource {
 
   async close(key: string, sessionId: string): Promise<void> {
     return this.#server(key).close(sessionId);
+  }
+
+  async deleteUnused(key: string, sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'> {
+    return this.#server(key).deleteUnused(sessionId, modifiedTime);
   }
 
   async delete(key: string, sessionId: string): Promise<Deletion> {

@@ -58,6 +58,16 @@ export class FakeSessions {
         session.labels = { ...session.labels, ...(params?.['set'] as Record<string, string>) };
         return { result: session.labels };
       },
+      'sessions.getMetadata': ({ params }: Received) => {
+        const sessionId = String(params?.['sessionId']);
+        const { startTime, modifiedTime } = this.#sessions.get(sessionId) ?? {};
+        return { result: startTime === undefined ? {} : { session: { sessionId, startTime, modifiedTime } } };
+      },
+      'session.metadata.activity': ({ params }: Received): Answer => {
+        const session = this.#sessions.get(String(params?.['sessionId']));
+        if (session?.loaded !== true) return { error: { code: -32603, message: 'Session not found' } };
+        return { result: { hasActiveWork: session.journal.at(-1)?.type === 'assistant.turn_start' } };
+      },
       'sessions.close': ({ params }: Received) => {
         this.unload(String(params?.['sessionId']));
         return { result: {} };

@@ -42,6 +42,8 @@ export class FakeSessionSource implements SessionSource {
   readonly stored = new Map<string, Readonly<Record<string, string>>>();
   /** What `close` and `delete` of a server come to instead of success. */
   readonly failures = new Map<string, () => Promise<never>>();
+  /** Sessions that somebody uses at this very moment, which no answer tells yet. */
+  readonly used = new Map<string, SessionFacts>();
   readonly #now: () => number;
   readonly #answers = new Map<string, ServerSessions>();
   readonly #listeners: ((key: string, ids: readonly string[]) => void)[] = [];
@@ -108,6 +110,12 @@ export class FakeSessionSource implements SessionSource {
   async close(key: string, sessionId: string): Promise<void> {
     this.calls.push(`close ${key} ${sessionId}`);
     await this.failures.get(key)?.();
+  }
+
+  async deleteUnused(key: string, sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'> {
+    const facts = this.used.get(sessionId) ?? this.#answers.get(key)?.sessions.get(sessionId);
+    if (facts !== undefined && (facts.activity === 'Active' || facts.modifiedTime !== modifiedTime)) return 'InUse';
+    return this.delete(key, sessionId);
   }
 
   async delete(key: string, sessionId: string): Promise<Deletion> {

@@ -8,6 +8,8 @@ import type { ServerView } from '../servers.ts';
 
 /** `spec.ttl` of an Ephemeral session that states none, in ms. */
 const EPHEMERAL_TTL_MS = 60 * 60_000;
+/** As much the clocks of a server and of the operator may differ without harm, in ms. */
+const CLOCK_SKEW_MS = 10 * 60_000;
 /** An answer older than this, in ms, is no ground to delete a session on. */
 const MAX_AGE_MS = 60_000;
 
@@ -24,6 +26,11 @@ export function ttlOf({ ttl, lifecycle }: CopilotSession['spec']): number | unde
 export function expiryOf({ spec, metadata }: CopilotSession, lastActivity: number | undefined): number | undefined {
   const ttl = ttlOf(spec);
   return ttl === undefined ? undefined : (lastActivity ?? Date.parse(metadata.creationTimestamp ?? '')) + ttl;
+}
+
+/** When the data may go, ms: a margin after `expiresAt`, since the server's clock told the activity and ours tells the time. */
+export function dueOf({ spec }: CopilotSession, expiresAt: number | undefined): number | undefined {
+  return expiresAt === undefined ? undefined : expiresAt + Math.min(CLOCK_SKEW_MS, ttlOf(spec) ?? 0);
 }
 
 export interface Activity {
@@ -58,9 +65,9 @@ export type ExpiryDecision = { readonly action: 'none' | 'due' | 'refresh'; read
 export interface ExpiryInput {
   readonly session: CopilotSession;
   readonly phase: SessionPhase;
-  /** When its time is up, ms. */
-  readonly expiresAt: number | undefined;
-  /** The servers that hold it; before its first turn, and when it is missing, those that answer. */
+  /** When its data may go, ms: see {@link dueOf}. */
+  readonly dueAt: number | undefined;
+  /** The server that holds it; before its first turn, and when it is missing, all that it may be on. */
   readonly servers: readonly ServerView[];
   readonly now: number;
 }
@@ -69,13 +76,15 @@ export interface ExpiryInput {
  * Whether the session is deleted now because its time is up. A loaded session may be, one whose turn runs never. One
  * without a turn ends alike: nobody used the id in time, so that it is free again, and a Persistent resource tells so.
  */
-export function expiryDecision({ session, phase, expiresAt, servers, now }: ExpiryInput): ExpiryDecision {
-  if (expiresAt === undefined) return none('it has no ttl');
-  if (now < expiresAt) return none('its time is not up');
+export function expiryDecision({ session, phase, dueAt, servers, now }: ExpiryInput): ExpiryDecision {
+  if (dueAt === undefined) return none('it has no ttl');
+  if (now < dueAt) return none('its time is not up');
   if (phase === SessionPhase.Active) return none('a turn is running');
   if (session.spec.lifecycle === 'Persistent' && isToldGone(session, phase)) return none('its data is gone already');
+  // Who can't be asked may hold it, and may be used.
+  if (servers.some(({ answer }) => answer === undefined)) return none('a server that it may be on does not answer');
   const fresh = ({ answer }: ServerView): boolean =>
-    answer !== undefined && answer.at > expiresAt && now - answer.at <= MAX_AGE_MS;
+    answer !== undefined && answer.at > dueAt && now - answer.at <= MAX_AGE_MS;
   if (!servers.every(fresh)) return { action: 'refresh', reason: 'what is known of it is from before its time was up' };
   return { action: 'due', reason: 'its time is up' };
 }

@@ -248,7 +248,7 @@ describe('a session with a time of its own', () => {
       const idle = await namespace.waitForPhase(sessionId, 'Idle');
       expect(Date.parse(idle.status?.expiresAt ?? '')).toBeLessThan(Date.now() + 60_000);
     }
-    const expired = await namespace.waitForPhase('lasting', 'Expired', 150_000);
+    const expired = await namespace.waitForPhase('lasting', 'Expired', 210_000);
     expect(conditionOf(expired, 'Ready')).toMatchObject({ status: 'False', reason: 'SessionExpired' });
     await waitFor('the resource is gone', async () => !(await namespace.get(CopilotSession, 'fleeting')), {
       withinMs: 60_000,

@@ -128,7 +128,7 @@ async function everything(): Promise<void> {
   const gone = async () => (await namespace.get(PersistentVolumeClaim, 'acme-1')) === undefined;
   await waitFor('server 1 is gone with its volume', gone, SOON);
   const expired = async () => (await namespace.get(CopilotSession, 'fleeting')) === undefined;
-  await waitFor('the time of the Ephemeral session is up', expired, { withinMs: 120_000, everyMs: 200 });
+  await waitFor('the time of the Ephemeral session is up', expired, { withinMs: 200_000, everyMs: 200 });
   // The second time it is the same event once more.
   for (const suspend of [true, false, true]) await setSuspend(suspend);
   await waitFor(

@@ -306,6 +306,20 @@ describe('orders', () => {
     expect(world.told).toEqual([[KEY, ['one']]]);
   });
 
+  it('spares a session that was used since, or that a turn runs in, when only an unused one is to go', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    const told = world.facts('one')?.modifiedTime;
+    world.sessions.turn('one');
+    expect(await world.survey.deleteUnused(KEY, 'one', told)).toBe('InUse');
+    await world.clock.advance(3000);
+    world.sessions.prompt('two');
+    await world.clock.advance(3000);
+    expect(await world.survey.deleteUnused(KEY, 'two', world.facts('two')?.modifiedTime)).toBe('InUse');
+    expect(await world.survey.deleteUnused(KEY, 'one', world.facts('one')?.modifiedTime)).toBe('Deleted');
+    expect(await world.survey.deleteUnused(KEY, 'one', undefined)).toBe('NotFound');
+  });
+
   it('tell of a server that says it deleted a session and did not', async () => {
     world.sessions.turn('one');
     world.sessions.keepsDeleted = true;
@@ -346,8 +360,10 @@ describe('the survey', () => {
     world.survey.remove(KEY);
     world.survey.remove(KEY);
     await world.clock.advance(60_000);
-    expect([world.server.wires.size, world.clock.pendingTimers, world.calls(), world.told]).toEqual([0, 0, {}, []]);
+    expect([world.server.wires.size, world.clock.pendingTimers, world.calls()]).toEqual([0, 0, {}]);
     expect(world.survey.get(KEY)).toBeUndefined();
+    // Whoever waits for the server is told, once, that it can't be asked.
+    expect(world.told).toEqual([[KEY, ['one']]]);
   });
 
   it.each([

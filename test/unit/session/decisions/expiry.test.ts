@@ -3,6 +3,7 @@ import type { CopilotSessionSpecInput, CopilotSessionStatus } from '../../../../
 import type { SessionPhase } from '../../../../src/api/session-conditions.ts';
 import {
   activityOf,
+  dueOf,
   expiryDecision,
   expiryOf,
   isCleanedUp,
@@ -74,6 +75,16 @@ describe('the last activity', () => {
   });
 });
 
+describe('a margin for clocks that differ', () => {
+  it.each([
+    ['is as long as a short ttl', '5m', 10 * MINUTE],
+    ['is ten minutes at most', '24h', 24 * HOUR + 10 * MINUTE],
+  ])('%s', (_case, ttl, expected) => {
+    const session = sampleSession({ ttl });
+    expect(dueOf(session, expiryOf(session, CREATED))).toBe(CREATED + expected);
+  });
+});
+
 describe('a session', () => {
   const due = CREATED + HOUR;
   const fresh = serverView(0, { answer: answerOf(due + MINUTE) });
@@ -81,21 +92,27 @@ describe('a session', () => {
     expiryDecision({
       session: sampleSession({ ttl: '1h' }, {}, status),
       phase,
-      expiresAt: due,
+      dueAt: due,
       servers: [fresh],
       now: due + MINUTE,
       ...input,
     }).action;
 
   it.each<[string, SessionPhase, Partial<ExpiryInput>, string]>([
-    ['without ttl never expires', 'Idle', { expiresAt: undefined }, 'none'],
+    ['without ttl never expires', 'Idle', { dueAt: undefined }, 'none'],
     ['does not expire a moment early', 'Idle', { now: due - 1 }, 'none'],
     ['expires when its time is up', 'Idle', {}, 'due'],
     ['expires without ever having had a turn', 'Pending', {}, 'due'],
     ['never expires in the middle of a turn', 'Active', {}, 'none'],
     ['is not deleted on an answer from before its time', 'Idle', { servers: [serverView()] }, 'refresh'],
     ['is not deleted on an answer that is old by now', 'Idle', { now: due + HOUR }, 'refresh'],
-    ['is not deleted while a server is silent', 'Idle', { servers: [serverView(0, { answer: undefined })] }, 'refresh'],
+    ['is not deleted while its server is silent', 'Idle', { servers: [serverView(0, { answer: undefined })] }, 'none'],
+    [
+      'is not deleted while one of the servers that it may be on is silent',
+      'Pending',
+      { servers: [fresh, serverView(1, { answer: undefined })] },
+      'none',
+    ],
     ['that has expired does so once', 'Expired', {}, 'none'],
     ['found missing after its time has expired', 'Lost', {}, 'due'],
   ])('%s', (_case, phase, input, action) => {
