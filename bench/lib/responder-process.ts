@@ -10,6 +10,7 @@ const RESULTS: Record<string, object> = {
   'status.get': { version: '1.0.102', protocolVersion: 3 },
   'sessions.list': { sessions: [] },
   'sessions.getSizes': { sizes: {} },
+  'session.delete': { success: false, error: 'Session file not found for it' },
   ping: { message: 'pong', timestamp: '2026-01-01T00:00:00.000000000Z', protocolVersion: 3 },
 };
 
