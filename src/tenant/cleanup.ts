@@ -1,13 +1,12 @@
 /** Writes what a tenant's cleanup consists of, or takes it away. */
 import { StalledReason } from '../api/conditions.ts';
-import { durationMs } from '../api/duration.ts';
 import { ConfigMap, CronJob, NetworkPolicy } from '../kube/builtins.ts';
 import { isControlledBy } from '../kube/owner.ts';
 import type { ResourceType } from '../kube/resource.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Attempt } from './attempt.ts';
-import { cronJob, ttlOf } from './builders/cronjob.ts';
+import { cronJob } from './builders/cronjob.ts';
 import { cleanupNetworkPolicy } from './builders/networkpolicy.ts';
 import { sessionsConfigMap } from './builders/sessionsconfigmap.ts';
 import { cleanupPlaces } from './decisions/cleanup-places.ts';
@@ -32,10 +31,8 @@ export async function applyCleanup(
     });
     return;
   }
-  // As long as the CronJob has the former TTL a run may start with it, so the shorter one says what is to be kept.
-  const ttlMs = Math.min(durationMs(ttl), ttlOf(cleanup.cronJob) ?? Infinity);
   const [kept] = await Promise.all([
-    attempt.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions, ttlMs), cleanup.configMap),
+    attempt.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions), cleanup.configMap),
     attempt.apply(NetworkPolicy, cleanupNetworkPolicy(tenant), cleanup.networkPolicy),
   ]);
   const places = cleanupPlaces(tenant, servers);
