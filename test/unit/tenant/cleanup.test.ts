@@ -38,7 +38,7 @@ const failure = (code: number, reason: string, message: string): StatusError =>
   new StatusError({ method: 'PATCH', path: '/acme-cleanup' }, { code, reason, message });
 const INVALID = failure(422, 'Invalid', 'CronJob.batch "acme-cleanup" is invalid: spec.timeZone: unknown time zone');
 
-async function applied(requests: Requests, { facts = OPERATOR, live = former as CronJob | undefined } = {}) {
+async function applied(requests: Requests, { facts = OPERATOR, live = former } = {}) {
   const attempt = new Attempt(requests, tenant, new AbortController().signal);
   const cleanup = { cronJob: live, jobs: [], pods: [], sessions: [] };
   await applyCleanup(attempt, facts, { tenant, cleanup }, new Map());
@@ -53,7 +53,7 @@ describe('the CronJob of a former spec', () => {
     expect(requests.deleted).toEqual(['CronJob acme-cleanup']);
   });
 
-  it('goes when the image of the cleanup is unknown, and what it may not delete is told first', async () => {
+  it('goes when the image of the cleanup is unknown, and what is to be kept is told first', async () => {
     const requests = new Requests();
     const { refusals } = await applied(requests, { facts: { ...OPERATOR, operatorImage: undefined } });
     expect(refusals.map(({ reason }) => reason)).toEqual(['OperatorImageUnknown']);
