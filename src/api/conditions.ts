@@ -165,7 +165,7 @@ export type CleanupHealthyReason = (typeof CleanupHealthyReason)[keyof typeof Cl
 
 /** Reasons of the condition `StoragePressure`. */
 export const StoragePressureReason = {
-  /** No server has told the sizes of its sessions yet. */
+  /** No server has told the sizes of its sessions yet, or a cleanup has deleted some since the last server stopped. */
   NotMeasured: 'NotMeasured',
   /** Every volume has room. */
   EnoughSpace: 'EnoughSpace',

@@ -4,6 +4,7 @@
  */
 import { Label, SERVER_PORT } from '../api/names.ts';
 import { childName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
+import type { Pod } from '../kube/builtins.ts';
 import { CONTAINER_SECURITY, POD_SECURITY, scheduling, type PodSpec } from './pod.ts';
 import type { CopilotTenant } from './tenant.ts';
 
@@ -58,9 +59,10 @@ export function cleanupPod(tenant: CopilotTenant, { image, args, servers, volume
           ...args,
           ...(policies === undefined ? [] : [`--policies=${POLICIES_PATH}/${POLICIES_KEY}`]),
           ...servers.map(
-            (index) => `--server=${serverName(name, index)}=${serverName(name, index)}.${namespace}.svc:${SERVER_PORT}`,
+            (index) =>
+              `${serverFlag(serverName(name, index))}${serverName(name, index)}.${namespace}.svc:${SERVER_PORT}`,
           ),
-          ...volumes.map((index) => `--volume=${serverName(name, index)}=${path(index)}`),
+          ...volumes.map((index) => `${volumeFlag(serverName(name, index))}${path(index)}`),
           '--result-file=/dev/termination-log',
         ],
         ...(servers.length > 0 && {
@@ -100,3 +102,16 @@ export function cleanupPod(tenant: CopilotTenant, { image, args, servers, volume
     }),
   };
 }
+
+/**
+ * Whether a pod made by {@link cleanupPod} works on the volume of a server without asking that server. One that asks only sweeps
+ * what no server uses, so it may run beside it.
+ */
+export function deletesOnVolume({ spec }: Pod, server: string): boolean {
+  const args = spec?.containers.flatMap((container) => container.args ?? []) ?? [];
+  const has = (flag: string) => args.some((arg) => arg.startsWith(flag));
+  return has(volumeFlag(server)) && !has(serverFlag(server));
+}
+
+const serverFlag = (server: string): string => `--server=${server}=`;
+const volumeFlag = (server: string): string => `--volume=${server}=`;

@@ -20,11 +20,11 @@ export class Attempt {
   readonly errors: Error[] = [];
   /** When a child that somebody else keeps changing is restored next, in ms. */
   retryAfterMs: number | undefined;
-  readonly #applier: Applier;
+  readonly #applier: Pick<Applier, 'apply' | 'delete'>;
   readonly #tenant: CopilotTenant;
   readonly #signal: AbortSignal;
 
-  constructor(applier: Applier, tenant: CopilotTenant, signal: AbortSignal) {
+  constructor(applier: Pick<Applier, 'apply' | 'delete'>, tenant: CopilotTenant, signal: AbortSignal) {
     this.#applier = applier;
     this.#tenant = tenant;
     this.#signal = signal;

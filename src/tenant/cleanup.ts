@@ -1,16 +1,15 @@
 /** Writes what a tenant's cleanup consists of, or takes it away. */
 import { StalledReason } from '../api/conditions.ts';
-import { durationMs } from '../api/duration.ts';
 import { ConfigMap, CronJob, NetworkPolicy } from '../kube/builtins.ts';
 import { isControlledBy } from '../kube/owner.ts';
 import type { ResourceType } from '../kube/resource.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Attempt } from './attempt.ts';
-import { cronJob, ttlOf } from './builders/cronjob.ts';
+import { cronJob } from './builders/cronjob.ts';
 import { cleanupNetworkPolicy } from './builders/networkpolicy.ts';
 import { sessionsConfigMap } from './builders/sessionsconfigmap.ts';
-import { cleanupPlaces } from './decisions/cleanup-places.ts';
+import { cleanupPlaces, isPause } from './decisions/cleanup-places.ts';
 import type { OperatorFacts } from './facts.ts';
 import type { CleanupWorld, ServerWorld } from './world.ts';
 
@@ -23,6 +22,12 @@ export async function applyCleanup(
 ): Promise<void> {
   const { ttl } = tenant.spec.sessions;
   if (ttl === undefined) return removeCleanup(attempt, tenant, cleanup);
+  // First what says which sessions are kept: a CronJob that is there runs by it, whatever becomes of the CronJob below.
+  const [kept] = await Promise.all([
+    attempt.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions), cleanup.configMap),
+    attempt.apply(NetworkPolicy, cleanupNetworkPolicy(tenant), cleanup.networkPolicy),
+  ]);
+  const refused = attempt.refusals.length;
   const { operatorImage: image } = facts;
   if (image === undefined) {
     attempt.refusals.push({
@@ -30,26 +35,28 @@ export async function applyCleanup(
       message:
         'spec.sessions.ttl is set, and the operator does not know its own image, which the cleanup runs: upgrade its chart, or start it with --operator-image.',
     });
-    return;
+  } else {
+    const places = cleanupPlaces(tenant, servers);
+    // A run that knows nothing of the sessions that resources keep would delete them.
+    const paused = kept === undefined || isPause(places);
+    await attempt.apply(CronJob, cronJob(tenant, { image, places, paused }), cleanup.cronJob);
   }
-  // As long as the CronJob has the former TTL a run may start with it, so the shorter one says what is to be kept.
-  const ttlMs = Math.min(durationMs(ttl), ttlOf(cleanup.cronJob) ?? Infinity);
-  const [kept] = await Promise.all([
-    attempt.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions, ttlMs), cleanup.configMap),
-    attempt.apply(NetworkPolicy, cleanupNetworkPolicy(tenant), cleanup.networkPolicy),
-  ]);
-  const places = cleanupPlaces(tenant, servers);
-  // A run that knows nothing of the sessions that resources keep would delete them.
-  const paused = kept === undefined || places.reason === 'NothingThere';
-  await attempt.apply(CronJob, cronJob(tenant, { image, places, paused }), cleanup.cronJob);
+  // A former rule must not go on deleting. An error that passes leaves it: the next try comes soon.
+  if (attempt.refusals.length > refused) await removeOwn(attempt, tenant, CronJob, cleanup.cronJob);
 }
 
 async function removeCleanup(attempt: Attempt, tenant: CopilotTenant, cleanup: CleanupWorld): Promise<void> {
-  const remove = async <T extends KubeObject>(type: ResourceType<T>, live: T | undefined): Promise<void> => {
-    if (live !== undefined && isControlledBy(live, tenant)) await attempt.delete(type, live);
-  };
   // First what makes pods, and last what fences them.
-  await remove(CronJob, cleanup.cronJob);
-  await remove(ConfigMap, cleanup.configMap);
-  await remove(NetworkPolicy, cleanup.networkPolicy);
+  await removeOwn(attempt, tenant, CronJob, cleanup.cronJob);
+  await removeOwn(attempt, tenant, ConfigMap, cleanup.configMap);
+  await removeOwn(attempt, tenant, NetworkPolicy, cleanup.networkPolicy);
+}
+
+async function removeOwn<T extends KubeObject>(
+  attempt: Attempt,
+  tenant: CopilotTenant,
+  type: ResourceType<T>,
+  live: T | undefined,
+): Promise<void> {
+  if (live !== undefined && isControlledBy(live, tenant)) await attempt.delete(type, live);
 }

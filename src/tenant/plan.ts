@@ -61,6 +61,7 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
       facts,
       live: world.servers.get(index) ?? { index, pods: [] },
       observed: observation,
+      cleanupPods: world.cleanup.pods,
       credentialsHash: hash,
       wouldWrite,
       now,

@@ -136,7 +136,7 @@ export class TenantReconciler implements Reconciler {
   #status(found: Omit<StatusInput, 'sessions'>): { status: CopilotTenantStatus; numbersDueMs?: number } {
     const { figures } = this.#options;
     const { tenant, outcome } = found;
-    const sessions = figures.look(tenant, outcome.servers);
+    const sessions = figures.look(tenant, outcome.servers, found.lastCleanup);
     const status = computeStatus({ ...found, sessions });
     const waitMs = flips(tenant, sessions) ? 0 : figures.waitMs(nameOf(tenant));
     if (waitMs === 0) return { status };

@@ -10,6 +10,7 @@ import { serverImage } from './decisions/image.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/volume.ts';
+import { deletesOnVolume } from '../resources/cleanup-pod.ts';
 import { isLeftOver, serverName } from '../resources/names.ts';
 import { hasEnded, isCurrent, isObserved, type ServerObservation } from './observe.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
@@ -43,6 +44,8 @@ export interface ServerInput {
   readonly facts: OperatorFacts;
   readonly live: ServerWorld;
   readonly observed: ServerObservation;
+  /** Pods of the tenant that are no server's: those of its cleanup and of deletions of single sessions. */
+  readonly cleanupPods: readonly Pod[];
   /** Of what the pod takes from Secrets; absent while these can't be used, and then no pod may start. */
   readonly credentialsHash: string | undefined;
   /** Whether applying the Deployment would change it. */
@@ -65,7 +68,7 @@ export function planServer(input: ServerInput): ServerPlan {
   const drafted = { ...base, claim, cause: lost, wait: going };
   if (tenant.spec.suspend) return { ...drafted, deployment: stopped(input) };
   if (!kept || credentialsHash === undefined) return drafted;
-  const former = whatStillStops(live);
+  const former = whatStillStops(live) ?? whatStillWorks(name, input);
   if (former !== undefined) {
     const message = `Server ${name} starts once ${former}: two pods may not write to one volume.`;
     return { ...drafted, wait: { reason: ReconcilingReason.ServersStarting, message } };
@@ -174,4 +177,12 @@ function whatStillStops({ deployment: live, pods }: ServerWorld): string | undef
   const pod = pods.find((candidate) => !hasEnded(candidate));
   if (pod !== undefined) return `its former pod ${pod.metadata.name} has stopped`;
   return live === undefined || isCurrent(live) ? undefined : `its Deployment is seen to be at zero`;
+}
+
+// Nobody could ask the server about the sessions that the pod is about to delete. It is waited for no longer than its Job
+// lets it live (activeDeadlineSeconds), and only by a server that starts from nothing: one that runs restarts as it likes.
+function whatStillWorks(name: string, { live, cleanupPods }: ServerInput): string | undefined {
+  if (replicasOf(live.deployment) > 0) return undefined;
+  const pod = cleanupPods.find((candidate) => !hasEnded(candidate) && deletesOnVolume(candidate, name));
+  return pod && `pod ${pod.metadata.name}, which works on its volume, has ended`;
 }

@@ -1,6 +1,7 @@
 /** What a tenant's status says of its sessions, from what its servers last told. */
 import { ConditionType } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
+import type { LastCleanup } from '../api/tenant-status.ts';
 import type { ServerSessions, SessionSource } from '../copilot/sessions.ts';
 import type { Clock } from '../kube/clock.ts';
 import { findCondition } from '../kube/conditions.ts';
@@ -9,7 +10,7 @@ import { keyOf, type NamespacedName } from '../kube/types.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Verdict } from './decisions/conditions.ts';
-import { fullest, percentOf, pressureVerdict, usedOf, volumeOf } from './decisions/storage.ts';
+import { fullest, percentOf, pressureAfterCleanup, pressureVerdict, usedOf, volumeOf } from './decisions/storage.ts';
 import { targetKey, tenantOfTarget } from './targets.ts';
 import type { ServerWorld } from './world.ts';
 
@@ -63,10 +64,22 @@ export class SessionFigures {
     this.#clock = clock;
   }
 
-  /** What the status is to say now. */
-  look(tenant: CopilotTenant, servers: ReadonlyMap<number, ServerWorld>): SessionsStatus {
+  /** What the status is to say now. `lastCleanup`: the last run that has ended, told already or not. */
+  look(
+    tenant: CopilotTenant,
+    servers: ReadonlyMap<number, ServerWorld>,
+    lastCleanup: LastCleanup | undefined,
+  ): SessionsStatus {
     const now = this.#clock.monotonic();
     const key = keyOf(tenant);
+    const kept = keptByCleanup(tenant, lastCleanup);
+    if (kept !== undefined) {
+      // What servers told before it is not true any more: when they run again, each is waited for.
+      this.#tenants.set(key, { since: now, wroteAt: this.#tenants.get(key)?.wroteAt ?? now, servers: new Map() });
+      const { lastActivityTime } = tenant.status ?? {};
+      const fields = present({ sessions: { active: 0, loaded: 0, total: kept }, lastActivityTime, storage: undefined });
+      return { fields, pressure: pressureAfterCleanup() };
+    }
     const before = this.#tenants.get(key) ?? { since: now, wroteAt: now, servers: new Map<string, Known>() };
     const wanted = Array.from({ length: tenant.spec.replicas }, (_, index) => {
       const target = targetKey(tenant, index);
@@ -175,6 +188,18 @@ export function sessionsStatus(
     }),
     pressure: keeps ? asItWas : pressureVerdict(volume, last),
   };
+}
+
+/**
+ * How many sessions are left of a tenant that does not run, when a cleanup has deleted some since its servers were last
+ * asked. The status tells of the run at the same time, so it counts once.
+ */
+function keptByCleanup({ spec, status }: CopilotTenant, last: LastCleanup | undefined): number | undefined {
+  if (last === undefined || (!spec.suspend && spec.replicas > 0)) return undefined;
+  const { time, job } = status?.lastCleanup ?? {};
+  const isNew = last.time !== time || last.job !== job;
+  const hasDeleted = last.result === 'Succeeded' && last.dryRun !== true && (last.deleted ?? 0) > 0;
+  return isNew && hasDeleted ? last.kept : undefined;
 }
 
 type Fields = { [K in keyof SessionsStatus['fields']]: SessionsStatus['fields'][K] | undefined };

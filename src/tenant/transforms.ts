@@ -2,6 +2,7 @@
 import { Label } from '../api/names.ts';
 import type { Deployment, Job, Pod } from '../kube/builtins.ts';
 import { stripServerFields } from '../kube/store.ts';
+import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
 
 /** On the pods of a Job: its UID. */
 export const JOB_UID_LABEL = 'batch.kubernetes.io/controller-uid';
@@ -10,7 +11,10 @@ const podLabels = new Set<string>([Label.tenant, Label.server, JOB_UID_LABEL]);
 
 type PodStatus = NonNullable<Pod['status']>;
 
-/** Of a pod: whose it is, whether it is ready and where, what keeps it from it, and its last words. */
+/**
+ * Of a pod: whose it is, whether it is ready and where, what keeps it from it, and its last words; of one of a cleanup, also
+ * where it works, which its arguments say.
+ */
 export function slimPod(pod: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
   const kept = Object.entries(labels ?? {}).filter(([label]) => podLabels.has(label));
@@ -26,8 +30,15 @@ export function slimPod(pod: Pod): Pod {
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),
       labels: Object.fromEntries(kept),
     },
+    ...slimCleanupSpec(pod),
     ...(pod.status && { status: slimPodStatus(pod.status) }),
   };
+}
+
+function slimCleanupSpec({ spec }: Pod): Pick<Pod, 'spec'> {
+  const containers = (spec?.containers ?? []).filter(({ name }) => name === CLEANUP_CONTAINER);
+  if (containers.length === 0) return {};
+  return { spec: { containers: containers.map(({ name, args = [] }) => ({ name, args })) } };
 }
 
 function slimPodStatus({ phase, podIP, reason, message, conditions, containerStatuses }: PodStatus): PodStatus {

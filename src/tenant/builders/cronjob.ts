@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { DURATION_PATTERN, durationMs } from '../../api/duration.ts';
 import { CronJob } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
@@ -18,7 +17,6 @@ export interface CleanupFacts {
 
 /** A run that has not begun this long after its time, in s, is left out: the next one does its work. */
 const STARTING_DEADLINE_S = 1800;
-const TTL_FLAG = '--ttl=';
 /** Longest run, in s, the time that its pod waits for a node, an image or a volume included. */
 const RUN_DEADLINE_S = 1800;
 
@@ -53,7 +51,7 @@ export function cronJob(tenant: CopilotTenant, { image, places, paused }: Cleanu
             metadata: { labels },
             spec: cleanupPod(tenant, {
               image,
-              args: [`${TTL_FLAG}${ttl}`, ...(cleanupDryRun ? ['--dry-run'] : [])],
+              args: [`--ttl=${ttl}`, ...(cleanupDryRun ? ['--dry-run'] : [])],
               servers: places.servers,
               volumes: places.volumes,
               policies: childName(name, 'sessions'),
@@ -63,13 +61,6 @@ export function cronJob(tenant: CopilotTenant, { image, places, paused }: Cleanu
       },
     },
   };
-}
-
-/** The TTL that a live CronJob cleans up by, in ms, if it states one. */
-export function ttlOf(live: CronJob | undefined): number | undefined {
-  const args = live?.spec?.jobTemplate.spec?.template.spec?.containers[0]?.args;
-  const ttl = args?.find((arg) => arg.startsWith(TTL_FLAG))?.slice(TTL_FLAG.length) ?? '';
-  return new RegExp(DURATION_PATTERN).test(ttl) ? durationMs(ttl) : undefined;
 }
 
 /** The minute of the hour at which a tenant is cleaned up by default: a thousand tenants spread over all sixty. */

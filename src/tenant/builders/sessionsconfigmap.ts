@@ -16,31 +16,27 @@ type SessionPolicy = { readonly ttlSeconds: number } | { readonly keep: true };
 const EPHEMERAL_TTL_S = 3600;
 
 /**
- * Which sessions of the tenant its CopilotSessions keep for longer than `ttlMs`, for the cleanup: that has no access to
- * Kubernetes. The text depends on nothing but the specs, so an equal set of sessions is an equal ConfigMap.
+ * How long the tenant's CopilotSessions keep their sessions, for the cleanup: that has no access to Kubernetes. Also those
+ * that the tenant's TTL outlasts are told: a run that is under way may still have a former, shorter one. The text depends
+ * on nothing but the specs of the sessions, so an equal set of them is an equal ConfigMap.
  */
-export function sessionsConfigMap(
-  tenant: CopilotTenant,
-  sessions: readonly CopilotSession[],
-  ttlMs: number,
-): ConfigMap {
+export function sessionsConfigMap(tenant: CopilotTenant, sessions: readonly CopilotSession[]): ConfigMap {
   const { name } = tenant.metadata;
   return {
     apiVersion: apiVersionOf(ConfigMap),
     kind: ConfigMap.kind,
     metadata: { ...sharedMetadata(tenant, childName(name, 'sessions')), labels: cleanupLabels(name) },
-    data: { [POLICIES_KEY]: JSON.stringify({ sessions: Object.fromEntries(policies(sessions, ttlMs / 1000)) }) },
+    data: { [POLICIES_KEY]: JSON.stringify({ sessions: Object.fromEntries(policies(sessions)) }) },
   };
 }
 
-function policies(sessions: readonly CopilotSession[], ttlSeconds: number): Map<string, SessionPolicy> {
+function policies(sessions: readonly CopilotSession[]): Map<string, SessionPolicy> {
   const found = new Map<string, SessionPolicy>();
   for (const [id, claiming] of Map.groupBy(sessions, sessionIdOf)) {
     const holder = holderOf(claiming);
     if (holder !== undefined) found.set(id, policyOf(holder));
   }
-  const longer = [...found].filter(([, policy]) => 'keep' in policy || policy.ttlSeconds > ttlSeconds);
-  return new Map(longer.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return new Map([...found].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function policyOf({ spec: { ttl, lifecycle } }: CopilotSession): SessionPolicy {

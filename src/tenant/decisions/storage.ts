@@ -46,10 +46,7 @@ export function percentOf(storage: { readonly used: string; readonly capacity: s
 
 /** The condition StoragePressure. `last` is what it was: between 80 and 85 % it stays so. */
 export function pressureVerdict(volume: Volume | undefined, last: Condition | undefined): Verdict {
-  if (volume === undefined) {
-    const message = 'No server has told the sizes of its sessions yet.';
-    return { status: 'Unknown', reason: StoragePressureReason.NotMeasured, message };
-  }
+  if (volume === undefined) return notMeasured('No server has told the sizes of its sessions yet.');
   const { server, capacity, percent } = volume;
   const what = `Sessions take ${percent} % of the volume of server ${server} (${capacity})`;
   if (percent >= FULL) {
@@ -68,6 +65,15 @@ export function pressureVerdict(volume: Volume | undefined, last: Condition | un
   }
   const message = `Every volume has room: sessions take less than ${NEARLY_FULL} % of each.`;
   return { status: 'False', reason: StoragePressureReason.EnoughSpace, message };
+}
+
+/** The condition StoragePressure after a cleanup on volumes, until a server runs again. */
+export function pressureAfterCleanup(): Verdict {
+  return notMeasured('Sessions were deleted while no server ran: sizes are told when one runs again.');
+}
+
+function notMeasured(message: string): Verdict {
+  return { status: 'Unknown', reason: StoragePressureReason.NotMeasured, message };
 }
 
 function bytesOf(quantity: string): number | undefined {

@@ -1,7 +1,7 @@
 // What a tenant's cleanup consists of, on a real API server. There is no controller of Jobs; the test plays it.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotSessionSpecInput } from '../../../src/api/session.ts';
-import { ConfigMap, CronJob, Job, NetworkPolicy, Pod } from '../../../src/kube/builtins.ts';
+import { ConfigMap, CronJob, Deployment, Job, NetworkPolicy, Pod } from '../../../src/kube/builtins.ts';
 import { findCondition } from '../../../src/kube/conditions.ts';
 import { timestamp } from '../../../src/kube/time.ts';
 import { cleanupLabels } from '../../../src/resources/cleanup-pod.ts';
@@ -115,6 +115,45 @@ describe('a tenant whose sessions have a TTL', () => {
   });
 });
 
+describe('a tenant that stops and starts', () => {
+  it('is not cleaned up while its server stops, and does not start while a cleanup works on its volume', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const isPaused = async () => (await children(world)).cronJob?.spec?.suspend;
+    const replicas = async () => (await world.get(Deployment, 'acme-0'))?.spec?.replicas;
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    const server = await world.startPod('acme', 0);
+    await world.settle();
+    expect(await isPaused()).toBe(false);
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: true } });
+    await world.settle();
+    expect(await isPaused()).toBe(true);
+    await world.removePod(server);
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
+    await world.settle();
+    const { spec } = (await children(world)).cronJob?.spec?.jobTemplate.spec?.template ?? {};
+    expect(await isPaused()).toBe(false);
+    if (spec === undefined) throw new Error('the CronJob has no pod');
+    // Nobody makes what the pod mounts. Where it works is in its arguments.
+    const containers = spec.containers.map(({ name, args = [] }) => ({ name, image: 'i', args }));
+    const run = await world.client.create(Pod, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'acme-cleanup-1-x', namespace: world.namespace, labels: cleanupLabels('acme') },
+      spec: { containers },
+    });
+    await world.settle();
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
+    await world.settle();
+    expect(await replicas()).toBe(0);
+    const reconciling = await conditionOf(world, 'Reconciling');
+    expect(reconciling?.message).toContain('starts once pod acme-cleanup-1-x');
+    await world.removePod(run);
+    await world.settle();
+    expect(await replicas()).toBe(1);
+  });
+});
+
 describe('a tenant without a TTL', () => {
   it('gets nothing of it, whatever sessions name it', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
@@ -137,12 +176,12 @@ describe('the sessions that resources keep', () => {
     await createSession(world, 'long', { sessionId: 'Long_1', ttl: '800h' });
     await createSession(world, 'short', { ttl: '1h' });
     await sessionsChanged(world);
-    const kept = { Long_1: { ttlSeconds: 2_880_000 }, chat: { keep: true } };
-    expect(await policies(world)).toEqual({ sessions: kept });
+    const others = { Long_1: { ttlSeconds: 2_880_000 }, short: { ttlSeconds: 3600 } };
+    expect(await policies(world)).toEqual({ sessions: { ...others, chat: { keep: true } } });
     const { uid = '' } = (await world.get(CopilotSession, 'chat'))?.metadata ?? {};
     await world.client.delete(CopilotSession, world.ref('chat'), { uid });
     await sessionsChanged(world);
-    expect(await policies(world)).toEqual({ sessions: { Long_1: kept.Long_1 } });
+    expect(await policies(world)).toEqual({ sessions: others });
   });
 
   it('are told together when they come together', async () => {
@@ -159,18 +198,15 @@ describe('the sessions that resources keep', () => {
     expect((await world.passes()) - before).toBeLessThan(5);
   });
 
-  it('stay told as long as a run with the former, shorter TTL may start', async () => {
+  it('stay told when the TTL is raised: a run with the former, shorter one may be under way', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', { sessions: { ttl: '1h' } });
     await createSession(world, 'chat', { ttl: '10h' });
     await sessionsChanged(world);
     await setSessions(world, { ttl: '720h' });
-    await world.sync(CopilotTenant);
-    await world.pass('acme');
+    await world.settle();
     expect(argsOf((await children(world)).cronJob)).toContain('--ttl=720h');
     expect(await policies(world)).toEqual({ sessions: { chat: { ttlSeconds: 36_000 } } });
-    await world.settle();
-    expect(await policies(world)).toEqual({ sessions: {} });
   });
 
   it('change nothing by what the status of their resource says', async () => {
@@ -202,6 +238,19 @@ describe('a schedule that is none', () => {
     await world.settle();
     expect(await conditionOf(world, 'Stalled')).toMatchObject({ status: 'False' });
     expect((await children(world)).cronJob).toBeDefined();
+  });
+
+  it('takes the CronJob of the former spec away, until it is one', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    expect((await children(world)).cronJob).toBeDefined();
+    await setSessions(world, { ttl: '1440h', timeZone: 'Mars/Olympus' });
+    await world.settle();
+    expect(await children(world)).toMatchObject({ cronJob: undefined, configMap: { kind: 'ConfigMap' } });
+    await setSessions(world, { timeZone: null });
+    await world.settle();
+    expect(argsOf((await children(world)).cronJob)).toContain('--ttl=1440h');
   });
 });
 

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
-import type { Deployment } from '../../../src/kube/builtins.ts';
+import type { Deployment, Pod } from '../../../src/kube/builtins.ts';
 import { differences } from '../../../src/kube/subset.ts';
 import type { ObjectMeta } from '../../../src/kube/types.ts';
+import { cleanupLabels, cleanupPod } from '../../../src/resources/cleanup-pod.ts';
+import { slimPod } from '../../../src/tenant/transforms.ts';
 import { bindingSecret } from '../../../src/tenant/builders/bindingsecret.ts';
 import { TemplateAnnotation } from '../../../src/tenant/builders/deployment.ts';
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
@@ -251,6 +253,46 @@ describe('a suspended tenant', () => {
     const [server] = planned(resumed).servers;
     expect(server).toMatchObject({ wait: { reason: 'ServersStarting' } });
     expect(server?.deployment).toBeUndefined();
+  });
+});
+
+describe('a server that starts while a cleanup works', () => {
+  const tenant = sampleTenant({ replicas: 2 });
+  /** The pod of a run, as the cache has it. */
+  const cleaning = (places: { servers: number[]; volumes: number[] }, phase = 'Running'): Pod => {
+    const metadata = { name: 'acme-cleanup-1-x', namespace: 'team', labels: cleanupLabels('acme') };
+    const spec = cleanupPod(tenant, { image: 'i', args: ['--ttl=720h'], ...places });
+    return slimPod({ apiVersion: 'v1', kind: 'Pod', metadata, spec, status: { phase } });
+  };
+  const withRun = (world: World, run: Pod): World => ({ ...world, cleanup: { ...world.cleanup, pods: [run] } });
+
+  it.each(['Pending', 'Running'])('on its volume waits for that pod, which is %s', (phase) => {
+    const found = planned(withRun(emptyWorld(tenant), cleaning({ servers: [], volumes: [0] }, phase)));
+    expect(writes(found)).toEqual([1]);
+    expect(found.waits.map(({ reason, message }) => [reason, message])).toEqual([
+      [
+        'ServersStarting',
+        'Server acme-0 starts once pod acme-cleanup-1-x, which works on its volume, has ended: two pods may not write to one volume.',
+      ],
+    ]);
+  });
+
+  it('waits for no pod that has ended, and none that asks the server itself', () => {
+    for (const run of [
+      cleaning({ servers: [], volumes: [0, 1] }, 'Succeeded'),
+      cleaning({ servers: [0], volumes: [0] }),
+      cleaning({ servers: [0, 1], volumes: [] }),
+    ]) {
+      expect(writes(planned(withRun(emptyWorld(tenant), run)))).toEqual([0, 1]);
+    }
+  });
+
+  it('and has run before is changed and restarted at once', () => {
+    const world = withRun(running(tenant), cleaning({ servers: [], volumes: [0, 1] }));
+    expect(planned(changed(world, { replicas: 2, server: { image: 'example.com/copilot-cli:2' } })).waits).toEqual([]);
+    const { servers } = planned(world, { seen: [silentServer(0)] });
+    expect(servers[0]?.wait).toBeUndefined();
+    expect(servers[0]?.restart).toBeDefined();
   });
 });
 

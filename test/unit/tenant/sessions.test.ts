@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../src/api/tenant.ts';
+import type { LastCleanup } from '../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../src/kube/time.ts';
 import { flips, numbersAsTold, SessionFigures, type SessionsStatus } from '../../../src/tenant/sessions.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
@@ -28,8 +29,11 @@ const servers = (count: number): Map<number, ServerWorld> =>
       { index, pods: [], claim: boundClaim({ capacity: { storage: '100Mi' } }) },
     ]),
   );
-const look = (spec: CopilotTenantSpecInput = {}, status: CopilotTenantStatus = {}): SessionsStatus =>
-  figures.look(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1));
+const look = (
+  spec: CopilotTenantSpecInput = {},
+  status: CopilotTenantStatus = {},
+  lastCleanup = status.lastCleanup,
+): SessionsStatus => figures.look(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1), lastCleanup);
 
 describe('what a tenant says of its sessions', () => {
   it('is nothing before a server has answered', () => {
@@ -105,6 +109,51 @@ describe('the numbers of a server that cannot be asked', () => {
     const status = { sessions: { active: 1, loaded: 2, total: 5 }, storage: { capacity: '100Mi', used: '90Mi' } };
     const { fields } = look(spec, status);
     expect(fields).toEqual({ ...status, sessions: { active: 0, loaded: 0, total: 5 } });
+  });
+});
+
+describe('a cleanup of a tenant that does not run', () => {
+  const RUN = { time: timestamp(NOW), job: 'acme-cleanup-1', result: 'Succeeded', kept: 3, deleted: 2 } as const;
+  const last = (run: Partial<LastCleanup> = {}): LastCleanup => ({ ...RUN, failuresInARow: 0, ...run });
+  const status: CopilotTenantStatus = {
+    sessions: { active: 0, loaded: 0, total: 5 },
+    lastActivityTime: timestamp(NOW),
+    storage: { capacity: '100Mi', used: '90Mi' },
+  };
+
+  it.each<[string, CopilotTenantSpecInput]>([
+    ['suspended', { suspend: true }],
+    ['scaled to zero', { replicas: 0 }],
+  ])('tells how many sessions are left, and nobody knows how much space they take: %s', (_, spec) => {
+    const { fields, pressure } = look(spec, status, last());
+    expect(fields).toEqual({ sessions: { active: 0, loaded: 0, total: 3 }, lastActivityTime: timestamp(NOW) });
+    expect(pressure).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
+    // Told once: then it stays so.
+    expect(look(spec, { ...fields, lastCleanup: last() }).fields).toEqual(fields);
+  });
+
+  it.each<[string, CopilotTenantSpecInput, Partial<LastCleanup>]>([
+    ['deleted nothing', { suspend: true }, { deleted: 0 }],
+    ['was a dry run', { suspend: true }, { dryRun: true }],
+    ['failed', { suspend: true }, { result: 'Failed' }],
+    ['said nothing', { suspend: true }, { kept: undefined, deleted: undefined } as never],
+    ['ran while the servers did', {}, {}],
+  ])('changes no number when it %s', (_, spec, run) => {
+    expect(look(spec, status, last(run)).fields).toEqual(status);
+  });
+
+  it('makes what servers told before it worthless', () => {
+    source.say('team/acme-0', { unloaded: 5, sizeBytes: 18 * MI });
+    look();
+    source.say('team/acme-0', undefined);
+    const { fields } = look({ suspend: true }, status, last());
+    const resumed = { ...fields, lastCleanup: last() };
+    expect(look({}, resumed).fields).toEqual(fields);
+    source.say('team/acme-0', { unloaded: 3, sizeBytes: 10 * MI });
+    expect(look({}, resumed)).toMatchObject({
+      fields: { sessions: { total: 3 }, storage: { used: '30Mi' } },
+      pressure: { reason: 'EnoughSpace' },
+    });
   });
 });
 

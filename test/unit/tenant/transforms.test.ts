@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Pod } from '../../../src/kube/builtins.ts';
 import { differences } from '../../../src/kube/subset.ts';
-import { cleanupLabels } from '../../../src/resources/cleanup-pod.ts';
+import { cleanupLabels, cleanupPod, deletesOnVolume } from '../../../src/resources/cleanup-pod.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
 import { podTrouble } from '../../../src/tenant/decisions/pod.ts';
 import { observeServer, pingAddress } from '../../../src/tenant/observe.ts';
@@ -91,6 +91,13 @@ describe('what the cache keeps of a pod', () => {
       'batch.kubernetes.io/controller-uid': 'uid-of-job',
     });
     expect(slim.status?.containerStatuses?.[0]?.state?.terminated).toEqual(terminated);
+  });
+
+  it('is enough to know on which volumes a cleanup works', () => {
+    const spec = cleanupPod(tenant, { image: 'i', args: ['--ttl=720h'], servers: [], volumes: [0] });
+    const slim = slimPod({ ...crowdedPod(), spec });
+    expect(['acme-0', 'acme-1', 'acme'].filter((server) => deletesOnVolume(slim, server))).toEqual(['acme-0']);
+    expect(Object.keys(slim.spec ?? {})).toEqual(['containers']);
   });
 
   it('is nothing of what others read', () => {

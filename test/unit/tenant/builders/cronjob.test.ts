@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
-import { durationMs } from '../../../../src/api/duration.ts';
 import { Label } from '../../../../src/api/names.ts';
 import { tenantPods } from '../../../../src/resources/names.ts';
-import { cronJob, ttlOf } from '../../../../src/tenant/builders/cronjob.ts';
+import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
 import type { CleanupPlaces } from '../../../../src/tenant/decisions/cleanup-places.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 
@@ -61,17 +60,6 @@ describe('the cleanup of a tenant', () => {
     ]);
     expect(argsOf(made({ cleanupDryRun: true }))).toContain('--dry-run');
     expect(argsOf(made())).not.toContain('--dry-run');
-  });
-
-  it.each(['87600h', '90s', '1h30m'])('has a TTL of %s that can be read back', (ttl) => {
-    expect(ttlOf(made({ ttl }))).toBe(durationMs(ttl));
-  });
-
-  it.each([[[]], [['--ttl=']], [['--ttl=soon']]])('that somebody edited to %j has no TTL', (args) => {
-    const job = made();
-    const container = podOf(job)?.spec?.containers[0];
-    if (container) container.args = args;
-    expect(ttlOf(job)).toBeUndefined();
   });
 
   it('mounts no token of Kubernetes, and passes the Pod Security standard "restricted"', () => {

@@ -5,7 +5,6 @@ import type { ObjectMeta } from '../../../../src/kube/types.ts';
 import type { CopilotSession } from '../../../../src/resources/session.ts';
 import { sessionsConfigMap } from '../../../../src/tenant/builders/sessionsconfigmap.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
-import { HOUR, MINUTE } from '../fixtures.ts';
 
 const session = (
   name: string,
@@ -18,26 +17,19 @@ const session = (
   spec: sessionSpec.parse({ tenantRef: { name: 'acme' }, ...spec }),
 });
 
-const told = (sessions: readonly CopilotSession[], ttlMs = 24 * HOUR): unknown =>
-  JSON.parse(sessionsConfigMap(sampleTenant(), sessions, ttlMs).data?.['policies.json'] ?? '');
+const told = (sessions: readonly CopilotSession[]): unknown =>
+  JSON.parse(sessionsConfigMap(sampleTenant({ sessions: { ttl: '24h' } }), sessions).data?.['policies.json'] ?? '');
 
 describe('the sessions that the cleanup is told of', () => {
-  it.each<[string, Partial<CopilotSessionSpecInput>, number, object]>([
-    ['a persistent one is kept for good', {}, 24 * HOUR, { one: { keep: true } }],
-    ['one with a longer TTL is kept that long', { ttl: '48h' }, 24 * HOUR, { one: { ttlSeconds: 172_800 } }],
-    ['one with the same TTL needs no word', { ttl: '24h' }, 24 * HOUR, {}],
-    ['one with a shorter TTL ends by its resource, not by the cleanup', { ttl: '1h' }, 24 * HOUR, {}],
-    ['an ephemeral one has an hour', { lifecycle: 'Ephemeral' }, 30 * MINUTE, { one: { ttlSeconds: 3600 } }],
-    ['an ephemeral one is kept no longer than the tenant says', { lifecycle: 'Ephemeral' }, 24 * HOUR, {}],
-    [
-      'an ephemeral one with a TTL has that',
-      { lifecycle: 'Ephemeral', ttl: '72h' },
-      24 * HOUR,
-      { one: { ttlSeconds: 259_200 } },
-    ],
-    ['the id counts, not the name', { sessionId: 'Chat_1' }, 24 * HOUR, { Chat_1: { keep: true } }],
-  ])('%s', (_, spec, ttlMs, sessions) => {
-    expect(told([session('one', spec)], ttlMs)).toEqual({ sessions });
+  it.each<[string, Partial<CopilotSessionSpecInput>, object]>([
+    ['a persistent one is kept for good', {}, { one: { keep: true } }],
+    ['one with a longer TTL is kept that long', { ttl: '48h' }, { one: { ttlSeconds: 172_800 } }],
+    ['one with a shorter TTL too: a run may still have a shorter one', { ttl: '1h' }, { one: { ttlSeconds: 3600 } }],
+    ['an ephemeral one has an hour', { lifecycle: 'Ephemeral' }, { one: { ttlSeconds: 3600 } }],
+    ['an ephemeral one with a TTL has that', { lifecycle: 'Ephemeral', ttl: '72h' }, { one: { ttlSeconds: 259_200 } }],
+    ['the id counts, not the name', { sessionId: 'Chat_1' }, { Chat_1: { keep: true } }],
+  ])('%s', (_, spec, sessions) => {
+    expect(told([session('one', spec)])).toEqual({ sessions });
   });
 
   it('are those of the older resource when two name one id', () => {
@@ -53,7 +45,7 @@ describe('the sessions that the cleanup is told of', () => {
 
   it('are told in the same text whatever order they come in', () => {
     const sessions = ['b', 'A', '10', '9', 'a'].map((name) => session(name.toLowerCase(), { sessionId: name }));
-    const text = (list: readonly CopilotSession[]) => sessionsConfigMap(sampleTenant(), list, HOUR).data;
+    const text = (list: readonly CopilotSession[]) => sessionsConfigMap(sampleTenant(), list).data;
     expect(text(sessions.toReversed())).toEqual(text(sessions));
   });
 });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
-import { cleanupPlaces } from '../../../../src/tenant/decisions/cleanup-places.ts';
+import { cleanupPlaces, isPause } from '../../../../src/tenant/decisions/cleanup-places.ts';
 import type { ServerWorld } from '../../../../src/tenant/world.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
-import { boundClaim } from '../fixtures.ts';
+import { boundClaim, pod, settledDeployment } from '../fixtures.ts';
 
 const claims = (...indexes: number[]): Map<number, ServerWorld> =>
   new Map(indexes.map((index) => [index, { index, pods: [], claim: boundClaim() }]));
@@ -25,6 +25,31 @@ describe('where sessions are cleaned up', () => {
     ['nowhere while there is no volume', { suspend: true }, new Map([[0, { index: 0, pods: [] }]]), [], []],
   ])('%s', (_, spec, live, servers, volumes) => {
     expect(cleanupPlaces(sampleTenant(spec), live)).toMatchObject({ servers, volumes });
+  });
+
+  const suspendedWith = (found: Partial<ServerWorld>) =>
+    cleanupPlaces(
+      sampleTenant({ suspend: true }),
+      new Map([[0, { index: 0, pods: [], claim: boundClaim(), ...found }]]),
+    );
+
+  it.each<[string, Partial<ServerWorld>]>([
+    ['runs', { pods: [pod()] }],
+    ['is on its way out', { pods: [pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' })] }],
+    ['may still be made', { deployment: { ...settledDeployment({ running: false }), status: {} } }],
+  ])('is nowhere while a pod of a suspended server %s', (_, found) => {
+    const places = suspendedWith(found);
+    expect(places.reason).toBe('ServersStopping');
+    expect(isPause(places)).toBe(true);
+  });
+
+  it('is the volumes once every pod of a suspended server has ended', () => {
+    const places = suspendedWith({
+      pods: [pod({ phase: 'Failed' })],
+      deployment: settledDeployment({ running: false }),
+    });
+    expect(places.reason).toBe('OnVolumes');
+    expect(isPause(places)).toBe(false);
   });
 
   it('is no volume that is going', () => {

@@ -1,0 +1,81 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Applier } from '../../../src/kube/apply.ts';
+import { CronJob } from '../../../src/kube/builtins.ts';
+import { StatusError } from '../../../src/kube/errors.ts';
+import type { KubeObject } from '../../../src/kube/types.ts';
+import { Attempt } from '../../../src/tenant/attempt.ts';
+import { cronJob } from '../../../src/tenant/builders/cronjob.ts';
+import { applyCleanup } from '../../../src/tenant/cleanup.ts';
+import { cleanupPlaces } from '../../../src/tenant/decisions/cleanup-places.ts';
+import { OPERATOR, sampleTenant } from '../../support/tenants.ts';
+
+const tenant = sampleTenant({ sessions: { ttl: '720h' } });
+const former = cronJob(tenant, { image: 'i', places: cleanupPlaces(tenant, new Map()), paused: false });
+
+/** An API server that takes everything but CronJobs, if it has something against them. */
+class Requests implements Pick<Applier, 'apply' | 'delete'> {
+  readonly applied: string[] = [];
+  readonly deleted: string[] = [];
+  readonly #error: Error | undefined;
+
+  constructor(error?: Error) {
+    this.#error = error;
+  }
+
+  apply: Applier['apply'] = async (type, desired) => {
+    this.applied.push(type.kind);
+    if (type.kind === CronJob.kind && this.#error) throw this.#error;
+    return { action: 'unchanged', object: desired, changed: [] };
+  };
+
+  delete: Applier['delete'] = async (_, live: KubeObject) => {
+    this.deleted.push(`${live.kind} ${live.metadata.name}`);
+    return true;
+  };
+}
+
+const failure = (code: number, reason: string, message: string): StatusError =>
+  new StatusError({ method: 'PATCH', path: '/acme-cleanup' }, { code, reason, message });
+const INVALID = failure(422, 'Invalid', 'CronJob.batch "acme-cleanup" is invalid: spec.timeZone: unknown time zone');
+
+async function applied(requests: Requests, { facts = OPERATOR, live = former } = {}) {
+  const attempt = new Attempt(requests, tenant, new AbortController().signal);
+  const cleanup = { cronJob: live, jobs: [], pods: [], sessions: [] };
+  await applyCleanup(attempt, facts, { tenant, cleanup }, new Map());
+  return attempt;
+}
+
+describe('the CronJob of a former spec', () => {
+  it('goes when the one of this spec is refused', async () => {
+    const requests = new Requests(INVALID);
+    const { refusals } = await applied(requests);
+    expect(refusals.map(({ reason }) => reason)).toEqual(['InvalidSpec']);
+    expect(requests.deleted).toEqual(['CronJob acme-cleanup']);
+  });
+
+  it('goes when the image of the cleanup is unknown, and what is to be kept is told first', async () => {
+    const requests = new Requests();
+    const { refusals } = await applied(requests, { facts: { ...OPERATOR, operatorImage: undefined } });
+    expect(refusals.map(({ reason }) => reason)).toEqual(['OperatorImageUnknown']);
+    expect(requests.applied).toEqual(['ConfigMap', 'NetworkPolicy']);
+    expect(requests.deleted).toEqual(['CronJob acme-cleanup']);
+  });
+
+  it.each<[string, Requests]>([
+    ['is replaced', new Requests()],
+    [
+      'could not be replaced because of an error that passes',
+      new Requests(failure(503, 'ServiceUnavailable', 'later')),
+    ],
+  ])('stays when it %s', async (_, requests) => {
+    const { refusals } = await applied(requests);
+    expect(refusals).toEqual([]);
+    expect(requests.deleted).toEqual([]);
+  });
+
+  it('is left alone when it is of somebody else', async () => {
+    const requests = new Requests(INVALID);
+    await applied(requests, { live: { ...former, metadata: { ...former.metadata, ownerReferences: [] } } });
+    expect(requests.deleted).toEqual([]);
+  });
+});
