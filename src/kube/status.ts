@@ -44,3 +44,20 @@ export async function writeStatus<T extends KubeObject & { status?: unknown }>(
     return 'conflict';
   }
 }
+
+/**
+ * Whether an object is as it was read, asked of the API server: for what can't be undone, a late cache is not believed. What
+ * the API server says counts until the cache shows it.
+ */
+export async function isLatest<T extends KubeObject>(
+  { client, recent }: Pick<StatusWriterOptions, 'client' | 'recent'>,
+  type: ResourceType<T>,
+  object: T,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const live = await ignoreNotFound(client.get(type, nameOf(object), { signal }));
+  if (live === undefined) return false;
+  recent.wrote(type, live);
+  const { uid, generation, deletionTimestamp } = live.metadata;
+  return uid === object.metadata.uid && generation === object.metadata.generation && deletionTimestamp === undefined;
+}

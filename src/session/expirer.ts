@@ -7,6 +7,7 @@ import { isConflict } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { ignoreNotFound } from '../kube/notfound.ts';
 import type { RecentWrites } from '../kube/recent.ts';
+import { isLatest } from '../kube/status.ts';
 import { timestamp } from '../kube/time.ts';
 import { nameOf } from '../kube/types.ts';
 import { CopilotSession } from '../resources/session.ts';
@@ -49,9 +50,9 @@ export class Expirer {
     expiresAt: number,
     { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<ExpiryOutcome> {
-    const { source, memory, recorder, metrics, clock } = this.#options;
+    const { client, recent, source, memory, recorder, metrics, clock } = this.#options;
     // What is deleted is gone for good, so a late cache is not believed: its ttl may be longer by now.
-    if (!(await this.#isLatest(session, signal))) return { state: 'Outdated' };
+    if (!(await isLatest({ client, recent }, CopilotSession, session, signal))) return { state: 'Outdated' };
     const id = sessionIdOf(session);
     const deletions: Deletion[] = [];
     for (const { key, name, answer } of servers) {
@@ -79,17 +80,6 @@ export class Expirer {
     if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
     await this.#delete(session, signal);
     return { state: 'Removed' };
-  }
-
-  async #isLatest(session: CopilotSession, signal: AbortSignal): Promise<boolean> {
-    const { client, recent } = this.#options;
-    const live = await ignoreNotFound(client.get(CopilotSession, nameOf(session), { signal }));
-    if (live === undefined) return false;
-    recent.wrote(CopilotSession, live);
-    const { uid, generation, deletionTimestamp } = live.metadata;
-    return (
-      uid === session.metadata.uid && generation === session.metadata.generation && deletionTimestamp === undefined
-    );
   }
 
   async #delete(session: CopilotSession, signal: AbortSignal): Promise<void> {

@@ -10,11 +10,11 @@ import type { KubeClient } from '../kube/client.ts';
 import type { Clock, Random } from '../kube/clock.ts';
 import { isConditionTrue } from '../kube/conditions.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
-import { isConflict, isForbidden, isNotFound } from '../kube/errors.ts';
+import { isConflict, isForbidden } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
-import { ignoreNotFound } from '../kube/notfound.ts';
 import { OwnerGoneError } from '../kube/owner.ts';
 import type { RecentWrites } from '../kube/recent.ts';
+import { isLatest, writeStatus, type StatusWrite } from '../kube/status.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { keyOf, nameOf, type NamespacedName } from '../kube/types.ts';
 import { cleanupRuns, type CleanupRuns } from './decisions/cleanup.ts';
@@ -82,7 +82,8 @@ export class TenantReconciler implements Reconciler {
   }
 
   async #converge(tenant: CopilotTenant, { signal, log }: ReconcileContext): Promise<Result> {
-    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder, metrics } = this.#options;
+    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder, recent, metrics } =
+      this.#options;
     const now = clock.now();
     if (tenant.status === undefined) this.#young.set(keyOf(tenant), tenant.metadata.uid);
     const world = await readWorld(tenant, stores, client, now, signal);
@@ -96,7 +97,7 @@ export class TenantReconciler implements Reconciler {
       randomBytes,
     });
     // A volume that goes with its server is gone for good, so a late cache is not believed.
-    if (isRemoving(tenant, planned.surplus) && !(await this.#isLatest(tenant, signal))) {
+    if (isRemoving(tenant, planned.surplus) && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) {
       return { requeueAfterMs: CONFLICT_RETRY_MS };
     }
     const outcome = await update(applier, facts, world, planned, signal);
@@ -165,38 +166,25 @@ export class TenantReconciler implements Reconciler {
     return observed;
   }
 
-  /** Whether the tenant is as it was read, asked of the API server; what that says counts until the cache shows it. */
-  async #isLatest(tenant: CopilotTenant, signal: AbortSignal): Promise<boolean> {
-    const { client, recent } = this.#options;
-    const live = await ignoreNotFound(client.get(CopilotTenant, nameOf(tenant), { signal }));
-    if (live === undefined) return false;
-    recent.wrote(CopilotTenant, live);
-    const { uid, generation, deletionTimestamp } = live.metadata;
-    return uid === tenant.metadata.uid && generation === tenant.metadata.generation && deletionTimestamp === undefined;
-  }
-
   /** False when the tenant has changed meanwhile: then it is for the next pass to tell. */
   async #writeStatus(tenant: CopilotTenant, status: CopilotTenantStatus, signal: AbortSignal): Promise<boolean> {
-    if (isDeepStrictEqual(status, tenant.status)) return true;
     const { client, recent, recorder, figures } = this.#options;
+    let outcome: StatusWrite;
     try {
-      // With the resourceVersion that was read: what a stale cache leads to is refused instead of told.
-      const written = await client.update(
+      outcome = await writeStatus(
+        { client, recent, fieldManager: FIELD_MANAGER },
         CopilotTenant,
-        { ...tenant, status },
-        { subresource: 'status', fieldManager: FIELD_MANAGER, signal },
+        tenant,
+        status,
+        signal,
       );
-      recent.wrote(CopilotTenant, written);
-      figures.wrote(tenant);
-      this.#countReady(tenant, status);
     } catch (error) {
-      if (isNotFound(error)) return true;
       if (isForbidden(error)) this.#tellBesideStatus(tenant, error);
-      if (!isConflict(error)) throw error;
-      // However late the cache is, the next pass knows.
-      await this.#isLatest(tenant, signal);
-      return false;
+      throw error;
     }
+    if (outcome !== 'written') return outcome !== 'conflict';
+    figures.wrote(tenant);
+    this.#countReady(tenant, status);
     for (const { type, reason, message } of transitions(tenant.status, status)) {
       recorder.event(tenant, type, reason, message);
     }

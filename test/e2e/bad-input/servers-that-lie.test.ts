@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { giveWrongToken } from '../../support/meddling-policy.ts';
 import { serverPid } from '../../support/processes.ts';
 import { expectMended, messageColumn } from '../../support/told.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -97,52 +98,10 @@ describe('servers that are up and do not do their work', () => {
   it.concurrent(
     'one that refuses the token is told and not restarted, and answers once it has the right one',
     async () => {
-      const name = `${namespace.name}-wrong-token`;
-      const labels = { 'kubernetes.io/metadata.name': namespace.name };
-      // A policy of the cluster that meddles with the environment: of two entries of a name the last one counts.
-      const policy = {
-        apiVersion: 'admissionregistration.k8s.io/v1',
-        kind: 'MutatingAdmissionPolicy',
-        metadata: { name },
-        spec: {
-          failurePolicy: 'Fail',
-          reinvocationPolicy: 'Never',
-          matchConstraints: {
-            namespaceSelector: { matchLabels: labels },
-            objectSelector: { matchLabels: { 'copilot-operator.dev/tenant': 'locked' } },
-            resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
-          },
-          mutations: [
-            {
-              patchType: 'JSONPatch',
-              jsonPatch: {
-                expression:
-                  '[JSONPatch{op: "add", path: "/spec/containers/0/env/-", value: Object.spec.containers.env{name: "COPILOT_CONNECTION_TOKEN", value: "another"}}]',
-              },
-            },
-          ],
-        },
-      };
-      const binding = {
-        apiVersion: policy.apiVersion,
-        kind: 'MutatingAdmissionPolicyBinding',
-        metadata: { name },
-        spec: { policyName: name },
-      };
-      const kinds = ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy'];
-      const waitForPolicy = (inForce: boolean): Promise<true> =>
-        waitFor(
-          `the policy is ${inForce ? '' : 'no longer '}in force`,
-          async () => (await dryRunPod('locked')).includes('another') === inForce || undefined,
-          { withinMs: 30_000, everyMs: 500 },
-        );
-      const dropPolicy = async (): Promise<void> => {
-        for (const kind of kinds) await namespace.kubectl.ok(['delete', kind, name, '--ignore-not-found']);
-      };
+      const undo = await giveWrongToken(namespace, { 'copilot-operator.dev/tenant': 'locked' }, () =>
+        dryRunPod('locked'),
+      );
       try {
-        await namespace.kubectl.ok(['create', '-f', '-'], policy);
-        await namespace.kubectl.ok(['create', '-f', '-'], binding);
-        await waitForPolicy(true);
         await namespace.createTenant('locked', { health, server: { binary: 'runtime' } });
         await expectUnhealthy('locked', 'AuthFailed', [
           'locked-0',
@@ -151,14 +110,13 @@ describe('servers that are up and do not do their work', () => {
           'kubectl rollout restart deploy/locked-0',
         ]);
       } finally {
-        await dropPolicy();
+        // In force no longer: a pod that is made while the API server still goes on with it keeps the wrong token.
+        await undo();
       }
       const [pod] = await namespace.pods('locked');
       expect(pod?.spec?.containers[0]?.env?.at(-1)).toEqual({ name: 'COPILOT_CONNECTION_TOKEN', value: 'another' });
       expect(await restarts('locked')).toEqual([]);
 
-      // The API server goes on with a deleted policy for a moment, and a pod made then would have the wrong token for good.
-      await waitForPolicy(false);
       await namespace.kubectl.ok(['rollout', 'restart', 'deploy/locked-0', '-n', namespace.name]);
       const mended = await expectMended(namespace, 'locked');
       expect(mended.status?.servers?.[0]?.restarts).toBe(0);

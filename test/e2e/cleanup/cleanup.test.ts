@@ -4,6 +4,7 @@ import { ConfigMap, Pod, Secret } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { giveWrongToken } from '../../support/meddling-policy.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -130,7 +131,8 @@ describe('the cleanup of a running tenant', () => {
     await age('broken', 'old');
     // The server has the token of its start; a cleanup with another one is refused.
     const { token = '' } = await namespace.secret('broken-token');
-    const policy = await refuseToken('broken');
+    const labels = { 'copilot-operator.dev/tenant': 'broken', 'app.kubernetes.io/component': 'cleanup' };
+    const undo = await giveWrongToken(namespace, labels, () => dryRunPod('broken'));
     try {
       const first = await cleanUp('broken');
       expect(first).toMatchObject({ result: 'Failed', failuresInARow: 1 });
@@ -147,69 +149,22 @@ describe('the cleanup of a running tenant', () => {
       expect(JSON.stringify(twice.status)).not.toContain(token);
       expect(conditionOf(twice, 'Ready').status).toBe('True');
     } finally {
-      await policy();
+      await undo();
     }
     expect(await cleanUp('broken')).toMatchObject({ result: 'Succeeded', deleted: 1, failuresInARow: 0 });
     const mended = await namespace.tenant('broken');
     expect(conditionOf(mended, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
   });
 
-  /** Gives the tenant's cleanup pods another token than the server has; returns what undoes it. */
-  async function refuseToken(tenant: string): Promise<() => Promise<void>> {
-    const name = `${namespace.name}-cleanup-token`;
-    const env = (value: string) =>
-      `[JSONPatch{op: "add", path: "/spec/containers/0/env/-", value: Object.spec.containers.env{name: "COPILOT_CONNECTION_TOKEN", value: "${value}"}}]`;
-    const policy = {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'MutatingAdmissionPolicy',
-      metadata: { name },
-      spec: {
-        failurePolicy: 'Fail',
-        reinvocationPolicy: 'Never',
-        matchConstraints: {
-          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace.name } },
-          objectSelector: {
-            matchLabels: { 'copilot-operator.dev/tenant': tenant, 'app.kubernetes.io/component': 'cleanup' },
-          },
-          resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
-        },
-        mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: env('another') } }],
-      },
-    };
-    const binding = {
-      apiVersion: policy.apiVersion,
-      kind: 'MutatingAdmissionPolicyBinding',
-      metadata: { name },
-      spec: { policyName: name },
-    };
-    const inForce = async (): Promise<boolean> => {
-      const cronJob = await namespace.kubectl.ok([
-        'get',
-        'cronjob',
-        `${tenant}-cleanup`,
-        '-n',
-        namespace.name,
-        '-ojson',
-      ]);
-      const { template } = (JSON.parse(cronJob) as { spec: { jobTemplate: { spec: { template: object } } } }).spec
-        .jobTemplate.spec;
-      const pod = { apiVersion: 'v1', kind: 'Pod', ...template } as { metadata?: object };
-      pod.metadata = { ...pod.metadata, name: 'probe', namespace: namespace.name };
-      const made = await namespace.kubectl.ok(['create', '-o', 'json', '--dry-run=server', '-f', '-'], pod);
-      return made.includes('"another"');
-    };
-    await namespace.kubectl.ok(['create', '-f', '-'], policy);
-    await namespace.kubectl.ok(['create', '-f', '-'], binding);
-    await waitFor('the policy is in force', inForce, { withinMs: 30_000, everyMs: 500 });
-    return async () => {
-      for (const kind of ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy']) {
-        await namespace.kubectl.ok(['delete', kind, name, '--ignore-not-found']);
-      }
-      await waitFor('the policy is no longer in force', async () => !(await inForce()), {
-        withinMs: 30_000,
-        everyMs: 500,
-      });
-    };
+  /** The API server's idea of a pod of the tenant's CronJob, which is not made. */
+  async function dryRunPod(tenant: string): Promise<string> {
+    const cronJob = await namespace.kubectl.ok(['get', 'cronjob', `${tenant}-cleanup`, '-n', namespace.name, '-ojson']);
+    const { template } = (
+      JSON.parse(cronJob) as { spec: { jobTemplate: { spec: { template: { metadata?: object } } } } }
+    ).spec.jobTemplate.spec;
+    const metadata = { ...template.metadata, name: 'probe', namespace: namespace.name };
+    const pod = { apiVersion: 'v1', kind: 'Pod', ...template, metadata };
+    return namespace.kubectl.ok(['create', '-o', 'json', '--dry-run=server', '-f', '-'], pod);
   }
 });
 
