@@ -47,9 +47,10 @@ export async function bundle(entry: string, outdir: string): Promise<Metafile> {
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    minify: true,
-    // Error and class names are part of the logs.
-    keepNames: true,
+    // But for names: those of errors and classes are part of the logs. To keep them by `keepNames` would set a property on
+    // every function whenever it is made: a twentieth of the CPU of an operator at rest.
+    minifyWhitespace: true,
+    minifySyntax: true,
     // A stack trace with real places is worth the file's megabytes on disk; node reads it only with --enable-source-maps.
     sourcemap: 'linked',
     // The map leaves our sources' text out: places and names are enough, the repository has the rest.

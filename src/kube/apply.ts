@@ -59,6 +59,8 @@ export class Applier {
   readonly #restores = new RestoreLimiter();
   /** By UID: what the API server (a webhook, say) made of a manifest. Applying it again would only be changed again. */
   readonly #normalized = new LruMap<string, string>(MAX_NORMALIZED);
+  /** By live object: the desired state that it was seen to have. While neither changes, as mostly, nothing is compared. */
+  readonly #asDesired = new WeakMap<KubeObject, string>();
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -167,8 +169,10 @@ export class Applier {
   #settled<T extends KubeObject>(task: Task<T>, object: T): ApplyResult<T> | undefined {
     if (!task.isOurs(object)) throw new ForeignObjectError(task.manifest, object);
     if (object.metadata.deletionTimestamp) return { action: 'terminating', object, changed: [] };
+    if (this.#asDesired.get(object) === task.quickDigest) return { action: 'unchanged', object, changed: [] };
     const different = task.differences(object);
-    if (different.length > 0 && this.#normalized.get(object.metadata.uid ?? '') !== fingerprint(task.hash, different)) {
+    if (different.length === 0) this.#asDesired.set(object, task.quickDigest);
+    else if (this.#normalized.get(object.metadata.uid ?? '') !== fingerprint(task.hash, different)) {
       return undefined;
     }
     return { action: 'unchanged', object, changed: [] };

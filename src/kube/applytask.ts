@@ -1,4 +1,4 @@
-import { digest, withHash } from './manifest.ts';
+import { digest, quickDigest, withHash } from './manifest.ts';
 import { describe, isControlledBy } from './owner.ts';
 import { differences, type Difference } from './subset.ts';
 import type { KubeObject } from './types.ts';
@@ -17,12 +17,15 @@ export interface ApplyOptions<T extends KubeObject> {
 
 /** One apply on its way: what is wanted, for whom. */
 export class Task<T extends KubeObject> {
-  readonly manifest: T;
-  readonly hash: string;
+  /** Of the desired state. */
+  readonly quickDigest: string;
   readonly owner: KubeObject;
   readonly signal: AbortSignal | undefined;
   readonly isOurs: (live: T) => boolean;
   readonly derivedFrom: T | 'absent' | undefined;
+  readonly #desired: T;
+  readonly #hashAnnotation: string;
+  #hashed: { manifest: T; hash: string } | undefined;
 
   constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, derivedFrom, signal }: ApplyOptions<T>) {
     if (!isOurs && !isControlledBy(desired, owner)) {
@@ -30,13 +33,22 @@ export class Task<T extends KubeObject> {
         `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,
       );
     }
-    const { manifest, hash } = withHash(desired, hashAnnotation);
-    this.manifest = manifest;
-    this.hash = hash;
+    this.#desired = desired;
+    this.#hashAnnotation = hashAnnotation;
+    this.quickDigest = quickDigest(desired);
     this.owner = owner;
     this.signal = signal;
     this.derivedFrom = derivedFrom;
     this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
+  }
+
+  /** What is to be written: the desired state with its hash. */
+  get manifest(): T {
+    return this.#withHash().manifest;
+  }
+
+  get hash(): string {
+    return this.#withHash().hash;
   }
 
   /** Whether `live` still is what the desired state was computed from. */
@@ -54,6 +66,11 @@ export class Task<T extends KubeObject> {
   /** The hash annotation is part of the manifest: a live object with another hash differs there. */
   differences(live: T): Difference[] {
     return differences(this.manifest, live);
+  }
+
+  #withHash(): { manifest: T; hash: string } {
+    this.#hashed ??= withHash(this.#desired, this.#hashAnnotation);
+    return this.#hashed;
   }
 }
 

@@ -217,6 +217,16 @@ describe('a child that is as desired', () => {
     expect(sent).toEqual([]);
   });
 
+  it('is written once more is wanted of it, although the cache has the same object as when nothing was missing', async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    const live = await cached(ConfigMap, desired);
+    expect((await applier.apply(ConfigMap, desired, live, owner)).action).toBe('unchanged');
+    const changed = manifests.childConfigMap(owner, 'words', { word: 'goodbye' });
+    expect((await applier.apply(ConfigMap, changed, live, owner)).action).toBe('updated');
+  });
+
   it('is not written again while the cache is late: without a request if the cache is followed, else with a read', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { digest, withHash } from '../../../src/kube/manifest.ts';
+import { digest, quickDigest, withHash } from '../../../src/kube/manifest.ts';
 
 describe('the hash of a manifest', () => {
   it('is the one that stands on live objects: another would write every child of every tenant once more', () => {
@@ -22,5 +22,17 @@ describe('the hash of a manifest', () => {
     expect(hashed.metadata.annotations).toEqual({ mine: 'stays', hash });
     expect(hash).toBe(digest(manifest));
     expect(manifest.metadata.annotations).toEqual({ mine: 'stays' });
+  });
+
+  it('is not needed to know a desired state again: the quick one changes with every value', () => {
+    const state = { spec: { replicas: 1, paused: false }, data: { a: 'x' } };
+    expect(quickDigest(structuredClone(state))).toBe(quickDigest(state));
+    for (const other of [
+      { ...state, spec: { ...state.spec, replicas: 2 } },
+      { ...state, data: { a: 'y' } },
+      { ...state, data: { a: 'x', b: '' } },
+    ]) {
+      expect(quickDigest(other)).not.toBe(quickDigest(state));
+    }
   });
 });
