@@ -55,6 +55,8 @@ const REFRESH_MS = 2_000;
 const EXPIRE_RETRY_MS = 15_000;
 /** For how long a process that has just begun believes the last status of a session whose server it has not heard yet, in ms. */
 const FIRST_LOOK_MS = 60_000;
+/** Until something that the operator had no right to is tried again, in ms: with back-off it could take a quarter of an hour. */
+const FORBIDDEN_RETRY_MS = 45_000;
 /** Until the cache shows what has changed meanwhile, in ms. */
 const OUTDATED_MS = 200;
 
@@ -82,10 +84,9 @@ export class SessionReconciler implements Reconciler {
       return await this.#pass(session, context);
     } catch (error) {
       const cause = missingRight(error);
-      if (cause !== undefined && session.metadata.deletionTimestamp === undefined) {
-        await this.#tellCause(session, cause, context);
-      }
-      throw error;
+      if (cause === undefined || session.metadata.deletionTimestamp !== undefined) throw error;
+      context.log.warn({ err: error }, 'a right is missing');
+      return this.#next(FORBIDDEN_RETRY_MS, await this.#tellCause(session, cause, context));
     }
   }
 

@@ -12,6 +12,8 @@ import { writeDelay } from './decisions/throttle.ts';
 import type { Memory } from './memory.ts';
 import { transitions } from './transitions.ts';
 
+/** Until a status that may not be written is tried again, in ms. */
+const FORBIDDEN_RETRY_MS = 45_000;
 /** Until the cache shows what a conflicting write was about, in ms. */
 const CONFLICT_RETRY_MS = 200;
 
@@ -46,8 +48,9 @@ export class StatusTeller {
     } catch (error) {
       // What the status may not say is said by an event.
       const cause = missingRight(error);
-      if (cause !== undefined) recorder.event(session, 'Warning', cause.reason, cause.message);
-      throw error;
+      if (cause === undefined) throw error;
+      recorder.event(session, 'Warning', cause.reason, cause.message);
+      return FORBIDDEN_RETRY_MS;
     }
     remembered.wroteAt = clock.now();
     for (const { type, reason, message } of transitions(session.status, status)) {

@@ -118,9 +118,9 @@ export class TenantReconciler implements Reconciler {
     const found = { tenant, plan: planned, outcome, observed, lastCleanup: cleanup.last, now };
     const { status, numbersDueMs } = this.#status(found);
     const written = await this.#writeStatus(tenant, status, signal);
-    if (written) for (const run of cleanup.counted) metrics.cleanedUp(run);
+    if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
     if (error !== undefined) throw error;
-    if (!written) return { requeueAfterMs: CONFLICT_RETRY_MS };
+    if (written === 'conflict') return { requeueAfterMs: CONFLICT_RETRY_MS };
     const pollMs = POLL_MS + POLL_JITTER_MS * random();
     const dues = [planned.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, numbersDueMs];
     return { requeueAfterMs: Math.min(pollMs, ...dues.flatMap((due) => due ?? [])) };
@@ -166,8 +166,11 @@ export class TenantReconciler implements Reconciler {
     return observed;
   }
 
-  /** False when the tenant has changed meanwhile: then it is for the next pass to tell. */
-  async #writeStatus(tenant: CopilotTenant, status: CopilotTenantStatus, signal: AbortSignal): Promise<boolean> {
+  async #writeStatus(
+    tenant: CopilotTenant,
+    status: CopilotTenantStatus,
+    signal: AbortSignal,
+  ): Promise<StatusWrite | 'forbidden'> {
     const { client, recent, recorder, figures } = this.#options;
     let outcome: StatusWrite;
     try {
@@ -179,16 +182,18 @@ export class TenantReconciler implements Reconciler {
         signal,
       );
     } catch (error) {
-      if (isForbidden(error)) this.#tellBesideStatus(tenant, error);
-      throw error;
+      if (!isForbidden(error)) throw error;
+      // Tried again at each look, as all that is forbidden: with back-off it could take a quarter of an hour to notice a mend.
+      this.#tellBesideStatus(tenant, error);
+      return 'forbidden';
     }
-    if (outcome !== 'written') return outcome !== 'conflict';
+    if (outcome !== 'written') return outcome;
     figures.wrote(tenant);
     this.#countReady(tenant, status);
     for (const { type, reason, message } of transitions(tenant.status, status)) {
       recorder.event(tenant, type, reason, message);
     }
-    return true;
+    return outcome;
   }
 
   #countReady(tenant: CopilotTenant, status: CopilotTenantStatus): void {
