@@ -36,6 +36,8 @@ describe('kubectl', () => {
       NAME: 'acme',
       READY: 'True',
       SERVERS: '1/1',
+      // Empty until the server was asked for the first time.
+      SESSIONS: expect.stringMatching(/^0?$/),
       HEALTH: 'Healthy',
       VERSION: cliVersion(),
       AGE: expect.stringMatching(/^\d+[smh]/),
