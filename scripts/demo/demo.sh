@@ -32,9 +32,9 @@ make_namespace() {
 install_operator() {
   # For one namespace, so that the tests, which bring operators of their own, run beside the demo.
   # The tag stays the same when the image is built anew; the annotation makes the Deployment notice.
-  # --take-ownership: the tests leave the CRDs behind, and so does an uninstalled release (crds.keep).
+  # --take-ownership, --force-conflicts: the tests leave the CRDs behind, and so do an uninstalled release (crds.keep) and Argo CD.
   "$HELM" upgrade --install copilot-operator charts/copilot-operator \
-    --namespace "$SYSTEM_NAMESPACE" --create-namespace --take-ownership --wait --timeout 3m \
+    --namespace "$SYSTEM_NAMESPACE" --create-namespace --take-ownership --force-conflicts --wait --timeout 3m \
     --set image.repository="$IMAGES/copilot-operator" --set image.tag=dev \
     --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" --set "watchNamespaces={$NAMESPACE}" \
     --set-string podAnnotations.image-content="$(images/build.sh --content copilot-operator)"
@@ -67,8 +67,13 @@ session_data() {
   "$KUBECTL" exec --namespace "$NAMESPACE" deploy/acme-0 --container server -- "$@"
 }
 EVENTS=/home/copilot/.copilot/session-state/review/events.jsonl
+has_data() {
+  [[ $(session_data sh -c "test -s $EVENTS && echo yes || echo no") == yes ]]
+}
 chat_in_session() {
-  if session_data test -s "$EVENTS"; then make --no-print-directory chat RESUME=review "PROMPT=$1"; else make --no-print-directory chat SESSION=review "PROMPT=$1"; fi
+  local session=SESSION
+  ! has_data || session=RESUME
+  make --no-print-directory chat "$session=review" "PROMPT=$1"
 }
 
 wait_until_idle() {
@@ -86,10 +91,7 @@ clean_up() {
   "$KUBECTL" delete job cleanup-by-hand --namespace "$NAMESPACE" --ignore-not-found
   "$KUBECTL" create job cleanup-by-hand --from=cronjob/acme-cleanup --namespace "$NAMESPACE"
   "$KUBECTL" wait --for=condition=Complete job/cleanup-by-hand --timeout=120s --namespace "$NAMESPACE"
-  if session_data test -e "$EVENTS"; then
-    echo "the session is still there: $EVENTS"
-    return 1
-  fi
+  ! has_data || { echo "the session is still there: $EVENTS" && return 1; }
 }
 
 say "a Kubernetes cluster"
