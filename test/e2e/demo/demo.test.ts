@@ -7,9 +7,14 @@ import { output, run, toolPath } from '../../support/tools.ts';
 jest.setTimeout(400_000);
 
 const make = (...args: string[]) => run('make', ['--no-print-directory', '-C', PROJECT, ...args]);
-/** Identities of the tenant's pods: a pod that was replaced has another one. */
+/** Identities of the servers' pods: a pod that was replaced has another one. */
 const podIDs = () => {
-  const selected = ['--namespace', 'copilot-demo', '-l', 'copilot-operator.dev/tenant=acme'];
+  const selected = [
+    '--namespace',
+    'copilot-demo',
+    '-l',
+    'copilot-operator.dev/tenant=acme,app.kubernetes.io/component=server',
+  ];
   return output(toolPath('kubectl'), ['get', 'pods', ...selected, '-o', 'jsonpath={.items[*].metadata.uid}']);
 };
 
@@ -19,6 +24,9 @@ describe('make demo', () => {
     expect(stderr).toBe('');
     expect(stdout).toContain('Hello from the test model! You said: What is a Kubernetes operator?');
     expect(stdout).toMatch(new RegExp(`^acme +True +1/1 +(\\d+ +)?Healthy +${cliVersion()} `, 'm'));
+    expect(stdout).toMatch(/^review +acme +True +Pending /m);
+    expect(stdout).toMatch(/^review +acme +True +Idle +1 /m);
+    expect(stdout).toContain('run the cleanup by hand, and see the session gone');
     expect(stdout).toContain('Next, try:');
     expect(code).toBe(0);
 
