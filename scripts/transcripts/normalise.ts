@@ -6,6 +6,8 @@ const UID = '00000000-0000-4000-8000-000000000000';
 const ADDRESS = '10.0.0.1';
 const AGE = '5m';
 
+/** What every namespace is called. */
+const NAMESPACE = 'team';
 /** Columns whose cells are replaced, by their titles. */
 const VOLATILE: Readonly<Record<string, string>> = { AGE, 'LAST-ACTIVITY': AGE, BYTES: '16384' };
 
@@ -19,7 +21,12 @@ const FIELDS: Readonly<Record<string, string>> = {
 
 export function normalise(printed: string, namespace: string): string {
   const text = printed
-    .replaceAll(namespace, 'team')
+    // In a cell of a table it takes as much room as before, or the columns behind it would be cut at the wrong places.
+    .replaceAll(
+      new RegExp(`${namespace}(\\S*)(?= {2,}\\S)`, 'g'),
+      (_, rest: string) => `${NAMESPACE}${rest}${' '.repeat(namespace.length - NAMESPACE.length)}`,
+    )
+    .replaceAll(namespace, NAMESPACE)
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, TIME)
     .replaceAll(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, UID)
     .replaceAll(/\b10\.\d+\.\d+\.\d+\b/g, ADDRESS)
