@@ -50,3 +50,15 @@ export function setConditions(
   }
   return next;
 }
+
+/** What a condition says now, if its status or reason is another than before: what an event may tell of. */
+export function changedCondition(
+  before: readonly Condition[] | undefined,
+  after: readonly Condition[] | undefined,
+  type: string,
+): { status: string; told: { reason: string; message: string } } | undefined {
+  const was = findCondition(before, type);
+  const is = findCondition(after, type);
+  if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return undefined;
+  return { status: is.status, told: { reason: is.reason, message: is.message } };
+}

@@ -24,7 +24,7 @@ import type { Labeller } from './labeller.ts';
 import type { Memory } from './memory.ts';
 import { locate, serversOf, type Located, type ServerView } from './servers.ts';
 import { computeStatus, emptyStatus, hasBegunAnew, unchangedStatus } from './status.ts';
-import type { StatusTeller } from './teller.ts';
+import { FORBIDDEN_RETRY_MS, type StatusTeller } from './teller.ts';
 import { tenantOf } from './tenants.ts';
 import type { Watches } from './watches.ts';
 
@@ -55,8 +55,6 @@ const REFRESH_MS = 2_000;
 const EXPIRE_RETRY_MS = 15_000;
 /** For how long a process that has just begun believes the last status of a session whose server it has not heard yet, in ms. */
 const FIRST_LOOK_MS = 60_000;
-/** Until something that the operator had no right to is tried again, in ms: with back-off it could take a quarter of an hour. */
-const FORBIDDEN_RETRY_MS = 45_000;
 /** Until the cache shows what has changed meanwhile, in ms. */
 const OUTDATED_MS = 200;
 

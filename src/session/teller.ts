@@ -12,8 +12,8 @@ import { writeDelay } from './decisions/throttle.ts';
 import type { Memory } from './memory.ts';
 import { transitions } from './transitions.ts';
 
-/** Until a status that may not be written is tried again, in ms. */
-const FORBIDDEN_RETRY_MS = 45_000;
+/** Until something that the operator had no right to is tried again, in ms: with back-off it could take a quarter of an hour. */
+export const FORBIDDEN_RETRY_MS = 45_000;
 /** Until the cache shows what a conflicting write was about, in ms. */
 const CONFLICT_RETRY_MS = 200;
 

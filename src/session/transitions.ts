@@ -1,6 +1,6 @@
 import { SessionConditionType, SessionReadyReason } from '../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
-import { findCondition } from '../kube/conditions.ts';
+import { changedCondition } from '../kube/conditions.ts';
 import type { EventType } from '../kube/events.ts';
 
 /** Something to tell about a session, once. */
@@ -29,20 +29,9 @@ export function transitions(
   after: CopilotSessionStatus,
 ): readonly Announcement[] {
   const announcements: Announcement[] = [];
-  const stalled = changed(before, after, SessionConditionType.Stalled);
+  const stalled = changedCondition(before?.conditions, after.conditions, SessionConditionType.Stalled);
   if (stalled?.status === 'True') announcements.push({ type: 'Warning', ...stalled.told });
-  const ready = changed(before, after, SessionConditionType.Ready);
+  const ready = changedCondition(before?.conditions, after.conditions, SessionConditionType.Ready);
   if (ready?.told.reason === SessionReadyReason.SessionLost) announcements.push({ type: 'Warning', ...ready.told });
   return announcements;
-}
-
-function changed(
-  before: CopilotSessionStatus | undefined,
-  after: CopilotSessionStatus,
-  type: string,
-): { status: string; told: { reason: string; message: string } } | undefined {
-  const was = findCondition(before?.conditions, type);
-  const is = findCondition(after.conditions, type);
-  if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return undefined;
-  return { status: is.status, told: { reason: is.reason, message: is.message } };
 }

@@ -1,6 +1,6 @@
 import { ConditionType, ReadyReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
-import { findCondition } from '../kube/conditions.ts';
+import { changedCondition, findCondition } from '../kube/conditions.ts';
 import type { EventType } from '../kube/events.ts';
 
 /** Something to tell about a tenant, once. */
@@ -27,9 +27,9 @@ export function transitions(
   after: CopilotTenantStatus,
 ): readonly Announcement[] {
   const announcements: Announcement[] = [];
-  const stalled = changed(before, after, ConditionType.Stalled);
+  const stalled = changedCondition(before?.conditions, after.conditions, ConditionType.Stalled);
   if (stalled?.status === 'True') announcements.push({ type: 'Warning', ...stalled.told });
-  const ready = changed(before, after, ConditionType.Ready);
+  const ready = changedCondition(before?.conditions, after.conditions, ConditionType.Ready);
   // A cause is told above, in the same words.
   if (ready !== undefined && ready.told.reason !== stalled?.told.reason) {
     announcements.push({ type: bad.has(ready.told.reason) ? 'Warning' : 'Normal', ...ready.told });
@@ -51,20 +51,9 @@ function flip(
   const well = healthyStatus[type];
   const isBad = (status: string | undefined): boolean =>
     status !== undefined && status !== 'Unknown' && status !== well;
-  const is = changed(before, after, type);
+  const is = changedCondition(before?.conditions, after.conditions, type);
   if (is === undefined) return [];
   if (isBad(is.status)) return [{ type: 'Warning', ...is.told }];
   const wasBad = isBad(findCondition(before?.conditions, type)?.status);
   return wasBad && is.status === well ? [{ type: 'Normal', ...is.told }] : [];
-}
-
-function changed(
-  before: CopilotTenantStatus | undefined,
-  after: CopilotTenantStatus,
-  type: string,
-): { status: string; told: { reason: string; message: string } } | undefined {
-  const was = findCondition(before?.conditions, type);
-  const is = findCondition(after.conditions, type);
-  if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return undefined;
-  return { status: is.status, told: { reason: is.reason, message: is.message } };
 }
