@@ -90,16 +90,31 @@ export function cleanupPod(tenant: CopilotTenant, { image, args, servers, volume
       })),
     ],
     ...scheduling(tenant),
-    // Instead of the tenant's own affinity: the node was chosen by it already.
-    ...(together !== undefined && {
-      affinity: {
-        podAffinity: {
-          requiredDuringSchedulingIgnoredDuringExecution: [
-            { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: serverPods(name, together) } },
-          ],
-        },
-      },
-    }),
+    ...(volumes.length > 0 && { affinity: affinity(tenant, volumes, together) }),
+  };
+}
+
+/** Instead of the tenant's own: where there is a server's pod, the node was chosen by that already. */
+function affinity(
+  tenant: CopilotTenant,
+  volumes: readonly number[],
+  together: number | undefined,
+): NonNullable<PodSpec['affinity']> {
+  const beside = (index: number) => ({
+    topologyKey: 'kubernetes.io/hostname',
+    labelSelector: { matchLabels: serverPods(tenant.metadata.name, index) },
+  });
+  if (together !== undefined) {
+    return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [beside(together)] } };
+  }
+  // A server that crashes over and over has a pod that holds its volume to a node; one that is suspended has none, and
+  // then this asks for nothing.
+  const preferred = volumes.map((index) => ({ weight: 100, podAffinityTerm: beside(index) }));
+  const own = tenant.spec.server.affinity;
+  const others = own?.podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
+  return {
+    ...own,
+    podAffinity: { ...own?.podAffinity, preferredDuringSchedulingIgnoredDuringExecution: [...others, ...preferred] },
   };
 }
 
