@@ -45,7 +45,7 @@ const server = z.object({
     .regex(/^\S+$/)
     .exactOptional()
     .describe(
-      "Image of the Copilot CLI server, by tag or digest. Changing it replaces the servers one at a time. Default: the operator's --server-image at the time when a server starts from nothing; a running server keeps its image when that default changes.",
+      "Image of the Copilot CLI server, by tag or digest. Changing it replaces the servers one at a time. Default: the operator's --server-image at the time when a server starts from nothing; a running server keeps the default that it was given when that one changes.",
     ),
   binary: z
     .enum(['cli', 'runtime'])

@@ -14,10 +14,11 @@ type Container = PodSpec['containers'][number];
 type EnvVar = NonNullable<Container['env']>[number];
 
 /**
- * On the Deployment: the image that the operator chose. Without `spec.server.image` it is what the server keeps, and it
- * is not read from the container, where a change by hand is to be undone.
+ * On the Deployment of a server whose tenant names no image: the operator's default that it was given, which it keeps. It
+ * is not read from the container, where a change by hand is to be undone, and it is absent while `spec.server.image`
+ * counts: an image that the spec stops naming is not kept, it may be the fault that is being taken back.
  */
-const IMAGE_ANNOTATION = `${GROUP}/server-image`;
+const DEFAULT_IMAGE_ANNOTATION = `${GROUP}/server-image`;
 
 /** Annotations of the pod template. A change of any of them replaces the server. */
 export const TemplateAnnotation = {
@@ -40,8 +41,14 @@ export interface Restart {
   readonly attempt: number;
 }
 
-export interface DeploymentFacts {
+export interface ServerImage {
   readonly image: string;
+  /** Whether it is the operator's default, of this version or of the one that started the server. */
+  readonly isDefault: boolean;
+}
+
+export interface DeploymentFacts {
+  readonly image: ServerImage;
   /** False: the Deployment is there, and has no pod. */
   readonly running: boolean;
   /** Value of {@link TemplateAnnotation.credentials}. */
@@ -59,10 +66,14 @@ const PROGRAM = { cli: 'copilot', runtime: 'copilot-runtime' } as const;
 /** The Deployment of server `index`: one pod at most, and never two at once on its volume. */
 export function deployment(tenant: CopilotTenant, index: number, facts: DeploymentFacts): Deployment {
   const name = serverName(tenant.metadata.name, index);
+  const { image, isDefault } = facts.image;
   return {
     apiVersion: apiVersionOf(Deployment),
     kind: Deployment.kind,
-    metadata: { ...serverMetadata(tenant, index, name), annotations: { [IMAGE_ANNOTATION]: facts.image } },
+    metadata: {
+      ...serverMetadata(tenant, index, name),
+      ...(isDefault && { annotations: { [DEFAULT_IMAGE_ANNOTATION]: image } }),
+    },
     spec: {
       replicas: facts.running ? 1 : 0,
       // RollingUpdate would start the second writer before the first is gone, or wait for the volume for ever.
@@ -100,7 +111,7 @@ function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFact
       containers: [
         {
           name: SERVER_CONTAINER,
-          image: facts.image,
+          image: facts.image.image,
           command: [PROGRAM[server.binary]],
           args: [
             '--headless',
@@ -183,8 +194,7 @@ export function restartOf(live: Deployment | undefined): Restart | undefined {
   return { at, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1 };
 }
 
-/** The image that was chosen for a live Deployment. */
-export function imageOf(live: Deployment | undefined): string | undefined {
-  const container = live?.spec?.template.spec?.containers.find(({ name }) => name === SERVER_CONTAINER);
-  return live?.metadata.annotations?.[IMAGE_ANNOTATION] ?? container?.image;
+/** The default image that a live Deployment was given; undefined where the spec named one. */
+export function defaultImageOf(live: Deployment | undefined): string | undefined {
+  return live?.metadata.annotations?.[DEFAULT_IMAGE_ANNOTATION];
 }

@@ -59,6 +59,8 @@ export function container(status: Partial<ContainerStatus> = {}): ContainerStatu
 interface Rollout {
   readonly restart?: { readonly at: string; readonly attempt: number };
   readonly image?: string;
+  /** The spec names the image; default: it is the operator's default. */
+  readonly isNamed?: boolean;
   readonly running?: boolean;
 }
 
@@ -66,9 +68,15 @@ interface Rollout {
 export function settledDeployment({
   restart,
   image = 'example.com/copilot:1',
+  isNamed = false,
   running = true,
 }: Rollout = {}): Deployment {
-  const made = deployment(sampleTenant(), 0, { image, running, credentialsHash: 'hash', restart });
+  const made = deployment(sampleTenant(), 0, {
+    image: { image, isDefault: !isNamed },
+    running,
+    credentialsHash: 'hash',
+    restart,
+  });
   const replicas = running ? 1 : 0;
   const status = { observedGeneration: 1, replicas, updatedReplicas: replicas };
   return { ...made, metadata: { ...made.metadata, generation: 1 }, status };

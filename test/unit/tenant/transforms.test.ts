@@ -108,7 +108,7 @@ describe('what the cache keeps of a pod', () => {
 });
 
 describe('what the cache keeps of a Deployment', () => {
-  const applied = deployment(tenant, 0, { image: 'i', running: true, credentialsHash: '' });
+  const applied = deployment(tenant, 0, { image: { image: 'i', isDefault: true }, running: true, credentialsHash: '' });
   const live = () => ({
     ...structuredClone(applied),
     status: {

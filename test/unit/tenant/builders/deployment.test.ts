@@ -1,13 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import type { Deployment } from '../../../../src/kube/builtins.ts';
-import { deployment, imageOf, restartOf, type DeploymentFacts } from '../../../../src/tenant/builders/deployment.ts';
+import {
+  defaultImageOf,
+  deployment,
+  restartOf,
+  type DeploymentFacts,
+} from '../../../../src/tenant/builders/deployment.ts';
 import { persistentVolumeClaim } from '../../../../src/tenant/builders/persistentvolumeclaim.ts';
 import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
 import { restrictedViolations } from '../../../support/pod-security.ts';
 import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
 
-const FACTS: DeploymentFacts = { image: 'example.com/copilot-cli:1', running: true, credentialsHash: 'hash' };
+const DEFAULT = { image: 'example.com/copilot-cli:1', isDefault: true };
+const FACTS: DeploymentFacts = { image: DEFAULT, running: true, credentialsHash: 'hash' };
 
 function render(spec: CopilotTenantSpecInput = {}, facts: Partial<DeploymentFacts> = {}, index = 0): Deployment {
   return deployment(sampleTenant(spec), index, { ...FACTS, ...facts });
@@ -60,7 +66,7 @@ describe('Deployment of a server', () => {
 
   it.each([
     ['another credential', { credentialsHash: 'other' }],
-    ['another image', { image: 'example.com/copilot-cli:2' }],
+    ['another image', { image: { image: 'example.com/copilot-cli:2', isDefault: false } }],
     ['a restart', { restart: RESTART }],
   ] satisfies [string, Partial<DeploymentFacts>][])('replaces its pod for %s', (_, facts) => {
     expect(templateOf({}, facts)).not.toEqual(templateOf());
@@ -242,16 +248,15 @@ describe('what is read back from a live Deployment', () => {
     expect(restartOf(render({}, { restart }))).toEqual(expected);
   });
 
-  it('the image that the operator chose, and not what somebody put in its place', () => {
+  it('the default image that it was given, and not what somebody put in its place', () => {
     const live = render();
     const [container] = live.spec?.template.spec?.containers ?? [];
     if (container) container.image = 'example.com/other:1';
-    expect(imageOf(live)).toBe('example.com/copilot-cli:1');
+    expect(defaultImageOf(live)).toBe('example.com/copilot-cli:1');
   });
 
-  it('the image of the container where no choice is recorded', () => {
-    const live = render();
-    delete live.metadata.annotations;
-    expect(imageOf(live)).toBe('example.com/copilot-cli:1');
+  it('no default image where the spec named one', () => {
+    const image = { image: 'example.com/copilot-cli:1', isDefault: false };
+    expect(defaultImageOf(render({}, { image }))).toBeUndefined();
   });
 });

@@ -38,7 +38,9 @@ describe('who may connect to the servers', () => {
   const policy = policyOf();
 
   it('is fenced for every server of the tenant', () => {
-    const { template } = deployment(sampleTenant(), 0, { image: 'i', running: true, credentialsHash: '' }).spec ?? {};
+    const { template } =
+      deployment(sampleTenant(), 0, { image: { image: 'i', isDefault: true }, running: true, credentialsHash: '' })
+        .spec ?? {};
     expect(template?.metadata?.labels).toMatchObject(policy?.podSelector?.matchLabels ?? { none: '' });
   });
 

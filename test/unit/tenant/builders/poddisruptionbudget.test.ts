@@ -21,7 +21,9 @@ describe.each([1, 3])('disruption budget of a tenant with %i servers', (replicas
 
   it('covers every server of the tenant', () => {
     for (let index = 0; index < replicas; index++) {
-      const { template } = deployment(tenant, index, { image: 'i', running: true, credentialsHash: '' }).spec ?? {};
+      const { template } =
+        deployment(tenant, index, { image: { image: 'i', isDefault: true }, running: true, credentialsHash: '' })
+          .spec ?? {};
       expect(template?.metadata?.labels).toMatchObject(spec?.selector?.matchLabels ?? { none: '' });
     }
   });

@@ -5,7 +5,8 @@ import { sampleTenant } from '../../../support/tenants.ts';
 
 const tenant = sampleTenant({ replicas: 2 });
 const templateOf = (index: number) =>
-  deployment(tenant, index, { image: 'i', running: true, credentialsHash: '' }).spec?.template;
+  deployment(tenant, index, { image: { image: 'i', isDefault: true }, running: true, credentialsHash: '' }).spec
+    ?.template;
 
 describe('service of a server', () => {
   it('selects the pod of its server', () => {

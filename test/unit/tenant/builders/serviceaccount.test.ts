@@ -12,7 +12,7 @@ describe('service account of the servers', () => {
   });
 
   it('is the one that the pods run as', () => {
-    const facts = { image: 'i', running: true, credentialsHash: '' };
+    const facts = { image: { image: 'i', isDefault: true }, running: true, credentialsHash: '' };
     expect(deployment(tenant, 0, facts).spec?.template.spec?.serviceAccountName).toBe(account.metadata.name);
   });
 });

@@ -4,6 +4,7 @@ import { settledDeployment } from '../fixtures.ts';
 
 const current = settledDeployment({ image: 'copilot:1' });
 const asleep = settledDeployment({ image: 'copilot:1', running: false });
+const broken = settledDeployment({ image: 'copilot:broken', isNamed: true });
 const named = { image: 'copilot:named' };
 
 describe('the image of a server, when the default has become copilot:2', () => {
@@ -14,14 +15,16 @@ describe('the image of a server, when the default has become copilot:2', () => {
     ['a server that runs keeps its own', { running: true }, current, 'copilot:1'],
     ['a server that is being suspended keeps its own', { running: false }, current, 'copilot:1'],
     ['a suspended server keeps its own', { running: false }, asleep, 'copilot:1'],
+    ['a server whose spec stops naming one is given the default', { running: true }, broken, 'copilot:2'],
     ['a server that is resumed', { running: true }, asleep, 'copilot:2'],
   ])('%s', (_, wanted, live, expected) => {
-    expect(serverImage({ ...wanted, default: 'copilot:2' }, live)).toBe(expected);
+    const isDefault = !('image' in wanted);
+    expect(serverImage({ ...wanted, default: 'copilot:2' }, live)).toEqual({ image: expected, isDefault });
   });
 
   it('is not taken from a container that somebody edited', () => {
     const edited = structuredClone(current);
     for (const container of edited.spec?.template.spec?.containers ?? []) container.image = 'copilot:edited';
-    expect(serverImage({ running: true, default: 'copilot:2' }, edited)).toBe('copilot:1');
+    expect(serverImage({ running: true, default: 'copilot:2' }, edited).image).toBe('copilot:1');
   });
 });
