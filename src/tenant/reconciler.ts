@@ -23,6 +23,7 @@ import type { TenantMetrics } from './metrics.ts';
 import { observeServer, type ServerObservation } from './observe.ts';
 import { plan } from './plan.ts';
 import { flips, numbersAsTold, type SessionFigures } from './sessions.ts';
+import { SettledPasses, type Grounds } from './settled.ts';
 import { computeStatus, deletingStatus, type StatusInput } from './status.ts';
 import { targetKey, type Targets } from './targets.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
@@ -60,6 +61,7 @@ export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
   /** UIDs of the tenants that were seen before their first status and have not been Ready yet, by key. */
   readonly #young = new Map<string, string | undefined>();
+  readonly #settled = new SettledPasses();
 
   constructor(options: TenantReconcilerOptions) {
     this.#options = options;
@@ -82,16 +84,25 @@ export class TenantReconciler implements Reconciler {
   }
 
   async #converge(tenant: CopilotTenant, { signal, log }: ReconcileContext): Promise<Result> {
-    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder, recent, metrics } =
+    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder, recent, metrics, figures } =
       this.#options;
     const now = clock.now();
     if (tenant.status === undefined) this.#young.set(keyOf(tenant), tenant.metadata.uid);
     const world = await readWorld(tenant, stores, client, now, signal);
     targets.look(tenant, world.servers);
+    const grounds: Grounds = {
+      world,
+      observed: this.#observe(tenant, world.servers),
+      sessions: figures.look(tenant, world.servers, tenant.status?.lastCleanup),
+    };
+    const pollMs = POLL_MS + POLL_JITTER_MS * random();
+    const restMs = this.#settled.restMs(grounds, clock.monotonic());
+    if (restMs !== undefined) return { requeueAfterMs: Math.min(pollMs, restMs) };
+    this.#settled.forget(nameOf(tenant));
     const planned = plan({
       world,
       facts,
-      observed: this.#observe(tenant, world.servers),
+      observed: grounds.observed,
       wouldWrite: (desired, live) => applier.wouldWrite(Deployment, desired, live, tenant),
       now,
       randomBytes,
@@ -121,15 +132,17 @@ export class TenantReconciler implements Reconciler {
     if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
     if (error !== undefined) throw error;
     if (written === 'conflict') return { requeueAfterMs: CONFLICT_RETRY_MS };
-    const pollMs = POLL_MS + POLL_JITTER_MS * random();
     const dues = [planned.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, numbersDueMs];
-    return { requeueAfterMs: Math.min(pollMs, ...dues.flatMap((due) => due ?? [])) };
+    const dueInMs = Math.min(...dues.flatMap((due) => due ?? []));
+    if (written === 'unchanged' && isAtRest(found)) this.#settled.settle(grounds, dueInMs, clock.monotonic());
+    return { requeueAfterMs: Math.min(pollMs, dueInMs) };
   }
 
   #forget(request: NamespacedName): void {
     const { targets, figures } = this.#options;
     targets.forget(request);
     figures.forget(request);
+    this.#settled.forget(request);
     this.#young.delete(keyOf(request));
   }
 
@@ -210,6 +223,12 @@ export class TenantReconciler implements Reconciler {
     const refusal = refusalOfRequest(error, `CopilotTenant ${tenant.metadata.name}`);
     if (refusal) this.#options.recorder.event(tenant, 'Warning', refusal.reason, refusal.message);
   }
+}
+
+/** Whether nothing is refused, waited for or on its way: all that is tried again at each look, or told by the time it takes. */
+function isAtRest({ tenant, plan: { causes, waits }, outcome, observed }: Omit<StatusInput, 'sessions'>): boolean {
+  const open = [...causes, ...waits, ...outcome.refusals, ...outcome.waits];
+  return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
 }
 
 function runsOf({ spec, status }: CopilotTenant, { cronJob, jobs, pods }: CleanupWorld, now: number): CleanupRuns {
