@@ -1,4 +1,5 @@
 import type { Clock, Timer } from './clock.ts';
+import { endOfWait } from './wait.ts';
 
 /** What a queue tells whoever measures it. All times are in ms. */
 export interface WorkQueueMetrics {
@@ -63,14 +64,14 @@ export class WorkQueue {
     else this.#makeReady(key);
   }
 
-  /** Adds the key after `delayMs`. Of several delays for one key the one that ends first counts. */
+  /** Adds the key after `delayMs`, rounded up when that is long. Of several delays for one key the one that ends first counts. */
   addAfter(key: string, delayMs: number): void {
     if (this.#shutDown) return;
     if (!(delayMs > 0)) {
       this.add(key);
       return;
     }
-    const due = this.#clock.monotonic() + delayMs;
+    const due = endOfWait(this.#clock.monotonic(), delayMs);
     const earlier = this.#delayed.get(key);
     if (earlier && earlier.due <= due) return;
     earlier?.timer.cancel();

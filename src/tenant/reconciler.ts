@@ -51,9 +51,10 @@ export interface TenantReconcilerOptions {
   readonly randomBytes: (size: number) => Buffer;
 }
 
-// Secrets are polled: a change is noticed within 50 s, and a thousand tenants do not ask at the same moment.
-const POLL_MS = 40_000;
-const POLL_JITTER_MS = 10_000;
+// Secrets are polled: a change is noticed within a minute, though the end of the wait is rounded up by 2 s, and a thousand
+// tenants do not ask at the same moment.
+const POLL_MS = 46_000;
+const POLL_JITTER_MS = 8_000;
 /** Until the cache shows what a conflicting write was about, in ms. */
 const CONFLICT_RETRY_MS = 200;
 

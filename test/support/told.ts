@@ -7,7 +7,7 @@ import { waitFor } from './wait.ts';
 
 /** Longest time until a tenant is told what is wrong, in ms: the kubelet and the provisioner take their time first. */
 const TOLD_MS = 60_000;
-/** Longest time from the mend to Ready, in ms: what is not watched is looked at within 50 s, and then a server starts. */
+/** Longest time from the mend to Ready, in ms: what is not watched is looked at within a minute, and then a server starts. */
 export const MENDED_MS = 120_000;
 
 /**

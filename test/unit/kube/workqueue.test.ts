@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { WorkQueue } from '../../../src/kube/workqueue.ts';
+import { endOfWait } from '../../../src/kube/wait.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function newQueue(): { clock: FakeClock; queue: WorkQueue } {
@@ -129,7 +130,9 @@ describe('the work queue', () => {
         }
         queue.done((await (queue.length ? queue.get() : undefined)) ?? '');
         queue.addRateLimited('a');
-        expect(clock.nextTimerIn).toBe(Math.min(5 * 2 ** earlier, 1_000_000));
+        expect(clock.nextTimerIn).toBe(
+          endOfWait(clock.monotonic(), Math.min(5 * 2 ** earlier, 1_000_000)) - clock.monotonic(),
+        );
       }),
     );
   });

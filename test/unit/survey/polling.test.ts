@@ -334,7 +334,7 @@ describe('orders', () => {
     await world.look();
     world.server.behaviour = 'silent';
     const closing = world.survey.close(KEY, 'one').catch((error: unknown) => error);
-    await world.clock.advance(10_100);
+    await world.clock.advance(10_200);
     expect(String(await closing)).toContain('no answer to sessions.close within 10000 ms');
   });
 
