@@ -48,6 +48,8 @@ const INTERVAL_MS = 30_000;
 const SIZES_MS = 50_000;
 /** From a hint to the poll: a turn gives a dozen hints at once. */
 const SOON_MS = 500;
+/** From the poll after a hint to another one: a turn is told of before it is on the volume, and then nothing is told until it ends. */
+const AFTER_HINT_MS = 5000;
 /** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */
 const CALL: CallOptions = { timeoutMs: 10_000 };
 
@@ -70,6 +72,8 @@ export class SurveyedServer {
   #sizesAt: number;
   #dialReserved = false;
   #polling = false;
+  /** A hint came, and the poll after it has not been followed by another. */
+  #hinted = false;
   /** A hint came while a poll went on, which may have asked too early. */
   #askAgain = false;
   /** Raised when the address changes or the server is removed: the outcome of a poll that began before means nothing. */
@@ -109,6 +113,7 @@ export class SurveyedServer {
 
   /** Asks soon, unless the server can't be asked: then the next try comes when it would have come. */
   soon(): void {
+    this.#hinted = true;
     if (this.#polling) this.#askAgain = true;
     else if (this.#connection !== undefined) this.#hasten(SOON_MS, this.#context.leastGapMs());
   }
@@ -251,7 +256,12 @@ export class SurveyedServer {
     this.#failure = undefined;
     this.#schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
     if (more) this.#hasten(0, leastGapMs() / 4);
-    if (this.#askAgain) this.#hasten(SOON_MS, leastGapMs());
+    if (this.#askAgain) {
+      this.#hasten(SOON_MS, leastGapMs());
+    } else if (this.#hinted) {
+      this.#hinted = false;
+      this.#hasten(AFTER_HINT_MS, leastGapMs());
+    }
     const published = this.#book.publish(at, clock.monotonic());
     if (published === undefined) return;
     const wasKnown = this.#answer !== undefined;

@@ -17,6 +17,11 @@ export class SmallDisk implements Disposable {
     onNode('mount', '-t', 'tmpfs', '-o', `size=${size},mode=0777`, 'tmpfs', path);
   }
 
+  /** As a file system turns read-only after an error of its disk: for everybody who has it mounted. */
+  makeReadOnly(readOnly: boolean): void {
+    onNode('mount', '-o', `remount,${readOnly ? 'ro' : 'rw'}`, this.path);
+  }
+
   [Symbol.dispose](): void {
     onNode('umount', '-l', this.path);
     onNode('rmdir', this.path);

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { ConfigMap, Pod, Secret } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
-import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { giveWrongToken } from '../../support/meddling-policy.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -14,7 +14,6 @@ const SESSIONS = '/home/copilot/.copilot/session-state';
 
 let namespace: TestNamespace;
 let model: ModelInCluster;
-let runs = 0;
 
 beforeAll(async () => {
   namespace = await TestNamespace.open();
@@ -26,39 +25,15 @@ afterAll(async () => {
   await namespace.close();
 });
 
-/** A tenant that cleans up, by hand only: its schedule comes once a year. */
-async function tenantThatCleans(name: string, sessions: object = {}): Promise<CopilotTenant> {
-  await namespace.createTenant(name, {
-    server: { binary: 'runtime' },
-    sessions: { ttl: '24h', cleanupSchedule: '0 0 29 2 *', ...sessions },
-    ...askingTestModel(namespace.name),
-  });
-  return namespace.waitForReady(name);
-}
-
 const onVolume = async (tenant: string) => (await namespace.exec(`${tenant}-0`, 'ls', '-A', SESSIONS)).split('\n');
 
 /** Has the sessions look as if nobody had used them for two days. */
 const age = (tenant: string, ...ids: string[]) =>
   namespace.exec(`${tenant}-0`, 'touch', '-d', '2 days ago', ...ids.map((id) => `${SESSIONS}/${id}/events.jsonl`));
 
-/** Runs the cleanup of a tenant once and waits until the tenant tells how that ended. */
-async function cleanUp(tenant: string): Promise<NonNullable<NonNullable<CopilotTenant['status']>['lastCleanup']>> {
-  const job = `${tenant}-by-hand-${(runs += 1)}`;
-  await namespace.kubectl.ok(['create', 'job', job, `--from=cronjob/${tenant}-cleanup`, '-n', namespace.name]);
-  const told = await namespace.waitForTenant(
-    tenant,
-    `tells of the run ${job}`,
-    ({ status }) => status?.lastCleanup?.job === job,
-  );
-  const { lastCleanup } = told.status ?? {};
-  if (lastCleanup === undefined) throw new Error('unreachable: it was just seen');
-  return lastCleanup;
-}
-
 describe('the cleanup of a running tenant', () => {
   it('deletes what is old, and not what is young, loaded or kept by a resource', async () => {
-    await tenantThatCleans('tidy');
+    await tenantThatCleans(namespace, 'tidy');
     for (const sessionId of ['old', 'young', 'kept', 'short-lived']) {
       await say(namespace, 'tidy', { prompt: 'Hello', sessionId });
     }
@@ -69,7 +44,7 @@ describe('the cleanup of a running tenant', () => {
       { withinMs: 30_000, everyMs: 100 },
     );
     await age('tidy', 'old', 'kept');
-    const last = await cleanUp('tidy');
+    const last = await cleanUp(namespace, 'tidy');
     expect(last).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 3, failuresInARow: 0 });
     expect(last.freedBytes).toBeGreaterThan(1000);
     const left = await onVolume('tidy');
@@ -84,15 +59,20 @@ describe('the cleanup of a running tenant', () => {
   });
 
   it('tells in a dry run what it would delete, and deletes nothing', async () => {
-    await tenantThatCleans('careful', { cleanupDryRun: true });
+    await tenantThatCleans(namespace, 'careful', { cleanupDryRun: true });
     await say(namespace, 'careful', { prompt: 'Hello', sessionId: 'old' });
     await age('careful', 'old');
-    expect(await cleanUp('careful')).toMatchObject({ result: 'Succeeded', dryRun: true, deleted: 1, kept: 0 });
+    expect(await cleanUp(namespace, 'careful')).toMatchObject({
+      result: 'Succeeded',
+      dryRun: true,
+      deleted: 1,
+      kept: 0,
+    });
     expect(await onVolume('careful')).toContain('old');
   });
 
   it('sweeps what deletions leave behind, and touches nothing that is not the server’s', async () => {
-    await tenantThatCleans('swept');
+    await tenantThatCleans(namespace, 'swept');
     await say(namespace, 'swept', { prompt: 'Hello', sessionId: 'old' });
     await age('swept', 'old');
     await namespace.exec(
@@ -101,7 +81,7 @@ describe('the cleanup of a running tenant', () => {
       '-c',
       `cd ${SESSIONS} && echo mine > notes.txt && mkdir photos && echo mine > photos/a.jpg && touch -d '9 days ago' .session-operation-locks/* notes.txt photos photos/a.jpg`,
     );
-    expect(await cleanUp('swept')).toMatchObject({ result: 'Succeeded', deleted: 1 });
+    expect(await cleanUp(namespace, 'swept')).toMatchObject({ result: 'Succeeded', deleted: 1 });
     const left = await onVolume('swept');
     expect(left).toEqual(expect.arrayContaining(['notes.txt', 'photos']));
     expect(left).not.toContain('old');
@@ -112,10 +92,10 @@ describe('the cleanup of a running tenant', () => {
   });
 
   it('leaves no user’s word and no token in its log, and has no access to Kubernetes', async () => {
-    await tenantThatCleans('quiet');
+    await tenantThatCleans(namespace, 'quiet');
     await say(namespace, 'quiet', { prompt: 'My secret plan', sessionId: 'old' });
     await age('quiet', 'old');
-    const { job } = await cleanUp('quiet');
+    const { job } = await cleanUp(namespace, 'quiet');
     const log = await namespace.kubectl.ok(['logs', `job/${job}`, '-n', namespace.name]);
     const { token = '' } = await namespace.secret('quiet-token');
     expect(log).toContain('old');
@@ -126,7 +106,7 @@ describe('the cleanup of a running tenant', () => {
   });
 
   it('is told when it failed twice in a row, with the reason, and goes on by itself once that is mended', async () => {
-    await tenantThatCleans('broken');
+    await tenantThatCleans(namespace, 'broken');
     await say(namespace, 'broken', { prompt: 'Hello', sessionId: 'old' });
     await age('broken', 'old');
     // The server has the token of its start; a cleanup with another one is refused.
@@ -134,11 +114,11 @@ describe('the cleanup of a running tenant', () => {
     const labels = { 'copilot-operator.dev/tenant': 'broken', 'app.kubernetes.io/component': 'cleanup' };
     const undo = await giveWrongToken(namespace, labels, () => dryRunPod('broken'));
     try {
-      const first = await cleanUp('broken');
+      const first = await cleanUp(namespace, 'broken');
       expect(first).toMatchObject({ result: 'Failed', failuresInARow: 1 });
       const once = await namespace.tenant('broken');
       expect(conditionOf(once, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupRetrying' });
-      await cleanUp('broken');
+      await cleanUp(namespace, 'broken');
       const twice = await namespace.waitForTenant(
         'broken',
         'tells that its cleanup fails',
@@ -151,7 +131,7 @@ describe('the cleanup of a running tenant', () => {
     } finally {
       await undo();
     }
-    expect(await cleanUp('broken')).toMatchObject({ result: 'Succeeded', deleted: 1, failuresInARow: 0 });
+    expect(await cleanUp(namespace, 'broken')).toMatchObject({ result: 'Succeeded', deleted: 1, failuresInARow: 0 });
     const mended = await namespace.tenant('broken');
     expect(conditionOf(mended, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
   });
@@ -170,7 +150,7 @@ describe('the cleanup of a running tenant', () => {
 
 describe('the cleanup of a suspended tenant', () => {
   it('works on the volume', async () => {
-    await tenantThatCleans('asleep');
+    await tenantThatCleans(namespace, 'asleep');
     for (const sessionId of ['old', 'young']) await say(namespace, 'asleep', { prompt: 'Hello', sessionId });
     await age('asleep', 'old');
     await namespace.patchTenant('asleep', { spec: { suspend: true } });
@@ -183,7 +163,7 @@ describe('the cleanup of a suspended tenant', () => {
       'is suspended and settled',
       (tenant) => conditionOf(tenant, 'Reconciling').reason === 'UpToDate',
     );
-    expect(await cleanUp('asleep')).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 1 });
+    expect(await cleanUp(namespace, 'asleep')).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 1 });
     await namespace.patchTenant('asleep', { spec: { suspend: false } });
     await namespace.waitForReady('asleep');
     const left = await onVolume('asleep');

@@ -146,6 +146,21 @@ describe('a hint', () => {
     expect(world.told).toEqual([[KEY, ['one']]]);
   });
 
+  it('is followed by one more poll five seconds later: what it told of may not have been on the volume yet', async () => {
+    await world.look();
+    await world.clock.advance(5000);
+    world.calls();
+    world.sessions.hint();
+    await world.clock.advance(550);
+    expect(world.calls()[LIST]).toBe(1);
+    await world.clock.advance(4800);
+    expect(world.calls()).toEqual({});
+    await world.clock.advance(500);
+    expect(world.calls()[LIST]).toBe(1);
+    await world.clock.advance(10_000);
+    expect(world.calls()).toEqual({});
+  });
+
   it('that comes during a poll is followed by another poll', async () => {
     await world.look();
     await world.clock.advance(5000);

@@ -1,0 +1,180 @@
+// What befalls sessions and their cleanup on a cluster: kills, damaged journals, a volume that may not be written, thousands.
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { CopilotSession } from '../../../src/resources/session.ts';
+import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { cleanupJob, cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
+import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(4 * READY_MS);
+
+const SESSIONS = '/home/copilot/.copilot/session-state';
+const disk = `readonly-${randomBytes(4).toString('hex')}`;
+
+let namespace: TestNamespace;
+let model: ModelInCluster;
+
+beforeAll(async () => {
+  namespace = await TestNamespace.open();
+  await namespace.startOperator();
+  model = await ModelInCluster.start(namespace);
+});
+afterAll(async () => {
+  await model[Symbol.asyncDispose]();
+  await namespace.close();
+});
+
+const shell = (tenant: string, script: string) =>
+  namespace.exec(`${tenant}-0`, 'sh', '-ec', `cd ${SESSIONS} && ${script}`);
+
+/** Makes `count` sessions out of the one named `seed`, as if nobody had used them for so many days. */
+const multiply = (tenant: string, prefix: string, count: number, days: number) =>
+  shell(
+    tenant,
+    `i=0; while [ $i -lt ${count} ]; do mkdir ${prefix}$i; i=$((i+1)); done;
+     for d in ${prefix}*; do cat seed/events.jsonl > $d/events.jsonl; done;
+     touch -d '${days} days ago' ${prefix}*/events.jsonl`,
+  );
+const count = async (tenant: string, prefix: string) =>
+  Number(await shell(tenant, `ls | grep -c '^${prefix}' || true`));
+const gone = (session: string) =>
+  waitFor(`session ${session} is gone`, async () => !(await namespace.get(CopilotSession, session)), {
+    withinMs: 90_000,
+    everyMs: 200,
+  });
+
+describe('three thousand sessions of one server', () => {
+  beforeAll(async () => {
+    await tenantThatCleans(namespace, 'many');
+    await say(namespace, 'many', { prompt: 'Hello', sessionId: 'seed' });
+    await multiply('many', 'young', 2400, 0);
+    await multiply('many', 'old', 600, 2);
+  });
+
+  it('are counted, and cleaned up by the run after one that was killed in the middle', async () => {
+    await namespace.waitForTenant('many', 'counts them', ({ status }) => status?.sessions?.total === 3001);
+    const job = await cleanupJob(namespace, 'many');
+    await waitFor('the run is at work', async () => (await count('many', 'old')) < 600, {
+      withinMs: 60_000,
+      everyMs: 50,
+    });
+    await namespace.kubectl.ok(
+      `delete pod -n ${namespace.name} -l batch.kubernetes.io/job-name=${job} --grace-period=0 --force`.split(' '),
+    );
+    const killed = await namespace.waitForTenant(
+      'many',
+      'tells of it',
+      ({ status }) => status?.lastCleanup?.job === job,
+    );
+    expect(killed.status?.lastCleanup).toMatchObject({ result: 'Failed', failuresInARow: 1 });
+    expect(await count('many', 'old')).toBeGreaterThan(0);
+    expect(await count('many', 'young')).toBe(2400);
+
+    expect(await cleanUp(namespace, 'many')).toMatchObject({ result: 'Succeeded', kept: 2401 });
+    expect([await count('many', 'old'), await count('many', 'young')]).toEqual([0, 2400]);
+    await namespace.waitForTenant('many', 'counts what is left', ({ status }) => status?.sessions?.total === 2401);
+  });
+
+  it('are deleted once by two runs at the same time', async () => {
+    await multiply('many', 'late', 60, 2);
+    const jobs = [await cleanupJob(namespace, 'many'), await cleanupJob(namespace, 'many')].map((job) => `job/${job}`);
+    const wait = `wait -n ${namespace.name} --for=condition=Complete --timeout=90s`;
+    await namespace.kubectl.ok([...wait.split(' '), ...jobs]);
+    expect([await count('many', 'late'), await count('many', 'young')]).toEqual([0, 2400]);
+    const { status } = await namespace.waitForReady('many');
+    expect(status?.lastCleanup).toMatchObject({ failuresInARow: 0 });
+  });
+});
+
+describe('a server', () => {
+  beforeAll(async () => {
+    await namespace.createTenant('hard', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
+    await namespace.waitForReady('hard');
+    for (const sessionId of ['seed', 'good']) await say(namespace, 'hard', { prompt: 'Hello', sessionId });
+  });
+
+  it('is not harmed by a journal that is cut or has 500 MB, and these sessions can be deleted like others', async () => {
+    await multiply('hard', 'cut', 1, 0);
+    await multiply('hard', 'huge', 1, 0);
+    await shell('hard', 'truncate -s 10 cut0/events.jsonl && truncate -s 500M huge0/events.jsonl');
+    for (const session of ['cut0', 'huge0', 'good']) await namespace.createSession(session, 'hard');
+    await namespace.waitForSession('good', 'tells its usage', ({ status }) => status?.usage?.turns === 1);
+    for (const session of ['cut0', 'huge0']) {
+      await namespace.waitForSession(session, 'is told of', ({ status }) => (status?.sizeBytes ?? 0) > 0);
+    }
+    const { status } = await namespace.waitForReady('hard');
+    expect(status?.sessions?.total).toBe(4);
+    for (const session of ['cut0', 'huge0']) {
+      await namespace.kubectl.ok(['delete', 'csn', session, '-n', namespace.name, '--timeout=90s']);
+    }
+    expect((await shell('hard', 'ls')).split('\n')).toEqual(expect.arrayContaining(['good', 'seed']));
+    expect([await count('hard', 'cut'), await count('hard', 'huge')]).toEqual([0, 0]);
+    const [pod] = await namespace.pods('hard', 'hard-0');
+    expect(pod?.status?.containerStatuses?.[0]?.restartCount).toBe(0);
+  });
+
+  it('that is killed in the middle of a delete comes back, and the session goes all the same', async () => {
+    await multiply('hard', 'doomed', 1, 0);
+    // So that deleting it takes a while.
+    await shell('hard', 'mkdir doomed0/files && cd doomed0/files && seq 20000 | xargs touch');
+    await namespace.createSession('doomed0', 'hard');
+    await namespace.waitForPhase('doomed0', 'Idle');
+    const [pod] = await namespace.pods('hard', 'hard-0');
+    await namespace.kubectl.ok(['delete', 'csn', 'doomed0', '-n', namespace.name, '--wait=false']);
+    await namespace.kubectl.ok(
+      `delete pod -n ${namespace.name} ${pod?.metadata.name} --grace-period=0 --force`.split(' '),
+    );
+    await gone('doomed0');
+    await namespace.waitForReady('hard');
+    const left = await shell('hard', 'ls');
+    expect(left).not.toContain('doomed0');
+    expect(left).toContain('seed');
+  });
+});
+
+describe('a volume that has become read-only', () => {
+  let volume: SmallDisk;
+
+  beforeAll(async () => {
+    volume = new SmallDisk(`/tmp/${disk}`, '24m');
+    await namespace.kubectl.ok(['create', '-f', '-'], {
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name: disk },
+      spec: {
+        storageClassName: disk,
+        capacity: { storage: '24Mi' },
+        accessModes: ['ReadWriteOnce'],
+        hostPath: { path: volume.path, type: 'Directory' },
+      },
+    });
+    await tenantThatCleans(namespace, 'stuck', {}, { storage: { size: '24Mi', storageClassName: disk } });
+    await say(namespace, 'stuck', { prompt: 'Hello', sessionId: 'seed' });
+    await multiply('stuck', 'old', 3, 2);
+    await namespace.patchTenant('stuck', { spec: { suspend: true } });
+    await waitFor('the server has stopped', async () => (await namespace.pods('stuck', 'stuck-0')).length === 0, {
+      withinMs: 60_000,
+      everyMs: 200,
+    });
+  });
+  afterAll(async () => {
+    await namespace.deleteTenant('stuck');
+    await namespace.kubectl.ok(['delete', 'pv', disk, '--ignore-not-found']);
+    volume[Symbol.dispose]();
+  });
+  it('fails the cleanup with the reason, and is cleaned up by the next run once it can be written', async () => {
+    await namespace.waitForTenant(
+      'stuck',
+      'is suspended and settled',
+      (tenant) => conditionOf(tenant, 'Reconciling').reason === 'UpToDate',
+    );
+    volume.makeReadOnly(true);
+    const failed = await cleanUp(namespace, 'stuck');
+    expect(failed).toMatchObject({ result: 'Failed', deleted: 0 });
+    expect(failed.message).toMatch(/read-only/);
+    volume.makeReadOnly(false);
+    expect(await cleanUp(namespace, 'stuck')).toMatchObject({ result: 'Succeeded', deleted: 3, kept: 1 });
+  });
+});
