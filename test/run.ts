@@ -44,7 +44,7 @@ function runChecks(): Tally {
 }
 
 /** End-to-end tests that change what the whole cluster shares, such as CRDs and images: nothing runs beside them. */
-const ALONE = 'test/e2e/(demo|gitops|images|install)/';
+const ALONE = 'test/e2e/(demo|images|gitops/no-diff|install/(install|replicas|rights|upgrade))';
 
 /**
  * The parts of a level, run one after the other. Integration and e2e tests speak to addresses that exist only inside the

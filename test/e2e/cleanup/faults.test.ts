@@ -104,8 +104,8 @@ describe('a server', () => {
     for (const session of ['cut0', 'huge0']) {
       await namespace.waitForSession(session, 'is told of', ({ status }) => (status?.sizeBytes ?? 0) > 0);
     }
-    const { status } = await namespace.waitForReady('hard');
-    expect(status?.sessions?.total).toBe(4);
+    await namespace.waitForTenant('hard', 'counts them all', ({ status }) => status?.sessions?.total === 4);
+    await namespace.waitForReady('hard');
     for (const session of ['cut0', 'huge0']) {
       await namespace.kubectl.ok(['delete', 'csn', session, '-n', namespace.name, '--timeout=90s']);
     }
@@ -138,6 +138,7 @@ describe('a volume that has become read-only', () => {
   let volume: SmallDisk;
 
   beforeAll(async () => {
+    // The claim goes with its tenant: a volume with a claim is not deleted.
     volume = new SmallDisk(`/tmp/${disk}`, '24m');
     await namespace.kubectl.ok(['create', '-f', '-'], {
       apiVersion: 'v1',
@@ -150,7 +151,12 @@ describe('a volume that has become read-only', () => {
         hostPath: { path: volume.path, type: 'Directory' },
       },
     });
-    await tenantThatCleans(namespace, 'stuck', {}, { storage: { size: '24Mi', storageClassName: disk } });
+    await tenantThatCleans(
+      namespace,
+      'stuck',
+      {},
+      { storage: { size: '24Mi', storageClassName: disk, reclaimPolicy: 'Delete' } },
+    );
     await say(namespace, 'stuck', { prompt: 'Hello', sessionId: 'seed' });
     await multiply('stuck', 'old', 3, 2);
     await namespace.patchTenant('stuck', { spec: { suspend: true } });
