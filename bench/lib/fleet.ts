@@ -133,7 +133,8 @@ export async function runningFleet(client: KubeClient, count: number): Promise<F
     const { items } = await client.listAll(Tenant, { namespace: space.name });
     return items.filter(({ status }) => isConditionTrue(status?.conditions, 'Ready')).length === count;
   };
-  await until(`${count} tenants ready`, 600_000, ready, 2000);
+  // A thousand at once took seven minutes where the API server had two cores to share.
+  await until(`${count} tenants ready`, 1_200_000, ready, 2000);
   await quiet();
   const kept = stack.move();
   return { operator, [Symbol.asyncDispose]: () => kept.disposeAsync() };
