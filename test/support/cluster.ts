@@ -32,6 +32,9 @@ export const OPERATOR_IMAGE = `${REQUIRED_VALUES.image.repository}:${REQUIRED_VA
 /** Longest wait for a server to become ready, in ms: a cold CLI on a busy machine takes up to 20 s. */
 export const READY_MS = 90_000;
 
+/** Where a server has its sessions: its volume. */
+export const SESSIONS = '/home/copilot/.copilot/session-state';
+
 export class TestNamespace {
   readonly name: string;
   readonly client: Client;

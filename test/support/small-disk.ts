@@ -5,16 +5,30 @@ import { PROJECT } from './tenant-api.ts';
 
 /**
  * A file system of its own for a volume, so that the volume can be really full. It is mounted where the node's pods see
- * it, which only the local cluster's node lets us do: it is this machine.
+ * it, which only the local cluster's node lets us do: it is this machine. It has 24 MiB.
  */
 export class SmallDisk implements Disposable {
   /** On the node. */
   readonly path: string;
+  /** The PersistentVolume that it is, and the storage class of the claims that it is for, are called `name`. */
+  readonly manifest: object;
 
-  constructor(path: string, size: string) {
+  constructor(name: string) {
+    const [path, mebibytes] = [`/tmp/${name}`, 24];
     this.path = path;
+    this.manifest = {
+      apiVersion: 'v1',
+      kind: 'PersistentVolume',
+      metadata: { name },
+      spec: {
+        storageClassName: name,
+        capacity: { storage: `${mebibytes}Mi` },
+        accessModes: ['ReadWriteOnce'],
+        hostPath: { path, type: 'Directory' },
+      },
+    };
     onNode('mkdir', '-p', path);
-    onNode('mount', '-t', 'tmpfs', '-o', `size=${size},mode=0777`, 'tmpfs', path);
+    onNode('mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=0777`, 'tmpfs', path);
   }
 
   /** As a file system turns read-only after an error of its disk: for everybody who has it mounted. */

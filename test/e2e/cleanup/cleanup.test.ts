@@ -2,15 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { ConfigMap, Pod, Secret } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
-import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { giveWrongToken } from '../../support/meddling-policy.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
-
-const SESSIONS = '/home/copilot/.copilot/session-state';
 
 let namespace: TestNamespace;
 let model: ModelInCluster;

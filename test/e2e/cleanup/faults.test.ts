@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { CopilotSession } from '../../../src/resources/session.ts';
-import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { cleanupJob, cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
@@ -10,7 +10,6 @@ import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
 
-const SESSIONS = '/home/copilot/.copilot/session-state';
 const disk = `readonly-${randomBytes(4).toString('hex')}`;
 
 let namespace: TestNamespace;
@@ -139,18 +138,8 @@ describe('a volume that has become read-only', () => {
 
   beforeAll(async () => {
     // The claim goes with its tenant: a volume with a claim is not deleted.
-    volume = new SmallDisk(`/tmp/${disk}`, '24m');
-    await namespace.kubectl.ok(['create', '-f', '-'], {
-      apiVersion: 'v1',
-      kind: 'PersistentVolume',
-      metadata: { name: disk },
-      spec: {
-        storageClassName: disk,
-        capacity: { storage: '24Mi' },
-        accessModes: ['ReadWriteOnce'],
-        hostPath: { path: volume.path, type: 'Directory' },
-      },
-    });
+    volume = new SmallDisk(disk);
+    await namespace.kubectl.ok(['create', '-f', '-'], volume.manifest);
     await tenantThatCleans(
       namespace,
       'stuck',

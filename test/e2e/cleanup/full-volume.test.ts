@@ -1,14 +1,13 @@
 // A volume that is really full: a file system of its own, filled to the last byte by the sessions on it.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
 
-const SESSIONS = '/home/copilot/.copilot/session-state';
 const name = `full-${randomBytes(4).toString('hex')}`;
 
 describe('a tenant whose volume runs full', () => {
@@ -18,18 +17,8 @@ describe('a tenant whose volume runs full', () => {
 
   beforeAll(async () => {
     namespace = await TestNamespace.open();
-    disk = new SmallDisk(`/tmp/${name}`, '24m');
-    await namespace.kubectl.ok(['create', '-f', '-'], {
-      apiVersion: 'v1',
-      kind: 'PersistentVolume',
-      metadata: { name },
-      spec: {
-        storageClassName: name,
-        capacity: { storage: '24Mi' },
-        accessModes: ['ReadWriteOnce'],
-        hostPath: { path: disk.path, type: 'Directory' },
-      },
-    });
+    disk = new SmallDisk(name);
+    await namespace.kubectl.ok(['create', '-f', '-'], disk.manifest);
     await namespace.startOperator();
     model = await ModelInCluster.start(namespace);
     await namespace.createTenant('full', {

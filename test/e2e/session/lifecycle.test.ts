@@ -3,13 +3,11 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { withClient } from '../../support/chat.ts';
-import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { askingTestModel, ModelInCluster, reach, say } from '../../support/model-in-cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(3 * READY_MS);
-
-const SESSIONS = '/home/copilot/.copilot/session-state';
 
 describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s', (binary) => {
   let namespace: TestNamespace;

@@ -9,12 +9,10 @@ import {
 } from '../../../src/kube/builtins.ts';
 import { isControlledBy } from '../../../src/kube/owner.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
-import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(3 * READY_MS);
-
-const SESSIONS = '/home/copilot/.copilot/session-state';
 
 let namespace: TestNamespace;
 
