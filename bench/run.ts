@@ -33,26 +33,23 @@ const chosen = values.only ?? Object.keys(benches);
   await requireNoTenants(connection.client, Tenant);
 }
 
-const results: BenchResult[] = [];
+const file = join(import.meta.dirname, 'RESULTS.md');
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`;
+const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
+const where = `Measured at ${commit} on: ${machine}, Linux ${kernel}, Kubernetes 1.36.3.`;
+
+const missed: string[] = [];
 for (const name of chosen) {
   const load = benches[name];
   if (!load) throw new Error(`no benchmark '${name}': one of ${Object.keys(benches).join(', ')}`);
   console.error(`bench ${name} ...`);
   const result = await (await load()).run({ tenants });
   console.error(toMarkdown(result));
-  results.push(result);
+  // At once: a later one that fails takes nothing with it.
+  writeFileSync(file, merged(existsSync(file) ? readFileSync(file, 'utf8') : '', [result], where));
+  missed.push(...result.figures.filter(({ met }) => met === false).map(({ metric }) => `${result.name}: ${metric}`));
 }
-
-const file = join(import.meta.dirname, 'RESULTS.md');
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`;
-const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
-const where = `Measured at ${commit} on: ${machine}, Linux ${kernel}, Kubernetes 1.36.3.`;
-writeFileSync(file, merged(existsSync(file) ? readFileSync(file, 'utf8') : '', results, where));
-
-const missed = results.flatMap((result) =>
-  result.figures.filter((figure) => figure.met === false).map((figure) => `${result.name}: ${figure.metric}`),
-);
 if (missed.length > 0) {
   console.error(`missed: ${missed.join('; ')}`);
   process.exitCode = 1;

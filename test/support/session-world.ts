@@ -28,6 +28,8 @@ import { waitFor } from './wait.ts';
 
 /** Far more than any history here needs: beyond it something writes in a circle. */
 const MAX_ROUNDS = 50;
+/** 500 sessions at once take a machine that runs other tests beside it more than 10 s. */
+const REST_MS = 60_000;
 const API_VERSION = 'copilot-operator.dev/v1alpha1';
 
 export class SessionWorld {
@@ -238,10 +240,14 @@ export class SessionWorld {
   async #rest(): Promise<void> {
     // What is due now is in the queue only after its timer and its promises have run.
     await settle();
-    await waitFor('the controller has nothing to do', async () => {
-      const busy = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers'));
-      return busy === 0;
-    });
+    await waitFor(
+      'the controller has nothing to do',
+      async () => {
+        const busy = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers'));
+        return busy === 0;
+      },
+      { withinMs: REST_MS },
+    );
   }
 
   async #sum(metric: string): Promise<number> {
