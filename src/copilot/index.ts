@@ -38,6 +38,8 @@ export type {
 } from './sessions.ts';
 export { readJournal } from './journal.ts';
 export type { EventUsage, JournalEvent, JournalPage, JournalRange } from './journal.ts';
+export { ServerLink } from './link.ts';
+export type { LinkContext, LinkOptions, ServerAddress } from './link.ts';
 export { DialPacer } from './pacer.ts';
 export { jittered, retryDelay } from './retry.ts';
 export { EMPTY_SUM, sumUsage } from './usage.ts';

@@ -1,27 +1,20 @@
 import {
-  Connection,
   CopilotError,
   getStatus,
   jittered,
   ping,
-  retryDelay,
-  type Dial,
-  type DialPacer,
+  ServerLink,
   type HealthTarget,
+  type LinkContext,
   type ServerHealth,
   type UnhealthyReason,
 } from '../copilot/index.ts';
-import type { Clock, Random, Timer } from '../kube/clock.ts';
-import type { TimerQueue } from '../kube/timer-queue.ts';
+import type { Clock } from '../kube/clock.ts';
 import { NO_HISTORY, assess, type History, type Outcome } from './assess.ts';
 
 /** What the monitors of one pinger share. */
-export interface MonitorContext {
+export interface MonitorContext extends LinkContext {
   readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: TimerQueue;
-  readonly pacer: DialPacer;
-  readonly dial: Dial | undefined;
   /** Given each change of health. */
   readonly tell: (key: string, health: ServerHealth) => void;
   readonly observe: CheckObserver;
@@ -38,25 +31,21 @@ const HELD_UP_MS = 1000;
 /** Watches one server over one long-lived connection. There is always either a check going on or one timer. */
 export class Monitor {
   readonly #context: MonitorContext;
+  readonly #link: ServerLink;
   #target: HealthTarget;
   #history: History = NO_HISTORY;
-  #connection: Connection | undefined;
   #version = '';
-  /** Monotonic ms of the first failure since the server last kept a connection for a whole interval. */
-  #failingSince: number | undefined;
-  #timer: Timer | undefined;
-  /** When the next ping is due, monotonic ms. */
-  #dueAt = 0;
   #heldUp = false;
-  #dialReserved = false;
-  #checking = false;
-  /** Raised when the target changes or is removed: the outcome of a check that began before means nothing. */
-  #generation = 0;
 
   constructor(target: HealthTarget, context: MonitorContext) {
     this.#target = target;
     this.#context = context;
-    this.#schedule(0);
+    this.#link = new ServerLink(target, context, {
+      maxFrameBytes: MAX_FRAME_BYTES,
+      onDue: () => this.#wake(),
+      onLost: (error) => this.#conclude(failed(error), context.clock.monotonic()),
+    });
+    this.#link.schedule(0);
   }
 
   get health(): ServerHealth {
@@ -67,109 +56,62 @@ export class Monitor {
   adopt(target: HealthTarget): void {
     const old = this.#target;
     this.#target = target;
-    if (target.host !== old.host || target.port !== old.port || target.token !== old.token) {
-      this.#interrupt();
+    if (this.#link.moveTo(target)) {
       // What is known stays until the first check says otherwise, but old failures are not the new server's.
       this.#history = { ...NO_HISTORY, health: this.#history.health };
-      this.#failingSince = undefined;
-      this.#schedule(0);
     } else if (target.intervalMs !== old.intervalMs) {
-      if (!this.#checking) this.#schedule(target.intervalMs * this.#context.random());
+      if (!this.#link.isBusy) this.#link.schedule(target.intervalMs * this.#context.random());
     }
   }
 
   stop(): void {
-    this.#interrupt();
-    this.#timer?.cancel();
-  }
-
-  #interrupt(): void {
-    this.#generation += 1;
-    this.#checking = false;
-    this.#connection?.close();
-    this.#connection = undefined;
-  }
-
-  #schedule(ms: number): void {
-    const { clock, timers } = this.#context;
-    this.#timer?.cancel();
-    this.#dueAt = clock.monotonic() + ms;
-    this.#timer = timers.setTimer(ms, () => this.#wake());
+    this.#link.stop();
   }
 
   #wake(): void {
-    const { clock, pacer, random } = this.#context;
+    const { clock, random } = this.#context;
     const now = clock.monotonic();
-    if (this.#connection === undefined && !this.#dialReserved) {
-      const wait = pacer.reserve(now);
-      this.#dialReserved = wait > 0;
-      if (wait > 0) return this.#schedule(wait);
-    } else if (this.#connection !== undefined && !this.#heldUp && now - this.#dueAt > HELD_UP_MS) {
+    if (this.#link.connection !== undefined && !this.#heldUp && now - this.#link.dueAt > HELD_UP_MS) {
       // Spread over an interval again instead of a burst of all servers' pings; only once, so that an overloaded
       // process pings late rather than never.
       this.#heldUp = true;
-      return this.#schedule(this.#target.intervalMs * random());
+      return this.#link.schedule(this.#target.intervalMs * random());
     }
     this.#heldUp = false;
-    this.#dialReserved = false;
     void this.#check(now);
   }
 
   async #check(started: number): Promise<void> {
     const { clock, observe } = this.#context;
-    const generation = this.#generation;
-    const kept = this.#connection;
-    this.#checking = true;
+    const wasKept = this.#link.connection !== undefined;
+    const end = this.#link.begin();
     let outcome: Outcome;
     let ms: number;
     try {
-      ms = await this.#probe(kept, started);
+      ms = await this.#probe(wasKept, started);
       outcome = { ok: true, version: this.#version };
     } catch (error) {
       outcome = failed(error);
       ms = clock.monotonic() - started;
     }
-    if (generation !== this.#generation) return;
-    this.#checking = false;
+    if (!end()) return;
     // A server that takes connections and drops them at once must not be dialled five times a second for ever.
-    if (outcome.ok && kept !== undefined) this.#failingSince = undefined;
+    if (outcome.ok && wasKept) this.#link.succeeded();
     observe(this.#target.key, outcome.ok ? 'Healthy' : outcome.reason, ms);
     this.#conclude(outcome, started);
   }
 
   /** One check: a connection if none was kept, then a ping. Resolves with the ping's round trip in ms. */
-  async #probe(kept: Connection | undefined, started: number): Promise<number> {
+  async #probe(wasKept: boolean, started: number): Promise<number> {
     const { clock } = this.#context;
     const { timeoutMs } = this.#target;
     const left = () => ({ timeoutMs: Math.max(1, Math.round(timeoutMs - (clock.monotonic() - started))) });
-    const connection = kept ?? this.#newConnection();
-    if (kept === undefined) {
-      this.#connection = connection;
-      await connection.open({ timeoutMs });
-      // The version can't change without a new process, and so without a new connection.
-      this.#version = (await getStatus(connection, left())).version;
-    }
+    const connection = await this.#link.open({ timeoutMs });
+    // The version can't change without a new process, and so without a new connection.
+    if (!wasKept) this.#version = (await getStatus(connection, left())).version;
     const sent = clock.monotonic();
     await ping(connection, left());
     return clock.monotonic() - sent;
-  }
-
-  #newConnection(): Connection {
-    const { clock, timers, dial } = this.#context;
-    const { host, port, token } = this.#target;
-    const connection: Connection = new Connection({
-      host,
-      port,
-      token,
-      timers,
-      maxFrameBytes: MAX_FRAME_BYTES,
-      ...(dial === undefined ? {} : { dial }),
-      onLost: (error) => {
-        // During a check the error reaches it through the ping; between two this is the first to know.
-        if (connection === this.#connection && !this.#checking) this.#conclude(failed(error), clock.monotonic());
-      },
-    });
-    return connection;
   }
 
   #conclude(outcome: Outcome, started: number): void {
@@ -178,17 +120,9 @@ export class Monitor {
     const before = this.#history.health;
     const times = { now: clock.now(), monotonic: clock.monotonic() };
     this.#history = assess(this.#history, outcome, this.#target, times);
-    let pauseMs = jittered(intervalMs, random);
-    if (!outcome.ok) {
-      // Also after a time-out: whatever is wrong, a fresh connection proves more than a doubtful one.
-      this.#connection?.close();
-      this.#connection = undefined;
-      this.#failingSince ??= times.monotonic;
-      const awayMs = times.monotonic - this.#failingSince;
-      pauseMs = retryDelay(outcome.reason, { awayMs, intervalMs, random });
-    }
+    const pauseMs = outcome.ok ? jittered(intervalMs, random) : this.#link.failed(outcome.reason, intervalMs);
     // Intervals go from start to start, or each time-out would delay the next check.
-    this.#schedule(Math.max(0, started + pauseMs - times.monotonic));
+    this.#link.schedule(Math.max(0, started + pauseMs - times.monotonic));
     // Last, because whoever is told may change or remove this very target.
     if (this.#history.health !== before) tell(key, this.#history.health);
   }

@@ -1,7 +1,7 @@
 import {
-  Connection,
   CopilotError,
   RefusedError,
+  ServerLink,
   UnreachableError,
   closeSession,
   deleteSession,
@@ -9,28 +9,22 @@ import {
   getSessionTimes,
   jittered,
   listSessions,
-  retryDelay,
   updateClientMetadata,
   type CallOptions,
   type ClientMetadata,
+  type Connection,
   type Deletion,
-  type Dial,
-  type DialPacer,
+  type LinkContext,
   type ServerSessions,
   type SurveyTarget,
 } from '../copilot/index.ts';
-import type { Clock, Random, Timer } from '../kube/clock.ts';
-import type { TimerQueue } from '../kube/timer-queue.ts';
+import type { Clock } from '../kube/clock.ts';
 import { SessionBook } from './book.ts';
 import { poll } from './poll.ts';
 
 /** What the servers of one survey share. */
-export interface ServerContext {
+export interface ServerContext extends LinkContext {
   readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: TimerQueue;
-  readonly pacer: DialPacer;
-  readonly dial: Dial | undefined;
   readonly labelKeys: readonly string[];
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
   readonly leastGapMs: () => number;
@@ -56,35 +50,36 @@ const CALL: CallOptions = { timeoutMs: 10_000 };
 /** The sessions of one server, asked for over one long-lived connection. There is always either a poll going on or one timer. */
 export class SurveyedServer {
   readonly #context: ServerContext;
+  readonly #link: ServerLink;
   readonly #book: SessionBook;
   #target: SurveyTarget;
-  #connection: Connection | undefined;
   #answer: ServerSessions | undefined;
   /** Why the server can't be asked; undefined while it can. */
   #failure: Error | undefined;
-  /** Monotonic ms of the first failure since the last complete poll. */
-  #failingSince: number | undefined;
-  #timer: Timer | undefined;
-  /** When the next poll is due, monotonic ms. */
-  #dueAt = 0;
   #begunAt = Number.NEGATIVE_INFINITY;
   /** When sizes were last asked for at rest, monotonic ms. */
   #sizesAt: number;
-  #dialReserved = false;
-  #polling = false;
   /** A hint came, and the poll after it has not been followed by another. */
   #hinted = false;
   /** A hint came while a poll went on, which may have asked too early. */
   #askAgain = false;
-  /** Raised when the address changes or the server is removed: the outcome of a poll that began before means nothing. */
-  #generation = 0;
 
   constructor(target: SurveyTarget, context: ServerContext) {
     this.#target = target;
     this.#context = context;
     this.#sizesAt = context.clock.monotonic();
     this.#book = new SessionBook(target.startedAt);
-    this.#schedule(0);
+    this.#link = new ServerLink(target, context, {
+      onDue: () => void this.#poll(),
+      onLost: (error) => this.#fail(error),
+      // Whatever it tells of is looked up: anybody who reaches the server could have made it up.
+      onNotification: (method) => {
+        if (method !== 'session.lifecycle') return;
+        this.#book.sizesChanged();
+        this.soon();
+      },
+    });
+    this.#link.schedule(0);
   }
 
   /** The latest complete answer; undefined while the server can't be asked. */
@@ -94,13 +89,9 @@ export class SurveyedServer {
 
   /** Takes new values over. What is known of the sessions stays: they are on the volume, not in the process. */
   adopt(target: SurveyTarget): void {
-    const old = this.#target;
     this.#target = target;
     this.#book.startedAt = target.startedAt;
-    if (target.host === old.host && target.port === old.port && target.token === old.token) return this.soon();
-    this.#interrupt();
-    this.#failingSince = undefined;
-    this.#schedule(0);
+    if (!this.#link.moveTo(target)) this.soon();
   }
 
   watch(sessionId: string): void {
@@ -114,8 +105,8 @@ export class SurveyedServer {
   /** Asks soon, unless the server can't be asked: then the next try comes when it would have come. */
   soon(): void {
     this.#hinted = true;
-    if (this.#polling) this.#askAgain = true;
-    else if (this.#connection !== undefined) this.#hasten(SOON_MS, this.#context.leastGapMs());
+    if (this.#link.isBusy) this.#askAgain = true;
+    else if (this.#link.connection !== undefined) this.#hasten(SOON_MS, this.#context.leastGapMs());
   }
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
@@ -156,105 +147,51 @@ export class SurveyedServer {
 
   /** Stops asking and closes the connection. */
   stop(): void {
-    this.#interrupt();
-    this.#timer?.cancel();
+    this.#link.stop();
   }
 
   /** The connection, for somebody who can't wait until there is one. */
   #open(): Connection {
-    const connection = this.#connection;
+    const { connection } = this.#link;
     if (connection !== undefined && connection.isOpen) return connection;
     const { key } = this.#target;
     const why = this.#failure?.message ?? 'it was not reached yet';
     throw new UnreachableError(`${key}: the server can't be asked at the moment: ${why}`, { cause: this.#failure });
   }
 
-  #interrupt(): void {
-    this.#generation += 1;
-    this.#polling = false;
-    this.#connection?.close();
-    this.#connection = undefined;
-  }
-
-  #schedule(ms: number): void {
-    const { clock, timers } = this.#context;
-    this.#timer?.cancel();
-    this.#dueAt = clock.monotonic() + ms;
-    this.#timer = timers.setTimer(ms, () => this.#wake());
-  }
-
   /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one's start. */
   #hasten(ms: number, leastGapMs: number): void {
     const now = this.#context.clock.monotonic();
     const at = Math.max(now + ms, this.#begunAt + leastGapMs);
-    if (at < this.#dueAt) this.#schedule(at - now);
-  }
-
-  #wake(): void {
-    const { clock, pacer } = this.#context;
-    if (this.#connection === undefined && !this.#dialReserved) {
-      const wait = pacer.reserve(clock.monotonic());
-      this.#dialReserved = wait > 0;
-      if (wait > 0) return this.#schedule(wait);
-    }
-    this.#dialReserved = false;
-    void this.#poll();
+    if (at < this.#link.dueAt) this.#link.schedule(at - now);
   }
 
   async #poll(): Promise<void> {
     const { clock, labelKeys, observePoll } = this.#context;
-    const generation = this.#generation;
+    const end = this.#link.begin();
     const begun = clock.monotonic();
     this.#begunAt = begun;
-    this.#polling = true;
     this.#askAgain = false;
     if (begun - this.#sizesAt >= SIZES_MS) {
       this.#book.sizesChanged();
       this.#sizesAt = begun;
     }
     try {
-      const connection = await this.#connect();
+      const connection = await this.#link.open(CALL);
       const { at, more } = await poll(this.#book, { connection, clock, labelKeys, options: CALL });
-      if (generation !== this.#generation) return;
-      this.#polling = false;
+      if (!end()) return;
       observePoll(clock.monotonic() - begun);
       this.#conclude(at, more);
     } catch (error) {
-      if (generation === this.#generation) this.#fail(error);
+      if (end()) this.#fail(error);
     }
-  }
-
-  async #connect(): Promise<Connection> {
-    if (this.#connection !== undefined) return this.#connection;
-    const { timers, dial } = this.#context;
-    const { host, port, token } = this.#target;
-    const connection: Connection = new Connection({
-      host,
-      port,
-      token,
-      timers,
-      ...(dial !== undefined && { dial }),
-      // Whatever it tells of is looked up: anybody who reaches the server could have made it up.
-      onNotification: (method) => {
-        if (method !== 'session.lifecycle') return;
-        this.#book.sizesChanged();
-        this.soon();
-      },
-      onLost: (error) => {
-        // During a poll the error reaches it through the call; between two this is the first to know.
-        if (connection === this.#connection && !this.#polling) this.#fail(error);
-      },
-    });
-    this.#connection = connection;
-    await connection.open(CALL);
-    return connection;
   }
 
   #conclude(at: number, more: boolean): void {
     const { clock, random, tell, leastGapMs } = this.#context;
-    this.#failingSince = undefined;
+    this.#link.succeeded();
     this.#failure = undefined;
-    this.#schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
+    this.#link.schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
     if (more) this.#hasten(0, leastGapMs() / 4);
     if (this.#askAgain) {
       this.#hasten(SOON_MS, leastGapMs());
@@ -272,20 +209,14 @@ export class SurveyedServer {
   }
 
   #fail(thrown: unknown): void {
-    const { clock, random, tell, onFailure } = this.#context;
-    const now = clock.monotonic();
+    const { tell, onFailure } = this.#context;
     const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
     const reason = failure instanceof CopilotError ? failure.reason : 'ProtocolError';
     const isNew = this.#failure === undefined;
     const lost = this.#answer;
-    this.#polling = false;
     this.#failure = failure;
     this.#answer = undefined;
-    // Also after a time-out: whatever is wrong, a fresh connection proves more than a doubtful one.
-    this.#connection?.close();
-    this.#connection = undefined;
-    this.#failingSince ??= now;
-    this.#schedule(retryDelay(reason, { awayMs: now - this.#failingSince, intervalMs: INTERVAL_MS, random }));
+    this.#link.schedule(this.#link.failed(reason, INTERVAL_MS));
     if (isNew) onFailure(this.#target.key, failure);
     if (lost !== undefined) tell(this.#target.key, [...lost.sessions.keys()]);
   }
