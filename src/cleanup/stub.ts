@@ -1,4 +1,4 @@
-/** What a server leaves of a session that never had a turn: its directory without a journal. No server lists or removes it. */
+/** What is left of a session that never had a turn: its directory without a journal. No server lists it, so nobody asks for its deletion. */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ifThere } from './tree.ts';

@@ -105,7 +105,7 @@ export function isObserved(deployment: Deployment | undefined): boolean {
   return (deployment?.status?.observedGeneration ?? 0) >= (deployment?.metadata.generation ?? 0);
 }
 
-function isReady(pod: Pod): boolean {
+export function isReady(pod: Pod): boolean {
   return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }
 

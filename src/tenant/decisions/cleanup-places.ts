@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { hasEnded, isCurrent } from '../observe.ts';
+import { hasEnded, isCurrent, isReady, servingPod } from '../observe.ts';
 import type { ServerWorld } from '../world.ts';
 
 /** Where a tenant's sessions are cleaned up, and why there. */
@@ -14,17 +15,22 @@ export interface CleanupPlaces {
 
 /**
  * Servers that run delete their sessions themselves. What a deletion leaves behind can only be swept on the volume, and
- * that is mounted beside its server where a second pod may: with several servers the volumes may be on several nodes, and
- * ReadWriteOncePod means what it says. While no server runs, the work is done on the volumes that are there; but not beside a server
- * that is still stopping, whose memory nobody asks any more.
+ * that is mounted beside its server where a second pod may: ReadWriteOncePod means what it says, and the volumes of several
+ * servers may be on several nodes, so that each run takes one of them in turn. While no server runs, the work is done on
+ * the volumes that are there; but not beside a server that is still stopping, whose memory nobody asks any more.
  */
-export function cleanupPlaces({ spec }: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): CleanupPlaces {
+export function cleanupPlaces(tenant: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): CleanupPlaces {
+  const { spec } = tenant;
   if (!spec.suspend && spec.replicas > 0) {
     const servers = Array.from({ length: spec.replicas }, (_, index) => index);
-    const modes = live.get(0)?.claim?.spec?.accessModes ?? [spec.storage.accessMode];
-    const shared = spec.replicas === 1 && !modes.includes('ReadWriteOncePod');
-    const message = shared ? 'The server deletes, and its volume is swept.' : 'The servers delete.';
-    return { servers, volumes: shared ? [0] : [], reason: 'ThroughServers', message };
+    const swept = sweptVolume(tenant, live);
+    const sweeps = swept === undefined ? '' : ` The volume of server ${swept} is swept.`;
+    return {
+      servers,
+      volumes: swept === undefined ? [] : [swept],
+      reason: 'ThroughServers',
+      message: `The servers delete.${sweeps}`,
+    };
   }
   const volumes = [...live.values()]
     .filter(({ index, claim }) => claim !== undefined && (spec.replicas === 0 || index < spec.replicas))
@@ -45,6 +51,23 @@ export function cleanupPlaces({ spec }: CopilotTenant, live: ReadonlyMap<number,
 /** Whether no run may start at these places. */
 export function isPause({ reason }: CleanupPlaces): boolean {
   return reason === 'NothingThere' || reason === 'ServersStopping';
+}
+
+/** Index of the server beside which the next run mounts the volume. */
+function sweptVolume({ spec, status }: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): number | undefined {
+  // Chosen by the last run, so that nothing changes until there is another; the hash meets each of them sooner or later,
+  // whatever the schedule.
+  const last = createHash('sha256')
+    .update(status?.lastCleanup?.job ?? '')
+    .digest();
+  const index = last.readUInt32BE() % spec.replicas;
+  const server = live.get(index);
+  const modes = server?.claim?.spec?.accessModes ?? [spec.storage.accessMode];
+  if (modes.includes('ReadWriteOncePod')) return undefined;
+  if (spec.replicas === 1) return index;
+  // The run waits for the node of that server. Without one, the sessions of all the others would wait too.
+  const pod = server && servingPod(server);
+  return pod !== undefined && isReady(pod) ? index : undefined;
 }
 
 // A Deployment that is not seen to be at zero may still make a pod.

@@ -89,6 +89,28 @@ describe('the cleanup of a running tenant', () => {
     );
   });
 
+  it('sweeps the volumes of several servers in turn, one in each run', async () => {
+    await tenantThatCleans(namespace, 'trio', {}, { replicas: 2 });
+    const locks = `${SESSIONS}/.session-operation-locks`;
+    const servers = ['trio-0', 'trio-1'];
+    for (const server of servers) {
+      const script = `mkdir -p ${locks} && touch -d '2 days ago' ${locks}/gone.lock`;
+      await namespace.exec(server, 'sh', '-ec', script);
+    }
+    const unswept = async () => {
+      const listed = await Promise.all(servers.map((server) => namespace.exec(server, 'ls', '-A', locks)));
+      return listed.filter((names) => names.includes('gone.lock')).length;
+    };
+    const history = [];
+    // Which one is in turn is decided by the name of the run before.
+    for (let run = 0; run < 20 && (await unswept()) > 0; run++) {
+      expect(await cleanUp(namespace, 'trio')).toMatchObject({ result: 'Succeeded', deleted: 0 });
+      history.push(await unswept());
+    }
+    expect(history).toContain(1);
+    expect(history.at(-1)).toBe(0);
+  });
+
   it('leaves no user’s word and no token in its log, and has no access to Kubernetes', async () => {
     await tenantThatCleans(namespace, 'quiet');
     await say(namespace, 'quiet', { prompt: 'My secret plan', sessionId: 'old' });

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { approveAll, type CopilotSession, type SessionConfig } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
-import { appendFileSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dialTcp, type Dial, type SessionActivity, type SessionFacts } from '../../../src/copilot/index.ts';
 import { systemClock, type Clock } from '../../../src/kube/clock.ts';
@@ -217,6 +217,25 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
       await session.sendAndWait({ prompt: 'hello' });
       expect(await seen.delete(KEY, session.sessionId)).toBe('Deleted');
     });
+  }, 60_000);
+
+  it('that had no turn leave an empty lock file when they are deleted, and nothing else', async () => {
+    const seen = survey();
+    const left = (id: string) =>
+      readdirSync(server.sessionState, { recursive: true, encoding: 'utf8' }).filter((path) => path.includes(id));
+    await waitFor('the server can be asked', () => seen.get(KEY) !== undefined);
+    let detached = '';
+    await attached(undefined, async ({ sessionId }) => {
+      expect(left(sessionId)).toContain(`${sessionId}/workspace.yaml`);
+      expect(await seen.delete(KEY, sessionId)).toBe('Deleted');
+      expect(left(sessionId)).toEqual([`.session-operation-locks/${sessionId}.lock`]);
+    });
+    await attached(undefined, async ({ sessionId }) => {
+      detached = sessionId;
+    });
+    expect(left(detached)).toContain(`${detached}/workspace.yaml`);
+    expect(await seen.delete(KEY, detached)).toBe('Deleted');
+    expect(left(detached)).toEqual([`.session-operation-locks/${detached}.lock`]);
   }, 60_000);
 
   it('with a damaged journal are told of as far as it goes, and keep no other from being read', async () => {

@@ -16,7 +16,7 @@ const none = new Map<number, ServerWorld>();
 describe('where sessions are cleaned up', () => {
   it.each<[string, CopilotTenantSpecInput, Map<number, ServerWorld>, number[], number[]]>([
     ['one server deletes, and its volume is swept', {}, none, [0], [0]],
-    ['several servers delete: their volumes may be on several nodes', { replicas: 3 }, claims(0, 1, 2), [0, 1, 2], []],
+    ['servers without a node delete, and no volume is swept', { replicas: 3 }, claims(0, 1, 2), [0, 1, 2], []],
     ['a volume of one pod is left to its server', { storage: { accessMode: 'ReadWriteOncePod' } }, none, [0], []],
     ['a retained volume of one pod too, whatever the spec says now', {}, ofMode('ReadWriteOncePod'), [0], []],
     ['a suspended tenant is cleaned up on its volumes', { suspend: true, replicas: 2 }, claims(1, 0), [], [0, 1]],
@@ -25,6 +25,34 @@ describe('where sessions are cleaned up', () => {
     ['nowhere while there is no volume', { suspend: true }, new Map([[0, { index: 0, pods: [] }]]), [], []],
   ])('%s', (_, spec, live, servers, volumes) => {
     expect(cleanupPlaces(sampleTenant(spec), live)).toMatchObject({ servers, volumes });
+  });
+
+  describe('of several servers', () => {
+    const running = (...indexes: number[]): Map<number, ServerWorld> =>
+      new Map(indexes.map((index) => [index, { index, pods: [pod()], claim: boundClaim() }]));
+    const after = (run: number, live = running(0, 1, 2)) => {
+      const tenant = sampleTenant({ replicas: 3 });
+      const lastCleanup = { time: '2026-01-01T00:00:00Z', job: `acme-cleanup-${run}`, result: 'Succeeded' as const };
+      return cleanupPlaces({ ...tenant, status: { lastCleanup: { ...lastCleanup, failuresInARow: 0 } } }, live);
+    };
+    const runs = Array.from({ length: 30 }, (_, run) => run);
+
+    it('asks all to delete, and has the volume of one swept', () => {
+      for (const run of runs) {
+        expect(after(run)).toMatchObject({ servers: [0, 1, 2], volumes: [expect.any(Number)] });
+      }
+    });
+
+    it('takes another volume after a run, and each of them sooner or later', () => {
+      expect(new Set(runs.flatMap((run) => after(run).volumes))).toEqual(new Set([0, 1, 2]));
+      expect(after(7)).toEqual(after(7));
+    });
+
+    it('sweeps none when the one in turn does not run, for the run would wait for it', () => {
+      const swept = (run: number) => after(run, running(0, 2)).volumes;
+      expect(new Set(runs.flatMap((run) => swept(run)))).toEqual(new Set([0, 2]));
+      expect(runs.map((run) => swept(run))).toContainEqual([]);
+    });
   });
 
   const suspendedWith = (found: Partial<ServerWorld>) =>
