@@ -33,6 +33,9 @@ interface PendingRequest {
 }
 
 const METHOD_NOT_FOUND = -32601;
+const REDACTED = '[token]';
+/** A shorter token, which somebody chose by hand, may be a word of the protocol. */
+const SHORTEST_SECRET = 16;
 /** Requests given up that the server may still answer, before its connection is given up as well. */
 const MAX_ABANDONED = 1024;
 
@@ -172,7 +175,7 @@ export class Connection {
   #onBody(body: Buffer): void {
     // More frames of the same chunk may follow the one that ended the connection.
     if (this.#end !== undefined) return;
-    const message = parseMessage(body);
+    const message = parseMessage(this.#withoutToken(body));
     switch (message.kind) {
       case 'answer':
         this.#take(message.id)?.resolve(message.result);
@@ -252,10 +255,18 @@ export class Connection {
     return error;
   }
 
+  /** Keeps the token out of whatever is made of a message: a version, a quotation of something unexpected, cut in its middle. */
+  #withoutToken(body: Buffer): Buffer {
+    const { token = '' } = this.#options;
+    if (token.length < SHORTEST_SECRET || !body.includes(token)) return body;
+    const bytes = Buffer.from(token).toString('latin1');
+    return Buffer.from(body.toString('latin1').replaceAll(bytes, REDACTED), 'latin1');
+  }
+
   /** Keeps the token out of error messages, which end in statuses and logs, if a peer sends it back. */
   #redact(text: string): string {
     const { token } = this.#options;
-    return token === undefined || token === '' ? text : text.replaceAll(token, '[token]');
+    return token === undefined || token === '' ? text : text.replaceAll(token, REDACTED);
   }
 }
 

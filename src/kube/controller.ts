@@ -29,6 +29,11 @@ export interface ReconcileContext {
 export interface Reconciler {
   /** Throws to be called again with back-off; TerminalError to be left alone until something changes. */
   reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void>;
+  /**
+   * Called in its place, again and again, while the API server refuses to show a watched resource in the object's namespace: what the
+   * caches hold of it may be old or nothing, and to act on that could do harm. `why` is what the server says. Default: nothing.
+   */
+  cannotSee?(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void>;
 }
 
 export interface ControllerOptions {
@@ -42,7 +47,12 @@ export interface ControllerOptions {
   concurrency?: number | undefined;
   /** ms after which a reconcile's signal aborts. Default: none. */
   reconcileTimeoutMs?: number | undefined;
+  /** Longest wait after a reconcile that has failed, ms. Default: the work queue's, 1,000 s. */
+  maxRetryDelayMs?: number | undefined;
 }
+
+/** From one look at a namespace that is refused to the next, ms. */
+const REFUSED_RETRY_MS = 10_000;
 
 /** Queues a key for every change that concerns it and reconciles the keys. */
 export class Controller {
@@ -58,7 +68,8 @@ export class Controller {
   /** By kind and group: where owners are looked up. */
   readonly #primary = new Map<string, InformerLike>();
 
-  constructor({ name, reconciler, clock, metrics, log, concurrency = 1, reconcileTimeoutMs }: ControllerOptions) {
+  constructor(options: ControllerOptions) {
+    const { name, reconciler, clock, metrics, log, concurrency = 1, reconcileTimeoutMs, maxRetryDelayMs } = options;
     this.name = name;
     this.#reconciler = reconciler;
     this.#clock = clock;
@@ -66,7 +77,7 @@ export class Controller {
     this.#concurrency = concurrency;
     this.#reconcileTimeoutMs = reconcileTimeoutMs;
     this.#metrics = metrics.forController(name, concurrency);
-    this.#queue = new WorkQueue({ clock, metrics: this.#metrics.queue });
+    this.#queue = new WorkQueue({ clock, metrics: this.#metrics.queue, maxDelayMs: maxRetryDelayMs });
     this.#metrics.watchQueue(() => this.#queue.inProgressMs());
   }
 
@@ -218,9 +229,19 @@ export class Controller {
     );
   }
 
+  async #pass(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
+    for (const informer of this.#informers) {
+      const why = informer.refusedIn(request.namespace);
+      if (why === undefined) continue;
+      await this.#reconciler.cannotSee?.(request, why, context);
+      return { requeueAfterMs: REFUSED_RETRY_MS };
+    }
+    return this.#reconciler.reconcile(request, context);
+  }
+
   async #reconcileInTime(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
     const timeoutMs = this.#reconcileTimeoutMs;
-    if (timeoutMs === undefined) return this.#reconciler.reconcile(request, context);
+    if (timeoutMs === undefined) return this.#pass(request, context);
     const controller = new AbortController();
     const onKill = (): void => controller.abort(context.signal.reason);
     context.signal.addEventListener('abort', onKill, { once: true });
@@ -230,7 +251,7 @@ export class Controller {
       controller.abort(new Error(`the reconcile took longer than ${timeoutMs} ms`));
     });
     try {
-      return await this.#reconciler.reconcile(request, { ...context, signal: controller.signal });
+      return await this.#pass(request, { ...context, signal: controller.signal });
     } finally {
       timer.cancel();
       context.signal.removeEventListener('abort', onKill);

@@ -35,10 +35,10 @@ export class HealthServer {
   }
 
   /** Port 0 picks a free one. Resolves to the port; rejects when it is taken. */
-  listen(port: number, host = '0.0.0.0'): Promise<number> {
+  listen({ host, port }: { readonly host?: string | undefined; readonly port: number }): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
+      this.#server.listen({ port, host }, () => {
         this.#server.off('error', reject);
         resolve((this.#server.address() as AddressInfo).port);
       });
@@ -54,8 +54,14 @@ export class HealthServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
     const { registry } = this.#options;
+    if (url === null) {
+      // Anybody who reaches the port can send such a thing: not worth a line in the log.
+      response.writeHead(400).end();
+      return;
+    }
+    const { pathname, searchParams } = url;
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
     } else if (pathname === '/metrics' && registry) {

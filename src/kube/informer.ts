@@ -26,8 +26,13 @@ export interface Health {
 export interface InformerLike<T extends KubeObject = KubeObject> {
   readonly type: ResourceType<T>;
   readonly store: ReadonlyStore<T>;
-  /** True once everything was listed and every handler was told. */
+  /**
+   * True once everything was listed and every handler was told. Namespaces that are refused to us are left out, unless all are: the
+   * others must not wait for somebody to mend a role.
+   */
   hasSynced(): boolean;
+  /** Why objects of this namespace can't be seen at the moment; undefined when they can. What the store has of them may be old. */
+  refusedIn(namespace: string): Error | undefined;
   /** Resolves when `hasSynced`; rejects with the signal's reason when it aborts first. */
   waitForSync(signal: AbortSignal): Promise<void>;
   /** A handler that comes late is told of what is there already as additions. */
@@ -69,7 +74,8 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   readonly type: ResourceType<T>;
   readonly store: ReadonlyStore<T>;
   readonly #options: InformerOptions<T>;
-  readonly #reflectors: Reflector<T>[];
+  /** By namespace; `undefined` is that of all namespaces. */
+  readonly #reflectors: ReadonlyMap<string | undefined, Reflector<T>>;
   readonly #handlers: Handler<T>[] = [];
   #waiting: (() => void)[] = [];
   #running = false;
@@ -82,11 +88,19 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
     const store = new Store<T>(options.indexers);
     this.store = store;
     const namespaces = options.namespaces?.length ? [...new Set(options.namespaces)] : [undefined];
-    this.#reflectors = namespaces.map((namespace) => this.#reflector(store, namespace));
+    this.#reflectors = new Map(namespaces.map((namespace) => [namespace, this.#reflector(store, namespace)]));
   }
 
   hasSynced(): boolean {
-    return this.#reflectors.every((reflector) => reflector.synced);
+    const reflectors = [...this.#reflectors.values()];
+    return (
+      reflectors.some(({ synced }) => synced) &&
+      reflectors.every(({ synced, refusal }) => synced || refusal !== undefined)
+    );
+  }
+
+  refusedIn(namespace: string): Error | undefined {
+    return (this.#reflectors.get(namespace) ?? this.#reflectors.get(undefined))?.refusal;
   }
 
   waitForSync(signal: AbortSignal): Promise<void> {
@@ -110,13 +124,15 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   async run(signal: AbortSignal): Promise<void> {
     if (this.#running) throw new Error(`informer of ${this.type.plural}: it runs already`);
     this.#running = true;
-    await Promise.all(this.#reflectors.map((reflector) => reflector.run(signal)));
+    await Promise.all([...this.#reflectors.values()].map((reflector) => reflector.run(signal)));
     this.#running = false;
   }
 
   healthy(): Health {
     const limitMs = this.#options.staleAfterMs ?? STALE_AFTER_MS;
-    const oldestMs = this.#running ? Math.max(...this.#reflectors.map((reflector) => reflector.sinceProgressMs)) : 0;
+    // A refusal is an answer: a new process would get the same.
+    const asked = [...this.#reflectors.values()].filter(({ refusal }) => this.#running && refusal === undefined);
+    const oldestMs = Math.max(0, ...asked.map(({ sinceProgressMs }) => sinceProgressMs));
     const seconds = Math.round(oldestMs / 1000);
     if (oldestMs <= limitMs) return { ok: true, message: `${this.type.plural}: last heard of ${seconds} s ago` };
     const message = `${this.type.plural}: no list, event or bookmark for ${seconds} s (limit ${limitMs / 1000} s)`;
@@ -134,6 +150,7 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
         upsert: (object) => this.#dispatch(store.upsert(object)),
         delete: (object) => this.#dispatch(store.delete(object)),
         synced: () => this.#checkSynced(),
+        refused: () => this.#checkSynced(),
       },
     });
   }

@@ -21,6 +21,14 @@ export interface Runnable {
   needsLeadership?: boolean;
 }
 
+/** Where a server listens. */
+export interface Address {
+  /** Default: all addresses of the pod, of both families. */
+  readonly host?: string | undefined;
+  /** 0 for a free one. */
+  readonly port: number;
+}
+
 export interface ManagerOptions {
   client: KubeClient;
   clock: Clock;
@@ -31,12 +39,10 @@ export interface ManagerOptions {
   leaderElector?: Pick<LeaderElector, 'acquire' | 'renew' | 'release'> | undefined;
   /** Namespaces that informers watch unless told otherwise. Empty or absent: all. */
   namespaces?: readonly string[] | undefined;
-  /** Port of /healthz, /livez and /readyz; 0 for a free one. Default: none. */
-  healthPort?: number | undefined;
-  /** Port of /metrics; may be the same. Default: none. */
-  metricsPort?: number | undefined;
-  /** Address that both listen on. Default: all. */
-  host?: string | undefined;
+  /** Where /healthz, /livez and /readyz are served. Default: nowhere. */
+  health?: Address | undefined;
+  /** Where /metrics is served; may be the same. Default: nowhere. */
+  metricsAt?: Address | undefined;
   /** ms that reconciles under way have to finish after a stop was asked for. Default 30,000. */
   gracefulStopMs?: number | undefined;
 }
@@ -195,20 +201,20 @@ export class Manager {
   }
 
   async #listen(): Promise<void> {
-    const { healthPort, metricsPort, metrics, log, host } = this.#options;
+    const { health, metricsAt, metrics, log } = this.#options;
     const probes = { '/healthz': this.#liveChecks, '/livez': this.#liveChecks, '/readyz': this.#readyChecks };
     const { registry } = metrics;
-    if (healthPort !== undefined) {
-      const shared = healthPort === metricsPort && healthPort !== 0;
+    if (health !== undefined) {
+      const shared = health.port !== 0 && health.port === metricsAt?.port && health.host === metricsAt.host;
       const server = new HealthServer({ log, probes, registry: shared ? registry : undefined });
       this.#servers.push(server);
-      this.ports.health = await server.listen(healthPort, host);
+      this.ports.health = await server.listen(health);
       if (shared) this.ports.metrics = this.ports.health;
     }
-    if (metricsPort !== undefined && this.ports.metrics === undefined) {
+    if (metricsAt !== undefined && this.ports.metrics === undefined) {
       const server = new HealthServer({ log, registry });
       this.#servers.push(server);
-      this.ports.metrics = await server.listen(metricsPort, host);
+      this.ports.metrics = await server.listen(metricsAt);
     }
   }
 

@@ -1,4 +1,4 @@
-import { isBadRequest, isGone, isInvalid, isNotFound, StatusError, TransportError } from './errors.ts';
+import { isBadRequest, isForbidden, isGone, isInvalid, isNotFound, StatusError, TransportError } from './errors.ts';
 
 /** The watch was open, but nothing came although the server sends a bookmark about every minute. */
 export class SilentWatchError extends Error {
@@ -37,6 +37,7 @@ export interface NextStep {
     | 'Garbage'
     | 'ConnectionLost'
     | 'Throttled'
+    | 'Forbidden'
     | 'ResourceMissing'
     | 'ServerError';
   message: string;
@@ -83,7 +84,8 @@ function classify({ error, events, durationMs, listed, streamedList }: SessionEn
     // The resource is not served (any more): what was listed belongs to a definition that is gone.
     if (isNotFound(error)) return { ...relist, reason: 'ResourceMissing', message };
     // Overload and refusal say nothing about our position, and a list would make an overload worse.
-    if ([401, 403, 429, 503].includes(error.code)) return { ...resume, reason: 'Throttled', message };
+    if (isForbidden(error)) return { ...resume, reason: 'Forbidden', message };
+    if ([401, 429, 503].includes(error.code)) return { ...resume, reason: 'Throttled', message };
     return { ...resume, doubt: true, reason: 'ServerError', message };
   }
   if (error instanceof TransportError && error.failure === 'protocol') return { ...relist, reason: 'Garbage', message };

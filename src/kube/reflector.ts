@@ -18,6 +18,8 @@ export interface ReflectorTarget<T extends KubeObject> {
   delete(object: T): void;
   /** After the first `replace`. */
   synced?(): void;
+  /** Once `refusal` has become defined. */
+  refused?(): void;
 }
 
 export interface ReflectorOptions<T extends KubeObject> {
@@ -43,6 +45,8 @@ const SILENCE_MS = 180_000;
 const LIST_SILENCE_MS = 30_000;
 /** client-go's: the server ends each watch after 5 to 10 minutes, so that they spread over its replicas again. */
 const WATCH_TIMEOUT_S = { min: 300, max: 600 };
+/** One refusal may be an API server that has not heard of a new role yet. */
+const REFUSALS = 2;
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 type DataEvent<T extends KubeObject> = Exclude<WatchEvent<T>, { type: 'ERROR' }>;
@@ -61,6 +65,9 @@ export class Reflector<T extends KubeObject> {
   #doubts = 0;
   #events = 0;
   #progressAt: number;
+  /** Refusals in a row, and what the last one said. */
+  #refusals = 0;
+  #refusal: Error | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -71,6 +78,14 @@ export class Reflector<T extends KubeObject> {
   /** True once the target has held a complete list. */
   get synced(): boolean {
     return this.#synced;
+  }
+
+  /**
+   * What the server says while it refuses us this resource (403); undefined while it does not. It answers, so nothing is wrong
+   * with this process; but what the target holds may be old.
+   */
+  get refusal(): Error | undefined {
+    return this.#refusals >= REFUSALS ? this.#refusal : undefined;
   }
 
   /** ms since the server last told us something: a list, an event, a bookmark. */
@@ -105,6 +120,7 @@ export class Reflector<T extends KubeObject> {
     signal: AbortSignal,
   ) {
     const { clock, log, onStep } = this.#options;
+    if (step.reason === 'Forbidden') this.#refused(error);
     if (step.action === 'relist') this.#resourceVersion = undefined;
     this.#list = step.list;
     this.#doubts = step.doubt && step.action === 'resume' ? this.#doubts + 1 : 0;
@@ -203,7 +219,14 @@ export class Reflector<T extends KubeObject> {
     this.#resourceVersion = event.object.metadata.resourceVersion;
   }
 
+  #refused(error: Error | undefined): void {
+    this.#refusals += 1;
+    this.#refusal = error;
+    if (this.#refusals === REFUSALS) this.#options.target.refused?.();
+  }
+
   #progress(): void {
+    this.#refusals = 0;
     this.#events += 1;
     this.#progressAt = this.#options.clock.monotonic();
   }

@@ -183,12 +183,22 @@ export class Transport {
     request.beforeSend?.();
     const startedAt = clock.monotonic();
     let code = '<error>';
+    let refusal: Error | undefined;
+    const check = (): void => {
+      try {
+        request.beforeSend?.();
+      } catch (error) {
+        throw (refusal = toError(error));
+      }
+    };
+    const pool = this.#poolsFor(auth, request)[kind];
     try {
-      const response = await this.#poolsFor(auth, request)[kind].request(this.#dispatch(request, auth, limit.signal));
+      const sender = request.beforeSend === undefined ? pool : pool.compose(whenWritten(check));
+      const response = await sender.request(this.#dispatch(request, auth, limit.signal));
       code = String(response.statusCode);
       return await read(response);
     } catch (cause) {
-      throw cause instanceof StatusError ? cause : networkErrorOf(request, cause);
+      throw refusal ?? (cause instanceof StatusError ? cause : networkErrorOf(request, cause));
     } finally {
       const { method, path } = request;
       const durationMs = clock.monotonic() - startedAt;
@@ -235,6 +245,25 @@ export class Transport {
     if (old) for (const pool of [old.requests, old.watches]) pool.close(() => undefined);
     return this.#pools;
   }
+}
+
+/**
+ * Calls `check` at the moment a request is written to its connection. It may have waited for one, and the process may have stood still
+ * meanwhile: what held when the request was made need not hold any more. What `check` throws is the request's failure.
+ */
+function whenWritten(check: () => void): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) =>
+    dispatch(options, {
+      onRequestStart: (...args) => {
+        check();
+        handler.onRequestStart?.(...args);
+      },
+      onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+      onResponseStart: (...args) => handler.onResponseStart?.(...args),
+      onResponseData: (...args) => handler.onResponseData?.(...args),
+      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+      onResponseError: (...args) => handler.onResponseError?.(...args),
+    });
 }
 
 function search(query: Query = {}): string {

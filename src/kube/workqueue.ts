@@ -17,7 +17,7 @@ export interface WorkQueueOptions {
   /** Delay of the first retry of a key; doubles with every further one. Default 5 ms. */
   baseDelayMs?: number;
   /** Ceiling of that delay. Default 1,000 s. */
-  maxDelayMs?: number;
+  maxDelayMs?: number | undefined;
 }
 
 interface Delayed {

@@ -42,6 +42,11 @@ import { TENANT_INDEX, tenantKeys } from './world.ts';
 /** On children: the hash of what was applied last. */
 const HASH_ANNOTATION = `${GROUP}/applied-hash`;
 
+/**
+ * A tenant whose pass fails for long (a webhook that is down, say) is looked at as often as any other, or its Secrets would not be
+ * noticed within the minute, nor that the fault has gone.
+ */
+const MAX_RETRY_DELAY_MS = 60_000;
 /** CopilotSessions that come together are told to a tenant's cleanup together, this much later, in ms. */
 const SESSIONS_DELAY_MS = 2_000;
 
@@ -131,7 +136,15 @@ export function addTenantController(options: TenantControllerOptions): InformerL
     random: options.random,
     randomBytes: options.randomBytes,
   });
-  const controller = new Controller({ name: 'copilottenant', reconciler, clock, metrics, log, concurrency });
+  const controller = new Controller({
+    name: 'copilottenant',
+    reconciler,
+    clock,
+    metrics,
+    log,
+    concurrency,
+    maxRetryDelayMs: MAX_RETRY_DELAY_MS,
+  });
   controller.for(tenants);
   for (const informer of Object.values(informers) as unknown as InformerLike[]) {
     applier.follow(informer);

@@ -24,7 +24,7 @@ import { observeServer, type ServerObservation } from './observe.ts';
 import { plan } from './plan.ts';
 import { flips, numbersAsTold, type SessionFigures } from './sessions.ts';
 import { SettledPasses, type Grounds } from './settled.ts';
-import { computeStatus, deletingStatus, type StatusInput } from './status.ts';
+import { computeStatus, unlookedStatus, type StatusInput } from './status.ts';
 import { targetKey, type Targets } from './targets.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import type { OperatorFacts } from './facts.ts';
@@ -78,10 +78,22 @@ export class TenantReconciler implements Reconciler {
     const tenant = recent.newest(CopilotTenant, cached, cached).object ?? cached;
     if (tenant.metadata.deletionTimestamp !== undefined) {
       this.#forget(request);
-      await this.#writeStatus(tenant, deletingStatus(tenant, this.#options.clock.now()), context.signal);
+      await this.#writeStatus(tenant, unlookedStatus(tenant, undefined, this.#options.clock.now()), context.signal);
       return;
     }
     return this.#converge(tenant, context);
+  }
+
+  /** Its children can't be seen, so none is touched; the tenant says why. */
+  async cannotSee(request: NamespacedName, why: Error, { signal, log }: ReconcileContext): Promise<void> {
+    const { tenants, recent, clock } = this.#options;
+    this.#settled.forget(request);
+    const cached = tenants.get(request);
+    if (cached === undefined) return;
+    const tenant = recent.newest(CopilotTenant, cached, cached).object ?? cached;
+    log.warn({ err: why }, 'the API server does not show what belongs to the tenant');
+    const cause = refusalOfRequest(why, 'what belongs to the tenant');
+    await this.#writeStatus(tenant, unlookedStatus(tenant, cause, clock.now()), signal);
   }
 
   async #converge(tenant: CopilotTenant, { signal, log }: ReconcileContext): Promise<Result> {

@@ -3,11 +3,12 @@ import { ConditionType } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
 import type { LastCleanup } from '../api/tenant-status.ts';
+import type { PersistentVolumeClaim } from '../kube/builtins.ts';
 import { findCondition, setCondition } from '../kube/conditions.ts';
-import { compareQuantities } from '../kube/quantity.ts';
 import type { Condition } from '../kube/types.ts';
 import { endpoint } from './builders/bindingsecret.ts';
 import { restartOf } from './builders/deployment.ts';
+import type { Cause } from './decisions/cause.ts';
 import { cleanupVerdict } from './decisions/cleanup.ts';
 import {
   healthyVerdict,
@@ -19,7 +20,7 @@ import {
 } from './decisions/conditions.ts';
 import type { ModelDecision } from './decisions/model.ts';
 import { primaryCause } from './decisions/primary.ts';
-import { acceptedLosses } from './decisions/volume.ts';
+import { acceptedLosses, isGrowing, minimumSize } from './decisions/volume.ts';
 import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
 import { hasEnded, type ServerObservation } from './observe.ts';
 import type { Plan } from './plan.ts';
@@ -43,6 +44,8 @@ export interface StatusInput {
 
 /** Longest message of a server, in characters; the CRD's bound. */
 const MAX_SERVER_MESSAGE = 1024;
+/** Longest message of a condition, in characters. The CRD takes more, but what nobody reads to its end need not be kept. */
+const MAX_CONDITION_MESSAGE = 4096;
 
 /** For how long after its restart a server counts as restarting. */
 const RESTART_MS = 5 * 60_000;
@@ -63,6 +66,7 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
     replicas: standing(input).length,
     readyReplicas: ready,
     serversReady: `${ready}/${tenant.spec.suspend ? 0 : observed.length}`,
+    minimumStorageSize: minimumSize(ownClaims(input)),
     selector: Object.entries(tenantPods(name))
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
@@ -92,7 +96,7 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
     restarting: restarting.map(({ name }) => name),
     surplus: plan.surplus.filter(isStanding).map(({ index }) => serverName(tenant.metadata.name, index)),
     resizing: [...outcome.servers.values()]
-      .filter(isResizing)
+      .filter(({ claim }) => claim && isGrowing(claim, tenant.spec.storage.size))
       .map(({ index }) => serverName(tenant.metadata.name, index)),
     error: error === undefined ? undefined : redact(error.message),
   };
@@ -126,7 +130,8 @@ function settle(
     if (verdict === undefined) continue;
     const { status, reason, message } = verdict;
     const observedGeneration = generation === undefined ? {} : { observedGeneration: generation };
-    next = setCondition(next, { type, status, reason, message, ...observedGeneration }, now);
+    const told = cut(message, MAX_CONDITION_MESSAGE);
+    next = setCondition(next, { type, status, reason, message: told, ...observedGeneration }, now);
   }
   return next;
 }
@@ -151,10 +156,10 @@ function serverStatus(
   return {
     name,
     state,
-    ...(version !== undefined && { version }),
+    ...(version !== undefined && { version: redact(version) }),
     restarts: (last?.restarts ?? 0) + (restart === last?.lastRestartTime ? 0 : 1),
     ...(restart !== undefined && { lastRestartTime: restart }),
-    ...(message !== undefined && state !== 'Healthy' && { message: redact(message).slice(0, MAX_SERVER_MESSAGE) }),
+    ...(message !== undefined && state !== 'Healthy' && { message: cut(redact(message), MAX_SERVER_MESSAGE) }),
     ...(volumeUID !== undefined && { volumeUID }),
   };
 }
@@ -189,14 +194,14 @@ function standing({ plan, outcome }: StatusInput): ServerWorld[] {
   return [...outcome.servers.values(), ...plan.surplus].filter(isStanding);
 }
 
-function isStanding({ deployment, pods }: ServerWorld): boolean {
-  return (deployment?.spec?.replicas ?? 0) > 0 || pods.some((pod) => !hasEnded(pod));
+/** The retained ones of servers that were scaled away too: a server that comes back takes its claim up again. */
+function ownClaims({ tenant, plan, outcome }: StatusInput): PersistentVolumeClaim[] {
+  const claims = [...outcome.servers.values(), ...plan.surplus].flatMap(({ claim }) => claim ?? []);
+  return claims.filter((claim) => isClaimOf(claim, tenant));
 }
 
-function isResizing({ claim }: ServerWorld): boolean {
-  const capacity = claim?.status?.capacity?.['storage'];
-  const asked = claim?.spec?.resources?.requests?.['storage'];
-  return capacity !== undefined && asked !== undefined && (compareQuantities(capacity, asked) ?? 0) < 0;
+function isStanding({ deployment, pods }: ServerWorld): boolean {
+  return (deployment?.spec?.replicas ?? 0) > 0 || pods.some((pod) => !hasEnded(pod));
 }
 
 function lowest(versions: readonly string[]): string | undefined {
@@ -207,6 +212,11 @@ function lowest(versions: readonly string[]): string | undefined {
 function redactor({ token, model }: Plan): (text: string) => string {
   const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
   return (text) => secrets.reduce((told, secret) => withoutStart(told.replaceAll(secret, REDACTED), secret), text);
+}
+
+// Half a character, which a cut may leave, would be replaced by the API server, and the status would never be as it was told.
+function cut(text: string, length: number): string {
+  return (text.length <= length ? text : `${text.slice(0, length - 1)}…`).toWellFormed();
 }
 
 const REDACTED = '[redacted]';
@@ -223,12 +233,15 @@ function withoutStart(text: string, secret: string): string {
   return told;
 }
 
-/** The status of a tenant whose children the garbage collector is removing, while something still holds the tenant. */
-export function deletingStatus(tenant: CopilotTenant, now: number): CopilotTenantStatus {
+/**
+ * The status of a tenant whose children are not looked at: the garbage collector is removing them, while something still holds the
+ * tenant, or `cause` keeps the operator from seeing them. What was told of them last stays.
+ */
+export function unlookedStatus(tenant: CopilotTenant, cause: Cause | undefined, now: number): CopilotTenantStatus {
   const found: Findings = {
     tenant,
     servers: [],
-    cause: undefined,
+    cause,
     waits: [],
     rolling: false,
     silences: new Map(),
@@ -240,6 +253,7 @@ export function deletingStatus(tenant: CopilotTenant, now: number): CopilotTenan
   const verdicts: [string, Verdict | undefined][] = [
     [ConditionType.Ready, readyVerdict(found)],
     [ConditionType.Reconciling, reconcilingVerdict(found)],
+    [ConditionType.Stalled, cause === undefined ? undefined : stalledVerdict(found)],
   ];
   return { ...tenant.status, conditions: settle(tenant, verdicts, now) };
 }

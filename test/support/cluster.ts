@@ -42,6 +42,8 @@ export class TestNamespace {
   readonly #close: () => Promise<void>;
   readonly #dir: string;
   readonly #operators: OperatorProcess[] = [];
+  /** What goes with the namespace. */
+  readonly #belongings = new AsyncDisposableStack();
 
   private constructor(name: string, client: Client, close: () => Promise<void>) {
     this.name = name;
@@ -62,6 +64,11 @@ export class TestNamespace {
     await kubectl.ok(['create', '-f', '-'], { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
     await kubectl.ok(['apply', '--namespace', name, '-f', '-'], await namespace.#accountAndRoles());
     return namespace;
+  }
+
+  /** Has `resource` disposed of with the namespace, or before it if the caller does so. */
+  use<T extends AsyncDisposable>(resource: T): T {
+    return this.#belongings.use(resource);
   }
 
   /** Starts the operator; it is stopped with the namespace, if not before. */
@@ -266,11 +273,12 @@ export class TestNamespace {
   /** Ends the operators, which must have run without complaint, and deletes the namespace. */
   async close(): Promise<void> {
     try {
+      await this.#belongings.disposeAsync();
       await this.kubectl.ok(['delete', 'csn', '--all', '-n', this.name, '--timeout=90s']);
       await Promise.all((await this.list(CopilotTenant)).map(({ metadata }) => this.deleteTenant(metadata.name)));
       for (const operator of this.#operators) await operator.stop();
     } finally {
-      await this.kubectl.ok(['delete', 'namespace', this.name, '--timeout=90s']);
+      await this.kubectl.ok(['delete', 'namespace', this.name, '--ignore-not-found', '--timeout=90s']);
       await this.#close();
       rmSync(this.#dir, { recursive: true, force: true });
     }

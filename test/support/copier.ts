@@ -66,9 +66,8 @@ export function newCopier(options: CopierOptions) {
     leaderElector,
     namespaces,
     gracefulStopMs,
-    healthPort: 0,
-    metricsPort: 0,
-    host: '127.0.0.1',
+    health: { host: '127.0.0.1', port: 0 },
+    metricsAt: { host: '127.0.0.1', port: 0 },
   });
   const recorder = new EventRecorder({
     client,

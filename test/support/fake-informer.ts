@@ -61,6 +61,13 @@ export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
     return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   }
 
+  /** Namespaces that are refused to us, with what the server says. */
+  readonly refused = new Map<string, Error>();
+
+  refusedIn(namespace: string): Error | undefined {
+    return this.refused.get(namespace);
+  }
+
   healthy(): Health {
     return { ok: true, message: '' };
   }

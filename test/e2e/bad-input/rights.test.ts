@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { Bystander } from '../../support/bystander.ts';
 import { CHART, helm, objectsOf, REQUIRED_VALUES, type PolicyRule } from '../../support/chart.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
+import type { OperatorProcess } from '../../support/operator.ts';
 import { expectMended, expectTold } from '../../support/told.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -14,8 +15,20 @@ const ROLE = 'copilot-operator-tenants';
 describe('rights that the operator loses in one of its namespaces', () => {
   let home: TestNamespace;
   let away: TestNamespace;
+  let passing: TestNamespace;
   let atHome: Bystander;
   let granted: PolicyRule[];
+  let operator: OperatorProcess;
+
+  const startOperator = async (): Promise<void> => {
+    operator = await home.startOperator({
+      args: [`--watch-namespaces=${home.name},${away.name},${passing.name}`],
+    });
+  };
+  const restartOperator = async (): Promise<void> => {
+    await operator.stop();
+    await startOperator();
+  };
 
   const setRules = async (rules: PolicyRule[]): Promise<void> => {
     const patch = JSON.stringify([{ op: 'replace', path: '/rules', value: rules }]);
@@ -39,19 +52,21 @@ describe('rights that the operator loses in one of its namespaces', () => {
   };
 
   beforeAll(async () => {
-    [home, away] = [await TestNamespace.open(), await TestNamespace.open()];
-    const values = { ...REQUIRED_VALUES, watchNamespaces: [home.name, away.name], rbac: { aggregate: false } };
+    [home, away, passing] = [await TestNamespace.open(), await TestNamespace.open(), await TestNamespace.open()];
+    const watchNamespaces = [home.name, away.name, passing.name];
+    const values = { ...REQUIRED_VALUES, watchNamespaces, rbac: { aggregate: false } };
     const template = ['template', 'copilot-operator', CHART, '--namespace', home.name];
     const objects = objectsOf(await helm([...template, '--show-only', 'templates/rbac.yaml'], values)).filter(
-      ({ metadata }) => metadata.namespace === away.name,
+      ({ metadata }) => metadata.namespace === away.name || metadata.namespace === passing.name,
     );
     granted = objects.find(({ kind, metadata }) => kind === 'Role' && metadata.name === ROLE)?.rules ?? [];
     await home.kubectl.ok(['apply', '-f', '-'], { apiVersion: 'v1', kind: 'List', items: objects });
-    await home.startOperator({ args: [`--watch-namespaces=${home.name},${away.name}`] });
+    await startOperator();
     atHome = await Bystander.start(home);
   });
   afterEach(restore);
   afterAll(async () => {
+    await passing.close();
     await away.close();
     await home.close();
   });
@@ -83,6 +98,27 @@ describe('rights that the operator loses in one of its namespaces', () => {
     await expectMended(away, 'unread');
     expect((await away.pods('unread')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
     await away.deleteTenant('unread');
+  });
+
+  it('pods that it may not see any more are told, also by an operator that begins then, and no server is touched', async () => {
+    await away.createTenant('unseen', light);
+    await away.waitForReady('unseen');
+    const [pod] = await away.pods('unseen');
+    await revoke('pods', 'list', 'watch');
+    await restartOperator();
+    await expectTold(away, 'unseen', 'Forbidden', ['resource "pods"', 'Compare its roles with those of its chart']);
+    await expectOthersServed('meanwhile');
+    await restore();
+    await expectMended(away, 'unseen');
+    expect((await away.pods('unseen')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
+    await away.deleteTenant('unseen');
+  });
+
+  it('a namespace that goes takes its roles along, and the others are served, also by an operator that begins then', async () => {
+    await passing.kubectl.ok(['delete', 'namespace', passing.name, '--timeout=90s']);
+    await expectOthersServed('after');
+    await restartOperator();
+    await expectOthersServed('later');
   });
 
   it('a status that it may not write any more is told by an event', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import pino from 'pino';
 import { ConfigMap } from '../../../src/kube/builtins.ts';
@@ -29,7 +30,7 @@ async function start() {
   };
   const server = new HealthServer({ log, probes, registry: metrics.registry });
   servers.push(server);
-  const port = await server.listen(0, '127.0.0.1');
+  const port = await server.listen({ host: '127.0.0.1', port: 0 });
   const get = async (path: string, method = 'GET') => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
     return { status: response.status, body: await response.text() };
@@ -92,8 +93,7 @@ describe('the probes of a manager', () => {
       random: () => 0,
       log: pino({ level: 'silent' }),
       metrics: new Metrics(),
-      healthPort: 0,
-      host: '127.0.0.1',
+      health: { host: '127.0.0.1', port: 0 },
     });
     manager.informer(ConfigMap);
     const stop = new AbortController();
@@ -155,9 +155,20 @@ describe('the server', () => {
     await closed;
   });
 
+  it('answers a path that is none with 400, and does not log it', async () => {
+    const { port, logged } = await start();
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write('GET // HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 400 /);
+    expect(logged).toEqual([]);
+  });
+
   it('tells when its port is taken', async () => {
     const { port } = await start();
     const second = new HealthServer({ log: pino({ level: 'silent' }) });
-    await expect(second.listen(port, '127.0.0.1')).rejects.toThrow('EADDRINUSE');
+    await expect(second.listen({ host: '127.0.0.1', port })).rejects.toThrow('EADDRINUSE');
   });
 });

@@ -3,7 +3,7 @@ import { ConfigMap, Namespace } from '../../../src/kube/builtins.ts';
 import { isAlreadyExists, isConflict, isNotFound, StatusError, TransportError } from '../../../src/kube/errors.ts';
 import type { RequestRecord } from '../../../src/kube/transport.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { configMap, connect } from '../../support/kube.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -218,6 +218,29 @@ describe('retries', () => {
     expect(String(await made)).toBe('Error: not the leader');
     await b.client.list(ConfigMap); // reading stays free
     expect(b.proxy.seen({ verb: 'create' })).toHaveLength(1);
+  });
+});
+
+describe('a write that waits for a connection', () => {
+  it('asks the write gate again when it has one, and is not sent when the lease is gone by then', async () => {
+    let leader = true;
+    const writeGate = (): void => {
+      if (!leader) throw new Error('not the leader');
+    };
+    await using b = await broken({ writeGate, connections: 1 });
+    const held = Promise.withResolvers<void>();
+    b.proxy.inject({ resource: 'namespaces' }, { kind: 'first', do: () => held.promise });
+    const reading = b.client.list(Namespace);
+    await waitFor('the only connection is in use', () => b.proxy.seen({ resource: 'namespaces' }).length === 1);
+    const made = b.client.create(ConfigMap, configMap('default', 'late')).catch((e: unknown) => e);
+    await settle();
+    leader = false;
+    held.resolve();
+    await reading;
+    expect(String(await made)).toBe('Error: not the leader');
+    await b.client.list(ConfigMap);
+    expect(b.proxy.seen({ verb: 'create' })).toEqual([]);
+    expect(b.proxy.connectionsOpened).toBe(1);
   });
 });
 

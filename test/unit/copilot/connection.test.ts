@@ -303,6 +303,20 @@ describe('a connection', () => {
     expect(lost[0]?.message).toContain('open [token]');
   });
 
+  it('leaves the token out of what is made of an answer, wherever the server puts it', async () => {
+    const token = 'f3b1c0ffee-f3b1c0ffee-f3b1c0ffee-f3b1c0ffee';
+    server.token = token;
+    const open = await opened({ token });
+    server.answers['status.get'] = () => ({ result: { version: token, protocolVersion: 3 } });
+    const asVersion = await failure(getStatus(open, { timeoutMs }));
+    server.answers['ping'] = () => ({ result: { protocolVersion: `${'x'.repeat(60)}${token}` } });
+    const acrossTheCut = await failure(ping(open, { timeoutMs }));
+    for (const { message } of [asVersion, acrossTheCut]) {
+      expect(message).toContain('[token]');
+      expect(message).not.toContain(token.slice(0, 10));
+    }
+  });
+
   it('answers the requests of the server with method not found', async () => {
     await opened();
     server.send({ jsonrpc: '2.0', id: 'a-1', method: 'userInput.request', params: {} });

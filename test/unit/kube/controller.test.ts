@@ -258,6 +258,23 @@ describe('how a reconcile ends', () => {
     expect(at.slice(4)).toEqual([1_000, 1_005]);
   });
 
+  it('with an error over and over: the waits grow no longer than they may', async () => {
+    const at: number[] = [];
+    const world = setUp(
+      () => {
+        at.push(world.clock.monotonic());
+        throw new Error('the webhook is down');
+      },
+      { maxRetryDelayMs: 60_000 },
+    );
+    world.parents.set(configMap('a'));
+    await world.clock.advance(3_600_000);
+    const waits = at.slice(1).map((moment, index) => moment - (at[index] ?? 0));
+    // Long waits are rounded up by 2 s.
+    expect(Math.max(...waits)).toBeLessThanOrEqual(62_000);
+    expect(waits.at(-1)).toBeGreaterThanOrEqual(60_000);
+  });
+
   it('with what the API server asked for: no sooner than it said', async () => {
     const at: number[] = [];
     const world = setUp(() => {
@@ -328,6 +345,41 @@ describe('how a reconcile ends', () => {
     await clock.advance(10_005);
     expect(calls).toHaveLength(2);
     expect(await counted('reconcile_timeouts_total')).toBe(1);
+  });
+});
+
+describe('a namespace whose children are refused to us', () => {
+  const refusal = new StatusError({ method: 'WATCH', path: '/secrets' }, { code: 403, reason: 'Forbidden' });
+
+  it('is not acted upon: the reconciler is told why instead, again and again', async () => {
+    const told: [string, Error][] = [];
+    const calls: string[] = [];
+    const reconciler = {
+      reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)),
+      cannotSee: async (request: NamespacedName, why: Error) => void told.push([keyOf(request), why]),
+    };
+    const { parents, children, clock } = setUp(undefined, { reconciler });
+    children.refused.set('ns', refusal);
+    parents.set(configMap('a'));
+    await clock.advance(25_000);
+    expect(told).toEqual([
+      ['ns/a', refusal],
+      ['ns/a', refusal],
+      ['ns/a', refusal],
+    ]);
+    expect(calls).toEqual([]);
+    children.refused.clear();
+    await clock.advance(11_000);
+    expect(calls).toEqual(['ns/a']);
+  });
+
+  it('concerns no other namespace, and a reconciler that has no word for it is left in peace', async () => {
+    const { parents, children, calls, clock } = setUp();
+    children.refused.set('elsewhere', refusal);
+    parents.set(configMap('a'));
+    parents.set({ ...configMap('b'), metadata: { ...configMap('b').metadata, namespace: 'elsewhere' } });
+    await clock.advance(60_000);
+    expect(calls).toEqual(['ns/a']);
   });
 });
 

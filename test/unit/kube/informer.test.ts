@@ -119,6 +119,66 @@ describe('an informer', () => {
     await i.end();
   });
 
+  describe('of several namespaces of which one is refused', () => {
+    const MINUTE = 60_000;
+
+    function twoNamespaces(...refused: string[]) {
+      const api = new SimulatedApi();
+      for (const namespace of refused) api.refused.add(namespace);
+      const clock = new FakeClock();
+      const informer = new Informer<ConfigMap>({
+        client: api,
+        type: ConfigMap,
+        clock,
+        random: () => 0.5,
+        namespaces: ['a', 'b'],
+      });
+      const stop = new AbortController();
+      const done = informer.run(stop.signal);
+      return {
+        api,
+        clock,
+        informer,
+        [Symbol.asyncDispose]: async () => {
+          stop.abort();
+          await done;
+        },
+      };
+    }
+
+    it('has synced with the others, and says of that one what the server says', async () => {
+      await using world = twoNamespaces('b');
+      const { informer, clock } = world;
+      await settle();
+      expect(informer.hasSynced()).toBe(false);
+      const synced = informer.waitForSync(AbortSignal.timeout(5000));
+      await clock.advance(3000);
+      await synced;
+      expect(informer.hasSynced()).toBe(true);
+      expect(informer.refusedIn('a')).toBeUndefined();
+      expect(informer.refusedIn('b')?.message).toContain('403');
+    });
+
+    it('is alive however long that lasts, and sees it as soon as it may', async () => {
+      await using world = twoNamespaces('b');
+      const { api, informer, clock } = world;
+      for (let minute = 0; minute < 30; minute++) {
+        api.bookmark();
+        await clock.advance(MINUTE);
+      }
+      expect(informer.healthy().ok).toBe(true);
+      api.refused.clear();
+      await clock.advance(MINUTE);
+      expect(informer.refusedIn('b')).toBeUndefined();
+    });
+
+    it('has not synced while all are refused: who can’t see should not lead', async () => {
+      await using world = twoNamespaces('a', 'b');
+      await world.clock.advance(MINUTE);
+      expect(world.informer.hasSynced()).toBe(false);
+    });
+  });
+
   it('cannot run twice at once', async () => {
     const i = informed();
     await expect(i.informer.run(AbortSignal.timeout(1))).rejects.toThrow('it runs already');

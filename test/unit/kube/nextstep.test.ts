@@ -57,6 +57,10 @@ describe('after a watch', () => {
     });
   });
 
+  it('that was refused: resume, and say what it is', () => {
+    expect(nextStep({ ...fruitless, error: status(403) })).toMatchObject({ action: 'resume', reason: 'Forbidden' });
+  });
+
   it.each([401, 403, 429, 503])('a %d says nothing about the position: resume, however often', (code) => {
     expect(nextStep({ ...fruitless, error: status(code), doubts: 9 })).toMatchObject({
       action: 'resume',

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ConfigMap } from '../../../src/kube/builtins.ts';
-import type { KubeClient, WatchOptions } from '../../../src/kube/client.ts';
+import type { KubeClient, ListOptions, WatchOptions } from '../../../src/kube/client.ts';
 import { StatusError, TransportError } from '../../../src/kube/errors.ts';
 import type { KubeObject, ObjectList, WatchEvent } from '../../../src/kube/types.ts';
 
@@ -16,6 +16,8 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   requests = 0;
   openWatches = 0;
   streamsLists = true;
+  /** Namespaces that are refused. */
+  readonly refused = new Set<string | undefined>();
   /** Of the answer `throttled`. */
   retryAfterSeconds: number | undefined;
   #rv = 1000;
@@ -74,9 +76,10 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     this.#faults = this.#faults.filter((fault) => fault === 'reset');
   }
 
-  async listAll<T extends KubeObject>(): Promise<ObjectList<T>> {
+  async listAll<T extends KubeObject>(_: unknown, { namespace }: ListOptions = {}): Promise<ObjectList<T>> {
     this.requests += 1;
     await turn();
+    this.#throwIfRefused(namespace);
     this.#throwIfThrottled();
     return { resourceVersion: `${this.#rv}`, items: [...this.objects.values()].map(copy) as unknown as T[] };
   }
@@ -85,11 +88,13 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     return this.#watch(options) as AsyncIterable<unknown> as AsyncIterable<WatchEvent<T>>;
   }
 
-  async *#watch({ sendInitialEvents, resourceVersion, signal }: WatchOptions): AsyncGenerator<WatchEvent<ConfigMap>> {
+  async *#watch(options: WatchOptions): AsyncGenerator<WatchEvent<ConfigMap>> {
+    const { sendInitialEvents, resourceVersion, signal, namespace } = options;
     this.requests += 1;
     this.openWatches += 1;
     try {
       await turn();
+      this.#throwIfRefused(namespace);
       this.#throwIfThrottled();
       let seen = Number(resourceVersion ?? this.#rv);
       if (sendInitialEvents) {
@@ -121,6 +126,10 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     } finally {
       this.openWatches -= 1;
     }
+  }
+
+  #throwIfRefused(namespace: string | undefined): void {
+    if (this.refused.has(namespace)) throw new StatusError(request, { code: 403, reason: 'Forbidden' });
   }
 
   #throwIfThrottled(): void {

@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { ConditionType } from '../../../src/api/conditions.ts';
+import { ConditionType, StalledReason } from '../../../src/api/conditions.ts';
 import type { CopilotTenantStatus, ServerStatus } from '../../../src/api/tenant.ts';
 import { findCondition } from '../../../src/kube/conditions.ts';
 import { timestamp } from '../../../src/kube/time.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
-import { computeStatus, deletingStatus, type StatusInput } from '../../../src/tenant/status.ts';
+import { computeStatus, unlookedStatus, type StatusInput } from '../../../src/tenant/status.ts';
+import { transitions } from '../../../src/tenant/transitions.ts';
 import type { Outcome } from '../../../src/tenant/update.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { healthyServer, sampleTenant } from '../../support/tenants.ts';
@@ -157,6 +158,18 @@ describe('the status of a tenant that works', () => {
     expect(status).toMatchObject({ replicas: 0, serversReady: '0/0' });
   });
 
+  it('says how small its volumes may be asked to be, those that were kept of servers scaled away included', () => {
+    expect(statusOf().minimumStorageSize).toBe('1Gi');
+    const kept = {
+      ...boundClaim({ capacity: { storage: '5Gi' } }),
+      spec: { resources: { requests: { storage: '5Gi' } } },
+    };
+    const somebodys = { ...kept, metadata: { name: 'acme-2', labels: {} }, status: { capacity: { storage: '9Gi' } } };
+    const surplus = [kept, somebodys].map((claim, index) => ({ index: index + 1, claim, pods: [] }));
+    expect(statusOf({ plan: { surplus } }).minimumStorageSize).toBe('5Gi');
+    expect(statusOf({ live: { claim: undefined } }).minimumStorageSize).toBe('0');
+  });
+
   it('tells a volume that is smaller than what it asks for', () => {
     const status = statusOf({ live: { claim: boundClaim({ capacity: { storage: '512Mi' } }) } });
     expect(condition(status, 'Reconciling')).toMatchObject({ status: 'True', reason: 'VolumeResizing' });
@@ -187,6 +200,22 @@ describe('a condition', () => {
     const after = next(statusOf(), {}, 2);
     expect(condition(after, type)).toMatchObject({ observedGeneration: 2, lastTransitionTime: timestamp(NOW) });
     expect(after.observedGeneration).toBe(2);
+  });
+
+  it('is no longer than anybody reads, whatever was said: one that is too long would be refused with the whole status', () => {
+    const message = `${'x'.repeat(4094)}😀${'y'.repeat(40_000)}`;
+    const status = statusOf({ outcome: { refusals: [{ reason: 'InvalidSpec', message }] } });
+    const told = `${'x'.repeat(4094)}\ufffd…`;
+    expect(condition(status, 'Stalled')?.message).toBe(told);
+    expect(transitions(undefined, status).map((event) => event.message)).toContain(told);
+    const failed = statusOf({ outcome: { errors: [new Error(message)] } });
+    expect(condition(failed, 'Reconciling')?.message).toBe(told);
+  });
+
+  it('has no half of a character, which the API server would not keep', () => {
+    expect(condition(statusOf({ observed: [crashed('its last words: \ud83d…')] }), 'Stalled')?.message).toBe(
+      'its last words: \ufffd…',
+    );
   });
 
   it('of somebody else is left as it is', () => {
@@ -358,11 +387,24 @@ describe('the volume of a server', () => {
   });
 });
 
+describe('the status of a tenant whose children the operator may not see', () => {
+  it('says so and keeps what was told of them', () => {
+    const before = statusOf();
+    const cause = { reason: StalledReason.Forbidden, message: 'The operator lacks a permission for pods.' };
+    const after = unlookedStatus(sampleTenant({}, {}, before), cause, NOW + HOUR);
+    expect(after.servers).toEqual(before.servers);
+    expect(condition(after, 'Ready')).toMatchObject({ status: 'False', ...cause });
+    expect(condition(after, 'Stalled')).toMatchObject({ status: 'True', ...cause });
+    expect(condition(after, 'Reconciling')).toMatchObject({ status: 'False', reason: 'Blocked' });
+    expect(condition(after, 'Healthy')).toEqual(condition(before, 'Healthy'));
+  });
+});
+
 describe('the status of a tenant that is being deleted', () => {
   it('says so and keeps the rest', () => {
     const before = statusOf();
     const tenant = sampleTenant({}, { deletionTimestamp: timestamp(NOW) }, before);
-    const after = deletingStatus(tenant, NOW + HOUR);
+    const after = unlookedStatus(tenant, undefined, NOW + HOUR);
     expect(after.servers).toEqual(before.servers);
     expect(condition(after, 'Ready')).toMatchObject({
       status: 'False',
