@@ -5,8 +5,14 @@ import { SessionPhase } from './session-conditions.ts';
 import { SESSION_ID_PATTERN } from './session-id.ts';
 
 const MAX_SESSION_ID_LENGTH = 200;
-/** Characters of a name that means a user: no spaces and no control characters, so that it can stand in a log or a header. */
-const USER = /^[!-~]+$/;
+/**
+ * Characters of a name that means a user: no spaces and no control characters, so that it can stand in a log or a header,
+ * and no comma, since a list of them is stored as one string.
+ */
+const USER = /^[!-+\--~]+$/;
+const MAX_USER_LENGTH = 256;
+/** As many as fit into one string beside the session's data, commas included: a server takes 16 KiB. */
+const MAX_PARTICIPANTS = 60;
 
 /** CEL: the value of an optional field, or '' without it. */
 const orEmpty = (self: string, field: string) => `(has(${self}.${field}) ? ${self}.${field} : '')`;
@@ -37,16 +43,20 @@ export const sessionSpec = withRules(
     owner: z
       .string()
       .min(1)
-      .max(256)
+      .max(MAX_USER_LENGTH)
       .regex(USER)
       .exactOptional()
-      .describe('User that the session belongs to. It is stored beside the session on the server. Immutable.'),
+      .describe(
+        'User that the session belongs to, by a name without spaces and commas. It is stored beside the session on the server. Immutable.',
+      ),
     participants: z
-      .array(z.string().min(1).max(256).regex(USER))
-      .max(64)
+      .array(z.string().min(1).max(MAX_USER_LENGTH).regex(USER))
+      .max(MAX_PARTICIPANTS)
       .meta({ 'x-kubernetes-list-type': 'set' })
       .exactOptional()
-      .describe('Further users of the session. They are stored beside the session on the server.'),
+      .describe(
+        'Further users of the session, by names of the same kind. They are stored beside the session on the server.',
+      ),
     lifecycle: z
       .enum(['Persistent', 'Ephemeral'])
       .default('Persistent')
@@ -56,7 +66,7 @@ export const sessionSpec = withRules(
     ttl: duration({ field: 'spec.ttl', min: '1m', max: '87600h' })
       .exactOptional()
       .describe(
-        'How long after its last activity the session is deleted; before its first turn, after the creation of the resource. Default: 1h for Ephemeral, none for Persistent. It counts instead of the `spec.sessions.ttl` of the tenant when it is longer.',
+        'How long after its last activity the session is deleted; before its first turn, after the creation of the resource. Default: 1h for Ephemeral, none for Persistent. It counts instead of the `spec.sessions.ttl` of the tenant when it is longer. While the tenant is suspended or its server is silent nothing is deleted by it; that is made good when the server answers again.',
       ),
     deletionPolicy: z
       .enum(['Delete', 'Retain'])
@@ -108,7 +118,7 @@ export const sessionStatus = z.object({
     .datetime()
     .exactOptional()
     .describe(
-      'When the time of the session is up unless it is used before; absent when never. It is deleted a margin for clocks that differ after that: as long as its ttl, at most ten minutes.',
+      'When the time of the session is up unless it is used before; absent when never. It is deleted a margin for clocks that differ after that: as long as its ttl, at most ten minutes. It may lie in the past: while the tenant is suspended or its server is silent, the deletion waits until the server answers again.',
     ),
 });
 export type CopilotSessionStatus = z.output<typeof sessionStatus>;

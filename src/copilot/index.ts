@@ -29,6 +29,7 @@ export {
 export type { ClientMetadata, SessionTimes } from './session-calls.ts';
 export type {
   Deletion,
+  Disuse,
   ServerSessions,
   SessionActivity,
   SessionFacts,

@@ -26,6 +26,8 @@ export interface SessionFacts {
   readonly modifiedTime: number;
   /** When a turn last began, went on or ended, ms since the epoch; `modifiedTime` when the journal does not tell. */
   readonly lastActivityTime: number;
+  /** The journal was not looked at yet, so that `lastActivityTime` is the file's time, which an unload moves too. */
+  readonly unread?: boolean;
   /** On the volume; 0 until it was told. */
   readonly sizeBytes: number;
   readonly activity: SessionActivity;
@@ -62,13 +64,24 @@ export interface SurveyTarget {
 /** How a deletion on the server ended: it was there and is gone, or it was not there. */
 export type Deletion = 'Deleted' | 'NotFound';
 
+/** What holds of a session that nobody uses. */
+export interface Disuse {
+  /** Its `modifiedTime` as it was told, ms since the epoch; undefined: it was not there. */
+  readonly modifiedTime: number | undefined;
+  /** When its time is up, ms since the epoch, reckoned from what its server wrote. */
+  readonly expiresAt: number;
+}
+
 /** Where controllers learn of sessions, and how they act on them. */
 export interface SessionSource {
   /** Starts looking, or adopts changed values. Calling it again with equal values does nothing. */
   set(target: SurveyTarget): void;
   /** Stops looking, forgets what was known and closes the connection. An unknown key is fine. */
   remove(key: string): void;
-  /** The latest complete answer; undefined until every session was looked at once, and while the server can't be asked. */
+  /**
+   * The latest complete answer; undefined until every session was looked at once, and once the server could not be asked
+   * for longer than a moment. Until then whoever acts on it meets a call that rejects.
+   */
   get(key: string): ServerSessions | undefined;
   /** Has usage and labels read for this session of the server, until `unwatch`. It may be called before either exists. */
   watch(key: string, sessionId: string): void;
@@ -85,13 +98,18 @@ export interface SessionSource {
    * whether it did; false: it is not loaded. As an order about one session it counts as a use of it (the idle clock).
    */
   label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean>;
+  /**
+   * What the session does at this very moment, where the answers tell of one that has passed. As a question about one
+   * session it counts as a use of it (the idle clock), so it is asked right before the end of a session.
+   */
+  activity(key: string, sessionId: string): Promise<SessionActivity>;
   /** Ends a running turn and unloads the session. Rejects when the server can't be asked. */
   close(key: string, sessionId: string): Promise<void>;
   /**
-   * Deletes the session's data as `delete` does, if nobody has used it since its `modifiedTime` was told (undefined: it was not
-   * there) and no turn runs; asked of the server right before, since what was told is always of a moment ago.
+   * Deletes the session's data as `delete` does, if nobody has used it since that was told, its time is up by the server's
+   * own clock too, and no turn runs; asked of the server right before, since what was told is always of a moment ago.
    */
-  deleteUnused(key: string, sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'>;
+  deleteUnused(key: string, sessionId: string, disuse: Disuse): Promise<Deletion | 'InUse'>;
   /** Deletes the session's data and looks whether it is gone. Rejects when the server can't be asked, or refuses. */
   delete(key: string, sessionId: string): Promise<Deletion>;
 }

@@ -12,6 +12,7 @@ import { timestamp } from '../kube/time.ts';
 import { nameOf } from '../kube/types.ts';
 import { CopilotSession } from '../resources/session.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
+import { inUseDelay } from './decisions/expiry.ts';
 import { inTime } from './intime.ts';
 import type { Memory } from './memory.ts';
 import type { SessionMetrics } from './metrics.ts';
@@ -30,10 +31,12 @@ export interface ExpirerOptions {
 
 /**
  * `Expired`: the data is gone, and the resource stays to tell so. `Removed`: the resource went too, or is another by now.
- * `Outdated`: it has changed since it was read. `InUse`: somebody uses the session again. `Failed`: a server did not delete it.
+ * `Outdated`: it has changed since it was read. `InUse`: somebody uses the session again, or its server's clock is behind;
+ * it may be asked again in `retryMs`. `Failed`: a server did not delete it.
  */
 export type ExpiryOutcome =
-  | { readonly state: 'Expired' | 'Removed' | 'Outdated' | 'InUse' }
+  | { readonly state: 'Expired' | 'Removed' | 'Outdated' }
+  | { readonly state: 'InUse'; readonly retryMs: number }
   | { readonly state: 'Failed'; readonly message: string };
 
 export class Expirer {
@@ -51,6 +54,10 @@ export class Expirer {
     { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<ExpiryOutcome> {
     const { client, recent, source, memory, recorder, metrics, clock } = this.#options;
+    const { inUse } = memory.of(session);
+    // A deadline of its own, for whatever the survey tells of the session wakes it before.
+    const retryMs = inUse?.expiresAt === expiresAt ? inUse.until - clock.now() : 0;
+    if (retryMs > 0) return { state: 'InUse', retryMs };
     // What is deleted is gone for good, so a late cache is not believed: its ttl may be longer by now.
     if (!(await isLatest({ client, recent }, CopilotSession, session, signal))) return { state: 'Outdated' };
     const id = sessionIdOf(session);
@@ -58,10 +65,10 @@ export class Expirer {
     for (const { key, name, answer } of servers) {
       try {
         const { modifiedTime } = answer?.sessions.get(id) ?? {};
-        const deletion = await inTime(clock, source.deleteUnused(key, id, modifiedTime));
+        const deletion = await inTime(clock, source.deleteUnused(key, id, { modifiedTime, expiresAt }));
         if (deletion === 'InUse') {
           source.refresh(key);
-          return { state: 'InUse' };
+          return { state: 'InUse', retryMs: this.#leave(session, expiresAt) };
         }
         deletions.push(deletion);
       } catch (error) {
@@ -80,6 +87,16 @@ export class Expirer {
     if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
     await this.#delete(session, signal);
     return { state: 'Removed' };
+  }
+
+  /** Leaves a session alone that is in use, for longer each time. Returns for how long, in ms. */
+  #leave(session: CopilotSession, expiresAt: number): number {
+    const { memory, clock } = this.#options;
+    const remembered = memory.of(session);
+    const times = (remembered.inUse?.expiresAt === expiresAt ? remembered.inUse.times : 0) + 1;
+    const delay = inUseDelay(times);
+    remembered.inUse = { expiresAt, times, until: clock.now() + delay };
+    return delay;
   }
 
   async #delete(session: CopilotSession, signal: AbortSignal): Promise<void> {

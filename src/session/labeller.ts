@@ -1,15 +1,13 @@
 import type { Logger } from 'pino';
+import { RpcError } from '../copilot/errors.ts';
 import type { SessionSource } from '../copilot/sessions.ts';
 import type { Clock } from '../kube/clock.ts';
 import type { CopilotSession } from '../resources/session.ts';
-import { missingLabels } from './decisions/labels.ts';
+import { labelInterval, missingLabels } from './decisions/labels.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { inTime } from './intime.ts';
 import type { Memory } from './memory.ts';
 import type { Located } from './servers.ts';
-
-/** Least time between two tries for one session, in ms: until then the survey has read what was stored. */
-const MIN_INTERVAL_MS = 60_000;
 
 export interface LabellerOptions {
   readonly source: Pick<SessionSource, 'label'>;
@@ -34,16 +32,23 @@ export class Labeller {
     const labels = missingLabels(session, facts);
     if (labels === undefined) return undefined;
     const remembered = memory.of(session);
-    const wait = (remembered.labelledAt ?? -Infinity) + MIN_INTERVAL_MS - clock.now();
+    const { generation } = session.metadata;
+    // Other words may be taken at once.
+    const { labelsRefused: before } = remembered;
+    const refusals = before !== undefined && before.generation === generation ? before.times : 0;
+    const wait = (remembered.labelledAt ?? -Infinity) + labelInterval(refusals) - clock.now();
     if (wait > 0) return wait;
     remembered.labelledAt = clock.now();
     try {
       await inTime(clock, source.label(server.key, sessionIdOf(session), labels));
+      delete remembered.labelsRefused;
       return undefined;
     } catch (error) {
       // The session works without: this is for those who look for its owner later.
       log.warn({ err: error, server: server.name }, 'a server did not store whose a session is');
-      return MIN_INTERVAL_MS;
+      const times = error instanceof RpcError ? refusals + 1 : refusals;
+      remembered.labelsRefused = { generation, times };
+      return labelInterval(times);
     }
   }
 }

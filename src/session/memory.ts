@@ -6,8 +6,12 @@ export interface Remembered {
   readonly uid: string | undefined;
   /** When its status was last written, ms. */
   wroteAt?: number;
-  /** When its labels were last stored, ms. */
+  /** When its labels were last stored, or tried to, ms. */
   labelledAt?: number;
+  /** How often in a row its server has refused them, as of this generation of the resource. */
+  labelsRefused?: { readonly generation: number | undefined; readonly times: number };
+  /** Its time was up, and it was in use: for which `expiresAt` that was found, how often in a row, and until when it is believed. */
+  inUse?: { readonly expiresAt: number; readonly times: number; readonly until: number };
   /** When its data was deleted because its time was up, ms: older answers of its server still show it. */
   expiredAt?: number;
   /**

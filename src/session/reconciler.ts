@@ -60,7 +60,7 @@ const OUTDATED_MS = 200;
 
 export class SessionReconciler implements Reconciler {
   readonly #options: SessionReconcilerOptions;
-  /** Keys of the servers that have answered this process. */
+  /** Keys of the servers that have answered this process, as long as that matters. */
   readonly #heard = new Set<string>();
   /** When this process first looked at a session, ms. */
   #since: number | undefined;
@@ -149,7 +149,10 @@ export class SessionReconciler implements Reconciler {
    */
   #patienceMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
     this.#since ??= now;
-    if (now - this.#since > FIRST_LOOK_MS) return 0;
+    if (now - this.#since > FIRST_LOOK_MS) {
+      this.#heard.clear();
+      return 0;
+    }
     for (const { key, answer } of servers) if (answer !== undefined) this.#heard.add(key);
     const known = status?.conditions === undefined || servers.some(({ key }) => this.#heard.has(key));
     return known ? 0 : this.#since + FIRST_LOOK_MS - now;
@@ -179,11 +182,11 @@ export class SessionReconciler implements Reconciler {
         work = { reason: SessionReconcilingReason.Expiring, message: outcome.message };
         waits.push(EXPIRE_RETRY_MS);
       } else if (outcome.state === 'InUse') {
-        waits.push(REFRESH_MS);
+        waits.push(outcome.retryMs);
       } else {
         phase = SessionPhase.Expired;
       }
-    } else if (phase === SessionPhase.Lost && isCleanedUp(tenant, activity.latest, now)) {
+    } else if (phase === SessionPhase.Lost && isCleanedUp(session, tenant, activity.latest, now)) {
       phase = SessionPhase.Expired;
     } else if (dueAt !== undefined && dueAt > now) {
       waits.push(dueAt - now);

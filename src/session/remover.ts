@@ -26,7 +26,7 @@ export interface Removal {
 }
 
 export interface RemoverOptions {
-  readonly source: Pick<SessionSource, 'get' | 'close' | 'delete'>;
+  readonly source: Pick<SessionSource, 'get' | 'activity' | 'close' | 'delete'>;
   readonly jobs: DeleteJobs;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
@@ -48,7 +48,9 @@ export class Remover {
   ): Promise<Removal> {
     const { source } = this.#options;
     const remembered = session.status?.server;
-    const servers = mayHold(serversOf(tenant, source, remembered), remembered);
+    const known = mayHold(serversOf(tenant, source, remembered), remembered);
+    // A tenant without servers may have kept the volume of its first one, and nobody looked whether the session is on it.
+    const servers = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
     const removals = await Promise.all(servers.map((server) => this.#removeFrom(server, session, tenant, context)));
     return {
       deleted: removals.some(({ deleted }) => deleted),
@@ -101,10 +103,11 @@ export class Remover {
     }
   }
 
-  async #deleteOn({ key, name, answer }: ServerView, session: CopilotSession): Promise<boolean> {
+  async #deleteOn({ key, name }: ServerView, session: CopilotSession): Promise<boolean> {
     const { source, clock, recorder } = this.#options;
     const id = sessionIdOf(session);
-    if (answer?.sessions.get(id)?.activity === 'Active') {
+    // Asked now: the last answer may be half a minute old, and a server deletes in the middle of a turn without a word.
+    if ((await inTime(clock, source.activity(key, id))) === 'Active') {
       await inTime(clock, source.close(key, id));
       const message = `A turn was running on server ${name} and was ended, because the resource is deleted.`;
       recorder.event(session, 'Normal', EventReason.SessionClosed, message);

@@ -18,7 +18,10 @@ export interface SessionRecord {
   startTime: number;
   modifiedTime: number;
   sizeBytes: number;
-  journal: JournalState;
+  /** What was last made of the journal; undefined: nobody has looked at it yet. */
+  journal: JournalState | undefined;
+  /** When it was last looked at or tried to, monotonic ms; -1: never. */
+  lookedAt: number;
   /** The `times.modifiedTime` at which the journal was read; undefined: never. */
   readAt: string | undefined;
   /** Until when (monotonic ms) a journal that could not be read is left alone, unless it changes. */
@@ -118,12 +121,15 @@ export class SessionBook {
     this.#sizesDue = true;
   }
 
-  /** Sessions whose journal is to be read, the most recently used first. */
+  /**
+   * Sessions whose journal is to be read: the new ones, the most recently used first, then the one whose last look is
+   * the oldest. So each has its turn within a number of polls that is bounded, however many turns are running.
+   */
   journalsDue(monotonic: number): SessionRecord[] {
     let due: SessionRecord[] | undefined;
     for (const record of this.#records.values()) if (this.#isDue(record, monotonic)) (due ??= []).push(record);
     if (due !== undefined) this.#dirty = true;
-    return due?.toSorted((a, b) => b.modifiedTime - a.modifiedTime) ?? [];
+    return due?.toSorted((a, b) => a.lookedAt - b.lookedAt || b.modifiedTime - a.modifiedTime) ?? [];
   }
 
   /** Ids of watched sessions whose labels are to be read now: after any change all that are there, since no time tells of labels. */
@@ -148,12 +154,13 @@ export class SessionBook {
   }
 
   /**
-   * Makes what is known an answer, of the wall-clock time `at`; undefined as long as there has been none and journals are
-   * still to be read: half an answer would count loaded sessions as unloaded.
+   * Makes what is known an answer, of the wall-clock time `at`; undefined as long as there has been none and some journals
+   * were never looked at: half an answer would count loaded sessions as unloaded. That they have changed since does not
+   * count, for those of running turns always have.
    */
-  publish(at: number, monotonic: number): Publication | undefined {
+  publish(at: number): Publication | undefined {
     const before = this.#published;
-    if (before === undefined && [...this.#records.values()].some((record) => this.#isUnread(record, monotonic))) {
+    if (before === undefined && [...this.#records.values()].some(({ journal }) => journal === undefined)) {
       return undefined;
     }
     if (before !== undefined && !this.#dirty) {
@@ -189,7 +196,8 @@ export class SessionBook {
       times,
       ...parsed,
       sizeBytes: 0,
-      journal: UNREAD,
+      journal: undefined,
+      lookedAt: -1,
       readAt: undefined,
       unreadableUntil: undefined,
       usage: undefined,
@@ -215,7 +223,7 @@ export class SessionBook {
     return readAt !== times.modifiedTime && (unreadableUntil === undefined || monotonic >= unreadableUntil);
   }
 
-  #activityOf({ journal, modifiedTime }: SessionRecord): SessionActivity {
+  #activityOf({ journal = UNREAD, modifiedTime }: SessionRecord): SessionActivity {
     return activityOf(journal, { startedAt: this.#startedAt, modifiedTime });
   }
 
@@ -227,7 +235,8 @@ export class SessionBook {
       startTime,
       modifiedTime,
       // An event's time is what the agent may have written; no turn is later than the file.
-      lastActivityTime: Math.min(journal.lastActivityTime ?? modifiedTime, modifiedTime),
+      lastActivityTime: Math.min(journal?.lastActivityTime ?? modifiedTime, modifiedTime),
+      unread: journal === undefined,
       sizeBytes,
       activity: this.#activityOf(record),
       usage: watched ? usage?.usage : undefined,

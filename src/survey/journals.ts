@@ -42,6 +42,8 @@ type ReadPage = (max: number, cursor?: string) => Promise<JournalPage>;
 export async function readInto(record: SessionRecord, reading: Reading): Promise<number> {
   const { connection, options, monotonic, watched } = reading;
   const { sessionId, modifiedTime } = record.times;
+  // Before anything can fail: whatever a journal does to the connection, the others come first next time.
+  record.lookedAt = monotonic;
   let calls = 0;
   const read: ReadPage = (max, cursor) => {
     calls += 1;
@@ -59,7 +61,7 @@ export async function readInto(record: SessionRecord, reading: Reading): Promise
     throw givenUp(sessionId, error);
   }
   const state = judgeJournal(tail.events);
-  const lastActivityTime = state.lastActivityTime ?? record.journal.lastActivityTime;
+  const lastActivityTime = state.lastActivityTime ?? record.journal?.lastActivityTime;
   Object.assign(record, { journal: { ...state, lastActivityTime }, readAt: modifiedTime, unreadableUntil: undefined });
   if (watched) await reckon(record, tail, (cursor) => (calls < MOST_CALLS ? read(WHOLE_PAGE, cursor) : undefined));
   return calls;

@@ -6,6 +6,7 @@ import {
   closeSession,
   deleteSession,
   getActivity,
+  getServerTime,
   getSessionTimes,
   jittered,
   listSessions,
@@ -14,8 +15,10 @@ import {
   type ClientMetadata,
   type Connection,
   type Deletion,
+  type Disuse,
   type LinkContext,
   type ServerSessions,
+  type SessionActivity,
   type SurveyTarget,
 } from '../copilot/index.ts';
 import type { Clock } from '../kube/clock.ts';
@@ -30,7 +33,7 @@ export interface ServerContext extends LinkContext {
   readonly leastGapMs: () => number;
   /** Given the ids that changed, all of them when the server stops answering, or does so again. */
   readonly tell: (key: string, sessionIds: readonly string[]) => void;
-  /** Given the reason why a server can't be asked, once until it can again. */
+  /** Given the reason why a server can't be asked, at the first failure after a success. */
   readonly onFailure: (key: string, failure: Error) => void;
   /** Given the time that each complete poll took. */
   readonly observePoll: (ms: number) => void;
@@ -38,6 +41,12 @@ export interface ServerContext extends LinkContext {
 
 /** From one poll to the next when nothing is heard. */
 const INTERVAL_MS = 30_000;
+/**
+ * From the first failure to the one at which the last answer is given up, in ms: a lost connection, or one that was given up
+ * because of a single journal, is there again before, and would otherwise cost two writes of each session. It is less than
+ * the time between two tries at a server that answers wrongly, so that one wrong answer is forgiven and two are not.
+ */
+const GRACE_MS = 25_000;
 /** From one reading of sizes to the next when nothing is heard, so that they are right within a minute or so. */
 const SIZES_MS = 50_000;
 /** From a hint to the poll: a turn gives a dozen hints at once. */
@@ -54,8 +63,8 @@ export class SurveyedServer {
   readonly #book: SessionBook;
   #target: SurveyTarget;
   #answer: ServerSessions | undefined;
-  /** Why the server can't be asked; undefined while it can. */
-  #failure: Error | undefined;
+  /** Why the server can't be asked, and since when (monotonic ms); undefined while it can. */
+  #failing: { readonly failure: Error; readonly since: number } | undefined;
   #begunAt = Number.NEGATIVE_INFINITY;
   /** When sizes were last asked for at rest, monotonic ms. */
   #sizesAt: number;
@@ -82,16 +91,20 @@ export class SurveyedServer {
     this.#link.schedule(0);
   }
 
-  /** The latest complete answer; undefined while the server can't be asked. */
+  /** The latest complete answer; undefined while the server can't be asked, but for a moment of grace. */
   get answer(): ServerSessions | undefined {
     return this.#answer;
   }
 
   /** Takes new values over. What is known of the sessions stays: they are on the volume, not in the process. */
   adopt(target: SurveyTarget): void {
+    const restarted = target.startedAt !== this.#target.startedAt;
     this.#target = target;
     this.#book.startedAt = target.startedAt;
-    if (!this.#link.moveTo(target)) this.soon();
+    if (this.#link.moveTo(target)) this.#failing = undefined;
+    else this.soon();
+    // What ran in the former process does not run any more, and that needs no asking.
+    if (restarted && this.#answer !== undefined) this.#publish(this.#answer.at);
   }
 
   watch(sessionId: string): void {
@@ -116,16 +129,24 @@ export class SurveyedServer {
     return stored;
   }
 
+  async activity(sessionId: string): Promise<SessionActivity> {
+    return getActivity(this.#open(), sessionId, CALL);
+  }
+
   async close(sessionId: string): Promise<void> {
     await closeSession(this.#open(), sessionId, CALL);
     this.soon();
   }
 
-  async deleteUnused(sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'> {
+  async deleteUnused(sessionId: string, { modifiedTime, expiresAt }: Disuse): Promise<Deletion | 'InUse'> {
     const connection = this.#open();
     const times = await getSessionTimes(connection, sessionId, CALL);
     if (times === undefined) return 'NotFound';
     if (Date.parse(times.modifiedTime) !== modifiedTime) return 'InUse';
+    // Whichever clock is behind the other: with a short ttl a turn that has just ended would seem to be long ago.
+    const now = Math.min(this.#context.clock.now(), await getServerTime(connection, CALL));
+    if (now < expiresAt) return 'InUse';
+    // Last, because the question wakes a loaded session.
     if ((await getActivity(connection, sessionId, CALL)) === 'Active') return 'InUse';
     return this.delete(sessionId);
   }
@@ -155,8 +176,9 @@ export class SurveyedServer {
     const { connection } = this.#link;
     if (connection !== undefined && connection.isOpen) return connection;
     const { key } = this.#target;
-    const why = this.#failure?.message ?? 'it was not reached yet';
-    throw new UnreachableError(`${key}: the server can't be asked at the moment: ${why}`, { cause: this.#failure });
+    const failure = this.#failing?.failure;
+    const why = failure?.message ?? 'it was not reached yet';
+    throw new UnreachableError(`${key}: the server can't be asked at the moment: ${why}`, { cause: failure });
   }
 
   /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one's start. */
@@ -188,9 +210,9 @@ export class SurveyedServer {
   }
 
   #conclude(at: number, more: boolean): void {
-    const { clock, random, tell, leastGapMs } = this.#context;
+    const { clock, random, leastGapMs } = this.#context;
     this.#link.succeeded();
-    this.#failure = undefined;
+    this.#failing = undefined;
     this.#link.schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
     if (more) this.#hasten(0, leastGapMs() / 4);
     if (this.#askAgain) {
@@ -199,25 +221,33 @@ export class SurveyedServer {
       this.#hinted = false;
       this.#hasten(AFTER_HINT_MS, leastGapMs());
     }
-    const published = this.#book.publish(at, clock.monotonic());
+    // Last, because whoever is told may change or remove this very target.
+    this.#publish(at);
+  }
+
+  #publish(at: number): void {
+    const { tell } = this.#context;
+    const published = this.#book.publish(at);
     if (published === undefined) return;
     const wasKnown = this.#answer !== undefined;
     this.#answer = published.answer;
-    // Last, because whoever is told may change or remove this very target.
     if (!wasKnown) tell(this.#target.key, [...published.answer.sessions.keys()]);
     else if (published.changed.length > 0) tell(this.#target.key, published.changed);
   }
 
   #fail(thrown: unknown): void {
-    const { tell, onFailure } = this.#context;
+    const { clock, tell, onFailure } = this.#context;
     const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
     const reason = failure instanceof CopilotError ? failure.reason : 'ProtocolError';
-    const isNew = this.#failure === undefined;
-    const lost = this.#answer;
-    this.#failure = failure;
-    this.#answer = undefined;
+    const isNew = this.#failing === undefined;
+    const now = clock.monotonic();
+    const since = this.#failing?.since ?? now;
+    this.#failing = { failure, since };
     this.#link.schedule(this.#link.failed(reason, INTERVAL_MS));
     if (isNew) onFailure(this.#target.key, failure);
-    if (lost !== undefined) tell(this.#target.key, [...lost.sessions.keys()]);
+    const lost = this.#answer;
+    if (lost === undefined || now - since < GRACE_MS) return;
+    this.#answer = undefined;
+    tell(this.#target.key, [...lost.sessions.keys()]);
   }
 }

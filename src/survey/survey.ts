@@ -5,7 +5,9 @@ import {
   type ClientMetadata,
   type Deletion,
   type Dial,
+  type Disuse,
   type ServerSessions,
+  type SessionActivity,
   type SessionSource,
   type SurveyTarget,
 } from '../copilot/index.ts';
@@ -63,7 +65,8 @@ export class Survey implements SessionSource {
       labelKeys,
       leastGapMs: () => Math.max(LEAST_GAP_MS, this.#servers.size / HINTED_POLLS_PER_MS),
       tell: (key, sessionIds) => this.#tell(key, sessionIds),
-      onFailure: (key, failure) => log.info({ server: key, err: failure }, 'the sessions of a server are unknown'),
+      onFailure: (key, failure) =>
+        log.info({ server: key, err: failure }, 'a server can not be asked for its sessions'),
       observePoll,
     };
   }
@@ -121,12 +124,16 @@ export class Survey implements SessionSource {
     return this.#server(key).label(sessionId, labels);
   }
 
+  async activity(key: string, sessionId: string): Promise<SessionActivity> {
+    return this.#server(key).activity(sessionId);
+  }
+
   async close(key: string, sessionId: string): Promise<void> {
     return this.#server(key).close(sessionId);
   }
 
-  async deleteUnused(key: string, sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'> {
-    return this.#server(key).deleteUnused(sessionId, modifiedTime);
+  async deleteUnused(key: string, sessionId: string, disuse: Disuse): Promise<Deletion | 'InUse'> {
+    return this.#server(key).deleteUnused(sessionId, disuse);
   }
 
   async delete(key: string, sessionId: string): Promise<Deletion> {

@@ -19,6 +19,8 @@ export class FakeSessions {
   #lastEvent = 0;
   /** Bytes of each session's files beside its journal; no event tells of them. */
   fileBytes = 0;
+  /** How far the server's clock is ahead of the test's for those who ask for it, in ms. */
+  skewMs = 0;
   /** Deletes only in words, as a server that lies. */
   keepsDeleted = false;
 
@@ -26,6 +28,9 @@ export class FakeSessions {
     this.#server = server;
     this.#clock = clock;
     Object.assign(server.answers, {
+      ping: () => ({
+        result: { protocolVersion: 3, timestamp: new Date(this.#clock.now() + this.skewMs).toISOString() },
+      }),
       'sessions.list': () => ({
         result: {
           sessions: [...this.#sessions].map(([sessionId, { startTime, modifiedTime }]) => ({

@@ -1,7 +1,9 @@
 /** Sessions as the test says they are: a SessionSource without a server. */
 import type {
   Deletion,
+  Disuse,
   ServerSessions,
+  SessionActivity,
   SessionFacts,
   SessionSource,
   SurveyTarget,
@@ -40,10 +42,12 @@ export class FakeSessionSource implements SessionSource {
   readonly watched = new Set<string>();
   /** Labels as they were stored last, by session id. */
   readonly stored = new Map<string, Readonly<Record<string, string>>>();
-  /** What `close` and `delete` of a server come to instead of success. */
+  /** What `label`, `close` and `delete` of a server come to instead of success. */
   readonly failures = new Map<string, () => Promise<never>>();
   /** Sessions that somebody uses at this very moment, which no answer tells yet. */
   readonly used = new Map<string, SessionFacts>();
+  /** How far the servers' clocks are ahead of the test's, in ms. */
+  skewMs = 0;
   readonly #now: () => number;
   readonly #answers = new Map<string, ServerSessions>();
   readonly #listeners: ((key: string, ids: readonly string[]) => void)[] = [];
@@ -99,12 +103,18 @@ export class FakeSessionSource implements SessionSource {
     this.#listeners.push(fn);
   }
 
-  label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean> {
+  async label(key: string, sessionId: string, labels: Readonly<Record<string, string>>): Promise<boolean> {
     this.calls.push(`label ${key} ${sessionId}`);
+    await this.failures.get(key)?.();
     const facts = this.#answers.get(key)?.sessions.get(sessionId);
-    if (facts === undefined || facts.activity === 'Unloaded') return Promise.resolve(false);
+    if (facts === undefined || facts.activity === 'Unloaded') return false;
     this.stored.set(sessionId, labels);
-    return Promise.resolve(true);
+    return true;
+  }
+
+  activity(key: string, sessionId: string): Promise<SessionActivity> {
+    this.calls.push(`activity ${key} ${sessionId}`);
+    return Promise.resolve(this.#atPresent(key, sessionId)?.activity ?? 'Unloaded');
   }
 
   async close(key: string, sessionId: string): Promise<void> {
@@ -112,9 +122,13 @@ export class FakeSessionSource implements SessionSource {
     await this.failures.get(key)?.();
   }
 
-  async deleteUnused(key: string, sessionId: string, modifiedTime: number | undefined): Promise<Deletion | 'InUse'> {
-    const facts = this.used.get(sessionId) ?? this.#answers.get(key)?.sessions.get(sessionId);
-    if (facts !== undefined && (facts.activity === 'Active' || facts.modifiedTime !== modifiedTime)) return 'InUse';
+  async deleteUnused(key: string, sessionId: string, disuse: Disuse): Promise<Deletion | 'InUse'> {
+    this.calls.push(`deleteUnused ${key} ${sessionId}`);
+    const facts = this.#atPresent(key, sessionId);
+    if (facts !== undefined) {
+      const isYoung = Math.min(this.#now(), this.#now() + this.skewMs) < disuse.expiresAt;
+      if (isYoung || facts.activity === 'Active' || facts.modifiedTime !== disuse.modifiedTime) return 'InUse';
+    }
     return this.delete(key, sessionId);
   }
 
@@ -127,6 +141,10 @@ export class FakeSessionSource implements SessionSource {
     this.#answers.set(key, answerOf(this.#now(), ...others));
     this.#tell(key, [sessionId]);
     return 'Deleted';
+  }
+
+  #atPresent(key: string, sessionId: string): SessionFacts | undefined {
+    return this.used.get(sessionId) ?? this.#answers.get(key)?.sessions.get(sessionId);
   }
 
   #tell(key: string, ids: readonly string[]): void {

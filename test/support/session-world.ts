@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import type { CopilotSessionSpecInput } from '../../src/api/session.ts';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { Job, Namespace, PersistentVolumeClaim } from '../../src/kube/builtins.ts';
+import type { SessionSource } from '../../src/copilot/sessions.ts';
 import type { Client } from '../../src/kube/client.ts';
 import { findCondition } from '../../src/kube/conditions.ts';
 import type { Controller } from '../../src/kube/controller.ts';
@@ -45,14 +46,21 @@ export class SessionWorld {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
-  /** In a namespace of its own, or as the next process of the operator in the one that is stated. */
-  static async open(kubeconfig: string, shared?: string): Promise<SessionWorld & AsyncDisposable> {
+  /**
+   * In a namespace of its own, or as the next process of the operator in the one that is stated. `sourceOn`: who tells of
+   * sessions instead of `source`.
+   */
+  static async open(
+    kubeconfig: string,
+    shared?: string,
+    sourceOn?: (clock: FakeClock) => SessionSource,
+  ): Promise<SessionWorld & AsyncDisposable> {
     const { client, transport } = connect(kubeconfig);
     const namespace = shared ?? `sessions-${randomBytes(4).toString('hex')}`;
     if (shared === undefined) {
       await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
     }
-    const world = new SessionWorld(namespace, client);
+    const world = new SessionWorld(namespace, client, sourceOn);
     return Object.assign(world, {
       [Symbol.asyncDispose]: async () => {
         world.#stop.abort();
@@ -62,7 +70,7 @@ export class SessionWorld {
     });
   }
 
-  private constructor(namespace: string, client: Client) {
+  private constructor(namespace: string, client: Client, sourceOn?: (clock: FakeClock) => SessionSource) {
     this.namespace = namespace;
     this.client = client;
     const sessions = new FakeInformer<CopilotSession>(CopilotSession, { indexers: SESSION_INDEXERS });
@@ -76,7 +84,7 @@ export class SessionWorld {
       sessions,
       tenants,
       jobs,
-      source: this.source,
+      source: sourceOn?.(this.clock) ?? this.source,
       recorder: { event: (_object, type, reason, message) => void this.events.push(`${type} ${reason}: ${message}`) },
       facts: { operatorImage: 'example.com/operator:1' },
       concurrency: 4,

@@ -56,6 +56,10 @@ export class ToldSessions implements SessionSource {
     return Promise.reject(new Error('nobody stores labels here'));
   }
 
+  activity(): Promise<SessionActivity> {
+    return Promise.reject(new Error('nobody asks of one session here'));
+  }
+
   close(): Promise<void> {
     return Promise.reject(new Error('nobody closes sessions here'));
   }

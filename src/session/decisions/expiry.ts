@@ -10,6 +10,8 @@ import type { ServerView } from '../servers.ts';
 const EPHEMERAL_TTL_MS = 60 * 60_000;
 /** As much the clocks of a server and of the operator may differ without harm, in ms. */
 const CLOCK_SKEW_MS = 10 * 60_000;
+const FIRST_IN_USE_MS = 2_000;
+const LONGEST_IN_USE_MS = 60_000;
 /** An answer older than this, in ms, is no ground to delete a session on. */
 const MAX_AGE_MS = 60_000;
 
@@ -41,9 +43,9 @@ export interface Activity {
 }
 
 /**
- * The last activity, ms. Until the journal was read, the facts have the file's time, which an unload moves too: then what
- * was told before stands, so that a restart of the operator changes no status. A server's clock may be ahead: nothing
- * has happened later than now.
+ * The last activity, ms. Until the journal was looked at, the facts have the file's time, which an unload moves too: then
+ * what was told before stands, so that a session that is only unloaded changes no status. A server's clock may be ahead:
+ * nothing has happened later than now.
  */
 export function activityOf(
   facts: SessionFacts | undefined,
@@ -53,10 +55,8 @@ export function activityOf(
   const before = status?.lastActivityTime === undefined ? undefined : Date.parse(status.lastActivityTime);
   if (facts === undefined) return { told: before, latest: before };
   const found = Math.min(facts.lastActivityTime, now);
-  return {
-    told: facts.usage === undefined ? (before ?? found) : found,
-    latest: Math.max(found, facts.usage === undefined ? (before ?? found) : found),
-  };
+  if (facts.unread !== true || before === undefined) return { told: found, latest: found };
+  return { told: before, latest: Math.max(found, before) };
 }
 
 /** `due`: its data may go now. `refresh`: its time is up, but first its servers have to say again how it is. */
@@ -94,10 +94,28 @@ function isToldGone({ status }: CopilotSession, phase: SessionPhase): boolean {
   return phase === SessionPhase.Expired || (phase === SessionPhase.Lost && status?.phase === SessionPhase.Lost);
 }
 
-/** Whether a session that is missing was old enough for the tenant's own cleanup: then it was that. */
-export function isCleanedUp(tenant: CopilotTenant, lastActivity: number | undefined, now: number): boolean {
-  const { ttl } = tenant.spec.sessions;
-  return ttl !== undefined && lastActivity !== undefined && lastActivity + durationMs(ttl) <= now;
+/**
+ * Whether a session that is missing was old enough for the tenant's own cleanup: then it was that. What the session's own
+ * policy keeps the cleanup leaves alone, and what people know as lost was missing before its time.
+ */
+export function isCleanedUp(
+  { spec, status }: CopilotSession,
+  tenant: CopilotTenant,
+  lastActivity: number | undefined,
+  now: number,
+): boolean {
+  const { ttl, cleanupDryRun } = tenant.spec.sessions;
+  const own = ttlOf(spec);
+  if (ttl === undefined || cleanupDryRun || own === undefined || lastActivity === undefined) return false;
+  return status?.phase !== SessionPhase.Lost && lastActivity + Math.max(durationMs(ttl), own) <= now;
+}
+
+/**
+ * How long a session that was due and in use after all is left alone, ms, the `times`-th time in a row: the question wakes
+ * it, and a turn that no journal tells of may go on for hours.
+ */
+export function inUseDelay(times: number): number {
+  return Math.min(LONGEST_IN_USE_MS, FIRST_IN_USE_MS * 2 ** (times - 1));
 }
 
 function none(reason: string): ExpiryDecision {

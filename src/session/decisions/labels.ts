@@ -20,6 +20,18 @@ export function ownership({ metadata, spec }: CopilotSession): Record<string, st
   };
 }
 
+/** Least time between two tries for one session, in ms: until then the survey has read what was stored. */
+const MIN_INTERVAL_MS = 60_000;
+const MAX_INTERVAL_MS = 60 * 60_000;
+
+/**
+ * How long after one try to store labels the next may follow, ms, when the server has refused so many in a row: it refuses
+ * the same words again, and each try wakes the session.
+ */
+export function labelInterval(refusals: number): number {
+  return Math.min(MAX_INTERVAL_MS, MIN_INTERVAL_MS * 2 ** refusals);
+}
+
 /**
  * What has to be stored beside the session's data now: only what differs, and nothing while the session is not loaded,
  * for its server can store it only then. It is done at the next load. A label can't be taken away, so an empty one stands

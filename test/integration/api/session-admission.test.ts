@@ -50,6 +50,12 @@ describe('a manifest is refused with its field and the reason', () => {
     ['a ttl of no duration', { ttl: 'long' }, outOfRange],
     ['a ttl that is a number', { ttl: 60 }, 'spec.ttl in body must be of type string: "integer"'],
     ['an owner with a space', { owner: 'ann lee' }, 'spec.owner in body should match'],
+    ['a participant with a comma', { participants: ['ann,bob'] }, 'spec.participants[0] in body should match'],
+    [
+      'more participants than can be stored',
+      { participants: Array.from({ length: 61 }, (_, n) => `user-${n}`) },
+      'spec.participants: Too many: 61: must have at most 60 items',
+    ],
     ['the same participant twice', { participants: ['ann', 'ann'] }, 'spec.participants[1]: Duplicate value: "ann"'],
     ['another lifecycle', { lifecycle: 'Forever' }, 'spec.lifecycle: Unsupported value: "Forever"'],
     ['another policy', { deletionPolicy: 'Orphan' }, 'spec.deletionPolicy: Unsupported value: "Orphan"'],
@@ -73,6 +79,11 @@ describe('what is just inside the bounds is accepted', () => {
     ['a name with a dot beside an id', 'alpha.beta', { sessionId: 'alpha' }],
     ['the shortest ttl', 'alpha', { ttl: '1m' }],
     ['the longest ttl', 'alpha', { ttl: '87600h' }],
+    [
+      'as many participants as can be stored',
+      'alpha',
+      { participants: Array.from({ length: 60 }, (_, n) => `${n}`.padStart(256, 'x')) },
+    ],
     ['users as mail addresses', 'alpha', { owner: 'ann@example.com', participants: ['bob@example.com'] }],
   ])('%s', async (_case, name, spec) => {
     await accepted(name, spec);

@@ -154,7 +154,6 @@ describe('a connection to', () => {
     ],
     ['sends text that is not UTF-8', Buffer.from('Content-Length: 3\r\n\r\n"\xff"', 'latin1'), 'not UTF-8'],
     ['sends a batch', encodeFrame('[]'), 'a JSON-RPC batch'],
-    ['sends a __proto__', encodeFrame('{"jsonrpc":"2.0","method":"x","params":{"__proto__":{}}}'), '"__proto__"'],
     ['sends two lengths', 'Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}', 'two Content-Length lines'],
     ['sends endless headers', 'X-Header: y\r\n'.repeat(10_000), 'a frame header of more than 4096 bytes'],
   ])('a peer that %s is a ProtocolError', async (_, bytes, found) => {

@@ -4,7 +4,7 @@ import { approveAll, type CopilotSession, type SessionConfig } from '@github/cop
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dialTcp, type Dial, type SessionActivity, type SessionFacts } from '../../../src/copilot/index.ts';
+import { RpcError, dialTcp, type Dial, type SessionActivity, type SessionFacts } from '../../../src/copilot/index.ts';
 import { systemClock, type Clock } from '../../../src/kube/clock.ts';
 import { Survey } from '../../../src/survey/survey.ts';
 import { chat, withClient, type Binding } from '../../support/chat.ts';
@@ -140,7 +140,9 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
       seen.watch(KEY, id);
       await session.send({ prompt });
       await becomes(seen, id, 'Active');
+      expect(await seen.activity(KEY, id)).toBe('Active');
       await seen.close(KEY, id);
+      expect(await seen.activity(KEY, id)).toBe('Unloaded');
       const facts = await becomes(seen, id, 'Unloaded');
       // An interrupted prompt was never answered, and the server does not count it.
       expect(facts.usage).toEqual({ turns: 0, inputTokens: 0, outputTokens: 0 });
@@ -191,6 +193,37 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     expect(facts.labels).toEqual({ 'example.com/owner': 'ann' });
     expect(await seen.label(KEY, id, { 'example.com/owner': 'eve' })).toBe(false);
     expect(await seen.label(KEY, 'never-was', { 'example.com/owner': 'eve' })).toBe(false);
+  }, 60_000);
+
+  it('take the longest list of participants that a CopilotSession may have', async () => {
+    const longest = Array.from({ length: 60 }, (_, n) => `${n}`.padStart(256, 'x')).join(',');
+    const seen = survey();
+    await attached(undefined, async (session) => {
+      seen.watch(KEY, session.sessionId);
+      await session.sendAndWait({ prompt: 'hello' });
+      expect(await seen.label(KEY, session.sessionId, { 'example.com/owner': longest })).toBe(true);
+      const facts = await until(
+        seen,
+        session.sessionId,
+        'has it',
+        ({ labels }) => labels?.['example.com/owner'] !== undefined,
+      );
+      expect(facts.labels?.['example.com/owner']).toBe(longest);
+      const tooLong = { 'example.com/owner': 'x'.repeat(16 * 1024 + 1) };
+      await expect(seen.label(KEY, session.sessionId, tooLong)).rejects.toThrow(RpcError);
+    });
+  }, 60_000);
+
+  it('are spared when a turn was later than that they were told of, or their time is not up, and deleted when it is', async () => {
+    const seen = survey();
+    const { sessionId } = await chat(binding, { prompt: 'hello' });
+    const { modifiedTime, lastActivityTime } = await becomes(seen, sessionId, 'Unloaded');
+    const minute = 60_000;
+    const young = { modifiedTime, expiresAt: lastActivityTime + minute };
+    expect(await seen.deleteUnused(KEY, sessionId, young)).toBe('InUse');
+    const former = { modifiedTime: modifiedTime - 1, expiresAt: lastActivityTime };
+    expect(await seen.deleteUnused(KEY, sessionId, former)).toBe('InUse');
+    expect(await seen.deleteUnused(KEY, sessionId, { modifiedTime, expiresAt: lastActivityTime })).toBe('Deleted');
   }, 60_000);
 
   it('are not known to be loaded again before they are used, but can be labelled', async () => {
@@ -276,9 +309,14 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     expect(facts).toMatchObject({ activity: 'Active', usage: undefined });
     expect(calls['sessions.readPersistedEvents']).toBeLessThan(120);
 
+    const { at } = seen.get(KEY) ?? { at: 0 };
+    const { connect = 0 } = calls;
     appendFileSync(journal, event(20_000_000));
     seen.refresh(KEY);
-    await waitFor('the server is not asked any more', () => seen.get(KEY) === undefined, { withinMs: 20_000 });
+    await waitFor('the server is asked over another connection', () => (calls['connect'] ?? 0) > connect, {
+      withinMs: 20_000,
+    });
+    await waitFor('it answers again', () => (seen.get(KEY)?.at ?? 0) > at, { withinMs: 20_000 });
     const again = survey();
     expect((await until(again, sessionId, 'is passed over', () => true)).activity).toBe('Loaded');
     expect(await again.delete(KEY, sessionId)).toBe('Deleted');
@@ -293,7 +331,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
       await session.send({ prompt });
       await becomes(seen, id, 'Active');
       await server.kill();
-      await waitFor('the server can not be asked', () => seen.get(KEY) === undefined);
+      await waitFor('the server can not be asked', () => seen.get(KEY) === undefined, { withinMs: 30_000 });
       startedAt = Date.now();
       await server.start();
       seen.set({ key: KEY, host: server.host, port: server.port, token, startedAt });

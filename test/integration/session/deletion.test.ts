@@ -75,6 +75,17 @@ describe('a deleted session', () => {
     expect(await gone(world)).toBe(true);
   });
 
+  it('is closed first also when its turn has begun since its server was last asked', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.used.set('alpha', sessionFacts('alpha', { activity: 'Active' }));
+    await remove(world);
+    const orders = world.source.calls.map((call) => call.split(' ')[0]).filter((call) => call !== 'refresh');
+    expect(orders).toEqual(['activity', 'close', 'delete']);
+    expect(reasons(world)).toEqual(['Normal SessionClosed']);
+    expect(await gone(world)).toBe(true);
+  });
+
   it('without a turn leaves nothing and is gone at once', async () => {
     await using world = await open();
     await world.createTenant();
@@ -191,6 +202,31 @@ describe('while no server runs', () => {
     world.source.answer(world.server(), sessionFacts('alpha'));
     await world.settle();
     expect(world.source.has(world.server(), 'alpha')).toBe(false);
+    expect(await gone(world)).toBe(true);
+  });
+
+  it('because none is wanted, a Job looks on the volume that was kept for a session that nobody has looked for', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 0 });
+    await world.createClaim();
+    await world.createSession();
+    await world.settle();
+    await remove(world);
+    const [job] = await world.jobs();
+    expect(job?.spec?.template.spec?.containers[0]?.args).toContain('--volume=acme-0=/volumes/acme-0');
+    if (job) await world.endJob(job, 'Complete');
+    await world.settle();
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([]);
+  });
+
+  it('because none was ever wanted, there is nothing to look on', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 0 });
+    await world.createSession();
+    await world.settle();
+    await remove(world);
+    expect(await world.jobs()).toEqual([]);
     expect(await gone(world)).toBe(true);
   });
 

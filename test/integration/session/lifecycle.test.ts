@@ -1,5 +1,6 @@
 // A session from its first look to its end, over a real API server; the servers are as the test says.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { RpcError } from '../../../src/copilot/index.ts';
 import { addFinalizer } from '../../../src/kube/finalizer.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
@@ -85,6 +86,20 @@ describe('a session', () => {
     await world.pass('alpha');
     expect(world.source.called('label')).toHaveLength(1);
     expect(world.source.stored.get('alpha')).toMatchObject({ 'copilot-operator.dev/owner': 'ann' });
+  });
+
+  it('whose owner the server refuses to store is asked less and less often, and at once when that is changed', async () => {
+    await using world = await open();
+    await pending(world, { owner: 'ann' });
+    const refusal = new RpcError('too large', -32602, 'too large');
+    world.source.failures.set(world.server(), () => Promise.reject(refusal));
+    world.source.answer(world.server(), alpha(world, { activity: 'Loaded' }));
+    await world.advance(60 * MINUTE, MINUTE);
+    expect(world.source.called('label').length).toBeLessThanOrEqual(7);
+    world.source.failures.clear();
+    await world.patch(CopilotSession, 'alpha', { spec: { participants: ['bob'] } });
+    await world.settle();
+    expect(world.source.stored.get('alpha')).toMatchObject({ 'copilot-operator.dev/participants': 'bob' });
   });
 
   it('whose turn goes on for long is told of at most twice a minute', async () => {
@@ -202,14 +217,41 @@ describe('a session that is deleted on its server', () => {
     expect(await world.status()).toMatchObject({ phase: 'Idle', usage: { turns: 1 } });
   });
 
-  it('has expired, and is not lost, when the tenant’s own cleanup was due', async () => {
+  it('is lost, which is told, when it was kept: the tenant’s cleanup leaves it alone', async () => {
     await using world = await open();
     await used(world);
     await world.changeTenant({ sessions: { ttl: '1h' } });
     await world.advance(61 * MINUTE, MINUTE);
     world.source.answer(world.server());
     await world.settle();
+    expect((await world.status()).phase).toBe('Lost');
+    expect(world.events.map((event) => event.split(':')[0])).toEqual(['Warning SessionLost']);
+  });
+
+  it('has expired, and is not lost, when the tenant’s cleanup was due and its own ttl is shorter', async () => {
+    await using world = await open();
+    await used(world, { ttl: '50m' });
+    await world.changeTenant({ sessions: { ttl: '55m' } });
+    // Its own time is up, and the operator waits for clocks that differ.
+    await world.advance(56 * MINUTE, MINUTE);
+    expect(world.source.called('delete')).toEqual([]);
+    world.source.answer(world.server());
+    await world.settle();
     expect((await world.status()).phase).toBe('Expired');
+    expect(world.events).toEqual([]);
+  });
+
+  it('stays lost when the time has passed after which it would have been cleaned up', async () => {
+    await using world = await open();
+    await used(world, { ttl: '50m' });
+    await world.changeTenant({ sessions: { ttl: '55m' } });
+    world.source.answer(world.server());
+    await world.settle();
+    const { resourceVersion } = (await world.session()).metadata;
+    await world.advance(2 * 60 * MINUTE, MINUTE);
+    expect((await world.status()).phase).toBe('Lost');
+    expect((await world.session()).metadata.resourceVersion).toBe(resourceVersion);
+    expect(world.events.map((event) => event.split(':')[0])).toEqual(['Warning SessionLost']);
   });
 });
 
@@ -262,6 +304,36 @@ describe('a session whose time is up', () => {
     world.source.answer(world.server(), alpha(world, { activity: 'Loaded', lastActivityTime: begun }));
     await world.settle();
     await world.advance(10_000);
+    expect((await world.status()).phase).toBe('Expired');
+  });
+
+  it('is left alone until its ttl has passed by its server’s clock too', async () => {
+    await using world = await open();
+    await pending(world, { ttl: '2m' });
+    world.source.skewMs = -10 * MINUTE;
+    // A turn has just ended.
+    const ended = world.clock.now();
+    world.source.answer(world.server(), alpha(world, { lastActivityTime: ended + world.source.skewMs }));
+    await world.settle();
+    await world.advance(110_000);
+    expect(world.source.called('delete')).toEqual([]);
+    await world.advance(MINUTE + 15_000);
+    expect(world.source.called('delete')).toHaveLength(1);
+    expect((await world.status()).phase).toBe('Expired');
+  });
+
+  it('and that a turn runs in which no answer tells of is asked less and less often', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    world.source.used.set('alpha', sessionFacts('alpha', { activity: 'Active' }));
+    await world.advance(4 * MINUTE);
+    await world.advance(10 * MINUTE, MINUTE);
+    const asked = world.source.called('deleteUnused').length;
+    expect(asked).toBeLessThanOrEqual(16);
+    for (let again = 0; again < 20; again += 1) await world.pass('alpha');
+    expect(world.source.called('deleteUnused')).toHaveLength(asked);
+    world.source.used.clear();
+    await world.advance(MINUTE + 5_000);
     expect((await world.status()).phase).toBe('Expired');
   });
 

@@ -61,6 +61,15 @@ describe('listing sessions', () => {
     answer('sessions.getSizes', { sizes: Object.fromEntries(ids.map((id, bytes) => [id, bytes])) });
     expect([...(await getSessionSizes(connection, options))]).toEqual([['chat_1', 6]]);
   });
+
+  it('reads the size of every session that has a name, __proto__ included', async () => {
+    answer('sessions.getSizes', { sizes: JSON.parse('{"__proto__": 5, "constructor": 6, "chat_1": 7}') as unknown });
+    expect([...(await getSessionSizes(connection, options))]).toEqual([
+      ['__proto__', 5],
+      ['constructor', 6],
+      ['chat_1', 7],
+    ]);
+  });
 });
 
 describe('reading a journal', () => {

@@ -74,6 +74,24 @@ describe('what is known of sessions', () => {
     expect(world.facts('one')?.lastActivityTime).toBe(world.facts('one')?.modifiedTime);
   });
 
+  it('does not depend on the names of others, whatever an agent calls them', async () => {
+    const names = ['__proto__', 'constructor', 'prototype', 'one'];
+    for (const name of names) {
+      world.survey.watch(KEY, name);
+      world.sessions.turn(name);
+    }
+    // Beside them a tool was called with such an argument.
+    world.sessions.write('one', 'tool.execution_start', {
+      arguments: JSON.parse('{"__proto__":{"usage":1}}') as object,
+    });
+    await world.look();
+    expect(names.map((name) => world.facts(name)?.sizeBytes)).toEqual([500, 500, 500, 600]);
+    expect(names.map((name) => world.facts(name)?.usage?.turns)).toEqual([1, 1, 1, 1]);
+    expect(await world.survey.delete(KEY, '__proto__')).toBe('Deleted');
+    await world.clock.advance(3000);
+    expect([...(world.survey.get(KEY)?.sessions.keys() ?? [])]).toEqual(['constructor', 'prototype', 'one']);
+  });
+
   it('is told as it changes, and only what changes', async () => {
     world.sessions.turn('other');
     world.sessions.turn('one');
@@ -161,7 +179,7 @@ describe('usage and labels', () => {
     for (let n = 0; n < 9000; n += 1) world.sessions.turn('one');
     world.survey.set(world.target());
     await world.clock.advance(100);
-    expect(world.facts('one')).toMatchObject({ activity: 'Loaded', usage: undefined });
+    expect(world.facts('one')).toMatchObject({ activity: 'Loaded', usage: undefined, unread: false });
     expect(world.calls()['sessions.readPersistedEvents']).toBe(32);
     world.sessions.turn('one');
     await world.clock.advance(3000);

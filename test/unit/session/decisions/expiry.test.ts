@@ -6,6 +6,7 @@ import {
   dueOf,
   expiryDecision,
   expiryOf,
+  inUseDelay,
   isCleanedUp,
   ttlOf,
   type ExpiryInput,
@@ -53,14 +54,20 @@ describe('the last activity', () => {
       { told: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
     ],
     [
-      'stays as told until the journal was read, and nothing is deleted for less than the file’s time',
+      'goes on when usage can’t be reckoned',
       sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE, usage: undefined }),
+      earlier,
+      { told: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
+    ],
+    [
+      'stays as told until the journal was read, and nothing is deleted for less than the file’s time',
+      sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE, unread: true }),
       earlier,
       { told, latest: CREATED + 5 * MINUTE },
     ],
     [
       'is the file’s time when nothing was told yet',
-      sessionFacts('alpha', { lastActivityTime: CREATED, usage: undefined }),
+      sessionFacts('alpha', { lastActivityTime: CREATED, unread: true }),
       undefined,
       { told: CREATED, latest: CREATED },
     ],
@@ -130,13 +137,35 @@ describe('a session', () => {
 });
 
 describe('a session that is missing', () => {
+  const own = (ttl: string, phase: SessionPhase = 'Idle') => sampleSession({ ttl }, {}, { phase });
   it.each([
-    ['was cleaned up when the tenant’s ttl has passed', '1h', CREATED, true],
-    ['was not before that', '2h', CREATED, false],
-    ['was not when the tenant has no ttl', undefined, CREATED, false],
-    ['was not when nobody knows of any activity', '1h', undefined, false],
-  ])('%s', (_case, ttl, lastActivity, expected) => {
-    const tenant = sampleTenant({ sessions: ttl === undefined ? {} : { ttl } });
-    expect(isCleanedUp(tenant, lastActivity, CREATED + HOUR)).toBe(expected);
+    ['was cleaned up when the tenant’s ttl has passed and its own had before', own('30m'), { ttl: '1h' }, true],
+    ['was cleaned up when its own ttl has passed and the tenant’s had before', own('1h'), { ttl: '30m' }, true],
+    ['was not before the tenant’s', own('30m'), { ttl: '2h' }, false],
+    ['was not before its own', own('2h'), { ttl: '30m' }, false],
+    ['was not when its own policy keeps it for ever', sampleSession(), { ttl: '30m' }, false],
+    [
+      'was when it is Ephemeral, by default for an hour',
+      sampleSession({ lifecycle: 'Ephemeral' }),
+      { ttl: '30m' },
+      true,
+    ],
+    ['was not when the tenant has no ttl', own('30m'), {}, false],
+    ['was not when the cleanup only tells', own('30m'), { ttl: '30m', cleanupDryRun: true }, false],
+    ['was not when people know it as lost', own('30m', 'Lost'), { ttl: '30m' }, false],
+  ])('%s', (_case, session, sessions, expected) => {
+    expect(isCleanedUp(session, sampleTenant({ sessions }), CREATED, CREATED + HOUR)).toBe(expected);
+  });
+
+  it('was not cleaned up when nobody knows of any activity', () => {
+    expect(isCleanedUp(own('30m'), sampleTenant({ sessions: { ttl: '30m' } }), undefined, CREATED + HOUR)).toBe(false);
+  });
+});
+
+describe('a session that is due and in use', () => {
+  it('is asked less and less often, and each minute at least', () => {
+    expect([1, 2, 3, 4, 5, 6, 7, 2000].map(inUseDelay)).toEqual(
+      [2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1000),
+    );
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { missingLabels, ownership } from '../../../../src/session/decisions/labels.ts';
+import { labelInterval, missingLabels, ownership } from '../../../../src/session/decisions/labels.ts';
+import { sessionSpec } from '../../../../src/api/session.ts';
 import { sessionFacts } from '../../../support/fake-sessions.ts';
 import { sampleSession } from '../../../support/sessions.ts';
 
@@ -29,6 +30,21 @@ describe('what is stored beside a session', () => {
     ],
   ])('%s', (_case, facts, expected) => {
     expect(missingLabels(session, facts)).toEqual(expected);
+  });
+
+  it('fits into what a server takes, whatever the API server accepts', () => {
+    const participants = Array.from({ length: 100 }, (_, n) => `${n}`.padStart(256, 'x'));
+    const accepted = (count: number) =>
+      sessionSpec.safeParse({ tenantRef: { name: 'acme' }, participants: participants.slice(0, count) }).success;
+    const most = participants.findLastIndex((_, index) => accepted(index + 1)) + 1;
+    expect(most).toBeGreaterThanOrEqual(50);
+    for (const value of Object.values(ownership(sampleSession({ participants: participants.slice(0, most) })))) {
+      expect(Buffer.byteLength(value)).toBeLessThan(16 * 1024);
+    }
+  });
+
+  it('is refused less and less often', () => {
+    expect([0, 1, 2, 5, 6, 2000].map((refusals) => labelInterval(refusals) / 60_000)).toEqual([1, 2, 4, 32, 60, 60]);
   });
 
   it('is emptied when the last participant goes, and not written for nobody', () => {

@@ -1,0 +1,109 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { UnreachableError } from '../../../src/copilot/index.ts';
+import { KEY, World } from './world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+describe('orders', () => {
+  it('close a session, and look soon', async () => {
+    world.sessions.prompt('one');
+    await world.look();
+    await world.survey.close(KEY, 'one');
+    await world.clock.advance(3000);
+    expect(world.facts('one')?.activity).toBe('Unloaded');
+  });
+
+  it('delete a session once', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    expect(await world.survey.delete(KEY, 'one')).toBe('Deleted');
+    expect(await world.survey.delete(KEY, 'one')).toBe('NotFound');
+    await world.clock.advance(3000);
+    expect(world.told).toEqual([[KEY, ['one']]]);
+  });
+
+  /** That the session was not used since it was told of, and its time was up then. */
+  const unused = (id: string) => {
+    const { modifiedTime, lastActivityTime = 0 } = world.facts(id) ?? {};
+    return { modifiedTime, expiresAt: lastActivityTime };
+  };
+
+  it('spares a session that was used since, or that a turn runs in, when only an unused one is to go', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    const told = unused('one');
+    world.sessions.turn('one');
+    expect(await world.survey.deleteUnused(KEY, 'one', told)).toBe('InUse');
+    await world.clock.advance(3000);
+    world.sessions.prompt('two');
+    await world.clock.advance(3000);
+    expect(await world.survey.deleteUnused(KEY, 'two', unused('two'))).toBe('InUse');
+    expect(await world.survey.deleteUnused(KEY, 'one', unused('one'))).toBe('Deleted');
+    expect(await world.survey.deleteUnused(KEY, 'one', unused('one'))).toBe('NotFound');
+  });
+
+  it.each([
+    ['the server’s', -600_000],
+    ['the operator’s', 600_000],
+  ])('spares a session whose time is not up by the clock that is behind, %s, and does not wake it', async (_, skew) => {
+    world.sessions.turn('one');
+    await world.look();
+    world.sessions.skewMs = skew;
+    const { modifiedTime, lastActivityTime = 0 } = world.facts('one') ?? {};
+    const ttl = 60_000;
+    // By the other clock the turn was long ago.
+    const expiresAt = lastActivityTime + ttl + Math.min(skew, 0);
+    await world.clock.advance(ttl - 1000);
+    world.calls();
+    expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt })).toBe('InUse');
+    expect(world.calls()).not.toHaveProperty(['session.metadata.activity']);
+    await world.clock.advance(1000);
+    expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt })).toBe('Deleted');
+  });
+
+  it('ask what a session does now, whatever was told of it last', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    world.sessions.prompt('one');
+    expect(world.facts('one')?.activity).toBe('Loaded');
+    expect(await world.survey.activity(KEY, 'one')).toBe('Active');
+    world.sessions.unload('one');
+    expect(await world.survey.activity(KEY, 'one')).toBe('Unloaded');
+    expect(await world.survey.activity(KEY, 'never-was')).toBe('Unloaded');
+  });
+
+  it('tell of a server that says it deleted a session and did not', async () => {
+    world.sessions.turn('one');
+    world.sessions.keepsDeleted = true;
+    await world.look();
+    await expect(world.survey.delete(KEY, 'one')).rejects.toThrow(
+      'had deleted session one (Deleted) and still lists it',
+    );
+  });
+
+  it('reject after 10 s without an answer', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    world.server.behaviour = 'silent';
+    const closing = world.survey.close(KEY, 'one').catch((error: unknown) => error);
+    await world.clock.advance(10_200);
+    expect(String(await closing)).toContain('no answer to sessions.close within 10000 ms');
+  });
+
+  it.each(['label', 'activity', 'close', 'delete'] as const)(
+    'reject a %s with the reason why the server can not be asked',
+    async (order) => {
+      const give = () => world.survey[order](KEY, 'one', {});
+      await expect(give()).rejects.toThrow(`${KEY}: no such server is known`);
+      world.survey.set(world.target());
+      await expect(give()).rejects.toThrow(`${KEY}: the server can't be asked at the moment: it was not reached yet`);
+      world.server.behaviour = 'refuses';
+      await world.clock.advance(100);
+      await expect(give()).rejects.toThrow(UnreachableError);
+      await expect(give()).rejects.toThrow('nothing listens on the port');
+    },
+  );
+});
