@@ -101,6 +101,12 @@ export class SessionBook {
     if (differs) this.#sizesDue = this.#labelsDue = this.#dirty = true;
   }
 
+  /** The session was deleted, and needs no listing to be gone. */
+  deleted(sessionId: string): void {
+    this.#remove(sessionId);
+    this.#dirty = true;
+  }
+
   get sizesDue(): boolean {
     return this.#sizesDue;
   }

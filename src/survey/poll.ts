@@ -16,6 +16,8 @@ export interface PollContext {
   /** The keys of the operator's own labels. */
   readonly labelKeys: readonly string[];
   readonly options: CallOptions;
+  /** Ids of sessions that were deleted since the poll began: the server may have listed them before. */
+  readonly deleted: ReadonlySet<string>;
 }
 
 /** How a poll ended. */
@@ -40,10 +42,10 @@ const JOURNALS_MS = 10_000;
  * idle clock.
  */
 export async function poll(book: SessionBook, context: PollContext): Promise<Polled> {
-  const { connection, clock, options } = context;
+  const { connection, clock, options, deleted } = context;
   const listed = await listSessions(connection, options);
   const at = clock.now();
-  book.list(listed);
+  book.list(listed.filter(({ sessionId }) => !deleted.has(sessionId)));
   if (book.sizesDue) book.sizes(await getSessionSizes(connection, options));
   const more = await readJournals(book, context);
   await readLabels(book, context);

@@ -68,6 +68,8 @@ export class SurveyedServer {
   #begunAt = Number.NEGATIVE_INFINITY;
   /** When sizes were last asked for at rest, monotonic ms. */
   #sizesAt: number;
+  /** Ids of sessions that were deleted since the last poll began. */
+  readonly #deleted = new Set<string>();
   /** A hint came, and the poll after it has not been followed by another. */
   #hinted = false;
   /** A hint came while a poll went on, which may have asked too early. */
@@ -163,6 +165,10 @@ export class SurveyedServer {
         `${connection.peer}: the server said it had deleted session ${sessionId} (${deletion}) and still lists it`,
       );
     }
+    // At once: a resource that is made again under the id must not be told of the session that was.
+    this.#deleted.add(sessionId);
+    this.#book.deleted(sessionId);
+    if (this.#answer !== undefined) this.#publish(this.#answer.at);
     return deletion;
   }
 
@@ -194,13 +200,20 @@ export class SurveyedServer {
     const begun = clock.monotonic();
     this.#begunAt = begun;
     this.#askAgain = false;
+    this.#deleted.clear();
     if (begun - this.#sizesAt >= SIZES_MS) {
       this.#book.sizesChanged();
       this.#sizesAt = begun;
     }
     try {
       const connection = await this.#link.open(CALL);
-      const { at, more } = await poll(this.#book, { connection, clock, labelKeys, options: CALL });
+      const { at, more } = await poll(this.#book, {
+        connection,
+        clock,
+        labelKeys,
+        options: CALL,
+        deleted: this.#deleted,
+      });
       if (!end()) return;
       observePoll(clock.monotonic() - begun);
       this.#conclude(at, more);

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { UnreachableError } from '../../../src/copilot/index.ts';
+import { settle } from '../../support/fake-clock.ts';
 import { KEY, World } from './world.ts';
 
 let world: World;
@@ -22,6 +23,37 @@ describe('orders', () => {
     expect(await world.survey.delete(KEY, 'one')).toBe('Deleted');
     expect(await world.survey.delete(KEY, 'one')).toBe('NotFound');
     await world.clock.advance(3000);
+    expect(world.told).toEqual([[KEY, ['one']]]);
+  });
+
+  it('delete a session, and nobody is told of it from then on', async () => {
+    world.sessions.turn('one');
+    world.sessions.turn('two');
+    await world.look();
+    await world.survey.delete(KEY, 'one');
+    expect(world.facts('one')).toBeUndefined();
+    expect(world.facts('two')).toBeDefined();
+    expect(world.told).toEqual([[KEY, ['one']]]);
+  });
+
+  it('delete a session that the look under way had listed before', async () => {
+    world.sessions.turn('one');
+    await world.look();
+    const { answers } = world.server;
+    const list = answers['sessions.list'];
+    let late: object | undefined;
+    answers['sessions.list'] = (request) => {
+      late = { jsonrpc: '2.0', id: request.id, ...list?.(request) };
+      if (list !== undefined) answers['sessions.list'] = list;
+      return undefined;
+    };
+    world.survey.refresh(KEY);
+    await world.clock.advance(3000);
+    await world.survey.delete(KEY, 'one');
+    expect(late).toHaveProperty(['result', 'sessions', '0', 'sessionId'], 'one');
+    world.server.send(late ?? {});
+    await settle();
+    expect(world.facts('one')).toBeUndefined();
     expect(world.told).toEqual([[KEY, ['one']]]);
   });
 
