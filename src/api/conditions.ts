@@ -89,7 +89,7 @@ export const StalledReason = {
   StorageClassNotFound: 'StorageClassNotFound',
   /** The volume is not provisioned or not mounted; the message repeats what the storage system said. */
   VolumePending: 'VolumePending',
-  /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Allow it if the driver can, or move to a new tenant. */
+  /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Set `spec.storage.size` back, or allow it if the driver can. */
   VolumeNotExpandable: 'VolumeNotExpandable',
   /** A volume that held sessions is gone, and with it their history. The message says which, and how to go on with an empty one. */
   DataLost: 'DataLost',

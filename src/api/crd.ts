@@ -104,6 +104,20 @@ const sessionColumns: PrinterColumn[] = [
     jsonPath: '.status.sizeBytes',
     description: 'Its size on the volume.',
   },
+  {
+    name: 'Input-Tokens',
+    type: 'integer',
+    priority: 1,
+    jsonPath: '.status.usage.inputTokens',
+    description: 'Tokens that went to models.',
+  },
+  {
+    name: 'Output-Tokens',
+    type: 'integer',
+    priority: 1,
+    jsonPath: '.status.usage.outputTokens',
+    description: 'Tokens that came from models.',
+  },
   // Not a date: kubectl shows those as the time since, and this one lies ahead.
   { name: 'Expires', type: 'string', priority: 1, jsonPath: '.status.expiresAt', description: 'When it is deleted.' },
   {
@@ -115,9 +129,14 @@ const sessionColumns: PrinterColumn[] = [
   },
 ];
 
+/** CEL: whether the size in `spec` is at least the one in `other`. Both are looked at first: rules also run on what fails a pattern. */
+const isAtLeast = (other: string) =>
+  `(isQuantity(${other}) && quantity(self.spec.storage.size).compareTo(quantity(${other})) >= 0)`;
+
 /**
  * Rules on the name can only stand at the root. Services are named after the tenant, and a Service's name begins with
- * a letter and has no dot, which is narrower than what the API server lets a custom resource be called.
+ * a letter and has no dot, which is narrower than what the API server lets a custom resource be called. The rule on the
+ * size stands here because only here it sees what the volumes are: a claim that could not grow is the way back.
  */
 const tenantRules: CelRule[] = [
   {
@@ -130,6 +149,16 @@ const tenantRules: CelRule[] = [
     message:
       'metadata.name must begin with a letter and hold only lower-case letters, digits and hyphens: Services are named after it',
     fieldPath: '.metadata.name',
+  },
+  {
+    rule: [
+      '!isQuantity(self.spec.storage.size)',
+      isAtLeast('oldSelf.spec.storage.size'),
+      `(has(oldSelf.status) && has(oldSelf.status.minimumStorageSize) && ${isAtLeast('oldSelf.status.minimumStorageSize')})`,
+    ].join(' || '),
+    message:
+      'spec.storage.size cannot shrink below status.minimumStorageSize: a volume only grows. Set that size or a larger one',
+    fieldPath: '.spec.storage.size',
   },
 ];
 

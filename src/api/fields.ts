@@ -70,15 +70,11 @@ export function duration({ field, min, max, except }: Bounds) {
 const QUANTITY_PATTERN = '^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?[0-9]+))?$';
 
 /** An amount of bytes such as `10Gi`, inclusive bounds. */
-export function storageSize({ field, min, max }: Bounds, ...more: CelRule[]) {
-  return withRules(
-    z.string().min(1).max(20).regex(new RegExp(QUANTITY_PATTERN)),
-    {
-      rule: `isQuantity(self) && quantity(self).compareTo(quantity('${min}')) >= 0 && quantity(self).compareTo(quantity('${max}')) <= 0`,
-      message: `${field} must be from ${min} to ${max}, written like 10Gi`,
-    },
-    ...more,
-  );
+export function storageSize({ field, min, max }: Bounds) {
+  return withRules(z.string().min(1).max(20).regex(new RegExp(QUANTITY_PATTERN)), {
+    rule: `isQuantity(self) && quantity(self).compareTo(quantity('${min}')) >= 0 && quantity(self).compareTo(quantity('${max}')) <= 0`,
+    message: `${field} must be from ${min} to ${max}, written like 10Gi`,
+  });
 }
 
 /**

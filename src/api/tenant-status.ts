@@ -105,5 +105,12 @@ export const tenantStatus = z.object({
     })
     .exactOptional()
     .describe('The fullest volume of the servers. It is known while its server runs.'),
+  minimumStorageSize: z
+    .string()
+    .max(32)
+    .exactOptional()
+    .describe(
+      'What `spec.storage.size` can be set back to, and no further: the most that a volume claim of the tenant asks for, or that its volume has where that is less. 0 while there is no claim.',
+    ),
 });
 export type CopilotTenantStatus = z.output<typeof tenantStatus>;

@@ -151,16 +151,10 @@ const model = withRules(
 
 const storage = withRules(
   z.object({
-    size: storageSize(
-      { field: 'spec.storage.size', min: '16Mi', max: '64Ti' },
-      {
-        rule: '!isQuantity(self) || quantity(self).compareTo(quantity(oldSelf)) >= 0',
-        message: 'spec.storage.size cannot shrink: a volume only grows. Set the former size or a larger one',
-      },
-    )
+    size: storageSize({ field: 'spec.storage.size', min: '16Mi', max: '64Ti' })
       .default('1Gi')
       .describe(
-        "Size of each server's volume. It may grow later, when the StorageClass allows expansion; it never shrinks.",
+        "Size of each server's volume. It may grow later, when the StorageClass allows expansion. What has not grown yet can be taken back, down to `status.minimumStorageSize`; a volume never shrinks.",
       ),
     storageClassName: objectName()
       .exactOptional()

@@ -6,13 +6,14 @@ import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/owner.ts';
+import { TemplateAnnotation } from './builders/deployment.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
-import { rolloutTurn } from './decisions/rollout.ts';
+import { rolloutTurn, servesWithFormer } from './decisions/rollout.ts';
 import { connectionToken } from './decisions/token.ts';
 import { childName, isLeftOver } from '../resources/names.ts';
-import type { ServerObservation } from './observe.ts';
+import { isCurrent, type ServerObservation } from './observe.ts';
 import { planServer, type ServerPlan } from './serverplan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { OperatorFacts } from './facts.ts';
@@ -67,7 +68,7 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
       now,
     }),
   );
-  const { servers, rolling } = inTurn(drafts);
+  const { servers, rolling } = inTurn(drafts, hash);
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   const secrets = [world.tokenSecret, world.bindingSecret];
   const leftOver = secrets.some((secret) => typeof secret === 'object' && isLeftOver(secret, tenant));
@@ -87,9 +88,17 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
 }
 
 /** Takes the replacement of running pods out of the plans whose turn has not come. */
-function inTurn(drafts: readonly ServerPlan[]): { servers: ServerPlan[]; rolling: boolean } {
+function inTurn(
+  drafts: readonly ServerPlan[],
+  wanted: string | undefined,
+): { servers: ServerPlan[]; rolling: boolean } {
   const { allowed } = rolloutTurn(
-    drafts.map(({ index, replaces, observed }) => ({ index, pending: replaces, available: observed.ready })),
+    drafts.map(({ index, replaces, observed, live: { deployment } }) => {
+      const { health, ready, podReady } = observed;
+      const has = deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
+      const running = podReady && isCurrent(deployment);
+      return { index, pending: replaces, available: ready || servesWithFormer({ health, running, has, wanted }) };
+    }),
   );
   const servers = drafts.map((draft) =>
     draft.replaces && !allowed.has(draft.index) ? { ...draft, deployment: undefined, restart: undefined } : draft,

@@ -24,6 +24,8 @@ interface Known {
   podUID: string | undefined;
   /** That pod ran before this process looked for the first time. */
   adopted: boolean;
+  /** With what its server is asked, and when that server started. */
+  asked?: { readonly token: string; readonly startedAt: number | undefined } | undefined;
 }
 
 /** Keeps what is pinged and surveyed in step with the pods, and remembers which pods ran before this process did. */
@@ -66,11 +68,21 @@ export class Targets {
       const pod = servingPod(server);
       const host = pingAddress(pod);
       if (host === undefined) continue;
-      this.#health.set(target(tenant, server.index, host, token));
       const startedAt = startTime(pod);
+      const own = this.#tokenOf(tenant, server.index, token, startedAt);
+      this.#health.set(target(tenant, server.index, host, own));
       if (startedAt === undefined) continue;
-      this.#sessions.set({ key: targetKey(tenant, server.index), host, port: SERVER_PORT, token, startedAt });
+      this.#sessions.set({ key: targetKey(tenant, server.index), host, port: SERVER_PORT, token: own, startedAt });
     }
+  }
+
+  /** A server reads its token once, when it starts: one that has changed since is not its own until it is replaced. */
+  #tokenOf(tenant: CopilotTenant, index: number, token: string, startedAt: number | undefined): string {
+    const known = this.#known.get(keyOf(tenant))?.get(index);
+    if (known === undefined) return token;
+    if (known.asked?.startedAt !== startedAt) known.asked = undefined;
+    known.asked ??= { token, startedAt };
+    return known.asked.token;
   }
 
   /** Lets go of the servers of a tenant that is gone. */

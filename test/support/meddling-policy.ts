@@ -4,14 +4,71 @@ import { waitFor } from './wait.ts';
 /** The pod as the API server would make it now, without making it. */
 type DryRun = () => Promise<string>;
 
+interface Meddling {
+  /** CEL: the JSON patch of a pod. */
+  readonly expression: string;
+  /** What of it shows in a pod that is made while the policy is in force. */
+  readonly mark: string;
+}
+
 /**
  * A policy of the cluster that gives pods with these labels another connection token: of two entries of a name in the
  * environment the last one counts. Resolves when it is in force, to what takes it away again.
  */
-export async function giveWrongToken(
+export function giveWrongToken(
   namespace: TestNamespace,
   labels: Record<string, string>,
   dryRun: DryRun,
+): Promise<() => Promise<void>> {
+  const expression =
+    '[JSONPatch{op: "add", path: "/spec/containers/0/env/-", value: Object.spec.containers.env{name: "COPILOT_CONNECTION_TOKEN", value: "another"}}]';
+  return meddle(namespace, labels, dryRun, { expression, mark: '"another"' });
+}
+
+/** A policy of the cluster that has the servers of a tenant run a script of the shell instead of their program. */
+export function runScriptInstead(
+  namespace: TestNamespace,
+  tenant: string,
+  script: string,
+): Promise<() => Promise<void>> {
+  const expression = [
+    `JSONPatch{op: "replace", path: "/spec/containers/0/command", value: ["sh", "-c", ${JSON.stringify(script)}]}`,
+    'JSONPatch{op: "replace", path: "/spec/containers/0/args", value: ["instead"]}',
+  ];
+  const labels = { 'copilot-operator.dev/tenant': tenant };
+  return meddle(namespace, labels, () => dryRunPod(namespace, labels), {
+    expression: `[${expression.join(', ')}]`,
+    mark: '"instead"',
+  });
+}
+
+/** The API server's idea of a pod with these labels, which is not made. */
+export function dryRunPod(namespace: TestNamespace, labels: Record<string, string>): Promise<string> {
+  return namespace.kubectl.ok(['create', '-o', 'json', '--dry-run=server', '--validate=false', '-f', '-'], {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'probe', namespace: namespace.name, labels },
+    spec: {
+      securityContext: { runAsNonRoot: true, runAsUser: 10001, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: 'probe',
+          image: 'localhost/probe',
+          command: ['probe'],
+          args: ['probe'],
+          env: [{ name: 'A', value: 'b' }],
+          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+        },
+      ],
+    },
+  });
+}
+
+async function meddle(
+  namespace: TestNamespace,
+  labels: Record<string, string>,
+  dryRun: DryRun,
+  { expression, mark }: Meddling,
 ): Promise<() => Promise<void>> {
   const { name: space, kubectl } = namespace;
   const name = `${space}-${Object.values(labels).join('-')}`;
@@ -30,10 +87,7 @@ export async function giveWrongToken(
       mutations: [
         {
           patchType: 'JSONPatch',
-          jsonPatch: {
-            expression:
-              '[JSONPatch{op: "add", path: "/spec/containers/0/env/-", value: Object.spec.containers.env{name: "COPILOT_CONNECTION_TOKEN", value: "another"}}]',
-          },
+          jsonPatch: { expression },
         },
       ],
     },
@@ -48,7 +102,7 @@ export async function giveWrongToken(
   const until = (inForce: boolean) =>
     waitFor(
       `the policy is ${inForce ? '' : 'no longer '}in force`,
-      async () => (await dryRun()).includes('"another"') === inForce || undefined,
+      async () => (await dryRun()).includes(mark) === inForce || undefined,
       { withinMs: 30_000, everyMs: 500 },
     );
   const undo = async (): Promise<void> => {

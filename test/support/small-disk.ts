@@ -5,7 +5,7 @@ import { PROJECT } from './tenant-api.ts';
 
 /**
  * A file system of its own for a volume, so that the volume can be really full. It is mounted where the node's pods see
- * it, which only the local cluster's node lets us do: it is this machine. It has 24 MiB.
+ * it, which only the local cluster's node lets us do: it is this machine. It has 24 MiB, to begin with.
  */
 export class SmallDisk implements Disposable {
   /** On the node. */
@@ -29,6 +29,11 @@ export class SmallDisk implements Disposable {
     };
     onNode('mkdir', '-p', path);
     onNode('mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=0777`, 'tmpfs', path);
+  }
+
+  /** As the driver of a volume grows it, file system and all. What Kubernetes knows of it stays as it is. */
+  grow(mebibytes: number): void {
+    onNode('mount', '-o', `remount,size=${mebibytes}m`, this.path);
   }
 
   /** As a file system turns read-only after an error of its disk: for everybody who has it mounted. */

@@ -10,7 +10,7 @@ import { serverMetadata } from './metadata.ts';
  * that it outlives the tenant and is taken up again by the next one of this name.
  *
  * A claim cannot be changed but for its size, so what `live` was made with stays, even where a retained claim differs
- * from the new tenant's spec; and a volume never shrinks.
+ * from the new tenant's spec.
  */
 export function persistentVolumeClaim(
   tenant: CopilotTenant,
@@ -19,7 +19,6 @@ export function persistentVolumeClaim(
 ): PersistentVolumeClaim {
   const { size, storageClassName, accessMode, reclaimPolicy } = tenant.spec.storage;
   const { ownerReferences, ...metadata } = serverMetadata(tenant, index, serverName(tenant.metadata.name, index));
-  const liveSize = live?.spec?.resources?.requests?.['storage'];
   return {
     apiVersion: apiVersionOf(PersistentVolumeClaim),
     kind: PersistentVolumeClaim.kind,
@@ -27,13 +26,26 @@ export function persistentVolumeClaim(
     spec: {
       accessModes: live?.spec?.accessModes ?? [accessMode],
       ...(storageClassName !== undefined && { storageClassName: live?.spec?.storageClassName ?? storageClassName }),
-      resources: {
-        requests: { storage: isLarger(liveSize, size) ? liveSize : size },
-      },
+      resources: { requests: { storage: askedSize(size, live) } },
     },
   };
 }
 
-function isLarger(live: string | undefined, size: string): live is string {
-  return live !== undefined && (compareQuantities(live, size) ?? 0) > 0;
+/**
+ * What the claim asks for. A volume never shrinks: a claim may ask for less than before only while it asks for more than its
+ * volume has, and for more than that all the same (RecoverVolumeExpansionFailure). So a size that is set back takes a growth
+ * back where that is possible, and otherwise leaves the claim as it is.
+ */
+function askedSize(size: string, live: PersistentVolumeClaim | undefined): string {
+  const asked = live?.spec?.resources?.requests?.['storage'];
+  if (live === undefined || asked === undefined) return size;
+  // Until it is bound nothing of a claim can be changed; then its status tells, and it is looked at again.
+  if (live.status?.phase !== 'Bound') return asked;
+  const capacity = live.status.capacity?.['storage'];
+  const isAllowed = isLarger(size, asked) || (capacity !== undefined && isLarger(size, capacity));
+  return isAllowed ? size : asked;
+}
+
+function isLarger(a: string, b: string): boolean {
+  return (compareQuantities(a, b) ?? 0) > 0;
 }

@@ -41,7 +41,7 @@ export function refusalOfMessage(said: string, object: string): Cause {
   if (/only dynamically provisioned pvc can be resized/.test(what)) {
     return {
       reason: StalledReason.VolumeNotExpandable,
-      message: `${object} cannot grow: its StorageClass does not allow it (allowVolumeExpansion). Set spec.storage.size back, or change the class.`,
+      message: `${object} cannot grow: its StorageClass does not allow it (allowVolumeExpansion). Set spec.storage.size back, or let the class allow it if its driver can.`,
     };
   }
   // Policies and webhooks choose their own status codes: what they say counts.

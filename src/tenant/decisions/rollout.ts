@@ -1,9 +1,11 @@
+import type { ServerHealth } from '../../copilot/health.ts';
+
 /** What a rollout needs to know of one server. */
 export interface RolloutServer {
   readonly index: number;
   /** Its Deployment is not as wanted, so that applying it replaces the pod. */
   readonly pending: boolean;
-  /** It is up, current and does its work. */
+  /** It is up, current and does its work, as far as anybody can tell who no longer has the credentials that it runs with. */
   readonly available: boolean;
 }
 
@@ -40,4 +42,23 @@ export function rolloutTurn(servers: readonly RolloutServer[]): RolloutDecision 
 
 function decide(servers: readonly RolloutServer[], reason: string, message: string): RolloutDecision {
   return { allowed: new Set(servers.map((server) => server.index)), reason, message };
+}
+
+/** What is known of a server that is asked with credentials that may not be its own. */
+export interface CredentialsInput {
+  readonly health: ServerHealth;
+  /** The port is open, and the pod runs what its Deployment says. */
+  readonly running: boolean;
+  /** Hash of the credentials that the pod was made with. */
+  readonly has: string | undefined;
+  /** Hash of those that it is to have. */
+  readonly wanted: string | undefined;
+}
+
+/**
+ * Whether a server refuses the operator only because it still runs with the credentials from before a rotation. To its clients
+ * it does its work until its turn comes; taken for one that is down it would be replaced together with all the others.
+ */
+export function servesWithFormer({ health, running, has, wanted }: CredentialsInput): boolean {
+  return running && health.state === 'Unhealthy' && health.reason === 'AuthFailed' && has !== wanted;
 }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
-import { giveWrongToken } from '../../support/meddling-policy.ts';
+import { dryRunPod, giveWrongToken } from '../../support/meddling-policy.ts';
 import { serverPid } from '../../support/processes.ts';
 import { expectMended, messageColumn } from '../../support/told.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -23,24 +23,6 @@ describe('servers that are up and do not do their work', () => {
   });
   afterAll(() => namespace.close());
 
-  /** The API server's idea of a pod with the tenant's label, which is not made. */
-  const dryRunPod = (tenant: string) =>
-    namespace.kubectl.ok(['create', '-o', 'json', '--dry-run=server', '--validate=false', '-f', '-'], {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'probe', namespace: namespace.name, labels: { 'copilot-operator.dev/tenant': tenant } },
-      spec: {
-        securityContext: { runAsNonRoot: true, runAsUser: 10001, seccompProfile: { type: 'RuntimeDefault' } },
-        containers: [
-          {
-            name: 'probe',
-            image: 'localhost/probe',
-            env: [{ name: 'A', value: 'b' }],
-            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
-          },
-        ],
-      },
-    });
   const restarts = async (tenant: string) =>
     (await namespace.events(tenant)).filter(({ reason }) => reason === 'ServerRestarted');
   /** Waits until the pings are told to fail for `reason`, with `words`, where people look. */
@@ -98,9 +80,8 @@ describe('servers that are up and do not do their work', () => {
   it.concurrent(
     'one that refuses the token is told and not restarted, and answers once it has the right one',
     async () => {
-      const undo = await giveWrongToken(namespace, { 'copilot-operator.dev/tenant': 'locked' }, () =>
-        dryRunPod('locked'),
-      );
+      const labels = { 'copilot-operator.dev/tenant': 'locked' };
+      const undo = await giveWrongToken(namespace, labels, () => dryRunPod(namespace, labels));
       try {
         await namespace.createTenant('locked', { health, server: { binary: 'runtime' } });
         await expectUnhealthy('locked', 'AuthFailed', [

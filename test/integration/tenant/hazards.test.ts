@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { findCondition } from '../../../src/kube/conditions.ts';
 import { Deployment, PersistentVolumeClaim, Secret, Service, type Pod } from '../../../src/kube/builtins.ts';
-import { restartOf } from '../../../src/tenant/builders/deployment.ts';
+import { restartOf, TemplateAnnotation } from '../../../src/tenant/builders/deployment.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
@@ -150,6 +150,44 @@ describe('a server and its pods', () => {
     await world.settle();
     expect(await replicas(world)).toBe(1);
     expect(await image()).toBe('example.com/copilot-cli:1');
+  });
+});
+
+describe('a rotated connection token', () => {
+  it('reaches one server at a time, also when the others refuse it meanwhile', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const pods = await running(world, { replicas: 3 });
+    const servers = ['acme-0', 'acme-1', 'acme-2'];
+    const hashes = () =>
+      Promise.all(
+        servers.map(async (server) => {
+          const template = (await world.get(Deployment, server))?.spec?.template;
+          return template?.metadata?.annotations?.[TemplateAnnotation.credentials];
+        }),
+      );
+    const askedWith = () => servers.map((server) => world.health.targets.get(`${world.namespace}/${server}`)?.token);
+    const [former, hash] = [askedWith()[0], (await hashes())[0]];
+    const token = Buffer.alloc(32, 'rotated').toString('base64url');
+    await world.patch(Secret, 'acme-token', { data: { token: Buffer.from(token).toString('base64') } });
+    await world.pass('acme');
+    const [next] = await hashes();
+    expect(next).not.toBe(hash);
+    expect(await hashes()).toEqual([next, hash, hash]);
+    expect(askedWith().slice(1)).toEqual([former, former]);
+
+    // An operator that starts now has only the new token to ask with.
+    const refused = { state: 'Unhealthy', reason: 'AuthFailed', message: 'it refused the token', since: 0 } as const;
+    for (const server of servers.slice(1)) world.health.say(`${world.namespace}/${server}`, refused);
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
+    await world.removePod(pods[0] as Pod);
+    await world.settle();
+    await world.startPod('acme', 0);
+    await world.settle();
+    expect(await hashes()).toEqual([next, hash, hash]);
+    expect(askedWith()[0]).toBe(token);
+    world.health.say(`${world.namespace}/acme-0`, { state: 'Healthy', version: '1.0', since: 0 });
+    await world.pass('acme');
+    expect(await hashes()).toEqual([next, next, hash]);
   });
 });
 

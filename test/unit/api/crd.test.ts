@@ -57,7 +57,15 @@ describe('the CRD of CopilotSession', () => {
   it('shows by default what one acts on, and the rest with -o wide', () => {
     const crd = copilotSessionCrd();
     expect(columns(crd, false)).toEqual(['TENANT', 'READY', 'PHASE', 'TURNS', 'LAST-ACTIVITY', 'AGE']);
-    expect(columns(crd, true)).toEqual(['OWNER', 'SERVER', 'BYTES', 'EXPIRES', 'MESSAGE']);
+    expect(columns(crd, true)).toEqual([
+      'OWNER',
+      'SERVER',
+      'BYTES',
+      'INPUT-TOKENS',
+      'OUTPUT-TOKENS',
+      'EXPIRES',
+      'MESSAGE',
+    ]);
   });
 });
 

@@ -25,6 +25,7 @@ import {
   silentServer,
   TOKEN,
 } from '../../support/tenants.ts';
+import { unhealthy } from './fixtures.ts';
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
 const GITHUB = { model: { github: { tokenSecretRef: { name: 'model', key: 'token' } } } };
@@ -157,6 +158,39 @@ describe('a change that replaces servers', () => {
   it('mends a server that is down before it touches one that serves', () => {
     const down = healthyServer(2, { state: 'Failed', ready: false, podReady: false });
     expect(writes(planned(target, { seen: [down] }))).toEqual([2]);
+  });
+});
+
+describe('a rotated connection token', () => {
+  const tenant = sampleTenant({ replicas: 3 });
+  const rotated: World = {
+    ...running(tenant),
+    tokenSecret: tokenSecret(tenant, Buffer.alloc(32, 'other').toString('base64url')),
+  };
+  const refuses = (index: number) => silentServer(index, { health: unhealthy('AuthFailed') });
+  const taken = (world: World, seen: readonly ServerObservation[]) =>
+    planned(world, { seen })
+      .servers.filter(({ replaces, deployment }) => replaces && deployment)
+      .map(({ index }) => index);
+  const first = planned(rotated).servers[0];
+  const begun = withServer(
+    rotated,
+    0,
+    runningServer(tenant, 0, { deployment: first?.deployment, claim: first?.claim }),
+  );
+
+  it('reaches one server at a time, also when they refuse it already', () => {
+    expect(taken(rotated, [0, 1, 2].map(refuses))).toEqual([0]);
+    expect(taken(begun, [1, 2].map(refuses))).toEqual([1]);
+  });
+
+  it('reaches no second one while the first is on its way back', () => {
+    const starting = healthyServer(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } });
+    expect(taken(begun, [starting, ...[1, 2].map(refuses)])).toEqual([]);
+  });
+
+  it('reaches one that is really down at once', () => {
+    expect(taken(rotated, [silentServer(2), refuses(0), refuses(1)])).toEqual([2]);
   });
 });
 

@@ -41,9 +41,9 @@ describe('what is pinged', () => {
   let health: Recorder;
   let sessions: ToldSessions;
   let targets: Targets;
-  const look = (found: Map<number, ServerWorld>): void => {
+  const look = (found: Map<number, ServerWorld>, token = TOKEN): void => {
     targets.look(tenant, found);
-    targets.watch(tenant, found.values(), TOKEN);
+    targets.watch(tenant, found.values(), token);
   };
 
   beforeEach(() => {
@@ -87,6 +87,31 @@ describe('what is pinged', () => {
     look(servers(startedPod(0)));
     look(servers(startedPod(0, '2026-01-02T04:00:00Z')));
     expect(sessions.targets.get('team/acme-0')?.startedAt).toBe(Date.parse('2026-01-02T04:00:00Z'));
+  });
+
+  describe('when the token is rotated', () => {
+    const asked = () => [health.pinged.get('team/acme-0')?.token, sessions.targets.get('team/acme-0')?.token];
+    const next = (): Pod => {
+      const pod = startedPod(0, '2026-01-02T04:00:00Z');
+      return { ...pod, metadata: { ...pod.metadata, uid: 'uid-of-the-next-pod' } };
+    };
+
+    beforeEach(() => {
+      look(servers(startedPod(0)));
+      look(servers(startedPod(0)), 'rotated');
+    });
+
+    it('is asked with the token that it started with', () => {
+      expect(asked()).toEqual([TOKEN, TOKEN]);
+    });
+
+    it.each([
+      ['its pod is replaced', next],
+      ['its container starts again', () => startedPod(0, '2026-01-02T04:00:00Z')],
+    ])('is asked with the new one once %s', (_, pod) => {
+      look(servers(pod()), 'rotated');
+      expect(asked()).toEqual(['rotated', 'rotated']);
+    });
   });
 
   it('forgets what it knows of a pod when another takes its place', () => {

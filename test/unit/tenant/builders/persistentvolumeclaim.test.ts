@@ -37,15 +37,37 @@ describe('volume claim of a server', () => {
 });
 
 describe('volume claim of a server that has one already', () => {
-  const live = persistentVolumeClaim(sampleTenant({ storage: { size: '10Gi', storageClassName: 'fast' } }), 0);
+  const made = persistentVolumeClaim(sampleTenant({ storage: { size: '10Gi', storageClassName: 'fast' } }), 0);
+  const bound = (capacity: string | undefined): PersistentVolumeClaim => ({
+    ...made,
+    status: { phase: 'Bound', ...(capacity !== undefined && { capacity: { storage: capacity } }) },
+  });
+  const live = bound('10Gi');
+  const sizeWith = (size: string, claim: PersistentVolumeClaim) =>
+    sizeOf(persistentVolumeClaim(sampleTenant({ storage: { size, storageClassName: 'fast' } }), 0, claim));
 
   it.each([
     ['grows with the spec', '20Gi', '20Gi'],
     ['never shrinks', '5Gi', '10Gi'],
     ['counts a size in another unit', '10241Mi', '10241Mi'],
+    ['is not written for the same size in another unit', '10240Mi', '10Gi'],
   ])('%s', (_, size, expected) => {
-    const tenant = sampleTenant({ storage: { size, storageClassName: 'fast' } });
-    expect(sizeOf(persistentVolumeClaim(tenant, 0, live))).toBe(expected);
+    expect(sizeWith(size, live)).toBe(expected);
+  });
+
+  it.each([
+    ['is taken back as far as its volume has not grown', '5Gi', '4Gi', '5Gi'],
+    ['cannot be taken back to what its volume has, as Kubernetes has it', '4Gi', '4Gi', '10Gi'],
+    ['cannot be taken back to what its volume has in another unit', '4096Mi', '4Gi', '10Gi'],
+    ['cannot be taken back below that', '3Gi', '4Gi', '10Gi'],
+    ['cannot be taken back while nobody knows what its volume has', '5Gi', undefined, '10Gi'],
+    ['is left alone by a size that its volume has already', '10Gi', '12Gi', '10Gi'],
+  ])('a growth %s', (_, size, capacity, expected) => {
+    expect(sizeWith(size, bound(capacity))).toBe(expected);
+  });
+
+  it.each(['20Gi', '5Gi'])('is left as it is until it is bound, also with the size %s', (size) => {
+    expect(sizeWith(size, { ...made, status: { phase: 'Pending' } })).toBe('10Gi');
   });
 
   it('keeps its storage class and access modes, which the API server lets nobody change', () => {

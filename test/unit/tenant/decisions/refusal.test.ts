@@ -69,7 +69,7 @@ describe('what the API server refuses', () => {
       'Forbidden',
       'persistentvolumeclaims "acme-0" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
       'VolumeNotExpandable',
-      /allowVolumeExpansion.*Set spec\.storage\.size back/,
+      /allowVolumeExpansion.*Set spec\.storage\.size back, or let the class allow it/,
     ],
   ])('is told by its cause: %s', (_, code, httpReason, said, reason, message) => {
     const cause = refusalOfRequest(refused(code, httpReason, said), 'Deployment acme-0');

@@ -1,6 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { rolloutTurn, type RolloutServer } from '../../../../src/tenant/decisions/rollout.ts';
+import {
+  rolloutTurn,
+  servesWithFormer,
+  type CredentialsInput,
+  type RolloutServer,
+} from '../../../../src/tenant/decisions/rollout.ts';
+import { unhealthy } from '../fixtures.ts';
 
 /** Servers by their letters: P waits for a change, A is available, b waits and is available, - is neither. */
 function servers(letters: string): RolloutServer[] {
@@ -68,5 +74,23 @@ describe('whose turn it is to be replaced', () => {
         expect(now.filter(({ pending }) => pending)).toEqual([]);
       }),
     );
+  });
+});
+
+describe('a server that refuses the token', () => {
+  const serves = (other: Partial<CredentialsInput>) =>
+    servesWithFormer({ health: unhealthy('AuthFailed'), running: true, has: 'former', wanted: 'new', ...other });
+
+  it('still serves when it only waits for a token that was rotated', () => {
+    expect(serves({})).toBe(true);
+  });
+
+  it.each<[string, Partial<CredentialsInput>]>([
+    ['it was made with the token that it refuses', { has: 'new' }],
+    ['its pod is not up', { running: false }],
+    ['it does not answer at all', { health: unhealthy('Timeout') }],
+    ['nothing is known of it', { health: { state: 'Unknown' } }],
+  ])('is down when %s', (_, other) => {
+    expect(serves(other)).toBe(false);
   });
 });

@@ -1,0 +1,118 @@
+// Volumes that somebody takes away: told and never replaced by empty ones without a word, and both ways out work as told.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { Bystander } from '../../support/bystander.ts';
+import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
+import { expectMended, expectTold, messageColumn } from '../../support/told.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(4 * READY_MS);
+
+describe('a volume that is lost', () => {
+  let namespace: TestNamespace;
+  let bystander: Bystander;
+
+  beforeAll(async () => {
+    namespace = await TestNamespace.open();
+    await namespace.startOperator();
+    bystander = await Bystander.start(namespace);
+  });
+  afterAll(() => namespace.close());
+
+  const kubectl = (...args: string[]) => namespace.kubectl.ok([...args, '-n', namespace.name]);
+  const claimOf = (tenant: string) => namespace.get(PersistentVolumeClaim, `${tenant}-0`);
+  const suspend = (tenant: string, value: boolean) => namespace.patchTenant(tenant, { spec: { suspend: value } });
+
+  /** A tenant that runs, with a file that somebody would miss. */
+  async function withSomethingToLose(tenant: string): Promise<PersistentVolumeClaim> {
+    await namespace.createTenant(tenant, { server: { binary: 'runtime' } });
+    await namespace.waitForReady(tenant);
+    await namespace.exec(`${tenant}-0`, 'sh', '-c', `echo precious > ${SESSIONS}/notes.txt`);
+    return namespace.client.get(PersistentVolumeClaim, namespace.ref(`${tenant}-0`));
+  }
+
+  /** The claim is gone for good: an event told so when it began to go, and the conditions tell the way out. */
+  async function expectGone(tenant: string, { metadata }: PersistentVolumeClaim): Promise<string> {
+    const words = [
+      `The volume claim ${tenant}-0 (UID ${metadata.uid})`,
+      'was deleted',
+      'Restore a claim of that name with the labels that it had',
+    ];
+    const told = await namespace.waitForTenant(tenant, 'is told that the claim is gone', (found) => {
+      const { reason, message } = conditionOf(found, 'Stalled');
+      return reason === 'DataLost' && words.every((word) => message.includes(word));
+    });
+    const { status, message } = conditionOf(told, 'Ready');
+    expect([status, message]).toEqual(['False', conditionOf(told, 'Stalled').message]);
+    expect(await messageColumn(namespace, tenant)).toBe(message);
+    expect((await namespace.events(tenant)).map(({ type, reason }) => `${type} ${reason}`)).toContain(
+      'Warning DataLost',
+    );
+    return message;
+  }
+
+  const notes = (tenant: string) =>
+    namespace.exec(`${tenant}-0`, 'sh', '-c', `cat ${SESSIONS}/notes.txt 2>/dev/null || echo none`);
+
+  it.concurrent('while its tenant is suspended is told, and an accepted loss begins with an empty one', async () => {
+    const before = await withSomethingToLose('lost');
+    await suspend('lost', true);
+    await namespace.waitForTenant(
+      'lost',
+      'has stopped',
+      (tenant) => conditionOf(tenant, 'Reconciling').reason === 'UpToDate' && tenant.status?.replicas === 0,
+    );
+    await kubectl('delete', 'pvc', 'lost-0', '--timeout=60s');
+    await expectGone('lost', before);
+    await suspend('lost', false);
+    const message = await expectGone('lost', before);
+    expect(await claimOf('lost')).toBeUndefined();
+    expect(await namespace.pods('lost')).toEqual([]);
+
+    const [, command = ''] = /(kubectl annotate .*)$/.exec(message) ?? [];
+    const [program, ...args] = command.split(' ');
+    expect(program).toBe('kubectl');
+    await kubectl(...args);
+    await expectMended(namespace, 'lost');
+    expect((await claimOf('lost'))?.metadata.uid).not.toBe(before.metadata.uid);
+    expect(await notes('lost')).toBe('none\n');
+    await bystander.expectUntouched();
+  });
+
+  it.concurrent('while its server runs is told before it is gone, and restored it has everything', async () => {
+    const before = await withSomethingToLose('going');
+    const { metadata, spec } = before;
+    await kubectl('delete', 'pvc', 'going-0', '--wait=false');
+    await expectTold(namespace, 'going', 'DataLost', [
+      'The volume claim going-0 is being deleted',
+      'The server is left running',
+      "make the volume's reclaim policy Retain",
+    ]);
+    expect(await notes('going')).toBe('precious\n');
+
+    const volume = spec?.volumeName ?? '';
+    const setReclaimPolicy = (persistentVolumeReclaimPolicy: string) =>
+      kubectl('patch', 'pv', volume, '-p', JSON.stringify({ spec: { persistentVolumeReclaimPolicy } }));
+    await setReclaimPolicy('Retain');
+    try {
+      await suspend('going', true);
+      await waitFor('the claim is gone', async () => (await claimOf('going')) === undefined, { withinMs: 60_000 });
+      await expectGone('going', before);
+
+      // A volume that was released is given to nobody until its former claim is taken off it.
+      await kubectl('patch', 'pv', volume, '--type=json', '-p', '[{"op": "remove", "path": "/spec/claimRef"}]');
+      await namespace.kubectl.ok(['create', '-f', '-'], {
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { name: metadata.name, namespace: namespace.name, labels: metadata.labels },
+        spec,
+      });
+      await suspend('going', false);
+      await expectMended(namespace, 'going');
+      expect(await notes('going')).toBe('precious\n');
+    } finally {
+      await setReclaimPolicy('Delete');
+    }
+    await bystander.expectUntouched();
+  });
+});

@@ -1,0 +1,148 @@
+// A namespace that is being deleted and does not go: the tenant in it is told, and costs neither the operator nor anybody else.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Pod } from '../../../src/kube/builtins.ts';
+import { findCondition } from '../../../src/kube/conditions.ts';
+import { ignoreNotFound } from '../../../src/kube/notfound.ts';
+import { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { auditMark, isWrite, recordsSince } from '../../support/audit.ts';
+import { Bystander } from '../../support/bystander.ts';
+import { READY_MS, TestNamespace } from '../../support/cluster.ts';
+import type { OperatorProcess } from '../../support/operator.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(4 * READY_MS);
+
+/** For how long writes are counted, in ms: time for many tries of something that is tried in a circle. */
+const COUNTED_MS = 10_000;
+
+describe('a tenant in a namespace that is being deleted', () => {
+  let namespace: TestNamespace;
+  let operator: OperatorProcess;
+  let bystander: Bystander;
+  /** The namespace that goes. */
+  let going: string;
+
+  beforeAll(async () => {
+    namespace = await TestNamespace.open();
+    going = `${namespace.name}-going`;
+    await namespace.kubectl.ok(['create', 'namespace', going]);
+    await grantOperator();
+    operator = await namespace.startOperator({ args: [`--watch-namespaces=${namespace.name},${going}`] });
+    bystander = await Bystander.start(namespace);
+  });
+  afterAll(async () => {
+    await protect(false);
+    await namespace.kubectl.ok(['delete', 'namespace', going, '--ignore-not-found', '--timeout=90s']);
+    for (const kind of ['clusterrolebinding', 'clusterrole']) {
+      await namespace.kubectl.ok(['delete', kind, going, '--ignore-not-found']);
+    }
+    await namespace.close();
+  });
+
+  /** The operator may do there what it may do in its own namespace, by objects that don't go with the namespace. */
+  async function grantOperator(): Promise<void> {
+    const found = await namespace.kubectl.ok(['get', 'role', '-n', namespace.name, '-o', 'json']);
+    const { items } = JSON.parse(found) as { items: { rules: object[] }[] };
+    const [apiVersion, metadata] = ['rbac.authorization.k8s.io/v1', { name: going }];
+    const rules = items.flatMap((role) => role.rules);
+    await namespace.kubectl.ok(['create', '-f', '-'], { apiVersion, kind: 'ClusterRole', metadata, rules });
+    await namespace.kubectl.ok(['create', '-f', '-'], {
+      apiVersion,
+      kind: 'ClusterRoleBinding',
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: going },
+      subjects: [{ kind: 'ServiceAccount', name: 'copilot-operator', namespace: namespace.name }],
+    });
+  }
+
+  /** A policy of the cluster that lets nobody delete tenants there: so the namespace stays, with a tenant and without its children. */
+  async function protect(isProtected: boolean): Promise<void> {
+    const kinds = ['validatingadmissionpolicybinding', 'validatingadmissionpolicy'];
+    if (isProtected) {
+      const apiVersion = 'admissionregistration.k8s.io/v1';
+      const rule = { apiGroups: ['copilot-operator.dev'], apiVersions: ['*'], operations: ['DELETE'] };
+      const matchConstraints = {
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': going } },
+        resourceRules: [{ ...rule, resources: ['copilottenants'] }],
+      };
+      await namespace.kubectl.ok(['create', '-f', '-'], {
+        apiVersion,
+        kind: 'ValidatingAdmissionPolicy',
+        metadata: { name: going },
+        spec: { matchConstraints, validations: [{ expression: 'false', message: 'tenants are kept here' }] },
+      });
+      await namespace.kubectl.ok(['create', '-f', '-'], {
+        apiVersion,
+        kind: 'ValidatingAdmissionPolicyBinding',
+        metadata: { name: going },
+        spec: { policyName: going, validationActions: ['Deny'] },
+      });
+    } else {
+      for (const kind of kinds) await namespace.kubectl.ok(['delete', kind, going, '--ignore-not-found']);
+    }
+    const args = ['delete', 'ct', 'held', '-n', going, '--dry-run=server', '--ignore-not-found'];
+    const isInForce = async () => (await namespace.kubectl.try(args)).stderr.includes('tenants are kept here');
+    await waitFor(
+      `the policy is ${isProtected ? '' : 'no longer '}in force`,
+      async () => (await isInForce()) === isProtected,
+      { withinMs: 30_000, everyMs: 500 },
+    );
+  }
+
+  const held = () => namespace.client.get(CopilotTenant, { namespace: going, name: 'held' });
+  const condition = async (type: string) => findCondition((await held()).status?.conditions, type);
+
+  it('is told so, tried calmly, and goes with the namespace once that can', async () => {
+    await namespace.kubectl.ok(['create', '-f', '-'], {
+      apiVersion: 'copilot-operator.dev/v1alpha1',
+      kind: 'CopilotTenant',
+      metadata: { name: 'held', namespace: going },
+      spec: { server: { binary: 'runtime' } },
+    });
+    const isReady = async () => (await condition('Ready'))?.status === 'True';
+    await waitFor('the tenant is Ready', isReady, { withinMs: READY_MS, everyMs: 200 });
+    await protect(true);
+    await namespace.kubectl.ok(['delete', 'namespace', going, '--wait=false']);
+
+    const told = await waitFor(
+      'the tenant is told',
+      async () => {
+        const stalled = await condition('Stalled');
+        return stalled?.reason === 'NamespaceTerminating' ? stalled : undefined;
+      },
+      { withinMs: 60_000, everyMs: 100 },
+    );
+    expect(told).toMatchObject({ status: 'True' });
+    expect(told.message).toContain('cannot be made: the namespace is being deleted. The tenant goes with it.');
+    expect(await condition('Ready')).toMatchObject({ status: 'False', reason: 'NamespaceTerminating' });
+
+    // Its children end one after another, and each end is told.
+    let last = '';
+    const isAtRest = async () => {
+      const { items } = await namespace.client.list(Pod, { namespace: going });
+      const { resourceVersion = '' } = (await held()).metadata;
+      const before = last;
+      last = `${items.length} pods, tenant at ${resourceVersion}`;
+      return items.length === 0 && last === before;
+    };
+    await waitFor('its children are gone and nothing is left to tell', isAtRest, { withinMs: 60_000, everyMs: 2_000 });
+    const mark = auditMark();
+    await sleep(COUNTED_MS);
+    const user = `system:serviceaccount:${namespace.name}:copilot-operator`;
+    const writes = recordsSince(mark, going).filter((record) => record.user === user && isWrite(record));
+    // A pass tries each child once, and at most two fit: one that the last end has caused, and a poll.
+    const services = writes.filter(({ resource }) => resource === 'services');
+    expect(services.length).toBeLessThanOrEqual(2);
+    expect(writes.filter(({ code }) => code < 300 && code >= 200).map(({ resource }) => resource)).toEqual([]);
+    await bystander.expectUntouched();
+
+    await protect(false);
+    const isGone = async () =>
+      (await ignoreNotFound(held())) === undefined &&
+      (await namespace.kubectl.try(['get', 'namespace', going])).code !== 0;
+    await waitFor('the namespace is gone', isGone, { withinMs: 90_000, everyMs: 500 });
+    await bystander.expectUntouched();
+    expect(operator.errors().map(({ msg, err }) => `${msg}: ${err?.message}`)).toEqual([]);
+  });
+});

@@ -1,0 +1,63 @@
+// A namespace that is being deleted and is still there. Here nobody empties it, so the tenant in it lives on and wants what it lacks.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Namespace, Service } from '../../../src/kube/builtins.ts';
+import { findCondition } from '../../../src/kube/conditions.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
+import { ReconcilerWorld } from '../../support/reconciler-world.ts';
+import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+import { waitFor } from '../../support/wait.ts';
+
+jest.setTimeout(60_000);
+
+let api: TenantApi;
+let proxy: FaultProxy;
+beforeAll(async () => {
+  api = await startTenantApi();
+  proxy = await FaultProxy.start(api.server);
+}, 90_000);
+afterAll(async () => {
+  await proxy.stop();
+  await api.stop();
+});
+
+const condition = async (world: ReconcilerWorld, type: string) =>
+  findCondition((await world.tenant('acme')).status?.conditions, type);
+
+/** Deletes the namespace, and waits until nothing new can be made in it. */
+async function terminate({ client, namespace }: ReconcilerWorld): Promise<void> {
+  const { metadata } = await client.get(Namespace, { namespace: '', name: namespace });
+  await client.delete(Namespace, { namespace: '', name: namespace }, { uid: metadata.uid ?? '' });
+  const args = ['create', 'configmap', 'probe', '-n', namespace, '--dry-run=server'];
+  await waitFor('the namespace takes nothing new', async () => (await api.kubectl.try(args)).code !== 0);
+}
+
+describe('a tenant in a namespace that is being deleted', () => {
+  it('is told so when a child of it is gone, and is looked at no more often for it', async () => {
+    await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
+    await world.createTenant('acme');
+    await world.settle();
+    await terminate(world);
+    const { metadata } = (await world.get(Service, 'acme-0')) ?? {};
+    await world.client.delete(Service, world.ref('acme-0'), { uid: metadata?.uid ?? '' });
+    const before = await world.passes();
+    await world.settle();
+
+    const message = 'Service acme-0 cannot be made: the namespace is being deleted. The tenant goes with it.';
+    const reason = 'NamespaceTerminating';
+    expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason, message });
+    expect(await condition(world, 'Ready')).toMatchObject({ status: 'False', reason, message });
+    expect(world.events.filter((event) => event === `Warning ${reason}`)).toHaveLength(1);
+    expect((await world.passes()) - before).toBeLessThanOrEqual(2);
+    expect(world.clock.nextTimerIn).toBeGreaterThan(30_000);
+
+    // The next look tries the child once more, and writes nothing else.
+    const { resourceVersion } = (await world.tenant('acme')).metadata;
+    const seen = proxy.journal.length;
+    await world.pass('acme');
+    const writes = proxy.journal
+      .slice(seen)
+      .filter(({ verb }) => ['create', 'patch', 'update', 'delete'].includes(verb));
+    expect(writes.map(({ verb, resource, status }) => [verb, resource, status])).toEqual([['create', 'services', 403]]);
+    expect((await world.tenant('acme')).metadata.resourceVersion).toBe(resourceVersion);
+  });
+});
