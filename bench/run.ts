@@ -19,6 +19,7 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   'steady-state': () => import('./steady-state.ts'),
   memory: () => import('./memory.ts'),
   pinger: () => import('./pinger.ts'),
+  cleanup: () => import('./cleanup.ts'),
 };
 
 const { values } = parseArgs({
@@ -28,7 +29,9 @@ const tenants = Number(values.tenants);
 if (!Number.isInteger(tenants) || tenants < 1) throw new Error(`--tenants ${values.tenants}: a whole number from 1`);
 const chosen = values.only ?? Object.keys(benches);
 
-{
+/** Processes of this machine alone. */
+const withoutCluster: readonly string[] = ['cleanup', 'pinger'];
+if (!chosen.every((name) => withoutCluster.includes(name))) {
   await using connection = connect();
   await requireNoTenants(connection.client, Tenant);
 }

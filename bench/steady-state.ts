@@ -7,7 +7,7 @@ import { operatorRequestsSince, startOperator } from './lib/operator.ts';
 import { bounded, type BenchOptions, type BenchResult } from './lib/result.ts';
 
 const QUIET_MS = 120_000;
-/** Long enough for every tenant to be polled once after the restart (its Secrets are looked at within 50 s). */
+/** Long enough for every tenant to be polled once after the restart (its Secrets are looked at every 46 to 54 s). */
 const AFTER_RESTART_MS = 60_000;
 
 export async function run({ tenants }: BenchOptions): Promise<BenchResult> {

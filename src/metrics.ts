@@ -6,6 +6,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { ConditionType, ReadyReason } from './api/conditions.ts';
 import { findCondition, isConditionTrue } from './kube/conditions.ts';
 import type { ReadonlyStore } from './kube/store.ts';
+import type { Condition } from './kube/types.ts';
 import type { CopilotSession } from './resources/session.ts';
 import type { CopilotTenant } from './resources/tenant.ts';
 import type { TenantMetrics } from './tenant/metrics.ts';
@@ -14,6 +15,8 @@ import type { TenantMetrics } from './tenant/metrics.ts';
 export const TENANT_STATES = ['Deleting', 'Stalled', 'Suspended', 'Ready', 'Unhealthy', 'Progressing'] as const;
 export type TenantState = (typeof TENANT_STATES)[number];
 
+const CONDITIONS = Object.values(ConditionType);
+const STATUSES = ['True', 'False', 'Unknown'] as const satisfies readonly Condition['status'][];
 const SERVER_STATES = ['Unknown', 'Healthy', 'Unreachable', 'AuthFailed', 'Timeout', 'ProtocolError'] as const;
 const ACTIVITIES = ['active', 'loaded', 'unloaded'] as const;
 const CLEANUP_RESULTS = ['Succeeded', 'Failed'] as const;
@@ -125,6 +128,7 @@ export class ProductMetrics implements TenantMetrics {
     this.#gauge('copilot_tenants', 'Tenants by state', 'state', TENANT_STATES, () =>
       countBy(tenants.list(), tenantState),
     );
+    this.#registry.registerMetric(conditionsGauge(tenants));
     this.#gauge('copilot_servers', 'Servers that are pinged, by what the pings say', 'state', SERVER_STATES, servers);
     this.#gauge(
       'copilot_sessions_on_servers',
@@ -166,6 +170,23 @@ export class ProductMetrics implements TenantMetrics {
     });
     this.#registry.registerMetric(gauge);
   }
+}
+
+/** What has not been told yet is Unknown. */
+function conditionsGauge(tenants: MetricSources['tenants']): Gauge {
+  return new Gauge({
+    name: 'copilot_tenant_conditions',
+    help: `Tenants by the status (${STATUSES.join(', ')}) of each condition: ${CONDITIONS.join(', ')}`,
+    labelNames: ['condition', 'status'],
+    registers: [],
+    collect() {
+      const all = tenants.list();
+      for (const condition of CONDITIONS) {
+        const counts = countBy(all, ({ status }) => findCondition(status?.conditions, condition)?.status ?? 'Unknown');
+        for (const status of STATUSES) this.set({ condition, status }, counts.get(status) ?? 0);
+      }
+    },
+  });
 }
 
 function countBy<T>(items: readonly T[], valueOf: (item: T) => string): Map<string, number> {

@@ -20,8 +20,8 @@ export function operatorRequestsSince(mark: AuditMark): AuditRecord[] {
 /** As in the image: V8's code cache is filled by the first, uncounted start. */
 const compileCache = join(tmpdir(), 'copilot-operator-compile-cache');
 
-/** The flags of node and the environment that the image sets, so that what is measured is what ships. */
-function shipped(): { flags: string[]; env: Record<string, string> } {
+/** The bundle, and the flags of node and the environment that the image sets: what is measured is what ships. */
+export function shipped(): { bundle: string; flags: string[]; env: Record<string, string> } {
   const dockerfile = readFileSync(join(root, 'images/copilot-operator/Dockerfile'), 'utf8');
   const entrypoint = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1];
   if (entrypoint === undefined) throw new Error('images/copilot-operator/Dockerfile has no ENTRYPOINT in exec form');
@@ -29,7 +29,11 @@ function shipped(): { flags: string[]; env: Record<string, string> } {
   const env = [...dockerfile.matchAll(/^ENV (\w+)=(\S+)$/gm)].map(
     ([, name = '', value = '']) => [name, value] as const,
   );
-  return { flags, env: Object.fromEntries(env) };
+  return {
+    bundle: join(root, 'dist/main.js'),
+    flags,
+    env: { ...Object.fromEntries(env), NODE_COMPILE_CACHE: compileCache },
+  };
 }
 
 export interface OperatorProcess extends AsyncDisposable {
@@ -41,12 +45,12 @@ export interface OperatorProcess extends AsyncDisposable {
 
 /** Starts `dist/main.js operator` against the current kubeconfig. Its last log lines are shown when it fails. */
 export function startOperator(args: string[] = []): OperatorProcess {
-  const { flags, env } = shipped();
+  const { bundle, flags, env } = shipped();
   const child = spawn(
     process.execPath,
     [
       ...flags,
-      join(root, 'dist/main.js'),
+      bundle,
       'operator',
       '--leader-elect=false',
       '--server-image=localhost/copilot-cli:1.0.102',
@@ -55,7 +59,7 @@ export function startOperator(args: string[] = []): OperatorProcess {
       '--health-probe-bind-address=127.0.0.1:18081',
       ...args,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env, NODE_COMPILE_CACHE: compileCache } },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   );
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {

@@ -12,18 +12,35 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
-function statusMegabytes(pid: number, field: string): number {
-  const match = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  if (!match) throw new Error(`process ${pid}: no ${field} in its status`);
+function statusMegabytes(status: string, field: string): number {
+  const match = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status);
+  if (!match) throw new Error(`no ${field} in the status of the process:\n${status}`);
   return Number(match[1]) / 1024;
 }
 
+const statusOf = (pid: number): string => readFileSync(`/proc/${pid}/status`, 'utf8');
+
 /** Resident memory now, in MB. */
 export function rssMegabytes(pid: number): number {
-  return statusMegabytes(pid, 'VmRSS');
+  return statusMegabytes(statusOf(pid), 'VmRSS');
 }
 
 /** The highest resident memory so far, in MB. */
 export function peakRssMegabytes(pid: number): number {
-  return statusMegabytes(pid, 'VmHWM');
+  return statusMegabytes(statusOf(pid), 'VmHWM');
+}
+
+const AT_EXIT = `
+  import { readFileSync, writeSync } from 'node:fs';
+  process.on('exit', () => writeSync(3, readFileSync('/proc/self/status')));`;
+
+/**
+ * Flag of node that has a program tell its status on file descriptor 3 when it exits; {@link peakRssAtExit} reads it. The kernel
+ * itself keeps a peak of ended processes that counts the parent's pages too (`ru_maxrss` outlives an exec).
+ */
+export const TELL_STATUS_AT_EXIT = `--import=data:text/javascript,${encodeURIComponent(AT_EXIT)}`;
+
+/** The highest resident memory that a program had, in MB, by what it told. */
+export function peakRssAtExit(told: string): number {
+  return statusMegabytes(told, 'VmHWM');
 }

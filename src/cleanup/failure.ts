@@ -1,5 +1,5 @@
 /** Errors that a run goes on after, and what they mean to people. */
-import { CopilotError, RefusedError, RpcError, TimeoutError } from '../copilot/index.ts';
+import { CopilotError, RefusedError, RpcError, TimeoutError, UnreachableError } from '../copilot/index.ts';
 import { codeOf } from './tree.ts';
 
 /** A signal ended the run between two deletions. */
@@ -17,16 +17,27 @@ const MEANINGS: Readonly<Record<string, string>> = {
   ENOTDIR: 'it is no directory: mount the volume',
 };
 
+/** What `quote` of src/copilot made of a peer's words: a JSON string. */
+const QUOTED = /"(?:[^"\\]|\\.)*"/g;
+
 /**
- * One sentence for an error of a server or of a file system. It names no file: agents make files and name them after what their users
- * say. Any other error is a mistake of this program, and is thrown on.
+ * One sentence for an error of a server or of a file system, for the tenant's status. It has no word of the server, which says what
+ * its agent makes it say, and names no file: agents make files and name them after what their users say. Any other error is a mistake
+ * of this program, and is thrown on.
  */
 export function explain(error: unknown): string {
-  if (error instanceof CopilotError) return error.message;
+  // These two are our own words altogether, what they quote included.
+  if (error instanceof UnreachableError || error instanceof TimeoutError) return error.message;
+  if (error instanceof CopilotError) return error.message.replace(QUOTED, '"..."');
   const code = codeOf(error);
   if (code === undefined) throw error;
   const { syscall = 'unknown call' } = error as NodeJS.ErrnoException;
   return `${MEANINGS[code] ?? 'the file system refused'} (${code}, ${syscall})`;
+}
+
+/** The whole of it, a server's words included: for the log alone. */
+export function inFull(error: unknown): string {
+  return error instanceof CopilotError ? error.message : explain(error);
 }
 
 /**

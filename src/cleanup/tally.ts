@@ -46,11 +46,11 @@ export class Tally {
     this.#log.info({ target, path, bytes }, this.dryRun ? 'would sweep' : 'swept');
   }
 
-  /** The run fails, and goes on with what is left. */
-  error(message: string): void {
+  /** The run fails, and goes on with what is left. The log alone has `inFull`, if that is more. */
+  error(message: string, inFull = message): void {
     this.#errors += 1;
     this.#message ??= message;
-    this.#log.error({ reason: message }, 'failed');
+    this.#log.error({ reason: inFull }, 'failed');
   }
 
   result(): CleanupResult {

@@ -1,7 +1,7 @@
 /**
  * Names and labels of a tenant's children. Every child is called `<tenant>-<suffix>`, and no suffix holds a dash: cut
  * at the last dash, a name says whose it is, so two tenants of one namespace never meet, `a` and `a-0` included
- * (test/unit/tenant/names.test.ts).
+ * (test/unit/resources/names.test.ts).
  */
 import { FIELD_MANAGER, Label, SERVER_APP_NAME } from '../api/names.ts';
 import { getControllerOf, isControlledBy, refersTo } from '../kube/owner.ts';

@@ -271,6 +271,25 @@ test_a_failing_step_is_named_with_its_log() {
   expect_contains "where the rest is" "$output" "$COPILOT_CLUSTER_DIR/logs/step-containerd.log"
 }
 
+# go_is_taken VERSION GOTOOLCHAIN: whether one that says so of itself is taken for a build.
+go_is_taken() {
+  mkdir -p "$WORK/go-shim"
+  printf '#!/bin/sh\n[ "$2" = GOVERSION ] && echo "%s" || echo "%s"\n' "$1" "$2" >"$WORK/go-shim/go" && chmod +x "$WORK/go-shim/go"
+  PATH=$WORK/go-shim:$PATH CLUSTER_SCRIPTS=$HERE bash -euo pipefail -c "source '$HERE/lib/step.sh' && source '$HERE/lib/prerequisites.sh' && require_go kubernetes" 2>&1
+}
+
+test_a_go_that_is_too_old_is_told_before_a_build_fails() {
+  local output version
+  for version in "go1.26.0 local" "go1.27rc1 local" "devel go1.28-0f2c1ab local" "go1.21.0 auto" "go1.22.1 go1.26.0+auto"; do
+    expect_equal "what is said of $version" "" "$(go_is_taken "${version% *}" "${version##* }")"
+  done
+  for version in "go1.25.9 local" "go1.21.3 path" "go1.19.8 " "go1.20.14 auto" " "; do
+    output=$(go_is_taken "${version% *}" "${version##* }") && fail "$version was taken"
+    expect_contains "what is said of $version" "$output" "Go 1.26.0 or newer is needed to build Kubernetes, or 1.21 with GOTOOLCHAIN=auto, and $WORK/go-shim/go is"
+    expect_equal "lines" 1 "$(wc -l <<<"$output")"
+  done
+}
+
 test_what_cannot_work_is_said_in_one_sentence() {
   local output
   output=$(setpriv --reuid=65534 --regid=65534 --clear-groups bash -c "cd / && '$HERE/cluster.sh' up" 2>&1) && fail "started without root"
@@ -284,7 +303,7 @@ test_what_cannot_work_is_said_in_one_sentence() {
   cluster down
   # An empty cache makes it build; Go's own directory is hidden from it.
   output=$(unshare --mount bash -c "! [ -d /usr/local/go ] || mount -t tmpfs tmpfs /usr/local/go; PATH=/usr/sbin:/usr/bin:/sbin:/bin COPILOT_CLUSTER_CACHE='$WORK/empty' '$HERE/cluster.sh' up" 2>&1) && fail "built without Go"
-  expect_contains "no Go" "$output" "Go 1.26 or newer is needed to build Kubernetes"
+  expect_contains "no Go" "$output" "Go 1.26.0 or newer is needed to build Kubernetes"
   expect_equal "lines" 1 "$(wc -l <<<"$output")"
 
   mkdir -p "$WORK/somebodys" && : >"$WORK/somebodys/thesis"

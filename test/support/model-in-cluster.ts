@@ -18,13 +18,14 @@ export class ModelInCluster implements AsyncDisposable {
     this.#forward = forward;
   }
 
-  /** Resolves once it answers. */
-  static async start({ name, kubectl }: TestNamespace): Promise<ModelInCluster> {
+  /** Resolves once it answers; it goes with the namespace. */
+  static async start(namespace: TestNamespace): Promise<ModelInCluster> {
+    const { name, kubectl } = namespace;
     const registry = SERVER_IMAGE.slice(0, SERVER_IMAGE.lastIndexOf('/'));
     const manifest = await readFile(join(PROJECT, 'test/model/manifest.yaml'), 'utf8');
     await kubectl.ok(['apply', '-n', name, '-f', '-'], manifest.replace('image: localhost/', `image: ${registry}/`));
     await kubectl.ok(['rollout', 'status', '-n', name, 'deployment/test-model', '--timeout=60s']);
-    return new ModelInCluster(await portForward(toolPath('kubectl'), name, 'test-model', 8080));
+    return namespace.use(new ModelInCluster(await portForward(toolPath('kubectl'), name, 'test-model', 8080)));
   }
 
   /** Says how prompts that match are answered. */

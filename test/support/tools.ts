@@ -12,6 +12,7 @@ export interface Outcome {
 
 /** kubectl or helm: the local cluster's, or with CLUSTER=current the one in the PATH. */
 export function toolPath(name: 'kubectl' | 'helm'): string {
+  if (process.env['CLUSTER'] === 'current') return name;
   const path = join(import.meta.dirname, '../../.cluster/bin', name);
   return existsSync(path) ? path : name;
 }

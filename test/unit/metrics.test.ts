@@ -1,10 +1,18 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Registry } from 'prom-client';
+import { registered } from '../../scripts/metrics.ts';
+import { ConditionType } from '../../src/api/conditions.ts';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import type { ObjectMeta } from '../../src/kube/types.ts';
 import { ProductMetrics, tenantState, TENANT_STATES } from '../../src/metrics.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
 import { sampleTenant } from '../support/tenants.ts';
+
+/** A metric of ours or of the core in a text, with the labels that it is selected by. */
+const METRIC =
+  /\b(?:copilot|controller_runtime|event_recorder|leader_election|rest_client|workqueue)_[a-z]\w*(?:\{[^}`]*\})?/g;
 
 type Told = readonly [type: string, status: 'True' | 'False', reason: string];
 
@@ -71,6 +79,19 @@ describe('the metrics of the product', () => {
     });
   });
 
+  it('count tenants by each condition, one that is not told yet as Unknown', async () => {
+    count([tenant([['StoragePressure', 'True', 'VolumeFull']]), ready]);
+    const counted = await series('copilot_tenant_conditions');
+    expect(Object.keys(counted)).toHaveLength(3 * Object.keys(ConditionType).length);
+    expect(counted).toMatchObject({
+      'copilot_tenant_conditions{condition="StoragePressure",status="True"}': 1,
+      'copilot_tenant_conditions{condition="StoragePressure",status="False"}': 0,
+      'copilot_tenant_conditions{condition="StoragePressure",status="Unknown"}': 1,
+      'copilot_tenant_conditions{condition="Ready",status="True"}': 1,
+      'copilot_tenant_conditions{condition="CleanupHealthy",status="Unknown"}': 2,
+    });
+  });
+
   it('count servers by what the pings say', async () => {
     count([], [['Healthy', 3]]);
     expect(await series('copilot_servers')).toMatchObject({
@@ -116,5 +137,29 @@ describe('the metrics of the product', () => {
       copilot_tenant_ready_seconds_count: 2,
       copilot_tenant_ready_seconds_sum: 4,
     });
+  });
+});
+
+describe('a metric that the documentation names', () => {
+  const docs = join(import.meta.dirname, '../../docs');
+  const named = readdirSync(docs, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md'))
+    .flatMap((file) => [...readFileSync(join(docs, file), 'utf8').matchAll(METRIC)].map((match) => [match[0], file]));
+
+  it('is looked for where they are', () => {
+    expect(named).toContainEqual(['copilot_tenants{state="Stalled"}', 'guide.md']);
+  });
+
+  it('exists, and has a series of each label value that is named, so that an alert on it can fire', async () => {
+    const served = await registered().metrics();
+    const missing = named.filter(([text = '']) => {
+      const [name = '', selector = ''] = text.split('{');
+      const series = served.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+      const labels = [...selector.matchAll(/\w+="[^"]*"/g)].map(([label]) => label);
+      // One without a series before something happens is known by its type alone.
+      const isServed = series.length > 0 || served.includes(`# TYPE ${name} `);
+      return !isServed || labels.some((label) => !series.some((line) => line.includes(label)));
+    });
+    expect(missing).toEqual([]);
   });
 });

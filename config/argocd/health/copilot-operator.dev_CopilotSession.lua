@@ -36,6 +36,10 @@ end
 if reconciling.status == "True" then
   return health("Progressing", reconciling)
 end
+-- Not Reconciling: its tenant was scaled to zero, or its server away. It waits for somebody to raise spec.replicas.
+if ready.reason == "TenantUnavailable" then
+  return health("Suspended", ready)
+end
 -- An expired session is not Ready, and it did what it was told.
 if ready.status == "True" or ready.reason == "SessionExpired" then
   return health("Healthy", ready)

@@ -65,7 +65,9 @@ function sweptVolume({ spec, status }: CopilotTenant, live: ReadonlyMap<number, 
   const modes = server?.claim?.spec?.accessModes ?? [spec.storage.accessMode];
   if (modes.includes('ReadWriteOncePod')) return undefined;
   if (spec.replicas === 1) return index;
-  // The run waits for the node of that server. Without one, the sessions of all the others would wait too.
+  // The run waits for the node of that server, and with it the sessions of all the others: not for a server without a node,
+  // and not again after a run that failed, perhaps because that node is cordoned or full.
+  if (status?.lastCleanup?.result === 'Failed') return undefined;
   const pod = server && servingPod(server);
   return pod !== undefined && isReady(pod) ? index : undefined;
 }

@@ -35,6 +35,11 @@ export interface CleanupRuns {
 const MAX_MESSAGE = 1024;
 /** For how long a Job that has ended waits for the word of its pod, in ms: pods come by a watch of their own. */
 const PATIENCE_MS = 10_000;
+/**
+ * How long after its second a run is counted, in ms. Times are in whole seconds and the status names one run, so runs of the same
+ * second are counted together: one that was seen after another was counted would be lost if its name came first.
+ */
+const SECOND_MS = 2000;
 /** Failed runs in a row from which on the cleanup counts as broken. */
 const FAILING = 2;
 
@@ -52,8 +57,11 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
   const counted: CleanupRun[] = [];
   let told = last;
   for (const end of ended) {
+    const ageMs = now - Date.parse(end.time);
+    // An end in the future is of another clock, and says nothing about what is still to come.
+    if (ageMs >= 0 && ageMs < SECOND_MS) return { last: told, counted, dueInMs: SECOND_MS - ageMs };
     const word = wordOf(end.job, pods);
-    const waitMs = Date.parse(end.time) + PATIENCE_MS - now;
+    const waitMs = PATIENCE_MS - ageMs;
     // Those after it wait with it: what is older than the last one told is never told.
     if (word === undefined && waitMs > 0) return { last: told, counted, dueInMs: Math.min(waitMs, PATIENCE_MS) };
     const run = runOf(end, word);

@@ -62,7 +62,7 @@ ensure_binaries() {
     for program in $group; do
       [[ -x $directory/$program ]] || wanted+=("$program")
     done
-    ((${#wanted[@]} == 0)) || { require_go && step "build ${wanted[*]}" build_kubernetes "$directory" "${wanted[@]}"; }
+    ((${#wanted[@]} == 0)) || { require_go kubernetes && step "build ${wanted[*]}" build_kubernetes "$directory" "${wanted[@]}"; }
   done
   link_programs "$directory" etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy
 
@@ -84,7 +84,7 @@ ensure_binaries() {
 ensure_go_program() {
   local directory
   directory=$(built_dir "$1" "$2")
-  [[ -x $directory/$3 ]] || { require_go && step "build $3" go_build "$directory" "$1" "" "$4"; }
+  [[ -x $directory/$3 ]] || { require_go "$1" && step "build $3" go_build "$directory" "$1" "" "$4"; }
   link_programs "$directory" "$3"
 }
 

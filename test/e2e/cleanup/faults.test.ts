@@ -5,6 +5,7 @@ import { CopilotSession } from '../../../src/resources/session.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { cleanupJob, cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
+import { serverPid } from '../../support/processes.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -13,17 +14,13 @@ jest.setTimeout(4 * READY_MS);
 const disk = `readonly-${randomBytes(4).toString('hex')}`;
 
 let namespace: TestNamespace;
-let model: ModelInCluster;
 
 beforeAll(async () => {
   namespace = await TestNamespace.open();
   await namespace.startOperator();
-  model = await ModelInCluster.start(namespace);
+  await ModelInCluster.start(namespace);
 });
-afterAll(async () => {
-  await model[Symbol.asyncDispose]();
-  await namespace.close();
-});
+afterAll(() => namespace.close());
 
 const shell = (tenant: string, script: string) =>
   namespace.exec(`${tenant}-0`, 'sh', '-ec', `cd ${SESSIONS} && ${script}`);
@@ -116,20 +113,34 @@ describe('a server', () => {
 
   it('that is killed in the middle of a delete comes back, and the session goes all the same', async () => {
     await multiply('hard', 'doomed', 1, 0);
-    // So that deleting it takes a while.
-    await shell('hard', 'mkdir doomed0/files && cd doomed0/files && seq 20000 | xargs touch');
+    // So that deleting it takes seconds.
+    const files = 100_000;
+    await shell('hard', `mkdir doomed0/files && cd doomed0/files && seq ${files} | xargs touch`);
     await namespace.createSession('doomed0', 'hard');
     await namespace.waitForPhase('doomed0', 'Idle');
     const [pod] = await namespace.pods('hard', 'hard-0');
+    if (pod === undefined) throw new Error('hard-0 has no pod');
+    const server = serverPid(pod);
+
+    const here = 'ls -f doomed0/files 2>/dev/null | wc -l';
+    // It ends with the container, and so tells last what the kill left.
+    const watch = `cd ${SESSIONS} && touch /tmp/watching && while ${here}; do sleep 0.02; done`;
+    const exec = ['exec', '-n', namespace.name, 'deploy/hard-0', '-c', 'server', '--'];
+    const watched = namespace.kubectl.try([...exec, 'sh', '-c', watch]);
+    await waitFor('the files are watched', () => shell('hard', 'ls /tmp/watching'), { everyMs: 50 });
+    const begun = shell('hard', `while [ $(${here}) -ge ${files} ]; do sleep 0.01; done; ${here}`);
     await namespace.kubectl.ok(['delete', 'csn', 'doomed0', '-n', namespace.name, '--wait=false']);
-    await namespace.kubectl.ok(
-      `delete pod -n ${namespace.name} ${pod?.metadata.name} --grace-period=0 --force`.split(' '),
-    );
+    expect(Number(await begun)).toBeGreaterThan(0);
+    process.kill(server, 'SIGKILL');
+    const left = Number((await watched).stdout.trimEnd().split('\n').at(-1));
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThan(files);
+
     await gone('doomed0');
     await namespace.waitForReady('hard');
-    const left = await shell('hard', 'ls');
-    expect(left).not.toContain('doomed0');
-    expect(left).toContain('seed');
+    const sessions = (await shell('hard', 'ls')).split('\n');
+    expect(sessions).not.toContain('doomed0');
+    expect(sessions).toContain('seed');
   });
 });
 

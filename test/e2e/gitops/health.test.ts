@@ -128,10 +128,12 @@ describe('a session', () => {
     await expectHealth('csn/awaited', 'Healthy', /\S/);
   });
 
-  it('is Suspended with its tenant', async () => {
+  it('is Suspended with its tenant, also when that is scaled to zero', async () => {
     await namespace.createTenant('paused', { suspend: true });
     await createSession('paused-too', { tenantRef: { name: 'paused' } });
     await expectHealth('csn/paused-too', 'Suspended', /\S/);
+    await namespace.patchTenant('paused', { spec: { suspend: false, replicas: 0 } });
+    await expectHealth('csn/paused-too', 'Suspended', /spec\.replicas is 0/);
   });
 
   it('is Degraded while its tenant is not there', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
+import { argoHealth } from '../../support/argo-health.ts';
 import { withClient } from '../../support/chat.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { askingTestModel, ModelInCluster, reach, say } from '../../support/model-in-cluster.ts';
@@ -20,20 +21,17 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     model = await ModelInCluster.start(namespace);
     await namespace.waitForReady('acme');
   });
-  afterAll(async () => {
-    await model[Symbol.asyncDispose]();
-    await namespace.close();
-  });
+  afterAll(() => namespace.close());
 
   /** Names of what lies on the volume of the tenant's first server. */
   const onVolume = async () => (await namespace.exec('acme-0', 'ls', '-A', SESSIONS)).split('\n');
-  const gone = (name: string) =>
+  const gone = (name: string, everyMs = 200) =>
     waitFor(
       `session ${name} is gone`,
       async () => (await namespace.get(CopilotSession, name)) === undefined || undefined,
       {
         withinMs: 60_000,
-        everyMs: 200,
+        everyMs,
       },
     );
 
@@ -121,15 +119,24 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     await withClient(binding, (client) => client.deleteSession('stolen'));
     const lost = await namespace.waitForPhase('stolen', 'Lost');
     expect(conditionOf(lost, 'Ready')).toMatchObject({ status: 'False', reason: 'SessionLost' });
+    expect(await argoHealth(lost)).toMatchObject({
+      status: 'Degraded',
+      message: expect.stringMatching(/data is gone/),
+    });
   });
 
-  it('may be made, deleted and made again within a second', async () => {
+  it('may be made, deleted with its data and made again, twice within a second', async () => {
     await namespace.createSession('again', 'acme');
-    await namespace.kubectl.ok(['delete', 'csn', 'again', '-n', namespace.name, '--wait=false']);
-    await gone('again');
-    const { uid } = (await namespace.createSession('again', 'acme')).metadata;
-    const second = await namespace.waitForPhase('again', 'Pending');
-    expect(second.metadata.uid).toBe(uid);
+    await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'again' });
+    let { metadata } = await namespace.waitForPhase('again', 'Idle');
+    for (let round = 0; round < 2; round += 1) {
+      await namespace.client.delete(CopilotSession, namespace.ref('again'), { uid: metadata.uid ?? '' });
+      await gone('again', 20);
+      ({ metadata } = await namespace.createSession('again', 'acme'));
+    }
+    const last = await namespace.waitForPhase('again', 'Pending');
+    expect(last.metadata.uid).toBe(metadata.uid);
+    expect(await onVolume()).not.toContain('again');
   });
 
   it('is told who holds its id, and takes over when that one goes', async () => {
@@ -178,19 +185,15 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
 
 describe('sessions of a suspended tenant', () => {
   let namespace: TestNamespace;
-  let model: ModelInCluster;
 
   beforeAll(async () => {
     namespace = await TestNamespace.open();
     await namespace.startOperator();
     await namespace.createTenant('sleepy', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
-    model = await ModelInCluster.start(namespace);
+    await ModelInCluster.start(namespace);
     await namespace.waitForReady('sleepy');
   });
-  afterAll(async () => {
-    await model[Symbol.asyncDispose]();
-    await namespace.close();
-  });
+  afterAll(() => namespace.close());
 
   it('are told to wait, go from the volume with their resource, and the others are there when the tenant wakes', async () => {
     for (const name of ['going', 'staying']) {

@@ -228,7 +228,7 @@ describe('a session', () => {
       SessionIdle: 'Healthy',
       TurnRunning: 'Healthy',
       TenantSuspended: 'Suspended',
-      TenantUnavailable: 'Progressing',
+      TenantUnavailable: 'Suspended',
       SessionExpired: 'Healthy',
       SessionLost: 'Degraded',
       Deleting: 'Progressing',
@@ -237,6 +237,12 @@ describe('a session', () => {
     const usable = ['AwaitingFirstTurn', 'SessionIdle', 'TurnRunning'].includes(reason);
     const found = await argoHealth(session({ Ready: usable ? yes(reason) : no(reason) }));
     expect(found).toEqual({ status, message: words('Ready', reason) });
+  });
+
+  it('whose tenant is expected back is Progressing', async () => {
+    const told = { Ready: no('TenantUnavailable'), Reconciling: yes('WaitingForTenant') };
+    const found = await argoHealth(session(told));
+    expect(found).toEqual({ status: 'Progressing', message: words('Reconciling', 'WaitingForTenant') });
   });
 
   it.each(

@@ -16,7 +16,7 @@ const allowed: Record<string, readonly string[]> = {
   session: ['api', 'kube', 'copilot', 'resources'],
   health: ['api', 'kube', 'copilot'],
   cleanup: ['api', 'kube', 'copilot', 'resources'],
-  survey: ['api', 'kube', 'copilot', 'resources'],
+  survey: ['api', 'kube', 'copilot'],
 };
 
 const importPattern =
@@ -55,6 +55,13 @@ function sourceFiles(): string[] {
 describe('the import rules', () => {
   it('are kept by every file of src', () => {
     expect(sourceFiles().flatMap((file) => violations(file, readFileSync(file, 'utf8')))).toEqual([]);
+  });
+
+  it('are those of docs/architecture.md', () => {
+    const text = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+    const rows = [...text.matchAll(/^\| `(\w+)\/` +\|.*\| ([^|]+?) +\|$/gm)];
+    const named = (cell: string) => [...cell.matchAll(/`(\w+)`/g)].map(([, part = '']) => part);
+    expect(Object.fromEntries(rows.map(([, part = '', cell = '']) => [part, named(cell)]))).toEqual(allowed);
   });
 
   it('know every part of src', () => {

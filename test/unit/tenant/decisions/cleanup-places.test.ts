@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { cleanupPlaces, isPause } from '../../../../src/tenant/decisions/cleanup-places.ts';
 import type { ServerWorld } from '../../../../src/tenant/world.ts';
@@ -30,11 +31,14 @@ describe('where sessions are cleaned up', () => {
   describe('of several servers', () => {
     const running = (...indexes: number[]): Map<number, ServerWorld> =>
       new Map(indexes.map((index) => [index, { index, pods: [pod()], claim: boundClaim() }]));
-    const after = (run: number, live = running(0, 1, 2)) => {
-      const tenant = sampleTenant({ replicas: 3 });
-      const lastCleanup = { time: '2026-01-01T00:00:00Z', job: `acme-cleanup-${run}`, result: 'Succeeded' as const };
-      return cleanupPlaces({ ...tenant, status: { lastCleanup: { ...lastCleanup, failuresInARow: 0 } } }, live);
-    };
+    const last = (run: number, result: LastCleanup['result']): LastCleanup => ({
+      time: '2026-01-01T00:00:00Z',
+      job: `acme-cleanup-${run}`,
+      result,
+      failuresInARow: result === 'Failed' ? 1 : 0,
+    });
+    const after = (run: number, live = running(0, 1, 2), result: LastCleanup['result'] = 'Succeeded') =>
+      cleanupPlaces(sampleTenant({ replicas: 3 }, {}, { lastCleanup: last(run, result) }), live);
     const runs = Array.from({ length: 30 }, (_, run) => run);
 
     it('asks all to delete, and has the volume of one swept', () => {
@@ -52,6 +56,14 @@ describe('where sessions are cleaned up', () => {
       const swept = (run: number) => after(run, running(0, 2)).volumes;
       expect(new Set(runs.flatMap((run) => swept(run)))).toEqual(new Set([0, 2]));
       expect(runs.map((run) => swept(run))).toContainEqual([]);
+    });
+
+    it('sweeps none after a run that failed, for it may have waited for the node of the one in turn', () => {
+      for (const run of runs) {
+        expect(after(run, running(0, 1, 2), 'Failed')).toMatchObject({ servers: [0, 1, 2], volumes: [] });
+      }
+      const alone = sampleTenant({}, {}, { lastCleanup: last(1, 'Failed') });
+      expect(cleanupPlaces(alone, running(0)).volumes).toEqual([0]);
     });
   });
 

@@ -155,6 +155,23 @@ describe('failures in a row', () => {
     expect(runs([other, one]).last?.failuresInARow).toBe(2);
   });
 
+  it('are counted each, of runs that ended in the same second, whichever is seen first', () => {
+    const [one, other] = [job('a', 'Failed', 500), job('b', 'Failed', 400)];
+    expect(runs([other], [pod('b', FAILURE)])).toEqual({ last: undefined, counted: [], dueInMs: expect.any(Number) });
+    const { last } = cleanupRuns({
+      cronJob: live,
+      jobs: [other, one],
+      pods: [pod('a', FAILURE), pod('b', FAILURE)],
+      last: undefined,
+      now: NOW + 2 * SECOND,
+    });
+    expect(last).toMatchObject({ job: 'b', failuresInARow: 2 });
+  });
+
+  it('are counted at once when the clock of the cluster is ahead', () => {
+    expect(runs([fails(-5 * SECOND)], [pod(`f${-5 * SECOND}`, FAILURE)]).last?.failuresInARow).toBe(1);
+  });
+
   it('wait for the word of an older run, which would never be told otherwise', () => {
     const jobs = [job('a', 'Complete', 5 * SECOND), job('b', 'Complete', 3 * SECOND)];
     const { last, counted } = runs(jobs, [pod('b', SUCCESS)]);

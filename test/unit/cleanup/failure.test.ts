@@ -1,0 +1,39 @@
+import { describe, expect, it } from '@jest/globals';
+import { explain, inFull } from '../../../src/cleanup/failure.ts';
+import {
+  AuthFailedError,
+  ProtocolError,
+  RpcError,
+  TimeoutError,
+  UnreachableError,
+} from '../../../src/copilot/index.ts';
+
+describe('what people are told of a server that failed', () => {
+  it.each<[string, Error, string]>([
+    [
+      'an error with quotes and backslashes in it',
+      new RpcError('acme-0:4321: ping was answered with error -32603 "a \\"secret\\" \\\\" (session s1)', -32_603, ''),
+      'acme-0:4321: ping was answered with error -32603 "..." (session s1)',
+    ],
+    [
+      'a web server',
+      new ProtocolError('acme-0:4321: found an HTTP answer "HTTP/1.1 secret": the port belongs to a web server'),
+      'acme-0:4321: found an HTTP answer "...": the port belongs to a web server',
+    ],
+    [
+      'a token that was refused',
+      new AuthFailedError('acme-0:4321: the server refused the connection token (-32002 "secret"): it must be another'),
+      'acme-0:4321: the server refused the connection token (-32002 "..."): it must be another',
+    ],
+  ])('has no word of its own: %s', (_, error, told) => {
+    expect(explain(error)).toBe(told);
+    expect(inFull(error)).toContain('secret');
+  });
+
+  it.each([
+    new TimeoutError('acme-0:4321: takes connections, but did not answer "connect" within 5 ms'),
+    new UnreachableError('acme-0:4321: the server closed the connection before it answered "connect"'),
+  ])('is all of what is ours: $message', (error) => {
+    expect(explain(error)).toBe(error.message);
+  });
+});
