@@ -74,9 +74,9 @@ function partsOf(level: string): string[][] {
   const parts: Record<string, string[][]> = {
     // Two at a time: they start API servers of their own.
     integration: [[...jest, '--maxWorkers=2']],
-    // Two at a time where each file has a namespace and an operator of its own: they wait more than they work.
+    // Three at a time where each file has a namespace and an operator of its own: they wait more than they work.
     e2e: [
-      [...jest, '--maxWorkers=2', '--testPathIgnorePatterns', ALONE],
+      [...jest, '--maxWorkers=3', '--testPathIgnorePatterns', ALONE],
       [...jest, '--runInBand', '--testPathPatterns', ALONE],
     ],
   };
