@@ -31,9 +31,9 @@ export interface Reconciler {
   reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void>;
   /**
    * Called in its place, again and again, while the API server refuses to show a watched resource in the object's namespace: what the
-   * caches hold of it may be old or nothing, and to act on that could do harm. `why` is what the server says. Default: nothing.
+   * caches hold of it may be old or nothing, and to act on that could do harm. `why` is what the server says.
    */
-  cannotSee?(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void>;
+  cannotSee(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void>;
 }
 
 export interface ControllerOptions {
@@ -230,13 +230,12 @@ export class Controller {
   }
 
   async #pass(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    for (const informer of this.#informers) {
-      const why = informer.refusedIn(request.namespace);
-      if (why === undefined) continue;
-      await this.#reconciler.cannotSee?.(request, why, context);
-      return { requeueAfterMs: REFUSED_RETRY_MS };
-    }
-    return this.#reconciler.reconcile(request, context);
+    const why = this.#informers.map((informer) => informer.refusedIn(request.namespace)).find(Boolean);
+    // What is gone is only forgotten, and that can do no harm.
+    const isThere = [...this.#primary.values()].some(({ store }) => store.get(request) !== undefined);
+    if (why === undefined || !isThere) return this.#reconciler.reconcile(request, context);
+    await this.#reconciler.cannotSee(request, why, context);
+    return { requeueAfterMs: REFUSED_RETRY_MS };
   }
 
   async #reconcileInTime(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {

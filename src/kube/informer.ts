@@ -130,9 +130,8 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
 
   healthy(): Health {
     const limitMs = this.#options.staleAfterMs ?? STALE_AFTER_MS;
-    // A refusal is an answer: a new process would get the same.
-    const asked = [...this.#reflectors.values()].filter(({ refusal }) => this.#running && refusal === undefined);
-    const oldestMs = Math.max(0, ...asked.map(({ sinceProgressMs }) => sinceProgressMs));
+    const times = this.#running ? [...this.#reflectors.values()].map(({ sinceProgressMs }) => sinceProgressMs) : [0];
+    const oldestMs = Math.max(...times);
     const seconds = Math.round(oldestMs / 1000);
     if (oldestMs <= limitMs) return { ok: true, message: `${this.type.plural}: last heard of ${seconds} s ago` };
     const message = `${this.type.plural}: no list, event or bookmark for ${seconds} s (limit ${limitMs / 1000} s)`;

@@ -45,8 +45,11 @@ const SILENCE_MS = 180_000;
 const LIST_SILENCE_MS = 30_000;
 /** client-go's: the server ends each watch after 5 to 10 minutes, so that they spread over its replicas again. */
 const WATCH_TIMEOUT_S = { min: 300, max: 600 };
-/** One refusal may be an API server that has not heard of a new role yet. */
-const REFUSALS = 2;
+/**
+ * For how long the server must have refused us, ms, before that counts: roles are made anew, and an API server may not have heard of a
+ * new one yet. Less at the beginning, when everybody else waits.
+ */
+const REFUSED_AFTER_MS = { listed: 15_000, atFirst: 3_000 };
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 type DataEvent<T extends KubeObject> = Exclude<WatchEvent<T>, { type: 'ERROR' }>;
@@ -65,8 +68,8 @@ export class Reflector<T extends KubeObject> {
   #doubts = 0;
   #events = 0;
   #progressAt: number;
-  /** Refusals in a row, and what the last one said. */
-  #refusals = 0;
+  /** When the server began to refuse us, monotonic ms. */
+  #refusedSince: number | undefined;
   #refusal: Error | undefined;
 
   constructor(options: ReflectorOptions<T>) {
@@ -81,14 +84,14 @@ export class Reflector<T extends KubeObject> {
   }
 
   /**
-   * What the server says while it refuses us this resource (403); undefined while it does not. It answers, so nothing is wrong
-   * with this process; but what the target holds may be old.
+   * What the server says when it refuses us this resource (403) for longer; undefined while it does not. It ends with the next complete
+   * list: until then what the target holds is old, or nothing.
    */
   get refusal(): Error | undefined {
-    return this.#refusals >= REFUSALS ? this.#refusal : undefined;
+    return this.#refusal;
   }
 
-  /** ms since the server last told us something: a list, an event, a bookmark. */
+  /** ms since the server last told us something: a list, an event, a bookmark, or that we may not have it. */
   get sinceProgressMs(): number {
     return this.#options.clock.monotonic() - this.#progressAt;
   }
@@ -120,7 +123,8 @@ export class Reflector<T extends KubeObject> {
     signal: AbortSignal,
   ) {
     const { clock, log, onStep } = this.#options;
-    if (step.reason === 'Forbidden') this.#refused(error);
+    if (step.reason === 'Forbidden') this.#onRefusal(error);
+    else if (this.#refusal === undefined) this.#refusedSince = undefined;
     if (step.action === 'relist') this.#resourceVersion = undefined;
     this.#list = step.list;
     this.#doubts = step.doubt && step.action === 'resume' ? this.#doubts + 1 : 0;
@@ -206,6 +210,7 @@ export class Reflector<T extends KubeObject> {
     const { target } = this.#options;
     target.replace(objects);
     this.#resourceVersion = resourceVersion;
+    this.#refusal = this.#refusedSince = undefined;
     if (this.#synced) return;
     this.#synced = true;
     target.synced?.();
@@ -219,14 +224,21 @@ export class Reflector<T extends KubeObject> {
     this.#resourceVersion = event.object.metadata.resourceVersion;
   }
 
-  #refused(error: Error | undefined): void {
-    this.#refusals += 1;
+  #onRefusal(error: Error | undefined): void {
+    const now = this.#options.clock.monotonic();
+    // It is an answer: a new process would get the same.
+    this.#progressAt = now;
+    this.#refusedSince ??= now;
+    const patienceMs = this.#synced ? REFUSED_AFTER_MS.listed : REFUSED_AFTER_MS.atFirst;
+    if (this.#refusal !== undefined || now - this.#refusedSince < patienceMs) return;
     this.#refusal = error;
-    if (this.#refusals === REFUSALS) this.#options.target.refused?.();
+    // What has passed meanwhile is listed, at once when we may: on a watch that is resumed nothing may come for minutes.
+    this.#resourceVersion = undefined;
+    this.#options.target.refused?.();
   }
 
   #progress(): void {
-    this.#refusals = 0;
+    if (this.#refusal === undefined) this.#refusedSince = undefined;
     this.#events += 1;
     this.#progressAt = this.#options.clock.monotonic();
   }

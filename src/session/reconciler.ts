@@ -88,6 +88,23 @@ export class SessionReconciler implements Reconciler {
     }
   }
 
+  /**
+   * Its tenant or its Jobs can't be seen, or whether it is still there. It says why, and no more is done; but one that is being deleted
+   * goes on, because its finalizer has a deadline: it reads what it needs, and what it does twice is harmless.
+   */
+  async cannotSee(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
+    const { sessions, recent } = this.#options;
+    const cached = sessions.get(request);
+    if (cached === undefined) return;
+    if (cached.metadata.deletionTimestamp !== undefined) {
+      await this.reconcile(request, context);
+      return;
+    }
+    const session = recent.newest(CopilotSession, cached, cached).object ?? cached;
+    const cause = missingRight(why);
+    if (cause !== undefined) await this.#tellCause(session, cause, context);
+  }
+
   async #pass(session: CopilotSession, context: ReconcileContext): Promise<Result> {
     const { client, finalizer, watches, recent } = this.#options;
     const holder = this.#holder(session);

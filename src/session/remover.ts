@@ -1,6 +1,7 @@
 /** Removes the data of a deleted resource, one attempt at a time. */
 import type { Logger } from 'pino';
-import type { SessionSource } from '../copilot/sessions.ts';
+import { RpcError } from '../copilot/errors.ts';
+import type { SessionActivity, SessionSource } from '../copilot/sessions.ts';
 import type { Clock } from '../kube/clock.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
@@ -103,16 +104,28 @@ export class Remover {
     }
   }
 
-  async #deleteOn({ key, name }: ServerView, session: CopilotSession): Promise<boolean> {
+  async #deleteOn(server: ServerView, session: CopilotSession): Promise<boolean> {
+    const { key, name } = server;
     const { source, clock, recorder } = this.#options;
     const id = sessionIdOf(session);
-    // Asked now: the last answer may be half a minute old, and a server deletes in the middle of a turn without a word.
-    if ((await inTime(clock, source.activity(key, id))) === 'Active') {
+    if ((await this.#activityNow(server, id)) === 'Active') {
       await inTime(clock, source.close(key, id));
       const message = `A turn was running on server ${name} and was ended, because the resource is deleted.`;
       recorder.event(session, 'Normal', EventReason.SessionClosed, message);
     }
     return (await inTime(clock, source.delete(key, id))) === 'Deleted';
+  }
+
+  /** Asked now: the last answer may be half a minute old, and a server deletes in the middle of a turn without a word. */
+  async #activityNow({ key, answer }: ServerView, id: string): Promise<SessionActivity | undefined> {
+    const { source, clock } = this.#options;
+    try {
+      return await inTime(clock, source.activity(key, id));
+    } catch (error) {
+      // A version of the server that lacks the method must still delete.
+      if (error instanceof RpcError) return answer?.sessions.get(id)?.activity;
+      throw error;
+    }
   }
 }
 

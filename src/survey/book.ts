@@ -22,6 +22,8 @@ export interface SessionRecord {
   journal: JournalState | undefined;
   /** When it was last looked at or tried to, monotonic ms; -1: never. */
   lookedAt: number;
+  /** How often the connection was lost in the middle of the first look at the journal. */
+  lost: number;
   /** The `times.modifiedTime` at which the journal was read; undefined: never. */
   readAt: string | undefined;
   /** Until when (monotonic ms) a journal that could not be read is left alone, unless it changes. */
@@ -204,6 +206,7 @@ export class SessionBook {
       sizeBytes: 0,
       journal: undefined,
       lookedAt: -1,
+      lost: 0,
       readAt: undefined,
       unreadableUntil: undefined,
       usage: undefined,

@@ -54,7 +54,10 @@ export async function readInto(record: SessionRecord, reading: Reading): Promise
   try {
     tail = await readTail(read);
   } catch (error) {
-    if (!(error instanceof UnreachableError)) {
+    if (error instanceof UnreachableError) record.lost += 1;
+    // A server that goes away at the same journal again may do so because of it, and nothing is told of the others before.
+    const isToBlame = !(error instanceof UnreachableError) || (record.journal === undefined && record.lost > 1);
+    if (isToBlame) {
       Object.assign(record, { journal: judgeJournal([]), unreadableUntil: monotonic + UNREADABLE_MS });
     }
     if (error instanceof RpcError) return calls;

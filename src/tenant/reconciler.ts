@@ -84,14 +84,17 @@ export class TenantReconciler implements Reconciler {
     return this.#converge(tenant, context);
   }
 
-  /** Its children can't be seen, so none is touched; the tenant says why. */
+  /**
+   * Its children can't be seen, so none is touched, and no address is believed that may be another pod's by now; the tenant says why.
+   */
   async cannotSee(request: NamespacedName, why: Error, { signal, log }: ReconcileContext): Promise<void> {
-    const { tenants, recent, clock } = this.#options;
+    const { tenants, recent, clock, targets } = this.#options;
     this.#settled.forget(request);
+    targets.forget(request);
     const cached = tenants.get(request);
     if (cached === undefined) return;
     const tenant = recent.newest(CopilotTenant, cached, cached).object ?? cached;
-    log.warn({ err: why }, 'the API server does not show what belongs to the tenant');
+    log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
     const cause = refusalOfRequest(why, 'what belongs to the tenant');
     await this.#writeStatus(tenant, unlookedStatus(tenant, cause, clock.now()), signal);
   }

@@ -44,6 +44,8 @@ export class FakeSessionSource implements SessionSource {
   readonly stored = new Map<string, Readonly<Record<string, string>>>();
   /** What `label`, `close` and `delete` of a server come to instead of success. */
   readonly failures = new Map<string, () => Promise<never>>();
+  /** What `activity` of a server comes to instead of an answer. */
+  readonly activityFailures = new Map<string, () => Promise<never>>();
   /** Sessions that somebody uses at this very moment, which no answer tells yet. */
   readonly used = new Map<string, SessionFacts>();
   /** How far the servers' clocks are ahead of the test's, in ms. */
@@ -112,9 +114,10 @@ export class FakeSessionSource implements SessionSource {
     return true;
   }
 
-  activity(key: string, sessionId: string): Promise<SessionActivity> {
+  async activity(key: string, sessionId: string): Promise<SessionActivity> {
     this.calls.push(`activity ${key} ${sessionId}`);
-    return Promise.resolve(this.#atPresent(key, sessionId)?.activity ?? 'Unloaded');
+    await this.activityFailures.get(key)?.();
+    return this.#atPresent(key, sessionId)?.activity ?? 'Unloaded';
   }
 
   async close(key: string, sessionId: string): Promise<void> {

@@ -10,6 +10,7 @@ import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { Job, Namespace, PersistentVolumeClaim } from '../../src/kube/builtins.ts';
 import type { SessionSource } from '../../src/copilot/sessions.ts';
 import type { Client } from '../../src/kube/client.ts';
+import { StatusError } from '../../src/kube/errors.ts';
 import { findCondition } from '../../src/kube/conditions.ts';
 import type { Controller } from '../../src/kube/controller.ts';
 import { Metrics } from '../../src/kube/metrics.ts';
@@ -115,6 +116,17 @@ export class SessionWorld {
       const listed = new Set(items.map(keyOf));
       for (const gone of cache.store.list().filter((object) => !listed.has(keyOf(object)))) cache.delete(gone);
       for (const item of items) cache.set(stripServerFields(item));
+    }
+  }
+
+  /** Objects of this type in the namespace may not be listed or watched any more, or may be again. */
+  refuse(type: ResourceType, refused = true): void {
+    const { plural } = type;
+    const message = `${plural} is forbidden: User "operator" cannot watch resource "${plural}" in the namespace "${this.namespace}"`;
+    const error = new StatusError({ method: 'WATCH', path: `/${plural}` }, { code: 403, reason: 'Forbidden', message });
+    for (const cache of this.#caches.filter((each) => each.type === type)) {
+      if (refused) cache.refused.set(this.namespace, error);
+      else cache.refused.clear();
     }
   }
 

@@ -1,6 +1,7 @@
 // What becomes of a session's data when its resource is deleted, over a real API server. It ends in every case.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Namespace, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { RpcError } from '../../../src/copilot/errors.ts';
+import { Job, Namespace, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';
@@ -379,6 +380,25 @@ describe('the finalizer never hangs', () => {
     await next.settle();
     expect(await gone(next)).toBe(true);
     expect(next.events).toEqual([]);
+  });
+
+  it('when the Jobs of the namespace may not be seen any more: at once, for its server deletes it', async () => {
+    await using world = await open();
+    await used(world);
+    world.refuse(Job);
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.source.called('delete')).toEqual([`delete ${world.server()} alpha`]);
+  });
+
+  it('when its server has no word for what a session does: at once, too', async () => {
+    await using world = await open();
+    await used(world);
+    const unknown = () => Promise.reject(new RpcError('no such method', -32601, 'no such method'));
+    world.source.activityFailures.set(world.server(), unknown);
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.source.called('delete')).toEqual([`delete ${world.server()} alpha`]);
   });
 
   it('when the operator lacks a right: it is told, and given up in time', async () => {

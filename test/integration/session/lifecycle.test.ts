@@ -412,6 +412,19 @@ describe('two resources with one id', () => {
 });
 
 describe('what the API server refuses', () => {
+  it('is told: that the operator may not see its tenant any more, and nothing is done meanwhile', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    world.refuse(CopilotTenant);
+    await world.advance(10 * MINUTE, MINUTE);
+    expect(await world.condition('Stalled')).toBe('True Forbidden');
+    expect(world.source.called('deleteUnused')).toEqual([]);
+    world.refuse(CopilotTenant, false);
+    await world.advance(MINUTE);
+    expect(await world.condition('Stalled')).toBe('False NotStalled');
+    expect((await world.status()).phase).toBe('Expired');
+  });
+
   it('is told: a right that the operator lacks', async () => {
     const proxy = await FaultProxy.start(api.server);
     try {

@@ -33,6 +33,9 @@ function childOf(owner: ConfigMap, name: string, reference: Partial<OwnerReferen
   };
 }
 
+/** For what is always seen. */
+const cannotSee = async (): Promise<void> => undefined;
+
 type Reconcile = (request: NamespacedName, context: ReconcileContext) => Promise<Result | void> | Result | void;
 
 /** A running controller of ConfigMaps that owns Secrets, and what it was asked to reconcile. */
@@ -50,6 +53,7 @@ function setUp(reconcile: Reconcile = () => undefined, options: Partial<Controll
       calls.push(keyOf(request));
       return await reconcile(request, context);
     },
+    cannotSee,
   };
   const controller = new Controller({ name: 'test', reconciler, clock, metrics, log, ...options });
   const parents = new FakeInformer(ConfigMap);
@@ -127,7 +131,7 @@ describe('which keys a controller reconciles', () => {
   it('the owner whatever the version of its API group that a child names', async () => {
     const clock = new FakeClock();
     const calls: string[] = [];
-    const reconciler = { reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)) };
+    const reconciler = { reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)), cannotSee };
     const controller = new Controller({
       name: 'test',
       reconciler,
@@ -197,7 +201,7 @@ describe('which keys a controller reconciles', () => {
   it('none before its caches have synced', async () => {
     const clock = new FakeClock();
     const calls: string[] = [];
-    const reconciler = { reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)) };
+    const reconciler = { reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)), cannotSee };
     const controller = new Controller({
       name: 'test',
       reconciler,
@@ -373,13 +377,15 @@ describe('a namespace whose children are refused to us', () => {
     expect(calls).toEqual(['ns/a']);
   });
 
-  it('concerns no other namespace, and a reconciler that has no word for it is left in peace', async () => {
-    const { parents, children, calls, clock } = setUp();
+  it('concerns no other namespace, nor an object that is gone, which is only forgotten', async () => {
+    const { parents, children, calls, controller, clock } = setUp();
     children.refused.set('elsewhere', refusal);
     parents.set(configMap('a'));
-    parents.set({ ...configMap('b'), metadata: { ...configMap('b').metadata, namespace: 'elsewhere' } });
+    const b = configMap('b');
+    parents.set({ ...b, metadata: { ...b.metadata, namespace: 'elsewhere' } });
+    controller.enqueue({ namespace: 'elsewhere', name: 'gone' });
     await clock.advance(60_000);
-    expect(calls).toEqual(['ns/a']);
+    expect(calls.toSorted()).toEqual(['elsewhere/gone', 'ns/a']);
   });
 });
 
@@ -433,7 +439,7 @@ describe('a stop', () => {
   it('before the caches have synced ends at once', async () => {
     const controller = new Controller({
       name: 'test',
-      reconciler: { reconcile: async () => undefined },
+      reconciler: { reconcile: async () => undefined, cannotSee },
       clock: new FakeClock(),
       metrics: new Metrics(),
       log: pino({ level: 'silent' }),

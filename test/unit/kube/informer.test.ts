@@ -152,7 +152,7 @@ describe('an informer', () => {
       await settle();
       expect(informer.hasSynced()).toBe(false);
       const synced = informer.waitForSync(AbortSignal.timeout(5000));
-      await clock.advance(3000);
+      await clock.advance(10_000);
       await synced;
       expect(informer.hasSynced()).toBe(true);
       expect(informer.refusedIn('a')).toBeUndefined();
@@ -170,6 +170,42 @@ describe('an informer', () => {
       api.refused.clear();
       await clock.advance(MINUTE);
       expect(informer.refusedIn('b')).toBeUndefined();
+    });
+
+    it('does not trust what it has of that one before the list is complete', async () => {
+      await using world = twoNamespaces('b');
+      const { api, informer, clock } = world;
+      await clock.advance(MINUTE);
+      api.put('one');
+      const end = Promise.withResolvers<void>();
+      api.listsEnd = end.promise;
+      const before = api.lists;
+      api.refused.clear();
+      while (api.lists === before) await clock.advance(1000);
+      expect(informer.refusedIn('b')).toBeDefined();
+      expect(informer.hasSynced()).toBe(true);
+      end.resolve();
+      await settle();
+      expect(informer.refusedIn('b')).toBeUndefined();
+    });
+
+    it('takes a refusal for none that is over within seconds, and lists anew after a longer one', async () => {
+      await using world = twoNamespaces();
+      const { api, informer, clock } = world;
+      await settle();
+      const refuseFor = async (ms: number) => {
+        api.refused.add('b');
+        api.fault('reset');
+        await clock.advance(ms);
+        const refused = informer.refusedIn('b') !== undefined;
+        const before = api.lists;
+        api.refused.clear();
+        await clock.advance(MINUTE);
+        expect(informer.refusedIn('b')).toBeUndefined();
+        return { refused, listed: api.lists - before };
+      };
+      expect(await refuseFor(10_000)).toEqual({ refused: false, listed: 0 });
+      expect(await refuseFor(MINUTE)).toEqual({ refused: true, listed: 1 });
     });
 
     it('has not synced while all are refused: who can’t see should not lead', async () => {

@@ -14,8 +14,12 @@ const request = { method: 'WATCH', path: '/simulated' };
 export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   readonly objects = new Map<string, ConfigMap>();
   requests = 0;
+  /** Of these, complete lists that were begun. */
+  lists = 0;
   openWatches = 0;
   streamsLists = true;
+  /** Lists do not end before it. */
+  listsEnd: Promise<void> = Promise.resolve();
   /** Namespaces that are refused. */
   readonly refused = new Set<string | undefined>();
   /** Of the answer `throttled`. */
@@ -98,9 +102,11 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
       this.#throwIfThrottled();
       let seen = Number(resourceVersion ?? this.#rv);
       if (sendInitialEvents) {
+        this.lists += 1;
         if (!this.streamsLists) throw new StatusError(request, { code: 422, reason: 'Invalid' });
         const snapshot = Array.from(this.objects.values());
         for (const object of snapshot) yield { type: 'ADDED', object: copy(object) };
+        await this.listsEnd;
         const annotations = { 'k8s.io/initial-events-end': 'true' };
         yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${seen}`, annotations } } };
       } else if (seen < this.#compacted) {

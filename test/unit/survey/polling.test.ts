@@ -271,6 +271,20 @@ describe('a server that can not be asked', () => {
     expect(world.told).toEqual([[KEY, ['s1']]]);
   });
 
+  it('that goes away at the same journal again and again is told of all the same', async () => {
+    for (let n = 0; n < 3; n += 1) world.sessions.turn(`s${n}`);
+    const { answers } = world.server;
+    const journal = answers[JOURNAL];
+    answers[JOURNAL] = (request) => {
+      if (request.params?.['sessionId'] !== 's1') return journal?.(request);
+      world.server.cut('ECONNRESET');
+      return undefined;
+    };
+    world.survey.set(world.target());
+    await world.clock.advance(20_000);
+    expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 3 });
+  });
+
   it('and was started again meanwhile runs no turn any more, before it was asked', async () => {
     world.sessions.turn('quiet');
     world.sessions.prompt('busy');
