@@ -50,6 +50,8 @@ class ToldHealth implements HealthSource {
 
 /** Far more than any history here needs: beyond it something writes in a circle. */
 const MAX_PASSES = 200;
+/** A machine that runs other tests beside it may take more than 10 s for what is a moment otherwise. */
+const REST_MS = 60_000;
 
 type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
 
@@ -236,10 +238,14 @@ export class ReconcilerWorld {
   }
 
   async #rest(atLeast: number): Promise<void> {
-    await waitFor('the controller has nothing to do', async () => {
-      const idle = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers')) === 0;
-      return idle && (await this.passes()) >= atLeast;
-    });
+    await waitFor(
+      'the controller has nothing to do',
+      async () => {
+        const busy = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers'));
+        return busy === 0 && (await this.passes()) >= atLeast;
+      },
+      { withinMs: REST_MS },
+    );
   }
 
   async #sum(metric: string): Promise<number> {
