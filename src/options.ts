@@ -1,4 +1,5 @@
 /** The command line of `copilot-operator operator`. */
+import type { Address } from './kube/healthserver.ts';
 import { flag, list, oneOf, parseFlags, positive, UsageError } from './flags.ts';
 
 export interface OperatorOptions {
@@ -13,9 +14,9 @@ export interface OperatorOptions {
   /** Empty: all namespaces. */
   readonly watchNamespaces: readonly string[];
   /** Where /metrics is served; absent: nowhere. */
-  readonly metrics: BindAddress | undefined;
+  readonly metrics: Address | undefined;
   /** Where the probes are served; absent: nowhere. */
-  readonly healthProbe: BindAddress | undefined;
+  readonly healthProbe: Address | undefined;
   /** Tenants that are reconciled at the same time. */
   readonly concurrency: number;
   readonly clusterCIDRs: readonly string[];
@@ -24,11 +25,6 @@ export interface OperatorOptions {
   readonly namespace: string | undefined;
   /** Name of this process among the replicas. */
   readonly identity: string | undefined;
-}
-
-export interface BindAddress {
-  readonly host: string | undefined;
-  readonly port: number;
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -88,7 +84,7 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
 }
 
 // As controller-runtime writes it: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.
-function bindAddress(name: string, value = '0'): BindAddress | undefined {
+function bindAddress(name: string, value = '0'): Address | undefined {
   if (value === '0') return undefined;
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]*)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);

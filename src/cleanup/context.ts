@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../kube/clock.ts';
-import { concernsOne, explain, inFull, StoppedError } from './failure.ts';
+import { concernsOne, StoppedError } from './failure.ts';
 import type { Tally } from './tally.ts';
 
 /** What all steps of a run need. */
@@ -23,6 +23,6 @@ export async function attempt(what: string, { tally }: Context, act: () => Promi
     await act();
   } catch (error) {
     if (!concernsOne(error)) throw error;
-    tally.error(`${what}: ${explain(error)}`, `${what}: ${inFull(error)}`);
+    tally.failed(what, error);
   }
 }

@@ -4,7 +4,7 @@ import { systemClock } from '../kube/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
 import type { CleanupOptions, Target } from './command.ts';
 import type { Context } from './context.ts';
-import { explain, inFull, StoppedError } from './failure.ts';
+import { StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
 import type { Policy } from './rule.ts';
@@ -50,7 +50,7 @@ async function cleanUpTarget({ name, server, volume }: Target, task: Task, token
     else await cleanUpByAge(name, task, connection, mounted, context);
   } catch (error) {
     if (!(error instanceof CopilotError) && codeOf(error) === undefined) throw error;
-    context.tally.error(`${name}: ${explain(error)}`, `${name}: ${inFull(error)}`);
+    context.tally.failed(name, error);
   } finally {
     connection?.close();
   }

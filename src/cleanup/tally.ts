@@ -1,6 +1,7 @@
 /** What a run has done so far, and the log lines that tell it. */
 import type { Logger } from 'pino';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
+import { explain, inFull } from './failure.ts';
 
 /** One deletion. `message` says why, and so tells the session's age. */
 export interface DeletedSession {
@@ -46,11 +47,14 @@ export class Tally {
     this.#log.info({ target, path, bytes }, this.dryRun ? 'would sweep' : 'swept');
   }
 
-  /** The run fails, and goes on with what is left. The log alone has `inFull`, if that is more. */
-  error(message: string, inFull = message): void {
-    this.#errors += 1;
-    this.#message ??= message;
-    this.#log.error({ reason: inFull }, 'failed');
+  /** The run fails, and goes on with what is left. */
+  error(message: string): void {
+    this.#fail(message, message);
+  }
+
+  /** The same by an error, whose whole text the log alone has. */
+  failed(what: string, error: unknown): void {
+    this.#fail(`${what}: ${explain(error)}`, `${what}: ${inFull(error)}`);
   }
 
   result(): CleanupResult {
@@ -67,5 +71,11 @@ export class Tally {
       ...(message !== undefined && { message }),
       ...(this.#sessions.length > 0 && { sessions: this.#sessions }),
     };
+  }
+
+  #fail(message: string, inFull: string): void {
+    this.#errors += 1;
+    this.#message ??= message;
+    this.#log.error({ reason: inFull }, 'failed');
   }
 }

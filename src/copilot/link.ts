@@ -65,6 +65,11 @@ export class ServerLink {
     return this.#dueAt;
   }
 
+  /** For how long it has failed, ms: since the first failure after the last success. */
+  get failingMs(): number {
+    return this.#failingSince === undefined ? 0 : this.#context.clock.monotonic() - this.#failingSince;
+  }
+
   /** Whether a turn goes on. */
   get isBusy(): boolean {
     return this.#busy;
@@ -130,11 +135,10 @@ export class ServerLink {
   /** Drops the connection: whatever is wrong, a fresh one proves more than a doubtful one. Returns the ms until the next try. */
   failed(reason: UnhealthyReason, intervalMs: number): number {
     const { clock, random } = this.#context;
-    const now = clock.monotonic();
     this.#connection?.close();
     this.#connection = undefined;
-    this.#failingSince ??= now;
-    return retryDelay(reason, { awayMs: now - this.#failingSince, intervalMs, random });
+    this.#failingSince ??= clock.monotonic();
+    return retryDelay(reason, { awayMs: this.failingMs, intervalMs, random });
   }
 
   /** No further turn comes, and the connection is closed. */

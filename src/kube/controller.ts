@@ -232,8 +232,8 @@ export class Controller {
   async #pass(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
     const why = this.#informers.map((informer) => informer.refusedIn(request.namespace)).find(Boolean);
     // What is gone is only forgotten, and that can do no harm.
-    const isThere = [...this.#primary.values()].some(({ store }) => store.get(request) !== undefined);
-    if (why === undefined || !isThere) return this.#reconciler.reconcile(request, context);
+    const isThere = () => [...this.#primary.values()].some(({ store }) => store.get(request) !== undefined);
+    if (why === undefined || !isThere()) return this.#reconciler.reconcile(request, context);
     await this.#reconciler.cannotSee(request, why, context);
     return { requeueAfterMs: REFUSED_RETRY_MS };
   }

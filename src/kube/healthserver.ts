@@ -11,6 +11,14 @@ export interface Check {
   check: () => Health;
 }
 
+/** Where a server listens. */
+export interface Address {
+  /** Default: all addresses of the pod, of both families. */
+  readonly host?: string | undefined;
+  /** 0 for a free one. */
+  readonly port: number;
+}
+
 export interface HealthServerOptions {
   log: Logger;
   /** By path: `/readyz` answers 200 when all of its checks are ok. Without any check it is always ok. */
@@ -35,7 +43,7 @@ export class HealthServer {
   }
 
   /** Port 0 picks a free one. Resolves to the port; rejects when it is taken. */
-  listen({ host, port }: { readonly host?: string | undefined; readonly port: number }): Promise<number> {
+  listen({ host, port }: Address): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ port, host }, () => {

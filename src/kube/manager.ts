@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { KubeClient } from './client.ts';
 import type { Clock, Random, Timer } from './clock.ts';
 import type { Controller } from './controller.ts';
-import { HealthServer, type Check } from './healthserver.ts';
+import { HealthServer, type Address, type Check } from './healthserver.ts';
 import { Informer, type Health, type InformerLike, type InformerOptions } from './informer.ts';
 import type { LeaderElector } from './leaderelection.ts';
 import type { Metrics } from './metrics.ts';
@@ -19,14 +19,6 @@ export interface Runnable {
   run(stop: AbortSignal, kill: AbortSignal): Promise<void>;
   /** Whether it waits for leadership, as controllers do. Default true. */
   needsLeadership?: boolean;
-}
-
-/** Where a server listens. */
-export interface Address {
-  /** Default: all addresses of the pod, of both families. */
-  readonly host?: string | undefined;
-  /** 0 for a free one. */
-  readonly port: number;
 }
 
 export interface ManagerOptions {

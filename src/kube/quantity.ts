@@ -46,6 +46,11 @@ export function compareQuantities(a: string | number, b: string | number): numbe
   return left < right ? -1 : 1;
 }
 
+/** Whether `a` is less than `b`; not, when one is no quantity. */
+export function isLess(a: string | number, b: string | number): boolean {
+  return (compareQuantities(a, b) ?? 0) < 0;
+}
+
 function divideUp(dividend: bigint, divisor: bigint): bigint {
   return (dividend + divisor - 1n) / divisor;
 }

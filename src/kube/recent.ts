@@ -59,6 +59,11 @@ export class RecentWrites {
     });
   }
 
+  /** An object as the cache has it, or as we have written it since. */
+  ofCached<T extends KubeObject>(type: ResourceType<T>, cached: T): T {
+    return this.newest(type, cached, cached).object ?? cached;
+  }
+
   /** Remembers what the API server answered to a write (or a live read). */
   wrote(type: ResourceType, object: KubeObject): void {
     if (this.#deletedUids.has(object.metadata.uid ?? '')) return;

@@ -191,8 +191,8 @@ export class Transport {
         throw (refusal = toError(error));
       }
     };
-    const pool = this.#poolsFor(auth, request)[kind];
     try {
+      const pool = this.#poolsFor(auth, request)[kind];
       const sender = request.beforeSend === undefined ? pool : pool.compose(whenWritten(check));
       const response = await sender.request(this.#dispatch(request, auth, limit.signal));
       code = String(response.statusCode);

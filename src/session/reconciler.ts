@@ -77,7 +77,7 @@ export class SessionReconciler implements Reconciler {
       memory.forget(request);
       return;
     }
-    const session = recent.newest(CopilotSession, cached, cached).object ?? cached;
+    const session = recent.ofCached(CopilotSession, cached);
     try {
       return await this.#pass(session, context);
     } catch (error) {
@@ -100,7 +100,7 @@ export class SessionReconciler implements Reconciler {
       await this.reconcile(request, context);
       return;
     }
-    const session = recent.newest(CopilotSession, cached, cached).object ?? cached;
+    const session = recent.ofCached(CopilotSession, cached);
     const cause = missingRight(why);
     if (cause !== undefined) await this.#tellCause(session, cause, context);
   }

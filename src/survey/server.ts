@@ -63,8 +63,8 @@ export class SurveyedServer {
   readonly #book: SessionBook;
   #target: SurveyTarget;
   #answer: ServerSessions | undefined;
-  /** Why the server can't be asked, and since when (monotonic ms); undefined while it can. */
-  #failing: { readonly failure: Error; readonly since: number } | undefined;
+  /** Why the server can't be asked; undefined while it can. */
+  #failure: Error | undefined;
   #begunAt = Number.NEGATIVE_INFINITY;
   /** When sizes were last asked for at rest, monotonic ms. */
   #sizesAt: number;
@@ -103,7 +103,7 @@ export class SurveyedServer {
     const restarted = target.startedAt !== this.#target.startedAt;
     this.#target = target;
     this.#book.startedAt = target.startedAt;
-    if (this.#link.moveTo(target)) this.#failing = undefined;
+    if (this.#link.moveTo(target)) this.#failure = undefined;
     else this.soon();
     // What ran in the former process does not run any more, and that needs no asking.
     if (restarted && this.#answer !== undefined) this.#publish(this.#answer.at);
@@ -182,9 +182,8 @@ export class SurveyedServer {
     const { connection } = this.#link;
     if (connection !== undefined && connection.isOpen) return connection;
     const { key } = this.#target;
-    const failure = this.#failing?.failure;
-    const why = failure?.message ?? 'it was not reached yet';
-    throw new UnreachableError(`${key}: the server can't be asked at the moment: ${why}`, { cause: failure });
+    const why = this.#failure?.message ?? 'it was not reached yet';
+    throw new UnreachableError(`${key}: the server can't be asked at the moment: ${why}`, { cause: this.#failure });
   }
 
   /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one's start. */
@@ -225,7 +224,7 @@ export class SurveyedServer {
   #conclude(at: number, more: boolean): void {
     const { clock, random, leastGapMs } = this.#context;
     this.#link.succeeded();
-    this.#failing = undefined;
+    this.#failure = undefined;
     this.#link.schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
     if (more) this.#hasten(0, leastGapMs() / 4);
     if (this.#askAgain) {
@@ -249,17 +248,15 @@ export class SurveyedServer {
   }
 
   #fail(thrown: unknown): void {
-    const { clock, tell, onFailure } = this.#context;
+    const { tell, onFailure } = this.#context;
     const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
     const reason = failure instanceof CopilotError ? failure.reason : 'ProtocolError';
-    const isNew = this.#failing === undefined;
-    const now = clock.monotonic();
-    const since = this.#failing?.since ?? now;
-    this.#failing = { failure, since };
+    const isNew = this.#failure === undefined;
+    this.#failure = failure;
     this.#link.schedule(this.#link.failed(reason, INTERVAL_MS));
     if (isNew) onFailure(this.#target.key, failure);
     const lost = this.#answer;
-    if (lost === undefined || now - since < GRACE_MS) return;
+    if (lost === undefined || this.#link.failingMs < GRACE_MS) return;
     this.#answer = undefined;
     tell(this.#target.key, [...lost.sessions.keys()]);
   }

@@ -75,7 +75,7 @@ export class TenantReconciler implements Reconciler {
       this.#forget(request);
       return;
     }
-    const tenant = recent.newest(CopilotTenant, cached, cached).object ?? cached;
+    const tenant = recent.ofCached(CopilotTenant, cached);
     if (tenant.metadata.deletionTimestamp !== undefined) {
       this.#forget(request);
       await this.#writeStatus(tenant, unlookedStatus(tenant, undefined, this.#options.clock.now()), context.signal);
@@ -93,7 +93,7 @@ export class TenantReconciler implements Reconciler {
     targets.forget(request);
     const cached = tenants.get(request);
     if (cached === undefined) return;
-    const tenant = recent.newest(CopilotTenant, cached, cached).object ?? cached;
+    const tenant = recent.ofCached(CopilotTenant, cached);
     log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
     const cause = refusalOfRequest(why, 'what belongs to the tenant');
     await this.#writeStatus(tenant, unlookedStatus(tenant, cause, clock.now()), signal);

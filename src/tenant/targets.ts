@@ -25,7 +25,7 @@ interface Known {
   /** That pod ran before this process looked for the first time. */
   adopted: boolean;
   /** With what its server is asked, and when that server started. */
-  asked?: { readonly token: string; readonly startedAt: number | undefined } | undefined;
+  asked?: { readonly token: string; readonly startedAt: number | undefined };
 }
 
 /** Keeps what is pinged and surveyed in step with the pods, and remembers which pods ran before this process did. */
@@ -80,8 +80,7 @@ export class Targets {
   #tokenOf(tenant: CopilotTenant, index: number, token: string, startedAt: number | undefined): string {
     const known = this.#known.get(keyOf(tenant))?.get(index);
     if (known === undefined) return token;
-    if (known.asked?.startedAt !== startedAt) known.asked = undefined;
-    known.asked ??= { token, startedAt };
+    if (known.asked === undefined || known.asked.startedAt !== startedAt) known.asked = { token, startedAt };
     return known.asked.token;
   }
 

@@ -25,7 +25,7 @@ import { FakeClock } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
 import { ToldSessions } from './told-sessions.ts';
 import { connect } from './kube.ts';
-import { waitFor } from './wait.ts';
+import { metricSum, passesOf, waitForRest } from './metrics.ts';
 
 /** Health as the test says it is. */
 class ToldHealth implements HealthSource {
@@ -50,8 +50,6 @@ class ToldHealth implements HealthSource {
 
 /** Far more than any history here needs: beyond it something writes in a circle. */
 const MAX_PASSES = 200;
-/** A machine that runs other tests beside it may take more than 10 s for what is a moment otherwise. */
-const REST_MS = 60_000;
 
 type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
 
@@ -84,7 +82,7 @@ export class ReconcilerWorld {
         world.#stop.abort();
         await world.#running;
         await transport.close();
-        const failed = await world.#sum('controller_runtime_reconcile_errors_total');
+        const failed = await metricSum(world.#metrics, 'controller_runtime_reconcile_errors_total');
         if (failed > 0) throw new Error(`${failed} reconciles failed; TEST_LOG=error shows how`);
       },
     });
@@ -132,14 +130,14 @@ export class ReconcilerWorld {
 
   /** How many reconciles have ended. */
   passes(): Promise<number> {
-    return this.#sum('controller_runtime_reconcile_total');
+    return passesOf(this.#metrics);
   }
 
   /** Reconciles the tenant with the caches as they are, and whatever has woken it until then. */
   async pass(name: string): Promise<void> {
     const before = await this.passes();
     this.#controller.enqueue(this.ref(name));
-    await this.#rest(before + 1);
+    await waitForRest(this.#metrics, before + 1);
   }
 
   /** Brings caches up to date: those of these types, or all of them. Changes wake the controller, as a watch does. */
@@ -159,7 +157,7 @@ export class ReconcilerWorld {
     for (let before = -1, now = await this.passes(); now !== before;) {
       before = now;
       await this.sync();
-      await this.#rest(before);
+      await waitForRest(this.#metrics, before);
       now = await this.passes();
       if (now > MAX_PASSES) throw new Error(`the controller does not come to rest: ${now} passes`);
     }
@@ -235,23 +233,6 @@ export class ReconcilerWorld {
   async observeDeployment(name: string, counts: { replicas: number; updatedReplicas: number }): Promise<void> {
     const { metadata } = await this.client.get(Deployment, this.ref(name));
     await this.patch(Deployment, name, { status: { observedGeneration: metadata.generation, ...counts } }, 'status');
-  }
-
-  async #rest(atLeast: number): Promise<void> {
-    await waitFor(
-      'the controller has nothing to do',
-      async () => {
-        const busy = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers'));
-        return busy === 0 && (await this.passes()) >= atLeast;
-      },
-      { withinMs: REST_MS },
-    );
-  }
-
-  async #sum(metric: string): Promise<number> {
-    const found = await this.#metrics.registry.getSingleMetric(metric)?.get();
-    if (found === undefined) throw new Error(`there is no metric ${metric}`);
-    return found.values.reduce((sum, { value }) => sum + value, 0);
   }
 
   #informer<T extends KubeObject>(

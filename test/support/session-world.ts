@@ -26,12 +26,10 @@ import { FakeClock, settle } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
 import { FakeSessionSource } from './fake-sessions.ts';
 import { connect } from './kube.ts';
-import { waitFor } from './wait.ts';
+import { metricSum, passesOf, waitForRest } from './metrics.ts';
 
 /** Far more than any history here needs: beyond it something writes in a circle. */
 const MAX_ROUNDS = 50;
-/** 500 sessions at once take a machine that runs other tests beside it more than 10 s. */
-const REST_MS = 60_000;
 const API_VERSION = 'copilot-operator.dev/v1alpha1';
 
 export class SessionWorld {
@@ -158,11 +156,11 @@ export class SessionWorld {
   }
 
   passes(): Promise<number> {
-    return this.#sum('controller_runtime_reconcile_total');
+    return passesOf(this.metrics);
   }
 
   failures(): Promise<number> {
-    return this.#sum('controller_runtime_reconcile_errors_total');
+    return metricSum(this.metrics, 'controller_runtime_reconcile_errors_total');
   }
 
   get<T extends KubeObject>(type: ResourceType<T>, name: string): Promise<T | undefined> {
@@ -260,19 +258,6 @@ export class SessionWorld {
   async #rest(): Promise<void> {
     // What is due now is in the queue only after its timer and its promises have run.
     await settle();
-    await waitFor(
-      'the controller has nothing to do',
-      async () => {
-        const busy = (await this.#sum('workqueue_depth')) + (await this.#sum('controller_runtime_active_workers'));
-        return busy === 0;
-      },
-      { withinMs: REST_MS },
-    );
-  }
-
-  async #sum(metric: string): Promise<number> {
-    const found = await this.metrics.registry.getSingleMetric(metric)?.get();
-    if (found === undefined) throw new Error(`there is no metric ${metric}`);
-    return found.values.reduce((sum, { value }) => sum + value, 0);
+    await waitForRest(this.metrics);
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { startApiServer, type ApiServer } from './apiserver.ts';
+import { FaultProxy } from './fault-proxy.ts';
 import { kubectlWith, type Kubectl } from './tools.ts';
 import { waitFor } from './wait.ts';
 
@@ -10,6 +11,8 @@ export interface TenantApi {
   readonly server: ApiServer;
   readonly kubeconfig: string;
   readonly kubectl: Kubectl;
+  /** A proxy before it, which breaks what a test tells it to; it stops with it. */
+  proxy(): Promise<FaultProxy>;
   stop(): Promise<void>;
 }
 
@@ -20,7 +23,21 @@ export async function startTenantApi(options: Parameters<typeof startApiServer>[
     const kubectl = kubectlWith(kubeconfig);
     await kubectl.ok(['apply', '--server-side', '-f', join(PROJECT, 'crds')]);
     await waitFor('both kinds are served', async () => (await kubectl.try(['get', 'ct,csn'])).code === 0);
-    return { server, kubeconfig, kubectl, stop: () => server.stop() };
+    const proxies: FaultProxy[] = [];
+    return {
+      server,
+      kubeconfig,
+      kubectl,
+      proxy: async () => {
+        const proxy = await FaultProxy.start(server);
+        proxies.push(proxy);
+        return proxy;
+      },
+      stop: async () => {
+        for (const proxy of proxies) await proxy.stop();
+        await server.stop();
+      },
+    };
   } catch (error) {
     await server.stop();
     throw error;

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { CronJob } from '../../kube/builtins.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { CleanupPlaces } from '../decisions/cleanup-places.ts';
+import { slotOf } from '../spread.ts';
 import { sharedMetadata } from './metadata.ts';
 
 export interface CleanupFacts {
@@ -65,5 +65,5 @@ export function cronJob(tenant: CopilotTenant, { image, places, paused }: Cleanu
 
 /** The minute of the hour at which a tenant is cleaned up by default: a thousand tenants spread over all sixty. */
 function minuteOf({ metadata: { namespace = '', name } }: CopilotTenant): number {
-  return createHash('sha256').update(`${namespace}/${name}`).digest().readUInt32BE() % 60;
+  return slotOf(`${namespace}/${name}`, 60);
 }

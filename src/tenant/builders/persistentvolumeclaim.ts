@@ -1,5 +1,5 @@
 import { PersistentVolumeClaim } from '../../kube/builtins.ts';
-import { compareQuantities } from '../../kube/quantity.ts';
+import { isLess } from '../../kube/quantity.ts';
 import { apiVersionOf } from '../../kube/resource.ts';
 import { serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
@@ -42,10 +42,6 @@ function askedSize(size: string, live: PersistentVolumeClaim | undefined): strin
   // Until it is bound nothing of a claim can be changed; then its status tells, and it is looked at again.
   if (live.status?.phase !== 'Bound') return asked;
   const capacity = live.status.capacity?.['storage'];
-  const isAllowed = isLarger(size, asked) || (capacity !== undefined && isLarger(size, capacity));
+  const isAllowed = isLess(asked, size) || (capacity !== undefined && isLess(capacity, size));
   return isAllowed ? size : asked;
-}
-
-function isLarger(a: string, b: string): boolean {
-  return (compareQuantities(a, b) ?? 0) > 0;
 }

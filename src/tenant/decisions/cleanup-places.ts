@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { hasEnded, isCurrent, isReady, servingPod } from '../observe.ts';
+import { slotOf } from '../spread.ts';
 import type { ServerWorld } from '../world.ts';
 
 /** Where a tenant's sessions are cleaned up, and why there. */
@@ -57,10 +57,7 @@ export function isPause({ reason }: CleanupPlaces): boolean {
 function sweptVolume({ spec, status }: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): number | undefined {
   // Chosen by the last run, so that nothing changes until there is another; the hash meets each of them sooner or later,
   // whatever the schedule.
-  const last = createHash('sha256')
-    .update(status?.lastCleanup?.job ?? '')
-    .digest();
-  const index = last.readUInt32BE() % spec.replicas;
+  const index = slotOf(status?.lastCleanup?.job ?? '', spec.replicas);
   const server = live.get(index);
   const modes = server?.claim?.spec?.accessModes ?? [spec.storage.accessMode];
   if (modes.includes('ReadWriteOncePod')) return undefined;

@@ -1,6 +1,6 @@
 import { StalledReason } from '../../api/conditions.ts';
 import type { PersistentVolumeClaim } from '../../kube/builtins.ts';
-import { compareQuantities } from '../../kube/quantity.ts';
+import { isLess } from '../../kube/quantity.ts';
 import type { Cause } from './cause.ts';
 
 /** What is known of a server's volume. */
@@ -79,8 +79,4 @@ export function isGrowing(claim: PersistentVolumeClaim, size: string): boolean {
 
 function sizesOf({ spec, status }: PersistentVolumeClaim) {
   return { asked: spec?.resources?.requests?.['storage'], capacity: status?.capacity?.['storage'] };
-}
-
-function isLess(a: string, b: string): boolean {
-  return (compareQuantities(a, b) ?? 0) < 0;
 }

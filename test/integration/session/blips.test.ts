@@ -5,7 +5,7 @@ import { StoredLabel } from '../../../src/session/decisions/labels.ts';
 import { Survey } from '../../../src/survey/survey.ts';
 import { FakeNetwork } from '../../support/fake-network.ts';
 import { FakeSessions } from '../../support/fake-session-server.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
+import type { FaultProxy } from '../../support/fault-proxy.ts';
 import { SessionWorld } from '../../support/session-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
@@ -18,12 +18,9 @@ let api: TenantApi;
 let proxy: FaultProxy;
 beforeAll(async () => {
   api = await startTenantApi();
-  proxy = await FaultProxy.start(api.server);
+  proxy = await api.proxy();
 }, 90_000);
-afterAll(async () => {
-  await proxy.stop();
-  await api.stop();
-});
+afterAll(() => api.stop());
 
 it('a connection that is there again within seconds costs no write, and one that stays away two of each session', async () => {
   const network = new FakeNetwork();

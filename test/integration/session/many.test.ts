@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
+import type { FaultProxy } from '../../support/fault-proxy.ts';
 import { SessionWorld } from '../../support/session-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
@@ -16,12 +16,9 @@ let api: TenantApi;
 let proxy: FaultProxy;
 beforeAll(async () => {
   api = await startTenantApi();
-  proxy = await FaultProxy.start(api.server);
+  proxy = await api.proxy();
 }, 90_000);
-afterAll(async () => {
-  await proxy.stop();
-  await api.stop();
-});
+afterAll(() => api.stop());
 
 const name = (index: number) => `s${index}`;
 const writes = () => proxy.journal.filter(({ verb }) => ['create', 'update', 'patch', 'delete'].includes(verb)).length;

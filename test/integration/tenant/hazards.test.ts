@@ -3,7 +3,7 @@ import { findCondition } from '../../../src/kube/conditions.ts';
 import { Deployment, PersistentVolumeClaim, Secret, Service, type Pod } from '../../../src/kube/builtins.ts';
 import { restartOf, TemplateAnnotation } from '../../../src/tenant/builders/deployment.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
+import type { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
@@ -13,12 +13,9 @@ let api: TenantApi;
 let proxy: FaultProxy;
 beforeAll(async () => {
   api = await startTenantApi();
-  proxy = await FaultProxy.start(api.server);
+  proxy = await api.proxy();
 }, 90_000);
-afterAll(async () => {
-  await proxy.stop();
-  await api.stop();
-});
+afterAll(() => api.stop());
 
 /** A tenant whose children are made and whose servers run and answer. */
 async function running(world: ReconcilerWorld, spec: Parameters<ReconcilerWorld['createTenant']>[1] = {}) {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Namespace, Service } from '../../../src/kube/builtins.ts';
 import { findCondition } from '../../../src/kube/conditions.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
+import type { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -13,12 +13,9 @@ let api: TenantApi;
 let proxy: FaultProxy;
 beforeAll(async () => {
   api = await startTenantApi();
-  proxy = await FaultProxy.start(api.server);
+  proxy = await api.proxy();
 }, 90_000);
-afterAll(async () => {
-  await proxy.stop();
-  await api.stop();
-});
+afterAll(() => api.stop());
 
 const condition = async (world: ReconcilerWorld, type: string) =>
   findCondition((await world.tenant('acme')).status?.conditions, type);
