@@ -7,7 +7,8 @@ import { parseFlags, UsageError } from './flags.ts';
 /** One line a flag, for --help. */
 export const CLEANUP_FLAGS = `\
   --ttl DURATION                     deletes sessions without activity for this long, such as 720h; this or:
-  --delete-session ID                deletes this one session, however old it is
+  --delete-session ID                deletes this one session, however old it is; or:
+  --sweep                            deletes no session: only removes what deletions have left on volumes
   --server NAME=HOST:PORT            a server that runs: its sessions are deleted through it; its token is in
                                      COPILOT_CONNECTION_TOKEN; any number of servers
   --volume NAME=PATH                 a mounted volume of sessions; beside a server of the same name it is only swept
@@ -18,6 +19,7 @@ export const CLEANUP_FLAGS = `\
 const flags = {
   ttl: { type: 'string' },
   'delete-session': { type: 'string' },
+  sweep: { type: 'boolean' },
   server: { type: 'string', multiple: true },
   volume: { type: 'string', multiple: true },
   policies: { type: 'string' },
@@ -33,22 +35,34 @@ export function parseCleanupOptions(args: readonly string[], env: NodeJS.Process
   if (!token && values.server !== undefined) {
     throw new UsageError('--server needs the connection token of the servers: set COPILOT_CONNECTION_TOKEN');
   }
-  const { ttl, policies } = values;
-  const sessionId = values['delete-session'];
-  if ((ttl === undefined) === (sessionId === undefined)) {
-    throw new UsageError('write one of --ttl DURATION and --delete-session ID');
-  }
-  if (sessionId !== undefined && policies !== undefined) {
-    throw new UsageError('--policies goes with --ttl: --delete-session deletes whatever a policy says');
-  }
   return {
-    task:
-      ttl !== undefined ? { ttlMs: ttlOf(ttl), policiesFile: policies } : { sessionId: sessionIdOf(sessionId ?? '') },
+    task: taskOf(values),
     dryRun: values['dry-run'] ?? false,
     targets,
     token: token ?? '',
     resultFile: values['result-file'],
   };
+}
+
+interface TaskFlags {
+  readonly ttl?: string | undefined;
+  readonly 'delete-session'?: string | undefined;
+  readonly sweep?: boolean | undefined;
+  readonly policies?: string | undefined;
+  readonly server?: readonly string[] | undefined;
+}
+
+function taskOf({ ttl, 'delete-session': sessionId, sweep, policies, server }: TaskFlags): CleanupOptions['task'] {
+  if ([ttl, sessionId, sweep].filter((flag) => flag !== undefined).length !== 1) {
+    throw new UsageError('write one of --ttl DURATION, --delete-session ID and --sweep');
+  }
+  if (ttl !== undefined) return { ttlMs: ttlOf(ttl), policiesFile: policies };
+  if (policies !== undefined) {
+    throw new UsageError('--policies goes with --ttl: nothing else asks how long a session is kept');
+  }
+  if (sessionId !== undefined) return { sessionId: sessionIdOf(sessionId) };
+  if (server !== undefined) throw new UsageError('--sweep works on volumes: write --volume NAME=PATH, and no --server');
+  return 'Sweep';
 }
 
 function ttlOf(text: string): number {

@@ -78,7 +78,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const tenants = manager.informer(CopilotTenant);
   const copilotSessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
   const { concurrency, operatorImage } = options;
-  const jobs = addTenantController({
+  const { jobs, claims } = addTenantController({
     manager,
     client,
     tenants,
@@ -106,6 +106,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     sessions: copilotSessions,
     tenants,
     jobs,
+    claims,
     source: survey,
     recorder,
     facts: { operatorImage },

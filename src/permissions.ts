@@ -68,8 +68,8 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   { resource: CopilotSession, subresource: 'status', verbs: ['update'], why: 'Phase, conditions and usage.' },
   {
     resource: Job,
-    verbs: ['get', 'list', 'watch', 'create'],
-    why: 'How the runs of the cleanup ended; and removes the data of a deleted session from the volume of a server that does not run.',
+    verbs: ['get', 'list', 'watch', 'create', 'delete'],
+    why: 'How the runs of the cleanup ended; removes the data of a deleted session from the volume of a server that does not run; sweeps what other deletions leave, and goes when it has.',
   },
   {
     resource: Secret,

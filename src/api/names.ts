@@ -83,11 +83,16 @@ export const Label = {
 /** Value of {@link Label.name} on every child of a tenant. */
 export const SERVER_APP_NAME = 'copilot-server';
 
-/** Annotations that users set. */
+/** Annotations that people read, and may set. */
 export const Annotation = {
   /**
    * On a tenant with reason `DataLost`: UIDs of the lost volume claims, separated by commas, as the condition's
    * message names them. An empty volume then takes the place of each.
    */
   acceptDataLoss: `${GROUP}/accept-data-loss`,
+  /**
+   * On the volume claim of a server: when a Job is to sweep from the volume what deletions through the server have left
+   * there. RFC 3339; anything else means at once. The operator sets it after a deletion and takes it off after the sweep.
+   */
+  sweepAt: `${GROUP}/sweep-at`,
 } as const;

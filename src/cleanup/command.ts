@@ -16,8 +16,9 @@ export interface Target {
 }
 
 export interface CleanupOptions {
-  /** Delete by age, or one session. */
-  readonly task: { readonly ttlMs: number; readonly policiesFile: string | undefined } | { readonly sessionId: string };
+  /** Delete by age, or one session; or only remove what deletions have left behind, on volumes. */
+  readonly task:
+    { readonly ttlMs: number; readonly policiesFile: string | undefined } | { readonly sessionId: string } | 'Sweep';
   readonly dryRun: boolean;
   readonly targets: readonly Target[];
   /** The connection token of the servers. */

@@ -8,14 +8,14 @@ import { StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
 import type { Policy } from './rule.ts';
-import { emptyTrash, sweep } from './sweep.ts';
+import { emptyTrash, sweepLocks, sweepStubs } from './sweep.ts';
 import { cleanUpServer, deleteOnServer, isLoaded, type TtlTask } from './through-server.ts';
 import { codeOf } from './tree.ts';
 import { Volume } from './volume.ts';
 
 const CONNECT = { timeoutMs: 10_000 };
 
-type Task = TtlTask | { readonly sessionId: string };
+type Task = TtlTask | { readonly sessionId: string } | 'Sweep';
 
 /** Resolves to what came of it; errors of servers, volumes and the policies file are in the result. */
 export async function cleanUp(options: CleanupOptions, context: Context): Promise<CleanupResult> {
@@ -33,7 +33,7 @@ export async function cleanUp(options: CleanupOptions, context: Context): Promis
 }
 
 async function taskOf({ task }: CleanupOptions): Promise<Task> {
-  if ('sessionId' in task) return task;
+  if (task === 'Sweep' || 'sessionId' in task) return task;
   const policies = task.policiesFile === undefined ? new Map<string, Policy>() : await readPolicies(task.policiesFile);
   return { ttlMs: task.ttlMs, policies };
 }
@@ -46,7 +46,8 @@ async function cleanUpTarget({ name, server, volume }: Target, task: Task, token
       connection = new Connection({ ...server, token, timers: systemClock });
       await connection.open(CONNECT);
     }
-    if ('sessionId' in task) await deleteOne(name, task.sessionId, connection, mounted, context);
+    if (task === 'Sweep') await sweepUp(name, mounted, context);
+    else if ('sessionId' in task) await deleteOne(name, task.sessionId, connection, mounted, context);
     else await cleanUpByAge(name, task, connection, mounted, context);
   } catch (error) {
     if (!(error instanceof CopilotError) && codeOf(error) === undefined) throw error;
@@ -54,6 +55,12 @@ async function cleanUpTarget({ name, server, volume }: Target, task: Task, token
   } finally {
     connection?.close();
   }
+}
+
+async function sweepUp(name: string, volume: Volume | undefined, context: Context): Promise<void> {
+  if (volume === undefined) return;
+  await emptyTrash(name, volume, context);
+  await sweepLocks(name, volume, context);
 }
 
 async function cleanUpByAge(
@@ -69,7 +76,8 @@ async function cleanUpByAge(
   if (volume === undefined) return;
   // Without a server nothing is loaded.
   const loaded = async (id: string) => connection !== undefined && (await isLoaded(connection, id));
-  await sweep(name, volume, { ttlMs: task.ttlMs, isLoaded: loaded }, context);
+  await sweepLocks(name, volume, context);
+  await sweepStubs(name, volume, { ttlMs: task.ttlMs, isLoaded: loaded }, context);
 }
 
 async function deleteOne(

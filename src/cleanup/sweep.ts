@@ -3,8 +3,8 @@ import { attempt, checkStop, type Context } from './context.ts';
 import { stubTime } from './stub.ts';
 import { LOCKS, TRASH, type Volume } from './volume.ts';
 
-/** Younger leftovers are left alone: a client may just be creating a session of that id. */
-const LEFTOVER_AGE_MS = 24 * 3_600_000;
+/** Younger stubs are left alone: a client may be about to have its first turn. */
+const STUB_AGE_MS = 24 * 3_600_000;
 
 export interface SweepOptions {
   readonly ttlMs: number;
@@ -24,29 +24,36 @@ export async function emptyTrash(target: string, volume: Volume, context: Contex
   }
 }
 
-/** Removes locks of sessions that are gone, and stubs of sessions that never had a turn. */
-export async function sweep(
-  target: string,
-  volume: Volume,
-  { ttlMs, isLoaded }: SweepOptions,
-  context: Context,
-): Promise<void> {
-  const { clock, tally } = context;
-  const isOld = (time: number, age: number) => clock.now() - time > age;
-  for (const { sessionId, modifiedTime } of await volume.orphanLocks()) {
+/**
+ * Removes locks of sessions that are gone. However young: a server takes one only while the session's directory is there, and has
+ * released it a moment after that has gone (docs/adr/0015-sweep-asked-for-on-the-claim.md).
+ */
+export async function sweepLocks(target: string, volume: Volume, context: Context): Promise<void> {
+  const { tally } = context;
+  for (const sessionId of await volume.orphanLocks()) {
     checkStop(context);
-    if (!isOld(modifiedTime, LEFTOVER_AGE_MS)) continue;
     const path = `${LOCKS}/${sessionId}.lock`;
     await attempt(`${target}: ${path}`, context, async () => {
       if (!tally.dryRun) await volume.deleteLock(sessionId);
       tally.swept(target, path, 0);
     });
   }
+}
+
+/** Removes the directories of sessions that never had a turn. */
+export async function sweepStubs(
+  target: string,
+  volume: Volume,
+  { ttlMs, isLoaded }: SweepOptions,
+  context: Context,
+): Promise<void> {
+  const { clock, tally } = context;
+  const isYoung = (time: number) => clock.now() - time <= Math.max(STUB_AGE_MS, ttlMs);
   for (const sessionId of await volume.directories()) {
     checkStop(context);
     await attempt(`${target}: stub ${sessionId}`, context, async () => {
       const time = await stubTime(volume.path(sessionId));
-      if (time === undefined || !isOld(time, Math.max(LEFTOVER_AGE_MS, ttlMs)) || (await isLoaded(sessionId))) return;
+      if (time === undefined || isYoung(time) || (await isLoaded(sessionId))) return;
       const bytes = await (tally.dryRun ? volume.size(sessionId) : volume.delete(sessionId));
       if (bytes !== undefined) tally.swept(target, sessionId, bytes);
     });

@@ -72,8 +72,8 @@ export class Volume {
     return bytes;
   }
 
-  /** Locks of operations on sessions that are not there, with their mtimes. The server makes them empty and never removes them. */
-  async orphanLocks(): Promise<{ sessionId: string; modifiedTime: number }[]> {
+  /** Ids of sessions that are not there and have a lock of operations. The server makes these locks empty and never removes them. */
+  async orphanLocks(): Promise<string[]> {
     if (!(await this.isDirectory(LOCKS))) return [];
     const names = (await ifThere(readdir(this.path(LOCKS)))) ?? [];
     const orphans = [];
@@ -81,7 +81,7 @@ export class Volume {
       const sessionId = name.endsWith('.lock') ? name.slice(0, -'.lock'.length) : '';
       if (!isSessionId(sessionId) || (await ifThere(lstat(this.path(sessionId)))) !== undefined) continue;
       const lock = await ifThere(lstat(this.path(LOCKS, name)));
-      if (lock?.isFile() === true && lock.size === 0) orphans.push({ sessionId, modifiedTime: lock.mtimeMs });
+      if (lock?.isFile() === true && lock.size === 0) orphans.push(sessionId);
     }
     return orphans;
   }

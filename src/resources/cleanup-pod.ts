@@ -1,6 +1,6 @@
 /**
- * The pod that runs `copilot-operator cleanup`: for a tenant's CronJob, and for the Job that removes the data of one session while no
- * server runs. It has no access to Kubernetes; what it finds comes back in its termination message.
+ * The pod that runs `copilot-operator cleanup`: for a tenant's CronJob, for the Job that removes the data of one session while no
+ * server runs, and for the one that sweeps a volume. It has no access to Kubernetes; what it finds comes back in its termination message.
  */
 import { Label, SERVER_PORT } from '../api/names.ts';
 import { childName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
@@ -30,6 +30,8 @@ export interface CleanupPod {
    * pod then goes to that server's node.
    */
   readonly volumes: readonly number[];
+  /** Index of a server that runs and is not asked: the pod goes to its node. */
+  readonly beside?: number | undefined;
   /** Name of the ConfigMap with {@link POLICIES_KEY}. */
   readonly policies?: string | undefined;
 }
@@ -39,9 +41,12 @@ export function cleanupLabels(tenant: string): Record<string, string> {
   return { ...tenantLabels(tenant), [Label.component]: CLEANUP_COMPONENT };
 }
 
-export function cleanupPod(tenant: CopilotTenant, { image, args, servers, volumes, policies }: CleanupPod): PodSpec {
+export function cleanupPod(
+  tenant: CopilotTenant,
+  { image, args, servers, volumes, beside, policies }: CleanupPod,
+): PodSpec {
   const { name, namespace = '' } = tenant.metadata;
-  const together = volumes.find((index) => servers.includes(index));
+  const together = beside ?? volumes.find((index) => servers.includes(index));
   const path = (index: number) => `${VOLUMES_PATH}/${serverName(name, index)}`;
   return {
     serviceAccountName: childName(name, 'servers'),
@@ -118,6 +123,9 @@ function affinity(
   };
 }
 
+/** The argument with which a cleanup only removes what no server uses, so that it may run beside one without asking it. */
+export const SWEEP = '--sweep';
+
 /**
  * Whether a pod made by {@link cleanupPod} works on the volume of a server without asking that server. One that asks only sweeps
  * what no server uses, so it may run beside it.
@@ -125,7 +133,7 @@ function affinity(
 export function deletesOnVolume({ spec }: Pod, server: string): boolean {
   const args = spec?.containers.flatMap((container) => container.args ?? []) ?? [];
   const has = (flag: string) => args.some((arg) => arg.startsWith(flag));
-  return has(volumeFlag(server)) && !has(serverFlag(server));
+  return has(volumeFlag(server)) && !has(serverFlag(server)) && !args.includes(SWEEP);
 }
 
 const serverFlag = (server: string): string => `--server=${server}=`;

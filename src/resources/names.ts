@@ -35,6 +35,11 @@ export function serverName(tenant: string, index: number): string {
   return `${tenant}-${index}`;
 }
 
+/** Name of the Job that sweeps the volume of server `index` of `tenant`. */
+export function sweepName(tenant: string, index: number): string {
+  return `${tenant}-sweep${index}`;
+}
+
 /** The index of the server called `name` when it is one of `tenant`'s. */
 export function serverIndex(tenant: string, name: string): number | undefined {
   const suffix = name.startsWith(`${tenant}-`) ? name.slice(tenant.length + 1) : '';

@@ -1,7 +1,7 @@
 /** Wires the loop: whose changes wake a session, and what a pass is given. */
 import type { Logger } from 'pino';
 import type { SessionSource } from '../copilot/sessions.ts';
-import type { Job } from '../kube/builtins.ts';
+import type { Job, PersistentVolumeClaim } from '../kube/builtins.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock, Random } from '../kube/clock.ts';
 import { Controller } from '../kube/controller.ts';
@@ -21,6 +21,7 @@ import { Finalizer } from './finalize.ts';
 import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import { DeleteJobs } from './jobs.ts';
 import { Labeller } from './labeller.ts';
+import { Leftovers } from './leftovers.ts';
 import { Memory } from './memory.ts';
 import { SessionMetrics } from './metrics.ts';
 import { SessionReconciler } from './reconciler.ts';
@@ -36,6 +37,8 @@ export interface SessionControllerOptions {
   readonly tenants: InformerLike<CopilotTenant>;
   /** Of the Jobs that the operator makes: selected by MANAGED_SELECTOR. */
   readonly jobs: InformerLike<Job>;
+  /** Of the volume claims that the operator makes, likewise. */
+  readonly claims: Pick<InformerLike<PersistentVolumeClaim>, 'store'>;
   readonly source: SessionSource;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: SessionOperatorFacts;
@@ -49,13 +52,14 @@ export interface SessionControllerOptions {
 
 /** Adds the controller of CopilotSession to the manager. */
 export function addSessionController(options: SessionControllerOptions): void {
-  const { manager, client, sessions, tenants, jobs, source, recorder, clock, random, metrics, log } = options;
+  const { manager, client, sessions, tenants, jobs, claims, source, recorder, clock, random, metrics, log } = options;
   const recent = new RecentWrites(clock);
   recent.follow(sessions);
   const memory = new Memory();
   const counts = new SessionMetrics(metrics.registry, sessions.store);
   const deleteJobs = new DeleteJobs({ client, jobs: jobs.store, facts: options.facts });
-  const remover = new Remover({ source, jobs: deleteJobs, recorder, clock });
+  const leftovers = new Leftovers({ client, claims: claims.store, jobs: jobs.store, clock });
+  const remover = new Remover({ source, jobs: deleteJobs, leftovers, recorder, clock });
   const teller = new StatusTeller({ client, recent, memory, recorder, clock });
   const reconciler = new SessionReconciler({
     client,
@@ -66,7 +70,7 @@ export function addSessionController(options: SessionControllerOptions): void {
     watches: new Watches(source),
     memory,
     teller,
-    expirer: new Expirer({ client, source, recent, memory, recorder, metrics: counts, clock }),
+    expirer: new Expirer({ client, source, recent, memory, leftovers, recorder, metrics: counts, clock }),
     labeller: new Labeller({ source, memory, clock }),
     finalizer: new Finalizer({
       client,

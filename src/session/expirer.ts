@@ -14,6 +14,7 @@ import { CopilotSession } from '../resources/session.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { inUseDelay } from './decisions/expiry.ts';
 import { inTime } from './intime.ts';
+import { wasOn, type Leftovers } from './leftovers.ts';
 import type { Memory } from './memory.ts';
 import type { SessionMetrics } from './metrics.ts';
 import type { ServerView } from './servers.ts';
@@ -24,6 +25,7 @@ export interface ExpirerOptions {
   readonly source: Pick<SessionSource, 'deleteUnused' | 'refresh'>;
   readonly recent: RecentWrites;
   readonly memory: Memory;
+  readonly leftovers: Leftovers;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly metrics: SessionMetrics;
   readonly clock: Clock;
@@ -53,7 +55,7 @@ export class Expirer {
     expiresAt: number,
     { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<ExpiryOutcome> {
-    const { client, recent, source, memory, recorder, metrics, clock } = this.#options;
+    const { client, recent, source, memory, leftovers, recorder, metrics, clock } = this.#options;
     const { inUse } = memory.of(session);
     // A deadline of its own, for whatever the survey tells of the session wakes it before.
     const retryMs = inUse?.expiresAt === expiresAt ? inUse.until - clock.now() : 0;
@@ -76,6 +78,9 @@ export class Expirer {
         log.warn({ err: error, server: name }, 'a server did not delete a session whose time is up');
         return { state: 'Failed', message: `Server ${name} did not delete the session; it is tried again.` };
       }
+    }
+    for (const [place, server] of servers.entries()) {
+      if (deletions[place] === 'Deleted' || wasOn(session, server)) await leftovers.of(server, signal);
     }
     memory.of(session).expiredAt = clock.now();
     for (const { key } of servers) source.refresh(key);

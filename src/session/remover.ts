@@ -12,6 +12,7 @@ import { removalStep } from './decisions/removal.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { inTime } from './intime.ts';
 import type { DeleteJobs, JobProgress } from './jobs.ts';
+import { wasOn, type Leftovers } from './leftovers.ts';
 import { mayHold, serversOf, type ServerView } from './servers.ts';
 import { EventReason } from './transitions.ts';
 
@@ -29,6 +30,7 @@ export interface Removal {
 export interface RemoverOptions {
   readonly source: Pick<SessionSource, 'get' | 'activity' | 'close' | 'delete'>;
   readonly jobs: DeleteJobs;
+  readonly leftovers: Leftovers;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
 }
@@ -95,13 +97,16 @@ export class Remover {
         return onVolume(name, await this.#options.jobs.ensure(session, tenant, server.index, signal));
       case 'delete':
     }
+    let deleted: boolean;
     try {
-      return { ...NOTHING, deleted: await this.#deleteOn(server, session) };
+      deleted = await this.#deleteOn(server, session);
     } catch (error) {
       // Not told in its own words: a server says what its agent makes it say.
       log.warn({ err: error, server: name }, 'a server did not delete a session');
       return { ...NOTHING, waits: [`Server ${name} did not delete the session.`] };
     }
+    if (deleted || wasOn(session, server)) await this.#options.leftovers.of(server, signal);
+    return { ...NOTHING, deleted };
   }
 
   async #deleteOn(server: ServerView, session: CopilotSession): Promise<boolean> {

@@ -73,11 +73,17 @@ export interface TenantControllerOptions {
   readonly log: Logger;
 }
 
+/** Informers of children that others need too. */
+export interface SharedInformers {
+  readonly jobs: InformerLike<Job>;
+  readonly claims: InformerLike<PersistentVolumeClaim>;
+}
+
 /**
- * Adds the controller of CopilotTenant to the manager. Returns the informer of Jobs, which the session controller watches
+ * Adds the controller of CopilotTenant to the manager. Returns the informers of children that the session controller needs
  * too.
  */
-export function addTenantController(options: TenantControllerOptions): InformerLike<Job> {
+export function addTenantController(options: TenantControllerOptions): SharedInformers {
   const { manager, client, tenants, copilotSessions, health, sessions, clock, metrics, log, concurrency } = options;
   const children = <T extends KubeObject>(type: ResourceType<T>, transform?: Transform<T>): InformerLike<T> =>
     manager.informer(type, {
@@ -159,7 +165,7 @@ export function addTenantController(options: TenantControllerOptions): InformerL
   figures.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
   health.onTransition((key) => controller.enqueue(tenantOfTarget(key)));
   manager.addController(controller);
-  return informers.jobs;
+  return informers;
 }
 
 // The status of a session says nothing to the cleanup, and it changes with every turn.

@@ -11,8 +11,9 @@ import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
 import { rolloutTurn, servesWithFormer } from './decisions/rollout.ts';
+import { sweepStep, type SweepStep } from './decisions/sweep.ts';
 import { connectionToken } from './decisions/token.ts';
-import { childName, isLeftOver } from '../resources/names.ts';
+import { childName, isLeftOver, sweepName } from '../resources/names.ts';
 import { isCurrent, type ServerObservation } from './observe.ts';
 import { planServer, type ServerPlan } from './serverplan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
@@ -27,6 +28,8 @@ export interface Plan {
   readonly servers: readonly ServerPlan[];
   /** Servers beyond `spec.replicas`, highest index first. */
   readonly surplus: readonly ServerWorld[];
+  /** For each volume of which a sweep is asked for, or under way. */
+  readonly sweeps: readonly SweepStep[];
   /** What needs somebody to act, as far as it is known before anything is written. */
   readonly causes: readonly Cause[];
   readonly waits: readonly Wait[];
@@ -72,7 +75,12 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   const secrets = [world.tokenSecret, world.bindingSecret];
   const leftOver = secrets.some((secret) => typeof secret === 'object' && isLeftOver(secret, tenant));
-  const dues = [...drafts.flatMap(({ dueInMs }) => dueInMs ?? []), ...(leftOver ? [LEFT_OVER_MS] : [])];
+  const sweeps = sweepSteps(world, now);
+  const dues = [
+    ...drafts.flatMap(({ dueInMs }) => dueInMs ?? []),
+    ...sweeps.flatMap((step) => (step.action === 'wait' ? (step.dueInMs ?? []) : [])),
+    ...(leftOver ? [LEFT_OVER_MS] : []),
+  ];
   return {
     token,
     model,
@@ -80,11 +88,20 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
     surplus: [...world.servers.values()]
       .filter(({ index }) => !observed.has(index))
       .toSorted((a, b) => b.index - a.index),
+    sweeps,
     causes: [...(cause ? [cause] : []), ...modelCause, ...servers.flatMap((server) => server.cause ?? [])],
     waits: [...(wait ? [wait] : []), ...servers.flatMap((server) => server.wait ?? [])],
     rolling,
     ...(dues.length > 0 && { recheckAfterMs: Math.min(...dues) }),
   };
+}
+
+function sweepSteps({ tenant, servers, cleanup: { jobs, pods } }: World, now: number): SweepStep[] {
+  return [...servers.values()].flatMap((server) => {
+    const name = sweepName(tenant.metadata.name, server.index);
+    const job = jobs.find(({ metadata }) => metadata.name === name);
+    return sweepStep({ tenant, server, job, pods, now }) ?? [];
+  });
 }
 
 /** Takes the replacement of running pods out of the plans whose turn has not come. */

@@ -127,7 +127,7 @@ export class TenantReconciler implements Reconciler {
     if (isRemoving(tenant, planned.surplus) && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) {
       return { requeueAfterMs: CONFLICT_RETRY_MS };
     }
-    const outcome = await update(applier, facts, world, planned, signal);
+    const outcome = await update({ applier, client, facts, clock }, world, planned, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return {};
     if (!tenant.spec.suspend && planned.token !== undefined) {
       targets.watch(tenant, outcome.servers.values(), planned.token);
@@ -137,6 +137,9 @@ export class TenantReconciler implements Reconciler {
       log.warn({ server: name, ...restart }, 'restarting a server that does not answer');
       recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
       metrics.restarted();
+    }
+    for (const message of outcome.sweepFailures) {
+      recorder.event(tenant, 'Warning', EventReason.SweepFailed, message);
     }
     const [error] = outcome.errors;
     // Nobody needs to read of it: the next try starts from what is there now.

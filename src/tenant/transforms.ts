@@ -1,5 +1,5 @@
 /** What the caches keep. A thousand tenants are nine thousand objects; most of each is for other readers. */
-import { Label } from '../api/names.ts';
+import { Annotation, Label } from '../api/names.ts';
 import type { Deployment, Job, Pod } from '../kube/builtins.ts';
 import { stripServerFields } from '../kube/store.ts';
 import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
@@ -70,9 +70,10 @@ export function slimDeployment(deployment: Deployment): Deployment {
   return stripServerFields(deployment);
 }
 
-/** Of a Job: whose it is, and how it ended. */
+/** Of a Job: whose it is, how it ended, and of a sweep, which request it carries out. */
 export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
-  const { name, namespace, uid, resourceVersion, labels, ownerReferences, deletionTimestamp } = metadata;
+  const { name, namespace, uid, resourceVersion, labels, annotations, ownerReferences, deletionTimestamp } = metadata;
+  const sweepAt = annotations?.[Annotation.sweepAt];
   const ends = (status?.conditions ?? []).filter(({ type }) => type === 'Complete' || type === 'Failed');
   return {
     apiVersion,
@@ -83,6 +84,7 @@ export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
       ...(uid !== undefined && { uid }),
       ...(resourceVersion !== undefined && { resourceVersion }),
       ...(labels && { labels }),
+      ...(sweepAt !== undefined && { annotations: { [Annotation.sweepAt]: sweepAt } }),
       ...(ownerReferences && { ownerReferences }),
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),
     },

@@ -14,6 +14,8 @@ export interface Announcement {
 export const EventReason = {
   /** A server that did not answer is restarted. */
   ServerRestarted: 'ServerRestarted',
+  /** What deleted sessions have left on a volume could not be swept; it is tried again in an hour. */
+  SweepFailed: 'SweepFailed',
 } as const;
 
 const bad = new Set<string>([ReadyReason.ServersUnhealthy]);

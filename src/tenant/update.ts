@@ -9,6 +9,8 @@ import {
   Service,
   ServiceAccount,
 } from '../kube/builtins.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Clock } from '../kube/clock.ts';
 import { isControlledBy } from '../kube/owner.ts';
 import { Attempt } from './attempt.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
@@ -19,6 +21,7 @@ import { service } from './builders/service.ts';
 import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import { applyCleanup } from './cleanup.ts';
+import { carryOutSweeps } from './sweep.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import type { SecretRead } from './decisions/model.ts';
 import { isClaimOf } from '../resources/names.ts';
@@ -42,14 +45,23 @@ export interface Outcome {
   readonly bound: boolean;
   /** Servers whose restart was written. */
   readonly restarted: readonly ServerPlan[];
+  /** What failed of the sweeps of volumes, as far as it was not told before. */
+  readonly sweepFailures: readonly string[];
   /** When a child that somebody else keeps changing is restored next, in ms. */
   readonly retryAfterMs?: number | undefined;
 }
 
+/** What a plan is carried out with. */
+export interface Writer {
+  readonly applier: Applier;
+  readonly client: KubeClient;
+  readonly facts: OperatorFacts;
+  readonly clock: Clock;
+}
+
 /** Applies everything, in an order in which no pod is made before its fence and what it mounts. */
 export async function update(
-  applier: Applier,
-  facts: OperatorFacts,
+  { applier, client, facts, clock }: Writer,
   world: World,
   plan: Plan,
   signal: AbortSignal,
@@ -68,8 +80,9 @@ export async function update(
   await removeSurplus(attempt, tenant, plan.surplus);
   // Last, so that nothing about it keeps servers waiting.
   await applyCleanup(attempt, facts, world, new Map([...world.servers, ...servers]));
+  const sweepFailures = await carryOutSweeps({ attempt, client, facts, clock }, tenant, plan.sweeps);
   const { refusals, waits, errors, retryAfterMs } = attempt;
-  return { refusals, waits, errors, retryAfterMs, bound, restarted, servers: new Map(servers) };
+  return { refusals, waits, errors, retryAfterMs, bound, restarted, sweepFailures, servers: new Map(servers) };
 }
 
 /** Whether everything is there that a pod needs before it may start, and whether the binding Secret is. */

@@ -25,6 +25,7 @@ import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
 import { FakeSessionSource } from './fake-sessions.ts';
+import { endedJob } from './jobs.ts';
 import { connect } from './kube.ts';
 import { metricSum, passesOf, waitForRest } from './metrics.ts';
 
@@ -75,7 +76,8 @@ export class SessionWorld {
     const sessions = new FakeInformer<CopilotSession>(CopilotSession, { indexers: SESSION_INDEXERS });
     const tenants = new FakeInformer<CopilotTenant>(CopilotTenant);
     const jobs = new FakeInformer<Job>(Job);
-    this.#caches = [sessions, tenants, jobs] as unknown as FakeInformer<KubeObject>[];
+    const claims = new FakeInformer<PersistentVolumeClaim>(PersistentVolumeClaim);
+    this.#caches = [sessions, tenants, jobs, claims] as unknown as FakeInformer<KubeObject>[];
     let added: Controller | undefined;
     addSessionController({
       manager: { addController: (controller: Controller) => void (added = controller) },
@@ -83,6 +85,7 @@ export class SessionWorld {
       sessions,
       tenants,
       jobs,
+      claims,
       source: sourceOn?.(this.clock) ?? this.source,
       recorder: { event: (_object, type, reason, message) => void this.events.push(`${type} ${reason}: ${message}`) },
       facts: { operatorImage: 'example.com/operator:1' },
@@ -234,25 +237,23 @@ export class SessionWorld {
     });
   }
 
+  /** A Job that nobody of this part has made. */
+  async createJob(name: string): Promise<void> {
+    await this.client.create(Job, {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name, namespace: this.namespace },
+      spec: { template: { spec: { restartPolicy: 'Never', containers: [{ name: 'x', image: 'example.com/x:1' }] } } },
+    });
+  }
+
   async jobs(): Promise<Job[]> {
     return (await this.client.listAll(Job, { namespace: this.namespace })).items;
   }
 
   /** Plays the Job controller. */
   async endJob(job: Job, type: 'Complete' | 'Failed', message = ''): Promise<void> {
-    const at = new Date().toISOString().replace(/\.\d+/, '');
-    const target = type === 'Complete' ? 'SuccessCriteriaMet' : 'FailureTarget';
-    const condition = (name: string) => ({
-      type: name,
-      status: 'True',
-      reason: 'Test',
-      message,
-      lastProbeTime: at,
-      lastTransitionTime: at,
-    });
-    const done = type === 'Complete' ? { completionTime: at, succeeded: 1 } : { failed: 1 };
-    const status = { startTime: at, conditions: [condition(target), condition(type)], ...done };
-    await this.patch(Job, job.metadata.name, { status }, 'status');
+    await this.patch(Job, job.metadata.name, { status: endedJob(type, message) }, 'status');
   }
 
   async #rest(): Promise<void> {

@@ -38,9 +38,16 @@ describe('the command line of the cleanup', () => {
     expect(parseCleanupOptions(['--delete-session', 's_1-X', volume], {}).task).toEqual({ sessionId: 's_1-X' });
   });
 
+  it('only sweeps', () => {
+    expect(parseCleanupOptions(['--sweep', volume], {}).task).toBe('Sweep');
+  });
+
   it.each([
-    [[volume], 'write one of --ttl DURATION and --delete-session ID'],
+    [[volume], 'write one of --ttl DURATION, --delete-session ID and --sweep'],
     [['--ttl=1h', '--delete-session=a', volume], 'write one of --ttl'],
+    [['--ttl=1h', '--sweep', volume], 'write one of --ttl'],
+    [['--sweep', '--policies=/p', volume], '--policies goes with --ttl'],
+    [['--sweep', '--server=a=h:1'], '--sweep works on volumes'],
     [['--ttl=0s', volume], '--ttl=0s: write a duration above 0'],
     [['--ttl=-1h', volume], '--ttl=-1h: write whole hours'],
     [['--ttl=30d', volume], '--ttl=30d: write whole hours'],
@@ -71,7 +78,7 @@ describe('the command line of the cleanup', () => {
 
   it('is explained, flag by flag', () => {
     const flags = [...CLEANUP_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map((match) => match[1]);
-    expect(flags).toEqual(['ttl', 'delete-session', 'server', 'volume', 'policies', 'dry-run', 'result-file']);
+    expect(flags).toEqual(['ttl', 'delete-session', 'sweep', 'server', 'volume', 'policies', 'dry-run', 'result-file']);
   });
 
   it('is the one that the pods of a tenant are given', () => {

@@ -26,8 +26,8 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch, delete]}
 # Phase, conditions and usage.
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions/status], verbs: [update]}
-# How the runs of the cleanup ended; and removes the data of a deleted session from the volume of a server that does not run.
-- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create]}
+# How the runs of the cleanup ended; removes the data of a deleted session from the volume of a server that does not run; sweeps what other deletions leave, and goes when it has.
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}
 # Connection token, binding and model credentials, each read by its name. Never list or watch: those would hand over every Secret there is.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}
 # Why a server does not start.

@@ -59,8 +59,7 @@ function sweptVolume({ spec, status }: CopilotTenant, live: ReadonlyMap<number, 
   // whatever the schedule.
   const index = slotOf(status?.lastCleanup?.job ?? '', spec.replicas);
   const server = live.get(index);
-  const modes = server?.claim?.spec?.accessModes ?? [spec.storage.accessMode];
-  if (modes.includes('ReadWriteOncePod')) return undefined;
+  if (isOfOnePod(server?.claim?.spec?.accessModes ?? [spec.storage.accessMode])) return undefined;
   if (spec.replicas === 1) return index;
   // The run waits for the node of that server, and with it the sessions of all the others: not for a server without a node,
   // and not again after a run that failed, perhaps because that node is cordoned or full.
@@ -69,7 +68,10 @@ function sweptVolume({ spec, status }: CopilotTenant, live: ReadonlyMap<number, 
   return pod !== undefined && isReady(pod) ? index : undefined;
 }
 
+/** Whether a volume of these access modes can't be mounted beside its server. */
+export const isOfOnePod = (modes: readonly string[]): boolean => modes.includes('ReadWriteOncePod');
+
 // A Deployment that is not seen to be at zero may still make a pod.
-function isStopping({ deployment, pods }: ServerWorld = { index: 0, pods: [] }): boolean {
+export function isStopping({ deployment, pods }: ServerWorld = { index: 0, pods: [] }): boolean {
   return pods.some((pod) => !hasEnded(pod)) || (deployment !== undefined && !isCurrent(deployment));
 }

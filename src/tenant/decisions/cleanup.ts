@@ -101,14 +101,17 @@ export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastClea
   );
 }
 
-interface End {
+/** How a Job of a cleanup ended. */
+export interface JobEnd {
   readonly job: Job;
   /** RFC 3339. */
   readonly time: string;
+  /** Absent after a success. */
   readonly failure?: string | undefined;
 }
 
-function endOf(job: Job): End | undefined {
+/** Undefined while it has not ended. */
+export function endOf(job: Job): JobEnd | undefined {
   const end = job.status?.conditions?.find(({ type, status }) => isEnd(type) && status === 'True');
   if (end?.lastTransitionTime === undefined) return undefined;
   const failure = end.type === 'Failed' ? [end.reason, end.message].filter(Boolean).join(': ') : undefined;
@@ -121,7 +124,7 @@ const isEnd = (type: string): boolean => type === 'Complete' || type === 'Failed
 const rank = (time: string, job: string): string => `${time} ${job}`;
 
 /** What the pod said when it ended. A pod that was killed, or never started, said nothing. */
-function wordOf({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
+export function wordOf({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
   for (const pod of pods) {
     if (uid === undefined || pod.metadata.labels?.[JOB_UID_LABEL] !== uid) continue;
     const container = pod.status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER);
@@ -131,7 +134,7 @@ function wordOf({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult
   return undefined;
 }
 
-function runOf({ job, time, failure }: End, word: CleanupResult | undefined): CleanupRun {
+function runOf({ job, time, failure }: JobEnd, word: CleanupResult | undefined): CleanupRun {
   const failed = failure !== undefined || word?.result === 'Failed';
   const message = (word?.message ?? `Its Job failed: ${failure ?? 'it did not say why'}.`).slice(0, MAX_MESSAGE);
   return {

@@ -74,7 +74,7 @@ describe('the cleanup of a running tenant', () => {
       'swept-0',
       'sh',
       '-c',
-      `cd ${SESSIONS} && echo mine > notes.txt && mkdir photos && echo mine > photos/a.jpg && touch -d '9 days ago' .session-operation-locks/* notes.txt photos photos/a.jpg`,
+      `cd ${SESSIONS} && echo mine > notes.txt && mkdir photos && echo mine > photos/a.jpg && touch -d '9 days ago' notes.txt photos photos/a.jpg`,
     );
     expect(await cleanUp(namespace, 'swept')).toMatchObject({ result: 'Succeeded', deleted: 1 });
     const left = await onVolume('swept');

@@ -3,11 +3,12 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GROUP } from '../../../src/api/names.ts';
+import { Annotation, GROUP } from '../../../src/api/names.ts';
 import {
   ConfigMap,
   CronJob,
   Deployment,
+  Job,
   NetworkPolicy,
   PersistentVolumeClaim,
   PodDisruptionBudget,
@@ -36,6 +37,7 @@ const UNSEEN: readonly Right[] = [
   'update copilot-operator.dev/copilottenants/finalizers',
 ];
 const HASH = `${GROUP}/applied-hash`;
+const SWEEP_AT = Annotation.sweepAt;
 const SOON = { withinMs: 60_000, everyMs: 100 };
 
 let namespace: TestNamespace;
@@ -137,6 +139,7 @@ async function everything(): Promise<void> {
     SOON,
   );
   await removeFromVolume();
+  await sweepVolume();
   for (const tenant of ['acme', 'stuck']) await namespace.deleteTenant(tenant);
 }
 
@@ -148,6 +151,15 @@ async function removeFromVolume(): Promise<void> {
   const foreign = ['create', 'job', deleteJobName(blocked, 0), '--image=localhost/nothing', '-n', namespace.name];
   await namespace.kubectl.ok([...foreign, '--', 'true']);
   await namespace.kubectl.ok(['delete', 'csn', 'named', 'blocked', '-n', namespace.name, '--timeout=120s']);
+}
+
+/** What a deletion through a server asks for, asked for by hand. */
+async function sweepVolume(): Promise<void> {
+  const isAsked = async () =>
+    SWEEP_AT in ((await namespace.get(PersistentVolumeClaim, 'acme-0'))?.metadata.annotations ?? {});
+  await namespace.kubectl.ok(['annotate', 'pvc', 'acme-0', `${SWEEP_AT}=now`, '-n', namespace.name]);
+  const swept = async () => !(await isAsked()) && (await namespace.get(Job, 'acme-sweep0')) === undefined;
+  await waitFor('the volume is swept', swept, { withinMs: 120_000, everyMs: 200 });
 }
 
 async function setSuspend(suspend: boolean): Promise<void> {

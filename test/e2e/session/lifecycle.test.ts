@@ -1,6 +1,6 @@
 // A session as a resource, from its name to its end, with the real CLI, the real SDK and a real volume.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { Job, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { argoHealth } from '../../support/argo-health.ts';
 import { withClient } from '../../support/chat.ts';
@@ -75,6 +75,14 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(await onVolume()).toContain('brief');
     await namespace.kubectl.ok(['delete', 'csn', 'brief', '-n', namespace.name, '--timeout=60s']);
     expect(await onVolume()).not.toContain('brief');
+    // What the server itself leaves goes a little later, while it runs: nothing of the session's name is there any more.
+    const left = async () => (await namespace.exec('acme-0', 'find', SESSIONS, '-name', '*brief*')) === '';
+    await waitFor('nothing is left of the session', left, { withinMs: 120_000, everyMs: 500 });
+    await waitFor('the sweep is over', async () => (await namespace.get(Job, 'acme-sweep0')) === undefined, {
+      withinMs: 30_000,
+    });
+    const { metadata } = await namespace.client.get(PersistentVolumeClaim, namespace.ref('acme-0'));
+    expect(metadata.annotations).not.toHaveProperty(['copilot-operator.dev/sweep-at']);
   });
 
   it('stays on the volume with deletionPolicy Retain, and is found again by the next resource', async () => {

@@ -165,7 +165,7 @@ describe('a cleanup of a volume', () => {
     expect(await locks()).toEqual(['.hidden.lock', 'gone.lock', 'lost+found.lock', 'notes.txt', 'stub-with-work.lock']);
   });
 
-  it('sweeps stubs and locks that deletions have left, once they are old', async () => {
+  it('sweeps the locks that deletions have left, and stubs once they are old', async () => {
     putSession(volume, 'stub', {
       ageMs: 8 * DAY,
       journal: null,
@@ -174,19 +174,31 @@ describe('a cleanup of a volume', () => {
     putSession(volume, 'fresh-stub', { ageMs: 6 * DAY, journal: null });
     putSession(volume, 'used-stub', { ageMs: 8 * DAY, journal: null, files: { 'inuse.7.lock': '' } });
     await utimes(join(volume, 'used-stub/inuse.7.lock'), new Date(), new Date());
-    const lockDirectory = join(volume, '.session-operation-locks');
-    for (const [id, ms] of [
-      ['gone', 2 * DAY],
-      ['just-gone', HOUR],
-    ] as const) {
-      await writeFile(join(lockDirectory, `${id}.lock`), '');
-      const time = new Date(Date.now() - ms);
-      await utimes(join(lockDirectory, `${id}.lock`), time, time);
-    }
+    await writeFile(join(volume, '.session-operation-locks/gone.lock'), '');
     const { result } = await runCleanup(onVolume());
     expect(result).toMatchObject({ result: 'Succeeded', kept: 0, deleted: 0, sweptFiles: 2 });
     expect(await names()).toEqual(['.session-operation-locks', 'fresh-stub', 'used-stub']);
-    expect(await locks()).toEqual(['fresh-stub.lock', 'just-gone.lock', 'used-stub.lock']);
+    expect(await locks()).toEqual(['fresh-stub.lock', 'used-stub.lock']);
+  });
+
+  it('that only sweeps removes what deletions have left, and no session and no stub, however old', async () => {
+    putSession(volume, 'old', { ageMs: 800 * DAY });
+    putSession(volume, 'stub', { ageMs: 800 * DAY, journal: null });
+    putSession(join(volume, '.copilot-operator-deleted'), 'half', { journal: null });
+    for (const name of ['gone.lock', 'notes.txt']) {
+      await writeFile(join(volume, '.session-operation-locks', name), '');
+    }
+    await writeFile(join(volume, '.session-operation-locks/full.lock'), 'of somebody else');
+    const sweep = ['--sweep', `--volume=acme-0=${volume}`];
+    const dry = await runCleanup([...sweep, '--dry-run']);
+    expect(dry.result).toMatchObject({ result: 'Succeeded', sweptFiles: 2 });
+    expect(await locks()).toContain('gone.lock');
+    const { code, result } = await runCleanup(sweep);
+    expect(result).toMatchObject({ result: 'Succeeded', kept: 0, deleted: 0, sweptFiles: 2, errors: 0 });
+    expect(code).toBe(0);
+    expect(existsSync(join(volume, '.copilot-operator-deleted/half'))).toBe(false);
+    expect(await locks()).toEqual(['full.lock', 'notes.txt', 'old.lock', 'stub.lock']);
+    expect(await names()).toEqual(expect.arrayContaining(['old', 'stub']));
   });
 
   it('finishes what a killed run has left', async () => {

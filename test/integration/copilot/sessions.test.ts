@@ -1,9 +1,11 @@
 // The survey against the real Copilot CLI and the light runtime: what it knows of their sessions, and what that costs them.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { approveAll, type CopilotSession, type SessionConfig } from '@github/copilot-sdk';
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { RpcError, dialTcp, type Dial, type SessionActivity, type SessionFacts } from '../../../src/copilot/index.ts';
 import { systemClock, type Clock } from '../../../src/kube/clock.ts';
 import { Survey } from '../../../src/survey/survey.ts';
@@ -15,6 +17,7 @@ import { waitFor } from '../../support/wait.ts';
 
 const token = 'f3b1c0ffee';
 const KEY = 'team/acme-0';
+const SWEEPER = join(import.meta.dirname, '../../support/sweeper-process.ts');
 const socketsBefore = openSockets();
 
 /** Time that goes by `times` as fast for the survey, whose polls are 2 s apart. */
@@ -270,6 +273,30 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     expect(await seen.delete(KEY, detached)).toBe('Deleted');
     expect(left(detached)).toEqual([`.session-operation-locks/${detached}.lock`]);
   }, 60_000);
+
+  it('are made, used and deleted as ever while what deletions leave is swept all the time', async () => {
+    const seen = survey();
+    await waitFor('the server can be asked', () => seen.get(KEY) !== undefined);
+    const sweeper = spawn(process.execPath, [SWEEPER, server.sessionState], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const swept = text(sweeper.stdout);
+    // Each id is made again at once, when the lock of the one before it may just be going.
+    const ids = ['swept-a', 'swept-b', 'swept-c'];
+    const left = () => readdirSync(server.sessionState, { recursive: true }).filter((path) => path.includes('swept-'));
+    try {
+      const lives = ids.map(async (id) => {
+        for (let round = 0; round < 8; round += 1) {
+          const { answer } = await chat(binding, { prompt: 'hello', sessionId: id });
+          expect(answer).not.toBe('');
+          expect(await seen.delete(KEY, id)).toBe('Deleted');
+        }
+      });
+      await Promise.all(lives);
+      await waitFor('all locks are swept', () => left().length === 0);
+    } finally {
+      sweeper.kill('SIGTERM');
+    }
+    expect(Number(await swept)).toBeGreaterThanOrEqual(ids.length);
+  }, 120_000);
 
   it('with a damaged journal are told of as far as it goes, and keep no other from being read', async () => {
     const { sessionId: good } = await chat(binding, { prompt: 'hello' });

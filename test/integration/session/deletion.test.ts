@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/errors.ts';
 import { Job, Namespace, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { timestamp } from '../../../src/kube/time.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';
@@ -24,6 +25,8 @@ afterAll(() => api.stop());
 const open = () => SessionWorld.open(api.kubeconfig);
 const reasons = (world: SessionWorld) => world.events.map((event) => event.split(':')[0]);
 const gone = async (world: SessionWorld) => (await world.get(CopilotSession, 'alpha')) === undefined;
+const sweepAt = async (world: SessionWorld) =>
+  (await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.annotations?.['copilot-operator.dev/sweep-at'];
 const counted = (world: SessionWorld, result: string) =>
   metricValue(world.metrics, 'copilot_session_deletions_total', { result });
 
@@ -61,6 +64,82 @@ describe('a deleted session', () => {
     expect([...world.source.watched]).toEqual([]);
     expect(world.events).toEqual([]);
     expect(await counted(world, 'Deleted')).toBe(1);
+  });
+
+  it('has what its server leaves of it swept, with all others of the next half minute', async () => {
+    await using world = await open();
+    await used(world);
+    await world.createSession({}, 'theirs');
+    await world.settle();
+    await remove(world);
+    const asked = await sweepAt(world);
+    expect(asked).toBe(timestamp(world.clock.now() + 30_000));
+    await world.advance(20_000);
+    await world.delete(CopilotSession, 'theirs');
+    await world.settle();
+    expect(await world.get(CopilotSession, 'theirs')).toBeUndefined();
+    expect(await sweepAt(world)).toBe(asked);
+  });
+
+  it('has it swept once more when the sweep of the others has begun', async () => {
+    await using world = await open();
+    await used(world);
+    await world.createSession({}, 'theirs');
+    await world.settle();
+    await remove(world);
+    const asked = await sweepAt(world);
+    await world.advance(30_000);
+    await world.createJob('acme-sweep0');
+    await world.settle();
+    await world.delete(CopilotSession, 'theirs');
+    await world.settle();
+    expect(await sweepAt(world)).not.toBe(asked);
+    expect(await sweepAt(world)).toBe(timestamp(world.clock.now() + 30_000));
+  });
+
+  it('has nothing swept when it never had a turn, or stays', async () => {
+    await using world = await open();
+    await used(world);
+    await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Retain' } });
+    await world.createSession({}, 'beta');
+    await world.settle();
+    for (const name of ['alpha', 'beta']) await world.delete(CopilotSession, name);
+    await world.settle();
+    expect(await world.get(CopilotSession, 'beta')).toBeUndefined();
+    expect(await sweepAt(world)).toBeUndefined();
+  });
+
+  it('has it swept also when that could be asked for only after a failure, and the server has nothing to delete any more', async () => {
+    const proxy = await api.proxy();
+    await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
+    await used(world);
+    const claims = { verb: 'patch', resource: 'persistentvolumeclaims' } as const;
+    proxy.inject(claims, { kind: 'answer', status: 500, reason: 'InternalError' }, { times: 1000 });
+    await remove(world);
+    expect(world.source.has(world.server(), 'alpha')).toBe(false);
+    expect([await gone(world), await sweepAt(world)]).toEqual([false, undefined]);
+    proxy.clearFaults();
+    await world.advance(5_000);
+    expect(await gone(world)).toBe(true);
+    expect(await sweepAt(world)).toBeDefined();
+    expect(world.events).toEqual([]);
+  });
+
+  it('goes at its deadline when its sweep can’t be asked for, and that is told', async () => {
+    const proxy = await api.proxy();
+    await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
+    await used(world);
+    const message = 'persistentvolumeclaims "acme-0" is forbidden: User "operator" cannot patch resource';
+    proxy.inject(
+      { verb: 'patch', resource: 'persistentvolumeclaims' },
+      { kind: 'answer', status: 403, reason: 'Forbidden', message },
+      { times: 1000 },
+    );
+    await remove(world);
+    expect(await world.condition('Stalled')).toBe('True Forbidden');
+    await world.advance(6 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).toEqual(['Warning Forbidden', 'Warning SessionDataLeftBehind']);
   });
 
   it('is closed first when a turn is running, and that is told', async () => {

@@ -1,6 +1,7 @@
 // A session from its first look to its end, over a real API server; the servers are as the test says.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/index.ts';
+import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
 import { addFinalizer } from '../../../src/kube/finalizer.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
@@ -256,6 +257,16 @@ describe('a session that is deleted on its server', () => {
 });
 
 describe('a session whose time is up', () => {
+  it('has what its server leaves of it swept', async () => {
+    await using world = await open();
+    await used(world, { ttl: '2m' });
+    await world.createClaim();
+    await world.advance(5 * MINUTE, MINUTE);
+    expect((await world.status()).phase).toBe('Expired');
+    const { metadata } = (await world.get(PersistentVolumeClaim, 'acme-0')) ?? {};
+    expect(metadata?.annotations).toHaveProperty(['copilot-operator.dev/sweep-at']);
+  });
+
   it('is deleted and told when it is Persistent, and may begin anew', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });

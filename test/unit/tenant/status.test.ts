@@ -48,6 +48,7 @@ function statusOf({
       model: { ok: true, reason: 'GitHub', message: 'Servers use the token in Secret copilot.', value: 'ghp_secret' },
       servers: [],
       surplus: [],
+      sweeps: [],
       causes: [],
       waits: [],
       rolling: false,
@@ -60,6 +61,7 @@ function statusOf({
       servers: new Map([[0, server]]),
       bound: true,
       restarted: [],
+      sweepFailures: [],
       ...outcome,
     },
   });
