@@ -22,36 +22,26 @@ export async function carryOutSweeps(
   tenant: CopilotTenant,
   steps: readonly SweepStep[],
 ): Promise<string[]> {
-  const failures = await Promise.all(steps.map((step) => carryOut(sweeper, tenant, step)));
-  return failures.flatMap((failure) => failure ?? []);
+  const told = await Promise.all(steps.map(async (step) => ({ step, written: await carryOut(sweeper, tenant, step) })));
+  return told.flatMap(({ step, written }) => (step.action === 'postpone' && written ? [step.message] : []));
 }
 
+/** Whether an annotation was written. */
 async function carryOut(
   { attempt, client, facts, clock }: Sweeper,
   tenant: CopilotTenant,
   step: SweepStep,
-): Promise<string | undefined> {
-  switch (step.action) {
-    case 'wait':
-      return undefined;
-    case 'start': {
-      const { index, at, besideServer, live } = step;
-      const { operatorImage: image } = facts;
-      // The request stays on the claim, for an operator that knows it.
-      if (image === undefined) return undefined;
-      await attempt.apply(Job, sweepJob(tenant, index, { image, at, besideServer }), live);
-      return undefined;
-    }
-    case 'discard':
-      await attempt.delete(Job, step.job);
-      return undefined;
-    case 'end':
-      await attempt.write(step.claim, (signal) => endSweep(client, step.claim, signal));
-      return undefined;
-    case 'postpone': {
-      const at = clock.now() + SWEEP_RETRY_MS;
-      const written = await attempt.write(step.claim, (signal) => askForSweep(client, step.claim, at, signal));
-      return written ? step.message : undefined;
-    }
+): Promise<boolean> {
+  if (step.action === 'end') return attempt.write(step.claim, (signal) => endSweep(client, step.claim, signal));
+  if (step.action === 'postpone') {
+    const at = clock.now() + SWEEP_RETRY_MS;
+    return attempt.write(step.claim, (signal) => askForSweep(client, step.claim, at, signal));
   }
+  // Without an image the request stays on the claim, for an operator that knows it.
+  if (step.action === 'start' && facts.operatorImage !== undefined) {
+    const { index, at, besideServer, live } = step;
+    await attempt.apply(Job, sweepJob(tenant, index, { image: facts.operatorImage, at, besideServer }), live);
+  }
+  if (step.action === 'discard') await attempt.delete(Job, step.job);
+  return false;
 }

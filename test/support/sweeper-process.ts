@@ -3,10 +3,10 @@ import { setImmediate } from 'node:timers/promises';
 import { Volume } from '../../src/cleanup/volume.ts';
 
 const volume = new Volume(process.argv[2] ?? '');
-let ended = false;
-process.on('SIGTERM', () => (ended = true));
+const end = new AbortController();
+process.on('SIGTERM', () => end.abort());
 let swept = 0;
-while (!ended) {
+while (!end.signal.aborted) {
   for (const id of await volume.orphanLocks()) {
     await volume.deleteLock(id);
     swept += 1;
