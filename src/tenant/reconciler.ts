@@ -10,7 +10,7 @@ import type { KubeClient } from '../kube/client.ts';
 import type { Clock, Random } from '../kube/clock.ts';
 import { isConditionTrue } from '../kube/conditions.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
-import { isConflict, isForbidden } from '../kube/errors.ts';
+import { isConflict, isForbidden, toError } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { OwnerGoneError } from '../kube/owner.ts';
 import type { RecentWrites } from '../kube/recent.ts';
@@ -30,7 +30,7 @@ import { CopilotTenant } from '../resources/tenant.ts';
 import type { OperatorFacts } from './facts.ts';
 import { EventReason, transitions } from './transitions.ts';
 import { isRemoving, update } from './update.ts';
-import { readWorld, type CleanupWorld, type ServerWorld, type TenantStores } from './world.ts';
+import { readWorld, type CleanupWorld, type ServerWorld, type TenantStores, type World } from './world.ts';
 
 export interface TenantReconcilerOptions {
   readonly client: KubeClient;
@@ -87,31 +87,43 @@ export class TenantReconciler implements Reconciler {
   /**
    * Its children can't be seen, so none is touched, and no address is believed that may be another pod's by now; the tenant says why.
    */
-  async cannotSee(request: NamespacedName, why: Error, { signal, log }: ReconcileContext): Promise<void> {
-    const { tenants, recent, clock, targets } = this.#options;
-    this.#settled.forget(request);
+  async cannotSee(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
+    const { tenants, recent, targets } = this.#options;
     targets.forget(request);
     const cached = tenants.get(request);
-    if (cached === undefined) return;
-    const tenant = recent.ofCached(CopilotTenant, cached);
-    log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
-    const cause = refusalOfRequest(why, 'what belongs to the tenant');
-    await this.#writeStatus(tenant, unlookedStatus(tenant, cause, clock.now()), signal);
+    if (cached === undefined) this.#settled.forget(request);
+    else await this.#tellUnseen(recent.ofCached(CopilotTenant, cached), why, context);
   }
 
-  async #converge(tenant: CopilotTenant, { signal, log }: ReconcileContext): Promise<Result> {
+  /** Nothing is done on half a look. */
+  async #tellUnseen(tenant: CopilotTenant, why: Error, { signal, log }: ReconcileContext): Promise<void> {
+    this.#settled.forget(nameOf(tenant));
+    log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
+    const cause = refusalOfRequest(why, 'what belongs to the tenant');
+    await this.#writeStatus(tenant, unlookedStatus(tenant, cause, this.#options.clock.now()), signal);
+  }
+
+  async #converge(tenant: CopilotTenant, context: ReconcileContext): Promise<Result> {
+    const { signal, log } = context;
     const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder, recent, metrics, figures } =
       this.#options;
     const now = clock.now();
     if (tenant.status === undefined) this.#young.set(keyOf(tenant), tenant.metadata.uid);
-    const world = await readWorld(tenant, stores, client, now, signal);
+    const pollMs = POLL_MS + POLL_JITTER_MS * random();
+    let world: World;
+    try {
+      world = await readWorld(tenant, stores, client, now, signal);
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      await this.#tellUnseen(tenant, toError(error), context);
+      return { requeueAfterMs: pollMs };
+    }
     targets.look(tenant, world.servers);
     const grounds: Grounds = {
       world,
       observed: this.#observe(tenant, world.servers),
       sessions: figures.look(tenant, world.servers, tenant.status?.lastCleanup),
     };
-    const pollMs = POLL_MS + POLL_JITTER_MS * random();
     const restMs = this.#settled.restMs(grounds, clock.monotonic());
     if (restMs !== undefined) return { requeueAfterMs: Math.min(pollMs, restMs) };
     this.#settled.forget(nameOf(tenant));

@@ -34,8 +34,9 @@ async function running(world: ReconcilerWorld, spec: Parameters<ReconcilerWorld[
   return pods;
 }
 
-const ready = async (world: ReconcilerWorld) =>
-  findCondition((await world.tenant('acme')).status?.conditions, 'Ready')?.reason;
+const condition = async (world: ReconcilerWorld, type: string) =>
+  findCondition((await world.tenant('acme')).status?.conditions, type);
+const ready = async (world: ReconcilerWorld) => (await condition(world, 'Ready'))?.reason;
 const replicas = async (world: ReconcilerWorld) => (await world.get(Deployment, 'acme-0'))?.spec?.replicas;
 
 describe('a tenant whose caches and API server are as they should be', () => {
@@ -256,6 +257,29 @@ describe('volumes', () => {
       uid,
       labels: { 'copilot-operator.dev/tenant': 'acme' },
     });
+  });
+
+  it('are told to be out of sight when their labels are off and they may not be read, and nothing is made in their place', async () => {
+    await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
+    await running(world);
+    const before = await world.get(PersistentVolumeClaim, 'acme-0');
+    await world.patch(PersistentVolumeClaim, 'acme-0', {
+      metadata: { labels: { 'copilot-operator.dev/tenant': null } },
+    });
+    const message = 'persistentvolumeclaims "acme-0" is forbidden: User "operator" cannot get resource';
+    proxy.inject(
+      { verb: 'get', resource: 'persistentvolumeclaims' },
+      { kind: 'answer', status: 403, reason: 'Forbidden', message },
+      { times: 1000 },
+    );
+    await world.settle();
+    expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'Forbidden' });
+    expect((await condition(world, 'Stalled'))?.message).toContain('cannot get resource');
+    proxy.clearFaults();
+    await world.pass('acme');
+    await world.settle();
+    expect(await ready(world)).toBe('ServersReady');
+    expect((await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.uid).toBe(before?.metadata.uid);
   });
 
   it('that go by policy with a server scaled away are no loss when it is scaled up again meanwhile', async () => {
