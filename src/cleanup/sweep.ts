@@ -30,7 +30,7 @@ export async function emptyTrash(target: string, volume: Volume, context: Contex
  */
 export async function sweepLocks(target: string, volume: Volume, context: Context): Promise<void> {
   const { tally } = context;
-  for (const sessionId of await volume.orphanLocks()) {
+  for await (const sessionId of volume.orphanLocks()) {
     checkStop(context);
     const path = `${LOCKS}/${sessionId}.lock`;
     await attempt(`${target}: ${path}`, context, async () => {

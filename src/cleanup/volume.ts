@@ -72,18 +72,19 @@ export class Volume {
     return bytes;
   }
 
-  /** Ids of sessions that are not there and have a lock of operations. The server makes these locks empty and never removes them. */
-  async orphanLocks(): Promise<string[]> {
-    if (!(await this.isDirectory(LOCKS))) return [];
-    const names = (await ifThere(readdir(this.path(LOCKS)))) ?? [];
-    const orphans = [];
-    for (const name of names) {
+  /**
+   * Ids of sessions that are not there and have a lock of operations, each as it is found: in a moment it may be there again. The
+   * server makes these locks empty and never removes them.
+   */
+  async *orphanLocks(): AsyncGenerator<string> {
+    if (!(await this.isDirectory(LOCKS))) return;
+    for (const name of (await ifThere(readdir(this.path(LOCKS)))) ?? []) {
       const sessionId = name.endsWith('.lock') ? name.slice(0, -'.lock'.length) : '';
-      if (!isSessionId(sessionId) || (await ifThere(lstat(this.path(sessionId)))) !== undefined) continue;
+      if (!isSessionId(sessionId)) continue;
       const lock = await ifThere(lstat(this.path(LOCKS, name)));
-      if (lock?.isFile() === true && lock.size === 0) orphans.push(sessionId);
+      if (lock?.isFile() !== true || lock.size !== 0) continue;
+      if ((await ifThere(lstat(this.path(sessionId)))) === undefined) yield sessionId;
     }
-    return orphans;
   }
 
   async deleteLock(sessionId: string): Promise<void> {

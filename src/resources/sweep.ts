@@ -2,18 +2,21 @@
  * A sweep of a server's volume, asked for on its claim (docs/adr/0015-sweep-asked-for-on-the-claim.md). Who deletes sessions through a
  * running server asks for it, the tenant controller has a Job do it; the request outlives both, and the tenant if its volume does.
  */
-import { Annotation, FIELD_MANAGER } from '../api/names.ts';
+import { Annotation } from '../api/names.ts';
 import { PersistentVolumeClaim } from '../kube/builtins.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { timestamp } from '../kube/time.ts';
 import { nameOf, type KubeObject } from '../kube/types.ts';
+
+/** Not that of the claim's manifest: what stands there under its name and not in it, the next apply would take away. */
+const FIELD_MANAGER = 'copilot-operator-sweep';
 
 /** What a claim asks for, or what a Job was made for; undefined: no sweep. */
 export function sweepAt({ metadata }: KubeObject): string | undefined {
   return metadata.annotations?.[Annotation.sweepAt];
 }
 
-/** Asks for a sweep at wall-clock `at`, in ms. The last request counts. */
+/** Asks for a sweep at wall-clock `at`, in ms. The last one who asks is heard. */
 export function askForSweep(
   client: KubeClient,
   claim: PersistentVolumeClaim,
@@ -21,16 +24,28 @@ export function askForSweep(
   signal: AbortSignal,
 ): Promise<unknown> {
   const { uid } = claim.metadata;
-  return patchClaim(client, claim, { uid, annotations: { [Annotation.sweepAt]: timestamp(at) } }, signal);
+  return annotate(client, claim, { uid, annotations: { [Annotation.sweepAt]: timestamp(at) } }, signal);
 }
 
-/** Takes the request off that `claim` shows. A Conflict when there is a newer one. */
+/** Puts the request off that `claim` shows until `at`, in ms. A Conflict when the claim has changed: there may be a newer one. */
+export function postponeSweep(
+  client: KubeClient,
+  claim: PersistentVolumeClaim,
+  at: number,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const { uid, resourceVersion } = claim.metadata;
+  const annotations = { [Annotation.sweepAt]: timestamp(at) };
+  return annotate(client, claim, { uid, resourceVersion, annotations }, signal);
+}
+
+/** Takes the request off that `claim` shows. A Conflict likewise. */
 export function endSweep(client: KubeClient, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<unknown> {
   const { uid, resourceVersion } = claim.metadata;
-  return patchClaim(client, claim, { uid, resourceVersion, annotations: { [Annotation.sweepAt]: null } }, signal);
+  return annotate(client, claim, { uid, resourceVersion, annotations: { [Annotation.sweepAt]: null } }, signal);
 }
 
-function patchClaim(client: KubeClient, claim: PersistentVolumeClaim, metadata: object, signal: AbortSignal) {
+function annotate(client: KubeClient, claim: PersistentVolumeClaim, metadata: object, signal: AbortSignal) {
   const options = { contentType: 'application/merge-patch+json', fieldManager: FIELD_MANAGER, signal } as const;
   return client.patch(PersistentVolumeClaim, nameOf(claim), { metadata }, options);
 }

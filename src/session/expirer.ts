@@ -14,7 +14,7 @@ import { CopilotSession } from '../resources/session.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { inUseDelay } from './decisions/expiry.ts';
 import { inTime } from './intime.ts';
-import { wasOn, type Leftovers } from './leftovers.ts';
+import type { Leftovers } from './leftovers.ts';
 import type { Memory } from './memory.ts';
 import type { SessionMetrics } from './metrics.ts';
 import type { ServerView } from './servers.ts';
@@ -79,9 +79,6 @@ export class Expirer {
         return { state: 'Failed', message: `Server ${name} did not delete the session; it is tried again.` };
       }
     }
-    for (const [place, server] of servers.entries()) {
-      if (deletions[place] === 'Deleted' || wasOn(session, server)) await leftovers.of(server, signal);
-    }
     memory.of(session).expiredAt = clock.now();
     for (const { key } of servers) source.refresh(key);
     const deleted = deletions.includes('Deleted');
@@ -89,6 +86,13 @@ export class Expirer {
     const what = deleted ? 'it was deleted' : 'there was nothing of it to delete';
     const message = `The time of session ${id} was up at ${timestamp(expiresAt)}, and ${what}.`;
     recorder.event(session, 'Normal', EventReason.SessionExpired, message);
+    for (const [place, server] of servers.entries()) {
+      // It has expired all the same: what is left then goes with the next sweep of that volume.
+      await leftovers.of(session, server, deletions[place] === 'Deleted', signal).catch((error: unknown) => {
+        if (signal.aborted) throw error;
+        log.warn({ err: error, server: server.name }, 'a sweep of the volume could not be asked for');
+      });
+    }
     if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
     await this.#delete(session, signal);
     return { state: 'Removed' };

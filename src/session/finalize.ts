@@ -55,19 +55,24 @@ export class Finalizer {
       since: this.#since,
     });
     const now = clock.now();
-    if (removal.waits.length > 0 && now < deadline) {
+    const remembered = memory.of(session);
+    remembered.deleted ||= removal.deleted;
+    if (removal.waits.length + removal.unswept.length > 0 && now < deadline) {
       await this.#tell(session, removal, deadline, context);
       return { requeueAfterMs: Math.min(RETRY_MS, deadline - now) };
     }
     const left = [...removal.left, ...removal.waits];
+    const told = [...left, ...removal.unswept].join(' ');
     if (left.length > 0) {
-      const message = `The data of the session could not be deleted and stays behind. ${left.join(' ')}`;
+      const message = `The data of the session could not be deleted and stays behind. ${told}`;
       recorder.event(session, 'Warning', EventReason.SessionDataLeftBehind, message);
       context.log.warn({ left }, 'the data of a deleted session stays behind');
+    } else if (told !== '') {
+      recorder.event(session, 'Warning', EventReason.SessionLockLeftBehind, `The data of the session is gone. ${told}`);
     }
     await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
-    memory.of(session).released = true;
-    metrics.removed(left.length > 0 ? 'LeftBehind' : removal.deleted ? 'Deleted' : 'NotFound');
+    remembered.released = true;
+    metrics.removed(left.length > 0 ? 'LeftBehind' : remembered.deleted ? 'Deleted' : 'NotFound');
     return {};
   }
 
@@ -86,13 +91,15 @@ export class Finalizer {
       if (signal.aborted) throw error;
       log.warn({ err: error }, 'the data of a deleted session could not be deleted');
       const waits = ['The API server did not do what was asked of it.'];
-      return { deleted: false, waits, left: [], cause: missingRight(error) };
+      return { deleted: false, waits, left: [], unswept: [], cause: missingRight(error) };
     }
   }
 
   #tell(session: CopilotSession, removal: Removal, deadline: number, context: ReconcileContext): Promise<unknown> {
     const { teller, clock } = this.#options;
-    const deleting = `${removal.waits.join(' ')} If that has not changed by ${timestamp(deadline)}, the data is left behind.`;
+    const { waits, unswept } = removal;
+    const what = waits.length > 0 ? 'the data' : 'that';
+    const deleting = `${[...waits, ...unswept].join(' ')} If that has not changed by ${timestamp(deadline)}, ${what} is left behind.`;
     const status = unchangedStatus({ session, deleting, cause: removal.cause, now: clock.now() });
     return teller.tell(session, status, context.signal);
   }

@@ -8,6 +8,7 @@ import { fromKey } from '../kube/types.ts';
 import { sweepName, tenantOfServer } from '../resources/names.ts';
 import { askForSweep, sweepAt } from '../resources/sweep.ts';
 import type { CopilotSession } from '../resources/session.ts';
+import { wasSeen } from './decisions/phase.ts';
 import type { ServerView } from './servers.ts';
 
 /** From the first deletion to the sweep, in ms: those that come together are swept together. */
@@ -20,11 +21,6 @@ export interface LeftoversOptions {
   readonly clock: Clock;
 }
 
-/** Whether the session was seen on the server. One that is not there any more may have been deleted by a pass that came no further. */
-export function wasOn({ status }: CopilotSession, { name }: Pick<ServerView, 'name'>): boolean {
-  return status?.server === name;
-}
-
 export class Leftovers {
   readonly #options: LeftoversOptions;
 
@@ -32,14 +28,27 @@ export class Leftovers {
     this.#options = options;
   }
 
-  /** A session was deleted through this server: asks for a sweep of its volume, unless one is asked for that has not begun. */
-  async of({ key, name, index }: Pick<ServerView, 'key' | 'name' | 'index'>, signal: AbortSignal): Promise<void> {
+  /**
+   * The server was told to delete the session, and what came of it: asks for a sweep of its volume, unless there can be nothing
+   * to sweep, or one is asked for that has not begun.
+   */
+  async of(session: CopilotSession, server: ServerView, deleted: boolean, signal: AbortSignal): Promise<void> {
     const { client, claims, jobs, clock } = this.#options;
-    const { namespace } = fromKey(key);
-    const claim = claims.get({ namespace, name });
+    if (!deleted && !mayHaveBeenOn(session, server)) return;
+    const { namespace } = fromKey(server.key);
+    const claim = claims.get({ namespace, name: server.name });
     if (claim === undefined || claim.metadata.deletionTimestamp !== undefined) return;
-    const begun = jobs.get({ namespace, name: sweepName(tenantOfServer(name), index) }) !== undefined;
-    if (sweepAt(claim) !== undefined && !begun) return;
+    const job = jobs.get({ namespace, name: sweepName(tenantOfServer(server.name), server.index) });
+    const asked = sweepAt(claim);
+    if (asked !== undefined && asked !== (job && sweepAt(job))) return;
     await ignoreNotFound(askForSweep(client, claim, clock.now() + SWEEP_DELAY_MS, signal));
   }
+}
+
+/**
+ * Whether a session that its server does not have may have left its lock there: one that is lost, or was deleted by a pass that came
+ * no further. One that was never seen may have had no turn, and then nobody knows.
+ */
+function mayHaveBeenOn({ status }: CopilotSession, { name }: ServerView): boolean {
+  return wasSeen(status) && (status?.server === undefined || status.server === name);
 }

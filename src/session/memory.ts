@@ -14,6 +14,8 @@ export interface Remembered {
   inUse?: { readonly expiresAt: number; readonly times: number; readonly until: number };
   /** When its data was deleted because its time was up, ms: older answers of its server still show it. */
   expiredAt?: number;
+  /** Its data was deleted because the resource is. */
+  deleted?: boolean;
   /**
    * Our finalizer was taken off. The deletion on the server wakes the session, often before the cache shows that it is
    * gone, and the answer to the last patch has no version that would tell it to be newer.

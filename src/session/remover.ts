@@ -8,11 +8,12 @@ import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Cause } from './decisions/cause.ts';
+import { missingRight } from './decisions/refusal.ts';
 import { removalStep } from './decisions/removal.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { inTime } from './intime.ts';
 import type { DeleteJobs, JobProgress } from './jobs.ts';
-import { wasOn, type Leftovers } from './leftovers.ts';
+import type { Leftovers } from './leftovers.ts';
 import { mayHold, serversOf, type ServerView } from './servers.ts';
 import { EventReason } from './transitions.ts';
 
@@ -24,6 +25,8 @@ export interface Removal {
   readonly waits: readonly string[];
   /** What can't be done at all, in sentences. */
   readonly left: readonly string[];
+  /** What is left of deleted data and nobody was told to sweep yet, in sentences. */
+  readonly unswept: readonly string[];
   readonly cause?: Cause | undefined;
 }
 
@@ -35,7 +38,7 @@ export interface RemoverOptions {
   readonly clock: Clock;
 }
 
-const NOTHING: Removal = { deleted: false, waits: [], left: [] };
+const NOTHING: Removal = { deleted: false, waits: [], left: [], unswept: [] };
 
 export class Remover {
   readonly #options: RemoverOptions;
@@ -59,6 +62,7 @@ export class Remover {
       deleted: removals.some(({ deleted }) => deleted),
       waits: removals.flatMap(({ waits }) => waits),
       left: removals.flatMap(({ left }) => left),
+      unswept: removals.flatMap(({ unswept }) => unswept),
       cause: removals.find(({ cause }) => cause !== undefined)?.cause,
     };
   }
@@ -105,8 +109,15 @@ export class Remover {
       log.warn({ err: error, server: name }, 'a server did not delete a session');
       return { ...NOTHING, waits: [`Server ${name} did not delete the session.`] };
     }
-    if (deleted || wasOn(session, server)) await this.#options.leftovers.of(server, signal);
-    return { ...NOTHING, deleted };
+    try {
+      await this.#options.leftovers.of(session, server, deleted, signal);
+      return { ...NOTHING, deleted };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.warn({ err: error, server: name }, 'a sweep of the volume could not be asked for');
+      const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}, for the API server did not take the request to sweep it.`;
+      return { ...NOTHING, deleted, unswept: [message], cause: missingRight(error) };
+    }
   }
 
   async #deleteOn(server: ServerView, session: CopilotSession): Promise<boolean> {

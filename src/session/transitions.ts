@@ -18,6 +18,8 @@ export const EventReason = {
   SessionClosed: 'SessionClosed',
   /** The resource goes, and its data could not be deleted. The message says where it is. */
   SessionDataLeftBehind: 'SessionDataLeftBehind',
+  /** The resource goes and its data is gone, and nobody could be told to sweep the empty lock file that its server leaves. */
+  SessionLockLeftBehind: 'SessionLockLeftBehind',
 } as const;
 
 /**

@@ -1,5 +1,5 @@
 import { StalledReason } from '../api/conditions.ts';
-import { isNotFound, toError } from '../kube/errors.ts';
+import { toError } from '../kube/errors.ts';
 import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/apply.ts';
 import { ForeignObjectError } from '../kube/owner.ts';
 import type { ResourceType } from '../kube/resource.ts';
@@ -55,18 +55,6 @@ export class Attempt {
       await this.#applier.delete(type, live, this.#tenant, { signal: this.#signal });
     } catch (error) {
       this.#sort(error, live);
-    }
-  }
-
-  /** Writes something to an object that is no manifest of ours. Whether it was written. */
-  async write(object: KubeObject, act: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
-    try {
-      await act(this.#signal);
-      return true;
-    } catch (error) {
-      // What there is nothing of any more needs nothing.
-      if (!isNotFound(error)) this.#sort(error, object);
-      return false;
     }
   }
 

@@ -139,7 +139,7 @@ export class TenantReconciler implements Reconciler {
     if (isRemoving(tenant, planned.surplus) && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) {
       return { requeueAfterMs: CONFLICT_RETRY_MS };
     }
-    const outcome = await update({ applier, client, facts, clock }, world, planned, signal);
+    const outcome = await update({ applier, client, facts, clock, log }, world, planned, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return {};
     if (!tenant.spec.suspend && planned.token !== undefined) {
       targets.watch(tenant, outcome.servers.values(), planned.token);

@@ -1,47 +1,74 @@
-/** Carries out what was decided about sweeps of volumes. */
+/** Carries out what was decided about sweeps of volumes. Nothing that fails here says anything about the servers. */
+import type { Logger } from 'pino';
+import type { Applier } from '../kube/apply.ts';
 import { Job } from '../kube/builtins.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock } from '../kube/clock.ts';
-import { askForSweep, endSweep } from '../resources/sweep.ts';
+import { isConflict, isNotFound, toError } from '../kube/errors.ts';
+import { OwnerGoneError } from '../kube/owner.ts';
+import { endSweep, postponeSweep } from '../resources/sweep.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { Attempt } from './attempt.ts';
 import { sweepJob } from './builders/sweepjob.ts';
-import { SWEEP_RETRY_MS, type SweepStep } from './decisions/sweep.ts';
+import { refusalOfRequest } from './decisions/refusal.ts';
+import { postponed, SWEEP_RETRY_MS, type Postponed, type SweepStep } from './decisions/sweep.ts';
 import type { OperatorFacts } from './facts.ts';
 
 export interface Sweeper {
-  readonly attempt: Attempt;
+  readonly applier: Applier;
   readonly client: KubeClient;
   readonly facts: OperatorFacts;
   readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
 }
 
-/** Returns what is to be told of sweeps that have failed. */
+/** Returns what is to be told of sweeps that can't be done now. */
 export async function carryOutSweeps(
   sweeper: Sweeper,
   tenant: CopilotTenant,
   steps: readonly SweepStep[],
 ): Promise<string[]> {
-  const told = await Promise.all(steps.map(async (step) => ({ step, written: await carryOut(sweeper, tenant, step) })));
-  return told.flatMap(({ step, written }) => (step.action === 'postpone' && written ? [step.message] : []));
+  const told = await Promise.all(steps.map((step) => carryOut(sweeper, tenant, step)));
+  return told.flat();
 }
 
-/** Whether an annotation was written. */
-async function carryOut(
-  { attempt, client, facts, clock }: Sweeper,
+async function carryOut(sweeper: Sweeper, tenant: CopilotTenant, step: SweepStep): Promise<string[]> {
+  const { client, applier, clock, log, signal } = sweeper;
+  try {
+    if (step.action === 'start') await start(sweeper, tenant, step);
+    if (step.action === 'discard') await applier.delete(Job, step.job, tenant, { signal });
+    if (step.action === 'end') await endSweep(client, step.claim, signal);
+    return step.action === 'postpone' ? await postpone(sweeper, step) : [];
+  } catch (error) {
+    if (signal.aborted) throw error;
+    // Something has changed since it was decided, which brings the next pass.
+    if (isConflict(error) || isNotFound(error) || error instanceof OwnerGoneError) return [];
+    log.warn({ err: error, action: step.action }, 'a sweep of a volume was not carried on');
+    if (step.action !== 'start') return [];
+    const refusal = refusalOfRequest(error, `Job of tenant ${tenant.metadata.name}`);
+    const why = refusal?.message ?? toError(error).message;
+    return carryOut(sweeper, tenant, postponed(step.index, step.claim, clock.now() + SWEEP_RETRY_MS, why));
+  }
+}
+
+async function start(
+  { applier, facts, signal }: Sweeper,
   tenant: CopilotTenant,
-  step: SweepStep,
-): Promise<boolean> {
-  if (step.action === 'end') return attempt.write(step.claim, (signal) => endSweep(client, step.claim, signal));
-  if (step.action === 'postpone') {
-    const at = clock.now() + SWEEP_RETRY_MS;
-    return attempt.write(step.claim, (signal) => askForSweep(client, step.claim, at, signal));
+  step: SweepStep & { action: 'start' },
+) {
+  const { index, at, besideServer } = step;
+  const { operatorImage: image } = facts;
+  if (image === undefined) {
+    throw new Error(
+      'the operator does not know its own image, which sweeps: upgrade its chart, or start it with --operator-image',
+    );
   }
-  // Without an image the request stays on the claim, for an operator that knows it.
-  if (step.action === 'start' && facts.operatorImage !== undefined) {
-    const { index, at, besideServer, live } = step;
-    await attempt.apply(Job, sweepJob(tenant, index, { image: facts.operatorImage, at, besideServer }), live);
-  }
-  if (step.action === 'discard') await attempt.delete(Job, step.job);
-  return false;
+  // A Job can't be changed: what stands there by now is left alone.
+  const options = { derivedFrom: 'absent', signal } as const;
+  await applier.apply(Job, sweepJob(tenant, index, { image, at, besideServer }), undefined, tenant, options);
+}
+
+async function postpone({ client, signal }: Sweeper, { claim, until, message }: Postponed): Promise<string[]> {
+  await postponeSweep(client, claim, until, signal);
+  return [message];
 }

@@ -14,7 +14,7 @@ export interface Announcement {
 export const EventReason = {
   /** A server that did not answer is restarted. */
   ServerRestarted: 'ServerRestarted',
-  /** What deleted sessions have left on a volume could not be swept; it is tried again in an hour. */
+  /** What deleted sessions have left on a volume can't be swept; it is tried again in an hour. */
   SweepFailed: 'SweepFailed',
 } as const;
 

@@ -1,4 +1,5 @@
 /** Carries a plan out: the only place of this part that writes, the status aside. */
+import type { Logger } from 'pino';
 import type { Applier, ApplyOptions } from '../kube/apply.ts';
 import {
   Deployment,
@@ -45,7 +46,7 @@ export interface Outcome {
   readonly bound: boolean;
   /** Servers whose restart was written. */
   readonly restarted: readonly ServerPlan[];
-  /** What failed of the sweeps of volumes, as far as it was not told before. */
+  /** What is to be told of sweeps of volumes that can't be done now. */
   readonly sweepFailures: readonly string[];
   /** When a child that somebody else keeps changing is restored next, in ms. */
   readonly retryAfterMs?: number | undefined;
@@ -57,15 +58,12 @@ export interface Writer {
   readonly client: KubeClient;
   readonly facts: OperatorFacts;
   readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /** Applies everything, in an order in which no pod is made before its fence and what it mounts. */
-export async function update(
-  { applier, client, facts, clock }: Writer,
-  world: World,
-  plan: Plan,
-  signal: AbortSignal,
-): Promise<Outcome> {
+export async function update(writer: Writer, world: World, plan: Plan, signal: AbortSignal): Promise<Outcome> {
+  const { applier, facts } = writer;
   const { tenant } = world;
   const attempt = new Attempt(applier, tenant, signal);
   const [fenced, bound] = await applyShared(attempt, facts, world, plan);
@@ -80,7 +78,7 @@ export async function update(
   await removeSurplus(attempt, tenant, plan.surplus);
   // Last, so that nothing about it keeps servers waiting.
   await applyCleanup(attempt, facts, world, new Map([...world.servers, ...servers]));
-  const sweepFailures = await carryOutSweeps({ attempt, client, facts, clock }, tenant, plan.sweeps);
+  const sweepFailures = await carryOutSweeps({ ...writer, signal }, tenant, plan.sweeps);
   const { refusals, waits, errors, retryAfterMs } = attempt;
   return { refusals, waits, errors, retryAfterMs, bound, restarted, sweepFailures, servers: new Map(servers) };
 }

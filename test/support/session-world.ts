@@ -238,11 +238,11 @@ export class SessionWorld {
   }
 
   /** A Job that nobody of this part has made. */
-  async createJob(name: string): Promise<void> {
+  async createJob(name: string, annotations: Record<string, string>): Promise<void> {
     await this.client.create(Job, {
       apiVersion: 'batch/v1',
       kind: 'Job',
-      metadata: { name, namespace: this.namespace },
+      metadata: { name, namespace: this.namespace, annotations },
       spec: { template: { spec: { restartPolicy: 'Never', containers: [{ name: 'x', image: 'example.com/x:1' }] } } },
     });
   }

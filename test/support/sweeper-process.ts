@@ -7,7 +7,7 @@ const end = new AbortController();
 process.on('SIGTERM', () => end.abort());
 let swept = 0;
 while (!end.signal.aborted) {
-  for (const id of await volume.orphanLocks()) {
+  for await (const id of volume.orphanLocks()) {
     await volume.deleteLock(id);
     swept += 1;
   }

@@ -1,6 +1,7 @@
 /** What is to be done about a sweep that the claim of a server asks for. */
 import type { Job, PersistentVolumeClaim, Pod } from '../../kube/builtins.ts';
-import { isControlledBy } from '../../kube/owner.ts';
+import { ForeignObjectError, isControlledBy } from '../../kube/owner.ts';
+import { isClaimOf, isLeftOver } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../observe.ts';
@@ -12,12 +13,18 @@ import { endOf, wordOf } from './cleanup.ts';
 export const SWEEP_RETRY_MS = 3_600_000;
 
 /**
- * `start`: make the Job. `end`: it has succeeded, so take the request off. `postpone`: it has failed, so ask for it later. `discard`:
- * take the Job away, for its request is gone. `wait`: nothing to do now.
+ * `start`: make the Job. `end`: it has succeeded, so take the request off. `postpone`: it can't be done now, so ask for it later.
+ * `discard`: take the Job away. `wait`: nothing to do now.
  */
 export type SweepStep = { readonly index: number; readonly reason: string; readonly message: string } & (
-  | { readonly action: 'start'; readonly at: string; readonly besideServer: boolean; readonly live: Job | undefined }
-  | { readonly action: 'end' | 'postpone'; readonly claim: PersistentVolumeClaim }
+  | {
+      readonly action: 'start';
+      readonly claim: PersistentVolumeClaim;
+      readonly at: string;
+      readonly besideServer: boolean;
+    }
+  | { readonly action: 'end'; readonly claim: PersistentVolumeClaim }
+  | { readonly action: 'postpone'; readonly claim: PersistentVolumeClaim; readonly until: number }
   | { readonly action: 'discard'; readonly job: Job }
   | { readonly action: 'wait'; readonly dueInMs?: number | undefined }
 );
@@ -35,51 +42,97 @@ export interface SweepInput {
 
 /** Undefined: no sweep is asked for, and there is no Job of one. */
 export function sweepStep({ tenant, server, job, pods, now }: SweepInput): SweepStep | undefined {
-  const { index, claim } = server;
-  const going = claim?.metadata.deletionTimestamp !== undefined;
-  const at = claim === undefined || going ? undefined : sweepAt(claim);
-  const step = { index };
-  if (job !== undefined && isControlledBy(job, tenant)) return underWay({ step, job, pods, claim, at });
-  if (claim === undefined || at === undefined) return undefined;
-  const dueInMs = Date.parse(at) - now;
-  if (dueInMs > 0) return { ...step, action: 'wait', reason: 'NotDue', message: `It is due at ${at}.`, dueInMs };
-  const { suspend, replicas } = tenant.spec;
-  const besideServer = !suspend && index < replicas;
-  const held = besideServer ? heldBy(server, claim) : isStopping(server) && 'The server is still stopping.';
-  if (held) return { ...step, action: 'wait', reason: 'VolumeHeld', message: held };
+  const { index } = server;
+  const request = requestOf(tenant, server);
+  const held = heldBy(tenant, server);
+  if (job !== undefined && isControlledBy(job, tenant)) {
+    return endOf(job) === undefined ? underWay(index, job, request, held) : ended(index, job, pods, request, now);
+  }
+  if (request === undefined) return undefined;
+  const dueInMs = request.time - now;
+  if (dueInMs > 0) return waiting(index, 'NotDue', `It is due at ${request.at}.`, dueInMs);
+  if (job !== undefined) {
+    if (isLeftOver(job, tenant))
+      return waiting(index, 'FormerJob', 'The Job of a former tenant is still being removed.');
+    return postponed(index, request.claim, now + SWEEP_RETRY_MS, new ForeignObjectError(job, job).message);
+  }
+  if (held !== undefined) return waiting(index, 'VolumeHeld', held);
+  const { claim, at } = request;
+  const besideServer = isWanted(tenant, server);
   const message = besideServer ? 'The volume is swept beside its server.' : 'No server runs: the volume is swept.';
-  return { ...step, action: 'start', reason: 'Due', message, at, besideServer, live: job };
+  return { index, action: 'start', reason: 'Due', message, claim, at, besideServer };
 }
 
-interface UnderWay {
-  readonly step: { readonly index: number };
-  readonly job: Job;
-  readonly pods: readonly Pod[];
-  readonly claim: PersistentVolumeClaim | undefined;
-  readonly at: string | undefined;
-}
-
-function underWay({ step, job, pods, claim, at }: UnderWay): SweepStep {
-  const end = endOf(job);
-  if (end === undefined || job.metadata.deletionTimestamp !== undefined) {
-    return { ...step, action: 'wait', reason: 'UnderWay', message: `Job ${job.metadata.name} is at it.` };
-  }
-  // Whatever was asked for after the Job was made is for the next one, since it may have looked before that.
-  if (claim === undefined || at === undefined || at !== sweepAt(job)) {
-    return { ...step, action: 'discard', reason: 'Over', message: 'The Job has ended, and its request is over.', job };
-  }
-  if (end.failure === undefined) {
-    return { ...step, action: 'end', reason: 'Swept', message: 'The volume was swept.', claim };
-  }
-  const why = wordOf(job, pods)?.message ?? end.failure;
+/** A sweep that can't be done before `until` (ms), and why. */
+export function postponed(index: number, claim: PersistentVolumeClaim, until: number, why: string): Postponed {
   const message = `What deleted sessions have left on the volume of server ${claim.metadata.name} could not be swept, which is tried again in an hour: ${why.replace(/\.?$/, '.')}`;
-  return { ...step, action: 'postpone', reason: 'SweepFailed', message, claim };
+  return { index, action: 'postpone', reason: 'SweepFailed', message, claim, until };
 }
 
-/** Why a Job can't mount the volume of a server that is meant to run. */
-function heldBy(server: ServerWorld, { spec }: PersistentVolumeClaim): string | undefined {
-  if (isOfOnePod(spec?.accessModes ?? [])) return 'The volume is ReadWriteOncePod: it is swept while no server runs.';
+export type Postponed = SweepStep & { readonly action: 'postpone' };
+
+interface Request {
+  readonly claim: PersistentVolumeClaim;
+  /** As it was written. */
+  readonly at: string;
+  /** ms; what is no time is due at once. */
+  readonly time: number;
+}
+
+function requestOf(tenant: CopilotTenant, { claim }: ServerWorld): Request | undefined {
+  if (claim === undefined || claim.metadata.deletionTimestamp !== undefined || !isClaimOf(claim, tenant))
+    return undefined;
+  const at = sweepAt(claim);
+  if (at === undefined) return undefined;
+  const time = Date.parse(at);
+  return { claim, at, time: Number.isNaN(time) ? -Infinity : time };
+}
+
+function underWay(index: number, job: Job, request: Request | undefined, held: string | undefined): SweepStep {
+  const { name, deletionTimestamp } = job.metadata;
+  const message = held ?? (request === undefined ? 'No sweep is asked for any more.' : undefined);
+  // Its pod may wait for a node or an image for minutes, and would keep the volume from its server or from its deletion.
+  if (message !== undefined && deletionTimestamp === undefined) {
+    return { index, action: 'discard', reason: 'VolumeHeld', message, job };
+  }
+  return waiting(index, 'UnderWay', `Job ${name} is at it.`);
+}
+
+function ended(index: number, job: Job, pods: readonly Pod[], request: Request | undefined, now: number): SweepStep {
+  const { name, deletionTimestamp } = job.metadata;
+  if (deletionTimestamp !== undefined) return waiting(index, 'UnderWay', `Job ${name} is being deleted.`);
+  const over = { index, action: 'discard', reason: 'Over', message: `Job ${name} has done its work.`, job } as const;
+  if (request === undefined) return over;
+  const { failure, time = '' } = endOf(job) ?? {};
+  const isNew = request.at !== sweepAt(job);
+  // What was asked for after the Job was made is for the next one, since it may have looked before that.
+  if (failure === undefined) {
+    return isNew ? over : { ...over, action: 'end', message: 'The volume was swept.', claim: request.claim };
+  }
+  // By the Job's own time, whose clock is another: by ours it might look postponed too little, and be so for ever.
+  const until = Date.parse(time) + SWEEP_RETRY_MS;
+  const isByHand = isNew && request.time === -Infinity;
+  if (request.time < until && !isByHand) {
+    const why = wordOf(job, pods)?.message ?? failure;
+    return postponed(index, request.claim, until, `${why.replace(/\.$/, '')}; see kubectl describe job ${name}`);
+  }
+  // Until then it is there to be looked at.
+  const dueInMs = request.time - now;
+  return dueInMs > 0 ? waiting(index, 'Postponed', `The next one is due at ${request.at}.`, dueInMs) : over;
+}
+
+function waiting(index: number, reason: string, message: string, dueInMs?: number): SweepStep {
+  return { index, action: 'wait', reason, message, dueInMs };
+}
+
+const isWanted = ({ spec }: CopilotTenant, { index }: ServerWorld): boolean => !spec.suspend && index < spec.replicas;
+
+/** Why no Job can mount the volume now, or should not. */
+function heldBy(tenant: CopilotTenant, server: ServerWorld): string | undefined {
+  if (!isWanted(tenant, server)) return isStopping(server) ? 'The server is still stopping.' : undefined;
+  const modes = server.claim?.spec?.accessModes ?? [];
+  if (isOfOnePod(modes)) return 'The volume is ReadWriteOncePod: it is swept while no server runs.';
   const pod = servingPod(server);
   // The Job's pod goes to the node of the server, which it has for sure once it is ready.
-  return pod !== undefined && isReady(pod) ? undefined : 'The server is not ready yet.';
+  return pod !== undefined && isReady(pod) ? undefined : 'The server is not ready.';
 }

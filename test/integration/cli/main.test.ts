@@ -24,7 +24,7 @@ describe('the command line', () => {
     [['operator', ...IMAGES, '--concurrency=0'], '--concurrency=0: write a whole number above 0'],
     [['operator', ...IMAGES, '--colour'], "Unknown option '--colour'"],
     [['operator', ...IMAGES, '--kubeconfig=/no/such/file'], 'kubeconfig /no/such/file: ENOENT'],
-    [['cleanup', '--volume=a=/a'], 'write one of --ttl DURATION and --delete-session ID'],
+    [['cleanup', '--volume=a=/a'], 'write one of --ttl DURATION, --delete-session ID and --sweep'],
     [['cleanup', '--ttl=1h'], 'where? write --server'],
     [['operator', ...IMAGES], 'no Kubernetes configuration: set KUBECONFIG'],
   ])('%j is refused in one sentence and with exit code 2', (args, sentence) => {

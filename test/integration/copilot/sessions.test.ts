@@ -295,7 +295,8 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     } finally {
       sweeper.kill('SIGTERM');
     }
-    expect(Number(await swept)).toBeGreaterThanOrEqual(ids.length);
+    // After the last deletions at most one each: the others went while their ids were in use.
+    expect(Number(await swept)).toBeGreaterThan(3 * ids.length);
   }, 120_000);
 
   it('with a damaged journal are told of as far as it goes, and keep no other from being read', async () => {

@@ -84,17 +84,25 @@ describe('a deleted session', () => {
   it('has it swept once more when the sweep of the others has begun', async () => {
     await using world = await open();
     await used(world);
-    await world.createSession({}, 'theirs');
+    world.source.answer(world.server(), ...['alpha', 'theirs', 'third'].map((id) => sessionFacts(id)));
+    for (const name of ['theirs', 'third']) await world.createSession({}, name);
     await world.settle();
     await remove(world);
     const asked = await sweepAt(world);
     await world.advance(30_000);
-    await world.createJob('acme-sweep0');
+    await world.createJob('acme-sweep0', { 'copilot-operator.dev/sweep-at': asked ?? '' });
     await world.settle();
     await world.delete(CopilotSession, 'theirs');
     await world.settle();
-    expect(await sweepAt(world)).not.toBe(asked);
-    expect(await sweepAt(world)).toBe(timestamp(world.clock.now() + 30_000));
+    const again = await sweepAt(world);
+    expect(again).toBe(timestamp(world.clock.now() + 30_000));
+    expect(again).not.toBe(asked);
+    // Once for all that come while that Job is there.
+    await world.advance(10_000);
+    await world.delete(CopilotSession, 'third');
+    await world.settle();
+    expect(await world.get(CopilotSession, 'third')).toBeUndefined();
+    expect(await sweepAt(world)).toBe(again);
   });
 
   it('has nothing swept when it never had a turn, or stays', async () => {
@@ -123,6 +131,7 @@ describe('a deleted session', () => {
     expect(await gone(world)).toBe(true);
     expect(await sweepAt(world)).toBeDefined();
     expect(world.events).toEqual([]);
+    expect(await counted(world, 'Deleted')).toBe(1);
   });
 
   it('goes at its deadline when its sweep can’t be asked for, and that is told', async () => {
@@ -139,7 +148,20 @@ describe('a deleted session', () => {
     expect(await world.condition('Stalled')).toBe('True Forbidden');
     await world.advance(6 * MINUTE, MINUTE);
     expect(await gone(world)).toBe(true);
-    expect(reasons(world)).toEqual(['Warning Forbidden', 'Warning SessionDataLeftBehind']);
+    expect(reasons(world)).toEqual(['Warning Forbidden', 'Warning SessionLockLeftBehind']);
+    expect(world.events[1]).toMatch(/The data of the session is gone\. The empty lock .* PersistentVolumeClaim acme-0/);
+    expect(await counted(world, 'Deleted')).toBe(1);
+  });
+
+  it('has what is left of it swept also when an application had deleted it before', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.answer(world.server(), sessionFacts('theirs'));
+    await world.settle();
+    expect((await world.status()).phase).toBe('Lost');
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(await sweepAt(world)).toBeDefined();
   });
 
   it('is closed first when a turn is running, and that is told', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Job, PersistentVolumeClaim, type Pod } from '../../../src/kube/builtins.ts';
 import { timestamp } from '../../../src/kube/time.ts';
+import { askForSweep } from '../../../src/resources/sweep.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { endedJob } from '../../support/jobs.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
@@ -19,6 +20,8 @@ beforeAll(async () => {
 afterAll(() => api.stop());
 
 const sweep = (world: ReconcilerWorld) => world.get(Job, 'acme-sweep0');
+/** What was told of sweeps. */
+const swept = (world: ReconcilerWorld) => world.events.filter((event) => event.includes('Sweep'));
 const asked = async (world: ReconcilerWorld) =>
   (await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.annotations?.[SWEEP_AT];
 
@@ -59,7 +62,7 @@ describe('a volume of which a sweep is asked for', () => {
     );
     await end(world, 'Complete');
     expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
-    expect(world.events.filter((event) => event.includes('Sweep'))).toEqual([]);
+    expect(swept(world)).toEqual([]);
     const { resourceVersion } = (await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata ?? {};
     await world.pass('acme');
     expect((await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.resourceVersion).toBe(resourceVersion);
@@ -79,15 +82,67 @@ describe('a volume of which a sweep is asked for', () => {
     expect((await sweep(world))?.metadata.annotations).toMatchObject({ [SWEEP_AT]: second });
   });
 
-  it('is told when it can’t be swept, once, and tried again in an hour', async () => {
+  it('is told when it can’t be swept, once, and tried again in an hour; its server is as ready as before', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     await ask(world);
+    const { status } = await world.tenant('acme');
     await end(world, 'Failed');
-    expect(world.events.filter((event) => event.includes('Sweep'))).toEqual(['Warning SweepFailed']);
-    expect([await sweep(world), await asked(world)]).toEqual([undefined, timestamp(world.clock.now() + 3600 * SECOND)]);
+    expect(swept(world)).toEqual(['Warning SweepFailed']);
+    const later = await asked(world);
+    expect(Date.parse(later ?? '') - world.clock.now()).toBeGreaterThan(3590 * SECOND);
+    expect((await world.tenant('acme')).status).toEqual(status);
+    const failed = await sweep(world);
+    expect(failed?.metadata.deletionTimestamp).toBeUndefined();
     await world.clock.advance(3601 * SECOND);
     await world.pass('acme');
+    await world.settle();
+    const next = await sweep(world);
+    expect(next?.metadata.annotations).toMatchObject({ [SWEEP_AT]: later });
+    expect(next?.metadata.uid).not.toBe(failed?.metadata.uid);
+  });
+
+  it('is told when its Job is refused, once, and tried again in an hour; its server is as ready as before', async () => {
+    const proxy = await api.proxy();
+    await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
+    await running(world);
+    const { status } = await world.tenant('acme');
+    const message = 'jobs.batch "acme-sweep0" is forbidden: exceeded quota: no-jobs, requested: count/jobs.batch=1';
+    const refusal = { kind: 'answer', status: 403, reason: 'Forbidden', message } as const;
+    proxy.inject({ verb: 'create', resource: 'jobs' }, refusal, { times: Infinity });
+    await ask(world);
+    expect(swept(world)).toEqual(['Warning SweepFailed']);
+    const later = await asked(world);
+    expect(Date.parse(later ?? '') - world.clock.now()).toBeGreaterThan(3590 * SECOND);
+    await world.pass('acme');
+    await world.settle();
+    expect([swept(world), await asked(world)]).toEqual([['Warning SweepFailed'], later]);
+    expect((await world.tenant('acme')).status).toEqual(status);
+  });
+
+  it('stays asked for when the operator writes its claim', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const claim = await world.client.get(PersistentVolumeClaim, world.ref('acme-0'));
+    await askForSweep(world.client, claim, world.clock.now() + 3600 * SECOND, AbortSignal.timeout(10_000));
+    const at = await asked(world);
+    await world.patch(CopilotTenant, 'acme', { spec: { storage: { reclaimPolicy: 'Delete' } } });
+    await world.settle();
+    const after = await world.client.get(PersistentVolumeClaim, world.ref('acme-0'));
+    expect(after.metadata.ownerReferences).not.toEqual(claim.metadata.ownerReferences);
+    expect([at, await asked(world)]).toEqual([expect.any(String), at]);
+  });
+
+  it('is let go when its server has to start, and swept after that', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const pod = await running(world);
+    await ask(world);
+    expect(await sweep(world)).toBeDefined();
+    await world.removePod(pod);
+    await world.settle();
+    expect(await sweep(world)).toBeUndefined();
+    await world.startPod('acme', 0);
+    await world.settle();
     expect(await sweep(world)).toBeDefined();
   });
 
@@ -112,9 +167,10 @@ describe('a volume of which a sweep is asked for', () => {
     await running(world);
     await api.kubectl.ok(['create', 'job', 'acme-sweep0', '--image=i', '-n', world.namespace]);
     const before = await sweep(world);
+    const { status } = await world.tenant('acme');
     await ask(world);
     expect(await sweep(world)).toEqual(before);
-    const { conditions } = (await world.tenant('acme')).status ?? {};
-    expect(conditions).toContainEqual(expect.objectContaining({ type: 'Stalled', reason: 'ForeignObject' }));
+    expect(swept(world)).toEqual(['Warning SweepFailed']);
+    expect((await world.tenant('acme')).status).toEqual(status);
   });
 });

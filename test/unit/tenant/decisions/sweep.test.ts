@@ -7,9 +7,10 @@ import { sweepJob } from '../../../../src/tenant/builders/sweepjob.ts';
 import { sweepStep, type SweepInput } from '../../../../src/tenant/decisions/sweep.ts';
 import type { ServerWorld } from '../../../../src/tenant/world.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
-import { boundClaim, container, NOW, pod, SECOND, settledDeployment } from '../fixtures.ts';
+import { boundClaim, container, HOUR, NOW, pod, SECOND, settledDeployment } from '../fixtures.ts';
 
 const DUE = timestamp(NOW - SECOND);
+const EARLIER = timestamp(NOW - 60 * SECOND);
 const annotated = (at: string) => ({ annotations: { 'copilot-operator.dev/sweep-at': at } });
 const asking = (at = DUE, mode = 'ReadWriteOnce'): PersistentVolumeClaim => {
   const claim = boundClaim({}, annotated(at));
@@ -33,9 +34,9 @@ const stepOf = ({ spec = {}, server = running, ...found }: Found = {}) =>
   });
 
 /** The Job of the sweep that was asked for at `at`, and how it ended. */
-function job(at = DUE, end?: 'Complete' | 'Failed'): Job {
-  const made = sweepJob(sampleTenant(), 0, { image: 'i', at, besideServer: true });
-  const condition = { type: end ?? '', status: 'True' as const, lastTransitionTime: timestamp(NOW) };
+function job(at = DUE, end?: 'Complete' | 'Failed', owner = sampleTenant().metadata, endedAt = NOW): Job {
+  const made = sweepJob({ ...sampleTenant(), metadata: owner }, 0, { image: 'i', at, besideServer: true });
+  const condition = { type: end ?? '', status: 'True' as const, lastTransitionTime: timestamp(endedAt) };
   const told = { ...condition, reason: 'BackoffLimitExceeded', message: 'it has failed too often' };
   return {
     ...made,
@@ -106,14 +107,32 @@ describe('a sweep', () => {
     expect(stepOf(found)).toMatchObject(step);
   });
 
-  it('is not made on a volume that is being deleted', () => {
-    const claim = boundClaim({}, { ...annotated(DUE), deletionTimestamp: timestamp(NOW) });
-    expect(stepOf({ server: { ...running, claim } })).toBeUndefined();
+  it('is not made on a volume that is being deleted, or is another one’s', () => {
+    const going = boundClaim({}, { ...annotated(DUE), deletionTimestamp: timestamp(NOW) });
+    expect(stepOf({ server: { ...running, claim: going } })).toBeUndefined();
+    const former = { ...sampleTenant().metadata, uid: 'uid-of-a-former-one' };
+    const { ownerReferences } = job(DUE, undefined, former).metadata;
+    const foreign = boundClaim({}, { ...annotated(DUE), ...(ownerReferences && { ownerReferences }) });
+    expect(stepOf({ server: { ...running, claim: foreign } })).toBeUndefined();
   });
 
   it('is let run', () => {
     expect(stepOf({ job: job() })).toMatchObject({ action: 'wait', reason: 'UnderWay' });
-    expect(stepOf({ job: job(timestamp(NOW - 60 * SECOND)) })).toMatchObject({ action: 'wait', reason: 'UnderWay' });
+    expect(stepOf({ job: job(EARLIER) })).toMatchObject({ action: 'wait', reason: 'UnderWay' });
+  });
+
+  it.each<[string, Found]>([
+    ['its server has to start', { server: { pods: [] } }],
+    [
+      'its volume takes one pod, and the server is wanted again',
+      { server: { claim: asking(DUE, 'ReadWriteOncePod') } },
+    ],
+    ['its volume is being deleted', { server: { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) } }],
+  ])('is given up for now when %s', (_, found) => {
+    expect(stepOf({ job: job(), ...found, server: { ...running, ...found.server } })).toMatchObject({
+      action: 'discard',
+      reason: 'VolumeHeld',
+    });
   });
 
   it('that has succeeded is no longer asked for', () => {
@@ -121,8 +140,7 @@ describe('a sweep', () => {
   });
 
   it('that was asked for again meanwhile is made again', () => {
-    expect(stepOf({ job: job(timestamp(NOW - 60 * SECOND), 'Complete') })).toMatchObject({ action: 'discard' });
-    expect(stepOf({ job: job(timestamp(NOW - 60 * SECOND), 'Failed') })).toMatchObject({ action: 'discard' });
+    expect(stepOf({ job: job(EARLIER, 'Complete') })).toMatchObject({ action: 'discard' });
   });
 
   it('has its Job taken away when it is no longer asked for', () => {
@@ -133,20 +151,65 @@ describe('a sweep', () => {
     expect(stepOf({ job: going })).toMatchObject({ action: 'wait' });
   });
 
-  it('that has failed is asked for later, and what its pod said is told', () => {
-    const message = 'acme-0: .session-operation-locks/x.lock: EROFS';
-    const result = { result: 'Failed', dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0 } as const;
-    const pods = [podOf(formatCleanupResult({ ...result, errors: 1, message }))];
-    const step = stepOf({ job: job(DUE, 'Failed'), pods });
-    expect(step).toMatchObject({ action: 'postpone', reason: 'SweepFailed' });
-    expect(step?.message).toBe(
-      `What deleted sessions have left on the volume of server acme-0 could not be swept, which is tried again in an hour: ${message}.`,
-    );
-    expect(stepOf({ job: job(DUE, 'Failed') })?.message).toContain('BackoffLimitExceeded: it has failed too often.');
+  describe('that has failed', () => {
+    it('is asked for later, and what its pod said is told', () => {
+      const message = 'acme-0: .session-operation-locks/x.lock: EROFS';
+      const result = { result: 'Failed', dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0 } as const;
+      const pods = [podOf(formatCleanupResult({ ...result, errors: 1, message }))];
+      const step = stepOf({ job: job(DUE, 'Failed'), pods });
+      expect(step).toMatchObject({ action: 'postpone', reason: 'SweepFailed' });
+      expect(step?.message).toBe(
+        `What deleted sessions have left on the volume of server acme-0 could not be swept, which is tried again in an hour: ${message}; see kubectl describe job acme-sweep0.`,
+      );
+      expect(stepOf({ job: job(DUE, 'Failed') })?.message).toContain('BackoffLimitExceeded: it has failed too often;');
+    });
+
+    it('is asked for later also when sessions were deleted meanwhile', () => {
+      expect(stepOf({ job: job(EARLIER, 'Failed') })).toMatchObject({ action: 'postpone' });
+    });
+
+    it('is postponed once, however far ahead the clock is that timed its end', () => {
+      const ahead = job(DUE, 'Failed', sampleTenant().metadata, NOW + HOUR);
+      const step = stepOf({ job: ahead });
+      expect(step).toMatchObject({ action: 'postpone', until: NOW + 2 * HOUR });
+      const claim = asking(timestamp(NOW + 2 * HOUR));
+      expect(stepOf({ job: ahead, server: { ...running, claim } })).toMatchObject({ action: 'wait' });
+    });
+
+    it('keeps its Job until the next one is due, for people to look at', () => {
+      const later = { ...running, claim: asking(timestamp(NOW + HOUR)) };
+      const failed = job(DUE, 'Failed');
+      expect(stepOf({ job: failed, server: later })).toMatchObject({
+        action: 'wait',
+        reason: 'Postponed',
+        dueInMs: HOUR,
+      });
+      expect(stepOf({ job: failed, server: later, now: NOW + HOUR })).toMatchObject({ action: 'discard', job: failed });
+    });
+
+    it('is made at once when somebody asks for it by hand', () => {
+      expect(stepOf({ job: job(DUE, 'Failed'), server: { ...running, claim: asking('now') } })).toMatchObject({
+        action: 'discard',
+      });
+    });
+
+    it('is postponed, too, when it was asked for by hand', () => {
+      const claim = asking('now');
+      expect(stepOf({ job: job('now', 'Failed'), server: { ...running, claim } })).toMatchObject({
+        action: 'postpone',
+      });
+    });
   });
 
-  it('does not take another one’s Job for its own', () => {
+  it('waits until the Job of a former tenant is gone', () => {
+    const former = { ...sampleTenant().metadata, uid: 'uid-of-a-former-one' };
+    expect(stepOf({ job: job(DUE, undefined, former) })).toMatchObject({ action: 'wait', reason: 'FormerJob' });
+  });
+
+  it('leaves another one’s Job alone, and tells what is in its way', () => {
     const foreign = { ...job(), metadata: { ...job().metadata, ownerReferences: [] } };
-    expect(stepOf({ job: foreign })).toMatchObject({ action: 'start', live: foreign });
+    const step = stepOf({ job: foreign });
+    expect(step).toMatchObject({ action: 'postpone' });
+    expect(step?.message).toContain('acme-sweep0" exists already and has no controller');
   });
 });
