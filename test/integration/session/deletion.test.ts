@@ -7,7 +7,6 @@ import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';
 import { metricValue } from '../../support/metrics.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
 import { SessionWorld } from '../../support/session-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -51,6 +50,23 @@ async function suspended(world: SessionWorld): Promise<void> {
 async function remove(world: SessionWorld): Promise<void> {
   await world.delete(CopilotSession, 'alpha');
   await world.settle();
+}
+
+/** A world whose operator may not do this. */
+async function openForbidden(verb: 'create' | 'patch', resource: string) {
+  const proxy = await api.proxy();
+  const message = `${resource} is forbidden: User "operator" cannot ${verb} resource "${resource}"`;
+  proxy.inject({ verb, resource }, { kind: 'answer', status: 403, reason: 'Forbidden', message }, { times: Infinity });
+  return SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
+}
+
+/** The deletion of `alpha` is told to lack a right, and ends at its deadline, which is told by `reason`. */
+async function isGivenUp(world: SessionWorld, reason: string): Promise<void> {
+  await remove(world);
+  expect(await world.condition('Stalled')).toBe('True Forbidden');
+  await world.advance(6 * MINUTE, MINUTE);
+  expect(await gone(world)).toBe(true);
+  expect(reasons(world)).toEqual(['Warning Forbidden', `Warning ${reason}`]);
 }
 
 describe('a deleted session', () => {
@@ -135,20 +151,9 @@ describe('a deleted session', () => {
   });
 
   it('goes at its deadline when its sweep can’t be asked for, and that is told', async () => {
-    const proxy = await api.proxy();
-    await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
+    await using world = await openForbidden('patch', 'persistentvolumeclaims');
     await used(world);
-    const message = 'persistentvolumeclaims "acme-0" is forbidden: User "operator" cannot patch resource';
-    proxy.inject(
-      { verb: 'patch', resource: 'persistentvolumeclaims' },
-      { kind: 'answer', status: 403, reason: 'Forbidden', message },
-      { times: 1000 },
-    );
-    await remove(world);
-    expect(await world.condition('Stalled')).toBe('True Forbidden');
-    await world.advance(6 * MINUTE, MINUTE);
-    expect(await gone(world)).toBe(true);
-    expect(reasons(world)).toEqual(['Warning Forbidden', 'Warning SessionLockLeftBehind']);
+    await isGivenUp(world, 'SessionLockLeftBehind');
     expect(world.events[1]).toMatch(/The data of the session is gone\. The empty lock .* PersistentVolumeClaim acme-0/);
     expect(await counted(world, 'Deleted')).toBe(1);
   });
@@ -503,23 +508,8 @@ describe('the finalizer never hangs', () => {
   });
 
   it('when the operator lacks a right: it is told, and given up in time', async () => {
-    const proxy = await FaultProxy.start(api.server);
-    try {
-      await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
-      await suspended(world);
-      const message = 'jobs.batch is forbidden: User "operator" cannot create resource "jobs" in API group "batch"';
-      proxy.inject(
-        { verb: 'create', resource: 'jobs' },
-        { kind: 'answer', status: 403, reason: 'Forbidden', message },
-        { times: 1000 },
-      );
-      await remove(world);
-      expect(await world.condition('Stalled')).toBe('True Forbidden');
-      await world.advance(6 * MINUTE, MINUTE);
-      expect(await gone(world)).toBe(true);
-      expect(reasons(world)).toEqual(['Warning Forbidden', 'Warning SessionDataLeftBehind']);
-    } finally {
-      await proxy.stop();
-    }
+    await using world = await openForbidden('create', 'jobs');
+    await suspended(world);
+    await isGivenUp(world, 'SessionDataLeftBehind');
   });
 });
