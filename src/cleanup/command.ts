@@ -4,28 +4,8 @@ import { pino } from 'pino';
 import { systemClock } from '../kube/clock.ts';
 import { exitOnCrash, stopOnSignal } from '../kube/process.ts';
 import { fitCleanupResult, formatCleanupResult } from '../resources/cleanup-result.ts';
-import { cleanUp } from './run.ts';
+import { cleanUp, type CleanupOptions } from './run.ts';
 import { Tally } from './tally.ts';
-
-/** A server's sessions: the server itself while it runs, the volume that has them, or both. */
-export interface Target {
-  readonly name: string;
-  readonly server?: { readonly host: string; readonly port: number };
-  /** Path of the mounted volume. Beside a server it is only swept. */
-  readonly volume?: string;
-}
-
-export interface CleanupOptions {
-  /** Delete by age, or one session; or only remove what deletions have left behind, on volumes. */
-  readonly task:
-    { readonly ttlMs: number; readonly policiesFile: string | undefined } | { readonly sessionId: string } | 'Sweep';
-  readonly dryRun: boolean;
-  readonly targets: readonly Target[];
-  /** The connection token of the servers. */
-  readonly token: string;
-  /** Where the result goes besides the log; absent: nowhere. */
-  readonly resultFile: string | undefined;
-}
 
 /** Resolves to the exit code: 0 when all was done that was to be done, else 1. */
 export async function runCleanup(options: CleanupOptions): Promise<number> {

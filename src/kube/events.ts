@@ -59,7 +59,7 @@ export class EventRecorder {
 
   /** Never waits and never throws: an event is worth less than the reconcile that tells it. */
   event(object: KubeObject, type: EventType, reason: string, message: string): void {
-    const series = this.#correlator.observe(object, type, reason, message.slice(0, MAX_MESSAGE_LENGTH));
+    const series = this.#correlator.observe(object, type, reason, message.slice(0, MAX_MESSAGE_LENGTH).toWellFormed());
     if (!series || this.#stop.signal.aborted || (this.#pending.size >= MAX_PENDING && !this.#pending.has(series))) {
       this.#options.metrics.event('dropped');
       return;

@@ -5,6 +5,7 @@ import type { Cause } from './decisions/cause.ts';
 import { podTrouble } from './decisions/pod.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { serverName } from '../resources/names.ts';
+import { hasEnded, isReady, servingPod } from './pods.ts';
 import type { ServerWorld } from './world.ts';
 
 /** What can be said of one server from outside it. */
@@ -61,34 +62,6 @@ export function observeServer({ tenant, server, running, health, remembered }: O
   };
 }
 
-/** The pod that serves or is going to: the newest one that is not on its way out, rather one that has not ended. */
-export function servingPod({ pods }: ServerWorld): Pod | undefined {
-  const candidates = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-  const rank = (pod: Pod): string => `${hasEnded(pod) ? 0 : 1} ${pod.metadata.creationTimestamp ?? ''}`;
-  return candidates.toSorted((a, b) => rank(a).localeCompare(rank(b))).at(-1);
-}
-
-/**
- * Whether a pod has stopped for good and nobody deletes it. An evicted one, or one whose node was shut down, stays for
- * others to read until its Deployment goes: it writes to no volume and nobody waits for it.
- */
-export function hasEnded({ metadata, status }: Pod): boolean {
-  if (metadata.deletionTimestamp !== undefined) return false;
-  return status?.phase === 'Failed' || status?.phase === 'Succeeded';
-}
-
-/** Where the pinger finds the server in `pod`: once its port has been open, so that start-up counts as no failure. */
-export function pingAddress(pod: Pod | undefined): string | undefined {
-  const started = pod?.status?.containerStatuses?.[0]?.started === true;
-  return started ? pod?.status?.podIP : undefined;
-}
-
-/** When the process in `pod` started, ms since the epoch: a container that starts again keeps its pod. */
-export function startTime(pod: Pod | undefined): number | undefined {
-  const startedAt = pod?.status?.containerStatuses?.[0]?.state?.running?.startedAt;
-  return startedAt === undefined ? undefined : Date.parse(startedAt);
-}
-
 /** Whether the Deployment controller has seen the latest template and its pod, and no other, runs. */
 export function isCurrent(deployment: Deployment | undefined): boolean {
   const { status } = deployment ?? {};
@@ -103,10 +76,6 @@ export function isCurrent(deployment: Deployment | undefined): boolean {
 /** Whether the Deployment controller has seen the latest spec: until then its status tells of the one before. */
 export function isObserved(deployment: Deployment | undefined): boolean {
   return (deployment?.status?.observedGeneration ?? 0) >= (deployment?.metadata.generation ?? 0);
-}
-
-export function isReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }
 
 function troubleOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): Cause | undefined {

@@ -4,7 +4,7 @@ import { durationMs } from '../api/duration.ts';
 import { SERVER_PORT } from '../api/names.ts';
 import { keyOf, type NamespacedName } from '../kube/types.ts';
 import { serverName, tenantOfServer } from '../resources/names.ts';
-import { pingAddress, servingPod, startTime } from './observe.ts';
+import { pingAddress, servingPod, startTime } from './pods.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { ServerWorld } from './world.ts';
 

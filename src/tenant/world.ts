@@ -19,7 +19,7 @@ import { keyOf, type KubeObject } from '../kube/types.ts';
 import { modelSecretRef, type SecretRead } from './decisions/model.ts';
 import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
-import { servingPod } from './observe.ts';
+import { servingPod } from './pods.ts';
 import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

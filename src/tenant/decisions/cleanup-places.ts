@@ -1,5 +1,6 @@
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { hasEnded, isCurrent, isReady, servingPod } from '../observe.ts';
+import { isCurrent } from '../observe.ts';
+import { hasEnded, isReady, servingPod } from '../pods.ts';
 import { slotOf } from '../spread.ts';
 import type { ServerWorld } from '../world.ts';
 

@@ -4,7 +4,7 @@ import { ForeignObjectError, isControlledBy } from '../../kube/owner.ts';
 import { isClaimOf, isLeftOver } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { isReady, servingPod } from '../observe.ts';
+import { isReady, servingPod } from '../pods.ts';
 import type { ServerWorld } from '../world.ts';
 import { isOfOnePod, isStopping } from './cleanup-places.ts';
 import { endOf, wordOf } from './cleanup.ts';

@@ -1,14 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ServerStatus } from '../../../src/api/tenant.ts';
 import type { Deployment } from '../../../src/kube/builtins.ts';
-import {
-  hasEnded,
-  isCurrent,
-  observeServer,
-  pingAddress,
-  servingPod,
-  type ObserveInput,
-} from '../../../src/tenant/observe.ts';
+import { isCurrent, observeServer, type ObserveInput } from '../../../src/tenant/observe.ts';
+import { hasEnded, pingAddress, servingPod } from '../../../src/tenant/pods.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { container, healthy, pod, settledDeployment, unhealthy } from './fixtures.ts';
 
@@ -123,7 +117,7 @@ describe('the pod that serves', () => {
     ['is one that has ended when there is no other: it says why', [ended], 'ended'],
     ['is none', [leaving], undefined],
   ])('%s', (_, pods, expected) => {
-    expect(servingPod({ index: 0, pods })?.metadata.name).toBe(expected);
+    expect(servingPod({ pods })?.metadata.name).toBe(expected);
   });
 
   it.each([
