@@ -1,7 +1,7 @@
 /** The CustomResourceDefinitions, as they stand in crds/ and in the Helm chart. */
 import type { CelRule } from './fields.ts';
 import { CATEGORY, COPILOT_SESSION, COPILOT_TENANT, GROUP, MAX_TENANT_NAME_LENGTH, VERSION } from './names.ts';
-import { SESSION_ID_PATTERN } from './session-id.ts';
+import { MAX_SESSION_ID_LENGTH, SESSION_ID_PATTERN } from './session-id.ts';
 import { session } from './session.ts';
 import { structuralSchema, type StructuralSchema } from './structural.ts';
 import { tenant } from './tenant.ts';
@@ -168,6 +168,13 @@ const sessionRules: CelRule[] = [
     message:
       'metadata.name is the session id when spec.sessionId is not set, and an id has no dot: set spec.sessionId, or choose another name',
     fieldPath: '.metadata.name',
+  },
+  {
+    // Only of new ones: a resource from before this rule must still be able to lose its finalizer.
+    rule: `oldSelf.hasValue() || has(self.spec.sessionId) || self.metadata.name.size() <= ${MAX_SESSION_ID_LENGTH}`,
+    message: `metadata.name is the session id when spec.sessionId is not set, and an id has at most ${MAX_SESSION_ID_LENGTH} characters: set spec.sessionId, or choose a shorter name`,
+    fieldPath: '.metadata.name',
+    optionalOldSelf: true,
   },
 ];
 

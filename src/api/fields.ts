@@ -9,6 +9,8 @@ export interface CelRule {
   message: string;
   /** Field below `self` that the error points at. */
   fieldPath?: string;
+  /** The rule also holds where there is no former value; `oldSelf` is a CEL optional then. */
+  optionalOldSelf?: true;
 }
 
 /**

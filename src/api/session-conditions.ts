@@ -73,6 +73,8 @@ export const SessionStalledReason = {
   TenantNotFound: 'TenantNotFound',
   /** An older CopilotSession holds the same session id of the same tenant. Delete this one, or give it another id. */
   DuplicateSessionId: 'DuplicateSessionId',
+  /** Another owner than `spec.owner` is stored beside the data under this id, so that this resource does not hold it: it neither changes nor deletes the data, also when it is deleted itself. Delete it, and make one with another id or the right `spec.owner`. */
+  OwnedByAnother: 'OwnedByAnother',
   /** The operator lacks a permission. The message names verb and resource; compare with the chart's RBAC. */
   Forbidden: 'Forbidden',
 } as const;

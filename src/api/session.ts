@@ -2,9 +2,8 @@
 import { z } from 'zod';
 import { condition, duration, listMap, objectName, withRules } from './fields.ts';
 import { SessionPhase } from './session-conditions.ts';
-import { SESSION_ID_PATTERN } from './session-id.ts';
+import { MAX_SESSION_ID_LENGTH, SESSION_ID_PATTERN } from './session-id.ts';
 
-const MAX_SESSION_ID_LENGTH = 200;
 /**
  * Characters of a name that means a user: no spaces and no control characters, so that it can stand in a log or a header,
  * and no comma, since a list of them is stored as one string.
@@ -47,7 +46,7 @@ export const sessionSpec = withRules(
       .regex(USER)
       .exactOptional()
       .describe(
-        'User that the session belongs to, by a name without spaces and commas. It is stored beside the session on the server. Immutable.',
+        'User that the session belongs to, by a name without spaces and commas. It is stored beside the session on the server when that is next in memory. Where another owner is stored already, the resource does not hold the session (`OwnedByAnother`): it neither changes nor deletes it. Without an owner the resource claims none: it leaves the one that is stored, and is never refused. Immutable.',
       ),
     participants: z
       .array(z.string().min(1).max(MAX_USER_LENGTH).regex(USER))
@@ -61,18 +60,18 @@ export const sessionSpec = withRules(
       .enum(['Persistent', 'Ephemeral'])
       .default('Persistent')
       .describe(
-        'Persistent: the session stays until its `ttl` has passed or the resource is deleted, and the resource stays to tell of it. Ephemeral: when its `ttl` has passed, the resource is deleted with the data.',
+        'Persistent: the session stays until its `ttl` has passed or the resource is deleted, and the resource stays to tell of it. Ephemeral: when its `ttl` has passed, the resource is deleted with the data. Both happen after the margin that `ttl` tells of.',
       ),
     ttl: duration({ field: 'spec.ttl', min: '1m', max: '87600h' })
       .exactOptional()
       .describe(
-        'How long after its last activity the session is deleted; before its first turn, after the creation of the resource. Default: 1h for Ephemeral, none for Persistent. It counts instead of the `spec.sessions.ttl` of the tenant when it is longer. While the tenant is suspended or its server is silent nothing is deleted by it; that is made good when the server answers again.',
+        'How long after its last activity the session is deleted; before its first turn, after the creation of the resource. Default: 1h for Ephemeral, none for Persistent. The deletion comes a margin later, since clocks differ: as long as the ttl, and at most ten minutes. So 1m means after 2 minutes, and 1h after 70. It counts instead of the `spec.sessions.ttl` of the tenant when it is longer. While the tenant is suspended or its server is silent nothing is deleted by it; that is made good when the server answers again.',
       ),
     deletionPolicy: z
       .enum(['Delete', 'Retain'])
       .default('Delete')
       .describe(
-        "What becomes of the session's data when the resource is deleted. Delete: it is deleted too, also while the tenant is suspended. Retain: it stays on the server, under the tenant's own `spec.sessions`.",
+        "What becomes of the session's data when the resource is deleted. Delete: it is deleted too, also while the tenant is suspended. Retain: it stays on the server, under the tenant's own `spec.sessions`. Deleted or not, a `cli` server keeps users' text in the rows of its `session-store.db` until its pod goes, unless clients make their sessions with `enableSessionStore: false`; no setting of the server prevents it.",
       ),
   }),
   {
@@ -113,7 +112,9 @@ export const sessionStatus = z.object({
       outputTokens: z.int().min(0).describe('Tokens that came from models, as the models counted them.'),
     })
     .exactOptional()
-    .describe('What the session has used so far.'),
+    .describe(
+      'What the session has used so far; what was told last stays. Absent before its first turn, until its server was asked for it, and while its journal cannot be read, or has more than 32 MiB or 32,000 events since a total of the server, which writes one when the session leaves its memory.',
+    ),
   expiresAt: z.iso
     .datetime()
     .exactOptional()

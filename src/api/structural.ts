@@ -1,5 +1,6 @@
 /** zod -> the structural subset of OpenAPI v3 that a CustomResourceDefinition takes. */
 import { z } from 'zod';
+import type { CelRule } from './fields.ts';
 
 /** A node of a structural schema; the keys that this project uses. */
 export interface StructuralSchema {
@@ -24,7 +25,7 @@ export interface StructuralSchema {
   'x-kubernetes-int-or-string'?: boolean;
   'x-kubernetes-list-type'?: 'map' | 'atomic' | 'set';
   'x-kubernetes-list-map-keys'?: string[];
-  'x-kubernetes-validations'?: { rule: string; message: string; fieldPath?: string }[];
+  'x-kubernetes-validations'?: CelRule[];
 }
 
 /** The order in which people read a field: what it is, then what it may hold. */

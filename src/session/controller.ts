@@ -32,7 +32,7 @@ import { Watches } from './watches.ts';
 export interface SessionControllerOptions {
   readonly manager: Pick<Manager, 'addController'>;
   readonly client: KubeClient;
-  /** Made with SESSION_INDEXERS of ids.ts. */
+  /** Made with SESSION_INDEXERS of resources/session-index.ts. */
   readonly sessions: InformerLike<CopilotSession>;
   readonly tenants: InformerLike<CopilotTenant>;
   /** Of the Jobs that the operator makes: selected by MANAGED_SELECTOR. */
@@ -59,7 +59,16 @@ export function addSessionController(options: SessionControllerOptions): void {
   const counts = new SessionMetrics(metrics.registry, sessions.store);
   const deleteJobs = new DeleteJobs({ client, jobs: jobs.store, facts: options.facts });
   const leftovers = new Leftovers({ client, claims: claims.store, jobs: jobs.store, clock });
-  const remover = new Remover({ source, jobs: deleteJobs, leftovers, recorder, clock });
+  const watches = new Watches(source);
+  const remover = new Remover({
+    source,
+    jobs: deleteJobs,
+    claims: claims.store,
+    leftovers,
+    watches,
+    recorder,
+    clock,
+  });
   const teller = new StatusTeller({ client, recent, memory, recorder, clock });
   const reconciler = new SessionReconciler({
     client,
@@ -67,7 +76,7 @@ export function addSessionController(options: SessionControllerOptions): void {
     tenants: tenants.store,
     recent,
     source,
-    watches: new Watches(source),
+    watches,
     memory,
     teller,
     expirer: new Expirer({ client, source, recent, memory, leftovers, recorder, metrics: counts, clock }),

@@ -7,13 +7,14 @@ import type { EventRecorder } from '../kube/events.ts';
 import { removeFinalizer } from '../kube/finalizer.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { timestamp } from '../kube/time.ts';
+import { sessionIdOf } from '../resources/session-index.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { missingRight } from './decisions/refusal.ts';
 import { deadlineOf } from './decisions/removal.ts';
 import type { Memory } from './memory.ts';
 import type { SessionMetrics } from './metrics.ts';
-import type { Removal, Remover } from './remover.ts';
+import { NOTHING, type Removal, type Remover } from './remover.ts';
 import { unchangedStatus } from './status.ts';
 import type { StatusTeller } from './teller.ts';
 import { tenantOf } from './tenants.ts';
@@ -33,6 +34,11 @@ export interface FinalizerOptions {
   readonly clock: Clock;
 }
 
+interface Attempt {
+  readonly removal: Removal;
+  readonly tenantGoing: boolean;
+}
+
 export class Finalizer {
   readonly #options: FinalizerOptions;
   /** When this process first looked at a deleted resource, ms. */
@@ -44,14 +50,13 @@ export class Finalizer {
 
   /** Removes the data and then our finalizer, or says what it waits for. */
   async finalize(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { client, tenants, memory, clock, recorder, metrics } = this.#options;
+    const { client, memory, clock, recorder, metrics } = this.#options;
     if (memory.of(session).released) return {};
     this.#since ??= clock.now();
-    const tenant = await tenantOf(session, tenants, client, context.signal);
-    const removal = await this.#attempt(session, tenant, context);
+    const { removal, tenantGoing } = await this.#attempt(session, context);
     const deadline = deadlineOf({
       deletedAt: Date.parse(session.metadata.deletionTimestamp ?? ''),
-      tenantGoing: tenant?.metadata.deletionTimestamp !== undefined,
+      tenantGoing,
       since: this.#since,
     });
     const now = clock.now();
@@ -70,29 +75,34 @@ export class Finalizer {
     } else if (told !== '') {
       recorder.event(session, 'Warning', EventReason.SessionLockLeftBehind, `The data of the session is gone. ${told}`);
     }
+    if (removal.another) {
+      const message = `The data under id ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} stays: another owner is stored beside it than spec.owner.`;
+      recorder.event(session, 'Normal', EventReason.SessionDataOfAnother, message);
+    }
     await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
     remembered.released = true;
     metrics.removed(left.length > 0 ? 'LeftBehind' : remembered.deleted ? 'Deleted' : 'NotFound');
     return {};
   }
 
-  async #attempt(
-    session: CopilotSession,
-    tenant: CopilotTenant | undefined,
-    { signal, log }: ReconcileContext,
-  ): Promise<Removal> {
-    const { remover } = this.#options;
+  async #attempt(session: CopilotSession, { signal, log }: ReconcileContext): Promise<Attempt> {
+    const { client, tenants, remover } = this.#options;
+    let tenant: CopilotTenant | undefined;
+    let removal: Removal;
     try {
-      return tenant === undefined
-        ? await remover.withoutTenant(session, signal)
-        : await remover.remove(session, tenant, { signal, log });
+      tenant = await tenantOf(session, tenants, client, signal);
+      removal =
+        tenant === undefined
+          ? await remover.withoutTenant(session, signal)
+          : await remover.remove(session, tenant, { signal, log });
     } catch (error) {
       // Whatever keeps going wrong must not outlast the deadline.
       if (signal.aborted) throw error;
       log.warn({ err: error }, 'the data of a deleted session could not be deleted');
       const waits = ['The API server did not do what was asked of it.'];
-      return { deleted: false, waits, left: [], unswept: [], cause: missingRight(error) };
+      removal = { ...NOTHING, waits, cause: missingRight(error) };
     }
+    return { removal, tenantGoing: tenant?.metadata.deletionTimestamp !== undefined };
   }
 
   #tell(session: CopilotSession, removal: Removal, deadline: number, context: ReconcileContext): Promise<unknown> {

@@ -13,6 +13,7 @@ import { holderOf } from '../resources/session-holder.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
+import { belongingOf, ownedByAnother } from './decisions/belonging.ts';
 import type { Cause, Work } from './decisions/cause.ts';
 import { activityOf, dueOf, expiryDecision, expiryOf, isCleanedUp } from './decisions/expiry.ts';
 import { phaseOf } from './decisions/phase.ts';
@@ -30,7 +31,7 @@ import type { Watches } from './watches.ts';
 
 export interface SessionReconcilerOptions {
   readonly client: KubeClient;
-  /** With the indexes of ids.ts. */
+  /** With the indexes of resources/session-index.ts. */
   readonly sessions: ReadonlyStore<CopilotSession>;
   readonly tenants: ReadonlyStore<CopilotTenant>;
   /** Our own writes of sessions, until the cache shows them. */
@@ -112,9 +113,11 @@ export class SessionReconciler implements Reconciler {
     const { deletionTimestamp } = session.metadata;
     const bound = holds && session.spec.deletionPolicy === 'Delete';
     if (deletionTimestamp !== undefined) {
+      const bears = hasFinalizer(session, SESSION_DATA_FINALIZER);
+      // Watched until then: whose the data is has to be known first.
+      if (bears && bound) return finalizer.finalize(session, context);
       watches.forget(keyOf(session));
-      if (!hasFinalizer(session, SESSION_DATA_FINALIZER)) return {};
-      if (bound) return finalizer.finalize(session, context);
+      if (!bears) return {};
       await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
       return {};
     }
@@ -124,7 +127,7 @@ export class SessionReconciler implements Reconciler {
     if (current !== session) recent.wrote(CopilotSession, current);
     if (holds) return this.#converge(current, context);
     watches.forget(keyOf(session));
-    return this.#tellDuplicate(current, holder, context);
+    return this.#next(await this.#tellHoldsNothing(current, duplicateOf(current, holder), context));
   }
 
   /** Whoever of the resources with this id is first. The session itself counts as it was read, not as the cache has it. */
@@ -151,6 +154,13 @@ export class SessionReconciler implements Reconciler {
       concerned.map(({ key }) => key),
     );
     const patience = this.#patienceMs(session, servers, now);
+    // Without a server nobody says what a volume that was kept has.
+    const answered = servers.length > 0 && servers.every(({ answer }) => answer !== undefined);
+    const belonging = belongingOf(session, located?.facts, answered);
+    // Its server tells within a moment, and that wakes the session: until then nothing is claimed, and nothing deleted.
+    if (belonging === 'Unread') return this.#next();
+    if (belonging === 'Another')
+      return this.#next(await this.#tellHoldsNothing(session, ownedByAnother(session), context));
     const unavailable = unavailability({ tenant, servers, located, remembered });
     if (unavailable !== undefined) {
       if (unavailable.passes && patience > 0) return this.#next(patience);
@@ -223,17 +233,9 @@ export class SessionReconciler implements Reconciler {
     return this.#next(...waits);
   }
 
-  async #tellDuplicate(
-    session: CopilotSession,
-    holder: CopilotSession | undefined,
-    { signal }: ReconcileContext,
-  ): Promise<Result> {
-    const cause: Cause = {
-      reason: SessionStalledReason.DuplicateSessionId,
-      message: `CopilotSession ${holder?.metadata.name} is older and holds the id ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name}. Delete this one, or give it another id. To delete ${holder?.metadata.name} deletes the session's data too, unless its deletionPolicy is Retain.`,
-    };
-    const status = emptyStatus({ session, cause, now: this.#options.clock.now() });
-    return this.#next(await this.#options.teller.tell(session, status, signal));
+  #tellHoldsNothing(session: CopilotSession, cause: Cause, { signal }: ReconcileContext): Promise<number | undefined> {
+    const { clock, teller } = this.#options;
+    return teller.tell(session, emptyStatus({ session, cause, now: clock.now() }), signal);
   }
 
   #tellCause(session: CopilotSession, cause: Cause, { signal }: ReconcileContext): Promise<number | undefined> {
@@ -254,6 +256,14 @@ interface Look {
   /** The one that holds it, or all that it may be on. */
   readonly servers: readonly ServerView[];
   readonly now: number;
+}
+
+function duplicateOf(session: CopilotSession, { metadata: { name } }: CopilotSession): Cause {
+  const tenant = session.spec.tenantRef.name;
+  return {
+    reason: SessionStalledReason.DuplicateSessionId,
+    message: `CopilotSession ${name} is older and holds the id ${sessionIdOf(session)} of CopilotTenant ${tenant}. Delete this one, or give it another id. To delete ${name} deletes the session's data too, unless its deletionPolicy is Retain or the data is another owner's.`,
+  };
 }
 
 function tenantNotFound(session: CopilotSession, tenant: CopilotTenant | undefined): Cause {

@@ -2,11 +2,15 @@
 import type { Logger } from 'pino';
 import { RpcError } from '../copilot/errors.ts';
 import type { SessionActivity, SessionSource } from '../copilot/sessions.ts';
+import type { PersistentVolumeClaim } from '../kube/builtins.ts';
 import type { Clock } from '../kube/clock.ts';
 import type { EventRecorder } from '../kube/events.ts';
+import type { ReadonlyStore } from '../kube/store.ts';
+import { fromKey, keyOf } from '../kube/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import { belongingOf } from './decisions/belonging.ts';
 import type { Cause } from './decisions/cause.ts';
 import { missingRight } from './decisions/refusal.ts';
 import { removalStep } from './decisions/removal.ts';
@@ -16,6 +20,7 @@ import type { DeleteJobs, JobProgress } from './jobs.ts';
 import type { Leftovers } from './leftovers.ts';
 import { mayHold, serversOf, type ServerView } from './servers.ts';
 import { EventReason } from './transitions.ts';
+import type { Watches } from './watches.ts';
 
 /** What an attempt came to. Nothing waited for: it is over. */
 export interface Removal {
@@ -27,18 +32,23 @@ export interface Removal {
   readonly left: readonly string[];
   /** What is left of deleted data and nobody was told to sweep yet, in sentences. */
   readonly unswept: readonly string[];
+  /** Data is another owner's and therefore stays. */
+  readonly another: boolean;
   readonly cause?: Cause | undefined;
 }
 
 export interface RemoverOptions {
   readonly source: Pick<SessionSource, 'get' | 'activity' | 'close' | 'delete'>;
   readonly jobs: DeleteJobs;
+  readonly claims: ReadonlyStore<PersistentVolumeClaim>;
   readonly leftovers: Leftovers;
+  readonly watches: Watches;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
 }
 
-const NOTHING: Removal = { deleted: false, waits: [], left: [], unswept: [] };
+/** There is nothing to do, or nothing more. */
+export const NOTHING: Removal = { deleted: false, waits: [], left: [], unswept: [], another: false };
 
 export class Remover {
   readonly #options: RemoverOptions;
@@ -52,17 +62,23 @@ export class Remover {
     tenant: CopilotTenant,
     context: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<Removal> {
-    const { source } = this.#options;
+    const { source, watches } = this.#options;
     const remembered = session.status?.server;
     const known = mayHold(serversOf(tenant, source, remembered), remembered);
     // A tenant without servers may have kept the volume of its first one, and nobody looked whether the session is on it.
     const servers = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
+    // A process that has just begun has not asked yet whose the data is.
+    if (session.spec.owner !== undefined) {
+      const keys = servers.map(({ key }) => key);
+      watches.set(keyOf(session), sessionIdOf(session), keys);
+    }
     const removals = await Promise.all(servers.map((server) => this.#removeFrom(server, session, tenant, context)));
     return {
       deleted: removals.some(({ deleted }) => deleted),
       waits: removals.flatMap(({ waits }) => waits),
       left: removals.flatMap(({ left }) => left),
       unswept: removals.flatMap(({ unswept }) => unswept),
+      another: removals.some(({ another }) => another),
       cause: removals.find(({ cause }) => cause !== undefined)?.cause,
     };
   }
@@ -92,11 +108,16 @@ export class Remover {
     tenant: CopilotTenant,
     { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<Removal> {
-    const { name } = server;
+    const { name, answer } = server;
+    const belonging = belongingOf(session, answer?.sessions.get(sessionIdOf(session)), answer !== undefined);
+    if (belonging === 'Another') return { ...NOTHING, another: true };
+    if (belonging === 'Unread') {
+      return { ...NOTHING, waits: [`Whose the data on server ${name} is has not been read yet.`] };
+    }
     const step = removalStep(server);
     switch (step.action) {
       case 'wait':
-        return { ...NOTHING, waits: [step.message] };
+        return (await this.#hasVolume(server, signal)) ? { ...NOTHING, waits: [step.message] } : NOTHING;
       case 'job':
         return onVolume(name, await this.#options.jobs.ensure(session, tenant, server.index, signal));
       case 'delete':
@@ -118,6 +139,18 @@ export class Remover {
       const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}, for the API server did not take the request to sweep it.`;
       return { ...NOTHING, deleted, unswept: [message], cause: missingRight(error) };
     }
+  }
+
+  /**
+   * Whether there can be data at all: a volume that is gone took it along, and a server that has never started has none. Only what
+   * the cache does not have is asked for, since many sessions may wait for one server.
+   */
+  async #hasVolume({ key, name }: ServerView, signal: AbortSignal): Promise<boolean> {
+    const { claims, jobs } = this.#options;
+    const { namespace } = fromKey(key);
+    const cached = claims.get({ namespace, name });
+    if (cached !== undefined && cached.metadata.deletionTimestamp === undefined) return true;
+    return (await jobs.claim(namespace, name, signal)) !== undefined;
   }
 
   async #deleteOn(server: ServerView, session: CopilotSession): Promise<boolean> {

@@ -20,6 +20,8 @@ export const EventReason = {
   SessionDataLeftBehind: 'SessionDataLeftBehind',
   /** The resource goes and its data is gone, and nobody could be told to sweep the empty lock file that its server leaves. */
   SessionLockLeftBehind: 'SessionLockLeftBehind',
+  /** The resource goes, and the data under its id stays: it is another owner's. */
+  SessionDataOfAnother: 'SessionDataOfAnother',
 } as const;
 
 /**

@@ -26,6 +26,8 @@ export interface SessionRecord {
   lost: number;
   /** The `times.modifiedTime` at which the journal was read; undefined: never. */
   readAt: string | undefined;
+  /** The same of the second reading in a row at one time; undefined: there was none. */
+  readAgainAt: string | undefined;
   /** Until when (monotonic ms) a journal that could not be read is left alone, unless it changes. */
   unreadableUntil: number | undefined;
   /** How far usage is reckoned; undefined: not at all. */
@@ -131,7 +133,9 @@ export class SessionBook {
 
   /**
    * Sessions whose journal is to be read: the new ones, the most recently used first, then the one whose last look is
-   * the oldest. So each has its turn within a number of polls that is bounded, however many turns are running.
+   * the oldest. So each has its turn within a number of polls that is bounded, however many turns are running. That of a running
+   * turn is read once more, for what was written right after the first time moves no mtime that is too coarse; then it is left
+   * alone until it moves: a turn may wait for a permission for days.
    */
   journalsDue(monotonic: number): SessionRecord[] {
     let due: SessionRecord[] | undefined;
@@ -208,6 +212,7 @@ export class SessionBook {
       lookedAt: -1,
       lost: 0,
       readAt: undefined,
+      readAgainAt: undefined,
       unreadableUntil: undefined,
       usage: undefined,
       usageAt: undefined,
@@ -224,7 +229,7 @@ export class SessionBook {
   #isDue(record: SessionRecord, monotonic: number): boolean {
     if (this.#isUnread(record, monotonic)) return true;
     if (record.unreadableUntil !== undefined) return monotonic >= record.unreadableUntil;
-    if (this.#activityOf(record) === 'Active') return true;
+    if (this.#activityOf(record) === 'Active' && record.readAgainAt !== record.readAt) return true;
     return record.usageAt !== record.readAt && this.isWatched(record.times.sessionId);
   }
 

@@ -65,6 +65,7 @@ export async function readInto(record: SessionRecord, reading: Reading): Promise
   }
   const state = judgeJournal(tail.events);
   const lastActivityTime = state.lastActivityTime ?? record.journal?.lastActivityTime;
+  if (record.readAt === modifiedTime) record.readAgainAt = modifiedTime;
   Object.assign(record, { journal: { ...state, lastActivityTime }, readAt: modifiedTime, unreadableUntil: undefined });
   if (watched) await reckon(record, tail, (cursor) => (calls < MOST_CALLS ? read(WHOLE_PAGE, cursor) : undefined));
   return calls;

@@ -38,8 +38,8 @@ const JOURNALS_MS = 10_000;
  *
  * The bound: with nothing changed it is one call, `sessions.list`, and `sessions.getSizes` after a hint and with every other poll.
  * After a change it is both, at most 95 for journals (one that is begun after 63 may take 32) and one for the labels of each
- * thousand watched sessions. No call is made for each session in each poll, and none of these loads a session or touches its
- * idle clock.
+ * thousand watched sessions. A journal is read when it has changed, and once more when a turn runs in it: no call is made for each
+ * session in each poll, also when all of their turns hang. None of these loads a session or touches its idle clock.
  */
 export async function poll(book: SessionBook, context: PollContext): Promise<Polled> {
   const { connection, clock, options, deleted } = context;

@@ -21,6 +21,8 @@ export class FakeSessions {
   fileBytes = 0;
   /** How far the server's clock is ahead of the test's for those who ask for it, in ms. */
   skewMs = 0;
+  /** What is written moves no file's time, as within one tick of a clock that is coarse. */
+  coarse = false;
   /** Deletes only in words, as a server that lies. */
   keepsDeleted = false;
 
@@ -133,7 +135,7 @@ export class FakeSessions {
     const session = this.#sessions.get(id) ?? { startTime: timestamp, modifiedTime: '', journal: [], loaded: true };
     this.#lastEvent += 1;
     session.journal.push({ type, id: `e${this.#lastEvent}`, data, timestamp });
-    session.modifiedTime = timestamp;
+    if (!this.coarse) session.modifiedTime = timestamp;
     session.loaded = true;
     this.#sessions.set(id, session);
     this.#server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'session.updated' } });

@@ -113,6 +113,7 @@ export class SessionWorld {
   async sync(...types: ResourceType[]): Promise<void> {
     for (const cache of this.#caches) {
       if (types.length > 0 && !types.includes(cache.type)) continue;
+      if (cache.refused.has(this.namespace)) continue;
       const { items } = await this.client.listAll(cache.type, { namespace: this.namespace });
       const listed = new Set(items.map(keyOf));
       for (const gone of cache.store.list().filter((object) => !listed.has(keyOf(object)))) cache.delete(gone);

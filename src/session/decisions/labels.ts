@@ -10,14 +10,23 @@ export const StoredLabel = {
   participants: `${GROUP}/participants`,
 } as const;
 
-/** Whose session it is, from the spec alone, in a form that outlives the resource. */
+/**
+ * Whose session it is, from the spec alone, in a form that outlives the resource. Without an owner it claims none, and leaves
+ * the one that is stored.
+ */
 export function ownership({ metadata, spec }: CopilotSession): Record<string, string> {
   return {
     [StoredLabel.tenant]: spec.tenantRef.name,
     [StoredLabel.session]: metadata.name,
-    [StoredLabel.owner]: spec.owner ?? '',
+    ...(spec.owner !== undefined && { [StoredLabel.owner]: spec.owner }),
     [StoredLabel.participants]: (spec.participants ?? []).join(','),
   };
+}
+
+/** Whether another owner is stored beside the data than the one that the resource states. */
+export function isAnothers({ spec: { owner } }: CopilotSession, labels: Readonly<Record<string, string>>): boolean {
+  const stored = labels[StoredLabel.owner] ?? '';
+  return owner !== undefined && stored !== '' && stored !== owner;
 }
 
 /** Least time between two tries for one session, in ms: until then the survey has read what was stored. */
@@ -33,8 +42,8 @@ export function labelInterval(refusals: number): number {
 }
 
 /**
- * What has to be stored beside the session's data now: only what differs, and nothing while the session is not loaded,
- * for its server can store it only then. It is done at the next load. A label can't be taken away, so an empty one stands
+ * What has to be stored beside the session's data now: only what differs, nothing beside another's data, and nothing while the
+ * session is not loaded, for its server can store it only then. It is done at the next load. A label can't be taken away, so an empty one stands
  * for none.
  */
 export function missingLabels(
@@ -42,7 +51,7 @@ export function missingLabels(
   { activity, labels }: SessionFacts,
 ): Record<string, string> | undefined {
   // Not read yet: what is there is not known.
-  if (activity === 'Unloaded' || labels === undefined) return undefined;
+  if (activity === 'Unloaded' || labels === undefined || isAnothers(session, labels)) return undefined;
   const missing = Object.entries(ownership(session)).filter(([key, value]) => (labels[key] ?? '') !== value);
   return missing.length === 0 ? undefined : Object.fromEntries(missing);
 }

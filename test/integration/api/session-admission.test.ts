@@ -1,6 +1,8 @@
 // What the API server itself says to manifests of sessions: there is no webhook, so this holds while the operator is down.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { copilotSessionCrd } from '../../../src/api/crd.ts';
 import { sessionSpec } from '../../../src/api/session.ts';
+import { waitFor } from '../../support/wait.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
 // Each starts programs, on a machine that other tests keep busy.
@@ -71,11 +73,19 @@ describe('a manifest is refused with its field and the reason', () => {
       'metadata.name is the session id when spec.sessionId is not set, and an id has no dot: set spec.sessionId, or choose another name',
     );
   });
+
+  it('a name that is too long for an id, without an id', async () => {
+    expect(await refusal('a'.repeat(201), {})).toContain(
+      'metadata.name is the session id when spec.sessionId is not set, and an id has at most 200 characters: set spec.sessionId, or choose a shorter name',
+    );
+  });
 });
 
 describe('what is just inside the bounds is accepted', () => {
   it.each<[string, string, object]>([
     ['the longest id', 'alpha', { sessionId: `A_-${'9'.repeat(197)}` }],
+    ['the longest name that is an id', 'a'.repeat(200), {}],
+    ['the longest name beside an id', 'a'.repeat(253), { sessionId: 'alpha' }],
     ['a name with a dot beside an id', 'alpha.beta', { sessionId: 'alpha' }],
     ['the shortest ttl', 'alpha', { ttl: '1m' }],
     ['the longest ttl', 'alpha', { ttl: '87600h' }],
@@ -125,5 +135,21 @@ describe('a change is refused', () => {
     ['of the policy', { deletionPolicy: 'Retain' }],
   ])('but not one %s', async (_case, spec) => {
     expect(await change('changing', spec)).toMatchObject({ code: 0 });
+  });
+
+  it('but not one of a resource from before the bound on its name, so that its finalizer can go', async () => {
+    const name = 'b'.repeat(201);
+    const [crd, former] = [copilotSessionCrd(), copilotSessionCrd()];
+    const root = former.spec.versions[0]?.schema.openAPIV3Schema;
+    if (root === undefined) throw new Error('the CRD has no version');
+    root['x-kubernetes-validations'] = root['x-kubernetes-validations']?.filter((rule) => !rule.optionalOldSelf) ?? [];
+    const apply = (object: object) =>
+      api.kubectl.ok(['apply', '--server-side', '--force-conflicts', '-f', '-'], object);
+    await apply(former);
+    await waitFor('the name is taken', () => accepted(name, {}));
+    await api.kubectl.ok(['create', '-f', '-'], manifest(name, {}));
+    await apply(crd);
+    await waitFor('such a name is refused', () => refusal(`${name}b`, {}));
+    expect(await change(name, { ttl: '2h' })).toMatchObject({ code: 0 });
   });
 });

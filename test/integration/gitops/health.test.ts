@@ -264,6 +264,7 @@ describe('a session', () => {
       NotStalled: 'Healthy',
       TenantNotFound: 'Degraded',
       DuplicateSessionId: 'Degraded',
+      OwnedByAnother: 'Degraded',
       Forbidden: 'Degraded',
     }),
   )('whose Stalled has the reason %s is %s', async (reason, status) => {

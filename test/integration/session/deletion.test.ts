@@ -52,12 +52,12 @@ async function remove(world: SessionWorld): Promise<void> {
   await world.settle();
 }
 
-/** A world whose operator may not do this. */
-async function openForbidden(verb: 'create' | 'patch', resource: string) {
+/** A world whose operator may not do this, or the next process in a namespace. */
+async function openForbidden(verb: 'create' | 'get' | 'patch', resource: string, shared?: string) {
   const proxy = await api.proxy();
   const message = `${resource} is forbidden: User "operator" cannot ${verb} resource "${resource}"`;
   proxy.inject({ verb, resource }, { kind: 'answer', status: 403, reason: 'Forbidden', message }, { times: Infinity });
-  return SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
+  return SessionWorld.open(api.server.kubeconfig({ server: proxy.url }), shared);
 }
 
 /** The deletion of `alpha` is told to lack a right, and ends at its deadline, which is told by `reason`. */
@@ -380,6 +380,32 @@ describe('the finalizer never hangs', () => {
     expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*Server acme-0 does not answer/)]);
   });
 
+  it.each<[string, boolean]>([
+    ['when the volume of a silent server is gone', true],
+    ['when a server has never started, and so has no volume', false],
+  ])('%s: at once, for nothing is left', async (_case, had) => {
+    await using world = await open();
+    await world.createTenant({ replicas: 2 });
+    world.source.answer(world.server(1));
+    if (had) {
+      await world.createClaim();
+      world.source.answer(world.server(), sessionFacts('alpha'));
+    }
+    await world.createSession();
+    await world.settle();
+    expect((await world.status()).server).toBe(had ? 'acme-0' : undefined);
+    if (had) {
+      world.source.silence(world.server());
+      await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { finalizers: null } });
+      await world.delete(PersistentVolumeClaim, 'acme-0');
+      await world.settle();
+    }
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.events).toEqual([]);
+    expect(await counted(world, 'NotFound')).toBe(1);
+  });
+
   it('when the server answers in time after all', async () => {
     await using world = await open();
     await used(world);
@@ -505,6 +531,15 @@ describe('the finalizer never hangs', () => {
     await remove(world);
     expect(await gone(world)).toBe(true);
     expect(world.source.called('delete')).toEqual([`delete ${world.server()} alpha`]);
+  });
+
+  it('when a process that has just begun may not see its tenant: it is told, and given up in time', async () => {
+    await using world = await open();
+    await used(world);
+    await using next = await openForbidden('get', 'copilottenants', world.namespace);
+    // Neither in its cache.
+    next.refuse(CopilotTenant);
+    await isGivenUp(next, 'SessionDataLeftBehind');
   });
 
   it('when the operator lacks a right: it is told, and given up in time', async () => {

@@ -135,14 +135,33 @@ describe('the bound on calls', () => {
     expect(world.facts('long')).toMatchObject({ activity: 'Loaded', usage: undefined });
   });
 
-  it('holds for a session whose turn runs: it is looked at again each time', async () => {
+  it('holds for turns that hang: each is looked at once more, and then not until it goes on', async () => {
+    const hanging = Array.from({ length: 50 }, (_, n) => `hangs${n}`);
     world.sessions.turn('idle');
-    world.sessions.prompt('busy');
+    for (const id of hanging) world.sessions.prompt(id);
     await world.look();
-    expect(await callsByPoll(2, 1000)).toEqual([
-      { [LIST]: 1, [JOURNAL]: 1 },
-      { [LIST]: 1, [JOURNAL]: 1, [SIZES]: 1 },
+    expect(await callsByPoll(3, 1000)).toEqual([
+      { [LIST]: 1, [JOURNAL]: 50 },
+      { [LIST]: 1, [SIZES]: 1 },
+      { [LIST]: 1 },
     ]);
+    expect(world.survey.get(KEY)).toMatchObject({ active: 50 });
+    world.sessions.answer('hangs7');
+    await world.clock.advance(3000);
+    expect(world.facts('hangs7')?.activity).toBe('Loaded');
+    expect(world.calls()[JOURNAL]).toBe(1);
+    // Theirs is over without a word in the journal.
+    world.survey.set(world.target({ startedAt: world.clock.now() }));
+    expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0 });
+  });
+
+  it('finds what was written right after the last look at a running turn, in the same moment', async () => {
+    world.sessions.prompt('one');
+    await world.look();
+    world.sessions.coarse = true;
+    world.sessions.answer('one');
+    await world.clock.advance(33_000);
+    expect(world.facts('one')?.activity).toBe('Loaded');
   });
 
   it('holds for any number of hints: two polls are 2 s apart', async () => {

@@ -32,6 +32,20 @@ describe('what is stored beside a session', () => {
     expect(missingLabels(session, facts)).toEqual(expected);
   });
 
+  it('is nothing beside the data of another owner', () => {
+    expect(missingLabels(session, loaded({ ...all, 'copilot-operator.dev/owner': 'alice' }))).toBeUndefined();
+    expect(missingLabels(session, loaded({ 'copilot-operator.dev/owner': 'alice' }))).toBeUndefined();
+    expect(missingLabels(session, loaded({ ...all, 'copilot-operator.dev/owner': '' }))).toEqual({
+      'copilot-operator.dev/owner': 'ann',
+    });
+  });
+
+  it('leaves the owner that is stored when the resource states none', () => {
+    const nobodys = sampleSession({ participants: ['bob', 'eve'] });
+    expect(missingLabels(nobodys, loaded(all))).toBeUndefined();
+    expect(missingLabels(nobodys, loaded({}))).not.toHaveProperty(['copilot-operator.dev/owner']);
+  });
+
   it('fits into what a server takes, whatever the API server accepts', () => {
     const participants = Array.from({ length: 100 }, (_, n) => `${n}`.padStart(256, 'x'));
     const accepted = (count: number) =>
