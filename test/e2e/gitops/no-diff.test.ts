@@ -14,10 +14,16 @@ jest.setTimeout(5 * READY_MS);
 const SAMPLES = join(PROJECT, 'config/samples');
 const samples = (parse(readFileSync(join(SAMPLES, 'kustomization.yaml'), 'utf8')) as { resources: string[] }).resources;
 
+/**
+ * How a client-side apply is looked at on the server's side: under its own name, or kubectl would write its annotation anew, which is a
+ * difference of its own making; and what differs is a difference and no conflict.
+ */
+const AS_BEFORE = ['--server-side', '--force-conflicts', '--field-manager=kubectl-client-side-apply'];
+
 describe.each([
-  ['kubectl apply --server-side', ['--server-side']],
-  ['kubectl apply', []],
-])('after %s, once the operator has settled', (_command, flags) => {
+  ['kubectl apply --server-side', ['--server-side'], [['--server-side'], []]],
+  ['kubectl apply', [], [AS_BEFORE, []]],
+])('after %s, once the operator has settled', (_command, flags, looks) => {
   let namespace: TestNamespace;
   let chart: string;
 
@@ -43,14 +49,11 @@ describe.each([
   const kubectl = (args: string[], input?: string) => namespace.kubectl.ok([...args, '-n', namespace.name], input);
 
   // Whoever applied in one way may look in the other.
-  describe.each([
-    ['kubectl diff --server-side', ['--server-side']],
-    ['kubectl diff', []],
-  ])('by %s', (_name, how) => {
+  describe.each(looks.map((look) => [['kubectl diff', ...look].join(' '), look] as const))('by %s', (_name, look) => {
     /** What it says; it ends with 1 when there is a difference. */
     const diff = async (args: string[], input?: string) => {
       const { code, stdout, stderr } = await namespace.kubectl.try(
-        ['diff', ...how, ...args, '-n', namespace.name],
+        ['diff', ...look, ...args, '-n', namespace.name],
         input,
       );
       return { code, said: stdout + stderr };

@@ -167,9 +167,9 @@ describe('config/base', () => {
 const OPERATOR = 'system:serviceaccount:operators:copilot-operator';
 
 describe('the rights of the operator', () => {
-  const canI = async (verb: string, resource: string, namespace: string) =>
+  const canI = async (verb: string, resource: string, namespace: string, ...more: string[]) =>
     (
-      await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${OPERATOR}`])
+      await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${OPERATOR}`, ...more])
     ).stdout.trim();
   /** Account, roles and bindings, `rules` changed as told. Returns how to take them away. */
   const install = async (values: object, change = (rules: PolicyRule[]) => rules) => {
@@ -222,7 +222,8 @@ describe('the rights of the operator', () => {
       for (const verb of ['create', 'update', 'delete', 'deletecollection']) {
         expect([verb, await canI(verb, 'copilotsessions', 'team-a')]).toEqual([verb, 'no']);
       }
-      for (const resource of ['copilotsessions/status', 'copilottenants', 'secrets', 'persistentvolumeclaims']) {
+      expect(await canI('update', 'copilotsessions', 'team-a', '--subresource=status')).toBe('no');
+      for (const resource of ['copilottenants', 'secrets', 'persistentvolumeclaims', 'events']) {
         expect([resource, await canI('get', resource, 'team-a')]).toEqual([resource, 'no']);
       }
     } finally {

@@ -7,13 +7,16 @@ import { kubectlWith, type Kubectl } from '../../support/tools.ts';
 // Each starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
-const SERVER_SIDE = ['--server-side'];
-const CLIENT_SIDE: string[] = [];
+/**
+ * How a client-side apply is looked at on the server's side: under its own name, or kubectl would write its annotation anew, which is a
+ * difference of its own making; and what differs is a difference and no conflict.
+ */
+const AS_BEFORE = ['--server-side', '--force-conflicts', '--field-manager=kubectl-client-side-apply'];
 
 describe.each([
-  ['kubectl apply --server-side', SERVER_SIDE],
-  ['kubectl apply', CLIENT_SIDE],
-])('the chart after %s', (_command, flags) => {
+  ['kubectl apply --server-side', ['--server-side'], [['--server-side'], []]],
+  ['kubectl apply', [], [AS_BEFORE, []]],
+])('the chart after %s', (_command, flags, looks) => {
   let server: ApiServer;
   let kubectl: Kubectl;
   let chart: string;
@@ -29,16 +32,16 @@ describe.each([
   });
   afterAll(() => server.stop());
 
-  it.each([
-    ['kubectl diff --server-side', SERVER_SIDE],
-    ['kubectl diff', CLIENT_SIDE],
-  ])('differs in nothing by %s, and what changes is seen', async (_name, how) => {
-    const diff = (manifests: string) => kubectl.try(['diff', ...how, '-f', '-'], manifests);
-    expect(await diff(chart)).toEqual({ code: 0, stdout: '', stderr: '' });
-    const { code, stdout } = await diff(
-      chart.replace('description: Sessions on the volumes.', 'description: Changed.'),
-    );
-    expect(code).toBe(1);
-    expect(stdout).toContain('description: Changed.');
-  });
+  it.each(looks.map((look) => [['kubectl diff', ...look].join(' '), look] as const))(
+    'differs in nothing by %s, and what changes is seen',
+    async (_name, look) => {
+      const diff = (manifests: string) => kubectl.try(['diff', ...look, '-f', '-'], manifests);
+      expect(await diff(chart)).toEqual({ code: 0, stdout: '', stderr: '' });
+      const { code, stdout } = await diff(
+        chart.replace('description: Sessions on the volumes.', 'description: Changed.'),
+      );
+      expect(code).toBe(1);
+      expect(stdout).toContain('description: Changed.');
+    },
+  );
 });
