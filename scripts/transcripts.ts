@@ -1,6 +1,6 @@
 /**
- * `make transcripts`: writes docs/kubectl.md, what people see who look at tenants and sessions with kubectl, from the
- * real cluster with the operator of this checkout.
+ * `make transcripts`: writes docs/kubectl.md, what people see who look at tenants and sessions with kubectl, and the glance at it in
+ * README.md, from the real cluster with the operator of this checkout.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { READY_MS, SERVER_IMAGE, TestNamespace } from '../test/support/cluster.t
 import { output } from '../test/support/tools.ts';
 import { waitFor } from '../test/support/wait.ts';
 import { normalise } from './transcripts/normalise.ts';
+import { withTranscript } from './transcripts/readme.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const DEMO = join(ROOT, 'scripts/transcripts/demo.yaml');
@@ -22,12 +23,15 @@ another at each run (ages, times, UIDs, addresses, sizes, token counts) is repla
 [API reference](api.md).
 `;
 
+/** What the README shows of it. */
+const GLANCE = 'get ct,csn';
+
 const TRANSCRIPTS: readonly { readonly title: string; readonly text: string; readonly commands: readonly string[] }[] =
   [
     {
       title: 'At a glance',
       text: '`ct` and `csn` are the short names; `kubectl get copilot` means both.',
-      commands: ['get ct,csn'],
+      commands: [GLANCE],
     },
     {
       title: 'What is wrong, and what to do',
@@ -78,16 +82,20 @@ async function isComplete(namespace: TestNamespace): Promise<boolean> {
   return phase === 'Idle' && turns === '1' && total === '1' && [bytes, used, active].every(Boolean);
 }
 
-async function transcripts(namespace: TestNamespace): Promise<string> {
-  const sections: string[] = [];
-  for (const { title, text, commands } of TRANSCRIPTS) {
-    const blocks: string[] = [];
-    for (const command of commands) {
-      const printed = await namespace.kubectl.ok([...command.split(' '), '-n', namespace.name]);
-      blocks.push(`\`\`\`console\n$ kubectl ${command}\n${normalise(printed, namespace.name)}\n\`\`\``);
-    }
-    sections.push([`## ${title}`, text, ...blocks].join('\n\n'));
+/** What kubectl printed, by command. */
+async function printed(namespace: TestNamespace): Promise<Map<string, string>> {
+  const transcripts = new Map<string, string>();
+  for (const command of TRANSCRIPTS.flatMap(({ commands }) => commands)) {
+    const text = await namespace.kubectl.ok([...command.split(' '), '-n', namespace.name]);
+    transcripts.set(command, `\`\`\`console\n$ kubectl ${command}\n${normalise(text, namespace.name)}\n\`\`\``);
   }
+  return transcripts;
+}
+
+function document(transcripts: ReadonlyMap<string, string>): string {
+  const sections = TRANSCRIPTS.map(({ title, text, commands }) =>
+    [`## ${title}`, text, ...commands.map((command) => transcripts.get(command))].join('\n\n'),
+  );
   return `${[HEADER.trimEnd(), ...sections].join('\n\n')}\n`;
 }
 
@@ -96,7 +104,10 @@ if (import.meta.main) {
   try {
     await namespace.startOperator();
     await prepare(namespace);
-    writeFileSync(join(ROOT, 'docs/kubectl.md'), await transcripts(namespace));
+    const transcripts = await printed(namespace);
+    writeFileSync(join(ROOT, 'docs/kubectl.md'), document(transcripts));
+    const readme = join(ROOT, 'README.md');
+    writeFileSync(readme, withTranscript(readFileSync(readme, 'utf8'), transcripts.get(GLANCE) ?? ''));
   } finally {
     await namespace.close();
   }

@@ -84,6 +84,18 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   },
 ];
 
+/**
+ * Needed in every namespace, also where only some are watched: a namespace that is deleted may lose its Role before its CopilotSessions
+ * are gone, and then nobody else may take their finalizer off.
+ */
+export const SESSION_END_PERMISSIONS: readonly Permission[] = [
+  {
+    resource: CopilotSession,
+    verbs: ['get', 'list', 'watch', 'patch'],
+    why: 'Takes the finalizer off sessions that are deleted where the Role of the namespace is gone already. Without it such a namespace would never go.',
+  },
+];
+
 /** Needed in the operator's own namespace. */
 export const OPERATOR_PERMISSIONS: readonly Permission[] = [
   { resource: Lease, verbs: ['create'], why: 'Leader election: the first replica makes the Lease.' },

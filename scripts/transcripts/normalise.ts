@@ -5,18 +5,27 @@ const TIME = '2026-01-02T03:04:05Z';
 const UID = '00000000-0000-4000-8000-000000000000';
 const ADDRESS = '10.0.0.1';
 const AGE = '5m';
+const BYTES = '16384';
+const INPUT_TOKENS = '2000';
+const OUTPUT_TOKENS = '20';
 
 /** What every namespace is called. */
 const NAMESPACE = 'team';
 /** Columns whose cells are replaced, by their titles. */
-const VOLATILE: Readonly<Record<string, string>> = { AGE, 'LAST-ACTIVITY': AGE, BYTES: '16384' };
+const VOLATILE: Readonly<Record<string, string>> = {
+  AGE,
+  'LAST-ACTIVITY': AGE,
+  BYTES,
+  'INPUT-TOKENS': INPUT_TOKENS,
+  'OUTPUT-TOKENS': OUTPUT_TOKENS,
+};
 
 /** Fields of `kubectl describe` whose values are replaced. */
 const FIELDS: Readonly<Record<string, string>> = {
   'Resource Version': '1',
-  'Size Bytes': '16384',
-  'Input Tokens': '2000',
-  'Output Tokens': '20',
+  'Size Bytes': BYTES,
+  'Input Tokens': INPUT_TOKENS,
+  'Output Tokens': OUTPUT_TOKENS,
 };
 
 export function normalise(printed: string, namespace: string): string {

@@ -104,7 +104,9 @@ export const tenantStatus = z.object({
       used: z.string().max(32).describe('What its sessions take of it, rounded up to whole percents of the capacity.'),
     })
     .exactOptional()
-    .describe('The fullest volume of the servers. It is known while its server runs.'),
+    .describe(
+      'The fullest volume of the servers, as of the last answers. While the tenant is suspended it stays as it was, until a cleanup deletes sessions on the volumes: then it is unknown until a server runs again.',
+    ),
   minimumStorageSize: z
     .string()
     .max(32)

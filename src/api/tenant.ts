@@ -222,7 +222,7 @@ const sessions = z.object({
     .regex(CRON)
     .exactOptional()
     .describe(
-      "When the cleanup runs, as a cron expression of five fields. Default: once an hour, at a minute that follows from the tenant's name, so that not all tenants clean up at once.",
+      "When the cleanup runs: a cron expression of five fields, or one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually. Default: once an hour, at a minute that follows from the tenant's name, so that not all tenants clean up at once.",
     ),
   timeZone: z
     .string()

@@ -13,17 +13,18 @@ const EXPIRY_RESULTS: readonly ExpiryResult[] = ['Deleted', 'NotFound', 'Failed'
 const REMOVAL_RESULTS: readonly RemovalResult[] = ['Deleted', 'NotFound', 'LeftBehind'];
 /** Value of `phase` for a session of which nothing is known yet. */
 const UNKNOWN = 'Unknown';
+const PHASES = [...Object.values(SessionPhase), UNKNOWN];
 
 export class SessionMetrics {
   readonly #expirations = new Counter({
     name: 'copilot_session_expirations_total',
-    help: 'Sessions of CopilotSessions whose time was up, by what came of it',
+    help: `Sessions of CopilotSessions whose time was up, by what came of it: ${EXPIRY_RESULTS.join(', ')}`,
     labelNames: ['result'],
     registers: [],
   });
   readonly #removals = new Counter({
     name: 'copilot_session_deletions_total',
-    help: 'Deleted CopilotSessions with deletionPolicy Delete, by what became of their data',
+    help: `Deleted CopilotSessions with deletionPolicy Delete, by what became of their data: ${REMOVAL_RESULTS.join(', ')}`,
     labelNames: ['result'],
     registers: [],
   });
@@ -31,11 +32,11 @@ export class SessionMetrics {
   constructor(registry: Registry, sessions: ReadonlyStore<CopilotSession>) {
     const byPhase = new Gauge({
       name: 'copilot_sessions',
-      help: 'CopilotSessions by phase',
+      help: `CopilotSessions by phase: ${PHASES.join(', ')}`,
       labelNames: ['phase'],
       registers: [],
       collect() {
-        for (const phase of [...Object.values(SessionPhase), UNKNOWN]) this.set({ phase }, 0);
+        for (const phase of PHASES) this.set({ phase }, 0);
         for (const { status } of sessions.list()) this.inc({ phase: status?.phase ?? UNKNOWN });
       },
     });

@@ -286,7 +286,11 @@ export class TestNamespace {
 
   #accountAndRoles(): Promise<string> {
     const templates = ['templates/serviceaccount.yaml', 'templates/rbac.yaml'].flatMap((path) => ['--show-only', path]);
-    const values = { ...REQUIRED_VALUES, watchNamespaces: [this.name], rbac: { aggregate: false } };
+    const values = {
+      ...REQUIRED_VALUES,
+      watchNamespaces: [this.name],
+      rbac: { aggregate: false, sessionsClusterWide: false },
+    };
     return helm(['template', 'copilot-operator', CHART, '--namespace', this.name, ...templates], values);
   }
 }

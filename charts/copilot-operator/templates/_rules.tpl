@@ -35,6 +35,10 @@
 # Tells people about transitions, and reads what the kubelet and the storage driver say of a server that does not start.
 - {apiGroups: [""], resources: [events], verbs: [list, create, patch]}
 {{- end }}
+{{- define "copilot-operator.sessionEndRules" -}}
+# Takes the finalizer off sessions that are deleted where the Role of the namespace is gone already. Without it such a namespace would never go.
+- {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch]}
+{{- end }}
 {{- define "copilot-operator.operatorRules" -}}
 # Leader election: the first replica makes the Lease.
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}

@@ -1,7 +1,9 @@
 // Rights that the operator loses in one of the namespaces that it looks after, and a namespace that goes.
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { SESSION_DATA_FINALIZER } from '../../../src/api/names.ts';
+import { TENANT_GOING_DEADLINE_MS } from '../../../src/session/decisions/removal.ts';
 import { Bystander } from '../../support/bystander.ts';
-import { CHART, helm, objectsOf, REQUIRED_VALUES, type PolicyRule } from '../../support/chart.ts';
+import { CHART, helm, objectsOf, REQUIRED_VALUES, type PolicyRule, type Rendered } from '../../support/chart.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
 import type { OperatorProcess } from '../../support/operator.ts';
 import { expectMended, expectTold } from '../../support/told.ts';
@@ -18,6 +20,7 @@ describe('rights that the operator loses in one of its namespaces', () => {
   let passing: TestNamespace;
   let atHome: Bystander;
   let granted: PolicyRule[];
+  let rights: { apiVersion: string; kind: string; items: Rendered[] };
   let operator: OperatorProcess;
 
   const startOperator = async (): Promise<void> => {
@@ -56,11 +59,12 @@ describe('rights that the operator loses in one of its namespaces', () => {
     const watchNamespaces = [home.name, away.name, passing.name];
     const values = { ...REQUIRED_VALUES, watchNamespaces, rbac: { aggregate: false } };
     const template = ['template', 'copilot-operator', CHART, '--namespace', home.name];
-    const objects = objectsOf(await helm([...template, '--show-only', 'templates/rbac.yaml'], values)).filter(
-      ({ metadata }) => metadata.namespace === away.name || metadata.namespace === passing.name,
+    const items = objectsOf(await helm([...template, '--show-only', 'templates/rbac.yaml'], values)).filter(
+      ({ metadata }) => metadata.namespace !== home.name,
     );
-    granted = objects.find(({ kind, metadata }) => kind === 'Role' && metadata.name === ROLE)?.rules ?? [];
-    await home.kubectl.ok(['apply', '-f', '-'], { apiVersion: 'v1', kind: 'List', items: objects });
+    granted = items.find(({ kind, metadata }) => kind === 'Role' && metadata.name === ROLE)?.rules ?? [];
+    rights = { apiVersion: 'v1', kind: 'List', items };
+    await home.kubectl.ok(['apply', '-f', '-'], rights);
     await startOperator();
     atHome = await Bystander.start(home);
   });
@@ -69,6 +73,8 @@ describe('rights that the operator loses in one of its namespaces', () => {
     await passing.close();
     await away.close();
     await home.close();
+    // What is no namespace's.
+    await home.kubectl.ok(['delete', '--ignore-not-found', '-f', '-'], rights);
   });
 
   it('a child that it may not make any more is told, and everybody else is served', async () => {
@@ -114,9 +120,42 @@ describe('rights that the operator loses in one of its namespaces', () => {
     await away.deleteTenant('unseen');
   });
 
-  it('a namespace that goes takes its roles along, and the others are served, also by an operator that begins then', async () => {
-    await passing.kubectl.ok(['delete', 'namespace', passing.name, '--timeout=90s']);
-    await expectOthersServed('after');
+  it('a namespace that goes after its roles is not held by a session, and the others are served, also by an operator that begins then', async () => {
+    const { kubectl, name } = passing;
+    const setFinalizers = (object: string, finalizers: string[]) =>
+      kubectl.try(['patch', object, '-n', name, '--type=merge', '-p', JSON.stringify({ metadata: { finalizers } })]);
+    const isGone = async (...object: string[]) =>
+      (await kubectl.ok(['get', ...object, '--ignore-not-found', '-o', 'name'])) === '';
+    await restartOperator();
+    await passing.createTenant('brief', { ...light, suspend: true });
+    await passing.createSession('brief', 'brief');
+    await passing.waitForSession(
+      'brief',
+      'waits for its tenant, and has our finalizer',
+      ({ metadata, status }) =>
+        status?.conditions !== undefined && (metadata.finalizers?.includes(SESSION_DATA_FINALIZER) ?? false),
+    );
+    try {
+      // As a tenant that waits for its children: it is seen to go, so that the session waits for a minute and not for five.
+      await setFinalizers('ct/brief', ['example.com/children']);
+      await kubectl.ok(['delete', 'rolebinding', ROLE, '-n', name]);
+      const account = `--as=system:serviceaccount:${home.name}:copilot-operator`;
+      const mayRead = ['auth', 'can-i', 'get', 'persistentvolumeclaims', account, '-n', name];
+      await waitFor('it has no rights there any more', async () => (await kubectl.try(mayRead)).code !== 0, {
+        withinMs: 30_000,
+        everyMs: 200,
+      });
+      await kubectl.ok(['delete', 'namespace', name, '--wait=false']);
+      await expectOthersServed('meanwhile');
+      await waitFor('the session is gone', () => isGone('csn', 'brief', '-n', name), {
+        withinMs: TENANT_GOING_DEADLINE_MS + 30_000,
+        everyMs: 500,
+      });
+      await setFinalizers('ct/brief', []);
+      await waitFor('the namespace is gone', () => isGone('namespace', name), { withinMs: 60_000, everyMs: 500 });
+    } finally {
+      for (const object of ['ct/brief', 'csn/brief']) await setFinalizers(object, []);
+    }
     await restartOperator();
     await expectOthersServed('later');
   });

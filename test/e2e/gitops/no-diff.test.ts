@@ -14,10 +14,16 @@ jest.setTimeout(5 * READY_MS);
 const SAMPLES = join(PROJECT, 'config/samples');
 const samples = (parse(readFileSync(join(SAMPLES, 'kustomization.yaml'), 'utf8')) as { resources: string[] }).resources;
 
+/**
+ * How a client-side apply is looked at on the server's side: under its own name, or kubectl would write its annotation anew, which is a
+ * difference of its own making; and what differs is a difference and no conflict.
+ */
+const AS_BEFORE = ['--server-side', '--force-conflicts', '--field-manager=kubectl-client-side-apply'];
+
 describe.each([
-  ['kubectl apply --server-side', ['--server-side']],
-  ['kubectl apply', []],
-])('after %s, once the operator has settled', (_command, flags) => {
+  ['kubectl apply --server-side', ['--server-side'], [['--server-side'], []]],
+  ['kubectl apply', [], [AS_BEFORE, []]],
+])('after %s, once the operator has settled', (_command, flags, looks) => {
   let namespace: TestNamespace;
   let chart: string;
 
@@ -41,28 +47,31 @@ describe.each([
   });
 
   const kubectl = (args: string[], input?: string) => namespace.kubectl.ok([...args, '-n', namespace.name], input);
-  /** What `kubectl diff` says; it ends with 1 when there is a difference. */
-  const diff = async (args: string[], input?: string) => {
-    const { code, stdout, stderr } = await namespace.kubectl.try(
-      ['diff', ...flags, ...args, '-n', namespace.name],
-      input,
-    );
-    return { code, said: stdout + stderr };
-  };
 
-  it.each(samples)('the sample %s differs in nothing', async (sample) => {
-    expect(await diff(['-f', join(SAMPLES, sample)])).toEqual({ code: 0, said: '' });
-  });
+  // Whoever applied in one way may look in the other.
+  describe.each(looks.map((look) => [['kubectl diff', ...look].join(' '), look] as const))('by %s', (_name, look) => {
+    /** What it says; it ends with 1 when there is a difference. */
+    const diff = async (args: string[], input?: string) => {
+      const { code, stdout, stderr } = await namespace.kubectl.try(
+        ['diff', ...look, ...args, '-n', namespace.name],
+        input,
+      );
+      return { code, said: stdout + stderr };
+    };
 
-  it('the chart differs in nothing', async () => {
-    expect(await diff(['-f', '-'], chart)).toEqual({ code: 0, said: '' });
-  });
+    it.each(samples)('the sample %s differs in nothing', async (sample) => {
+      expect(await diff(['-f', join(SAMPLES, sample)])).toEqual({ code: 0, said: '' });
+    });
 
-  it('a difference would be seen', async () => {
-    const changed = chart.replace('--log-level=info', '--log-level=debug');
-    const { code, said } = await diff(['-f', '-'], changed);
-    expect(code).toBe(1);
-    expect(said).toContain('+        - --log-level=debug');
+    it('the chart differs in nothing', async () => {
+      expect(await diff(['-f', '-'], chart)).toEqual({ code: 0, said: '' });
+    });
+
+    it('a difference would be seen', async () => {
+      const { code, said } = await diff(['-f', '-'], chart.replace('--log-level=info', '--log-level=debug'));
+      expect(code).toBe(1);
+      expect(said).toContain('+        - --log-level=debug');
+    });
   });
 });
 
@@ -78,7 +87,10 @@ it('the CRDs differ in nothing from what the cluster made of them', async () => 
   }
 });
 
-/** The chart's manifests for the tenants of a namespace, without the CRDs, which are the whole cluster's. */
+/**
+ * The chart's manifests for the tenants of a namespace. The CRDs are the whole cluster's: that the chart with them differs in nothing is
+ * shown on an API server of its own (test/integration/install/no-diff.test.ts).
+ */
 function renderedFor(namespace: string): Promise<string> {
   const values = { ...REQUIRED_VALUES, watchNamespaces: [namespace], crds: { install: false } };
   return helm(['template', namespace, CHART, '--namespace', namespace], values);

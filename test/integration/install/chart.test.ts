@@ -105,13 +105,14 @@ describe('the chart', () => {
     });
   });
 
-  it('names the next two commands', async () => {
+  it('names the next two commands, and what comes before an uninstall', async () => {
     const notes = await helm(['install', 'copilot-operator', CHART, '--dry-run=client', '--namespace=operators'], {
       ...REQUIRED_VALUES,
       watchNamespaces: ['team-a'],
     });
     expect(notes).toMatch(/kubectl -n team-a create -f - .*CopilotTenant/);
     expect(notes).toContain('kubectl -n team-a wait ct/acme --for=condition=Ready');
+    expect(notes).toContain('Delete the CopilotSessions that are to go before you uninstall it');
   });
 });
 
@@ -166,9 +167,9 @@ describe('config/base', () => {
 const OPERATOR = 'system:serviceaccount:operators:copilot-operator';
 
 describe('the rights of the operator', () => {
-  const canI = async (verb: string, resource: string, namespace: string) =>
+  const canI = async (verb: string, resource: string, namespace: string, ...more: string[]) =>
     (
-      await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${OPERATOR}`])
+      await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${OPERATOR}`, ...more])
     ).stdout.trim();
   /** Account, roles and bindings, `rules` changed as told. Returns how to take them away. */
   const install = async (values: object, change = (rules: PolicyRule[]) => rules) => {
@@ -178,7 +179,7 @@ describe('the rights of the operator', () => {
     const items = objects.map((object) => (object.rules ? { ...object, rules: change(object.rules) } : object));
     const list = { apiVersion: 'v1', kind: 'List', items };
     await api.kubectl.ok(['apply', '-f', '-'], list);
-    return () => api.kubectl.ok(['delete', '-f', '-'], list);
+    return () => api.kubectl.ok(['delete', '--ignore-not-found', '-f', '-'], list);
   };
 
   it('reach every namespace by default, but never all Secrets of one', async () => {
@@ -204,6 +205,47 @@ describe('the rights of the operator', () => {
     } finally {
       await uninstall();
     }
+  });
+
+  it.each<[string, boolean, string]>([
+    ['let it take the finalizer off a session where its Role is gone, and no more', true, 'yes'],
+    ['end with its Role where they must', false, 'no'],
+  ])('%s', async (_case, sessionsClusterWide, answer) => {
+    const uninstall = await install({ watchNamespaces: ['team-a', 'team-b'], rbac: { sessionsClusterWide } });
+    try {
+      await api.kubectl.ok(['delete', 'rolebinding', 'copilot-operator-tenants', '-n', 'team-a']);
+      const gone = async () => (await canI('get', 'copilottenants', 'team-a')) === 'no';
+      await waitFor('the Role counts no longer', gone, { withinMs: 20_000 });
+      for (const verb of ['get', 'list', 'watch', 'patch']) {
+        expect([verb, await canI(verb, 'copilotsessions', 'team-a')]).toEqual([verb, answer]);
+      }
+      for (const verb of ['create', 'update', 'delete', 'deletecollection']) {
+        expect([verb, await canI(verb, 'copilotsessions', 'team-a')]).toEqual([verb, 'no']);
+      }
+      expect(await canI('update', 'copilotsessions', 'team-a', '--subresource=status')).toBe('no');
+      for (const resource of ['copilottenants', 'secrets', 'persistentvolumeclaims', 'events']) {
+        expect([resource, await canI('get', resource, 'team-a')]).toEqual([resource, 'no']);
+      }
+    } finally {
+      await uninstall();
+    }
+  });
+
+  it('of operators in several namespaces meet nowhere, whatever their releases are called', async () => {
+    const releases = await Promise.all(
+      ['team-a', 'team-b'].map((namespace) =>
+        helm(['template', 'copilot-operator', CHART, '--namespace', namespace], {
+          ...REQUIRED_VALUES,
+          watchNamespaces: [namespace],
+          crds: { install: false },
+          rbac: { aggregate: false },
+        }),
+      ),
+    );
+    const names = releases
+      .flatMap(objectsOf)
+      .map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`);
+    expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
   });
 
   it('hold only its own Lease', async () => {

@@ -4,9 +4,14 @@ import { join } from 'node:path';
 import { GROUP } from '../../../src/api/names.ts';
 import * as builtins from '../../../src/kube/builtins.ts';
 import type { ResourceType } from '../../../src/kube/resource.ts';
-import { OPERATOR_PERMISSIONS, TENANT_PERMISSIONS, type Permission } from '../../../src/permissions.ts';
+import {
+  OPERATOR_PERMISSIONS,
+  SESSION_END_PERMISSIONS,
+  TENANT_PERMISSIONS,
+  type Permission,
+} from '../../../src/permissions.ts';
 
-const all = [...TENANT_PERMISSIONS, ...OPERATOR_PERMISSIONS];
+const all = [...TENANT_PERMISSIONS, ...SESSION_END_PERMISSIONS, ...OPERATOR_PERMISSIONS];
 const describePermission = ({ resource, subresource, resourceNames }: Permission) =>
   [resource.group, resource.plural, subresource, resourceNames].join('/');
 
@@ -41,10 +46,20 @@ describe('the rights of the operator', () => {
   it.each([
     ['of tenants', TENANT_PERMISSIONS],
     ['of its own namespace', OPERATOR_PERMISSIONS],
+    ['of namespaces that go', SESSION_END_PERMISSIONS],
   ])('%s are each declared once, with a reason', (_case, permissions) => {
     const names = permissions.map(describePermission);
     expect(new Set(names).size).toBe(names.length);
     expect(permissions.filter(({ why }) => !/^[A-Z].*\.$/.test(why))).toEqual([]);
+  });
+
+  it('outside of the watched namespaces are those to let go of a session, and no other', () => {
+    const rights = SESSION_END_PERMISSIONS.map(({ resource, subresource, verbs }) => [
+      resource.plural,
+      subresource,
+      verbs,
+    ]);
+    expect(rights).toEqual([['copilotsessions', undefined, ['get', 'list', 'watch', 'patch']]]);
   });
 
   it('cover the kinds that the controllers work with, and no other', () => {

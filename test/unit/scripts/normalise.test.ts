@@ -16,6 +16,21 @@ describe('a transcript', () => {
     );
   });
 
+  it('tells one usage and one size of a session, in a table and in its description', () => {
+    const table = (bytes: string, input: string, output: string) =>
+      `NAME     BYTES${' '.repeat(bytes.length - 5)}   INPUT-TOKENS   OUTPUT-TOKENS   MESSAGE\nreview   ${bytes}   ${input.padEnd(12)}   ${output.padEnd(13)}   It is idle.\n`;
+    const shown = normalise(table('24993', '25', '17'), 'e2e-1');
+    expect(normalise(table('1024993', '31337', '4'), 'e2e-1')).toBe(shown);
+    const [, bytes, input, output] = shown.split('\n')[1]?.split(/ +/) ?? [];
+    const described = normalise(
+      'Usage:\n  Input Tokens:   25\n  Output Tokens:  17\nSize Bytes:       24993\n',
+      'e2e-1',
+    );
+    expect(described).toBe(
+      `Usage:\n  Input Tokens:   ${input}\n  Output Tokens:  ${output}\nSize Bytes:       ${bytes}`,
+    );
+  });
+
   it('of a description has no times, UIDs, versions or addresses of one run', () => {
     const printed = (at: string, uid: string, version: string, address: string) => `Name:         acme
 Namespace:    e2e-${version}

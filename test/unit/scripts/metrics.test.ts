@@ -1,0 +1,17 @@
+import { describe, expect, it } from '@jest/globals';
+import { metricsMarkdown, registered } from '../../../scripts/metrics.ts';
+
+describe('docs/metrics.md', () => {
+  it('names every value that a label of a metric of the product has from the start', async () => {
+    const documented = metricsMarkdown();
+    const metrics = await registered().getMetricsAsJSON();
+    const wanting = metrics.flatMap(({ name, values }) => {
+      const row = documented.split('\n').find((line) => line.startsWith(`| \`${name}\``)) ?? '';
+      const labels = values.flatMap(({ labels: found }) => Object.entries(found).filter(([label]) => label !== 'le'));
+      return name.startsWith('copilot_')
+        ? labels.filter(([, value]) => !row.includes(String(value))).map((label) => [name, ...label])
+        : [];
+    });
+    expect(wanting).toEqual([]);
+  });
+});
