@@ -201,6 +201,16 @@ describe('a cleanup of a volume', () => {
     expect(await names()).toEqual(expect.arrayContaining(['old', 'stub']));
   });
 
+  it('sweeps what a server leaves of an id that was too long for it, and too long for the name of a lock', async () => {
+    const id = 'x'.repeat(255);
+    await mkdir(join(volume, id));
+    const old = new Date(Date.now() - 8 * DAY);
+    await utimes(join(volume, id), old, old);
+    const { code, result } = await runCleanup(onVolume());
+    expect([code, result?.message, result?.sweptFiles]).toEqual([0, undefined, 1]);
+    expect(await names()).toEqual([]);
+  });
+
   it('finishes what a killed run has left', async () => {
     const trash = join(volume, '.copilot-operator-deleted');
     putSession(trash, 'half', { journal: null });
