@@ -169,9 +169,15 @@ export const StoragePressureReason = {
   NotMeasured: 'NotMeasured',
   /** Every volume has room. */
   EnoughSpace: 'EnoughSpace',
-  /** A volume is filled to 85 % or more. Raise `spec.storage.size`, shorten `spec.sessions.ttl`, or delete sessions. */
+  /**
+   * Of the space or the inodes of a volume 85 % or more are taken; the message says of which. Raise `spec.storage.size`, shorten
+   * `spec.sessions.ttl`, or delete sessions.
+   */
   VolumeNearlyFull: 'VolumeNearlyFull',
-  /** A volume is filled to 95 % or more: turns fail or will soon. What is stored stays readable. Raise `spec.storage.size`, or delete sessions. */
+  /**
+   * Of the space or the inodes of a volume 95 % or more are taken: turns fail or will soon. What is stored stays readable. Raise
+   * `spec.storage.size`, or delete sessions.
+   */
   VolumeFull: 'VolumeFull',
 } as const;
 export type StoragePressureReason = (typeof StoragePressureReason)[keyof typeof StoragePressureReason];

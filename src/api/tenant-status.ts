@@ -7,6 +7,27 @@ import { MAX_SERVERS } from './names.ts';
 export const SERVER_STATES = ['Pending', 'Starting', 'Healthy', 'Unhealthy', 'Failed', 'Stopped'] as const;
 export type ServerState = (typeof SERVER_STATES)[number];
 
+const percent = () => z.int().min(0).max(100);
+
+const volumeUsage = z
+  .object({
+    time: z.iso.datetime().describe('When a pod had the volume mounted and looked.'),
+    space: percent().describe('Space that is taken, whoever took it, in percent.'),
+    files: percent()
+      .exactOptional()
+      .describe(
+        'Of the files and directories that its file system can hold (inodes), how many there are, in percent. Absent where there is no such bound.',
+      ),
+    capacity: z
+      .string()
+      .max(32)
+      .describe('Capacity of the volume at that time. Once it is another one, what was seen counts no more.'),
+  })
+  .describe(
+    'How full the volume was when a cleanup or a sweep last had it mounted, rounded up. Absent until one has. See docs/cleanup.md.',
+  );
+export type VolumeUsage = z.output<typeof volumeUsage>;
+
 const serverStatus = z.object({
   name: z.string().min(1).max(63).describe('Name of the server: of its Deployment, its Service and its volume claim.'),
   state: z
@@ -25,6 +46,7 @@ const serverStatus = z.object({
     .describe(
       'UID of the volume claim that holds its sessions, once bound. It tells a lost volume from one that was never made.',
     ),
+  volumeUsage: volumeUsage.exactOptional(),
 });
 export type ServerStatus = z.output<typeof serverStatus>;
 
@@ -37,7 +59,17 @@ const lastCleanup = z
     dryRun: z.boolean().exactOptional().describe('True when it only told what it would have deleted.'),
     kept: z.int().min(0).exactOptional().describe('Sessions that were kept.'),
     deleted: z.int().min(0).exactOptional().describe('Sessions that were deleted; in a dry run, that would have been.'),
-    freedBytes: z.int().min(0).exactOptional().describe('Bytes that the deleted sessions took.'),
+    freedBytes: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe('Bytes of the files that were deleted with sessions or swept; in a dry run, that would have been.'),
+    sweptFiles: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe('What was swept: locks, directories of sessions without a turn, leftovers of runs that were killed.'),
+    errors: z.int().min(0).exactOptional().describe('What it could not do; message has the first one.'),
     message: z.string().max(1024).exactOptional().describe('Why it failed, for people.'),
   })
   .describe('The last run of the cleanup that has ended.');
@@ -101,11 +133,16 @@ export const tenantStatus = z.object({
   storage: z
     .object({
       capacity: z.string().max(32).describe('Capacity of the volume.'),
-      used: z.string().max(32).describe('What its sessions take of it, rounded up to whole percents of the capacity.'),
+      used: z
+        .string()
+        .max(32)
+        .describe(
+          'What its sessions take of it, by an estimate: the sizes of their files and 26Ki a session for blocks and directories, rounded up to whole percents of the capacity.',
+        ),
     })
     .exactOptional()
     .describe(
-      'The fullest volume of the servers, as of the last answers. While the tenant is suspended it stays as it was, until a cleanup deletes sessions on the volumes: then it is unknown until a server runs again.',
+      'The fullest volume of the servers, as these told last. While the tenant is suspended it stays as it was, until a cleanup deletes sessions on the volumes: then it is unknown until a server runs again. What else is on a volume they do not know: `servers[].volumeUsage` does.',
     ),
   minimumStorageSize: z
     .string()

@@ -3,7 +3,7 @@ import { Connection, CopilotError } from '../copilot/index.ts';
 import { systemClock } from '../kube/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
 import type { Context } from './context.ts';
-import { StoppedError } from './failure.ts';
+import { inFull, StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
 import type { Policy } from './rule.ts';
@@ -73,6 +73,16 @@ async function cleanUpTarget({ name, server, volume }: Target, task: Task, token
     context.tally.failed(name, error);
   } finally {
     connection?.close();
+  }
+  if (mounted !== undefined) await tellFill(name, mounted, context);
+}
+
+/** Without it the run has still done what it was to do; whatever is wrong with the volume has failed that as well. */
+async function tellFill(name: string, volume: Volume, { tally, log }: Context): Promise<void> {
+  try {
+    tally.filled({ name, ...(await volume.fill()) });
+  } catch (error) {
+    log.warn({ target: name, reason: inFull(error) }, 'how full the volume is can not be seen');
   }
 }
 

@@ -1,6 +1,6 @@
 /** What a run has done so far, and the log lines that tell it. */
 import type { Logger } from 'pino';
-import type { CleanupResult } from '../resources/cleanup-result.ts';
+import type { CleanupResult, VolumeFill } from '../resources/cleanup-result.ts';
 import { explain, inFull } from './failure.ts';
 
 /** One deletion. `message` says why, and so tells the session's age. */
@@ -15,6 +15,7 @@ export class Tally {
   readonly dryRun: boolean;
   readonly #log: Logger;
   readonly #sessions: string[] = [];
+  readonly #volumes: VolumeFill[] = [];
   #kept = 0;
   #freedBytes = 0;
   #sweptFiles = 0;
@@ -47,6 +48,11 @@ export class Tally {
     this.#log.info({ target, path, bytes }, this.dryRun ? 'would sweep' : 'swept');
   }
 
+  /** How full a volume is after the work on it. */
+  filled(volume: VolumeFill): void {
+    this.#volumes.push(volume);
+  }
+
   /** The run fails, and goes on with what is left. */
   error(message: string): void {
     this.#fail(message, message);
@@ -69,6 +75,7 @@ export class Tally {
       sweptFiles: this.#sweptFiles,
       errors: this.#errors,
       ...(message !== undefined && { message }),
+      ...(this.#volumes.length > 0 && { volumes: this.#volumes }),
       ...(this.#sessions.length > 0 && { sessions: this.#sessions }),
     };
   }

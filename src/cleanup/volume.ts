@@ -2,11 +2,13 @@
  * A volume of sessions: the `session-state` directory of a server that need not run. Only directories that can be a server's are
  * ever touched; links, files and other people's directories are not.
  */
-import { lstat, mkdir, readdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSessionId } from '../api/session-id.ts';
+import type { VolumeFill } from '../resources/cleanup-result.ts';
 import type { SessionFacts } from './rule.ts';
 import { codeOf, ifThere, removeTree, sizeOfTree } from './tree.ts';
+import { fillOf } from './usage.ts';
 
 /** Where sessions go first when they are deleted. No session id has a dot, and a server lists no session that is two levels down. */
 export const TRASH = '.copilot-operator-deleted';
@@ -45,6 +47,11 @@ export class Volume {
     const stats = await Promise.all(locks.map((name) => ifThere(lstat(this.path(sessionId, name)))));
     const times = stats.flatMap((stat) => (stat === undefined ? [] : [stat.mtimeMs]));
     return times.length === 0 ? undefined : Math.max(...times);
+  }
+
+  /** How full its file system is, whoever filled it. */
+  async fill(): Promise<Omit<VolumeFill, 'name'>> {
+    return fillOf(await statfs(this.root));
   }
 
   /** Bytes of the files in a directory. */

@@ -8,6 +8,15 @@ import { isSessionId } from '../api/session-id.ts';
 export const MAX_RESULT_BYTES = 4096;
 const MAX_MESSAGE_LENGTH = 1024;
 
+/** How full a volume is, in whole percents, rounded up. */
+export interface VolumeFill {
+  /** Name of its server. */
+  readonly name: string;
+  readonly space: number;
+  /** Of the files that it can hold (inodes); absent where its file system knows no such bound. */
+  readonly files?: number | undefined;
+}
+
 export interface CleanupResult {
   /** Failed: something was not done that was to be done. What could be done was done all the same. */
   readonly result: 'Succeeded' | 'Failed';
@@ -16,13 +25,15 @@ export interface CleanupResult {
   /** Sessions that were looked at and are still there. */
   readonly kept: number;
   readonly deleted: number;
-  /** Bytes that the deleted sessions took. */
+  /** Bytes of the files that were deleted or swept. */
   readonly freedBytes: number;
   /** Locks, stubs and leftovers of deletions that were removed. */
   readonly sweptFiles: number;
   readonly errors: number;
   /** The first error and how many more there were, or why the run stopped early. Absent after a success. */
   readonly message?: string | undefined;
+  /** How full the mounted volumes were after the work on each, as many as fit. */
+  readonly volumes?: readonly VolumeFill[] | undefined;
   /** Ids of the deleted sessions, as many as fit. */
   readonly sessions?: readonly string[] | undefined;
 }
@@ -34,19 +45,32 @@ export function formatCleanupResult(result: CleanupResult): string {
   return JSON.stringify(fitCleanupResult(result));
 }
 
-/** The result as it is told: a long message is cut, and ids that don't fit are left out. */
+/** The result as it is told: a long message is cut, and volumes and ids that don't fit are left out. */
 export function fitCleanupResult(result: CleanupResult): CleanupResult {
-  const { message, sessions = [], ...rest } = result;
+  const { message, volumes = [], sessions = [], ...rest } = result;
   const head = { ...rest, ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }) };
-  let room = MAX_RESULT_BYTES - Buffer.byteLength(JSON.stringify({ ...head, sessions: [] }));
-  const fitting: string[] = [];
-  for (const id of sessions) {
-    // Quotes and a comma; ids need no escape.
-    room -= id.length + 3;
-    if (room < 0) break;
-    fitting.push(id);
+  const room = MAX_RESULT_BYTES - Buffer.byteLength(JSON.stringify({ ...head, volumes: [], sessions: [] }));
+  // Volumes first: the ids are in the log too.
+  const seen = fitting(volumes, room);
+  const told = fitting(sessions, seen.room);
+  return {
+    ...head,
+    ...(seen.items.length > 0 && { volumes: seen.items }),
+    ...(told.items.length > 0 && { sessions: told.items }),
+  };
+}
+
+/** The first items that fit into so many bytes of JSON, each with a comma, and what room is left. */
+function fitting<T>(items: readonly T[], bytes: number): { items: T[]; room: number } {
+  let room = bytes;
+  const fit: T[] = [];
+  for (const item of items) {
+    const size = Buffer.byteLength(JSON.stringify(item)) + 1;
+    if (size > room) break;
+    room -= size;
+    fit.push(item);
   }
-  return fitting.length === 0 ? head : { ...head, sessions: fitting };
+  return { items: fit, room };
 }
 
 /**
@@ -63,10 +87,11 @@ export function parseCleanupResult(text: string): CleanupResult | undefined {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const found = value as Record<string, unknown>;
-  const { result, dryRun, message, sessions } = found;
+  const { result, dryRun, message, volumes, sessions } = found;
   if ((result !== 'Succeeded' && result !== 'Failed') || typeof dryRun !== 'boolean') return undefined;
   if (!COUNTS.every((key) => Number.isSafeInteger(found[key]) && Number(found[key]) >= 0)) return undefined;
   if (message !== undefined && typeof message !== 'string') return undefined;
+  if (volumes !== undefined && !(Array.isArray(volumes) && volumes.every(isFill))) return undefined;
   if (sessions !== undefined && !(Array.isArray(sessions) && sessions.every(isId))) return undefined;
   const { kept, deleted, freedBytes, sweptFiles, errors } = found as Record<(typeof COUNTS)[number], number>;
   return {
@@ -78,9 +103,24 @@ export function parseCleanupResult(text: string): CleanupResult | undefined {
     sweptFiles,
     errors,
     ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }),
+    ...(volumes !== undefined && { volumes: volumes.map(plainFill) }),
     ...(sessions !== undefined && { sessions: sessions as string[] }),
   };
 }
+
+const isPercent = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 100;
+
+function isFill(value: unknown): value is VolumeFill {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, space, files } = value as Record<string, unknown>;
+  return typeof name === 'string' && isPercent(space) && (files === undefined || isPercent(files));
+}
+
+const plainFill = ({ name, space, files }: VolumeFill): VolumeFill => ({
+  name,
+  space,
+  ...(files !== undefined && { files }),
+});
 
 const isId = (value: unknown): boolean => typeof value === 'string' && isSessionId(value);
 

@@ -9,6 +9,7 @@ import { ForeignObjectError, isControlledBy } from '../kube/owner.ts';
 import { TemplateAnnotation } from './builders/deployment.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
+import type { VolumeFacts } from './decisions/look.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
 import { rolloutTurn, servesWithFormer } from './decisions/rollout.ts';
 import { sweepStep, type SweepStep } from './decisions/sweep.ts';
@@ -28,7 +29,7 @@ export interface Plan {
   readonly servers: readonly ServerPlan[];
   /** Servers beyond `spec.replicas`, highest index first. */
   readonly surplus: readonly ServerWorld[];
-  /** For each volume of which a sweep is asked for, or under way. */
+  /** For each volume of which a sweep is asked for or to be, or under way. */
   readonly sweeps: readonly SweepStep[];
   /** What needs somebody to act, as far as it is known before anything is written. */
   readonly causes: readonly Cause[];
@@ -44,6 +45,8 @@ export interface PlanInput {
   readonly facts: OperatorFacts;
   /** By index, for every wanted server. */
   readonly observed: ReadonlyMap<number, ServerObservation>;
+  /** What is known of volumes, by the index of their server. */
+  readonly volumes: ReadonlyMap<number, VolumeFacts>;
   /** Whether applying the Deployment would change it. */
   readonly wouldWrite: (desired: Deployment, live: Deployment) => boolean;
   /** Wall clock, ms. */
@@ -54,7 +57,8 @@ export interface PlanInput {
 // Secrets are not watched, so nothing tells when the garbage collector has taken those of a former tenant.
 const LEFT_OVER_MS = 2_000;
 
-export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: PlanInput): Plan {
+export function plan(input: PlanInput): Plan {
+  const { world, facts, observed, wouldWrite, now, randomBytes } = input;
   const { tenant } = world;
   const model = modelDecision(tenant, world.modelSecret);
   const { token, cause, wait } = tokenOf(world, randomBytes);
@@ -75,7 +79,7 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   const secrets = [world.tokenSecret, world.bindingSecret];
   const leftOver = secrets.some((secret) => typeof secret === 'object' && isLeftOver(secret, tenant));
-  const sweeps = sweepSteps(world, now);
+  const sweeps = sweepSteps(input);
   const dues = [
     ...drafts.flatMap(({ dueInMs }) => dueInMs ?? []),
     ...sweeps.flatMap((step) => (step.action === 'wait' ? (step.dueInMs ?? []) : [])),
@@ -96,11 +100,15 @@ export function plan({ world, facts, observed, wouldWrite, now, randomBytes }: P
   };
 }
 
-function sweepSteps({ tenant, servers, cleanup: { jobs, pods } }: World, now: number): SweepStep[] {
+function sweepSteps({ world, facts, volumes, now }: PlanInput): SweepStep[] {
+  const { jobs, pods } = world.cleanup;
+  const { tenant, servers } = world;
+  const canSweep = facts.operatorImage !== undefined;
   return [...servers.values()].flatMap((server) => {
     const name = sweepName(tenant.metadata.name, server.index);
     const job = jobs.find(({ metadata }) => metadata.name === name);
-    return sweepStep({ tenant, server, job, pods, now }) ?? [];
+    const volume = volumes.get(server.index) ?? {};
+    return sweepStep({ tenant, server, job, pods, volume, canSweep, now }) ?? [];
   });
 }
 

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FIELD_MANAGER } from '../api/names.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
+import type { VolumeUsage } from '../api/tenant-status.ts';
 import { ConditionType } from '../api/conditions.ts';
 import type { HealthSource } from '../copilot/health.ts';
 import type { Applier } from '../kube/apply.ts';
@@ -11,6 +12,7 @@ import type { Clock, Random } from '../kube/clock.ts';
 import { isConditionTrue } from '../kube/conditions.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/controller.ts';
 import { isConflict, isForbidden, toError } from '../kube/errors.ts';
+import { LruMap } from '../kube/lru.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { OwnerGoneError } from '../kube/owner.ts';
 import type { RecentWrites } from '../kube/recent.ts';
@@ -18,7 +20,9 @@ import { isLatest, writeStatus, type StatusWrite } from '../kube/status.ts';
 import type { ReadonlyStore } from '../kube/store.ts';
 import { keyOf, nameOf, type NamespacedName } from '../kube/types.ts';
 import { cleanupRuns, type CleanupRuns } from './decisions/cleanup.ts';
+import type { VolumeFacts } from './decisions/look.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
+import { volumeUsages } from './decisions/volume-usage.ts';
 import type { TenantMetrics } from './metrics.ts';
 import { observeServer, type ServerObservation } from './observe.ts';
 import { plan } from './plan.ts';
@@ -57,12 +61,16 @@ const POLL_MS = 46_000;
 const POLL_JITTER_MS = 8_000;
 /** Until the cache shows what a conflicting write was about, in ms. */
 const CONFLICT_RETRY_MS = 200;
+/** Volumes of which it is remembered when they were looked at. */
+const MAX_ASKED = 10_000;
 
 export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
   /** UIDs of the tenants that were seen before their first status and have not been Ready yet, by key. */
   readonly #young = new Map<string, string | undefined>();
   readonly #settled = new SettledPasses();
+  /** When volumes were looked at last, by the UID of the claim: one that tells nothing is not looked at over and over. */
+  readonly #askedAt = new LruMap<string, number>(MAX_ASKED);
 
   constructor(options: TenantReconcilerOptions) {
     this.#options = options;
@@ -119,10 +127,11 @@ export class TenantReconciler implements Reconciler {
       return { requeueAfterMs: pollMs };
     }
     targets.look(tenant, world.servers);
+    const usages = volumeUsages({ tenant, servers: world.servers, pods: world.cleanup.pods });
     const grounds: Grounds = {
       world,
       observed: this.#observe(tenant, world.servers),
-      sessions: figures.look(tenant, world.servers, tenant.status?.lastCleanup),
+      sessions: figures.look(tenant, world.servers, usages, tenant.status?.lastCleanup),
     };
     const restMs = this.#settled.restMs(grounds, clock.monotonic());
     if (restMs !== undefined) return { requeueAfterMs: Math.min(pollMs, restMs) };
@@ -131,6 +140,7 @@ export class TenantReconciler implements Reconciler {
       world,
       facts,
       observed: grounds.observed,
+      volumes: this.#volumes(tenant, world.servers, usages),
       wouldWrite: (desired, live) => applier.wouldWrite(Deployment, desired, live, tenant),
       now,
       randomBytes,
@@ -150,6 +160,9 @@ export class TenantReconciler implements Reconciler {
       recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
       metrics.restarted();
     }
+    for (const step of planned.sweeps) {
+      if (step.action === 'ask') this.#askedAt.set(step.claim.metadata.uid ?? '', now);
+    }
     for (const message of outcome.sweepFailures) {
       recorder.event(tenant, 'Warning', EventReason.SweepFailed, message);
     }
@@ -157,7 +170,7 @@ export class TenantReconciler implements Reconciler {
     // Nobody needs to read of it: the next try starts from what is there now.
     if (isConflict(error)) return { requeueAfterMs: CONFLICT_RETRY_MS };
     const cleanup = runsOf(tenant, world.cleanup, now);
-    const found = { tenant, plan: planned, outcome, observed, lastCleanup: cleanup.last, now };
+    const found = { tenant, plan: planned, outcome, observed, usages, lastCleanup: cleanup.last, now };
     const { status, numbersDueMs } = this.#status(found);
     const written = await this.#writeStatus(tenant, status, signal);
     if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
@@ -181,7 +194,7 @@ export class TenantReconciler implements Reconciler {
   #status(found: Omit<StatusInput, 'sessions'>): { status: CopilotTenantStatus; numbersDueMs?: number } {
     const { figures } = this.#options;
     const { tenant, outcome } = found;
-    const sessions = figures.look(tenant, outcome.servers, found.lastCleanup);
+    const sessions = figures.look(tenant, outcome.servers, found.usages, found.lastCleanup);
     const status = computeStatus({ ...found, sessions });
     const waitMs = flips(tenant, sessions) ? 0 : figures.waitMs(nameOf(tenant));
     if (waitMs === 0) return { status };
@@ -189,6 +202,20 @@ export class TenantReconciler implements Reconciler {
     // What is to be written anyway takes the numbers along.
     if (!isDeepStrictEqual(former, tenant.status) || isDeepStrictEqual(status, former)) return { status };
     return { status: former, numbersDueMs: waitMs };
+  }
+
+  #volumes(
+    tenant: CopilotTenant,
+    servers: ReadonlyMap<number, ServerWorld>,
+    usages: ReadonlyMap<number, VolumeUsage>,
+  ): Map<number, VolumeFacts> {
+    const { figures } = this.#options;
+    const factsOf = ({ index, claim }: ServerWorld): VolumeFacts => ({
+      sessions: figures.totalOf(tenant, index),
+      usage: usages.get(index),
+      askedAt: this.#askedAt.get(claim?.metadata.uid ?? ''),
+    });
+    return new Map([...servers.values()].map((server) => [server.index, factsOf(server)]));
   }
 
   #observe(tenant: CopilotTenant, servers: ReadonlyMap<number, ServerWorld>): Map<number, ServerObservation> {

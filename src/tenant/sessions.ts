@@ -1,7 +1,7 @@
 /** What a tenant's status says of its sessions, from what its servers last told. */
-import { ConditionType } from '../api/conditions.ts';
+import { ConditionType, StoragePressureReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
-import type { LastCleanup } from '../api/tenant-status.ts';
+import type { LastCleanup, VolumeUsage } from '../api/tenant-status.ts';
 import type { ServerSessions, SessionSource } from '../copilot/sessions.ts';
 import type { Clock } from '../kube/clock.ts';
 import { findCondition } from '../kube/conditions.ts';
@@ -10,7 +10,17 @@ import { keyOf, type NamespacedName } from '../kube/types.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Verdict } from './decisions/conditions.ts';
-import { fullest, percentOf, pressureAfterCleanup, pressureVerdict, usedOf, volumeOf } from './decisions/storage.ts';
+import {
+  fullest,
+  percentOf,
+  pressureAfterCleanup,
+  pressureVerdict,
+  seenOf,
+  takenBy,
+  usedOf,
+  volumeOf,
+} from './decisions/storage.ts';
+import { toldUsage } from './decisions/volume-usage.ts';
 import { targetKey, tenantOfTarget } from './targets.ts';
 import type { ServerWorld } from './world.ts';
 
@@ -19,6 +29,7 @@ export interface Figures {
   readonly active: number;
   readonly loaded: number;
   readonly total: number;
+  /** What they take of the volume, by an estimate. */
   readonly bytes: number;
   /** When a turn last began, went on or ended, to the minute, ms since the epoch; 0: never. */
   readonly lastActivity: number;
@@ -64,32 +75,47 @@ export class SessionFigures {
     this.#clock = clock;
   }
 
-  /** What the status is to say now. `lastCleanup`: the last run that has ended, told already or not. */
+  /**
+   * What the status is to say now. `usages`: what was last seen of the volumes, by index; `lastCleanup`: the last run that has ended;
+   * told already or not.
+   */
   look(
     tenant: CopilotTenant,
     servers: ReadonlyMap<number, ServerWorld>,
+    usages: ReadonlyMap<number, VolumeUsage>,
     lastCleanup: LastCleanup | undefined,
   ): SessionsStatus {
     const now = this.#clock.monotonic();
     const key = keyOf(tenant);
+    const volumes = Array.from({ length: tenant.spec.replicas }, (_, index) => ({
+      name: serverName(tenant.metadata.name, index),
+      capacity: servers.get(index)?.claim?.status?.capacity?.['storage'],
+      usage: usages.get(index),
+    }));
     const kept = keptByCleanup(tenant, lastCleanup);
     if (kept !== undefined) {
       // What servers told before it is not true any more: when they run again, each is waited for.
       this.#tenants.set(key, { since: now, wroteAt: this.#tenants.get(key)?.wroteAt ?? now, servers: new Map() });
       const { lastActivityTime } = tenant.status ?? {};
       const fields = present({ sessions: { active: 0, loaded: 0, total: kept }, lastActivityTime, storage: undefined });
-      return { fields, pressure: pressureAfterCleanup() };
+      const seen = fullestSeen(volumes);
+      const pressure = seen === undefined ? pressureAfterCleanup() : pressureVerdict(seen, lastPressure(tenant));
+      return { fields, pressure };
     }
     const before = this.#tenants.get(key) ?? { since: now, wroteAt: now, servers: new Map<string, Known>() };
-    const wanted = Array.from({ length: tenant.spec.replicas }, (_, index) => {
+    const wanted = volumes.map((volume, index) => {
       const target = targetKey(tenant, index);
       const figures = figuresOf(this.#source.get(target)) ?? before.servers.get(target)?.figures;
-      const capacity = servers.get(index)?.claim?.status?.capacity?.['storage'];
-      return [target, { figures, capacity }] as const;
+      return [target, { ...volume, figures }] as const;
     });
     this.#tenants.set(key, { ...before, servers: new Map(wanted) });
-    const known = wanted.map(([, server], index) => ({ name: serverName(tenant.metadata.name, index), ...server }));
+    const known = wanted.map(([, server]) => server);
     return sessionsStatus(tenant, known, now - before.since >= PATIENCE_MS);
+  }
+
+  /** How many sessions a server has told of; undefined: it has not told any. */
+  totalOf(tenant: CopilotTenant, index: number): number | undefined {
+    return this.#tenants.get(keyOf(tenant))?.servers.get(targetKey(tenant, index))?.figures?.total;
   }
 
   /** How long numbers alone are to wait for their next write, in ms; 0: they may be written. */
@@ -143,32 +169,48 @@ function figuresOf(answer: ServerSessions | undefined): Figures | undefined {
   // A time to come is a clock that is wrong.
   for (const { lastActivityTime } of sessions.values()) last = Math.max(last, Math.min(lastActivityTime, at));
   const lastActivity = Math.floor(last / MINUTE_MS) * MINUTE_MS;
-  const figures = { active, loaded, total: sessions.size, bytes: totalBytes, lastActivity };
+  const bytes = takenBy(sessions.size, totalBytes);
+  const figures = { active, loaded, total: sessions.size, bytes, lastActivity };
   counted.set(answer, figures);
   return figures;
 }
 
-interface KnownServer extends Known {
+interface KnownVolume {
   readonly name: string;
+  readonly capacity: string | undefined;
+  readonly usage: VolumeUsage | undefined;
 }
+
+interface KnownServer extends Known, KnownVolume {}
+
+const lastPressure = ({ status }: CopilotTenant) => findCondition(status?.conditions, ConditionType.StoragePressure);
+const fullestSeen = (volumes: readonly KnownVolume[]) =>
+  fullest(volumes.flatMap(({ name, usage, capacity }) => seenOf(name, usage, capacity)));
 
 /** The status of a tenant whose servers have told these numbers. `waited`: those that have not are not waited for. */
 export function sessionsStatus(
-  { spec, status }: CopilotTenant,
+  tenant: CopilotTenant,
   servers: readonly KnownServer[],
   waited: boolean,
 ): SessionsStatus {
+  const { spec, status } = tenant;
   const told = { sessions: status?.sessions, lastActivityTime: status?.lastActivityTime, storage: status?.storage };
-  const last = findCondition(status?.conditions, ConditionType.StoragePressure);
+  const last = lastPressure(tenant);
   const asItWas = last === undefined ? pressureVerdict(undefined, undefined) : undefined;
+  const seen = fullestSeen(servers);
+  const bySeen = seen && pressureVerdict(seen, last);
   if (spec.suspend || servers.length === 0) {
     // They wait on the volumes, as many and as large as they were.
     const sessions = told.sessions && { ...told.sessions, active: 0, loaded: 0 };
-    return { fields: present({ ...told, sessions }), pressure: asItWas };
+    // Nobody fills them meanwhile: what is seen now is all there is to say, and what was seen before is told already.
+    const isNew = servers.some(({ name, usage }) => usage && usage.time !== toldUsage(tenant, name)?.time);
+    return { fields: present({ ...told, sessions }), pressure: isNew ? (bySeen ?? asItWas) : asItWas };
   }
+  // What was seen can only make it worse than servers say, and than they last said.
+  const unheard = bySeen?.status === 'True' && last?.reason !== StoragePressureReason.VolumeFull ? bySeen : asItWas;
   const heard = servers.flatMap(({ figures }) => figures ?? []);
   if (heard.length === 0 || (heard.length < servers.length && !waited)) {
-    return { fields: present(told), pressure: asItWas };
+    return { fields: present(told), pressure: unheard };
   }
   const sum = (field: 'active' | 'loaded' | 'total'): number => heard.reduce((total, each) => total + each[field], 0);
   const lastActivity = Math.max(
@@ -186,7 +228,7 @@ export function sessionsStatus(
       lastActivityTime: lastActivity > 0 ? timestamp(lastActivity) : undefined,
       storage: keeps ? told.storage : { capacity: volume.capacity, used: usedOf(volume) },
     }),
-    pressure: keeps ? asItWas : pressureVerdict(volume, last),
+    pressure: keeps ? unheard : pressureVerdict(fullest([volume, ...(seen ? [seen] : [])]), last),
   };
 }
 
@@ -219,7 +261,7 @@ export function numbersAsTold({ status }: CopilotTenant): SessionsStatus {
 }
 
 /** Whether the condition StoragePressure comes to say something else, and not only other numbers. */
-export function flips({ status }: CopilotTenant, { pressure }: SessionsStatus): boolean {
-  const last = findCondition(status?.conditions, ConditionType.StoragePressure);
+export function flips(tenant: CopilotTenant, { pressure }: SessionsStatus): boolean {
+  const last = lastPressure(tenant);
   return pressure !== undefined && (pressure.status !== last?.status || pressure.reason !== last.reason);
 }

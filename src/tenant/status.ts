@@ -2,7 +2,7 @@
 import { ConditionType } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
-import type { LastCleanup } from '../api/tenant-status.ts';
+import type { LastCleanup, VolumeUsage } from '../api/tenant-status.ts';
 import type { PersistentVolumeClaim } from '../kube/builtins.ts';
 import { findCondition, setCondition } from '../kube/conditions.ts';
 import type { Condition } from '../kube/types.ts';
@@ -37,6 +37,8 @@ export interface StatusInput {
   /** The wanted servers after what was written, by index. */
   readonly observed: readonly ServerObservation[];
   readonly sessions: SessionsStatus;
+  /** What was last seen of the volumes, by index. */
+  readonly usages: ReadonlyMap<number, VolumeUsage>;
   /** The last run of the cleanup that has ended. */
   readonly lastCleanup: LastCleanup | undefined;
   /** Wall clock, ms. */
@@ -142,7 +144,7 @@ function modelVerdict({ ok, reason, message }: ModelDecision): Verdict {
 }
 
 function serverStatus(
-  { tenant, plan, outcome }: StatusInput,
+  { tenant, plan, outcome, usages }: StatusInput,
   observation: ServerObservation,
   redact: (text: string) => string,
 ): ServerStatus {
@@ -154,6 +156,7 @@ function serverStatus(
   const silence = state === 'Unhealthy' ? silenceOf(tenant, plan, observation) : undefined;
   const message = cause?.message ?? planned?.cause?.message ?? silence;
   const volumeUID = volumeOf(tenant, live, last);
+  const volumeUsage = usages.get(index);
   return {
     name,
     state,
@@ -162,6 +165,7 @@ function serverStatus(
     ...(restart !== undefined && { lastRestartTime: restart }),
     ...(message !== undefined && state !== 'Healthy' && { message: cut(redact(message), MAX_SERVER_MESSAGE) }),
     ...(volumeUID !== undefined && { volumeUID }),
+    ...(volumeUsage !== undefined && { volumeUsage }),
   };
 }
 

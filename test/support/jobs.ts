@@ -1,8 +1,28 @@
+import { Job, Pod } from '../../src/kube/builtins.ts';
 import { timestamp } from '../../src/kube/time.ts';
+import { cleanupLabels } from '../../src/resources/cleanup-pod.ts';
+import { formatCleanupResult, type CleanupResult } from '../../src/resources/cleanup-result.ts';
+import type { ReconcilerWorld } from './reconciler-world.ts';
 
-/** The status of a Job as its controller leaves it, ended now. */
-export function endedJob(type: 'Complete' | 'Failed', message = ''): object {
-  const at = timestamp(Date.now());
+/** Plays the pod of a Job of a cleanup of tenant `acme`: it has ended now, with these last words. */
+export async function endCleanupPod(world: ReconcilerWorld, job: string, word: CleanupResult): Promise<void> {
+  const uid = (await world.get(Job, job))?.metadata.uid ?? '';
+  const labels = { ...cleanupLabels('acme'), 'batch.kubernetes.io/controller-uid': uid };
+  const metadata = { name: `${job}-${uid.slice(0, 5)}`, namespace: world.namespace, labels };
+  const spec = { restartPolicy: 'Never', containers: [{ name: 'cleanup', image: 'i' }] };
+  await world.client.create(Pod, { apiVersion: 'v1', kind: 'Pod', metadata, spec });
+  const terminated = {
+    exitCode: word.result === 'Succeeded' ? 0 : 1,
+    finishedAt: timestamp(world.clock.now()),
+    message: formatCleanupResult(word),
+  };
+  const container = { name: 'cleanup', image: 'i', imageID: 'i', ready: false, restartCount: 0, state: { terminated } };
+  await world.patch(Pod, metadata.name, { status: { phase: 'Succeeded', containerStatuses: [container] } }, 'status');
+}
+
+/** The status of a Job as its controller leaves it, ended at this time (ms). */
+export function endedJob(type: 'Complete' | 'Failed', message = '', endedAt = Date.now()): object {
+  const at = timestamp(endedAt);
   const target = type === 'Complete' ? 'SuccessCriteriaMet' : 'FailureTarget';
   const times = { lastProbeTime: at, lastTransitionTime: at };
   const conditions = [target, type].map((name) => ({ type: name, status: 'True', reason: 'Test', message, ...times }));

@@ -1,11 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PROJECT } from './tenant-api.ts';
 
+export interface DiskOptions {
+  /** ext4: with blocks of 4 KiB and one inode for 16 KiB, as mke2fs makes it by itself on a larger disk. Default: tmpfs. */
+  readonly fileSystem?: 'tmpfs' | 'ext4';
+  /** Default: 24. */
+  readonly mebibytes?: number;
+}
+
 /**
  * A file system of its own for a volume, so that the volume can be really full. It is mounted where the node's pods see
- * it, which only the local cluster's node lets us do: it is this machine. It has 24 MiB, to begin with.
+ * it, which only the local cluster's node lets us do: it is this machine.
  */
 export class SmallDisk implements Disposable {
   /** On the node. */
@@ -13,8 +21,8 @@ export class SmallDisk implements Disposable {
   /** The PersistentVolume that it is, and the storage class of the claims that it is for, are called `name`. */
   readonly manifest: object;
 
-  constructor(name: string) {
-    const [path, mebibytes] = [`/tmp/${name}`, 24];
+  constructor(name: string, { fileSystem = 'tmpfs', mebibytes = 24 }: DiskOptions = {}) {
+    const path = `/tmp/${name}`;
     this.path = path;
     this.manifest = {
       apiVersion: 'v1',
@@ -28,10 +36,11 @@ export class SmallDisk implements Disposable {
       },
     };
     onNode('mkdir', '-p', path);
-    onNode('mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=0777`, 'tmpfs', path);
+    if (fileSystem === 'ext4') mountExt4(onNode, path, mebibytes);
+    else onNode('mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=0777`, 'tmpfs', path);
   }
 
-  /** As the driver of a volume grows it, file system and all. What Kubernetes knows of it stays as it is. */
+  /** As the driver of a volume grows it, file system and all; tmpfs only. What Kubernetes knows of it stays as it is. */
   grow(mebibytes: number): void {
     onNode('mount', '-o', `remount,size=${mebibytes}m`, this.path);
   }
@@ -47,8 +56,38 @@ export class SmallDisk implements Disposable {
   }
 }
 
+/** An ext4 of this size as {@link DiskOptions} says, mounted for this process at a new directory. */
+export function ext4Volume(mebibytes: number): { readonly path: string } & Disposable {
+  const path = mkdtempSync(join(tmpdir(), 'cleanup-ext4-'));
+  mountExt4(run, path, mebibytes);
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      run('umount', path);
+      rmdirSync(path);
+    },
+  };
+}
+
+type Run = (...command: string[]) => void;
+
+function mountExt4(execute: Run, path: string, mebibytes: number): void {
+  const image = `${path}.img`;
+  execute('truncate', '-s', `${mebibytes}M`, image);
+  execute('mke2fs', '-q', '-t', 'ext4', '-b', '4096', '-i', '16384', image);
+  execute('mount', '-o', 'loop', image, path);
+  // The loop device keeps it for as long as it is mounted.
+  execute('rm', image);
+  execute('chmod', '0777', path);
+}
+
+function run(...command: string[]): void {
+  const [program = '', ...args] = command;
+  execFileSync(program, args, { stdio: 'inherit' });
+}
+
 function onNode(...command: string[]): void {
   // The node's containerd holds the mount namespace that the kubelet and the pods' volumes live in.
   const pid = readFileSync(join(PROJECT, '.cluster/pids/containerd.pid'), 'utf8').trim();
-  execFileSync('nsenter', [`--mount=/proc/${pid}/ns/mnt`, '--', ...command], { stdio: 'inherit' });
+  run('nsenter', `--mount=/proc/${pid}/ns/mnt`, '--', ...command);
 }

@@ -34,7 +34,7 @@ export interface CleanupRuns {
 /** Longest message of a run, in characters; the CRD's bound. */
 const MAX_MESSAGE = 1024;
 /** For how long a Job that has ended waits for the word of its pod, in ms: pods come by a watch of their own. */
-const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 10_000;
 /**
  * How long after its second a run is counted, in ms. Times are in whole seconds and the status names one run, so runs of the same
  * second are counted together: one that was seen after another was counted would be lost if its name came first.
@@ -127,11 +127,17 @@ const rank = (time: string, job: string): string => `${time} ${job}`;
 export function wordOf({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
   for (const pod of pods) {
     if (uid === undefined || pod.metadata.labels?.[JOB_UID_LABEL] !== uid) continue;
-    const container = pod.status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER);
-    const word = parseCleanupResult(container?.state?.terminated?.message ?? '');
+    const word = lastWord(pod)?.word;
     if (word !== undefined) return word;
   }
   return undefined;
+}
+
+/** The last word of one pod of a cleanup, and when it said that (RFC 3339, null: nobody knows). Undefined: it said nothing. */
+export function lastWord({ status }: Pod): { word: CleanupResult; time: string | null } | undefined {
+  const end = status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER)?.state?.terminated;
+  const word = parseCleanupResult(end?.message ?? '');
+  return word && { word, time: end?.finishedAt ?? null };
 }
 
 function runOf({ job, time, failure }: JobEnd, word: CleanupResult | undefined): CleanupRun {
@@ -142,7 +148,13 @@ function runOf({ job, time, failure }: JobEnd, word: CleanupResult | undefined):
     job: job.metadata.name,
     result: failed ? 'Failed' : 'Succeeded',
     ...(word?.dryRun === true && { dryRun: true }),
-    ...(word && { kept: word.kept, deleted: word.deleted, freedBytes: word.freedBytes }),
+    ...(word && {
+      kept: word.kept,
+      deleted: word.deleted,
+      freedBytes: word.freedBytes,
+      sweptFiles: word.sweptFiles,
+      errors: word.errors,
+    }),
     ...(failed && { message }),
   };
 }

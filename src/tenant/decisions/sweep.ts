@@ -1,19 +1,24 @@
 /** What is to be done about a sweep that the claim of a server asks for. */
 import type { Job, PersistentVolumeClaim, Pod } from '../../kube/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../../kube/owner.ts';
-import { isClaimOf, isLeftOver } from '../../resources/names.ts';
+import type { CleanupResult } from '../../resources/cleanup-result.ts';
+import { isClaimOf, isLeftOver, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../pods.ts';
 import type { ServerWorld } from '../world.ts';
 import { isOfOnePod, isStopping } from './cleanup-places.ts';
-import { endOf, wordOf } from './cleanup.ts';
+import { endOf, PATIENCE_MS, wordOf, type JobEnd } from './cleanup.ts';
+import { lookReason, type VolumeFacts } from './look.ts';
+import { toldUsage } from './volume-usage.ts';
 
 /** After a sweep that failed, the next one is made this much later, in ms: what failed is rarely over in minutes. */
 export const SWEEP_RETRY_MS = 3_600_000;
+/** From a pod's last word to a status that has what it saw, in ms: this pass writes it. */
+const TELLING_MS = 1_000;
 
 /**
- * `start`: make the Job. `end`: it has succeeded, so take the request off. `postpone`: it can't be done now, so ask for it later.
+ * `ask`: ask for one, for a sweep also tells how full the volume is. `start`: make the Job. `end`: it has succeeded, so take the request off. `postpone`: it can't be done now, so ask for it later.
  * `discard`: take the Job away. `wait`: nothing to do now.
  */
 export type SweepStep = { readonly index: number; readonly reason: string; readonly message: string } & (
@@ -23,6 +28,7 @@ export type SweepStep = { readonly index: number; readonly reason: string; reado
       readonly at: string;
       readonly besideServer: boolean;
     }
+  | { readonly action: 'ask'; readonly claim: PersistentVolumeClaim }
   | { readonly action: 'end'; readonly claim: PersistentVolumeClaim }
   | { readonly action: 'postpone'; readonly claim: PersistentVolumeClaim; readonly until: number }
   | { readonly action: 'discard'; readonly job: Job }
@@ -36,19 +42,23 @@ export interface SweepInput {
   readonly job: Job | undefined;
   /** Pods of the tenant that are no server's. */
   readonly pods: readonly Pod[];
+  readonly volume: VolumeFacts;
+  /** Whether the operator knows its own image, which sweeps. */
+  readonly canSweep: boolean;
   /** Wall clock, ms. */
   readonly now: number;
 }
 
-/** Undefined: no sweep is asked for, and there is no Job of one. */
-export function sweepStep({ tenant, server, job, pods, now }: SweepInput): SweepStep | undefined {
+/** Undefined: no sweep is asked for nor to be, and there is no Job of one. */
+export function sweepStep(input: SweepInput): SweepStep | undefined {
+  const { tenant, server, job, now } = input;
   const { index } = server;
   const request = requestOf(tenant, server);
   const held = heldBy(tenant, server);
   if (job !== undefined && isControlledBy(job, tenant)) {
-    return endOf(job) === undefined ? underWay(index, job, request, held) : ended(index, job, pods, request, now);
+    return endOf(job) === undefined ? underWay(index, job, request, held) : ended(input, job, request);
   }
-  if (request === undefined) return undefined;
+  if (request === undefined) return job === undefined && held === undefined ? look(input) : undefined;
   const dueInMs = request.time - now;
   if (dueInMs > 0) return waiting(index, 'NotDue', `It is due at ${request.at}.`, dueInMs);
   if (job !== undefined) {
@@ -79,13 +89,25 @@ interface Request {
   readonly time: number;
 }
 
-function requestOf(tenant: CopilotTenant, { claim }: ServerWorld): Request | undefined {
-  if (claim === undefined || claim.metadata.deletionTimestamp !== undefined || !isClaimOf(claim, tenant))
-    return undefined;
-  const at = sweepAt(claim);
-  if (at === undefined) return undefined;
+function requestOf(tenant: CopilotTenant, server: ServerWorld): Request | undefined {
+  const claim = ownClaim(tenant, server);
+  const at = claim && sweepAt(claim);
+  if (claim === undefined || at === undefined) return undefined;
   const time = Date.parse(at);
   return { claim, at, time: Number.isNaN(time) ? -Infinity : time };
+}
+
+function ownClaim(tenant: CopilotTenant, { claim }: ServerWorld): PersistentVolumeClaim | undefined {
+  const isOwn = claim !== undefined && claim.metadata.deletionTimestamp === undefined && isClaimOf(claim, tenant);
+  return isOwn ? claim : undefined;
+}
+
+/** While no server runs nothing fills a volume, and what empties it looks at it as well. */
+function look({ tenant, server, volume, canSweep, now }: SweepInput): SweepStep | undefined {
+  const claim = ownClaim(tenant, server);
+  if (claim === undefined || !canSweep || !isWanted(tenant, server)) return undefined;
+  const why = lookReason(volume, claim.status?.capacity?.['storage'], now);
+  return why === undefined ? undefined : { index: server.index, action: 'ask', reason: 'Unseen', message: why, claim };
 }
 
 function underWay(index: number, job: Job, request: Request | undefined, held: string | undefined): SweepStep {
@@ -98,12 +120,20 @@ function underWay(index: number, job: Job, request: Request | undefined, held: s
   return waiting(index, 'UnderWay', `Job ${name} is at it.`);
 }
 
-function ended(index: number, job: Job, pods: readonly Pod[], request: Request | undefined, now: number): SweepStep {
+function ended({ server, tenant, pods, volume, now }: SweepInput, job: Job, request: Request | undefined): SweepStep {
+  const { index } = server;
   const { name, deletionTimestamp } = job.metadata;
   if (deletionTimestamp !== undefined) return waiting(index, 'UnderWay', `Job ${name} is being deleted.`);
   const over = { index, action: 'discard', reason: 'Over', message: `Job ${name} has done its work.`, job } as const;
+  const { failure, time = '' }: Partial<JobEnd> = endOf(job) ?? {};
+  const word = wordOf(job, pods);
+  const waitMs = Date.parse(time) + PATIENCE_MS - now;
+  // Its pod goes with it, and with the pod what that has seen of the volume.
+  if (failure === undefined && waitMs > 0 && !isTold(tenant, server, volume, word)) {
+    const dueInMs = Math.min(waitMs, word === undefined ? PATIENCE_MS : TELLING_MS);
+    return waiting(index, 'Untold', `What Job ${name} has seen is not told yet.`, dueInMs);
+  }
   if (request === undefined) return over;
-  const { failure, time = '' } = endOf(job) ?? {};
   const isNew = request.at !== sweepAt(job);
   // What was asked for after the Job was made is for the next one, since it may have looked before that.
   if (failure === undefined) {
@@ -113,12 +143,22 @@ function ended(index: number, job: Job, pods: readonly Pod[], request: Request |
   const until = Date.parse(time) + SWEEP_RETRY_MS;
   const isByHand = isNew && request.time === -Infinity;
   if (request.time < until && !isByHand) {
-    const why = wordOf(job, pods)?.message ?? failure;
+    const why = word?.message ?? failure;
     return postponed(index, request.claim, until, `${why.replace(/\.$/, '')}; see kubectl describe job ${name}`);
   }
   // Until then it is there to be looked at.
   const dueInMs = request.time - now;
   return dueInMs > 0 ? waiting(index, 'Postponed', `The next one is due at ${request.at}.`, dueInMs) : over;
+}
+
+/** Whether the status has what the Job's pod said of the volume, if it is to say anything of it. */
+function isTold(
+  tenant: CopilotTenant,
+  { index }: ServerWorld,
+  { usage }: VolumeFacts,
+  word: CleanupResult | undefined,
+): boolean {
+  return word !== undefined && usage?.time === toldUsage(tenant, serverName(tenant.metadata.name, index))?.time;
 }
 
 function waiting(index: number, reason: string, message: string, dueInMs?: number): SweepStep {

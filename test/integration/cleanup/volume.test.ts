@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { existsSync } from 'node:fs';
 import { chmod, chown, lstat, mkdir, readFile, readdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ext4Volume } from '../../support/small-disk.ts';
 import { age, CleanupRun, DAY, HOUR, putMany, putSession, runCleanup, temporaryVolume } from '../../support/cleanup.ts';
 
 // A run takes half a second, on a busy machine a few.
@@ -395,5 +396,41 @@ describe('the deletion of one session on a volume', () => {
     const { code, result } = await one('s1');
     expect([code, result?.deleted]).toEqual([0, 0]);
     expect(existsSync(join(target, 'events.jsonl'))).toBe(true);
+  });
+});
+
+describe('how full a volume is', () => {
+  it.each([
+    ['--ttl=168h', 'old'],
+    ['--delete-session=old', 'old'],
+    ['--sweep', ''],
+  ])('is told of its space and of its files, as they are after the work: %s', async (task, deleted) => {
+    using disk = ext4Volume(16);
+    putSession(disk.path, 'old', { ageMs: 8 * DAY, files: { 'files/large': 'x'.repeat(8 * 2 ** 20) } });
+    putSession(disk.path, 'young');
+    // Takes the last inode.
+    await mkdir(join(disk.path, 'old/files/many'));
+    const many = Array.from({ length: 1100 }, (_, i) => writeFile(join(disk.path, 'old/files/many', `${i}`), ''));
+    const results = await Promise.allSettled(many);
+    expect(results.some(({ status }) => status === 'rejected')).toBe(true);
+    await utimes(join(disk.path, 'old'), 0, 0);
+    const { code, result } = await runCleanup([task, `--volume=acme-0=${disk.path}`]);
+    expect([code, result?.sessions?.join()]).toEqual([0, deleted || undefined]);
+    const [seen, ...others] = result?.volumes ?? [];
+    expect([seen?.name, others]).toEqual(['acme-0', []]);
+    if (deleted) {
+      expect(seen?.files).toBeLessThan(10);
+      expect(seen?.space).toBeLessThan(10);
+    } else {
+      expect(seen?.files).toBe(100);
+      expect(seen?.space).toBeGreaterThan(50);
+      expect(seen?.space).toBeLessThan(85);
+    }
+  });
+
+  it('is told of each volume that is there, and of no other', async () => {
+    const { code, result } = await runCleanup(['--sweep', `--volume=acme-0=${volume}`, '--volume=acme-1=/nowhere']);
+    expect(code).toBe(0);
+    expect(result?.volumes).toEqual([expect.objectContaining({ name: 'acme-0', space: expect.any(Number) })]);
   });
 });

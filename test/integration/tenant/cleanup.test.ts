@@ -1,13 +1,22 @@
 // What a tenant's cleanup consists of, on a real API server. There is no controller of Jobs; the test plays it.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotSessionSpecInput } from '../../../src/api/session.ts';
-import { ConfigMap, CronJob, Deployment, Job, NetworkPolicy, Pod } from '../../../src/kube/builtins.ts';
+import {
+  ConfigMap,
+  CronJob,
+  Deployment,
+  Job,
+  NetworkPolicy,
+  PersistentVolumeClaim,
+  Pod,
+} from '../../../src/kube/builtins.ts';
 import { findCondition } from '../../../src/kube/conditions.ts';
 import { timestamp } from '../../../src/kube/time.ts';
 import { cleanupLabels } from '../../../src/resources/cleanup-pod.ts';
-import { formatCleanupResult, type CleanupResult } from '../../../src/resources/cleanup-result.ts';
+import type { CleanupResult } from '../../../src/resources/cleanup-result.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { endCleanupPod } from '../../support/jobs.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
@@ -285,8 +294,9 @@ const WORD: CleanupResult = {
   kept: 1,
   deleted: 2,
   freedBytes: 300,
-  sweptFiles: 0,
+  sweptFiles: 4,
   errors: 0,
+  volumes: [{ name: 'acme-0', space: 12, files: 3 }],
 };
 
 /** Plays the run of a Job made by hand from the CronJob, and what its pod says at the end. */
@@ -294,8 +304,7 @@ async function run(world: ReconcilerWorld, name: string, word: CleanupResult | u
   // Each run ends later than the one before.
   await world.clock.advance(60_000);
   await api.kubectl.ok(['create', 'job', name, '--from=cronjob/acme-cleanup', '-n', world.namespace]);
-  const uid = (await world.get(Job, name))?.metadata.uid ?? '';
-  if (word !== undefined) await endPod(world, name, uid, word);
+  if (word !== undefined) await endCleanupPod(world, name, word);
   const at = timestamp(world.clock.now() - 60_000);
   const failed = word?.result !== 'Succeeded';
   const reason = failed
@@ -314,21 +323,13 @@ async function run(world: ReconcilerWorld, name: string, word: CleanupResult | u
   await world.settle();
 }
 
-async function endPod(world: ReconcilerWorld, job: string, uid: string, word: CleanupResult): Promise<void> {
-  const labels = { ...cleanupLabels('acme'), 'batch.kubernetes.io/controller-uid': uid };
-  const metadata = { name: `${job}-x`, namespace: world.namespace, labels };
-  const spec = { restartPolicy: 'Never', containers: [{ name: 'cleanup', image: 'i' }] };
-  await world.client.create(Pod, { apiVersion: 'v1', kind: 'Pod', metadata, spec });
-  const terminated = { exitCode: word.result === 'Succeeded' ? 0 : 1, message: formatCleanupResult(word) };
-  const container = { name: 'cleanup', image: 'i', imageID: 'i', ready: false, restartCount: 0, state: { terminated } };
-  await world.patch(Pod, metadata.name, { status: { phase: 'Succeeded', containerStatuses: [container] } }, 'status');
-}
-
 describe('the runs of a cleanup', () => {
   it('are told by the last one, whoever started it, and counted once', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
+    const claim = { phase: 'Bound', capacity: { storage: '10Gi' } };
+    await world.patch(PersistentVolumeClaim, 'acme-0', { status: claim }, 'status');
     await run(world, 'by-hand', WORD);
     const { status } = await world.tenant('acme');
     expect(status?.lastCleanup).toMatchObject({
@@ -337,7 +338,10 @@ describe('the runs of a cleanup', () => {
       kept: 1,
       deleted: 2,
       freedBytes: 300,
+      sweptFiles: 4,
+      errors: 0,
     });
+    expect(status?.servers?.[0]?.volumeUsage).toMatchObject({ space: 12, files: 3, capacity: '10Gi' });
     expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
     await world.pass('acme');
     expect(world.counted.filter((what) => what.startsWith('cleanup'))).toEqual(['cleanup Succeeded']);

@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Job, PersistentVolumeClaim, type Pod } from '../../../src/kube/builtins.ts';
 import { timestamp } from '../../../src/kube/time.ts';
+import type { VolumeFill } from '../../../src/resources/cleanup-result.ts';
 import { askForSweep } from '../../../src/resources/sweep.ts';
+import { findCondition } from '../../../src/kube/conditions.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
-import { endedJob } from '../../support/jobs.ts';
+import { endCleanupPod, endedJob } from '../../support/jobs.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
@@ -33,8 +35,20 @@ async function ask(world: ReconcilerWorld, afterMs = 0): Promise<string> {
   return at;
 }
 
+/** The Job's pod has ended, and has seen this of the volume. */
+async function see(world: ReconcilerWorld, fill: Omit<VolumeFill, 'name'> = { space: 10 }): Promise<void> {
+  const counts = { dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0, errors: 0 };
+  await endCleanupPod(world, 'acme-sweep0', { result: 'Succeeded', ...counts, volumes: [{ name: 'acme-0', ...fill }] });
+  await world.settle();
+}
+
 async function end(world: ReconcilerWorld, type: 'Complete' | 'Failed'): Promise<void> {
-  await world.patch(Job, 'acme-sweep0', { status: endedJob(type, 'the backoff limit was reached') }, 'status');
+  await world.patch(
+    Job,
+    'acme-sweep0',
+    { status: endedJob(type, 'the backoff limit was reached', world.clock.now()) },
+    'status',
+  );
   await world.settle();
 }
 
@@ -60,6 +74,7 @@ describe('a volume of which a sweep is asked for', () => {
     expect(made?.spec?.template.spec?.affinity?.podAffinity).toHaveProperty(
       'requiredDuringSchedulingIgnoredDuringExecution',
     );
+    await see(world);
     await end(world, 'Complete');
     expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
     expect(swept(world)).toEqual([]);
@@ -75,6 +90,7 @@ describe('a volume of which a sweep is asked for', () => {
     const first = await sweep(world);
     const second = await ask(world, 30 * SECOND);
     expect((await sweep(world))?.metadata.uid).toBe(first?.metadata.uid);
+    await see(world);
     await end(world, 'Complete');
     expect([await sweep(world), await asked(world)]).toEqual([undefined, second]);
     await world.clock.advance(31 * SECOND);
@@ -172,5 +188,98 @@ describe('a volume of which a sweep is asked for', () => {
     expect(await sweep(world)).toEqual(before);
     expect(swept(world)).toEqual(['Warning SweepFailed']);
     expect((await world.tenant('acme')).status).toEqual(status);
+  });
+});
+
+/** A tenant whose one server runs, with a volume of 64Mi. */
+async function withSmallVolume(world: ReconcilerWorld): Promise<void> {
+  await running(world);
+  await bind(world);
+}
+
+async function bind(world: ReconcilerWorld): Promise<void> {
+  const status = { phase: 'Bound', capacity: { storage: '64Mi' } };
+  await world.patch(PersistentVolumeClaim, 'acme-0', { status }, 'status');
+  // The clock stood still while the claim was made: what is seen of the volume is seen after that.
+  await world.clock.advance(10 * SECOND);
+  await world.settle();
+}
+const usage = async (world: ReconcilerWorld) => (await world.tenant('acme')).status?.servers?.[0]?.volumeUsage;
+const pressure = async (world: ReconcilerWorld) =>
+  findCondition((await world.tenant('acme')).status?.conditions, 'StoragePressure');
+
+describe('what a sweep has seen of the volume', () => {
+  it('is told before its Job goes, also when the pod is seen later than the Job', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await withSmallVolume(world);
+    await ask(world);
+    await end(world, 'Complete');
+    expect(await sweep(world)).toBeDefined();
+    await see(world, { space: 18, files: 97 });
+    await world.clock.advance(SECOND);
+    await world.settle();
+    expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
+    const at = timestamp(world.clock.now() - SECOND);
+    expect(await usage(world)).toEqual({ time: at, space: 18, files: 97, capacity: '64Mi' });
+    const { resourceVersion } = (await world.tenant('acme')).metadata;
+    await world.pass('acme');
+    await world.settle();
+    expect((await world.tenant('acme')).metadata.resourceVersion).toBe(resourceVersion);
+  });
+
+  it('is waited for ten seconds and no longer', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await withSmallVolume(world);
+    await ask(world);
+    await end(world, 'Complete');
+    expect(await sweep(world)).toBeDefined();
+    await world.clock.advance(30 * SECOND);
+    await world.settle();
+    expect([await sweep(world), await asked(world), await usage(world)]).toEqual([undefined, undefined, undefined]);
+  });
+});
+
+describe('a volume whose sessions may be all the files that it can hold', () => {
+  it('is looked at, once an hour at most, and tells when it is full and when it is no longer', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await withSmallVolume(world);
+    world.sessions.say(`${world.namespace}/acme-0`, { unloaded: 453, sizeBytes: 100 });
+    await world.pass('acme');
+    await world.settle();
+    expect(await pressure(world)).toMatchObject({ status: 'False' });
+    expect(await asked(world)).toBeDefined();
+    await see(world, { space: 18, files: 100 });
+    await end(world, 'Complete');
+    expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
+    expect(await pressure(world)).toMatchObject({ status: 'True', reason: 'VolumeFull' });
+    expect((await pressure(world))?.message).toContain('can hold no more files');
+
+    await world.clock.advance(3600 * SECOND);
+    await world.pass('acme');
+    await world.settle();
+    expect(await asked(world)).toBeUndefined();
+    world.sessions.say(`${world.namespace}/acme-0`, { unloaded: 20, sizeBytes: 100 });
+    await world.clock.advance(301 * SECOND);
+    await world.pass('acme');
+    await world.settle();
+    await see(world, { space: 3, files: 6 });
+    await end(world, 'Complete');
+    expect(await pressure(world)).toMatchObject({ status: 'False', reason: 'EnoughSpace' });
+    expect(await asked(world)).toBeUndefined();
+  });
+});
+
+describe('a volume of a tenant that is suspended', () => {
+  it('tells how full it is once it was swept', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', { suspend: true });
+    await world.settle();
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
+    await bind(world);
+    expect(await pressure(world)).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
+    await ask(world);
+    await see(world, { space: 90 });
+    await end(world, 'Complete');
+    expect(await pressure(world)).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
   });
 });

@@ -26,6 +26,16 @@ describe('the tally of a cleanup', () => {
     });
   });
 
+  it('tells how full the volumes are', () => {
+    const tally = new Tally(false, silent);
+    tally.filled({ name: 'acme-0', space: 18, files: 97 });
+    tally.filled({ name: 'acme-1', space: 20 });
+    expect(tally.result().volumes).toEqual([
+      { name: 'acme-0', space: 18, files: 97 },
+      { name: 'acme-1', space: 20 },
+    ]);
+  });
+
   it.each([
     [['first'], 'first'],
     [['first', 'second'], 'first (and 1 more error)'],

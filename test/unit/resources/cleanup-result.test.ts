@@ -21,6 +21,10 @@ const failed: CleanupResult = {
   result: 'Failed',
   errors: 1,
   message: 'a-0: session x: no',
+  volumes: [
+    { name: 'a-0', space: 18, files: 100 },
+    { name: 'a-1', space: 0 },
+  ],
   sessions: ['x', 'y-1'],
 };
 
@@ -51,6 +55,16 @@ describe('the result of a cleanup', () => {
     );
   });
 
+  it('tells of as many volumes as fit, before any id', () => {
+    const volumes = Array.from({ length: 64 }, (_, i) => ({ name: `${'x'.repeat(60)}-${i}`, space: 100, files: 100 }));
+    const text = formatCleanupResult({ ...failed, message: 'x'.repeat(2000), volumes });
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_RESULT_BYTES);
+    const read = parseCleanupResult(text);
+    expect(read?.volumes?.length).toBeGreaterThan(25);
+    expect(read?.volumes).toEqual(volumes.slice(0, read?.volumes?.length));
+    expect(read?.sessions).toEqual(failed.sessions);
+  });
+
   it('leaves fields unread that it does not know', () => {
     expect(parseCleanupResult(JSON.stringify({ ...succeeded, duration: 5 }))).toEqual(succeeded);
   });
@@ -70,6 +84,11 @@ describe('the result of a cleanup', () => {
     ['a number beyond all bytes', JSON.stringify({ ...succeeded, freedBytes: 1 }).replace('1,', '1e300,')],
     ['a number that JSON makes infinite', JSON.stringify(succeeded).replace('54321', '1e999')],
     ['a message that is no text', JSON.stringify({ ...failed, message: {} })],
+    ['volumes that are no list', JSON.stringify({ ...failed, volumes: {} })],
+    ['a volume that is none', JSON.stringify({ ...failed, volumes: [null] })],
+    ['a volume without a name', JSON.stringify({ ...failed, volumes: [{ space: 1 }] })],
+    ['more than all of a volume', JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 101 }] })],
+    ['files that are no percent', JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 1, files: '5' }] })],
     ['ids that are none', JSON.stringify({ ...failed, sessions: ['../x'] })],
     ['ids that are no list', JSON.stringify({ ...failed, sessions: 'x' })],
     ['more than a termination message holds', `${JSON.stringify(succeeded)}${' '.repeat(MAX_RESULT_BYTES)}`],

@@ -53,6 +53,7 @@ function planned(world: World, { seen = [], ...input }: Given = {}): Plan {
     world,
     facts: OPERATOR,
     observed,
+    volumes: new Map(),
     wouldWrite: (desired, live) => differences(desired, live).length > 0,
     now: NOW,
     randomBytes: (size) => Buffer.alloc(size, 7),

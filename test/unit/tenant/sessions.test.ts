@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../src/api/tenant.ts';
-import type { LastCleanup } from '../../../src/api/tenant-status.ts';
+import type { LastCleanup, VolumeUsage } from '../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../src/kube/time.ts';
 import { flips, numbersAsTold, SessionFigures, type SessionsStatus } from '../../../src/tenant/sessions.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
@@ -33,7 +33,11 @@ const look = (
   spec: CopilotTenantSpecInput = {},
   status: CopilotTenantStatus = {},
   lastCleanup = status.lastCleanup,
-): SessionsStatus => figures.look(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1), lastCleanup);
+  usages = new Map<number, VolumeUsage>(),
+): SessionsStatus => figures.look(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1), usages, lastCleanup);
+/** A volume of 100Mi as it was seen. */
+const seen = (usage: Partial<VolumeUsage>): Map<number, VolumeUsage> =>
+  new Map([[0, { time: timestamp(NOW), space: 10, capacity: '100Mi', ...usage }]]);
 
 describe('what a tenant says of its sessions', () => {
   it('is nothing before a server has answered', () => {
@@ -59,9 +63,42 @@ describe('what a tenant says of its sessions', () => {
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     source.say('team/acme-1', { unloaded: 1, sizeBytes: 90 * MI });
     const { fields, pressure } = look({ replicas: 2 });
-    expect(fields.storage).toEqual({ capacity: '100Mi', used: '90Mi' });
+    expect(fields.storage).toEqual({ capacity: '100Mi', used: '91Mi' });
     expect(pressure).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
     expect(pressure?.message).toContain('acme-1');
+  });
+});
+
+describe('what was seen of a volume', () => {
+  const usages = seen({ files: 97 });
+
+  it('counts when it is worse than what its sessions take', () => {
+    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    const { fields, pressure } = look({}, {}, undefined, usages);
+    expect(fields.storage).toEqual({ capacity: '100Mi', used: '11Mi' });
+    expect(pressure).toMatchObject({
+      status: 'True',
+      reason: 'VolumeFull',
+      message: expect.stringContaining('inodes'),
+    });
+    expect(look({}, {}, undefined, seen({})).pressure).toMatchObject({ status: 'False' });
+  });
+
+  it('counts also while its server does not answer, but only for the worse', () => {
+    const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
+    const full = { conditions: [{ ...condition, status: 'True' as const, reason: 'VolumeFull' }] };
+    expect(look({}, {}, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
+    expect(look({}, full, undefined, seen({})).pressure).toBeUndefined();
+  });
+
+  it('is told once of a tenant that is suspended', () => {
+    const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
+    const status: CopilotTenantStatus = { conditions: [{ ...condition, status: 'Unknown', reason: 'NotMeasured' }] };
+    expect(look({ suspend: true }, status, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
+    const [volumeUsage] = usages.values();
+    if (volumeUsage === undefined) throw new Error('nothing was seen');
+    const servers = [{ name: 'acme-0', state: 'Stopped' as const, restarts: 0, volumeUsage }];
+    expect(look({ suspend: true }, { ...status, servers }, undefined, usages).pressure).toBeUndefined();
   });
 });
 
@@ -97,7 +134,7 @@ describe('the numbers of a server that cannot be asked', () => {
     expect(look(spec, status).fields.storage).toEqual(status.storage);
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 96 * MI });
     expect(look(spec, status)).toMatchObject({
-      fields: { storage: { used: '96Mi' } },
+      fields: { storage: { used: '97Mi' } },
       pressure: { reason: 'VolumeFull' },
     });
   });
@@ -132,6 +169,12 @@ describe('a cleanup of a tenant that does not run', () => {
     expect(look(spec, { ...fields, lastCleanup: last() }).fields).toEqual(fields);
   });
 
+  it('tells how full the volume is, if it has seen that', () => {
+    const { fields, pressure } = look({ suspend: true }, status, last(), seen({ space: 70 }));
+    expect(fields.storage).toBeUndefined();
+    expect(pressure).toMatchObject({ status: 'False', reason: 'EnoughSpace' });
+  });
+
   it.each<[string, CopilotTenantSpecInput, Partial<LastCleanup>]>([
     ['deleted nothing', { suspend: true }, { deleted: 0 }],
     ['was a dry run', { suspend: true }, { dryRun: true }],
@@ -151,7 +194,7 @@ describe('a cleanup of a tenant that does not run', () => {
     expect(look({}, resumed).fields).toEqual(fields);
     source.say('team/acme-0', { unloaded: 3, sizeBytes: 10 * MI });
     expect(look({}, resumed)).toMatchObject({
-      fields: { sessions: { total: 3 }, storage: { used: '30Mi' } },
+      fields: { sessions: { total: 3 }, storage: { used: '31Mi' } },
       pressure: { reason: 'EnoughSpace' },
     });
   });

@@ -12,7 +12,9 @@ import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, settledDeployment, unhealthy } from './fixtures.ts';
 
-interface Found extends Partial<Pick<StatusInput, 'tenant' | 'observed' | 'sessions' | 'lastCleanup' | 'now'>> {
+interface Found extends Partial<
+  Pick<StatusInput, 'tenant' | 'observed' | 'sessions' | 'usages' | 'lastCleanup' | 'now'>
+> {
   readonly plan?: Partial<Plan>;
   readonly outcome?: Partial<Outcome>;
   /** What stands under the name of acme-0. */
@@ -24,6 +26,7 @@ function statusOf({
   tenant = sampleTenant(),
   observed = [healthyServer(0)],
   sessions = { fields: {}, pressure: { status: 'False', reason: 'EnoughSpace', message: 'Every volume has room.' } },
+  usages = new Map(),
   lastCleanup,
   now = NOW,
   plan,
@@ -41,6 +44,7 @@ function statusOf({
     tenant,
     observed,
     sessions,
+    usages,
     lastCleanup,
     now,
     plan: {

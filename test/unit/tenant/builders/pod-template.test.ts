@@ -22,6 +22,7 @@ function templateOf(spec: CopilotTenantSpecInput, found: Partial<World> = {}): u
     world: emptyWorld(sampleTenant(spec), found),
     facts: OPERATOR,
     observed: new Map([[0, healthyServer(0)]]),
+    volumes: new Map(),
     wouldWrite: () => true,
     now: 0,
     randomBytes: (size) => Buffer.alloc(size),

@@ -43,7 +43,7 @@ const SUCCESS: CleanupResult = {
   kept: 3,
   deleted: 2,
   freedBytes: 100,
-  sweptFiles: 0,
+  sweptFiles: 4,
   errors: 0,
 };
 const FAILURE: CleanupResult = { ...SUCCESS, result: 'Failed', errors: 1, message: 'Session x: no answer.' };
@@ -80,6 +80,8 @@ describe('the last run of a cleanup', () => {
       kept: 3,
       deleted: 2,
       freedBytes: 100,
+      sweptFiles: 4,
+      errors: 0,
     });
   });
 
@@ -89,7 +91,13 @@ describe('the last run of a cleanup', () => {
 
   it('failed for the reason that its pod gave', () => {
     const { last } = runs([job('a', 'Failed')], [pod('a', FAILURE)]);
-    expect(last).toMatchObject({ result: 'Failed', failuresInARow: 1, message: 'Session x: no answer.', deleted: 2 });
+    expect(last).toMatchObject({
+      result: 'Failed',
+      failuresInARow: 1,
+      message: 'Session x: no answer.',
+      deleted: 2,
+      errors: 1,
+    });
   });
 
   it.each<[string, Pod[]]>([

@@ -1,6 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
+import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import type { Condition } from '../../../../src/kube/types.ts';
-import { fullest, percentOf, pressureVerdict, usedOf, volumeOf } from '../../../../src/tenant/decisions/storage.ts';
+import {
+  fullest,
+  percentOf,
+  pressureVerdict,
+  seenOf,
+  takenBy,
+  usedOf,
+  volumeOf,
+} from '../../../../src/tenant/decisions/storage.ts';
 
 const MI = 2 ** 20;
 const full = (percent: number) => volumeOf('acme-0', (percent / 100) * 1024 * MI, '1Gi');
@@ -12,7 +21,21 @@ const last = (status: Condition['status']): Condition => ({
   lastTransitionTime: '2026-01-01T00:00:00Z',
 });
 
+const usage = (space: number, files?: number): VolumeUsage => ({
+  time: '2026-01-01T00:00:00Z',
+  space,
+  ...(files !== undefined && { files }),
+  capacity: '1Gi',
+});
+
 describe('how full a volume is', () => {
+  it('counts what a session takes besides the contents of its files', () => {
+    // One turn on an ext4 with blocks of 4 KiB.
+    expect(takenBy(1, 27_010)).toBeGreaterThanOrEqual(53_248);
+    expect(takenBy(1, 27_010)).toBeLessThan(1.02 * 53_248);
+    expect(takenBy(453, 453 * 27_010)).toBeGreaterThan(0.35 * 64 * MI);
+  });
+
   it.each([
     [0, '1Gi', 0],
     [1, '1Gi', 1],
@@ -71,6 +94,27 @@ describe('the pressure on volumes', () => {
     const { message } = pressureVerdict(full(percent), undefined);
     expect(message).toContain(`${percent} % of the volume of server acme-0 (1Gi)`);
     expect(message).toContain('Raise spec.storage.size');
+  });
+
+  it.each<[string, VolumeUsage, RegExp]>([
+    ['its space', usage(96, 10), /volume of server acme-0 \(1Gi\) was seen to be 96 % full: turns fail/],
+    ['its files', usage(30, 99), /can hold no more files, or hardly any: 99 % of its inodes .*Delete sessions/s],
+    ['its files, soon', usage(30, 88), /will hold no more files soon: 88 % of its inodes .*spec\.sessions\.ttl/s],
+  ])('says of what there is too little: %s', (_, seen, message) => {
+    const worst = fullest([full(20), seenOf('acme-0', seen, '1Gi')].flatMap((volumes) => volumes ?? []));
+    expect(pressureVerdict(worst, undefined)).toMatchObject({
+      status: 'True',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('is that of the sessions when what was seen is less', () => {
+    const worst = fullest([full(90), seenOf('acme-0', usage(50, 50), '1Gi')].flatMap((volumes) => volumes ?? []));
+    expect(pressureVerdict(worst, undefined).message).toContain('Sessions take 90 %');
+  });
+
+  it('is not told of what was seen before the volume has grown', () => {
+    expect(seenOf('acme-0', usage(100, 100), '2Gi')).toEqual([]);
   });
 
   it('is told in the same words while there is room', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../src/api/tenant.ts';
 import type { Job, PersistentVolumeClaim, Pod } from '../../../../src/kube/builtins.ts';
 import { timestamp } from '../../../../src/kube/time.ts';
 import { formatCleanupResult } from '../../../../src/resources/cleanup-result.ts';
@@ -21,14 +21,17 @@ const running: Partial<ServerWorld> = { deployment: settledDeployment(), pods: [
 interface Found extends Partial<Omit<SweepInput, 'tenant' | 'server'>> {
   readonly spec?: CopilotTenantSpecInput;
   readonly server?: Partial<ServerWorld>;
+  readonly status?: CopilotTenantStatus;
 }
 
-const stepOf = ({ spec = {}, server = running, ...found }: Found = {}) =>
+const stepOf = ({ spec = {}, server = running, status, ...found }: Found = {}) =>
   sweepStep({
-    tenant: sampleTenant(spec),
+    tenant: sampleTenant(spec, {}, status),
     server: { index: 0, pods: [], claim: asking(), ...server },
     job: undefined,
     pods: [],
+    volume: {},
+    canSweep: true,
     now: NOW,
     ...found,
   });
@@ -51,6 +54,41 @@ const podOf = (message: string): Pod =>
     { containerStatuses: [container({ name: 'cleanup', state: { terminated: { exitCode: 1, message } } })] },
     { labels: { 'batch.kubernetes.io/controller-uid': 'uid-of-job' } },
   );
+
+const RESULT = { dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0, errors: 0 } as const;
+const USAGE = { time: timestamp(NOW), space: 10, capacity: '1Gi' };
+/** What the pod saw of the volume is told. */
+const saw = {
+  volume: { usage: USAGE },
+  status: { servers: [{ name: 'acme-0', state: 'Healthy', restarts: 0, volumeUsage: USAGE }] },
+  pods: [podOf(formatCleanupResult({ ...RESULT, result: 'Succeeded', volumes: [{ name: 'acme-0', space: 10 }] }))],
+} satisfies Found;
+
+describe('a volume that may be full without its server’s knowledge', () => {
+  const unasked = { ...running, claim: boundClaim({ capacity: { storage: '64Mi' } }) };
+  const volume = { sessions: 453 };
+
+  it('is looked at by a sweep', () => {
+    expect(stepOf({ server: unasked, volume })).toMatchObject({ action: 'ask', claim: unasked.claim });
+  });
+
+  it.each<[string, Found]>([
+    ['one is asked for already', { server: { ...unasked, claim: asking(timestamp(NOW + HOUR)) } }],
+    ['the operator does not know the image that sweeps', { canSweep: false }],
+    ['its server is not ready', { server: { ...unasked, pods: [] } }],
+    ['no server runs, and so nothing fills it', { spec: { suspend: true } }],
+    ['there is a Job of one', { job: job(DUE, 'Complete') }],
+    ['another one’s Job is in the way', { job: { ...job(), metadata: { ...job().metadata, ownerReferences: [] } } }],
+    [
+      'it takes one pod',
+      { server: { ...unasked, claim: { ...unasked.claim, spec: { accessModes: ['ReadWriteOncePod'] } } } },
+    ],
+    ['it is being deleted', { server: { ...unasked, claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) } }],
+    ['it has few sessions', { volume: { sessions: 4 } }],
+  ])('is not when %s', (_, found) => {
+    expect(stepOf({ server: unasked, volume, ...found })?.action).not.toBe('ask');
+  });
+});
 
 describe('a sweep', () => {
   it('is none that nobody asked for', () => {
@@ -136,15 +174,29 @@ describe('a sweep', () => {
   });
 
   it('that has succeeded is no longer asked for', () => {
-    expect(stepOf({ job: job(DUE, 'Complete') })).toMatchObject({ action: 'end', claim: { metadata: annotated(DUE) } });
+    expect(stepOf({ ...saw, job: job(DUE, 'Complete') })).toMatchObject({
+      action: 'end',
+      claim: { metadata: annotated(DUE) },
+    });
   });
 
   it('that was asked for again meanwhile is made again', () => {
-    expect(stepOf({ job: job(EARLIER, 'Complete') })).toMatchObject({ action: 'discard' });
+    expect(stepOf({ ...saw, job: job(EARLIER, 'Complete') })).toMatchObject({ action: 'discard' });
+  });
+
+  it('has its Job stay until what its pod saw is told, ten seconds at most', () => {
+    const waits = { action: 'wait', reason: 'Untold', dueInMs: 10 * SECOND };
+    const succeeded = job(DUE, 'Complete');
+    expect(stepOf({ job: succeeded })).toMatchObject(waits);
+    expect(stepOf({ job: succeeded, server: { ...running, claim: boundClaim() } })).toMatchObject(waits);
+    expect(stepOf({ ...saw, status: {}, job: succeeded })).toMatchObject({ ...waits, dueInMs: SECOND });
+    expect(stepOf({ job: succeeded, now: NOW + 10 * SECOND })).toMatchObject({ action: 'end' });
+    // A volume that tells nothing.
+    expect(stepOf({ ...saw, volume: {}, status: {}, job: succeeded })).toMatchObject({ action: 'end' });
   });
 
   it('has its Job taken away when it is no longer asked for', () => {
-    expect(stepOf({ job: job(DUE, 'Complete'), server: { ...running, claim: boundClaim() } })).toMatchObject({
+    expect(stepOf({ ...saw, job: job(DUE, 'Complete'), server: { ...running, claim: boundClaim() } })).toMatchObject({
       action: 'discard',
     });
     const going = { ...job(DUE, 'Complete'), metadata: { ...job().metadata, deletionTimestamp: timestamp(NOW) } };

@@ -1,0 +1,16 @@
+/** How full a file system is, in what its users care for: whether another byte, and another file, can be written. */
+import type { StatsFs } from 'node:fs';
+import type { VolumeFill } from '../resources/cleanup-result.ts';
+
+type Counts = Pick<StatsFs, 'blocks' | 'bfree' | 'bavail' | 'files' | 'ffree'>;
+
+/** What root alone may write counts as taken, for servers are not root. File systems without a table of inodes tell 0 `files`. */
+export function fillOf({ blocks, bfree, bavail, files, ffree }: Counts): Omit<VolumeFill, 'name'> {
+  const used = blocks - bfree;
+  return { space: percent(used, used + bavail), ...(files > 0 && { files: percent(files - ffree, files) }) };
+}
+
+/** Rounded up. Some network file systems say that more is free than there is. */
+function percent(part: number, whole: number): number {
+  return whole > 0 ? Math.min(100, Math.max(0, Math.ceil((part / whole) * 100))) : 0;
+}

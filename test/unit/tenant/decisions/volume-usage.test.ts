@@ -1,0 +1,76 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../src/api/tenant.ts';
+import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
+import type { PersistentVolumeClaim, Pod } from '../../../../src/kube/builtins.ts';
+import { timestamp } from '../../../../src/kube/time.ts';
+import { formatCleanupResult, type VolumeFill } from '../../../../src/resources/cleanup-result.ts';
+import { volumeUsages } from '../../../../src/tenant/decisions/volume-usage.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+import { boundClaim, container, HOUR, MINUTE, NOW, pod } from '../fixtures.ts';
+
+const RESULT = {
+  result: 'Succeeded',
+  dryRun: false,
+  kept: 0,
+  deleted: 0,
+  freedBytes: 0,
+  sweptFiles: 0,
+  errors: 0,
+} as const;
+
+/** A pod of a cleanup that ended so long ago, and how full it saw volumes. */
+function saw(ago: number, ...volumes: VolumeFill[]): Pod {
+  const terminated = {
+    exitCode: 0,
+    finishedAt: timestamp(NOW - ago),
+    message: formatCleanupResult({ ...RESULT, volumes }),
+  };
+  return pod({ containerStatuses: [container({ name: 'cleanup', state: { terminated } })] });
+}
+const usage = (ago: number, space: number): VolumeUsage => ({ time: timestamp(NOW - ago), space, capacity: '1Gi' });
+const told = (volumeUsage: VolumeUsage): CopilotTenantStatus => ({
+  servers: [{ name: 'acme-0', state: 'Healthy', restarts: 0, volumeUsage }],
+});
+
+interface Found {
+  readonly spec?: CopilotTenantSpecInput;
+  readonly status?: CopilotTenantStatus;
+  readonly claim?: PersistentVolumeClaim;
+}
+const usageOf = (pods: readonly Pod[], { spec = {}, status, claim = boundClaim() }: Found = {}) =>
+  volumeUsages({
+    tenant: sampleTenant(spec, {}, status),
+    servers: new Map([[0, { index: 0, pods: [], claim }]]),
+    pods,
+  }).get(0);
+
+describe('how full a volume was seen to be', () => {
+  it('is what the last pod said that had it mounted', () => {
+    const pods = [saw(HOUR, { name: 'acme-0', space: 10 }), saw(MINUTE, { name: 'acme-0', space: 20, files: 30 })];
+    expect(usageOf(pods)).toEqual({ ...usage(MINUTE, 20), files: 30 });
+  });
+
+  it('stays when the pod is gone, and nothing changes while it is there', () => {
+    const status = told(usage(MINUTE, 20));
+    expect(usageOf([], { status })).toBe(status.servers?.[0]?.volumeUsage);
+    expect(usageOf([saw(MINUTE, { name: 'acme-0', space: 20 })], { status })).toBe(status.servers?.[0]?.volumeUsage);
+    expect(usageOf([saw(HOUR, { name: 'acme-0', space: 99 })], { status })?.space).toBe(20);
+  });
+
+  it('is that of this volume, and of no other', () => {
+    expect(usageOf([saw(MINUTE, { name: 'acme-1', space: 20 })])).toBeUndefined();
+    const claim = boundClaim({}, { creationTimestamp: timestamp(NOW - MINUTE) });
+    const pods = [saw(HOUR, { name: 'acme-0', space: 90 })];
+    expect(usageOf(pods, { claim, status: told(usage(HOUR, 90)) })).toBeUndefined();
+    expect(usageOf([saw(MINUTE, { name: 'acme-0', space: 20 })], { spec: { replicas: 0 } })).toBeUndefined();
+  });
+
+  it('is not taken from what is no word of a cleanup, or bears no time', () => {
+    const terminated = {
+      exitCode: 0,
+      message: formatCleanupResult({ ...RESULT, volumes: [{ name: 'acme-0', space: 1 }] }),
+    };
+    const timeless = pod({ containerStatuses: [container({ name: 'cleanup', state: { terminated } })] });
+    expect(usageOf([timeless, pod()])).toBeUndefined();
+  });
+});
