@@ -21,6 +21,7 @@ import {
   volumeOf,
 } from './decisions/storage.ts';
 import { toldUsage } from './decisions/volume-usage.ts';
+import { isReady, servingPod } from './pods.ts';
 import { targetKey, tenantOfTarget } from './targets.ts';
 import type { ServerWorld } from './world.ts';
 
@@ -42,8 +43,8 @@ export interface SessionsStatus {
   readonly pressure: Verdict | undefined;
 }
 
-/** Numbers alone are worth one write of a tenant in this time, in ms. */
-export const NUMBERS_EVERY_MS = 30_000;
+/** Numbers alone are worth one write of a tenant in this time, in ms. With a look at each server every 30 s, they are right within a minute. */
+export const NUMBERS_EVERY_MS = 20_000;
 /** How long a process that has just begun waits for a server that does not answer before the others are told, in ms. */
 const PATIENCE_MS = 60_000;
 const MINUTE_MS = 60_000;
@@ -62,7 +63,7 @@ interface TenantKnown {
 }
 
 /**
- * Remembers the last numbers of each server: one that can't be asked keeps them. Nothing else of a tenant is remembered
+ * Remembers the last numbers of each server: one that can't be asked keeps them while it runs. Nothing else of a tenant is remembered
  * here, and what a process that has just begun does not know yet stays as the status has it.
  */
 export class SessionFigures {
@@ -105,8 +106,9 @@ export class SessionFigures {
     const before = this.#tenants.get(key) ?? { since: now, wroteAt: now, servers: new Map<string, Known>() };
     const wanted = volumes.map((volume, index) => {
       const target = targetKey(tenant, index);
-      const figures = figuresOf(this.#source.get(target)) ?? before.servers.get(target)?.figures;
-      return [target, { ...volume, figures }] as const;
+      const pod = servingPod(servers.get(index) ?? { pods: [] });
+      const last = lastOf(before.servers.get(target)?.figures, pod !== undefined && isReady(pod));
+      return [target, { ...volume, figures: figuresOf(this.#source.get(target)) ?? last }] as const;
     });
     this.#tenants.set(key, { ...before, servers: new Map(wanted) });
     const known = wanted.map(([, server]) => server);
@@ -156,6 +158,11 @@ export class SessionFigures {
 }
 
 const NONE: Figures = { active: 0, loaded: 0, total: 0, bytes: 0, lastActivity: 0 };
+
+/** What a server that can't be asked told last. Once its pod is gone, there is no memory that could hold a session. */
+function lastOf(figures: Figures | undefined, runs: boolean): Figures | undefined {
+  return runs || figures === undefined ? figures : { ...figures, active: 0, loaded: 0 };
+}
 
 // A server with thousands of sessions tells of changes several times a second: each answer is counted once.
 const counted = new WeakMap<ServerSessions, Figures>();

@@ -7,7 +7,7 @@ import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ToldSessions } from '../../support/told-sessions.ts';
 import { sampleTenant } from '../../support/tenants.ts';
-import { boundClaim, MINUTE, NOW, SECOND } from './fixtures.ts';
+import { boundClaim, MINUTE, NOW, pod, SECOND } from './fixtures.ts';
 
 const MI = 2 ** 20;
 const KEY = { namespace: 'team', name: 'acme' };
@@ -22,11 +22,11 @@ beforeEach(() => {
 });
 
 /** Servers whose volumes have 100Mi. */
-const servers = (count: number): Map<number, ServerWorld> =>
+const servers = (count: number, pods = [pod()]): Map<number, ServerWorld> =>
   new Map(
     Array.from({ length: count }, (_, index) => [
       index,
-      { index, pods: [], claim: boundClaim({ capacity: { storage: '100Mi' } }) },
+      { index, pods, claim: boundClaim({ capacity: { storage: '100Mi' } }) },
     ]),
   );
 const look = (
@@ -108,6 +108,14 @@ describe('the numbers of a server that cannot be asked', () => {
     const before = look();
     source.say('team/acme-0', undefined);
     expect(look()).toEqual(before);
+  });
+
+  it('tell of no session in its memory once its pod is gone, and of as many on its volume as before', () => {
+    source.say('team/acme-0', { active: 1, loaded: 2, sizeBytes: 90 * MI });
+    const { fields } = look();
+    source.say('team/acme-0', undefined);
+    const gone = figures.look(sampleTenant(), servers(1, []), new Map(), undefined);
+    expect(gone.fields).toEqual({ ...fields, sessions: { ...fields.sessions, active: 0, loaded: 0 } });
   });
 
   it('stay as the status has them while no server has answered this process', () => {
@@ -214,16 +222,16 @@ describe('a change on a server', () => {
     woken.length = 0;
   });
 
-  it('wakes its tenant when a number changes, twice a minute at most', async () => {
-    await clock.advance(20 * SECOND);
+  it('wakes its tenant when a number changes, three times a minute at most', async () => {
+    await clock.advance(15 * SECOND);
     source.say('team/acme-0', { active: 1, sizeBytes: MI });
-    expect(woken).toEqual([10 * SECOND]);
-    await clock.advance(10 * SECOND);
+    expect(woken).toEqual([5 * SECOND]);
+    await clock.advance(5 * SECOND);
     source.say('team/acme-0', { active: 1, unloaded: 1, sizeBytes: MI });
-    expect(woken).toEqual([10 * SECOND, 0]);
+    expect(woken).toEqual([5 * SECOND, 0]);
     expect(figures.waitMs(KEY)).toBe(0);
     figures.wrote(sampleTenant());
-    expect(figures.waitMs(KEY)).toBe(30 * SECOND);
+    expect(figures.waitMs(KEY)).toBe(20 * SECOND);
   });
 
   it('wakes its tenant at once when the volume fills up', () => {
