@@ -77,8 +77,8 @@ export class SessionFigures {
   }
 
   /**
-   * What the status is to say now. `usages`: what was last seen of the volumes, by index; `lastCleanup`: the last run that has ended;
-   * told already or not.
+   * What the status is to say now. `usages`: what was last seen of the volumes, by index. `lastCleanup`: the last run that has ended.
+   * Each may be told already or not.
    */
   look(
     tenant: CopilotTenant,

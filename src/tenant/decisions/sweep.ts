@@ -18,8 +18,8 @@ export const SWEEP_RETRY_MS = 3_600_000;
 const TELLING_MS = 1_000;
 
 /**
- * `ask`: ask for one, for a sweep also tells how full the volume is. `start`: make the Job. `end`: it has succeeded, so take the request off. `postpone`: it can't be done now, so ask for it later.
- * `discard`: take the Job away. `wait`: nothing to do now.
+ * `ask`: ask for one, since a sweep tells how full the volume is. `start`: make the Job. `end`: it has succeeded, so take the request
+ * off. `postpone`: it can't be done now, so ask for it later. `discard`: take the Job away. `wait`: nothing to do now.
  */
 export type SweepStep = { readonly index: number; readonly reason: string; readonly message: string } & (
   | {
