@@ -18,6 +18,12 @@ const volumeUsage = z
       .describe(
         'Of the files and directories that its file system can hold (inodes), how many there are, in percent. Absent where there is no such bound.',
       ),
+    shared: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'True when its file system is more than twice as large as the volume, as where a directory of the node is the volume: others fill it too. Then only 95 % and more count for StoragePressure.',
+      ),
     capacity: z
       .string()
       .max(32)

@@ -2,12 +2,13 @@
 import type { StatsFs } from 'node:fs';
 import type { VolumeFill } from '../resources/cleanup-result.ts';
 
-type Counts = Pick<StatsFs, 'blocks' | 'bfree' | 'bavail' | 'files' | 'ffree'>;
+type Counts = Pick<StatsFs, 'bsize' | 'blocks' | 'bfree' | 'bavail' | 'files' | 'ffree'>;
 
 /** What root alone may write counts as taken, for servers are not root. File systems without a table of inodes tell 0 `files`. */
-export function fillOf({ blocks, bfree, bavail, files, ffree }: Counts): Omit<VolumeFill, 'name'> {
+export function fillOf({ bsize, blocks, bfree, bavail, files, ffree }: Counts): Omit<VolumeFill, 'name'> {
   const used = blocks - bfree;
-  return { space: percent(used, used + bavail), ...(files > 0 && { files: percent(files - ffree, files) }) };
+  const size = blocks * bsize;
+  return { space: percent(used, used + bavail), size, ...(files > 0 && { files: percent(files - ffree, files) }) };
 }
 
 /** Rounded up. Some network file systems say that more is free than there is. */

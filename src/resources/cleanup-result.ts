@@ -13,6 +13,8 @@ export interface VolumeFill {
   /** Name of its server. */
   readonly name: string;
   readonly space: number;
+  /** Bytes of its whole file system, which others may share. */
+  readonly size: number;
   /** Of the files that it can hold (inodes); absent where its file system knows no such bound. */
   readonly files?: number | undefined;
 }
@@ -112,13 +114,15 @@ const isPercent = (value: unknown): boolean => Number.isInteger(value) && Number
 
 function isFill(value: unknown): value is VolumeFill {
   if (typeof value !== 'object' || value === null) return false;
-  const { name, space, files } = value as Record<string, unknown>;
-  return typeof name === 'string' && isPercent(space) && (files === undefined || isPercent(files));
+  const { name, space, size, files } = value as Record<string, unknown>;
+  const isSize = typeof size === 'number' && Number.isFinite(size) && size >= 0;
+  return typeof name === 'string' && isPercent(space) && isSize && (files === undefined || isPercent(files));
 }
 
-const plainFill = ({ name, space, files }: VolumeFill): VolumeFill => ({
+const plainFill = ({ name, space, size, files }: VolumeFill): VolumeFill => ({
   name,
   space,
+  size,
   ...(files !== undefined && { files }),
 });
 

@@ -1,6 +1,6 @@
 /** Whether a volume is to be looked at, because its server can't tell how full it is. */
 import type { VolumeUsage } from '../../api/tenant-status.ts';
-import { ROOM, volumeOf } from './storage.ts';
+import { countedOf, ROOM, volumeOf } from './storage.ts';
 
 /** What is known of a volume beside its claim. */
 export interface VolumeFacts {
@@ -26,7 +26,8 @@ export function lookReason(
   now: number,
 ): string | undefined {
   const inodes = volumeOf('', sessions * INODES_PER_SESSION * BYTES_PER_INODE, capacity)?.percent ?? 0;
-  const seen = Math.max(usage?.space ?? 0, usage?.files ?? 0);
+  const { space = 0, files = 0 } = usage === undefined ? {} : countedOf(usage);
+  const seen = Math.max(space, files);
   if (inodes < ROOM && seen < ROOM) return undefined;
   // One that has grown since is another one.
   const seenAt = usage !== undefined && usage.capacity === capacity ? Date.parse(usage.time) : -Infinity;

@@ -44,12 +44,23 @@ export function volumeOf(server: string, usedBytes: number, capacity: string | u
 /** What was seen of a volume, if it is still the same: one that has grown since has room that nobody has seen yet. */
 export function seenOf(server: string, usage: VolumeUsage | undefined, capacity: string | undefined): Volume[] {
   if (usage === undefined || usage.capacity !== capacity) return [];
-  const { space, files } = usage;
   const seen = { server, capacity };
+  const { space, files } = countedOf(usage);
   return [
-    { ...seen, percent: space, of: 'Space' },
+    ...(space === undefined ? [] : [{ ...seen, percent: space, of: 'Space' } as const]),
     ...(files === undefined ? [] : [{ ...seen, percent: files, of: 'Files' } as const]),
   ];
+}
+
+/** What counts of what was seen. Of a file system that others fill too, it is their matter until nobody can write. */
+export function countedOf({ space, files, shared }: VolumeUsage): { space?: number; files?: number } {
+  const counts = (percent: number): boolean => shared !== true || percent >= FULL;
+  return { ...(counts(space) && { space }), ...(files !== undefined && counts(files) && { files }) };
+}
+
+/** Whether a file system of so many bytes is not the volume's own; its own has less than the capacity, or a little more. */
+export function isShared(size: number, capacity: string): boolean {
+  return size > 2 * (bytesOf(capacity) ?? Infinity);
 }
 
 /** The one to act on first. */

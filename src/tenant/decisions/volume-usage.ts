@@ -5,6 +5,7 @@ import { isClaimOf, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld } from '../world.ts';
 import { lastWord } from './cleanup.ts';
+import { isShared } from './storage.ts';
 
 export interface VolumeUsagesInput {
   readonly tenant: CopilotTenant;
@@ -44,7 +45,8 @@ function seenBy(pods: readonly Pod[], server: string, capacity: string): VolumeU
     const { word, time } = lastWord(pod) ?? {};
     const fill = word?.volumes?.find(({ name }) => name === server);
     if (fill === undefined || typeof time !== 'string') return [];
-    const { space, files } = fill;
-    return [{ time, space, ...(files !== undefined && { files }), capacity }];
+    const { space, size, files } = fill;
+    const shared = isShared(size, capacity);
+    return [{ time, space, ...(files !== undefined && { files }), ...(shared && { shared }), capacity }];
   });
 }

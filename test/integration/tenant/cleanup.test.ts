@@ -296,7 +296,7 @@ const WORD: CleanupResult = {
   freedBytes: 300,
   sweptFiles: 4,
   errors: 0,
-  volumes: [{ name: 'acme-0', space: 12, files: 3 }],
+  volumes: [{ name: 'acme-0', space: 12, size: 2 ** 30, files: 3 }],
 };
 
 /** Plays the run of a Job made by hand from the CronJob, and what its pod says at the end. */

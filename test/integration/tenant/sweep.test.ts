@@ -36,9 +36,13 @@ async function ask(world: ReconcilerWorld, afterMs = 0): Promise<string> {
 }
 
 /** The Job's pod has ended, and has seen this of the volume. */
-async function see(world: ReconcilerWorld, fill: Omit<VolumeFill, 'name'> = { space: 10 }): Promise<void> {
+async function see(world: ReconcilerWorld, fill: Omit<VolumeFill, 'name' | 'size'> = { space: 10 }): Promise<void> {
   const counts = { dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0, errors: 0 };
-  await endCleanupPod(world, 'acme-sweep0', { result: 'Succeeded', ...counts, volumes: [{ name: 'acme-0', ...fill }] });
+  await endCleanupPod(world, 'acme-sweep0', {
+    result: 'Succeeded',
+    ...counts,
+    volumes: [{ name: 'acme-0', size: 100 * 2 ** 20, ...fill }],
+  });
   await world.settle();
 }
 

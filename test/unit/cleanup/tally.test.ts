@@ -28,11 +28,11 @@ describe('the tally of a cleanup', () => {
 
   it('tells how full the volumes are', () => {
     const tally = new Tally(false, silent);
-    tally.filled({ name: 'acme-0', space: 18, files: 97 });
-    tally.filled({ name: 'acme-1', space: 20 });
+    tally.filled({ name: 'acme-0', space: 18, size: 2 ** 30, files: 97 });
+    tally.filled({ name: 'acme-1', space: 20, size: 2 ** 30 });
     expect(tally.result().volumes).toEqual([
-      { name: 'acme-0', space: 18, files: 97 },
-      { name: 'acme-1', space: 20 },
+      { name: 'acme-0', space: 18, size: 2 ** 30, files: 97 },
+      { name: 'acme-1', space: 20, size: 2 ** 30 },
     ]);
   });
 

@@ -22,8 +22,8 @@ const failed: CleanupResult = {
   errors: 1,
   message: 'a-0: session x: no',
   volumes: [
-    { name: 'a-0', space: 18, files: 100 },
-    { name: 'a-1', space: 0 },
+    { name: 'a-0', space: 18, size: 2 ** 30, files: 100 },
+    { name: 'a-1', space: 0, size: 2 ** 30 },
   ],
   sessions: ['x', 'y-1'],
 };
@@ -56,11 +56,16 @@ describe('the result of a cleanup', () => {
   });
 
   it('tells of as many volumes as fit, before any id', () => {
-    const volumes = Array.from({ length: 64 }, (_, i) => ({ name: `${'x'.repeat(60)}-${i}`, space: 100, files: 100 }));
+    const volumes = Array.from({ length: 64 }, (_, i) => ({
+      name: `${'x'.repeat(60)}-${i}`,
+      space: 100,
+      size: 2 ** 30,
+      files: 100,
+    }));
     const text = formatCleanupResult({ ...failed, message: 'x'.repeat(2000), volumes });
     expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_RESULT_BYTES);
     const read = parseCleanupResult(text);
-    expect(read?.volumes?.length).toBeGreaterThan(25);
+    expect(read?.volumes?.length).toBeGreaterThan(20);
     expect(read?.volumes).toEqual(volumes.slice(0, read?.volumes?.length));
     expect(read?.sessions).toEqual(failed.sessions);
   });
@@ -87,8 +92,11 @@ describe('the result of a cleanup', () => {
     ['volumes that are no list', JSON.stringify({ ...failed, volumes: {} })],
     ['a volume that is none', JSON.stringify({ ...failed, volumes: [null] })],
     ['a volume without a name', JSON.stringify({ ...failed, volumes: [{ space: 1 }] })],
-    ['more than all of a volume', JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 101 }] })],
-    ['files that are no percent', JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 1, files: '5' }] })],
+    ['more than all of a volume', JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 101, size: 2 ** 30 }] })],
+    [
+      'files that are no percent',
+      JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 1, size: 2 ** 30, files: '5' }] }),
+    ],
     ['ids that are none', JSON.stringify({ ...failed, sessions: ['../x'] })],
     ['ids that are no list', JSON.stringify({ ...failed, sessions: 'x' })],
     ['more than a termination message holds', `${JSON.stringify(succeeded)}${' '.repeat(MAX_RESULT_BYTES)}`],

@@ -3,6 +3,7 @@ import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import type { Condition } from '../../../../src/kube/types.ts';
 import {
   fullest,
+  isShared,
   percentOf,
   pressureVerdict,
   seenOf,
@@ -111,6 +112,16 @@ describe('the pressure on volumes', () => {
   it('is that of the sessions when what was seen is less', () => {
     const worst = fullest([full(90), seenOf('acme-0', usage(50, 50), '1Gi')].flatMap((volumes) => volumes ?? []));
     expect(pressureVerdict(worst, undefined).message).toContain('Sessions take 90 %');
+  });
+
+  it('is not told of a file system that others fill too, until nobody can write', () => {
+    expect(seenOf('acme-0', { ...usage(90, 94), shared: true }, '1Gi')).toEqual([]);
+    expect(seenOf('acme-0', { ...usage(95, 94), shared: true }, '1Gi')).toMatchObject([{ percent: 95, of: 'Space' }]);
+    expect([isShared(1024 * MI, '1Gi'), isShared(2048 * MI, '1Gi'), isShared(2049 * MI, '1Gi')]).toEqual([
+      false,
+      false,
+      true,
+    ]);
   });
 
   it('is not told of what was seen before the volume has grown', () => {

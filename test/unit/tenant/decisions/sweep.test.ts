@@ -61,7 +61,11 @@ const USAGE = { time: timestamp(NOW), space: 10, capacity: '1Gi' };
 const saw = {
   volume: { usage: USAGE },
   status: { servers: [{ name: 'acme-0', state: 'Healthy', restarts: 0, volumeUsage: USAGE }] },
-  pods: [podOf(formatCleanupResult({ ...RESULT, result: 'Succeeded', volumes: [{ name: 'acme-0', space: 10 }] }))],
+  pods: [
+    podOf(
+      formatCleanupResult({ ...RESULT, result: 'Succeeded', volumes: [{ name: 'acme-0', space: 10, size: 2 ** 30 }] }),
+    ),
+  ],
 } satisfies Found;
 
 describe('a volume that may be full without its server’s knowledge', () => {

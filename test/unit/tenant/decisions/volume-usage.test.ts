@@ -46,29 +46,41 @@ const usageOf = (pods: readonly Pod[], { spec = {}, status, claim = boundClaim()
 
 describe('how full a volume was seen to be', () => {
   it('is what the last pod said that had it mounted', () => {
-    const pods = [saw(HOUR, { name: 'acme-0', space: 10 }), saw(MINUTE, { name: 'acme-0', space: 20, files: 30 })];
+    const pods = [
+      saw(HOUR, { name: 'acme-0', space: 10, size: 2 ** 30 }),
+      saw(MINUTE, { name: 'acme-0', space: 20, size: 2 ** 30, files: 30 }),
+    ];
     expect(usageOf(pods)).toEqual({ ...usage(MINUTE, 20), files: 30 });
+  });
+
+  it('tells a file system that is not the volume’s own', () => {
+    const node = { name: 'acme-0', space: 90, size: 200 * 2 ** 30 };
+    expect(usageOf([saw(MINUTE, node)])).toEqual({ ...usage(MINUTE, 90), shared: true });
   });
 
   it('stays when the pod is gone, and nothing changes while it is there', () => {
     const status = told(usage(MINUTE, 20));
     expect(usageOf([], { status })).toBe(status.servers?.[0]?.volumeUsage);
-    expect(usageOf([saw(MINUTE, { name: 'acme-0', space: 20 })], { status })).toBe(status.servers?.[0]?.volumeUsage);
-    expect(usageOf([saw(HOUR, { name: 'acme-0', space: 99 })], { status })?.space).toBe(20);
+    expect(usageOf([saw(MINUTE, { name: 'acme-0', space: 20, size: 2 ** 30 })], { status })).toBe(
+      status.servers?.[0]?.volumeUsage,
+    );
+    expect(usageOf([saw(HOUR, { name: 'acme-0', space: 99, size: 2 ** 30 })], { status })?.space).toBe(20);
   });
 
   it('is that of this volume, and of no other', () => {
-    expect(usageOf([saw(MINUTE, { name: 'acme-1', space: 20 })])).toBeUndefined();
+    expect(usageOf([saw(MINUTE, { name: 'acme-1', space: 20, size: 2 ** 30 })])).toBeUndefined();
     const claim = boundClaim({}, { creationTimestamp: timestamp(NOW - MINUTE) });
-    const pods = [saw(HOUR, { name: 'acme-0', space: 90 })];
+    const pods = [saw(HOUR, { name: 'acme-0', space: 90, size: 2 ** 30 })];
     expect(usageOf(pods, { claim, status: told(usage(HOUR, 90)) })).toBeUndefined();
-    expect(usageOf([saw(MINUTE, { name: 'acme-0', space: 20 })], { spec: { replicas: 0 } })).toBeUndefined();
+    expect(
+      usageOf([saw(MINUTE, { name: 'acme-0', space: 20, size: 2 ** 30 })], { spec: { replicas: 0 } }),
+    ).toBeUndefined();
   });
 
   it('is not taken from what is no word of a cleanup, or bears no time', () => {
     const terminated = {
       exitCode: 0,
-      message: formatCleanupResult({ ...RESULT, volumes: [{ name: 'acme-0', space: 1 }] }),
+      message: formatCleanupResult({ ...RESULT, volumes: [{ name: 'acme-0', space: 1, size: 2 ** 30 }] }),
     };
     const timeless = pod({ containerStatuses: [container({ name: 'cleanup', state: { terminated } })] });
     expect(usageOf([timeless, pod()])).toBeUndefined();
