@@ -2,8 +2,10 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { freePort } from '../../support/copilot-server.ts';
 import { dryRunPod, giveWrongToken } from '../../support/meddling-policy.ts';
 import { serverPid } from '../../support/processes.ts';
+import { scrape } from '../../support/scrape.ts';
 import { expectMended, messageColumn } from '../../support/told.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -15,10 +17,12 @@ const health = { interval: '1s', timeout: '1s', failureThreshold: 5 };
 describe('servers that are up and do not do their work', () => {
   let namespace: TestNamespace;
   let bystander: Bystander;
+  let metricsPort: number;
 
   beforeAll(async () => {
     namespace = await TestNamespace.open();
-    await namespace.startOperator();
+    metricsPort = await freePort();
+    await namespace.startOperator({ args: [`--metrics-bind-address=127.0.0.1:${metricsPort}`] });
     bystander = await Bystander.start(namespace);
   });
   afterAll(() => namespace.close());
@@ -69,6 +73,10 @@ describe('servers that are up and do not do their work', () => {
         '1 in a row',
         'the next restart is due at',
       ]);
+      const metrics = await scrape(metricsPort);
+      expect(metrics.value('copilot_server_restarts_total')).toBe(1);
+      expect(metrics.value('copilot_servers', { state: 'Timeout' })).toBe(1);
+      metrics.expectNobodyNamed(namespace.name, 'frozen', 'bystander');
       process.kill(serverPid(second), 'SIGCONT');
       await expectMended(namespace, 'frozen');
       expect((await namespace.pods('frozen')).map(({ metadata }) => metadata.uid)).toEqual([second.metadata.uid]);

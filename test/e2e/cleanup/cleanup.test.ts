@@ -1,22 +1,29 @@
 // The cleanup as its CronJob runs it: the real image in a restricted pod, the real server, the real volume.
+import { isDeepStrictEqual } from 'node:util';
+import { approveAll } from '@github/copilot-sdk';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { ConfigMap, Pod, Secret } from '../../../src/kube/builtins.ts';
-import { CopilotSession } from '../../../src/resources/session.ts';
+import { ConfigMap, Pod } from '../../../src/kube/builtins.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { argoHealth } from '../../support/argo-health.ts';
+import { withClient } from '../../support/chat.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { giveWrongToken } from '../../support/meddling-policy.ts';
-import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
+import { ModelInCluster, reach, say } from '../../support/model-in-cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
 
+/** What a tenant tells of its sessions is right within this time, in ms. */
+const COUNTED_MS = 60_000;
+
 let namespace: TestNamespace;
+let model: ModelInCluster;
 
 beforeAll(async () => {
   namespace = await TestNamespace.open();
   await namespace.startOperator();
-  await ModelInCluster.start(namespace);
+  model = await ModelInCluster.start(namespace);
 });
 afterAll(() => namespace.close());
 
@@ -26,8 +33,12 @@ const onVolume = async (tenant: string) => (await namespace.exec(`${tenant}-0`, 
 const age = (tenant: string, ...ids: string[]) =>
   namespace.exec(`${tenant}-0`, 'touch', '-d', '2 days ago', ...ids.map((id) => `${SESSIONS}/${id}/events.jsonl`));
 
+/** To the minute, as the status tells it. */
+const wasActiveAt = (time: number, status: CopilotTenant['status']) =>
+  Date.parse(status?.lastActivityTime ?? '') >= Math.floor(time / 60_000) * 60_000;
+
 describe('the cleanup of a running tenant', () => {
-  it('deletes what is old, and not what is young, loaded or kept by a resource', async () => {
+  it('deletes what is old, and not what is young or kept by a resource', async () => {
     await tenantThatCleans(namespace, 'tidy');
     for (const sessionId of ['old', 'young', 'kept', 'short-lived']) {
       await say(namespace, 'tidy', { prompt: 'Hello', sessionId });
@@ -51,6 +62,50 @@ describe('the cleanup of a running tenant', () => {
     expect(conditionOf(tenant, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
     const [, row] = (await namespace.kubectl.ok(['get', 'ct', 'tidy', '-n', namespace.name])).split('\n');
     expect(row).toMatch(/^tidy +True +1\/1 +3 +Healthy /);
+  });
+
+  it('leaves alone what somebody has open and what is in the middle of a turn, however old it looks', async () => {
+    await tenantThatCleans(namespace, 'open');
+    for (const sessionId of ['old', 'opened', 'used', 'thinking']) {
+      await say(namespace, 'open', { prompt: 'Hello', sessionId });
+    }
+    // Nothing of such a turn comes to the journal before the first word of the answer.
+    await model.script({ match: 'Think it over', steps: [{ text: 'done', chunks: 1, delayMs: 600_000 }] });
+    await using binding = await reach(namespace, 'open');
+    await withClient(binding, async (client) => {
+      const { model: name = '', provider } = binding;
+      const config = { model: name, ...(provider && { provider }), onPermissionRequest: approveAll };
+      // Until it is used it looks as if it were not loaded, to everybody who must not ask its server for it.
+      await client.resumeSession('opened', config);
+      await (await client.resumeSession('used', config)).sendAndWait({ prompt: 'Hello again' });
+      const thinking = await client.resumeSession('thinking', config);
+      const began = Date.now();
+      await thinking.send({ prompt: 'Think it over' });
+      await waitFor('the model was asked', async () => (await model.journal('Think it over')).length > 0);
+      await namespace.waitForTenant(
+        'open',
+        'counts what is open, and the turn',
+        ({ status }) =>
+          isDeepStrictEqual(status?.sessions, { active: 1, loaded: 2, total: 4 }) && wasActiveAt(began, status),
+        COUNTED_MS,
+      );
+      await age('open', 'old', 'opened', 'used', 'thinking');
+      expect(await cleanUp(namespace, 'open')).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 3 });
+      await thinking.abort();
+    });
+    await namespace.waitForTenant(
+      'open',
+      'counts nothing that is open',
+      ({ status }) => isDeepStrictEqual(status?.sessions, { active: 0, loaded: 0, total: 3 }),
+      COUNTED_MS,
+    );
+    const left = await onVolume('open');
+    expect(left).not.toContain('old');
+    expect(left).toEqual(expect.arrayContaining(['opened', 'used', 'thinking']));
+    // It was not closed under whoever had it open, either: it goes on with what it knew.
+    await say(namespace, 'open', { prompt: 'Still there?', resume: 'opened' });
+    const [request] = await model.journal('Still there?');
+    expect(request?.roles?.filter((role) => role === 'user')).toHaveLength(2);
   });
 
   it('tells in a dry run what it would delete, and deletes nothing', async () => {
@@ -187,28 +242,5 @@ describe('the cleanup of a suspended tenant', () => {
     const left = await onVolume('asleep');
     expect(left).toContain('young');
     expect(left).not.toContain('old');
-  });
-});
-
-describe('a session with a time of its own', () => {
-  it('goes when its time is up: Ephemeral with its resource, Persistent with its data alone', async () => {
-    await namespace.createTenant('timed', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
-    await namespace.waitForReady('timed');
-    await namespace.createSession('fleeting', 'timed', { lifecycle: 'Ephemeral', ttl: '1m' });
-    await namespace.createSession('lasting', 'timed', { ttl: '1m' });
-    for (const sessionId of ['fleeting', 'lasting']) {
-      await say(namespace, 'timed', { prompt: 'Hello', sessionId });
-      const idle = await namespace.waitForPhase(sessionId, 'Idle');
-      expect(Date.parse(idle.status?.expiresAt ?? '')).toBeLessThan(Date.now() + 60_000);
-    }
-    const expired = await namespace.waitForPhase('lasting', 'Expired', 210_000);
-    expect(conditionOf(expired, 'Ready')).toMatchObject({ status: 'False', reason: 'SessionExpired' });
-    await waitFor('the resource is gone', async () => !(await namespace.get(CopilotSession, 'fleeting')), {
-      withinMs: 60_000,
-      everyMs: 200,
-    });
-    const left = await onVolume('timed');
-    for (const id of ['fleeting', 'lasting']) expect(left).not.toContain(id);
-    expect(await namespace.get(Secret, 'timed-token')).toBeDefined();
   });
 });

@@ -6,6 +6,7 @@ import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cl
 import { cleanupJob, cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
 import { serverPid } from '../../support/processes.ts';
+import { sessionEvent } from '../../support/session-events.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -158,6 +159,8 @@ describe('a volume that has become read-only', () => {
       { storage: { size: '24Mi', storageClassName: disk, reclaimPolicy: 'Delete' } },
     );
     await say(namespace, 'stuck', { prompt: 'Hello', sessionId: 'seed' });
+    await namespace.createSession('seed', 'stuck');
+    await namespace.waitForPhase('seed', 'Idle');
     await multiply('stuck', 'old', 3, 2);
     await namespace.patchTenant('stuck', { spec: { suspend: true } });
     await waitFor('the server has stopped', async () => (await namespace.pods('stuck', 'stuck-0')).length === 0, {
@@ -170,16 +173,22 @@ describe('a volume that has become read-only', () => {
     await namespace.kubectl.ok(['delete', 'pv', disk, '--ignore-not-found']);
     volume[Symbol.dispose]();
   });
-  it('fails the cleanup with the reason, and is cleaned up by the next run once it can be written', async () => {
+
+  it('fails the cleanup with the reason, is told by a session that goes, and is cleaned up once it can be written', async () => {
     await namespace.waitForTenant(
       'stuck',
       'is suspended and settled',
       (tenant) => conditionOf(tenant, 'Reconciling').reason === 'UpToDate',
     );
     volume.makeReadOnly(true);
+    await namespace.kubectl.ok(['delete', 'csn', 'seed', '-n', namespace.name, '--wait=false']);
     const failed = await cleanUp(namespace, 'stuck');
     expect(failed).toMatchObject({ result: 'Failed', deleted: 0 });
     expect(failed.message).toMatch(/read-only/);
+    await gone('seed');
+    const left = await sessionEvent(namespace, 'seed', 'SessionDataLeftBehind');
+    expect(left).toMatchObject({ type: 'Warning', count: 1 });
+    expect(left.message).toMatch(/stays behind\. On PersistentVolumeClaim stuck-0: Job session-\S+ has failed/);
     volume.makeReadOnly(false);
     expect(await cleanUp(namespace, 'stuck')).toMatchObject({ result: 'Succeeded', deleted: 3, kept: 1 });
   });

@@ -1,13 +1,16 @@
-// A namespace that is being deleted and does not go: the tenant in it is told, and costs neither the operator nor anybody else.
+// A namespace that is being deleted: with sessions and all it goes, and one that does not go is told to the tenant in it and
+// costs neither the operator nor anybody else.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Pod } from '../../../src/kube/builtins.ts';
 import { findCondition } from '../../../src/kube/conditions.ts';
 import { ignoreNotFound } from '../../../src/kube/notfound.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { auditMark, isWrite, recordsSince } from '../../support/audit.ts';
 import { Bystander } from '../../support/bystander.ts';
-import { READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
+import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
 import type { OperatorProcess } from '../../support/operator.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -20,20 +23,25 @@ describe('a tenant in a namespace that is being deleted', () => {
   let namespace: TestNamespace;
   let operator: OperatorProcess;
   let bystander: Bystander;
-  /** The namespace that goes. */
+  /** The namespace that goes, and that can't at first. */
   let going: string;
+  /** One that goes with a session in it. */
+  let talking: TestNamespace;
 
   beforeAll(async () => {
-    namespace = await TestNamespace.open();
+    [namespace, talking] = await Promise.all([TestNamespace.open(), TestNamespace.open()]);
     going = `${namespace.name}-going`;
     await namespace.kubectl.ok(['create', 'namespace', going]);
     await grantOperator();
-    operator = await namespace.startOperator({ args: [`--watch-namespaces=${namespace.name},${going}`] });
+    operator = await namespace.startOperator({
+      args: [`--watch-namespaces=${namespace.name},${going},${talking.name}`],
+    });
     bystander = await Bystander.start(namespace);
   });
   afterAll(async () => {
     await protect(false);
     await namespace.kubectl.ok(['delete', 'namespace', going, '--ignore-not-found', '--timeout=90s']);
+    await talking.close();
     for (const kind of ['clusterrolebinding', 'clusterrole']) {
       await namespace.kubectl.ok(['delete', kind, going, '--ignore-not-found']);
     }
@@ -142,6 +150,26 @@ describe('a tenant in a namespace that is being deleted', () => {
       (await ignoreNotFound(held())) === undefined &&
       (await namespace.kubectl.try(['get', 'namespace', going])).code !== 0;
     await waitFor('the namespace is gone', isGone, { withinMs: 90_000, everyMs: 500 });
+    await bystander.expectUntouched();
+    expect(operator.errors().map(({ msg, err }) => `${msg}: ${err?.message}`)).toEqual([]);
+  });
+
+  it('goes with its sessions, whose finalizers hold nothing up', async () => {
+    await talking.createTenant('chatty', { server: { binary: 'runtime' }, ...askingTestModel(talking.name) });
+    await ModelInCluster.start(talking);
+    await talking.waitForReady('chatty');
+    for (const name of ['used', 'unused', 'stray']) {
+      await talking.createSession(name, name === 'stray' ? 'nobody' : 'chatty');
+    }
+    await say(talking, 'chatty', { prompt: 'Hello', sessionId: 'used' });
+    await talking.waitForPhase('used', 'Idle');
+    await talking.waitForPhase('unused', 'Pending');
+    await talking.waitForSession('stray', 'is told', (session) => conditionOf(session, 'Stalled').status === 'True');
+    expect(await talking.exec('chatty-0', 'ls', SESSIONS)).toContain('used');
+    for (const { metadata } of await talking.list(CopilotSession)) expect(metadata.finalizers).toHaveLength(1);
+
+    // A server has 30 seconds to stop, and its volume goes after it.
+    await namespace.kubectl.ok(['delete', 'namespace', talking.name, '--timeout=60s']);
     await bystander.expectUntouched();
     expect(operator.errors().map(({ msg, err }) => `${msg}: ${err?.message}`)).toEqual([]);
   });
