@@ -126,7 +126,12 @@ export const tenantStatus = z.object({
   sessions: z
     .object({
       active: z.int().min(0).describe('Sessions with a running turn.'),
-      loaded: z.int().min(0).describe('Sessions in the memory of a server, the active ones included.'),
+      loaded: z
+        .int()
+        .min(0)
+        .describe(
+          'Sessions in the memory of a server, the active ones included. One that was resumed and has had no turn since is not seen there.',
+        ),
       total: z.int().min(0).describe('Sessions on the volumes. A session counts from its first turn on.'),
     })
     .exactOptional()
