@@ -99,8 +99,10 @@ describe('a volume that is lost', () => {
       await waitFor('the claim is gone', async () => (await claimOf('going')) === undefined, { withinMs: 60_000 });
       await expectGone('going', before);
 
-      // A volume that was released is given to nobody until its former claim is taken off it.
-      await kubectl('patch', 'pv', volume, '--type=json', '-p', '[{"op": "remove", "path": "/spec/claimRef"}]');
+      // A volume that was released is given to nobody until its former claim is taken off it, and then to the first that asks:
+      // so only what tells the former claim from the next one of its name is taken off.
+      const former = ['uid', 'resourceVersion'].map((field) => ({ op: 'remove', path: `/spec/claimRef/${field}` }));
+      await kubectl('patch', 'pv', volume, '--type=json', '-p', JSON.stringify(former));
       await namespace.kubectl.ok(['create', '-f', '-'], {
         apiVersion: 'v1',
         kind: 'PersistentVolumeClaim',
