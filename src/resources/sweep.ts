@@ -23,8 +23,7 @@ export function askForSweep(
   at: number,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const { uid } = claim.metadata;
-  return annotate(client, claim, { uid, annotations: { [Annotation.sweepAt]: timestamp(at) } }, signal);
+  return annotate(client, claim, { uid: claim.metadata.uid }, at, signal);
 }
 
 /** Puts the request off that `claim` shows until `at`, in ms. A Conflict when the claim has changed: there may be a newer one. */
@@ -34,18 +33,24 @@ export function postponeSweep(
   at: number,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const { uid, resourceVersion } = claim.metadata;
-  const annotations = { [Annotation.sweepAt]: timestamp(at) };
-  return annotate(client, claim, { uid, resourceVersion, annotations }, signal);
+  return annotate(client, claim, asShown(claim), at, signal);
 }
 
 /** Takes the request off that `claim` shows. A Conflict likewise. */
 export function endSweep(client: KubeClient, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<unknown> {
-  const { uid, resourceVersion } = claim.metadata;
-  return annotate(client, claim, { uid, resourceVersion, annotations: { [Annotation.sweepAt]: null } }, signal);
+  return annotate(client, claim, asShown(claim), undefined, signal);
 }
 
-function annotate(client: KubeClient, claim: PersistentVolumeClaim, metadata: object, signal: AbortSignal) {
+const asShown = ({ metadata: { uid, resourceVersion } }: PersistentVolumeClaim) => ({ uid, resourceVersion });
+
+function annotate(
+  client: KubeClient,
+  claim: PersistentVolumeClaim,
+  preconditions: object,
+  at: number | undefined,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const annotations = { [Annotation.sweepAt]: at === undefined ? null : timestamp(at) };
   const options = { contentType: 'application/merge-patch+json', fieldManager: FIELD_MANAGER, signal } as const;
-  return client.patch(PersistentVolumeClaim, nameOf(claim), { metadata }, options);
+  return client.patch(PersistentVolumeClaim, nameOf(claim), { metadata: { ...preconditions, annotations } }, options);
 }

@@ -1,6 +1,5 @@
 /** Carries a plan out: the only place of this part that writes, the status aside. */
-import type { Logger } from 'pino';
-import type { Applier, ApplyOptions } from '../kube/apply.ts';
+import type { ApplyOptions } from '../kube/apply.ts';
 import {
   Deployment,
   NetworkPolicy,
@@ -10,8 +9,6 @@ import {
   Service,
   ServiceAccount,
 } from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { Clock } from '../kube/clock.ts';
 import { isControlledBy } from '../kube/owner.ts';
 import { Attempt } from './attempt.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
@@ -22,7 +19,7 @@ import { service } from './builders/service.ts';
 import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import { applyCleanup } from './cleanup.ts';
-import { carryOutSweeps } from './sweep.ts';
+import { carryOutSweeps, type Sweeper } from './sweep.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import type { SecretRead } from './decisions/model.ts';
 import { isClaimOf } from '../resources/names.ts';
@@ -53,13 +50,7 @@ export interface Outcome {
 }
 
 /** What a plan is carried out with. */
-export interface Writer {
-  readonly applier: Applier;
-  readonly client: KubeClient;
-  readonly facts: OperatorFacts;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
+export type Writer = Omit<Sweeper, 'signal'>;
 
 /** Applies everything, in an order in which no pod is made before its fence and what it mounts. */
 export async function update(writer: Writer, world: World, plan: Plan, signal: AbortSignal): Promise<Outcome> {

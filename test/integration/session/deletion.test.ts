@@ -47,8 +47,8 @@ async function suspended(world: SessionWorld): Promise<void> {
   await world.settle();
 }
 
-async function remove(world: SessionWorld): Promise<void> {
-  await world.delete(CopilotSession, 'alpha');
+async function remove(world: SessionWorld, name = 'alpha'): Promise<void> {
+  await world.delete(CopilotSession, name);
   await world.settle();
 }
 
@@ -91,8 +91,7 @@ describe('a deleted session', () => {
     const asked = await sweepAt(world);
     expect(asked).toBe(timestamp(world.clock.now() + 30_000));
     await world.advance(20_000);
-    await world.delete(CopilotSession, 'theirs');
-    await world.settle();
+    await remove(world, 'theirs');
     expect(await world.get(CopilotSession, 'theirs')).toBeUndefined();
     expect(await sweepAt(world)).toBe(asked);
   });
@@ -108,15 +107,13 @@ describe('a deleted session', () => {
     await world.advance(30_000);
     await world.createJob('acme-sweep0', { 'copilot-operator.dev/sweep-at': asked ?? '' });
     await world.settle();
-    await world.delete(CopilotSession, 'theirs');
-    await world.settle();
+    await remove(world, 'theirs');
     const again = await sweepAt(world);
     expect(again).toBe(timestamp(world.clock.now() + 30_000));
     expect(again).not.toBe(asked);
     // Once for all that come while that Job is there.
     await world.advance(10_000);
-    await world.delete(CopilotSession, 'third');
-    await world.settle();
+    await remove(world, 'third');
     expect(await world.get(CopilotSession, 'third')).toBeUndefined();
     expect(await sweepAt(world)).toBe(again);
   });
