@@ -8,10 +8,10 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from '../src/kube/builtins.ts';
-import type { KubeClient } from '../src/kube/client.ts';
-import type { ResourceType } from '../src/kube/resource.ts';
-import type { KubeObject } from '../src/kube/types.ts';
+} from '../src/kube/types/builtins.ts';
+import type { KubeClient } from '../src/kube/client/client.ts';
+import type { ResourceType } from '../src/kube/types/resource.ts';
+import type { KubeObject } from '../src/kube/types/types.ts';
 import { connect, inParallel, kwokNodes, namespace } from './lib/cluster.ts';
 import { applyTenants, bare, isObserved, prepareVolumes, tenant, Tenant, tenantName, WIDTH } from './lib/fleet.ts';
 import { startOperator } from './lib/operator.ts';

@@ -1,10 +1,10 @@
 // One tenant on the real node with the real CLI: apply -> Ready, against applying the bare Deployment, volume claim, Service and
 // Secret by hand -> Available. What lies between is the operator's and the pinger's.
-import { Deployment, PersistentVolumeClaim, Secret, Service } from '../src/kube/builtins.ts';
-import type { KubeClient } from '../src/kube/client.ts';
-import type { ResourceType } from '../src/kube/resource.ts';
-import type { KubeObject } from '../src/kube/types.ts';
-import { isConditionTrue } from '../src/kube/conditions.ts';
+import { Deployment, PersistentVolumeClaim, Secret, Service } from '../src/kube/types/builtins.ts';
+import type { KubeClient } from '../src/kube/client/client.ts';
+import type { ResourceType } from '../src/kube/types/resource.ts';
+import type { KubeObject } from '../src/kube/types/types.ts';
+import { isConditionTrue } from '../src/kube/write/conditions.ts';
 import { API_VERSION, COPILOT_TENANT } from '../src/api/names.ts';
 import { connect, namespace } from './lib/cluster.ts';
 import { bare, Tenant } from './lib/fleet.ts';

@@ -1,6 +1,6 @@
 // What the operator costs when nothing happens: memory and CPU with 200 and 1,000 healthy tenants, as the kernel accounts it.
-import { systemClock } from '../src/kube/clock.ts';
-import type { KubeClient } from '../src/kube/client.ts';
+import { systemClock } from '../src/kube/clock/clock.ts';
+import type { KubeClient } from '../src/kube/client/client.ts';
 import { connect } from './lib/cluster.ts';
 import { runningFleet } from './lib/fleet.ts';
 import { cpuSeconds, peakRssMegabytes, rssMegabytes } from './lib/process.ts';

@@ -1,7 +1,7 @@
 // What it costs to know the health of a thousand servers: CPU and memory of the process that pings them, over the same
 // process before it was told to.
 import type { HealthTarget } from '../src/copilot/index.ts';
-import { systemClock } from '../src/kube/clock.ts';
+import { systemClock } from '../src/kube/clock/clock.ts';
 import { CopilotServer } from '../test/support/copilot-server.ts';
 import { startChild } from './lib/child.ts';
 import type { Order, Report } from './lib/ping-subject.ts';

@@ -1,9 +1,9 @@
 // N CopilotSessions of one tenant applied at once, until every status is observed, against the floor: the same writes sent over the
 // same pooled transport by something that decides nothing.
 import { API_VERSION, COPILOT_SESSION, SERVER_PORT, SESSION_DATA_FINALIZER } from '../src/api/names.ts';
-import type { KubeClient } from '../src/kube/client.ts';
-import { isConditionTrue } from '../src/kube/conditions.ts';
-import { addFinalizer } from '../src/kube/finalizer.ts';
+import type { KubeClient } from '../src/kube/client/client.ts';
+import { isConditionTrue } from '../src/kube/write/conditions.ts';
+import { addFinalizer } from '../src/kube/write/finalizer.ts';
 import { CopilotSession } from '../src/resources/session.ts';
 import { auditMark, isWrite } from '../test/support/audit.ts';
 import { connect, inParallel, kwokNodes, namespace, until } from './lib/cluster.ts';

@@ -1,6 +1,6 @@
 // From the start of the process to the first write of its first reconcile, warm: an upper bound of "to the first reconcile".
-import { Secret } from '../src/kube/builtins.ts';
-import { isNotFound } from '../src/kube/errors.ts';
+import { Secret } from '../src/kube/types/builtins.ts';
+import { isNotFound } from '../src/kube/types/errors.ts';
 import { applyTenants, Tenant, tenantName } from './lib/fleet.ts';
 import { connect, namespace, until } from './lib/cluster.ts';
 import { startOperator } from './lib/operator.ts';

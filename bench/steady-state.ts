@@ -1,5 +1,5 @@
 // When nothing changes, nothing is written: the API server's audit log is the witness, over a quiet time and over a restart.
-import { systemClock } from '../src/kube/clock.ts';
+import { systemClock } from '../src/kube/clock/clock.ts';
 import { auditMark, isWrite, type AuditRecord } from '../test/support/audit.ts';
 import { connect } from './lib/cluster.ts';
 import { runningFleet } from './lib/fleet.ts';

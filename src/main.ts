@@ -2,7 +2,7 @@
 /** The one program of the project. Commands load only what they need: the operator starts in a fraction of a second. */
 import { CLEANUP_FLAGS, parseCleanupOptions } from './cleanup-options.ts';
 import { UsageError } from './flags.ts';
-import { ConfigError } from './kube/errors.ts';
+import { ConfigError } from './kube/types/errors.ts';
 import { OPERATOR_FLAGS, parseOperatorOptions } from './options.ts';
 
 const usage = `Usage: copilot-operator COMMAND [FLAGS]

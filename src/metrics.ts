@@ -1,12 +1,12 @@
 /**
- * The product's own metrics, beside those of the core (src/kube/metrics.ts). Labels come from fixed sets only: no series for
+ * The product's own metrics, beside those of the core (src/kube/runtime/metrics.ts). Labels come from fixed sets only: no series for
  * a tenant, a server or a session. docs/metrics.md is generated from what is registered here.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { ConditionType, ReadyReason } from './api/conditions.ts';
-import { findCondition, isConditionTrue } from './kube/conditions.ts';
-import type { ReadonlyStore } from './kube/store.ts';
-import type { Condition } from './kube/types.ts';
+import { findCondition, isConditionTrue } from './kube/write/conditions.ts';
+import type { ReadonlyStore } from './kube/cache/store.ts';
+import type { Condition } from './kube/types/types.ts';
 import type { CopilotSession } from './resources/session.ts';
 import type { CopilotTenant } from './resources/tenant.ts';
 import type { TenantMetrics } from './tenant/metrics.ts';

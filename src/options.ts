@@ -1,5 +1,5 @@
 /** The command line of `copilot-operator operator`. */
-import type { Address } from './kube/healthserver.ts';
+import type { Address } from './kube/runtime/health-server.ts';
 import { flag, list, oneOf, parseFlags, positive, UsageError } from './flags.ts';
 
 export interface OperatorOptions {

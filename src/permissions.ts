@@ -17,8 +17,8 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from './kube/builtins.ts';
-import type { ResourceType } from './kube/resource.ts';
+} from './kube/types/builtins.ts';
+import type { ResourceType } from './kube/types/resource.ts';
 import { CopilotSession } from './resources/session.ts';
 import { CopilotTenant } from './resources/tenant.ts';
 

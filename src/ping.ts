@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { SERVER_PORT } from './api/names.ts';
 import { Connection, CopilotError, getStatus, ping } from './copilot/index.ts';
-import { systemClock } from './kube/clock.ts';
+import { systemClock } from './kube/clock/clock.ts';
 import { UsageError } from './flags.ts';
 
 const TIMEOUT_MS = 5_000;

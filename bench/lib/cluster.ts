@@ -1,12 +1,12 @@
 // The cluster that benchmarks run on: the current kubeconfig, a namespace of its own each, and nodes that kwok plays.
-import { Namespace, Node } from '../../src/kube/builtins.ts';
-import { Client, type KubeClient } from '../../src/kube/client.ts';
-import { systemClock } from '../../src/kube/clock.ts';
-import { loadConfig } from '../../src/kube/config.ts';
-import { isAlreadyExists, isNotFound } from '../../src/kube/errors.ts';
-import type { ResourceType } from '../../src/kube/resource.ts';
-import { Transport } from '../../src/kube/transport.ts';
-import type { KubeObject } from '../../src/kube/types.ts';
+import { Namespace, Node } from '../../src/kube/types/builtins.ts';
+import { Client, type KubeClient } from '../../src/kube/client/client.ts';
+import { systemClock } from '../../src/kube/clock/clock.ts';
+import { loadConfig } from '../../src/kube/client/config.ts';
+import { isAlreadyExists, isNotFound } from '../../src/kube/types/errors.ts';
+import type { ResourceType } from '../../src/kube/types/resource.ts';
+import { Transport } from '../../src/kube/client/transport.ts';
+import type { KubeObject } from '../../src/kube/types/types.ts';
 
 export interface Connection extends AsyncDisposable {
   client: KubeClient;

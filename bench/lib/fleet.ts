@@ -1,14 +1,14 @@
 // Many tenants on nodes that kwok plays. Their servers are pods without a container: one process answers the pings for all.
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { API_VERSION, COPILOT_TENANT, SERVER_PORT } from '../../src/api/names.ts';
-import { StorageClass } from '../../src/kube/builtins.ts';
-import type { KubeClient } from '../../src/kube/client.ts';
-import { isAlreadyExists } from '../../src/kube/errors.ts';
-import { defineResource } from '../../src/kube/resource.ts';
-import type { KubeObject } from '../../src/kube/types.ts';
+import { StorageClass } from '../../src/kube/types/builtins.ts';
+import type { KubeClient } from '../../src/kube/client/client.ts';
+import { isAlreadyExists } from '../../src/kube/types/errors.ts';
+import { defineResource } from '../../src/kube/types/resource.ts';
+import type { KubeObject } from '../../src/kube/types/types.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
-import { isConditionTrue } from '../../src/kube/conditions.ts';
-import { systemClock } from '../../src/kube/clock.ts';
+import { isConditionTrue } from '../../src/kube/write/conditions.ts';
+import { systemClock } from '../../src/kube/clock/clock.ts';
 import { auditMark, isWrite } from '../../test/support/audit.ts';
 import { inParallel, kwokNodes, namespace, until } from './cluster.ts';
 import { operatorRequestsSince, startOperator, type OperatorProcess } from './operator.ts';

@@ -20,7 +20,7 @@ const ways: Record<string, () => Promise<Way>> = { pinger, bare, sdk };
 async function pinger(): Promise<Way> {
   const [{ Pinger }, { systemClock }] = await Promise.all([
     import('../../src/health/pinger.ts'),
-    import('../../src/kube/clock.ts'),
+    import('../../src/kube/clock/clock.ts'),
   ]);
   return (targets, pinged) =>
     new Promise((resolve, reject) => {

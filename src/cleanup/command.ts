@@ -1,8 +1,8 @@
 /** The command `cleanup`: one run, its log, its result and its exit code. */
 import { writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
-import { systemClock } from '../kube/clock.ts';
-import { exitOnCrash, stopOnSignal } from '../kube/process.ts';
+import { systemClock } from '../kube/clock/clock.ts';
+import { exitOnCrash, stopOnSignal } from '../kube/runtime/process.ts';
 import { fitCleanupResult, formatCleanupResult } from '../resources/cleanup-result.ts';
 import { cleanUp, type CleanupOptions } from './run.ts';
 import { Tally } from './tally.ts';

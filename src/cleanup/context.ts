@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Clock } from '../kube/clock.ts';
+import type { Clock } from '../kube/clock/clock.ts';
 import { concernsOne, StoppedError } from './failure.ts';
 import type { Tally } from './tally.ts';
 

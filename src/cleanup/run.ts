@@ -1,6 +1,6 @@
 /** One run of the cleanup: every target in turn, whatever happens to the others. */
 import { Connection, CopilotError } from '../copilot/index.ts';
-import { systemClock } from '../kube/clock.ts';
+import { systemClock } from '../kube/clock/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
 import type { Context } from './context.ts';
 import { inFull, StoppedError } from './failure.ts';

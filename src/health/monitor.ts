@@ -9,7 +9,7 @@ import {
   type ServerHealth,
   type UnhealthyReason,
 } from '../copilot/index.ts';
-import type { Clock } from '../kube/clock.ts';
+import type { Clock } from '../kube/clock/clock.ts';
 import { NO_HISTORY, assess, type History, type Outcome } from './assess.ts';
 
 /** What the monitors of one pinger share. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { DialPacer, type Dial, type HealthSource, type HealthTarget, type ServerHealth } from '../copilot/index.ts';
-import type { Clock, Random } from '../kube/clock.ts';
-import { TimerQueue } from '../kube/timer-queue.ts';
+import type { Clock, Random } from '../kube/clock/clock.ts';
+import { TimerQueue } from '../kube/clock/timer-queue.ts';
 import { Monitor, type CheckObserver, type MonitorContext } from './monitor.ts';
 
 export interface PingerOptions {

@@ -4,7 +4,7 @@
  */
 import { Label, SERVER_PORT } from '../api/names.ts';
 import { childName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
-import type { Pod } from '../kube/builtins.ts';
+import type { Pod } from '../kube/types/builtins.ts';
 import { CONTAINER_SECURITY, POD_SECURITY, scheduling, type PodSpec } from './pod.ts';
 import type { CopilotTenant } from './tenant.ts';
 

@@ -4,8 +4,8 @@
  * (test/unit/resources/names.test.ts).
  */
 import { FIELD_MANAGER, Label, SERVER_APP_NAME } from '../api/names.ts';
-import { getControllerOf, isControlledBy, refersTo } from '../kube/owner.ts';
-import type { KubeObject } from '../kube/types.ts';
+import { getControllerOf, isControlledBy, refersTo } from '../kube/types/owner.ts';
+import type { KubeObject } from '../kube/types/types.ts';
 import { CopilotTenant } from './tenant.ts';
 
 /** Objects that a tenant's servers share, by what they are. Server objects end in the server's index instead. */

@@ -1,5 +1,5 @@
 /** What the pods of a tenant have in common, be they servers or the operator's own Jobs. */
-import type { Pod } from '../kube/builtins.ts';
+import type { Pod } from '../kube/types/builtins.ts';
 import type { CopilotTenant } from './tenant.ts';
 
 export type PodSpec = NonNullable<Pod['spec']>;

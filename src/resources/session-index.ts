@@ -1,6 +1,6 @@
 /** Which session a resource stands for, and how resources are found by it. */
-import type { Indexers } from '../kube/store.ts';
-import { keyOf } from '../kube/types.ts';
+import type { Indexers } from '../kube/cache/store.ts';
+import { keyOf } from '../kube/types/types.ts';
 import type { CopilotSession } from './session.ts';
 
 /** Name of the index by tenant; its values are keys of tenants. */

@@ -3,10 +3,10 @@
  * running server asks for it, the tenant controller has a Job do it; the request outlives both, and the tenant if its volume does.
  */
 import { Annotation } from '../api/names.ts';
-import { PersistentVolumeClaim } from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import { timestamp } from '../kube/time.ts';
-import { nameOf, type KubeObject } from '../kube/types.ts';
+import { PersistentVolumeClaim } from '../kube/types/builtins.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import { timestamp } from '../kube/types/time.ts';
+import { nameOf, type KubeObject } from '../kube/types/types.ts';
 
 /** Not that of the claim's manifest: what stands there under its name and not in it, the next apply would take away. */
 const FIELD_MANAGER = 'copilot-operator-sweep';

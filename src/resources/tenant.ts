@@ -1,7 +1,7 @@
 import { COPILOT_TENANT } from '../api/names.ts';
 import type { CopilotTenant as CopilotTenantOf } from '../api/tenant.ts';
-import { defineResource } from '../kube/resource.ts';
-import type { KubeObject } from '../kube/types.ts';
+import { defineResource } from '../kube/types/resource.ts';
+import type { KubeObject } from '../kube/types/types.ts';
 
 /** The tenant as it is in the API: type and resource share a name, as with the built-in kinds of src/kube. */
 export type CopilotTenant = CopilotTenantOf<KubeObject>;

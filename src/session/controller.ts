@@ -1,16 +1,16 @@
 /** Wires the loop: whose changes wake a session, and what a pass is given. */
 import type { Logger } from 'pino';
 import type { SessionSource } from '../copilot/sessions.ts';
-import type { Job, PersistentVolumeClaim } from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { Clock, Random } from '../kube/clock.ts';
-import { Controller } from '../kube/controller.ts';
-import type { EventRecorder } from '../kube/events.ts';
-import type { InformerLike } from '../kube/informer.ts';
-import type { Manager } from '../kube/manager.ts';
-import type { Metrics } from '../kube/metrics.ts';
-import { RecentWrites } from '../kube/recent.ts';
-import { fromKey, keyOf, nameOf } from '../kube/types.ts';
+import type { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { Clock, Random } from '../kube/clock/clock.ts';
+import { Controller } from '../kube/runtime/controller.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import type { InformerLike } from '../kube/cache/informer.ts';
+import type { Manager } from '../kube/runtime/manager.ts';
+import type { Metrics } from '../kube/runtime/metrics.ts';
+import { RecentWrites } from '../kube/write/recent-writes.ts';
+import { fromKey, keyOf, nameOf } from '../kube/types/types.ts';
 import { tenantOfServer } from '../resources/names.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

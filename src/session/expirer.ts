@@ -1,15 +1,15 @@
 /** Ends sessions whose time is up. */
 import type { Logger } from 'pino';
 import type { Deletion, SessionSource } from '../copilot/sessions.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { Clock } from '../kube/clock.ts';
-import { isConflict } from '../kube/errors.ts';
-import type { EventRecorder } from '../kube/events.ts';
-import { ignoreNotFound } from '../kube/notfound.ts';
-import type { RecentWrites } from '../kube/recent.ts';
-import { isLatest } from '../kube/status.ts';
-import { timestamp } from '../kube/time.ts';
-import { nameOf } from '../kube/types.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import { isConflict } from '../kube/types/errors.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import { ignoreNotFound } from '../kube/types/not-found.ts';
+import type { RecentWrites } from '../kube/write/recent-writes.ts';
+import { isLatest } from '../kube/write/status.ts';
+import { timestamp } from '../kube/types/time.ts';
+import { nameOf } from '../kube/types/types.ts';
 import { CopilotSession } from '../resources/session.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { inUseDelay } from './decisions/expiry.ts';

@@ -1,12 +1,12 @@
 /** One pass of a resource that is being deleted. It never holds the resource beyond the deadline of decisions/removal.ts. */
 import { SESSION_DATA_FINALIZER } from '../api/names.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { ReconcileContext, Result } from '../kube/controller.ts';
-import type { Clock } from '../kube/clock.ts';
-import type { EventRecorder } from '../kube/events.ts';
-import { removeFinalizer } from '../kube/finalizer.ts';
-import type { ReadonlyStore } from '../kube/store.ts';
-import { timestamp } from '../kube/time.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { ReconcileContext, Result } from '../kube/runtime/controller.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import { removeFinalizer } from '../kube/write/finalizer.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { timestamp } from '../kube/types/time.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

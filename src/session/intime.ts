@@ -1,4 +1,4 @@
-import type { Clock } from '../kube/clock.ts';
+import type { Clock } from '../kube/clock/clock.ts';
 
 /** Longest wait for what a server was told to do, in ms: whatever it does, a pass ends. */
 export const CALL_MS = 30_000;

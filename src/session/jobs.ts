@@ -1,12 +1,12 @@
 /** The Jobs that remove sessions from the volumes of servers that do not run. */
 import { FIELD_MANAGER } from '../api/names.ts';
-import { Job, PersistentVolumeClaim } from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import { isAlreadyExists, isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../kube/errors.ts';
-import { ignoreNotFound } from '../kube/notfound.ts';
-import { ForeignObjectError, isControlledBy } from '../kube/owner.ts';
-import type { ReadonlyStore } from '../kube/store.ts';
-import { nameOf } from '../kube/types.ts';
+import { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import { isAlreadyExists, isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../kube/types/errors.ts';
+import { ignoreNotFound } from '../kube/types/not-found.ts';
+import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { nameOf } from '../kube/types/types.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

@@ -1,10 +1,10 @@
 /** What a deletion through a running server leaves on its volume: an empty lock file that the server never removes (docs/cleanup.md). */
-import type { Job, PersistentVolumeClaim } from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { Clock } from '../kube/clock.ts';
-import { ignoreNotFound } from '../kube/notfound.ts';
-import type { ReadonlyStore } from '../kube/store.ts';
-import { fromKey } from '../kube/types.ts';
+import type { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import { ignoreNotFound } from '../kube/types/not-found.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { fromKey } from '../kube/types/types.ts';
 import { sweepName, tenantOfServer } from '../resources/names.ts';
 import { askForSweep, sweepAt } from '../resources/sweep.ts';
 import type { CopilotSession } from '../resources/session.ts';

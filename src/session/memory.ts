@@ -1,4 +1,4 @@
-import { keyOf, type NamespacedName } from '../kube/types.ts';
+import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 
 /** What this process remembers of a session. To lose it costs a write or a call, and nothing else. */

@@ -1,7 +1,7 @@
 /** What the session controller counts. Every label comes from a fixed set. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { SessionPhase } from '../api/session-conditions.ts';
-import type { ReadonlyStore } from '../kube/store.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
 import type { CopilotSession } from '../resources/session.ts';
 
 /** How a session whose time was up ended. `NotFound`: there was nothing to delete. `Failed`: it is tried again. */

@@ -2,11 +2,11 @@
 import type { Logger } from 'pino';
 import { RpcError } from '../copilot/errors.ts';
 import type { SessionActivity, SessionSource } from '../copilot/sessions.ts';
-import type { PersistentVolumeClaim } from '../kube/builtins.ts';
-import type { Clock } from '../kube/clock.ts';
-import type { EventRecorder } from '../kube/events.ts';
-import type { ReadonlyStore } from '../kube/store.ts';
-import { fromKey, keyOf } from '../kube/types.ts';
+import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { fromKey, keyOf } from '../kube/types/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

@@ -1,9 +1,9 @@
 /** The status that a pass arrives at: a pure function of what was found and done. */
 import { SessionConditionType, SessionPhase } from '../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
-import { setConditions } from '../kube/conditions.ts';
-import { timestamp } from '../kube/time.ts';
-import type { Condition } from '../kube/types.ts';
+import { setConditions } from '../kube/write/conditions.ts';
+import { timestamp } from '../kube/types/time.ts';
+import type { Condition } from '../kube/types/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { readyVerdict, reconcilingVerdict, stalledVerdict, type Findings } from './decisions/conditions.ts';
 import { sessionIdOf } from '../resources/session-index.ts';

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FIELD_MANAGER } from '../api/names.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { Clock } from '../kube/clock.ts';
-import type { EventRecorder } from '../kube/events.ts';
-import type { RecentWrites } from '../kube/recent.ts';
-import { writeStatus } from '../kube/status.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import type { RecentWrites } from '../kube/write/recent-writes.ts';
+import { writeStatus } from '../kube/write/status.ts';
 import { CopilotSession } from '../resources/session.ts';
 import { missingRight } from './decisions/refusal.ts';
 import { writeDelay } from './decisions/throttle.ts';

@@ -1,7 +1,7 @@
-import type { KubeClient } from '../kube/client.ts';
-import { ignoreNotFound } from '../kube/notfound.ts';
-import type { ReadonlyStore } from '../kube/store.ts';
-import { fromKey } from '../kube/types.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import { ignoreNotFound } from '../kube/types/not-found.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { fromKey } from '../kube/types/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';

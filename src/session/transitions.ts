@@ -1,7 +1,7 @@
 import { SessionConditionType, SessionReadyReason } from '../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
-import { changedCondition } from '../kube/conditions.ts';
-import type { EventType } from '../kube/events.ts';
+import { changedCondition } from '../kube/write/conditions.ts';
+import type { EventType } from '../kube/runtime/events.ts';
 
 /** Something to tell about a session, once. */
 export interface Announcement {

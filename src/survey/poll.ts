@@ -5,7 +5,7 @@ import {
   type CallOptions,
   type Connection,
 } from '../copilot/index.ts';
-import type { Clock } from '../kube/clock.ts';
+import type { Clock } from '../kube/clock/clock.ts';
 import type { SessionBook } from './book.ts';
 import { readInto } from './journals.ts';
 

@@ -21,7 +21,7 @@ import {
   type SessionActivity,
   type SurveyTarget,
 } from '../copilot/index.ts';
-import type { Clock } from '../kube/clock.ts';
+import type { Clock } from '../kube/clock/clock.ts';
 import { SessionBook } from './book.ts';
 import { poll } from './poll.ts';
 

@@ -11,8 +11,8 @@ import {
   type SessionSource,
   type SurveyTarget,
 } from '../copilot/index.ts';
-import type { Clock, Random } from '../kube/clock.ts';
-import { TimerQueue } from '../kube/timer-queue.ts';
+import type { Clock, Random } from '../kube/clock/clock.ts';
+import { TimerQueue } from '../kube/clock/timer-queue.ts';
 import { SurveyedServer, type ServerContext } from './server.ts';
 
 export interface SurveyOptions {

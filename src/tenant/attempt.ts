@@ -1,9 +1,9 @@
 import { StalledReason } from '../api/conditions.ts';
-import { toError } from '../kube/errors.ts';
-import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/apply.ts';
-import { ForeignObjectError } from '../kube/owner.ts';
-import type { ResourceType } from '../kube/resource.ts';
-import type { KubeObject } from '../kube/types.ts';
+import { toError } from '../kube/types/errors.ts';
+import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/write/apply.ts';
+import { ForeignObjectError } from '../kube/types/owner.ts';
+import type { ResourceType } from '../kube/types/resource.ts';
+import type { KubeObject } from '../kube/types/types.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';

@@ -1,9 +1,9 @@
 /** Writes what a tenant's cleanup consists of, or takes it away. */
 import { StalledReason } from '../api/conditions.ts';
-import { ConfigMap, CronJob, NetworkPolicy } from '../kube/builtins.ts';
-import { isControlledBy } from '../kube/owner.ts';
-import type { ResourceType } from '../kube/resource.ts';
-import type { KubeObject } from '../kube/types.ts';
+import { ConfigMap, CronJob, NetworkPolicy } from '../kube/types/builtins.ts';
+import { isControlledBy } from '../kube/types/owner.ts';
+import type { ResourceType } from '../kube/types/resource.ts';
+import type { KubeObject } from '../kube/types/types.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Attempt } from './attempt.ts';
 import { cronJob } from './builders/cronjob.ts';

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { FIELD_MANAGER, GROUP } from '../api/names.ts';
 import type { HealthSource } from '../copilot/health.ts';
 import type { SessionSource } from '../copilot/sessions.ts';
-import { Applier } from '../kube/apply.ts';
+import { Applier } from '../kube/write/apply.ts';
 import {
   ConfigMap,
   CronJob,
@@ -15,18 +15,18 @@ import {
   PodDisruptionBudget,
   Service,
   ServiceAccount,
-} from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { Clock, Random } from '../kube/clock.ts';
-import { Controller } from '../kube/controller.ts';
-import type { EventRecorder } from '../kube/events.ts';
-import type { InformerLike } from '../kube/informer.ts';
-import type { Manager } from '../kube/manager.ts';
-import type { Metrics } from '../kube/metrics.ts';
-import { RecentWrites } from '../kube/recent.ts';
-import type { ResourceType } from '../kube/resource.ts';
-import type { Transform } from '../kube/store.ts';
-import { fromKey, type KubeObject, type NamespacedName } from '../kube/types.ts';
+} from '../kube/types/builtins.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { Clock, Random } from '../kube/clock/clock.ts';
+import { Controller } from '../kube/runtime/controller.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import type { InformerLike } from '../kube/cache/informer.ts';
+import type { Manager } from '../kube/runtime/manager.ts';
+import type { Metrics } from '../kube/runtime/metrics.ts';
+import { RecentWrites } from '../kube/write/recent-writes.ts';
+import type { ResourceType } from '../kube/types/resource.ts';
+import type { Transform } from '../kube/cache/store.ts';
+import { fromKey, type KubeObject, type NamespacedName } from '../kube/types/types.ts';
 import { MANAGED_SELECTOR } from '../resources/names.ts';
 import type { TenantMetrics } from './metrics.ts';
 import { TenantReconciler } from './reconciler.ts';

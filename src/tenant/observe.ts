@@ -1,6 +1,6 @@
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
 import type { ServerHealth } from '../copilot/health.ts';
-import type { Deployment, Pod } from '../kube/builtins.ts';
+import type { Deployment, Pod } from '../kube/types/builtins.ts';
 import type { Cause } from './decisions/cause.ts';
 import { podTrouble } from './decisions/pod.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';

@@ -4,8 +4,8 @@
  */
 import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
-import type { Deployment, Secret } from '../kube/builtins.ts';
-import { ForeignObjectError, isControlledBy } from '../kube/owner.ts';
+import type { Deployment, Secret } from '../kube/types/builtins.ts';
+import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
 import { TemplateAnnotation } from './builders/deployment.ts';
 import type { Cause, Wait } from './decisions/cause.ts';
 import { removalWait } from './decisions/leftover.ts';

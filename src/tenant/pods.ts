@@ -1,5 +1,5 @@
 /** What a pod of a server says of itself. */
-import type { Pod } from '../kube/builtins.ts';
+import type { Pod } from '../kube/types/builtins.ts';
 
 /** The pod that serves or is going to: the newest one that is not on its way out, rather one that has not ended. */
 export function servingPod({ pods }: { readonly pods: readonly Pod[] }): Pod | undefined {

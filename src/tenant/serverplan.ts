@@ -1,8 +1,8 @@
 /** What is to be done about one server: a chain of reasons to leave it alone, and then its Deployment. */
 import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
-import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/builtins.ts';
-import { timestamp } from '../kube/time.ts';
+import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/types/builtins.ts';
+import { timestamp } from '../kube/types/time.ts';
 import { deployment, restartOf, TemplateAnnotation, type Restart } from './builders/deployment.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
 import type { Cause, Wait } from './decisions/cause.ts';

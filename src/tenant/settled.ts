@@ -1,6 +1,6 @@
 /** Passes that need not be made again, because nothing has changed since one found nothing to do. */
 import { isDeepStrictEqual } from 'node:util';
-import { keyOf, type KubeObject, type NamespacedName } from '../kube/types.ts';
+import { keyOf, type KubeObject, type NamespacedName } from '../kube/types/types.ts';
 import type { ServerObservation } from './observe.ts';
 import type { SessionsStatus } from './sessions.ts';
 import type { World } from './world.ts';

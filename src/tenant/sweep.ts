@@ -1,11 +1,11 @@
 /** Carries out what was decided about sweeps of volumes. Nothing that fails here says anything about the servers. */
 import type { Logger } from 'pino';
-import type { Applier } from '../kube/apply.ts';
-import { Job } from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { Clock } from '../kube/clock.ts';
-import { isConflict, isNotFound, toError } from '../kube/errors.ts';
-import { OwnerGoneError } from '../kube/owner.ts';
+import type { Applier } from '../kube/write/apply.ts';
+import { Job } from '../kube/types/builtins.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import { isConflict, isNotFound, toError } from '../kube/types/errors.ts';
+import { OwnerGoneError } from '../kube/types/owner.ts';
 import { askForSweep, endSweep, postponeSweep } from '../resources/sweep.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { sweepJob } from './builders/sweepjob.ts';

@@ -2,7 +2,7 @@ import type { HealthSource, HealthTarget } from '../copilot/health.ts';
 import type { SessionSource } from '../copilot/sessions.ts';
 import { durationMs } from '../api/duration.ts';
 import { SERVER_PORT } from '../api/names.ts';
-import { keyOf, type NamespacedName } from '../kube/types.ts';
+import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import { serverName, tenantOfServer } from '../resources/names.ts';
 import { pingAddress, servingPod, startTime } from './pods.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

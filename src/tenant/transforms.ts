@@ -1,7 +1,7 @@
 /** What the caches keep. A thousand tenants are nine thousand objects; most of each is for other readers. */
 import { Annotation, Label } from '../api/names.ts';
-import type { Deployment, Job, Pod } from '../kube/builtins.ts';
-import { stripServerFields } from '../kube/store.ts';
+import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
+import { stripServerFields } from '../kube/cache/store.ts';
 import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
 
 /** On the pods of a Job: its UID. */

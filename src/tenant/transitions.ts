@@ -1,7 +1,7 @@
 import { ConditionType, ReadyReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
-import { changedCondition, findCondition } from '../kube/conditions.ts';
-import type { EventType } from '../kube/events.ts';
+import { changedCondition, findCondition } from '../kube/write/conditions.ts';
+import type { EventType } from '../kube/runtime/events.ts';
 
 /** Something to tell about a tenant, once. */
 export interface Announcement {

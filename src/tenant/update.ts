@@ -1,5 +1,5 @@
 /** Carries a plan out: the only place of this part that writes, the status aside. */
-import type { ApplyOptions } from '../kube/apply.ts';
+import type { ApplyOptions } from '../kube/write/apply.ts';
 import {
   Deployment,
   NetworkPolicy,
@@ -8,8 +8,8 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from '../kube/builtins.ts';
-import { isControlledBy } from '../kube/owner.ts';
+} from '../kube/types/builtins.ts';
+import { isControlledBy } from '../kube/types/owner.ts';
 import { Attempt } from './attempt.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
 import { networkPolicy } from './builders/networkpolicy.ts';

@@ -8,14 +8,14 @@ import type {
   PodDisruptionBudget,
   Service,
   ServiceAccount,
-} from '../kube/builtins.ts';
-import { CoreEvent, Deployment, PersistentVolumeClaim, Secret } from '../kube/builtins.ts';
-import type { KubeClient } from '../kube/client.ts';
-import { isForbidden, isNotFound } from '../kube/errors.ts';
-import { ignoreNotFound } from '../kube/notfound.ts';
-import type { ResourceType } from '../kube/resource.ts';
-import type { ReadonlyStore } from '../kube/store.ts';
-import { keyOf, type KubeObject } from '../kube/types.ts';
+} from '../kube/types/builtins.ts';
+import { CoreEvent, Deployment, PersistentVolumeClaim, Secret } from '../kube/types/builtins.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import { isForbidden, isNotFound } from '../kube/types/errors.ts';
+import { ignoreNotFound } from '../kube/types/not-found.ts';
+import type { ResourceType } from '../kube/types/resource.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { keyOf, type KubeObject } from '../kube/types/types.ts';
 import { modelSecretRef, type SecretRead } from './decisions/model.ts';
 import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';

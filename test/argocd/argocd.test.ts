@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { PersistentVolumeClaim } from '../../src/kube/builtins.ts';
+import { PersistentVolumeClaim } from '../../src/kube/types/builtins.ts';
 import { Applications, type Application } from '../support/applications.ts';
 import { CHART, REQUIRED_VALUES } from '../support/chart.ts';
 import { READY_MS, TestNamespace } from '../support/cluster.ts';

@@ -11,8 +11,8 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from '../../src/kube/builtins.ts';
-import type { ResourceType } from '../../src/kube/resource.ts';
+} from '../../src/kube/types/builtins.ts';
+import type { ResourceType } from '../../src/kube/types/resource.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import type { TestNamespace } from './cluster.ts';
 import { waitFor } from './wait.ts';

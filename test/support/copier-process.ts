@@ -1,6 +1,6 @@
 // The copier as a process of its own, with a lease, so that a test can stop and kill it as a kubelet or a node would.
 import pino from 'pino';
-import { exitOnCrash, stopOnSignal } from '../../src/kube/process.ts';
+import { exitOnCrash, stopOnSignal } from '../../src/kube/runtime/process.ts';
 import { newCopier } from './copier.ts';
 
 const log = pino({ level: 'info' }, pino.destination({ dest: 1, sync: true }));

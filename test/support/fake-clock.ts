@@ -1,4 +1,4 @@
-import { sleepOn, type Clock, type Timer } from '../../src/kube/clock.ts';
+import { sleepOn, type Clock, type Timer } from '../../src/kube/clock/clock.ts';
 
 interface Pending {
   at: number;

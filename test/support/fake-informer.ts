@@ -1,7 +1,7 @@
-import type { Handler, Health, InformerLike } from '../../src/kube/informer.ts';
-import type { ResourceType } from '../../src/kube/resource.ts';
-import { Store, type Indexers } from '../../src/kube/store.ts';
-import type { KubeObject } from '../../src/kube/types.ts';
+import type { Handler, Health, InformerLike } from '../../src/kube/cache/informer.ts';
+import type { ResourceType } from '../../src/kube/types/resource.ts';
+import { Store, type Indexers } from '../../src/kube/cache/store.ts';
+import type { KubeObject } from '../../src/kube/types/types.ts';
 
 /** A cache whose events the test makes itself: for unit tests of what listens to one. */
 export class FakeInformer<T extends KubeObject> implements InformerLike<T> {

@@ -1,5 +1,5 @@
-import { Job, Pod } from '../../src/kube/builtins.ts';
-import { timestamp } from '../../src/kube/time.ts';
+import { Job, Pod } from '../../src/kube/types/builtins.ts';
+import { timestamp } from '../../src/kube/types/time.ts';
 import { cleanupLabels } from '../../src/resources/cleanup-pod.ts';
 import { formatCleanupResult, type CleanupResult } from '../../src/resources/cleanup-result.ts';
 import type { ReconcilerWorld } from './reconciler-world.ts';

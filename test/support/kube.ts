@@ -1,8 +1,8 @@
-import { Client } from '../../src/kube/client.ts';
-import { systemClock, type Clock, type Random } from '../../src/kube/clock.ts';
-import { loadConfig } from '../../src/kube/config.ts';
-import { Transport, type TransportOptions } from '../../src/kube/transport.ts';
-import type { ConfigMap } from '../../src/kube/builtins.ts';
+import { Client } from '../../src/kube/client/client.ts';
+import { systemClock, type Clock, type Random } from '../../src/kube/clock/clock.ts';
+import { loadConfig } from '../../src/kube/client/config.ts';
+import { Transport, type TransportOptions } from '../../src/kube/client/transport.ts';
+import type { ConfigMap } from '../../src/kube/types/builtins.ts';
 
 /** The real client on a kubeconfig; `await using` closes its connections. */
 export function connect(

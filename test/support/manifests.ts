@@ -7,9 +7,9 @@ import type {
   Secret,
   Service,
   ServiceAccount,
-} from '../../src/kube/builtins.ts';
-import { controllerRef } from '../../src/kube/owner.ts';
-import type { KubeObject, ObjectMeta } from '../../src/kube/types.ts';
+} from '../../src/kube/types/builtins.ts';
+import { controllerRef } from '../../src/kube/types/owner.ts';
+import type { KubeObject, ObjectMeta } from '../../src/kube/types/types.ts';
 
 /** Metadata of a child in the owner's namespace. */
 export function childMeta(owner: KubeObject, name: string): ObjectMeta {

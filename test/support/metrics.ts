@@ -1,4 +1,4 @@
-import type { Metrics } from '../../src/kube/metrics.ts';
+import type { Metrics } from '../../src/kube/runtime/metrics.ts';
 import { waitFor } from './wait.ts';
 
 /** 500 sessions at once take a machine that runs other tests beside it more than 10 s. */

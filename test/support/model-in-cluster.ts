@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
-import { Secret } from '../../src/kube/builtins.ts';
+import { Secret } from '../../src/kube/types/builtins.ts';
 import type { Rule } from '../model/script.ts';
 import type { JournalEntry } from '../model/server.ts';
 import { bindingFrom, chat, type Binding, type ChatOptions, type ChatResult } from './chat.ts';

@@ -1,6 +1,6 @@
 /** Processes of containers, as the node sees them. Only where the tests run on the node: the local cluster. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Pod } from '../../src/kube/builtins.ts';
+import type { Pod } from '../../src/kube/types/builtins.ts';
 
 /** Process id of the program that a pod's first container runs. */
 export function containerPid({ metadata, status }: Pod): number {

@@ -1,5 +1,5 @@
 /** The Pod Security Standard "restricted" (which includes "baseline"), as Kubernetes' admission checks it. */
-import type { Pod } from '../../src/kube/builtins.ts';
+import type { Pod } from '../../src/kube/types/builtins.ts';
 
 type PodSpec = NonNullable<Pod['spec']>;
 type Container = PodSpec['containers'][number];

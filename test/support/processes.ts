@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Pod } from '../../src/kube/builtins.ts';
+import type { Pod } from '../../src/kube/types/builtins.ts';
 
 /** The process id of a pod's server. The node must be this machine, as it is with the local cluster. */
 export function serverPid(pod: Pod): number {

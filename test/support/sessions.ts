@@ -1,7 +1,7 @@
 /** A session as the operator reads it, without a cluster. */
 import { API_VERSION, COPILOT_SESSION } from '../../src/api/names.ts';
 import { sessionSpec, type CopilotSessionSpecInput } from '../../src/api/session.ts';
-import type { ObjectMeta } from '../../src/kube/types.ts';
+import type { ObjectMeta } from '../../src/kube/types/types.ts';
 import type { CopilotSession } from '../../src/resources/session.ts';
 import { answerOf, sessionFacts } from './fake-sessions.ts';
 import type { ServerSessions, SessionFacts } from '../../src/copilot/sessions.ts';

@@ -1,8 +1,8 @@
 /** A tenant as the operator reads it, and what stands for it in the cluster, without a cluster. */
 import { tenantSpec, type CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
-import type { Deployment, PersistentVolumeClaim, Pod, Secret } from '../../src/kube/builtins.ts';
-import type { ObjectMeta } from '../../src/kube/types.ts';
+import type { Deployment, PersistentVolumeClaim, Pod, Secret } from '../../src/kube/types/builtins.ts';
+import type { ObjectMeta } from '../../src/kube/types/types.ts';
 import { tokenSecret } from '../../src/tenant/builders/tokensecret.ts';
 import { serverLabels } from '../../src/resources/names.ts';
 import type { ServerObservation } from '../../src/tenant/observe.ts';

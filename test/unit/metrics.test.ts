@@ -5,7 +5,7 @@ import { Registry } from 'prom-client';
 import { registered } from '../../scripts/metrics.ts';
 import { ConditionType } from '../../src/api/conditions.ts';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
-import type { ObjectMeta } from '../../src/kube/types.ts';
+import type { ObjectMeta } from '../../src/kube/types/types.ts';
 import { ProductMetrics, tenantState, TENANT_STATES } from '../../src/metrics.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
 import { sampleTenant } from '../support/tenants.ts';

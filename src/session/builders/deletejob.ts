@@ -1,7 +1,7 @@
 import { Label } from '../../api/names.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
-import { Job } from '../../kube/builtins.ts';
-import { controllerRef } from '../../kube/owner.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
+import { Job } from '../../kube/types/builtins.ts';
+import { controllerRef } from '../../kube/types/owner.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';

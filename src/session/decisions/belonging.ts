@@ -1,6 +1,6 @@
 import { SessionConditionType, SessionStalledReason } from '../../api/session-conditions.ts';
 import type { SessionFacts } from '../../copilot/sessions.ts';
-import { findCondition } from '../../kube/conditions.ts';
+import { findCondition } from '../../kube/write/conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { Cause } from './cause.ts';

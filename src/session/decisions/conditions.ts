@@ -5,7 +5,7 @@ import {
   SessionReconcilingReason,
   SessionStalledReason,
 } from '../../api/session-conditions.ts';
-import type { Verdict } from '../../kube/conditions.ts';
+import type { Verdict } from '../../kube/write/conditions.ts';
 import type { Cause, Unavailable, Work } from './cause.ts';
 
 /** What the conditions are decided from. */

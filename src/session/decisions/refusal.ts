@@ -1,5 +1,5 @@
 import { SessionStalledReason } from '../../api/session-conditions.ts';
-import { isForbidden, isNamespaceTerminating, StatusError } from '../../kube/errors.ts';
+import { isForbidden, isNamespaceTerminating, StatusError } from '../../kube/types/errors.ts';
 import type { Cause } from './cause.ts';
 
 /** The permission that a refused request lacks; undefined for any other error, a quota or a policy included. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ConditionType } from '../../api/conditions.ts';
-import { findCondition } from '../../kube/conditions.ts';
+import { findCondition } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 
 /** Whether a change of a tenant is one that its sessions have to be looked at for. Most are not, and there may be hundreds of sessions. */

@@ -1,6 +1,6 @@
 import { FIELD_MANAGER, SERVER_PORT } from '../../api/names.ts';
-import { Secret } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { Secret } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';

@@ -1,5 +1,5 @@
-import { CronJob } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { CronJob } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';

@@ -1,8 +1,8 @@
 import { GROUP, SERVER_PORT } from '../../api/names.ts';
 import { durationMs } from '../../api/duration.ts';
 import type { ServerSpec } from '../../api/tenant.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
-import { Deployment } from '../../kube/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
+import { Deployment } from '../../kube/types/builtins.ts';
 import { childName, serverLabels, serverName, serverPods, TOKEN_KEY } from '../../resources/names.ts';
 import { CONTAINER_SECURITY, POD_SECURITY, scheduling } from '../../resources/pod.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';

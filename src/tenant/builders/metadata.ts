@@ -1,5 +1,5 @@
-import { controllerRef } from '../../kube/owner.ts';
-import type { ObjectMeta } from '../../kube/types.ts';
+import { controllerRef } from '../../kube/types/owner.ts';
+import type { ObjectMeta } from '../../kube/types/types.ts';
 import { serverLabels, tenantLabels } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 

@@ -1,7 +1,7 @@
 import { FIELD_MANAGER, Label, SERVER_PORT } from '../../api/names.ts';
 import type { EgressRule } from '../../api/tenant.ts';
-import { NetworkPolicy } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { NetworkPolicy } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { CLEANUP_COMPONENT } from '../../resources/cleanup-pod.ts';
 import { childName, tenantPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';

@@ -1,6 +1,6 @@
-import { PersistentVolumeClaim } from '../../kube/builtins.ts';
-import { isLess } from '../../kube/quantity.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
+import { isLess } from '../../kube/types/quantity.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';

@@ -1,5 +1,5 @@
-import { PodDisruptionBudget } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { PodDisruptionBudget } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, tenantPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';

@@ -1,6 +1,6 @@
 import { SERVER_PORT } from '../../api/names.ts';
-import { Service } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { Service } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { serverName, serverPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';

@@ -1,5 +1,5 @@
-import { ServiceAccount } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { ServiceAccount } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';

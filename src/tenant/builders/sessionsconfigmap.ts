@@ -1,6 +1,6 @@
 import { durationMs } from '../../api/duration.ts';
-import { ConfigMap } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { ConfigMap } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import { holderOf } from '../../resources/session-holder.ts';

@@ -1,6 +1,6 @@
 import { Annotation } from '../../api/names.ts';
-import { Job } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { Job } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, cleanupPod, SWEEP } from '../../resources/cleanup-pod.ts';
 import { sweepName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';

@@ -1,5 +1,5 @@
-import { Secret } from '../../kube/builtins.ts';
-import { apiVersionOf } from '../../kube/resource.ts';
+import { Secret } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, TOKEN_KEY } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';

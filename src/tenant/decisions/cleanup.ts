@@ -1,7 +1,7 @@
 /** What became of the runs of a tenant's cleanup, and what is to be said of them. */
 import { CleanupHealthyReason } from '../../api/conditions.ts';
 import type { LastCleanup } from '../../api/tenant-status.ts';
-import type { CronJob, Job, Pod } from '../../kube/builtins.ts';
+import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import { parseCleanupResult, type CleanupResult } from '../../resources/cleanup-result.ts';
 import { CLEANUP_CONTAINER } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';

@@ -1,4 +1,4 @@
-import type { Deployment } from '../../kube/builtins.ts';
+import type { Deployment } from '../../kube/types/builtins.ts';
 import { defaultImageOf, type ServerImage } from '../builders/deployment.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { ReconcilingReason } from '../../api/conditions.ts';
-import type { KubeObject } from '../../kube/types.ts';
+import type { KubeObject } from '../../kube/types/types.ts';
 import type { Wait } from './cause.ts';
 
 /** What a tenant is told while `object`, of a deleted tenant of its name, is still in its place. */

@@ -1,6 +1,6 @@
 import { ModelConfiguredReason } from '../../api/conditions.ts';
 import type { SecretKeyRef } from '../../api/tenant.ts';
-import type { Secret } from '../../kube/builtins.ts';
+import type { Secret } from '../../kube/types/builtins.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 
 /** The Secret that `spec.model` names, as it was found. */

@@ -1,5 +1,5 @@
 import { StalledReason } from '../../api/conditions.ts';
-import type { Pod } from '../../kube/builtins.ts';
+import type { Pod } from '../../kube/types/builtins.ts';
 import type { Cause } from './cause.ts';
 
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];

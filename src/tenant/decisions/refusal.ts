@@ -1,5 +1,5 @@
 import { StalledReason } from '../../api/conditions.ts';
-import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../../kube/errors.ts';
+import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../../kube/types/errors.ts';
 import type { Cause } from './cause.ts';
 
 /**

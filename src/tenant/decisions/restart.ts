@@ -1,5 +1,5 @@
 import type { ServerHealth } from '../../copilot/health.ts';
-import { timestamp } from '../../kube/time.ts';
+import { timestamp } from '../../kube/types/time.ts';
 import type { Restart } from '../builders/deployment.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';
 

@@ -1,7 +1,7 @@
 import { StoragePressureReason } from '../../api/conditions.ts';
 import type { VolumeUsage } from '../../api/tenant-status.ts';
-import { parseQuantity } from '../../kube/quantity.ts';
-import type { Condition } from '../../kube/types.ts';
+import { parseQuantity } from '../../kube/types/quantity.ts';
+import type { Condition } from '../../kube/types/types.ts';
 import type { Verdict } from './conditions.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** What is to be done about a sweep that the claim of a server asks for. */
-import type { Job, PersistentVolumeClaim, Pod } from '../../kube/builtins.ts';
-import { ForeignObjectError, isControlledBy } from '../../kube/owner.ts';
+import type { Job, PersistentVolumeClaim, Pod } from '../../kube/types/builtins.ts';
+import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { isClaimOf, isLeftOver, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep.ts';

@@ -1,4 +1,4 @@
-import type { Secret } from '../../kube/builtins.ts';
+import type { Secret } from '../../kube/types/builtins.ts';
 import { TOKEN_KEY } from '../../resources/names.ts';
 
 /** Bytes of randomness in a connection token. */

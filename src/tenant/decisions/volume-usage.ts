@@ -1,6 +1,6 @@
 /** How full volumes are, by those who had them mounted: the pods of cleanups and sweeps, with their last words. */
 import type { VolumeUsage } from '../../api/tenant-status.ts';
-import type { Pod } from '../../kube/builtins.ts';
+import type { Pod } from '../../kube/types/builtins.ts';
 import { isClaimOf, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld } from '../world.ts';

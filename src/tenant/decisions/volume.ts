@@ -1,6 +1,6 @@
 import { StalledReason } from '../../api/conditions.ts';
-import type { PersistentVolumeClaim } from '../../kube/builtins.ts';
-import { isLess } from '../../kube/quantity.ts';
+import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
+import { isLess } from '../../kube/types/quantity.ts';
 import type { Cause } from './cause.ts';
 
 /** What is known of a server's volume. */

@@ -1,7 +1,7 @@
 // Secrets that `spec.model` names and that can't be used. They are polled, so the mend is noticed within a minute.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { CoreEvent, Deployment } from '../../../src/kube/builtins.ts';
+import { CoreEvent, Deployment } from '../../../src/kube/types/builtins.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import type { OperatorProcess } from '../../support/operator.ts';

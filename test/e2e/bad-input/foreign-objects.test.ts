@@ -1,9 +1,9 @@
 // Objects that stand where a tenant's children belong and are somebody else's: neither adopted nor changed.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Deployment, PersistentVolumeClaim, Secret, Service } from '../../../src/kube/builtins.ts';
-import { isControlledBy } from '../../../src/kube/owner.ts';
-import { apiVersionOf, type ResourceType } from '../../../src/kube/resource.ts';
-import type { KubeObject } from '../../../src/kube/types.ts';
+import { Deployment, PersistentVolumeClaim, Secret, Service } from '../../../src/kube/types/builtins.ts';
+import { isControlledBy } from '../../../src/kube/types/owner.ts';
+import { apiVersionOf, type ResourceType } from '../../../src/kube/types/resource.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { expectMended, expectTold } from '../../support/told.ts';

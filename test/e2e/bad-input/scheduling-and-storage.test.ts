@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
 import { expectMended, expectTold, messageColumn } from '../../support/told.ts';

@@ -1,6 +1,6 @@
 // Sessions that can't be as they are written: refused by their field, or told where only the cluster knows better.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { CronJob } from '../../../src/kube/builtins.ts';
+import { CronJob } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { Bystander } from '../../support/bystander.ts';

@@ -1,6 +1,6 @@
 // Sessions that go by the clock alone: nobody starts a run by hand, and the operator's metrics count what became of them.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Secret } from '../../../src/kube/builtins.ts';
+import { Secret } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';

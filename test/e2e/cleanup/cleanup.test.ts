@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { approveAll } from '@github/copilot-sdk';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { ConfigMap, Pod } from '../../../src/kube/builtins.ts';
+import { ConfigMap, Pod } from '../../../src/kube/types/builtins.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { argoHealth } from '../../support/argo-health.ts';
 import { withClient } from '../../support/chat.ts';

@@ -1,7 +1,7 @@
 // What befalls sessions and their cleanup on a cluster: kills, damaged journals, a volume that may not be written, thousands.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Job } from '../../../src/kube/builtins.ts';
+import { Job } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { cleanupJob, cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';

@@ -1,7 +1,7 @@
 // A volume that is really full: a file system of its own, filled to the last byte by the sessions on it.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { argoHealth } from '../../support/argo-health.ts';
 import { cleanUp, tenantThatCleans } from '../../support/cleanup-by-hand.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';

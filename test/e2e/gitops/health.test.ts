@@ -1,7 +1,7 @@
 // What Argo CD shows of real tenants and sessions in each state, by the health checks of config/argocd.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
-import type { KubeObject } from '../../../src/kube/types.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { argoHealth, type ArgoHealth } from '../../support/argo-health.ts';
 import { READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
 import { serverPid } from '../../support/processes.ts';

@@ -1,6 +1,6 @@
 // The images as the kubelet runs them: under Pod Security "restricted", with a root that can't be written.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Pod } from '../../../src/kube/builtins.ts';
+import { Pod } from '../../../src/kube/types/builtins.ts';
 import { SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
 import { cliVersion } from '../../support/copilot-binary.ts';
 import { waitFor } from '../../support/wait.ts';

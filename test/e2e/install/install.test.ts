@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { dirname } from 'node:path';
 import { COPILOT_TENANT, GROUP } from '../../../src/api/names.ts';
-import type { Pod } from '../../../src/kube/builtins.ts';
+import type { Pod } from '../../../src/kube/types/builtins.ts';
 import { auditMark, isWrite } from '../../support/audit.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { Release } from '../../support/release.ts';

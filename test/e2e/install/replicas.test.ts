@@ -1,6 +1,6 @@
 // Two replicas of the operator, and what becomes of the leader. The API server's audit log knows which pod wrote.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { PodDisruptionBudget, type Pod } from '../../../src/kube/builtins.ts';
+import { PodDisruptionBudget, type Pod } from '../../../src/kube/types/builtins.ts';
 import { auditMark, isWrite, type AuditMark, type AuditRecord } from '../../support/audit.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { containerPid } from '../../support/node-process.ts';

@@ -16,9 +16,9 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from '../../../src/kube/builtins.ts';
-import type { ResourceType } from '../../../src/kube/resource.ts';
-import type { KubeObject } from '../../../src/kube/types.ts';
+} from '../../../src/kube/types/builtins.ts';
+import type { ResourceType } from '../../../src/kube/types/resource.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { deleteJobName } from '../../../src/session/builders/deletejob.ts';
 import { auditMark, recordsSince } from '../../support/audit.ts';

@@ -9,8 +9,8 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from '../../../src/kube/builtins.ts';
-import type { ResourceType } from '../../../src/kube/resource.ts';
+} from '../../../src/kube/types/builtins.ts';
+import type { ResourceType } from '../../../src/kube/types/resource.ts';
 import { auditMark, isWrite } from '../../support/audit.ts';
 import { formerChart } from '../../support/chart.ts';
 import { READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';

@@ -1,6 +1,6 @@
 // A session as a resource, from its name to its end, with the real CLI, the real SDK and a real volume.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Job, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { Job, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { argoHealth } from '../../support/argo-health.ts';
 import { withClient } from '../../support/chat.ts';

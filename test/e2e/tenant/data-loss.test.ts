@@ -1,6 +1,6 @@
 // Volumes that somebody takes away: told and never replaced by empty ones without a word, and both ways out work as told.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { expectMended, expectTold, messageColumn } from '../../support/told.ts';

@@ -7,8 +7,8 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from '../../../src/kube/builtins.ts';
-import type { ResourceType } from '../../../src/kube/resource.ts';
+} from '../../../src/kube/types/builtins.ts';
+import type { ResourceType } from '../../../src/kube/types/resource.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { waitFor } from '../../support/wait.ts';
 

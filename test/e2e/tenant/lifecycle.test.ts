@@ -6,8 +6,8 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from '../../../src/kube/builtins.ts';
-import { isControlledBy } from '../../../src/kube/owner.ts';
+} from '../../../src/kube/types/builtins.ts';
+import { isControlledBy } from '../../../src/kube/types/owner.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { waitFor } from '../../support/wait.ts';

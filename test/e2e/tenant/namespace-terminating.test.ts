@@ -2,9 +2,9 @@
 // costs neither the operator nor anybody else.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Pod } from '../../../src/kube/builtins.ts';
-import { findCondition } from '../../../src/kube/conditions.ts';
-import { ignoreNotFound } from '../../../src/kube/notfound.ts';
+import { Pod } from '../../../src/kube/types/builtins.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
+import { ignoreNotFound } from '../../../src/kube/types/not-found.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { auditMark, isWrite, recordsSince } from '../../support/audit.ts';

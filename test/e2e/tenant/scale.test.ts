@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Deployment, PersistentVolumeClaim, Service } from '../../../src/kube/builtins.ts';
+import { Deployment, PersistentVolumeClaim, Service } from '../../../src/kube/types/builtins.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { waitFor } from '../../support/wait.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Deployment, PersistentVolumeClaim, Pod } from '../../../src/kube/builtins.ts';
+import { Deployment, PersistentVolumeClaim, Pod } from '../../../src/kube/types/builtins.ts';
 import { conditionOf, READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
 import type { OperatorProcess } from '../../support/operator.ts';
 import { waitFor } from '../../support/wait.ts';

@@ -11,7 +11,7 @@ import {
   ping,
   encodeFrame,
 } from '../../../src/copilot/index.ts';
-import { systemClock } from '../../../src/kube/clock.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { freePort } from '../../support/copilot-server.ts';
 import { RawPeer } from '../../support/raw-peer.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';

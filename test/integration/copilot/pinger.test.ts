@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HealthTarget, ServerHealth } from '../../../src/copilot/index.ts';
 import { Pinger } from '../../../src/health/pinger.ts';
-import { systemClock } from '../../../src/kube/clock.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { cliVersion } from '../../support/copilot-binary.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';

@@ -14,7 +14,7 @@ import {
   ping,
   type CopilotError,
 } from '../../../src/copilot/index.ts';
-import { systemClock } from '../../../src/kube/clock.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { createModelServer } from '../../model/server.ts';
 import { chat } from '../../support/chat.ts';
 import { cliVersion } from '../../support/copilot-binary.ts';

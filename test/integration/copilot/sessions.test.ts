@@ -7,7 +7,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, uti
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { RpcError, dialTcp, type Dial, type SessionActivity, type SessionFacts } from '../../../src/copilot/index.ts';
-import { systemClock, type Clock } from '../../../src/kube/clock.ts';
+import { systemClock, type Clock } from '../../../src/kube/clock/clock.ts';
 import { Survey } from '../../../src/survey/survey.ts';
 import { chat, withClient, type Binding } from '../../support/chat.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';

@@ -18,7 +18,7 @@ import type {
   SessionReconcilingReason,
   SessionStalledReason,
 } from '../../../src/api/session-conditions.ts';
-import type { Condition, ObjectMeta } from '../../../src/kube/types.ts';
+import type { Condition, ObjectMeta } from '../../../src/kube/types/types.ts';
 import { argoHealth } from '../../support/argo-health.ts';
 
 type Health = 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended';

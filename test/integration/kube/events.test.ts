@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pino from 'pino';
-import { ConfigMap, CoreEvent, Namespace } from '../../../src/kube/builtins.ts';
-import { systemClock } from '../../../src/kube/clock.ts';
-import { EventRecorder } from '../../../src/kube/events.ts';
-import { Metrics } from '../../../src/kube/metrics.ts';
-import type { KubeObject } from '../../../src/kube/types.ts';
+import { ConfigMap, CoreEvent, Namespace } from '../../../src/kube/types/builtins.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
+import { EventRecorder } from '../../../src/kube/runtime/events.ts';
+import { Metrics } from '../../../src/kube/runtime/metrics.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { configMap, connect } from '../../support/kube.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ConfigMap } from '../../../src/kube/builtins.ts';
-import { addFinalizer, hasFinalizer, removeFinalizer } from '../../../src/kube/finalizer.ts';
-import { nameOf } from '../../../src/kube/types.ts';
+import { ConfigMap } from '../../../src/kube/types/builtins.ts';
+import { addFinalizer, hasFinalizer, removeFinalizer } from '../../../src/kube/write/finalizer.ts';
+import { nameOf } from '../../../src/kube/types/types.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { configMap, connect } from '../../support/kube.ts';

@@ -4,7 +4,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import type { Fault, Spoil } from '../../support/fault-proxy.ts';
 import { configMap, connect } from '../../support/kube.ts';
 import { waitFor } from '../../support/wait.ts';
-import { ConfigMap, Namespace } from '../../../src/kube/builtins.ts';
+import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
 import { Watched } from './watched.ts';
 
 jest.setTimeout(60_000);

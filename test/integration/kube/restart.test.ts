@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { ConfigMap } from '../../../src/kube/builtins.ts';
-import { systemClock } from '../../../src/kube/clock.ts';
+import { ConfigMap } from '../../../src/kube/types/builtins.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { configMap, connect } from '../../support/kube.ts';
 import { waitFor } from '../../support/wait.ts';

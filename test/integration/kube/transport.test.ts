@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ConfigMap, Namespace } from '../../../src/kube/builtins.ts';
-import { isAlreadyExists, isConflict, isNotFound, StatusError, TransportError } from '../../../src/kube/errors.ts';
-import type { RequestRecord } from '../../../src/kube/transport.ts';
+import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
+import {
+  isAlreadyExists,
+  isConflict,
+  isNotFound,
+  StatusError,
+  TransportError,
+} from '../../../src/kube/types/errors.ts';
+import type { RequestRecord } from '../../../src/kube/client/transport.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';

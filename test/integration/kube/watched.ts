@@ -1,10 +1,10 @@
 import { expect } from '@jest/globals';
-import { ConfigMap, Namespace } from '../../../src/kube/builtins.ts';
-import type { Client } from '../../../src/kube/client.ts';
-import type { Clock } from '../../../src/kube/clock.ts';
-import { Informer, type InformerOptions } from '../../../src/kube/informer.ts';
-import type { NextStep } from '../../../src/kube/nextstep.ts';
-import { keyOf } from '../../../src/kube/types.ts';
+import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
+import type { Client } from '../../../src/kube/client/client.ts';
+import type { Clock } from '../../../src/kube/clock/clock.ts';
+import { Informer, type InformerOptions } from '../../../src/kube/cache/informer.ts';
+import type { NextStep } from '../../../src/kube/cache/next-step.ts';
+import { keyOf } from '../../../src/kube/types/types.ts';
 import type { ApiServer } from '../../support/apiserver.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';

@@ -1,8 +1,8 @@
 // What becomes of a session's data when its resource is deleted, over a real API server. It ends in every case.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/errors.ts';
-import { Job, Namespace, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
-import { timestamp } from '../../../src/kube/time.ts';
+import { Job, Namespace, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
+import { timestamp } from '../../../src/kube/types/time.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';

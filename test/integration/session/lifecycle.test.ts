@@ -1,8 +1,8 @@
 // A session from its first look to its end, over a real API server; the servers are as the test says.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/index.ts';
-import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
-import { addFinalizer } from '../../../src/kube/finalizer.ts';
+import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
+import { addFinalizer } from '../../../src/kube/write/finalizer.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';

@@ -1,7 +1,7 @@
 // A session whose id another user's data has already: kept after a resource went, or all that a lost cluster has left.
 import { approveAll } from '@github/copilot-sdk';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { systemClock } from '../../../src/kube/clock.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { StoredLabel } from '../../../src/session/decisions/labels.ts';
 import { Survey } from '../../../src/survey/survey.ts';

@@ -9,9 +9,9 @@ import {
   NetworkPolicy,
   PersistentVolumeClaim,
   Pod,
-} from '../../../src/kube/builtins.ts';
-import { findCondition } from '../../../src/kube/conditions.ts';
-import { timestamp } from '../../../src/kube/time.ts';
+} from '../../../src/kube/types/builtins.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
+import { timestamp } from '../../../src/kube/types/time.ts';
 import { cleanupLabels } from '../../../src/resources/cleanup-pod.ts';
 import type { CleanupResult } from '../../../src/resources/cleanup-result.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';

@@ -1,7 +1,7 @@
 // A namespace that is being deleted and is still there. Here nobody empties it, so the tenant in it lives on and wants what it lacks.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Namespace, Service } from '../../../src/kube/builtins.ts';
-import { findCondition } from '../../../src/kube/conditions.ts';
+import { Namespace, Service } from '../../../src/kube/types/builtins.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
 import type { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';

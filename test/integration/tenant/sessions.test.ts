@@ -1,7 +1,7 @@
 // What a tenant's status says of its sessions: when it is written, and when it is not.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
-import { findCondition } from '../../../src/kube/conditions.ts';
+import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 

@@ -1,7 +1,7 @@
 // Volumes that grow, those that cannot, and the way back, over a real API server: it refuses growth and shrinkage itself.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { findCondition } from '../../../src/kube/conditions.ts';
-import { Deployment, PersistentVolumeClaim } from '../../../src/kube/builtins.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
+import { Deployment, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';

@@ -1,10 +1,10 @@
 // How a volume is swept of what deletions have left on it, on a real API server. The test plays the controller of Jobs.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Job, PersistentVolumeClaim, type Pod } from '../../../src/kube/builtins.ts';
-import { timestamp } from '../../../src/kube/time.ts';
+import { Job, PersistentVolumeClaim, type Pod } from '../../../src/kube/types/builtins.ts';
+import { timestamp } from '../../../src/kube/types/time.ts';
 import type { VolumeFill } from '../../../src/resources/cleanup-result.ts';
 import { askForSweep } from '../../../src/resources/sweep.ts';
-import { findCondition } from '../../../src/kube/conditions.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { endCleanupPod, endedJob } from '../../support/jobs.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';

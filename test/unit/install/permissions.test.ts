@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GROUP } from '../../../src/api/names.ts';
-import * as builtins from '../../../src/kube/builtins.ts';
-import type { ResourceType } from '../../../src/kube/resource.ts';
+import * as builtins from '../../../src/kube/types/builtins.ts';
+import type { ResourceType } from '../../../src/kube/types/resource.ts';
 import {
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
@@ -15,12 +15,12 @@ const all = [...TENANT_PERMISSIONS, ...SESSION_END_PERMISSIONS, ...OPERATOR_PERM
 const describePermission = ({ resource, subresource, resourceNames }: Permission) =>
   [resource.group, resource.plural, subresource, resourceNames].join('/');
 
-/** Resources of src/kube/builtins.ts that the sources of a part import, as values or as types. */
+/** Resources of src/kube/types/builtins.ts that the sources of a part import, as values or as types. */
 function resourcesUsed(part: string): ResourceType[] {
   const root = join(import.meta.dirname, '../../../src', part);
   const sources = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   const names = sources.flatMap((name) => {
-    const imports = /import (?:type )?\{([^}]*)\} from '[./]*kube\/builtins\.ts'/g;
+    const imports = /import (?:type )?\{([^}]*)\} from '[./]*kube\/types\/builtins\.ts'/g;
     return [...readFileSync(join(root, name), 'utf8').matchAll(imports)].flatMap(([, list = '']) =>
       list.split(',').map((item) => item.trim()),
     );

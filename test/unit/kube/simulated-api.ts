@@ -1,8 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { ConfigMap } from '../../../src/kube/builtins.ts';
-import type { KubeClient, ListOptions, WatchOptions } from '../../../src/kube/client.ts';
-import { StatusError, TransportError } from '../../../src/kube/errors.ts';
-import type { KubeObject, ObjectList, WatchEvent } from '../../../src/kube/types.ts';
+import type { ConfigMap } from '../../../src/kube/types/builtins.ts';
+import type { KubeClient, ListOptions, WatchOptions } from '../../../src/kube/client/client.ts';
+import { StatusError, TransportError } from '../../../src/kube/types/errors.ts';
+import type { KubeObject, ObjectList, WatchEvent } from '../../../src/kube/types/types.ts';
 
 export type SimulatedFault = 'reset' | 'end' | 'garbage' | 'expired' | 'error500' | 'silence' | 'throttled';
 

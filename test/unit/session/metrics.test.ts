@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { Metrics } from '../../../src/kube/metrics.ts';
-import { Store } from '../../../src/kube/store.ts';
+import { Metrics } from '../../../src/kube/runtime/metrics.ts';
+import { Store } from '../../../src/kube/cache/store.ts';
 import type { CopilotSession } from '../../../src/resources/session.ts';
 import { SessionMetrics } from '../../../src/session/metrics.ts';
 import { metricValue } from '../../support/metrics.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Applier } from '../../../src/kube/apply.ts';
-import { CronJob } from '../../../src/kube/builtins.ts';
-import { StatusError } from '../../../src/kube/errors.ts';
-import type { KubeObject } from '../../../src/kube/types.ts';
+import type { Applier } from '../../../src/kube/write/apply.ts';
+import { CronJob } from '../../../src/kube/types/builtins.ts';
+import { StatusError } from '../../../src/kube/types/errors.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { Attempt } from '../../../src/tenant/attempt.ts';
 import { cronJob } from '../../../src/tenant/builders/cronjob.ts';
 import { applyCleanup } from '../../../src/tenant/cleanup.ts';

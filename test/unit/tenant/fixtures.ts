@@ -1,6 +1,6 @@
 import type { ServerHealth, UnhealthyReason } from '../../../src/copilot/health.ts';
-import type { Deployment, PersistentVolumeClaim, Pod } from '../../../src/kube/builtins.ts';
-import type { ObjectMeta } from '../../../src/kube/types.ts';
+import type { Deployment, PersistentVolumeClaim, Pod } from '../../../src/kube/types/builtins.ts';
+import type { ObjectMeta } from '../../../src/kube/types/types.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
 import { persistentVolumeClaim } from '../../../src/tenant/builders/persistentvolumeclaim.ts';
 import { sampleTenant } from '../../support/tenants.ts';

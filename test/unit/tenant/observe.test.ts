@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ServerStatus } from '../../../src/api/tenant.ts';
-import type { Deployment } from '../../../src/kube/builtins.ts';
+import type { Deployment } from '../../../src/kube/types/builtins.ts';
 import { isCurrent, observeServer, type ObserveInput } from '../../../src/tenant/observe.ts';
 import { hasEnded, pingAddress, servingPod } from '../../../src/tenant/pods.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
-import type { Deployment, Pod } from '../../../src/kube/builtins.ts';
-import { differences } from '../../../src/kube/subset.ts';
-import type { ObjectMeta } from '../../../src/kube/types.ts';
+import type { Deployment, Pod } from '../../../src/kube/types/builtins.ts';
+import { differences } from '../../../src/kube/write/subset.ts';
+import type { ObjectMeta } from '../../../src/kube/types/types.ts';
 import { cleanupLabels, cleanupPod } from '../../../src/resources/cleanup-pod.ts';
 import { slimPod } from '../../../src/tenant/transforms.ts';
 import { bindingSecret } from '../../../src/tenant/builders/bindingsecret.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../src/api/tenant.ts';
 import type { LastCleanup, VolumeUsage } from '../../../src/api/tenant-status.ts';
-import { timestamp } from '../../../src/kube/time.ts';
+import { timestamp } from '../../../src/kube/types/time.ts';
 import { flips, numbersAsTold, SessionFigures, type SessionsStatus } from '../../../src/tenant/sessions.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

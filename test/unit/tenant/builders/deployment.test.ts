@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
-import type { Deployment } from '../../../../src/kube/builtins.ts';
+import type { Deployment } from '../../../../src/kube/types/builtins.ts';
 import {
   defaultImageOf,
   deployment,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isControlledBy } from '../../../../src/kube/owner.ts';
+import { isControlledBy } from '../../../../src/kube/types/owner.ts';
 import { serverMetadata, sharedMetadata } from '../../../../src/tenant/builders/metadata.ts';
 import { tenantPods } from '../../../../src/resources/names.ts';
 import { sampleTenant } from '../../../support/tenants.ts';

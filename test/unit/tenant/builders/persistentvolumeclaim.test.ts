@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { PersistentVolumeClaim } from '../../../../src/kube/builtins.ts';
-import { controllerRef } from '../../../../src/kube/owner.ts';
+import type { PersistentVolumeClaim } from '../../../../src/kube/types/builtins.ts';
+import { controllerRef } from '../../../../src/kube/types/owner.ts';
 import { persistentVolumeClaim } from '../../../../src/tenant/builders/persistentvolumeclaim.ts';
 import { isClaimOf } from '../../../../src/resources/names.ts';
 import { sampleTenant } from '../../../support/tenants.ts';

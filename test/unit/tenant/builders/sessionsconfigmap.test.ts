@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotSessionSpecInput } from '../../../../src/api/session.ts';
 import { sessionSpec } from '../../../../src/api/session.ts';
-import type { ObjectMeta } from '../../../../src/kube/types.ts';
+import type { ObjectMeta } from '../../../../src/kube/types/types.ts';
 import type { CopilotSession } from '../../../../src/resources/session.ts';
 import { sessionsConfigMap } from '../../../../src/tenant/builders/sessionsconfigmap.ts';
 import { sampleTenant } from '../../../support/tenants.ts';

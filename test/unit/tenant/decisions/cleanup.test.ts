@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
-import type { CronJob, Job, Pod } from '../../../../src/kube/builtins.ts';
-import { timestamp } from '../../../../src/kube/time.ts';
+import type { CronJob, Job, Pod } from '../../../../src/kube/types/builtins.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
 import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
 import { formatCleanupResult, type CleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';

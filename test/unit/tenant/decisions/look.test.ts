@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
-import { timestamp } from '../../../../src/kube/time.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
 import { LOOK_EVERY_MS, lookReason, type VolumeFacts } from '../../../../src/tenant/decisions/look.ts';
 import { MINUTE, NOW } from '../fixtures.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Pod } from '../../../../src/kube/builtins.ts';
+import type { Pod } from '../../../../src/kube/types/builtins.ts';
 import { isCreating, isUnbound, isUndecided, podTrouble } from '../../../../src/tenant/decisions/pod.ts';
 import { container, pod } from '../fixtures.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { StatusError, TransportError } from '../../../../src/kube/errors.ts';
-import type { Status } from '../../../../src/kube/types.ts';
+import { StatusError, TransportError } from '../../../../src/kube/types/errors.ts';
+import type { Status } from '../../../../src/kube/types/types.ts';
 import { refusalOfMessage, refusalOfRequest } from '../../../../src/tenant/decisions/refusal.ts';
 
 const request = { method: 'POST', path: '/apis/apps/v1/namespaces/team/deployments' };

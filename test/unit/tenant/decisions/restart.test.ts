@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { timestamp } from '../../../../src/kube/time.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
 import { restartDecision, type RestartInput } from '../../../../src/tenant/decisions/restart.ts';
 import { HOUR, MINUTE, NOW, SECOND, healthy, unhealthy } from '../fixtures.ts';
 

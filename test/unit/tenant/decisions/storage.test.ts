@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
-import type { Condition } from '../../../../src/kube/types.ts';
+import type { Condition } from '../../../../src/kube/types/types.ts';
 import {
   fullest,
   isShared,

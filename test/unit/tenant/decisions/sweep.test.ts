@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../src/api/tenant.ts';
-import type { Job, PersistentVolumeClaim, Pod } from '../../../../src/kube/builtins.ts';
-import { timestamp } from '../../../../src/kube/time.ts';
+import type { Job, PersistentVolumeClaim, Pod } from '../../../../src/kube/types/builtins.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
 import { formatCleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { sweepJob } from '../../../../src/tenant/builders/sweepjob.ts';
 import { sweepStep, type SweepInput } from '../../../../src/tenant/decisions/sweep.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../src/api/tenant.ts';
 import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
-import type { PersistentVolumeClaim, Pod } from '../../../../src/kube/builtins.ts';
-import { timestamp } from '../../../../src/kube/time.ts';
+import type { PersistentVolumeClaim, Pod } from '../../../../src/kube/types/builtins.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
 import { formatCleanupResult, type VolumeFill } from '../../../../src/resources/cleanup-result.ts';
 import { volumeUsages } from '../../../../src/tenant/decisions/volume-usage.ts';
 import { sampleTenant } from '../../../support/tenants.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { PersistentVolumeClaim } from '../../../../src/kube/builtins.ts';
+import type { PersistentVolumeClaim } from '../../../../src/kube/types/builtins.ts';
 import {
   acceptedLosses,
   dataLoss,

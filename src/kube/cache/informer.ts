@@ -1,0 +1,178 @@
+import type { Logger } from 'pino';
+import type { KubeClient } from '../client/client.ts';
+import type { Clock, Random } from '../clock/clock.ts';
+import type { NextStep } from './next-step.ts';
+import { Reflector } from './reflector.ts';
+import type { ResourceType } from '../types/resource.ts';
+import { shareWith } from './share.ts';
+import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
+import { keyOf, type KubeObject } from '../types/types.ts';
+
+/** Told of every change, one at a time, in order. A handler only queues a key: it must not block and should not throw. */
+export interface Handler<T extends KubeObject> {
+  onAdd?(object: T): void;
+  onUpdate?(old: T, object: T): void;
+  /** `object` is its last known state: a deletion found by a relist was not seen itself. */
+  onDelete?(object: T): void;
+}
+
+/** An answer for a probe. */
+export interface Health {
+  ok: boolean;
+  message: string;
+}
+
+/** A live copy of one resource type; what controllers and the manager need of it. */
+export interface InformerLike<T extends KubeObject = KubeObject> {
+  readonly type: ResourceType<T>;
+  readonly store: ReadonlyStore<T>;
+  /**
+   * True once everything was listed and every handler was told. Namespaces that are refused to us are left out, unless all are: the
+   * others must not wait for somebody to mend a role.
+   */
+  hasSynced(): boolean;
+  /** Why objects of this namespace can't be seen at the moment; undefined when they can. What the store has of them may be old. */
+  refusedIn(namespace: string): Error | undefined;
+  /** Resolves when `hasSynced`; rejects with the signal's reason when it aborts first. */
+  waitForSync(signal: AbortSignal): Promise<void>;
+  /** A handler that comes late is told of what is there already as additions. */
+  addHandler(handler: Handler<T>): void;
+  /** Until the signal aborts: then everything is closed and it resolves. It never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+  /** For /livez: not ok once a watch has made no progress for too long. */
+  healthy(): Health;
+}
+
+export interface InformerOptions<T extends KubeObject> {
+  client: Pick<KubeClient, 'listAll' | 'watch'>;
+  type: ResourceType<T>;
+  clock: Clock;
+  random: Random;
+  log?: Logger | undefined;
+  /** One reflector each, one store for all. Empty or absent: all namespaces at once. */
+  namespaces?: readonly string[] | undefined;
+  labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
+  indexers?: Indexers<T> | undefined;
+  /** Default: `stripServerFields`. */
+  transform?: Transform<T> | undefined;
+  /** See ReflectorOptions. */
+  silenceMs?: number | undefined;
+  /** ms without progress after which `healthy` says no. Default 900,000 (15 minutes). */
+  staleAfterMs?: number | undefined;
+  /** Told of every end of a watch and what was done about it: metrics hang here. */
+  onStep?: ((step: NextStep) => void) | undefined;
+}
+
+/**
+ * Longer than anything that mends itself: the longest watch (10 min), two silences (2 x 3 min), the longest back-off (30 s). Progress
+ * is a list, an event or a bookmark; an answer that carries none of them is not. Beyond it only a new process may help.
+ */
+const STALE_AFTER_MS = 900_000;
+
+export class Informer<T extends KubeObject> implements InformerLike<T> {
+  readonly type: ResourceType<T>;
+  readonly store: ReadonlyStore<T>;
+  readonly #options: InformerOptions<T>;
+  /** By namespace; `undefined` is that of all namespaces. */
+  readonly #reflectors: ReadonlyMap<string | undefined, Reflector<T>>;
+  readonly #handlers: Handler<T>[] = [];
+  #waiting: (() => void)[] = [];
+  #running = false;
+  /** The object that came last: the next one holds in common with it what is equal. */
+  #latest: T | undefined;
+
+  constructor(options: InformerOptions<T>) {
+    this.#options = options;
+    this.type = options.type;
+    const store = new Store<T>(options.indexers);
+    this.store = store;
+    const namespaces = options.namespaces?.length ? [...new Set(options.namespaces)] : [undefined];
+    this.#reflectors = new Map(namespaces.map((namespace) => [namespace, this.#reflector(store, namespace)]));
+  }
+
+  hasSynced(): boolean {
+    const reflectors = [...this.#reflectors.values()];
+    return (
+      reflectors.some(({ synced }) => synced) &&
+      reflectors.every(({ synced, refusal }) => synced || refusal !== undefined)
+    );
+  }
+
+  refusedIn(namespace: string): Error | undefined {
+    return (this.#reflectors.get(namespace) ?? this.#reflectors.get(undefined))?.refusal;
+  }
+
+  waitForSync(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.hasSynced()) return resolve();
+      if (signal.aborted) return reject(signal.reason);
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#waiting.push(() => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      });
+    });
+  }
+
+  addHandler(handler: Handler<T>): void {
+    this.#handlers.push(handler);
+    for (const object of this.store.list()) this.#tell(handler, { type: 'added', object });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    if (this.#running) throw new Error(`informer of ${this.type.plural}: it runs already`);
+    this.#running = true;
+    await Promise.all([...this.#reflectors.values()].map((reflector) => reflector.run(signal)));
+    this.#running = false;
+  }
+
+  healthy(): Health {
+    const limitMs = this.#options.staleAfterMs ?? STALE_AFTER_MS;
+    const times = this.#running ? [...this.#reflectors.values()].map(({ sinceProgressMs }) => sinceProgressMs) : [0];
+    const oldestMs = Math.max(...times);
+    const seconds = Math.round(oldestMs / 1000);
+    if (oldestMs <= limitMs) return { ok: true, message: `${this.type.plural}: last heard of ${seconds} s ago` };
+    const message = `${this.type.plural}: no list, event or bookmark for ${seconds} s (limit ${limitMs / 1000} s)`;
+    return { ok: false, message };
+  }
+
+  #reflector(store: Store<T>, namespace: string | undefined): Reflector<T> {
+    const { transform = stripServerFields, ...options } = this.#options;
+    return new Reflector<T>({
+      ...options,
+      namespace,
+      target: {
+        prepare: (object) => store.sameAs(object) ?? (this.#latest = shareWith(transform(object), this.#latest)),
+        replace: (objects) => this.#dispatch(store.replace(objects, namespace)),
+        upsert: (object) => this.#dispatch(store.upsert(object)),
+        delete: (object) => this.#dispatch(store.delete(object)),
+        synced: () => this.#checkSynced(),
+        refused: () => this.#checkSynced(),
+      },
+    });
+  }
+
+  #dispatch(deltas: Delta<T>[]): void {
+    for (const delta of deltas) for (const handler of this.#handlers) this.#tell(handler, delta);
+  }
+
+  #tell(handler: Handler<T>, delta: Delta<T>): void {
+    try {
+      if (delta.type === 'added') handler.onAdd?.(delta.object);
+      else if (delta.type === 'updated') handler.onUpdate?.(delta.old, delta.object);
+      else handler.onDelete?.(delta.object);
+    } catch (error) {
+      // One handler's mistake must not stop the watch that everybody lives on.
+      this.#options.log?.error({ err: error, resource: this.type.plural, key: keyOf(delta.object) }, 'handler failed');
+    }
+  }
+
+  #checkSynced(): void {
+    if (!this.hasSynced()) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}

@@ -1,0 +1,254 @@
+import type { Logger } from 'pino';
+import { Backoff, WATCH_BACKOFF } from '../clock/backoff.ts';
+import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';
+import type { Clock, Random } from '../clock/clock.ts';
+import { StatusError, toError } from '../types/errors.ts';
+import { HEALTHY_SESSION_MS, nextStep, SilentWatchError, type NextStep } from './next-step.ts';
+import { pathOf, type ResourceType } from '../types/resource.ts';
+import { keyOf, type KubeObject, type Status, type WatchEvent } from '../types/types.ts';
+import { Watchdog } from '../clock/watchdog.ts';
+
+/** Where a reflector puts what it learns. */
+export interface ReflectorTarget<T extends KubeObject> {
+  /** Called for every object of a list before `replace`; what it returns is kept meanwhile. */
+  prepare(object: T): T;
+  /** A complete list. */
+  replace(objects: T[]): void;
+  upsert(object: T): void;
+  delete(object: T): void;
+  /** After the first `replace`. */
+  synced?(): void;
+  /** Once `refusal` has become defined. */
+  refused?(): void;
+}
+
+export interface ReflectorOptions<T extends KubeObject> {
+  client: Pick<KubeClient, 'listAll' | 'watch'>;
+  type: ResourceType<T>;
+  target: ReflectorTarget<T>;
+  clock: Clock;
+  random: Random;
+  /** Only this namespace; all of them when absent. */
+  namespace?: string | undefined;
+  labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
+  log?: Logger | undefined;
+  /** ms without event or bookmark after which a watch is cut and resumed. Default 180,000. */
+  silenceMs?: number | undefined;
+  /** Told of every session's end and what is done next. */
+  onStep?: ((step: NextStep) => void) | undefined;
+}
+
+/** The API server sends a bookmark every minute, the first one (measured) within two: a third minute without one is no accident. */
+const SILENCE_MS = 180_000;
+/** Within a list that is streamed, events follow each other at once. */
+const LIST_SILENCE_MS = 30_000;
+/** client-go's: the server ends each watch after 5 to 10 minutes, so that they spread over its replicas again. */
+const WATCH_TIMEOUT_S = { min: 300, max: 600 };
+/**
+ * For how long the server must have refused us, ms, before that counts: roles are made anew, and an API server may not have heard of a
+ * new one yet. Less at the beginning, when everybody else waits.
+ */
+const REFUSED_AFTER_MS = { listed: 15_000, atFirst: 3_000 };
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
+
+type DataEvent<T extends KubeObject> = Exclude<WatchEvent<T>, { type: 'ERROR' }>;
+
+/**
+ * Keeps a target equal to what the API server holds: lists, then watches, for ever. It never gives up and never throws; only the signal
+ * ends it. Position and decisions: `nextstep.ts`.
+ */
+export class Reflector<T extends KubeObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #backoff: Backoff;
+  /** Where a watch would resume; undefined when everything must be listed (again). */
+  #resourceVersion: string | undefined;
+  #synced = false;
+  #list: 'stream' | 'pages' = 'stream';
+  #doubts = 0;
+  #events = 0;
+  #progressAt: number;
+  /** When the server began to refuse us, monotonic ms. */
+  #refusedSince: number | undefined;
+  #refusal: Error | undefined;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#backoff = new Backoff(WATCH_BACKOFF, options.random);
+    this.#progressAt = options.clock.monotonic();
+  }
+
+  /** True once the target has held a complete list. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /**
+   * What the server says when it refuses us this resource (403) for longer; undefined while it does not. It ends with the next complete
+   * list: until then what the target holds is old, or nothing.
+   */
+  get refusal(): Error | undefined {
+    return this.#refusal;
+  }
+
+  /** ms since the server last told us something: a list, an event, a bookmark, or that we may not have it. */
+  get sinceProgressMs(): number {
+    return this.#options.clock.monotonic() - this.#progressAt;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    this.#progressAt = clock.monotonic();
+    while (!signal.aborted) {
+      const startedAt = clock.monotonic();
+      const streamedList = this.#resourceVersion === undefined && this.#list === 'stream';
+      this.#events = 0;
+      let error: Error | undefined;
+      try {
+        await this.#session(signal);
+      } catch (thrown) {
+        error = toError(thrown);
+      }
+      if (signal.aborted) return;
+      const durationMs = clock.monotonic() - startedAt;
+      const listed = this.#resourceVersion !== undefined;
+      const step = nextStep({ error, events: this.#events, durationMs, listed, streamedList, doubts: this.#doubts });
+      await this.#take(step, { error, durationMs }, signal);
+    }
+  }
+
+  async #take(
+    step: NextStep,
+    { error, durationMs }: { error: Error | undefined; durationMs: number },
+    signal: AbortSignal,
+  ) {
+    const { clock, log, onStep } = this.#options;
+    if (step.reason === 'Forbidden') this.#onRefusal(error);
+    else if (this.#refusal === undefined) this.#refusedSince = undefined;
+    if (step.action === 'relist') this.#resourceVersion = undefined;
+    this.#list = step.list;
+    this.#doubts = step.doubt && step.action === 'resume' ? this.#doubts + 1 : 0;
+    if (durationMs >= HEALTHY_SESSION_MS) this.#backoff.reset();
+    const asked = error instanceof StatusError ? (error.retryAfterMs ?? 0) : 0;
+    const delayMs = step.backOff ? Math.max(this.#backoff.next(), asked) : 0;
+    onStep?.(step);
+    const { type, namespace } = this.#options;
+    const fields = {
+      resource: type.plural,
+      namespace,
+      reason: step.reason,
+      action: step.action,
+      delayMs: Math.round(delayMs),
+    };
+    if (error === undefined) log?.debug(fields, step.message);
+    else log?.warn(fields, step.message);
+    if (delayMs > 0) await clock.sleep(delayMs, signal).catch(() => undefined); // rejects only because we stop
+  }
+
+  /** From a list, or from where we were, until the watch ends. Throws what ended it. */
+  async #session(signal: AbortSignal): Promise<void> {
+    if (this.#resourceVersion === undefined && this.#list === 'pages') await this.#listPages(signal);
+    const { clock, client, type, silenceMs = SILENCE_MS } = this.#options;
+    const listing = this.#resourceVersion === undefined;
+    const cut = new AbortController();
+    const onStop = (): void => cut.abort(signal.reason);
+    if (signal.aborted) onStop();
+    signal.addEventListener('abort', onStop, { once: true });
+    using watchdog = new Watchdog(clock, listing ? LIST_SILENCE_MS : silenceMs, (silentMs) => {
+      cut.abort(new SilentWatchError(`nothing came for ${Math.round(silentMs / 1000)} s on an open watch`));
+    });
+    try {
+      const initial = new Map<string, T>();
+      for await (const event of client.watch(type, { ...this.#watchOptions(), signal: cut.signal })) {
+        if (event.type === 'ERROR') throw this.#errorOf(event.object);
+        watchdog.feed();
+        this.#progress();
+        if (this.#resourceVersion !== undefined) this.#onEvent(event);
+        else if (this.#onInitialEvent(event, initial)) watchdog.limit(silenceMs);
+      }
+    } catch (error) {
+      const { reason }: { reason: unknown } = cut.signal;
+      throw reason instanceof SilentWatchError ? reason : error;
+    } finally {
+      signal.removeEventListener('abort', onStop);
+    }
+  }
+
+  #watchOptions(): WatchOptions {
+    const { random } = this.#options;
+    const timeoutSeconds = Math.floor(WATCH_TIMEOUT_S.min + random() * (WATCH_TIMEOUT_S.max - WATCH_TIMEOUT_S.min));
+    const options = { ...this.#selection(), timeoutSeconds, allowWatchBookmarks: true };
+    if (this.#resourceVersion !== undefined) return { ...options, resourceVersion: this.#resourceVersion };
+    // Without a resourceVersion the streamed list is a consistent read: never older than what we have seen before.
+    return { ...options, sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
+  }
+
+  async #listPages(signal: AbortSignal): Promise<void> {
+    const { client, type, target } = this.#options;
+    const { items, resourceVersion } = await client.listAll(type, { ...this.#selection(), signal });
+    this.#progress();
+    this.#listed(
+      items.map((item) => target.prepare(item)),
+      resourceVersion,
+    );
+  }
+
+  /** Gathers the list that is being streamed; true with the bookmark that ends it. Changes may come in between. */
+  #onInitialEvent(event: DataEvent<T>, initial: Map<string, T>): boolean {
+    if (event.type === 'BOOKMARK') {
+      if (event.object.metadata.annotations?.[INITIAL_EVENTS_END] !== 'true') return false;
+      this.#listed([...initial.values()], event.object.metadata.resourceVersion);
+      initial.clear();
+      return true;
+    }
+    if (event.type === 'DELETED') initial.delete(keyOf(event.object));
+    else initial.set(keyOf(event.object), this.#options.target.prepare(event.object));
+    return false;
+  }
+
+  #listed(objects: T[], resourceVersion: string): void {
+    const { target } = this.#options;
+    target.replace(objects);
+    this.#resourceVersion = resourceVersion;
+    this.#refusal = this.#refusedSince = undefined;
+    if (this.#synced) return;
+    this.#synced = true;
+    target.synced?.();
+  }
+
+  #onEvent(event: DataEvent<T>): void {
+    const { target } = this.#options;
+    if (event.type === 'DELETED') target.delete(target.prepare(event.object));
+    else if (event.type !== 'BOOKMARK') target.upsert(target.prepare(event.object));
+    // Only now: what could not be stored is asked for again.
+    this.#resourceVersion = event.object.metadata.resourceVersion;
+  }
+
+  #onRefusal(error: Error | undefined): void {
+    const now = this.#options.clock.monotonic();
+    // It is an answer: a new process would get the same.
+    this.#progressAt = now;
+    this.#refusedSince ??= now;
+    const patienceMs = this.#synced ? REFUSED_AFTER_MS.listed : REFUSED_AFTER_MS.atFirst;
+    if (this.#refusal !== undefined || now - this.#refusedSince < patienceMs) return;
+    this.#refusal = error;
+    // What has passed meanwhile is listed, at once when we may: on a watch that is resumed nothing may come for minutes.
+    this.#resourceVersion = undefined;
+    this.#options.target.refused?.();
+  }
+
+  #progress(): void {
+    if (this.#refusal === undefined) this.#refusedSince = undefined;
+    this.#events += 1;
+    this.#progressAt = this.#options.clock.monotonic();
+  }
+
+  #errorOf(status: Status): StatusError {
+    return new StatusError({ method: 'WATCH', path: pathOf(this.#options.type, this.#options) }, status);
+  }
+
+  #selection(): ListOptions {
+    const { namespace, labelSelector, fieldSelector } = this.#options;
+    return { namespace, labelSelector, fieldSelector };
+  }
+}

@@ -1,0 +1,244 @@
+import { isGone } from '../types/errors.ts';
+import { apiVersionOf, pathOf, type ResourceType } from '../types/resource.ts';
+import type { Method, Query, Transport, TransportRequest } from './transport.ts';
+import { nameOf, type KubeObject, type NamespacedName, type ObjectList, type WatchEvent } from '../types/types.ts';
+import { watchEvents } from './watch.ts';
+
+/** For every call: who may end it early, and when it ends by itself. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  /** ms for the whole call, waits for Retry-After included. Default: the transport's (30 s). */
+  deadlineMs?: number | undefined;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only this namespace; all of them when absent. */
+  namespace?: string | undefined;
+  labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
+  /** Default: the most recent data (a consistent read). */
+  resourceVersion?: string | undefined;
+  resourceVersionMatch?: 'Exact' | 'NotOlderThan' | undefined;
+}
+
+export interface PageOptions extends ListOptions {
+  /** Objects a page. Default: no limit. */
+  limit?: number | undefined;
+  continue?: string | undefined;
+}
+
+export interface WatchOptions extends ListOptions {
+  /** The server ends the watch after this many seconds. */
+  timeoutSeconds?: number | undefined;
+  allowWatchBookmarks?: boolean | undefined;
+  /** Begin with an ADDED event for every object there is, then a bookmark annotated `k8s.io/initial-events-end`. */
+  sendInitialEvents?: boolean | undefined;
+}
+
+export interface WriteOptions extends CallOptions {
+  fieldManager?: string | undefined;
+  dryRun?: boolean | undefined;
+}
+
+export interface ApplyOptions extends WriteOptions {
+  fieldManager: string;
+  /** Take over fields that another manager owns. Without it such a field is a conflict. */
+  force?: boolean | undefined;
+  subresource?: string | undefined;
+}
+
+export interface PatchOptions extends WriteOptions {
+  contentType:
+    'application/json-patch+json' | 'application/merge-patch+json' | 'application/strategic-merge-patch+json';
+  subresource?: string | undefined;
+}
+
+export interface UpdateOptions extends WriteOptions {
+  subresource?: string | undefined;
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** Only the object that was meant is deleted, never a new one of its name. */
+  uid: string;
+  resourceVersion?: string | undefined;
+  propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' | undefined;
+  gracePeriodSeconds?: number | undefined;
+  dryRun?: boolean | undefined;
+}
+
+/**
+ * What reconcilers take. Every method throws StatusError when the server refused and TransportError when there was no answer;
+ * after a TransportError of a write (unless `notSent`) nobody knows whether it happened.
+ */
+export interface KubeClient {
+  get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options?: CallOptions): Promise<T>;
+  /** One page (everything, without `limit`). */
+  list<T extends KubeObject>(type: ResourceType<T>, options?: PageOptions): Promise<ObjectList<T>>;
+  /** Everything, in pages of 500; listed again in one piece when the pages expire on the way. */
+  listAll<T extends KubeObject>(type: ResourceType<T>, options?: ListOptions): Promise<ObjectList<T>>;
+  create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
+  /** Server-side apply: `object` holds the fields to be owned. `metadata.uid` in it makes it a precondition. */
+  apply<T extends KubeObject>(type: ResourceType<T>, object: KubeObject, options: ApplyOptions): Promise<T>;
+  patch<T extends KubeObject>(
+    type: ResourceType<T>,
+    ref: NamespacedName,
+    body: unknown,
+    options: PatchOptions,
+  ): Promise<T>;
+  /** PUT: needs the resourceVersion that was read, or overwrites whatever is there. */
+  update<T extends KubeObject>(type: ResourceType<T>, object: T, options?: UpdateOptions): Promise<T>;
+  delete<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options: DeleteOptions): Promise<void>;
+  /** Ends when the server ends it; throws otherwise. Leaving the loop, or the signal, closes it. */
+  watch<T extends KubeObject>(type: ResourceType<T>, options?: WatchOptions): AsyncIterable<WatchEvent<T>>;
+}
+
+/** Objects a page of `listAll`. */
+const PAGE_SIZE = 500;
+
+export interface ClientOptions {
+  transport: Transport;
+  /** Called before every attempt of every write, retries too; throws when this process must not write (it is not the leader). */
+  writeGate?: (() => void) | undefined;
+}
+
+/** KubeClient over the real thing. */
+export class Client implements KubeClient {
+  readonly #transport: Transport;
+  readonly #writeGate: (() => void) | undefined;
+
+  constructor({ transport, writeGate }: ClientOptions) {
+    this.#transport = transport;
+    this.#writeGate = writeGate;
+  }
+
+  get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options: CallOptions = {}): Promise<T> {
+    return this.#transport.request<T>({ ...call(options), method: 'GET', path: pathOf(type, ref) });
+  }
+
+  async list<T extends KubeObject>(type: ResourceType<T>, options: PageOptions = {}): Promise<ObjectList<T>> {
+    const { limit, continue: token } = options;
+    const list = await this.#transport.request<WireList<T>>({
+      ...call(options),
+      method: 'GET',
+      path: pathOf(type, { namespace: options.namespace }),
+      query: { ...selection(options), limit, continue: token },
+    });
+    const apiVersion = apiVersionOf(type);
+    return {
+      resourceVersion: list.metadata.resourceVersion,
+      ...(list.metadata.continue && { continue: list.metadata.continue }),
+      // Items of a list of a built-in type carry neither; those of a watch do.
+      items: (list.items ?? []).map((item) => Object.assign(item, { apiVersion, kind: type.kind })),
+    };
+  }
+
+  async listAll<T extends KubeObject>(type: ResourceType<T>, options: ListOptions = {}): Promise<ObjectList<T>> {
+    let page = await this.list(type, { ...options, limit: PAGE_SIZE });
+    const items = page.items;
+    while (page.continue) {
+      // A page after the first goes on in the same snapshot; to state a version again is refused.
+      const next = { ...options, resourceVersion: undefined, resourceVersionMatch: undefined, continue: page.continue };
+      try {
+        page = await this.list(type, { ...next, limit: PAGE_SIZE });
+      } catch (error) {
+        // The snapshot was compacted away while we read it: one piece, however large, can't expire half-way.
+        if (isGone(error)) return await this.list(type, options);
+        throw error;
+      }
+      for (const item of page.items) items.push(item);
+    }
+    return { resourceVersion: page.resourceVersion, items };
+  }
+
+  create<T extends KubeObject>(type: ResourceType<T>, object: T, options: WriteOptions = {}): Promise<T> {
+    const { namespace } = object.metadata;
+    return this.#write<T>('POST', pathOf(type, { namespace }), object, options, {});
+  }
+
+  apply<T extends KubeObject>(type: ResourceType<T>, object: KubeObject, options: ApplyOptions): Promise<T> {
+    const { subresource, force } = options;
+    return this.#write<T>('PATCH', pathOf(type, { ...nameOf(object), subresource }), object, options, {
+      contentType: 'application/apply-patch+yaml',
+      query: { force },
+      idempotent: true,
+    });
+  }
+
+  patch<T extends KubeObject>(
+    type: ResourceType<T>,
+    ref: NamespacedName,
+    body: unknown,
+    options: PatchOptions,
+  ): Promise<T> {
+    const { subresource, contentType } = options;
+    return this.#write<T>('PATCH', pathOf(type, { ...ref, subresource }), body, options, { contentType });
+  }
+
+  update<T extends KubeObject>(type: ResourceType<T>, object: T, options: UpdateOptions = {}): Promise<T> {
+    return this.#write<T>(
+      'PUT',
+      pathOf(type, { ...nameOf(object), subresource: options.subresource }),
+      object,
+      options,
+      {},
+    );
+  }
+
+  async delete<T extends KubeObject>(
+    type: ResourceType<T>,
+    ref: NamespacedName,
+    options: DeleteOptions,
+  ): Promise<void> {
+    const { uid, resourceVersion, propagationPolicy, gracePeriodSeconds } = options;
+    const body = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      preconditions: { uid, resourceVersion },
+      propagationPolicy,
+      gracePeriodSeconds,
+    };
+    await this.#write('DELETE', pathOf(type, ref), body, options, {});
+  }
+
+  watch<T extends KubeObject>(type: ResourceType<T>, options: WatchOptions = {}): AsyncIterable<WatchEvent<T>> {
+    const { timeoutSeconds, allowWatchBookmarks, sendInitialEvents } = options;
+    const path = pathOf(type, { namespace: options.namespace });
+    const query = { ...selection(options), watch: true, timeoutSeconds, allowWatchBookmarks, sendInitialEvents };
+    const chunks = this.#transport.stream({ ...call(options), method: 'GET', path, query });
+    return watchEvents<T>({ method: 'WATCH', path }, chunks);
+  }
+
+  #write<T>(
+    method: Method,
+    path: string,
+    body: unknown,
+    options: WriteOptions,
+    more: Partial<TransportRequest>,
+  ): Promise<T> {
+    const { fieldManager, dryRun } = options;
+    const query = { ...more.query, fieldManager, dryRun: dryRun ? 'All' : undefined };
+    return this.#transport.request<T>({
+      ...call(options),
+      ...more,
+      method,
+      path,
+      query,
+      body,
+      beforeSend: this.#writeGate,
+    });
+  }
+}
+
+interface WireList<T> {
+  metadata: { resourceVersion: string; continue?: string };
+  items: T[] | null;
+}
+
+function call({ signal, deadlineMs }: CallOptions): CallOptions {
+  return { signal, deadlineMs };
+}
+
+function selection(options: ListOptions): Query {
+  const { labelSelector, fieldSelector, resourceVersion, resourceVersionMatch } = options;
+  return { labelSelector, fieldSelector, resourceVersion, resourceVersionMatch };
+}

@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+// The one place that loads client-node at run time: 0.4 s and 40 MB (docs/adr/0002-transport.md).
+import { type Cluster, type Context, KubeConfig } from '@kubernetes/client-node';
+import type { Clock } from '../clock/clock.ts';
+import { ConfigError, toError } from '../types/errors.ts';
+
+/** Who we are and whom we trust, at one moment. */
+export interface Auth {
+  headers: Record<string, string>;
+  tls: {
+    ca?: string | Buffer;
+    cert?: string | Buffer;
+    key?: string | Buffer;
+    rejectUnauthorized?: boolean;
+    servername?: string;
+  };
+  /** Of `tls`: connections made with another one must not be used any more. */
+  fingerprint: string;
+}
+
+export interface Credentials {
+  readonly server: URL;
+  /** The namespace of the context or of the pod; `default` when none is stated. */
+  readonly namespace: string;
+  /** Cheap. Token files and exec plugins are asked again now and then, so that a rotation is mostly noticed before a 401. */
+  get(): Promise<Auth>;
+  /** Reads everything anew, because `stale` was refused; callers at the same time share one reading. */
+  refresh(stale: Auth): Promise<Auth>;
+}
+
+export interface ConfigOptions {
+  clock: Clock;
+  /** Path of a kubeconfig. Default: `KUBECONFIG`, else the pod's service account, else `~/.kube/config`. */
+  kubeconfig?: string | undefined;
+  /** Context of the kubeconfig. Default: its current one. */
+  context?: string | undefined;
+  /** Stands before `/var/run/secrets/kubernetes.io/serviceaccount`. */
+  serviceAccountRoot?: string | undefined;
+}
+
+const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
+/** How long headers are kept: asking client-node costs a synchronous read of every file. */
+const KEEP_MS = 10_000;
+
+/** Throws a ConfigError that says what is missing when there is no usable configuration. */
+export function loadConfig(options: ConfigOptions): Credentials {
+  return new KubeConfigCredentials(options);
+}
+
+class KubeConfigCredentials implements Credentials {
+  readonly server: URL;
+  readonly namespace: string;
+  readonly #options: ConfigOptions;
+  #config: KubeConfig;
+  #auth: Auth | undefined;
+  #readAt = -Infinity;
+  #reading: Promise<Auth> | undefined;
+
+  constructor(options: ConfigOptions) {
+    this.#options = options;
+    this.#config = readConfig(options);
+    const { cluster, context } = currentOf(this.#config);
+    this.server = new URL(cluster.server);
+    this.namespace = context.namespace?.trim() || 'default';
+  }
+
+  async get(): Promise<Auth> {
+    if (this.#reading) return await this.#reading;
+    if (this.#auth && this.#options.clock.monotonic() - this.#readAt < KEEP_MS) return this.#auth;
+    return await this.#read();
+  }
+
+  async refresh(stale: Auth): Promise<Auth> {
+    // Whoever was refused with older credentials finds newer ones here, or joins the reading that is under way.
+    const current = this.#reading ? await this.#reading : this.#auth;
+    if (current && current !== stale) return current;
+    if (!this.#reading) {
+      // client-node keeps tokens in the KubeConfig (a minute for files, until they expire for plugins): only a new one forgets them.
+      this.#config = readConfig(this.#options);
+    }
+    return await this.#read();
+  }
+
+  async #read(): Promise<Auth> {
+    this.#reading ??= authOf(this.#config)
+      .then((auth) => {
+        // The same content stays the same object: `refresh` goes by identity.
+        if (!this.#auth || !isDeepStrictEqual(auth, this.#auth)) this.#auth = auth;
+        this.#readAt = this.#options.clock.monotonic();
+        return this.#auth;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    return await this.#reading;
+  }
+}
+
+function readConfig({ kubeconfig, context, serviceAccountRoot = '' }: ConfigOptions): KubeConfig {
+  const config = new KubeConfig();
+  if (kubeconfig) {
+    fromFile(kubeconfig, () => config.loadFromFile(kubeconfig));
+  } else if (process.env['KUBECONFIG']) {
+    fromFile(process.env['KUBECONFIG'], () => config.loadFromDefault());
+  } else if (existsSync(serviceAccountRoot + SERVICE_ACCOUNT_TOKEN)) {
+    config.loadFromCluster(serviceAccountRoot);
+  } else if (existsSync(join(homedir(), '.kube', 'config'))) {
+    config.loadFromDefault();
+  } else {
+    throw new ConfigError(
+      'no Kubernetes configuration: set KUBECONFIG, or run in a pod with a service account token, or create ~/.kube/config',
+    );
+  }
+  if (context) config.setCurrentContext(context);
+  const { cluster } = currentOf(config);
+  // client-node takes a plain http server for a mistake; here it is a local proxy or a development server.
+  if (cluster.server.startsWith('http:')) {
+    config.clusters = config.clusters.map((c) => (c.name === cluster.name ? { ...c, skipTLSVerify: true } : c));
+  }
+  return config;
+}
+
+// client-node tells what is wrong with the text, not which file it is.
+function fromFile(path: string, load: () => void): void {
+  try {
+    load();
+  } catch (error) {
+    throw new ConfigError(`kubeconfig ${path}: ${toError(error).message}`, { cause: error });
+  }
+}
+
+function currentOf(config: KubeConfig): { context: Context; cluster: Cluster } {
+  const name = config.getCurrentContext();
+  const context = config.getContextObject(name);
+  if (!context) {
+    const known = config.getContexts().map((c) => `"${c.name}"`);
+    throw new ConfigError(`kubeconfig: there is no context "${name}" (it has ${known.join(', ') || 'none'})`);
+  }
+  const cluster = config.getCluster(context.cluster);
+  if (!cluster)
+    throw new ConfigError(`kubeconfig: context "${name}" names cluster "${context.cluster}", which is not there`);
+  if (!URL.canParse(cluster.server)) {
+    throw new ConfigError(`kubeconfig: cluster "${cluster.name}": server "${cluster.server}" is not a URL`);
+  }
+  if (cluster.proxyUrl) {
+    throw new ConfigError(
+      `kubeconfig: cluster "${cluster.name}": proxy-url is not supported; use a local port forward instead`,
+    );
+  }
+  return { context, cluster };
+}
+
+async function authOf(config: KubeConfig): Promise<Auth> {
+  const options: RequestOptions = {};
+  await config.applyToHTTPSOptions(options);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
+  if (options.auth) headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
+  const tls: Auth['tls'] = {};
+  const { ca, cert, key, rejectUnauthorized, servername } = options as Auth['tls'];
+  if (ca) tls.ca = ca;
+  if (cert) tls.cert = cert;
+  if (key) tls.key = key;
+  if (rejectUnauthorized !== undefined) tls.rejectUnauthorized = rejectUnauthorized;
+  if (servername) tls.servername = servername;
+  return { headers, tls, fingerprint: createHash('sha256').update(JSON.stringify(tls)).digest('hex') };
+}

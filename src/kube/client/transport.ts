@@ -1,0 +1,273 @@
+import { Pool, type Dispatcher } from 'undici';
+import type { Clock, Random } from '../clock/clock.ts';
+import type { Auth, Credentials } from './config.ts';
+import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
+import { Limit } from './limit.ts';
+import { isCertificateProblem, networkErrorOf, parseJson, statusErrorOf } from './response.ts';
+import { decideRetry, type RetryDecision } from './retry.ts';
+
+/** Query of a URL; absent values are left out. */
+export type Query = Record<string, string | number | boolean | undefined>;
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export interface TransportRequest {
+  method: Method;
+  path: string;
+  query?: Query | undefined;
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Default: application/json. */
+  contentType?: string | undefined;
+  /** ms for the whole call, waits and retries included; for a stream: until its headers. Default 30,000. */
+  deadlineMs?: number | undefined;
+  signal?: AbortSignal | undefined;
+  /** Executing it twice is the same as once, so it may be sent again after a lost response. Default: only GET. */
+  idempotent?: boolean | undefined;
+  /** Called before every attempt; what it throws ends the call (the write gate of leader election). */
+  beforeSend?: (() => void) | undefined;
+}
+
+/** One attempt, as the journal sees it. */
+export interface RequestRecord extends RequestLine {
+  host: string;
+  /** HTTP status code, or `<error>` when there was none (client-go's word). */
+  code: string;
+  /** Until the whole answer was read; for a stream until its headers. */
+  durationMs: number;
+  stream: boolean;
+}
+
+/** The journal: metrics and logs hang here. */
+export interface TransportObserver {
+  request?(record: RequestRecord): void;
+  retry?(record: RequestLine & { host: string; decision: RetryDecision; error: Error }): void;
+}
+
+export interface TransportOptions {
+  credentials: Credentials;
+  clock: Clock;
+  random: Random;
+  observer?: TransportObserver | undefined;
+  /** Default deadline of a call in ms. Default 30,000. */
+  deadlineMs?: number | undefined;
+  /** Connections of the request pool; further requests wait in line. Default 32. */
+  connections?: number | undefined;
+  userAgent?: string | undefined;
+}
+
+interface Pools {
+  fingerprint: string;
+  requests: Pool;
+  /** Apart, so that a hundred watches never keep a request waiting. */
+  watches: Pool;
+}
+
+const DEADLINE_MS = 30_000;
+const CONNECTIONS = 32;
+/** Below the API server's 90 s, so that we close an idle connection before it does: that race costs a failed write. */
+const KEEP_ALIVE_MS = 60_000;
+
+/** Raw JSON over pooled connections (docs/adr/0002-transport.md). */
+export class Transport {
+  readonly #options: TransportOptions;
+  #pools: Pools | undefined;
+  #closed = false;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+  }
+
+  /** Parsed JSON of a 2xx answer. Throws StatusError or TransportError. */
+  async request<T>(request: TransportRequest): Promise<T> {
+    const { clock, random, observer } = this.#options;
+    using limit = this.#limit(request);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#attempt(request, limit, 'requests', async ({ statusCode, headers, body }) => {
+          const text = await body.text();
+          if (statusCode >= 300) throw statusErrorOf(request, { statusCode, headers, text }, clock.now());
+          return parseJson(request, text) as T;
+        });
+      } catch (thrown) {
+        const error = toError(thrown);
+        const idempotent = request.idempotent ?? request.method === 'GET';
+        const decision = decideRetry(error, { attempt, idempotent, jitter: random() });
+        // A wait beyond the deadline would only hide the real error behind "no answer in time".
+        if (!decision.retry || decision.delayMs >= limit.remainingMs()) throw error;
+        observer?.retry?.({ method: request.method, path: request.path, host: this.#host, decision, error });
+        await clock.sleep(decision.delayMs, limit.signal);
+      }
+    }
+  }
+
+  /**
+   * The chunks of an answer that has no end of its own (a watch). The deadline holds until the headers are there; afterwards only the
+   * signal, the server, or leaving the loop ends it. Not retried but for stale credentials: resuming is the reflector's work.
+   */
+  async *stream(request: TransportRequest): AsyncGenerator<Buffer, void, undefined> {
+    using limit = this.#limit(request);
+    const body = await this.#attempt(request, limit, 'watches', async ({ statusCode, headers, body }) => {
+      if (statusCode < 300) return body;
+      throw statusErrorOf(request, { statusCode, headers, text: await body.text() }, this.#options.clock.now());
+    });
+    limit.liftDeadline();
+    // An abort between two reads is emitted with nobody listening; the next read throws the same error.
+    body.on('error', () => undefined);
+    try {
+      // Leaving the loop, from here or by the reader's `break`, closes the connection.
+      for await (const chunk of body) yield chunk as Buffer;
+    } catch (cause) {
+      throw limit.signal.aborted ? limit.signal.reason : networkErrorOf(request, cause);
+    }
+  }
+
+  /** Waits for requests under way (each has its deadline); watches are cut. Further calls fail. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const pools = this.#pools;
+    this.#pools = undefined;
+    await Promise.all([pools?.requests.close(), pools?.watches.destroy()]);
+  }
+
+  get #host(): string {
+    return this.#options.credentials.server.host;
+  }
+
+  #limit(request: TransportRequest): Limit {
+    const deadlineMs = request.deadlineMs ?? this.#options.deadlineMs ?? DEADLINE_MS;
+    return new Limit(this.#options.clock, request, deadlineMs, request.signal);
+  }
+
+  /** One attempt, and another with fresh credentials when these were refused. */
+  async #attempt<T>(
+    request: TransportRequest,
+    limit: Limit,
+    kind: 'requests' | 'watches',
+    read: (response: Dispatcher.ResponseData) => Promise<T>,
+  ): Promise<T> {
+    const { credentials } = this.#options;
+    const auth = await this.#credentials(request, limit, credentials.get());
+    try {
+      return await this.#send(request, limit, auth, kind, read);
+    } catch (thrown) {
+      const error = toError(thrown);
+      // A rotated token gives 401; a rotated certificate authority, a certificate that no longer verifies.
+      const stale = error instanceof StatusError ? error.code === 401 : isCertificateProblem(toError(error.cause));
+      if (!stale) throw error;
+      const fresh = await this.#credentials(request, limit, credentials.refresh(auth));
+      return await this.#send(request, limit, fresh, kind, read);
+    }
+  }
+
+  async #credentials(request: TransportRequest, limit: Limit, pending: Promise<Auth>): Promise<Auth> {
+    try {
+      return await limit.race(pending);
+    } catch (cause) {
+      if (cause instanceof TransportError) throw cause;
+      throw new TransportError(request, 'credentials', `no credentials: ${toError(cause).message}`, {
+        cause,
+        notSent: true,
+      });
+    }
+  }
+
+  async #send<T>(
+    request: TransportRequest,
+    limit: Limit,
+    auth: Auth,
+    kind: 'requests' | 'watches',
+    read: (response: Dispatcher.ResponseData) => Promise<T>,
+  ): Promise<T> {
+    const { clock, observer } = this.#options;
+    request.beforeSend?.();
+    const startedAt = clock.monotonic();
+    let code = '<error>';
+    let refusal: Error | undefined;
+    const check = (): void => {
+      try {
+        request.beforeSend?.();
+      } catch (error) {
+        throw (refusal = toError(error));
+      }
+    };
+    try {
+      const pool = this.#poolsFor(auth, request)[kind];
+      const sender = request.beforeSend === undefined ? pool : pool.compose(whenWritten(check));
+      const response = await sender.request(this.#dispatch(request, auth, limit.signal));
+      code = String(response.statusCode);
+      return await read(response);
+    } catch (cause) {
+      throw refusal ?? (cause instanceof StatusError ? cause : networkErrorOf(request, cause));
+    } finally {
+      const { method, path } = request;
+      const durationMs = clock.monotonic() - startedAt;
+      observer?.request?.({ method, path, host: this.#host, code, durationMs, stream: kind === 'watches' });
+    }
+  }
+
+  #dispatch(request: TransportRequest, auth: Auth, signal: AbortSignal): Dispatcher.RequestOptions {
+    const prefix = this.#options.credentials.server.pathname.replace(/\/+$/, '');
+    const headers: Record<string, string> = { ...auth.headers, accept: 'application/json' };
+    if (this.#options.userAgent) headers['user-agent'] = this.#options.userAgent;
+    let body: string | null = null;
+    if (request.body !== undefined) {
+      headers['content-type'] = request.contentType ?? 'application/json';
+      body = JSON.stringify(request.body);
+    }
+    return { method: request.method, path: `${prefix}${request.path}${search(request.query)}`, headers, body, signal };
+  }
+
+  #poolsFor(auth: Auth, request: RequestLine): Pools {
+    if (this.#closed) {
+      throw new TransportError(request, 'aborted', 'the transport is closed', { notSent: true });
+    }
+    if (this.#pools?.fingerprint === auth.fingerprint) return this.#pools;
+    const options: Pool.Options = {
+      connect: { ...auth.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
+      // One connection for everything (HTTP/2) would take every watch down with it, and the fault tests speak HTTP/1.1.
+      allowH2: false,
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MS,
+      // Deadlines are ours, on the injected clock.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    };
+    const { origin } = this.#options.credentials.server;
+    const old = this.#pools;
+    this.#pools = {
+      fingerprint: auth.fingerprint,
+      requests: new Pool(origin, { ...options, connections: this.#options.connections ?? CONNECTIONS }),
+      watches: new Pool(origin, { ...options, connections: null }),
+    };
+    // Other certificates: what runs on the old connections may finish there.
+    if (old) for (const pool of [old.requests, old.watches]) pool.close(() => undefined);
+    return this.#pools;
+  }
+}
+
+/**
+ * Calls `check` at the moment a request is written to its connection. It may have waited for one, and the process may have stood still
+ * meanwhile: what held when the request was made need not hold any more. What `check` throws is the request's failure.
+ */
+function whenWritten(check: () => void): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) =>
+    dispatch(options, {
+      onRequestStart: (...args) => {
+        check();
+        handler.onRequestStart?.(...args);
+      },
+      onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+      onResponseStart: (...args) => handler.onResponseStart?.(...args),
+      onResponseData: (...args) => handler.onResponseData?.(...args),
+      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+      onResponseError: (...args) => handler.onResponseError?.(...args),
+    });
+}
+
+function search(query: Query = {}): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) params.set(name, String(value));
+  return params.size > 0 ? `?${params.toString()}` : '';
+}

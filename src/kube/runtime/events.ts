@@ -1,0 +1,168 @@
+import type { Logger } from 'pino';
+import { Backoff } from '../clock/backoff.ts';
+import { CoreEvent } from '../types/builtins.ts';
+import type { KubeClient } from '../client/client.ts';
+import type { Clock, Random } from '../clock/clock.ts';
+import { EventCorrelator, type Series } from './event-correlator.ts';
+import {
+  isAlreadyExists,
+  isNamespaceTerminating,
+  isNotFound,
+  isServerError,
+  isTooManyRequests,
+  TransportError,
+} from '../types/errors.ts';
+import { LeadershipLostError } from './leader-election.ts';
+import type { Metrics } from './metrics.ts';
+import { timestamp } from '../types/time.ts';
+import type { KubeObject } from '../types/types.ts';
+
+export type EventType = 'Normal' | 'Warning';
+
+export interface EventRecorderOptions {
+  client: Pick<KubeClient, 'create' | 'patch'>;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  metrics: Metrics;
+  /** Who reports: the name of the program. */
+  component: string;
+  /** Which of its processes: the pod's name. */
+  instance: string;
+}
+
+/** Series that may wait to be written; further new ones are dropped and counted. */
+const MAX_PENDING = 1_000;
+/** Tries of one write while the API server is away or busy. */
+const MAX_ATTEMPTS = 6;
+const RETRY = { baseMs: 1_000, maxMs: 30_000 };
+/** Limit of the API. */
+const MAX_MESSAGE_LENGTH = 1_024;
+
+/**
+ * Tells people what happened to an object, as events in its namespace.
+ *
+ * It writes core/v1 events and not events.k8s.io/v1: the two are one storage, but what was written through the new one has
+ * no `lastTimestamp` and no `count`, and that is what `kubectl describe`, Argo CD and most viewers sort and count by.
+ */
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #correlator: EventCorrelator;
+  readonly #pending = new Set<Series>();
+  readonly #stop = new AbortController();
+  #writing: Promise<void> | undefined;
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+    this.#correlator = new EventCorrelator(options.clock);
+  }
+
+  /** Never waits and never throws: an event is worth less than the reconcile that tells it. */
+  event(object: KubeObject, type: EventType, reason: string, message: string): void {
+    const series = this.#correlator.observe(object, type, reason, message.slice(0, MAX_MESSAGE_LENGTH).toWellFormed());
+    if (!series || this.#stop.signal.aborted || (this.#pending.size >= MAX_PENDING && !this.#pending.has(series))) {
+      this.#options.metrics.event('dropped');
+      return;
+    }
+    this.#pending.add(series);
+    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
+  }
+
+  /** Writes what waits, but for no longer than `deadlineMs`, and takes no more. */
+  async close(deadlineMs: number): Promise<void> {
+    const timer = this.#options.clock.setTimer(deadlineMs, () => this.#stop.abort());
+    await this.#writing;
+    timer.cancel();
+    this.#stop.abort();
+  }
+
+  async #writeAll(): Promise<void> {
+    for (let series = first(this.#pending); series; series = first(this.#pending)) {
+      // Taken out before it is written: what happens meanwhile puts it back with its new count.
+      this.#pending.delete(series);
+      if (this.#stop.signal.aborted) this.#options.metrics.event('dropped');
+      else await this.#writeWithRetries(series);
+    }
+  }
+
+  async #writeWithRetries(series: Series): Promise<void> {
+    const { clock, log, metrics, random } = this.#options;
+    const backoff = new Backoff(RETRY, random);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        metrics.event(await this.#write(series));
+        return;
+      } catch (error) {
+        if (error instanceof LeadershipLostError || isNamespaceTerminating(error) || this.#stop.signal.aborted) {
+          metrics.event('dropped');
+          return;
+        }
+        const passing = error instanceof TransportError || isTooManyRequests(error) || isServerError(error);
+        if (!passing || attempt === MAX_ATTEMPTS) {
+          metrics.event('failed');
+          const { reason, message, object } = series;
+          log.warn({ err: error, reason, message, regarding: object.name }, 'an event could not be written');
+          return;
+        }
+        await clock.sleep(backoff.next(), this.#stop.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #write(series: Series): Promise<'created' | 'patched'> {
+    if (series.eventName !== undefined) {
+      try {
+        await this.#patch(series, series.eventName);
+        return 'patched';
+      } catch (error) {
+        // Events live for an hour: this one has gone, the series goes on.
+        if (!isNotFound(error)) throw error;
+      }
+    }
+    const name = series.nextEventName(this.#options.random);
+    try {
+      await this.#create(series, name);
+    } catch (error) {
+      // An earlier try got through and only its answer was lost.
+      if (!isAlreadyExists(error)) throw error;
+      await this.#patch(series, name);
+    }
+    series.eventName = name;
+    return 'created';
+  }
+
+  async #create(series: Series, name: string): Promise<void> {
+    const { component, instance, client } = this.#options;
+    const { object, type, reason } = series;
+    const event: CoreEvent = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name, namespace: series.namespace },
+      involvedObject: object,
+      type,
+      reason,
+      firstTimestamp: timestamp(series.firstAt),
+      source: { component, host: instance },
+      reportingComponent: component,
+      reportingInstance: instance,
+      ...changing(series),
+    };
+    await client.create(CoreEvent, event, { signal: this.#stop.signal });
+  }
+
+  async #patch(series: Series, name: string): Promise<void> {
+    const contentType = 'application/merge-patch+json';
+    const ref = { namespace: series.namespace, name };
+    await this.#options.client.patch(CoreEvent, ref, changing(series), { contentType, signal: this.#stop.signal });
+  }
+}
+
+/** What of an event changes when it happens again. */
+function changing({ count, lastAt, message }: Series): Pick<CoreEvent, 'count' | 'lastTimestamp' | 'message'> {
+  return { count, lastTimestamp: timestamp(lastAt), message };
+}
+
+function first<T>(set: Set<T>): T | undefined {
+  const next = set.values().next();
+  return next.done ? undefined : next.value;
+}

@@ -1,0 +1,99 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Health } from '../cache/informer.ts';
+
+/** One question of a probe. */
+export interface Check {
+  /** Lower case; also the last part of its own path (`/readyz/caches`). */
+  name: string;
+  check: () => Health;
+}
+
+/** Where a server listens. */
+export interface Address {
+  /** Default: all addresses of the pod, of both families. */
+  readonly host?: string | undefined;
+  /** 0 for a free one. */
+  readonly port: number;
+}
+
+export interface HealthServerOptions {
+  log: Logger;
+  /** By path: `/readyz` answers 200 when all of its checks are ok. Without any check it is always ok. */
+  probes?: Readonly<Record<string, readonly Check[]>>;
+  /** Served at `/metrics`. */
+  registry?: Registry | undefined;
+}
+
+/** Answers probes and scrapes, in the API server's own form (`/readyz?verbose`, `/livez/<check>`). */
+export class HealthServer {
+  readonly #options: HealthServerOptions;
+  readonly #server: Server;
+
+  constructor(options: HealthServerOptions) {
+    this.#options = options;
+    this.#server = createServer({ requestTimeout: 10_000, keepAliveTimeout: 30_000 }, (request, response) => {
+      this.#handle(request, response).catch((error: unknown) => {
+        options.log.error({ err: error, path: request.url }, 'answering a probe failed');
+        response.destroy();
+      });
+    });
+  }
+
+  /** Port 0 picks a free one. Resolves to the port; rejects when it is taken. */
+  listen({ host, port }: Address): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ port, host }, () => {
+        this.#server.off('error', reject);
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  /** Ends the connections too: a scraper keeps its own open. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
+    const { registry } = this.#options;
+    if (url === null) {
+      // Anybody who reaches the port can send such a thing: not worth a line in the log.
+      response.writeHead(400).end();
+      return;
+    }
+    const { pathname, searchParams } = url;
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { allow: 'GET, HEAD' }).end();
+    } else if (pathname === '/metrics' && registry) {
+      const body = await registry.metrics();
+      response.writeHead(200, { 'content-type': registry.contentType }).end(body);
+    } else {
+      this.#probe(pathname, searchParams.has('verbose'), response);
+    }
+  }
+
+  #probe(pathname: string, verbose: boolean, response: ServerResponse): void {
+    const [, probe = '', only] = pathname.split('/');
+    const checks = this.#options.probes?.[`/${probe}`]?.filter(({ name }) => only === undefined || name === only);
+    if (!checks || (only !== undefined && checks.length === 0)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const results = checks.map(({ name, check }) => ({ name, ...check() }));
+    const ok = results.every((result) => result.ok);
+    const lines = results.map(({ name, ok, message }) => (ok ? `[+]${name} ok` : `[-]${name} failed: ${message}`));
+    const summary = ok ? `${probe} check passed` : `${probe} check failed`;
+    const body = ok && !verbose ? 'ok' : `${[...lines, summary].join('\n')}\n`;
+    if (!ok)
+      this.#options.log.warn({ probe, failed: lines.filter((line) => line.startsWith('[-]')) }, 'a probe failed');
+    response.writeHead(ok ? 200 : 500, { 'content-type': 'text/plain; charset=utf-8' }).end(body);
+  }
+}

@@ -1,0 +1,250 @@
+import type { Logger } from 'pino';
+import { Lease } from '../types/builtins.ts';
+import type { KubeClient } from '../client/client.ts';
+import type { Clock, Random } from '../clock/clock.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../types/errors.ts';
+import type { Metrics } from './metrics.ts';
+import { microTimestamp } from '../types/time.ts';
+
+/** A write was asked for by a process that is not, or no longer surely, the leader. */
+export class LeadershipLostError extends Error {
+  override readonly name = 'LeadershipLostError';
+}
+
+export interface LeaderElectorOptions {
+  /** Not behind the write gate: it is what opens the gate. */
+  client: Pick<KubeClient, 'get' | 'create' | 'update'>;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  metrics: Metrics;
+  /** Where the Lease is, and its name. */
+  namespace: string;
+  name: string;
+  /** Unique to this process (pod name and something random): it is how the holder knows itself. */
+  identity: string;
+  /** ms others wait, from the last change they saw, before they take the lease. Default 15,000. */
+  leaseDurationMs?: number | undefined;
+  /** ms since its last renewal after which the holder writes no more. Default 10,000. */
+  renewDeadlineMs?: number | undefined;
+  /** ms between tries. Default 2,000. */
+  retryPeriodMs?: number | undefined;
+}
+
+/** client-go's: a try to acquire is between one and 2.2 retry periods after the last one. */
+const JITTER_FACTOR = 1.2;
+
+type LeaseSpec = NonNullable<Lease['spec']>;
+
+/**
+ * Leader election by a Lease, with client-go's rules, so that Go and this may stand for one lease.
+ *
+ * Times in the Lease are never compared with our clock: a lease has expired when we have seen no change of it for its
+ * duration. So clocks may be wrong by any amount, as long as they run at about the same speed.
+ */
+export class LeaderElector {
+  readonly #options: LeaderElectorOptions;
+  readonly #leaseDurationMs: number;
+  readonly #renewDeadlineMs: number;
+  readonly #retryPeriodMs: number;
+  /** The lease as it was last seen, and when (monotonic) it was seen to change. */
+  #observed: { lease: Lease; at: number } | undefined;
+  /** Monotonic time at which the last successful renewal was sent: others can't have seen it earlier. */
+  #renewedAt: number | undefined;
+  #reportedHolder: string | undefined;
+
+  constructor(options: LeaderElectorOptions) {
+    const { leaseDurationMs = 15_000, renewDeadlineMs = 10_000, retryPeriodMs = 2_000 } = options;
+    if (leaseDurationMs <= renewDeadlineMs) {
+      throw new Error(
+        `lease duration (${leaseDurationMs} ms) must be longer than the renew deadline (${renewDeadlineMs} ms)`,
+      );
+    }
+    if (renewDeadlineMs <= retryPeriodMs * JITTER_FACTOR) {
+      throw new Error(
+        `renew deadline (${renewDeadlineMs} ms) must be longer than ${JITTER_FACTOR} retry periods (${retryPeriodMs} ms)`,
+      );
+    }
+    this.#options = options;
+    this.#leaseDurationMs = leaseDurationMs;
+    this.#renewDeadlineMs = renewDeadlineMs;
+    this.#retryPeriodMs = retryPeriodMs;
+    options.metrics.leader(options.name, false);
+  }
+
+  /** Whether this process may write now: it holds the lease, and renewed it less than the renew deadline ago. */
+  isLeader(): boolean {
+    return this.#renewedAt !== undefined && this.#options.clock.monotonic() - this.#renewedAt < this.#renewDeadlineMs;
+  }
+
+  /**
+   * For the client, before every write. Throws LeadershipLostError unless the lease is surely held. It asks the clock and
+   * not a flag: after the process stood still (a paused container, a long garbage collection) a flag would still be set.
+   */
+  readonly writeGate = (): void => {
+    if (this.isLeader()) return;
+    const { name, identity, clock } = this.#options;
+    const since =
+      this.#renewedAt === undefined
+        ? 'does not hold it'
+        : `last renewed it ${Math.round(clock.monotonic() - this.#renewedAt)} ms ago`;
+    throw new LeadershipLostError(`nothing is written without the lease "${name}": ${identity} ${since}`);
+  };
+
+  /** Tries until the lease is ours (true) or the signal aborts (false). */
+  async acquire(signal: AbortSignal): Promise<boolean> {
+    const { log, metrics, name, identity, clock, random } = this.#options;
+    log.info({ lease: name, identity }, 'waiting for the lease');
+    while (!signal.aborted) {
+      if (await this.#tryAcquireOrRenew(signal)) {
+        metrics.leader(name, true);
+        log.info({ lease: name, identity }, 'became leader');
+        return true;
+      }
+      await clock.sleep(this.#retryPeriodMs * (1 + random() * JITTER_FACTOR), signal).catch(() => undefined);
+    }
+    return false;
+  }
+
+  /** Keeps the lease; resolves to `stopped` when the signal aborts (then call `release`), to `lost` when it is lost. */
+  async renew(signal: AbortSignal): Promise<'stopped' | 'lost'> {
+    const { log, metrics, name, identity, clock } = this.#options;
+    while (!signal.aborted) {
+      await clock.sleep(this.#retryPeriodMs, signal).catch(() => undefined);
+      if (signal.aborted) break;
+      if (await this.#tryAcquireOrRenew(signal)) continue;
+      // After a pause of the process the deadline has passed already; the try above was the lease re-check.
+      if (this.isLeader() && this.#isHolder()) continue;
+      if (signal.aborted) break;
+      this.#renewedAt = undefined;
+      metrics.leader(name, false);
+      log.error({ lease: name, identity, holder: this.holder }, 'lost the lease');
+      return 'lost';
+    }
+    return 'stopped';
+  }
+
+  /** Gives the lease up, so that the next one need not wait for it to expire. Call it when nothing writes any more. */
+  async release(): Promise<void> {
+    const { log, metrics, name, client } = this.#options;
+    if (this.#renewedAt === undefined) return;
+    this.#renewedAt = undefined;
+    metrics.leader(name, false);
+    try {
+      const lease = await client.get(Lease, this.#options, { deadlineMs: this.#requestDeadlineMs() });
+      if (lease.spec?.holderIdentity !== this.#options.identity) return;
+      const now = microTimestamp(this.#options.clock.now());
+      // As client-go: a holder of nobody, and a duration of a second in case somebody reads only that.
+      const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
+      await client.update(Lease, { ...lease, spec }, { deadlineMs: this.#requestDeadlineMs() });
+      log.info({ lease: name }, 'released the lease');
+    } catch (error) {
+      log.warn({ err: error, lease: name }, 'could not release the lease; the next leader waits until it expires');
+    }
+  }
+
+  /** Who held the lease when it was last seen; `''` for nobody. */
+  get holder(): string {
+    return this.#observed?.lease.spec?.holderIdentity ?? '';
+  }
+
+  async #tryAcquireOrRenew(signal: AbortSignal): Promise<boolean> {
+    const { client, clock, log, metrics, name, namespace } = this.#options;
+    const sentAt = clock.monotonic();
+    const call = { signal, deadlineMs: this.#requestDeadlineMs() };
+    try {
+      // The common case: nobody has touched our lease since we wrote it, so it needs no read before.
+      if (this.#observed && this.#isHolder() && !this.#hasExpired(this.#observed)) {
+        try {
+          return this.#won(await client.update(Lease, this.#renewed(this.#observed.lease), call), sentAt);
+        } catch (error) {
+          metrics.leaseSlowPath(name);
+          log.warn({ err: error, lease: name }, 'could not renew the lease as last seen; reading it');
+          if (!isConflict(error) && !isNotFound(error)) return false;
+        }
+      }
+      const live = await this.#read(call);
+      if (!live) {
+        const metadata = { name, namespace };
+        const lease: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: this.#claim() };
+        return this.#won(await client.create(Lease, lease, call), sentAt);
+      }
+      this.#observe(live);
+      const observed = this.#observed;
+      if (observed && this.holder !== '' && !this.#isHolder() && !this.#hasExpired(observed)) return false;
+      return this.#won(await client.update(Lease, this.#renewed(live), call), sentAt);
+    } catch (error) {
+      // Somebody else was faster: nothing to tell.
+      if (!isConflict(error) && !isAlreadyExists(error))
+        log.warn({ err: error, lease: name }, 'no answer about the lease');
+      return false;
+    }
+  }
+
+  async #read(call: { signal: AbortSignal; deadlineMs: number }): Promise<Lease | undefined> {
+    try {
+      return await this.#options.client.get(Lease, this.#options, call);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #won(lease: Lease, sentAt: number): true {
+    this.#observed = { lease, at: this.#options.clock.monotonic() };
+    this.#renewedAt = sentAt;
+    this.#reportHolder();
+    return true;
+  }
+
+  /** A change of the claim is a sign of life of its holder; a change of the metadata is not. */
+  #observe(lease: Lease): void {
+    const before = this.#observed;
+    const same = before && JSON.stringify(before.lease.spec) === JSON.stringify(lease.spec);
+    this.#observed = { lease, at: same ? before.at : this.#options.clock.monotonic() };
+    this.#reportHolder();
+  }
+
+  #reportHolder(): void {
+    const { log, name } = this.#options;
+    if (this.#reportedHolder === this.holder) return;
+    this.#reportedHolder = this.holder;
+    log.info({ lease: name, leader: this.holder }, 'new leader');
+  }
+
+  #isHolder(): boolean {
+    return this.holder === this.#options.identity;
+  }
+
+  /** By the duration that its holder stated, which need not be ours. */
+  #hasExpired({ lease, at }: { lease: Lease; at: number }): boolean {
+    const seconds = lease.spec?.leaseDurationSeconds ?? this.#leaseDurationMs / 1000;
+    return this.#options.clock.monotonic() - at >= seconds * 1000;
+  }
+
+  #claim(): LeaseSpec {
+    const now = microTimestamp(this.#options.clock.now());
+    return {
+      holderIdentity: this.#options.identity,
+      leaseDurationSeconds: Math.ceil(this.#leaseDurationMs / 1000),
+      acquireTime: now,
+      renewTime: now,
+      leaseTransitions: 0,
+    };
+  }
+
+  /** The lease with our claim on it; its resourceVersion makes the update fail if anybody else changed it. */
+  #renewed(lease: Lease): Lease {
+    const { holderIdentity, acquireTime, leaseTransitions = 0 } = lease.spec ?? {};
+    const kept =
+      holderIdentity === this.#options.identity
+        ? { leaseTransitions, ...(acquireTime && { acquireTime }) }
+        : { leaseTransitions: leaseTransitions + 1 };
+    return { ...lease, spec: { ...lease.spec, ...this.#claim(), ...kept } };
+  }
+
+  /** Half the renew deadline, so that one hanging request leaves time for another try. */
+  #requestDeadlineMs(): number {
+    return this.#renewDeadlineMs / 2;
+  }
+}

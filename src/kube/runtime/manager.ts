@@ -1,0 +1,262 @@
+import type { Logger } from 'pino';
+import type { KubeClient } from '../client/client.ts';
+import type { Clock, Random, Timer } from '../clock/clock.ts';
+import type { Controller } from './controller.ts';
+import { HealthServer, type Address, type Check } from './health-server.ts';
+import { Informer, type Health, type InformerLike, type InformerOptions } from '../cache/informer.ts';
+import type { LeaderElector } from './leader-election.ts';
+import type { Metrics } from './metrics.ts';
+import type { ResourceType } from '../types/resource.ts';
+import type { KubeObject } from '../types/types.ts';
+
+/** Something that runs beside the controllers: a pinger, say. */
+export interface Runnable {
+  name: string;
+  /**
+   * Until `stop` aborts; `kill` aborts when there is no more time to finish. To reject, or to resolve earlier, is a failure
+   * that ends the process.
+   */
+  run(stop: AbortSignal, kill: AbortSignal): Promise<void>;
+  /** Whether it waits for leadership, as controllers do. Default true. */
+  needsLeadership?: boolean;
+}
+
+export interface ManagerOptions {
+  client: KubeClient;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  metrics: Metrics;
+  /** Without one the controllers run at once: for development only. */
+  leaderElector?: Pick<LeaderElector, 'acquire' | 'renew' | 'release'> | undefined;
+  /** Namespaces that informers watch unless told otherwise. Empty or absent: all. */
+  namespaces?: readonly string[] | undefined;
+  /** Where /healthz, /livez and /readyz are served. Default: nowhere. */
+  health?: Address | undefined;
+  /** Where /metrics is served; may be the same. Default: nowhere. */
+  metricsAt?: Address | undefined;
+  /** ms that reconciles under way have to finish after a stop was asked for. Default 30,000. */
+  gracefulStopMs?: number | undefined;
+}
+
+/** Why `run` ended. The process exits with 0 only after `stopped`. */
+export type Outcome = { reason: 'stopped' } | { reason: 'leadership lost' } | { reason: 'failed'; error: unknown };
+
+/** What killed reconciles get to unwind: their writes are refused by now, only their own code runs. */
+const UNWIND_MS = 2_000;
+
+/**
+ * Starts the parts in order and stops them in the opposite one: servers, caches (warm also while another process leads),
+ * the lease, controllers.
+ */
+export class Manager {
+  readonly #options: ManagerOptions;
+  readonly #informers: InformerLike[] = [];
+  readonly #runnables: Runnable[] = [];
+  readonly #onStop: (() => Promise<void>)[] = [];
+  readonly #readyChecks: Check[] = [{ name: 'caches', check: () => this.#cachesSynced() }];
+  readonly #liveChecks: Check[] = [{ name: 'watches', check: () => this.#watchesProgress() }];
+  readonly #servers: HealthServer[] = [];
+  /** The ports that were bound. */
+  readonly ports: { health?: number; metrics?: number } = {};
+
+  constructor(options: ManagerOptions) {
+    this.#options = options;
+  }
+
+  /** An informer that starts with the manager. */
+  informer<T extends KubeObject>(
+    type: ResourceType<T>,
+    options: Partial<Omit<InformerOptions<T>, 'type' | 'client'>> = {},
+  ): InformerLike<T> {
+    const { client, clock, random, log, namespaces } = this.#options;
+    const informer = new Informer<T>({ client, clock, random, log, namespaces, ...options, type });
+    this.#informers.push(informer);
+    return informer;
+  }
+
+  addController(controller: Controller): void {
+    this.addRunnable({ name: controller.name, run: (stop, kill) => controller.run(stop, kill) });
+  }
+
+  addRunnable(runnable: Runnable): void {
+    this.#runnables.push(runnable);
+  }
+
+  /** /readyz answers 200 only while all of these are ok. */
+  addReadyCheck(check: Check): void {
+    this.#readyChecks.push(check);
+  }
+
+  /** /livez (and /healthz) answers 200 only while all of these are ok: when one is not, the kubelet restarts the process. */
+  addLiveCheck(check: Check): void {
+    this.#liveChecks.push(check);
+  }
+
+  /** Runs after the controllers have ended and before the lease is released: to write what still waits (events). */
+  onStop(hook: () => Promise<void>): void {
+    this.#onStop.push(hook);
+  }
+
+  /** Until `stop` aborts, leadership is lost or a part fails. Rejects when it could not even start (a port is taken). */
+  async run(stop: AbortSignal): Promise<Outcome> {
+    const caches = new AbortController();
+    let running: Promise<void>[] = [];
+    try {
+      await this.#listen();
+      running = this.#informers.map((informer) => informer.run(caches.signal));
+      return await this.#lead(stop);
+    } finally {
+      caches.abort();
+      await Promise.all(running);
+      await Promise.all(this.#servers.map((server) => server.close()));
+    }
+  }
+
+  async #lead(stop: AbortSignal): Promise<Outcome> {
+    const { leaderElector, log } = this.#options;
+    const standby = new Group(
+      this.#runnables.filter(({ needsLeadership }) => needsLeadership === false),
+      log,
+    );
+    const leading = new Group(
+      this.#runnables.filter(({ needsLeadership }) => needsLeadership !== false),
+      log,
+    );
+    const stopped = aborted(stop).then((): Outcome => ({ reason: 'stopped' }));
+    standby.start();
+    let outcome = await this.#acquire(Promise.race([stopped, standby.failed]));
+    const renewing = new AbortController();
+    let lost: Promise<Outcome> | undefined;
+    if (!outcome) {
+      lost = leaderElector?.renew(renewing.signal).then((end): Outcome => {
+        if (end === 'stopped') return { reason: 'stopped' };
+        // The write gate is closed by now; whatever still runs is cut short too.
+        for (const group of [leading, standby]) group.kill.abort();
+        return { reason: 'leadership lost' };
+      });
+      leading.start();
+      outcome = await Promise.race([stopped, standby.failed, leading.failed, ...(lost ? [lost] : [])]);
+    }
+    if (outcome.reason === 'failed') log.error({ err: outcome.error }, 'a part has failed; stopping');
+    else log.info({ reason: outcome.reason }, 'stopping');
+    // The lease is kept until the last write is done, and released last.
+    await this.#finish([leading, standby]);
+    renewing.abort();
+    const end = await lost;
+    if (end?.reason === 'leadership lost') return end;
+    await leaderElector?.release();
+    return outcome;
+  }
+
+  /** Undefined once this process leads; else what came first. The caches go first: who can't see should not lead. */
+  async #acquire(end: Promise<Outcome>): Promise<Outcome | undefined> {
+    const { leaderElector } = this.#options;
+    const giveUp = new AbortController();
+    const ended = end.then((outcome) => {
+      giveUp.abort();
+      return outcome;
+    });
+    try {
+      await Promise.all(this.#informers.map((informer) => informer.waitForSync(giveUp.signal)));
+    } catch (error) {
+      if (!giveUp.signal.aborted) throw error;
+      return ended;
+    }
+    const leads = leaderElector ? await leaderElector.acquire(giveUp.signal) : !giveUp.signal.aborted;
+    return leads ? undefined : ended;
+  }
+
+  async #finish(groups: Group[]): Promise<void> {
+    const { log, gracefulStopMs = 30_000 } = this.#options;
+    for (const group of groups) group.stop.abort();
+    const killed = groups.some((group) => group.kill.signal.aborted);
+    if (!(await this.#endWithin(groups, killed ? UNWIND_MS : gracefulStopMs))) {
+      for (const group of groups) group.kill.abort();
+      const ended = await this.#endWithin(groups, UNWIND_MS);
+      if (!ended) log.error({ gracefulStopMs }, 'something still runs after the time to stop; it is left behind');
+    }
+    for (const hook of this.#onStop) {
+      await hook().catch((error: unknown) => log.error({ err: error }, 'a stop hook failed'));
+    }
+  }
+
+  async #endWithin(groups: Group[], ms: number): Promise<boolean> {
+    let late: Timer | undefined;
+    const timeUp = new Promise<boolean>((resolve) => {
+      late = this.#options.clock.setTimer(ms, () => resolve(false));
+    });
+    const ended = Promise.all(groups.map((group) => group.ended)).then(() => true);
+    const inTime = await Promise.race([ended, timeUp]);
+    late?.cancel();
+    return inTime;
+  }
+
+  async #listen(): Promise<void> {
+    const { health, metricsAt, metrics, log } = this.#options;
+    const probes = { '/healthz': this.#liveChecks, '/livez': this.#liveChecks, '/readyz': this.#readyChecks };
+    const { registry } = metrics;
+    if (health !== undefined) {
+      const shared = health.port !== 0 && health.port === metricsAt?.port && health.host === metricsAt.host;
+      const server = new HealthServer({ log, probes, registry: shared ? registry : undefined });
+      this.#servers.push(server);
+      this.ports.health = await server.listen(health);
+      if (shared) this.ports.metrics = this.ports.health;
+    }
+    if (metricsAt !== undefined && this.ports.metrics === undefined) {
+      const server = new HealthServer({ log, registry });
+      this.#servers.push(server);
+      this.ports.metrics = await server.listen(metricsAt);
+    }
+  }
+
+  #cachesSynced(): Health {
+    const missing = this.#informers.filter((informer) => !informer.hasSynced()).map(({ type }) => type.plural);
+    return { ok: missing.length === 0, message: `not listed yet: ${missing.join(', ')}` };
+  }
+
+  #watchesProgress(): Health {
+    const stuck = this.#informers.map((informer) => informer.healthy()).filter(({ ok }) => !ok);
+    return { ok: stuck.length === 0, message: stuck.map(({ message }) => message).join('; ') };
+  }
+}
+
+/** Runnables that start and stop together. */
+class Group {
+  readonly stop = new AbortController();
+  readonly kill = new AbortController();
+  /** Resolves when one of them ends without having been asked to; never, if none does. */
+  readonly failed: Promise<Outcome>;
+  /** Resolves when all have ended, in whatever way. */
+  ended: Promise<unknown> = Promise.resolve();
+  readonly #runnables: Runnable[];
+  readonly #log: Logger;
+  #fail: (outcome: Outcome) => void = () => undefined;
+
+  constructor(runnables: Runnable[], log: Logger) {
+    this.#runnables = runnables;
+    this.#log = log;
+    this.failed = new Promise((resolve) => (this.#fail = resolve));
+  }
+
+  start(): void {
+    this.ended = Promise.all(this.#runnables.map((runnable) => this.#run(runnable)));
+  }
+
+  async #run(runnable: Runnable): Promise<void> {
+    try {
+      await runnable.run(this.stop.signal, this.kill.signal);
+      if (!this.stop.signal.aborted) throw new Error('it ended without having been asked to');
+    } catch (error) {
+      if (this.stop.signal.aborted) this.#log.warn({ err: error, part: runnable.name }, 'a part failed while stopping');
+      this.#fail({ reason: 'failed', error: new Error(`${runnable.name} has failed`, { cause: error }) });
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,80 @@
+import { digest, quickDigest, withHash } from './manifest.ts';
+import { describe, isControlledBy } from '../types/owner.ts';
+import { differences, type Difference } from './subset.ts';
+import type { KubeObject } from '../types/types.ts';
+
+export interface ApplyOptions<T extends KubeObject> {
+  /** Whether a live object is ours to write. Default: its controller reference has the owner's UID. */
+  isOurs?: (live: T) => boolean;
+  /**
+   * The state that the desired one was computed from. A live object whose spec has changed since then, or that is gone,
+   * is not written: Conflict. For what must not be decided twice, or undone, because a cache is late. `absent`: there was
+   * nothing, and what stands there by now is not written either.
+   */
+  derivedFrom?: T | 'absent' | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** One apply on its way: what is wanted, for whom. */
+export class Task<T extends KubeObject> {
+  /** Of the desired state. */
+  readonly quickDigest: string;
+  readonly owner: KubeObject;
+  readonly signal: AbortSignal | undefined;
+  readonly isOurs: (live: T) => boolean;
+  readonly derivedFrom: T | 'absent' | undefined;
+  readonly #desired: T;
+  readonly #hashAnnotation: string;
+  #hashed: { manifest: T; hash: string } | undefined;
+
+  constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, derivedFrom, signal }: ApplyOptions<T>) {
+    if (!isOurs && !isControlledBy(desired, owner)) {
+      throw new Error(
+        `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,
+      );
+    }
+    this.#desired = desired;
+    this.#hashAnnotation = hashAnnotation;
+    this.quickDigest = quickDigest(desired);
+    this.owner = owner;
+    this.signal = signal;
+    this.derivedFrom = derivedFrom;
+    this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
+  }
+
+  /** What is to be written: the desired state with its hash. */
+  get manifest(): T {
+    return this.#withHash().manifest;
+  }
+
+  get hash(): string {
+    return this.#withHash().hash;
+  }
+
+  /** Whether `live` still is what the desired state was computed from. */
+  isCurrent(live: T | undefined): boolean {
+    if (this.derivedFrom === undefined) return true;
+    if (this.derivedFrom === 'absent') return live === undefined;
+    const { uid, generation, resourceVersion } = this.derivedFrom.metadata;
+    if (live?.metadata.uid !== uid) return false;
+    // What has no status has no generation: there every new version counts.
+    return generation === undefined
+      ? live?.metadata.resourceVersion === resourceVersion
+      : live?.metadata.generation === generation;
+  }
+
+  /** The hash annotation is part of the manifest: a live object with another hash differs there. */
+  differences(live: T): Difference[] {
+    return differences(this.manifest, live);
+  }
+
+  #withHash(): { manifest: T; hash: string } {
+    this.#hashed ??= withHash(this.#desired, this.#hashAnnotation);
+    return this.#hashed;
+  }
+}
+
+/** Only this is kept of what was found: values may be secret. */
+export function fingerprint(hash: string, different: Difference[]): string {
+  return digest([hash, different.map(({ path, found }) => [path, found])]);
+}

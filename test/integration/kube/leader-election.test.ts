@@ -1,0 +1,185 @@
+// Two processes and one lease, on a real API server: what the unit tests of the election can't show.
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ConfigMap, Lease, Namespace } from '../../../src/kube/types/builtins.ts';
+import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
+import { LEASE, PARENT } from '../../support/copier.ts';
+import { FaultProxy, type Seen } from '../../support/fault-proxy.ts';
+import { connect } from '../../support/kube.ts';
+import { waitFor } from '../../support/wait.ts';
+
+let apiServer: ApiServer;
+let users: ReturnType<typeof connect>;
+
+beforeAll(async () => {
+  apiServer = await startApiServer();
+  users = connect(apiServer.kubeconfig());
+}, 90_000);
+afterAll(async () => {
+  await users.transport.close();
+  await apiServer.stop();
+});
+
+const program = join(import.meta.dirname, '../../support/copier-process.ts');
+
+/** A copier in a process of its own that sees the API server through a proxy of its own. */
+async function startProcess(namespace: string, identity: string, env: Record<string, string> = {}) {
+  const proxy = await FaultProxy.start(apiServer);
+  const KUBECONFIG = apiServer.kubeconfig({ server: proxy.url });
+  const child = spawn(process.execPath, [program], {
+    env: { ...process.env, NODE_OPTIONS: '', KUBECONFIG, NAMESPACE: namespace, IDENTITY: identity, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const records: Record<string, unknown>[] = [];
+  let rest = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) records.push(JSON.parse(line) as Record<string, unknown>);
+  });
+  const exited = once(child, 'exit').then(([code, signal]: unknown[]) => ({ code, signal }));
+  return {
+    proxy,
+    records,
+    exited,
+    signal: (signal: NodeJS.Signals) => void child.kill(signal),
+    /** Everything but the lease. */
+    writes: (): Seen[] => proxy.journal.filter(({ method, resource }) => method !== 'GET' && resource !== 'leases'),
+    leaseWrites: (): Seen[] =>
+      proxy.journal.filter(({ method, resource }) => method !== 'GET' && resource === 'leases'),
+    [Symbol.asyncDispose]: async (): Promise<void> => {
+      child.kill('SIGKILL');
+      await exited;
+      await proxy.stop();
+    },
+  };
+}
+
+let worlds = 0;
+
+/** A namespace whose parent changes all the time, so that a leader has always something to write. */
+async function busyWorld() {
+  const namespace = `leadership-${worlds++}`;
+  await users.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+  const ended = new AbortController();
+  let n = 0;
+  const change = async (): Promise<void> => {
+    const metadata = { namespace, name: 'parent', labels: PARENT };
+    const parent: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { word: String(n++) } };
+    await users.client.apply(ConfigMap, parent, { fieldManager: 'user', force: true });
+  };
+  const busy = (async () => {
+    while (!ended.signal.aborted) {
+      await change();
+      await sleep(50);
+    }
+  })();
+  const holder = async (): Promise<string> => {
+    const lease = await users.client.get(Lease, { namespace, name: LEASE });
+    return lease.spec?.holderIdentity ?? '';
+  };
+  return {
+    namespace,
+    holder,
+    [Symbol.asyncDispose]: async (): Promise<void> => {
+      ended.abort();
+      await busy;
+    },
+  };
+}
+
+describe('the leader', () => {
+  it('that stands still for 20 s alone writes nothing before it has looked at the lease again, then goes on', async () => {
+    await using w = await busyWorld();
+    await using a = await startProcess(w.namespace, 'a');
+    await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
+    a.signal('SIGSTOP');
+    await sleep(20_000);
+    const before = a.proxy.journal.length;
+    a.signal('SIGCONT');
+    await waitFor('a writes again', () => a.proxy.journal.slice(before).some((seen) => a.writes().includes(seen)), {
+      withinMs: 20_000,
+    });
+    const since = a.proxy.journal.slice(before);
+    const renewed = since.findIndex(({ resource, verb }) => resource === 'leases' && verb === 'update');
+    const written = since.findIndex((seen) => a.writes().includes(seen));
+    expect(renewed).toBeGreaterThanOrEqual(0);
+    expect(renewed).toBeLessThan(written);
+    a.signal('SIGTERM');
+    expect(await a.exited).toEqual({ code: 0, signal: null });
+  }, 90_000);
+
+  it('that stands still for 20 s is replaced, writes nothing any more, and ends in failure', async () => {
+    await using w = await busyWorld();
+    await using a = await startProcess(w.namespace, 'a');
+    await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
+    await using b = await startProcess(w.namespace, 'b');
+    await waitFor('b stands by, its caches warm', () => b.proxy.openWatches().length === 2, { withinMs: 20_000 });
+    a.signal('SIGSTOP');
+    await sleep(20_000);
+    await waitFor('b writes', () => b.writes().length > 3, { withinMs: 5_000 });
+    expect(await w.holder()).toBe('b');
+    const writesOfA = a.writes().length;
+    a.signal('SIGCONT');
+    expect(await a.exited).toEqual({ code: 1, signal: null });
+    expect(a.writes()).toHaveLength(writesOfA);
+    expect(a.records.at(-1)).toMatchObject({ msg: 'ended', reason: 'leadership lost' });
+    // At no time did both write: the last of a comes before the first of b.
+    expect(Math.max(...a.writes().map(({ at }) => at))).toBeLessThan(Math.min(...b.writes().map(({ at }) => at)));
+    b.signal('SIGTERM');
+    expect(await b.exited).toEqual({ code: 0, signal: null });
+  }, 90_000);
+
+  it('that is stopped hands over at once: its last write, then the lease, then the other', async () => {
+    await using w = await busyWorld();
+    await using a = await startProcess(w.namespace, 'a');
+    await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
+    await using b = await startProcess(w.namespace, 'b');
+    await waitFor('b stands by', () => b.proxy.openWatches().length === 2, { withinMs: 20_000 });
+    a.signal('SIGTERM');
+    expect(await a.exited).toEqual({ code: 0, signal: null });
+    // A try of the other is at most 4.4 s away.
+    await waitFor('b writes', () => b.writes().length > 0, { withinMs: 8_000 });
+    const released = a.leaseWrites().at(-1);
+    expect(a.writes().every(({ n }) => n < (released?.n ?? 0))).toBe(true);
+    const lease = await users.client.get(Lease, { namespace: w.namespace, name: LEASE });
+    expect(lease.spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 1 });
+    expect(lease.spec?.renewTime).toMatch(/\.\d{6}Z$/);
+    await waitFor('nothing of a is left', () => a.proxy.openConnections === 0);
+    b.signal('SIGTERM');
+    await b.exited;
+  }, 60_000);
+
+  it('that can reach the API server no more writes no more, and ends in failure', async () => {
+    await using w = await busyWorld();
+    await using a = await startProcess(w.namespace, 'a');
+    await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
+    const lastRenewal = performance.now();
+    a.proxy.inject({ resource: 'leases' }, { kind: 'reset' }, { times: 1_000 });
+    expect(await a.exited).toEqual({ code: 1, signal: null });
+    const tookMs = performance.now() - lastRenewal;
+    expect(tookMs).toBeLessThan(20_000);
+    // Ten seconds after the last renewal that succeeded the gate is closed, though everything but the lease still works.
+    const renewedAt = a.leaseWrites().findLast(({ status = 0 }) => status === 200 || status === 201)?.at ?? 0;
+    expect(Math.max(...a.writes().map(({ at }) => at)) - renewedAt).toBeLessThan(10_500);
+  }, 60_000);
+});
+
+describe('a process', () => {
+  it.each([
+    ['a rejection that nobody handles', { CRASH: 'rejection' }, 'unhandled rejection'],
+    ['an exception that nobody catches', { CRASH: 'string' }, 'uncaught exception'],
+  ])(
+    'ends on %s, and says so as one log record',
+    async (_, env, msg) => {
+      await using w = await busyWorld();
+      await using a = await startProcess(w.namespace, 'a', env);
+      expect(await a.exited).toEqual({ code: 1, signal: null });
+      expect(a.records.at(-1)).toMatchObject({ level: 60, msg, err: { stack: expect.any(String) } });
+    },
+    30_000,
+  );
+});

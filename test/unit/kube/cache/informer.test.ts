@@ -1,0 +1,369 @@
+import { describe, expect, it } from '@jest/globals';
+import { getEventListeners } from 'node:events';
+import * as fc from 'fast-check';
+import { ConfigMap } from '../../../../src/kube/types/builtins.ts';
+import { Informer } from '../../../../src/kube/cache/informer.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
+import { SimulatedApi, type SimulatedFault } from '../simulated-api.ts';
+
+/** An informer of a simulated API server, with a handler that keeps its own copy from what it hears. */
+function informed(api = new SimulatedApi(), random = (): number => 0.5) {
+  const clock = new FakeClock();
+  const informer = new Informer<ConfigMap>({ client: api, type: ConfigMap, clock, random });
+  const told = new Map<string, string>();
+  const heard: string[] = [];
+  informer.addHandler({
+    onAdd: ({ metadata }) => {
+      heard.push(`add ${metadata.name}`);
+      expect(told.has(metadata.name)).toBe(false);
+      told.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
+    },
+    onUpdate: (old, { metadata }) => {
+      heard.push(`update ${metadata.name}`);
+      expect(told.get(metadata.name)).toBe(`${old.metadata.uid}@${old.metadata.resourceVersion}`);
+      expect(old.metadata.uid).toBe(metadata.uid);
+      told.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
+    },
+    onDelete: ({ metadata }) => {
+      heard.push(`delete ${metadata.name}`);
+      expect(told.delete(metadata.name)).toBe(true);
+    },
+  });
+  const stop = new AbortController();
+  const done = informer.run(stop.signal);
+  const live = (): Map<string, string> =>
+    new Map([...api.objects].map(([name, { metadata }]) => [name, `${metadata.uid}@${metadata.resourceVersion}`]));
+  const expectComplete = (): void => {
+    expect(told).toEqual(live());
+    expect(
+      new Map(
+        informer.store.list().map(({ metadata }) => [metadata.name, `${metadata.uid}@${metadata.resourceVersion}`]),
+      ),
+    ).toEqual(live());
+  };
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await done;
+    expect(api.openWatches).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  };
+  return { api, clock, informer, heard, told, stop, expectComplete, end };
+}
+
+describe('an informer', () => {
+  it('keeps once what its objects have in common', async () => {
+    const api = new SimulatedApi();
+    const transform = (object: ConfigMap): ConfigMap => ({ ...object, data: { same: 'in all' } });
+    const informer = new Informer({
+      client: api,
+      type: ConfigMap,
+      clock: new FakeClock(),
+      random: () => 0.5,
+      transform,
+    });
+    const stop = new AbortController();
+    const done = informer.run(stop.signal);
+    for (const name of ['a', 'b']) api.put(name);
+    await settle();
+    const [a, b] = informer.store.list();
+    expect(b).toMatchObject({ metadata: { name: 'b' }, data: { same: 'in all' } });
+    expect(b?.data).toBe(a?.data);
+    stop.abort();
+    await done;
+  });
+
+  it('tells a late handler of what is there already', async () => {
+    const i = informed();
+    i.api.put('a');
+    await settle();
+    const late: string[] = [];
+    i.informer.addHandler({ onAdd: ({ metadata }) => late.push(metadata.name) });
+    expect(late).toEqual(['a']);
+    await i.end();
+  });
+
+  it('goes on when a handler throws, and tells the other handlers', async () => {
+    const i = informed();
+    i.informer.addHandler({
+      onAdd: () => {
+        throw new Error('a mistake');
+      },
+    });
+    const after: string[] = [];
+    i.informer.addHandler({ onAdd: ({ metadata }) => after.push(metadata.name) });
+    await settle();
+    i.api.put('a');
+    i.api.put('b');
+    await settle();
+    expect(after).toEqual(['a', 'b']);
+    i.expectComplete();
+    await i.end();
+  });
+
+  it('is synced only after its handlers were told', async () => {
+    const i = informed();
+    i.api.put('a');
+    expect(i.informer.hasSynced()).toBe(false);
+    await i.informer.waitForSync(AbortSignal.timeout(5000));
+    expect(i.heard).toEqual(['add a']);
+    await i.end();
+  });
+
+  it('stops waiting for the sync when its signal aborts', async () => {
+    const i = informed();
+    i.api.fault('throttled');
+    const giveUp = new AbortController();
+    const waiting = i.informer.waitForSync(giveUp.signal);
+    giveUp.abort(new Error('shutting down'));
+    await expect(waiting).rejects.toThrow('shutting down');
+    await i.end();
+  });
+
+  describe('of several namespaces of which one is refused', () => {
+    const MINUTE = 60_000;
+
+    function twoNamespaces(...refused: string[]) {
+      const api = new SimulatedApi();
+      for (const namespace of refused) api.refused.add(namespace);
+      const clock = new FakeClock();
+      const informer = new Informer<ConfigMap>({
+        client: api,
+        type: ConfigMap,
+        clock,
+        random: () => 0.5,
+        namespaces: ['a', 'b'],
+      });
+      const stop = new AbortController();
+      const done = informer.run(stop.signal);
+      return {
+        api,
+        clock,
+        informer,
+        [Symbol.asyncDispose]: async () => {
+          stop.abort();
+          await done;
+        },
+      };
+    }
+
+    it('has synced with the others, and says of that one what the server says', async () => {
+      await using world = twoNamespaces('b');
+      const { informer, clock } = world;
+      await settle();
+      expect(informer.hasSynced()).toBe(false);
+      const synced = informer.waitForSync(AbortSignal.timeout(5000));
+      await clock.advance(10_000);
+      await synced;
+      expect(informer.hasSynced()).toBe(true);
+      expect(informer.refusedIn('a')).toBeUndefined();
+      expect(informer.refusedIn('b')?.message).toContain('403');
+    });
+
+    it('is alive however long that lasts, and sees it as soon as it may', async () => {
+      await using world = twoNamespaces('b');
+      const { api, informer, clock } = world;
+      for (let minute = 0; minute < 30; minute++) {
+        api.bookmark();
+        await clock.advance(MINUTE);
+      }
+      expect(informer.healthy().ok).toBe(true);
+      api.refused.clear();
+      await clock.advance(MINUTE);
+      expect(informer.refusedIn('b')).toBeUndefined();
+    });
+
+    it('does not trust what it has of that one before the list is complete', async () => {
+      await using world = twoNamespaces('b');
+      const { api, informer, clock } = world;
+      await clock.advance(MINUTE);
+      api.put('one');
+      const end = Promise.withResolvers<void>();
+      api.listsEnd = end.promise;
+      const before = api.lists;
+      api.refused.clear();
+      while (api.lists === before) await clock.advance(1000);
+      expect(informer.refusedIn('b')).toBeDefined();
+      expect(informer.hasSynced()).toBe(true);
+      end.resolve();
+      await settle();
+      expect(informer.refusedIn('b')).toBeUndefined();
+    });
+
+    it('takes a refusal for none that is over within seconds, and lists anew after a longer one', async () => {
+      await using world = twoNamespaces();
+      const { api, informer, clock } = world;
+      await settle();
+      const refuseFor = async (ms: number) => {
+        api.refused.add('b');
+        api.fault('reset');
+        await clock.advance(ms);
+        const refused = informer.refusedIn('b') !== undefined;
+        const before = api.lists;
+        api.refused.clear();
+        await clock.advance(MINUTE);
+        expect(informer.refusedIn('b')).toBeUndefined();
+        return { refused, listed: api.lists - before };
+      };
+      expect(await refuseFor(10_000)).toEqual({ refused: false, listed: 0 });
+      expect(await refuseFor(MINUTE)).toEqual({ refused: true, listed: 1 });
+    });
+
+    it('has not synced while all are refused: who can’t see should not lead', async () => {
+      await using world = twoNamespaces('a', 'b');
+      await world.clock.advance(MINUTE);
+      expect(world.informer.hasSynced()).toBe(false);
+    });
+  });
+
+  it('cannot run twice at once', async () => {
+    const i = informed();
+    await expect(i.informer.run(AbortSignal.timeout(1))).rejects.toThrow('it runs already');
+    await i.end();
+  });
+
+  it('that found nothing new in a list tells nobody anything', async () => {
+    const i = informed();
+    i.api.put('a');
+    await settle();
+    i.api.fault('garbage');
+    await i.clock.advance(2000);
+    expect(i.api.requests).toBe(2);
+    expect(i.heard).toEqual(['add a']);
+    await i.end();
+  });
+
+  it('of a server that sends one bookmark and closes asks it ever more rarely', async () => {
+    const i = informed();
+    const api = i.api;
+    for (let passed = 0; passed < 600; passed++) {
+      api.bookmark();
+      api.fault('end');
+      await i.clock.advance(1000);
+    }
+    // 0.8, 1.6, 3.2, 6.4, 12.8 s and then at least 15 s: less than 50 requests in ten minutes.
+    expect(api.requests).toBeLessThan(50);
+    expect(api.requests).toBeGreaterThan(20);
+    await i.end();
+  });
+
+  it('whose watch was healthy for a while begins with the shortest back-off again', async () => {
+    const i = informed();
+    for (let round = 0; round < 8; round++) {
+      await i.clock.advance(60_000);
+      i.api.fault('reset');
+      await settle();
+      expect(i.clock.nextTimerIn).toBe(1200); // 0.8 s and half of it as jitter
+      // What waits on the signal of the process is the back-off, not also every session there ever was.
+      expect(getEventListeners(i.stop.signal, 'abort')).toHaveLength(1);
+    }
+    await i.end();
+  });
+
+  it('waits at least as long as an overloaded server asks', async () => {
+    const i = informed();
+    i.api.retryAfterSeconds = 20;
+    i.api.fault('reset');
+    i.api.fault('throttled');
+    await i.clock.advance(1200);
+    expect(i.clock.nextTimerIn).toBe(20_000);
+    await i.clock.advance(20_000);
+    i.expectComplete();
+    await i.end();
+  });
+
+  it('is unhealthy once nothing has come for 15 minutes, and healthy with the next bookmark', async () => {
+    const i = informed();
+    await settle();
+    for (let fault = 0; fault < 200; fault++) i.api.fault('throttled');
+    await i.clock.advance(900_000);
+    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 900 s ago' });
+    await i.clock.advance(1000);
+    expect(i.informer.healthy()).toEqual({
+      ok: false,
+      message: 'configmaps: no list, event or bookmark for 901 s (limit 900 s)',
+    });
+    i.api.heal();
+    await i.clock.advance(40_000);
+    i.api.bookmark();
+    await settle();
+    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 0 s ago' });
+    await i.end();
+  });
+
+  it('of a server that was restored from a backup sees the silence as doubt and lists again within seven minutes', async () => {
+    const i = informed();
+    for (const name of ['a', 'b', 'a', 'b']) i.api.put(name);
+    await settle();
+    i.api.restoreBackup();
+    i.api.put('a');
+    for (let passed = 0; passed < 7; passed++) {
+      i.api.bookmark();
+      await i.clock.advance(60_000);
+    }
+    i.expectComplete();
+    await i.end();
+  });
+
+  const names = ['a', 'b', 'c'];
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), name: fc.constantFrom(...names) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), name: fc.constantFrom(...names) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('bookmark' as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('compact' as const) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant('fault' as const),
+        fault: fc.constantFrom<SimulatedFault>(
+          'reset',
+          'end',
+          'garbage',
+          'expired',
+          'error500',
+          'silence',
+          'throttled',
+        ),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 40_000 }) }) },
+  );
+
+  it('ends up equal to the API server after any history of changes and faults, asks it rarely, and leaves nothing open', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), async (steps, streamsLists) => {
+        const api = new SimulatedApi();
+        api.streamsLists = streamsLists;
+        const i = informed(api);
+        for (const action of steps) {
+          if (action.do === 'put') api.put(action.name);
+          else if (action.do === 'remove') api.remove(action.name);
+          else if (action.do === 'bookmark') api.bookmark();
+          else if (action.do === 'compact') api.compact();
+          else if (action.do === 'fault') api.fault(action.fault);
+          else await i.clock.advance(action.ms);
+        }
+        api.heal();
+        // Long enough for every silence and back-off; a healthy server sends a bookmark a minute.
+        for (let passed = 0; passed < 20; passed++) {
+          api.bookmark();
+          await i.clock.advance(60_000);
+        }
+        i.expectComplete();
+        const faults = steps.filter((action) => action.do === 'fault' || action.do === 'compact').length;
+        // A fault costs one more request, three when the list then comes in pages.
+        expect(api.requests).toBeLessThanOrEqual(3 * (faults + 1));
+        // From here on every change comes through the open watch, at once.
+        const { requests } = api;
+        for (const name of names) api.put(name);
+        await settle();
+        i.expectComplete();
+        for (const name of names) api.remove(name);
+        await settle();
+        i.expectComplete();
+        expect(api.requests).toBe(requests);
+        await i.end();
+      }),
+      { numRuns: 150 },
+    );
+  });
+});

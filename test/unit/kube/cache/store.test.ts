@@ -1,0 +1,153 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { Store, stripServerFields, type Delta } from '../../../../src/kube/cache/store.ts';
+import { keyOf, type KubeObject } from '../../../../src/kube/types/types.ts';
+
+interface Thing extends KubeObject {
+  color: string;
+}
+
+const thing = (name: string, { namespace = 'a', uid = 'u1', version = '1', color = 'red' } = {}): Thing => ({
+  apiVersion: 'v1',
+  kind: 'Thing',
+  metadata: { namespace, name, uid, resourceVersion: version },
+  color,
+});
+const byColor = { color: (object: Thing) => (object.color === '' ? [] : [object.color]) };
+const types = (deltas: Delta<Thing>[]): string[] => deltas.map(({ type, object }) => `${type} ${keyOf(object)}`);
+
+describe('a store', () => {
+  it('finds objects by key, namespace and index, and forgets them everywhere', () => {
+    const store = new Store(byColor);
+    const [a, b] = [thing('a'), thing('b', { namespace: 'b', color: 'blue' })];
+    store.upsert(a);
+    store.upsert(b);
+    expect(store.get('a/a')).toBe(a);
+    expect(store.get({ namespace: 'b', name: 'b' })).toBe(b);
+    expect(store.list('b')).toEqual([b]);
+    expect(store.byIndex('color', 'red')).toEqual([a]);
+    store.upsert(thing('a', { version: '2', color: 'blue' }));
+    expect(store.byIndex('color', 'red')).toEqual([]);
+    store.delete(b);
+    expect(store.list('b')).toEqual([]);
+    expect([...store.keys()]).toEqual(['a/a']);
+  });
+
+  it('says which index is missing', () => {
+    expect(() => new Store(byColor).byIndex('size', '1')).toThrow('no index "size" (there are: color)');
+  });
+
+  it('tells a change from a repetition', () => {
+    const store = new Store<Thing>();
+    expect(types(store.upsert(thing('a')))).toEqual(['added a/a']);
+    expect(store.upsert(thing('a'))).toEqual([]);
+    expect(types(store.upsert(thing('a', { version: '2' })))).toEqual(['updated a/a']);
+  });
+
+  it('tells of an object that came back under its name as a deletion and an addition', () => {
+    const store = new Store<Thing>();
+    store.upsert(thing('a', { uid: 'old' }));
+    const deltas = store.upsert(thing('a', { uid: 'new', version: '2' }));
+    expect(deltas.map(({ type, object }) => [type, object.metadata.uid])).toEqual([
+      ['deleted', 'old'],
+      ['added', 'new'],
+    ]);
+  });
+
+  it('does not delete an object because another one of its name was deleted', () => {
+    const store = new Store<Thing>();
+    store.upsert(thing('a', { uid: 'new' }));
+    expect(store.delete(thing('a', { uid: 'old' }))).toEqual([]);
+    expect(store.size).toBe(1);
+  });
+
+  it('replaces one namespace and leaves the others', () => {
+    const store = new Store<Thing>();
+    for (const object of [thing('a'), thing('b'), thing('c', { namespace: 'c' })]) store.upsert(object);
+    expect(types(store.replace([thing('b')], 'a'))).toEqual(['deleted a/a']);
+    expect([...store.keys()].sort()).toEqual(['a/b', 'c/c']);
+  });
+
+  it('stays as it was when an indexer throws', () => {
+    const store = new Store<Thing>({
+      color: (object) => {
+        if (object.color === 'poison') throw new Error('poison');
+        return [object.color];
+      },
+    });
+    store.upsert(thing('a'));
+    expect(() => store.upsert(thing('a', { version: '2', color: 'poison' }))).toThrow('poison');
+    expect(store.get('a/a')?.color).toBe('red');
+    expect(store.byIndex('color', 'red')).toHaveLength(1);
+  });
+
+  it('equals a plain map after any history, and so does everybody who only heard its deltas', () => {
+    const object = fc
+      .record({
+        name: fc.constantFrom('a', 'b', 'c'),
+        namespace: fc.constantFrom('x', 'y'),
+        uid: fc.constantFrom('u1', 'u2'),
+        version: fc.constantFrom('1', '2', '3'),
+        color: fc.constantFrom('red', 'blue', ''),
+      })
+      .map(({ name, ...rest }) => thing(name, rest));
+    const change = fc.oneof(
+      fc.record({ do: fc.constant('upsert' as const), object }),
+      fc.record({ do: fc.constant('delete' as const), object }),
+      fc.record({
+        do: fc.constant('replace' as const),
+        objects: fc.array(object),
+        namespace: fc.constantFrom(undefined, 'x'),
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(change), (changes) => {
+        const store = new Store(byColor);
+        const told = new Map<string, Thing>();
+        for (const step of changes) {
+          const inScope =
+            step.do === 'replace'
+              ? step.objects.filter(
+                  ({ metadata }) => step.namespace === undefined || metadata.namespace === step.namespace,
+                )
+              : [];
+          const deltas =
+            step.do === 'upsert'
+              ? store.upsert(step.object)
+              : step.do === 'delete'
+                ? store.delete(step.object)
+                : store.replace(inScope, step.namespace);
+          for (const delta of deltas) {
+            if (delta.type === 'deleted') expect(told.delete(keyOf(delta.object))).toBe(true);
+            else {
+              expect(told.has(keyOf(delta.object))).toBe(delta.type === 'updated');
+              told.set(keyOf(delta.object), delta.object);
+            }
+          }
+          if (step.do === 'replace') {
+            const wanted = new Map(inScope.map((o) => [keyOf(o), o.metadata.uid] as const));
+            expect(new Map(store.list(step.namespace).map((o) => [keyOf(o), o.metadata.uid]))).toEqual(wanted);
+          }
+        }
+        expect(new Map(store.list().map((o) => [keyOf(o), o]))).toEqual(told);
+        for (const color of ['red', 'blue']) {
+          const expected = [...told.values()].filter((o) => o.color === color).map(keyOf);
+          expect(store.byIndex('color', color).map(keyOf).sort()).toEqual(expected.sort());
+        }
+        for (const ns of ['x', 'y']) {
+          const expected = [...told.values()].filter((o) => o.metadata.namespace === ns);
+          expect(new Set(store.list(ns))).toEqual(new Set(expected));
+        }
+      }),
+    );
+  });
+});
+
+describe('the default strip', () => {
+  it('drops what only the API server and kubectl read, and nothing else', () => {
+    const object = thing('a');
+    object.metadata.managedFields = [{ manager: 'kubectl' }];
+    object.metadata.annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}', mine: 'stays' };
+    expect(stripServerFields(object).metadata).toEqual({ ...thing('a').metadata, annotations: { mine: 'stays' } });
+  });
+});

@@ -1,0 +1,88 @@
+import { describe, expect, it } from '@jest/globals';
+import { getEventListeners } from 'node:events';
+import { sleepOn, systemClock } from '../../../../src/kube/clock/clock.ts';
+import { Limit } from '../../../../src/kube/client/limit.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+
+const request = { method: 'GET', path: '/x' };
+
+describe('the limit of a call', () => {
+  it('ends it at the deadline', async () => {
+    const clock = new FakeClock();
+    using limit = new Limit(clock, request, 1000, undefined);
+    await clock.advance(999);
+    expect([limit.signal.aborted, limit.remainingMs()]).toEqual([false, 1]);
+    await clock.advance(1);
+    expect(limit.signal.reason).toMatchObject({ failure: 'deadline', message: 'GET /x: no answer within 1000 ms' });
+  });
+
+  it('ends it with its caller, who may have given up already', () => {
+    const clock = new FakeClock();
+    const caller = new AbortController();
+    using limit = new Limit(clock, request, 1000, caller.signal);
+    caller.abort(new Error('shutting down'));
+    expect(limit.signal.reason).toMatchObject({ failure: 'aborted' });
+    using late = new Limit(clock, request, 1000, caller.signal);
+    expect(late.signal.aborted).toBe(true);
+  });
+
+  it('holds no longer once it is lifted', async () => {
+    const clock = new FakeClock();
+    using limit = new Limit(clock, request, 1000, undefined);
+    limit.liftDeadline();
+    await clock.advance(5000);
+    expect(limit.signal.aborted).toBe(false);
+  });
+
+  it('stops waiting for what knows no signal', async () => {
+    const clock = new FakeClock();
+    using limit = new Limit(clock, request, 1000, undefined);
+    const never = limit.race(new Promise(() => undefined)).catch((error: unknown) => error);
+    await clock.advance(1000);
+    expect(await never).toMatchObject({ failure: 'deadline' });
+    expect(await limit.race(Promise.resolve(1)).catch((error: unknown) => error)).toMatchObject({
+      failure: 'deadline',
+    });
+  });
+
+  it('leaves neither a timer nor a listener behind: a signal that lives as long as the process sees many calls', async () => {
+    const clock = new FakeClock();
+    const process = new AbortController();
+    for (let call = 0; call < 10; call++) {
+      using limit = new Limit(clock, request, 1000, process.signal);
+      await limit.race(Promise.resolve());
+      expect(getEventListeners(limit.signal, 'abort')).toHaveLength(0);
+    }
+    expect(getEventListeners(process.signal, 'abort')).toHaveLength(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a sleep', () => {
+  it.each([
+    ['fake', new FakeClock()],
+    ['system', systemClock],
+  ])('on the %s clock ends with its signal and takes its timer with it', async (_, clock) => {
+    const stop = new AbortController();
+    const sleeping = sleepOn(clock, 60_000, stop.signal);
+    stop.abort(new Error('stopped'));
+    await expect(sleeping).rejects.toThrow('stopped');
+    await expect(clock.sleep(60_000, stop.signal)).rejects.toThrow('stopped');
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+    if (clock instanceof FakeClock) expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('leaves no listener behind when it is over', async () => {
+    const { signal } = new AbortController();
+    await systemClock.sleep(1, signal);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  });
+
+  it('of a month does not end at once', async () => {
+    const fired: boolean[] = [];
+    const timer = systemClock.setTimer(30 * 24 * 3_600_000, () => fired.push(true));
+    await systemClock.sleep(20);
+    timer.cancel();
+    expect(fired).toEqual([]);
+  });
+});

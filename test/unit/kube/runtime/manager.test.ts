@@ -1,0 +1,189 @@
+import { describe, expect, it } from '@jest/globals';
+import pino from 'pino';
+import type { KubeClient } from '../../../../src/kube/client/client.ts';
+import { Manager, type ManagerOptions, type Outcome, type Runnable } from '../../../../src/kube/runtime/manager.ts';
+import { Metrics } from '../../../../src/kube/runtime/metrics.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
+
+/** Promises that the test settles itself, by name. */
+class Script {
+  readonly events: string[] = [];
+  readonly #gates = new Map<string, (value: unknown) => void>();
+
+  reached(event: string): void {
+    this.events.push(event);
+  }
+
+  gate<T>(name: string): Promise<T> {
+    return new Promise((resolve) => this.#gates.set(name, resolve as (value: unknown) => void));
+  }
+
+  async open(name: string, value?: unknown): Promise<void> {
+    this.#gates.get(name)?.(value);
+    await settle();
+  }
+}
+
+function setUp(options: Partial<ManagerOptions> = {}) {
+  const clock = new FakeClock();
+  const script = new Script();
+  const elector = {
+    acquire: (signal: AbortSignal) => {
+      script.reached('waits for the lease');
+      signal.addEventListener('abort', () => void script.open('acquire', false));
+      return script.gate<boolean>('acquire');
+    },
+    renew: (signal: AbortSignal) => {
+      signal.addEventListener('abort', () => void script.open('renew', 'stopped'));
+      return script.gate<'stopped' | 'lost'>('renew');
+    },
+    release: async () => script.reached('lease released'),
+  };
+  const manager = new Manager({
+    client: {} as KubeClient,
+    clock,
+    random: () => 0,
+    log: pino({ level: 'silent' }),
+    metrics: new Metrics(),
+    leaderElector: elector,
+    ...options,
+  });
+  /** Runs until stopped, and then until the test opens its gate or it is killed. */
+  const worker = (name: string, more: Partial<Runnable> = {}): Runnable => ({
+    name,
+    run: async (stop, kill) => {
+      script.reached(`${name} started`);
+      await new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve()));
+      script.reached(`${name} stopping`);
+      const killed = new Promise<string>((resolve) => {
+        if (kill.aborted) resolve('killed');
+        kill.addEventListener('abort', () => resolve('killed'));
+      });
+      const how = await Promise.race([script.gate<string>(name), killed]);
+      script.reached(`${name} ${how}`);
+    },
+    ...more,
+  });
+  const stop = new AbortController();
+  let outcome: Outcome | undefined;
+  const run = async (): Promise<void> => {
+    outcome = await manager.run(stop.signal);
+  };
+  return { clock, script, manager, worker, stop, run, outcome: () => outcome };
+}
+
+describe('the manager', () => {
+  it('starts its parts once the lease is held, and those that need none at once', async () => {
+    const { script, manager, worker, run } = setUp();
+    manager.addRunnable(worker('controller'));
+    manager.addRunnable(worker('web server', { needsLeadership: false }));
+    void run();
+    await settle();
+    expect(script.events).toEqual(['web server started', 'waits for the lease']);
+    await script.open('acquire', true);
+    expect(script.events.slice(2)).toEqual(['controller started']);
+  });
+
+  it('needs no lease when it has no elector', async () => {
+    const { script, manager, worker, run, stop, outcome } = setUp({ leaderElector: undefined });
+    manager.addRunnable(worker('controller'));
+    void run();
+    await settle();
+    stop.abort();
+    await settle();
+    await script.open('controller', 'finished');
+    expect(script.events).toEqual(['controller started', 'controller stopping', 'controller finished']);
+    expect(outcome()).toEqual({ reason: 'stopped' });
+  });
+
+  it('stops in order: work ends, what waits is written, the lease is released last', async () => {
+    const { script, manager, worker, run, stop, outcome, clock } = setUp();
+    manager.addRunnable(worker('controller'));
+    manager.onStop(async () => script.reached('events written'));
+    void run();
+    await settle();
+    await script.open('acquire', true);
+    stop.abort();
+    await clock.advance(29_000);
+    expect(script.events.slice(1)).toEqual(['controller started', 'controller stopping']);
+    await script.open('controller', 'finished');
+    expect(script.events.slice(3)).toEqual(['controller finished', 'events written', 'lease released']);
+    expect(outcome()).toEqual({ reason: 'stopped' });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('kills what has not ended 30 s after the stop', async () => {
+    const { script, manager, worker, run, stop, outcome, clock } = setUp();
+    manager.addRunnable(worker('controller'));
+    void run();
+    await settle();
+    await script.open('acquire', true);
+    stop.abort();
+    await clock.advance(30_000);
+    expect(script.events.slice(-2)).toEqual(['controller killed', 'lease released']);
+    expect(outcome()).toEqual({ reason: 'stopped' });
+  });
+
+  it('leaves behind what does not even end then, and releases the lease all the same', async () => {
+    const { script, manager, run, stop, outcome, clock } = setUp();
+    manager.addRunnable({ name: 'stuck', run: () => new Promise(() => undefined) });
+    void run();
+    await settle();
+    await script.open('acquire', true);
+    stop.abort();
+    await clock.advance(32_000);
+    expect(outcome()).toEqual({ reason: 'stopped' });
+    expect(script.events.at(-1)).toBe('lease released');
+  });
+
+  it('cuts everything short when the lease is lost, and does not release what is another one`s', async () => {
+    const { script, manager, worker, run, outcome } = setUp();
+    manager.addRunnable(worker('controller'));
+    void run();
+    await settle();
+    await script.open('acquire', true);
+    await script.open('renew', 'lost');
+    expect(script.events.slice(1)).toEqual(['controller started', 'controller stopping', 'controller killed']);
+    expect(outcome()).toEqual({ reason: 'leadership lost' });
+  });
+
+  it('tells that the lease was lost even if that was during a stop', async () => {
+    const { script, manager, worker, run, stop, outcome } = setUp();
+    manager.addRunnable(worker('controller'));
+    void run();
+    await settle();
+    await script.open('acquire', true);
+    stop.abort();
+    await settle();
+    await script.open('renew', 'lost');
+    expect(outcome()).toEqual({ reason: 'leadership lost' });
+  });
+
+  it.each<[string, Partial<Runnable>, () => Promise<void>]>([
+    ['throws', {}, () => Promise.reject(new Error('no port'))],
+    ['ends without having been asked to', {}, () => Promise.resolve()],
+    ['throws while another process leads', { needsLeadership: false }, () => Promise.reject(new Error('no port'))],
+  ])('fails, and releases the lease, when a part %s', async (_, more, end) => {
+    const { script, manager, worker, run, outcome } = setUp();
+    manager.addRunnable(worker('controller'));
+    manager.addRunnable({ name: 'pinger', run: end, ...more });
+    void run();
+    await settle();
+    await script.open('acquire', true);
+    await script.open('controller', 'finished');
+    const result = outcome();
+    expect(result).toMatchObject({ reason: 'failed', error: { message: 'pinger has failed' } });
+    expect(script.events.at(-1)).toBe('lease released');
+  });
+
+  it('stops while it waits for the lease', async () => {
+    const { script, manager, worker, run, stop, outcome } = setUp();
+    manager.addRunnable(worker('controller'));
+    void run();
+    await settle();
+    stop.abort();
+    await settle();
+    expect(outcome()).toEqual({ reason: 'stopped' });
+    expect(script.events).not.toContain('controller started');
+  });
+});
