@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The one program of the project. Commands load only what they need: the operator starts in a fraction of a second. */
-import { CLEANUP_FLAGS, parseCleanupOptions } from './cleanup-options.ts';
-import { UsageError } from './flags.ts';
+import { CLEANUP_FLAGS, parseCleanupOptions } from './commands/cleanup/options.ts';
+import { UsageError } from './commands/flags.ts';
 import { ConfigError } from './kube/types/errors.ts';
-import { OPERATOR_FLAGS, parseOperatorOptions } from './options.ts';
+import { OPERATOR_FLAGS, parseOperatorOptions } from './commands/operator/options.ts';
 
 const usage = `Usage: copilot-operator COMMAND [FLAGS]
 
@@ -25,20 +25,20 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
   switch (command) {
     case 'operator': {
       const options = parseOperatorOptions(args, process.env);
-      const { runOperator } = await import('./operator.ts');
+      const { runOperator } = await import('./commands/operator/command.ts');
       return runOperator(options);
     }
     case 'ping': {
-      const { runPing } = await import('./ping.ts');
+      const { runPing } = await import('./commands/ping/command.ts');
       return runPing(args, process.env);
     }
     case 'cleanup': {
       const options = parseCleanupOptions(args, process.env);
-      const { runCleanup } = await import('./cleanup/command.ts');
+      const { runCleanup } = await import('./commands/cleanup/command.ts');
       return runCleanup(options);
     }
     case 'crds': {
-      const { printCrds } = await import('./crds.ts');
+      const { printCrds } = await import('./commands/crds/command.ts');
       return printCrds();
     }
     case 'help':

@@ -1,6 +1,6 @@
 /** The operator as people install it: by Helm, two replicas of its image, in the namespace of a test. */
 import { Lease, Pod } from '../../src/kube/types/builtins.ts';
-import { LEASE_NAME } from '../../src/permissions.ts';
+import { LEASE_NAME } from '../../src/commands/operator/permissions.ts';
 import { recordsSince, type AuditMark, type AuditRecord } from './audit.ts';
 import { CHART, helm, objectsOf, REQUIRED_VALUES, type Rendered } from './chart.ts';
 import type { TestNamespace } from './cluster.ts';

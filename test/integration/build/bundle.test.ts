@@ -69,15 +69,17 @@ describe('the bundled operator', () => {
     const maps = (await readdir(directory)).filter((file) => file.endsWith('.js.map'));
     const parsed = maps.map(async (file) => JSON.parse(await readFile(join(directory, file), 'utf8')) as Sources);
     const sources = (await Promise.all(parsed)).flatMap((map) => map.sources);
-    expect(sources.some((source) => source.endsWith('src/operator.ts'))).toBe(true);
+    expect(sources.some((source) => source.endsWith('src/commands/operator/command.ts'))).toBe(true);
   });
 
   it('loads for the command operator neither zod nor the models of client-node', () => {
-    const [operator] = Object.values(metafile.outputs).filter(({ entryPoint }) => entryPoint === 'src/operator.ts');
+    const [operator] = Object.values(metafile.outputs).filter(
+      ({ entryPoint }) => entryPoint === 'src/commands/operator/command.ts',
+    );
     const inputs = Object.entries(operator?.inputs ?? {}).flatMap(([file, { bytesInOutput }]) =>
       bytesInOutput ? [file] : [],
     );
-    expect(inputs).toContain('src/operator.ts');
+    expect(inputs).toContain('src/commands/operator/command.ts');
     expect(inputs.filter((file) => /node_modules\/zod\/|client-node\/dist\/gen\/models\//.test(file))).toEqual([]);
   });
 

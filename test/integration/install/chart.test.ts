@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
-import { parseOperatorOptions } from '../../../src/options.ts';
+import { parseOperatorOptions } from '../../../src/commands/operator/options.ts';
 import { serviceAccount } from '../../../src/tenant/builders/serviceaccount.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render, type PolicyRule } from '../../support/chart.ts';

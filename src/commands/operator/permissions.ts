@@ -17,10 +17,10 @@ import {
   Secret,
   Service,
   ServiceAccount,
-} from './kube/types/builtins.ts';
-import type { ResourceType } from './kube/types/resource.ts';
-import { CopilotSession } from './resources/session.ts';
-import { CopilotTenant } from './resources/tenant.ts';
+} from '../../kube/types/builtins.ts';
+import type { ResourceType } from '../../kube/types/resource.ts';
+import { CopilotSession } from '../../resources/session.ts';
+import { CopilotTenant } from '../../resources/tenant.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 

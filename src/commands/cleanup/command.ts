@@ -1,11 +1,11 @@
 /** The command `cleanup`: one run, its log, its result and its exit code. */
 import { writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
-import { systemClock } from '../kube/clock/clock.ts';
-import { exitOnCrash, stopOnSignal } from '../kube/runtime/process.ts';
-import { fitCleanupResult, formatCleanupResult } from '../resources/cleanup-result.ts';
-import { cleanUp, type CleanupOptions } from './run.ts';
-import { Tally } from './tally.ts';
+import { systemClock } from '../../kube/clock/clock.ts';
+import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
+import { fitCleanupResult, formatCleanupResult } from '../../resources/cleanup-result.ts';
+import { cleanUp, type CleanupOptions } from '../../cleanup/run.ts';
+import { Tally } from '../../cleanup/tally.ts';
 
 /** Resolves to the exit code: 0 when all was done that was to be done, else 1. */
 export async function runCleanup(options: CleanupOptions): Promise<number> {

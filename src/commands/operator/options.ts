@@ -1,6 +1,6 @@
 /** The command line of `copilot-operator operator`. */
-import type { Address } from './kube/runtime/health-server.ts';
-import { flag, list, oneOf, parseFlags, positive, UsageError } from './flags.ts';
+import type { Address } from '../../kube/runtime/health-server.ts';
+import { flag, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
 
 export interface OperatorOptions {
   /** Path of a kubeconfig; without it `KUBECONFIG`, then the pod's service account. */

@@ -1,9 +1,9 @@
 /** The command `ping`: asks one server by hand what the operator asks all of them. */
 import { parseArgs } from 'node:util';
-import { SERVER_PORT } from './api/names.ts';
-import { Connection, CopilotError, getStatus, ping } from './copilot/index.ts';
-import { systemClock } from './kube/clock/clock.ts';
-import { UsageError } from './flags.ts';
+import { SERVER_PORT } from '../../api/names.ts';
+import { Connection, CopilotError, getStatus, ping } from '../../copilot/index.ts';
+import { systemClock } from '../../kube/clock/clock.ts';
+import { UsageError } from '../flags.ts';
 
 const TIMEOUT_MS = 5_000;
 

@@ -2,13 +2,13 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { registered } from '../../scripts/metrics.ts';
-import { ConditionType } from '../../src/api/conditions.ts';
-import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
-import type { ObjectMeta } from '../../src/kube/types/types.ts';
-import { ProductMetrics, tenantState, TENANT_STATES } from '../../src/metrics.ts';
-import type { CopilotTenant } from '../../src/resources/tenant.ts';
-import { sampleTenant } from '../support/tenants.ts';
+import { registered } from '../../../scripts/metrics.ts';
+import { ConditionType } from '../../../src/api/conditions.ts';
+import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
+import type { ObjectMeta } from '../../../src/kube/types/types.ts';
+import { ProductMetrics, tenantState, TENANT_STATES } from '../../../src/commands/operator/metrics.ts';
+import type { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { sampleTenant } from '../../support/tenants.ts';
 
 /** A metric of ours or of the core in a text, with the labels that it is selected by. */
 const METRIC =
@@ -141,7 +141,7 @@ describe('the metrics of the product', () => {
 });
 
 describe('a metric that the documentation names', () => {
-  const docs = join(import.meta.dirname, '../../docs');
+  const docs = join(import.meta.dirname, '../../../docs');
   const named = readdirSync(docs, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.md'))
     .flatMap((file) => [...readFileSync(join(docs, file), 'utf8').matchAll(METRIC)].map((match) => [match[0], file]));

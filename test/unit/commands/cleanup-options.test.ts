@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { CLEANUP_FLAGS, parseCleanupOptions } from '../../src/cleanup-options.ts';
-import { UsageError } from '../../src/flags.ts';
-import { cleanupPod } from '../../src/resources/cleanup-pod.ts';
-import { sampleTenant } from '../support/tenants.ts';
+import { CLEANUP_FLAGS, parseCleanupOptions } from '../../../src/commands/cleanup/options.ts';
+import { UsageError } from '../../../src/commands/flags.ts';
+import { cleanupPod } from '../../../src/resources/cleanup-pod.ts';
+import { sampleTenant } from '../../support/tenants.ts';
 
 const env = { COPILOT_CONNECTION_TOKEN: 'secret' };
 const volume = '--volume=acme-0=/volumes/acme-0';

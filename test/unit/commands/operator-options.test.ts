@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { UsageError } from '../../src/flags.ts';
-import { OPERATOR_FLAGS, parseOperatorOptions, type OperatorOptions } from '../../src/options.ts';
+import { UsageError } from '../../../src/commands/flags.ts';
+import { OPERATOR_FLAGS, parseOperatorOptions, type OperatorOptions } from '../../../src/commands/operator/options.ts';
 
 const image = '--server-image=example.com/copilot:1';
 const own = '--operator-image=example.com/operator:1';

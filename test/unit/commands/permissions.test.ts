@@ -9,7 +9,7 @@ import {
   SESSION_END_PERMISSIONS,
   TENANT_PERMISSIONS,
   type Permission,
-} from '../../../src/permissions.ts';
+} from '../../../src/commands/operator/permissions.ts';
 
 const all = [...TENANT_PERMISSIONS, ...SESSION_END_PERMISSIONS, ...OPERATOR_PERMISSIONS];
 const describePermission = ({ resource, subresource, resourceNames }: Permission) =>

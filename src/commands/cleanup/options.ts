@@ -1,8 +1,8 @@
 /** The command line of `copilot-operator cleanup`; src/resources/cleanup-pod.ts writes it. */
-import { durationMs } from './api/duration.ts';
-import { isSessionId } from './api/session-id.ts';
-import type { CleanupOptions, Target } from './cleanup/run.ts';
-import { parseFlags, UsageError } from './flags.ts';
+import { durationMs } from '../../api/duration.ts';
+import { isSessionId } from '../../api/session-id.ts';
+import type { CleanupOptions, Target } from '../../cleanup/run.ts';
+import { parseFlags, UsageError } from '../flags.ts';
 
 /** One line a flag, for --help. */
 export const CLEANUP_FLAGS = `\

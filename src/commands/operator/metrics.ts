@@ -3,13 +3,13 @@
  * a tenant, a server or a session. docs/metrics.md is generated from what is registered here.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { ConditionType, ReadyReason } from './api/conditions.ts';
-import { findCondition, isConditionTrue } from './kube/write/conditions.ts';
-import type { ReadonlyStore } from './kube/cache/store.ts';
-import type { Condition } from './kube/types/types.ts';
-import type { CopilotSession } from './resources/session.ts';
-import type { CopilotTenant } from './resources/tenant.ts';
-import type { TenantMetrics } from './tenant/metrics.ts';
+import { ConditionType, ReadyReason } from '../../api/conditions.ts';
+import { findCondition, isConditionTrue } from '../../kube/write/conditions.ts';
+import type { ReadonlyStore } from '../../kube/cache/store.ts';
+import type { Condition } from '../../kube/types/types.ts';
+import type { CopilotSession } from '../../resources/session.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { TenantMetrics } from '../../tenant/metrics.ts';
 
 /** Values of the label `state` of `copilot_tenants`: the first that holds counts. */
 export const TENANT_STATES = ['Deleting', 'Stalled', 'Suspended', 'Ready', 'Unhealthy', 'Progressing'] as const;
