@@ -1,6 +1,6 @@
 // What it costs to know the health of a thousand servers: CPU and memory of the process that pings them, over the same
 // process before it was told to.
-import type { HealthTarget } from '../src/copilot/index.ts';
+import type { HealthTarget } from '../src/servers/health/health.ts';
 import { systemClock } from '../src/kube/clock/clock.ts';
 import { CopilotServer } from '../test/support/copilot-server.ts';
 import { startChild } from './lib/child.ts';

@@ -1,6 +1,6 @@
 // The process under measurement of bench/pinger.ts: it pings servers in one of three ways, when it is told to.
 import { connect } from 'node:net';
-import type { HealthTarget } from '../../src/copilot/index.ts';
+import type { HealthTarget } from '../../src/servers/health/health.ts';
 
 export interface Order {
   targets: HealthTarget[];
@@ -19,7 +19,7 @@ const ways: Record<string, () => Promise<Way>> = { pinger, bare, sdk };
 /** The operator's own. Ready when every server was told healthy. */
 async function pinger(): Promise<Way> {
   const [{ Pinger }, { systemClock }] = await Promise.all([
-    import('../../src/health/pinger.ts'),
+    import('../../src/servers/health/pinger.ts'),
     import('../../src/kube/clock/clock.ts'),
   ]);
   return (targets, pinged) =>

@@ -1,5 +1,5 @@
 import type { JournalEvent } from './journal.ts';
-import type { SessionActivity } from './sessions.ts';
+import type { SessionActivity } from './session.ts';
 
 /** What a journal's newest events say of a session. */
 export interface JournalState {

@@ -2,7 +2,7 @@ import { call, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { RpcError } from './errors.ts';
 import type { SessionTimes } from './session-calls.ts';
-import type { SessionActivity } from './sessions.ts';
+import type { SessionActivity } from './session.ts';
 
 /** What is asked of a session that is about to be deleted, and of its server's clock. */
 

@@ -1,4 +1,11 @@
-import type { UnhealthyReason } from './health.ts';
+/**
+ * Why a server does not count as healthy:
+ * - `Unreachable`: no TCP connection, or it was cut before an answer came.
+ * - `AuthFailed`: the server refused the connection token; a restart does not help.
+ * - `Timeout`: it accepted the connection and did not answer in time.
+ * - `ProtocolError`: what it sent is not the CLI server's protocol (another program listens there, or an unknown version).
+ */
+export type UnhealthyReason = 'Unreachable' | 'AuthFailed' | 'Timeout' | 'ProtocolError';
 
 /**
  * Base of all errors of this part. `reason` is what the error means for the server's health, so that callers decide by

@@ -17,7 +17,7 @@ export {
 } from './errors.ts';
 export { FrameDecoder, encodeFrame } from './framing.ts';
 export type { FrameLimits } from './framing.ts';
-export type { HealthSource, HealthTarget, ServerHealth, UnhealthyReason } from './health.ts';
+export type { UnhealthyReason } from './errors.ts';
 export {
   closeSession,
   deleteSession,
@@ -27,22 +27,9 @@ export {
   updateClientMetadata,
 } from './session-calls.ts';
 export type { ClientMetadata, SessionTimes } from './session-calls.ts';
-export type {
-  Deletion,
-  Disuse,
-  ServerSessions,
-  SessionActivity,
-  SessionFacts,
-  SessionSource,
-  SessionUsage,
-  SurveyTarget,
-} from './sessions.ts';
+export type { Deletion, SessionActivity, SessionUsage } from './session.ts';
 export { readJournal } from './journal.ts';
 export type { EventUsage, JournalEvent, JournalPage, JournalRange } from './journal.ts';
-export { ServerLink } from './link.ts';
-export type { LinkContext, LinkOptions, ServerAddress } from './link.ts';
-export { DialPacer } from './pacer.ts';
-export { jittered, retryDelay } from './retry.ts';
 export { EMPTY_SUM, sumUsage } from './usage.ts';
 export type { UsageMark, UsageSum } from './usage.ts';
 export { dialTcp } from './wire.ts';

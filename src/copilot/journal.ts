@@ -1,6 +1,6 @@
 import { call, isObject, stringOf, unexpected } from './answer.ts';
 import type { CallOptions, Connection } from './connection.ts';
-import type { SessionUsage } from './sessions.ts';
+import type { SessionUsage } from './session.ts';
 
 /** What the operator reads of one event of a session's journal (`events.jsonl`): no word of the user or the model. */
 export interface JournalEvent {

@@ -1,7 +1,7 @@
 import { call, integerOf, isSessionId, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { RefusedError, RpcError, quote } from './errors.ts';
-import type { Deletion } from './sessions.ts';
+import type { Deletion } from './session.ts';
 
 /**
  * The server's methods about sessions that the operator uses. Those called `sessions.…` neither load a session nor keep

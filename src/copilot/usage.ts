@@ -1,5 +1,5 @@
 import type { JournalEvent } from './journal.ts';
-import type { SessionUsage } from './sessions.ts';
+import type { SessionUsage } from './session.ts';
 
 /** What a session had used when it wrote the event `eventId`; undefined: that is not known. */
 export interface UsageMark {

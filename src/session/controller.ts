@@ -1,6 +1,6 @@
 /** Wires the loop: whose changes wake a session, and what a pass is given. */
 import type { Logger } from 'pino';
-import type { SessionSource } from '../copilot/sessions.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock, Random } from '../kube/clock/clock.ts';

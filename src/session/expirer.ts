@@ -1,6 +1,7 @@
 /** Ends sessions whose time is up. */
 import type { Logger } from 'pino';
-import type { Deletion, SessionSource } from '../copilot/sessions.ts';
+import type { Deletion } from '../copilot/session.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { isConflict } from '../kube/types/errors.ts';

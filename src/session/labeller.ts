@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { RpcError } from '../copilot/errors.ts';
-import type { SessionSource } from '../copilot/sessions.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { labelInterval, missingLabels } from './decisions/labels.ts';

@@ -1,7 +1,7 @@
 /** One pass of a session: look where it is, decide, act on it, tell the status. */
 import { SessionPhase, SessionReconcilingReason, SessionStalledReason } from '../api/session-conditions.ts';
 import { SESSION_DATA_FINALIZER } from '../api/names.ts';
-import type { SessionSource } from '../copilot/sessions.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock, Random } from '../kube/clock/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/runtime/controller.ts';

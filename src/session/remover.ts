@@ -1,7 +1,8 @@
 /** Removes the data of a deleted resource, one attempt at a time. */
 import type { Logger } from 'pino';
 import { RpcError } from '../copilot/errors.ts';
-import type { SessionActivity, SessionSource } from '../copilot/sessions.ts';
+import type { SessionActivity } from '../copilot/session.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';

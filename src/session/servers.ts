@@ -1,5 +1,5 @@
 /** The servers of a session's tenant, as far as they matter to the session. */
-import type { ServerSessions, SessionFacts, SessionSource } from '../copilot/sessions.ts';
+import type { ServerSessions, SessionFacts, SessionSource } from '../servers/survey/sessions.ts';
 import { keyOf } from '../kube/types/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

@@ -1,4 +1,4 @@
-import type { SessionSource } from '../copilot/sessions.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 
 /** Has the source read more about exactly those sessions that resources hold. */
 export class Watches {

@@ -1,8 +1,8 @@
 /** Wires the loop: what is watched, whose changes wake a tenant, and what a pass is given. */
 import type { Logger } from 'pino';
 import { FIELD_MANAGER, GROUP } from '../api/names.ts';
-import type { HealthSource } from '../copilot/health.ts';
-import type { SessionSource } from '../copilot/sessions.ts';
+import type { HealthSource } from '../servers/health/health.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import { Applier } from '../kube/write/apply.ts';
 import {
   ConfigMap,

@@ -1,5 +1,5 @@
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
-import type { ServerHealth } from '../copilot/health.ts';
+import type { ServerHealth } from '../servers/health/health.ts';
 import type { Deployment, Pod } from '../kube/types/builtins.ts';
 import type { Cause } from './decisions/cause.ts';
 import { podTrouble } from './decisions/pod.ts';

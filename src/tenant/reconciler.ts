@@ -4,7 +4,7 @@ import { FIELD_MANAGER } from '../api/names.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
 import type { VolumeUsage } from '../api/tenant-status.ts';
 import { ConditionType } from '../api/conditions.ts';
-import type { HealthSource } from '../copilot/health.ts';
+import type { HealthSource } from '../servers/health/health.ts';
 import type { Applier } from '../kube/write/apply.ts';
 import { Deployment } from '../kube/types/builtins.ts';
 import type { KubeClient } from '../kube/client/client.ts';

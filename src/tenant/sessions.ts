@@ -2,7 +2,7 @@
 import { ConditionType, StoragePressureReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
 import type { LastCleanup, VolumeUsage } from '../api/tenant-status.ts';
-import type { ServerSessions, SessionSource } from '../copilot/sessions.ts';
+import type { ServerSessions, SessionSource } from '../servers/survey/sessions.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { findCondition } from '../kube/write/conditions.ts';
 import { timestamp } from '../kube/types/time.ts';

@@ -1,5 +1,5 @@
-import type { HealthSource, HealthTarget } from '../copilot/health.ts';
-import type { SessionSource } from '../copilot/sessions.ts';
+import type { HealthSource, HealthTarget } from '../servers/health/health.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import { durationMs } from '../api/duration.ts';
 import { SERVER_PORT } from '../api/names.ts';
 import { keyOf, type NamespacedName } from '../kube/types/types.ts';

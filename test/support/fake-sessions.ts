@@ -1,13 +1,12 @@
 /** Sessions as the test says they are: a SessionSource without a server. */
+import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
 import type {
-  Deletion,
   Disuse,
   ServerSessions,
-  SessionActivity,
   SessionFacts,
   SessionSource,
   SurveyTarget,
-} from '../../src/copilot/sessions.ts';
+} from '../../src/servers/survey/sessions.ts';
 
 /** What is known of a session that has had two turns and is in nobody's way, but for what is stated. */
 export function sessionFacts(sessionId: string, facts: Partial<SessionFacts> = {}): SessionFacts {

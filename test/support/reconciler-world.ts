@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
-import type { HealthSource, HealthTarget, ServerHealth } from '../../src/copilot/health.ts';
+import type { HealthSource, HealthTarget, ServerHealth } from '../../src/servers/health/health.ts';
 import { Deployment, Namespace, Pod } from '../../src/kube/types/builtins.ts';
 import type { Client } from '../../src/kube/client/client.ts';
 import type { Controller } from '../../src/kube/runtime/controller.ts';

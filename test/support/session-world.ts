@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import type { CopilotSessionSpecInput } from '../../src/api/session.ts';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { Job, Namespace, PersistentVolumeClaim } from '../../src/kube/types/builtins.ts';
-import type { SessionSource } from '../../src/copilot/sessions.ts';
+import type { SessionSource } from '../../src/servers/survey/sessions.ts';
 import type { Client } from '../../src/kube/client/client.ts';
 import { StatusError } from '../../src/kube/types/errors.ts';
 import { findCondition } from '../../src/kube/write/conditions.ts';

@@ -4,7 +4,7 @@ import { sessionSpec, type CopilotSessionSpecInput } from '../../src/api/session
 import type { ObjectMeta } from '../../src/kube/types/types.ts';
 import type { CopilotSession } from '../../src/resources/session.ts';
 import { answerOf, sessionFacts } from './fake-sessions.ts';
-import type { ServerSessions, SessionFacts } from '../../src/copilot/sessions.ts';
+import type { ServerSessions, SessionFacts } from '../../src/servers/survey/sessions.ts';
 import type { Located, ServerView } from '../../src/session/servers.ts';
 
 /** When the sample session was made. */

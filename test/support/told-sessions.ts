@@ -1,12 +1,6 @@
 /** What servers tell of their sessions, as the test says it. */
-import type {
-  Deletion,
-  ServerSessions,
-  SessionActivity,
-  SessionFacts,
-  SessionSource,
-  SurveyTarget,
-} from '../../src/copilot/sessions.ts';
+import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
+import type { ServerSessions, SessionFacts, SessionSource, SurveyTarget } from '../../src/servers/survey/sessions.ts';
 
 /** Sessions by what they do; each was active at `lastActivityTime` and takes `sizeBytes`. */
 export interface SessionsTold {

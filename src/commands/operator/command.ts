@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
-import { Pinger } from '../../health/pinger.ts';
+import { Pinger } from '../../servers/health/pinger.ts';
 import { Client } from '../../kube/client/client.ts';
 import { systemClock } from '../../kube/clock/clock.ts';
 import { loadConfig } from '../../kube/client/config.ts';
@@ -21,7 +21,7 @@ import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import { addSessionController } from '../../session/controller.ts';
 import { StoredLabel } from '../../session/decisions/labels.ts';
-import { Survey } from '../../survey/survey.ts';
+import { Survey } from '../../servers/survey/survey.ts';
 import { addTenantController } from '../../tenant/controller.ts';
 
 /** Events that are still to be written when the process stops get this long, in ms. */

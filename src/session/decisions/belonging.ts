@@ -1,5 +1,5 @@
 import { SessionConditionType, SessionStalledReason } from '../../api/session-conditions.ts';
-import type { SessionFacts } from '../../copilot/sessions.ts';
+import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';

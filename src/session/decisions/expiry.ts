@@ -1,7 +1,7 @@
 import { durationMs } from '../../api/duration.ts';
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
-import type { SessionFacts } from '../../copilot/sessions.ts';
+import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerView } from '../servers.ts';

@@ -1,5 +1,5 @@
 import { GROUP, Label } from '../../api/names.ts';
-import type { SessionFacts } from '../../copilot/sessions.ts';
+import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 
 /** Keys of what is stored beside a session's data. */

@@ -1,4 +1,4 @@
-import type { ServerHealth } from '../../copilot/health.ts';
+import type { ServerHealth } from '../../servers/health/health.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import type { Restart } from '../builders/deployment.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';

@@ -1,7 +1,7 @@
 // The pinger against the real Copilot CLI and the light runtime, on real time.
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { HealthTarget, ServerHealth } from '../../../src/copilot/index.ts';
-import { Pinger } from '../../../src/health/pinger.ts';
+import type { HealthTarget, ServerHealth } from '../../../src/servers/health/health.ts';
+import { Pinger } from '../../../src/servers/health/pinger.ts';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { cliVersion } from '../../support/copilot-binary.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { StoredLabel } from '../../../src/session/decisions/labels.ts';
-import { Survey } from '../../../src/survey/survey.ts';
+import { Survey } from '../../../src/servers/survey/survey.ts';
 import { FakeNetwork } from '../../support/fake-network.ts';
 import { FakeSessions } from '../../support/fake-session-server.ts';
 import type { FaultProxy } from '../../support/fault-proxy.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { StoredLabel } from '../../../src/session/decisions/labels.ts';
-import { Survey } from '../../../src/survey/survey.ts';
+import { Survey } from '../../../src/servers/survey/survey.ts';
 import { withClient } from '../../support/chat.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';

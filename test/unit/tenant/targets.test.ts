@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import type { HealthSource, HealthTarget, ServerHealth } from '../../../src/copilot/health.ts';
+import type { HealthSource, HealthTarget, ServerHealth } from '../../../src/servers/health/health.ts';
 import type { Pod } from '../../../src/kube/types/builtins.ts';
 import { targetKey, Targets, tenantOfTarget } from '../../../src/tenant/targets.ts';
 import type { ServerWorld } from '../../../src/tenant/world.ts';

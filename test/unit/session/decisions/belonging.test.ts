@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotSessionStatus } from '../../../../src/api/session.ts';
-import type { SessionFacts } from '../../../../src/copilot/sessions.ts';
+import type { SessionFacts } from '../../../../src/servers/survey/sessions.ts';
 import { belongingOf, ownedByAnother } from '../../../../src/session/decisions/belonging.ts';
 import { emptyStatus } from '../../../../src/session/status.ts';
 import { sessionFacts } from '../../../support/fake-sessions.ts';

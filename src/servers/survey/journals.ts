@@ -8,7 +8,7 @@ import {
   type CallOptions,
   type Connection,
   type JournalPage,
-} from '../copilot/index.ts';
+} from '../../copilot/index.ts';
 import type { SessionRecord } from './book.ts';
 
 /** Enough events to find the latest turn in nearly always, and some 50 KB. */

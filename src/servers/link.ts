@@ -1,9 +1,9 @@
-import { Connection, type CallOptions, type ConnectionOptions } from './connection.ts';
-import type { CopilotError } from './errors.ts';
-import type { UnhealthyReason } from './health.ts';
-import type { DialPacer } from './pacer.ts';
+import { Connection, type CallOptions, type ConnectionOptions } from '../copilot/connection.ts';
+import type { CopilotError } from '../copilot/errors.ts';
+import type { UnhealthyReason } from '../copilot/errors.ts';
+import type { DialPacer } from './dial-pacer.ts';
 import { retryDelay } from './retry.ts';
-import type { Dial, Timers } from './wire.ts';
+import type { Dial, Timers } from '../copilot/wire.ts';
 
 /** Where a server is reached. */
 export interface ServerAddress {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { UnreachableError, encodeFrame } from '../../../src/copilot/index.ts';
+import { UnreachableError, encodeFrame } from '../../../../src/copilot/index.ts';
 import { KEY, World } from './world.ts';
 
 const LIST = 'sessions.list';

@@ -1,18 +1,15 @@
 import type { Logger } from 'pino';
+import { DialPacer } from '../dial-pacer.ts';
 import {
-  DialPacer,
   UnreachableError,
   type ClientMetadata,
   type Deletion,
   type Dial,
-  type Disuse,
-  type ServerSessions,
   type SessionActivity,
-  type SessionSource,
-  type SurveyTarget,
-} from '../copilot/index.ts';
-import type { Clock, Random } from '../kube/clock/clock.ts';
-import { TimerQueue } from '../kube/clock/timer-queue.ts';
+} from '../../copilot/index.ts';
+import type { Disuse, ServerSessions, SessionSource, SurveyTarget } from './sessions.ts';
+import type { Clock, Random } from '../../kube/clock/clock.ts';
+import { TimerQueue } from '../../kube/clock/timer-queue.ts';
 import { SurveyedServer, type ServerContext } from './server.ts';
 
 export interface SurveyOptions {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { UnreachableError } from '../../../src/copilot/index.ts';
-import { settle } from '../../support/fake-clock.ts';
+import { UnreachableError } from '../../../../src/copilot/index.ts';
+import { settle } from '../../../support/fake-clock.ts';
 import { KEY, World } from './world.ts';
 
 let world: World;

@@ -4,8 +4,8 @@ import {
   listSessions,
   type CallOptions,
   type Connection,
-} from '../copilot/index.ts';
-import type { Clock } from '../kube/clock/clock.ts';
+} from '../../copilot/index.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
 import type { SessionBook } from './book.ts';
 import { readInto } from './journals.ts';
 

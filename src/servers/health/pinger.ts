@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
-import { DialPacer, type Dial, type HealthSource, type HealthTarget, type ServerHealth } from '../copilot/index.ts';
-import type { Clock, Random } from '../kube/clock/clock.ts';
-import { TimerQueue } from '../kube/clock/timer-queue.ts';
+import { DialPacer } from '../dial-pacer.ts';
+import type { Dial } from '../../copilot/index.ts';
+import type { HealthSource, HealthTarget, ServerHealth } from './health.ts';
+import type { Clock, Random } from '../../kube/clock/clock.ts';
+import { TimerQueue } from '../../kube/clock/timer-queue.ts';
 import { Monitor, type CheckObserver, type MonitorContext } from './monitor.ts';
 
 export interface PingerOptions {

@@ -1,9 +1,9 @@
 /** A survey of a fake server on a fake clock, and what it did. */
-import type { SurveyTarget } from '../../../src/copilot/index.ts';
-import { Survey } from '../../../src/survey/survey.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
-import { FakeSessions } from '../../support/fake-session-server.ts';
+import type { SurveyTarget } from '../../../../src/servers/survey/sessions.ts';
+import { Survey } from '../../../../src/servers/survey/survey.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { FakeNetwork, type FakeServer } from '../../../support/fake-network.ts';
+import { FakeSessions } from '../../../support/fake-session-server.ts';
 
 export const KEY = 'team/acme-0';
 

@@ -1,16 +1,9 @@
+import type { UnhealthyReason } from '../../copilot/errors.ts';
+
 /**
  * What is known of a server, in the words that the pinger and the tenant controller share. It lives beside the wire
  * protocol because both of them may import this part, and not each other (test/unit/architecture checks it).
  */
-
-/**
- * Why a server does not count as healthy:
- * - `Unreachable`: no TCP connection, or it was cut before an answer came.
- * - `AuthFailed`: the server refused the connection token; a restart does not help.
- * - `Timeout`: it accepted the connection and did not answer in time.
- * - `ProtocolError`: what it sent is not the CLI server's protocol (another program listens there, or an unknown version).
- */
-export type UnhealthyReason = 'Unreachable' | 'AuthFailed' | 'Timeout' | 'ProtocolError';
 
 /**
  * Health of one server. `since` is wall-clock time in milliseconds since the epoch and moves only on a transition.

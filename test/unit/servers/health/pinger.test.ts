@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { encodeFrame, type HealthTarget, type ServerHealth } from '../../../src/copilot/index.ts';
-import { Pinger } from '../../../src/health/pinger.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
+import { encodeFrame } from '../../../../src/copilot/index.ts';
+import type { HealthTarget, ServerHealth } from '../../../../src/servers/health/health.ts';
+import { Pinger } from '../../../../src/servers/health/pinger.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { FakeNetwork, type FakeServer } from '../../../support/fake-network.ts';
 
 let clock: FakeClock;
 let network: FakeNetwork;

@@ -1,21 +1,9 @@
+import type { Deletion, SessionActivity, SessionUsage } from '../../copilot/session.ts';
+
 /**
  * What is known of the sessions of servers, in the words that the survey and the controllers share. It lives beside the
  * wire protocol for the same reason as health.ts: the parts that use it may import this part, and not each other.
  */
-
-/**
- * Whether a session is in its server's memory, and whether a turn runs. `Unloaded`: on the volume only, or loaded and not
- * yet used since, which a server tells nobody. `Loaded` is also what a session is called whose journal can't be read.
- */
-export type SessionActivity = 'Active' | 'Loaded' | 'Unloaded';
-
-/** What a session has used so far, as its server's own journal tells. */
-export interface SessionUsage {
-  /** Prompts that the model answered at least in part, as the server counts them: not one that was interrupted before. */
-  readonly turns: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-}
 
 /** One session that has had a turn. Nothing in it is a user's own words. */
 export interface SessionFacts {
@@ -60,9 +48,6 @@ export interface SurveyTarget {
   /** When the server's process started, ms since the epoch: a session that has been silent since before is not loaded. */
   readonly startedAt: number;
 }
-
-/** How a deletion on the server ended: it was there and is gone, or it was not there. */
-export type Deletion = 'Deleted' | 'NotFound';
 
 /** What holds of a session that nobody uses. */
 export interface Disuse {

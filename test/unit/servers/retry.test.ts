@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { retryDelay, type UnhealthyReason } from '../../../src/copilot/index.ts';
+import { retryDelay } from '../../../src/servers/retry.ts';
+import type { UnhealthyReason } from '../../../src/copilot/index.ts';
 
 describe('the time to the next try', () => {
   const middle = () => 0.5;

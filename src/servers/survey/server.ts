@@ -1,27 +1,24 @@
 import {
   CopilotError,
   RefusedError,
-  ServerLink,
   UnreachableError,
   closeSession,
   deleteSession,
   getActivity,
   getServerTime,
   getSessionTimes,
-  jittered,
   listSessions,
   updateClientMetadata,
   type CallOptions,
   type ClientMetadata,
   type Connection,
   type Deletion,
-  type Disuse,
-  type LinkContext,
-  type ServerSessions,
   type SessionActivity,
-  type SurveyTarget,
-} from '../copilot/index.ts';
-import type { Clock } from '../kube/clock/clock.ts';
+} from '../../copilot/index.ts';
+import { ServerLink, type LinkContext } from '../link.ts';
+import { jittered } from '../retry.ts';
+import type { Disuse, ServerSessions, SurveyTarget } from './sessions.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
 import { SessionBook } from './book.ts';
 import { poll } from './poll.ts';
 

@@ -1,4 +1,4 @@
-import type { UnhealthyReason } from './health.ts';
+import type { UnhealthyReason } from '../copilot/errors.ts';
 
 /** No server waits longer than this for the next try, however long its interval is. */
 const LONGEST_RETRY_MS = 30_000;

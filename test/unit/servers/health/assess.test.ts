@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { UnhealthyReason } from '../../../src/copilot/index.ts';
-import { NO_HISTORY, assess, type History, type Outcome } from '../../../src/health/assess.ts';
+import type { UnhealthyReason } from '../../../../src/copilot/index.ts';
+import { NO_HISTORY, assess, type History, type Outcome } from '../../../../src/servers/health/assess.ts';
 
 const target = { intervalMs: 10_000, failureThreshold: 3 };
 const epoch = 1_750_000_000_000;

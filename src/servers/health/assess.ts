@@ -1,4 +1,5 @@
-import type { HealthTarget, ServerHealth, UnhealthyReason } from '../copilot/index.ts';
+import type { HealthTarget, ServerHealth } from './health.ts';
+import type { UnhealthyReason } from '../../copilot/index.ts';
 
 /** How one check ended. */
 export type Outcome =

@@ -1,15 +1,8 @@
-import {
-  CopilotError,
-  getStatus,
-  jittered,
-  ping,
-  ServerLink,
-  type HealthTarget,
-  type LinkContext,
-  type ServerHealth,
-  type UnhealthyReason,
-} from '../copilot/index.ts';
-import type { Clock } from '../kube/clock/clock.ts';
+import { CopilotError, getStatus, ping, type UnhealthyReason } from '../../copilot/index.ts';
+import { jittered } from '../retry.ts';
+import { ServerLink, type LinkContext } from '../link.ts';
+import type { HealthTarget, ServerHealth } from './health.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
 import { NO_HISTORY, assess, type History, type Outcome } from './assess.ts';
 
 /** What the monitors of one pinger share. */

@@ -1,4 +1,4 @@
-import type { ServerSessions, SessionFacts } from '../copilot/index.ts';
+import type { ServerSessions, SessionFacts } from './sessions.ts';
 
 /** Whether nothing differs that somebody may want to be told. */
 export function sameFacts(a: SessionFacts | undefined, b: SessionFacts): boolean {

@@ -3,12 +3,11 @@ import {
   judgeJournal,
   type ClientMetadata,
   type JournalState,
-  type ServerSessions,
   type SessionActivity,
-  type SessionFacts,
   type SessionTimes,
   type UsageMark,
-} from '../copilot/index.ts';
+} from '../../copilot/index.ts';
+import type { ServerSessions, SessionFacts } from './sessions.ts';
 import { sameFacts, summaryOf } from './facts.ts';
 
 /** What is remembered of one session from look to look. */
