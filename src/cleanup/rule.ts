@@ -3,10 +3,9 @@
  * session was looked at: through its server, or on the volume.
  */
 import type { SessionActivity } from '../copilot/index.ts';
+import { CLOCK_SKEW_MS, clockMargin } from '../resources/session-ttl.ts';
 
 const MINUTE_MS = 60_000;
-/** How far two clocks of a cluster may be apart without harm. */
-const CLOCK_SKEW_MS = 10 * MINUTE_MS;
 
 /** What is known of one session. Times are ms since the epoch. */
 export interface SessionFacts {
@@ -44,7 +43,7 @@ export interface Verdict {
  * nodes meanwhile: there a short TTL keeps the margin short, else a TTL of a minute would mean eleven.
  */
 export function safetyMargin(clock: 'Server' | 'Own', ttlMs: number): number {
-  return clock === 'Server' ? Math.min(CLOCK_SKEW_MS, ttlMs) : CLOCK_SKEW_MS;
+  return clock === 'Server' ? clockMargin(ttlMs) : CLOCK_SKEW_MS;
 }
 
 /** Judges one session at the time `now`. A session that nothing speaks for and nothing against is deleted. */

@@ -4,7 +4,7 @@
  */
 import { lstat, mkdir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSessionId } from '../api/session-id.ts';
+import { isSessionId } from '../copilot/session-id.ts';
 import type { VolumeFill } from '../resources/cleanup-result.ts';
 import type { SessionFacts } from './rule.ts';
 import { codeOf, ifThere, removeTree, sizeOfTree } from './tree.ts';

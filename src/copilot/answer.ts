@@ -1,9 +1,8 @@
 import type { CallOptions, Connection } from './connection.ts';
 import { ProtocolError, quote } from './errors.ts';
+import { isSessionId } from './session-id.ts';
 
 /** How answers are read: by their known fields, each checked, and the rest left unread. A server runs what its agent runs. */
-
-const SESSION_ID = /^[0-9A-Za-z_-]{1,254}$/;
 
 /** Calls `method` and expects an object as its result. */
 export async function call(
@@ -36,13 +35,9 @@ export function stringOf(
   return value;
 }
 
-/** Whether a name can be a session's. A server also lists directories of other names, if somebody has put a journal into them. */
-export function isSessionId(name: unknown): boolean {
-  return typeof name === 'string' && SESSION_ID.test(name);
-}
-
 export function sessionIdOf(connection: Connection, method: string, field: string, value: unknown): string {
-  return stringOf(connection, method, field, value, SESSION_ID);
+  if (typeof value !== 'string' || !isSessionId(value)) throw unexpected(connection, method, field, value);
+  return value;
 }
 
 export function integerOf(connection: Connection, method: string, field: string, value: unknown): number {

@@ -1,4 +1,5 @@
-import { call, integerOf, isSessionId, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
+import { call, integerOf, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
+import { isSessionId } from './session-id.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { RefusedError, RpcError, quote } from './errors.ts';
 import type { Deletion } from './session.ts';

@@ -2,7 +2,7 @@
  * What a cleanup tells of itself: one JSON object in the termination message of its pod. The command writes it, the tenant
  * controller reads it; it lives here because both may import this part.
  */
-import { isSessionId } from '../api/session-id.ts';
+import { isSessionId } from '../copilot/session-id.ts';
 
 /** The kubelet cuts a termination message there. */
 export const MAX_RESULT_BYTES = 4096;
@@ -94,7 +94,7 @@ export function parseCleanupResult(text: string): CleanupResult | undefined {
   if (!COUNTS.every((key) => Number.isSafeInteger(found[key]) && Number(found[key]) >= 0)) return undefined;
   if (message !== undefined && typeof message !== 'string') return undefined;
   if (volumes !== undefined && !(Array.isArray(volumes) && volumes.every(isFill))) return undefined;
-  if (sessions !== undefined && !(Array.isArray(sessions) && sessions.every(isId))) return undefined;
+  if (sessions !== undefined && !(Array.isArray(sessions) && sessions.every(isSessionId))) return undefined;
   const { kept, deleted, freedBytes, sweptFiles, errors } = found as Record<(typeof COUNTS)[number], number>;
   return {
     result,
@@ -125,8 +125,6 @@ const plainFill = ({ name, space, size, files }: VolumeFill): VolumeFill => ({
   size,
   ...(files !== undefined && { files }),
 });
-
-const isId = (value: unknown): boolean => typeof value === 'string' && isSessionId(value);
 
 /** At most so many characters, none of them a control character or outside of ASCII: it ends in a status and in a log. */
 function cut(text: string, length: number): string {

@@ -10,7 +10,7 @@ import { timestamp } from '../kube/types/time.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import { missingRight } from './decisions/refusal.ts';
+import { missingPermission } from '../resources/permission.ts';
 import { deadlineOf } from './decisions/removal.ts';
 import type { Memory } from './memory.ts';
 import type { SessionMetrics } from './metrics.ts';
@@ -100,7 +100,7 @@ export class Finalizer {
       if (signal.aborted) throw error;
       log.warn({ err: error }, 'the data of a deleted session could not be deleted');
       const waits = ['The API server did not do what was asked of it.'];
-      removal = { ...NOTHING, waits, cause: missingRight(error) };
+      removal = { ...NOTHING, waits, cause: missingPermission(error) };
     }
     return { removal, tenantGoing: tenant?.metadata.deletionTimestamp !== undefined };
   }

@@ -7,12 +7,14 @@ import { ignoreNotFound } from '../kube/types/not-found.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { nameOf } from '../kube/types/types.ts';
+import { jobEnd } from '../resources/job.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { deleteJob, deleteJobName } from './builders/deletejob.ts';
-import type { Cause } from './decisions/cause.ts';
-import { missingRight, saidBy } from './decisions/refusal.ts';
+import type { SessionCause } from './model.ts';
+import { missingPermission } from '../resources/permission.ts';
+import { serverMessage } from '../kube/write/refusal.ts';
 import type { SessionOperatorFacts } from './facts.ts';
 
 /**
@@ -21,7 +23,7 @@ import type { SessionOperatorFacts } from './facts.ts';
  */
 export type JobProgress =
   | { readonly state: 'Done' | 'NoVolume' }
-  | { readonly state: 'Waiting' | 'Failed'; readonly message: string; readonly cause?: Cause | undefined };
+  | { readonly state: 'Waiting' | 'Failed'; readonly message: string; readonly cause?: SessionCause | undefined };
 
 export interface DeleteJobsOptions {
   readonly client: KubeClient;
@@ -88,8 +90,8 @@ export class DeleteJobs {
       }
       if (!(error instanceof StatusError) || !(isForbidden(error) || isInvalid(error))) throw error;
       // A quota or a policy may make room before the deadline.
-      const message = `Job ${name} is refused: ${saidBy(error)}`;
-      return { state: 'Waiting', message, cause: missingRight(error) };
+      const message = `Job ${name} is refused: ${serverMessage(error)}`;
+      return { state: 'Waiting', message, cause: missingPermission(error) };
     }
   }
 }
@@ -99,15 +101,10 @@ function progressOf(session: CopilotSession, job: Job): JobProgress {
   if (!isControlledBy(job, session)) {
     return { state: 'Failed', message: new ForeignObjectError(job, job).message };
   }
-  const ended = job.status?.conditions?.find(
-    ({ type, status }) => status === 'True' && (type === 'Complete' || type === 'Failed'),
-  );
-  if (ended === undefined) return waiting(name);
-  if (ended.type === 'Complete') return { state: 'Done' };
-  return {
-    state: 'Failed',
-    message: `Job ${name} has failed: ${ended.message ?? ended.reason ?? 'no reason was given'}`,
-  };
+  const end = jobEnd(job);
+  if (end === undefined) return waiting(name);
+  if (end.failure === undefined) return { state: 'Done' };
+  return { state: 'Failed', message: `Job ${name} has failed: ${end.failure || 'no reason was given'}` };
 }
 
 function waiting(name: string): JobProgress {

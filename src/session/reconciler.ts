@@ -14,10 +14,10 @@ import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
 import { belongingOf, ownedByAnother } from './decisions/belonging.ts';
-import type { Cause, Work } from './decisions/cause.ts';
+import type { SessionCause, Work } from './model.ts';
 import { activityOf, dueOf, expiryDecision, expiryOf, isCleanedUp } from './decisions/expiry.ts';
 import { phaseOf } from './decisions/phase.ts';
-import { missingRight } from './decisions/refusal.ts';
+import { missingPermission } from '../resources/permission.ts';
 import type { Expirer } from './expirer.ts';
 import type { Finalizer } from './finalize.ts';
 import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
@@ -82,7 +82,7 @@ export class SessionReconciler implements Reconciler {
     try {
       return await this.#pass(session, context);
     } catch (error) {
-      const cause = missingRight(error);
+      const cause = missingPermission(error);
       if (cause === undefined || session.metadata.deletionTimestamp !== undefined) throw error;
       context.log.warn({ err: error }, 'a right is missing');
       return this.#next(FORBIDDEN_RETRY_MS, await this.#tellCause(session, cause, context));
@@ -102,7 +102,7 @@ export class SessionReconciler implements Reconciler {
       return;
     }
     const session = recent.ofCached(CopilotSession, cached);
-    const cause = missingRight(why);
+    const cause = missingPermission(why);
     if (cause !== undefined) await this.#tellCause(session, cause, context);
   }
 
@@ -233,12 +233,16 @@ export class SessionReconciler implements Reconciler {
     return this.#next(...waits);
   }
 
-  #tellHoldsNothing(session: CopilotSession, cause: Cause, { signal }: ReconcileContext): Promise<number | undefined> {
+  #tellHoldsNothing(
+    session: CopilotSession,
+    cause: SessionCause,
+    { signal }: ReconcileContext,
+  ): Promise<number | undefined> {
     const { clock, teller } = this.#options;
     return teller.tell(session, emptyStatus({ session, cause, now: clock.now() }), signal);
   }
 
-  #tellCause(session: CopilotSession, cause: Cause, { signal }: ReconcileContext): Promise<number | undefined> {
+  #tellCause(session: CopilotSession, cause: SessionCause, { signal }: ReconcileContext): Promise<number | undefined> {
     const { clock, teller } = this.#options;
     return teller.tell(session, unchangedStatus({ session, cause, now: clock.now() }), signal);
   }
@@ -258,7 +262,7 @@ interface Look {
   readonly now: number;
 }
 
-function duplicateOf(session: CopilotSession, { metadata: { name } }: CopilotSession): Cause {
+function duplicateOf(session: CopilotSession, { metadata: { name } }: CopilotSession): SessionCause {
   const tenant = session.spec.tenantRef.name;
   return {
     reason: SessionStalledReason.DuplicateSessionId,
@@ -266,7 +270,7 @@ function duplicateOf(session: CopilotSession, { metadata: { name } }: CopilotSes
   };
 }
 
-function tenantNotFound(session: CopilotSession, tenant: CopilotTenant | undefined): Cause {
+function tenantNotFound(session: CopilotSession, tenant: CopilotTenant | undefined): SessionCause {
   const { name } = session.spec.tenantRef;
   const { namespace = '' } = session.metadata;
   return {

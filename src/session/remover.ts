@@ -12,8 +12,8 @@ import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { belongingOf } from './decisions/belonging.ts';
-import type { Cause } from './decisions/cause.ts';
-import { missingRight } from './decisions/refusal.ts';
+import type { SessionCause } from './model.ts';
+import { missingPermission } from '../resources/permission.ts';
 import { removalStep } from './decisions/removal.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import { inTime } from './intime.ts';
@@ -35,7 +35,7 @@ export interface Removal {
   readonly unswept: readonly string[];
   /** Data is another owner's and therefore stays. */
   readonly another: boolean;
-  readonly cause?: Cause | undefined;
+  readonly cause?: SessionCause | undefined;
 }
 
 export interface RemoverOptions {
@@ -138,7 +138,7 @@ export class Remover {
       if (signal.aborted) throw error;
       log.warn({ err: error, server: name }, 'a sweep of the volume could not be asked for');
       const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}, for the API server did not take the request to sweep it.`;
-      return { ...NOTHING, deleted, unswept: [message], cause: missingRight(error) };
+      return { ...NOTHING, deleted, unswept: [message], cause: missingPermission(error) };
     }
   }
 

@@ -7,7 +7,7 @@ import type { EventRecorder } from '../kube/runtime/events.ts';
 import type { RecentWrites } from '../kube/write/recent-writes.ts';
 import { writeStatus } from '../kube/write/status.ts';
 import { CopilotSession } from '../resources/session.ts';
-import { missingRight } from './decisions/refusal.ts';
+import { missingPermission } from '../resources/permission.ts';
 import { writeDelay } from './decisions/throttle.ts';
 import type { Memory } from './memory.ts';
 import { transitions } from './transitions.ts';
@@ -47,7 +47,7 @@ export class StatusTeller {
       if (outcome !== 'written') return undefined;
     } catch (error) {
       // What the status may not say is said by an event.
-      const cause = missingRight(error);
+      const cause = missingPermission(error);
       if (cause === undefined) throw error;
       recorder.event(session, 'Warning', cause.reason, cause.message);
       return FORBIDDEN_RETRY_MS;

@@ -1,14 +1,7 @@
 import { SessionConditionType, SessionReadyReason } from '../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
 import { changedCondition } from '../kube/write/conditions.ts';
-import type { EventType } from '../kube/runtime/events.ts';
-
-/** Something to tell about a session, once. */
-export interface Announcement {
-  readonly type: EventType;
-  readonly reason: string;
-  readonly message: string;
-}
+import { warning, type EventContent } from '../kube/runtime/events.ts';
 
 /** Reasons of events that are no condition's. */
 export const EventReason = {
@@ -31,11 +24,11 @@ export const EventReason = {
 export function transitions(
   before: CopilotSessionStatus | undefined,
   after: CopilotSessionStatus,
-): readonly Announcement[] {
-  const announcements: Announcement[] = [];
+): readonly EventContent[] {
+  const events: EventContent[] = [];
   const stalled = changedCondition(before?.conditions, after.conditions, SessionConditionType.Stalled);
-  if (stalled?.status === 'True') announcements.push({ type: 'Warning', ...stalled.told });
+  if (stalled?.status === 'True') events.push(warning(stalled));
   const ready = changedCondition(before?.conditions, after.conditions, SessionConditionType.Ready);
-  if (ready?.told.reason === SessionReadyReason.SessionLost) announcements.push({ type: 'Warning', ...ready.told });
-  return announcements;
+  if (ready?.reason === SessionReadyReason.SessionLost) events.push(warning(ready));
+  return events;
 }

@@ -4,7 +4,7 @@ import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/wri
 import { ForeignObjectError } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { KubeObject } from '../kube/types/types.ts';
-import type { Cause, Wait } from './decisions/cause.ts';
+import type { TenantCause, Wait } from './model.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { isLeftOver } from '../resources/names.ts';
@@ -15,7 +15,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
  * that passes is kept, to be thrown when everything else was tried.
  */
 export class Attempt {
-  readonly refusals: Cause[] = [];
+  readonly refusals: TenantCause[] = [];
   readonly waits: Wait[] = [];
   readonly errors: Error[] = [];
   /** When a child that somebody else keeps changing is restored next, in ms. */

@@ -1,7 +1,7 @@
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
 import type { ServerHealth } from '../servers/health/health.ts';
 import type { Deployment, Pod } from '../kube/types/builtins.ts';
-import type { Cause } from './decisions/cause.ts';
+import type { TenantCause } from './model.ts';
 import { podTrouble } from './decisions/pod.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { serverName } from '../resources/names.ts';
@@ -24,7 +24,7 @@ export interface ServerObservation {
   /** The pinger has no result yet because this process has just begun; state and version are those of the last status. */
   readonly remembered: boolean;
   /** Why it can't run, when it can't. */
-  readonly cause?: Cause | undefined;
+  readonly cause?: TenantCause | undefined;
   /** Pods of it that are to stop and have not yet. */
   readonly stopping: readonly Pod[];
 }
@@ -78,7 +78,7 @@ export function isObserved(deployment: Deployment | undefined): boolean {
   return (deployment?.status?.observedGeneration ?? 0) >= (deployment?.metadata.generation ?? 0);
 }
 
-function troubleOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): Cause | undefined {
+function troubleOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): TenantCause | undefined {
   if (pod !== undefined) return podTrouble(pod, name, warning);
   const failure = deployment?.status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
   return failure?.status === 'True' ? refusalOfMessage(failure.message ?? '', `The pod of server ${name}`) : undefined;
@@ -86,7 +86,7 @@ function troubleOf({ deployment, warning }: ServerWorld, name: string, pod: Pod 
 
 interface StateInput {
   readonly running: boolean;
-  readonly cause: Cause | undefined;
+  readonly cause: TenantCause | undefined;
   readonly pod: Pod | undefined;
   readonly health: ServerHealth;
   readonly ready: boolean;

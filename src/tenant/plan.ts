@@ -7,7 +7,7 @@ import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
 import { TemplateAnnotation } from './builders/deployment.ts';
-import type { Cause, Wait } from './decisions/cause.ts';
+import type { TenantCause, Wait } from './model.ts';
 import { removalWait } from './decisions/leftover.ts';
 import type { VolumeFacts } from './decisions/look.ts';
 import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
@@ -32,7 +32,7 @@ export interface Plan {
   /** For each volume of which a sweep is asked for or to be, or under way. */
   readonly sweeps: readonly SweepStep[];
   /** What needs somebody to act, as far as it is known before anything is written. */
-  readonly causes: readonly Cause[];
+  readonly causes: readonly TenantCause[];
   readonly waits: readonly Wait[];
   /** Whether servers wait for their turn to be replaced. */
   readonly rolling: boolean;
@@ -133,7 +133,7 @@ function inTurn(
 
 interface TokenFound {
   readonly token?: string;
-  readonly cause?: Cause;
+  readonly cause?: TenantCause;
   readonly wait?: Wait;
 }
 

@@ -5,7 +5,7 @@ import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/types/built
 import { timestamp } from '../kube/types/time.ts';
 import { deployment, restartOf, TemplateAnnotation, type Restart } from './builders/deployment.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
-import type { Cause, Wait } from './decisions/cause.ts';
+import type { TenantCause, Wait } from './model.ts';
 import { serverImage } from './decisions/image.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
@@ -34,7 +34,7 @@ export interface ServerPlan {
   /** Why this reconcile restarts it. */
   readonly restart?: { readonly reason: string; readonly message: string } | undefined;
   /** What keeps it from being as wanted until somebody acts. */
-  readonly cause?: Cause | undefined;
+  readonly cause?: TenantCause | undefined;
   readonly wait?: Wait | undefined;
   /** When something is due for it that no event announces, in ms. */
   readonly dueInMs?: number | undefined;
@@ -90,7 +90,7 @@ function recordedVolume({ status }: CopilotTenant, server: string): string | und
   return status?.servers?.find(({ name }) => name === server)?.volumeUID;
 }
 
-function lossOf(tenant: CopilotTenant, server: string, live: ServerWorld): Cause | undefined {
+function lossOf(tenant: CopilotTenant, server: string, live: ServerWorld): TenantCause | undefined {
   return dataLoss({
     tenant: tenant.metadata.name,
     server,

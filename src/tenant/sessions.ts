@@ -9,7 +9,7 @@ import { timestamp } from '../kube/types/time.ts';
 import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { Verdict } from './decisions/conditions.ts';
+import type { Verdict } from '../kube/write/conditions.ts';
 import {
   fullest,
   percentOf,

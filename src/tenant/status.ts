@@ -4,11 +4,11 @@ import { Annotation } from '../api/names.ts';
 import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
 import type { LastCleanup, VolumeUsage } from '../api/tenant-status.ts';
 import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
-import { findCondition, setCondition } from '../kube/write/conditions.ts';
+import { findCondition, setConditions, truncate, type Verdict } from '../kube/write/conditions.ts';
 import type { Condition } from '../kube/types/types.ts';
 import { endpoint } from './builders/bindingsecret.ts';
 import { restartOf } from './builders/deployment.ts';
-import type { Cause } from './decisions/cause.ts';
+import type { TenantCause } from './model.ts';
 import { cleanupVerdict } from './decisions/cleanup.ts';
 import {
   healthyVerdict,
@@ -16,7 +16,6 @@ import {
   reconcilingVerdict,
   stalledVerdict,
   type Findings,
-  type Verdict,
 } from './decisions/conditions.ts';
 import type { ModelDecision } from './decisions/model.ts';
 import { primaryCause } from './decisions/primary.ts';
@@ -47,8 +46,6 @@ export interface StatusInput {
 
 /** Longest message of a server, in characters; the CRD's bound. */
 const MAX_SERVER_MESSAGE = 1024;
-/** Longest message of a condition, in characters. The CRD takes more, but what nobody reads to its end need not be kept. */
-const MAX_CONDITION_MESSAGE = 4096;
 
 /** For how long after its restart a server counts as restarting. */
 const RESTART_MS = 5 * 60_000;
@@ -119,24 +116,7 @@ function conditions({ tenant, plan, sessions, lastCleanup, now }: StatusInput, f
       sessions.pressure ?? findCondition(tenant.status?.conditions, ConditionType.StoragePressure),
     ],
   ];
-  return settle(tenant, verdicts, now);
-}
-
-function settle(
-  tenant: CopilotTenant,
-  verdicts: readonly (readonly [type: string, verdict: Verdict | undefined])[],
-  now: number,
-): Condition[] {
-  const { generation } = tenant.metadata;
-  let next: Condition[] = tenant.status?.conditions ?? [];
-  for (const [type, verdict] of verdicts) {
-    if (verdict === undefined) continue;
-    const { status, reason, message } = verdict;
-    const observedGeneration = generation === undefined ? {} : { observedGeneration: generation };
-    const told = cut(message, MAX_CONDITION_MESSAGE);
-    next = setCondition(next, { type, status, reason, message: told, ...observedGeneration }, now);
-  }
-  return next;
+  return setConditions(tenant.status?.conditions, verdicts, tenant.metadata.generation, now);
 }
 
 function modelVerdict({ ok, reason, message }: ModelDecision): Verdict {
@@ -163,7 +143,7 @@ function serverStatus(
     ...(version !== undefined && { version: redact(version) }),
     restarts: (last?.restarts ?? 0) + (restart === last?.lastRestartTime ? 0 : 1),
     ...(restart !== undefined && { lastRestartTime: restart }),
-    ...(message !== undefined && state !== 'Healthy' && { message: cut(redact(message), MAX_SERVER_MESSAGE) }),
+    ...(message !== undefined && state !== 'Healthy' && { message: truncate(redact(message), MAX_SERVER_MESSAGE) }),
     ...(volumeUID !== undefined && { volumeUID }),
     ...(volumeUsage !== undefined && { volumeUsage }),
   };
@@ -220,10 +200,6 @@ function redactor({ token, model }: Plan): (text: string) => string {
 }
 
 // Half a character, which a cut may leave, would be replaced by the API server, and the status would never be as it was told.
-function cut(text: string, length: number): string {
-  return (text.length <= length ? text : `${text.slice(0, length - 1)}…`).toWellFormed();
-}
-
 const REDACTED = '[redacted]';
 /** Fewer first characters of a secret than this, before the end of a quotation, are a coincidence. */
 const MIN_START = 4;
@@ -242,7 +218,11 @@ function withoutStart(text: string, secret: string): string {
  * The status of a tenant whose children are not looked at: the garbage collector is removing them, while something still holds the
  * tenant, or `cause` keeps the operator from seeing them. What was told of them last stays.
  */
-export function unlookedStatus(tenant: CopilotTenant, cause: Cause | undefined, now: number): CopilotTenantStatus {
+export function unlookedStatus(
+  tenant: CopilotTenant,
+  cause: TenantCause | undefined,
+  now: number,
+): CopilotTenantStatus {
   const found: Findings = {
     tenant,
     servers: [],
@@ -260,5 +240,8 @@ export function unlookedStatus(tenant: CopilotTenant, cause: Cause | undefined, 
     [ConditionType.Reconciling, reconcilingVerdict(found)],
     [ConditionType.Stalled, cause === undefined ? undefined : stalledVerdict(found)],
   ];
-  return { ...tenant.status, conditions: settle(tenant, verdicts, now) };
+  return {
+    ...tenant.status,
+    conditions: setConditions(tenant.status?.conditions, verdicts, tenant.metadata.generation, now),
+  };
 }

@@ -1,14 +1,7 @@
 import { ConditionType, ReadyReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
 import { changedCondition, findCondition } from '../kube/write/conditions.ts';
-import type { EventType } from '../kube/runtime/events.ts';
-
-/** Something to tell about a tenant, once. */
-export interface Announcement {
-  readonly type: EventType;
-  readonly reason: string;
-  readonly message: string;
-}
+import { normal, warning, type EventContent } from '../kube/runtime/events.ts';
 
 /** Reasons of events that are no condition's. */
 export const EventReason = {
@@ -27,19 +20,19 @@ const bad = new Set<string>([ReadyReason.ServersUnhealthy]);
 export function transitions(
   before: CopilotTenantStatus | undefined,
   after: CopilotTenantStatus,
-): readonly Announcement[] {
-  const announcements: Announcement[] = [];
+): readonly EventContent[] {
+  const events: EventContent[] = [];
   const stalled = changedCondition(before?.conditions, after.conditions, ConditionType.Stalled);
-  if (stalled?.status === 'True') announcements.push({ type: 'Warning', ...stalled.told });
+  if (stalled?.status === 'True') events.push(warning(stalled));
   const ready = changedCondition(before?.conditions, after.conditions, ConditionType.Ready);
   // A cause is told above, in the same words.
-  if (ready !== undefined && ready.told.reason !== stalled?.told.reason) {
-    announcements.push({ type: bad.has(ready.told.reason) ? 'Warning' : 'Normal', ...ready.told });
+  if (ready !== undefined && ready.reason !== stalled?.reason) {
+    events.push(bad.has(ready.reason) ? warning(ready) : normal(ready));
   }
   for (const type of [ConditionType.CleanupHealthy, ConditionType.StoragePressure]) {
-    announcements.push(...flip(before, after, type));
+    events.push(...flip(before, after, type));
   }
-  return announcements;
+  return events;
 }
 
 const healthyStatus = { [ConditionType.CleanupHealthy]: 'True', [ConditionType.StoragePressure]: 'False' } as const;
@@ -49,13 +42,13 @@ function flip(
   before: CopilotTenantStatus | undefined,
   after: CopilotTenantStatus,
   type: keyof typeof healthyStatus,
-): readonly Announcement[] {
+): readonly EventContent[] {
   const well = healthyStatus[type];
   const isBad = (status: string | undefined): boolean =>
     status !== undefined && status !== 'Unknown' && status !== well;
   const is = changedCondition(before?.conditions, after.conditions, type);
   if (is === undefined) return [];
-  if (isBad(is.status)) return [{ type: 'Warning', ...is.told }];
+  if (isBad(is.status)) return [warning(is)];
   const wasBad = isBad(findCondition(before?.conditions, type)?.status);
-  return wasBad && is.status === well ? [{ type: 'Normal', ...is.told }] : [];
+  return wasBad && is.status === well ? [normal(is)] : [];
 }

@@ -20,7 +20,7 @@ import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import { applyCleanup } from './cleanup.ts';
 import { carryOutSweeps, type Sweeper } from './sweep.ts';
-import type { Cause, Wait } from './decisions/cause.ts';
+import type { TenantCause, Wait } from './model.ts';
 import type { SecretRead } from './decisions/model.ts';
 import { isClaimOf } from '../resources/names.ts';
 import type { Plan } from './plan.ts';
@@ -32,7 +32,7 @@ import type { ServerWorld, World } from './world.ts';
 /** What came of a plan. */
 export interface Outcome {
   /** What the API server refused: sending it again at once would not help. */
-  readonly refusals: readonly Cause[];
+  readonly refusals: readonly TenantCause[];
   /** What passes by itself. */
   readonly waits: readonly Wait[];
   /** Everything else that failed: it is tried again with back-off. */

@@ -1,6 +1,6 @@
 /** The command line of `copilot-operator cleanup`; src/resources/cleanup-pod.ts writes it. */
 import { durationMs } from '../../api/duration.ts';
-import { isSessionId } from '../../api/session-id.ts';
+import { isSessionId } from '../../copilot/session-id.ts';
 import type { CleanupOptions, Target } from '../../cleanup/run.ts';
 import { parseFlags, UsageError } from '../flags.ts';
 

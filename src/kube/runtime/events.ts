@@ -12,12 +12,18 @@ import {
   isTooManyRequests,
   TransportError,
 } from '../types/errors.ts';
+import type { Cause } from '../write/conditions.ts';
 import { LeadershipLostError } from './leader-election.ts';
 import type { Metrics } from './metrics.ts';
 import { timestamp } from '../types/time.ts';
 import type { KubeObject } from '../types/types.ts';
 
 export type EventType = 'Normal' | 'Warning';
+
+/** What an event says about its object. */
+export interface EventContent extends Cause {
+  readonly type: EventType;
+}
 
 export interface EventRecorderOptions {
   client: Pick<KubeClient, 'create' | 'patch'>;
@@ -29,6 +35,16 @@ export interface EventRecorderOptions {
   component: string;
   /** Which of its processes: the pod's name. */
   instance: string;
+}
+
+/** A Normal event for a cause. */
+export function normal({ reason, message }: Cause): EventContent {
+  return { type: 'Normal', reason, message };
+}
+
+/** A Warning event for a cause. */
+export function warning({ reason, message }: Cause): EventContent {
+  return { type: 'Warning', reason, message };
 }
 
 /** Series that may wait to be written; further new ones are dropped and counted. */

@@ -4,12 +4,34 @@ import type { Condition } from '../types/types.ts';
 /** What a controller says of a condition; when it last changed is for `setCondition` to know. */
 export type ConditionUpdate = Omit<Condition, 'lastTransitionTime'>;
 
-/** A condition without its type: what was found, and for whom it is written in which words. */
-export interface Verdict {
-  readonly status: Condition['status'];
-  readonly reason: string;
+/** Why something is as it is: the reason for programs, and for people what was found and what to do. */
+export interface Cause<Reason extends string = string> {
+  readonly reason: Reason;
   readonly message: string;
 }
+
+/** What a decision says of a condition, before `setConditions` adds its type and its times. */
+export interface Verdict extends Cause {
+  readonly status: Condition['status'];
+}
+
+/** The verdict that the condition is True. */
+export function verdictTrue(reason: string, message: string): Verdict {
+  return { status: 'True', reason, message };
+}
+
+/** The verdict that the condition is False. */
+export function verdictFalse(reason: string, message: string): Verdict {
+  return { status: 'False', reason, message };
+}
+
+/** The verdict that nobody can know yet. */
+export function verdictUnknown(reason: string, message: string): Verdict {
+  return { status: 'Unknown', reason, message };
+}
+
+/** Longest message of a condition, in characters. The API takes 32,768, but what nobody reads to its end need not be kept. */
+const MAX_MESSAGE_LENGTH = 4096;
 
 export function findCondition(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
   return conditions?.find((condition) => condition.type === type);
@@ -36,29 +58,40 @@ export function setCondition(
   return (conditions ?? []).map((condition) => (condition.type === update.type ? next : condition));
 }
 
-/** The conditions with all of these set, as found at `generation` of the object. */
+/**
+ * The conditions with all of these set, as found at `generation` of the object. A condition whose verdict is undefined
+ * stays as it is; a message that is too long is cut.
+ */
 export function setConditions(
   conditions: readonly Condition[] | undefined,
-  verdicts: Iterable<readonly [type: string, verdict: Verdict]>,
+  verdicts: Iterable<readonly [type: string, verdict: Verdict | undefined]>,
   generation: number | undefined,
   now: number,
 ): Condition[] {
   const observed = generation === undefined ? {} : { observedGeneration: generation };
   let next: Condition[] = [...(conditions ?? [])];
-  for (const [type, { status, reason, message }] of verdicts) {
+  for (const [type, verdict] of verdicts) {
+    if (verdict === undefined) continue;
+    const { status, reason } = verdict;
+    const message = truncate(verdict.message, MAX_MESSAGE_LENGTH);
     next = setCondition(next, { type, status, reason, message, ...observed }, now);
   }
   return next;
 }
 
-/** What a condition says now, if its status or reason is another than before: what an event may tell of. */
+/** What a condition says now, if its status or reason is another than before: only that is worth an event. */
 export function changedCondition(
   before: readonly Condition[] | undefined,
   after: readonly Condition[] | undefined,
   type: string,
-): { status: string; told: { reason: string; message: string } } | undefined {
+): Verdict | undefined {
   const was = findCondition(before, type);
   const is = findCondition(after, type);
   if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return undefined;
-  return { status: is.status, told: { reason: is.reason, message: is.message } };
+  return { status: is.status, reason: is.reason, message: is.message };
+}
+
+/** The text with at most so many characters, without half a character at its end: the API server refuses those. */
+export function truncate(text: string, length: number): string {
+  return (text.length <= length ? text : `${text.slice(0, length - 1)}…`).toWellFormed();
 }

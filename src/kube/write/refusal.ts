@@ -31,3 +31,13 @@ export function refusalOf(manifest: KubeObject, error: unknown): unknown {
   const message = `${describe(manifest)} was replaced by another object of its name`;
   return new StatusError(error, { code: 409, reason: 'Conflict', message });
 }
+
+/** What the API server said, without the request and the code around it. */
+export function serverMessage(error: StatusError): string {
+  return error.message.replace(`${error.method} ${error.path}: `, '').replace(/ \(\d+( \w+)?\)$/, '');
+}
+
+/** Whether the API server's message says that a role lacks a permission; a quota or a policy is forbidden in other words. */
+export function isMissingPermission(message: string): boolean {
+  return /\bcannot (get|create|update|patch|delete|list|watch) resource\b/.test(message);
+}

@@ -1,7 +1,7 @@
 import { SessionReadyReason } from '../../api/session-conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { Located, ServerView } from '../servers.ts';
-import type { Unavailable } from './cause.ts';
+import type { Unavailable } from '../model.ts';
 
 export interface AvailabilityInput {
   readonly tenant: CopilotTenant;

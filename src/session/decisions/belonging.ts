@@ -3,7 +3,7 @@ import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
-import type { Cause } from './cause.ts';
+import type { SessionCause } from '../model.ts';
 import { isAnothers } from './labels.ts';
 
 /**
@@ -29,7 +29,7 @@ function isToldAnothers({ status }: CopilotSession): boolean {
 }
 
 /** It does not say whose the data is: that is no matter of whoever may read this resource. */
-export function ownedByAnother(session: CopilotSession): Cause {
+export function ownedByAnother(session: CopilotSession): SessionCause {
   const { name } = session.metadata;
   const { tenantRef } = session.spec;
   return {

@@ -5,15 +5,15 @@ import {
   SessionReconcilingReason,
   SessionStalledReason,
 } from '../../api/session-conditions.ts';
-import type { Verdict } from '../../kube/write/conditions.ts';
-import type { Cause, Unavailable, Work } from './cause.ts';
+import { verdictFalse, verdictTrue, type Verdict } from '../../kube/write/conditions.ts';
+import type { SessionCause, Unavailable, Work } from '../model.ts';
 
 /** What the conditions are decided from. */
 export interface Findings {
   /** The resource is being deleted; what is told of that. */
   readonly deleting?: string | undefined;
   /** What needs somebody to act first. */
-  readonly cause?: Cause | undefined;
+  readonly cause?: SessionCause | undefined;
   readonly unavailable?: Unavailable | undefined;
   /** Undefined while nothing is known of the session. */
   readonly phase?: SessionPhase | undefined;
@@ -23,23 +23,23 @@ export interface Findings {
 }
 
 export function readyVerdict({ deleting, cause, unavailable, phase, server }: Findings): Verdict {
-  if (deleting !== undefined) return no(SessionReadyReason.Deleting, 'The resource is being deleted.');
-  if (cause !== undefined) return no(cause.reason, cause.message);
-  if (unavailable !== undefined) return no(unavailable.reason, unavailable.message);
+  if (deleting !== undefined) return verdictFalse(SessionReadyReason.Deleting, 'The resource is being deleted.');
+  if (cause !== undefined) return verdictFalse(cause.reason, cause.message);
+  if (unavailable !== undefined) return verdictFalse(unavailable.reason, unavailable.message);
   return phaseVerdict[phase ?? SessionPhase.Pending](server);
 }
 
 const phaseVerdict: Record<SessionPhase, (server: string | undefined) => Verdict> = {
-  Pending: () => yes(SessionReadyReason.AwaitingFirstTurn, 'The id is held; the first turn makes the session.'),
-  Idle: (server) => yes(SessionReadyReason.SessionIdle, `It is on server ${server}, and no turn is running.`),
-  Active: (server) => yes(SessionReadyReason.TurnRunning, `A turn is running on server ${server}.`),
+  Pending: () => verdictTrue(SessionReadyReason.AwaitingFirstTurn, 'The id is held; the first turn makes the session.'),
+  Idle: (server) => verdictTrue(SessionReadyReason.SessionIdle, `It is on server ${server}, and no turn is running.`),
+  Active: (server) => verdictTrue(SessionReadyReason.TurnRunning, `A turn is running on server ${server}.`),
   Expired: () =>
-    no(
+    verdictFalse(
       SessionReadyReason.SessionExpired,
       'Its time was up, and its data was deleted. A new turn under its id begins a new session.',
     ),
   Lost: () =>
-    no(
+    verdictFalse(
       SessionReadyReason.SessionLost,
       'Its data is gone, and the operator did not delete it. A new turn under its id begins a new session.',
     ),
@@ -47,29 +47,24 @@ const phaseVerdict: Record<SessionPhase, (server: string | undefined) => Verdict
 
 export function reconcilingVerdict({ deleting, cause, unavailable, work }: Findings): Verdict {
   // Told with its cause, if there is one: a deletion goes on trying and ends by itself.
-  if (deleting !== undefined) return yes(SessionReconcilingReason.DeletingData, deleting);
+  if (deleting !== undefined) return verdictTrue(SessionReconcilingReason.DeletingData, deleting);
   if (cause !== undefined) {
-    return no(SessionReconcilingReason.Blocked, 'Somebody has to act first; see the condition Stalled.');
+    return verdictFalse(SessionReconcilingReason.Blocked, 'Somebody has to act first; see the condition Stalled.');
   }
   if (unavailable !== undefined) {
     return unavailable.passes
-      ? yes(SessionReconcilingReason.WaitingForTenant, unavailable.message)
-      : no(SessionReconcilingReason.UpToDate, 'Nothing can be done, and nothing is to be done, until a server runs.');
+      ? verdictTrue(SessionReconcilingReason.WaitingForTenant, unavailable.message)
+      : verdictFalse(
+          SessionReconcilingReason.UpToDate,
+          'Nothing can be done, and nothing is to be done, until a server runs.',
+        );
   }
-  if (work !== undefined) return yes(work.reason, work.message);
-  return no(SessionReconcilingReason.UpToDate, 'Nothing is left to do.');
+  if (work !== undefined) return verdictTrue(work.reason, work.message);
+  return verdictFalse(SessionReconcilingReason.UpToDate, 'Nothing is left to do.');
 }
 
 export function stalledVerdict({ cause }: Findings): Verdict {
   return cause === undefined
-    ? no(SessionStalledReason.NotStalled, 'Nothing stands in the way.')
-    : yes(cause.reason, cause.message);
-}
-
-function yes(reason: string, message: string): Verdict {
-  return { status: 'True', reason, message };
-}
-
-function no(reason: string, message: string): Verdict {
-  return { status: 'False', reason, message };
+    ? verdictFalse(SessionStalledReason.NotStalled, 'Nothing stands in the way.')
+    : verdictTrue(cause.reason, cause.message);
 }

@@ -3,23 +3,14 @@ import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
 import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import type { CopilotSession } from '../../resources/session.ts';
+import { clockMargin, ttlOf } from '../../resources/session-ttl.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerView } from '../servers.ts';
 
-/** `spec.ttl` of an Ephemeral session that states none, in ms. */
-const EPHEMERAL_TTL_MS = 60 * 60_000;
-/** As much the clocks of a server and of the operator may differ without harm, in ms. */
-const CLOCK_SKEW_MS = 10 * 60_000;
 const FIRST_IN_USE_MS = 2_000;
 const LONGEST_IN_USE_MS = 60_000;
 /** An answer older than this, in ms, is no ground to delete a session on. */
 const MAX_AGE_MS = 60_000;
-
-/** How long after its last activity the session is deleted, in ms; undefined for never. */
-export function ttlOf({ ttl, lifecycle }: CopilotSession['spec']): number | undefined {
-  if (ttl !== undefined) return durationMs(ttl);
-  return lifecycle === 'Ephemeral' ? EPHEMERAL_TTL_MS : undefined;
-}
 
 /**
  * When the session's time is up, ms: its `ttl` after the last activity, before the first turn after the creation of the
@@ -32,7 +23,7 @@ export function expiryOf({ spec, metadata }: CopilotSession, lastActivity: numbe
 
 /** When the data may go, ms: a margin after `expiresAt`, since the server's clock told the activity and ours tells the time. */
 export function dueOf({ spec }: CopilotSession, expiresAt: number | undefined): number | undefined {
-  return expiresAt === undefined ? undefined : expiresAt + Math.min(CLOCK_SKEW_MS, ttlOf(spec) ?? 0);
+  return expiresAt === undefined ? undefined : expiresAt + clockMargin(ttlOf(spec) ?? 0);
 }
 
 export interface Activity {

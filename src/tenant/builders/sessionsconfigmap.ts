@@ -1,4 +1,3 @@
-import { durationMs } from '../../api/duration.ts';
 import { ConfigMap } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
@@ -6,14 +5,12 @@ import { childName } from '../../resources/names.ts';
 import { holderOf } from '../../resources/session-holder.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
+import { ttlOf } from '../../resources/session-ttl.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
 /** How long a CopilotSession keeps its session. */
 type SessionPolicy = { readonly ttlSeconds: number } | { readonly keep: true };
-
-/** Time to live of an Ephemeral session whose resource states none, in s. */
-const EPHEMERAL_TTL_S = 3600;
 
 /**
  * How long the tenant's CopilotSessions keep their sessions, for the cleanup: that has no access to Kubernetes. Also those
@@ -39,7 +36,7 @@ function policies(sessions: readonly CopilotSession[]): Map<string, SessionPolic
   return new Map([...found].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function policyOf({ spec: { ttl, lifecycle } }: CopilotSession): SessionPolicy {
-  if (ttl !== undefined) return { ttlSeconds: durationMs(ttl) / 1000 };
-  return lifecycle === 'Ephemeral' ? { ttlSeconds: EPHEMERAL_TTL_S } : { keep: true };
+function policyOf({ spec }: CopilotSession): SessionPolicy {
+  const ttl = ttlOf(spec);
+  return ttl === undefined ? { keep: true } : { ttlSeconds: ttl / 1000 };
 }

@@ -4,10 +4,11 @@ import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import { parseCleanupResult, type CleanupResult } from '../../resources/cleanup-result.ts';
 import { CLEANUP_CONTAINER } from '../../resources/cleanup-pod.ts';
+import { jobEnd, type JobEnd } from '../../resources/job.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { JOB_UID_LABEL } from '../transforms.ts';
-import type { Verdict } from './conditions.ts';
+import type { Verdict } from '../../kube/write/conditions.ts';
 
 /** A run that has ended. */
 export type CleanupRun = Omit<LastCleanup, 'failuresInARow'>;
@@ -51,7 +52,7 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
   const uid = cronJob?.metadata.uid;
   const ended = jobs
     .filter(({ metadata }) => uid !== undefined && metadata.ownerReferences?.some((owner) => owner.uid === uid))
-    .flatMap((job) => endOf(job) ?? [])
+    .flatMap((job) => jobEnd(job) ?? [])
     .filter((end) => last === undefined || rank(end.time, end.job.metadata.name) > rank(last.time, last.job))
     .toSorted((a, b) => (rank(a.time, a.job.metadata.name) < rank(b.time, b.job.metadata.name) ? -1 : 1));
   const counted: CleanupRun[] = [];
@@ -100,25 +101,6 @@ export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastClea
     `The cleanup fails again and again: ${why} See kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
   );
 }
-
-/** How a Job of a cleanup ended. */
-export interface JobEnd {
-  readonly job: Job;
-  /** RFC 3339. */
-  readonly time: string;
-  /** Absent after a success. */
-  readonly failure?: string | undefined;
-}
-
-/** Undefined while it has not ended. */
-export function endOf(job: Job): JobEnd | undefined {
-  const end = job.status?.conditions?.find(({ type, status }) => isEnd(type) && status === 'True');
-  if (end?.lastTransitionTime === undefined) return undefined;
-  const failure = end.type === 'Failed' ? [end.reason, end.message].filter(Boolean).join(': ') : undefined;
-  return { job, time: end.lastTransitionTime, failure };
-}
-
-const isEnd = (type: string): boolean => type === 'Complete' || type === 'Failed';
 
 /** Times of one form compare as text; the name decides between runs that ended in the same second. */
 const rank = (time: string, job: string): string => `${time} ${job}`;

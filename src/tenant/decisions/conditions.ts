@@ -5,14 +5,8 @@
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
 import type { ServerObservation } from '../observe.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { Cause } from './cause.ts';
-
-/** A condition without its type. */
-export interface Verdict {
-  readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason: string;
-  readonly message: string;
-}
+import { verdictFalse, verdictTrue, verdictUnknown, type Verdict } from '../../kube/write/conditions.ts';
+import type { TenantCause, Wait } from '../model.ts';
 
 /** What the conditions are decided from. */
 export interface Findings {
@@ -20,9 +14,9 @@ export interface Findings {
   /** The wanted servers, by index. */
   readonly servers: readonly ServerObservation[];
   /** What needs somebody to act first. */
-  readonly cause: Cause | undefined;
+  readonly cause: TenantCause | undefined;
   /** What passes by itself. */
-  readonly waits: readonly { readonly reason: ReconcilingReason; readonly message: string }[];
+  readonly waits: readonly Wait[];
   /** Servers are being replaced, or wait for their turn. */
   readonly rolling: boolean;
   /** Names of the servers that are on their way back from a restart. */
@@ -42,38 +36,41 @@ export function readyVerdict(findings: Findings): Verdict {
   const waiting = servers.filter(({ ready }) => !ready);
   const unhealthy = servers.filter(({ state }) => state === 'Unhealthy');
   if (tenant.metadata.deletionTimestamp !== undefined) {
-    return no(ReadyReason.Deleting, 'The tenant is being deleted.');
+    return verdictFalse(ReadyReason.Deleting, 'The tenant is being deleted.');
   }
-  if (cause !== undefined) return no(cause.reason, cause.message);
+  if (cause !== undefined) return verdictFalse(cause.reason, cause.message);
   if (tenant.spec.suspend) {
-    return no(ReadyReason.Suspended, 'spec.suspend is true: no server runs, the volumes are kept.');
+    return verdictFalse(ReadyReason.Suspended, 'spec.suspend is true: no server runs, the volumes are kept.');
   }
-  if (servers.length === 0) return no(ReadyReason.ScaledToZero, 'spec.replicas is 0: no server runs.');
+  if (servers.length === 0) return verdictFalse(ReadyReason.ScaledToZero, 'spec.replicas is 0: no server runs.');
   const [first, ...others] = unhealthy;
   if (first !== undefined) {
     const more = others.length > 0 ? ` No answer from ${list(others)} either.` : '';
-    return no(ReadyReason.ServersUnhealthy, `${silence(first, findings)}${more}`);
+    return verdictFalse(ReadyReason.ServersUnhealthy, `${silence(first, findings)}${more}`);
   }
   if (restarting.length > 0) {
-    return no(ReadyReason.ServersUnhealthy, `Restarting ${restarting.join(', ')}, because it did not answer.`);
+    return verdictFalse(
+      ReadyReason.ServersUnhealthy,
+      `Restarting ${restarting.join(', ')}, because it did not answer.`,
+    );
   }
   if (waiting.length > 0) {
     const [wait] = waits;
     return rolling
-      ? no(ReadyReason.ServersUpdating, `${list(waiting)} of ${servers.length} being replaced.`)
-      : no(
+      ? verdictFalse(ReadyReason.ServersUpdating, `${list(waiting)} of ${servers.length} being replaced.`)
+      : verdictFalse(
           ReadyReason.ServersStarting,
           wait?.message ?? `Waiting for ${list(waiting)} of ${servers.length} to start and answer.`,
         );
   }
-  if (rolling) return no(ReadyReason.ServersUpdating, 'Servers are being replaced one at a time.');
-  return yes(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers answer.`);
+  if (rolling) return verdictFalse(ReadyReason.ServersUpdating, 'Servers are being replaced one at a time.');
+  return verdictTrue(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers answer.`);
 }
 
 export function stalledVerdict({ cause }: Findings): Verdict {
   return cause === undefined
-    ? no(StalledReason.NotStalled, 'Nothing stands in the way.')
-    : yes(cause.reason, cause.message);
+    ? verdictFalse(StalledReason.NotStalled, 'Nothing stands in the way.')
+    : verdictTrue(cause.reason, cause.message);
 }
 
 export function reconcilingVerdict(findings: Findings): Verdict {
@@ -82,45 +79,46 @@ export function reconcilingVerdict(findings: Findings): Verdict {
   const stopping = servers.flatMap((server) => server.stopping);
   const starting = servers.filter(({ ready }) => !ready);
   if (tenant.metadata.deletionTimestamp !== undefined) {
-    return yes(ReconcilingReason.Deleting, 'What belongs to the tenant is being deleted.');
+    return verdictTrue(ReconcilingReason.Deleting, 'What belongs to the tenant is being deleted.');
   }
-  if (error !== undefined) return yes(ReconcilingReason.RetryingAfterError, error);
+  if (error !== undefined) return verdictTrue(ReconcilingReason.RetryingAfterError, error);
   if (cause !== undefined)
-    return no(ReconcilingReason.Blocked, 'Somebody has to act first; see the condition Stalled.');
-  if (wait !== undefined) return yes(wait.reason, wait.message);
-  if (surplus.length > 0) return yes(ReconcilingReason.ScalingDown, `Stopping ${surplus.join(', ')}.`);
+    return verdictFalse(ReconcilingReason.Blocked, 'Somebody has to act first; see the condition Stalled.');
+  if (wait !== undefined) return verdictTrue(wait.reason, wait.message);
+  if (surplus.length > 0) return verdictTrue(ReconcilingReason.ScalingDown, `Stopping ${surplus.join(', ')}.`);
   if (tenant.spec.suspend) {
     return stopping.length > 0
-      ? yes(ReconcilingReason.Suspending, 'Servers are being stopped.')
-      : no(ReconcilingReason.UpToDate, 'No server runs, as wanted.');
+      ? verdictTrue(ReconcilingReason.Suspending, 'Servers are being stopped.')
+      : verdictFalse(ReconcilingReason.UpToDate, 'No server runs, as wanted.');
   }
-  if (restarting.length > 0) return yes(ReconcilingReason.ServersRestarting, `Restarting ${restarting.join(', ')}.`);
-  if (rolling) return yes(ReconcilingReason.ServersUpdating, 'Servers are being replaced one at a time.');
+  if (restarting.length > 0)
+    return verdictTrue(ReconcilingReason.ServersRestarting, `Restarting ${restarting.join(', ')}.`);
+  if (rolling) return verdictTrue(ReconcilingReason.ServersUpdating, 'Servers are being replaced one at a time.');
   if (starting.some(({ state }) => state !== 'Unhealthy')) {
-    return yes(ReconcilingReason.ServersStarting, `Waiting for ${list(starting)} to start and answer.`);
+    return verdictTrue(ReconcilingReason.ServersStarting, `Waiting for ${list(starting)} to start and answer.`);
   }
   if (resizing.length > 0)
-    return yes(ReconcilingReason.VolumeResizing, `Growing the volume of ${resizing.join(', ')}.`);
-  return no(ReconcilingReason.UpToDate, 'Everything is as the spec says.');
+    return verdictTrue(ReconcilingReason.VolumeResizing, `Growing the volume of ${resizing.join(', ')}.`);
+  return verdictFalse(ReconcilingReason.UpToDate, 'Everything is as the spec says.');
 }
 
 /** Undefined while the pinger of a process that has just begun does not know better than the last status. */
 export function healthyVerdict(findings: Findings): Verdict | undefined {
   const { tenant, servers } = findings;
   if (tenant.spec.suspend || servers.length === 0) {
-    return { status: 'Unknown', reason: HealthyReason.NoServers, message: 'No server is meant to run.' };
+    return verdictUnknown(HealthyReason.NoServers, 'No server is meant to run.');
   }
   if (servers.some(({ remembered }) => remembered)) return undefined;
   for (const server of servers) {
     const { health } = server;
-    if (health.state === 'Unhealthy') return no(HealthyReason[health.reason], silence(server, findings));
+    if (health.state === 'Unhealthy') return verdictFalse(HealthyReason[health.reason], silence(server, findings));
   }
   const silent = servers.filter(({ health }) => health.state !== 'Healthy');
   if (silent.length > 0) {
     const message = `Waiting for ${list(silent)} of ${servers.length} to answer a first ping.`;
-    return { status: 'Unknown', reason: HealthyReason.AwaitingPing, message };
+    return verdictUnknown(HealthyReason.AwaitingPing, message);
   }
-  return yes(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers answer pings.`);
+  return verdictTrue(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers answer pings.`);
 }
 
 function silence({ name }: ServerObservation, { silences }: Findings): string {
@@ -134,12 +132,4 @@ function list(servers: readonly ServerObservation[]): string {
   const names = servers.slice(0, MAX_NAMED).map(({ name }) => name);
   const more = servers.length > MAX_NAMED ? [`${servers.length - MAX_NAMED} more`] : [];
   return [...names, ...more].join(', ');
-}
-
-function yes(reason: string, message: string): Verdict {
-  return { status: 'True', reason, message };
-}
-
-function no(reason: string, message: string): Verdict {
-  return { status: 'False', reason, message };
 }

@@ -1,6 +1,6 @@
 import { ReconcilingReason } from '../../api/conditions.ts';
 import type { KubeObject } from '../../kube/types/types.ts';
-import type { Wait } from './cause.ts';
+import type { Wait } from '../model.ts';
 
 /** What a tenant is told while `object`, of a deleted tenant of its name, is still in its place. */
 export function removalWait({ kind, metadata }: KubeObject): Wait {

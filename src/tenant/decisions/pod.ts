@@ -1,6 +1,6 @@
 import { StalledReason } from '../../api/conditions.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import type { Cause } from './cause.ts';
+import type { TenantCause } from '../model.ts';
 
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
@@ -35,11 +35,11 @@ const cannotRunReasons = new Set([
  * pod or of its claim say, where its own status says too little (`isUnbound`, `isUndecided`, `isCreating`). Messages hold nothing that changes from
  * try to try, because each change is a write.
  */
-export function podTrouble(pod: Pod, server: string, warning?: Warning): Cause | undefined {
+export function podTrouble(pod: Pod, server: string, warning?: Warning): TenantCause | undefined {
   return containerTrouble(pod, server) ?? schedulingTrouble(pod, server, warning) ?? mountTrouble(pod, server, warning);
 }
 
-function containerTrouble(pod: Pod, server: string): Cause | undefined {
+function containerTrouble(pod: Pod, server: string): TenantCause | undefined {
   const status = pod.status?.containerStatuses?.[0];
   const waiting = status?.state?.waiting;
   if (waiting?.reason !== undefined && imagePullReasons.has(waiting.reason)) {
@@ -59,7 +59,7 @@ function containerTrouble(pod: Pod, server: string): Cause | undefined {
 }
 
 // A crashing container is "running" for moments between its crashes; its last end tells the truth until it is ready.
-function crash(status: ContainerStatus, server: string): Cause | undefined {
+function crash(status: ContainerStatus, server: string): TenantCause | undefined {
   const end = status.state?.terminated ?? (status.ready ? undefined : status.lastState?.terminated);
   if (end === undefined || status.restartCount + (status.state?.terminated ? 1 : 0) < 1) return undefined;
   if (end.reason === 'OOMKilled') {
@@ -82,7 +82,7 @@ function lastLine(end: Terminated): string {
   return line === undefined ? ' and said nothing' : `, its last words: ${quote(line)}`;
 }
 
-function evicted(pod: Pod, server: string): Cause | undefined {
+function evicted(pod: Pod, server: string): TenantCause | undefined {
   if (pod.status?.phase !== 'Failed') return undefined;
   return {
     reason: StalledReason.ContainerCrashed,
@@ -90,7 +90,7 @@ function evicted(pod: Pod, server: string): Cause | undefined {
   };
 }
 
-function schedulingTrouble(pod: Pod, server: string, warning: Warning | undefined): Cause | undefined {
+function schedulingTrouble(pod: Pod, server: string, warning: Warning | undefined): TenantCause | undefined {
   const scheduled = scheduling(pod);
   if (isUndecided(pod)) return warning && volumeCause(server, warning.message);
   if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
@@ -119,7 +119,7 @@ function scheduling({ status }: Pod) {
   return status?.conditions?.find(({ type }) => type === 'PodScheduled');
 }
 
-function mountTrouble(pod: Pod, server: string, warning: Warning | undefined): Cause | undefined {
+function mountTrouble(pod: Pod, server: string, warning: Warning | undefined): TenantCause | undefined {
   if (!isCreating(pod) || warning === undefined) return undefined;
   if (/Mount|Attach|Volume/.test(warning.reason)) return volumeCause(server, warning.message);
   return {
@@ -134,7 +134,7 @@ export function isCreating(pod: Pod): boolean {
   return pod.status?.phase === 'Pending' && waiting?.reason === 'ContainerCreating';
 }
 
-function volumeCause(server: string, what: string): Cause {
+function volumeCause(server: string, what: string): TenantCause {
   const missing = /storageclass\.storage\.k8s\.io "([^"]+)" not found/.exec(what);
   if (missing) {
     return {

@@ -1,5 +1,5 @@
 import { StalledReason } from '../../api/conditions.ts';
-import type { Cause } from './cause.ts';
+import type { TenantCause } from '../model.ts';
 
 // Causes that explain others stand before them: a pod without quota is no scheduling problem.
 const order: readonly StalledReason[] = [
@@ -24,8 +24,8 @@ const order: readonly StalledReason[] = [
 const MAX_TOLD = 3;
 
 /** The cause to tell when there are several: the reason of the one to act on first, the messages of the first few. */
-export function primaryCause(causes: readonly Cause[]): Cause | undefined {
-  const rank = ({ reason }: Cause): number => order.indexOf(reason);
+export function primaryCause(causes: readonly TenantCause[]): TenantCause | undefined {
+  const rank = ({ reason }: TenantCause): number => order.indexOf(reason);
   const distinct = [...new Map(causes.map((cause) => [cause.message, cause])).values()].toSorted(
     (a, b) => rank(a) - rank(b),
   );

@@ -1,12 +1,14 @@
 import { StalledReason } from '../../api/conditions.ts';
 import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../../kube/types/errors.ts';
-import type { Cause } from './cause.ts';
+import { isMissingPermission, serverMessage } from '../../kube/write/refusal.ts';
+import { lacksPermission } from '../../resources/permission.ts';
+import type { TenantCause } from '../model.ts';
 
 /**
  * Why the API server refused an object, or undefined when the error is not a refusal (a conflict, a timeout, a 500):
  * those pass when the request is sent again.
  */
-export function refusalOfRequest(error: unknown, object: string): Cause | undefined {
+export function refusalOfRequest(error: unknown, object: string): TenantCause | undefined {
   if (!(error instanceof StatusError)) return undefined;
   if (isNamespaceTerminating(error)) {
     return {
@@ -14,7 +16,7 @@ export function refusalOfRequest(error: unknown, object: string): Cause | undefi
       message: `${object} cannot be made: the namespace is being deleted. The tenant goes with it.`,
     };
   }
-  const said = error.message.replace(`${error.method} ${error.path}: `, '').replace(/ \(\d+( \w+)?\)$/, '');
+  const said = serverMessage(error);
   if (isForbidden(error) || isInvalid(error) || deniedByWebhook.test(said)) return refusalOfMessage(said, object);
   return undefined;
 }
@@ -23,7 +25,7 @@ export function refusalOfRequest(error: unknown, object: string): Cause | undefi
  * The same for what a controller of Kubernetes was told when it tried to make `object`: only its text reaches us, in
  * the condition ReplicaFailure of a Deployment.
  */
-export function refusalOfMessage(said: string, object: string): Cause {
+export function refusalOfMessage(said: string, object: string): TenantCause {
   const what = withoutPodName(said);
   const quota = /exceeded quota: ([^,]+)/.exec(what);
   if (quota) {
@@ -32,12 +34,7 @@ export function refusalOfMessage(said: string, object: string): Cause {
       message: `${object} does not fit the ResourceQuota ${quota[1]} of the namespace: ${what}. Raise the quota or lower what the tenant asks for.`,
     };
   }
-  if (/\bcannot (get|create|update|patch|delete|list|watch) resource\b/.test(what)) {
-    return {
-      reason: StalledReason.Forbidden,
-      message: `The operator lacks a permission for ${object}: ${what}. Compare its roles with those of its chart.`,
-    };
-  }
+  if (isMissingPermission(what)) return lacksPermission(what, object);
   if (/only dynamically provisioned pvc can be resized/.test(what)) {
     return {
       reason: StalledReason.VolumeNotExpandable,
@@ -68,7 +65,7 @@ function fieldOf(said: string): string {
 
 const deniedByWebhook = /admission webhook ".*" denied the request/;
 
-function denied(what: string, object: string): Cause {
+function denied(what: string, object: string): TenantCause {
   return {
     reason: StalledReason.AdmissionDenied,
     message: `${object} is refused by a policy of the cluster: ${what}. Change the tenant's spec or the policy.`,

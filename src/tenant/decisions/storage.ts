@@ -2,7 +2,7 @@ import { StoragePressureReason } from '../../api/conditions.ts';
 import type { VolumeUsage } from '../../api/tenant-status.ts';
 import { parseQuantity } from '../../kube/types/quantity.ts';
 import type { Condition } from '../../kube/types/types.ts';
-import type { Verdict } from './conditions.ts';
+import type { Verdict } from '../../kube/write/conditions.ts';
 
 /**
  * What a session takes besides the contents of its files. One of one turn has 27,010 bytes in 8 files and directories, and takes

@@ -8,7 +8,8 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../pods.ts';
 import type { ServerWorld } from '../world.ts';
 import { isOfOnePod, isStopping } from './cleanup-places.ts';
-import { endOf, PATIENCE_MS, wordOf, type JobEnd } from './cleanup.ts';
+import { PATIENCE_MS, wordOf } from './cleanup.ts';
+import { jobEnd, type JobEnd } from '../../resources/job.ts';
 import { lookReason, type VolumeFacts } from './look.ts';
 import { toldUsage } from './volume-usage.ts';
 
@@ -56,7 +57,7 @@ export function sweepStep(input: SweepInput): SweepStep | undefined {
   const request = requestOf(tenant, server);
   const held = heldBy(tenant, server);
   if (job !== undefined && isControlledBy(job, tenant)) {
-    return endOf(job) === undefined ? underWay(index, job, request, held) : ended(input, job, request);
+    return jobEnd(job) === undefined ? underWay(index, job, request, held) : ended(input, job, request);
   }
   if (request === undefined) return job === undefined && held === undefined ? look(input) : undefined;
   const dueInMs = request.time - now;
@@ -125,7 +126,7 @@ function ended({ server, tenant, pods, volume, now }: SweepInput, job: Job, requ
   const { name, deletionTimestamp } = job.metadata;
   if (deletionTimestamp !== undefined) return waiting(index, 'UnderWay', `Job ${name} is being deleted.`);
   const over = { index, action: 'discard', reason: 'Over', message: `Job ${name} has done its work.`, job } as const;
-  const { failure, time = '' }: Partial<JobEnd> = endOf(job) ?? {};
+  const { failure, time = '' }: Partial<JobEnd> = jobEnd(job) ?? {};
   const word = wordOf(job, pods);
   const waitMs = Date.parse(time) + PATIENCE_MS - now;
   // Its pod goes with it, and with the pod what that has seen of the volume.

@@ -1,7 +1,7 @@
 import { StalledReason } from '../../api/conditions.ts';
 import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import { isLess } from '../../kube/types/quantity.ts';
-import type { Cause } from './cause.ts';
+import type { TenantCause } from '../model.ts';
 
 /** What is known of a server's volume. */
 export interface VolumeInput {
@@ -20,7 +20,7 @@ export interface VolumeInput {
  * a word: to the users that would look as if their sessions had never been. A claim of another UID that stands in its
  * place is fine: somebody restored it, for the operator makes none here.
  */
-export function dataLoss({ tenant, server, live, recordedUID, accepted }: VolumeInput): Cause | undefined {
+export function dataLoss({ tenant, server, live, recordedUID, accepted }: VolumeInput): TenantCause | undefined {
   if (live === undefined) {
     if (recordedUID === undefined || accepted.has(recordedUID)) return undefined;
     return {

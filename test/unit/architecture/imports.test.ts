@@ -11,7 +11,7 @@ const allowed: Record<string, readonly string[]> = {
   api: [],
   kube: [],
   copilot: [],
-  resources: ['api', 'kube'],
+  resources: ['api', 'kube', 'copilot'],
   servers: ['api', 'kube', 'copilot'],
   tenant: ['api', 'kube', 'copilot', 'resources', 'servers'],
   session: ['api', 'kube', 'copilot', 'resources', 'servers'],

@@ -55,7 +55,7 @@ describe('listing sessions', () => {
 
   it('leaves out directories that an agent made, under names that no session has', async () => {
     const times = { startTime: '2026-01-01T00:00:00Z', modifiedTime: '2026-01-02T00:00:00Z' };
-    const ids = ['../x', 'a.b', '.deleted', 'with blank', '', 'x'.repeat(255), 'chat_1'];
+    const ids = ['../x', 'a.b', '.deleted', 'with blank', '', 'x'.repeat(256), 'chat_1'];
     answer('sessions.list', { sessions: ids.map((sessionId) => ({ sessionId, ...times })) });
     expect(await listSessions(connection, options)).toEqual([{ sessionId: 'chat_1', ...times }]);
     answer('sessions.getSizes', { sizes: Object.fromEntries(ids.map((id, bytes) => [id, bytes])) });

@@ -8,9 +8,9 @@ import {
   expiryOf,
   inUseDelay,
   isCleanedUp,
-  ttlOf,
   type ExpiryInput,
 } from '../../../../src/session/decisions/expiry.ts';
+import { ttlOf } from '../../../../src/resources/session-ttl.ts';
 import { answerOf, sessionFacts } from '../../../support/fake-sessions.ts';
 import { CREATED, sampleSession, serverView } from '../../../support/sessions.ts';
 import { sampleTenant } from '../../../support/tenants.ts';

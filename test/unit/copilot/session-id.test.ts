@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isSessionId } from '../../../src/api/session-id.ts';
+import { isSessionId } from '../../../src/copilot/session-id.ts';
 
 describe('what a server may have left under an id', () => {
   it.each<[string, string, boolean]>([
