@@ -93,7 +93,7 @@ export class SessionReconciler implements Reconciler {
    * Its tenant or its Jobs can't be seen, or whether it is still there. It says why, and no more is done; but one that is being deleted
    * goes on, because its finalizer has a deadline: it reads what it needs, and what it does twice is harmless.
    */
-  async cannotSee(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
+  async reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
     const { sessions, recent } = this.#options;
     const cached = sessions.get(request);
     if (cached === undefined) return;

@@ -1,6 +1,6 @@
 import { StalledReason } from '../api/conditions.ts';
 import { toError } from '../kube/types/errors.ts';
-import { InvalidObjectError, type Applier, type ApplyOptions } from '../kube/write/apply.ts';
+import { InvalidObjectError, type Applier, type ChildWriteOptions } from '../kube/write/apply.ts';
 import { ForeignObjectError } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { KubeObject } from '../kube/types/types.ts';
@@ -35,7 +35,7 @@ export class Attempt {
     type: ResourceType<T>,
     desired: T,
     live: T | undefined,
-    options: ApplyOptions<T> = {},
+    options: ChildWriteOptions<T> = {},
   ): Promise<T | undefined> {
     try {
       const result = await this.#applier.apply(type, desired, live, this.#tenant, { ...options, signal: this.#signal });

@@ -95,7 +95,7 @@ export class TenantReconciler implements Reconciler {
   /**
    * Its children can't be seen, so none is touched, and no address is believed that may be another pod's by now; the tenant says why.
    */
-  async cannotSee(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
+  async reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
     const { tenants, recent, targets } = this.#options;
     targets.forget(request);
     const cached = tenants.get(request);

@@ -1,5 +1,5 @@
 /** Carries a plan out: the only place of this part that writes, the status aside. */
-import type { ApplyOptions } from '../kube/write/apply.ts';
+import type { ChildWriteOptions } from '../kube/write/apply.ts';
 import {
   Deployment,
   NetworkPolicy,
@@ -125,7 +125,7 @@ async function applyServer(
   return { ...live, service: address, claim: claim ?? live.claim, deployment: applied ?? live.deployment };
 }
 
-const ourClaim = (tenant: CopilotTenant): ApplyOptions<PersistentVolumeClaim> => ({
+const ourClaim = (tenant: CopilotTenant): ChildWriteOptions<PersistentVolumeClaim> => ({
   isOurs: (live) => isClaimOf(live, tenant),
 });
 

@@ -98,7 +98,7 @@ export function newCopier(options: CopierOptions) {
     log,
     concurrency: 4,
     reconciler: {
-      cannotSee: async () => undefined,
+      reconcileForbidden: async () => undefined,
       reconcile: async (request, { signal }) => {
         reconciles.set(keyOf(request), (reconciles.get(keyOf(request)) ?? 0) + 1);
         const parent = parents.store.get(request);

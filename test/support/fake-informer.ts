@@ -62,10 +62,10 @@ export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
   }
 
   /** Namespaces that are refused to us, with what the server says. */
-  readonly refused = new Map<string, Error>();
+  readonly forbidden = new Map<string, Error>();
 
-  refusedIn(namespace: string): Error | undefined {
-    return this.refused.get(namespace);
+  forbiddenIn(namespace: string): Error | undefined {
+    return this.forbidden.get(namespace);
   }
 
   healthy(): Health {

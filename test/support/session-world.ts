@@ -113,7 +113,7 @@ export class SessionWorld {
   async sync(...types: ResourceType[]): Promise<void> {
     for (const cache of this.#caches) {
       if (types.length > 0 && !types.includes(cache.type)) continue;
-      if (cache.refused.has(this.namespace)) continue;
+      if (cache.forbidden.has(this.namespace)) continue;
       const { items } = await this.client.listAll(cache.type, { namespace: this.namespace });
       const listed = new Set(items.map(keyOf));
       for (const gone of cache.store.list().filter((object) => !listed.has(keyOf(object)))) cache.delete(gone);
@@ -127,8 +127,8 @@ export class SessionWorld {
     const message = `${plural} is forbidden: User "operator" cannot watch resource "${plural}" in the namespace "${this.namespace}"`;
     const error = new StatusError({ method: 'WATCH', path: `/${plural}` }, { code: 403, reason: 'Forbidden', message });
     for (const cache of this.#caches.filter((each) => each.type === type)) {
-      if (refused) cache.refused.set(this.namespace, error);
-      else cache.refused.clear();
+      if (refused) cache.forbidden.set(this.namespace, error);
+      else cache.forbidden.clear();
     }
   }
 

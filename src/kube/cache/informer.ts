@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
-import type { NextStep } from './next-step.ts';
+import type { RelistDecision } from './relist.ts';
 import { Reflector } from './reflector.ts';
 import type { ResourceType } from '../types/resource.ts';
-import { shareWith } from './share.ts';
+import { shareStructure } from './structural-sharing.ts';
 import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
 
@@ -32,7 +32,7 @@ export interface InformerLike<T extends KubeObject = KubeObject> {
    */
   hasSynced(): boolean;
   /** Why objects of this namespace can't be seen at the moment; undefined when they can. What the store has of them may be old. */
-  refusedIn(namespace: string): Error | undefined;
+  forbiddenIn(namespace: string): Error | undefined;
   /** Resolves when `hasSynced`; rejects with the signal's reason when it aborts first. */
   waitForSync(signal: AbortSignal): Promise<void>;
   /** A handler that comes late is told of what is there already as additions. */
@@ -61,7 +61,7 @@ export interface InformerOptions<T extends KubeObject> {
   /** ms without progress after which `healthy` says no. Default 900,000 (15 minutes). */
   staleAfterMs?: number | undefined;
   /** Told of every end of a watch and what was done about it: metrics hang here. */
-  onStep?: ((step: NextStep) => void) | undefined;
+  onStep?: ((step: RelistDecision) => void) | undefined;
 }
 
 /**
@@ -95,12 +95,12 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
     const reflectors = [...this.#reflectors.values()];
     return (
       reflectors.some(({ synced }) => synced) &&
-      reflectors.every(({ synced, refusal }) => synced || refusal !== undefined)
+      reflectors.every(({ synced, forbidden }) => synced || forbidden !== undefined)
     );
   }
 
-  refusedIn(namespace: string): Error | undefined {
-    return (this.#reflectors.get(namespace) ?? this.#reflectors.get(undefined))?.refusal;
+  forbiddenIn(namespace: string): Error | undefined {
+    return (this.#reflectors.get(namespace) ?? this.#reflectors.get(undefined))?.forbidden;
   }
 
   waitForSync(signal: AbortSignal): Promise<void> {
@@ -144,12 +144,12 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
       ...options,
       namespace,
       target: {
-        prepare: (object) => store.sameAs(object) ?? (this.#latest = shareWith(transform(object), this.#latest)),
+        prepare: (object) => store.sameAs(object) ?? (this.#latest = shareStructure(transform(object), this.#latest)),
         replace: (objects) => this.#dispatch(store.replace(objects, namespace)),
         upsert: (object) => this.#dispatch(store.upsert(object)),
         delete: (object) => this.#dispatch(store.delete(object)),
         synced: () => this.#checkSynced(),
-        refused: () => this.#checkSynced(),
+        forbidden: () => this.#checkSynced(),
       },
     });
   }

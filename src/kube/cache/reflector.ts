@@ -3,7 +3,7 @@ import { Backoff, WATCH_BACKOFF } from '../clock/backoff.ts';
 import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
 import { StatusError, toError } from '../types/errors.ts';
-import { HEALTHY_SESSION_MS, nextStep, SilentWatchError, type NextStep } from './next-step.ts';
+import { HEALTHY_WATCH_MS, decideRelist, SilentWatchError, type RelistDecision } from './relist.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject, type Status, type WatchEvent } from '../types/types.ts';
 import { Watchdog } from '../clock/watchdog.ts';
@@ -18,8 +18,8 @@ export interface ReflectorTarget<T extends KubeObject> {
   delete(object: T): void;
   /** After the first `replace`. */
   synced?(): void;
-  /** Once `refusal` has become defined. */
-  refused?(): void;
+  /** Once `forbidden` has become defined. */
+  forbidden?(): void;
 }
 
 export interface ReflectorOptions<T extends KubeObject> {
@@ -36,7 +36,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   /** ms without event or bookmark after which a watch is cut and resumed. Default 180,000. */
   silenceMs?: number | undefined;
   /** Told of every session's end and what is done next. */
-  onStep?: ((step: NextStep) => void) | undefined;
+  onStep?: ((decision: RelistDecision) => void) | undefined;
 }
 
 /** The API server sends a bookmark every minute, the first one (measured) within two: a third minute without one is no accident. */
@@ -49,14 +49,14 @@ const WATCH_TIMEOUT_S = { min: 300, max: 600 };
  * For how long the server must have refused us, ms, before that counts: roles are made anew, and an API server may not have heard of a
  * new one yet. Less at the beginning, when everybody else waits.
  */
-const REFUSED_AFTER_MS = { listed: 15_000, atFirst: 3_000 };
+const FORBIDDEN_AFTER_MS = { listed: 15_000, atFirst: 3_000 };
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 type DataEvent<T extends KubeObject> = Exclude<WatchEvent<T>, { type: 'ERROR' }>;
 
 /**
  * Keeps a target equal to what the API server holds: lists, then watches, for ever. It never gives up and never throws; only the signal
- * ends it. Position and decisions: `nextstep.ts`.
+ * ends it. Position and decisions: `relist.ts`.
  */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
@@ -65,12 +65,12 @@ export class Reflector<T extends KubeObject> {
   #resourceVersion: string | undefined;
   #synced = false;
   #list: 'stream' | 'pages' = 'stream';
-  #doubts = 0;
+  #suspicions = 0;
   #events = 0;
   #progressAt: number;
   /** When the server began to refuse us, monotonic ms. */
-  #refusedSince: number | undefined;
-  #refusal: Error | undefined;
+  #forbiddenSince: number | undefined;
+  #forbidden: Error | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -87,8 +87,8 @@ export class Reflector<T extends KubeObject> {
    * What the server says when it refuses us this resource (403) for longer; undefined while it does not. It ends with the next complete
    * list: until then what the target holds is old, or nothing.
    */
-  get refusal(): Error | undefined {
-    return this.#refusal;
+  get forbidden(): Error | undefined {
+    return this.#forbidden;
   }
 
   /** ms since the server last told us something: a list, an event, a bookmark, or that we may not have it. */
@@ -105,48 +105,55 @@ export class Reflector<T extends KubeObject> {
       this.#events = 0;
       let error: Error | undefined;
       try {
-        await this.#session(signal);
+        await this.#listAndWatch(signal);
       } catch (thrown) {
         error = toError(thrown);
       }
       if (signal.aborted) return;
       const durationMs = clock.monotonic() - startedAt;
       const listed = this.#resourceVersion !== undefined;
-      const step = nextStep({ error, events: this.#events, durationMs, listed, streamedList, doubts: this.#doubts });
-      await this.#take(step, { error, durationMs }, signal);
+      const decision = decideRelist({
+        error,
+        events: this.#events,
+        durationMs,
+        listed,
+        streamedList,
+        suspicions: this.#suspicions,
+      });
+      await this.#carryOut(decision, { error, durationMs }, signal);
     }
   }
 
-  async #take(
-    step: NextStep,
+  async #carryOut(
+    decision: RelistDecision,
     { error, durationMs }: { error: Error | undefined; durationMs: number },
     signal: AbortSignal,
   ) {
     const { clock, log, onStep } = this.#options;
-    if (step.reason === 'Forbidden') this.#onRefusal(error);
-    else if (this.#refusal === undefined) this.#refusedSince = undefined;
-    if (step.action === 'relist') this.#resourceVersion = undefined;
-    this.#list = step.list;
-    this.#doubts = step.doubt && step.action === 'resume' ? this.#doubts + 1 : 0;
-    if (durationMs >= HEALTHY_SESSION_MS) this.#backoff.reset();
+    if (decision.reason === 'Forbidden') this.#onForbidden(error);
+    else if (this.#forbidden === undefined) this.#forbiddenSince = undefined;
+    if (decision.action === 'relist') this.#resourceVersion = undefined;
+    this.#list = decision.list;
+    this.#suspicions = decision.suspicious && decision.action === 'resume' ? this.#suspicions + 1 : 0;
+    if (durationMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
     const asked = error instanceof StatusError ? (error.retryAfterMs ?? 0) : 0;
-    const delayMs = step.backOff ? Math.max(this.#backoff.next(), asked) : 0;
-    onStep?.(step);
+    const delayMs = decision.backOff ? Math.max(this.#backoff.next(), asked) : 0;
+    onStep?.(decision);
     const { type, namespace } = this.#options;
     const fields = {
       resource: type.plural,
       namespace,
-      reason: step.reason,
-      action: step.action,
+      reason: decision.reason,
+      action: decision.action,
       delayMs: Math.round(delayMs),
     };
-    if (error === undefined) log?.debug(fields, step.message);
-    else log?.warn(fields, step.message);
+    if (error === undefined) log?.debug(fields, decision.message);
+    else log?.warn(fields, decision.message);
     if (delayMs > 0) await clock.sleep(delayMs, signal).catch(() => undefined); // rejects only because we stop
   }
 
   /** From a list, or from where we were, until the watch ends. Throws what ended it. */
-  async #session(signal: AbortSignal): Promise<void> {
+  async #listAndWatch(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && this.#list === 'pages') await this.#listPages(signal);
     const { clock, client, type, silenceMs = SILENCE_MS } = this.#options;
     const listing = this.#resourceVersion === undefined;
@@ -210,7 +217,7 @@ export class Reflector<T extends KubeObject> {
     const { target } = this.#options;
     target.replace(objects);
     this.#resourceVersion = resourceVersion;
-    this.#refusal = this.#refusedSince = undefined;
+    this.#forbidden = this.#forbiddenSince = undefined;
     if (this.#synced) return;
     this.#synced = true;
     target.synced?.();
@@ -224,21 +231,21 @@ export class Reflector<T extends KubeObject> {
     this.#resourceVersion = event.object.metadata.resourceVersion;
   }
 
-  #onRefusal(error: Error | undefined): void {
+  #onForbidden(error: Error | undefined): void {
     const now = this.#options.clock.monotonic();
     // It is an answer: a new process would get the same.
     this.#progressAt = now;
-    this.#refusedSince ??= now;
-    const patienceMs = this.#synced ? REFUSED_AFTER_MS.listed : REFUSED_AFTER_MS.atFirst;
-    if (this.#refusal !== undefined || now - this.#refusedSince < patienceMs) return;
-    this.#refusal = error;
+    this.#forbiddenSince ??= now;
+    const patienceMs = this.#synced ? FORBIDDEN_AFTER_MS.listed : FORBIDDEN_AFTER_MS.atFirst;
+    if (this.#forbidden !== undefined || now - this.#forbiddenSince < patienceMs) return;
+    this.#forbidden = error;
     // What has passed meanwhile is listed, at once when we may: on a watch that is resumed nothing may come for minutes.
     this.#resourceVersion = undefined;
-    this.#options.target.refused?.();
+    this.#options.target.forbidden?.();
   }
 
   #progress(): void {
-    if (this.#refusal === undefined) this.#refusedSince = undefined;
+    if (this.#forbidden === undefined) this.#forbiddenSince = undefined;
     this.#events += 1;
     this.#progressAt = this.#options.clock.monotonic();
   }

@@ -2,7 +2,7 @@ import { Pool, type Dispatcher } from 'undici';
 import type { Clock, Random } from '../clock/clock.ts';
 import type { Auth, Credentials } from './config.ts';
 import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
-import { Limit } from './limit.ts';
+import { CallContext } from './call-context.ts';
 import { isCertificateProblem, networkErrorOf, parseJson, statusErrorOf } from './response.ts';
 import { decideRetry, type RetryDecision } from './retry.ts';
 
@@ -81,10 +81,10 @@ export class Transport {
   /** Parsed JSON of a 2xx answer. Throws StatusError or TransportError. */
   async request<T>(request: TransportRequest): Promise<T> {
     const { clock, random, observer } = this.#options;
-    using limit = this.#limit(request);
+    using context = this.#context(request);
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#attempt(request, limit, 'requests', async ({ statusCode, headers, body }) => {
+        return await this.#attempt(request, context, 'requests', async ({ statusCode, headers, body }) => {
           const text = await body.text();
           if (statusCode >= 300) throw statusErrorOf(request, { statusCode, headers, text }, clock.now());
           return parseJson(request, text) as T;
@@ -94,9 +94,9 @@ export class Transport {
         const idempotent = request.idempotent ?? request.method === 'GET';
         const decision = decideRetry(error, { attempt, idempotent, jitter: random() });
         // A wait beyond the deadline would only hide the real error behind "no answer in time".
-        if (!decision.retry || decision.delayMs >= limit.remainingMs()) throw error;
+        if (!decision.retry || decision.delayMs >= context.remainingMs()) throw error;
         observer?.retry?.({ method: request.method, path: request.path, host: this.#host, decision, error });
-        await clock.sleep(decision.delayMs, limit.signal);
+        await clock.sleep(decision.delayMs, context.signal);
       }
     }
   }
@@ -106,19 +106,19 @@ export class Transport {
    * signal, the server, or leaving the loop ends it. Not retried but for stale credentials: resuming is the reflector's work.
    */
   async *stream(request: TransportRequest): AsyncGenerator<Buffer, void, undefined> {
-    using limit = this.#limit(request);
-    const body = await this.#attempt(request, limit, 'watches', async ({ statusCode, headers, body }) => {
+    using context = this.#context(request);
+    const body = await this.#attempt(request, context, 'watches', async ({ statusCode, headers, body }) => {
       if (statusCode < 300) return body;
       throw statusErrorOf(request, { statusCode, headers, text: await body.text() }, this.#options.clock.now());
     });
-    limit.liftDeadline();
+    context.liftDeadline();
     // An abort between two reads is emitted with nobody listening; the next read throws the same error.
     body.on('error', () => undefined);
     try {
       // Leaving the loop, from here or by the reader's `break`, closes the connection.
       for await (const chunk of body) yield chunk as Buffer;
     } catch (cause) {
-      throw limit.signal.aborted ? limit.signal.reason : networkErrorOf(request, cause);
+      throw context.signal.aborted ? context.signal.reason : networkErrorOf(request, cause);
     }
   }
 
@@ -134,35 +134,35 @@ export class Transport {
     return this.#options.credentials.server.host;
   }
 
-  #limit(request: TransportRequest): Limit {
+  #context(request: TransportRequest): CallContext {
     const deadlineMs = request.deadlineMs ?? this.#options.deadlineMs ?? DEADLINE_MS;
-    return new Limit(this.#options.clock, request, deadlineMs, request.signal);
+    return new CallContext(this.#options.clock, request, deadlineMs, request.signal);
   }
 
   /** One attempt, and another with fresh credentials when these were refused. */
   async #attempt<T>(
     request: TransportRequest,
-    limit: Limit,
+    context: CallContext,
     kind: 'requests' | 'watches',
     read: (response: Dispatcher.ResponseData) => Promise<T>,
   ): Promise<T> {
     const { credentials } = this.#options;
-    const auth = await this.#credentials(request, limit, credentials.get());
+    const auth = await this.#credentials(request, context, credentials.get());
     try {
-      return await this.#send(request, limit, auth, kind, read);
+      return await this.#send(request, context, auth, kind, read);
     } catch (thrown) {
       const error = toError(thrown);
       // A rotated token gives 401; a rotated certificate authority, a certificate that no longer verifies.
       const stale = error instanceof StatusError ? error.code === 401 : isCertificateProblem(toError(error.cause));
       if (!stale) throw error;
-      const fresh = await this.#credentials(request, limit, credentials.refresh(auth));
-      return await this.#send(request, limit, fresh, kind, read);
+      const fresh = await this.#credentials(request, context, credentials.refresh(auth));
+      return await this.#send(request, context, fresh, kind, read);
     }
   }
 
-  async #credentials(request: TransportRequest, limit: Limit, pending: Promise<Auth>): Promise<Auth> {
+  async #credentials(request: TransportRequest, context: CallContext, pending: Promise<Auth>): Promise<Auth> {
     try {
-      return await limit.race(pending);
+      return await context.race(pending);
     } catch (cause) {
       if (cause instanceof TransportError) throw cause;
       throw new TransportError(request, 'credentials', `no credentials: ${toError(cause).message}`, {
@@ -174,7 +174,7 @@ export class Transport {
 
   async #send<T>(
     request: TransportRequest,
-    limit: Limit,
+    context: CallContext,
     auth: Auth,
     kind: 'requests' | 'watches',
     read: (response: Dispatcher.ResponseData) => Promise<T>,
@@ -194,7 +194,7 @@ export class Transport {
     try {
       const pool = this.#poolsFor(auth, request)[kind];
       const sender = request.beforeSend === undefined ? pool : pool.compose(whenWritten(check));
-      const response = await sender.request(this.#dispatch(request, auth, limit.signal));
+      const response = await sender.request(this.#dispatch(request, auth, context.signal));
       code = String(response.statusCode);
       return await read(response);
     } catch (cause) {

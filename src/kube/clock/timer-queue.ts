@@ -1,5 +1,5 @@
 import type { Clock, Timer } from './clock.ts';
-import { endOfWait } from './wait.ts';
+import { coalescedDeadline } from './coalesce.ts';
 
 interface Entry {
   /** When it is due, monotonic ms, rounded up to a whole number of quanta. */
@@ -14,7 +14,7 @@ const QUANTUM_MS = 20;
 
 /**
  * Many timers over one of the clock's: a binary heap, of which only the earliest is armed. Timers are rounded up to
- * quanta, long ones more (`endOfWait`), so that a thousand servers wake the process at most 50 times a second;
+ * quanta, long ones more (`coalescedDeadline`), so that a thousand servers wake the process at most 50 times a second;
  * cancelling one takes it out.
  */
 export class TimerQueue implements Pick<Clock, 'setTimer'> {
@@ -33,7 +33,7 @@ export class TimerQueue implements Pick<Clock, 'setTimer'> {
 
   setTimer(ms: number, fn: () => void): Timer {
     // At least one quantum on, also for 0 ms: whatever runs now must not run again before the sockets had their turn.
-    const due = endOfWait(this.#clock.monotonic(), Math.max(ms, 1));
+    const due = coalescedDeadline(this.#clock.monotonic(), Math.max(ms, 1));
     const entry: Entry = { at: Math.ceil(due / QUANTUM_MS) * QUANTUM_MS, fn, index: this.#heap.length };
     this.#heap.push(entry);
     this.#rise(entry);

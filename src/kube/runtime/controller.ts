@@ -33,7 +33,7 @@ export interface Reconciler {
    * Called in its place, again and again, while the API server refuses to show a watched resource in the object's namespace: what the
    * caches hold of it may be old or nothing, and to act on that could do harm. `why` is what the server says.
    */
-  cannotSee(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void>;
+  reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void>;
 }
 
 export interface ControllerOptions {
@@ -52,7 +52,7 @@ export interface ControllerOptions {
 }
 
 /** From one look at a namespace that is refused to the next, ms. */
-const REFUSED_RETRY_MS = 10_000;
+const FORBIDDEN_RETRY_MS = 10_000;
 
 /** Queues a key for every change that concerns it and reconciles the keys. */
 export class Controller {
@@ -88,7 +88,7 @@ export class Controller {
    */
   for<T extends KubeObject>(informer: InformerLike<T>): this {
     this.#primary.set(typeKey(informer.type), informer);
-    return this.#watch(informer, (object) => [nameOf(object)], isSaidByOthers);
+    return this.#watch(informer, (object) => [nameOf(object)], specOrMetadataChanged);
   }
 
   /** Reconciles the owner of every object of this informer whose controller reference is of that type. */
@@ -229,18 +229,18 @@ export class Controller {
     );
   }
 
-  async #pass(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    const why = this.#informers.map((informer) => informer.refusedIn(request.namespace)).find(Boolean);
+  async #reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
+    const why = this.#informers.map((informer) => informer.forbiddenIn(request.namespace)).find(Boolean);
     // What is gone is only forgotten, and that can do no harm.
     const isThere = () => [...this.#primary.values()].some(({ store }) => store.get(request) !== undefined);
     if (why === undefined || !isThere()) return this.#reconciler.reconcile(request, context);
-    await this.#reconciler.cannotSee(request, why, context);
-    return { requeueAfterMs: REFUSED_RETRY_MS };
+    await this.#reconciler.reconcileForbidden(request, why, context);
+    return { requeueAfterMs: FORBIDDEN_RETRY_MS };
   }
 
   async #reconcileInTime(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
     const timeoutMs = this.#reconcileTimeoutMs;
-    if (timeoutMs === undefined) return this.#pass(request, context);
+    if (timeoutMs === undefined) return this.#reconcile(request, context);
     const controller = new AbortController();
     const onKill = (): void => controller.abort(context.signal.reason);
     context.signal.addEventListener('abort', onKill, { once: true });
@@ -250,7 +250,7 @@ export class Controller {
       controller.abort(new Error(`the reconcile took longer than ${timeoutMs} ms`));
     });
     try {
-      return await this.#pass(request, { ...context, signal: controller.signal });
+      return await this.#reconcile(request, { ...context, signal: controller.signal });
     } finally {
       timer.cancel();
       context.signal.removeEventListener('abort', onKill);
@@ -270,7 +270,7 @@ function isPanic(error: unknown): boolean {
 }
 
 /** By the generation, which the API server raises with each change of the spec; an object without one has no status. */
-function isSaidByOthers({ metadata: old }: KubeObject, { metadata }: KubeObject): boolean {
+function specOrMetadataChanged({ metadata: old }: KubeObject, { metadata }: KubeObject): boolean {
   return (
     metadata.generation === undefined ||
     metadata.generation !== old.generation ||

@@ -52,7 +52,7 @@ const MAX_PENDING = 1_000;
 /** Tries of one write while the API server is away or busy. */
 const MAX_ATTEMPTS = 6;
 const RETRY = { baseMs: 1_000, maxMs: 30_000 };
-/** Limit of the API. */
+/** CallContext of the API. */
 const MAX_MESSAGE_LENGTH = 1_024;
 
 /**

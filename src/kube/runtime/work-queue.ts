@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock/clock.ts';
-import { endOfWait } from '../clock/wait.ts';
+import { coalescedDeadline } from '../clock/coalesce.ts';
 
 /** What a queue tells whoever measures it. All times are in ms. */
 export interface WorkQueueMetrics {
@@ -71,7 +71,7 @@ export class WorkQueue {
       this.add(key);
       return;
     }
-    const due = endOfWait(this.#clock.monotonic(), delayMs);
+    const due = coalescedDeadline(this.#clock.monotonic(), delayMs);
     const earlier = this.#delayed.get(key);
     if (earlier && earlier.due <= due) return;
     earlier?.timer.cancel();

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import { fingerprint, Task, type ApplyOptions } from './apply-task.ts';
+import { fingerprint, DesiredChild, type ChildWriteOptions } from './desired-child.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { Clock } from '../clock/clock.ts';
-import { RestoreLimiter } from './restore-limiter.ts';
+import { DriftBackoff } from './drift-backoff.ts';
 import { isAlreadyExists, isConflict, isInvalid, StatusError } from '../types/errors.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LruMap } from '../cache/lru.ts';
@@ -10,11 +10,11 @@ import { moveToApply } from './managed-fields.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
 import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from '../types/owner.ts';
 import { RecentWrites } from './recent-writes.ts';
-import { InvalidObjectError, refusalOf } from './refusal.ts';
+import { InvalidObjectError, writeErrorOf } from './refusal.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, nameOf, type KubeObject } from '../types/types.ts';
 
-export type { ApplyOptions } from './apply-task.ts';
+export type { ChildWriteOptions } from './desired-child.ts';
 export { InvalidObjectError } from './refusal.ts';
 
 /**
@@ -56,7 +56,7 @@ const MAX_NORMALIZED = 10_000;
 export class Applier {
   readonly #options: ApplierOptions;
   readonly #recent: RecentWrites;
-  readonly #restores = new RestoreLimiter();
+  readonly #driftBackoff = new DriftBackoff();
   /** By UID: what the API server (a webhook, say) made of a manifest. Applying it again would only be changed again. */
   readonly #normalized = new LruMap<string, string>(MAX_NORMALIZED);
   /** By live object: the desired state that it was seen to have. While neither changes, as mostly, nothing is compared. */
@@ -81,12 +81,12 @@ export class Applier {
     desired: T,
     live: T | undefined,
     owner: KubeObject,
-    options: ApplyOptions<T> = {},
+    options: ChildWriteOptions<T> = {},
   ): Promise<ApplyResult<T>> {
-    const task = new Task(desired, owner, this.#options.hashAnnotation, options);
+    const child = new DesiredChild(desired, owner, this.#options.hashAnnotation, options);
     const known = this.#recent.newest(type, desired, live);
-    const object = known.uncertain ? await this.#read(type, task) : known.object;
-    return object ? this.#reconcile(type, task, object) : this.#create(type, task);
+    const object = known.uncertain ? await this.#read(type, child) : known.object;
+    return object ? this.#reconcile(type, child, object) : this.#create(type, child);
   }
 
   /**
@@ -98,12 +98,12 @@ export class Applier {
     desired: T,
     live: T | undefined,
     owner: KubeObject,
-    options: ApplyOptions<T> = {},
+    options: ChildWriteOptions<T> = {},
   ): boolean {
-    const task = new Task(desired, owner, this.#options.hashAnnotation, options);
+    const child = new DesiredChild(desired, owner, this.#options.hashAnnotation, options);
     const { object } = this.#recent.newest(type, desired, live);
     if (object === undefined) return true;
-    return task.isOurs(object) && this.#settled(task, object) === undefined;
+    return child.isOurs(object) && this.#settled(child, object) === undefined;
   }
 
   /** Deletes a child if it is ours, by UID. True when a deletion was sent; false when it was gone or on its way. */
@@ -111,7 +111,7 @@ export class Applier {
     type: ResourceType<T>,
     live: T,
     owner: KubeObject,
-    options: ApplyOptions<T> & { propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' } = {},
+    options: ChildWriteOptions<T> & { propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' } = {},
   ): Promise<boolean> {
     const { uid, deletionTimestamp } = live.metadata;
     if (!uid || deletionTimestamp) return false;
@@ -128,83 +128,95 @@ export class Applier {
     }
   }
 
-  async #create<T extends KubeObject>(type: ResourceType<T>, task: Task<T>): Promise<ApplyResult<T>> {
+  async #create<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>): Promise<ApplyResult<T>> {
     const { client, fieldManager } = this.#options;
-    const ownerUid = task.owner.metadata.uid ?? '';
+    const ownerUid = child.owner.metadata.uid ?? '';
     // Made before and gone: the owner may be gone too, and its deletion late. Without a look its children would be made
     // and collected again and again.
-    if (this.#recent.wasCreated(type, task.manifest, ownerUid)) await this.#assertOwnerLives(task);
+    if (this.#recent.wasCreated(type, child.manifest, ownerUid)) await this.#assertOwnerLives(child);
     try {
-      const object = await client.create(type, task.manifest, { fieldManager, signal: task.signal });
+      const object = await client.create(type, child.manifest, { fieldManager, signal: child.signal });
       this.#recent.created(type, object, ownerUid);
-      this.#wrote(type, task, object);
+      this.#wrote(type, child, object);
       return { action: 'created', object, changed: [] };
     } catch (error) {
-      if (!isAlreadyExists(error)) throw refusalOf(task.manifest, error);
-      const object = await this.#read(type, task);
+      if (!isAlreadyExists(error)) throw writeErrorOf(child.manifest, error);
+      const object = await this.#read(type, child);
       if (!object) throw error;
       this.#recent.wrote(type, object);
-      return this.#reconcile(type, task, object);
+      return this.#reconcile(type, child, object);
     }
   }
 
-  async #reconcile<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, known: T): Promise<ApplyResult<T>> {
-    const settled = this.#settled(task, known) ?? this.#deferred(type, task, known);
+  async #reconcile<T extends KubeObject>(
+    type: ResourceType<T>,
+    child: DesiredChild<T>,
+    known: T,
+  ): Promise<ApplyResult<T>> {
+    const settled = this.#settled(child, known) ?? this.#deferred(type, child, known);
     if (settled) return settled;
     // The cache has no managed fields and may be late: nothing is written for what only the cache believes.
-    const object = await this.#read(type, task);
-    if (!task.isCurrent(object)) {
-      const message = `${describe(task.manifest)} has changed since its new state was decided`;
-      const request = { method: 'PATCH', path: pathOf(type, nameOf(task.manifest)) };
+    const object = await this.#read(type, child);
+    if (!child.isCurrent(object)) {
+      const message = `${describe(child.manifest)} has changed since its new state was decided`;
+      const request = { method: 'PATCH', path: pathOf(type, nameOf(child.manifest)) };
       throw new StatusError(request, { code: 409, reason: 'Conflict', message });
     }
-    if (!object) return this.#create(type, task);
+    if (!object) return this.#create(type, child);
     this.#recent.wrote(type, object);
-    const reallySettled = this.#settled(task, object);
+    const reallySettled = this.#settled(child, object);
     if (reallySettled) return reallySettled;
-    return this.#update(type, task, object);
+    return this.#update(type, child, object);
   }
 
   /** The result, when nothing is to be written. */
-  #settled<T extends KubeObject>(task: Task<T>, object: T): ApplyResult<T> | undefined {
-    if (!task.isOurs(object)) throw new ForeignObjectError(task.manifest, object);
+  #settled<T extends KubeObject>(child: DesiredChild<T>, object: T): ApplyResult<T> | undefined {
+    if (!child.isOurs(object)) throw new ForeignObjectError(child.manifest, object);
     if (object.metadata.deletionTimestamp) return { action: 'terminating', object, changed: [] };
-    if (this.#asDesired.get(object) === task.quickDigest) return { action: 'unchanged', object, changed: [] };
-    const different = task.differences(object);
-    if (different.length === 0) this.#asDesired.set(object, task.quickDigest);
-    else if (this.#normalized.get(object.metadata.uid ?? '') !== fingerprint(task.hash, different)) {
+    if (this.#asDesired.get(object) === child.quickDigest) return { action: 'unchanged', object, changed: [] };
+    const different = child.differences(object);
+    if (different.length === 0) this.#asDesired.set(object, child.quickDigest);
+    else if (this.#normalized.get(object.metadata.uid ?? '') !== fingerprint(child.hash, different)) {
       return undefined;
     }
     return { action: 'unchanged', object, changed: [] };
   }
 
   /** The result, when an update must wait because somebody undoes it again and again. */
-  #deferred<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, object: T): ApplyResult<T> | undefined {
-    const retryAfterMs = this.#restores.waitMs(restoreKey(type, object), task.hash, this.#options.clock.monotonic());
+  #deferred<T extends KubeObject>(
+    type: ResourceType<T>,
+    child: DesiredChild<T>,
+    object: T,
+  ): ApplyResult<T> | undefined {
+    const retryAfterMs = this.#driftBackoff.waitMs(
+      restoreKey(type, object),
+      child.hash,
+      this.#options.clock.monotonic(),
+    );
     if (retryAfterMs === 0) return undefined;
-    return { action: 'deferred', object, changed: task.differences(object).map(({ path }) => path), retryAfterMs };
+    return { action: 'deferred', object, changed: child.differences(object).map(({ path }) => path), retryAfterMs };
   }
 
-  async #update<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<ApplyResult<T>> {
+  async #update<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, live: T): Promise<ApplyResult<T>> {
     const { clock, log } = this.#options;
-    const changed = task.differences(live).map(({ path }) => path);
-    await this.#moveToApply(type, task, live);
-    const object = await this.#force(type, task, live);
-    this.#wrote(type, task, object);
-    this.#restores.wrote(restoreKey(type, live), task.hash, clock.monotonic());
-    log.debug({ object: describe(task.manifest), changed }, 'updated');
+    const changed = child.differences(live).map(({ path }) => path);
+    await this.#moveToApply(type, child, live);
+    const object = await this.#force(type, child, live);
+    this.#wrote(type, child, object);
+    this.#driftBackoff.wrote(restoreKey(type, live), child.hash, clock.monotonic());
+    log.debug({ object: describe(child.manifest), changed }, 'updated');
     return { action: 'updated', object, changed };
   }
 
-  async #force<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<T> {
+  async #force<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, live: T): Promise<T> {
     const { client, fieldManager, log } = this.#options;
-    const desired = { ...task.manifest, metadata: { ...task.manifest.metadata, uid: live.metadata.uid } };
-    const apply = (): Promise<T> => client.apply<T>(type, desired, { fieldManager, force: true, signal: task.signal });
+    const desired = { ...child.manifest, metadata: { ...child.manifest.metadata, uid: live.metadata.uid } };
+    const apply = (): Promise<T> => client.apply<T>(type, desired, { fieldManager, force: true, signal: child.signal });
     try {
       return await apply();
     } catch (error) {
-      const refusal = refusalOf(task.manifest, error);
-      const { spec } = task.manifest as T & { spec?: unknown };
+      const refusal = writeErrorOf(child.manifest, error);
+      const { spec } = child.manifest as T & { spec?: unknown };
       if (!(refusal instanceof InvalidObjectError) || refusal.immutable || spec === undefined) throw refusal;
       // Apply adds to what others have set, and some fields exclude each other: RollingUpdate's parameters and Recreate, one
       // probe handler and another. Then everything that was there makes way.
@@ -212,7 +224,7 @@ export class Applier {
         { op: 'test', path: '/metadata/uid', value: live.metadata.uid },
         { op: 'replace', path: '/spec', value: spec },
       ];
-      const options = { contentType: 'application/json-patch+json', fieldManager, signal: task.signal } as const;
+      const options = { contentType: 'application/json-patch+json', fieldManager, signal: child.signal } as const;
       await client.patch(type, nameOf(live), patch, options).catch((failure: unknown) => {
         throw isInvalid(failure) ? refusal : failure;
       });
@@ -225,7 +237,7 @@ export class Applier {
   }
 
   /** Moves fields that a create left under Update to Apply, once in the life of an object. */
-  async #moveToApply<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, live: T): Promise<void> {
+  async #moveToApply<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, live: T): Promise<void> {
     const { client, fieldManager } = this.#options;
     let current: T | undefined = live;
     for (let attempt = 1; current && current.metadata.uid === live.metadata.uid; attempt++) {
@@ -238,34 +250,34 @@ export class Applier {
       ];
       try {
         const contentType = 'application/json-patch+json';
-        await client.patch(type, nameOf(live), patch, { contentType, fieldManager, signal: task.signal });
+        await client.patch(type, nameOf(live), patch, { contentType, fieldManager, signal: child.signal });
         return;
       } catch (error) {
         if (!isConflict(error) || attempt === MAX_CONFLICTS) throw error;
-        current = await this.#read(type, task);
+        current = await this.#read(type, child);
       }
     }
   }
 
-  async #assertOwnerLives<T extends KubeObject>({ owner, manifest, signal }: Task<T>): Promise<void> {
+  async #assertOwnerLives<T extends KubeObject>({ owner, manifest, signal }: DesiredChild<T>): Promise<void> {
     const { client, ownerType } = this.#options;
     const live = await ignoreNotFound(client.get(ownerType, nameOf(owner), { signal }));
     if (live?.metadata.uid === owner.metadata.uid && !live?.metadata.deletionTimestamp) return;
     throw new OwnerGoneError(manifest, owner);
   }
 
-  #read<T extends KubeObject>(type: ResourceType<T>, { manifest, signal }: Task<T>): Promise<T | undefined> {
+  #read<T extends KubeObject>(type: ResourceType<T>, { manifest, signal }: DesiredChild<T>): Promise<T | undefined> {
     return ignoreNotFound(this.#options.client.get(type, nameOf(manifest), { signal }));
   }
 
   /** Remembers an answer, and what the API server made of the manifest if that is not what was sent. */
-  #wrote<T extends KubeObject>(type: ResourceType<T>, task: Task<T>, object: T): void {
+  #wrote<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, object: T): void {
     this.#recent.wrote(type, object);
     const { uid = '' } = object.metadata;
     this.#normalized.delete(uid);
-    const different = task.differences(object);
+    const different = child.differences(object);
     if (different.length === 0) return;
-    this.#normalized.set(uid, fingerprint(task.hash, different));
+    this.#normalized.set(uid, fingerprint(child.hash, different));
     const fields = different.map(({ path }) => path);
     this.#options.log.warn(
       { object: describe(object), fields },

@@ -23,7 +23,7 @@ export class InvalidObjectError extends Error {
 }
 
 /** The error of a write as the caller should see it. */
-export function refusalOf(manifest: KubeObject, error: unknown): unknown {
+export function writeErrorOf(manifest: KubeObject, error: unknown): unknown {
   if (!(error instanceof StatusError) || !isInvalid(error)) return error;
   const invalid = new InvalidObjectError(manifest, error);
   if (invalid.fields.length === 0 || invalid.fields.some(({ field }) => field !== 'metadata.uid')) return invalid;

@@ -3,7 +3,7 @@ import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
 import type { Client } from '../../../src/kube/client/client.ts';
 import type { Clock } from '../../../src/kube/clock/clock.ts';
 import { Informer, type InformerOptions } from '../../../src/kube/cache/informer.ts';
-import type { NextStep } from '../../../src/kube/cache/next-step.ts';
+import type { RelistDecision } from '../../../src/kube/cache/relist.ts';
 import { keyOf } from '../../../src/kube/types/types.ts';
 import type { ApiServer } from '../../support/apiserver.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -35,7 +35,7 @@ export class Watched implements AsyncDisposable {
   readonly namespace: string;
   readonly clock: Clock;
   /** How each session ended, and when (ms of the clock). */
-  readonly steps: { reason: NextStep['reason']; at: number }[] = [];
+  readonly steps: { reason: RelistDecision['reason']; at: number }[] = [];
   /** What a handler knows that has only listened: it must end up equal to the store. */
   readonly told = new Map<string, string>();
   readonly heard: string[] = [];
@@ -52,7 +52,7 @@ export class Watched implements AsyncDisposable {
     this.namespace = namespace;
     this.#direct = connect(apiServer.kubeconfig());
     this.#proxied = connect(apiServer.kubeconfig({ server: proxy.url }), { clock, random });
-    const onStep = ({ reason }: NextStep): void => void this.steps.push({ reason, at: clock.monotonic() });
+    const onStep = ({ reason }: RelistDecision): void => void this.steps.push({ reason, at: clock.monotonic() });
     const { client } = this.#proxied;
     const namespaces = [namespace];
     this.informer = new Informer({ client, type: ConfigMap, clock, random, namespaces, onStep, ...options.informer });
@@ -113,7 +113,7 @@ export class Watched implements AsyncDisposable {
     );
   }
 
-  get reasons(): NextStep['reason'][] {
+  get reasons(): RelistDecision['reason'][] {
     return this.steps.map((step) => step.reason);
   }
 

@@ -21,7 +21,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   /** Lists do not end before it. */
   listsEnd: Promise<void> = Promise.resolve();
   /** Namespaces that are refused. */
-  readonly refused = new Set<string | undefined>();
+  readonly forbidden = new Set<string | undefined>();
   /** Of the answer `throttled`. */
   retryAfterSeconds: number | undefined;
   #rv = 1000;
@@ -135,7 +135,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   }
 
   #throwIfRefused(namespace: string | undefined): void {
-    if (this.refused.has(namespace)) throw new StatusError(request, { code: 403, reason: 'Forbidden' });
+    if (this.forbidden.has(namespace)) throw new StatusError(request, { code: 403, reason: 'Forbidden' });
   }
 
   #throwIfThrottled(): void {

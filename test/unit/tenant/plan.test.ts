@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import type { Deployment, Pod } from '../../../src/kube/types/builtins.ts';
-import { differences } from '../../../src/kube/write/subset.ts';
+import { differences } from '../../../src/kube/write/diff.ts';
 import type { ObjectMeta } from '../../../src/kube/types/types.ts';
 import { cleanupLabels, cleanupPod } from '../../../src/resources/cleanup-pod.ts';
 import { slimPod } from '../../../src/tenant/transforms.ts';

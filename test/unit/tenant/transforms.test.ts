@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Pod } from '../../../src/kube/types/builtins.ts';
-import { differences } from '../../../src/kube/write/subset.ts';
+import { differences } from '../../../src/kube/write/diff.ts';
 import { cleanupLabels, cleanupPod, deletesOnVolume } from '../../../src/resources/cleanup-pod.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
 import { podTrouble } from '../../../src/tenant/decisions/pod.ts';

@@ -124,7 +124,7 @@ describe('an informer', () => {
 
     function twoNamespaces(...refused: string[]) {
       const api = new SimulatedApi();
-      for (const namespace of refused) api.refused.add(namespace);
+      for (const namespace of refused) api.forbidden.add(namespace);
       const clock = new FakeClock();
       const informer = new Informer<ConfigMap>({
         client: api,
@@ -155,8 +155,8 @@ describe('an informer', () => {
       await clock.advance(10_000);
       await synced;
       expect(informer.hasSynced()).toBe(true);
-      expect(informer.refusedIn('a')).toBeUndefined();
-      expect(informer.refusedIn('b')?.message).toContain('403');
+      expect(informer.forbiddenIn('a')).toBeUndefined();
+      expect(informer.forbiddenIn('b')?.message).toContain('403');
     });
 
     it('is alive however long that lasts, and sees it as soon as it may', async () => {
@@ -167,9 +167,9 @@ describe('an informer', () => {
         await clock.advance(MINUTE);
       }
       expect(informer.healthy().ok).toBe(true);
-      api.refused.clear();
+      api.forbidden.clear();
       await clock.advance(MINUTE);
-      expect(informer.refusedIn('b')).toBeUndefined();
+      expect(informer.forbiddenIn('b')).toBeUndefined();
     });
 
     it('does not trust what it has of that one before the list is complete', async () => {
@@ -180,13 +180,13 @@ describe('an informer', () => {
       const end = Promise.withResolvers<void>();
       api.listsEnd = end.promise;
       const before = api.lists;
-      api.refused.clear();
+      api.forbidden.clear();
       while (api.lists === before) await clock.advance(1000);
-      expect(informer.refusedIn('b')).toBeDefined();
+      expect(informer.forbiddenIn('b')).toBeDefined();
       expect(informer.hasSynced()).toBe(true);
       end.resolve();
       await settle();
-      expect(informer.refusedIn('b')).toBeUndefined();
+      expect(informer.forbiddenIn('b')).toBeUndefined();
     });
 
     it('takes a refusal for none that is over within seconds, and lists anew after a longer one', async () => {
@@ -194,14 +194,14 @@ describe('an informer', () => {
       const { api, informer, clock } = world;
       await settle();
       const refuseFor = async (ms: number) => {
-        api.refused.add('b');
+        api.forbidden.add('b');
         api.fault('reset');
         await clock.advance(ms);
-        const refused = informer.refusedIn('b') !== undefined;
+        const refused = informer.forbiddenIn('b') !== undefined;
         const before = api.lists;
-        api.refused.clear();
+        api.forbidden.clear();
         await clock.advance(MINUTE);
-        expect(informer.refusedIn('b')).toBeUndefined();
+        expect(informer.forbiddenIn('b')).toBeUndefined();
         return { refused, listed: api.lists - before };
       };
       expect(await refuseFor(10_000)).toEqual({ refused: false, listed: 0 });

@@ -34,7 +34,7 @@ function childOf(owner: ConfigMap, name: string, reference: Partial<OwnerReferen
 }
 
 /** For what is always seen. */
-const cannotSee = async (): Promise<void> => undefined;
+const reconcileForbidden = async (): Promise<void> => undefined;
 
 type Reconcile = (request: NamespacedName, context: ReconcileContext) => Promise<Result | void> | Result | void;
 
@@ -53,7 +53,7 @@ function setUp(reconcile: Reconcile = () => undefined, options: Partial<Controll
       calls.push(keyOf(request));
       return await reconcile(request, context);
     },
-    cannotSee,
+    reconcileForbidden,
   };
   const controller = new Controller({ name: 'test', reconciler, clock, metrics, log, ...options });
   const parents = new FakeInformer(ConfigMap);
@@ -131,7 +131,10 @@ describe('which keys a controller reconciles', () => {
   it('the owner whatever the version of its API group that a child names', async () => {
     const clock = new FakeClock();
     const calls: string[] = [];
-    const reconciler = { reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)), cannotSee };
+    const reconciler = {
+      reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)),
+      reconcileForbidden,
+    };
     const controller = new Controller({
       name: 'test',
       reconciler,
@@ -201,7 +204,10 @@ describe('which keys a controller reconciles', () => {
   it('none before its caches have synced', async () => {
     const clock = new FakeClock();
     const calls: string[] = [];
-    const reconciler = { reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)), cannotSee };
+    const reconciler = {
+      reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)),
+      reconcileForbidden,
+    };
     const controller = new Controller({
       name: 'test',
       reconciler,
@@ -360,10 +366,10 @@ describe('a namespace whose children are refused to us', () => {
     const calls: string[] = [];
     const reconciler = {
       reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)),
-      cannotSee: async (request: NamespacedName, why: Error) => void told.push([keyOf(request), why]),
+      reconcileForbidden: async (request: NamespacedName, why: Error) => void told.push([keyOf(request), why]),
     };
     const { parents, children, clock } = setUp(undefined, { reconciler });
-    children.refused.set('ns', refusal);
+    children.forbidden.set('ns', refusal);
     parents.set(configMap('a'));
     await clock.advance(25_000);
     expect(told).toEqual([
@@ -372,14 +378,14 @@ describe('a namespace whose children are refused to us', () => {
       ['ns/a', refusal],
     ]);
     expect(calls).toEqual([]);
-    children.refused.clear();
+    children.forbidden.clear();
     await clock.advance(11_000);
     expect(calls).toEqual(['ns/a']);
   });
 
   it('concerns no other namespace, nor an object that is gone, which is only forgotten', async () => {
     const { parents, children, calls, controller, clock } = setUp();
-    children.refused.set('elsewhere', refusal);
+    children.forbidden.set('elsewhere', refusal);
     parents.set(configMap('a'));
     const b = configMap('b');
     parents.set({ ...b, metadata: { ...b.metadata, namespace: 'elsewhere' } });
@@ -439,7 +445,7 @@ describe('a stop', () => {
   it('before the caches have synced ends at once', async () => {
     const controller = new Controller({
       name: 'test',
-      reconciler: { reconcile: async () => undefined, cannotSee },
+      reconciler: { reconcile: async () => undefined, reconcileForbidden },
       clock: new FakeClock(),
       metrics: new Metrics(),
       log: pino({ level: 'silent' }),

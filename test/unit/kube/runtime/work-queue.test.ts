@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { WorkQueue } from '../../../../src/kube/runtime/work-queue.ts';
-import { endOfWait } from '../../../../src/kube/clock/wait.ts';
+import { coalescedDeadline } from '../../../../src/kube/clock/coalesce.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 function newQueue(): { clock: FakeClock; queue: WorkQueue } {
@@ -131,7 +131,7 @@ describe('the work queue', () => {
         queue.done((await (queue.length ? queue.get() : undefined)) ?? '');
         queue.addRateLimited('a');
         expect(clock.nextTimerIn).toBe(
-          endOfWait(clock.monotonic(), Math.min(5 * 2 ** earlier, 1_000_000)) - clock.monotonic(),
+          coalescedDeadline(clock.monotonic(), Math.min(5 * 2 ** earlier, 1_000_000)) - clock.monotonic(),
         );
       }),
     );

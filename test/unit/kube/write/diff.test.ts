@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { differences } from '../../../../src/kube/write/subset.ts';
+import { differences } from '../../../../src/kube/write/diff.ts';
 import type { KubeObject } from '../../../../src/kube/types/types.ts';
 
 type Manifest = KubeObject & Record<string, unknown>;

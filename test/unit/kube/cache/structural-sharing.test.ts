@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { shareWith } from '../../../../src/kube/cache/share.ts';
+import { shareStructure } from '../../../../src/kube/cache/structural-sharing.ts';
 
 /** As it comes off the wire: nothing in it is anybody else's. */
 const parsed = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
@@ -8,7 +8,7 @@ const parsed = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 describe('an object and the one before it', () => {
   it('hold their equal parts once', () => {
     const like = { name: 'a', labels: { app: 'x' }, items: [{ port: 1 }, { port: 2 }] };
-    const shared = shareWith(parsed({ ...like, name: 'b', items: [{ port: 1 }, { port: 3 }] }), like);
+    const shared = shareStructure(parsed({ ...like, name: 'b', items: [{ port: 1 }, { port: 3 }] }), like);
     expect(shared).toEqual({ name: 'b', labels: { app: 'x' }, items: [{ port: 1 }, { port: 3 }] });
     expect(shared.labels).toBe(like.labels);
     expect(shared.items[0]).toBe(like.items[0]);
@@ -17,7 +17,7 @@ describe('an object and the one before it', () => {
 
   it('are one when they are equal', () => {
     const like = { spec: { replicas: 1 }, list: [1, null, { a: true }] };
-    expect(shareWith(parsed(like), like)).toBe(like);
+    expect(shareStructure(parsed(like), like)).toBe(like);
   });
 
   it.each([
@@ -30,7 +30,7 @@ describe('an object and the one before it', () => {
     [[1, 2], [1]],
   ])('are two when they are not: %j, %j', (fresh: object, like: object) => {
     const expected = structuredClone(fresh);
-    const shared = shareWith(fresh, like);
+    const shared = shareStructure(fresh, like);
     expect(shared).not.toBe(like);
     expect(shared).toStrictEqual(expected);
   });
@@ -45,7 +45,7 @@ describe('an object and the one before it', () => {
     fc.assert(
       fc.property(tree.map(parsed), tree.map(parsed), (fresh, like) => {
         const [expected, before] = [JSON.stringify(fresh), JSON.stringify(like)];
-        expect(JSON.stringify(shareWith(fresh, like))).toBe(expected);
+        expect(JSON.stringify(shareStructure(fresh, like))).toBe(expected);
         expect(JSON.stringify(like)).toBe(before);
       }),
     );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { StatusError, TransportError, type TransportFailure } from '../../../../src/kube/types/errors.ts';
-import { nextStep, SilentWatchError, type SessionEnd } from '../../../../src/kube/cache/next-step.ts';
+import { decideRelist, SilentWatchError, type ListWatchResult } from '../../../../src/kube/cache/relist.ts';
 
 const request = { method: 'WATCH', path: '/x' };
 const status = (code: number): StatusError => new StatusError(request, { code, message: 'refused' });
@@ -8,12 +8,12 @@ const lost = (failure: TransportFailure): TransportError => new TransportError(r
 const silent = new SilentWatchError('nothing came');
 
 /** A watch that had been listed, lived for five minutes and brought events. */
-const healthy: SessionEnd = { events: 5, durationMs: 300_000, listed: true, streamedList: false, doubts: 0 };
-const fruitless: SessionEnd = { ...healthy, events: 0, durationMs: 100 };
-const listing: SessionEnd = { ...healthy, listed: false, streamedList: true, durationMs: 100 };
+const healthy: ListWatchResult = { events: 5, durationMs: 300_000, listed: true, streamedList: false, suspicions: 0 };
+const fruitless: ListWatchResult = { ...healthy, events: 0, durationMs: 100 };
+const listing: ListWatchResult = { ...healthy, listed: false, streamedList: true, durationMs: 100 };
 
 describe('after a watch', () => {
-  it.each<[string, SessionEnd, object]>([
+  it.each<[string, ListWatchResult, object]>([
     ['that reached its time-out', healthy, { action: 'resume', backOff: false, reason: 'WatchEnded' }],
     [
       'that ended soon, whatever it brought',
@@ -40,7 +40,7 @@ describe('after a watch', () => {
     ['that was silent', { ...healthy, error: silent }, { action: 'resume', backOff: true, reason: 'Silent' }],
     ['that failed inside the server', { ...healthy, error: status(500) }, { action: 'resume', reason: 'ServerError' }],
   ])('%s', (_, end, step) => {
-    expect(nextStep(end)).toMatchObject(step);
+    expect(decideRelist(end)).toMatchObject(step);
   });
 
   it.each([
@@ -49,27 +49,27 @@ describe('after a watch', () => {
     ['a version that the server does not know yet', status(504)],
     ['an end at once', undefined],
   ])('%s twice in a row without an event between: the position is in doubt, so list again', (_, error) => {
-    expect(nextStep({ ...fruitless, error })).toMatchObject({ action: 'resume', doubt: true });
-    expect(nextStep({ ...fruitless, error, doubts: 1 })).toMatchObject({ action: 'relist' });
+    expect(decideRelist({ ...fruitless, error })).toMatchObject({ action: 'resume', suspicious: true });
+    expect(decideRelist({ ...fruitless, error, suspicions: 1 })).toMatchObject({ action: 'relist' });
     // An event in between shows that the position was good.
-    expect(nextStep({ ...fruitless, error, doubts: 1, events: 1, durationMs: 100 })).toMatchObject({
+    expect(decideRelist({ ...fruitless, error, suspicions: 1, events: 1, durationMs: 100 })).toMatchObject({
       action: 'resume',
     });
   });
 
   it('that was refused: resume, and say what it is', () => {
-    expect(nextStep({ ...fruitless, error: status(403) })).toMatchObject({ action: 'resume', reason: 'Forbidden' });
+    expect(decideRelist({ ...fruitless, error: status(403) })).toMatchObject({ action: 'resume', reason: 'Forbidden' });
   });
 
   it.each([401, 403, 429, 503])('a %d says nothing about the position: resume, however often', (code) => {
-    expect(nextStep({ ...fruitless, error: status(code), doubts: 9 })).toMatchObject({
+    expect(decideRelist({ ...fruitless, error: status(code), suspicions: 9 })).toMatchObject({
       action: 'resume',
-      doubt: false,
+      suspicious: false,
     });
   });
 
   it('a server that is away says nothing about the position: resume, however often', () => {
-    expect(nextStep({ ...fruitless, error: lost('network'), doubts: 9 })).toMatchObject({ action: 'resume' });
+    expect(decideRelist({ ...fruitless, error: lost('network'), suspicions: 9 })).toMatchObject({ action: 'resume' });
   });
 });
 
@@ -80,21 +80,25 @@ describe('after a list that did not get to its end', () => {
     ['a server error', status(500)],
     ['too many requests', status(429)],
   ])('%s: list again after the back-off', (_, error) => {
-    expect(nextStep({ ...listing, error })).toMatchObject({ action: 'relist', list: 'stream', backOff: true });
+    expect(decideRelist({ ...listing, error })).toMatchObject({ action: 'relist', list: 'stream', backOff: true });
   });
 
   it.each([400, 422])('a %d: the server does not stream lists, so read pages at once', (code) => {
-    expect(nextStep({ ...listing, error: status(code) })).toMatchObject({
+    expect(decideRelist({ ...listing, error: status(code) })).toMatchObject({
       action: 'relist',
       list: 'pages',
       backOff: false,
       reason: 'StreamedListRefused',
     });
     const again = { ...listing, streamedList: false, error: status(code) };
-    expect(nextStep(again)).toMatchObject({ list: 'stream', backOff: true });
+    expect(decideRelist(again)).toMatchObject({ list: 'stream', backOff: true });
   });
 
   it('silence: an old server ignores sendInitialEvents and never ends the list, so read pages', () => {
-    expect(nextStep({ ...listing, error: silent })).toMatchObject({ action: 'relist', list: 'pages', backOff: true });
+    expect(decideRelist({ ...listing, error: silent })).toMatchObject({
+      action: 'relist',
+      list: 'pages',
+      backOff: true,
+    });
   });
 });

@@ -1,9 +1,9 @@
-import { digest, quickDigest, withHash } from './manifest.ts';
+import { digest, quickDigest, withHash } from './hash.ts';
 import { describe, isControlledBy } from '../types/owner.ts';
-import { differences, type Difference } from './subset.ts';
+import { differences, type Difference } from './diff.ts';
 import type { KubeObject } from '../types/types.ts';
 
-export interface ApplyOptions<T extends KubeObject> {
+export interface ChildWriteOptions<T extends KubeObject> {
   /** Whether a live object is ours to write. Default: its controller reference has the owner's UID. */
   isOurs?: (live: T) => boolean;
   /**
@@ -16,7 +16,7 @@ export interface ApplyOptions<T extends KubeObject> {
 }
 
 /** One apply on its way: what is wanted, for whom. */
-export class Task<T extends KubeObject> {
+export class DesiredChild<T extends KubeObject> {
   /** Of the desired state. */
   readonly quickDigest: string;
   readonly owner: KubeObject;
@@ -27,7 +27,12 @@ export class Task<T extends KubeObject> {
   readonly #hashAnnotation: string;
   #hashed: { manifest: T; hash: string } | undefined;
 
-  constructor(desired: T, owner: KubeObject, hashAnnotation: string, { isOurs, derivedFrom, signal }: ApplyOptions<T>) {
+  constructor(
+    desired: T,
+    owner: KubeObject,
+    hashAnnotation: string,
+    { isOurs, derivedFrom, signal }: ChildWriteOptions<T>,
+  ) {
     if (!isOurs && !isControlledBy(desired, owner)) {
       throw new Error(
         `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,

@@ -8,7 +8,7 @@ const GRAINS = [
  * When a wait that begins now ends, monotonic ms. Long waits are rounded up, so that those which end close together end
  * at once: to wake an idle process costs more than a ping, and more than half of what two hundred tenants at rest cost.
  */
-export function endOfWait(now: number, ms: number): number {
+export function coalescedDeadline(now: number, ms: number): number {
   const grainMs = GRAINS.find(({ fromMs }) => ms >= fromMs)?.grainMs;
   return grainMs === undefined ? now + ms : Math.ceil((now + ms) / grainMs) * grainMs;
 }

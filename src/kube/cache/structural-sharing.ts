@@ -3,7 +3,7 @@
  * once. What one operator makes is much alike, so that of a thousand Deployments each keeps little but its names.
  * `fresh` is changed; `like` is not, and neither may be from then on.
  */
-export function shareWith<T>(fresh: T, like: unknown): T {
+export function shareStructure<T>(fresh: T, like: unknown): T {
   return share(fresh, like) as T;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { digest, quickDigest, withHash } from '../../../../src/kube/write/manifest.ts';
+import { digest, quickDigest, withHash } from '../../../../src/kube/write/hash.ts';
 
 describe('the hash of a manifest', () => {
   it('is the one that stands on live objects: another would write every child of every tenant once more', () => {

@@ -5,7 +5,7 @@ import { TransportError, type RequestLine } from '../types/errors.ts';
  * When a call ends early: its deadline or its caller's signal, as one signal for everything the call waits for. Listeners are taken
  * off again on dispose: the caller's signal is often the process's own, and `AbortSignal.any` would hang on it for ever.
  */
-export class Limit implements Disposable {
+export class CallContext implements Disposable {
   readonly #clock: Clock;
   readonly #controller = new AbortController();
   readonly #callerSignal: AbortSignal | undefined;

@@ -1,46 +1,46 @@
 import { describe, expect, it } from '@jest/globals';
 import { getEventListeners } from 'node:events';
 import { sleepOn, systemClock } from '../../../../src/kube/clock/clock.ts';
-import { Limit } from '../../../../src/kube/client/limit.ts';
+import { CallContext } from '../../../../src/kube/client/call-context.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 const request = { method: 'GET', path: '/x' };
 
-describe('the limit of a call', () => {
+describe('the context of a call', () => {
   it('ends it at the deadline', async () => {
     const clock = new FakeClock();
-    using limit = new Limit(clock, request, 1000, undefined);
+    using context = new CallContext(clock, request, 1000, undefined);
     await clock.advance(999);
-    expect([limit.signal.aborted, limit.remainingMs()]).toEqual([false, 1]);
+    expect([context.signal.aborted, context.remainingMs()]).toEqual([false, 1]);
     await clock.advance(1);
-    expect(limit.signal.reason).toMatchObject({ failure: 'deadline', message: 'GET /x: no answer within 1000 ms' });
+    expect(context.signal.reason).toMatchObject({ failure: 'deadline', message: 'GET /x: no answer within 1000 ms' });
   });
 
   it('ends it with its caller, who may have given up already', () => {
     const clock = new FakeClock();
     const caller = new AbortController();
-    using limit = new Limit(clock, request, 1000, caller.signal);
+    using context = new CallContext(clock, request, 1000, caller.signal);
     caller.abort(new Error('shutting down'));
-    expect(limit.signal.reason).toMatchObject({ failure: 'aborted' });
-    using late = new Limit(clock, request, 1000, caller.signal);
+    expect(context.signal.reason).toMatchObject({ failure: 'aborted' });
+    using late = new CallContext(clock, request, 1000, caller.signal);
     expect(late.signal.aborted).toBe(true);
   });
 
   it('holds no longer once it is lifted', async () => {
     const clock = new FakeClock();
-    using limit = new Limit(clock, request, 1000, undefined);
-    limit.liftDeadline();
+    using context = new CallContext(clock, request, 1000, undefined);
+    context.liftDeadline();
     await clock.advance(5000);
-    expect(limit.signal.aborted).toBe(false);
+    expect(context.signal.aborted).toBe(false);
   });
 
   it('stops waiting for what knows no signal', async () => {
     const clock = new FakeClock();
-    using limit = new Limit(clock, request, 1000, undefined);
-    const never = limit.race(new Promise(() => undefined)).catch((error: unknown) => error);
+    using context = new CallContext(clock, request, 1000, undefined);
+    const never = context.race(new Promise(() => undefined)).catch((error: unknown) => error);
     await clock.advance(1000);
     expect(await never).toMatchObject({ failure: 'deadline' });
-    expect(await limit.race(Promise.resolve(1)).catch((error: unknown) => error)).toMatchObject({
+    expect(await context.race(Promise.resolve(1)).catch((error: unknown) => error)).toMatchObject({
       failure: 'deadline',
     });
   });
@@ -49,9 +49,9 @@ describe('the limit of a call', () => {
     const clock = new FakeClock();
     const process = new AbortController();
     for (let call = 0; call < 10; call++) {
-      using limit = new Limit(clock, request, 1000, process.signal);
-      await limit.race(Promise.resolve());
-      expect(getEventListeners(limit.signal, 'abort')).toHaveLength(0);
+      using context = new CallContext(clock, request, 1000, process.signal);
+      await context.race(Promise.resolve());
+      expect(getEventListeners(context.signal, 'abort')).toHaveLength(0);
     }
     expect(getEventListeners(process.signal, 'abort')).toHaveLength(0);
     expect(clock.pendingTimers).toBe(0);

@@ -1,0 +1,41 @@
+/** Writes of one desired state that happen at once; from then on another writer is taken to keep changing it back. */
+const FREE_WRITES = 3;
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 300_000;
+/** After this long without a write the object counts as peaceful again. */
+const QUIET_MS = 600_000;
+
+interface Restored {
+  /** Hash of the desired state that was written. */
+  hash: string;
+  writes: number;
+  lastAt: number;
+}
+
+/**
+ * Keeps two writers who both insist on a field from writing in a loop: the first updates of an object to one and the same
+ * desired state are free, each further one waits twice as long as the one before it. All times are monotonic ms.
+ */
+export class DriftBackoff {
+  readonly #restored = new Map<string, Restored>();
+
+  /** ms until `key` may be updated to this state; 0 means now. */
+  waitMs(key: string, hash: string, now: number): number {
+    const restored = this.#restored.get(key);
+    if (restored?.hash !== hash || restored.writes < FREE_WRITES || now - restored.lastAt >= QUIET_MS) return 0;
+    const pause = Math.min(FIRST_WAIT_MS * 2 ** (restored.writes - FREE_WRITES), LONGEST_WAIT_MS);
+    return Math.max(0, restored.lastAt + pause - now);
+  }
+
+  /** Remembers an update. */
+  wrote(key: string, hash: string, now: number): void {
+    for (const [other, { lastAt }] of this.#restored) {
+      if (now - lastAt < QUIET_MS) break;
+      this.#restored.delete(other);
+    }
+    const restored = this.#restored.get(key);
+    // Deleted first, so that the map stays in the order of `lastAt`.
+    this.#restored.delete(key);
+    this.#restored.set(key, { hash, writes: restored?.hash === hash ? restored.writes + 1 : 1, lastAt: now });
+  }
+}
