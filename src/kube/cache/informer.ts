@@ -1,3 +1,7 @@
+/**
+ * Informers: a store that a reflector per namespace keeps equal to the API server, and the handlers that receive its
+ * changes.
+ */
 import type { Logger } from 'pino';
 import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';

@@ -1,3 +1,7 @@
+/**
+ * The list-and-watch loop of one resource type, as client-go's Reflector: what to do after each watch is decided in
+ * relist.ts.
+ */
 import type { Logger } from 'pino';
 import { Backoff, WATCH_BACKOFF } from '../clock/backoff.ts';
 import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';

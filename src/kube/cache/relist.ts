@@ -1,3 +1,6 @@
+/**
+ * What a reflector does after a list or watch has ended: resume the watch or list again, at once or after a back-off.
+ */
 import {
   isBadRequest,
   isForbidden,

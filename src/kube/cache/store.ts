@@ -1,3 +1,4 @@
+/** The objects of an informer, by key and by index. */
 import { keyOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 
 /** Names an index and says under which values an object is found there. */

@@ -1,3 +1,4 @@
+/** The deadline and the cancellation of one API call, which Go would pass as a context. */
 import type { Clock, Timer } from '../clock/clock.ts';
 import { TransportError, type RequestLine } from '../types/errors.ts';
 

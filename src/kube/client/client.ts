@@ -1,3 +1,4 @@
+/** The typed client: get, list, create, apply, patch, update, delete and watch, over the transport. */
 import { isGone } from '../types/errors.ts';
 import { apiVersionOf, pathOf, type ResourceType } from '../types/resource.ts';
 import type { Method, Query, Transport, TransportRequest } from './transport.ts';

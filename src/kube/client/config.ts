@@ -1,3 +1,4 @@
+/** Where the API server is and how to authenticate: kubeconfig or the service account of the pod. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';

@@ -1,3 +1,4 @@
+/** Turns failed responses and failed connections into StatusError and TransportError. */
 import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
 import { parseRetryAfter } from './retry.ts';
 import type { Status } from '../types/types.ts';

@@ -1,3 +1,4 @@
+/** Which failed requests are sent again within one call, and when. */
 import { StatusError, TransportError } from '../types/errors.ts';
 
 /** What a failed attempt calls for, and why. */

@@ -1,3 +1,7 @@
+/**
+ * HTTP to the API server: connection pools, credentials, deadlines and retries; knows paths and JSON, not resource
+ * types.
+ */
 import { Pool, type Dispatcher } from 'undici';
 import type { Clock, Random } from '../clock/clock.ts';
 import type { Auth, Credentials } from './config.ts';

@@ -1,3 +1,4 @@
+/** Parses the body of a watch response: lines of JSON, each a watch event. */
 import { TransportError, type RequestLine } from '../types/errors.ts';
 import type { KubeObject, WatchEvent } from '../types/types.ts';
 

@@ -1,3 +1,4 @@
+/** Exponential back-off. */
 import type { Random } from './clock.ts';
 
 export interface BackoffOptions {

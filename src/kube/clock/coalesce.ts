@@ -1,3 +1,5 @@
+/** Timer coalescing: long waits end at common points in time, so that an idle process wakes seldom. */
+
 /** From so long a wait on, in ms, its end is rounded up to whole multiples of so much: a fifteenth of it at most. */
 const GRAINS = [
   { fromMs: 30_000, grainMs: 2000 },

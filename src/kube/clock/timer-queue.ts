@@ -1,3 +1,4 @@
+/** Many timers over a single one of the clock. */
 import type { Clock, Timer } from './clock.ts';
 import { coalescedDeadline } from './coalesce.ts';
 

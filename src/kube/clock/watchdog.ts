@@ -1,3 +1,4 @@
+/** A watchdog timer. */
 import type { Clock, Timer } from './clock.ts';
 
 /** Calls back once when nobody has fed it for a while. One timer however often it is fed: it looks at the time when it fires. */

@@ -1,3 +1,6 @@
+/**
+ * Controllers, as in controller-runtime: changes in informers become keys in a work queue, workers reconcile the keys.
+ */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';

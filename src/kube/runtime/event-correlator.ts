@@ -1,3 +1,6 @@
+/**
+ * Aggregates and rate-limits Kubernetes events before they are written, with the rules of client-go's EventCorrelator.
+ */
 import type { Clock, Random } from '../clock/clock.ts';
 import { LruMap } from '../cache/lru.ts';
 import type { KubeObject } from '../types/types.ts';

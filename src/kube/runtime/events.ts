@@ -1,3 +1,4 @@
+/** Records Kubernetes events. */
 import type { Logger } from 'pino';
 import { Backoff } from '../clock/backoff.ts';
 import { CoreEvent } from '../types/builtins.ts';

@@ -1,3 +1,4 @@
+/** Serves /healthz, /livez, /readyz and /metrics. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';

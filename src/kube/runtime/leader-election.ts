@@ -1,3 +1,4 @@
+/** Leader election with a Lease, and the write gate that keeps everybody but the leader from writing. */
 import type { Logger } from 'pino';
 import { Lease } from '../types/builtins.ts';
 import type { KubeClient } from '../client/client.ts';

@@ -1,3 +1,4 @@
+/** The manager of a process: starts and stops informers, controllers, leader election and the HTTP servers. */
 import type { Logger } from 'pino';
 import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random, Timer } from '../clock/clock.ts';

@@ -1,3 +1,4 @@
+/** What a process does on signals and on errors that nothing caught. */
 import type { Logger } from 'pino';
 
 /** Conventional exit code of a process that ended for an error. */

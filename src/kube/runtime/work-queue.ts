@@ -1,3 +1,4 @@
+/** The queue of keys between informers and workers, as client-go's rate-limiting work queue. */
 import type { Clock, Timer } from '../clock/clock.ts';
 import { coalescedDeadline } from '../clock/coalesce.ts';
 

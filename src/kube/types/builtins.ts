@@ -1,3 +1,4 @@
+/** The built-in resource types that the project uses, each with the type of its objects. */
 import type {
   CoreV1Event,
   EventsV1Event,

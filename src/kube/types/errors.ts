@@ -1,3 +1,4 @@
+/** The errors of the client, and predicates for them as in k8s.io/apimachinery/pkg/api/errors. */
 import { types } from 'node:util';
 import type { Status, StatusDetails } from './types.ts';
 

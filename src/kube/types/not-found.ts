@@ -1,3 +1,4 @@
+/** Reads whose object may be missing. */
 import { isNotFound } from './errors.ts';
 
 /** `undefined` instead of a NotFound error, for reads whose object may be gone. */

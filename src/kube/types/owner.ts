@@ -1,3 +1,4 @@
+/** Owner references: who controls an object, and the errors about objects that another owner has. */
 import type { ResourceType } from './resource.ts';
 import type { KubeObject, OwnerReference } from './types.ts';
 

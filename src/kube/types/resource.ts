@@ -1,3 +1,4 @@
+/** Resource types: group, version, plural and kind, and the URL paths made of them. */
 import type { KubeObject } from './types.ts';
 
 /** What the core must know of a resource to talk about it; `T` ties it to the type of its objects. */

@@ -1,3 +1,7 @@
+/**
+ * Writes the children of an object: creates what is missing, applies what differs, and never touches an object of
+ * another owner.
+ */
 import type { Logger } from 'pino';
 import { fingerprint, DesiredChild, type ChildWriteOptions } from './desired-child.ts';
 import type { KubeClient } from '../client/client.ts';

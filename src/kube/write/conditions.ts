@@ -1,3 +1,7 @@
+/**
+ * Conditions: verdicts of decisions become entries of status.conditions, with the transition times that
+ * metav1.Condition asks for.
+ */
 import { timestamp } from '../types/time.ts';
 import type { Condition } from '../types/types.ts';
 

@@ -1,3 +1,4 @@
+/** The desired state of a child on its way through the Applier. */
 import { digest, quickDigest, withHash } from './hash.ts';
 import { describe, isControlledBy } from '../types/owner.ts';
 import { differences, type Difference } from './diff.ts';

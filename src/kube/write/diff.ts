@@ -1,3 +1,4 @@
+/** Compares a desired object with the live one, field by field, as the API server would merge it. */
 import { listMerge, type ListKey } from './merge-keys.ts';
 import { compareQuantities } from '../types/quantity.ts';
 import type { KubeObject } from '../types/types.ts';

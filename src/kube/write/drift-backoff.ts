@@ -1,3 +1,5 @@
+/** Back-off against a writer that keeps changing back what the Applier restores. */
+
 /** Writes of one desired state that happen at once; from then on another writer is taken to keep changing it back. */
 const FREE_WRITES = 3;
 const FIRST_WAIT_MS = 1_000;

@@ -1,3 +1,4 @@
+/** Adds and removes finalizers. */
 import type { KubeClient } from '../client/client.ts';
 import { isConflict, isInvalid, isNotFound } from '../types/errors.ts';
 import { ignoreNotFound } from '../types/not-found.ts';

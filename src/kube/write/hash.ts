@@ -1,3 +1,4 @@
+/** Hashes of manifests, to recognise what was applied last. */
 import { hash as hashOnce } from 'node:crypto';
 import type { KubeObject } from '../types/types.ts';
 

@@ -1,3 +1,4 @@
+/** Moves ownership of fields from Update to Apply in metadata.managedFields, as client-go's csaupgrade does. */
 import type { ManagedFieldsEntry } from '../types/types.ts';
 
 /**

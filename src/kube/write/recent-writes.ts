@@ -1,3 +1,4 @@
+/** Our own writes, until the cache has them. */
 import type { Clock } from '../clock/clock.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LruMap } from '../cache/lru.ts';

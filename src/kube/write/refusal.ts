@@ -1,3 +1,4 @@
+/** Refusals of the API server: what its errors say about the object that was written. */
 import { isInvalid, StatusError } from '../types/errors.ts';
 import { describe } from '../types/owner.ts';
 import type { KubeObject } from '../types/types.ts';

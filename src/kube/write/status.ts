@@ -1,3 +1,4 @@
+/** Writes the status subresource, and only if it differs. */
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeClient } from '../client/client.ts';
 import { isConflict, isNotFound } from '../types/errors.ts';
