@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../kube/clock/clock.ts';
 import { concernsOne, StoppedError } from './failure.ts';
-import type { Tally } from './tally.ts';
+import type { Tally } from './report.ts';
 
 /** What all steps of a run need. */
 export interface Context {

@@ -1,6 +1,6 @@
 /** Errors that a run goes on after, and what they mean to people. */
 import { CopilotError, RefusedError, RpcError, TimeoutError, UnreachableError } from '../copilot/index.ts';
-import { codeOf } from './tree.ts';
+import { codeOf } from './file-tree.ts';
 
 /** A signal ended the run between two deletions. */
 export class StoppedError extends Error {

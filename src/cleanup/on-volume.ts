@@ -1,8 +1,8 @@
 /** Deleting sessions on a volume whose server does not run. */
 import { attempt, checkStop, type Context } from './context.ts';
-import { judge, safetyMargin } from './rule.ts';
+import { judge, safetyMargin } from './ttl-rule.ts';
 import { stubTime } from './stub.ts';
-import type { TtlTask } from './through-server.ts';
+import type { TtlTask } from './model.ts';
 import type { Volume } from './volume.ts';
 
 /** Deletes what the TTL rule says, one session at a time. */

@@ -1,7 +1,7 @@
 /** The file of the sessions that CopilotSessions keep longer than the tenant's TTL. */
 import { readFile } from 'node:fs/promises';
 import { isSessionId } from '../copilot/session-id.ts';
-import type { Policy } from './rule.ts';
+import type { Policy } from './model.ts';
 
 /** The file can't be used. Without it a run would delete sessions that somebody wants to keep, so there is none. */
 export class PoliciesError extends Error {

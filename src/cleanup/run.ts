@@ -6,31 +6,11 @@ import type { Context } from './context.ts';
 import { inFull, StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
-import type { Policy } from './rule.ts';
+import type { CleanupOptions, Policy, Target, TtlTask } from './model.ts';
 import { emptyTrash, sweepLocks, sweepStubs } from './sweep.ts';
-import { cleanUpServer, deleteOnServer, isLoaded, type TtlTask } from './through-server.ts';
-import { codeOf } from './tree.ts';
+import { cleanUpServer, deleteOnServer, isLoaded } from './through-server.ts';
+import { codeOf } from './file-tree.ts';
 import { Volume } from './volume.ts';
-
-/** A server's sessions: the server itself while it runs, the volume that has them, or both. */
-export interface Target {
-  readonly name: string;
-  readonly server?: { readonly host: string; readonly port: number };
-  /** Path of the mounted volume. Beside a server it is only swept. */
-  readonly volume?: string;
-}
-
-export interface CleanupOptions {
-  /** Delete by age, or one session; or only remove what deletions have left behind, on volumes. */
-  readonly task:
-    { readonly ttlMs: number; readonly policiesFile: string | undefined } | { readonly sessionId: string } | 'Sweep';
-  readonly dryRun: boolean;
-  readonly targets: readonly Target[];
-  /** The connection token of the servers. */
-  readonly token: string;
-  /** Where the result goes besides the log; absent: nowhere. */
-  readonly resultFile: string | undefined;
-}
 
 const CONNECT = { timeoutMs: 10_000 };
 

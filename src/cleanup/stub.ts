@@ -1,7 +1,7 @@
 /** What is left of a session that never had a turn: its directory without a journal. No server lists it, so nobody asks for its deletion. */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ifThere } from './tree.ts';
+import { ifThere } from './file-tree.ts';
 
 /** The server's own files, by their paths in the directory. */
 const FILES = new Set([

@@ -11,18 +11,14 @@ import {
   type SessionTimes,
 } from '../copilot/index.ts';
 import { attempt, checkStop, type Context } from './context.ts';
-import { judge, safetyMargin, type Policy, type SessionFacts, type Verdict } from './rule.ts';
+import { judge, safetyMargin, type Verdict } from './ttl-rule.ts';
+import type { SessionFacts, TtlTask } from './model.ts';
 
 /** Listing thousands of sessions on a busy server takes a while; one session does not. */
 const LIST = { timeoutMs: 60_000 };
 const ONE = { timeoutMs: 20_000 };
 /** A difference of clocks that people should know of. */
 const NOTABLE_SKEW_MS = 60_000;
-
-export interface TtlTask {
-  readonly ttlMs: number;
-  readonly policies: ReadonlyMap<string, Policy>;
-}
 
 /**
  * Deletes what the TTL rule says, one session at a time. What no longer answers ends it, and throws; a session that can't be

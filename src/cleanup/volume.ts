@@ -6,9 +6,9 @@ import { lstat, mkdir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/pr
 import { join } from 'node:path';
 import { isSessionId } from '../copilot/session-id.ts';
 import type { VolumeFill } from '../resources/cleanup-result.ts';
-import type { SessionFacts } from './rule.ts';
-import { codeOf, ifThere, removeTree, sizeOfTree } from './tree.ts';
-import { fillOf } from './usage.ts';
+import type { SessionFacts } from './model.ts';
+import { codeOf, ifThere, removeTree, sizeOfTree } from './file-tree.ts';
+import { fillOf } from './file-system-usage.ts';
 
 /** Where sessions go first when they are deleted. No session id has a dot, and a server lists no session that is two levels down. */
 export const TRASH = '.copilot-operator-deleted';

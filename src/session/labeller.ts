@@ -5,9 +5,9 @@ import type { Clock } from '../kube/clock/clock.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { labelInterval, missingLabels } from './decisions/labels.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
-import { inTime } from './intime.ts';
-import type { Memory } from './memory.ts';
-import type { Located } from './servers.ts';
+import { inTime } from './call-timeout.ts';
+import type { Memory } from './session-state.ts';
+import type { Located } from './model.ts';
 
 export interface LabellerOptions {
   readonly source: Pick<SessionSource, 'label'>;

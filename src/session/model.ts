@@ -1,6 +1,12 @@
 /** The types that all of this part shares: what stands in a session's way, and what the operator does for it. */
-import type { SessionReadyReason, SessionReconcilingReason, SessionStalledReason } from '../api/session-conditions.ts';
+import type {
+  SessionPhase,
+  SessionReadyReason,
+  SessionReconcilingReason,
+  SessionStalledReason,
+} from '../api/session-conditions.ts';
 import type { Cause } from '../kube/write/conditions.ts';
+import type { ServerSessions, SessionFacts } from '../servers/survey/sessions.ts';
 
 /** Why a session can't get on by itself: a user has to act. */
 export type SessionCause = Cause<SessionStalledReason>;
@@ -12,4 +18,66 @@ export type Work = Cause<SessionReconcilingReason>;
 export interface Unavailable extends Cause<SessionReadyReason> {
   /** Whether it is expected to pass by itself. */
   readonly passes: boolean;
+}
+
+/**
+ * What stands behind a server's name. `Wanted`: it is meant to run. `Stopping`: it is not, and its pod may still be there.
+ * `Stopped`: no process writes to its volume, because none is meant to or none can run.
+ */
+export type ServerStanding = 'Wanted' | 'Stopping' | 'Stopped';
+
+export interface ServerView {
+  readonly index: number;
+  readonly name: string;
+  /** Its key in the SessionSource. */
+  readonly key: string;
+  readonly standing: ServerStanding;
+  /** Beyond `spec.replicas`: it was scaled away, and only its volume may still be there. */
+  readonly surplus: boolean;
+  /** Undefined while it can't be asked. */
+  readonly answer: ServerSessions | undefined;
+}
+
+/** Where a session is, and what its server says of it. */
+export interface Located {
+  readonly server: ServerView;
+  readonly facts: SessionFacts;
+}
+
+/** What the conditions are decided from. */
+export interface Findings {
+  /** The resource is being deleted; what is told of that. */
+  readonly deleting?: string | undefined;
+  /** What needs somebody to act first. */
+  readonly cause?: SessionCause | undefined;
+  readonly unavailable?: Unavailable | undefined;
+  /** Undefined while nothing is known of the session. */
+  readonly phase?: SessionPhase | undefined;
+  /** Name of the server that it is on. */
+  readonly server?: string | undefined;
+  readonly work?: Work | undefined;
+}
+
+/** What an attempt came to. Nothing waited for: it is over. */
+export interface Removal {
+  /** Data was there and is gone. */
+  readonly deleted: boolean;
+  /** What is not done yet, in sentences. */
+  readonly waits: readonly string[];
+  /** What can't be done at all, in sentences. */
+  readonly left: readonly string[];
+  /** What is left of deleted data and nobody was told to sweep yet, in sentences. */
+  readonly unswept: readonly string[];
+  /** Data is another owner's and therefore stays. */
+  readonly another: boolean;
+  readonly cause?: SessionCause | undefined;
+}
+
+/** There is nothing to do, or nothing more. */
+export const NOTHING: Removal = { deleted: false, waits: [], left: [], unswept: [], another: false };
+
+/** What the operator was told at its start and the sessions' Jobs depend on. Fixed while the process runs. */
+export interface SessionOperatorFacts {
+  /** The operator's own image, with the command `cleanup` in it; undefined when it was not told, by an older chart. */
+  readonly operatorImage: string | undefined;
 }

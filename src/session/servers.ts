@@ -1,32 +1,9 @@
 /** The servers of a session's tenant, as far as they matter to the session. */
-import type { ServerSessions, SessionFacts, SessionSource } from '../servers/survey/sessions.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import { keyOf } from '../kube/types/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-
-/**
- * What stands behind a server's name. `Wanted`: it is meant to run. `Stopping`: it is not, and its pod may still be there.
- * `Stopped`: no process writes to its volume, because none is meant to or none can run.
- */
-export type ServerStanding = 'Wanted' | 'Stopping' | 'Stopped';
-
-export interface ServerView {
-  readonly index: number;
-  readonly name: string;
-  /** Its key in the SessionSource. */
-  readonly key: string;
-  readonly standing: ServerStanding;
-  /** Beyond `spec.replicas`: it was scaled away, and only its volume may still be there. */
-  readonly surplus: boolean;
-  /** Undefined while it can't be asked. */
-  readonly answer: ServerSessions | undefined;
-}
-
-/** Where a session is, and what its server says of it. */
-export interface Located {
-  readonly server: ServerView;
-  readonly facts: SessionFacts;
-}
+import type { Located, ServerStanding, ServerView } from './model.ts';
 
 /** The servers of the tenant, by index; `remembered`, where the session was last seen, even when it was scaled away. */
 export function serversOf(

@@ -5,9 +5,9 @@ import { setConditions } from '../kube/write/conditions.ts';
 import { timestamp } from '../kube/types/time.ts';
 import type { Condition } from '../kube/types/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
-import { readyVerdict, reconcilingVerdict, stalledVerdict, type Findings } from './decisions/conditions.ts';
+import { readyVerdict, reconcilingVerdict, stalledVerdict } from './decisions/conditions.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
-import type { Located } from './servers.ts';
+import type { Findings, Located } from './model.ts';
 
 export interface StatusInput extends Omit<Findings, 'server'> {
   readonly session: CopilotSession;

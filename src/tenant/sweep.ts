@@ -6,7 +6,7 @@ import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { isConflict, isNotFound, toError } from '../kube/types/errors.ts';
 import { OwnerGoneError } from '../kube/types/owner.ts';
-import { askForSweep, endSweep, postponeSweep } from '../resources/sweep.ts';
+import { askForSweep, endSweep, postponeSweep } from '../resources/sweep-request.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { sweepJob } from './builders/sweepjob.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';

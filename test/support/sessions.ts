@@ -5,7 +5,7 @@ import type { ObjectMeta } from '../../src/kube/types/types.ts';
 import type { CopilotSession } from '../../src/resources/session.ts';
 import { answerOf, sessionFacts } from './fake-sessions.ts';
 import type { ServerSessions, SessionFacts } from '../../src/servers/survey/sessions.ts';
-import type { Located, ServerView } from '../../src/session/servers.ts';
+import type { Located, ServerView } from '../../src/session/model.ts';
 
 /** When the sample session was made. */
 export const CREATED = Date.parse('2026-01-02T03:00:00Z');

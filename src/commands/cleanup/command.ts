@@ -4,8 +4,9 @@ import { pino } from 'pino';
 import { systemClock } from '../../kube/clock/clock.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { fitCleanupResult, formatCleanupResult } from '../../resources/cleanup-result.ts';
-import { cleanUp, type CleanupOptions } from '../../cleanup/run.ts';
-import { Tally } from '../../cleanup/tally.ts';
+import type { CleanupOptions } from '../../cleanup/model.ts';
+import { cleanUp } from '../../cleanup/run.ts';
+import { Tally } from '../../cleanup/report.ts';
 
 /** Resolves to the exit code: 0 when all was done that was to be done, else 1. */
 export async function runCleanup(options: CleanupOptions): Promise<number> {

@@ -1,7 +1,7 @@
 /** The command line of `copilot-operator cleanup`; src/resources/cleanup-pod.ts writes it. */
 import { durationMs } from '../../api/duration.ts';
 import { isSessionId } from '../../copilot/session-id.ts';
-import type { CleanupOptions, Target } from '../../cleanup/run.ts';
+import type { CleanupOptions, Target } from '../../cleanup/model.ts';
 import { parseFlags, UsageError } from '../flags.ts';
 
 /** One line a flag, for --help. */

@@ -1,7 +1,6 @@
 import { SessionReadyReason } from '../../api/session-conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { Located, ServerView } from '../servers.ts';
-import type { Unavailable } from '../model.ts';
+import type { Located, ServerView, Unavailable } from '../model.ts';
 
 export interface AvailabilityInput {
   readonly tenant: CopilotTenant;

@@ -6,21 +6,7 @@ import {
   SessionStalledReason,
 } from '../../api/session-conditions.ts';
 import { verdictFalse, verdictTrue, type Verdict } from '../../kube/write/conditions.ts';
-import type { SessionCause, Unavailable, Work } from '../model.ts';
-
-/** What the conditions are decided from. */
-export interface Findings {
-  /** The resource is being deleted; what is told of that. */
-  readonly deleting?: string | undefined;
-  /** What needs somebody to act first. */
-  readonly cause?: SessionCause | undefined;
-  readonly unavailable?: Unavailable | undefined;
-  /** Undefined while nothing is known of the session. */
-  readonly phase?: SessionPhase | undefined;
-  /** Name of the server that it is on. */
-  readonly server?: string | undefined;
-  readonly work?: Work | undefined;
-}
+import type { Findings } from '../model.ts';
 
 export function readyVerdict({ deleting, cause, unavailable, phase, server }: Findings): Verdict {
   if (deleting !== undefined) return verdictFalse(SessionReadyReason.Deleting, 'The resource is being deleted.');

@@ -5,7 +5,7 @@ import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import { clockMargin, ttlOf } from '../../resources/session-ttl.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { ServerView } from '../servers.ts';
+import type { ServerView } from '../model.ts';
 
 const FIRST_IN_USE_MS = 2_000;
 const LONGEST_IN_USE_MS = 60_000;

@@ -1,6 +1,6 @@
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
-import type { Located } from '../servers.ts';
+import type { Located } from '../model.ts';
 
 /** Whether the session has had a turn, as far as the last status tells. */
 export function wasSeen(status: CopilotSessionStatus | undefined): boolean {

@@ -1,5 +1,5 @@
 /** How the data of a deleted resource goes, and when that is given up. */
-import type { ServerView } from '../servers.ts';
+import type { ServerView } from '../model.ts';
 
 /** From the deletion of the resource to the end of its finalizer, whatever happens, in ms. */
 export const DEADLINE_MS = 5 * 60_000;

@@ -3,7 +3,7 @@ import type { Job, PersistentVolumeClaim, Pod } from '../../kube/types/builtins.
 import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { isClaimOf, isLeftOver, serverName } from '../../resources/names.ts';
-import { sweepAt } from '../../resources/sweep.ts';
+import { sweepAt } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../pods.ts';
 import type { ServerWorld } from '../world.ts';

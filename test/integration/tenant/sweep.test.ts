@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Job, PersistentVolumeClaim, type Pod } from '../../../src/kube/types/builtins.ts';
 import { timestamp } from '../../../src/kube/types/time.ts';
 import type { VolumeFill } from '../../../src/resources/cleanup-result.ts';
-import { askForSweep } from '../../../src/resources/sweep.ts';
+import { askForSweep } from '../../../src/resources/sweep-request.ts';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { endCleanupPod, endedJob } from '../../support/jobs.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import type { Context } from '../../../src/cleanup/context.ts';
 import { StoppedError } from '../../../src/cleanup/failure.ts';
-import { Tally } from '../../../src/cleanup/tally.ts';
+import { Tally } from '../../../src/cleanup/report.ts';
 import { cleanUpServer } from '../../../src/cleanup/through-server.ts';
 import { Connection } from '../../../src/copilot/index.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -1,10 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  readyVerdict,
-  reconcilingVerdict,
-  stalledVerdict,
-  type Findings,
-} from '../../../../src/session/decisions/conditions.ts';
+import { readyVerdict, reconcilingVerdict, stalledVerdict } from '../../../../src/session/decisions/conditions.ts';
+import type { Findings } from '../../../../src/session/model.ts';
 
 const cause = { reason: 'TenantNotFound', message: 'There is no CopilotTenant acme.' } as const;
 const unavailable = (passes: boolean) =>

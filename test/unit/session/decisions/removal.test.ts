@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { deadlineOf, removalStep } from '../../../../src/session/decisions/removal.ts';
 import { CREATED, serverView } from '../../../support/sessions.ts';
-import type { ServerView } from '../../../../src/session/servers.ts';
+import type { ServerView } from '../../../../src/session/model.ts';
 
 const MINUTE = 60_000;
 const silent = (seen: Partial<ServerView>) => serverView(0, { answer: undefined, ...seen });

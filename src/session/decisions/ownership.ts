@@ -3,8 +3,8 @@ import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
-import type { SessionCause } from '../model.ts';
 import { isAnothers } from './labels.ts';
+import type { SessionCause } from '../model.ts';
 
 /**
  * Whose the data under a session's id is. `Own`: the resource's, or nobody's, or there is none. `Another`: another owner is stored

@@ -1,21 +1,26 @@
 /** The Jobs that remove sessions from the volumes of servers that do not run. */
-import { FIELD_MANAGER } from '../api/names.ts';
-import { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
-import type { KubeClient } from '../kube/client/client.ts';
-import { isAlreadyExists, isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../kube/types/errors.ts';
-import { ignoreNotFound } from '../kube/types/not-found.ts';
-import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
-import type { ReadonlyStore } from '../kube/cache/store.ts';
-import { nameOf } from '../kube/types/types.ts';
-import { jobEnd } from '../resources/job.ts';
-import { serverName } from '../resources/names.ts';
-import type { CopilotSession } from '../resources/session.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import { deleteJob, deleteJobName } from './builders/deletejob.ts';
-import type { SessionCause } from './model.ts';
-import { missingPermission } from '../resources/permission.ts';
-import { serverMessage } from '../kube/write/refusal.ts';
-import type { SessionOperatorFacts } from './facts.ts';
+import { FIELD_MANAGER } from '../../api/names.ts';
+import { Job, PersistentVolumeClaim } from '../../kube/types/builtins.ts';
+import type { KubeClient } from '../../kube/client/client.ts';
+import {
+  isAlreadyExists,
+  isForbidden,
+  isInvalid,
+  isNamespaceTerminating,
+  StatusError,
+} from '../../kube/types/errors.ts';
+import { ignoreNotFound } from '../../kube/types/not-found.ts';
+import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
+import type { ReadonlyStore } from '../../kube/cache/store.ts';
+import { nameOf } from '../../kube/types/types.ts';
+import { jobEnd } from '../../resources/job.ts';
+import { serverName } from '../../resources/names.ts';
+import type { CopilotSession } from '../../resources/session.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import { deleteJob, deleteJobName } from '../builders/deletejob.ts';
+import { missingPermission } from '../../resources/permission.ts';
+import { serverMessage } from '../../kube/write/refusal.ts';
+import type { SessionCause, SessionOperatorFacts } from '../model.ts';
 
 /**
  * How far a Job is. `Done`: the data is gone. `NoVolume`: there is no volume any more, and so no data. `Waiting`: not

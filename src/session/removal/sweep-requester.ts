@@ -1,15 +1,15 @@
 /** What a deletion through a running server leaves on its volume: an empty lock file that the server never removes (docs/cleanup.md). */
-import type { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
-import type { KubeClient } from '../kube/client/client.ts';
-import type { Clock } from '../kube/clock/clock.ts';
-import { ignoreNotFound } from '../kube/types/not-found.ts';
-import type { ReadonlyStore } from '../kube/cache/store.ts';
-import { fromKey } from '../kube/types/types.ts';
-import { sweepName, tenantOfServer } from '../resources/names.ts';
-import { askForSweep, sweepAt } from '../resources/sweep.ts';
-import type { CopilotSession } from '../resources/session.ts';
-import { wasSeen } from './decisions/phase.ts';
-import type { ServerView } from './servers.ts';
+import type { Job, PersistentVolumeClaim } from '../../kube/types/builtins.ts';
+import type { KubeClient } from '../../kube/client/client.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { ignoreNotFound } from '../../kube/types/not-found.ts';
+import type { ReadonlyStore } from '../../kube/cache/store.ts';
+import { fromKey } from '../../kube/types/types.ts';
+import { sweepName, tenantOfServer } from '../../resources/names.ts';
+import { askForSweep, sweepAt } from '../../resources/sweep-request.ts';
+import type { CopilotSession } from '../../resources/session.ts';
+import { wasSeen } from '../decisions/phase.ts';
+import type { ServerView } from '../model.ts';
 
 /** From the first deletion to the sweep, in ms: those that come together are swept together. */
 export const SWEEP_DELAY_MS = 30_000;

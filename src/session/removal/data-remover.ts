@@ -1,42 +1,27 @@
 /** Removes the data of a deleted resource, one attempt at a time. */
 import type { Logger } from 'pino';
-import { RpcError } from '../copilot/errors.ts';
-import type { SessionActivity } from '../copilot/session.ts';
-import type { SessionSource } from '../servers/survey/sessions.ts';
-import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
-import type { Clock } from '../kube/clock/clock.ts';
-import type { EventRecorder } from '../kube/runtime/events.ts';
-import type { ReadonlyStore } from '../kube/cache/store.ts';
-import { fromKey, keyOf } from '../kube/types/types.ts';
-import { serverIndex, serverName } from '../resources/names.ts';
-import type { CopilotSession } from '../resources/session.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import { belongingOf } from './decisions/belonging.ts';
-import type { SessionCause } from './model.ts';
-import { missingPermission } from '../resources/permission.ts';
-import { removalStep } from './decisions/removal.ts';
-import { sessionIdOf } from '../resources/session-index.ts';
-import { inTime } from './intime.ts';
-import type { DeleteJobs, JobProgress } from './jobs.ts';
-import type { Leftovers } from './leftovers.ts';
-import { mayHold, serversOf, type ServerView } from './servers.ts';
-import { EventReason } from './transitions.ts';
-import type { Watches } from './watches.ts';
-
-/** What an attempt came to. Nothing waited for: it is over. */
-export interface Removal {
-  /** Data was there and is gone. */
-  readonly deleted: boolean;
-  /** What is not done yet, in sentences. */
-  readonly waits: readonly string[];
-  /** What can't be done at all, in sentences. */
-  readonly left: readonly string[];
-  /** What is left of deleted data and nobody was told to sweep yet, in sentences. */
-  readonly unswept: readonly string[];
-  /** Data is another owner's and therefore stays. */
-  readonly another: boolean;
-  readonly cause?: SessionCause | undefined;
-}
+import { RpcError } from '../../copilot/errors.ts';
+import type { SessionActivity } from '../../copilot/session.ts';
+import type { SessionSource } from '../../servers/survey/sessions.ts';
+import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import type { EventRecorder } from '../../kube/runtime/events.ts';
+import type { ReadonlyStore } from '../../kube/cache/store.ts';
+import { fromKey, keyOf } from '../../kube/types/types.ts';
+import { serverIndex, serverName } from '../../resources/names.ts';
+import type { CopilotSession } from '../../resources/session.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import { belongingOf } from '../decisions/ownership.ts';
+import { missingPermission } from '../../resources/permission.ts';
+import { removalStep } from '../decisions/removal.ts';
+import { sessionIdOf } from '../../resources/session-index.ts';
+import { inTime } from '../call-timeout.ts';
+import type { DeleteJobs, JobProgress } from './delete-jobs.ts';
+import type { Leftovers } from './sweep-requester.ts';
+import { mayHold, serversOf } from '../servers.ts';
+import { EventReason } from '../transitions.ts';
+import type { Watches } from '../survey-watches.ts';
+import { NOTHING, type Removal, type ServerView } from '../model.ts';
 
 export interface RemoverOptions {
   readonly source: Pick<SessionSource, 'get' | 'activity' | 'close' | 'delete'>;
@@ -47,9 +32,6 @@ export interface RemoverOptions {
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
 }
-
-/** There is nothing to do, or nothing more. */
-export const NOTHING: Removal = { deleted: false, waits: [], left: [], unswept: [], another: false };
 
 export class Remover {
   readonly #options: RemoverOptions;

@@ -2,24 +2,10 @@
  * The TTL rule: which sessions a cleanup deletes. It is this one function, so that the answer never depends on how a
  * session was looked at: through its server, or on the volume.
  */
-import type { SessionActivity } from '../copilot/index.ts';
 import { CLOCK_SKEW_MS, clockMargin } from '../resources/session-ttl.ts';
+import type { Policy, SessionFacts } from './model.ts';
 
 const MINUTE_MS = 60_000;
-
-/** What is known of one session. Times are ms since the epoch. */
-export interface SessionFacts {
-  readonly sessionId: string;
-  /** mtime of its events.jsonl. */
-  readonly modifiedTime: number;
-  /** What its server says; absent when nobody was asked, because no server runs or because nothing depends on it. */
-  readonly activity?: SessionActivity | undefined;
-  /** mtime of the youngest `inuse.<pid>.lock` in its directory; absent without one, or when there is a server to ask. */
-  readonly lockTime?: number | undefined;
-}
-
-/** What a CopilotSession says of its session. */
-export type Policy = { readonly keep: true } | { readonly keep?: undefined; readonly ttlMs: number };
 
 export interface Rule {
   readonly ttlMs: number;

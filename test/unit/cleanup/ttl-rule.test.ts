@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { judge, safetyMargin, type Policy, type Reason, type SessionFacts } from '../../../src/cleanup/rule.ts';
+import type { Policy, SessionFacts } from '../../../src/cleanup/model.ts';
+import { judge, safetyMargin, type Reason } from '../../../src/cleanup/ttl-rule.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

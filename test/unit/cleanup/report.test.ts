@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
-import { Tally } from '../../../src/cleanup/tally.ts';
+import { Tally } from '../../../src/cleanup/report.ts';
 
 const silent = pino({ level: 'silent' });
 const deletion = { target: 'acme-0', sessionId: 's1', bytes: 100, message: 'old' };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotSessionStatus } from '../../../../src/api/session.ts';
-import { MIN_INTERVAL_MS, writeDelay } from '../../../../src/session/decisions/throttle.ts';
+import { MIN_INTERVAL_MS, writeDelay } from '../../../../src/session/decisions/write-delay.ts';
 
 const NOW = 1_000_000;
 const idle: CopilotSessionStatus = {

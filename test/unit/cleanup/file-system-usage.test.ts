@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { fillOf } from '../../../src/cleanup/usage.ts';
+import { fillOf } from '../../../src/cleanup/file-system-usage.ts';
 
 const counts = { bsize: 4096, blocks: 1000, bfree: 600, bavail: 550, files: 100, ffree: 90 };
 

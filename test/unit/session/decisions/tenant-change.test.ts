@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { concernsSessions } from '../../../../src/session/decisions/tenantchange.ts';
+import { concernsSessions } from '../../../../src/session/decisions/tenant-change.ts';
 import type { CopilotTenant } from '../../../../src/resources/tenant.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Watches } from '../../../src/session/watches.ts';
+import { Watches } from '../../../src/session/survey-watches.ts';
 import { FakeSessionSource } from '../../support/fake-sessions.ts';
 
 function open() {

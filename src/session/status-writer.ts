@@ -8,8 +8,8 @@ import type { RecentWrites } from '../kube/write/recent-writes.ts';
 import { writeStatus } from '../kube/write/status.ts';
 import { CopilotSession } from '../resources/session.ts';
 import { missingPermission } from '../resources/permission.ts';
-import { writeDelay } from './decisions/throttle.ts';
-import type { Memory } from './memory.ts';
+import { writeDelay } from './decisions/write-delay.ts';
+import type { Memory } from './session-state.ts';
 import { transitions } from './transitions.ts';
 
 /** Until something that the operator had no right to is tried again, in ms: with back-off it could take a quarter of an hour. */

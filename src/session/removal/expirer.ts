@@ -1,25 +1,25 @@
 /** Ends sessions whose time is up. */
 import type { Logger } from 'pino';
-import type { Deletion } from '../copilot/session.ts';
-import type { SessionSource } from '../servers/survey/sessions.ts';
-import type { KubeClient } from '../kube/client/client.ts';
-import type { Clock } from '../kube/clock/clock.ts';
-import { isConflict } from '../kube/types/errors.ts';
-import type { EventRecorder } from '../kube/runtime/events.ts';
-import { ignoreNotFound } from '../kube/types/not-found.ts';
-import type { RecentWrites } from '../kube/write/recent-writes.ts';
-import { isLatest } from '../kube/write/status.ts';
-import { timestamp } from '../kube/types/time.ts';
-import { nameOf } from '../kube/types/types.ts';
-import { CopilotSession } from '../resources/session.ts';
-import { sessionIdOf } from '../resources/session-index.ts';
-import { inUseDelay } from './decisions/expiry.ts';
-import { inTime } from './intime.ts';
-import type { Leftovers } from './leftovers.ts';
-import type { Memory } from './memory.ts';
-import type { SessionMetrics } from './metrics.ts';
-import type { ServerView } from './servers.ts';
-import { EventReason } from './transitions.ts';
+import type { Deletion } from '../../copilot/session.ts';
+import type { SessionSource } from '../../servers/survey/sessions.ts';
+import type { KubeClient } from '../../kube/client/client.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { isConflict } from '../../kube/types/errors.ts';
+import type { EventRecorder } from '../../kube/runtime/events.ts';
+import { ignoreNotFound } from '../../kube/types/not-found.ts';
+import type { RecentWrites } from '../../kube/write/recent-writes.ts';
+import { isLatest } from '../../kube/write/status.ts';
+import { timestamp } from '../../kube/types/time.ts';
+import { nameOf } from '../../kube/types/types.ts';
+import { CopilotSession } from '../../resources/session.ts';
+import { sessionIdOf } from '../../resources/session-index.ts';
+import { inUseDelay } from '../decisions/expiry.ts';
+import { inTime } from '../call-timeout.ts';
+import type { Leftovers } from './sweep-requester.ts';
+import type { Memory } from '../session-state.ts';
+import type { SessionMetrics } from '../metrics.ts';
+import { EventReason } from '../transitions.ts';
+import type { ServerView } from '../model.ts';
 
 export interface ExpirerOptions {
   readonly client: KubeClient;

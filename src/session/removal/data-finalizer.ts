@@ -1,24 +1,25 @@
 /** One pass of a resource that is being deleted. It never holds the resource beyond the deadline of decisions/removal.ts. */
-import { SESSION_DATA_FINALIZER } from '../api/names.ts';
-import type { KubeClient } from '../kube/client/client.ts';
-import type { ReconcileContext, Result } from '../kube/runtime/controller.ts';
-import type { Clock } from '../kube/clock/clock.ts';
-import type { EventRecorder } from '../kube/runtime/events.ts';
-import { removeFinalizer } from '../kube/write/finalizer.ts';
-import type { ReadonlyStore } from '../kube/cache/store.ts';
-import { timestamp } from '../kube/types/time.ts';
-import { sessionIdOf } from '../resources/session-index.ts';
-import { CopilotSession } from '../resources/session.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import { missingPermission } from '../resources/permission.ts';
-import { deadlineOf } from './decisions/removal.ts';
-import type { Memory } from './memory.ts';
-import type { SessionMetrics } from './metrics.ts';
-import { NOTHING, type Removal, type Remover } from './remover.ts';
-import { unchangedStatus } from './status.ts';
-import type { StatusTeller } from './teller.ts';
-import { tenantOf } from './tenants.ts';
-import { EventReason } from './transitions.ts';
+import { SESSION_DATA_FINALIZER } from '../../api/names.ts';
+import type { KubeClient } from '../../kube/client/client.ts';
+import type { ReconcileContext, Result } from '../../kube/runtime/controller.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import type { EventRecorder } from '../../kube/runtime/events.ts';
+import { removeFinalizer } from '../../kube/write/finalizer.ts';
+import type { ReadonlyStore } from '../../kube/cache/store.ts';
+import { timestamp } from '../../kube/types/time.ts';
+import { sessionIdOf } from '../../resources/session-index.ts';
+import { CopilotSession } from '../../resources/session.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import { missingPermission } from '../../resources/permission.ts';
+import { deadlineOf } from '../decisions/removal.ts';
+import type { Memory } from '../session-state.ts';
+import type { SessionMetrics } from '../metrics.ts';
+import { type Remover } from './data-remover.ts';
+import { unchangedStatus } from '../status.ts';
+import type { StatusTeller } from '../status-writer.ts';
+import { tenantOf } from '../tenant-lookup.ts';
+import { EventReason } from '../transitions.ts';
+import { NOTHING, type Removal } from '../model.ts';
 
 /** How soon what failed, or is waited for without anything that tells of it, is looked at again, in ms. */
 const RETRY_MS = 5_000;
