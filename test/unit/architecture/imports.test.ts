@@ -25,6 +25,37 @@ const allowed: Record<string, readonly string[]> = {
  */
 const layers: Record<string, readonly (readonly string[])[]> = {
   kube: [['clock', 'types'], ['client'], ['cache'], ['write'], ['runtime']],
+  api: [
+    ['names', 'duration', 'session-id', 'conditions', 'session-conditions'],
+    ['fields'],
+    ['structural', 'scheduling', 'tenant-status', 'session'],
+    ['network'],
+    ['tenant'],
+    ['crd'],
+  ],
+  resources: [
+    ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result'],
+    ['names', 'pod', 'session-holder', 'session-index', 'session-ttl'],
+    ['cleanup-pod'],
+  ],
+  session: [
+    ['model', 'metrics', 'call-timeout', 'survey-watches', 'tenant-lookup'],
+    ['builders', 'decisions', 'servers', 'session-state', 'transitions'],
+    ['status'],
+    ['status-writer'],
+    ['removal', 'labeller'],
+    ['reconciler'],
+    ['controller'],
+  ],
+  cleanup: [
+    ['model', 'file-tree', 'file-system-usage'],
+    ['ttl-rule', 'policies', 'stub', 'volume', 'failure'],
+    ['report'],
+    ['context'],
+    ['on-volume', 'through-server', 'sweep'],
+    ['run'],
+  ],
+  commands: [['flags'], ['operator', 'cleanup', 'ping', 'crds']],
 };
 
 const importPattern =
@@ -104,6 +135,8 @@ describe('the import rules', () => {
     ['src/kube/client/client.ts', `import { KubeConfig } from '@kubernetes/client-node';`],
     ['src/kube/cache/store.ts', `import { Applier } from '../write/apply.ts';`],
     ['src/kube/clock/clock.ts', `import type { KubeObject } from '../types/types.ts';`],
+    ['src/session/decisions/expiry.ts', `import { locate } from '../servers.ts';`],
+    ['src/cleanup/on-volume.ts', `import { isLoaded } from './through-server.ts';`],
   ])('refuse %s: %s', (file, source) => {
     expect(violations(join(root, file), source)).toHaveLength(1);
   });
