@@ -10,8 +10,7 @@ import { cronJob } from './builders/cronjob.ts';
 import { cleanupNetworkPolicy } from './builders/networkpolicy.ts';
 import { sessionsConfigMap } from './builders/sessionsconfigmap.ts';
 import { cleanupPlaces, isPause } from './decisions/cleanup-places.ts';
-import type { OperatorFacts } from './facts.ts';
-import type { CleanupWorld, ServerWorld } from './world.ts';
+import type { OperatorFacts, CleanupWorld, ServerWorld } from './model.ts';
 
 /** `servers`: what stands under the names of servers by now, wanted or not. */
 export async function applyCleanup(

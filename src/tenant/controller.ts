@@ -35,9 +35,9 @@ import { Targets, tenantOfTarget } from './targets.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
-import type { OperatorFacts } from './facts.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
 import { TENANT_INDEX, tenantKeys } from './world.ts';
+import type { OperatorFacts } from './model.ts';
 
 /** On children: the hash of what was applied last. */
 const HASH_ANNOTATION = `${GROUP}/applied-hash`;

@@ -1,33 +1,12 @@
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
 import type { ServerHealth } from '../servers/health/health.ts';
-import type { Deployment, Pod } from '../kube/types/builtins.ts';
-import type { TenantCause } from './model.ts';
+import type { Pod } from '../kube/types/builtins.ts';
+import type { TenantCause, ServerWorld, ServerObservation } from './model.ts';
 import { podTrouble } from './decisions/pod.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { serverName } from '../resources/names.ts';
 import { hasEnded, isReady, servingPod } from './pods.ts';
-import type { ServerWorld } from './world.ts';
-
-/** What can be said of one server from outside it. */
-export interface ServerObservation {
-  readonly index: number;
-  readonly name: string;
-  readonly state: ServerState;
-  /** It runs what its Deployment says, its port is open, and it answers. */
-  readonly ready: boolean;
-  /** The kubelet's word: the port is open. */
-  readonly podReady: boolean;
-  /** Version that the server itself reports. */
-  readonly version?: string | undefined;
-  /** Why it is Unhealthy. */
-  readonly health: ServerHealth;
-  /** The pinger has no result yet because this process has just begun; state and version are those of the last status. */
-  readonly remembered: boolean;
-  /** Why it can't run, when it can't. */
-  readonly cause?: TenantCause | undefined;
-  /** Pods of it that are to stop and have not yet. */
-  readonly stopping: readonly Pod[];
-}
+import { isCurrent } from './deployments.ts';
 
 export interface ObserveInput {
   readonly tenant: string;
@@ -60,22 +39,6 @@ export function observeServer({ tenant, server, running, health, remembered }: O
     cause,
     stopping: server.pods.filter((candidate) => !(running && candidate === pod) && !hasEnded(candidate)),
   };
-}
-
-/** Whether the Deployment controller has seen the latest template and its pod, and no other, runs. */
-export function isCurrent(deployment: Deployment | undefined): boolean {
-  const { status } = deployment ?? {};
-  return (
-    status !== undefined &&
-    isObserved(deployment) &&
-    (status.updatedReplicas ?? 0) === (deployment?.spec?.replicas ?? 0) &&
-    (status.replicas ?? 0) === (status.updatedReplicas ?? 0)
-  );
-}
-
-/** Whether the Deployment controller has seen the latest spec: until then its status tells of the one before. */
-export function isObserved(deployment: Deployment | undefined): boolean {
-  return (deployment?.status?.observedGeneration ?? 0) >= (deployment?.metadata.generation ?? 0);
 }
 
 function troubleOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): TenantCause | undefined {

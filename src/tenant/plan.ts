@@ -6,20 +6,25 @@ import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
-import { TemplateAnnotation } from './builders/deployment.ts';
-import type { TenantCause, Wait } from './model.ts';
+import type {
+  TenantCause,
+  Wait,
+  VolumeFacts,
+  SecretRead,
+  ServerObservation,
+  OperatorFacts,
+  ServerWorld,
+  World,
+} from './model.ts';
 import { removalWait } from './decisions/leftover.ts';
-import type { VolumeFacts } from './decisions/look.ts';
-import { modelDecision, type ModelDecision, type SecretRead } from './decisions/model.ts';
+import { modelDecision, type ModelDecision } from './decisions/model.ts';
 import { rolloutTurn, servesWithFormer } from './decisions/rollout.ts';
 import { sweepStep, type SweepStep } from './decisions/sweep.ts';
 import { connectionToken } from './decisions/token.ts';
 import { childName, isLeftOver, sweepName } from '../resources/names.ts';
-import { isCurrent, type ServerObservation } from './observe.ts';
 import { planServer, type ServerPlan } from './serverplan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { OperatorFacts } from './facts.ts';
-import type { ServerWorld, World } from './world.ts';
+import { TemplateAnnotation, isCurrent } from './deployments.ts';
 
 export interface Plan {
   /** The connection token; absent when its Secret can't be used, and then no server is started. */

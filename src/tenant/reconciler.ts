@@ -20,21 +20,20 @@ import { isLatest, writeStatus, type StatusWrite } from '../kube/write/status.ts
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { keyOf, nameOf, type NamespacedName } from '../kube/types/types.ts';
 import { cleanupRuns, type CleanupRuns } from './decisions/cleanup.ts';
-import type { VolumeFacts } from './decisions/look.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { volumeUsages } from './decisions/volume-usage.ts';
 import type { TenantMetrics } from './metrics.ts';
-import { observeServer, type ServerObservation } from './observe.ts';
+import { observeServer } from './observe.ts';
 import { plan } from './plan.ts';
 import { flips, numbersAsTold, type SessionFigures } from './sessions.ts';
 import { SettledPasses, type Grounds } from './settled.ts';
 import { computeStatus, unlookedStatus, type StatusInput } from './status.ts';
 import { targetKey, type Targets } from './targets.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
-import type { OperatorFacts } from './facts.ts';
 import { EventReason, transitions } from './transitions.ts';
 import { isRemoving, update } from './update.ts';
-import { readWorld, type CleanupWorld, type ServerWorld, type TenantStores, type World } from './world.ts';
+import { readWorld, type TenantStores } from './world.ts';
+import type { VolumeFacts, ServerObservation, OperatorFacts, CleanupWorld, ServerWorld, World } from './model.ts';
 
 export interface TenantReconcilerOptions {
   readonly client: KubeClient;

@@ -3,20 +3,18 @@ import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/types/builtins.ts';
 import { timestamp } from '../kube/types/time.ts';
-import { deployment, restartOf, TemplateAnnotation, type Restart } from './builders/deployment.ts';
+import { deployment } from './builders/deployment.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
-import type { TenantCause, Wait } from './model.ts';
+import type { TenantCause, Wait, Restart, ServerObservation, OperatorFacts, ServerWorld } from './model.ts';
 import { serverImage } from './decisions/image.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/volume.ts';
 import { deletesOnVolume } from '../resources/cleanup-pod.ts';
 import { isLeftOver, serverName } from '../resources/names.ts';
-import { isCurrent, isObserved, type ServerObservation } from './observe.ts';
 import { hasEnded } from './pods.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { OperatorFacts } from './facts.ts';
-import type { ServerWorld } from './world.ts';
+import { restartOf, TemplateAnnotation, isCurrent, isObserved } from './deployments.ts';
 
 export interface ServerPlan {
   readonly index: number;

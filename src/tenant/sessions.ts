@@ -23,7 +23,7 @@ import {
 import { toldUsage } from './decisions/volume-usage.ts';
 import { isReady, servingPod } from './pods.ts';
 import { targetKey, tenantOfTarget } from './targets.ts';
-import type { ServerWorld } from './world.ts';
+import type { ServerWorld } from './model.ts';
 
 /** The sessions of one server in numbers. */
 export interface Figures {

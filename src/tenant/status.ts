@@ -7,8 +7,7 @@ import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import { findCondition, setConditions, truncate, type Verdict } from '../kube/write/conditions.ts';
 import type { Condition } from '../kube/types/types.ts';
 import { endpoint } from './builders/bindingsecret.ts';
-import { restartOf } from './builders/deployment.ts';
-import type { TenantCause } from './model.ts';
+import type { TenantCause, ServerObservation, ServerWorld } from './model.ts';
 import { cleanupVerdict } from './decisions/cleanup.ts';
 import {
   healthyVerdict,
@@ -21,13 +20,12 @@ import type { ModelDecision } from './decisions/model.ts';
 import { primaryCause } from './decisions/primary.ts';
 import { acceptedLosses, isGrowing, minimumSize } from './decisions/volume.ts';
 import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
-import type { ServerObservation } from './observe.ts';
 import { hasEnded } from './pods.ts';
 import type { Plan } from './plan.ts';
 import type { SessionsStatus } from './sessions.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Outcome } from './update.ts';
-import type { ServerWorld } from './world.ts';
+import { restartOf } from './deployments.ts';
 
 export interface StatusInput {
   readonly tenant: CopilotTenant;

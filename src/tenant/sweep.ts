@@ -11,7 +11,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 import { sweepJob } from './builders/sweepjob.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { postponed, SWEEP_RETRY_MS, type Postponed, type SweepStep } from './decisions/sweep.ts';
-import type { OperatorFacts } from './facts.ts';
+import type { OperatorFacts } from './model.ts';
 
 export interface Sweeper {
   readonly applier: Applier;

@@ -6,7 +6,7 @@ import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import { serverName, tenantOfServer } from '../resources/names.ts';
 import { pingAddress, servingPod, startTime } from './pods.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { ServerWorld } from './world.ts';
+import type { ServerWorld } from './model.ts';
 
 /** Name of a server's target: `namespace/server`. */
 export function targetKey(tenant: CopilotTenant, index: number): string {

@@ -3,9 +3,7 @@ import { Annotation, Label } from '../api/names.ts';
 import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
 import { stripServerFields } from '../kube/cache/store.ts';
 import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
-
-/** On the pods of a Job: its UID. */
-export const JOB_UID_LABEL = 'batch.kubernetes.io/controller-uid';
+import { JOB_UID_LABEL } from './termination-message.ts';
 
 const podLabels = new Set<string>([Label.tenant, Label.server, JOB_UID_LABEL]);
 

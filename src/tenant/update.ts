@@ -20,14 +20,11 @@ import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import { applyCleanup } from './cleanup.ts';
 import { carryOutSweeps, type Sweeper } from './sweep.ts';
-import type { TenantCause, Wait } from './model.ts';
-import type { SecretRead } from './decisions/model.ts';
+import type { TenantCause, Wait, SecretRead, OperatorFacts, ServerWorld, World } from './model.ts';
 import { isClaimOf } from '../resources/names.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan } from './serverplan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { OperatorFacts } from './facts.ts';
-import type { ServerWorld, World } from './world.ts';
 
 /** What came of a plan. */
 export interface Outcome {

@@ -16,13 +16,14 @@ import { ignoreNotFound } from '../kube/types/not-found.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
-import { modelSecretRef, type SecretRead } from './decisions/model.ts';
-import { isCreating, isUnbound, isUndecided, type Warning } from './decisions/pod.ts';
+import { modelSecretRef } from './decisions/model.ts';
+import { isCreating, isUnbound, isUndecided } from './decisions/pod.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
 import { servingPod } from './pods.ts';
 import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import type { SecretRead, Warning, World, CleanupWorld, ServerWorld } from './model.ts';
 
 /** Name of the index that finds a tenant's children; its values are keys of tenants. */
 export const TENANT_INDEX = 'tenant';
@@ -46,45 +47,6 @@ export interface TenantStores {
   readonly configMaps: ReadonlyStore<ConfigMap>;
   readonly jobs: ReadonlyStore<Job>;
   readonly sessions: ReadonlyStore<CopilotSession>;
-}
-
-/** What there is of a tenant's cleanup. */
-export interface CleanupWorld {
-  readonly cronJob?: CronJob | undefined;
-  readonly configMap?: ConfigMap | undefined;
-  readonly networkPolicy?: NetworkPolicy | undefined;
-  /** Of this tenant; those that other parts made too. */
-  readonly jobs: readonly Job[];
-  /** Pods of the tenant that are no server's. */
-  readonly pods: readonly Pod[];
-  /** The CopilotSessions that name the tenant. */
-  readonly sessions: readonly CopilotSession[];
-}
-
-/** Everything that stands under the name of one server, wanted or not. */
-export interface ServerWorld {
-  readonly index: number;
-  readonly deployment?: Deployment | undefined;
-  readonly service?: Service | undefined;
-  readonly claim?: PersistentVolumeClaim | undefined;
-  readonly pods: readonly Pod[];
-  /** What the events say, where the pod's own status does not say what keeps it. */
-  readonly warning?: Warning | undefined;
-}
-
-/** What a reconcile goes by: the tenant and everything that exists for it, read once at its start. */
-export interface World {
-  readonly tenant: CopilotTenant;
-  /** By index; those beyond `spec.replicas` too. */
-  readonly servers: ReadonlyMap<number, ServerWorld>;
-  readonly serviceAccount?: ServiceAccount | undefined;
-  readonly networkPolicy?: NetworkPolicy | undefined;
-  readonly disruptionBudget?: PodDisruptionBudget | undefined;
-  readonly cleanup: CleanupWorld;
-  readonly tokenSecret: SecretRead;
-  readonly bindingSecret: SecretRead;
-  /** The Secret that `spec.model` refers to; undefined when it refers to none. */
-  readonly modelSecret?: SecretRead | undefined;
 }
 
 // Mounting a volume and making a sandbox take seconds when all is well; events are asked for only after that.

@@ -5,10 +5,8 @@ import type { Deployment, PersistentVolumeClaim, Pod, Secret } from '../../src/k
 import type { ObjectMeta } from '../../src/kube/types/types.ts';
 import { tokenSecret } from '../../src/tenant/builders/tokensecret.ts';
 import { serverLabels } from '../../src/resources/names.ts';
-import type { ServerObservation } from '../../src/tenant/observe.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
-import type { OperatorFacts } from '../../src/tenant/facts.ts';
-import type { ServerWorld, World } from '../../src/tenant/world.ts';
+import type { ServerObservation, OperatorFacts, ServerWorld, World } from '../../src/tenant/model.ts';
 
 /** What the operator was started with. */
 export const OPERATOR: OperatorFacts = {

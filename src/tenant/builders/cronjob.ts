@@ -3,9 +3,9 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { CleanupPlaces } from '../decisions/cleanup-places.ts';
 import { slotOf } from '../spread.ts';
 import { sharedMetadata } from './metadata.ts';
+import type { CleanupPlaces } from '../model.ts';
 
 export interface CleanupFacts {
   /** The operator's own image. */

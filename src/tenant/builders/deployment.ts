@@ -1,4 +1,4 @@
-import { GROUP, SERVER_PORT } from '../../api/names.ts';
+import { SERVER_PORT } from '../../api/names.ts';
 import { durationMs } from '../../api/duration.ts';
 import type { ServerSpec } from '../../api/tenant.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
@@ -7,45 +7,16 @@ import { childName, serverLabels, serverName, serverPods, TOKEN_KEY } from '../.
 import { CONTAINER_SECURITY, POD_SECURITY, scheduling } from '../../resources/pod.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';
+import type { ServerImage, Restart } from '../model.ts';
+import { DEFAULT_IMAGE_ANNOTATION, TemplateAnnotation } from '../deployments.ts';
 
 type PodTemplate = NonNullable<Deployment['spec']>['template'];
 type PodSpec = NonNullable<PodTemplate['spec']>;
 type Container = PodSpec['containers'][number];
 type EnvVar = NonNullable<Container['env']>[number];
 
-/**
- * On the Deployment of a server whose tenant names no image: the operator's default that it was given, which it keeps. It
- * is not read from the container, where a change by hand is to be undone, and it is absent while `spec.server.image`
- * counts: an image that the spec stops naming is not kept, it may be the fault that is being taken back.
- */
-const DEFAULT_IMAGE_ANNOTATION = `${GROUP}/server-image`;
-
-/** Annotations of the pod template. A change of any of them replaces the server. */
-export const TemplateAnnotation = {
-  /** Keyed hash of everything secret that the pod takes from Secrets: a pod reads its environment only once. */
-  credentials: `${GROUP}/credentials-hash`,
-  /** When the operator last restarted the server because it did not answer; RFC 3339. */
-  restartedAt: `${GROUP}/restarted-at`,
-  /** How many restarts of that kind followed each other without a long healthy time between them. */
-  restartAttempt: `${GROUP}/restart-attempt`,
-} as const;
-
 /** The name of the one container. */
 export const SERVER_CONTAINER = 'server';
-
-/** The last restart of a server that did not answer. */
-export interface Restart {
-  /** RFC 3339. */
-  readonly at: string;
-  /** 1 for the first of a row; the wait before the next one doubles with it. */
-  readonly attempt: number;
-}
-
-export interface ServerImage {
-  readonly image: string;
-  /** Whether it is the operator's default, of this version or of the one that started the server. */
-  readonly isDefault: boolean;
-}
 
 export interface DeploymentFacts {
   readonly image: ServerImage;
@@ -183,18 +154,4 @@ function modelEnvironment({ spec: { model } }: CopilotTenant): EnvVar[] {
   if (!model?.github) return [];
   const { name, key } = model.github.tokenSecretRef;
   return [{ name: 'COPILOT_GITHUB_TOKEN', valueFrom: { secretKeyRef: { name, key } } }];
-}
-
-/** The restart that a live Deployment records, if any. */
-export function restartOf(live: Deployment | undefined): Restart | undefined {
-  const annotations = live?.spec?.template.metadata?.annotations;
-  const at = annotations?.[TemplateAnnotation.restartedAt];
-  if (at === undefined || Number.isNaN(Date.parse(at))) return undefined;
-  const attempt = Number(annotations?.[TemplateAnnotation.restartAttempt]);
-  return { at, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1 };
-}
-
-/** The default image that a live Deployment was given; undefined where the spec named one. */
-export function defaultImageOf(live: Deployment | undefined): string | undefined {
-  return live?.metadata.annotations?.[DEFAULT_IMAGE_ANNOTATION];
 }

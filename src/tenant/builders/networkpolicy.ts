@@ -5,8 +5,8 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { CLEANUP_COMPONENT } from '../../resources/cleanup-pod.ts';
 import { childName, tenantPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { OperatorFacts } from '../facts.ts';
 import { sharedMetadata } from './metadata.ts';
+import type { OperatorFacts } from '../model.ts';
 
 type PolicySpec = NonNullable<NetworkPolicy['spec']>;
 type Ingress = NonNullable<PolicySpec['ingress']>[number];

@@ -1,18 +1,8 @@
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { isCurrent } from '../observe.ts';
 import { hasEnded, isReady, servingPod } from '../pods.ts';
 import { slotOf } from '../spread.ts';
-import type { ServerWorld } from '../world.ts';
-
-/** Where a tenant's sessions are cleaned up, and why there. */
-export interface CleanupPlaces {
-  /** Indexes of servers that are asked to delete. */
-  readonly servers: readonly number[];
-  /** Indexes of servers whose volumes are mounted. */
-  readonly volumes: readonly number[];
-  readonly reason: 'ThroughServers' | 'OnVolumes' | 'ServersStopping' | 'NothingThere';
-  readonly message: string;
-}
+import { isCurrent } from '../deployments.ts';
+import type { ServerWorld, CleanupPlaces } from '../model.ts';
 
 /**
  * Servers that run delete their sessions themselves. What a deletion leaves behind can only be swept on the volume, and

@@ -2,13 +2,12 @@
 import { CleanupHealthyReason } from '../../api/conditions.ts';
 import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
-import { parseCleanupResult, type CleanupResult } from '../../resources/cleanup-result.ts';
-import { CLEANUP_CONTAINER } from '../../resources/cleanup-pod.ts';
+import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { JOB_UID_LABEL } from '../transforms.ts';
 import type { Verdict } from '../../kube/write/conditions.ts';
+import { wordOf } from '../termination-message.ts';
 
 /** A run that has ended. */
 export type CleanupRun = Omit<LastCleanup, 'failuresInARow'>;
@@ -104,23 +103,6 @@ export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastClea
 
 /** Times of one form compare as text; the name decides between runs that ended in the same second. */
 const rank = (time: string, job: string): string => `${time} ${job}`;
-
-/** What the pod said when it ended. A pod that was killed, or never started, said nothing. */
-export function wordOf({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
-  for (const pod of pods) {
-    if (uid === undefined || pod.metadata.labels?.[JOB_UID_LABEL] !== uid) continue;
-    const word = lastWord(pod)?.word;
-    if (word !== undefined) return word;
-  }
-  return undefined;
-}
-
-/** The last word of one pod of a cleanup, and when it said that (RFC 3339, null: nobody knows). Undefined: it said nothing. */
-export function lastWord({ status }: Pod): { word: CleanupResult; time: string | null } | undefined {
-  const end = status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER)?.state?.terminated;
-  const word = parseCleanupResult(end?.message ?? '');
-  return word && { word, time: end?.finishedAt ?? null };
-}
 
 function runOf({ job, time, failure }: JobEnd, word: CleanupResult | undefined): CleanupRun {
   const failed = failure !== undefined || word?.result === 'Failed';

@@ -3,10 +3,9 @@
  * somebody who reads `kubectl get ct` and wants to know what to do.
  */
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
-import type { ServerObservation } from '../observe.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { verdictFalse, verdictTrue, verdictUnknown, type Verdict } from '../../kube/write/conditions.ts';
-import type { TenantCause, Wait } from '../model.ts';
+import type { TenantCause, Wait, ServerObservation } from '../model.ts';
 
 /** What the conditions are decided from. */
 export interface Findings {

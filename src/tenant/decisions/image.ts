@@ -1,5 +1,6 @@
 import type { Deployment } from '../../kube/types/builtins.ts';
-import { defaultImageOf, type ServerImage } from '../builders/deployment.ts';
+import { defaultImageOf } from '../deployments.ts';
+import type { ServerImage } from '../model.ts';
 
 /**
  * The image of a server. A spec that names one is obeyed, and forgotten when it stops. Otherwise the operator's default

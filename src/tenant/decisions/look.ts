@@ -1,16 +1,6 @@
 /** Whether a volume is to be looked at, because its server can't tell how full it is. */
-import type { VolumeUsage } from '../../api/tenant-status.ts';
 import { countedOf, ROOM, volumeOf } from './storage.ts';
-
-/** What is known of a volume beside its claim. */
-export interface VolumeFacts {
-  /** Sessions that its server has told of; undefined: it has not told any. */
-  readonly sessions?: number | undefined;
-  /** What was last seen of it. */
-  readonly usage?: VolumeUsage | undefined;
-  /** When this process last had it looked at; wall clock, ms. */
-  readonly askedAt?: number | undefined;
-}
+import type { VolumeFacts } from '../model.ts';
 
 /** Inodes that a session takes: 8 and its lock. */
 const INODES_PER_SESSION = 9;

@@ -1,10 +1,7 @@
 import { ModelConfiguredReason } from '../../api/conditions.ts';
 import type { SecretKeyRef } from '../../api/tenant.ts';
-import type { Secret } from '../../kube/types/builtins.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-
-/** The Secret that `spec.model` names, as it was found. */
-export type SecretRead = Secret | 'NotFound' | 'Forbidden';
+import type { SecretRead } from '../model.ts';
 
 /** The outcome for the condition ModelConfigured. `value` is secret: it goes into pods and the binding, nowhere else. */
 export type ModelDecision =

@@ -1,15 +1,9 @@
 import { StalledReason } from '../../api/conditions.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import type { TenantCause } from '../model.ts';
+import type { TenantCause, Warning } from '../model.ts';
 
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
-
-/** The event that says what keeps an object, where its status does not. */
-export interface Warning {
-  readonly reason: string;
-  readonly message: string;
-}
 
 /** Longest text of somebody else that is repeated in a message, in characters: status is no log. */
 const MAX_QUOTE = 300;

@@ -1,7 +1,7 @@
 import type { ServerHealth } from '../../servers/health/health.ts';
 import { timestamp } from '../../kube/types/time.ts';
-import type { Restart } from '../builders/deployment.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';
+import type { Restart } from '../model.ts';
 
 /** Wait before the second restart of a row, in ms. It doubles with each further one. */
 export const RESTART_BACKOFF_MS = 60_000;

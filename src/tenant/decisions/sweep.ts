@@ -6,12 +6,13 @@ import { isClaimOf, isLeftOver, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../pods.ts';
-import type { ServerWorld } from '../world.ts';
 import { isOfOnePod, isStopping } from './cleanup-places.ts';
-import { PATIENCE_MS, wordOf } from './cleanup.ts';
+import { PATIENCE_MS } from './cleanup.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
-import { lookReason, type VolumeFacts } from './look.ts';
+import { lookReason } from './look.ts';
 import { toldUsage } from './volume-usage.ts';
+import type { ServerWorld, VolumeFacts } from '../model.ts';
+import { wordOf } from '../termination-message.ts';
 
 /** After a sweep that failed, the next one is made this much later, in ms: what failed is rarely over in minutes. */
 export const SWEEP_RETRY_MS = 3_600_000;

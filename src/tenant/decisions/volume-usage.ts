@@ -3,9 +3,9 @@ import type { VolumeUsage } from '../../api/tenant-status.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { isClaimOf, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { ServerWorld } from '../world.ts';
-import { lastWord } from './cleanup.ts';
 import { isShared } from './storage.ts';
+import type { ServerWorld } from '../model.ts';
+import { lastWord } from '../termination-message.ts';
 
 export interface VolumeUsagesInput {
   readonly tenant: CopilotTenant;

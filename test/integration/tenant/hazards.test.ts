@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { Deployment, PersistentVolumeClaim, Secret, Service, type Pod } from '../../../src/kube/types/builtins.ts';
-import { restartOf, TemplateAnnotation } from '../../../src/tenant/builders/deployment.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import type { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+import { restartOf, TemplateAnnotation } from '../../../src/tenant/deployments.ts';
 
 jest.setTimeout(60_000);
 

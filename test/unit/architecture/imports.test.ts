@@ -56,6 +56,18 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['run'],
   ],
   commands: [['flags'], ['operator', 'cleanup', 'ping', 'crds']],
+  tenant: [
+    ['model', 'pods', 'spread', 'transitions'],
+    ['deployments', 'termination-message'],
+    ['builders', 'decisions', 'targets', 'transforms'],
+    ['attempt', 'metrics', 'observe', 'sessions', 'world'],
+    ['cleanup', 'serverplan', 'settled', 'sweep'],
+    ['plan'],
+    ['update'],
+    ['status'],
+    ['reconciler'],
+    ['controller'],
+  ],
 };
 
 const importPattern =
@@ -137,6 +149,8 @@ describe('the import rules', () => {
     ['src/kube/clock/clock.ts', `import type { KubeObject } from '../types/types.ts';`],
     ['src/session/decisions/expiry.ts', `import { locate } from '../servers.ts';`],
     ['src/cleanup/on-volume.ts', `import { isLoaded } from './through-server.ts';`],
+    ['src/tenant/decisions/pod.ts', `import type { Plan } from '../plan.ts';`],
+    ['src/tenant/builders/cronjob.ts', `import { cleanupRuns } from '../decisions/cleanup.ts';`],
   ])('refuse %s: %s', (file, source) => {
     expect(violations(join(root, file), source)).toHaveLength(1);
   });

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ServerStatus } from '../../../src/api/tenant.ts';
 import type { Deployment } from '../../../src/kube/types/builtins.ts';
-import { isCurrent, observeServer, type ObserveInput } from '../../../src/tenant/observe.ts';
+import { observeServer, type ObserveInput } from '../../../src/tenant/observe.ts';
 import { hasEnded, pingAddress, servingPod } from '../../../src/tenant/pods.ts';
-import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { container, healthy, pod, settledDeployment, unhealthy } from './fixtures.ts';
+import { isCurrent } from '../../../src/tenant/deployments.ts';
+import type { ServerWorld } from '../../../src/tenant/model.ts';
 
 const current: ServerWorld = { index: 0, deployment: settledDeployment(), pods: [pod()] };
 const unknown = { state: 'Unknown' } as const;

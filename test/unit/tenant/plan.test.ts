@@ -7,13 +7,10 @@ import type { ObjectMeta } from '../../../src/kube/types/types.ts';
 import { cleanupLabels, cleanupPod } from '../../../src/resources/cleanup-pod.ts';
 import { slimPod } from '../../../src/tenant/transforms.ts';
 import { bindingSecret } from '../../../src/tenant/builders/bindingsecret.ts';
-import { TemplateAnnotation } from '../../../src/tenant/builders/deployment.ts';
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
-import type { ServerObservation } from '../../../src/tenant/observe.ts';
 import { plan, type Plan, type PlanInput } from '../../../src/tenant/plan.ts';
 import type { ServerPlan } from '../../../src/tenant/serverplan.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
-import type { ServerWorld, World } from '../../../src/tenant/world.ts';
 import {
   emptyWorld,
   healthyServer,
@@ -26,6 +23,8 @@ import {
   TOKEN,
 } from '../../support/tenants.ts';
 import { unhealthy } from './fixtures.ts';
+import { TemplateAnnotation } from '../../../src/tenant/deployments.ts';
+import type { ServerObservation, ServerWorld, World } from '../../../src/tenant/model.ts';
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
 const GITHUB = { model: { github: { tokenSecretRef: { name: 'model', key: 'token' } } } };

@@ -3,11 +3,11 @@ import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../src/a
 import type { LastCleanup, VolumeUsage } from '../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../src/kube/types/time.ts';
 import { flips, numbersAsTold, SessionFigures, type SessionsStatus } from '../../../src/tenant/sessions.ts';
-import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { ToldSessions } from '../../support/told-sessions.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 import { boundClaim, MINUTE, NOW, pod, SECOND } from './fixtures.ts';
+import type { ServerWorld } from '../../../src/tenant/model.ts';
 
 const MI = 2 ** 20;
 const KEY = { namespace: 'team', name: 'acme' };

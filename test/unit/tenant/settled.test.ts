@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { SettledPasses, type Grounds } from '../../../src/tenant/settled.ts';
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
 import type { SessionsStatus } from '../../../src/tenant/sessions.ts';
-import type { ServerWorld, World } from '../../../src/tenant/world.ts';
 import { TOKEN, emptyWorld, healthyServer, modelSecret, sampleTenant } from '../../support/tenants.ts';
 import { MINUTE, SECOND, boundClaim, pod, settledDeployment } from './fixtures.ts';
+import type { ServerWorld, World } from '../../../src/tenant/model.ts';
 
 const tenant = sampleTenant({}, { resourceVersion: '1' });
 const at = <T extends { metadata: object }>(object: T, resourceVersion: string): T => ({

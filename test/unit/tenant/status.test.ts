@@ -8,9 +8,9 @@ import type { Plan } from '../../../src/tenant/plan.ts';
 import { computeStatus, unlookedStatus, type StatusInput } from '../../../src/tenant/status.ts';
 import { transitions } from '../../../src/tenant/transitions.ts';
 import type { Outcome } from '../../../src/tenant/update.ts';
-import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, settledDeployment, unhealthy } from './fixtures.ts';
+import type { ServerWorld } from '../../../src/tenant/model.ts';
 
 interface Found extends Partial<
   Pick<StatusInput, 'tenant' | 'observed' | 'sessions' | 'usages' | 'lastCleanup' | 'now'>

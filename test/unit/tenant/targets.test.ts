@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { HealthSource, HealthTarget, ServerHealth } from '../../../src/servers/health/health.ts';
 import type { Pod } from '../../../src/kube/types/builtins.ts';
 import { targetKey, Targets, tenantOfTarget } from '../../../src/tenant/targets.ts';
-import type { ServerWorld } from '../../../src/tenant/world.ts';
 import { ToldSessions } from '../../support/told-sessions.ts';
 import { sampleTenant, serverPod, TOKEN } from '../../support/tenants.ts';
+import type { ServerWorld } from '../../../src/tenant/model.ts';
 
 const tenant = sampleTenant({ health: { interval: '20s', timeout: '3s', failureThreshold: 4 } });
 

@@ -3,8 +3,8 @@ import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { Label } from '../../../../src/api/names.ts';
 import { tenantPods } from '../../../../src/resources/names.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
-import type { CleanupPlaces } from '../../../../src/tenant/decisions/cleanup-places.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
+import type { CleanupPlaces } from '../../../../src/tenant/model.ts';
 
 const places: CleanupPlaces = { servers: [0], volumes: [0], reason: 'ThroughServers', message: '' };
 

@@ -1,16 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import type { Deployment } from '../../../../src/kube/types/builtins.ts';
-import {
-  defaultImageOf,
-  deployment,
-  restartOf,
-  type DeploymentFacts,
-} from '../../../../src/tenant/builders/deployment.ts';
+import { deployment, type DeploymentFacts } from '../../../../src/tenant/builders/deployment.ts';
 import { persistentVolumeClaim } from '../../../../src/tenant/builders/persistentvolumeclaim.ts';
 import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
 import { restrictedViolations } from '../../../support/pod-security.ts';
 import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
+import { defaultImageOf, restartOf } from '../../../../src/tenant/deployments.ts';
 
 const DEFAULT = { image: 'example.com/copilot-cli:1', isDefault: true };
 const FACTS: DeploymentFacts = { image: DEFAULT, running: true, credentialsHash: 'hash' };

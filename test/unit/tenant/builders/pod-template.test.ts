@@ -4,8 +4,8 @@ import { describe, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { plan } from '../../../../src/tenant/plan.ts';
-import type { World } from '../../../../src/tenant/world.ts';
 import { emptyWorld, healthyServer, modelSecret, OPERATOR, sampleTenant } from '../../../support/tenants.ts';
+import type { World } from '../../../../src/tenant/model.ts';
 
 const FILE = join(import.meta.dirname, 'pod-template.golden.yaml');
 

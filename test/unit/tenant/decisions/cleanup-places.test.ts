@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { cleanupPlaces, isPause } from '../../../../src/tenant/decisions/cleanup-places.ts';
-import type { ServerWorld } from '../../../../src/tenant/world.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, pod, settledDeployment } from '../fixtures.ts';
+import type { ServerWorld } from '../../../../src/tenant/model.ts';
 
 const claims = (...indexes: number[]): Map<number, ServerWorld> =>
   new Map(indexes.map((index) => [index, { index, pods: [], claim: boundClaim() }]));

@@ -5,9 +5,9 @@ import { timestamp } from '../../../../src/kube/types/time.ts';
 import { formatCleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { sweepJob } from '../../../../src/tenant/builders/sweepjob.ts';
 import { sweepStep, type SweepInput } from '../../../../src/tenant/decisions/sweep.ts';
-import type { ServerWorld } from '../../../../src/tenant/world.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, container, HOUR, NOW, pod, SECOND, settledDeployment } from '../fixtures.ts';
+import type { ServerWorld } from '../../../../src/tenant/model.ts';
 
 const DUE = timestamp(NOW - SECOND);
 const EARLIER = timestamp(NOW - 60 * SECOND);
