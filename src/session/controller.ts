@@ -1,18 +1,16 @@
 /** Wires the loop: whose changes wake a session, and what a pass is given. */
-import type { Logger } from 'pino';
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
-import type { KubeClient } from '../kube/client/client.ts';
-import type { Clock, Random } from '../kube/clock/clock.ts';
-import { Controller } from '../kube/runtime/controller.ts';
+import { controllerManagedBy } from '../kube/runtime/builder.ts';
+import type { Controller } from '../kube/runtime/controller.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
 import type { InformerLike } from '../kube/cache/informer.ts';
 import type { Manager } from '../kube/runtime/manager.ts';
-import type { Metrics } from '../kube/runtime/metrics.ts';
 import { RecentWrites } from '../kube/write/recent-writes.ts';
-import { fromKey, keyOf, nameOf } from '../kube/types/types.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { fromKey, keyOf, nameOf, type NamespacedName } from '../kube/types/types.ts';
 import { tenantOfServer } from '../resources/names.ts';
-import { CopilotSession } from '../resources/session.ts';
+import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { concernsSessions } from './decisions/tenant-change.ts';
 import { Expirer } from './removal/expirer.ts';
@@ -30,8 +28,7 @@ import { Watches } from './survey-watches.ts';
 import type { SessionOperatorFacts } from './model.ts';
 
 export interface SessionControllerOptions {
-  readonly manager: Pick<Manager, 'addController'>;
-  readonly client: KubeClient;
+  readonly manager: Pick<Manager, 'client' | 'clock' | 'random' | 'log' | 'metrics' | 'addController'>;
   /** Made with SESSION_INDEXERS of resources/session-index.ts. */
   readonly sessions: InformerLike<CopilotSession>;
   readonly tenants: InformerLike<CopilotTenant>;
@@ -44,15 +41,12 @@ export interface SessionControllerOptions {
   readonly facts: SessionOperatorFacts;
   /** Sessions that are reconciled at the same time. */
   readonly concurrency: number;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly metrics: Metrics;
-  readonly log: Logger;
 }
 
 /** Adds the controller of CopilotSession to the manager. */
 export function addSessionController(options: SessionControllerOptions): void {
-  const { manager, client, sessions, tenants, jobs, claims, source, recorder, clock, random, metrics, log } = options;
+  const { manager, sessions, tenants, jobs, claims, source, recorder } = options;
+  const { client, clock, random, metrics } = manager;
   const recent = new RecentWrites(clock);
   recent.follow(sessions);
   const memory = new Memory();
@@ -94,27 +88,25 @@ export function addSessionController(options: SessionControllerOptions): void {
     clock,
     random,
   });
-  const { concurrency } = options;
-  const controller = new Controller({ name: 'copilotsession', reconciler, clock, metrics, log, concurrency });
-  controller.for(sessions).owns(jobs, CopilotSession);
-  controller.watches(
-    tenants,
-    (tenant) => sessions.store.byIndex(BY_TENANT, keyOf(tenant)).map(nameOf),
-    concernsSessions,
-  );
-  wakeNamesakes(controller, sessions);
+  const controller = controllerManagedBy(manager)
+    .withOptions({ concurrency: options.concurrency })
+    .for(sessions)
+    .owns(jobs)
+    .watches(tenants, (tenant) => sessions.store.byIndex(BY_TENANT, keyOf(tenant)).map(nameOf), {
+      predicate: concernsSessions,
+    })
+    // Who holds an id may change when a resource with it comes or goes.
+    .watches(sessions, (session) => namesakes(session, sessions.store), { predicate: () => false })
+    .complete(reconciler);
   wakeByServers(controller, sessions, source);
-  manager.addController(controller);
 }
 
-/** Who holds an id may change when a resource with it comes or goes. */
-function wakeNamesakes(controller: Controller, sessions: InformerLike<CopilotSession>): void {
-  const wake = (session: CopilotSession): void => {
-    for (const other of sessions.store.byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session)))) {
-      if (other.metadata.uid !== session.metadata.uid) controller.enqueue(nameOf(other));
-    }
-  };
-  sessions.addHandler({ onAdd: wake, onDelete: wake });
+/** The other sessions of the same id. */
+function namesakes(session: CopilotSession, sessions: ReadonlyStore<CopilotSession>): NamespacedName[] {
+  return sessions
+    .byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session)))
+    .filter(({ metadata }) => metadata.uid !== session.metadata.uid)
+    .map(nameOf);
 }
 
 /** A change of some sessions wakes those; a server that begins or ceases to answer, all of its tenant's. */

@@ -1,5 +1,4 @@
 /** Wires the loop: what is watched, whose changes wake a tenant, and what a pass is given. */
-import type { Logger } from 'pino';
 import { FIELD_MANAGER, GROUP } from '../api/names.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
@@ -16,13 +15,11 @@ import {
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
-import type { KubeClient } from '../kube/client/client.ts';
-import type { Clock, Random } from '../kube/clock/clock.ts';
-import { Controller } from '../kube/runtime/controller.ts';
+import { controllerManagedBy } from '../kube/runtime/builder.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
 import type { InformerLike } from '../kube/cache/informer.ts';
 import type { Manager } from '../kube/runtime/manager.ts';
-import type { Metrics } from '../kube/runtime/metrics.ts';
+import { generationChanged } from '../kube/runtime/predicates.ts';
 import { RecentWrites } from '../kube/write/recent-writes.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { Transform } from '../kube/cache/store.ts';
@@ -51,8 +48,7 @@ const MAX_RETRY_DELAY_MS = 60_000;
 const SESSIONS_DELAY_MS = 2_000;
 
 export interface TenantControllerOptions {
-  readonly manager: Manager;
-  readonly client: KubeClient;
+  readonly manager: Pick<Manager, 'client' | 'clock' | 'random' | 'log' | 'metrics' | 'informer' | 'addController'>;
   /** Shared with others. */
   readonly tenants: InformerLike<CopilotTenant>;
   /** Shared with others; made with SESSION_INDEXERS of src/resources/session-index.ts. */
@@ -64,13 +60,9 @@ export interface TenantControllerOptions {
   readonly facts: OperatorFacts;
   /** Tenants that are reconciled at the same time. */
   readonly concurrency: number;
-  readonly clock: Clock;
-  readonly random: Random;
   /** Cryptographically secure. */
   readonly randomBytes: (size: number) => Buffer;
-  readonly metrics: Metrics;
   readonly tenantMetrics: TenantMetrics;
-  readonly log: Logger;
 }
 
 /** Informers of children that others need too. */
@@ -84,7 +76,8 @@ export interface SharedInformers {
  * too.
  */
 export function addTenantController(options: TenantControllerOptions): SharedInformers {
-  const { manager, client, tenants, copilotSessions, health, sessions, clock, metrics, log, concurrency } = options;
+  const { manager, tenants, copilotSessions, health, sessions, concurrency } = options;
+  const { client, clock, log } = manager;
   const children = <T extends KubeObject>(type: ResourceType<T>, transform?: Transform<T>): InformerLike<T> =>
     manager.informer(type, {
       labelSelector: MANAGED_SELECTOR,
@@ -139,36 +132,25 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     recorder: options.recorder,
     facts: options.facts,
     clock,
-    random: options.random,
+    random: manager.random,
     randomBytes: options.randomBytes,
   });
-  const controller = new Controller({
-    name: 'copilottenant',
-    reconciler,
-    clock,
-    metrics,
-    log,
-    concurrency,
-    maxRetryDelayMs: MAX_RETRY_DELAY_MS,
-  });
-  controller.for(tenants);
+  const builder = controllerManagedBy(manager)
+    .withOptions({ concurrency, maxRetryDelayMs: MAX_RETRY_DELAY_MS })
+    .for(tenants);
   for (const informer of Object.values(informers) as unknown as InformerLike[]) {
     applier.follow(informer);
     // By label and not by owner: a retained claim has none, and a pod's owner is its ReplicaSet.
-    controller.watches(informer, (object) => tenantKeys(object).map(fromKey));
+    builder.watches(informer, (object) => tenantKeys(object).map(fromKey));
   }
   const cleanedUp = (session: CopilotSession): NamespacedName[] => {
     const key = tenantKeyOf(session);
     return tenants.store.get(key)?.spec.sessions.ttl === undefined ? [] : [fromKey(key)];
   };
-  controller.watches(copilotSessions, cleanedUp, isRespecified, SESSIONS_DELAY_MS);
+  // The status of a session says nothing to the cleanup, and it changes with every turn.
+  builder.watches(copilotSessions, cleanedUp, { predicate: generationChanged, delayMs: SESSIONS_DELAY_MS });
+  const controller = builder.complete(reconciler);
   figures.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
   health.onTransition((key) => controller.enqueue(tenantOfTarget(key)));
-  manager.addController(controller);
   return informers;
-}
-
-// The status of a session says nothing to the cleanup, and it changes with every turn.
-function isRespecified(old: KubeObject, object: KubeObject): boolean {
-  return old.metadata.generation !== object.metadata.generation;
 }

@@ -5,7 +5,7 @@ import { ConfigMap } from '../../src/kube/types/builtins.ts';
 import { Client } from '../../src/kube/client/client.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { loadConfig } from '../../src/kube/client/config.ts';
-import { Controller } from '../../src/kube/runtime/controller.ts';
+import { controllerManagedBy } from '../../src/kube/runtime/builder.ts';
 import { EventRecorder } from '../../src/kube/runtime/events.ts';
 import { LeaderElector } from '../../src/kube/runtime/leader-election.ts';
 import { Manager, type Outcome } from '../../src/kube/runtime/manager.ts';
@@ -91,13 +91,12 @@ export function newCopier(options: CopierOptions) {
   });
   applier.follow(children);
   const reconciles = new Map<string, number>();
-  const controller = new Controller({
-    name: 'copier',
-    clock,
-    metrics,
-    log,
-    concurrency: 4,
-    reconciler: {
+  controllerManagedBy(manager)
+    .named('copier')
+    .for(parents)
+    .owns(children)
+    .withOptions({ concurrency: 4 })
+    .complete({
       reconcileForbidden: async () => undefined,
       reconcile: async (request, { signal }) => {
         reconciles.set(keyOf(request), (reconciles.get(keyOf(request)) ?? 0) + 1);
@@ -110,9 +109,7 @@ export function newCopier(options: CopierOptions) {
         if (action === 'created') recorder.event(parent, 'Normal', 'Copied', `made ${desired.metadata.name}`);
         return retryAfterMs === undefined ? {} : { requeueAfterMs: retryAfterMs };
       },
-    },
-  });
-  manager.addController(controller.for(parents).owns(children, ConfigMap));
+    });
   return {
     manager,
     metrics,

@@ -97,10 +97,14 @@ export class ReconcilerWorld {
       tenants: this.#informer(CopilotTenant),
       copilotSessions: this.#informer(CopilotSession, { indexers: SESSION_INDEXERS }),
       manager: {
+        client,
+        clock: this.clock,
+        random: () => 0.5,
+        metrics,
+        log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
         informer: (type: ResourceType, selection: Selection = {}) => this.#informer(type, selection),
         addController: (controller: Controller) => (added = controller),
       } as unknown as Manager,
-      client,
       health: this.health,
       sessions: this.sessions,
       tenantMetrics: {
@@ -116,11 +120,7 @@ export class ReconcilerWorld {
         clusterCIDRs: [],
       },
       concurrency: 1,
-      clock: this.clock,
-      random: () => 0.5,
       randomBytes,
-      metrics,
-      log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
     });
     if (added === undefined) throw new Error('no controller was added');
     this.#controller = added;

@@ -80,8 +80,14 @@ export class SessionWorld {
     this.#caches = [sessions, tenants, jobs, claims] as unknown as FakeInformer<KubeObject>[];
     let added: Controller | undefined;
     addSessionController({
-      manager: { addController: (controller: Controller) => void (added = controller) },
-      client,
+      manager: {
+        client,
+        clock: this.clock,
+        random: () => 0.5,
+        metrics: this.metrics,
+        log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
+        addController: (controller) => void (added = controller),
+      },
       sessions,
       tenants,
       jobs,
@@ -90,10 +96,6 @@ export class SessionWorld {
       recorder: { event: (_object, type, reason, message) => void this.events.push(`${type} ${reason}: ${message}`) },
       facts: { operatorImage: 'example.com/operator:1' },
       concurrency: 4,
-      clock: this.clock,
-      random: () => 0.5,
-      metrics: this.metrics,
-      log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
     });
     if (added === undefined) throw new Error('no controller was added');
     this.#controller = added;

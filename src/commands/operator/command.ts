@@ -80,7 +80,6 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const { concurrency, operatorImage } = options;
   const { jobs, claims } = addTenantController({
     manager,
-    client,
     tenants,
     copilotSessions,
     health: pinger,
@@ -93,16 +92,11 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       clusterCIDRs: options.clusterCIDRs,
     },
     concurrency,
-    clock,
-    random,
     randomBytes,
-    metrics,
     tenantMetrics: product,
-    log,
   });
   addSessionController({
     manager,
-    client,
     sessions: copilotSessions,
     tenants,
     jobs,
@@ -111,10 +105,6 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     recorder,
     facts: { operatorImage },
     concurrency,
-    clock,
-    random,
-    metrics,
-    log,
   });
   product.count({
     tenants: tenants.store,

@@ -2,15 +2,12 @@
  * Controllers, as in controller-runtime: changes in informers become keys in a work queue, workers reconcile the keys.
  */
 import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
 import { StatusError, TerminalError } from '../types/errors.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LeadershipLostError } from './leader-election.ts';
 import type { Metrics, ControllerMetrics } from './metrics.ts';
-import { getControllerOf, refersTo } from '../types/owner.ts';
-import type { ResourceType } from '../types/resource.ts';
 import { fromKey, keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -43,6 +40,8 @@ export interface ControllerOptions {
   /** Label of its metrics and logs: lower case, unique in the process. */
   name: string;
   reconciler: Reconciler;
+  /** Of the objects that it reconciles. */
+  primary: InformerLike;
   clock: Clock;
   metrics: Metrics;
   log: Logger;
@@ -54,12 +53,23 @@ export interface ControllerOptions {
   maxRetryDelayMs?: number | undefined;
 }
 
+/** Which keys a change of an object concerns; `deleted` when it is gone. */
+export type MapFunc<T extends KubeObject> = (object: T, deleted: boolean) => NamespacedName[];
+
+export interface WatchesOptions<T extends KubeObject> {
+  /** Which updates count; without it all do. Creations and deletions always do. */
+  predicate?: ((old: T, object: T) => boolean) | undefined;
+  /** ms before the key is queued: changes that come together cost one reconcile. Default 0. */
+  delayMs?: number | undefined;
+}
+
 /** From one look at a namespace that is refused to the next, ms. */
 const FORBIDDEN_RETRY_MS = 10_000;
 
-/** Queues a key for every change that concerns it and reconciles the keys. */
+/** Queues a key for every change that concerns it and reconciles the keys. Made by the builder (builder.ts). */
 export class Controller {
   readonly name: string;
+  readonly primary: InformerLike;
   readonly #reconciler: Reconciler;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -67,58 +77,47 @@ export class Controller {
   readonly #concurrency: number;
   readonly #reconcileTimeoutMs: number | undefined;
   readonly #queue: WorkQueue;
-  readonly #informers: InformerLike[] = [];
-  /** By kind and group: where owners are looked up. */
-  readonly #primary = new Map<string, InformerLike>();
+  readonly #informers = new Set<InformerLike>();
 
   constructor(options: ControllerOptions) {
-    const { name, reconciler, clock, metrics, log, concurrency = 1, reconcileTimeoutMs, maxRetryDelayMs } = options;
+    const { name, reconciler, primary, clock, metrics, log, concurrency = 1 } = options;
     this.name = name;
     this.#reconciler = reconciler;
+    this.primary = primary;
     this.#clock = clock;
     this.#log = log.child({ controller: name });
     this.#concurrency = concurrency;
-    this.#reconcileTimeoutMs = reconcileTimeoutMs;
+    this.#reconcileTimeoutMs = options.reconcileTimeoutMs;
     this.#metrics = metrics.forController(name, concurrency);
-    this.#queue = new WorkQueue({ clock, metrics: this.#metrics.queue, maxDelayMs: maxRetryDelayMs });
+    this.#queue = new WorkQueue({ clock, metrics: this.#metrics.queue, maxDelayMs: options.maxRetryDelayMs });
     this.#metrics.watchQueue(() => this.#queue.inProgressMs());
   }
 
-  /**
-   * Reconciles every object of this informer, when it comes, goes, or changes in what others say: its spec, labels,
-   * annotations, deletion. Its status is the controller's own word; to wake for it would undo every back-off whose
-   * message differs from try to try.
-   */
-  for<T extends KubeObject>(informer: InformerLike<T>): this {
-    this.#primary.set(typeKey(informer.type), informer);
-    return this.#watch(informer, (object) => [nameOf(object)], specOrMetadataChanged);
-  }
-
-  /** Reconciles the owner of every object of this informer whose controller reference is of that type. */
-  owns<T extends KubeObject>(informer: InformerLike<T>, ownerType: ResourceType): this {
-    const ownerOf = (object: T, gone: boolean): NamespacedName[] => {
-      const reference = getControllerOf(object);
-      if (!reference || !refersTo(reference, ownerType)) return [];
-      const owner = { namespace: ownerType.namespaced ? (object.metadata.namespace ?? '') : '', name: reference.name };
-      const known = this.#primary.get(typeKey(ownerType))?.store.get(owner);
-      // A child of an earlier owner of this name says nothing about the present one, until it goes and frees its name.
-      if (known && known.metadata.uid !== reference.uid && !gone) return [];
-      return [owner];
-    };
-    return this.#watch(informer, ownerOf);
-  }
-
-  /**
-   * Reconciles what `map` makes of every object that comes, changes (before and after) or goes. `matters` says which
-   * changes count; without it all do. With `delayMs` those that come together cost one reconcile.
-   */
-  watches<T extends KubeObject>(
+  /** Queues what `map` makes of every object that is created, updated (before and after) or deleted. */
+  watch<T extends KubeObject>(
     informer: InformerLike<T>,
-    map: (object: T) => NamespacedName[],
-    matters?: (old: T, object: T) => boolean,
-    delayMs = 0,
-  ): this {
-    return this.#watch(informer, map, matters, delayMs);
+    map: MapFunc<T>,
+    { predicate = () => true, delayMs = 0 }: WatchesOptions<T> = {},
+  ): void {
+    this.#informers.add(informer);
+    const enqueue = (object: T, deleted = false): void => {
+      try {
+        for (const request of map(object, deleted)) this.enqueueAfter(request, delayMs);
+      } catch (error) {
+        // An informer has other listeners, and this object has other changes to come.
+        this.#metrics.panicked();
+        this.#log.error({ err: error, kind: object.kind, ...nameOf(object) }, 'mapping an object to its keys failed');
+      }
+    };
+    informer.addHandler({
+      onAdd: (object) => enqueue(object),
+      onUpdate: (old, object) => {
+        if (!predicate(old, object)) return;
+        enqueue(old);
+        enqueue(object);
+      },
+      onDelete: (object) => enqueue(object, true),
+    });
   }
 
   /** For what is no object of the cluster: a pinger's transition, say. */
@@ -140,7 +139,7 @@ export class Controller {
     stop.addEventListener('abort', onStop, { once: true });
     if (stop.aborted) onStop();
     try {
-      await Promise.all(this.#informers.map((informer) => informer.waitForSync(stop)));
+      await Promise.all([...this.#informers].map((informer) => informer.waitForSync(stop)));
     } catch (error) {
       if (stop.aborted) return;
       throw error;
@@ -149,34 +148,6 @@ export class Controller {
     await Promise.all(Array.from({ length: this.#concurrency }, () => this.#work(kill)));
     stop.removeEventListener('abort', onStop);
     this.#log.info('all workers have finished');
-  }
-
-  #watch<T extends KubeObject>(
-    informer: InformerLike<T>,
-    map: (object: T, gone: boolean) => NamespacedName[],
-    predicate: (old: T, object: T) => boolean = () => true,
-    delayMs = 0,
-  ): this {
-    this.#informers.push(informer);
-    const enqueue = (object: T, gone = false): void => {
-      try {
-        for (const request of map(object, gone)) this.enqueueAfter(request, delayMs);
-      } catch (error) {
-        // An informer has other listeners, and this object has other changes to come.
-        this.#metrics.panicked();
-        this.#log.error({ err: error, kind: object.kind, ...nameOf(object) }, 'mapping an object to its keys failed');
-      }
-    };
-    informer.addHandler({
-      onAdd: (object) => enqueue(object),
-      onUpdate: (old, object) => {
-        if (!predicate(old, object)) return;
-        enqueue(old);
-        enqueue(object);
-      },
-      onDelete: (object) => enqueue(object, true),
-    });
-    return this;
   }
 
   async #work(kill: AbortSignal): Promise<void> {
@@ -233,10 +204,10 @@ export class Controller {
   }
 
   async #reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    const why = this.#informers.map((informer) => informer.forbiddenIn(request.namespace)).find(Boolean);
+    const why = [...this.#informers].map((informer) => informer.forbiddenIn(request.namespace)).find(Boolean);
     // What is gone is only forgotten, and that can do no harm.
-    const isThere = () => [...this.#primary.values()].some(({ store }) => store.get(request) !== undefined);
-    if (why === undefined || !isThere()) return this.#reconciler.reconcile(request, context);
+    const isGone = this.primary.store.get(request) === undefined;
+    if (why === undefined || isGone) return this.#reconciler.reconcile(request, context);
     await this.#reconciler.reconcileForbidden(request, why, context);
     return { requeueAfterMs: FORBIDDEN_RETRY_MS };
   }
@@ -270,19 +241,4 @@ function isPanic(error: unknown): boolean {
     error instanceof ReferenceError ||
     error instanceof SyntaxError
   );
-}
-
-/** By the generation, which the API server raises with each change of the spec; an object without one has no status. */
-function specOrMetadataChanged({ metadata: old }: KubeObject, { metadata }: KubeObject): boolean {
-  return (
-    metadata.generation === undefined ||
-    metadata.generation !== old.generation ||
-    metadata.deletionTimestamp !== old.deletionTimestamp ||
-    !isDeepStrictEqual(metadata.labels, old.labels) ||
-    !isDeepStrictEqual(metadata.annotations, old.annotations)
-  );
-}
-
-function typeKey({ kind, group }: ResourceType): string {
-  return `${kind}.${group}`;
 }

@@ -51,6 +51,12 @@ const UNWIND_MS = 2_000;
  * the lease, controllers.
  */
 export class Manager {
+  /** These are for the parts that are added to it, so that they need not be passed on beside it. */
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: Metrics;
   readonly #options: ManagerOptions;
   readonly #informers: InformerLike[] = [];
   readonly #runnables: Runnable[] = [];
@@ -63,6 +69,11 @@ export class Manager {
 
   constructor(options: ManagerOptions) {
     this.#options = options;
+    this.client = options.client;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.log = options.log;
+    this.metrics = options.metrics;
   }
 
   /** An informer that starts with the manager. */
