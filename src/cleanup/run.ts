@@ -1,5 +1,5 @@
 /** One run of the cleanup: every target in turn, whatever happens to the others. */
-import { Connection, CopilotError } from '../copilot/index.ts';
+import { Client, CopilotError } from '../copilot/index.ts';
 import { systemClock } from '../kube/clock/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
 import type { Context } from './context.ts';
@@ -39,10 +39,10 @@ async function taskOf({ task }: CleanupOptions): Promise<Task> {
 
 async function cleanUpTarget({ name, server, volume }: Target, task: Task, token: string, context: Context) {
   const mounted = volume === undefined ? undefined : new Volume(volume);
-  let connection: Connection | undefined;
+  let connection: Client | undefined;
   try {
     if (server !== undefined) {
-      connection = new Connection({ ...server, token, timers: systemClock });
+      connection = new Client({ ...server, token, timers: systemClock });
       await connection.open(CONNECT);
     }
     if (task === 'Sweep') await sweepUp(name, mounted, context);
@@ -75,7 +75,7 @@ async function sweepUp(name: string, volume: Volume | undefined, context: Contex
 async function cleanUpByAge(
   name: string,
   task: TtlTask,
-  connection: Connection | undefined,
+  connection: Client | undefined,
   volume: Volume | undefined,
   context: Context,
 ): Promise<void> {
@@ -92,7 +92,7 @@ async function cleanUpByAge(
 async function deleteOne(
   name: string,
   sessionId: string,
-  connection: Connection | undefined,
+  connection: Client | undefined,
   volume: Volume | undefined,
   context: Context,
 ): Promise<void> {

@@ -7,7 +7,7 @@ import {
   getSessionTimes,
   listSessions,
   RefusedError,
-  type Connection,
+  type Client,
   type SessionTimes,
 } from '../copilot/index.ts';
 import { attempt, checkStop, type Context } from './context.ts';
@@ -26,7 +26,7 @@ const NOTABLE_SKEW_MS = 60_000;
  */
 export async function cleanUpServer(
   target: string,
-  connection: Connection,
+  connection: Client,
   task: TtlTask,
   context: Context,
 ): Promise<void> {
@@ -65,7 +65,7 @@ export async function cleanUpServer(
 /** Deletes one session whatever its age. Not there is fine. */
 export async function deleteOnServer(
   target: string,
-  connection: Connection,
+  connection: Client,
   sessionId: string,
   context: Context,
 ): Promise<void> {
@@ -82,22 +82,22 @@ export async function deleteOnServer(
 }
 
 /** Whether the server holds a session in its memory. */
-export async function isLoaded(connection: Connection, sessionId: string): Promise<boolean> {
+export async function isLoaded(connection: Client, sessionId: string): Promise<boolean> {
   return (await getActivity(connection, sessionId, ONE)) !== 'Unloaded';
 }
 
 /** Whether it was there. */
-async function deleteVerified(connection: Connection, sessionId: string): Promise<boolean> {
+async function deleteVerified(connection: Client, sessionId: string): Promise<boolean> {
   if ((await deleteSession(connection, sessionId, ONE)) === 'NotFound') return false;
   if ((await getSessionTimes(connection, sessionId, ONE)) === undefined) return true;
-  throw new RefusedError(`${connection.peer}: the server said that it deleted the session, and still has it`);
+  throw new RefusedError(`${connection.address}: the server said that it deleted the session, and still has it`);
 }
 
 /**
  * The time by the server's clock, for it wrote the sessions' times; by our own when that is earlier. So a server whose clock is
  * ahead, or that lies, has nothing deleted early.
  */
-async function clockOf(target: string, connection: Connection, { clock, log }: Context): Promise<() => number> {
+async function clockOf(target: string, connection: Client, { clock, log }: Context): Promise<() => number> {
   const skew = (await getServerTime(connection, ONE)) - clock.now();
   if (Math.abs(skew) > NOTABLE_SKEW_MS) {
     log.warn({ target, seconds: Math.round(skew / 1000) }, 'the clock of the server differs from ours');

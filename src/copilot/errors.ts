@@ -69,21 +69,26 @@ const AUTHENTICATION_FAILED = -32002;
 const LONGEST_QUOTE = 80;
 const LONGEST_SAID = 1000;
 
-/** The error that the server's answer to `method` stands for. `message` is the server's own text. */
-export function errorOfAnswer(peer: string, method: string, code: number, message: string): CopilotError {
+/** The error that a server's answer to `method` stands for. `message` is the server's own text. */
+export function errorOfAnswer(address: string, method: string, code: number, message: string): CopilotError {
   if (code === AUTHENTICATION_REQUIRED || code === AUTHENTICATION_FAILED) {
     return new AuthFailedError(
-      `${peer}: the server refused the connection token (${code} ${quote(message)}): ` +
+      `${address}: the server refused the connection token (${code} ${quote(message)}): ` +
         'it must be the value of COPILOT_CONNECTION_TOKEN that the server was started with',
     );
   }
   // A server that got runtime.shutdown may live on for ever and answer only this, with the catch-all code -32000.
   if (message === 'SERVER_SHUTTING_DOWN') {
-    return new UnreachableError(`${peer}: the server is shutting down and takes no more connections`);
+    return new UnreachableError(`${address}: the server is shutting down and takes no more connections`);
   }
-  // It puts this before its text, and so would take the place of what matters in the quote.
+  return rpcError(address, method, code, message);
+}
+
+/** The error for an answer that is one. `message` is the other side's own text. */
+export function rpcError(address: string, method: string, code: number, message: string): RpcError {
+  // The CLI puts this before its text, and so would take the place of what matters in the quote.
   const said = message.replace(`Request ${method} failed with message: `, '').slice(0, LONGEST_SAID);
-  return new RpcError(`${peer}: ${method} was answered with error ${code} ${quote(said)}`, code, said);
+  return new RpcError(`${address}: ${method} was answered with error ${code} ${quote(said)}`, code, said);
 }
 
 /** The start of something a peer sent, safe to show in one line: no control characters, at most 80 characters. */
@@ -93,4 +98,9 @@ export function quote(found: string | Uint8Array): string {
     /[\u007f-\u{10ffff}]/gu,
     (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
   );
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -4,8 +4,9 @@ export type { JournalState } from './activity.ts';
 export { getStatus, ping } from './calls.ts';
 export { getActivity, getServerTime, getSessionTimes } from './candidate-calls.ts';
 export type { Pong, ServerStatus } from './calls.ts';
-export { Connection } from './connection.ts';
-export type { CallOptions, ConnectionOptions } from './connection.ts';
+export { Client } from './client.ts';
+export type { CallOptions, ClientOptions } from './client.ts';
+export type { Timers } from './deadline.ts';
 export {
   AuthFailedError,
   CopilotError,
@@ -30,7 +31,9 @@ export type { ClientMetadata, SessionTimes } from './session-calls.ts';
 export type { Deletion, SessionActivity, SessionUsage } from './session.ts';
 export { readJournal } from './journal.ts';
 export type { EventUsage, JournalEvent, JournalPage, JournalRange } from './journal.ts';
+export { Peer, RequestRefusal } from './peer.ts';
+export type { PeerOptions, RequestOptions } from './peer.ts';
 export { EMPTY_SUM, sumUsage } from './usage.ts';
 export type { UsageMark, UsageSum } from './usage.ts';
-export { dialTcp } from './wire.ts';
-export type { Dial, Timers, Wire, WireEvents } from './wire.ts';
+export { acceptedWire, dialTcp } from './wire.ts';
+export type { Dial, Wire, WireEvents } from './wire.ts';

@@ -54,6 +54,17 @@ export function formatRequest(id: RequestId, method: string, params: object): st
   return JSON.stringify({ jsonrpc: '2.0', id, method, params });
 }
 
+/** The body of a notification. */
+export function formatNotification(method: string, params: object): string {
+  return JSON.stringify({ jsonrpc: '2.0', method, params });
+}
+
+/** The body of an answer; `null` stands for no result, for an answer must have one. */
+export function formatAnswer(id: RequestId, result: unknown): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, result: result ?? null });
+}
+
+/** The body of an answer that is an error. */
 export function formatError(id: RequestId, code: number, message: string): string {
   return JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } });
 }

@@ -1,6 +1,7 @@
+/** TCP connections as the protocol needs them, dialled and accepted. */
 import { connect, type Socket } from 'node:net';
 
-/** One TCP connection as the protocol needs it. Tests put their own in its place. */
+/** One TCP connection. Tests put their own in its place. */
 export interface Wire {
   /** Queues bytes; false when the peer reads slower than they are written, and `drained` will follow. */
   write(frame: string): boolean;
@@ -11,7 +12,10 @@ export interface Wire {
   destroy(): void;
 }
 
-/** What a wire tells. `closed` comes last and exactly once, also for a connection that never came to be. */
+/**
+ * What happens on a wire, from after the moment when its owner has it. `closed` comes last and exactly once, also for a
+ * connection that was never established.
+ */
 export interface WireEvents {
   connected(): void;
   /** The bytes are valid only during the call. */
@@ -20,22 +24,16 @@ export interface WireEvents {
   closed(error: NodeJS.ErrnoException | undefined): void;
 }
 
+/** Begins to establish a connection. */
 export type Dial = (address: { readonly host: string; readonly port: number }, events: WireEvents) => Wire;
 
-/** The part of a clock that deadlines need. */
-export interface Timers {
-  /** Calls `fn` once after `ms` unless cancelled. */
-  setTimer(ms: number, fn: () => void): { cancel(): void };
-}
-
-// All connections of the process read into this one buffer, each in its turn: a read is handled before the next
+// All dialled connections of the process read into this one buffer, each in its turn: a read is handled before the next
 // begins, and a thousand idle or slow peers cost no read buffers.
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** Dials over TCP. */
 export const dialTcp: Dial = ({ host, port }, events) => {
-  let failure: NodeJS.ErrnoException | undefined;
-  const socket: Socket = connect({
+  const socket = connect({
     host,
     port,
     noDelay: true,
@@ -48,6 +46,18 @@ export const dialTcp: Dial = ({ host, port }, events) => {
     },
   });
   socket.on('connect', () => events.connected());
+  return wireOf(socket, events);
+};
+
+/** The wire of a connection that a server has accepted. */
+export function acceptedWire(socket: Socket, events: WireEvents): Wire {
+  socket.setNoDelay(true);
+  socket.on('data', (chunk: Buffer) => events.data(chunk));
+  return wireOf(socket, events);
+}
+
+function wireOf(socket: Socket, events: WireEvents): Wire {
+  let failure: NodeJS.ErrnoException | undefined;
   socket.on('drain', () => events.drained());
   socket.on('error', (error) => {
     failure = error;
@@ -59,4 +69,4 @@ export const dialTcp: Dial = ({ host, port }, events) => {
     resume: () => void socket.resume(),
     destroy: () => void socket.destroy(),
   };
-};
+}

@@ -1,9 +1,10 @@
-import { Connection, type CallOptions, type ConnectionOptions } from '../copilot/connection.ts';
+import { Client, type CallOptions, type ClientOptions } from '../copilot/client.ts';
 import type { CopilotError } from '../copilot/errors.ts';
 import type { UnhealthyReason } from '../copilot/errors.ts';
 import type { DialPacer } from './dial-pacer.ts';
 import { retryDelay } from './retry.ts';
-import type { Dial, Timers } from '../copilot/wire.ts';
+import type { Timers } from '../copilot/deadline.ts';
+import type { Dial } from '../copilot/wire.ts';
 
 /** Where a server is reached. */
 export interface ServerAddress {
@@ -24,7 +25,7 @@ export interface LinkContext {
   readonly dial: Dial | undefined;
 }
 
-export interface LinkOptions extends Pick<ConnectionOptions, 'maxFrameBytes' | 'onNotification'> {
+export interface LinkOptions extends Pick<ClientOptions, 'maxFrameBytes' | 'onNotification'> {
   /** The time has come that was given to `schedule`, and a dial may begin if one is needed. */
   readonly onDue: () => void;
   /** The connection ended between two turns. During one it is the call that fails. */
@@ -39,7 +40,7 @@ export class ServerLink {
   readonly #context: LinkContext;
   readonly #options: LinkOptions;
   #address: ServerAddress;
-  #connection: Connection | undefined;
+  #connection: Client | undefined;
   #timer: ReturnType<Timers['setTimer']> | undefined;
   #dueAt = 0;
   #dialReserved = false;
@@ -56,7 +57,7 @@ export class ServerLink {
   }
 
   /** The connection that is kept; undefined: the next turn dials. */
-  get connection(): Connection | undefined {
+  get connection(): Client | undefined {
     return this.#connection;
   }
 
@@ -94,13 +95,13 @@ export class ServerLink {
     };
   }
 
-  /** The connection, dialled first if none is kept. Rejects as `Connection.open` does. */
-  async open(call: CallOptions): Promise<Connection> {
+  /** The connection, dialled first if none is kept. Rejects as `Client.open` does. */
+  async open(call: CallOptions): Promise<Client> {
     if (this.#connection !== undefined) return this.#connection;
     const { timers, dial } = this.#context;
     const { host, port, token } = this.#address;
     const { onDue: _, onLost, ...options } = this.#options;
-    const connection: Connection = new Connection({
+    const connection: Client = new Client({
       host,
       port,
       token,

@@ -1,7 +1,7 @@
 /** The command `ping`: asks one server by hand what the operator asks all of them. */
 import { parseArgs } from 'node:util';
 import { SERVER_PORT } from '../../api/names.ts';
-import { Connection, CopilotError, getStatus, ping } from '../../copilot/index.ts';
+import { Client, CopilotError, getStatus, ping } from '../../copilot/index.ts';
 import { systemClock } from '../../kube/clock/clock.ts';
 import { UsageError } from '../flags.ts';
 
@@ -12,7 +12,7 @@ export async function runPing(args: readonly string[], env: NodeJS.ProcessEnv): 
   const { host, port } = addressOf(args);
   // The token comes by environment only: arguments are open to everybody who lists processes.
   const token = env['COPILOT_CONNECTION_TOKEN'];
-  const connection = new Connection({ host, port, timers: systemClock, ...(token !== undefined && { token }) });
+  const connection = new Client({ host, port, timers: systemClock, ...(token !== undefined && { token }) });
   const started = systemClock.monotonic();
   try {
     await connection.open({ timeoutMs: TIMEOUT_MS });
@@ -21,7 +21,7 @@ export async function runPing(args: readonly string[], env: NodeJS.ProcessEnv): 
     const answered = systemClock.monotonic();
     const { version, protocolVersion } = await getStatus(connection, { timeoutMs: TIMEOUT_MS });
     process.stdout.write(
-      `${connection.peer} answers: version ${version}, protocol ${protocolVersion}, ` +
+      `${connection.address} answers: version ${version}, protocol ${protocolVersion}, ` +
         `connected in ${Math.round(dialled - started)} ms, ping ${(answered - dialled).toFixed(1)} ms\n`,
     );
     return 0;

@@ -6,7 +6,7 @@ import {
   readJournal,
   sumUsage,
   type CallOptions,
-  type Connection,
+  type Client,
   type JournalPage,
 } from '../../copilot/index.ts';
 import type { SessionRecord } from './book.ts';
@@ -22,7 +22,7 @@ const UNREADABLE_MS = 600_000;
 
 /** How a reading is done. */
 export interface Reading {
-  readonly connection: Connection;
+  readonly connection: Client;
   readonly options: CallOptions;
   /** Now, monotonic ms. */
   readonly monotonic: number;

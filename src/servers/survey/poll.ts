@@ -3,7 +3,7 @@ import {
   getSessionSizes,
   listSessions,
   type CallOptions,
-  type Connection,
+  type Client,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { SessionBook } from './book.ts';
@@ -11,7 +11,7 @@ import { readInto } from './journals.ts';
 
 /** How one poll asks. */
 export interface PollContext {
-  readonly connection: Connection;
+  readonly connection: Client;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   /** The keys of the operator's own labels. */
   readonly labelKeys: readonly string[];

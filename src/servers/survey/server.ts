@@ -11,7 +11,7 @@ import {
   updateClientMetadata,
   type CallOptions,
   type ClientMetadata,
-  type Connection,
+  type Client,
   type Deletion,
   type SessionActivity,
 } from '../../copilot/index.ts';
@@ -159,7 +159,7 @@ export class SurveyedServer {
     const left = await listSessions(connection, { timeoutMs: Math.max(1, CALL.timeoutMs - spent) });
     if (left.some((session) => session.sessionId === sessionId)) {
       throw new RefusedError(
-        `${connection.peer}: the server said it had deleted session ${sessionId} (${deletion}) and still lists it`,
+        `${connection.address}: the server said it had deleted session ${sessionId} (${deletion}) and still lists it`,
       );
     }
     // At once: a resource that is made again under the id must not be told of the session that was.
@@ -175,7 +175,7 @@ export class SurveyedServer {
   }
 
   /** The connection, for somebody who can't wait until there is one. */
-  #open(): Connection {
+  #open(): Client {
     const { connection } = this.#link;
     if (connection !== undefined && connection.isOpen) return connection;
     const { key } = this.#target;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import {
-  Connection,
+  Client,
   ProtocolError,
   TimeoutError,
   UnreachableError,
@@ -21,7 +21,7 @@ const before = openSockets();
 
 /** The error that opening a connection ends with. */
 async function refusal(port: number, timeoutMs = 5000): Promise<unknown> {
-  const connection = new Connection({ host, port, token: 'sesame', timers: systemClock });
+  const connection = new Client({ host, port, token: 'sesame', timers: systemClock });
   const error = await connection.open({ timeoutMs }).then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -43,7 +43,7 @@ function accepting(then: (socket: Socket) => void): (socket: Socket) => void {
 /** Opens a connection and resolves with the error that it is lost with. */
 async function loss(peer: RawPeer): Promise<Error> {
   const { promise, resolve, reject } = Promise.withResolvers<Error>();
-  const connection = new Connection({ host, port: peer.port, timers: systemClock, onLost: resolve });
+  const connection = new Client({ host, port: peer.port, timers: systemClock, onLost: resolve });
   const deadline = systemClock.setTimer(10_000, () => reject(new Error('the connection was not given up within 10 s')));
   try {
     // Lost already while it was opened, if the peer was quick.
@@ -72,7 +72,7 @@ describe('a connection to', () => {
   });
 
   it('a name that does not exist is Unreachable', async () => {
-    const connection = new Connection({ host: 'no-such-host.invalid', port: 4321, timers: systemClock });
+    const connection = new Client({ host: 'no-such-host.invalid', port: 4321, timers: systemClock });
     await expect(connection.open({ timeoutMs: 30_000 })).rejects.toThrow(UnreachableError);
   }, 40_000);
 
@@ -118,7 +118,7 @@ describe('a connection to', () => {
       socket.on('close', () => clearInterval(timer));
     };
     await using peer = await RawPeer.listen(dripping);
-    const connection = new Connection({ host, port: peer.port, timers: systemClock });
+    const connection = new Client({ host, port: peer.port, timers: systemClock });
     await connection.open({ timeoutMs: 20_000 });
     connection.close();
     expect(await refusal(peer.port, 300)).toBeInstanceOf(TimeoutError);
@@ -179,7 +179,7 @@ describe('a connection to', () => {
       }),
     );
     const memory = process.memoryUsage.rss();
-    const connection = new Connection({ host, port: peer.port, timers: systemClock });
+    const connection = new Client({ host, port: peer.port, timers: systemClock });
     await connection.open({ timeoutMs: 5000 });
     await expect(ping(connection, { timeoutMs: 2000 })).rejects.toThrow(TimeoutError);
     // The kernel's buffers of the loopback hold a few megabytes; the rest had to wait.

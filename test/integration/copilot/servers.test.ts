@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import {
   AuthFailedError,
-  Connection,
+  Client,
   RpcError,
   TimeoutError,
   UnreachableError,
@@ -26,7 +26,7 @@ const timeoutMs = 10_000;
 
 describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
   let server: CopilotServer;
-  const connections: Connection[] = [];
+  const connections: Client[] = [];
   const socketsBefore = openSockets();
 
   beforeAll(async () => {
@@ -39,14 +39,14 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
     await server[Symbol.asyncDispose]();
   });
 
-  function connection(presented: string | undefined, port = server.port): Connection {
+  function connection(presented: string | undefined, port = server.port): Client {
     const options = { host: server.host, port, timers: systemClock };
-    const made = new Connection(presented === undefined ? options : { ...options, token: presented });
+    const made = new Client(presented === undefined ? options : { ...options, token: presented });
     connections.push(made);
     return made;
   }
 
-  async function opened(): Promise<Connection> {
+  async function opened(): Promise<Client> {
     const made = connection(token);
     await made.open({ timeoutMs });
     return made;
@@ -134,7 +134,7 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
       const lost: CopilotError[] = [];
       // This one was started without a token, and takes any client.
       const options = { host: victim.host, port: victim.port, timers: systemClock };
-      const open = new Connection({ ...options, onLost: (error) => lost.push(error) });
+      const open = new Client({ ...options, onLost: (error) => lost.push(error) });
       connections.push(open);
       await open.open({ timeoutMs });
       await victim.freeze();

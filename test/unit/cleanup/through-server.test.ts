@@ -4,7 +4,7 @@ import type { Context } from '../../../src/cleanup/context.ts';
 import { StoppedError } from '../../../src/cleanup/failure.ts';
 import { Tally } from '../../../src/cleanup/report.ts';
 import { cleanUpServer } from '../../../src/cleanup/through-server.ts';
-import { Connection } from '../../../src/copilot/index.ts';
+import { Client } from '../../../src/copilot/index.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
 
@@ -14,7 +14,7 @@ const TTL = 7 * DAY;
 
 let clock: FakeClock;
 let server: FakeServer;
-let connection: Connection;
+let connection: Client;
 let context: Context;
 /** mtimes by id, as the server knows them. */
 let sessions: Map<string, number>;
@@ -50,7 +50,7 @@ beforeEach(async () => {
   server.answers['session.delete'] = (request) => ({
     result: { success: sessions.delete(String(request.params?.['sessionId'])) },
   });
-  connection = new Connection({ host: 'acme-0', port: 4321, token: 'sesame', timers: clock, dial: network.dial });
+  connection = new Client({ host: 'acme-0', port: 4321, token: 'sesame', timers: clock, dial: network.dial });
   await connection.open({ timeoutMs: 1000 });
 });
 afterEach(() => connection.close());

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  Connection,
+  Client,
   ProtocolError,
   RpcError,
   getActivity,
@@ -13,13 +13,13 @@ import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
 const options = { timeoutMs: 1000 };
 const times = { sessionId: 's1', startTime: '2026-01-01T00:00:00Z', modifiedTime: '2026-01-02T00:00:00.5Z' };
 let server: FakeServer;
-let connection: Connection;
+let connection: Client;
 
 beforeEach(async () => {
   const network = new FakeNetwork();
   server = network.add('acme-0');
   const timers = new FakeClock();
-  connection = new Connection({ host: 'acme-0', port: 4321, token: 'sesame', timers, dial: network.dial });
+  connection = new Client({ host: 'acme-0', port: 4321, token: 'sesame', timers, dial: network.dial });
   await connection.open(options);
 });
 afterEach(() => connection.close());

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
-  Connection,
+  Client,
   ProtocolError,
   RefusedError,
   RpcError,
@@ -17,12 +17,12 @@ import { FakeNetwork, type FakeServer } from '../../support/fake-network.ts';
 
 const options = { timeoutMs: 1000 };
 let server: FakeServer;
-let connection: Connection;
+let connection: Client;
 
 beforeEach(async () => {
   const network = new FakeNetwork();
   server = network.add('acme-0');
-  connection = new Connection({
+  connection = new Client({
     host: 'acme-0',
     port: 4321,
     token: 'sesame',

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
   AuthFailedError,
-  Connection,
+  Client,
   ProtocolError,
   RpcError,
   TimeoutError,
@@ -11,7 +11,7 @@ import {
   getStatus,
   listSessions,
   ping,
-  type ConnectionOptions,
+  type ClientOptions,
   type CopilotError,
 } from '../../../src/copilot/index.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -28,11 +28,11 @@ beforeEach(() => {
   server = network.add('acme-0');
 });
 
-function connection(options: Partial<ConnectionOptions> = {}): Connection {
-  return new Connection({ host: 'acme-0', port: 4321, token: 'sesame', timers: clock, dial: network.dial, ...options });
+function connection(options: Partial<ClientOptions> = {}): Client {
+  return new Client({ host: 'acme-0', port: 4321, token: 'sesame', timers: clock, dial: network.dial, ...options });
 }
 
-async function opened(options: Partial<ConnectionOptions> = {}): Promise<Connection> {
+async function opened(options: Partial<ClientOptions> = {}): Promise<Client> {
   const made = connection(options);
   await made.open({ timeoutMs });
   return made;
@@ -70,7 +70,7 @@ describe('opening a connection', () => {
 
   it('presents no token when there is none', async () => {
     server.answers['connect'] = () => ({ result: { ok: true } });
-    await new Connection({ host: 'acme-0', port: 4321, timers: clock, dial: network.dial }).open({ timeoutMs });
+    await new Client({ host: 'acme-0', port: 4321, timers: clock, dial: network.dial }).open({ timeoutMs });
     expect(server.received).toMatchObject([{ method: 'connect', params: {} }]);
   });
 
@@ -147,7 +147,7 @@ describe('opening a connection', () => {
   });
 
   it('writes IPv6 addresses with brackets', () => {
-    expect(connection({ host: 'fd00::1' }).peer).toBe('[fd00::1]:4321');
+    expect(connection({ host: 'fd00::1' }).address).toBe('[fd00::1]:4321');
   });
 });
 
