@@ -1,6 +1,6 @@
 /** Errors that a run goes on after, and what they mean to people. */
 import { CopilotError, RefusedError, RpcError, TimeoutError, UnreachableError } from '../copilot/index.ts';
-import { codeOf } from './file-tree.ts';
+import { errorCode } from './file-tree.ts';
 
 /** A signal ended the run between two deletions. */
 export class StoppedError extends Error {
@@ -25,29 +25,29 @@ const QUOTED = /"(?:[^"\\]|\\.)*"/g;
  * its agent makes it say, and names no file: agents make files and name them after what their users say. Any other error is a mistake
  * of this program, and is thrown on.
  */
-export function explain(error: unknown): string {
+export function statusMessage(error: unknown): string {
   // These two are our own words altogether, what they quote included.
   if (error instanceof UnreachableError || error instanceof TimeoutError) return error.message;
   if (error instanceof CopilotError) return error.message.replace(QUOTED, '"..."');
-  const code = codeOf(error);
+  const code = errorCode(error);
   if (code === undefined) throw error;
   const { syscall = 'unknown call' } = error as NodeJS.ErrnoException;
   return `${MEANINGS[code] ?? 'the file system refused'} (${code}, ${syscall})`;
 }
 
 /** The whole of it, a server's words included: for the log alone. */
-export function inFull(error: unknown): string {
-  return error instanceof CopilotError ? error.message : explain(error);
+export function fullMessage(error: unknown): string {
+  return error instanceof CopilotError ? error.message : statusMessage(error);
 }
 
 /**
  * Whether an error concerns one session only: a server's answer that is an error, or a file that the file system refuses. After any
  * other (no connection, something that is not the protocol, a broken or read-only volume) the next session would fare no better.
  */
-export function concernsOne(error: unknown): boolean {
+export function affectsOneSession(error: unknown): boolean {
   if (error instanceof CopilotError) {
     return error instanceof RefusedError || error instanceof RpcError || error instanceof TimeoutError;
   }
-  const code = codeOf(error);
+  const code = errorCode(error);
   return code !== undefined && !['EROFS', 'EIO', 'ESTALE'].includes(code);
 }

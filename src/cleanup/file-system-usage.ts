@@ -1,11 +1,11 @@
 /** How full a file system is, in what its users care for: whether another byte, and another file, can be written. */
 import type { StatsFs } from 'node:fs';
-import type { VolumeFill } from '../resources/cleanup-result.ts';
+import type { MeasuredVolume } from '../resources/cleanup-result.ts';
 
 type Counts = Pick<StatsFs, 'bsize' | 'blocks' | 'bfree' | 'bavail' | 'files' | 'ffree'>;
 
 /** What root alone may write counts as taken, for servers are not root. File systems without a table of inodes tell 0 `files`. */
-export function fillOf({ bsize, blocks, bfree, bavail, files, ffree }: Counts): Omit<VolumeFill, 'name'> {
+export function usageOf({ bsize, blocks, bfree, bavail, files, ffree }: Counts): Omit<MeasuredVolume, 'name'> {
   const used = blocks - bfree;
   const size = blocks * bsize;
   return { space: percent(used, used + bavail), size, ...(files > 0 && { files: percent(files - ffree, files) }) };

@@ -3,17 +3,17 @@ import { chmod, lstat, readdir, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The `code` of an error of the file system. */
-export function codeOf(error: unknown): string | undefined {
+export function errorCode(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
 /** The result of `look`, or undefined when what it looks at is not there. */
-export async function ifThere<T>(look: Promise<T>): Promise<T | undefined> {
+export async function ifExists<T>(look: Promise<T>): Promise<T | undefined> {
   try {
     return await look;
   } catch (error) {
     // Nothing has a name that is too long, such as the lock of an id that just fits.
-    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(codeOf(error) ?? '')) return undefined;
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(errorCode(error) ?? '')) return undefined;
     throw error;
   }
 }
@@ -24,32 +24,32 @@ export async function ifThere<T>(look: Promise<T>): Promise<T | undefined> {
  */
 export async function removeTree(directory: string, last?: string): Promise<number> {
   let bytes = 0;
-  const entries = (await ifThere(withAccess(directory, () => readdir(directory, { withFileTypes: true })))) ?? [];
+  const entries = (await ifExists(withAccess(directory, () => readdir(directory, { withFileTypes: true })))) ?? [];
   for (const entry of entries.toSorted((a, b) => Number(a.name === last) - Number(b.name === last))) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) {
       bytes += await removeTree(path);
     } else {
-      const size = (await ifThere(lstat(path)))?.size;
-      await ifThere(withAccess(directory, () => unlink(path)));
+      const size = (await ifExists(lstat(path)))?.size;
+      await ifExists(withAccess(directory, () => unlink(path)));
       bytes += size ?? 0;
     }
   }
-  await ifThere(rmdir(directory));
+  await ifExists(rmdir(directory));
   return bytes;
 }
 
 /** Bytes of the files in `directory` as far as they can be read: about what {@link removeTree} would return. */
 export async function sizeOfTree(directory: string): Promise<number> {
   let bytes = 0;
-  const entries = await ifThere(readdir(directory, { withFileTypes: true })).catch((error: unknown) => {
+  const entries = await ifExists(readdir(directory, { withFileTypes: true })).catch((error: unknown) => {
     // To look into it, its mode would have to be changed.
-    if (codeOf(error) === 'EACCES') return undefined;
+    if (errorCode(error) === 'EACCES') return undefined;
     throw error;
   });
   for (const entry of entries ?? []) {
     const path = join(directory, entry.name);
-    bytes += entry.isDirectory() ? await sizeOfTree(path) : ((await ifThere(lstat(path)))?.size ?? 0);
+    bytes += entry.isDirectory() ? await sizeOfTree(path) : ((await ifExists(lstat(path)))?.size ?? 0);
   }
   return bytes;
 }
@@ -59,7 +59,7 @@ async function withAccess<T>(directory: string, act: () => Promise<T>): Promise<
   try {
     return await act();
   } catch (error) {
-    if (codeOf(error) !== 'EACCES') throw error;
+    if (errorCode(error) !== 'EACCES') throw error;
     await chmod(directory, 0o700);
     return act();
   }

@@ -22,7 +22,7 @@ export interface CleanupOptions {
 }
 
 /** What is known of one session. Times are ms since the epoch. */
-export interface SessionFacts {
+export interface StoredSession {
   readonly sessionId: string;
   /** mtime of its events.jsonl. */
   readonly modifiedTime: number;

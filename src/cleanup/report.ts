@@ -1,7 +1,7 @@
 /** What a run has done so far, and the log lines that tell it. */
 import type { Logger } from 'pino';
-import type { CleanupResult, VolumeFill } from '../resources/cleanup-result.ts';
-import { explain, inFull } from './failure.ts';
+import type { CleanupResult, MeasuredVolume } from '../resources/cleanup-result.ts';
+import { statusMessage, fullMessage } from './failure.ts';
 
 /** One deletion. `message` says why, and so tells the session's age. */
 export interface DeletedSession {
@@ -11,11 +11,11 @@ export interface DeletedSession {
   readonly message: string;
 }
 
-export class Tally {
+export class CleanupReport {
   readonly dryRun: boolean;
   readonly #log: Logger;
   readonly #sessions: string[] = [];
-  readonly #volumes: VolumeFill[] = [];
+  readonly #volumes: MeasuredVolume[] = [];
   #kept = 0;
   #freedBytes = 0;
   #sweptFiles = 0;
@@ -38,7 +38,7 @@ export class Tally {
   }
 
   /** Somebody else was quicker, which is as good. */
-  gone(target: string, sessionId: string): void {
+  alreadyGone(target: string, sessionId: string): void {
     this.#log.info({ target, session: sessionId }, 'is gone already');
   }
 
@@ -49,7 +49,7 @@ export class Tally {
   }
 
   /** How full a volume is after the work on it. */
-  filled(volume: VolumeFill): void {
+  measured(volume: MeasuredVolume): void {
     this.#volumes.push(volume);
   }
 
@@ -60,7 +60,7 @@ export class Tally {
 
   /** The same by an error, whose whole text the log alone has. */
   failed(what: string, error: unknown): void {
-    this.#fail(`${what}: ${explain(error)}`, `${what}: ${inFull(error)}`);
+    this.#fail(`${what}: ${statusMessage(error)}`, `${what}: ${fullMessage(error)}`);
   }
 
   result(): CleanupResult {
@@ -80,9 +80,9 @@ export class Tally {
     };
   }
 
-  #fail(message: string, inFull: string): void {
+  #fail(message: string, fullMessage: string): void {
     this.#errors += 1;
     this.#message ??= message;
-    this.#log.error({ reason: inFull }, 'failed');
+    this.#log.error({ reason: fullMessage }, 'failed');
   }
 }

@@ -3,13 +3,13 @@ import { Client, CopilotError } from '../copilot/index.ts';
 import { systemClock } from '../kube/clock/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
 import type { Context } from './context.ts';
-import { inFull, StoppedError } from './failure.ts';
+import { fullMessage, StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
 import type { CleanupOptions, Policy, Target, TtlTask } from './model.ts';
 import { emptyTrash, sweepLocks, sweepStubs } from './sweep.ts';
 import { cleanUpServer, deleteOnServer, isLoaded } from './through-server.ts';
-import { codeOf } from './file-tree.ts';
+import { errorCode } from './file-tree.ts';
 import { Volume } from './volume.ts';
 
 const CONNECT = { timeoutMs: 10_000 };
@@ -18,17 +18,17 @@ type Task = TtlTask | { readonly sessionId: string } | 'Sweep';
 
 /** Resolves to what came of it; errors of servers, volumes and the policies file are in the result. */
 export async function cleanUp(options: CleanupOptions, context: Context): Promise<CleanupResult> {
-  const { tally } = context;
+  const { report } = context;
   try {
     const task = await taskOf(options);
     for (const target of options.targets) await cleanUpTarget(target, task, options.token, context);
   } catch (error) {
     if (error instanceof StoppedError)
-      tally.error('the run was stopped by a signal; the next run goes on where it ended');
-    else if (error instanceof PoliciesError) tally.error(error.message);
+      report.error('the run was stopped by a signal; the next run goes on where it ended');
+    else if (error instanceof PoliciesError) report.error(error.message);
     else throw error;
   }
-  return tally.result();
+  return report.result();
 }
 
 async function taskOf({ task }: CleanupOptions): Promise<Task> {
@@ -45,28 +45,28 @@ async function cleanUpTarget({ name, server, volume }: Target, task: Task, token
       connection = new Client({ ...server, token, timers: systemClock });
       await connection.open(CONNECT);
     }
-    if (task === 'Sweep') await sweepUp(name, mounted, context);
+    if (task === 'Sweep') await sweepVolume(name, mounted, context);
     else if ('sessionId' in task) await deleteOne(name, task.sessionId, connection, mounted, context);
     else await cleanUpByAge(name, task, connection, mounted, context);
   } catch (error) {
-    if (!(error instanceof CopilotError) && codeOf(error) === undefined) throw error;
-    context.tally.failed(name, error);
+    if (!(error instanceof CopilotError) && errorCode(error) === undefined) throw error;
+    context.report.failed(name, error);
   } finally {
     connection?.close();
   }
-  if (mounted !== undefined) await tellFill(name, mounted, context);
+  if (mounted !== undefined) await measureVolume(name, mounted, context);
 }
 
 /** Without it the run has still done what it was to do; whatever is wrong with the volume has failed that as well. */
-async function tellFill(name: string, volume: Volume, { tally, log }: Context): Promise<void> {
+async function measureVolume(name: string, volume: Volume, { report, log }: Context): Promise<void> {
   try {
-    tally.filled({ name, ...(await volume.fill()) });
+    report.measured({ name, ...(await volume.usage()) });
   } catch (error) {
-    log.warn({ target: name, reason: inFull(error) }, 'how full the volume is can not be seen');
+    log.warn({ target: name, reason: fullMessage(error) }, 'how full the volume is can not be seen');
   }
 }
 
-async function sweepUp(name: string, volume: Volume | undefined, context: Context): Promise<void> {
+async function sweepVolume(name: string, volume: Volume | undefined, context: Context): Promise<void> {
   if (volume === undefined) return;
   await emptyTrash(name, volume, context);
   await sweepLocks(name, volume, context);
@@ -98,7 +98,7 @@ async function deleteOne(
 ): Promise<void> {
   if (connection !== undefined) await deleteOnServer(name, connection, sessionId, context);
   else if (volume !== undefined) await deleteOnVolume(name, volume, sessionId, context);
-  if (volume === undefined || context.tally.dryRun) return;
+  if (volume === undefined || context.report.dryRun) return;
   if ((await volume.trash()).includes(sessionId)) await volume.emptyTrash(sessionId);
   await volume.deleteLock(sessionId);
 }

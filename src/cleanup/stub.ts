@@ -1,7 +1,7 @@
 /** What is left of a session that never had a turn: its directory without a journal. No server lists it, so nobody asks for its deletion. */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ifThere } from './file-tree.ts';
+import { ifExists } from './file-tree.ts';
 
 /** The server's own files, by their paths in the directory. */
 const FILES = new Set([
@@ -19,15 +19,15 @@ const IN_USE = /^inuse\.\d+\.(lock|hold)$/;
  * server puts there by itself: a journal, a file that an agent or a person made, a link.
  */
 export async function stubTime(directory: string, below = ''): Promise<number | undefined> {
-  const stat = await ifThere(lstat(directory));
+  const stat = await ifExists(lstat(directory));
   if (stat === undefined) return undefined;
   let youngest = stat.mtimeMs;
-  for (const entry of (await ifThere(readdir(directory, { withFileTypes: true }))) ?? []) {
+  for (const entry of (await ifExists(readdir(directory, { withFileTypes: true }))) ?? []) {
     const path = `${below}${entry.name}`;
     const inner = join(directory, entry.name);
     let time: number | undefined;
     if (entry.isDirectory() && DIRECTORIES.has(path)) time = await stubTime(inner, `${path}/`);
-    else if (entry.isFile() && (FILES.has(path) || IN_USE.test(path))) time = (await ifThere(lstat(inner)))?.mtimeMs;
+    else if (entry.isFile() && (FILES.has(path) || IN_USE.test(path))) time = (await ifExists(lstat(inner)))?.mtimeMs;
     if (time === undefined) return undefined;
     youngest = Math.max(youngest, time);
   }

@@ -1,12 +1,12 @@
 /** Sweeping a volume: what deletions leave behind, a server's and our own. */
-import { attempt, checkStop, type Context } from './context.ts';
+import { attempt, throwIfStopped, type Context } from './context.ts';
 import { stubTime } from './stub.ts';
 import { LOCKS, TRASH, type Volume } from './volume.ts';
 
 /** Younger stubs are left alone: a client may be about to have its first turn. */
 const STUB_AGE_MS = 24 * 3_600_000;
 
-export interface SweepOptions {
+export interface StubSweepOptions {
   readonly ttlMs: number;
   /** Asks the server, if one runs: a session without a turn may be loaded for days. */
   readonly isLoaded: (sessionId: string) => Promise<boolean>;
@@ -14,12 +14,12 @@ export interface SweepOptions {
 
 /** Finishes deletions that a killed run began, also one that began a moment ago: these sessions had been judged already. */
 export async function emptyTrash(target: string, volume: Volume, context: Context): Promise<void> {
-  const { tally } = context;
+  const { report } = context;
   for (const sessionId of await volume.trash()) {
-    checkStop(context);
+    throwIfStopped(context);
     const path = `${TRASH}/${sessionId}`;
     await attempt(`${target}: ${path}`, context, async () => {
-      tally.swept(target, path, await (tally.dryRun ? volume.size(path) : volume.emptyTrash(sessionId)));
+      report.swept(target, path, await (report.dryRun ? volume.size(path) : volume.emptyTrash(sessionId)));
     });
   }
 }
@@ -29,13 +29,13 @@ export async function emptyTrash(target: string, volume: Volume, context: Contex
  * released it a moment after that has gone (docs/adr/0015-sweep-asked-for-on-the-claim.md).
  */
 export async function sweepLocks(target: string, volume: Volume, context: Context): Promise<void> {
-  const { tally } = context;
+  const { report } = context;
   for await (const sessionId of volume.orphanLocks()) {
-    checkStop(context);
+    throwIfStopped(context);
     const path = `${LOCKS}/${sessionId}.lock`;
     await attempt(`${target}: ${path}`, context, async () => {
-      if (!tally.dryRun) await volume.deleteLock(sessionId);
-      tally.swept(target, path, 0);
+      if (!report.dryRun) await volume.deleteLock(sessionId);
+      report.swept(target, path, 0);
     });
   }
 }
@@ -44,18 +44,18 @@ export async function sweepLocks(target: string, volume: Volume, context: Contex
 export async function sweepStubs(
   target: string,
   volume: Volume,
-  { ttlMs, isLoaded }: SweepOptions,
+  { ttlMs, isLoaded }: StubSweepOptions,
   context: Context,
 ): Promise<void> {
-  const { clock, tally } = context;
+  const { clock, report } = context;
   const isYoung = (time: number) => clock.now() - time <= Math.max(STUB_AGE_MS, ttlMs);
   for (const sessionId of await volume.directories()) {
-    checkStop(context);
+    throwIfStopped(context);
     await attempt(`${target}: stub ${sessionId}`, context, async () => {
       const time = await stubTime(volume.path(sessionId));
       if (time === undefined || isYoung(time) || (await isLoaded(sessionId))) return;
-      const bytes = await (tally.dryRun ? volume.size(sessionId) : volume.delete(sessionId));
-      if (bytes !== undefined) tally.swept(target, sessionId, bytes);
+      const bytes = await (report.dryRun ? volume.size(sessionId) : volume.delete(sessionId));
+      if (bytes !== undefined) report.swept(target, sessionId, bytes);
     });
   }
 }

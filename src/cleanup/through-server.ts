@@ -10,9 +10,9 @@ import {
   type Client,
   type SessionTimes,
 } from '../copilot/index.ts';
-import { attempt, checkStop, type Context } from './context.ts';
-import { judge, safetyMargin, type Verdict } from './ttl-rule.ts';
-import type { SessionFacts, TtlTask } from './model.ts';
+import { attempt, throwIfStopped, type Context } from './context.ts';
+import { decide, clockMarginFor, type CleanupDecision } from './ttl-rule.ts';
+import type { StoredSession, TtlTask } from './model.ts';
 
 /** Listing thousands of sessions on a busy server takes a while; one session does not. */
 const LIST = { timeoutMs: 60_000 };
@@ -30,34 +30,35 @@ export async function cleanUpServer(
   task: TtlTask,
   context: Context,
 ): Promise<void> {
-  const { tally } = context;
-  const rule = { ...task, marginMs: safetyMargin('Server', task.ttlMs) };
-  const now = await clockOf(target, connection, context);
+  const { report } = context;
+  const rule = { ...task, marginMs: clockMarginFor('Server', task.ttlMs) };
+  const now = await serverNow(target, connection, context);
   const candidates: string[] = [];
   for (const times of await listSessions(connection, LIST)) {
-    if (judge(factsOf(times), rule, now()).verdict === 'Keep') tally.kept();
+    if (decide(factsOf(times), rule, now()).action === 'Keep') report.kept();
     else candidates.push(times.sessionId);
   }
   if (candidates.length === 0) return;
 
   const sizes = await getSessionSizes(connection, LIST);
   /** As the session is now: since the list was made, others have been deleted, and it may have had a turn. */
-  const verdictOf = async (sessionId: string): Promise<Verdict | undefined> => {
+  const currentDecision = async (sessionId: string): Promise<CleanupDecision | undefined> => {
     const times = await getSessionTimes(connection, sessionId, ONE);
     if (times === undefined) return undefined;
-    const verdict = judge(factsOf(times), rule, now());
-    if (verdict.verdict === 'Keep') return verdict;
-    return judge({ ...factsOf(times), activity: await getActivity(connection, sessionId, ONE) }, rule, now());
+    const decision = decide(factsOf(times), rule, now());
+    if (decision.action === 'Keep') return decision;
+    return decide({ ...factsOf(times), activity: await getActivity(connection, sessionId, ONE) }, rule, now());
   };
   for (const sessionId of candidates) {
-    checkStop(context);
+    throwIfStopped(context);
     await attempt(`${target}: session ${sessionId}`, context, async () => {
-      const verdict = await verdictOf(sessionId);
-      if (verdict === undefined) return tally.gone(target, sessionId);
-      if (verdict.verdict === 'Keep') return tally.kept();
-      if (!tally.dryRun && !(await deleteVerified(connection, sessionId))) return tally.gone(target, sessionId);
+      const decision = await currentDecision(sessionId);
+      if (decision === undefined) return report.alreadyGone(target, sessionId);
+      if (decision.action === 'Keep') return report.kept();
+      if (!report.dryRun && !(await deleteAndVerify(connection, sessionId)))
+        return report.alreadyGone(target, sessionId);
       const bytes = sizes.get(sessionId) ?? 0;
-      return tally.deleted({ target, sessionId, bytes, message: verdict.message });
+      return report.deleted({ target, sessionId, bytes, message: decision.message });
     });
   }
 }
@@ -69,15 +70,15 @@ export async function deleteOnServer(
   sessionId: string,
   context: Context,
 ): Promise<void> {
-  const { tally } = context;
-  checkStop(context);
+  const { report } = context;
+  throwIfStopped(context);
   const bytes = (await getSessionSizes(connection, LIST)).get(sessionId) ?? 0;
   await attempt(`${target}: session ${sessionId}`, context, async () => {
-    const isThere = tally.dryRun
+    const isThere = report.dryRun
       ? (await getSessionTimes(connection, sessionId, ONE)) !== undefined
-      : await deleteVerified(connection, sessionId);
-    if (isThere) tally.deleted({ target, sessionId, bytes, message: 'it was asked for' });
-    else tally.gone(target, sessionId);
+      : await deleteAndVerify(connection, sessionId);
+    if (isThere) report.deleted({ target, sessionId, bytes, message: 'it was asked for' });
+    else report.alreadyGone(target, sessionId);
   });
 }
 
@@ -87,7 +88,7 @@ export async function isLoaded(connection: Client, sessionId: string): Promise<b
 }
 
 /** Whether it was there. */
-async function deleteVerified(connection: Client, sessionId: string): Promise<boolean> {
+async function deleteAndVerify(connection: Client, sessionId: string): Promise<boolean> {
   if ((await deleteSession(connection, sessionId, ONE)) === 'NotFound') return false;
   if ((await getSessionTimes(connection, sessionId, ONE)) === undefined) return true;
   throw new RefusedError(`${connection.address}: the server said that it deleted the session, and still has it`);
@@ -97,7 +98,7 @@ async function deleteVerified(connection: Client, sessionId: string): Promise<bo
  * The time by the server's clock, for it wrote the sessions' times; by our own when that is earlier. So a server whose clock is
  * ahead, or that lies, has nothing deleted early.
  */
-async function clockOf(target: string, connection: Client, { clock, log }: Context): Promise<() => number> {
+async function serverNow(target: string, connection: Client, { clock, log }: Context): Promise<() => number> {
   const skew = (await getServerTime(connection, ONE)) - clock.now();
   if (Math.abs(skew) > NOTABLE_SKEW_MS) {
     log.warn({ target, seconds: Math.round(skew / 1000) }, 'the clock of the server differs from ours');
@@ -105,6 +106,6 @@ async function clockOf(target: string, connection: Client, { clock, log }: Conte
   return () => clock.now() + Math.min(skew, 0);
 }
 
-function factsOf({ sessionId, modifiedTime }: SessionTimes): SessionFacts {
+function factsOf({ sessionId, modifiedTime }: SessionTimes): StoredSession {
   return { sessionId, modifiedTime: Date.parse(modifiedTime) };
 }

@@ -3,13 +3,13 @@
  * session was looked at: through its server, or on the volume.
  */
 import { CLOCK_SKEW_MS, clockMargin } from '../resources/session-ttl.ts';
-import type { Policy, SessionFacts } from './model.ts';
+import type { Policy, StoredSession } from './model.ts';
 
 const MINUTE_MS = 60_000;
 
 export interface Rule {
   readonly ttlMs: number;
-  /** See {@link safetyMargin}. */
+  /** See {@link clockMarginFor}. */
   readonly marginMs: number;
   readonly policies: ReadonlyMap<string, Policy>;
 }
@@ -17,8 +17,8 @@ export interface Rule {
 export type Reason = 'UnknownAge' | 'Kept' | 'Young' | 'KeptLonger' | 'Locked' | 'Loaded' | 'Active' | 'Expired';
 
 /** `message` is for people, and names no session: whoever shows it knows which one it is about. */
-export interface Verdict {
-  readonly verdict: 'Keep' | 'Delete';
+export interface CleanupDecision {
+  readonly action: 'Keep' | 'Delete';
   readonly reason: Reason;
   readonly message: string;
 }
@@ -28,12 +28,12 @@ export interface Verdict {
  * the times, so it is the whole skew. A server's clock is the one that wrote them, unless the server has moved between
  * nodes meanwhile: there a short TTL keeps the margin short, else a TTL of a minute would mean eleven.
  */
-export function safetyMargin(clock: 'Server' | 'Own', ttlMs: number): number {
+export function clockMarginFor(clock: 'Server' | 'Volume', ttlMs: number): number {
   return clock === 'Server' ? clockMargin(ttlMs) : CLOCK_SKEW_MS;
 }
 
 /** Judges one session at the time `now`. A session that nothing speaks for and nothing against is deleted. */
-export function judge(session: SessionFacts, rule: Rule, now: number): Verdict {
+export function decide(session: StoredSession, rule: Rule, now: number): CleanupDecision {
   const { modifiedTime, lockTime, activity } = session;
   const policy = rule.policies.get(session.sessionId);
   // A time that can't be read is no reason to delete anything.
@@ -51,11 +51,11 @@ export function judge(session: SessionFacts, rule: Rule, now: number): Verdict {
   }
   if (activity === 'Active') return keep('Active', 'a turn is running');
   if (activity === 'Loaded') return keep('Loaded', 'it is in the memory of its server');
-  return { verdict: 'Delete', reason: 'Expired', message: `${age}, the TTL is ${period(ttlMs)}` };
+  return { action: 'Delete', reason: 'Expired', message: `${age}, the TTL is ${period(ttlMs)}` };
 }
 
-function keep(reason: Reason, message: string): Verdict {
-  return { verdict: 'Keep', reason, message };
+function keep(reason: Reason, message: string): CleanupDecision {
+  return { action: 'Keep', reason, message };
 }
 
 /** The two largest units of a period, such as `26d 3h`. */

@@ -5,10 +5,10 @@
 import { lstat, mkdir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSessionId } from '../copilot/session-id.ts';
-import type { VolumeFill } from '../resources/cleanup-result.ts';
-import type { SessionFacts } from './model.ts';
-import { codeOf, ifThere, removeTree, sizeOfTree } from './file-tree.ts';
-import { fillOf } from './file-system-usage.ts';
+import type { MeasuredVolume } from '../resources/cleanup-result.ts';
+import type { StoredSession } from './model.ts';
+import { errorCode, ifExists, removeTree, sizeOfTree } from './file-tree.ts';
+import { usageOf } from './file-system-usage.ts';
 
 /** Where sessions go first when they are deleted. No session id has a dot, and a server lists no session that is two levels down. */
 export const TRASH = '.copilot-operator-deleted';
@@ -34,24 +34,24 @@ export class Volume {
   }
 
   /** What the TTL rule needs to know of a session; undefined when there is none of this id. */
-  async session(sessionId: string): Promise<SessionFacts | undefined> {
+  async session(sessionId: string): Promise<StoredSession | undefined> {
     if (!(await this.isDirectory(sessionId))) return undefined;
-    const journal = await ifThere(lstat(this.path(sessionId, JOURNAL)));
+    const journal = await ifExists(lstat(this.path(sessionId, JOURNAL)));
     return journal?.isFile() === true ? { sessionId, modifiedTime: journal.mtimeMs } : undefined;
   }
 
   /** mtime of the youngest lock of a session; undefined without one. */
   async lockTime(sessionId: string): Promise<number | undefined> {
-    const names = (await ifThere(readdir(this.path(sessionId)))) ?? [];
+    const names = (await ifExists(readdir(this.path(sessionId)))) ?? [];
     const locks = names.filter((name) => LOCK.test(name));
-    const stats = await Promise.all(locks.map((name) => ifThere(lstat(this.path(sessionId, name)))));
+    const stats = await Promise.all(locks.map((name) => ifExists(lstat(this.path(sessionId, name)))));
     const times = stats.flatMap((stat) => (stat === undefined ? [] : [stat.mtimeMs]));
     return times.length === 0 ? undefined : Math.max(...times);
   }
 
-  /** How full its file system is, whoever filled it. */
-  async fill(): Promise<Omit<VolumeFill, 'name'>> {
-    return fillOf(await statfs(this.root));
+  /** How full its file system is, whoever measured it. */
+  async usage(): Promise<Omit<MeasuredVolume, 'name'>> {
+    return usageOf(await statfs(this.root));
   }
 
   /** Bytes of the files in a directory. */
@@ -61,7 +61,7 @@ export class Volume {
 
   /** Whether there is a directory of this name, and no link to one. */
   async isDirectory(name: string): Promise<boolean> {
-    return (await ifThere(lstat(this.path(name))))?.isDirectory() ?? false;
+    return (await ifExists(lstat(this.path(name))))?.isDirectory() ?? false;
   }
 
   /**
@@ -85,23 +85,23 @@ export class Volume {
    */
   async *orphanLocks(): AsyncGenerator<string> {
     if (!(await this.isDirectory(LOCKS))) return;
-    for (const name of (await ifThere(readdir(this.path(LOCKS)))) ?? []) {
+    for (const name of (await ifExists(readdir(this.path(LOCKS)))) ?? []) {
       const sessionId = name.endsWith('.lock') ? name.slice(0, -'.lock'.length) : '';
       if (!isSessionId(sessionId)) continue;
-      const lock = await ifThere(lstat(this.path(LOCKS, name)));
+      const lock = await ifExists(lstat(this.path(LOCKS, name)));
       if (lock?.isFile() !== true || lock.size !== 0) continue;
-      if ((await ifThere(lstat(this.path(sessionId)))) === undefined) yield sessionId;
+      if ((await ifExists(lstat(this.path(sessionId)))) === undefined) yield sessionId;
     }
   }
 
   async deleteLock(sessionId: string): Promise<void> {
-    if (await this.isDirectory(LOCKS)) await ifThere(unlink(this.path(LOCKS, `${sessionId}.lock`)));
+    if (await this.isDirectory(LOCKS)) await ifExists(unlink(this.path(LOCKS, `${sessionId}.lock`)));
   }
 
   /** What killed runs have left, by session id. */
   async trash(): Promise<string[]> {
     if (!(await this.isDirectory(TRASH))) return [];
-    const entries = (await ifThere(readdir(this.path(TRASH), { withFileTypes: true }))) ?? [];
+    const entries = (await ifExists(readdir(this.path(TRASH), { withFileTypes: true }))) ?? [];
     return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
   }
 
@@ -135,7 +135,7 @@ export class Volume {
       await rmdir(this.path(TRASH));
     } catch (error) {
       // Something of another run is in it.
-      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
     }
   }
 }

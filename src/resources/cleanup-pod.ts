@@ -18,7 +18,7 @@ export const POLICIES_KEY = 'policies.json';
 const POLICIES_PATH = '/etc/copilot-operator';
 const VOLUMES_PATH = '/volumes';
 
-export interface CleanupPod {
+export interface CleanupPodOptions {
   /** The operator's own image: the command is in it. */
   readonly image: string;
   /** Flags that say what to do, such as `--ttl=720h`. Where to do it is added here. */
@@ -43,7 +43,7 @@ export function cleanupLabels(tenant: string): Record<string, string> {
 
 export function cleanupPod(
   tenant: CopilotTenant,
-  { image, args, servers, volumes, beside, policies }: CleanupPod,
+  { image, args, servers, volumes, beside, policies }: CleanupPodOptions,
 ): PodSpec {
   const { name, namespace = '' } = tenant.metadata;
   const together = beside ?? volumes.find((index) => servers.includes(index));
@@ -124,7 +124,7 @@ function affinity(
 }
 
 /** The argument with which a cleanup only removes what no server uses, so that it may run beside one without asking it. */
-export const SWEEP = '--sweep';
+export const SWEEP_FLAG = '--sweep';
 
 /**
  * Whether a pod made by {@link cleanupPod} works on the volume of a server without asking that server. One that asks only sweeps
@@ -133,7 +133,7 @@ export const SWEEP = '--sweep';
 export function deletesOnVolume({ spec }: Pod, server: string): boolean {
   const args = spec?.containers.flatMap((container) => container.args ?? []) ?? [];
   const has = (flag: string) => args.some((arg) => arg.startsWith(flag));
-  return has(volumeFlag(server)) && !has(serverFlag(server)) && !args.includes(SWEEP);
+  return has(volumeFlag(server)) && !has(serverFlag(server)) && !args.includes(SWEEP_FLAG);
 }
 
 const serverFlag = (server: string): string => `--server=${server}=`;

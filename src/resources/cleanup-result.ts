@@ -9,7 +9,7 @@ export const MAX_RESULT_BYTES = 4096;
 const MAX_MESSAGE_LENGTH = 1024;
 
 /** How full a volume is, in whole percents, rounded up. */
-export interface VolumeFill {
+export interface MeasuredVolume {
   /** Name of its server. */
   readonly name: string;
   readonly space: number;
@@ -35,7 +35,7 @@ export interface CleanupResult {
   /** The first error and how many more there were, or why the run stopped early. Absent after a success. */
   readonly message?: string | undefined;
   /** How full the mounted volumes were after the work on each, as many as fit. */
-  readonly volumes?: readonly VolumeFill[] | undefined;
+  readonly volumes?: readonly MeasuredVolume[] | undefined;
   /** Ids of the deleted sessions, as many as fit. */
   readonly sessions?: readonly string[] | undefined;
 }
@@ -93,7 +93,7 @@ export function parseCleanupResult(text: string): CleanupResult | undefined {
   if ((result !== 'Succeeded' && result !== 'Failed') || typeof dryRun !== 'boolean') return undefined;
   if (!COUNTS.every((key) => Number.isSafeInteger(found[key]) && Number(found[key]) >= 0)) return undefined;
   if (message !== undefined && typeof message !== 'string') return undefined;
-  if (volumes !== undefined && !(Array.isArray(volumes) && volumes.every(isFill))) return undefined;
+  if (volumes !== undefined && !(Array.isArray(volumes) && volumes.every(isMeasuredVolume))) return undefined;
   if (sessions !== undefined && !(Array.isArray(sessions) && sessions.every(isSessionId))) return undefined;
   const { kept, deleted, freedBytes, sweptFiles, errors } = found as Record<(typeof COUNTS)[number], number>;
   return {
@@ -105,21 +105,21 @@ export function parseCleanupResult(text: string): CleanupResult | undefined {
     sweptFiles,
     errors,
     ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }),
-    ...(volumes !== undefined && { volumes: volumes.map(plainFill) }),
+    ...(volumes !== undefined && { volumes: volumes.map(plainVolume) }),
     ...(sessions !== undefined && { sessions: sessions as string[] }),
   };
 }
 
 const isPercent = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 100;
 
-function isFill(value: unknown): value is VolumeFill {
+function isMeasuredVolume(value: unknown): value is MeasuredVolume {
   if (typeof value !== 'object' || value === null) return false;
   const { name, space, size, files } = value as Record<string, unknown>;
   const isSize = typeof size === 'number' && Number.isFinite(size) && size >= 0;
   return typeof name === 'string' && isPercent(space) && isSize && (files === undefined || isPercent(files));
 }
 
-const plainFill = ({ name, space, size, files }: VolumeFill): VolumeFill => ({
+const plainVolume = ({ name, space, size, files }: MeasuredVolume): MeasuredVolume => ({
   name,
   space,
   size,

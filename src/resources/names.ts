@@ -101,7 +101,7 @@ export function isClaimOf(claim: KubeObject, tenant: CopilotTenant): boolean {
 }
 
 /** Whether a former tenant of this name controls `object`: it is going to be garbage-collected, so waiting helps. */
-export function isLeftOver(object: KubeObject, tenant: KubeObject): boolean {
+export function isOfPreviousTenant(object: KubeObject, tenant: KubeObject): boolean {
   const owner = getControllerOf(object);
   return (
     owner !== undefined &&

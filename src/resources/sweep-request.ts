@@ -17,7 +17,7 @@ export function sweepAt({ metadata }: KubeObject): string | undefined {
 }
 
 /** Asks for a sweep at wall-clock `at`, in ms. The last one who asks is heard. */
-export function askForSweep(
+export function requestSweep(
   client: KubeClient,
   claim: PersistentVolumeClaim,
   at: number,
@@ -33,15 +33,19 @@ export function postponeSweep(
   at: number,
   signal: AbortSignal,
 ): Promise<unknown> {
-  return annotate(client, claim, asShown(claim), at, signal);
+  return annotate(client, claim, asRead(claim), at, signal);
 }
 
 /** Takes the request off that `claim` shows. A Conflict likewise. */
-export function endSweep(client: KubeClient, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<unknown> {
-  return annotate(client, claim, asShown(claim), undefined, signal);
+export function clearSweepRequest(
+  client: KubeClient,
+  claim: PersistentVolumeClaim,
+  signal: AbortSignal,
+): Promise<unknown> {
+  return annotate(client, claim, asRead(claim), undefined, signal);
 }
 
-const asShown = ({ metadata: { uid, resourceVersion } }: PersistentVolumeClaim) => ({ uid, resourceVersion });
+const asRead = ({ metadata: { uid, resourceVersion } }: PersistentVolumeClaim) => ({ uid, resourceVersion });
 
 function annotate(
   client: KubeClient,

@@ -12,19 +12,19 @@ import { fromKey, keyOf, nameOf, type NamespacedName } from '../kube/types/types
 import { tenantOfServer } from '../resources/names.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import { concernsSessions } from './decisions/tenant-change.ts';
+import { affectsSessions } from './decisions/tenant-change.ts';
 import { Expirer } from './removal/expirer.ts';
-import { Finalizer } from './removal/data-finalizer.ts';
+import { DataFinalizer } from './removal/data-finalizer.ts';
 import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import { DeleteJobs } from './removal/delete-jobs.ts';
 import { Labeller } from './labeller.ts';
-import { Leftovers } from './removal/sweep-requester.ts';
-import { Memory } from './session-state.ts';
+import { SweepRequester } from './removal/sweep-requester.ts';
+import { SessionStates } from './session-state.ts';
 import { SessionMetrics } from './metrics.ts';
 import { SessionReconciler } from './reconciler.ts';
-import { Remover } from './removal/data-remover.ts';
-import { StatusTeller } from './status-writer.ts';
-import { Watches } from './survey-watches.ts';
+import { DataRemover } from './removal/data-remover.ts';
+import { StatusWriter } from './status-writer.ts';
+import { SurveyWatches } from './survey-watches.ts';
 import type { SessionOperatorFacts } from './model.ts';
 
 export interface SessionControllerOptions {
@@ -49,21 +49,21 @@ export function addSessionController(options: SessionControllerOptions): void {
   const { client, clock, random, metrics } = manager;
   const recent = new RecentWrites(clock);
   recent.follow(sessions);
-  const memory = new Memory();
-  const counts = new SessionMetrics(metrics.registry, sessions.store);
+  const states = new SessionStates();
+  const sessionMetrics = new SessionMetrics(metrics.registry, sessions.store);
   const deleteJobs = new DeleteJobs({ client, jobs: jobs.store, facts: options.facts });
-  const leftovers = new Leftovers({ client, claims: claims.store, jobs: jobs.store, clock });
-  const watches = new Watches(source);
-  const remover = new Remover({
+  const sweepRequester = new SweepRequester({ client, claims: claims.store, jobs: jobs.store, clock });
+  const watches = new SurveyWatches(source);
+  const remover = new DataRemover({
     source,
     jobs: deleteJobs,
     claims: claims.store,
-    leftovers,
+    sweepRequester,
     watches,
     recorder,
     clock,
   });
-  const teller = new StatusTeller({ client, recent, memory, recorder, clock });
+  const statusWriter = new StatusWriter({ client, recent, states, recorder, clock });
   const reconciler = new SessionReconciler({
     client,
     sessions: sessions.store,
@@ -71,18 +71,18 @@ export function addSessionController(options: SessionControllerOptions): void {
     recent,
     source,
     watches,
-    memory,
-    teller,
-    expirer: new Expirer({ client, source, recent, memory, leftovers, recorder, metrics: counts, clock }),
-    labeller: new Labeller({ source, memory, clock }),
-    finalizer: new Finalizer({
+    states,
+    statusWriter,
+    expirer: new Expirer({ client, source, recent, states, sweepRequester, recorder, metrics: sessionMetrics, clock }),
+    labeller: new Labeller({ source, states, clock }),
+    finalizer: new DataFinalizer({
       client,
       tenants: tenants.store,
-      memory,
+      states,
       remover,
-      teller,
+      statusWriter,
       recorder,
-      metrics: counts,
+      metrics: sessionMetrics,
       clock,
     }),
     clock,
@@ -93,16 +93,16 @@ export function addSessionController(options: SessionControllerOptions): void {
     .for(sessions)
     .owns(jobs)
     .watches(tenants, (tenant) => sessions.store.byIndex(BY_TENANT, keyOf(tenant)).map(nameOf), {
-      predicate: concernsSessions,
+      predicate: affectsSessions,
     })
     // Who holds an id may change when a resource with it comes or goes.
-    .watches(sessions, (session) => namesakes(session, sessions.store), { predicate: () => false })
+    .watches(sessions, (session) => sameIdAs(session, sessions.store), { predicate: () => false })
     .complete(reconciler);
-  wakeByServers(controller, sessions, source);
+  enqueueByServer(controller, sessions, source);
 }
 
 /** The other sessions of the same id. */
-function namesakes(session: CopilotSession, sessions: ReadonlyStore<CopilotSession>): NamespacedName[] {
+function sameIdAs(session: CopilotSession, sessions: ReadonlyStore<CopilotSession>): NamespacedName[] {
   return sessions
     .byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session)))
     .filter(({ metadata }) => metadata.uid !== session.metadata.uid)
@@ -110,7 +110,7 @@ function namesakes(session: CopilotSession, sessions: ReadonlyStore<CopilotSessi
 }
 
 /** A change of some sessions wakes those; a server that begins or ceases to answer, all of its tenant's. */
-function wakeByServers(controller: Controller, sessions: InformerLike<CopilotSession>, source: SessionSource): void {
+function enqueueByServer(controller: Controller, sessions: InformerLike<CopilotSession>, source: SessionSource): void {
   const answering = new Set<string>();
   source.onChange((server, ids) => {
     const { namespace, name } = fromKey(server);

@@ -5,13 +5,13 @@ import type { Clock } from '../kube/clock/clock.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { labelInterval, missingLabels } from './decisions/labels.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
-import { inTime } from './call-timeout.ts';
-import type { Memory } from './session-state.ts';
+import { withTimeout } from './call-timeout.ts';
+import type { SessionStates } from './session-state.ts';
 import type { Located } from './model.ts';
 
 export interface LabellerOptions {
   readonly source: Pick<SessionSource, 'label'>;
-  readonly memory: Memory;
+  readonly states: SessionStates;
   readonly clock: Clock;
 }
 
@@ -28,26 +28,26 @@ export class Labeller {
 
   /** Returns when to try again, in ms; undefined when nothing is left to do now. */
   async label(session: CopilotSession, { server, facts }: Located, log: Logger): Promise<number | undefined> {
-    const { source, memory, clock } = this.#options;
+    const { source, states, clock } = this.#options;
     const labels = missingLabels(session, facts);
     if (labels === undefined) return undefined;
-    const remembered = memory.of(session);
+    const state = states.of(session);
     const { generation } = session.metadata;
     // Other words may be taken at once.
-    const { labelsRefused: before } = remembered;
+    const { labelsRefused: before } = state;
     const refusals = before !== undefined && before.generation === generation ? before.times : 0;
-    const wait = (remembered.labelledAt ?? -Infinity) + labelInterval(refusals) - clock.now();
+    const wait = (state.labelledAt ?? -Infinity) + labelInterval(refusals) - clock.now();
     if (wait > 0) return wait;
-    remembered.labelledAt = clock.now();
+    state.labelledAt = clock.now();
     try {
-      await inTime(clock, source.label(server.key, sessionIdOf(session), labels));
-      delete remembered.labelsRefused;
+      await withTimeout(clock, source.label(server.key, sessionIdOf(session), labels));
+      delete state.labelsRefused;
       return undefined;
     } catch (error) {
       // The session works without: this is for those who look for its owner later.
       log.warn({ err: error, server: server.name }, 'a server did not store whose a session is');
       const times = error instanceof RpcError ? refusals + 1 : refusals;
-      remembered.labelsRefused = { generation, times };
+      state.labelsRefused = { generation, times };
       return labelInterval(times);
     }
   }

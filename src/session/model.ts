@@ -17,21 +17,21 @@ export type Work = Cause<SessionReconcilingReason>;
 /** Why the state of a session can't be observed now. */
 export interface Unavailable extends Cause<SessionReadyReason> {
   /** Whether it is expected to pass by itself. */
-  readonly passes: boolean;
+  readonly transient: boolean;
 }
 
 /**
- * What stands behind a server's name. `Wanted`: it is meant to run. `Stopping`: it is not, and its pod may still be there.
+ * What stands behind a server's name. `Expected`: it is meant to run. `Stopping`: it is not, and its pod may still be there.
  * `Stopped`: no process writes to its volume, because none is meant to or none can run.
  */
-export type ServerStanding = 'Wanted' | 'Stopping' | 'Stopped';
+export type ServerRunState = 'Expected' | 'Stopping' | 'Stopped';
 
 export interface ServerView {
   readonly index: number;
   readonly name: string;
   /** Its key in the SessionSource. */
   readonly key: string;
-  readonly standing: ServerStanding;
+  readonly runState: ServerRunState;
   /** Beyond `spec.replicas`: it was scaled away, and only its volume may still be there. */
   readonly surplus: boolean;
   /** Undefined while it can't be asked. */
@@ -63,18 +63,24 @@ export interface Removal {
   /** Data was there and is gone. */
   readonly deleted: boolean;
   /** What is not done yet, in sentences. */
-  readonly waits: readonly string[];
+  readonly pending: readonly string[];
   /** What can't be done at all, in sentences. */
-  readonly left: readonly string[];
+  readonly leftBehind: readonly string[];
   /** What is left of deleted data and nobody was told to sweep yet, in sentences. */
   readonly unswept: readonly string[];
   /** Data is another owner's and therefore stays. */
-  readonly another: boolean;
+  readonly ownedByAnother: boolean;
   readonly cause?: SessionCause | undefined;
 }
 
 /** There is nothing to do, or nothing more. */
-export const NOTHING: Removal = { deleted: false, waits: [], left: [], unswept: [], another: false };
+export const NOTHING_TO_REMOVE: Removal = {
+  deleted: false,
+  pending: [],
+  leftBehind: [],
+  unswept: [],
+  ownedByAnother: false,
+};
 
 /** What the operator was told at its start and the sessions' Jobs depend on. Fixed while the process runs. */
 export interface SessionOperatorFacts {

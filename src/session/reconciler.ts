@@ -13,20 +13,20 @@ import { holderOf } from '../resources/session-holder.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
-import { belongingOf, ownedByAnother } from './decisions/ownership.ts';
-import { activityOf, dueOf, expiryDecision, expiryOf, isCleanedUp } from './decisions/expiry.ts';
+import { ownershipOf, ownedByAnother } from './decisions/ownership.ts';
+import { activityOf, deletionDueOf, expiryDecision, expiryOf, wasCleanedUp } from './decisions/expiry.ts';
 import { phaseOf } from './decisions/phase.ts';
 import { missingPermission } from '../resources/permission.ts';
 import type { Expirer } from './removal/expirer.ts';
-import type { Finalizer } from './removal/data-finalizer.ts';
+import type { DataFinalizer } from './removal/data-finalizer.ts';
 import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import type { Labeller } from './labeller.ts';
-import type { Memory } from './session-state.ts';
+import type { SessionStates } from './session-state.ts';
 import { locate, serversOf } from './servers.ts';
-import { computeStatus, emptyStatus, hasBegunAnew, unchangedStatus } from './status.ts';
-import { FORBIDDEN_RETRY_MS, type StatusTeller } from './status-writer.ts';
-import { tenantOf } from './tenant-lookup.ts';
-import type { Watches } from './survey-watches.ts';
+import { computeStatus, emptyStatus, isSuccessor, unobservedStatus } from './status.ts';
+import { FORBIDDEN_RETRY_MS, type StatusWriter } from './status-writer.ts';
+import { findTenant } from './tenant-lookup.ts';
+import type { SurveyWatches } from './survey-watches.ts';
 import type { Located, ServerView, SessionCause, Work } from './model.ts';
 
 export interface SessionReconcilerOptions {
@@ -37,45 +37,45 @@ export interface SessionReconcilerOptions {
   /** Our own writes of sessions, until the cache shows them. */
   readonly recent: RecentWrites;
   readonly source: SessionSource;
-  readonly watches: Watches;
-  readonly memory: Memory;
-  readonly teller: StatusTeller;
+  readonly watches: SurveyWatches;
+  readonly states: SessionStates;
+  readonly statusWriter: StatusWriter;
   readonly expirer: Expirer;
   readonly labeller: Labeller;
-  readonly finalizer: Finalizer;
+  readonly finalizer: DataFinalizer;
   readonly clock: Clock;
   readonly random: Random;
 }
 
 // Everything that matters wakes a session; this is for what nobody has thought of. It costs no request.
-const LOOK_MS = 5 * 60_000;
-const LOOK_JITTER_MS = 60_000;
+const RESYNC_MS = 5 * 60_000;
+const RESYNC_JITTER_MS = 60_000;
 /** Until servers that were asked to tell again have done so, in ms. */
 const REFRESH_MS = 2_000;
 /** Until a server that did not delete an expired session is told again, in ms. */
 const EXPIRE_RETRY_MS = 15_000;
 /** For how long a process that has just begun believes the last status of a session whose server it has not heard yet, in ms. */
-const FIRST_LOOK_MS = 60_000;
+const STARTUP_GRACE_MS = 60_000;
 /** Until the cache shows what has changed meanwhile, in ms. */
-const OUTDATED_MS = 200;
+const OUTDATED_RETRY_MS = 200;
 
 export class SessionReconciler implements Reconciler {
   readonly #options: SessionReconcilerOptions;
   /** Keys of the servers that have answered this process, as long as that matters. */
-  readonly #heard = new Set<string>();
+  readonly #seenServers = new Set<string>();
   /** When this process first looked at a session, ms. */
-  #since: number | undefined;
+  #startedAt: number | undefined;
 
   constructor(options: SessionReconcilerOptions) {
     this.#options = options;
   }
 
   async reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    const { sessions, recent, watches, memory } = this.#options;
+    const { sessions, recent, watches, states } = this.#options;
     const cached = sessions.get(request);
     if (cached === undefined) {
       watches.forget(keyOf(request));
-      memory.forget(request);
+      states.forget(request);
       return;
     }
     const session = recent.ofCached(CopilotSession, cached);
@@ -85,7 +85,7 @@ export class SessionReconciler implements Reconciler {
       const cause = missingPermission(error);
       if (cause === undefined || session.metadata.deletionTimestamp !== undefined) throw error;
       context.log.warn({ err: error }, 'a right is missing');
-      return this.#next(FORBIDDEN_RETRY_MS, await this.#tellCause(session, cause, context));
+      return this.#next(FORBIDDEN_RETRY_MS, await this.#reportCause(session, cause, context));
     }
   }
 
@@ -103,7 +103,7 @@ export class SessionReconciler implements Reconciler {
     }
     const session = recent.ofCached(CopilotSession, cached);
     const cause = missingPermission(why);
-    if (cause !== undefined) await this.#tellCause(session, cause, context);
+    if (cause !== undefined) await this.#reportCause(session, cause, context);
   }
 
   async #pass(session: CopilotSession, context: ReconcileContext): Promise<Result> {
@@ -127,7 +127,7 @@ export class SessionReconciler implements Reconciler {
     if (current !== session) recent.wrote(CopilotSession, current);
     if (holds) return this.#converge(current, context);
     watches.forget(keyOf(session));
-    return this.#next(await this.#tellHoldsNothing(current, duplicateOf(current, holder), context));
+    return this.#next(await this.#reportNotHolding(current, duplicateOf(current, holder), context));
   }
 
   /** Whoever of the resources with this id is first. The session itself counts as it was read, not as the cache has it. */
@@ -136,36 +136,36 @@ export class SessionReconciler implements Reconciler {
   }
 
   async #converge(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { client, tenants, source, watches, memory, clock } = this.#options;
-    const tenant = await tenantOf(session, tenants, client, context.signal);
+    const { client, tenants, source, watches, states, clock } = this.#options;
+    const tenant = await findTenant(session, tenants, client, context.signal);
     if (tenant === undefined || tenant.metadata.deletionTimestamp !== undefined) {
       watches.forget(keyOf(session));
-      return this.#next(await this.#tellCause(session, tenantNotFound(session, tenant), context));
+      return this.#next(await this.#reportCause(session, tenantNotFound(session, tenant), context));
     }
     const now = clock.now();
-    const remembered = session.status?.server;
-    const servers = serversOf(tenant, source, remembered);
+    const lastServer = session.status?.server;
+    const servers = serversOf(tenant, source, lastServer);
     const id = sessionIdOf(session);
-    const located = locate(servers, id, remembered, memory.of(session).expiredAt);
+    const located = locate(servers, id, lastServer, states.of(session).expiredAt);
     const concerned = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
     watches.set(
       keyOf(session),
       id,
       concerned.map(({ key }) => key),
     );
-    const patience = this.#patienceMs(session, servers, now);
+    const graceMs = this.#startupGraceMs(session, servers, now);
     // Without a server nobody says what a volume that was kept has.
     const answered = servers.length > 0 && servers.every(({ answer }) => answer !== undefined);
-    const belonging = belongingOf(session, located?.facts, answered);
+    const ownership = ownershipOf(session, located?.facts, answered);
     // Its server tells within a moment, and that wakes the session: until then nothing is claimed, and nothing deleted.
-    if (belonging === 'Unread') return this.#next();
-    if (belonging === 'Another')
-      return this.#next(await this.#tellHoldsNothing(session, ownedByAnother(session), context));
-    const unavailable = unavailability({ tenant, servers, located, remembered });
+    if (ownership === 'Unread') return this.#next();
+    if (ownership === 'Another')
+      return this.#next(await this.#reportNotHolding(session, ownedByAnother(session), context));
+    const unavailable = unavailability({ tenant, servers, located, lastServer });
     if (unavailable !== undefined) {
-      if (unavailable.passes && patience > 0) return this.#next(patience);
-      const status = unchangedStatus({ session, unavailable, now });
-      return this.#next(await this.#options.teller.tell(session, status, context.signal));
+      if (unavailable.transient && graceMs > 0) return this.#next(graceMs);
+      const status = unobservedStatus({ session, unavailable, now });
+      return this.#next(await this.#options.statusWriter.write(session, status, context.signal));
     }
     return this.#settle({ session, tenant, located, servers: concerned, now }, context);
   }
@@ -174,86 +174,93 @@ export class SessionReconciler implements Reconciler {
    * How long a silence is none yet, in ms: a process that has just begun has asked nobody so far, and to tell each of
    * hundreds of sessions so, and a moment later the opposite, would be two writes for nothing.
    */
-  #patienceMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
-    this.#since ??= now;
-    if (now - this.#since > FIRST_LOOK_MS) {
-      this.#heard.clear();
+  #startupGraceMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
+    this.#startedAt ??= now;
+    if (now - this.#startedAt > STARTUP_GRACE_MS) {
+      this.#seenServers.clear();
       return 0;
     }
-    for (const { key, answer } of servers) if (answer !== undefined) this.#heard.add(key);
-    const known = status?.conditions === undefined || servers.some(({ key }) => this.#heard.has(key));
-    return known ? 0 : this.#since + FIRST_LOOK_MS - now;
+    for (const { key, answer } of servers) if (answer !== undefined) this.#seenServers.add(key);
+    const known = status?.conditions === undefined || servers.some(({ key }) => this.#seenServers.has(key));
+    return known ? 0 : this.#startedAt + STARTUP_GRACE_MS - now;
   }
 
   /** What becomes of a session whose server answers. */
-  async #settle({ session, tenant, located, servers, now }: Look, { signal, log }: ReconcileContext): Promise<Result> {
-    const { source, expirer, labeller, teller } = this.#options;
-    const before = hasBegunAnew(session, located) ? undefined : session.status;
+  async #settle(
+    { session, tenant, located, servers, now }: Observation,
+    { signal, log }: ReconcileContext,
+  ): Promise<Result> {
+    const { source, expirer, labeller, statusWriter } = this.#options;
+    const before = isSuccessor(session, located) ? undefined : session.status;
     const activity = activityOf(located?.facts, before, now);
     const expiresAt = expiryOf(session, activity.latest);
-    const dueAt = dueOf(session, expiresAt);
+    const dueAt = deletionDueOf(session, expiresAt);
     let phase = phaseOf(session.status, located);
     let work: Work | undefined;
-    const waits: (number | undefined)[] = [];
+    const delays: (number | undefined)[] = [];
     const decision = expiryDecision({ session, phase, dueAt, servers, now });
     if (decision.action === 'refresh') {
       for (const { key } of servers) source.refresh(key);
-      waits.push(REFRESH_MS);
+      delays.push(REFRESH_MS);
       // Whether it is lost or its time was up: not before the servers have told again.
-      if (phase === SessionPhase.Lost) return this.#next(...waits);
+      if (phase === SessionPhase.Lost) return this.#next(...delays);
     } else if (decision.action === 'due' && expiresAt !== undefined) {
       const outcome = await expirer.expire(session, servers, expiresAt, { signal, log });
       if (outcome.state === 'Removed') return {};
-      if (outcome.state === 'Outdated') return { requeueAfterMs: OUTDATED_MS };
+      if (outcome.state === 'Outdated') return { requeueAfterMs: OUTDATED_RETRY_MS };
       if (outcome.state === 'Failed') {
         work = { reason: SessionReconcilingReason.Expiring, message: outcome.message };
-        waits.push(EXPIRE_RETRY_MS);
+        delays.push(EXPIRE_RETRY_MS);
       } else if (outcome.state === 'InUse') {
-        waits.push(outcome.retryMs);
+        delays.push(outcome.retryMs);
       } else {
         phase = SessionPhase.Expired;
       }
-    } else if (phase === SessionPhase.Lost && isCleanedUp(session, tenant, activity.latest, now)) {
+    } else if (phase === SessionPhase.Lost && wasCleanedUp(session, tenant, activity.latest, now)) {
       phase = SessionPhase.Expired;
     } else if (dueAt !== undefined && dueAt > now) {
-      waits.push(dueAt - now);
+      delays.push(dueAt - now);
     }
     const status = computeStatus({
       session,
       phase,
       work,
       now,
-      lastActivity: activity.told,
-      expiresAt: expiryOf(session, activity.told),
+      lastActivity: activity.reported,
+      expiresAt: expiryOf(session, activity.reported),
       ...(phase !== SessionPhase.Expired && { located }),
     });
-    waits.push(await teller.tell(session, status, signal));
+    delays.push(await statusWriter.write(session, status, signal));
     if (located !== undefined && phase !== SessionPhase.Expired)
-      waits.push(await labeller.label(session, located, log));
-    return this.#next(...waits);
+      delays.push(await labeller.label(session, located, log));
+    return this.#next(...delays);
   }
 
-  #tellHoldsNothing(
+  #reportNotHolding(
     session: CopilotSession,
     cause: SessionCause,
     { signal }: ReconcileContext,
   ): Promise<number | undefined> {
-    const { clock, teller } = this.#options;
-    return teller.tell(session, emptyStatus({ session, cause, now: clock.now() }), signal);
+    const { clock, statusWriter } = this.#options;
+    return statusWriter.write(session, emptyStatus({ session, cause, now: clock.now() }), signal);
   }
 
-  #tellCause(session: CopilotSession, cause: SessionCause, { signal }: ReconcileContext): Promise<number | undefined> {
-    const { clock, teller } = this.#options;
-    return teller.tell(session, unchangedStatus({ session, cause, now: clock.now() }), signal);
+  #reportCause(
+    session: CopilotSession,
+    cause: SessionCause,
+    { signal }: ReconcileContext,
+  ): Promise<number | undefined> {
+    const { clock, statusWriter } = this.#options;
+    return statusWriter.write(session, unobservedStatus({ session, cause, now: clock.now() }), signal);
   }
 
-  #next(...waits: (number | undefined)[]): Result {
-    const look = LOOK_MS + LOOK_JITTER_MS * this.#options.random();
-    return { requeueAfterMs: Math.min(look, ...waits.filter((wait) => wait !== undefined)) };
+  #next(...delays: (number | undefined)[]): Result {
+    const resync = RESYNC_MS + RESYNC_JITTER_MS * this.#options.random();
+    return { requeueAfterMs: Math.min(resync, ...delays.filter((delay) => delay !== undefined)) };
   }
 }
 
-interface Look {
+interface Observation {
   readonly session: CopilotSession;
   readonly tenant: CopilotTenant;
   readonly located: Located | undefined;

@@ -3,17 +3,17 @@ import type { SessionSource } from '../servers/survey/sessions.ts';
 import { keyOf } from '../kube/types/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { Located, ServerStanding, ServerView } from './model.ts';
+import type { Located, ServerRunState, ServerView } from './model.ts';
 
-/** The servers of the tenant, by index; `remembered`, where the session was last seen, even when it was scaled away. */
+/** The servers of the tenant, by index; `lastServer`, where the session was last seen, even when it was scaled away. */
 export function serversOf(
   tenant: CopilotTenant,
   source: Pick<SessionSource, 'get'>,
-  remembered: string | undefined,
+  lastServer: string | undefined,
 ): ServerView[] {
   const { name, namespace = '' } = tenant.metadata;
   const indexes = new Set(Array.from({ length: tenant.spec.replicas }, (_, index) => index));
-  for (const server of [...(tenant.status?.servers ?? []).map((status) => status.name), remembered]) {
+  for (const server of [...(tenant.status?.servers ?? []).map((status) => status.name), lastServer]) {
     const index = serverIndex(name, server ?? '');
     if (index !== undefined) indexes.add(index);
   }
@@ -23,15 +23,15 @@ export function serversOf(
       const server = serverName(name, index);
       const key = keyOf({ namespace, name: server });
       const surplus = index >= tenant.spec.replicas;
-      return { index, name: server, key, standing: standingOf(tenant, index), surplus, answer: source.get(key) };
+      return { index, name: server, key, runState: runStateOf(tenant, index), surplus, answer: source.get(key) };
     });
 }
 
-function standingOf({ spec, status, metadata }: CopilotTenant, index: number): ServerStanding {
+function runStateOf({ spec, status, metadata }: CopilotTenant, index: number): ServerRunState {
   if (!spec.suspend && index < spec.replicas) {
     // Its container exits or can't be made, so that no server can ever be asked; what is on the volume is still reached.
     const state = status?.servers?.find(({ name }) => name === serverName(metadata.name, index))?.state;
-    return state === 'Failed' ? 'Stopped' : 'Wanted';
+    return state === 'Failed' ? 'Stopped' : 'Expected';
   }
   const wanted = spec.suspend ? 0 : spec.replicas;
   const observed = status?.observedGeneration === metadata.generation;
@@ -39,13 +39,13 @@ function standingOf({ spec, status, metadata }: CopilotTenant, index: number): S
 }
 
 /**
- * The server that shows the session: the remembered one if it does, else the one where it was used last. Answers that
+ * The server that shows the session: `lastServer` if it does, else the one where it was used last. Answers that
  * are not newer than `after` are from before the operator itself deleted the session, and say nothing.
  */
 export function locate(
   servers: readonly ServerView[],
   sessionId: string,
-  remembered: string | undefined,
+  lastServer: string | undefined,
   after = -Infinity,
 ): Located | undefined {
   const found = servers.flatMap((server): Located[] => {
@@ -54,7 +54,7 @@ export function locate(
     return facts === undefined ? [] : [{ server, facts }];
   });
   return (
-    found.find(({ server }) => server.name === remembered) ??
+    found.find(({ server }) => server.name === lastServer) ??
     found.toSorted((a, b) => b.facts.lastActivityTime - a.facts.lastActivityTime)[0]
   );
 }
@@ -63,7 +63,7 @@ export function locate(
  * The servers that may hold data of the session: where it was last seen, and all that can be asked, since a look at them
  * costs nothing. Never seen, it may have begun on any of them after the last look.
  */
-export function mayHold(servers: readonly ServerView[], remembered: string | undefined): ServerView[] {
-  const known = servers.some(({ name }) => name === remembered);
-  return servers.filter(({ name, answer }) => !known || name === remembered || answer !== undefined);
+export function candidateServers(servers: readonly ServerView[], lastServer: string | undefined): ServerView[] {
+  const known = servers.some(({ name }) => name === lastServer);
+  return servers.filter(({ name, answer }) => !known || name === lastServer || answer !== undefined);
 }

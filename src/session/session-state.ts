@@ -2,10 +2,10 @@ import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 
 /** What this process remembers of a session. To lose it costs a write or a call, and nothing else. */
-export interface Remembered {
+export interface SessionState {
   readonly uid: string | undefined;
   /** When its status was last written, ms. */
-  wroteAt?: number;
+  statusWrittenAt?: number;
   /** When its labels were last stored, or tried to, ms. */
   labelledAt?: number;
   /** How often in a row its server has refused them, as of this generation of the resource. */
@@ -20,18 +20,18 @@ export interface Remembered {
    * Our finalizer was taken off. The deletion on the server wakes the session, often before the cache shows that it is
    * gone, and the answer to the last patch has no version that would tell it to be newer.
    */
-  released?: boolean;
+  finalizerRemoved?: boolean;
 }
 
-export class Memory {
-  readonly #sessions = new Map<string, Remembered>();
+export class SessionStates {
+  readonly #sessions = new Map<string, SessionState>();
 
-  of(session: CopilotSession): Remembered {
+  of(session: CopilotSession): SessionState {
     const key = keyOf(session);
     const { uid } = session.metadata;
     const found = this.#sessions.get(key);
     if (found !== undefined && found.uid === uid) return found;
-    const fresh: Remembered = { uid };
+    const fresh: SessionState = { uid };
     this.#sessions.set(key, fresh);
     return fresh;
   }

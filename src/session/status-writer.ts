@@ -9,7 +9,7 @@ import { writeStatus } from '../kube/write/status.ts';
 import { CopilotSession } from '../resources/session.ts';
 import { missingPermission } from '../resources/permission.ts';
 import { writeDelay } from './decisions/write-delay.ts';
-import type { Memory } from './session-state.ts';
+import type { SessionStates } from './session-state.ts';
 import { transitions } from './transitions.ts';
 
 /** Until something that the operator had no right to is tried again, in ms: with back-off it could take a quarter of an hour. */
@@ -17,28 +17,28 @@ export const FORBIDDEN_RETRY_MS = 45_000;
 /** Until the cache shows what a conflicting write was about, in ms. */
 const CONFLICT_RETRY_MS = 200;
 
-export interface StatusTellerOptions {
+export interface StatusWriterOptions {
   readonly client: KubeClient;
   readonly recent: RecentWrites;
-  readonly memory: Memory;
+  readonly states: SessionStates;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
 }
 
 /** Writes statuses, not more often than anybody would act on them, and the events that go with them. */
-export class StatusTeller {
-  readonly #options: StatusTellerOptions;
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
 
-  constructor(options: StatusTellerOptions) {
+  constructor(options: StatusWriterOptions) {
     this.#options = options;
   }
 
   /** Returns when to come again for what was not written now, in ms; undefined when nothing is left. */
-  async tell(session: CopilotSession, status: CopilotSessionStatus, signal: AbortSignal): Promise<number | undefined> {
+  async write(session: CopilotSession, status: CopilotSessionStatus, signal: AbortSignal): Promise<number | undefined> {
     if (isDeepStrictEqual(session.status, status)) return undefined;
-    const { client, recent, memory, recorder, clock } = this.#options;
-    const remembered = memory.of(session);
-    const delay = writeDelay(session.status, status, remembered.wroteAt, clock.now());
+    const { client, recent, states, recorder, clock } = this.#options;
+    const state = states.of(session);
+    const delay = writeDelay(session.status, status, state.statusWrittenAt, clock.now());
     if (delay > 0) return delay;
     try {
       const write = { client, recent, fieldManager: FIELD_MANAGER };
@@ -52,7 +52,7 @@ export class StatusTeller {
       recorder.event(session, 'Warning', cause.reason, cause.message);
       return FORBIDDEN_RETRY_MS;
     }
-    remembered.wroteAt = clock.now();
+    state.statusWrittenAt = clock.now();
     for (const { type, reason, message } of transitions(session.status, status)) {
       recorder.event(session, type, reason, message);
     }

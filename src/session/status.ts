@@ -23,7 +23,7 @@ export interface StatusInput extends Omit<Findings, 'server'> {
 /** The status of a session that was looked at. What nobody can tell now stays as it was told last. */
 export function computeStatus(input: StatusInput): CopilotSessionStatus {
   const { session, located, phase, lastActivity, expiresAt } = input;
-  const before = hasBegunAnew(session, located) ? {} : (session.status ?? {});
+  const before = isSuccessor(session, located) ? {} : (session.status ?? {});
   const gone = isGone(phase);
   const server = located?.server.name ?? (gone ? undefined : before.server);
   // 0 until it was told.
@@ -41,7 +41,7 @@ export function computeStatus(input: StatusInput): CopilotSessionStatus {
 }
 
 /** Whether it is another session under the id of one that had gone: what was told of that one is not true of it. */
-export function hasBegunAnew({ status }: CopilotSession, located: Located | undefined): boolean {
+export function isSuccessor({ status }: CopilotSession, located: Located | undefined): boolean {
   return located !== undefined && isGone(status?.phase);
 }
 
@@ -50,7 +50,7 @@ function isGone(phase: SessionPhase | undefined): boolean {
 }
 
 /** The status of a session that could not be looked at: what was told of its data stays. */
-export function unchangedStatus(input: StatusInput): CopilotSessionStatus {
+export function unobservedStatus(input: StatusInput): CopilotSessionStatus {
   const { session } = input;
   return { ...session.status, ...observed(input, session.status?.server) };
 }

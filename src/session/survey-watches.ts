@@ -1,7 +1,7 @@
 import type { SessionSource } from '../servers/survey/sessions.ts';
 
 /** Has the source read more about exactly those sessions that resources hold. */
-export class Watches {
+export class SurveyWatches {
   readonly #source: Pick<SessionSource, 'watch' | 'unwatch'>;
   /** By key of the resource: the session's id, and the keys of the servers that were asked to watch it. */
   readonly #watched = new Map<string, { readonly id: string; readonly servers: readonly string[] }>();

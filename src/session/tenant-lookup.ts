@@ -10,7 +10,7 @@ import { tenantKeyOf } from '../resources/session-index.ts';
  * The tenant that a session names. What the cache does not have is asked for: the two kinds are watched apart, so that a
  * session may be seen before a tenant that was made first, and a tenant that is missing is a matter of consequence.
  */
-export async function tenantOf(
+export async function findTenant(
   session: CopilotSession,
   tenants: ReadonlyStore<CopilotTenant>,
   client: Pick<KubeClient, 'get'>,

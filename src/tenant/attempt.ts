@@ -7,7 +7,7 @@ import type { KubeObject } from '../kube/types/types.ts';
 import type { TenantCause, Wait } from './model.ts';
 import { removalWait } from './decisions/leftover.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
-import { isLeftOver } from '../resources/names.ts';
+import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
 /**
@@ -61,7 +61,7 @@ export class Attempt {
   #sort(error: unknown, desired: KubeObject): void {
     const object = `${desired.kind} ${desired.metadata.name}`;
     if (error instanceof ForeignObjectError) {
-      if (isLeftOver(error.live, this.#tenant)) {
+      if (isOfPreviousTenant(error.live, this.#tenant)) {
         this.waits.push(removalWait(error.live));
       } else {
         this.refusals.push({ reason: StalledReason.ForeignObject, message: `${error.message}.` });

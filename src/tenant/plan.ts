@@ -21,7 +21,7 @@ import { modelDecision, type ModelDecision } from './decisions/model.ts';
 import { rolloutTurn, servesWithFormer } from './decisions/rollout.ts';
 import { sweepStep, type SweepStep } from './decisions/sweep.ts';
 import { connectionToken } from './decisions/token.ts';
-import { childName, isLeftOver, sweepName } from '../resources/names.ts';
+import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
 import { planServer, type ServerPlan } from './serverplan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { TemplateAnnotation, isCurrent } from './deployments.ts';
@@ -83,7 +83,7 @@ export function plan(input: PlanInput): Plan {
   const { servers, rolling } = inTurn(drafts, hash);
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   const secrets = [world.tokenSecret, world.bindingSecret];
-  const leftOver = secrets.some((secret) => typeof secret === 'object' && isLeftOver(secret, tenant));
+  const leftOver = secrets.some((secret) => typeof secret === 'object' && isOfPreviousTenant(secret, tenant));
   const sweeps = sweepSteps(input);
   const dues = [
     ...drafts.flatMap(({ dueInMs }) => dueInMs ?? []),
@@ -152,7 +152,7 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
       },
     };
   }
-  if (tokenSecret !== 'NotFound' && isLeftOver(tokenSecret, tenant)) {
+  if (tokenSecret !== 'NotFound' && isOfPreviousTenant(tokenSecret, tenant)) {
     return { wait: removalWait(tokenSecret) };
   }
   if (tokenSecret !== 'NotFound' && !isControlledBy(tokenSecret, tenant)) {

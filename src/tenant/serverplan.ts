@@ -11,7 +11,7 @@ import { removalWait } from './decisions/leftover.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/volume.ts';
 import { deletesOnVolume } from '../resources/cleanup-pod.ts';
-import { isLeftOver, serverName } from '../resources/names.ts';
+import { isOfPreviousTenant, serverName } from '../resources/names.ts';
 import { hasEnded } from './pods.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { restartOf, TemplateAnnotation, isCurrent, isObserved } from './deployments.ts';
@@ -58,7 +58,9 @@ export function planServer(input: ServerInput): ServerPlan {
   const { index } = live;
   const name = serverName(tenant.metadata.name, index);
   const base = { index, name, live, observed, replaces: false };
-  const leftOver = [live.deployment, live.claim, live.service].find((child) => child && isLeftOver(child, tenant));
+  const leftOver = [live.deployment, live.claim, live.service].find(
+    (child) => child && isOfPreviousTenant(child, tenant),
+  );
   if (leftOver !== undefined) return { ...base, wait: removalWait(leftOver) };
   const going = goingClaim(tenant, name, live);
   const lost = going === undefined ? lossOf(tenant, name, live) : undefined;

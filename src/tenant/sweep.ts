@@ -6,7 +6,7 @@ import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { isConflict, isNotFound, toError } from '../kube/types/errors.ts';
 import { OwnerGoneError } from '../kube/types/owner.ts';
-import { askForSweep, endSweep, postponeSweep } from '../resources/sweep-request.ts';
+import { requestSweep, clearSweepRequest, postponeSweep } from '../resources/sweep-request.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { sweepJob } from './builders/sweepjob.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
@@ -36,9 +36,9 @@ async function carryOut(sweeper: Sweeper, tenant: CopilotTenant, step: SweepStep
   const { client, applier, clock, log, signal } = sweeper;
   try {
     if (step.action === 'start') await start(sweeper, tenant, step);
-    if (step.action === 'ask') await askForSweep(client, step.claim, clock.now(), signal);
+    if (step.action === 'ask') await requestSweep(client, step.claim, clock.now(), signal);
     if (step.action === 'discard') await applier.delete(Job, step.job, tenant, { signal });
-    if (step.action === 'end') await endSweep(client, step.claim, signal);
+    if (step.action === 'end') await clearSweepRequest(client, step.claim, signal);
     return step.action === 'postpone' ? await postpone(sweeper, step) : [];
   } catch (error) {
     if (signal.aborted) throw error;

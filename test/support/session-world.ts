@@ -140,9 +140,9 @@ export class SessionWorld {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       await this.sync();
       await this.#rest();
-      const passes = await this.passes();
-      if (passes === before) return;
-      before = passes;
+      const reconciles = await this.reconciles();
+      if (reconciles === before) return;
+      before = reconciles;
     }
     throw new Error('the controller does not come to rest');
   }
@@ -156,12 +156,12 @@ export class SessionWorld {
   }
 
   /** Looks at the session once more. */
-  async pass(name: string): Promise<void> {
+  async reconcile(name: string): Promise<void> {
     this.#controller.enqueue(this.ref(name));
     await this.settle();
   }
 
-  passes(): Promise<number> {
+  reconciles(): Promise<number> {
     return passesOf(this.metrics);
   }
 

@@ -6,15 +6,15 @@ import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { fitCleanupResult, formatCleanupResult } from '../../resources/cleanup-result.ts';
 import type { CleanupOptions } from '../../cleanup/model.ts';
 import { cleanUp } from '../../cleanup/run.ts';
-import { Tally } from '../../cleanup/report.ts';
+import { CleanupReport } from '../../cleanup/report.ts';
 
 /** Resolves to the exit code: 0 when all was done that was to be done, else 1. */
 export async function runCleanup(options: CleanupOptions): Promise<number> {
   const log = pino();
   exitOnCrash(log);
   const stop = stopOnSignal(log);
-  const tally = new Tally(options.dryRun, log);
-  const result = await cleanUp(options, { clock: systemClock, log, stop, tally });
+  const report = new CleanupReport(options.dryRun, log);
+  const result = await cleanUp(options, { clock: systemClock, log, stop, report });
   log.info(fitCleanupResult(result), 'finished');
   if (options.resultFile !== undefined) {
     try {

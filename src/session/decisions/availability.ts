@@ -7,29 +7,29 @@ export interface AvailabilityInput {
   readonly servers: readonly ServerView[];
   readonly located: Located | undefined;
   /** Name of the server where the session was last seen. */
-  readonly remembered: string | undefined;
+  readonly lastServer: string | undefined;
 }
 
 /** Why the session's server, or before its first turn every server, can't be asked; undefined when one can. */
-export function unavailability({ tenant, servers, located, remembered }: AvailabilityInput): Unavailable | undefined {
+export function unavailability({ tenant, servers, located, lastServer }: AvailabilityInput): Unavailable | undefined {
   const { name } = tenant.metadata;
   if (tenant.spec.suspend) {
     return {
       reason: SessionReadyReason.TenantSuspended,
       message: `CopilotTenant ${name} is suspended: its sessions wait on the volume.`,
-      passes: false,
+      transient: false,
     };
   }
   if (located !== undefined) return undefined;
-  const home = servers.find((server) => server.name === remembered);
-  if (home !== undefined) return home.answer === undefined ? homeAway(tenant, home) : undefined;
+  const last = servers.find((server) => server.name === lastServer);
+  if (last !== undefined) return last.answer === undefined ? unreachableServer(tenant, last) : undefined;
   if (servers.some(({ answer }) => answer !== undefined)) return undefined;
   return tenant.spec.replicas === 0
     ? unavailable(`CopilotTenant ${name} has no server: its spec.replicas is 0.`, false)
     : unavailable(`No server of CopilotTenant ${name} answers; see its conditions.`, true);
 }
 
-function homeAway({ spec, metadata }: CopilotTenant, { name, surplus }: ServerView): Unavailable {
+function unreachableServer({ spec, metadata }: CopilotTenant, { name, surplus }: ServerView): Unavailable {
   if (!surplus) {
     return unavailable(
       `Server ${name}, which holds the session, does not answer; see the conditions of CopilotTenant ${metadata.name}.`,
@@ -45,6 +45,6 @@ function homeAway({ spec, metadata }: CopilotTenant, { name, surplus }: ServerVi
   );
 }
 
-function unavailable(message: string, passes: boolean): Unavailable {
-  return { reason: SessionReadyReason.TenantUnavailable, message, passes };
+function unavailable(message: string, transient: boolean): Unavailable {
+  return { reason: SessionReadyReason.TenantUnavailable, message, transient };
 }

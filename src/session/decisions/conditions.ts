@@ -38,7 +38,7 @@ export function reconcilingVerdict({ deleting, cause, unavailable, work }: Findi
     return verdictFalse(SessionReconcilingReason.Blocked, 'Somebody has to act first; see the condition Stalled.');
   }
   if (unavailable !== undefined) {
-    return unavailable.passes
+    return unavailable.transient
       ? verdictTrue(SessionReconcilingReason.WaitingForTenant, unavailable.message)
       : verdictFalse(
           SessionReconcilingReason.UpToDate,

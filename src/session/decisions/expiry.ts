@@ -22,13 +22,13 @@ export function expiryOf({ spec, metadata }: CopilotSession, lastActivity: numbe
 }
 
 /** When the data may go, ms: a margin after `expiresAt`, since the server's clock told the activity and ours tells the time. */
-export function dueOf({ spec }: CopilotSession, expiresAt: number | undefined): number | undefined {
+export function deletionDueOf({ spec }: CopilotSession, expiresAt: number | undefined): number | undefined {
   return expiresAt === undefined ? undefined : expiresAt + clockMargin(ttlOf(spec) ?? 0);
 }
 
 export interface Activity {
   /** What people are told; undefined before the first turn. */
-  readonly told: number | undefined;
+  readonly reported: number | undefined;
   /** The latest time that may be the right one: nothing is deleted for less. */
   readonly latest: number | undefined;
 }
@@ -44,10 +44,10 @@ export function activityOf(
   now: number,
 ): Activity {
   const before = status?.lastActivityTime === undefined ? undefined : Date.parse(status.lastActivityTime);
-  if (facts === undefined) return { told: before, latest: before };
+  if (facts === undefined) return { reported: before, latest: before };
   const found = Math.min(facts.lastActivityTime, now);
-  if (facts.unread !== true || before === undefined) return { told: found, latest: found };
-  return { told: before, latest: Math.max(found, before) };
+  if (facts.unread !== true || before === undefined) return { reported: found, latest: found };
+  return { reported: before, latest: Math.max(found, before) };
 }
 
 /** `due`: its data may go now. `refresh`: its time is up, but first its servers have to say again how it is. */
@@ -56,7 +56,7 @@ export type ExpiryDecision = { readonly action: 'none' | 'due' | 'refresh'; read
 export interface ExpiryInput {
   readonly session: CopilotSession;
   readonly phase: SessionPhase;
-  /** When its data may go, ms: see {@link dueOf}. */
+  /** When its data may go, ms: see {@link deletionDueOf}. */
   readonly dueAt: number | undefined;
   /** The server that holds it; before its first turn, and when it is missing, all that it may be on. */
   readonly servers: readonly ServerView[];
@@ -71,7 +71,8 @@ export function expiryDecision({ session, phase, dueAt, servers, now }: ExpiryIn
   if (dueAt === undefined) return none('it has no ttl');
   if (now < dueAt) return none('its time is not up');
   if (phase === SessionPhase.Active) return none('a turn is running');
-  if (session.spec.lifecycle === 'Persistent' && isToldGone(session, phase)) return none('its data is gone already');
+  if (session.spec.lifecycle === 'Persistent' && isReportedGone(session, phase))
+    return none('its data is gone already');
   // Who can't be asked may hold it, and may be used.
   if (servers.some(({ answer }) => answer === undefined)) return none('a server that it may be on does not answer');
   const fresh = ({ answer }: ServerView): boolean =>
@@ -81,7 +82,7 @@ export function expiryDecision({ session, phase, dueAt, servers, now }: ExpiryIn
 }
 
 /** Whether people know already that the data is gone: found missing after its time, a session has expired, and is not lost. */
-function isToldGone({ status }: CopilotSession, phase: SessionPhase): boolean {
+function isReportedGone({ status }: CopilotSession, phase: SessionPhase): boolean {
   return phase === SessionPhase.Expired || (phase === SessionPhase.Lost && status?.phase === SessionPhase.Lost);
 }
 
@@ -89,7 +90,7 @@ function isToldGone({ status }: CopilotSession, phase: SessionPhase): boolean {
  * Whether a session that is missing was old enough for the tenant's own cleanup: then it was that. What the session's own
  * policy keeps the cleanup leaves alone, and what people know as lost was missing before its time.
  */
-export function isCleanedUp(
+export function wasCleanedUp(
   { spec, status }: CopilotSession,
   tenant: CopilotTenant,
   lastActivity: number | undefined,

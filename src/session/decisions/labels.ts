@@ -14,7 +14,7 @@ export const StoredLabel = {
  * Whose session it is, from the spec alone, in a form that outlives the resource. Without an owner it claims none, and leaves
  * the one that is stored.
  */
-export function ownership({ metadata, spec }: CopilotSession): Record<string, string> {
+export function ownerLabels({ metadata, spec }: CopilotSession): Record<string, string> {
   return {
     [StoredLabel.tenant]: spec.tenantRef.name,
     [StoredLabel.session]: metadata.name,
@@ -24,7 +24,7 @@ export function ownership({ metadata, spec }: CopilotSession): Record<string, st
 }
 
 /** Whether another owner is stored beside the data than the one that the resource states. */
-export function isAnothers({ spec: { owner } }: CopilotSession, labels: Readonly<Record<string, string>>): boolean {
+export function hasOtherOwner({ spec: { owner } }: CopilotSession, labels: Readonly<Record<string, string>>): boolean {
   const stored = labels[StoredLabel.owner] ?? '';
   return owner !== undefined && stored !== '' && stored !== owner;
 }
@@ -51,7 +51,7 @@ export function missingLabels(
   { activity, labels }: SessionFacts,
 ): Record<string, string> | undefined {
   // Not read yet: what is there is not known.
-  if (activity === 'Unloaded' || labels === undefined || isAnothers(session, labels)) return undefined;
-  const missing = Object.entries(ownership(session)).filter(([key, value]) => (labels[key] ?? '') !== value);
+  if (activity === 'Unloaded' || labels === undefined || hasOtherOwner(session, labels)) return undefined;
+  const missing = Object.entries(ownerLabels(session)).filter(([key, value]) => (labels[key] ?? '') !== value);
   return missing.length === 0 ? undefined : Object.fromEntries(missing);
 }

@@ -3,27 +3,27 @@ import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
-import { isAnothers } from './labels.ts';
+import { hasOtherOwner } from './labels.ts';
 import type { SessionCause } from '../model.ts';
 
 /**
  * Whose the data under a session's id is. `Own`: the resource's, or nobody's, or there is none. `Another`: another owner is stored
  * beside it. `Unread`: what is stored was not read yet.
  */
-export type Belonging = 'Own' | 'Another' | 'Unread';
+export type Ownership = 'Own' | 'Another' | 'Unread';
 
 /**
  * A resource without `spec.owner` claims nothing, so that nothing is refused to it. `answered`: whether all servers that may have
  * the session say what they have. While one does not, what was told last stays: a volume keeps its owner while no server runs.
  */
-export function belongingOf(session: CopilotSession, facts: SessionFacts | undefined, answered: boolean): Belonging {
+export function ownershipOf(session: CopilotSession, facts: SessionFacts | undefined, answered: boolean): Ownership {
   if (session.spec.owner === undefined) return 'Own';
-  if (facts === undefined) return !answered && isToldAnothers(session) ? 'Another' : 'Own';
+  if (facts === undefined) return !answered && isReportedOther(session) ? 'Another' : 'Own';
   if (facts.labels === undefined) return 'Unread';
-  return isAnothers(session, facts.labels) ? 'Another' : 'Own';
+  return hasOtherOwner(session, facts.labels) ? 'Another' : 'Own';
 }
 
-function isToldAnothers({ status }: CopilotSession): boolean {
+function isReportedOther({ status }: CopilotSession): boolean {
   const stalled = findCondition(status?.conditions, SessionConditionType.Stalled);
   return stalled?.status === 'True' && stalled.reason === SessionStalledReason.OwnedByAnother;
 }

@@ -4,9 +4,9 @@ import type { ServerView } from '../model.ts';
 /** From the deletion of the resource to the end of its finalizer, whatever happens, in ms. */
 export const DEADLINE_MS = 5 * 60_000;
 /** The same while the tenant is being deleted too: its servers go, and little is left to wait for. */
-export const TENANT_GOING_DEADLINE_MS = 60_000;
+export const TENANT_TERMINATING_DEADLINE_MS = 60_000;
 /** A process that has just begun asks the servers for this long, in ms, even if the deadline passed while none ran. */
-export const FIRST_LOOK_MS = 30_000;
+export const STARTUP_GRACE_MS = 30_000;
 
 /** `delete`: by the server. `job`: on the volume. `wait`: neither is possible now. */
 export type RemovalStep = {
@@ -16,15 +16,15 @@ export type RemovalStep = {
 };
 
 /** How the data is removed from one server. */
-export function removalStep({ name, answer, standing }: ServerView): RemovalStep {
+export function removalStep({ name, answer, runState }: ServerView): RemovalStep {
   if (answer !== undefined) {
     return { action: 'delete', reason: 'ServerAnswers', message: `Server ${name} deletes the session.` };
   }
-  if (standing === 'Stopped') {
+  if (runState === 'Stopped') {
     return { action: 'job', reason: 'ServerStopped', message: `A Job removes the session from the volume of ${name}.` };
   }
-  // A Job would be a second writer: a server writes what it has in memory when it stops.
-  return standing === 'Stopping'
+  // A Job would be a second writer: a server writes what it has in states when it stops.
+  return runState === 'Stopping'
     ? { action: 'wait', reason: 'ServerStopping', message: `Server ${name} has not stopped yet.` }
     : { action: 'wait', reason: 'ServerSilent', message: `Server ${name} does not answer.` };
 }
@@ -32,13 +32,13 @@ export function removalStep({ name, answer, standing }: ServerView): RemovalStep
 export interface DeadlineInput {
   /** When the deletion of the resource was asked for, ms. */
   readonly deletedAt: number;
-  readonly tenantGoing: boolean;
-  /** When this process first looked at sessions, ms. */
-  readonly since: number;
+  readonly tenantTerminating: boolean;
+  /** When this process first saw a deleted session, ms. */
+  readonly startedAt: number;
 }
 
 /** When the finalizer goes even though data is left behind, ms. */
-export function deadlineOf({ deletedAt, tenantGoing, since }: DeadlineInput): number {
-  const limit = tenantGoing ? TENANT_GOING_DEADLINE_MS : DEADLINE_MS;
-  return Math.max(deletedAt + limit, since + FIRST_LOOK_MS);
+export function deadlineOf({ deletedAt, tenantTerminating, startedAt }: DeadlineInput): number {
+  const limit = tenantTerminating ? TENANT_TERMINATING_DEADLINE_MS : DEADLINE_MS;
+  return Math.max(deletedAt + limit, startedAt + STARTUP_GRACE_MS);
 }

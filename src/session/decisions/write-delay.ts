@@ -3,7 +3,7 @@ import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
 
 /** Least time between two writes of a status that tell nothing but how far a session has got, in ms. */
-export const MIN_INTERVAL_MS = 30_000;
+export const MIN_WRITE_INTERVAL_MS = 30_000;
 
 /** Fields that grow while a session is used: nobody acts on a single step of them. */
 const gradual = new Set<string>([
@@ -27,5 +27,5 @@ export function writeDelay(
   const changed = [...keys].filter((key) => !isDeepStrictEqual(before?.[key], after[key]));
   if (changed.some((key) => !gradual.has(key))) return 0;
   if (changed.includes('usage') && after.phase !== SessionPhase.Active) return 0;
-  return Math.max(0, (lastWrite ?? -Infinity) + MIN_INTERVAL_MS - now);
+  return Math.max(0, (lastWrite ?? -Infinity) + MIN_WRITE_INTERVAL_MS - now);
 }

@@ -14,9 +14,9 @@ import { nameOf } from '../../kube/types/types.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { inUseDelay } from '../decisions/expiry.ts';
-import { inTime } from '../call-timeout.ts';
-import type { Leftovers } from './sweep-requester.ts';
-import type { Memory } from '../session-state.ts';
+import { withTimeout } from '../call-timeout.ts';
+import type { SweepRequester } from './sweep-requester.ts';
+import type { SessionStates } from '../session-state.ts';
 import type { SessionMetrics } from '../metrics.ts';
 import { EventReason } from '../transitions.ts';
 import type { ServerView } from '../model.ts';
@@ -25,8 +25,8 @@ export interface ExpirerOptions {
   readonly client: KubeClient;
   readonly source: Pick<SessionSource, 'deleteUnused' | 'refresh'>;
   readonly recent: RecentWrites;
-  readonly memory: Memory;
-  readonly leftovers: Leftovers;
+  readonly states: SessionStates;
+  readonly sweepRequester: SweepRequester;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly metrics: SessionMetrics;
   readonly clock: Clock;
@@ -56,8 +56,8 @@ export class Expirer {
     expiresAt: number,
     { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<ExpiryOutcome> {
-    const { client, recent, source, memory, leftovers, recorder, metrics, clock } = this.#options;
-    const { inUse } = memory.of(session);
+    const { client, recent, source, states, sweepRequester, recorder, metrics, clock } = this.#options;
+    const { inUse } = states.of(session);
     // A deadline of its own, for whatever the survey tells of the session wakes it before.
     const retryMs = inUse?.expiresAt === expiresAt ? inUse.until - clock.now() : 0;
     if (retryMs > 0) return { state: 'InUse', retryMs };
@@ -68,7 +68,7 @@ export class Expirer {
     for (const { key, name, answer } of servers) {
       try {
         const { modifiedTime } = answer?.sessions.get(id) ?? {};
-        const deletion = await inTime(clock, source.deleteUnused(key, id, { modifiedTime, expiresAt }));
+        const deletion = await withTimeout(clock, source.deleteUnused(key, id, { modifiedTime, expiresAt }));
         if (deletion === 'InUse') {
           source.refresh(key);
           return { state: 'InUse', retryMs: this.#leave(session, expiresAt) };
@@ -80,7 +80,7 @@ export class Expirer {
         return { state: 'Failed', message: `Server ${name} did not delete the session; it is tried again.` };
       }
     }
-    memory.of(session).expiredAt = clock.now();
+    states.of(session).expiredAt = clock.now();
     for (const { key } of servers) source.refresh(key);
     const deleted = deletions.includes('Deleted');
     metrics.expired(deleted ? 'Deleted' : 'NotFound');
@@ -89,10 +89,12 @@ export class Expirer {
     recorder.event(session, 'Normal', EventReason.SessionExpired, message);
     for (const [place, server] of servers.entries()) {
       // It has expired all the same: what is left then goes with the next sweep of that volume.
-      await leftovers.of(session, server, deletions[place] === 'Deleted', signal).catch((error: unknown) => {
-        if (signal.aborted) throw error;
-        log.warn({ err: error, server: server.name }, 'a sweep of the volume could not be asked for');
-      });
+      await sweepRequester
+        .afterDeletion(session, server, deletions[place] === 'Deleted', signal)
+        .catch((error: unknown) => {
+          if (signal.aborted) throw error;
+          log.warn({ err: error, server: server.name }, 'a sweep of the volume could not be asked for');
+        });
     }
     if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
     await this.#delete(session, signal);
@@ -101,11 +103,11 @@ export class Expirer {
 
   /** Leaves a session alone that is in use, for longer each time. Returns for how long, in ms. */
   #leave(session: CopilotSession, expiresAt: number): number {
-    const { memory, clock } = this.#options;
-    const remembered = memory.of(session);
-    const times = (remembered.inUse?.expiresAt === expiresAt ? remembered.inUse.times : 0) + 1;
+    const { states, clock } = this.#options;
+    const state = states.of(session);
+    const times = (state.inUse?.expiresAt === expiresAt ? state.inUse.times : 0) + 1;
     const delay = inUseDelay(times);
-    remembered.inUse = { expiresAt, times, until: clock.now() + delay };
+    state.inUse = { expiresAt, times, until: clock.now() + delay };
     return delay;
   }
 

@@ -1,7 +1,7 @@
 import { Annotation } from '../../api/names.ts';
 import { Job } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
-import { cleanupLabels, cleanupPod, SWEEP } from '../../resources/cleanup-pod.ts';
+import { cleanupLabels, cleanupPod, SWEEP_FLAG } from '../../resources/cleanup-pod.ts';
 import { sweepName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
@@ -39,7 +39,7 @@ export function sweepJob(tenant: CopilotTenant, index: number, { image, at, besi
       ttlSecondsAfterFinished: KEPT_S,
       template: {
         metadata: { labels },
-        spec: cleanupPod(tenant, { image, args: [SWEEP], servers: [], volumes: [index], beside }),
+        spec: cleanupPod(tenant, { image, args: [SWEEP_FLAG], servers: [], volumes: [index], beside }),
       },
     },
   };

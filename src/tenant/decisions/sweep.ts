@@ -2,7 +2,7 @@
 import type { Job, PersistentVolumeClaim, Pod } from '../../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
-import { isClaimOf, isLeftOver, serverName } from '../../resources/names.ts';
+import { isClaimOf, isOfPreviousTenant, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../pods.ts';
@@ -64,7 +64,7 @@ export function sweepStep(input: SweepInput): SweepStep | undefined {
   const dueInMs = request.time - now;
   if (dueInMs > 0) return waiting(index, 'NotDue', `It is due at ${request.at}.`, dueInMs);
   if (job !== undefined) {
-    if (isLeftOver(job, tenant))
+    if (isOfPreviousTenant(job, tenant))
       return waiting(index, 'FormerJob', 'The Job of a former tenant is still being removed.');
     return postponed(index, request.claim, now + SWEEP_RETRY_MS, new ForeignObjectError(job, job).message);
   }

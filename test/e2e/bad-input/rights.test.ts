@@ -1,7 +1,7 @@
 // Rights that the operator loses in one of the namespaces that it looks after, and a namespace that goes.
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { SESSION_DATA_FINALIZER } from '../../../src/api/names.ts';
-import { TENANT_GOING_DEADLINE_MS } from '../../../src/session/decisions/removal.ts';
+import { TENANT_TERMINATING_DEADLINE_MS } from '../../../src/session/decisions/removal.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { CHART, helm, objectsOf, REQUIRED_VALUES, type PolicyRule, type Rendered } from '../../support/chart.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
@@ -148,7 +148,7 @@ describe('rights that the operator loses in one of its namespaces', () => {
       await kubectl.ok(['delete', 'namespace', name, '--wait=false']);
       await expectOthersServed('meanwhile');
       await waitFor('the session is gone', () => isGone('csn', 'brief', '-n', name), {
-        withinMs: TENANT_GOING_DEADLINE_MS + 30_000,
+        withinMs: TENANT_TERMINATING_DEADLINE_MS + 30_000,
         everyMs: 500,
       });
       await setFinalizers('ct/brief', []);

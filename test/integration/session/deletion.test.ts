@@ -252,7 +252,7 @@ describe('while no server runs', () => {
     );
     expect(await world.condition('Ready')).toBe('False Deleting');
     expect(await world.condition('Reconciling')).toBe('True DeletingData');
-    await world.pass('alpha');
+    await world.reconcile('alpha');
     expect(await world.jobs()).toHaveLength(1);
     if (job) await world.endJob(job, 'Complete');
     await world.settle();

@@ -84,7 +84,7 @@ describe('a session', () => {
     expect(world.source.called('label')).toEqual([]);
     world.source.answer(world.server(), alpha(world, { activity: 'Loaded' }));
     await world.settle();
-    await world.pass('alpha');
+    await world.reconcile('alpha');
     expect(world.source.called('label')).toHaveLength(1);
     expect(world.source.stored.get('alpha')).toMatchObject({ 'copilot-operator.dev/owner': 'ann' });
   });
@@ -341,7 +341,7 @@ describe('a session whose time is up', () => {
     await world.advance(10 * MINUTE, MINUTE);
     const asked = world.source.called('deleteUnused').length;
     expect(asked).toBeLessThanOrEqual(16);
-    for (let again = 0; again < 20; again += 1) await world.pass('alpha');
+    for (let again = 0; again < 20; again += 1) await world.reconcile('alpha');
     expect(world.source.called('deleteUnused')).toHaveLength(asked);
     world.source.used.clear();
     await world.advance(MINUTE + 5_000);

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Job, PersistentVolumeClaim, type Pod } from '../../../src/kube/types/builtins.ts';
 import { timestamp } from '../../../src/kube/types/time.ts';
-import type { VolumeFill } from '../../../src/resources/cleanup-result.ts';
-import { askForSweep } from '../../../src/resources/sweep-request.ts';
+import type { MeasuredVolume } from '../../../src/resources/cleanup-result.ts';
+import { requestSweep } from '../../../src/resources/sweep-request.ts';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { endCleanupPod, endedJob } from '../../support/jobs.ts';
@@ -36,7 +36,7 @@ async function ask(world: ReconcilerWorld, afterMs = 0): Promise<string> {
 }
 
 /** The Job's pod has ended, and has seen this of the volume. */
-async function see(world: ReconcilerWorld, fill: Omit<VolumeFill, 'name' | 'size'> = { space: 10 }): Promise<void> {
+async function see(world: ReconcilerWorld, fill: Omit<MeasuredVolume, 'name' | 'size'> = { space: 10 }): Promise<void> {
   const counts = { dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0, errors: 0 };
   await endCleanupPod(world, 'acme-sweep0', {
     result: 'Succeeded',
@@ -144,7 +144,7 @@ describe('a volume of which a sweep is asked for', () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const claim = await world.client.get(PersistentVolumeClaim, world.ref('acme-0'));
-    await askForSweep(world.client, claim, world.clock.now() + 3600 * SECOND, AbortSignal.timeout(10_000));
+    await requestSweep(world.client, claim, world.clock.now() + 3600 * SECOND, AbortSignal.timeout(10_000));
     const at = await asked(world);
     await world.patch(CopilotTenant, 'acme', { spec: { storage: { reclaimPolicy: 'Delete' } } });
     await world.settle();

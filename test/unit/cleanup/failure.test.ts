@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { explain, inFull } from '../../../src/cleanup/failure.ts';
+import { statusMessage, fullMessage } from '../../../src/cleanup/failure.ts';
 import {
   AuthFailedError,
   ProtocolError,
@@ -26,14 +26,14 @@ describe('what people are told of a server that failed', () => {
       'acme-0:4321: the server refused the connection token (-32002 "..."): it must be another',
     ],
   ])('has no word of its own: %s', (_, error, told) => {
-    expect(explain(error)).toBe(told);
-    expect(inFull(error)).toContain('secret');
+    expect(statusMessage(error)).toBe(told);
+    expect(fullMessage(error)).toContain('secret');
   });
 
   it.each([
     new TimeoutError('acme-0:4321: takes connections, but did not answer "connect" within 5 ms'),
     new UnreachableError('acme-0:4321: the server closed the connection before it answered "connect"'),
   ])('is all of what is ours: $message', (error) => {
-    expect(explain(error)).toBe(error.message);
+    expect(statusMessage(error)).toBe(error.message);
   });
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import type { Context } from '../../../src/cleanup/context.ts';
 import { StoppedError } from '../../../src/cleanup/failure.ts';
-import { Tally } from '../../../src/cleanup/report.ts';
+import { CleanupReport } from '../../../src/cleanup/report.ts';
 import { cleanUpServer } from '../../../src/cleanup/through-server.ts';
 import { Client } from '../../../src/copilot/index.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -28,7 +28,7 @@ beforeEach(async () => {
   stop = new AbortController();
   logged = [];
   const log = pino({}, { write: (line) => logged.push(line) });
-  context = { clock, log, stop: stop.signal, tally: new Tally(false, log) };
+  context = { clock, log, stop: stop.signal, report: new CleanupReport(false, log) };
   sessions = new Map();
   ahead = 0;
   const network = new FakeNetwork();
@@ -66,7 +66,7 @@ describe('a cleanup through a server', () => {
     put('young', DAY);
     await cleanUp();
     expect([...sessions.keys()]).toEqual(['young']);
-    expect(context.tally.result()).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 2, freedBytes: 2000 });
+    expect(context.report.result()).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 2, freedBytes: 2000 });
     expect(server.calls('session.metadata.activity')).toBe(2);
   });
 
@@ -84,7 +84,7 @@ describe('a cleanup through a server', () => {
     server.answers['session.metadata.activity'] = () => answer;
     await cleanUp();
     expect(deleted()).toBe(0);
-    expect(context.tally.result()).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 0 });
+    expect(context.report.result()).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 0 });
   });
 
   it('keeps a session that was used after the list was made', async () => {
@@ -107,7 +107,7 @@ describe('a cleanup through a server', () => {
       return sizes?.(request) ?? {};
     };
     await cleanUp();
-    expect(context.tally.result()).toMatchObject({ result: 'Succeeded', kept: 0, deleted: 0, errors: 0 });
+    expect(context.report.result()).toMatchObject({ result: 'Succeeded', kept: 0, deleted: 0, errors: 0 });
   });
 
   it.each([
@@ -136,7 +136,7 @@ describe('a cleanup through a server', () => {
     server.answers['session.delete'] = (request) =>
       request.params?.['sessionId'] === 'old-1' ? answer : (remove?.(request) ?? {});
     await cleanUp();
-    const { result, errors, message, sessions: ids } = context.tally.result();
+    const { result, errors, message, sessions: ids } = context.report.result();
     expect([result, errors, ids]).toEqual(['Failed', 1, ['old-2']]);
     expect(message).toMatch(/^acme-0: session old-1: /);
     expect(message).toContain(reason);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Policy, SessionFacts } from '../../../src/cleanup/model.ts';
-import { judge, safetyMargin, type Reason } from '../../../src/cleanup/ttl-rule.ts';
+import type { Policy, StoredSession } from '../../../src/cleanup/model.ts';
+import { decide, clockMarginFor, type Reason } from '../../../src/cleanup/ttl-rule.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -11,15 +11,19 @@ const NOW = Date.parse('2026-03-01T12:00:00Z');
 interface Case {
   /** Time since the last activity. */
   age: number;
-  facts?: Partial<SessionFacts>;
+  facts?: Partial<StoredSession>;
   policy?: Policy;
   ttl?: number;
   margin?: number;
 }
 
-function verdict({ age, facts, policy, ttl = 7 * DAY, margin = 10 * MINUTE }: Case) {
+function decisionFor({ age, facts, policy, ttl = 7 * DAY, margin = 10 * MINUTE }: Case) {
   const policies = new Map(policy === undefined ? [] : [['s1', policy]]);
-  return judge({ sessionId: 's1', modifiedTime: NOW - age, ...facts }, { ttlMs: ttl, marginMs: margin, policies }, NOW);
+  return decide(
+    { sessionId: 's1', modifiedTime: NOW - age, ...facts },
+    { ttlMs: ttl, marginMs: margin, policies },
+    NOW,
+  );
 }
 
 describe('the TTL rule', () => {
@@ -48,7 +52,7 @@ describe('the TTL rule', () => {
       'Locked',
     ],
   ])('keeps %s', (_, given, reason) => {
-    expect(verdict(given)).toMatchObject({ verdict: 'Keep', reason });
+    expect(decisionFor(given)).toMatchObject({ action: 'Keep', reason });
   });
 
   it.each<[string, Case]>([
@@ -59,16 +63,16 @@ describe('the TTL rule', () => {
     ['beyond the TTL of the tenant, when a CopilotSession says less', { age: 8 * DAY, policy: { ttlMs: DAY } }],
     ['beyond a short TTL and its margin', { age: 2 * MINUTE + 1, ttl: MINUTE, margin: MINUTE }],
   ])('deletes one %s', (_, given) => {
-    expect(verdict(given)).toMatchObject({ verdict: 'Delete', reason: 'Expired' });
+    expect(decisionFor(given)).toMatchObject({ action: 'Delete', reason: 'Expired' });
   });
 
   it('does not shorten the TTL of a tenant by a policy', () => {
-    expect(verdict({ age: 2 * DAY, policy: { ttlMs: DAY } })).toMatchObject({ verdict: 'Keep', reason: 'Young' });
+    expect(decisionFor({ age: 2 * DAY, policy: { ttlMs: DAY } })).toMatchObject({ action: 'Keep', reason: 'Young' });
   });
 
   it('asks for policies by the id of the session', () => {
     const rule = { ttlMs: DAY, marginMs: 0, policies: new Map([['other', { keep: true } as const]]) };
-    expect(judge({ sessionId: 's1', modifiedTime: NOW - 2 * DAY }, rule, NOW).verdict).toBe('Delete');
+    expect(decide({ sessionId: 's1', modifiedTime: NOW - 2 * DAY }, rule, NOW).action).toBe('Delete');
   });
 
   it.each<[Case, string]>([
@@ -79,7 +83,7 @@ describe('the TTL rule', () => {
     [{ age: 8 * DAY, policy: { ttlMs: 9 * DAY } }, 'its last activity was 8d ago, a CopilotSession gives it 9d'],
     [{ age: 8 * DAY, facts: { lockTime: NOW - HOUR } }, 'a server locked it 1h ago'],
   ])('says why: %j', (given, message) => {
-    expect(verdict(given).message).toBe(message);
+    expect(decisionFor(given).message).toBe(message);
   });
 
   it('deletes nothing that is younger than its TTL, by clocks that differ by ten minutes', () => {
@@ -87,22 +91,22 @@ describe('the TTL rule', () => {
     const skew = fc.integer({ min: -10 * MINUTE, max: 10 * MINUTE });
     fc.assert(
       fc.property(duration, duration, skew, (age, ttl, apart) => {
-        const found = verdict({ age: age + apart, ttl, margin: safetyMargin('Own', ttl) });
-        if (age <= ttl) expect(found.verdict).toBe('Keep');
-        if (age > ttl + 20 * MINUTE) expect(found.verdict).toBe('Delete');
+        const found = decisionFor({ age: age + apart, ttl, margin: clockMarginFor('Volume', ttl) });
+        if (age <= ttl) expect(found.action).toBe('Keep');
+        if (age > ttl + 20 * MINUTE) expect(found.action).toBe('Delete');
       }),
     );
   });
 });
 
 describe('the safety margin', () => {
-  it.each<['Server' | 'Own', number, number]>([
-    ['Own', MINUTE, 10 * MINUTE],
-    ['Own', 30 * DAY, 10 * MINUTE],
+  it.each<['Server' | 'Volume', number, number]>([
+    ['Volume', MINUTE, 10 * MINUTE],
+    ['Volume', 30 * DAY, 10 * MINUTE],
     ['Server', MINUTE, MINUTE],
     ['Server', 10 * MINUTE, 10 * MINUTE],
     ['Server', 30 * DAY, 10 * MINUTE],
   ])('by the clock %s and a TTL of %d ms is %d ms', (clock, ttl, margin) => {
-    expect(safetyMargin(clock, ttl)).toBe(margin);
+    expect(clockMarginFor(clock, ttl)).toBe(margin);
   });
 });

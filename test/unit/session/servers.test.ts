@@ -1,15 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
-import { locate, mayHold, serversOf } from '../../../src/session/servers.ts';
+import { locate, candidateServers, serversOf } from '../../../src/session/servers.ts';
 import { answerOf, sessionFacts } from '../../support/fake-sessions.ts';
 import { serverView } from '../../support/sessions.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 
 const nowhere = { get: () => undefined };
-const standing = (spec: CopilotTenantSpecInput, status: CopilotTenant['status'] = {}, remembered?: string) =>
-  serversOf(sampleTenant(spec, {}, status), nowhere, remembered).map(
-    (server) => `${server.name} ${server.standing}${server.surplus ? ' surplus' : ''}`,
+const runState = (spec: CopilotTenantSpecInput, status: CopilotTenant['status'] = {}, lastServer?: string) =>
+  serversOf(sampleTenant(spec, {}, status), nowhere, lastServer).map(
+    (server) => `${server.name} ${server.runState}${server.surplus ? ' surplus' : ''}`,
   );
 const servers = (...states: ['Failed' | 'Healthy' | 'Stopped', ...never[]][]) =>
   states.map(([state], index) => ({ name: `acme-${index}`, state, restarts: 0 }));
@@ -23,7 +23,7 @@ describe('the servers of a session’s tenant', () => {
   });
 
   it.each<[string, CopilotTenantSpecInput, CopilotTenant['status'], string[]]>([
-    ['are wanted by the spec', { replicas: 2 }, {}, ['acme-0 Wanted', 'acme-1 Wanted']],
+    ['are wanted by the spec', { replicas: 2 }, {}, ['acme-0 Expected', 'acme-1 Expected']],
     ['count as stopped when they can’t run', {}, { servers: servers(['Failed']) }, ['acme-0 Stopped']],
     [
       'stop when the tenant is suspended',
@@ -44,17 +44,17 @@ describe('the servers of a session’s tenant', () => {
       ['acme-0 Stopping'],
     ],
   ])('%s', (_case, spec, status, expected) => {
-    expect(standing(spec, status)).toEqual(expected);
+    expect(runState(spec, status)).toEqual(expected);
   });
 
   it('include the one where the session was last seen, although it was scaled away', () => {
     const settled = { observedGeneration: 1, replicas: 1 };
-    expect(standing({ replicas: 1 }, settled, 'acme-2')).toEqual(['acme-0 Wanted', 'acme-2 Stopped surplus']);
-    expect(standing({ replicas: 1 }, { ...settled, replicas: 2 }, 'acme-2')[1]).toBe('acme-2 Stopping surplus');
+    expect(runState({ replicas: 1 }, settled, 'acme-2')).toEqual(['acme-0 Expected', 'acme-2 Stopped surplus']);
+    expect(runState({ replicas: 1 }, { ...settled, replicas: 2 }, 'acme-2')[1]).toBe('acme-2 Stopping surplus');
   });
 
   it('do not include one of another tenant', () => {
-    expect(standing({}, {}, 'other-5')).toEqual(['acme-0 Wanted']);
+    expect(runState({}, {}, 'other-5')).toEqual(['acme-0 Expected']);
   });
 });
 
@@ -82,8 +82,8 @@ describe('a session is found', () => {
 
 describe('the data of a deleted session may be', () => {
   const silent = serverView(1, { answer: undefined });
-  const names = (remembered?: string) =>
-    mayHold([serverView(), silent, serverView(2, { answer: undefined })], remembered).map(({ name }) => name);
+  const names = (lastServer?: string) =>
+    candidateServers([serverView(), silent, serverView(2, { answer: undefined })], lastServer).map(({ name }) => name);
 
   it('anywhere when it was never seen', () => {
     expect(names()).toEqual(['acme-0', 'acme-1', 'acme-2']);

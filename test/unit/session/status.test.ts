@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotSessionStatus } from '../../../src/api/session.ts';
-import { computeStatus, emptyStatus, unchangedStatus } from '../../../src/session/status.ts';
+import { computeStatus, emptyStatus, unobservedStatus } from '../../../src/session/status.ts';
 import { CREATED, located, sampleSession } from '../../support/sessions.ts';
 
 const NOW = CREATED + 60_000;
@@ -65,8 +65,8 @@ describe('the status of a session', () => {
   it('keeps everything but its conditions while nobody can be asked', () => {
     const before = idle();
     const session = sampleSession({}, {}, before);
-    const unavailable = { reason: 'TenantSuspended', message: 'It waits.', passes: false } as const;
-    const after = unchangedStatus({ session, unavailable, now: NOW + HOUR });
+    const unavailable = { reason: 'TenantSuspended', message: 'It waits.', transient: false } as const;
+    const after = unobservedStatus({ session, unavailable, now: NOW + HOUR });
     expect({ ...after, conditions: undefined }).toEqual({ ...before, conditions: undefined });
     expect(after.conditions?.[0]).toMatchObject({ type: 'Ready', status: 'False', reason: 'TenantSuspended' });
     expect(after.conditions?.[2]).toEqual(before.conditions?.[2]);

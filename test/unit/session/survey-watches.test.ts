@@ -1,10 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { Watches } from '../../../src/session/survey-watches.ts';
+import { SurveyWatches } from '../../../src/session/survey-watches.ts';
 import { FakeSessionSource } from '../../support/fake-sessions.ts';
 
 function open() {
   const source = new FakeSessionSource(() => 0);
-  return { watches: new Watches(source), watched: () => [...source.watched].toSorted((a, b) => a.localeCompare(b)) };
+  return {
+    watches: new SurveyWatches(source),
+    watched: () => [...source.watched].toSorted((a, b) => a.localeCompare(b)),
+  };
 }
 
 describe('what is read more about', () => {

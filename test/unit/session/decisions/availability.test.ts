@@ -7,20 +7,20 @@ import { sampleTenant } from '../../../support/tenants.ts';
 const silent = serverView(0, { answer: undefined });
 
 function found(spec: CopilotTenantSpecInput, seen: Partial<AvailabilityInput>) {
-  const input = { servers: [serverView()], located: undefined, remembered: undefined, ...seen };
+  const input = { servers: [serverView()], located: undefined, lastServer: undefined, ...seen };
   const unavailable = unavailability({ tenant: sampleTenant(spec), ...input });
-  return unavailable && `${unavailable.reason} ${unavailable.passes ? 'passes' : 'stays'}`;
+  return unavailable && `${unavailable.reason} ${unavailable.transient ? 'transient' : 'lasting'}`;
 }
 
 describe('a session can be looked at', () => {
   it.each<[string, Partial<AvailabilityInput>]>([
     ['on the server that shows it', { located: located() }],
     ['before its first turn, when any server answers', { servers: [silent, serverView(1)] }],
-    ['when the server that held it answers, even without it', { remembered: 'acme-0' }],
-    ['when its last server was none of the tenant’s', { remembered: 'other-0' }],
+    ['when the server that held it answers, even without it', { lastServer: 'acme-0' }],
+    ['when its last server was none of the tenant’s', { lastServer: 'other-0' }],
     [
       'when another server shows it now',
-      { servers: [silent, serverView(1)], located: located(), remembered: 'acme-0' },
+      { servers: [silent, serverView(1)], located: located(), lastServer: 'acme-0' },
     ],
   ])('%s', (_case, seen) => {
     expect(found({}, seen)).toBeUndefined();
@@ -29,20 +29,20 @@ describe('a session can be looked at', () => {
 
 describe('a session can’t be looked at', () => {
   it.each<[string, CopilotTenantSpecInput, Partial<AvailabilityInput>, string]>([
-    ['while its tenant is suspended', { suspend: true }, { located: located() }, 'TenantSuspended stays'],
-    ['while no server answers', {}, { servers: [silent] }, 'TenantUnavailable passes'],
-    ['without a server', { replicas: 0 }, { servers: [] }, 'TenantUnavailable stays'],
+    ['while its tenant is suspended', { suspend: true }, { located: located() }, 'TenantSuspended lasting'],
+    ['while no server answers', {}, { servers: [silent] }, 'TenantUnavailable transient'],
+    ['without a server', { replicas: 0 }, { servers: [] }, 'TenantUnavailable lasting'],
     [
       'while the server that holds it is silent, whoever else answers',
       { replicas: 2 },
-      { servers: [silent, serverView(1)], remembered: 'acme-0' },
-      'TenantUnavailable passes',
+      { servers: [silent, serverView(1)], lastServer: 'acme-0' },
+      'TenantUnavailable transient',
     ],
     [
       'once its server was scaled away',
       { replicas: 1 },
-      { servers: [serverView(), serverView(1, { answer: undefined, surplus: true })], remembered: 'acme-1' },
-      'TenantUnavailable stays',
+      { servers: [serverView(), serverView(1, { answer: undefined, surplus: true })], lastServer: 'acme-1' },
+      'TenantUnavailable lasting',
     ],
   ])('%s', (_case, spec, seen, expected) => {
     expect(found(spec, seen)).toBe(expected);
@@ -54,7 +54,7 @@ describe('a session can’t be looked at', () => {
   ] as const)('and is told what becomes of a volume scaled away with %s', (reclaimPolicy, words) => {
     const away = serverView(1, { answer: undefined, surplus: true });
     const tenant = sampleTenant({ storage: { reclaimPolicy } });
-    const told = unavailability({ tenant, servers: [away], located: undefined, remembered: 'acme-1' });
+    const told = unavailability({ tenant, servers: [away], located: undefined, lastServer: 'acme-1' });
     expect(told?.message).toContain(words);
   });
 });

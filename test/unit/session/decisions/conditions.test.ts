@@ -3,8 +3,8 @@ import { readyVerdict, reconcilingVerdict, stalledVerdict } from '../../../../sr
 import type { Findings } from '../../../../src/session/model.ts';
 
 const cause = { reason: 'TenantNotFound', message: 'There is no CopilotTenant acme.' } as const;
-const unavailable = (passes: boolean) =>
-  ({ reason: passes ? 'TenantUnavailable' : 'TenantSuspended', message: 'It waits.', passes }) as const;
+const unavailable = (transient: boolean) =>
+  ({ reason: transient ? 'TenantUnavailable' : 'TenantSuspended', message: 'It waits.', transient }) as const;
 const work = { reason: 'Expiring', message: 'Server acme-0 did not delete it.' } as const;
 
 describe('the conditions of a session', () => {

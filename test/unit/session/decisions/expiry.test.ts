@@ -3,11 +3,11 @@ import type { CopilotSessionSpecInput, CopilotSessionStatus } from '../../../../
 import type { SessionPhase } from '../../../../src/api/session-conditions.ts';
 import {
   activityOf,
-  dueOf,
+  deletionDueOf,
   expiryDecision,
   expiryOf,
   inUseDelay,
-  isCleanedUp,
+  wasCleanedUp,
   type ExpiryInput,
 } from '../../../../src/session/decisions/expiry.ts';
 import { ttlOf } from '../../../../src/resources/session-ttl.ts';
@@ -43,39 +43,39 @@ describe('the ttl of a session', () => {
 
 describe('the last activity', () => {
   const earlier: CopilotSessionStatus = { lastActivityTime: '2026-01-02T03:01:00Z' };
-  const told = CREATED + MINUTE;
+  const reported = CREATED + MINUTE;
   it.each<[string, Parameters<typeof activityOf>[0], CopilotSessionStatus | undefined, object]>([
-    ['is unknown before the first turn', undefined, undefined, { told: undefined, latest: undefined }],
-    ['is what was told, of a session that is missing', undefined, earlier, { told, latest: told }],
+    ['is unknown before the first turn', undefined, undefined, { reported: undefined, latest: undefined }],
+    ['is what was reported, of a session that is missing', undefined, earlier, { reported, latest: reported }],
     [
       'is what the journal tells',
       sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE }),
       earlier,
-      { told: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
+      { reported: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
     ],
     [
       'goes on when usage can’t be reckoned',
       sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE, usage: undefined }),
       earlier,
-      { told: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
+      { reported: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
     ],
     [
       'stays as told until the journal was read, and nothing is deleted for less than the file’s time',
       sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE, unread: true }),
       earlier,
-      { told, latest: CREATED + 5 * MINUTE },
+      { reported, latest: CREATED + 5 * MINUTE },
     ],
     [
       'is the file’s time when nothing was told yet',
       sessionFacts('alpha', { lastActivityTime: CREATED, unread: true }),
       undefined,
-      { told: CREATED, latest: CREATED },
+      { reported: CREATED, latest: CREATED },
     ],
     [
       'is never later than now, whatever a server’s clock says',
       sessionFacts('alpha', { lastActivityTime: CREATED + 1000 * HOUR }),
       undefined,
-      { told: CREATED + HOUR, latest: CREATED + HOUR },
+      { reported: CREATED + HOUR, latest: CREATED + HOUR },
     ],
   ])('%s', (_case, facts, status, expected) => {
     expect(activityOf(facts, status, CREATED + HOUR)).toEqual(expected);
@@ -88,7 +88,7 @@ describe('a margin for clocks that differ', () => {
     ['is ten minutes at most', '24h', 24 * HOUR + 10 * MINUTE],
   ])('%s', (_case, ttl, expected) => {
     const session = sampleSession({ ttl });
-    expect(dueOf(session, expiryOf(session, CREATED))).toBe(CREATED + expected);
+    expect(deletionDueOf(session, expiryOf(session, CREATED))).toBe(CREATED + expected);
   });
 });
 
@@ -154,11 +154,11 @@ describe('a session that is missing', () => {
     ['was not when the cleanup only tells', own('30m'), { ttl: '30m', cleanupDryRun: true }, false],
     ['was not when people know it as lost', own('30m', 'Lost'), { ttl: '30m' }, false],
   ])('%s', (_case, session, sessions, expected) => {
-    expect(isCleanedUp(session, sampleTenant({ sessions }), CREATED, CREATED + HOUR)).toBe(expected);
+    expect(wasCleanedUp(session, sampleTenant({ sessions }), CREATED, CREATED + HOUR)).toBe(expected);
   });
 
   it('was not cleaned up when nobody knows of any activity', () => {
-    expect(isCleanedUp(own('30m'), sampleTenant({ sessions: { ttl: '30m' } }), undefined, CREATED + HOUR)).toBe(false);
+    expect(wasCleanedUp(own('30m'), sampleTenant({ sessions: { ttl: '30m' } }), undefined, CREATED + HOUR)).toBe(false);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { labelInterval, missingLabels, ownership } from '../../../../src/session/decisions/labels.ts';
+import { labelInterval, missingLabels, ownerLabels } from '../../../../src/session/decisions/labels.ts';
 import { sessionSpec } from '../../../../src/api/session.ts';
 import { sessionFacts } from '../../../support/fake-sessions.ts';
 import { sampleSession } from '../../../support/sessions.ts';
@@ -15,7 +15,7 @@ const loaded = (labels?: Record<string, string>) => sessionFacts('alpha', { acti
 
 describe('what is stored beside a session', () => {
   it('says whose it is', () => {
-    expect(ownership(session)).toEqual(all);
+    expect(ownerLabels(session)).toEqual(all);
   });
 
   it.each<[string, Parameters<typeof missingLabels>[1], object | undefined]>([
@@ -52,7 +52,7 @@ describe('what is stored beside a session', () => {
       sessionSpec.safeParse({ tenantRef: { name: 'acme' }, participants: participants.slice(0, count) }).success;
     const most = participants.findLastIndex((_, index) => accepted(index + 1)) + 1;
     expect(most).toBeGreaterThanOrEqual(50);
-    for (const value of Object.values(ownership(sampleSession({ participants: participants.slice(0, most) })))) {
+    for (const value of Object.values(ownerLabels(sampleSession({ participants: participants.slice(0, most) })))) {
       expect(Buffer.byteLength(value)).toBeLessThan(16 * 1024);
     }
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotSessionStatus } from '../../../../src/api/session.ts';
 import type { SessionFacts } from '../../../../src/servers/survey/sessions.ts';
-import { belongingOf, ownedByAnother } from '../../../../src/session/decisions/ownership.ts';
+import { ownershipOf, ownedByAnother } from '../../../../src/session/decisions/ownership.ts';
 import { emptyStatus } from '../../../../src/session/status.ts';
 import { sessionFacts } from '../../../support/fake-sessions.ts';
 import { CREATED, sampleSession } from '../../../support/sessions.ts';
@@ -31,7 +31,7 @@ describe('the data under an id', () => {
     ['is nobody’s any more when no server has it', 'bob', undefined, true, refused, 'Own'],
   ])('%s', (_case, owner, facts, answered, status, expected) => {
     const session = sampleSession({ ...(owner !== undefined && { owner }) }, {}, status);
-    expect(belongingOf(session, facts, answered)).toBe(expected);
+    expect(ownershipOf(session, facts, answered)).toBe(expected);
   });
 
   it('is refused by the field and what to do, without telling whose it is', () => {

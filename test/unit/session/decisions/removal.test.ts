@@ -11,12 +11,12 @@ describe('the data of a deleted session', () => {
     ['is deleted by a server that answers', serverView(), 'delete ServerAnswers'],
     [
       'is deleted by it even while it is about to stop',
-      serverView(0, { standing: 'Stopping' }),
+      serverView(0, { runState: 'Stopping' }),
       'delete ServerAnswers',
     ],
-    ['is removed from the volume of one that has stopped', silent({ standing: 'Stopped' }), 'job ServerStopped'],
-    ['waits for one that stops', silent({ standing: 'Stopping' }), 'wait ServerStopping'],
-    ['waits for one that is silent', silent({ standing: 'Wanted' }), 'wait ServerSilent'],
+    ['is removed from the volume of one that has stopped', silent({ runState: 'Stopped' }), 'job ServerStopped'],
+    ['waits for one that stops', silent({ runState: 'Stopping' }), 'wait ServerStopping'],
+    ['waits for one that is silent', silent({ runState: 'Expected' }), 'wait ServerSilent'],
   ])('%s', (_case, server, expected) => {
     const { action, reason } = removalStep(server);
     expect(`${action} ${reason}`).toBe(expected);
@@ -24,13 +24,13 @@ describe('the data of a deleted session', () => {
 });
 
 describe('the wait for that ends', () => {
-  const ends = (tenantGoing: boolean, since: number) =>
-    deadlineOf({ deletedAt: CREATED, tenantGoing, since }) - CREATED;
+  const ends = (tenantTerminating: boolean, startedAt: number) =>
+    deadlineOf({ deletedAt: CREATED, tenantTerminating, startedAt }) - CREATED;
   it.each([
     ['five minutes after the deletion', false, CREATED - MINUTE, 5 * MINUTE],
     ['one minute after it when the tenant goes too', true, CREATED - MINUTE, MINUTE],
     ['not before a process that comes later has had a look', false, CREATED + 60 * MINUTE, 60 * MINUTE + 30_000],
-  ])('%s', (_case, tenantGoing, since, expected) => {
-    expect(ends(tenantGoing, since)).toBe(expected);
+  ])('%s', (_case, tenantTerminating, startedAt, expected) => {
+    expect(ends(tenantTerminating, startedAt)).toBe(expected);
   });
 });

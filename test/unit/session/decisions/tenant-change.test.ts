@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { concernsSessions } from '../../../../src/session/decisions/tenant-change.ts';
+import { affectsSessions } from '../../../../src/session/decisions/tenant-change.ts';
 import type { CopilotTenant } from '../../../../src/resources/tenant.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 
@@ -19,7 +19,7 @@ describe('a change of a tenant concerns its sessions', () => {
     ['when a server has stopped', status({ replicas: 0 })],
     ['when a server can’t run', status({ servers: server('Failed') })],
   ])('%s', (_case, after) => {
-    expect(concernsSessions(before, after)).toBe(true);
+    expect(affectsSessions(before, after)).toBe(true);
   });
 
   it.each<[string, CopilotTenant]>([
@@ -29,6 +29,6 @@ describe('a change of a tenant concerns its sessions', () => {
     ['a server that works', status({ servers: server('Healthy') })],
     ['its labels', { ...before, metadata: { ...before.metadata, labels: { a: 'b' } } }],
   ])('but not in %s', (_case, after) => {
-    expect(concernsSessions(before, after)).toBe(false);
+    expect(affectsSessions(before, after)).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotSessionStatus } from '../../../../src/api/session.ts';
-import { MIN_INTERVAL_MS, writeDelay } from '../../../../src/session/decisions/write-delay.ts';
+import { MIN_WRITE_INTERVAL_MS, writeDelay } from '../../../../src/session/decisions/write-delay.ts';
 
 const NOW = 1_000_000;
 const idle: CopilotSessionStatus = {
@@ -31,8 +31,8 @@ describe('a status that has changed', () => {
     ['its activity', active, { ...active, lastActivityTime: later, expiresAt: later }],
     ['its usage in the middle of a turn', active, { ...active, usage }],
   ])('in nothing but %s waits for its turn', (_case, before, after) => {
-    expect(writeDelay(before, after, NOW - 10_000, NOW)).toBe(MIN_INTERVAL_MS - 10_000);
-    expect(writeDelay(before, after, NOW - MIN_INTERVAL_MS, NOW)).toBe(0);
+    expect(writeDelay(before, after, NOW - 10_000, NOW)).toBe(MIN_WRITE_INTERVAL_MS - 10_000);
+    expect(writeDelay(before, after, NOW - MIN_WRITE_INTERVAL_MS, NOW)).toBe(0);
   });
 
   it('is written by a process that has written nothing yet', () => {

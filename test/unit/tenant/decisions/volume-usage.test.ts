@@ -3,7 +3,7 @@ import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../sr
 import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import type { PersistentVolumeClaim, Pod } from '../../../../src/kube/types/builtins.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
-import { formatCleanupResult, type VolumeFill } from '../../../../src/resources/cleanup-result.ts';
+import { formatCleanupResult, type MeasuredVolume } from '../../../../src/resources/cleanup-result.ts';
 import { volumeUsages } from '../../../../src/tenant/decisions/volume-usage.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, container, HOUR, MINUTE, NOW, pod } from '../fixtures.ts';
@@ -19,7 +19,7 @@ const RESULT = {
 } as const;
 
 /** A pod of a cleanup that ended so long ago, and how full it saw volumes. */
-function saw(ago: number, ...volumes: VolumeFill[]): Pod {
+function saw(ago: number, ...volumes: MeasuredVolume[]): Pod {
   const terminated = {
     exitCode: 0,
     finishedAt: timestamp(NOW - ago),
