@@ -27,7 +27,7 @@ import { fromKey, type KubeObject, type NamespacedName } from '../kube/types/typ
 import { MANAGED_SELECTOR } from '../resources/names.ts';
 import type { TenantMetrics } from './metrics.ts';
 import { TenantReconciler } from './reconciler.ts';
-import { SessionFigures } from './sessions.ts';
+import { SessionFigures } from './sessions/session-statistics.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';

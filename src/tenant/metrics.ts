@@ -1,4 +1,4 @@
-import type { CleanupRun } from './decisions/cleanup.ts';
+import type { CleanupRun } from './cleanup/cleanup-runs.ts';
 
 /** Told of what happened to tenants and can't be read from the cluster afterwards. */
 export interface TenantMetrics {

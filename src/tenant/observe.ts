@@ -2,7 +2,7 @@ import type { ServerState, ServerStatus } from '../api/tenant.ts';
 import type { ServerHealth } from '../servers/health/health.ts';
 import type { Pod } from '../kube/types/builtins.ts';
 import type { TenantCause, ServerWorld, ServerObservation } from './model.ts';
-import { podTrouble } from './decisions/pod.ts';
+import { podTrouble } from './decisions/pod-cause.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { serverName } from '../resources/names.ts';
 import { hasEnded, isReady, servingPod } from './pods.ts';

@@ -1,6 +1,6 @@
 /**
  * What a reconcile is going to do, decided before anything is written: pure functions of the world, so that every rule
- * can be tested without a cluster. update.ts carries the plan out.
+ * can be tested without a cluster. apply.ts carries the plan out.
  */
 import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
@@ -16,13 +16,13 @@ import type {
   ServerWorld,
   World,
 } from './model.ts';
-import { removalWait } from './decisions/leftover.ts';
-import { modelDecision, type ModelDecision } from './decisions/model.ts';
+import { removalWait } from './decisions/previous-tenant.ts';
+import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
 import { rolloutTurn, servesWithFormer } from './decisions/rollout.ts';
-import { sweepStep, type SweepStep } from './decisions/sweep.ts';
-import { connectionToken } from './decisions/token.ts';
+import { sweepStep, type SweepStep } from './cleanup/sweep-decision.ts';
+import { connectionToken } from './decisions/connection-token.ts';
 import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
-import { planServer, type ServerPlan } from './serverplan.ts';
+import { planServer, type ServerPlan } from './server-plan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { TemplateAnnotation, isCurrent } from './deployments.ts';
 

@@ -8,7 +8,7 @@ import { findCondition, setConditions, truncate, type Verdict } from '../kube/wr
 import type { Condition } from '../kube/types/types.ts';
 import { endpoint } from './builders/bindingsecret.ts';
 import type { TenantCause, ServerObservation, ServerWorld } from './model.ts';
-import { cleanupVerdict } from './decisions/cleanup.ts';
+import { cleanupVerdict } from './cleanup/cleanup-runs.ts';
 import {
   healthyVerdict,
   readyVerdict,
@@ -16,15 +16,15 @@ import {
   stalledVerdict,
   type Findings,
 } from './decisions/conditions.ts';
-import type { ModelDecision } from './decisions/model.ts';
-import { primaryCause } from './decisions/primary.ts';
-import { acceptedLosses, isGrowing, minimumSize } from './decisions/volume.ts';
+import type { ModelDecision } from './decisions/model-credential.ts';
+import { primaryCause } from './decisions/aggregate-causes.ts';
+import { acceptedLosses, isGrowing, minimumSize } from './decisions/data-loss.ts';
 import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
 import { hasEnded } from './pods.ts';
 import type { Plan } from './plan.ts';
-import type { SessionsStatus } from './sessions.ts';
+import type { SessionsStatus } from './sessions/session-statistics.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { Outcome } from './update.ts';
+import type { Outcome } from './apply.ts';
 import { restartOf } from './deployments.ts';
 
 export interface StatusInput {
@@ -154,7 +154,7 @@ function silenceOf(tenant: CopilotTenant, plan: Plan, { index, name, health, rem
   return (remembered ? last : planned) ?? (health.state === 'Unhealthy' ? health.message : 'it does not answer');
 }
 
-// Recorded once there is something to lose, and kept until a person lets go of it: see decisions/volume.ts.
+// Recorded once there is something to lose, and kept until a person lets go of it: see decisions/data-loss.ts.
 function volumeOf(
   tenant: CopilotTenant,
   live: ServerWorld | undefined,
@@ -202,7 +202,7 @@ const REDACTED = '[redacted]';
 /** Fewer first characters of a secret than this, before the end of a quotation, are a coincidence. */
 const MIN_START = 4;
 
-// decisions/pod.ts cuts long quotations, and may do so within a secret; what is left of it ends in an ellipsis.
+// decisions/pod-cause.ts cuts long quotations, and may do so within a secret; what is left of it ends in an ellipsis.
 function withoutStart(text: string, secret: string): string {
   if (!text.includes('…')) return text;
   let told = text;

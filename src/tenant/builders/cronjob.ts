@@ -3,7 +3,7 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { slotOf } from '../spread.ts';
+import { slotOf } from '../hash-slot.ts';
 import { sharedMetadata } from './metadata.ts';
 import type { CleanupPlaces } from '../model.ts';
 

@@ -57,13 +57,14 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   commands: [['flags'], ['operator', 'cleanup', 'ping', 'crds']],
   tenant: [
-    ['model', 'pods', 'spread', 'transitions'],
+    ['model', 'pods', 'hash-slot', 'transitions'],
     ['deployments', 'termination-message'],
     ['builders', 'decisions', 'targets', 'transforms'],
-    ['attempt', 'metrics', 'observe', 'sessions', 'world'],
-    ['cleanup', 'serverplan', 'settled', 'sweep'],
+    ['child-writer', 'observe', 'sessions', 'world'],
+    ['cleanup', 'steady-state'],
+    ['metrics', 'server-plan'],
     ['plan'],
-    ['update'],
+    ['apply'],
     ['status'],
     ['reconciler'],
     ['controller'],
@@ -150,7 +151,7 @@ describe('the import rules', () => {
     ['src/session/decisions/expiry.ts', `import { locate } from '../servers.ts';`],
     ['src/cleanup/on-volume.ts', `import { isLoaded } from './through-server.ts';`],
     ['src/tenant/decisions/pod.ts', `import type { Plan } from '../plan.ts';`],
-    ['src/tenant/builders/cronjob.ts', `import { cleanupRuns } from '../decisions/cleanup.ts';`],
+    ['src/tenant/builders/cronjob.ts', `import { cleanupScope } from '../cleanup/cleanup-scope.ts';`],
   ])('refuse %s: %s', (file, source) => {
     expect(violations(join(root, file), source)).toHaveLength(1);
   });

@@ -9,7 +9,7 @@ import { slimPod } from '../../../src/tenant/transforms.ts';
 import { bindingSecret } from '../../../src/tenant/builders/bindingsecret.ts';
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
 import { plan, type Plan, type PlanInput } from '../../../src/tenant/plan.ts';
-import type { ServerPlan } from '../../../src/tenant/serverplan.ts';
+import type { ServerPlan } from '../../../src/tenant/server-plan.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import {
   emptyWorld,

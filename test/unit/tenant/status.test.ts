@@ -7,7 +7,7 @@ import { timestamp } from '../../../src/kube/types/time.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
 import { computeStatus, unlookedStatus, type StatusInput } from '../../../src/tenant/status.ts';
 import { transitions } from '../../../src/tenant/transitions.ts';
-import type { Outcome } from '../../../src/tenant/update.ts';
+import type { Outcome } from '../../../src/tenant/apply.ts';
 import { healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, settledDeployment, unhealthy } from './fixtures.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';

@@ -3,7 +3,7 @@ import type { Pod } from '../../../src/kube/types/builtins.ts';
 import { differences } from '../../../src/kube/write/diff.ts';
 import { cleanupLabels, cleanupPod, deletesOnVolume } from '../../../src/resources/cleanup-pod.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
-import { podTrouble } from '../../../src/tenant/decisions/pod.ts';
+import { podTrouble } from '../../../src/tenant/decisions/pod-cause.ts';
 import { observeServer } from '../../../src/tenant/observe.ts';
 import { pingAddress } from '../../../src/tenant/pods.ts';
 import { slimDeployment, slimJob, slimPod } from '../../../src/tenant/transforms.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
-import { connectionToken } from '../../../../src/tenant/decisions/token.ts';
+import { connectionToken } from '../../../../src/tenant/decisions/connection-token.ts';
 import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
 
 describe('Secret of the connection token', () => {

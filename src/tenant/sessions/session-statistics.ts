@@ -1,15 +1,15 @@
 /** What a tenant's status says of its sessions, from what its servers last told. */
-import { ConditionType, StoragePressureReason } from '../api/conditions.ts';
-import type { CopilotTenantStatus } from '../api/tenant.ts';
-import type { LastCleanup, VolumeUsage } from '../api/tenant-status.ts';
-import type { ServerSessions, SessionSource } from '../servers/survey/sessions.ts';
-import type { Clock } from '../kube/clock/clock.ts';
-import { findCondition } from '../kube/write/conditions.ts';
-import { timestamp } from '../kube/types/time.ts';
-import { keyOf, type NamespacedName } from '../kube/types/types.ts';
-import { serverName } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import type { Verdict } from '../kube/write/conditions.ts';
+import { ConditionType, StoragePressureReason } from '../../api/conditions.ts';
+import type { CopilotTenantStatus } from '../../api/tenant.ts';
+import type { LastCleanup, VolumeUsage } from '../../api/tenant-status.ts';
+import type { ServerSessions, SessionSource } from '../../servers/survey/sessions.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { findCondition } from '../../kube/write/conditions.ts';
+import { timestamp } from '../../kube/types/time.ts';
+import { keyOf, type NamespacedName } from '../../kube/types/types.ts';
+import { serverName } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { Verdict } from '../../kube/write/conditions.ts';
 import {
   fullest,
   percentOf,
@@ -19,11 +19,11 @@ import {
   takenBy,
   usedOf,
   volumeOf,
-} from './decisions/storage.ts';
-import { toldUsage } from './decisions/volume-usage.ts';
-import { isReady, servingPod } from './pods.ts';
-import { targetKey, tenantOfTarget } from './targets.ts';
-import type { ServerWorld } from './model.ts';
+} from './storage-pressure.ts';
+import { toldUsage } from './volume-usage.ts';
+import { isReady, servingPod } from '../pods.ts';
+import { targetKey, tenantOfTarget } from '../targets.ts';
+import type { ServerWorld } from '../model.ts';
 
 /** The sessions of one server in numbers. */
 export interface Figures {

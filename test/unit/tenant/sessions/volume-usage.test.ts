@@ -4,7 +4,7 @@ import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import type { PersistentVolumeClaim, Pod } from '../../../../src/kube/types/builtins.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
 import { formatCleanupResult, type MeasuredVolume } from '../../../../src/resources/cleanup-result.ts';
-import { volumeUsages } from '../../../../src/tenant/decisions/volume-usage.ts';
+import { volumeUsages } from '../../../../src/tenant/sessions/volume-usage.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, container, HOUR, MINUTE, NOW, pod } from '../fixtures.ts';
 

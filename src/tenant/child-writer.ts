@@ -5,7 +5,7 @@ import { ForeignObjectError } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { KubeObject } from '../kube/types/types.ts';
 import type { TenantCause, Wait } from './model.ts';
-import { removalWait } from './decisions/leftover.ts';
+import { removalWait } from './decisions/previous-tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { removalWait } from '../../../../src/tenant/decisions/leftover.ts';
+import { removalWait } from '../../../../src/tenant/decisions/previous-tenant.ts';
 import { boundClaim } from '../fixtures.ts';
 
 const going = (...finalizers: string[]) =>

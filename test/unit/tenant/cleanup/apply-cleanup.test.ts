@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Applier } from '../../../src/kube/write/apply.ts';
-import { CronJob } from '../../../src/kube/types/builtins.ts';
-import { StatusError } from '../../../src/kube/types/errors.ts';
-import type { KubeObject } from '../../../src/kube/types/types.ts';
-import { Attempt } from '../../../src/tenant/attempt.ts';
-import { cronJob } from '../../../src/tenant/builders/cronjob.ts';
-import { applyCleanup } from '../../../src/tenant/cleanup.ts';
-import { cleanupPlaces } from '../../../src/tenant/decisions/cleanup-places.ts';
-import { OPERATOR, sampleTenant } from '../../support/tenants.ts';
+import type { Applier } from '../../../../src/kube/write/apply.ts';
+import { CronJob } from '../../../../src/kube/types/builtins.ts';
+import { StatusError } from '../../../../src/kube/types/errors.ts';
+import type { KubeObject } from '../../../../src/kube/types/types.ts';
+import { Attempt } from '../../../../src/tenant/child-writer.ts';
+import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
+import { applyCleanup } from '../../../../src/tenant/cleanup/apply-cleanup.ts';
+import { cleanupPlaces } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
+import { OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 
 const tenant = sampleTenant({ sessions: { ttl: '720h' } });
 const former = cronJob(tenant, { image: 'i', places: cleanupPlaces(tenant, new Map()), paused: false });

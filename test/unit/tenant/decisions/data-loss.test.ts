@@ -6,7 +6,7 @@ import {
   isGrowing,
   minimumSize,
   type VolumeInput,
-} from '../../../../src/tenant/decisions/volume.ts';
+} from '../../../../src/tenant/decisions/data-loss.ts';
 import { boundClaim } from '../fixtures.ts';
 
 const loss = (other: Partial<VolumeInput>) =>

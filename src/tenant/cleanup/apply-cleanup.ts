@@ -1,16 +1,16 @@
 /** Writes what a tenant's cleanup consists of, or takes it away. */
-import { StalledReason } from '../api/conditions.ts';
-import { ConfigMap, CronJob, NetworkPolicy } from '../kube/types/builtins.ts';
-import { isControlledBy } from '../kube/types/owner.ts';
-import type { ResourceType } from '../kube/types/resource.ts';
-import type { KubeObject } from '../kube/types/types.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import type { Attempt } from './attempt.ts';
-import { cronJob } from './builders/cronjob.ts';
-import { cleanupNetworkPolicy } from './builders/networkpolicy.ts';
-import { sessionsConfigMap } from './builders/sessionsconfigmap.ts';
-import { cleanupPlaces, isPause } from './decisions/cleanup-places.ts';
-import type { OperatorFacts, CleanupWorld, ServerWorld } from './model.ts';
+import { StalledReason } from '../../api/conditions.ts';
+import { ConfigMap, CronJob, NetworkPolicy } from '../../kube/types/builtins.ts';
+import { isControlledBy } from '../../kube/types/owner.ts';
+import type { ResourceType } from '../../kube/types/resource.ts';
+import type { KubeObject } from '../../kube/types/types.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { Attempt } from '../child-writer.ts';
+import { cronJob } from '../builders/cronjob.ts';
+import { cleanupNetworkPolicy } from '../builders/networkpolicy.ts';
+import { sessionsConfigMap } from '../builders/sessionsconfigmap.ts';
+import { cleanupPlaces, isPause } from './cleanup-scope.ts';
+import type { OperatorFacts, CleanupWorld, ServerWorld } from '../model.ts';
 
 /** `servers`: what stands under the names of servers by now, wanted or not. */
 export async function applyCleanup(

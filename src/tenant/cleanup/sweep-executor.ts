@@ -1,17 +1,17 @@
 /** Carries out what was decided about sweeps of volumes. Nothing that fails here says anything about the servers. */
 import type { Logger } from 'pino';
-import type { Applier } from '../kube/write/apply.ts';
-import { Job } from '../kube/types/builtins.ts';
-import type { KubeClient } from '../kube/client/client.ts';
-import type { Clock } from '../kube/clock/clock.ts';
-import { isConflict, isNotFound, toError } from '../kube/types/errors.ts';
-import { OwnerGoneError } from '../kube/types/owner.ts';
-import { requestSweep, clearSweepRequest, postponeSweep } from '../resources/sweep-request.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import { sweepJob } from './builders/sweepjob.ts';
-import { refusalOfRequest } from './decisions/refusal.ts';
-import { postponed, SWEEP_RETRY_MS, type Postponed, type SweepStep } from './decisions/sweep.ts';
-import type { OperatorFacts } from './model.ts';
+import type { Applier } from '../../kube/write/apply.ts';
+import { Job } from '../../kube/types/builtins.ts';
+import type { KubeClient } from '../../kube/client/client.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { isConflict, isNotFound, toError } from '../../kube/types/errors.ts';
+import { OwnerGoneError } from '../../kube/types/owner.ts';
+import { clearSweepRequest, postponeSweep, requestSweep } from '../../resources/sweep-request.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import { sweepJob } from '../builders/sweepjob.ts';
+import { refusalOfRequest } from '../decisions/refusal.ts';
+import { postponed, SWEEP_RETRY_MS, type Postponed, type SweepStep } from './sweep-decision.ts';
+import type { OperatorFacts } from '../model.ts';
 
 export interface Sweeper {
   readonly applier: Applier;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { serverImage } from '../../../../src/tenant/decisions/image.ts';
+import { serverImage } from '../../../../src/tenant/decisions/server-image.ts';
 import { settledDeployment } from '../fixtures.ts';
 
 const current = settledDeployment({ image: 'copilot:1' });

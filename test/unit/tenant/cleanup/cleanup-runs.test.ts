@@ -5,7 +5,7 @@ import { timestamp } from '../../../../src/kube/types/time.ts';
 import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
 import { formatCleanupResult, type CleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
-import { cleanupRuns, cleanupVerdict } from '../../../../src/tenant/decisions/cleanup.ts';
+import { cleanupRuns, cleanupVerdict } from '../../../../src/tenant/cleanup/cleanup-runs.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { HOUR, MINUTE, NOW, SECOND } from '../fixtures.ts';
 

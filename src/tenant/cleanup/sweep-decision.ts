@@ -6,11 +6,11 @@ import { isClaimOf, isOfPreviousTenant, serverName } from '../../resources/names
 import { sweepAt } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../pods.ts';
-import { isOfOnePod, isStopping } from './cleanup-places.ts';
-import { PATIENCE_MS } from './cleanup.ts';
+import { isOfOnePod, isStopping } from './cleanup-scope.ts';
+import { PATIENCE_MS } from './cleanup-runs.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
-import { lookReason } from './look.ts';
-import { toldUsage } from './volume-usage.ts';
+import { lookReason } from './volume-check.ts';
+import { toldUsage } from '../sessions/volume-usage.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
 import { wordOf } from '../termination-message.ts';
 

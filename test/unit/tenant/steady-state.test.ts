@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { SettledPasses, type Grounds } from '../../../src/tenant/settled.ts';
+import { SettledPasses, type Grounds } from '../../../src/tenant/steady-state.ts';
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
-import type { SessionsStatus } from '../../../src/tenant/sessions.ts';
+import type { SessionsStatus } from '../../../src/tenant/sessions/session-statistics.ts';
 import { TOKEN, emptyWorld, healthyServer, modelSecret, sampleTenant } from '../../support/tenants.ts';
 import { MINUTE, SECOND, boundClaim, pod, settledDeployment } from './fixtures.ts';
 import type { ServerWorld, World } from '../../../src/tenant/model.ts';

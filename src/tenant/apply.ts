@@ -10,7 +10,7 @@ import {
   ServiceAccount,
 } from '../kube/types/builtins.ts';
 import { isControlledBy } from '../kube/types/owner.ts';
-import { Attempt } from './attempt.ts';
+import { Attempt } from './child-writer.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
 import { networkPolicy } from './builders/networkpolicy.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
@@ -18,12 +18,12 @@ import { podDisruptionBudget } from './builders/poddisruptionbudget.ts';
 import { service } from './builders/service.ts';
 import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
-import { applyCleanup } from './cleanup.ts';
-import { carryOutSweeps, type Sweeper } from './sweep.ts';
+import { applyCleanup } from './cleanup/apply-cleanup.ts';
+import { carryOutSweeps, type Sweeper } from './cleanup/sweep-executor.ts';
 import type { TenantCause, Wait, SecretRead, OperatorFacts, ServerWorld, World } from './model.ts';
 import { isClaimOf } from '../resources/names.ts';
 import type { Plan } from './plan.ts';
-import type { ServerPlan } from './serverplan.ts';
+import type { ServerPlan } from './server-plan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
 /** What came of a plan. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { StalledReason } from '../../../../src/api/conditions.ts';
-import { primaryCause } from '../../../../src/tenant/decisions/primary.ts';
+import { primaryCause } from '../../../../src/tenant/decisions/aggregate-causes.ts';
 
 const cause = (reason: StalledReason, message = `It is ${reason}.`) => ({ reason, message });
 const reasons = Object.values(StalledReason).filter((reason) => reason !== StalledReason.NotStalled);

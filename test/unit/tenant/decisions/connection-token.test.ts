@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { connectionToken, TOKEN_BYTES } from '../../../../src/tenant/decisions/token.ts';
+import { connectionToken, TOKEN_BYTES } from '../../../../src/tenant/decisions/connection-token.ts';
 import { bindingSecret } from '../../../../src/tenant/builders/bindingsecret.ts';
 import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
 import { sampleTenant } from '../../../support/tenants.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Pod } from '../../../../src/kube/types/builtins.ts';
-import { isCreating, isUnbound, isUndecided, podTrouble } from '../../../../src/tenant/decisions/pod.ts';
+import { isCreating, isUnbound, isUndecided, podTrouble } from '../../../../src/tenant/decisions/pod-cause.ts';
 import { container, pod } from '../fixtures.ts';
 
 type Container = Parameters<typeof container>[0];

@@ -4,7 +4,7 @@ import type { Job, PersistentVolumeClaim, Pod } from '../../../../src/kube/types
 import { timestamp } from '../../../../src/kube/types/time.ts';
 import { formatCleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { sweepJob } from '../../../../src/tenant/builders/sweepjob.ts';
-import { sweepStep, type SweepInput } from '../../../../src/tenant/decisions/sweep.ts';
+import { sweepStep, type SweepInput } from '../../../../src/tenant/cleanup/sweep-decision.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, container, HOUR, NOW, pod, SECOND, settledDeployment } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';

@@ -1,6 +1,6 @@
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { hasEnded, isReady, servingPod } from '../pods.ts';
-import { slotOf } from '../spread.ts';
+import { slotOf } from '../hash-slot.ts';
 import { isCurrent } from '../deployments.ts';
 import type { ServerWorld, CleanupPlaces } from '../model.ts';
 

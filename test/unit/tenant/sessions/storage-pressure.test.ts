@@ -10,7 +10,7 @@ import {
   takenBy,
   usedOf,
   volumeOf,
-} from '../../../../src/tenant/decisions/storage.ts';
+} from '../../../../src/tenant/sessions/storage-pressure.ts';
 
 const MI = 2 ** 20;
 const full = (percent: number) => volumeOf('acme-0', (percent / 100) * 1024 * MI, '1Gi');

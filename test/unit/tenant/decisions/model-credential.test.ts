@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import type { Secret } from '../../../../src/kube/types/builtins.ts';
-import { modelDecision, modelSecretRef } from '../../../../src/tenant/decisions/model.ts';
+import { modelDecision, modelSecretRef } from '../../../../src/tenant/decisions/model-credential.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 
 type Model = NonNullable<CopilotTenantSpecInput['model']>;

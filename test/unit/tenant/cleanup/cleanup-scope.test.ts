@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
-import { cleanupPlaces, isPause } from '../../../../src/tenant/decisions/cleanup-places.ts';
+import { cleanupPlaces, isPause } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, pod, settledDeployment } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';

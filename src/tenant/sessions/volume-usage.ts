@@ -3,7 +3,7 @@ import type { VolumeUsage } from '../../api/tenant-status.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { isClaimOf, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { isShared } from './storage.ts';
+import { isShared } from './storage-pressure.ts';
 import type { ServerWorld } from '../model.ts';
 import { lastWord } from '../termination-message.ts';
 

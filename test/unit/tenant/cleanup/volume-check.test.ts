@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
-import { LOOK_EVERY_MS, lookReason } from '../../../../src/tenant/decisions/look.ts';
+import { LOOK_EVERY_MS, lookReason } from '../../../../src/tenant/cleanup/volume-check.ts';
 import { MINUTE, NOW } from '../fixtures.ts';
 import type { VolumeFacts } from '../../../../src/tenant/model.ts';
 

@@ -1,5 +1,5 @@
 /** Whether a volume is to be looked at, because its server can't tell how full it is. */
-import { countedOf, ROOM, volumeOf } from './storage.ts';
+import { countedOf, ROOM, volumeOf } from '../sessions/storage-pressure.ts';
 import type { VolumeFacts } from '../model.ts';
 
 /** Inodes that a session takes: 8 and its lock. */
