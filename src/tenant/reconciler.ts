@@ -25,7 +25,7 @@ import { volumeUsages } from './sessions/volume-usage.ts';
 import type { TenantMetrics } from './metrics.ts';
 import { observeServer } from './observe.ts';
 import { plan } from './plan.ts';
-import { flips, numbersAsTold, type SessionFigures } from './sessions/session-statistics.ts';
+import type { SessionFigures } from './sessions/session-statistics.ts';
 import { SettledPasses, type Grounds } from './steady-state.ts';
 import { computeStatus, unlookedStatus, type StatusInput } from './status.ts';
 import { targetKey, type Targets } from './targets.ts';
@@ -34,6 +34,7 @@ import { EventReason, transitions } from './transitions.ts';
 import { isRemoving, update } from './apply.ts';
 import { readWorld, type TenantStores } from './world.ts';
 import type { VolumeFacts, ServerObservation, OperatorFacts, CleanupWorld, ServerWorld, World } from './model.ts';
+import { flips, numbersAsTold } from './sessions/sessions-status.ts';
 
 export interface TenantReconcilerOptions {
   readonly client: KubeClient;

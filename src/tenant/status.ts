@@ -8,7 +8,6 @@ import { findCondition, setConditions, truncate, type Verdict } from '../kube/wr
 import type { Condition } from '../kube/types/types.ts';
 import { endpoint } from './builders/bindingsecret.ts';
 import type { TenantCause, ServerObservation, ServerWorld } from './model.ts';
-import { cleanupVerdict } from './cleanup/cleanup-runs.ts';
 import {
   healthyVerdict,
   readyVerdict,
@@ -18,14 +17,16 @@ import {
 } from './decisions/conditions.ts';
 import type { ModelDecision } from './decisions/model-credential.ts';
 import { primaryCause } from './decisions/aggregate-causes.ts';
-import { acceptedLosses, isGrowing, minimumSize } from './decisions/data-loss.ts';
+import { acceptedLosses } from './decisions/data-loss.ts';
 import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
 import { hasEnded } from './pods.ts';
 import type { Plan } from './plan.ts';
-import type { SessionsStatus } from './sessions/session-statistics.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Outcome } from './apply.ts';
 import { restartOf } from './deployments.ts';
+import { cleanupVerdict } from './cleanup/cleanup-verdict.ts';
+import { isGrowing, minimumSize } from './decisions/volume-size.ts';
+import type { SessionsStatus } from './sessions/sessions-status.ts';
 
 export interface StatusInput {
   readonly tenant: CopilotTenant;

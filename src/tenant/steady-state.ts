@@ -1,8 +1,8 @@
 /** Passes that need not be made again, because nothing has changed since one found nothing to do. */
 import { isDeepStrictEqual } from 'node:util';
 import { keyOf, type KubeObject, type NamespacedName } from '../kube/types/types.ts';
-import type { SessionsStatus } from './sessions/session-statistics.ts';
 import type { ServerObservation, World } from './model.ts';
+import type { SessionsStatus } from './sessions/sessions-status.ts';
 
 /** Everything that a pass goes by, time and what is fixed while the process runs aside. */
 export interface Grounds {

@@ -1,12 +1,8 @@
 /** What became of the runs of a tenant's cleanup, and what is to be said of them. */
-import { CleanupHealthyReason } from '../../api/conditions.ts';
 import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
-import { childName } from '../../resources/names.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { Verdict } from '../../kube/write/conditions.ts';
 import { wordOf } from '../termination-message.ts';
 
 /** A run that has ended. */
@@ -40,8 +36,6 @@ export const PATIENCE_MS = 10_000;
  * second are counted together: one that was seen after another was counted would be lost if its name came first.
  */
 const SECOND_MS = 2000;
-/** Failed runs in a row from which on the cleanup counts as broken. */
-const FAILING = 2;
 
 /**
  * Counts the runs that have ended since the last one that the status tells of. Whether a Job was made by the schedule or
@@ -71,36 +65,6 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
   return { last: told, counted };
 }
 
-export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastCleanup | undefined): Verdict {
-  if (spec.sessions.ttl === undefined) {
-    return told('True', CleanupHealthyReason.NotScheduled, 'spec.sessions.ttl is not set: no session is cleaned up.');
-  }
-  if (last === undefined) {
-    return told('Unknown', CleanupHealthyReason.AwaitingFirstRun, 'No run of the cleanup has ended yet.');
-  }
-  if (last.failuresInARow === 0) {
-    return told(
-      'True',
-      CleanupHealthyReason.CleanupSucceeded,
-      'The last run of the cleanup did all that it was to do.',
-    );
-  }
-  const why = (last.message ?? 'it did not say why').replace(/\.?$/, '.');
-  if (last.failuresInARow < FAILING) {
-    return told(
-      'True',
-      CleanupHealthyReason.CleanupRetrying,
-      `The last run of the cleanup failed, and the next one goes on: ${why}`,
-    );
-  }
-  // No count and no name of a Job: each run would change the message, and so be an event of its own.
-  return told(
-    'False',
-    CleanupHealthyReason.CleanupFailing,
-    `The cleanup fails again and again: ${why} See kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
-  );
-}
-
 /** Times of one form compare as text; the name decides between runs that ended in the same second. */
 const rank = (time: string, job: string): string => `${time} ${job}`;
 
@@ -121,8 +85,4 @@ function runOf({ job, time, failure }: JobEnd, word: CleanupResult | undefined):
     }),
     ...(failed && { message }),
   };
-}
-
-function told(status: Verdict['status'], reason: CleanupHealthyReason, message: string): Verdict {
-  return { status, reason, message };
 }

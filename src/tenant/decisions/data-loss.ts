@@ -1,6 +1,5 @@
 import { StalledReason } from '../../api/conditions.ts';
 import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
-import { isLess } from '../../kube/types/quantity.ts';
 import type { TenantCause } from '../model.ts';
 
 /** What is known of a server's volume. */
@@ -53,30 +52,4 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
 /** UIDs in the value of the annotation that accepts the loss of volumes. */
 export function acceptedLosses(value: string | undefined): ReadonlySet<string> {
   return new Set((value ?? '').split(',').map((uid) => uid.trim()));
-}
-
-/**
- * The size below which `spec.storage.size` may not be set: the most that a claim asks for, or that its volume has, while that
- * has not grown to it. A volume that was made larger than it was asked for does not count as larger: there would be no way
- * back to the size that it was made with.
- */
-export function minimumSize(claims: readonly PersistentVolumeClaim[]): string {
-  const sizes = claims.flatMap((claim) => {
-    const { asked, capacity } = sizesOf(claim);
-    return (asked !== undefined && capacity !== undefined && isLess(capacity, asked) ? capacity : asked) ?? [];
-  });
-  return sizes.reduce((largest, size) => (isLess(largest, size) ? size : largest), '0');
-}
-
-/**
- * Whether the volume is on its way to the size that the spec says. A growth that was taken back when it could not be stopped
- * any more may go on, but nobody waits for it.
- */
-export function isGrowing(claim: PersistentVolumeClaim, size: string): boolean {
-  const { asked, capacity } = sizesOf(claim);
-  return capacity !== undefined && asked !== undefined && isLess(capacity, asked) && isLess(capacity, size);
-}
-
-function sizesOf({ spec, status }: PersistentVolumeClaim) {
-  return { asked: spec?.resources?.requests?.['storage'], capacity: status?.capacity?.['storage'] };
 }

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { SettledPasses, type Grounds } from '../../../src/tenant/steady-state.ts';
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
-import type { SessionsStatus } from '../../../src/tenant/sessions/session-statistics.ts';
 import { TOKEN, emptyWorld, healthyServer, modelSecret, sampleTenant } from '../../support/tenants.ts';
 import { MINUTE, SECOND, boundClaim, pod, settledDeployment } from './fixtures.ts';
 import type { ServerWorld, World } from '../../../src/tenant/model.ts';
+import type { SessionsStatus } from '../../../src/tenant/sessions/sessions-status.ts';
 
 const tenant = sampleTenant({}, { resourceVersion: '1' });
 const at = <T extends { metadata: object }>(object: T, resourceVersion: string): T => ({

@@ -5,9 +5,9 @@ import { timestamp } from '../../../../src/kube/types/time.ts';
 import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
 import { formatCleanupResult, type CleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
-import { cleanupRuns, cleanupVerdict } from '../../../../src/tenant/cleanup/cleanup-runs.ts';
+import { cleanupRuns } from '../../../../src/tenant/cleanup/cleanup-runs.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
-import { HOUR, MINUTE, NOW, SECOND } from '../fixtures.ts';
+import { HOUR, NOW, SECOND } from '../fixtures.ts';
 
 const tenant = sampleTenant({ sessions: { ttl: '1h' } });
 const made = cronJob(tenant, {
@@ -185,30 +185,5 @@ describe('failures in a row', () => {
     const { last, counted } = runs(jobs, [pod('b', SUCCESS)]);
     expect(last).toBeUndefined();
     expect(counted).toEqual([]);
-  });
-});
-
-describe('the condition CleanupHealthy', () => {
-  const failed = (failuresInARow: number): LastCleanup => ({ ...told(MINUTE, failuresInARow), message: 'No answer.' });
-
-  it.each<[string, LastCleanup | undefined, string]>([
-    ['no run has ended', undefined, 'Unknown AwaitingFirstRun'],
-    ['the last run did its work', told(MINUTE), 'True CleanupSucceeded'],
-    ['one run failed', failed(1), 'True CleanupRetrying'],
-    ['two runs failed', failed(2), 'False CleanupFailing'],
-    ['nine runs failed', failed(9), 'False CleanupFailing'],
-  ])('when %s', (_, last, expected) => {
-    const { status, reason } = cleanupVerdict(tenant, last);
-    expect(`${status} ${reason}`).toBe(expected);
-  });
-
-  it('has nothing to complain about without a TTL', () => {
-    expect(cleanupVerdict(sampleTenant(), undefined)).toMatchObject({ status: 'True', reason: 'NotScheduled' });
-  });
-
-  it('says why the cleanup fails, where to look, and the same after the next failure', () => {
-    const { message } = cleanupVerdict(tenant, failed(2));
-    expect(message).toMatch(/No answer\..*kubectl logs.*CronJob acme-cleanup/);
-    expect(cleanupVerdict(tenant, failed(3)).message).toBe(message);
   });
 });

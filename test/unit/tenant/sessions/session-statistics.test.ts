@@ -2,17 +2,13 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../src/api/tenant.ts';
 import type { LastCleanup, VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
-import {
-  flips,
-  numbersAsTold,
-  SessionFigures,
-  type SessionsStatus,
-} from '../../../../src/tenant/sessions/session-statistics.ts';
+import { SessionFigures } from '../../../../src/tenant/sessions/session-statistics.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { ToldSessions } from '../../../support/told-sessions.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, MINUTE, NOW, pod, SECOND } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';
+import { flips, numbersAsTold, type SessionsStatus } from '../../../../src/tenant/sessions/sessions-status.ts';
 
 const MI = 2 ** 20;
 const KEY = { namespace: 'team', name: 'acme' };

@@ -1,0 +1,39 @@
+import { describe, expect, it } from '@jest/globals';
+import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
+import { cleanupVerdict } from '../../../../src/tenant/cleanup/cleanup-verdict.ts';
+import { sampleTenant } from '../../../support/tenants.ts';
+import { MINUTE, NOW } from '../fixtures.ts';
+
+const tenant = sampleTenant({ sessions: { ttl: '1h' } });
+const last = (failuresInARow = 0): LastCleanup => ({
+  time: timestamp(NOW - MINUTE),
+  job: 'former',
+  result: failuresInARow > 0 ? 'Failed' : 'Succeeded',
+  failuresInARow,
+});
+
+describe('the condition CleanupHealthy', () => {
+  const failed = (failuresInARow: number): LastCleanup => ({ ...last(failuresInARow), message: 'No answer.' });
+
+  it.each<[string, LastCleanup | undefined, string]>([
+    ['no run has ended', undefined, 'Unknown AwaitingFirstRun'],
+    ['the last run did its work', last(), 'True CleanupSucceeded'],
+    ['one run failed', failed(1), 'True CleanupRetrying'],
+    ['two runs failed', failed(2), 'False CleanupFailing'],
+    ['nine runs failed', failed(9), 'False CleanupFailing'],
+  ])('when %s', (_, lastCleanup, expected) => {
+    const { status, reason } = cleanupVerdict(tenant, lastCleanup);
+    expect(`${status} ${reason}`).toBe(expected);
+  });
+
+  it('has nothing to complain about without a TTL', () => {
+    expect(cleanupVerdict(sampleTenant(), undefined)).toMatchObject({ status: 'True', reason: 'NotScheduled' });
+  });
+
+  it('says why the cleanup fails, where to look, and the same after the next failure', () => {
+    const { message } = cleanupVerdict(tenant, failed(2));
+    expect(message).toMatch(/No answer\..*kubectl logs.*CronJob acme-cleanup/);
+    expect(cleanupVerdict(tenant, failed(3)).message).toBe(message);
+  });
+});
