@@ -1,4 +1,5 @@
 /** Which failed requests are sent again within one call, and when. */
+import { exponentialDelay } from '../clock/backoff.ts';
 import { StatusError, TransportError } from '../types/errors.ts';
 
 /** What a failed attempt calls for, and why. */
@@ -13,8 +14,8 @@ export interface RetryDecision {
 const MAX_RETRIES = 4;
 /** The longest Retry-After that is waited out inside a call; a longer one is thrown, with `retryAfterMs` set. */
 const LONGEST_WAIT_MS = 10_000;
-/** First pause after a lost or refused connection; doubled for the next. */
-const CONNECTION_PAUSE_MS = 100;
+/** After a lost or refused connection. */
+const CONNECTION_BACKOFF = { baseMs: 100, maxMs: LONGEST_WAIT_MS };
 /** A connection that fails this often in a row is not a stale socket of the pool: the server is away. */
 const MAX_CONNECTION_RETRIES = 2;
 
@@ -39,7 +40,7 @@ export function decideRetry(
   }
   if (error instanceof TransportError && error.failure === 'network' && (error.notSent || idempotent)) {
     if (attempt >= MAX_CONNECTION_RETRIES) return no('TooManyAttempts');
-    const delayMs = CONNECTION_PAUSE_MS * 2 ** attempt * (1 + jitter);
+    const delayMs = exponentialDelay(CONNECTION_BACKOFF, attempt) * (1 + jitter);
     return { retry: true, delayMs, reason: error.notSent ? 'NotSent' : 'ConnectionLost' };
   }
   return no('NotRetriable');

@@ -1,11 +1,16 @@
-/** Exponential back-off. */
+/** Exponential back-off: the one formula of every wait that doubles with each failure. */
 import type { Random } from './clock.ts';
 
 export interface BackoffOptions {
-  /** ms: the first delay is between this and twice this. */
-  baseMs: number;
-  /** ms: no delay is longer. */
-  maxMs: number;
+  /** ms: the first delay, before any jitter. */
+  readonly baseMs: number;
+  /** ms: no delay is longer, jitter included. */
+  readonly maxMs: number;
+}
+
+/** ms to wait after `failures` earlier ones: `baseMs`, doubled for each of them, and `maxMs` at most. */
+export function exponentialDelay({ baseMs, maxMs }: BackoffOptions, failures: number): number {
+  return Math.min(baseMs * 2 ** failures, maxMs);
 }
 
 /** client-go's figures for a broken watch or list: 0.8 s, doubled at each failure, never over 30 s. */
@@ -28,7 +33,7 @@ export class Backoff {
   /** ms to wait now; the next call waits longer. */
   next(): number {
     const { baseMs, maxMs } = this.#options;
-    const floor = Math.min(baseMs * 2 ** this.#failures, maxMs / 2);
+    const floor = exponentialDelay({ baseMs, maxMs: maxMs / 2 }, this.#failures);
     this.#failures += 1;
     return floor * (1 + this.#random());
   }

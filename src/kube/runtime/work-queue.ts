@@ -1,4 +1,5 @@
 /** The queue of keys between informers and workers, as client-go's rate-limiting work queue. */
+import { exponentialDelay, type BackoffOptions } from '../clock/backoff.ts';
 import type { Clock, Timer } from '../clock/clock.ts';
 import { coalescedDeadline } from '../clock/coalesce.ts';
 
@@ -33,8 +34,7 @@ interface Delayed {
 export class WorkQueue {
   readonly #clock: Clock;
   readonly #metrics: WorkQueueMetrics | undefined;
-  readonly #baseDelayMs: number;
-  readonly #maxDelayMs: number;
+  readonly #backoff: BackoffOptions;
   /** Keys ready for a worker, in order, with the time they became so. */
   readonly #ready = new Map<string, number>();
   /** Keys that a worker has, with the time it took them. */
@@ -49,8 +49,7 @@ export class WorkQueue {
   constructor({ clock, metrics, baseDelayMs = 5, maxDelayMs = 1_000_000 }: WorkQueueOptions) {
     this.#clock = clock;
     this.#metrics = metrics;
-    this.#baseDelayMs = baseDelayMs;
-    this.#maxDelayMs = maxDelayMs;
+    this.#backoff = { baseMs: baseDelayMs, maxMs: maxDelayMs };
   }
 
   /** How many keys are ready for a worker; those delayed or being worked on don't count. */
@@ -88,7 +87,7 @@ export class WorkQueue {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
     this.#metrics?.retried();
-    this.addAfter(key, Math.max(atLeastMs, Math.min(this.#baseDelayMs * 2 ** failures, this.#maxDelayMs)));
+    this.addAfter(key, Math.max(atLeastMs, exponentialDelay(this.#backoff, failures)));
   }
 
   /** Ends the back-off of the key: its next retry starts from the beginning. It does not take the key out. */

@@ -1,9 +1,9 @@
 /** Back-off against a writer that keeps changing back what the Applier restores. */
+import { exponentialDelay } from '../clock/backoff.ts';
 
 /** Writes of one desired state that happen at once; from then on another writer is taken to keep changing it back. */
 const FREE_WRITES = 3;
-const FIRST_WAIT_MS = 1_000;
-const LONGEST_WAIT_MS = 300_000;
+const BACKOFF = { baseMs: 1_000, maxMs: 300_000 };
 /** After this long without a write the object counts as peaceful again. */
 const QUIET_MS = 600_000;
 
@@ -25,7 +25,7 @@ export class DriftBackoff {
   waitMs(key: string, hash: string, now: number): number {
     const restored = this.#restored.get(key);
     if (restored?.hash !== hash || restored.writes < FREE_WRITES || now - restored.lastAt >= QUIET_MS) return 0;
-    const pause = Math.min(FIRST_WAIT_MS * 2 ** (restored.writes - FREE_WRITES), LONGEST_WAIT_MS);
+    const pause = exponentialDelay(BACKOFF, restored.writes - FREE_WRITES);
     return Math.max(0, restored.lastAt + pause - now);
   }
 

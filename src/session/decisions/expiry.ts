@@ -1,14 +1,15 @@
 import { durationMs } from '../../api/duration.ts';
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
+import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import { clockMargin, ttlOf } from '../../resources/session-ttl.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerView } from '../model.ts';
 
-const FIRST_IN_USE_MS = 2_000;
-const LONGEST_IN_USE_MS = 60_000;
+/** How long a session that is in use after all is left alone. */
+const IN_USE_BACKOFF = { baseMs: 2_000, maxMs: 60_000 };
 /** An answer older than this, in ms, is no ground to delete a session on. */
 const MAX_AGE_MS = 60_000;
 
@@ -107,7 +108,7 @@ export function wasCleanedUp(
  * it, and a turn that no journal tells of may go on for hours.
  */
 export function inUseDelay(times: number): number {
-  return Math.min(LONGEST_IN_USE_MS, FIRST_IN_USE_MS * 2 ** (times - 1));
+  return exponentialDelay(IN_USE_BACKOFF, times - 1);
 }
 
 function none(reason: string): ExpiryDecision {

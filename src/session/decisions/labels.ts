@@ -1,4 +1,5 @@
 import { GROUP, Label } from '../../api/names.ts';
+import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 
@@ -29,16 +30,15 @@ export function hasOtherOwner({ spec: { owner } }: CopilotSession, labels: Reado
   return owner !== undefined && stored !== '' && stored !== owner;
 }
 
-/** Least time between two tries for one session, in ms: until then the survey has read what was stored. */
-const MIN_INTERVAL_MS = 60_000;
-const MAX_INTERVAL_MS = 60 * 60_000;
+/** Between two tries for one session: within the first minute the survey has read what was stored. */
+const STORE_BACKOFF = { baseMs: 60_000, maxMs: 60 * 60_000 };
 
 /**
  * How long after one try to store labels the next may follow, ms, when the server has refused so many in a row: it refuses
  * the same words again, and each try wakes the session.
  */
 export function labelInterval(refusals: number): number {
-  return Math.min(MAX_INTERVAL_MS, MIN_INTERVAL_MS * 2 ** refusals);
+  return exponentialDelay(STORE_BACKOFF, refusals);
 }
 
 /**

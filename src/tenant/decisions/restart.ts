@@ -1,12 +1,11 @@
 import type { ServerHealth } from '../../servers/health/health.ts';
+import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';
 import type { Restart } from '../model.ts';
 
-/** Wait before the second restart of a row, in ms. It doubles with each further one. */
-export const RESTART_BACKOFF_MS = 60_000;
-/** Longest wait between two restarts, in ms. */
-export const MAX_RESTART_BACKOFF_MS = 30 * 60_000;
+/** Before the second restart in a row, and before each further one. */
+const RESTART_BACKOFF = { baseMs: 60_000, maxMs: 30 * 60_000 };
 /** A server that answered for this long after a restart, in ms, starts a new row. */
 export const RESTART_RESET_MS = 60 * 60_000;
 
@@ -51,7 +50,7 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
   }
   const attempt = last === undefined || health.since - Date.parse(last.at) > RESTART_RESET_MS ? 1 : last.attempt + 1;
   if (last !== undefined && attempt > 1) {
-    const due = Date.parse(last.at) + backoffMs(last.attempt);
+    const due = Date.parse(last.at) + exponentialDelay(RESTART_BACKOFF, last.attempt - 1);
     if (now < due) {
       return {
         action: 'wait',
@@ -63,10 +62,6 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
     }
   }
   return { action: 'restart', reason: health.reason, message: health.message, attempt };
-}
-
-function backoffMs(attempt: number): number {
-  return Math.min(RESTART_BACKOFF_MS * 2 ** (attempt - 1), MAX_RESTART_BACKOFF_MS);
 }
 
 function none(reason: string, message: string): RestartDecision {

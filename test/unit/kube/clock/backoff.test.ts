@@ -1,8 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Backoff, WATCH_BACKOFF } from '../../../../src/kube/clock/backoff.ts';
+import { Backoff, exponentialDelay, WATCH_BACKOFF } from '../../../../src/kube/clock/backoff.ts';
 
 const take = (backoff: Backoff, count: number): number[] => Array.from({ length: count }, () => backoff.next());
+
+describe('exponential delays', () => {
+  it('double with each failure and stay at the longest', () => {
+    const delays = [0, 1, 2, 3, 2000].map((failures) => exponentialDelay({ baseMs: 100, maxMs: 500 }, failures));
+    expect(delays).toEqual([100, 200, 400, 500, 500]);
+  });
+});
 
 describe('back-off of a watch', () => {
   it('doubles from 0.8 s and stays at 30 s at most', () => {
