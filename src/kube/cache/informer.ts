@@ -3,6 +3,7 @@
  * changes.
  */
 import type { Logger } from 'pino';
+import { onAbort } from '../clock/abort.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
 import type { RelistDecision } from './relist.ts';
@@ -107,17 +108,12 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
     return (this.#reflectors.get(namespace) ?? this.#reflectors.get(undefined))?.forbidden;
   }
 
-  waitForSync(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.hasSynced()) return resolve();
-      if (signal.aborted) return reject(signal.reason);
-      const onAbort = (): void => reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.push(() => {
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      });
-    });
+  async waitForSync(signal: AbortSignal): Promise<void> {
+    if (this.hasSynced()) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    using _abort = onAbort(signal, reject);
+    this.#waiting.push(resolve);
+    await promise;
   }
 
   addHandler(handler: Handler<T>): void {

@@ -3,6 +3,7 @@
  * relist.ts.
  */
 import type { Logger } from 'pino';
+import { onAbort } from '../clock/abort.ts';
 import { Backoff, WATCH_BACKOFF } from '../clock/backoff.ts';
 import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
@@ -162,9 +163,7 @@ export class Reflector<T extends KubeObject> {
     const { clock, client, type, silenceMs = SILENCE_MS } = this.#options;
     const listing = this.#resourceVersion === undefined;
     const cut = new AbortController();
-    const onStop = (): void => cut.abort(signal.reason);
-    if (signal.aborted) onStop();
-    signal.addEventListener('abort', onStop, { once: true });
+    using _abort = onAbort(signal, (reason) => cut.abort(reason));
     using watchdog = new Watchdog(clock, listing ? LIST_SILENCE_MS : silenceMs, (silentMs) => {
       cut.abort(new SilentWatchError(`nothing came for ${Math.round(silentMs / 1000)} s on an open watch`));
     });
@@ -180,8 +179,6 @@ export class Reflector<T extends KubeObject> {
     } catch (error) {
       const { reason }: { reason: unknown } = cut.signal;
       throw reason instanceof SilentWatchError ? reason : error;
-    } finally {
-      signal.removeEventListener('abort', onStop);
     }
   }
 

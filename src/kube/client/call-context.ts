@@ -1,30 +1,22 @@
 /** The deadline and the cancellation of one API call, which Go would pass as a context. */
+import { onAbort } from '../clock/abort.ts';
 import type { Clock, Timer } from '../clock/clock.ts';
 import { TransportError, type RequestLine } from '../types/errors.ts';
 
-/**
- * When a call ends early: its deadline or its caller's signal, as one signal for everything the call waits for. Listeners are taken
- * off again on dispose: the caller's signal is often the process's own, and `AbortSignal.any` would hang on it for ever.
- */
+/** When a call ends early: its deadline or its caller's signal, as one signal for everything the call waits for. */
 export class CallContext implements Disposable {
   readonly #clock: Clock;
   readonly #controller = new AbortController();
-  readonly #callerSignal: AbortSignal | undefined;
-  readonly #onAbort: () => void;
+  readonly #caller: Disposable;
   readonly #endsAt: number;
   #timer: Timer | undefined;
 
   constructor(clock: Clock, request: RequestLine, deadlineMs: number, callerSignal: AbortSignal | undefined) {
     this.#clock = clock;
     this.#endsAt = clock.monotonic() + deadlineMs;
-    this.#callerSignal = callerSignal;
-    this.#onAbort = () => {
-      this.#controller.abort(
-        new TransportError(request, 'aborted', 'given up by the caller', { cause: callerSignal?.reason }),
-      );
-    };
-    if (callerSignal?.aborted) this.#onAbort();
-    callerSignal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#caller = onAbort(callerSignal, (cause) => {
+      this.#controller.abort(new TransportError(request, 'aborted', 'given up by the caller', { cause }));
+    });
     this.#timer = clock.setTimer(deadlineMs, () => {
       this.#controller.abort(new TransportError(request, 'deadline', `no answer within ${deadlineMs} ms`));
     });
@@ -49,20 +41,13 @@ export class CallContext implements Disposable {
   async race<T>(promise: Promise<T>): Promise<T> {
     const { signal } = this;
     signal.throwIfAborted();
-    let onAbort: (() => void) | undefined;
-    const ended = new Promise<never>((_, reject) => {
-      onAbort = () => reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
-    try {
-      return await Promise.race([promise, ended]);
-    } finally {
-      if (onAbort) signal.removeEventListener('abort', onAbort);
-    }
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    using _abort = onAbort(signal, reject);
+    return await Promise.race([promise, ended]);
   }
 
   [Symbol.dispose](): void {
     this.liftDeadline();
-    this.#callerSignal?.removeEventListener('abort', this.#onAbort);
+    this.#caller[Symbol.dispose]();
   }
 }

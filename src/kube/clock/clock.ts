@@ -1,4 +1,7 @@
-/** Time as the core sees it: injected, so that a test can pass ten minutes in a millisecond. */
+/** Time, injected, so that a test can pass ten minutes in a millisecond. */
+import { onAbort } from './abort.ts';
+
+/** What the core knows of time. */
 export interface Clock {
   /** Wall clock, ms since the epoch: for what people and other processes read. It may jump. */
   now(): number;
@@ -31,20 +34,13 @@ export const systemClock: Clock = {
 };
 
 /** `Clock.sleep` in terms of `Clock.setTimer`. */
-export function sleepOn(clock: Pick<Clock, 'setTimer'>, ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const onAbort = (): void => {
-      timer.cancel();
-      reject(signal?.reason);
-    };
-    const timer = clock.setTimer(ms, () => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    });
-    signal?.addEventListener('abort', onAbort, { once: true });
+export async function sleepOn(clock: Pick<Clock, 'setTimer'>, ms: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = clock.setTimer(ms, resolve);
+  using _abort = onAbort(signal, (reason) => {
+    timer.cancel();
+    reject(reason);
   });
+  await promise;
 }

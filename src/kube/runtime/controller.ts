@@ -3,6 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import { onAbort } from '../clock/abort.ts';
 import type { Clock } from '../clock/clock.ts';
 import { StatusError, TerminalError } from '../types/errors.ts';
 import type { InformerLike } from '../cache/informer.ts';
@@ -135,9 +136,7 @@ export class Controller {
    * `kill` aborts those too.
    */
   async run(stop: AbortSignal, kill: AbortSignal = stop): Promise<void> {
-    const onStop = (): void => this.#queue.shutDown();
-    stop.addEventListener('abort', onStop, { once: true });
-    if (stop.aborted) onStop();
+    using _stop = onAbort(stop, () => this.#queue.shutDown());
     try {
       await Promise.all([...this.#informers].map((informer) => informer.waitForSync(stop)));
     } catch (error) {
@@ -146,7 +145,6 @@ export class Controller {
     }
     this.#log.info({ workers: this.#concurrency }, 'starting workers');
     await Promise.all(Array.from({ length: this.#concurrency }, () => this.#work(kill)));
-    stop.removeEventListener('abort', onStop);
     this.#log.info('all workers have finished');
   }
 
@@ -216,9 +214,7 @@ export class Controller {
     const timeoutMs = this.#reconcileTimeoutMs;
     if (timeoutMs === undefined) return this.#reconcile(request, context);
     const controller = new AbortController();
-    const onKill = (): void => controller.abort(context.signal.reason);
-    context.signal.addEventListener('abort', onKill, { once: true });
-    if (context.signal.aborted) onKill();
+    using _kill = onAbort(context.signal, (reason) => controller.abort(reason));
     const timer = this.#clock.setTimer(timeoutMs, () => {
       this.#metrics.timedOut();
       controller.abort(new Error(`the reconcile took longer than ${timeoutMs} ms`));
@@ -227,7 +223,6 @@ export class Controller {
       return await this.#reconcile(request, { ...context, signal: controller.signal });
     } finally {
       timer.cancel();
-      context.signal.removeEventListener('abort', onKill);
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The manager of a process: starts and stops informers, controllers, leader election and the HTTP servers. */
 import type { Logger } from 'pino';
 import type { KubeClient } from '../client/client.ts';
+import { onAbort } from '../clock/abort.ts';
 import type { Clock, Random, Timer } from '../clock/clock.ts';
 import type { Controller } from './controller.ts';
 import { HealthServer, type Address, type Check } from './health-server.ts';
@@ -267,8 +268,5 @@ class Group {
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  return new Promise((resolve) => void onAbort(signal, () => resolve()));
 }
