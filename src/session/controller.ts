@@ -24,6 +24,7 @@ import { SessionMetrics } from './metrics.ts';
 import { SessionReconciler } from './reconciler.ts';
 import { DataRemover } from './removal/data-remover.ts';
 import { StatusWriter } from './status-writer.ts';
+import { StartupGrace } from './startup-grace.ts';
 import { SurveyWatches } from './survey-watches.ts';
 import type { SessionOperatorFacts } from './model.ts';
 
@@ -72,6 +73,7 @@ export function addSessionController(options: SessionControllerOptions): void {
     source,
     watches,
     states,
+    startupGrace: new StartupGrace(),
     statusWriter,
     expirer: new Expirer({ client, source, recent, states, sweepRequester, recorder, metrics: sessionMetrics, clock }),
     labeller: new Labeller({ source, states, clock }),

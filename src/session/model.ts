@@ -6,6 +6,8 @@ import type {
   SessionStalledReason,
 } from '../api/session-conditions.ts';
 import type { Cause } from '../kube/write/conditions.ts';
+import type { CopilotSession } from '../resources/session.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import type { ServerSessions, SessionFacts } from '../servers/survey/sessions.ts';
 
 /** Why a session can't get on by itself: a user has to act. */
@@ -42,6 +44,28 @@ export interface ServerView {
 export interface Located {
   readonly server: ServerView;
   readonly facts: SessionFacts;
+}
+
+/**
+ * Whose the data under a session's id is. `Own`: the resource's, or nobody's, or there is none. `Another`: another owner is stored
+ * beside it. `Unread`: what is stored was not read yet.
+ */
+export type Ownership = 'Own' | 'Another' | 'Unread';
+
+/** What a reconcile has observed of a session that holds its id. */
+export interface Observation {
+  readonly session: CopilotSession;
+  readonly tenant: CopilotTenant;
+  /** Undefined when no server shows it. */
+  readonly located: Located | undefined;
+  /** The server that has it, or all that may have it. */
+  readonly candidates: readonly ServerView[];
+  readonly ownership: Ownership;
+  readonly unavailable: Unavailable | undefined;
+  /** How long a server that does not answer is not reported yet, ms. */
+  readonly graceMs: number;
+  /** Wall clock, ms. */
+  readonly now: number;
 }
 
 /** What the conditions are decided from. */

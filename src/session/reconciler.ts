@@ -1,5 +1,5 @@
-/** One pass of a session: look where it is, decide, act on it, tell the status. */
-import { SessionPhase, SessionReconcilingReason, SessionStalledReason } from '../api/session-conditions.ts';
+/** One reconcile of a session, in five steps: read, observe, decide, apply, report. */
+import { SessionPhase, SessionReconcilingReason } from '../api/session-conditions.ts';
 import { SESSION_DATA_FINALIZER } from '../api/names.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { KubeClient } from '../kube/client/client.ts';
@@ -9,25 +9,27 @@ import { addFinalizer, hasFinalizer, removeFinalizer } from '../kube/write/final
 import type { RecentWrites } from '../kube/write/recent-writes.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { keyOf, type NamespacedName } from '../kube/types/types.ts';
+import { missingPermission } from '../resources/permission.ts';
 import { holderOf } from '../resources/session-holder.ts';
+import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
-import { ownershipOf, ownedByAnother } from './decisions/ownership.ts';
-import { activityOf, deletionDueOf, expiryDecision, expiryOf, wasCleanedUp } from './decisions/expiry.ts';
-import { phaseOf } from './decisions/phase.ts';
-import { missingPermission } from '../resources/permission.ts';
-import type { Expirer } from './removal/expirer.ts';
-import type { DataFinalizer } from './removal/data-finalizer.ts';
-import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
+import { duplicateSessionId, ownedByAnother, tenantNotFound } from './decisions/causes.ts';
+import { expiryOf } from './decisions/expiry.ts';
+import { ownershipOf } from './decisions/ownership.ts';
 import type { Labeller } from './labeller.ts';
-import type { SessionStates } from './session-state.ts';
+import type { Observation, SessionCause, Unavailable, Work } from './model.ts';
+import { planSession, type Plan } from './plan.ts';
+import type { DataFinalizer } from './removal/data-finalizer.ts';
+import type { Expirer } from './removal/expirer.ts';
 import { locate, serversOf } from './servers.ts';
-import { computeStatus, emptyStatus, isSuccessor, unobservedStatus } from './status.ts';
+import type { SessionStates } from './session-state.ts';
+import type { StartupGrace } from './startup-grace.ts';
+import { computeStatus, emptyStatus, unobservedStatus } from './status.ts';
 import { FORBIDDEN_RETRY_MS, type StatusWriter } from './status-writer.ts';
-import { findTenant } from './tenant-lookup.ts';
 import type { SurveyWatches } from './survey-watches.ts';
-import type { Located, ServerView, SessionCause, Work } from './model.ts';
+import { findTenant } from './tenant-lookup.ts';
 
 export interface SessionReconcilerOptions {
   readonly client: KubeClient;
@@ -39,6 +41,7 @@ export interface SessionReconcilerOptions {
   readonly source: SessionSource;
   readonly watches: SurveyWatches;
   readonly states: SessionStates;
+  readonly startupGrace: StartupGrace;
   readonly statusWriter: StatusWriter;
   readonly expirer: Expirer;
   readonly labeller: Labeller;
@@ -47,40 +50,45 @@ export interface SessionReconcilerOptions {
   readonly random: Random;
 }
 
-// Everything that matters wakes a session; this is for what nobody has thought of. It costs no request.
+// Every change enqueues the session; this catches what was not thought of. It costs no request.
 const RESYNC_MS = 5 * 60_000;
 const RESYNC_JITTER_MS = 60_000;
-/** Until servers that were asked to tell again have done so, in ms. */
+/** Until servers that were polled again have answered, in ms. */
 const REFRESH_MS = 2_000;
-/** Until a server that did not delete an expired session is told again, in ms. */
+/** Until the deletion of an expired session is tried again, in ms. */
 const EXPIRE_RETRY_MS = 15_000;
-/** For how long a process that has just begun believes the last status of a session whose server it has not heard yet, in ms. */
-const STARTUP_GRACE_MS = 60_000;
 /** Until the cache shows what has changed meanwhile, in ms. */
 const OUTDATED_RETRY_MS = 200;
 
+/** What was applied: with a result the reconcile ends there, without a report. */
+type Outcome =
+  | { readonly result: Result }
+  | {
+      readonly result?: undefined;
+      readonly phase: SessionPhase;
+      readonly work?: Work;
+      readonly delayMs?: number | undefined;
+    };
+
 export class SessionReconciler implements Reconciler {
   readonly #options: SessionReconcilerOptions;
-  /** Keys of the servers that have answered this process, as long as that matters. */
-  readonly #seenServers = new Set<string>();
-  /** When this process first looked at a session, ms. */
-  #startedAt: number | undefined;
 
   constructor(options: SessionReconcilerOptions) {
     this.#options = options;
   }
 
   async reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    const { sessions, recent, watches, states } = this.#options;
-    const cached = sessions.get(request);
-    if (cached === undefined) {
+    const { watches, states } = this.#options;
+    const session = this.#cached(request);
+    if (session === undefined) {
       watches.forget(keyOf(request));
       states.forget(request);
       return;
     }
-    const session = recent.ofCached(CopilotSession, cached);
     try {
-      return await this.#pass(session, context);
+      return session.metadata.deletionTimestamp === undefined
+        ? await this.#reconcileSession(session, context)
+        : await this.#reconcileDeleted(session, context);
     } catch (error) {
       const cause = missingPermission(error);
       if (cause === undefined || session.metadata.deletionTimestamp !== undefined) throw error;
@@ -90,137 +98,142 @@ export class SessionReconciler implements Reconciler {
   }
 
   /**
-   * Its tenant or its Jobs can't be seen, or whether it is still there. It says why, and no more is done; but one that is being deleted
-   * goes on, because its finalizer has a deadline: it reads what it needs, and what it does twice is harmless.
+   * Called instead of `reconcile` while the tenants, the Jobs or the sessions of the namespace can't be listed. The cause is reported
+   * and no more is done. A deleted session is reconciled all the same, because its finalizer has a deadline: it reads what it needs
+   * itself, and repeating a deletion is harmless.
    */
   async reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
-    const { sessions, recent } = this.#options;
-    const cached = sessions.get(request);
-    if (cached === undefined) return;
-    if (cached.metadata.deletionTimestamp !== undefined) {
+    const session = this.#cached(request);
+    if (session === undefined) return;
+    if (session.metadata.deletionTimestamp !== undefined) {
       await this.reconcile(request, context);
       return;
     }
-    const session = recent.ofCached(CopilotSession, cached);
     const cause = missingPermission(why);
     if (cause !== undefined) await this.#reportCause(session, cause, context);
   }
 
-  async #pass(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { client, finalizer, watches, recent } = this.#options;
-    const holder = this.#holder(session);
-    const holds = holder === undefined || holder.metadata.uid === session.metadata.uid;
-    const { deletionTimestamp } = session.metadata;
-    const bound = holds && session.spec.deletionPolicy === 'Delete';
-    if (deletionTimestamp !== undefined) {
-      const bears = hasFinalizer(session, SESSION_DATA_FINALIZER);
-      // Watched until then: whose the data is has to be known first.
-      if (bears && bound) return finalizer.finalize(session, context);
-      watches.forget(keyOf(session));
-      if (!bears) return {};
-      await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
-      return {};
-    }
-    const change = bound ? addFinalizer : removeFinalizer;
-    const current = await change(client, CopilotSession, session, SESSION_DATA_FINALIZER);
-    if (current === undefined) return {};
-    if (current !== session) recent.wrote(CopilotSession, current);
-    if (holds) return this.#converge(current, context);
-    watches.forget(keyOf(session));
-    return this.#next(await this.#reportNotHolding(current, duplicateOf(current, holder), context));
-  }
-
-  /** Whoever of the resources with this id is first. The session itself counts as it was read, not as the cache has it. */
-  #holder(session: CopilotSession): CopilotSession | undefined {
-    return holderOf(this.#options.sessions.byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session))));
-  }
-
-  async #converge(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { client, tenants, source, watches, states, clock } = this.#options;
+  async #reconcileSession(cached: CopilotSession, context: ReconcileContext): Promise<Result> {
+    const { client, tenants, watches, clock } = this.#options;
+    const other = this.#otherHolder(cached);
+    const session = await this.#ensureFinalizer(cached, other === undefined);
+    if (session === undefined) return {};
+    if (other !== undefined) return this.#reportNotHolding(session, duplicateSessionId(session, other), context);
     const tenant = await findTenant(session, tenants, client, context.signal);
     if (tenant === undefined || tenant.metadata.deletionTimestamp !== undefined) {
       watches.forget(keyOf(session));
       return this.#next(await this.#reportCause(session, tenantNotFound(session, tenant), context));
     }
-    const now = clock.now();
+    const observation = this.#observe(session, tenant, clock.now());
+    const { ownership, unavailable } = observation;
+    // The survey reads the labels within a moment, and that enqueues the session: until then nothing is reported, and nothing deleted.
+    if (ownership === 'Unread') return this.#next();
+    if (ownership === 'Another') {
+      return this.#next(await this.#reportEmpty(session, ownedByAnother(session), context));
+    }
+    if (unavailable !== undefined) return this.#reportUnavailable(observation, unavailable, context);
+    const plan = planSession(observation);
+    const outcome = await this.#apply(observation, plan, context);
+    if (outcome.result !== undefined) return outcome.result;
+    const statusDelayMs = await this.#report(observation, plan, outcome, context);
+    const labelDelayMs = await this.#label(observation, outcome.phase, context);
+    return this.#next(outcome.delayMs, statusDelayMs, labelDelayMs);
+  }
+
+  async #reconcileDeleted(session: CopilotSession, context: ReconcileContext): Promise<Result> {
+    const { client, finalizer, watches } = this.#options;
+    const finalized = hasFinalizer(session, SESSION_DATA_FINALIZER);
+    const deletesData = this.#otherHolder(session) === undefined && session.spec.deletionPolicy === 'Delete';
+    // The survey watches it until its data is gone: whose the data is has to be known first.
+    if (finalized && deletesData) return finalizer.finalize(session, context);
+    watches.forget(keyOf(session));
+    if (finalized) await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    return {};
+  }
+
+  #cached(request: NamespacedName): CopilotSession | undefined {
+    const { sessions, recent } = this.#options;
+    const cached = sessions.get(request);
+    return cached === undefined ? undefined : recent.ofCached(CopilotSession, cached);
+  }
+
+  /** The resource that holds this one's id; undefined when this one holds it. */
+  #otherHolder(session: CopilotSession): CopilotSession | undefined {
+    const { sessions } = this.#options;
+    const holder = holderOf(sessions.byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session))));
+    return holder?.metadata.uid === session.metadata.uid ? undefined : holder;
+  }
+
+  /** The session with our finalizer, or without where its data stays; undefined when it is gone. */
+  async #ensureFinalizer(session: CopilotSession, holdsId: boolean): Promise<CopilotSession | undefined> {
+    const { client, recent } = this.#options;
+    const change = holdsId && session.spec.deletionPolicy === 'Delete' ? addFinalizer : removeFinalizer;
+    const current = await change(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    if (current !== undefined && current !== session) recent.wrote(CopilotSession, current);
+    return current;
+  }
+
+  /** Finds the session among the answers of its tenant's servers, and has the survey watch it there. */
+  #observe(session: CopilotSession, tenant: CopilotTenant, now: number): Observation {
+    const { source, watches, states, startupGrace } = this.#options;
+    const id = sessionIdOf(session);
     const lastServer = session.status?.server;
     const servers = serversOf(tenant, source, lastServer);
-    const id = sessionIdOf(session);
     const located = locate(servers, id, lastServer, states.of(session).expiredAt);
-    const concerned = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
-    watches.set(
-      keyOf(session),
-      id,
-      concerned.map(({ key }) => key),
-    );
-    const graceMs = this.#startupGraceMs(session, servers, now);
-    // Without a server nobody says what a volume that was kept has.
+    const candidates = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
+    const keys = candidates.map(({ key }) => key);
+    watches.set(keyOf(session), id, keys);
+    // Without a server, what is on a retained volume is unknown.
     const answered = servers.length > 0 && servers.every(({ answer }) => answer !== undefined);
-    const ownership = ownershipOf(session, located?.facts, answered);
-    // Its server tells within a moment, and that wakes the session: until then nothing is claimed, and nothing deleted.
-    if (ownership === 'Unread') return this.#next();
-    if (ownership === 'Another')
-      return this.#next(await this.#reportNotHolding(session, ownedByAnother(session), context));
-    const unavailable = unavailability({ tenant, servers, located, lastServer });
-    if (unavailable !== undefined) {
-      if (unavailable.transient && graceMs > 0) return this.#next(graceMs);
-      const status = unobservedStatus({ session, unavailable, now });
-      return this.#next(await this.#options.statusWriter.write(session, status, context.signal));
-    }
-    return this.#settle({ session, tenant, located, servers: concerned, now }, context);
+    return {
+      session,
+      tenant,
+      located,
+      candidates,
+      ownership: ownershipOf(session, located?.facts, answered),
+      unavailable: unavailability({ tenant, servers, located, lastServer }),
+      graceMs: startupGrace.remainingMs(session, servers, now),
+      now,
+    };
   }
 
-  /**
-   * How long a silence is none yet, in ms: a process that has just begun has asked nobody so far, and to tell each of
-   * hundreds of sessions so, and a moment later the opposite, would be two writes for nothing.
-   */
-  #startupGraceMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
-    this.#startedAt ??= now;
-    if (now - this.#startedAt > STARTUP_GRACE_MS) {
-      this.#seenServers.clear();
-      return 0;
-    }
-    for (const { key, answer } of servers) if (answer !== undefined) this.#seenServers.add(key);
-    const known = status?.conditions === undefined || servers.some(({ key }) => this.#seenServers.has(key));
-    return known ? 0 : this.#startedAt + STARTUP_GRACE_MS - now;
-  }
-
-  /** What becomes of a session whose server answers. */
-  async #settle(
-    { session, tenant, located, servers, now }: Observation,
+  async #apply(
+    { session, candidates, now }: Observation,
+    { phase, expiry, expiresAt, dueAt }: Plan,
     { signal, log }: ReconcileContext,
-  ): Promise<Result> {
-    const { source, expirer, labeller, statusWriter } = this.#options;
-    const before = isSuccessor(session, located) ? undefined : session.status;
-    const activity = activityOf(located?.facts, before, now);
-    const expiresAt = expiryOf(session, activity.latest);
-    const dueAt = deletionDueOf(session, expiresAt);
-    let phase = phaseOf(session.status, located);
-    let work: Work | undefined;
-    const delays: (number | undefined)[] = [];
-    const decision = expiryDecision({ session, phase, dueAt, servers, now });
-    if (decision.action === 'refresh') {
-      for (const { key } of servers) source.refresh(key);
-      delays.push(REFRESH_MS);
-      // Whether it is lost or its time was up: not before the servers have told again.
-      if (phase === SessionPhase.Lost) return this.#next(...delays);
-    } else if (decision.action === 'due' && expiresAt !== undefined) {
-      const outcome = await expirer.expire(session, servers, expiresAt, { signal, log });
-      if (outcome.state === 'Removed') return {};
-      if (outcome.state === 'Outdated') return { requeueAfterMs: OUTDATED_RETRY_MS };
-      if (outcome.state === 'Failed') {
-        work = { reason: SessionReconcilingReason.Expiring, message: outcome.message };
-        delays.push(EXPIRE_RETRY_MS);
-      } else if (outcome.state === 'InUse') {
-        delays.push(outcome.retryMs);
-      } else {
-        phase = SessionPhase.Expired;
-      }
-    } else if (phase === SessionPhase.Lost && wasCleanedUp(session, tenant, activity.latest, now)) {
-      phase = SessionPhase.Expired;
-    } else if (dueAt !== undefined && dueAt > now) {
-      delays.push(dueAt - now);
+  ): Promise<Outcome> {
+    const { source, expirer } = this.#options;
+    if (expiry === 'refresh') {
+      for (const { key } of candidates) source.refresh(key);
+      // Whether it is lost or has expired is decided when the servers have answered again.
+      return phase === SessionPhase.Lost ? { result: this.#next(REFRESH_MS) } : { phase, delayMs: REFRESH_MS };
     }
+    if (expiry === 'due' && expiresAt !== undefined) {
+      const outcome = await expirer.expire(session, candidates, expiresAt, { signal, log });
+      switch (outcome.state) {
+        case 'Removed':
+          return { result: {} };
+        case 'Outdated':
+          return { result: { requeueAfterMs: OUTDATED_RETRY_MS } };
+        case 'Failed': {
+          const work = { reason: SessionReconcilingReason.Expiring, message: outcome.message };
+          return { phase, work, delayMs: EXPIRE_RETRY_MS };
+        }
+        case 'InUse':
+          return { phase, delayMs: outcome.retryMs };
+        case 'Expired':
+          return { phase: SessionPhase.Expired };
+      }
+    }
+    return { phase, delayMs: dueAt !== undefined && dueAt > now ? dueAt - now : undefined };
+  }
+
+  #report(
+    { session, located, now }: Observation,
+    { activity }: Plan,
+    { phase, work }: Exclude<Outcome, { readonly result: Result }>,
+    { signal }: ReconcileContext,
+  ): Promise<number | undefined> {
     const status = computeStatus({
       session,
       phase,
@@ -230,13 +243,35 @@ export class SessionReconciler implements Reconciler {
       expiresAt: expiryOf(session, activity.reported),
       ...(phase !== SessionPhase.Expired && { located }),
     });
-    delays.push(await statusWriter.write(session, status, signal));
-    if (located !== undefined && phase !== SessionPhase.Expired)
-      delays.push(await labeller.label(session, located, log));
-    return this.#next(...delays);
+    return this.#options.statusWriter.write(session, status, signal);
   }
 
-  #reportNotHolding(
+  /** After the status, which it must not hold up. */
+  async #label(
+    { session, located }: Observation,
+    phase: SessionPhase,
+    { log }: ReconcileContext,
+  ): Promise<number | undefined> {
+    if (located === undefined || phase === SessionPhase.Expired) return undefined;
+    return this.#options.labeller.label(session, located, log);
+  }
+
+  async #reportUnavailable(
+    { session, graceMs, now }: Observation,
+    unavailable: Unavailable,
+    { signal }: ReconcileContext,
+  ): Promise<Result> {
+    if (unavailable.transient && graceMs > 0) return this.#next(graceMs);
+    const status = unobservedStatus({ session, unavailable, now });
+    return this.#next(await this.#options.statusWriter.write(session, status, signal));
+  }
+
+  async #reportNotHolding(session: CopilotSession, cause: SessionCause, context: ReconcileContext): Promise<Result> {
+    this.#options.watches.forget(keyOf(session));
+    return this.#next(await this.#reportEmpty(session, cause, context));
+  }
+
+  #reportEmpty(
     session: CopilotSession,
     cause: SessionCause,
     { signal }: ReconcileContext,
@@ -254,37 +289,9 @@ export class SessionReconciler implements Reconciler {
     return statusWriter.write(session, unobservedStatus({ session, cause, now: clock.now() }), signal);
   }
 
+  /** When to reconcile next: after the shortest of these delays, and within the resync interval. */
   #next(...delays: (number | undefined)[]): Result {
     const resync = RESYNC_MS + RESYNC_JITTER_MS * this.#options.random();
     return { requeueAfterMs: Math.min(resync, ...delays.filter((delay) => delay !== undefined)) };
   }
-}
-
-interface Observation {
-  readonly session: CopilotSession;
-  readonly tenant: CopilotTenant;
-  readonly located: Located | undefined;
-  /** The one that holds it, or all that it may be on. */
-  readonly servers: readonly ServerView[];
-  readonly now: number;
-}
-
-function duplicateOf(session: CopilotSession, { metadata: { name } }: CopilotSession): SessionCause {
-  const tenant = session.spec.tenantRef.name;
-  return {
-    reason: SessionStalledReason.DuplicateSessionId,
-    message: `CopilotSession ${name} is older and holds the id ${sessionIdOf(session)} of CopilotTenant ${tenant}. Delete this one, or give it another id. To delete ${name} deletes the session's data too, unless its deletionPolicy is Retain or the data is another owner's.`,
-  };
-}
-
-function tenantNotFound(session: CopilotSession, tenant: CopilotTenant | undefined): SessionCause {
-  const { name } = session.spec.tenantRef;
-  const { namespace = '' } = session.metadata;
-  return {
-    reason: SessionStalledReason.TenantNotFound,
-    message:
-      tenant === undefined
-        ? `There is no CopilotTenant ${name} in namespace ${namespace}. Make it, or make the session anew with the right name.`
-        : `CopilotTenant ${name} is being deleted. Make it again, or delete the session.`,
-  };
 }

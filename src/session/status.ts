@@ -1,11 +1,12 @@
 /** The status that a pass arrives at: a pure function of what was found and done. */
-import { SessionConditionType, SessionPhase } from '../api/session-conditions.ts';
+import { SessionConditionType } from '../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
 import { setConditions } from '../kube/write/conditions.ts';
 import { timestamp } from '../kube/types/time.ts';
 import type { Condition } from '../kube/types/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { readyVerdict, reconcilingVerdict, stalledVerdict } from './decisions/conditions.ts';
+import { hasEnded, isSuccessor } from './decisions/phase.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
 import type { Findings, Located } from './model.ts';
 
@@ -24,13 +25,13 @@ export interface StatusInput extends Omit<Findings, 'server'> {
 export function computeStatus(input: StatusInput): CopilotSessionStatus {
   const { session, located, phase, lastActivity, expiresAt } = input;
   const before = isSuccessor(session, located) ? {} : (session.status ?? {});
-  const gone = isGone(phase);
+  const gone = hasEnded(phase);
   const server = located?.server.name ?? (gone ? undefined : before.server);
   // 0 until it was told.
   const sizeBytes = located?.facts.sizeBytes || (gone ? undefined : before.sizeBytes);
   const usage = located?.facts.usage ?? before.usage;
   return {
-    ...observed(input, server),
+    ...commonFields(input, server),
     ...(phase !== undefined && { phase }),
     ...(server !== undefined && { server }),
     ...(lastActivity !== undefined && { lastActivityTime: timestamp(lastActivity) }),
@@ -40,27 +41,18 @@ export function computeStatus(input: StatusInput): CopilotSessionStatus {
   };
 }
 
-/** Whether it is another session under the id of one that had gone: what was told of that one is not true of it. */
-export function isSuccessor({ status }: CopilotSession, located: Located | undefined): boolean {
-  return located !== undefined && isGone(status?.phase);
-}
-
-function isGone(phase: SessionPhase | undefined): boolean {
-  return phase === SessionPhase.Expired || phase === SessionPhase.Lost;
-}
-
 /** The status of a session that could not be looked at: what was told of its data stays. */
 export function unobservedStatus(input: StatusInput): CopilotSessionStatus {
   const { session } = input;
-  return { ...session.status, ...observed(input, session.status?.server) };
+  return { ...session.status, ...commonFields(input, session.status?.server) };
 }
 
 /** The status of a resource that holds no session: nothing of the data under its id is its own. */
 export function emptyStatus(input: StatusInput): CopilotSessionStatus {
-  return observed(input, undefined);
+  return commonFields(input, undefined);
 }
 
-function observed(input: StatusInput, server: string | undefined): CopilotSessionStatus {
+function commonFields(input: StatusInput, server: string | undefined): CopilotSessionStatus {
   const { session } = input;
   const { generation } = session.metadata;
   return {

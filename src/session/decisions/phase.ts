@@ -1,5 +1,6 @@
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
+import type { CopilotSession } from '../../resources/session.ts';
 import type { Located } from '../model.ts';
 
 /** Whether the session has had a turn, as far as the last status tells. */
@@ -15,4 +16,14 @@ export function phaseOf(before: CopilotSessionStatus | undefined, located: Locat
   if (located !== undefined) return located.facts.activity === 'Active' ? SessionPhase.Active : SessionPhase.Idle;
   if (before?.phase === SessionPhase.Expired || before?.phase === SessionPhase.Lost) return before.phase;
   return wasSeen(before) ? SessionPhase.Lost : SessionPhase.Pending;
+}
+
+/** Whether it is another session under the id of one that had gone: what was told of that one is not true of it. */
+export function isSuccessor({ status }: CopilotSession, located: Located | undefined): boolean {
+  return located !== undefined && hasEnded(status?.phase);
+}
+
+/** Whether the data of the session is known to be gone. */
+export function hasEnded(phase: SessionPhase | undefined): boolean {
+  return phase === SessionPhase.Expired || phase === SessionPhase.Lost;
 }

@@ -40,8 +40,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   session: [
     ['model', 'metrics', 'call-timeout', 'survey-watches', 'tenant-lookup'],
-    ['builders', 'decisions', 'servers', 'session-state', 'transitions'],
-    ['status'],
+    ['builders', 'decisions', 'servers', 'session-state', 'startup-grace', 'transitions'],
+    ['plan', 'status'],
     ['status-writer'],
     ['removal', 'labeller'],
     ['reconciler'],

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotSessionStatus } from '../../../../src/api/session.ts';
 import type { SessionFacts } from '../../../../src/servers/survey/sessions.ts';
-import { ownershipOf, ownedByAnother } from '../../../../src/session/decisions/ownership.ts';
+import { ownedByAnother } from '../../../../src/session/decisions/causes.ts';
+import { ownershipOf } from '../../../../src/session/decisions/ownership.ts';
 import { emptyStatus } from '../../../../src/session/status.ts';
 import { sessionFacts } from '../../../support/fake-sessions.ts';
 import { CREATED, sampleSession } from '../../../support/sessions.ts';

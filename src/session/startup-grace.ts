@@ -1,0 +1,27 @@
+/** How long a process that has just started trusts what was reported before, instead of reporting servers that it has not reached yet. */
+import type { CopilotSession } from '../resources/session.ts';
+import type { ServerView } from './model.ts';
+
+const STARTUP_GRACE_MS = 60_000;
+
+export class StartupGrace {
+  /** Keys of the servers that have answered this process, as long as that matters. */
+  readonly #answered = new Set<string>();
+  /** When this process first reconciled a session, ms. */
+  #startedAt: number | undefined;
+
+  /**
+   * How long the silence of these servers is not reported yet, in ms. Right after the start none of them has been asked: reporting
+   * each of hundreds of sessions as unavailable, and as available a moment later, would be two writes for nothing.
+   */
+  remainingMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
+    this.#startedAt ??= now;
+    if (now - this.#startedAt > STARTUP_GRACE_MS) {
+      this.#answered.clear();
+      return 0;
+    }
+    for (const { key, answer } of servers) if (answer !== undefined) this.#answered.add(key);
+    const known = status?.conditions === undefined || servers.some(({ key }) => this.#answered.has(key));
+    return known ? 0 : this.#startedAt + STARTUP_GRACE_MS - now;
+  }
+}
