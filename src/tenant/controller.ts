@@ -35,6 +35,8 @@ import { CopilotTenant } from '../resources/tenant.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
 import { TENANT_INDEX, tenantKeys } from './world.ts';
 import type { OperatorFacts } from './model.ts';
+import { FirstReady } from './first-ready.ts';
+import { StatusWriter } from './status-writer.ts';
 
 /** On children: the hash of what was applied last. */
 const HASH_ANNOTATION = `${GROUP}/applied-hash`;
@@ -107,6 +109,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
   const recent = new RecentWrites(clock);
   recent.follow(tenants);
   const figures = new SessionFigures(sessions, clock);
+  const firstReady = new FirstReady(clock, options.tenantMetrics);
   const reconciler = new TenantReconciler({
     client,
     applier,
@@ -128,6 +131,8 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     health,
     targets: new Targets(health, sessions),
     figures,
+    statusWriter: new StatusWriter({ client, recent, recorder: options.recorder, figures, firstReady }),
+    firstReady,
     metrics: options.tenantMetrics,
     recorder: options.recorder,
     facts: options.facts,

@@ -1,12 +1,15 @@
+/** Interprets what was read of each server, with what the pinger says of it. */
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
-import type { ServerHealth } from '../servers/health/health.ts';
+import type { HealthSource, ServerHealth } from '../servers/health/health.ts';
 import type { Pod } from '../kube/types/builtins.ts';
 import type { TenantCause, ServerWorld, ServerObservation } from './model.ts';
 import { podTrouble } from './decisions/pod-cause.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { serverName } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import { hasEnded, isReady, servingPod } from './pods.ts';
 import { isCurrent } from './deployments.ts';
+import { targetKey, type Targets } from './targets.ts';
 
 export interface ObserveInput {
   readonly tenant: string;
@@ -62,4 +65,27 @@ function stateOf({ running, cause, pod, health, ready, remembered }: StateInput)
   if (pod?.status?.phase !== 'Running') return 'Pending';
   if (health.state === 'Unhealthy' || remembered?.state === 'Unhealthy') return 'Unhealthy';
   return ready ? 'Healthy' : 'Starting';
+}
+
+/** All wanted servers of a tenant, by index. */
+export function observeServers(
+  tenant: CopilotTenant,
+  servers: ReadonlyMap<number, ServerWorld>,
+  { health, targets }: { readonly health: Pick<HealthSource, 'get'>; readonly targets: Pick<Targets, 'isAdopted'> },
+): Map<number, ServerObservation> {
+  const { metadata, spec, status } = tenant;
+  const observed = new Map<number, ServerObservation>();
+  for (let index = 0; index < spec.replicas; index++) {
+    const found = health.get(targetKey(tenant, index));
+    const adopted = found.state === 'Unknown' && targets.isAdopted(tenant, index);
+    const observation = observeServer({
+      tenant: metadata.name,
+      server: servers.get(index) ?? { index, pods: [] },
+      running: !spec.suspend,
+      health: found,
+      remembered: adopted ? status?.servers?.[index] : undefined,
+    });
+    observed.set(index, observation);
+  }
+  return observed;
 }

@@ -1,40 +1,37 @@
-/** One pass of a tenant: read the world, decide, write the difference, tell the status. */
-import { isDeepStrictEqual } from 'node:util';
-import { FIELD_MANAGER } from '../api/names.ts';
-import type { CopilotTenantStatus } from '../api/tenant.ts';
+/** Reconciles a tenant: read the world, observe the servers, decide, apply the difference, report in the status. */
 import type { VolumeUsage } from '../api/tenant-status.ts';
-import { ConditionType } from '../api/conditions.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { Applier } from '../kube/write/apply.ts';
 import { Deployment } from '../kube/types/builtins.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock, Random } from '../kube/clock/clock.ts';
-import { isConditionTrue } from '../kube/write/conditions.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/runtime/controller.ts';
 import { isConflict, isForbidden, toError } from '../kube/types/errors.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
 import { LruMap } from '../kube/cache/lru.ts';
 import { OwnerGoneError } from '../kube/types/owner.ts';
 import type { RecentWrites } from '../kube/write/recent-writes.ts';
-import { isLatest, writeStatus, type StatusWrite } from '../kube/write/status.ts';
+import { isLatest } from '../kube/write/status.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
-import { keyOf, nameOf, type NamespacedName } from '../kube/types/types.ts';
-import { cleanupRuns, type CleanupRuns } from './cleanup/cleanup-runs.ts';
+import { nameOf, type NamespacedName } from '../kube/types/types.ts';
+import { cleanupRunsOf } from './cleanup/cleanup-runs.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { volumeUsages } from './sessions/volume-usage.ts';
+import type { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
-import { observeServer } from './observe.ts';
-import { plan } from './plan.ts';
+import { observeServers } from './observe.ts';
+import { plan, type Plan } from './plan.ts';
 import type { SessionFigures } from './sessions/session-statistics.ts';
 import { SettledPasses, type Grounds } from './steady-state.ts';
-import { computeStatus, unlookedStatus, type StatusInput } from './status.ts';
-import { targetKey, type Targets } from './targets.ts';
+import { unlookedStatus, type StatusInput } from './status.ts';
+import type { StatusWriter } from './status-writer.ts';
+import type { Targets } from './targets.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
-import { EventReason, transitions } from './transitions.ts';
-import { isRemoving, update } from './apply.ts';
+import { statusToWrite } from './throttled-status.ts';
+import { EventReason } from './transitions.ts';
+import { isRemoving, update, type Outcome } from './apply.ts';
 import { readWorld, type TenantStores } from './world.ts';
-import type { VolumeFacts, ServerObservation, OperatorFacts, CleanupWorld, ServerWorld, World } from './model.ts';
-import { flips, numbersAsTold } from './sessions/sessions-status.ts';
+import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 
 export interface TenantReconcilerOptions {
   readonly client: KubeClient;
@@ -46,6 +43,8 @@ export interface TenantReconcilerOptions {
   readonly health: HealthSource;
   readonly targets: Targets;
   readonly figures: SessionFigures;
+  readonly statusWriter: StatusWriter;
+  readonly firstReady: FirstReady;
   readonly metrics: TenantMetrics;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
@@ -53,6 +52,14 @@ export interface TenantReconcilerOptions {
   readonly random: Random;
   /** Cryptographically secure. */
   readonly randomBytes: (size: number) => Buffer;
+}
+
+/** What was read of a tenant and observed of its servers. */
+interface Observation extends Grounds {
+  /** What was last seen of the volumes, by index. */
+  readonly usages: ReadonlyMap<number, VolumeUsage>;
+  /** When the reconcile began; wall clock, ms. */
+  readonly now: number;
 }
 
 // Secrets are polled: a change is noticed within a minute, though the end of the wait is rounded up by 2 s, and a thousand
@@ -66,8 +73,6 @@ const MAX_ASKED = 10_000;
 
 export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
-  /** UIDs of the tenants that were seen before their first status and have not been Ready yet, by key. */
-  readonly #young = new Map<string, string | undefined>();
   readonly #settled = new SettledPasses();
   /** When volumes were looked at last, by the UID of the claim: one that tells nothing is not looked at over and over. */
   readonly #askedAt = new LruMap<string, number>(MAX_ASKED);
@@ -77,7 +82,7 @@ export class TenantReconciler implements Reconciler {
   }
 
   async reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    const { tenants, recent } = this.#options;
+    const { tenants, recent, statusWriter, clock } = this.#options;
     const cached = tenants.get(request);
     if (cached === undefined) {
       this.#forget(request);
@@ -86,10 +91,10 @@ export class TenantReconciler implements Reconciler {
     const tenant = recent.ofCached(CopilotTenant, cached);
     if (tenant.metadata.deletionTimestamp !== undefined) {
       this.#forget(request);
-      await this.#writeStatus(tenant, unlookedStatus(tenant, undefined, this.#options.clock.now()), context.signal);
+      await statusWriter.write(tenant, unlookedStatus(tenant, undefined, clock.now()), context.signal);
       return;
     }
-    return this.#converge(tenant, context);
+    return this.#reconcileTenant(tenant, context);
   }
 
   /**
@@ -100,115 +105,131 @@ export class TenantReconciler implements Reconciler {
     targets.forget(request);
     const cached = tenants.get(request);
     if (cached === undefined) this.#settled.forget(request);
-    else await this.#tellUnseen(recent.ofCached(CopilotTenant, cached), why, context);
+    else await this.#reportUnreadable(recent.ofCached(CopilotTenant, cached), why, context);
   }
 
-  /** Nothing is done on half a look. */
-  async #tellUnseen(tenant: CopilotTenant, why: Error, { signal, log }: ReconcileContext): Promise<void> {
-    this.#settled.forget(nameOf(tenant));
-    log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
-    const cause = refusalOfRequest(why, 'what belongs to the tenant');
-    await this.#writeStatus(tenant, unlookedStatus(tenant, cause, this.#options.clock.now()), signal);
-  }
-
-  async #converge(tenant: CopilotTenant, context: ReconcileContext): Promise<Result> {
-    const { signal, log } = context;
-    const { client, stores, clock, random, applier, facts, targets, randomBytes, recorder, recent, metrics, figures } =
-      this.#options;
+  /** The five steps. Each is requeued after a while, because Secrets are polled. */
+  async #reconcileTenant(tenant: CopilotTenant, context: ReconcileContext): Promise<Result> {
+    const { clock, random } = this.#options;
     const now = clock.now();
-    if (tenant.status === undefined) this.#young.set(keyOf(tenant), tenant.metadata.uid);
     const pollMs = POLL_MS + POLL_JITTER_MS * random();
-    let world: World;
-    try {
-      world = await readWorld(tenant, stores, client, now, signal);
-    } catch (error) {
-      if (!isForbidden(error)) throw error;
-      await this.#tellUnseen(tenant, toError(error), context);
-      return { requeueAfterMs: pollMs };
-    }
-    targets.look(tenant, world.servers);
-    const usages = volumeUsages({ tenant, servers: world.servers, pods: world.cleanup.pods });
-    const grounds: Grounds = {
-      world,
-      observed: this.#observe(tenant, world.servers),
-      sessions: figures.look(tenant, world.servers, usages, tenant.status?.lastCleanup),
-    };
-    const restMs = this.#settled.restMs(grounds, clock.monotonic());
+    const world = await this.#read(tenant, now, context);
+    if (world === undefined) return { requeueAfterMs: pollMs };
+    const observation = this.#observe(world, now);
+    const restMs = this.#settled.restMs(observation, clock.monotonic());
     if (restMs !== undefined) return { requeueAfterMs: Math.min(pollMs, restMs) };
     this.#settled.forget(nameOf(tenant));
-    const planned = plan({
+    const decided = this.#decide(observation);
+    const outcome = await this.#apply(world, decided, context);
+    if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
+    if (outcome === 'Deleted') return {};
+    const dueInMs = await this.#report(observation, decided, outcome, context);
+    return { requeueAfterMs: Math.min(pollMs, dueInMs) };
+  }
+
+  /** Reads the tenant's children and Secrets. Undefined if the operator may not, which the status then says. */
+  async #read(tenant: CopilotTenant, now: number, context: ReconcileContext): Promise<World | undefined> {
+    const { client, stores, firstReady } = this.#options;
+    firstReady.start(tenant);
+    try {
+      return await readWorld(tenant, stores, client, now, context.signal);
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      await this.#reportUnreadable(tenant, toError(error), context);
+      return undefined;
+    }
+  }
+
+  /** Interprets what was read, with what servers answer about their health and their sessions. */
+  #observe(world: World, now: number): Observation {
+    const { targets, figures } = this.#options;
+    const { tenant, servers, cleanup } = world;
+    targets.look(tenant, servers);
+    const usages = volumeUsages({ tenant, servers, pods: cleanup.pods });
+    const observed = observeServers(tenant, servers, this.#options);
+    const sessions = figures.look(tenant, servers, usages, tenant.status?.lastCleanup);
+    return { world, observed, sessions, usages, now };
+  }
+
+  /** Decides what to do, and writes nothing. */
+  #decide({ world, observed, usages, now }: Observation): Plan {
+    const { applier, facts, randomBytes } = this.#options;
+    return plan({
       world,
       facts,
-      observed: grounds.observed,
-      volumes: this.#volumes(tenant, world.servers, usages),
-      wouldWrite: (desired, live) => applier.wouldWrite(Deployment, desired, live, tenant),
+      observed,
+      volumes: this.#volumes(world, usages),
+      wouldWrite: (desired, live) => applier.wouldWrite(Deployment, desired, live, world.tenant),
       now,
       randomBytes,
     });
+  }
+
+  /**
+   * Writes what differs, and has what runs then pinged and surveyed. `Outdated`: the tenant has changed, so nothing was
+   * written. `Deleted`: the tenant is gone.
+   */
+  async #apply(
+    world: World,
+    decided: Plan,
+    { signal, log }: ReconcileContext,
+  ): Promise<Outcome | 'Outdated' | 'Deleted'> {
+    const { client, recent, applier, facts, clock, targets } = this.#options;
+    const { tenant } = world;
     // A volume that goes with its server is gone for good, so a late cache is not believed.
-    if (isRemoving(tenant, planned.surplus) && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) {
-      return { requeueAfterMs: CONFLICT_RETRY_MS };
+    if (isRemoving(tenant, decided.surplus) && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) {
+      return 'Outdated';
     }
-    const outcome = await update({ applier, client, facts, clock, log }, world, planned, signal);
-    if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return {};
-    if (!tenant.spec.suspend && planned.token !== undefined) {
-      targets.watch(tenant, outcome.servers.values(), planned.token);
+    const outcome = await update({ applier, client, facts, clock, log }, world, decided, signal);
+    if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
+    if (!tenant.spec.suspend && decided.token !== undefined) {
+      targets.watch(tenant, outcome.servers.values(), decided.token);
     }
-    const observed = [...this.#observe(tenant, outcome.servers).values()];
-    for (const { name, restart } of outcome.restarted) {
+    return outcome;
+  }
+
+  /** Reports what was done and how things are now. Returns when the next reconcile is due, in ms. */
+  async #report(observation: Observation, decided: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
+    const { clock, metrics, statusWriter, figures } = this.#options;
+    const { world, usages, now } = observation;
+    const { tenant } = world;
+    this.#recordEvents(tenant, outcome, context);
+    this.#rememberAsked(decided, now);
+    const observed = [...observeServers(tenant, outcome.servers, this.#options).values()];
+    const [error] = outcome.errors;
+    // Nobody needs to read of it: the next try starts from what is there now.
+    if (isConflict(error)) return CONFLICT_RETRY_MS;
+    const cleanup = cleanupRunsOf(tenant, world.cleanup, now);
+    const sessions = figures.look(tenant, outcome.servers, usages, cleanup.last);
+    const found = { tenant, plan: decided, outcome, observed, sessions, usages, lastCleanup: cleanup.last, now };
+    const { status, numbersDueMs } = statusToWrite(found, figures.waitMs(nameOf(tenant)));
+    const written = await statusWriter.write(tenant, status, context.signal);
+    if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
+    if (error !== undefined) throw error;
+    if (written === 'conflict') return CONFLICT_RETRY_MS;
+    const dues = [decided.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, numbersDueMs];
+    const dueInMs = Math.min(...dues.flatMap((due) => due ?? []));
+    if (written === 'unchanged' && isAtRest(found)) this.#settled.settle(observation, dueInMs, clock.monotonic());
+    return dueInMs;
+  }
+
+  #recordEvents(tenant: CopilotTenant, { restarted, sweepFailures }: Outcome, { log }: ReconcileContext): void {
+    const { recorder, metrics } = this.#options;
+    for (const { name, restart } of restarted) {
       log.warn({ server: name, ...restart }, 'restarting a server that does not answer');
       recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
       metrics.restarted();
     }
-    for (const step of planned.sweeps) {
+    for (const message of sweepFailures) recorder.event(tenant, 'Warning', EventReason.SweepFailed, message);
+  }
+
+  #rememberAsked({ sweeps }: Plan, now: number): void {
+    for (const step of sweeps) {
       if (step.action === 'ask') this.#askedAt.set(step.claim.metadata.uid ?? '', now);
     }
-    for (const message of outcome.sweepFailures) {
-      recorder.event(tenant, 'Warning', EventReason.SweepFailed, message);
-    }
-    const [error] = outcome.errors;
-    // Nobody needs to read of it: the next try starts from what is there now.
-    if (isConflict(error)) return { requeueAfterMs: CONFLICT_RETRY_MS };
-    const cleanup = runsOf(tenant, world.cleanup, now);
-    const found = { tenant, plan: planned, outcome, observed, usages, lastCleanup: cleanup.last, now };
-    const { status, numbersDueMs } = this.#status(found);
-    const written = await this.#writeStatus(tenant, status, signal);
-    if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
-    if (error !== undefined) throw error;
-    if (written === 'conflict') return { requeueAfterMs: CONFLICT_RETRY_MS };
-    const dues = [planned.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, numbersDueMs];
-    const dueInMs = Math.min(...dues.flatMap((due) => due ?? []));
-    if (written === 'unchanged' && isAtRest(found)) this.#settled.settle(grounds, dueInMs, clock.monotonic());
-    return { requeueAfterMs: Math.min(pollMs, dueInMs) };
   }
 
-  #forget(request: NamespacedName): void {
-    const { targets, figures } = this.#options;
-    targets.forget(request);
-    figures.forget(request);
-    this.#settled.forget(request);
-    this.#young.delete(keyOf(request));
-  }
-
-  /** The status to write. Numbers of sessions that alone have changed wait for their turn, when that is due. */
-  #status(found: Omit<StatusInput, 'sessions'>): { status: CopilotTenantStatus; numbersDueMs?: number } {
-    const { figures } = this.#options;
-    const { tenant, outcome } = found;
-    const sessions = figures.look(tenant, outcome.servers, found.usages, found.lastCleanup);
-    const status = computeStatus({ ...found, sessions });
-    const waitMs = flips(tenant, sessions) ? 0 : figures.waitMs(nameOf(tenant));
-    if (waitMs === 0) return { status };
-    const former = computeStatus({ ...found, sessions: numbersAsTold(tenant) });
-    // What is to be written anyway takes the numbers along.
-    if (!isDeepStrictEqual(former, tenant.status) || isDeepStrictEqual(status, former)) return { status };
-    return { status: former, numbersDueMs: waitMs };
-  }
-
-  #volumes(
-    tenant: CopilotTenant,
-    servers: ReadonlyMap<number, ServerWorld>,
-    usages: ReadonlyMap<number, VolumeUsage>,
-  ): Map<number, VolumeFacts> {
+  #volumes({ tenant, servers }: World, usages: ReadonlyMap<number, VolumeUsage>): Map<number, VolumeFacts> {
     const { figures } = this.#options;
     const factsOf = ({ index, claim }: ServerWorld): VolumeFacts => ({
       sessions: figures.totalOf(tenant, index),
@@ -218,78 +239,26 @@ export class TenantReconciler implements Reconciler {
     return new Map([...servers.values()].map((server) => [server.index, factsOf(server)]));
   }
 
-  #observe(tenant: CopilotTenant, servers: ReadonlyMap<number, ServerWorld>): Map<number, ServerObservation> {
-    const { health, targets } = this.#options;
-    const { spec, status, metadata } = tenant;
-    const observed = new Map<number, ServerObservation>();
-    for (let index = 0; index < spec.replicas; index++) {
-      const found = health.get(targetKey(tenant, index));
-      const adopted = found.state === 'Unknown' && targets.isAdopted(tenant, index);
-      const observation = observeServer({
-        tenant: metadata.name,
-        server: servers.get(index) ?? { index, pods: [] },
-        running: !spec.suspend,
-        health: found,
-        remembered: adopted ? status?.servers?.[index] : undefined,
-      });
-      observed.set(index, observation);
-    }
-    return observed;
+  /** Nothing is done on half a look. */
+  async #reportUnreadable(tenant: CopilotTenant, why: Error, { signal, log }: ReconcileContext): Promise<void> {
+    const { statusWriter, clock } = this.#options;
+    this.#settled.forget(nameOf(tenant));
+    log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
+    const cause = refusalOfRequest(why, 'what belongs to the tenant');
+    await statusWriter.write(tenant, unlookedStatus(tenant, cause, clock.now()), signal);
   }
 
-  async #writeStatus(
-    tenant: CopilotTenant,
-    status: CopilotTenantStatus,
-    signal: AbortSignal,
-  ): Promise<StatusWrite | 'forbidden'> {
-    const { client, recent, recorder, figures } = this.#options;
-    let outcome: StatusWrite;
-    try {
-      outcome = await writeStatus(
-        { client, recent, fieldManager: FIELD_MANAGER },
-        CopilotTenant,
-        tenant,
-        status,
-        signal,
-      );
-    } catch (error) {
-      if (!isForbidden(error)) throw error;
-      // Tried again at each look, as all that is forbidden: with back-off it could take a quarter of an hour to notice a mend.
-      this.#tellBesideStatus(tenant, error);
-      return 'forbidden';
-    }
-    if (outcome !== 'written') return outcome;
-    figures.wrote(tenant);
-    this.#countReady(tenant, status);
-    for (const { type, reason, message } of transitions(tenant.status, status)) {
-      recorder.event(tenant, type, reason, message);
-    }
-    return outcome;
-  }
-
-  #countReady(tenant: CopilotTenant, status: CopilotTenantStatus): void {
-    const { clock, metrics } = this.#options;
-    const { uid, creationTimestamp = '' } = tenant.metadata;
-    const isFirst = isConditionTrue(status.conditions, ConditionType.Ready) && this.#young.get(keyOf(tenant)) === uid;
-    if (!isFirst) return;
-    this.#young.delete(keyOf(tenant));
-    metrics.becameReady(clock.now() - Date.parse(creationTimestamp));
-  }
-
-  /** What the status may not say is said by an event. */
-  #tellBesideStatus(tenant: CopilotTenant, error: unknown): void {
-    const refusal = refusalOfRequest(error, `CopilotTenant ${tenant.metadata.name}`);
-    if (refusal) this.#options.recorder.event(tenant, 'Warning', refusal.reason, refusal.message);
+  #forget(request: NamespacedName): void {
+    const { targets, figures, firstReady } = this.#options;
+    targets.forget(request);
+    figures.forget(request);
+    firstReady.forget(request);
+    this.#settled.forget(request);
   }
 }
 
 /** Whether nothing is refused, waited for or on its way: all that is tried again at each look, or told by the time it takes. */
-function isAtRest({ tenant, plan: { causes, waits }, outcome, observed }: Omit<StatusInput, 'sessions'>): boolean {
+function isAtRest({ tenant, plan: { causes, waits }, outcome, observed }: StatusInput): boolean {
   const open = [...causes, ...waits, ...outcome.refusals, ...outcome.waits];
   return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
-}
-
-function runsOf({ spec, status }: CopilotTenant, { cronJob, jobs, pods }: CleanupWorld, now: number): CleanupRuns {
-  if (spec.sessions.ttl === undefined) return { last: undefined, counted: [] };
-  return cleanupRuns({ cronJob, jobs, pods, last: status?.lastCleanup, now });
 }

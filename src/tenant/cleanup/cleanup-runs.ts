@@ -4,6 +4,8 @@ import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
 import { wordOf } from '../termination-message.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { CleanupWorld } from '../model.ts';
 
 /** A run that has ended. */
 export type CleanupRun = Omit<LastCleanup, 'failuresInARow'>;
@@ -63,6 +65,13 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
     told = { ...run, failuresInARow: run.result === 'Failed' ? (told?.failuresInARow ?? 0) + 1 : 0 };
   }
   return { last: told, counted };
+}
+
+/** The same of a tenant: of one without a TTL there are none. */
+export function cleanupRunsOf({ spec, status }: CopilotTenant, world: CleanupWorld, now: number): CleanupRuns {
+  if (spec.sessions.ttl === undefined) return { last: undefined, counted: [] };
+  const { cronJob, jobs, pods } = world;
+  return cleanupRuns({ cronJob, jobs, pods, last: status?.lastCleanup, now });
 }
 
 /** Times of one form compare as text; the name decides between runs that ended in the same second. */

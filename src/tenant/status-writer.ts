@@ -1,0 +1,57 @@
+/** Writes the status of a tenant, and the events of what has changed in it. */
+import { FIELD_MANAGER } from '../api/names.ts';
+import type { CopilotTenantStatus } from '../api/tenant.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import { isForbidden } from '../kube/types/errors.ts';
+import type { RecentWrites } from '../kube/write/recent-writes.ts';
+import { writeStatus, type StatusWrite } from '../kube/write/status.ts';
+import { CopilotTenant } from '../resources/tenant.ts';
+import { refusalOfRequest } from './decisions/refusal.ts';
+import type { FirstReady } from './first-ready.ts';
+import type { SessionFigures } from './sessions/session-statistics.ts';
+import { transitions } from './transitions.ts';
+
+export interface StatusWriterOptions {
+  readonly client: KubeClient;
+  /** Our own writes of tenants' status, until the cache shows them. */
+  readonly recent: RecentWrites;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly figures: SessionFigures;
+  readonly firstReady: FirstReady;
+}
+
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+  }
+
+  /** Writes the status if it differs. `forbidden`: the operator may not, which an event says instead. */
+  async write(
+    tenant: CopilotTenant,
+    status: CopilotTenantStatus,
+    signal: AbortSignal,
+  ): Promise<StatusWrite | 'forbidden'> {
+    const { client, recent, recorder, figures, firstReady } = this.#options;
+    let outcome: StatusWrite;
+    try {
+      const options = { client, recent, fieldManager: FIELD_MANAGER };
+      outcome = await writeStatus(options, CopilotTenant, tenant, status, signal);
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      // Not thrown: back-off could delay the next try by a quarter of an hour, and the permission may be granted any moment.
+      const refusal = refusalOfRequest(error, `CopilotTenant ${tenant.metadata.name}`);
+      if (refusal) recorder.event(tenant, 'Warning', refusal.reason, refusal.message);
+      return 'forbidden';
+    }
+    if (outcome !== 'written') return outcome;
+    figures.wrote(tenant);
+    firstReady.statusWritten(tenant, status);
+    for (const { type, reason, message } of transitions(tenant.status, status)) {
+      recorder.event(tenant, type, reason, message);
+    }
+    return outcome;
+  }
+}
