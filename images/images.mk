@@ -1,10 +1,10 @@
-# The images, and the demo that runs on them; see docs/images.md.
+# The images (docs/images.md), and the demo that uses them.
 .PHONY: images demo chat
 
 images: setup ## Build the operator, Copilot CLI and test model images, and load them into the cluster
 	@images/build.sh $(IMAGES)
 
-demo: setup ## Everything from nothing: cluster, images, operator, a tenant, and a chat with its server
+demo: setup ## Start a cluster, build the images, install the operator, create a tenant and chat with its server
 	@scripts/demo/demo.sh
 
 NAMESPACE ?= copilot-demo

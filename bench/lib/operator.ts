@@ -22,9 +22,9 @@ const compileCache = join(tmpdir(), 'copilot-operator-compile-cache');
 
 /** The bundle, and the flags of node and the environment that the image sets: what is measured is what ships. */
 export function shipped(): { bundle: string; flags: string[]; env: Record<string, string> } {
-  const dockerfile = readFileSync(join(root, 'images/copilot-operator/Dockerfile'), 'utf8');
+  const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8');
   const entrypoint = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1];
-  if (entrypoint === undefined) throw new Error('images/copilot-operator/Dockerfile has no ENTRYPOINT in exec form');
+  if (entrypoint === undefined) throw new Error('Dockerfile: no ENTRYPOINT in exec form');
   const flags = (JSON.parse(entrypoint) as string[]).filter((word) => word.startsWith('--'));
   const env = [...dockerfile.matchAll(/^ENV (\w+)=(\S+)$/gm)].map(
     ([, name = '', value = '']) => [name, value] as const,

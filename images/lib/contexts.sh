@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What goes into each image: the directory that is its build context, and the digest that tells whether it must be built.
+# What goes into each image: its Dockerfile, its build context, and the digest that decides whether it must be built.
 
 tag_of() {
   case $1 in
@@ -8,15 +8,22 @@ tag_of() {
   esac
 }
 
+dockerfile_of() {
+  case $1 in
+    copilot-operator) echo "$ROOT/Dockerfile" ;;
+    *) echo "$ROOT/images/$1/Dockerfile" ;;
+  esac
+}
+
 context_of() {
   case $1 in
-    copilot-operator) echo "$ROOT/dist" ;;
+    copilot-operator) echo "$ROOT" ;;
     copilot-cli) echo "$CACHE_DIR/copilot-cli-$COPILOT_CLI_VERSION" ;;
     copilot-test-model) echo "$ROOT/test/model" ;;
   esac
 }
 
-# prepare_context IMAGE: fills it. Quick when there is nothing to do.
+# prepare_context IMAGE: quick when nothing changed.
 prepare_context() {
   case $1 in
     copilot-operator) bundle_operator ;;
@@ -24,13 +31,13 @@ prepare_context() {
   esac
 }
 
-# Bundling takes a second or two, more on a busy machine: done when a source changed.
+# What the build stage of the operator's Dockerfile does, done here: in seconds, and without npm in the base.
 bundle_operator() {
   local stamp=$ROOT/node_modules/.cache/bundled-sources sources
   sources=$(cd "$ROOT" && { find src -type f -print0 | sort -z | xargs -0 sha256sum && sha256sum LICENSE package-lock.json scripts/build.ts; } | sha256sum)
-  # The bundle is part of it: somebody else's `npm run build` may have come in between.
+  # With the bundle, because `npm run build` may have replaced it since.
   [[ "$sources $(bundle_digest)" != "$(cat "$stamp" 2>/dev/null)" ]] || return 0
-  (cd "$ROOT" && PATH=$NODE_PACKAGE/bin:$PATH node scripts/build.ts) || die "The operator can't be bundled (see above)."
+  (cd "$ROOT" && PATH=$NODE_PACKAGE/bin:$PATH node scripts/build.ts) || die "Bundling the operator failed (see above)."
   mkdir -p "$(dirname "$stamp")"
   echo "$sources $(bundle_digest)" >"$stamp"
 }
@@ -46,20 +53,23 @@ fetch_copilot_cli() {
   cd "$partial" || return
   archive=$(npm pack --silent "$COPILOT_CLI_PACKAGE@$COPILOT_CLI_VERSION")
   digest=sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w0)
-  [[ $digest == "$COPILOT_CLI_INTEGRITY" ]] || die "$COPILOT_CLI_PACKAGE@$COPILOT_CLI_VERSION has the digest $digest, expected $COPILOT_CLI_INTEGRITY: it isn't the package that was tested."
+  [[ $digest == "$COPILOT_CLI_INTEGRITY" ]] || die "$COPILOT_CLI_PACKAGE@$COPILOT_CLI_VERSION has the digest $digest, expected $COPILOT_CLI_INTEGRITY: it is not the package that was tested."
   tar -xzf "$archive" --strip-components=1
   rm "$archive"
   mv "$partial" "$1"
 }
 
-# digest_of IMAGE BASE: of everything that decides its content. The CLI's package is known by its integrity.
+# digest_of IMAGE BASE: of everything that decides its content.
 digest_of() {
   {
     echo "$1 $2"
-    cat "$ROOT/images/$1/Dockerfile"
+    cat "$(dockerfile_of "$1")"
     case $1 in
+      copilot-operator) digest_of_files "$ROOT/dist" ;;
       copilot-cli) echo "$COPILOT_CLI_INTEGRITY" ;;
-      *) (cd "$(context_of "$1")" && find . -type f -print0 | sort -z | xargs -0 sha256sum) ;;
+      copilot-test-model) digest_of_files "$ROOT/test/model" ;;
     esac
   } | sha256sum | cut -c1-16
 }
+
+digest_of_files() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum); }

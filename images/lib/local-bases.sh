@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Bases for a machine that reaches package mirrors and no image registry: Debian by debootstrap, and the same with Node.
-# They stand in for the Dockerfiles' defaults, so what a Dockerfile may expect of them is what those have.
+# They replace the Dockerfiles' defaults, so a Dockerfile may rely only on what both have.
 
 STORAGE_FLAGS=(--root "$IMAGE_STORAGE" --runroot "$IMAGE_RUNROOT" --storage-driver overlay)
 builder() { buildah "${STORAGE_FLAGS[@]}" "$@"; }
@@ -21,7 +21,7 @@ node_base() { echo "$(debian_base)-node$(node_version)"; }
 
 node_version() { sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' "$NODE_PACKAGE/package.json"; }
 
-# base_of IMAGE: the base that takes the place of its Dockerfile's default.
+# base_of IMAGE: the base that replaces its Dockerfile's default.
 base_of() {
   case $1 in
     copilot-cli) debian_base ;;
@@ -34,7 +34,7 @@ ensure_local_bases() {
   has_built_image "$(node_base)" || step "make a Node base" make_node_base "$(node_base)"
 }
 
-# The bases of former versions; what is built on one keeps its layers.
+# Bases of earlier versions; an image that is built on one keeps its layers.
 remove_other_bases() {
   builder images --format '{{.Name}}:{{.Tag}}' | awk -v base="$BASE_NAME:" -v debian="$(debian_base)" -v node="$(node_base)" \
     'index($0, base) == 1 && $0 != debian && $0 != node' | xargs --no-run-if-empty buildah "${STORAGE_FLAGS[@]}" rmi
@@ -42,11 +42,11 @@ remove_other_bases() {
 
 make_debian_base() {
   local root=$CACHE_DIR/debootstrap.partial mirror mounted
-  # Killed in the middle, debootstrap leaves /proc and /sys mounted there.
+  # A debootstrap that was killed leaves /proc and /sys mounted there.
   for mounted in proc sys; do ! mountpoint -q "$root/$mounted" || umount -l "$root/$mounted"; done
   rm -rf --one-file-system "$root"
   mkdir -p "$root"
-  # Where this machine's own packages come from is where packages can be had.
+  # The mirror of this machine's own packages is one that it can reach.
   # shellcheck disable=SC2016
   mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $DEBIAN_SUITE" | head -n 1)
   debootstrap --variant=minbase --include=ca-certificates,libstdc++6 "$DEBIAN_SUITE" "$root" ${mirror:+"$mirror"}
@@ -55,7 +55,7 @@ make_debian_base() {
   rm -rf --one-file-system "$root"
 }
 
-# What the slim images leave out too. The copyright files stay.
+# Removes what Debian's slim images leave out too. The copyright files stay.
 trim_debian() {
   local root=$1
   printf 'path-exclude /usr/share/%s/*\n' locale man info lintian >"$root/etc/dpkg/dpkg.cfg.d/slim"
@@ -64,7 +64,7 @@ trim_debian() {
   find "$root/usr/share/doc" -type f ! -name copyright -delete
   find "$root/usr/share/doc" -depth -type d -empty -delete
   find "$root/var/log" -type f -delete
-  # This machine's name and resolver are no part of an image.
+  # This machine's name and resolver do not belong in an image.
   rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
 }
 
