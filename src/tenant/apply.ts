@@ -10,7 +10,7 @@ import {
   ServiceAccount,
 } from '../kube/types/builtins.ts';
 import { isControlledBy } from '../kube/types/owner.ts';
-import { Attempt } from './child-writer.ts';
+import { ChildWriter } from './child-writer.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
 import { networkPolicy } from './builders/networkpolicy.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
@@ -19,7 +19,7 @@ import { service } from './builders/service.ts';
 import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import { applyCleanup } from './cleanup/apply-cleanup.ts';
-import { carryOutSweeps, type Sweeper } from './cleanup/sweep-executor.ts';
+import { executeSweeps, type SweepContext } from './cleanup/sweep-executor.ts';
 import type { TenantCause, Wait, SecretRead, OperatorFacts, ServerWorld, World } from './model.ts';
 import { isClaimOf } from '../resources/names.ts';
 import type { Plan } from './plan.ts';
@@ -47,77 +47,83 @@ export interface Outcome {
 }
 
 /** What a plan is carried out with. */
-export type Writer = Omit<Sweeper, 'signal'>;
+export type ApplyContext = Omit<SweepContext, 'signal'>;
 
 /** Applies everything, in an order in which no pod is made before its fence and what it mounts. */
-export async function update(writer: Writer, world: World, plan: Plan, signal: AbortSignal): Promise<Outcome> {
-  const { applier, facts } = writer;
+export async function applyPlan(
+  context: ApplyContext,
+  world: World,
+  plan: Plan,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { applier, facts } = context;
   const { tenant } = world;
-  const attempt = new Attempt(applier, tenant, signal);
-  const [fenced, bound] = await applyShared(attempt, facts, world, plan);
+  const writer = new ChildWriter(applier, tenant, signal);
+  const [prerequisites, bound] = await applyShared(writer, facts, world, plan);
   const restarted: ServerPlan[] = [];
   const servers = await Promise.all(
     plan.servers.map(async (server) => {
-      const live = await applyServer(attempt, tenant, server, fenced);
+      const live = await applyServer(writer, tenant, server, prerequisites);
       if (server.restart && live.deployment !== server.live.deployment) restarted.push(server);
       return [server.index, live] as const;
     }),
   );
-  await removeSurplus(attempt, tenant, plan.surplus);
+  await deleteSurplus(writer, tenant, plan.surplus);
   // Last, so that nothing about it keeps servers waiting.
-  await applyCleanup(attempt, facts, world, new Map([...world.servers, ...servers]));
-  const sweepFailures = await carryOutSweeps({ ...writer, signal }, tenant, plan.sweeps);
-  const { refusals, waits, errors, retryAfterMs } = attempt;
+  await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
+  const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
+  const { refusals, waits, errors, retryAfterMs } = writer;
   return { refusals, waits, errors, retryAfterMs, bound, restarted, sweepFailures, servers: new Map(servers) };
 }
 
 /** Whether everything is there that a pod needs before it may start, and whether the binding Secret is. */
 async function applyShared(
-  attempt: Attempt,
+  writer: ChildWriter,
   facts: OperatorFacts,
   { tenant, ...world }: World,
   { token, model }: Plan,
-): Promise<[fenced: boolean, bound: boolean]> {
+): Promise<[prerequisites: boolean, bound: boolean]> {
   // The binding copies the token, so what the API server has counts, not what was planned.
-  const kept =
+  const secret =
     token === undefined
       ? undefined
-      : await attempt.apply(Secret, tokenSecret(tenant, token), existing(world.tokenSecret), {
+      : await writer.apply(Secret, tokenSecret(tenant, token), existing(world.tokenSecret), {
           // Of two operators that both made a token, as may happen at a hand-over, the second takes over the first one's.
           derivedFrom: existing(world.tokenSecret) ?? 'absent',
         });
   // A key that can't be read leaves the binding as it is: what clients hold keeps working.
-  const bindable = kept !== undefined && token !== undefined && (model.ok || tenant.spec.model?.provider === undefined);
+  const bindable =
+    secret !== undefined && token !== undefined && (model.ok || tenant.spec.model?.provider === undefined);
   const providerApiKey = model.ok && tenant.spec.model?.provider ? model.value : undefined;
   const [account, policy, , binding] = await Promise.all([
-    attempt.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
-    attempt.apply(NetworkPolicy, networkPolicy(tenant, facts), world.networkPolicy),
-    attempt.apply(PodDisruptionBudget, podDisruptionBudget(tenant), world.disruptionBudget),
+    writer.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
+    writer.apply(NetworkPolicy, networkPolicy(tenant, facts), world.networkPolicy),
+    writer.apply(PodDisruptionBudget, podDisruptionBudget(tenant), world.disruptionBudget),
     bindable
-      ? attempt.apply(Secret, bindingSecret(tenant, { token, providerApiKey }), existing(world.bindingSecret))
+      ? writer.apply(Secret, bindingSecret(tenant, { token, providerApiKey }), existing(world.bindingSecret))
       : existing(world.bindingSecret),
   ]);
-  return [kept !== undefined && account !== undefined && policy !== undefined, binding !== undefined];
+  return [secret !== undefined && account !== undefined && policy !== undefined, binding !== undefined];
 }
 
 const existing = (secret: SecretRead): Secret | undefined => (typeof secret === 'object' ? secret : undefined);
 
 async function applyServer(
-  attempt: Attempt,
+  writer: ChildWriter,
   tenant: CopilotTenant,
   plan: ServerPlan,
-  fenced: boolean,
+  prerequisites: boolean,
 ): Promise<ServerWorld> {
   const { index, live } = plan;
   const [address, claim] = await Promise.all([
-    attempt.apply(Service, service(tenant, index), live.service),
-    plan.claim && attempt.apply(PersistentVolumeClaim, plan.claim, live.claim, ourClaim(tenant)),
+    writer.apply(Service, service(tenant, index), live.service),
+    plan.claim && writer.apply(PersistentVolumeClaim, plan.claim, live.claim, ourClaim(tenant)),
   ]);
-  const ready = fenced && address !== undefined && (claim ?? live.claim) !== undefined;
+  const ready = prerequisites && address !== undefined && (claim ?? live.claim) !== undefined;
   const stops = plan.deployment?.spec?.replicas === 0;
   const applied =
     plan.deployment && (ready || stops)
-      ? await attempt.apply(Deployment, plan.deployment, live.deployment, { derivedFrom: live.deployment })
+      ? await writer.apply(Deployment, plan.deployment, live.deployment, { derivedFrom: live.deployment })
       : undefined;
   return { ...live, service: address, claim: claim ?? live.claim, deployment: applied ?? live.deployment };
 }
@@ -127,21 +133,25 @@ const ourClaim = (tenant: CopilotTenant): ChildWriteOptions<PersistentVolumeClai
 });
 
 /** Whether anything of these servers is still to be taken away; retained volumes stay. */
-export function isRemoving(tenant: CopilotTenant, surplus: readonly ServerWorld[]): boolean {
+export function deletesServers(tenant: CopilotTenant, surplus: readonly ServerWorld[]): boolean {
   return surplus.some(({ deployment, service: address, claim }) =>
     [deployment, address, claim].some((child) => child !== undefined && isControlledBy(child, tenant)),
   );
 }
 
 /** Stops the servers beyond `spec.replicas`, highest index first, each before the next. */
-async function removeSurplus(attempt: Attempt, tenant: CopilotTenant, surplus: readonly ServerWorld[]): Promise<void> {
+async function deleteSurplus(
+  writer: ChildWriter,
+  tenant: CopilotTenant,
+  surplus: readonly ServerWorld[],
+): Promise<void> {
   for (const { index, deployment, service: address, claim } of surplus) {
-    if (deployment && isControlledBy(deployment, tenant)) await attempt.delete(Deployment, deployment);
-    if (address && isControlledBy(address, tenant)) await attempt.delete(Service, address);
+    if (deployment && isControlledBy(deployment, tenant)) await writer.delete(Deployment, deployment);
+    if (address && isControlledBy(address, tenant)) await writer.delete(Service, address);
     // What was retained before belongs to nobody, and stays whatever the policy is now.
     if (!claim || !isControlledBy(claim, tenant)) continue;
-    if (tenant.spec.storage.reclaimPolicy === 'Delete') await attempt.delete(PersistentVolumeClaim, claim);
+    if (tenant.spec.storage.reclaimPolicy === 'Delete') await writer.delete(PersistentVolumeClaim, claim);
     else
-      await attempt.apply(PersistentVolumeClaim, persistentVolumeClaim(tenant, index, claim), claim, ourClaim(tenant));
+      await writer.apply(PersistentVolumeClaim, persistentVolumeClaim(tenant, index, claim), claim, ourClaim(tenant));
   }
 }

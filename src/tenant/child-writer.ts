@@ -5,7 +5,7 @@ import { ForeignObjectError } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { KubeObject } from '../kube/types/types.ts';
 import type { TenantCause, Wait } from './model.ts';
-import { removalWait } from './decisions/previous-tenant.ts';
+import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
@@ -14,7 +14,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
  * Writes children one by one and sorts what goes wrong: a child that is refused is told and the others go on; an error
  * that passes is kept, to be thrown when everything else was tried.
  */
-export class Attempt {
+export class ChildWriter {
   readonly refusals: TenantCause[] = [];
   readonly waits: Wait[] = [];
   readonly errors: Error[] = [];
@@ -44,7 +44,7 @@ export class Attempt {
       }
       return result.object;
     } catch (error) {
-      this.#sort(error, desired);
+      this.#classify(error, desired);
       return undefined;
     }
   }
@@ -54,15 +54,15 @@ export class Attempt {
     try {
       await this.#applier.delete(type, live, this.#tenant, { signal: this.#signal });
     } catch (error) {
-      this.#sort(error, live);
+      this.#classify(error, live);
     }
   }
 
-  #sort(error: unknown, desired: KubeObject): void {
+  #classify(error: unknown, desired: KubeObject): void {
     const object = `${desired.kind} ${desired.metadata.name}`;
     if (error instanceof ForeignObjectError) {
       if (isOfPreviousTenant(error.live, this.#tenant)) {
-        this.waits.push(removalWait(error.live));
+        this.waits.push(waitForPreviousTenant(error.live));
       } else {
         this.refusals.push({ reason: StalledReason.ForeignObject, message: `${error.message}.` });
       }

@@ -27,7 +27,7 @@ import { fromKey, type KubeObject, type NamespacedName } from '../kube/types/typ
 import { MANAGED_SELECTOR } from '../resources/names.ts';
 import type { TenantMetrics } from './metrics.ts';
 import { TenantReconciler } from './reconciler.ts';
-import { SessionFigures } from './sessions/session-statistics.ts';
+import { SessionStatistics } from './sessions/session-statistics.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
@@ -108,7 +108,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
   });
   const recent = new RecentWrites(clock);
   recent.follow(tenants);
-  const figures = new SessionFigures(sessions, clock);
+  const statistics = new SessionStatistics(sessions, clock);
   const firstReady = new FirstReady(clock, options.tenantMetrics);
   const reconciler = new TenantReconciler({
     client,
@@ -130,8 +130,8 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     recent,
     health,
     targets: new Targets(health, sessions),
-    figures,
-    statusWriter: new StatusWriter({ client, recent, recorder: options.recorder, figures, firstReady }),
+    statistics,
+    statusWriter: new StatusWriter({ client, recent, recorder: options.recorder, statistics, firstReady }),
     firstReady,
     metrics: options.tenantMetrics,
     recorder: options.recorder,
@@ -155,7 +155,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
   // The status of a session says nothing to the cleanup, and it changes with every turn.
   builder.watches(copilotSessions, cleanedUp, { predicate: generationChanged, delayMs: SESSIONS_DELAY_MS });
   const controller = builder.complete(reconciler);
-  figures.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
+  statistics.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
   health.onTransition((key) => controller.enqueue(tenantOfTarget(key)));
   return informers;
 }

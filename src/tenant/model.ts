@@ -41,7 +41,7 @@ export interface OperatorFacts {
 export type SecretRead = Secret | 'NotFound' | 'Forbidden';
 
 /** The event that says what keeps an object, where its status does not. */
-export interface Warning {
+export interface EventWarning {
   readonly reason: string;
   readonly message: string;
 }
@@ -54,7 +54,7 @@ export interface ServerWorld {
   readonly claim?: PersistentVolumeClaim | undefined;
   readonly pods: readonly Pod[];
   /** What the events say, where the pod's own status does not say what keeps it. */
-  readonly warning?: Warning | undefined;
+  readonly warning?: EventWarning | undefined;
 }
 
 /** What there is of a tenant's cleanup. */
@@ -113,11 +113,11 @@ export interface VolumeFacts {
   /** What was last seen of it. */
   readonly usage?: VolumeUsage | undefined;
   /** When this process last had it looked at; wall clock, ms. */
-  readonly askedAt?: number | undefined;
+  readonly requestedAt?: number | undefined;
 }
 
 /** Where a tenant's sessions are cleaned up, and why there. */
-export interface CleanupPlaces {
+export interface CleanupScope {
   /** Indexes of servers that are asked to delete. */
   readonly servers: readonly number[];
   /** Indexes of servers whose volumes are mounted. */

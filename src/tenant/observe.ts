@@ -3,7 +3,7 @@ import type { ServerState, ServerStatus } from '../api/tenant.ts';
 import type { HealthSource, ServerHealth } from '../servers/health/health.ts';
 import type { Pod } from '../kube/types/builtins.ts';
 import type { TenantCause, ServerWorld, ServerObservation } from './model.ts';
-import { podTrouble } from './decisions/pod-cause.ts';
+import { podCause } from './decisions/pod-cause.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
@@ -25,7 +25,7 @@ export function observeServer({ tenant, server, running, health, remembered }: O
   const name = serverName(tenant, server.index);
   const pod = servingPod(server);
   const podReady = pod !== undefined && isReady(pod);
-  const cause = running ? troubleOf(server, name, pod) : undefined;
+  const cause = running ? causeOf(server, name, pod) : undefined;
   const known =
     podReady && (remembered?.state === 'Healthy' || remembered?.state === 'Unhealthy') ? remembered : undefined;
   const answers = health.state === 'Healthy' || known?.state === 'Healthy';
@@ -44,8 +44,8 @@ export function observeServer({ tenant, server, running, health, remembered }: O
   };
 }
 
-function troubleOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): TenantCause | undefined {
-  if (pod !== undefined) return podTrouble(pod, name, warning);
+function causeOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): TenantCause | undefined {
+  if (pod !== undefined) return podCause(pod, name, warning);
   const failure = deployment?.status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
   return failure?.status === 'True' ? refusalOfMessage(failure.message ?? '', `The pod of server ${name}`) : undefined;
 }

@@ -16,10 +16,10 @@ import type {
   ServerWorld,
   World,
 } from './model.ts';
-import { removalWait } from './decisions/previous-tenant.ts';
+import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
-import { rolloutTurn, servesWithFormer } from './decisions/rollout.ts';
-import { sweepStep, type SweepStep } from './cleanup/sweep-decision.ts';
+import { rolloutDecision, runsFormerCredentials } from './decisions/rollout.ts';
+import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
 import { connectionToken } from './decisions/connection-token.ts';
 import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
 import { planServer, type ServerPlan } from './server-plan.ts';
@@ -35,7 +35,7 @@ export interface Plan {
   /** Servers beyond `spec.replicas`, highest index first. */
   readonly surplus: readonly ServerWorld[];
   /** For each volume of which a sweep is asked for or to be, or under way. */
-  readonly sweeps: readonly SweepStep[];
+  readonly sweeps: readonly SweepDecision[];
   /** What needs somebody to act, as far as it is known before anything is written. */
   readonly causes: readonly TenantCause[];
   readonly waits: readonly Wait[];
@@ -60,7 +60,7 @@ export interface PlanInput {
 }
 
 // Secrets are not watched, so nothing tells when the garbage collector has taken those of a former tenant.
-const LEFT_OVER_MS = 2_000;
+const COLLECTION_POLL_MS = 2_000;
 
 export function plan(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, now, randomBytes } = input;
@@ -80,15 +80,15 @@ export function plan(input: PlanInput): Plan {
       now,
     }),
   );
-  const { servers, rolling } = inTurn(drafts, hash);
+  const { servers, rolling } = limitRollout(drafts, hash);
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   const secrets = [world.tokenSecret, world.bindingSecret];
-  const leftOver = secrets.some((secret) => typeof secret === 'object' && isOfPreviousTenant(secret, tenant));
-  const sweeps = sweepSteps(input);
+  const waitsForCollection = secrets.some((secret) => typeof secret === 'object' && isOfPreviousTenant(secret, tenant));
+  const sweeps = sweepDecisions(input);
   const dues = [
     ...drafts.flatMap(({ dueInMs }) => dueInMs ?? []),
     ...sweeps.flatMap((step) => (step.action === 'wait' ? (step.dueInMs ?? []) : [])),
-    ...(leftOver ? [LEFT_OVER_MS] : []),
+    ...(waitsForCollection ? [COLLECTION_POLL_MS] : []),
   ];
   return {
     token,
@@ -105,7 +105,7 @@ export function plan(input: PlanInput): Plan {
   };
 }
 
-function sweepSteps({ world, facts, volumes, now }: PlanInput): SweepStep[] {
+function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecision[] {
   const { jobs, pods } = world.cleanup;
   const { tenant, servers } = world;
   const canSweep = facts.operatorImage !== undefined;
@@ -113,21 +113,25 @@ function sweepSteps({ world, facts, volumes, now }: PlanInput): SweepStep[] {
     const name = sweepName(tenant.metadata.name, server.index);
     const job = jobs.find(({ metadata }) => metadata.name === name);
     const volume = volumes.get(server.index) ?? {};
-    return sweepStep({ tenant, server, job, pods, volume, canSweep, now }) ?? [];
+    return sweepDecision({ tenant, server, job, pods, volume, canSweep, now }) ?? [];
   });
 }
 
 /** Takes the replacement of running pods out of the plans whose turn has not come. */
-function inTurn(
+function limitRollout(
   drafts: readonly ServerPlan[],
-  wanted: string | undefined,
+  desired: string | undefined,
 ): { servers: ServerPlan[]; rolling: boolean } {
-  const { allowed } = rolloutTurn(
+  const { allowed } = rolloutDecision(
     drafts.map(({ index, replaces, observed, live: { deployment } }) => {
       const { health, ready, podReady } = observed;
-      const has = deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
+      const current = deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
       const running = podReady && isCurrent(deployment);
-      return { index, pending: replaces, available: ready || servesWithFormer({ health, running, has, wanted }) };
+      return {
+        index,
+        pending: replaces,
+        available: ready || runsFormerCredentials({ health, running, current, desired }),
+      };
     }),
   );
   const servers = drafts.map((draft) =>
@@ -153,7 +157,7 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
     };
   }
   if (tokenSecret !== 'NotFound' && isOfPreviousTenant(tokenSecret, tenant)) {
-    return { wait: removalWait(tokenSecret) };
+    return { wait: waitForPreviousTenant(tokenSecret) };
   }
   if (tokenSecret !== 'NotFound' && !isControlledBy(tokenSecret, tenant)) {
     const { message } = new ForeignObjectError(tokenSecret, tokenSecret);

@@ -21,15 +21,15 @@ import type { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
 import { observeServers } from './observe.ts';
 import { plan, type Plan } from './plan.ts';
-import type { SessionFigures } from './sessions/session-statistics.ts';
-import { SettledPasses, type Grounds } from './steady-state.ts';
-import { unlookedStatus, type StatusInput } from './status.ts';
+import type { SessionStatistics } from './sessions/session-statistics.ts';
+import { SteadyStates, type ReconcileInputs } from './steady-state.ts';
+import { unobservedStatus, type StatusInput } from './status.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { Targets } from './targets.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { statusToWrite } from './throttled-status.ts';
 import { EventReason } from './transitions.ts';
-import { isRemoving, update, type Outcome } from './apply.ts';
+import { deletesServers, applyPlan, type Outcome } from './apply.ts';
 import { readWorld, type TenantStores } from './world.ts';
 import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 
@@ -42,7 +42,7 @@ export interface TenantReconcilerOptions {
   readonly recent: RecentWrites;
   readonly health: HealthSource;
   readonly targets: Targets;
-  readonly figures: SessionFigures;
+  readonly statistics: SessionStatistics;
   readonly statusWriter: StatusWriter;
   readonly firstReady: FirstReady;
   readonly metrics: TenantMetrics;
@@ -55,7 +55,7 @@ export interface TenantReconcilerOptions {
 }
 
 /** What was read of a tenant and observed of its servers. */
-interface Observation extends Grounds {
+interface Observation extends ReconcileInputs {
   /** What was last seen of the volumes, by index. */
   readonly usages: ReadonlyMap<number, VolumeUsage>;
   /** When the reconcile began; wall clock, ms. */
@@ -69,13 +69,13 @@ const POLL_JITTER_MS = 8_000;
 /** Until the cache shows what a conflicting write was about, in ms. */
 const CONFLICT_RETRY_MS = 200;
 /** Volumes of which it is remembered when they were looked at. */
-const MAX_ASKED = 10_000;
+const MAX_VOLUME_CHECKS = 10_000;
 
 export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
-  readonly #settled = new SettledPasses();
+  readonly #steadyStates = new SteadyStates();
   /** When volumes were looked at last, by the UID of the claim: one that tells nothing is not looked at over and over. */
-  readonly #askedAt = new LruMap<string, number>(MAX_ASKED);
+  readonly #volumeCheckedAt = new LruMap<string, number>(MAX_VOLUME_CHECKS);
 
   constructor(options: TenantReconcilerOptions) {
     this.#options = options;
@@ -91,7 +91,7 @@ export class TenantReconciler implements Reconciler {
     const tenant = recent.ofCached(CopilotTenant, cached);
     if (tenant.metadata.deletionTimestamp !== undefined) {
       this.#forget(request);
-      await statusWriter.write(tenant, unlookedStatus(tenant, undefined, clock.now()), context.signal);
+      await statusWriter.write(tenant, unobservedStatus(tenant, undefined, clock.now()), context.signal);
       return;
     }
     return this.#reconcileTenant(tenant, context);
@@ -104,7 +104,7 @@ export class TenantReconciler implements Reconciler {
     const { tenants, recent, targets } = this.#options;
     targets.forget(request);
     const cached = tenants.get(request);
-    if (cached === undefined) this.#settled.forget(request);
+    if (cached === undefined) this.#steadyStates.forget(request);
     else await this.#reportUnreadable(recent.ofCached(CopilotTenant, cached), why, context);
   }
 
@@ -116,14 +116,14 @@ export class TenantReconciler implements Reconciler {
     const world = await this.#read(tenant, now, context);
     if (world === undefined) return { requeueAfterMs: pollMs };
     const observation = this.#observe(world, now);
-    const restMs = this.#settled.restMs(observation, clock.monotonic());
-    if (restMs !== undefined) return { requeueAfterMs: Math.min(pollMs, restMs) };
-    this.#settled.forget(nameOf(tenant));
-    const decided = this.#decide(observation);
-    const outcome = await this.#apply(world, decided, context);
+    const remainingMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
+    if (remainingMs !== undefined) return { requeueAfterMs: Math.min(pollMs, remainingMs) };
+    this.#steadyStates.forget(nameOf(tenant));
+    const planned = this.#decide(observation);
+    const outcome = await this.#apply(world, planned, context);
     if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
     if (outcome === 'Deleted') return {};
-    const dueInMs = await this.#report(observation, decided, outcome, context);
+    const dueInMs = await this.#report(observation, planned, outcome, context);
     return { requeueAfterMs: Math.min(pollMs, dueInMs) };
   }
 
@@ -142,12 +142,12 @@ export class TenantReconciler implements Reconciler {
 
   /** Interprets what was read, with what servers answer about their health and their sessions. */
   #observe(world: World, now: number): Observation {
-    const { targets, figures } = this.#options;
+    const { targets, statistics } = this.#options;
     const { tenant, servers, cleanup } = world;
     targets.look(tenant, servers);
     const usages = volumeUsages({ tenant, servers, pods: cleanup.pods });
     const observed = observeServers(tenant, servers, this.#options);
-    const sessions = figures.look(tenant, servers, usages, tenant.status?.lastCleanup);
+    const sessions = statistics.observe(tenant, servers, usages, tenant.status?.lastCleanup);
     return { world, observed, sessions, usages, now };
   }
 
@@ -158,7 +158,7 @@ export class TenantReconciler implements Reconciler {
       world,
       facts,
       observed,
-      volumes: this.#volumes(world, usages),
+      volumes: this.#volumeFacts(world, usages),
       wouldWrite: (desired, live) => applier.wouldWrite(Deployment, desired, live, world.tenant),
       now,
       randomBytes,
@@ -171,45 +171,48 @@ export class TenantReconciler implements Reconciler {
    */
   async #apply(
     world: World,
-    decided: Plan,
+    planned: Plan,
     { signal, log }: ReconcileContext,
   ): Promise<Outcome | 'Outdated' | 'Deleted'> {
     const { client, recent, applier, facts, clock, targets } = this.#options;
     const { tenant } = world;
     // A volume that goes with its server is gone for good, so a late cache is not believed.
-    if (isRemoving(tenant, decided.surplus) && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) {
+    if (
+      deletesServers(tenant, planned.surplus) &&
+      !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))
+    ) {
       return 'Outdated';
     }
-    const outcome = await update({ applier, client, facts, clock, log }, world, decided, signal);
+    const outcome = await applyPlan({ applier, client, facts, clock, log }, world, planned, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
-    if (!tenant.spec.suspend && decided.token !== undefined) {
-      targets.watch(tenant, outcome.servers.values(), decided.token);
+    if (!tenant.spec.suspend && planned.token !== undefined) {
+      targets.watch(tenant, outcome.servers.values(), planned.token);
     }
     return outcome;
   }
 
   /** Reports what was done and how things are now. Returns when the next reconcile is due, in ms. */
-  async #report(observation: Observation, decided: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
-    const { clock, metrics, statusWriter, figures } = this.#options;
+  async #report(observation: Observation, planned: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
+    const { clock, metrics, statusWriter, statistics } = this.#options;
     const { world, usages, now } = observation;
     const { tenant } = world;
     this.#recordEvents(tenant, outcome, context);
-    this.#rememberAsked(decided, now);
+    this.#recordVolumeChecks(planned, now);
     const observed = [...observeServers(tenant, outcome.servers, this.#options).values()];
     const [error] = outcome.errors;
     // Nobody needs to read of it: the next try starts from what is there now.
     if (isConflict(error)) return CONFLICT_RETRY_MS;
     const cleanup = cleanupRunsOf(tenant, world.cleanup, now);
-    const sessions = figures.look(tenant, outcome.servers, usages, cleanup.last);
-    const found = { tenant, plan: decided, outcome, observed, sessions, usages, lastCleanup: cleanup.last, now };
-    const { status, numbersDueMs } = statusToWrite(found, figures.waitMs(nameOf(tenant)));
+    const sessions = statistics.observe(tenant, outcome.servers, usages, cleanup.last);
+    const result = { tenant, plan: planned, outcome, observed, sessions, usages, lastCleanup: cleanup.last, now };
+    const { status, statisticsDueMs } = statusToWrite(result, statistics.writeDelayMs(nameOf(tenant)));
     const written = await statusWriter.write(tenant, status, context.signal);
     if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
     if (error !== undefined) throw error;
     if (written === 'conflict') return CONFLICT_RETRY_MS;
-    const dues = [decided.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, numbersDueMs];
+    const dues = [planned.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, statisticsDueMs];
     const dueInMs = Math.min(...dues.flatMap((due) => due ?? []));
-    if (written === 'unchanged' && isAtRest(found)) this.#settled.settle(observation, dueInMs, clock.monotonic());
+    if (written === 'unchanged' && isSteady(result)) this.#steadyStates.record(observation, dueInMs, clock.monotonic());
     return dueInMs;
   }
 
@@ -223,18 +226,18 @@ export class TenantReconciler implements Reconciler {
     for (const message of sweepFailures) recorder.event(tenant, 'Warning', EventReason.SweepFailed, message);
   }
 
-  #rememberAsked({ sweeps }: Plan, now: number): void {
+  #recordVolumeChecks({ sweeps }: Plan, now: number): void {
     for (const step of sweeps) {
-      if (step.action === 'ask') this.#askedAt.set(step.claim.metadata.uid ?? '', now);
+      if (step.action === 'request') this.#volumeCheckedAt.set(step.claim.metadata.uid ?? '', now);
     }
   }
 
-  #volumes({ tenant, servers }: World, usages: ReadonlyMap<number, VolumeUsage>): Map<number, VolumeFacts> {
-    const { figures } = this.#options;
+  #volumeFacts({ tenant, servers }: World, usages: ReadonlyMap<number, VolumeUsage>): Map<number, VolumeFacts> {
+    const { statistics } = this.#options;
     const factsOf = ({ index, claim }: ServerWorld): VolumeFacts => ({
-      sessions: figures.totalOf(tenant, index),
+      sessions: statistics.totalOf(tenant, index),
       usage: usages.get(index),
-      askedAt: this.#askedAt.get(claim?.metadata.uid ?? ''),
+      requestedAt: this.#volumeCheckedAt.get(claim?.metadata.uid ?? ''),
     });
     return new Map([...servers.values()].map((server) => [server.index, factsOf(server)]));
   }
@@ -242,23 +245,23 @@ export class TenantReconciler implements Reconciler {
   /** Nothing is done on half a look. */
   async #reportUnreadable(tenant: CopilotTenant, why: Error, { signal, log }: ReconcileContext): Promise<void> {
     const { statusWriter, clock } = this.#options;
-    this.#settled.forget(nameOf(tenant));
+    this.#steadyStates.forget(nameOf(tenant));
     log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
     const cause = refusalOfRequest(why, 'what belongs to the tenant');
-    await statusWriter.write(tenant, unlookedStatus(tenant, cause, clock.now()), signal);
+    await statusWriter.write(tenant, unobservedStatus(tenant, cause, clock.now()), signal);
   }
 
   #forget(request: NamespacedName): void {
-    const { targets, figures, firstReady } = this.#options;
+    const { targets, statistics, firstReady } = this.#options;
     targets.forget(request);
-    figures.forget(request);
+    statistics.forget(request);
     firstReady.forget(request);
-    this.#settled.forget(request);
+    this.#steadyStates.forget(request);
   }
 }
 
 /** Whether nothing is refused, waited for or on its way: all that is tried again at each look, or told by the time it takes. */
-function isAtRest({ tenant, plan: { causes, waits }, outcome, observed }: StatusInput): boolean {
+function isSteady({ tenant, plan: { causes, waits }, outcome, observed }: StatusInput): boolean {
   const open = [...causes, ...waits, ...outcome.refusals, ...outcome.waits];
   return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
 }

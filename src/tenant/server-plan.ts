@@ -7,7 +7,7 @@ import { deployment } from './builders/deployment.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
 import type { TenantCause, Wait, Restart, ServerObservation, OperatorFacts, ServerWorld } from './model.ts';
 import { serverImage } from './decisions/server-image.ts';
-import { removalWait } from './decisions/previous-tenant.ts';
+import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
 import { deletesOnVolume } from '../resources/cleanup-pod.ts';
@@ -28,7 +28,7 @@ export interface ServerPlan {
   /** Applying the Deployment replaces a running pod: that takes its turn. */
   readonly replaces: boolean;
   /** What is wrong with it, and what comes of that, if it does not answer. */
-  readonly silence?: string | undefined;
+  readonly healthMessage?: string | undefined;
   /** Why this reconcile restarts it. */
   readonly restart?: { readonly reason: string; readonly message: string } | undefined;
   /** What keeps it from being as wanted until somebody acts. */
@@ -58,64 +58,68 @@ export function planServer(input: ServerInput): ServerPlan {
   const { index } = live;
   const name = serverName(tenant.metadata.name, index);
   const base = { index, name, live, observed, replaces: false };
-  const leftOver = [live.deployment, live.claim, live.service].find(
+  const previous = [live.deployment, live.claim, live.service].find(
     (child) => child && isOfPreviousTenant(child, tenant),
   );
-  if (leftOver !== undefined) return { ...base, wait: removalWait(leftOver) };
-  const going = goingClaim(tenant, name, live);
-  const lost = going === undefined ? lossOf(tenant, name, live) : undefined;
-  const kept = going === undefined && lost === undefined;
+  if (previous !== undefined) return { ...base, wait: waitForPreviousTenant(previous) };
+  const deleted = deletedClaimWait(tenant, name, live);
+  const lost = deleted === undefined ? dataLossOf(tenant, name, live) : undefined;
+  const kept = deleted === undefined && lost === undefined;
   const claim = kept ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
-  const drafted = { ...base, claim, cause: lost, wait: going };
-  if (tenant.spec.suspend) return { ...drafted, deployment: stopped(input) };
+  const drafted = { ...base, claim, cause: lost, wait: deleted };
+  if (tenant.spec.suspend) return { ...drafted, deployment: stoppedDeployment(input) };
   if (!kept || credentialsHash === undefined) return drafted;
-  const former = whatStillStops(live) ?? whatStillWorks(name, input);
-  if (former !== undefined) {
-    const message = `Server ${name} starts once ${former}: two pods may not write to one volume.`;
+  const blocker = awaitedStop(live) ?? awaitedDeletion(name, input);
+  if (blocker !== undefined) {
+    const message = `Server ${name} starts once ${blocker}: two pods may not write to one volume.`;
     return { ...drafted, wait: { reason: ReconcilingReason.ServersStarting, message } };
   }
-  return { ...drafted, ...running(input, credentialsHash) };
+  return { ...drafted, ...planRunning(input, credentialsHash) };
 }
 
 // Scaled away with its volume and wanted again before the volume was gone: nothing is lost that was to be kept.
-function goingClaim(tenant: CopilotTenant, server: string, { claim, deployment: live }: ServerWorld): Wait | undefined {
-  const recorded = recordedVolume(tenant, server);
+function deletedClaimWait(
+  tenant: CopilotTenant,
+  server: string,
+  { claim, deployment: live }: ServerWorld,
+): Wait | undefined {
+  const recorded = recordedVolumeUID(tenant, server);
   const deleted = claim?.metadata.deletionTimestamp !== undefined && claim.metadata.uid !== recorded;
   if (!deleted || live !== undefined) return undefined;
   const message = `The former volume claim ${server} is still being deleted; server ${server} starts with a new one.`;
   return { reason: ReconcilingReason.WaitingForDeletion, message };
 }
 
-function recordedVolume({ status }: CopilotTenant, server: string): string | undefined {
+function recordedVolumeUID({ status }: CopilotTenant, server: string): string | undefined {
   return status?.servers?.find(({ name }) => name === server)?.volumeUID;
 }
 
-function lossOf(tenant: CopilotTenant, server: string, live: ServerWorld): TenantCause | undefined {
+function dataLossOf(tenant: CopilotTenant, server: string, live: ServerWorld): TenantCause | undefined {
   return dataLoss({
     tenant: tenant.metadata.name,
     server,
     live: live.claim,
-    recordedUID: recordedVolume(tenant, server),
+    recordedUID: recordedVolumeUID(tenant, server),
     accepted: acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]),
   });
 }
 
 /** The Deployment without a pod. Stopping is always allowed, so what can't be known is taken from what is there. */
-function stopped({ tenant, facts, live, credentialsHash }: ServerInput): Deployment {
+function stoppedDeployment({ tenant, facts, live, credentialsHash }: ServerInput): Deployment {
   const hash = live.deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
   return deployment(tenant, live.index, {
-    image: serverImage({ ...imageWish(tenant, facts), running: false }, live.deployment),
+    image: serverImage({ ...desiredImage(tenant, facts), running: false }, live.deployment),
     running: false,
     credentialsHash: credentialsHash ?? hash ?? '',
     restart: restartOf(live.deployment),
   });
 }
 
-function running(
+function planRunning(
   { tenant, facts, live, observed, wouldWrite, now }: ServerInput,
   credentialsHash: string,
-): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'silence' | 'wait' | 'dueInMs'> {
-  const image = serverImage({ ...imageWish(tenant, facts), running: true }, live.deployment);
+): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'healthMessage' | 'wait' | 'dueInMs'> {
+  const image = serverImage({ ...desiredImage(tenant, facts), running: true }, live.deployment);
   const build = (restart: Restart | undefined, runs = true): Deployment =>
     deployment(tenant, live.index, { image, running: runs, credentialsHash, restart });
   // A start from nothing forgets the restarts before it.
@@ -124,19 +128,19 @@ function running(
   }
   const last = restartOf(live.deployment);
   const desired = build(last);
-  if (wouldWrite(desired, live.deployment)) return change(desired, build(last, false), live.deployment, live.pods);
+  if (wouldWrite(desired, live.deployment)) return planChange(desired, build(last, false), live.deployment, live.pods);
   const { health, podReady, cause } = observed;
   // A crash, or a replacement on its way, has its own remedy.
   if (cause !== undefined || !isCurrent(live.deployment)) return { deployment: desired, replaces: false };
   const decision = restartDecision({ server: observed.name, health, podReady, last, now });
   const { reason, message } = decision;
-  const silence = health.state === 'Unhealthy' ? message : undefined;
+  const healthMessage = health.state === 'Unhealthy' ? message : undefined;
   if (decision.action !== 'restart') {
     const dueInMs = decision.action === 'wait' ? decision.afterMs : undefined;
-    return { deployment: desired, replaces: false, silence, dueInMs };
+    return { deployment: desired, replaces: false, healthMessage, dueInMs };
   }
   const restart = { at: timestamp(now), attempt: decision.attempt };
-  return { deployment: build(restart), replaces: true, silence, restart: { reason, message } };
+  return { deployment: build(restart), replaces: true, healthMessage, restart: { reason, message } };
 }
 
 /**
@@ -144,7 +148,7 @@ function running(
  * revision whose pod is still stopping, because somebody edited the template, its ReplicaSet makes a pod beside that one.
  * So what is under way is stopped first, and starts again when everything has stopped.
  */
-function change(
+function planChange(
   desired: Deployment,
   stopped: Deployment,
   live: Deployment,
@@ -156,14 +160,14 @@ function change(
     const message = `Deployment ${live.metadata.name} was changed a moment ago; the next change waits until that has been taken up.`;
     return { replaces: true, wait: { reason: ReconcilingReason.ServersUpdating, message } };
   }
-  const standing = pods.filter((pod) => !hasEnded(pod));
-  const stops = standing.some(({ metadata }) => metadata.deletionTimestamp !== undefined);
-  const settled = isCurrent(live) && !stops;
-  if (settled || standing.length === 0) return { deployment: desired, replaces: true };
+  const remaining = pods.filter((pod) => !hasEnded(pod));
+  const stops = remaining.some(({ metadata }) => metadata.deletionTimestamp !== undefined);
+  const hasRolledOut = isCurrent(live) && !stops;
+  if (hasRolledOut || remaining.length === 0) return { deployment: desired, replaces: true };
   return { deployment: stopped, replaces: true };
 }
 
-function imageWish({ spec }: CopilotTenant, facts: OperatorFacts): { image?: string; default: string } {
+function desiredImage({ spec }: CopilotTenant, facts: OperatorFacts): { image?: string; default: string } {
   const { image } = spec.server;
   return { default: facts.serverImage, ...(image !== undefined && { image }) };
 }
@@ -173,7 +177,7 @@ function replicasOf(live: Deployment | undefined): number {
 }
 
 // A ReplicaSet does not wait for terminating pods, and a node lets two pods on one ReadWriteOnce volume.
-function whatStillStops({ deployment: live, pods }: ServerWorld): string | undefined {
+function awaitedStop({ deployment: live, pods }: ServerWorld): string | undefined {
   if (replicasOf(live) > 0) return undefined;
   const pod = pods.find((candidate) => !hasEnded(candidate));
   if (pod !== undefined) return `its former pod ${pod.metadata.name} has stopped`;
@@ -182,7 +186,7 @@ function whatStillStops({ deployment: live, pods }: ServerWorld): string | undef
 
 // Nobody could ask the server about the sessions that the pod is about to delete. It is waited for no longer than its Job
 // lets it live (activeDeadlineSeconds), and only by a server that starts from nothing: one that runs restarts as it likes.
-function whatStillWorks(name: string, { live, cleanupPods }: ServerInput): string | undefined {
+function awaitedDeletion(name: string, { live, cleanupPods }: ServerInput): string | undefined {
   if (replicasOf(live.deployment) > 0) return undefined;
   const pod = cleanupPods.find((candidate) => !hasEnded(candidate) && deletesOnVolume(candidate, name));
   return pod && `pod ${pod.metadata.name}, which works on its volume, has ended`;

@@ -9,7 +9,7 @@ import { writeStatus, type StatusWrite } from '../kube/write/status.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import type { FirstReady } from './first-ready.ts';
-import type { SessionFigures } from './sessions/session-statistics.ts';
+import type { SessionStatistics } from './sessions/session-statistics.ts';
 import { transitions } from './transitions.ts';
 
 export interface StatusWriterOptions {
@@ -17,7 +17,7 @@ export interface StatusWriterOptions {
   /** Our own writes of tenants' status, until the cache shows them. */
   readonly recent: RecentWrites;
   readonly recorder: Pick<EventRecorder, 'event'>;
-  readonly figures: SessionFigures;
+  readonly statistics: SessionStatistics;
   readonly firstReady: FirstReady;
 }
 
@@ -34,7 +34,7 @@ export class StatusWriter {
     status: CopilotTenantStatus,
     signal: AbortSignal,
   ): Promise<StatusWrite | 'forbidden'> {
-    const { client, recent, recorder, figures, firstReady } = this.#options;
+    const { client, recent, recorder, statistics, firstReady } = this.#options;
     let outcome: StatusWrite;
     try {
       const options = { client, recent, fieldManager: FIELD_MANAGER };
@@ -47,7 +47,7 @@ export class StatusWriter {
       return 'forbidden';
     }
     if (outcome !== 'written') return outcome;
-    figures.wrote(tenant);
+    statistics.statusWritten(tenant);
     firstReady.statusWritten(tenant, status);
     for (const { type, reason, message } of transitions(tenant.status, status)) {
       recorder.event(tenant, type, reason, message);

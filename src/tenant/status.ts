@@ -16,7 +16,7 @@ import {
   type Findings,
 } from './decisions/conditions.ts';
 import type { ModelDecision } from './decisions/model-credential.ts';
-import { primaryCause } from './decisions/aggregate-causes.ts';
+import { aggregateCauses } from './decisions/aggregate-causes.ts';
 import { acceptedLosses } from './decisions/data-loss.ts';
 import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
 import { hasEnded } from './pods.ts';
@@ -54,7 +54,7 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
   const redact = redactor(plan);
   const servers = observed.map((server) => serverStatus(input, server, redact));
   const ready = observed.filter((server) => server.ready).length;
-  const version = lowest(servers.flatMap((server) => server.version ?? []));
+  const version = lowestVersion(servers.flatMap((server) => server.version ?? []));
   const { name, generation } = tenant.metadata;
   return {
     ...(generation !== undefined && { observedGeneration: generation }),
@@ -62,7 +62,7 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
     ...(observed.length > 0 && { endpoint: endpoint(tenant) }),
     ...(outcome.bound && { binding: { name: childName(name, 'binding') } }),
     ...(version !== undefined && { serverVersion: version }),
-    replicas: standing(input).length,
+    replicas: runningServers(input).length,
     readyReplicas: ready,
     serversReady: `${ready}/${tenant.spec.suspend ? 0 : observed.length}`,
     minimumStorageSize: minimumSize(ownClaims(input)),
@@ -84,16 +84,16 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
   return {
     tenant,
     servers: observed,
-    cause: primaryCause(causes.map(({ reason, message }) => ({ reason, message: redact(message) }))),
+    cause: aggregateCauses(causes.map(({ reason, message }) => ({ reason, message: redact(message) }))),
     waits: [...plan.waits, ...outcome.waits],
     rolling: plan.rolling,
-    silences: new Map(
+    healthMessages: new Map(
       observed
         .filter(({ state }) => state === 'Unhealthy')
-        .map((server) => [server.name, redact(silenceOf(tenant, plan, server))]),
+        .map((server) => [server.name, redact(healthMessageOf(tenant, plan, server))]),
     ),
     restarting: restarting.map(({ name }) => name),
-    surplus: plan.surplus.filter(isStanding).map(({ index }) => serverName(tenant.metadata.name, index)),
+    surplus: plan.surplus.filter(isRunning).map(({ index }) => serverName(tenant.metadata.name, index)),
     resizing: [...outcome.servers.values()]
       .filter(({ claim }) => claim && isGrowing(claim, tenant.spec.storage.size))
       .map(({ index }) => serverName(tenant.metadata.name, index)),
@@ -132,8 +132,8 @@ function serverStatus(
   const live = outcome.servers.get(index);
   const restart = restartOf(live?.deployment)?.at ?? last?.lastRestartTime;
   const planned = plan.servers.find((server) => server.index === index);
-  const silence = state === 'Unhealthy' ? silenceOf(tenant, plan, observation) : undefined;
-  const message = cause?.message ?? planned?.cause?.message ?? silence;
+  const healthMessage = state === 'Unhealthy' ? healthMessageOf(tenant, plan, observation) : undefined;
+  const message = cause?.message ?? planned?.cause?.message ?? healthMessage;
   const volumeUID = volumeOf(tenant, live, last);
   const volumeUsage = usages.get(index);
   return {
@@ -149,9 +149,13 @@ function serverStatus(
 }
 
 /** What is wrong with a server that does not answer. What the last status said holds until the pinger knows more. */
-function silenceOf(tenant: CopilotTenant, plan: Plan, { index, name, health, remembered }: ServerObservation): string {
+function healthMessageOf(
+  tenant: CopilotTenant,
+  plan: Plan,
+  { index, name, health, remembered }: ServerObservation,
+): string {
   const last = tenant.status?.servers?.find((server) => server.name === name)?.message;
-  const planned = plan.servers.find((server) => server.index === index)?.silence;
+  const planned = plan.servers.find((server) => server.index === index)?.healthMessage;
   return (remembered ? last : planned) ?? (health.state === 'Unhealthy' ? health.message : 'it does not answer');
 }
 
@@ -174,8 +178,8 @@ function isRecent(restartedAt: string | undefined, now: number): boolean {
   return restartedAt !== undefined && now - Date.parse(restartedAt) < RESTART_MS;
 }
 
-function standing({ plan, outcome }: StatusInput): ServerWorld[] {
-  return [...outcome.servers.values(), ...plan.surplus].filter(isStanding);
+function runningServers({ plan, outcome }: StatusInput): ServerWorld[] {
+  return [...outcome.servers.values(), ...plan.surplus].filter(isRunning);
 }
 
 /** The retained ones of servers that were scaled away too: a server that comes back takes its claim up again. */
@@ -184,40 +188,41 @@ function ownClaims({ tenant, plan, outcome }: StatusInput): PersistentVolumeClai
   return claims.filter((claim) => isClaimOf(claim, tenant));
 }
 
-function isStanding({ deployment, pods }: ServerWorld): boolean {
+function isRunning({ deployment, pods }: ServerWorld): boolean {
   return (deployment?.spec?.replicas ?? 0) > 0 || pods.some((pod) => !hasEnded(pod));
 }
 
-function lowest(versions: readonly string[]): string | undefined {
+function lowestVersion(versions: readonly string[]): string | undefined {
   return versions.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))[0];
 }
 
 // A crashed server's last words may hold what it was given; status is read by many who may not read the Secret.
 function redactor({ token, model }: Plan): (text: string) => string {
   const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
-  return (text) => secrets.reduce((told, secret) => withoutStart(told.replaceAll(secret, REDACTED), secret), text);
+  return (text) =>
+    secrets.reduce((redacted, secret) => withoutCutSecret(redacted.replaceAll(secret, REDACTED), secret), text);
 }
 
-// Half a character, which a cut may leave, would be replaced by the API server, and the status would never be as it was told.
+// Half a character, which a cut may leave, would be replaced by the API server, and the status would never be as it was redacted.
 const REDACTED = '[redacted]';
 /** Fewer first characters of a secret than this, before the end of a quotation, are a coincidence. */
 const MIN_START = 4;
 
 // decisions/pod-cause.ts cuts long quotations, and may do so within a secret; what is left of it ends in an ellipsis.
-function withoutStart(text: string, secret: string): string {
+function withoutCutSecret(text: string, secret: string): string {
   if (!text.includes('…')) return text;
-  let told = text;
+  let redacted = text;
   for (let length = Math.min(secret.length - 1, text.length); length >= MIN_START; length--) {
-    told = told.replaceAll(`${secret.slice(0, length)}…`, `${REDACTED}…`);
+    redacted = redacted.replaceAll(`${secret.slice(0, length)}…`, `${REDACTED}…`);
   }
-  return told;
+  return redacted;
 }
 
 /**
  * The status of a tenant whose children are not looked at: the garbage collector is removing them, while something still holds the
- * tenant, or `cause` keeps the operator from seeing them. What was told of them last stays.
+ * tenant, or `cause` keeps the operator from seeing them. What was redacted of them last stays.
  */
-export function unlookedStatus(
+export function unobservedStatus(
   tenant: CopilotTenant,
   cause: TenantCause | undefined,
   now: number,
@@ -228,7 +233,7 @@ export function unlookedStatus(
     cause,
     waits: [],
     rolling: false,
-    silences: new Map(),
+    healthMessages: new Map(),
     restarting: [],
     surplus: [],
     resizing: [],

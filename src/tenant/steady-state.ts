@@ -5,53 +5,53 @@ import type { ServerObservation, World } from './model.ts';
 import type { SessionsStatus } from './sessions/sessions-status.ts';
 
 /** Everything that a pass goes by, time and what is fixed while the process runs aside. */
-export interface Grounds {
+export interface ReconcileInputs {
   readonly world: World;
   readonly observed: ReadonlyMap<number, ServerObservation>;
   readonly sessions: SessionsStatus;
 }
 
-interface Settled {
+interface SteadyState {
   readonly versions: readonly unknown[];
-  readonly observed: Grounds['observed'];
+  readonly observed: ReconcileInputs['observed'];
   readonly sessions: SessionsStatus;
   /** Monotonic ms: then time alone may ask for something. */
   readonly until: number;
 }
 
 /** After so long a pass is made anyway, in ms: should it ever depend on something that is not among its grounds, that heals. */
-const AT_MOST_MS = 300_000;
+const MAX_STEADY_MS = 300_000;
 
 /**
  * Remembers, by tenant, what the last pass that wrote nothing went by. Most passes are there for the Secrets, which are
  * polled: each of them reads the world, and one that finds it as it was would plan what it planned before. A process
  * that has just begun knows none, so it makes every pass.
  */
-export class SettledPasses {
-  readonly #passes = new Map<string, Settled>();
+export class SteadyStates {
+  readonly #states = new Map<string, SteadyState>();
 
   /** For how long nothing is due, in ms, when all is as it was at the tenant's settled pass. Otherwise undefined. */
-  restMs({ world, observed, sessions }: Grounds, monotonicNow: number): number | undefined {
-    const last = this.#passes.get(keyOf(world.tenant));
+  remainingMs({ world, observed, sessions }: ReconcileInputs, monotonicNow: number): number | undefined {
+    const last = this.#states.get(keyOf(world.tenant));
     if (last === undefined || monotonicNow >= last.until) return undefined;
     const versions = versionsIn(world);
     const same =
       versions.length === last.versions.length &&
-      versions.every((version, place) => version === last.versions[place]) &&
+      versions.every((version, index) => version === last.versions[index]) &&
       isDeepStrictEqual(observed, last.observed) &&
       isDeepStrictEqual(sessions, last.sessions);
     return same ? last.until - monotonicNow : undefined;
   }
 
   /** Takes note of a pass that wrote nothing, failed in nothing, and has something to do in `dueInMs` at the earliest. */
-  settle({ world, observed, sessions }: Grounds, dueInMs: number, monotonicNow: number): void {
-    const until = monotonicNow + Math.min(dueInMs, AT_MOST_MS);
-    this.#passes.set(keyOf(world.tenant), { versions: versionsIn(world), observed, sessions, until });
+  record({ world, observed, sessions }: ReconcileInputs, dueInMs: number, monotonicNow: number): void {
+    const until = monotonicNow + Math.min(dueInMs, MAX_STEADY_MS);
+    this.#states.set(keyOf(world.tenant), { versions: versionsIn(world), observed, sessions, until });
   }
 
   /** The next pass is made, whatever it finds. */
   forget(request: NamespacedName): void {
-    this.#passes.delete(keyOf(request));
+    this.#states.delete(keyOf(request));
   }
 }
 

@@ -7,18 +7,18 @@ import { parseCleanupResult, type CleanupResult } from '../resources/cleanup-res
 export const JOB_UID_LABEL = 'batch.kubernetes.io/controller-uid';
 
 /** What the pod said when it ended. A pod that was killed, or never started, said nothing. */
-export function wordOf({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
+export function jobResult({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
   for (const pod of pods) {
     if (uid === undefined || pod.metadata.labels?.[JOB_UID_LABEL] !== uid) continue;
-    const word = lastWord(pod)?.word;
-    if (word !== undefined) return word;
+    const result = podResult(pod)?.result;
+    if (result !== undefined) return result;
   }
   return undefined;
 }
 
-/** The last word of one pod of a cleanup, and when it said that (RFC 3339, null: nobody knows). Undefined: it said nothing. */
-export function lastWord({ status }: Pod): { word: CleanupResult; time: string | null } | undefined {
+/** The last result of one pod of a cleanup, and when it said that (RFC 3339, null: nobody knows). Undefined: it said nothing. */
+export function podResult({ status }: Pod): { result: CleanupResult; time: string | null } | undefined {
   const end = status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER)?.state?.terminated;
-  const word = parseCleanupResult(end?.message ?? '');
-  return word && { word, time: end?.finishedAt ?? null };
+  const result = parseCleanupResult(end?.message ?? '');
+  return result && { result, time: end?.finishedAt ?? null };
 }

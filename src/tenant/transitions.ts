@@ -30,25 +30,25 @@ export function transitions(
     events.push(bad.has(ready.reason) ? warning(ready) : normal(ready));
   }
   for (const type of [ConditionType.CleanupHealthy, ConditionType.StoragePressure]) {
-    events.push(...flip(before, after, type));
+    events.push(...healthEvents(before, after, type));
   }
   return events;
 }
 
 const healthyStatus = { [ConditionType.CleanupHealthy]: 'True', [ConditionType.StoragePressure]: 'False' } as const;
 
-/** The event of a condition that goes bad, gets worse, or is well again. */
-function flip(
+/** The event of a condition that goes bad, gets worse, or is healthy again. */
+function healthEvents(
   before: CopilotTenantStatus | undefined,
   after: CopilotTenantStatus,
   type: keyof typeof healthyStatus,
 ): readonly EventContent[] {
-  const well = healthyStatus[type];
+  const healthy = healthyStatus[type];
   const isBad = (status: string | undefined): boolean =>
-    status !== undefined && status !== 'Unknown' && status !== well;
-  const is = changedCondition(before?.conditions, after.conditions, type);
-  if (is === undefined) return [];
-  if (isBad(is.status)) return [warning(is)];
+    status !== undefined && status !== 'Unknown' && status !== healthy;
+  const changed = changedCondition(before?.conditions, after.conditions, type);
+  if (changed === undefined) return [];
+  if (isBad(changed.status)) return [warning(changed)];
   const wasBad = isBad(findCondition(before?.conditions, type)?.status);
-  return wasBad && is.status === well ? [normal(is)] : [];
+  return wasBad && changed.status === healthy ? [normal(changed)] : [];
 }

@@ -17,13 +17,13 @@ import type { ResourceType } from '../kube/types/resource.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
 import { modelSecretRef } from './decisions/model-credential.ts';
-import { isCreating, isUnbound, isUndecided } from './decisions/pod-cause.ts';
+import { isCreating, waitsForVolume, isUnscheduled } from './decisions/pod-cause.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
 import { servingPod } from './pods.ts';
 import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { SecretRead, Warning, World, CleanupWorld, ServerWorld } from './model.ts';
+import type { SecretRead, EventWarning, World, CleanupWorld, ServerWorld } from './model.ts';
 
 /** Name of the index that finds a tenant's children; its values are keys of tenants. */
 export const TENANT_INDEX = 'tenant';
@@ -50,7 +50,7 @@ export interface TenantStores {
 }
 
 // Mounting a volume and making a sandbox take seconds when all is well; events are asked for only after that.
-const PATIENCE_MS = 15_000;
+const EVENTS_AFTER_MS = 15_000;
 
 export async function readWorld(
   tenant: CopilotTenant,
@@ -66,7 +66,7 @@ export async function readWorld(
     readSecret(client, { namespace, name: childName(name, 'token') }, signal),
     readSecret(client, { namespace, name: childName(name, 'binding') }, signal),
     ref && readSecret(client, { namespace, name: ref.name }, signal),
-    withUnseen(readServers(name, key, stores), tenant, client, signal).then((found) =>
+    withUnlabelled(readServers(name, key, stores), tenant, client, signal).then((found) =>
       withWarnings(found, client, now, signal),
     ),
   ]);
@@ -148,7 +148,7 @@ function readServers(tenant: string, key: string, stores: TenantStores): Map<num
  * Adds what the caches should have and do not show. They select by label, so a child that somebody took a label off is
  * in none of them: a Deployment that has pods, a claim that is known to hold sessions.
  */
-async function withUnseen(
+async function withUnlabelled(
   servers: Map<number, Mutable<ServerWorld>>,
   tenant: CopilotTenant,
   client: KubeClient,
@@ -182,37 +182,42 @@ async function withWarnings(
 ): Promise<Map<number, ServerWorld>> {
   await Promise.all(
     [...servers.values()].map(async (server) => {
-      const subject = troubled(server, now);
-      if (subject) server.warning = await lastWarning(subject, client, signal);
+      const subject = eventSubject(server, now);
+      if (subject) server.warning = await latestWarning(subject, client, signal);
     }),
   );
   return servers;
 }
 
 /** The object whose events may say what keeps the server, when nothing else does. */
-function troubled(server: ServerWorld, now: number): KubeObject | undefined {
+function eventSubject(server: ServerWorld, now: number): KubeObject | undefined {
   const { claim } = server;
   const pod = servingPod(server);
   if (pod === undefined) return undefined;
-  if (isUnbound(pod)) return claim;
-  if (now - Date.parse(pod.metadata.creationTimestamp ?? '') <= PATIENCE_MS) return undefined;
-  if (isUndecided(pod)) return claim?.status?.phase === 'Bound' ? undefined : claim;
+  if (waitsForVolume(pod)) return claim;
+  if (now - Date.parse(pod.metadata.creationTimestamp ?? '') <= EVENTS_AFTER_MS) return undefined;
+  if (isUnscheduled(pod)) return claim?.status?.phase === 'Bound' ? undefined : claim;
   return isCreating(pod) ? pod : undefined;
 }
 
 // Kubernetes calls these Normal, although a claim may wait for ever: nobody provisions it, or it has no class.
-const telling = new Set(['ExternalProvisioning', 'FailedBinding']);
+const informativeReasons = new Set(['ExternalProvisioning', 'FailedBinding']);
 
-async function lastWarning(subject: KubeObject, client: KubeClient, signal: AbortSignal): Promise<Warning | undefined> {
+async function latestWarning(
+  subject: KubeObject,
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<EventWarning | undefined> {
   try {
     const events = await client.list(CoreEvent, {
       namespace: subject.metadata.namespace,
       fieldSelector: `involvedObject.uid=${subject.metadata.uid}`,
       signal,
     });
-    const sorted = events.items.toSorted((a, b) => seen(a).localeCompare(seen(b)));
+    const sorted = events.items.toSorted((a, b) => eventTime(a).localeCompare(eventTime(b)));
     const latest =
-      sorted.findLast(({ type }) => type === 'Warning') ?? sorted.findLast(({ reason }) => telling.has(reason ?? ''));
+      sorted.findLast(({ type }) => type === 'Warning') ??
+      sorted.findLast(({ reason }) => informativeReasons.has(reason ?? ''));
     return latest && { reason: latest.reason ?? '', message: latest.message ?? '' };
   } catch (error) {
     // The cause is then told without what the events would add; nothing else depends on them.
@@ -221,4 +226,4 @@ async function lastWarning(subject: KubeObject, client: KubeClient, signal: Abor
   }
 }
 
-const seen = (event: CoreEvent): string => event.lastTimestamp ?? event.eventTime ?? '';
+const eventTime = (event: CoreEvent): string => event.lastTimestamp ?? event.eventTime ?? '';

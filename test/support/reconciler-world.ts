@@ -28,7 +28,7 @@ import { connect } from './kube.ts';
 import { metricSum, passesOf, waitForRest } from './metrics.ts';
 
 /** Health as the test says it is. */
-class ToldHealth implements HealthSource {
+class FakeHealth implements HealthSource {
   readonly targets = new Map<string, HealthTarget>();
   readonly #health = new Map<string, ServerHealth>();
 
@@ -57,7 +57,7 @@ export class ReconcilerWorld {
   readonly namespace: string;
   readonly client: Client;
   readonly clock = new FakeClock(Date.now());
-  readonly health = new ToldHealth();
+  readonly health = new FakeHealth();
   readonly sessions = new ToldSessions();
   /** What was counted. */
   readonly counted: string[] = [];

@@ -3,14 +3,14 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { slotOf } from '../hash-slot.ts';
+import { hashSlot } from '../hash-slot.ts';
 import { sharedMetadata } from './metadata.ts';
-import type { CleanupPlaces } from '../model.ts';
+import type { CleanupScope } from '../model.ts';
 
 export interface CleanupFacts {
   /** The operator's own image. */
   readonly image: string;
-  readonly places: CleanupPlaces;
+  readonly scope: CleanupScope;
   /** No run starts: there is nothing to clean up, or the cleanup could not be told which sessions are kept. */
   readonly paused: boolean;
 }
@@ -24,7 +24,7 @@ const RUN_DEADLINE_S = 1800;
  * The cleanup of a tenant's sessions; made only when `spec.sessions.ttl` is set. Its Jobs stay until later ones take their
  * place, so that somebody can read the log of one that failed.
  */
-export function cronJob(tenant: CopilotTenant, { image, places, paused }: CleanupFacts): CronJob {
+export function cronJob(tenant: CopilotTenant, { image, scope, paused }: CleanupFacts): CronJob {
   const { name } = tenant.metadata;
   const { ttl, cleanupSchedule, timeZone, cleanupDryRun } = tenant.spec.sessions;
   if (ttl === undefined) throw new Error(`tenant ${name} has no spec.sessions.ttl: it has no cleanup`);
@@ -52,8 +52,8 @@ export function cronJob(tenant: CopilotTenant, { image, places, paused }: Cleanu
             spec: cleanupPod(tenant, {
               image,
               args: [`--ttl=${ttl}`, ...(cleanupDryRun ? ['--dry-run'] : [])],
-              servers: places.servers,
-              volumes: places.volumes,
+              servers: scope.servers,
+              volumes: scope.volumes,
               policies: childName(name, 'sessions'),
             }),
           },
@@ -65,5 +65,5 @@ export function cronJob(tenant: CopilotTenant, { image, places, paused }: Cleanu
 
 /** The minute of the hour at which a tenant is cleaned up by default: a thousand tenants spread over all sixty. */
 function minuteOf({ metadata: { namespace = '', name } }: CopilotTenant): number {
-  return slotOf(`${namespace}/${name}`, 60);
+  return hashSlot(`${namespace}/${name}`, 60);
 }

@@ -26,7 +26,7 @@ export function persistentVolumeClaim(
     spec: {
       accessModes: live?.spec?.accessModes ?? [accessMode],
       ...(storageClassName !== undefined && { storageClassName: live?.spec?.storageClassName ?? storageClassName }),
-      resources: { requests: { storage: askedSize(size, live) } },
+      resources: { requests: { storage: requestedSize(size, live) } },
     },
   };
 }
@@ -36,12 +36,12 @@ export function persistentVolumeClaim(
  * volume has, and for more than that all the same (RecoverVolumeExpansionFailure). So a size that is set back takes a growth
  * back where that is possible, and otherwise leaves the claim as it is.
  */
-function askedSize(size: string, live: PersistentVolumeClaim | undefined): string {
-  const asked = live?.spec?.resources?.requests?.['storage'];
-  if (live === undefined || asked === undefined) return size;
+function requestedSize(size: string, live: PersistentVolumeClaim | undefined): string {
+  const requested = live?.spec?.resources?.requests?.['storage'];
+  if (live === undefined || requested === undefined) return size;
   // Until it is bound nothing of a claim can be changed; then its status tells, and it is looked at again.
-  if (live.status?.phase !== 'Bound') return asked;
+  if (live.status?.phase !== 'Bound') return requested;
   const capacity = live.status.capacity?.['storage'];
-  const isAllowed = isLess(asked, size) || (capacity !== undefined && isLess(capacity, size));
-  return isAllowed ? size : asked;
+  const isAllowed = isLess(requested, size) || (capacity !== undefined && isLess(capacity, size));
+  return isAllowed ? size : requested;
 }

@@ -3,7 +3,7 @@ import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
-import { wordOf } from '../termination-message.ts';
+import { jobResult } from '../termination-message.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { CleanupWorld } from '../model.ts';
 
@@ -31,13 +31,13 @@ export interface CleanupRuns {
 
 /** Longest message of a run, in characters; the CRD's bound. */
 const MAX_MESSAGE = 1024;
-/** For how long a Job that has ended waits for the word of its pod, in ms: pods come by a watch of their own. */
-export const PATIENCE_MS = 10_000;
+/** For how long a Job that has ended waits for the result of its pod, in ms: pods come by a watch of their own. */
+export const RESULT_WAIT_MS = 10_000;
 /**
  * How long after its second a run is counted, in ms. Times are in whole seconds and the status names one run, so runs of the same
  * second are counted together: one that was seen after another was counted would be lost if its name came first.
  */
-const SECOND_MS = 2000;
+const SAME_SECOND_MS = 2000;
 
 /**
  * Counts the runs that have ended since the last one that the status tells of. Whether a Job was made by the schedule or
@@ -48,23 +48,23 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
   const ended = jobs
     .filter(({ metadata }) => uid !== undefined && metadata.ownerReferences?.some((owner) => owner.uid === uid))
     .flatMap((job) => jobEnd(job) ?? [])
-    .filter((end) => last === undefined || rank(end.time, end.job.metadata.name) > rank(last.time, last.job))
-    .toSorted((a, b) => (rank(a.time, a.job.metadata.name) < rank(b.time, b.job.metadata.name) ? -1 : 1));
+    .filter((end) => last === undefined || runOrder(end.time, end.job.metadata.name) > runOrder(last.time, last.job))
+    .toSorted((a, b) => (runOrder(a.time, a.job.metadata.name) < runOrder(b.time, b.job.metadata.name) ? -1 : 1));
   const counted: CleanupRun[] = [];
-  let told = last;
+  let latest = last;
   for (const end of ended) {
     const ageMs = now - Date.parse(end.time);
     // An end in the future is of another clock, and says nothing about what is still to come.
-    if (ageMs >= 0 && ageMs < SECOND_MS) return { last: told, counted, dueInMs: SECOND_MS - ageMs };
-    const word = wordOf(end.job, pods);
-    const waitMs = PATIENCE_MS - ageMs;
+    if (ageMs >= 0 && ageMs < SAME_SECOND_MS) return { last: latest, counted, dueInMs: SAME_SECOND_MS - ageMs };
+    const result = jobResult(end.job, pods);
+    const waitMs = RESULT_WAIT_MS - ageMs;
     // Those after it wait with it: what is older than the last one told is never told.
-    if (word === undefined && waitMs > 0) return { last: told, counted, dueInMs: Math.min(waitMs, PATIENCE_MS) };
-    const run = runOf(end, word);
+    if (result === undefined && waitMs > 0) return { last: latest, counted, dueInMs: Math.min(waitMs, RESULT_WAIT_MS) };
+    const run = toRun(end, result);
     counted.push(run);
-    told = { ...run, failuresInARow: run.result === 'Failed' ? (told?.failuresInARow ?? 0) + 1 : 0 };
+    latest = { ...run, failuresInARow: run.result === 'Failed' ? (latest?.failuresInARow ?? 0) + 1 : 0 };
   }
-  return { last: told, counted };
+  return { last: latest, counted };
 }
 
 /** The same of a tenant: of one without a TTL there are none. */
@@ -75,22 +75,22 @@ export function cleanupRunsOf({ spec, status }: CopilotTenant, world: CleanupWor
 }
 
 /** Times of one form compare as text; the name decides between runs that ended in the same second. */
-const rank = (time: string, job: string): string => `${time} ${job}`;
+const runOrder = (time: string, job: string): string => `${time} ${job}`;
 
-function runOf({ job, time, failure }: JobEnd, word: CleanupResult | undefined): CleanupRun {
-  const failed = failure !== undefined || word?.result === 'Failed';
-  const message = (word?.message ?? `Its Job failed: ${failure ?? 'it did not say why'}.`).slice(0, MAX_MESSAGE);
+function toRun({ job, time, failure }: JobEnd, result: CleanupResult | undefined): CleanupRun {
+  const failed = failure !== undefined || result?.result === 'Failed';
+  const message = (result?.message ?? `Its Job failed: ${failure ?? 'it did not say why'}.`).slice(0, MAX_MESSAGE);
   return {
     time,
     job: job.metadata.name,
     result: failed ? 'Failed' : 'Succeeded',
-    ...(word?.dryRun === true && { dryRun: true }),
-    ...(word && {
-      kept: word.kept,
-      deleted: word.deleted,
-      freedBytes: word.freedBytes,
-      sweptFiles: word.sweptFiles,
-      errors: word.errors,
+    ...(result?.dryRun === true && { dryRun: true }),
+    ...(result && {
+      kept: result.kept,
+      deleted: result.deleted,
+      freedBytes: result.freedBytes,
+      sweptFiles: result.sweptFiles,
+      errors: result.errors,
     }),
     ...(failed && { message }),
   };

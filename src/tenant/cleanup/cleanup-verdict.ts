@@ -6,38 +6,42 @@ import { CleanupHealthyReason } from '../../api/conditions.ts';
 import { childName } from '../../resources/names.ts';
 
 /** Failed runs in a row from which on the cleanup counts as broken. */
-const FAILING = 2;
+const FAILING_AFTER = 2;
 
 export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastCleanup | undefined): Verdict {
   if (spec.sessions.ttl === undefined) {
-    return told('True', CleanupHealthyReason.NotScheduled, 'spec.sessions.ttl is not set: no session is cleaned up.');
+    return verdict(
+      'True',
+      CleanupHealthyReason.NotScheduled,
+      'spec.sessions.ttl is not set: no session is cleaned up.',
+    );
   }
   if (last === undefined) {
-    return told('Unknown', CleanupHealthyReason.AwaitingFirstRun, 'No run of the cleanup has ended yet.');
+    return verdict('Unknown', CleanupHealthyReason.AwaitingFirstRun, 'No run of the cleanup has ended yet.');
   }
   if (last.failuresInARow === 0) {
-    return told(
+    return verdict(
       'True',
       CleanupHealthyReason.CleanupSucceeded,
       'The last run of the cleanup did all that it was to do.',
     );
   }
   const why = (last.message ?? 'it did not say why').replace(/\.?$/, '.');
-  if (last.failuresInARow < FAILING) {
-    return told(
+  if (last.failuresInARow < FAILING_AFTER) {
+    return verdict(
       'True',
       CleanupHealthyReason.CleanupRetrying,
       `The last run of the cleanup failed, and the next one goes on: ${why}`,
     );
   }
   // No count and no name of a Job: each run would change the message, and so be an event of its own.
-  return told(
+  return verdict(
     'False',
     CleanupHealthyReason.CleanupFailing,
     `The cleanup fails again and again: ${why} See kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
   );
 }
 
-function told(status: Verdict['status'], reason: CleanupHealthyReason, message: string): Verdict {
+function verdict(status: Verdict['status'], reason: CleanupHealthyReason, message: string): Verdict {
   return { status, reason, message };
 }

@@ -6,34 +6,34 @@ import { isClaimOf, isOfPreviousTenant, serverName } from '../../resources/names
 import { sweepAt } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isReady, servingPod } from '../pods.ts';
-import { isOfOnePod, isStopping } from './cleanup-scope.ts';
-import { PATIENCE_MS } from './cleanup-runs.ts';
+import { isReadWriteOncePod, isStopping } from './cleanup-scope.ts';
+import { RESULT_WAIT_MS } from './cleanup-runs.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
-import { lookReason } from './volume-check.ts';
-import { toldUsage } from '../sessions/volume-usage.ts';
+import { volumeCheckReason } from './volume-check.ts';
+import { reportedUsage } from '../sessions/volume-usage.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
-import { wordOf } from '../termination-message.ts';
+import { jobResult } from '../termination-message.ts';
 
 /** After a sweep that failed, the next one is made this much later, in ms: what failed is rarely over in minutes. */
 export const SWEEP_RETRY_MS = 3_600_000;
-/** From a pod's last word to a status that has what it saw, in ms: this pass writes it. */
-const TELLING_MS = 1_000;
+/** From a pod's last result to a status that has what it saw, in ms: this pass writes it. */
+const STATUS_WRITE_MS = 1_000;
 
 /**
- * `ask`: ask for one, since a sweep tells how full the volume is. `start`: make the Job. `end`: it has succeeded, so take the request
- * off. `postpone`: it can't be done now, so ask for it later. `discard`: take the Job away. `wait`: nothing to do now.
+ * `request`: ask for one, since a sweep tells how full the volume is. `start`: make the Job. `clear`: it has succeeded, so take the request
+ * off. `postpone`: it can't be done now, so ask for it later. `deleteJob`: take the Job away. `wait`: nothing to do now.
  */
-export type SweepStep = { readonly index: number; readonly reason: string; readonly message: string } & (
+export type SweepDecision = { readonly index: number; readonly reason: string; readonly message: string } & (
   | {
       readonly action: 'start';
       readonly claim: PersistentVolumeClaim;
       readonly at: string;
       readonly besideServer: boolean;
     }
-  | { readonly action: 'ask'; readonly claim: PersistentVolumeClaim }
-  | { readonly action: 'end'; readonly claim: PersistentVolumeClaim }
+  | { readonly action: 'request'; readonly claim: PersistentVolumeClaim }
+  | { readonly action: 'clear'; readonly claim: PersistentVolumeClaim }
   | { readonly action: 'postpone'; readonly claim: PersistentVolumeClaim; readonly until: number }
-  | { readonly action: 'discard'; readonly job: Job }
+  | { readonly action: 'deleteJob'; readonly job: Job }
   | { readonly action: 'wait'; readonly dueInMs?: number | undefined }
 );
 
@@ -52,36 +52,41 @@ export interface SweepInput {
 }
 
 /** Undefined: no sweep is asked for nor to be, and there is no Job of one. */
-export function sweepStep(input: SweepInput): SweepStep | undefined {
+export function sweepDecision(input: SweepInput): SweepDecision | undefined {
   const { tenant, server, job, now } = input;
   const { index } = server;
-  const request = requestOf(tenant, server);
-  const held = heldBy(tenant, server);
+  const request = requestOn(tenant, server);
+  const inUse = volumeInUse(tenant, server);
   if (job !== undefined && isControlledBy(job, tenant)) {
-    return jobEnd(job) === undefined ? underWay(index, job, request, held) : ended(input, job, request);
+    return jobEnd(job) === undefined ? running(index, job, request, inUse) : finished(input, job, request);
   }
-  if (request === undefined) return job === undefined && held === undefined ? look(input) : undefined;
+  if (request === undefined) return job === undefined && inUse === undefined ? checkVolume(input) : undefined;
   const dueInMs = request.time - now;
   if (dueInMs > 0) return waiting(index, 'NotDue', `It is due at ${request.at}.`, dueInMs);
   if (job !== undefined) {
     if (isOfPreviousTenant(job, tenant))
-      return waiting(index, 'FormerJob', 'The Job of a former tenant is still being removed.');
-    return postponed(index, request.claim, now + SWEEP_RETRY_MS, new ForeignObjectError(job, job).message);
+      return waiting(index, 'PreviousTenantJob', 'The Job of a former tenant is still being removed.');
+    return postponedSweep(index, request.claim, now + SWEEP_RETRY_MS, new ForeignObjectError(job, job).message);
   }
-  if (held !== undefined) return waiting(index, 'VolumeHeld', held);
+  if (inUse !== undefined) return waiting(index, 'VolumeInUse', inUse);
   const { claim, at } = request;
-  const besideServer = isWanted(tenant, server);
+  const besideServer = isExpected(tenant, server);
   const message = besideServer ? 'The volume is swept beside its server.' : 'No server runs: the volume is swept.';
   return { index, action: 'start', reason: 'Due', message, claim, at, besideServer };
 }
 
 /** A sweep that can't be done before `until` (ms), and why. */
-export function postponed(index: number, claim: PersistentVolumeClaim, until: number, why: string): Postponed {
+export function postponedSweep(
+  index: number,
+  claim: PersistentVolumeClaim,
+  until: number,
+  why: string,
+): PostponedSweep {
   const message = `What deleted sessions have left on the volume of server ${claim.metadata.name} could not be swept, which is tried again in an hour: ${why.replace(/\.?$/, '.')}`;
   return { index, action: 'postpone', reason: 'SweepFailed', message, claim, until };
 }
 
-export type Postponed = SweepStep & { readonly action: 'postpone' };
+export type PostponedSweep = SweepDecision & { readonly action: 'postpone' };
 
 interface Request {
   readonly claim: PersistentVolumeClaim;
@@ -91,7 +96,7 @@ interface Request {
   readonly time: number;
 }
 
-function requestOf(tenant: CopilotTenant, server: ServerWorld): Request | undefined {
+function requestOn(tenant: CopilotTenant, server: ServerWorld): Request | undefined {
   const claim = ownClaim(tenant, server);
   const at = claim && sweepAt(claim);
   if (claim === undefined || at === undefined) return undefined;
@@ -105,75 +110,87 @@ function ownClaim(tenant: CopilotTenant, { claim }: ServerWorld): PersistentVolu
 }
 
 /** While no server runs nothing fills a volume, and what empties it looks at it as well. */
-function look({ tenant, server, volume, canSweep, now }: SweepInput): SweepStep | undefined {
+function checkVolume({ tenant, server, volume, canSweep, now }: SweepInput): SweepDecision | undefined {
   const claim = ownClaim(tenant, server);
-  if (claim === undefined || !canSweep || !isWanted(tenant, server)) return undefined;
-  const why = lookReason(volume, claim.status?.capacity?.['storage'], now);
-  return why === undefined ? undefined : { index: server.index, action: 'ask', reason: 'Unseen', message: why, claim };
+  if (claim === undefined || !canSweep || !isExpected(tenant, server)) return undefined;
+  const why = volumeCheckReason(volume, claim.status?.capacity?.['storage'], now);
+  return why === undefined
+    ? undefined
+    : { index: server.index, action: 'request', reason: 'UsageUnknown', message: why, claim };
 }
 
-function underWay(index: number, job: Job, request: Request | undefined, held: string | undefined): SweepStep {
+function running(index: number, job: Job, request: Request | undefined, inUse: string | undefined): SweepDecision {
   const { name, deletionTimestamp } = job.metadata;
-  const message = held ?? (request === undefined ? 'No sweep is asked for any more.' : undefined);
+  const message = inUse ?? (request === undefined ? 'No sweep is asked for any more.' : undefined);
   // Its pod may wait for a node or an image for minutes, and would keep the volume from its server or from its deletion.
   if (message !== undefined && deletionTimestamp === undefined) {
-    return { index, action: 'discard', reason: 'VolumeHeld', message, job };
+    return { index, action: 'deleteJob', reason: 'VolumeInUse', message, job };
   }
-  return waiting(index, 'UnderWay', `Job ${name} is at it.`);
+  return waiting(index, 'Running', `Job ${name} is at it.`);
 }
 
-function ended({ server, tenant, pods, volume, now }: SweepInput, job: Job, request: Request | undefined): SweepStep {
+function finished(
+  { server, tenant, pods, volume, now }: SweepInput,
+  job: Job,
+  request: Request | undefined,
+): SweepDecision {
   const { index } = server;
   const { name, deletionTimestamp } = job.metadata;
-  if (deletionTimestamp !== undefined) return waiting(index, 'UnderWay', `Job ${name} is being deleted.`);
-  const over = { index, action: 'discard', reason: 'Over', message: `Job ${name} has done its work.`, job } as const;
+  if (deletionTimestamp !== undefined) return waiting(index, 'Running', `Job ${name} is being deleted.`);
+  const finish = {
+    index,
+    action: 'deleteJob',
+    reason: 'Finished',
+    message: `Job ${name} has done its work.`,
+    job,
+  } as const;
   const { failure, time = '' }: Partial<JobEnd> = jobEnd(job) ?? {};
-  const word = wordOf(job, pods);
-  const waitMs = Date.parse(time) + PATIENCE_MS - now;
+  const result = jobResult(job, pods);
+  const waitMs = Date.parse(time) + RESULT_WAIT_MS - now;
   // Its pod goes with it, and with the pod what that has seen of the volume.
-  if (failure === undefined && waitMs > 0 && !isTold(tenant, server, volume, word)) {
-    const dueInMs = Math.min(waitMs, word === undefined ? PATIENCE_MS : TELLING_MS);
-    return waiting(index, 'Untold', `What Job ${name} has seen is not told yet.`, dueInMs);
+  if (failure === undefined && waitMs > 0 && !isUsageReported(tenant, server, volume, result)) {
+    const dueInMs = Math.min(waitMs, result === undefined ? RESULT_WAIT_MS : STATUS_WRITE_MS);
+    return waiting(index, 'NotReported', `What Job ${name} has seen is not told yet.`, dueInMs);
   }
-  if (request === undefined) return over;
+  if (request === undefined) return finish;
   const isNew = request.at !== sweepAt(job);
   // What was asked for after the Job was made is for the next one, since it may have looked before that.
   if (failure === undefined) {
-    return isNew ? over : { ...over, action: 'end', message: 'The volume was swept.', claim: request.claim };
+    return isNew ? finish : { ...finish, action: 'clear', message: 'The volume was swept.', claim: request.claim };
   }
   // By the Job's own time, whose clock is another: by ours it might look postponed too little, and be so for ever.
   const until = Date.parse(time) + SWEEP_RETRY_MS;
-  const isByHand = isNew && request.time === -Infinity;
-  if (request.time < until && !isByHand) {
-    const why = word?.message ?? failure;
-    return postponed(index, request.claim, until, `${why.replace(/\.$/, '')}; see kubectl describe job ${name}`);
+  const isManual = isNew && request.time === -Infinity;
+  if (request.time < until && !isManual) {
+    const why = result?.message ?? failure;
+    return postponedSweep(index, request.claim, until, `${why.replace(/\.$/, '')}; see kubectl describe job ${name}`);
   }
   // Until then it is there to be looked at.
   const dueInMs = request.time - now;
-  return dueInMs > 0 ? waiting(index, 'Postponed', `The next one is due at ${request.at}.`, dueInMs) : over;
+  return dueInMs > 0 ? waiting(index, 'Postponed', `The next one is due at ${request.at}.`, dueInMs) : finish;
 }
 
 /** Whether the status has what the Job's pod said of the volume, if it is to say anything of it. */
-function isTold(
+function isUsageReported(
   tenant: CopilotTenant,
   { index }: ServerWorld,
   { usage }: VolumeFacts,
-  word: CleanupResult | undefined,
+  result: CleanupResult | undefined,
 ): boolean {
-  return word !== undefined && usage?.time === toldUsage(tenant, serverName(tenant.metadata.name, index))?.time;
+  return result !== undefined && usage?.time === reportedUsage(tenant, serverName(tenant.metadata.name, index))?.time;
 }
 
-function waiting(index: number, reason: string, message: string, dueInMs?: number): SweepStep {
+function waiting(index: number, reason: string, message: string, dueInMs?: number): SweepDecision {
   return { index, action: 'wait', reason, message, dueInMs };
 }
 
-const isWanted = ({ spec }: CopilotTenant, { index }: ServerWorld): boolean => !spec.suspend && index < spec.replicas;
+const isExpected = ({ spec }: CopilotTenant, { index }: ServerWorld): boolean => !spec.suspend && index < spec.replicas;
 
 /** Why no Job can mount the volume now, or should not. */
-function heldBy(tenant: CopilotTenant, server: ServerWorld): string | undefined {
-  if (!isWanted(tenant, server)) return isStopping(server) ? 'The server is still stopping.' : undefined;
+function volumeInUse(tenant: CopilotTenant, server: ServerWorld): string | undefined {
+  if (!isExpected(tenant, server)) return isStopping(server) ? 'The server is still stopping.' : undefined;
   const modes = server.claim?.spec?.accessModes ?? [];
-  if (isOfOnePod(modes)) return 'The volume is ReadWriteOncePod: it is swept while no server runs.';
+  if (isReadWriteOncePod(modes)) return 'The volume is ReadWriteOncePod: it is swept while no server runs.';
   const pod = servingPod(server);
   // The Job's pod goes to the node of the server, which it has for sure once it is ready.
   return pod !== undefined && isReady(pod) ? undefined : 'The server is not ready.';

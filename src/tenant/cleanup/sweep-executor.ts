@@ -10,10 +10,10 @@ import { clearSweepRequest, postponeSweep, requestSweep } from '../../resources/
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sweepJob } from '../builders/sweepjob.ts';
 import { refusalOfRequest } from '../decisions/refusal.ts';
-import { postponed, SWEEP_RETRY_MS, type Postponed, type SweepStep } from './sweep-decision.ts';
+import { postponedSweep, SWEEP_RETRY_MS, type PostponedSweep, type SweepDecision } from './sweep-decision.ts';
 import type { OperatorFacts } from '../model.ts';
 
-export interface Sweeper {
+export interface SweepContext {
   readonly applier: Applier;
   readonly client: KubeClient;
   readonly facts: OperatorFacts;
@@ -23,23 +23,23 @@ export interface Sweeper {
 }
 
 /** Returns what is to be told of sweeps that can't be done now. */
-export async function carryOutSweeps(
-  sweeper: Sweeper,
+export async function executeSweeps(
+  context: SweepContext,
   tenant: CopilotTenant,
-  steps: readonly SweepStep[],
+  steps: readonly SweepDecision[],
 ): Promise<string[]> {
-  const told = await Promise.all(steps.map((step) => carryOut(sweeper, tenant, step)));
-  return told.flat();
+  const messages = await Promise.all(steps.map((step) => execute(context, tenant, step)));
+  return messages.flat();
 }
 
-async function carryOut(sweeper: Sweeper, tenant: CopilotTenant, step: SweepStep): Promise<string[]> {
-  const { client, applier, clock, log, signal } = sweeper;
+async function execute(context: SweepContext, tenant: CopilotTenant, step: SweepDecision): Promise<string[]> {
+  const { client, applier, clock, log, signal } = context;
   try {
-    if (step.action === 'start') await start(sweeper, tenant, step);
-    if (step.action === 'ask') await requestSweep(client, step.claim, clock.now(), signal);
-    if (step.action === 'discard') await applier.delete(Job, step.job, tenant, { signal });
-    if (step.action === 'end') await clearSweepRequest(client, step.claim, signal);
-    return step.action === 'postpone' ? await postpone(sweeper, step) : [];
+    if (step.action === 'start') await start(context, tenant, step);
+    if (step.action === 'request') await requestSweep(client, step.claim, clock.now(), signal);
+    if (step.action === 'deleteJob') await applier.delete(Job, step.job, tenant, { signal });
+    if (step.action === 'clear') await clearSweepRequest(client, step.claim, signal);
+    return step.action === 'postpone' ? await postpone(context, step) : [];
   } catch (error) {
     if (signal.aborted) throw error;
     // Something has changed since it was decided, which brings the next pass.
@@ -48,14 +48,14 @@ async function carryOut(sweeper: Sweeper, tenant: CopilotTenant, step: SweepStep
     if (step.action !== 'start') return [];
     const refusal = refusalOfRequest(error, `Job of tenant ${tenant.metadata.name}`);
     const why = refusal?.message ?? toError(error).message;
-    return carryOut(sweeper, tenant, postponed(step.index, step.claim, clock.now() + SWEEP_RETRY_MS, why));
+    return execute(context, tenant, postponedSweep(step.index, step.claim, clock.now() + SWEEP_RETRY_MS, why));
   }
 }
 
 async function start(
-  { applier, facts, signal }: Sweeper,
+  { applier, facts, signal }: SweepContext,
   tenant: CopilotTenant,
-  step: SweepStep & { action: 'start' },
+  step: SweepDecision & { action: 'start' },
 ) {
   const { index, at, besideServer } = step;
   const { operatorImage: image } = facts;
@@ -69,7 +69,10 @@ async function start(
   await applier.apply(Job, sweepJob(tenant, index, { image, at, besideServer }), undefined, tenant, options);
 }
 
-async function postpone({ client, signal }: Sweeper, { claim, until, message }: Postponed): Promise<string[]> {
+async function postpone(
+  { client, signal }: SweepContext,
+  { claim, until, message }: PostponedSweep,
+): Promise<string[]> {
   await postponeSweep(client, claim, until, signal);
   return [message];
 }

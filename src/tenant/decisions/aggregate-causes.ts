@@ -2,7 +2,7 @@ import { StalledReason } from '../../api/conditions.ts';
 import type { TenantCause } from '../model.ts';
 
 // Causes that explain others stand before them: a pod without quota is no scheduling problem.
-const order: readonly StalledReason[] = [
+const PRIORITY: readonly StalledReason[] = [
   StalledReason.NamespaceTerminating,
   StalledReason.Forbidden,
   StalledReason.ForeignObject,
@@ -21,17 +21,17 @@ const order: readonly StalledReason[] = [
   StalledReason.OperatorImageUnknown,
 ];
 
-const MAX_TOLD = 3;
+const MAX_MESSAGES = 3;
 
 /** The cause to tell when there are several: the reason of the one to act on first, the messages of the first few. */
-export function primaryCause(causes: readonly TenantCause[]): TenantCause | undefined {
-  const rank = ({ reason }: TenantCause): number => order.indexOf(reason);
+export function aggregateCauses(causes: readonly TenantCause[]): TenantCause | undefined {
+  const rank = ({ reason }: TenantCause): number => PRIORITY.indexOf(reason);
   const distinct = [...new Map(causes.map((cause) => [cause.message, cause])).values()].toSorted(
     (a, b) => rank(a) - rank(b),
   );
   const [first] = distinct;
   if (first === undefined) return undefined;
-  const told = distinct.slice(0, MAX_TOLD).map(({ message }) => message);
-  const more = distinct.length > MAX_TOLD ? [`And ${distinct.length - MAX_TOLD} more.`] : [];
-  return { reason: first.reason, message: [...told, ...more].join(' ') };
+  const messages = distinct.slice(0, MAX_MESSAGES).map(({ message }) => message);
+  const more = distinct.length > MAX_MESSAGES ? [`And ${distinct.length - MAX_MESSAGES} more.`] : [];
+  return { reason: first.reason, message: [...messages, ...more].join(' ') };
 }

@@ -21,7 +21,7 @@ export interface Findings {
   /** Names of the servers that are on their way back from a restart. */
   readonly restarting: readonly string[];
   /** By name: what is wrong with a server that does not answer, and what comes of that. */
-  readonly silences: ReadonlyMap<string, string>;
+  readonly healthMessages: ReadonlyMap<string, string>;
   /** Names of the servers that still stand although the spec no longer wants them, highest index first. */
   readonly surplus: readonly string[];
   /** Names of the claims whose volumes are smaller than what they ask for. */
@@ -44,8 +44,8 @@ export function readyVerdict(findings: Findings): Verdict {
   if (servers.length === 0) return verdictFalse(ReadyReason.ScaledToZero, 'spec.replicas is 0: no server runs.');
   const [first, ...others] = unhealthy;
   if (first !== undefined) {
-    const more = others.length > 0 ? ` No answer from ${list(others)} either.` : '';
-    return verdictFalse(ReadyReason.ServersUnhealthy, `${silence(first, findings)}${more}`);
+    const more = others.length > 0 ? ` No answer from ${names(others)} either.` : '';
+    return verdictFalse(ReadyReason.ServersUnhealthy, `${healthMessage(first, findings)}${more}`);
   }
   if (restarting.length > 0) {
     return verdictFalse(
@@ -56,10 +56,10 @@ export function readyVerdict(findings: Findings): Verdict {
   if (waiting.length > 0) {
     const [wait] = waits;
     return rolling
-      ? verdictFalse(ReadyReason.ServersUpdating, `${list(waiting)} of ${servers.length} being replaced.`)
+      ? verdictFalse(ReadyReason.ServersUpdating, `${names(waiting)} of ${servers.length} being replaced.`)
       : verdictFalse(
           ReadyReason.ServersStarting,
-          wait?.message ?? `Waiting for ${list(waiting)} of ${servers.length} to start and answer.`,
+          wait?.message ?? `Waiting for ${names(waiting)} of ${servers.length} to start and answer.`,
         );
   }
   if (rolling) return verdictFalse(ReadyReason.ServersUpdating, 'Servers are being replaced one at a time.');
@@ -94,7 +94,7 @@ export function reconcilingVerdict(findings: Findings): Verdict {
     return verdictTrue(ReconcilingReason.ServersRestarting, `Restarting ${restarting.join(', ')}.`);
   if (rolling) return verdictTrue(ReconcilingReason.ServersUpdating, 'Servers are being replaced one at a time.');
   if (starting.some(({ state }) => state !== 'Unhealthy')) {
-    return verdictTrue(ReconcilingReason.ServersStarting, `Waiting for ${list(starting)} to start and answer.`);
+    return verdictTrue(ReconcilingReason.ServersStarting, `Waiting for ${names(starting)} to start and answer.`);
   }
   if (resizing.length > 0)
     return verdictTrue(ReconcilingReason.VolumeResizing, `Growing the volume of ${resizing.join(', ')}.`);
@@ -110,24 +110,25 @@ export function healthyVerdict(findings: Findings): Verdict | undefined {
   if (servers.some(({ remembered }) => remembered)) return undefined;
   for (const server of servers) {
     const { health } = server;
-    if (health.state === 'Unhealthy') return verdictFalse(HealthyReason[health.reason], silence(server, findings));
+    if (health.state === 'Unhealthy')
+      return verdictFalse(HealthyReason[health.reason], healthMessage(server, findings));
   }
-  const silent = servers.filter(({ health }) => health.state !== 'Healthy');
-  if (silent.length > 0) {
-    const message = `Waiting for ${list(silent)} of ${servers.length} to answer a first ping.`;
+  const unanswered = servers.filter(({ health }) => health.state !== 'Healthy');
+  if (unanswered.length > 0) {
+    const message = `Waiting for ${names(unanswered)} of ${servers.length} to answer a first ping.`;
     return verdictUnknown(HealthyReason.AwaitingPing, message);
   }
   return verdictTrue(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers answer pings.`);
 }
 
-function silence({ name }: ServerObservation, { silences }: Findings): string {
-  return `Server ${name}: ${silences.get(name) ?? 'it does not answer'}`.replace(/\.?$/, '.');
+function healthMessage({ name }: ServerObservation, { healthMessages }: Findings): string {
+  return `Server ${name}: ${healthMessages.get(name) ?? 'it does not answer'}`.replace(/\.?$/, '.');
 }
 
 const MAX_NAMED = 5;
 
 // The names change seldom; a count of seconds or of tries would make every reconcile a write.
-function list(servers: readonly ServerObservation[]): string {
+function names(servers: readonly ServerObservation[]): string {
   const names = servers.slice(0, MAX_NAMED).map(({ name }) => name);
   const more = servers.length > MAX_NAMED ? [`${servers.length - MAX_NAMED} more`] : [];
   return [...names, ...more].join(', ');

@@ -6,7 +6,7 @@ export const TOKEN_BYTES = 32;
 
 /** Where the connection token came from; only `Made` brings one that no running server knows. */
 export type TokenDecision = {
-  readonly reason: 'Kept' | 'Restored' | 'Made';
+  readonly reason: 'Kept' | 'Restored' | 'Created';
   readonly message: string;
   readonly token: string;
 };
@@ -26,7 +26,7 @@ export function connectionToken(
   if (restored !== undefined) {
     return { reason: 'Restored', message: 'The token was restored from the binding Secret.', token: restored };
   }
-  return { reason: 'Made', message: 'The token is new.', token: randomBytes(TOKEN_BYTES).toString('base64url') };
+  return { reason: 'Created', message: 'The token is new.', token: randomBytes(TOKEN_BYTES).toString('base64url') };
 }
 
 function tokenIn(secret: Secret | undefined): string | undefined {

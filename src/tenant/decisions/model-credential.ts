@@ -24,25 +24,28 @@ export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefi
   }
   const where = `Secret ${ref.name}`;
   if (secret === 'NotFound') {
-    return bad(ModelConfiguredReason.SecretNotFound, `${where} does not exist. Create it with the key ${ref.key}.`);
+    return unusable(
+      ModelConfiguredReason.SecretNotFound,
+      `${where} does not exist. Create it with the key ${ref.key}.`,
+    );
   }
   if (secret === 'Forbidden') {
-    return bad(
+    return unusable(
       ModelConfiguredReason.SecretForbidden,
       `The operator may not read ${where}: it lacks the verb get on secrets.`,
     );
   }
   const data = secret.data?.[ref.key];
   if (data === undefined) {
-    return bad(
+    return unusable(
       ModelConfiguredReason.SecretKeyNotFound,
       `${where} has no key ${ref.key}. Add it, or name the key in spec.model.`,
     );
   }
-  if (data === '') return bad(ModelConfiguredReason.SecretValueEmpty, `Key ${ref.key} of ${where} is empty.`);
+  if (data === '') return unusable(ModelConfiguredReason.SecretValueEmpty, `Key ${ref.key} of ${where} is empty.`);
   const value = Buffer.from(data, 'base64').toString('latin1');
   if (!/^[\x20-\x7e]+$/.test(value)) {
-    return bad(
+    return unusable(
       ModelConfiguredReason.SecretValueInvalid,
       `Key ${ref.key} of ${where} holds a line break or another character that no credential has. ` +
         `Often it is a newline at the end: create it with printf instead of echo.`,
@@ -58,6 +61,6 @@ export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefi
       };
 }
 
-function bad(reason: ModelConfiguredReason, message: string): ModelDecision {
+function unusable(reason: ModelConfiguredReason, message: string): ModelDecision {
   return { ok: false, reason, message };
 }

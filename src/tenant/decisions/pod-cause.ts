@@ -1,6 +1,6 @@
 import { StalledReason } from '../../api/conditions.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import type { TenantCause, Warning } from '../model.ts';
+import type { TenantCause, EventWarning } from '../model.ts';
 
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
@@ -26,14 +26,14 @@ const cannotRunReasons = new Set([
 
 /**
  * Why the pod of `server` cannot run, or undefined when it runs or is on its way. `warning` is what the events of the
- * pod or of its claim say, where its own status says too little (`isUnbound`, `isUndecided`, `isCreating`). Messages hold nothing that changes from
+ * pod or of its claim say, where its own status says too little (`waitsForVolume`, `isUnscheduled`, `isCreating`). Messages hold nothing that changes from
  * try to try, because each change is a write.
  */
-export function podTrouble(pod: Pod, server: string, warning?: Warning): TenantCause | undefined {
-  return containerTrouble(pod, server) ?? schedulingTrouble(pod, server, warning) ?? mountTrouble(pod, server, warning);
+export function podCause(pod: Pod, server: string, warning?: EventWarning): TenantCause | undefined {
+  return containerCause(pod, server) ?? schedulingCause(pod, server, warning) ?? mountCause(pod, server, warning);
 }
 
-function containerTrouble(pod: Pod, server: string): TenantCause | undefined {
+function containerCause(pod: Pod, server: string): TenantCause | undefined {
   const status = pod.status?.containerStatuses?.[0];
   const waiting = status?.state?.waiting;
   if (waiting?.reason !== undefined && imagePullReasons.has(waiting.reason)) {
@@ -84,11 +84,11 @@ function evicted(pod: Pod, server: string): TenantCause | undefined {
   };
 }
 
-function schedulingTrouble(pod: Pod, server: string, warning: Warning | undefined): TenantCause | undefined {
+function schedulingCause(pod: Pod, server: string, warning: EventWarning | undefined): TenantCause | undefined {
   const scheduled = scheduling(pod);
-  if (isUndecided(pod)) return warning && volumeCause(server, warning.message);
+  if (isUnscheduled(pod)) return warning && volumeCause(server, warning.message);
   if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
-  if (isUnbound(pod)) return volumeCause(server, warning?.message ?? scheduled.message ?? '');
+  if (waitsForVolume(pod)) return volumeCause(server, warning?.message ?? scheduled.message ?? '');
   return {
     reason: StalledReason.Unschedulable,
     message: `Server ${server}: no node fits${said(scheduled.message)}. Check spec.server.resources, nodeSelector, tolerations and affinity.`,
@@ -96,7 +96,7 @@ function schedulingTrouble(pod: Pod, server: string, warning: Warning | undefine
 }
 
 /** Whether the pod waits for its volume; then the events of the claim say why. */
-export function isUnbound(pod: Pod): boolean {
+export function waitsForVolume(pod: Pod): boolean {
   const scheduled = scheduling(pod);
   return scheduled?.status === 'False' && /persistentvolumeclaim|storageclass|volume/i.test(scheduled.message ?? '');
 }
@@ -105,7 +105,7 @@ export function isUnbound(pod: Pod): boolean {
  * Whether the scheduler has not said yes or no. When that takes long it has chosen a node and waits for the volume: then
  * the events of the claim say what for.
  */
-export function isUndecided(pod: Pod): boolean {
+export function isUnscheduled(pod: Pod): boolean {
   return pod.status?.phase === 'Pending' && scheduling(pod) === undefined;
 }
 
@@ -113,7 +113,7 @@ function scheduling({ status }: Pod) {
   return status?.conditions?.find(({ type }) => type === 'PodScheduled');
 }
 
-function mountTrouble(pod: Pod, server: string, warning: Warning | undefined): TenantCause | undefined {
+function mountCause(pod: Pod, server: string, warning: EventWarning | undefined): TenantCause | undefined {
   if (!isCreating(pod) || warning === undefined) return undefined;
   if (/Mount|Attach|Volume/.test(warning.reason)) return volumeCause(server, warning.message);
   return {

@@ -3,8 +3,8 @@ import type { KubeObject } from '../../kube/types/types.ts';
 import type { Wait } from '../model.ts';
 
 /** What a tenant is told while `object`, of a deleted tenant of its name, is still in its place. */
-export function removalWait({ kind, metadata }: KubeObject): Wait {
-  const holders = metadata.deletionTimestamp === undefined ? [] : (metadata.finalizers ?? []).filter(isSomebodys);
+export function waitForPreviousTenant({ kind, metadata }: KubeObject): Wait {
+  const holders = metadata.deletionTimestamp === undefined ? [] : (metadata.finalizers ?? []).filter(isThirdParty);
   const held =
     holders.length > 0 ? ` It is held by the finalizer ${holders.join(', ')}: whoever set it has to remove it.` : '';
   return {
@@ -14,6 +14,6 @@ export function removalWait({ kind, metadata }: KubeObject): Wait {
 }
 
 // Those of Kubernetes itself (kubernetes.io/pvc-protection, foregroundDeletion, orphan) go by themselves.
-function isSomebodys(finalizer: string): boolean {
+function isThirdParty(finalizer: string): boolean {
   return finalizer.includes('/') && !finalizer.startsWith('kubernetes.io/');
 }

@@ -21,7 +21,7 @@ export interface RolloutDecision {
  * so that a version that does not start stops at the first server instead of taking all of them down. A server that is
  * down has nothing to lose and is mended at once.
  */
-export function rolloutTurn(servers: readonly RolloutServer[]): RolloutDecision {
+export function rolloutDecision(servers: readonly RolloutServer[]): RolloutDecision {
   const down = servers.filter((server) => server.pending && !server.available);
   const serving = servers.filter((server) => server.pending && server.available);
   if (down.length > 0) {
@@ -50,15 +50,15 @@ export interface CredentialsInput {
   /** The port is open, and the pod runs what its Deployment says. */
   readonly running: boolean;
   /** Hash of the credentials that the pod was made with. */
-  readonly has: string | undefined;
+  readonly current: string | undefined;
   /** Hash of those that it is to have. */
-  readonly wanted: string | undefined;
+  readonly desired: string | undefined;
 }
 
 /**
  * Whether a server refuses the operator only because it still runs with the credentials from before a rotation. To its clients
  * it does its work until its turn comes; taken for one that is down it would be replaced together with all the others.
  */
-export function servesWithFormer({ health, running, has, wanted }: CredentialsInput): boolean {
-  return running && health.state === 'Unhealthy' && health.reason === 'AuthFailed' && has !== wanted;
+export function runsFormerCredentials({ health, running, current, desired }: CredentialsInput): boolean {
+  return running && health.state === 'Unhealthy' && health.reason === 'AuthFailed' && current !== desired;
 }

@@ -9,10 +9,10 @@ import type { ServerImage } from '../model.ts';
  * it is resumed.
  */
 export function serverImage(
-  wanted: { readonly image?: string; readonly running: boolean; readonly default: string },
+  desired: { readonly image?: string; readonly running: boolean; readonly default: string },
   live: Deployment | undefined,
 ): ServerImage {
-  if (wanted.image !== undefined) return { image: wanted.image, isDefault: false };
-  const resumes = wanted.running && live?.spec?.replicas === 0;
-  return { image: (resumes ? undefined : defaultImageOf(live)) ?? wanted.default, isDefault: true };
+  if (desired.image !== undefined) return { image: desired.image, isDefault: false };
+  const resumes = desired.running && live?.spec?.replicas === 0;
+  return { image: (resumes ? undefined : defaultImageOf(live)) ?? desired.default, isDefault: true };
 }

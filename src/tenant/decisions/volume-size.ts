@@ -9,8 +9,10 @@ import { isLess } from '../../kube/types/quantity.ts';
  */
 export function minimumSize(claims: readonly PersistentVolumeClaim[]): string {
   const sizes = claims.flatMap((claim) => {
-    const { asked, capacity } = sizesOf(claim);
-    return (asked !== undefined && capacity !== undefined && isLess(capacity, asked) ? capacity : asked) ?? [];
+    const { requested, capacity } = sizesOf(claim);
+    return (
+      (requested !== undefined && capacity !== undefined && isLess(capacity, requested) ? capacity : requested) ?? []
+    );
   });
   return sizes.reduce((largest, size) => (isLess(largest, size) ? size : largest), '0');
 }
@@ -20,10 +22,10 @@ export function minimumSize(claims: readonly PersistentVolumeClaim[]): string {
  * any more may go on, but nobody waits for it.
  */
 export function isGrowing(claim: PersistentVolumeClaim, size: string): boolean {
-  const { asked, capacity } = sizesOf(claim);
-  return capacity !== undefined && asked !== undefined && isLess(capacity, asked) && isLess(capacity, size);
+  const { requested, capacity } = sizesOf(claim);
+  return capacity !== undefined && requested !== undefined && isLess(capacity, requested) && isLess(capacity, size);
 }
 
 function sizesOf({ spec, status }: PersistentVolumeClaim) {
-  return { asked: spec?.resources?.requests?.['storage'], capacity: status?.capacity?.['storage'] };
+  return { requested: spec?.resources?.requests?.['storage'], capacity: status?.capacity?.['storage'] };
 }

@@ -2,13 +2,20 @@
 import type { VolumeUsage, CopilotTenantStatus, LastCleanup } from '../../api/tenant-status.ts';
 import { type Verdict, findCondition } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { pressureVerdict, fullest, volumeOf, percentOf, usedOf, seenOf } from './storage-pressure.ts';
-import { toldUsage } from './volume-usage.ts';
+import {
+  storagePressureVerdict,
+  fullest,
+  estimatedLevel,
+  usedPercent,
+  usedQuantity,
+  measuredLevels,
+} from './storage-pressure.ts';
+import { reportedUsage } from './volume-usage.ts';
 import { StoragePressureReason, ConditionType } from '../../api/conditions.ts';
 import { timestamp } from '../../kube/types/time.ts';
 
 /** The sessions of one server in numbers. */
-export interface Figures {
+export interface ServerStatistics {
   readonly active: number;
   readonly loaded: number;
   readonly total: number;
@@ -18,18 +25,18 @@ export interface Figures {
   readonly lastActivity: number;
 }
 
-export interface Known {
-  readonly figures: Figures | undefined;
+export interface LastReport {
+  readonly statistics: ServerStatistics | undefined;
   readonly capacity: string | undefined;
 }
 
-export interface KnownVolume {
+export interface ServerVolume {
   readonly name: string;
   readonly capacity: string | undefined;
   readonly usage: VolumeUsage | undefined;
 }
 
-export interface KnownServer extends Known, KnownVolume {}
+export interface ServerReport extends LastReport, ServerVolume {}
 
 /** The part of a status that is about sessions. */
 export interface SessionsStatus {
@@ -38,48 +45,60 @@ export interface SessionsStatus {
   readonly pressure: Verdict | undefined;
 }
 
-/** The status of a tenant whose servers have told these numbers. `waited`: those that have not are not waited for. */
+/** The status of a tenant whose servers have told these numbers. `graceOver`: those that have not are not waited for. */
 export function sessionsStatus(
   tenant: CopilotTenant,
-  servers: readonly KnownServer[],
-  waited: boolean,
+  servers: readonly ServerReport[],
+  graceOver: boolean,
 ): SessionsStatus {
   const { spec, status } = tenant;
-  const told = { sessions: status?.sessions, lastActivityTime: status?.lastActivityTime, storage: status?.storage };
-  const last = lastPressure(tenant);
-  const asItWas = last === undefined ? pressureVerdict(undefined, undefined) : undefined;
-  const seen = fullestSeen(servers);
-  const bySeen = seen && pressureVerdict(seen, last);
+  const last = { sessions: status?.sessions, lastActivityTime: status?.lastActivityTime, storage: status?.storage };
+  const lastPressure = reportedPressure(tenant);
+  const unchanged = lastPressure === undefined ? storagePressureVerdict(undefined, undefined) : undefined;
+  const measured = fullestMeasured(servers);
+  const measuredPressure = measured && storagePressureVerdict(measured, lastPressure);
   if (spec.suspend || servers.length === 0) {
     // They wait on the volumes, as many and as large as they were.
-    const sessions = told.sessions && { ...told.sessions, active: 0, loaded: 0 };
-    // Nobody fills them meanwhile: what is seen now is all there is to say, and what was seen before is told already.
-    const isNew = servers.some(({ name, usage }) => usage && usage.time !== toldUsage(tenant, name)?.time);
-    return { fields: present({ ...told, sessions }), pressure: isNew ? (bySeen ?? asItWas) : asItWas };
+    const sessions = last.sessions && { ...last.sessions, active: 0, loaded: 0 };
+    // Nobody fills them meanwhile: what is measured now is all there is to say, and what was measured before is told already.
+    const isNew = servers.some(({ name, usage }) => usage && usage.time !== reportedUsage(tenant, name)?.time);
+    return {
+      fields: definedFields({ ...last, sessions }),
+      pressure: isNew ? (measuredPressure ?? unchanged) : unchanged,
+    };
   }
-  // What was seen can only make it worse than servers say, and than they last said.
-  const unheard = bySeen?.status === 'True' && last?.reason !== StoragePressureReason.VolumeFull ? bySeen : asItWas;
-  const heard = servers.flatMap(({ figures }) => figures ?? []);
-  if (heard.length === 0 || (heard.length < servers.length && !waited)) {
-    return { fields: present(told), pressure: unheard };
+  // What was measured can only make it worse than servers say, and than they last said.
+  const pressureWithoutAnswers =
+    measuredPressure?.status === 'True' && lastPressure?.reason !== StoragePressureReason.VolumeFull
+      ? measuredPressure
+      : unchanged;
+  const answered = servers.flatMap(({ statistics }) => statistics ?? []);
+  if (answered.length === 0 || (answered.length < servers.length && !graceOver)) {
+    return { fields: definedFields(last), pressure: pressureWithoutAnswers };
   }
-  const sum = (field: 'active' | 'loaded' | 'total'): number => heard.reduce((total, each) => total + each[field], 0);
+  const sum = (field: 'active' | 'loaded' | 'total'): number =>
+    answered.reduce((total, each) => total + each[field], 0);
   const lastActivity = Math.max(
-    Date.parse(told.lastActivityTime ?? '') || 0,
-    ...heard.map((each) => each.lastActivity),
+    Date.parse(last.lastActivityTime ?? '') || 0,
+    ...answered.map((each) => each.lastActivity),
   );
   const volume = fullest(
-    servers.flatMap(({ name, figures, capacity }) => (figures && volumeOf(name, figures.bytes, capacity)) ?? []),
+    servers.flatMap(
+      ({ name, statistics, capacity }) => (statistics && estimatedLevel(name, statistics.bytes, capacity)) ?? [],
+    ),
   );
-  // The one that has not been heard may be the fullest.
-  const keeps = volume === undefined || (heard.length < servers.length && percentOf(told.storage) > volume.percent);
+  // The one that has not answered may be the fullest.
+  const keepsLast =
+    volume === undefined || (answered.length < servers.length && usedPercent(last.storage) > volume.percent);
   return {
-    fields: present({
+    fields: definedFields({
       sessions: { active: sum('active'), loaded: sum('loaded'), total: sum('total') },
       lastActivityTime: lastActivity > 0 ? timestamp(lastActivity) : undefined,
-      storage: keeps ? told.storage : { capacity: volume.capacity, used: usedOf(volume) },
+      storage: keepsLast ? last.storage : { capacity: volume.capacity, used: usedQuantity(volume) },
     }),
-    pressure: keeps ? unheard : pressureVerdict(fullest([volume, ...(seen ? [seen] : [])]), last),
+    pressure: keepsLast
+      ? pressureWithoutAnswers
+      : storagePressureVerdict(fullest([volume, ...(measured ? [measured] : [])]), lastPressure),
   };
 }
 
@@ -87,7 +106,10 @@ export function sessionsStatus(
  * How many sessions are left of a tenant that does not run, when a cleanup has deleted some since its servers were last
  * asked. The status tells of the run at the same time, so it counts once.
  */
-export function keptByCleanup({ spec, status }: CopilotTenant, last: LastCleanup | undefined): number | undefined {
+export function remainingAfterCleanup(
+  { spec, status }: CopilotTenant,
+  last: LastCleanup | undefined,
+): number | undefined {
   if (last === undefined || (!spec.suspend && spec.replicas > 0)) return undefined;
   const { time, job } = status?.lastCleanup ?? {};
   const isNew = last.time !== time || last.job !== job;
@@ -96,20 +118,22 @@ export function keptByCleanup({ spec, status }: CopilotTenant, last: LastCleanup
 }
 
 /** What the status said before, for numbers that are not worth a write yet. */
-export function numbersAsTold({ status }: CopilotTenant): SessionsStatus {
+export function reportedSessions({ status }: CopilotTenant): SessionsStatus {
   const { sessions, lastActivityTime, storage } = status ?? {};
-  return { fields: present({ sessions, lastActivityTime, storage }), pressure: undefined };
+  return { fields: definedFields({ sessions, lastActivityTime, storage }), pressure: undefined };
 }
 
 /** Whether the condition StoragePressure comes to say something else, and not only other numbers. */
-export function flips(tenant: CopilotTenant, { pressure }: SessionsStatus): boolean {
-  const last = lastPressure(tenant);
-  return pressure !== undefined && (pressure.status !== last?.status || pressure.reason !== last.reason);
+export function pressureChanged(tenant: CopilotTenant, { pressure }: SessionsStatus): boolean {
+  const lastPressure = reportedPressure(tenant);
+  return (
+    pressure !== undefined && (pressure.status !== lastPressure?.status || pressure.reason !== lastPressure.reason)
+  );
 }
 
 type Fields = { [K in keyof SessionsStatus['fields']]: SessionsStatus['fields'][K] | undefined };
 
-export function present({ sessions, lastActivityTime, storage }: Fields): SessionsStatus['fields'] {
+export function definedFields({ sessions, lastActivityTime, storage }: Fields): SessionsStatus['fields'] {
   return {
     ...(sessions !== undefined && { sessions }),
     ...(lastActivityTime !== undefined && { lastActivityTime }),
@@ -117,8 +141,8 @@ export function present({ sessions, lastActivityTime, storage }: Fields): Sessio
   };
 }
 
-export const lastPressure = ({ status }: CopilotTenant) =>
+export const reportedPressure = ({ status }: CopilotTenant) =>
   findCondition(status?.conditions, ConditionType.StoragePressure);
 
-export const fullestSeen = (volumes: readonly KnownVolume[]) =>
-  fullest(volumes.flatMap(({ name, usage, capacity }) => seenOf(name, usage, capacity)));
+export const fullestMeasured = (volumes: readonly ServerVolume[]) =>
+  fullest(volumes.flatMap(({ name, usage, capacity }) => measuredLevels(name, usage, capacity)));

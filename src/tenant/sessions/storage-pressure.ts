@@ -11,14 +11,14 @@ import type { Verdict } from '../../kube/write/conditions.ts';
 const SESSION_OVERHEAD_BYTES = 26 * 1024;
 
 /** Percent of a volume from which on it counts as nearly full. */
-const NEARLY_FULL = 85;
+const NEARLY_FULL_PERCENT = 85;
 /** From which on turns fail, or will soon: the file system itself takes a few percent. */
-const FULL = 95;
+const FULL_PERCENT = 95;
 /** Below which it has room again. Lower than where the trouble begins, or a volume on the edge would tell at each turn. */
-export const ROOM = 80;
+export const CLEAR_PERCENT = 80;
 
 /** How full the volume of a server is. */
-export interface Volume {
+export interface FillLevel {
   /** Name of the server. */
   readonly server: string;
   /** Capacity, as the claim's status says. */
@@ -30,96 +30,100 @@ export interface Volume {
 }
 
 /** What sessions take of a volume, in bytes, when this is the size of their files. */
-export function takenBy(sessions: number, contentBytes: number): number {
+export function estimatedBytes(sessions: number, contentBytes: number): number {
   return contentBytes + sessions * SESSION_OVERHEAD_BYTES;
 }
 
 /** Undefined when the capacity is not known. */
-export function volumeOf(server: string, usedBytes: number, capacity: string | undefined): Volume | undefined {
+export function estimatedLevel(server: string, usedBytes: number, capacity: string | undefined): FillLevel | undefined {
   const bytes = capacity === undefined ? undefined : bytesOf(capacity);
   if (capacity === undefined || bytes === undefined || bytes <= 0) return undefined;
   return { server, capacity, percent: Math.ceil((usedBytes / bytes) * 100), of: 'Sessions' };
 }
 
 /** What was seen of a volume, if it is still the same: one that has grown since has room that nobody has seen yet. */
-export function seenOf(server: string, usage: VolumeUsage | undefined, capacity: string | undefined): Volume[] {
+export function measuredLevels(
+  server: string,
+  usage: VolumeUsage | undefined,
+  capacity: string | undefined,
+): FillLevel[] {
   if (usage === undefined || usage.capacity !== capacity) return [];
-  const seen = { server, capacity };
-  const { space, files } = countedOf(usage);
+  const base = { server, capacity };
+  const { space, files } = countedUsage(usage);
   return [
-    ...(space === undefined ? [] : [{ ...seen, percent: space, of: 'Space' } as const]),
-    ...(files === undefined ? [] : [{ ...seen, percent: files, of: 'Files' } as const]),
+    ...(space === undefined ? [] : [{ ...base, percent: space, of: 'Space' } as const]),
+    ...(files === undefined ? [] : [{ ...base, percent: files, of: 'Files' } as const]),
   ];
 }
 
 /** What counts of what was seen. Of a file system that others fill too, it is their matter until nobody can write. */
-export function countedOf({ space, files, shared }: VolumeUsage): { space?: number; files?: number } {
-  const counts = (percent: number): boolean => shared !== true || percent >= FULL;
+export function countedUsage({ space, files, shared }: VolumeUsage): { space?: number; files?: number } {
+  const counts = (percent: number): boolean => shared !== true || percent >= FULL_PERCENT;
   return { ...(counts(space) && { space }), ...(files !== undefined && counts(files) && { files }) };
 }
 
 /** Whether a file system of so many bytes is not the volume's own; its own has less than the capacity, or a little more. */
-export function isShared(size: number, capacity: string): boolean {
+export function isSharedFileSystem(size: number, capacity: string): boolean {
   return size > 2 * (bytesOf(capacity) ?? Infinity);
 }
 
 /** The one to act on first. */
-export function fullest(volumes: readonly Volume[]): Volume | undefined {
+export function fullest(volumes: readonly FillLevel[]): FillLevel | undefined {
   return volumes.toSorted((a, b) => b.percent - a.percent)[0];
 }
 
 /** What is taken of a volume, as a quantity; in steps of whole percents, so that it changes seldom. */
-export function usedOf({ capacity, percent }: Volume): string {
+export function usedQuantity({ capacity, percent }: FillLevel): string {
   const bytes = ((bytesOf(capacity) ?? 0) * percent) / 100;
   return `${Math.ceil(bytes / 2 ** 20)}Mi`;
 }
 
-/** The percents that `used` of `capacity` are, as {@link usedOf} wrote it. */
-export function percentOf(storage: { readonly used: string; readonly capacity: string } | undefined): number {
+/** The percents that `used` of `capacity` are, as {@link usedQuantity} wrote it. */
+export function usedPercent(storage: { readonly used: string; readonly capacity: string } | undefined): number {
   const [used = 0, capacity = 0] = [storage?.used ?? '0', storage?.capacity ?? '0'].map(bytesOf);
   return capacity > 0 ? Math.floor((used / capacity) * 100) : 0;
 }
 
 /** The condition StoragePressure. `last` is what it was: between 80 and 85 % it stays so. */
-export function pressureVerdict(volume: Volume | undefined, last: Condition | undefined): Verdict {
+export function storagePressureVerdict(volume: FillLevel | undefined, last: Condition | undefined): Verdict {
   if (volume === undefined) return notMeasured('No server has told the sizes of its sessions yet.');
   const { percent } = volume;
-  const what = whatIsTaken(volume);
-  if (percent >= FULL) {
+  const what = describeLevel(volume);
+  if (percent >= FULL_PERCENT) {
     return {
       status: 'True',
       reason: StoragePressureReason.VolumeFull,
       message: `${what}: turns fail or will soon, and what is stored stays readable. ${REMEDIES[volume.of]}`,
     };
   }
-  if (percent >= NEARLY_FULL || (percent >= ROOM && last?.status === 'True')) {
+  if (percent >= NEARLY_FULL_PERCENT || (percent >= CLEAR_PERCENT && last?.status === 'True')) {
     return {
       status: 'True',
       reason: StoragePressureReason.VolumeNearlyFull,
       message: `${what}. ${REMEDIES[volume.of]}`,
     };
   }
-  const message = `Every volume has room: less than ${NEARLY_FULL} % of each is taken.`;
+  const message = `Every volume has room: less than ${NEARLY_FULL_PERCENT} % of each is taken.`;
   return { status: 'False', reason: StoragePressureReason.EnoughSpace, message };
 }
 
-const REMEDIES: Readonly<Record<Volume['of'], string>> = {
+const REMEDIES: Readonly<Record<FillLevel['of'], string>> = {
   Sessions: 'Raise spec.storage.size, shorten spec.sessions.ttl, or delete sessions.',
   Space: 'Raise spec.storage.size, shorten spec.sessions.ttl, or delete sessions or what else takes its space.',
   Files:
     'Delete sessions, shorten spec.sessions.ttl, raise spec.storage.size, or use a file system with more inodes for its size.',
 };
 
-function whatIsTaken({ server, capacity, percent, of }: Volume): string {
+function describeLevel({ server, capacity, percent, of }: FillLevel): string {
   const volume = `the volume of server ${server} (${capacity})`;
   if (of === 'Sessions') return `Sessions take ${percent} % of ${volume}`;
   if (of === 'Space') return `The file system of ${volume} was seen to be ${percent} % full`;
-  const soon = percent >= FULL ? 'can hold no more files, or hardly any' : 'will hold no more files soon';
+  const soon = percent >= FULL_PERCENT ? 'can hold no more files, or hardly any' : 'will hold no more files soon';
   return `The file system of ${volume} ${soon}: ${percent} % of its inodes were seen to be taken`;
 }
 
 /** The condition StoragePressure after a cleanup on volumes, until a server runs again. */
-export function pressureAfterCleanup(): Verdict {
+export function storagePressureAfterCleanup(): Verdict {
   return notMeasured('Sessions were deleted while no server ran: sizes are told when one runs again.');
 }
 

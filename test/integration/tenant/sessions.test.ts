@@ -16,7 +16,7 @@ afterAll(async () => {
 });
 
 const MI = 2 ** 20;
-const NUMBERS_EVERY_MS = 20_000;
+const STATISTICS_WRITE_INTERVAL_MS = 20_000;
 
 /** A tenant whose server runs and answers, on a volume of 100Mi. */
 async function running(world: ReconcilerWorld): Promise<string> {
@@ -56,7 +56,7 @@ describe('the sessions of a tenant', () => {
     }
     expect(await versionOf(world)).toBe(before);
     await world.sync();
-    await world.clock.advance(NUMBERS_EVERY_MS);
+    await world.clock.advance(STATISTICS_WRITE_INTERVAL_MS);
     await world.settle();
     expect(await statusOf(world)).toMatchObject({ sessions: { active: 5, loaded: 5, total: 5 } });
     const after = await versionOf(world);
@@ -90,10 +90,10 @@ describe('the sessions of a tenant', () => {
     const key = await running(world);
     world.sessions.say(key, { loaded: 2, unloaded: 3 });
     await world.sync();
-    await world.clock.advance(NUMBERS_EVERY_MS);
+    await world.clock.advance(STATISTICS_WRITE_INTERVAL_MS);
     await world.settle();
     world.sessions.say(key, undefined);
-    await world.clock.advance(2 * NUMBERS_EVERY_MS);
+    await world.clock.advance(2 * STATISTICS_WRITE_INTERVAL_MS);
     await world.settle();
     expect((await statusOf(world)).sessions).toEqual({ active: 0, loaded: 2, total: 5 });
   });

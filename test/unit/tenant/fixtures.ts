@@ -66,7 +66,7 @@ interface Rollout {
 }
 
 /** The Deployment of acme-0 as its controller leaves it when it has nothing left to do. */
-export function settledDeployment({
+export function rolledOutDeployment({
   restart,
   image = 'example.com/copilot:1',
   isNamed = false,

@@ -3,11 +3,11 @@ import type { ServerStatus } from '../../../src/api/tenant.ts';
 import type { Deployment } from '../../../src/kube/types/builtins.ts';
 import { observeServer, type ObserveInput } from '../../../src/tenant/observe.ts';
 import { hasEnded, pingAddress, servingPod } from '../../../src/tenant/pods.ts';
-import { container, healthy, pod, settledDeployment, unhealthy } from './fixtures.ts';
+import { container, healthy, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
 import { isCurrent } from '../../../src/tenant/deployments.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 
-const current: ServerWorld = { index: 0, deployment: settledDeployment(), pods: [pod()] };
+const current: ServerWorld = { index: 0, deployment: rolledOutDeployment(), pods: [pod()] };
 const unknown = { state: 'Unknown' } as const;
 const starting = pod({ conditions: [{ type: 'Ready', status: 'False' }] });
 const pulling = pod({
@@ -26,7 +26,10 @@ const newer = pod({}, { name: 'newer', creationTimestamp: '2026-01-02T03:10:00Z'
 
 function withStatus(status: Deployment['status'], failure?: string): Deployment {
   const conditions = [{ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: failure }];
-  return { ...settledDeployment(), status: { ...status, ...(failure !== undefined && { conditions }) } } as Deployment;
+  return {
+    ...rolledOutDeployment(),
+    status: { ...status, ...(failure !== undefined && { conditions }) },
+  } as Deployment;
 }
 const outdated = withStatus({ observedGeneration: 0, replicas: 1, updatedReplicas: 1 });
 const refused = withStatus(
@@ -143,8 +146,8 @@ describe('the pod that serves', () => {
 
 describe('a Deployment', () => {
   it.each([
-    ['is current when its one pod is of the latest template', settledDeployment(), true],
-    ['is current without a pod when none is wanted', settledDeployment({ running: false }), true],
+    ['is current when its one pod is of the latest template', rolledOutDeployment(), true],
+    ['is current without a pod when none is wanted', rolledOutDeployment({ running: false }), true],
     ['is not current before its controller has seen the change', outdated, false],
     ['is not current while the new pod is missing', withStatus({ observedGeneration: 1, replicas: 0 }), false],
     [
@@ -154,7 +157,7 @@ describe('a Deployment', () => {
     ],
     [
       'is not current before it has a status',
-      { ...settledDeployment(), status: undefined } as unknown as Deployment,
+      { ...rolledOutDeployment(), status: undefined } as unknown as Deployment,
       false,
     ],
     ['is not current when there is none', undefined, false],

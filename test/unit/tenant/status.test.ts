@@ -5,11 +5,11 @@ import type { CopilotTenantStatus, ServerStatus } from '../../../src/api/tenant.
 import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { timestamp } from '../../../src/kube/types/time.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
-import { computeStatus, unlookedStatus, type StatusInput } from '../../../src/tenant/status.ts';
+import { computeStatus, unobservedStatus, type StatusInput } from '../../../src/tenant/status.ts';
 import { transitions } from '../../../src/tenant/transitions.ts';
 import type { Outcome } from '../../../src/tenant/apply.ts';
 import { healthyServer, sampleTenant } from '../../support/tenants.ts';
-import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, settledDeployment, unhealthy } from './fixtures.ts';
+import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 
 interface Found extends Partial<
@@ -35,7 +35,7 @@ function statusOf({
 }: Found = {}) {
   const server: ServerWorld = {
     index: 0,
-    deployment: settledDeployment(),
+    deployment: rolledOutDeployment(),
     claim: boundClaim(),
     pods: [pod()],
     ...live,
@@ -81,7 +81,7 @@ const silent = healthyServer(0, { state: 'Unhealthy', ready: false, health: unhe
 const crashed = (message: string) =>
   healthyServer(0, { state: 'Failed', ready: false, cause: { reason: 'ContainerCrashed', message } });
 const restartedAt = (ms: number, attempt = 1) => ({
-  deployment: settledDeployment({ restart: { at: timestamp(ms), attempt } }),
+  deployment: rolledOutDeployment({ restart: { at: timestamp(ms), attempt } }),
 });
 
 describe('the status of a tenant that works', () => {
@@ -146,11 +146,11 @@ describe('the status of a tenant that works', () => {
   });
 
   it('counts servers that still stand, wanted or not, and those that ended no more', () => {
-    const gone = settledDeployment({ running: false });
+    const gone = rolledOutDeployment({ running: false });
     const surplus: ServerWorld[] = [
       { index: 3, deployment: gone, pods: [pod({ phase: 'Failed' })] },
       { index: 2, deployment: gone, pods: [pod()] },
-      { index: 1, deployment: settledDeployment(), pods: [] },
+      { index: 1, deployment: rolledOutDeployment(), pods: [] },
     ];
     const status = statusOf({ plan: { surplus } });
     expect(status).toMatchObject({ replicas: 3, readyReplicas: 1, serversReady: '1/1' });
@@ -159,7 +159,7 @@ describe('the status of a tenant that works', () => {
 
   it('wants no server while it is suspended', () => {
     const observed = [healthyServer(0, { state: 'Stopped', ready: false })];
-    const live = { deployment: settledDeployment({ running: false }), pods: [] };
+    const live = { deployment: rolledOutDeployment({ running: false }), pods: [] };
     const status = statusOf({ tenant: sampleTenant({ suspend: true }), observed, live });
     expect(status).toMatchObject({ replicas: 0, serversReady: '0/0' });
   });
@@ -397,7 +397,7 @@ describe('the status of a tenant whose children the operator may not see', () =>
   it('says so and keeps what was told of them', () => {
     const before = statusOf();
     const cause = { reason: StalledReason.Forbidden, message: 'The operator lacks a permission for pods.' };
-    const after = unlookedStatus(sampleTenant({}, {}, before), cause, NOW + HOUR);
+    const after = unobservedStatus(sampleTenant({}, {}, before), cause, NOW + HOUR);
     expect(after.servers).toEqual(before.servers);
     expect(condition(after, 'Ready')).toMatchObject({ status: 'False', ...cause });
     expect(condition(after, 'Stalled')).toMatchObject({ status: 'True', ...cause });
@@ -410,7 +410,7 @@ describe('the status of a tenant that is being deleted', () => {
   it('says so and keeps the rest', () => {
     const before = statusOf();
     const tenant = sampleTenant({}, { deletionTimestamp: timestamp(NOW) }, before);
-    const after = unlookedStatus(tenant, undefined, NOW + HOUR);
+    const after = unobservedStatus(tenant, undefined, NOW + HOUR);
     expect(after.servers).toEqual(before.servers);
     expect(condition(after, 'Ready')).toMatchObject({
       status: 'False',

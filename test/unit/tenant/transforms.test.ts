@@ -3,7 +3,7 @@ import type { Pod } from '../../../src/kube/types/builtins.ts';
 import { differences } from '../../../src/kube/write/diff.ts';
 import { cleanupLabels, cleanupPod, deletesOnVolume } from '../../../src/resources/cleanup-pod.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
-import { podTrouble } from '../../../src/tenant/decisions/pod-cause.ts';
+import { podCause } from '../../../src/tenant/decisions/pod-cause.ts';
 import { observeServer } from '../../../src/tenant/observe.ts';
 import { pingAddress } from '../../../src/tenant/pods.ts';
 import { slimDeployment, slimJob, slimPod } from '../../../src/tenant/transforms.ts';
@@ -73,9 +73,9 @@ describe('what the cache keeps of a pod', () => {
     ],
   ] satisfies [string, NonNullable<Pod['status']>][])('is enough to tell why it %s', (_, status) => {
     const pod = crowdedPod(status);
-    const trouble = podTrouble(pod, 'acme-0', undefined);
-    expect(trouble).toBeDefined();
-    expect(podTrouble(slimPod(pod), 'acme-0', undefined)).toEqual(trouble);
+    const cause = podCause(pod, 'acme-0', undefined);
+    expect(cause).toBeDefined();
+    expect(podCause(slimPod(pod), 'acme-0', undefined)).toEqual(cause);
   });
 
   it('is enough to know what the run of a cleanup said, and that it is no server', () => {

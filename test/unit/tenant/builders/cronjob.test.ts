@@ -4,14 +4,14 @@ import { Label } from '../../../../src/api/names.ts';
 import { tenantPods } from '../../../../src/resources/names.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
-import type { CleanupPlaces } from '../../../../src/tenant/model.ts';
+import type { CleanupScope } from '../../../../src/tenant/model.ts';
 
-const places: CleanupPlaces = { servers: [0], volumes: [0], reason: 'ThroughServers', message: '' };
+const scope: CleanupScope = { servers: [0], volumes: [0], reason: 'ThroughServers', message: '' };
 
 const made = (sessions: CopilotTenantSpecInput['sessions'] = {}, name = 'acme', paused = false) =>
   cronJob(sampleTenant({ sessions: { ttl: '720h', ...sessions } }, { name }), {
     image: 'example.com/operator:1',
-    places,
+    scope,
     paused,
   });
 const podOf = (job: ReturnType<typeof cronJob>) => job.spec?.jobTemplate.spec?.template;
@@ -88,6 +88,6 @@ describe('the cleanup of a tenant', () => {
   });
 
   it('is not made for a tenant without a TTL', () => {
-    expect(() => cronJob(sampleTenant(), { image: 'i', places, paused: false })).toThrow('spec.sessions.ttl');
+    expect(() => cronJob(sampleTenant(), { image: 'i', scope, paused: false })).toThrow('spec.sessions.ttl');
   });
 });

@@ -3,14 +3,14 @@ import type { Applier } from '../../../../src/kube/write/apply.ts';
 import { CronJob } from '../../../../src/kube/types/builtins.ts';
 import { StatusError } from '../../../../src/kube/types/errors.ts';
 import type { KubeObject } from '../../../../src/kube/types/types.ts';
-import { Attempt } from '../../../../src/tenant/child-writer.ts';
+import { ChildWriter } from '../../../../src/tenant/child-writer.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
 import { applyCleanup } from '../../../../src/tenant/cleanup/apply-cleanup.ts';
-import { cleanupPlaces } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
+import { cleanupScope } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
 import { OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 
 const tenant = sampleTenant({ sessions: { ttl: '720h' } });
-const former = cronJob(tenant, { image: 'i', places: cleanupPlaces(tenant, new Map()), paused: false });
+const former = cronJob(tenant, { image: 'i', scope: cleanupScope(tenant, new Map()), paused: false });
 
 /** An API server that takes everything but CronJobs, if it has something against them. */
 class Requests implements Pick<Applier, 'apply' | 'delete'> {
@@ -39,10 +39,10 @@ const failure = (code: number, reason: string, message: string): StatusError =>
 const INVALID = failure(422, 'Invalid', 'CronJob.batch "acme-cleanup" is invalid: spec.timeZone: unknown time zone');
 
 async function applied(requests: Requests, { facts = OPERATOR, live = former } = {}) {
-  const attempt = new Attempt(requests, tenant, new AbortController().signal);
+  const writer = new ChildWriter(requests, tenant, new AbortController().signal);
   const cleanup = { cronJob: live, jobs: [], pods: [], sessions: [] };
-  await applyCleanup(attempt, facts, { tenant, cleanup }, new Map());
-  return attempt;
+  await applyCleanup(writer, facts, { tenant, cleanup }, new Map());
+  return writer;
 }
 
 describe('the CronJob of a former spec', () => {

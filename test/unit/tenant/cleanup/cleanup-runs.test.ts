@@ -12,7 +12,7 @@ import { HOUR, NOW, SECOND } from '../fixtures.ts';
 const tenant = sampleTenant({ sessions: { ttl: '1h' } });
 const made = cronJob(tenant, {
   image: 'i',
-  places: { servers: [0], volumes: [], reason: 'ThroughServers', message: '' },
+  scope: { servers: [0], volumes: [], reason: 'ThroughServers', message: '' },
   paused: false,
 });
 const live: CronJob = { ...made, metadata: { ...made.metadata, uid: 'uid-of-cronjob' } };

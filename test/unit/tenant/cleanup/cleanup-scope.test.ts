@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import type { LastCleanup } from '../../../../src/api/tenant-status.ts';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
-import { cleanupPlaces, isPause } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
+import { cleanupScope, isPaused } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
-import { boundClaim, pod, settledDeployment } from '../fixtures.ts';
+import { boundClaim, pod, rolledOutDeployment } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';
 
 const claims = (...indexes: number[]): Map<number, ServerWorld> =>
@@ -25,7 +25,7 @@ describe('where sessions are cleaned up', () => {
     ['a tenant scaled to zero is cleaned up on what it left', { replicas: 0 }, claims(0, 5), [], [0, 5]],
     ['nowhere while there is no volume', { suspend: true }, new Map([[0, { index: 0, pods: [] }]]), [], []],
   ])('%s', (_, spec, live, servers, volumes) => {
-    expect(cleanupPlaces(sampleTenant(spec), live)).toMatchObject({ servers, volumes });
+    expect(cleanupScope(sampleTenant(spec), live)).toMatchObject({ servers, volumes });
   });
 
   describe('of several servers', () => {
@@ -38,7 +38,7 @@ describe('where sessions are cleaned up', () => {
       failuresInARow: result === 'Failed' ? 1 : 0,
     });
     const after = (run: number, live = running(0, 1, 2), result: LastCleanup['result'] = 'Succeeded') =>
-      cleanupPlaces(sampleTenant({ replicas: 3 }, {}, { lastCleanup: last(run, result) }), live);
+      cleanupScope(sampleTenant({ replicas: 3 }, {}, { lastCleanup: last(run, result) }), live);
     const runs = Array.from({ length: 30 }, (_, run) => run);
 
     it('asks all to delete, and has the volume of one swept', () => {
@@ -63,12 +63,12 @@ describe('where sessions are cleaned up', () => {
         expect(after(run, running(0, 1, 2), 'Failed')).toMatchObject({ servers: [0, 1, 2], volumes: [] });
       }
       const alone = sampleTenant({}, {}, { lastCleanup: last(1, 'Failed') });
-      expect(cleanupPlaces(alone, running(0)).volumes).toEqual([0]);
+      expect(cleanupScope(alone, running(0)).volumes).toEqual([0]);
     });
   });
 
   const suspendedWith = (found: Partial<ServerWorld>) =>
-    cleanupPlaces(
+    cleanupScope(
       sampleTenant({ suspend: true }),
       new Map([[0, { index: 0, pods: [], claim: boundClaim(), ...found }]]),
     );
@@ -76,27 +76,27 @@ describe('where sessions are cleaned up', () => {
   it.each<[string, Partial<ServerWorld>]>([
     ['runs', { pods: [pod()] }],
     ['is on its way out', { pods: [pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' })] }],
-    ['may still be made', { deployment: { ...settledDeployment({ running: false }), status: {} } }],
+    ['may still be made', { deployment: { ...rolledOutDeployment({ running: false }), status: {} } }],
   ])('is nowhere while a pod of a suspended server %s', (_, found) => {
-    const places = suspendedWith(found);
-    expect(places.reason).toBe('ServersStopping');
-    expect(isPause(places)).toBe(true);
+    const scope = suspendedWith(found);
+    expect(scope.reason).toBe('ServersStopping');
+    expect(isPaused(scope)).toBe(true);
   });
 
   it('is the volumes once every pod of a suspended server has ended', () => {
-    const places = suspendedWith({
+    const scope = suspendedWith({
       pods: [pod({ phase: 'Failed' })],
-      deployment: settledDeployment({ running: false }),
+      deployment: rolledOutDeployment({ running: false }),
     });
-    expect(places.reason).toBe('OnVolumes');
-    expect(isPause(places)).toBe(false);
+    expect(scope.reason).toBe('OnVolumes');
+    expect(isPaused(scope)).toBe(false);
   });
 
   it('is no volume that is going', () => {
     const going = new Map([
       [0, { index: 0, pods: [], claim: boundClaim({}, { deletionTimestamp: '2026-01-01T00:00:00Z' }) }],
     ]);
-    expect(cleanupPlaces(sampleTenant({ suspend: true }), going)).toMatchObject({
+    expect(cleanupScope(sampleTenant({ suspend: true }), going)).toMatchObject({
       volumes: [],
       reason: 'NothingThere',
     });

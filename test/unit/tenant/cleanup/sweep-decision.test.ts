@@ -4,9 +4,9 @@ import type { Job, PersistentVolumeClaim, Pod } from '../../../../src/kube/types
 import { timestamp } from '../../../../src/kube/types/time.ts';
 import { formatCleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { sweepJob } from '../../../../src/tenant/builders/sweepjob.ts';
-import { sweepStep, type SweepInput } from '../../../../src/tenant/cleanup/sweep-decision.ts';
+import { sweepDecision, type SweepInput } from '../../../../src/tenant/cleanup/sweep-decision.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
-import { boundClaim, container, HOUR, NOW, pod, SECOND, settledDeployment } from '../fixtures.ts';
+import { boundClaim, container, HOUR, NOW, pod, SECOND, rolledOutDeployment } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';
 
 const DUE = timestamp(NOW - SECOND);
@@ -16,7 +16,7 @@ const asking = (at = DUE, mode = 'ReadWriteOnce'): PersistentVolumeClaim => {
   const claim = boundClaim({}, annotated(at));
   return { ...claim, spec: { ...claim.spec, accessModes: [mode] } };
 };
-const running: Partial<ServerWorld> = { deployment: settledDeployment(), pods: [pod()] };
+const running: Partial<ServerWorld> = { deployment: rolledOutDeployment(), pods: [pod()] };
 
 interface Found extends Partial<Omit<SweepInput, 'tenant' | 'server'>> {
   readonly spec?: CopilotTenantSpecInput;
@@ -25,7 +25,7 @@ interface Found extends Partial<Omit<SweepInput, 'tenant' | 'server'>> {
 }
 
 const stepOf = ({ spec = {}, server = running, status, ...found }: Found = {}) =>
-  sweepStep({
+  sweepDecision({
     tenant: sampleTenant(spec, {}, status),
     server: { index: 0, pods: [], claim: asking(), ...server },
     job: undefined,
@@ -73,7 +73,7 @@ describe('a volume that may be full without its server’s knowledge', () => {
   const volume = { sessions: 453 };
 
   it('is looked at by a sweep', () => {
-    expect(stepOf({ server: unasked, volume })).toMatchObject({ action: 'ask', claim: unasked.claim });
+    expect(stepOf({ server: unasked, volume })).toMatchObject({ action: 'request', claim: unasked.claim });
   });
 
   it.each<[string, Found]>([
@@ -90,7 +90,7 @@ describe('a volume that may be full without its server’s knowledge', () => {
     ['it is being deleted', { server: { ...unasked, claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) } }],
     ['it has few sessions', { volume: { sessions: 4 } }],
   ])('is not when %s', (_, found) => {
-    expect(stepOf({ server: unasked, volume, ...found })?.action).not.toBe('ask');
+    expect(stepOf({ server: unasked, volume, ...found })?.action).not.toBe('request');
   });
 });
 
@@ -118,21 +118,21 @@ describe('a sweep', () => {
     [
       'waits for a server that is not ready, for it has no node yet',
       { server: { pods: [] } },
-      { action: 'wait', reason: 'VolumeHeld' },
+      { action: 'wait', reason: 'VolumeInUse' },
     ],
     [
       'waits for the end of a server whose volume takes one pod',
       { server: { ...running, claim: asking(DUE, 'ReadWriteOncePod') } },
-      { action: 'wait', reason: 'VolumeHeld' },
+      { action: 'wait', reason: 'VolumeInUse' },
     ],
     [
       'waits for a server that stops',
-      { spec: { suspend: true }, server: { deployment: settledDeployment({ running: false }), pods: [pod()] } },
-      { action: 'wait', reason: 'VolumeHeld' },
+      { spec: { suspend: true }, server: { deployment: rolledOutDeployment({ running: false }), pods: [pod()] } },
+      { action: 'wait', reason: 'VolumeInUse' },
     ],
     [
       'begins on the volume of a server that has stopped',
-      { spec: { suspend: true }, server: { deployment: settledDeployment({ running: false }) } },
+      { spec: { suspend: true }, server: { deployment: rolledOutDeployment({ running: false }) } },
       { action: 'start', besideServer: false },
     ],
     [
@@ -159,8 +159,8 @@ describe('a sweep', () => {
   });
 
   it('is let run', () => {
-    expect(stepOf({ job: job() })).toMatchObject({ action: 'wait', reason: 'UnderWay' });
-    expect(stepOf({ job: job(EARLIER) })).toMatchObject({ action: 'wait', reason: 'UnderWay' });
+    expect(stepOf({ job: job() })).toMatchObject({ action: 'wait', reason: 'Running' });
+    expect(stepOf({ job: job(EARLIER) })).toMatchObject({ action: 'wait', reason: 'Running' });
   });
 
   it.each<[string, Found]>([
@@ -172,36 +172,36 @@ describe('a sweep', () => {
     ['its volume is being deleted', { server: { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) } }],
   ])('is given up for now when %s', (_, found) => {
     expect(stepOf({ job: job(), ...found, server: { ...running, ...found.server } })).toMatchObject({
-      action: 'discard',
-      reason: 'VolumeHeld',
+      action: 'deleteJob',
+      reason: 'VolumeInUse',
     });
   });
 
   it('that has succeeded is no longer asked for', () => {
     expect(stepOf({ ...saw, job: job(DUE, 'Complete') })).toMatchObject({
-      action: 'end',
+      action: 'clear',
       claim: { metadata: annotated(DUE) },
     });
   });
 
   it('that was asked for again meanwhile is made again', () => {
-    expect(stepOf({ ...saw, job: job(EARLIER, 'Complete') })).toMatchObject({ action: 'discard' });
+    expect(stepOf({ ...saw, job: job(EARLIER, 'Complete') })).toMatchObject({ action: 'deleteJob' });
   });
 
   it('has its Job stay until what its pod saw is told, ten seconds at most', () => {
-    const waits = { action: 'wait', reason: 'Untold', dueInMs: 10 * SECOND };
+    const waits = { action: 'wait', reason: 'NotReported', dueInMs: 10 * SECOND };
     const succeeded = job(DUE, 'Complete');
     expect(stepOf({ job: succeeded })).toMatchObject(waits);
     expect(stepOf({ job: succeeded, server: { ...running, claim: boundClaim() } })).toMatchObject(waits);
     expect(stepOf({ ...saw, status: {}, job: succeeded })).toMatchObject({ ...waits, dueInMs: SECOND });
-    expect(stepOf({ job: succeeded, now: NOW + 10 * SECOND })).toMatchObject({ action: 'end' });
+    expect(stepOf({ job: succeeded, now: NOW + 10 * SECOND })).toMatchObject({ action: 'clear' });
     // A volume that tells nothing.
-    expect(stepOf({ ...saw, volume: {}, status: {}, job: succeeded })).toMatchObject({ action: 'end' });
+    expect(stepOf({ ...saw, volume: {}, status: {}, job: succeeded })).toMatchObject({ action: 'clear' });
   });
 
   it('has its Job taken away when it is no longer asked for', () => {
     expect(stepOf({ ...saw, job: job(DUE, 'Complete'), server: { ...running, claim: boundClaim() } })).toMatchObject({
-      action: 'discard',
+      action: 'deleteJob',
     });
     const going = { ...job(DUE, 'Complete'), metadata: { ...job().metadata, deletionTimestamp: timestamp(NOW) } };
     expect(stepOf({ job: going })).toMatchObject({ action: 'wait' });
@@ -240,12 +240,15 @@ describe('a sweep', () => {
         reason: 'Postponed',
         dueInMs: HOUR,
       });
-      expect(stepOf({ job: failed, server: later, now: NOW + HOUR })).toMatchObject({ action: 'discard', job: failed });
+      expect(stepOf({ job: failed, server: later, now: NOW + HOUR })).toMatchObject({
+        action: 'deleteJob',
+        job: failed,
+      });
     });
 
     it('is made at once when somebody asks for it by hand', () => {
       expect(stepOf({ job: job(DUE, 'Failed'), server: { ...running, claim: asking('now') } })).toMatchObject({
-        action: 'discard',
+        action: 'deleteJob',
       });
     });
 
@@ -259,7 +262,7 @@ describe('a sweep', () => {
 
   it('waits until the Job of a former tenant is gone', () => {
     const former = { ...sampleTenant().metadata, uid: 'uid-of-a-former-one' };
-    expect(stepOf({ job: job(DUE, undefined, former) })).toMatchObject({ action: 'wait', reason: 'FormerJob' });
+    expect(stepOf({ job: job(DUE, undefined, former) })).toMatchObject({ action: 'wait', reason: 'PreviousTenantJob' });
   });
 
   it('leaves another one’s Job alone, and tells what is in its way', () => {

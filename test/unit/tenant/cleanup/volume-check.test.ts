@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
-import { LOOK_EVERY_MS, lookReason } from '../../../../src/tenant/cleanup/volume-check.ts';
+import { VOLUME_CHECK_INTERVAL_MS, volumeCheckReason } from '../../../../src/tenant/cleanup/volume-check.ts';
 import { MINUTE, NOW } from '../fixtures.ts';
 import type { VolumeFacts } from '../../../../src/tenant/model.ts';
 
 const usage = (found: Partial<VolumeUsage> = {}): VolumeUsage => ({
-  time: timestamp(NOW - LOOK_EVERY_MS),
+  time: timestamp(NOW - VOLUME_CHECK_INTERVAL_MS),
   space: 10,
   capacity: '64Mi',
   ...found,
@@ -19,9 +19,9 @@ describe('a look at a volume', () => {
     ['of a capacity that nobody knows', { sessions: 1000 }, 'much'],
     ['that was seen to have room', { sessions: 10, usage: usage({ space: 79, files: 79 }) }, '64Mi'],
     ['that was seen a moment ago', { sessions: 453, usage: usage({ time: timestamp(NOW - MINUTE) }) }, '64Mi'],
-    ['that was to be looked at a moment ago and told nothing', { sessions: 453, askedAt: NOW - MINUTE }, '64Mi'],
+    ['that was to be looked at a moment ago and told nothing', { sessions: 453, requestedAt: NOW - MINUTE }, '64Mi'],
   ])('is not taken of one %s', (_, volume, capacity) => {
-    expect(lookReason(volume, capacity, NOW)).toBeUndefined();
+    expect(volumeCheckReason(volume, capacity, NOW)).toBeUndefined();
   });
 
   it.each<[string, VolumeFacts, string]>([
@@ -34,6 +34,6 @@ describe('a look at a volume', () => {
       'It was 100 % full.',
     ],
   ])('is taken of one %s', (_, volume, why) => {
-    expect(lookReason(volume, '64Mi', NOW)).toContain(why);
+    expect(volumeCheckReason(volume, '64Mi', NOW)).toContain(why);
   });
 });

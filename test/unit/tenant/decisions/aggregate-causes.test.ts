@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { StalledReason } from '../../../../src/api/conditions.ts';
-import { primaryCause } from '../../../../src/tenant/decisions/aggregate-causes.ts';
+import { aggregateCauses } from '../../../../src/tenant/decisions/aggregate-causes.ts';
 
 const cause = (reason: StalledReason, message = `It is ${reason}.`) => ({ reason, message });
 const reasons = Object.values(StalledReason).filter((reason) => reason !== StalledReason.NotStalled);
 
 describe('the cause to tell of several', () => {
   it('is none when there is none', () => {
-    expect(primaryCause([])).toBeUndefined();
+    expect(aggregateCauses([])).toBeUndefined();
   });
 
   it.each([
@@ -22,14 +22,14 @@ describe('the cause to tell of several', () => {
     ['ImagePullFailed', 'ContainerCrashed'],
     ['ContainerCrashed', 'VolumeNotExpandable'],
   ] as const)('is %s rather than %s', (first, second) => {
-    expect(primaryCause([cause(second), cause(first)])).toEqual({
+    expect(aggregateCauses([cause(second), cause(first)])).toEqual({
       reason: first,
       message: `It is ${first}. It is ${second}.`,
     });
   });
 
   it('says once what several servers have in common, and names at most three', () => {
-    const told = primaryCause([
+    const told = aggregateCauses([
       cause('Forbidden', 'One.'),
       cause('Forbidden', 'One.'),
       ...['Two.', 'Three.', 'Four.', 'Five.'].map((message) => cause('Forbidden', message)),
@@ -44,14 +44,14 @@ describe('the cause to tell of several', () => {
     );
     fc.assert(
       fc.property(twice, ([one, other]) => {
-        expect(primaryCause(one.map((reason) => cause(reason)))).toEqual(
-          primaryCause(other.map((reason) => cause(reason))),
+        expect(aggregateCauses(one.map((reason) => cause(reason)))).toEqual(
+          aggregateCauses(other.map((reason) => cause(reason))),
         );
       }),
     );
   });
 
   it.each(reasons)('%s stands in the order: what does not would come before everything', (reason) => {
-    expect(primaryCause([cause(reason), cause('NamespaceTerminating')])?.reason).toBe('NamespaceTerminating');
+    expect(aggregateCauses([cause(reason), cause('NamespaceTerminating')])?.reason).toBe('NamespaceTerminating');
   });
 });

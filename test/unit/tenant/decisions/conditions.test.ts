@@ -18,7 +18,7 @@ function found(other: Partial<Findings> = {}): Findings {
     waits: [],
     rolling: false,
     restarting: [],
-    silences: new Map(),
+    healthMessages: new Map(),
     surplus: [],
     resizing: [],
     error: undefined,
@@ -33,7 +33,7 @@ const starting = healthyServer(1, { state: 'Starting', ready: false, health: { s
 const silent = (index: number) => healthyServer(index, { state: 'Unhealthy', ready: false, health: unhealthy() });
 const cause = { reason: 'QuotaExceeded', message: 'The quota small is full.' } as const;
 const wait = { reason: 'WaitingForDeletion', message: 'Service acme-0 is going.' } as const;
-const silences = new Map([['acme-1', 'it hangs. The next restart is due at noon.']]);
+const healthMessages = new Map([['acme-1', 'it hangs. The next restart is due at noon.']]);
 
 describe('Ready', () => {
   it.each<[string, Partial<Findings>, string, string, string]>([
@@ -44,7 +44,7 @@ describe('Ready', () => {
     ['no server is wanted', { servers: [] }, 'False', 'ScaledToZero', 'spec.replicas is 0'],
     [
       'one does not answer',
-      { servers: [healthyServer(0), silent(1)], silences },
+      { servers: [healthyServer(0), silent(1)], healthMessages },
       'False',
       'ServersUnhealthy',
       'Server acme-1: it hangs. The next restart is due at noon.',
@@ -149,7 +149,7 @@ describe('Healthy', () => {
         healthyServer(0),
         healthyServer(1, { state: 'Unhealthy', ready: false, health: unhealthy(reason) }),
       ];
-      expect(healthyVerdict(found({ servers, silences }))).toEqual({
+      expect(healthyVerdict(found({ servers, healthMessages }))).toEqual({
         status: 'False',
         reason,
         message: 'Server acme-1: it hangs. The next restart is due at noon.',

@@ -21,8 +21,8 @@ describe('the connection token', () => {
     ['is kept as long as its Secret is there', old, copy, 'Kept', old],
     ['comes back from the binding when its Secret was deleted', undefined, copy, 'Restored', copy],
     ['comes back from the binding when its Secret holds something else', 'hunter2', copy, 'Restored', copy],
-    ['is made when there is none', undefined, undefined, 'Made', fresh.toString('base64url')],
-    ['is made when neither Secret holds one', '', `${copy}\n`, 'Made', fresh.toString('base64url')],
+    ['is made when there is none', undefined, undefined, 'Created', fresh.toString('base64url')],
+    ['is made when neither Secret holds one', '', `${copy}\n`, 'Created', fresh.toString('base64url')],
   ])('%s', (_, token, binding, reason, expected) => {
     expect(decide(token, binding)).toMatchObject({ reason, token: expected });
   });

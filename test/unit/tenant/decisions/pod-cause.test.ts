@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Pod } from '../../../../src/kube/types/builtins.ts';
-import { isCreating, isUnbound, isUndecided, podTrouble } from '../../../../src/tenant/decisions/pod-cause.ts';
+import { isCreating, waitsForVolume, isUnscheduled, podCause } from '../../../../src/tenant/decisions/pod-cause.ts';
 import { container, pod } from '../fixtures.ts';
 
 type Container = Parameters<typeof container>[0];
@@ -41,8 +41,8 @@ describe('a pod that runs or is on its way', () => {
       'is back from a crash',
       pod({ containerStatuses: [container({ restartCount: 1, lastState: { terminated: { exitCode: 1 } } })] }),
     ],
-  ])('is no trouble: it %s', (_, fine) => {
-    expect(podTrouble(fine, 'acme-0')).toBeUndefined();
+  ])('is no cause: it %s', (_, fine) => {
+    expect(podCause(fine, 'acme-0')).toBeUndefined();
   });
 });
 
@@ -119,10 +119,10 @@ describe('a pod that cannot run', () => {
       'VolumePending',
       `Server acme-0: its volume is not there yet: ${unbound} Look at the claim acme-0, its StorageClass and the provisioner.`,
     ],
-  ])('is told with its cause and the remedy: %s', (_, troubled, reason, message) => {
-    const trouble = podTrouble(troubled, 'acme-0');
-    expect(trouble?.reason).toBe(reason);
-    expect(trouble?.message).toContain(message);
+  ])('is told with its cause and the remedy: %s', (_, subject, reason, message) => {
+    const cause = podCause(subject, 'acme-0');
+    expect(cause?.reason).toBe(reason);
+    expect(cause?.message).toContain(message);
   });
 
   it.each([
@@ -165,20 +165,20 @@ describe('a pod that cannot run', () => {
       waiting('ContainerCreating'),
       { reason: 'FailedCreatePodSandBox', message: 'no IP left' },
     ],
-  ] as const)('is told in the words of its events: %s', (message, reason, troubled, warning) => {
-    const trouble = podTrouble(troubled, 'acme-0', warning);
-    expect(trouble?.reason).toBe(reason);
-    expect(trouble?.message).toContain(message);
+  ] as const)('is told in the words of its events: %s', (message, reason, subject, warning) => {
+    const cause = podCause(subject, 'acme-0', warning);
+    expect(cause?.reason).toBe(reason);
+    expect(cause?.message).toContain(message);
   });
 
   it('is told at its first crash, before the kubelet counts it', () => {
     const ended = pod({ containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 2 } } })] });
-    expect(podTrouble(ended, 'acme-0')?.message).toContain('exited with code 2');
+    expect(podCause(ended, 'acme-0')?.message).toContain('exited with code 2');
   });
 
   it('is told between two crashes, while its container runs for a moment', () => {
     const status = container({ ready: false, restartCount: 2, lastState: { terminated: { exitCode: 2 } } });
-    expect(podTrouble(pod({ containerStatuses: [status] }), 'acme-0')?.message).toContain('exited with code 2');
+    expect(podCause(pod({ containerStatuses: [status] }), 'acme-0')?.message).toContain('exited with code 2');
   });
 
   it('is told in the same words by every try to pull: each change is a write', () => {
@@ -186,12 +186,12 @@ describe('a pod that cannot run', () => {
     const tries = [
       waiting('ErrImagePull', error),
       waiting('ImagePullBackOff', `Back-off pulling image "example.com/copilot:1": ErrImagePull: ${error}`),
-    ].map((one) => podTrouble(one, 'acme-0'));
+    ].map((one) => podCause(one, 'acme-0'));
     expect(tries[0]).toEqual(tries[1]);
   });
 
   it('is told with no more than 300 characters of what a server said', () => {
-    const { message } = podTrouble(crashed({ exitCode: 1, message: 'x'.repeat(4000) }), 'acme-0') ?? {};
+    const { message } = podCause(crashed({ exitCode: 1, message: 'x'.repeat(4000) }), 'acme-0') ?? {};
     expect(message).toContain(`${'x'.repeat(300)}…`);
     expect(message).not.toContain('x'.repeat(301));
   });
@@ -204,7 +204,7 @@ describe('where to look for more than the pod says', () => {
     ['no word of the scheduler: at the claim', undecided, [false, true, false]],
     ['volume and sandbox are being set up: at the pod', waiting('ContainerCreating'), [false, false, true]],
     ['it runs: nowhere', pod(), [false, false, false]],
-  ])('%s', (_, troubled, expected) => {
-    expect([isUnbound(troubled), isUndecided(troubled), isCreating(troubled)]).toEqual(expected);
+  ])('%s', (_, subject, expected) => {
+    expect([waitsForVolume(subject), isUnscheduled(subject), isCreating(subject)]).toEqual(expected);
   });
 });

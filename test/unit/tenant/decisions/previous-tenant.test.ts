@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { removalWait } from '../../../../src/tenant/decisions/previous-tenant.ts';
+import { waitForPreviousTenant } from '../../../../src/tenant/decisions/previous-tenant.ts';
 import { boundClaim } from '../fixtures.ts';
 
 const going = (...finalizers: string[]) =>
-  removalWait(boundClaim({}, { deletionTimestamp: '2026-01-02T03:00:00Z', finalizers }));
+  waitForPreviousTenant(boundClaim({}, { deletionTimestamp: '2026-01-02T03:00:00Z', finalizers }));
 
 const plain = 'PersistentVolumeClaim acme-0 of a deleted tenant of the same name is still being removed.';
 
@@ -28,6 +28,6 @@ describe('a child of a deleted tenant of the same name', () => {
 
   it('is told without finalizers while nobody has deleted it yet', () => {
     const finalizers = ['backup.example.com/hold'];
-    expect(removalWait(boundClaim({}, { finalizers })).message).toBe(plain);
+    expect(waitForPreviousTenant(boundClaim({}, { finalizers })).message).toBe(plain);
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import {
-  rolloutTurn,
-  servesWithFormer,
+  rolloutDecision,
+  runsFormerCredentials,
   type CredentialsInput,
   type RolloutServer,
 } from '../../../../src/tenant/decisions/rollout.ts';
@@ -32,19 +32,19 @@ describe('whose turn it is to be replaced', () => {
     ['all servers that are down are mended at once', 'PPA', [0, 1], 'ReplacingBroken'],
     ['there are no servers', '', [], 'UpToDate'],
   ])('%s', (_, letters, allowed, reason) => {
-    const turn = rolloutTurn(servers(letters));
+    const turn = rolloutDecision(servers(letters));
     expect([...turn.allowed]).toEqual(allowed);
     expect(turn.reason).toBe(reason);
   });
 
   it('a wait says which server holds it up', () => {
-    expect(rolloutTurn(servers('bA-')).message).toContain('Server 2 must be available');
+    expect(rolloutDecision(servers('bA-')).message).toContain('Server 2 must be available');
   });
 
   it('never takes a second serving server, nor one while another is down', () => {
     fc.assert(
       fc.property(shuffledServers, (list) => {
-        const { allowed } = rolloutTurn(list);
+        const { allowed } = rolloutDecision(list);
         const taken = list.filter(({ index, available }) => available && allowed.has(index));
         expect(taken.length).toBeLessThanOrEqual(1);
         if (taken.length > 0) expect(list.filter(({ available }) => !available)).toEqual([]);
@@ -56,7 +56,7 @@ describe('whose turn it is to be replaced', () => {
     fc.assert(
       fc.property(shuffledServers, (list) => {
         const pending = list.filter((server) => server.pending).map(({ index }) => index);
-        expect(pending).toEqual(expect.arrayContaining([...rolloutTurn(list).allowed]));
+        expect(pending).toEqual(expect.arrayContaining([...rolloutDecision(list).allowed]));
       }),
     );
   });
@@ -66,7 +66,7 @@ describe('whose turn it is to be replaced', () => {
       fc.property(anyServers, (list) => {
         let now = list.map((server) => ({ ...server, available: server.available || !server.pending }));
         for (const _ of list) {
-          const { allowed } = rolloutTurn(now);
+          const { allowed } = rolloutDecision(now);
           now = now.map((server) =>
             allowed.has(server.index) ? { ...server, pending: false, available: true } : server,
           );
@@ -79,14 +79,20 @@ describe('whose turn it is to be replaced', () => {
 
 describe('a server that refuses the token', () => {
   const serves = (other: Partial<CredentialsInput>) =>
-    servesWithFormer({ health: unhealthy('AuthFailed'), running: true, has: 'former', wanted: 'new', ...other });
+    runsFormerCredentials({
+      health: unhealthy('AuthFailed'),
+      running: true,
+      current: 'former',
+      desired: 'new',
+      ...other,
+    });
 
   it('still serves when it only waits for a token that was rotated', () => {
     expect(serves({})).toBe(true);
   });
 
   it.each<[string, Partial<CredentialsInput>]>([
-    ['it was made with the token that it refuses', { has: 'new' }],
+    ['it was made with the token that it refuses', { current: 'new' }],
     ['its pod is not up', { running: false }],
     ['it does not answer at all', { health: unhealthy('Timeout') }],
     ['nothing is known of it', { health: { state: 'Unknown' } }],

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { serverImage } from '../../../../src/tenant/decisions/server-image.ts';
-import { settledDeployment } from '../fixtures.ts';
+import { rolledOutDeployment } from '../fixtures.ts';
 
-const current = settledDeployment({ image: 'copilot:1' });
-const asleep = settledDeployment({ image: 'copilot:1', running: false });
-const broken = settledDeployment({ image: 'copilot:broken', isNamed: true });
+const current = rolledOutDeployment({ image: 'copilot:1' });
+const asleep = rolledOutDeployment({ image: 'copilot:1', running: false });
+const broken = rolledOutDeployment({ image: 'copilot:broken', isNamed: true });
 const named = { image: 'copilot:named' };
 
 describe('the image of a server, when the default has become copilot:2', () => {

@@ -2,24 +2,28 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../src/api/tenant.ts';
 import type { LastCleanup, VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
-import { SessionFigures } from '../../../../src/tenant/sessions/session-statistics.ts';
+import { SessionStatistics } from '../../../../src/tenant/sessions/session-statistics.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { ToldSessions } from '../../../support/told-sessions.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, MINUTE, NOW, pod, SECOND } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';
-import { flips, numbersAsTold, type SessionsStatus } from '../../../../src/tenant/sessions/sessions-status.ts';
+import {
+  pressureChanged,
+  reportedSessions,
+  type SessionsStatus,
+} from '../../../../src/tenant/sessions/sessions-status.ts';
 
 const MI = 2 ** 20;
 const KEY = { namespace: 'team', name: 'acme' };
 
 let clock: FakeClock;
 let source: ToldSessions;
-let figures: SessionFigures;
+let statistics: SessionStatistics;
 beforeEach(() => {
   clock = new FakeClock(NOW);
   source = new ToldSessions();
-  figures = new SessionFigures(source, clock);
+  statistics = new SessionStatistics(source, clock);
 });
 
 /** Servers whose volumes have 100Mi. */
@@ -30,40 +34,41 @@ const servers = (count: number, pods = [pod()]): Map<number, ServerWorld> =>
       { index, pods, claim: boundClaim({ capacity: { storage: '100Mi' } }) },
     ]),
   );
-const look = (
+const observe = (
   spec: CopilotTenantSpecInput = {},
   status: CopilotTenantStatus = {},
   lastCleanup = status.lastCleanup,
   usages = new Map<number, VolumeUsage>(),
-): SessionsStatus => figures.look(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1), usages, lastCleanup);
+): SessionsStatus =>
+  statistics.observe(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1), usages, lastCleanup);
 /** A volume of 100Mi as it was seen. */
-const seen = (usage: Partial<VolumeUsage>): Map<number, VolumeUsage> =>
+const measured = (usage: Partial<VolumeUsage>): Map<number, VolumeUsage> =>
   new Map([[0, { time: timestamp(NOW), space: 10, capacity: '100Mi', ...usage }]]);
 
 describe('what a tenant says of its sessions', () => {
   it('is nothing before a server has answered', () => {
-    expect(look()).toMatchObject({ fields: {}, pressure: { status: 'Unknown', reason: 'NotMeasured' } });
+    expect(observe()).toMatchObject({ fields: {}, pressure: { status: 'Unknown', reason: 'NotMeasured' } });
   });
 
   it('is what all its servers have together', () => {
-    look({ replicas: 2 });
+    observe({ replicas: 2 });
     source.say('team/acme-0', { active: 1, loaded: 1, unloaded: 2 });
     source.say('team/acme-1', { active: 2, unloaded: 1 });
-    expect(look({ replicas: 2 }).fields.sessions).toEqual({ active: 3, loaded: 4, total: 7 });
+    expect(observe({ replicas: 2 }).fields.sessions).toEqual({ active: 3, loaded: 4, total: 7 });
   });
 
   it('is when somebody last used one, to the minute', () => {
     source.say('team/acme-0', { unloaded: 1, lastActivityTime: NOW + 10 * SECOND });
-    expect(look().fields.lastActivityTime).toBe('2026-01-02T03:04:00Z');
+    expect(observe().fields.lastActivityTime).toBe('2026-01-02T03:04:00Z');
     // Deleting the session that was used last does not undo that.
     source.say('team/acme-0', { unloaded: 1, lastActivityTime: NOW - 60 * MINUTE });
-    expect(look({}, { lastActivityTime: timestamp(NOW) }).fields.lastActivityTime).toBe(timestamp(NOW));
+    expect(observe({}, { lastActivityTime: timestamp(NOW) }).fields.lastActivityTime).toBe(timestamp(NOW));
   });
 
   it('is how full the fullest volume is', () => {
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     source.say('team/acme-1', { unloaded: 1, sizeBytes: 90 * MI });
-    const { fields, pressure } = look({ replicas: 2 });
+    const { fields, pressure } = observe({ replicas: 2 });
     expect(fields.storage).toEqual({ capacity: '100Mi', used: '91Mi' });
     expect(pressure).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
     expect(pressure?.message).toContain('acme-1');
@@ -71,78 +76,78 @@ describe('what a tenant says of its sessions', () => {
 });
 
 describe('what was seen of a volume', () => {
-  const usages = seen({ files: 97 });
+  const usages = measured({ files: 97 });
 
   it('counts when it is worse than what its sessions take', () => {
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
-    const { fields, pressure } = look({}, {}, undefined, usages);
+    const { fields, pressure } = observe({}, {}, undefined, usages);
     expect(fields.storage).toEqual({ capacity: '100Mi', used: '11Mi' });
     expect(pressure).toMatchObject({
       status: 'True',
       reason: 'VolumeFull',
       message: expect.stringContaining('inodes'),
     });
-    expect(look({}, {}, undefined, seen({})).pressure).toMatchObject({ status: 'False' });
+    expect(observe({}, {}, undefined, measured({})).pressure).toMatchObject({ status: 'False' });
   });
 
   it('counts also while its server does not answer, but only for the worse', () => {
     const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
     const full = { conditions: [{ ...condition, status: 'True' as const, reason: 'VolumeFull' }] };
-    expect(look({}, {}, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
-    expect(look({}, full, undefined, seen({})).pressure).toBeUndefined();
+    expect(observe({}, {}, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
+    expect(observe({}, full, undefined, measured({})).pressure).toBeUndefined();
   });
 
   it('is told once of a tenant that is suspended', () => {
     const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
     const status: CopilotTenantStatus = { conditions: [{ ...condition, status: 'Unknown', reason: 'NotMeasured' }] };
-    expect(look({ suspend: true }, status, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
+    expect(observe({ suspend: true }, status, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
     const [volumeUsage] = usages.values();
     if (volumeUsage === undefined) throw new Error('nothing was seen');
     const servers = [{ name: 'acme-0', state: 'Stopped' as const, restarts: 0, volumeUsage }];
-    expect(look({ suspend: true }, { ...status, servers }, undefined, usages).pressure).toBeUndefined();
+    expect(observe({ suspend: true }, { ...status, servers }, undefined, usages).pressure).toBeUndefined();
   });
 });
 
 describe('the numbers of a server that cannot be asked', () => {
   it('stay what they were', () => {
     source.say('team/acme-0', { active: 1, sizeBytes: 90 * MI });
-    const before = look();
+    const before = observe();
     source.say('team/acme-0', undefined);
-    expect(look()).toEqual(before);
+    expect(observe()).toEqual(before);
   });
 
   it('tell of no session in its memory once its pod is gone, and of as many on its volume as before', () => {
     source.say('team/acme-0', { active: 1, loaded: 2, sizeBytes: 90 * MI });
-    const { fields } = look();
+    const { fields } = observe();
     source.say('team/acme-0', undefined);
-    const gone = figures.look(sampleTenant(), servers(1, []), new Map(), undefined);
+    const gone = statistics.observe(sampleTenant(), servers(1, []), new Map(), undefined);
     expect(gone.fields).toEqual({ ...fields, sessions: { ...fields.sessions, active: 0, loaded: 0 } });
   });
 
   it('stay as the status has them while no server has answered this process', () => {
     const status = { sessions: { active: 1, loaded: 1, total: 5 }, storage: { capacity: '100Mi', used: '90Mi' } };
-    expect(look({}, status).fields).toEqual(status);
+    expect(observe({}, status).fields).toEqual(status);
   });
 
   it('hold up the others for a minute: a total without them would be a lie', async () => {
     const status = { sessions: { active: 0, loaded: 0, total: 5 } };
     const spec = { replicas: 2 };
-    look(spec, status);
+    observe(spec, status);
     source.say('team/acme-0', { unloaded: 1 });
-    expect(look(spec, status).fields.sessions?.total).toBe(5);
+    expect(observe(spec, status).fields.sessions?.total).toBe(5);
     await clock.advance(MINUTE);
-    expect(look(spec, status).fields.sessions?.total).toBe(1);
+    expect(observe(spec, status).fields.sessions?.total).toBe(1);
   });
 
   it('do not hide a full volume behind an emptier one', async () => {
     const status = { storage: { capacity: '100Mi', used: '90Mi' } };
     const spec = { replicas: 2 };
-    look(spec, status);
+    observe(spec, status);
     await clock.advance(MINUTE);
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
-    expect(look(spec, status).fields.storage).toEqual(status.storage);
+    expect(observe(spec, status).fields.storage).toEqual(status.storage);
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 96 * MI });
-    expect(look(spec, status)).toMatchObject({
+    expect(observe(spec, status)).toMatchObject({
       fields: { storage: { used: '97Mi' } },
       pressure: { reason: 'VolumeFull' },
     });
@@ -153,7 +158,7 @@ describe('the numbers of a server that cannot be asked', () => {
     ['scaled to zero', { replicas: 0 }],
   ])('of a tenant that is %s: its sessions wait on the volume', (_, spec) => {
     const status = { sessions: { active: 1, loaded: 2, total: 5 }, storage: { capacity: '100Mi', used: '90Mi' } };
-    const { fields } = look(spec, status);
+    const { fields } = observe(spec, status);
     expect(fields).toEqual({ ...status, sessions: { active: 0, loaded: 0, total: 5 } });
   });
 });
@@ -171,15 +176,15 @@ describe('a cleanup of a tenant that does not run', () => {
     ['suspended', { suspend: true }],
     ['scaled to zero', { replicas: 0 }],
   ])('tells how many sessions are left, and nobody knows how much space they take: %s', (_, spec) => {
-    const { fields, pressure } = look(spec, status, last());
+    const { fields, pressure } = observe(spec, status, last());
     expect(fields).toEqual({ sessions: { active: 0, loaded: 0, total: 3 }, lastActivityTime: timestamp(NOW) });
     expect(pressure).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
     // Told once: then it stays so.
-    expect(look(spec, { ...fields, lastCleanup: last() }).fields).toEqual(fields);
+    expect(observe(spec, { ...fields, lastCleanup: last() }).fields).toEqual(fields);
   });
 
   it('tells how full the volume is, if it has seen that', () => {
-    const { fields, pressure } = look({ suspend: true }, status, last(), seen({ space: 70 }));
+    const { fields, pressure } = observe({ suspend: true }, status, last(), measured({ space: 70 }));
     expect(fields.storage).toBeUndefined();
     expect(pressure).toMatchObject({ status: 'False', reason: 'EnoughSpace' });
   });
@@ -191,18 +196,18 @@ describe('a cleanup of a tenant that does not run', () => {
     ['said nothing', { suspend: true }, { kept: undefined, deleted: undefined } as never],
     ['ran while the servers did', {}, {}],
   ])('changes no number when it %s', (_, spec, run) => {
-    expect(look(spec, status, last(run)).fields).toEqual(status);
+    expect(observe(spec, status, last(run)).fields).toEqual(status);
   });
 
   it('makes what servers told before it worthless', () => {
     source.say('team/acme-0', { unloaded: 5, sizeBytes: 18 * MI });
-    look();
+    observe();
     source.say('team/acme-0', undefined);
-    const { fields } = look({ suspend: true }, status, last());
+    const { fields } = observe({ suspend: true }, status, last());
     const resumed = { ...fields, lastCleanup: last() };
-    expect(look({}, resumed).fields).toEqual(fields);
+    expect(observe({}, resumed).fields).toEqual(fields);
     source.say('team/acme-0', { unloaded: 3, sizeBytes: 10 * MI });
-    expect(look({}, resumed)).toMatchObject({
+    expect(observe({}, resumed)).toMatchObject({
       fields: { sessions: { total: 3 }, storage: { used: '31Mi' } },
       pressure: { reason: 'EnoughSpace' },
     });
@@ -213,13 +218,13 @@ describe('a change on a server', () => {
   let woken: number[];
   beforeEach(() => {
     woken = [];
-    figures.onChange(({ namespace, name }, afterMs) => {
+    statistics.onChange(({ namespace, name }, afterMs) => {
       expect({ namespace, name }).toEqual(KEY);
       woken.push(afterMs);
     });
-    look();
+    observe();
     source.say('team/acme-0', { loaded: 1, sizeBytes: MI });
-    look();
+    observe();
     woken.length = 0;
   });
 
@@ -230,9 +235,9 @@ describe('a change on a server', () => {
     await clock.advance(5 * SECOND);
     source.say('team/acme-0', { active: 1, unloaded: 1, sizeBytes: MI });
     expect(woken).toEqual([5 * SECOND, 0]);
-    expect(figures.waitMs(KEY)).toBe(0);
-    figures.wrote(sampleTenant());
-    expect(figures.waitMs(KEY)).toBe(20 * SECOND);
+    expect(statistics.writeDelayMs(KEY)).toBe(0);
+    statistics.statusWritten(sampleTenant());
+    expect(statistics.writeDelayMs(KEY)).toBe(20 * SECOND);
   });
 
   it('wakes its tenant at once when the volume fills up', () => {
@@ -251,7 +256,7 @@ describe('a change on a server', () => {
 
   it('wakes nobody for a server that nobody has looked at', () => {
     source.say('team/other-0', { active: 1 });
-    figures.forget(KEY);
+    statistics.forget(KEY);
     source.say('team/acme-0', { active: 3 });
     expect(woken).toEqual([]);
   });
@@ -260,16 +265,16 @@ describe('a change on a server', () => {
 describe('numbers that are not worth a write yet', () => {
   it('are those of the status', () => {
     const status = { sessions: { active: 1, loaded: 1, total: 5 }, lastActivityTime: timestamp(NOW) };
-    expect(numbersAsTold(sampleTenant({}, {}, status)).fields).toEqual(status);
+    expect(reportedSessions(sampleTenant({}, {}, status)).fields).toEqual(status);
   });
 
   it('never hold back that a volume fills up', () => {
     const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
     const status = { conditions: [{ ...condition, status: 'False' as const, reason: 'EnoughSpace' }] };
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 90 * MI });
-    const full = look({}, status);
-    expect(flips(sampleTenant({}, {}, status), full)).toBe(true);
+    const full = observe({}, status);
+    expect(pressureChanged(sampleTenant({}, {}, status), full)).toBe(true);
     source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
-    expect(flips(sampleTenant({}, {}, status), look({}, status))).toBe(false);
+    expect(pressureChanged(sampleTenant({}, {}, status), observe({}, status))).toBe(false);
   });
 });

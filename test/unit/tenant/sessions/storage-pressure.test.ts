@@ -3,17 +3,17 @@ import type { VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import type { Condition } from '../../../../src/kube/types/types.ts';
 import {
   fullest,
-  isShared,
-  percentOf,
-  pressureVerdict,
-  seenOf,
-  takenBy,
-  usedOf,
-  volumeOf,
+  isSharedFileSystem,
+  usedPercent,
+  storagePressureVerdict,
+  measuredLevels,
+  estimatedBytes,
+  usedQuantity,
+  estimatedLevel,
 } from '../../../../src/tenant/sessions/storage-pressure.ts';
 
 const MI = 2 ** 20;
-const full = (percent: number) => volumeOf('acme-0', (percent / 100) * 1024 * MI, '1Gi');
+const full = (percent: number) => estimatedLevel('acme-0', (percent / 100) * 1024 * MI, '1Gi');
 const last = (status: Condition['status']): Condition => ({
   type: 'StoragePressure',
   status,
@@ -32,9 +32,9 @@ const usage = (space: number, files?: number): VolumeUsage => ({
 describe('how full a volume is', () => {
   it('counts what a session takes besides the contents of its files', () => {
     // One turn on an ext4 with blocks of 4 KiB.
-    expect(takenBy(1, 27_010)).toBeGreaterThanOrEqual(53_248);
-    expect(takenBy(1, 27_010)).toBeLessThan(1.02 * 53_248);
-    expect(takenBy(453, 453 * 27_010)).toBeGreaterThan(0.35 * 64 * MI);
+    expect(estimatedBytes(1, 27_010)).toBeGreaterThanOrEqual(53_248);
+    expect(estimatedBytes(1, 27_010)).toBeLessThan(1.02 * 53_248);
+    expect(estimatedBytes(453, 453 * 27_010)).toBeGreaterThan(0.35 * 64 * MI);
   });
 
   it.each([
@@ -45,27 +45,29 @@ describe('how full a volume is', () => {
     [2048 * MI, '1Gi', 200],
     [500_000_000, '1G', 50],
   ])('%i bytes of %s are %i percent: rounded up, as nothing is as bad as a surprise', (bytes, capacity, percent) => {
-    expect(volumeOf('acme-0', bytes, capacity)?.percent).toBe(percent);
+    expect(estimatedLevel('acme-0', bytes, capacity)?.percent).toBe(percent);
   });
 
   it.each([[undefined], ['0'], ['much']])('is not known of a capacity of %s', (capacity) => {
-    expect(volumeOf('acme-0', 1, capacity)).toBeUndefined();
+    expect(estimatedLevel('acme-0', 1, capacity)).toBeUndefined();
   });
 
   it('is told in steps, so that each turn is no write', () => {
     const used = [1, 2 * MI, 10 * MI]
-      .map((bytes) => volumeOf('acme-0', bytes, '1Gi'))
-      .map((volume) => volume && usedOf(volume));
+      .map((bytes) => estimatedLevel('acme-0', bytes, '1Gi'))
+      .map((volume) => volume && usedQuantity(volume));
     expect(new Set(used)).toEqual(new Set(['11Mi']));
   });
 
   it.each([0, 1, 37, 85, 100])('of %i percent can be read back from what was told', (percent) => {
     const volume = full(percent);
-    expect(percentOf(volume && { capacity: volume.capacity, used: usedOf(volume) })).toBe(percent);
+    expect(usedPercent(volume && { capacity: volume.capacity, used: usedQuantity(volume) })).toBe(percent);
   });
 
   it('counts for the fullest of several', () => {
-    const volumes = [10, 90, 50].flatMap((percent, index) => volumeOf(`acme-${index}`, percent * MI, '100Mi') ?? []);
+    const volumes = [10, 90, 50].flatMap(
+      (percent, index) => estimatedLevel(`acme-${index}`, percent * MI, '100Mi') ?? [],
+    );
     expect(fullest(volumes)?.server).toBe('acme-1');
   });
 });
@@ -83,16 +85,16 @@ describe('the pressure on volumes', () => {
     [95, undefined, 'True VolumeFull'],
     [300, 'True', 'True VolumeFull'],
   ])('at %i percent after %s is %s', (percent, before, expected) => {
-    const { status, reason } = pressureVerdict(full(percent), before && last(before));
+    const { status, reason } = storagePressureVerdict(full(percent), before && last(before));
     expect(`${status} ${reason}`).toBe(expected);
   });
 
   it('is not known before a server has told sizes', () => {
-    expect(pressureVerdict(undefined, undefined)).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
+    expect(storagePressureVerdict(undefined, undefined)).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
   });
 
   it.each([86, 96])('at %i percent names the server and says what to do', (percent) => {
-    const { message } = pressureVerdict(full(percent), undefined);
+    const { message } = storagePressureVerdict(full(percent), undefined);
     expect(message).toContain(`${percent} % of the volume of server acme-0 (1Gi)`);
     expect(message).toContain('Raise spec.storage.size');
   });
@@ -102,33 +104,37 @@ describe('the pressure on volumes', () => {
     ['its files', usage(30, 99), /can hold no more files, or hardly any: 99 % of its inodes .*Delete sessions/s],
     ['its files, soon', usage(30, 88), /will hold no more files soon: 88 % of its inodes .*spec\.sessions\.ttl/s],
   ])('says of what there is too little: %s', (_, seen, message) => {
-    const worst = fullest([full(20), seenOf('acme-0', seen, '1Gi')].flatMap((volumes) => volumes ?? []));
-    expect(pressureVerdict(worst, undefined)).toMatchObject({
+    const worst = fullest([full(20), measuredLevels('acme-0', seen, '1Gi')].flatMap((volumes) => volumes ?? []));
+    expect(storagePressureVerdict(worst, undefined)).toMatchObject({
       status: 'True',
       message: expect.stringMatching(message),
     });
   });
 
   it('is that of the sessions when what was seen is less', () => {
-    const worst = fullest([full(90), seenOf('acme-0', usage(50, 50), '1Gi')].flatMap((volumes) => volumes ?? []));
-    expect(pressureVerdict(worst, undefined).message).toContain('Sessions take 90 %');
+    const worst = fullest(
+      [full(90), measuredLevels('acme-0', usage(50, 50), '1Gi')].flatMap((volumes) => volumes ?? []),
+    );
+    expect(storagePressureVerdict(worst, undefined).message).toContain('Sessions take 90 %');
   });
 
   it('is not told of a file system that others fill too, until nobody can write', () => {
-    expect(seenOf('acme-0', { ...usage(90, 94), shared: true }, '1Gi')).toEqual([]);
-    expect(seenOf('acme-0', { ...usage(95, 94), shared: true }, '1Gi')).toMatchObject([{ percent: 95, of: 'Space' }]);
-    expect([isShared(1024 * MI, '1Gi'), isShared(2048 * MI, '1Gi'), isShared(2049 * MI, '1Gi')]).toEqual([
-      false,
-      false,
-      true,
+    expect(measuredLevels('acme-0', { ...usage(90, 94), shared: true }, '1Gi')).toEqual([]);
+    expect(measuredLevels('acme-0', { ...usage(95, 94), shared: true }, '1Gi')).toMatchObject([
+      { percent: 95, of: 'Space' },
     ]);
+    expect([
+      isSharedFileSystem(1024 * MI, '1Gi'),
+      isSharedFileSystem(2048 * MI, '1Gi'),
+      isSharedFileSystem(2049 * MI, '1Gi'),
+    ]).toEqual([false, false, true]);
   });
 
   it('is not told of what was seen before the volume has grown', () => {
-    expect(seenOf('acme-0', usage(100, 100), '2Gi')).toEqual([]);
+    expect(measuredLevels('acme-0', usage(100, 100), '2Gi')).toEqual([]);
   });
 
   it('is told in the same words while there is room', () => {
-    expect(pressureVerdict(full(10), undefined)).toEqual(pressureVerdict(full(70), last('False')));
+    expect(storagePressureVerdict(full(10), undefined)).toEqual(storagePressureVerdict(full(70), last('False')));
   });
 });
