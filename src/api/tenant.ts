@@ -275,13 +275,7 @@ export type CopilotTenantSpec = z.output<typeof tenantSpec>;
 /** The spec as people write it: everything optional. */
 export type CopilotTenantSpecInput = z.input<typeof tenantSpec>;
 export type ServerSpec = CopilotTenantSpec['server'];
-export type ModelSpec = NonNullable<CopilotTenantSpec['model']>;
-export type ProviderSpec = NonNullable<ModelSpec['provider']>;
-export type StorageSpec = CopilotTenantSpec['storage'];
-export type SessionsSpec = CopilotTenantSpec['sessions'];
-export type HealthSpec = CopilotTenantSpec['health'];
-export type NetworkSpec = CopilotTenantSpec['network'];
-export type EgressRule = NonNullable<NetworkSpec['egress']>[number];
+export type EgressRule = NonNullable<CopilotTenantSpec['network']['egress']>[number];
 export type { SecretKeyRef } from './fields.ts';
 
 /**

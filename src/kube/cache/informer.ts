@@ -61,10 +61,6 @@ export interface InformerOptions<T extends KubeObject> {
   indexers?: Indexers<T> | undefined;
   /** Default: `stripServerFields`. */
   transform?: Transform<T> | undefined;
-  /** See ReflectorOptions. */
-  silenceMs?: number | undefined;
-  /** ms without progress after which `healthy` says no. Default 900,000 (15 minutes). */
-  staleAfterMs?: number | undefined;
   /** Told of every end of a watch and what was done about it: metrics hang here. */
   onStep?: ((step: RelistDecision) => void) | undefined;
 }
@@ -129,12 +125,11 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   }
 
   healthy(): Health {
-    const limitMs = this.#options.staleAfterMs ?? STALE_AFTER_MS;
     const times = this.#running ? [...this.#reflectors.values()].map(({ sinceProgressMs }) => sinceProgressMs) : [0];
     const oldestMs = Math.max(...times);
     const seconds = Math.round(oldestMs / 1000);
-    if (oldestMs <= limitMs) return { ok: true, message: `${this.type.plural}: last heard of ${seconds} s ago` };
-    const message = `${this.type.plural}: no list, event or bookmark for ${seconds} s (limit ${limitMs / 1000} s)`;
+    if (oldestMs <= STALE_AFTER_MS) return { ok: true, message: `${this.type.plural}: last heard of ${seconds} s ago` };
+    const message = `${this.type.plural}: no list, event or bookmark for ${seconds} s (limit ${STALE_AFTER_MS / 1000} s)`;
     return { ok: false, message };
   }
 

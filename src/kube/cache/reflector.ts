@@ -38,13 +38,11 @@ export interface ReflectorOptions<T extends KubeObject> {
   labelSelector?: string | undefined;
   fieldSelector?: string | undefined;
   log?: Logger | undefined;
-  /** ms without event or bookmark after which a watch is cut and resumed. Default 180,000. */
-  silenceMs?: number | undefined;
   /** Told of every session's end and what is done next. */
   onStep?: ((decision: RelistDecision) => void) | undefined;
 }
 
-/** The API server sends a bookmark every minute, the first one (measured) within two: a third minute without one is no accident. */
+/** A watch without event or bookmark for so long is cut and resumed. The API server sends a bookmark every minute, the first one (measured) within two: a third minute without one is no accident. */
 const SILENCE_MS = 180_000;
 /** Within a list that is streamed, events follow each other at once. */
 const LIST_SILENCE_MS = 30_000;
@@ -160,11 +158,11 @@ export class Reflector<T extends KubeObject> {
   /** From a list, or from where we were, until the watch ends. Throws what ended it. */
   async #listAndWatch(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && this.#list === 'pages') await this.#listPages(signal);
-    const { clock, client, type, silenceMs = SILENCE_MS } = this.#options;
+    const { clock, client, type } = this.#options;
     const listing = this.#resourceVersion === undefined;
     const cut = new AbortController();
     using _abort = onAbort(signal, (reason) => cut.abort(reason));
-    using watchdog = new Watchdog(clock, listing ? LIST_SILENCE_MS : silenceMs, (silentMs) => {
+    using watchdog = new Watchdog(clock, listing ? LIST_SILENCE_MS : SILENCE_MS, (silentMs) => {
       cut.abort(new SilentWatchError(`nothing came for ${Math.round(silentMs / 1000)} s on an open watch`));
     });
     try {
@@ -174,7 +172,7 @@ export class Reflector<T extends KubeObject> {
         watchdog.feed();
         this.#progress();
         if (this.#resourceVersion !== undefined) this.#onEvent(event);
-        else if (this.#onInitialEvent(event, initial)) watchdog.limit(silenceMs);
+        else if (this.#onInitialEvent(event, initial)) watchdog.limit(SILENCE_MS);
       }
     } catch (error) {
       const { reason }: { reason: unknown } = cut.signal;

@@ -64,7 +64,6 @@ export interface DeleteOptions extends CallOptions {
   resourceVersion?: string | undefined;
   propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' | undefined;
   gracePeriodSeconds?: number | undefined;
-  dryRun?: boolean | undefined;
 }
 
 /**

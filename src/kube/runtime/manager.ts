@@ -62,8 +62,8 @@ export class Manager {
   readonly #informers: InformerLike[] = [];
   readonly #runnables: Runnable[] = [];
   readonly #onStop: (() => Promise<void>)[] = [];
-  readonly #readyChecks: Check[] = [{ name: 'caches', check: () => this.#cachesSynced() }];
-  readonly #liveChecks: Check[] = [{ name: 'watches', check: () => this.#watchesProgress() }];
+  readonly #readyChecks: readonly Check[] = [{ name: 'caches', check: () => this.#cachesSynced() }];
+  readonly #liveChecks: readonly Check[] = [{ name: 'watches', check: () => this.#watchesProgress() }];
   readonly #servers: HealthServer[] = [];
   /** The ports that were bound. */
   readonly ports: { health?: number; metrics?: number } = {};
@@ -94,16 +94,6 @@ export class Manager {
 
   addRunnable(runnable: Runnable): void {
     this.#runnables.push(runnable);
-  }
-
-  /** /readyz answers 200 only while all of these are ok. */
-  addReadyCheck(check: Check): void {
-    this.#readyChecks.push(check);
-  }
-
-  /** /livez (and /healthz) answers 200 only while all of these are ok: when one is not, the kubelet restarts the process. */
-  addLiveCheck(check: Check): void {
-    this.#liveChecks.push(check);
   }
 
   /** Runs after the controllers have ended and before the lease is released: to write what still waits (events). */

@@ -1,10 +1,8 @@
 /** The built-in resource types that the project uses, each with the type of its objects. */
 import type {
   CoreV1Event,
-  EventsV1Event,
   V1ConfigMap,
   V1CronJob,
-  V1CustomResourceDefinition,
   V1Deployment,
   V1Job,
   V1Lease,
@@ -14,10 +12,7 @@ import type {
   V1PersistentVolumeClaim,
   V1Pod,
   V1PodDisruptionBudget,
-  V1ReplicaSet,
-  V1ResourceQuota,
   V1Role,
-  V1RoleBinding,
   V1Secret,
   V1Service,
   V1ServiceAccount,
@@ -79,15 +74,6 @@ export const PersistentVolumeClaim = defineResource<PersistentVolumeClaim>({
 export type Pod = Builtin<V1Pod>;
 export const Pod = defineResource<Pod>({ group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true });
 
-export type ResourceQuota = Builtin<V1ResourceQuota>;
-export const ResourceQuota = defineResource<ResourceQuota>({
-  group: '',
-  version: 'v1',
-  plural: 'resourcequotas',
-  kind: 'ResourceQuota',
-  namespaced: true,
-});
-
 export type Secret = Builtin<V1Secret>;
 export const Secret = defineResource<Secret>({
   group: '',
@@ -115,30 +101,12 @@ export const ServiceAccount = defineResource<ServiceAccount>({
   namespaced: true,
 });
 
-export type CustomResourceDefinition = Builtin<V1CustomResourceDefinition>;
-export const CustomResourceDefinition = defineResource<CustomResourceDefinition>({
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
-});
-
 export type Deployment = Builtin<V1Deployment>;
 export const Deployment = defineResource<Deployment>({
   group: 'apps',
   version: 'v1',
   plural: 'deployments',
   kind: 'Deployment',
-  namespaced: true,
-});
-
-export type ReplicaSet = Builtin<V1ReplicaSet>;
-export const ReplicaSet = defineResource<ReplicaSet>({
-  group: 'apps',
-  version: 'v1',
-  plural: 'replicasets',
-  kind: 'ReplicaSet',
   namespaced: true,
 });
 
@@ -169,15 +137,6 @@ export const Lease = defineResource<Lease>({
   namespaced: true,
 });
 
-export type Event = Builtin<EventsV1Event>;
-export const Event = defineResource<Event>({
-  group: 'events.k8s.io',
-  version: 'v1',
-  plural: 'events',
-  kind: 'Event',
-  namespaced: true,
-});
-
 export type NetworkPolicy = Builtin<V1NetworkPolicy>;
 export const NetworkPolicy = defineResource<NetworkPolicy>({
   group: 'networking.k8s.io',
@@ -202,15 +161,6 @@ export const Role = defineResource<Role>({
   version: 'v1',
   plural: 'roles',
   kind: 'Role',
-  namespaced: true,
-});
-
-export type RoleBinding = Builtin<V1RoleBinding>;
-export const RoleBinding = defineResource<RoleBinding>({
-  group: 'rbac.authorization.k8s.io',
-  version: 'v1',
-  plural: 'rolebindings',
-  kind: 'RoleBinding',
   namespaced: true,
 });
 

@@ -89,11 +89,6 @@ export const isGone = (error: unknown): boolean => hasCode(error, 410);
 export const isInvalid = (error: unknown): boolean => hasCode(error, 422);
 export const isTooManyRequests = (error: unknown): boolean => hasCode(error, 429);
 export const isServerError = (error: unknown): boolean => error instanceof StatusError && error.code >= 500;
-/** No answer in time, from either side: a write may have been executed. */
-export const isTimeout = (error: unknown): boolean =>
-  hasCode(error, 504) || (error instanceof TransportError && error.failure === 'deadline');
-/** The caller's own signal ended the request. */
-export const isAborted = (error: unknown): boolean => error instanceof TransportError && error.failure === 'aborted';
 /** The object cannot be made because its namespace is being deleted. */
 export const isNamespaceTerminating = (error: unknown): boolean =>
   hasCode(error, 403) && (error.details.causes ?? []).some((cause) => cause.reason === 'NamespaceTerminating');
