@@ -84,7 +84,7 @@ export function serverPods(tenant: string, index: number): Record<string, string
  * Whether `object` bears the labels of a child of `tenant`. It is no proof of ownership: only a retained volume, which
  * has no owner reference by design, is recognised by it.
  */
-export function isLabelledFor(object: KubeObject, tenant: string): boolean {
+function isLabelledFor(object: KubeObject, tenant: string): boolean {
   const labels = object.metadata.labels ?? {};
   return labels[Label.managedBy] === FIELD_MANAGER && labels[Label.tenant] === tenant;
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../kube/clock/clock.ts';
 
 /** Longest wait for what a server was told to do, in ms: whatever it does, a pass ends. */
-export const CALL_TIMEOUT_MS = 30_000;
+const CALL_TIMEOUT_MS = 30_000;
 
 /** The outcome of `call`, or a rejection when there is none within `ms`. The call itself goes on. */
 export async function withTimeout<T>(clock: Clock, call: Promise<T>, ms = CALL_TIMEOUT_MS): Promise<T> {

@@ -12,7 +12,7 @@ import { wasSeen } from '../decisions/phase.ts';
 import type { ServerView } from '../model.ts';
 
 /** From the first deletion to the sweep, in ms: those that come together are swept together. */
-export const SWEEP_DELAY_MS = 30_000;
+const SWEEP_DELAY_MS = 30_000;
 
 export interface SweepRequesterOptions {
   readonly client: KubeClient;

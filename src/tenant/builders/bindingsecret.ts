@@ -12,7 +12,7 @@ export interface BindingFacts {
 }
 
 /** DNS name of a server, as pods of any namespace resolve it. */
-export function serverHost(tenant: CopilotTenant, index: number): string {
+function serverHost(tenant: CopilotTenant, index: number): string {
   return `${serverName(tenant.metadata.name, index)}.${tenant.metadata.namespace}.svc`;
 }
 

@@ -16,7 +16,7 @@ type Container = PodSpec['containers'][number];
 type EnvVar = NonNullable<Container['env']>[number];
 
 /** The name of the one container. */
-export const SERVER_CONTAINER = 'server';
+const SERVER_CONTAINER = 'server';
 
 export interface DeploymentFacts {
   readonly image: ServerImage;

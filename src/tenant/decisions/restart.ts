@@ -7,7 +7,7 @@ import type { Restart } from '../model.ts';
 /** Before the second restart in a row, and before each further one. */
 const RESTART_BACKOFF = { baseMs: 60_000, maxMs: 30 * 60_000 };
 /** A server that answered for this long after a restart, in ms, starts a new row. */
-export const RESTART_RESET_MS = 60 * 60_000;
+const RESTART_RESET_MS = 60 * 60_000;
 
 /** What is known of a server that should be answering. */
 export interface RestartInput {
