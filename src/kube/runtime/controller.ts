@@ -48,7 +48,7 @@ export interface ControllerOptions {
   log: Logger;
   /** Different keys reconciled at the same time. Default 1. One key is never reconciled twice at the same time. */
   concurrency?: number | undefined;
-  /** ms after which a reconcile's signal aborts. Default: none. */
+  /** ms after which a reconcile's signal aborts. Default 300,000. */
   reconcileTimeoutMs?: number | undefined;
   /** Longest wait after a reconcile that has failed, ms. Default: the work queue's, 1,000 s. */
   maxRetryDelayMs?: number | undefined;
@@ -64,6 +64,8 @@ export interface WatchesOptions<T extends KubeObject> {
   delayMs?: number | undefined;
 }
 
+/** Far longer than any reconcile takes, as each of its requests ends within 30 s. One that hangs would hold its worker for ever. */
+const RECONCILE_TIMEOUT_MS = 300_000;
 /** From one look at a namespace that is refused to the next, ms. */
 const FORBIDDEN_RETRY_MS = 10_000;
 
@@ -76,7 +78,7 @@ export class Controller {
   readonly #log: Logger;
   readonly #metrics: ControllerMetrics;
   readonly #concurrency: number;
-  readonly #reconcileTimeoutMs: number | undefined;
+  readonly #reconcileTimeoutMs: number;
   readonly #queue: WorkQueue;
   readonly #informers = new Set<InformerLike>();
 
@@ -88,7 +90,7 @@ export class Controller {
     this.#clock = clock;
     this.#log = log.child({ controller: name });
     this.#concurrency = concurrency;
-    this.#reconcileTimeoutMs = options.reconcileTimeoutMs;
+    this.#reconcileTimeoutMs = options.reconcileTimeoutMs ?? RECONCILE_TIMEOUT_MS;
     this.#metrics = metrics.forController(name, concurrency);
     this.#queue = new WorkQueue({ clock, metrics: this.#metrics.queue, maxDelayMs: options.maxRetryDelayMs });
     this.#metrics.watchQueue(() => this.#queue.inProgressMs());
@@ -212,7 +214,6 @@ export class Controller {
 
   async #reconcileInTime(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
     const timeoutMs = this.#reconcileTimeoutMs;
-    if (timeoutMs === undefined) return this.#reconcile(request, context);
     const controller = new AbortController();
     using _kill = onAbort(context.signal, (reason) => controller.abort(reason));
     const timer = this.#clock.setTimer(timeoutMs, () => {

@@ -118,18 +118,27 @@ describe('how a reconcile ends', () => {
     expect(calls).toHaveLength(1);
   });
 
-  it('by its time limit: its signal aborts and it is tried again', async () => {
-    const { parents, calls, clock, counted } = setUp(
+  it.each<[string, number, { reconcileTimeoutMs?: number }]>([
+    ['its own', 10_000, { reconcileTimeoutMs: 10_000 }],
+    ['five minutes, unless it has one', 300_000, {}],
+  ])('by its timeout (%s): its signal aborts and it is tried again', async (_, timeoutMs, options) => {
+    const { parents, calls, clock, counted, logged } = setUp(
       (_, { signal }) =>
         new Promise((_, reject) => {
           signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         }),
-      { reconcileTimeoutMs: 10_000 },
+      options,
     );
     parents.set(configMap('a'));
-    await clock.advance(10_005);
+    await clock.advance(timeoutMs - 1);
+    expect(await counted('reconcile_timeouts_total')).toBe(0);
+    await clock.advance(6);
     expect(calls).toHaveLength(2);
     expect(await counted('reconcile_timeouts_total')).toBe(1);
+    expect(await counted('reconcile_total', { result: 'error' })).toBe(1);
+    expect(logged.find(({ level }) => level === 50)).toMatchObject({
+      err: { message: `the reconcile took longer than ${timeoutMs} ms` },
+    });
   });
 });
 
