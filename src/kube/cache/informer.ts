@@ -6,8 +6,7 @@ import type { Logger } from 'pino';
 import { onAbort } from '../clock/abort.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
-import type { RelistDecision } from './relist.ts';
-import { Reflector } from './reflector.ts';
+import { Reflector, type ReflectorObserver } from './reflector.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { shareStructure } from './structural-sharing.ts';
 import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
@@ -61,8 +60,7 @@ export interface InformerOptions<T extends KubeObject> {
   indexers?: Indexers<T> | undefined;
   /** Default: `stripServerFields`. */
   transform?: Transform<T> | undefined;
-  /** Told of every end of a watch and what was done about it: metrics hang here. */
-  onStep?: ((step: RelistDecision) => void) | undefined;
+  observer?: ReflectorObserver | undefined;
 }
 
 /**

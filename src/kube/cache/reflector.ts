@@ -8,7 +8,7 @@ import { Backoff, WATCH_BACKOFF } from '../clock/backoff.ts';
 import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
 import { StatusError, toError } from '../types/errors.ts';
-import { HEALTHY_WATCH_MS, decideRelist, SilentWatchError, type RelistDecision } from './relist.ts';
+import { HEALTHY_WATCH_MS, decideRelist, SilentWatchError, type RelistDecision, type RelistReason } from './relist.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject, type Status, type WatchEvent } from '../types/types.ts';
 import { Watchdog } from '../clock/watchdog.ts';
@@ -27,6 +27,14 @@ export interface ReflectorTarget<T extends KubeObject> {
   forbidden?(): void;
 }
 
+/** Receives what is to be counted: metrics are attached here. */
+export interface ReflectorObserver {
+  /** A list is complete. */
+  listed?(type: ResourceType): void;
+  /** A watch has ended, or a list or a watch has failed. */
+  watchEnded?(type: ResourceType, reason: RelistReason): void;
+}
+
 export interface ReflectorOptions<T extends KubeObject> {
   client: Pick<KubeClient, 'listAll' | 'watch'>;
   type: ResourceType<T>;
@@ -38,8 +46,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   labelSelector?: string | undefined;
   fieldSelector?: string | undefined;
   log?: Logger | undefined;
-  /** Told of every session's end and what is done next. */
-  onStep?: ((decision: RelistDecision) => void) | undefined;
+  observer?: ReflectorObserver | undefined;
 }
 
 /** A watch without event or bookmark for so long is cut and resumed. The API server sends a bookmark every minute, the first one (measured) within two: a third minute without one is no accident. */
@@ -132,7 +139,7 @@ export class Reflector<T extends KubeObject> {
     { error, durationMs }: { error: Error | undefined; durationMs: number },
     signal: AbortSignal,
   ) {
-    const { clock, log, onStep } = this.#options;
+    const { type, namespace, clock, log, observer } = this.#options;
     if (decision.reason === 'Forbidden') this.#onForbidden(error);
     else if (this.#forbidden === undefined) this.#forbiddenSince = undefined;
     if (decision.action === 'relist') this.#resourceVersion = undefined;
@@ -141,8 +148,7 @@ export class Reflector<T extends KubeObject> {
     if (durationMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
     const asked = error instanceof StatusError ? (error.retryAfterMs ?? 0) : 0;
     const delayMs = decision.backOff ? Math.max(this.#backoff.next(), asked) : 0;
-    onStep?.(decision);
-    const { type, namespace } = this.#options;
+    observer?.watchEnded?.(type, decision.reason);
     const fields = {
       resource: type.plural,
       namespace,
@@ -213,8 +219,9 @@ export class Reflector<T extends KubeObject> {
   }
 
   #listed(objects: T[], resourceVersion: string): void {
-    const { target } = this.#options;
+    const { target, type, observer } = this.#options;
     target.replace(objects);
+    observer?.listed?.(type);
     this.#resourceVersion = resourceVersion;
     this.#forbidden = this.#forbiddenSince = undefined;
     if (this.#synced) return;

@@ -31,6 +31,22 @@ export interface ListWatchResult {
   suspicions: number;
 }
 
+/** Why a list or watch ended; a label of metrics. `WatchEnded` is the usual reason. */
+export const RELIST_REASONS = [
+  'WatchEnded',
+  'ShortWatch',
+  'Silent',
+  'Expired',
+  'StreamedListRefused',
+  'Garbage',
+  'ConnectionLost',
+  'Throttled',
+  'Forbidden',
+  'ResourceMissing',
+  'ServerError',
+] as const;
+export type RelistReason = (typeof RELIST_REASONS)[number];
+
 export interface RelistDecision {
   action: 'resume' | 'relist';
   /** How the next list is made: `pages` after a streamed one was refused or got stuck. */
@@ -39,18 +55,7 @@ export interface RelistDecision {
   backOff: boolean;
   /** Counts towards `suspicions`: whether the position we resume from makes sense to the server is in doubt. */
   suspicious: boolean;
-  reason:
-    | 'WatchEnded'
-    | 'ShortWatch'
-    | 'Silent'
-    | 'Expired'
-    | 'StreamedListRefused'
-    | 'Garbage'
-    | 'ConnectionLost'
-    | 'Throttled'
-    | 'Forbidden'
-    | 'ResourceMissing'
-    | 'ServerError';
+  reason: RelistReason;
   message: string;
 }
 

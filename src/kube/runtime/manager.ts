@@ -82,8 +82,17 @@ export class Manager {
     type: ResourceType<T>,
     options: Partial<Omit<InformerOptions<T>, 'type' | 'client'>> = {},
   ): InformerLike<T> {
-    const { client, clock, random, log, namespaces } = this.#options;
-    const informer = new Informer<T>({ client, clock, random, log, namespaces, ...options, type });
+    const { client, clock, random, log, metrics, namespaces } = this.#options;
+    const informer = new Informer<T>({
+      client,
+      clock,
+      random,
+      log,
+      namespaces,
+      observer: metrics.reflector,
+      ...options,
+      type,
+    });
     this.#informers.push(informer);
     return informer;
   }

@@ -2,6 +2,8 @@
 import { Counter, Gauge, Histogram, Registry, type CollectFunction } from 'prom-client';
 import { StatusError } from '../types/errors.ts';
 import type { TransportObserver } from '../client/transport.ts';
+import { RELIST_REASONS } from '../cache/relist.ts';
+import type { ReflectorObserver } from '../cache/reflector.ts';
 import type { WorkQueueMetrics } from './work-queue.ts';
 
 /** How a reconcile ended, in controller-runtime's words. */
@@ -114,6 +116,13 @@ export class Metrics {
     'host',
   ]);
 
+  readonly #lists = this.#counter('reflector_lists_total', 'Complete lists of a resource type', ['group', 'resource']);
+  readonly #watches = this.#counter(
+    'reflector_watches_total',
+    `Ended watches and failed lists of a resource type, by reason: ${RELIST_REASONS.join(', ')}`,
+    ['group', 'resource', 'reason'],
+  );
+
   readonly #events = this.#counter('event_recorder_events_total', 'Kubernetes events by what became of them', [
     'outcome',
   ]);
@@ -196,6 +205,12 @@ export class Metrics {
       const code = error instanceof StatusError ? String(error.code) : '<error>';
       this.#requestRetries.inc({ code, verb: method, host });
     },
+  };
+
+  /** For informers. */
+  readonly reflector: ReflectorObserver = {
+    listed: ({ group, plural }) => this.#lists.inc({ group, resource: plural }),
+    watchEnded: ({ group, plural }, reason) => this.#watches.inc({ group, resource: plural, reason }),
   };
 
   #counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {

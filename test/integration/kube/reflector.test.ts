@@ -76,7 +76,7 @@ describe('the first list', () => {
     ['a reset connection', { kind: 'reset' }],
   ])('survives %s, and shows nothing before it is complete', async (_, fault) => {
     await using w = await Watched.start(apiServer, { before: (proxy) => proxy.inject(watches, fault), started: false });
-    await waitFor('the list has failed', () => w.steps.length === 1);
+    await waitFor('the list has failed', () => w.ends.length === 1);
     expect(w.informer.hasSynced()).toBe(false);
     expect(w.informer.store.size).toBe(0);
     await w.expectNothingMissed();
@@ -128,7 +128,7 @@ describe('an open watch', () => {
     w.proxy.inject(resumed, { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
     w.proxy.spoil(watches, 'reset');
     await w.changeEverything();
-    await waitFor('the watch was refused', () => w.passTime(400).then(() => w.steps.length === 2));
+    await waitFor('the watch was refused', () => w.passTime(400).then(() => w.ends.length === 2));
     await w.passTime(2900);
     expect(w.proxy.journal).toHaveLength(2);
     await w.passTime(100);
@@ -154,10 +154,10 @@ describe('an open watch', () => {
     const error = { code: 500, reason: 'InternalError' };
     w.proxy.inject(watches, { kind: 'spoil', afterLines: 0, how: { error } }, { times: 3 });
     w.proxy.spoil(watches, { error });
-    await waitFor('all faults have happened', () => w.passTime(100).then(() => w.steps.length === 4));
+    await waitFor('all faults have happened', () => w.passTime(100).then(() => w.ends.length === 4));
     await w.changeEverything();
     await w.expectNothingMissed();
-    const gaps = w.steps.slice(1).map(({ at }, i) => at - (w.steps[i]?.at ?? 0));
+    const gaps = w.ends.slice(1).map(({ at }, i) => at - (w.ends[i]?.at ?? 0));
     expect(gaps).toEqual([800, 1600, 3200]);
     expect(w.proxy.journal).toHaveLength(5);
   });
@@ -168,7 +168,7 @@ describe('an open watch', () => {
     await w.changeEverything();
     for (let passed = 0; passed < 600; passed += 10) await w.passTime(10_000);
     await w.expectNothingMissed();
-    expect(w.steps[0]).toEqual({ reason: 'Silent', at: 180_000 });
+    expect(w.ends[0]).toEqual({ reason: 'Silent', at: 180_000 });
     // One at the start, one after the silence, and one more since the real server's bookmarks don't follow our fast clock.
     expect(w.proxy.journal.length).toBeLessThanOrEqual(5);
     expect(w.informer.healthy().ok).toBe(true);
@@ -213,7 +213,7 @@ describe('stopping', () => {
     const inBackOff = where === 'in the back-off';
     await waitFor('it is there', () => {
       const last = w.proxy.journal.at(-1);
-      return w.proxy.pendingFaults === 0 && last?.open === !inBackOff && (!inBackOff || w.steps.length === 1);
+      return w.proxy.pendingFaults === 0 && last?.open === !inBackOff && (!inBackOff || w.ends.length === 1);
     });
     await w.stop();
     expect(clock.pendingTimers).toBe(0);
@@ -253,10 +253,7 @@ describe('several namespaces', () => {
     const silent: Fault = { kind: 'answer', status: 500 };
     const before = (proxy: Watched['proxy']): void => proxy.inject({ verb: 'watch', namespace: 'slow' }, silent);
     await using w = await Watched.start(apiServer, { informer: { namespaces }, before, started: false });
-    await waitFor(
-      'one has failed, the other is open',
-      () => w.steps.length === 1 && w.proxy.openWatches().length === 1,
-    );
+    await waitFor('one has failed, the other is open', () => w.ends.length === 1 && w.proxy.openWatches().length === 1);
     expect(w.informer.hasSynced()).toBe(false);
     const synced = w.informer.waitForSync(AbortSignal.timeout(10_000));
     await w.passTime(800);

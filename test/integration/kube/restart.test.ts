@@ -19,7 +19,7 @@ it('an API server that is killed and comes back: the watch goes on, nothing is m
   await using w = await Watched.start(apiServer, { clock: systemClock });
   for (let round = 1; round <= 2; round++) {
     await apiServer.kill();
-    await waitFor('the watch has ended', () => w.steps.length >= round);
+    await waitFor('the watch has ended', () => w.ends.length >= round);
     expect(w.informer.healthy().ok).toBe(true);
     await apiServer.start();
     await w.client.apply(ConfigMap, configMap(w.namespace, 'changed', { round: `${round}` }), { fieldManager: 'test' });

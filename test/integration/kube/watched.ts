@@ -3,7 +3,8 @@ import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
 import type { Client } from '../../../src/kube/client/client.ts';
 import type { Clock } from '../../../src/kube/clock/clock.ts';
 import { Informer, type InformerOptions } from '../../../src/kube/cache/informer.ts';
-import type { RelistDecision } from '../../../src/kube/cache/relist.ts';
+import type { ReflectorObserver } from '../../../src/kube/cache/reflector.ts';
+import type { RelistReason } from '../../../src/kube/cache/relist.ts';
 import { keyOf } from '../../../src/kube/types/types.ts';
 import type { ApiServer } from '../../support/apiserver.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -34,8 +35,8 @@ export class Watched implements AsyncDisposable {
   readonly informer: Informer<ConfigMap>;
   readonly namespace: string;
   readonly clock: Clock;
-  /** How each session ended, and when (ms of the clock). */
-  readonly steps: { reason: RelistDecision['reason']; at: number }[] = [];
+  /** How each list or watch ended, and when (ms of the clock). */
+  readonly ends: { reason: RelistReason; at: number }[] = [];
   /** What a handler knows that has only listened: it must end up equal to the store. */
   readonly told = new Map<string, string>();
   readonly heard: string[] = [];
@@ -52,10 +53,12 @@ export class Watched implements AsyncDisposable {
     this.namespace = namespace;
     this.#direct = connect(apiServer.kubeconfig());
     this.#proxied = connect(apiServer.kubeconfig({ server: proxy.url }), { clock, random });
-    const onStep = ({ reason }: RelistDecision): void => void this.steps.push({ reason, at: clock.monotonic() });
+    const observer: ReflectorObserver = {
+      watchEnded: (_, reason) => void this.ends.push({ reason, at: clock.monotonic() }),
+    };
     const { client } = this.#proxied;
     const namespaces = [namespace];
-    this.informer = new Informer({ client, type: ConfigMap, clock, random, namespaces, onStep, ...options.informer });
+    this.informer = new Informer({ client, type: ConfigMap, clock, random, namespaces, observer, ...options.informer });
     this.informer.addHandler({
       onAdd: (object) => this.#tell('add', object),
       onUpdate: (_, object) => this.#tell('update', object),
@@ -113,8 +116,8 @@ export class Watched implements AsyncDisposable {
     );
   }
 
-  get reasons(): RelistDecision['reason'][] {
-    return this.steps.map((step) => step.reason);
+  get reasons(): RelistReason[] {
+    return this.ends.map(({ reason }) => reason);
   }
 
   /** Moves a FakeClock; a real one moves by itself. Some real time passes as well, for the network. */

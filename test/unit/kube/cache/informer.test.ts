@@ -3,13 +3,14 @@ import { getEventListeners } from 'node:events';
 import * as fc from 'fast-check';
 import { ConfigMap } from '../../../../src/kube/types/builtins.ts';
 import { Informer } from '../../../../src/kube/cache/informer.ts';
+import type { ReflectorObserver } from '../../../../src/kube/cache/reflector.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { SimulatedApi, type SimulatedFault } from '../simulated-api.ts';
 
 /** An informer of a simulated API server, with a handler that keeps its own copy from what it hears. */
-function informed(api = new SimulatedApi(), random = (): number => 0.5) {
+function informed(api = new SimulatedApi(), random = (): number => 0.5, observer: ReflectorObserver = {}) {
   const clock = new FakeClock();
-  const informer = new Informer<ConfigMap>({ client: api, type: ConfigMap, clock, random });
+  const informer = new Informer<ConfigMap>({ client: api, type: ConfigMap, clock, random, observer });
   const told = new Map<string, string>();
   const heard: string[] = [];
   informer.addHandler({
@@ -213,6 +214,26 @@ describe('an informer', () => {
       await world.clock.advance(MINUTE);
       expect(world.informer.hasSynced()).toBe(false);
     });
+  });
+
+  it('reports complete lists and ended watches to its observer', async () => {
+    const reported: string[] = [];
+    const i = informed(new SimulatedApi(), () => 0.5, {
+      listed: ({ plural }) => void reported.push(`listed ${plural}`),
+      watchEnded: ({ plural }, reason) => void reported.push(`${plural} ${reason}`),
+    });
+    await settle();
+    i.api.fault('reset');
+    await i.clock.advance(2000);
+    i.api.fault('garbage');
+    await i.clock.advance(4000);
+    expect(reported).toEqual([
+      'listed configmaps',
+      'configmaps ConnectionLost',
+      'configmaps Garbage',
+      'listed configmaps',
+    ]);
+    await i.end();
   });
 
   it('cannot run twice at once', async () => {

@@ -1,9 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import pino from 'pino';
+import { ConfigMap } from '../../../../src/kube/types/builtins.ts';
 import type { KubeClient } from '../../../../src/kube/client/client.ts';
 import { Manager, type ManagerOptions, type Outcome, type Runnable } from '../../../../src/kube/runtime/manager.ts';
 import { Metrics } from '../../../../src/kube/runtime/metrics.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
+import { metricValue } from '../../../support/metrics.ts';
+import { SimulatedApi } from '../simulated-api.ts';
 
 /** Promises that the test settles itself, by name. */
 class Script {
@@ -174,6 +177,18 @@ describe('the manager', () => {
     const result = outcome();
     expect(result).toMatchObject({ reason: 'failed', error: { message: 'pinger has failed' } });
     expect(script.events.at(-1)).toBe('lease released');
+  });
+
+  it('counts the lists of its informers', async () => {
+    const metrics = new Metrics();
+    const { manager, run, stop } = setUp({ client: new SimulatedApi() as unknown as KubeClient, metrics });
+    manager.informer(ConfigMap);
+    void run();
+    await settle();
+    const labels = { group: '', resource: 'configmaps' };
+    expect(await metricValue(metrics, 'reflector_lists_total', labels)).toBe(1);
+    stop.abort();
+    await settle();
   });
 
   it('stops while it waits for the lease', async () => {

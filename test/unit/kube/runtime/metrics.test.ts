@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { ConfigMap, Deployment } from '../../../../src/kube/types/builtins.ts';
 import { StatusError, TransportError } from '../../../../src/kube/types/errors.ts';
 import { Metrics } from '../../../../src/kube/runtime/metrics.ts';
 import { WorkQueue } from '../../../../src/kube/runtime/work-queue.ts';
@@ -21,6 +22,8 @@ describe('the metrics of the core', () => {
       'event_recorder_events_total',
       'leader_election_master_status',
       'leader_election_slowpath_total',
+      'reflector_lists_total',
+      'reflector_watches_total',
       'rest_client_request_duration_seconds',
       'rest_client_request_retries_total',
       'rest_client_requests_total',
@@ -71,6 +74,19 @@ describe('the metrics of the core', () => {
     expect(await value('retries_total')).toBe(1);
     const text = await metrics.registry.getSingleMetricAsString('workqueue_queue_duration_seconds');
     expect(text).toContain('workqueue_queue_duration_seconds_sum{name="tenants",controller="tenants"} 2');
+  });
+
+  it('of reflectors count lists and how watches ended, by resource', async () => {
+    const metrics = new Metrics();
+    metrics.reflector.listed?.(Deployment);
+    metrics.reflector.watchEnded?.(Deployment, 'WatchEnded');
+    metrics.reflector.watchEnded?.(Deployment, 'Expired');
+    metrics.reflector.watchEnded?.(ConfigMap, 'Expired');
+    const deployments = { group: 'apps', resource: 'deployments' };
+    expect(await metricValue(metrics, 'reflector_lists_total', deployments)).toBe(1);
+    expect(await metricValue(metrics, 'reflector_watches_total', { ...deployments, reason: 'Expired' })).toBe(1);
+    const configMaps = { group: '', resource: 'configmaps', reason: 'Expired' };
+    expect(await metricValue(metrics, 'reflector_watches_total', configMaps)).toBe(1);
   });
 
   it('of the transport count answers by code, and what never got one', async () => {
