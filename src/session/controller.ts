@@ -1,4 +1,4 @@
-/** Wires the loop: whose changes wake a session, and what a pass is given. */
+/** Wires the session controller: which changes enqueue a session, and what a reconcile works with. */
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import type { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import { controllerManagedBy } from '../kube/runtime/builder.ts';
@@ -30,12 +30,12 @@ import type { SessionOperatorFacts } from './model.ts';
 
 export interface SessionControllerOptions {
   readonly manager: Pick<Manager, 'client' | 'clock' | 'random' | 'log' | 'metrics' | 'addController'>;
-  /** Made with SESSION_INDEXERS of resources/session-index.ts. */
+  /** Created with SESSION_INDEXERS of resources/session-index.ts. */
   readonly sessions: InformerLike<CopilotSession>;
   readonly tenants: InformerLike<CopilotTenant>;
-  /** Of the Jobs that the operator makes: selected by MANAGED_SELECTOR. */
+  /** The Jobs that the operator creates: selected by MANAGED_SELECTOR. */
   readonly jobs: InformerLike<Job>;
-  /** Of the volume claims that the operator makes, likewise. */
+  /** The volume claims that the operator creates, likewise. */
   readonly claims: Pick<InformerLike<PersistentVolumeClaim>, 'store'>;
   readonly source: SessionSource;
   readonly recorder: Pick<EventRecorder, 'event'>;
@@ -97,13 +97,13 @@ export function addSessionController(options: SessionControllerOptions): void {
     .watches(tenants, (tenant) => sessions.store.byIndex(BY_TENANT, keyOf(tenant)).map(nameOf), {
       predicate: affectsSessions,
     })
-    // Who holds an id may change when a resource with it comes or goes.
+    // The holder of an id may change when a resource with that id is created or deleted.
     .watches(sessions, (session) => sameIdAs(session, sessions.store), { predicate: () => false })
     .complete(reconciler);
   enqueueByServer(controller, sessions, source);
 }
 
-/** The other sessions of the same id. */
+/** The other resources with the same session id. */
 function sameIdAs(session: CopilotSession, sessions: ReadonlyStore<CopilotSession>): NamespacedName[] {
   return sessions
     .byIndex(BY_ID, idKey(tenantKeyOf(session), sessionIdOf(session)))
@@ -111,19 +111,19 @@ function sameIdAs(session: CopilotSession, sessions: ReadonlyStore<CopilotSessio
     .map(nameOf);
 }
 
-/** A change of some sessions wakes those; a server that begins or ceases to answer, all of its tenant's. */
+/** A change of sessions on a server enqueues those; a server that starts or stops answering, all of its tenant's. */
 function enqueueByServer(controller: Controller, sessions: InformerLike<CopilotSession>, source: SessionSource): void {
   const answering = new Set<string>();
   source.onChange((server, ids) => {
     const { namespace, name } = fromKey(server);
     const tenant = keyOf({ namespace, name: tenantOfServer(name) });
     const answers = source.get(server) !== undefined;
-    const flipped = answers !== answering.has(server);
+    const changed = answers !== answering.has(server);
     if (answers) answering.add(server);
     else answering.delete(server);
-    const concerned = flipped
+    const affected = changed
       ? sessions.store.byIndex(BY_TENANT, tenant)
       : ids.flatMap((id) => sessions.store.byIndex(BY_ID, idKey(tenant, id)));
-    for (const session of concerned) controller.enqueue(nameOf(session));
+    for (const session of affected) controller.enqueue(nameOf(session));
   });
 }

@@ -1,3 +1,4 @@
+/** Stores the owner of a session beside its data. */
 import type { Logger } from 'pino';
 import { RpcError } from '../copilot/errors.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
@@ -16,8 +17,8 @@ export interface LabellerOptions {
 }
 
 /**
- * Stores beside a session's data whose it is, so that it is known when the resource is lost. A server can do that only
- * while the session is loaded: for one that is not, it waits for the next load.
+ * Stores the owner of a session beside its data, so that it is known when the resource is lost. A server can do that only while the
+ * session is loaded; otherwise it is done at the next load.
  */
 export class Labeller {
   readonly #options: LabellerOptions;
@@ -26,14 +27,14 @@ export class Labeller {
     this.#options = options;
   }
 
-  /** Returns when to try again, in ms; undefined when nothing is left to do now. */
+  /** Returns when to try again, in ms; undefined when there is nothing to do now. */
   async label(session: CopilotSession, { server, facts }: Located, log: Logger): Promise<number | undefined> {
     const { source, states, clock } = this.#options;
     const labels = missingLabels(session, facts);
     if (labels === undefined) return undefined;
     const state = states.of(session);
     const { generation } = session.metadata;
-    // Other words may be taken at once.
+    // Labels of a changed spec may be accepted at once.
     const { labelsRefused: before } = state;
     const refusals = before !== undefined && before.generation === generation ? before.times : 0;
     const wait = (state.labelledAt ?? -Infinity) + labelInterval(refusals) - clock.now();
@@ -44,8 +45,8 @@ export class Labeller {
       delete state.labelsRefused;
       return undefined;
     } catch (error) {
-      // The session works without: this is for those who look for its owner later.
-      log.warn({ err: error, server: server.name }, 'a server did not store whose a session is');
+      // The session works without them: they are for whoever recovers the data later.
+      log.warn({ err: error, server: server.name }, 'failed to store the owner of a session');
       const times = error instanceof RpcError ? refusals + 1 : refusals;
       state.labelsRefused = { generation, times };
       return labelInterval(times);

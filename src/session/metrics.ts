@@ -1,30 +1,30 @@
-/** What the session controller counts. Every label comes from a fixed set. */
+/** The metrics of the session controller. Every label value comes from a fixed set. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { SessionPhase } from '../api/session-conditions.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import type { CopilotSession } from '../resources/session.ts';
 
-/** How a session whose time was up ended. `NotFound`: there was nothing to delete. `Failed`: it is tried again. */
+/** How the deletion of an expired session ended. `NotFound`: there was nothing to delete. `Failed`: it is retried. */
 export type ExpiryResult = 'Deleted' | 'NotFound' | 'Failed';
-/** What became of the data of a deleted resource. `LeftBehind`: it could not be deleted in time. */
+/** What happened to the data of a deleted resource. `LeftBehind`: it could not be deleted in time. */
 export type RemovalResult = 'Deleted' | 'NotFound' | 'LeftBehind';
 
 const EXPIRY_RESULTS: readonly ExpiryResult[] = ['Deleted', 'NotFound', 'Failed'];
 const REMOVAL_RESULTS: readonly RemovalResult[] = ['Deleted', 'NotFound', 'LeftBehind'];
-/** Value of `phase` for a session of which nothing is known yet. */
+/** Value of `phase` for a session without a status. */
 const UNKNOWN = 'Unknown';
 const PHASES = [...Object.values(SessionPhase), UNKNOWN];
 
 export class SessionMetrics {
   readonly #expirations = new Counter({
     name: 'copilot_session_expirations_total',
-    help: `Sessions of CopilotSessions whose time was up, by what came of it: ${EXPIRY_RESULTS.join(', ')}`,
+    help: `Expired CopilotSessions, by the result of the deletion: ${EXPIRY_RESULTS.join(', ')}`,
     labelNames: ['result'],
     registers: [],
   });
   readonly #removals = new Counter({
     name: 'copilot_session_deletions_total',
-    help: `Deleted CopilotSessions with deletionPolicy Delete, by what became of their data: ${REMOVAL_RESULTS.join(', ')}`,
+    help: `Deleted CopilotSessions with deletionPolicy Delete, by what happened to their data: ${REMOVAL_RESULTS.join(', ')}`,
     labelNames: ['result'],
     registers: [],
   });

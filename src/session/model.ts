@@ -1,4 +1,4 @@
-/** The types that all of this part shares: what stands in a session's way, and what the operator does for it. */
+/** The types that all of this part shares: what is observed of a session, what is reported of it, and how its data is removed. */
 import type {
   SessionPhase,
   SessionReadyReason,
@@ -10,7 +10,7 @@ import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { ServerSessions, SessionFacts } from '../servers/survey/sessions.ts';
 
-/** Why a session can't get on by itself: a user has to act. */
+/** Why a user has to act before a session can become Ready. */
 export type SessionCause = Cause<SessionStalledReason>;
 
 /** What the operator is doing for a session. */
@@ -18,37 +18,38 @@ export type Work = Cause<SessionReconcilingReason>;
 
 /** Why the state of a session can't be observed now. */
 export interface Unavailable extends Cause<SessionReadyReason> {
-  /** Whether it is expected to pass by itself. */
+  /** Whether it is expected to pass without a change of the spec. */
   readonly transient: boolean;
 }
 
 /**
- * What stands behind a server's name. `Expected`: it is meant to run. `Stopping`: it is not, and its pod may still be there.
- * `Stopped`: no process writes to its volume, because none is meant to or none can run.
+ * Whether a process may write to a server's volume. `Expected`: the server is meant to run. `Stopping`: it is not, and its pod may
+ * still exist. `Stopped`: none does, because none is meant to run or its container can't.
  */
 export type ServerRunState = 'Expected' | 'Stopping' | 'Stopped';
 
+/** A server of the tenant, as far as it matters to a session. */
 export interface ServerView {
   readonly index: number;
   readonly name: string;
   /** Its key in the SessionSource. */
   readonly key: string;
   readonly runState: ServerRunState;
-  /** Beyond `spec.replicas`: it was scaled away, and only its volume may still be there. */
+  /** Beyond `spec.replicas`: it was scaled down, and only its volume may still exist. */
   readonly surplus: boolean;
-  /** Undefined while it can't be asked. */
+  /** Its last answer; undefined while it does not answer. */
   readonly answer: ServerSessions | undefined;
 }
 
-/** Where a session is, and what its server says of it. */
+/** Where a session is, and what its server reports of it. */
 export interface Located {
   readonly server: ServerView;
   readonly facts: SessionFacts;
 }
 
 /**
- * Whose the data under a session's id is. `Own`: the resource's, or nobody's, or there is none. `Another`: another owner is stored
- * beside it. `Unread`: what is stored was not read yet.
+ * The owner of the data under a session's id. `Own`: that of the resource, or none, or there is no data. `Another`: another owner is
+ * stored with it. `Unread`: the stored owner was not read yet.
  */
 export type Ownership = 'Own' | 'Another' | 'Unread';
 
@@ -56,7 +57,7 @@ export type Ownership = 'Own' | 'Another' | 'Unread';
 export interface Observation {
   readonly session: CopilotSession;
   readonly tenant: CopilotTenant;
-  /** Undefined when no server shows it. */
+  /** Undefined when no server has it. */
   readonly located: Located | undefined;
   /** The server that has it, or all that may have it. */
   readonly candidates: readonly ServerView[];
@@ -70,9 +71,9 @@ export interface Observation {
 
 /** What the conditions are decided from. */
 export interface Findings {
-  /** The resource is being deleted; what is told of that. */
+  /** The resource is being deleted; what is reported of that. */
   readonly deleting?: string | undefined;
-  /** What needs somebody to act first. */
+  /** Why a user has to act first. */
   readonly cause?: SessionCause | undefined;
   readonly unavailable?: Unavailable | undefined;
   /** Undefined while nothing is known of the session. */
@@ -82,22 +83,22 @@ export interface Findings {
   readonly work?: Work | undefined;
 }
 
-/** What an attempt came to. Nothing waited for: it is over. */
+/** The result of an attempt to remove a session's data. Done when nothing is pending. */
 export interface Removal {
   /** Data was there and is gone. */
   readonly deleted: boolean;
-  /** What is not done yet, in sentences. */
+  /** What is not removed yet, in sentences. */
   readonly pending: readonly string[];
-  /** What can't be done at all, in sentences. */
+  /** What can't be removed at all, in sentences. */
   readonly leftBehind: readonly string[];
-  /** What is left of deleted data and nobody was told to sweep yet, in sentences. */
+  /** What deleted data left on a volume that no sweep was requested for yet, in sentences. */
   readonly unswept: readonly string[];
-  /** Data is another owner's and therefore stays. */
+  /** The data has another owner and stays. */
   readonly ownedByAnother: boolean;
   readonly cause?: SessionCause | undefined;
 }
 
-/** There is nothing to do, or nothing more. */
+/** There was nothing to remove. */
 export const NOTHING_TO_REMOVE: Removal = {
   deleted: false,
   pending: [],
@@ -106,8 +107,8 @@ export const NOTHING_TO_REMOVE: Removal = {
   ownedByAnother: false,
 };
 
-/** What the operator was told at its start and the sessions' Jobs depend on. Fixed while the process runs. */
+/** The configuration that the sessions' Jobs depend on. Fixed while the process runs. */
 export interface SessionOperatorFacts {
-  /** The operator's own image, with the command `cleanup` in it; undefined when it was not told, by an older chart. */
+  /** The operator's own image, with the command `cleanup` in it; undefined when the flag is not set, as with an older chart. */
   readonly operatorImage: string | undefined;
 }

@@ -92,7 +92,7 @@ export class SessionReconciler implements Reconciler {
     } catch (error) {
       const cause = missingPermission(error);
       if (cause === undefined || session.metadata.deletionTimestamp !== undefined) throw error;
-      context.log.warn({ err: error }, 'a right is missing');
+      context.log.warn({ err: error }, 'the operator lacks a permission');
       return this.#next(FORBIDDEN_RETRY_MS, await this.#reportCause(session, cause, context));
     }
   }

@@ -1,11 +1,11 @@
-/** The servers of a session's tenant, as far as they matter to the session. */
+/** The servers of a session's tenant, and which of them has the session. */
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import { keyOf } from '../kube/types/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Located, ServerRunState, ServerView } from './model.ts';
 
-/** The servers of the tenant, by index; `lastServer`, where the session was last seen, even when it was scaled away. */
+/** The servers of the tenant, by index, including `lastServer`, where the session was last seen, even when it was scaled down. */
 export function serversOf(
   tenant: CopilotTenant,
   source: Pick<SessionSource, 'get'>,
@@ -29,7 +29,7 @@ export function serversOf(
 
 function runStateOf({ spec, status, metadata }: CopilotTenant, index: number): ServerRunState {
   if (!spec.suspend && index < spec.replicas) {
-    // Its container exits or can't be made, so that no server can ever be asked; what is on the volume is still reached.
+    // Its container exits or can't be created, so the server will never answer; a Job can still reach the volume.
     const state = status?.servers?.find(({ name }) => name === serverName(metadata.name, index))?.state;
     return state === 'Failed' ? 'Stopped' : 'Expected';
   }
@@ -39,8 +39,8 @@ function runStateOf({ spec, status, metadata }: CopilotTenant, index: number): S
 }
 
 /**
- * The server that shows the session: `lastServer` if it does, else the one where it was used last. Answers that
- * are not newer than `after` are from before the operator itself deleted the session, and say nothing.
+ * The server that has the session: `lastServer` if it does, else the one where it was used last. Answers that are not newer than
+ * `after` are from before the operator itself deleted the session, and are ignored.
  */
 export function locate(
   servers: readonly ServerView[],
@@ -60,8 +60,8 @@ export function locate(
 }
 
 /**
- * The servers that may hold data of the session: where it was last seen, and all that can be asked, since a look at them
- * costs nothing. Never seen, it may have begun on any of them after the last look.
+ * The servers that may have data of the session: the one where it was last seen, and all that answer, since checking those is cheap.
+ * One that was never seen may have started on any of them since the last poll.
  */
 export function candidateServers(servers: readonly ServerView[], lastServer: string | undefined): ServerView[] {
   const known = servers.some(({ name }) => name === lastServer);

@@ -1,28 +1,30 @@
+/** What this process remembers of each session between reconciles. */
 import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import type { CopilotSession } from '../resources/session.ts';
 
-/** What this process remembers of a session. To lose it costs a write or a call, and nothing else. */
+/** Losing it costs a write or a call, and nothing else. */
 export interface SessionState {
   readonly uid: string | undefined;
   /** When its status was last written, ms. */
   statusWrittenAt?: number;
-  /** When its labels were last stored, or tried to, ms. */
+  /** When storing its labels was last attempted, ms. */
   labelledAt?: number;
-  /** How often in a row its server has refused them, as of this generation of the resource. */
+  /** How often in a row its server has refused them, for this generation of the resource. */
   labelsRefused?: { readonly generation: number | undefined; readonly times: number };
-  /** Its time was up, and it was in use: for which `expiresAt` that was found, how often in a row, and until when it is believed. */
+  /** It had expired but was in use: for which `expiresAt`, how often in a row, and until when it is left alone. */
   inUse?: { readonly expiresAt: number; readonly times: number; readonly until: number };
-  /** When its data was deleted because its time was up, ms: older answers of its server still show it. */
+  /** When its data was deleted because it had expired, ms: older answers of its server still have it. */
   expiredAt?: number;
-  /** Its data was deleted because the resource is. */
+  /** Its data was deleted with the resource. */
   deleted?: boolean;
   /**
-   * Our finalizer was taken off. The deletion on the server wakes the session, often before the cache shows that it is
-   * gone, and the answer to the last patch has no version that would tell it to be newer.
+   * Our finalizer was removed. The deletion on the server enqueues the session, often before the cache shows that it is gone, and the
+   * response to the last patch has no resourceVersion to compare with.
    */
   finalizerRemoved?: boolean;
 }
 
+/** The state of each session, by resource; a recreated resource starts without any. */
 export class SessionStates {
   readonly #sessions = new Map<string, SessionState>();
 

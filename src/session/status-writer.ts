@@ -1,3 +1,4 @@
+/** Writes the status of sessions. */
 import { isDeepStrictEqual } from 'node:util';
 import { FIELD_MANAGER } from '../api/names.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
@@ -12,9 +13,9 @@ import { writeDelay } from './decisions/write-delay.ts';
 import type { SessionStates } from './session-state.ts';
 import { transitions } from './transitions.ts';
 
-/** Until something that the operator had no right to is tried again, in ms: with back-off it could take a quarter of an hour. */
+/** Until a forbidden request is tried again, in ms: with back-off it could take a quarter of an hour. */
 export const FORBIDDEN_RETRY_MS = 45_000;
-/** Until the cache shows what a conflicting write was about, in ms. */
+/** Until the cache shows what a write conflicted with, in ms. */
 const CONFLICT_RETRY_MS = 200;
 
 export interface StatusWriterOptions {
@@ -25,7 +26,7 @@ export interface StatusWriterOptions {
   readonly clock: Clock;
 }
 
-/** Writes statuses, not more often than anybody would act on them, and the events that go with them. */
+/** Writes statuses, no more often than users act on them, and records the events of their transitions. */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
 
@@ -33,7 +34,7 @@ export class StatusWriter {
     this.#options = options;
   }
 
-  /** Returns when to come again for what was not written now, in ms; undefined when nothing is left. */
+  /** Returns when to try again what was not written now, in ms; undefined when nothing is left to write. */
   async write(session: CopilotSession, status: CopilotSessionStatus, signal: AbortSignal): Promise<number | undefined> {
     if (isDeepStrictEqual(session.status, status)) return undefined;
     const { client, recent, states, recorder, clock } = this.#options;
@@ -46,7 +47,7 @@ export class StatusWriter {
       if (outcome === 'conflict') return CONFLICT_RETRY_MS;
       if (outcome !== 'written') return undefined;
     } catch (error) {
-      // What the status may not say is said by an event.
+      // The status can't be written, so an event has the cause.
       const cause = missingPermission(error);
       if (cause === undefined) throw error;
       recorder.event(session, 'Warning', cause.reason, cause.message);

@@ -1,4 +1,4 @@
-/** The status that a pass arrives at: a pure function of what was found and done. */
+/** The status of a session: a pure function of what was observed and done. */
 import { SessionConditionType } from '../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
 import { setConditions } from '../kube/write/conditions.ts';
@@ -13,7 +13,7 @@ import type { Findings, Located } from './model.ts';
 export interface StatusInput extends Omit<Findings, 'server'> {
   readonly session: CopilotSession;
   readonly located?: Located | undefined;
-  /** What people are told of its last activity, ms. */
+  /** The last activity to report, ms. */
   readonly lastActivity?: number | undefined;
   /** ms. */
   readonly expiresAt?: number | undefined;
@@ -21,13 +21,13 @@ export interface StatusInput extends Omit<Findings, 'server'> {
   readonly now: number;
 }
 
-/** The status of a session that was looked at. What nobody can tell now stays as it was told last. */
+/** The status of a session that was observed. What is unknown now stays as it was last reported. */
 export function computeStatus(input: StatusInput): CopilotSessionStatus {
   const { session, located, phase, lastActivity, expiresAt } = input;
   const before = isSuccessor(session, located) ? {} : (session.status ?? {});
   const gone = hasEnded(phase);
   const server = located?.server.name ?? (gone ? undefined : before.server);
-  // 0 until it was told.
+  // 0 until the server has reported it.
   const sizeBytes = located?.facts.sizeBytes || (gone ? undefined : before.sizeBytes);
   const usage = located?.facts.usage ?? before.usage;
   return {
@@ -41,13 +41,13 @@ export function computeStatus(input: StatusInput): CopilotSessionStatus {
   };
 }
 
-/** The status of a session that could not be looked at: what was told of its data stays. */
+/** The status of a session that could not be observed: what was last reported of its data stays. */
 export function unobservedStatus(input: StatusInput): CopilotSessionStatus {
   const { session } = input;
   return { ...session.status, ...commonFields(input, session.status?.server) };
 }
 
-/** The status of a resource that holds no session: nothing of the data under its id is its own. */
+/** The status of a resource that does not hold its session: the data under its id is not its own. */
 export function emptyStatus(input: StatusInput): CopilotSessionStatus {
   return commonFields(input, undefined);
 }

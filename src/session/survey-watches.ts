@@ -1,16 +1,17 @@
+/** Which sessions the survey reads in detail. No watch of the API server. */
 import type { SessionSource } from '../servers/survey/sessions.ts';
 
-/** Has the source read more about exactly those sessions that resources hold. */
+/** Has the survey read the details of exactly those sessions that resources hold. */
 export class SurveyWatches {
   readonly #source: Pick<SessionSource, 'watch' | 'unwatch'>;
-  /** By key of the resource: the session's id, and the keys of the servers that were asked to watch it. */
+  /** By key of the resource: the session's id, and the keys of the servers that watch it. */
   readonly #watched = new Map<string, { readonly id: string; readonly servers: readonly string[] }>();
 
   constructor(source: Pick<SessionSource, 'watch' | 'unwatch'>) {
     this.#source = source;
   }
 
-  /** Has the session watched on these servers, and on no others. */
+  /** Watches the session on these servers, and on no others. */
   set(resource: string, id: string, servers: readonly string[]): void {
     const before = this.#watched.get(resource);
     this.#watched.set(resource, { id, servers });
@@ -27,7 +28,7 @@ export class SurveyWatches {
     for (const server of before?.servers ?? []) this.#release(server, before?.id ?? '');
   }
 
-  // When one resource takes over from another, both name the session for a moment.
+  // When one resource takes an id over from another, both watch the session for a moment.
   #release(server: string, id: string): void {
     for (const watched of this.#watched.values()) {
       if (watched.id === id && watched.servers.includes(server)) return;

@@ -1,3 +1,4 @@
+/** Finds the tenant of a session. */
 import type { KubeClient } from '../kube/client/client.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
@@ -7,8 +8,8 @@ import { CopilotTenant } from '../resources/tenant.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 
 /**
- * The tenant that a session names. What the cache does not have is asked for: the two kinds are watched apart, so that a
- * session may be seen before a tenant that was made first, and a tenant that is missing is a matter of consequence.
+ * The tenant that a session names. One that the cache lacks is read from the API server: the two kinds are watched apart, so a
+ * session may arrive before a tenant that was created first, and a missing tenant has consequences.
  */
 export async function findTenant(
   session: CopilotSession,

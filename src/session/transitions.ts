@@ -1,25 +1,26 @@
+/** The events of a session. */
 import { SessionConditionType, SessionReadyReason } from '../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../api/session.ts';
 import { changedCondition } from '../kube/write/conditions.ts';
 import { warning, type EventContent } from '../kube/runtime/events.ts';
 
-/** Reasons of events that are no condition's. */
+/** Reasons of events that are not also reasons of a condition. */
 export const EventReason = {
-  /** Its time was up, and its data was deleted. */
+  /** Its time to live has passed, and its data was deleted. */
   SessionExpired: 'SessionExpired',
   /** A turn was running when the resource was deleted, and was ended. */
   SessionClosed: 'SessionClosed',
-  /** The resource goes, and its data could not be deleted. The message says where it is. */
+  /** The resource is deleted, and its data could not be. The message says where it is. */
   SessionDataLeftBehind: 'SessionDataLeftBehind',
-  /** The resource goes and its data is gone, and nobody could be told to sweep the empty lock file that its server leaves. */
+  /** The resource and its data are deleted, but no sweep could be requested for the empty lock file that the server leaves. */
   SessionLockLeftBehind: 'SessionLockLeftBehind',
-  /** The resource goes, and the data under its id stays: it is another owner's. */
+  /** The resource is deleted, and the data under its id stays: it has another owner. */
   SessionDataOfAnother: 'SessionDataOfAnother',
 } as const;
 
 /**
- * The events that lie between two statuses: each new cause of trouble, and the loss of the data. Turns come and go
- * without one, and so do the tenant's troubles: an event for each of its sessions would bury the tenant's own.
+ * The events for the transition between two statuses: each new cause, and the loss of the data. Turns cause none, and neither do the
+ * tenant's problems: an event for each of its sessions would bury the tenant's own.
  */
 export function transitions(
   before: CopilotSessionStatus | undefined,

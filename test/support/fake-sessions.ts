@@ -1,4 +1,4 @@
-/** Sessions as the test says they are: a SessionSource without a server. */
+/** A SessionSource without a server: the test sets the sessions. */
 import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
 import type {
   Disuse,
@@ -8,7 +8,7 @@ import type {
   SurveyTarget,
 } from '../../src/servers/survey/sessions.ts';
 
-/** What is known of a session that has had two turns and is in nobody's way, but for what is stated. */
+/** An idle session after two turns, but for the given facts. */
 export function sessionFacts(sessionId: string, facts: Partial<SessionFacts> = {}): SessionFacts {
   return {
     sessionId,
@@ -35,17 +35,17 @@ export function answerOf(at: number, ...sessions: SessionFacts[]): ServerSession
 }
 
 export class FakeSessionSource implements SessionSource {
-  /** What it was told to do, in order: `delete team/acme-0 alpha`. */
+  /** The calls, in order: `delete team/acme-0 alpha`. */
   readonly calls: string[] = [];
-  /** What it reads more about, as `team/acme-0 alpha`. */
+  /** The watched sessions, as `team/acme-0 alpha`. */
   readonly watched = new Set<string>();
   /** Labels as they were stored last, by session id. */
   readonly stored = new Map<string, Readonly<Record<string, string>>>();
-  /** What `label`, `close` and `delete` of a server come to instead of success. */
+  /** Failures of `label`, `close` and `delete`, by server. */
   readonly failures = new Map<string, () => Promise<never>>();
-  /** What `activity` of a server comes to instead of an answer. */
+  /** Failures of `activity`, by server. */
   readonly activityFailures = new Map<string, () => Promise<never>>();
-  /** Sessions that somebody uses at this very moment, which no answer tells yet. */
+  /** Sessions in use now, which no answer shows yet. */
   readonly used = new Map<string, SessionFacts>();
   /** How far the servers' clocks are ahead of the test's, in ms. */
   skewMs = 0;
@@ -57,18 +57,18 @@ export class FakeSessionSource implements SessionSource {
     this.#now = now;
   }
 
-  /** The server answers, and these are its sessions. */
+  /** The server answers with these sessions. */
   answer(key: string, ...sessions: SessionFacts[]): void {
     const before = [...(this.#answers.get(key)?.sessions.keys() ?? [])];
     this.#answers.set(key, answerOf(this.#now(), ...sessions));
-    this.#tell(key, [...new Set([...before, ...sessions.map(({ sessionId }) => sessionId)])]);
+    this.#notify(key, [...new Set([...before, ...sessions.map(({ sessionId }) => sessionId)])]);
   }
 
-  /** The server can't be asked any more. */
+  /** The server does not answer any more. */
   silence(key: string): void {
     const ids = [...(this.#answers.get(key)?.sessions.keys() ?? [])];
     this.#answers.delete(key);
-    this.#tell(key, ids);
+    this.#notify(key, ids);
   }
 
   has(key: string, sessionId: string): boolean {
@@ -116,7 +116,7 @@ export class FakeSessionSource implements SessionSource {
   async activity(key: string, sessionId: string): Promise<SessionActivity> {
     this.calls.push(`activity ${key} ${sessionId}`);
     await this.activityFailures.get(key)?.();
-    return this.#atPresent(key, sessionId)?.activity ?? 'Unloaded';
+    return this.#current(key, sessionId)?.activity ?? 'Unloaded';
   }
 
   async close(key: string, sessionId: string): Promise<void> {
@@ -126,7 +126,7 @@ export class FakeSessionSource implements SessionSource {
 
   async deleteUnused(key: string, sessionId: string, disuse: Disuse): Promise<Deletion | 'InUse'> {
     this.calls.push(`deleteUnused ${key} ${sessionId}`);
-    const facts = this.#atPresent(key, sessionId);
+    const facts = this.#current(key, sessionId);
     if (facts !== undefined) {
       const isYoung = Math.min(this.#now(), this.#now() + this.skewMs) < disuse.expiresAt;
       if (isYoung || facts.activity === 'Active' || facts.modifiedTime !== disuse.modifiedTime) return 'InUse';
@@ -141,15 +141,15 @@ export class FakeSessionSource implements SessionSource {
     if (!sessions.has(sessionId)) return 'NotFound';
     const others = [...sessions.values()].filter((facts) => facts.sessionId !== sessionId);
     this.#answers.set(key, answerOf(this.#now(), ...others));
-    this.#tell(key, [sessionId]);
+    this.#notify(key, [sessionId]);
     return 'Deleted';
   }
 
-  #atPresent(key: string, sessionId: string): SessionFacts | undefined {
+  #current(key: string, sessionId: string): SessionFacts | undefined {
     return this.used.get(sessionId) ?? this.#answers.get(key)?.sessions.get(sessionId);
   }
 
-  #tell(key: string, ids: readonly string[]): void {
+  #notify(key: string, ids: readonly string[]): void {
     for (const listener of this.#listeners) listener(key, ids);
   }
 }

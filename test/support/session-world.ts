@@ -1,7 +1,6 @@
 /**
- * The session controller over a real API server, with caches that the test itself brings up to date and servers that are
- * as the test says. Time stands still until the test moves it. Nobody runs Jobs, collects garbage or makes servers: the
- * test plays them.
+ * The session controller over a real API server, with caches that the test itself updates. Time stands still until the test moves it.
+ * There are no Jobs controller, garbage collector and servers: the test plays them.
  */
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
@@ -29,7 +28,7 @@ import { endedJob } from './jobs.ts';
 import { connect } from './kube.ts';
 import { metricSum, passesOf, waitForRest } from './metrics.ts';
 
-/** Far more than any history here needs: beyond it something writes in a circle. */
+/** Far more than any test here needs: beyond it something writes in a loop. */
 const MAX_ROUNDS = 50;
 const API_VERSION = 'copilot-operator.dev/v1alpha1';
 
@@ -38,7 +37,7 @@ export class SessionWorld {
   readonly client: Client;
   readonly clock = new FakeClock(Date.now());
   readonly source = new FakeSessionSource(() => this.clock.now());
-  /** What was told in events, as `type reason: message`. */
+  /** The recorded events, as `type reason: message`. */
   readonly events: string[] = [];
   readonly metrics = new Metrics();
   readonly #caches: FakeInformer<KubeObject>[];
@@ -111,7 +110,7 @@ export class SessionWorld {
     return `${this.namespace}/acme-${index}`;
   }
 
-  /** Brings caches up to date: those of these types, or all of them. Changes wake the controller, as a watch does. */
+  /** Updates the caches of these types, or all of them. Changes enqueue objects, as a watch does. */
   async sync(...types: ResourceType[]): Promise<void> {
     for (const cache of this.#caches) {
       if (types.length > 0 && !types.includes(cache.type)) continue;
@@ -134,7 +133,7 @@ export class SessionWorld {
     }
   }
 
-  /** Brings caches up to date until nothing wakes the controller any more. */
+  /** Updates the caches until nothing is enqueued any more. */
   async settle(): Promise<void> {
     let before = -1;
     for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -144,7 +143,7 @@ export class SessionWorld {
       if (reconciles === before) return;
       before = reconciles;
     }
-    throw new Error('the controller does not come to rest');
+    throw new Error('the controller does not become idle');
   }
 
   /** Time passes, in steps of a few seconds, and whatever is due is done. */
@@ -155,7 +154,7 @@ export class SessionWorld {
     }
   }
 
-  /** Looks at the session once more. */
+  /** Reconciles the session once more. */
   async reconcile(name: string): Promise<void> {
     this.#controller.enqueue(this.ref(name));
     await this.settle();
@@ -187,7 +186,7 @@ export class SessionWorld {
     return found === undefined ? 'absent' : `${found.status} ${found.reason}`;
   }
 
-  /** A tenant whose servers are as its status says, as the tenant controller would have written it. */
+  /** A tenant with the status that the tenant controller would have written. */
   async createTenant(spec: CopilotTenantSpecInput = {}): Promise<void> {
     const made = await this.client.create(CopilotTenant, {
       apiVersion: API_VERSION,
@@ -202,7 +201,7 @@ export class SessionWorld {
     await this.patch(CopilotTenant, 'acme', { spec });
   }
 
-  /** Plays the tenant controller: it has seen the spec, and this is how things are. */
+  /** Plays the tenant controller: it has observed the spec, and this is the status. */
   async observeTenant(status: object): Promise<void> {
     const { metadata } = await this.client.get(CopilotTenant, this.ref('acme'));
     const seen = { observedGeneration: metadata.generation, ...status };
@@ -218,13 +217,13 @@ export class SessionWorld {
     } as CopilotSession);
   }
 
-  /** Somebody deletes it; with finalizers it stays until they have gone. */
+  /** Deletes it; with finalizers it exists until they are removed. */
   async delete(type: ResourceType, name: string): Promise<void> {
     const { metadata } = await this.client.get(type, this.ref(name));
     await this.client.delete(type, this.ref(name), { uid: metadata.uid ?? '' });
   }
 
-  /** Somebody's merge patch. */
+  /** A user's merge patch. */
   patch<T extends KubeObject>(type: ResourceType<T>, name: string, patch: object, subresource?: string): Promise<T> {
     const contentType = 'application/merge-patch+json';
     return this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'somebody', subresource });
@@ -240,7 +239,7 @@ export class SessionWorld {
     });
   }
 
-  /** A Job that nobody of this part has made. */
+  /** A Job that the session controller did not create. */
   async createJob(name: string, annotations: Record<string, string>): Promise<void> {
     await this.client.create(Job, {
       apiVersion: 'batch/v1',

@@ -7,7 +7,7 @@ import { answerOf, sessionFacts } from './fake-sessions.ts';
 import type { ServerSessions, SessionFacts } from '../../src/servers/survey/sessions.ts';
 import type { Located, ServerView } from '../../src/session/model.ts';
 
-/** When the sample session was made. */
+/** When the sample session was created. */
 export const CREATED = Date.parse('2026-01-02T03:00:00Z');
 
 /** Session `alpha` of tenant `acme` in namespace `team`, with every default that the API server would fill in. */
@@ -32,7 +32,7 @@ export function sampleSession(
   };
 }
 
-/** Server `acme-<index>`, which is meant to run and answers with no session, but for what is stated. */
+/** Server `acme-<index>`, which is meant to run and answers with no session, but for the given fields. */
 export function serverView(index = 0, seen: Partial<ServerView> = {}): ServerView {
   return {
     index,

@@ -1,3 +1,4 @@
+/** The Job that removes a session's data from the volume of a server that does not run. */
 import { Label } from '../../api/names.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { Job } from '../../kube/types/builtins.ts';
@@ -7,9 +8,9 @@ import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 
-/** Less than the deadline of a deletion (decisions/removal.ts), so that a Job that gets nowhere is told as such. */
+/** Shorter than the deadline of a deletion (decisions/removal.ts), so that a Job that makes no progress is reported as failed. */
 const ACTIVE_DEADLINE_SECONDS = 240;
-/** A finished Job goes with its session at once; this is for one whose session is held by somebody else's finalizer. */
+/** A finished Job is deleted with its session; this is for a session that another finalizer holds. */
 const KEPT_SECONDS = 600;
 const MAX_LABEL_LENGTH = 63;
 
@@ -24,7 +25,7 @@ export function deleteJobName({ metadata }: CopilotSession, index: number): stri
  */
 export function deleteJob(session: CopilotSession, tenant: CopilotTenant, index: number, image: string): Job {
   const { name, namespace } = session.metadata;
-  // A resource's name may be longer than a label; then the UID stands for it.
+  // A resource's name may be longer than a label value; then the UID replaces it.
   const label = name.length <= MAX_LABEL_LENGTH ? name : (session.metadata.uid ?? '');
   const labels = { ...cleanupLabels(tenant.metadata.name), [Label.session]: label };
   return {
@@ -34,7 +35,7 @@ export function deleteJob(session: CopilotSession, tenant: CopilotTenant, index:
       name: deleteJobName(session, index),
       ...(namespace !== undefined && { namespace }),
       labels,
-      // Not blocking: deleted in the foreground (as Argo CD does) the session would take a blocking Job down at once.
+      // Not blocking: a foreground deletion of the session (as Argo CD does) would delete a blocking Job at once.
       ownerReferences: [{ ...controllerRef(session), blockOwnerDeletion: false }],
     },
     spec: {

@@ -1,4 +1,4 @@
-/** Why a session can't get on until a user acts, each with what was found and what to do. */
+/** Why a session needs a user's action, each with what was found and what to do. */
 import { SessionStalledReason } from '../../api/session-conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
@@ -13,26 +13,26 @@ export function tenantNotFound(session: CopilotSession, tenant: CopilotTenant | 
     reason: SessionStalledReason.TenantNotFound,
     message:
       tenant === undefined
-        ? `There is no CopilotTenant ${name} in namespace ${namespace}. Make it, or make the session anew with the right name.`
-        : `CopilotTenant ${name} is being deleted. Make it again, or delete the session.`,
+        ? `CopilotTenant ${name} does not exist in namespace ${namespace}. Create it, or recreate this CopilotSession with the right spec.tenantRef.`
+        : `CopilotTenant ${name} is being deleted. Recreate it, or delete this CopilotSession.`,
   };
 }
 
 /** `holder`: the older resource, which holds the id. */
-export function duplicateSessionId(session: CopilotSession, { metadata: { name } }: CopilotSession): SessionCause {
-  const tenant = session.spec.tenantRef.name;
+export function duplicateSessionId(session: CopilotSession, holder: CopilotSession): SessionCause {
+  const { name } = holder.metadata;
+  const id = sessionIdOf(session);
   return {
     reason: SessionStalledReason.DuplicateSessionId,
-    message: `CopilotSession ${name} is older and holds the id ${sessionIdOf(session)} of CopilotTenant ${tenant}. Delete this one, or give it another id. To delete ${name} deletes the session's data too, unless its deletionPolicy is Retain or the data is another owner's.`,
+    message: `The older CopilotSession ${name} holds session id ${id} of CopilotTenant ${session.spec.tenantRef.name}. Delete this CopilotSession, or recreate it with another spec.sessionId. Deleting ${name} also deletes the session's data, unless its spec.deletionPolicy is Retain or the data has another owner.`,
   };
 }
 
-/** It does not say whose the data is: that is no matter of whoever may read this resource. */
+/** The message does not name the stored owner: whoever may read this resource need not know the users of others. */
 export function ownedByAnother(session: CopilotSession): SessionCause {
   const { name } = session.metadata;
-  const { tenantRef } = session.spec;
   return {
     reason: SessionStalledReason.OwnedByAnother,
-    message: `Beside the data of session ${sessionIdOf(session)} of CopilotTenant ${tenantRef.name} another owner is stored than the spec.owner of CopilotSession ${name}, which therefore does not hold it. Delete this resource, which leaves the data alone, and make one with another id or the right spec.owner.`,
+    message: `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} is stored with another owner than spec.owner of CopilotSession ${name}, which therefore does not hold the session. Delete this CopilotSession, which keeps the data, and create one with another spec.sessionId or the right spec.owner.`,
   };
 }

@@ -1,3 +1,4 @@
+/** When a session expires, and whether its data is deleted for that now. */
 import { durationMs } from '../../api/duration.ts';
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
@@ -8,36 +9,37 @@ import { clockMargin, ttlOf } from '../../resources/session-ttl.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerView } from '../model.ts';
 
-/** How long a session that is in use after all is left alone. */
+/** How long a session that was due but in use is left alone. */
 const IN_USE_BACKOFF = { baseMs: 2_000, maxMs: 60_000 };
-/** An answer older than this, in ms, is no ground to delete a session on. */
+/** A session is not deleted on an answer older than this, in ms. */
 const MAX_AGE_MS = 60_000;
 
 /**
- * When the session's time is up, ms: its `ttl` after the last activity, before the first turn after the creation of the
- * resource. Undefined for never.
+ * When the session's time to live passes, ms: its `ttl` after the last activity, or after the creation of the resource when it
+ * had no turn. Undefined for never.
  */
 export function expiryOf({ spec, metadata }: CopilotSession, lastActivity: number | undefined): number | undefined {
   const ttl = ttlOf(spec);
   return ttl === undefined ? undefined : (lastActivity ?? Date.parse(metadata.creationTimestamp ?? '')) + ttl;
 }
 
-/** When the data may go, ms: a margin after `expiresAt`, since the server's clock told the activity and ours tells the time. */
+/** When the data may be deleted, ms: a margin after `expiresAt`, since the server's clock dates the activity and ours reads the time. */
 export function deletionDueOf({ spec }: CopilotSession, expiresAt: number | undefined): number | undefined {
   return expiresAt === undefined ? undefined : expiresAt + clockMargin(ttlOf(spec) ?? 0);
 }
 
+/** When a session was last active, ms. */
 export interface Activity {
-  /** What people are told; undefined before the first turn. */
+  /** The time to report; undefined before the first turn. */
   readonly reported: number | undefined;
-  /** The latest time that may be the right one: nothing is deleted for less. */
+  /** The latest time that it may have been: an expiry counts from here. */
   readonly latest: number | undefined;
 }
 
 /**
- * The last activity, ms. Until the journal was looked at, the facts have the file's time, which an unload moves too: then
- * what was told before stands, so that a session that is only unloaded changes no status. A server's clock may be ahead:
- * nothing has happened later than now.
+ * The last activity. Until the journal was read, the facts have the file's modification time, which an unload changes too: then
+ * the reported time stays, so that a session that is only unloaded causes no write. A server's clock may be ahead, so no activity
+ * counts as later than now.
  */
 export function activityOf(
   facts: SessionFacts | undefined,
@@ -51,45 +53,45 @@ export function activityOf(
   return { reported: before, latest: Math.max(found, before) };
 }
 
-/** `due`: its data may go now. `refresh`: its time is up, but first its servers have to say again how it is. */
+/** `due`: delete the data now. `refresh`: its time to live has passed, but its servers have to answer once more first. */
 export type ExpiryDecision = { readonly action: 'none' | 'due' | 'refresh'; readonly reason: string };
 
 export interface ExpiryInput {
   readonly session: CopilotSession;
   readonly phase: SessionPhase;
-  /** When its data may go, ms: see {@link deletionDueOf}. */
+  /** When its data may be deleted, ms: see {@link deletionDueOf}. */
   readonly dueAt: number | undefined;
-  /** The server that holds it; before its first turn, and when it is missing, all that it may be on. */
+  /** The server that has it; before its first turn, and when it is missing, all that may have it. */
   readonly servers: readonly ServerView[];
   readonly now: number;
 }
 
 /**
- * Whether the session is deleted now because its time is up. A loaded session may be, one whose turn runs never. One
- * without a turn ends alike: nobody used the id in time, so that it is free again, and a Persistent resource tells so.
+ * Whether the session is deleted now because its time to live has passed. A loaded session may be, one with a running turn never
+ * is. One that never had a turn expires as well, which frees its id.
  */
 export function expiryDecision({ session, phase, dueAt, servers, now }: ExpiryInput): ExpiryDecision {
   if (dueAt === undefined) return none('it has no ttl');
-  if (now < dueAt) return none('its time is not up');
+  if (now < dueAt) return none('its time to live has not passed');
   if (phase === SessionPhase.Active) return none('a turn is running');
   if (session.spec.lifecycle === 'Persistent' && isReportedGone(session, phase))
-    return none('its data is gone already');
-  // Who can't be asked may hold it, and may be used.
-  if (servers.some(({ answer }) => answer === undefined)) return none('a server that it may be on does not answer');
+    return none('its data is already gone');
+  // A server that does not answer may have it, in use.
+  if (servers.some(({ answer }) => answer === undefined)) return none('a server that may have it does not answer');
   const fresh = ({ answer }: ServerView): boolean =>
     answer !== undefined && answer.at > dueAt && now - answer.at <= MAX_AGE_MS;
-  if (!servers.every(fresh)) return { action: 'refresh', reason: 'what is known of it is from before its time was up' };
-  return { action: 'due', reason: 'its time is up' };
+  if (!servers.every(fresh)) return { action: 'refresh', reason: 'the last answers are from before it expired' };
+  return { action: 'due', reason: 'its time to live has passed' };
 }
 
-/** Whether people know already that the data is gone: found missing after its time, a session has expired, and is not lost. */
+/** Whether the status already reports that the data is gone: a session found missing after its time has expired, and is not lost. */
 function isReportedGone({ status }: CopilotSession, phase: SessionPhase): boolean {
   return phase === SessionPhase.Expired || (phase === SessionPhase.Lost && status?.phase === SessionPhase.Lost);
 }
 
 /**
- * Whether a session that is missing was old enough for the tenant's own cleanup: then it was that. What the session's own
- * policy keeps the cleanup leaves alone, and what people know as lost was missing before its time.
+ * Whether a missing session was old enough for the tenant's cleanup, which then deleted it. The cleanup skips what the session's own
+ * policy keeps, and what is reported as lost was missing before its time.
  */
 export function wasCleanedUp(
   { spec, status }: CopilotSession,
@@ -104,8 +106,8 @@ export function wasCleanedUp(
 }
 
 /**
- * How long a session that was due and in use after all is left alone, ms, the `times`-th time in a row: the question wakes
- * it, and a turn that no journal tells of may go on for hours.
+ * How long a session that was due but in use is left alone, ms, the `times`-th time in a row. Each check loads the session, and a
+ * turn that has not reached the journal may run for hours.
  */
 export function inUseDelay(times: number): number {
   return exponentialDelay(IN_USE_BACKOFF, times - 1);

@@ -1,9 +1,10 @@
+/** The owner of a session as it is stored beside its data, in labels that outlive the resource. */
 import { GROUP, Label } from '../../api/names.ts';
 import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 
-/** Keys of what is stored beside a session's data. */
+/** Keys of the labels beside a session's data. */
 export const StoredLabel = {
   tenant: Label.tenant,
   session: Label.session,
@@ -11,10 +12,7 @@ export const StoredLabel = {
   participants: `${GROUP}/participants`,
 } as const;
 
-/**
- * Whose session it is, from the spec alone, in a form that outlives the resource. Without an owner it claims none, and leaves
- * the one that is stored.
- */
+/** The labels for the session, from its spec alone. Without an owner it claims none, and the stored one stays. */
 export function ownerLabels({ metadata, spec }: CopilotSession): Record<string, string> {
   return {
     [StoredLabel.tenant]: spec.tenantRef.name,
@@ -24,33 +22,32 @@ export function ownerLabels({ metadata, spec }: CopilotSession): Record<string, 
   };
 }
 
-/** Whether another owner is stored beside the data than the one that the resource states. */
+/** Whether the stored owner is another than `spec.owner`. */
 export function hasOtherOwner({ spec: { owner } }: CopilotSession, labels: Readonly<Record<string, string>>): boolean {
   const stored = labels[StoredLabel.owner] ?? '';
   return owner !== undefined && stored !== '' && stored !== owner;
 }
 
-/** Between two tries for one session: within the first minute the survey has read what was stored. */
+/** Between two attempts for one session: within the first minute the survey reads what was stored. */
 const STORE_BACKOFF = { baseMs: 60_000, maxMs: 60 * 60_000 };
 
 /**
- * How long after one try to store labels the next may follow, ms, when the server has refused so many in a row: it refuses
- * the same words again, and each try wakes the session.
+ * How long after one attempt to store labels the next may follow, ms, after so many refusals in a row: the server refuses the same
+ * labels again, and each attempt counts as use of the session.
  */
 export function labelInterval(refusals: number): number {
   return exponentialDelay(STORE_BACKOFF, refusals);
 }
 
 /**
- * What has to be stored beside the session's data now: only what differs, nothing beside another's data, and nothing while the
- * session is not loaded, for its server can store it only then. It is done at the next load. A label can't be taken away, so an empty one stands
- * for none.
+ * The labels to store now: only those that differ, none on data of another owner, and none while the session is not loaded, for its
+ * server can store them only then. A label can't be removed, so an empty value stands for none.
  */
 export function missingLabels(
   session: CopilotSession,
   { activity, labels }: SessionFacts,
 ): Record<string, string> | undefined {
-  // Not read yet: what is there is not known.
+  // Undefined labels were not read yet.
   if (activity === 'Unloaded' || labels === undefined || hasOtherOwner(session, labels)) return undefined;
   const missing = Object.entries(ownerLabels(session)).filter(([key, value]) => (labels[key] ?? '') !== value);
   return missing.length === 0 ? undefined : Object.fromEntries(missing);

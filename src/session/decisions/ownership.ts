@@ -1,3 +1,4 @@
+/** Whether the data under a session's id belongs to the owner that the resource states. */
 import { SessionConditionType, SessionStalledReason } from '../../api/session-conditions.ts';
 import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
@@ -6,8 +7,8 @@ import type { Ownership } from '../model.ts';
 import { hasOtherOwner } from './labels.ts';
 
 /**
- * A resource without `spec.owner` claims nothing, so that nothing is refused to it. `answered`: whether all servers that may have
- * the session say what they have. While one does not, what was told last stays: a volume keeps its owner while no server runs.
+ * A resource without `spec.owner` claims none, so it is never refused. `answered`: whether all servers that may have the session
+ * answer. While one does not, the last report stays: a volume keeps its owner while no server runs.
  */
 export function ownershipOf(session: CopilotSession, facts: SessionFacts | undefined, answered: boolean): Ownership {
   if (session.spec.owner === undefined) return 'Own';

@@ -1,16 +1,17 @@
+/** The phase of a session, and whether it had begun or ended before. */
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { Located } from '../model.ts';
 
-/** Whether the session has had a turn, as far as the last status tells. */
+/** Whether the session has had a turn, according to its last status. */
 export function wasSeen(status: CopilotSessionStatus | undefined): boolean {
   return status?.server !== undefined || status?.usage !== undefined || status?.lastActivityTime !== undefined;
 }
 
 /**
- * The phase of a session whose server answers; while it does not, the last phase stays. Expired and Lost stay until the
- * session is there again: a new turn under the id begins a new one.
+ * The phase of a session whose server answers; while it does not, the last phase stays. Expired and Lost stay until a new turn under
+ * the id starts a new session.
  */
 export function phaseOf(before: CopilotSessionStatus | undefined, located: Located | undefined): SessionPhase {
   if (located !== undefined) return located.facts.activity === 'Active' ? SessionPhase.Active : SessionPhase.Idle;
@@ -18,7 +19,7 @@ export function phaseOf(before: CopilotSessionStatus | undefined, located: Locat
   return wasSeen(before) ? SessionPhase.Lost : SessionPhase.Pending;
 }
 
-/** Whether it is another session under the id of one that had gone: what was told of that one is not true of it. */
+/** Whether it is a new session under the id of one that had ended: the status of that one is not about it. */
 export function isSuccessor({ status }: CopilotSession, located: Located | undefined): boolean {
   return located !== undefined && hasEnded(status?.phase);
 }

@@ -1,11 +1,11 @@
-/** How the data of a deleted resource goes, and when that is given up. */
+/** How the data of a deleted CopilotSession is removed, and when that is given up. */
 import type { ServerView } from '../model.ts';
 
-/** From the deletion of the resource to the end of its finalizer, whatever happens, in ms. */
+/** Longest time from the deletion of the resource to the removal of its finalizer, in ms. */
 export const DEADLINE_MS = 5 * 60_000;
-/** The same while the tenant is being deleted too: its servers go, and little is left to wait for. */
+/** The same while the tenant is being deleted too: its servers stop, and little is left to wait for. */
 export const TENANT_TERMINATING_DEADLINE_MS = 60_000;
-/** A process that has just begun asks the servers for this long, in ms, even if the deadline passed while none ran. */
+/** A process that has just started tries for this long, in ms, even if the deadline passed while the operator did not run. */
 export const STARTUP_GRACE_MS = 30_000;
 
 /** `delete`: by the server. `job`: on the volume. `wait`: neither is possible now. */
@@ -25,19 +25,20 @@ export function removalStep({ name, answer, runState }: ServerView): RemovalStep
   }
   // A Job would be a second writer: a server writes what it has in states when it stops.
   return runState === 'Stopping'
-    ? { action: 'wait', reason: 'ServerStopping', message: `Server ${name} has not stopped yet.` }
+    ? { action: 'wait', reason: 'ServerStopping', message: `Server ${name} is still stopping.` }
     : { action: 'wait', reason: 'ServerSilent', message: `Server ${name} does not answer.` };
 }
 
+/** What the deadline of a deletion is decided from. */
 export interface DeadlineInput {
-  /** When the deletion of the resource was asked for, ms. */
+  /** When the resource was deleted, ms. */
   readonly deletedAt: number;
   readonly tenantTerminating: boolean;
   /** When this process first saw a deleted session, ms. */
   readonly startedAt: number;
 }
 
-/** When the finalizer goes even though data is left behind, ms. */
+/** When the finalizer is removed even though data is left behind, ms. */
 export function deadlineOf({ deletedAt, tenantTerminating, startedAt }: DeadlineInput): number {
   const limit = tenantTerminating ? TENANT_TERMINATING_DEADLINE_MS : DEADLINE_MS;
   return Math.max(deletedAt + limit, startedAt + STARTUP_GRACE_MS);

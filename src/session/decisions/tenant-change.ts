@@ -1,14 +1,15 @@
+/** Which changes of a tenant its sessions are reconciled for. */
 import { isDeepStrictEqual } from 'node:util';
 import { ConditionType } from '../../api/conditions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 
-/** Whether a change of a tenant is one that its sessions have to be looked at for. Most are not, and there may be hundreds of sessions. */
+/** Whether the tenant's sessions have to be reconciled for this change. For most they need not be, and there may be hundreds of sessions. */
 export function affectsSessions(old: CopilotTenant, tenant: CopilotTenant): boolean {
-  return !isDeepStrictEqual(concerns(old), concerns(tenant));
+  return !isDeepStrictEqual(relevantFields(old), relevantFields(tenant));
 }
 
-function concerns({ metadata, spec, status }: CopilotTenant): unknown {
+function relevantFields({ metadata, spec, status }: CopilotTenant): unknown {
   const conditions = [ConditionType.Ready, ConditionType.Healthy].map((type) => {
     const condition = findCondition(status?.conditions, type);
     return [condition?.status, condition?.reason];
@@ -20,7 +21,7 @@ function concerns({ metadata, spec, status }: CopilotTenant): unknown {
     replicas: spec.replicas,
     reclaimPolicy: spec.storage.reclaimPolicy,
     conditions,
-    // What a deletion on the volume waits for.
+    // A deletion on the volume waits for these.
     existing: status?.replicas,
     observed: status?.observedGeneration === metadata.generation,
     failed: (status?.servers ?? []).filter(({ state }) => state === 'Failed').map(({ name }) => name),

@@ -1,11 +1,12 @@
+/** How often a session's status is written. */
 import { isDeepStrictEqual } from 'node:util';
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
 
-/** Least time between two writes of a status that tell nothing but how far a session has got, in ms. */
+/** Shortest time between two writes of a status in which only gradual fields changed, in ms. */
 export const MIN_WRITE_INTERVAL_MS = 30_000;
 
-/** Fields that grow while a session is used: nobody acts on a single step of them. */
+/** Fields that grow while a session is used: no user acts on a single step of them. */
 const gradual = new Set<string>([
   'lastActivityTime',
   'sizeBytes',
@@ -14,8 +15,8 @@ const gradual = new Set<string>([
 ] satisfies (keyof CopilotSessionStatus)[]);
 
 /**
- * How long the write of a changed status waits, in ms. What people act on, and the end of a turn, is told at once;
- * anything else at most twice a minute for each session. `lastWrite`, ms: when this process last wrote it.
+ * How long the write of a changed status waits, in ms. What users act on, and the end of a turn, is written at once; anything else
+ * at most twice a minute for each session. `lastWrite`, ms: when this process last wrote it.
  */
 export function writeDelay(
   before: CopilotSessionStatus | undefined,

@@ -1,4 +1,4 @@
-/** One pass of a resource that is being deleted. It never holds the resource beyond the deadline of decisions/removal.ts. */
+/** Removes a deleted session's data before our finalizer, and the finalizer at the latest at the deadline of decisions/removal.ts. */
 import { SESSION_DATA_FINALIZER } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client/client.ts';
 import type { ReconcileContext, Result } from '../../kube/runtime/controller.ts';
@@ -14,14 +14,14 @@ import { missingPermission } from '../../resources/permission.ts';
 import { deadlineOf } from '../decisions/removal.ts';
 import type { SessionStates } from '../session-state.ts';
 import type { SessionMetrics } from '../metrics.ts';
-import { type DataRemover } from './data-remover.ts';
+import type { DataRemover } from './data-remover.ts';
 import { unobservedStatus } from '../status.ts';
 import type { StatusWriter } from '../status-writer.ts';
 import { findTenant } from '../tenant-lookup.ts';
 import { EventReason } from '../transitions.ts';
 import { NOTHING_TO_REMOVE, type Removal } from '../model.ts';
 
-/** How soon what failed, or is waited for without anything that tells of it, is looked at again, in ms. */
+/** Between two attempts to remove the data, in ms. */
 const RETRY_MS = 5_000;
 
 export interface DataFinalizerOptions {
@@ -40,16 +40,17 @@ interface Attempt {
   readonly tenantTerminating: boolean;
 }
 
+/** Runs the finalizer `copilot-operator.dev/session-data`. */
 export class DataFinalizer {
   readonly #options: DataFinalizerOptions;
-  /** When this process first looked at a deleted resource, ms. */
+  /** When this process first reconciled a deleted resource, ms. */
   #startedAt: number | undefined;
 
   constructor(options: DataFinalizerOptions) {
     this.#options = options;
   }
 
-  /** Removes the data and then our finalizer, or reports what it waits for. */
+  /** Removes the data and then our finalizer, or reports what is pending. */
   async finalize(session: CopilotSession, context: ReconcileContext): Promise<Result> {
     const { client, states, clock, recorder, metrics } = this.#options;
     if (states.of(session).finalizerRemoved) return {};
@@ -68,16 +69,21 @@ export class DataFinalizer {
       return { requeueAfterMs: Math.min(RETRY_MS, deadline - now) };
     }
     const leftBehind = [...removal.leftBehind, ...removal.pending];
-    const told = [...leftBehind, ...removal.unswept].join(' ');
+    const details = [...leftBehind, ...removal.unswept].join(' ');
     if (leftBehind.length > 0) {
-      const message = `The data of the session could not be deleted and stays behind. ${told}`;
+      const message = `The data of the session could not be deleted and is left behind. ${details}`;
       recorder.event(session, 'Warning', EventReason.SessionDataLeftBehind, message);
-      context.log.warn({ leftBehind }, 'the data of a deleted session stays behind');
-    } else if (told !== '') {
-      recorder.event(session, 'Warning', EventReason.SessionLockLeftBehind, `The data of the session is gone. ${told}`);
+      context.log.warn({ leftBehind }, 'the data of a deleted session is left behind');
+    } else if (details !== '') {
+      recorder.event(
+        session,
+        'Warning',
+        EventReason.SessionLockLeftBehind,
+        `The data of the session was deleted. ${details}`,
+      );
     }
     if (removal.ownedByAnother) {
-      const message = `The data under id ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} stays: another owner is stored beside it than spec.owner.`;
+      const message = `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} is kept: it is stored with another owner than spec.owner.`;
       recorder.event(session, 'Normal', EventReason.SessionDataOfAnother, message);
     }
     await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
@@ -97,10 +103,10 @@ export class DataFinalizer {
           ? await remover.withoutTenant(session, signal)
           : await remover.remove(session, tenant, { signal, log });
     } catch (error) {
-      // Whatever keeps going wrong must not outlast the deadline.
+      // Errors are not returned: they must not delay the deadline.
       if (signal.aborted) throw error;
-      log.warn({ err: error }, 'the data of a deleted session could not be deleted');
-      const pending = ['The API server did not do what was asked of it.'];
+      log.warn({ err: error }, 'failed to delete the data of a session');
+      const pending = ['A request to the API server failed.'];
       removal = { ...NOTHING_TO_REMOVE, pending, cause: missingPermission(error) };
     }
     return { removal, tenantTerminating: tenant?.metadata.deletionTimestamp !== undefined };
@@ -114,8 +120,8 @@ export class DataFinalizer {
   ): Promise<unknown> {
     const { statusWriter, clock } = this.#options;
     const { pending, unswept } = removal;
-    const what = pending.length > 0 ? 'the data' : 'that';
-    const deleting = `${[...pending, ...unswept].join(' ')} If that has not changed by ${timestamp(deadline)}, ${what} is left behind.`;
+    const what = pending.length > 0 ? 'The data' : 'The lock file';
+    const deleting = `${[...pending, ...unswept].join(' ')} ${what} is left behind if this has not changed by ${timestamp(deadline)}.`;
     const status = unobservedStatus({ session, deleting, cause: removal.cause, now: clock.now() });
     return statusWriter.write(session, status, context.signal);
   }

@@ -1,4 +1,4 @@
-/** Removes the data of a deleted resource, one attempt at a time. */
+/** Removes the data of a deleted session: through the servers that run, by Jobs from the volumes of those that don't. */
 import type { Logger } from 'pino';
 import { RpcError } from '../../copilot/errors.ts';
 import type { SessionActivity } from '../../copilot/session.ts';
@@ -33,6 +33,7 @@ export interface DataRemoverOptions {
   readonly clock: Clock;
 }
 
+/** One attempt at a time; repeating one is harmless. */
 export class DataRemover {
   readonly #options: DataRemoverOptions;
 
@@ -40,6 +41,7 @@ export class DataRemover {
     this.#options = options;
   }
 
+  /** Removes the data from every server of the tenant that may have it. */
   async remove(
     session: CopilotSession,
     tenant: CopilotTenant,
@@ -48,9 +50,9 @@ export class DataRemover {
     const { source, watches } = this.#options;
     const lastServer = session.status?.server;
     const known = candidateServers(serversOf(tenant, source, lastServer), lastServer);
-    // A tenant without servers may have kept the volume of its first one, and nobody looked whether the session is on it.
+    // A tenant without servers may have retained the volume of its first one, and the session may be on it.
     const servers = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
-    // A process that has just begun has not asked yet whose the data is.
+    // A process that has just started has not read the stored owner yet.
     if (session.spec.owner !== undefined) {
       const keys = servers.map(({ key }) => key);
       watches.set(keyOf(session), sessionIdOf(session), keys);
@@ -66,21 +68,21 @@ export class DataRemover {
     };
   }
 
-  /** Without the tenant nothing can be removed: neither servers nor what a Job needs is there. Says what that leaves. */
+  /** Without the tenant nothing can be removed: there are no servers, and a Job needs its spec. Reports what is left. */
   async withoutTenant(session: CopilotSession, signal: AbortSignal): Promise<Removal> {
     const { namespace = '' } = session.metadata;
     const { phase, server } = session.status ?? {};
-    // Looked for and not found, as long as there was a server to ask.
+    // Observed before, and on no server.
     if (phase !== undefined && server === undefined) return NOTHING_TO_REMOVE;
     const tenant = session.spec.tenantRef.name;
     const index = serverIndex(tenant, server ?? '') ?? 0;
     const claim = await this.#options.jobs.claim(namespace, serverName(tenant, index), signal);
     if (claim === undefined) return NOTHING_TO_REMOVE;
-    const what = server === undefined ? 'it may have data' : 'its data is';
+    const verb = server === undefined ? 'may be' : 'is';
     return {
       ...NOTHING_TO_REMOVE,
       leftBehind: [
-        `CopilotTenant ${tenant} is gone, and ${what} on its retained PersistentVolumeClaim ${claim.metadata.name}.`,
+        `CopilotTenant ${tenant} no longer exists; the data ${verb} on its retained PersistentVolumeClaim ${claim.metadata.name}.`,
       ],
     };
   }
@@ -95,7 +97,7 @@ export class DataRemover {
     const ownership = ownershipOf(session, answer?.sessions.get(sessionIdOf(session)), answer !== undefined);
     if (ownership === 'Another') return { ...NOTHING_TO_REMOVE, ownedByAnother: true };
     if (ownership === 'Unread') {
-      return { ...NOTHING_TO_REMOVE, pending: [`Whose the data on server ${name} is has not been read yet.`] };
+      return { ...NOTHING_TO_REMOVE, pending: [`The owner of the data on server ${name} has not been read yet.`] };
     }
     const step = removalStep(server);
     switch (step.action) {
@@ -111,24 +113,24 @@ export class DataRemover {
     try {
       deleted = await this.#deleteOn(server, session);
     } catch (error) {
-      // Not told in its own words: a server says what its agent makes it say.
-      log.warn({ err: error, server: name }, 'a server did not delete a session');
-      return { ...NOTHING_TO_REMOVE, pending: [`Server ${name} did not delete the session.`] };
+      // Without the server's own text, which its agent may have written.
+      log.warn({ err: error, server: name }, 'failed to delete a session');
+      return { ...NOTHING_TO_REMOVE, pending: [`Server ${name} failed to delete the session.`] };
     }
     try {
       await this.#options.sweepRequester.afterDeletion(session, server, deleted, signal);
       return { ...NOTHING_TO_REMOVE, deleted };
     } catch (error) {
       if (signal.aborted) throw error;
-      log.warn({ err: error, server: name }, 'a sweep of the volume could not be asked for');
-      const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}, for the API server did not take the request to sweep it.`;
+      log.warn({ err: error, server: name }, 'failed to request a sweep of the volume');
+      const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}: requesting a sweep of it failed.`;
       return { ...NOTHING_TO_REMOVE, deleted, unswept: [message], cause: missingPermission(error) };
     }
   }
 
   /**
-   * Whether there can be data at all: a volume that is gone took it along, and a server that has never started has none. Only what
-   * the cache does not have is asked for, since many sessions may wait for one server.
+   * Whether the server has a volume that may have data. The API server is asked only for what the cache lacks, since many sessions may
+   * wait for one server.
    */
   async #hasVolume({ key, name }: ServerView, signal: AbortSignal): Promise<boolean> {
     const { claims, jobs } = this.#options;
@@ -144,19 +146,19 @@ export class DataRemover {
     const id = sessionIdOf(session);
     if ((await this.#activityNow(server, id)) === 'Active') {
       await withTimeout(clock, source.close(key, id));
-      const message = `A turn was running on server ${name} and was ended, because the resource is deleted.`;
+      const message = `Ended the turn that was running on server ${name}, because the CopilotSession is being deleted.`;
       recorder.event(session, 'Normal', EventReason.SessionClosed, message);
     }
     return (await withTimeout(clock, source.delete(key, id))) === 'Deleted';
   }
 
-  /** Asked now: the last answer may be half a minute old, and a server deletes in the middle of a turn without a word. */
+  /** Asked now: the last answer may be half a minute old, and a server deletes a session in the middle of a turn without an error. */
   async #activityNow({ key, answer }: ServerView, id: string): Promise<SessionActivity | undefined> {
     const { source, clock } = this.#options;
     try {
       return await withTimeout(clock, source.activity(key, id));
     } catch (error) {
-      // A version of the server that lacks the method must still delete.
+      // A server version without this method must still delete.
       if (error instanceof RpcError) return answer?.sessions.get(id)?.activity;
       throw error;
     }
@@ -165,10 +167,14 @@ export class DataRemover {
 
 function onVolume(name: string, progress: JobProgress): Removal {
   if (progress.state === 'Waiting') {
-    return { ...NOTHING_TO_REMOVE, pending: [`On the volume of ${name}: ${progress.message}.`], cause: progress.cause };
+    return {
+      ...NOTHING_TO_REMOVE,
+      pending: [`PersistentVolumeClaim ${name}: ${progress.message}.`],
+      cause: progress.cause,
+    };
   }
   if (progress.state === 'Failed') {
-    return { ...NOTHING_TO_REMOVE, leftBehind: [`On PersistentVolumeClaim ${name}: ${progress.message}.`] };
+    return { ...NOTHING_TO_REMOVE, leftBehind: [`PersistentVolumeClaim ${name}: ${progress.message}.`] };
   }
   return { ...NOTHING_TO_REMOVE, deleted: progress.state === 'Done' };
 }

@@ -23,8 +23,8 @@ import { serverMessage } from '../../kube/write/refusal.ts';
 import type { SessionCause, SessionOperatorFacts } from '../model.ts';
 
 /**
- * How far a Job is. `Done`: the data is gone. `NoVolume`: there is no volume any more, and so no data. `Waiting`: not
- * yet. `Failed`: it will not be done; what is on the volume stays.
+ * The progress of a Job. `Done`: the data is removed. `NoVolume`: there is no volume, and so no data. `Waiting`: it has not finished.
+ * `Failed`: it will not succeed; the data stays on the volume.
  */
 export type JobProgress =
   | { readonly state: 'Done' | 'NoVolume' }
@@ -36,6 +36,7 @@ export interface DeleteJobsOptions {
   readonly facts: SessionOperatorFacts;
 }
 
+/** One Job for each session and volume. */
 export class DeleteJobs {
   readonly #options: DeleteJobsOptions;
 
@@ -43,7 +44,7 @@ export class DeleteJobs {
     this.#options = options;
   }
 
-  /** Makes the Job for the volume of one server, unless it is there, and says how far it is. */
+  /** Creates the Job for the volume of one server unless it exists, and returns its progress. */
   async ensure(
     session: CopilotSession,
     tenant: CopilotTenant,
@@ -59,7 +60,7 @@ export class DeleteJobs {
     return this.#create(session, tenant, index, signal);
   }
 
-  /** The volume claim of a server; undefined when it is gone or going, and its data with it. */
+  /** The volume claim of a server; undefined when it is deleted or terminating, and its data with it. */
   async claim(namespace: string, name: string, signal: AbortSignal): Promise<PersistentVolumeClaim | undefined> {
     const claim = await ignoreNotFound(
       this.#options.client.get(PersistentVolumeClaim, { namespace, name }, { signal }),
@@ -76,7 +77,7 @@ export class DeleteJobs {
     const { client, facts } = this.#options;
     if (facts.operatorImage === undefined) {
       const message =
-        'the operator does not know its own image, which removes sessions from volumes (--operator-image)';
+        "no Job can be created: the operator's own image is unknown. Set --operator-image of the operator";
       return { state: 'Failed', message };
     }
     const job = deleteJob(session, tenant, index, facts.operatorImage);
@@ -86,16 +87,16 @@ export class DeleteJobs {
       return waiting(name);
     } catch (error) {
       if (isAlreadyExists(error)) {
-        // The cache is late.
+        // The cache is behind.
         const live = await ignoreNotFound(client.get(Job, nameOf(job), { signal }));
         return live === undefined ? waiting(name) : progressOf(session, live);
       }
       if (isNamespaceTerminating(error)) {
-        return { state: 'Failed', message: `the namespace is being deleted, so that Job ${name} can't be made` };
+        return { state: 'Failed', message: `Job ${name} can't be created: the namespace is being deleted` };
       }
       if (!(error instanceof StatusError) || !(isForbidden(error) || isInvalid(error))) throw error;
-      // A quota or a policy may make room before the deadline.
-      const message = `Job ${name} is refused: ${serverMessage(error)}`;
+      // A quota or a policy may change before the deadline.
+      const message = `Job ${name} was refused: ${serverMessage(error)}`;
       return { state: 'Waiting', message, cause: missingPermission(error) };
     }
   }
@@ -109,9 +110,9 @@ function progressOf(session: CopilotSession, job: Job): JobProgress {
   const end = jobEnd(job);
   if (end === undefined) return waiting(name);
   if (end.failure === undefined) return { state: 'Done' };
-  return { state: 'Failed', message: `Job ${name} has failed: ${end.failure || 'no reason was given'}` };
+  return { state: 'Failed', message: `Job ${name} failed: ${end.failure || 'no reason given'}` };
 }
 
 function waiting(name: string): JobProgress {
-  return { state: 'Waiting', message: `Job ${name} has not ended yet` };
+  return { state: 'Waiting', message: `Job ${name} has not finished yet` };
 }

@@ -1,4 +1,4 @@
-/** Ends sessions whose time is up. */
+/** Deletes sessions whose time to live has passed. */
 import type { Logger } from 'pino';
 import type { Deletion } from '../../copilot/session.ts';
 import type { SessionSource } from '../../servers/survey/sessions.ts';
@@ -33,15 +33,16 @@ export interface ExpirerOptions {
 }
 
 /**
- * `Expired`: the data is gone, and the resource stays to tell so. `Removed`: the resource went too, or is another by now.
- * `Outdated`: it has changed since it was read. `InUse`: somebody uses the session again, or its server's clock is behind;
- * it may be asked again in `retryMs`. `Failed`: a server did not delete it.
+ * `Expired`: the data is deleted, and the resource stays to report it. `Removed`: the resource is deleted too. `Outdated`: the resource
+ * has changed since it was read. `InUse`: a client uses the session again, or its server's clock is behind; try again in `retryMs`.
+ * `Failed`: a server did not delete it.
  */
 export type ExpiryOutcome =
   | { readonly state: 'Expired' | 'Removed' | 'Outdated' }
   | { readonly state: 'InUse'; readonly retryMs: number }
   | { readonly state: 'Failed'; readonly message: string };
 
+/** Deletes expired sessions unless they are in use. */
 export class Expirer {
   readonly #options: ExpirerOptions;
 
@@ -49,7 +50,7 @@ export class Expirer {
     this.#options = options;
   }
 
-  /** Deletes the data on these servers; with an Ephemeral session, then the resource. */
+  /** Deletes the data on these servers, and then the resource of an Ephemeral session. */
   async expire(
     session: CopilotSession,
     servers: readonly ServerView[],
@@ -58,10 +59,10 @@ export class Expirer {
   ): Promise<ExpiryOutcome> {
     const { client, recent, source, states, sweepRequester, recorder, metrics, clock } = this.#options;
     const { inUse } = states.of(session);
-    // A deadline of its own, for whatever the survey tells of the session wakes it before.
+    // Kept as a time, because changes that the survey sees enqueue the session earlier.
     const retryMs = inUse?.expiresAt === expiresAt ? inUse.until - clock.now() : 0;
     if (retryMs > 0) return { state: 'InUse', retryMs };
-    // What is deleted is gone for good, so a late cache is not believed: its ttl may be longer by now.
+    // A deletion can't be undone, so a cache that is behind is not trusted: the ttl may be longer by now.
     if (!(await isLatest({ client, recent }, CopilotSession, session, signal))) return { state: 'Outdated' };
     const id = sessionIdOf(session);
     const deletions: Deletion[] = [];
@@ -76,24 +77,24 @@ export class Expirer {
         deletions.push(deletion);
       } catch (error) {
         metrics.expired('Failed');
-        log.warn({ err: error, server: name }, 'a server did not delete a session whose time is up');
-        return { state: 'Failed', message: `Server ${name} did not delete the session; it is tried again.` };
+        log.warn({ err: error, server: name }, 'failed to delete an expired session');
+        return { state: 'Failed', message: `Server ${name} failed to delete the expired session; retrying.` };
       }
     }
     states.of(session).expiredAt = clock.now();
     for (const { key } of servers) source.refresh(key);
     const deleted = deletions.includes('Deleted');
     metrics.expired(deleted ? 'Deleted' : 'NotFound');
-    const what = deleted ? 'it was deleted' : 'there was nothing of it to delete';
-    const message = `The time of session ${id} was up at ${timestamp(expiresAt)}, and ${what}.`;
+    const what = deleted ? 'its data was deleted' : 'it had no data to delete';
+    const message = `Session ${id} expired at ${timestamp(expiresAt)}; ${what}.`;
     recorder.event(session, 'Normal', EventReason.SessionExpired, message);
     for (const [place, server] of servers.entries()) {
-      // It has expired all the same: what is left then goes with the next sweep of that volume.
+      // It has expired all the same: the next sweep of that volume removes what is left.
       await sweepRequester
         .afterDeletion(session, server, deletions[place] === 'Deleted', signal)
         .catch((error: unknown) => {
           if (signal.aborted) throw error;
-          log.warn({ err: error, server: server.name }, 'a sweep of the volume could not be asked for');
+          log.warn({ err: error, server: server.name }, 'failed to request a sweep of the volume');
         });
     }
     if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
@@ -116,7 +117,7 @@ export class Expirer {
     try {
       await ignoreNotFound(this.#options.client.delete(CopilotSession, nameOf(session), { uid, signal }));
     } catch (error) {
-      // Another resource has the name by now: the one that was meant is gone.
+      // Another resource has the name by now: this one is gone.
       if (!isConflict(error)) throw error;
     }
   }

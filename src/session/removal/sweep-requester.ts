@@ -1,4 +1,4 @@
-/** What a deletion through a running server leaves on its volume: an empty lock file that the server never removes (docs/cleanup.md). */
+/** Requests a sweep of what a deletion through a running server leaves on its volume: an empty lock file that the server never removes (docs/cleanup.md). */
 import type { Job, PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import type { KubeClient } from '../../kube/client/client.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
@@ -11,7 +11,7 @@ import type { CopilotSession } from '../../resources/session.ts';
 import { wasSeen } from '../decisions/phase.ts';
 import type { ServerView } from '../model.ts';
 
-/** From the first deletion to the sweep, in ms: those that come together are swept together. */
+/** From the first deletion to the sweep, in ms: one sweep serves deletions that come together. */
 const SWEEP_DELAY_MS = 30_000;
 
 export interface SweepRequesterOptions {
@@ -29,8 +29,8 @@ export class SweepRequester {
   }
 
   /**
-   * The server was told to delete the session, and what came of it: asks for a sweep of its volume, unless there can be nothing
-   * to sweep, or one is asked for that has not begun.
+   * To be called after a deletion, with its result: requests a sweep of the server's volume, unless there can be nothing to sweep, or a
+   * requested sweep has not started yet.
    */
   async afterDeletion(
     session: CopilotSession,
@@ -44,15 +44,15 @@ export class SweepRequester {
     const claim = claims.get({ namespace, name: server.name });
     if (claim === undefined || claim.metadata.deletionTimestamp !== undefined) return;
     const job = jobs.get({ namespace, name: sweepName(tenantOfServer(server.name), server.index) });
-    const asked = sweepAt(claim);
-    if (asked !== undefined && asked !== (job && sweepAt(job))) return;
+    const requested = sweepAt(claim);
+    if (requested !== undefined && requested !== (job && sweepAt(job))) return;
     await ignoreNotFound(requestSweep(client, claim, clock.now() + SWEEP_DELAY_MS, signal));
   }
 }
 
 /**
- * Whether a session that its server does not have may have left its lock there: one that is lost, or was deleted by a pass that came
- * no further. One that was never seen may have had no turn, and then nobody knows.
+ * Whether a session that its server does not have may have left its lock there: one that is lost, or that an earlier reconcile deleted
+ * before it failed. One that was never seen probably had no turn, and left none.
  */
 function mayHaveLeftLock({ status }: CopilotSession, { name }: ServerView): boolean {
   return wasSeen(status) && (status?.server === undefined || status.server === name);

@@ -132,7 +132,7 @@ describe('a session whose tenant is in another namespace', () => {
       (session) => conditionOf(session, 'Stalled').reason === 'TenantNotFound',
     );
     expect(conditionOf(told, 'Stalled').message).toContain(
-      `There is no CopilotTenant elsewhere in namespace ${namespace.name}`,
+      `CopilotTenant elsewhere does not exist in namespace ${namespace.name}`,
     );
     expect(conditionOf(told, 'Ready')).toMatchObject({ status: 'False', reason: 'TenantNotFound' });
     for (const field of ['server', 'usage', 'sizeBytes', 'lastActivityTime']) {

@@ -1,4 +1,4 @@
-// What it costs in writes when a server can't be asked: a survey of a fake server under the session controller, over a real API server.
+// The writes that an unreachable server costs: the session controller with a survey of a fake server, over a real API server.
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { StoredLabel } from '../../../src/session/decisions/labels.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => api.stop());
 
-it('a connection that is there again within seconds costs no write, and one that stays away two of each session', async () => {
+it('a connection that is back within seconds costs no write, one that stays lost costs two for each session', async () => {
   const network = new FakeNetwork();
   const acme = network.add('acme-0');
   const made: { survey?: Survey; sessions?: FakeSessions } = {};
@@ -40,7 +40,7 @@ it('a connection that is there again within seconds costs no write, and one that
   });
   const writes = () =>
     proxy.journal.filter(({ verb }) => ['create', 'update', 'patch', 'delete'].includes(verb)).length;
-  /** How many writes come of it when `what` happens and this time passes. */
+  /** The number of writes after `what`, while this time passes. */
   const counted = async (what: () => void, seconds: number): Promise<number> => {
     const before = writes();
     what();

@@ -1,4 +1,4 @@
-// What becomes of a session's data when its resource is deleted, over a real API server. It ends in every case.
+// What happens to a session's data when its resource is deleted, over a real API server. Every deletion ends.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/errors.ts';
 import { Job, Namespace, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
@@ -29,7 +29,7 @@ const sweepAt = async (world: SessionWorld) =>
 const counted = (world: SessionWorld, result: string) =>
   metricValue(world.metrics, 'copilot_session_deletions_total', { result });
 
-/** The session `alpha`, which has had turns on acme-0. */
+/** The session `alpha` after turns on acme-0. */
 async function used(world: SessionWorld, facts: Parameters<typeof sessionFacts>[1] = {}): Promise<void> {
   await world.createTenant();
   await world.createClaim();
@@ -38,7 +38,7 @@ async function used(world: SessionWorld, facts: Parameters<typeof sessionFacts>[
   await world.settle();
 }
 
-/** The same, and then no server runs. */
+/** The same, after which no server runs. */
 async function suspended(world: SessionWorld): Promise<void> {
   await used(world);
   await world.changeTenant({ suspend: true });
@@ -52,7 +52,7 @@ async function remove(world: SessionWorld, name = 'alpha'): Promise<void> {
   await world.settle();
 }
 
-/** A world whose operator may not do this, or the next process in a namespace. */
+/** A world whose operator lacks this permission, or the next process in a namespace. */
 async function openForbidden(verb: 'create' | 'get' | 'patch', resource: string, shared?: string) {
   const proxy = await api.proxy();
   const message = `${resource} is forbidden: User "operator" cannot ${verb} resource "${resource}"`;
@@ -60,7 +60,7 @@ async function openForbidden(verb: 'create' | 'get' | 'patch', resource: string,
   return SessionWorld.open(api.server.kubeconfig({ server: proxy.url }), shared);
 }
 
-/** The deletion of `alpha` is told to lack a right, and ends at its deadline, which is told by `reason`. */
+/** The deletion of `alpha` reports a missing permission, and ends at its deadline with an event of this reason. */
 async function isGivenUp(world: SessionWorld, reason: string): Promise<void> {
   await remove(world);
   expect(await world.condition('Stalled')).toBe('True Forbidden');
@@ -70,7 +70,7 @@ async function isGivenUp(world: SessionWorld, reason: string): Promise<void> {
 }
 
 describe('a deleted session', () => {
-  it('takes its data along, and nothing else', async () => {
+  it('deletes its data, and nothing else', async () => {
     await using world = await open();
     await used(world);
     await remove(world);
@@ -82,43 +82,43 @@ describe('a deleted session', () => {
     expect(await counted(world, 'Deleted')).toBe(1);
   });
 
-  it('has what its server leaves of it swept, with all others of the next half minute', async () => {
+  it('requests one sweep for what servers leave of all sessions deleted within half a minute', async () => {
     await using world = await open();
     await used(world);
     await world.createSession({}, 'theirs');
     await world.settle();
     await remove(world);
-    const asked = await sweepAt(world);
-    expect(asked).toBe(timestamp(world.clock.now() + 30_000));
+    const first = await sweepAt(world);
+    expect(first).toBe(timestamp(world.clock.now() + 30_000));
     await world.advance(20_000);
     await remove(world, 'theirs');
     expect(await world.get(CopilotSession, 'theirs')).toBeUndefined();
-    expect(await sweepAt(world)).toBe(asked);
+    expect(await sweepAt(world)).toBe(first);
   });
 
-  it('has it swept once more when the sweep of the others has begun', async () => {
+  it('requests another sweep when the last one has started', async () => {
     await using world = await open();
     await used(world);
     world.source.answer(world.server(), ...['alpha', 'theirs', 'third'].map((id) => sessionFacts(id)));
     for (const name of ['theirs', 'third']) await world.createSession({}, name);
     await world.settle();
     await remove(world);
-    const asked = await sweepAt(world);
+    const first = await sweepAt(world);
     await world.advance(30_000);
-    await world.createJob('acme-sweep0', { 'copilot-operator.dev/sweep-at': asked ?? '' });
+    await world.createJob('acme-sweep0', { 'copilot-operator.dev/sweep-at': first ?? '' });
     await world.settle();
     await remove(world, 'theirs');
     const again = await sweepAt(world);
     expect(again).toBe(timestamp(world.clock.now() + 30_000));
-    expect(again).not.toBe(asked);
-    // Once for all that come while that Job is there.
+    expect(again).not.toBe(first);
+    // Once for all deletions while that Job exists.
     await world.advance(10_000);
     await remove(world, 'third');
     expect(await world.get(CopilotSession, 'third')).toBeUndefined();
     expect(await sweepAt(world)).toBe(again);
   });
 
-  it('has nothing swept when it never had a turn, or stays', async () => {
+  it('requests no sweep when it never had a turn, or its data stays', async () => {
     await using world = await open();
     await used(world);
     await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Retain' } });
@@ -130,7 +130,7 @@ describe('a deleted session', () => {
     expect(await sweepAt(world)).toBeUndefined();
   });
 
-  it('has it swept also when that could be asked for only after a failure, and the server has nothing to delete any more', async () => {
+  it('requests the sweep after a failure too, when the server has nothing to delete any more', async () => {
     const proxy = await api.proxy();
     await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
     await used(world);
@@ -147,15 +147,17 @@ describe('a deleted session', () => {
     expect(await counted(world, 'Deleted')).toBe(1);
   });
 
-  it('goes at its deadline when its sweep can’t be asked for, and that is told', async () => {
+  it('is released at its deadline when no sweep can be requested, with an event', async () => {
     await using world = await openForbidden('patch', 'persistentvolumeclaims');
     await used(world);
     await isGivenUp(world, 'SessionLockLeftBehind');
-    expect(world.events[1]).toMatch(/The data of the session is gone\. The empty lock .* PersistentVolumeClaim acme-0/);
+    expect(world.events[1]).toMatch(
+      /The data of the session was deleted\. The empty lock .* PersistentVolumeClaim acme-0/,
+    );
     expect(await counted(world, 'Deleted')).toBe(1);
   });
 
-  it('has what is left of it swept also when an application had deleted it before', async () => {
+  it('requests a sweep also when an application had deleted the session before', async () => {
     await using world = await open();
     await used(world);
     world.source.answer(world.server(), sessionFacts('theirs'));
@@ -166,7 +168,7 @@ describe('a deleted session', () => {
     expect(await sweepAt(world)).toBeDefined();
   });
 
-  it('is closed first when a turn is running, and that is told', async () => {
+  it('ends a running turn first, with an event', async () => {
     await using world = await open();
     await used(world, { activity: 'Active' });
     await remove(world);
@@ -179,18 +181,18 @@ describe('a deleted session', () => {
     expect(await gone(world)).toBe(true);
   });
 
-  it('is closed first also when its turn has begun since its server was last asked', async () => {
+  it('ends a turn first that has started since the last poll too', async () => {
     await using world = await open();
     await used(world);
     world.source.used.set('alpha', sessionFacts('alpha', { activity: 'Active' }));
     await remove(world);
-    const orders = world.source.calls.map((call) => call.split(' ')[0]).filter((call) => call !== 'refresh');
-    expect(orders).toEqual(['activity', 'close', 'delete']);
+    const calls = world.source.calls.map((call) => call.split(' ')[0]).filter((call) => call !== 'refresh');
+    expect(calls).toEqual(['activity', 'close', 'delete']);
     expect(reasons(world)).toEqual(['Normal SessionClosed']);
     expect(await gone(world)).toBe(true);
   });
 
-  it('without a turn leaves nothing and is gone at once', async () => {
+  it('without a turn leaves nothing and is released at once', async () => {
     await using world = await open();
     await world.createTenant();
     world.source.answer(world.server());
@@ -201,7 +203,7 @@ describe('a deleted session', () => {
     expect(await counted(world, 'NotFound')).toBe(1);
   });
 
-  it('leaves its data and all that is stored beside it with Retain', async () => {
+  it('keeps its data and its labels with Retain', async () => {
     await using world = await open();
     await used(world);
     await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Retain' } });
@@ -212,7 +214,7 @@ describe('a deleted session', () => {
     expect(world.source.has(world.server(), 'alpha')).toBe(true);
   });
 
-  it('may be made again within the second, under its name', async () => {
+  it('can be recreated under its name within the second', async () => {
     await using world = await open();
     await used(world);
     await world.delete(CopilotSession, 'alpha');
@@ -226,7 +228,7 @@ describe('a deleted session', () => {
     expect(second.metadata.deletionTimestamp).toBeUndefined();
   });
 
-  it('that was deleted before the operator saw it has nobody to wait for, and the next one is its own', async () => {
+  it('that was deleted before the operator saw it waits for nothing, and the next one of its name is a new one', async () => {
     await using world = await open();
     await world.createTenant();
     world.source.answer(world.server(), sessionFacts('alpha'));
@@ -242,7 +244,7 @@ describe('a deleted session', () => {
 });
 
 describe('while no server runs', () => {
-  it('a Job removes the data from the volume, and its end is the end of the deletion', async () => {
+  it('a Job removes the data from the volume, and the deletion ends with it', async () => {
     await using world = await open();
     await suspended(world);
     await remove(world);
@@ -261,7 +263,7 @@ describe('while no server runs', () => {
     expect(await counted(world, 'Deleted')).toBe(1);
   });
 
-  it('no Job is made before the server has stopped', async () => {
+  it('no Job is created before the server has stopped', async () => {
     await using world = await open();
     await used(world);
     await world.changeTenant({ suspend: true });
@@ -274,7 +276,7 @@ describe('while no server runs', () => {
     expect(await world.jobs()).toHaveLength(1);
   });
 
-  it('a Job that fails ends it too, and it is told what is left where', async () => {
+  it('a Job that fails ends it too, with an event that says where the data is', async () => {
     await using world = await open();
     await suspended(world);
     await remove(world);
@@ -283,10 +285,10 @@ describe('while no server runs', () => {
     await world.settle();
     expect(await gone(world)).toBe(true);
     expect(reasons(world)).toEqual(['Warning SessionDataLeftBehind']);
-    expect(world.events[0]).toMatch(/PersistentVolumeClaim acme-0: Job session-\S+ has failed: .*backoff limit/);
+    expect(world.events[0]).toMatch(/PersistentVolumeClaim acme-0: Job session-\S+ failed: .*backoff limit/);
   });
 
-  it('a Job that never ends is given up after five minutes', async () => {
+  it('a Job that never finishes is given up after five minutes', async () => {
     await using world = await open();
     await suspended(world);
     await remove(world);
@@ -309,7 +311,7 @@ describe('while no server runs', () => {
     expect(await gone(world)).toBe(true);
   });
 
-  it('because none is wanted, a Job looks on the volume that was kept for a session that nobody has looked for', async () => {
+  it('because none is desired, a Job checks the retained volume for a session that was never observed', async () => {
     await using world = await open();
     await world.createTenant({ replicas: 0 });
     await world.createClaim();
@@ -324,7 +326,7 @@ describe('while no server runs', () => {
     expect(world.events).toEqual([]);
   });
 
-  it('because none was ever wanted, there is nothing to look on', async () => {
+  it('because none was ever desired, there is no volume to check', async () => {
     await using world = await open();
     await world.createTenant({ replicas: 0 });
     await world.createSession();
@@ -334,7 +336,7 @@ describe('while no server runs', () => {
     expect(await gone(world)).toBe(true);
   });
 
-  it('nothing is left to remove when the volume is gone', async () => {
+  it('there is nothing to remove when the volume is gone', async () => {
     await using world = await open();
     await suspended(world);
     await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { finalizers: null } });
@@ -345,7 +347,7 @@ describe('while no server runs', () => {
     expect(world.events).toEqual([]);
   });
 
-  it('a Job that the API server refuses is told, and tried until the time is up', async () => {
+  it('a Job that the API server refuses is reported, and tried until the deadline', async () => {
     await using world = await open();
     await suspended(world);
     const quota = { spec: { hard: { 'count/jobs.batch': '0' } } };
@@ -364,7 +366,7 @@ describe('while no server runs', () => {
 });
 
 describe('the finalizer never hangs', () => {
-  it('when the server is silent: five minutes, and it is told where the data is', async () => {
+  it('when the server does not answer: five minutes, and an event says where the data is', async () => {
     await using world = await open();
     await used(world);
     world.source.silence(world.server());
@@ -378,8 +380,8 @@ describe('the finalizer never hangs', () => {
   });
 
   it.each<[string, boolean]>([
-    ['when the volume of a silent server is gone', true],
-    ['when a server has never started, and so has no volume', false],
+    ['when the volume of a server that does not answer is gone', true],
+    ['when the server never started and has no volume', false],
   ])('%s: at once, for nothing is left', async (_case, had) => {
     await using world = await open();
     await world.createTenant({ replicas: 2 });
@@ -422,11 +424,11 @@ describe('the finalizer never hangs', () => {
     expect(JSON.stringify(await world.status())).not.toContain('secret words');
     await world.advance(6 * MINUTE, MINUTE);
     expect(await gone(world)).toBe(true);
-    expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*acme-0 did not delete/)]);
+    expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*acme-0 failed to delete/)]);
     expect(world.events.join()).not.toContain('secret words');
   });
 
-  it('when the server neither does it nor refuses', async () => {
+  it('when the server neither deletes nor refuses', async () => {
     await using world = await open();
     await used(world);
     world.source.failures.set(world.server(), () => new Promise(() => undefined));
@@ -439,7 +441,7 @@ describe('the finalizer never hangs', () => {
     expect(reasons(world)).toEqual(['Warning SessionDataLeftBehind']);
   });
 
-  it('when the tenant was deleted first: at once, and a retained volume is told', async () => {
+  it('when the tenant was deleted first: at once, and an event names the retained volume', async () => {
     await using world = await open();
     await used(world);
     await world.delete(CopilotTenant, 'acme');
@@ -463,7 +465,7 @@ describe('the finalizer never hangs', () => {
     expect(reasons(world)).toEqual(['Warning TenantNotFound']);
   });
 
-  it('when the tenant is on its way out: a minute', async () => {
+  it('when the tenant is being deleted: one minute', async () => {
     await using world = await open();
     await used(world);
     await world.patch(CopilotTenant, 'acme', { metadata: { finalizers: ['example.com/theirs'] } });
@@ -476,7 +478,7 @@ describe('the finalizer never hangs', () => {
     await world.patch(CopilotTenant, 'acme', { metadata: { finalizers: null } });
   });
 
-  it('when there never was a tenant', async () => {
+  it('when the tenant never existed', async () => {
     await using world = await open();
     await world.createSession();
     await world.settle();
@@ -485,7 +487,7 @@ describe('the finalizer never hangs', () => {
     expect(reasons(world)).toEqual(['Warning TenantNotFound']);
   });
 
-  it('when the namespace is being deleted and no Job can be made: at once', async () => {
+  it('when the namespace is being deleted and no Job can be created: at once', async () => {
     await using world = await open();
     await suspended(world);
     const { metadata } = await world.client.get(Namespace, { namespace: '', name: world.namespace });
@@ -496,7 +498,7 @@ describe('the finalizer never hangs', () => {
     expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*the namespace is being deleted/)]);
   });
 
-  it('when the operator was away past the deadline: it tries first, and then gives up', async () => {
+  it('when the operator did not run at the deadline: it tries first, and then gives up', async () => {
     await using world = await open();
     await used(world);
     world.source.silence(world.server());
@@ -511,7 +513,7 @@ describe('the finalizer never hangs', () => {
     expect(next.events).toEqual([]);
   });
 
-  it('when the Jobs of the namespace may not be seen any more: at once, for its server deletes it', async () => {
+  it('when the Jobs of the namespace can’t be listed any more: at once, because the server deletes it', async () => {
     await using world = await open();
     await used(world);
     world.refuse(Job);
@@ -520,7 +522,7 @@ describe('the finalizer never hangs', () => {
     expect(world.source.called('delete')).toEqual([`delete ${world.server()} alpha`]);
   });
 
-  it('when its server has no word for what a session does: at once, too', async () => {
+  it('when its server does not know the method for the activity of a session: at once, too', async () => {
     await using world = await open();
     await used(world);
     const unknown = () => Promise.reject(new RpcError('no such method', -32601, 'no such method'));
@@ -530,16 +532,16 @@ describe('the finalizer never hangs', () => {
     expect(world.source.called('delete')).toEqual([`delete ${world.server()} alpha`]);
   });
 
-  it('when a process that has just begun may not see its tenant: it is told, and given up in time', async () => {
+  it('when a process that has just started may not read its tenant: it is reported, and given up in time', async () => {
     await using world = await open();
     await used(world);
     await using next = await openForbidden('get', 'copilottenants', world.namespace);
-    // Neither in its cache.
+    // Its cache lacks it too.
     next.refuse(CopilotTenant);
     await isGivenUp(next, 'SessionDataLeftBehind');
   });
 
-  it('when the operator lacks a right: it is told, and given up in time', async () => {
+  it('when the operator lacks a permission: it is reported, and given up in time', async () => {
     await using world = await openForbidden('create', 'jobs');
     await suspended(world);
     await isGivenUp(world, 'SessionDataLeftBehind');

@@ -1,4 +1,4 @@
-// A session from its first look to its end, over a real API server; the servers are as the test says.
+// A session from its first reconcile to its end, over a real API server; the test plays the servers.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/index.ts';
 import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => api.stop());
 
 const open = () => SessionWorld.open(api.kubeconfig);
-/** `alpha` as its server tells of it just now. */
+/** `alpha` as its server reports it now. */
 const alpha = (world: SessionWorld, facts: Parameters<typeof sessionFacts>[1] = {}) =>
   sessionFacts('alpha', { lastActivityTime: world.clock.now(), ...facts });
 
@@ -53,7 +53,7 @@ describe('a session', () => {
     expect([...world.source.watched]).toEqual([`${world.server()} alpha`]);
   });
 
-  it('is Active in a turn and Idle after it, with what it has used, without an event for each turn', async () => {
+  it('is Active in a turn and Idle after it, with its usage, without an event for each turn', async () => {
     await using world = await open();
     await pending(world);
     world.source.answer(world.server(), alpha(world, { activity: 'Active', usage: undefined }));
@@ -70,7 +70,7 @@ describe('a session', () => {
     expect(world.events).toEqual([]);
   });
 
-  it('goes by the id that the spec names', async () => {
+  it('has the id that the spec names', async () => {
     await using world = await open();
     await pending(world, { sessionId: 'chat_1' });
     world.source.answer(world.server(), sessionFacts('chat_1'));
@@ -78,7 +78,7 @@ describe('a session', () => {
     expect(await world.status()).toMatchObject({ phase: 'Idle', sessionId: 'chat_1' });
   });
 
-  it('has its owner stored beside it when it is loaded, once', async () => {
+  it('has its owner stored beside its data once it is loaded', async () => {
     await using world = await open();
     await used(world, { owner: 'ann' });
     expect(world.source.called('label')).toEqual([]);
@@ -89,7 +89,7 @@ describe('a session', () => {
     expect(world.source.stored.get('alpha')).toMatchObject({ 'copilot-operator.dev/owner': 'ann' });
   });
 
-  it('whose owner the server refuses to store is asked less and less often, and at once when that is changed', async () => {
+  it('whose owner the server refuses to store is labelled less and less often, and at once after a change', async () => {
     await using world = await open();
     await pending(world, { owner: 'ann' });
     const refusal = new RpcError('too large', -32602, 'too large');
@@ -103,7 +103,7 @@ describe('a session', () => {
     expect(world.source.stored.get('alpha')).toMatchObject({ 'copilot-operator.dev/participants': 'bob' });
   });
 
-  it('whose turn goes on for long is told of at most twice a minute', async () => {
+  it('with a long turn is written at most twice a minute', async () => {
     await using world = await open();
     await pending(world);
     const versions = new Set<string | undefined>();
@@ -123,7 +123,7 @@ describe('a session', () => {
     await used(world, { ttl: '1h' });
     const before = await world.session();
     await using next = await SessionWorld.open(api.kubeconfig, world.namespace);
-    // It has not asked anybody yet, then it knows the list, and then what the journal says.
+    // It has polled no server yet, then it knows the list, and then the journal.
     await next.settle();
     const between = await next.condition('Ready');
     next.source.answer(next.server(), alpha(world, { usage: undefined, sizeBytes: 0, labels: undefined }));
@@ -136,7 +136,7 @@ describe('a session', () => {
 });
 
 describe('a session whose tenant', () => {
-  it('is missing is told so, and begins when it comes', async () => {
+  it('does not exist reports that, and starts when it is created', async () => {
     await using world = await open();
     await world.createSession();
     await world.settle();
@@ -149,7 +149,7 @@ describe('a session whose tenant', () => {
     expect(await world.condition('Stalled')).toBe('False NotStalled');
   });
 
-  it('is suspended keeps its phase and goes on when it is resumed', async () => {
+  it('is suspended keeps its phase and continues when it is resumed', async () => {
     await using world = await open();
     await used(world);
     await world.changeTenant({ suspend: true });
@@ -166,7 +166,7 @@ describe('a session whose tenant', () => {
     expect(await world.condition('Ready')).toBe('True SessionIdle');
   });
 
-  it('does not answer is never called lost', async () => {
+  it('does not answer is never lost', async () => {
     await using world = await open();
     await used(world);
     world.source.silence(world.server());
@@ -176,7 +176,7 @@ describe('a session whose tenant', () => {
     expect((await world.status()).phase).toBe('Idle');
   });
 
-  it('is deleted is not lost, but without a tenant', async () => {
+  it('is deleted is not lost, but has no tenant', async () => {
     await using world = await open();
     await used(world);
     await world.delete(CopilotTenant, 'acme');
@@ -187,7 +187,7 @@ describe('a session whose tenant', () => {
     expect([...world.source.watched]).toEqual([]);
   });
 
-  it('has a server less keeps the session with its volume', async () => {
+  it('is scaled down keeps the session with its volume', async () => {
     await using world = await open();
     await world.createTenant({ replicas: 2 });
     world.source.answer(world.server(0));
@@ -205,7 +205,7 @@ describe('a session whose tenant', () => {
 });
 
 describe('a session that is deleted on its server', () => {
-  it('is lost, which is told once, and is there again with the next turn under its id', async () => {
+  it('is lost, with one event, and starts again with the next turn under its id', async () => {
     await using world = await open();
     await used(world);
     world.source.answer(world.server());
@@ -218,7 +218,7 @@ describe('a session that is deleted on its server', () => {
     expect(await world.status()).toMatchObject({ phase: 'Idle', usage: { turns: 1 } });
   });
 
-  it('is lost, which is told, when it was kept: the tenant’s cleanup leaves it alone', async () => {
+  it('is lost, with an event, when its policy kept it: the tenant’s cleanup skips it', async () => {
     await using world = await open();
     await used(world);
     await world.changeTenant({ sessions: { ttl: '1h' } });
@@ -233,7 +233,7 @@ describe('a session that is deleted on its server', () => {
     await using world = await open();
     await used(world, { ttl: '50m' });
     await world.changeTenant({ sessions: { ttl: '55m' } });
-    // Its own time is up, and the operator waits for clocks that differ.
+    // Its own ttl has passed, and the operator waits for the clock margin.
     await world.advance(56 * MINUTE, MINUTE);
     expect(world.source.called('delete')).toEqual([]);
     world.source.answer(world.server());
@@ -242,7 +242,7 @@ describe('a session that is deleted on its server', () => {
     expect(world.events).toEqual([]);
   });
 
-  it('stays lost when the time has passed after which it would have been cleaned up', async () => {
+  it('stays lost when the tenant’s ttl passes later', async () => {
     await using world = await open();
     await used(world, { ttl: '50m' });
     await world.changeTenant({ sessions: { ttl: '55m' } });
@@ -256,8 +256,8 @@ describe('a session that is deleted on its server', () => {
   });
 });
 
-describe('a session whose time is up', () => {
-  it('has what its server leaves of it swept', async () => {
+describe('a session whose time to live has passed', () => {
+  it('requests a sweep of what its server leaves', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });
     await world.createClaim();
@@ -267,11 +267,11 @@ describe('a session whose time is up', () => {
     expect(metadata?.annotations).toHaveProperty(['copilot-operator.dev/sweep-at']);
   });
 
-  it('is deleted and told when it is Persistent, and may begin anew', async () => {
+  it('is deleted with an event when it is Persistent, and can start again', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });
     expect((await world.status()).expiresAt).toBeDefined();
-    // Its ttl and a margin as long: clocks differ.
+    // Its ttl, and a clock margin as long.
     await world.advance(3 * MINUTE, MINUTE);
     expect(world.source.has(world.server(), 'alpha')).toBe(true);
     await world.advance(2 * MINUTE);
@@ -287,7 +287,7 @@ describe('a session whose time is up', () => {
     expect((await world.status()).phase).toBe('Active');
   });
 
-  it('goes with its resource when it is Ephemeral', async () => {
+  it('is deleted with its resource when it is Ephemeral', async () => {
     await using world = await open();
     await used(world, { lifecycle: 'Ephemeral', ttl: '2m' });
     await world.advance(5 * MINUTE);
@@ -305,7 +305,7 @@ describe('a session whose time is up', () => {
     expect(await world.get(CopilotSession, 'beta')).toBeUndefined();
   });
 
-  it('is never deleted in the middle of a turn, and is looked at when that ends', async () => {
+  it('is never deleted during a turn, but after it', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });
     const begun = world.clock.now();
@@ -333,22 +333,22 @@ describe('a session whose time is up', () => {
     expect((await world.status()).phase).toBe('Expired');
   });
 
-  it('and that a turn runs in which no answer tells of is asked less and less often', async () => {
+  it('with a turn that no answer shows is checked less and less often', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });
     world.source.used.set('alpha', sessionFacts('alpha', { activity: 'Active' }));
     await world.advance(4 * MINUTE);
     await world.advance(10 * MINUTE, MINUTE);
-    const asked = world.source.called('deleteUnused').length;
-    expect(asked).toBeLessThanOrEqual(16);
+    const checks = world.source.called('deleteUnused').length;
+    expect(checks).toBeLessThanOrEqual(16);
     for (let again = 0; again < 20; again += 1) await world.reconcile('alpha');
-    expect(world.source.called('deleteUnused')).toHaveLength(asked);
+    expect(world.source.called('deleteUnused')).toHaveLength(checks);
     world.source.used.clear();
     await world.advance(MINUTE + 5_000);
     expect((await world.status()).phase).toBe('Expired');
   });
 
-  it('is not deleted when its ttl was raised and the cache does not know', async () => {
+  it('is not deleted when its ttl was raised and the cache is behind', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });
     await world.patch(CopilotSession, 'alpha', { spec: { ttl: '10h' } });
@@ -371,7 +371,7 @@ describe('a session whose time is up', () => {
     expect((await world.status()).phase).toBe('Expired');
   });
 
-  it('is tried again, and told, while its server does not delete it', async () => {
+  it('is reported and retried while its server fails to delete it', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });
     world.source.failures.set(world.server(), () => Promise.reject(new Error('busy')));
@@ -387,18 +387,18 @@ describe('a session whose time is up', () => {
 describe('two resources with one id', () => {
   async function both(world: SessionWorld): Promise<void> {
     await used(world);
-    // Ages are told in whole seconds.
+    // Creation times are whole seconds.
     const { creationTimestamp = '' } = (await world.session()).metadata;
     await waitFor('the next second', () => Date.now() >= Date.parse(creationTimestamp) + 1_000);
     await world.createSession({ sessionId: 'alpha', lifecycle: 'Ephemeral', ttl: '2m', owner: 'eve' }, 'second');
     await world.settle();
   }
 
-  it('are told apart by age: the newer one is told who holds it, and touches nothing', async () => {
+  it('are ranked by age: the newer one reports the holder, and changes nothing', async () => {
     await using world = await open();
     await both(world);
     expect(await world.condition('Stalled', 'second')).toBe('True DuplicateSessionId');
-    expect(world.events.join()).toContain('CopilotSession alpha is older');
+    expect(world.events.join()).toContain('The older CopilotSession alpha holds');
     expect((await world.session('second')).metadata.finalizers).toBeUndefined();
     expect(await world.condition('Ready')).toBe('True SessionIdle');
     world.source.answer(world.server(), alpha(world, { activity: 'Loaded' }));
@@ -409,7 +409,7 @@ describe('two resources with one id', () => {
     expect(world.source.stored.get('alpha')).not.toMatchObject({ 'copilot-operator.dev/owner': 'eve' });
   });
 
-  it('leave the id to the newer one when the older one goes', async () => {
+  it('leave the id to the newer one when the older one is deleted', async () => {
     await using world = await open();
     await both(world);
     await world.patch(CopilotSession, 'alpha', { spec: { deletionPolicy: 'Retain' } });
@@ -422,8 +422,8 @@ describe('two resources with one id', () => {
   });
 });
 
-describe('what the API server refuses', () => {
-  it('is told: that the operator may not see its tenant any more, and nothing is done meanwhile', async () => {
+describe('a missing permission', () => {
+  it('to list tenants is reported, and nothing is done meanwhile', async () => {
     await using world = await open();
     await used(world, { ttl: '2m' });
     world.refuse(CopilotTenant);
@@ -436,7 +436,7 @@ describe('what the API server refuses', () => {
     expect((await world.status()).phase).toBe('Expired');
   });
 
-  it('is told: a right that the operator lacks', async () => {
+  it('to patch sessions is reported', async () => {
     const proxy = await FaultProxy.start(api.server);
     try {
       await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
@@ -453,7 +453,7 @@ describe('what the API server refuses', () => {
       await world.createSession();
       await world.settle();
       expect(await world.condition('Stalled')).toBe('True Forbidden');
-      // Told and looked at again within a minute, where back-off would end up at a quarter of an hour.
+      // Reported and tried again within a minute, where back-off would end up at a quarter of an hour.
       expect(await world.failures()).toBe(0);
       await world.advance(MINUTE);
       expect(await world.condition('Ready')).toBe('True AwaitingFirstTurn');
@@ -463,8 +463,8 @@ describe('what the API server refuses', () => {
   });
 });
 
-describe('a finalizer', () => {
-  it('goes when the policy becomes Retain, and comes back with Delete; those of others stay', async () => {
+describe('the finalizer', () => {
+  it('is removed when the policy becomes Retain, and added with Delete; those of others stay', async () => {
     await using world = await open();
     await pending(world);
     await addFinalizer(world.client, CopilotSession, await world.session(), 'example.com/theirs');

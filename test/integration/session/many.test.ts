@@ -1,4 +1,4 @@
-// Hundreds of sessions at once: what that costs in writes, which no machine's speed changes.
+// The writes of hundreds of sessions at once, which do not depend on the machine's speed.
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';
@@ -23,14 +23,14 @@ afterAll(() => api.stop());
 const name = (index: number) => `s${index}`;
 const writes = () => proxy.journal.filter(({ verb }) => ['create', 'update', 'patch', 'delete'].includes(verb)).length;
 
-/** How many writes `what` takes. */
+/** The number of writes of `what`. */
 async function counted(what: () => Promise<unknown>): Promise<number> {
   const before = writes();
   await what();
   return writes() - before;
 }
 
-it(`${SESSIONS} sessions begin, are used and go with a known number of writes each`, async () => {
+it(`${SESSIONS} sessions start, are used and are deleted with a known number of writes each`, async () => {
   await using user = await SessionWorld.open(api.kubeconfig);
   await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }), user.namespace);
   await user.createTenant();
@@ -53,7 +53,7 @@ it(`${SESSIONS} sessions begin, are used and go with a known number of writes ea
   expect(await counted(usedIt)).toBe(SESSIONS);
   expect(await phases()).toEqual(new Set(['Idle']));
 
-  // Nothing has changed: neither a further answer nor the passing of time is worth a write.
+  // Nothing has changed: neither another answer nor the passing of time causes a write.
   expect(
     await counted(async () => {
       await usedIt();

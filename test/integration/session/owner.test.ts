@@ -1,4 +1,4 @@
-// A session whose id another user's data has already: kept after a resource went, or all that a lost cluster has left.
+// A session id under which another user's data is stored: kept after a resource was deleted, or recovered from a lost cluster.
 import { approveAll } from '@github/copilot-sdk';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
@@ -26,7 +26,7 @@ afterAll(() => api.stop());
 
 const open = () => SessionWorld.open(api.kubeconfig);
 const gone = async (world: SessionWorld) => (await world.get(CopilotSession, 'alpha')) === undefined;
-/** `alpha` as its server tells of it just now, with what is stored beside it. */
+/** `alpha` as its server reports it now, with these labels. */
 const stored = (world: SessionWorld, owner: string | undefined, facts: Parameters<typeof sessionFacts>[1] = {}) =>
   sessionFacts('alpha', {
     lastActivityTime: world.clock.now(),
@@ -35,7 +35,7 @@ const stored = (world: SessionWorld, owner: string | undefined, facts: Parameter
     ...facts,
   });
 
-/** The session `alpha` of alice is on acme-0, and a resource with that id is made. */
+/** The session `alpha` of alice is on acme-0, and a resource with that id is created. */
 async function taken(world: SessionWorld, spec: Parameters<SessionWorld['createSession']>[0]): Promise<void> {
   await world.createTenant();
   await world.createClaim();
@@ -50,7 +50,7 @@ async function remove(world: SessionWorld): Promise<void> {
 }
 
 describe('a session that is stored under another owner', () => {
-  it('is not held by the resource, which is told once and without the name', async () => {
+  it('is not held by the resource, which is reported once and without the owner’s name', async () => {
     await using world = await open();
     await taken(world, { owner: 'bob' });
     expect(await world.condition('Ready')).toBe('False OwnedByAnother');
@@ -68,7 +68,7 @@ describe('a session that is stored under another owner', () => {
     expect(world.source.called('label')).toEqual([]);
   });
 
-  it('does not end with the ttl of that resource', async () => {
+  it('does not expire with the ttl of that resource', async () => {
     await using world = await open();
     await taken(world, { owner: 'bob', lifecycle: 'Ephemeral', ttl: '1m' });
     await world.advance(10 * MINUTE, MINUTE);
@@ -76,19 +76,19 @@ describe('a session that is stored under another owner', () => {
     expect(await gone(world)).toBe(false);
   });
 
-  it('stays when that resource is deleted, at once, which is told', async () => {
+  it('stays when that resource is deleted, at once, with an event', async () => {
     await using world = await open();
     await taken(world, { owner: 'bob' });
     await remove(world);
     expect(await gone(world)).toBe(true);
     expect(world.source.has(world.server(), 'alpha')).toBe(true);
     expect(world.source.calls.filter((call) => !call.startsWith('refresh'))).toEqual([]);
-    expect(world.events.at(-1)).toMatch(/^Normal SessionDataOfAnother: .*id alpha of CopilotTenant acme stays/);
+    expect(world.events.at(-1)).toMatch(/^Normal SessionDataOfAnother: .*session alpha of CopilotTenant acme is kept/);
     expect(world.events.join()).not.toContain('alice');
     expect([...world.source.watched]).toEqual([]);
   });
 
-  it('stays also when no server runs then', async () => {
+  it('stays also when no server runs', async () => {
     await using world = await open();
     await taken(world, { owner: 'bob' });
     await world.changeTenant({ suspend: true });
@@ -101,7 +101,7 @@ describe('a session that is stored under another owner', () => {
     expect(await world.jobs()).toEqual([]);
   });
 
-  it('stays also on the volume that a tenant without servers keeps', async () => {
+  it('stays also on the retained volume of a tenant without servers', async () => {
     await using world = await open();
     await taken(world, { owner: 'bob' });
     await world.changeTenant({ replicas: 0 });
@@ -113,7 +113,7 @@ describe('a session that is stored under another owner', () => {
     expect(await world.jobs()).toEqual([]);
   });
 
-  it('stays when that resource is deleted before anybody read whose it is', async () => {
+  it('stays when that resource is deleted before the stored owner was read', async () => {
     await using world = await open();
     await world.createTenant();
     world.source.answer(world.server(), stored(world, undefined));
@@ -130,7 +130,7 @@ describe('a session that is stored under another owner', () => {
     expect(world.source.called('delete')).toEqual([]);
   });
 
-  it('is held as soon as that owner is taken away, and then deleted with the resource', async () => {
+  it('is held once that owner is removed, and then deleted with the resource', async () => {
     await using world = await open();
     await taken(world, { owner: 'bob' });
     world.source.answer(world.server(), stored(world, ''));
@@ -152,7 +152,7 @@ describe('a session that is stored under another owner', () => {
     expect((await world.status()).phase).toBe('Pending');
   });
 
-  it('is held by a resource that claims no owner, which leaves the one that is stored', async () => {
+  it('is held by a resource without an owner, which keeps the stored one', async () => {
     await using world = await open();
     await taken(world, {});
     expect(await world.condition('Ready')).toBe('True SessionIdle');
@@ -161,7 +161,7 @@ describe('a session that is stored under another owner', () => {
   });
 });
 
-it('a real server keeps the session of its owner, whoever else makes a resource of that id and deletes it', async () => {
+it('a real server keeps the session of its owner when another user creates and deletes a resource of that id', async () => {
   using model = await TestModel.start();
   await using server = await CopilotServer.start('runtime', 'sesame');
   const survey = new Survey({

@@ -13,7 +13,7 @@ function open() {
 }
 
 describe('the metrics of sessions', () => {
-  it('count resources by phase, those of no phase yet too', async () => {
+  it('count resources by phase, including those without one', async () => {
     const { sessions, metrics } = open();
     const count = (phase: string) => metricValue(metrics, 'copilot_sessions', { phase });
     expect(await count('Idle')).toBe(0);

@@ -15,30 +15,30 @@ const servers = (...states: ['Failed' | 'Healthy' | 'Stopped', ...never[]][]) =>
   states.map(([state], index) => ({ name: `acme-${index}`, state, restarts: 0 }));
 
 describe('the servers of a session’s tenant', () => {
-  it('are asked for under the names that the survey knows', () => {
-    const asked: string[] = [];
-    const source = { get: (key: string) => void asked.push(key) };
+  it('are looked up under the keys of the survey', () => {
+    const keys: string[] = [];
+    const source = { get: (key: string) => void keys.push(key) };
     serversOf(sampleTenant({ replicas: 2 }), source, undefined);
-    expect(asked).toEqual(['team/acme-0', 'team/acme-1']);
+    expect(keys).toEqual(['team/acme-0', 'team/acme-1']);
   });
 
   it.each<[string, CopilotTenantSpecInput, CopilotTenant['status'], string[]]>([
-    ['are wanted by the spec', { replicas: 2 }, {}, ['acme-0 Expected', 'acme-1 Expected']],
+    ['are expected by the spec', { replicas: 2 }, {}, ['acme-0 Expected', 'acme-1 Expected']],
     ['count as stopped when they can’t run', {}, { servers: servers(['Failed']) }, ['acme-0 Stopped']],
     [
-      'stop when the tenant is suspended',
+      'are stopping when the tenant is suspended',
       { suspend: true },
       { observedGeneration: 1, replicas: 1, servers: servers(['Stopped']) },
       ['acme-0 Stopping'],
     ],
     [
-      'have stopped when none is left',
+      'are stopped when none is left',
       { suspend: true },
       { observedGeneration: 1, replicas: 0, servers: servers(['Stopped']) },
       ['acme-0 Stopped'],
     ],
     [
-      'stop for as long as the tenant has not been looked at since',
+      'are stopping until the tenant has been reconciled since',
       { suspend: true },
       { observedGeneration: 0, replicas: 0 },
       ['acme-0 Stopping'],
@@ -47,10 +47,10 @@ describe('the servers of a session’s tenant', () => {
     expect(runState(spec, status)).toEqual(expected);
   });
 
-  it('include the one where the session was last seen, although it was scaled away', () => {
-    const settled = { observedGeneration: 1, replicas: 1 };
-    expect(runState({ replicas: 1 }, settled, 'acme-2')).toEqual(['acme-0 Expected', 'acme-2 Stopped surplus']);
-    expect(runState({ replicas: 1 }, { ...settled, replicas: 2 }, 'acme-2')[1]).toBe('acme-2 Stopping surplus');
+  it('include the one where the session was last seen, although it was scaled down', () => {
+    const observed = { observedGeneration: 1, replicas: 1 };
+    expect(runState({ replicas: 1 }, observed, 'acme-2')).toEqual(['acme-0 Expected', 'acme-2 Stopped surplus']);
+    expect(runState({ replicas: 1 }, { ...observed, replicas: 2 }, 'acme-2')[1]).toBe('acme-2 Stopping surplus');
   });
 
   it('do not include one of another tenant', () => {
@@ -89,7 +89,7 @@ describe('the data of a deleted session may be', () => {
     expect(names()).toEqual(['acme-0', 'acme-1', 'acme-2']);
   });
 
-  it('where it was seen, and on whoever can be asked', () => {
+  it('where it was last seen, and on every server that answers', () => {
     expect(names('acme-1')).toEqual(['acme-0', 'acme-1']);
   });
 });

@@ -19,7 +19,7 @@ const idle = (before?: CopilotSessionStatus, facts: Parameters<typeof located>[0
   });
 
 describe('the status of a session', () => {
-  it('tells which it is, where, how large, and what it has used', () => {
+  it('has its id, server, size and usage', () => {
     expect(idle()).toEqual({
       observedGeneration: 1,
       conditions: expect.any(Array),
@@ -38,12 +38,12 @@ describe('the status of a session', () => {
     expect(idle(before, {}, NOW + HOUR)).toEqual(before);
   });
 
-  it('keeps what a process that has just begun has not read yet', () => {
+  it('keeps what a process that has just started has not read yet', () => {
     const before = idle();
     expect(idle(before, { usage: undefined, sizeBytes: 0 })).toEqual(before);
   });
 
-  it.each(['Expired', 'Lost'] as const)('of one that is %s keeps what it has used, and no place', (phase) => {
+  it.each(['Expired', 'Lost'] as const)('of one that is %s keeps its usage, but no server and no size', (phase) => {
     const after = computeStatus({
       session: sampleSession({}, {}, idle()),
       phase,
@@ -57,12 +57,12 @@ describe('the status of a session', () => {
     expect(Object.keys(after)).not.toEqual(expect.arrayContaining(['expiresAt']));
   });
 
-  it('does not count the use of an expired session for the next one of its id', () => {
+  it('does not keep the usage of an expired session for the next one of its id', () => {
     const before: CopilotSessionStatus = { ...idle(), phase: 'Expired' };
     expect(idle(before, { usage: undefined })).not.toHaveProperty('usage');
   });
 
-  it('keeps everything but its conditions while nobody can be asked', () => {
+  it('keeps everything but its conditions while no server answers', () => {
     const before = idle();
     const session = sampleSession({}, {}, before);
     const unavailable = { reason: 'TenantSuspended', message: 'It waits.', transient: false } as const;
@@ -72,7 +72,7 @@ describe('the status of a session', () => {
     expect(after.conditions?.[2]).toEqual(before.conditions?.[2]);
   });
 
-  it('of a duplicate tells nothing of data that is not its own', () => {
+  it('of a duplicate reports nothing of data that is not its own', () => {
     const cause = { reason: 'DuplicateSessionId', message: 'Taken.' } as const;
     const after = emptyStatus({ session: sampleSession({}, {}, idle()), cause, now: NOW });
     expect(Object.keys(after).toSorted((a, b) => a.localeCompare(b))).toEqual([

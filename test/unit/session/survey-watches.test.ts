@@ -10,7 +10,7 @@ function open() {
   };
 }
 
-describe('what is read more about', () => {
+describe('what the survey reads in detail', () => {
   it('follows a session from all servers to the one that has it', () => {
     const { watches, watched } = open();
     watches.set('team/alpha', 'alpha', ['team/acme-0', 'team/acme-1']);
@@ -27,14 +27,14 @@ describe('what is read more about', () => {
     expect(watched()).toEqual([]);
   });
 
-  it('changes with a resource that was made anew for another session', () => {
+  it('changes with a resource that was recreated for another session', () => {
     const { watches, watched } = open();
     watches.set('team/alpha', 'one', ['team/acme-0']);
     watches.set('team/alpha', 'two', ['team/acme-0']);
     expect(watched()).toEqual(['team/acme-0 two']);
   });
 
-  it('goes on when another resource has taken the session over', () => {
+  it('continues when another resource has taken the session over', () => {
     const { watches, watched } = open();
     watches.set('team/old', 'shared', ['team/acme-0']);
     watches.set('team/new', 'shared', ['team/acme-0']);

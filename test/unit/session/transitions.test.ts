@@ -24,11 +24,11 @@ const missing = status('TenantNotFound', 'TenantNotFound');
 describe('the events of a session', () => {
   it.each([
     ['a turn begins', idle, status('TurnRunning'), []],
-    ['its server falls silent', idle, status('TenantUnavailable'), []],
+    ['its server stops answering', idle, status('TenantUnavailable'), []],
     ['its data is lost', idle, status('SessionLost'), ['Warning SessionLost']],
     ['its tenant is missing', undefined, missing, ['Warning TenantNotFound']],
     ['its tenant is still missing', missing, missing, []],
-    ['its tenant is there', missing, idle, []],
+    ['its tenant exists again', missing, idle, []],
     ['another holds its id', idle, status('DuplicateSessionId', 'DuplicateSessionId'), ['Warning DuplicateSessionId']],
   ])('when %s', (_case, before, after, expected) => {
     expect(transitions(before, after).map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);

@@ -10,7 +10,7 @@ const pod = job.spec?.template.spec;
 const container = pod?.containers[0];
 
 describe('the Job that removes a session from a volume', () => {
-  it('removes this one session and works on this one volume', () => {
+  it('removes this session from this volume', () => {
     expect(container?.image).toBe('example.com/operator:1');
     expect(container?.args).toEqual(
       expect.arrayContaining(['cleanup', '--delete-session=chat_1', '--volume=acme-2=/volumes/acme-2']),
@@ -19,34 +19,34 @@ describe('the Job that removes a session from a volume', () => {
     expect(pod?.volumes).toEqual([{ name: 'acme-2', persistentVolumeClaim: { claimName: 'acme-2' } }]);
   });
 
-  it('is given no secret, and runs where Pod Security is restricted', () => {
+  it('has no secret, and runs under Pod Security restricted', () => {
     expect(container?.env).toBeUndefined();
     expect(pod && restrictedViolations(pod)).toEqual([]);
   });
 
-  it('belongs to the session, and does not hold up its deletion in the foreground', () => {
+  it('is owned by the session, and does not block its foreground deletion', () => {
     expect(job.metadata.ownerReferences).toEqual([
       expect.objectContaining({ kind: 'CopilotSession', uid: 'uid-of-alpha', blockOwnerDeletion: false }),
     ]);
   });
 
-  it('ends before the deletion of the session is given up', () => {
+  it('ends before the deadline of the session’s deletion', () => {
     expect(job.spec).toMatchObject({ backoffLimit: 2, activeDeadlineSeconds: 240, ttlSecondsAfterFinished: 600 });
   });
 
-  it('is another one for each resource and volume', () => {
+  it('has a name for each resource and volume', () => {
     expect(deleteJobName(session, 2)).toBe('session-uid-of-alpha-2');
     expect(job.metadata.name).toBe(deleteJobName(session, 2));
   });
 
-  it('is found by the session’s name, or by its UID where the name is too long for a label', () => {
+  it('is labelled with the session’s name, or its UID where the name is too long for a label', () => {
     const label = (name: string) =>
       deleteJob(sampleSession({ sessionId: 'x' }, { name }), sampleTenant(), 0, 'i').metadata.labels;
     expect(label('a'.repeat(63))).toMatchObject({ 'copilot-operator.dev/session': 'a'.repeat(63) });
     expect(label('a'.repeat(64))).toMatchObject({ 'copilot-operator.dev/session': 'uid-of-alpha' });
   });
 
-  it('is no server’s: its pod has none of the labels that a Service leads to', () => {
+  it('has none of the labels that a server’s Service selects', () => {
     expect(job.spec?.template.metadata?.labels).not.toHaveProperty(['copilot-operator.dev/server']);
     expect(job.spec?.template.metadata?.labels).toMatchObject({ 'app.kubernetes.io/component': 'cleanup' });
   });

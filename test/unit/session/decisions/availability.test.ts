@@ -12,34 +12,31 @@ function found(spec: CopilotTenantSpecInput, seen: Partial<AvailabilityInput>) {
   return unavailable && `${unavailable.reason} ${unavailable.transient ? 'transient' : 'lasting'}`;
 }
 
-describe('a session can be looked at', () => {
+describe('a session can be observed', () => {
   it.each<[string, Partial<AvailabilityInput>]>([
-    ['on the server that shows it', { located: located() }],
+    ['on the server that has it', { located: located() }],
     ['before its first turn, when any server answers', { servers: [silent, serverView(1)] }],
     ['when the server that held it answers, even without it', { lastServer: 'acme-0' }],
-    ['when its last server was none of the tenant’s', { lastServer: 'other-0' }],
-    [
-      'when another server shows it now',
-      { servers: [silent, serverView(1)], located: located(), lastServer: 'acme-0' },
-    ],
+    ['when its last server is not one of the tenant’s', { lastServer: 'other-0' }],
+    ['when another server has it now', { servers: [silent, serverView(1)], located: located(), lastServer: 'acme-0' }],
   ])('%s', (_case, seen) => {
     expect(found({}, seen)).toBeUndefined();
   });
 });
 
-describe('a session can’t be looked at', () => {
+describe('a session can’t be observed', () => {
   it.each<[string, CopilotTenantSpecInput, Partial<AvailabilityInput>, string]>([
     ['while its tenant is suspended', { suspend: true }, { located: located() }, 'TenantSuspended lasting'],
     ['while no server answers', {}, { servers: [silent] }, 'TenantUnavailable transient'],
     ['without a server', { replicas: 0 }, { servers: [] }, 'TenantUnavailable lasting'],
     [
-      'while the server that holds it is silent, whoever else answers',
+      'while the server that holds it does not answer, even if another does',
       { replicas: 2 },
       { servers: [silent, serverView(1)], lastServer: 'acme-0' },
       'TenantUnavailable transient',
     ],
     [
-      'once its server was scaled away',
+      'once its server was scaled down',
       { replicas: 1 },
       { servers: [serverView(), serverView(1, { answer: undefined, surplus: true })], lastServer: 'acme-1' },
       'TenantUnavailable lasting',
@@ -49,12 +46,12 @@ describe('a session can’t be looked at', () => {
   });
 
   it.each([
-    ['Retain', 'its volume kept: raise spec.replicas of CopilotTenant acme'],
-    ['Delete', 'by spec.storage.reclaimPolicy of CopilotTenant acme its volume goes with it'],
-  ] as const)('and is told what becomes of a volume scaled away with %s', (reclaimPolicy, words) => {
-    const away = serverView(1, { answer: undefined, surplus: true });
+    ['Retain', 'its volume retained. Increase spec.replicas of CopilotTenant acme'],
+    ['Delete', 'its volume is deleted: spec.storage.reclaimPolicy of CopilotTenant acme is Delete'],
+  ] as const)('and the message says what happens to its volume with reclaim policy %s', (reclaimPolicy, words) => {
+    const scaledDown = serverView(1, { answer: undefined, surplus: true });
     const tenant = sampleTenant({ storage: { reclaimPolicy } });
-    const told = unavailability({ tenant, servers: [away], located: undefined, lastServer: 'acme-1' });
-    expect(told?.message).toContain(words);
+    const found = unavailability({ tenant, servers: [scaledDown], located: undefined, lastServer: 'acme-1' });
+    expect(found?.message).toContain(words);
   });
 });

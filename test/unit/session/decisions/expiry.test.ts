@@ -36,7 +36,7 @@ describe('the ttl of a session', () => {
     expect(expiryOf(sampleSession({ ttl: '1h' }), undefined)).toBe(CREATED + HOUR);
   });
 
-  it('is never up without one', () => {
+  it('never passes without one', () => {
     expect(expiryOf(sampleSession(), CREATED)).toBeUndefined();
   });
 });
@@ -46,27 +46,27 @@ describe('the last activity', () => {
   const reported = CREATED + MINUTE;
   it.each<[string, Parameters<typeof activityOf>[0], CopilotSessionStatus | undefined, object]>([
     ['is unknown before the first turn', undefined, undefined, { reported: undefined, latest: undefined }],
-    ['is what was reported, of a session that is missing', undefined, earlier, { reported, latest: reported }],
+    ['is what was last reported, for a session that is missing', undefined, earlier, { reported, latest: reported }],
     [
-      'is what the journal tells',
+      'is what the journal says',
       sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE }),
       earlier,
       { reported: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
     ],
     [
-      'goes on when usage can’t be reckoned',
+      'advances even when the usage is unknown',
       sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE, usage: undefined }),
       earlier,
       { reported: CREATED + 5 * MINUTE, latest: CREATED + 5 * MINUTE },
     ],
     [
-      'stays as told until the journal was read, and nothing is deleted for less than the file’s time',
+      'stays as reported until the journal was read, while an expiry counts from the file’s time',
       sessionFacts('alpha', { lastActivityTime: CREATED + 5 * MINUTE, unread: true }),
       earlier,
       { reported, latest: CREATED + 5 * MINUTE },
     ],
     [
-      'is the file’s time when nothing was told yet',
+      'is the file’s time when nothing was reported yet',
       sessionFacts('alpha', { lastActivityTime: CREATED, unread: true }),
       undefined,
       { reported: CREATED, latest: CREATED },
@@ -108,32 +108,40 @@ describe('a session', () => {
   it.each<[string, SessionPhase, Partial<ExpiryInput>, string]>([
     ['without ttl never expires', 'Idle', { dueAt: undefined }, 'none'],
     ['does not expire a moment early', 'Idle', { now: due - 1 }, 'none'],
-    ['expires when its time is up', 'Idle', {}, 'due'],
+    ['expires when its time to live has passed', 'Idle', {}, 'due'],
     ['expires without ever having had a turn', 'Pending', {}, 'due'],
-    ['never expires in the middle of a turn', 'Active', {}, 'none'],
-    ['is not deleted on an answer from before its time', 'Idle', { servers: [serverView()] }, 'refresh'],
-    ['is not deleted on an answer that is old by now', 'Idle', { now: due + HOUR }, 'refresh'],
-    ['is not deleted while its server is silent', 'Idle', { servers: [serverView(0, { answer: undefined })] }, 'none'],
+    ['never expires during a turn', 'Active', {}, 'none'],
+    ['is not deleted on an answer from before it expired', 'Idle', { servers: [serverView()] }, 'refresh'],
+    ['is not deleted on an old answer', 'Idle', { now: due + HOUR }, 'refresh'],
     [
-      'is not deleted while one of the servers that it may be on is silent',
+      'is not deleted while its server does not answer',
+      'Idle',
+      { servers: [serverView(0, { answer: undefined })] },
+      'none',
+    ],
+    [
+      'is not deleted while one of the servers that may have it does not answer',
       'Pending',
       { servers: [fresh, serverView(1, { answer: undefined })] },
       'none',
     ],
-    ['that has expired does so once', 'Expired', {}, 'none'],
-    ['found missing after its time has expired', 'Lost', {}, 'due'],
+    ['expires once', 'Expired', {}, 'none'],
+    ['has expired when it is found missing after its time', 'Lost', {}, 'due'],
   ])('%s', (_case, phase, input, action) => {
     expect(decide(phase, input)).toBe(action);
   });
 
-  it('that people know as lost stays so when its time is up', () => {
+  it('that is reported as lost stays lost when its time to live passes', () => {
     expect(decide('Lost', {}, { phase: 'Lost' })).toBe('none');
   });
 
-  it.each<SessionPhase>(['Lost', 'Expired'])('that is Ephemeral and %s goes when its time is up', (phase) => {
-    const session = sampleSession({ lifecycle: 'Ephemeral' }, {}, { phase });
-    expect(decide(phase, { session })).toBe('due');
-  });
+  it.each<SessionPhase>(['Lost', 'Expired'])(
+    'that is Ephemeral and %s is deleted when its time to live has passed',
+    (phase) => {
+      const session = sampleSession({ lifecycle: 'Ephemeral' }, {}, { phase });
+      expect(decide(phase, { session })).toBe('due');
+    },
+  );
 });
 
 describe('a session that is missing', () => {
@@ -143,7 +151,7 @@ describe('a session that is missing', () => {
     ['was cleaned up when its own ttl has passed and the tenant’s had before', own('1h'), { ttl: '30m' }, true],
     ['was not before the tenant’s', own('30m'), { ttl: '2h' }, false],
     ['was not before its own', own('2h'), { ttl: '30m' }, false],
-    ['was not when its own policy keeps it for ever', sampleSession(), { ttl: '30m' }, false],
+    ['was not when its own policy keeps it forever', sampleSession(), { ttl: '30m' }, false],
     [
       'was when it is Ephemeral, by default for an hour',
       sampleSession({ lifecycle: 'Ephemeral' }),
@@ -151,19 +159,19 @@ describe('a session that is missing', () => {
       true,
     ],
     ['was not when the tenant has no ttl', own('30m'), {}, false],
-    ['was not when the cleanup only tells', own('30m'), { ttl: '30m', cleanupDryRun: true }, false],
-    ['was not when people know it as lost', own('30m', 'Lost'), { ttl: '30m' }, false],
+    ['was not when the cleanup is a dry run', own('30m'), { ttl: '30m', cleanupDryRun: true }, false],
+    ['was not when it is reported as lost', own('30m', 'Lost'), { ttl: '30m' }, false],
   ])('%s', (_case, session, sessions, expected) => {
     expect(wasCleanedUp(session, sampleTenant({ sessions }), CREATED, CREATED + HOUR)).toBe(expected);
   });
 
-  it('was not cleaned up when nobody knows of any activity', () => {
+  it('was not cleaned up when its last activity is unknown', () => {
     expect(wasCleanedUp(own('30m'), sampleTenant({ sessions: { ttl: '30m' } }), undefined, CREATED + HOUR)).toBe(false);
   });
 });
 
 describe('a session that is due and in use', () => {
-  it('is asked less and less often, and each minute at least', () => {
+  it('is checked less and less often, and once a minute at least', () => {
     expect([1, 2, 3, 4, 5, 6, 7, 2000].map(inUseDelay)).toEqual(
       [2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1000),
     );

@@ -13,18 +13,18 @@ const all = {
 };
 const loaded = (labels?: Record<string, string>) => sessionFacts('alpha', { activity: 'Loaded', labels });
 
-describe('what is stored beside a session', () => {
-  it('says whose it is', () => {
+describe('the labels of a session', () => {
+  it('name its tenant, resource, owner and participants', () => {
     expect(ownerLabels(session)).toEqual(all);
   });
 
   it.each<[string, Parameters<typeof missingLabels>[1], object | undefined]>([
-    ['is everything at first', loaded({}), all],
-    ['is nothing when it is there', loaded({ ...all, theirs: 'x' }), undefined],
-    ['is nothing while the session is not loaded', sessionFacts('alpha', { labels: {} }), undefined],
-    ['is nothing while what is there was not read', loaded(undefined), undefined],
+    ['are all missing at first', loaded({}), all],
+    ['are not missing when they are stored', loaded({ ...all, theirs: 'x' }), undefined],
+    ['are not stored while the session is not loaded', sessionFacts('alpha', { labels: {} }), undefined],
+    ['are not stored before those on the server were read', loaded(undefined), undefined],
     [
-      'is what differs',
+      'are stored where they differ',
       loaded({ ...all, 'copilot-operator.dev/participants': 'bob' }),
       { 'copilot-operator.dev/participants': 'bob,eve' },
     ],
@@ -32,7 +32,7 @@ describe('what is stored beside a session', () => {
     expect(missingLabels(session, facts)).toEqual(expected);
   });
 
-  it('is nothing beside the data of another owner', () => {
+  it('are not stored on data of another owner', () => {
     expect(missingLabels(session, loaded({ ...all, 'copilot-operator.dev/owner': 'alice' }))).toBeUndefined();
     expect(missingLabels(session, loaded({ 'copilot-operator.dev/owner': 'alice' }))).toBeUndefined();
     expect(missingLabels(session, loaded({ ...all, 'copilot-operator.dev/owner': '' }))).toEqual({
@@ -40,13 +40,13 @@ describe('what is stored beside a session', () => {
     });
   });
 
-  it('leaves the owner that is stored when the resource states none', () => {
-    const nobodys = sampleSession({ participants: ['bob', 'eve'] });
-    expect(missingLabels(nobodys, loaded(all))).toBeUndefined();
-    expect(missingLabels(nobodys, loaded({}))).not.toHaveProperty(['copilot-operator.dev/owner']);
+  it('keep the stored owner when the resource has none', () => {
+    const unowned = sampleSession({ participants: ['bob', 'eve'] });
+    expect(missingLabels(unowned, loaded(all))).toBeUndefined();
+    expect(missingLabels(unowned, loaded({}))).not.toHaveProperty(['copilot-operator.dev/owner']);
   });
 
-  it('fits into what a server takes, whatever the API server accepts', () => {
+  it('fit what a server accepts, whatever the API server accepts', () => {
     const participants = Array.from({ length: 100 }, (_, n) => `${n}`.padStart(256, 'x'));
     const accepted = (count: number) =>
       sessionSpec.safeParse({ tenantRef: { name: 'acme' }, participants: participants.slice(0, count) }).success;
@@ -57,11 +57,11 @@ describe('what is stored beside a session', () => {
     }
   });
 
-  it('is refused less and less often', () => {
+  it('are tried less and less often while the server refuses them', () => {
     expect([0, 1, 2, 5, 6, 2000].map((refusals) => labelInterval(refusals) / 60_000)).toEqual([1, 2, 4, 32, 60, 60]);
   });
 
-  it('is emptied when the last participant goes, and not written for nobody', () => {
+  it('have an empty value once the last participant is removed, and none before the first', () => {
     const alone = sampleSession({ owner: 'ann' });
     expect(missingLabels(alone, loaded(all))).toEqual({ 'copilot-operator.dev/participants': '' });
     const { 'copilot-operator.dev/participants': _, ...others } = all;

@@ -11,7 +11,7 @@ const OWNER = 'copilot-operator.dev/owner';
 const stored = (owner?: string) =>
   sessionFacts('alpha', { labels: { theirs: 'x', ...(owner !== undefined && { [OWNER]: owner }) } });
 const unread = sessionFacts('alpha', { labels: undefined });
-/** The status of a resource that was told not to hold its session. */
+/** The status of a resource that was refused its session. */
 const refused: CopilotSessionStatus = emptyStatus({
   session: sampleSession(),
   cause: ownedByAnother(sampleSession()),
@@ -23,19 +23,19 @@ describe('the data under an id', () => {
   it.each<Case>([
     ['is the resource’s when its owner is stored', 'bob', stored('bob'), true, undefined, 'Own'],
     ['is the resource’s when no owner is stored', 'bob', stored(), true, undefined, 'Own'],
-    ['is the resource’s when the owner was taken away', 'bob', stored(''), true, refused, 'Own'],
+    ['is the resource’s when the owner was removed', 'bob', stored(''), true, refused, 'Own'],
     ['is another’s when another owner is stored', 'bob', stored('alice'), true, undefined, 'Another'],
-    ['is refused to no resource without an owner', undefined, stored('alice'), true, undefined, 'Own'],
-    ['is nobody’s to say before that was read', 'bob', unread, true, refused, 'Unread'],
-    ['stays another’s while a server is silent', 'bob', undefined, false, refused, 'Another'],
-    ['stays the resource’s while a server is silent', 'bob', undefined, false, undefined, 'Own'],
-    ['is nobody’s any more when no server has it', 'bob', undefined, true, refused, 'Own'],
+    ['is never refused to a resource without an owner', undefined, stored('alice'), true, undefined, 'Own'],
+    ['is unknown before the stored owner was read', 'bob', unread, true, refused, 'Unread'],
+    ['stays another’s while a server does not answer', 'bob', undefined, false, refused, 'Another'],
+    ['stays the resource’s while a server does not answer', 'bob', undefined, false, undefined, 'Own'],
+    ['has no owner any more when no server has it', 'bob', undefined, true, refused, 'Own'],
   ])('%s', (_case, owner, facts, answered, status, expected) => {
     const session = sampleSession({ ...(owner !== undefined && { owner }) }, {}, status);
     expect(ownershipOf(session, facts, answered)).toBe(expected);
   });
 
-  it('is refused by the field and what to do, without telling whose it is', () => {
+  it('is refused with the field and what to do, without naming the stored owner', () => {
     const { reason, message } = ownedByAnother(sampleSession({ owner: 'bob' }));
     expect(reason).toBe('OwnedByAnother');
     expect(message).toMatch(/session alpha of CopilotTenant acme .* spec\.owner of CopilotSession alpha.* Delete this/);

@@ -15,21 +15,26 @@ describe('the data of a deleted session', () => {
       'delete ServerAnswers',
     ],
     ['is removed from the volume of one that has stopped', silent({ runState: 'Stopped' }), 'job ServerStopped'],
-    ['waits for one that stops', silent({ runState: 'Stopping' }), 'wait ServerStopping'],
-    ['waits for one that is silent', silent({ runState: 'Expected' }), 'wait ServerSilent'],
+    ['waits for one that is stopping', silent({ runState: 'Stopping' }), 'wait ServerStopping'],
+    ['waits for one that does not answer', silent({ runState: 'Expected' }), 'wait ServerSilent'],
   ])('%s', (_case, server, expected) => {
     const { action, reason } = removalStep(server);
     expect(`${action} ${reason}`).toBe(expected);
   });
 });
 
-describe('the wait for that ends', () => {
+describe('the deadline of a deletion is', () => {
   const ends = (tenantTerminating: boolean, startedAt: number) =>
     deadlineOf({ deletedAt: CREATED, tenantTerminating, startedAt }) - CREATED;
   it.each([
     ['five minutes after the deletion', false, CREATED - MINUTE, 5 * MINUTE],
-    ['one minute after it when the tenant goes too', true, CREATED - MINUTE, MINUTE],
-    ['not before a process that comes later has had a look', false, CREATED + 60 * MINUTE, 60 * MINUTE + 30_000],
+    ['one minute after it when the tenant is deleted too', true, CREATED - MINUTE, MINUTE],
+    [
+      'not before a process that starts later has tried for half a minute',
+      false,
+      CREATED + 60 * MINUTE,
+      60 * MINUTE + 30_000,
+    ],
   ])('%s', (_case, tenantTerminating, startedAt, expected) => {
     expect(ends(tenantTerminating, startedAt)).toBe(expected);
   });

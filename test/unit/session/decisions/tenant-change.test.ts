@@ -24,7 +24,7 @@ describe('a change of a tenant concerns its sessions', () => {
 
   it.each<[string, CopilotTenant]>([
     ['its counts', status({ sessions: { active: 1, loaded: 1, total: 1 } })],
-    ['the words of a condition', status({ conditions: [condition('Ready', 'ServersReady', 'Other words.')] })],
+    ['the message of a condition', status({ conditions: [condition('Ready', 'ServersReady', 'Other text.')] })],
     ['another condition', status({ conditions: [condition('Ready', 'ServersReady'), condition('X', 'Y')] })],
     ['a server that works', status({ servers: server('Healthy') })],
     ['its labels', { ...before, metadata: { ...before.metadata, labels: { a: 'b' } } }],

@@ -21,7 +21,7 @@ describe('a status that has changed', () => {
     ['in its server', idle, { ...idle, server: 'acme-1' }],
     ['in what it was computed from', idle, { ...idle, observedGeneration: 2 }],
     ['in its conditions', idle, { ...idle, conditions: [] }],
-    ['because a turn has ended between two looks', idle, { ...idle, usage, lastActivityTime: later }],
+    ['because a turn has ended between two polls', idle, { ...idle, usage, lastActivityTime: later }],
   ])('%s is written at once', (_case, before, after) => {
     expect(writeDelay(before, after, NOW, NOW)).toBe(0);
   });
@@ -30,12 +30,12 @@ describe('a status that has changed', () => {
     ['its size', idle, { ...idle, sizeBytes: 2 }],
     ['its activity', active, { ...active, lastActivityTime: later, expiresAt: later }],
     ['its usage in the middle of a turn', active, { ...active, usage }],
-  ])('in nothing but %s waits for its turn', (_case, before, after) => {
+  ])('in nothing but %s waits for the interval', (_case, before, after) => {
     expect(writeDelay(before, after, NOW - 10_000, NOW)).toBe(MIN_WRITE_INTERVAL_MS - 10_000);
     expect(writeDelay(before, after, NOW - MIN_WRITE_INTERVAL_MS, NOW)).toBe(0);
   });
 
-  it('is written by a process that has written nothing yet', () => {
+  it('is written at once by a process that has written nothing yet', () => {
     expect(writeDelay(idle, { ...idle, sizeBytes: 2 }, undefined, NOW)).toBe(0);
   });
 });
