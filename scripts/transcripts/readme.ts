@@ -1,15 +1,15 @@
-/** The transcript that the README shows, between two marks. */
+/** The transcript in the README, between two markers. */
 
 const BEGIN = '<!-- Written by `make transcripts` from a real cluster. -->\n';
-const END = '<!-- Here the transcript ends. -->\n';
+const END = '<!-- End of the transcript. -->\n';
 
-/** The README with this transcript in place of the one that it has. */
+/** The README with its transcript replaced. */
 export function withTranscript(readme: string, transcript: string): string {
   const { before, after } = parts(readme);
   return `${before}${BEGIN}\n${transcript}\n\n${END}${after}`;
 }
 
-/** The transcript that the README has. */
+/** The transcript in the README. */
 export function transcriptOf(readme: string): string {
   return parts(readme).transcript;
 }
@@ -18,7 +18,7 @@ function parts(readme: string): { before: string; transcript: string; after: str
   const [before = '', rest, ...more] = readme.split(BEGIN);
   const [transcript = '', after] = rest?.split(END) ?? [];
   if (after === undefined || more.length > 0) {
-    throw new Error(`README.md has not exactly one transcript between ${BEGIN.trim()} and ${END.trim()}`);
+    throw new Error(`README.md: expected exactly one transcript between ${BEGIN.trim()} and ${END.trim()}`);
   }
   return { before, transcript: transcript.trim(), after };
 }

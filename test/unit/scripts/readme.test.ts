@@ -7,7 +7,7 @@ const project = (path: string) => readFileSync(join(import.meta.dirname, '../../
 const README = project('README.md');
 
 describe('the transcript of the README', () => {
-  it('is one of those in docs/kubectl.md, which a real cluster has printed', () => {
+  it('is one of those in docs/kubectl.md, which a real cluster printed', () => {
     expect(project('docs/kubectl.md')).toContain(`\n\n${transcriptOf(README)}\n\n`);
   });
 
@@ -18,9 +18,9 @@ describe('the transcript of the README', () => {
   });
 
   it.each([
-    ['no mark', 'text\n'],
+    ['no marker', 'text\n'],
     ['two transcripts', README + README],
-  ])('is not looked for where there is %s', (_case, readme) => {
-    expect(() => withTranscript(readme, 'another')).toThrow('README.md has not exactly one transcript');
+  ])('is not replaced when there is %s', (_case, readme) => {
+    expect(() => withTranscript(readme, 'another')).toThrow('README.md: expected exactly one transcript');
   });
 });
