@@ -1,6 +1,6 @@
 // What it costs to know the health of a thousand servers: CPU and memory of the process that pings them, over the same
 // process before it was told to.
-import type { HealthTarget } from '../src/servers/health/health.ts';
+import type { ServerTarget } from '../src/servers/server.ts';
 import { systemClock } from '../src/kube/clock/clock.ts';
 import { CopilotServer } from '../test/support/copilot-server.ts';
 import { startChild } from './lib/child.ts';
@@ -31,8 +31,9 @@ interface Cost {
 export async function run(): Promise<BenchResult> {
   await using responder = await startResponder({ port: 0 });
   await using cli = await CopilotServer.start('cli', 'bench');
-  const common = { token: 'bench', intervalMs: INTERVAL_MS, timeoutMs: 5000, failureThreshold: 3 };
-  const targets: HealthTarget[] = Array.from({ length: SERVERS - 1 }, (_, n) => ({
+  const health = { intervalMs: INTERVAL_MS, timeoutMs: 5000, failureThreshold: 3 };
+  const common = { token: 'bench', podUID: 'bench', startedAt: undefined, health };
+  const targets: ServerTarget[] = Array.from({ length: SERVERS - 1 }, (_, n) => ({
     ...common,
     key: `many/${n}`,
     host: `127.1.${n >> 8}.${n & 255}`,
@@ -81,7 +82,7 @@ function held(metric: string, value: number, floor: number, unit: string, limit:
   return { metric, value, unit, floor, ratio: value / floor, aim: `<= ${limit} ${unit}`, met: value <= limit };
 }
 
-async function costOf(way: string, targets: HealthTarget[]): Promise<Cost> {
+async function costOf(way: string, targets: ServerTarget[]): Promise<Cost> {
   await using subject = startChild('ping-subject.ts', [way]);
   await subject.message();
   const idle = await sample(subject.pid, 10_000);

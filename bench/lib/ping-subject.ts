@@ -1,9 +1,9 @@
 // The process under measurement of bench/pinger.ts: it pings servers in one of three ways, when it is told to.
 import { connect } from 'node:net';
-import type { HealthTarget } from '../../src/servers/health/health.ts';
+import type { ServerTarget } from '../../src/servers/server.ts';
 
 export interface Order {
-  targets: HealthTarget[];
+  targets: ServerTarget[];
 }
 
 /** How often it has pinged, and the round trips in ms since the last report, where the way of pinging tells them. */
@@ -12,22 +12,23 @@ export interface Report {
   roundTrips: Record<string, number[]>;
 }
 
-type Way = (targets: HealthTarget[], pinged: (key: string, ms: number) => void) => Promise<void>;
+type Way = (targets: ServerTarget[], pinged: (key: string, ms: number) => void) => Promise<void>;
 
 const ways: Record<string, () => Promise<Way>> = { pinger, bare, sdk };
 
 /** The operator's own. Ready when every server was told healthy. */
 async function pinger(): Promise<Way> {
-  const [{ Pinger }, { systemClock }] = await Promise.all([
+  const [{ Pinger }, { ServerRegistry }, { systemClock }] = await Promise.all([
     import('../../src/servers/health/pinger.ts'),
+    import('../../src/servers/registry.ts'),
     import('../../src/kube/clock/clock.ts'),
   ]);
   return (targets, pinged) =>
     new Promise((resolve, reject) => {
       let healthy = 0;
+      const servers = new ServerRegistry({ clock: systemClock, random: Math.random });
       const instance = new Pinger({
-        clock: systemClock,
-        random: Math.random,
+        servers,
         log: { info: () => undefined, error: console.error },
         observe: (key, _, ms) => pinged(key, ms),
       });
@@ -36,7 +37,7 @@ async function pinger(): Promise<Way> {
         healthy += 1;
         if (healthy === targets.length) resolve();
       });
-      for (const target of targets) instance.set(target);
+      for (const target of targets) servers.set(target);
     });
 }
 
@@ -46,7 +47,7 @@ async function bare(): Promise<Way> {
   const ping = frame('{"jsonrpc":"2.0","id":2,"method":"ping","params":{}}');
   return async (targets, pinged) => {
     const open = targets.map(
-      ({ key, host, port, token, intervalMs }) =>
+      ({ key, host, port, token, health: { intervalMs } }) =>
         new Promise<void>((resolve, reject) => {
           const socket = connect({ host, port, noDelay: true });
           socket.on('error', reject);
@@ -69,7 +70,7 @@ async function sdk(): Promise<Way> {
     // Twenty at a time, as the pinger's burst.
     const queue = targets.values();
     const connectNext = async (): Promise<void> => {
-      for (const { key, host, port, token, intervalMs } of queue) {
+      for (const { key, host, port, token, health } of queue) {
         const client = new CopilotClient({
           connection: RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: token }),
         });
@@ -79,7 +80,7 @@ async function sdk(): Promise<Way> {
           await client.ping();
           pinged(key, performance.now() - sent);
         };
-        setTimeout(() => setInterval(() => void ping(), intervalMs), Math.random() * intervalMs);
+        setTimeout(() => setInterval(() => void ping(), health.intervalMs), Math.random() * health.intervalMs);
       }
     };
     await Promise.all(Array.from({ length: 20 }, connectNext));

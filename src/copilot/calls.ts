@@ -1,5 +1,5 @@
 import { call, integerOf, stringOf } from './answer.ts';
-import type { CallOptions, Client } from './client.ts';
+import type { CallOptions, Requester } from './client.ts';
 
 /** The methods about the server itself that the operator uses; session-calls.ts has those about sessions. */
 
@@ -18,16 +18,16 @@ const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 const NO_PARAMS = {};
 
 /** `ping`: does the server answer at all? It loads nothing and keeps no session awake. */
-export async function ping(client: Client, options: CallOptions): Promise<Pong> {
-  const { protocolVersion } = await call(client, 'ping', NO_PARAMS, options);
-  return { protocolVersion: integerOf(client, 'ping', 'protocolVersion', protocolVersion) };
+export async function ping(server: Requester, options: CallOptions): Promise<Pong> {
+  const { protocolVersion } = await call(server, 'ping', NO_PARAMS, options);
+  return { protocolVersion: integerOf(server, 'ping', 'protocolVersion', protocolVersion) };
 }
 
 /** `status.get`: which version runs there. */
-export async function getStatus(client: Client, options: CallOptions): Promise<ServerStatus> {
-  const { version, protocolVersion } = await call(client, 'status.get', NO_PARAMS, options);
+export async function getStatus(server: Requester, options: CallOptions): Promise<ServerStatus> {
+  const { version, protocolVersion } = await call(server, 'status.get', NO_PARAMS, options);
   return {
-    version: stringOf(client, 'status.get', 'version', version, VERSION),
-    protocolVersion: integerOf(client, 'status.get', 'protocolVersion', protocolVersion),
+    version: stringOf(server, 'status.get', 'version', version, VERSION),
+    protocolVersion: integerOf(server, 'status.get', 'protocolVersion', protocolVersion),
   };
 }

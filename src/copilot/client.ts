@@ -27,6 +27,13 @@ export interface CallOptions {
   readonly timeoutMs: number;
 }
 
+/** What calls are made on: a client, or a user's share in one. */
+export interface Requester {
+  /** The server's address, with which error messages begin. */
+  readonly address: string;
+  request(method: string, params: object, options: CallOptions): Promise<unknown>;
+}
+
 /**
  * A connection to one Copilot CLI server. It never reconnects: whether a call may be repeated is up to the caller.
  *
@@ -37,7 +44,7 @@ export interface CallOptions {
  * client.close();
  * ```
  */
-export class Client {
+export class Client implements Requester {
   /** `host:port`, with which error messages begin. */
   readonly address: string;
   readonly #options: ClientOptions;
@@ -58,22 +65,26 @@ export class Client {
     return this.#state === 'closed';
   }
 
+  /** Whether there is no TCP connection yet. */
+  get isDialling(): boolean {
+    return this.#state === 'dialling';
+  }
+
   /** Whether requests may be made: it was opened and has not ended. */
   get isOpen(): boolean {
     return this.#state === 'open';
   }
 
   /**
-   * Dials and presents the token, in `timeoutMs` together. Call it once.
+   * Dials and presents the token, in `timeoutMs` together; without it until `close`. Call it once.
    * @throws UnreachableError, AuthFailedError, TimeoutError or ProtocolError; the connection is closed after each.
    */
-  async open({ timeoutMs }: CallOptions): Promise<void> {
+  async open({ timeoutMs }: Partial<CallOptions> = {}): Promise<void> {
     if (this.#state !== 'new') throw this.#end ?? new Error(`${this.address}: open() was already called`);
-    const deadline = setDeadline(
-      this.#options.timers,
-      timeoutMs,
-      () => void this.#fail(this.#notOpenWithin(timeoutMs)),
-    );
+    const deadline =
+      timeoutMs === undefined
+        ? undefined
+        : setDeadline(this.#options.timers, timeoutMs, () => this.close(this.notOpenWithin(timeoutMs)));
     try {
       const peer = await this.#dial();
       const { token } = this.#options;
@@ -86,7 +97,7 @@ export class Client {
       const dialFailed = `${this.address}: cannot dial: ${messageOf(error)}`;
       throw this.#fail(error instanceof CopilotError ? error : new UnreachableError(dialFailed, { cause: error }));
     } finally {
-      deadline.cancel();
+      deadline?.cancel();
     }
   }
 
@@ -102,9 +113,16 @@ export class Client {
     return this.#peer.request(method, params, options);
   }
 
-  /** Closes the connection and fails what waits for an answer. Calling it again does nothing. */
-  close(): void {
-    this.#fail(new UnreachableError(`${this.address}: the connection was closed by this side`));
+  /** Closes the connection and fails what waits for an answer with `reason`. Calling it again does nothing. */
+  close(reason: CopilotError = new UnreachableError(`${this.address}: the connection was closed by this side`)): void {
+    this.#fail(reason);
+  }
+
+  /** The error for a connection that was to be open within `ms` and is not yet, which says how far it got. */
+  notOpenWithin(ms: number): CopilotError {
+    return this.#state === 'handshake'
+      ? new TimeoutError(`${this.address}: takes connections, but did not answer "connect" within ${ms} ms`)
+      : new UnreachableError(`${this.address}: no TCP connection within ${ms} ms`);
   }
 
   async #dial(): Promise<Peer> {
@@ -156,12 +174,6 @@ export class Client {
     this.#peer?.close(error);
     this.#failDial?.(error);
     return error;
-  }
-
-  #notOpenWithin(ms: number): CopilotError {
-    return this.#state === 'dialling'
-      ? new UnreachableError(`${this.address}: no TCP connection within ${ms} ms`)
-      : new TimeoutError(`${this.address}: takes connections, but did not answer "connect" within ${ms} ms`);
   }
 
   #cannotConnect(error: NodeJS.ErrnoException | undefined): UnreachableError {

@@ -5,7 +5,8 @@ export { getStatus, ping } from './calls.ts';
 export { getActivity, getServerTime, getSessionTimes } from './candidate-calls.ts';
 export type { Pong, ServerStatus } from './calls.ts';
 export { Client } from './client.ts';
-export type { CallOptions, ClientOptions } from './client.ts';
+export type { CallOptions, ClientOptions, Requester } from './client.ts';
+export { setDeadline } from './deadline.ts';
 export type { Timers } from './deadline.ts';
 export {
   AuthFailedError,

@@ -1,5 +1,5 @@
 import { call, isObject, stringOf, unexpected } from './answer.ts';
-import type { CallOptions, Client } from './client.ts';
+import type { CallOptions, Requester } from './client.ts';
 import type { SessionUsage } from './session.ts';
 
 /** What the operator reads of one event of a session's journal (`events.jsonl`): no word of the user or the model. */
@@ -47,20 +47,20 @@ const TYPE = /^[a-z_.]{1,64}$/;
  * @throws RpcError when there is no such journal, or a line within the page is damaged.
  */
 export async function readJournal(
-  client: Client,
+  server: Requester,
   { sessionId, max, cursor }: JournalRange,
   options: CallOptions,
 ): Promise<JournalPage> {
   const method = 'sessions.readPersistedEvents';
   const params = { sessionId, direction: 'backward', max, ...(cursor !== undefined && { cursor }) };
-  const answer = await call(client, method, params, options);
+  const answer = await call(server, method, params, options);
   const { events, hasMore, cursorStatus } = answer;
-  if (!Array.isArray(events)) throw unexpected(client, method, 'events', events);
-  if (typeof hasMore !== 'boolean') throw unexpected(client, method, 'hasMore', hasMore);
-  if (cursorStatus !== 'ok') throw unexpected(client, method, 'cursorStatus', cursorStatus);
+  if (!Array.isArray(events)) throw unexpected(server, method, 'events', events);
+  if (typeof hasMore !== 'boolean') throw unexpected(server, method, 'hasMore', hasMore);
+  if (cursorStatus !== 'ok') throw unexpected(server, method, 'cursorStatus', cursorStatus);
   return {
     events: events.flatMap((event: unknown) => eventOf(event) ?? []),
-    cursor: stringOf(client, method, 'cursor', answer['cursor'], ID),
+    cursor: stringOf(server, method, 'cursor', answer['cursor'], ID),
     hasMore,
   };
 }

@@ -1,6 +1,6 @@
 import { call, integerOf, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
 import { isSessionId } from './session-id.ts';
-import type { CallOptions, Client } from './client.ts';
+import type { CallOptions, Requester } from './client.ts';
 import { RefusedError, RpcError, quote } from './errors.ts';
 import type { Deletion } from './session.ts';
 
@@ -30,30 +30,30 @@ const SESSION_NOT_FOUND = /^Session not found\b/;
 const FILE_NOT_FOUND = /^Session file not found\b/;
 
 /** `sessions.list`: the sessions on the server's disk, loaded or not. What has no name of a session is left out. */
-export async function listSessions(client: Client, options: CallOptions): Promise<SessionTimes[]> {
+export async function listSessions(server: Requester, options: CallOptions): Promise<SessionTimes[]> {
   const method = 'sessions.list';
-  const { sessions } = await call(client, method, IDS_AND_TIMES, options);
-  if (!Array.isArray(sessions)) throw unexpected(client, method, 'sessions', sessions);
+  const { sessions } = await call(server, method, IDS_AND_TIMES, options);
+  if (!Array.isArray(sessions)) throw unexpected(server, method, 'sessions', sessions);
   return sessions.flatMap((session: unknown) => {
-    const { sessionId, startTime, modifiedTime } = objectOf(client, method, 'sessions[]', session);
+    const { sessionId, startTime, modifiedTime } = objectOf(server, method, 'sessions[]', session);
     if (typeof sessionId === 'string' && !isSessionId(sessionId)) return [];
     return {
-      sessionId: sessionIdOf(client, method, 'sessionId', sessionId),
-      startTime: timeOf(client, method, 'startTime', startTime),
-      modifiedTime: timeOf(client, method, 'modifiedTime', modifiedTime),
+      sessionId: sessionIdOf(server, method, 'sessionId', sessionId),
+      startTime: timeOf(server, method, 'startTime', startTime),
+      modifiedTime: timeOf(server, method, 'modifiedTime', modifiedTime),
     };
   });
 }
 
 /** `sessions.getSizes`: bytes on disk by session id. */
-export async function getSessionSizes(client: Client, options: CallOptions): Promise<Map<string, number>> {
+export async function getSessionSizes(server: Requester, options: CallOptions): Promise<Map<string, number>> {
   const method = 'sessions.getSizes';
-  const result = await call(client, method, NO_PARAMS, options);
-  const sizes = objectOf(client, method, 'sizes', result['sizes']);
+  const result = await call(server, method, NO_PARAMS, options);
+  const sizes = objectOf(server, method, 'sizes', result['sizes']);
   return new Map(
     Object.entries(sizes)
       .filter(([id]) => isSessionId(id))
-      .map(([id, bytes]) => [id, integerOf(client, method, 'sizes', bytes)]),
+      .map(([id, bytes]) => [id, integerOf(server, method, 'sizes', bytes)]),
   );
 }
 
@@ -62,7 +62,7 @@ export async function getSessionSizes(client: Client, options: CallOptions): Pro
  * thousand sessions. A session that the server does not know, or whose metadata it can't read, is absent.
  */
 export async function getClientMetadata(
-  client: Client,
+  server: Requester,
   sessionIds: readonly string[],
   keys: readonly string[],
   options: CallOptions,
@@ -71,12 +71,12 @@ export async function getClientMetadata(
   const found = new Map<string, ClientMetadata>();
   for (let from = 0; from < sessionIds.length; from += METADATA_BATCH) {
     const batch = sessionIds.slice(from, from + METADATA_BATCH);
-    const entries = await client.request(method, { sessionIds: batch, keys }, options);
-    if (!Array.isArray(entries)) throw unexpected(client, method, 'result', entries);
+    const entries = await server.request(method, { sessionIds: batch, keys }, options);
+    if (!Array.isArray(entries)) throw unexpected(server, method, 'result', entries);
     for (const entry of entries as unknown[]) {
-      const { sessionId, status, metadata } = objectOf(client, method, 'result[]', entry);
-      const id = sessionIdOf(client, method, 'sessionId', sessionId);
-      if (status === 'ok') found.set(id, pick(keys, objectOf(client, method, 'metadata', metadata)));
+      const { sessionId, status, metadata } = objectOf(server, method, 'result[]', entry);
+      const id = sessionIdOf(server, method, 'sessionId', sessionId);
+      if (status === 'ok') found.set(id, pick(keys, objectOf(server, method, 'metadata', metadata)));
     }
   }
   return found;
@@ -87,13 +87,13 @@ export async function getClientMetadata(
  * false: the session is not loaded, and only a loaded one can be written to.
  */
 export async function updateClientMetadata(
-  client: Client,
+  server: Requester,
   sessionId: string,
   set: ClientMetadata,
   options: CallOptions,
 ): Promise<boolean> {
   try {
-    await callAbout(client, 'session.metadata.updateClientMetadata', { sessionId, set }, options);
+    await callAbout(server, 'session.metadata.updateClientMetadata', { sessionId, set }, options);
     return true;
   } catch (error) {
     if (error instanceof RpcError && SESSION_NOT_FOUND.test(error.said)) return false;
@@ -102,33 +102,33 @@ export async function updateClientMetadata(
 }
 
 /** `sessions.close`: ends a running turn and unloads the session. One that is not loaded, or not there, is fine. */
-export async function closeSession(client: Client, sessionId: string, options: CallOptions): Promise<void> {
-  await callAbout(client, 'sessions.close', { sessionId }, options);
+export async function closeSession(server: Requester, sessionId: string, options: CallOptions): Promise<void> {
+  await callAbout(server, 'sessions.close', { sessionId }, options);
 }
 
 /**
  * `session.delete`: deletes a session's directory, also of one that is loaded or in the middle of a turn.
  * @throws RefusedError when the server did not delete it for another reason than that it is not there.
  */
-export async function deleteSession(client: Client, sessionId: string, options: CallOptions): Promise<Deletion> {
+export async function deleteSession(server: Requester, sessionId: string, options: CallOptions): Promise<Deletion> {
   const method = 'session.delete';
-  const { success, error } = await callAbout(client, method, { sessionId }, options);
+  const { success, error } = await callAbout(server, method, { sessionId }, options);
   if (success === true) return 'Deleted';
-  if (success !== false) throw unexpected(client, method, 'success', success);
+  if (success !== false) throw unexpected(server, method, 'success', success);
   if (typeof error === 'string' && FILE_NOT_FOUND.test(error)) return 'NotFound';
   const said = typeof error === 'string' ? quote(error) : 'nothing';
-  throw new RefusedError(`${client.address}: the server did not delete session ${sessionId} and said ${said}`);
+  throw new RefusedError(`${server.address}: the server did not delete session ${sessionId} and said ${said}`);
 }
 
 /** As `call`, for what is done to one session: an error names it. */
 async function callAbout(
-  client: Client,
+  server: Requester,
   method: string,
   params: { readonly sessionId: string; readonly [key: string]: unknown },
   options: CallOptions,
 ): Promise<Record<string, unknown>> {
   try {
-    return await call(client, method, params, options);
+    return await call(server, method, params, options);
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
     throw new RpcError(`${error.message} (session ${params.sessionId})`, error.code, error.said, { cause: error });

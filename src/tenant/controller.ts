@@ -1,6 +1,7 @@
 /** Wires the loop: what is watched, whose changes wake a tenant, and what a pass is given. */
 import { FIELD_MANAGER, GROUP } from '../api/names.ts';
 import type { HealthSource } from '../servers/health/health.ts';
+import type { ServerRegistry } from '../servers/registry.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import { Applier } from '../kube/write/apply.ts';
 import {
@@ -55,6 +56,8 @@ export interface TenantControllerOptions {
   readonly tenants: InformerLike<CopilotTenant>;
   /** Shared with others; made with SESSION_INDEXERS of src/resources/session-index.ts. */
   readonly copilotSessions: InformerLike<CopilotSession>;
+  /** Where the tenants' servers are registered; `health` and `sessions` are what is known of them. */
+  readonly servers: Pick<ServerRegistry, 'set' | 'remove'>;
   readonly health: HealthSource;
   /** What servers tell of their sessions. */
   readonly sessions: SessionSource;
@@ -129,7 +132,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     },
     recent,
     health,
-    targets: new Targets(health, sessions),
+    targets: new Targets(options.servers),
     statistics,
     statusWriter: new StatusWriter({ client, recent, recorder: options.recorder, statistics, firstReady }),
     firstReady,

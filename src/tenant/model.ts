@@ -17,7 +17,7 @@ import type {
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { ServerState, VolumeUsage } from '../api/tenant-status.ts';
-import type { ServerHealth } from '../servers/health/health.ts';
+import type { ServerHealth } from '../servers/server.ts';
 
 /** Why a tenant can't get on by itself: a user has to act. */
 export type TenantCause = Cause<StalledReason>;

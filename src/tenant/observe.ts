@@ -1,6 +1,7 @@
 /** Interprets what was read of each server, with what the pinger says of it. */
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
-import type { HealthSource, ServerHealth } from '../servers/health/health.ts';
+import type { HealthSource } from '../servers/health/health.ts';
+import type { ServerHealth } from '../servers/server.ts';
 import type { Pod } from '../kube/types/builtins.ts';
 import type { TenantCause, ServerWorld, ServerObservation } from './model.ts';
 import { podCause } from './decisions/pod-cause.ts';
@@ -71,19 +72,19 @@ function stateOf({ running, cause, pod, health, ready, remembered }: StateInput)
 export function observeServers(
   tenant: CopilotTenant,
   servers: ReadonlyMap<number, ServerWorld>,
-  { health, targets }: { readonly health: Pick<HealthSource, 'get'>; readonly targets: Pick<Targets, 'isAdopted'> },
+  { health, targets }: { readonly health: Pick<HealthSource, 'get'>; readonly targets: Pick<Targets, 'wasRunning'> },
 ): Map<number, ServerObservation> {
   const { metadata, spec, status } = tenant;
   const observed = new Map<number, ServerObservation>();
   for (let index = 0; index < spec.replicas; index++) {
     const found = health.get(targetKey(tenant, index));
-    const adopted = found.state === 'Unknown' && targets.isAdopted(tenant, index);
+    const isRemembered = found.state === 'Unknown' && targets.wasRunning(tenant, index);
     const observation = observeServer({
       tenant: metadata.name,
       server: servers.get(index) ?? { index, pods: [] },
       running: !spec.suspend,
       health: found,
-      remembered: adopted ? status?.servers?.[index] : undefined,
+      remembered: isRemembered ? status?.servers?.[index] : undefined,
     });
     observed.set(index, observation);
   }

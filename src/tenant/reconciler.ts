@@ -102,7 +102,7 @@ export class TenantReconciler implements Reconciler {
    */
   async reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
     const { tenants, recent, targets } = this.#options;
-    targets.forget(request);
+    targets.remove(request);
     const cached = tenants.get(request);
     if (cached === undefined) this.#steadyStates.forget(request);
     else await this.#reportUnreadable(recent.ofCached(CopilotTenant, cached), why, context);
@@ -144,7 +144,7 @@ export class TenantReconciler implements Reconciler {
   #observe(world: World, now: number): Observation {
     const { targets, statistics } = this.#options;
     const { tenant, servers, cleanup } = world;
-    targets.look(tenant, servers);
+    targets.observe(tenant, servers);
     const usages = volumeUsages({ tenant, servers, pods: cleanup.pods });
     const observed = observeServers(tenant, servers, this.#options);
     const sessions = statistics.observe(tenant, servers, usages, tenant.status?.lastCleanup);
@@ -186,7 +186,7 @@ export class TenantReconciler implements Reconciler {
     const outcome = await applyPlan({ applier, client, facts, clock, log }, world, planned, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
     if (!tenant.spec.suspend && planned.token !== undefined) {
-      targets.watch(tenant, outcome.servers.values(), planned.token);
+      targets.register(tenant, outcome.servers.values(), planned.token);
     }
     return outcome;
   }
@@ -253,7 +253,7 @@ export class TenantReconciler implements Reconciler {
 
   #forget(request: NamespacedName): void {
     const { targets, statistics, firstReady } = this.#options;
-    targets.forget(request);
+    targets.remove(request);
     statistics.forget(request);
     firstReady.forget(request);
     this.#steadyStates.forget(request);

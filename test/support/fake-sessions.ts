@@ -1,12 +1,6 @@
 /** A SessionSource without a server: the test sets the sessions. */
 import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
-import type {
-  Disuse,
-  ServerSessions,
-  SessionFacts,
-  SessionSource,
-  SurveyTarget,
-} from '../../src/servers/survey/sessions.ts';
+import type { Disuse, ServerSessions, SessionFacts, SessionSource } from '../../src/servers/survey/sessions.ts';
 
 /** An idle session after two turns, but for the given facts. */
 export function sessionFacts(sessionId: string, facts: Partial<SessionFacts> = {}): SessionFacts {
@@ -78,9 +72,6 @@ export class FakeSessionSource implements SessionSource {
   called(method: string): string[] {
     return this.calls.filter((call) => call.startsWith(`${method} `));
   }
-
-  set(_target: SurveyTarget): void {}
-  remove(_key: string): void {}
 
   get(key: string): ServerSessions | undefined {
     return this.#answers.get(key);

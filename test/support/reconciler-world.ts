@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
-import type { HealthSource, HealthTarget, ServerHealth } from '../../src/servers/health/health.ts';
+import type { HealthSource } from '../../src/servers/health/health.ts';
+import type { ServerHealth } from '../../src/servers/server.ts';
 import { Deployment, Namespace, Pod } from '../../src/kube/types/builtins.ts';
 import type { Client } from '../../src/kube/client/client.ts';
 import type { Controller } from '../../src/kube/runtime/controller.ts';
@@ -23,23 +24,19 @@ import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
+import { RecordedServers } from './servers.ts';
 import { ToldSessions } from './told-sessions.ts';
 import { connect } from './kube.ts';
 import { metricSum, passesOf, waitForRest } from './metrics.ts';
 
 /** Health as the test says it is. */
 class FakeHealth implements HealthSource {
-  readonly targets = new Map<string, HealthTarget>();
   readonly #health = new Map<string, ServerHealth>();
 
   say(key: string, health: ServerHealth): void {
     this.#health.set(key, health);
   }
-  set(target: HealthTarget): void {
-    this.targets.set(target.key, target);
-  }
   remove(key: string): void {
-    this.targets.delete(key);
     this.#health.delete(key);
   }
   get(key: string): ServerHealth {
@@ -59,6 +56,11 @@ export class ReconcilerWorld {
   readonly clock = new FakeClock(Date.now());
   readonly health = new FakeHealth();
   readonly sessions = new ToldSessions();
+  /** The servers that are registered. */
+  readonly servers = new RecordedServers((key) => {
+    this.health.remove(key);
+    this.sessions.remove(key);
+  });
   /** What was counted. */
   readonly counted: string[] = [];
   /** What was told in events, as `type reason`. */
@@ -105,6 +107,7 @@ export class ReconcilerWorld {
         informer: (type: ResourceType, selection: Selection = {}) => this.#informer(type, selection),
         addController: (controller: Controller) => (added = controller),
       } as unknown as Manager,
+      servers: this.servers,
       health: this.health,
       sessions: this.sessions,
       tenantMetrics: {

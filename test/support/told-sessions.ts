@@ -1,6 +1,6 @@
 /** What servers tell of their sessions, as the test says it. */
 import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
-import type { ServerSessions, SessionFacts, SessionSource, SurveyTarget } from '../../src/servers/survey/sessions.ts';
+import type { ServerSessions, SessionFacts, SessionSource } from '../../src/servers/survey/sessions.ts';
 
 /** Sessions by what they do; each was active at `lastActivityTime` and takes `sizeBytes`. */
 export interface SessionsTold {
@@ -13,8 +13,6 @@ export interface SessionsTold {
 }
 
 export class ToldSessions implements SessionSource {
-  /** The servers that are looked at. */
-  readonly targets = new Map<string, SurveyTarget>();
   readonly #answers = new Map<string, ServerSessions>();
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
@@ -25,12 +23,7 @@ export class ToldSessions implements SessionSource {
     for (const listener of this.#listeners) listener(key, []);
   }
 
-  set(target: SurveyTarget): void {
-    this.targets.set(target.key, target);
-  }
-
   remove(key: string): void {
-    this.targets.delete(key);
     this.#answers.delete(key);
   }
 

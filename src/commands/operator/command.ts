@@ -21,6 +21,7 @@ import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import { addSessionController } from '../../session/controller.ts';
 import { StoredLabel } from '../../session/decisions/labels.ts';
+import { ServerRegistry } from '../../servers/registry.ts';
 import { Survey } from '../../servers/survey/survey.ts';
 import { addTenantController } from '../../tenant/controller.ts';
 
@@ -67,10 +68,10 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   });
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
-  const pinger = new Pinger({ clock, random, log, observe: (_key, result, ms) => product.pinged(result, ms) });
+  const servers = new ServerRegistry({ clock, random });
+  const pinger = new Pinger({ servers, log, observe: (_key, result, ms) => product.pinged(result, ms) });
   const survey = new Survey({
-    clock,
-    random,
+    servers,
     log,
     labelKeys: Object.values(StoredLabel),
     observePoll: (ms) => product.surveyed(ms),
@@ -82,6 +83,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     manager,
     tenants,
     copilotSessions,
+    servers,
     health: pinger,
     sessions: survey,
     recorder,
@@ -113,8 +115,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     surveyed: () => survey.counts(),
   });
   manager.onStop(async () => {
-    pinger.close();
-    survey.stop();
+    servers.close();
     await recorder.close(EVENTS_FLUSH_MS);
   });
   log.info({ server: credentials.server.href, namespace, serverImage: options.serverImage }, 'starting');

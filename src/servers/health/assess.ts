@@ -1,5 +1,6 @@
-import type { HealthTarget, ServerHealth } from './health.ts';
+/** What one check makes of a server's health; a pure function. */
 import type { UnhealthyReason } from '../../copilot/index.ts';
+import type { HealthSettings, ServerHealth } from '../server.ts';
 
 /** How one check ended. */
 export type Outcome =
@@ -39,7 +40,7 @@ const APART = 0.8;
 export function assess(
   history: History,
   outcome: Outcome,
-  { intervalMs, failureThreshold }: Pick<HealthTarget, 'intervalMs' | 'failureThreshold'>,
+  { intervalMs, failureThreshold }: Pick<HealthSettings, 'intervalMs' | 'failureThreshold'>,
   { now, monotonic }: { readonly now: number; readonly monotonic: number },
 ): History {
   const { health } = history;

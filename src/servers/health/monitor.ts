@@ -1,124 +1,158 @@
+/** The checks of one server's health. */
 import { CopilotError, getStatus, ping, type UnhealthyReason } from '../../copilot/index.ts';
+import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection.ts';
+import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
-import { ServerLink, type LinkContext } from '../link.ts';
-import type { HealthTarget, ServerHealth } from './health.ts';
-import type { Clock } from '../../kube/clock/clock.ts';
+import { Schedule } from '../schedule.ts';
+import type { Server, ServerHealth, ServerUpdate } from '../server.ts';
 import { NO_HISTORY, assess, type History, type Outcome } from './assess.ts';
 
 /** What the monitors of one pinger share. */
-export interface MonitorContext extends LinkContext {
-  readonly clock: Clock;
-  /** Given each change of health. */
-  readonly tell: (key: string, health: ServerHealth) => void;
+export interface MonitorContext extends RegistryContext {
+  /** Called with each change of health. */
+  readonly onTransition: (key: string, health: ServerHealth) => void;
   readonly observe: CheckObserver;
 }
 
-/** Given the end of each check. `ms`: the ping's round trip for a healthy one, the whole check's time for another. */
+/** Called at the end of each check. `ms`: the ping's round trip for a healthy server, the whole check's time for another. */
 export type CheckObserver = (key: string, result: 'Healthy' | UnhealthyReason, ms: number) => void;
 
-/** An answer to a ping has 200 bytes; the server also tells every connection of sessions that come and go. */
-const MAX_FRAME_BYTES = 256 * 1024;
 /** A ping that is this late was held up by a pause of the whole process, together with all the others. */
 const HELD_UP_MS = 1000;
 
-/** Watches one server over one long-lived connection. There is always either a check going on or one timer. */
+/**
+ * Checks one server over the connection that it shares. There is always either a check under way or one timer.
+ *
+ * A ping may wait behind a survey's answer. The largest that is accepted, 16 MiB (a listing of 120,000 sessions), makes it
+ * 0.3 to 0.5 s late on loopback and 0.15 s later over 1 Gbit/s, which the default time-out of 5 s is far from. With the
+ * shortest, 1 s, over less than some 200 Mbit/s one ping may be missed, but not `failureThreshold` in a row: polls are rarer.
+ */
 export class Monitor {
   readonly #context: MonitorContext;
-  readonly #link: ServerLink;
-  #target: HealthTarget;
+  readonly #server: Server;
+  readonly #share: ConnectionShare;
+  readonly #schedule: Schedule;
   #history: History = NO_HISTORY;
-  #version = '';
+  /** The connection over which the last check succeeded. */
+  #proven: SharedClient | undefined;
   #heldUp = false;
+  /** The last check ended with a connection whose end says little of the server, and did not count. */
+  #inconclusive = false;
+  #stopped = false;
 
-  constructor(target: HealthTarget, context: MonitorContext) {
-    this.#target = target;
+  constructor(server: Server, context: MonitorContext) {
+    this.#server = server;
     this.#context = context;
-    this.#link = new ServerLink(target, context, {
-      maxFrameBytes: MAX_FRAME_BYTES,
-      onDue: () => this.#wake(),
-      onLost: (error) => this.#conclude(failed(error), context.clock.monotonic()),
+    this.#share = server.connection.join({ onEnd: (end) => this.#onEnd(end) });
+    this.#schedule = new Schedule(context, {
+      dialDelayMs: () => this.#share.dialDelayMs,
+      onDue: () => this.#onDue(),
     });
-    this.#link.schedule(0);
+    this.#schedule.next(0);
   }
 
-  get health(): ServerHealth {
-    return this.#history.health;
-  }
-
-  /** Takes new values over; another address or token is a new connection at once. */
-  adopt(target: HealthTarget): void {
-    const old = this.#target;
-    this.#target = target;
-    if (this.#link.moveTo(target)) {
+  /** The server has changed: another address or token is a check at once. */
+  update({ before, moved }: ServerUpdate): void {
+    const { intervalMs } = this.#server.target.health;
+    if (moved) {
       // What is known stays until the first check says otherwise, but old failures are not the new server's.
       this.#history = { ...NO_HISTORY, health: this.#history.health };
-    } else if (target.intervalMs !== old.intervalMs) {
-      if (!this.#link.isBusy) this.#link.schedule(target.intervalMs * this.#context.random());
+      this.#schedule.restart();
+    } else if (intervalMs !== before.health.intervalMs && !this.#schedule.isBusy) {
+      this.#schedule.next(intervalMs * this.#context.random());
     }
   }
 
   stop(): void {
-    this.#link.stop();
+    this.#stopped = true;
+    this.#schedule.stop();
   }
 
-  #wake(): void {
+  #onDue(): void {
     const { clock, random } = this.#context;
     const now = clock.monotonic();
-    if (this.#link.connection !== undefined && !this.#heldUp && now - this.#link.dueAt > HELD_UP_MS) {
+    if (this.#share.opened !== undefined && !this.#heldUp && now - this.#schedule.dueAt > HELD_UP_MS) {
       // Spread over an interval again instead of a burst of all servers' pings; only once, so that an overloaded
       // process pings late rather than never.
       this.#heldUp = true;
-      return this.#link.schedule(this.#target.intervalMs * random());
+      return this.#schedule.next(this.#server.target.health.intervalMs * random());
     }
     this.#heldUp = false;
     void this.#check(now);
   }
 
   async #check(started: number): Promise<void> {
-    const { clock, observe } = this.#context;
-    const wasKept = this.#link.connection !== undefined;
-    const end = this.#link.begin();
-    let outcome: Outcome;
-    let ms: number;
-    try {
-      ms = await this.#probe(wasKept, started);
-      outcome = { ok: true, version: this.#version };
-    } catch (error) {
-      outcome = failed(error);
-      ms = clock.monotonic() - started;
-    }
+    const end = this.#schedule.begin();
+    const proven = this.#proven;
+    const { client, outcome, ms } = await this.#probe(started);
     if (!end()) return;
-    // A server that takes connections and drops them at once must not be dialled five times a second for ever.
-    if (outcome.ok && wasKept) this.#link.succeeded();
-    observe(this.#target.key, outcome.ok ? 'Healthy' : outcome.reason, ms);
-    this.#conclude(outcome, started);
+    if (outcome.ok) {
+      // A server that takes connections and drops them at once must not be dialled five times a second for ever.
+      if (client === proven) this.#schedule.succeeded();
+      this.#proven = client;
+      this.#server.version = outcome.version;
+    } else if (client?.end?.isDoubtful === true && !this.#inconclusive) {
+      return this.#checkAgain();
+    }
+    this.#context.observe(this.#server.key, outcome.ok ? 'Healthy' : outcome.reason, ms);
+    this.#conclude(outcome, started, client);
   }
 
-  /** One check: a connection if none was kept, then a ping. Resolves with the ping's round trip in ms. */
-  async #probe(wasKept: boolean, started: number): Promise<number> {
+  /** One check: the connection, its version if it is a new one, then a ping. */
+  async #probe(started: number): Promise<Probe> {
     const { clock } = this.#context;
-    const { timeoutMs } = this.#target;
+    const { timeoutMs } = this.#server.target.health;
     const left = () => ({ timeoutMs: Math.max(1, Math.round(timeoutMs - (clock.monotonic() - started))) });
-    const connection = await this.#link.open({ timeoutMs });
-    // The version can't change without a new process, and so without a new connection.
-    if (!wasKept) this.#version = (await getStatus(connection, left())).version;
-    const sent = clock.monotonic();
-    await ping(connection, left());
-    return clock.monotonic() - sent;
+    let client: SharedClient | undefined;
+    try {
+      client = await this.#share.open({ timeoutMs });
+      // The version can't change without a new process, and so without a new connection.
+      const known = client === this.#proven ? this.#server.version : undefined;
+      const version = known ?? (await getStatus(client, left())).version;
+      const sent = clock.monotonic();
+      await ping(client, left());
+      return { client, outcome: { ok: true, version }, ms: clock.monotonic() - sent };
+    } catch (error) {
+      return { client, outcome: failed(error), ms: clock.monotonic() - started };
+    }
   }
 
-  #conclude(outcome: Outcome, started: number): void {
-    const { clock, random, tell } = this.#context;
-    const { key, intervalMs } = this.#target;
+  #onEnd({ error, isDoubtful }: ConnectionEnd): void {
+    // A check under way fails by itself.
+    if (this.#schedule.isBusy) return;
+    if (isDoubtful) this.#checkAgain();
+    else this.#conclude(failed(error), this.#context.clock.monotonic());
+  }
+
+  /** Checks soon over a new connection, and that check counts however it ends. */
+  #checkAgain(): void {
+    this.#inconclusive = true;
+    this.#schedule.next(this.#schedule.failed('Unreachable', this.#server.target.health.intervalMs));
+  }
+
+  #conclude(outcome: Outcome, started: number, client?: SharedClient): void {
+    const { clock, random, onTransition } = this.#context;
+    const { key, health: settings } = this.#server.target;
     const before = this.#history.health;
     const times = { now: clock.now(), monotonic: clock.monotonic() };
-    this.#history = assess(this.#history, outcome, this.#target, times);
-    const pauseMs = outcome.ok ? jittered(intervalMs, random) : this.#link.failed(outcome.reason, intervalMs);
+    this.#inconclusive = false;
+    this.#history = assess(this.#history, outcome, settings, times);
+    this.#server.health = this.#history.health;
+    const { intervalMs } = settings;
+    const pauseMs = outcome.ok ? jittered(intervalMs, random) : this.#schedule.failed(outcome.reason, intervalMs);
     // Intervals go from start to start, or each time-out would delay the next check.
-    this.#link.schedule(Math.max(0, started + pauseMs - times.monotonic));
-    // Last, because whoever is told may change or remove this very target.
-    if (this.#history.health !== before) tell(key, this.#history.health);
+    this.#schedule.next(Math.max(0, started + pauseMs - times.monotonic));
+    if (!outcome.ok && client !== undefined) this.#share.drop(client, outcome.message);
+    // Last, because a listener, also of the connection's other users, may change or remove this very server.
+    if (this.#history.health !== before && !this.#stopped) onTransition(key, this.#history.health);
   }
+}
+
+/** How a check went. */
+interface Probe {
+  readonly client: SharedClient | undefined;
+  readonly outcome: Outcome;
+  readonly ms: number;
 }
 
 function failed(error: unknown): Outcome {

@@ -6,8 +6,8 @@ import {
   readJournal,
   sumUsage,
   type CallOptions,
-  type Client,
   type JournalPage,
+  type Requester,
 } from '../../copilot/index.ts';
 import type { SessionRecord } from './book.ts';
 
@@ -22,7 +22,7 @@ const UNREADABLE_MS = 600_000;
 
 /** How a reading is done. */
 export interface Reading {
-  readonly connection: Client;
+  readonly server: Requester;
   readonly options: CallOptions;
   /** Now, monotonic ms. */
   readonly monotonic: number;
@@ -40,14 +40,14 @@ type ReadPage = (max: number, cursor?: string) => Promise<JournalPage>;
  * went wrong is entered before the error goes on, so that one bad journal can't keep the others from being read.
  */
 export async function readInto(record: SessionRecord, reading: Reading): Promise<number> {
-  const { connection, options, monotonic, watched } = reading;
+  const { server, options, monotonic, watched } = reading;
   const { sessionId, modifiedTime } = record.times;
   // Before anything can fail: whatever a journal does to the connection, the others come first next time.
   record.lookedAt = monotonic;
   let calls = 0;
   const read: ReadPage = (max, cursor) => {
     calls += 1;
-    return readJournal(connection, { sessionId, max, cursor }, options);
+    return readJournal(server, { sessionId, max, cursor }, options);
   };
 
   let tail: JournalPage;

@@ -3,7 +3,7 @@ import {
   getSessionSizes,
   listSessions,
   type CallOptions,
-  type Client,
+  type Requester,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { SessionBook } from './book.ts';
@@ -11,7 +11,7 @@ import { readInto } from './journals.ts';
 
 /** How one poll asks. */
 export interface PollContext {
-  readonly connection: Client;
+  readonly server: Requester;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   /** The keys of the operator's own labels. */
   readonly labelKeys: readonly string[];
@@ -42,32 +42,32 @@ const JOURNALS_MS = 10_000;
  * session in each poll, also when all of their turns hang. None of these loads a session or touches its idle clock.
  */
 export async function poll(book: SessionBook, context: PollContext): Promise<Polled> {
-  const { connection, clock, options, deleted } = context;
-  const listed = await listSessions(connection, options);
+  const { server, clock, options, deleted } = context;
+  const listed = await listSessions(server, options);
   const at = clock.now();
   book.list(listed.filter(({ sessionId }) => !deleted.has(sessionId)));
-  if (book.sizesDue) book.sizes(await getSessionSizes(connection, options));
+  if (book.sizesDue) book.sizes(await getSessionSizes(server, options));
   const more = await readJournals(book, context);
   await readLabels(book, context);
   return { at, more };
 }
 
-async function readJournals(book: SessionBook, { connection, clock, options }: PollContext): Promise<boolean> {
+async function readJournals(book: SessionBook, { server, clock, options }: PollContext): Promise<boolean> {
   const begun = clock.monotonic();
   let calls = 0;
   for (const record of book.journalsDue(begun)) {
     const monotonic = clock.monotonic();
     if (calls >= JOURNAL_CALLS || monotonic - begun > JOURNALS_MS) return true;
     const watched = book.isWatched(record.times.sessionId);
-    calls += await readInto(record, { connection, options, monotonic, watched });
+    calls += await readInto(record, { server, options, monotonic, watched });
   }
   return false;
 }
 
-async function readLabels(book: SessionBook, { connection, options, labelKeys }: PollContext): Promise<void> {
+async function readLabels(book: SessionBook, { server, options, labelKeys }: PollContext): Promise<void> {
   const ids = book.takeLabelsDue();
   try {
-    book.labels(ids, await getClientMetadata(connection, ids, labelKeys, options));
+    book.labels(ids, await getClientMetadata(server, ids, labelKeys, options));
   } catch (error) {
     book.labelsChanged();
     throw error;

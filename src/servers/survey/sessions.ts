@@ -36,19 +36,6 @@ export interface ServerSessions {
   readonly totalBytes: number;
 }
 
-/** One server whose sessions are looked at. */
-export interface SurveyTarget {
-  /** `namespace/server`, as in HealthTarget. */
-  readonly key: string;
-  /** DNS name or IP address. */
-  readonly host: string;
-  readonly port: number;
-  /** The server's connection token. */
-  readonly token: string;
-  /** When the server's process started, ms since the epoch: a session that has been silent since before is not loaded. */
-  readonly startedAt: number;
-}
-
 /** What holds of a session that nobody uses. */
 export interface Disuse {
   /** Its `modifiedTime` as it was told, ms since the epoch; undefined: it was not there. */
@@ -59,10 +46,6 @@ export interface Disuse {
 
 /** Where controllers learn of sessions, and how they act on them. */
 export interface SessionSource {
-  /** Starts looking, or adopts changed values. Calling it again with equal values does nothing. */
-  set(target: SurveyTarget): void;
-  /** Stops looking, forgets what was known and closes the connection. An unknown key is fine. */
-  remove(key: string): void;
   /**
    * The latest complete answer; undefined until every session was looked at once, and once the server could not be asked
    * for longer than a moment. Until then whoever acts on it meets a call that rejects.

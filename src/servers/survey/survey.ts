@@ -1,27 +1,19 @@
+/** The sessions of all servers. */
 import type { Logger } from 'pino';
-import { DialPacer } from '../dial-pacer.ts';
-import {
-  UnreachableError,
-  type ClientMetadata,
-  type Deletion,
-  type Dial,
-  type SessionActivity,
-} from '../../copilot/index.ts';
-import type { Disuse, ServerSessions, SessionSource, SurveyTarget } from './sessions.ts';
-import type { Clock, Random } from '../../kube/clock/clock.ts';
-import { TimerQueue } from '../../kube/clock/timer-queue.ts';
-import { SurveyedServer, type ServerContext } from './server.ts';
+import { UnreachableError, type ClientMetadata, type Deletion, type SessionActivity } from '../../copilot/index.ts';
+import type { ServerRegistry } from '../registry.ts';
+import type { Server, ServerUpdate } from '../server.ts';
+import type { Disuse, ServerSessions, SessionSource } from './sessions.ts';
+import { SurveyedServer, type SurveyContext } from './surveyed-server.ts';
 
 export interface SurveyOptions {
-  readonly clock: Clock;
-  readonly random: Random;
+  /** The servers to ask for their sessions. */
+  readonly servers: ServerRegistry;
   readonly log: Pick<Logger, 'info' | 'error'>;
   /** The keys that {@link Survey.label} is given, which are read back; what stands under others is the applications'. */
   readonly labelKeys: readonly string[];
   /** Given the time of each complete poll of a server in ms, for metrics; default: nobody. */
   readonly observePoll?: (ms: number) => void;
-  /** How connections are made; default TCP. */
-  readonly dial?: Dial;
 }
 
 /** Sessions of all servers; each counts once. */
@@ -44,73 +36,51 @@ const HINTED_POLLS_PER_MS = 0.1;
  */
 export class Survey implements SessionSource {
   readonly #log: Pick<Logger, 'info' | 'error'>;
-  readonly #context: ServerContext;
-  readonly #servers = new Map<string, { target: SurveyTarget; readonly server: SurveyedServer }>();
+  readonly #context: SurveyContext;
+  readonly #registry: ServerRegistry;
+  readonly #surveyed = new Map<Server, SurveyedServer>();
   /** Watched sessions by server, also of servers that are not known yet. */
   readonly #watched = new Map<string, Set<string>>();
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
-  #closed = false;
 
-  constructor({ clock, random, log, labelKeys, dial, observePoll = () => undefined }: SurveyOptions) {
+  constructor({ servers, log, labelKeys, observePoll = () => undefined }: SurveyOptions) {
     this.#log = log;
+    this.#registry = servers;
     this.#context = {
-      clock,
-      random,
-      timers: new TimerQueue(clock),
-      pacer: new DialPacer(),
-      dial,
+      ...servers.context,
       labelKeys,
-      leastGapMs: () => Math.max(LEAST_GAP_MS, this.#servers.size / HINTED_POLLS_PER_MS),
+      leastGapMs: () => Math.max(LEAST_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
       tell: (key, sessionIds) => this.#tell(key, sessionIds),
       onFailure: (key, failure) =>
         log.info({ server: key, err: failure }, 'a server can not be asked for its sessions'),
       observePoll,
     };
-  }
-
-  set(target: SurveyTarget): void {
-    const { key } = target;
-    if (this.#closed) throw new Error(`survey: set(${key}) after stop()`);
-    const known = this.#servers.get(key);
-    if (known === undefined) {
-      const server = new SurveyedServer(target, this.#context);
-      for (const sessionId of this.#watched.get(key) ?? []) server.watch(sessionId);
-      this.#servers.set(key, { target, server });
-    } else if (!sameTarget(known.target, target)) {
-      known.target = target;
-      known.server.adopt(target);
-    }
-  }
-
-  remove(key: string): void {
-    const known = this.#servers.get(key);
-    if (known === undefined) return;
-    const { answer } = known.server;
-    known.server.stop();
-    this.#servers.delete(key);
-    // It is a server that can't be asked any more, until it is set again.
-    if (answer !== undefined && !this.#closed) this.#tell(key, [...answer.sessions.keys()]);
+    servers.listen({
+      onAdded: (server) => this.#add(server),
+      onUpdated: (server, update) => this.#update(server, update),
+      onRemoved: (server) => this.#remove(server),
+    });
   }
 
   get(key: string): ServerSessions | undefined {
-    return this.#servers.get(key)?.server.answer;
+    return this.#find(key)?.answer;
   }
 
   watch(key: string, sessionId: string): void {
     const watched = this.#watched.get(key) ?? new Set();
     this.#watched.set(key, watched.add(sessionId));
-    this.#servers.get(key)?.server.watch(sessionId);
+    this.#find(key)?.watch(sessionId);
   }
 
   unwatch(key: string, sessionId: string): void {
     const watched = this.#watched.get(key);
     watched?.delete(sessionId);
     if (watched?.size === 0) this.#watched.delete(key);
-    this.#servers.get(key)?.server.unwatch(sessionId);
+    this.#find(key)?.unwatch(sessionId);
   }
 
   refresh(key: string): void {
-    this.#servers.get(key)?.server.soon();
+    this.#find(key)?.soon();
   }
 
   onChange(fn: (key: string, sessionIds: readonly string[]) => void): void {
@@ -140,8 +110,8 @@ export class Survey implements SessionSource {
   /** Sessions by what they do, as of the servers' last answers, for a gauge. */
   counts(): SessionCounts {
     const counts = { active: 0, loaded: 0, unloaded: 0 };
-    for (const { server } of this.#servers.values()) {
-      const { sessions, active, loaded } = server.answer ?? { sessions: new Map(), active: 0, loaded: 0 };
+    for (const { answer } of this.#surveyed.values()) {
+      const { sessions, active, loaded } = answer ?? { sessions: new Map(), active: 0, loaded: 0 };
       counts.active += active;
       counts.loaded += loaded - active;
       counts.unloaded += sessions.size - loaded;
@@ -149,15 +119,39 @@ export class Survey implements SessionSource {
     return counts;
   }
 
-  /** Stops everything and closes all connections. */
-  stop(): void {
-    this.#closed = true;
-    for (const key of this.#servers.keys()) this.remove(key);
+  /** Surveys a server once it is known when its process started, without which no session can be told to be loaded. */
+  #add(server: Server): void {
+    const { startedAt } = server.target;
+    if (startedAt === undefined) return;
+    const surveyed = new SurveyedServer(server, startedAt, this.#context);
+    for (const sessionId of this.#watched.get(server.key) ?? []) surveyed.watch(sessionId);
+    this.#surveyed.set(server, surveyed);
+  }
+
+  #update(server: Server, update: ServerUpdate): void {
+    const surveyed = this.#surveyed.get(server);
+    if (surveyed === undefined) this.#add(server);
+    else surveyed.update(update);
+  }
+
+  #remove(server: Server): void {
+    const surveyed = this.#surveyed.get(server);
+    if (surveyed === undefined) return;
+    const { answer } = surveyed;
+    surveyed.stop();
+    this.#surveyed.delete(server);
+    // It is a server that can't be asked any more, until it is set again.
+    if (answer !== undefined && !this.#registry.isClosed) this.#tell(server.key, [...answer.sessions.keys()]);
+  }
+
+  #find(key: string): SurveyedServer | undefined {
+    const server = this.#registry.get(key);
+    return server && this.#surveyed.get(server);
   }
 
   #server(key: string): SurveyedServer {
-    const known = this.#servers.get(key);
-    if (known !== undefined) return known.server;
+    const found = this.#find(key);
+    if (found !== undefined) return found;
     throw new UnreachableError(`${key}: no such server is known, so that its sessions can't be reached`);
   }
 
@@ -171,8 +165,4 @@ export class Survey implements SessionSource {
       }
     }
   }
-}
-
-function sameTarget(a: SurveyTarget, b: SurveyTarget): boolean {
-  return (Object.keys(a) as (keyof SurveyTarget)[]).every((field) => a[field] === b[field]);
 }

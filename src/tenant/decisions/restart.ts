@@ -1,4 +1,4 @@
-import type { ServerHealth } from '../../servers/health/health.ts';
+import type { ServerHealth } from '../../servers/server.ts';
 import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';

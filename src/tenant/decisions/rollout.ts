@@ -1,4 +1,4 @@
-import type { ServerHealth } from '../../servers/health/health.ts';
+import type { ServerHealth } from '../../servers/server.ts';
 
 /** What a rollout needs to know of one server. */
 export interface RolloutServer {

@@ -1,10 +1,12 @@
 // The pinger against the real Copilot CLI and the light runtime, on real time.
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { HealthTarget, ServerHealth } from '../../../src/servers/health/health.ts';
 import { Pinger } from '../../../src/servers/health/pinger.ts';
+import { ServerRegistry } from '../../../src/servers/registry.ts';
+import type { ServerHealth, ServerTarget } from '../../../src/servers/server.ts';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { cliVersion } from '../../support/copilot-binary.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
+import { serverTarget } from '../../support/servers.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';
 
 const token = 'f3b1c0ffee';
@@ -43,6 +45,7 @@ class Transitions {
 
 describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (binary) => {
   let server: CopilotServer;
+  let servers: ServerRegistry;
   let pinger: Pinger;
   let transitions: Transitions;
   let observed: string[];
@@ -50,33 +53,31 @@ describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (
   beforeEach(async () => {
     server = await CopilotServer.start(binary, token);
     observed = [];
+    servers = new ServerRegistry({ clock: systemClock, random: Math.random });
     pinger = new Pinger({
-      clock: systemClock,
-      random: Math.random,
+      servers,
       log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
       observe: (_, result) => observed.push(result),
     });
     transitions = new Transitions(pinger);
   }, 90_000);
   afterEach(async () => {
-    pinger.close();
+    servers.close();
     await server[Symbol.asyncDispose]();
     await socketsLeft(socketsBefore);
   });
 
-  const target = (changes: Partial<HealthTarget> = {}): HealthTarget => ({
-    key: 'team/acme-0',
-    host: server.host,
-    port: server.port,
-    token,
-    intervalMs: 1000,
-    timeoutMs: 900,
-    failureThreshold: 2,
-    ...changes,
-  });
+  const target = (changes: Partial<ServerTarget> = {}): ServerTarget =>
+    serverTarget({
+      host: server.host,
+      port: server.port,
+      token,
+      health: { intervalMs: 1000, timeoutMs: 900, failureThreshold: 2 },
+      ...changes,
+    });
 
   it('tells Healthy, Unreachable when it is killed, and Healthy when it is started again', async () => {
-    pinger.set(target());
+    servers.set(target());
     expect(await transitions.nth(1)).toMatchObject({ state: 'Healthy', version: cliVersion() });
     await server.kill();
     expect(await transitions.nth(2)).toMatchObject({ state: 'Unhealthy', reason: 'Unreachable' });
@@ -86,7 +87,7 @@ describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (
   }, 120_000);
 
   it('tells Timeout while the server stands still, and Healthy when it goes on', async () => {
-    pinger.set(target());
+    servers.set(target());
     await transitions.nth(1);
     await server.freeze();
     try {
@@ -98,16 +99,16 @@ describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (
   }, 60_000);
 
   it('tells AuthFailed with a wrong token, and Healthy as soon as the right one is set', async () => {
-    pinger.set(target({ token: 'stale' }));
+    servers.set(target({ token: 'stale' }));
     expect(await transitions.nth(1)).toMatchObject({ state: 'Unhealthy', reason: 'AuthFailed' });
     expect(JSON.stringify(transitions.told)).not.toContain('stale');
-    pinger.set(target());
+    servers.set(target());
     expect(await transitions.nth(2)).toMatchObject({ state: 'Healthy' });
   }, 60_000);
 
   it('tells nothing when the operator itself stood still for several time-outs', async () => {
     // Far more than a loaded machine's server takes, far less than the pauses.
-    pinger.set(target({ intervalMs: 2000, timeoutMs: 1500 }));
+    servers.set(target({ health: { intervalMs: 2000, timeoutMs: 1500, failureThreshold: 2 } }));
     await transitions.nth(1);
     const before = observed.length;
     for (let pause = 0; pause < 3; pause += 1) {

@@ -9,10 +9,12 @@ import { text } from 'node:stream/consumers';
 import { RpcError, dialTcp, type Dial, type SessionActivity } from '../../../src/copilot/index.ts';
 import type { SessionFacts } from '../../../src/servers/survey/sessions.ts';
 import { systemClock, type Clock } from '../../../src/kube/clock/clock.ts';
+import { ServerRegistry } from '../../../src/servers/registry.ts';
 import { Survey } from '../../../src/servers/survey/survey.ts';
 import { chat, withClient, type Binding } from '../../support/chat.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
 import { TestModel } from '../../support/model.ts';
+import { serverTarget } from '../../support/servers.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -39,7 +41,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
   let model: TestModel;
   let binding: Binding;
   let startedAt: number;
-  const surveys: Survey[] = [];
+  const registries: ServerRegistry[] = [];
   /** Calls by method, of all surveys of a test. */
   let calls: Record<string, number> = {};
 
@@ -50,7 +52,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     binding = model.bind(server, token);
   }, 90_000);
   afterEach(() => {
-    for (const survey of surveys.splice(0)) survey.stop();
+    for (const registry of registries.splice(0)) registry.close();
     calls = {};
   });
   afterAll(async () => {
@@ -71,16 +73,17 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     };
   };
 
+  const target = () => serverTarget({ host: server.host, port: server.port, token, startedAt });
+
   function survey(times = 3): Survey {
+    const servers = new ServerRegistry({ clock: hurried(times), random: Math.random, dial });
     const made = new Survey({
-      clock: hurried(times),
-      random: Math.random,
-      dial,
+      servers,
       labelKeys: ['example.com/owner'],
       log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
     });
-    surveys.push(made);
-    made.set({ key: KEY, host: server.host, port: server.port, token, startedAt });
+    registries.push(servers);
+    servers.set(target());
     return made;
   }
 
@@ -363,7 +366,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
       await waitFor('the server can not be asked', () => seen.get(KEY) === undefined, { withinMs: 30_000 });
       startedAt = Date.now();
       await server.start();
-      seen.set({ key: KEY, host: server.host, port: server.port, token, startedAt });
+      registries[0]?.set(target());
       await becomes(seen, id, 'Unloaded');
     });
   }, 90_000);
@@ -407,14 +410,14 @@ describe('a session of a real server with an idle timeout', () => {
   it('is unloaded although it is looked at all the time', async () => {
     using model = await TestModel.start();
     await using server = await CopilotServer.start('runtime', token, ['--session-idle-timeout', '6']);
+    const servers = new ServerRegistry({ clock: systemClock, random: Math.random });
     const seen = new Survey({
-      clock: systemClock,
-      random: Math.random,
+      servers,
       labelKeys: ['example.com/owner'],
       log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
     });
     try {
-      seen.set({ key: KEY, host: server.host, port: server.port, token, startedAt: Date.now() - 60_000 });
+      servers.set(serverTarget({ host: server.host, port: server.port, token, startedAt: Date.now() - 60_000 }));
       const binding = model.bind(server, token);
       await withClient(binding, async (client) => {
         const session = await client.createSession(sessionConfig(binding));
@@ -430,7 +433,7 @@ describe('a session of a real server with an idle timeout', () => {
         );
       });
     } finally {
-      seen.stop();
+      servers.close();
     }
   }, 90_000);
 });

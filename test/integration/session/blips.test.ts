@@ -2,10 +2,12 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { StoredLabel } from '../../../src/session/decisions/labels.ts';
+import { ServerRegistry } from '../../../src/servers/registry.ts';
 import { Survey } from '../../../src/servers/survey/survey.ts';
 import { FakeNetwork } from '../../support/fake-network.ts';
 import { FakeSessions } from '../../support/fake-session-server.ts';
 import type { FaultProxy } from '../../support/fault-proxy.ts';
+import { serverTarget } from '../../support/servers.ts';
 import { SessionWorld } from '../../support/session-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
@@ -25,18 +27,16 @@ afterAll(() => api.stop());
 it('a connection that is back within seconds costs no write, one that stays lost costs two for each session', async () => {
   const network = new FakeNetwork();
   const acme = network.add('acme-0');
-  const made: { survey?: Survey; sessions?: FakeSessions } = {};
+  const made: { servers?: ServerRegistry; sessions?: FakeSessions } = {};
   await using user = await SessionWorld.open(api.kubeconfig);
   await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }), user.namespace, (clock) => {
     made.sessions = new FakeSessions(acme, clock);
-    made.survey = new Survey({
-      clock,
-      random: () => 0.5,
-      dial: network.dial,
+    made.servers = new ServerRegistry({ clock, random: () => 0.5, dial: network.dial });
+    return new Survey({
+      servers: made.servers,
       labelKeys: Object.values(StoredLabel),
       log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
     });
-    return made.survey;
   });
   const writes = () =>
     proxy.journal.filter(({ verb }) => ['create', 'update', 'patch', 'delete'].includes(verb)).length;
@@ -58,7 +58,7 @@ it('a connection that is back within seconds costs no write, one that stays lost
     made.sessions?.turn(`s${n}`);
   }
   const startedAt = world.clock.now() - 3600 * SECOND;
-  made.survey?.set({ key: world.server(), host: 'acme-0', port: 4321, token: 'sesame', startedAt });
+  made.servers?.set(serverTarget({ key: world.server(), startedAt }));
   await world.advance(60 * SECOND, SECOND);
   expect(await reasons()).toEqual(['SessionIdle']);
 
@@ -71,5 +71,5 @@ it('a connection that is back within seconds costs no write, one that stays lost
   expect(await reasons()).toEqual(['TenantUnavailable']);
   expect(await counted(() => (acme.behaviour = 'answers'), 40)).toBe(SESSIONS);
   expect(await reasons()).toEqual(['SessionIdle']);
-  made.survey?.stop();
+  made.servers?.close();
 });

@@ -4,11 +4,13 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { StoredLabel } from '../../../src/session/decisions/labels.ts';
+import { ServerRegistry } from '../../../src/servers/registry.ts';
 import { Survey } from '../../../src/servers/survey/survey.ts';
 import { withClient } from '../../support/chat.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
 import { sessionFacts } from '../../support/fake-sessions.ts';
 import { TestModel } from '../../support/model.ts';
+import { serverTarget } from '../../support/servers.ts';
 import { SessionWorld } from '../../support/session-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -164,9 +166,9 @@ describe('a session that is stored under another owner', () => {
 it('a real server keeps the session of its owner when another user creates and deletes a resource of that id', async () => {
   using model = await TestModel.start();
   await using server = await CopilotServer.start('runtime', 'sesame');
+  const servers = new ServerRegistry({ clock: systemClock, random: Math.random });
   const survey = new Survey({
-    clock: systemClock,
-    random: Math.random,
+    servers,
     labelKeys: Object.values(StoredLabel),
     log: { info: () => undefined, error: (...args: unknown[]) => expect(args).toBeUndefined() },
   });
@@ -188,7 +190,7 @@ it('a real server keeps the session of its owner when another user creates and d
   };
   try {
     const { host, port } = server;
-    survey.set({ key, host, port, token: 'sesame', startedAt: Date.now() - MINUTE });
+    servers.set(serverTarget({ key, host, port, startedAt: Date.now() - MINUTE }));
     await world.createTenant();
     await world.createSession({ owner: 'alice', deletionPolicy: 'Retain' });
     const binding = model.bind(server, 'sesame');
@@ -211,6 +213,6 @@ it('a real server keeps the session of its owner when another user creates and d
     await deleted();
     expect(isThere()).toBe(false);
   } finally {
-    survey.stop();
+    servers.close();
   }
 });

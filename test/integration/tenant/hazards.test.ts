@@ -163,7 +163,7 @@ describe('a rotated connection token', () => {
           return template?.metadata?.annotations?.[TemplateAnnotation.credentials];
         }),
       );
-    const askedWith = () => servers.map((server) => world.health.targets.get(`${world.namespace}/${server}`)?.token);
+    const askedWith = () => servers.map((server) => world.servers.targets.get(`${world.namespace}/${server}`)?.token);
     const [former, hash] = [askedWith()[0], (await hashes())[0]];
     const token = Buffer.alloc(32, 'rotated').toString('base64url');
     await world.patch(Secret, 'acme-token', { data: { token: Buffer.from(token).toString('base64') } });

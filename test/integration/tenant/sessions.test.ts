@@ -41,7 +41,11 @@ describe('the sessions of a tenant', () => {
   it('are looked at on the server that runs', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const key = await running(world);
-    expect(world.sessions.targets.get(key)).toMatchObject({ host: '10.0.0.1', port: 4321 });
+    expect(world.servers.targets.get(key)).toMatchObject({
+      host: '10.0.0.1',
+      port: 4321,
+      startedAt: expect.any(Number) as unknown,
+    });
     expect(await statusOf(world)).toMatchObject({ sessions: { active: 0, loaded: 0, total: 0 } });
     expect(world.counted).toEqual(['ready']);
   });

@@ -33,6 +33,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['tenant'],
     ['crd'],
   ],
+  servers: [['dial-pacer', 'retry'], ['connection', 'schedule'], ['server'], ['registry'], ['health', 'survey']],
   resources: [
     ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result'],
     ['names', 'pod', 'session-holder', 'session-index', 'session-ttl'],

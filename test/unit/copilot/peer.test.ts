@@ -1,21 +1,16 @@
 // The neutral end of a connection, on both sides of an in-memory one.
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import {
-  Client,
   Peer,
   ProtocolError,
   RequestRefusal,
   RpcError,
   TimeoutError,
   UnreachableError,
-  acceptedWire,
   encodeFrame,
   type CopilotError,
   type PeerOptions,
 } from '../../../src/copilot/index.ts';
-import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { PairedWire } from '../../support/wire-pair.ts';
 
@@ -234,40 +229,4 @@ describe('the end of a connection', () => {
     await settle();
     expect(lost).toMatchObject([expect.any(ProtocolError)]);
   });
-});
-
-it('a peer on an accepted TCP connection is the server of a client', async () => {
-  const seen: unknown[] = [];
-  const { promise: approved, resolve } = Promise.withResolvers<unknown>();
-  const listener = createServer((socket) => {
-    const peer: Peer = new Peer((events) => acceptedWire(socket, events), {
-      address: 'client',
-      otherSide: 'client',
-      timers: systemClock,
-      onRequest: (method, params) => {
-        seen.push([method, params]);
-        if (method === 'send') resolve(peer.request('approve', { tool: 'shell' }));
-        return { ok: true };
-      },
-    });
-  }).listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
-  const client = new Client({
-    host: '127.0.0.1',
-    port,
-    token: 'sesame',
-    timers: systemClock,
-    onRequest: (method, params) => ({ method, params }),
-  });
-  try {
-    await client.open({ timeoutMs: 5000 });
-    expect(await client.request('send', { prompt: 'x'.repeat(200_000) }, { timeoutMs: 5000 })).toEqual({ ok: true });
-    expect(seen[0]).toEqual(['connect', { token: 'sesame' }]);
-    expect(await approved).toEqual({ method: 'approve', params: { tool: 'shell' } });
-  } finally {
-    client.close();
-    listener.close();
-    await once(listener, 'close');
-  }
 });

@@ -1,4 +1,4 @@
-import type { ServerHealth } from '../../../src/servers/health/health.ts';
+import type { ServerHealth } from '../../../src/servers/server.ts';
 import type { UnhealthyReason } from '../../../src/copilot/errors.ts';
 import type { Deployment, PersistentVolumeClaim, Pod } from '../../../src/kube/types/builtins.ts';
 import type { ObjectMeta } from '../../../src/kube/types/types.ts';

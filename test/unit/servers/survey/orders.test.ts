@@ -130,7 +130,7 @@ describe('orders', () => {
     async (order) => {
       const give = () => world.survey[order](KEY, 'one', {});
       await expect(give()).rejects.toThrow(`${KEY}: no such server is known`);
-      world.survey.set(world.target());
+      world.servers.set(world.target());
       await expect(give()).rejects.toThrow(`${KEY}: the server can't be asked at the moment: it was not reached yet`);
       world.server.behaviour = 'refuses';
       await world.clock.advance(100);

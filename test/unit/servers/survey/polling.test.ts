@@ -74,7 +74,7 @@ describe('the bound on calls', () => {
       read.push(String(request.params?.['sessionId']));
       return journal?.(request);
     };
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     const polls = await callsByPoll(4, 100);
     expect(polls.map((calls) => calls[JOURNAL])).toEqual([64, 64, 64, 64]);
     expect(polls.map((calls) => calls[SIZES])).toEqual([1, undefined, undefined, undefined]);
@@ -98,7 +98,7 @@ describe('the bound on calls', () => {
         await world.clock.advance(500);
       }
     };
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await goOn(5000);
     expect(world.survey.get(KEY)).toMatchObject({ active: 70, loaded: 270 });
     const ended = running.splice(0, 2);
@@ -121,7 +121,7 @@ describe('the bound on calls', () => {
       world.server.cut('ECONNRESET');
       return undefined;
     };
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(5000);
     expect(read.slice(0, 2)).toEqual(['bad', 'other']);
   });
@@ -130,7 +130,7 @@ describe('the bound on calls', () => {
     world.survey.watch(KEY, 'long');
     for (let turn = 0; turn < 9000; turn += 1) world.sessions.turn('long');
     for (let n = 0; n < 63; n += 1) world.sessions.turn(`s${n}`);
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     expect((await callsByPoll(1, 100))[0]?.[JOURNAL]).toBe(95);
     expect(world.facts('long')).toMatchObject({ activity: 'Loaded', usage: undefined });
   });
@@ -151,7 +151,7 @@ describe('the bound on calls', () => {
     expect(world.facts('hangs7')?.activity).toBe('Loaded');
     expect(world.calls()[JOURNAL]).toBe(1);
     // Theirs is over without a word in the journal.
-    world.survey.set(world.target({ startedAt: world.clock.now() }));
+    world.servers.set(world.target({ startedAt: world.clock.now() }));
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0 });
   });
 
@@ -177,7 +177,7 @@ describe('the bound on calls', () => {
   });
 
   it('leaves busy servers a hundred polls a second, however many they are', async () => {
-    for (let n = 0; n < 300; n += 1) world.survey.set(world.target({ key: `team/acme-${n}` }));
+    for (let n = 0; n < 300; n += 1) world.servers.set(world.target({ key: `team/acme-${n}` }));
     await world.clock.advance(10_000);
     world.calls();
     for (let second = 0; second < 10; second += 1) {
@@ -299,7 +299,7 @@ describe('a server that can not be asked', () => {
       world.server.cut('ECONNRESET');
       return undefined;
     };
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(20_000);
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 3 });
   });
@@ -312,7 +312,7 @@ describe('a server that can not be asked', () => {
     world.server.cut();
     await world.clock.advance(5000);
     expect(world.survey.get(KEY)).toMatchObject({ active: 1, loaded: 2 });
-    world.survey.set(world.target({ startedAt: world.clock.now() }));
+    world.servers.set(world.target({ startedAt: world.clock.now() }));
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0 });
     expect(world.told.map(([, ids]) => ids.toSorted())).toEqual([['busy', 'quiet']]);
   });
@@ -322,7 +322,7 @@ describe('a server that can not be asked', () => {
     world.sessions.prompt('busy');
     await world.look();
     await world.clock.advance(5000);
-    world.survey.set(world.target({ startedAt: world.clock.now() }));
+    world.servers.set(world.target({ startedAt: world.clock.now() }));
     await world.clock.advance(3000);
     expect(['quiet', 'busy'].map((id) => world.facts(id)?.activity)).toEqual(['Unloaded', 'Unloaded']);
     world.sessions.prompt('busy');
@@ -334,11 +334,11 @@ describe('a server that can not be asked', () => {
     ['a wrong token', () => world.target({ token: 'old' })],
     ['a name that does not resolve', () => world.target({ host: 'nowhere' })],
   ])('because of %s is asked as soon as it is known better', async (_, wrong) => {
-    world.survey.set(wrong());
+    world.servers.set(wrong());
     await world.clock.advance(60_000);
     expect(world.survey.get(KEY)).toBeUndefined();
     expect(world.told).toEqual([]);
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.survey.get(KEY)).toBeDefined();
     expect(JSON.stringify(world.logged)).not.toContain('"old"');
@@ -350,7 +350,7 @@ describe('a server that can not be asked', () => {
     const { answers } = world.server;
     const right = answers[method];
     answers[method] = () => ({ result: 'nonsense' });
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.survey.get(KEY)).toBeUndefined();
     if (right !== undefined) answers[method] = right;
@@ -390,7 +390,7 @@ describe('a journal that can not be read', () => {
       asked += 1;
       return answer();
     };
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(60_000);
     const { modifiedTime } = world.facts('bad') ?? {};
     expect(world.facts('good')?.activity).toBe('Loaded');
@@ -420,8 +420,8 @@ describe('the survey', () => {
   it('leaves nothing behind of a removed server', async () => {
     world.sessions.turn('one');
     await world.look();
-    world.survey.remove(KEY);
-    world.survey.remove(KEY);
+    world.servers.remove(KEY);
+    world.servers.remove(KEY);
     await world.clock.advance(60_000);
     expect([world.server.wires.size, world.clock.pendingTimers, world.calls()]).toEqual([0, 0, {}]);
     expect(world.survey.get(KEY)).toBeUndefined();
@@ -435,24 +435,24 @@ describe('the survey', () => {
     ['while the next try is awaited', 'refuses'],
   ] as const)('lets a server be removed %s', async (_, behaviour) => {
     world.server.behaviour = behaviour;
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(1000);
-    world.survey.remove(KEY);
+    world.servers.remove(KEY);
     const { dials } = world.server;
     await world.clock.advance(60_000);
     expect([world.server.wires.size, world.clock.pendingTimers, world.server.dials]).toEqual([0, 0, dials]);
   });
 
   it('may be told to remove the very server that it tells of', async () => {
-    world.survey.onChange((key) => world.survey.remove(key));
-    world.survey.set(world.target());
+    world.survey.onChange((key) => world.servers.remove(key));
+    world.servers.set(world.target());
     await world.clock.advance(60_000);
     expect([world.server.wires.size, world.clock.pendingTimers]).toEqual([0, 0]);
   });
 
   it('does nothing when it is set again with equal values', async () => {
     await world.look();
-    for (let again = 0; again < 10; again += 1) world.survey.set(world.target());
+    for (let again = 0; again < 10; again += 1) world.servers.set(world.target());
     await world.clock.advance(10_000);
     expect(world.calls()).toEqual({});
   });
@@ -464,7 +464,7 @@ describe('the survey', () => {
       throw broken;
     });
     world.survey.onChange((key) => other.push(key));
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(100);
     expect(other).toEqual([KEY]);
     expect(world.errors).toMatchObject([[{ err: broken, server: KEY }, expect.any(String)]]);
@@ -481,17 +481,17 @@ describe('the survey', () => {
   });
 
   it('closes everything at the end', async () => {
-    for (let n = 0; n < 50; n += 1) world.survey.set(world.target({ key: `team/acme-${n}` }));
+    for (let n = 0; n < 50; n += 1) world.servers.set(world.target({ key: `team/acme-${n}` }));
     await world.clock.advance(1000);
     expect(world.server.wires.size).toBe(50);
-    world.survey.stop();
+    world.servers.close();
     await world.clock.advance(60_000);
     expect([world.server.wires.size, world.clock.pendingTimers]).toEqual([0, 0]);
-    expect(() => world.survey.set(world.target())).toThrow(`set(${KEY}) after stop()`);
+    expect(() => world.servers.set(world.target())).toThrow(`set(${KEY}) after close()`);
   });
 
   it('dials a thousand servers 200 a second', async () => {
-    for (let n = 0; n < 1000; n += 1) world.survey.set(world.target({ key: `team/acme-${n}` }));
+    for (let n = 0; n < 1000; n += 1) world.servers.set(world.target({ key: `team/acme-${n}` }));
     const dials: number[] = [];
     for (let second = 0; second < 6; second += 1) {
       const before = world.server.dials;

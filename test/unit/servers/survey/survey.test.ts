@@ -13,7 +13,7 @@ describe('what is known of sessions', () => {
     world.sessions.turn('loaded');
     world.sessions.prompt('busy');
     expect(world.survey.get(KEY)).toBeUndefined();
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     expect(world.survey.get(KEY)).toBeUndefined();
     await world.clock.advance(100);
     expect(world.survey.get(KEY)).toMatchObject({
@@ -34,7 +34,7 @@ describe('what is known of sessions', () => {
   });
 
   it('is told of a server without sessions too', async () => {
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0, totalBytes: 0 });
     expect(world.told).toEqual([[KEY, []]]);
@@ -119,8 +119,8 @@ describe('what is known of sessions', () => {
     world.sessions.turn('idle');
     world.sessions.unload('idle');
     await world.look();
-    world.survey.set(world.target({ key: 'team/gone', host: 'nowhere' }));
-    world.survey.set(world.target({ key: 'team/too' }));
+    world.servers.set(world.target({ key: 'team/gone', host: 'nowhere' }));
+    world.servers.set(world.target({ key: 'team/too' }));
     await world.clock.advance(100);
     expect(world.survey.counts()).toEqual({ active: 2, loaded: 2, unloaded: 2 });
   });
@@ -161,7 +161,7 @@ describe('usage and labels', () => {
     world.survey.watch(KEY, 'one');
     // Some 8,000 events without a total of the server's own.
     for (let n = 0; n < 2000; n += 1) world.sessions.turn('one');
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.facts('one')?.usage).toEqual({ turns: 2000, inputTokens: 20_000, outputTokens: 10_000 });
     expect(world.calls()['sessions.readPersistedEvents']).toBe(9);
@@ -177,7 +177,7 @@ describe('usage and labels', () => {
   it('are unknown for a journal that is too long to be read, which is tried once, until the server writes a total', async () => {
     world.survey.watch(KEY, 'one');
     for (let n = 0; n < 9000; n += 1) world.sessions.turn('one');
-    world.survey.set(world.target());
+    world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.facts('one')).toMatchObject({ activity: 'Loaded', usage: undefined, unread: false });
     expect(world.calls()['sessions.readPersistedEvents']).toBe(32);

@@ -1,9 +1,11 @@
 /** A survey of a fake server on a fake clock, and what it did. */
-import type { SurveyTarget } from '../../../../src/servers/survey/sessions.ts';
+import { ServerRegistry } from '../../../../src/servers/registry.ts';
+import type { ServerTarget } from '../../../../src/servers/server.ts';
 import { Survey } from '../../../../src/servers/survey/survey.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { FakeNetwork, type FakeServer } from '../../../support/fake-network.ts';
 import { FakeSessions } from '../../../support/fake-session-server.ts';
+import { serverTarget } from '../../../support/servers.ts';
 
 export const KEY = 'team/acme-0';
 
@@ -17,6 +19,7 @@ export class World {
   readonly logged: unknown[] = [];
   readonly errors: unknown[] = [];
   readonly observed: number[] = [];
+  readonly servers: ServerRegistry;
   readonly survey: Survey;
 
   constructor() {
@@ -26,10 +29,9 @@ export class World {
       seed = (seed * 16_807) % 2_147_483_647;
       return seed / 2_147_483_647;
     };
+    this.servers = new ServerRegistry({ clock: this.clock, random, dial: this.network.dial });
     this.survey = new Survey({
-      clock: this.clock,
-      random,
-      dial: this.network.dial,
+      servers: this.servers,
       labelKeys: ['owner'],
       log: {
         info: (...args: unknown[]) => this.logged.push(args),
@@ -40,9 +42,8 @@ export class World {
     this.survey.onChange((key, ids) => this.told.push([key, ids]));
   }
 
-  target(changes: Partial<SurveyTarget> = {}): SurveyTarget {
-    const startedAt = Date.UTC(2025, 11, 31);
-    return { key: KEY, host: 'acme-0', port: 4321, token: 'sesame', startedAt, ...changes };
+  target(changes: Partial<ServerTarget> = {}): ServerTarget {
+    return serverTarget({ key: KEY, ...changes });
   }
 
   facts(id: string) {
@@ -58,7 +59,7 @@ export class World {
 
   /** Lets the survey look at the server for the first time; what happened until then is forgotten. */
   async look(): Promise<void> {
-    this.survey.set(this.target());
+    this.servers.set(this.target());
     await this.clock.advance(100);
     if (this.survey.get(KEY) === undefined) throw new Error('there is no answer after 100 ms');
     this.calls();

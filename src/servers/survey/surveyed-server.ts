@@ -1,6 +1,8 @@
+/** The sessions of one server, and orders about them. */
 import {
   CopilotError,
   RefusedError,
+  RpcError,
   UnreachableError,
   closeSession,
   deleteSession,
@@ -11,20 +13,20 @@ import {
   updateClientMetadata,
   type CallOptions,
   type ClientMetadata,
-  type Client,
   type Deletion,
   type SessionActivity,
 } from '../../copilot/index.ts';
-import { ServerLink, type LinkContext } from '../link.ts';
+import type { ConnectionShare, SharedClient } from '../connection.ts';
+import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
-import type { Disuse, ServerSessions, SurveyTarget } from './sessions.ts';
-import type { Clock } from '../../kube/clock/clock.ts';
+import { Schedule } from '../schedule.ts';
+import type { Server, ServerUpdate } from '../server.ts';
 import { SessionBook } from './book.ts';
 import { poll } from './poll.ts';
+import type { Disuse, ServerSessions } from './sessions.ts';
 
 /** What the servers of one survey share. */
-export interface ServerContext extends LinkContext {
-  readonly clock: Clock;
+export interface SurveyContext extends RegistryContext {
   readonly labelKeys: readonly string[];
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
   readonly leastGapMs: () => number;
@@ -53,12 +55,15 @@ const AFTER_HINT_MS = 5000;
 /** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */
 const CALL: CallOptions = { timeoutMs: 10_000 };
 
-/** The sessions of one server, asked for over one long-lived connection. There is always either a poll going on or one timer. */
+/** The sessions of one server, asked for over the connection that it shares. There is always either a poll under way or one timer. */
 export class SurveyedServer {
-  readonly #context: ServerContext;
-  readonly #link: ServerLink;
+  readonly #context: SurveyContext;
+  readonly #server: Server;
+  readonly #share: ConnectionShare;
+  readonly #schedule: Schedule;
   readonly #book: SessionBook;
-  #target: SurveyTarget;
+  /** When the server's process started, ms since the epoch. */
+  #startedAt: number;
   #answer: ServerSessions | undefined;
   /** Why the server can't be asked; undefined while it can. */
   #failure: Error | undefined;
@@ -72,14 +77,15 @@ export class SurveyedServer {
   /** A hint came while a poll went on, which may have asked too early. */
   #askAgain = false;
 
-  constructor(target: SurveyTarget, context: ServerContext) {
-    this.#target = target;
+  constructor(server: Server, startedAt: number, context: SurveyContext) {
+    this.#server = server;
+    this.#startedAt = startedAt;
     this.#context = context;
     this.#sizesAt = context.clock.monotonic();
-    this.#book = new SessionBook(target.startedAt);
-    this.#link = new ServerLink(target, context, {
-      onDue: () => void this.#poll(),
-      onLost: (error) => this.#fail(error),
+    this.#book = new SessionBook(startedAt);
+    this.#share = server.connection.join({
+      // A poll under way fails by itself.
+      onEnd: ({ error }) => this.#schedule.isBusy || this.#fail(error),
       // Whatever it tells of is looked up: anybody who reaches the server could have made it up.
       onNotification: (method) => {
         if (method !== 'session.lifecycle') return;
@@ -87,7 +93,11 @@ export class SurveyedServer {
         this.soon();
       },
     });
-    this.#link.schedule(0);
+    this.#schedule = new Schedule(context, {
+      dialDelayMs: () => this.#share.dialDelayMs,
+      onDue: () => void this.#poll(),
+    });
+    this.#schedule.next(0);
   }
 
   /** The latest complete answer; undefined while the server can't be asked, but for a moment of grace. */
@@ -95,13 +105,18 @@ export class SurveyedServer {
     return this.#answer;
   }
 
-  /** Takes new values over. What is known of the sessions stays: they are on the volume, not in the process. */
-  adopt(target: SurveyTarget): void {
-    const restarted = target.startedAt !== this.#target.startedAt;
-    this.#target = target;
-    this.#book.startedAt = target.startedAt;
-    if (this.#link.moveTo(target)) this.#failure = undefined;
-    else this.soon();
+  /** The server has changed. What is known of the sessions stays: they are on the volume, not in the process. */
+  update({ moved }: ServerUpdate): void {
+    const { startedAt = this.#startedAt } = this.#server.target;
+    const restarted = startedAt !== this.#startedAt;
+    this.#startedAt = startedAt;
+    this.#book.startedAt = startedAt;
+    if (moved) {
+      this.#failure = undefined;
+      this.#schedule.restart();
+    } else if (restarted) {
+      this.soon();
+    }
     // What ran in the former process does not run any more, and that needs no asking.
     if (restarted && this.#answer !== undefined) this.#publish(this.#answer.at);
   }
@@ -117,8 +132,8 @@ export class SurveyedServer {
   /** Asks soon, unless the server can't be asked: then the next try comes when it would have come. */
   soon(): void {
     this.#hinted = true;
-    if (this.#link.isBusy) this.#askAgain = true;
-    else if (this.#link.connection !== undefined) this.#hasten(SOON_MS, this.#context.leastGapMs());
+    if (this.#schedule.isBusy) this.#askAgain = true;
+    else if (this.#share.opened !== undefined) this.#hasten(SOON_MS, this.#context.leastGapMs());
   }
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
@@ -169,30 +184,31 @@ export class SurveyedServer {
     return deletion;
   }
 
-  /** Stops asking and closes the connection. */
+  /** Stops asking. */
   stop(): void {
-    this.#link.stop();
+    this.#schedule.stop();
   }
 
   /** The connection, for somebody who can't wait until there is one. */
-  #open(): Client {
-    const { connection } = this.#link;
-    if (connection !== undefined && connection.isOpen) return connection;
-    const { key } = this.#target;
+  #open(): SharedClient {
+    const { opened } = this.#share;
+    if (opened !== undefined) return opened;
     const why = this.#failure?.message ?? 'it was not reached yet';
-    throw new UnreachableError(`${key}: the server can't be asked at the moment: ${why}`, { cause: this.#failure });
+    throw new UnreachableError(`${this.#server.key}: the server can't be asked at the moment: ${why}`, {
+      cause: this.#failure,
+    });
   }
 
   /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one's start. */
   #hasten(ms: number, leastGapMs: number): void {
     const now = this.#context.clock.monotonic();
     const at = Math.max(now + ms, this.#begunAt + leastGapMs);
-    if (at < this.#link.dueAt) this.#link.schedule(at - now);
+    if (at < this.#schedule.dueAt) this.#schedule.next(at - now);
   }
 
   async #poll(): Promise<void> {
     const { clock, labelKeys, observePoll } = this.#context;
-    const end = this.#link.begin();
+    const end = this.#schedule.begin();
     const begun = clock.monotonic();
     this.#begunAt = begun;
     this.#askAgain = false;
@@ -201,10 +217,11 @@ export class SurveyedServer {
       this.#book.sizesChanged();
       this.#sizesAt = begun;
     }
+    let client: SharedClient | undefined;
     try {
-      const connection = await this.#link.open(CALL);
+      client = await this.#share.open(CALL);
       const { at, more } = await poll(this.#book, {
-        connection,
+        server: client,
         clock,
         labelKeys,
         options: CALL,
@@ -214,15 +231,15 @@ export class SurveyedServer {
       observePoll(clock.monotonic() - begun);
       this.#conclude(at, more);
     } catch (error) {
-      if (end()) this.#fail(error);
+      if (end()) this.#fail(error, client);
     }
   }
 
   #conclude(at: number, more: boolean): void {
     const { clock, random, leastGapMs } = this.#context;
-    this.#link.succeeded();
+    this.#schedule.succeeded();
     this.#failure = undefined;
-    this.#link.schedule(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
+    this.#schedule.next(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
     if (more) this.#hasten(0, leastGapMs() / 4);
     if (this.#askAgain) {
       this.#hasten(SOON_MS, leastGapMs());
@@ -240,21 +257,23 @@ export class SurveyedServer {
     if (published === undefined) return;
     const wasKnown = this.#answer !== undefined;
     this.#answer = published.answer;
-    if (!wasKnown) tell(this.#target.key, [...published.answer.sessions.keys()]);
-    else if (published.changed.length > 0) tell(this.#target.key, published.changed);
+    if (!wasKnown) tell(this.#server.key, [...published.answer.sessions.keys()]);
+    else if (published.changed.length > 0) tell(this.#server.key, published.changed);
   }
 
-  #fail(thrown: unknown): void {
+  #fail(thrown: unknown, client?: SharedClient): void {
     const { tell, onFailure } = this.#context;
     const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
     const reason = failure instanceof CopilotError ? failure.reason : 'ProtocolError';
     const isNew = this.#failure === undefined;
     this.#failure = failure;
-    this.#link.schedule(this.#link.failed(reason, INTERVAL_MS));
-    if (isNew) onFailure(this.#target.key, failure);
+    this.#schedule.next(this.#schedule.failed(reason, INTERVAL_MS));
+    if (isNew) onFailure(this.#server.key, failure);
+    // An error in answer says nothing against the connection, which others use as well.
+    if (client !== undefined && !(failure instanceof RpcError)) this.#share.drop(client, failure.message);
     const lost = this.#answer;
-    if (lost === undefined || this.#link.failingMs < GRACE_MS) return;
+    if (lost === undefined || this.#schedule.failingMs < GRACE_MS) return;
     this.#answer = undefined;
-    tell(this.#target.key, [...lost.sessions.keys()]);
+    tell(this.#server.key, [...lost.sessions.keys()]);
   }
 }

@@ -1,0 +1,299 @@
+/** The one connection to a server, which several users share: the pinger's checks and the survey's polls run on it at once. */
+import {
+  Client,
+  CopilotError,
+  RpcError,
+  UnreachableError,
+  setDeadline,
+  type CallOptions,
+  type Dial,
+  type Requester,
+  type Timers,
+} from '../copilot/index.ts';
+import type { DialPacer } from './dial-pacer.ts';
+
+/** Where a server is reached. */
+export interface ServerAddress {
+  /** DNS name or IP address. */
+  readonly host: string;
+  readonly port: number;
+  /** The server's connection token (`COPILOT_CONNECTION_TOKEN`). */
+  readonly token: string;
+}
+
+/** What the connections of one process share. */
+export interface ConnectionContext {
+  readonly clock: { monotonic(): number };
+  readonly timers: Timers;
+  readonly pacer: DialPacer;
+  /** How connections are made; undefined: TCP. */
+  readonly dial: Dial | undefined;
+}
+
+/** How a connection ended that its user did not end. */
+export interface ConnectionEnd {
+  readonly error: CopilotError;
+  /**
+   * Whether the end says little about the server for this user: another user dropped the connection, or was waiting for
+   * an answer, which may be what ended it.
+   */
+  readonly isDoubtful: boolean;
+}
+
+/** What a user of a connection is notified of. */
+export interface ConnectionUser {
+  /** An open connection ended other than by the user's own `drop`; what the user was waiting for fails as well. */
+  readonly onEnd: (end: ConnectionEnd) => void;
+  readonly onNotification?: (method: string, params: unknown) => void;
+}
+
+const METHOD_NOT_FOUND = -32601;
+
+/** A connection that is being opened, for as long as a user waits for it. */
+interface Opening {
+  readonly client: Client;
+  readonly opened: Promise<void>;
+  /** When it began, monotonic ms. */
+  readonly since: number;
+  waiting: number;
+}
+
+/**
+ * A long-lived connection, dialled at the pacer's pace when a user needs it, and again after it was lost. A user whose
+ * request fails drops it, since a fresh connection proves more than a doubtful one; what the others wait for then fails too.
+ *
+ * It takes messages of up to 16 MiB, the default, which a listing of 100,000 sessions needs. A hostile server can make us
+ * keep twice that for a message that it does not finish, but only until the next ping, whose answer can't come before its end.
+ */
+export class ServerConnection {
+  readonly #context: ConnectionContext;
+  readonly #shares = new Set<ConnectionShare>();
+  readonly #unknownMethods = new Set<string>();
+  #address: ServerAddress;
+  #client: Client | undefined;
+  #opening: Opening | undefined;
+  /** When the dial may begin that a user has announced, monotonic ms. */
+  #dialAt: number | undefined;
+
+  constructor(address: ServerAddress, context: ConnectionContext) {
+    this.#address = address;
+    this.#context = context;
+  }
+
+  /** Adds a user, for as long as the connection exists. */
+  join(user: ConnectionUser): ConnectionShare {
+    const share = new ConnectionShare(user, this);
+    this.#shares.add(share);
+    return share;
+  }
+
+  /** The open connection; undefined: it must be dialled. */
+  get client(): Client | undefined {
+    return this.#client?.isOpen === true ? this.#client : undefined;
+  }
+
+  /** Whether the server has answered that it does not know the method; a process that does would have another connection. */
+  lacks(method: string): boolean {
+    return this.#unknownMethods.has(method);
+  }
+
+  /** Learns from an error with which the server answered. */
+  learn(client: Client, method: string, error: unknown): void {
+    if (client !== this.#client || !(error instanceof RpcError)) return;
+    if (error.code === METHOD_NOT_FOUND) this.#unknownMethods.add(method);
+  }
+
+  /** Ms until the connection may be dialled; 0: at once, or there is one. Users that need it at the same time share a dial. */
+  get dialDelayMs(): number {
+    if (this.#client !== undefined) return 0;
+    const now = this.#context.clock.monotonic();
+    this.#dialAt ??= now + this.#context.pacer.reserve(now);
+    return Math.max(0, this.#dialAt - now);
+  }
+
+  /** The connection, dialled if there is none. Each user waits for its own time; the dial is given up with the last of them. */
+  async open({ timeoutMs }: CallOptions): Promise<Client> {
+    if (this.client !== undefined) return this.client;
+    this.#replaceDial(timeoutMs);
+    this.#opening ??= this.#dial();
+    const opening = this.#opening;
+    const { client, opened } = opening;
+    const { promise: tooLate, reject } = Promise.withResolvers<never>();
+    const deadline = setDeadline(this.#context.timers, timeoutMs, () => reject(client.notOpenWithin(timeoutMs)));
+    opening.waiting += 1;
+    try {
+      await Promise.race([opened, tooLate]);
+      return client;
+    } catch (error) {
+      if (opening.waiting === 1 && error instanceof CopilotError) this.#discard(client, error);
+      throw error;
+    } finally {
+      opening.waiting -= 1;
+      deadline.cancel();
+    }
+  }
+
+  /** Closes the connection `client`, if it is still this one, because a request of `by` failed. */
+  drop(client: Client, by: ConnectionShare, why: string): void {
+    if (client !== this.client) return;
+    const error = new UnreachableError(
+      `${client.address}: the connection was closed because another request on it failed: ${why}`,
+    );
+    this.#discard(client, error);
+    for (const share of this.#shares) if (share !== by) share.end(client, { error, isDoubtful: true });
+  }
+
+  /** Takes over another address or token, with which the connection is dialled again. Returns false if both are the same. */
+  move(address: ServerAddress): boolean {
+    const { host, port, token } = this.#address;
+    this.#address = address;
+    if (host === address.host && port === address.port && token === address.token) return false;
+    this.close();
+    return true;
+  }
+
+  /** Closes the connection without notifying its users; the next `open` dials. */
+  close(): void {
+    const client = this.#client;
+    if (client === undefined) return;
+    this.#discard(client, new UnreachableError(`${client.address}: the connection was closed by this side`));
+  }
+
+  /**
+   * Ends a dial that has gone on for longer than its next user would wait. The kernel repeats an attempt at ever longer
+   * intervals, and users that take turns at waiting for it would keep it alive when a fresh one would long have come through.
+   */
+  #replaceDial(timeoutMs: number): void {
+    if (this.#opening === undefined) return;
+    const { client, since } = this.#opening;
+    const age = Math.round(this.#context.clock.monotonic() - since);
+    if (age >= timeoutMs && client.isDialling) this.#discard(client, client.notOpenWithin(age));
+  }
+
+  #dial(): Opening {
+    this.#dialAt = undefined;
+    this.#unknownMethods.clear();
+    const { clock, timers, dial } = this.#context;
+    const client: Client = new Client({
+      ...this.#address,
+      timers,
+      dial,
+      onNotification: (method, params) => {
+        for (const share of this.#shares) share.user.onNotification?.(method, params);
+      },
+      onLost: (error) => this.#lose(client, error),
+    });
+    this.#client = client;
+    return { client, opened: this.#open(client), since: clock.monotonic(), waiting: 0 };
+  }
+
+  async #open(client: Client): Promise<void> {
+    try {
+      await client.open();
+    } catch (error) {
+      if (client === this.#client) this.#client = undefined;
+      throw error;
+    } finally {
+      if (client === this.#opening?.client) this.#opening = undefined;
+    }
+  }
+
+  #lose(client: Client, error: CopilotError): void {
+    if (client !== this.#client) return;
+    this.#client = undefined;
+    const waiting = [...this.#shares].filter((share) => share.isWaitingOn(client));
+    for (const share of this.#shares) {
+      share.end(client, { error, isDoubtful: waiting.some((other) => other !== share) });
+    }
+  }
+
+  #discard(client: Client, error: CopilotError): void {
+    if (client === this.#client) this.#client = undefined;
+    if (client === this.#opening?.client) this.#opening = undefined;
+    client.close(error);
+  }
+}
+
+/** One user's share in a connection. */
+export class ConnectionShare {
+  readonly user: ConnectionUser;
+  readonly #connection: ServerConnection;
+  #current: SharedClient | undefined;
+
+  constructor(user: ConnectionUser, connection: ServerConnection) {
+    this.user = user;
+    this.#connection = connection;
+  }
+
+  /** The connection, if it is open. */
+  get opened(): SharedClient | undefined {
+    const { client } = this.#connection;
+    return client && this.#shared(client);
+  }
+
+  /** Ms until the user may open the connection. */
+  get dialDelayMs(): number {
+    return this.#connection.dialDelayMs;
+  }
+
+  /** The connection, dialled if there is none. Rejects as `Client.open` does; other users may go on waiting for it. */
+  async open(options: CallOptions): Promise<SharedClient> {
+    return this.#shared(await this.#connection.open(options));
+  }
+
+  /** Closes the connection on which a request has failed. It does nothing if that has ended already. */
+  drop({ client }: SharedClient, why: string): void {
+    this.#connection.drop(client, this, why);
+  }
+
+  /** Whether the user is waiting for an answer. */
+  isWaitingOn(client: Client): boolean {
+    return this.#current?.client === client && this.#current.isWaiting;
+  }
+
+  /** Notifies the user. */
+  end(client: Client, end: ConnectionEnd): void {
+    if (this.#current?.client === client) this.#current.end = end;
+    this.user.onEnd(end);
+  }
+
+  #shared(client: Client): SharedClient {
+    if (this.#current?.client !== client) this.#current = new SharedClient(client, this.#connection);
+    return this.#current;
+  }
+}
+
+/** An open connection as one of its users has it; the same object until it has ended. */
+export class SharedClient implements Requester {
+  readonly client: Client;
+  /** How it ended; undefined while it lasts, and if this user or the server's removal ended it. */
+  end: ConnectionEnd | undefined;
+  readonly #connection: ServerConnection;
+  #unanswered = 0;
+
+  constructor(client: Client, connection: ServerConnection) {
+    this.client = client;
+    this.#connection = connection;
+  }
+
+  get address(): string {
+    return this.client.address;
+  }
+
+  /** Whether a request of this user waits for its answer. */
+  get isWaiting(): boolean {
+    return this.#unanswered > 0;
+  }
+
+  async request(method: string, params: object, options: CallOptions): Promise<unknown> {
+    this.#unanswered += 1;
+    try {
+      return await this.client.request(method, params, options);
+    } catch (error) {
+      this.#connection.learn(this.client, method, error);
+      throw error;
+    } finally {
+      this.#unanswered -= 1;
+    }
+  }
+}
