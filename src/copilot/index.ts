@@ -1,9 +1,6 @@
 /** The Copilot CLI server's wire protocol. It knows nothing of Kubernetes. docs/protocol.md has the facts behind it. */
 export { activityOf, judgeJournal } from './activity.ts';
 export type { JournalState } from './activity.ts';
-export { getStatus, ping } from './calls.ts';
-export { getActivity, getServerTime, getSessionTimes } from './candidate-calls.ts';
-export type { Pong, ServerStatus } from './calls.ts';
 export { Client } from './client.ts';
 export type { CallOptions, ClientOptions, Requester } from './client.ts';
 export { setDeadline } from './deadline.ts';
@@ -20,11 +17,15 @@ export {
 export { FrameDecoder, encodeFrame } from './framing.ts';
 export type { FrameLimits } from './framing.ts';
 export type { UnhealthyReason } from './errors.ts';
+export { getServerTime, getStatus, ping } from './server-calls.ts';
+export type { Pong, ServerStatus } from './server-calls.ts';
 export {
   closeSession,
   deleteSession,
+  getActivity,
   getClientMetadata,
   getSessionSizes,
+  getSessionTimes,
   listSessions,
   updateClientMetadata,
 } from './session-calls.ts';

@@ -2,7 +2,7 @@ import { call, integerOf, objectOf, sessionIdOf, timeOf, unexpected } from './an
 import { isSessionId } from './session-id.ts';
 import type { CallOptions, Requester } from './client.ts';
 import { RefusedError, RpcError, quote } from './errors.ts';
-import type { Deletion } from './session.ts';
+import type { Deletion, SessionActivity } from './session.ts';
 
 /**
  * The server's methods about sessions that the operator uses. Those called `sessions.…` neither load a session nor keep
@@ -43,6 +43,24 @@ export async function listSessions(server: Requester, options: CallOptions): Pro
       modifiedTime: timeOf(server, method, 'modifiedTime', modifiedTime),
     };
   });
+}
+
+/** `sessions.getMetadata`: what `sessions.list` says of one session; undefined when it is not there. It loads nothing. */
+export async function getSessionTimes(
+  server: Requester,
+  sessionId: string,
+  options: CallOptions,
+): Promise<SessionTimes | undefined> {
+  const method = 'sessions.getMetadata';
+  const { session } = await call(server, method, { sessionId }, options);
+  if (session === undefined || session === null) return undefined;
+  const found = objectOf(server, method, 'session', session);
+  if (found['sessionId'] !== sessionId) throw unexpected(server, method, 'sessionId', found['sessionId']);
+  return {
+    sessionId: sessionIdOf(server, method, 'sessionId', found['sessionId']),
+    startTime: timeOf(server, method, 'startTime', found['startTime']),
+    modifiedTime: timeOf(server, method, 'modifiedTime', found['modifiedTime']),
+  };
 }
 
 /** `sessions.getSizes`: bytes on disk by session id. */
@@ -97,6 +115,27 @@ export async function updateClientMetadata(
     return true;
   } catch (error) {
     if (error instanceof RpcError && SESSION_NOT_FOUND.test(error.said)) return false;
+    throw error;
+  }
+}
+
+/**
+ * `session.metadata.activity`: whether a session is loaded, and whether a turn runs. The journal does not tell: a session that was
+ * loaded again writes nothing before its next turn. The question counts as use of a loaded session, so it is asked only
+ * before a deletion.
+ */
+export async function getActivity(
+  server: Requester,
+  sessionId: string,
+  options: CallOptions,
+): Promise<SessionActivity> {
+  const method = 'session.metadata.activity';
+  try {
+    const { hasActiveWork } = await call(server, method, { sessionId }, options);
+    if (typeof hasActiveWork !== 'boolean') throw unexpected(server, method, 'hasActiveWork', hasActiveWork);
+    return hasActiveWork ? 'Active' : 'Loaded';
+  } catch (error) {
+    if (error instanceof RpcError && SESSION_NOT_FOUND.test(error.said)) return 'Unloaded';
     throw error;
   }
 }

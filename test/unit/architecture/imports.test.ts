@@ -33,6 +33,16 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['tenant'],
     ['crd'],
   ],
+  copilot: [
+    ['errors', 'session', 'session-id', 'deadline', 'redactor', 'wire'],
+    ['framing', 'message'],
+    ['peer'],
+    ['client'],
+    ['answer'],
+    ['server-calls', 'session-calls', 'journal'],
+    ['activity', 'usage'],
+    ['index'],
+  ],
   servers: [['dial-pacer', 'retry'], ['connection', 'schedule'], ['server'], ['registry'], ['health', 'survey']],
   resources: [
     ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result'],

@@ -6,8 +6,10 @@ import {
   RpcError,
   closeSession,
   deleteSession,
+  getActivity,
   getClientMetadata,
   getSessionSizes,
+  getSessionTimes,
   listSessions,
   readJournal,
   updateClientMetadata,
@@ -234,5 +236,52 @@ describe('closing and deleting', () => {
     const failure = deleteSession(connection, 's1', options);
     await expect(failure).rejects.toThrow(type);
     await expect(failure).rejects.toThrow(words);
+  });
+});
+
+describe('the times of one session', () => {
+  const method = 'sessions.getMetadata';
+  const times = { sessionId: 's1', startTime: '2026-01-01T00:00:00Z', modifiedTime: '2026-01-02T00:00:00.5Z' };
+
+  it("are told without its name, which is the user's own words", async () => {
+    answer(method, { session: { ...times, name: 'my words', summary: 'my words', isRemote: false } });
+    expect(await getSessionTimes(connection, 's1', options)).toEqual(times);
+    expect(server.received.at(-1)?.params).toEqual({ sessionId: 's1' });
+  });
+
+  it.each([[{}], [{ session: null }]])('are none when it is not there: %j', async (result) => {
+    answer(method, result);
+    expect(await getSessionTimes(connection, 's1', options)).toBeUndefined();
+  });
+
+  it.each([
+    [{ session: 's1' }],
+    [{ session: { ...times, sessionId: 's2' } }],
+    [{ session: { ...times, modifiedTime: 'yesterday' } }],
+  ])('are not read from %j', async (result) => {
+    answer(method, result);
+    await expect(getSessionTimes(connection, 's1', options)).rejects.toThrow(ProtocolError);
+  });
+});
+
+describe('the activity of a session', () => {
+  const method = 'session.metadata.activity';
+
+  it.each([
+    [{ abortable: true, hasActiveWork: true }, 'Active'],
+    [{ abortable: false, hasActiveWork: false }, 'Loaded'],
+    ['Session not found: s1', 'Unloaded'],
+  ])('told by %j is %s', async (result, activity) => {
+    answer(method, result);
+    expect(await getActivity(connection, 's1', options)).toBe(activity);
+  });
+
+  it.each([
+    [{}, ProtocolError],
+    [{ hasActiveWork: 'no' }, ProtocolError],
+    ['the disk is full', RpcError],
+  ])('is not guessed from %j', async (result, type) => {
+    answer(method, result);
+    await expect(getActivity(connection, 's1', options)).rejects.toThrow(type);
   });
 });

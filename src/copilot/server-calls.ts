@@ -1,7 +1,7 @@
-import { call, integerOf, stringOf } from './answer.ts';
+import { call, integerOf, stringOf, timeOf } from './answer.ts';
 import type { CallOptions, Requester } from './client.ts';
 
-/** The methods about the server itself that the operator uses; session-calls.ts has those about sessions. */
+/** The methods about the server itself that are used; session-calls.ts has those about sessions. */
 
 /** An answer to `ping`. The server's clock, which it also holds, is nobody's business here. */
 export interface Pong {
@@ -30,4 +30,10 @@ export async function getStatus(server: Requester, options: CallOptions): Promis
     version: stringOf(server, 'status.get', 'version', version, VERSION),
     protocolVersion: integerOf(server, 'status.get', 'protocolVersion', protocolVersion),
   };
+}
+
+/** `ping`: the time by the server's clock, in ms since the epoch. It is the clock that wrote the times of its sessions. */
+export async function getServerTime(server: Requester, options: CallOptions): Promise<number> {
+  const { timestamp } = await call(server, 'ping', NO_PARAMS, options);
+  return Date.parse(timeOf(server, 'ping', 'timestamp', timestamp));
 }
