@@ -12,38 +12,38 @@ import { shareStructure } from './structural-sharing.ts';
 import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
 
-/** Told of every change, one at a time, in order. A handler only queues a key: it must not block and should not throw. */
+/** Receives every change, one at a time, in order. A handler only queues a key: it must not block and should not throw. */
 export interface Handler<T extends KubeObject> {
   onAdd?(object: T): void;
   onUpdate?(old: T, object: T): void;
-  /** `object` is its last known state: a deletion found by a relist was not seen itself. */
+  /** `object` is the last known state: a deletion that a relist found was not watched. */
   onDelete?(object: T): void;
 }
 
-/** An answer for a probe. */
+/** The result of a health check. */
 export interface Health {
   ok: boolean;
   message: string;
 }
 
-/** A live copy of one resource type; what controllers and the manager need of it. */
+/** A cache of one resource type, as controllers and the manager use it. */
 export interface InformerLike<T extends KubeObject = KubeObject> {
   readonly type: ResourceType<T>;
   readonly store: ReadonlyStore<T>;
   /**
-   * True once everything was listed and every handler was told. Namespaces that are refused to us are left out, unless all are: the
-   * others must not wait for somebody to mend a role.
+   * True once everything is listed and every handler has received it. Forbidden namespaces don't count, unless all are: the others
+   * must not wait until an administrator fixes a role.
    */
   hasSynced(): boolean;
-  /** Why objects of this namespace can't be seen at the moment; undefined when they can. What the store has of them may be old. */
+  /** The error if listing and watching this namespace is forbidden: what the store has of it may be outdated. */
   forbiddenIn(namespace: string): Error | undefined;
-  /** Resolves when `hasSynced`; rejects with the signal's reason when it aborts first. */
+  /** Resolves once `hasSynced`; rejects with the signal's reason if it aborts first. */
   waitForSync(signal: AbortSignal): Promise<void>;
-  /** A handler that comes late is told of what is there already as additions. */
+  /** A handler that is added late receives the existing objects as additions. */
   addHandler(handler: Handler<T>): void;
-  /** Until the signal aborts: then everything is closed and it resolves. It never rejects. */
+  /** Runs until the signal aborts; resolves when everything is closed. It never rejects. */
   run(signal: AbortSignal): Promise<void>;
-  /** For /livez: not ok once a watch has made no progress for too long. */
+  /** For /livez: not ok if a watch has made no progress for too long. */
   healthy(): Health;
 }
 
@@ -53,7 +53,7 @@ export interface InformerOptions<T extends KubeObject> {
   clock: Clock;
   random: Random;
   log?: Logger | undefined;
-  /** One reflector each, one store for all. Empty or absent: all namespaces at once. */
+  /** One reflector each, one store for all. Empty or absent: all namespaces, with one reflector. */
   namespaces?: readonly string[] | undefined;
   labelSelector?: string | undefined;
   fieldSelector?: string | undefined;
@@ -64,8 +64,8 @@ export interface InformerOptions<T extends KubeObject> {
 }
 
 /**
- * Longer than anything that mends itself: the longest watch (10 min), two silences (2 x 3 min), the longest back-off (30 s). Progress
- * is a list, an event or a bookmark; an answer that carries none of them is not. Beyond it only a new process may help.
+ * Longer than anything that recovers by itself: the longest watch (10 min), two silences (2 x 3 min), the longest back-off (30 s).
+ * Progress is a list, an event or a bookmark; other responses are not. Beyond this only a restart of the process may help.
  */
 const STALE_AFTER_MS = 900_000;
 
@@ -73,12 +73,12 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   readonly type: ResourceType<T>;
   readonly store: ReadonlyStore<T>;
   readonly #options: InformerOptions<T>;
-  /** By namespace; `undefined` is that of all namespaces. */
+  /** By namespace; the key `undefined` is for all namespaces. */
   readonly #reflectors: ReadonlyMap<string | undefined, Reflector<T>>;
   readonly #handlers: Handler<T>[] = [];
   #waiting: (() => void)[] = [];
   #running = false;
-  /** The object that came last: the next one holds in common with it what is equal. */
+  /** The last object received: the next one shares with it what is equal. */
   #latest: T | undefined;
 
   constructor(options: InformerOptions<T>) {
@@ -112,11 +112,11 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
 
   addHandler(handler: Handler<T>): void {
     this.#handlers.push(handler);
-    for (const object of this.store.list()) this.#tell(handler, { type: 'added', object });
+    for (const object of this.store.list()) this.#notify(handler, { type: 'added', object });
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    if (this.#running) throw new Error(`informer of ${this.type.plural}: it runs already`);
+    if (this.#running) throw new Error(`informer of ${this.type.plural}: already running`);
     this.#running = true;
     await Promise.all([...this.#reflectors.values()].map((reflector) => reflector.run(signal)));
     this.#running = false;
@@ -126,7 +126,7 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
     const times = this.#running ? [...this.#reflectors.values()].map(({ sinceProgressMs }) => sinceProgressMs) : [0];
     const oldestMs = Math.max(...times);
     const seconds = Math.round(oldestMs / 1000);
-    if (oldestMs <= STALE_AFTER_MS) return { ok: true, message: `${this.type.plural}: last heard of ${seconds} s ago` };
+    if (oldestMs <= STALE_AFTER_MS) return { ok: true, message: `${this.type.plural}: last progress ${seconds} s ago` };
     const message = `${this.type.plural}: no list, event or bookmark for ${seconds} s (limit ${STALE_AFTER_MS / 1000} s)`;
     return { ok: false, message };
   }
@@ -148,16 +148,16 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   }
 
   #dispatch(deltas: Delta<T>[]): void {
-    for (const delta of deltas) for (const handler of this.#handlers) this.#tell(handler, delta);
+    for (const delta of deltas) for (const handler of this.#handlers) this.#notify(handler, delta);
   }
 
-  #tell(handler: Handler<T>, delta: Delta<T>): void {
+  #notify(handler: Handler<T>, delta: Delta<T>): void {
     try {
       if (delta.type === 'added') handler.onAdd?.(delta.object);
       else if (delta.type === 'updated') handler.onUpdate?.(delta.old, delta.object);
       else handler.onDelete?.(delta.object);
     } catch (error) {
-      // One handler's mistake must not stop the watch that everybody lives on.
+      // A bug in one handler must not stop the watch for all others.
       this.#options.log?.error({ err: error, resource: this.type.plural, key: keyOf(delta.object) }, 'handler failed');
     }
   }

@@ -1,4 +1,4 @@
-/** A map that forgets what was not touched for longest once it has more than `limit` entries. */
+/** A map of at most `limit` entries: a further one evicts the least recently used. */
 export class LruMap<K, V> {
   readonly #limit: number;
   readonly #entries = new Map<K, V>();
@@ -7,7 +7,7 @@ export class LruMap<K, V> {
     this.#limit = limit;
   }
 
-  /** Reading an entry keeps it. */
+  /** Counts as a use. */
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
     if (value !== undefined) this.set(key, value);

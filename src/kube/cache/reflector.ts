@@ -13,9 +13,9 @@ import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject, type Status, type WatchEvent } from '../types/types.ts';
 import { Watchdog } from '../clock/watchdog.ts';
 
-/** Where a reflector puts what it learns. */
+/** Receives what a reflector lists and watches. */
 export interface ReflectorTarget<T extends KubeObject> {
-  /** Called for every object of a list before `replace`; what it returns is kept meanwhile. */
+  /** Called for every object before `replace`, `upsert` and `delete`, which get what it returns. */
   prepare(object: T): T;
   /** A complete list. */
   replace(objects: T[]): void;
@@ -41,7 +41,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   target: ReflectorTarget<T>;
   clock: Clock;
   random: Random;
-  /** Only this namespace; all of them when absent. */
+  /** Default: all namespaces. */
   namespace?: string | undefined;
   labelSelector?: string | undefined;
   fieldSelector?: string | undefined;
@@ -49,36 +49,36 @@ export interface ReflectorOptions<T extends KubeObject> {
   observer?: ReflectorObserver | undefined;
 }
 
-/** A watch without event or bookmark for so long is cut and resumed. The API server sends a bookmark every minute, the first one (measured) within two: a third minute without one is no accident. */
+/**
+ * A watch without event or bookmark for so long is cut and resumed. The API server sends a bookmark every minute, the first one within
+ * two (measured): a third minute without one means that the connection is dead.
+ */
 const SILENCE_MS = 180_000;
-/** Within a list that is streamed, events follow each other at once. */
+/** The same within a streamed list, whose events follow each other immediately. */
 const LIST_SILENCE_MS = 30_000;
-/** client-go's: the server ends each watch after 5 to 10 minutes, so that they spread over its replicas again. */
+/** As in client-go: the server ends each watch after 5 to 10 minutes, so that watches are spread over its replicas again. */
 const WATCH_TIMEOUT_S = { min: 300, max: 600 };
 /**
- * For how long the server must have refused us, ms, before that counts: roles are made anew, and an API server may not have heard of a
- * new one yet. Less at the beginning, when everybody else waits.
+ * How long the server must answer Forbidden, ms, before it counts: roles get recreated, and an API server notices a new one late.
+ * Shorter at first, when everything else waits for the list.
  */
 const FORBIDDEN_AFTER_MS = { listed: 15_000, atFirst: 3_000 };
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 type DataEvent<T extends KubeObject> = Exclude<WatchEvent<T>, { type: 'ERROR' }>;
 
-/**
- * Keeps a target equal to what the API server holds: lists, then watches, for ever. It never gives up and never throws; only the signal
- * ends it. Position and decisions: `relist.ts`.
- */
+/** Keeps a target equal to what the API server has: lists, then watches, until the signal aborts. It never gives up and never throws. */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
   readonly #backoff: Backoff;
-  /** Where a watch would resume; undefined when everything must be listed (again). */
+  /** Where a watch resumes; undefined if everything must be listed (again). */
   #resourceVersion: string | undefined;
   #synced = false;
   #list: 'stream' | 'pages' = 'stream';
   #suspicions = 0;
   #events = 0;
   #progressAt: number;
-  /** When the server began to refuse us, monotonic ms. */
+  /** Since when the server answers Forbidden, monotonic ms. */
   #forbiddenSince: number | undefined;
   #forbidden: Error | undefined;
 
@@ -88,20 +88,20 @@ export class Reflector<T extends KubeObject> {
     this.#progressAt = options.clock.monotonic();
   }
 
-  /** True once the target has held a complete list. */
+  /** True once the target has received a complete list. */
   get synced(): boolean {
     return this.#synced;
   }
 
   /**
-   * What the server says when it refuses us this resource (403) for longer; undefined while it does not. It ends with the next complete
-   * list: until then what the target holds is old, or nothing.
+   * The error if the server has answered Forbidden for a while. It is cleared by the next complete list: until then the objects of the
+   * target may be outdated or missing.
    */
   get forbidden(): Error | undefined {
     return this.#forbidden;
   }
 
-  /** ms since the server last told us something: a list, an event, a bookmark, or that we may not have it. */
+  /** ms since the last progress: a list, an event, a bookmark, or the answer Forbidden. */
   get sinceProgressMs(): number {
     return this.#options.clock.monotonic() - this.#progressAt;
   }
@@ -146,8 +146,8 @@ export class Reflector<T extends KubeObject> {
     this.#list = decision.list;
     this.#suspicions = decision.suspicious && decision.action === 'resume' ? this.#suspicions + 1 : 0;
     if (durationMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
-    const asked = error instanceof StatusError ? (error.retryAfterMs ?? 0) : 0;
-    const delayMs = decision.backOff ? Math.max(this.#backoff.next(), asked) : 0;
+    const retryAfterMs = error instanceof StatusError ? (error.retryAfterMs ?? 0) : 0;
+    const delayMs = decision.backOff ? Math.max(this.#backoff.next(), retryAfterMs) : 0;
     observer?.watchEnded?.(type, decision.reason);
     const fields = {
       resource: type.plural,
@@ -158,10 +158,10 @@ export class Reflector<T extends KubeObject> {
     };
     if (error === undefined) log?.debug(fields, decision.message);
     else log?.warn(fields, decision.message);
-    if (delayMs > 0) await clock.sleep(delayMs, signal).catch(() => undefined); // rejects only because we stop
+    if (delayMs > 0) await clock.sleep(delayMs, signal).catch(() => undefined); // rejects only when the reflector stops
   }
 
-  /** From a list, or from where we were, until the watch ends. Throws what ended it. */
+  /** Lists if necessary, then watches until the watch ends. Throws the error that ended it. */
   async #listAndWatch(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && this.#list === 'pages') await this.#listPages(signal);
     const { clock, client, type } = this.#options;
@@ -169,7 +169,7 @@ export class Reflector<T extends KubeObject> {
     const cut = new AbortController();
     using _abort = onAbort(signal, (reason) => cut.abort(reason));
     using watchdog = new Watchdog(clock, listing ? LIST_SILENCE_MS : SILENCE_MS, (silentMs) => {
-      cut.abort(new SilentWatchError(`nothing came for ${Math.round(silentMs / 1000)} s on an open watch`));
+      cut.abort(new SilentWatchError(`no event or bookmark for ${Math.round(silentMs / 1000)} s on an open watch`));
     });
     try {
       const initial = new Map<string, T>();
@@ -191,7 +191,7 @@ export class Reflector<T extends KubeObject> {
     const timeoutSeconds = Math.floor(WATCH_TIMEOUT_S.min + random() * (WATCH_TIMEOUT_S.max - WATCH_TIMEOUT_S.min));
     const options = { ...this.#selection(), timeoutSeconds, allowWatchBookmarks: true };
     if (this.#resourceVersion !== undefined) return { ...options, resourceVersion: this.#resourceVersion };
-    // Without a resourceVersion the streamed list is a consistent read: never older than what we have seen before.
+    // Without a resourceVersion the streamed list is a consistent read: never older than an earlier one.
     return { ...options, sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
   }
 
@@ -205,7 +205,7 @@ export class Reflector<T extends KubeObject> {
     );
   }
 
-  /** Gathers the list that is being streamed; true with the bookmark that ends it. Changes may come in between. */
+  /** Collects a streamed list; true with the bookmark that ends it. Changes may come in between. */
   #onInitialEvent(event: DataEvent<T>, initial: Map<string, T>): boolean {
     if (event.type === 'BOOKMARK') {
       if (event.object.metadata.annotations?.[INITIAL_EVENTS_END] !== 'true') return false;
@@ -233,19 +233,19 @@ export class Reflector<T extends KubeObject> {
     const { target } = this.#options;
     if (event.type === 'DELETED') target.delete(target.prepare(event.object));
     else if (event.type !== 'BOOKMARK') target.upsert(target.prepare(event.object));
-    // Only now: what could not be stored is asked for again.
+    // Only now: what could not be stored is watched again.
     this.#resourceVersion = event.object.metadata.resourceVersion;
   }
 
   #onForbidden(error: Error | undefined): void {
     const now = this.#options.clock.monotonic();
-    // It is an answer: a new process would get the same.
+    // Forbidden counts as progress: restarting the process would not help.
     this.#progressAt = now;
     this.#forbiddenSince ??= now;
-    const patienceMs = this.#synced ? FORBIDDEN_AFTER_MS.listed : FORBIDDEN_AFTER_MS.atFirst;
-    if (this.#forbidden !== undefined || now - this.#forbiddenSince < patienceMs) return;
+    const graceMs = this.#synced ? FORBIDDEN_AFTER_MS.listed : FORBIDDEN_AFTER_MS.atFirst;
+    if (this.#forbidden !== undefined || now - this.#forbiddenSince < graceMs) return;
     this.#forbidden = error;
-    // What has passed meanwhile is listed, at once when we may: on a watch that is resumed nothing may come for minutes.
+    // As soon as it is permitted again, changes are found by a list: a resumed watch may be silent for minutes.
     this.#resourceVersion = undefined;
     this.#options.target.forbidden?.();
   }

@@ -11,23 +11,23 @@ import {
   TransportError,
 } from '../types/errors.ts';
 
-/** The watch was open, but nothing came although the server sends a bookmark about every minute. */
+/** The watch was open but silent, although the server sends a bookmark about every minute. */
 export class SilentWatchError extends Error {
   override readonly name = 'SilentWatchError';
 }
 
-/** How one session of a reflector (a list and its watch, or a resumed watch) ended. */
+/** How one list-and-watch of a reflector, or one resumed watch, ended. */
 export interface ListWatchResult {
-  /** Absent when the server ended the watch in order. */
+  /** Absent if the server ended the watch regularly. */
   error?: Error | undefined;
-  /** Events and bookmarks of this session. */
+  /** Events and bookmarks that it received. */
   events: number;
   durationMs: number;
-  /** Whether everything has been listed, so that a watch can be resumed. */
+  /** Whether a list is complete, so that a watch can be resumed. */
   listed: boolean;
-  /** Whether this session asked for the list as a stream (sendInitialEvents). */
+  /** Whether the list was requested as a stream (sendInitialEvents). */
   streamedList: boolean;
-  /** Sessions in a row before this one that got an answer from the server but no event out of it. */
+  /** Results in a row before this one that were suspicious. */
   suspicions: number;
 }
 
@@ -49,25 +49,25 @@ export type RelistReason = (typeof RELIST_REASONS)[number];
 
 export interface RelistDecision {
   action: 'resume' | 'relist';
-  /** How the next list is made: `pages` after a streamed one was refused or got stuck. */
+  /** How to list next: in `pages` after a streamed list was refused or got stuck. */
   list: 'stream' | 'pages';
-  /** Wait for the back-off before it. */
+  /** Whether to wait for the back-off first. */
   backOff: boolean;
-  /** Counts towards `suspicions`: whether the position we resume from makes sense to the server is in doubt. */
+  /** The server responded but sent no event: perhaps it does not know our resourceVersion. */
   suspicious: boolean;
   reason: RelistReason;
   message: string;
 }
 
 /**
- * A session that lived this long was a healthy one: the back-off starts from the beginning again, and there is none when the server
- * ended it. Shorter ones wait whatever they brought: a server that sends one bookmark and closes would be asked without pause.
+ * A watch that lasted this long was healthy: the back-off is reset, and there is none if the server ended the watch. After a shorter
+ * one there is, whatever it received: a server that sends one bookmark and closes would be called without a pause.
  */
 export const HEALTHY_WATCH_MS = 10_000;
 
 /**
- * What to do after a session. The rule: resume from the last version whenever nothing can have been missed, because a list costs the
- * server much more; list again when the position is gone, or when resuming from it brought nothing twice in a row.
+ * What to do after a list or watch. The rule: resume from the last resourceVersion whenever nothing can have been missed, because a
+ * list costs the server much more; list again if that version is too old, or if resuming from it was suspicious twice in a row.
  */
 export function decideRelist(end: ListWatchResult): RelistDecision {
   const decision = classify(end);
@@ -93,7 +93,7 @@ function classify({ error, events, durationMs, listed, streamedList }: ListWatch
   }
   const { message } = error;
   if (error instanceof SilentWatchError) {
-    // A server that ignores sendInitialEvents never sends the end of the list: pages always end.
+    // A server that ignores sendInitialEvents never sends the bookmark that ends the list; pages do end.
     const list = streamedList && !listed ? 'pages' : 'stream';
     return { ...resume, list, suspicious: true, reason: 'Silent', message };
   }
@@ -102,9 +102,9 @@ function classify({ error, events, durationMs, listed, streamedList }: ListWatch
     if (streamedList && (isInvalid(error) || isBadRequest(error))) {
       return { ...relist, list: 'pages', backOff: false, reason: 'StreamedListRefused', message };
     }
-    // The resource is not served (any more): what was listed belongs to a definition that is gone.
+    // The resource is not served (any more): what was listed is of a definition that was deleted.
     if (isNotFound(error)) return { ...relist, reason: 'ResourceMissing', message };
-    // Overload and refusal say nothing about our position, and a list would make an overload worse.
+    // Overload and missing permissions do not mean that our resourceVersion is wrong, and a list would make an overload worse.
     if (isForbidden(error)) return { ...resume, reason: 'Forbidden', message };
     if ([401, 429, 503].includes(error.code)) return { ...resume, reason: 'Throttled', message };
     return { ...resume, suspicious: true, reason: 'ServerError', message };

@@ -1,21 +1,21 @@
 /** The objects of an informer, by key and by index. */
 import { keyOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 
-/** Names an index and says under which values an object is found there. */
+/** By name of an index: under which values it has an object. */
 export type Indexers<T extends KubeObject> = Record<string, (object: T) => string[]>;
 
-/** Called once for every object before it is stored; may change and return it. Drops what nobody reads. */
+/** Called once for every object before it is stored, to drop what is not read; may modify and return it. */
 export type Transform<T extends KubeObject> = (object: T) => T;
 
-/** What changed in a store. An object that came back under its name with another UID is a `deleted` and an `added`. */
+/** What changed in a store. An object that was recreated under its name, with another UID, is a `deleted` and an `added`. */
 export type Delta<T extends KubeObject> =
   { type: 'added'; object: T } | { type: 'updated'; old: T; object: T } | { type: 'deleted'; object: T };
 
-/** The reading half: what reconcilers get. Objects are shared by all readers and must not be changed. */
+/** For reading: what reconcilers get. All readers share the objects, which must not be modified. */
 export interface ReadonlyStore<T extends KubeObject> {
   get(key: string | NamespacedName): T | undefined;
   list(namespace?: string): T[];
-  /** Objects whose indexer gave `value`. Throws when there is no such index. */
+  /** Objects for which the indexer returned `value`. Throws if there is no such index. */
   byIndex(name: string, value: string): T[];
   keys(): IterableIterator<string>;
   readonly size: number;
@@ -23,9 +23,9 @@ export interface ReadonlyStore<T extends KubeObject> {
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
-/** Drops what only the API server and kubectl read; in a typical object that is a third of its memory. */
+/** Drops what only the API server and kubectl read, a third of the memory of a typical object. */
 export function stripServerFields<T extends KubeObject>(object: T): T {
-  // Copied without them: `delete` makes a hash table of the object, which takes 800 bytes more.
+  // A copy: `delete` turns the object into a hash table, which takes 800 bytes more.
   const { managedFields: _managed, ...metadata } = object.metadata;
   if (metadata.annotations?.[LAST_APPLIED] !== undefined) {
     const { [LAST_APPLIED]: _applied, ...annotations } = metadata.annotations;
@@ -34,7 +34,7 @@ export function stripServerFields<T extends KubeObject>(object: T): T {
   return { ...object, metadata };
 }
 
-/** Keys of objects by value. Mostly one, and then without the set, which takes more memory than many a stored object. */
+/** Keys of objects by value. A single key, the usual case, is not in a set: that would take more memory than many an object. */
 type Index = Map<string, string | Set<string>>;
 
 /** The last known state of a set of objects, by key and by index. */
@@ -61,7 +61,9 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
   byIndex(name: string, value: string): T[] {
     const index = this.#indexes.get(name);
     if (!index)
-      throw new Error(`store: no index "${name}" (there are: ${[...this.#indexes.keys()].join(', ') || 'none'})`);
+      throw new Error(
+        `store: index "${name}" does not exist; existing indexes: ${[...this.#indexes.keys()].join(', ') || 'none'}`,
+      );
     return this.#resolve(index.get(value));
   }
 
@@ -73,7 +75,7 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     return this.#objects.size;
   }
 
-  /** Takes over what a watch said of one object. Nothing when it is the version that is stored already. */
+  /** Stores the state of one object from a watch. No delta if this version is stored already. */
   upsert(object: T): Delta<T>[] {
     const key = keyOf(object);
     const old = this.#objects.get(key);
@@ -87,7 +89,7 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     ];
   }
 
-  /** `object` is the last state that the server told. Nothing when another object of that name is stored. */
+  /** `object` is the last state from the server. No delta if another object of that name is stored. */
   delete(object: T): Delta<T>[] {
     const key = keyOf(object);
     const old = this.#objects.get(key);
@@ -96,7 +98,7 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     return [{ type: 'deleted', object }];
   }
 
-  /** Makes a complete list the state (of one namespace, when stated) and says what that changed. Deletions come first. */
+  /** Replaces everything (in one namespace, if given) by a complete list. Deletions are the first deltas. */
   replace(objects: Iterable<T>, namespace?: string): Delta<T>[] {
     const listed = new Map<string, T>();
     for (const object of objects) listed.set(keyOf(object), object);
@@ -108,14 +110,14 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     return deltas;
   }
 
-  /** The stored object if it is of this very version: keeping that one, a relist needs no second copy of everything. */
+  /** The stored object if it has the same version: a relist that keeps it needs no second copy of everything. */
   sameAs(object: T): T | undefined {
     const old = this.#objects.get(keyOf(object));
     return old && isSameVersion(old, object) ? old : undefined;
   }
 
   #set(key: string, object: T, old: T | undefined): void {
-    const places = this.#placesOf(object); // before anything changes: an indexer that throws leaves the store as it was
+    const places = this.#placesOf(object); // first, so that an indexer that throws leaves the store unchanged
     if (old) this.#unset(key, old);
     this.#objects.set(key, object);
     for (const [index, values] of places) {
@@ -134,7 +136,7 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
       for (const value of values) {
         const keys = index.get(value);
         if (typeof keys === 'object') keys.delete(key);
-        // A value that nothing has any more must not stay for ever.
+        // A value without objects would stay forever.
         if (keys === key || (typeof keys === 'object' && keys.size === 0)) index.delete(value);
       }
     }

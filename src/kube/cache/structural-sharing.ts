@@ -1,14 +1,14 @@
 /**
- * `fresh` with each part that `like` has too, at the same place and equal, replaced by that one: two objects then hold it
- * once. What one operator makes is much alike, so that of a thousand Deployments each keeps little but its names.
- * `fresh` is changed; `like` is not, and neither may be from then on.
+ * Structural sharing: replaces every part of `fresh` that equals the part at the same path of `like` by that one, so that both are in
+ * memory once. The objects that an operator creates are much alike: of a thousand Deployments each keeps little but its names.
+ * `fresh` is modified; from then on neither may be.
  */
 export function shareStructure<T>(fresh: T, like: unknown): T {
   return share(fresh, like) as T;
 }
 
 function share(fresh: unknown, like: unknown): unknown {
-  // Equal strings too are two in memory until one stands for both.
+  // Equal strings, too, are in memory twice unless shared.
   if (!isContainer(fresh) || !isContainer(like)) return fresh === like ? like : fresh;
   const keys = Object.keys(fresh);
   let equal = Array.isArray(fresh) === Array.isArray(like) && keys.length === Object.keys(like).length;

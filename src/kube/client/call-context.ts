@@ -15,10 +15,10 @@ export class CallContext implements Disposable {
     this.#clock = clock;
     this.#endsAt = clock.monotonic() + deadlineMs;
     this.#caller = onAbort(callerSignal, (cause) => {
-      this.#controller.abort(new TransportError(request, 'aborted', 'given up by the caller', { cause }));
+      this.#controller.abort(new TransportError(request, 'aborted', 'cancelled by the caller', { cause }));
     });
     this.#timer = clock.setTimer(deadlineMs, () => {
-      this.#controller.abort(new TransportError(request, 'deadline', `no answer within ${deadlineMs} ms`));
+      this.#controller.abort(new TransportError(request, 'deadline', `no response within ${deadlineMs} ms`));
     });
   }
 
@@ -37,7 +37,7 @@ export class CallContext implements Disposable {
     this.#timer = undefined;
   }
 
-  /** Waits for `promise`, which knows nothing of signals, but no longer than the limit. */
+  /** Waits for `promise`, which takes no signal, until this call ends. */
   async race<T>(promise: Promise<T>): Promise<T> {
     const { signal } = this;
     signal.throwIfAborted();

@@ -5,7 +5,7 @@ import type { Method, Query, Transport, TransportRequest } from './transport.ts'
 import { nameOf, type KubeObject, type NamespacedName, type ObjectList, type WatchEvent } from '../types/types.ts';
 import { watchEvents } from './watch.ts';
 
-/** For every call: who may end it early, and when it ends by itself. */
+/** For every call: what cancels it, and its deadline. */
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** ms for the whole call, waits for Retry-After included. Default: the transport's (30 s). */
@@ -59,7 +59,7 @@ export interface UpdateOptions extends WriteOptions {
 }
 
 export interface DeleteOptions extends CallOptions {
-  /** Only the object that was meant is deleted, never a new one of its name. */
+  /** A precondition: a new object of the same name is not deleted. */
   uid: string;
   resourceVersion?: string | undefined;
   propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' | undefined;
@@ -67,17 +67,17 @@ export interface DeleteOptions extends CallOptions {
 }
 
 /**
- * What reconcilers take. Every method throws StatusError when the server refused and TransportError when there was no answer;
- * after a TransportError of a write (unless `notSent`) nobody knows whether it happened.
+ * The client as reconcilers use it. Every method throws StatusError if the server refused and TransportError if there was no response;
+ * after a TransportError of a write (unless `notSent`) the write may or may not have happened.
  */
 export interface KubeClient {
   get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options?: CallOptions): Promise<T>;
   /** One page (everything, without `limit`). */
   list<T extends KubeObject>(type: ResourceType<T>, options?: PageOptions): Promise<ObjectList<T>>;
-  /** Everything, in pages of 500; listed again in one piece when the pages expire on the way. */
+  /** Everything, in pages of 500; listed again without pages if these expire meanwhile. */
   listAll<T extends KubeObject>(type: ResourceType<T>, options?: ListOptions): Promise<ObjectList<T>>;
   create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
-  /** Server-side apply: `object` holds the fields to be owned. `metadata.uid` in it makes it a precondition. */
+  /** Server-side apply: `object` holds the fields to own; `metadata.uid` in it is a precondition. */
   apply<T extends KubeObject>(type: ResourceType<T>, object: KubeObject, options: ApplyOptions): Promise<T>;
   patch<T extends KubeObject>(
     type: ResourceType<T>,
@@ -85,10 +85,10 @@ export interface KubeClient {
     body: unknown,
     options: PatchOptions,
   ): Promise<T>;
-  /** PUT: needs the resourceVersion that was read, or overwrites whatever is there. */
+  /** PUT: with the resourceVersion that was read; without it any newer state is overwritten. */
   update<T extends KubeObject>(type: ResourceType<T>, object: T, options?: UpdateOptions): Promise<T>;
   delete<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options: DeleteOptions): Promise<void>;
-  /** Ends when the server ends it; throws otherwise. Leaving the loop, or the signal, closes it. */
+  /** Ends when the server ends it; throws otherwise. Leaving the loop closes it, and so does the signal. */
   watch<T extends KubeObject>(type: ResourceType<T>, options?: WatchOptions): AsyncIterable<WatchEvent<T>>;
 }
 
@@ -97,11 +97,11 @@ const PAGE_SIZE = 500;
 
 export interface ClientOptions {
   transport: Transport;
-  /** Called before every attempt of every write, retries too; throws when this process must not write (it is not the leader). */
+  /** Called before every attempt of every write, retries included; throws if this process must not write (it is not the leader). */
   writeGate?: (() => void) | undefined;
 }
 
-/** KubeClient over the real thing. */
+/** KubeClient over HTTP. */
 export class Client implements KubeClient {
   readonly #transport: Transport;
   readonly #writeGate: (() => void) | undefined;
@@ -136,12 +136,12 @@ export class Client implements KubeClient {
     let page = await this.list(type, { ...options, limit: PAGE_SIZE });
     const items = page.items;
     while (page.continue) {
-      // A page after the first goes on in the same snapshot; to state a version again is refused.
+      // Further pages are of the same snapshot; the server refuses a resourceVersion beside the continue token.
       const next = { ...options, resourceVersion: undefined, resourceVersionMatch: undefined, continue: page.continue };
       try {
         page = await this.list(type, { ...next, limit: PAGE_SIZE });
       } catch (error) {
-        // The snapshot was compacted away while we read it: one piece, however large, can't expire half-way.
+        // The snapshot was compacted meanwhile. A list without pages, however large, can't expire half-way.
         if (isGone(error)) return await this.list(type, options);
         throw error;
       }

@@ -10,7 +10,7 @@ import { type Cluster, type Context, KubeConfig } from '@kubernetes/client-node'
 import type { Clock } from '../clock/clock.ts';
 import { ConfigError, toError } from '../types/errors.ts';
 
-/** Who we are and whom we trust, at one moment. */
+/** Credentials and TLS settings, as of one moment. */
 export interface Auth {
   headers: Record<string, string>;
   tls: {
@@ -20,17 +20,17 @@ export interface Auth {
     rejectUnauthorized?: boolean;
     servername?: string;
   };
-  /** Of `tls`: connections made with another one must not be used any more. */
+  /** Of `tls`: connections with another fingerprint must not be used any more. */
   fingerprint: string;
 }
 
 export interface Credentials {
   readonly server: URL;
-  /** The namespace of the context or of the pod; `default` when none is stated. */
+  /** The namespace of the context or of the pod; `default` if there is none. */
   readonly namespace: string;
-  /** Cheap. Token files and exec plugins are asked again now and then, so that a rotation is mostly noticed before a 401. */
+  /** Cheap. Token files and exec plugins are read again every few seconds, so that a rotation is usually noticed before a 401. */
   get(): Promise<Auth>;
-  /** Reads everything anew, because `stale` was refused; callers at the same time share one reading. */
+  /** Reads everything again, because the server refused `stale`; concurrent callers share one read. */
   refresh(stale: Auth): Promise<Auth>;
 }
 
@@ -40,15 +40,15 @@ export interface ConfigOptions {
   kubeconfig?: string | undefined;
   /** Context of the kubeconfig. Default: its current one. */
   context?: string | undefined;
-  /** Stands before `/var/run/secrets/kubernetes.io/serviceaccount`. */
+  /** Prefix of `/var/run/secrets/kubernetes.io/serviceaccount`, for tests. */
   serviceAccountRoot?: string | undefined;
 }
 
 const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
-/** How long headers are kept: asking client-node costs a synchronous read of every file. */
+/** How long headers are kept: client-node reads every file synchronously each time. */
 const KEEP_MS = 10_000;
 
-/** Throws a ConfigError that says what is missing when there is no usable configuration. */
+/** Throws a ConfigError that names what is missing if there is no usable configuration. */
 export function loadConfig(options: ConfigOptions): Credentials {
   return new KubeConfigCredentials(options);
 }
@@ -77,7 +77,7 @@ class KubeConfigCredentials implements Credentials {
   }
 
   async refresh(stale: Auth): Promise<Auth> {
-    // Whoever was refused with older credentials finds newer ones here, or joins the reading that is under way.
+    // A caller with older credentials gets the newer ones, or joins the read in progress.
     const current = this.#reading ? await this.#reading : this.#auth;
     if (current && current !== stale) return current;
     if (!this.#reading) {
@@ -90,7 +90,7 @@ class KubeConfigCredentials implements Credentials {
   async #read(): Promise<Auth> {
     this.#reading ??= authOf(this.#config)
       .then((auth) => {
-        // The same content stays the same object: `refresh` goes by identity.
+        // The same content stays the same object: `refresh` compares by identity.
         if (!this.#auth || !isDeepStrictEqual(auth, this.#auth)) this.#auth = auth;
         this.#readAt = this.#options.clock.monotonic();
         return this.#auth;
@@ -119,14 +119,14 @@ function readConfig({ kubeconfig, context, serviceAccountRoot = '' }: ConfigOpti
   }
   if (context) config.setCurrentContext(context);
   const { cluster } = currentOf(config);
-  // client-node takes a plain http server for a mistake; here it is a local proxy or a development server.
+  // client-node rejects a plain http server; here it is a local proxy or a development server.
   if (cluster.server.startsWith('http:')) {
     config.clusters = config.clusters.map((c) => (c.name === cluster.name ? { ...c, skipTLSVerify: true } : c));
   }
   return config;
 }
 
-// client-node tells what is wrong with the text, not which file it is.
+// client-node's message lacks the path of the file.
 function fromFile(path: string, load: () => void): void {
   try {
     load();
@@ -140,11 +140,13 @@ function currentOf(config: KubeConfig): { context: Context; cluster: Cluster } {
   const context = config.getContextObject(name);
   if (!context) {
     const known = config.getContexts().map((c) => `"${c.name}"`);
-    throw new ConfigError(`kubeconfig: there is no context "${name}" (it has ${known.join(', ') || 'none'})`);
+    throw new ConfigError(
+      `kubeconfig: context "${name}" does not exist; existing contexts: ${known.join(', ') || 'none'}`,
+    );
   }
   const cluster = config.getCluster(context.cluster);
   if (!cluster)
-    throw new ConfigError(`kubeconfig: context "${name}" names cluster "${context.cluster}", which is not there`);
+    throw new ConfigError(`kubeconfig: context "${name}" refers to cluster "${context.cluster}", which does not exist`);
   if (!URL.canParse(cluster.server)) {
     throw new ConfigError(`kubeconfig: cluster "${cluster.name}": server "${cluster.server}" is not a URL`);
   }

@@ -6,16 +6,16 @@ import type { Status } from '../types/types.ts';
 /** Response headers as undici gives them. */
 export type Headers = Record<string, string | string[] | undefined>;
 
-/** How much of an answer that is no Status goes into an error message. */
+/** How much of a response that is no Status is quoted in an error message. */
 const EXCERPT_LENGTH = 200;
 
-/** The error of an answer that is not 2xx: the API server's Status, or what a proxy in between wrote. */
+/** The error of a response that is not 2xx: the API server's Status, or the text of a proxy in between. */
 export function statusErrorOf(
   request: RequestLine,
-  answer: { statusCode: number; headers: Headers; text: string },
+  response: { statusCode: number; headers: Headers; text: string },
   now: number,
 ): StatusError {
-  const { statusCode, headers, text } = answer;
+  const { statusCode, headers, text } = response;
   const retryAfter = headers['retry-after'];
   const retryAfterMs = parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, now);
   const status = parseStatus(text) ?? { message: excerpt(text) };
@@ -26,7 +26,7 @@ export function parseJson(request: RequestLine, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new TransportError(request, 'protocol', `the answer is not JSON: ${excerpt(text)}`, { cause });
+    throw new TransportError(request, 'protocol', `the response is not JSON: ${excerpt(text)}`, { cause });
   }
 }
 
@@ -37,17 +37,17 @@ function parseStatus(text: string): Partial<Status> | undefined {
       ? (body as Status)
       : undefined;
   } catch {
-    return undefined; // a proxy's page of HTML, or nothing at all: the caller quotes it
+    return undefined; // a proxy's HTML page, or nothing at all: the caller quotes it
   }
 }
 
 function excerpt(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  if (line === '') return 'empty answer';
+  if (line === '') return 'empty response';
   return line.length > EXCERPT_LENGTH ? `${line.slice(0, EXCERPT_LENGTH)}...` : line;
 }
 
-// The connection was never made, so the request was never sent.
+// There was no connection, so the request was never sent.
 const NOT_CONNECTED = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -57,11 +57,11 @@ const NOT_CONNECTED = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** What a failed attempt without an answer says. */
+/** The error of an attempt without a response. */
 export function networkErrorOf(request: RequestLine, cause: unknown): TransportError {
   if (cause instanceof TransportError) return cause;
   const error = toError(cause);
-  // With several addresses for a name, node gives one error for each, in an error without a message.
+  // For a name with several addresses Node throws an AggregateError without a message.
   const first =
     error.message === '' && 'errors' in error && Array.isArray(error.errors) ? toError(error.errors[0]) : error;
   const code = codeOf(error);

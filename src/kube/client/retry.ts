@@ -2,7 +2,7 @@
 import { exponentialDelay } from '../clock/backoff.ts';
 import { StatusError, TransportError } from '../types/errors.ts';
 
-/** What a failed attempt calls for, and why. */
+/** Whether to retry a failed attempt, and why. */
 export interface RetryDecision {
   retry: boolean;
   delayMs: number;
@@ -10,18 +10,18 @@ export interface RetryDecision {
     'Throttled' | 'ServerAsked' | 'NotSent' | 'ConnectionLost' | 'NotRetriable' | 'TooManyAttempts' | 'WaitTooLong';
 }
 
-/** Retries within one call. More are the caller's affair: it has a back-off and can do other work meanwhile. */
+/** Retries within one call. Further ones are left to the caller, which has a back-off and other work meanwhile. */
 const MAX_RETRIES = 4;
-/** The longest Retry-After that is waited out inside a call; a longer one is thrown, with `retryAfterMs` set. */
+/** The longest Retry-After that a call waits for; with a longer one the error is thrown, with `retryAfterMs` set. */
 const LONGEST_WAIT_MS = 10_000;
 /** After a lost or refused connection. */
 const CONNECTION_BACKOFF = { baseMs: 100, maxMs: LONGEST_WAIT_MS };
-/** A connection that fails this often in a row is not a stale socket of the pool: the server is away. */
+/** A connection that fails this often in a row was no stale socket of the pool: the server is down. */
 const MAX_CONNECTION_RETRIES = 2;
 
 /**
- * Whether to send a request again. Safe cases only: the server surely did not execute it (429, never connected), or executing it
- * twice is the same as once. `jitter` is in [0, 1).
+ * Whether to send a request again. Only when that is safe: the server surely did not execute it (429, never connected), or executing
+ * it twice has the same effect as once. `jitter` is in [0, 1).
  */
 export function decideRetry(
   error: unknown,
@@ -29,12 +29,12 @@ export function decideRetry(
 ): RetryDecision {
   const no = (reason: RetryDecision['reason']): RetryDecision => ({ retry: false, delayMs: 0, reason });
   if (error instanceof StatusError && error.retryAfterMs !== undefined) {
-    // Without Retry-After a 429 is an answer (an eviction that a budget forbids), not a request to wait.
+    // A 429 without Retry-After is a decision (a disruption budget forbids an eviction) and not a request to wait.
     const throttled = error.code === 429;
     if (!throttled && !(error.code >= 500 && idempotent)) return no('NotRetriable');
     if (attempt >= MAX_RETRIES) return no('TooManyAttempts');
     if (error.retryAfterMs > LONGEST_WAIT_MS) return no('WaitTooLong');
-    // Never earlier than asked; up to a tenth later, so that those who were refused together don't return together.
+    // Never before Retry-After; up to a tenth later, so that clients which were refused together don't return together.
     const delayMs = error.retryAfterMs * (1 + jitter / 10);
     return { retry: true, delayMs, reason: throttled ? 'Throttled' : 'ServerAsked' };
   }

@@ -26,23 +26,23 @@ export interface TransportRequest {
   /** ms for the whole call, waits and retries included; for a stream: until its headers. Default 30,000. */
   deadlineMs?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Executing it twice is the same as once, so it may be sent again after a lost response. Default: only GET. */
+  /** Executing it twice has the same effect as once, so it may be sent again after a lost response. Default: only GET. */
   idempotent?: boolean | undefined;
   /** Called before every attempt; what it throws ends the call (the write gate of leader election). */
   beforeSend?: (() => void) | undefined;
 }
 
-/** One attempt, as the journal sees it. */
+/** One attempt, as the observer gets it. */
 export interface RequestRecord extends RequestLine {
   host: string;
-  /** HTTP status code, or `<error>` when there was none (client-go's word). */
+  /** HTTP status code, or `<error>` if there was none (as in client-go). */
   code: string;
-  /** Until the whole answer was read; for a stream until its headers. */
+  /** Until the whole response was read; for a stream, until its headers. */
   durationMs: number;
   stream: boolean;
 }
 
-/** The journal: metrics and logs hang here. */
+/** Receives every attempt and every retry: metrics and logs are attached here. */
 export interface TransportObserver {
   request?(record: RequestRecord): void;
   retry?(record: RequestLine & { host: string; decision: RetryDecision; error: Error }): void;
@@ -55,7 +55,7 @@ export interface TransportOptions {
   observer?: TransportObserver | undefined;
   /** Default deadline of a call in ms. Default 30,000. */
   deadlineMs?: number | undefined;
-  /** Connections of the request pool; further requests wait in line. Default 32. */
+  /** Connections of the request pool; further requests wait. Default 32. */
   connections?: number | undefined;
   userAgent?: string | undefined;
 }
@@ -63,13 +63,13 @@ export interface TransportOptions {
 interface Pools {
   fingerprint: string;
   requests: Pool;
-  /** Apart, so that a hundred watches never keep a request waiting. */
+  /** Separate, so that a request never waits for watches. */
   watches: Pool;
 }
 
 const DEADLINE_MS = 30_000;
 const CONNECTIONS = 32;
-/** Below the API server's 90 s, so that we close an idle connection before it does: that race costs a failed write. */
+/** Below the API server's 90 s, so that the client closes an idle connection first: losing that race fails a write. */
 const KEEP_ALIVE_MS = 60_000;
 
 /** Raw JSON over pooled connections (docs/adr/0002-transport.md). */
@@ -82,7 +82,7 @@ export class Transport {
     this.#options = options;
   }
 
-  /** Parsed JSON of a 2xx answer. Throws StatusError or TransportError. */
+  /** Parsed JSON of a 2xx response. Throws StatusError or TransportError. */
   async request<T>(request: TransportRequest): Promise<T> {
     const { clock, random, observer } = this.#options;
     using context = this.#context(request);
@@ -97,7 +97,7 @@ export class Transport {
         const error = toError(thrown);
         const idempotent = request.idempotent ?? request.method === 'GET';
         const decision = decideRetry(error, { attempt, idempotent, jitter: random() });
-        // A wait beyond the deadline would only hide the real error behind "no answer in time".
+        // A wait beyond the deadline would only hide the real error behind a timeout.
         if (!decision.retry || decision.delayMs >= context.remainingMs()) throw error;
         observer?.retry?.({ method: request.method, path: request.path, host: this.#host, decision, error });
         await clock.sleep(decision.delayMs, context.signal);
@@ -106,8 +106,8 @@ export class Transport {
   }
 
   /**
-   * The chunks of an answer that has no end of its own (a watch). The deadline holds until the headers are there; afterwards only the
-   * signal, the server, or leaving the loop ends it. Not retried but for stale credentials: resuming is the reflector's work.
+   * The chunks of a response without an end (a watch). The deadline applies until the headers have arrived; afterwards only the
+   * signal, the server, or leaving the loop ends it. Retried only for stale credentials: resuming a watch is up to the reflector.
    */
   async *stream(request: TransportRequest): AsyncGenerator<Buffer, void, undefined> {
     using context = this.#context(request);
@@ -116,17 +116,17 @@ export class Transport {
       throw statusErrorOf(request, { statusCode, headers, text: await body.text() }, this.#options.clock.now());
     });
     context.liftDeadline();
-    // An abort between two reads is emitted with nobody listening; the next read throws the same error.
+    // An abort between two reads is emitted without a listener; the next read throws the same error.
     body.on('error', () => undefined);
     try {
-      // Leaving the loop, from here or by the reader's `break`, closes the connection.
+      // Leaving the loop, here or by the reader's `break`, closes the connection.
       for await (const chunk of body) yield chunk as Buffer;
     } catch (cause) {
       throw context.signal.aborted ? context.signal.reason : networkErrorOf(request, cause);
     }
   }
 
-  /** Waits for requests under way (each has its deadline); watches are cut. Further calls fail. */
+  /** Waits for requests in flight (each has its deadline) and cuts watches. Further calls fail. */
   async close(): Promise<void> {
     this.#closed = true;
     const pools = this.#pools;
@@ -143,7 +143,7 @@ export class Transport {
     return new CallContext(this.#options.clock, request, deadlineMs, request.signal);
   }
 
-  /** One attempt, and another with fresh credentials when these were refused. */
+  /** One attempt, and another with fresh credentials if the first ones were refused. */
   async #attempt<T>(
     request: TransportRequest,
     context: CallContext,
@@ -229,7 +229,7 @@ export class Transport {
     if (this.#pools?.fingerprint === auth.fingerprint) return this.#pools;
     const options: Pool.Options = {
       connect: { ...auth.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
-      // One connection for everything (HTTP/2) would take every watch down with it, and the fault tests speak HTTP/1.1.
+      // A single HTTP/2 connection would take every watch down with it, and the fault tests speak HTTP/1.1.
       allowH2: false,
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -245,15 +245,15 @@ export class Transport {
       requests: new Pool(origin, { ...options, connections: this.#options.connections ?? CONNECTIONS }),
       watches: new Pool(origin, { ...options, connections: null }),
     };
-    // Other certificates: what runs on the old connections may finish there.
+    // The certificates have changed: requests in flight may finish on the old connections.
     if (old) for (const pool of [old.requests, old.watches]) pool.close(() => undefined);
     return this.#pools;
   }
 }
 
 /**
- * Calls `check` at the moment a request is written to its connection. It may have waited for one, and the process may have stood still
- * meanwhile: what held when the request was made need not hold any more. What `check` throws is the request's failure.
+ * Calls `check` when a request is written to its connection: it may have waited for one, or the process may have been paused, and the
+ * lease that was held when it was sent may be lost. What `check` throws is the failure of the request.
  */
 function whenWritten(check: () => void): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) =>

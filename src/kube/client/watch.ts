@@ -2,10 +2,10 @@
 import { TransportError, type RequestLine } from '../types/errors.ts';
 import type { KubeObject, WatchEvent } from '../types/types.ts';
 
-/** The longest line that is kept while its end is awaited. An object is at most 1.5 MB in etcd; JSON makes it longer. */
+/** The longest incomplete line that is buffered. An object is at most 1.5 MB in etcd; JSON makes it longer. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
-/** Cuts a stream of bytes into lines, wherever the chunks begin and end; keeps no more than one unfinished line. */
+/** Splits a stream of bytes into lines, wherever the chunks begin and end; buffers one incomplete line at most. */
 export class LineSplitter {
   readonly #maxLineBytes: number;
   #pending: Buffer[] = [];
@@ -34,7 +34,7 @@ export class LineSplitter {
     this.#pendingBytes += rest.length;
   }
 
-  /** Bytes of a line whose end has not come. */
+  /** Bytes of the incomplete line. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
@@ -48,8 +48,8 @@ export class LineSplitter {
 const LF = 0x0a;
 
 /**
- * The events of a watch. Ends when the server ends the stream between two lines; throws TransportError `truncated` when it ends inside
- * one, `protocol` when a line makes no sense: then nothing after it can be trusted.
+ * The events of a watch. Ends when the server ends the stream between two lines; throws TransportError `truncated` if it ends inside
+ * one, and `protocol` if a line is no watch event: nothing after it can be trusted.
  */
 export async function* watchEvents<T extends KubeObject>(
   request: RequestLine,
@@ -64,7 +64,7 @@ export async function* watchEvents<T extends KubeObject>(
       if (!(cause instanceof RangeError)) throw cause;
       throw new TransportError(request, 'protocol', `watch: ${cause.message}`, { cause });
     }
-    // A first list of 50,000 objects comes as one long run of chunks: let timers and other sockets have their turn.
+    // A first list of 50,000 objects is one long run of chunks: timers and other sockets need their turn.
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
   if (splitter.pendingBytes > 0) {
@@ -86,7 +86,7 @@ function parseEvent<T extends KubeObject>(request: RequestLine, line: string): W
     throw new TransportError(request, 'protocol', `watch: a line of ${line.length} characters is not JSON`, { cause });
   }
   if (isEvent<T>(event)) return event;
-  throw new TransportError(request, 'protocol', `watch: a line of ${line.length} characters is no watch event`);
+  throw new TransportError(request, 'protocol', `watch: a line of ${line.length} characters is not a watch event`);
 }
 
 function isEvent<T extends KubeObject>(event: unknown): event is WatchEvent<T> {

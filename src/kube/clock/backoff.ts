@@ -13,12 +13,12 @@ export function exponentialDelay({ baseMs, maxMs }: BackoffOptions, failures: nu
   return Math.min(baseMs * 2 ** failures, maxMs);
 }
 
-/** client-go's figures for a broken watch or list: 0.8 s, doubled at each failure, never over 30 s. */
+/** client-go's values for a broken watch or list: 0.8 s, doubled with each failure, 30 s at most. */
 export const WATCH_BACKOFF: BackoffOptions = { baseMs: 800, maxMs: 30_000 };
 
 /**
- * Exponential delays with full-width jitter: the n-th is between `base * 2^n` and twice that. The jitter stays at the
- * upper end too ([max/2, max]): a thousand clients of an API server that comes back must not knock together.
+ * Exponential delays with full-width jitter: the n-th is between `base * 2^n` and twice that. The delays keep
+ * their jitter at the upper end too ([max/2, max]): a thousand clients of an API server that recovers must not all return at once.
  */
 export class Backoff {
   readonly #options: BackoffOptions;
@@ -30,7 +30,7 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** ms to wait now; the next call waits longer. */
+  /** ms to wait now; the next call returns a longer delay. */
   next(): number {
     const { baseMs, maxMs } = this.#options;
     const floor = exponentialDelay({ baseMs, maxMs: maxMs / 2 }, this.#failures);

@@ -1,11 +1,11 @@
 /** Time, injected, so that a test can pass ten minutes in a millisecond. */
 import { onAbort } from './abort.ts';
 
-/** What the core knows of time. */
+/** Reads the time and waits. */
 export interface Clock {
-  /** Wall clock, ms since the epoch: for what people and other processes read. It may jump. */
+  /** Wall clock, ms since the epoch: for timestamps that users and other processes read. It may jump. */
   now(): number;
-  /** ms since some fixed moment, never going back: for measuring. */
+  /** ms since some fixed moment; never decreases: for measuring. */
   monotonic(): number;
   /** Resolves after `ms`, or rejects with the signal's reason when aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

@@ -6,17 +6,17 @@ interface Entry {
   /** When it is due, monotonic ms, rounded up to a whole number of quanta. */
   readonly at: number;
   readonly fn: () => void;
-  /** Where it stands in the heap; -1 once it has fired or was cancelled. */
+  /** Its index in the heap; -1 once it has fired or was cancelled. */
   index: number;
 }
 
-/** Timers this close to each other fire together. It is far below any interval or time-out that a user may set (1 s). */
+/** Timers this close to each other fire together. Far below any interval or timeout that a user may set (1 s). */
 const QUANTUM_MS = 20;
 
 /**
  * Many timers over one of the clock's: a binary heap, of which only the earliest is armed. Timers are rounded up to
- * quanta, long ones more (`coalescedDeadline`), so that a thousand servers wake the process at most 50 times a second;
- * cancelling one takes it out.
+ * quanta, long ones further (`coalescedDeadline`), so that a thousand servers wake the process at most 50 times a second.
+ * A cancelled timer is removed.
  */
 export class TimerQueue implements Pick<Clock, 'setTimer'> {
   readonly #clock: Clock;
@@ -33,7 +33,7 @@ export class TimerQueue implements Pick<Clock, 'setTimer'> {
   }
 
   setTimer(ms: number, fn: () => void): Timer {
-    // At least one quantum on, also for 0 ms: whatever runs now must not run again before the sockets had their turn.
+    // At least one quantum, also for 0 ms: sockets must get their turn before the caller runs again.
     const due = coalescedDeadline(this.#clock.monotonic(), Math.max(ms, 1));
     const entry: Entry = { at: Math.ceil(due / QUANTUM_MS) * QUANTUM_MS, fn, index: this.#heap.length };
     this.#heap.push(entry);
@@ -44,7 +44,7 @@ export class TimerQueue implements Pick<Clock, 'setTimer'> {
 
   #arm(): void {
     const [first] = this.#heap;
-    // One armed too early only looks and arms the next: cheaper than to re-arm at each cancelled deadline.
+    // If the clock's timer fires too early, it only arms the next: cheaper than to re-arm for each cancelled deadline.
     if (first === undefined || (this.#armed !== undefined && this.#armed.at <= first.at)) return;
     this.#armed?.timer.cancel();
     const timer = this.#clock.setTimer(Math.max(0, first.at - this.#clock.monotonic()), () => this.#fire());

@@ -1,7 +1,7 @@
 /** A watchdog timer. */
 import type { Clock, Timer } from './clock.ts';
 
-/** Calls back once when nobody has fed it for a while. One timer however often it is fed: it looks at the time when it fires. */
+/** Calls back once when it was not fed for a while. Feeding costs no timer: the time is checked when the one timer fires. */
 export class Watchdog implements Disposable {
   readonly #clock: Clock;
   readonly #onSilence: (silentMs: number) => void;
@@ -21,7 +21,7 @@ export class Watchdog implements Disposable {
     this.#fedAt = this.#clock.monotonic();
   }
 
-  /** Starts anew with another limit. */
+  /** Restarts with another limit. */
   limit(limitMs: number): void {
     this.#limitMs = limitMs;
     this.#timer.cancel();

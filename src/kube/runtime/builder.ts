@@ -23,7 +23,7 @@ export function controllerManagedBy(manager: BuilderManager): ControllerBuilder 
   return new ControllerBuilder(manager);
 }
 
-/** What is to be reconciled and when; `complete` makes the controller. */
+/** Collects what to reconcile and when; `complete` creates the controller. */
 export class ControllerBuilder {
   readonly #manager: BuilderManager;
   readonly #watches: ((controller: Controller) => void)[] = [];
@@ -43,7 +43,7 @@ export class ControllerBuilder {
 
   /**
    * The objects to reconcile. One is reconciled when it is created or deleted and when more than its status changes: the status is the
-   * controller's own, and to wake for it would undo the back-off whenever the message of a failure differs from the last one.
+   * controller's own, and to requeue for it would defeat the back-off whenever the message of a failure differs from the last one.
    */
   for<T extends KubeObject>(informer: InformerLike<T>): this {
     this.#primary = informer;
@@ -56,7 +56,7 @@ export class ControllerBuilder {
     return this;
   }
 
-  /** Reconciles what `map` makes of every object that is created, updated (before and after) or deleted. */
+  /** Reconciles the keys that `map` returns for every object that is created, updated (before and after) or deleted. */
   watches<T extends KubeObject>(informer: InformerLike<T>, map: MapFunc<T>, options?: WatchesOptions<T>): this {
     this.#watches.push((controller) => controller.watch(informer, map, options));
     return this;
@@ -67,9 +67,9 @@ export class ControllerBuilder {
     return this;
   }
 
-  /** Makes the controller and adds it to the manager. */
+  /** Creates the controller and adds it to the manager. */
   complete(reconciler: Reconciler): Controller {
-    if (this.#primary === undefined) throw new Error('a controller needs objects to reconcile: call for()');
+    if (this.#primary === undefined) throw new Error('controllerManagedBy: call for() before complete()');
     const { clock, metrics, log } = this.#manager;
     const controller = new Controller({
       ...this.#options,
@@ -93,7 +93,7 @@ function ownerIn(primary: InformerLike): MapFunc<KubeObject> {
     if (!reference || !refersTo(reference, primary.type)) return [];
     const namespace = primary.type.namespaced ? (child.metadata.namespace ?? '') : '';
     const owner = primary.store.get({ namespace, name: reference.name });
-    // A child of an earlier owner of this name says nothing about the present one, until it is deleted and frees its name.
+    // A child of an earlier owner of this name does not concern the present one, until it is deleted and its name is free.
     if (owner && owner.metadata.uid !== reference.uid && !deleted) return [];
     return [{ namespace, name: reference.name }];
   };

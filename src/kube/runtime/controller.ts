@@ -12,7 +12,7 @@ import type { Metrics, ControllerMetrics } from './metrics.ts';
 import { fromKey, keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import { WorkQueue } from './work-queue.ts';
 
-/** What a reconcile wants next. Without `requeueAfterMs` it runs again when something changes. */
+/** The result of a reconcile. Without `requeueAfterMs` the key is reconciled again when something changes. */
 export interface Result {
   /** ms. */
   requeueAfterMs?: number;
@@ -26,35 +26,35 @@ export interface ReconcileContext {
   reconcileID: string;
 }
 
-/** Brings the world nearer to what the object says. It is given a name and never an event, and must be repeatable. */
+/** Brings the cluster closer to the desired state of an object. It gets a name and never an event, and must be idempotent. */
 export interface Reconciler {
-  /** Throws to be called again with back-off; TerminalError to be left alone until something changes. */
+  /** Throw an error to be retried with back-off; a TerminalError, to be called again only when something changes. */
   reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void>;
   /**
-   * Called in its place, again and again, while the API server refuses to show a watched resource in the object's namespace: what the
-   * caches hold of it may be old or nothing, and to act on that could do harm. `why` is what the server says.
+   * Called instead of `reconcile`, periodically, while the API server forbids to list or watch a resource in the object's namespace: the
+   * caches of it may be outdated or empty, and to act on them could do harm. It should report `error`, which is the server's.
    */
-  reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void>;
+  reconcileForbidden(request: NamespacedName, error: Error, context: ReconcileContext): Promise<void>;
 }
 
 export interface ControllerOptions {
   /** Label of its metrics and logs: lower case, unique in the process. */
   name: string;
   reconciler: Reconciler;
-  /** Of the objects that it reconciles. */
+  /** The informer of the objects that it reconciles. */
   primary: InformerLike;
   clock: Clock;
   metrics: Metrics;
   log: Logger;
-  /** Different keys reconciled at the same time. Default 1. One key is never reconciled twice at the same time. */
+  /** Workers: keys that are reconciled concurrently. Default 1. One key is never reconciled concurrently with itself. */
   concurrency?: number | undefined;
   /** ms after which a reconcile's signal aborts. Default 300,000. */
   reconcileTimeoutMs?: number | undefined;
-  /** Longest wait after a reconcile that has failed, ms. Default: the work queue's, 1,000 s. */
+  /** Longest back-off of a failing reconcile, ms. Default: the work queue's, 1,000 s. */
   maxRetryDelayMs?: number | undefined;
 }
 
-/** Which keys a change of an object concerns; `deleted` when it is gone. */
+/** The keys to reconcile for a change of an object; `deleted` if it is gone. */
 export type MapFunc<T extends KubeObject> = (object: T, deleted: boolean) => NamespacedName[];
 
 export interface WatchesOptions<T extends KubeObject> {
@@ -64,12 +64,12 @@ export interface WatchesOptions<T extends KubeObject> {
   delayMs?: number | undefined;
 }
 
-/** Far longer than any reconcile takes, as each of its requests ends within 30 s. One that hangs would hold its worker for ever. */
+/** Far longer than a reconcile takes, as each of its requests ends within 30 s. Without it a hanging one would block its worker forever. */
 const RECONCILE_TIMEOUT_MS = 300_000;
-/** From one look at a namespace that is refused to the next, ms. */
+/** Until a forbidden namespace is checked again, ms. */
 const FORBIDDEN_RETRY_MS = 10_000;
 
-/** Queues a key for every change that concerns it and reconciles the keys. Made by the builder (builder.ts). */
+/** Queues keys for changes and reconciles them. Created by `controllerManagedBy` (builder.ts). */
 export class Controller {
   readonly name: string;
   readonly primary: InformerLike;
@@ -96,7 +96,7 @@ export class Controller {
     this.#metrics.watchQueue(() => this.#queue.inProgressMs());
   }
 
-  /** Queues what `map` makes of every object that is created, updated (before and after) or deleted. */
+  /** Queues the keys that `map` returns for every object that is created, updated (before and after) or deleted. */
   watch<T extends KubeObject>(
     informer: InformerLike<T>,
     map: MapFunc<T>,
@@ -107,9 +107,9 @@ export class Controller {
       try {
         for (const request of map(object, deleted)) this.enqueueAfter(request, delayMs);
       } catch (error) {
-        // An informer has other listeners, and this object has other changes to come.
+        // The informer has other handlers, and this object will change again.
         this.#metrics.panicked();
-        this.#log.error({ err: error, kind: object.kind, ...nameOf(object) }, 'mapping an object to its keys failed');
+        this.#log.error({ err: error, kind: object.kind, ...nameOf(object) }, 'failed to map an object to keys');
       }
     };
     informer.addHandler({
@@ -123,7 +123,7 @@ export class Controller {
     });
   }
 
-  /** For what is no object of the cluster: a pinger's transition, say. */
+  /** For changes of what is not an object of the cluster. */
   enqueue(request: NamespacedName): void {
     this.#queue.add(keyOf(request));
   }
@@ -134,8 +134,8 @@ export class Controller {
   }
 
   /**
-   * Works from the first sync of its caches until `stop` aborts; resolves when the reconciles under way have ended.
-   * `kill` aborts those too.
+   * Runs from the first sync of its caches until `stop` aborts; resolves when the reconciles in progress have ended.
+   * `kill` aborts those, too.
    */
   async run(stop: AbortSignal, kill: AbortSignal = stop): Promise<void> {
     using _stop = onAbort(stop, () => this.#queue.shutDown());
@@ -182,13 +182,13 @@ export class Controller {
 
   #handleError(key: string, error: unknown, log: Logger, kill: AbortSignal): void {
     if (kill.aborted || error instanceof LeadershipLostError) {
-      log.info({ err: error }, 'reconcile cut short: this process stops or leads no longer');
+      log.info({ err: error }, 'reconcile aborted: this process is stopping or is no longer the leader');
       return;
     }
     if (error instanceof TerminalError) {
       this.#metrics.terminalError();
       this.#queue.forget(key);
-      log.error({ err: error }, 'reconcile failed; it is tried again when something changes');
+      log.error({ err: error }, 'reconcile failed; not retried until something changes');
       return;
     }
     const panic = isPanic(error);
@@ -199,16 +199,16 @@ export class Controller {
         err: error instanceof Error ? error : new Error(`thrown: ${String(error)}`),
         failures: this.#queue.numRequeues(key),
       },
-      panic ? 'reconcile failed by a programming error' : 'reconcile failed',
+      panic ? 'reconcile failed with a programming error' : 'reconcile failed',
     );
   }
 
   async #reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
-    const why = [...this.#informers].map((informer) => informer.forbiddenIn(request.namespace)).find(Boolean);
-    // What is gone is only forgotten, and that can do no harm.
-    const isGone = this.primary.store.get(request) === undefined;
-    if (why === undefined || isGone) return this.#reconciler.reconcile(request, context);
-    await this.#reconciler.reconcileForbidden(request, why, context);
+    const forbidden = [...this.#informers].map((informer) => informer.forbiddenIn(request.namespace)).find(Boolean);
+    // For a deleted object the reconciler only forgets what it knew, which can do no harm.
+    const isDeleted = this.primary.store.get(request) === undefined;
+    if (forbidden === undefined || isDeleted) return this.#reconciler.reconcile(request, context);
+    await this.#reconciler.reconcileForbidden(request, forbidden, context);
     return { requeueAfterMs: FORBIDDEN_RETRY_MS };
   }
 
@@ -218,7 +218,7 @@ export class Controller {
     using _kill = onAbort(context.signal, (reason) => controller.abort(reason));
     const timer = this.#clock.setTimer(timeoutMs, () => {
       this.#metrics.timedOut();
-      controller.abort(new Error(`the reconcile took longer than ${timeoutMs} ms`));
+      controller.abort(new Error(`the reconcile exceeded its timeout of ${timeoutMs} ms`));
     });
     try {
       return await this.#reconcile(request, { ...context, signal: controller.signal });
@@ -228,7 +228,7 @@ export class Controller {
   }
 }
 
-/** What Go would call a panic: something that is no Error, or an error that only a bug makes. */
+/** What would be a panic in Go: a thrown value that is no Error, or an error that only a bug causes. */
 function isPanic(error: unknown): boolean {
   return (
     !(error instanceof Error) ||

@@ -15,16 +15,16 @@ export interface EventObject {
   resourceVersion?: string;
 }
 
-// client-go's figures.
+// As in client-go.
 const MAX_TRACKED = 4_096;
-/** Different messages of one reason within the interval, after which they become one event. */
+/** Different messages of one reason within the interval; further ones become one event. */
 const MAX_SIMILAR = 10;
 const SIMILAR_INTERVAL_MS = 600_000;
-/** Events of one object at once; from then on one more every five minutes. */
+/** Events of one object at once; after that, one more every five minutes. */
 const BURST = 25;
 const REFILL_MS = 300_000;
 
-/** One event and how often it happened. */
+/** An event and how often it occurred. */
 export class Series {
   readonly object: EventObject;
   readonly type: string;
@@ -34,7 +34,7 @@ export class Series {
   /** Wall-clock ms. */
   firstAt: number;
   lastAt: number;
-  /** Name of the event that stands for the series in the API, once it does. */
+  /** Name of the Event object of the series, once it exists. */
   eventName: string | undefined;
   #nextName: string | undefined;
 
@@ -47,12 +47,12 @@ export class Series {
     this.lastAt = now;
   }
 
-  /** Events of cluster-scoped objects stand in `default`, as everywhere. */
+  /** Events of cluster-scoped objects are in `default`, as usual. */
   get namespace(): string {
     return this.object.namespace ?? 'default';
   }
 
-  /** The same until an event of that name was made, so that a repeated create can't make two. */
+  /** The same until an Event of that name exists, so that a retried create can't create two. */
   nextEventName(random: Random): string {
     if (this.#nextName === undefined || this.#nextName === this.eventName) {
       const suffix = `${this.lastAt.toString(16)}${Math.floor(random() * 2 ** 52).toString(16)}`;
@@ -72,7 +72,7 @@ interface Bucket {
   at: number;
 }
 
-/** Decides what becomes of each event: a new one, one more of a series, or nothing because its object has too many. */
+/** Decides for each event: a new one, one more of a series, or dropped because its object has too many. */
 export class EventCorrelator {
   readonly #clock: Clock;
   readonly #series = new LruMap<string, Series>(MAX_TRACKED);
@@ -83,7 +83,7 @@ export class EventCorrelator {
     this.#clock = clock;
   }
 
-  /** The series that the event belongs to, with the event counted; `undefined` when its object has spent its share. */
+  /** The series of the event, which is counted in it; `undefined` if its object has used up its events. */
   observe(object: KubeObject, type: string, reason: string, message: string): Series | undefined {
     const { name, namespace, uid, resourceVersion } = object.metadata;
     const id = uid ?? `${object.kind} ${namespace ?? ''}/${name}`;

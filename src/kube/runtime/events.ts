@@ -21,7 +21,7 @@ import type { KubeObject } from '../types/types.ts';
 
 export type EventType = 'Normal' | 'Warning';
 
-/** What an event says about its object. */
+/** The content of an event about an object. */
 export interface EventContent extends Cause {
   readonly type: EventType;
 }
@@ -32,9 +32,9 @@ export interface EventRecorderOptions {
   random: Random;
   log: Logger;
   metrics: Metrics;
-  /** Who reports: the name of the program. */
+  /** The reporting component: the name of the program. */
   component: string;
-  /** Which of its processes: the pod's name. */
+  /** The reporting instance: the name of the pod. */
   instance: string;
 }
 
@@ -48,19 +48,19 @@ export function warning({ reason, message }: Cause): EventContent {
   return { type: 'Warning', reason, message };
 }
 
-/** Series that may wait to be written; further new ones are dropped and counted. */
+/** Series that wait to be written; further ones are dropped and counted. */
 const MAX_PENDING = 1_000;
-/** Tries of one write while the API server is away or busy. */
+/** Attempts to write one event while the API server is down or busy. */
 const MAX_ATTEMPTS = 6;
 const RETRY = { baseMs: 1_000, maxMs: 30_000 };
-/** CallContext of the API. */
+/** Limit of the API. */
 const MAX_MESSAGE_LENGTH = 1_024;
 
 /**
- * Tells people what happened to an object, as events in its namespace.
+ * Records events about objects, in their namespaces.
  *
- * It writes core/v1 events and not events.k8s.io/v1: the two are one storage, but what was written through the new one has
- * no `lastTimestamp` and no `count`, and that is what `kubectl describe`, Argo CD and most viewers sort and count by.
+ * It writes core/v1 events and not events.k8s.io/v1: both have the same storage, but an event written through the new API has
+ * no `lastTimestamp` and no `count`, by which `kubectl describe`, Argo CD and most viewers sort and count.
  */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
@@ -74,7 +74,7 @@ export class EventRecorder {
     this.#correlator = new EventCorrelator(options.clock);
   }
 
-  /** Never waits and never throws: an event is worth less than the reconcile that tells it. */
+  /** Never waits and never throws: an event is less important than the reconcile that records it. */
   event(object: KubeObject, type: EventType, reason: string, message: string): void {
     const series = this.#correlator.observe(object, type, reason, message.slice(0, MAX_MESSAGE_LENGTH).toWellFormed());
     if (!series || this.#stop.signal.aborted || (this.#pending.size >= MAX_PENDING && !this.#pending.has(series))) {
@@ -85,7 +85,7 @@ export class EventRecorder {
     this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
   }
 
-  /** Writes what waits, but for no longer than `deadlineMs`, and takes no more. */
+  /** Writes the waiting events, for `deadlineMs` at most; further ones are dropped. */
   async close(deadlineMs: number): Promise<void> {
     const timer = this.#options.clock.setTimer(deadlineMs, () => this.#stop.abort());
     await this.#writing;
@@ -95,7 +95,7 @@ export class EventRecorder {
 
   async #writeAll(): Promise<void> {
     for (let series = first(this.#pending); series; series = first(this.#pending)) {
-      // Taken out before it is written: what happens meanwhile puts it back with its new count.
+      // Removed before it is written: another occurrence meanwhile adds it again, with its new count.
       this.#pending.delete(series);
       if (this.#stop.signal.aborted) this.#options.metrics.event('dropped');
       else await this.#writeWithRetries(series);
@@ -114,11 +114,11 @@ export class EventRecorder {
           metrics.event('dropped');
           return;
         }
-        const passing = error instanceof TransportError || isTooManyRequests(error) || isServerError(error);
-        if (!passing || attempt === MAX_ATTEMPTS) {
+        const transient = error instanceof TransportError || isTooManyRequests(error) || isServerError(error);
+        if (!transient || attempt === MAX_ATTEMPTS) {
           metrics.event('failed');
           const { reason, message, object } = series;
-          log.warn({ err: error, reason, message, regarding: object.name }, 'an event could not be written');
+          log.warn({ err: error, reason, message, regarding: object.name }, 'failed to write an event');
           return;
         }
         await clock.sleep(backoff.next(), this.#stop.signal).catch(() => undefined);
@@ -132,7 +132,7 @@ export class EventRecorder {
         await this.#patch(series, series.eventName);
         return 'patched';
       } catch (error) {
-        // Events live for an hour: this one has gone, the series goes on.
+        // Events expire after an hour: the series continues with a new one.
         if (!isNotFound(error)) throw error;
       }
     }
@@ -140,7 +140,7 @@ export class EventRecorder {
     try {
       await this.#create(series, name);
     } catch (error) {
-      // An earlier try got through and only its answer was lost.
+      // An earlier attempt succeeded and only its response was lost.
       if (!isAlreadyExists(error)) throw error;
       await this.#patch(series, name);
     }
@@ -174,7 +174,7 @@ export class EventRecorder {
   }
 }
 
-/** What of an event changes when it happens again. */
+/** The fields of an event that change when it occurs again. */
 function changing({ count, lastAt, message }: Series): Pick<CoreEvent, 'count' | 'lastTimestamp' | 'message'> {
   return { count, lastTimestamp: timestamp(lastAt), message };
 }

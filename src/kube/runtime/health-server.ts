@@ -5,30 +5,30 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Health } from '../cache/informer.ts';
 
-/** One question of a probe. */
+/** One check of a probe. */
 export interface Check {
-  /** Lower case; also the last part of its own path (`/readyz/caches`). */
+  /** Lower case; also the last part of its path (`/readyz/caches`). */
   name: string;
   check: () => Health;
 }
 
 /** Where a server listens. */
 export interface Address {
-  /** Default: all addresses of the pod, of both families. */
+  /** Default: all addresses of the pod, IPv4 and IPv6. */
   readonly host?: string | undefined;
-  /** 0 for a free one. */
+  /** 0 for any free port. */
   readonly port: number;
 }
 
 export interface HealthServerOptions {
   log: Logger;
-  /** By path: `/readyz` answers 200 when all of its checks are ok. Without any check it is always ok. */
+  /** By path: `/readyz` answers 200 if all of its checks are ok. Without checks it is always ok. */
   probes?: Readonly<Record<string, readonly Check[]>>;
   /** Served at `/metrics`. */
   registry?: Registry | undefined;
 }
 
-/** Answers probes and scrapes, in the API server's own form (`/readyz?verbose`, `/livez/<check>`). */
+/** Answers probes and scrapes, in the form of the API server (`/readyz?verbose`, `/livez/<check>`). */
 export class HealthServer {
   readonly #options: HealthServerOptions;
   readonly #server: Server;
@@ -37,13 +37,13 @@ export class HealthServer {
     this.#options = options;
     this.#server = createServer({ requestTimeout: 10_000, keepAliveTimeout: 30_000 }, (request, response) => {
       this.#handle(request, response).catch((error: unknown) => {
-        options.log.error({ err: error, path: request.url }, 'answering a probe failed');
+        options.log.error({ err: error, path: request.url }, 'failed to answer a probe');
         response.destroy();
       });
     });
   }
 
-  /** Port 0 picks a free one. Resolves to the port; rejects when it is taken. */
+  /** Resolves to the port; rejects if it is in use. */
   listen({ host, port }: Address): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
@@ -54,7 +54,7 @@ export class HealthServer {
     });
   }
 
-  /** Ends the connections too: a scraper keeps its own open. */
+  /** Closes open connections, too: scrapers keep theirs alive. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
@@ -66,7 +66,7 @@ export class HealthServer {
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     const { registry } = this.#options;
     if (url === null) {
-      // Anybody who reaches the port can send such a thing: not worth a line in the log.
+      // Not logged: any client that reaches the port can send this.
       response.writeHead(400).end();
       return;
     }
@@ -93,8 +93,7 @@ export class HealthServer {
     const lines = results.map(({ name, ok, message }) => (ok ? `[+]${name} ok` : `[-]${name} failed: ${message}`));
     const summary = ok ? `${probe} check passed` : `${probe} check failed`;
     const body = ok && !verbose ? 'ok' : `${[...lines, summary].join('\n')}\n`;
-    if (!ok)
-      this.#options.log.warn({ probe, failed: lines.filter((line) => line.startsWith('[-]')) }, 'a probe failed');
+    if (!ok) this.#options.log.warn({ probe, failed: lines.filter((line) => line.startsWith('[-]')) }, 'probe failed');
     response.writeHead(ok ? 200 : 500, { 'content-type': 'text/plain; charset=utf-8' }).end(body);
   }
 }

@@ -1,4 +1,4 @@
-/** Leader election with a Lease, and the write gate that keeps everybody but the leader from writing. */
+/** Leader election with a Lease, and the write gate through which only the leader can write. */
 import type { Logger } from 'pino';
 import { Lease } from '../types/builtins.ts';
 import type { KubeClient } from '../client/client.ts';
@@ -7,50 +7,50 @@ import { isAlreadyExists, isConflict, isNotFound } from '../types/errors.ts';
 import type { Metrics } from './metrics.ts';
 import { microTimestamp } from '../types/time.ts';
 
-/** A write was asked for by a process that is not, or no longer surely, the leader. */
+/** A write was refused because this process is not, or no longer surely, the leader. */
 export class LeadershipLostError extends Error {
   override readonly name = 'LeadershipLostError';
 }
 
 export interface LeaderElectorOptions {
-  /** Not behind the write gate: it is what opens the gate. */
+  /** Not behind the write gate, which the elector opens. */
   client: Pick<KubeClient, 'get' | 'create' | 'update'>;
   clock: Clock;
   random: Random;
   log: Logger;
   metrics: Metrics;
-  /** Where the Lease is, and its name. */
+  /** Of the Lease. */
   namespace: string;
   name: string;
-  /** Unique to this process (pod name and something random): it is how the holder knows itself. */
+  /** Unique to this process (the pod's name and a random suffix): the holder recognizes itself by it. */
   identity: string;
-  /** ms others wait, from the last change they saw, before they take the lease. Default 15,000. */
+  /** ms that others wait after the last change they observed before they acquire the lease. Default 15,000. */
   leaseDurationMs?: number | undefined;
-  /** ms since its last renewal after which the holder writes no more. Default 10,000. */
+  /** ms after its last renewal when the holder stops writing. Default 10,000. */
   renewDeadlineMs?: number | undefined;
-  /** ms between tries. Default 2,000. */
+  /** ms between attempts. Default 2,000. */
   retryPeriodMs?: number | undefined;
 }
 
-/** client-go's: a try to acquire is between one and 2.2 retry periods after the last one. */
+/** As in client-go: attempts to acquire are between one and 2.2 retry periods apart. */
 const JITTER_FACTOR = 1.2;
 
 type LeaseSpec = NonNullable<Lease['spec']>;
 
 /**
- * Leader election by a Lease, with client-go's rules, so that Go and this may stand for one lease.
+ * Leader election by a Lease, with client-go's rules: candidates in Go and these can compete for one lease.
  *
- * Times in the Lease are never compared with our clock: a lease has expired when we have seen no change of it for its
- * duration. So clocks may be wrong by any amount, as long as they run at about the same speed.
+ * Times in the Lease are never compared with our clock: a lease has expired if no change of it was observed for its duration. So
+ * clocks may be wrong by any amount, as long as they run at about the same speed.
  */
 export class LeaderElector {
   readonly #options: LeaderElectorOptions;
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryPeriodMs: number;
-  /** The lease as it was last seen, and when (monotonic) it was seen to change. */
+  /** The lease as last observed, and when (monotonic) a change of it was last observed. */
   #observed: { lease: Lease; at: number } | undefined;
-  /** Monotonic time at which the last successful renewal was sent: others can't have seen it earlier. */
+  /** Monotonic time at which the last successful renewal was sent: others can't have observed it earlier. */
   #renewedAt: number | undefined;
   #reportedHolder: string | undefined;
 
@@ -79,20 +79,20 @@ export class LeaderElector {
   }
 
   /**
-   * For the client, before every write. Throws LeadershipLostError unless the lease is surely held. It asks the clock and
-   * not a flag: after the process stood still (a paused container, a long garbage collection) a flag would still be set.
+   * For the client, before every write. Throws LeadershipLostError unless the lease is surely held. It reads the clock and no
+   * flag: after a pause of the process (a paused container, a long garbage collection) a flag would still be set.
    */
   readonly writeGate = (): void => {
     if (this.isLeader()) return;
     const { name, identity, clock } = this.#options;
-    const since =
+    const state =
       this.#renewedAt === undefined
-        ? 'does not hold it'
-        : `last renewed it ${Math.round(clock.monotonic() - this.#renewedAt)} ms ago`;
-    throw new LeadershipLostError(`nothing is written without the lease "${name}": ${identity} ${since}`);
+        ? `does not hold lease "${name}"`
+        : `last renewed lease "${name}" ${Math.round(clock.monotonic() - this.#renewedAt)} ms ago`;
+    throw new LeadershipLostError(`write refused: ${identity} ${state}`);
   };
 
-  /** Tries until the lease is ours (true) or the signal aborts (false). */
+  /** Tries until this process holds the lease (true) or the signal aborts (false). */
   async acquire(signal: AbortSignal): Promise<boolean> {
     const { log, metrics, name, identity, clock, random } = this.#options;
     log.info({ lease: name, identity }, 'waiting for the lease');
@@ -114,7 +114,7 @@ export class LeaderElector {
       await clock.sleep(this.#retryPeriodMs, signal).catch(() => undefined);
       if (signal.aborted) break;
       if (await this.#tryAcquireOrRenew(signal)) continue;
-      // After a pause of the process the deadline has passed already; the try above was the lease re-check.
+      // After a pause of the process the deadline has passed already; the attempt above has checked the lease again.
       if (this.isLeader() && this.#isHolder()) continue;
       if (signal.aborted) break;
       this.#renewedAt = undefined;
@@ -125,7 +125,7 @@ export class LeaderElector {
     return 'stopped';
   }
 
-  /** Gives the lease up, so that the next one need not wait for it to expire. Call it when nothing writes any more. */
+  /** Releases the lease, so that the next leader need not wait for it to expire. Call it when nothing writes any more. */
   async release(): Promise<void> {
     const { log, metrics, name, client } = this.#options;
     if (this.#renewedAt === undefined) return;
@@ -135,16 +135,16 @@ export class LeaderElector {
       const lease = await client.get(Lease, this.#options, { deadlineMs: this.#requestDeadlineMs() });
       if (lease.spec?.holderIdentity !== this.#options.identity) return;
       const now = microTimestamp(this.#options.clock.now());
-      // As client-go: a holder of nobody, and a duration of a second in case somebody reads only that.
+      // As client-go: no holder, and a duration of a second for candidates that only read that.
       const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
       await client.update(Lease, { ...lease, spec }, { deadlineMs: this.#requestDeadlineMs() });
       log.info({ lease: name }, 'released the lease');
     } catch (error) {
-      log.warn({ err: error, lease: name }, 'could not release the lease; the next leader waits until it expires');
+      log.warn({ err: error, lease: name }, 'failed to release the lease; the next leader waits until it expires');
     }
   }
 
-  /** Who held the lease when it was last seen; `''` for nobody. */
+  /** The holder of the lease as last observed; `''` if there is none. */
   get holder(): string {
     return this.#observed?.lease.spec?.holderIdentity ?? '';
   }
@@ -154,13 +154,13 @@ export class LeaderElector {
     const sentAt = clock.monotonic();
     const call = { signal, deadlineMs: this.#requestDeadlineMs() };
     try {
-      // The common case: nobody has touched our lease since we wrote it, so it needs no read before.
+      // The common case: the lease has not changed since we wrote it, so no read is necessary.
       if (this.#observed && this.#isHolder() && !this.#hasExpired(this.#observed)) {
         try {
           return this.#won(await client.update(Lease, this.#renewed(this.#observed.lease), call), sentAt);
         } catch (error) {
           metrics.leaseSlowPath(name);
-          log.warn({ err: error, lease: name }, 'could not renew the lease as last seen; reading it');
+          log.warn({ err: error, lease: name }, 'failed to renew the lease as last observed; reading it');
           if (!isConflict(error) && !isNotFound(error)) return false;
         }
       }
@@ -175,9 +175,9 @@ export class LeaderElector {
       if (observed && this.holder !== '' && !this.#isHolder() && !this.#hasExpired(observed)) return false;
       return this.#won(await client.update(Lease, this.#renewed(live), call), sentAt);
     } catch (error) {
-      // Somebody else was faster: nothing to tell.
+      // Another candidate was faster: not worth a log entry.
       if (!isConflict(error) && !isAlreadyExists(error))
-        log.warn({ err: error, lease: name }, 'no answer about the lease');
+        log.warn({ err: error, lease: name }, 'failed to acquire or renew the lease');
       return false;
     }
   }
@@ -198,7 +198,7 @@ export class LeaderElector {
     return true;
   }
 
-  /** A change of the claim is a sign of life of its holder; a change of the metadata is not. */
+  /** A change of the spec is a sign of life of the holder; a change of the metadata is not. */
   #observe(lease: Lease): void {
     const before = this.#observed;
     const same = before && JSON.stringify(before.lease.spec) === JSON.stringify(lease.spec);
@@ -217,7 +217,7 @@ export class LeaderElector {
     return this.holder === this.#options.identity;
   }
 
-  /** By the duration that its holder stated, which need not be ours. */
+  /** By the duration in the lease, which need not be ours. */
   #hasExpired({ lease, at }: { lease: Lease; at: number }): boolean {
     const seconds = lease.spec?.leaseDurationSeconds ?? this.#leaseDurationMs / 1000;
     return this.#options.clock.monotonic() - at >= seconds * 1000;
@@ -234,7 +234,7 @@ export class LeaderElector {
     };
   }
 
-  /** The lease with our claim on it; its resourceVersion makes the update fail if anybody else changed it. */
+  /** The lease with our claim; its resourceVersion makes the update fail if another candidate has changed it. */
   #renewed(lease: Lease): Lease {
     const { holderIdentity, acquireTime, leaseTransitions = 0 } = lease.spec ?? {};
     const kept =
@@ -244,7 +244,7 @@ export class LeaderElector {
     return { ...lease, spec: { ...lease.spec, ...this.#claim(), ...kept } };
   }
 
-  /** Half the renew deadline, so that one hanging request leaves time for another try. */
+  /** Half the renew deadline, so that one hanging request leaves time for another attempt. */
   #requestDeadlineMs(): number {
     return this.#renewDeadlineMs / 2;
   }

@@ -11,15 +11,15 @@ import type { Metrics } from './metrics.ts';
 import type { ResourceType } from '../types/resource.ts';
 import type { KubeObject } from '../types/types.ts';
 
-/** Something that runs beside the controllers: a pinger, say. */
+/** Anything that starts and stops with the manager. */
 export interface Runnable {
   name: string;
   /**
-   * Until `stop` aborts; `kill` aborts when there is no more time to finish. To reject, or to resolve earlier, is a failure
-   * that ends the process.
+   * Runs until `stop` aborts; `kill` aborts when the time to finish is over. If it rejects, or resolves earlier, the manager stops with
+   * an error.
    */
   run(stop: AbortSignal, kill: AbortSignal): Promise<void>;
-  /** Whether it waits for leadership, as controllers do. Default true. */
+  /** Whether it starts only once this process is the leader, as controllers do. Default true. */
   needsLeadership?: boolean;
 }
 
@@ -29,30 +29,30 @@ export interface ManagerOptions {
   random: Random;
   log: Logger;
   metrics: Metrics;
-  /** Without one the controllers run at once: for development only. */
+  /** Without one the controllers start at once: for development only. */
   leaderElector?: Pick<LeaderElector, 'acquire' | 'renew' | 'release'> | undefined;
-  /** Namespaces that informers watch unless told otherwise. Empty or absent: all. */
+  /** Namespaces that informers watch by default. Empty or absent: all. */
   namespaces?: readonly string[] | undefined;
   /** Where /healthz, /livez and /readyz are served. Default: nowhere. */
   health?: Address | undefined;
-  /** Where /metrics is served; may be the same. Default: nowhere. */
+  /** Where /metrics is served; may be the same address. Default: nowhere. */
   metricsAt?: Address | undefined;
-  /** ms that reconciles under way have to finish after a stop was asked for. Default 30,000. */
+  /** ms that reconciles in progress have to finish after a stop was requested. Default 30,000. */
   gracefulStopMs?: number | undefined;
 }
 
 /** Why `run` ended. The process exits with 0 only after `stopped`. */
 export type Outcome = { reason: 'stopped' } | { reason: 'leadership lost' } | { reason: 'failed'; error: unknown };
 
-/** What killed reconciles get to unwind: their writes are refused by now, only their own code runs. */
+/** ms that aborted reconciles have to end: their requests have ended, only their own code still runs. */
 const UNWIND_MS = 2_000;
 
 /**
- * Starts the parts in order and stops them in the opposite one: servers, caches (warm also while another process leads),
- * the lease, controllers.
+ * Starts everything in order and stops it in reverse: HTTP servers, caches (which are warm while another process leads, too), the
+ * lease, controllers.
  */
 export class Manager {
-  /** These are for the parts that are added to it, so that they need not be passed on beside it. */
+  /** For the controllers that are added to the manager. */
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly random: Random;
@@ -105,12 +105,12 @@ export class Manager {
     this.#runnables.push(runnable);
   }
 
-  /** Runs after the controllers have ended and before the lease is released: to write what still waits (events). */
+  /** Adds a hook that runs after the controllers have ended and before the lease is released, for last writes such as events. */
   onStop(hook: () => Promise<void>): void {
     this.#onStop.push(hook);
   }
 
-  /** Until `stop` aborts, leadership is lost or a part fails. Rejects when it could not even start (a port is taken). */
+  /** Runs until `stop` aborts, leadership is lost or a part fails. Rejects if it could not start (a port is in use). */
   async run(stop: AbortSignal): Promise<Outcome> {
     const caches = new AbortController();
     let running: Promise<void>[] = [];
@@ -143,16 +143,16 @@ export class Manager {
     if (!outcome) {
       lost = leaderElector?.renew(renewing.signal).then((end): Outcome => {
         if (end === 'stopped') return { reason: 'stopped' };
-        // The write gate is closed by now; whatever still runs is cut short too.
+        // The write gate is closed by now; what still runs is aborted, too.
         for (const group of [leading, standby]) group.kill.abort();
         return { reason: 'leadership lost' };
       });
       leading.start();
       outcome = await Promise.race([stopped, standby.failed, leading.failed, ...(lost ? [lost] : [])]);
     }
-    if (outcome.reason === 'failed') log.error({ err: outcome.error }, 'a part has failed; stopping');
+    if (outcome.reason === 'failed') log.error({ err: outcome.error }, 'a runnable failed; stopping');
     else log.info({ reason: outcome.reason }, 'stopping');
-    // The lease is kept until the last write is done, and released last.
+    // The lease is held until the last write is done.
     await this.#finish([leading, standby]);
     renewing.abort();
     const end = await lost;
@@ -161,7 +161,7 @@ export class Manager {
     return outcome;
   }
 
-  /** Undefined once this process leads; else what came first. The caches go first: who can't see should not lead. */
+  /** Undefined once this process leads; else what came first. The caches sync first: a process without caches should not lead. */
   async #acquire(end: Promise<Outcome>): Promise<Outcome | undefined> {
     const { leaderElector } = this.#options;
     const giveUp = new AbortController();
@@ -186,10 +186,10 @@ export class Manager {
     if (!(await this.#endWithin(groups, killed ? UNWIND_MS : gracefulStopMs))) {
       for (const group of groups) group.kill.abort();
       const ended = await this.#endWithin(groups, UNWIND_MS);
-      if (!ended) log.error({ gracefulStopMs }, 'something still runs after the time to stop; it is left behind');
+      if (!ended) log.error({ gracefulStopMs }, 'some runnables did not end in time; exiting without them');
     }
     for (const hook of this.#onStop) {
-      await hook().catch((error: unknown) => log.error({ err: error }, 'a stop hook failed'));
+      await hook().catch((error: unknown) => log.error({ err: error }, 'stop hook failed'));
     }
   }
 
@@ -224,7 +224,7 @@ export class Manager {
 
   #cachesSynced(): Health {
     const missing = this.#informers.filter((informer) => !informer.hasSynced()).map(({ type }) => type.plural);
-    return { ok: missing.length === 0, message: `not listed yet: ${missing.join(', ')}` };
+    return { ok: missing.length === 0, message: `not synced yet: ${missing.join(', ')}` };
   }
 
   #watchesProgress(): Health {
@@ -237,9 +237,9 @@ export class Manager {
 class Group {
   readonly stop = new AbortController();
   readonly kill = new AbortController();
-  /** Resolves when one of them ends without having been asked to; never, if none does. */
+  /** Resolves when one of them ends before it was stopped; never, if none does. */
   readonly failed: Promise<Outcome>;
-  /** Resolves when all have ended, in whatever way. */
+  /** Resolves when all have ended, with or without an error. */
   ended: Promise<unknown> = Promise.resolve();
   readonly #runnables: Runnable[];
   readonly #log: Logger;
@@ -258,10 +258,11 @@ class Group {
   async #run(runnable: Runnable): Promise<void> {
     try {
       await runnable.run(this.stop.signal, this.kill.signal);
-      if (!this.stop.signal.aborted) throw new Error('it ended without having been asked to');
+      if (!this.stop.signal.aborted) throw new Error('ended before it was stopped');
     } catch (error) {
-      if (this.stop.signal.aborted) this.#log.warn({ err: error, part: runnable.name }, 'a part failed while stopping');
-      this.#fail({ reason: 'failed', error: new Error(`${runnable.name} has failed`, { cause: error }) });
+      if (this.stop.signal.aborted)
+        this.#log.warn({ err: error, runnable: runnable.name }, 'a runnable failed while stopping');
+      this.#fail({ reason: 'failed', error: new Error(`${runnable.name} failed`, { cause: error }) });
     }
   }
 }

@@ -6,16 +6,16 @@ import { RELIST_REASONS } from '../cache/relist.ts';
 import type { ReflectorObserver } from '../cache/reflector.ts';
 import type { WorkQueueMetrics } from './work-queue.ts';
 
-/** How a reconcile ended, in controller-runtime's words. */
+/** The result of a reconcile, as in controller-runtime. */
 export type ReconcileResult = 'success' | 'error' | 'requeue_after';
 
-/** What one controller counts. */
+/** The metrics of one controller. */
 export interface ControllerMetrics {
   queue: WorkQueueMetrics;
-  /** Tells the gauges of unfinished work where to look. */
+  /** Where the gauges of unfinished work read how long keys have been worked on. */
   watchQueue(inProgressMs: () => number[]): void;
   reconciled(result: ReconcileResult, durationMs: number): void;
-  /** An error that is not tried again. Counted besides `reconciled('error')`. */
+  /** An error that is not retried. Counted besides `reconciled('error')`. */
   terminalError(): void;
   panicked(): void;
   timedOut(): void;
@@ -24,7 +24,7 @@ export interface ControllerMetrics {
 
 const RESULTS: readonly ReconcileResult[] = ['success', 'error', 'requeue_after'];
 
-// controller-runtime's buckets, so that dashboards made for it fit.
+// controller-runtime's buckets, for its dashboards.
 const RECONCILE_BUCKETS = [
   0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 1.75, 2,
   2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60,
@@ -34,9 +34,9 @@ const REQUEST_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 
 const seconds = (ms: number): number => ms / 1000;
 
-/** The metrics of the core, under the names that dashboards for controller-runtime know. Labels come from fixed sets only. */
+/** The metrics of the core, with the names of controller-runtime, for its dashboards. Labels have values from fixed sets only. */
 export class Metrics {
-  /** For /metrics, and for the parts above the core to add their own to. */
+  /** For /metrics; the product adds its own metrics. */
   readonly registry = new Registry();
   readonly #inProgress = new Map<string, () => number[]>();
 
@@ -49,27 +49,29 @@ export class Metrics {
   ]);
   readonly #terminalErrors = this.#counter(
     'controller_runtime_terminal_reconcile_errors_total',
-    'Reconciles that failed in a way that a retry cannot mend',
+    'Reconciles that failed with an error that is not retried',
     ['controller'],
   );
   readonly #panics = this.#counter(
     'controller_runtime_reconcile_panics_total',
-    'Reconciles that ended in a programming error or threw something that is no Error',
+    'Reconciles that failed with a programming error',
     ['controller'],
   );
-  readonly #timeouts = this.#counter('controller_runtime_reconcile_timeouts_total', 'Reconciles that took too long', [
-    'controller',
-  ]);
+  readonly #timeouts = this.#counter(
+    'controller_runtime_reconcile_timeouts_total',
+    'Reconciles that exceeded their timeout',
+    ['controller'],
+  );
   readonly #reconcileTime = this.#histogram(
     'controller_runtime_reconcile_time_seconds',
-    'Length of a reconcile',
+    'Duration of a reconcile',
     ['controller'],
     RECONCILE_BUCKETS,
   );
   readonly #maxConcurrent = this.#gauge('controller_runtime_max_concurrent_reconciles', 'Workers of the controller', [
     'controller',
   ]);
-  readonly #activeWorkers = this.#gauge('controller_runtime_active_workers', 'Workers that reconcile now', [
+  readonly #activeWorkers = this.#gauge('controller_runtime_active_workers', 'Workers that are reconciling', [
     'controller',
   ]);
 
@@ -81,18 +83,18 @@ export class Metrics {
   ]);
   readonly #queueWait = this.#histogram(
     'workqueue_queue_duration_seconds',
-    'How long a key waited for a worker',
+    'Time that a key waited for a worker',
     ['name', 'controller'],
     QUEUE_BUCKETS,
   );
   readonly #queueWork = this.#histogram(
     'workqueue_work_duration_seconds',
-    'How long a worker had a key',
+    'Time that a worker spent on a key',
     ['name', 'controller'],
     QUEUE_BUCKETS,
   );
 
-  readonly #leader = this.#gauge('leader_election_master_status', '1 while this process leads, else 0', ['name']);
+  readonly #leader = this.#gauge('leader_election_master_status', '1 if this process is the leader, else 0', ['name']);
   readonly #leaderSlowPath = this.#counter(
     'leader_election_slowpath_total',
     'Lease renewals that had to read the lease first',
@@ -106,11 +108,11 @@ export class Metrics {
   ]);
   readonly #requestTime = this.#histogram(
     'rest_client_request_duration_seconds',
-    'Length of a request to the API server',
+    'Duration of a request to the API server',
     ['verb', 'host'],
     REQUEST_BUCKETS,
   );
-  readonly #requestRetries = this.#counter('rest_client_request_retries_total', 'Requests sent again', [
+  readonly #requestRetries = this.#counter('rest_client_request_retries_total', 'Requests that were retried', [
     'code',
     'verb',
     'host',
@@ -123,15 +125,17 @@ export class Metrics {
     ['group', 'resource', 'reason'],
   );
 
-  readonly #events = this.#counter('event_recorder_events_total', 'Kubernetes events by what became of them', [
-    'outcome',
-  ]);
+  readonly #events = this.#counter(
+    'event_recorder_events_total',
+    'Kubernetes events by outcome: created, patched, dropped (too many), failed',
+    ['outcome'],
+  );
 
   constructor() {
     const inProgress = this.#inProgress;
     this.#gauge(
       'workqueue_unfinished_work_seconds',
-      'Time spent on keys that are still worked on',
+      'Time that workers have spent on keys that they still work on',
       ['name', 'controller'],
       function () {
         for (const [name, read] of inProgress) {
@@ -141,7 +145,7 @@ export class Metrics {
     );
     this.#gauge(
       'workqueue_longest_running_processor_seconds',
-      'Time spent on the key that has been worked on for longest',
+      'Longest time that a worker has spent on a key that it still works on',
       ['name', 'controller'],
       function () {
         for (const [name, read] of inProgress) this.set({ name, controller: name }, seconds(Math.max(0, ...read())));
@@ -149,7 +153,7 @@ export class Metrics {
     );
   }
 
-  /** For one controller; all its series exist from now on, so that a rate over them works from the first event. */
+  /** For one controller; all its series exist from now on, so that a rate over them includes the first increment. */
   forController(controller: string, workers: number): ControllerMetrics {
     const queue = { name: controller, controller };
     for (const result of RESULTS) this.#reconcileTotal.inc({ controller, result }, 0);
@@ -190,7 +194,7 @@ export class Metrics {
     this.#leaderSlowPath.inc({ name });
   }
 
-  /** What became of an event: `created`, `patched`, `dropped` (too many of them) or `failed`. */
+  /** Counts an event by its outcome; `dropped`: its object has too many of them. */
   event(outcome: 'created' | 'patched' | 'dropped' | 'failed'): void {
     this.#events.inc({ outcome });
   }

@@ -1,4 +1,4 @@
-/** Which updates of an object wake a controller: predicates for the builder, as in controller-runtime. */
+/** Predicates for the builder, as in controller-runtime: which updates of an object are reconciled. */
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '../types/types.ts';
 

@@ -1,12 +1,12 @@
-/** What a process does on signals and on errors that nothing caught. */
+/** Signals and uncaught errors of the process. */
 import type { Logger } from 'pino';
 
-/** Conventional exit code of a process that ended for an error. */
+/** The usual exit code for an error. */
 const EXIT_FAILURE = 1;
 
 /**
- * An error that nobody caught leaves the process in a state nobody has thought of: it is logged, as one record like all
- * others, and the process ends so that the kubelet starts a fresh one. The lease expires by itself.
+ * After an uncaught error the state of the process is undefined: the error is logged, as one record like all others, and the
+ * process exits, so that the kubelet starts a new one. The lease expires by itself.
  */
 export function exitOnCrash(log: Logger): void {
   const crash = (what: string) => (error: unknown) => {
@@ -18,12 +18,12 @@ export function exitOnCrash(log: Logger): void {
   process.on('unhandledRejection', crash('unhandled rejection'));
 }
 
-/** Aborts at the first SIGTERM or SIGINT; the second one ends the process at once. */
+/** Aborts at the first SIGTERM or SIGINT; a second one exits at once. */
 export function stopOnSignal(log: Logger): AbortSignal {
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) process.exit(EXIT_FAILURE);
-    log.info({ signal }, 'stopping; once more to stop at once');
+    log.info({ signal }, 'stopping; send the signal again to exit at once');
     stop.abort(new Error(`received ${signal}`));
   };
   process.on('SIGTERM', onSignal);

@@ -3,7 +3,7 @@ import { exponentialDelay, type BackoffOptions } from '../clock/backoff.ts';
 import type { Clock, Timer } from '../clock/clock.ts';
 import { coalescedDeadline } from '../clock/coalesce.ts';
 
-/** What a queue tells whoever measures it. All times are in ms. */
+/** Receives what a queue does; all times in ms. */
 export interface WorkQueueMetrics {
   added(): void;
   depth(length: number): void;
@@ -79,8 +79,8 @@ export class WorkQueue {
   }
 
   /**
-   * Adds the key after its back-off, which doubles with each call until `forget`. `atLeastMs` is what the API server
-   * asked for (`Retry-After`), if it did.
+   * Adds the key after its back-off, which doubles with each call until `forget`. `atLeastMs` is the API server's
+   * `Retry-After`, if any.
    */
   addRateLimited(key: string, atLeastMs = 0): void {
     if (this.#shutDown) return;
@@ -90,7 +90,7 @@ export class WorkQueue {
     this.addAfter(key, Math.max(atLeastMs, exponentialDelay(this.#backoff, failures)));
   }
 
-  /** Ends the back-off of the key: its next retry starts from the beginning. It does not take the key out. */
+  /** Resets the back-off of the key. It does not remove the key from the queue. */
   forget(key: string): void {
     this.#failures.delete(key);
   }
@@ -100,10 +100,10 @@ export class WorkQueue {
     return this.#failures.get(key) ?? 0;
   }
 
-  /** The next key, once there is one; `undefined` after `shutDown`. Call `done` with it when the work has ended. */
+  /** The next key, once there is one; `undefined` after `shutDown`. Call `done` with it when the work is done. */
   async get(): Promise<string | undefined> {
-    // A worker that waits is only woken and takes a key in a turn of its own: handed over at once, the first of several
-    // events that arrive together would start the work, and the others would have it done again.
+    // A waiting worker is only woken and takes a key in a later turn of the event loop: if it got the key at once, the first of
+    // several events that arrive together would start a reconcile, and the others would cause another one.
     while (this.#ready.size === 0 && !this.#shutDown) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
@@ -111,7 +111,7 @@ export class WorkQueue {
     return next.done ? undefined : this.#take(next.value);
   }
 
-  /** Says that the worker has finished with the key, in whatever way. */
+  /** Call it when a worker has finished with the key, with or without an error. */
   done(key: string): void {
     const started = this.#processing.get(key);
     if (started === undefined) return;
@@ -120,15 +120,15 @@ export class WorkQueue {
     if (this.#again.delete(key) && !this.#shutDown) this.#makeReady(key);
   }
 
-  /** For how long each key has been worked on, in ms. */
+  /** How long workers have been working on their keys, ms each. */
   inProgressMs(): number[] {
     const now = this.#clock.monotonic();
     return [...this.#processing.values()].map((started) => now - started);
   }
 
   /**
-   * Hands out nothing more and cancels every timer. Keys that still wait are dropped, unlike in client-go: a
-   * reconcile looks at state and not at events, so whoever runs next finds the same work.
+   * Returns no more keys and cancels every timer. Waiting keys are dropped, unlike in client-go: reconciles are level-based, so the
+   * next process finds the same work.
    */
   shutDown(): void {
     this.#shutDown = true;

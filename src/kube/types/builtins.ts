@@ -21,7 +21,7 @@ import type {
 import { defineResource } from './resource.ts';
 import type { KubeObject, Wire } from './types.ts';
 
-// Type and resource share a name, as `client.get(Deployment, ref)` returns a `Deployment`.
+// Type and resource share a name, so that `client.get(Deployment, ref)` returns a `Deployment`.
 // Only types come from client-node: its run-time import costs 0.4 s and 40 MB (docs/adr/0001-own-controller-core.md).
 type Builtin<T> = Omit<Wire<T>, keyof KubeObject> & KubeObject;
 
@@ -34,7 +34,7 @@ export const ConfigMap = defineResource<ConfigMap>({
   namespaced: true,
 });
 
-/** Events as every viewer reads them, and as the EventRecorder writes them (it says why). */
+/** core/v1 events: those that viewers read and the EventRecorder writes. */
 export type CoreEvent = Builtin<CoreV1Event>;
 export const CoreEvent = defineResource<CoreEvent>({
   group: '',

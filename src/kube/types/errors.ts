@@ -2,29 +2,29 @@
 import { types } from 'node:util';
 import type { Status, StatusDetails } from './types.ts';
 
-/** There is no usable configuration; the message says what is missing. A retry cannot mend it. */
+/** There is no usable configuration; the message names what is missing. A retry does not help. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Which request failed: every error of the client says so in its message. */
+/** The request that failed: every error of the client has it in its message. */
 export interface RequestLine {
   method: string;
   /** Path without the query: a query may hold a continue token. */
   path: string;
 }
 
-/** The API server refused or failed a request and said why. Also made of a watch's ERROR event. */
+/** The API server refused a request or failed, with a reason. Also for the ERROR event of a watch. */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
   /** HTTP status code. */
   readonly code: number;
-  /** `NotFound`, `Conflict` ...; `''` when the answer had no Status body (a proxy's 502, say). */
+  /** `NotFound`, `Conflict` ...; `''` if the response had no Status body, like the 502 of a proxy. */
   readonly reason: string;
   readonly details: StatusDetails;
   readonly method: string;
   readonly path: string;
-  /** How long the server asked to wait before the next try, in ms. Whoever retries must obey it. */
+  /** Retry-After in ms: no retry may be earlier. */
   readonly retryAfterMs: number | undefined;
 
   constructor(request: RequestLine, status: Partial<Status>, retryAfterMs?: number) {
@@ -41,16 +41,16 @@ export class StatusError extends Error {
   }
 }
 
-/** Why a request got no answer. `aborted`: the caller gave up; `protocol`: the answer made no sense; `credentials`: none to send. */
+/** Why a request got no response. `aborted`: cancelled by the caller; `protocol`: not understood; `credentials`: none to send. */
 export type TransportFailure = 'network' | 'deadline' | 'aborted' | 'truncated' | 'protocol' | 'credentials';
 
-/** A request got no (usable) answer. A write may or may not have been executed, unless `notSent`. */
+/** A request got no (usable) response. A write may or may not have been executed, unless `notSent`. */
 export class TransportError extends Error {
   override readonly name = 'TransportError';
   readonly failure: TransportFailure;
   readonly method: string;
   readonly path: string;
-  /** True when the request surely never reached the server (connection refused, name not found). */
+  /** True if the request surely did not reach the server (connection refused, name not found). */
   readonly notSent: boolean;
 
   constructor(
@@ -67,7 +67,7 @@ export class TransportError extends Error {
   }
 }
 
-/** Thrown by a reconciler: trying again without a change cannot help, so the key is not queued again. */
+/** Thrown by a reconciler if a retry without a change can't help: the key is not requeued. */
 export class TerminalError extends Error {
   override readonly name = 'TerminalError';
 }
@@ -82,18 +82,18 @@ export const isForbidden = (error: unknown): boolean => hasCode(error, 403);
 export const isNotFound = (error: unknown): boolean => hasCode(error, 404);
 /** 409 because the name is taken. */
 export const isAlreadyExists = (error: unknown): boolean => hasCode(error, 409) && error.reason === 'AlreadyExists';
-/** 409 because the object changed meanwhile, or a precondition (uid, resourceVersion) does not hold. */
+/** 409 because the object has changed meanwhile, or a precondition (uid, resourceVersion) is not met. */
 export const isConflict = (error: unknown): boolean => hasCode(error, 409) && error.reason !== 'AlreadyExists';
 /** The resourceVersion or continue token is too old: list again. */
 export const isGone = (error: unknown): boolean => hasCode(error, 410);
 export const isInvalid = (error: unknown): boolean => hasCode(error, 422);
 export const isTooManyRequests = (error: unknown): boolean => hasCode(error, 429);
 export const isServerError = (error: unknown): boolean => error instanceof StatusError && error.code >= 500;
-/** The object cannot be made because its namespace is being deleted. */
+/** The object can't be created because its namespace is terminating. */
 export const isNamespaceTerminating = (error: unknown): boolean =>
   hasCode(error, 403) && (error.details.causes ?? []).some((cause) => cause.reason === 'NamespaceTerminating');
 
-/** What was thrown, as an Error; one of another realm (a vm context) stays what it is, code and all. */
+/** What was thrown, as an Error. An Error of another realm (a vm context) is returned as it is, with its code. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error || types.isNativeError(thrown) ? thrown : new Error(String(thrown));
 }

@@ -1,7 +1,7 @@
-/** Reads whose object may be missing. */
+/** For reads of objects that may not exist. */
 import { isNotFound } from './errors.ts';
 
-/** `undefined` instead of a NotFound error, for reads whose object may be gone. */
+/** `undefined` instead of a NotFound error. */
 export async function ignoreNotFound<T>(request: Promise<T>): Promise<T | undefined> {
   try {
     return await request;

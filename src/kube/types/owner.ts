@@ -1,4 +1,4 @@
-/** Owner references: who controls an object, and the errors about objects that another owner has. */
+/** Owner references, and the errors for objects that another owner controls. */
 import type { ResourceType } from './resource.ts';
 import type { KubeObject, OwnerReference } from './types.ts';
 
@@ -14,7 +14,7 @@ export function getControllerOf(object: KubeObject): OwnerReference | undefined 
   return object.metadata.ownerReferences?.find((reference) => reference.controller);
 }
 
-/** By UID: an owner that was deleted and made again under its name does not own what the first one made. */
+/** By UID: an owner that was deleted and created again under its name does not own the children of the first one. */
 export function isControlledBy(object: KubeObject, owner: KubeObject): boolean {
   const { uid } = owner.metadata;
   return uid !== undefined && getControllerOf(object)?.uid === uid;
@@ -31,28 +31,28 @@ export function describe({ kind, metadata: { namespace, name } }: KubeObject): s
   return `${kind} "${namespace ? `${namespace}/` : ''}${name}"`;
 }
 
-/** An object of the child's name is there and is not ours. It was neither adopted nor changed. */
+/** A foreign object has the child's name. It was neither adopted nor changed. */
 export class ForeignObjectError extends Error {
   override readonly name = 'ForeignObjectError';
-  /** The child that was to be written. */
+  /** Of the child that was to be written. */
   readonly kind: string;
   readonly objectName: string;
-  /** What stands in the way. */
+  /** The foreign object. */
   readonly live: KubeObject;
 
   constructor(desired: KubeObject, live: KubeObject) {
     const controller = getControllerOf(live);
     const whose = controller
-      ? `belongs to ${controller.kind} "${controller.name}" (UID ${controller.uid})`
+      ? `is controlled by ${controller.kind} "${controller.name}" (UID ${controller.uid})`
       : 'has no controller';
-    super(`${describe(desired)} exists already and ${whose}: it is left alone; delete or rename one of the two`);
+    super(`${describe(desired)} already exists and ${whose}. It was not changed; delete or rename one of the two`);
     this.kind = desired.kind;
     this.objectName = desired.metadata.name;
     this.live = live;
   }
 }
 
-/** The owner of a child that was to be made again is gone or going. Its deletion is on its way to the cache. */
+/** The owner of a child that was to be created again is deleted or terminating; the cache does not show that yet. */
 export class OwnerGoneError extends Error {
   override readonly name = 'OwnerGoneError';
 

@@ -1,4 +1,4 @@
-/** Quantities (`500m`, `1Gi`, `1e3`) by value: the API server rewrites them, so text says nothing about equality. */
+/** Quantities (`500m`, `1Gi`, `1e3`) by value: the API server normalizes them, so that equal quantities may differ as text. */
 
 const NANO_EXPONENT = 9;
 // Far beyond the API's own 2^63 limit; without a limit "1e999999999" would be a gigabyte of digits.
@@ -21,7 +21,7 @@ const binaryExponents: Record<string, bigint> = { Ki: 10n, Mi: 20n, Gi: 30n, Ti:
 const pattern = /^([+-]?)(\d*)\.?(\d*)(?:(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE])|[eE]([+-]?\d{1,3}))?$/;
 
 /**
- * The value in billionths, rounded up as the API server rounds; `undefined` when the text is no quantity.
+ * The value in billionths, rounded up as the API server rounds; `undefined` if the text is no quantity.
  * Billionths, because `n` is the smallest suffix there is.
  */
 export function parseQuantity(text: string | number): bigint | undefined {
@@ -37,7 +37,7 @@ export function parseQuantity(text: string | number): bigint | undefined {
   return sign === '-' ? -value : value;
 }
 
-/** Below zero, zero or above zero as `a` is less than, equal to or more than `b`; `undefined` when one is no quantity. */
+/** Below zero, zero or above zero if `a` is less than, equal to or more than `b`; `undefined` if one is no quantity. */
 export function compareQuantities(a: string | number, b: string | number): number | undefined {
   const left = parseQuantity(a);
   const right = parseQuantity(b);
@@ -46,7 +46,7 @@ export function compareQuantities(a: string | number, b: string | number): numbe
   return left < right ? -1 : 1;
 }
 
-/** Whether `a` is less than `b`; not, when one is no quantity. */
+/** Whether `a` is less than `b`; false if one is no quantity. */
 export function isLess(a: string | number, b: string | number): boolean {
   return (compareQuantities(a, b) ?? 0) < 0;
 }

@@ -1,7 +1,7 @@
-/** Resource types: group, version, plural and kind, and the URL paths made of them. */
+/** Resource types: group, version, plural and kind, and URL paths. */
 import type { KubeObject } from './types.ts';
 
-/** What the core must know of a resource to talk about it; `T` ties it to the type of its objects. */
+/** A resource type of the API; `T` is the type of its objects. */
 export interface ResourceType<T extends KubeObject = KubeObject> {
   /** `''` for the core group. */
   readonly group: string;
@@ -14,7 +14,7 @@ export interface ResourceType<T extends KubeObject = KubeObject> {
   readonly _object?: T;
 }
 
-/** Where in the API a request goes. `namespace` is ignored for a cluster-scoped type; without it a list spans all. */
+/** The target of a request. `namespace` is ignored for a cluster-scoped type; without it a list covers all namespaces. */
 export interface PathOptions {
   namespace?: string | undefined;
   name?: string | undefined;
@@ -30,10 +30,10 @@ export function apiVersionOf(type: ResourceType): string {
   return type.group === '' ? type.version : `${type.group}/${type.version}`;
 }
 
-/** URL path of a collection, an object or a subresource. Throws when an object of a namespaced type has no namespace. */
+/** URL path of a collection, an object or a subresource. Throws if the object of a namespaced type has no namespace. */
 export function pathOf(type: ResourceType, { namespace, name, subresource }: PathOptions = {}): string {
   if (type.namespaced && name !== undefined && !namespace) {
-    throw new Error(`${type.kind} "${name}" is namespaced: its namespace is missing`);
+    throw new Error(`${type.kind} "${name}" has no namespace, and the type is namespaced`);
   }
   let path = type.group === '' ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`;
   if (type.namespaced && namespace) path += `/namespaces/${encodeURIComponent(namespace)}`;

@@ -5,7 +5,7 @@ export function timestamp(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
-/** metav1.MicroTime of wall-clock ms: exactly six digits; API servers refuse the three that JavaScript writes. */
+/** metav1.MicroTime of wall-clock ms: with exactly six digits; API servers refuse the three that JavaScript writes. */
 export function microTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000Z');
 }

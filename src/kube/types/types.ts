@@ -1,17 +1,17 @@
 /** The parts of a Kubernetes object that the core itself reads. Everything is raw JSON, as it is on the wire. */
 
-/** A reference from a child to the object it belongs to. */
+/** A reference from a child to its owner. */
 export interface OwnerReference {
   apiVersion: string;
   kind: string;
   name: string;
   uid: string;
-  /** True on the one owner that manages the child. */
+  /** True for the one owner that manages the child. */
   controller?: boolean;
   blockOwnerDeletion?: boolean;
 }
 
-/** Who set which fields, as server-side apply records it. */
+/** Which manager set which fields, as server-side apply records it. */
 export interface ManagedFieldsEntry {
   manager?: string;
   operation?: 'Apply' | 'Update';
@@ -31,7 +31,7 @@ export interface ObjectMeta {
   generation?: number;
   /** RFC 3339, seconds. */
   creationTimestamp?: string;
-  /** Set once deletion was asked for; the object goes when its finalizers have gone. */
+  /** Set once deletion was requested; the object is gone when its finalizers are removed. */
   deletionTimestamp?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
@@ -54,11 +54,11 @@ export interface Condition {
   reason: string;
   message: string;
   observedGeneration?: number;
-  /** RFC 3339; moves only when `status` flips. */
+  /** RFC 3339; changes only with `status`. */
   lastTransitionTime: string;
 }
 
-/** Where an object is; `namespace` is `''` for a cluster-scoped one. */
+/** Name and namespace of an object; `namespace` is `''` for a cluster-scoped one. */
 export interface NamespacedName {
   namespace: string;
   name: string;
@@ -66,14 +66,14 @@ export interface NamespacedName {
 
 /** A page or the whole of a LIST. */
 export interface ObjectList<T extends KubeObject> {
-  /** Where a watch that misses nothing after this list starts. */
+  /** A watch from here misses nothing after this list. */
   resourceVersion: string;
   /** Token of the next page; absent on the last one. */
   continue?: string;
   items: T[];
 }
 
-/** One line of a watch. A BOOKMARK carries nothing but a resourceVersion (and perhaps the end-of-list annotation). */
+/** One line of a watch. A BOOKMARK has only a resourceVersion (and perhaps the end-of-list annotation). */
 export type WatchEvent<T extends KubeObject> =
   | { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T }
   | { type: 'BOOKMARK'; object: { metadata: { resourceVersion: string; annotations?: Record<string, string> } } }
@@ -97,12 +97,12 @@ export interface StatusDetails {
   causes?: { reason?: string; message?: string; field?: string }[];
 }
 
-// client-node renames the keys that are words of the language; the wire has them plain.
+// client-node renames keys that are reserved words; the API does not.
 type WireKey<K> = K extends `_${infer Plain}` ? Plain : K;
 
 /**
- * A model type of client-node as it is on the wire: dates are strings, `_from` is `from`.
- * Its own serializer is never used: it drops every field it does not know (docs/adr/0001-own-controller-core.md).
+ * A model type of client-node as the API sends it: dates are strings, `_from` is `from`.
+ * client-node's serializer is not used: it drops every field it does not know (docs/adr/0001-own-controller-core.md).
  */
 export type Wire<T> = T extends Date
   ? string
@@ -112,7 +112,7 @@ export type Wire<T> = T extends Date
       ? { [K in keyof T as WireKey<K>]: Wire<T[K]> }
       : T;
 
-/** The key of an object in stores and queues: `namespace/name`, `/name` when cluster-scoped. */
+/** The key of an object in stores and queues: `namespace/name`, or `/name` if cluster-scoped. */
 export function keyOf(of: KubeObject | NamespacedName): string {
   if ('metadata' in of) return `${of.metadata.namespace ?? ''}/${of.metadata.name}`;
   return `${of.namespace}/${of.name}`;
@@ -124,7 +124,7 @@ export function fromKey(key: string): NamespacedName {
   return { namespace: key.slice(0, Math.max(slash, 0)), name: key.slice(slash + 1) };
 }
 
-/** Where the object is. */
+/** Name and namespace of the object. */
 export function nameOf(object: KubeObject): NamespacedName {
   return { namespace: object.metadata.namespace ?? '', name: object.metadata.name };
 }

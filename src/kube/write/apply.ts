@@ -22,11 +22,11 @@ export type { ChildWriteOptions } from './desired-child.ts';
 export { InvalidObjectError } from './refusal.ts';
 
 /**
- * What came of an apply:
+ * The result of an apply:
  * - `created`, `updated`: written.
- * - `unchanged`: everything desired is there; nothing was sent.
- * - `terminating`: the live object is being deleted; it can be made again once it is gone (its deletion is an event).
- * - `deferred`: another writer keeps undoing our fields; the next restoration is due after `retryAfterMs`.
+ * - `unchanged`: the live object has everything desired; nothing was sent.
+ * - `terminating`: the live object is terminating; it can be created again once it is gone (its deletion wakes the controller).
+ * - `deferred`: another writer keeps reverting our fields; they are restored again after `retryAfterMs`.
  */
 export type ApplyAction = 'created' | 'updated' | 'unchanged' | 'terminating' | 'deferred';
 
@@ -44,15 +44,15 @@ export interface ApplierOptions {
   client: KubeClient;
   clock: Clock;
   log: Logger;
-  /** Type of the owners, to look them up live when in doubt. */
+  /** Type of the owners, to read one live before a child is created again. */
   ownerType: ResourceType;
-  /** Under this name our fields stand in `managedFields`. It must never change. */
+  /** Our name in `managedFields`. It must never change. */
   fieldManager: string;
-  /** Annotation that holds the hash of what was applied last. */
+  /** Annotation with the hash of the manifest that was applied last. */
   hashAnnotation: string;
 }
 
-/** How often somebody else may change an object's managed fields under our hands before the reconcile is tried again. */
+/** Conflicts with other writers of an object's managed fields before the reconcile is retried. */
 const MAX_CONFLICTS = 5;
 const MAX_NORMALIZED = 10_000;
 
@@ -61,9 +61,9 @@ export class Applier {
   readonly #options: ApplierOptions;
   readonly #recent: RecentWrites;
   readonly #driftBackoff = new DriftBackoff();
-  /** By UID: what the API server (a webhook, say) made of a manifest. Applying it again would only be changed again. */
+  /** By UID: how the API server (or a webhook) changed a manifest on writing. If applied again, it would be changed again. */
   readonly #normalized = new LruMap<string, string>(MAX_NORMALIZED);
-  /** By live object: the desired state that it was seen to have. While neither changes, as mostly, nothing is compared. */
+  /** By live object: the desired state that it has. While neither changes, the usual case, nothing is compared. */
   readonly #asDesired = new WeakMap<KubeObject, string>();
 
   constructor(options: ApplierOptions) {
@@ -71,13 +71,13 @@ export class Applier {
     this.#recent = new RecentWrites(options.clock);
   }
 
-  /** Lets the applier see when this cache has caught up with its writes, which saves a read now and then. */
+  /** Follows a cache, to know when it has caught up with our writes: that saves reads. */
   follow(informer: InformerLike): void {
     this.#recent.follow(informer);
   }
 
   /**
-   * Makes the live object have everything that `desired` has. `live` is what the cache knows, however late it is.
+   * Writes `desired` if the live object differs from it. `live` is the object of the cache, which may be outdated.
    * Throws ForeignObjectError, OwnerGoneError, InvalidObjectError, or the client's errors.
    */
   async apply<T extends KubeObject>(
@@ -94,8 +94,8 @@ export class Applier {
   }
 
   /**
-   * Whether `apply` would write, judged from the cache and our own writes alone: for whoever must decide on the order of
-   * writes before the first one. False for an object that is not ours.
+   * Whether `apply` would write, judging by the cache and our own writes alone: to decide on the order of writes before the
+   * first one. False for a foreign object.
    */
   wouldWrite<T extends KubeObject>(
     type: ResourceType<T>,
@@ -107,10 +107,10 @@ export class Applier {
     const child = new DesiredChild(desired, owner, this.#options.hashAnnotation, options);
     const { object } = this.#recent.newest(type, desired, live);
     if (object === undefined) return true;
-    return child.isOurs(object) && this.#settled(child, object) === undefined;
+    return child.isOurs(object) && this.#upToDate(child, object) === undefined;
   }
 
-  /** Deletes a child if it is ours, by UID. True when a deletion was sent; false when it was gone or on its way. */
+  /** Deletes a child if it is ours, by UID. True if a deletion was sent; false if it was deleted or terminating already. */
   async delete<T extends KubeObject>(
     type: ResourceType<T>,
     live: T,
@@ -126,7 +126,7 @@ export class Applier {
       await ignoreNotFound(this.#options.client.delete(type, nameOf(live), { uid, propagationPolicy, signal }));
       return true;
     } catch (error) {
-      // Another object has the name by now: the one that was meant is gone.
+      // Another object has the name by now: the child is deleted.
       if (isConflict(error)) return false;
       throw error;
     }
@@ -135,8 +135,8 @@ export class Applier {
   async #create<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>): Promise<ApplyResult<T>> {
     const { client, fieldManager } = this.#options;
     const ownerUid = child.owner.metadata.uid ?? '';
-    // Made before and gone: the owner may be gone too, and its deletion late. Without a look its children would be made
-    // and collected again and again.
+    // It was created before and is gone: perhaps its owner is, too, and the cache does not show it. Then children would be created and
+    // garbage-collected again and again.
     if (this.#recent.wasCreated(type, child.manifest, ownerUid)) await this.#assertOwnerLives(child);
     try {
       const object = await client.create(type, child.manifest, { fieldManager, signal: child.signal });
@@ -157,24 +157,22 @@ export class Applier {
     child: DesiredChild<T>,
     known: T,
   ): Promise<ApplyResult<T>> {
-    const settled = this.#settled(child, known) ?? this.#deferred(type, child, known);
-    if (settled) return settled;
-    // The cache has no managed fields and may be late: nothing is written for what only the cache believes.
+    const done = this.#upToDate(child, known) ?? this.#deferred(type, child, known);
+    if (done) return done;
+    // The cache has no managed fields and may be outdated: a write is decided by a live read.
     const object = await this.#read(type, child);
     if (!child.isCurrent(object)) {
-      const message = `${describe(child.manifest)} has changed since its new state was decided`;
+      const message = `${describe(child.manifest)} has changed since its desired state was computed`;
       const request = { method: 'PATCH', path: pathOf(type, nameOf(child.manifest)) };
       throw new StatusError(request, { code: 409, reason: 'Conflict', message });
     }
     if (!object) return this.#create(type, child);
     this.#recent.wrote(type, object);
-    const reallySettled = this.#settled(child, object);
-    if (reallySettled) return reallySettled;
-    return this.#update(type, child, object);
+    return this.#upToDate(child, object) ?? this.#update(type, child, object);
   }
 
-  /** The result, when nothing is to be written. */
-  #settled<T extends KubeObject>(child: DesiredChild<T>, object: T): ApplyResult<T> | undefined {
+  /** The result if nothing needs to be written. */
+  #upToDate<T extends KubeObject>(child: DesiredChild<T>, object: T): ApplyResult<T> | undefined {
     if (!child.isOurs(object)) throw new ForeignObjectError(child.manifest, object);
     if (object.metadata.deletionTimestamp) return { action: 'terminating', object, changed: [] };
     if (this.#asDesired.get(object) === child.quickDigest) return { action: 'unchanged', object, changed: [] };
@@ -186,7 +184,7 @@ export class Applier {
     return { action: 'unchanged', object, changed: [] };
   }
 
-  /** The result, when an update must wait because somebody undoes it again and again. */
+  /** The result if an update must wait because another writer keeps reverting it. */
   #deferred<T extends KubeObject>(
     type: ResourceType<T>,
     child: DesiredChild<T>,
@@ -222,8 +220,8 @@ export class Applier {
       const refusal = writeErrorOf(child.manifest, error);
       const { spec } = child.manifest as T & { spec?: unknown };
       if (!(refusal instanceof InvalidObjectError) || refusal.immutable || spec === undefined) throw refusal;
-      // Apply adds to what others have set, and some fields exclude each other: RollingUpdate's parameters and Recreate, one
-      // probe handler and another. Then everything that was there makes way.
+      // Apply merges with the fields of other writers, and some fields exclude each other: the parameters of RollingUpdate and
+      // Recreate, or two probe handlers. Then the whole spec is replaced.
       const patch = [
         { op: 'test', path: '/metadata/uid', value: live.metadata.uid },
         { op: 'replace', path: '/spec', value: spec },
@@ -234,13 +232,13 @@ export class Applier {
       });
       log.warn(
         { object: describe(live), fields: refusal.fields },
-        'what others had set excluded ours: the spec was replaced',
+        'fields of other writers exclude the desired ones; replaced the spec',
       );
       return apply();
     }
   }
 
-  /** Moves fields that a create left under Update to Apply, once in the life of an object. */
+  /** Moves the fields that the create recorded under Update to Apply, once in the life of an object. */
   async #moveToApply<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, live: T): Promise<void> {
     const { client, fieldManager } = this.#options;
     let current: T | undefined = live;
@@ -249,7 +247,7 @@ export class Applier {
       if (!managedFields) return;
       const patch = [
         { op: 'replace', path: '/metadata/managedFields', value: managedFields },
-        // Makes the API server refuse the patch when anything has changed since the read.
+        // A precondition: the API server refuses the patch if the object has changed since the read.
         { op: 'replace', path: '/metadata/resourceVersion', value: current.metadata.resourceVersion },
       ];
       try {
@@ -274,7 +272,7 @@ export class Applier {
     return ignoreNotFound(this.#options.client.get(type, nameOf(manifest), { signal }));
   }
 
-  /** Remembers an answer, and what the API server made of the manifest if that is not what was sent. */
+  /** Remembers the response to a write, and whether the API server changed the manifest. */
   #wrote<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, object: T): void {
     this.#recent.wrote(type, object);
     const { uid = '' } = object.metadata;
@@ -285,7 +283,7 @@ export class Applier {
     const fields = different.map(({ path }) => path);
     this.#options.log.warn(
       { object: describe(object), fields },
-      'the API server changes these fields as they are written',
+      'the API server changed these fields of the manifest on writing',
     );
   }
 }

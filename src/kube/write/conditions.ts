@@ -1,20 +1,20 @@
 /**
- * Conditions: verdicts of decisions become entries of status.conditions, with the transition times that
- * metav1.Condition asks for.
+ * Conditions: verdicts of decisions become entries of status.conditions, with transition times as in
+ * metav1.Condition.
  */
 import { timestamp } from '../types/time.ts';
 import type { Condition } from '../types/types.ts';
 
-/** What a controller says of a condition; when it last changed is for `setCondition` to know. */
+/** A condition without its transition time, which `setCondition` adds. */
 export type ConditionUpdate = Omit<Condition, 'lastTransitionTime'>;
 
-/** Why something is as it is: the reason for programs, and for people what was found and what to do. */
+/** A reason for programs, and a message for users: what was found and what to do. */
 export interface Cause<Reason extends string = string> {
   readonly reason: Reason;
   readonly message: string;
 }
 
-/** What a decision says of a condition, before `setConditions` adds its type and its times. */
+/** What a decision reports of a condition, before `setConditions` adds its type and its transition time. */
 export interface Verdict extends Cause {
   readonly status: Condition['status'];
 }
@@ -29,26 +29,26 @@ export function verdictFalse(reason: string, message: string): Verdict {
   return { status: 'False', reason, message };
 }
 
-/** The verdict that nobody can know yet. */
+/** The verdict that the condition is Unknown. */
 export function verdictUnknown(reason: string, message: string): Verdict {
   return { status: 'Unknown', reason, message };
 }
 
-/** Longest message of a condition, in characters. The API takes 32,768, but what nobody reads to its end need not be kept. */
+/** Longest message of a condition, in characters. The API allows 32,768, far more than anyone reads. */
 const MAX_MESSAGE_LENGTH = 4096;
 
 export function findCondition(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
   return conditions?.find((condition) => condition.type === type);
 }
 
-/** Whether the condition is there and has the status True. */
+/** Whether the condition exists with the status True. */
 export function isConditionTrue(conditions: readonly Condition[] | undefined, type: string): boolean {
   return findCondition(conditions, type)?.status === 'True';
 }
 
 /**
- * The conditions with one of them set. `lastTransitionTime` becomes `now` (wall-clock ms) only when the status flips,
- * so that people can see since when something has been so; order is kept, so that an equal status stays equal.
+ * The conditions with one of them set. `lastTransitionTime` becomes `now` (wall-clock ms) only if the status changes,
+ * so that users see since when it has been so. The order is kept, so that an equal status stays equal.
  */
 export function setCondition(
   conditions: readonly Condition[] | undefined,
@@ -83,7 +83,7 @@ export function setConditions(
   return next;
 }
 
-/** What a condition says now, if its status or reason is another than before: only that is worth an event. */
+/** The condition now, if its status or reason has changed: only that deserves an event. */
 export function changedCondition(
   before: readonly Condition[] | undefined,
   after: readonly Condition[] | undefined,
@@ -95,7 +95,7 @@ export function changedCondition(
   return { status: is.status, reason: is.reason, message: is.message };
 }
 
-/** The text with at most so many characters, without half a character at its end: the API server refuses those. */
+/** The text with at most so many characters, without half a surrogate pair at its end, which the API server refuses. */
 export function truncate(text: string, length: number): string {
   return (text.length <= length ? text : `${text.slice(0, length - 1)}…`).toWellFormed();
 }

@@ -5,18 +5,18 @@ import { differences, type Difference } from './diff.ts';
 import type { KubeObject } from '../types/types.ts';
 
 export interface ChildWriteOptions<T extends KubeObject> {
-  /** Whether a live object is ours to write. Default: its controller reference has the owner's UID. */
+  /** Whether a live object may be written. Default: its controller reference has the owner's UID. */
   isOurs?: (live: T) => boolean;
   /**
-   * The state that the desired one was computed from. A live object whose spec has changed since then, or that is gone,
-   * is not written: Conflict. For what must not be decided twice, or undone, because a cache is late. `absent`: there was
-   * nothing, and what stands there by now is not written either.
+   * The state that the desired one was computed from. If the spec of the live object has changed since then, or it is gone, nothing is
+   * written: Conflict. For decisions that an outdated cache must not repeat or revert. `absent`: there was no object, and one that
+   * exists by now is not written either.
    */
   derivedFrom?: T | 'absent' | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** One apply on its way: what is wanted, for whom. */
+/** One apply: the desired child, its owner and the options. */
 export class DesiredChild<T extends KubeObject> {
   /** Of the desired state. */
   readonly quickDigest: string;
@@ -35,9 +35,7 @@ export class DesiredChild<T extends KubeObject> {
     { isOurs, derivedFrom, signal }: ChildWriteOptions<T>,
   ) {
     if (!isOurs && !isControlledBy(desired, owner)) {
-      throw new Error(
-        `${describe(desired)} has no controller reference to ${describe(owner)}: nobody could tell that it is ours`,
-      );
+      throw new Error(`${describe(desired)} has no controller reference to ${describe(owner)}`);
     }
     this.#desired = desired;
     this.#hashAnnotation = hashAnnotation;
@@ -48,7 +46,7 @@ export class DesiredChild<T extends KubeObject> {
     this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
   }
 
-  /** What is to be written: the desired state with its hash. */
+  /** What is written: the desired state with its hash. */
   get manifest(): T {
     return this.#withHash().manifest;
   }
@@ -63,7 +61,7 @@ export class DesiredChild<T extends KubeObject> {
     if (this.derivedFrom === 'absent') return live === undefined;
     const { uid, generation, resourceVersion } = this.derivedFrom.metadata;
     if (live?.metadata.uid !== uid) return false;
-    // What has no status has no generation: there every new version counts.
+    // A type without a status has no generation: there every new version counts.
     return generation === undefined
       ? live?.metadata.resourceVersion === resourceVersion
       : live?.metadata.generation === generation;
@@ -80,7 +78,7 @@ export class DesiredChild<T extends KubeObject> {
   }
 }
 
-/** Only this is kept of what was found: values may be secret. */
+/** Only this is kept of the values found, which may be secret. */
 export function fingerprint(hash: string, different: Difference[]): string {
   return digest([hash, different.map(({ path, found }) => [path, found])]);
 }

@@ -5,32 +5,32 @@ import type { KubeObject } from '../types/types.ts';
 
 /** A field that is not as desired. `found` may be secret: only `path` is for logs and messages. */
 export interface Difference {
-  /** As people write it: `spec.template.spec.containers[name=cli].image`. */
+  /** For messages: `spec.template.spec.containers[name=cli].image`. */
   path: string;
   found: unknown;
 }
 
 /**
- * What of `desired` the live object lacks or has with another value; empty when desired is a subset of it. Fields that
- * only the live object has belong to the server's defaults or to other writers and are none of our business.
+ * The fields of `desired` that the live object lacks or has with another value; none if desired is a subset of it. Fields that
+ * only the live object has are the server's defaults or those of other writers, and are ignored.
  * Lists are compared as the API server merges them, quantities by value.
  */
 export function differences(desired: KubeObject, live: KubeObject): Difference[] {
   const found: Difference[] = [];
   const compare = comparer(desired.kind, found);
   for (const [field, value] of Object.entries(desired)) {
-    // The items of a LIST have neither; status is not for apply to write.
+    // Items of a LIST have no kind and apiVersion; apply does not write the status.
     if (field === 'apiVersion' || field === 'kind' || field === 'metadata' || field === 'status') continue;
     compare(value, live[field as keyof KubeObject], field, field);
   }
-  // Of the metadata, what a writer may want; the rest is identity or the server's.
+  // The metadata that a writer may set; the rest is identity or set by the server.
   for (const field of ['labels', 'annotations', 'ownerReferences', 'finalizers'] as const) {
     compare(desired.metadata[field], live.metadata[field], `metadata.${field}`, `metadata.${field}`);
   }
   return found;
 }
 
-/** `schema` is the path without indexes, to look rules up; `path` the one to show. */
+/** `schema` is the path without indexes, for the rules; `path` the one for messages. */
 type Compare = (want: unknown, have: unknown, schema: string, path: string) => void;
 
 function comparer(kind: string, out: Difference[]): Compare {
@@ -51,7 +51,7 @@ function comparer(kind: string, out: Difference[]): Compare {
 
   const compareRecords = (want: Fields, have: Fields, schema: string, path: string): void => {
     for (const key of Object.keys(want)) {
-      // Most fields are as desired, and then nobody needs their paths.
+      // Most fields are as desired: no need to compute their paths.
       if (want[key] === have[key]) continue;
       compare(want[key], have[key], childSchema(schema, key), `${path}.${key}`);
     }
@@ -91,14 +91,14 @@ function identity(item: unknown, keys: readonly ListKey[]): string {
     .join(',');
 }
 
-/** Maps from keys that users choose: an empty value in one means something, and an empty one is not stored. */
+/** Maps with keys that users choose: an empty value has a meaning there, and an empty map is not stored. */
 const maps = new Set(
   'annotations binaryData data labels matchLabels nodeSelector parameters capacity default defaultRequest hard limits max min requests'.split(
     ' ',
   ),
 );
 
-/** Fields whose zero value the server does not store (`omitempty` without a pointer); absent means the same there. */
+/** Fields whose zero value the server does not store (`omitempty` without a pointer): there absent means the same. */
 const droppedWhenZero = new Set(
   'hostIPC hostNetwork hostPID hostPort initialDelaySeconds minReadySeconds paused publishNotReadyAddresses readOnly stdin stdinOnce tty'.split(
     ' ',
@@ -146,8 +146,8 @@ type Fields = Record<string, unknown>;
 const selectors = new Set(['selector', 'podSelector', 'namespaceSelector', 'labelSelector', 'nodeSelector']);
 
 /**
- * Whether everything in a map counts: the API server replaces a selector as a whole, and one more requirement in it makes
- * it select something else or nothing, so that a policy fences nobody and a Service leads nowhere.
+ * Whether additional entries of a map are differences: the API server replaces a selector as a whole, and with another requirement it
+ * selects other pods or none, so that a NetworkPolicy protects nothing and a Service has no endpoints.
  */
 function isInSelector(schema: string): boolean {
   return selectors.has(lastSegment(schema.replace(/\.matchLabels$/, '')));

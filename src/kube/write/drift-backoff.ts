@@ -1,10 +1,10 @@
-/** Back-off against a writer that keeps changing back what the Applier restores. */
+/** Back-off from another writer that keeps reverting what the Applier restores. */
 import { exponentialDelay } from '../clock/backoff.ts';
 
-/** Writes of one desired state that happen at once; from then on another writer is taken to keep changing it back. */
+/** Writes of one desired state without a wait; further ones mean that another writer keeps reverting it. */
 const FREE_WRITES = 3;
 const BACKOFF = { baseMs: 1_000, maxMs: 300_000 };
-/** After this long without a write the object counts as peaceful again. */
+/** After this long without a write the count starts again. */
 const QUIET_MS = 600_000;
 
 interface Restored {
@@ -15,8 +15,8 @@ interface Restored {
 }
 
 /**
- * Keeps two writers who both insist on a field from writing in a loop: the first updates of an object to one and the same
- * desired state are free, each further one waits twice as long as the one before it. All times are monotonic ms.
+ * Keeps two writers that both insist on a field from writing in a loop: the first updates of an object to the same desired state
+ * are immediate, each further one waits twice as long as the one before it. All times are monotonic ms.
  */
 export class DriftBackoff {
   readonly #restored = new Map<string, Restored>();

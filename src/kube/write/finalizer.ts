@@ -5,14 +5,14 @@ import { ignoreNotFound } from '../types/not-found.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { nameOf, type KubeObject } from '../types/types.ts';
 
-/** Whoever else writes the object at the same time may win this often before the caller hears of it. */
+/** Conflicts with other writers of the object before the error is thrown. */
 const MAX_ATTEMPTS = 5;
 
 export function hasFinalizer(object: KubeObject, finalizer: string): boolean {
   return object.metadata.finalizers?.includes(finalizer) ?? false;
 }
 
-/** The object with the finalizer on it; `undefined` when it is gone. Writes nothing when the finalizer is there. */
+/** The object with the finalizer; `undefined` if it is deleted. Writes nothing if it has the finalizer already. */
 export function addFinalizer<T extends KubeObject>(
   client: KubeClient,
   type: ResourceType<T>,
@@ -24,7 +24,7 @@ export function addFinalizer<T extends KubeObject>(
   );
 }
 
-/** The object without the finalizer; `undefined` when it is gone, be it by this. Writes nothing when there is none. */
+/** The object without the finalizer; `undefined` if it is deleted, perhaps by this. Writes nothing if it has no such finalizer. */
 export function removeFinalizer<T extends KubeObject>(
   client: KubeClient,
   type: ResourceType<T>,
@@ -37,8 +37,8 @@ export function removeFinalizer<T extends KubeObject>(
 }
 
 /**
- * The whole list is replaced, so the patch carries the resourceVersion it was decided for: without it a finalizer that
- * somebody else added meanwhile would be lost. `change` returns undefined when there is nothing to do.
+ * The patch replaces the whole list, so it has a resourceVersion as precondition: otherwise a finalizer that another client added
+ * meanwhile would be lost. `change` returns undefined if there is nothing to do.
  */
 async function patchFinalizers<T extends KubeObject>(
   client: KubeClient,
@@ -59,7 +59,7 @@ async function patchFinalizers<T extends KubeObject>(
       return await client.patch(type, nameOf(object), patch, { contentType: 'application/json-patch+json' });
     } catch (error) {
       if (isNotFound(error)) return undefined;
-      // The test of the UID fails as Invalid: another object has the name by now, as the live read will show.
+      // A failed test of the UID is answered as Invalid: another object has the name by now, as the live read will show.
       if (!(isConflict(error) || isInvalid(error)) || attempt === MAX_ATTEMPTS) throw error;
       current = await ignoreNotFound(client.get(type, nameOf(object)));
     }

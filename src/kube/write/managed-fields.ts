@@ -2,9 +2,9 @@
 import type { ManagedFieldsEntry } from '../types/types.ts';
 
 /**
- * The managed fields with everything that `manager` owns by Update moved to its Apply entry; `undefined` when there is
- * nothing to move. A create is recorded as Update, and server-side apply removes only what the Apply entry owns: without
- * this a field that is no longer desired would stay for ever (docs/adr/0007-create-then-apply.md).
+ * The managed fields with everything that `manager` owns by Update moved to its Apply entry; `undefined` if there is nothing to
+ * move. A create is recorded as Update, and server-side apply removes only fields of the Apply entry: without this a field that
+ * is no longer desired would stay forever (docs/adr/0007-create-then-apply.md).
  */
 export function moveToApply(
   managedFields: readonly ManagedFieldsEntry[] | undefined,

@@ -1,13 +1,13 @@
 /**
- * How the API server merges lists when it applies. It is the table that its OpenAPI schema holds as
- * `x-kubernetes-list-type`, for the kinds that a controller writes; test/integration/kube checks it against the server.
+ * How the API server merges lists on apply: the `x-kubernetes-list-type` of its OpenAPI schema, for the kinds that a controller
+ * writes. test/integration/kube compares the table with the server.
  */
 export type ListMerge =
-  /** Replaced as a whole by whoever applies it. */
+  /** Each apply replaces it as a whole. */
   | { type: 'atomic' }
   /** A set of scalars: each writer owns its members. */
   | { type: 'set' }
-  /** Items known by these fields: each writer owns its items. A key field that is absent has the default given. */
+  /** Items are identified by these fields: each writer owns its items. A key field that is absent has the given default. */
   | { type: 'map'; keys: readonly ListKey[] };
 
 export interface ListKey {
@@ -65,7 +65,7 @@ const mergeKeys: Readonly<Record<string, Readonly<Record<string, ListMerge>>>> =
 
 /** How a list at a path (`spec.template.spec.containers.env`) of a kind is merged; atomic unless the table says otherwise. */
 export function listMerge(kind: string, path: string): ListMerge {
-  // Metadata is the same wherever it is: of the object, of a template in it, of a claim in a volume.
+  // The same for all metadata: of the object, of a template in it, of a claim in a volume.
   if (/(^|\.)metadata\.finalizers$/.test(path)) return set;
   if (/(^|\.)metadata\.ownerReferences$/.test(path)) return ownerReferences;
   return mergeKeys[kind]?.[path] ?? atomic;

@@ -1,15 +1,15 @@
-/** Our own writes, until the cache has them. */
+/** Remembers our own writes until the cache shows them. */
 import type { Clock } from '../clock/clock.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LruMap } from '../cache/lru.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
 
-/** For how long a write is believed without the cache having shown it; then the API server is asked. */
+/** How long a write is trusted without the cache showing it; after that the object is read live. */
 const TRUST_MS = 10_000;
-/** Of how many owners it is remembered which children were made for them; the one it was longest ago for goes first. */
+/** Owners whose created children are remembered; the least recently used are dropped. */
 const MAX_OWNERS = 5_000;
-/** How many deletions are remembered, for answers that come after the event of the object's deletion. */
+/** Deletions that are remembered, for responses to writes that arrive after the object's deletion event. */
 const MAX_DELETED = 1_000;
 
 interface Write {
@@ -17,16 +17,16 @@ interface Write {
   at: number;
 }
 
-/** What is known of an object from the cache and from our own writes together. */
+/** What is known of an object from the cache and our own writes. */
 export interface Known<T extends KubeObject> {
   object: T | undefined;
-  /** The cache lacks what we wrote, and it may be late or right: only a live read can tell. */
+  /** The cache does not show what we wrote. It may be outdated, or the object may have changed since: only a live read can decide. */
   uncertain: boolean;
 }
 
 /**
- * Our own writes until the cache shows them, so that a reconcile which runs before its own events arrive does not write
- * again. Nothing depends on it for being right, only for being cheap: an entry that is lost costs a read.
+ * Our own writes until the cache shows them, so that a reconcile that runs before the events of the last one arrive does not write
+ * again. It only saves requests: an entry that is lost costs a read.
  */
 export class RecentWrites {
   readonly #clock: Clock;
@@ -40,7 +40,7 @@ export class RecentWrites {
     this.#clock = clock;
   }
 
-  /** Lets the informer of a type tell when the cache has caught up; without it a missing object is always uncertain. */
+  /** Follows the cache of a type, to know when it has caught up; for other types, an object that the cache lacks is always uncertain. */
   follow(informer: InformerLike): void {
     const { type } = informer;
     this.#followed.add(typeKey(type));
@@ -60,12 +60,12 @@ export class RecentWrites {
     });
   }
 
-  /** An object as the cache has it, or as we have written it since. */
+  /** An object of the cache, or our newer write of it. */
   ofCached<T extends KubeObject>(type: ResourceType<T>, cached: T): T {
     return this.newest(type, cached, cached).object ?? cached;
   }
 
-  /** Remembers what the API server answered to a write (or a live read). */
+  /** Remembers the response to a write (or a live read). */
   wrote(type: ResourceType, object: KubeObject): void {
     if (this.#deletedUids.has(object.metadata.uid ?? '')) return;
     this.#forgetExpired();
@@ -88,18 +88,18 @@ export class RecentWrites {
     return trusted ? { object: write.object as T, uncertain: false } : { object: undefined, uncertain: true };
   }
 
-  /** Remembers that this child was made for the owner once. */
+  /** Remembers that this child was created for the owner. */
   created(type: ResourceType, object: KubeObject, ownerUid: string): void {
-    const made = this.#created.get(ownerUid) ?? new Set();
-    this.#created.set(ownerUid, made.add(childKey(type, object)));
+    const children = this.#created.get(ownerUid) ?? new Set();
+    this.#created.set(ownerUid, children.add(childKey(type, object)));
   }
 
-  /** Whether this child was made for this owner before, by this process. */
+  /** Whether this process has created this child for this owner before. */
   wasCreated(type: ResourceType, object: KubeObject, ownerUid: string): boolean {
     return this.#created.get(ownerUid)?.has(childKey(type, object)) ?? false;
   }
 
-  /** Also when nothing is written any more: of a type that nobody follows, the last ones would stay for ever. */
+  /** Needed even if nothing is written any more: the last writes of a type that is not followed would stay forever. */
   #forgetExpired(): void {
     const now = this.#clock.monotonic();
     for (const [key, { at }] of this.#writes) {
@@ -111,8 +111,8 @@ export class RecentWrites {
 }
 
 /**
- * Whether `a` is a later state than `b` of what stands under one name. Resource versions of one type are numbers that
- * rise (guaranteed since Kubernetes 1.35, true before); when one is no number, equal is all that can be said.
+ * Whether `a` is newer than `b`, of two states of one name. Resource versions of a type are increasing numbers (guaranteed since
+ * Kubernetes 1.35, true before); if one is no number, they can only be compared for equality.
  */
 export function isNewer(a: KubeObject, b: KubeObject): boolean {
   const [left, right] = [a.metadata.resourceVersion ?? '', b.metadata.resourceVersion ?? ''];
@@ -128,7 +128,7 @@ function writeKey(type: ResourceType, object: KubeObject): string {
   return `${typeKey(type)}/${keyOf(object)}`;
 }
 
-/** Among the children of one owner, so without the namespace. Joined, as a template would keep a tree of its pieces for each. */
+/** Among the children of one owner, so without the namespace. Joined: V8 keeps a template string as a tree of its parts. */
 function childKey(type: ResourceType, object: KubeObject): string {
   return [typeKey(type), object.metadata.name].join('/');
 }

@@ -8,8 +8,8 @@ import type { ResourceType } from '../types/resource.ts';
 import { nameOf, type KubeObject } from '../types/types.ts';
 
 /**
- * How the write of a status ended. `unchanged`: it was so already and nothing was sent. `gone`: so is the object.
- * `conflict`: the object has changed meanwhile, and what to say of it is for the next pass to decide.
+ * The result of writing a status. `unchanged`: it was equal and nothing was sent. `gone`: the object is deleted. `conflict`: the object
+ * has changed meanwhile, and the next reconcile decides again.
  */
 export type StatusWrite = 'unchanged' | 'written' | 'gone' | 'conflict';
 
@@ -21,8 +21,8 @@ export interface StatusWriterOptions {
 }
 
 /**
- * Writes the status of an object if it differs, with the resourceVersion that the object was read with: what a late
- * cache leads to is refused instead of told. Throws the client's other errors.
+ * Writes the status of an object if it differs. The resourceVersion of the object is a precondition, so that a status computed from
+ * an outdated cache is refused. Throws the client's other errors.
  */
 export async function writeStatus<T extends KubeObject & { status?: unknown }>(
   { client, recent, fieldManager }: StatusWriterOptions,
@@ -39,7 +39,7 @@ export async function writeStatus<T extends KubeObject & { status?: unknown }>(
   } catch (error) {
     if (isNotFound(error)) return 'gone';
     if (!isConflict(error)) throw error;
-    // However late the cache is, the next pass knows.
+    // The next reconcile has the live object, however late the cache is.
     const live = await ignoreNotFound(client.get(type, nameOf(object), { signal }));
     if (live !== undefined) recent.wrote(type, live);
     return 'conflict';
@@ -47,8 +47,8 @@ export async function writeStatus<T extends KubeObject & { status?: unknown }>(
 }
 
 /**
- * Whether an object is as it was read, asked of the API server: for what can't be undone, a late cache is not believed. What
- * the API server says counts until the cache shows it.
+ * Whether an object is unchanged, by a live read: before a step that can't be reverted the cache is not trusted. The live object is
+ * used until the cache shows it.
  */
 export async function isLatest<T extends KubeObject>(
   { client, recent }: Pick<StatusWriterOptions, 'client' | 'recent'>,

@@ -61,7 +61,7 @@ describe('a kubeconfig', () => {
   it('says which context is missing, and which there are', () => {
     const path = apiServer.kubeconfig();
     expect(() => loadConfig({ clock, kubeconfig: path, context: 'prod' })).toThrow(
-      'kubeconfig: there is no context "prod" (it has "test")',
+      'kubeconfig: context "prod" does not exist; existing contexts: "test"',
     );
   });
 
@@ -69,7 +69,7 @@ describe('a kubeconfig', () => {
     [
       'names a cluster that is not there',
       ({ contexts }) => Object.assign(contexts[0]?.context ?? {}, { cluster: 'gone' }),
-      'context "test" names cluster "gone", which is not there',
+      'context "test" refers to cluster "gone", which does not exist',
     ],
     [
       'has no URL as server',

@@ -25,7 +25,7 @@ async function start() {
     '/livez': [],
     '/readyz': [
       { name: 'ping', check: () => ({ ok: true, message: '' }) },
-      { name: 'caches', check: () => ({ ok: state.ok, message: 'not listed yet: pods' }) },
+      { name: 'caches', check: () => ({ ok: state.ok, message: 'not synced yet: pods' }) },
     ],
   };
   const server = new HealthServer({ log, probes, registry: metrics.registry });
@@ -54,9 +54,9 @@ describe('the probes', () => {
     state.ok = false;
     expect(await get('/readyz')).toEqual({
       status: 500,
-      body: '[+]ping ok\n[-]caches failed: not listed yet: pods\nreadyz check failed\n',
+      body: '[+]ping ok\n[-]caches failed: not synced yet: pods\nreadyz check failed\n',
     });
-    expect(logged).toMatchObject([{ probe: 'readyz', failed: ['[-]caches failed: not listed yet: pods'] }]);
+    expect(logged).toMatchObject([{ probe: 'readyz', failed: ['[-]caches failed: not synced yet: pods'] }]);
   });
 
   it('answer for one check alone', async () => {
@@ -117,7 +117,7 @@ describe('the probes of a manager', () => {
     await using d = await deaf();
     expect(await d.get('/readyz')).toMatchObject({
       status: 500,
-      body: expect.stringContaining('not listed yet: configmaps'),
+      body: expect.stringContaining('not synced yet: configmaps'),
     });
     expect((await d.get('/livez')).status).toBe(200);
   });

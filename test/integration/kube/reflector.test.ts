@@ -181,7 +181,7 @@ describe('/livez', () => {
     w.proxy.inject(() => true, { kind: 'silence' }, { times: 1000 });
     w.proxy.spoil(watches, 'silence');
     for (let passed = 0; passed < 890; passed += 10) await w.passTime(10_000);
-    expect(w.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 890 s ago' });
+    expect(w.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last progress 890 s ago' });
     await w.passTime(20_000);
     expect(w.informer.healthy()).toEqual({
       ok: false,

@@ -112,7 +112,7 @@ describe('errors', () => {
     const answer = b.client.list(ConfigMap, { deadlineMs: 5000 }).catch((e: unknown) => e);
     await waitFor('the request has arrived', () => b.proxy.seen(configMaps).length === 1);
     await clock.advance(5000);
-    expect(String(await answer)).toBe('TransportError: GET /api/v1/configmaps: no answer within 5000 ms');
+    expect(String(await answer)).toBe('TransportError: GET /api/v1/configmaps: no response within 5000 ms');
     expect(b.proxy.seen(configMaps)).toHaveLength(1);
     expect(clock.pendingTimers).toBe(0);
   });

@@ -238,7 +238,7 @@ describe('an informer', () => {
 
   it('cannot run twice at once', async () => {
     const i = informed();
-    await expect(i.informer.run(AbortSignal.timeout(1))).rejects.toThrow('it runs already');
+    await expect(i.informer.run(AbortSignal.timeout(1))).rejects.toThrow('already running');
     await i.end();
   });
 
@@ -297,7 +297,7 @@ describe('an informer', () => {
     await settle();
     for (let fault = 0; fault < 200; fault++) i.api.fault('throttled');
     await i.clock.advance(900_000);
-    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 900 s ago' });
+    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last progress 900 s ago' });
     await i.clock.advance(1000);
     expect(i.informer.healthy()).toEqual({
       ok: false,
@@ -307,7 +307,7 @@ describe('an informer', () => {
     await i.clock.advance(40_000);
     i.api.bookmark();
     await settle();
-    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last heard of 0 s ago' });
+    expect(i.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last progress 0 s ago' });
     await i.end();
   });
 

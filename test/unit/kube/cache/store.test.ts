@@ -34,7 +34,9 @@ describe('a store', () => {
   });
 
   it('says which index is missing', () => {
-    expect(() => new Store(byColor).byIndex('size', '1')).toThrow('no index "size" (there are: color)');
+    expect(() => new Store(byColor).byIndex('size', '1')).toThrow(
+      'index "size" does not exist; existing indexes: color',
+    );
   });
 
   it('tells a change from a repetition', () => {

@@ -13,7 +13,7 @@ describe('the context of a call', () => {
     await clock.advance(999);
     expect([context.signal.aborted, context.remainingMs()]).toEqual([false, 1]);
     await clock.advance(1);
-    expect(context.signal.reason).toMatchObject({ failure: 'deadline', message: 'GET /x: no answer within 1000 ms' });
+    expect(context.signal.reason).toMatchObject({ failure: 'deadline', message: 'GET /x: no response within 1000 ms' });
   });
 
   it('ends it with its caller, who may have given up already', () => {

@@ -105,7 +105,7 @@ describe('how a reconcile ends', () => {
       namespace: 'ns',
       name: 'a',
       reconcileID: expect.any(String),
-      msg: 'reconcile failed by a programming error',
+      msg: 'reconcile failed with a programming error',
     });
   });
 
@@ -137,7 +137,7 @@ describe('how a reconcile ends', () => {
     expect(await counted('reconcile_timeouts_total')).toBe(1);
     expect(await counted('reconcile_total', { result: 'error' })).toBe(1);
     expect(logged.find(({ level }) => level === 50)).toMatchObject({
-      err: { message: `the reconcile took longer than ${timeoutMs} ms` },
+      err: { message: `the reconcile exceeded its timeout of ${timeoutMs} ms` },
     });
   });
 });

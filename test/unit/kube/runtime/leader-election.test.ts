@@ -248,7 +248,7 @@ describe('the write gate', () => {
   it('is closed before the lease is held', () => {
     const a = candidate(new LeaseApi(), 'a');
     expect(a.elector.writeGate).toThrow(LeadershipLostError);
-    expect(a.elector.writeGate).toThrow('nothing is written without the lease "lease": a does not hold it');
+    expect(a.elector.writeGate).toThrow('write refused: a does not hold lease "lease"');
   });
 
   it('closes ten seconds after the last renewal, and leadership is lost with it', async () => {

@@ -175,7 +175,7 @@ describe('the manager', () => {
     await script.open('acquire', true);
     await script.open('controller', 'finished');
     const result = outcome();
-    expect(result).toMatchObject({ reason: 'failed', error: { message: 'pinger has failed' } });
+    expect(result).toMatchObject({ reason: 'failed', error: { message: 'pinger failed' } });
     expect(script.events.at(-1)).toBe('lease released');
   });
 

@@ -21,7 +21,9 @@ describe('paths', () => {
   });
 
   it('of a namespaced object without its namespace are refused: they would mean another object', () => {
-    expect(() => pathOf(Pod, { namespace: '', name: 'b' })).toThrow('Pod "b" is namespaced: its namespace is missing');
+    expect(() => pathOf(Pod, { namespace: '', name: 'b' })).toThrow(
+      'Pod "b" has no namespace, and the type is namespaced',
+    );
   });
 
   it('apiVersion has no slash in the core group', () => {

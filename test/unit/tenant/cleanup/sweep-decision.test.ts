@@ -269,6 +269,6 @@ describe('a sweep', () => {
     const foreign = { ...job(), metadata: { ...job().metadata, ownerReferences: [] } };
     const step = stepOf({ job: foreign });
     expect(step).toMatchObject({ action: 'postpone' });
-    expect(step?.message).toContain('acme-sweep0" exists already and has no controller');
+    expect(step?.message).toContain('acme-sweep0" already exists and has no controller');
   });
 });

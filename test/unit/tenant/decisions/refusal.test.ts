@@ -124,7 +124,7 @@ describe('what the API server refuses', () => {
     ['too many requests', refused(429, 'TooManyRequests', 'slow down')],
     ['a server error', refused(500, 'InternalError', 'etcd is away')],
     ['a bad request of no webhook', refused(400, 'BadRequest', 'cannot decode')],
-    ['no answer', new TransportError(request, 'deadline', 'no answer within 30000 ms')],
+    ['no response', new TransportError(request, 'deadline', 'no response within 30000 ms')],
     ['another exception', new TypeError('x is not a function')],
   ])('is no cause when sending it again may help: %s', (_, error) => {
     expect(refusalOfRequest(error, 'Deployment acme-0')).toBeUndefined();
