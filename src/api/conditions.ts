@@ -4,34 +4,34 @@
  * file: keep one comment and one `Name: 'Name'` line for each.
  */
 
-/** The condition types in `status.conditions`. All are always present once a tenant was reconciled. */
+/** The condition types in `status.conditions`. All are present once a tenant was reconciled. */
 export const ConditionType = {
-  /** True when every wanted server runs the wanted version and answers pings. False for a suspended tenant: nobody can chat with it. */
+  /** True when every desired server runs the desired version and answers pings. False for a suspended tenant, which no client can use. */
   Ready: 'Ready',
-  /** True while the operator is still working towards the spec and expects to get there without help (kstatus). */
+  /** True while the operator is working towards the spec and needs no user action for it (kstatus). */
   Reconciling: 'Reconciling',
-  /** True when somebody has to act before the tenant can become Ready; the message says what to do (kstatus). The operator goes on trying. */
+  /** True when a user has to act before the tenant can become Ready; the message says what to do (kstatus). The operator keeps retrying. */
   Stalled: 'Stalled',
-  /** What the pings say: True when every server answers, False when one stopped answering, Unknown when there is nothing to ping yet. */
+  /** The result of the pings: True when every server answers, False when one stopped answering, Unknown while there is nothing to ping. */
   Healthy: 'Healthy',
-  /** Whether the credentials that `spec.model` names can be used. True when none are named: then clients bring their own. */
+  /** Whether the credentials in `spec.model` can be used. True when there are none: then clients bring their own. */
   ModelConfigured: 'ModelConfigured',
-  /** Whether sessions are cleaned up as `spec.sessions` says. False after two failed runs in a row. */
+  /** Whether sessions are cleaned up according to `spec.sessions`. False after two failed runs in a row. */
   CleanupHealthy: 'CleanupHealthy',
-  /** True when a server's volume is nearly full: act before sessions can no longer be written. */
+  /** True when a server's volume is nearly full: act before sessions can't be written any more. */
   StoragePressure: 'StoragePressure',
 } as const;
 export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
-/** Reasons of the condition `Ready`. While something stands in the way, it carries the reason of the condition Stalled instead. */
+/** Reasons of the condition `Ready`. While the condition Stalled is True, Ready has its reason instead. */
 export const ReadyReason = {
-  /** Every wanted server is up, current and answers. */
+  /** Every desired server is up, current and answers. */
   ServersReady: 'ServersReady',
-  /** Servers are being made or started for the first time. */
+  /** Servers are being created or started for the first time. */
   ServersStarting: 'ServersStarting',
   /** Servers are being replaced, because the spec or a Secret changed. */
   ServersUpdating: 'ServersUpdating',
-  /** At least one server that has answered before doesn't answer now; see the condition Healthy. */
+  /** At least one server that answered before does not answer now; see the condition Healthy. */
   ServersUnhealthy: 'ServersUnhealthy',
   /** `spec.suspend` is true: no server runs, the volumes stay. */
   Suspended: 'Suspended',
@@ -44,13 +44,13 @@ export type ReadyReason = (typeof ReadyReason)[keyof typeof ReadyReason];
 
 /** Reasons of the condition `Reconciling`. */
 export const ReconcilingReason = {
-  /** Nothing is left to do. */
+  /** There is nothing to do. */
   UpToDate: 'UpToDate',
-  /** Nothing can be done until somebody acts; see the condition Stalled. */
+  /** User action is required; see the condition Stalled. */
   Blocked: 'Blocked',
-  /** Servers are being made or started. */
+  /** Servers are being created or started. */
   ServersStarting: 'ServersStarting',
-  /** Servers are being replaced by ones of the wanted spec. */
+  /** Servers are being replaced, to match the spec. */
   ServersUpdating: 'ServersUpdating',
   /** Servers beyond `spec.replicas` are being stopped, highest index first. */
   ScalingDown: 'ScalingDown',
@@ -60,38 +60,38 @@ export const ReconcilingReason = {
   ServersRestarting: 'ServersRestarting',
   /** Servers are being stopped, because `spec.suspend` is true. */
   Suspending: 'Suspending',
-  /** Objects of a deleted tenant of the same name are still there; this tenant's take their place once they are gone. */
+  /** Objects of a deleted tenant of the same name still exist; this tenant's are created once they are gone. */
   WaitingForDeletion: 'WaitingForDeletion',
   /** Children are being deleted with the tenant. */
   Deleting: 'Deleting',
-  /** The API server refused or did not answer a request; it is sent again with back-off. */
+  /** A request to the API server failed; it is retried with back-off. */
   RetryingAfterError: 'RetryingAfterError',
 } as const;
 export type ReconcilingReason = (typeof ReconcilingReason)[keyof typeof ReconcilingReason];
 
-/** Reasons of the condition `Stalled`. Each of them goes away by itself once its cause is mended. */
+/** Reasons of the condition `Stalled`. Each clears by itself once its cause is fixed. */
 export const StalledReason = {
-  /** Nothing stands in the way. */
+  /** No problems detected. */
   NotStalled: 'NotStalled',
   /** The model credentials can't be used; see the condition ModelConfigured for the Secret and key. No pod is started with them. */
   ModelNotConfigured: 'ModelNotConfigured',
-  /** An object that has a child's name is not controlled by this tenant. It is neither adopted nor changed: rename or delete it. */
+  /** An object with a child's name is not controlled by this tenant. It is neither adopted nor changed: rename or delete it. */
   ForeignObject: 'ForeignObject',
   /** The server image can't be pulled, or its reference is malformed. Check `spec.server.image` and `imagePullSecrets`. */
   ImagePullFailed: 'ImagePullFailed',
-  /** The server's container can't be made, for example because of a missing runtime class or a forbidden security setting. */
+  /** The server's container can't be created, for example because of a missing runtime class or a forbidden security setting. */
   ContainerCannotRun: 'ContainerCannotRun',
-  /** The server's container exits again and again; the message has its exit code. */
+  /** The server's container exits repeatedly; the message has its exit code. */
   ContainerCrashed: 'ContainerCrashed',
   /** No node fits the pod: resources, `nodeSelector`, `tolerations` or `affinity`. */
   Unschedulable: 'Unschedulable',
   /** The StorageClass in `spec.storage.storageClassName` doesn't exist, or none is the cluster's default. */
   StorageClassNotFound: 'StorageClassNotFound',
-  /** The volume is not provisioned or not mounted; the message repeats what the storage system said. */
+  /** The volume is not provisioned or not mounted; the message repeats the storage system's error. */
   VolumePending: 'VolumePending',
   /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Set `spec.storage.size` back, or allow it if the driver can. */
   VolumeNotExpandable: 'VolumeNotExpandable',
-  /** A volume that held sessions is gone, and with it their history. The message says which, and how to go on with an empty one. */
+  /** A volume with sessions is gone, and their history with it. The message names it, and says how to continue with an empty one. */
   DataLost: 'DataLost',
   /** A ResourceQuota of the namespace has no room for a child. */
   QuotaExceeded: 'QuotaExceeded',
@@ -99,11 +99,11 @@ export const StalledReason = {
   AdmissionDenied: 'AdmissionDenied',
   /** The API server refused a child as invalid, for example limits below requests. The message names the field. */
   InvalidSpec: 'InvalidSpec',
-  /** The operator lacks a permission. The message names verb and resource; compare with the chart's RBAC. */
+  /** The operator lacks a permission. The message names the verb and the resource; compare with the chart's RBAC. */
   Forbidden: 'Forbidden',
-  /** The operator was not told its own image (`--operator-image`, set by the present chart), so it can't run the cleanup that `spec.sessions.ttl` asks for. */
+  /** The operator does not know its own image (flag `--operator-image`, which the current chart sets), so it can't run the cleanup that `spec.sessions.ttl` requests. */
   OperatorImageUnknown: 'OperatorImageUnknown',
-  /** The namespace is being deleted, so nothing new can be made in it. */
+  /** The namespace is being deleted, so nothing can be created in it. */
   NamespaceTerminating: 'NamespaceTerminating',
 } as const;
 export type StalledReason = (typeof StalledReason)[keyof typeof StalledReason];
@@ -112,28 +112,28 @@ export type StalledReason = (typeof StalledReason)[keyof typeof StalledReason];
 export const HealthyReason = {
   /** Every server answers pings. */
   Healthy: 'Healthy',
-  /** Servers run that have not answered their first ping yet. */
+  /** Servers are running that have not answered their first ping yet. */
   AwaitingPing: 'AwaitingPing',
   /** No connection to a server: refused, reset, or no route. */
   Unreachable: 'Unreachable',
-  /** A server refused the tenant's connection token. It is replaced only if its pod does not carry the current token: a restart would not help otherwise. */
+  /** A server refused the tenant's connection token. Its pod is replaced only if it does not have the current token: otherwise a restart would not help. */
   AuthFailed: 'AuthFailed',
   /** A server accepted the connection and did not answer within `spec.health.timeout`. */
   Timeout: 'Timeout',
-  /** What answered does not speak the Copilot CLI's protocol. Check `spec.server.image`. */
+  /** The answer was not in the Copilot CLI's protocol. Check `spec.server.image`. */
   ProtocolError: 'ProtocolError',
   /** No server is meant to run: suspended, or scaled to zero. */
   NoServers: 'NoServers',
 } as const;
 export type HealthyReason = (typeof HealthyReason)[keyof typeof HealthyReason];
 
-/** Reasons of the condition `ModelConfigured`. Messages name Secret and key, never a value. */
+/** Reasons of the condition `ModelConfigured`. Messages name the Secret and the key, never a value. */
 export const ModelConfiguredReason = {
   /** Servers use GitHub Copilot with the token of `spec.model.github`. */
   GitHub: 'GitHub',
   /** The binding Secret has the provider of `spec.model.provider` for clients to use. */
   Provider: 'Provider',
-  /** `spec.model` names no credentials: each client brings its own with its sessions. */
+  /** `spec.model` has no credentials: each client brings its own with its sessions. */
   ClientProvided: 'ClientProvided',
   /** The Secret does not exist in the tenant's namespace. */
   SecretNotFound: 'SecretNotFound',
@@ -152,11 +152,11 @@ export type ModelConfiguredReason = (typeof ModelConfiguredReason)[keyof typeof 
 export const CleanupHealthyReason = {
   /** `spec.sessions.ttl` is not set: no session is ever cleaned up. */
   NotScheduled: 'NotScheduled',
-  /** No run has ended yet. */
+  /** No run has finished yet. */
   AwaitingFirstRun: 'AwaitingFirstRun',
-  /** The last run did all that it was to do. */
+  /** The last run succeeded. */
   CleanupSucceeded: 'CleanupSucceeded',
-  /** The last run failed, the one before it did not: the next one goes on where it ended. */
+  /** The last run failed, the one before it did not: the next one continues where it stopped. */
   CleanupRetrying: 'CleanupRetrying',
   /** The last two runs failed, or more. The message has the reason; `kubectl logs` of the Job has the rest. */
   CleanupFailing: 'CleanupFailing',
@@ -165,17 +165,17 @@ export type CleanupHealthyReason = (typeof CleanupHealthyReason)[keyof typeof Cl
 
 /** Reasons of the condition `StoragePressure`. */
 export const StoragePressureReason = {
-  /** No server has told the sizes of its sessions yet, or a cleanup has deleted some since the last server stopped. */
+  /** No server has reported the sizes of its sessions yet, or a cleanup has deleted some since the last server stopped. */
   NotMeasured: 'NotMeasured',
   /** Every volume has room. */
   EnoughSpace: 'EnoughSpace',
   /**
-   * Of the space or the inodes of a volume 85 % or more are taken; the message says of which. Raise `spec.storage.size`, shorten
+   * 85 % or more of a volume's space or inodes are used; the message says which. Increase `spec.storage.size`, shorten
    * `spec.sessions.ttl`, or delete sessions.
    */
   VolumeNearlyFull: 'VolumeNearlyFull',
   /**
-   * Of the space or the inodes of a volume 95 % or more are taken: turns fail or will soon. What is stored stays readable. Raise
+   * 95 % or more of a volume's space or inodes are used: turns fail or will soon. Stored data stays readable. Increase
    * `spec.storage.size`, or delete sessions.
    */
   VolumeFull: 'VolumeFull',

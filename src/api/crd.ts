@@ -1,4 +1,4 @@
-/** The CustomResourceDefinitions, as they stand in crds/ and in the Helm chart. */
+/** The CustomResourceDefinitions, as they are in crds/ and in the Helm chart. */
 import type { CelRule } from './fields.ts';
 import { CATEGORY, COPILOT_SESSION, COPILOT_TENANT, GROUP, MAX_TENANT_NAME_LENGTH, VERSION } from './names.ts';
 import { MAX_SESSION_ID_LENGTH, SESSION_ID_PATTERN } from './session-id.ts';
@@ -23,13 +23,13 @@ const tenantColumns: PrinterColumn[] = [
     name: 'Ready',
     type: 'string',
     jsonPath: condition('Ready', 'status'),
-    description: 'Whether every wanted server is up, current and answers.',
+    description: 'Whether every desired server is up, current and answers.',
   },
   {
     name: 'Servers',
     type: 'string',
     jsonPath: '.status.serversReady',
-    description: 'Ready servers of wanted ones.',
+    description: 'Ready and desired servers.',
   },
   {
     name: 'Sessions',
@@ -41,7 +41,7 @@ const tenantColumns: PrinterColumn[] = [
     name: 'Health',
     type: 'string',
     jsonPath: condition('Healthy', 'reason'),
-    description: 'What the pings of the servers say.',
+    description: 'Result of the pings of the servers.',
   },
   {
     name: 'Version',
@@ -72,7 +72,7 @@ const sessionColumns: PrinterColumn[] = [
     name: 'Tenant',
     type: 'string',
     jsonPath: '.spec.tenantRef.name',
-    description: 'The tenant whose servers it lives on.',
+    description: 'The tenant whose servers have it.',
   },
   {
     name: 'Ready',
@@ -80,16 +80,16 @@ const sessionColumns: PrinterColumn[] = [
     jsonPath: condition('Ready', 'status'),
     description: 'Whether a client can use it now.',
   },
-  { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'What is known of its data.' },
+  { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'State of its data.' },
   { name: 'Turns', type: 'integer', jsonPath: '.status.usage.turns', description: 'Prompts that were sent.' },
   {
     name: 'Last-Activity',
     type: 'date',
     jsonPath: '.status.lastActivityTime',
-    description: 'Time since a turn last began, went on or ended.',
+    description: 'Time since the last activity of a turn.',
   },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
-  { name: 'Owner', type: 'string', priority: 1, jsonPath: '.spec.owner', description: 'User that it belongs to.' },
+  { name: 'Owner', type: 'string', priority: 1, jsonPath: '.spec.owner', description: 'User who owns it.' },
   {
     name: 'Server',
     type: 'string',
@@ -109,17 +109,17 @@ const sessionColumns: PrinterColumn[] = [
     type: 'integer',
     priority: 1,
     jsonPath: '.status.usage.inputTokens',
-    description: 'Tokens that went to models.',
+    description: 'Tokens sent to models.',
   },
   {
     name: 'Output-Tokens',
     type: 'integer',
     priority: 1,
     jsonPath: '.status.usage.outputTokens',
-    description: 'Tokens that came from models.',
+    description: 'Tokens received from models.',
   },
-  // Not a date: kubectl shows those as the time since, and this one lies ahead.
-  { name: 'Expires', type: 'string', priority: 1, jsonPath: '.status.expiresAt', description: 'When it is deleted.' },
+  // Not a date: kubectl shows dates as the time since then, and this one is in the future.
+  { name: 'Expires', type: 'string', priority: 1, jsonPath: '.status.expiresAt', description: 'When it expires.' },
   {
     name: 'Message',
     type: 'string',
@@ -129,25 +129,25 @@ const sessionColumns: PrinterColumn[] = [
   },
 ];
 
-/** CEL: whether the size in `spec` is at least the one in `other`. Both are looked at first: rules also run on what fails a pattern. */
+/** CEL: whether the size in `spec` is at least the one in `other`. Both are checked first: rules also run on values that fail their pattern. */
 const isAtLeast = (other: string) =>
   `(isQuantity(${other}) && quantity(self.spec.storage.size).compareTo(quantity(${other})) >= 0)`;
 
 /**
- * Rules on the name can only stand at the root. Services are named after the tenant, and a Service's name begins with
- * a letter and has no dot, which is narrower than what the API server lets a custom resource be called. The rule on the
- * size stands here because only here it sees what the volumes are: a claim that could not grow is the way back.
+ * Rules on the name are possible at the root only. Services are named after the tenant, and a Service's name begins with a letter and
+ * has no dot, which is narrower than what the API server accepts for a custom resource. The rule on the size is here because it reads
+ * the status: a size that a volume has not reached can be taken back.
  */
 const tenantRules: CelRule[] = [
   {
     rule: `self.metadata.name.size() <= ${MAX_TENANT_NAME_LENGTH}`,
-    message: `metadata.name must be no longer than ${MAX_TENANT_NAME_LENGTH} characters: the names of its servers and volumes begin with it`,
+    message: `metadata.name must be at most ${MAX_TENANT_NAME_LENGTH} characters long: the names of servers and volumes begin with it`,
     fieldPath: '.metadata.name',
   },
   {
     rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
     message:
-      'metadata.name must begin with a letter and hold only lower-case letters, digits and hyphens: Services are named after it',
+      'metadata.name must begin with a letter and contain only lower-case letters, digits and hyphens: Services are named after it',
     fieldPath: '.metadata.name',
   },
   {
@@ -157,7 +157,7 @@ const tenantRules: CelRule[] = [
       `(has(oldSelf.status) && has(oldSelf.status.minimumStorageSize) && ${isAtLeast('oldSelf.status.minimumStorageSize')})`,
     ].join(' || '),
     message:
-      'spec.storage.size cannot shrink below status.minimumStorageSize: a volume only grows. Set that size or a larger one',
+      'spec.storage.size must not be below status.minimumStorageSize: volumes do not shrink. Set that size or a larger one',
     fieldPath: '.spec.storage.size',
   },
 ];
@@ -166,13 +166,13 @@ const sessionRules: CelRule[] = [
   {
     rule: `has(self.spec.sessionId) || self.metadata.name.matches('${SESSION_ID_PATTERN}')`,
     message:
-      'metadata.name is the session id when spec.sessionId is not set, and an id has no dot: set spec.sessionId, or choose another name',
+      'metadata.name is the session id when spec.sessionId is not set, and an id must not contain a dot: set spec.sessionId, or choose another name',
     fieldPath: '.metadata.name',
   },
   {
-    // Only of new ones: a resource from before this rule must still be able to lose its finalizer.
+    // For new ones only: a resource from before this rule must still be able to lose its finalizer.
     rule: `oldSelf.hasValue() || has(self.spec.sessionId) || self.metadata.name.size() <= ${MAX_SESSION_ID_LENGTH}`,
-    message: `metadata.name is the session id when spec.sessionId is not set, and an id has at most ${MAX_SESSION_ID_LENGTH} characters: set spec.sessionId, or choose a shorter name`,
+    message: `metadata.name is the session id when spec.sessionId is not set, and an id must be at most ${MAX_SESSION_ID_LENGTH} characters long: set spec.sessionId, or choose a shorter name`,
     fieldPath: '.metadata.name',
     optionalOldSelf: true,
   },
@@ -234,7 +234,7 @@ export function copilotTenantCrd(): Crd {
   return crd({
     names: COPILOT_TENANT,
     description:
-      'CopilotTenant is a trust domain with its own GitHub Copilot CLI servers: their pods, volumes, connection token and network walls.',
+      'CopilotTenant is a trust domain with its own GitHub Copilot CLI servers: their pods, volumes, connection token and network policies.',
     schema: structuralSchema(tenant),
     rules: tenantRules,
     columns: tenantColumns,
@@ -250,7 +250,7 @@ export function copilotSessionCrd(): Crd {
   return crd({
     names: COPILOT_SESSION,
     description:
-      'CopilotSession is a named session of a CopilotTenant: it holds the id, tells what is known of the session, and takes the data with it when it goes.',
+      'CopilotSession is a named session of a CopilotTenant: it reserves the id, reports its state and deletes its data with it.',
     schema: structuralSchema(session),
     rules: sessionRules,
     columns: sessionColumns,

@@ -1,3 +1,4 @@
+/** Durations as the CRDs accept them. */
 const UNIT_SECONDS = { h: 3600, m: 60, s: 1 } as const;
 
 /**
@@ -8,11 +9,11 @@ export const DURATION_PATTERN = '^([0-9]{1,6}h([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]
 
 /**
  * Milliseconds of a duration such as `90s` or `1h30m`.
- * @throws RangeError naming the text, when it is not one. The CRD lets no such value pass.
+ * @throws RangeError naming the text, when it is not one. The CRD accepts no such value.
  */
 export function durationMs(text: string): number {
   if (!new RegExp(DURATION_PATTERN).test(text)) {
-    throw new RangeError(`"${text}" is not a duration: write whole hours, minutes and seconds, such as 10s or 1h30m`);
+    throw new RangeError(`"${text}" is not a duration: use whole hours, minutes and seconds, such as 10s or 1h30m`);
   }
   let seconds = 0;
   for (const [, digits, unit] of text.matchAll(/([0-9]+)([hms])/g)) {

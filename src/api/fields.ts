@@ -1,29 +1,29 @@
-/** The kinds of values that the resources are made of. Each carries the rules that the API server enforces for it. */
+/** The kinds of values in the resources, each with the rules that the API server enforces for it. */
 import { z } from 'zod';
 import { DURATION_PATTERN } from './duration.ts';
 
 /** A rule in CEL that the API server checks on create and update; `self` is the value that carries it. */
 export interface CelRule {
   rule: string;
-  /** What is shown to the user: the field, what it must be, and what to do. */
+  /** Shown to the user: the field, what it must be, and what to do. */
   message: string;
   /** Field below `self` that the error points at. */
   fieldPath?: string;
-  /** The rule also holds where there is no former value; `oldSelf` is a CEL optional then. */
+  /** The rule also runs where there is no old value; `oldSelf` is a CEL optional then. */
   optionalOldSelf?: true;
 }
 
 /**
- * Adds CEL rules. zod's own `refine` would leave no trace in the generated schema, so whatever spans fields is
- * written in CEL and tested against an API server.
+ * Adds CEL rules. zod's own `refine` would not appear in the generated schema, so rules that span fields are written in CEL and tested
+ * against an API server.
  */
 export function withRules<T extends z.ZodType>(schema: T, ...rules: CelRule[]): T {
   return schema.meta({ 'x-kubernetes-validations': rules });
 }
 
 /**
- * An object that may be left out, because every field of it has a default. The default is written out in full: the
- * API server checks it against the object's CEL rules before it fills in the fields' own defaults.
+ * An object that may be omitted, because all its fields have defaults. Its default is written in full: the API server checks it against
+ * the object's CEL rules before it fills in the defaults of the fields.
  */
 export function section<T extends z.ZodObject>(schema: T) {
   return schema.default(() => schema.parse({}) as z.core.util.NoUndefined<z.output<T>>);
@@ -56,7 +56,7 @@ export interface Bounds {
   except?: { value: string; meaning: string };
 }
 
-/** CEL: whether `value` reads as a duration. Rules ask first, because CEL also runs on values that fail their pattern. */
+/** CEL: whether `value` is a duration. Rules check it first, because CEL also runs on values that fail their pattern. */
 export const isDuration = (value: string) => `${value}.matches('${DURATION_PATTERN}')`;
 
 /** A length of time, inclusive bounds. */
@@ -123,8 +123,8 @@ export const condition = z.object({
     .min(1)
     .max(1024)
     .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
-    .describe('Why, as one word for programs. The reference lists all of them.'),
-  message: z.string().max(32768).describe('Why, and what to do about it, for people.'),
+    .describe('Why, as one word for programs. The API reference lists them all.'),
+  message: z.string().max(32768).describe('Why, and what to do about it, for users.'),
   observedGeneration: z
     .int()
     .min(0)

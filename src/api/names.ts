@@ -1,18 +1,15 @@
-/**
- * Names that other people's manifests, dashboards and policies refer to. They outlive any refactoring: a change here
- * is a change of the public API.
- */
+/** Names that users' manifests, dashboards and policies refer to: a change here is a change of the public API. */
 
 /** API group of every kind of this project. */
 export const GROUP = 'copilot-operator.dev';
 /** The one served and stored version. */
 export const VERSION = 'v1alpha1';
-/** `apiVersion` as it is written in manifests. */
+/** `apiVersion` in manifests. */
 export const API_VERSION = `${GROUP}/${VERSION}`;
 /** kubectl category: `kubectl get copilot` lists every kind of this project. */
 export const CATEGORY = 'copilot';
 
-/** How the API server knows CopilotTenant. The shape is the one that `defineResource` of src/kube takes. */
+/** The names of CopilotTenant in the API, in the shape that `defineResource` of src/kube takes. */
 export const COPILOT_TENANT = {
   group: GROUP,
   version: VERSION,
@@ -23,7 +20,7 @@ export const COPILOT_TENANT = {
   namespaced: true,
 } as const;
 
-/** How the API server knows CopilotSession. */
+/** The names of CopilotSession in the API. */
 export const COPILOT_SESSION = {
   group: GROUP,
   version: VERSION,
@@ -34,7 +31,7 @@ export const COPILOT_SESSION = {
   namespaced: true,
 } as const;
 
-/** Finalizer of a CopilotSession whose data goes with it. */
+/** Finalizer of a CopilotSession whose data is deleted with it. */
 export const SESSION_DATA_FINALIZER = `${GROUP}/session-data`;
 
 /** Field manager of everything that the operator writes by server-side apply. */
@@ -44,20 +41,19 @@ export const FIELD_MANAGER = 'copilot-operator';
 export const SERVER_PORT = 4321;
 
 /**
- * Longest `metadata.name` of a tenant, in characters. A label value and a Service name take 63, and children append
- * a server's index or a word to the tenant's name.
+ * Longest `metadata.name` of a tenant, in characters. A label value and a Service name may have 63, and children append a server's
+ * index or a suffix to the tenant's name.
  */
 export const MAX_TENANT_NAME_LENGTH = 40;
 
 /**
- * Most servers of one tenant. It bounds `status.servers`, and so the size of the object and the cost of its CEL
- * rules. A tenant is one trust domain: beyond this, split it.
+ * Most servers of one tenant. It bounds `status.servers`, and so the size of the object and the cost of its CEL rules.
  */
 export const MAX_SERVERS = 64;
 
-/** Labels of the objects that the operator makes. */
+/** Labels of the objects that the operator creates. */
 export const Label = {
-  /** What runs: always `copilot-server` on children of a tenant. */
+  /** The application: always `copilot-server` on children of a tenant. */
   name: 'app.kubernetes.io/name',
   /** The tenant's name, as Helm charts use this label for the release. */
   instance: 'app.kubernetes.io/instance',
@@ -65,7 +61,7 @@ export const Label = {
   component: 'app.kubernetes.io/component',
   /** Always `copilot-operator`. */
   managedBy: 'app.kubernetes.io/managed-by',
-  /** Always `copilot-operator`: groups the operator and all that it makes. */
+  /** Always `copilot-operator`: groups the operator and all that it creates. */
   partOf: 'app.kubernetes.io/part-of',
   /** The tenant that a child belongs to. Informers select children by it. */
   tenant: `${GROUP}/tenant`,
@@ -74,8 +70,8 @@ export const Label = {
   /** The CopilotSession that a Job removes the data of. */
   session: `${GROUP}/session`,
   /**
-   * Set by users on their own pods, value: the tenant's name. With `network.policy: Restricted` a pod of the tenant's
-   * namespace reaches the tenant's servers only when it carries this label.
+   * Set by users on their own pods, value: the tenant's name. A pod of the tenant's namespace reaches the tenant's servers only with
+   * this label.
    */
   client: `${GROUP}/client-of`,
 } as const;
@@ -83,16 +79,16 @@ export const Label = {
 /** Value of {@link Label.name} on every child of a tenant. */
 export const SERVER_APP_NAME = 'copilot-server';
 
-/** Annotations that people read, and may set. */
+/** Annotations that users read, and may set. */
 export const Annotation = {
   /**
-   * On a tenant with reason `DataLost`: UIDs of the lost volume claims, separated by commas, as the condition's
-   * message names them. An empty volume then takes the place of each.
+   * On a tenant with reason `DataLost`: UIDs of the lost volume claims, separated by commas, from the condition's message. Each is then
+   * replaced by an empty volume.
    */
   acceptDataLoss: `${GROUP}/accept-data-loss`,
   /**
-   * On the volume claim of a server: when a Job is to sweep from the volume what deletions through the server have left
-   * there. RFC 3339; anything else means at once. The operator sets it after a deletion and takes it off after the sweep.
+   * On the volume claim of a server: when a Job is to sweep what deletions through the server left on the volume. RFC 3339; anything
+   * else means at once. The operator sets it after a deletion and removes it after the sweep.
    */
   sweepAt: `${GROUP}/sweep-at`,
 } as const;

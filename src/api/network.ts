@@ -1,4 +1,4 @@
-/** Where a tenant's servers may connect to, narrower than a NetworkPolicy so that a mistake is refused at once. */
+/** Where a tenant's servers may connect to: narrower than a NetworkPolicy, so that mistakes are rejected at admission. */
 import { z } from 'zod';
 import { atomicList, withRules } from './fields.ts';
 import { labelSelector } from './scheduling.ts';
@@ -7,7 +7,7 @@ const port = withRules(
   z.object({
     protocol: z.enum(['TCP', 'UDP', 'SCTP']).exactOptional().describe('Protocol of the port. Default: TCP.'),
     port: z.int().min(1).max(65535).describe('Port number, or the first of a range.'),
-    endPort: z.int().min(1).max(65535).exactOptional().describe('Last port of a range that starts at `port`.'),
+    endPort: z.int().min(1).max(65535).exactOptional().describe('Last port of a range that begins at `port`.'),
   }),
   {
     rule: '!has(self.endPort) || self.endPort >= self.port',
@@ -20,30 +20,27 @@ const cidr = () =>
   withRules(z.string().max(43), {
     rule: 'isCIDR(self) && cidr(self) == cidr(self).masked()',
     message:
-      'spec.network.egress takes address ranges such as 10.20.0.0/16 or fd00::/8, with the bits after the prefix at zero',
+      'spec.network.egress: an address range must be such as 10.20.0.0/16 or fd00::/8, with all bits after the prefix zero',
   });
 
-/** One entry of `spec.network.egress`: the part of a NetworkPolicyEgressRule that can be said of one kind of place. */
+/** One entry of `spec.network.egress`: a NetworkPolicyEgressRule for one kind of destination. */
 const egressRule = withRules(
   z.object({
-    cidr: cidr().exactOptional().describe('Address range that is allowed.'),
-    except: atomicList(cidr(), 16).exactOptional().describe('Parts of `cidr` that stay forbidden.'),
+    cidr: cidr().exactOptional().describe('Allowed address range.'),
+    except: atomicList(cidr(), 16).exactOptional().describe('Parts of `cidr` that are not allowed.'),
     namespaceSelector: labelSelector
       .exactOptional()
-      .describe('Namespaces whose pods are allowed. Without it, `podSelector` selects in the namespace of the tenant.'),
-    podSelector: labelSelector
-      .exactOptional()
-      .describe('Pods that are allowed. Without it: all pods of the selected namespaces.'),
-    ports: atomicList(port, 16).exactOptional().describe('Ports that are allowed there. Default: all.'),
+      .describe('Namespaces whose pods are allowed. Default: the namespace of the tenant.'),
+    podSelector: labelSelector.exactOptional().describe('Allowed pods. Default: all pods of the selected namespaces.'),
+    ports: atomicList(port, 16).exactOptional().describe('Allowed ports there. Default: all.'),
   }),
   {
     rule: 'has(self.cidr) != (has(self.namespaceSelector) || has(self.podSelector))',
-    message:
-      'a rule of spec.network.egress takes either cidr, or namespaceSelector and podSelector: set one of the two',
+    message: 'spec.network.egress: a rule must have either cidr, or namespaceSelector and podSelector',
   },
   {
     rule: '!has(self.except) || (has(self.cidr) && self.except.all(e, !isCIDR(e) || !isCIDR(self.cidr) || cidr(self.cidr).containsCIDR(e)))',
-    message: 'spec.network.egress: except takes ranges that lie inside cidr',
+    message: 'spec.network.egress: except must lie inside cidr',
     fieldPath: '.except',
   },
 );
@@ -55,12 +52,12 @@ export const network = withRules(
       .enum(['Restricted', 'Open'])
       .default('Restricted')
       .describe(
-        "Where the servers may connect to. Restricted: DNS, public addresses, and what `egress` adds; not the cluster's own and other private networks, nor a cloud's metadata service. Open: anywhere. Under both, only the operator and pods of the same namespace with the label copilot-operator.dev/client-of: <tenant> reach the servers.",
+        "Where the servers may connect to. Restricted: DNS, public addresses, and what `egress` adds; not the cluster's own and other private networks, nor a cloud's metadata service. Open: anywhere. In both cases only the operator and pods of the same namespace with the label copilot-operator.dev/client-of: <tenant> can connect to the servers.",
       ),
     egress: atomicList(egressRule, 32)
       .exactOptional()
       .describe(
-        'Further places that the servers may connect to, such as a model provider inside the cluster. With Restricted only.',
+        'Further destinations of the servers, such as a model provider inside the cluster. With policy Restricted only.',
       ),
   }),
   {

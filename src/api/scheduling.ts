@@ -1,18 +1,16 @@
 /**
- * Where pods may run, in the shape that core/v1 gives it, so that a stanza of a Deployment can be pasted. It is
- * spelled out rather than left open (`x-kubernetes-preserve-unknown-fields`), so that a typing error is rejected at
- * admission instead of leaving the pod somewhere else.
+ * Where pods may run, in the shape of core/v1, so that a part of a Deployment can be pasted. Every field is written out instead of
+ * `x-kubernetes-preserve-unknown-fields`, so that a typing error is rejected at admission.
  */
 import { z } from 'zod';
 import { atomicList, listMap, mapOf, objectName } from './fields.ts';
 
 const labelKey = () => z.string().min(1).max(317);
 const labelValue = () => z.string().max(63);
-const weight = () =>
-  z.int().min(1).max(100).describe('How much this preference counts against the others, from 1 to 100.');
+const weight = () => z.int().min(1).max(100).describe('Weight of this preference against the others, from 1 to 100.');
 
 const labelRequirement = z.object({
-  key: labelKey().describe('Label to compare.'),
+  key: labelKey().describe('Label key.'),
   operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How the label is compared with `values`.'),
   values: atomicList(labelValue(), 64)
     .exactOptional()
@@ -28,7 +26,7 @@ export const labelSelector = z.object({
 });
 
 const nodeRequirement = z.object({
-  key: labelKey().describe('Label (or field) of the node to compare.'),
+  key: labelKey().describe('Key of a label (or field) of the node.'),
   operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt']).describe('How it is compared with `values`.'),
   values: atomicList(labelValue(), 64)
     .exactOptional()
@@ -43,11 +41,11 @@ const nodeSelectorTerm = z.object({
 });
 
 const podAffinityTerm = z.object({
-  labelSelector: labelSelector.exactOptional().describe('The pods to be near to, or away from.'),
-  topologyKey: labelKey().describe('Node label that says what "near" is, such as kubernetes.io/hostname.'),
+  labelSelector: labelSelector.exactOptional().describe('The pods to run near to, or away from.'),
+  topologyKey: labelKey().describe('Node label that defines "near", such as kubernetes.io/hostname.'),
   namespaces: atomicList(objectName(), 32)
     .exactOptional()
-    .describe('Namespaces of those pods. Without it and `namespaceSelector`: the namespace of the tenant.'),
+    .describe('Namespaces of those pods. Default, without `namespaceSelector`: the namespace of the tenant.'),
   namespaceSelector: labelSelector.exactOptional().describe('Namespaces of those pods, by label.'),
   matchLabelKeys: atomicList(labelKey(), 16)
     .exactOptional()
@@ -61,7 +59,7 @@ const podTerms = (what: string) =>
   z.object({
     requiredDuringSchedulingIgnoredDuringExecution: atomicList(podAffinityTerm, 16)
       .exactOptional()
-      .describe(`Terms that must hold for the pod to be scheduled ${what}.`),
+      .describe(`Terms that must match for the pod to be scheduled ${what}.`),
     preferredDuringSchedulingIgnoredDuringExecution: atomicList(
       z.object({
         weight: weight(),
@@ -70,7 +68,7 @@ const podTerms = (what: string) =>
       16,
     )
       .exactOptional()
-      .describe(`Terms that the scheduler tries to meet when it places the pod ${what}.`),
+      .describe(`Terms that the scheduler prefers when it places the pod ${what}.`),
   });
 
 /** core/v1 Affinity. */
@@ -79,16 +77,16 @@ export const affinity = z.object({
     .object({
       requiredDuringSchedulingIgnoredDuringExecution: z
         .object({
-          nodeSelectorTerms: atomicList(nodeSelectorTerm, 16).describe('Terms of which at least one must hold.'),
+          nodeSelectorTerms: atomicList(nodeSelectorTerm, 16).describe('Terms of which at least one must match.'),
         })
         .exactOptional()
-        .describe('What a node must have to take the pod.'),
+        .describe('Requirements on the node.'),
       preferredDuringSchedulingIgnoredDuringExecution: atomicList(
         z.object({ weight: weight(), preference: nodeSelectorTerm.describe('The preferred term.') }),
         16,
       )
         .exactOptional()
-        .describe('What the scheduler prefers in a node.'),
+        .describe('Preferences of the scheduler among nodes.'),
     })
     .exactOptional()
     .describe('Nodes to run on.'),
@@ -100,7 +98,7 @@ export const affinity = z.object({
 export const toleration = z.object({
   key: labelKey()
     .exactOptional()
-    .describe('Taint that is tolerated. Without it: every taint, and `operator` must be Exists.'),
+    .describe('Key of the tolerated taint. Default: every taint, and then `operator` must be Exists.'),
   operator: z
     .enum(['Exists', 'Equal'])
     .exactOptional()
@@ -109,13 +107,13 @@ export const toleration = z.object({
   effect: z
     .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
     .exactOptional()
-    .describe('Effect of the taint. Without it: all effects.'),
+    .describe('Effect of the taint. Default: all effects.'),
   tolerationSeconds: z
     .int()
     .min(-9007199254740991)
     .max(9007199254740991)
     .exactOptional()
-    .describe('With NoExecute: seconds that the pod stays on a node after the taint appears. Without it: for good.'),
+    .describe('With NoExecute: seconds that the pod stays on a node after the taint appears. Default: forever.'),
 });
 
 /** Secret with registry credentials, in the tenant's namespace. */

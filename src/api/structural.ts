@@ -1,4 +1,4 @@
-/** zod -> the structural subset of OpenAPI v3 that a CustomResourceDefinition takes. */
+/** Converts zod schemas to the structural subset of OpenAPI v3 that a CustomResourceDefinition takes. */
 import { z } from 'zod';
 import type { CelRule } from './fields.ts';
 
@@ -28,7 +28,7 @@ export interface StructuralSchema {
   'x-kubernetes-validations'?: CelRule[];
 }
 
-/** The order in which people read a field: what it is, then what it may hold. */
+/** The order in which a field reads best: what it is, then what it may hold. */
 const KEY_ORDER = [
   'description',
   'type',
@@ -49,7 +49,7 @@ const KEY_ORDER = [
   'additionalProperties',
 ];
 
-/** What zod writes and a CRD refuses, or the other way round, is set right here for each node. */
+/** Fixes the differences between what zod writes and what a CRD accepts, for each node. */
 function adapt(node: StructuralSchema): void {
   if (node['x-kubernetes-int-or-string']) {
     // The only union that a structural schema knows, and only in exactly this form.
@@ -58,7 +58,7 @@ function adapt(node: StructuralSchema): void {
   if (node.type === 'integer') {
     const fitsInt32 = (node.minimum ?? -Infinity) >= -(2 ** 31) && (node.maximum ?? Infinity) < 2 ** 31;
     node.format = fitsInt32 ? 'int32' : 'int64';
-    // zod bounds every integer by what a double holds; as a rule of the API that would only be noise.
+    // zod bounds every integer by what a double holds, which says nothing in an API.
     if (node.minimum === Number.MIN_SAFE_INTEGER) delete node.minimum;
     if (node.maximum === Number.MAX_SAFE_INTEGER) delete node.maximum;
   }
@@ -78,7 +78,7 @@ function orderedValue(key: string, value: unknown): unknown {
   return Object.fromEntries(properties.map(([name, property]) => [name, ordered(property)]));
 }
 
-/** @throws when the zod schema has something that JSON Schema can't say, such as a transform or a recursion. */
+/** @throws when the zod schema has something that JSON Schema can't express, such as a transform or a recursion. */
 export function structuralSchema(schema: z.ZodType): StructuralSchema {
   const json = z.toJSONSchema(schema, {
     target: 'openapi-3.0',

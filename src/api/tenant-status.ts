@@ -1,4 +1,4 @@
-/** `status` of CopilotTenant: changes only when a person would act on the change; everything finer is a metric. */
+/** `status` of CopilotTenant. It changes only when a user would act on the change; everything finer is a metric. */
 import { z } from 'zod';
 import { condition, listMap } from './fields.ts';
 import { MAX_SERVERS } from './names.ts';
@@ -11,26 +11,24 @@ const percent = () => z.int().min(0).max(100);
 
 const volumeUsage = z
   .object({
-    time: z.iso.datetime().describe('When a pod had the volume mounted and looked.'),
-    space: percent().describe('Space that is taken, whoever took it, in percent.'),
+    time: z.iso.datetime().describe('When a pod with the volume mounted measured it.'),
+    space: percent().describe('Used space in percent, whoever uses it.'),
     files: percent()
       .exactOptional()
-      .describe(
-        'Of the files and directories that its file system can hold (inodes), how many there are, in percent. Absent where there is no such bound.',
-      ),
+      .describe('Used inodes (files and directories) in percent. Absent where the file system has no such limit.'),
     shared: z
       .boolean()
       .exactOptional()
       .describe(
-        'True when its file system is more than twice as large as the volume, as where a directory of the node is the volume: others fill it too. Then only 95 % and more count for StoragePressure.',
+        'True when the file system is more than twice as large as the volume, such as a directory of the node: others use it too. Then StoragePressure starts at 95 %.',
       ),
     capacity: z
       .string()
       .max(32)
-      .describe('Capacity of the volume at that time. Once it is another one, what was seen counts no more.'),
+      .describe('Capacity of the volume at that time. After a change of the capacity the measurement is ignored.'),
   })
   .describe(
-    'How full the volume was when a cleanup or a sweep last had it mounted, rounded up. Absent until one has. See docs/cleanup.md.',
+    'How full the volume was when a cleanup or a sweep last had it mounted, rounded up. Absent before that. See docs/cleanup.md.',
   );
 export type VolumeUsage = z.output<typeof volumeUsage>;
 
@@ -39,18 +37,18 @@ const serverStatus = z.object({
   state: z
     .enum(SERVER_STATES)
     .describe(
-      'Pending: its pod is not running yet. Starting: it runs and has not answered a ping yet. Healthy: it answers. Unhealthy: it stopped answering. Failed: it cannot run, see message. Stopped: it is not meant to run.',
+      'Pending: its pod is not running yet. Starting: it is running and has not answered a ping yet. Healthy: it answers. Unhealthy: it stopped answering. Failed: it cannot run, see message. Stopped: it is not meant to run.',
     ),
   version: z.string().max(64).exactOptional().describe('Version that the server itself reports.'),
   restarts: z.int().min(0).describe('How often the operator has restarted it because it did not answer.'),
   lastRestartTime: z.iso.datetime().exactOptional().describe('When the operator last restarted it.'),
-  message: z.string().max(1024).exactOptional().describe('What is wrong with it, for people.'),
+  message: z.string().max(1024).exactOptional().describe('What is wrong with it, for users.'),
   volumeUID: z
     .string()
     .max(64)
     .exactOptional()
     .describe(
-      'UID of the volume claim that holds its sessions, once bound. It tells a lost volume from one that was never made.',
+      'UID of the volume claim with its sessions, once bound. It distinguishes a lost volume from one that was never created.',
     ),
   volumeUsage: volumeUsage.exactOptional(),
 });
@@ -60,9 +58,9 @@ const lastCleanup = z
   .object({
     time: z.iso.datetime().describe('When the run ended.'),
     job: z.string().max(253).describe('Name of its Job.'),
-    result: z.enum(['Succeeded', 'Failed']).describe('Whether it did all that it was to do.'),
+    result: z.enum(['Succeeded', 'Failed']).describe('Whether it did everything that was due.'),
     failuresInARow: z.int().min(0).describe('Failed runs since the last one that succeeded, this one included.'),
-    dryRun: z.boolean().exactOptional().describe('True when it only told what it would have deleted.'),
+    dryRun: z.boolean().exactOptional().describe('True when it only reported what it would have deleted.'),
     kept: z.int().min(0).exactOptional().describe('Sessions that were kept.'),
     deleted: z.int().min(0).exactOptional().describe('Sessions that were deleted; in a dry run, that would have been.'),
     freedBytes: z
@@ -74,11 +72,11 @@ const lastCleanup = z
       .int()
       .min(0)
       .exactOptional()
-      .describe('What was swept: locks, directories of sessions without a turn, leftovers of runs that were killed.'),
-    errors: z.int().min(0).exactOptional().describe('What it could not do; message has the first one.'),
-    message: z.string().max(1024).exactOptional().describe('Why it failed, for people.'),
+      .describe('Swept files: locks, directories of sessions without a turn, remains of killed runs.'),
+    errors: z.int().min(0).exactOptional().describe('Number of errors; message has the first one.'),
+    message: z.string().max(1024).exactOptional().describe('Why it failed, for users.'),
   })
-  .describe('The last run of the cleanup that has ended.');
+  .describe('The last finished run of the cleanup.');
 export type LastCleanup = z.output<typeof lastCleanup>;
 
 export const tenantStatus = z.object({
@@ -116,13 +114,13 @@ export const tenantStatus = z.object({
     .string()
     .max(16)
     .exactOptional()
-    .describe('Ready servers of wanted ones, such as 2/3: the column SERVERS of kubectl get.'),
+    .describe('Ready and desired servers, such as 2/3: the column SERVERS of kubectl get.'),
   selector: z
     .string()
     .max(512)
     .exactOptional()
     .describe('Label selector of the server pods, for the scale subresource.'),
-  servers: listMap(serverStatus, 'name', MAX_SERVERS).exactOptional().describe('Each server by itself.'),
+  servers: listMap(serverStatus, 'name', MAX_SERVERS).exactOptional().describe('State of each server.'),
   sessions: z
     .object({
       active: z.int().min(0).describe('Sessions with a running turn.'),
@@ -130,16 +128,13 @@ export const tenantStatus = z.object({
         .int()
         .min(0)
         .describe(
-          'Sessions in the memory of a server, the active ones included. One that was resumed and has had no turn since is not seen there.',
+          'Sessions in the memory of a server, including the active ones. A resumed session counts from its next turn on.',
         ),
       total: z.int().min(0).describe('Sessions on the volumes. A session counts from its first turn on.'),
     })
     .exactOptional()
-    .describe('Sessions of all servers, as of their last answers; right within a minute while servers run.'),
-  lastActivityTime: z.iso
-    .datetime()
-    .exactOptional()
-    .describe('When a turn of any session last began, went on or ended, to the minute.'),
+    .describe('Sessions of all servers, according to their last answers; at most a minute old while servers run.'),
+  lastActivityTime: z.iso.datetime().exactOptional().describe('Last activity of a turn of any session, to the minute.'),
   lastCleanup: lastCleanup.exactOptional(),
   storage: z
     .object({
@@ -148,19 +143,19 @@ export const tenantStatus = z.object({
         .string()
         .max(32)
         .describe(
-          'What its sessions take of it, by an estimate: the sizes of their files and 26Ki a session for blocks and directories, rounded up to whole percents of the capacity.',
+          'Estimated use by its sessions: the sizes of their files and 26Ki a session for blocks and directories, rounded up to whole percents of the capacity.',
         ),
     })
     .exactOptional()
     .describe(
-      'The fullest volume of the servers, as these told last. While the tenant is suspended it stays as it was, until a cleanup deletes sessions on the volumes: then it is unknown until a server runs again. What else is on a volume they do not know: `servers[].volumeUsage` does.',
+      'The fullest volume of the servers, as last reported by them. While the tenant is suspended it stays as it was, until a cleanup deletes sessions on the volumes: then it is unknown until a server runs again. It does not include other files on a volume: `servers[].volumeUsage` does.',
     ),
   minimumStorageSize: z
     .string()
     .max(32)
     .exactOptional()
     .describe(
-      'What `spec.storage.size` can be set back to, and no further: the most that a volume claim of the tenant asks for, or that its volume has where that is less. 0 while there is no claim.',
+      'The smallest `spec.storage.size` that is accepted: the largest size that a volume claim of the tenant requests, or that its volume has where that is less. 0 while there is no claim.',
     ),
 });
 export type CopilotTenantStatus = z.output<typeof tenantStatus>;

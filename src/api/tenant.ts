@@ -1,6 +1,6 @@
 /**
  * CopilotTenant: the schema is the source of the types below, of the CRD in crds/ and of docs/api.md. The CRD is what
- * the API server enforces, so whatever the operator reads has passed it and carries its defaults. At run time import
+ * the API server enforces, so every object that the operator reads is valid and has its defaults. At run time import
  * only types from here: constants that the operator needs live in names.ts and conditions.ts, so that zod stays out of
  * its memory.
  */
@@ -28,13 +28,13 @@ const resources = z
   .object({
     requests: mapOf(quantity, 16)
       .exactOptional()
-      .describe('Resources that are set aside for the container. What is only limited is requested at its limit.'),
+      .describe('Resources reserved for the container. A resource with a limit only is requested at its limit.'),
     limits: mapOf(quantity, 16).exactOptional().describe('Resources that the container may not exceed.'),
   })
-  // The CLI idles at 250-290 MB and its JavaScript heap ends at 4 GB; what the agent's own commands take comes on top.
+  // The CLI idles at 250-290 MB and its JavaScript heap is limited to 4 GB; the agent's own commands come on top.
   .default({ requests: { cpu: '100m', memory: '512Mi' }, limits: { memory: '4Gi' } })
   .describe(
-    'CPU and memory of the server, including the commands that its agent runs. Taken as a whole: whoever sets limits replaces the default requests too.',
+    'CPU and memory of the server, including the commands that its agent runs. The default applies as a whole: setting limits replaces the default requests too.',
   );
 
 const server = z.object({
@@ -45,7 +45,7 @@ const server = z.object({
     .regex(/^\S+$/)
     .exactOptional()
     .describe(
-      "Image of the Copilot CLI server, by tag or digest. Changing it replaces the servers one at a time. Default: the operator's --server-image at the time when a server starts from nothing; a running server keeps the default that it was given when that one changes.",
+      "Image of the Copilot CLI server, by tag or digest. Changing it replaces the servers one at a time. Default: the operator's --server-image when the server is first started; a running server keeps it when the operator's default changes.",
     ),
   binary: z
     .enum(['cli', 'runtime'])
@@ -58,7 +58,7 @@ const server = z.object({
     .exactOptional()
     .describe('Labels that a node must have to run the servers.'),
   tolerations: atomicList(toleration, 32).exactOptional().describe('Taints of nodes that the servers accept.'),
-  affinity: affinity.exactOptional().describe('Nodes and pods that the servers should run near to, or away from.'),
+  affinity: affinity.exactOptional().describe('Nodes and pods that the servers run near to, or away from.'),
   runtimeClassName: objectName()
     .exactOptional()
     .describe('RuntimeClass of the pods, for example one of gVisor or Kata Containers.'),
@@ -70,9 +70,9 @@ const server = z.object({
     z.object({
       size: storageSize({ field: 'spec.server.workspace.size', min: '16Mi', max: '64Ti' })
         .default('1Gi')
-        .describe('Most that the workspace may hold. A pod that goes over it is evicted and started anew.'),
+        .describe('Size limit of the workspace. A pod that exceeds it is evicted and recreated.'),
     }),
-  ).describe('Working directory of the agent. It is empty at each start of a server: only sessions are kept.'),
+  ).describe('Working directory of the agent. It is empty at each start of a server; only sessions are kept.'),
   idleUnload: duration({
     field: 'spec.server.idleUnload',
     min: '1m',
@@ -81,7 +81,7 @@ const server = z.object({
   })
     .default('30m')
     .describe(
-      'A session that nobody used for this long is unloaded from memory; it stays on the volume and is loaded again on use. 0s: never. The cli looks every five minutes.',
+      'A session without use for this long is unloaded from memory; it stays on the volume and is loaded again on use. 0s: never. The cli checks every five minutes.',
     ),
 });
 
@@ -99,15 +99,10 @@ const provider = z.object({
     .max(1024)
     .regex(/^https?:\/\/[^\s]+$/)
     .describe('Address of the API, such as https://models.example.com/v1.'),
-  model: z
-    .string()
-    .min(1)
-    .max(256)
-    .regex(/^\S+$/)
-    .describe('Model to ask for, by the name that the provider gives it.'),
+  model: z.string().min(1).max(256).regex(/^\S+$/).describe('Name of the model at the provider.'),
   apiKeySecretRef: secretKeyRef({
     key: 'api-key',
-    use: "Secret key with the provider's API key. It is copied to the binding Secret and never to the servers, where the agent could read it. Leave out for a provider that asks for none.",
+    use: "Secret key with the provider's API key. It is copied to the binding Secret and never to the servers, where the agent could read it. Omit it for a provider without keys.",
   }).exactOptional(),
   headers: withRules(
     mapOf(
@@ -119,7 +114,7 @@ const provider = z.object({
     ),
     {
       rule: "self.all(name, name.matches('^[A-Za-z0-9-]{1,64}$'))",
-      message: 'spec.model.provider.headers takes header names of letters, digits and hyphens, at most 64 of them',
+      message: 'spec.model.provider.headers: a header name must consist of at most 64 letters, digits and hyphens',
     },
   )
     .exactOptional()
@@ -132,20 +127,20 @@ const model = withRules(
       .object({
         tokenSecretRef: secretKeyRef({
           key: 'token',
-          use: 'Secret key with the GitHub token. It is given to the server in its environment, where the agent can read it: use a token of this tenant only. A change is taken up by replacing the servers.',
+          use: 'Secret key with the GitHub token. It is given to the server in its environment, where the agent can read it: use a token of this tenant only. A change replaces the servers.',
         }),
       })
       .exactOptional()
-      .describe('GitHub Copilot answers, on the subscription that the token belongs to.'),
+      .describe('GitHub Copilot answers, with the subscription of the token.'),
     provider: provider
       .exactOptional()
       .describe(
-        "The tenant's own model provider answers, without GitHub. Clients find it in the binding Secret and state it when they create a session: a Copilot CLI server takes no provider of its own for the sessions of SDK clients.",
+        "The tenant's own model provider answers, without GitHub. Clients read it from the binding Secret and pass it when they create a session: a Copilot CLI server has no default provider for the sessions of SDK clients.",
       ),
   }),
   {
     rule: '!(has(self.github) && has(self.provider))',
-    message: 'spec.model takes github or provider, not both: remove one',
+    message: 'spec.model must have github or provider, not both: remove one',
   },
 );
 
@@ -154,30 +149,29 @@ const storage = withRules(
     size: storageSize({ field: 'spec.storage.size', min: '16Mi', max: '64Ti' })
       .default('1Gi')
       .describe(
-        "Size of each server's volume. It may grow later, when the StorageClass allows expansion. What has not grown yet can be taken back, down to `status.minimumStorageSize`; a volume never shrinks.",
+        "Size of each server's volume. It can grow later, if the StorageClass allows expansion. An increase that a volume has not reached yet can be taken back, down to `status.minimumStorageSize`; a volume never shrinks.",
       ),
     storageClassName: objectName()
       .exactOptional()
       .describe("StorageClass of the volumes. Default: the cluster's. Immutable."),
     accessMode: withRules(z.enum(['ReadWriteOnce', 'ReadWriteOncePod']), {
       rule: 'self == oldSelf',
-      message: 'spec.storage.accessMode is immutable: it is fixed in the volumes that exist. Make a new tenant instead',
+      message: 'spec.storage.accessMode is immutable: existing volumes have it. Create a new tenant instead',
     })
       .default('ReadWriteOnce')
       .describe(
-        'ReadWriteOnce is known by every storage driver. ReadWriteOncePod makes the cluster itself refuse a second pod on the volume, where the driver knows it. Immutable.',
+        'ReadWriteOnce works with every storage driver. With ReadWriteOncePod the cluster itself refuses a second pod on the volume, if the driver supports it. Immutable.',
       ),
     reclaimPolicy: z
       .enum(['Retain', 'Delete'])
       .default('Retain')
       .describe(
-        'What becomes of a volume when its server is scaled away or the tenant is deleted. Retain: it stays, and a tenant of the same name takes it up again. Delete: it is deleted with all its sessions.',
+        'What happens to a volume when its server is scaled down or the tenant is deleted. Retain: it stays, and a new tenant of the same name uses it again. Delete: it is deleted with all its sessions.',
       ),
   }),
   {
     rule: "(has(self.storageClassName) ? self.storageClassName : '') == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : '')",
-    message:
-      'spec.storage.storageClassName is immutable: it is fixed in the volumes that exist. Make a new tenant instead',
+    message: 'spec.storage.storageClassName is immutable: existing volumes have it. Create a new tenant instead',
     fieldPath: '.storageClassName',
   },
 );
@@ -196,7 +190,7 @@ const health = withRules(
       .max(60)
       .default(3)
       .describe(
-        'Failed pings in a row after which a server counts as unhealthy, and is restarted if it runs but does not answer.',
+        'Failed pings in a row after which a server is unhealthy, and is restarted if it runs but does not answer.',
       ),
   }),
   {
@@ -207,14 +201,14 @@ const health = withRules(
   },
 );
 
-// A shape of five fields or a nickname; what the numbers mean is the CronJob's to check, which tells it by a condition.
+// Five fields or a nickname. The values are checked by the CronJob, whose errors become a condition.
 const CRON = /^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9A-Za-z*?,/-]+( [0-9A-Za-z*?,/-]+){4})$/;
 
 const sessions = z.object({
   ttl: duration({ field: 'spec.sessions.ttl', min: '1m', max: '87600h' })
     .exactOptional()
     .describe(
-      'A session without activity for this long is deleted by the cleanup, unless it is loaded or a CopilotSession keeps it longer. Default: none, and then no session is ever deleted by age.',
+      'The cleanup deletes sessions without activity for this long, unless they are loaded or a CopilotSession keeps them longer. Default: none; then no session is deleted by age.',
     ),
   cleanupSchedule: z
     .string()
@@ -222,7 +216,7 @@ const sessions = z.object({
     .regex(CRON)
     .exactOptional()
     .describe(
-      "When the cleanup runs: a cron expression of five fields, or one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually. Default: once an hour, at a minute that follows from the tenant's name, so that not all tenants clean up at once.",
+      "When the cleanup runs: a cron expression of five fields, or one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually. Default: once an hour, at a minute derived from the tenant's name, so that not all tenants clean up at once.",
     ),
   timeZone: z
     .string()
@@ -234,16 +228,16 @@ const sessions = z.object({
   cleanupDryRun: z
     .boolean()
     .default(false)
-    .describe('The cleanup deletes nothing and tells in its log and in `status.lastCleanup` what it would delete.'),
+    .describe('The cleanup deletes nothing and reports in its log and in `status.lastCleanup` what it would delete.'),
 });
 
-/** What users write. Every default is filled in by the API server, so the operator reads complete objects. */
+/** What users write. The API server fills in the defaults, so the operator reads complete objects. */
 export const tenantSpec = z.object({
   suspend: z
     .boolean()
     .default(false)
     .describe(
-      'Stops every server and keeps the volumes. Sessions go on from where they were once it is false again; a running turn is lost.',
+      'Stops every server and keeps the volumes. Sessions continue where they were once it is false again; a running turn is lost.',
     ),
   replicas: z
     .int()
@@ -251,28 +245,26 @@ export const tenantSpec = z.object({
     .max(MAX_SERVERS)
     .default(1)
     .describe(
-      `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it began on. kubectl scale sets it.`,
+      `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on. kubectl scale sets it.`,
     ),
   server: section(server).describe('The servers: what runs, and where.'),
   model: model
     .exactOptional()
-    .describe('Who answers the prompts. Without it each client brings its own credentials with its sessions.'),
+    .describe('Who answers the prompts. Without it, each client brings its own credentials with its sessions.'),
   storage: section(storage).describe('The volume of each server, which holds its sessions.'),
-  sessions: section(sessions).describe('How long sessions are kept, and when the others are cleaned up.'),
-  health: section(health).describe('How the operator tells whether a server answers.'),
-  network: section(network).describe('Who may talk to whom.'),
+  sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
+  health: section(health).describe('How the operator checks that a server answers.'),
+  network: section(network).describe('Which connections are allowed.'),
 });
 
 export const tenant = z.object({
-  spec: tenantSpec
-    .prefault({})
-    .describe('What the tenant should be. An empty spec is a working tenant with one server.'),
-  status: tenantStatus.exactOptional().describe('What the operator observed. Written by it alone.'),
+  spec: tenantSpec.prefault({}).describe('The desired state. An empty spec is a working tenant with one server.'),
+  status: tenantStatus.exactOptional().describe('The observed state, written by the operator.'),
 });
 
 /** The spec as the operator reads it: with defaults. */
 export type CopilotTenantSpec = z.output<typeof tenantSpec>;
-/** The spec as people write it: everything optional. */
+/** The spec as users write it: everything optional. */
 export type CopilotTenantSpecInput = z.input<typeof tenantSpec>;
 export type ServerSpec = CopilotTenantSpec['server'];
 export type EgressRule = NonNullable<CopilotTenantSpec['network']['egress']>[number];

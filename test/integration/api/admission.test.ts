@@ -1,9 +1,9 @@
-// What the API server itself says to manifests of tenants: there is no webhook, so this holds while the operator is down.
+// Which manifests of tenants the API server accepts: there is no webhook, so this works while the operator is down.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { tenantSpec } from '../../../src/api/tenant.ts';
 import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 
-// Each starts programs, on a machine that other tests keep busy.
+// Each test starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 let api: TenantApi;
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
-/** What kubectl prints when the manifest is refused; fails when it is accepted. */
+/** The output of kubectl for a manifest that is refused; throws when it is accepted. */
 async function refusal(name: string, spec: unknown): Promise<string> {
   const { code, stdout, stderr } = await api.kubectl.try(
     ['create', '--dry-run=server', '-f', '-'],
@@ -28,17 +28,17 @@ const accepted = (name: string, spec?: unknown) =>
 const secretRef = { name: 'credentials' };
 const provider = { baseUrl: 'https://models.example.com/v1', model: 'gpt-oss' };
 
-describe('a manifest is refused with its field and the reason', () => {
+describe('a manifest is refused with the field and the reason', () => {
   const outOfRange = 'must be from 16Mi to 64Ti, written like 10Gi';
   it.each<[string, unknown, string]>([
-    ['no servers at all, and fewer', { replicas: -1 }, 'spec.replicas in body should be greater than or equal to 0'],
+    ['a negative number of servers', { replicas: -1 }, 'spec.replicas in body should be greater than or equal to 0'],
     ['a thousand servers', { replicas: 1000 }, 'spec.replicas in body should be less than or equal to 64'],
-    ['a volume of nothing', { storage: { size: '0' } }, `spec.storage.size ${outOfRange}`],
-    ['a volume below nothing', { storage: { size: '-1Gi' } }, `spec.storage.size ${outOfRange}`],
-    ['a volume beyond all disks', { storage: { size: '1e30' } }, `spec.storage.size ${outOfRange}`],
-    ['a volume of no quantity', { storage: { size: 'big' } }, `spec.storage.size ${outOfRange}`],
+    ['a volume of size 0', { storage: { size: '0' } }, `spec.storage.size ${outOfRange}`],
+    ['a volume of negative size', { storage: { size: '-1Gi' } }, `spec.storage.size ${outOfRange}`],
+    ['a volume larger than any disk', { storage: { size: '1e30' } }, `spec.storage.size ${outOfRange}`],
+    ['a size that is no quantity', { storage: { size: 'big' } }, `spec.storage.size ${outOfRange}`],
     ['a volume without unit', { storage: { size: 10 } }, 'spec.storage.size in body must be of type string: "integer"'],
-    ['a workspace of nothing', { server: { workspace: { size: '0' } } }, `spec.server.workspace.size ${outOfRange}`],
+    ['a workspace of size 0', { server: { workspace: { size: '0' } } }, `spec.server.workspace.size ${outOfRange}`],
     ['a TTL of 0', { sessions: { ttl: '0s' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
     ['a negative TTL', { sessions: { ttl: '-1h' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
     ['a TTL of a century', { sessions: { ttl: '876000h' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
@@ -49,11 +49,15 @@ describe('a manifest is refused with its field and the reason', () => {
       { sessions: { cleanupSchedule: 'TZ=UTC 0 3 * * *' } },
       'spec.sessions.cleanupSchedule',
     ],
-    ['a time zone of no zone', { sessions: { timeZone: 'at home!' } }, 'spec.sessions.timeZone'],
+    ['an invalid time zone', { sessions: { timeZone: 'at home!' } }, 'spec.sessions.timeZone'],
     ['an interval of 0', { health: { interval: '0s' } }, 'spec.health.interval must be from 1s to 1h'],
     ['a negative interval', { health: { interval: '-5s' } }, 'spec.health.interval must be from 1s to 1h'],
     ['an absurd interval', { health: { interval: '999999h' } }, 'spec.health.interval must be from 1s to 1h'],
-    ['an interval of no duration', { health: { interval: 'often' } }, 'spec.health.interval must be from 1s to 1h'],
+    [
+      'an interval that is no duration',
+      { health: { interval: 'often' } },
+      'spec.health.interval must be from 1s to 1h',
+    ],
     ['an empty interval', { health: { interval: '' } }, 'spec.health.interval must be from 1s to 1h'],
     ['a timeout of 0', { health: { timeout: '0s' } }, 'spec.health.timeout must be from 1s to 5m'],
     ['a negative timeout', { health: { timeout: '-1s' } }, 'spec.health.timeout must be from 1s to 5m'],
@@ -78,7 +82,7 @@ describe('a manifest is refused with its field and the reason', () => {
     [
       'two models',
       { model: { github: { tokenSecretRef: secretRef }, provider } },
-      'spec.model takes github or provider, not both: remove one',
+      'spec.model must have github or provider, not both: remove one',
     ],
     [
       'a provider that is no address',
@@ -88,7 +92,7 @@ describe('a manifest is refused with its field and the reason', () => {
     [
       'a header that breaks the request',
       { model: { provider: { ...provider, headers: { 'X Y': 'z' } } } },
-      'spec.model.provider.headers takes header names of letters, digits and hyphens',
+      'spec.model.provider.headers: a header name must consist of at most 64 letters, digits and hyphens',
     ],
     ['another program', { server: { binary: 'bash' } }, 'spec.server.binary: Unsupported value: "bash"'],
     ['an image with a space', { server: { image: 'a b' } }, 'spec.server.image in body should match'],
@@ -108,24 +112,24 @@ describe('a manifest is refused with its field and the reason', () => {
       'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted',
     ],
     [
-      'egress to two kinds of places',
+      'egress to two kinds of destinations',
       { network: { egress: [{ cidr: '10.0.0.0/8', podSelector: {} }] } },
-      'a rule of spec.network.egress takes either cidr, or namespaceSelector and podSelector',
+      'spec.network.egress: a rule must have either cidr, or namespaceSelector and podSelector',
     ],
     [
       'egress to nowhere',
       { network: { egress: [{ ports: [{ port: 80 }] }] } },
-      'spec.network.egress takes either cidr',
+      'spec.network.egress: a rule must have either cidr',
     ],
     [
-      'egress to no address',
+      'egress to an invalid range',
       { network: { egress: [{ cidr: '10.0.0.1/8' }] } },
-      'spec.network.egress takes address ranges such as 10.20.0.0/16',
+      'spec.network.egress: an address range must be such as 10.20.0.0/16',
     ],
     [
       'an exception outside its range',
       { network: { egress: [{ cidr: '10.0.0.0/8', except: ['11.0.0.0/16'] }] } },
-      'except takes ranges that lie inside cidr',
+      'except must lie inside cidr',
     ],
     [
       'ports from high to low',
@@ -146,10 +150,10 @@ describe('a manifest is refused with its field and the reason', () => {
     [
       'longer than 40 characters',
       'a'.repeat(41),
-      'metadata.name: Invalid value: metadata.name must be no longer than 40 characters',
+      'metadata.name: Invalid value: metadata.name must be at most 40 characters long',
     ],
     ['that begins with a digit', '1st', 'metadata.name: Invalid value: metadata.name must begin with a letter'],
-    ['with a dot', 'acme.corp', 'metadata.name must begin with a letter and hold only lower-case letters'],
+    ['with a dot', 'acme.corp', 'metadata.name must begin with a letter and contain only lower-case letters'],
   ])('a name %s', async (_case, name, message) => {
     expect(await refusal(name, {})).toContain(message);
   });
@@ -181,7 +185,7 @@ describe('what is just inside the bounds is accepted', () => {
 });
 
 describe('defaults', () => {
-  it('make an empty spec, and a missing one, a whole tenant', async () => {
+  it('complete an empty spec, and a missing one', async () => {
     const whole = {
       suspend: false,
       replicas: 1,
@@ -198,12 +202,12 @@ describe('defaults', () => {
     };
     const specOf = async (spec?: unknown) => (JSON.parse(await accepted('acme', spec)) as { spec: unknown }).spec;
     expect(await specOf({})).toEqual(whole);
-    // What the operator is compiled against says the same.
+    // The schema in the operator has the same defaults.
     expect(tenantSpec.parse({})).toEqual(whole);
     expect(await specOf()).toEqual(whole);
   });
 
-  it('fill in the rest of a section that is written in part', async () => {
+  it('complete a section that is written in part', async () => {
     const manifest = await accepted('acme', {
       health: { interval: '1m' },
       model: { github: { tokenSecretRef: secretRef } },
@@ -213,7 +217,7 @@ describe('defaults', () => {
       spec: {
         health: { interval: '1m', timeout: '5s', failureThreshold: 3 },
         model: { github: { tokenSecretRef: { name: 'credentials', key: 'token' } } },
-        // Kubernetes requests what is limited; a default request could lie above the limit.
+        // Kubernetes requests a resource at its limit; a default request could exceed the limit.
         server: { resources: { limits: { memory: '1Gi' } } },
       },
     });
@@ -238,7 +242,7 @@ describe('a change is refused', () => {
     ]);
 
   it.each<[string, string, unknown, string]>([
-    ['that shrinks the volume', 'changing', { size: '1Gi' }, 'spec.storage.size cannot shrink'],
+    ['that shrinks the volume', 'changing', { size: '1Gi' }, 'spec.storage.size must not be below'],
     ['of the storage class', 'changing', { storageClassName: 'slow' }, 'spec.storage.storageClassName is immutable'],
     [
       'to the default storage class',

@@ -1,9 +1,9 @@
-// CopilotTenant as a resource: what kubectl can do with it besides creating it.
+// CopilotTenant as a resource: everything that kubectl does with it besides creating it.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
 
-// Each starts programs, on a machine that other tests keep busy.
+// Each test starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 let api: TenantApi;
@@ -45,7 +45,7 @@ const status = {
 };
 
 describe('the CRD', () => {
-  it('is established, and structural in the eyes of the API server', async () => {
+  it('is established, and structural according to the API server', async () => {
     const crd = (await json('get', 'crd', 'copilottenants.copilot-operator.dev')) as {
       status: { conditions: { type: string; status: string }[] };
     };
@@ -53,7 +53,7 @@ describe('the CRD', () => {
     expect(conditions).toEqual({ NamesAccepted: 'True', Established: 'True' });
   });
 
-  it('answers to its short name and its category', async () => {
+  it('is found by its short name and its category', async () => {
     const resources = await api.kubectl.ok(['api-resources', '--categories=copilot', '-o', 'wide', '--no-headers']);
     expect(resources).toMatch(/^copilottenants +ct +copilot-operator\.dev\/v1alpha1 +true +CopilotTenant /m);
     expect(resources).toMatch(/^copilotsessions +csn +copilot-operator\.dev\/v1alpha1 +true +CopilotSession /m);
@@ -95,7 +95,7 @@ describe('a tenant', () => {
     ]);
   });
 
-  it('shows in kubectl get what somebody on call asks first', async () => {
+  it('shows in kubectl get what an administrator needs first', async () => {
     const lines = (await api.kubectl.ok(['get', 'ct'])).trim().split('\n');
     expect(lines.map((line) => line.trim().split(/ {2,}/).slice(0, 5))).toEqual([
       ['NAME', 'READY', 'SERVERS', 'SESSIONS', 'HEALTH'],
@@ -103,7 +103,7 @@ describe('a tenant', () => {
     ]);
   });
 
-  it('shows with -o wide where it is reached and what is wrong', async () => {
+  it('shows its endpoint and what is wrong with -o wide', async () => {
     const wide = await api.kubectl.ok(['get', 'ct', '-o', 'wide']);
     expect(wide).toMatch(/ENDPOINT +MESSAGE/);
     expect(wide).toMatch(/acme-0\.default\.svc:4321 +acme-1 does not answer/);
@@ -122,7 +122,7 @@ describe('a tenant', () => {
     expect(await json('get', 'ct/acme')).toMatchObject({ spec: { replicas: 3 }, status: { replicas: 3 } });
   });
 
-  it('has its conditions and servers merged one by one, as server-side apply does', async () => {
+  it('has its conditions and servers merged one by one by server-side apply', async () => {
     const patch = {
       conditions: [{ ...status.conditions[0], status: 'True' }],
       servers: [{ name: 'acme-1', state: 'Starting', restarts: 1 }],

@@ -1,11 +1,11 @@
-// What the API server itself says to manifests of sessions: there is no webhook, so this holds while the operator is down.
+// Which manifests of sessions the API server accepts: there is no webhook, so this works while the operator is down.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { copilotSessionCrd } from '../../../src/api/crd.ts';
 import { sessionSpec } from '../../../src/api/session.ts';
 import { waitFor } from '../../support/wait.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
-// Each starts programs, on a machine that other tests keep busy.
+// Each test starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 let api: TenantApi;
@@ -21,7 +21,7 @@ const manifest = (name: string, spec: object) => ({
   spec: { tenantRef: { name: 'acme' }, ...spec },
 });
 
-/** What kubectl prints when the manifest is refused; fails when it is accepted. */
+/** The output of kubectl for a manifest that is refused; throws when it is accepted. */
 async function refusal(name: string, spec: object): Promise<string> {
   const { code, stdout, stderr } = await api.kubectl.try(
     ['create', '--dry-run=server', '-f', '-'],
@@ -36,7 +36,7 @@ const accepted = async (name: string, spec: object) =>
     spec: unknown;
   };
 
-describe('a manifest is refused with its field and the reason', () => {
+describe('a manifest is refused with the field and the reason', () => {
   const outOfRange = 'spec.ttl must be from 1m to 87600h';
   it.each<[string, object, string]>([
     ['an id with a dot', { sessionId: 'a.b' }, 'spec.sessionId in body should match'],
@@ -70,13 +70,13 @@ describe('a manifest is refused with its field and the reason', () => {
 
   it('a name that is no id, without an id', async () => {
     expect(await refusal('alpha.beta', {})).toContain(
-      'metadata.name is the session id when spec.sessionId is not set, and an id has no dot: set spec.sessionId, or choose another name',
+      'metadata.name is the session id when spec.sessionId is not set, and an id must not contain a dot: set spec.sessionId, or choose another name',
     );
   });
 
   it('a name that is too long for an id, without an id', async () => {
     expect(await refusal('a'.repeat(201), {})).toContain(
-      'metadata.name is the session id when spec.sessionId is not set, and an id has at most 200 characters: set spec.sessionId, or choose a shorter name',
+      'metadata.name is the session id when spec.sessionId is not set, and an id must be at most 200 characters long: set spec.sessionId, or choose a shorter name',
     );
   });
 });
@@ -99,7 +99,7 @@ describe('what is just inside the bounds is accepted', () => {
     await accepted(name, spec);
   });
 
-  it('and the defaults are those that the operator is compiled against', async () => {
+  it('and the defaults are those of the schema in the operator', async () => {
     const { spec } = await accepted('alpha', {});
     expect(spec).toEqual({ tenantRef: { name: 'acme' }, lifecycle: 'Persistent', deletionPolicy: 'Delete' });
     expect(spec).toEqual(sessionSpec.parse({ tenantRef: { name: 'acme' } }));
@@ -137,7 +137,7 @@ describe('a change is refused', () => {
     expect(await change('changing', spec)).toMatchObject({ code: 0 });
   });
 
-  it('but not one of a resource from before the bound on its name, so that its finalizer can go', async () => {
+  it('but not one of a resource from before the limit of its name, so that its finalizer can be removed', async () => {
     const name = 'b'.repeat(201);
     const [crd, former] = [copilotSessionCrd(), copilotSessionCrd()];
     const root = former.spec.versions[0]?.schema.openAPIV3Schema;

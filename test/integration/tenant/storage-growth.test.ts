@@ -118,7 +118,7 @@ describe('a volume whose class lets it grow', () => {
     for (const size of ['1Gi', '4095Mi', '3.9Gi']) {
       const refused = await resize(world, size);
       expect(refused).toContain('spec.storage.size');
-      expect(refused).toContain('cannot shrink below status.minimumStorageSize: a volume only grows');
+      expect(refused).toContain('must not be below status.minimumStorageSize: volumes do not shrink');
     }
     expect([await asked(world), await asked(world, 'acme-1')]).toEqual(['4Gi', '4Gi']);
     for (const size of ['4096Mi', '5Gi']) expect(await resize(world, size)).toBeUndefined();
@@ -136,7 +136,7 @@ describe('a volume whose class does not let it grow', () => {
     expect(stalled?.message).toMatch(/PersistentVolumeClaim acme-0 cannot grow.*Set spec\.storage\.size back/);
     expect(await condition(world, 'Ready')).toMatchObject({ status: 'False', reason: 'VolumeNotExpandable' });
 
-    expect(await resize(world, '1023Mi')).toContain('spec.storage.size cannot shrink below status.minimumStorageSize');
+    expect(await resize(world, '1023Mi')).toContain('spec.storage.size must not be below status.minimumStorageSize');
     expect(await resize(world, '1024Mi')).toBeUndefined();
     await expectAtRest(world);
     expect((await world.get(PersistentVolumeClaim, 'acme-0'))?.spec).toEqual(before?.spec);
