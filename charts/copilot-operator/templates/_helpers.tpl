@@ -14,7 +14,7 @@
 {{- end -}}
 
 {{/*
-Labels of the operator's pods. The name is fixed: the NetworkPolicies of the tenants let pods of this name in, so that
+Labels of the operator's pods. The name is fixed: the NetworkPolicies of the tenants allow pods of this name, so that
 the operator can ping the servers.
 */}}
 {{- define "copilot-operator.selectorLabels" -}}
@@ -32,7 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "copilot-operator.image" -}}
-{{- $repository := required "image.repository is not set: name the operator image that your cluster can pull. Build and push one with: make images CLUSTER=current IMAGE_REGISTRY=<registry>" .Values.image.repository -}}
+{{- $repository := required "image.repository is not set: name the operator image. None is published; build and push it with: make images CLUSTER=current IMAGE_REGISTRY=<registry>" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $repository .Values.image.digest -}}
 {{- else -}}
@@ -41,5 +41,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "copilot-operator.serverImage" -}}
-{{- required "serverImage is not set: name the Copilot CLI server image that your cluster can pull. Its licence allows no public one; build and push yours with: make images CLUSTER=current IMAGE_REGISTRY=<registry>" .Values.serverImage -}}
+{{- required "serverImage is not set: name the Copilot CLI server image. None is published; build and push it with: make images CLUSTER=current IMAGE_REGISTRY=<registry>" .Values.serverImage -}}
 {{- end -}}

@@ -1,4 +1,4 @@
--- Health of a CopilotTenant for Argo CD: the first case that holds decides, and its condition's message is told.
+-- Health of a CopilotTenant for Argo CD: the first case that matches decides, with the message of its condition.
 local function condition(name)
   for _, found in ipairs((obj.status or {}).conditions or {}) do
     if found.type == name then
@@ -9,7 +9,7 @@ local function condition(name)
 end
 
 local function health(status, found)
-  return { status = status, message = found.message or "The operator has not looked at it yet." }
+  return { status = status, message = found.message or "Waiting for the operator to reconcile it." }
 end
 
 local ready = condition("Ready")
@@ -21,28 +21,28 @@ local pressure = condition("StoragePressure")
 if obj.metadata.deletionTimestamp ~= nil then
   return { status = "Progressing", message = "The tenant is being deleted." }
 end
--- What stands in the status is about another spec.
+-- The status is of an earlier spec.
 if ready.status == nil or (obj.status.observedGeneration or 0) < (obj.metadata.generation or 0) then
   return health("Progressing", {})
 end
 if stalled.status == "True" then
   return health("Degraded", stalled)
 end
--- The cleanup goes on while the tenant is suspended, and so does what is wrong with it.
+-- Before Suspended: the cleanup also runs, and fails, while the tenant is suspended.
 if cleanup.status == "False" then
   return health("Degraded", cleanup)
 end
 if ready.reason == "Suspended" or ready.reason == "ScaledToZero" then
   return health("Suspended", ready)
 end
--- Also while the operator restarts them: somebody who chats notices.
+-- Also while the operator restarts them: users are affected.
 if ready.reason == "ServersUnhealthy" then
   return health("Degraded", ready)
 end
 if reconciling.status == "True" then
   return health("Progressing", reconciling)
 end
--- After Reconciling: a volume that is growing is the cure.
+-- After Reconciling: a volume that is being expanded resolves it.
 if pressure.status == "True" then
   return health("Degraded", pressure)
 end

@@ -282,13 +282,13 @@ describe.each([
     const { status: _none, ...unseen } = make();
     for (const object of [unseen, { ...unseen, status: {} }, { ...unseen, status: { conditions: [] } }]) {
       const found = await argoHealth(object);
-      expect(found).toEqual({ status: 'Progressing', message: 'The operator has not looked at it yet.' });
+      expect(found).toEqual({ status: 'Progressing', message: 'Waiting for the operator to reconcile it.' });
     }
   });
 
   it('whose status is about a former spec is Progressing, and nothing of it is told', async () => {
     const found = await argoHealth(make(stalled('Forbidden'), {}, 1));
-    expect(found).toEqual({ status: 'Progressing', message: 'The operator has not looked at it yet.' });
+    expect(found).toEqual({ status: 'Progressing', message: 'Waiting for the operator to reconcile it.' });
   });
 
   it('that is being deleted is Progressing, whatever its status says', async () => {

@@ -112,7 +112,7 @@ describe('the chart', () => {
     });
     expect(notes).toMatch(/kubectl -n team-a create -f - .*CopilotTenant/);
     expect(notes).toContain('kubectl -n team-a wait ct/acme --for=condition=Ready');
-    expect(notes).toContain('Delete the CopilotSessions that are to go before you uninstall it');
+    expect(notes).toContain('Before that, delete the CopilotSessions that you no longer need');
   });
 });
 
