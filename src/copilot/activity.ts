@@ -22,7 +22,7 @@ const ENDS_ALL = new Set(['abort', 'session.shutdown', 'session.resume', 'sessio
  * `Unloaded`: the server writes `session.resume` together with the first event after it. `Loaded` is also what a session
  * is called of which the events do not tell.
  */
-export function judgeJournal(events: readonly JournalEvent[]): JournalState {
+export function journalState(events: readonly JournalEvent[]): JournalState {
   const last = events.at(-1);
   // Being loaded or unloaded is no activity: whoever opens a session only to look must not prolong its life.
   const turn = events.findLast(({ type }) => !type.startsWith('session.'));

@@ -45,17 +45,17 @@ export class RpcError extends CopilotError {
   readonly reason = 'ProtocolError';
   /** JSON-RPC error code, such as -32601 for a method that this version of the server lacks. */
   readonly code: number;
-  readonly #said: string;
+  readonly #serverMessage: string;
 
-  constructor(message: string, code: number, said: string, options?: ErrorOptions) {
+  constructor(message: string, code: number, serverMessage: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
-    this.#said = said;
+    this.#serverMessage = serverMessage;
   }
 
   /** The server's own text, to tell its errors apart: the code is the same for most. No own property, so no log has it. */
-  get said(): string {
-    return this.#said;
+  get serverMessage(): string {
+    return this.#serverMessage;
   }
 }
 
@@ -67,7 +67,7 @@ export class RefusedError extends CopilotError {
 const AUTHENTICATION_REQUIRED = -32001;
 const AUTHENTICATION_FAILED = -32002;
 const LONGEST_QUOTE = 80;
-const LONGEST_SAID = 1000;
+const LONGEST_MESSAGE = 1000;
 
 /** The error that a server's answer to `method` stands for. `message` is the server's own text. */
 export function errorOfAnswer(address: string, method: string, code: number, message: string): CopilotError {
@@ -87,8 +87,12 @@ export function errorOfAnswer(address: string, method: string, code: number, mes
 /** The error for an answer that is one. `message` is the other side's own text. */
 export function rpcError(address: string, method: string, code: number, message: string): RpcError {
   // The CLI puts this before its text, and so would take the place of what matters in the quote.
-  const said = message.replace(`Request ${method} failed with message: `, '').slice(0, LONGEST_SAID);
-  return new RpcError(`${address}: ${method} was answered with error ${code} ${quote(said)}`, code, said);
+  const serverMessage = message.replace(`Request ${method} failed with message: `, '').slice(0, LONGEST_MESSAGE);
+  return new RpcError(
+    `${address}: ${method} was answered with error ${code} ${quote(serverMessage)}`,
+    code,
+    serverMessage,
+  );
 }
 
 /** The start of something a peer sent, safe to show in one line: no control characters, at most 80 characters. */

@@ -1,5 +1,5 @@
 /** The Copilot CLI server's wire protocol. It knows nothing of Kubernetes. docs/protocol.md has the facts behind it. */
-export { activityOf, judgeJournal } from './activity.ts';
+export { activityOf, journalState } from './activity.ts';
 export type { JournalState } from './activity.ts';
 export { Client } from './client.ts';
 export type { CallOptions, ClientOptions, Requester } from './client.ts';

@@ -114,7 +114,7 @@ export async function updateClientMetadata(
     await callAbout(server, 'session.metadata.updateClientMetadata', { sessionId, set }, options);
     return true;
   } catch (error) {
-    if (error instanceof RpcError && SESSION_NOT_FOUND.test(error.said)) return false;
+    if (error instanceof RpcError && SESSION_NOT_FOUND.test(error.serverMessage)) return false;
     throw error;
   }
 }
@@ -135,7 +135,7 @@ export async function getActivity(
     if (typeof hasActiveWork !== 'boolean') throw unexpected(server, method, 'hasActiveWork', hasActiveWork);
     return hasActiveWork ? 'Active' : 'Loaded';
   } catch (error) {
-    if (error instanceof RpcError && SESSION_NOT_FOUND.test(error.said)) return 'Unloaded';
+    if (error instanceof RpcError && SESSION_NOT_FOUND.test(error.serverMessage)) return 'Unloaded';
     throw error;
   }
 }
@@ -170,7 +170,9 @@ async function callAbout(
     return await call(server, method, params, options);
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
-    throw new RpcError(`${error.message} (session ${params.sessionId})`, error.code, error.said, { cause: error });
+    throw new RpcError(`${error.message} (session ${params.sessionId})`, error.code, error.serverMessage, {
+      cause: error,
+    });
   }
 }
 

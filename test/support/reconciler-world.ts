@@ -25,7 +25,7 @@ import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeInformer } from './fake-informer.ts';
 import { RecordedServers } from './servers.ts';
-import { ToldSessions } from './told-sessions.ts';
+import { CountedSessions } from './counted-sessions.ts';
 import { connect } from './kube.ts';
 import { metricSum, passesOf, waitForRest } from './metrics.ts';
 
@@ -55,7 +55,7 @@ export class ReconcilerWorld {
   readonly client: Client;
   readonly clock = new FakeClock(Date.now());
   readonly health = new FakeHealth();
-  readonly sessions = new ToldSessions();
+  readonly sessions = new CountedSessions();
   /** The servers that are registered. */
   readonly servers = new RecordedServers((key) => {
     this.health.remove(key);

@@ -6,7 +6,7 @@ import {
   type Requester,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { SessionBook } from './book.ts';
+import type { SessionCache } from './session-cache.ts';
 import { readInto } from './journals.ts';
 
 /** How one poll asks. */
@@ -34,42 +34,42 @@ const JOURNAL_CALLS = 64;
 const JOURNALS_MS = 10_000;
 
 /**
- * Asks a server for its sessions and enters what it answers in `book`.
+ * Asks a server for its sessions and enters what it answers in `cache`.
  *
  * The bound: with nothing changed it is one call, `sessions.list`, and `sessions.getSizes` after a hint and with every other poll.
  * After a change it is both, at most 95 for journals (one that is begun after 63 may take 32) and one for the labels of each
  * thousand watched sessions. A journal is read when it has changed, and once more when a turn runs in it: no call is made for each
  * session in each poll, also when all of their turns hang. None of these loads a session or touches its idle clock.
  */
-export async function poll(book: SessionBook, context: PollContext): Promise<Polled> {
+export async function poll(cache: SessionCache, context: PollContext): Promise<Polled> {
   const { server, clock, options, deleted } = context;
   const listed = await listSessions(server, options);
   const at = clock.now();
-  book.list(listed.filter(({ sessionId }) => !deleted.has(sessionId)));
-  if (book.sizesDue) book.sizes(await getSessionSizes(server, options));
-  const more = await readJournals(book, context);
-  await readLabels(book, context);
+  cache.updateList(listed.filter(({ sessionId }) => !deleted.has(sessionId)));
+  if (cache.sizesDue) cache.updateSizes(await getSessionSizes(server, options));
+  const more = await readJournals(cache, context);
+  await readLabels(cache, context);
   return { at, more };
 }
 
-async function readJournals(book: SessionBook, { server, clock, options }: PollContext): Promise<boolean> {
+async function readJournals(cache: SessionCache, { server, clock, options }: PollContext): Promise<boolean> {
   const begun = clock.monotonic();
   let calls = 0;
-  for (const record of book.journalsDue(begun)) {
+  for (const record of cache.journalsDue(begun)) {
     const monotonic = clock.monotonic();
     if (calls >= JOURNAL_CALLS || monotonic - begun > JOURNALS_MS) return true;
-    const watched = book.isWatched(record.times.sessionId);
+    const watched = cache.isWatched(record.times.sessionId);
     calls += await readInto(record, { server, options, monotonic, watched });
   }
   return false;
 }
 
-async function readLabels(book: SessionBook, { server, options, labelKeys }: PollContext): Promise<void> {
-  const ids = book.takeLabelsDue();
+async function readLabels(cache: SessionCache, { server, options, labelKeys }: PollContext): Promise<void> {
+  const ids = cache.takeLabelsDue();
   try {
-    book.labels(ids, await getClientMetadata(server, ids, labelKeys, options));
+    cache.updateLabels(ids, await getClientMetadata(server, ids, labelKeys, options));
   } catch (error) {
-    book.labelsChanged();
+    cache.invalidateLabels();
     throw error;
   }
 }

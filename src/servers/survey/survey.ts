@@ -26,7 +26,7 @@ export interface SessionCounts {
 }
 
 /** Two polls of one server are at least so far apart, in ms. */
-const LEAST_GAP_MS = 2000;
+const MIN_GAP_MS = 2000;
 /** So many polls a second, of all servers together, may come of hints: when a thousand are busy, each waits for longer. */
 const HINTED_POLLS_PER_MS = 0.1;
 
@@ -49,8 +49,8 @@ export class Survey implements SessionSource {
     this.#context = {
       ...servers.context,
       labelKeys,
-      leastGapMs: () => Math.max(LEAST_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
-      tell: (key, sessionIds) => this.#tell(key, sessionIds),
+      minGapMs: () => Math.max(MIN_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
+      onChange: (key, sessionIds) => this.#notify(key, sessionIds),
       onFailure: (key, failure) =>
         log.info({ server: key, err: failure }, 'a server can not be asked for its sessions'),
       observePoll,
@@ -80,7 +80,7 @@ export class Survey implements SessionSource {
   }
 
   refresh(key: string): void {
-    this.#find(key)?.soon();
+    this.#find(key)?.requestPoll();
   }
 
   onChange(fn: (key: string, sessionIds: readonly string[]) => void): void {
@@ -141,7 +141,7 @@ export class Survey implements SessionSource {
     surveyed.stop();
     this.#surveyed.delete(server);
     // It is a server that can't be asked any more, until it is set again.
-    if (answer !== undefined && !this.#registry.isClosed) this.#tell(server.key, [...answer.sessions.keys()]);
+    if (answer !== undefined && !this.#registry.isClosed) this.#notify(server.key, [...answer.sessions.keys()]);
   }
 
   #find(key: string): SurveyedServer | undefined {
@@ -155,7 +155,7 @@ export class Survey implements SessionSource {
     throw new UnreachableError(`${key}: no such server is known, so that its sessions can't be reached`);
   }
 
-  #tell(key: string, sessionIds: readonly string[]): void {
+  #notify(key: string, sessionIds: readonly string[]): void {
     for (const listener of this.#listeners) {
       try {
         listener(key, sessionIds);

@@ -21,7 +21,7 @@ import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
 import { Schedule } from '../schedule.ts';
 import type { Server, ServerUpdate } from '../server.ts';
-import { SessionBook } from './book.ts';
+import { SessionCache } from './session-cache.ts';
 import { poll } from './poll.ts';
 import type { Disuse, ServerSessions } from './sessions.ts';
 
@@ -29,9 +29,9 @@ import type { Disuse, ServerSessions } from './sessions.ts';
 export interface SurveyContext extends RegistryContext {
   readonly labelKeys: readonly string[];
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
-  readonly leastGapMs: () => number;
+  readonly minGapMs: () => number;
   /** Given the ids that changed, all of them when the server stops answering, or does so again. */
-  readonly tell: (key: string, sessionIds: readonly string[]) => void;
+  readonly onChange: (key: string, sessionIds: readonly string[]) => void;
   /** Given the reason why a server can't be asked, at the first failure after a success. */
   readonly onFailure: (key: string, failure: Error) => void;
   /** Given the time that each complete poll took. */
@@ -49,9 +49,9 @@ const GRACE_MS = 25_000;
 /** From one reading of sizes to the next when nothing is heard, so that they are right within a minute or so. */
 const SIZES_MS = 50_000;
 /** From a hint to the poll: a turn gives a dozen hints at once. */
-const SOON_MS = 500;
+const HINT_DELAY_MS = 500;
 /** From the poll after a hint to another one: a turn is told of before it is on the volume, and then nothing is told until it ends. */
-const AFTER_HINT_MS = 5000;
+const FOLLOW_UP_MS = 5000;
 /** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */
 const CALL: CallOptions = { timeoutMs: 10_000 };
 
@@ -61,13 +61,13 @@ export class SurveyedServer {
   readonly #server: Server;
   readonly #share: ConnectionShare;
   readonly #schedule: Schedule;
-  readonly #book: SessionBook;
+  readonly #cache: SessionCache;
   /** When the server's process started, ms since the epoch. */
   #startedAt: number;
   #answer: ServerSessions | undefined;
   /** Why the server can't be asked; undefined while it can. */
   #failure: Error | undefined;
-  #begunAt = Number.NEGATIVE_INFINITY;
+  #pollStartedAt = Number.NEGATIVE_INFINITY;
   /** When sizes were last asked for at rest, monotonic ms. */
   #sizesAt: number;
   /** Ids of sessions that were deleted since the last poll began. */
@@ -75,22 +75,22 @@ export class SurveyedServer {
   /** A hint came, and the poll after it has not been followed by another. */
   #hinted = false;
   /** A hint came while a poll went on, which may have asked too early. */
-  #askAgain = false;
+  #pollAgain = false;
 
   constructor(server: Server, startedAt: number, context: SurveyContext) {
     this.#server = server;
     this.#startedAt = startedAt;
     this.#context = context;
     this.#sizesAt = context.clock.monotonic();
-    this.#book = new SessionBook(startedAt);
+    this.#cache = new SessionCache(startedAt);
     this.#share = server.connection.join({
       // A poll under way fails by itself.
       onEnd: ({ error }) => this.#schedule.isBusy || this.#fail(error),
       // Whatever it tells of is looked up: anybody who reaches the server could have made it up.
       onNotification: (method) => {
         if (method !== 'session.lifecycle') return;
-        this.#book.sizesChanged();
-        this.soon();
+        this.#cache.invalidateSizes();
+        this.requestPoll();
       },
     });
     this.#schedule = new Schedule(context, {
@@ -110,50 +110,50 @@ export class SurveyedServer {
     const { startedAt = this.#startedAt } = this.#server.target;
     const restarted = startedAt !== this.#startedAt;
     this.#startedAt = startedAt;
-    this.#book.startedAt = startedAt;
+    this.#cache.startedAt = startedAt;
     if (moved) {
       this.#failure = undefined;
       this.#schedule.restart();
     } else if (restarted) {
-      this.soon();
+      this.requestPoll();
     }
     // What ran in the former process does not run any more, and that needs no asking.
     if (restarted && this.#answer !== undefined) this.#publish(this.#answer.at);
   }
 
   watch(sessionId: string): void {
-    if (this.#book.watch(sessionId)) this.soon();
+    if (this.#cache.watch(sessionId)) this.requestPoll();
   }
 
   unwatch(sessionId: string): void {
-    this.#book.unwatch(sessionId);
+    this.#cache.unwatch(sessionId);
   }
 
   /** Asks soon, unless the server can't be asked: then the next try comes when it would have come. */
-  soon(): void {
+  requestPoll(): void {
     this.#hinted = true;
-    if (this.#schedule.isBusy) this.#askAgain = true;
-    else if (this.#share.opened !== undefined) this.#hasten(SOON_MS, this.#context.leastGapMs());
+    if (this.#schedule.isBusy) this.#pollAgain = true;
+    else if (this.#share.opened !== undefined) this.#bringForward(HINT_DELAY_MS, this.#context.minGapMs());
   }
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
-    const stored = await updateClientMetadata(this.#open(), sessionId, labels, CALL);
-    if (stored) this.#book.labelsChanged();
-    this.soon();
+    const stored = await updateClientMetadata(this.#openClient(), sessionId, labels, CALL);
+    if (stored) this.#cache.invalidateLabels();
+    this.requestPoll();
     return stored;
   }
 
   async activity(sessionId: string): Promise<SessionActivity> {
-    return getActivity(this.#open(), sessionId, CALL);
+    return getActivity(this.#openClient(), sessionId, CALL);
   }
 
   async close(sessionId: string): Promise<void> {
-    await closeSession(this.#open(), sessionId, CALL);
-    this.soon();
+    await closeSession(this.#openClient(), sessionId, CALL);
+    this.requestPoll();
   }
 
   async deleteUnused(sessionId: string, { modifiedTime, expiresAt }: Disuse): Promise<Deletion | 'InUse'> {
-    const connection = this.#open();
+    const connection = this.#openClient();
     const times = await getSessionTimes(connection, sessionId, CALL);
     if (times === undefined) return 'NotFound';
     if (Date.parse(times.modifiedTime) !== modifiedTime) return 'InUse';
@@ -166,11 +166,11 @@ export class SurveyedServer {
   }
 
   async delete(sessionId: string): Promise<Deletion> {
-    const connection = this.#open();
-    const begun = this.#context.clock.monotonic();
+    const connection = this.#openClient();
+    const started = this.#context.clock.monotonic();
     const deletion = await deleteSession(connection, sessionId, CALL);
-    this.soon();
-    const spent = this.#context.clock.monotonic() - begun;
+    this.requestPoll();
+    const spent = this.#context.clock.monotonic() - started;
     const left = await listSessions(connection, { timeoutMs: Math.max(1, CALL.timeoutMs - spent) });
     if (left.some((session) => session.sessionId === sessionId)) {
       throw new RefusedError(
@@ -179,7 +179,7 @@ export class SurveyedServer {
     }
     // At once: a resource that is made again under the id must not be told of the session that was.
     this.#deleted.add(sessionId);
-    this.#book.deleted(sessionId);
+    this.#cache.remove(sessionId);
     if (this.#answer !== undefined) this.#publish(this.#answer.at);
     return deletion;
   }
@@ -190,7 +190,7 @@ export class SurveyedServer {
   }
 
   /** The connection, for somebody who can't wait until there is one. */
-  #open(): SharedClient {
+  #openClient(): SharedClient {
     const { opened } = this.#share;
     if (opened !== undefined) return opened;
     const why = this.#failure?.message ?? 'it was not reached yet';
@@ -200,27 +200,27 @@ export class SurveyedServer {
   }
 
   /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one's start. */
-  #hasten(ms: number, leastGapMs: number): void {
+  #bringForward(ms: number, minGapMs: number): void {
     const now = this.#context.clock.monotonic();
-    const at = Math.max(now + ms, this.#begunAt + leastGapMs);
+    const at = Math.max(now + ms, this.#pollStartedAt + minGapMs);
     if (at < this.#schedule.dueAt) this.#schedule.next(at - now);
   }
 
   async #poll(): Promise<void> {
     const { clock, labelKeys, observePoll } = this.#context;
     const end = this.#schedule.begin();
-    const begun = clock.monotonic();
-    this.#begunAt = begun;
-    this.#askAgain = false;
+    const started = clock.monotonic();
+    this.#pollStartedAt = started;
+    this.#pollAgain = false;
     this.#deleted.clear();
-    if (begun - this.#sizesAt >= SIZES_MS) {
-      this.#book.sizesChanged();
-      this.#sizesAt = begun;
+    if (started - this.#sizesAt >= SIZES_MS) {
+      this.#cache.invalidateSizes();
+      this.#sizesAt = started;
     }
     let client: SharedClient | undefined;
     try {
       client = await this.#share.open(CALL);
-      const { at, more } = await poll(this.#book, {
+      const { at, more } = await poll(this.#cache, {
         server: client,
         clock,
         labelKeys,
@@ -228,7 +228,7 @@ export class SurveyedServer {
         deleted: this.#deleted,
       });
       if (!end()) return;
-      observePoll(clock.monotonic() - begun);
+      observePoll(clock.monotonic() - started);
       this.#conclude(at, more);
     } catch (error) {
       if (end()) this.#fail(error, client);
@@ -236,33 +236,33 @@ export class SurveyedServer {
   }
 
   #conclude(at: number, more: boolean): void {
-    const { clock, random, leastGapMs } = this.#context;
+    const { clock, random, minGapMs } = this.#context;
     this.#schedule.succeeded();
     this.#failure = undefined;
-    this.#schedule.next(Math.max(0, this.#begunAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
-    if (more) this.#hasten(0, leastGapMs() / 4);
-    if (this.#askAgain) {
-      this.#hasten(SOON_MS, leastGapMs());
+    this.#schedule.next(Math.max(0, this.#pollStartedAt + jittered(INTERVAL_MS, random) - clock.monotonic()));
+    if (more) this.#bringForward(0, minGapMs() / 4);
+    if (this.#pollAgain) {
+      this.#bringForward(HINT_DELAY_MS, minGapMs());
     } else if (this.#hinted) {
       this.#hinted = false;
-      this.#hasten(AFTER_HINT_MS, leastGapMs());
+      this.#bringForward(FOLLOW_UP_MS, minGapMs());
     }
     // Last, because whoever is told may change or remove this very target.
     this.#publish(at);
   }
 
   #publish(at: number): void {
-    const { tell } = this.#context;
-    const published = this.#book.publish(at);
+    const { onChange } = this.#context;
+    const published = this.#cache.publish(at);
     if (published === undefined) return;
     const wasKnown = this.#answer !== undefined;
     this.#answer = published.answer;
-    if (!wasKnown) tell(this.#server.key, [...published.answer.sessions.keys()]);
-    else if (published.changed.length > 0) tell(this.#server.key, published.changed);
+    if (!wasKnown) onChange(this.#server.key, [...published.answer.sessions.keys()]);
+    else if (published.changed.length > 0) onChange(this.#server.key, published.changed);
   }
 
   #fail(thrown: unknown, client?: SharedClient): void {
-    const { tell, onFailure } = this.#context;
+    const { onChange, onFailure } = this.#context;
     const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
     const reason = failure instanceof CopilotError ? failure.reason : 'ProtocolError';
     const isNew = this.#failure === undefined;
@@ -274,6 +274,6 @@ export class SurveyedServer {
     const lost = this.#answer;
     if (lost === undefined || this.#schedule.failingMs < GRACE_MS) return;
     this.#answer = undefined;
-    tell(this.#server.key, [...lost.sessions.keys()]);
+    onChange(this.#server.key, [...lost.sessions.keys()]);
   }
 }

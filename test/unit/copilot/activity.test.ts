@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { activityOf, judgeJournal, type JournalEvent, type SessionActivity } from '../../../src/copilot/index.ts';
+import { activityOf, journalState, type JournalEvent, type SessionActivity } from '../../../src/copilot/index.ts';
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -53,7 +53,7 @@ const table: [what: string, journal: string, activity: SessionActivity, lastActi
 
 describe('what a journal says of a session', () => {
   it.each(table)('%s: %s: %s', (_, journal, activity, lastActivity) => {
-    const state = judgeJournal(events(journal));
+    const state = journalState(events(journal));
     expect(state.activity).toBe(activity);
     expect(state.lastActivityTime).toBe(lastActivity === undefined ? undefined : START + lastActivity * 1000);
   });
@@ -63,16 +63,16 @@ describe('a session whose server was killed', () => {
   const times = { startedAt: START + 3500, modifiedTime: START + 3000 };
 
   it('is not loaded when it has been silent since before the process started', () => {
-    expect(activityOf(judgeJournal(events(FIRST)), times)).toBe('Unloaded');
-    expect(activityOf(judgeJournal(events(FIRST)), { ...times, startedAt: START + 3000 })).toBe('Active');
+    expect(activityOf(journalState(events(FIRST)), times)).toBe('Unloaded');
+    expect(activityOf(journalState(events(FIRST)), { ...times, startedAt: START + 3000 })).toBe('Active');
   });
 
   it('is what its journal says as soon as the new process has written to it', () => {
-    expect(activityOf(judgeJournal(events(`${FIRST} session.resume user.message`)), times)).toBe('Active');
+    expect(activityOf(journalState(events(`${FIRST} session.resume user.message`)), times)).toBe('Active');
   });
 
   it('is judged by its file when it has no events', () => {
-    expect(activityOf(judgeJournal([]), times)).toBe('Unloaded');
-    expect(activityOf(judgeJournal([]), { ...times, modifiedTime: START + 4000 })).toBe('Loaded');
+    expect(activityOf(journalState([]), times)).toBe('Unloaded');
+    expect(activityOf(journalState([]), { ...times, modifiedTime: START + 4000 })).toBe('Loaded');
   });
 });

@@ -11,7 +11,7 @@ let network: FakeNetwork;
 let server: FakeServer;
 let servers: ServerRegistry;
 let pinger: Pinger;
-let told: [string, ServerHealth][];
+let transitions: [string, ServerHealth][];
 let observed: [string, string, number][];
 let errors: unknown[];
 
@@ -33,15 +33,15 @@ beforeEach(() => {
     log: { info: () => undefined, error: (...args: unknown[]) => errors.push(args) },
     observe: (...check) => observed.push(check),
   });
-  told = [];
-  pinger.onTransition((key, health) => told.push([key, health]));
+  transitions = [];
+  pinger.onTransition((key, health) => transitions.push([key, health]));
 });
 
 const target = (changes: Partial<ServerTarget & HealthSettings> = {}): ServerTarget => {
   const { intervalMs, timeoutMs, failureThreshold, ...others } = { ...healthSettings(), ...changes };
   return serverTarget({ health: { intervalMs, timeoutMs, failureThreshold }, ...others });
 };
-const states = () => told.map(([, health]) => (health.state === 'Unhealthy' ? health.reason : health.state));
+const states = () => transitions.map(([, health]) => (health.state === 'Unhealthy' ? health.reason : health.state));
 
 async function watchHealthy(): Promise<void> {
   servers.set(target());
@@ -50,15 +50,15 @@ async function watchHealthy(): Promise<void> {
 }
 
 describe('a server that answers', () => {
-  it('is told Healthy once, within 100 ms, with its version', async () => {
+  it('is reported Healthy once, within 100 ms, with its version', async () => {
     expect(pinger.get('team/acme-0')).toEqual({ state: 'Unknown' });
     servers.set(target());
     await clock.advance(100);
     const health = { state: 'Healthy', version: '1.0.102', since: expect.any(Number) };
-    expect(told).toEqual([['team/acme-0', health]]);
+    expect(transitions).toEqual([['team/acme-0', health]]);
     expect(pinger.get('team/acme-0')).toEqual(health);
     await clock.advance(3_600_000);
-    expect(told).toHaveLength(1);
+    expect(transitions).toHaveLength(1);
   });
 
   it('is pinged at its interval over one connection, and asked for its version once', async () => {
@@ -81,15 +81,15 @@ describe('a server that answers', () => {
     await watchHealthy();
     for (let again = 0; again < 10; again += 1) servers.set(target());
     await clock.advance(1000);
-    expect([server.dials, server.calls('ping'), told.length]).toEqual([1, 1, 1]);
+    expect([server.dials, server.calls('ping'), transitions.length]).toEqual([1, 1, 1]);
   });
 
-  it('is told again when it comes back with another version', async () => {
+  it('is reported again when it comes back with another version', async () => {
     await watchHealthy();
     server.version = '1.0.103';
     server.cut();
     await clock.advance(1000);
-    expect(told.map(([, health]) => health)).toMatchObject([{ version: '1.0.102' }, { version: '1.0.103' }]);
+    expect(transitions.map(([, health]) => health)).toMatchObject([{ version: '1.0.102' }, { version: '1.0.103' }]);
   });
 });
 
@@ -99,7 +99,7 @@ describe('a server that fails', () => {
     ['blackhole', 'Unreachable', 'no TCP connection within 5000 ms'],
     ['silent', 'Timeout', 'did not answer "connect" within 5000 ms'],
   ] as const)(
-    'because it %s is told %s after three intervals, not before, and Healthy when it is back',
+    'because it %s is reported %s after three intervals, not before, and Healthy when it is back',
     async (...row) => {
       const [behaviour, reason, message] = row;
       await watchHealthy();
@@ -119,17 +119,17 @@ describe('a server that fails', () => {
     },
   );
 
-  it('with a wrong token is told AuthFailed, and Healthy as soon as the right one is set', async () => {
+  it('with a wrong token is reported AuthFailed, and Healthy as soon as the right one is set', async () => {
     servers.set(target({ token: 'old' }));
     await clock.advance(30_000);
     expect(states()).toEqual(['AuthFailed']);
-    expect(JSON.stringify(told)).not.toContain('"old"');
+    expect(JSON.stringify(transitions)).not.toContain('"old"');
     servers.set(target());
     await clock.advance(100);
     expect(states()).toEqual(['AuthFailed', 'Healthy']);
   });
 
-  it('because something else listens there is told ProtocolError', async () => {
+  it('because something else listens there is reported ProtocolError', async () => {
     server.answers['connect'] = () => {
       server.sendRaw('HTTP/1.1 400 Bad Request\r\n\r\n');
       return undefined;
@@ -140,7 +140,7 @@ describe('a server that fails', () => {
     expect(pinger.get('team/acme-0')).toMatchObject({ message: expect.stringContaining('web server') as unknown });
   });
 
-  it('because it lost a method is told ProtocolError', async () => {
+  it('because it lacks a method is reported ProtocolError', async () => {
     server.answers['status.get'] = () => ({ error: { code: -32601, message: 'Unhandled method' } });
     servers.set(target());
     await clock.advance(30_000);
@@ -160,7 +160,7 @@ describe('a server that fails', () => {
     expect(observed.some(([, result]) => result === 'Timeout')).toBe(true);
   });
 
-  it('is told at the first failure with a threshold of 1', async () => {
+  it('is reported at the first failure with a threshold of 1', async () => {
     servers.set(target({ failureThreshold: 1 }));
     await clock.advance(100);
     server.behaviour = 'refuses';
@@ -169,7 +169,7 @@ describe('a server that fails', () => {
     expect(states()).toEqual(['Healthy', 'Unreachable']);
   });
 
-  it('is found again within a second after a restart of a second, without being told at all', async () => {
+  it('is found again within a second after a restart of a second, without being reported at all', async () => {
     await watchHealthy();
     server.behaviour = 'refuses';
     server.cut();
@@ -241,7 +241,7 @@ describe('changed and removed servers', () => {
     servers.remove('team/acme-0');
     expect(pinger.get('team/acme-0')).toEqual({ state: 'Unknown' });
     await clock.advance(60_000);
-    expect([server.wires.size, clock.pendingTimers, server.calls('ping'), told.length]).toEqual([0, 0, 1, 1]);
+    expect([server.wires.size, clock.pendingTimers, server.calls('ping'), transitions.length]).toEqual([0, 0, 1, 1]);
   });
 
   it.each([
@@ -256,7 +256,7 @@ describe('changed and removed servers', () => {
     servers.remove('team/acme-0');
     const { dials } = server;
     await clock.advance(60_000);
-    expect([server.wires.size, clock.pendingTimers, told.length, server.dials]).toEqual([0, 0, 0, dials]);
+    expect([server.wires.size, clock.pendingTimers, transitions.length, server.dials]).toEqual([0, 0, 0, dials]);
   });
 
   it('may be removed by the very listener that is told', async () => {
@@ -343,10 +343,10 @@ describe('a thousand servers', () => {
     const pings = await perSecond('ping', 11);
     expect(Math.max(...pings)).toBeLessThan(250);
     expect(pings.reduce((sum, count) => sum + count)).toBeGreaterThan(count * 0.9);
-    expect(told).toHaveLength(count);
+    expect(transitions).toHaveLength(count);
   });
 
-  it('that all vanish are dialled at the pace, and each is told once', async () => {
+  it('that all vanish are dialled at the pace, and each is reported once', async () => {
     watchAll();
     await clock.advance(60_000);
     server.behaviour = 'refuses';
@@ -354,7 +354,7 @@ describe('a thousand servers', () => {
     const dials = await perSecond('dial', 60);
     expect(Math.max(...dials)).toBeLessThanOrEqual(221);
     expect(pinger.counts()).toEqual(new Map([['Unreachable', count]]));
-    expect(told).toHaveLength(count * 2);
+    expect(transitions).toHaveLength(count * 2);
   });
 });
 
@@ -365,7 +365,7 @@ describe('the pinger of a hostile server', () => {
     server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'created' } });
     await clock.advance(30_000);
     expect(server.received.filter(({ error }) => error?.code === -32601)).toHaveLength(1);
-    expect([server.dials, told.length]).toEqual([1, 1]);
+    expect([server.dials, transitions.length]).toEqual([1, 1]);
   });
 
   it('takes no frame over 16 MiB', async () => {

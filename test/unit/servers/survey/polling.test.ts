@@ -28,7 +28,7 @@ describe('the bound on calls', () => {
       world.sessions.turn(`s${n}`);
       world.survey.watch(KEY, `s${n}`);
     }
-    await world.look();
+    await world.firstPoll();
     const before = world.survey.get(KEY);
     await world.clock.advance(3_600_000);
     const calls = world.calls();
@@ -37,18 +37,18 @@ describe('the bound on calls', () => {
     expect(calls[LIST]).toBeLessThan(134);
     expect(calls[SIZES]).toBeGreaterThan(54);
     expect(calls[SIZES]).toBeLessThan(67);
-    expect(world.told).toEqual([]);
+    expect(world.changes).toEqual([]);
     expect(world.survey.get(KEY)?.sessions).toBe(before?.sessions);
     expect(world.survey.get(KEY)?.at).toBeGreaterThan((before?.at ?? 0) + 3_500_000);
   });
 
   it('finds a volume that fills up without any event, and at once when a session can not be made there', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     world.sessions.fileBytes = 1_000_000;
     await world.clock.advance(90_000);
     expect(world.survey.get(KEY)?.totalBytes).toBeGreaterThan(1_000_000);
-    expect(world.told).toEqual([[KEY, ['one']]]);
+    expect(world.changes).toEqual([[KEY, ['one']]]);
     world.sessions.fileBytes = 2_000_000;
     world.sessions.hint();
     await world.clock.advance(3000);
@@ -58,7 +58,7 @@ describe('the bound on calls', () => {
   it('is four calls after a turn of one watched session of many', async () => {
     for (let n = 0; n < 50; n += 1) world.sessions.turn(`s${n}`);
     world.survey.watch(KEY, 's7');
-    await world.look();
+    await world.firstPoll();
     world.sessions.turn('s7');
     expect(await callsByPoll(1, 3000)).toEqual([{ [LIST]: 1, [SIZES]: 1, [JOURNAL]: 1, [LABELS]: 1 }]);
   });
@@ -82,7 +82,7 @@ describe('the bound on calls', () => {
     expect(world.survey.get(KEY)).toBeUndefined();
     await world.clock.advance(600);
     expect(world.survey.get(KEY)).toMatchObject({ active: 1, loaded: sessions + 1 });
-    expect(world.told).toHaveLength(1);
+    expect(world.changes).toHaveLength(1);
     // 301 once, and the one whose turn runs again in the last poll, which had room for it.
     expect(read).toHaveLength(302);
   });
@@ -139,7 +139,7 @@ describe('the bound on calls', () => {
     const hanging = Array.from({ length: 50 }, (_, n) => `hangs${n}`);
     world.sessions.turn('idle');
     for (const id of hanging) world.sessions.prompt(id);
-    await world.look();
+    await world.firstPoll();
     expect(await callsByPoll(3, 1000)).toEqual([
       { [LIST]: 1, [JOURNAL]: 50 },
       { [LIST]: 1, [SIZES]: 1 },
@@ -157,7 +157,7 @@ describe('the bound on calls', () => {
 
   it('finds what was written right after the last look at a running turn, in the same moment', async () => {
     world.sessions.prompt('one');
-    await world.look();
+    await world.firstPoll();
     world.sessions.coarse = true;
     world.sessions.answer('one');
     await world.clock.advance(33_000);
@@ -165,7 +165,7 @@ describe('the bound on calls', () => {
   });
 
   it('holds for any number of hints: two polls are 2 s apart', async () => {
-    await world.look();
+    await world.firstPoll();
     for (let second = 0; second < 60; second += 1) {
       world.survey.refresh(KEY);
       world.sessions.turn('one');
@@ -193,7 +193,7 @@ describe('the bound on calls', () => {
 
 describe('a hint', () => {
   it('brings the next poll forward to half a second later', async () => {
-    await world.look();
+    await world.firstPoll();
     await world.clock.advance(5000);
     world.calls();
     world.sessions.turn('one');
@@ -201,11 +201,11 @@ describe('a hint', () => {
     expect(world.calls()).toEqual({});
     await world.clock.advance(100);
     expect(world.calls()[LIST]).toBe(1);
-    expect(world.told).toEqual([[KEY, ['one']]]);
+    expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
   it('is followed by one more poll five seconds later: what it told of may not have been on the volume yet', async () => {
-    await world.look();
+    await world.firstPoll();
     await world.clock.advance(5000);
     world.calls();
     world.sessions.hint();
@@ -220,7 +220,7 @@ describe('a hint', () => {
   });
 
   it('that comes during a poll is followed by another poll', async () => {
-    await world.look();
+    await world.firstPoll();
     await world.clock.advance(5000);
     const { answers } = world.server;
     const sizes = answers[SIZES];
@@ -241,26 +241,26 @@ describe('a server that can not be asked', () => {
   it('has no answer, is told once with all its sessions, and again when it is back, and nothing is read again', async () => {
     world.sessions.turn('one');
     world.sessions.turn('two');
-    await world.look();
+    await world.firstPoll();
     world.server.behaviour = 'refuses';
     world.server.cut('ECONNRESET');
     await world.clock.advance(60_000);
     expect(world.survey.get(KEY)).toBeUndefined();
     expect(world.survey.counts()).toEqual({ active: 0, loaded: 0, unloaded: 0 });
-    expect(world.told).toEqual([[KEY, ['one', 'two']]]);
+    expect(world.changes).toEqual([[KEY, ['one', 'two']]]);
     expect(world.logged).toHaveLength(1);
     world.server.behaviour = 'answers';
     world.calls();
     await world.clock.advance(33_000);
     expect(world.survey.get(KEY)).toMatchObject({ loaded: 2 });
-    expect(world.told).toHaveLength(2);
+    expect(world.changes).toHaveLength(2);
     expect(world.calls()).toMatchObject({ connect: 1, [LIST]: expect.any(Number) as unknown });
     expect(world.calls()).not.toHaveProperty(JOURNAL);
   });
 
   it('is dialled again within a second after a short loss, of which nobody is told', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     const before = world.survey.get(KEY);
     world.server.cut();
     await world.clock.advance(1);
@@ -269,12 +269,12 @@ describe('a server that can not be asked', () => {
     await expect(world.survey.close(KEY, 'one')).rejects.toThrow(UnreachableError);
     await world.clock.advance(1000);
     expect(world.survey.get(KEY)?.at).toBeGreaterThan(before?.at ?? 0);
-    expect(world.told).toEqual([]);
+    expect(world.changes).toEqual([]);
   });
 
   it('is given up by itself at an event of more than 16 MiB, of which nobody is told', async () => {
     for (let n = 0; n < 3; n += 1) world.sessions.turn(`s${n}`);
-    await world.look();
+    await world.firstPoll();
     const { answers } = world.server;
     const journal = answers[JOURNAL];
     answers[JOURNAL] = (request) => {
@@ -287,7 +287,7 @@ describe('a server that can not be asked', () => {
     await world.clock.advance(5000);
     expect(world.server.dials).toBeGreaterThan(dials);
     expect(world.survey.get(KEY)?.loaded).toBe(3);
-    expect(world.told).toEqual([[KEY, ['s1']]]);
+    expect(world.changes).toEqual([[KEY, ['s1']]]);
   });
 
   it('that goes away at the same journal again and again is told of all the same', async () => {
@@ -307,20 +307,20 @@ describe('a server that can not be asked', () => {
   it('and was started again meanwhile runs no turn any more, before it was asked', async () => {
     world.sessions.turn('quiet');
     world.sessions.prompt('busy');
-    await world.look();
+    await world.firstPoll();
     world.server.behaviour = 'refuses';
     world.server.cut();
     await world.clock.advance(5000);
     expect(world.survey.get(KEY)).toMatchObject({ active: 1, loaded: 2 });
     world.servers.set(world.target({ startedAt: world.clock.now() }));
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0 });
-    expect(world.told.map(([, ids]) => ids.toSorted())).toEqual([['busy', 'quiet']]);
+    expect(world.changes.map(([, ids]) => ids.toSorted())).toEqual([['busy', 'quiet']]);
   });
 
   it('has loaded nothing that has been silent since before it was started again', async () => {
     world.sessions.turn('quiet');
     world.sessions.prompt('busy');
-    await world.look();
+    await world.firstPoll();
     await world.clock.advance(5000);
     world.servers.set(world.target({ startedAt: world.clock.now() }));
     await world.clock.advance(3000);
@@ -337,7 +337,7 @@ describe('a server that can not be asked', () => {
     world.servers.set(wrong());
     await world.clock.advance(60_000);
     expect(world.survey.get(KEY)).toBeUndefined();
-    expect(world.told).toEqual([]);
+    expect(world.changes).toEqual([]);
     world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.survey.get(KEY)).toBeDefined();
@@ -359,7 +359,7 @@ describe('a server that can not be asked', () => {
   });
 
   it('is given up at a second message of more than 16 MiB, without taking it', async () => {
-    await world.look();
+    await world.firstPoll();
     world.server.answers[LIST] = () => {
       world.server.sendRaw(encodeFrame(' '.repeat(17 * 1024 * 1024)).slice(0, 40));
       return undefined;
@@ -411,7 +411,7 @@ describe('a journal that can not be read', () => {
     const journal = answers[JOURNAL];
     answers[JOURNAL] = (request) =>
       request.params?.['max'] === 1 ? journal?.(request) : { error: { code: -32603, message: 'Failed to read' } };
-    await world.look();
+    await world.firstPoll();
     expect(world.facts('one')).toMatchObject({ activity: 'Unloaded', usage: { turns: 1 } });
   });
 });
@@ -419,14 +419,14 @@ describe('a journal that can not be read', () => {
 describe('the survey', () => {
   it('leaves nothing behind of a removed server', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     world.servers.remove(KEY);
     world.servers.remove(KEY);
     await world.clock.advance(60_000);
     expect([world.server.wires.size, world.clock.pendingTimers, world.calls()]).toEqual([0, 0, {}]);
     expect(world.survey.get(KEY)).toBeUndefined();
     // Whoever waits for the server is told, once, that it can't be asked.
-    expect(world.told).toEqual([[KEY, ['one']]]);
+    expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
   it.each([
@@ -451,7 +451,7 @@ describe('the survey', () => {
   });
 
   it('does nothing when it is set again with equal values', async () => {
-    await world.look();
+    await world.firstPoll();
     for (let again = 0; again < 10; again += 1) world.servers.set(world.target());
     await world.clock.advance(10_000);
     expect(world.calls()).toEqual({});
@@ -471,7 +471,7 @@ describe('the survey', () => {
   });
 
   it('observes each complete poll', async () => {
-    await world.look();
+    await world.firstPoll();
     await world.clock.advance(33_000);
     expect(world.observed).toHaveLength(2);
     world.server.cut();

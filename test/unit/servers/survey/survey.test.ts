@@ -29,7 +29,7 @@ describe('what is known of sessions', () => {
       usage: undefined,
       labels: undefined,
     });
-    expect(world.told.map(([key, ids]) => [key, ids.toSorted()])).toEqual([[KEY, ['busy', 'idle', 'loaded']]]);
+    expect(world.changes.map(([key, ids]) => [key, ids.toSorted()])).toEqual([[KEY, ['busy', 'idle', 'loaded']]]);
     expect(JSON.stringify([...(world.survey.get(KEY)?.sessions.values() ?? [])])).not.toContain('words');
   });
 
@@ -37,7 +37,7 @@ describe('what is known of sessions', () => {
     world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0, totalBytes: 0 });
-    expect(world.told).toEqual([[KEY, []]]);
+    expect(world.changes).toEqual([[KEY, []]]);
   });
 
   it('takes the last turn for the last activity, and not the unload', async () => {
@@ -45,7 +45,7 @@ describe('what is known of sessions', () => {
     const turnEnded = world.clock.now();
     await world.clock.advance(60_000);
     world.sessions.unload('one');
-    await world.look();
+    await world.firstPoll();
     expect(world.facts('one')).toMatchObject({ lastActivityTime: turnEnded, modifiedTime: world.clock.now() - 100 });
   });
 
@@ -56,7 +56,7 @@ describe('what is known of sessions', () => {
       world.sessions.write('one', 'session.resume');
       world.sessions.unload('one');
     }
-    await world.look();
+    await world.firstPoll();
     expect(world.facts('one')).toMatchObject({ lastActivityTime: turnEnded, activity: 'Unloaded' });
   });
 
@@ -70,7 +70,7 @@ describe('what is known of sessions', () => {
         cursorStatus: 'ok',
       },
     });
-    await world.look();
+    await world.firstPoll();
     expect(world.facts('one')?.lastActivityTime).toBe(world.facts('one')?.modifiedTime);
   });
 
@@ -84,7 +84,7 @@ describe('what is known of sessions', () => {
     world.sessions.write('one', 'tool.execution_start', {
       arguments: JSON.parse('{"__proto__":{"usage":1}}') as object,
     });
-    await world.look();
+    await world.firstPoll();
     expect(names.map((name) => world.facts(name)?.sizeBytes)).toEqual([500, 500, 500, 600]);
     expect(names.map((name) => world.facts(name)?.usage?.turns)).toEqual([1, 1, 1, 1]);
     expect(await world.survey.delete(KEY, '__proto__')).toBe('Deleted');
@@ -95,7 +95,7 @@ describe('what is known of sessions', () => {
   it('is told as it changes, and only what changes', async () => {
     world.sessions.turn('other');
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     const before = world.facts('other');
     world.sessions.prompt('one');
     await world.clock.advance(3000);
@@ -109,7 +109,7 @@ describe('what is known of sessions', () => {
     world.sessions.lose('one');
     await world.clock.advance(33_000);
     expect(world.survey.get(KEY)?.sessions.size).toBe(1);
-    expect(world.told).toEqual([1, 2, 3, 4].map(() => [KEY, ['one']]));
+    expect(world.changes).toEqual([1, 2, 3, 4].map(() => [KEY, ['one']]));
     expect(world.facts('other')).toBe(before);
   });
 
@@ -118,7 +118,7 @@ describe('what is known of sessions', () => {
     world.sessions.prompt('busy');
     world.sessions.turn('idle');
     world.sessions.unload('idle');
-    await world.look();
+    await world.firstPoll();
     world.servers.set(world.target({ key: 'team/gone', host: 'nowhere' }));
     world.servers.set(world.target({ key: 'team/too' }));
     await world.clock.advance(100);
@@ -132,7 +132,7 @@ describe('usage and labels', () => {
     world.survey.watch(KEY, 'later');
     world.sessions.turn('one');
     world.sessions.turn('other');
-    await world.look();
+    await world.firstPoll();
     expect(world.facts('one')).toMatchObject({ usage: { turns: 1, inputTokens: 10, outputTokens: 5 }, labels: {} });
     expect(world.facts('other')).toMatchObject({ usage: undefined, labels: undefined });
     world.sessions.turn('later');
@@ -143,11 +143,11 @@ describe('usage and labels', () => {
   it('are read when a known session is watched, and no longer given when it is unwatched', async () => {
     world.sessions.turn('one');
     world.sessions.unload('one');
-    await world.look();
+    await world.firstPoll();
     world.survey.watch(KEY, 'one');
     await world.clock.advance(3000);
     expect(world.facts('one')?.usage?.turns).toBe(1);
-    expect(world.told).toEqual([[KEY, ['one']]]);
+    expect(world.changes).toEqual([[KEY, ['one']]]);
     world.survey.unwatch(KEY, 'one');
     world.sessions.turn('one');
     await world.clock.advance(3000);
@@ -193,7 +193,7 @@ describe('usage and labels', () => {
   it('are stored while the session is loaded, and read back', async () => {
     world.survey.watch(KEY, 'one');
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     expect(await world.survey.label(KEY, 'one', { owner: 'ann' })).toBe(true);
     await world.clock.advance(3000);
     expect(world.facts('one')?.labels).toEqual({ owner: 'ann' });

@@ -14,8 +14,8 @@ export class World {
   readonly network = new FakeNetwork();
   readonly server: FakeServer = this.network.add('acme-0');
   readonly sessions = new FakeSessions(this.server, this.clock);
-  /** What listeners were told. */
-  told: [string, readonly string[]][] = [];
+  /** What listeners were changes. */
+  changes: [string, readonly string[]][] = [];
   readonly logged: unknown[] = [];
   readonly errors: unknown[] = [];
   readonly observed: number[] = [];
@@ -39,7 +39,7 @@ export class World {
       },
       observePoll: (ms) => this.observed.push(ms),
     });
-    this.survey.onChange((key, ids) => this.told.push([key, ids]));
+    this.survey.onChange((key, ids) => this.changes.push([key, ids]));
   }
 
   target(changes: Partial<ServerTarget> = {}): ServerTarget {
@@ -58,11 +58,11 @@ export class World {
   }
 
   /** Lets the survey look at the server for the first time; what happened until then is forgotten. */
-  async look(): Promise<void> {
+  async firstPoll(): Promise<void> {
     this.servers.set(this.target());
     await this.clock.advance(100);
     if (this.survey.get(KEY) === undefined) throw new Error('there is no answer after 100 ms');
     this.calls();
-    this.told = [];
+    this.changes = [];
   }
 }

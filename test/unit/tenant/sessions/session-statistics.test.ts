@@ -4,7 +4,7 @@ import type { LastCleanup, VolumeUsage } from '../../../../src/api/tenant-status
 import { timestamp } from '../../../../src/kube/types/time.ts';
 import { SessionStatistics } from '../../../../src/tenant/sessions/session-statistics.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
-import { ToldSessions } from '../../../support/told-sessions.ts';
+import { CountedSessions } from '../../../support/counted-sessions.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { boundClaim, MINUTE, NOW, pod, SECOND } from '../fixtures.ts';
 import type { ServerWorld } from '../../../../src/tenant/model.ts';
@@ -18,11 +18,11 @@ const MI = 2 ** 20;
 const KEY = { namespace: 'team', name: 'acme' };
 
 let clock: FakeClock;
-let source: ToldSessions;
+let source: CountedSessions;
 let statistics: SessionStatistics;
 beforeEach(() => {
   clock = new FakeClock(NOW);
-  source = new ToldSessions();
+  source = new CountedSessions();
   statistics = new SessionStatistics(source, clock);
 });
 

@@ -1,6 +1,6 @@
 import {
   activityOf,
-  judgeJournal,
+  journalState,
   type ClientMetadata,
   type JournalState,
   type SessionActivity,
@@ -20,9 +20,9 @@ export interface SessionRecord {
   /** What was last made of the journal; undefined: nobody has looked at it yet. */
   journal: JournalState | undefined;
   /** When it was last looked at or tried to, monotonic ms; -1: never. */
-  lookedAt: number;
+  readTriedAt: number;
   /** How often the connection was lost in the middle of the first look at the journal. */
-  lost: number;
+  connectionLosses: number;
   /** The `times.modifiedTime` at which the journal was read; undefined: never. */
   readAt: string | undefined;
   /** The same of the second reading in a row at one time; undefined: there was none. */
@@ -44,19 +44,19 @@ export interface Publication {
   readonly changed: readonly string[];
 }
 
-const UNREAD: JournalState = judgeJournal([]);
+const UNREAD: JournalState = journalState([]);
 
 /**
  * What is known of the sessions of one server. It outlives connections: after a lost one nothing is read again that has
  * not changed. It does no I/O; poll.ts asks, and enters the answers here.
  */
-export class SessionBook {
+export class SessionCache {
   readonly #records = new Map<string, SessionRecord>();
   readonly #watched = new Set<string>();
   #startedAt: number;
   /** Whether anything was entered since the last publication: a server at rest costs no walk through its sessions. */
   #dirty = true;
-  #gone: string[] = [];
+  #removed: string[] = [];
   #sizesDue = false;
   #labelsDue = false;
   #published: ServerSessions | undefined;
@@ -88,13 +88,13 @@ export class SessionBook {
   }
 
   /** Enters a listing. Whether it differs from the last one decides what else is asked for. */
-  list(listed: readonly SessionTimes[]): void {
+  updateList(listed: readonly SessionTimes[]): void {
     let differs = false;
     for (const times of listed) {
       const record = this.#records.get(times.sessionId);
       if (record?.times.modifiedTime === times.modifiedTime && record.times.startTime === times.startTime) continue;
       differs = true;
-      this.#enter(record, times);
+      this.#update(record, times);
     }
     if (this.#records.size !== listed.length) {
       differs = true;
@@ -105,7 +105,7 @@ export class SessionBook {
   }
 
   /** The session was deleted, and needs no listing to be gone. */
-  deleted(sessionId: string): void {
+  remove(sessionId: string): void {
     this.#remove(sessionId);
     this.#dirty = true;
   }
@@ -115,7 +115,7 @@ export class SessionBook {
   }
 
   /** Enters sizes. A session that was listed and has none yet keeps what it had. */
-  sizes(sizes: ReadonlyMap<string, number>): void {
+  updateSizes(sizes: ReadonlyMap<string, number>): void {
     for (const [id, record] of this.#records) {
       const sizeBytes = sizes.get(id) ?? record.sizeBytes;
       if (sizeBytes === record.sizeBytes) continue;
@@ -126,7 +126,7 @@ export class SessionBook {
   }
 
   /** Sizes may have changed without the list: a session's files are no events, and on a full volume there are no events at all. */
-  sizesChanged(): void {
+  invalidateSizes(): void {
     this.#sizesDue = true;
   }
 
@@ -140,27 +140,27 @@ export class SessionBook {
     let due: SessionRecord[] | undefined;
     for (const record of this.#records.values()) if (this.#isDue(record, monotonic)) (due ??= []).push(record);
     if (due !== undefined) this.#dirty = true;
-    return due?.toSorted((a, b) => a.lookedAt - b.lookedAt || b.modifiedTime - a.modifiedTime) ?? [];
+    return due?.toSorted((a, b) => a.readTriedAt - b.readTriedAt || b.modifiedTime - a.modifiedTime) ?? [];
   }
 
   /** Ids of watched sessions whose labels are to be read now: after any change all that are there, since no time tells of labels. */
   takeLabelsDue(): string[] {
-    const there = [...this.#watched].flatMap((id) => this.#records.get(id) ?? []);
-    const due = this.#labelsDue || there.some(({ labels }) => labels === undefined);
+    const listed = [...this.#watched].flatMap((id) => this.#records.get(id) ?? []);
+    const due = this.#labelsDue || listed.some(({ labels }) => labels === undefined);
     this.#labelsDue = false;
     if (due) this.#dirty = true;
-    return due ? there.map(({ times }) => times.sessionId) : [];
+    return due ? listed.map(({ times }) => times.sessionId) : [];
   }
 
-  labels(asked: readonly string[], found: ReadonlyMap<string, ClientMetadata>): void {
-    for (const id of asked) {
+  updateLabels(requested: readonly string[], found: ReadonlyMap<string, ClientMetadata>): void {
+    for (const id of requested) {
       const record = this.#records.get(id);
       if (record !== undefined) record.labels = found.get(id) ?? {};
     }
   }
 
   /** Labels were written, or could not be read: they are due again. */
-  labelsChanged(): void {
+  invalidateLabels(): void {
     this.#labelsDue = true;
   }
 
@@ -179,8 +179,8 @@ export class SessionBook {
       return { answer: this.#published, changed: [] };
     }
     this.#dirty = false;
-    const changed = this.#gone;
-    this.#gone = [];
+    const changed = this.#removed;
+    this.#removed = [];
     for (const [id, record] of this.#records) {
       const facts = this.#factsOf(record);
       if (sameFacts(record.facts, facts)) continue;
@@ -197,7 +197,7 @@ export class SessionBook {
     return { answer: this.#published, changed };
   }
 
-  #enter(record: SessionRecord | undefined, times: SessionTimes): void {
+  #update(record: SessionRecord | undefined, times: SessionTimes): void {
     const parsed = { startTime: Date.parse(times.startTime), modifiedTime: Date.parse(times.modifiedTime) };
     if (record !== undefined) {
       Object.assign(record, { times, ...parsed, unreadableUntil: undefined });
@@ -208,8 +208,8 @@ export class SessionBook {
       ...parsed,
       sizeBytes: 0,
       journal: undefined,
-      lookedAt: -1,
-      lost: 0,
+      readTriedAt: -1,
+      connectionLosses: 0,
       readAt: undefined,
       readAgainAt: undefined,
       unreadableUntil: undefined,
@@ -221,7 +221,7 @@ export class SessionBook {
   }
 
   #remove(id: string): void {
-    if (this.#records.get(id)?.facts !== undefined) this.#gone.push(id);
+    if (this.#records.get(id)?.facts !== undefined) this.#removed.push(id);
     this.#records.delete(id);
   }
 

@@ -3,7 +3,7 @@ import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
 import type { ServerSessions, SessionFacts, SessionSource } from '../../src/servers/survey/sessions.ts';
 
 /** Sessions by what they do; each was active at `lastActivityTime` and takes `sizeBytes`. */
-export interface SessionsTold {
+export interface SessionCounts {
   readonly active?: number;
   readonly loaded?: number;
   readonly unloaded?: number;
@@ -12,12 +12,12 @@ export interface SessionsTold {
   readonly sizeBytes?: number;
 }
 
-export class ToldSessions implements SessionSource {
+export class CountedSessions implements SessionSource {
   readonly #answers = new Map<string, ServerSessions>();
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
   /** The server answers this from now on; undefined: it can't be asked. */
-  say(key: string, told: SessionsTold | undefined): void {
+  say(key: string, told: SessionCounts | undefined): void {
     if (told === undefined) this.#answers.delete(key);
     else this.#answers.set(key, serverSessions(told));
     for (const listener of this.#listeners) listener(key, []);
@@ -61,7 +61,7 @@ export class ToldSessions implements SessionSource {
 }
 
 /** The answer of a server with these sessions. */
-export function serverSessions(told: SessionsTold): ServerSessions {
+export function serverSessions(told: SessionCounts): ServerSessions {
   const { active = 0, loaded = 0, unloaded = 0, lastActivityTime = 0, sizeBytes = 0 } = told;
   const kinds: [SessionActivity, number][] = [
     ['Active', active],

@@ -11,7 +11,7 @@ beforeEach(() => {
 describe('orders', () => {
   it('close a session, and look soon', async () => {
     world.sessions.prompt('one');
-    await world.look();
+    await world.firstPoll();
     await world.survey.close(KEY, 'one');
     await world.clock.advance(3000);
     expect(world.facts('one')?.activity).toBe('Unloaded');
@@ -19,26 +19,26 @@ describe('orders', () => {
 
   it('delete a session once', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     expect(await world.survey.delete(KEY, 'one')).toBe('Deleted');
     expect(await world.survey.delete(KEY, 'one')).toBe('NotFound');
     await world.clock.advance(3000);
-    expect(world.told).toEqual([[KEY, ['one']]]);
+    expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
   it('delete a session, and nobody is told of it from then on', async () => {
     world.sessions.turn('one');
     world.sessions.turn('two');
-    await world.look();
+    await world.firstPoll();
     await world.survey.delete(KEY, 'one');
     expect(world.facts('one')).toBeUndefined();
     expect(world.facts('two')).toBeDefined();
-    expect(world.told).toEqual([[KEY, ['one']]]);
+    expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
   it('delete a session that the look under way had listed before', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     const { answers } = world.server;
     const list = answers['sessions.list'];
     let late: object | undefined;
@@ -54,7 +54,7 @@ describe('orders', () => {
     world.server.send(late ?? {});
     await settle();
     expect(world.facts('one')).toBeUndefined();
-    expect(world.told).toEqual([[KEY, ['one']]]);
+    expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
   /** That the session was not used since it was told of, and its time was up then. */
@@ -65,7 +65,7 @@ describe('orders', () => {
 
   it('spares a session that was used since, or that a turn runs in, when only an unused one is to go', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     const told = unused('one');
     world.sessions.turn('one');
     expect(await world.survey.deleteUnused(KEY, 'one', told)).toBe('InUse');
@@ -82,7 +82,7 @@ describe('orders', () => {
     ['the operator’s', 600_000],
   ])('spares a session whose time is not up by the clock that is behind, %s, and does not wake it', async (_, skew) => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     world.sessions.skewMs = skew;
     const { modifiedTime, lastActivityTime = 0 } = world.facts('one') ?? {};
     const ttl = 60_000;
@@ -98,7 +98,7 @@ describe('orders', () => {
 
   it('ask what a session does now, whatever was told of it last', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     world.sessions.prompt('one');
     expect(world.facts('one')?.activity).toBe('Loaded');
     expect(await world.survey.activity(KEY, 'one')).toBe('Active');
@@ -110,7 +110,7 @@ describe('orders', () => {
   it('tell of a server that says it deleted a session and did not', async () => {
     world.sessions.turn('one');
     world.sessions.keepsDeleted = true;
-    await world.look();
+    await world.firstPoll();
     await expect(world.survey.delete(KEY, 'one')).rejects.toThrow(
       'had deleted session one (Deleted) and still lists it',
     );
@@ -118,7 +118,7 @@ describe('orders', () => {
 
   it('reject after 10 s without an answer', async () => {
     world.sessions.turn('one');
-    await world.look();
+    await world.firstPoll();
     world.server.behaviour = 'silent';
     const closing = world.survey.close(KEY, 'one').catch((error: unknown) => error);
     await world.clock.advance(10_200);
