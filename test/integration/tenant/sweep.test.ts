@@ -114,7 +114,7 @@ describe('a volume of which a sweep is asked for', () => {
     expect((await world.tenant('acme')).status).toEqual(status);
     const failed = await sweep(world);
     expect(failed?.metadata.deletionTimestamp).toBeUndefined();
-    await world.clock.advance(3601 * SECOND);
+    await world.advance(3601 * SECOND);
     await world.pass('acme');
     await world.settle();
     const next = await sweep(world);
@@ -256,14 +256,14 @@ describe('a volume whose sessions may be all the files that it can hold', () => 
     await end(world, 'Complete');
     expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
     expect(await pressure(world)).toMatchObject({ status: 'True', reason: 'VolumeFull' });
-    expect((await pressure(world))?.message).toContain('can hold no more files');
+    expect((await pressure(world))?.message).toContain('is out of inodes');
 
-    await world.clock.advance(3600 * SECOND);
+    await world.advance(3600 * SECOND);
     await world.pass('acme');
     await world.settle();
     expect(await asked(world)).toBeUndefined();
     world.sessions.say(`${world.namespace}/acme-0`, { unloaded: 20, sizeBytes: 100 });
-    await world.clock.advance(301 * SECOND);
+    await world.advance(301 * SECOND);
     await world.pass('acme');
     await world.settle();
     await see(world, { space: 3, files: 6 });
