@@ -48,7 +48,7 @@ export function observeServer({ tenant, server, running, health, remembered }: O
 function causeOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): TenantCause | undefined {
   if (pod !== undefined) return podCause(pod, name, warning);
   const failure = deployment?.status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
-  return failure?.status === 'True' ? refusalOfMessage(failure.message ?? '', `The pod of server ${name}`) : undefined;
+  return failure?.status === 'True' ? refusalOfMessage(failure.message ?? '', `Pod of server ${name}`) : undefined;
 }
 
 interface StateInput {

@@ -152,7 +152,7 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
     return {
       cause: {
         reason: StalledReason.Forbidden,
-        message: `The operator may not read Secret ${name}: it lacks the verb get on secrets.`,
+        message: `The operator is not allowed to read Secret ${name}: it lacks the verb get on secrets.`,
       },
     };
   }

@@ -219,7 +219,7 @@ export class TenantReconciler implements Reconciler {
   #recordEvents(tenant: CopilotTenant, { restarted, sweepFailures }: Outcome, { log }: ReconcileContext): void {
     const { recorder, metrics } = this.#options;
     for (const { name, restart } of restarted) {
-      log.warn({ server: name, ...restart }, 'restarting a server that does not answer');
+      log.warn({ server: name, ...restart }, 'restarting unresponsive server');
       recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
       metrics.restarted();
     }
@@ -246,8 +246,8 @@ export class TenantReconciler implements Reconciler {
   async #reportUnreadable(tenant: CopilotTenant, why: Error, { signal, log }: ReconcileContext): Promise<void> {
     const { statusWriter, clock } = this.#options;
     this.#steadyStates.forget(nameOf(tenant));
-    log.debug({ err: why }, 'the API server does not show what belongs to the tenant');
-    const cause = refusalOfRequest(why, 'what belongs to the tenant');
+    log.debug({ err: why }, "not allowed to read the tenant's resources");
+    const cause = refusalOfRequest(why, "the tenant's resources");
     await statusWriter.write(tenant, unobservedStatus(tenant, cause, clock.now()), signal);
   }
 

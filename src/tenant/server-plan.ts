@@ -71,7 +71,7 @@ export function planServer(input: ServerInput): ServerPlan {
   if (!kept || credentialsHash === undefined) return drafted;
   const blocker = awaitedStop(live) ?? awaitedDeletion(name, input);
   if (blocker !== undefined) {
-    const message = `Server ${name} starts once ${blocker}: two pods may not write to one volume.`;
+    const message = `Server ${name} waits until ${blocker}: only one pod may write to its volume.`;
     return { ...drafted, wait: { reason: ReconcilingReason.ServersStarting, message } };
   }
   return { ...drafted, ...planRunning(input, credentialsHash) };
@@ -86,7 +86,7 @@ function deletedClaimWait(
   const recorded = recordedVolumeUID(tenant, server);
   const deleted = claim?.metadata.deletionTimestamp !== undefined && claim.metadata.uid !== recorded;
   if (!deleted || live !== undefined) return undefined;
-  const message = `The former volume claim ${server} is still being deleted; server ${server} starts with a new one.`;
+  const message = `Waiting for PersistentVolumeClaim ${server} to be deleted; server ${server} then starts with a new one.`;
   return { reason: ReconcilingReason.WaitingForDeletion, message };
 }
 
@@ -157,7 +157,7 @@ function planChange(
   // Somebody's second pod writes to the same volume: that waits for nobody's turn.
   if (replicasOf(live) > 1) return { deployment: desired, replaces: false };
   if (!isObserved(live)) {
-    const message = `Deployment ${live.metadata.name} was changed a moment ago; the next change waits until that has been taken up.`;
+    const message = `Waiting for the Deployment controller to observe the last change of Deployment ${live.metadata.name}.`;
     return { replaces: true, wait: { reason: ReconcilingReason.ServersUpdating, message } };
   }
   const remaining = pods.filter((pod) => !hasEnded(pod));
@@ -180,8 +180,8 @@ function replicasOf(live: Deployment | undefined): number {
 function awaitedStop({ deployment: live, pods }: ServerWorld): string | undefined {
   if (replicasOf(live) > 0) return undefined;
   const pod = pods.find((candidate) => !hasEnded(candidate));
-  if (pod !== undefined) return `its former pod ${pod.metadata.name} has stopped`;
-  return live === undefined || isCurrent(live) ? undefined : `its Deployment is seen to be at zero`;
+  if (pod !== undefined) return `its previous pod ${pod.metadata.name} has stopped`;
+  return live === undefined || isCurrent(live) ? undefined : 'its Deployment has scaled to zero';
 }
 
 // Nobody could ask the server about the sessions that the pod is about to delete. It is waited for no longer than its Job
@@ -189,5 +189,5 @@ function awaitedStop({ deployment: live, pods }: ServerWorld): string | undefine
 function awaitedDeletion(name: string, { live, cleanupPods }: ServerInput): string | undefined {
   if (replicasOf(live.deployment) > 0) return undefined;
   const pod = cleanupPods.find((candidate) => !hasEnded(candidate) && deletesOnVolume(candidate, name));
-  return pod && `pod ${pod.metadata.name}, which works on its volume, has ended`;
+  return pod && `pod ${pod.metadata.name} has finished cleaning up its volume`;
 }

@@ -14,6 +14,7 @@ import {
   reconcilingVerdict,
   stalledVerdict,
   type Findings,
+  NO_RESPONSE,
 } from './decisions/conditions.ts';
 import type { ModelDecision } from './decisions/model-credential.ts';
 import { aggregateCauses } from './decisions/aggregate-causes.ts';
@@ -156,7 +157,7 @@ function healthMessageOf(
 ): string {
   const last = tenant.status?.servers?.find((server) => server.name === name)?.message;
   const planned = plan.servers.find((server) => server.index === index)?.healthMessage;
-  return (remembered ? last : planned) ?? (health.state === 'Unhealthy' ? health.message : 'it does not answer');
+  return (remembered ? last : planned) ?? (health.state === 'Unhealthy' ? health.message : NO_RESPONSE);
 }
 
 // Recorded once there is something to lose, and kept until a person lets go of it: see decisions/data-loss.ts.

@@ -141,7 +141,7 @@ describe('a real Argo CD', () => {
     const ours = (status?.resources ?? []).filter(({ kind }) => kind.startsWith('Copilot'));
     expect(ours.length).toBeGreaterThan(10);
     for (const resource of ours) expect(resource).toMatchObject({ status: 'Synced', health: { status: 'Healthy' } });
-    expect(applications.resource('tenants', 'CopilotTenant/globex').health?.message).toBe('3 of 3 servers answer.');
+    expect(applications.resource('tenants', 'CopilotTenant/globex').health?.message).toBe('3 of 3 servers are ready.');
   });
 
   it('sees no difference in a session that is used', async () => {
@@ -195,7 +195,7 @@ describe('a real Argo CD', () => {
       await rollOut('acme pauses', 'Suspended');
       expect(applications.resource('tenants', 'CopilotTenant/acme').health).toEqual({
         status: 'Suspended',
-        message: 'spec.suspend is true: no server runs, the volumes are kept.',
+        message: 'spec.suspend is true: no servers run; volumes are kept.',
       });
       git.write('tenants/minimal.yaml', tenantYaml('acme', {}));
       await rollOut('acme goes on');

@@ -32,7 +32,7 @@ export async function applyCleanup(
     writer.refusals.push({
       reason: StalledReason.OperatorImageUnknown,
       message:
-        'spec.sessions.ttl is set, and the operator does not know its own image, which the cleanup runs: upgrade its chart, or start it with --operator-image.',
+        'spec.sessions.ttl is set, but the operator does not know its own image, which cleanup runs: upgrade the chart, or set --operator-image.',
     });
   } else {
     const scope = cleanupScope(tenant, servers);

@@ -79,7 +79,7 @@ const runOrder = (time: string, job: string): string => `${time} ${job}`;
 
 function toRun({ job, time, failure }: JobEnd, result: CleanupResult | undefined): CleanupRun {
   const failed = failure !== undefined || result?.result === 'Failed';
-  const message = (result?.message ?? `Its Job failed: ${failure ?? 'it did not say why'}.`).slice(0, MAX_MESSAGE);
+  const message = (result?.message ?? `The Job failed: ${failure ?? 'no reason given'}.`).slice(0, MAX_MESSAGE);
   return {
     time,
     job: job.metadata.name,

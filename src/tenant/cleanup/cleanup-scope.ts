@@ -15,12 +15,12 @@ export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, Se
   if (!spec.suspend && spec.replicas > 0) {
     const servers = Array.from({ length: spec.replicas }, (_, index) => index);
     const sweptIndex = volumeToSweep(tenant, live);
-    const sweeps = sweptIndex === undefined ? '' : ` The volume of server ${sweptIndex} is swept.`;
+    const sweeps = sweptIndex === undefined ? '' : ` The volume of server ${sweptIndex} is swept as well.`;
     return {
       servers,
       volumes: sweptIndex === undefined ? [] : [sweptIndex],
       reason: 'ThroughServers',
-      message: `The servers delete.${sweeps}`,
+      message: `The servers delete expired sessions.${sweeps}`,
     };
   }
   const volumes = [...live.values()]
@@ -29,13 +29,13 @@ export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, Se
     .map(({ index }) => index)
     .toSorted((a, b) => a - b);
   if (volumes.length === 0) {
-    return { servers: [], volumes, reason: 'NothingThere', message: 'There is neither a server nor a volume.' };
+    return { servers: [], volumes, reason: 'NothingThere', message: 'There are no servers and no volumes.' };
   }
   if (volumes.some((index) => isStopping(live.get(index)))) {
-    const message = 'Servers are still stopping: their volumes are cleaned up after that.';
+    const message = 'Waiting for servers to stop before their volumes are cleaned up.';
     return { servers: [], volumes, reason: 'ServersStopping', message };
   }
-  const message = 'No server runs: the volumes are cleaned up themselves.';
+  const message = 'No server runs: cleanup works on the volumes.';
   return { servers: [], volumes, reason: 'OnVolumes', message };
 }
 

@@ -10,35 +10,27 @@ const FAILING_AFTER = 2;
 
 export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastCleanup | undefined): Verdict {
   if (spec.sessions.ttl === undefined) {
-    return verdict(
-      'True',
-      CleanupHealthyReason.NotScheduled,
-      'spec.sessions.ttl is not set: no session is cleaned up.',
-    );
+    return verdict('True', CleanupHealthyReason.NotScheduled, 'Cleanup is disabled: spec.sessions.ttl is not set.');
   }
   if (last === undefined) {
-    return verdict('Unknown', CleanupHealthyReason.AwaitingFirstRun, 'No run of the cleanup has ended yet.');
+    return verdict('Unknown', CleanupHealthyReason.AwaitingFirstRun, 'No cleanup run has finished yet.');
   }
   if (last.failuresInARow === 0) {
-    return verdict(
-      'True',
-      CleanupHealthyReason.CleanupSucceeded,
-      'The last run of the cleanup did all that it was to do.',
-    );
+    return verdict('True', CleanupHealthyReason.CleanupSucceeded, 'The last cleanup run succeeded.');
   }
-  const why = (last.message ?? 'it did not say why').replace(/\.?$/, '.');
+  const why = (last.message ?? 'no reason given').replace(/\.?$/, '.');
   if (last.failuresInARow < FAILING_AFTER) {
     return verdict(
       'True',
       CleanupHealthyReason.CleanupRetrying,
-      `The last run of the cleanup failed, and the next one goes on: ${why}`,
+      `The last cleanup run failed and is retried at the next scheduled time: ${why}`,
     );
   }
   // No count and no name of a Job: each run would change the message, and so be an event of its own.
   return verdict(
     'False',
     CleanupHealthyReason.CleanupFailing,
-    `The cleanup fails again and again: ${why} See kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
+    `Cleanup runs keep failing: ${why} Check kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
   );
 }
 

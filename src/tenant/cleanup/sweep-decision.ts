@@ -62,16 +62,22 @@ export function sweepDecision(input: SweepInput): SweepDecision | undefined {
   }
   if (request === undefined) return job === undefined && inUse === undefined ? checkVolume(input) : undefined;
   const dueInMs = request.time - now;
-  if (dueInMs > 0) return waiting(index, 'NotDue', `It is due at ${request.at}.`, dueInMs);
+  if (dueInMs > 0) return waiting(index, 'NotDue', `The sweep is due at ${request.at}.`, dueInMs);
   if (job !== undefined) {
     if (isOfPreviousTenant(job, tenant))
-      return waiting(index, 'PreviousTenantJob', 'The Job of a former tenant is still being removed.');
+      return waiting(
+        index,
+        'PreviousTenantJob',
+        'Waiting for the Job of a previous tenant of the same name to be deleted.',
+      );
     return postponedSweep(index, request.claim, now + SWEEP_RETRY_MS, new ForeignObjectError(job, job).message);
   }
   if (inUse !== undefined) return waiting(index, 'VolumeInUse', inUse);
   const { claim, at } = request;
   const besideServer = isExpected(tenant, server);
-  const message = besideServer ? 'The volume is swept beside its server.' : 'No server runs: the volume is swept.';
+  const message = besideServer
+    ? 'Sweeping the volume beside its running server.'
+    : 'Sweeping the volume while no server runs.';
   return { index, action: 'start', reason: 'Due', message, claim, at, besideServer };
 }
 
@@ -82,7 +88,7 @@ export function postponedSweep(
   until: number,
   why: string,
 ): PostponedSweep {
-  const message = `What deleted sessions have left on the volume of server ${claim.metadata.name} could not be swept, which is tried again in an hour: ${why.replace(/\.?$/, '.')}`;
+  const message = `Failed to sweep the files that deleted sessions left on the volume of server ${claim.metadata.name}; the next attempt is in an hour: ${why.replace(/\.?$/, '.')}`;
   return { index, action: 'postpone', reason: 'SweepFailed', message, claim, until };
 }
 
@@ -121,12 +127,12 @@ function checkVolume({ tenant, server, volume, canSweep, now }: SweepInput): Swe
 
 function running(index: number, job: Job, request: Request | undefined, inUse: string | undefined): SweepDecision {
   const { name, deletionTimestamp } = job.metadata;
-  const message = inUse ?? (request === undefined ? 'No sweep is asked for any more.' : undefined);
+  const message = inUse ?? (request === undefined ? 'No sweep is requested any more.' : undefined);
   // Its pod may wait for a node or an image for minutes, and would keep the volume from its server or from its deletion.
   if (message !== undefined && deletionTimestamp === undefined) {
     return { index, action: 'deleteJob', reason: 'VolumeInUse', message, job };
   }
-  return waiting(index, 'Running', `Job ${name} is at it.`);
+  return waiting(index, 'Running', `Job ${name} is running.`);
 }
 
 function finished(
@@ -141,7 +147,7 @@ function finished(
     index,
     action: 'deleteJob',
     reason: 'Finished',
-    message: `Job ${name} has done its work.`,
+    message: `Job ${name} has finished.`,
     job,
   } as const;
   const { failure, time = '' }: Partial<JobEnd> = jobEnd(job) ?? {};
@@ -150,7 +156,12 @@ function finished(
   // Its pod goes with it, and with the pod what that has seen of the volume.
   if (failure === undefined && waitMs > 0 && !isUsageReported(tenant, server, volume, result)) {
     const dueInMs = Math.min(waitMs, result === undefined ? RESULT_WAIT_MS : STATUS_WRITE_MS);
-    return waiting(index, 'NotReported', `What Job ${name} has seen is not told yet.`, dueInMs);
+    return waiting(
+      index,
+      'NotReported',
+      `The volume usage that Job ${name} measured is not in the status yet.`,
+      dueInMs,
+    );
   }
   if (request === undefined) return finish;
   const isNew = request.at !== sweepAt(job);
@@ -167,7 +178,7 @@ function finished(
   }
   // Until then it is there to be looked at.
   const dueInMs = request.time - now;
-  return dueInMs > 0 ? waiting(index, 'Postponed', `The next one is due at ${request.at}.`, dueInMs) : finish;
+  return dueInMs > 0 ? waiting(index, 'Postponed', `The next sweep is due at ${request.at}.`, dueInMs) : finish;
 }
 
 /** Whether the status has what the Job's pod said of the volume, if it is to say anything of it. */

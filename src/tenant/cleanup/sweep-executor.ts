@@ -44,7 +44,7 @@ async function execute(context: SweepContext, tenant: CopilotTenant, step: Sweep
     if (signal.aborted) throw error;
     // Something has changed since it was decided, which brings the next pass.
     if (isConflict(error) || isNotFound(error) || error instanceof OwnerGoneError) return [];
-    log.warn({ err: error, action: step.action }, 'a sweep of a volume was not carried on');
+    log.warn({ err: error, action: step.action }, 'sweep of a volume failed');
     if (step.action !== 'start') return [];
     const refusal = refusalOfRequest(error, `Job of tenant ${tenant.metadata.name}`);
     const why = refusal?.message ?? toError(error).message;
@@ -61,7 +61,7 @@ async function start(
   const { operatorImage: image } = facts;
   if (image === undefined) {
     throw new Error(
-      'the operator does not know its own image, which sweeps: upgrade its chart, or start it with --operator-image',
+      'the operator does not know its own image, which sweeps run: upgrade the chart, or set --operator-image',
     );
   }
   // A Job can't be changed: what stands there by now is left alone.

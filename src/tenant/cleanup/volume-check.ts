@@ -23,6 +23,6 @@ export function volumeCheckReason(
   const measuredAt = usage !== undefined && usage.capacity === capacity ? Date.parse(usage.time) : -Infinity;
   if (now - Math.max(measuredAt, requestedAt) < VOLUME_CHECK_INTERVAL_MS) return undefined;
   return fullest >= CLEAR_PERCENT
-    ? `It was ${fullest} % full.`
-    : `Its ${sessions} sessions may be all the files that it can hold.`;
+    ? `It was ${fullest} % full when last measured.`
+    : `Its ${sessions} sessions may use up its inodes.`;
 }

@@ -30,6 +30,9 @@ export interface Findings {
   readonly error: string | undefined;
 }
 
+/** What is said of an unhealthy server when nothing more is known. */
+export const NO_RESPONSE = 'no response';
+
 export function readyVerdict(findings: Findings): Verdict {
   const { tenant, servers, cause, waits, rolling, restarting } = findings;
   const waiting = servers.filter(({ ready }) => !ready);
@@ -39,36 +42,33 @@ export function readyVerdict(findings: Findings): Verdict {
   }
   if (cause !== undefined) return verdictFalse(cause.reason, cause.message);
   if (tenant.spec.suspend) {
-    return verdictFalse(ReadyReason.Suspended, 'spec.suspend is true: no server runs, the volumes are kept.');
+    return verdictFalse(ReadyReason.Suspended, 'spec.suspend is true: no servers run; volumes are kept.');
   }
-  if (servers.length === 0) return verdictFalse(ReadyReason.ScaledToZero, 'spec.replicas is 0: no server runs.');
+  if (servers.length === 0) return verdictFalse(ReadyReason.ScaledToZero, 'spec.replicas is 0: no servers run.');
   const [first, ...others] = unhealthy;
   if (first !== undefined) {
-    const more = others.length > 0 ? ` No answer from ${names(others)} either.` : '';
+    const more = others.length > 0 ? ` Also unhealthy: ${names(others)}.` : '';
     return verdictFalse(ReadyReason.ServersUnhealthy, `${healthMessage(first, findings)}${more}`);
   }
   if (restarting.length > 0) {
-    return verdictFalse(
-      ReadyReason.ServersUnhealthy,
-      `Restarting ${restarting.join(', ')}, because it did not answer.`,
-    );
+    return verdictFalse(ReadyReason.ServersUnhealthy, restartingMessage(restarting));
   }
   if (waiting.length > 0) {
     const [wait] = waits;
     return rolling
-      ? verdictFalse(ReadyReason.ServersUpdating, `${names(waiting)} of ${servers.length} being replaced.`)
-      : verdictFalse(
-          ReadyReason.ServersStarting,
-          wait?.message ?? `Waiting for ${names(waiting)} of ${servers.length} to start and answer.`,
-        );
+      ? verdictFalse(
+          ReadyReason.ServersUpdating,
+          `Replacing ${waiting.length} of ${servers.length} servers: ${names(waiting)}.`,
+        )
+      : verdictFalse(ReadyReason.ServersStarting, wait?.message ?? startingMessage(waiting, servers));
   }
-  if (rolling) return verdictFalse(ReadyReason.ServersUpdating, 'Servers are being replaced one at a time.');
-  return verdictTrue(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers answer.`);
+  if (rolling) return verdictFalse(ReadyReason.ServersUpdating, 'Replacing servers one at a time.');
+  return verdictTrue(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers are ready.`);
 }
 
 export function stalledVerdict({ cause }: Findings): Verdict {
   return cause === undefined
-    ? verdictFalse(StalledReason.NotStalled, 'Nothing stands in the way.')
+    ? verdictFalse(StalledReason.NotStalled, 'No problems detected.')
     : verdictTrue(cause.reason, cause.message);
 }
 
@@ -78,34 +78,34 @@ export function reconcilingVerdict(findings: Findings): Verdict {
   const stopping = servers.flatMap((server) => server.stopping);
   const starting = servers.filter(({ ready }) => !ready);
   if (tenant.metadata.deletionTimestamp !== undefined) {
-    return verdictTrue(ReconcilingReason.Deleting, 'What belongs to the tenant is being deleted.');
+    return verdictTrue(ReconcilingReason.Deleting, "Deleting the tenant's resources.");
   }
   if (error !== undefined) return verdictTrue(ReconcilingReason.RetryingAfterError, error);
   if (cause !== undefined)
-    return verdictFalse(ReconcilingReason.Blocked, 'Somebody has to act first; see the condition Stalled.');
+    return verdictFalse(ReconcilingReason.Blocked, 'User action is required; see the condition Stalled.');
   if (wait !== undefined) return verdictTrue(wait.reason, wait.message);
-  if (surplus.length > 0) return verdictTrue(ReconcilingReason.ScalingDown, `Stopping ${surplus.join(', ')}.`);
+  if (surplus.length > 0)
+    return verdictTrue(ReconcilingReason.ScalingDown, `Scaling down: stopping ${surplus.join(', ')}.`);
   if (tenant.spec.suspend) {
     return stopping.length > 0
-      ? verdictTrue(ReconcilingReason.Suspending, 'Servers are being stopped.')
-      : verdictFalse(ReconcilingReason.UpToDate, 'No server runs, as wanted.');
+      ? verdictTrue(ReconcilingReason.Suspending, 'Stopping all servers.')
+      : verdictFalse(ReconcilingReason.UpToDate, 'All servers are stopped.');
   }
-  if (restarting.length > 0)
-    return verdictTrue(ReconcilingReason.ServersRestarting, `Restarting ${restarting.join(', ')}.`);
-  if (rolling) return verdictTrue(ReconcilingReason.ServersUpdating, 'Servers are being replaced one at a time.');
+  if (restarting.length > 0) return verdictTrue(ReconcilingReason.ServersRestarting, restartingMessage(restarting));
+  if (rolling) return verdictTrue(ReconcilingReason.ServersUpdating, 'Replacing servers one at a time.');
   if (starting.some(({ state }) => state !== 'Unhealthy')) {
-    return verdictTrue(ReconcilingReason.ServersStarting, `Waiting for ${names(starting)} to start and answer.`);
+    return verdictTrue(ReconcilingReason.ServersStarting, startingMessage(starting, servers));
   }
   if (resizing.length > 0)
-    return verdictTrue(ReconcilingReason.VolumeResizing, `Growing the volume of ${resizing.join(', ')}.`);
-  return verdictFalse(ReconcilingReason.UpToDate, 'Everything is as the spec says.');
+    return verdictTrue(ReconcilingReason.VolumeResizing, `Expanding the volumes of servers: ${resizing.join(', ')}.`);
+  return verdictFalse(ReconcilingReason.UpToDate, 'All resources match the spec.');
 }
 
 /** Undefined while the pinger of a process that has just begun does not know better than the last status. */
 export function healthyVerdict(findings: Findings): Verdict | undefined {
   const { tenant, servers } = findings;
   if (tenant.spec.suspend || servers.length === 0) {
-    return verdictUnknown(HealthyReason.NoServers, 'No server is meant to run.');
+    return verdictUnknown(HealthyReason.NoServers, 'No servers are expected to run.');
   }
   if (servers.some(({ remembered }) => remembered)) return undefined;
   for (const server of servers) {
@@ -115,14 +115,22 @@ export function healthyVerdict(findings: Findings): Verdict | undefined {
   }
   const unanswered = servers.filter(({ health }) => health.state !== 'Healthy');
   if (unanswered.length > 0) {
-    const message = `Waiting for ${names(unanswered)} of ${servers.length} to answer a first ping.`;
+    const message = `Waiting for the first ping response from ${unanswered.length} of ${servers.length} servers: ${names(unanswered)}.`;
     return verdictUnknown(HealthyReason.AwaitingPing, message);
   }
-  return verdictTrue(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers answer pings.`);
+  return verdictTrue(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers respond to pings.`);
 }
 
 function healthMessage({ name }: ServerObservation, { healthMessages }: Findings): string {
-  return `Server ${name}: ${healthMessages.get(name) ?? 'it does not answer'}`.replace(/\.?$/, '.');
+  return `Server ${name}: ${healthMessages.get(name) ?? NO_RESPONSE}`.replace(/\.?$/, '.');
+}
+
+function startingMessage(starting: readonly ServerObservation[], servers: readonly ServerObservation[]): string {
+  return `Waiting for ${starting.length} of ${servers.length} servers to start and respond: ${names(starting)}.`;
+}
+
+function restartingMessage(restarting: readonly string[]): string {
+  return `Restarting unresponsive servers: ${restarting.join(', ')}.`;
 }
 
 const MAX_NAMED = 5;

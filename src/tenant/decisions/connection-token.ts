@@ -21,12 +21,16 @@ export function connectionToken(
   randomBytes: (size: number) => Buffer,
 ): TokenDecision {
   const kept = tokenIn(secrets.token);
-  if (kept !== undefined) return { reason: 'Kept', message: 'The token is the one in its Secret.', token: kept };
+  if (kept !== undefined) return { reason: 'Kept', message: 'The token was read from its Secret.', token: kept };
   const restored = tokenIn(secrets.binding);
   if (restored !== undefined) {
     return { reason: 'Restored', message: 'The token was restored from the binding Secret.', token: restored };
   }
-  return { reason: 'Created', message: 'The token is new.', token: randomBytes(TOKEN_BYTES).toString('base64url') };
+  return {
+    reason: 'Created',
+    message: 'The token was generated.',
+    token: randomBytes(TOKEN_BYTES).toString('base64url'),
+  };
 }
 
 function tokenIn(secret: Secret | undefined): string | undefined {

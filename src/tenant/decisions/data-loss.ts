@@ -25,8 +25,8 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
     return {
       reason: StalledReason.DataLost,
       message:
-        `The volume claim ${server} (UID ${recordedUID}), which held the sessions of server ${server}, was deleted. ` +
-        `Restore a claim of that name with the labels that it had, or accept the loss and start with an empty one: ` +
+        `PersistentVolumeClaim ${server} (UID ${recordedUID}) with the sessions of server ${server} was deleted. ` +
+        `Restore it with the same name and labels, or accept the loss and start with an empty volume: ` +
         `kubectl annotate ct/${tenant} --overwrite copilot-operator.dev/accept-data-loss=${recordedUID}`,
     };
   }
@@ -34,7 +34,7 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
     return {
       reason: StalledReason.DataLost,
       message:
-        `The volume ${live.spec?.volumeName ?? ''} behind the claim ${server} is gone, and with it the sessions of server ${server}. ` +
+        `PersistentVolume ${live.spec?.volumeName ?? ''} of claim ${server} is lost, and with it the sessions of server ${server}. ` +
         `Restore the PersistentVolume, or delete the claim and accept the loss.`,
     };
   }
@@ -42,8 +42,8 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
     return {
       reason: StalledReason.DataLost,
       message:
-        `The volume claim ${server} is being deleted and goes when server ${server} stops, and its sessions with it. ` +
-        `The server is left running: copy its sessions out, or make the volume's reclaim policy Retain, before it stops.`,
+        `PersistentVolumeClaim ${server} is being deleted: it and the sessions on it are removed when server ${server} stops. ` +
+        `The server is kept running: copy the sessions, or set the reclaim policy of the PersistentVolume to Retain, before it stops.`,
     };
   }
   return undefined;

@@ -19,36 +19,37 @@ export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefi
   const { model } = tenant.spec;
   if (ref === undefined || secret === undefined) {
     return model?.provider
-      ? { ok: true, reason: ModelConfiguredReason.Provider, message: 'The provider asks for no key.' }
-      : { ok: true, reason: ModelConfiguredReason.ClientProvided, message: 'Clients bring their own credentials.' };
+      ? { ok: true, reason: ModelConfiguredReason.Provider, message: 'The provider requires no API key.' }
+      : { ok: true, reason: ModelConfiguredReason.ClientProvided, message: 'Clients provide their own credentials.' };
   }
   const where = `Secret ${ref.name}`;
   if (secret === 'NotFound') {
-    return unusable(
-      ModelConfiguredReason.SecretNotFound,
-      `${where} does not exist. Create it with the key ${ref.key}.`,
-    );
+    return unusable(ModelConfiguredReason.SecretNotFound, `${where} not found. Create it with key ${ref.key}.`);
   }
   if (secret === 'Forbidden') {
     return unusable(
       ModelConfiguredReason.SecretForbidden,
-      `The operator may not read ${where}: it lacks the verb get on secrets.`,
+      `The operator is not allowed to read ${where}: it lacks the verb get on secrets.`,
     );
   }
   const data = secret.data?.[ref.key];
   if (data === undefined) {
     return unusable(
       ModelConfiguredReason.SecretKeyNotFound,
-      `${where} has no key ${ref.key}. Add it, or name the key in spec.model.`,
+      `${where} has no key ${ref.key}. Add it, or correct the key in spec.model.`,
     );
   }
-  if (data === '') return unusable(ModelConfiguredReason.SecretValueEmpty, `Key ${ref.key} of ${where} is empty.`);
+  if (data === '')
+    return unusable(
+      ModelConfiguredReason.SecretValueEmpty,
+      `Key ${ref.key} of ${where} is empty. Set it to the credential.`,
+    );
   const value = Buffer.from(data, 'base64').toString('latin1');
   if (!/^[\x20-\x7e]+$/.test(value)) {
     return unusable(
       ModelConfiguredReason.SecretValueInvalid,
-      `Key ${ref.key} of ${where} holds a line break or another character that no credential has. ` +
-        `Often it is a newline at the end: create it with printf instead of echo.`,
+      `Key ${ref.key} of ${where} contains a line break or another character that is not allowed in a credential. ` +
+        `A trailing newline is the usual cause: create the value with printf instead of echo.`,
     );
   }
   return model?.github
@@ -56,7 +57,7 @@ export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefi
     : {
         ok: true,
         reason: ModelConfiguredReason.Provider,
-        message: `Clients find the key of ${where} in the binding Secret.`,
+        message: `Clients get the API key of ${where} from the binding Secret.`,
         value,
       };
 }

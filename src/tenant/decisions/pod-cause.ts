@@ -1,4 +1,5 @@
 import { StalledReason } from '../../api/conditions.ts';
+import { Label } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import type { TenantCause, EventWarning } from '../model.ts';
 
@@ -39,13 +40,13 @@ function containerCause(pod: Pod, server: string): TenantCause | undefined {
   if (waiting?.reason !== undefined && imagePullReasons.has(waiting.reason)) {
     return {
       reason: StalledReason.ImagePullFailed,
-      message: `Server ${server}: image ${status?.image ?? ''} can't be pulled${said(pullError(waiting.message))}. Check spec.server.image and spec.server.imagePullSecrets.`,
+      message: `Server ${server}: failed to pull image ${status?.image ?? ''}${said(pullError(waiting.message))}. Check spec.server.image and spec.server.imagePullSecrets.`,
     };
   }
   if (waiting?.reason !== undefined && cannotRunReasons.has(waiting.reason)) {
     return {
       reason: StalledReason.ContainerCannotRun,
-      message: `Server ${server}: its container can't be made (${waiting.reason})${said(waiting.message)}.`,
+      message: `Server ${server}: the container cannot be created (${waiting.reason})${said(waiting.message)}. ${describePod(server)}`,
     };
   }
   // Whoever ends a pod kills its container too: the exit code is then the consequence and not the cause.
@@ -59,12 +60,12 @@ function crash(status: ContainerStatus, server: string): TenantCause | undefined
   if (end.reason === 'OOMKilled') {
     return {
       reason: StalledReason.ContainerCrashed,
-      message: `Server ${server} was killed because it used more memory than its limit. Raise spec.server.resources.limits.memory.`,
+      message: `Server ${server}: the container was killed because it exceeded its memory limit (OOMKilled). Raise spec.server.resources.limits.memory.`,
     };
   }
   return {
     reason: StalledReason.ContainerCrashed,
-    message: `Server ${server} exited with code ${end.exitCode}${lastLine(end)}. See kubectl logs deploy/${server}.`,
+    message: `Server ${server}: the container exited with code ${end.exitCode}${lastLine(end)}. See kubectl logs deploy/${server}.`,
   };
 }
 
@@ -73,14 +74,14 @@ function lastLine(end: Terminated): string {
     .split('\n')
     .map((text) => text.trim())
     .findLast((text) => text !== '');
-  return line === undefined ? ' and said nothing' : `, its last words: ${quote(line)}`;
+  return line === undefined ? ' with no output' : `: ${quote(line)}`;
 }
 
 function evicted(pod: Pod, server: string): TenantCause | undefined {
   if (pod.status?.phase !== 'Failed') return undefined;
   return {
     reason: StalledReason.ContainerCrashed,
-    message: `Server ${server}: its pod was ended (${pod.status.reason ?? 'Failed'})${said(pod.status.message)}.`,
+    message: `Server ${server}: its pod failed (${pod.status.reason ?? 'Failed'})${said(pod.status.message)}.`,
   };
 }
 
@@ -91,7 +92,7 @@ function schedulingCause(pod: Pod, server: string, warning: EventWarning | undef
   if (waitsForVolume(pod)) return volumeCause(server, warning?.message ?? scheduled.message ?? '');
   return {
     reason: StalledReason.Unschedulable,
-    message: `Server ${server}: no node fits${said(scheduled.message)}. Check spec.server.resources, nodeSelector, tolerations and affinity.`,
+    message: `Server ${server}: the pod cannot be scheduled${said(scheduled.message)}. Check spec.server.resources, nodeSelector, tolerations and affinity.`,
   };
 }
 
@@ -118,7 +119,7 @@ function mountCause(pod: Pod, server: string, warning: EventWarning | undefined)
   if (/Mount|Attach|Volume/.test(warning.reason)) return volumeCause(server, warning.message);
   return {
     reason: StalledReason.ContainerCannotRun,
-    message: `Server ${server}: its pod can't be set up (${warning.reason})${said(warning.message)}.`,
+    message: `Server ${server}: its pod cannot be started (${warning.reason})${said(warning.message)}. ${describePod(server)}`,
   };
 }
 
@@ -128,29 +129,34 @@ export function isCreating(pod: Pod): boolean {
   return pod.status?.phase === 'Pending' && waiting?.reason === 'ContainerCreating';
 }
 
+// By label: the pod's own name is random, and would change the message with each pod.
+function describePod(server: string): string {
+  return `See kubectl describe pod -l ${Label.server}=${server}.`;
+}
+
 function volumeCause(server: string, what: string): TenantCause {
   const missing = /storageclass\.storage\.k8s\.io "([^"]+)" not found/.exec(what);
   if (missing) {
     return {
       reason: StalledReason.StorageClassNotFound,
-      message: `Server ${server}: StorageClass ${missing[1]} does not exist. Create it; spec.storage.storageClassName itself cannot be changed.`,
+      message: `Server ${server}: StorageClass ${missing[1]} not found. Create it; spec.storage.storageClassName cannot be changed.`,
     };
   }
   if (/no persistent volumes available for this claim and no storage class is set/.test(what)) {
     return {
       reason: StalledReason.StorageClassNotFound,
-      message: `Server ${server}: the cluster has no default StorageClass. Mark one as default, or make the tenant anew with spec.storage.storageClassName.`,
+      message: `Server ${server}: the cluster has no default StorageClass. Mark one as default, or recreate the tenant with spec.storage.storageClassName.`,
     };
   }
   if (what.includes('kubernetes.io/no-provisioner')) {
     return {
       reason: StalledReason.VolumePending,
-      message: `Server ${server}: its claim ${server} finds no PersistentVolume, and its StorageClass makes none. Make one of that class, size and access mode.`,
+      message: `Server ${server}: no PersistentVolume matches claim ${server}, and its StorageClass does not provision any. Create one with the class, size and access mode of the claim.`,
     };
   }
   return {
     reason: StalledReason.VolumePending,
-    message: `Server ${server}: its volume is not there yet${said(what)}. Look at the claim ${server}, its StorageClass and the provisioner.`,
+    message: `Server ${server}: its volume is not available${said(what)}. Check claim ${server}, its StorageClass and the provisioner.`,
   };
 }
 

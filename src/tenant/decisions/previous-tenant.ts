@@ -6,10 +6,12 @@ import type { Wait } from '../model.ts';
 export function waitForPreviousTenant({ kind, metadata }: KubeObject): Wait {
   const holders = metadata.deletionTimestamp === undefined ? [] : (metadata.finalizers ?? []).filter(isThirdParty);
   const held =
-    holders.length > 0 ? ` It is held by the finalizer ${holders.join(', ')}: whoever set it has to remove it.` : '';
+    holders.length > 0
+      ? ` It is blocked by the finalizer ${holders.join(', ')}, which the controller that set it has to remove.`
+      : '';
   return {
     reason: ReconcilingReason.WaitingForDeletion,
-    message: `${kind} ${metadata.name} of a deleted tenant of the same name is still being removed.${held}`,
+    message: `Waiting for ${kind} ${metadata.name} of a previous tenant of the same name to be deleted.${held}`,
   };
 }
 

@@ -13,7 +13,7 @@ export function refusalOfRequest(error: unknown, object: string): TenantCause | 
   if (isNamespaceTerminating(error)) {
     return {
       reason: StalledReason.NamespaceTerminating,
-      message: `${object} cannot be made: the namespace is being deleted. The tenant goes with it.`,
+      message: `${object} cannot be created: the namespace is being deleted, and the tenant with it.`,
     };
   }
   const said = serverMessage(error);
@@ -31,14 +31,14 @@ export function refusalOfMessage(said: string, object: string): TenantCause {
   if (quota) {
     return {
       reason: StalledReason.QuotaExceeded,
-      message: `${object} does not fit the ResourceQuota ${quota[1]} of the namespace: ${what}. Raise the quota or lower what the tenant asks for.`,
+      message: `${object} exceeds the ResourceQuota ${quota[1]} of the namespace: ${what}. Raise the quota or lower the tenant's resource requests.`,
     };
   }
   if (isMissingPermission(what)) return lacksPermission(what, object);
   if (/only dynamically provisioned pvc can be resized/.test(what)) {
     return {
       reason: StalledReason.VolumeNotExpandable,
-      message: `${object} cannot grow: its StorageClass does not allow it (allowVolumeExpansion). Set spec.storage.size back, or let the class allow it if its driver can.`,
+      message: `${object} cannot be expanded: its StorageClass does not allow it (allowVolumeExpansion). Revert spec.storage.size, or allow it in the StorageClass if its driver supports it.`,
     };
   }
   // Policies and webhooks choose their own status codes: what they say counts.
@@ -46,7 +46,7 @@ export function refusalOfMessage(said: string, object: string): TenantCause {
   if (/\bis invalid:/.test(what)) {
     return {
       reason: StalledReason.InvalidSpec,
-      message: `${object} is refused as invalid: ${what}. Correct ${fieldOf(what)}.`,
+      message: `${object} is invalid: ${what}. Correct ${fieldOf(what)}.`,
     };
   }
   return denied(what, object);
@@ -68,7 +68,7 @@ const deniedByWebhook = /admission webhook ".*" denied the request/;
 function denied(what: string, object: string): TenantCause {
   return {
     reason: StalledReason.AdmissionDenied,
-    message: `${object} is refused by a policy of the cluster: ${what}. Change the tenant's spec or the policy.`,
+    message: `${object} was denied by an admission policy: ${what}. Change the tenant's spec or the policy.`,
   };
 }
 

@@ -32,20 +32,20 @@ export type RestartDecision =
  * says Unhealthy; what follows is back-off, so that a server that never recovers costs one restart in half an hour.
  */
 export function restartDecision({ server, health, podReady, last, now }: RestartInput): RestartDecision {
-  if (health.state !== 'Unhealthy') return none('NotUnhealthy', 'The server is not known to be unhealthy.');
+  if (health.state !== 'Unhealthy') return none('NotUnhealthy', 'The server is not unhealthy.');
   if (health.reason === 'AuthFailed') {
     // The pod is made with the token: where it has another, somebody changes pods, and a new one would be changed too.
     return none(
       'RestartDoesNotHelp',
-      `${health.message}. Something gives its pod another token than that of Secret ${childName(tenantOfServer(server), 'token')}, ` +
-        `such as an admission policy: mend that, then kubectl rollout restart deploy/${server}.`,
+      `${health.message}. Its pod has another token than Secret ${childName(tenantOfServer(server), 'token')}, ` +
+        `for example because an admission policy changes pods. Fix the cause, then run kubectl rollout restart deploy/${server}.`,
     );
   }
   if (health.reason === 'Unreachable' && podReady) {
     // The kubelet connects and the operator does not: a network policy or a route, and the same for every server.
     return none(
       'RestartDoesNotHelp',
-      `${health.message}. Its node can connect to it, so what lies in between refuses the operator: look at the NetworkPolicies and the pod network.`,
+      `${health.message}. The kubelet can connect to the pod and the operator cannot: check the NetworkPolicies and the pod network.`,
     );
   }
   const attempt = last === undefined || health.since - Date.parse(last.at) > RESTART_RESET_MS ? 1 : last.attempt + 1;
@@ -56,7 +56,7 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
         action: 'wait',
         reason: 'BackingOff',
         // A time and not a time span: that would change with every look, and each change of a status is a write.
-        message: `${health.message}. It was restarted before without lasting success (${last.attempt} in a row); the next restart is due at ${timestamp(due)}.`,
+        message: `${health.message}. Restart ${last.attempt} did not help; the next restart is due at ${timestamp(due)}.`,
         afterMs: due - now,
       };
     }

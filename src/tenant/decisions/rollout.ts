@@ -25,10 +25,10 @@ export function rolloutDecision(servers: readonly RolloutServer[]): RolloutDecis
   const down = servers.filter((server) => server.pending && !server.available);
   const serving = servers.filter((server) => server.pending && server.available);
   if (down.length > 0) {
-    return decide(down, 'ReplacingBroken', 'Servers that are down take the change first.');
+    return decide(down, 'ReplacingBroken', 'Servers that are down are replaced first.');
   }
   const [next, ...later] = serving.toSorted((a, b) => a.index - b.index);
-  if (next === undefined) return decide([], 'UpToDate', 'No server waits for a change.');
+  if (next === undefined) return decide([], 'UpToDate', 'All servers are up to date.');
   const blocking = servers.find((server) => !server.pending && !server.available);
   if (blocking !== undefined) {
     return decide(
@@ -37,7 +37,7 @@ export function rolloutDecision(servers: readonly RolloutServer[]): RolloutDecis
       `Server ${blocking.index} must be available before the next one is replaced.`,
     );
   }
-  return decide([next], 'OneAtATime', `Server ${next.index} is replaced; ${later.length} more wait for it.`);
+  return decide([next], 'OneAtATime', `Replacing server ${next.index}; ${later.length} more are waiting.`);
 }
 
 function decide(servers: readonly RolloutServer[], reason: string, message: string): RolloutDecision {

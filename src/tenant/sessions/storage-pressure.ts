@@ -86,14 +86,14 @@ export function usedPercent(storage: { readonly used: string; readonly capacity:
 
 /** The condition StoragePressure. `last` is what it was: between 80 and 85 % it stays so. */
 export function storagePressureVerdict(volume: FillLevel | undefined, last: Condition | undefined): Verdict {
-  if (volume === undefined) return notMeasured('No server has told the sizes of its sessions yet.');
+  if (volume === undefined) return notMeasured('No server has reported the size of its sessions yet.');
   const { percent } = volume;
   const what = describeLevel(volume);
   if (percent >= FULL_PERCENT) {
     return {
       status: 'True',
       reason: StoragePressureReason.VolumeFull,
-      message: `${what}: turns fail or will soon, and what is stored stays readable. ${REMEDIES[volume.of]}`,
+      message: `${what}. Turns fail or will fail soon; stored sessions stay readable. ${REMEDIES[volume.of]}`,
     };
   }
   if (percent >= NEARLY_FULL_PERCENT || (percent >= CLEAR_PERCENT && last?.status === 'True')) {
@@ -103,28 +103,27 @@ export function storagePressureVerdict(volume: FillLevel | undefined, last: Cond
       message: `${what}. ${REMEDIES[volume.of]}`,
     };
   }
-  const message = `Every volume has room: less than ${NEARLY_FULL_PERCENT} % of each is taken.`;
+  const message = `All volumes are less than ${NEARLY_FULL_PERCENT} % full.`;
   return { status: 'False', reason: StoragePressureReason.EnoughSpace, message };
 }
 
 const REMEDIES: Readonly<Record<FillLevel['of'], string>> = {
   Sessions: 'Raise spec.storage.size, shorten spec.sessions.ttl, or delete sessions.',
-  Space: 'Raise spec.storage.size, shorten spec.sessions.ttl, or delete sessions or what else takes its space.',
-  Files:
-    'Delete sessions, shorten spec.sessions.ttl, raise spec.storage.size, or use a file system with more inodes for its size.',
+  Space: 'Raise spec.storage.size, shorten spec.sessions.ttl, or delete sessions or other files.',
+  Files: 'Delete sessions, shorten spec.sessions.ttl, raise spec.storage.size, or use a file system with more inodes.',
 };
 
 function describeLevel({ server, capacity, percent, of }: FillLevel): string {
   const volume = `the volume of server ${server} (${capacity})`;
-  if (of === 'Sessions') return `Sessions take ${percent} % of ${volume}`;
-  if (of === 'Space') return `The file system of ${volume} was seen to be ${percent} % full`;
-  const soon = percent >= FULL_PERCENT ? 'can hold no more files, or hardly any' : 'will hold no more files soon';
-  return `The file system of ${volume} ${soon}: ${percent} % of its inodes were seen to be taken`;
+  if (of === 'Sessions') return `Sessions use ${percent} % of ${volume}`;
+  if (of === 'Space') return `The file system of ${volume} was ${percent} % full when last measured`;
+  const soon = percent >= FULL_PERCENT ? 'is out of inodes or nearly so' : 'is running out of inodes';
+  return `The file system of ${volume} ${soon}: ${percent} % were in use when last measured`;
 }
 
 /** The condition StoragePressure after a cleanup on volumes, until a server runs again. */
 export function storagePressureAfterCleanup(): Verdict {
-  return notMeasured('Sessions were deleted while no server ran: sizes are told when one runs again.');
+  return notMeasured('Sessions were deleted while no server was running; sizes are reported when one runs again.');
 }
 
 function notMeasured(message: string): Verdict {

@@ -47,7 +47,7 @@ const cases: Case[] = [
     tenant: 'big-pod',
     spec: { server: { binary: 'runtime', resources: { requests, limits: { memory: '48Gi' } } } },
     reason: 'QuotaExceeded',
-    told: ['The pod of server big-pod-0', 'ResourceQuota memory', 'limits.memory=48Gi', 'Raise the quota or lower'],
+    told: ['Pod of server big-pod-0', 'ResourceQuota memory', 'limits.memory=48Gi', 'Raise the quota or lower'],
     mend: raise('memory', { 'limits.memory': '400Gi' }),
   },
   {
@@ -68,7 +68,7 @@ const cases: Case[] = [
     tenant: 'wide-pod',
     spec: { server: { binary: 'runtime', resources: { requests, limits: { memory: '65Gi' } } } },
     reason: 'AdmissionDenied',
-    told: ['The pod of server wide-pod-0', 'maximum memory usage per Container is 64Gi', 'limit is 65Gi'],
+    told: ['Pod of server wide-pod-0', 'maximum memory usage per Container is 64Gi', 'limit is 65Gi'],
     mend: allow('small-containers'),
   },
   {

@@ -38,14 +38,14 @@ describe('model credentials that cannot be used', () => {
       what: 'a Secret that does not exist',
       tenant: 'missing',
       reason: 'SecretNotFound',
-      told: ['Secret missing-model does not exist', 'Create it with the key token'],
+      told: ['Secret missing-model not found', 'Create it with key token'],
     },
     {
       what: 'a Secret without the key',
       tenant: 'keyless',
       values: { 'github-token': 'a' },
       reason: 'SecretKeyNotFound',
-      told: ['Secret keyless-model has no key token', 'Add it, or name the key in spec.model'],
+      told: ['Secret keyless-model has no key token', 'Add it, or correct the key in spec.model'],
     },
     {
       what: 'an empty value',
@@ -73,7 +73,7 @@ describe('model credentials that cannot be used', () => {
     await namespace.putSecret('broken-model', { token: `${secret}\r\nX-Injected: yes` });
     await namespace.createTenant('broken', github('broken-model'));
     const stalled = await expectTold(namespace, 'broken', 'ModelNotConfigured', [
-      'Key token of Secret broken-model holds a line break',
+      'Key token of Secret broken-model contains a line break',
       'create it with printf instead of echo',
     ]);
     expect(conditionOf(stalled, 'ModelConfigured').reason).toBe('SecretValueInvalid');

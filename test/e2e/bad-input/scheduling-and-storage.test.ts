@@ -47,7 +47,7 @@ describe('servers without a node, an image or a volume', () => {
     await namespace.createTenant('imageless', { server: { ...light, image } });
     await expectTold(namespace, 'imageless', 'ImagePullFailed', [
       'Server imageless-0',
-      `image ${image} can't be pulled`,
+      `failed to pull image ${image}`,
       'Check spec.server.image',
     ]);
     await namespace.patchTenant('imageless', { spec: { server: { image: SERVER_IMAGE } } });
@@ -60,8 +60,8 @@ describe('servers without a node, an image or a volume', () => {
     await namespace.createTenant('classless', { server: light, storage: { storageClassName: name } });
     await expectTold(namespace, 'classless', 'StorageClassNotFound', [
       'Server classless-0',
-      `StorageClass ${name} does not exist`,
-      'Create it; spec.storage.storageClassName itself cannot be changed',
+      `StorageClass ${name} not found`,
+      'Create it; spec.storage.storageClassName cannot be changed',
     ]);
     await makeInCluster(storageClass(name, 'rancher.io/local-path', 'WaitForFirstConsumer'));
     await expectMended(namespace, 'classless');
@@ -73,8 +73,8 @@ describe('servers without a node, an image or a volume', () => {
     await makeInCluster(storageClass(name, 'kubernetes.io/no-provisioner', 'Immediate'));
     await namespace.createTenant('unbound', { server: light, storage: { storageClassName: name } });
     await expectTold(namespace, 'unbound', 'VolumePending', [
-      'its claim unbound-0 finds no PersistentVolume, and its StorageClass makes none',
-      'Make one of that class, size and access mode',
+      'no PersistentVolume matches claim unbound-0, and its StorageClass does not provision any',
+      'Create one with the class, size and access mode of the claim',
     ]);
     await makeInCluster({
       apiVersion: 'v1',
@@ -97,7 +97,7 @@ describe('servers without a node, an image or a volume', () => {
     await namespace.createTenant('unprovisioned', { server: light, storage: { storageClassName: name } });
     await expectTold(namespace, 'unprovisioned', 'VolumePending', [
       'Server unprovisioned-0',
-      'its volume is not there yet',
+      'its volume is not available',
       'example.com/nobody',
     ]);
     await namespace.kubectl.ok(['delete', 'storageclass', name]);
@@ -121,8 +121,8 @@ describe('servers without a node, an image or a volume', () => {
       await namespace.kubectl.ok(['delete', 'ct', 'stuck', '-n', namespace.name]);
       await namespace.createTenant('stuck', { server: light });
       const message =
-        'PersistentVolumeClaim stuck-0 of a deleted tenant of the same name is still being removed. ' +
-        'It is held by the finalizer example.com/backup: whoever set it has to remove it.';
+        'Waiting for PersistentVolumeClaim stuck-0 of a previous tenant of the same name to be deleted. ' +
+        'It is blocked by the finalizer example.com/backup, which the controller that set it has to remove.';
       const waiting = await namespace.waitForTenant(
         'stuck',
         'waits for the deletion',

@@ -70,7 +70,7 @@ describe('servers that are up and do not do their work', () => {
       await expectUnhealthy('frozen', 'Timeout', [
         'frozen-0',
         'within 1000 ms',
-        '1 in a row',
+        'Restart 1 did not help',
         'the next restart is due at',
       ]);
       const metrics = await scrape(metricsPort);

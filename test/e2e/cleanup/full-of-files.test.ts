@@ -55,7 +55,7 @@ describe('a tenant without a TTL whose volume can hold no more files', () => {
     const full = await pressure('VolumeFull');
     expect(conditionOf(full, 'StoragePressure')).toMatchObject({
       status: 'True',
-      message: expect.stringMatching(/server many-0 .*can hold no more files.*Delete sessions/s),
+      message: expect.stringMatching(/server many-0 .*is out of inodes.*Delete sessions/s),
     });
     const [server] = full.status?.servers ?? [];
     expect(server?.volumeUsage?.files).toBeGreaterThanOrEqual(99);

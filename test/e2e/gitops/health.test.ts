@@ -76,7 +76,7 @@ describe('a tenant', () => {
   it('is Progressing until its server answers, and is at no moment shown as Degraded', async () => {
     const made = await namespace.createTenant('fresh', light);
     expect((await argoHealth(made)).status).toBe('Progressing');
-    const seen = await expectHealth('ct/fresh', 'Healthy', /^1 of 1 servers answer\.$/);
+    const seen = await expectHealth('ct/fresh', 'Healthy', /^1 of 1 servers are ready\.$/);
     expect([...seen].toSorted()).toEqual(['Healthy', 'Progressing']);
   });
 
@@ -85,7 +85,7 @@ describe('a tenant', () => {
     await expectHealth('ct/changed', 'Healthy', /answer/);
     await namespace.patchTenant('changed', { spec: { server: { idleUnload: '20m' } } });
     expect((await healthOf('ct/changed')).status).toBe('Progressing');
-    const seen = await expectHealth('ct/changed', 'Healthy', /^1 of 1 servers answer\.$/);
+    const seen = await expectHealth('ct/changed', 'Healthy', /^1 of 1 servers are ready\.$/);
     expect(seen).not.toContain('Degraded');
   });
 

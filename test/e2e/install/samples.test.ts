@@ -54,7 +54,7 @@ describe('the sample', () => {
   // A taint would keep everybody else's pods off this only node, so it is the label alone that comes and goes.
   it('node pool waits for a node of the pool, and takes it when it comes', async () => {
     await expectTold(namespace, 'umbrella', 'Unschedulable', [
-      'Server umbrella-0: no node fits',
+      'Server umbrella-0: the pod cannot be scheduled',
       'node affinity/selector',
       'Check spec.server.resources, nodeSelector, tolerations and affinity',
     ]);

@@ -22,8 +22,8 @@ const cases: Case[] = [
     tenant: 'crashing',
     script: "echo 'starting'; echo 'the licence has expired'; exit 7",
     told: [
-      'Server crashing-0 exited with code 7',
-      'its last words: the licence has expired',
+      'Server crashing-0: the container exited with code 7',
+      'exited with code 7: the licence has expired',
       'kubectl logs deploy/crashing-0',
     ],
   },
@@ -31,7 +31,7 @@ const cases: Case[] = [
     what: 'exits without a word',
     tenant: 'silent',
     script: 'exit 3',
-    told: ['Server silent-0 exited with code 3 and said nothing'],
+    told: ['Server silent-0: the container exited with code 3 with no output'],
   },
   {
     what: 'takes more memory than its limit',
@@ -39,7 +39,7 @@ const cases: Case[] = [
     script: 'tail /dev/zero',
     resources: { limits: { memory: '96Mi' } },
     told: [
-      'Server greedy-0 was killed because it used more memory than its limit',
+      'Server greedy-0: the container was killed because it exceeded its memory limit',
       'Raise spec.server.resources.limits.memory',
     ],
   },

@@ -34,9 +34,9 @@ describe('a volume that is lost', () => {
   /** The claim is gone for good: an event told so when it began to go, and the conditions tell the way out. */
   async function expectGone(tenant: string, { metadata }: PersistentVolumeClaim): Promise<string> {
     const words = [
-      `The volume claim ${tenant}-0 (UID ${metadata.uid})`,
+      `PersistentVolumeClaim ${tenant}-0 (UID ${metadata.uid})`,
       'was deleted',
-      'Restore a claim of that name with the labels that it had',
+      'Restore it with the same name and labels',
     ];
     const told = await namespace.waitForTenant(tenant, 'is told that the claim is gone', (found) => {
       const { reason, message } = conditionOf(found, 'Stalled');
@@ -84,8 +84,8 @@ describe('a volume that is lost', () => {
     const { metadata, spec } = before;
     await kubectl('delete', 'pvc', 'going-0', '--wait=false');
     await expectTold(namespace, 'going', 'DataLost', [
-      'The volume claim going-0 is being deleted',
-      'The server is left running',
+      'PersistentVolumeClaim going-0 is being deleted',
+      'The server is kept running',
       "make the volume's reclaim policy Retain",
     ]);
     expect(await notes('going')).toBe('precious\n');

@@ -122,7 +122,7 @@ describe('a tenant in a namespace that is being deleted', () => {
       { withinMs: 60_000, everyMs: 100 },
     );
     expect(told).toMatchObject({ status: 'True' });
-    expect(told.message).toContain('cannot be made: the namespace is being deleted. The tenant goes with it.');
+    expect(told.message).toContain('cannot be created: the namespace is being deleted, and the tenant with it.');
     expect(await condition('Ready')).toMatchObject({ status: 'False', reason: 'NamespaceTerminating' });
 
     // Its children end one after another, and each end is told.

@@ -156,7 +156,7 @@ describe('a tenant that stops and starts', () => {
     await world.settle();
     expect(await replicas()).toBe(0);
     const reconciling = await conditionOf(world, 'Reconciling');
-    expect(reconciling?.message).toContain('starts once pod acme-cleanup-1-x');
+    expect(reconciling?.message).toContain('waits until pod acme-cleanup-1-x');
     await world.removePod(run);
     await world.settle();
     expect(await replicas()).toBe(1);

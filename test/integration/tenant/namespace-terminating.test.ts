@@ -39,7 +39,7 @@ describe('a tenant in a namespace that is being deleted', () => {
     const before = await world.passes();
     await world.settle();
 
-    const message = 'Service acme-0 cannot be made: the namespace is being deleted. The tenant goes with it.';
+    const message = 'Service acme-0 cannot be created: the namespace is being deleted, and the tenant with it.';
     const reason = 'NamespaceTerminating';
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason, message });
     expect(await condition(world, 'Ready')).toMatchObject({ status: 'False', reason, message });

@@ -87,7 +87,7 @@ describe('a volume whose class lets it grow', () => {
     expect(await condition(world, 'Reconciling')).toMatchObject({
       status: 'True',
       reason: 'VolumeResizing',
-      message: 'Growing the volume of acme-0.',
+      message: 'Expanding the volumes of servers: acme-0.',
     });
     await give(world, 'acme-0', '2Gi');
     await world.settle();
@@ -133,7 +133,7 @@ describe('a volume whose class does not let it grow', () => {
     expect(await resize(world, '100Gi')).toBeUndefined();
     const stalled = await condition(world, 'Stalled');
     expect(stalled).toMatchObject({ status: 'True', reason: 'VolumeNotExpandable' });
-    expect(stalled?.message).toMatch(/PersistentVolumeClaim acme-0 cannot grow.*Set spec\.storage\.size back/);
+    expect(stalled?.message).toMatch(/PersistentVolumeClaim acme-0 cannot be expanded.*Revert spec\.storage\.size/);
     expect(await condition(world, 'Ready')).toMatchObject({ status: 'False', reason: 'VolumeNotExpandable' });
 
     expect(await resize(world, '1023Mi')).toContain('spec.storage.size must not be below status.minimumStorageSize');

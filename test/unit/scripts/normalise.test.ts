@@ -54,11 +54,11 @@ Status:
 Events:
   Type    Reason        Age${' '.repeat(age.length - 3)}  From              Message
   ----    ------        ${'-'.repeat(age.length)}  ----              -------
-  Normal  ServersReady  ${age}  copilot-operator  1 of 1 servers answer.
+  Normal  ServersReady  ${age}  copilot-operator  1 of 1 servers are ready.
 `;
     const often = normalise(printed('20s (x2 over 40s)'), 'e2e-1');
     expect(often).toBe(normalise(printed('10s'), 'e2e-1'));
-    expect(often).toMatch(/^ {2}Normal +ServersReady +5m +copilot-operator +1 of 1 servers answer\.$/m);
+    expect(often).toMatch(/^ {2}Normal +ServersReady +5m +copilot-operator +1 of 1 servers are ready\.$/m);
   });
 
   it('of fields that are explained stays as it is', () => {

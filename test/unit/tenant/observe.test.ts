@@ -76,7 +76,7 @@ describe('what can be said of a server', () => {
   it('is what the Deployment controller was refused, while there is no pod', () => {
     const { cause } = observe({ server: { index: 0, deployment: refused, pods: [] } });
     expect(cause?.reason).toBe('QuotaExceeded');
-    expect(cause?.message).toContain('The pod of server acme-0 does not fit the ResourceQuota small');
+    expect(cause?.message).toContain('Pod of server acme-0 exceeds the ResourceQuota small');
   });
 
   it('is no trouble of a pod that is not meant to run', () => {

@@ -306,7 +306,7 @@ describe('a server that starts while a cleanup works', () => {
     expect(found.waits.map(({ reason, message }) => [reason, message])).toEqual([
       [
         'ServersStarting',
-        'Server acme-0 starts once pod acme-cleanup-1-x, which works on its volume, has ended: two pods may not write to one volume.',
+        'Server acme-0 waits until pod acme-cleanup-1-x has finished cleaning up its volume: only one pod may write to its volume.',
       ],
     ]);
   });

@@ -154,7 +154,7 @@ describe('the status of a tenant that works', () => {
     ];
     const status = statusOf({ plan: { surplus } });
     expect(status).toMatchObject({ replicas: 3, readyReplicas: 1, serversReady: '1/1' });
-    expect(condition(status, 'Reconciling')?.message).toBe('Stopping acme-2, acme-1.');
+    expect(condition(status, 'Reconciling')?.message).toBe('Scaling down: stopping acme-2, acme-1.');
   });
 
   it('wants no server while it is suspended', () => {
@@ -219,9 +219,7 @@ describe('a condition', () => {
   });
 
   it('has no half of a character, which the API server would not keep', () => {
-    expect(condition(statusOf({ observed: [crashed('its last words: \ud83d…')] }), 'Stalled')?.message).toBe(
-      'its last words: \ufffd…',
-    );
+    expect(condition(statusOf({ observed: [crashed('exited: \ud83d…')] }), 'Stalled')?.message).toBe('exited: \ufffd…');
   });
 
   it('of somebody else is left as it is', () => {
@@ -307,7 +305,7 @@ describe('the secrets of a tenant', () => {
 
   it.each([8, 20, 42])('are not repeated when a quotation ends after their first %i characters', (length) => {
     const text = JSON.stringify(
-      statusOf({ observed: [crashed(`its last words: token ${token.slice(0, length)}…. See kubectl logs.`)] }),
+      statusOf({ observed: [crashed(`exited with code 1: token ${token.slice(0, length)}…. See kubectl logs.`)] }),
     );
     expect(text).toContain('token [redacted]….');
     expect(text).not.toContain('TT');
@@ -327,8 +325,8 @@ describe('the status of a server', () => {
   });
 
   it.each([
-    ['is on its way back for five minutes', 5 * MINUTE - SECOND, 'Restarting acme-0, because it did not answer.'],
-    ['starts like any other after that', 5 * MINUTE, 'Waiting for acme-0 of 1 to start and answer.'],
+    ['is on its way back for five minutes', 5 * MINUTE - SECOND, 'Restarting unresponsive servers: acme-0.'],
+    ['starts like any other after that', 5 * MINUTE, 'Waiting for 1 of 1 servers to start and respond: acme-0.'],
   ])('that was restarted %s', (_, later, message) => {
     const observed = [healthyServer(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })];
     const status = statusOf({ observed, live: restartedAt(NOW), now: NOW + later });

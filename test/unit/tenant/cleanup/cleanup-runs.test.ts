@@ -112,7 +112,7 @@ describe('the last run of a cleanup', () => {
       job: 'a',
       result: 'Failed',
       failuresInARow: 1,
-      message: 'Its Job failed: DeadlineExceeded: Job was active longer than specified deadline.',
+      message: 'The Job failed: DeadlineExceeded: Job was active longer than specified deadline.',
     });
   });
 

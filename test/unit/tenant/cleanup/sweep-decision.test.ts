@@ -215,7 +215,7 @@ describe('a sweep', () => {
       const step = stepOf({ job: job(DUE, 'Failed'), pods });
       expect(step).toMatchObject({ action: 'postpone', reason: 'SweepFailed' });
       expect(step?.message).toBe(
-        `What deleted sessions have left on the volume of server acme-0 could not be swept, which is tried again in an hour: ${message}; see kubectl describe job acme-sweep0.`,
+        `Failed to sweep the files that deleted sessions left on the volume of server acme-0; the next attempt is in an hour: ${message}; see kubectl describe job acme-sweep0.`,
       );
       expect(stepOf({ job: job(DUE, 'Failed') })?.message).toContain('BackoffLimitExceeded: it has failed too often;');
     });

@@ -25,13 +25,13 @@ describe('a look at a volume', () => {
   });
 
   it.each<[string, VolumeFacts, string]>([
-    ['whose sessions may be all the files of an ext4', { sessions: 370 }, 'Its 370 sessions may be all the files'],
-    ['that was nearly full an hour ago', { sessions: 1, usage: usage({ space: 80 }) }, 'It was 80 % full.'],
-    ['that had nearly no inodes an hour ago', { sessions: 1, usage: usage({ files: 97 }) }, 'It was 97 % full.'],
+    ['whose sessions may be all the files of an ext4', { sessions: 370 }, 'Its 370 sessions may use up its inodes'],
+    ['that was nearly full an hour ago', { sessions: 1, usage: usage({ space: 80 }) }, 'It was 80 % full'],
+    ['that had nearly no inodes an hour ago', { sessions: 1, usage: usage({ files: 97 }) }, 'It was 97 % full'],
     [
       'that was full, and has grown since',
       { usage: usage({ time: timestamp(NOW - MINUTE), files: 100, capacity: '32Mi' }) },
-      'It was 100 % full.',
+      'It was 100 % full',
     ],
   ])('is taken of one %s', (_, volume, why) => {
     expect(volumeCheckReason(volume, '64Mi', NOW)).toContain(why);

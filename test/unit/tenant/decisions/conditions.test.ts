@@ -37,7 +37,7 @@ const healthMessages = new Map([['acme-1', 'it hangs. The next restart is due at
 
 describe('Ready', () => {
   it.each<[string, Partial<Findings>, string, string, string]>([
-    ['all servers answer', {}, 'True', 'ServersReady', '2 of 2 servers answer.'],
+    ['all servers answer', {}, 'True', 'ServersReady', '2 of 2 servers are ready.'],
     ['it is being deleted', { tenant: deleted, cause }, 'False', 'Deleting', 'The tenant is being deleted.'],
     ['somebody has to act', { cause, servers: [starting] }, 'False', 'QuotaExceeded', 'The quota small is full.'],
     ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'Suspended', 'spec.suspend is true'],
@@ -54,21 +54,21 @@ describe('Ready', () => {
       { servers: [silent(0), silent(1)] },
       'False',
       'ServersUnhealthy',
-      'Server acme-0: it does not answer. No answer from acme-1 either.',
+      'Server acme-0: no response. Also unhealthy: acme-1.',
     ],
     [
       'one is restarted',
       { servers: [healthyServer(0), starting], restarting: ['acme-1'] },
       'False',
       'ServersUnhealthy',
-      'Restarting acme-1, because it did not answer.',
+      'Restarting unresponsive servers: acme-1.',
     ],
     [
       'one starts',
       { servers: [healthyServer(0), starting] },
       'False',
       'ServersStarting',
-      'Waiting for acme-1 of 2 to start and answer.',
+      'Waiting for 1 of 2 servers to start and respond: acme-1.',
     ],
     [
       'one cannot start yet',
@@ -82,7 +82,7 @@ describe('Ready', () => {
       { servers: [healthyServer(0), starting], rolling: true },
       'False',
       'ServersUpdating',
-      'acme-1 of 2 being replaced.',
+      'Replacing 1 of 2 servers: acme-1.',
     ],
     ['others wait to be replaced', { rolling: true }, 'False', 'ServersUpdating', 'one at a time'],
   ])('when %s', (_, other, status, reason, message) => {
@@ -94,32 +94,50 @@ describe('Ready', () => {
   it('names five servers and counts the others', () => {
     const servers = Array.from({ length: 9 }, (_, index) => healthyServer(index, { state: 'Starting', ready: false }));
     expect(readyVerdict(found({ servers })).message).toBe(
-      'Waiting for acme-0, acme-1, acme-2, acme-3, acme-4, 4 more of 9 to start and answer.',
+      'Waiting for 9 of 9 servers to start and respond: acme-0, acme-1, acme-2, acme-3, acme-4, 4 more.',
     );
   });
 });
 
 describe('Reconciling', () => {
   it.each<[string, Partial<Findings>, string, string, string]>([
-    ['everything is done', {}, 'False', 'UpToDate', 'Everything is as the spec says.'],
-    ['it is being deleted', { tenant: deleted, error: 'x' }, 'True', 'Deleting', 'is being deleted'],
+    ['everything is done', {}, 'False', 'UpToDate', 'All resources match the spec.'],
+    ['it is being deleted', { tenant: deleted, error: 'x' }, 'True', 'Deleting', "Deleting the tenant's resources."],
     ['a request failed', { error: 'PUT /x: no answer', cause }, 'True', 'RetryingAfterError', 'PUT /x: no answer'],
     ['somebody has to act', { cause, waits: [wait] }, 'False', 'Blocked', 'see the condition Stalled'],
     ['something passes by itself', { waits: [wait] }, 'True', 'WaitingForDeletion', 'Service acme-0 is going.'],
-    ['servers are scaled away', { surplus: ['acme-4', 'acme-3'] }, 'True', 'ScalingDown', 'Stopping acme-4, acme-3.'],
+    [
+      'servers are scaled away',
+      { surplus: ['acme-4', 'acme-3'] },
+      'True',
+      'ScalingDown',
+      'Scaling down: stopping acme-4, acme-3.',
+    ],
     [
       'servers are being suspended',
       { tenant: suspended, servers: [{ ...stopped, stopping: [pod()] }] },
       'True',
       'Suspending',
-      'being stopped',
+      'Stopping all servers.',
     ],
-    ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'UpToDate', 'No server runs, as wanted.'],
-    ['one is restarted', { restarting: ['acme-1'], rolling: true }, 'True', 'ServersRestarting', 'Restarting acme-1.'],
+    ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'UpToDate', 'All servers are stopped.'],
+    [
+      'one is restarted',
+      { restarting: ['acme-1'], rolling: true },
+      'True',
+      'ServersRestarting',
+      'Restarting unresponsive servers: acme-1.',
+    ],
     ['others wait to be replaced', { rolling: true }, 'True', 'ServersUpdating', 'one at a time'],
-    ['one starts', { servers: [starting] }, 'True', 'ServersStarting', 'Waiting for acme-1 to start and answer.'],
+    [
+      'one starts',
+      { servers: [starting] },
+      'True',
+      'ServersStarting',
+      'Waiting for 1 of 1 servers to start and respond: acme-1.',
+    ],
     ['one does not answer and nothing is done about it', { servers: [silent(0)] }, 'False', 'UpToDate', ''],
-    ['a volume grows', { resizing: ['acme-0'] }, 'True', 'VolumeResizing', 'Growing the volume of acme-0.'],
+    ['a volume grows', { resizing: ['acme-0'] }, 'True', 'VolumeResizing', 'Expanding the volumes of servers: acme-0.'],
   ])('when %s', (_, other, status, reason, message) => {
     const verdict = reconcilingVerdict(found(other));
     expect(verdict).toMatchObject({ status, reason });
@@ -158,22 +176,22 @@ describe('Healthy', () => {
   );
 
   it.each<[string, Partial<Findings>, string, string, string]>([
-    ['all answer pings', {}, 'True', 'Healthy', '2 of 2 servers answer pings.'],
+    ['all answer pings', {}, 'True', 'Healthy', '2 of 2 servers respond to pings.'],
     [
       'one was not asked yet',
       { servers: [healthyServer(0), starting] },
       'Unknown',
       'AwaitingPing',
-      'Waiting for acme-1 of 2 to answer a first ping.',
+      'Waiting for the first ping response from 1 of 2 servers: acme-1.',
     ],
     [
       'it is suspended',
       { tenant: suspended, servers: [stopped] },
       'Unknown',
       'NoServers',
-      'No server is meant to run.',
+      'No servers are expected to run.',
     ],
-    ['no server is wanted', { servers: [] }, 'Unknown', 'NoServers', 'No server is meant to run.'],
+    ['no server is wanted', { servers: [] }, 'Unknown', 'NoServers', 'No servers are expected to run.'],
   ])('when %s', (_, other, status, reason, message) => {
     expect(healthyVerdict(found(other))).toEqual({ status, reason, message });
   });

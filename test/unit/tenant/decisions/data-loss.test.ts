@@ -27,7 +27,7 @@ describe('the volume of a server', () => {
     [
       'its claim was deleted',
       { live: undefined },
-      /claim acme-0 \(UID uid-claim\).*Restore a claim of that name with the labels that it had.*kubectl annotate ct\/acme --overwrite copilot-operator\.dev\/accept-data-loss=uid-claim$/,
+      /PersistentVolumeClaim acme-0 \(UID uid-claim\).*Restore it with the same name and labels.*kubectl annotate ct\/acme --overwrite copilot-operator\.dev\/accept-data-loss=uid-claim$/,
     ],
     [
       'its claim was deleted and another loss was accepted',
@@ -37,12 +37,12 @@ describe('the volume of a server', () => {
     [
       'what is behind the claim is gone',
       { live: boundClaim({ phase: 'Lost' }) },
-      /volume pv-1 behind the claim acme-0 is gone.*Restore the PersistentVolume/,
+      /PersistentVolume pv-1 of claim acme-0 is lost.*Restore the PersistentVolume/,
     ],
     [
       'its claim is going to be deleted',
       { live: boundClaim({}, { deletionTimestamp: '2026-01-02T03:00:00Z' }) },
-      /claim acme-0 is being deleted.*server is left running.*reclaim policy Retain/,
+      /PersistentVolumeClaim acme-0 is being deleted.*server is kept running.*reclaim policy of the PersistentVolume to Retain/,
     ],
   ])('is told as lost when %s', (_, input, message) => {
     const cause = loss(input);

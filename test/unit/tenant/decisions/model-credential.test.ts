@@ -43,17 +43,12 @@ describe('the model credential of a tenant', () => {
   });
 
   it.each([
-    [
-      'the Secret is missing',
-      'NotFound',
-      'SecretNotFound',
-      /Secret copilot does not exist\. Create it with the key pat/,
-    ],
+    ['the Secret is missing', 'NotFound', 'SecretNotFound', /Secret copilot not found\. Create it with key pat/],
     [
       'the operator may not read it',
       'Forbidden',
       'SecretForbidden',
-      /may not read Secret copilot.*verb get on secrets/,
+      /not allowed to read Secret copilot.*verb get on secrets/,
     ],
     [
       'the key is missing',
@@ -79,7 +74,7 @@ describe('the model credential of a tenant', () => {
   ])('is refused and not repeated when it holds %s', (_, value) => {
     const decision = decide(github, secret('copilot', { pat: value }));
     expect(decision).toMatchObject({ ok: false, reason: 'SecretValueInvalid' });
-    expect(decision.message).toMatch(/Key pat of Secret copilot holds a line break.*printf instead of echo/);
+    expect(decision.message).toMatch(/Key pat of Secret copilot contains a line break.*printf instead of echo/);
     expect(JSON.stringify(decision)).not.toMatch(/ghp_|Admin/);
     expect(decision).not.toHaveProperty('value');
   });

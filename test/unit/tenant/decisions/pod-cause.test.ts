@@ -52,19 +52,19 @@ describe('a pod that cannot run', () => {
       'an image that cannot be pulled',
       waiting('ImagePullBackOff', 'Back-off pulling image "example.com/copilot:1": ErrImagePull: not found'),
       'ImagePullFailed',
-      "Server acme-0: image example.com/copilot:1 can't be pulled: not found. Check spec.server.image and spec.server.imagePullSecrets.",
+      'Server acme-0: failed to pull image example.com/copilot:1: not found. Check spec.server.image and spec.server.imagePullSecrets.',
     ],
     [
       'an image without a proper name',
       waiting('InvalidImageName'),
       'ImagePullFailed',
-      "Server acme-0: image example.com/copilot:1 can't be pulled. Check spec.server.image",
+      'Server acme-0: failed to pull image example.com/copilot:1. Check spec.server.image',
     ],
     [
       'a Secret that the container asks for',
       waiting('CreateContainerConfigError', 'secret "acme-token" not found'),
       'ContainerCannotRun',
-      'Server acme-0: its container can\'t be made (CreateContainerConfigError): secret "acme-token" not found.',
+      'Server acme-0: the container cannot be created (CreateContainerConfigError): secret "acme-token" not found. See kubectl describe pod -l copilot-operator.dev/server=acme-0.',
     ],
     [
       'a program that the image does not have',
@@ -76,19 +76,19 @@ describe('a pod that cannot run', () => {
       'a crash, with its code and last line',
       crashed({ exitCode: 3, reason: 'Error', message: 'starting\nno such option: --headles\n\n' }),
       'ContainerCrashed',
-      'Server acme-0 exited with code 3, its last words: no such option: --headles. See kubectl logs deploy/acme-0.',
+      'Server acme-0: the container exited with code 3: no such option: --headles. See kubectl logs deploy/acme-0.',
     ],
     [
       'a crash without a word',
       crashed({ exitCode: 1 }),
       'ContainerCrashed',
-      'Server acme-0 exited with code 1 and said nothing. See kubectl logs deploy/acme-0.',
+      'Server acme-0: the container exited with code 1 with no output. See kubectl logs deploy/acme-0.',
     ],
     [
       'too little memory',
       crashed({ exitCode: 137, reason: 'OOMKilled' }),
       'ContainerCrashed',
-      'Server acme-0 was killed because it used more memory than its limit. Raise spec.server.resources.limits.memory.',
+      'Server acme-0: the container was killed because it exceeded its memory limit (OOMKilled). Raise spec.server.resources.limits.memory.',
     ],
     [
       'an eviction',
@@ -99,25 +99,25 @@ describe('a pod that cannot run', () => {
         containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 137, reason: 'Error' } } })],
       }),
       'ContainerCrashed',
-      'Server acme-0: its pod was ended (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi".',
+      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi".',
     ],
     [
       'a node that refuses it',
       pod({ phase: 'Failed', reason: 'OutOfmemory', message: 'Node has no memory', containerStatuses: [] }),
       'ContainerCrashed',
-      'Server acme-0: its pod was ended (OutOfmemory): Node has no memory.',
+      'Server acme-0: its pod failed (OutOfmemory): Node has no memory.',
     ],
     [
       'no node with room',
       unscheduled(noNode),
       'Unschedulable',
-      'Server acme-0: no node fits: 0/3 nodes are available: 3 Insufficient memory. Check spec.server.resources, nodeSelector, tolerations and affinity.',
+      'Server acme-0: the pod cannot be scheduled: 0/3 nodes are available: 3 Insufficient memory. Check spec.server.resources, nodeSelector, tolerations and affinity.',
     ],
     [
       'a volume that is not there',
       unscheduled(unbound),
       'VolumePending',
-      `Server acme-0: its volume is not there yet: ${unbound} Look at the claim acme-0, its StorageClass and the provisioner.`,
+      `Server acme-0: its volume is not available: ${unbound} Check claim acme-0, its StorageClass and the provisioner.`,
     ],
   ])('is told with its cause and the remedy: %s', (_, subject, reason, message) => {
     const cause = podCause(subject, 'acme-0');
@@ -127,7 +127,7 @@ describe('a pod that cannot run', () => {
 
   it.each([
     [
-      'StorageClass fast does not exist. Create it',
+      'StorageClass fast not found. Create it',
       'StorageClassNotFound',
       unscheduled(unbound),
       { reason: 'ProvisioningFailed', message: noClass },
@@ -142,25 +142,25 @@ describe('a pod that cannot run', () => {
       },
     ],
     [
-      'its claim acme-0 finds no PersistentVolume, and its StorageClass makes none. Make one',
+      'no PersistentVolume matches claim acme-0, and its StorageClass does not provision any. Create one',
       'VolumePending',
       unscheduled(unbound),
       { reason: 'ExternalProvisioning', message: 'waiting for "kubernetes.io/no-provisioner"' },
     ],
     [
-      'its volume is not there yet: disk quota. Look at the claim acme-0',
+      'its volume is not available: disk quota. Check claim acme-0',
       'VolumePending',
       undecided,
       { reason: 'ProvisioningFailed', message: 'disk quota' },
     ],
     [
-      'its volume is not there yet: node is gone',
+      'its volume is not available: node is gone',
       'VolumePending',
       waiting('ContainerCreating'),
       { reason: 'FailedAttachVolume', message: 'node is gone' },
     ],
     [
-      "its pod can't be set up (FailedCreatePodSandBox): no IP left",
+      'its pod cannot be started (FailedCreatePodSandBox): no IP left',
       'ContainerCannotRun',
       waiting('ContainerCreating'),
       { reason: 'FailedCreatePodSandBox', message: 'no IP left' },

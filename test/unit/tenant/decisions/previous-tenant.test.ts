@@ -5,7 +5,7 @@ import { boundClaim } from '../fixtures.ts';
 const going = (...finalizers: string[]) =>
   waitForPreviousTenant(boundClaim({}, { deletionTimestamp: '2026-01-02T03:00:00Z', finalizers }));
 
-const plain = 'PersistentVolumeClaim acme-0 of a deleted tenant of the same name is still being removed.';
+const plain = 'Waiting for PersistentVolumeClaim acme-0 of a previous tenant of the same name to be deleted.';
 
 describe('a child of a deleted tenant of the same name', () => {
   it('is waited for: the garbage collector takes it', () => {
@@ -15,7 +15,7 @@ describe('a child of a deleted tenant of the same name', () => {
   it("is told with somebody's finalizer, which does not go by itself", () => {
     const { message } = going('kubernetes.io/pvc-protection', 'backup.example.com/hold');
     expect(message).toBe(
-      `${plain} It is held by the finalizer backup.example.com/hold: whoever set it has to remove it.`,
+      `${plain} It is blocked by the finalizer backup.example.com/hold, which the controller that set it has to remove.`,
     );
   });
 

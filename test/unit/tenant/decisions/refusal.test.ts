@@ -42,7 +42,7 @@ describe('what the API server refuses', () => {
       'Forbidden',
       webhook,
       'AdmissionDenied',
-      /refused by a policy of the cluster:.*images come from example\.com only.*or the policy/,
+      /denied by an admission policy:.*images come from example\.com only.*or the policy/,
     ],
     ['a webhook with a code of its own', 400, '', webhook, 'AdmissionDenied', /images come from example\.com only/],
     ['a policy of the cluster', 403, 'Forbidden', policy, 'AdmissionDenied', /a cost centre is missing/],
@@ -69,7 +69,7 @@ describe('what the API server refuses', () => {
       'Forbidden',
       'persistentvolumeclaims "acme-0" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
       'VolumeNotExpandable',
-      /allowVolumeExpansion.*Set spec\.storage\.size back, or let the class allow it/,
+      /allowVolumeExpansion.*Revert spec\.storage\.size, or allow it in the StorageClass/,
     ],
   ])('is told by its cause: %s', (_, code, httpReason, said, reason, message) => {
     const cause = refusalOfRequest(refused(code, httpReason, said), 'Deployment acme-0');
@@ -116,7 +116,7 @@ describe('what the API server refuses', () => {
     const error = refused(403, 'Forbidden', quota, details);
     const cause = refusalOfRequest(error, 'Deployment acme-0');
     expect(cause?.reason).toBe('NamespaceTerminating');
-    expect(cause?.message).toMatch(/^Deployment acme-0 cannot be made: the namespace is being deleted/);
+    expect(cause?.message).toMatch(/^Deployment acme-0 cannot be created: the namespace is being deleted/);
   });
 
   it.each([

@@ -100,9 +100,9 @@ describe('the pressure on volumes', () => {
   });
 
   it.each<[string, VolumeUsage, RegExp]>([
-    ['its space', usage(96, 10), /volume of server acme-0 \(1Gi\) was seen to be 96 % full: turns fail/],
-    ['its files', usage(30, 99), /can hold no more files, or hardly any: 99 % of its inodes .*Delete sessions/s],
-    ['its files, soon', usage(30, 88), /will hold no more files soon: 88 % of its inodes .*spec\.sessions\.ttl/s],
+    ['its space', usage(96, 10), /volume of server acme-0 \(1Gi\) was 96 % full when last measured\. Turns fail/],
+    ['its files', usage(30, 99), /is out of inodes or nearly so: 99 % were in use .*Delete sessions/s],
+    ['its files, soon', usage(30, 88), /is running out of inodes: 88 % were in use .*spec\.sessions\.ttl/s],
   ])('says of what there is too little: %s', (_, seen, message) => {
     const worst = fullest([full(20), measuredLevels('acme-0', seen, '1Gi')].flatMap((volumes) => volumes ?? []));
     expect(storagePressureVerdict(worst, undefined)).toMatchObject({
@@ -115,7 +115,7 @@ describe('the pressure on volumes', () => {
     const worst = fullest(
       [full(90), measuredLevels('acme-0', usage(50, 50), '1Gi')].flatMap((volumes) => volumes ?? []),
     );
-    expect(storagePressureVerdict(worst, undefined).message).toContain('Sessions take 90 %');
+    expect(storagePressureVerdict(worst, undefined).message).toContain('Sessions use 90 %');
   });
 
   it('is not told of a file system that others fill too, until nobody can write', () => {
