@@ -1,8 +1,7 @@
+/** How answers are read: the known fields, each checked, and no others. A server runs what its agent runs, so it is not trusted. */
 import type { CallOptions, Requester } from './client.ts';
 import { ProtocolError, quote } from './errors.ts';
 import { isSessionId } from './session-id.ts';
-
-/** How answers are read: by their known fields, each checked, and the rest left unread. A server runs what its agent runs. */
 
 /** Calls `method` and expects an object as its result. */
 export async function call(
@@ -14,6 +13,7 @@ export async function call(
   return objectOf(server, method, 'result', await server.request(method, params, options));
 }
 
+/** `value` as an object. Like its siblings below, it throws `unexpected` for anything else. */
 export function objectOf(server: Requester, method: string, field: string, value: unknown): Record<string, unknown> {
   if (!isObject(value)) throw unexpected(server, method, field, value);
   return value;
@@ -40,14 +40,14 @@ export function integerOf(server: Requester, method: string, field: string, valu
   return value as number;
 }
 
-/** An RFC 3339 time, as it came. */
+/** An RFC 3339 time, unchanged. */
 export function timeOf(server: Requester, method: string, field: string, value: unknown): string {
   const time = stringOf(server, method, field, value);
   if (Number.isNaN(Date.parse(time))) throw unexpected(server, method, field, value);
   return time;
 }
 
-/** The error for a field that is not what it should be. */
+/** The error for a field with an unexpected value. */
 export function unexpected({ address }: Requester, method: string, field: string, value: unknown): ProtocolError {
   const found = value === undefined ? 'nothing' : quote(JSON.stringify(value));
   return new ProtocolError(`${address}: the answer to ${method} has an unexpected "${field}": ${found}`);

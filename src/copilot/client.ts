@@ -12,7 +12,7 @@ export interface ClientOptions extends Pick<
   /** DNS name or IP address of the server. */
   readonly host: string;
   readonly port: number;
-  /** The server's connection token; leave it out for a server that was started without one. */
+  /** The server's connection token; undefined for a server that was started without one. */
   readonly token?: string | undefined;
   /** Clock of the deadlines. */
   readonly timers: Timers;
@@ -89,11 +89,11 @@ export class Client implements Requester {
       const peer = await this.#dial();
       const { token } = this.#options;
       await peer.request('connect', token === undefined ? {} : { token });
-      // Something wrong may have followed the answer in the same chunk.
+      // The connection may have ended with what followed the answer in the same chunk.
       if (this.#end !== undefined) throw this.#end;
       this.#state = 'open';
     } catch (error) {
-      // The server keeps the socket open after a refused token, for any number of further tries.
+      // Also after a refused token, for which the server keeps the socket open.
       const dialFailed = `${this.address}: cannot dial: ${messageOf(error)}`;
       throw this.#fail(error instanceof CopilotError ? error : new UnreachableError(dialFailed, { cause: error }));
     } finally {
@@ -108,7 +108,7 @@ export class Client implements Requester {
    */
   async request(method: string, params: object, options: CallOptions): Promise<unknown> {
     if (this.#state !== 'open' || this.#peer === undefined) {
-      throw this.#end ?? new Error(`${this.address}: ${method} was called before open() had ended`);
+      throw this.#end ?? new Error(`${this.address}: ${method} was called before open() was done`);
     }
     return this.#peer.request(method, params, options);
   }
@@ -118,10 +118,12 @@ export class Client implements Requester {
     this.#fail(reason);
   }
 
-  /** The error for a connection that was to be open within `ms` and is not yet, which says how far it got. */
+  /** The error for a connection that is not open within `ms`, which says how far it got. */
   notOpenWithin(ms: number): CopilotError {
     return this.#state === 'handshake'
-      ? new TimeoutError(`${this.address}: takes connections, but did not answer "connect" within ${ms} ms`)
+      ? new TimeoutError(
+          `${this.address}: the server accepted the connection but did not answer "connect" within ${ms} ms`,
+        )
       : new UnreachableError(`${this.address}: no TCP connection within ${ms} ms`);
   }
 

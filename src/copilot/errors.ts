@@ -1,15 +1,16 @@
+/** The errors of this part, and what each means for a server's health. */
 /**
- * Why a server does not count as healthy:
- * - `Unreachable`: no TCP connection, or it was cut before an answer came.
+ * Why a server is not healthy:
+ * - `Unreachable`: there is no TCP connection, or it was closed before an answer arrived.
  * - `AuthFailed`: the server refused the connection token; a restart does not help.
- * - `Timeout`: it accepted the connection and did not answer in time.
+ * - `Timeout`: the server accepted the connection and did not answer in time.
  * - `ProtocolError`: what it sent is not the CLI server's protocol (another program listens there, or an unknown version).
  */
 export type UnhealthyReason = 'Unreachable' | 'AuthFailed' | 'Timeout' | 'ProtocolError';
 
 /**
- * Base of all errors of this part. `reason` is what the error means for the server's health, so that callers decide by
- * it instead of by the message. Messages start with the peer's address and never hold the connection token.
+ * Base of all errors of this part. `reason` is what the error means for the server's health; callers decide by it and not
+ * by the message. Messages start with the peer's address and never hold the connection token.
  */
 export abstract class CopilotError extends Error {
   abstract readonly reason: UnhealthyReason;
@@ -20,7 +21,7 @@ export abstract class CopilotError extends Error {
   }
 }
 
-/** No connection: refused, unresolved, cut, closed by this side, or the server is shutting down. */
+/** No connection: refused, unresolved, lost, closed by this side, or the server is shutting down. */
 export class UnreachableError extends CopilotError {
   readonly reason = 'Unreachable';
 }
@@ -30,12 +31,12 @@ export class AuthFailedError extends CopilotError {
   readonly reason = 'AuthFailed';
 }
 
-/** A TCP connection was there, an answer was not, within the deadline that the caller gave. */
+/** There was a TCP connection, but no answer within the caller's deadline. */
 export class TimeoutError extends CopilotError {
   readonly reason = 'Timeout';
 }
 
-/** The peer sent something that is not the protocol. The connection is closed: its framing can't be trusted any more. */
+/** The peer sent something that is not the protocol. If it was no message at all, the connection is closed, for its framing is lost. */
 export class ProtocolError extends CopilotError {
   readonly reason = 'ProtocolError';
 }
@@ -53,13 +54,13 @@ export class RpcError extends CopilotError {
     this.#serverMessage = serverMessage;
   }
 
-  /** The server's own text, to tell its errors apart: the code is the same for most. No own property, so no log has it. */
+  /** The server's own text, to distinguish its errors, most of which have the same code. It is no own property, so no log shows it. */
   get serverMessage(): string {
     return this.#serverMessage;
   }
 }
 
-/** The server answered that it did not do what it was asked for. The connection stays open. */
+/** The server answered that it did not do what was requested. The connection stays open. */
 export class RefusedError extends CopilotError {
   readonly reason = 'ProtocolError';
 }
@@ -77,25 +78,21 @@ export function errorOfAnswer(address: string, method: string, code: number, mes
         'it must be the value of COPILOT_CONNECTION_TOKEN that the server was started with',
     );
   }
-  // A server that got runtime.shutdown may live on for ever and answer only this, with the catch-all code -32000.
+  // After runtime.shutdown a server may run on for ever and answer only this, with the catch-all code -32000.
   if (message === 'SERVER_SHUTTING_DOWN') {
-    return new UnreachableError(`${address}: the server is shutting down and takes no more connections`);
+    return new UnreachableError(`${address}: the server is shutting down and accepts no more connections`);
   }
   return rpcError(address, method, code, message);
 }
 
 /** The error for an answer that is one. `message` is the other side's own text. */
 export function rpcError(address: string, method: string, code: number, message: string): RpcError {
-  // The CLI puts this before its text, and so would take the place of what matters in the quote.
+  // The CLI puts this before its text, where it would leave no room in the quote for what matters.
   const serverMessage = message.replace(`Request ${method} failed with message: `, '').slice(0, LONGEST_MESSAGE);
-  return new RpcError(
-    `${address}: ${method} was answered with error ${code} ${quote(serverMessage)}`,
-    code,
-    serverMessage,
-  );
+  return new RpcError(`${address}: ${method} failed with error ${code} ${quote(serverMessage)}`, code, serverMessage);
 }
 
-/** The start of something a peer sent, safe to show in one line: no control characters, at most 80 characters. */
+/** The start of what a peer sent, safe to show in one line: no control characters, at most 80 characters. */
 export function quote(found: string | Uint8Array): string {
   const text = typeof found === 'string' ? found : Buffer.from(found.subarray(0, LONGEST_QUOTE + 1)).toString('latin1');
   return JSON.stringify(text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}...` : text).replace(

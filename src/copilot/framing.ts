@@ -1,11 +1,10 @@
+/**
+ * The framing of the CLI server, which is the Language Server Protocol's: `Content-Length: N\r\n\r\n` and N bytes of JSON.
+ * docs/protocol.md has what the server really sends.
+ */
 import { ProtocolError, quote } from './errors.ts';
 
-/**
- * The framing of the CLI server, the Language Server Protocol's: `Content-Length: N\r\n\r\n` and N bytes of JSON.
- * docs/protocol.md says what of it the server really sends.
- */
-
-/** Bounds of what a decoder keeps in memory for its peer. */
+/** The most that a decoder keeps in memory for its peer. */
 export interface FrameLimits {
   /** Largest body, in bytes; default 16 MiB (a listing of 100,000 sessions). */
   readonly maxBodyBytes?: number;
@@ -21,14 +20,14 @@ const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 const HEADER_START = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*(:|\r?$)/;
 const EMPTY = Buffer.alloc(0);
 
-/** One frame as a string, so that header and body leave in one write (two small writes cost a delayed ACK, 40 ms). */
+/** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
 export function encodeFrame(body: string): string {
   return `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 /**
- * Cuts a byte stream into the bodies of its frames, however the stream is split. It keeps no more than the bytes it was
- * given of the one frame that is incomplete, times two: a claimed length reserves nothing.
+ * Splits a byte stream into the bodies of its frames, however the stream is chunked. Of an incomplete frame it keeps at most
+ * twice the bytes that have arrived: an announced length reserves nothing.
  */
 export class FrameDecoder {
   readonly #onBody: (body: Buffer) => void;
@@ -43,7 +42,7 @@ export class FrameDecoder {
   #inBody = false;
   #failure: ProtocolError | undefined;
 
-  /** `onBody` must be done with the bytes when it returns: they may be a view of the caller's chunk. */
+  /** `onBody` must not keep the bytes after it returns: they may be a view of the caller's chunk. */
   constructor(onBody: (body: Buffer) => void, limits: FrameLimits = {}) {
     this.#onBody = onBody;
     this.#maxBody = limits.maxBodyBytes ?? DEFAULT_MAX_BODY;
@@ -62,8 +61,8 @@ export class FrameDecoder {
 
   /**
    * Takes the next bytes of the stream.
-   * @throws ProtocolError that says what was found; the stream has no known frame boundary after it, so every further
-   * call throws it again.
+   * @throws ProtocolError that names what was found. No frame boundary is known after it, so every further call throws it
+   * again.
    */
   push(chunk: Buffer): void {
     if (this.#failure !== undefined) throw this.#failure;
@@ -116,7 +115,7 @@ export class FrameDecoder {
     return end;
   }
 
-  /** Tells a foreign protocol by its first bytes: one that waits for us would otherwise end as a time-out. */
+  /** Recognises another protocol by its first bytes: a peer that waits for us would otherwise end as a time-out. */
   #refuseForeignStart(): void {
     const start = this.#partial.toString('latin1', 0, this.#kept);
     if (!HEADER_START.test(start)) this.#fail(foreign(start));
@@ -173,9 +172,9 @@ export class FrameDecoder {
   }
 }
 
-/** Names the program that probably listens there, for the two that are easily put in the server's place. */
+/** Names the program that probably listens there, for the two that are most likely to be reached by mistake. */
 function foreign(line: string, otherwise?: string): string {
-  if (line.startsWith('HTTP/')) return `an HTTP answer ${quote(line)}: the port belongs to a web server`;
+  if (line.startsWith('HTTP/')) return `an HTTP answer ${quote(line)}: a web server listens on the port`;
   if (line.startsWith('SSH-')) return `an SSH greeting ${quote(line)}`;
   return otherwise === undefined ? quote(line) : `${otherwise}: ${quote(line)}`;
 }

@@ -1,4 +1,4 @@
-/** The Copilot CLI server's wire protocol. It knows nothing of Kubernetes. docs/protocol.md has the facts behind it. */
+/** The Copilot CLI server's wire protocol, which knows nothing of Kubernetes. docs/protocol.md has the facts behind it. */
 export { activityOf, journalState } from './activity.ts';
 export type { JournalState } from './activity.ts';
 export { Client } from './client.ts';

@@ -1,8 +1,9 @@
+/** Reading a session's journal, `events.jsonl`, through its server. */
 import { call, isObject, stringOf, unexpected } from './answer.ts';
 import type { CallOptions, Requester } from './client.ts';
 import type { SessionUsage } from './session.ts';
 
-/** What the operator reads of one event of a session's journal (`events.jsonl`): no word of the user or the model. */
+/** What is read of one event of a journal: no text of the user or the model. */
 export interface JournalEvent {
   readonly id: string;
   /** Such as `assistant.turn_start`. */
@@ -11,7 +12,7 @@ export interface JournalEvent {
   readonly at: number;
   /** The sub-agent whose event it is; undefined for the session's own. */
   readonly agent?: string;
-  /** What it adds to the session's usage, or what that has come to. */
+  /** What it adds to the session's usage, or the total so far. */
   readonly usage?: EventUsage;
 }
 
@@ -23,7 +24,7 @@ export interface EventUsage extends SessionUsage {
 /** Part of a journal, oldest event first. */
 export interface JournalPage {
   readonly events: readonly JournalEvent[];
-  /** For the page before this one, once. It costs the server nothing to be left unused. */
+  /** For the page before this one, once. An unused cursor costs the server nothing. */
   readonly cursor: string;
   /** Whether there are older events. */
   readonly hasMore: boolean;
@@ -32,7 +33,7 @@ export interface JournalPage {
 /** Where in a journal to read. */
 export interface JournalRange {
   readonly sessionId: string;
-  /** At most so many events, 1 to 1000. The server sends fewer when they come to more than about 1 MiB. */
+  /** The most events to read, 1 to 1000. The server sends fewer if they take more than about 1 MiB. */
   readonly max: number;
   /** Of the page after this one; undefined for the journal's end. */
   readonly cursor?: string | undefined;
@@ -43,8 +44,8 @@ const TYPE = /^[a-z_.]{1,64}$/;
 
 /**
  * `sessions.readPersistedEvents`, backward: a page of a session's journal, which the server reads from the file's end. It
- * loads nothing and keeps no session awake.
- * @throws RpcError when there is no such journal, or a line within the page is damaged.
+ * loads nothing and keeps no session loaded.
+ * @throws RpcError if there is no such journal, or a line within the page is damaged.
  */
 export async function readJournal(
   server: Requester,
@@ -65,7 +66,7 @@ export async function readJournal(
   };
 }
 
-/** Undefined for what is no event. The agent can write to its own journal, and that must not stop the look at others. */
+/** Undefined for what is no event. The agent can write to its own journal, which must not keep other events from being read. */
 function eventOf(value: unknown): JournalEvent | undefined {
   if (!isObject(value)) return undefined;
   const { id, type, timestamp, agentId } = value;

@@ -1,13 +1,15 @@
+/** JSON-RPC 2.0 messages as text and as objects. */
 import { isUtf8 } from 'node:buffer';
 import { ProtocolError, quote } from './errors.ts';
 
-/** JSON-RPC 2.0 messages, told apart by their shape. */
+/** A JSON-RPC 2.0 message, by its shape. */
 export type Message =
   | { readonly kind: 'answer'; readonly id: RequestId; readonly result: unknown }
   | { readonly kind: 'error'; readonly id: RequestId | null; readonly code: number; readonly message: string }
   | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly params: unknown }
   | { readonly kind: 'notification'; readonly method: string; readonly params: unknown };
 
+/** What matches an answer to its request. */
 export type RequestId = number | string;
 
 /** Deeper JSON than any answer of the server (about 6), shallower than what breaks a recursive reader. */
@@ -28,7 +30,7 @@ const CLOSE_BRACE = 0x7d;
  */
 export function parseMessage(body: Buffer): Message {
   const value = parseJson(body);
-  // The server rejects batches itself (-32600); one in an answer would have no request to belong to.
+  // The server rejects batches itself (-32600), and never sends one.
   if (Array.isArray(value)) throw wrong('a JSON-RPC batch (array)');
   if (typeof value !== 'object' || value === null) throw wrong(`the JSON value ${quote(JSON.stringify(value))}`);
   const { jsonrpc, id, method, params, result, error } = value as Record<string, unknown>;
@@ -45,7 +47,7 @@ export function parseMessage(body: Buffer): Message {
   if (!hasError) return { kind: 'answer', id: idOf(id), result };
   const { code, message } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
   if (typeof code !== 'number' || typeof message !== 'string') throw wrong('an "error" without code and message');
-  // JSON-RPC's null: the server could not read the id of what it complains about.
+  // JSON-RPC's null: the other side could not read the id of the message that it rejects.
   return { kind: 'error', id: id === null ? null : idOf(id), code, message };
 }
 
@@ -59,7 +61,7 @@ export function formatNotification(method: string, params: object): string {
   return JSON.stringify({ jsonrpc: '2.0', method, params });
 }
 
-/** The body of an answer; `null` stands for no result, for an answer must have one. */
+/** The body of an answer; without a result it is `null`, because an answer must have one. */
 export function formatAnswer(id: RequestId, result: unknown): string {
   return JSON.stringify({ jsonrpc: '2.0', id, result: result ?? null });
 }
@@ -75,8 +77,8 @@ function parseJson(body: Buffer): unknown {
   refuseDeep(body);
   const text = body.toString('utf8');
   try {
-    // A key `__proto__`, which a session's name or a tool's argument may be, becomes an own property like any other and harms
-    // nothing. So nothing that comes from here may be copied key by key into an object: into a Map it may.
+    // A key `__proto__`, which a session's name or a tool's argument may be, becomes an own property like any other. So what
+    // comes from here may be copied key by key into a Map, but not into an object.
     return JSON.parse(text);
   } catch (error) {
     throw new ProtocolError(`expected a JSON-RPC message, found a body that is not JSON: ${quote(text)}`, {
@@ -85,7 +87,7 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-/** Bounds the nesting before anything recursive sees it; brackets in strings do not count. */
+/** Bounds the nesting before anything recursive reads it; brackets in strings do not count. */
 function refuseDeep(body: Buffer): void {
   let depth = 0;
   let inString = false;

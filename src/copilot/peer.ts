@@ -1,4 +1,4 @@
-/** One end of a JSON-RPC connection, whichever: our client of a server is built on it, and so is a server for clients. */
+/** Either end of a JSON-RPC connection: what the client of a server is built on, and what a server for clients can be built on. */
 import { setDeadline, type Timers } from './deadline.ts';
 import {
   ProtocolError,
@@ -45,9 +45,9 @@ export interface PeerOptions {
   readonly onDrained?: (() => void) | undefined;
   /** Called once when the connection ends other than by `close`. */
   readonly onLost?: ((error: CopilotError) => void) | undefined;
-  /** The error for an answer that is one; default: RpcError. */
+  /** The error for an error answer; default: RpcError. */
   readonly errorOf?: ((method: string, code: number, message: string) => CopilotError) | undefined;
-  /** What the other side leaves undone if it closes the connection now, for the error message. */
+  /** What the other side has not done yet if it closes the connection now, for the error message. */
   readonly unfinished?: (() => string) | undefined;
 }
 
@@ -84,8 +84,8 @@ const MAX_ABANDONED = 1024;
 const MAX_HANDLED = 1024;
 
 /**
- * Frames, requests and notifications in both directions, and answers matched to requests by id. It neither dials nor
- * reconnects, and knows of no method.
+ * Frames, requests and notifications in both directions, with answers matched to requests by id. It neither dials nor
+ * reconnects, and knows no method.
  */
 export class Peer {
   readonly #options: PeerOptions;
@@ -97,7 +97,7 @@ export class Peer {
   #lastId = 0;
   #handled = 0;
   #writable = true;
-  /** Whether the other side has answers to read before its next messages are. */
+  /** Whether the other side has to read its answers before its next messages are read. */
   #answersUnread = false;
   #paused = false;
   /** Why the connection ended. */
@@ -124,7 +124,7 @@ export class Peer {
     return this.#end;
   }
 
-  /** Whether the other side reads as fast as is written; while false, what is written is kept in memory. */
+  /** Whether the other side reads as fast as this side writes. While it is false, what is written is kept in memory. */
   get isWritable(): boolean {
     return this.#writable;
   }
@@ -217,7 +217,7 @@ export class Peer {
 
   #onError(id: RequestId | null, code: number, text: string): void {
     if (id === null)
-      throw new ProtocolError(`expected an answer, found the complaint ${code} ${quote(text)} about no request`);
+      throw new ProtocolError(`expected an answer, found error ${code} ${quote(text)} without a request id`);
     const pending = this.#take(id);
     if (pending === undefined) return;
     const { address, errorOf } = this.#options;
@@ -228,9 +228,7 @@ export class Peer {
   #take(id: RequestId): PendingRequest | undefined {
     const pending = this.#pending.get(id);
     if (!this.#pending.delete(id) && !this.#abandoned.delete(id)) {
-      throw new ProtocolError(
-        `expected the answer to a request, found the id ${quote(String(id))}, which none waits for`,
-      );
+      throw new ProtocolError(`expected the answer to a request, found the id ${quote(String(id))} of no open request`);
     }
     return pending;
   }
@@ -241,7 +239,7 @@ export class Peer {
       const ourSide = otherSide === 'server' ? 'client' : 'server';
       this.#answer(formatError(id, METHOD_NOT_FOUND, `this ${ourSide} has no method ${quote(method)}`));
     } else if (this.#handled >= MAX_HANDLED) {
-      this.#answer(formatError(id, TOO_MANY_REQUESTS, `more than ${MAX_HANDLED} requests wait for an answer`));
+      this.#answer(formatError(id, TOO_MANY_REQUESTS, `more than ${MAX_HANDLED} requests are open`));
     } else {
       void this.#handle(onRequest, id, method, params);
     }
@@ -274,7 +272,7 @@ export class Peer {
     if (!this.#write(body)) this.#setReading({ answersUnread: true });
   }
 
-  /** Whether the other side keeps up with what is written; of a connection that has ended nothing is kept. */
+  /** Whether the other side keeps up with what is written; true after the end of the connection, when nothing is. */
   #write(body: string): boolean {
     if (this.#end !== undefined) return true;
     this.#writable = this.#wire.write(encodeFrame(body));

@@ -1,13 +1,13 @@
+/** The methods about the server itself; session-calls.ts has those about sessions. */
 import { call, integerOf, stringOf, timeOf } from './answer.ts';
 import type { CallOptions, Requester } from './client.ts';
 
-/** The methods about the server itself that are used; session-calls.ts has those about sessions. */
-
-/** An answer to `ping`. The server's clock, which it also holds, is nobody's business here. */
+/** The answer to `ping`, without the server's clock, which `getServerTime` reads. */
 export interface Pong {
   readonly protocolVersion: number;
 }
 
+/** The answer to `status.get`. */
 export interface ServerStatus {
   /** The CLI's version, such as `1.0.102`. */
   readonly version: string;
@@ -17,13 +17,13 @@ export interface ServerStatus {
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/;
 const NO_PARAMS = {};
 
-/** `ping`: does the server answer at all? It loads nothing and keeps no session awake. */
+/** `ping`: whether the server answers. It loads nothing and keeps no session loaded. */
 export async function ping(server: Requester, options: CallOptions): Promise<Pong> {
   const { protocolVersion } = await call(server, 'ping', NO_PARAMS, options);
   return { protocolVersion: integerOf(server, 'ping', 'protocolVersion', protocolVersion) };
 }
 
-/** `status.get`: which version runs there. */
+/** `status.get`: the version that the server runs. */
 export async function getStatus(server: Requester, options: CallOptions): Promise<ServerStatus> {
   const { version, protocolVersion } = await call(server, 'status.get', NO_PARAMS, options);
   return {
@@ -32,7 +32,7 @@ export async function getStatus(server: Requester, options: CallOptions): Promis
   };
 }
 
-/** `ping`: the time by the server's clock, in ms since the epoch. It is the clock that wrote the times of its sessions. */
+/** `ping`: the time by the server's clock, in ms since the epoch. The times of its sessions are by the same clock. */
 export async function getServerTime(server: Requester, options: CallOptions): Promise<number> {
   const { timestamp } = await call(server, 'ping', NO_PARAMS, options);
   return Date.parse(timeOf(server, 'ping', 'timestamp', timestamp));

@@ -1,15 +1,14 @@
+/**
+ * The server's methods about sessions. Those called `sessions.…` neither load a session nor keep one loaded; those called
+ * `session.…` reset the idle clock of a loaded session, so they are called only for an operation on that session.
+ */
 import { call, integerOf, objectOf, sessionIdOf, timeOf, unexpected } from './answer.ts';
 import { isSessionId } from './session-id.ts';
 import type { CallOptions, Requester } from './client.ts';
 import { RefusedError, RpcError, quote } from './errors.ts';
 import type { Deletion, SessionActivity } from './session.ts';
 
-/**
- * The server's methods about sessions that the operator uses. Those called `sessions.…` neither load a session nor keep
- * one awake; those called `session.…` do, and so are called only on somebody's order.
- */
-
-/** A session on the server's disk, without its name and summary: these are the user's own words. */
+/** A session on the server's disk, without its name and summary, which are the user's own text. */
 export interface SessionTimes {
   readonly sessionId: string;
   /** RFC 3339. */
@@ -18,18 +17,18 @@ export interface SessionTimes {
   readonly modifiedTime: string;
 }
 
-/** A client's strings beside a session's data. */
+/** Strings that clients have stored beside a session's data. */
 export type ClientMetadata = Readonly<Record<string, string>>;
 
 const NO_PARAMS = {};
 // Without the limit the server reads every session's summary: 748 ms for 3,000 sessions, with it 128 ms.
 const IDS_AND_TIMES = { source: 'local', metadataLimit: 0 };
-/** The most sessions that one `sessions.getClientMetadata` may ask for. */
+/** The most sessions that one `sessions.getClientMetadata` takes. */
 const METADATA_BATCH = 1000;
 const SESSION_NOT_FOUND = /^Session not found\b/;
 const FILE_NOT_FOUND = /^Session file not found\b/;
 
-/** `sessions.list`: the sessions on the server's disk, loaded or not. What has no name of a session is left out. */
+/** `sessions.list`: the sessions on the server's disk, loaded or not. Entries whose name is no session id are left out. */
 export async function listSessions(server: Requester, options: CallOptions): Promise<SessionTimes[]> {
   const method = 'sessions.list';
   const { sessions } = await call(server, method, IDS_AND_TIMES, options);
@@ -45,7 +44,7 @@ export async function listSessions(server: Requester, options: CallOptions): Pro
   });
 }
 
-/** `sessions.getMetadata`: what `sessions.list` says of one session; undefined when it is not there. It loads nothing. */
+/** `sessions.getMetadata`: one entry of `sessions.list`; undefined if there is no such session. It loads nothing. */
 export async function getSessionTimes(
   server: Requester,
   sessionId: string,
@@ -76,8 +75,8 @@ export async function getSessionSizes(server: Requester, options: CallOptions): 
 }
 
 /**
- * `sessions.getClientMetadata`: what stands under `keys` beside each session's data, loaded or not, in one call for each
- * thousand sessions. A session that the server does not know, or whose metadata it can't read, is absent.
+ * `sessions.getClientMetadata`: the strings stored under `keys` beside each session's data, loaded or not, in one call for
+ * each thousand sessions. A session that the server does not know, or whose metadata it can't read, is absent.
  */
 export async function getClientMetadata(
   server: Requester,
@@ -101,8 +100,8 @@ export async function getClientMetadata(
 }
 
 /**
- * `session.metadata.updateClientMetadata`: adds or replaces strings beside a session's data. Resolves to whether it did;
- * false: the session is not loaded, and only a loaded one can be written to.
+ * `session.metadata.updateClientMetadata`: adds or replaces strings beside a session's data. Resolves to false if the
+ * session is not loaded, because only a loaded one can be written to.
  */
 export async function updateClientMetadata(
   server: Requester,
@@ -120,9 +119,9 @@ export async function updateClientMetadata(
 }
 
 /**
- * `session.metadata.activity`: whether a session is loaded, and whether a turn runs. The journal does not tell: a session that was
- * loaded again writes nothing before its next turn. The question counts as use of a loaded session, so it is asked only
- * before a deletion.
+ * `session.metadata.activity`: whether a session is loaded, and whether a turn runs. The journal does not show it, because a session
+ * that was loaded again writes nothing before its next turn. The call resets the idle clock of a loaded session, so it is made
+ * only before a deletion.
  */
 export async function getActivity(
   server: Requester,
@@ -140,14 +139,14 @@ export async function getActivity(
   }
 }
 
-/** `sessions.close`: ends a running turn and unloads the session. One that is not loaded, or not there, is fine. */
+/** `sessions.close`: ends a running turn and unloads the session. It succeeds too if the session is not loaded or does not exist. */
 export async function closeSession(server: Requester, sessionId: string, options: CallOptions): Promise<void> {
   await callAbout(server, 'sessions.close', { sessionId }, options);
 }
 
 /**
- * `session.delete`: deletes a session's directory, also of one that is loaded or in the middle of a turn.
- * @throws RefusedError when the server did not delete it for another reason than that it is not there.
+ * `session.delete`: deletes a session's directory, even if it is loaded or a turn runs.
+ * @throws RefusedError if the server did not delete an existing session.
  */
 export async function deleteSession(server: Requester, sessionId: string, options: CallOptions): Promise<Deletion> {
   const method = 'session.delete';
@@ -155,11 +154,11 @@ export async function deleteSession(server: Requester, sessionId: string, option
   if (success === true) return 'Deleted';
   if (success !== false) throw unexpected(server, method, 'success', success);
   if (typeof error === 'string' && FILE_NOT_FOUND.test(error)) return 'NotFound';
-  const said = typeof error === 'string' ? quote(error) : 'nothing';
-  throw new RefusedError(`${server.address}: the server did not delete session ${sessionId} and said ${said}`);
+  const reason = typeof error === 'string' ? quote(error) : 'no reason given';
+  throw new RefusedError(`${server.address}: the server did not delete session ${sessionId}: ${reason}`);
 }
 
-/** As `call`, for what is done to one session: an error names it. */
+/** As `call`, for an operation on one session, which an error then names. */
 async function callAbout(
   server: Requester,
   method: string,
@@ -176,7 +175,7 @@ async function callAbout(
   }
 }
 
-/** The strings under `keys`. Only these: other keys are the applications' own, and may hold their users' words. */
+/** The strings under `keys` only: other keys are the applications' own, and may hold text of their users. */
 function pick(keys: readonly string[], metadata: Record<string, unknown>): ClientMetadata {
   return Object.fromEntries(
     keys.flatMap((key) => {

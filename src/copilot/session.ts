@@ -1,18 +1,18 @@
-/** What a server's calls say about one session. */
+/** What is known of one session from its server's answers. */
 
 /**
  * Whether a session is in its server's memory, and whether a turn runs. `Unloaded`: on the volume only, or loaded and not
- * yet used since, which a server tells nobody. `Loaded` is also what a session is called whose journal can't be read.
+ * used since, which the server does not report. A session whose journal can't be read counts as `Loaded`.
  */
 export type SessionActivity = 'Active' | 'Loaded' | 'Unloaded';
 
-/** What a session has used so far, as its server's own journal tells. */
+/** What a session has used so far, according to its journal. */
 export interface SessionUsage {
-  /** Prompts that the model answered at least in part, as the server counts them: not one that was interrupted before. */
+  /** Prompts that the model answered at least in part, as the server counts them; a prompt that was interrupted before is not counted. */
   readonly turns: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
 }
 
-/** How a deletion on the server ended: it was there and is gone, or it was not there. */
+/** How a deletion on the server ended: the session was deleted, or did not exist. */
 export type Deletion = 'Deleted' | 'NotFound';

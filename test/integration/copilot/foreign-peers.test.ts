@@ -82,7 +82,7 @@ describe('a connection to', () => {
     try {
       const error = await refusal((http.address() as AddressInfo).port);
       expect(error).toBeInstanceOf(ProtocolError);
-      expect(String(error)).toContain('an HTTP answer "HTTP/1.1 400 Bad Request": the port belongs to a web server');
+      expect(String(error)).toContain('an HTTP answer "HTTP/1.1 400 Bad Request": a web server listens on the port');
     } finally {
       http.closeAllConnections();
       http.close();

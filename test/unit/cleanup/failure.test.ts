@@ -12,13 +12,13 @@ describe('what people are told of a server that failed', () => {
   it.each<[string, Error, string]>([
     [
       'an error with quotes and backslashes in it',
-      new RpcError('acme-0:4321: ping was answered with error -32603 "a \\"secret\\" \\\\" (session s1)', -32_603, ''),
-      'acme-0:4321: ping was answered with error -32603 "..." (session s1)',
+      new RpcError('acme-0:4321: ping failed with error -32603 "a \\"secret\\" \\\\" (session s1)', -32_603, ''),
+      'acme-0:4321: ping failed with error -32603 "..." (session s1)',
     ],
     [
       'a web server',
-      new ProtocolError('acme-0:4321: found an HTTP answer "HTTP/1.1 secret": the port belongs to a web server'),
-      'acme-0:4321: found an HTTP answer "...": the port belongs to a web server',
+      new ProtocolError('acme-0:4321: found an HTTP answer "HTTP/1.1 secret": a web server listens on the port'),
+      'acme-0:4321: found an HTTP answer "...": a web server listens on the port',
     ],
     [
       'a token that was refused',
@@ -31,7 +31,7 @@ describe('what people are told of a server that failed', () => {
   });
 
   it.each([
-    new TimeoutError('acme-0:4321: takes connections, but did not answer "connect" within 5 ms'),
+    new TimeoutError('acme-0:4321: the server accepted the connection but did not answer "connect" within 5 ms'),
     new UnreachableError('acme-0:4321: the server closed the connection before it answered "connect"'),
   ])('is all of what is ours: $message', (error) => {
     expect(statusMessage(error)).toBe(error.message);

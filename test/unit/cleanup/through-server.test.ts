@@ -114,13 +114,13 @@ describe('a cleanup through a server', () => {
     [
       'is used by another process',
       { result: { success: false, error: 'old-1 is "currently" in use' } },
-      'the server did not delete session old-1 and said "..."',
+      'the server did not delete session old-1: "..."',
       'in use',
     ],
     [
       'can not be deleted',
       { error: { code: -32603, message: 'the disk is broken' } },
-      'session.delete was answered with error -32603 "..."',
+      'session.delete failed with error -32603 "..."',
       'the disk is broken',
     ],
     [

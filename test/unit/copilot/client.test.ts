@@ -85,7 +85,12 @@ describe('opening a connection', () => {
   it.each([
     ['refuses', 0, UnreachableError, 'acme-0:4321: cannot connect: nothing listens on the port (ECONNREFUSED)'],
     ['blackhole', 5010, UnreachableError, 'acme-0:4321: no TCP connection within 5000 ms'],
-    ['silent', 5010, TimeoutError, 'acme-0:4321: takes connections, but did not answer "connect" within 5000 ms'],
+    [
+      'silent',
+      5010,
+      TimeoutError,
+      'acme-0:4321: the server accepted the connection but did not answer "connect" within 5000 ms',
+    ],
   ] as const)('to a server that %s fails after %d ms', async (behaviour, within, type, message) => {
     server.behaviour = behaviour;
     const error = await failure(connection().open({ timeoutMs }), within);
@@ -169,9 +174,7 @@ describe('a request', () => {
     const error = await failure(open.request('models.list', {}, { timeoutMs }));
     expect(error).toBeInstanceOf(RpcError);
     expect(error).toMatchObject({ code: -32601 });
-    expect(error.message).toBe(
-      'acme-0:4321: models.list was answered with error -32601 "Unhandled method models.list"',
-    );
+    expect(error.message).toBe('acme-0:4321: models.list failed with error -32601 "Unhandled method models.list"');
     expect(await ping(open, { timeoutMs })).toEqual({ protocolVersion: 3 });
   });
 
@@ -264,9 +267,9 @@ describe('a connection', () => {
     ['an HTTP answer', 'HTTP/1.1 400 Bad Request\r\n', 'a web server'],
     ['an answer nobody asked for', encodeFrame('{"jsonrpc":"2.0","id":77,"result":{}}'), 'found the id "77"'],
     [
-      'a complaint about no request',
+      'an error without a request id',
       encodeFrame('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what?"}}'),
-      'the complaint -32700 "what?"',
+      'error -32700 "what?" without a request id',
     ],
   ])('is closed by %s', async (_, bytes, found) => {
     const lost: CopilotError[] = [];

@@ -98,7 +98,7 @@ describe('the frame decoder', () => {
     ['no length', 'Content-Type: text/plain\r\n\r\n', 'without Content-Length'],
     ['no header at all', '\r\n', 'without Content-Length'],
     ['bare LF', 'Content-Length: 2\n\n{}', 'does not end with CR LF: "Content-Length: 2"'],
-    ['an HTTP answer', 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', 'the port belongs to a web server'],
+    ['an HTTP answer', 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', 'a web server listens on the port'],
     ['an SSH greeting', 'SSH-2.0-OpenSSH_9.2\r\n', 'an SSH greeting'],
     ['the first bytes of an HTTP answer', 'HTTP/1.1 4', 'an HTTP answer "HTTP/1.1 4"'],
     ['a TLS alert', Buffer.from([0x15, 3, 3, 0, 2, 2, 0x28]), String.raw`"\u0015\u0003\u0003\u0000\u0002\u0002("`],

@@ -76,7 +76,7 @@ describe('a request of the other side', () => {
     serverEnd({ onRequest, onHandlerError: (...error) => errors.push(error) });
     const client = clientEnd();
     const failed = client.request('connect', {});
-    await expect(failed).rejects.toThrow('acme-0:4321: connect was answered with error -32603 "internal error"');
+    await expect(failed).rejects.toThrow('acme-0:4321: connect failed with error -32603 "internal error"');
     expect(errors).toEqual([[expect.any(type), 'connect']]);
     expect(client.end).toBeUndefined();
   });
@@ -105,7 +105,7 @@ describe('a request of the other side', () => {
     serverEnd({ onRequest: () => promise });
     const client = clientEnd();
     const taken = Array.from({ length: 1024 }, () => client.request('slow', {}));
-    await expect(client.request('slow', {})).rejects.toThrow('more than 1024 requests wait for an answer');
+    await expect(client.request('slow', {})).rejects.toThrow('more than 1024 requests are open');
     resolve('done');
     expect(new Set(await Promise.all(taken))).toEqual(new Set(['done']));
     expect(await client.request('slow', {})).toBe('done');

@@ -200,9 +200,7 @@ describe('client metadata', () => {
     answer(update, 'disk full');
     const failure = updateClientMetadata(connection, 's1', { owner: 'ann' }, options);
     await expect(failure).rejects.toThrow(RpcError);
-    await expect(failure).rejects.toThrow(
-      `acme-0:4321: ${update} was answered with error -32603 "disk full" (session s1)`,
-    );
+    await expect(failure).rejects.toThrow(`acme-0:4321: ${update} failed with error -32603 "disk full" (session s1)`);
   });
 });
 
@@ -226,12 +224,12 @@ describe('closing and deleting', () => {
     [
       { success: false, error: 'Session s1 is currently in use' },
       RefusedError,
-      'said "Session s1 is currently in use"',
+      'session s1: "Session s1 is currently in use"',
     ],
-    [{ success: false }, RefusedError, 'acme-0:4321: the server did not delete session s1 and said nothing'],
+    [{ success: false }, RefusedError, 'acme-0:4321: the server did not delete session s1: no reason given'],
     [{ success: 'yes' }, ProtocolError, 'unexpected "success": "\\"yes\\""'],
     ['no such method', RpcError, '(session s1)'],
-  ])('reject with what the server said: %j', async (result, type, words) => {
+  ])('reject with the server’s own text: %j', async (result, type, words) => {
     answer('session.delete', result);
     const failure = deleteSession(connection, 's1', options);
     await expect(failure).rejects.toThrow(type);

@@ -279,7 +279,7 @@ describe('a dial', () => {
     // The check's time is over, the poll's is not.
     expect(pinger.get(KEY)).toMatchObject({
       reason: 'Timeout',
-      message: 'acme-0:4321: takes connections, but did not answer "connect" within 5000 ms',
+      message: 'acme-0:4321: the server accepted the connection but did not answer "connect" within 5000 ms',
     });
     expect([server.dials, server.wires.size]).toEqual([1, 1]);
     await clock.advance(5000);
