@@ -1,19 +1,19 @@
-# Every task of the project by name; `make help` lists them. The two that matter: `make demo` and `make test`.
+# The tasks of the project; `make help` lists them. Start with `make demo` or `make test`.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Node 24 is a development dependency, so a machine with an older node works too (docs/adr/0005-toolchain.md).
+# Node 24 is a development dependency, so an older node on the machine is no problem (docs/adr/0005-toolchain.md).
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 # CLUSTER=current uses the current kubectl context instead of the local cluster.
 export CLUSTER ?= local
 ENTER := $(if $(filter current,$(CLUSTER)),,.cluster/bin/enter)
-# A bare `make run` talks to the local cluster; KUBECONFIG=... overrides it.
-# The server image that tenants get when they name none.
+# The image of servers whose tenant names none.
 export SERVER_IMAGE ?= localhost/copilot-cli:1.0.102
-# The image whose `cleanup` the tenants' CronJobs run.
+# The image of the cleanup Jobs.
 export OPERATOR_IMAGE ?= localhost/copilot-operator:dev
+# `make run` uses the local cluster unless KUBECONFIG is set.
 RUN_KUBECONFIG := $(or $(KUBECONFIG),$(CURDIR)/.cluster/kubeconfig)
 
 .PHONY: help
@@ -21,54 +21,54 @@ help: ## Show this list
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 node_modules/.package-lock.json: package-lock.json package.json
-	@# Not `npm ci`: it wants every platform's optional packages in the lock, and a registry need not serve them all.
+	@# Not `npm ci`: it needs the optional packages of every platform in the lock file, and a registry may not serve them all.
 	npm install --no-save
 	@touch $@
 
 .PHONY: setup
-setup: node_modules/.package-lock.json ## Install the development dependencies (Node 24 among them)
+setup: node_modules/.package-lock.json ## Install the development dependencies, with Node 24
 
 include test/cluster/cluster.mk
 include images/images.mk
 include test/argocd/argocd.mk
 
 .PHONY: run
-run: setup ## Run the operator from source against KUBECONFIG, leader election off: the inner loop
+run: setup ## Run the operator from source, on the local cluster or on KUBECONFIG=..., with ARGS="..."
 	$(if $(KUBECONFIG),,$(ENTER)) env KUBECONFIG=$(RUN_KUBECONFIG) node src/main.ts operator --leader-elect=false $(ARGS)
 
 .PHONY: generate
-generate: setup ## Write everything that is generated: CRDs, chart schema, Argo CD's health checks, API reference
+generate: setup ## Write the generated files: CRDs, RBAC, Argo CD's health checks, kustomize base, API reference, metrics, file map
 	node scripts/generate.ts
-	$(if $(wildcard .cluster/bin/helm),node scripts/render-base.ts,@echo 'config/base/operator.yaml is left as it is: rendering it takes helm, which make cluster brings')
+	$(if $(wildcard .cluster/bin/helm),node scripts/render-base.ts,@echo 'config/base/operator.yaml was not rendered: run "make cluster" first, which installs helm')
 
 .PHONY: transcripts
-transcripts: setup cluster images ## Write docs/kubectl.md, what kubectl shows, from the real cluster
+transcripts: setup cluster images ## Write docs/kubectl.md and the transcript in README.md from the local cluster
 	$(ENTER) env KUBECONFIG=$(RUN_KUBECONFIG) node scripts/transcripts.ts
 
 .PHONY: format
-format: setup ## Format the tree
+format: setup ## Format the files
 	npm run -s format
 
 .PHONY: lint
-lint: setup ## Types, lint and format, as the tests check them
+lint: setup ## Check types, lint and format
 	npm run -s typecheck && npm run -s lint && npm run -s format:check
 
 .PHONY: test
-test: setup cluster images ## Everything: checks, unit, integration, e2e on the real cluster
+test: setup cluster images ## Run all tests: static checks, unit, integration, end-to-end on the local cluster
 	node test/run.ts checks unit integration e2e
 
 .PHONY: test-unit
-test-unit: setup ## Static checks and unit tests; no cluster needed
+test-unit: setup ## Run the static checks and unit tests; needs no cluster
 	node test/run.ts checks unit
 
 .PHONY: test-integration
-test-integration: setup cluster images ## Tests against a real kube-apiserver of their own
+test-integration: setup cluster images ## Run the tests against a real kube-apiserver and Copilot CLI
 	node test/run.ts integration
 
 .PHONY: test-e2e
-test-e2e: setup $(if $(filter current,$(CLUSTER)),,cluster) images ## Tests on the real cluster (CLUSTER=current: on the current context)
+test-e2e: setup $(if $(filter current,$(CLUSTER)),,cluster) images ## Run the end-to-end tests on the local cluster (CLUSTER=current: on the current context)
 	node test/run.ts e2e
 
 .PHONY: bench
-bench: setup cluster images cluster-kwok ## Measure against peers and floors; writes bench/RESULTS.md
+bench: setup cluster images cluster-kwok ## Run the benchmarks and write bench/RESULTS.md (ARGS="--only memory")
 	$(ENTER) env KUBECONFIG=$(CURDIR)/.cluster/kubeconfig node bench/run.ts $(ARGS)

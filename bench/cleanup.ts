@@ -7,7 +7,7 @@ import type { CleanupResult } from '../src/resources/cleanup-result.ts';
 import { DAY, putSession, temporaryVolume } from '../test/support/cleanup.ts';
 import { CopilotServer } from '../test/support/copilot-server.ts';
 import { shipped } from './lib/operator.ts';
-import { peakRssAtExit, TELL_STATUS_AT_EXIT } from './lib/process.ts';
+import { peakRssAtExit, WRITE_STATUS_AT_EXIT } from './lib/process.ts';
 import { bounded, type BenchResult, type Figure } from './lib/result.ts';
 import { median } from './lib/statistics.ts';
 
@@ -16,7 +16,7 @@ const SESSIONS = 3000;
 const OLD = 100;
 const ROUNDS = 5;
 const LIMIT_S = 5;
-/** Of the 256 MiB that its container may have. */
+/** Its container's limit is 256 MiB. */
 const LIMIT_MB = 200;
 const TOKEN = 'bench';
 
@@ -29,21 +29,21 @@ export async function run(): Promise<BenchResult> {
   const figures: Figure[] = [];
   {
     await using volume = await temporaryVolume();
-    figures.push(...(await judged('on a volume', volume.path, `--volume=acme-0=${volume.path}`)));
+    figures.push(...(await measured('on a volume', volume.path, `--volume=acme-0=${volume.path}`)));
   }
   for (const binary of ['cli', 'runtime'] as const) {
     await using server = await CopilotServer.start(binary, TOKEN);
     const address = `--server=acme-0=${server.host}:${server.port}`;
-    figures.push(...(await judged(`through a server (${binary})`, server.sessionState, address)));
+    figures.push(...(await measured(`through a server (${binary})`, server.sessionState, address)));
   }
   return {
     name: 'Cleanup',
-    about: `${SESSIONS} sessions on disk, one in ${OLD} of them older than the TTL, judged by dry runs of the bundle: from the start of the process to its end, median of ${ROUNDS}, and the highest peak of its memory. The server's own time is in it.`,
+    about: `${SESSIONS} sessions on disk, one in ${OLD} of them older than the TTL, checked by dry runs of the bundle: from the start of the process to its end, median of ${ROUNDS}, and the highest peak of its memory. The time includes the server's.`,
     figures,
   };
 }
 
-async function judged(where: string, volume: string, target: string): Promise<Figure[]> {
+async function measured(where: string, volume: string, target: string): Promise<Figure[]> {
   for (let i = 0; i < SESSIONS; i += 1) putSession(volume, `s-${i}`, { ageMs: i % OLD === 0 ? 8 * DAY : DAY });
   // The first run warms the caches and is not counted.
   await cleanup(target);
@@ -61,7 +61,7 @@ async function cleanup(target: string): Promise<Run> {
   const started = performance.now();
   const child = spawn(
     process.execPath,
-    [...flags, TELL_STATUS_AT_EXIT, bundle, 'cleanup', '--ttl=168h', '--dry-run', target],
+    [...flags, WRITE_STATUS_AT_EXIT, bundle, 'cleanup', '--ttl=168h', '--dry-run', target],
     {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
       env: { ...process.env, ...env, COPILOT_CONNECTION_TOKEN: TOKEN },
@@ -75,6 +75,6 @@ async function cleanup(target: string): Promise<Run> {
   const seconds = (performance.now() - started) / 1000;
   const { kept, deleted, message } = JSON.parse(log.trimEnd().split('\n').at(-1) ?? '') as CleanupResult;
   if (deleted !== SESSIONS / OLD || kept !== SESSIONS - deleted)
-    throw new Error(`the run judged ${kept} + ${deleted} sessions: ${message ?? 'it did not say why'}`);
+    throw new Error(`the run counted ${kept} kept and ${deleted} deleted sessions: ${message ?? 'without a message'}`);
   return { seconds, peak: peakRssAtExit(status) };
 }

@@ -1,5 +1,5 @@
 // N tenants applied at once, until all children exist and every status is observed, against the floor: the same objects and
-// one status write each, sent over the same pooled transport by something that decides nothing.
+// one status write each, sent over the same pooled transport without any decision.
 import {
   Deployment,
   NetworkPolicy,
@@ -75,7 +75,7 @@ async function operatorRound(client: KubeClient, count: number): Promise<{ secon
   return { seconds, sample: await sampleOf(client, space.name, count) };
 }
 
-/** Resolves when the status of `count` tenants says what their spec led to; a watch, so that waiting costs the server little. */
+/** Resolves when the status of `count` tenants is of their spec; by a watch, which costs the API server little. */
 async function allObserved(client: KubeClient, space: string, count: number): Promise<void> {
   const done = new Set<string>();
   const signal = AbortSignal.timeout(600_000);
@@ -94,7 +94,7 @@ async function allObserved(client: KubeClient, space: string, count: number): Pr
   throw new Error(`only ${done.size} of ${count} tenants were observed before the watch ended`);
 }
 
-/** What the operator made of one tenant, and proof that it made as much of each. */
+/** What the operator created for one tenant; throws unless it created as much for each. */
 async function sampleOf(client: KubeClient, space: string, count: number): Promise<Sample> {
   const children: Sample['children'] = [];
   for (const type of CHILDREN) {
@@ -132,7 +132,7 @@ async function floorRound(client: KubeClient, count: number, sample: Sample): Pr
   return (performance.now() - started) / 1000;
 }
 
-/** The sample belongs to tenant 0; every name, label and selector in it that says so is made to say `index`. */
+/** The sample is of tenant 0; replaces this in every name, label and selector by `index`. */
 function forTenant(object: KubeObject, space: string, index: number): KubeObject {
   const text = JSON.stringify(object).replaceAll(
     new RegExp(`"${tenantName(0)}(-[a-z0-9]+)?"`, 'g'),

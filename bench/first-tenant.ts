@@ -1,5 +1,5 @@
 // One tenant on the real node with the real CLI: apply -> Ready, against applying the bare Deployment, volume claim, Service and
-// Secret by hand -> Available. What lies between is the operator's and the pinger's.
+// Secret by hand -> Available. The difference is due to the operator and its pinger.
 import { Deployment, PersistentVolumeClaim, Secret, Service } from '../src/kube/types/builtins.ts';
 import type { KubeClient } from '../src/kube/client/client.ts';
 import type { ResourceType } from '../src/kube/types/resource.ts';
@@ -83,7 +83,7 @@ async function floorRound(client: KubeClient, manifests: readonly Manifest[]): P
   return (performance.now() - started) / 1000;
 }
 
-/** By hand nobody makes a ServiceAccount for it. */
+/** The floor creates no ServiceAccount. */
 function withoutAccount(object: KubeObject): KubeObject {
   const { spec } = object as {
     spec?: { template?: { spec?: { serviceAccountName?: string; serviceAccount?: string } } };

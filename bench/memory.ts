@@ -1,4 +1,4 @@
-// What the operator costs when nothing happens: memory and CPU with 200 and 1,000 healthy tenants, as the kernel accounts it.
+// Memory and CPU of an idle operator with 200 and 1,000 healthy tenants, as the kernel accounts them.
 import { systemClock } from '../src/kube/clock/clock.ts';
 import type { KubeClient } from '../src/kube/client/client.ts';
 import { connect } from './lib/cluster.ts';
@@ -10,7 +10,7 @@ import { median } from './lib/statistics.ts';
 const SMALL = 200;
 const LARGE = 1000;
 const LIMIT_MB = 130;
-/** Two rounds of everything that is polled, the Secrets being the slowest with 54 s. */
+/** Two rounds of every poll; the slowest is that of Secrets with 54 s. */
 const WINDOW_MS = 120_000;
 const SAMPLES = 12;
 

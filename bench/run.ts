@@ -1,5 +1,5 @@
-// Runs the benchmarks one after the other (they share two cores, so never side by side) and writes their sections of
-// bench/RESULTS.md. Each section is of one run, floor and all, and says of which commit.
+// Runs the benchmarks one after the other, because they share the cores, and writes their sections of bench/RESULTS.md.
+// Each section is of one run, with its floor, and names its commit.
 // `node bench/run.ts --only convergence --tenants 200`
 import { execFileSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
@@ -10,7 +10,7 @@ import { connect, requireNoTenants } from './lib/cluster.ts';
 import { Tenant } from './lib/fleet.ts';
 import { merged, toMarkdown, type BenchOptions, type BenchResult } from './lib/result.ts';
 
-/** Loaded on demand: a benchmark that is not asked for costs no import. */
+/** Loaded on demand, so that the others cost no import. */
 const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>> = {
   startup: () => import('./startup.ts'),
   'first-tenant': () => import('./first-tenant.ts'),
@@ -26,10 +26,11 @@ const { values } = parseArgs({
   options: { only: { type: 'string', multiple: true }, tenants: { type: 'string', default: '200' } },
 });
 const tenants = Number(values.tenants);
-if (!Number.isInteger(tenants) || tenants < 1) throw new Error(`--tenants ${values.tenants}: a whole number from 1`);
+if (!Number.isInteger(tenants) || tenants < 1)
+  throw new Error(`invalid --tenants ${values.tenants}: use a whole number from 1`);
 const chosen = values.only ?? Object.keys(benches);
 
-/** Processes of this machine alone. */
+/** These run on this machine only. */
 const withoutCluster: readonly string[] = ['cleanup', 'pinger'];
 if (!chosen.every((name) => withoutCluster.includes(name))) {
   await using connection = connect();
@@ -45,11 +46,11 @@ const where = `Measured at ${commit} on: ${machine}, Linux ${kernel}, Kubernetes
 const missed: string[] = [];
 for (const name of chosen) {
   const load = benches[name];
-  if (!load) throw new Error(`no benchmark '${name}': one of ${Object.keys(benches).join(', ')}`);
+  if (!load) throw new Error(`unknown benchmark '${name}': use one of ${Object.keys(benches).join(', ')}`);
   console.error(`bench ${name} ...`);
   const result = await (await load()).run({ tenants });
   console.error(toMarkdown(result));
-  // At once: a later one that fails takes nothing with it.
+  // Written at once, so that a later failure loses no result.
   writeFileSync(file, merged(existsSync(file) ? readFileSync(file, 'utf8') : '', [result], where));
   missed.push(...result.figures.filter(({ met }) => met === false).map(({ metric }) => `${result.name}: ${metric}`));
 }

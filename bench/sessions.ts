@@ -1,5 +1,5 @@
 // N CopilotSessions of one tenant applied at once, until every status is observed, against the floor: the same writes sent over the
-// same pooled transport by something that decides nothing.
+// same pooled transport without any decision.
 import { API_VERSION, COPILOT_SESSION, SERVER_PORT, SESSION_DATA_FINALIZER } from '../src/api/names.ts';
 import type { KubeClient } from '../src/kube/client/client.ts';
 import { isConditionTrue } from '../src/kube/write/conditions.ts';
@@ -72,7 +72,7 @@ async function operatorRound(client: KubeClient): Promise<Round> {
   const seconds = (performance.now() - started) / 1000;
   const writes = operatorRequestsSince(mark).filter(isWrite).length / SESSIONS;
   const { status } = await client.get(CopilotSession, { namespace: space.name, name: sessionName(0) });
-  // While the operator is there to take the finalizers off.
+  // While the operator runs, which removes the finalizers.
   const { items } = await client.listAll(CopilotSession, { namespace: space.name });
   await inParallel(items, WIDTH, ({ metadata: { name, uid = '' } }) =>
     client.delete(CopilotSession, { namespace: space.name, name }, { uid }),
@@ -86,12 +86,12 @@ async function operatorRound(client: KubeClient): Promise<Round> {
 async function floorRound(client: KubeClient, status: CopilotSession['status']): Promise<number> {
   await using space = await namespace(client, 'bench-floor');
   const started = performance.now();
-  const made: CopilotSession[] = [];
+  const created: CopilotSession[] = [];
   await inParallel([...Array(SESSIONS).keys()], WIDTH, async (index) => {
     const object = await client.apply(CopilotSession, session(space.name, index), OPTIONS);
     const held = await addFinalizer(client, CopilotSession, object, SESSION_DATA_FINALIZER);
     if (held === undefined) throw new Error(`session ${sessionName(index)} is gone`);
-    made.push(held);
+    created.push(held);
     const manifest = {
       ...session(space.name, index),
       metadata: { name: sessionName(index), namespace: space.name },
@@ -101,7 +101,7 @@ async function floorRound(client: KubeClient, status: CopilotSession['status']):
   });
   const seconds = (performance.now() - started) / 1000;
   const contentType = 'application/merge-patch+json';
-  await inParallel(made, WIDTH, ({ metadata: { name } }) =>
+  await inParallel(created, WIDTH, ({ metadata: { name } }) =>
     client.patch(CopilotSession, { namespace: space.name, name }, { metadata: { finalizers: null } }, { contentType }),
   );
   return seconds;
@@ -124,7 +124,7 @@ async function applySessions(client: KubeClient, space: string): Promise<void> {
   );
 }
 
-/** Resolves when every session tells its phase. */
+/** Resolves when every session reports its phase. */
 async function allObserved(client: KubeClient, space: string): Promise<void> {
   const done = new Set<string>();
   const signal = AbortSignal.timeout(300_000);

@@ -19,9 +19,9 @@ export async function run(): Promise<BenchResult> {
     await applyTenants(client, space.name, 1);
     const started = performance.now();
     await using operator = startOperator();
-    // The connection token is the first thing that a reconcile makes.
+    // A reconcile creates the connection token first.
     const token = { namespace: space.name, name: `${tenantName(0)}-token` };
-    const made = async (): Promise<boolean> => {
+    const created = async (): Promise<boolean> => {
       try {
         await client.get(Secret, token);
         return true;
@@ -30,13 +30,13 @@ export async function run(): Promise<BenchResult> {
         throw error;
       }
     };
-    await until('first child of the first tenant', 30_000, made, 2);
+    await until('first child of the first tenant', 30_000, created, 2);
     // The first round warms the page cache and is not counted.
     if (round > 0) times.push(performance.now() - started);
     await operator.stop();
     const { metadata } = await client.get(Tenant, { namespace: space.name, name: tenantName(0) });
     await client.delete(Tenant, { namespace: space.name, name: tenantName(0) }, { uid: metadata.uid ?? '' });
-    await until('its garbage collection', 60_000, async () => !(await made()));
+    await until('its garbage collection', 60_000, async () => !(await created()));
   }
   return {
     name: 'Start of the process to first reconcile',

@@ -1,4 +1,4 @@
-// When nothing changes, nothing is written: the API server's audit log is the witness, over a quiet time and over a restart.
+// When nothing changes, nothing is written: counted in the API server's audit log, while quiet and after a restart.
 import { systemClock } from '../src/kube/clock/clock.ts';
 import { auditMark, isWrite, type AuditRecord } from '../test/support/audit.ts';
 import { connect } from './lib/cluster.ts';
@@ -7,7 +7,7 @@ import { operatorRequestsSince, startOperator } from './lib/operator.ts';
 import { bounded, type BenchOptions, type BenchResult } from './lib/result.ts';
 
 const QUIET_MS = 120_000;
-/** Long enough for every tenant to be polled once after the restart (its Secrets are looked at every 46 to 54 s). */
+/** Enough to poll every tenant once after the restart (its Secrets are read every 46 to 54 s). */
 const AFTER_RESTART_MS = 60_000;
 
 export async function run({ tenants }: BenchOptions): Promise<BenchResult> {

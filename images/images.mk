@@ -1,10 +1,10 @@
 # The images (docs/images.md), and the demo that uses them.
 .PHONY: images demo chat
 
-images: setup ## Build the operator, Copilot CLI and test model images, and load them into the cluster
+images: setup ## Build the images of operator, Copilot CLI and test model, and load them (CLUSTER=current: push them)
 	@images/build.sh $(IMAGES)
 
-demo: setup ## Start a cluster, build the images, install the operator, create a tenant and chat with its server
+demo: setup ## Start a cluster, build the images, install the operator, create a tenant, chat, clean up
 	@scripts/demo/demo.sh
 
 NAMESPACE ?= copilot-demo

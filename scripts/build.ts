@@ -1,5 +1,5 @@
 /**
- * Bundles the operator into dist, and writes the licences of what went in beside it. A bundle starts in half the time of
+ * Bundles the operator into dist, with the licences of the bundled packages beside it. A bundle starts in half the time of
  * the unbundled dependencies and takes about 55 MB less memory (docs/adr/0005-toolchain.md).
  */
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -9,19 +9,19 @@ import type { Metafile, Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 
-// Dependencies that are CommonJS call require() and read __dirname, which an ES module doesn't have.
+// CommonJS dependencies use require() and __dirname, which an ES module doesn't have.
 const banner = [
   `import { createRequire as __createRequire } from 'node:module';`,
   `const require = __createRequire(import.meta.url);`,
   `const __filename = import.meta.filename, __dirname = import.meta.dirname;`,
 ].join(' ');
 
-// Optional native parts of dependencies; each is looked for at run time and done without.
+// Optional native parts of dependencies, which work without them.
 const external = ['utf-8-validate', 'bufferutil', 'supports-color'];
 
 /**
- * Lets esbuild drop what we don't use of client-node: all but KubeConfig, or 500 KB of code and 12 MB of memory. Its modules
- * only define things (polyfill.js does nothing on this Node), but its package.json does not say so.
+ * Lets esbuild drop the unused parts of client-node, all but KubeConfig: 500 KB of code and 12 MB of memory. Its modules have
+ * no side effects (polyfill.js does nothing on this Node), but its package.json does not say so.
  */
 const shakeClientNode: Plugin = {
   name: 'shake-client-node',
@@ -34,28 +34,28 @@ const shakeClientNode: Plugin = {
   },
 };
 
-/** Bundles `entry` into `outdir` and returns what went in. */
+/** Bundles `entry` into `outdir` and returns what the bundle is made of. */
 export async function bundle(entry: string, outdir: string): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
     outdir,
     bundle: true,
-    // What only another command needs (zod, for `crds`) is a file of its own, and what nobody imports is left out.
+    // What only one command needs (zod, for `crds`) is a file of its own.
     splitting: true,
     plugins: [shakeClientNode],
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    // But for names: those of errors and classes are part of the logs. To keep them by `keepNames` would set a property on
-    // every function whenever it is made: a twentieth of the CPU of an operator at rest.
+    // Not the identifiers: names of errors and classes appear in logs. `keepNames` instead would set a property on every
+    // function whenever it is created: a twentieth of the CPU of an idle operator.
     minifyWhitespace: true,
     minifySyntax: true,
-    // A stack trace with real places is worth the file's megabytes on disk; node reads it only with --enable-source-maps.
+    // For stack traces; node reads the map only with --enable-source-maps.
     sourcemap: 'linked',
-    // The map leaves our sources' text out: places and names are enough, the repository has the rest.
+    // Without the text of our sources, which the repository has.
     sourcesContent: false,
-    // They are in THIRD-PARTY-LICENSES. One author's umlaut among them, and V8 keeps two bytes for each character of code.
+    // They are in THIRD-PARTY-LICENSES. With one umlaut in an author's name, V8 stores two bytes for each character of code.
     legalComments: 'none',
     external,
     banner: { js: banner },
@@ -65,7 +65,7 @@ export async function bundle(entry: string, outdir: string): Promise<Metafile> {
   return metafile;
 }
 
-/** Licence texts of the packages that a bundle contains: their terms ask that copies carry them. */
+/** Licence texts of the packages in a bundle, which copies must include. */
 export async function licences({ inputs }: Metafile): Promise<string> {
   const folders = new Set<string>();
   for (const input of Object.keys(inputs)) {

@@ -1,6 +1,6 @@
 /**
- * Chats with a tenant as an application does, from outside of the cluster: everything it needs to know is in the binding
- * Secret, and `kubectl port-forward` stands in for being a pod.
+ * Chats with a tenant's server as an application does, from outside the cluster: with the binding Secret, and
+ * `kubectl port-forward` in place of a pod.
  *
  *   node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] TENANT PROMPT
  */
@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { bindingFrom, chat } from '../test/support/chat.ts';
 import { portForward } from '../test/support/port-forward.ts';
 
-/** Takes the cluster's own kubectl for the local cluster, where this runs under `.cluster/bin/enter`. */
+/** Set for the local cluster, where this runs under `.cluster/bin/enter`. */
 const kubectl = process.env['KUBECTL'] ?? 'kubectl';
 
 async function main(): Promise<void> {

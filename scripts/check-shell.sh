@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every shell script of the project is one that bash can read; where shellcheck is installed, it has nothing to say either.
+# Checks the syntax of every shell script with bash, and with shellcheck if that is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,5 +9,5 @@ if command -v shellcheck >/dev/null; then
   shellcheck "${scripts[@]}"
   echo "${#scripts[@]} shell scripts: bash -n, and $(shellcheck --version | awk '$1 == "version:" { print "shellcheck " $2 }')"
 else
-  echo "${#scripts[@]} shell scripts: bash -n alone, for shellcheck is not installed"
+  echo "${#scripts[@]} shell scripts: bash -n only, shellcheck is not installed"
 fi

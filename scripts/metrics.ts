@@ -1,4 +1,4 @@
-/** Writes docs/metrics.md: every metric that the operator serves, as it registers it. */
+/** Writes docs/metrics.md: every metric that the operator serves. */
 import { Counter, Gauge, Histogram, type MetricObject, type Registry } from 'prom-client';
 import { Metrics } from '../src/kube/runtime/metrics.ts';
 import { ProductMetrics } from '../src/commands/operator/metrics.ts';
@@ -7,7 +7,7 @@ import { Store } from '../src/kube/cache/store.ts';
 
 const NONE = { active: 0, loaded: 0, unloaded: 0 };
 
-/** What prom-client knows of a metric and its types do not say. */
+/** A metric as prom-client has it; its types omit the labels. */
 type Registered = MetricObject & { readonly labelNames?: readonly string[] };
 
 /** Every metric of the operator, as if there were no tenant and no session. */
@@ -27,7 +27,7 @@ function typeOf(metric: unknown): string {
   if (metric instanceof Counter) return 'counter';
   if (metric instanceof Gauge) return 'gauge';
   if (metric instanceof Histogram) return 'histogram';
-  throw new Error('a metric of this type has no name in docs/metrics.md: add it to scripts/metrics.ts');
+  throw new Error('unknown type of metric: add it to scripts/metrics.ts');
 }
 
 function table(metrics: readonly Registered[]): string {
@@ -48,9 +48,9 @@ export function metricsMarkdown(): string {
 # Metrics
 
 The operator serves them at \`/metrics\`. Labels take values from fixed sets only: there is no series for a tenant, a server or a
-session, so their number does not grow with the cluster. What is wrong with one tenant is in its [status](api.md).
+session, so their number does not grow with the cluster. The problems of a single tenant are in its [status](api.md).
 
-Every replica has warm caches, and only the one that leads works: take the gauges of the product from that one:
+Every replica has warm caches, but only the leader reconciles. So read the gauges of the product from the leader:
 \`copilot_tenants and on (instance) (leader_election_master_status == 1)\`.
 
 ## Of the product
@@ -59,7 +59,7 @@ ${table(metrics.filter(isProduct))}
 
 ## Of the core
 
-Under the names that controller-runtime gives them, so that dashboards made for it work.
+These have the names of controller-runtime, so that its dashboards work.
 
 ${table(metrics.filter((metric) => !isProduct(metric)))}
 `;

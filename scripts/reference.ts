@@ -1,4 +1,4 @@
-/** Writes docs/api.md: the API reference, from the CRD's schema and from the comments beside the constants. */
+/** Writes docs/api.md: the API reference, from the CRDs' schemas and the comments on the constants. */
 import type { Crd } from '../src/api/crd.ts';
 import type { StructuralSchema } from '../src/api/structural.ts';
 
@@ -9,8 +9,8 @@ interface Documented {
 }
 
 /**
- * The members of `export const <object> = { ... } as const` with the comment above each. The files are kept in a form
- * that two regular expressions read; a member without a comment is an error, so that nothing is left undocumented.
+ * The members of `export const <object> = { ... } as const` with the comment above each, by two regular expressions. A member
+ * without a comment is an error.
  */
 export function documentedMembers(source: string, object: string): { doc: string; members: Documented[] } {
   const found = new RegExp(
@@ -36,7 +36,7 @@ function prose(comment: string): string {
     .trim();
 }
 
-/** Text that stands in a table; between backquotes `<` is text already. */
+/** Text in a table; between backquotes `<` needs no escape. */
 const cell = (text: string) =>
   text
     .split('`')
@@ -60,7 +60,7 @@ function bounds(schema: StructuralSchema): string {
   return numbers || items;
 }
 
-/** Where the reference stops: shapes of Kubernetes itself, which its own reference describes. */
+/** Types of Kubernetes, which its own reference describes. */
 const KUBERNETES_SHAPES: Record<string, string> = {
   affinity: 'core/v1 Affinity',
   tolerations: 'list of core/v1 Toleration',
@@ -124,13 +124,13 @@ export interface ReferenceSources {
   /** Text of src/api/names.ts. */
   names: string;
   apiVersion: string;
-  /** Group that stands before the `/` of the product's own labels. */
+  /** Prefix of the product's own labels. */
   group: string;
 }
 
 const byName = ({ name }: Documented) => `\`${name}\``;
 
-/** Types and reasons of a kind's conditions; `prefix` stands before the names of its constants. */
+/** Types and reasons of a kind's conditions; the names of its constants start with `prefix`. */
 function conditionTables(source: string, prefix: string, reasons: readonly string[]): string {
   return [
     constants(source, `${prefix}ConditionType`, 'Condition types', byName),
@@ -160,7 +160,7 @@ ${table(spec, '')}
 
 ### Rules of ${kind}
 
-The API server rejects what breaks one of these, naming field and reason:
+The API server rejects an object that violates one of these rules, with the field and this message:
 
 ${[...new Set(ruleMessages(schema))].map((message) => `- ${cell(message)}`).join('\n')}
 
@@ -179,7 +179,7 @@ ${version.additionalPrinterColumns.map((c) => `| ${c.name.toUpperCase()}${c.prio
 ${conditions}`;
 }
 
-/** Condition types of a tenant that have reasons of their own, in the order in which they are described. */
+/** Condition types of a tenant that have their own reasons, in the order of the page. */
 const TENANT_REASONS = [
   'Ready',
   'Reconciling',

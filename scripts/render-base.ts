@@ -1,6 +1,6 @@
 /**
- * Writes config/base/operator.yaml, the chart rendered for kustomize, so that the two ways to install can't differ.
- * Needs helm (`make cluster` brings one to .cluster/bin); the integration tests fail when the file is stale.
+ * Writes config/base/operator.yaml, the chart rendered for kustomize, so that both ways to install are the same.
+ * Needs helm (`make cluster` installs it in .cluster/bin); the integration tests fail when the file is stale.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { parseAllDocuments, stringify } from 'yaml';
 const ROOT = join(import.meta.dirname, '..');
 export const BASE = join(ROOT, 'config/base/operator.yaml');
 
-/** Arguments of `helm` that render the base. The CRD is a file beside it, the image names come from an overlay. */
+/** Arguments of `helm` that render the base. The CRDs are a file beside it; an overlay sets the images. */
 export const RENDER_ARGS = [
   'template',
   'copilot-operator',
@@ -30,7 +30,7 @@ function relabel(object: Labelled): void {
   if (labels['app.kubernetes.io/managed-by']) labels['app.kubernetes.io/managed-by'] = 'kustomize';
 }
 
-/** The base, from what helm printed: without Helm's marks, in the order in which objects depend on each other. */
+/** The base, from helm's output: without Helm's labels, in the order in which objects depend on each other. */
 export function baseManifests(rendered: string): string {
   const objects = parseAllDocuments(rendered)
     .map((document) => document.toJS() as (Labelled & { kind: string; spec?: { template?: Labelled } }) | null)

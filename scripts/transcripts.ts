@@ -1,6 +1,6 @@
 /**
- * `make transcripts`: writes docs/kubectl.md, what people see who look at tenants and sessions with kubectl, and the glance at it in
- * README.md, from the real cluster with the operator of this checkout.
+ * `make transcripts`: writes docs/kubectl.md, what kubectl shows of tenants and sessions, and the transcript in README.md, from the
+ * local cluster with the operator of this checkout.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,24 +18,24 @@ const HEADER = `<!-- Written by \`make transcripts\` from a real cluster. Edit s
 # What kubectl shows
 
 Each of these was printed by \`kubectl\` in a namespace with the tenants and sessions of
-[scripts/transcripts/demo.yaml](../scripts/transcripts/demo.yaml), on the local cluster, after one chat in the session \`review\`. What is
-another at each run (ages, times, UIDs, addresses, sizes, token counts) is replaced by fixed values. Every field is described in the
-[API reference](api.md).
+[scripts/transcripts/demo.yaml](../scripts/transcripts/demo.yaml), on the local cluster, after one chat in the session \`review\`. Values that
+differ in each run (ages, times, UIDs, addresses, sizes, token counts) are replaced by fixed ones. The [API reference](api.md) describes
+every field.
 `;
 
-/** What the README shows of it. */
+/** The transcript in the README. */
 const GLANCE = 'get ct,csn';
 
 const TRANSCRIPTS: readonly { readonly title: string; readonly text: string; readonly commands: readonly string[] }[] =
   [
     {
       title: 'At a glance',
-      text: '`ct` and `csn` are the short names; `kubectl get copilot` means both.',
+      text: '`ct` and `csn` are the short names; `kubectl get copilot` lists both.',
       commands: [GLANCE],
     },
     {
       title: 'What is wrong, and what to do',
-      text: 'The column MESSAGE says it in words; so do the conditions and the events of `kubectl describe`.',
+      text: 'In the column MESSAGE, as in the conditions and events of `kubectl describe`.',
       commands: ['get ct,csn -o wide'],
     },
     {
@@ -43,10 +43,10 @@ const TRANSCRIPTS: readonly { readonly title: string; readonly text: string; rea
       text: 'Spec with its defaults, conditions, servers, events.',
       commands: ['describe ct acme'],
     },
-    { title: 'One session', text: 'Where it is, what it used, when it ends.', commands: ['describe csn review'] },
+    { title: 'One session', text: 'Its server, usage, activity and expiry.', commands: ['describe csn review'] },
     {
       title: 'The fields',
-      text: 'The schema explains itself, to any depth.',
+      text: '`kubectl explain` describes every field.',
       commands: ['explain ct.spec.sessions', 'explain csn.spec'],
     },
   ];
@@ -66,13 +66,13 @@ async function prepare(namespace: TestNamespace): Promise<void> {
   await kubectl('wait', 'ct/initech', '--for=jsonpath={.status.serversReady}=0/0', '--timeout=60s');
   const chat = ['-n', namespace.name, '--session', 'review', 'acme', 'What is a Kubernetes operator?'];
   await output(process.execPath, [join(ROOT, 'scripts/chat.ts'), ...chat]);
-  await waitFor('everything that is shown is there', () => isComplete(namespace), {
+  await waitFor('the status is complete', () => isComplete(namespace), {
     withinMs: 2 * READY_MS,
     everyMs: 500,
   });
 }
 
-/** What the operator learns some time after the turn: usage and size, the tenant's counts and its storage. */
+/** Whether the status has what the operator observes some time after the turn: usage, size, the tenant's counts and its storage. */
 async function isComplete(namespace: TestNamespace): Promise<boolean> {
   const get = (...args: string[]) => namespace.kubectl.ok(['get', ...args, '-n', namespace.name]);
   const session = '{.status.phase} {.status.usage.turns} {.status.sizeBytes}';
@@ -82,7 +82,7 @@ async function isComplete(namespace: TestNamespace): Promise<boolean> {
   return phase === 'Idle' && turns === '1' && total === '1' && [bytes, used, active].every(Boolean);
 }
 
-/** What kubectl printed, by command. */
+/** The output of kubectl, by command. */
 async function printed(namespace: TestNamespace): Promise<Map<string, string>> {
   const transcripts = new Map<string, string>();
   for (const command of TRANSCRIPTS.flatMap(({ commands }) => commands)) {

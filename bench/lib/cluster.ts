@@ -1,4 +1,4 @@
-// The cluster that benchmarks run on: the current kubeconfig, a namespace of its own each, and nodes that kwok plays.
+// The cluster of the benchmarks: the current kubeconfig, a namespace for each, and nodes that kwok simulates.
 import { Namespace, Node } from '../../src/kube/types/builtins.ts';
 import { Client, type KubeClient } from '../../src/kube/client/client.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
@@ -12,7 +12,7 @@ export interface Connection extends AsyncDisposable {
   client: KubeClient;
 }
 
-/** A client with the operator's own transport, so that a floor and the operator differ in nothing below the controller. */
+/** A client with the operator's own transport, so that floor and operator differ only in the controller. */
 export function connect(): Connection {
   const transport = new Transport({
     credentials: loadConfig({ clock: systemClock }),
@@ -24,19 +24,16 @@ export function connect(): Connection {
 }
 
 /**
- * Throws when somebody else's tenants are there: the operator under measurement looks after all namespaces, so it would
- * meddle with them and be measured with them.
+ * Throws when the cluster has other tenants: the measured operator watches all namespaces, so it would manage them too.
  */
 export async function requireNoTenants(client: KubeClient, type: ResourceType): Promise<void> {
   const { items } = await client.list(type, { limit: 5 });
   if (items.length === 0) return;
   const found = items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(', ');
-  throw new Error(
-    `benchmarks need a cluster without tenants, and there are ${found}: delete them, or make cluster-down`,
-  );
+  throw new Error(`benchmarks need a cluster without tenants, found ${found}: delete them, or run 'make cluster-down'`);
 }
 
-/** Runs `work` over `items`, `width` at a time: the pool's width, so that the API server and not the client is the limit. */
+/** Runs `work` over `items`, `width` at a time: the size of the pool, so that the API server and not the client is the limit. */
 export async function inParallel<T>(
   items: readonly T[],
   width: number,
@@ -50,7 +47,7 @@ export async function inParallel<T>(
   );
 }
 
-/** Polls until `done`, and names what it waited for when the deadline passes. */
+/** Polls until `done`; at the deadline it throws with `what`. */
 export async function until(
   what: string,
   deadlineMs: number,
@@ -64,7 +61,7 @@ export async function until(
   }
 }
 
-/** A new namespace, deleted with everything in it when the benchmark is done with it. */
+/** A new namespace, deleted at the end of the benchmark. */
 export async function namespace(client: KubeClient, prefix: string): Promise<AsyncDisposable & { name: string }> {
   const name = `${prefix}-${Math.random().toString(36).slice(2, 8)}`;
   const object: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
@@ -82,13 +79,13 @@ export async function namespace(client: KubeClient, prefix: string): Promise<Asy
     name,
     async [Symbol.asyncDispose]() {
       await client.delete(Namespace, { namespace: '', name }, { uid: metadata.uid ?? '' });
-      // The next benchmark must not share the API server with this one's deletions.
+      // So that the next benchmark does not share the API server with these deletions.
       await until(`deletion of namespace ${name}`, 300_000, gone, 1000);
     },
   };
 }
 
-/** Nodes that kwok plays: real to the scheduler, no container behind their pods. The taint keeps everything else off. */
+/** Nodes that kwok simulates: their pods have no containers. The taint keeps other pods off. */
 export async function kwokNodes(client: KubeClient, count: number): Promise<void> {
   for (let index = 0; index < count; index += 1) {
     const node = {

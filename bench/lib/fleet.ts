@@ -1,4 +1,4 @@
-// Many tenants on nodes that kwok plays. Their servers are pods without a container: one process answers the pings for all.
+// Many tenants on nodes that kwok simulates. Their servers are pods without containers: one process answers the pings of all.
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { API_VERSION, COPILOT_TENANT, SERVER_PORT } from '../../src/api/names.ts';
 import { StorageClass } from '../../src/kube/types/builtins.ts';
@@ -23,7 +23,7 @@ export const PersistentVolume = defineResource({
   namespaced: false,
 });
 
-/** Client connections that a burst uses: what kubectl-like tools reach together, and the pool's width. */
+/** Client connections that a burst uses: the size of the pool. */
 export const WIDTH = 32;
 const STORAGE_CLASS = 'bench';
 
@@ -31,7 +31,7 @@ export function tenantName(index: number): string {
   return `t${index}`;
 }
 
-/** A tenant with every default but where it runs: kwok's nodes, and volumes that are there already. */
+/** A tenant with every default but its nodes, which kwok simulates, and its volumes, which exist in advance. */
 export function tenant(namespace: string, index: number): KubeObject & { spec: CopilotTenantSpecInput } {
   return {
     apiVersion: API_VERSION,
@@ -48,7 +48,7 @@ export function tenant(namespace: string, index: number): KubeObject & { spec: C
   };
 }
 
-/** Volumes bound to the servers' claims in advance: provisioning them is the storage driver's speed, not ours. */
+/** Volumes bound to the servers' claims in advance, because provisioning would measure the storage driver. */
 export async function prepareVolumes(client: KubeClient, namespace: string, count: number): Promise<AsyncDisposable> {
   try {
     await client.create(StorageClass, {
@@ -61,7 +61,7 @@ export async function prepareVolumes(client: KubeClient, namespace: string, coun
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
   }
-  const made: KubeObject[] = [];
+  const created: KubeObject[] = [];
   await inParallel([...Array(count).keys()], WIDTH, async (index) => {
     const volume = {
       apiVersion: 'v1',
@@ -76,11 +76,11 @@ export async function prepareVolumes(client: KubeClient, namespace: string, coun
         claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: `${tenantName(index)}-0` },
       },
     };
-    made.push(await client.create(PersistentVolume, volume));
+    created.push(await client.create(PersistentVolume, volume));
   });
   return {
     async [Symbol.asyncDispose]() {
-      await inParallel(made, WIDTH, ({ metadata: { name, uid = '' } }) =>
+      await inParallel(created, WIDTH, ({ metadata: { name, uid = '' } }) =>
         client.delete(PersistentVolume, { namespace: '', name }, { uid }),
       );
     },

@@ -1,4 +1,4 @@
-// The operator under measurement: the bundle that ships, as a process of its own.
+// The measured operator: the shipped bundle, as a process of its own.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -11,16 +11,16 @@ import { until } from './cluster.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** What the operator under measurement asked of the API server; one that is installed in the cluster speaks as its pod. */
+/** Requests of the measured operator to the API server; those of an operator in the cluster have a pod. */
 export function operatorRequestsSince(mark: AuditMark): AuditRecord[] {
   const requests = recordsSince(mark, `"userAgent":"${FIELD_MANAGER}"`).filter(({ pod }) => pod === undefined);
   return requests.filter(({ userAgent }) => userAgent === FIELD_MANAGER);
 }
 
-/** As in the image: V8's code cache is filled by the first, uncounted start. */
+/** As in the image. The first start, which is not counted, fills V8's code cache. */
 const compileCache = join(tmpdir(), 'copilot-operator-compile-cache');
 
-/** The bundle, and the flags of node and the environment that the image sets: what is measured is what ships. */
+/** The bundle, and the flags of node and the environment of the image, so that the shipped state is measured. */
 export function shipped(): { bundle: string; flags: string[]; env: Record<string, string> } {
   const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8');
   const entrypoint = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1];
@@ -38,7 +38,7 @@ export function shipped(): { bundle: string; flags: string[]; env: Record<string
 
 export interface OperatorProcess extends AsyncDisposable {
   pid: number;
-  /** Until its caches are filled and its controllers run. */
+  /** Resolves when its caches are filled and its controllers run. */
   ready(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -65,7 +65,7 @@ export function startOperator(args: string[] = []): OperatorProcess {
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (text) => lines.push(text));
   }
-  // A benchmark that ends by an error must not leave behind an operator that goes on writing.
+  // A benchmark that fails must not leave a running operator behind.
   const kill = (): unknown => child.kill('SIGKILL');
   process.once('exit', kill);
   const exited = once(child, 'exit').finally(() => process.off('exit', kill));

@@ -1,4 +1,4 @@
-// The process under measurement of bench/pinger.ts: it pings servers in one of three ways, when it is told to.
+// The measured process of bench/pinger.ts: on request it pings servers in one of three ways.
 import { connect } from 'node:net';
 import type { ServerTarget } from '../../src/servers/server.ts';
 
@@ -6,7 +6,7 @@ export interface Order {
   targets: ServerTarget[];
 }
 
-/** How often it has pinged, and the round trips in ms since the last report, where the way of pinging tells them. */
+/** Pings and round trips in ms since the last report; round trips only where they are measured. */
 export interface Report {
   pings: number;
   roundTrips: Record<string, number[]>;
@@ -16,7 +16,7 @@ type Way = (targets: ServerTarget[], pinged: (key: string, ms: number) => void) 
 
 const ways: Record<string, () => Promise<Way>> = { pinger, bare, sdk };
 
-/** The operator's own. Ready when every server was told healthy. */
+/** The operator's own. Ready when every server was reported Healthy. */
 async function pinger(): Promise<Way> {
   const [{ Pinger }, { ServerRegistry }, { systemClock }] = await Promise.all([
     import('../../src/servers/health/pinger.ts'),
@@ -41,7 +41,7 @@ async function pinger(): Promise<Way> {
     });
 }
 
-/** The floor: as many sockets, the same bytes at the same pace, and nothing done with the answers. */
+/** The floor: as many sockets, the same bytes at the same rate, and the answers are dropped. */
 async function bare(): Promise<Way> {
   const frame = (body: string): string => `Content-Length: ${body.length}\r\n\r\n${body}`;
   const ping = frame('{"jsonrpc":"2.0","id":2,"method":"ping","params":{}}');

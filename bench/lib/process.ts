@@ -1,4 +1,4 @@
-// What a process costs, as the kernel accounts it: from outside, so that measuring does not weigh on what is measured.
+// CPU and memory of a process as the kernel accounts them: read from outside, so that measuring adds nothing.
 import { readFileSync } from 'node:fs';
 
 /** Linux accounts CPU in ticks of 10 ms (USER_HZ is 100 on every x86-64 kernel). */
@@ -7,7 +7,7 @@ const ticksPerSecond = 100;
 /** CPU seconds (user and system, all threads) that the process has used so far. */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The command's name may hold spaces; the fields that count stand after its closing parenthesis.
+  // The command's name may contain spaces; the other fields follow its closing parenthesis.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
@@ -35,12 +35,12 @@ const AT_EXIT = `
   process.on('exit', () => writeSync(3, readFileSync('/proc/self/status')));`;
 
 /**
- * Flag of node that has a program tell its status on file descriptor 3 when it exits; {@link peakRssAtExit} reads it. The kernel
- * itself keeps a peak of ended processes that counts the parent's pages too (`ru_maxrss` outlives an exec).
+ * Flag of node that makes a program write its status to file descriptor 3 when it exits, for {@link peakRssAtExit}. The kernel's own
+ * peak of an exited process counts the parent's pages too (`ru_maxrss` survives an exec).
  */
-export const TELL_STATUS_AT_EXIT = `--import=data:text/javascript,${encodeURIComponent(AT_EXIT)}`;
+export const WRITE_STATUS_AT_EXIT = `--import=data:text/javascript,${encodeURIComponent(AT_EXIT)}`;
 
-/** The highest resident memory that a program had, in MB, by what it told. */
-export function peakRssAtExit(told: string): number {
-  return statusMegabytes(told, 'VmHWM');
+/** The highest resident memory of a program, in MB, from its status at exit. */
+export function peakRssAtExit(status: string): number {
+  return statusMegabytes(status, 'VmHWM');
 }

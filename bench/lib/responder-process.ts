@@ -1,5 +1,5 @@
-// Stands for many Copilot servers: one socket on all addresses of the machine, so that each address is a server of its own.
-// It exists because a thousand real ones do not fit on this machine; bench/pinger.ts holds it against a real one.
+// Simulates many Copilot servers: one socket on all addresses of the machine, so that each address is a server of its own.
+// A thousand real ones do not fit on one machine; bench/pinger.ts compares it to a real one.
 import { createServer } from 'node:net';
 import { FrameDecoder, encodeFrame } from '../../src/copilot/index.ts';
 
@@ -23,9 +23,9 @@ const server = createServer({ noDelay: true }, (socket) => {
     socket.write(encodeFrame(JSON.stringify({ jsonrpc: '2.0', id, ...answer })));
   });
   socket.on('data', (chunk) => decoder.push(chunk));
-  // Clients of a benchmark end as they like.
+  // Clients may reset their connections.
   socket.on('error', () => socket.destroy());
 });
 server.listen({ host, port: Number(port), backlog: 4096 }, () => process.send?.(server.address()));
-// Never left behind by a benchmark that was killed.
+// So that a benchmark that was killed leaves nothing behind.
 process.on('disconnect', () => process.exit());

@@ -3,16 +3,16 @@ export interface BenchOptions {
   tenants: number;
 }
 
-/** What a benchmark says: figures, each beside the floor or peer that ran in the same process tree on the same machine. */
+/** A measurement, with that of the floor or peer from the same run on the same machine. */
 export interface Figure {
   metric: string;
   value: number;
   unit: string;
   /** The same work done by the peer or floor, in the same unit. */
   floor?: number;
-  /** value / floor; absent where a figure stands by itself (a memory bound, a count that must be 0). */
+  /** value / floor; absent for a figure without a floor (a memory bound, a count that must be 0). */
   ratio?: number;
-  /** What we hold ourselves to, in words: "<= 1.6x the floor". */
+  /** The limit as text: "<= 1.6x the floor". */
   aim?: string;
   /** Whether the aim was met. */
   met?: boolean;
@@ -20,12 +20,12 @@ export interface Figure {
 
 export interface BenchResult {
   name: string;
-  /** What was measured and against what, in one or two sentences. */
+  /** What was measured and compared, in one or two sentences. */
   about: string;
   figures: Figure[];
 }
 
-/** A figure against its floor: at most `limit` times the floor is what we hold ourselves to. */
+/** A figure that must be at most `limit` times its floor. */
 export function against(metric: string, value: number, floor: number, unit: string, limit: number): Figure {
   const ratio = value / floor;
   return { metric, value, unit, floor, ratio, aim: `<= ${limit}x the floor`, met: ratio <= limit };
@@ -73,13 +73,13 @@ export function toMarkdown(result: BenchResult): string {
 
 const HEAD = `# Benchmark results
 
-\`make bench\` writes this. Each ratio is between two figures of one run; absolute times are the machine's and vary.
+\`make bench\` writes this. Each ratio is of two figures of one run; absolute times depend on the machine.
 `;
 
-/** RESULTS.md with these results in place of the former ones of the same benchmarks. `where`: the commit and the machine. */
+/** RESULTS.md with these results in place of the previous ones of the same benchmarks. `where`: the commit and the machine. */
 export function merged(before: string, results: readonly BenchResult[], where: string): string {
-  const former = before.split(/^(?=## )/m).slice(1);
-  const sections = new Map(former.map((section) => [section.slice(3, section.indexOf('\n')), section.trimEnd()]));
+  const previous = before.split(/^(?=## )/m).slice(1);
+  const sections = new Map(previous.map((section) => [section.slice(3, section.indexOf('\n')), section.trimEnd()]));
   for (const result of results) sections.set(result.name, `${toMarkdown(result)}\n${where}`);
   return `${[HEAD.trimEnd(), ...sections.values()].join('\n\n')}\n`;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a chat with a tenant's server. Every step can be repeated: what is there already is left as it is.
-#   CLUSTER=current   uses the current kubectl context instead of the local cluster; IMAGE_REGISTRY says where images go
+# From nothing to a chat with a tenant's server. It can be repeated: what exists is left unchanged.
+#   CLUSTER=current   uses the current kubectl context instead of the local cluster, and pushes images to IMAGE_REGISTRY
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -23,16 +23,16 @@ else
   KUBECTL=.cluster/bin/kubectl HELM=.cluster/bin/helm MAKE_ARGUMENTS=
 fi
 
-make_namespace() {
+create_namespace() {
   "$KUBECTL" create namespace "$NAMESPACE" --dry-run=client --output yaml | "$KUBECTL" apply --filename -
-  # The strictest of the Pod Security standards: the servers and the model run under it.
+  # The strictest Pod Security standard: servers and model comply with it.
   "$KUBECTL" label namespace "$NAMESPACE" --overwrite pod-security.kubernetes.io/enforce=restricted
 }
 
 install_operator() {
-  # For one namespace, so that the tests, which bring operators of their own, run beside the demo.
-  # The tag stays the same when the image is built anew; the annotation makes the Deployment notice.
-  # --take-ownership, --force-conflicts: the tests leave the CRDs behind, and so do an uninstalled release (crds.keep) and Argo CD.
+  # For one namespace, so that the tests, which have their own operators, run beside the demo.
+  # A new image has the same tag; the annotation makes the Deployment roll out.
+  # --take-ownership, --force-conflicts: for CRDs that the tests, an uninstalled release (crds.keep) or Argo CD left behind.
   "$HELM" upgrade --install copilot-operator charts/copilot-operator \
     --namespace "$SYSTEM_NAMESPACE" --create-namespace --take-ownership --force-conflicts --wait --timeout 3m \
     --set image.repository="$IMAGES/copilot-operator" --set image.tag=dev \
@@ -62,7 +62,7 @@ show() {
   "$KUBECTL" "$@" --namespace "$NAMESPACE"
 }
 
-# The demo can be repeated: then the session is there already, and one goes on with it.
+# When the demo is repeated, the session has data already and is resumed.
 session_data() {
   "$KUBECTL" exec --namespace "$NAMESPACE" deploy/acme-0 --container server -- "$@"
 }
@@ -81,17 +81,17 @@ wait_until_idle() {
   "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.usage.turns}' copilotsession/review --timeout=90s
 }
 
-# What a month does, done at once.
+# Makes the session look a month old.
 age_session() {
   session_data touch -d '32 days ago' "$EVENTS"
 }
 
-# As its CronJob does once an hour.
+# As the CronJob does every hour.
 clean_up() {
   "$KUBECTL" delete job cleanup-by-hand --namespace "$NAMESPACE" --ignore-not-found
   "$KUBECTL" create job cleanup-by-hand --from=cronjob/acme-cleanup --namespace "$NAMESPACE"
   "$KUBECTL" wait --for=condition=Complete job/cleanup-by-hand --timeout=120s --namespace "$NAMESPACE"
-  ! has_data || { echo "the session is still there: $EVENTS" && return 1; }
+  ! has_data || { echo "the session was not deleted: $EVENTS" && return 1; }
 }
 
 say "a Kubernetes cluster"
@@ -102,7 +102,7 @@ else
 fi
 say "the images of the operator, the Copilot CLI and a test model"
 images/build.sh
-step "make the namespace $NAMESPACE" make_namespace
+step "create the namespace $NAMESPACE" create_namespace
 step "install the operator with Helm" install_operator
 step "apply the CopilotTenant acme and a test model" apply_tenant
 step "wait until acme is Ready" wait_until_ready
@@ -117,21 +117,21 @@ step "apply the CopilotSession review" apply_session
 show get copilotsessions
 printf '\n> Which files does this pull request change?\n'
 chat_in_session "Which files does this pull request change?"
-step "wait until its turn is told" wait_until_idle
+step "wait until its status has the turn" wait_until_idle
 show get copilotsessions -o wide
-step "delete the resource; its data stays, as its deletionPolicy says" "$KUBECTL" delete copilotsession review --namespace "$NAMESPACE"
-step "let the session look a month old" age_session
-step "run the cleanup by hand, and see the session gone" clean_up
+step "delete the resource (deletionPolicy: Retain keeps its data)" "$KUBECTL" delete copilotsession review --namespace "$NAMESPACE"
+step "make the session a month old" age_session
+step "run the cleanup, which deletes the session" clean_up
 show logs job/cleanup-by-hand
 cat <<NEXT
 
-The demo took $(seconds_since "$CLUSTER_STARTED_AT") s. Its operator looks after the namespace $NAMESPACE. Next, try:
+The demo took $(seconds_since "$CLUSTER_STARTED_AT") s. Its operator watches the namespace $NAMESPACE. Next, try:
   make chat$MAKE_ARGUMENTS PROMPT="Hello again"
   $KUBECTL -n $NAMESPACE get ct acme -o wide
   $KUBECTL -n $NAMESPACE describe ct acme
-  $KUBECTL -n $NAMESPACE delete deployment acme-0     # it is back within seconds, with its sessions
+  $KUBECTL -n $NAMESPACE delete deployment acme-0     # recreated within seconds, with its sessions
   $KUBECTL -n $NAMESPACE scale ct/acme --replicas=3
   $KUBECTL -n $NAMESPACE apply -f scripts/demo/session.yaml    # and: make chat SESSION=review PROMPT="Hello"
   $KUBECTL explain ct.spec
-  make test                                         # or away with it: $([[ $KUBECTL == kubectl ]] && echo "helm uninstall -n $SYSTEM_NAMESPACE copilot-operator" || echo "make cluster-down")
+  make test                                         # to remove the demo: $([[ $KUBECTL == kubectl ]] && echo "helm uninstall -n $SYSTEM_NAMESPACE copilot-operator" || echo "make cluster-down")
 NEXT

@@ -1,6 +1,6 @@
-/** What kubectl printed, without what is another at each run: a transcript that changes means that something changed. */
+/** Replaces what differs in each run of kubectl, so that a transcript changes only when the operator's output does. */
 
-/** What stands for anything of its kind. */
+/** The fixed value for each kind of value. */
 const TIME = '2026-01-02T03:04:05Z';
 const UID = '00000000-0000-4000-8000-000000000000';
 const ADDRESS = '10.0.0.1';
@@ -9,7 +9,7 @@ const BYTES = '16384';
 const INPUT_TOKENS = '2000';
 const OUTPUT_TOKENS = '20';
 
-/** What every namespace is called. */
+/** The name of every namespace in a transcript. */
 const NAMESPACE = 'team';
 /** Columns whose cells are replaced, by their titles. */
 const VOLATILE: Readonly<Record<string, string>> = {
@@ -30,7 +30,7 @@ const FIELDS: Readonly<Record<string, string>> = {
 
 export function normalise(printed: string, namespace: string): string {
   const text = printed
-    // In a cell of a table it takes as much room as before, or the columns behind it would be cut at the wrong places.
+    // In a cell of a table the width stays the same, or the columns after it would be cut in the wrong places.
     .replaceAll(
       new RegExp(`${namespace}(\\S*)(?= {2,}\\S)`, 'g'),
       (_, rest: string) => `${NAMESPACE}${rest}${' '.repeat(namespace.length - NAMESPACE.length)}`,
@@ -48,7 +48,7 @@ export function normalise(printed: string, namespace: string): string {
 
 const blocks = (text: string) => text.split(/\n\n+/);
 
-// `Normal  ServersReady  12s (x2 over 20s)  copilot-operator  ...`: the last thing that describe prints.
+// `Normal  ServersReady  12s (x2 over 20s)  copilot-operator  ...`, at the end of `kubectl describe`.
 function withoutEventAges(block: string): string {
   const [above, events] = block.split(/^Events:\n/m);
   if (above === undefined || events === undefined) return block;
@@ -79,7 +79,7 @@ function withoutVolatileCells(block: string): string {
   return aligned(rows).join('\n');
 }
 
-/** Columns three spaces apart, as kubectl does it. */
+/** Columns three spaces apart, as in kubectl. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_title, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) =>

@@ -1,16 +1,16 @@
 # The local cluster; see docs/local-cluster.md.
 .PHONY: cluster cluster-down cluster-kwok cluster-kwok-down test-cluster
 
-cluster: ## Start the local Kubernetes cluster (builds it the first time, about 15 minutes)
+cluster: ## Start the local Kubernetes cluster (about 15 minutes the first time)
 	@test/cluster/cluster.sh up
 
-cluster-down: ## Stop the local cluster and remove what it holds
+cluster-down: ## Stop the local cluster and delete its state
 	@test/cluster/cluster.sh down
 
-cluster-kwok: ## Add simulated nodes to the local cluster, for tests of scale (COPILOT_CLUSTER_KWOK_NODES, default 10)
+cluster-kwok: ## Add simulated nodes to the local cluster (COPILOT_CLUSTER_KWOK_NODES, default 10)
 	@test/cluster/cluster.sh kwok-up
 
-cluster-kwok-down: ## Take the simulated nodes away again
+cluster-kwok-down: ## Remove the simulated nodes
 	@test/cluster/cluster.sh kwok-down
 
 test-cluster: ## Test the cluster scripts on a second cluster beside the first

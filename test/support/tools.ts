@@ -17,10 +17,10 @@ export function toolPath(name: 'kubectl' | 'helm'): string {
   return existsSync(path) ? path : name;
 }
 
-/** Runs a program to its end. It is the caller's to judge the exit code. */
+/** Runs a program to its end. The caller checks the exit code. */
 export async function run(program: string, args: string[], { input = '' } = {}): Promise<Outcome> {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  // A program that ends without reading its input is no failure of the test.
+  // A program may exit without reading its input.
   child.stdin.once('error', () => undefined).end(input);
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
@@ -43,7 +43,7 @@ export function kubectlWith(kubeconfig: string) {
   return {
     /** Standard output; throws when kubectl fails. */
     ok: (args: string[], input?: unknown) => output(toolPath('kubectl'), [...identity, ...args], stdin(input)),
-    /** What came of it, success or not. */
+    /** The outcome, success or not. */
     try: (args: string[], input?: unknown) => run(toolPath('kubectl'), [...identity, ...args], stdin(input)),
   };
 }

@@ -37,7 +37,7 @@ describe('make demo', () => {
     expect(stdout).toMatch(/^review +acme +True +Pending /m);
     const used = cells(stdout, 'review', ['PHASE', 'TURNS', 'INPUT-TOKENS', 'OUTPUT-TOKENS']);
     expect(used).toEqual(['Idle', '1', expect.stringMatching(/^[1-9]\d*$/), expect.stringMatching(/^[1-9]\d*$/)]);
-    expect(stdout).toContain('run the cleanup by hand, and see the session gone');
+    expect(stdout).toContain('run the cleanup, which deletes the session');
     expect(stdout).toContain('Next, try:');
     expect(code).toBe(0);
 

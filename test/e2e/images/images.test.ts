@@ -1,4 +1,4 @@
-// The images as the kubelet runs them: under Pod Security "restricted", with a root that can't be written.
+// The images as the kubelet runs them: under Pod Security "restricted", with a read-only root.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Pod } from '../../../src/kube/types/builtins.ts';
 import { SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
@@ -7,7 +7,7 @@ import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(120_000);
 
-/** Where the images of the local cluster and those that were pushed beside the server's differ. */
+/** Differs between the local cluster and one that the images were pushed for. */
 const registry = SERVER_IMAGE.slice(0, SERVER_IMAGE.lastIndexOf('/'));
 const OPERATOR_IMAGE = `${registry}/copilot-operator:dev`;
 const MODEL_IMAGE = `${registry}/copilot-test-model:dev`;
@@ -21,7 +21,7 @@ describe('the image', () => {
   });
   afterAll(() => namespace.close());
 
-  /** Runs a script in an image to its end, with a writable $HOME and nothing else, and gives what it printed. */
+  /** Runs a script in an image to its end, with only $HOME writable, and returns its output. */
   async function run(image: string, script: string): Promise<string> {
     pods += 1;
     const name = `run-${pods}`;
@@ -65,13 +65,13 @@ describe('the image', () => {
     return printed.trim();
   }
 
-  it('of the operator starts without a uid in the pod, knows its resource, and carries the licences', async () => {
+  it('of the operator starts without a uid in the pod, prints its CRDs, and contains the licences', async () => {
     const printed = await run(OPERATOR_IMAGE, 'id -u; cd /opt/copilot-operator; ls; node main.js crds');
     expect(printed.split('\n')).toEqual(expect.arrayContaining(['65532', 'LICENSE', 'THIRD-PARTY-LICENSES']));
     expect(printed).toContain('copilottenants.copilot-operator.dev');
   });
 
-  it('of the Copilot CLI has what servers and agents need, already unpacked, and the licence that must come with it', async () => {
+  it('of the Copilot CLI has what servers and agents need, unpacked, and its licence', async () => {
     const printed = await run(
       SERVER_IMAGE,
       `id -u; pwd
