@@ -20,9 +20,9 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   streamsLists = true;
   /** Lists do not end before it. */
   listsEnd: Promise<void> = Promise.resolve();
-  /** Namespaces that are refused. */
+  /** Namespaces that may not be listed and watched. */
   readonly forbidden = new Set<string | undefined>();
-  /** Of the answer `throttled`. */
+  /** Of the fault `throttled`. */
   retryAfterSeconds: number | undefined;
   #rv = 1000;
   #uid = 0;
@@ -60,7 +60,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     this.#compacted = this.#rv;
   }
 
-  /** The data are those of an old backup: versions begin far below what a client has seen, and a watch from there sees nothing. */
+  /** The data are those of an old backup: versions start far below those that a client knows, and a watch from those receives nothing. */
   restoreBackup(): void {
     this.objects.clear();
     this.#history = [];
@@ -76,7 +76,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     this.#wake();
   }
 
-  heal(): void {
+  recover(): void {
     this.#faults = this.#faults.filter((fault) => fault === 'reset');
   }
 
@@ -100,7 +100,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
       await turn();
       this.#throwIfRefused(namespace);
       this.#throwIfThrottled();
-      let seen = Number(resourceVersion ?? this.#rv);
+      let sent = Number(resourceVersion ?? this.#rv);
       if (sendInitialEvents) {
         this.lists += 1;
         if (!this.streamsLists) throw new StatusError(request, { code: 422, reason: 'Invalid' });
@@ -108,8 +108,8 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
         for (const object of snapshot) yield { type: 'ADDED', object: copy(object) };
         await this.listsEnd;
         const annotations = { 'k8s.io/initial-events-end': 'true' };
-        yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${seen}`, annotations } } };
-      } else if (seen < this.#compacted) {
+        yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${sent}`, annotations } } };
+      } else if (sent < this.#compacted) {
         throw new StatusError(request, { code: 410, reason: 'Expired' });
       }
       for (;;) {
@@ -121,12 +121,12 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
         if (fault === 'expired') yield { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } };
         if (fault === 'error500') yield { type: 'ERROR', object: { kind: 'Status', code: 500 } };
         if (fault === 'silence') await until(signal);
-        for (const event of this.#history.filter(({ rv }) => rv > seen)) {
-          seen = event.rv;
+        for (const event of this.#history.filter(({ rv }) => rv > sent)) {
+          sent = event.rv;
           if (event.type !== 'BOOKMARK') yield { type: event.type, object: copy(event.object) };
           else yield { type: 'BOOKMARK', object: { metadata: { resourceVersion: `${event.rv}` } } };
         }
-        const upToDate = this.#history.every(({ rv }) => rv <= seen);
+        const upToDate = this.#history.every(({ rv }) => rv <= sent);
         if (this.#faults.length === 0 && upToDate) await until(signal, this.#changed.signal);
       }
     } finally {

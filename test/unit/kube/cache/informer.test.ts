@@ -7,27 +7,27 @@ import type { ReflectorObserver } from '../../../../src/kube/cache/reflector.ts'
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { SimulatedApi, type SimulatedFault } from '../simulated-api.ts';
 
-/** An informer of a simulated API server, with a handler that keeps its own copy from what it hears. */
+/** An informer of a simulated API server, with a handler that builds its own copy from the events. */
 function informed(api = new SimulatedApi(), random = (): number => 0.5, observer: ReflectorObserver = {}) {
   const clock = new FakeClock();
   const informer = new Informer<ConfigMap>({ client: api, type: ConfigMap, clock, random, observer });
-  const told = new Map<string, string>();
-  const heard: string[] = [];
+  const copy = new Map<string, string>();
+  const received: string[] = [];
   informer.addHandler({
     onAdd: ({ metadata }) => {
-      heard.push(`add ${metadata.name}`);
-      expect(told.has(metadata.name)).toBe(false);
-      told.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
+      received.push(`add ${metadata.name}`);
+      expect(copy.has(metadata.name)).toBe(false);
+      copy.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
     },
     onUpdate: (old, { metadata }) => {
-      heard.push(`update ${metadata.name}`);
-      expect(told.get(metadata.name)).toBe(`${old.metadata.uid}@${old.metadata.resourceVersion}`);
+      received.push(`update ${metadata.name}`);
+      expect(copy.get(metadata.name)).toBe(`${old.metadata.uid}@${old.metadata.resourceVersion}`);
       expect(old.metadata.uid).toBe(metadata.uid);
-      told.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
+      copy.set(metadata.name, `${metadata.uid}@${metadata.resourceVersion}`);
     },
     onDelete: ({ metadata }) => {
-      heard.push(`delete ${metadata.name}`);
-      expect(told.delete(metadata.name)).toBe(true);
+      received.push(`delete ${metadata.name}`);
+      expect(copy.delete(metadata.name)).toBe(true);
     },
   });
   const stop = new AbortController();
@@ -35,7 +35,7 @@ function informed(api = new SimulatedApi(), random = (): number => 0.5, observer
   const live = (): Map<string, string> =>
     new Map([...api.objects].map(([name, { metadata }]) => [name, `${metadata.uid}@${metadata.resourceVersion}`]));
   const expectComplete = (): void => {
-    expect(told).toEqual(live());
+    expect(copy).toEqual(live());
     expect(
       new Map(
         informer.store.list().map(({ metadata }) => [metadata.name, `${metadata.uid}@${metadata.resourceVersion}`]),
@@ -48,11 +48,11 @@ function informed(api = new SimulatedApi(), random = (): number => 0.5, observer
     expect(api.openWatches).toBe(0);
     expect(clock.pendingTimers).toBe(0);
   };
-  return { api, clock, informer, heard, told, stop, expectComplete, end };
+  return { api, clock, informer, received, copy, stop, expectComplete, end };
 }
 
 describe('an informer', () => {
-  it('keeps once what its objects have in common', async () => {
+  it('shares the equal parts of its objects', async () => {
     const api = new SimulatedApi();
     const transform = (object: ConfigMap): ConfigMap => ({ ...object, data: { same: 'in all' } });
     const informer = new Informer({
@@ -73,7 +73,7 @@ describe('an informer', () => {
     await done;
   });
 
-  it('tells a late handler of what is there already', async () => {
+  it('sends the existing objects to a handler that is added late', async () => {
     const i = informed();
     i.api.put('a');
     await settle();
@@ -83,7 +83,7 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('goes on when a handler throws, and tells the other handlers', async () => {
+  it('continues when a handler throws, also with the other handlers', async () => {
     const i = informed();
     i.informer.addHandler({
       onAdd: () => {
@@ -101,12 +101,12 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('is synced only after its handlers were told', async () => {
+  it('has synced only after its handlers have received the objects', async () => {
     const i = informed();
     i.api.put('a');
     expect(i.informer.hasSynced()).toBe(false);
     await i.informer.waitForSync(AbortSignal.timeout(5000));
-    expect(i.heard).toEqual(['add a']);
+    expect(i.received).toEqual(['add a']);
     await i.end();
   });
 
@@ -120,12 +120,12 @@ describe('an informer', () => {
     await i.end();
   });
 
-  describe('of several namespaces of which one is refused', () => {
+  describe('of several namespaces of which one is forbidden', () => {
     const MINUTE = 60_000;
 
-    function twoNamespaces(...refused: string[]) {
+    function twoNamespaces(...forbidden: string[]) {
       const api = new SimulatedApi();
-      for (const namespace of refused) api.forbidden.add(namespace);
+      for (const namespace of forbidden) api.forbidden.add(namespace);
       const clock = new FakeClock();
       const informer = new Informer<ConfigMap>({
         client: api,
@@ -147,7 +147,7 @@ describe('an informer', () => {
       };
     }
 
-    it('has synced with the others, and says of that one what the server says', async () => {
+    it('has synced with the others, and reports the error of that one', async () => {
       await using world = twoNamespaces('b');
       const { informer, clock } = world;
       await settle();
@@ -160,7 +160,7 @@ describe('an informer', () => {
       expect(informer.forbiddenIn('b')?.message).toContain('403');
     });
 
-    it('is alive however long that lasts, and sees it as soon as it may', async () => {
+    it('is alive however long that lasts, and lists it as soon as that is permitted', async () => {
       await using world = twoNamespaces('b');
       const { api, informer, clock } = world;
       for (let minute = 0; minute < 30; minute++) {
@@ -173,7 +173,7 @@ describe('an informer', () => {
       expect(informer.forbiddenIn('b')).toBeUndefined();
     });
 
-    it('does not trust what it has of that one before the list is complete', async () => {
+    it('reports the error until the list of that one is complete', async () => {
       await using world = twoNamespaces('b');
       const { api, informer, clock } = world;
       await clock.advance(MINUTE);
@@ -190,26 +190,26 @@ describe('an informer', () => {
       expect(informer.forbiddenIn('b')).toBeUndefined();
     });
 
-    it('takes a refusal for none that is over within seconds, and lists anew after a longer one', async () => {
+    it('ignores an error that is over within seconds, and lists again after a longer one', async () => {
       await using world = twoNamespaces();
       const { api, informer, clock } = world;
       await settle();
-      const refuseFor = async (ms: number) => {
+      const forbidFor = async (ms: number) => {
         api.forbidden.add('b');
         api.fault('reset');
         await clock.advance(ms);
-        const refused = informer.forbiddenIn('b') !== undefined;
+        const forbidden = informer.forbiddenIn('b') !== undefined;
         const before = api.lists;
         api.forbidden.clear();
         await clock.advance(MINUTE);
         expect(informer.forbiddenIn('b')).toBeUndefined();
-        return { refused, listed: api.lists - before };
+        return { forbidden, listed: api.lists - before };
       };
-      expect(await refuseFor(10_000)).toEqual({ refused: false, listed: 0 });
-      expect(await refuseFor(MINUTE)).toEqual({ refused: true, listed: 1 });
+      expect(await forbidFor(10_000)).toEqual({ forbidden: false, listed: 0 });
+      expect(await forbidFor(MINUTE)).toEqual({ forbidden: true, listed: 1 });
     });
 
-    it('has not synced while all are refused: who can’t see should not lead', async () => {
+    it('has not synced while all are forbidden: without caches it should not lead', async () => {
       await using world = twoNamespaces('a', 'b');
       await world.clock.advance(MINUTE);
       expect(world.informer.hasSynced()).toBe(false);
@@ -242,18 +242,18 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('that found nothing new in a list tells nobody anything', async () => {
+  it('sends nothing to handlers when a list has nothing new', async () => {
     const i = informed();
     i.api.put('a');
     await settle();
     i.api.fault('garbage');
     await i.clock.advance(2000);
     expect(i.api.requests).toBe(2);
-    expect(i.heard).toEqual(['add a']);
+    expect(i.received).toEqual(['add a']);
     await i.end();
   });
 
-  it('of a server that sends one bookmark and closes asks it ever more rarely', async () => {
+  it('backs off from a server that sends one bookmark and closes', async () => {
     const i = informed();
     const api = i.api;
     for (let passed = 0; passed < 600; passed++) {
@@ -267,7 +267,7 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('whose watch was healthy for a while begins with the shortest back-off again', async () => {
+  it('whose watch was healthy for a while starts with the shortest back-off again', async () => {
     const i = informed();
     for (let round = 0; round < 8; round++) {
       await i.clock.advance(60_000);
@@ -280,7 +280,7 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('waits at least as long as an overloaded server asks', async () => {
+  it('waits at least for the Retry-After of an overloaded server', async () => {
     const i = informed();
     i.api.retryAfterSeconds = 20;
     i.api.fault('reset');
@@ -292,7 +292,7 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('is unhealthy once nothing has come for 15 minutes, and healthy with the next bookmark', async () => {
+  it('is unhealthy without progress for 15 minutes, and healthy with the next bookmark', async () => {
     const i = informed();
     await settle();
     for (let fault = 0; fault < 200; fault++) i.api.fault('throttled');
@@ -303,7 +303,7 @@ describe('an informer', () => {
       ok: false,
       message: 'configmaps: no list, event or bookmark for 901 s (limit 900 s)',
     });
-    i.api.heal();
+    i.api.recover();
     await i.clock.advance(40_000);
     i.api.bookmark();
     await settle();
@@ -311,7 +311,7 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('of a server that was restored from a backup sees the silence as doubt and lists again within seven minutes', async () => {
+  it('of a server that was restored from a backup is silent, and lists again within seven minutes', async () => {
     const i = informed();
     for (const name of ['a', 'b', 'a', 'b']) i.api.put(name);
     await settle();
@@ -349,7 +349,7 @@ describe('an informer', () => {
     { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 40_000 }) }) },
   );
 
-  it('ends up equal to the API server after any history of changes and faults, asks it rarely, and leaves nothing open', async () => {
+  it('ends up equal to the API server after any history of changes and faults, with few requests, and leaves nothing open', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), async (steps, streamsLists) => {
         const api = new SimulatedApi();
@@ -363,7 +363,7 @@ describe('an informer', () => {
           else if (action.do === 'fault') api.fault(action.fault);
           else await i.clock.advance(action.ms);
         }
-        api.heal();
+        api.recover();
         // Long enough for every silence and back-off; a healthy server sends a bookmark a minute.
         for (let passed = 0; passed < 20; passed++) {
           api.bookmark();
@@ -371,9 +371,9 @@ describe('an informer', () => {
         }
         i.expectComplete();
         const faults = steps.filter((action) => action.do === 'fault' || action.do === 'compact').length;
-        // A fault costs one more request, three when the list then comes in pages.
+        // A fault costs one more request, three if the list is then read in pages.
         expect(api.requests).toBeLessThanOrEqual(3 * (faults + 1));
-        // From here on every change comes through the open watch, at once.
+        // From here on every change arrives through the open watch at once.
         const { requests } = api;
         for (const name of names) api.put(name);
         await settle();

@@ -5,7 +5,7 @@ import { decideRelist, SilentWatchError, type ListWatchResult } from '../../../.
 const request = { method: 'WATCH', path: '/x' };
 const status = (code: number): StatusError => new StatusError(request, { code, message: 'refused' });
 const lost = (failure: TransportFailure): TransportError => new TransportError(request, failure, 'broken');
-const silent = new SilentWatchError('nothing came');
+const silent = new SilentWatchError('no event');
 
 /** A watch that had been listed, lived for five minutes and brought events. */
 const healthy: ListWatchResult = { events: 5, durationMs: 300_000, listed: true, streamedList: false, suspicions: 0 };
@@ -16,7 +16,7 @@ describe('after a watch', () => {
   it.each<[string, ListWatchResult, object]>([
     ['that reached its time-out', healthy, { action: 'resume', backOff: false, reason: 'WatchEnded' }],
     [
-      'that ended soon, whatever it brought',
+      'that ended soon, whatever it received',
       { ...healthy, durationMs: 9999 },
       { action: 'resume', backOff: true, reason: 'ShortWatch' },
     ],
@@ -31,12 +31,16 @@ describe('after a watch', () => {
       { action: 'resume', reason: 'ConnectionLost' },
     ],
     [
-      'that brought garbage',
+      'that received garbage',
       { ...healthy, error: lost('protocol') },
       { action: 'relist', backOff: true, reason: 'Garbage' },
     ],
     ['that has expired', { ...healthy, error: status(410) }, { action: 'relist', backOff: true, reason: 'Expired' }],
-    ['of a resource that is gone', { ...healthy, error: status(404) }, { action: 'relist', reason: 'ResourceMissing' }],
+    [
+      'of a resource that is no longer served',
+      { ...healthy, error: status(404) },
+      { action: 'relist', reason: 'ResourceMissing' },
+    ],
     ['that was silent', { ...healthy, error: silent }, { action: 'resume', backOff: true, reason: 'Silent' }],
     ['that failed inside the server', { ...healthy, error: status(500) }, { action: 'resume', reason: 'ServerError' }],
   ])('%s', (_, end, step) => {
@@ -48,32 +52,32 @@ describe('after a watch', () => {
     ['a server error', status(500)],
     ['a version that the server does not know yet', status(504)],
     ['an end at once', undefined],
-  ])('%s twice in a row without an event between: the position is in doubt, so list again', (_, error) => {
+  ])('%s twice in a row without an event between: the resourceVersion is suspicious, so list again', (_, error) => {
     expect(decideRelist({ ...fruitless, error })).toMatchObject({ action: 'resume', suspicious: true });
     expect(decideRelist({ ...fruitless, error, suspicions: 1 })).toMatchObject({ action: 'relist' });
-    // An event in between shows that the position was good.
+    // An event in between shows that the resourceVersion was good.
     expect(decideRelist({ ...fruitless, error, suspicions: 1, events: 1, durationMs: 100 })).toMatchObject({
       action: 'resume',
     });
   });
 
-  it('that was refused: resume, and say what it is', () => {
+  it('that is forbidden: resume, with that reason', () => {
     expect(decideRelist({ ...fruitless, error: status(403) })).toMatchObject({ action: 'resume', reason: 'Forbidden' });
   });
 
-  it.each([401, 403, 429, 503])('a %d says nothing about the position: resume, however often', (code) => {
+  it.each([401, 403, 429, 503])('a %d does not make the resourceVersion suspicious: resume, however often', (code) => {
     expect(decideRelist({ ...fruitless, error: status(code), suspicions: 9 })).toMatchObject({
       action: 'resume',
       suspicious: false,
     });
   });
 
-  it('a server that is away says nothing about the position: resume, however often', () => {
+  it('a server that is down does not make the resourceVersion suspicious: resume, however often', () => {
     expect(decideRelist({ ...fruitless, error: lost('network'), suspicions: 9 })).toMatchObject({ action: 'resume' });
   });
 });
 
-describe('after a list that did not get to its end', () => {
+describe('after a list that was not completed', () => {
   it.each([
     ['an end', undefined],
     ['a lost connection', lost('network')],

@@ -17,7 +17,7 @@ const byColor = { color: (object: Thing) => (object.color === '' ? [] : [object.
 const types = (deltas: Delta<Thing>[]): string[] => deltas.map(({ type, object }) => `${type} ${keyOf(object)}`);
 
 describe('a store', () => {
-  it('finds objects by key, namespace and index, and forgets them everywhere', () => {
+  it('finds objects by key, namespace and index, and removes them everywhere', () => {
     const store = new Store(byColor);
     const [a, b] = [thing('a'), thing('b', { namespace: 'b', color: 'blue' })];
     store.upsert(a);
@@ -33,20 +33,20 @@ describe('a store', () => {
     expect([...store.keys()]).toEqual(['a/a']);
   });
 
-  it('says which index is missing', () => {
+  it('names the index that does not exist', () => {
     expect(() => new Store(byColor).byIndex('size', '1')).toThrow(
       'index "size" does not exist; existing indexes: color',
     );
   });
 
-  it('tells a change from a repetition', () => {
+  it('distinguishes a change from a repetition', () => {
     const store = new Store<Thing>();
     expect(types(store.upsert(thing('a')))).toEqual(['added a/a']);
     expect(store.upsert(thing('a'))).toEqual([]);
     expect(types(store.upsert(thing('a', { version: '2' })))).toEqual(['updated a/a']);
   });
 
-  it('tells of an object that came back under its name as a deletion and an addition', () => {
+  it('reports an object that was recreated under its name as a deletion and an addition', () => {
     const store = new Store<Thing>();
     store.upsert(thing('a', { uid: 'old' }));
     const deltas = store.upsert(thing('a', { uid: 'new', version: '2' }));
@@ -70,7 +70,7 @@ describe('a store', () => {
     expect([...store.keys()].sort()).toEqual(['a/b', 'c/c']);
   });
 
-  it('stays as it was when an indexer throws', () => {
+  it('is unchanged when an indexer throws', () => {
     const store = new Store<Thing>({
       color: (object) => {
         if (object.color === 'poison') throw new Error('poison');
@@ -83,7 +83,7 @@ describe('a store', () => {
     expect(store.byIndex('color', 'red')).toHaveLength(1);
   });
 
-  it('equals a plain map after any history, and so does everybody who only heard its deltas', () => {
+  it('equals a plain map after any history, and so does a copy built from its deltas', () => {
     const object = fc
       .record({
         name: fc.constantFrom('a', 'b', 'c'),
@@ -105,7 +105,7 @@ describe('a store', () => {
     fc.assert(
       fc.property(fc.array(change), (changes) => {
         const store = new Store(byColor);
-        const told = new Map<string, Thing>();
+        const copy = new Map<string, Thing>();
         for (const step of changes) {
           const inScope =
             step.do === 'replace'
@@ -120,10 +120,10 @@ describe('a store', () => {
                 ? store.delete(step.object)
                 : store.replace(inScope, step.namespace);
           for (const delta of deltas) {
-            if (delta.type === 'deleted') expect(told.delete(keyOf(delta.object))).toBe(true);
+            if (delta.type === 'deleted') expect(copy.delete(keyOf(delta.object))).toBe(true);
             else {
-              expect(told.has(keyOf(delta.object))).toBe(delta.type === 'updated');
-              told.set(keyOf(delta.object), delta.object);
+              expect(copy.has(keyOf(delta.object))).toBe(delta.type === 'updated');
+              copy.set(keyOf(delta.object), delta.object);
             }
           }
           if (step.do === 'replace') {
@@ -131,13 +131,13 @@ describe('a store', () => {
             expect(new Map(store.list(step.namespace).map((o) => [keyOf(o), o.metadata.uid]))).toEqual(wanted);
           }
         }
-        expect(new Map(store.list().map((o) => [keyOf(o), o]))).toEqual(told);
+        expect(new Map(store.list().map((o) => [keyOf(o), o]))).toEqual(copy);
         for (const color of ['red', 'blue']) {
-          const expected = [...told.values()].filter((o) => o.color === color).map(keyOf);
+          const expected = [...copy.values()].filter((o) => o.color === color).map(keyOf);
           expect(store.byIndex('color', color).map(keyOf).sort()).toEqual(expected.sort());
         }
         for (const ns of ['x', 'y']) {
-          const expected = [...told.values()].filter((o) => o.metadata.namespace === ns);
+          const expected = [...copy.values()].filter((o) => o.metadata.namespace === ns);
           expect(new Set(store.list(ns))).toEqual(new Set(expected));
         }
       }),
@@ -146,7 +146,7 @@ describe('a store', () => {
 });
 
 describe('the default strip', () => {
-  it('drops what only the API server and kubectl read, and nothing else', () => {
+  it('drops the fields that only the API server and kubectl read, and no others', () => {
     const object = thing('a');
     object.metadata.managedFields = [{ manager: 'kubectl' }];
     object.metadata.annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}', mine: 'stays' };

@@ -2,11 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { shareStructure } from '../../../../src/kube/cache/structural-sharing.ts';
 
-/** As it comes off the wire: nothing in it is anybody else's. */
+/** As if received from the API server: it shares nothing. */
 const parsed = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
-describe('an object and the one before it', () => {
-  it('hold their equal parts once', () => {
+describe('structural sharing of an object with the one before it', () => {
+  it('keeps equal parts once', () => {
     const like = { name: 'a', labels: { app: 'x' }, items: [{ port: 1 }, { port: 2 }] };
     const shared = shareStructure(parsed({ ...like, name: 'b', items: [{ port: 1 }, { port: 3 }] }), like);
     expect(shared).toEqual({ name: 'b', labels: { app: 'x' }, items: [{ port: 1 }, { port: 3 }] });
@@ -15,7 +15,7 @@ describe('an object and the one before it', () => {
     expect(like).toEqual({ name: 'a', labels: { app: 'x' }, items: [{ port: 1 }, { port: 2 }] });
   });
 
-  it('are one when they are equal', () => {
+  it('returns the earlier object if they are equal', () => {
     const like = { spec: { replicas: 1 }, list: [1, null, { a: true }] };
     expect(shareStructure(parsed(like), like)).toBe(like);
   });
@@ -35,7 +35,7 @@ describe('an object and the one before it', () => {
     expect(shared).toStrictEqual(expected);
   });
 
-  it('say what they said, whatever they are', () => {
+  it('changes no value, whatever the objects are', () => {
     // Few keys and values, so that much is equal.
     const { tree } = fc.letrec((tie) => ({
       tree: fc.oneof({ maxDepth: 4 }, fc.constantFrom(null, 0, 1, '', 'x', true), tie('list'), tie('map')),

@@ -16,7 +16,7 @@ describe('the context of a call', () => {
     expect(context.signal.reason).toMatchObject({ failure: 'deadline', message: 'GET /x: no response within 1000 ms' });
   });
 
-  it('ends it with its caller, who may have given up already', () => {
+  it('ends it with the signal of the caller, which may have aborted already', () => {
     const clock = new FakeClock();
     const caller = new AbortController();
     using context = new CallContext(clock, request, 1000, caller.signal);
@@ -26,7 +26,7 @@ describe('the context of a call', () => {
     expect(late.signal.aborted).toBe(true);
   });
 
-  it('holds no longer once it is lifted', async () => {
+  it('has no deadline any more once that is lifted', async () => {
     const clock = new FakeClock();
     using context = new CallContext(clock, request, 1000, undefined);
     context.liftDeadline();
@@ -34,7 +34,7 @@ describe('the context of a call', () => {
     expect(context.signal.aborted).toBe(false);
   });
 
-  it('stops waiting for what knows no signal', async () => {
+  it('stops waiting for a promise that takes no signal', async () => {
     const clock = new FakeClock();
     using context = new CallContext(clock, request, 1000, undefined);
     const never = context.race(new Promise(() => undefined)).catch((error: unknown) => error);
@@ -45,7 +45,7 @@ describe('the context of a call', () => {
     });
   });
 
-  it('leaves neither a timer nor a listener behind: a signal that lives as long as the process sees many calls', async () => {
+  it('leaves neither a timer nor a listener behind: a signal of the process is used by many calls', async () => {
     const clock = new FakeClock();
     const process = new AbortController();
     for (let call = 0; call < 10; call++) {
@@ -62,7 +62,7 @@ describe('a sleep', () => {
   it.each([
     ['fake', new FakeClock()],
     ['system', systemClock],
-  ])('on the %s clock ends with its signal and takes its timer with it', async (_, clock) => {
+  ])('on the %s clock ends with its signal and cancels its timer', async (_, clock) => {
     const stop = new AbortController();
     const sleeping = sleepOn(clock, 60_000, stop.signal);
     stop.abort(new Error('stopped'));
@@ -72,7 +72,7 @@ describe('a sleep', () => {
     if (clock instanceof FakeClock) expect(clock.pendingTimers).toBe(0);
   });
 
-  it('leaves no listener behind when it is over', async () => {
+  it('leaves no listener behind when it has ended', async () => {
     const { signal } = new AbortController();
     await systemClock.sleep(1, signal);
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);

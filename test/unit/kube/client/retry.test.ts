@@ -28,7 +28,7 @@ describe('a failed request is sent again', () => {
     expect(decideRetry(error, { attempt, idempotent, jitter: 0 })).toMatchObject(decision);
   });
 
-  it('never earlier than the server asked, and at most a tenth later', () => {
+  it('never before Retry-After, and at most a tenth later', () => {
     expect(decideRetry(status(429, 1000), { attempt: 0, idempotent: true, jitter: 0.999 }).delayMs).toBeCloseTo(
       1100,
       -1,

@@ -21,7 +21,7 @@ async function collect(chunks: AsyncIterable<Buffer>, maxLineBytes?: number): Pr
 }
 
 describe('lines', () => {
-  it('are the same wherever the chunks are cut, inside a character too', () => {
+  it('are the same wherever the chunks end, also inside a character', () => {
     const line = fc.string({ unit: 'binary', minLength: 1 }).filter((text) => !text.includes('\n'));
     fc.assert(
       fc.property(fc.array(line), fc.array(fc.nat({ max: 400 })), (lines, cuts) => {
@@ -35,7 +35,7 @@ describe('lines', () => {
     );
   });
 
-  it('of any length up to the limit are taken, longer ones refused, however they are cut', () => {
+  it('of any length up to the limit are accepted, longer ones refused, wherever the chunks end', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), (length, chunk) => {
         const splitter = new LineSplitter(20);
@@ -53,7 +53,7 @@ describe('lines', () => {
     );
   });
 
-  it('that never end are not gathered beyond the limit', () => {
+  it('without an end are not buffered beyond the limit', () => {
     const splitter = new LineSplitter(1000);
     const push = (): void => {
       for (let i = 0; i < 100; i++) expect([...splitter.push(Buffer.alloc(64, 'x'))]).toEqual([]);
@@ -64,12 +64,12 @@ describe('lines', () => {
 });
 
 describe('events of a watch', () => {
-  it('come one by one, and the end of the stream between two lines is an end', async () => {
+  it('arrive one by one, and end with a stream that ends between two lines', async () => {
     const lines = ['a', 'b', 'c'].map((name) => `${JSON.stringify(added(name))}\n`).join('');
     expect(await collect(chunksOf(lines.slice(0, 50), lines.slice(50)))).toEqual([added('a'), added('b'), added('c')]);
   });
 
-  it('stop with "truncated" when the stream ends inside a line', async () => {
+  it('stop with "truncated" if the stream ends inside a line', async () => {
     const line = JSON.stringify(added('a'));
     const end = collect(chunksOf(`${line}\n`, line.slice(0, 20)));
     await expect(end).rejects.toMatchObject({ failure: 'truncated', path: '/api/v1/pods' });
@@ -86,21 +86,21 @@ describe('events of a watch', () => {
     ['an object without a name', '{"type":"ADDED","object":{"metadata":{"resourceVersion":"1"}}}'],
     ['an object without a version', '{"type":"ADDED","object":{"metadata":{"name":"a"}}}'],
     ['a bookmark without a version', '{"type":"BOOKMARK","object":{"metadata":{}}}'],
-  ])('stop with "protocol" at %s, and nothing after it is believed', async (_, line) => {
-    const seen: unknown[] = [];
+  ])('stop with "protocol" at %s, and nothing after it is trusted', async (_, line) => {
+    const received: unknown[] = [];
     const read = async (): Promise<void> => {
       const chunks = chunksOf(`${JSON.stringify(added('a'))}\n${line}\n${JSON.stringify(added('b'))}\n`);
-      for await (const event of watchEvents(request, chunks)) seen.push(event);
+      for await (const event of watchEvents(request, chunks)) received.push(event);
     };
     await expect(read()).rejects.toMatchObject({ failure: 'protocol' });
-    expect(seen).toEqual([added('a')]);
+    expect(received).toEqual([added('a')]);
   });
 
   it('stop with "protocol" at a line that is too long', async () => {
     await expect(collect(chunksOf('x'.repeat(200)), 100)).rejects.toMatchObject({ failure: 'protocol' });
   });
 
-  it('of a long list leave the event loop free between two chunks', async () => {
+  it('of a long list yield to the event loop between two chunks', async () => {
     let turns = 0;
     let counting = true;
     const count = (): void => {

@@ -33,7 +33,7 @@ describe('back-off of a watch', () => {
     );
   });
 
-  it('begins again after a reset', () => {
+  it('starts again after a reset', () => {
     const backoff = new Backoff(WATCH_BACKOFF, () => 0);
     take(backoff, 5);
     backoff.reset();

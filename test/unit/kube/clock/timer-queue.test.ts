@@ -45,10 +45,10 @@ describe('the timer queue', () => {
       fc.asyncProperty(timers, async (wanted) => {
         const start = clock.monotonic();
         const late = new Map<number, number>();
-        const made = wanted.map(([ms], index) =>
+        const set = wanted.map(([ms], index) =>
           queue.setTimer(ms, () => late.set(index, clock.monotonic() - start - ms)),
         );
-        wanted.forEach(([, cancelled], index) => cancelled && made[index]?.cancel());
+        wanted.forEach(([, cancelled], index) => cancelled && set[index]?.cancel());
         await clock.advance(2100);
         expect([...late.keys()].toSorted((a, b) => a - b)).toEqual(
           wanted.flatMap(([, cancelled], index) => (cancelled ? [] : [index])),
@@ -59,7 +59,7 @@ describe('the timer queue', () => {
     );
   });
 
-  it('is not disturbed by cancelling what has fired or was cancelled before', async () => {
+  it('ignores cancelling a timer that has fired or was cancelled before', async () => {
     const [first, second] = [timer(20), timer(40)];
     for (const ms of [60, 80]) timer(ms);
     await clock.advance(30);
@@ -71,9 +71,9 @@ describe('the timer queue', () => {
   });
 
   it('holds one timer of the clock, however many it has, and none when it has none', () => {
-    const made = [3000, 1000, 2000, 500].map((ms) => timer(ms));
+    const timers = [3000, 1000, 2000, 500].map((ms) => timer(ms));
     expect(clock.pendingTimers).toBe(1);
-    for (const each of made) each.cancel();
+    for (const each of timers) each.cancel();
     expect([queue.size, clock.pendingTimers]).toEqual([0, 0]);
   });
 
@@ -94,7 +94,7 @@ describe('the timer queue', () => {
     expect([fired.length, wakes]).toEqual([20, 1]);
   });
 
-  it('does not run a timer that is set while timers run in the same go', async () => {
+  it('does not run a timer that is set by a running one in the same turn', async () => {
     const times: number[] = [];
     queue.setTimer(100, () => {
       times.push(clock.monotonic());
@@ -104,14 +104,14 @@ describe('the timer queue', () => {
     expect(times).toEqual([100, 120]);
   });
 
-  it('lets one be cancelled by another that is due with it', async () => {
+  it('lets one cancel another that is due with it', async () => {
     queue.setTimer(100, () => second.cancel());
     const second = timer(100);
     await clock.advance(200);
     expect(fired).toEqual([]);
   });
 
-  it('goes on after one of them threw', async () => {
+  it('continues after one of them threw', async () => {
     queue.setTimer(100, () => {
       throw new Error('broken');
     });

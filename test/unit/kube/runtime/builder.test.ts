@@ -10,7 +10,7 @@ import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { FakeInformer } from '../../../support/fake-informer.ts';
 import { childOf, configMap, setUp } from './running-controller.ts';
 
-/** What a builder needs, and what came of it. */
+/** What a builder needs, and the controllers that it adds. */
 function bare() {
   const clock = new FakeClock();
   const added: Controller[] = [];
@@ -28,8 +28,8 @@ function bare() {
   return { clock, manager, added, calls, reconciler };
 }
 
-describe('which keys a controller reconciles', () => {
-  it('those of its own objects: when they come, change and go', async () => {
+describe('the keys that a controller reconciles are', () => {
+  it('its own objects, when they are created, updated and deleted', async () => {
     const { parents, calls } = setUp();
     const a = configMap('a');
     parents.set(a);
@@ -41,7 +41,7 @@ describe('which keys a controller reconciles', () => {
     expect(calls).toEqual(['ns/a', 'ns/a', 'ns/a']);
   });
 
-  it('those whose spec, labels, annotations or deletion others have changed, not those of which only the status is new', async () => {
+  it('those whose spec, labels, annotations or deletion have changed, not those with only a new status', async () => {
     const { parents, calls } = setUp();
     let versions = 0;
     const a = configMap('a');
@@ -61,7 +61,7 @@ describe('which keys a controller reconciles', () => {
     expect(await change({ ...last, labels: {}, annotations: {}, deletionTimestamp: '2026-01-01T00:00:00Z' })).toBe(1);
   });
 
-  it('the owner of a child that comes, changes and goes', async () => {
+  it('the owner of a child that is created and deleted', async () => {
     const { parents, children, calls } = setUp();
     const a = configMap('a');
     parents.set(a);
@@ -79,7 +79,7 @@ describe('which keys a controller reconciles', () => {
     ['is of another group', { apiVersion: 'other.example.com/v1' }],
     ['does not control it', { controller: false }],
     ['was an earlier object of the name', { uid: 'earlier' }],
-  ])('not the owner that %s', async (_, reference) => {
+  ])('not an owner that %s', async (_, reference) => {
     const { parents, children, calls } = setUp();
     const a = configMap('a');
     parents.set(a);
@@ -89,7 +89,7 @@ describe('which keys a controller reconciles', () => {
     expect(calls).toEqual(['ns/a']);
   });
 
-  it('the owner whatever the version of its API group that a child names', async () => {
+  it('the owner, whichever version of its API group the child has in its reference', async () => {
     const { manager, calls, reconciler } = bare();
     const children = new FakeInformer(Secret);
     const controller = controllerManagedBy(manager)
@@ -105,7 +105,7 @@ describe('which keys a controller reconciles', () => {
     expect(calls).toEqual(['ns/a']);
   });
 
-  it('the present owner too when a child of an earlier one goes: its name is free now', async () => {
+  it('the present owner when a child of an earlier one is deleted, as its name is free now', async () => {
     const { parents, children, calls } = setUp();
     const a = configMap('a');
     const child = childOf(a, 'child', { uid: 'earlier' });
@@ -117,7 +117,7 @@ describe('which keys a controller reconciles', () => {
     expect(calls).toEqual(['ns/a', 'ns/a']);
   });
 
-  it('both owners when a child changes hands', async () => {
+  it('both owners when the owner of a child changes', async () => {
     const { parents, children, calls } = setUp();
     const [a, b] = [configMap('a'), configMap('b')];
     parents.set(a);
@@ -134,7 +134,7 @@ describe('which keys a controller reconciles', () => {
     expect(calls.sort()).toEqual(['ns/a', 'ns/b']);
   });
 
-  it('those that a mapping gives; one that throws harms neither the informer nor the next event', async () => {
+  it('those that a mapping returns; if it throws, later events are still mapped', async () => {
     const { controller, calls, logged, counted } = setUp();
     const secrets = new FakeInformer(Secret);
     controller.watch(secrets, (secret) => {
@@ -165,7 +165,7 @@ describe('which keys a controller reconciles', () => {
     await ended;
   });
 
-  it('those of updates that the predicate lets through, after the delay', async () => {
+  it('those of updates that match the predicate, after the delay', async () => {
     const { manager, clock, calls, reconciler } = bare();
     const secrets = new FakeInformer(Secret);
     const controller = controllerManagedBy(manager)
@@ -196,7 +196,7 @@ describe('which keys a controller reconciles', () => {
   });
 });
 
-describe('the controller that a builder makes', () => {
+describe('the controller of a builder', () => {
   it('is added to the manager, under the kind of its objects unless it has another name', () => {
     const { manager, added, reconciler } = bare();
     const parents = new FakeInformer(ConfigMap);

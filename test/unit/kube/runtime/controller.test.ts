@@ -5,8 +5,8 @@ import { keyOf, type NamespacedName } from '../../../../src/kube/types/types.ts'
 import { settle } from '../../../support/fake-clock.ts';
 import { configMap, setUp } from './running-controller.ts';
 
-describe('how a reconcile ends', () => {
-  it('well: it runs again only when something changes', async () => {
+describe('a reconcile that ends', () => {
+  it('with success runs again only when something changes', async () => {
     const { parents, calls, clock, counted } = setUp();
     parents.set(configMap('a'));
     await clock.advance(10_000_000);
@@ -15,7 +15,7 @@ describe('how a reconcile ends', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('well, with a wish to look again later', async () => {
+  it('with requeueAfterMs runs again after that time', async () => {
     const { parents, calls, clock, counted } = setUp(() => ({ requeueAfterMs: 60_000 }));
     parents.set(configMap('a'));
     await clock.advance(59_999);
@@ -25,7 +25,7 @@ describe('how a reconcile ends', () => {
     expect(await counted('reconcile_total', { result: 'requeue_after' })).toBe(2);
   });
 
-  it('with an error: again after 5 ms, 10 ms ... until it succeeds, and from the beginning after that', async () => {
+  it('with an error is retried after 5 ms, 10 ms ... until it succeeds; then the back-off is reset', async () => {
     let failures = 3;
     const at: number[] = [];
     const world = setUp(() => {
@@ -43,7 +43,7 @@ describe('how a reconcile ends', () => {
     expect(at.slice(4)).toEqual([1_000, 1_005]);
   });
 
-  it('with an error over and over: the waits grow no longer than they may', async () => {
+  it('with an error every time is retried with delays up to the maximum', async () => {
     const at: number[] = [];
     const world = setUp(
       () => {
@@ -60,7 +60,7 @@ describe('how a reconcile ends', () => {
     expect(waits.at(-1)).toBeGreaterThanOrEqual(60_000);
   });
 
-  it('with what the API server asked for: no sooner than it said', async () => {
+  it('with a Retry-After of the API server is not retried earlier', async () => {
     const at: number[] = [];
     const world = setUp(() => {
       at.push(world.clock.monotonic());
@@ -71,7 +71,7 @@ describe('how a reconcile ends', () => {
     expect(at).toEqual([0, 30_000]);
   });
 
-  it('with a terminal error: not again until something changes', async () => {
+  it('with a terminal error is not retried until something changes', async () => {
     const { parents, calls, clock, counted } = setUp(() => {
       throw new TerminalError('the spec makes no sense');
     });
@@ -88,13 +88,13 @@ describe('how a reconcile ends', () => {
   it.each<[string, () => never]>([
     ['a programming error', () => (undefined as unknown as { x: () => never }).x()],
     [
-      'something that is no error',
+      'a thrown value that is no error',
       () => {
-        // eslint-disable-next-line typescript/only-throw-error -- what a careless library does
+        // eslint-disable-next-line typescript/only-throw-error -- as a careless library would
         throw 'a string';
       },
     ],
-  ])('with %s: counted as a panic and tried again', async (_, fail) => {
+  ])('with %s is counted as a panic and retried', async (_, fail) => {
     const { parents, calls, clock, counted, logged } = setUp(fail);
     parents.set(configMap('a'));
     await clock.advance(5);
@@ -109,7 +109,7 @@ describe('how a reconcile ends', () => {
     });
   });
 
-  it('without the lease: not tried again here', async () => {
+  it('with a lost lease is not retried by this process', async () => {
     const { parents, calls, clock } = setUp(() => {
       throw new LeadershipLostError('gone');
     });
@@ -121,7 +121,7 @@ describe('how a reconcile ends', () => {
   it.each<[string, number, { reconcileTimeoutMs?: number }]>([
     ['its own', 10_000, { reconcileTimeoutMs: 10_000 }],
     ['five minutes, unless it has one', 300_000, {}],
-  ])('by its timeout (%s): its signal aborts and it is tried again', async (_, timeoutMs, options) => {
+  ])('at its timeout (%s) has its signal aborted and is retried', async (_, timeoutMs, options) => {
     const { parents, calls, clock, counted, logged } = setUp(
       (_, { signal }) =>
         new Promise((_, reject) => {
@@ -142,24 +142,24 @@ describe('how a reconcile ends', () => {
   });
 });
 
-describe('a namespace whose children are refused to us', () => {
-  const refusal = new StatusError({ method: 'WATCH', path: '/secrets' }, { code: 403, reason: 'Forbidden' });
+describe('a namespace in which a watch is forbidden', () => {
+  const forbidden = new StatusError({ method: 'WATCH', path: '/secrets' }, { code: 403, reason: 'Forbidden' });
 
-  it('is not acted upon: the reconciler is told why instead, again and again', async () => {
-    const told: [string, Error][] = [];
+  it('is not reconciled: reconcileForbidden gets the error instead, periodically', async () => {
+    const reported: [string, Error][] = [];
     const calls: string[] = [];
     const reconciler = {
       reconcile: async (request: NamespacedName) => void calls.push(keyOf(request)),
-      reconcileForbidden: async (request: NamespacedName, why: Error) => void told.push([keyOf(request), why]),
+      reconcileForbidden: async (request: NamespacedName, error: Error) => void reported.push([keyOf(request), error]),
     };
     const { parents, children, clock } = setUp(undefined, { reconciler });
-    children.forbidden.set('ns', refusal);
+    children.forbidden.set('ns', forbidden);
     parents.set(configMap('a'));
     await clock.advance(25_000);
-    expect(told).toEqual([
-      ['ns/a', refusal],
-      ['ns/a', refusal],
-      ['ns/a', refusal],
+    expect(reported).toEqual([
+      ['ns/a', forbidden],
+      ['ns/a', forbidden],
+      ['ns/a', forbidden],
     ]);
     expect(calls).toEqual([]);
     children.forbidden.clear();
@@ -167,20 +167,20 @@ describe('a namespace whose children are refused to us', () => {
     expect(calls).toEqual(['ns/a']);
   });
 
-  it('concerns no other namespace, nor an object that is gone, which is only forgotten', async () => {
+  it('does not affect other namespaces, nor deleted objects, which are reconciled', async () => {
     const { parents, children, calls, controller, clock } = setUp();
-    children.forbidden.set('elsewhere', refusal);
+    children.forbidden.set('elsewhere', forbidden);
     parents.set(configMap('a'));
     const b = configMap('b');
     parents.set({ ...b, metadata: { ...b.metadata, namespace: 'elsewhere' } });
-    controller.enqueue({ namespace: 'elsewhere', name: 'gone' });
+    controller.enqueue({ namespace: 'elsewhere', name: 'deleted' });
     await clock.advance(60_000);
-    expect(calls.toSorted()).toEqual(['elsewhere/gone', 'ns/a']);
+    expect(calls.toSorted()).toEqual(['elsewhere/deleted', 'ns/a']);
   });
 });
 
 describe('several workers', () => {
-  it('reconcile different keys at once, and one key once', async () => {
+  it('reconcile different keys concurrently, and one key one at a time', async () => {
     const running = new Set<string>();
     let most = 0;
     const release: (() => void)[] = [];
@@ -209,7 +209,7 @@ describe('several workers', () => {
 });
 
 describe('a stop', () => {
-  it('lets the reconciles under way finish, starts no other, and leaves no timer', async () => {
+  it('lets reconciles in progress finish, starts no other, and leaves no timer', async () => {
     let finish: () => void = () => undefined;
     const world = setUp(() => new Promise<void>((resolve) => (finish = resolve)));
     world.parents.set(configMap('a'));
@@ -232,7 +232,7 @@ describe('a stop', () => {
     await ended;
   });
 
-  it('that lasts too long aborts the signal of what still runs', async () => {
+  it('that takes too long aborts the signals of the reconciles that still run', async () => {
     const world = setUp(
       (_, { signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     );

@@ -26,7 +26,7 @@ function object(name = 'acme', namespace: string | undefined = 'team'): KubeObje
   return { apiVersion: 'example.com/v1', kind: 'Tenant', metadata };
 }
 
-/** A recorder whose API is a map of events; `fail` makes the next requests fail, after having been executed if so told. */
+/** A recorder whose API is a map of events; `fail` makes the next requests fail, optionally after they were executed. */
 function setUp() {
   const clock = new FakeClock();
   const metrics = new Metrics();
@@ -67,17 +67,17 @@ function setUp() {
   });
   const stored = () => [...events.values()];
   const counted = (outcome: string) => metricValue(metrics, 'event_recorder_events_total', { outcome });
-  /** Requests get no answer until the returned function is called. */
+  /** Requests get no response until the returned function is called. */
   const holdRequests = (): (() => void) => {
-    let answer: () => void = () => undefined;
-    hold = new Promise<void>((resolve) => (answer = resolve));
-    return answer;
+    let respond: () => void = () => undefined;
+    hold = new Promise<void>((resolve) => (respond = resolve));
+    return respond;
   };
   return { clock, recorder, events, stored, requests, failures, counted, holdRequests };
 }
 
 describe('an event', () => {
-  it('stands in the namespace of its object and says who, what, when and how often', async () => {
+  it('is in the namespace of its object, with reporter, reason, times and count', async () => {
     const { recorder, stored, counted } = setUp();
     recorder.event(object(), 'Warning', 'ImagePullFailed', 'image example.com/x: not found');
     await settle();
@@ -108,14 +108,14 @@ describe('an event', () => {
     expect(await counted('created')).toBe(1);
   });
 
-  it('of a cluster-scoped object stands in default', async () => {
+  it('of a cluster-scoped object is in default', async () => {
     const { recorder, stored } = setUp();
     recorder.event({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' } }, 'Normal', 'Seen', 'x');
     await settle();
     expect(stored()[0]?.metadata.namespace).toBe('default');
   });
 
-  it('that happens again is the same one with a higher count and a later time', async () => {
+  it('that occurs again is the same Event with a higher count and a later time', async () => {
     const { recorder, stored, clock, requests } = setUp();
     for (let i = 0; i < 3; i++) {
       recorder.event(object(), 'Normal', 'Ready', 'all servers answer');
@@ -131,19 +131,19 @@ describe('an event', () => {
     });
   });
 
-  it('that happens many times while one is being written costs one more write', async () => {
+  it('that occurs many times during a write costs one more write', async () => {
     const { recorder, stored, requests, holdRequests } = setUp();
-    const answer = holdRequests();
+    const respond = holdRequests();
     for (let i = 0; i < 20; i++) recorder.event(object(), 'Normal', 'Ready', 'x');
     await settle();
     recorder.event(object(), 'Normal', 'Ready', 'x');
-    answer();
+    respond();
     await settle();
     expect(requests).toEqual(['create', 'patch']);
     expect(stored()[0]?.count).toBe(21);
   });
 
-  it('with ever new words becomes one event of combined ones', async () => {
+  it('with ever new messages becomes one combined event', async () => {
     const { recorder, stored } = setUp();
     for (let i = 0; i < 15; i++) {
       recorder.event(object(), 'Warning', 'Failed', `attempt ${i}`);
@@ -153,7 +153,7 @@ describe('an event', () => {
     expect(stored().at(-1)).toMatchObject({ count: 5, message: '(combined from similar events): attempt 14' });
   });
 
-  it('of an object that has had 25 is dropped, until one more is allowed every five minutes', async () => {
+  it('of an object that has had 25 is dropped; then one more is allowed every five minutes', async () => {
     const { recorder, requests, clock, counted } = setUp();
     for (let i = 0; i < 100; i++) {
       recorder.event(object(), 'Normal', `Reason${i}`, 'x');
@@ -169,7 +169,7 @@ describe('an event', () => {
     expect(requests).toHaveLength(28);
   });
 
-  it('is cut to the 1,024 characters that the API takes', async () => {
+  it('is cut to the 1,024 characters that the API allows', async () => {
     const { recorder, stored } = setUp();
     recorder.event(object(), 'Normal', 'Long', 'x'.repeat(5_000));
     await settle();
@@ -178,14 +178,14 @@ describe('an event', () => {
 });
 
 describe('writing an event', () => {
-  it('never makes the caller wait or fail', () => {
+  it('never blocks the caller and never throws', () => {
     const { recorder, failures, holdRequests } = setUp();
     holdRequests();
     failures.push({ error: new Error('anything') });
     expect(recorder.event(object(), 'Normal', 'Ready', 'x')).toBeUndefined();
   });
 
-  it('is tried again while the API server is away, and counted as failed after six tries', async () => {
+  it('is retried while the API server is down, and counted as failed after six attempts', async () => {
     const { recorder, stored, failures, clock, requests, counted } = setUp();
     failures.push({ error: connectionReset() }, { error: serverBusy() });
     recorder.event(object(), 'Normal', 'Ready', 'x');
@@ -199,7 +199,7 @@ describe('writing an event', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('makes one event when the answer to its creation was lost', async () => {
+  it('creates one Event when the response to its creation was lost', async () => {
     const { recorder, stored, failures, clock } = setUp();
     failures.push({ error: connectionReset(), executed: true });
     recorder.event(object(), 'Normal', 'Ready', 'x');
@@ -207,7 +207,7 @@ describe('writing an event', () => {
     expect(stored().map(({ count }) => count)).toEqual([1]);
   });
 
-  it('makes a new event of a series whose event has expired', async () => {
+  it('creates a new Event for a series whose Event has expired', async () => {
     const { recorder, stored, events } = setUp();
     recorder.event(object(), 'Normal', 'Ready', 'x');
     await settle();
@@ -228,16 +228,16 @@ describe('writing an event', () => {
     expect([requests.length, await counted('dropped'), await counted('failed')]).toEqual([1, 1, undefined]);
   });
 
-  it('ends at a close: what waits is written, but for no longer than the deadline', async () => {
+  it('ends with close: waiting events are written, until the deadline', async () => {
     const { recorder, stored, clock, counted, holdRequests } = setUp();
-    const answer = holdRequests();
+    const respond = holdRequests();
     for (const name of ['a', 'b', 'c']) recorder.event(object(name), 'Normal', 'Ready', 'x');
     let closed = false;
     void recorder.close(2_000).then(() => (closed = true));
     await clock.advance(1_000);
     expect(closed).toBe(false);
     await clock.advance(1_000);
-    answer();
+    respond();
     await settle();
     expect([closed, stored().length, await counted('dropped')]).toEqual([true, 1, 2]);
     recorder.event(object(), 'Normal', 'Ready', 'x');
@@ -245,21 +245,21 @@ describe('writing an event', () => {
     expect([stored().length, clock.pendingTimers]).toEqual([1, 0]);
   });
 
-  it('is bounded, whatever is told: at most 25 requests an object at once, and one an event', async () => {
-    const told = fc.array(
+  it('is bounded, whatever is recorded: at most 25 requests an object at once, and one an event', async () => {
+    const recorded = fc.array(
       fc.record({ name: fc.constantFrom('a', 'b'), reason: fc.constantFrom('R', 'S'), message: fc.string() }),
       {
         maxLength: 200,
       },
     );
     await fc.assert(
-      fc.asyncProperty(told, async (story) => {
+      fc.asyncProperty(recorded, async (events) => {
         const { recorder, requests } = setUp();
-        for (const { name, reason, message } of story) {
+        for (const { name, reason, message } of events) {
           recorder.event(object(name), 'Normal', reason, message);
           await settle(1);
         }
-        expect(requests.length).toBeLessThanOrEqual(Math.min(story.length, 50));
+        expect(requests.length).toBeLessThanOrEqual(Math.min(events.length, 50));
       }),
       { numRuns: 20 },
     );

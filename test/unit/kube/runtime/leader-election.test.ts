@@ -17,14 +17,14 @@ class LeaseApi {
   requests: string[] = [];
   #version = 0;
 
-  /** What one process sees: `state` is its network. */
-  clientFor(state: { network: 'ok' | 'down' | 'answers lost' }): Pick<KubeClient, 'get' | 'create' | 'update'> {
+  /** The client of one process; `state` is its network. */
+  clientFor(state: { network: 'ok' | 'down' | 'responses lost' }): Pick<KubeClient, 'get' | 'create' | 'update'> {
     const send = async <T>(verb: string, act: () => T): Promise<T> => {
       this.requests.push(verb);
       if (state.network === 'down') throw new TransportError(request, 'network', 'connection refused');
-      const answer = act();
-      if (state.network === 'answers lost') throw new TransportError(request, 'network', 'connection reset');
-      return structuredClone(answer);
+      const response = act();
+      if (state.network === 'responses lost') throw new TransportError(request, 'network', 'connection reset');
+      return structuredClone(response);
     };
     return {
       get: (() => send('get', () => this.lease ?? fail(404, 'NotFound'))) as unknown as KubeClient['get'],
@@ -56,7 +56,7 @@ function fail(code: number, reason: string): never {
   throw new StatusError(request, { code, reason });
 }
 
-/** A process that stands for the lease. Its wall clock may be wrong; its monotonic clock starts anywhere. */
+/** A candidate for the lease. Its wall clock may be wrong; its monotonic clock starts anywhere. */
 function candidate(api: LeaseApi, identity: string, { wallClockOffMs = 0, random = 0 } = {}) {
   const clock = new FakeClock(Date.UTC(2026, 0, 1) + wallClockOffMs);
   const state: Parameters<LeaseApi['clientFor']>[0] = { network: 'ok' };
@@ -80,15 +80,15 @@ function candidate(api: LeaseApi, identity: string, { wallClockOffMs = 0, random
   return { clock, state, elector, stop, run, isMaster, end: () => end };
 }
 
-/** Time passes for all of them alike. */
-async function pass(ms: number, ...candidates: { clock: FakeClock }[]): Promise<void> {
+/** Time passes for all of them. */
+async function advanceAll(ms: number, ...candidates: { clock: FakeClock }[]): Promise<void> {
   for (let left = ms; left > 0; left -= 500) {
     for (const { clock } of candidates) await clock.advance(Math.min(500, left));
   }
 }
 
 describe('the lease', () => {
-  it('is made by the first who comes, with times of six digits', async () => {
+  it('is created by the first candidate, with times of six digits', async () => {
     const api = new LeaseApi();
     const a = candidate(api, 'a');
     void a.run();
@@ -109,11 +109,11 @@ describe('the lease', () => {
     });
   });
 
-  it('is renewed every two seconds by one request, and keeps the time it was taken', async () => {
+  it('is renewed every two seconds by one request, and keeps its acquireTime', async () => {
     const api = new LeaseApi();
     const a = candidate(api, 'a');
     void a.run();
-    await pass(20_000, a);
+    await advanceAll(20_000, a);
     expect(api.requests).toEqual(['get', 'create', ...Array.from({ length: 10 }, () => 'update')]);
     expect(api.lease?.spec).toMatchObject({
       acquireTime: '2026-01-01T00:00:00.000000Z',
@@ -122,13 +122,13 @@ describe('the lease', () => {
     });
   });
 
-  it('stays with its holder while that renews it', async () => {
+  it('stays with its holder while it is renewed', async () => {
     const api = new LeaseApi();
     const [a, b] = [candidate(api, 'a'), candidate(api, 'b')];
     void a.run();
     await settle();
     void b.run();
-    await pass(120_000, a, b);
+    await advanceAll(120_000, a, b);
     expect([a.elector.isLeader(), b.elector.isLeader(), b.elector.holder]).toEqual([true, false, 'a']);
   });
 
@@ -137,24 +137,24 @@ describe('the lease', () => {
     ['an hour behind', -3_600_000],
     ['right', 0],
   ])(
-    'of a dead holder is taken 15 s after its last change was seen, if the clock of the other is %s',
+    'of a dead holder is acquired 15 s after its last observed change, if the clock of the other is %s',
     async (_, off) => {
       const api = new LeaseApi();
       const [a, b] = [candidate(api, 'a'), candidate(api, 'b', { wallClockOffMs: off })];
       void a.run();
       await settle();
       void b.run();
-      await pass(4_000, a, b);
+      await advanceAll(4_000, a, b);
       a.stop.abort();
-      await pass(14_500, b);
+      await advanceAll(14_500, b);
       expect(b.elector.isLeader()).toBe(false);
-      await pass(4_500, b);
+      await advanceAll(4_500, b);
       expect(b.elector.isLeader()).toBe(true);
       expect(api.lease?.spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 1 });
     },
   );
 
-  it('expires for its silence, not for lack of changes of its metadata', async () => {
+  it('expires without renewals, whatever changes in its metadata', async () => {
     const api = new LeaseApi();
     const [a, b] = [candidate(api, 'a'), candidate(api, 'b')];
     void a.run();
@@ -163,24 +163,24 @@ describe('the lease', () => {
     void b.run();
     for (let i = 0; i < 18; i++) {
       api.annotate(String(i));
-      await pass(1_000, b);
+      await advanceAll(1_000, b);
     }
     expect(b.elector.isLeader()).toBe(true);
   });
 
-  it('is renewed through a change by somebody else, after a look at it', async () => {
+  it('is read and renewed after another client has changed it', async () => {
     const api = new LeaseApi();
     const a = candidate(api, 'a');
     void a.run();
     await settle();
     api.requests = [];
     api.annotate('x');
-    await pass(2_000, a);
+    await advanceAll(2_000, a);
     expect(api.requests).toEqual(['update', 'get', 'update']);
     expect(a.elector.isLeader()).toBe(true);
   });
 
-  it('is given up at the end, and taken by the next at its next try', async () => {
+  it('is released at the end, and acquired by the next candidate at its next attempt', async () => {
     const api = new LeaseApi();
     const [a, b] = [candidate(api, 'a'), candidate(api, 'b')];
     void a.run();
@@ -192,11 +192,11 @@ describe('the lease', () => {
     await a.elector.release();
     expect(api.lease?.spec).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1 });
     expect([a.end(), a.elector.isLeader(), await a.isMaster()]).toEqual(['stopped', false, 0]);
-    await pass(2_000, b);
+    await advanceAll(2_000, b);
     expect([b.elector.isLeader(), api.lease?.spec?.leaseTransitions]).toEqual([true, 1]);
   });
 
-  it('of somebody else is not released', async () => {
+  it('of another holder is not released', async () => {
     const api = new LeaseApi();
     const [a, b] = [candidate(api, 'a'), candidate(api, 'b')];
     void a.run();
@@ -208,7 +208,7 @@ describe('the lease', () => {
     expect(api.lease?.spec?.holderIdentity).toBe('a');
   });
 
-  it('is tried for between one and 2.2 retry periods after the last try', async () => {
+  it('is requested between one and 2.2 retry periods after the last attempt', async () => {
     for (const [random, expected] of [
       [0, 2_000],
       [0.999999, 4_400],
@@ -226,7 +226,7 @@ describe('the lease', () => {
   it.each([
     [{ leaseDurationMs: 10_000 }, /lease duration \(10000 ms\) must be longer than the renew deadline \(10000 ms\)/],
     [{ retryPeriodMs: 9_000 }, /renew deadline \(10000 ms\) must be longer than 1.2 retry periods/],
-  ])('is not stood for with times that make no sense: %j', (times, message) => {
+  ])('is refused with inconsistent times: %j', (times, message) => {
     expect(
       () =>
         new LeaderElector({
@@ -255,13 +255,13 @@ describe('the write gate', () => {
     const api = new LeaseApi();
     const a = candidate(api, 'a');
     void a.run();
-    await pass(4_000, a);
+    await advanceAll(4_000, a);
     a.state.network = 'down';
-    await pass(9_500, a);
+    await advanceAll(9_500, a);
     expect(a.elector.writeGate).not.toThrow();
-    await pass(500, a);
+    await advanceAll(500, a);
     expect(a.elector.writeGate).toThrow(LeadershipLostError);
-    await pass(2_000, a);
+    await advanceAll(2_000, a);
     expect([a.end(), await a.isMaster()]).toEqual(['lost', 0]);
   });
 
@@ -269,46 +269,46 @@ describe('the write gate', () => {
     const api = new LeaseApi();
     const a = candidate(api, 'a');
     void a.run();
-    await pass(4_000, a);
+    await advanceAll(4_000, a);
     a.state.network = 'down';
-    await pass(8_000, a);
+    await advanceAll(8_000, a);
     a.state.network = 'ok';
-    await pass(60_000, a);
+    await advanceAll(60_000, a);
     expect([a.end(), a.elector.isLeader()]).toEqual([undefined, true]);
   });
 
-  it('counts from when the renewal was sent, as others may have seen it then', async () => {
+  it('counts from when the renewal was sent, as others may have observed it then', async () => {
     const api = new LeaseApi();
     const a = candidate(api, 'a');
     void a.run();
     await settle();
-    a.state.network = 'answers lost';
-    await pass(10_000, a);
-    // The API server has renewals up to the last; we know of none of them.
+    a.state.network = 'responses lost';
+    await advanceAll(10_000, a);
+    // The API server has all renewals; this process knows of none of them.
     expect(api.lease?.spec?.renewTime).not.toBe('2026-01-01T00:00:00.000000Z');
     expect(a.elector.isLeader()).toBe(false);
   });
 
-  it('is closed at the very moment the process wakes from a pause of 20 s, until the lease was looked at', async () => {
+  it('is closed as soon as the process wakes from a pause of 20 s, until the lease was checked', async () => {
     const api = new LeaseApi();
     const a = candidate(api, 'a');
     void a.run();
-    await pass(4_000, a);
+    await advanceAll(4_000, a);
     const awake = a.clock.pause(20_000);
     expect(a.elector.writeGate).toThrow(LeadershipLostError);
     await awake;
-    // Nobody else wanted it: the first look has renewed it.
+    // There is no other candidate: the first check has renewed it.
     expect([a.end(), a.elector.isLeader()]).toEqual([undefined, true]);
   });
 
-  it('never opens again when somebody else took the lease during the pause', async () => {
+  it('never opens again if another candidate has acquired the lease during the pause', async () => {
     const api = new LeaseApi();
     const [a, b] = [candidate(api, 'a'), candidate(api, 'b')];
     void a.run();
     await settle();
     void b.run();
-    await pass(4_000, a, b);
-    await pass(20_000, b);
+    await advanceAll(4_000, a, b);
+    await advanceAll(20_000, b);
     expect(b.elector.isLeader()).toBe(true);
     const awake = a.clock.pause(20_000);
     expect(a.elector.isLeader()).toBe(false);
@@ -317,7 +317,9 @@ describe('the write gate', () => {
   });
 });
 
-type Step = { who: 0 | 1 | 2 } & ({ do: 'network'; network: 'ok' | 'down' | 'answers lost' } | { do: 'pause' | 'die' });
+type Step = { who: 0 | 1 | 2 } & (
+  { do: 'network'; network: 'ok' | 'down' | 'responses lost' } | { do: 'pause' | 'die' }
+);
 
 describe('three processes, whatever happens to their network and to themselves,', () => {
   const who = fc.constantFrom(0 as const, 1 as const, 2 as const);
@@ -327,7 +329,7 @@ describe('three processes, whatever happens to their network and to themselves,'
       arbitrary: fc.record({
         who,
         do: fc.constant('network' as const),
-        network: fc.constantFrom('ok' as const, 'down' as const, 'answers lost' as const),
+        network: fc.constantFrom('ok' as const, 'down' as const, 'responses lost' as const),
       }),
     },
     { weight: 3, arbitrary: fc.record({ who, do: fc.constant('pause' as const) }) },

@@ -8,7 +8,7 @@ import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { metricValue } from '../../../support/metrics.ts';
 import { SimulatedApi } from '../simulated-api.ts';
 
-/** Promises that the test settles itself, by name. */
+/** Promises that the test resolves itself, by name. */
 class Script {
   readonly events: string[] = [];
   readonly #gates = new Map<string, (value: unknown) => void>();
@@ -76,7 +76,7 @@ function setUp(options: Partial<ManagerOptions> = {}) {
 }
 
 describe('the manager', () => {
-  it('starts its parts once the lease is held, and those that need none at once', async () => {
+  it('starts its runnables once the lease is held, and those that need no leadership at once', async () => {
     const { script, manager, worker, run } = setUp();
     manager.addRunnable(worker('controller'));
     manager.addRunnable(worker('web server', { needsLeadership: false }));
@@ -99,7 +99,7 @@ describe('the manager', () => {
     expect(outcome()).toEqual({ reason: 'stopped' });
   });
 
-  it('stops in order: work ends, what waits is written, the lease is released last', async () => {
+  it('stops in order: runnables end, hooks run, the lease is released last', async () => {
     const { script, manager, worker, run, stop, outcome, clock } = setUp();
     manager.addRunnable(worker('controller'));
     manager.onStop(async () => script.reached('events written'));
@@ -115,7 +115,7 @@ describe('the manager', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('kills what has not ended 30 s after the stop', async () => {
+  it('aborts what has not ended 30 s after the stop', async () => {
     const { script, manager, worker, run, stop, outcome, clock } = setUp();
     manager.addRunnable(worker('controller'));
     void run();
@@ -127,7 +127,7 @@ describe('the manager', () => {
     expect(outcome()).toEqual({ reason: 'stopped' });
   });
 
-  it('leaves behind what does not even end then, and releases the lease all the same', async () => {
+  it('does not wait for what does not even end then, and still releases the lease', async () => {
     const { script, manager, run, stop, outcome, clock } = setUp();
     manager.addRunnable({ name: 'stuck', run: () => new Promise(() => undefined) });
     void run();
@@ -139,7 +139,7 @@ describe('the manager', () => {
     expect(script.events.at(-1)).toBe('lease released');
   });
 
-  it('cuts everything short when the lease is lost, and does not release what is another one`s', async () => {
+  it('aborts everything when the lease is lost, and does not release it', async () => {
     const { script, manager, worker, run, outcome } = setUp();
     manager.addRunnable(worker('controller'));
     void run();
@@ -150,7 +150,7 @@ describe('the manager', () => {
     expect(outcome()).toEqual({ reason: 'leadership lost' });
   });
 
-  it('tells that the lease was lost even if that was during a stop', async () => {
+  it('reports a lost lease even during a stop', async () => {
     const { script, manager, worker, run, stop, outcome } = setUp();
     manager.addRunnable(worker('controller'));
     void run();
@@ -164,9 +164,9 @@ describe('the manager', () => {
 
   it.each<[string, Partial<Runnable>, () => Promise<void>]>([
     ['throws', {}, () => Promise.reject(new Error('no port'))],
-    ['ends without having been asked to', {}, () => Promise.resolve()],
+    ['ends before it was stopped', {}, () => Promise.resolve()],
     ['throws while another process leads', { needsLeadership: false }, () => Promise.reject(new Error('no port'))],
-  ])('fails, and releases the lease, when a part %s', async (_, more, end) => {
+  ])('fails, and releases the lease, when a runnable %s', async (_, more, end) => {
     const { script, manager, worker, run, outcome } = setUp();
     manager.addRunnable(worker('controller'));
     manager.addRunnable({ name: 'pinger', run: end, ...more });

@@ -7,7 +7,7 @@ import { FakeClock } from '../../../support/fake-clock.ts';
 import { metricValue } from '../../../support/metrics.ts';
 
 describe('the metrics of the core', () => {
-  it('have the names and labels that dashboards for controller-runtime ask for', async () => {
+  it('have the names that dashboards for controller-runtime expect', async () => {
     const { registry } = new Metrics();
     const metrics = await registry.getMetricsAsJSON();
     expect(metrics.map(({ name }) => name).toSorted((a, b) => a.localeCompare(b))).toEqual([
@@ -37,7 +37,7 @@ describe('the metrics of the core', () => {
     ]);
   });
 
-  it('of a controller are there from the start, so that a rate sees its first error', async () => {
+  it('of a controller exist from the start, so that a rate includes the first error', async () => {
     const metrics = new Metrics();
     metrics.forController('tenants', 4);
     for (const name of ['reconcile_errors_total', 'terminal_reconcile_errors_total', 'reconcile_panics_total']) {
@@ -49,7 +49,7 @@ describe('the metrics of the core', () => {
     }
   });
 
-  it('of a queue tell in seconds what waits, what is worked on and for how long', async () => {
+  it('of a queue count waiting keys and keys in progress, and their times in seconds', async () => {
     const clock = new FakeClock();
     const metrics = new Metrics();
     const controller = metrics.forController('tenants', 2);
@@ -89,7 +89,7 @@ describe('the metrics of the core', () => {
     expect(await metricValue(metrics, 'reflector_watches_total', configMaps)).toBe(1);
   });
 
-  it('of the transport count answers by code, and what never got one', async () => {
+  it('of the transport count responses by code, and requests without one', async () => {
     const metrics = new Metrics();
     const request = { method: 'GET', path: '/api/v1/pods', host: 'api:6443', stream: false };
     metrics.transport.request?.({ ...request, code: '200', durationMs: 20 });

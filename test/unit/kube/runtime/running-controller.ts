@@ -1,4 +1,4 @@
-/** A running controller of ConfigMaps that own Secrets, over caches that the test fills. */
+/** Test support: a running controller of ConfigMaps that own Secrets, with caches that the test fills. */
 import pino from 'pino';
 import { ConfigMap, Secret } from '../../../../src/kube/types/builtins.ts';
 import { controllerManagedBy } from '../../../../src/kube/runtime/builder.ts';
@@ -36,11 +36,11 @@ type Reconcile = (request: NamespacedName, context: ReconcileContext) => Promise
 
 interface Setup extends Pick<ControllerOptions, 'concurrency' | 'maxRetryDelayMs' | 'reconcileTimeoutMs'> {
   reconciler?: Reconciler;
-  /** Whether the cache of ConfigMaps is there from the beginning. */
+  /** Whether the cache of ConfigMaps has synced from the beginning. */
   synced?: boolean;
 }
 
-/** A running controller of ConfigMaps that owns Secrets, and what it was asked to reconcile. */
+/** A running controller of ConfigMaps that owns Secrets, and the keys that it has reconciled. */
 export function setUp(reconcile: Reconcile = () => undefined, { synced = true, reconciler, ...options }: Setup = {}) {
   const clock = new FakeClock();
   const metrics = new Metrics();

@@ -10,7 +10,7 @@ function newQueue(): { clock: FakeClock; queue: WorkQueue } {
 }
 
 describe('the work queue', () => {
-  it('hands out keys in the order they came', async () => {
+  it('returns keys in the order they were added', async () => {
     const { queue } = newQueue();
     queue.add('a');
     queue.add('b');
@@ -87,7 +87,7 @@ describe('the work queue', () => {
     expect(queue.length).toBe(2);
   });
 
-  it('waits at least as long as the API server asked', async () => {
+  it('waits at least for the Retry-After of the API server', async () => {
     const { clock, queue } = newQueue();
     queue.addRateLimited('a', 30_000);
     await clock.advance(29_999);
@@ -110,7 +110,7 @@ describe('the work queue', () => {
     expect([queue.length, clock.pendingTimers]).toEqual([0, 0]);
   });
 
-  it('tells for how long each key has been worked on', async () => {
+  it('reports how long each key has been worked on', async () => {
     const { clock, queue } = newQueue();
     queue.add('a');
     await queue.get();
@@ -142,7 +142,7 @@ describe('the work queue', () => {
 type Step =
   | { do: 'add' | 'addRateLimited' | 'forget' | 'finish'; key: string }
   | { do: 'addAfter'; key: string; ms: number }
-  | { do: 'pass'; ms: number }
+  | { do: 'advance'; ms: number }
   | { do: 'start' };
 
 const key = fc.constantFrom('a', 'b', 'c');
@@ -150,7 +150,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
     fc.record({ do: fc.constantFrom('add' as const, 'addRateLimited' as const, 'forget' as const), key }),
     fc.record({ do: fc.constant('addAfter' as const), key, ms: fc.integer({ min: 0, max: 50 }) }),
-    fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 60 }) }),
+    fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 60 }) }),
     fc.record({ do: fc.constant('start' as const) }),
     fc.record({ do: fc.constant('finish' as const), key }),
   ),
@@ -176,12 +176,12 @@ describe('the work queue, whatever happens to it,', () => {
           else if (step.do === 'addRateLimited') queue.addRateLimited(step.key);
           else if (step.do === 'addAfter') queue.addAfter(step.key, step.ms);
           else if (step.do === 'forget') queue.forget(step.key);
-          else if (step.do === 'pass') await clock.advance(step.ms);
+          else if (step.do === 'advance') await clock.advance(step.ms);
           else if (step.do === 'start' && queue.length > 0) await take();
           else if (step.do === 'finish' && working.delete(step.key)) queue.done(step.key);
           if (step.do.startsWith('add') && 'key' in step) owed.add(step.key);
         }
-        // Quiet follows: whatever is still owed must come out.
+        // Nothing more is added: whatever is still owed must be returned.
         await clock.advance(2_000_000);
         for (const taken of working) queue.done(taken);
         working.clear();

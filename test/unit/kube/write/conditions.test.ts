@@ -7,7 +7,7 @@ const later = then + 60_000;
 const ready = { type: 'Ready', status: 'True', reason: 'AllServersReady', message: '1/1' } as const;
 
 describe('conditions', () => {
-  it('keep the time of their last flip while only words change', () => {
+  it('keep their transition time while only reason and message change', () => {
     const first = setCondition(undefined, ready, then);
     const second = setCondition(first, { ...ready, message: '2/2', observedGeneration: 2 }, later);
     expect(second).toEqual([
@@ -22,7 +22,7 @@ describe('conditions', () => {
     expect([isConditionTrue(first, 'Ready'), isConditionTrue(second, 'Ready')]).toEqual([true, false]);
   });
 
-  it('stay in their order, and leave the list they came from alone', () => {
+  it('keep their order, and do not modify the original list', () => {
     const before = Object.freeze(setCondition(setCondition([], ready, then), { ...ready, type: 'Healthy' }, then));
     const after = setCondition(before, { ...ready, status: 'Unknown' }, later);
     expect(after.map((condition) => condition.type)).toEqual(['Ready', 'Healthy']);

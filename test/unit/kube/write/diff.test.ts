@@ -26,7 +26,7 @@ describe('what a live object lacks of the desired one', () => {
       pod({ env: [{ name: 'B' }, { name: 'A', value: '1' }] }),
     ],
     [
-      'a quantity in other words',
+      'a quantity in another notation',
       pod({ resources: { limits: { cpu: '1000m', memory: '1Gi' } } }),
       pod({ resources: { limits: { cpu: '1', memory: '1024Mi' } } }),
     ],
@@ -49,7 +49,7 @@ describe('what a live object lacks of the desired one', () => {
   it.each<[string, string[], Manifest, Manifest]>([
     ['a changed value', ['spec.containers[name=main].image'], pod({ image: 'a' }), pod({ image: 'b' })],
     [
-      'an item that is gone',
+      'an item that was removed',
       ['spec.containers[name=main].env[name=A]'],
       pod({ env: [{ name: 'A', value: '1' }] }),
       pod({ env: [{ name: 'B' }] }),
@@ -67,7 +67,7 @@ describe('what a live object lacks of the desired one', () => {
       object('Pod', {}, { labels: { size: '1' } }),
     ],
     [
-      'an empty label value that is gone',
+      'an empty label value that was removed',
       ['metadata.labels'],
       object('Pod', {}, { labels: { a: '' } }),
       object('Pod', {}),
@@ -109,13 +109,13 @@ describe('what a live object lacks of the desired one', () => {
       pod({ command: ['b', 'a'] }),
     ],
     [
-      'an owner that is gone',
+      'an owner that was removed',
       ['metadata.ownerReferences[uid=1]'],
       object('Pod', {}, { ownerReferences: [{ uid: '1' }] }),
       object('Pod', {}, { ownerReferences: [{ uid: '2' }] }),
     ],
     [
-      'a finalizer that is gone',
+      'a finalizer that was removed',
       ['metadata.finalizers[a]'],
       object('Pod', {}, { finalizers: ['a'] }),
       object('Pod', {}, { finalizers: ['b'] }),
@@ -161,13 +161,13 @@ describe('any object', () => {
     );
   });
 
-  it('lacks a value that was changed, and says where', () => {
+  it('reports the path of a value that was changed', () => {
     fc.assert(
       fc.property(spec, fc.string({ minLength: 1 }), fc.string({ minLength: 1 }), (fields, before, after) => {
         fc.pre(before !== after);
-        const desired = object('ConfigMap', { spec: { ...fields, word: before } });
-        const live = object('ConfigMap', { spec: { ...fields, word: after } });
-        expect(paths(desired, live)).toEqual(['spec.word']);
+        const desired = object('ConfigMap', { spec: { ...fields, key: before } });
+        const live = object('ConfigMap', { spec: { ...fields, key: after } });
+        expect(paths(desired, live)).toEqual(['spec.key']);
       }),
     );
   });

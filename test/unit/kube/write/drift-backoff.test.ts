@@ -9,8 +9,8 @@ function update(backoff: DriftBackoff, key: string, hash: string, now: number): 
   return wait;
 }
 
-describe('restoring what somebody keeps changing', () => {
-  it('is free three times, then waits twice as long each time, five minutes at most', () => {
+describe('restoring what another writer keeps changing', () => {
+  it('is immediate three times, then waits twice as long each time, five minutes at most', () => {
     const backoff = new DriftBackoff();
     const waits: number[] = [];
     let now = 0;
@@ -23,7 +23,7 @@ describe('restoring what somebody keeps changing', () => {
     expect(waits).toEqual([0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
   });
 
-  it('starts anew when something else is desired, and for another object', () => {
+  it('starts again when something else is desired, and for another object', () => {
     const backoff = new DriftBackoff();
     for (let i = 0; i < 3; i++) update(backoff, 'x', 'old', 0);
     expect(update(backoff, 'x', 'old', 0)).toBe(1_000);
@@ -31,7 +31,7 @@ describe('restoring what somebody keeps changing', () => {
     expect(update(backoff, 'x', 'new', 0)).toBe(0);
   });
 
-  it('is free again after ten quiet minutes', () => {
+  it('is immediate again after ten minutes without a write', () => {
     const backoff = new DriftBackoff();
     for (let i = 0; i < 3; i++) update(backoff, 'x', 'hash', 0);
     expect(update(backoff, 'x', 'hash', 600_000)).toBe(0);

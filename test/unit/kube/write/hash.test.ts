@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { digest, quickDigest, withHash } from '../../../../src/kube/write/hash.ts';
 
 describe('the hash of a manifest', () => {
-  it('is the one that stands on live objects: another would write every child of every tenant once more', () => {
+  it('equals the one on existing objects: another would write every child of every tenant again', () => {
     expect(digest({ b: [1, { z: 'ü', a: true }, null], a: { d: '"', c: 0.5 }, absent: null })).toBe('ccb085b9dc476aa0');
   });
 
@@ -16,7 +16,7 @@ describe('the hash of a manifest', () => {
     );
   });
 
-  it('stands in an annotation beside the others, and the manifest stays as it was', () => {
+  it('is in an annotation beside the others, and the manifest is not modified', () => {
     const manifest = { apiVersion: 'v1', kind: 'Thing', metadata: { name: 'x', annotations: { mine: 'stays' } } };
     const { manifest: hashed, hash } = withHash(manifest, 'hash');
     expect(hashed.metadata.annotations).toEqual({ mine: 'stays', hash });
@@ -24,7 +24,7 @@ describe('the hash of a manifest', () => {
     expect(manifest.metadata.annotations).toEqual({ mine: 'stays' });
   });
 
-  it('is not needed to know a desired state again: the quick one changes with every value', () => {
+  it('has a quick variant that changes with every value, too', () => {
     const state = { spec: { replicas: 1, paused: false }, data: { a: 'x' } };
     expect(quickDigest(structuredClone(state))).toBe(quickDigest(state));
     for (const other of [

@@ -9,12 +9,12 @@ function entry(manager: string, operation: 'Apply' | 'Update', fieldsV1: Record<
 describe('moving fields from Update to Apply', () => {
   const theirs = entry('kubectl-edit', 'Update', { 'f:data': { 'f:theirs': {} } });
 
-  it('turns our Update entry into an Apply entry and leaves those of others alone', () => {
-    const own = entry('us', 'Update', { 'f:data': { 'f:word': {} } });
+  it('turns our Update entry into an Apply entry and keeps those of others', () => {
+    const own = entry('us', 'Update', { 'f:data': { 'f:key': {} } });
     expect(moveToApply([own, theirs], 'us')).toEqual([theirs, { ...own, operation: 'Apply' }]);
   });
 
-  it('joins the fields when there is an Apply entry already', () => {
+  it('merges the fields if there is an Apply entry already', () => {
     const created = entry('us', 'Update', { 'f:data': { '.': {}, 'f:one': {} }, 'f:metadata': { 'f:labels': {} } });
     const applied = entry('us', 'Apply', { 'f:data': { 'f:two': {} } });
     const [, merged] = moveToApply([theirs, created, applied], 'us') ?? [];
@@ -24,7 +24,7 @@ describe('moving fields from Update to Apply', () => {
     });
   });
 
-  it('has nothing to do without an Update entry of ours; one of a subresource is not meant', () => {
+  it('does nothing without an Update entry of ours; one of a subresource does not count', () => {
     const status = { ...entry('us', 'Update', {}), subresource: 'status' };
     expect(moveToApply([theirs, status, entry('us', 'Apply', {})], 'us')).toBeUndefined();
     expect(moveToApply(undefined, 'us')).toBeUndefined();

@@ -18,7 +18,7 @@ function setUp({ followed = true } = {}) {
 }
 
 describe('our own writes', () => {
-  it('count more than a cache that is behind them, and less than one that is past them', () => {
+  it('take precedence over an older state of the cache, but not over a newer one', () => {
     const { recent, newest } = setUp();
     const written = configMap('20');
     recent.wrote(ConfigMap, written);
@@ -26,7 +26,7 @@ describe('our own writes', () => {
     expect(newest(configMap('21')).object?.metadata.resourceVersion).toBe('21');
   });
 
-  it('of an object that the cache has not seen yet are believed for ten seconds, then asked about', async () => {
+  it('of an object that the cache lacks are trusted for ten seconds, then uncertain', async () => {
     const { recent, newest, clock } = setUp();
     recent.wrote(ConfigMap, configMap('20'));
     expect(newest(undefined)).toMatchObject({ object: { metadata: { uid: 'u1' } }, uncertain: false });
@@ -34,13 +34,13 @@ describe('our own writes', () => {
     expect(newest(undefined)).toEqual({ object: undefined, uncertain: true });
   });
 
-  it('are asked about at once when nobody tells what the cache sees', () => {
+  it('are uncertain at once if the cache is not followed', () => {
     const { recent, newest } = setUp({ followed: false });
     recent.wrote(ConfigMap, configMap('20'));
     expect(newest(undefined)).toEqual({ object: undefined, uncertain: true });
   });
 
-  it('are forgotten when the cache has caught up: a deletion after it is then seen as one', () => {
+  it('are forgotten when the cache has caught up, so that a later deletion is noticed', () => {
     const { recent, informer, newest } = setUp();
     recent.wrote(ConfigMap, configMap('20'));
     informer.set(configMap('20'));
@@ -48,7 +48,7 @@ describe('our own writes', () => {
     expect(newest(undefined)).toEqual({ object: undefined, uncertain: false });
   });
 
-  it('are forgotten when the object was deleted, even if its events came before the answer to our write', () => {
+  it('are forgotten when the object was deleted, even if its events arrived before the response to our write', () => {
     const { recent, informer, newest } = setUp();
     informer.set(configMap('20'));
     informer.delete(configMap('20'));
@@ -64,7 +64,7 @@ describe('our own writes', () => {
     expect(newest(undefined).object?.metadata.uid).toBe('u1');
   });
 
-  it('do not pile up', async () => {
+  it('do not accumulate', async () => {
     const { recent, clock, newest } = setUp();
     recent.wrote(ConfigMap, configMap('20'));
     await clock.advance(10_001);
@@ -73,8 +73,8 @@ describe('our own writes', () => {
   });
 });
 
-describe('what was made for an owner', () => {
-  it('is remembered by kind, name and owner', () => {
+describe('the children created for an owner', () => {
+  it('are remembered by kind, name and owner', () => {
     const { recent } = setUp();
     recent.created(ConfigMap, configMap('1'), 'owner');
     recent.created(Secret, configMap('1'), 'other');

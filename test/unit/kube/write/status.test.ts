@@ -21,14 +21,14 @@ const thing = (resourceVersion: string, n: number): Thing => ({
 const refused = (code: number, reason: string) =>
   new StatusError({ method: 'PUT', path: '/things/a' }, { code, reason });
 
-/** Writes status `n` over the object as read at version 1; the API server answers like this. */
-async function write(n: number, answer: () => Promise<Thing>) {
+/** Writes status `n` over the object as read at version 1; the API server responds like this. */
+async function write(n: number, respond: () => Promise<Thing>) {
   const recent = new RecentWrites(new FakeClock());
   const sent: Thing[] = [];
   const client = {
     update: (_type: unknown, object: Thing) => {
       sent.push(object);
-      return answer();
+      return respond();
     },
     get: () => Promise.resolve(thing('5', 50)),
   } as unknown as KubeClient;
@@ -39,28 +39,28 @@ async function write(n: number, answer: () => Promise<Thing>) {
 }
 
 describe('a status', () => {
-  it('that is so already is not sent', async () => {
+  it('that is unchanged is not sent', async () => {
     const { outcome, sent } = await write(1, () => Promise.reject(new Error('it was sent')));
     expect({ outcome, sent }).toEqual({ outcome: 'unchanged', sent: [] });
   });
 
-  it('is sent with the version that it was decided for, and known before the cache shows it', async () => {
+  it('is sent with the resourceVersion that it was computed from, and known before the cache shows it', async () => {
     const { outcome, sent, known } = await write(2, () => Promise.resolve(thing('2', 2)));
     expect({ outcome, known }).toEqual({ outcome: 'written', known: 2 });
     expect(sent[0]?.metadata.resourceVersion).toBe('1');
   });
 
-  it('of an object that has changed meanwhile is not forced on it: the next pass starts from what is there', async () => {
+  it('of an object that has changed meanwhile is refused: the next reconcile starts from the live object', async () => {
     const { outcome, known } = await write(2, () => Promise.reject(refused(409, 'Conflict')));
     expect({ outcome, known }).toEqual({ outcome: 'conflict', known: 50 });
   });
 
-  it('of an object that is gone is nothing to complain of', async () => {
+  it('of a deleted object is no error', async () => {
     const { outcome } = await write(2, () => Promise.reject(refused(404, 'NotFound')));
     expect(outcome).toBe('gone');
   });
 
-  it('that may not be written is an error', async () => {
+  it('that the API server refuses is an error', async () => {
     await expect(write(2, () => Promise.reject(refused(403, 'Forbidden')))).rejects.toMatchObject({ code: 403 });
   });
 });
