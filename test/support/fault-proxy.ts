@@ -5,15 +5,15 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
 import { apiRequestOf, type ApiRequest } from './api-request.ts';
 
-/** One request as the proxy saw it. */
-export interface Seen extends ApiRequest {
+/** One request as the proxy received it. */
+export interface ProxiedRequest extends ApiRequest {
   /** Counted from 1, in order of arrival. */
   n: number;
   /** ms, `performance.now()`. */
   at: number;
-  /** What the client got; absent when it got no answer. */
+  /** What the client got; absent if it got no response. */
   status?: number;
-  /** The client still waits for (the rest of) the answer. */
+  /** The client still waits for (the rest of) the response. */
   open: boolean;
   /** Lines of a watch that were passed on. */
   lines: number;
@@ -22,22 +22,23 @@ export interface Seen extends ApiRequest {
 /** Fields that must be equal, or a test of one's own. */
 export type Match = Partial<Omit<ApiRequest, 'query'>> | ((request: ApiRequest) => boolean);
 
-/** How an open watch is spoilt. `halfLine` ends inside a line in good order; `silence` keeps it open and passes nothing on. */
-export type Spoil = 'reset' | 'end' | 'halfLine' | 'garbage' | 'silence' | { error: { code: number; reason: string } };
+/** What happens to an open watch. `halfLine` ends it regularly, inside a line; `silence` keeps it open and forwards nothing. */
+export type WatchFault =
+  'reset' | 'end' | 'halfLine' | 'garbage' | 'silence' | { error: { code: number; reason: string } };
 
 export type Fault =
   /** The connection breaks before the request reaches the API server. */
   | { kind: 'reset' }
-  /** The API server never hears of it; the proxy answers. */
-  | { kind: 'answer'; status: number; reason?: string; message?: string; retryAfterSeconds?: number }
-  /** The API server executes it, the client's connection breaks instead of an answer. */
+  /** The API server does not get the request; the proxy responds. */
+  | { kind: 'respond'; status: number; reason?: string; message?: string; retryAfterSeconds?: number }
+  /** The API server executes it, and the client's connection breaks instead of a response. */
   | { kind: 'loseResponse' }
-  /** Nobody ever answers. */
+  /** There is no response. */
   | { kind: 'silence' }
-  /** Something happens first, then the request goes on as usual. */
+  /** Something happens first, then the request is forwarded. */
   | { kind: 'first'; do: () => Promise<unknown> }
-  /** A watch is spoilt after so many lines. */
-  | { kind: 'spoil'; afterLines: number; how: Spoil };
+  /** A watch breaks after so many lines. */
+  | { kind: 'breakWatch'; afterLines: number; how: WatchFault };
 
 interface Planned {
   match: Match;
@@ -47,29 +48,29 @@ interface Planned {
 }
 
 /**
- * Stands between a client (plain http, so that no trust has to be set up) and the API server (TLS), and breaks what a test tells it to.
- * Whatever is not told is passed on unchanged, credentials too.
+ * A proxy between a client (plain http, so that no trust has to be set up) and the API server (TLS) that injects faults. Everything
+ * else is forwarded unchanged, with its credentials.
  */
 export class FaultProxy {
-  readonly journal: Seen[] = [];
+  readonly journal: ProxiedRequest[] = [];
   /** TCP connections that clients have opened so far. */
   connectionsOpened = 0;
   readonly #server: Server;
   readonly #upstream: { url: URL; agent: Agent };
   readonly #connections = new Set<Socket>();
-  readonly #watches = new Map<Seen, (how: Spoil) => void>();
+  readonly #watches = new Map<ProxiedRequest, (how: WatchFault) => void>();
   #plan: Planned[] = [];
 
   private constructor(apiServer: { url: string; caFile: string }) {
     const agent = new Agent({ keepAlive: true, ca: readFileSync(apiServer.caFile) });
     this.#upstream = { url: new URL(apiServer.url), agent };
     this.#server = createServer((request, response) => {
-      const seen = this.#record(request, response);
-      this.#serve(seen, request, response).catch((error: unknown) => {
-        answer(seen, response, { kind: 'answer', status: 500, message: `fault proxy: ${String(error)}` });
+      const record = this.#record(request, response);
+      this.#serve(record, request, response).catch((error: unknown) => {
+        respond(record, response, { kind: 'respond', status: 500, message: `fault proxy: ${String(error)}` });
       });
     });
-    // The client decides how long it keeps a connection.
+    // The client decides how long to keep a connection.
     this.#server.keepAliveTimeout = 0;
     this.#server.on('connection', (socket: Socket) => {
       this.connectionsOpened += 1;
@@ -92,33 +93,33 @@ export class FaultProxy {
     return this.#connections.size;
   }
 
-  /** The `nth` matching request from now on (default: the next) meets with `fault`, and `times` in all (default 1). */
+  /** The `nth` matching request from now on (default: the next) gets `fault`, and `times` in all (default 1). */
   inject(match: Match, fault: Fault, { nth = 1, times = 1 }: { nth?: number; times?: number } = {}): void {
     this.#plan.push({ match, fault, skip: nth - 1, times });
   }
 
-  /** Faults that have not all happened: what a test expected but never reached. */
+  /** Faults that have not happened (often enough): a test expected them. */
   get pendingFaults(): number {
     return this.#plan.length;
   }
 
-  /** From now on everything is passed on. */
+  /** From now on everything is forwarded. */
   clearFaults(): void {
     this.#plan = [];
   }
 
-  seen(match: Match): Seen[] {
-    return this.journal.filter((seen) => matches(match, seen));
+  requests(match: Match): ProxiedRequest[] {
+    return this.journal.filter((request) => matches(match, request));
   }
 
-  openWatches(match: Match = {}): Seen[] {
-    return [...this.#watches.keys()].filter((seen) => matches(match, seen));
+  openWatches(match: Match = {}): ProxiedRequest[] {
+    return [...this.#watches.keys()].filter((watch) => matches(match, watch));
   }
 
-  /** Spoils every open watch that matches; returns how many. */
-  spoil(match: Match, how: Spoil): number {
+  /** Breaks every open watch that matches; returns how many. */
+  breakWatches(match: Match, how: WatchFault): number {
     const watches = this.openWatches(match);
-    for (const seen of watches) this.#watches.get(seen)?.(how);
+    for (const watch of watches) this.#watches.get(watch)?.(how);
     return watches.length;
   }
 
@@ -129,42 +130,48 @@ export class FaultProxy {
     await closed;
   }
 
-  #record(request: IncomingMessage, response: ServerResponse): Seen {
-    const asked = apiRequestOf(request.method ?? 'GET', request.url ?? '/');
-    const seen: Seen = { ...asked, n: this.journal.length + 1, at: performance.now(), open: true, lines: 0 };
-    this.journal.push(seen);
+  #record(request: IncomingMessage, response: ServerResponse): ProxiedRequest {
+    const parsed = apiRequestOf(request.method ?? 'GET', request.url ?? '/');
+    const record: ProxiedRequest = {
+      ...parsed,
+      n: this.journal.length + 1,
+      at: performance.now(),
+      open: true,
+      lines: 0,
+    };
+    this.journal.push(record);
     response.once('close', () => {
-      seen.open = false;
-      this.#watches.delete(seen);
+      record.open = false;
+      this.#watches.delete(record);
     });
-    return seen;
+    return record;
   }
 
-  async #serve(seen: Seen, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(record: ProxiedRequest, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await bodyOf(request);
-    const fault = this.#next(seen);
+    const fault = this.#next(record);
     switch (fault?.kind) {
       case 'reset':
         request.socket.resetAndDestroy();
         return;
       case 'silence':
         return;
-      case 'answer':
-        answer(seen, response, fault);
+      case 'respond':
+        respond(record, response, fault);
         return;
       case 'first':
         await fault.do();
         break;
       case 'loseResponse':
-      case 'spoil':
+      case 'breakWatch':
       case undefined:
         break;
     }
-    this.#forward(request, body, seen, response, fault);
+    this.#forward(request, body, record, response, fault);
   }
 
-  #next(seen: Seen): Fault | undefined {
-    const planned = this.#plan.find((entry) => matches(entry.match, seen) && entry.skip-- <= 0);
+  #next(record: ProxiedRequest): Fault | undefined {
+    const planned = this.#plan.find((entry) => matches(entry.match, record) && entry.skip-- <= 0);
     if (!planned) return undefined;
     planned.times -= 1;
     if (planned.times === 0) this.#plan = this.#plan.filter((entry) => entry !== planned);
@@ -174,7 +181,7 @@ export class FaultProxy {
   #forward(
     request: IncomingMessage,
     body: Buffer,
-    seen: Seen,
+    record: ProxiedRequest,
     response: ServerResponse,
     fault: Fault | undefined,
   ): void {
@@ -183,51 +190,56 @@ export class FaultProxy {
     const upstream = httpsRequest(new URL(request.url ?? '/', url), { method: request.method, headers, agent });
     upstream.on('error', () => request.socket.resetAndDestroy());
     response.once('close', () => upstream.destroy());
-    upstream.on('response', (answered) => {
+    upstream.on('response', (upstreamResponse) => {
       if (fault?.kind === 'loseResponse') {
-        answered.resume().once('end', () => request.socket.resetAndDestroy());
+        upstreamResponse.resume().once('end', () => request.socket.resetAndDestroy());
         return;
       }
-      seen.status = answered.statusCode ?? 0;
-      response.writeHead(seen.status, answered.headers);
-      if (seen.verb === 'watch' && seen.status === 200) this.#relayWatch(seen, answered, response, fault);
-      else answered.pipe(response);
+      record.status = upstreamResponse.statusCode ?? 0;
+      response.writeHead(record.status, upstreamResponse.headers);
+      if (record.verb === 'watch' && record.status === 200) this.#relayWatch(record, upstreamResponse, response, fault);
+      else upstreamResponse.pipe(response);
     });
     upstream.end(body);
   }
 
-  /** Line by line, so that whatever is put in between begins at the beginning of a line. */
-  #relayWatch(seen: Seen, answered: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+  /** Line by line, so that an injected line starts at the start of a line. */
+  #relayWatch(
+    record: ProxiedRequest,
+    upstreamResponse: IncomingMessage,
+    response: ServerResponse,
+    fault: Fault | undefined,
+  ): void {
     response.flushHeaders();
-    let spoilt = false;
+    let broken = false;
     let rest = '';
-    const spoil = (how: Spoil): void => {
-      spoilt = true;
+    const breakWatch = (how: WatchFault): void => {
+      broken = true;
       if (how === 'reset') response.socket?.resetAndDestroy();
       else if (how === 'end') response.end();
       else if (how === 'halfLine') response.end('{"type":"MODIFIED","object":{"kind":"Conf');
       else if (how === 'garbage') response.write('<html>502 Bad Gateway</html>\n');
       else if (how !== 'silence') response.end(`${JSON.stringify({ type: 'ERROR', object: status(how.error) })}\n`);
     };
-    this.#watches.set(seen, spoil);
-    const limit = fault?.kind === 'spoil' ? fault : undefined;
-    if (limit?.afterLines === 0) spoil(limit.how);
-    answered.setEncoding('utf8');
-    answered.on('data', (chunk: string) => {
+    this.#watches.set(record, breakWatch);
+    const limit = fault?.kind === 'breakWatch' ? fault : undefined;
+    if (limit?.afterLines === 0) breakWatch(limit.how);
+    upstreamResponse.setEncoding('utf8');
+    upstreamResponse.on('data', (chunk: string) => {
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) {
-        if (spoilt) return;
+        if (broken) return;
         response.write(`${line}\n`);
-        seen.lines += 1;
-        if (limit && seen.lines === limit.afterLines) spoil(limit.how);
+        record.lines += 1;
+        if (limit && record.lines === limit.afterLines) breakWatch(limit.how);
       }
     });
-    answered.on('end', () => {
-      if (!spoilt) response.end(rest);
+    upstreamResponse.on('end', () => {
+      if (!broken) response.end(rest);
     });
-    // The API server died: the client must see a broken connection, not an orderly end.
-    answered.on('error', () => response.socket?.resetAndDestroy());
+    // The API server died: the client must get a broken connection and no regular end.
+    upstreamResponse.on('error', () => response.socket?.resetAndDestroy());
   }
 }
 
@@ -236,11 +248,11 @@ function matches(match: Match, request: ApiRequest): boolean {
   return Object.entries(match).every(([field, value]) => request[field as keyof ApiRequest] === value);
 }
 
-function answer(seen: Seen, response: ServerResponse, fault: Extract<Fault, { kind: 'answer' }>): void {
-  seen.status = fault.status;
+function respond(record: ProxiedRequest, response: ServerResponse, fault: Extract<Fault, { kind: 'respond' }>): void {
+  record.status = fault.status;
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   if (fault.retryAfterSeconds !== undefined) headers['retry-after'] = String(fault.retryAfterSeconds);
-  const { status: code, reason = '', message = 'made up by the fault proxy' } = fault;
+  const { status: code, reason = '', message = 'injected by the fault proxy' } = fault;
   response.writeHead(code, headers).end(JSON.stringify(status({ code, reason, message })));
 }
 
@@ -250,7 +262,7 @@ function status(fields: { code: number; reason: string; message?: string }): obj
     apiVersion: 'v1',
     metadata: {},
     status: 'Failure',
-    message: 'made up by the fault proxy',
+    message: 'injected by the fault proxy',
     ...fields,
   };
 }

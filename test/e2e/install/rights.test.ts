@@ -78,7 +78,7 @@ async function startThroughProxy(): Promise<void> {
     const caFile = join(dir, 'ca.crt');
     writeFileSync(caFile, Buffer.from(entry?.cluster['certificate-authority-data'] ?? '', 'base64'));
     proxy = await FaultProxy.start({ url: entry?.cluster.server ?? '', caFile });
-    const refused = { kind: 'answer', status: 400, reason: 'BadRequest' } as const;
+    const refused = { kind: 'respond', status: 400, reason: 'BadRequest' } as const;
     proxy.inject(({ query }) => query.has('sendInitialEvents'), refused, { times: Infinity });
     const throughProxy = { ...config, clusters: [{ ...entry, cluster: { server: proxy.url } }] };
     writeFileSync(path, JSON.stringify(throughProxy));

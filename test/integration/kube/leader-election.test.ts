@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigMap, Lease, Namespace } from '../../../src/kube/types/builtins.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { LEASE, PARENT } from '../../support/copier.ts';
-import { FaultProxy, type Seen } from '../../support/fault-proxy.ts';
+import { FaultProxy, type ProxiedRequest } from '../../support/fault-proxy.ts';
 import { connect } from '../../support/kube.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -47,8 +47,9 @@ async function startProcess(namespace: string, identity: string, env: Record<str
     exited,
     signal: (signal: NodeJS.Signals) => void child.kill(signal),
     /** Everything but the lease. */
-    writes: (): Seen[] => proxy.journal.filter(({ method, resource }) => method !== 'GET' && resource !== 'leases'),
-    leaseWrites: (): Seen[] =>
+    writes: (): ProxiedRequest[] =>
+      proxy.journal.filter(({ method, resource }) => method !== 'GET' && resource !== 'leases'),
+    leaseWrites: (): ProxiedRequest[] =>
       proxy.journal.filter(({ method, resource }) => method !== 'GET' && resource === 'leases'),
     [Symbol.asyncDispose]: async (): Promise<void> => {
       child.kill('SIGKILL');

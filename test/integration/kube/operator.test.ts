@@ -113,8 +113,8 @@ describe('a tiny operator', () => {
   it('makes copies, one request each, tells it, and is quiet after that', async () => {
     await using w = await world();
     await expectQuiet(w.proxy);
-    expect(w.proxy.seen({ verb: 'create', resource: 'configmaps' })).toHaveLength(PARENTS);
-    expect(w.proxy.seen({ verb: 'patch' })).toEqual([]);
+    expect(w.proxy.requests({ verb: 'create', resource: 'configmaps' })).toHaveLength(PARENTS);
+    expect(w.proxy.requests({ verb: 'patch' })).toEqual([]);
     expect(w.proxy.openWatches()).toHaveLength(2);
     const { items } = await users.client.list(CoreEvent, { namespace: w.namespace });
     expect(new Map(items.map(({ involvedObject, message }) => [involvedObject.name, message]))).toEqual(
@@ -202,43 +202,43 @@ interface Trouble {
 const copies = { resource: 'configmaps' } as const;
 const troubles: Trouble[] = [
   { what: 'nothing at all', begin: () => undefined, bound: 20 },
-  { what: 'every watch is reset', begin: ({ proxy }) => void proxy.spoil({}, 'reset'), bound: 26 },
-  { what: 'every watch ends inside a line', begin: ({ proxy }) => void proxy.spoil({}, 'halfLine'), bound: 26 },
-  { what: 'a watch carries what is no JSON', begin: ({ proxy }) => void proxy.spoil({}, 'garbage'), bound: 26 },
+  { what: 'every watch is reset', begin: ({ proxy }) => void proxy.breakWatches({}, 'reset'), bound: 26 },
+  { what: 'every watch ends inside a line', begin: ({ proxy }) => void proxy.breakWatches({}, 'halfLine'), bound: 26 },
+  { what: 'a watch carries what is no JSON', begin: ({ proxy }) => void proxy.breakWatches({}, 'garbage'), bound: 26 },
   {
     what: 'every watch gets an ERROR event: 410 Expired',
-    begin: ({ proxy }) => void proxy.spoil({}, { error: { code: 410, reason: 'Expired' } }),
+    begin: ({ proxy }) => void proxy.breakWatches({}, { error: { code: 410, reason: 'Expired' } }),
     bound: 26,
   },
   {
     what: 'every watch gets an ERROR event: 500, and so do the next two',
     begin: ({ proxy }) => {
-      proxy.inject({ verb: 'watch' }, { kind: 'answer', status: 500 }, { times: 4 });
-      proxy.spoil({}, { error: { code: 500, reason: 'InternalError' } });
+      proxy.inject({ verb: 'watch' }, { kind: 'respond', status: 500 }, { times: 4 });
+      proxy.breakWatches({}, { error: { code: 500, reason: 'InternalError' } });
     },
     bound: 26,
   },
   {
     what: 'watches are refused with 429 and Retry-After',
     begin: ({ proxy }) => {
-      proxy.inject({ verb: 'watch' }, { kind: 'answer', status: 429, retryAfterSeconds: 1 }, { times: 2 });
-      proxy.spoil({}, 'end');
+      proxy.inject({ verb: 'watch' }, { kind: 'respond', status: 429, retryAfterSeconds: 1 }, { times: 2 });
+      proxy.breakWatches({}, 'end');
     },
     bound: 26,
   },
   {
     what: 'writes fail with 500',
     begin: ({ proxy }) => {
-      proxy.inject({ ...copies, verb: 'create' }, { kind: 'answer', status: 500 }, { times: 3 });
-      proxy.inject({ ...copies, verb: 'patch' }, { kind: 'answer', status: 500 }, { times: 3 });
+      proxy.inject({ ...copies, verb: 'create' }, { kind: 'respond', status: 500 }, { times: 3 });
+      proxy.inject({ ...copies, verb: 'patch' }, { kind: 'respond', status: 500 }, { times: 3 });
     },
     bound: 34,
   },
   {
     what: 'writes are refused with 429 and Retry-After',
     begin: ({ proxy }) => {
-      proxy.inject({ ...copies, verb: 'create' }, { kind: 'answer', status: 429, retryAfterSeconds: 1 }, { times: 3 });
-      proxy.inject({ ...copies, verb: 'patch' }, { kind: 'answer', status: 429, retryAfterSeconds: 1 }, { times: 3 });
+      proxy.inject({ ...copies, verb: 'create' }, { kind: 'respond', status: 429, retryAfterSeconds: 1 }, { times: 3 });
+      proxy.inject({ ...copies, verb: 'patch' }, { kind: 'respond', status: 429, retryAfterSeconds: 1 }, { times: 3 });
     },
     bound: 34,
   },
@@ -325,7 +325,7 @@ describe('the operator misses nothing and does not storm the API server when', (
       },
       { withinMs: 30_000, everyMs: 1_000 },
     );
-    w.proxy.spoil({}, 'end');
+    w.proxy.breakWatches({}, 'end');
     await w.live('second');
     await waitFor('all is copied', w.allCopied, { withinMs: 20_000 });
     await expectQuiet(w.proxy);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import type { Fault, Spoil } from '../../support/fault-proxy.ts';
+import type { Fault, WatchFault } from '../../support/fault-proxy.ts';
 import { configMap, connect } from '../../support/kube.ts';
 import { waitFor } from '../../support/wait.ts';
 import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
@@ -21,7 +21,7 @@ const lists = { verb: 'list' } as const;
 const streamed = (request: { query: URLSearchParams }): boolean => request.query.has('sendInitialEvents');
 const resumed = (request: { query: URLSearchParams }): boolean =>
   request.query.has('watch') && !request.query.has('sendInitialEvents');
-const refused = { kind: 'answer', status: 422, reason: 'Invalid', message: 'sendInitialEvents is forbidden' } as const;
+const refused = { kind: 'respond', status: 422, reason: 'Invalid', message: 'sendInitialEvents is forbidden' } as const;
 
 describe('the first list', () => {
   it('is one streaming request that goes on as the watch', async () => {
@@ -58,21 +58,21 @@ describe('the first list', () => {
       more: 600,
       before: (proxy) => {
         proxy.inject(streamed, refused);
-        proxy.inject((r) => r.query.has('continue'), { kind: 'answer', status: 410, reason: 'Expired' });
+        proxy.inject((r) => r.query.has('continue'), { kind: 'respond', status: 410, reason: 'Expired' });
       },
     });
     await w.expectNothingMissed();
-    expect(w.proxy.seen(lists)).toHaveLength(3);
+    expect(w.proxy.requests(lists)).toHaveLength(3);
   });
 
   it.each<[string, Fault]>([
-    ['a connection that breaks after two objects', { kind: 'spoil', afterLines: 2, how: 'reset' }],
-    ['half a line after two objects', { kind: 'spoil', afterLines: 2, how: 'halfLine' }],
-    ['an end before the end of the list', { kind: 'spoil', afterLines: 2, how: 'end' }],
-    ['an ERROR event', { kind: 'spoil', afterLines: 1, how: { error: { code: 500, reason: 'InternalError' } } }],
-    ['a 500', { kind: 'answer', status: 500, reason: 'InternalError' }],
-    ['a 410', { kind: 'answer', status: 410, reason: 'Expired' }],
-    ['a 429', { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 }],
+    ['a connection that breaks after two objects', { kind: 'breakWatch', afterLines: 2, how: 'reset' }],
+    ['half a line after two objects', { kind: 'breakWatch', afterLines: 2, how: 'halfLine' }],
+    ['an end before the end of the list', { kind: 'breakWatch', afterLines: 2, how: 'end' }],
+    ['an ERROR event', { kind: 'breakWatch', afterLines: 1, how: { error: { code: 500, reason: 'InternalError' } } }],
+    ['a 500', { kind: 'respond', status: 500, reason: 'InternalError' }],
+    ['a 410', { kind: 'respond', status: 410, reason: 'Expired' }],
+    ['a 429', { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 }],
     ['a reset connection', { kind: 'reset' }],
   ])('survives %s, and shows nothing before it is complete', async (_, fault) => {
     await using w = await Watched.start(apiServer, { before: (proxy) => proxy.inject(watches, fault), started: false });
@@ -86,7 +86,7 @@ describe('the first list', () => {
 });
 
 describe('an open watch', () => {
-  it.each<[string, string, Spoil]>([
+  it.each<[string, string, WatchFault]>([
     ['is reset', 'resumes', 'reset'],
     ['is ended by the server', 'resumes', 'end'],
     ['ends inside a line', 'resumes', 'halfLine'],
@@ -96,7 +96,7 @@ describe('an open watch', () => {
     ['brings ERROR 429', 'resumes', { error: { code: 429, reason: 'TooManyRequests' } }],
   ])('that %s: it %s, and nothing is missed', async (_, expected, how) => {
     await using w = await Watched.start(apiServer);
-    expect(w.proxy.spoil(watches, how)).toBe(1);
+    expect(w.proxy.breakWatches(watches, how)).toBe(1);
     // Time stands still, so all of this happens in the back-off, while nobody watches.
     await w.changeEverything();
     expect(w.informer.store.get(`${w.namespace}/created`)).toBeUndefined();
@@ -107,17 +107,17 @@ describe('an open watch', () => {
   });
 
   it.each<[string, Fault]>([
-    ['500', { kind: 'answer', status: 500, reason: 'InternalError' }],
-    ['503', { kind: 'answer', status: 503, reason: 'ServiceUnavailable' }],
-    ['403', { kind: 'answer', status: 403, reason: 'Forbidden' }],
-    ['410', { kind: 'answer', status: 410, reason: 'Expired' }],
-    ['404', { kind: 'answer', status: 404, reason: 'NotFound' }],
-    ['401 once', { kind: 'answer', status: 401, reason: 'Unauthorized' }],
+    ['500', { kind: 'respond', status: 500, reason: 'InternalError' }],
+    ['503', { kind: 'respond', status: 503, reason: 'ServiceUnavailable' }],
+    ['403', { kind: 'respond', status: 403, reason: 'Forbidden' }],
+    ['410', { kind: 'respond', status: 410, reason: 'Expired' }],
+    ['404', { kind: 'respond', status: 404, reason: 'NotFound' }],
+    ['401 once', { kind: 'respond', status: 401, reason: 'Unauthorized' }],
     ['a reset', { kind: 'reset' }],
   ])('that cannot be resumed (%s): nothing is missed', async (_, fault) => {
     await using w = await Watched.start(apiServer);
     w.proxy.inject(resumed, fault);
-    w.proxy.spoil(watches, 'reset');
+    w.proxy.breakWatches(watches, 'reset');
     await w.changeEverything();
     await w.expectNothingMissed();
     expect(w.proxy.journal).toHaveLength(3);
@@ -125,8 +125,8 @@ describe('an open watch', () => {
 
   it('that is refused with Retry-After is not asked for before that time', async () => {
     await using w = await Watched.start(apiServer);
-    w.proxy.inject(resumed, { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
-    w.proxy.spoil(watches, 'reset');
+    w.proxy.inject(resumed, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
+    w.proxy.breakWatches(watches, 'reset');
     await w.changeEverything();
     await waitFor('the watch was refused', () => w.passTime(400).then(() => w.ends.length === 2));
     await w.passTime(2900);
@@ -140,10 +140,10 @@ describe('an open watch', () => {
     await using w = await Watched.start(apiServer);
     w.proxy.inject(
       streamed,
-      { kind: 'spoil', afterLines: 1, how: { error: { code: 410, reason: 'Expired' } } },
+      { kind: 'breakWatch', afterLines: 1, how: { error: { code: 410, reason: 'Expired' } } },
       { times: 2 },
     );
-    w.proxy.spoil(watches, { error: { code: 410, reason: 'Expired' } });
+    w.proxy.breakWatches(watches, { error: { code: 410, reason: 'Expired' } });
     await w.changeEverything();
     await w.expectNothingMissed();
     expect(w.proxy.journal).toHaveLength(4);
@@ -152,8 +152,8 @@ describe('an open watch', () => {
   it('that always ends with an ERROR is asked for ever more slowly', async () => {
     await using w = await Watched.start(apiServer);
     const error = { code: 500, reason: 'InternalError' };
-    w.proxy.inject(watches, { kind: 'spoil', afterLines: 0, how: { error } }, { times: 3 });
-    w.proxy.spoil(watches, { error });
+    w.proxy.inject(watches, { kind: 'breakWatch', afterLines: 0, how: { error } }, { times: 3 });
+    w.proxy.breakWatches(watches, { error });
     await waitFor('all faults have happened', () => w.passTime(100).then(() => w.ends.length === 4));
     await w.changeEverything();
     await w.expectNothingMissed();
@@ -164,7 +164,7 @@ describe('an open watch', () => {
 
   it('that falls silent for ten minutes is cut after three and resumed', async () => {
     await using w = await Watched.start(apiServer);
-    w.proxy.spoil(watches, 'silence');
+    w.proxy.breakWatches(watches, 'silence');
     await w.changeEverything();
     for (let passed = 0; passed < 600; passed += 10) await w.passTime(10_000);
     await w.expectNothingMissed();
@@ -179,7 +179,7 @@ describe('/livez', () => {
   it('fails when nothing has come for 15 minutes, and recovers', async () => {
     await using w = await Watched.start(apiServer);
     w.proxy.inject(() => true, { kind: 'silence' }, { times: 1000 });
-    w.proxy.spoil(watches, 'silence');
+    w.proxy.breakWatches(watches, 'silence');
     for (let passed = 0; passed < 890; passed += 10) await w.passTime(10_000);
     expect(w.informer.healthy()).toEqual({ ok: true, message: 'configmaps: last progress 890 s ago' });
     await w.passTime(20_000);
@@ -198,7 +198,7 @@ describe('/livez', () => {
 describe('stopping', () => {
   it.each<[string, (proxy: Watched['proxy']) => void]>([
     ['while the first list is awaited', (proxy) => proxy.inject(watches, { kind: 'silence' })],
-    ['inside the first list', (proxy) => proxy.inject(watches, { kind: 'spoil', afterLines: 2, how: 'silence' })],
+    ['inside the first list', (proxy) => proxy.inject(watches, { kind: 'breakWatch', afterLines: 2, how: 'silence' })],
     [
       'while a page is awaited',
       (proxy) => {
@@ -206,7 +206,7 @@ describe('stopping', () => {
         proxy.inject(lists, { kind: 'silence' });
       },
     ],
-    ['in the back-off', (proxy) => proxy.inject(watches, { kind: 'answer', status: 500 })],
+    ['in the back-off', (proxy) => proxy.inject(watches, { kind: 'respond', status: 500 })],
   ])('%s leaves nothing behind', async (where, before) => {
     const clock = new FakeClock();
     await using w = await Watched.start(apiServer, { clock, before, started: false });
@@ -241,16 +241,16 @@ describe('several namespaces', () => {
     await using w = await Watched.start(apiServer, { informer: { namespaces } });
     expect([...w.informer.store.keys()].sort()).toEqual(['first/a', 'second/a']);
 
-    w.proxy.spoil({ verb: 'watch', namespace: 'first' }, { error: { code: 410, reason: 'Expired' } });
+    w.proxy.breakWatches({ verb: 'watch', namespace: 'first' }, { error: { code: 410, reason: 'Expired' } });
     await c.client.create(ConfigMap, configMap('first', 'b'));
     await waitFor('the new list is there', () => w.passTime(400).then(() => w.informer.store.size === 3));
     expect(w.heard).toEqual(['add a', 'add a', 'add b']);
-    expect(w.proxy.seen({ namespace: 'second' })).toHaveLength(1);
+    expect(w.proxy.requests({ namespace: 'second' })).toHaveLength(1);
   });
 
   it('are not synced before each of them is', async () => {
     const namespaces = ['slow', 'fast'];
-    const silent: Fault = { kind: 'answer', status: 500 };
+    const silent: Fault = { kind: 'respond', status: 500 };
     const before = (proxy: Watched['proxy']): void => proxy.inject({ verb: 'watch', namespace: 'slow' }, silent);
     await using w = await Watched.start(apiServer, { informer: { namespaces }, before, started: false });
     await waitFor('one has failed, the other is open', () => w.ends.length === 1 && w.proxy.openWatches().length === 1);

@@ -47,7 +47,7 @@ describe('connections', () => {
       while (queue.pop() !== undefined) await b.client.get(Namespace, { namespace: '', name: 'default' });
     });
     await Promise.all(workers);
-    expect(b.proxy.seen({ resource: 'namespaces' })).toHaveLength(200);
+    expect(b.proxy.requests({ resource: 'namespaces' })).toHaveLength(200);
     expect(b.proxy.connectionsOpened).toBe(11);
     await b.client.create(ConfigMap, configMap('default', 'wakes-the-watch'));
     await event;
@@ -92,7 +92,7 @@ describe('errors', () => {
 
   it('of something in between quote what it said', async () => {
     await using b = await broken();
-    b.proxy.inject(configMaps, { kind: 'answer', status: 502, message: 'bad gateway' });
+    b.proxy.inject(configMaps, { kind: 'respond', status: 502, message: 'bad gateway' });
     await expect(b.client.list(ConfigMap)).rejects.toThrow('GET /api/v1/configmaps: bad gateway (502)');
   });
 
@@ -110,10 +110,10 @@ describe('errors', () => {
     await using b = await broken({ clock });
     b.proxy.inject(configMaps, { kind: 'silence' });
     const answer = b.client.list(ConfigMap, { deadlineMs: 5000 }).catch((e: unknown) => e);
-    await waitFor('the request has arrived', () => b.proxy.seen(configMaps).length === 1);
+    await waitFor('the request has arrived', () => b.proxy.requests(configMaps).length === 1);
     await clock.advance(5000);
     expect(String(await answer)).toBe('TransportError: GET /api/v1/configmaps: no response within 5000 ms');
-    expect(b.proxy.seen(configMaps)).toHaveLength(1);
+    expect(b.proxy.requests(configMaps)).toHaveLength(1);
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -122,7 +122,7 @@ describe('errors', () => {
     b.proxy.inject(configMaps, { kind: 'silence' });
     const caller = new AbortController();
     const answer = b.client.list(ConfigMap, { signal: caller.signal }).catch((e: unknown) => e);
-    await waitFor('the request has arrived', () => b.proxy.seen(configMaps).length === 1);
+    await waitFor('the request has arrived', () => b.proxy.requests(configMaps).length === 1);
     caller.abort();
     expect(await answer).toMatchObject({ failure: 'aborted' });
     await waitFor('the connection is closed', () => b.proxy.openConnections === 0);
@@ -133,29 +133,29 @@ describe('retries', () => {
   it('obey a 429 with Retry-After, for writes too: it was not executed', async () => {
     const clock = new FakeClock();
     await using b = await broken({ clock });
-    b.proxy.inject(configMaps, { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
+    b.proxy.inject(configMaps, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
     const made = b.client.create(ConfigMap, configMap('default', 'throttled'));
     await waitFor('the refusal has arrived', () => clock.nextTimerIn === 3000);
     await clock.advance(2999);
-    expect(b.proxy.seen(configMaps)).toHaveLength(1);
+    expect(b.proxy.requests(configMaps)).toHaveLength(1);
     await clock.advance(1);
     expect((await made).metadata.name).toBe('throttled');
-    expect(b.proxy.seen(configMaps)).toHaveLength(2);
+    expect(b.proxy.requests(configMaps)).toHaveLength(2);
   });
 
   it('leave a long Retry-After to the caller', async () => {
     await using b = await broken();
-    b.proxy.inject(configMaps, { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 30 });
+    b.proxy.inject(configMaps, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 30 });
     await expect(b.client.list(ConfigMap)).rejects.toMatchObject({ code: 429, retryAfterMs: 30_000 });
-    expect(b.proxy.seen(configMaps)).toHaveLength(1);
+    expect(b.proxy.requests(configMaps)).toHaveLength(1);
   });
 
   it('end: a server that always says "later" is asked five times', async () => {
     await using b = await broken();
-    const later = { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 0 } as const;
+    const later = { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 0 } as const;
     b.proxy.inject(configMaps, later, { times: 100 });
     await expect(b.client.list(ConfigMap)).rejects.toMatchObject({ code: 429 });
-    expect(b.proxy.seen(configMaps)).toHaveLength(5);
+    expect(b.proxy.requests(configMaps)).toHaveLength(5);
   });
 
   it.each([
@@ -164,7 +164,7 @@ describe('retries', () => {
     ['a create', 1, false],
   ] as const)('of %s after a 503 with Retry-After: %d requests', async (what, requests, succeeds) => {
     await using b = await broken();
-    b.proxy.inject(configMaps, { kind: 'answer', status: 503, reason: 'ServiceUnavailable', retryAfterSeconds: 0 });
+    b.proxy.inject(configMaps, { kind: 'respond', status: 503, reason: 'ServiceUnavailable', retryAfterSeconds: 0 });
     const object = configMap('default', `busy-${requests}`);
     const call = {
       'a read': () => b.client.list(ConfigMap),
@@ -176,7 +176,7 @@ describe('retries', () => {
       () => false,
     );
     expect(outcome).toBe(succeeds);
-    expect(b.proxy.seen(configMaps)).toHaveLength(requests);
+    expect(b.proxy.requests(configMaps)).toHaveLength(requests);
   });
 
   it('send an apply again whose answer was lost, and the object is there once', async () => {
@@ -184,7 +184,7 @@ describe('retries', () => {
     b.proxy.inject({ verb: 'patch' }, { kind: 'loseResponse' });
     const object = configMap('default', 'lost-apply', { a: '1' });
     const applied = await b.client.apply<ConfigMap>(ConfigMap, object, { fieldManager: 'test' });
-    expect(b.proxy.seen({ verb: 'patch' })).toHaveLength(2);
+    expect(b.proxy.requests({ verb: 'patch' })).toHaveLength(2);
     const live = await b.client.get(ConfigMap, { namespace: 'default', name: 'lost-apply' });
     expect(live.metadata.resourceVersion).toBe(applied.metadata.resourceVersion);
   });
@@ -197,7 +197,7 @@ describe('retries', () => {
       .catch((e: unknown) => e);
     expect(error).toBeInstanceOf(TransportError);
     expect(error).toMatchObject({ failure: 'network', notSent: false });
-    expect(b.proxy.seen({ verb: 'create' })).toHaveLength(1);
+    expect(b.proxy.requests({ verb: 'create' })).toHaveLength(1);
     const live = await b.client.get(ConfigMap, { namespace: 'default', name: 'lost-create' });
     expect(live.metadata.uid).toBeTruthy();
   });
@@ -206,7 +206,7 @@ describe('retries', () => {
     await using b = await broken();
     b.proxy.inject(configMaps, { kind: 'reset' }, { times: 2 });
     await b.client.list(ConfigMap);
-    expect(b.proxy.seen(configMaps)).toHaveLength(3);
+    expect(b.proxy.requests(configMaps)).toHaveLength(3);
   });
 
   it('ask the write gate before each attempt, and a closed gate stops the second one', async () => {
@@ -216,14 +216,14 @@ describe('retries', () => {
       if (!leader) throw new Error('not the leader');
     };
     await using b = await broken({ clock, writeGate });
-    b.proxy.inject(configMaps, { kind: 'answer', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 });
+    b.proxy.inject(configMaps, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 });
     const made = b.client.create(ConfigMap, configMap('default', 'gated')).catch((e: unknown) => e);
     await waitFor('the refusal has arrived', () => clock.nextTimerIn === 1000);
     leader = false;
     await clock.advance(1000);
     expect(String(await made)).toBe('Error: not the leader');
     await b.client.list(ConfigMap); // reading stays free
-    expect(b.proxy.seen({ verb: 'create' })).toHaveLength(1);
+    expect(b.proxy.requests({ verb: 'create' })).toHaveLength(1);
   });
 });
 
@@ -237,7 +237,7 @@ describe('a write that waits for a connection', () => {
     const held = Promise.withResolvers<void>();
     b.proxy.inject({ resource: 'namespaces' }, { kind: 'first', do: () => held.promise });
     const reading = b.client.list(Namespace);
-    await waitFor('the only connection is in use', () => b.proxy.seen({ resource: 'namespaces' }).length === 1);
+    await waitFor('the only connection is in use', () => b.proxy.requests({ resource: 'namespaces' }).length === 1);
     const made = b.client.create(ConfigMap, configMap('default', 'late')).catch((e: unknown) => e);
     await settle();
     leader = false;
@@ -245,7 +245,7 @@ describe('a write that waits for a connection', () => {
     await reading;
     expect(String(await made)).toBe('Error: not the leader');
     await b.client.list(ConfigMap);
-    expect(b.proxy.seen({ verb: 'create' })).toEqual([]);
+    expect(b.proxy.requests({ verb: 'create' })).toEqual([]);
     expect(b.proxy.connectionsOpened).toBe(1);
   });
 });
@@ -266,13 +266,13 @@ describe('lists', () => {
     const all = await b.client.listAll(ConfigMap, { namespace });
     expect(new Set(all.items.map((item) => item.metadata.name))).toEqual(new Set(names));
     expect(all.items[0]).toMatchObject({ apiVersion: 'v1', kind: 'ConfigMap' });
-    expect(b.proxy.seen({ verb: 'list', namespace })).toHaveLength(3);
+    expect(b.proxy.requests({ verb: 'list', namespace })).toHaveLength(3);
 
     const expired = (request: { query: URLSearchParams }): boolean => request.query.has('continue');
-    b.proxy.inject(expired, { kind: 'answer', status: 410, reason: 'Expired' }, { nth: 2 });
+    b.proxy.inject(expired, { kind: 'respond', status: 410, reason: 'Expired' }, { nth: 2 });
     const again = await b.client.listAll(ConfigMap, { namespace });
     expect(again.items).toHaveLength(1001);
-    expect(b.proxy.seen({ verb: 'list', namespace }).at(-1)?.query.has('limit')).toBe(false);
+    expect(b.proxy.requests({ verb: 'list', namespace }).at(-1)?.query.has('limit')).toBe(false);
   });
 });
 
@@ -287,7 +287,7 @@ describe('the journal', () => {
       },
     });
     b.proxy.inject(configMaps, { kind: 'reset' });
-    b.proxy.inject(configMaps, { kind: 'answer', status: 429, retryAfterSeconds: 0 });
+    b.proxy.inject(configMaps, { kind: 'respond', status: 429, retryAfterSeconds: 0 });
     await b.client.list(ConfigMap, { namespace: 'default' });
     const { host } = new URL(b.proxy.url);
     const path = '/api/v1/namespaces/default/configmaps';

@@ -56,7 +56,7 @@ async function remove(world: SessionWorld, name = 'alpha'): Promise<void> {
 async function openForbidden(verb: 'create' | 'get' | 'patch', resource: string, shared?: string) {
   const proxy = await api.proxy();
   const message = `${resource} is forbidden: User "operator" cannot ${verb} resource "${resource}"`;
-  proxy.inject({ verb, resource }, { kind: 'answer', status: 403, reason: 'Forbidden', message }, { times: Infinity });
+  proxy.inject({ verb, resource }, { kind: 'respond', status: 403, reason: 'Forbidden', message }, { times: Infinity });
   return SessionWorld.open(api.server.kubeconfig({ server: proxy.url }), shared);
 }
 
@@ -135,7 +135,7 @@ describe('a deleted session', () => {
     await using world = await SessionWorld.open(api.server.kubeconfig({ server: proxy.url }));
     await used(world);
     const claims = { verb: 'patch', resource: 'persistentvolumeclaims' } as const;
-    proxy.inject(claims, { kind: 'answer', status: 500, reason: 'InternalError' }, { times: 1000 });
+    proxy.inject(claims, { kind: 'respond', status: 500, reason: 'InternalError' }, { times: 1000 });
     await remove(world);
     expect(world.source.has(world.server(), 'alpha')).toBe(false);
     expect([await gone(world), await sweepAt(world)]).toEqual([false, undefined]);

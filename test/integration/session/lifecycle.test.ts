@@ -447,7 +447,7 @@ describe('a missing permission', () => {
         'copilotsessions.copilot-operator.dev "alpha" is forbidden: User "operator" cannot patch resource "copilotsessions"';
       proxy.inject(
         { verb: 'patch', resource: 'copilotsessions' },
-        { kind: 'answer', status: 403, reason: 'Forbidden', message },
+        { kind: 'respond', status: 403, reason: 'Forbidden', message },
         { times: 1 },
       );
       await world.createSession();

@@ -269,7 +269,7 @@ describe('volumes', () => {
     const message = 'persistentvolumeclaims "acme-0" is forbidden: User "operator" cannot get resource';
     proxy.inject(
       { verb: 'get', resource: 'persistentvolumeclaims' },
-      { kind: 'answer', status: 403, reason: 'Forbidden', message },
+      { kind: 'respond', status: 403, reason: 'Forbidden', message },
       { times: 1000 },
     );
     await world.settle();

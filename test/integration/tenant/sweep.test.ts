@@ -128,7 +128,7 @@ describe('a volume of which a sweep is asked for', () => {
     await running(world);
     const { status } = await world.tenant('acme');
     const message = 'jobs.batch "acme-sweep0" is forbidden: exceeded quota: no-jobs, requested: count/jobs.batch=1';
-    const refusal = { kind: 'answer', status: 403, reason: 'Forbidden', message } as const;
+    const refusal = { kind: 'respond', status: 403, reason: 'Forbidden', message } as const;
     proxy.inject({ verb: 'create', resource: 'jobs' }, refusal, { times: Infinity });
     await ask(world);
     expect(swept(world)).toEqual(['Warning SweepFailed']);
