@@ -1,4 +1,4 @@
-/** Errors that a run goes on after, and what they mean to people. */
+/** The errors of a run: which of them end it, and what is reported of them. */
 import { CopilotError, RefusedError, RpcError, TimeoutError, UnreachableError } from '../copilot/index.ts';
 import { errorCode } from './file-tree.ts';
 
@@ -8,41 +8,41 @@ export class StoppedError extends Error {
 }
 
 const MEANINGS: Readonly<Record<string, string>> = {
-  EROFS: 'the volume is read-only: mount it writable, or have its file system checked',
-  EACCES: 'the permission is missing: its files must belong to the user that the servers run as',
-  EPERM: 'it is not permitted: its files must belong to the user that the servers run as',
-  EIO: 'the volume has an input/output error: have it checked',
-  ESTALE: 'the volume is gone from its node: mount it again',
-  ENOENT: 'there is no such directory: mount the volume',
-  ENOTDIR: 'it is no directory: mount the volume',
+  EROFS: 'the volume is read-only: mount it writable, or check its file system',
+  EACCES: 'permission denied: the files must belong to the user that the servers run as',
+  EPERM: 'operation not permitted: the files must belong to the user that the servers run as',
+  EIO: 'input/output error: check the volume',
+  ESTALE: 'the volume is no longer available on its node: mount it again',
+  ENOENT: 'no such directory: mount the volume',
+  ENOTDIR: 'not a directory: mount the volume',
 };
 
-/** What `quote` of src/copilot made of a peer's words: a JSON string. */
+/** Text of a peer as `quote` of src/copilot writes it: a JSON string. */
 const QUOTED = /"(?:[^"\\]|\\.)*"/g;
 
 /**
- * One sentence for an error of a server or of a file system, for the tenant's status. It has no word of the server, which says what
- * its agent makes it say, and names no file: agents make files and name them after what their users say. Any other error is a mistake
- * of this program, and is thrown on.
+ * The message of an error of a server or a file system for the tenant's status. It has no text of the server, which its agent may have
+ * written, and no file name: agents create files and name them after what their users say.
+ * @throws any other error: it is a bug of this program.
  */
 export function statusMessage(error: unknown): string {
-  // These two are our own words altogether, what they quote included.
+  // The messages of these two are ours, including what they quote.
   if (error instanceof UnreachableError || error instanceof TimeoutError) return error.message;
   if (error instanceof CopilotError) return error.message.replace(QUOTED, '"..."');
   const code = errorCode(error);
   if (code === undefined) throw error;
   const { syscall = 'unknown call' } = error as NodeJS.ErrnoException;
-  return `${MEANINGS[code] ?? 'the file system refused'} (${code}, ${syscall})`;
+  return `${MEANINGS[code] ?? 'the file system refused the operation'} (${code}, ${syscall})`;
 }
 
-/** The whole of it, a server's words included: for the log alone. */
+/** The whole message, including text of a server: for the log only. */
 export function fullMessage(error: unknown): string {
   return error instanceof CopilotError ? error.message : statusMessage(error);
 }
 
 /**
- * Whether an error concerns one session only: a server's answer that is an error, or a file that the file system refuses. After any
- * other (no connection, something that is not the protocol, a broken or read-only volume) the next session would fare no better.
+ * Whether an error affects one session only: an error answer of a server, or a file that the file system refuses. After any other (no
+ * connection, another protocol, a broken or read-only volume) the next session would fail too.
  */
 export function affectsOneSession(error: unknown): boolean {
   if (error instanceof CopilotError) {

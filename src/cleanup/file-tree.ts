@@ -1,4 +1,4 @@
-/** Trees of files that an agent may have made: links are never followed, and modes may be anything. */
+/** Trees of files that an agent may have created: links are never followed, and any mode is possible. */
 import { chmod, lstat, readdir, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -7,12 +7,12 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
-/** The result of `look`, or undefined when what it looks at is not there. */
-export async function ifExists<T>(look: Promise<T>): Promise<T | undefined> {
+/** The result of `operation`, or undefined when its file does not exist. */
+export async function ifExists<T>(operation: Promise<T>): Promise<T | undefined> {
   try {
-    return await look;
+    return await operation;
   } catch (error) {
-    // Nothing has a name that is too long, such as the lock of an id that just fits.
+    // A name that is too long does not exist either, such as the lock of an id of maximal length.
     if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(errorCode(error) ?? '')) return undefined;
     throw error;
   }
@@ -20,7 +20,7 @@ export async function ifExists<T>(look: Promise<T>): Promise<T | undefined> {
 
 /**
  * Removes `directory` and what is in it, the entry called `last` after all others, and returns the bytes of its files.
- * What somebody else removes at the same time is fine.
+ * Files that are removed meanwhile are ignored.
  */
 export async function removeTree(directory: string, last?: string): Promise<number> {
   let bytes = 0;
@@ -39,11 +39,11 @@ export async function removeTree(directory: string, last?: string): Promise<numb
   return bytes;
 }
 
-/** Bytes of the files in `directory` as far as they can be read: about what {@link removeTree} would return. */
+/** Bytes of the files in `directory` that can be read: about what {@link removeTree} would return. */
 export async function sizeOfTree(directory: string): Promise<number> {
   let bytes = 0;
   const entries = await ifExists(readdir(directory, { withFileTypes: true })).catch((error: unknown) => {
-    // To look into it, its mode would have to be changed.
+    // Reading it would require a change of its mode.
     if (errorCode(error) === 'EACCES') return undefined;
     throw error;
   });
@@ -54,7 +54,7 @@ export async function sizeOfTree(directory: string): Promise<number> {
   return bytes;
 }
 
-/** Package managers make directories that are read-only even for their owner; whoever owns one may change that. */
+/** Package managers create directories that are read-only even for their owner, who may change that. */
 async function withAccess<T>(directory: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();

@@ -1,40 +1,42 @@
-/** The types that all of the cleanup shares: what a run is to do and where, and what it knows of a session. */
+/** The types that all of the cleanup shares: what a run does and where, and what it knows of a session. */
 import type { SessionActivity } from '../copilot/index.ts';
 
-/** A server's sessions: the server itself while it runs, the volume that has them, or both. */
+/** Where sessions are deleted: a running server, a volume, or both. */
 export interface Target {
   readonly name: string;
   readonly server?: { readonly host: string; readonly port: number };
-  /** Path of the mounted volume. Beside a server it is only swept. */
+  /** Path of the mounted volume. Together with a server it is only swept. */
   readonly volume?: string;
 }
 
+/** One run. */
 export interface CleanupOptions {
-  /** Delete by age, or one session; or only remove what deletions have left behind, on volumes. */
+  /** Delete sessions by age, or one session; or only remove what deletions left on volumes. */
   readonly task:
     { readonly ttlMs: number; readonly policiesFile: string | undefined } | { readonly sessionId: string } | 'Sweep';
   readonly dryRun: boolean;
   readonly targets: readonly Target[];
   /** The connection token of the servers. */
   readonly token: string;
-  /** Where the result goes besides the log; absent: nowhere. */
+  /** File for the result, besides the log. */
   readonly resultFile: string | undefined;
 }
 
-/** What is known of one session. Times are ms since the epoch. */
+/** A session on a server or a volume. Times are ms since the epoch. */
 export interface StoredSession {
   readonly sessionId: string;
   /** mtime of its events.jsonl. */
   readonly modifiedTime: number;
-  /** What its server says; absent when nobody was asked, because no server runs or because nothing depends on it. */
+  /** Absent when no server runs, or when the decision does not depend on it. */
   readonly activity?: SessionActivity | undefined;
-  /** mtime of the youngest `inuse.<pid>.lock` in its directory; absent without one, or when there is a server to ask. */
+  /** mtime of the youngest `inuse.<pid>.lock` in its directory; absent without one, or when a server runs. */
   readonly lockTime?: number | undefined;
 }
 
-/** What a CopilotSession says of its session. */
+/** What a CopilotSession demands for its session. */
 export type Policy = { readonly keep: true } | { readonly keep?: undefined; readonly ttlMs: number };
 
+/** Delete the sessions that are older than the TTL. */
 export interface TtlTask {
   readonly ttlMs: number;
   readonly policies: ReadonlyMap<string, Policy>;

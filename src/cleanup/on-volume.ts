@@ -1,11 +1,11 @@
-/** Deleting sessions on a volume whose server does not run. */
+/** Deletes sessions on a volume whose server does not run. */
 import { attempt, throwIfStopped, type Context } from './context.ts';
 import { decide, clockMarginFor } from './ttl-rule.ts';
 import { stubTime } from './stub.ts';
 import type { TtlTask } from './model.ts';
 import type { Volume } from './volume.ts';
 
-/** Deletes what the TTL rule says, one session at a time. */
+/** Deletes sessions by the TTL rule, one at a time. */
 export async function cleanUpVolume(target: string, volume: Volume, task: TtlTask, context: Context): Promise<void> {
   const { clock, report } = context;
   const rule = { ...task, marginMs: clockMarginFor('Volume', task.ttlMs) };
@@ -15,7 +15,7 @@ export async function cleanUpVolume(target: string, volume: Volume, task: TtlTas
       const session = await volume.session(sessionId);
       if (session === undefined) return;
       let decision = decide(session, rule, clock.now());
-      // Locks are looked for only where they matter: it is a directory to read for each session.
+      // Locks are read only where they matter: that takes reading a directory for each session.
       if (decision.action === 'Delete') {
         decision = decide({ ...session, lockTime: await volume.lockTime(sessionId) }, rule, clock.now());
       }
@@ -25,7 +25,7 @@ export async function cleanUpVolume(target: string, volume: Volume, task: TtlTas
   }
 }
 
-/** Deletes one session whatever its age, and what is left of it. Not there is fine. */
+/** Deletes one session of any age, and its lock. A missing session is no error. */
 export async function deleteOnVolume(
   target: string,
   volume: Volume,
@@ -37,9 +37,9 @@ export async function deleteOnVolume(
   await attempt(`${target}: session ${sessionId}`, context, async () => {
     const isSession = (await volume.session(sessionId)) !== undefined;
     if (isSession || (await stubTime(volume.path(sessionId))) !== undefined) {
-      await remove(target, volume, sessionId, 'it was asked for', context);
+      await remove(target, volume, sessionId, 'its deletion was requested', context);
     } else if (await volume.isDirectory(sessionId)) {
-      report.error(`${target}: the directory ${sessionId} holds files that are none of a session; it was left alone`);
+      report.error(`${target}: directory ${sessionId} was not deleted: it has files that do not belong to a session`);
     } else {
       report.alreadyGone(target, sessionId);
     }

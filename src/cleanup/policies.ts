@@ -1,33 +1,33 @@
-/** The file of the sessions that CopilotSessions keep longer than the tenant's TTL. */
+/** The file with the sessions that CopilotSessions keep longer than the tenant's TTL. */
 import { readFile } from 'node:fs/promises';
 import { isSessionId } from '../copilot/session-id.ts';
 import type { Policy } from './model.ts';
 
-/** The file can't be used. Without it a run would delete sessions that somebody wants to keep, so there is none. */
+/** The file can't be used. Without it a run would delete sessions that are to be kept, so it fails. */
 export class PoliciesError extends Error {
   override readonly name = 'PoliciesError';
 }
 
-/** @throws PoliciesError when the file is missing, unreadable, or says something else than policies. */
+/** @throws PoliciesError when the file is missing, unreadable or invalid. */
 export async function readPolicies(file: string): Promise<Map<string, Policy>> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new PoliciesError(`policies file ${file} can't be read: ${message(error)}; nothing was deleted`, {
+    throw new PoliciesError(`failed to read policies file ${file}: ${message(error)}; nothing was deleted`, {
       cause: error,
     });
   }
   try {
     return parsePolicies(text);
   } catch (error) {
-    throw new PoliciesError(`policies file ${file}: ${message(error)}; nothing was deleted`, { cause: error });
+    throw new PoliciesError(`invalid policies file ${file}: ${message(error)}; nothing was deleted`, { cause: error });
   }
 }
 
 /**
- * Reads `{"sessions": {"<id>": {"ttlSeconds": 86400} | {"keep": true}}}`. It is strict: a policy that is misread
- * deletes a session.
+ * Parses `{"sessions": {"<id>": {"ttlSeconds": 86400} | {"keep": true}}}`. It is strict: a policy that is misread deletes a
+ * session.
  * @throws Error that names the session and what was found.
  */
 export function parsePolicies(text: string): Map<string, Policy> {
@@ -38,7 +38,7 @@ export function parsePolicies(text: string): Map<string, Policy> {
 }
 
 function idOf(id: string): string {
-  if (!isSessionId(id)) throw new Error(`"sessions" has ${JSON.stringify(id)}, which is no session id`);
+  if (!isSessionId(id)) throw new Error(`"sessions" has ${JSON.stringify(id)}, which is not a session id`);
   return id;
 }
 
@@ -52,7 +52,7 @@ function policyOf(id: string, value: unknown): Policy {
     return { ttlMs: Number(ttlSeconds) * 1000 };
   }
   throw new Error(
-    `${at} is ${JSON.stringify(value)}: write {"keep": true} or {"ttlSeconds": N}, N a whole number above 0`,
+    `${at} is ${JSON.stringify(value)}: it must be {"keep": true} or {"ttlSeconds": N}, N a whole number above 0`,
   );
 }
 

@@ -1,9 +1,9 @@
-/** What a run has done so far, and the log lines that tell it. */
+/** The report of a run: what it has done so far, in counts and in its log. */
 import type { Logger } from 'pino';
 import type { CleanupResult, MeasuredVolume } from '../resources/cleanup-result.ts';
 import { statusMessage, fullMessage } from './failure.ts';
 
-/** One deletion. `message` says why, and so tells the session's age. */
+/** One deletion. `message` says why. */
 export interface DeletedSession {
   readonly target: string;
   readonly sessionId: string;
@@ -11,6 +11,7 @@ export interface DeletedSession {
   readonly message: string;
 }
 
+/** Collects the results of the steps. */
 export class CleanupReport {
   readonly dryRun: boolean;
   readonly #log: Logger;
@@ -37,9 +38,9 @@ export class CleanupReport {
     this.#log.info({ target, session: sessionId, bytes, why: message }, this.dryRun ? 'would delete' : 'deleted');
   }
 
-  /** Somebody else was quicker, which is as good. */
+  /** Another run or client has deleted it, which is no error. */
   alreadyGone(target: string, sessionId: string): void {
-    this.#log.info({ target, session: sessionId }, 'is gone already');
+    this.#log.info({ target, session: sessionId }, 'already gone');
   }
 
   swept(target: string, path: string, bytes: number): void {
@@ -48,17 +49,17 @@ export class CleanupReport {
     this.#log.info({ target, path, bytes }, this.dryRun ? 'would sweep' : 'swept');
   }
 
-  /** How full a volume is after the work on it. */
+  /** How full a volume is afterwards. */
   measured(volume: MeasuredVolume): void {
     this.#volumes.push(volume);
   }
 
-  /** The run fails, and goes on with what is left. */
+  /** The run fails, and continues with the rest. */
   error(message: string): void {
     this.#fail(message, message);
   }
 
-  /** The same by an error, whose whole text the log alone has. */
+  /** The same with an error, whose full text is in the log only. */
   failed(what: string, error: unknown): void {
     this.#fail(`${what}: ${statusMessage(error)}`, `${what}: ${fullMessage(error)}`);
   }
@@ -80,9 +81,9 @@ export class CleanupReport {
     };
   }
 
-  #fail(message: string, fullMessage: string): void {
+  #fail(message: string, reason: string): void {
     this.#errors += 1;
     this.#message ??= message;
-    this.#log.error({ reason: fullMessage }, 'failed');
+    this.#log.error({ reason }, 'failed');
   }
 }

@@ -1,4 +1,4 @@
-/** One run of the cleanup: every target in turn, whatever happens to the others. */
+/** One run of the cleanup: every target in turn, even when others fail. */
 import { Client, CopilotError } from '../copilot/index.ts';
 import { systemClock } from '../kube/clock/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
@@ -16,7 +16,7 @@ const CONNECT = { timeoutMs: 10_000 };
 
 type Task = TtlTask | { readonly sessionId: string } | 'Sweep';
 
-/** Resolves to what came of it; errors of servers, volumes and the policies file are in the result. */
+/** Resolves to the result, which includes the errors of servers, volumes and the policies file. */
 export async function cleanUp(options: CleanupOptions, context: Context): Promise<CleanupResult> {
   const { report } = context;
   try {
@@ -24,7 +24,7 @@ export async function cleanUp(options: CleanupOptions, context: Context): Promis
     for (const target of options.targets) await cleanUpTarget(target, task, options.token, context);
   } catch (error) {
     if (error instanceof StoppedError)
-      report.error('the run was stopped by a signal; the next run goes on where it ended');
+      report.error('the run was stopped by a signal; the next run continues where it stopped');
     else if (error instanceof PoliciesError) report.error(error.message);
     else throw error;
   }
@@ -39,30 +39,30 @@ async function taskOf({ task }: CleanupOptions): Promise<Task> {
 
 async function cleanUpTarget({ name, server, volume }: Target, task: Task, token: string, context: Context) {
   const mounted = volume === undefined ? undefined : new Volume(volume);
-  let connection: Client | undefined;
+  let client: Client | undefined;
   try {
     if (server !== undefined) {
-      connection = new Client({ ...server, token, timers: systemClock });
-      await connection.open(CONNECT);
+      client = new Client({ ...server, token, timers: systemClock });
+      await client.open(CONNECT);
     }
     if (task === 'Sweep') await sweepVolume(name, mounted, context);
-    else if ('sessionId' in task) await deleteOne(name, task.sessionId, connection, mounted, context);
-    else await cleanUpByAge(name, task, connection, mounted, context);
+    else if ('sessionId' in task) await deleteOne(name, task.sessionId, client, mounted, context);
+    else await cleanUpByAge(name, task, client, mounted, context);
   } catch (error) {
     if (!(error instanceof CopilotError) && errorCode(error) === undefined) throw error;
     context.report.failed(name, error);
   } finally {
-    connection?.close();
+    client?.close();
   }
   if (mounted !== undefined) await measureVolume(name, mounted, context);
 }
 
-/** Without it the run has still done what it was to do; whatever is wrong with the volume has failed that as well. */
+/** A failure here does not fail the run: a problem of the volume has failed the deletions too. */
 async function measureVolume(name: string, volume: Volume, { report, log }: Context): Promise<void> {
   try {
     report.measured({ name, ...(await volume.usage()) });
   } catch (error) {
-    log.warn({ target: name, reason: fullMessage(error) }, 'how full the volume is can not be seen');
+    log.warn({ target: name, reason: fullMessage(error) }, 'failed to measure how full the volume is');
   }
 }
 
@@ -75,16 +75,16 @@ async function sweepVolume(name: string, volume: Volume | undefined, context: Co
 async function cleanUpByAge(
   name: string,
   task: TtlTask,
-  connection: Client | undefined,
+  client: Client | undefined,
   volume: Volume | undefined,
   context: Context,
 ): Promise<void> {
   if (volume !== undefined) await emptyTrash(name, volume, context);
-  if (connection !== undefined) await cleanUpServer(name, connection, task, context);
+  if (client !== undefined) await cleanUpServer(name, client, task, context);
   else if (volume !== undefined) await cleanUpVolume(name, volume, task, context);
   if (volume === undefined) return;
   // Without a server nothing is loaded.
-  const loaded = async (id: string) => connection !== undefined && (await isLoaded(connection, id));
+  const loaded = async (id: string) => client !== undefined && (await isLoaded(client, id));
   await sweepLocks(name, volume, context);
   await sweepStubs(name, volume, { ttlMs: task.ttlMs, isLoaded: loaded }, context);
 }
@@ -92,11 +92,11 @@ async function cleanUpByAge(
 async function deleteOne(
   name: string,
   sessionId: string,
-  connection: Client | undefined,
+  client: Client | undefined,
   volume: Volume | undefined,
   context: Context,
 ): Promise<void> {
-  if (connection !== undefined) await deleteOnServer(name, connection, sessionId, context);
+  if (client !== undefined) await deleteOnServer(name, client, sessionId, context);
   else if (volume !== undefined) await deleteOnVolume(name, volume, sessionId, context);
   if (volume === undefined || context.report.dryRun) return;
   if ((await volume.trash()).includes(sessionId)) await volume.emptyTrash(sessionId);

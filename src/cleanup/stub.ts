@@ -1,4 +1,4 @@
-/** What is left of a session that never had a turn: its directory without a journal. No server lists it, so nobody asks for its deletion. */
+/** Stubs: directories of sessions that never had a turn, without a journal. No server lists them, so no client deletes them. */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ifExists } from './file-tree.ts';
@@ -15,8 +15,8 @@ const DIRECTORIES = new Set(['checkpoints', 'files', 'research']);
 const IN_USE = /^inuse\.\d+\.(lock|hold)$/;
 
 /**
- * mtime of the youngest thing in the directory of a session that never had a turn. Undefined when it holds anything else than what a
- * server puts there by itself: a journal, a file that an agent or a person made, a link.
+ * mtime of the newest entry in the directory of a session that never had a turn. Undefined when it has anything that the server did not
+ * create by itself: a journal, a file of an agent or a user, a link.
  */
 export async function stubTime(directory: string, below = ''): Promise<number | undefined> {
   const stat = await ifExists(lstat(directory));

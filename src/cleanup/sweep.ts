@@ -1,18 +1,18 @@
-/** Sweeping a volume: what deletions leave behind, a server's and our own. */
+/** Sweeps a volume: removes what deletions leave on it, those through a server and our own. */
 import { attempt, throwIfStopped, type Context } from './context.ts';
 import { stubTime } from './stub.ts';
 import { LOCKS, TRASH, type Volume } from './volume.ts';
 
-/** Younger stubs are left alone: a client may be about to have its first turn. */
+/** Younger stubs are kept: their first turn may be about to start. */
 const STUB_AGE_MS = 24 * 3_600_000;
 
 export interface StubSweepOptions {
   readonly ttlMs: number;
-  /** Asks the server, if one runs: a session without a turn may be loaded for days. */
+  /** Whether the server, if one runs, has it in memory: a session without a turn may be loaded for days. */
   readonly isLoaded: (sessionId: string) => Promise<boolean>;
 }
 
-/** Finishes deletions that a killed run began, also one that began a moment ago: these sessions had been judged already. */
+/** Finishes the deletions of killed runs, also a recent one: they were already decided. */
 export async function emptyTrash(target: string, volume: Volume, context: Context): Promise<void> {
   const { report } = context;
   for (const sessionId of await volume.trash()) {
@@ -25,8 +25,8 @@ export async function emptyTrash(target: string, volume: Volume, context: Contex
 }
 
 /**
- * Removes locks of sessions that are gone. However young: a server takes one only while the session's directory is there, and has
- * released it a moment after that has gone (docs/adr/0015-sweep-asked-for-on-the-claim.md).
+ * Removes locks of sessions that are gone, of any age: a server takes a lock only while the session's directory exists, and releases it
+ * shortly after that is gone (docs/adr/0015-sweep-asked-for-on-the-claim.md).
  */
 export async function sweepLocks(target: string, volume: Volume, context: Context): Promise<void> {
   const { report } = context;

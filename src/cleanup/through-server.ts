@@ -1,4 +1,4 @@
-/** Deleting sessions through the server that has them. */
+/** Deletes sessions through the server that has them. */
 import {
   deleteSession,
   getActivity,
@@ -17,37 +17,32 @@ import type { StoredSession, TtlTask } from './model.ts';
 /** Listing thousands of sessions on a busy server takes a while; one session does not. */
 const LIST = { timeoutMs: 60_000 };
 const ONE = { timeoutMs: 20_000 };
-/** A difference of clocks that people should know of. */
+/** A difference of clocks that is logged. */
 const NOTABLE_SKEW_MS = 60_000;
 
 /**
- * Deletes what the TTL rule says, one session at a time. What no longer answers ends it, and throws; a session that can't be
- * deleted is counted, and the next one is tried.
+ * Deletes sessions by the TTL rule, one at a time. A session that can't be deleted is reported, and the run continues.
+ * @throws when the server does not answer any more.
  */
-export async function cleanUpServer(
-  target: string,
-  connection: Client,
-  task: TtlTask,
-  context: Context,
-): Promise<void> {
+export async function cleanUpServer(target: string, client: Client, task: TtlTask, context: Context): Promise<void> {
   const { report } = context;
   const rule = { ...task, marginMs: clockMarginFor('Server', task.ttlMs) };
-  const now = await serverNow(target, connection, context);
+  const now = await serverNow(target, client, context);
   const candidates: string[] = [];
-  for (const times of await listSessions(connection, LIST)) {
+  for (const times of await listSessions(client, LIST)) {
     if (decide(factsOf(times), rule, now()).action === 'Keep') report.kept();
     else candidates.push(times.sessionId);
   }
   if (candidates.length === 0) return;
 
-  const sizes = await getSessionSizes(connection, LIST);
-  /** As the session is now: since the list was made, others have been deleted, and it may have had a turn. */
+  const sizes = await getSessionSizes(client, LIST);
+  /** As of now: while others were deleted since the list was read, it may have had a turn. */
   const currentDecision = async (sessionId: string): Promise<CleanupDecision | undefined> => {
-    const times = await getSessionTimes(connection, sessionId, ONE);
+    const times = await getSessionTimes(client, sessionId, ONE);
     if (times === undefined) return undefined;
     const decision = decide(factsOf(times), rule, now());
     if (decision.action === 'Keep') return decision;
-    return decide({ ...factsOf(times), activity: await getActivity(connection, sessionId, ONE) }, rule, now());
+    return decide({ ...factsOf(times), activity: await getActivity(client, sessionId, ONE) }, rule, now());
   };
   for (const sessionId of candidates) {
     throwIfStopped(context);
@@ -55,53 +50,52 @@ export async function cleanUpServer(
       const decision = await currentDecision(sessionId);
       if (decision === undefined) return report.alreadyGone(target, sessionId);
       if (decision.action === 'Keep') return report.kept();
-      if (!report.dryRun && !(await deleteAndVerify(connection, sessionId)))
-        return report.alreadyGone(target, sessionId);
+      if (!report.dryRun && !(await deleteAndVerify(client, sessionId))) return report.alreadyGone(target, sessionId);
       const bytes = sizes.get(sessionId) ?? 0;
       return report.deleted({ target, sessionId, bytes, message: decision.message });
     });
   }
 }
 
-/** Deletes one session whatever its age. Not there is fine. */
+/** Deletes one session of any age. A missing session is no error. */
 export async function deleteOnServer(
   target: string,
-  connection: Client,
+  client: Client,
   sessionId: string,
   context: Context,
 ): Promise<void> {
   const { report } = context;
   throwIfStopped(context);
-  const bytes = (await getSessionSizes(connection, LIST)).get(sessionId) ?? 0;
+  const bytes = (await getSessionSizes(client, LIST)).get(sessionId) ?? 0;
   await attempt(`${target}: session ${sessionId}`, context, async () => {
-    const isThere = report.dryRun
-      ? (await getSessionTimes(connection, sessionId, ONE)) !== undefined
-      : await deleteAndVerify(connection, sessionId);
-    if (isThere) report.deleted({ target, sessionId, bytes, message: 'it was asked for' });
+    const exists = report.dryRun
+      ? (await getSessionTimes(client, sessionId, ONE)) !== undefined
+      : await deleteAndVerify(client, sessionId);
+    if (exists) report.deleted({ target, sessionId, bytes, message: 'its deletion was requested' });
     else report.alreadyGone(target, sessionId);
   });
 }
 
-/** Whether the server holds a session in its memory. */
-export async function isLoaded(connection: Client, sessionId: string): Promise<boolean> {
-  return (await getActivity(connection, sessionId, ONE)) !== 'Unloaded';
+/** Whether the server has a session in its memory. */
+export async function isLoaded(client: Client, sessionId: string): Promise<boolean> {
+  return (await getActivity(client, sessionId, ONE)) !== 'Unloaded';
 }
 
-/** Whether it was there. */
-async function deleteAndVerify(connection: Client, sessionId: string): Promise<boolean> {
-  if ((await deleteSession(connection, sessionId, ONE)) === 'NotFound') return false;
-  if ((await getSessionTimes(connection, sessionId, ONE)) === undefined) return true;
-  throw new RefusedError(`${connection.address}: the server said that it deleted the session, and still has it`);
+/** Whether it existed. */
+async function deleteAndVerify(client: Client, sessionId: string): Promise<boolean> {
+  if ((await deleteSession(client, sessionId, ONE)) === 'NotFound') return false;
+  if ((await getSessionTimes(client, sessionId, ONE)) === undefined) return true;
+  throw new RefusedError(`${client.address}: the server reported the session as deleted, but still has it`);
 }
 
 /**
- * The time by the server's clock, for it wrote the sessions' times; by our own when that is earlier. So a server whose clock is
- * ahead, or that lies, has nothing deleted early.
+ * The time by the server's clock, which wrote the sessions' times, or by our own when that is earlier: a server whose clock is ahead, or
+ * that lies, does not cause early deletions.
  */
-async function serverNow(target: string, connection: Client, { clock, log }: Context): Promise<() => number> {
-  const skew = (await getServerTime(connection, ONE)) - clock.now();
+async function serverNow(target: string, client: Client, { clock, log }: Context): Promise<() => number> {
+  const skew = (await getServerTime(client, ONE)) - clock.now();
   if (Math.abs(skew) > NOTABLE_SKEW_MS) {
-    log.warn({ target, seconds: Math.round(skew / 1000) }, 'the clock of the server differs from ours');
+    log.warn({ target, seconds: Math.round(skew / 1000) }, 'the clocks of the server and the cleanup differ');
   }
   return () => clock.now() + Math.min(skew, 0);
 }

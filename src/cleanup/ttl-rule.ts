@@ -1,12 +1,12 @@
 /**
- * The TTL rule: which sessions a cleanup deletes. It is this one function, so that the answer never depends on how a
- * session was looked at: through its server, or on the volume.
+ * The TTL rule: which sessions a cleanup deletes. One function, so that the decision is the same through a server and on a volume.
  */
 import { CLOCK_SKEW_MS, clockMargin } from '../resources/session-ttl.ts';
 import type { Policy, StoredSession } from './model.ts';
 
 const MINUTE_MS = 60_000;
 
+/** What the decision depends on besides the session. */
 export interface Rule {
   readonly ttlMs: number;
   /** See {@link clockMarginFor}. */
@@ -14,9 +14,10 @@ export interface Rule {
   readonly policies: ReadonlyMap<string, Policy>;
 }
 
+/** Why a session is kept or deleted. */
 export type Reason = 'UnknownAge' | 'Kept' | 'Young' | 'KeptLonger' | 'Locked' | 'Loaded' | 'Active' | 'Expired';
 
-/** `message` is for people, and names no session: whoever shows it knows which one it is about. */
+/** `message` does not name the session, which the caller knows. */
 export interface CleanupDecision {
   readonly action: 'Keep' | 'Delete';
   readonly reason: Reason;
@@ -24,19 +25,19 @@ export interface CleanupDecision {
 }
 
 /**
- * How much longer than its TTL a session is kept, for clocks that differ. On a volume nobody can say whose clock wrote
- * the times, so it is the whole skew. A server's clock is the one that wrote them, unless the server has moved between
- * nodes meanwhile: there a short TTL keeps the margin short, else a TTL of a minute would mean eleven.
+ * How much longer than its TTL a session is kept, for clocks that differ. On a volume it is unknown whose clock wrote the times, so it is
+ * the whole skew. A server's clock wrote them itself, unless the server has moved between nodes: there a short TTL has a short margin,
+ * else a TTL of one minute would mean eleven.
  */
 export function clockMarginFor(clock: 'Server' | 'Volume', ttlMs: number): number {
   return clock === 'Server' ? clockMargin(ttlMs) : CLOCK_SKEW_MS;
 }
 
-/** Judges one session at the time `now`. A session that nothing speaks for and nothing against is deleted. */
+/** The decision about one session at the time `now`. Without a reason to keep it, it is deleted. */
 export function decide(session: StoredSession, rule: Rule, now: number): CleanupDecision {
   const { modifiedTime, lockTime, activity } = session;
   const policy = rule.policies.get(session.sessionId);
-  // A time that can't be read is no reason to delete anything.
+  // An unreadable time is no reason to delete it.
   if (!Number.isFinite(modifiedTime)) return keep('UnknownAge', 'the time of its last activity is unknown');
   if (policy?.keep) return keep('Kept', 'a CopilotSession keeps it');
 
@@ -45,7 +46,7 @@ export function decide(session: StoredSession, rule: Rule, now: number): Cleanup
   const age = `its last activity was ${period(now - modifiedTime)} ago`;
   if (!isOld(modifiedTime, rule.ttlMs)) return keep('Young', `${age}, the TTL is ${period(rule.ttlMs)}`);
   if (!isOld(modifiedTime, ttlMs)) return keep('KeptLonger', `${age}, a CopilotSession gives it ${period(ttlMs)}`);
-  // Without a server an older lock is the trace of one that was killed: it would keep the session for ever.
+  // Without a server an older lock is that of a killed one, and would keep the session forever.
   if (lockTime !== undefined && !isOld(lockTime, ttlMs)) {
     return keep('Locked', `a server locked it ${period(now - lockTime)} ago`);
   }

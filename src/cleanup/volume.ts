@@ -1,6 +1,6 @@
 /**
- * A volume of sessions: the `session-state` directory of a server that need not run. Only directories that can be a server's are
- * ever touched; links, files and other people's directories are not.
+ * A volume of sessions: the `session-state` directory of a server that need not run. Only directories of sessions are changed; links,
+ * files and other directories are not.
  */
 import { lstat, mkdir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,12 +10,13 @@ import type { StoredSession } from './model.ts';
 import { errorCode, ifExists, removeTree, sizeOfTree } from './file-tree.ts';
 import { usageOf } from './file-system-usage.ts';
 
-/** Where sessions go first when they are deleted. No session id has a dot, and a server lists no session that is two levels down. */
+/** Where deleted sessions are moved first. No session id has a dot, and a server lists no session two levels down. */
 export const TRASH = '.copilot-operator-deleted';
 export const LOCKS = '.session-operation-locks';
 const JOURNAL = 'events.jsonl';
 const LOCK = /^inuse\.\d+\.lock$/;
 
+/** The operations on a volume. */
 export class Volume {
   readonly root: string;
 
@@ -27,13 +28,13 @@ export class Volume {
     return join(this.root, ...names);
   }
 
-  /** Names of the directories that can be sessions, by their names. */
+  /** Directories whose names can be session ids. */
   async directories(): Promise<string[]> {
     const entries = await readdir(this.root, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
   }
 
-  /** What the TTL rule needs to know of a session; undefined when there is none of this id. */
+  /** A session as the TTL rule needs it; undefined when there is none with this id. */
   async session(sessionId: string): Promise<StoredSession | undefined> {
     if (!(await this.isDirectory(sessionId))) return undefined;
     const journal = await ifExists(lstat(this.path(sessionId, JOURNAL)));
@@ -49,7 +50,7 @@ export class Volume {
     return times.length === 0 ? undefined : Math.max(...times);
   }
 
-  /** How full its file system is, whoever measured it. */
+  /** How full its file system is, whoever uses it. */
   async usage(): Promise<Omit<MeasuredVolume, 'name'>> {
     return usageOf(await statfs(this.root));
   }
@@ -59,20 +60,20 @@ export class Volume {
     return sizeOfTree(this.path(name));
   }
 
-  /** Whether there is a directory of this name, and no link to one. */
+  /** Whether this is a directory, and not a link to one. */
   async isDirectory(name: string): Promise<boolean> {
     return (await ifExists(lstat(this.path(name))))?.isDirectory() ?? false;
   }
 
   /**
-   * Deletes a session's directory and its lock and returns the bytes that they took. A session is gone in one step, by a rename; what
-   * is left when the process dies then is for {@link emptyTrash}. Undefined: somebody else was quicker.
+   * Deletes a session's directory and its lock, and returns their bytes; undefined when the session was already gone. A rename makes the
+   * session disappear in one step; {@link emptyTrash} removes what is left if the process dies after it.
    */
   async delete(sessionId: string): Promise<number | undefined> {
     const directory = this.path(sessionId);
     const trashed = await this.#moveToTrash(sessionId);
     if (trashed === undefined && !(await this.isDirectory(sessionId))) return undefined;
-    // In place the journal goes last: as long as it is there, the next run finds the session as old as this one did.
+    // In place the journal is deleted last: while it exists, the next run sees the session with the same age.
     const bytes = await (trashed === undefined ? removeTree(directory, JOURNAL) : removeTree(trashed));
     await this.#removeTrashIfEmpty();
     await this.deleteLock(sessionId);
@@ -80,8 +81,8 @@ export class Volume {
   }
 
   /**
-   * Ids of sessions that are not there and have a lock of operations, each as it is found: in a moment it may be there again. The
-   * server makes these locks empty and never removes them.
+   * Ids of sessions that do not exist and have an operation lock, each when it is found: it may exist again a moment later. The server
+   * creates these locks empty and never removes them.
    */
   async *orphanLocks(): AsyncGenerator<string> {
     if (!(await this.isDirectory(LOCKS))) return;
@@ -98,14 +99,14 @@ export class Volume {
     if (await this.isDirectory(LOCKS)) await ifExists(unlink(this.path(LOCKS, `${sessionId}.lock`)));
   }
 
-  /** What killed runs have left, by session id. */
+  /** The sessions that killed runs left in the trash. */
   async trash(): Promise<string[]> {
     if (!(await this.isDirectory(TRASH))) return [];
     const entries = (await ifExists(readdir(this.path(TRASH), { withFileTypes: true }))) ?? [];
     return entries.filter((entry) => entry.isDirectory() && isSessionId(entry.name)).map(({ name }) => name);
   }
 
-  /** Finishes the deletion of one session, and returns the bytes that were left of it. */
+  /** Finishes the deletion of one session, and returns the bytes that were left. */
   async emptyTrash(sessionId: string): Promise<number> {
     const bytes = await removeTree(this.path(TRASH, sessionId));
     await this.#removeTrashIfEmpty();
@@ -113,9 +114,8 @@ export class Volume {
   }
 
   /**
-   * The path that the session was moved to. Undefined when it could not be, for whatever reason: a full volume may lack the block for
-   * the directory, another run may just have removed it, something else may have its name. What comes instead tells the reason if it
-   * fails as well.
+   * The path that the session was moved to; undefined when that failed for any reason: a full volume may lack the block for the directory,
+   * another run may have removed it, something else may have its name. Deleting in place then fails with the reason, if it does.
    */
   async #moveToTrash(sessionId: string): Promise<string | undefined> {
     const trashed = this.path(TRASH, sessionId);
@@ -134,7 +134,7 @@ export class Volume {
     try {
       await rmdir(this.path(TRASH));
     } catch (error) {
-      // Something of another run is in it.
+      // Another run is using it.
       if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
     }
   }

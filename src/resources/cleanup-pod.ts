@@ -1,6 +1,6 @@
 /**
  * The pod that runs `copilot-operator cleanup`: for a tenant's CronJob, for the Job that removes the data of one session while no
- * server runs, and for the one that sweeps a volume. It has no access to Kubernetes; what it finds comes back in its termination message.
+ * server runs, and for the Job that sweeps a volume. It has no access to Kubernetes; its result is in its termination message.
  */
 import { Label, SERVER_PORT } from '../api/names.ts';
 import { childName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
@@ -12,35 +12,37 @@ import type { CopilotTenant } from './tenant.ts';
 export const CLEANUP_COMPONENT = 'cleanup';
 /** The name of the one container. */
 export const CLEANUP_CONTAINER = 'cleanup';
-/** Key of the ConfigMap with the sessions that resources keep. */
+/** Key in the ConfigMap of the sessions that CopilotSessions keep. */
 export const POLICIES_KEY = 'policies.json';
 
 const POLICIES_PATH = '/etc/copilot-operator';
 const VOLUMES_PATH = '/volumes';
 
+/** What a cleanup pod does, and where. */
 export interface CleanupPodOptions {
-  /** The operator's own image: the command is in it. */
+  /** The operator's own image, which has the command. */
   readonly image: string;
-  /** Flags that say what to do, such as `--ttl=720h`. Where to do it is added here. */
+  /** Flags for the task, such as `--ttl=720h`. Those for servers and volumes are added here. */
   readonly args: readonly string[];
-  /** Indexes of servers that run: their sessions are deleted through them. */
+  /** Indexes of running servers, through which sessions are deleted. */
   readonly servers: readonly number[];
   /**
-   * Indexes of servers whose volumes are mounted: work that no server can do. The volume of a running server is ReadWriteOnce, so the
-   * pod then goes to that server's node.
+   * Indexes of servers whose volumes are mounted. The volume of a running server is ReadWriteOnce, so the pod then runs on that server's
+   * node.
    */
   readonly volumes: readonly number[];
-  /** Index of a server that runs and is not asked: the pod goes to its node. */
+  /** Index of a running server that is not connected to: the pod runs on its node. */
   readonly beside?: number | undefined;
   /** Name of the ConfigMap with {@link POLICIES_KEY}. */
   readonly policies?: string | undefined;
 }
 
-/** Labels of the cleanup pods of a tenant. They are none of a server: its Service must not lead to them. */
+/** Labels of the cleanup pods of a tenant, not those of a server: its Service must not select them. */
 export function cleanupLabels(tenant: string): Record<string, string> {
   return { ...tenantLabels(tenant), [Label.component]: CLEANUP_COMPONENT };
 }
 
+/** The spec of a cleanup pod. */
 export function cleanupPod(
   tenant: CopilotTenant,
   { image, args, servers, volumes, beside, policies }: CleanupPodOptions,
@@ -99,7 +101,7 @@ export function cleanupPod(
   };
 }
 
-/** Instead of the tenant's own: where there is a server's pod, the node was chosen by that already. */
+/** Replaces the tenant's own affinity where a server's pod runs, which has chosen the node. */
 function affinity(
   tenant: CopilotTenant,
   volumes: readonly number[],
@@ -112,8 +114,7 @@ function affinity(
   if (together !== undefined) {
     return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [beside(together)] } };
   }
-  // A server that crashes over and over has a pod that holds its volume to a node; one that is suspended has none, and
-  // then this asks for nothing.
+  // The pod of a server that keeps crashing holds its volume on a node. A suspended server has no pod, and this has no effect.
   const preferred = volumes.map((index) => ({ weight: 100, podAffinityTerm: beside(index) }));
   const own = tenant.spec.server.affinity;
   const others = own?.podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
@@ -123,12 +124,12 @@ function affinity(
   };
 }
 
-/** The argument with which a cleanup only removes what no server uses, so that it may run beside one without asking it. */
+/** The flag with which a cleanup only removes what no server uses, so that it may run beside one without connecting to it. */
 export const SWEEP_FLAG = '--sweep';
 
 /**
- * Whether a pod made by {@link cleanupPod} works on the volume of a server without asking that server. One that asks only sweeps
- * what no server uses, so it may run beside it.
+ * Whether a pod of {@link cleanupPod} deletes sessions on the volume of a server. One that connects to the server only sweeps the
+ * volume, so it may run beside it.
  */
 export function deletesOnVolume({ spec }: Pod, server: string): boolean {
   const args = spec?.containers.flatMap((container) => container.args ?? []) ?? [];

@@ -1,10 +1,10 @@
 /**
- * What a cleanup tells of itself: one JSON object in the termination message of its pod. The command writes it, the tenant
- * controller reads it; it lives here because both may import this part.
+ * The result of a cleanup: one JSON object in the termination message of its pod. The command writes it, and the tenant controller
+ * reads it.
  */
 import { isSessionId } from '../copilot/session-id.ts';
 
-/** The kubelet cuts a termination message there. */
+/** The kubelet truncates a termination message at this size. */
 export const MAX_RESULT_BYTES = 4096;
 const MAX_MESSAGE_LENGTH = 1024;
 
@@ -13,28 +13,29 @@ export interface MeasuredVolume {
   /** Name of its server. */
   readonly name: string;
   readonly space: number;
-  /** Bytes of its whole file system, which others may share. */
+  /** Bytes of its file system, which others may share. */
   readonly size: number;
-  /** Of the files that it can hold (inodes); absent where its file system knows no such bound. */
+  /** Used inodes; absent where the file system has no limit. */
   readonly files?: number | undefined;
 }
 
+/** The result of one run. */
 export interface CleanupResult {
-  /** Failed: something was not done that was to be done. What could be done was done all the same. */
+  /** Failed: there were errors. What could be done was done all the same. */
   readonly result: 'Succeeded' | 'Failed';
-  /** Nothing was deleted; the numbers say what would have been. */
+  /** Nothing was deleted; the counts are of what would have been. */
   readonly dryRun: boolean;
-  /** Sessions that were looked at and are still there. */
+  /** Sessions that were checked and kept. */
   readonly kept: number;
   readonly deleted: number;
   /** Bytes of the files that were deleted or swept. */
   readonly freedBytes: number;
-  /** Locks, stubs and leftovers of deletions that were removed. */
+  /** Removed locks, stubs and remains of deletions. */
   readonly sweptFiles: number;
   readonly errors: number;
   /** The first error and how many more there were, or why the run stopped early. Absent after a success. */
   readonly message?: string | undefined;
-  /** How full the mounted volumes were after the work on each, as many as fit. */
+  /** How full the mounted volumes were afterwards, as many as fit. */
   readonly volumes?: readonly MeasuredVolume[] | undefined;
   /** Ids of the deleted sessions, as many as fit. */
   readonly sessions?: readonly string[] | undefined;
@@ -47,22 +48,22 @@ export function formatCleanupResult(result: CleanupResult): string {
   return JSON.stringify(fitCleanupResult(result));
 }
 
-/** The result as it is told: a long message is cut, and volumes and ids that don't fit are left out. */
+/** The result with a long message truncated, and without the volumes and ids that don't fit. */
 export function fitCleanupResult(result: CleanupResult): CleanupResult {
   const { message, volumes = [], sessions = [], ...rest } = result;
   const head = { ...rest, ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }) };
   const room = MAX_RESULT_BYTES - Buffer.byteLength(JSON.stringify({ ...head, volumes: [], sessions: [] }));
-  // Volumes first: the ids are in the log too.
-  const seen = fitting(volumes, room);
-  const told = fitting(sessions, seen.room);
+  // Volumes first: the log has the ids too.
+  const measured = fitting(volumes, room);
+  const deleted = fitting(sessions, measured.room);
   return {
     ...head,
-    ...(seen.items.length > 0 && { volumes: seen.items }),
-    ...(told.items.length > 0 && { sessions: told.items }),
+    ...(measured.items.length > 0 && { volumes: measured.items }),
+    ...(deleted.items.length > 0 && { sessions: deleted.items }),
   };
 }
 
-/** The first items that fit into so many bytes of JSON, each with a comma, and what room is left. */
+/** The first items that fit into so many bytes of JSON, each with a comma, and the remaining bytes. */
 function fitting<T>(items: readonly T[], bytes: number): { items: T[]; room: number } {
   let room = bytes;
   const fit: T[] = [];
@@ -76,8 +77,8 @@ function fitting<T>(items: readonly T[], bytes: number): { items: T[]; room: num
 }
 
 /**
- * Reads a termination message. Undefined for anything but a whole result: the log of a process that died, or text of somebody
- * who meddled with the pod. Other fields are left unread.
+ * Parses a termination message. Undefined for anything but a whole result, such as the log of a process that died, or text of another
+ * writer. Unknown fields are ignored.
  */
 export function parseCleanupResult(text: string): CleanupResult | undefined {
   if (Buffer.byteLength(text) > MAX_RESULT_BYTES) return undefined;
@@ -126,7 +127,7 @@ const plainVolume = ({ name, space, size, files }: MeasuredVolume): MeasuredVolu
   ...(files !== undefined && { files }),
 });
 
-/** At most so many characters, none of them a control character or outside of ASCII: it ends in a status and in a log. */
+/** At most so many printable ASCII characters: the text ends up in a status and in a log. */
 function cut(text: string, length: number): string {
   const plain = text.replace(/[^ -~]/gu, '?');
   return plain.length <= length ? plain : `${plain.slice(0, length - 3)}...`;

@@ -1,4 +1,4 @@
-/** How the Jobs of the operator end. */
+/** How the operator's Jobs end. */
 import type { Job } from '../kube/types/builtins.ts';
 
 /** The end of a Job. */

@@ -1,6 +1,6 @@
 /**
- * Names and labels of a tenant's children. Every child is called `<tenant>-<suffix>`, and no suffix holds a dash: cut
- * at the last dash, a name says whose it is, so two tenants of one namespace never meet, `a` and `a-0` included
+ * Names and labels of a tenant's children. Every child is called `<tenant>-<suffix>`, and no suffix has a dash: up to its last dash a
+ * name is the tenant's, so the children of two tenants never have the same name, not even those of `a` and `a-0`
  * (test/unit/resources/names.test.ts).
  */
 import { FIELD_MANAGER, Label, SERVER_APP_NAME } from '../api/names.ts';
@@ -8,7 +8,7 @@ import { getControllerOf, isControlledBy, refersTo } from '../kube/types/owner.t
 import type { KubeObject } from '../kube/types/types.ts';
 import { CopilotTenant } from './tenant.ts';
 
-/** Objects that a tenant's servers share, by what they are. Server objects end in the server's index instead. */
+/** Suffixes of the objects that a tenant's servers share. Those of one server end in its index instead. */
 export const ChildName = {
   /** The connection token's Secret. */
   token: 'token',
@@ -51,7 +51,7 @@ export function tenantOfServer(name: string): string {
   return name.slice(0, name.lastIndexOf('-'));
 }
 
-/** Selects every object that the operator made for tenants. The informers' label selector. */
+/** Selects every object that the operator created for tenants. The informers' label selector. */
 export const MANAGED_SELECTOR = `${Label.managedBy}=${FIELD_MANAGER},${Label.name}=${SERVER_APP_NAME}`;
 
 /** Labels of every child of `tenant`. */
@@ -81,8 +81,8 @@ export function serverPods(tenant: string, index: number): Record<string, string
 }
 
 /**
- * Whether `object` bears the labels of a child of `tenant`. It is no proof of ownership: only a retained volume, which
- * has no owner reference by design, is recognised by it.
+ * Whether `object` has the labels of a child of `tenant`. This is no proof of ownership: only a retained volume claim, which has no
+ * owner reference by design, is recognised by them.
  */
 function isLabelledFor(object: KubeObject, tenant: string): boolean {
   const labels = object.metadata.labels ?? {};
@@ -90,8 +90,8 @@ function isLabelledFor(object: KubeObject, tenant: string): boolean {
 }
 
 /**
- * Whether a volume claim is the tenant's: owned by it, or retained, and then owned by nobody and known by its labels, or
- * by its UID when somebody has taken them off.
+ * Whether a volume claim is the tenant's: controlled by it, or retained, and then without a controller and recognised by its labels, or
+ * by its UID if a user has removed them.
  */
 export function isClaimOf(claim: KubeObject, tenant: CopilotTenant): boolean {
   if (isControlledBy(claim, tenant)) return true;
@@ -100,7 +100,7 @@ export function isClaimOf(claim: KubeObject, tenant: CopilotTenant): boolean {
   return recorded || isLabelledFor(claim, tenant.metadata.name);
 }
 
-/** Whether a former tenant of this name controls `object`: it is going to be garbage-collected, so waiting helps. */
+/** Whether a previous tenant of this name controls `object`: it will be garbage-collected, so waiting helps. */
 export function isOfPreviousTenant(object: KubeObject, tenant: KubeObject): boolean {
   const owner = getControllerOf(object);
   return (

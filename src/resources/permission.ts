@@ -15,6 +15,6 @@ export function lacksPermission(message: string, object?: string): Cause<'Forbid
   const what = object === undefined ? '' : ` for ${object}`;
   return {
     reason: 'Forbidden',
-    message: `The operator lacks a permission${what}: ${message}. Compare its roles with those of its chart.`,
+    message: `The operator lacks a permission${what}: ${message}. Compare its RBAC rules with those of the chart.`,
   };
 }

@@ -1,11 +1,11 @@
-/** What the pods of a tenant have in common, be they servers or the operator's own Jobs. */
+/** What all pods of a tenant have in common, those of servers and of the operator's Jobs. */
 import type { Pod } from '../kube/types/builtins.ts';
 import type { CopilotTenant } from './tenant.ts';
 
 export type PodSpec = NonNullable<Pod['spec']>;
 export type Container = PodSpec['containers'][number];
 
-/** uid and gid of images/copilot-cli: whoever works on a volume of sessions must be this user. */
+/** uid and gid of images/copilot-cli: every pod with a volume of sessions must run as this user. */
 const USER = 10001;
 
 /** Passes the Pod Security standard "restricted". */
@@ -25,7 +25,7 @@ export const CONTAINER_SECURITY = {
   capabilities: { drop: ['ALL'] as string[] },
 } as const satisfies Container['securityContext'];
 
-/** What the spec says about where pods may run, handed on as it is. */
+/** The scheduling fields of the spec, unchanged. */
 export function scheduling(tenant: CopilotTenant): Partial<PodSpec> {
   const { nodeSelector, tolerations, affinity, runtimeClassName, priorityClassName, imagePullSecrets } =
     tenant.spec.server;

@@ -1,14 +1,14 @@
+/** Which CopilotSession holds a session id. */
 import type { CopilotSession } from './session.ts';
 
 /**
- * Which of the resources with one session id of one tenant holds it: the oldest, until it is gone. Of two made within the
- * same second it is the one that has been told to hold it, if any, and else that of the lower UID, so that everybody who
- * looks comes to the same answer.
+ * Which of the resources with the same session id of the same tenant holds it: the oldest, until it is gone. Of two that were created
+ * within the same second it is the one whose status has a phase, else the one with the lower UID, so that the answer is always the same.
  */
 export function holderOf(sessions: readonly CopilotSession[]): CopilotSession | undefined {
   return sessions.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0];
 }
 
-// A phase is told of holders alone.
+// Only holders have a phase.
 const rank = ({ metadata, status }: CopilotSession): string =>
   `${metadata.creationTimestamp ?? ''} ${status?.phase === undefined ? 1 : 0} ${metadata.uid ?? ''}`;

@@ -1,4 +1,4 @@
-/** Which session a resource stands for, and how resources are found by it. */
+/** Which session a CopilotSession is about, and how CopilotSessions are looked up by it. */
 import type { Indexers } from '../kube/cache/store.ts';
 import { keyOf } from '../kube/types/types.ts';
 import type { CopilotSession } from './session.ts';
@@ -13,17 +13,17 @@ export function sessionIdOf({ spec, metadata }: CopilotSession): string {
   return spec.sessionId ?? metadata.name;
 }
 
-/** The key of the tenant that the session names, whether there is one or not. */
+/** The key of the tenant that the session names, whether it exists or not. */
 export function tenantKeyOf({ spec, metadata }: CopilotSession): string {
   return keyOf({ namespace: metadata.namespace ?? '', name: spec.tenantRef.name });
 }
 
-/** Value of {@link BY_ID}. Neither a tenant's key nor an id holds a space. */
+/** Value of {@link BY_ID}. Neither a tenant's key nor an id has a space. */
 export function idKey(tenantKey: string, sessionId: string): string {
   return `${tenantKey} ${sessionId}`;
 }
 
-/** What the informer of CopilotSession has to be made with. */
+/** The indexers that the informer of CopilotSession must have. */
 export const SESSION_INDEXERS: Indexers<CopilotSession> = {
   [BY_TENANT]: (session) => [tenantKeyOf(session)],
   [BY_ID]: (session) => [idKey(tenantKeyOf(session), sessionIdOf(session))],

@@ -1,6 +1,6 @@
 /**
- * A sweep of a server's volume, asked for on its claim (docs/adr/0015-sweep-asked-for-on-the-claim.md). Who deletes sessions through a
- * running server asks for it, the tenant controller has a Job do it; the request outlives both, and the tenant if its volume does.
+ * The request for a sweep of a server's volume: an annotation on its claim (docs/adr/0015-sweep-asked-for-on-the-claim.md). It is set
+ * after a deletion through a running server, and the tenant controller runs a Job for it. It lasts as long as the claim.
  */
 import { Annotation } from '../api/names.ts';
 import { PersistentVolumeClaim } from '../kube/types/builtins.ts';
@@ -8,15 +8,15 @@ import type { KubeClient } from '../kube/client/client.ts';
 import { timestamp } from '../kube/types/time.ts';
 import { nameOf, type KubeObject } from '../kube/types/types.ts';
 
-/** Not that of the claim's manifest: what stands there under its name and not in it, the next apply would take away. */
+/** Not the field manager of the claim's manifest: the next apply would remove a field that is not in the manifest. */
 const FIELD_MANAGER = 'copilot-operator-sweep';
 
-/** What a claim asks for, or what a Job was made for; undefined: no sweep. */
+/** The requested time of a claim, or the request that a Job was created for; undefined: no sweep. */
 export function sweepAt({ metadata }: KubeObject): string | undefined {
   return metadata.annotations?.[Annotation.sweepAt];
 }
 
-/** Asks for a sweep at wall-clock `at`, in ms. The last one who asks is heard. */
+/** Requests a sweep at wall-clock `at`, in ms. It replaces an earlier request. */
 export function requestSweep(
   client: KubeClient,
   claim: PersistentVolumeClaim,
@@ -26,7 +26,7 @@ export function requestSweep(
   return annotate(client, claim, { uid: claim.metadata.uid }, at, signal);
 }
 
-/** Puts the request off that `claim` shows until `at`, in ms. A Conflict when the claim has changed: there may be a newer one. */
+/** Postpones the request on `claim` until `at`, in ms. Conflict when the claim has changed: there may be a newer request. */
 export function postponeSweep(
   client: KubeClient,
   claim: PersistentVolumeClaim,
@@ -36,7 +36,7 @@ export function postponeSweep(
   return annotate(client, claim, asRead(claim), at, signal);
 }
 
-/** Takes the request off that `claim` shows. A Conflict likewise. */
+/** Removes the request from `claim`. Conflict likewise. */
 export function clearSweepRequest(
   client: KubeClient,
   claim: PersistentVolumeClaim,

@@ -1,3 +1,4 @@
+/** CopilotTenant as a resource of the client. */
 import { COPILOT_TENANT } from '../api/names.ts';
 import type { CopilotTenant as CopilotTenantOf } from '../api/tenant.ts';
 import { defineResource } from '../kube/types/resource.ts';

@@ -84,7 +84,7 @@ describe('rights that the operator loses in one of its namespaces', () => {
     await expectTold(away, 'newcomer', 'Forbidden', [
       'Service newcomer-0',
       'cannot create resource "services"',
-      'Compare its roles with those of its chart',
+      'Compare its RBAC rules with those of the chart',
     ]);
     await expectOthersServed('meanwhile');
     await awayToo.expectUntouched();
@@ -112,7 +112,10 @@ describe('rights that the operator loses in one of its namespaces', () => {
     const [pod] = await away.pods('unseen');
     await revoke('pods', 'list', 'watch');
     await restartOperator();
-    await expectTold(away, 'unseen', 'Forbidden', ['resource "pods"', 'Compare its roles with those of its chart']);
+    await expectTold(away, 'unseen', 'Forbidden', [
+      'resource "pods"',
+      'Compare its RBAC rules with those of the chart',
+    ]);
     await expectOthersServed('meanwhile');
     await restore();
     await expectMended(away, 'unseen');

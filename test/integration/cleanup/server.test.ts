@@ -60,11 +60,11 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     expect(code).toBe(0);
     expect(await names()).toEqual([young]);
     expect(log.find(({ msg }) => msg === 'deleted')).toMatchObject({ target: 'acme-0', session: old });
-    // What users said is in no line.
+    // No line has the users' text.
     expect(JSON.stringify(log)).not.toContain('hello');
   });
 
-  it('keeps a session that is loaded, also one that was loaded without a word, and deletes it when it no longer is', async () => {
+  it('keeps a loaded session, even one without a turn since, and deletes it once it is unloaded', async () => {
     const id = await chatted(8 * DAY);
     await withClient(binding, async (client) => {
       const { model: name = '', provider } = binding;
@@ -91,7 +91,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     expect(await names()).toEqual([kept]);
   });
 
-  it('deletes sessions with a cut or a huge journal, and leaves foreign directories alone', async () => {
+  it('deletes sessions with a truncated or a huge journal, and no foreign directories', async () => {
     await using outside = await temporaryVolume();
     const [old, cut, huge] = [await chatted(0), 'cut', 'huge'];
     const foreign = ['a.b', '.copilot-operator-deleted', 'with blank'];
@@ -109,7 +109,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     expect(existsSync(join(outside.path, 'session/events.jsonl'))).toBe(true);
   });
 
-  it('sweeps the volume of a running server, but no session that is loaded without a turn', async () => {
+  it('sweeps the volume of a running server, but no loaded session without a turn', async () => {
     const old = await chatted(8 * DAY);
     putSession(server.sessionState, 'stub', { ageMs: 8 * DAY, journal: null });
     putSession(server.sessionState, 'gone', { ageMs: 8 * DAY });
@@ -124,7 +124,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
       }
       putSession(server.sessionState, 'waiting', { ageMs: 8 * DAY, journal: null });
       const { code, result } = await cleanup(`--volume=acme-0=${server.sessionState}`);
-      // The lock of the one that it has deleted too.
+      // Including the lock of the deleted one.
       expect(result).toMatchObject({ result: 'Succeeded', deleted: 1, sessions: [old], sweptFiles: 3 });
       expect(code).toBe(0);
       expect(await names()).toEqual(['waiting']);
@@ -132,14 +132,14 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     expect(existsSync(join(server.sessionState, '.session-operation-locks/gone.lock'))).toBe(false);
   });
 
-  it('goes well beside another run', async () => {
+  it('tolerates another run at the same time', async () => {
     putMany(server.sessionState, 40, (i) => (i % 10 === 0 ? 0 : 8 * DAY));
     const outcomes = await Promise.all([cleanup(), cleanup()]);
     for (const { code, result } of outcomes) expect([code, result?.errors, result?.message]).toEqual([0, 0, undefined]);
     expect(await names()).toHaveLength(4);
   });
 
-  it('fails when the server is killed in the middle, and finishes in the next run', async () => {
+  it('fails when the server is killed during the run, and finishes in the next one', async () => {
     putMany(server.sessionState, 60, (i) => (i % 30 === 0 ? 0 : 8 * DAY));
     const run = new CleanupRun(throughServer(), { token });
     await run.logged('deleted');
@@ -147,7 +147,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     const { code, result } = await run.ended;
     expect([code, result?.result]).toEqual([1, 'Failed']);
     expect(result?.message).toContain('the server closed the connection');
-    // While the server is down, its volume is left alone: the server may come back at any moment.
+    // While the server is down, its volume is not changed: the server may be back at any moment.
     const down = await cleanup(`--volume=acme-0=${server.sessionState}`);
     expect(down.result).toMatchObject({ result: 'Failed', deleted: 0, sweptFiles: 0 });
     expect(down.result?.message).toContain('nothing listens on the port');
@@ -165,7 +165,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     expect(JSON.stringify(log)).not.toContain('not-the-token');
   });
 
-  it('deletes one session whatever its age, with what is left of it on the volume', async () => {
+  it('deletes one session of any age, and its remains on the volume', async () => {
     const [one, other] = [await chatted(0), await chatted(90 * DAY)];
     const target = [`--server=a-0=${server.host}:${server.port}`, `--volume=a-0=${server.sessionState}`];
     const first = await runCleanup([`--delete-session=${one}`, ...target], { token });
@@ -176,7 +176,7 @@ describe.each(['cli', 'runtime'] as const)('a cleanup through a real server (%s)
     expect(again.result).toMatchObject({ result: 'Succeeded', deleted: 0, errors: 0 });
   });
 
-  it('judges 3,000 sessions', async () => {
+  it('handles 3,000 sessions', async () => {
     putMany(server.sessionState, 3000, (i) => (i % 100 === 0 ? 8 * DAY : DAY));
     const { code, result } = await cleanup();
     expect([code, result?.kept, result?.deleted]).toEqual([0, 2970, 30]);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ext4Volume } from '../../support/small-disk.ts';
 import { age, CleanupRun, DAY, HOUR, putMany, putSession, runCleanup, temporaryVolume } from '../../support/cleanup.ts';
 
-// A run takes half a second, on a busy machine a few.
+// A run takes half a second, a few on a busy machine.
 jest.setTimeout(60_000);
 
 let volume: string;
@@ -23,7 +23,7 @@ const names = async () => (await readdir(volume)).toSorted();
 const locks = async () => (await readdir(join(volume, '.session-operation-locks'))).toSorted();
 
 describe('a cleanup of a volume', () => {
-  it('deletes the sessions that are older than the TTL, with their locks, and tells what they took', async () => {
+  it('deletes the sessions that are older than the TTL, with their locks, and reports their sizes', async () => {
     putSession(volume, 'old', {
       ageMs: 8 * DAY,
       journal: 'x'.repeat(1000),
@@ -51,7 +51,7 @@ describe('a cleanup of a volume', () => {
     });
   });
 
-  it('does nothing to a volume where nothing is to be done', async () => {
+  it('does not change a volume without old sessions', async () => {
     putSession(volume, 'young');
     const before = await lstat(volume);
     const { code, result } = await runCleanup(onVolume());
@@ -59,7 +59,7 @@ describe('a cleanup of a volume', () => {
     expect((await lstat(volume)).mtimeMs).toBe(before.mtimeMs);
   });
 
-  it('deletes nothing in a dry run, and tells what it would delete', async () => {
+  it('deletes nothing in a dry run, and reports what it would delete', async () => {
     putSession(volume, 'old', { ageMs: 8 * DAY });
     putSession(volume, 'stub', { ageMs: 8 * DAY, journal: null });
     await mkdir(join(volume, '.copilot-operator-deleted/half'), { recursive: true });
@@ -78,7 +78,7 @@ describe('a cleanup of a volume', () => {
     expect(real.result).toEqual({ ...dry.result, dryRun: false });
   });
 
-  it('keeps what policies keep, and nothing longer than they say', async () => {
+  it('keeps what policies keep, and no longer than they say', async () => {
     for (const id of ['kept', 'longer', 'over', 'plain']) putSession(volume, id, { ageMs: 20 * DAY });
     const file = join(volume, 'policies.json');
     const [month, week] = [{ ttlSeconds: 30 * 86_400 }, { ttlSeconds: 86_400 }];
@@ -89,7 +89,7 @@ describe('a cleanup of a volume', () => {
   });
 
   it.each([
-    ['missing', undefined, "can't be read"],
+    ['missing', undefined, 'failed to read policies file'],
     ['cut off', '{"sessions":{"old":{"ke', 'JSON'],
     [
       'about something else',
@@ -107,7 +107,7 @@ describe('a cleanup of a volume', () => {
     expect(existsSync(join(volume, 'old/events.jsonl'))).toBe(true);
   });
 
-  it('keeps a session that a server locked lately, not one that was locked when a server died long ago', async () => {
+  it('keeps a session with a recent lock, but not one with the lock of a server that died long ago', async () => {
     putSession(volume, 'locked', { ageMs: 8 * DAY, files: { 'inuse.7.lock': '', 'inuse.12.lock': '' } });
     putSession(volume, 'abandoned', { ageMs: 8 * DAY, files: { 'inuse.7.lock': '', 'inuse.7.hold': '' } });
     const recently = (Date.now() - HOUR) / 1000;
@@ -117,7 +117,7 @@ describe('a cleanup of a volume', () => {
     expect(await names()).toEqual(['.session-operation-locks', 'locked']);
   });
 
-  it('judges by the journal alone: not by its size, not by other files', async () => {
+  it('decides by the age of the journal alone, not by its size or other files', async () => {
     await truncate(join(putSession(volume, 'empty', { ageMs: 8 * DAY }), 'events.jsonl'), 0);
     const huge = putSession(volume, 'huge', { ageMs: 8 * DAY });
     await truncate(join(huge, 'events.jsonl'), 500e6);
@@ -130,10 +130,10 @@ describe('a cleanup of a volume', () => {
     expect(await names()).toEqual(['.session-operation-locks', 'huge-young']);
   });
 
-  it('never touches foreign files, links, and directories that are none of a server', async () => {
+  it('never changes foreign files, links and directories', async () => {
     const outside = stack.use(await temporaryVolume()).path;
     const target = putSession(outside, 'target', { ageMs: 90 * DAY });
-    // A session that an agent has put links into: the links go, what they lead to stays.
+    // A session with links that an agent created: the links are deleted, their targets are not.
     const old = putSession(volume, 'old', { ageMs: 90 * DAY });
     await symlink(outside, join(old, 'files/link'));
     await symlink(join(target, 'events.jsonl'), join(old, 'files/journal'));
@@ -166,7 +166,7 @@ describe('a cleanup of a volume', () => {
     expect(await locks()).toEqual(['.hidden.lock', 'gone.lock', 'lost+found.lock', 'notes.txt', 'stub-with-work.lock']);
   });
 
-  it('sweeps the locks that deletions have left, and stubs once they are old', async () => {
+  it('sweeps the locks that deletions left, and old stubs', async () => {
     putSession(volume, 'stub', {
       ageMs: 8 * DAY,
       journal: null,
@@ -182,7 +182,7 @@ describe('a cleanup of a volume', () => {
     expect(await locks()).toEqual(['fresh-stub.lock', 'used-stub.lock']);
   });
 
-  it('that only sweeps removes what deletions have left, and no session and no stub, however old', async () => {
+  it('that only sweeps removes what deletions left, but no session and no stub of any age', async () => {
     putSession(volume, 'old', { ageMs: 800 * DAY });
     putSession(volume, 'stub', { ageMs: 800 * DAY, journal: null });
     putSession(join(volume, '.copilot-operator-deleted'), 'half', { journal: null });
@@ -202,7 +202,7 @@ describe('a cleanup of a volume', () => {
     expect(await names()).toEqual(expect.arrayContaining(['old', 'stub']));
   });
 
-  it('sweeps what a server leaves of an id that was too long for it, and too long for the name of a lock', async () => {
+  it('sweeps what a server leaves of an id that is too long for it and for the name of a lock', async () => {
     const id = 'x'.repeat(255);
     await mkdir(join(volume, id));
     const old = new Date(Date.now() - 8 * DAY);
@@ -212,7 +212,7 @@ describe('a cleanup of a volume', () => {
     expect(await names()).toEqual([]);
   });
 
-  it('finishes what a killed run has left', async () => {
+  it('finishes what a killed run left', async () => {
     const trash = join(volume, '.copilot-operator-deleted');
     putSession(trash, 'half', { journal: null });
     await writeFile(join(trash, 'note'), 'not a session');
@@ -246,7 +246,7 @@ describe('a cleanup of a volume', () => {
     expect(await names()).toEqual(['.session-operation-locks', 'young']);
   });
 
-  it('stops after the deletion that it is at when it is told to, and says so', async () => {
+  it('stops after the current deletion on a signal, and reports it', async () => {
     const files = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`files/${i}.txt`, 'x']));
     for (let i = 0; i < 150; i += 1) putSession(volume, `old-${i}`, { ageMs: 8 * DAY, files });
     const run = new CleanupRun(onVolume());
@@ -254,13 +254,13 @@ describe('a cleanup of a volume', () => {
     run.child.kill('SIGTERM');
     const { code, result } = await run.ended;
     expect([code, result?.result]).toEqual([1, 'Failed']);
-    expect(result?.message).toBe('the run was stopped by a signal; the next run goes on where it ended');
+    expect(result?.message).toBe('the run was stopped by a signal; the next run continues where it stopped');
     const left = await names();
     expect(left).toHaveLength(150 - (result?.deleted ?? 0) + 1);
     expect(left).not.toContain('.copilot-operator-deleted');
   });
 
-  it('goes well beside another run', async () => {
+  it('tolerates another run at the same time', async () => {
     const files = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`files/${i}.txt`, 'x']));
     for (let i = 0; i < 150; i += 1) putSession(volume, `old-${i}`, { ageMs: 8 * DAY, files });
     putSession(volume, 'young');
@@ -271,15 +271,15 @@ describe('a cleanup of a volume', () => {
     expect(first + second).toBeGreaterThanOrEqual(150);
   });
 
-  it('does the other volumes when one is not there, and fails', async () => {
+  it('cleans up the other volumes when one is missing, and fails', async () => {
     putSession(volume, 'old', { ageMs: 8 * DAY });
     const { code, result } = await runCleanup(['--ttl=168h', '--volume=acme-1=/no/such', `--volume=acme-0=${volume}`]);
     expect(result).toMatchObject({ result: 'Failed', deleted: 1, errors: 1 });
-    expect(result?.message).toMatch(/^acme-1: there is no such directory: mount the volume \(ENOENT/);
+    expect(result?.message).toMatch(/^acme-1: no such directory: mount the volume \(ENOENT/);
     expect(code).toBe(1);
   });
 
-  it('judges 3,000 sessions', async () => {
+  it('handles 3,000 sessions', async () => {
     putMany(volume, 3000, (i) => (i % 100 === 0 ? 8 * DAY : DAY));
     const { code, result } = await runCleanup(onVolume());
     expect([code, result?.kept, result?.deleted]).toEqual([0, 2970, 30]);
@@ -287,7 +287,7 @@ describe('a cleanup of a volume', () => {
   });
 });
 
-describe('a cleanup of a volume that resists', () => {
+describe('a cleanup of a volume with a problem', () => {
   const mounted = (script: string) => [
     'unshare',
     '--mount',
@@ -299,7 +299,7 @@ describe('a cleanup of a volume that resists', () => {
     'sh',
   ];
 
-  it('says that the volume is read-only', async () => {
+  it('reports that the volume is read-only', async () => {
     for (const id of ['old-1', 'old-2']) putSession(volume, id, { ageMs: 8 * DAY });
     const wrapper = mounted(`mount --bind ${volume} ${volume}; mount -o remount,ro,bind ${volume}`);
     const { code, result } = await runCleanup(onVolume(), { wrapper });
@@ -328,7 +328,7 @@ describe('a cleanup of a volume that resists', () => {
     expect((await readFile(join(volume, 'left'), 'utf8')).split('\n')).toEqual(['fill', 'young', '']);
   });
 
-  it('fails for the session that it may not delete, and deletes the others', async () => {
+  it('fails for a session that it may not delete, and deletes the others', async () => {
     const [uid, other] = [10_001, 10_002];
     const own = putSession(volume, 'own', { ageMs: 8 * DAY, files: { 'files/cache/module.txt': 'x' } });
     const foreign = putSession(volume, 'foreign', { ageMs: 8 * DAY });
@@ -338,13 +338,13 @@ describe('a cleanup of a volume that resists', () => {
     // Sticky: entries may be removed by their owners only.
     await chown(volume, other, uid);
     await chmod(volume, 0o1775);
-    // What a package manager makes: a directory that its own owner can't write to.
+    // As package managers create them: a directory that its own owner can't write to.
     await chmod(join(own, 'files/cache'), 0o555);
     const { code, log } = await runCleanup(onVolume(), { uid });
     const finished = log.find(({ msg }) => msg === 'finished');
     expect(finished).toMatchObject({ result: 'Failed', deleted: 1, errors: 1, sessions: ['own'] });
     expect(finished?.['message']).toMatch(
-      /^acme-0: session foreign: .* its files must belong to the user that the servers run as/,
+      /^acme-0: session foreign: .* the files must belong to the user that the servers run as/,
     );
     expect(code).toBe(1);
     expect(await readdir(foreign)).toContain('events.jsonl');
@@ -355,7 +355,7 @@ describe('the deletion of one session on a volume', () => {
   const one = (id: string) =>
     runCleanup([`--delete-session=${id}`, `--volume=acme-0=${volume}`, `--volume=b=${volume}`]);
 
-  it('deletes it, its lock and what is left of it, whatever its age', async () => {
+  it('deletes it and its lock, of any age', async () => {
     putSession(volume, 's1', { files: { 'inuse.7.lock': '' } });
     putSession(volume, 's2', { ageMs: 90 * DAY });
     putSession(join(volume, '.copilot-operator-deleted'), 's3', {});
@@ -367,24 +367,24 @@ describe('the deletion of one session on a volume', () => {
     expect(existsSync(join(volume, '.copilot-operator-deleted/s3'))).toBe(false);
   });
 
-  it('deletes what a session without a turn has left', async () => {
+  it('deletes what a session without a turn left', async () => {
     putSession(volume, 's1', { journal: null });
     const { code, result } = await one('s1');
     expect([code, result?.deleted]).toEqual([0, 1]);
     expect(await locks()).toEqual([]);
   });
 
-  it('succeeds when there is none', async () => {
+  it('succeeds when it does not exist', async () => {
     const { code, result } = await one('s1');
     expect(result).toMatchObject({ result: 'Succeeded', deleted: 0, errors: 0 });
     expect(code).toBe(0);
   });
 
-  it('leaves a directory alone that is none of a session, and says so', async () => {
+  it('does not delete a directory that is not a session, and reports it', async () => {
     await mkdir(join(volume, 'notes'));
     await writeFile(join(volume, 'notes/todo.txt'), 'x');
     const { code, result } = await one('notes');
-    expect(result?.message).toContain('the directory notes holds files that are none of a session; it was left alone');
+    expect(result?.message).toContain('directory notes was not deleted: it has files that do not belong to a session');
     expect([code, result?.deleted]).toEqual([1, 0]);
     expect(existsSync(join(volume, 'notes/todo.txt'))).toBe(true);
   });
@@ -408,7 +408,7 @@ describe('how full a volume is', () => {
     using disk = ext4Volume(16);
     putSession(disk.path, 'old', { ageMs: 8 * DAY, files: { 'files/large': 'x'.repeat(8 * 2 ** 20) } });
     putSession(disk.path, 'young');
-    // Takes the last inode.
+    // Uses the last inode.
     await mkdir(join(disk.path, 'old/files/many'));
     const many = Array.from({ length: 1100 }, (_, i) => writeFile(join(disk.path, 'old/files/many', `${i}`), ''));
     const results = await Promise.allSettled(many);
@@ -428,7 +428,7 @@ describe('how full a volume is', () => {
     }
   });
 
-  it('is told of each volume that is there, and of no other', async () => {
+  it('is reported for each volume that is mounted', async () => {
     const { code, result } = await runCleanup(['--sweep', `--volume=acme-0=${volume}`, '--volume=acme-1=/nowhere']);
     expect(code).toBe(0);
     expect(result?.volumes).toEqual([expect.objectContaining({ name: 'acme-0', space: expect.any(Number) })]);

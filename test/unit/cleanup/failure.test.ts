@@ -8,7 +8,7 @@ import {
   UnreachableError,
 } from '../../../src/copilot/index.ts';
 
-describe('what people are told of a server that failed', () => {
+describe('the message for the status, of a server’s error', () => {
   it.each<[string, Error, string]>([
     [
       'an error with quotes and backslashes in it',
@@ -25,15 +25,15 @@ describe('what people are told of a server that failed', () => {
       new AuthFailedError('acme-0:4321: the server refused the connection token (-32002 "secret"): it must be another'),
       'acme-0:4321: the server refused the connection token (-32002 "..."): it must be another',
     ],
-  ])('has no word of its own: %s', (_, error, told) => {
-    expect(statusMessage(error)).toBe(told);
+  ])('has no text of the server: %s', (_, error, expected) => {
+    expect(statusMessage(error)).toBe(expected);
     expect(fullMessage(error)).toContain('secret');
   });
 
   it.each([
     new TimeoutError('acme-0:4321: the server accepted the connection but did not answer "connect" within 5 ms'),
     new UnreachableError('acme-0:4321: the server closed the connection before it answered "connect"'),
-  ])('is all of what is ours: $message', (error) => {
+  ])('is complete where the text is ours: $message', (error) => {
     expect(statusMessage(error)).toBe(error.message);
   });
 });

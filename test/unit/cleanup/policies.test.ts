@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { parsePolicies } from '../../../src/cleanup/policies.ts';
 
 describe('the policies file', () => {
-  it('says which sessions are kept, and which are kept longer', () => {
+  it('has the sessions that are kept, and those that are kept longer', () => {
     const text = JSON.stringify({ sessions: { 'team-chat': { keep: true }, S_2: { ttlSeconds: 86_400 } } });
     expect([...parsePolicies(text)]).toEqual([
       ['team-chat', { keep: true }],
@@ -10,7 +10,7 @@ describe('the policies file', () => {
     ]);
   });
 
-  it('may name no session', () => {
+  it('may have no session', () => {
     expect(parsePolicies('{"sessions":{}}').size).toBe(0);
   });
 
@@ -22,17 +22,17 @@ describe('the policies file', () => {
     ['{}', '"sessions" must be a JSON object'],
     ['{"sessions":[]}', '"sessions" must be a JSON object'],
     ['{"session":{},"sessions":{}}', 'the file has the unknown field "session"'],
-    ['{"sessions":{"a/b":{"keep":true}}}', '"sessions" has "a/b", which is no session id'],
+    ['{"sessions":{"a/b":{"keep":true}}}', '"sessions" has "a/b", which is not a session id'],
     ['{"sessions":{"a":true}}', 'the policy of session a must be a JSON object'],
-    ['{"sessions":{"a":{}}}', 'the policy of session a is {}: write'],
-    ['{"sessions":{"a":{"keep":false}}}', 'the policy of session a is {"keep":false}: write'],
+    ['{"sessions":{"a":{}}}', 'the policy of session a is {}: it must be'],
+    ['{"sessions":{"a":{"keep":false}}}', 'the policy of session a is {"keep":false}: it must be'],
     ['{"sessions":{"a":{"keep":true,"ttlSeconds":5}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttlSeconds":0}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttlSeconds":-1}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttlSeconds":1.5}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttlSeconds":"1h"}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttl":5}}}', 'the policy of session a has the unknown field "ttl"'],
-  ])('is refused when it says %j', (text, reason) => {
+  ])('is invalid as %j', (text, reason) => {
     expect(() => parsePolicies(text)).toThrow(reason);
   });
 });

@@ -26,7 +26,7 @@ describe('the report of a cleanup', () => {
     });
   });
 
-  it('tells how full the volumes are', () => {
+  it('has how full the volumes are', () => {
     const report = new CleanupReport(false, silent);
     report.measured({ name: 'acme-0', space: 18, size: 2 ** 30, files: 97 });
     report.measured({ name: 'acme-1', space: 20, size: 2 ** 30 });
@@ -40,7 +40,7 @@ describe('the report of a cleanup', () => {
     [['first'], 'first'],
     [['first', 'second'], 'first (and 1 more error)'],
     [['first', 'second', 'third'], 'first (and 2 more errors)'],
-  ])('has failed after the errors %j, and tells the first of them', (errors, message) => {
+  ])('has failed after the errors %j, with the message of the first', (errors, message) => {
     const report = new CleanupReport(true, silent);
     for (const error of errors) report.error(error);
     report.deleted(deletion);
@@ -53,7 +53,7 @@ describe('the report of a cleanup', () => {
     });
   });
 
-  it('writes one line for a deletion, and says when it is none', () => {
+  it('logs one line for a deletion, also in a dry run', () => {
     const lines: unknown[] = [];
     const log = pino({ base: null, timestamp: false }, { write: (line: string) => lines.push(JSON.parse(line)) });
     new CleanupReport(false, log).deleted(deletion);

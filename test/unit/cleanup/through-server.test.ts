@@ -60,7 +60,7 @@ const cleanUp = () => cleanUpServer('acme-0', connection, { ttlMs: TTL, policies
 const deleted = () => server.calls('session.delete');
 
 describe('a cleanup through a server', () => {
-  it('asks about the sessions that are old, and deletes them one by one', async () => {
+  it('checks the old sessions, and deletes them one by one', async () => {
     put('old', 8 * DAY);
     put('older', 9 * DAY);
     put('young', DAY);
@@ -70,7 +70,7 @@ describe('a cleanup through a server', () => {
     expect(server.calls('session.metadata.activity')).toBe(2);
   });
 
-  it('asks for a list and no more while all are young', async () => {
+  it('reads the list and no more while all are young', async () => {
     put('young', DAY);
     await cleanUp();
     expect(server.received.map(({ method }) => method)).toEqual(['connect', 'ping', 'sessions.list']);
@@ -78,7 +78,7 @@ describe('a cleanup through a server', () => {
 
   it.each([
     ['is loaded', { result: { hasActiveWork: false } }],
-    ['is in the middle of a turn', { result: { hasActiveWork: true } }],
+    ['has a running turn', { result: { hasActiveWork: true } }],
   ])('keeps a session that %s', async (_, answer) => {
     put('old', 8 * DAY);
     server.answers['session.metadata.activity'] = () => answer;
@@ -87,7 +87,7 @@ describe('a cleanup through a server', () => {
     expect(context.report.result()).toMatchObject({ result: 'Succeeded', kept: 1, deleted: 0 });
   });
 
-  it('keeps a session that was used after the list was made', async () => {
+  it('keeps a session that was used after the list was read', async () => {
     put('old', 8 * DAY);
     put('used', 8 * DAY);
     const sizes = server.answers['sessions.getSizes'];
@@ -99,7 +99,7 @@ describe('a cleanup through a server', () => {
     expect([...sessions.keys()]).toEqual(['used']);
   });
 
-  it('counts one that went meanwhile as gone', async () => {
+  it('does not count one that was deleted meanwhile', async () => {
     put('old', 8 * DAY);
     const sizes = server.answers['sessions.getSizes'];
     server.answers['sessions.getSizes'] = (request) => {
@@ -126,10 +126,10 @@ describe('a cleanup through a server', () => {
     [
       'is still there',
       { result: { success: true } },
-      'the server said that it deleted the session, and still has it',
+      'the server reported the session as deleted, but still has it',
       'still has it',
     ],
-  ])('fails for a session that %s, and goes on with the next', async (_, answer, reason, said) => {
+  ])('fails for a session that %s, and continues with the next', async (_, answer, reason, said) => {
     put('old-1', 8 * DAY);
     put('old-2', 8 * DAY);
     const remove = server.answers['session.delete'];
@@ -140,14 +140,14 @@ describe('a cleanup through a server', () => {
     expect([result, errors, ids]).toEqual(['Failed', 1, ['old-2']]);
     expect(message).toMatch(/^acme-0: session old-1: /);
     expect(message).toContain(reason);
-    // What the server said to it is in the log, and nowhere else: an agent may have made it say so.
+    // The server's text is in the log only: its agent may have written it.
     expect(message).not.toMatch(/currently|in use|disk/);
     expect(logged.filter((line) => line.includes(said))).toHaveLength(1);
   });
 
   it.each([
     ['ahead', 10 * 60_000],
-    ['days ahead, as one may say to have them deleted', 30 * DAY],
+    ['days ahead, as a server may claim to have sessions deleted', 30 * DAY],
     ['behind', -10 * 60_000],
   ])('keeps a session within its TTL when the clock of the server is %s', async (_, skew) => {
     ahead = skew;
@@ -158,7 +158,7 @@ describe('a cleanup through a server', () => {
     expect(deleted()).toBe(0);
   });
 
-  it('stops before the next deletion when it is told to', async () => {
+  it('stops before the next deletion on a signal', async () => {
     put('old-1', 8 * DAY);
     put('old-2', 8 * DAY);
     const remove = server.answers['session.delete'];

@@ -31,18 +31,18 @@ describe('the TTL rule', () => {
     ['a session that was just used', { age: 0 }, 'Young'],
     ['one that is younger than the TTL', { age: 6 * DAY }, 'Young'],
     ['one as old as the TTL', { age: 7 * DAY }, 'Young'],
-    ['one that is older by less than clocks may differ', { age: 7 * DAY + 10 * MINUTE }, 'Young'],
-    ['one from the future, as a clock that is behind sees it', { age: -10 * MINUTE }, 'Young'],
+    ['one that is older by less than the clock margin', { age: 7 * DAY + 10 * MINUTE }, 'Young'],
+    ['one from the near future, by a clock that is behind', { age: -10 * MINUTE }, 'Young'],
     ['one from the far future', { age: -100 * DAY }, 'Young'],
-    ['one whose age nobody knows', { age: Number.NaN }, 'UnknownAge'],
+    ['one of unknown age', { age: Number.NaN }, 'UnknownAge'],
     ['one that a CopilotSession keeps', { age: 900 * DAY, policy: { keep: true } }, 'Kept'],
     ['one that a CopilotSession gives a longer TTL', { age: 29 * DAY, policy: { ttlMs: 30 * DAY } }, 'KeptLonger'],
     ['one within the margin of its longer TTL', { age: 30 * DAY + MINUTE, policy: { ttlMs: 30 * DAY } }, 'KeptLonger'],
     ['one in the memory of its server', { age: 8 * DAY, facts: { activity: 'Loaded' } }, 'Loaded'],
-    ['one in the middle of a turn', { age: 8 * DAY, facts: { activity: 'Active' } }, 'Active'],
+    ['one with a running turn', { age: 8 * DAY, facts: { activity: 'Active' } }, 'Active'],
     ['one that a server locked an hour ago', { age: 8 * DAY, facts: { lockTime: NOW - HOUR } }, 'Locked'],
     [
-      'one that a server locks now, by a clock that is ahead',
+      'one that a server has just locked, by a clock that is ahead',
       { age: 8 * DAY, facts: { lockTime: NOW + HOUR } },
       'Locked',
     ],
@@ -60,7 +60,7 @@ describe('the TTL rule', () => {
     ['that its server does not hold in memory', { age: 8 * DAY, facts: { activity: 'Unloaded' } }],
     ['with the lock of a server that was killed before', { age: 8 * DAY, facts: { lockTime: NOW - 8 * DAY } }],
     ['beyond the longer TTL that a CopilotSession gives it', { age: 31 * DAY, policy: { ttlMs: 30 * DAY } }],
-    ['beyond the TTL of the tenant, when a CopilotSession says less', { age: 8 * DAY, policy: { ttlMs: DAY } }],
+    ['beyond the TTL of the tenant, when a CopilotSession has a shorter one', { age: 8 * DAY, policy: { ttlMs: DAY } }],
     ['beyond a short TTL and its margin', { age: 2 * MINUTE + 1, ttl: MINUTE, margin: MINUTE }],
   ])('deletes one %s', (_, given) => {
     expect(decisionFor(given)).toMatchObject({ action: 'Delete', reason: 'Expired' });
@@ -70,7 +70,7 @@ describe('the TTL rule', () => {
     expect(decisionFor({ age: 2 * DAY, policy: { ttlMs: DAY } })).toMatchObject({ action: 'Keep', reason: 'Young' });
   });
 
-  it('asks for policies by the id of the session', () => {
+  it('looks up policies by the id of the session', () => {
     const rule = { ttlMs: DAY, marginMs: 0, policies: new Map([['other', { keep: true } as const]]) };
     expect(decide({ sessionId: 's1', modifiedTime: NOW - 2 * DAY }, rule, NOW).action).toBe('Delete');
   });
@@ -86,7 +86,7 @@ describe('the TTL rule', () => {
     expect(decisionFor(given).message).toBe(message);
   });
 
-  it('deletes nothing that is younger than its TTL, by clocks that differ by ten minutes', () => {
+  it('deletes nothing younger than its TTL when clocks differ by ten minutes', () => {
     const duration = fc.integer({ min: 0, max: 400 * DAY });
     const skew = fc.integer({ min: -10 * MINUTE, max: 10 * MINUTE });
     fc.assert(
@@ -99,14 +99,14 @@ describe('the TTL rule', () => {
   });
 });
 
-describe('the safety margin', () => {
+describe('the clock margin', () => {
   it.each<['Server' | 'Volume', number, number]>([
     ['Volume', MINUTE, 10 * MINUTE],
     ['Volume', 30 * DAY, 10 * MINUTE],
     ['Server', MINUTE, MINUTE],
     ['Server', 10 * MINUTE, 10 * MINUTE],
     ['Server', 30 * DAY, 10 * MINUTE],
-  ])('by the clock %s and a TTL of %d ms is %d ms', (clock, ttl, margin) => {
+  ])('of times from a %s, with a TTL of %d ms, is %d ms', (clock, ttl, margin) => {
     expect(clockMarginFor(clock, ttl)).toBe(margin);
   });
 });

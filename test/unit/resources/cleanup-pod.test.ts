@@ -37,7 +37,7 @@ describe('the node of a cleanup', () => {
     });
   });
 
-  it('goes by the wishes of the tenant too where no server has chosen it', () => {
+  it('also follows the tenant’s affinity where no server has chosen it', () => {
     const own = { ...node, podAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [near] } };
     expect(affinityOf({ servers: [], volumes: [0] }, own)).toEqual({
       ...node,
@@ -47,7 +47,7 @@ describe('the node of a cleanup', () => {
     });
   });
 
-  it('is chosen by the wishes of the tenant alone where no volume is mounted', () => {
+  it('follows the tenant’s affinity alone where no volume is mounted', () => {
     expect(affinityOf({ servers: [0, 1], volumes: [] }, node)).toEqual(node);
   });
 });

@@ -55,7 +55,7 @@ describe('the result of a cleanup', () => {
     );
   });
 
-  it('tells of as many volumes as fit, before any id', () => {
+  it('has as many volumes as fit, before any id', () => {
     const volumes = Array.from({ length: 64 }, (_, i) => ({
       name: `${'x'.repeat(60)}-${i}`,
       space: 100,
@@ -70,7 +70,7 @@ describe('the result of a cleanup', () => {
     expect(read?.sessions).toEqual(failed.sessions);
   });
 
-  it('leaves fields unread that it does not know', () => {
+  it('ignores unknown fields', () => {
     expect(parseCleanupResult(JSON.stringify({ ...succeeded, duration: 5 }))).toEqual(succeeded);
   });
 
@@ -78,33 +78,36 @@ describe('the result of a cleanup', () => {
     ['nothing', ''],
     ['a log', '{"level":50,"msg":"uncaught exception"}\n{"level":30}'],
     ['one line of a log', '{"level":50,"msg":"uncaught exception"}'],
-    ['a result that was cut', formatCleanupResult(failed).slice(0, -10)],
+    ['a truncated result', formatCleanupResult(failed).slice(0, -10)],
     ['another kind of JSON', '[]'],
     ['null', 'null'],
-    ['a result of another name', JSON.stringify({ ...succeeded, result: 'succeeded' })],
+    ['an unknown result', JSON.stringify({ ...succeeded, result: 'succeeded' })],
     ['no dryRun', JSON.stringify({ ...succeeded, dryRun: undefined })],
     ['a negative number', JSON.stringify({ ...succeeded, kept: -1 })],
-    ['a number that is none', JSON.stringify({ ...succeeded, deleted: '2' })],
+    ['a count that is no number', JSON.stringify({ ...succeeded, deleted: '2' })],
     ['a fraction', JSON.stringify({ ...succeeded, errors: 0.5 })],
-    ['a number beyond all bytes', JSON.stringify({ ...succeeded, freedBytes: 1 }).replace('1,', '1e300,')],
+    ['a number that is no safe integer', JSON.stringify({ ...succeeded, freedBytes: 1 }).replace('1,', '1e300,')],
     ['a number that JSON makes infinite', JSON.stringify(succeeded).replace('54321', '1e999')],
     ['a message that is no text', JSON.stringify({ ...failed, message: {} })],
     ['volumes that are no list', JSON.stringify({ ...failed, volumes: {} })],
-    ['a volume that is none', JSON.stringify({ ...failed, volumes: [null] })],
+    ['a volume that is no object', JSON.stringify({ ...failed, volumes: [null] })],
     ['a volume without a name', JSON.stringify({ ...failed, volumes: [{ space: 1 }] })],
-    ['more than all of a volume', JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 101, size: 2 ** 30 }] })],
+    [
+      'more than 100 percent of a volume',
+      JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 101, size: 2 ** 30 }] }),
+    ],
     [
       'files that are no percent',
       JSON.stringify({ ...failed, volumes: [{ name: 'a-0', space: 1, size: 2 ** 30, files: '5' }] }),
     ],
-    ['ids that are none', JSON.stringify({ ...failed, sessions: ['../x'] })],
+    ['invalid ids', JSON.stringify({ ...failed, sessions: ['../x'] })],
     ['ids that are no list', JSON.stringify({ ...failed, sessions: 'x' })],
     ['more than a termination message holds', `${JSON.stringify(succeeded)}${' '.repeat(MAX_RESULT_BYTES)}`],
   ])('is not read from %s', (_, text) => {
     expect(parseCleanupResult(text)).toBeUndefined();
   });
 
-  it('shows a long or strange message cut and in plain characters', () => {
+  it('has a long message truncated, in printable ASCII', () => {
     const text = JSON.stringify({ ...failed, message: `line\n\u001b[31mred ${'x'.repeat(2000)}` });
     const message = parseCleanupResult(text)?.message;
     expect(message).toMatch(/^line\?\?\[31mred x+\.\.\.$/);

@@ -6,7 +6,7 @@ import { ChildName, childName, serverIndex, serverName, tenantOfServer } from '.
 const tenantName = fc
   .stringMatching(/^[a-z]([-a-z0-9]*[a-z0-9])?$/)
   .filter((name) => name.length <= MAX_TENANT_NAME_LENGTH);
-// Tenants that were named after children of other tenants are the ones that could meet.
+// Tenants that are named after children of other tenants could conflict.
 const nastyName = fc
   .tuple(fc.constantFrom('a', 'a-0', 'a-token'), fc.array(fc.constantFrom('0', '10', ...Object.values(ChildName))))
   .map(([stem, rest]) => [stem, ...rest].join('-'));
@@ -38,7 +38,7 @@ describe('names of children', () => {
     );
   });
 
-  it('a server name says its tenant and its index', () => {
+  it('a server name has its tenant and its index', () => {
     fc.assert(
       fc.property(anyName, fc.nat(MAX_SERVERS), (tenant, index) => {
         const name = serverName(tenant, index);
