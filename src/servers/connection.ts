@@ -1,4 +1,4 @@
-/** The one connection to a server, which several users share: the pinger's checks and the survey's polls run on it at once. */
+/** The one connection to a server, which several users share: the pinger's checks and the survey's polls run on it concurrently. */
 import {
   Client,
   CopilotError,
@@ -34,8 +34,8 @@ export interface ConnectionContext {
 export interface ConnectionEnd {
   readonly error: CopilotError;
   /**
-   * Whether the end says little about the server for this user: another user dropped the connection, or was waiting for
-   * an answer, which may be what ended it.
+   * Whether the end shows little about the server: another user dropped the connection, or was waiting for an answer, which
+   * may be what ended it.
    */
   readonly isDoubtful: boolean;
 }
@@ -62,8 +62,8 @@ interface Opening {
  * A long-lived connection, dialled at the pacer's pace when a user needs it, and again after it was lost. A user whose
  * request fails drops it, since a fresh connection proves more than a doubtful one; what the others wait for then fails too.
  *
- * It takes messages of up to 16 MiB, the default, which a listing of 100,000 sessions needs. A hostile server can make us
- * keep twice that for a message that it does not finish, but only until the next ping, whose answer can't come before its end.
+ * It accepts messages of up to 16 MiB, the default, which a list of 100,000 sessions needs. A hostile server can make us keep
+ * twice that for a message that it does not finish, but only until the next ping times out, whose answer can't overtake it.
  */
 export class ServerConnection {
   readonly #context: ConnectionContext;
@@ -92,7 +92,7 @@ export class ServerConnection {
     return this.#client?.isOpen === true ? this.#client : undefined;
   }
 
-  /** Whether the server has answered that it does not know the method; a process that does would have another connection. */
+  /** Whether the server has answered that it does not know the method. A process that knows it would have another connection. */
   lacks(method: string): boolean {
     return this.#unknownMethods.has(method);
   }
@@ -160,8 +160,8 @@ export class ServerConnection {
   }
 
   /**
-   * Ends a dial that has gone on for longer than its next user would wait. The kernel repeats an attempt at ever longer
-   * intervals, and users that take turns at waiting for it would keep it alive when a fresh one would long have come through.
+   * Ends a dial that has lasted longer than its next user would wait. The kernel repeats an attempt at ever longer intervals, and
+   * users that wait in turn would keep it alive long after a new one would have succeeded.
    */
   #replaceDial(timeoutMs: number): void {
     if (this.#opening === undefined) return;

@@ -1,9 +1,10 @@
-/** 200 dials a second: a thousand servers are reached within half of the default interval, without a burst. */
+/** The pace of dials, for all servers together. */
+/** 200 dials a second: a thousand servers are dialled within half of the default interval, without a burst. */
 const GAP_MS = 5;
-/** So many may go at once: the tenant that somebody has just made does not wait. */
+/** Dials that may be made at once, so that a new tenant does not wait. */
 const BURST = 20;
 
-/** Spreads dials over time. It holds no queue: a dial is given its moment when it asks. */
+/** Spreads dials over time. It has no queue: each dial reserves its moment. */
 export class DialPacer {
   #next = Number.NEGATIVE_INFINITY;
 

@@ -1,4 +1,4 @@
-/** What one check makes of a server's health; a pure function. */
+/** How the outcome of a check changes a server's health; a pure function. */
 import type { UnhealthyReason } from '../../copilot/index.ts';
 import type { HealthSettings, ServerHealth } from '../server.ts';
 
@@ -7,7 +7,7 @@ export type Outcome =
   | { readonly ok: true; readonly version: string }
   | { readonly ok: false; readonly reason: UnhealthyReason; readonly message: string };
 
-/** What is remembered of a server between two checks. */
+/** What is kept of a server between two checks. */
 export interface History {
   readonly health: ServerHealth;
   /** Failures in a row, an interval apart. */
@@ -27,15 +27,14 @@ export const NO_HISTORY: History = {
   countedAt: Number.NEGATIVE_INFINITY,
 };
 
-/** Checks come with a jitter of a tenth, so two of them this much of an interval apart are two. */
+/** Checks have a jitter of a tenth, so two that are this much of an interval apart count as two. */
 const APART = 0.8;
 
 /**
- * What a check's outcome makes of a server's health. The `health` of the result is the same object unless something
- * changed that is worth telling.
+ * The history after a check's outcome. Its `health` is the same object unless there was a transition.
  *
- * A success counts at once. A failure counts once an interval: a lost server is dialled again within fractions of a
- * second, and three refused dials in one second must not look like three missed checks.
+ * A success counts at once. Failures count once an interval: after a lost connection the server is dialled again within
+ * fractions of a second, and three refused dials in one second must not count as three failed checks.
  */
 export function assess(
   history: History,
@@ -57,6 +56,6 @@ export function assess(
   const counted = { ...history, failures, sameReason, reason, countedAt: monotonic };
   const unhealthy: ServerHealth = { state: 'Unhealthy', reason, message, since: now };
   if (health.state !== 'Unhealthy') return failures >= failureThreshold ? { ...counted, health: unhealthy } : counted;
-  // A server that is starting up or going down shows several reasons in turn: a new one is told when it has settled.
+  // A server that is starting or stopping shows several reasons in turn: a new one is reported when it has lasted.
   return health.reason !== reason && sameReason >= failureThreshold ? { ...counted, health: unhealthy } : counted;
 }

@@ -21,7 +21,7 @@ export type CheckObserver = (key: string, result: 'Healthy' | UnhealthyReason, m
 const HELD_UP_MS = 1000;
 
 /**
- * Checks one server over the connection that it shares. There is always either a check under way or one timer.
+ * Checks one server over the shared connection. There is always either a check under way or one timer.
  *
  * A ping may wait behind a survey's answer. The largest that is accepted, 16 MiB (a listing of 120,000 sessions), makes it
  * 0.3 to 0.5 s late on loopback and 0.15 s later over 1 Gbit/s, which the default time-out of 5 s is far from. With the
@@ -36,7 +36,7 @@ export class Monitor {
   /** The connection over which the last check succeeded. */
   #proven: SharedClient | undefined;
   #heldUp = false;
-  /** The last check ended with a connection whose end says little of the server, and did not count. */
+  /** The last check failed with a connection whose end shows little about the server, and did not count. */
   #inconclusive = false;
   #stopped = false;
 
@@ -51,11 +51,11 @@ export class Monitor {
     this.#schedule.next(0);
   }
 
-  /** The server has changed: another address or token is a check at once. */
+  /** Takes over the server's changes. With another address or token it is checked at once. */
   update({ before, moved }: ServerUpdate): void {
     const { intervalMs } = this.#server.target.health;
     if (moved) {
-      // What is known stays until the first check says otherwise, but old failures are not the new server's.
+      // The health stays until the first check, but earlier failures were not the new server's.
       this.#history = { ...NO_HISTORY, health: this.#history.health };
       this.#schedule.restart();
     } else if (intervalMs !== before.health.intervalMs && !this.#schedule.isBusy) {
@@ -87,7 +87,7 @@ export class Monitor {
     const { client, outcome, ms } = await this.#probe(started);
     if (!end()) return;
     if (outcome.ok) {
-      // A server that takes connections and drops them at once must not be dialled five times a second for ever.
+      // A server that accepts connections and closes them at once must not be dialled five times a second for ever.
       if (client === proven) this.#schedule.succeeded();
       this.#proven = client;
       this.#server.version = outcome.version;

@@ -1,4 +1,4 @@
-/** The health of all servers, by pings. */
+/** The pinger: the health of all servers. */
 import type { Logger } from 'pino';
 import type { RegistryListener, ServerRegistry } from '../registry.ts';
 import type { Server, ServerHealth, ServerUpdate } from '../server.ts';
@@ -14,8 +14,8 @@ export interface PingerOptions {
 }
 
 /**
- * Pings every server and reports only transitions. It is the health that a probe of the kubelet can't find: whether the
- * server behind the open port answers.
+ * Pings every server and reports only transitions. It finds what a probe of the kubelet can't: whether the server behind the
+ * open port answers.
  */
 export class Pinger implements HealthSource {
   readonly #log: Pick<Logger, 'info' | 'error'>;

@@ -1,6 +1,7 @@
+/** Comparing and summing up what is known of sessions; pure functions. */
 import type { ServerSessions, SessionFacts } from './sessions.ts';
 
-/** Whether nothing differs that somebody may want to be told. */
+/** Whether nothing differs that would be reported. */
 export function sameFacts(a: SessionFacts | undefined, b: SessionFacts): boolean {
   if (a === undefined) return false;
   return (Object.keys(b) as (keyof SessionFacts)[]).every((field) =>

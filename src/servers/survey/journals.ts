@@ -1,3 +1,4 @@
+/** Reading one session's journal into its record: activity and usage. */
 import {
   EMPTY_SUM,
   RpcError,
@@ -11,16 +12,16 @@ import {
 } from '../../copilot/index.ts';
 import type { SessionRecord } from './session-cache.ts';
 
-/** Enough events to find the latest turn in nearly always, and some 50 KB. */
+/** Events that nearly always include the latest turn; some 50 KB. */
 const TAIL = 50;
-/** As many as the server gives; it ends a page after about 1 MiB. */
+/** The most events that the server gives in a page; it ends one after about 1 MiB. */
 const WHOLE_PAGE = 1000;
-/** Calls for one journal, each a page: in search of its usage it is read back to 32 MiB or 32,000 events. */
+/** Calls for one journal, each a page: for its usage it is read back to 32 MiB or 32,000 events. */
 const MAX_CALLS = 32;
-/** How long a journal that can't be read is left alone, ms. */
+/** How long a journal that can't be read is skipped, ms. */
 const UNREADABLE_MS = 600_000;
 
-/** How a reading is done. */
+/** What one journal is read with. */
 export interface ReadContext {
   readonly server: Requester;
   readonly options: CallOptions;
@@ -36,13 +37,13 @@ type ReadPage = (max: number, cursor?: string) => Promise<JournalPage>;
  * Reads the end of a session's journal into its record, and as far back as its usage needs. Resolves to the number of
  * calls, at most {@link MAX_CALLS}.
  *
- * A journal may be damaged, or its last event bigger than any message that we take; the latter costs the connection. What
- * went wrong is entered before the error goes on, so that one bad journal can't keep the others from being read.
+ * A journal may be damaged, or its last event larger than any message that is accepted, which ends the connection. The failure
+ * is recorded before it is thrown on, so that one bad journal can't keep the others from being read.
  */
 export async function readInto(record: SessionRecord, context: ReadContext): Promise<number> {
   const { server, options, monotonic, watched } = context;
   const { sessionId, modifiedTime } = record.times;
-  // Before anything can fail: whatever a journal does to the connection, the others come first next time.
+  // Before anything can fail: if this journal ends the connection, the others are read first next time.
   record.readTriedAt = monotonic;
   let calls = 0;
   const read: ReadPage = (max, cursor) => {
@@ -55,10 +56,11 @@ export async function readInto(record: SessionRecord, context: ReadContext): Pro
     tail = await readTail(read);
   } catch (error) {
     if (error instanceof UnreachableError) record.connectionLosses += 1;
-    // A server that goes away at the same journal again may do so because of it, and nothing is told of the others before.
-    const isToBlame =
+    // A server that closes the connection at the same journal again may do so because of it, and nothing is published before
+    // each journal was read once.
+    const isBadJournal =
       !(error instanceof UnreachableError) || (record.journal === undefined && record.connectionLosses > 1);
-    if (isToBlame) {
+    if (isBadJournal) {
       Object.assign(record, { journal: journalState([]), unreadableUntil: monotonic + UNREADABLE_MS });
     }
     if (error instanceof RpcError) return calls;
@@ -79,16 +81,16 @@ async function readTail(read: ReadPage): Promise<JournalPage> {
     tail = await read(TAIL);
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
-    // The last event alone still tells of an unload when a line before it is damaged.
+    // The last event alone still shows an unload if a line before it is damaged.
     return read(1);
   }
   if (journalState(tail.events).lastActivityTime !== undefined || !tail.hasMore) return tail;
-  // Somebody loads the session often and says nothing to it.
+  // The session was loaded and unloaded many times without a turn.
   const older = await read(WHOLE_PAGE, tail.cursor);
   return { ...older, events: [...older.events, ...tail.events] };
 }
 
-/** Brings the record's usage up to the newest event. What can't be reckoned is unknown, until the server writes its own total. */
+/** Updates the record's usage to the newest event. A usage that can't be summed up is unknown until the server writes a total. */
 async function updateUsage(
   record: SessionRecord,
   tail: JournalPage,
@@ -108,7 +110,7 @@ async function updateUsage(
     }
     enter(sum.done ? sum.usage : undefined);
   } catch (error) {
-    // A server that went away says nothing of the journal.
+    // A lost connection shows nothing about the journal.
     if (error instanceof UnreachableError) throw error;
     enter(undefined);
     if (!(error instanceof RpcError)) throw connectionGivenUp(record.times.sessionId, error);
@@ -116,13 +118,16 @@ async function updateUsage(
 }
 
 /**
- * The connection can't go on after such an answer, or without any. But the next one will pass this journal over, and so
- * may follow at once, as after a connection that was lost.
+ * The connection is not used on after such an answer, or without an answer. The next poll skips this journal and so may follow
+ * at once, as after a lost connection: hence the type.
  */
 function connectionGivenUp(sessionId: string, error: unknown): UnreachableError {
   if (error instanceof UnreachableError) return error;
   const why = error instanceof Error ? error.message : String(error);
-  return new UnreachableError(`the connection was given up at the journal of session ${sessionId}: ${why}`, {
-    cause: error,
-  });
+  return new UnreachableError(
+    `the connection was closed, because reading the journal of session ${sessionId} failed: ${why}`,
+    {
+      cause: error,
+    },
+  );
 }

@@ -1,3 +1,4 @@
+/** One poll of a server. */
 import {
   getClientMetadata,
   getSessionSizes,
@@ -9,39 +10,39 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { SessionCache } from './session-cache.ts';
 import { readInto } from './journals.ts';
 
-/** How one poll asks. */
+/** What one poll is made with. */
 export interface PollContext {
   readonly server: Requester;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   /** The keys of the operator's own labels. */
   readonly labelKeys: readonly string[];
   readonly options: CallOptions;
-  /** Ids of sessions that were deleted since the poll began: the server may have listed them before. */
+  /** Ids of sessions that were deleted since the poll started: the server may have listed them before. */
   readonly deleted: ReadonlySet<string>;
 }
 
 /** How a poll ended. */
-export interface Polled {
+export interface PollResult {
   /** When the server answered with its list, wall-clock ms. */
   readonly at: number;
   /** Whether journals are left for the next poll. */
   readonly more: boolean;
 }
 
-/** Calls for journals in one poll after which no other session is begun. */
+/** Calls for journals in one poll after which no other journal is started. */
 const JOURNAL_CALLS = 64;
-/** Time after which no other session is begun, ms: a server may take seconds for a damaged journal. */
+/** Time after which no other journal is started, ms: a server may take seconds for a damaged one. */
 const JOURNALS_MS = 10_000;
 
 /**
- * Asks a server for its sessions and enters what it answers in `cache`.
+ * Reads a server's sessions into `cache`.
  *
- * The bound: with nothing changed it is one call, `sessions.list`, and `sessions.getSizes` after a hint and with every other poll.
- * After a change it is both, at most 95 for journals (one that is begun after 63 may take 32) and one for the labels of each
- * thousand watched sessions. A journal is read when it has changed, and once more when a turn runs in it: no call is made for each
- * session in each poll, also when all of their turns hang. None of these loads a session or touches its idle clock.
+ * The bound on calls: without changes one, `sessions.list`, and `sessions.getSizes` after a hint and in every other poll. After a
+ * change both, at most 95 for journals (a journal that is started after 63 calls may take 32) and one for the labels of each
+ * thousand watched sessions. A journal is read when it has changed, and once more while a turn runs: no poll makes a call for
+ * each session, even if all their turns hang. None of the calls loads a session or resets its idle clock.
  */
-export async function poll(cache: SessionCache, context: PollContext): Promise<Polled> {
+export async function poll(cache: SessionCache, context: PollContext): Promise<PollResult> {
   const { server, clock, options, deleted } = context;
   const listed = await listSessions(server, options);
   const at = clock.now();
@@ -53,11 +54,11 @@ export async function poll(cache: SessionCache, context: PollContext): Promise<P
 }
 
 async function readJournals(cache: SessionCache, { server, clock, options }: PollContext): Promise<boolean> {
-  const begun = clock.monotonic();
+  const started = clock.monotonic();
   let calls = 0;
-  for (const record of cache.journalsDue(begun)) {
+  for (const record of cache.journalsDue(started)) {
     const monotonic = clock.monotonic();
-    if (calls >= JOURNAL_CALLS || monotonic - begun > JOURNALS_MS) return true;
+    if (calls >= JOURNAL_CALLS || monotonic - started > JOURNALS_MS) return true;
     const watched = cache.isWatched(record.times.sessionId);
     calls += await readInto(record, { server, options, monotonic, watched });
   }

@@ -1,3 +1,4 @@
+/** The cache of what is known of the sessions of one server. */
 import {
   activityOf,
   journalState,
@@ -10,35 +11,35 @@ import {
 import type { ServerSessions, SessionFacts } from './sessions.ts';
 import { sameFacts, summaryOf } from './facts.ts';
 
-/** What is remembered of one session from look to look. */
+/** What is kept of one session between polls. */
 export interface SessionRecord {
   times: SessionTimes;
   /** `times`, as numbers. */
   startTime: number;
   modifiedTime: number;
   sizeBytes: number;
-  /** What was last made of the journal; undefined: nobody has looked at it yet. */
+  /** The state when the journal was last read; undefined: it was not read yet. */
   journal: JournalState | undefined;
-  /** When it was last looked at or tried to, monotonic ms; -1: never. */
+  /** When reading the journal was last tried, monotonic ms; -1: never. */
   readTriedAt: number;
-  /** How often the connection was lost in the middle of the first look at the journal. */
+  /** How often the connection was lost while the journal was read for the first time. */
   connectionLosses: number;
   /** The `times.modifiedTime` at which the journal was read; undefined: never. */
   readAt: string | undefined;
-  /** The same of the second reading in a row at one time; undefined: there was none. */
+  /** The `times.modifiedTime` at which the journal was read a second time; undefined: never. */
   readAgainAt: string | undefined;
-  /** Until when (monotonic ms) a journal that could not be read is left alone, unless it changes. */
+  /** Until when (monotonic ms) a journal that could not be read is skipped, unless it changes. */
   unreadableUntil: number | undefined;
-  /** How far usage is reckoned; undefined: not at all. */
+  /** Usage and the event up to which it is known; undefined: not at all. */
   usage: UsageMark | undefined;
-  /** The `times.modifiedTime` at which that was done. */
+  /** The `times.modifiedTime` at which usage was updated. */
   usageAt: string | undefined;
   labels: ClientMetadata | undefined;
   /** As last published. */
   facts: SessionFacts | undefined;
 }
 
-/** A publication, and whose facts differ from those of the one before. */
+/** An answer, and the ids of the sessions that differ from the one before. */
 export interface Publication {
   readonly answer: ServerSessions;
   readonly changed: readonly string[];
@@ -47,14 +48,14 @@ export interface Publication {
 const UNREAD: JournalState = journalState([]);
 
 /**
- * What is known of the sessions of one server. It outlives connections: after a lost one nothing is read again that has
- * not changed. It does no I/O; poll.ts asks, and enters the answers here.
+ * What is known of the sessions of one server. It outlives connections: after a lost one only what has changed is read again. It
+ * does no I/O; poll.ts makes the calls and stores the answers here.
  */
 export class SessionCache {
   readonly #records = new Map<string, SessionRecord>();
   readonly #watched = new Set<string>();
   #startedAt: number;
-  /** Whether anything was entered since the last publication: a server at rest costs no walk through its sessions. */
+  /** Whether anything was stored since the last publication: an idle server costs no walk through its sessions. */
   #dirty = true;
   #removed: string[] = [];
   #sizesDue = false;
@@ -87,7 +88,7 @@ export class SessionCache {
     return this.#watched.has(sessionId);
   }
 
-  /** Enters a listing. Whether it differs from the last one decides what else is asked for. */
+  /** Stores a list. Whether it differs from the last one decides what else is read. */
   updateList(listed: readonly SessionTimes[]): void {
     let differs = false;
     for (const times of listed) {
@@ -104,7 +105,7 @@ export class SessionCache {
     if (differs) this.#sizesDue = this.#labelsDue = this.#dirty = true;
   }
 
-  /** The session was deleted, and needs no listing to be gone. */
+  /** Removes a session that was deleted, before the next list. */
   remove(sessionId: string): void {
     this.#remove(sessionId);
     this.#dirty = true;
@@ -114,7 +115,7 @@ export class SessionCache {
     return this.#sizesDue;
   }
 
-  /** Enters sizes. A session that was listed and has none yet keeps what it had. */
+  /** Stores sizes. A listed session without one keeps the size that it had. */
   updateSizes(sizes: ReadonlyMap<string, number>): void {
     for (const [id, record] of this.#records) {
       const sizeBytes = sizes.get(id) ?? record.sizeBytes;
@@ -125,16 +126,16 @@ export class SessionCache {
     this.#sizesDue = false;
   }
 
-  /** Sizes may have changed without the list: a session's files are no events, and on a full volume there are no events at all. */
+  /** Has sizes read again: they may change without the list, because not all files are journals, and a full volume takes no events. */
   invalidateSizes(): void {
     this.#sizesDue = true;
   }
 
   /**
-   * Sessions whose journal is to be read: the new ones, the most recently used first, then the one whose last look is
-   * the oldest. So each has its turn within a number of polls that is bounded, however many turns are running. That of a running
-   * turn is read once more, for what was written right after the first time moves no mtime that is too coarse; then it is left
-   * alone until it moves: a turn may wait for a permission for days.
+   * Sessions whose journal is to be read: first those that were never read, the most recently used before the others, then those
+   * whose last read is the oldest. So each is read within a bounded number of polls, however many turns run. The journal of a
+   * running turn is read twice, because what is written right after the first time does not move a coarse mtime; then it is not
+   * read until its mtime moves, for a turn may wait for a permission for days.
    */
   journalsDue(monotonic: number): SessionRecord[] {
     let due: SessionRecord[] | undefined;
@@ -143,7 +144,7 @@ export class SessionCache {
     return due?.toSorted((a, b) => a.readTriedAt - b.readTriedAt || b.modifiedTime - a.modifiedTime) ?? [];
   }
 
-  /** Ids of watched sessions whose labels are to be read now: after any change all that are there, since no time tells of labels. */
+  /** Ids of watched sessions whose labels are to be read now: after any change all of them, because labels have no time of change. */
   takeLabelsDue(): string[] {
     const listed = [...this.#watched].flatMap((id) => this.#records.get(id) ?? []);
     const due = this.#labelsDue || listed.some(({ labels }) => labels === undefined);
@@ -159,15 +160,15 @@ export class SessionCache {
     }
   }
 
-  /** Labels were written, or could not be read: they are due again. */
+  /** Has labels read again, after they were written or could not be read. */
   invalidateLabels(): void {
     this.#labelsDue = true;
   }
 
   /**
-   * Makes what is known an answer, of the wall-clock time `at`; undefined as long as there has been none and some journals
-   * were never looked at: half an answer would count loaded sessions as unloaded. That they have changed since does not
-   * count, for those of running turns always have.
+   * The answer as of the wall-clock time `at`; undefined as long as there was none before and some journals were never read:
+   * half an answer would count loaded sessions as unloaded. Journals that have changed since do not hold it back, because
+   * those of running turns always have.
    */
   publish(at: number): Publication | undefined {
     const before = this.#published;
@@ -247,7 +248,7 @@ export class SessionCache {
       sessionId: times.sessionId,
       startTime,
       modifiedTime,
-      // An event's time is what the agent may have written; no turn is later than the file.
+      // The agent may have written the event's time; no turn is later than the file's.
       lastActivityTime: Math.min(journal?.lastActivityTime ?? modifiedTime, modifiedTime),
       unread: journal === undefined,
       sizeBytes,

@@ -1,4 +1,4 @@
-/** The sessions of all servers. */
+/** The survey: the sessions of all servers, polled from the servers themselves. */
 import type { Logger } from 'pino';
 import { UnreachableError, type ClientMetadata, type Deletion, type SessionActivity } from '../../copilot/index.ts';
 import type { ServerRegistry } from '../registry.ts';
@@ -7,16 +7,16 @@ import type { Disuse, ServerSessions, SessionSource } from './sessions.ts';
 import { SurveyedServer, type SurveyContext } from './surveyed-server.ts';
 
 export interface SurveyOptions {
-  /** The servers to ask for their sessions. */
+  /** The servers to poll. */
   readonly servers: ServerRegistry;
   readonly log: Pick<Logger, 'info' | 'error'>;
-  /** The keys that {@link Survey.label} is given, which are read back; what stands under others is the applications'. */
+  /** The keys of the labels that {@link Survey.label} stores. They are read back; other keys are the applications' own. */
   readonly labelKeys: readonly string[];
-  /** Given the time of each complete poll of a server in ms, for metrics; default: nobody. */
+  /** Called with the duration of each complete poll in ms, for metrics; default: not at all. */
   readonly observePoll?: (ms: number) => void;
 }
 
-/** Sessions of all servers; each counts once. */
+/** The number of sessions on all servers, each counted once. */
 export interface SessionCounts {
   /** With a running turn. */
   readonly active: number;
@@ -25,14 +25,14 @@ export interface SessionCounts {
   readonly unloaded: number;
 }
 
-/** Two polls of one server are at least so far apart, in ms. */
+/** Least time between two polls of one server, in ms. */
 const MIN_GAP_MS = 2000;
-/** So many polls a second, of all servers together, may come of hints: when a thousand are busy, each waits for longer. */
+/** Polls that hints may cause, for all servers together: with a thousand busy servers, each waits longer for its next poll. */
 const HINTED_POLLS_PER_MS = 0.1;
 
 /**
- * Looks at the sessions of all servers, without loading one or keeping one awake, and tells only of differences. Its
- * bound on calls is stated at `poll`.
+ * Polls all servers for their sessions, without loading a session or keeping one loaded, and reports only changes. `poll`
+ * states the bound on calls.
  */
 export class Survey implements SessionSource {
   readonly #log: Pick<Logger, 'info' | 'error'>;
@@ -51,8 +51,7 @@ export class Survey implements SessionSource {
       labelKeys,
       minGapMs: () => Math.max(MIN_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
       onChange: (key, sessionIds) => this.#notify(key, sessionIds),
-      onFailure: (key, failure) =>
-        log.info({ server: key, err: failure }, 'a server can not be asked for its sessions'),
+      onFailure: (key, failure) => log.info({ server: key, err: failure }, 'polling a server for its sessions failed'),
       observePoll,
     };
     servers.listen({
@@ -107,7 +106,7 @@ export class Survey implements SessionSource {
     return this.#server(key).delete(sessionId);
   }
 
-  /** Sessions by what they do, as of the servers' last answers, for a gauge. */
+  /** Sessions by activity, as of the servers' last answers, for a gauge. */
   counts(): SessionCounts {
     const counts = { active: 0, loaded: 0, unloaded: 0 };
     for (const { answer } of this.#surveyed.values()) {
@@ -119,7 +118,7 @@ export class Survey implements SessionSource {
     return counts;
   }
 
-  /** Surveys a server once it is known when its process started, without which no session can be told to be loaded. */
+  /** Begins to survey a server, as soon as the start time of its process is known: whether a session is loaded depends on it. */
   #add(server: Server): void {
     const { startedAt } = server.target;
     if (startedAt === undefined) return;
@@ -140,7 +139,7 @@ export class Survey implements SessionSource {
     const { answer } = surveyed;
     surveyed.stop();
     this.#surveyed.delete(server);
-    // It is a server that can't be asked any more, until it is set again.
+    // Its sessions are unknown from now on, until the server is set again.
     if (answer !== undefined && !this.#registry.isClosed) this.#notify(server.key, [...answer.sessions.keys()]);
   }
 
@@ -152,7 +151,7 @@ export class Survey implements SessionSource {
   #server(key: string): SurveyedServer {
     const found = this.#find(key);
     if (found !== undefined) return found;
-    throw new UnreachableError(`${key}: no such server is known, so that its sessions can't be reached`);
+    throw new UnreachableError(`${key}: no running server is known by this name, so its sessions can't be reached`);
   }
 
   #notify(key: string, sessionIds: readonly string[]): void {

@@ -1,4 +1,4 @@
-/** The sessions of one server, and orders about them. */
+/** The polls of one server, and operations on its sessions. */
 import {
   CopilotError,
   RefusedError,
@@ -30,32 +30,32 @@ export interface SurveyContext extends RegistryContext {
   readonly labelKeys: readonly string[];
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
   readonly minGapMs: () => number;
-  /** Given the ids that changed, all of them when the server stops answering, or does so again. */
+  /** Called with the ids that changed, all of them when the server stops answering or answers again. */
   readonly onChange: (key: string, sessionIds: readonly string[]) => void;
-  /** Given the reason why a server can't be asked, at the first failure after a success. */
+  /** Called with the first failure after a success. */
   readonly onFailure: (key: string, failure: Error) => void;
-  /** Given the time that each complete poll took. */
+  /** Called with the duration of each complete poll, ms. */
   readonly observePoll: (ms: number) => void;
 }
 
-/** From one poll to the next when nothing is heard. */
+/** From one poll to the next without a hint. */
 const INTERVAL_MS = 30_000;
 /**
- * From the first failure to the one at which the last answer is given up, in ms: a lost connection, or one that was given up
- * because of a single journal, is there again before, and would otherwise cost two writes of each session. It is less than
- * the time between two tries at a server that answers wrongly, so that one wrong answer is forgiven and two are not.
+ * From the first failure to the one at which the last answer is discarded, in ms. A lost connection, or one that was closed
+ * because of a single journal, is usually back before, and would otherwise cost two writes of each session. It is less than the
+ * time between two tries after an invalid answer, so that a single one is tolerated.
  */
 const GRACE_MS = 25_000;
-/** From one reading of sizes to the next when nothing is heard, so that they are right within a minute or so. */
+/** From one read of sizes to the next without a hint, so that they are right within about a minute. */
 const SIZES_MS = 50_000;
-/** From a hint to the poll: a turn gives a dozen hints at once. */
+/** From a hint to the poll: a turn sends a dozen hints at once. */
 const HINT_DELAY_MS = 500;
-/** From the poll after a hint to another one: a turn is told of before it is on the volume, and then nothing is told until it ends. */
+/** From the poll after a hint to another one: the hint of a turn comes before its events are on the volume, and no other before its end. */
 const FOLLOW_UP_MS = 5000;
-/** Each call has so long: most take a few ms, and a journal of 500 MB that is damaged took a server 3 s. */
+/** Time for each call: most take a few ms, and a damaged journal of 500 MB took a server 3 s. */
 const CALL: CallOptions = { timeoutMs: 10_000 };
 
-/** The sessions of one server, asked for over the connection that it shares. There is always either a poll under way or one timer. */
+/** The sessions of one server, polled over the shared connection. There is always either a poll under way or one timer. */
 export class SurveyedServer {
   readonly #context: SurveyContext;
   readonly #server: Server;
@@ -65,16 +65,16 @@ export class SurveyedServer {
   /** When the server's process started, ms since the epoch. */
   #startedAt: number;
   #answer: ServerSessions | undefined;
-  /** Why the server can't be asked; undefined while it can. */
+  /** Why the last poll failed; undefined if it succeeded. */
   #failure: Error | undefined;
   #pollStartedAt = Number.NEGATIVE_INFINITY;
-  /** When sizes were last asked for at rest, monotonic ms. */
+  /** When sizes were last read without a hint, monotonic ms. */
   #sizesAt: number;
-  /** Ids of sessions that were deleted since the last poll began. */
+  /** Ids of sessions that were deleted since the last poll started. */
   readonly #deleted = new Set<string>();
-  /** A hint came, and the poll after it has not been followed by another. */
+  /** A hint arrived, and the poll after it has not been followed by another. */
   #hinted = false;
-  /** A hint came while a poll went on, which may have asked too early. */
+  /** A hint arrived during a poll, which may have been too early. */
   #pollAgain = false;
 
   constructor(server: Server, startedAt: number, context: SurveyContext) {
@@ -86,7 +86,7 @@ export class SurveyedServer {
     this.#share = server.connection.join({
       // A poll under way fails by itself.
       onEnd: ({ error }) => this.#schedule.isBusy || this.#fail(error),
-      // Whatever it tells of is looked up: anybody who reaches the server could have made it up.
+      // Only a hint, whatever it says: any client of the server could have caused it.
       onNotification: (method) => {
         if (method !== 'session.lifecycle') return;
         this.#cache.invalidateSizes();
@@ -100,12 +100,12 @@ export class SurveyedServer {
     this.#schedule.next(0);
   }
 
-  /** The latest complete answer; undefined while the server can't be asked, but for a moment of grace. */
+  /** The latest complete answer; undefined after polls have failed for longer than the grace period. */
   get answer(): ServerSessions | undefined {
     return this.#answer;
   }
 
-  /** The server has changed. What is known of the sessions stays: they are on the volume, not in the process. */
+  /** Takes over the server's changes. What is known of the sessions is kept: they are on the volume, not in the process. */
   update({ moved }: ServerUpdate): void {
     const { startedAt = this.#startedAt } = this.#server.target;
     const restarted = startedAt !== this.#startedAt;
@@ -117,7 +117,7 @@ export class SurveyedServer {
     } else if (restarted) {
       this.requestPoll();
     }
-    // What ran in the former process does not run any more, and that needs no asking.
+    // No session is loaded in the new process, which needs no poll.
     if (restarted && this.#answer !== undefined) this.#publish(this.#answer.at);
   }
 
@@ -129,7 +129,7 @@ export class SurveyedServer {
     this.#cache.unwatch(sessionId);
   }
 
-  /** Asks soon, unless the server can't be asked: then the next try comes when it would have come. */
+  /** Brings the next poll forward. Without a connection it does nothing: the next try is due anyway. */
   requestPoll(): void {
     this.#hinted = true;
     if (this.#schedule.isBusy) this.#pollAgain = true;
@@ -157,10 +157,10 @@ export class SurveyedServer {
     const times = await getSessionTimes(connection, sessionId, CALL);
     if (times === undefined) return 'NotFound';
     if (Date.parse(times.modifiedTime) !== modifiedTime) return 'InUse';
-    // Whichever clock is behind the other: with a short ttl a turn that has just ended would seem to be long ago.
+    // By the clock that is behind: by the other one, a turn that has just ended could seem older than a short ttl.
     const now = Math.min(this.#context.clock.now(), await getServerTime(connection, CALL));
     if (now < expiresAt) return 'InUse';
-    // Last, because the question wakes a loaded session.
+    // Last, because this resets the idle clock of a loaded session.
     if ((await getActivity(connection, sessionId, CALL)) === 'Active') return 'InUse';
     return this.delete(sessionId);
   }
@@ -174,32 +174,32 @@ export class SurveyedServer {
     const left = await listSessions(connection, { timeoutMs: Math.max(1, CALL.timeoutMs - spent) });
     if (left.some((session) => session.sessionId === sessionId)) {
       throw new RefusedError(
-        `${connection.address}: the server said it had deleted session ${sessionId} (${deletion}) and still lists it`,
+        `${connection.address}: the server answered that session ${sessionId} was deleted (${deletion}), but still lists it`,
       );
     }
-    // At once: a resource that is made again under the id must not be told of the session that was.
+    // At once: a resource that is created again under the id must not observe the deleted session.
     this.#deleted.add(sessionId);
     this.#cache.remove(sessionId);
     if (this.#answer !== undefined) this.#publish(this.#answer.at);
     return deletion;
   }
 
-  /** Stops asking. */
+  /** Stops polling. */
   stop(): void {
     this.#schedule.stop();
   }
 
-  /** The connection, for somebody who can't wait until there is one. */
+  /** The open connection, for operations, which do not wait for one. */
   #openClient(): SharedClient {
     const { opened } = this.#share;
     if (opened !== undefined) return opened;
-    const why = this.#failure?.message ?? 'it was not reached yet';
-    throw new UnreachableError(`${this.#server.key}: the server can't be asked at the moment: ${why}`, {
+    const why = this.#failure?.message ?? 'it has not been reached yet';
+    throw new UnreachableError(`${this.#server.key}: the server is not connected: ${why}`, {
       cause: this.#failure,
     });
   }
 
-  /** Brings the next poll forward, never behind when it is due anyway and never too near to the last one's start. */
+  /** Brings the next poll forward to `ms` from now, but not closer than `minGapMs` to the start of the last one. */
   #bringForward(ms: number, minGapMs: number): void {
     const now = this.#context.clock.monotonic();
     const at = Math.max(now + ms, this.#pollStartedAt + minGapMs);
@@ -247,7 +247,7 @@ export class SurveyedServer {
       this.#hinted = false;
       this.#bringForward(FOLLOW_UP_MS, minGapMs());
     }
-    // Last, because whoever is told may change or remove this very target.
+    // Last, because a listener may change or remove this very server.
     this.#publish(at);
   }
 
@@ -269,7 +269,7 @@ export class SurveyedServer {
     this.#failure = failure;
     this.#schedule.next(this.#schedule.failed(reason, INTERVAL_MS));
     if (isNew) onFailure(this.#server.key, failure);
-    // An error in answer says nothing against the connection, which others use as well.
+    // After an error answer the connection is still good, and others use it.
     if (client !== undefined && !(failure instanceof RpcError)) this.#share.drop(client, failure.message);
     const lost = this.#answer;
     if (lost === undefined || this.#schedule.failingMs < GRACE_MS) return;

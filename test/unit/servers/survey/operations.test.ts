@@ -112,7 +112,7 @@ describe('orders', () => {
     world.sessions.keepsDeleted = true;
     await world.firstPoll();
     await expect(world.survey.delete(KEY, 'one')).rejects.toThrow(
-      'had deleted session one (Deleted) and still lists it',
+      'session one was deleted (Deleted), but still lists it',
     );
   });
 
@@ -129,9 +129,9 @@ describe('orders', () => {
     'reject a %s with the reason why the server can not be asked',
     async (order) => {
       const give = () => world.survey[order](KEY, 'one', {});
-      await expect(give()).rejects.toThrow(`${KEY}: no such server is known`);
+      await expect(give()).rejects.toThrow(`${KEY}: no running server is known`);
       world.servers.set(world.target());
-      await expect(give()).rejects.toThrow(`${KEY}: the server can't be asked at the moment: it was not reached yet`);
+      await expect(give()).rejects.toThrow(`${KEY}: the server is not connected: it has not been reached yet`);
       world.server.behaviour = 'refuses';
       await world.clock.advance(100);
       await expect(give()).rejects.toThrow(UnreachableError);
