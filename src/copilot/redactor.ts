@@ -1,7 +1,7 @@
 /** Keeps a connection token out of what is shown of a peer's messages. */
 
 const REDACTED = '[token]';
-/** A shorter token, chosen by hand, may be a word of the protocol. */
+/** A shorter token, chosen by hand, may be part of the protocol. */
 const SHORTEST_SECRET = 16;
 
 /** Removes one token from what a peer sends, in case it sends the token back. */

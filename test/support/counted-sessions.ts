@@ -1,8 +1,8 @@
-/** What servers tell of their sessions, as the test says it. */
+/** A SessionSource whose sessions the test sets by their number. */
 import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
 import type { ServerSessions, SessionFacts, SessionSource } from '../../src/servers/survey/sessions.ts';
 
-/** Sessions by what they do; each was active at `lastActivityTime` and takes `sizeBytes`. */
+/** The number of sessions by activity; each was active at `lastActivityTime` and has `sizeBytes`. */
 export interface SessionCounts {
   readonly active?: number;
   readonly loaded?: number;
@@ -16,10 +16,10 @@ export class CountedSessions implements SessionSource {
   readonly #answers = new Map<string, ServerSessions>();
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
-  /** The server answers this from now on; undefined: it can't be asked. */
-  say(key: string, told: SessionCounts | undefined): void {
-    if (told === undefined) this.#answers.delete(key);
-    else this.#answers.set(key, serverSessions(told));
+  /** The server answers this from now on; undefined: its polls fail. */
+  say(key: string, counts: SessionCounts | undefined): void {
+    if (counts === undefined) this.#answers.delete(key);
+    else this.#answers.set(key, serverSessions(counts));
     for (const listener of this.#listeners) listener(key, []);
   }
 
@@ -40,15 +40,15 @@ export class CountedSessions implements SessionSource {
   refresh(): void {}
 
   label(): Promise<boolean> {
-    return Promise.reject(new Error('nobody stores labels here'));
+    return Promise.reject(new Error('not used here'));
   }
 
   activity(): Promise<SessionActivity> {
-    return Promise.reject(new Error('nobody asks of one session here'));
+    return Promise.reject(new Error('not used here'));
   }
 
   close(): Promise<void> {
-    return Promise.reject(new Error('nobody closes sessions here'));
+    return Promise.reject(new Error('not used here'));
   }
 
   deleteUnused(): Promise<Deletion> {
@@ -56,13 +56,13 @@ export class CountedSessions implements SessionSource {
   }
 
   delete(): Promise<Deletion> {
-    return Promise.reject(new Error('nobody deletes sessions here'));
+    return Promise.reject(new Error('not used here'));
   }
 }
 
 /** The answer of a server with these sessions. */
-export function serverSessions(told: SessionCounts): ServerSessions {
-  const { active = 0, loaded = 0, unloaded = 0, lastActivityTime = 0, sizeBytes = 0 } = told;
+export function serverSessions(counts: SessionCounts): ServerSessions {
+  const { active = 0, loaded = 0, unloaded = 0, lastActivityTime = 0, sizeBytes = 0 } = counts;
   const kinds: [SessionActivity, number][] = [
     ['Active', active],
     ['Loaded', loaded],

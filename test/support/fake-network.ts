@@ -7,7 +7,7 @@ export interface Received {
   error?: { code: number; message: string };
 }
 
-/** What a fake server does with a connection: speak the protocol, keep silent, refuse, or never finish the TCP handshake. */
+/** What a fake server does with a connection: speak the protocol, send nothing, refuse, or never complete the TCP handshake. */
 type Behaviour = 'answers' | 'silent' | 'refuses' | 'blackhole';
 
 /** A server at the other end of an in-memory wire. It speaks real frames, so the code under test is the real one. */
@@ -33,7 +33,7 @@ export class FakeServer {
     return this.received.filter((message) => message.method === method).length;
   }
 
-  /** The server goes away: every connection is closed, with an error code or by FIN. */
+  /** Closes every connection, with an error code or by FIN. */
   cut(code?: string): void {
     for (const wire of this.wires) wire.end(code);
   }
@@ -51,7 +51,7 @@ export class FakeServer {
 export class FakeWire implements Wire {
   readonly server: FakeServer;
   paused = false;
-  /** Set false to stand for a peer that does not read. */
+  /** Set false for a peer that does not read. */
   accepting = true;
   readonly #events: WireEvents;
   readonly #decoder: FrameDecoder;
@@ -113,7 +113,7 @@ export class FakeWire implements Wire {
   }
 }
 
-/** Servers by host name; a host nobody has set up does not resolve. */
+/** Servers by host name; the name of any other host does not resolve. */
 export class FakeNetwork {
   readonly #servers = new Map<string, FakeServer>();
 

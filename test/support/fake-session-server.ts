@@ -1,4 +1,4 @@
-/** The sessions of a fake server: their journals in the server's own form, and the methods that tell of them. */
+/** The sessions of a fake server: their journals in the server's own form, and the methods that read them. */
 import type { FakeClock } from './fake-clock.ts';
 import type { FakeServer, Received } from './fake-network.ts';
 
@@ -17,13 +17,13 @@ export class FakeSessions {
   readonly #server: FakeServer;
   readonly #sessions = new Map<string, FakeSession>();
   #lastEvent = 0;
-  /** Bytes of each session's files beside its journal; no event tells of them. */
+  /** Bytes of each session's files beside its journal; no event is sent for them. */
   fileBytes = 0;
-  /** How far the server's clock is ahead of the test's for those who ask for it, in ms. */
+  /** How far the server's clock is ahead of the test's, in ms. */
   skewMs = 0;
-  /** What is written moves no file's time, as within one tick of a clock that is coarse. */
+  /** Writes change no mtime, as within one tick of a coarse clock. */
   coarse = false;
-  /** Deletes only in words, as a server that lies. */
+  /** Answers that a session was deleted, and keeps it. */
   keepsDeleted = false;
 
   constructor(server: FakeServer, clock: FakeClock) {
@@ -88,7 +88,7 @@ export class FakeSessions {
     });
   }
 
-  /** A prompt comes; the session is made, or loaded, with its first. */
+  /** A prompt arrives; it creates or loads the session if necessary. */
   prompt(id: string): void {
     const session = this.#sessions.get(id);
     if (session === undefined) this.write(id, 'session.start');
@@ -118,17 +118,17 @@ export class FakeSessions {
     session.loaded = false;
   }
 
-  /** Its directory goes away behind everybody's back. */
+  /** Its directory is removed without the server. */
   lose(id: string): void {
     this.#sessions.delete(id);
   }
 
-  /** Somebody makes a session, and there is no room for it: clients are told, and nothing is listed. */
+  /** A client creates a session on a full volume: clients are notified, and nothing is listed. */
   hint(): void {
     this.#server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'session.created' } });
   }
 
-  /** Appends an event to a session's journal and tells every client that something happened. */
+  /** Appends an event to a session's journal and notifies every client. */
   write(id: string, type: string, data: object = {}): void {
     this.#clock.jumpWallClock(1);
     const timestamp = new Date(this.#clock.now()).toISOString();

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-/** A peer on the loopback that is no Copilot server: what it does with a connection is the test's to say. */
+/** A peer on the loopback that is no Copilot server: the test decides what it does with a connection. */
 export class RawPeer implements AsyncDisposable {
   readonly host = '127.0.0.1';
   readonly #server: Server;
@@ -10,7 +10,7 @@ export class RawPeer implements AsyncDisposable {
   private constructor(onConnection: (socket: Socket) => void) {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket);
-      // The other side may well close in the middle of something: that is what these tests are about.
+      // The other side may close at any moment: that is what these tests are about.
       socket.on('error', () => socket.destroy());
       socket.on('close', () => this.#sockets.delete(socket));
       onConnection(socket);

@@ -1,4 +1,4 @@
-// The protocol against what may stand in a server's place by mistake or by malice.
+// The client against what may listen in a server's place, by mistake or by malice.
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
@@ -44,7 +44,7 @@ function accepting(then: (socket: Socket) => void): (socket: Socket) => void {
 async function loss(peer: RawPeer): Promise<Error> {
   const { promise, resolve, reject } = Promise.withResolvers<Error>();
   const connection = new Client({ host, port: peer.port, timers: systemClock, onLost: resolve });
-  const deadline = systemClock.setTimer(10_000, () => reject(new Error('the connection was not given up within 10 s')));
+  const deadline = systemClock.setTimer(10_000, () => reject(new Error('the connection was not closed within 10 s')));
   try {
     // Lost already while it was opened, if the peer was quick.
     await connection.open({ timeoutMs: 5000 }).catch((error: unknown) => resolve(error as Error));
@@ -90,7 +90,7 @@ describe('a connection to', () => {
     }
   });
 
-  it('a peer that takes connections and never answers is a Timeout', async () => {
+  it('a peer that accepts connections and never answers is a Timeout', async () => {
     await using peer = await RawPeer.listen((socket) => socket.resume());
     expect(await refusal(peer.port, 300)).toBeInstanceOf(TimeoutError);
     await expectNoSockets(peer);
@@ -124,7 +124,7 @@ describe('a connection to', () => {
     expect(await refusal(peer.port, 300)).toBeInstanceOf(TimeoutError);
   }, 30_000);
 
-  it('a peer that claims 200 MB and sends them is given up before they are stored', async () => {
+  it('a peer that announces 200 MB and sends them is disconnected before they are stored', async () => {
     let pushed = 0;
     await using peer = await RawPeer.listen(
       accepting((socket) => {
@@ -164,15 +164,15 @@ describe('a connection to', () => {
     await expectNoSockets(peer);
   });
 
-  it('a peer that asks without end and reads no answer costs bounded memory, and is a Timeout', async () => {
+  it('a peer that sends requests without end and reads no answer costs bounded memory, and is a Timeout', async () => {
     let written = 0;
     await using peer = await RawPeer.listen(
       accepting((socket) => {
         socket.pause();
-        const questions = encodeFrame('{"jsonrpc":"2.0","id":7,"method":"hooks.invoke","params":{}}').repeat(1000);
+        const requests = encodeFrame('{"jsonrpc":"2.0","id":7,"method":"hooks.invoke","params":{}}').repeat(1000);
         const push = (): void => {
-          do written += questions.length;
-          while (written < 500e6 && socket.write(questions));
+          do written += requests.length;
+          while (written < 500e6 && socket.write(requests));
         };
         socket.on('drain', push);
         push();

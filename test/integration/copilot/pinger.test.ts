@@ -14,12 +14,12 @@ const socketsBefore = openSockets();
 
 /** The transitions of one server, as they come. */
 class Transitions {
-  readonly told: ServerHealth[] = [];
+  readonly reported: ServerHealth[] = [];
   #arrived: () => void = () => undefined;
 
   constructor(pinger: Pinger) {
     pinger.onTransition((_, health) => {
-      this.told.push(health);
+      this.reported.push(health);
       this.#arrived();
     });
   }
@@ -28,10 +28,11 @@ class Transitions {
   async nth(n: number, deadlineMs = 20_000): Promise<ServerHealth> {
     const until = performance.now() + deadlineMs;
     for (;;) {
-      const health = this.told[n - 1];
+      const health = this.reported[n - 1];
       if (health !== undefined) return health;
       const left = until - performance.now();
-      if (left <= 0) throw new Error(`no transition ${n} in ${deadlineMs} ms; told: ${JSON.stringify(this.told)}`);
+      if (left <= 0)
+        throw new Error(`no transition ${n} in ${deadlineMs} ms; reported: ${JSON.stringify(this.reported)}`);
       await new Promise<void>((resolve) => {
         const timer = systemClock.setTimer(left, resolve);
         this.#arrived = () => {
@@ -76,17 +77,17 @@ describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (
       ...changes,
     });
 
-  it('tells Healthy, Unreachable when it is killed, and Healthy when it is started again', async () => {
+  it('reports Healthy, Unreachable when it is killed, and Healthy when it is started again', async () => {
     servers.set(target());
     expect(await transitions.nth(1)).toMatchObject({ state: 'Healthy', version: cliVersion() });
     await server.kill();
     expect(await transitions.nth(2)).toMatchObject({ state: 'Unhealthy', reason: 'Unreachable' });
     await server.start();
     expect(await transitions.nth(3)).toMatchObject({ state: 'Healthy', version: cliVersion() });
-    expect(pinger.get('team/acme-0')).toBe(transitions.told[2]);
+    expect(pinger.get('team/acme-0')).toBe(transitions.reported[2]);
   }, 120_000);
 
-  it('tells Timeout while the server stands still, and Healthy when it goes on', async () => {
+  it('reports Timeout while the server is paused, and Healthy when it continues', async () => {
     servers.set(target());
     await transitions.nth(1);
     await server.freeze();
@@ -98,15 +99,15 @@ describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (
     expect(await transitions.nth(3)).toMatchObject({ state: 'Healthy' });
   }, 60_000);
 
-  it('tells AuthFailed with a wrong token, and Healthy as soon as the right one is set', async () => {
+  it('reports AuthFailed with a wrong token, and Healthy as soon as the right one is set', async () => {
     servers.set(target({ token: 'stale' }));
     expect(await transitions.nth(1)).toMatchObject({ state: 'Unhealthy', reason: 'AuthFailed' });
-    expect(JSON.stringify(transitions.told)).not.toContain('stale');
+    expect(JSON.stringify(transitions.reported)).not.toContain('stale');
     servers.set(target());
     expect(await transitions.nth(2)).toMatchObject({ state: 'Healthy' });
   }, 60_000);
 
-  it('tells nothing when the operator itself stood still for several time-outs', async () => {
+  it('reports nothing when the operator itself was paused for several time-outs', async () => {
     // Far more than a loaded machine's server takes, far less than the pauses.
     servers.set(target({ health: { intervalMs: 2000, timeoutMs: 1500, failureThreshold: 2 } }));
     await transitions.nth(1);
@@ -119,6 +120,6 @@ describe.each(['cli', 'runtime'] as const)('the pinger of a real server (%s)', (
     }
     expect(observed.length).toBeGreaterThanOrEqual(before + 3);
     expect(new Set(observed)).toEqual(new Set(['Healthy']));
-    expect(transitions.told).toHaveLength(1);
+    expect(transitions.reported).toHaveLength(1);
   }, 60_000);
 });

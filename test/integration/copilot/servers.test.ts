@@ -74,7 +74,7 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
     expect(refused.closed).toBe(true);
   });
 
-  it('answers a method that it lacks with an error, and goes on', async () => {
+  it('answers an unknown method with an error, and the connection stays open', async () => {
     const open = await opened();
     const error = await open.request('no.such.method', {}, { timeoutMs }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(RpcError);
@@ -107,7 +107,7 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
     }
   }, 60_000);
 
-  it('is Timeout while it stands still, for an open connection and for a new one, and answers again afterwards', async () => {
+  it('is Timeout while it is paused, for an open connection and for a new one, and answers again afterwards', async () => {
     const open = await opened();
     await server.freeze();
     try {
@@ -116,11 +116,11 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
     } finally {
       server.thaw();
     }
-    // The late answer to the ping that was given up comes first, and is dropped.
+    // The late answer to the ping that timed out comes first, and is dropped.
     expect(await ping(open, { timeoutMs })).toEqual({ protocolVersion: 3 });
   });
 
-  it('gives its answer to a process that itself stood still beyond the deadline', async () => {
+  it('answers a process that itself was paused beyond the deadline', async () => {
     const open = await opened();
     const answer = ping(open, { timeoutMs: 200 });
     const until = performance.now() + 2000;
@@ -128,11 +128,11 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
     expect(await answer).toEqual({ protocolVersion: 3 });
   });
 
-  it('is Unreachable once it is killed, for what waits and for what comes after', async () => {
+  it('is Unreachable once it is killed, for open requests and for later ones', async () => {
     const victim = await CopilotServer.start(binary);
     try {
       const lost: CopilotError[] = [];
-      // This one was started without a token, and takes any client.
+      // This one was started without a token, and accepts any client.
       const options = { host: victim.host, port: victim.port, timers: systemClock };
       const open = new Client({ ...options, onLost: (error) => lost.push(error) });
       connections.push(open);
@@ -152,7 +152,7 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
     }
   }, 90_000);
 
-  it('is left without a socket of ours after close()', async () => {
+  it('has no socket of ours after close()', async () => {
     const [first, second] = [await opened(), await opened()];
     await socketsLeft(socketsBefore + 2);
     first.close();

@@ -1,4 +1,4 @@
-// The survey against the real Copilot CLI and the light runtime: what it knows of their sessions, and what that costs them.
+// The survey against the real Copilot CLI and the light runtime: what it finds of their sessions, and by how many calls.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { approveAll, type CopilotSession, type SessionConfig } from '@github/copilot-sdk';
 import { spawn } from 'node:child_process';
@@ -23,7 +23,7 @@ const KEY = 'team/acme-0';
 const SWEEPER = join(import.meta.dirname, '../../support/sweeper-process.ts');
 const socketsBefore = openSockets();
 
-/** Time that goes by `times` as fast for the survey, whose polls are 2 s apart. */
+/** A clock that runs `times` as fast for the survey, whose polls are 2 s apart. */
 function hurried(times: number): Clock {
   return {
     ...systemClock,
@@ -88,12 +88,12 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
   }
 
   function until(from: Survey, id: string, what: string, is: (facts: SessionFacts) => boolean): Promise<SessionFacts> {
-    const look = () => {
+    const check = () => {
       const facts = from.get(KEY)?.sessions.get(id);
       if (facts === undefined || !is(facts)) throw new Error(`it is ${JSON.stringify(facts)}`);
       return facts;
     };
-    return waitFor(`session ${id} ${what}`, look, { withinMs: 20_000 });
+    return waitFor(`session ${id} ${what}`, check, { withinMs: 20_000 });
   }
   const becomes = (from: Survey, id: string, activity: SessionActivity) =>
     until(from, id, `becomes ${activity}`, (facts) => facts.activity === activity);
@@ -107,7 +107,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     });
   }
 
-  /** A slow answer that is asked for with a word of its own; the turn runs until it is complete. */
+  /** A prompt whose answer is slow; the turn runs until it is complete. */
   async function slowPrompt(): Promise<string> {
     const word = randomUUID();
     await model.say({ match: word, steps: [{ text: 'one two three', delayMs: 20_000, chunks: 3 }] });
@@ -221,7 +221,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     });
   }, 60_000);
 
-  it('are spared when a turn was later than that they were told of, or their time is not up, and deleted when it is', async () => {
+  it('are not deleted as unused after a later turn or before they expire, and are afterwards', async () => {
     const seen = survey();
     const { sessionId } = await chat(binding, { prompt: 'hello' });
     const { modifiedTime, lastActivityTime } = await becomes(seen, sessionId, 'Unloaded');
@@ -233,14 +233,14 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     expect(await seen.deleteUnused(KEY, sessionId, { modifiedTime, expiresAt: lastActivityTime })).toBe('Deleted');
   }, 60_000);
 
-  it('are not known to be loaded again before they are used, but can be labelled', async () => {
+  it('do not show as loaded again before they are used, but can be labelled', async () => {
     const seen = survey();
     const { sessionId } = await chat(binding, { prompt: 'hello' });
     await becomes(seen, sessionId, 'Unloaded');
     await attached(sessionId, async () => {
       const at = seen.get(KEY)?.at ?? 0;
       seen.refresh(KEY);
-      await waitFor('another look', () => (seen.get(KEY)?.at ?? 0) > at);
+      await waitFor('another poll', () => (seen.get(KEY)?.at ?? 0) > at);
       expect(seen.get(KEY)?.sessions.get(sessionId)?.activity).toBe('Unloaded');
       expect(await seen.label(KEY, sessionId, { 'example.com/owner': 'ann' })).toBe(true);
     });
@@ -263,7 +263,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     const seen = survey();
     const left = (id: string) =>
       readdirSync(server.sessionState, { recursive: true, encoding: 'utf8' }).filter((path) => path.includes(id));
-    await waitFor('the server can be asked', () => seen.get(KEY) !== undefined);
+    await waitFor('the server was polled', () => seen.get(KEY) !== undefined);
     let detached = '';
     await attached(undefined, async ({ sessionId }) => {
       expect(left(sessionId)).toContain(`${sessionId}/workspace.yaml`);
@@ -278,12 +278,12 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     expect(left(detached)).toEqual([`.session-operation-locks/${detached}.lock`]);
   }, 60_000);
 
-  it('are made, used and deleted as ever while what deletions leave is swept all the time', async () => {
+  it('are created, used and deleted as ever while what deletions leave is swept all the time', async () => {
     const seen = survey();
-    await waitFor('the server can be asked', () => seen.get(KEY) !== undefined);
+    await waitFor('the server was polled', () => seen.get(KEY) !== undefined);
     const sweeper = spawn(process.execPath, [SWEEPER, server.sessionState], { stdio: ['ignore', 'pipe', 'inherit'] });
     const swept = text(sweeper.stdout);
-    // Each id is made again at once, when the lock of the one before it may just be going.
+    // Each id is created again at once, when the lock of the one before may just be removed.
     const ids = ['swept-a', 'swept-b', 'swept-c'];
     const left = () => readdirSync(server.sessionState, { recursive: true }).filter((path) => path.includes('swept-'));
     try {
@@ -299,18 +299,18 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     } finally {
       sweeper.kill('SIGTERM');
     }
-    // After the last deletions at most one each: the others went while their ids were in use.
+    // After the last deletions at most one each: the others were removed while their ids were in use.
     expect(Number(await swept)).toBeGreaterThan(3 * ids.length);
   }, 120_000);
 
-  it('with a damaged journal are told of as far as it goes, and keep no other from being read', async () => {
+  it('with a damaged journal are read as far as possible, and keep no other from being read', async () => {
     const { sessionId: good } = await chat(binding, { prompt: 'hello' });
     const { sessionId: cut } = await chat(binding, { prompt: 'hello' });
     const { sessionId: torn } = await chat(binding, { prompt: 'hello' });
     const { sessionId: sparse } = await chat(binding, { prompt: 'hello' });
     const journal = (id: string) => join(server.sessionState, id, 'events.jsonl');
     const lines = readFileSync(journal(cut), 'utf8').trimEnd().split('\n');
-    // As a full volume or a kill leaves it: the last line is not complete.
+    // As after a full volume or a kill: the last line is incomplete.
     writeFileSync(journal(cut), `${lines.slice(0, -1).join('\n')}\n${lines.at(-1)?.slice(0, 100)}`);
     writeFileSync(journal(torn), [lines[0], lines[1]?.slice(0, 100), ...lines.slice(2), ''].join('\n'));
     truncateSync(journal(sparse), 100_000_000);
@@ -323,7 +323,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     expect(seen.get(KEY)?.sessions.get(sparse)?.sizeBytes).toBeGreaterThan(100_000_000);
   }, 60_000);
 
-  it('with a journal of 500 MB, or an event that is more than we take, cost a few calls', async () => {
+  it('with a journal of 500 MB, or an event over the limit, cost a few calls', async () => {
     const { sessionId } = await chat(binding, { prompt: 'hello' });
     const journal = join(server.sessionState, sessionId, 'events.jsonl');
     const event = (characters: number) => {
@@ -345,16 +345,16 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     const { connect = 0 } = calls;
     appendFileSync(journal, event(20_000_000));
     seen.refresh(KEY);
-    await waitFor('the server is asked over another connection', () => (calls['connect'] ?? 0) > connect, {
+    await waitFor('the server is dialled again', () => (calls['connect'] ?? 0) > connect, {
       withinMs: 20_000,
     });
     await waitFor('it answers again', () => (seen.get(KEY)?.at ?? 0) > at, { withinMs: 20_000 });
     const again = survey();
-    expect((await until(again, sessionId, 'is passed over', () => true)).activity).toBe('Loaded');
+    expect((await until(again, sessionId, 'is skipped', () => true)).activity).toBe('Loaded');
     expect(await again.delete(KEY, sessionId)).toBe('Deleted');
   }, 120_000);
 
-  it('are not loaded any more after the server was killed, in the middle of a turn', async () => {
+  it('are not loaded after the server was killed during a turn', async () => {
     const seen = survey();
     const prompt = await slowPrompt();
     await attached(undefined, async (session) => {
@@ -363,7 +363,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
       await session.send({ prompt });
       await becomes(seen, id, 'Active');
       await server.kill();
-      await waitFor('the server can not be asked', () => seen.get(KEY) === undefined, { withinMs: 30_000 });
+      await waitFor('the polls have failed', () => seen.get(KEY) === undefined, { withinMs: 30_000 });
       startedAt = Date.now();
       await server.start();
       registries[0]?.set(target());
@@ -397,7 +397,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
     expect(calls['sessions.getSizes']).toBeLessThan(5);
     expect(calls['sessions.readPersistedEvents']).toBeLessThan(3100);
     expect(calls['sessions.getClientMetadata']).toBeLessThanOrEqual(3 * 5);
-    // At rest it is the list, and the sizes now and then.
+    // Without changes it is the list, and the sizes now and then.
     calls = {};
     await waitFor('two more polls', () => (calls['sessions.list'] ?? 0) >= 2, { withinMs: 30_000 });
     const { 'sessions.list': _lists, 'sessions.getSizes': sizes = 0, ...others } = calls;
@@ -407,7 +407,7 @@ describe.each(['cli', 'runtime'] as const)('the sessions of a real server (%s)',
 });
 
 describe('a session of a real server with an idle timeout', () => {
-  it('is unloaded although it is looked at all the time', async () => {
+  it('is unloaded although the server is polled all the time', async () => {
     using model = await TestModel.start();
     await using server = await CopilotServer.start('runtime', token, ['--session-idle-timeout', '6']);
     const servers = new ServerRegistry({ clock: systemClock, random: Math.random });

@@ -29,7 +29,7 @@ const table: [what: string, journal: string, activity: SessionActivity, lastActi
   ['an answered prompt, unloaded', `${FIRST} ${ANSWER} session.shutdown`, 'Unloaded', 6],
   ['a second prompt', `${FIRST} ${ANSWER} user.message assistant.turn_start`, 'Active', 8],
   ['a tool that runs', `${FIRST} assistant.message tool.execution_start`, 'Active', 5],
-  ['a permission that nobody gives', `${FIRST} assistant.message permission.requested`, 'Active', 5],
+  ['a permission that is never given', `${FIRST} assistant.message permission.requested`, 'Active', 5],
   ['the turn after a tool call', `${FIRST} ${TOOL} assistant.turn_end assistant.turn_start`, 'Active', 10],
   ['an answer after a tool call', `${FIRST} ${TOOL} assistant.turn_end assistant.turn_start ${ANSWER}`, 'Loaded', 13],
   ['only tool calls in sight', `${TOOL} ${TOOL}`, 'Active', 9],
@@ -41,7 +41,7 @@ const table: [what: string, journal: string, activity: SessionActivity, lastActi
   ['loaded and unloaded again', `${FIRST} ${ANSWER} session.shutdown session.resume session.shutdown`, 'Unloaded', 6],
   ['loaded after a kill in a turn', `${FIRST} session.resume`, 'Loaded', 3],
   ['a turn after a kill in a turn', `${FIRST} session.resume user.message`, 'Active', 5],
-  ['created anew under an old id', `${FIRST} session.start`, 'Loaded', 3],
+  ['created again under an existing id', `${FIRST} session.start`, 'Loaded', 3],
   ['a sub-agent within a turn', `${FIRST} tool.execution_start subagent.started@a ${SUB}`, 'Active', 8],
   ['a sub-agent that is done, within a turn', `${FIRST} ${SUB} assistant.turn_end@a`, 'Active', 7],
   ['a sub-agent in the background', `${FIRST} subagent.started@a ${ANSWER} ${SUB}`, 'Active', 10],
@@ -51,7 +51,7 @@ const table: [what: string, journal: string, activity: SessionActivity, lastActi
   ['all aborted together', `${FIRST} ${SUB} abort`, 'Loaded', 7],
 ];
 
-describe('what a journal says of a session', () => {
+describe('the state of a session by its journal', () => {
   it.each(table)('%s: %s: %s', (_, journal, activity, lastActivity) => {
     const state = journalState(events(journal));
     expect(state.activity).toBe(activity);
@@ -62,16 +62,16 @@ describe('what a journal says of a session', () => {
 describe('a session whose server was killed', () => {
   const times = { startedAt: START + 3500, modifiedTime: START + 3000 };
 
-  it('is not loaded when it has been silent since before the process started', () => {
+  it('is not loaded if it has had no event since the process started', () => {
     expect(activityOf(journalState(events(FIRST)), times)).toBe('Unloaded');
     expect(activityOf(journalState(events(FIRST)), { ...times, startedAt: START + 3000 })).toBe('Active');
   });
 
-  it('is what its journal says as soon as the new process has written to it', () => {
+  it('has the state of its journal as soon as the new process has written to it', () => {
     expect(activityOf(journalState(events(`${FIRST} session.resume user.message`)), times)).toBe('Active');
   });
 
-  it('is judged by its file when it has no events', () => {
+  it('has a state by its file if it has no events', () => {
     expect(activityOf(journalState([]), times)).toBe('Unloaded');
     expect(activityOf(journalState([]), { ...times, modifiedTime: START + 4000 })).toBe('Loaded');
   });

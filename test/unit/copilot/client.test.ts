@@ -40,7 +40,7 @@ async function opened(options: Partial<ClientOptions> = {}): Promise<Client> {
 
 function theWire(): FakeWire {
   const [wire] = server.wires;
-  if (wire === undefined) throw new Error('nobody is connected');
+  if (wire === undefined) throw new Error('no client is connected');
   return wire;
 }
 
@@ -133,7 +133,7 @@ describe('opening a connection', () => {
     expect(server.wires.size).toBe(0);
   });
 
-  it('fails when it is closed meanwhile', async () => {
+  it('fails if the client is closed meanwhile', async () => {
     server.behaviour = 'silent';
     const closing = connection();
     const opening = failure(closing.open({ timeoutMs }));
@@ -169,7 +169,7 @@ describe('a request', () => {
     expect(await both).toEqual(waiting);
   });
 
-  it('fails with RpcError when the server says no, and the connection goes on', async () => {
+  it('fails with RpcError after an error answer, and the connection stays open', async () => {
     const open = await opened();
     const error = await failure(open.request('models.list', {}, { timeoutMs }));
     expect(error).toBeInstanceOf(RpcError);
@@ -193,7 +193,7 @@ describe('a request', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('takes an answer that lay in the socket while the process stood still beyond the deadline', async () => {
+  it('accepts an answer that was in the socket while the process was paused beyond the deadline', async () => {
     const due: (() => void)[] = [];
     const timers = { setTimer: (_: number, fn: () => void) => ({ cancel: () => void 0, index: due.push(fn) }) };
     const open = await opened({ timers });
@@ -233,7 +233,7 @@ describe('a request', () => {
     expect((await pinging).message).toContain('in the middle of a frame');
   });
 
-  it('that nobody answers any more ends the connection after a thousand of them', async () => {
+  it('ends the connection after a thousand of them were not answered', async () => {
     const open = await opened();
     server.answers['ping'] = () => undefined;
     for (let sent = 0; sent < 1024; sent += 1) {
@@ -247,7 +247,7 @@ describe('a request', () => {
 });
 
 describe('a connection', () => {
-  it('says nothing more after close(), and closing again does nothing', async () => {
+  it('is not reported lost after close(), and closing again does nothing', async () => {
     const lost: CopilotError[] = [];
     const open = await opened({ onLost: (error) => lost.push(error) });
     open.close();
@@ -265,7 +265,7 @@ describe('a connection', () => {
     ],
     ['a batch', encodeFrame('[]'), 'a JSON-RPC batch'],
     ['an HTTP answer', 'HTTP/1.1 400 Bad Request\r\n', 'a web server'],
-    ['an answer nobody asked for', encodeFrame('{"jsonrpc":"2.0","id":77,"result":{}}'), 'found the id "77"'],
+    ['an answer without a request', encodeFrame('{"jsonrpc":"2.0","id":77,"result":{}}'), 'found the id "77"'],
     [
       'an error without a request id',
       encodeFrame('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what?"}}'),
@@ -290,7 +290,7 @@ describe('a connection', () => {
     expect(open.closed).toBe(true);
   });
 
-  it('keeps to a frame limit of its own', async () => {
+  it('has a frame limit of its own', async () => {
     const open = await opened({ maxFrameBytes: 1000 });
     server.sendRaw('Content-Length: 1001\r\n\r\n');
     expect(open.closed).toBe(true);
@@ -306,7 +306,7 @@ describe('a connection', () => {
     expect(lost[0]?.message).toContain('open [token]');
   });
 
-  it('leaves the token out of what is made of an answer, wherever the server puts it', async () => {
+  it('leaves the token out of what is derived from an answer, wherever the server puts it', async () => {
     const token = 'f3b1c0ffee-f3b1c0ffee-f3b1c0ffee-f3b1c0ffee';
     server.token = token;
     const open = await opened({ token });
@@ -330,7 +330,7 @@ describe('a connection', () => {
     });
   });
 
-  it('stops reading from a peer that asks but does not read the answers, until it does', async () => {
+  it('stops reading from a peer that sends requests and does not read the answers, until it does', async () => {
     await opened();
     const wire = theWire();
     wire.accepting = false;
@@ -340,7 +340,7 @@ describe('a connection', () => {
     expect(wire.paused).toBe(false);
   });
 
-  it('gives notifications to its handler, and ignores them without one', async () => {
+  it('passes notifications to its handler, and ignores them without one', async () => {
     const seen: unknown[] = [];
     const open = await opened({ onNotification: (method, params) => seen.push([method, params]) });
     server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'created' } });

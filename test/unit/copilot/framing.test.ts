@@ -110,7 +110,7 @@ describe('the frame decoder', () => {
     expect(refusal(stream)).toContain(found);
   });
 
-  it('tells the same error for every split of a bad header', () => {
+  it('throws the same error for every split of a bad header', () => {
     for (const stream of ['Content-Length: -1\r\n\r\n', 'Content-Length: 2\r\nContent-Length: 2\r\n\r\n']) {
       const whole = refusal(stream);
       fc.assert(
@@ -121,7 +121,7 @@ describe('the frame decoder', () => {
     }
   });
 
-  it('takes nothing more once it has refused something', () => {
+  it('accepts nothing more once it has refused something', () => {
     const decoder = new FrameDecoder(() => undefined);
     expect(() => decoder.push(Buffer.from('nonsense\r\n'))).toThrow(ProtocolError);
     expect(() => decoder.push(Buffer.from(encodeFrame('{}')))).toThrow('nonsense');
@@ -150,7 +150,7 @@ describe('the frame decoder', () => {
     expect(refusal(encodeFrame('x'.repeat(101)), { maxBodyBytes: 100 })).toContain('more than the 100 allowed');
   });
 
-  it('reserves memory for what has come, not for what was claimed', () => {
+  it('reserves memory for what has arrived, not for what was announced', () => {
     const decoder = new FrameDecoder(() => undefined);
     decoder.push(Buffer.from(`Content-Length: ${16 * 1024 * 1024}\r\n\r\n`));
     expect(decoder.reservedBytes).toBeLessThan(1024);

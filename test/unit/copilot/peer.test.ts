@@ -88,7 +88,7 @@ describe('a request of the other side', () => {
     await expect(refused).rejects.toMatchObject({ code: -32601 });
   });
 
-  it('that is answered after the close is answered to nobody', async () => {
+  it('that is answered after the close is not answered on the wire', async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     const server = serverEnd({ onRequest: () => promise });
     const failed = clientEnd().request('slow', {});
@@ -100,7 +100,7 @@ describe('a request of the other side', () => {
     expect(serverWire.written).toEqual([]);
   });
 
-  it('is refused while a thousand others are handled, and taken again afterwards', async () => {
+  it('is refused while a thousand others are handled, and accepted again afterwards', async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     serverEnd({ onRequest: () => promise });
     const client = clientEnd();
@@ -140,7 +140,7 @@ describe('a request of this side', () => {
 });
 
 describe('a notification', () => {
-  it('reaches the other side, and nobody after the close', async () => {
+  it('reaches the other side, and is dropped after the close', async () => {
     const seen: unknown[] = [];
     const server = serverEnd();
     clientEnd({ onNotification: (method, params) => seen.push([method, params]) });
@@ -168,7 +168,7 @@ describe('back-pressure', () => {
     expect(await Promise.all(answers)).toEqual(['answer', 'answer']);
   });
 
-  it('is felt from a side that does not read, until it does', async () => {
+  it('is reported for a side that does not read, until it does', async () => {
     const drained: boolean[] = [];
     const server: Peer = serverEnd({ onDrained: () => drained.push(server.isWritable) });
     const seen: string[] = [];

@@ -87,7 +87,7 @@ describe('reading a journal', () => {
   });
   const read = () => readJournal(connection, { sessionId: 's1', max: 50 }, options);
 
-  it('asks for the end, and for what is before by the cursor', async () => {
+  it('requests the end, and what is before by the cursor', async () => {
     answer(method, page([]));
     expect(await read()).toEqual({ events: [], cursor: 'c1', hasMore: true });
     await readJournal(connection, { sessionId: 's1', max: 1000, cursor: 'c1' }, options);
@@ -97,7 +97,7 @@ describe('reading a journal', () => {
     ]);
   });
 
-  it('takes no word of the user or the model', async () => {
+  it('reads no text of the user or the model', async () => {
     answer(method, page([event('user.message', { content: 'my secret', messageId: 'm' }, { agentId: 'a1' })]));
     const { events } = await read();
     expect(events).toEqual([{ id: 'e1', type: 'user.message', at: Date.UTC(2026, 0, 1, 0, 0, 1), agent: 'a1' }]);
@@ -161,7 +161,7 @@ describe('reading a journal', () => {
   it.each([
     ['no events', { ...page(undefined) }],
     ['an expired cursor', { ...page([]), cursorStatus: 'expired' }],
-    ['no word of older events', { ...page([]), hasMore: 'yes' }],
+    ['no flag for older events', { ...page([]), hasMore: 'yes' }],
     ['an endless cursor', { ...page([]), cursor: 'c'.repeat(300) }],
   ])('refuses an answer with %s', async (_, result) => {
     answer(method, result);
@@ -173,7 +173,7 @@ describe('client metadata', () => {
   const method = 'sessions.getClientMetadata';
   const idsOf = (params: Record<string, unknown> = {}) => params['sessionIds'] as string[];
 
-  it('is asked for a thousand sessions at a time, and only for known keys', async () => {
+  it('is requested for a thousand sessions at a time, and only for known keys', async () => {
     server.answers[method] = ({ params }) => ({
       result: idsOf(params).map((sessionId) =>
         sessionId === 's7'
@@ -205,7 +205,7 @@ describe('client metadata', () => {
 });
 
 describe('closing and deleting', () => {
-  it('close a session, and name it when that fails', async () => {
+  it('close a session, and name it if that fails', async () => {
     answer('sessions.close', {});
     await closeSession(connection, 's1', options);
     answer('sessions.close', 'busy');
@@ -215,7 +215,7 @@ describe('closing and deleting', () => {
   it.each([
     [{ success: true }, 'Deleted'],
     [{ success: false, error: 'Session file not found for s1' }, 'NotFound'],
-  ])('tell of %j: %s', async (result, deletion) => {
+  ])('turn %j into %s', async (result, deletion) => {
     answer('session.delete', result);
     expect(await deleteSession(connection, 's1', options)).toBe(deletion);
   });
@@ -241,13 +241,13 @@ describe('the times of one session', () => {
   const method = 'sessions.getMetadata';
   const times = { sessionId: 's1', startTime: '2026-01-01T00:00:00Z', modifiedTime: '2026-01-02T00:00:00.5Z' };
 
-  it("are told without its name, which is the user's own words", async () => {
+  it("are read without its name, which is the user's own text", async () => {
     answer(method, { session: { ...times, name: 'my words', summary: 'my words', isRemote: false } });
     expect(await getSessionTimes(connection, 's1', options)).toEqual(times);
     expect(server.received.at(-1)?.params).toEqual({ sessionId: 's1' });
   });
 
-  it.each([[{}], [{ session: null }]])('are none when it is not there: %j', async (result) => {
+  it.each([[{}], [{ session: null }]])('are undefined if it does not exist: %j', async (result) => {
     answer(method, result);
     expect(await getSessionTimes(connection, 's1', options)).toBeUndefined();
   });
@@ -269,7 +269,7 @@ describe('the activity of a session', () => {
     [{ abortable: true, hasActiveWork: true }, 'Active'],
     [{ abortable: false, hasActiveWork: false }, 'Loaded'],
     ['Session not found: s1', 'Unloaded'],
-  ])('told by %j is %s', async (result, activity) => {
+  ])('by %j is %s', async (result, activity) => {
     answer(method, result);
     expect(await getActivity(connection, 's1', options)).toBe(activity);
   });

@@ -39,11 +39,11 @@ describe('the usage of a session', () => {
     ['the total of an unload', [one(1, 10, 5), total(1, 10, 5)], usage(1, 10, 5)],
     ['a total and calls since', [total(7, 70, 35), one(1, 10, 5), one(1, 1, 1)], usage(9, 81, 41)],
     ['the latest of several totals', [total(1, 1, 1), one(1, 5, 5), total(2, 6, 6), one(1, 2, 2)], usage(3, 8, 8)],
-  ])('is reckoned from %s', (_, usages, expected) => {
+  ])('is summed up from %s', (_, usages, expected) => {
     expect(sumIn(1000, journal(usages))).toMatchObject({ usage: expected, done: true });
   });
 
-  it('starts anew where a client created a session under its id', () => {
+  it('starts from zero where a client created a session under its id', () => {
     const again = [...journal([one(1, 100, 100)]), ...journal([one(1, 2, 3)])];
     expect(sumIn(1000, again).usage).toEqual(usage(1, 2, 3));
   });
@@ -52,7 +52,7 @@ describe('the usage of a session', () => {
     expect(sumIn(1000, journal([one(1, 2, 3)], 'user.message'))).toMatchObject({ usage: usage(1, 2, 3), done: true });
   });
 
-  it('is the same in pages of any size, and from any event up to which it was reckoned before', () => {
+  it('is the same in pages of any size, and from any event up to which it is known', () => {
     const event = fc.option(fc.tuple(fc.boolean(), fc.nat(9), fc.nat(99), fc.nat(99)), { nil: undefined });
     fc.assert(
       fc.property(fc.array(event, { maxLength: 40 }), fc.integer({ min: 1, max: 9 }), fc.nat(), (made, size, at) => {

@@ -46,7 +46,7 @@ const stateOf = (health: ServerHealth) => (health.state === 'Unhealthy' ? health
 const target = (changed: Parameters<typeof serverTarget>[0] = {}) =>
   serverTarget({ health: healthSettings({ failureThreshold: 1 }), ...changed });
 
-/** The server is known to both, and what happened until then is forgotten. */
+/** Both are connected to the server, and what happened until then is dropped. */
 async function known(changed: Parameters<typeof target>[0] = {}): Promise<void> {
   servers.set(target(changed));
   await clock.advance(100);
@@ -66,9 +66,9 @@ function leaveUnanswered(method: string): () => void {
   };
 }
 
-/** Both have a request on the connection that is not answered. */
+/** Lets both make a request that is not answered. Returns how the server answers again. */
 async function bothWait(): Promise<() => void> {
-  // The poll that follows a first one's hints is over then.
+  // The poll that follows the hints before the first one is over then.
   await clock.advance(6000);
   const again = [leaveUnanswered('ping'), leaveUnanswered(LIST)];
   server.received.splice(0);
@@ -122,7 +122,7 @@ describe('one connection', () => {
     expect([transitions, changes]).toEqual([['Healthy'], []]);
   });
 
-  it('is checked by a pinger that comes when the survey has dialled it already', async () => {
+  it('is checked by a pinger after the survey has dialled it', async () => {
     const other = new ServerRegistry({ clock, random: () => 0.5, dial: network.dial });
     const log = { info: () => undefined, error: () => undefined };
     const first = new Survey({ servers: other, log, labelKeys: [] });
@@ -167,7 +167,7 @@ describe('one connection', () => {
 });
 
 describe('a poll that fails', () => {
-  it('for want of an answer costs the connection, and says nothing about the health', async () => {
+  it('by a time-out drops the connection, and does not count for the health', async () => {
     await known();
     const answerAgain = leaveUnanswered(LIST);
     survey.refresh(KEY);
@@ -180,7 +180,7 @@ describe('a poll that fails', () => {
   });
 
   it('while a ping is under way has the ping repeated at once', async () => {
-    // The poll's time of 10 s is over before the check's.
+    // The poll times out, after 10 s, before the check does.
     await known({ health: { intervalMs: 20_000, timeoutMs: 20_000, failureThreshold: 1 } });
     const answerAgain = await bothWait();
     answerAgain();
@@ -189,7 +189,7 @@ describe('a poll that fails', () => {
     expect(transitions).toEqual([]);
   });
 
-  it('by a message that is too long says nothing about the health', async () => {
+  it('by a message that is too long does not count for the health', async () => {
     await known();
     const list = server.answers[LIST];
     server.answers[LIST] = () => {
@@ -204,7 +204,7 @@ describe('a poll that fails', () => {
     expect(transitions).toEqual([]);
   });
 
-  it('because the server answers with an error leaves the connection to the pings', async () => {
+  it('by an error answer keeps the connection', async () => {
     await known();
     server.answers[LIST] = () => ({ error: { code: -32603, message: 'no such directory' } });
     await clock.advance(100_000);
@@ -214,7 +214,7 @@ describe('a poll that fails', () => {
 });
 
 describe('a ping that fails', () => {
-  it('costs the connection; the poll on it fails, is repeated and is not reported', async () => {
+  it('drops the connection; the poll on it fails and is repeated, which is not reported', async () => {
     await known({ health: healthSettings() });
     const answerAgain = await bothWait();
     const closing = survey.close(KEY, 'one');
@@ -231,7 +231,7 @@ describe('a ping that fails', () => {
     expect([transitions, changes.flat()]).toEqual([[], ['one']]);
   });
 
-  it('fails orders under way with the reason', async () => {
+  it('fails operations under way with the reason', async () => {
     await known();
     leaveUnanswered('ping');
     leaveUnanswered('sessions.close');
@@ -246,7 +246,7 @@ describe('a ping that fails', () => {
     expect(transitions).toEqual(['Timeout']);
   });
 
-  it('counts although the connection ends under a poll too, when the next one does', async () => {
+  it('with the end of a connection that a poll used counts when the next one fails too', async () => {
     await known();
     await bothWait();
     server.behaviour = 'refuses';
@@ -257,7 +257,7 @@ describe('a ping that fails', () => {
   });
 });
 
-it('the end of a connection under a poll spares the health once, and not each time', async () => {
+it('the end of a connection that a poll used does not count for the health, but only once in a row', async () => {
   await known();
   leaveUnanswered(LIST);
   server.answers['ping'] = () => {
@@ -272,11 +272,11 @@ it('the end of a connection under a poll spares the health once, and not each ti
 });
 
 describe('a dial', () => {
-  it('to a server that does not answer is given up with the last that waits for it', async () => {
+  it('to a server that does not answer ends with the last user that waits for it', async () => {
     server.behaviour = 'silent';
     servers.set(target({ health: healthSettings({ intervalMs: 60_000, failureThreshold: 1 }) }));
     await clock.advance(5300);
-    // The check's time is over, the poll's is not.
+    // The check has timed out, the poll has not.
     expect(pinger.get(KEY)).toMatchObject({
       reason: 'Timeout',
       message: 'acme-0:4321: the server accepted the connection but did not answer "connect" within 5000 ms',
@@ -286,19 +286,19 @@ describe('a dial', () => {
     expect([server.dials, server.wires.size]).toEqual([1, 0]);
   });
 
-  it('that gets no TCP connection is made afresh, also when others are waiting for it', async () => {
+  it('without a TCP connection is repeated, also while another user waits for it', async () => {
     server.behaviour = 'blackhole';
     servers.set(target());
     await clock.advance(60_000);
     const { dials } = server;
-    // As it would be with a connection of each user's own: each gives up after 5 or 10 s.
+    // A dial of each user's own would end after 5 or 10 s.
     expect(dials).toBeGreaterThanOrEqual(6);
     server.behaviour = 'answers';
     await clock.advance(15_500);
     expect([pinger.get(KEY).state, server.wires.size]).toEqual(['Healthy', 1]);
   });
 
-  it('that a poll began gives the check its own, longer time', async () => {
+  it('that a poll started gives the check its own, longer time', async () => {
     server.behaviour = 'silent';
     servers.set(target({ health: { intervalMs: 60_000, timeoutMs: 60_000, failureThreshold: 1 } }));
     await clock.advance(15_000);
@@ -309,7 +309,7 @@ describe('a dial', () => {
     expect([transitions, server.dials]).toEqual([['Healthy'], 1]);
   });
 
-  it('leaves nothing behind when both give it up at the same moment', async () => {
+  it('leaves nothing behind when both time out at the same moment', async () => {
     server.behaviour = 'silent';
     servers.set(target({ health: { intervalMs: 60_000, timeoutMs: 10_000, failureThreshold: 1 } }));
     await clock.advance(10_000);
@@ -348,7 +348,7 @@ describe('a removed server', () => {
     expect([transitions, changes]).toEqual([[], [['one']]]);
   });
 
-  it('may be removed by a listener in the middle of what a failed ping brings about', async () => {
+  it('may be removed by a listener of the pinger, which a failed ping has notified', async () => {
     await known();
     await clock.advance(1000);
     server.behaviour = 'silent';
@@ -359,7 +359,7 @@ describe('a removed server', () => {
     expect([server.wires.size, clock.pendingTimers, transitions, removed]).toEqual([0, 0, ['Timeout'], true]);
   });
 
-  it('may be removed or moved by a listener of the survey, which a failed ping has notified', async () => {
+  it('may be removed by a listener of the survey, which a failed ping has notified', async () => {
     await known({ health: healthSettings({ failureThreshold: 50 }) });
     survey.onChange(() => (survey.get(KEY) === undefined ? servers.remove(KEY) : undefined));
     server.behaviour = 'silent';

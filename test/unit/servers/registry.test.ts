@@ -1,4 +1,4 @@
-// The registry of servers, seen by a listener of its own and by the pinger and the survey.
+// The registry of servers, with a listener of the test's own and with the pinger and the survey.
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Pinger } from '../../../src/servers/health/pinger.ts';
 import { ServerRegistry } from '../../../src/servers/registry.ts';
@@ -85,7 +85,7 @@ describe('a listener', () => {
 });
 
 describe('what is known of a server', () => {
-  it('is gone with its pod', async () => {
+  it('is dropped with its pod', async () => {
     const pinger = new Pinger({ servers, log });
     const survey = new Survey({ servers, log, labelKeys: [] });
     sessions.turn('one');
@@ -102,7 +102,7 @@ describe('what is known of a server', () => {
     expect([pinger.get(KEY).state, survey.get(KEY)?.loaded, server.wires.size]).toEqual(['Healthy', 1, 1]);
   });
 
-  it('is its health alone, until it is known when its process started', async () => {
+  it('is only its health, until the start time of its process is known', async () => {
     const pinger = new Pinger({ servers, log });
     const survey = new Survey({ servers, log, labelKeys: [] });
     servers.set(serverTarget({ startedAt: undefined }));
@@ -111,13 +111,13 @@ describe('what is known of a server', () => {
     servers.set(serverTarget());
     await clock.advance(100);
     expect(survey.get(KEY)).toBeDefined();
-    // A container that is starting again has no start time for a moment.
+    // A container that is being restarted has no start time.
     servers.set(serverTarget({ startedAt: undefined }));
     expect(survey.get(KEY)).toBeDefined();
     expect(server.dials).toBe(1);
   });
 
-  it('is not asked for because the health settings have changed', async () => {
+  it('is not polled because the health settings have changed', async () => {
     const survey = new Survey({ servers, log, labelKeys: [] });
     servers.set(serverTarget());
     await clock.advance(100);

@@ -13,7 +13,7 @@ describe('the time to the next try', () => {
     ]);
   });
 
-  it('is never over 30 s, so that a server with a long interval is soon found again', () => {
+  it('is never over 30 s, so that a server with a long interval is soon connected again', () => {
     expect(after('Unreachable', 3_600_000, 3_600_000)).toBe(30_000);
     expect(after('Timeout', 0, 3_600_000)).toBe(30_000);
   });

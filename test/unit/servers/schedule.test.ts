@@ -53,7 +53,7 @@ describe('a schedule', () => {
     }
   });
 
-  it('has no turn after it was stopped, whoever asks for one', async () => {
+  it('has no turn after it was stopped, even if one is scheduled then', async () => {
     const end = schedule.begin();
     schedule.next(100);
     schedule.stop();

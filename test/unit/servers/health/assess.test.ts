@@ -8,8 +8,8 @@ const epoch = 1_750_000_000_000;
 const healthy = (version = '1.0.102'): Outcome => ({ ok: true, version });
 const failing = (reason: UnhealthyReason = 'Unreachable'): Outcome => ({ ok: false, reason, message: `no: ${reason}` });
 
-/** Judges the outcomes in order, each at its time in ms. */
-function judge(steps: readonly (readonly [number, Outcome])[], settings = target, from = NO_HISTORY): History {
+/** Assesses the outcomes in order, each at its time in ms. */
+function assessAll(steps: readonly (readonly [number, Outcome])[], settings = target, from = NO_HISTORY): History {
   return steps.reduce(
     (history, [at, outcome]) => assess(history, outcome, settings, { now: epoch + at, monotonic: at }),
     from,
@@ -17,26 +17,26 @@ function judge(steps: readonly (readonly [number, Outcome])[], settings = target
 }
 
 describe('the health of a server', () => {
-  it('is unknown before anything was heard, and after fewer failures than the threshold', () => {
+  it('is Unknown before the first outcome, and after fewer failures than the threshold', () => {
     expect(NO_HISTORY.health).toEqual({ state: 'Unknown' });
     const steps = [0, 10_000].map((at) => [at, failing()] as const);
-    expect(judge(steps).health).toEqual({ state: 'Unknown' });
+    expect(assessAll(steps).health).toEqual({ state: 'Unknown' });
   });
 
   it('is Healthy at the first success, since then, with its version', () => {
-    expect(judge([[500, healthy()]]).health).toEqual({ state: 'Healthy', version: '1.0.102', since: epoch + 500 });
+    expect(assessAll([[500, healthy()]]).health).toEqual({ state: 'Healthy', version: '1.0.102', since: epoch + 500 });
   });
 
   it('is the same object while nothing changes', () => {
-    const first = judge([[0, healthy()]]);
-    expect(judge([[10_000, healthy()]], target, first).health).toBe(first.health);
-    const down = judge([0, 10_000, 20_000].map((at) => [at, failing()] as const));
-    expect(judge([[30_000, failing()]], target, down).health).toBe(down.health);
+    const first = assessAll([[0, healthy()]]);
+    expect(assessAll([[10_000, healthy()]], target, first).health).toBe(first.health);
+    const down = assessAll([0, 10_000, 20_000].map((at) => [at, failing()] as const));
+    expect(assessAll([[30_000, failing()]], target, down).health).toBe(down.health);
   });
 
   it('changes when a healthy server comes back with another version', () => {
     const steps = [[0, healthy('1.0.102')] as const, [10_000, healthy('1.0.103')] as const];
-    expect(judge(steps).health).toEqual({ state: 'Healthy', version: '1.0.103', since: epoch + 10_000 });
+    expect(assessAll(steps).health).toEqual({ state: 'Healthy', version: '1.0.103', since: epoch + 10_000 });
   });
 
   it('is Unhealthy at the third failure in a row, with the latest reason', () => {
@@ -45,8 +45,8 @@ describe('the health of a server', () => {
       [10_000, failing('Unreachable')],
       [20_000, failing('Timeout')],
     ] as const;
-    expect(judge(steps).health.state).toBe('Healthy');
-    expect(judge([...steps, [30_000, failing('Timeout')]]).health).toEqual({
+    expect(assessAll(steps).health.state).toBe('Healthy');
+    expect(assessAll([...steps, [30_000, failing('Timeout')]]).health).toEqual({
       state: 'Unhealthy',
       reason: 'Timeout',
       message: 'no: Timeout',
@@ -55,7 +55,7 @@ describe('the health of a server', () => {
   });
 
   it('is Unhealthy at once with a threshold of 1', () => {
-    expect(judge([[0, failing('AuthFailed')]], { ...target, failureThreshold: 1 }).health).toMatchObject({
+    expect(assessAll([[0, failing('AuthFailed')]], { ...target, failureThreshold: 1 }).health).toMatchObject({
       state: 'Unhealthy',
       reason: 'AuthFailed',
     });
@@ -69,33 +69,33 @@ describe('the health of a server', () => {
       [30_000, failing()],
       [40_000, failing()],
     ] as const;
-    expect(judge(steps).health.state).toBe('Healthy');
+    expect(assessAll(steps).health.state).toBe('Healthy');
   });
 
   it('counts failures once an interval, however often the server is dialled', () => {
     const dials = Array.from({ length: 100 }, (_, dial) => [dial * 150, failing()] as const);
-    expect(judge(dials).failures).toBe(2);
-    expect(judge(dials).health.state).toBe('Unknown');
+    expect(assessAll(dials).failures).toBe(2);
+    expect(assessAll(dials).health.state).toBe('Unknown');
   });
 
   it('counts checks that came early by their jitter', () => {
-    expect(judge([0, 9000, 18_000].map((at) => [at, failing()] as const)).health.state).toBe('Unhealthy');
+    expect(assessAll([0, 9000, 18_000].map((at) => [at, failing()] as const)).health.state).toBe('Unhealthy');
   });
 
-  it('takes another reason when it has settled, not when reasons alternate', () => {
-    const down = judge([0, 10_000, 20_000].map((at) => [at, failing('Unreachable')] as const));
-    const flapping = judge(
+  it('changes its reason when another one has lasted, not when reasons alternate', () => {
+    const down = assessAll([0, 10_000, 20_000].map((at) => [at, failing('Unreachable')] as const));
+    const flapping = assessAll(
       Array.from({ length: 10 }, (_, n) => [30_000 + n * 10_000, failing(n % 2 ? 'Timeout' : 'Unreachable')] as const),
       target,
       down,
     );
     expect(flapping.health).toBe(down.health);
-    const settled = judge(
+    const lasting = assessAll(
       [150_000, 160_000, 170_000].map((at) => [at, failing('AuthFailed')] as const),
       target,
       down,
     );
-    expect(settled.health).toMatchObject({ reason: 'AuthFailed', since: epoch + 170_000 });
+    expect(lasting.health).toMatchObject({ reason: 'AuthFailed', since: epoch + 170_000 });
   });
 
   it('follows the rule for any outcomes: never Unhealthy before `threshold` failures since the last success', () => {
@@ -106,7 +106,7 @@ describe('the health of a server', () => {
         let history = NO_HISTORY;
         oks.forEach((ok, n) => {
           failures = ok ? 0 : failures + 1;
-          history = judge([[n * 10_000, ok ? healthy() : failing()]], { ...target, failureThreshold }, history);
+          history = assessAll([[n * 10_000, ok ? healthy() : failing()]], { ...target, failureThreshold }, history);
           expect(history.health.state === 'Unhealthy').toBe(failures >= failureThreshold);
           if (ok) expect(history.health.state).toBe('Healthy');
         });

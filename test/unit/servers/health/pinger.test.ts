@@ -61,7 +61,7 @@ describe('a server that answers', () => {
     expect(transitions).toHaveLength(1);
   });
 
-  it('is pinged at its interval over one connection, and asked for its version once', async () => {
+  it('is pinged at its interval over one connection, and its version is read once', async () => {
     await watchHealthy();
     await clock.advance(1_000_000);
     expect([server.dials, server.calls('connect'), server.calls('status.get')]).toEqual([1, 1, 1]);
@@ -77,7 +77,7 @@ describe('a server that answers', () => {
     expect(new Set(observed.map(([key, result]) => `${key} ${result}`))).toEqual(new Set(['team/acme-0 Healthy']));
   });
 
-  it('is left alone when it is set again with the same values', async () => {
+  it('is not checked again when it is set with the same values', async () => {
     await watchHealthy();
     for (let again = 0; again < 10; again += 1) servers.set(target());
     await clock.advance(1000);
@@ -147,7 +147,7 @@ describe('a server that fails', () => {
     expect(states()).toEqual(['ProtocolError']);
   });
 
-  it('at single pings only is never told', async () => {
+  it('single pings is never reported', async () => {
     await watchHealthy();
     const answer = server.answers['ping'];
     for (let round = 0; round < 20; round += 1) {
@@ -169,7 +169,7 @@ describe('a server that fails', () => {
     expect(states()).toEqual(['Healthy', 'Unreachable']);
   });
 
-  it('is found again within a second after a restart of a second, without being reported at all', async () => {
+  it('is connected again within a second after a restart of a second, and not reported', async () => {
     await watchHealthy();
     server.behaviour = 'refuses';
     server.cut();
@@ -180,7 +180,7 @@ describe('a server that fails', () => {
     expect(states()).toEqual(['Healthy']);
   });
 
-  it('is dialled at a bounded rate, also when it takes connections only to drop them', async () => {
+  it('is dialled at a bounded rate, also when it accepts connections and closes them at once', async () => {
     const { answers } = server;
     const { ping } = answers;
     answers['ping'] = (request) => {
@@ -189,14 +189,14 @@ describe('a server that fails', () => {
     };
     servers.set(target());
     await clock.advance(600_000);
-    // 60 intervals, and the quick tries at the beginning.
+    // 60 intervals, and the quick tries at first.
     expect(server.dials).toBeLessThan(85);
     expect(server.wires.size).toBeLessThanOrEqual(1);
   });
 });
 
 describe('changed and removed servers', () => {
-  it('are dialled anew at another address, while what is known stands until the first check', async () => {
+  it('are dialled at another address, and keep their health until the first check', async () => {
     await watchHealthy();
     const other = network.add('10.0.0.7');
     servers.set(target({ host: '10.0.0.7' }));
@@ -217,7 +217,7 @@ describe('changed and removed servers', () => {
     expect(states()).toEqual(['Unreachable']);
   });
 
-  it('ignore the outcome of a check that began with the old values', async () => {
+  it('ignore the outcome of a check that started with the old values', async () => {
     server.behaviour = 'silent';
     servers.set(target({ failureThreshold: 1 }));
     await clock.advance(1000);
@@ -227,7 +227,7 @@ describe('changed and removed servers', () => {
     expect(states()).toEqual(['Healthy']);
   });
 
-  it('keep their connection when only the interval changes, and take it over', async () => {
+  it('keep their connection when only the interval changes, which applies from then on', async () => {
     await watchHealthy();
     servers.set(target({ intervalMs: 1000, timeoutMs: 500 }));
     await clock.advance(100_000);
@@ -259,7 +259,7 @@ describe('changed and removed servers', () => {
     expect([server.wires.size, clock.pendingTimers, transitions.length, server.dials]).toEqual([0, 0, 0, dials]);
   });
 
-  it('may be removed by the very listener that is told', async () => {
+  it('may be removed by the listener that is notified', async () => {
     pinger.onTransition((key) => servers.remove(key));
     await watchHealthy();
     await clock.advance(60_000);
@@ -268,7 +268,7 @@ describe('changed and removed servers', () => {
 });
 
 describe('the pinger', () => {
-  it('tells all listeners, also when one of them throws, and logs that', async () => {
+  it('notifies all listeners, also when one of them throws, and logs that', async () => {
     const other: string[] = [];
     const broken = new Error('broken');
     pinger.onTransition(() => {
@@ -334,7 +334,7 @@ describe('a thousand servers', () => {
     expect(Math.max(...pings)).toBeLessThan(250);
   });
 
-  it('are not pinged in a burst after the process stood still', async () => {
+  it('are not pinged in a burst after the process was paused', async () => {
     watchAll();
     await clock.advance(60_000);
     const before = server.calls('ping');
@@ -346,7 +346,7 @@ describe('a thousand servers', () => {
     expect(transitions).toHaveLength(count);
   });
 
-  it('that all vanish are dialled at the pace, and each is reported once', async () => {
+  it('that are all lost are dialled at the pace, and each is reported once', async () => {
     watchAll();
     await clock.advance(60_000);
     server.behaviour = 'refuses';
@@ -359,7 +359,7 @@ describe('a thousand servers', () => {
 });
 
 describe('the pinger of a hostile server', () => {
-  it('answers what the server asks with an error, ignores what it tells, and stays healthy', async () => {
+  it('refuses its requests, ignores its notifications, and reports it Healthy', async () => {
     await watchHealthy();
     server.send({ jsonrpc: '2.0', id: 9, method: 'userInput.request', params: {} });
     server.send({ jsonrpc: '2.0', method: 'session.lifecycle', params: { type: 'created' } });
@@ -368,7 +368,7 @@ describe('the pinger of a hostile server', () => {
     expect([server.dials, transitions.length]).toEqual([1, 1]);
   });
 
-  it('takes no frame over 16 MiB', async () => {
+  it('accepts no frame over 16 MiB', async () => {
     await watchHealthy();
     server.sendRaw(`Content-Length: ${16 * 1024 * 1024 + 1}\r\n\r\n`);
     expect(server.wires.size).toBe(0);

@@ -8,8 +8,8 @@ beforeEach(() => {
   world = new World();
 });
 
-describe('orders', () => {
-  it('close a session, and look soon', async () => {
+describe('operations', () => {
+  it('close a session, and request a poll', async () => {
     world.sessions.prompt('one');
     await world.firstPoll();
     await world.survey.close(KEY, 'one');
@@ -26,7 +26,7 @@ describe('orders', () => {
     expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
-  it('delete a session, and nobody is told of it from then on', async () => {
+  it('delete a session, and remove it from the answer at once', async () => {
     world.sessions.turn('one');
     world.sessions.turn('two');
     await world.firstPoll();
@@ -36,7 +36,7 @@ describe('orders', () => {
     expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
-  it('delete a session that the look under way had listed before', async () => {
+  it('delete a session that the poll under way had listed before', async () => {
     world.sessions.turn('one');
     await world.firstPoll();
     const { answers } = world.server;
@@ -57,18 +57,18 @@ describe('orders', () => {
     expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
-  /** That the session was not used since it was told of, and its time was up then. */
+  /** That the session was not used since it was observed, and had expired then. */
   const unused = (id: string) => {
     const { modifiedTime, lastActivityTime = 0 } = world.facts(id) ?? {};
     return { modifiedTime, expiresAt: lastActivityTime };
   };
 
-  it('spares a session that was used since, or that a turn runs in, when only an unused one is to go', async () => {
+  it('do not delete a session as unused that was used since, or in which a turn runs', async () => {
     world.sessions.turn('one');
     await world.firstPoll();
-    const told = unused('one');
+    const observed = unused('one');
     world.sessions.turn('one');
-    expect(await world.survey.deleteUnused(KEY, 'one', told)).toBe('InUse');
+    expect(await world.survey.deleteUnused(KEY, 'one', observed)).toBe('InUse');
     await world.clock.advance(3000);
     world.sessions.prompt('two');
     await world.clock.advance(3000);
@@ -80,23 +80,26 @@ describe('orders', () => {
   it.each([
     ['the server’s', -600_000],
     ['the operator’s', 600_000],
-  ])('spares a session whose time is not up by the clock that is behind, %s, and does not wake it', async (_, skew) => {
-    world.sessions.turn('one');
-    await world.firstPoll();
-    world.sessions.skewMs = skew;
-    const { modifiedTime, lastActivityTime = 0 } = world.facts('one') ?? {};
-    const ttl = 60_000;
-    // By the other clock the turn was long ago.
-    const expiresAt = lastActivityTime + ttl + Math.min(skew, 0);
-    await world.clock.advance(ttl - 1000);
-    world.calls();
-    expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt })).toBe('InUse');
-    expect(world.calls()).not.toHaveProperty(['session.metadata.activity']);
-    await world.clock.advance(1000);
-    expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt })).toBe('Deleted');
-  });
+  ])(
+    'do not delete a session as unused before it expires by the clock that is behind, %s, nor reset its idle clock',
+    async (_, skew) => {
+      world.sessions.turn('one');
+      await world.firstPoll();
+      world.sessions.skewMs = skew;
+      const { modifiedTime, lastActivityTime = 0 } = world.facts('one') ?? {};
+      const ttl = 60_000;
+      // By the other clock the turn was long ago.
+      const expiresAt = lastActivityTime + ttl + Math.min(skew, 0);
+      await world.clock.advance(ttl - 1000);
+      world.calls();
+      expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt })).toBe('InUse');
+      expect(world.calls()).not.toHaveProperty(['session.metadata.activity']);
+      await world.clock.advance(1000);
+      expect(await world.survey.deleteUnused(KEY, 'one', { modifiedTime, expiresAt })).toBe('Deleted');
+    },
+  );
 
-  it('ask what a session does now, whatever was told of it last', async () => {
+  it('read what a session does now, whatever the last poll found', async () => {
     world.sessions.turn('one');
     await world.firstPoll();
     world.sessions.prompt('one');
@@ -107,7 +110,7 @@ describe('orders', () => {
     expect(await world.survey.activity(KEY, 'never-was')).toBe('Unloaded');
   });
 
-  it('tell of a server that says it deleted a session and did not', async () => {
+  it('fail when the server answers that it deleted a session and did not', async () => {
     world.sessions.turn('one');
     world.sessions.keepsDeleted = true;
     await world.firstPoll();
@@ -126,9 +129,9 @@ describe('orders', () => {
   });
 
   it.each(['label', 'activity', 'close', 'delete'] as const)(
-    'reject a %s with the reason why the server can not be asked',
-    async (order) => {
-      const give = () => world.survey[order](KEY, 'one', {});
+    'reject a %s with the reason why the server is not connected',
+    async (operation) => {
+      const give = () => world.survey[operation](KEY, 'one', {});
       await expect(give()).rejects.toThrow(`${KEY}: no running server is known`);
       world.servers.set(world.target());
       await expect(give()).rejects.toThrow(`${KEY}: the server is not connected: it has not been reached yet`);

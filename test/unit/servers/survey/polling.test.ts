@@ -42,7 +42,7 @@ describe('the bound on calls', () => {
     expect(world.survey.get(KEY)?.at).toBeGreaterThan((before?.at ?? 0) + 3_500_000);
   });
 
-  it('finds a volume that fills up without any event, and at once when a session can not be made there', async () => {
+  it('includes the sizes, so that a volume is seen to fill without events, at once after a hint', async () => {
     world.sessions.turn('one');
     await world.firstPoll();
     world.sessions.fileBytes = 1_000_000;
@@ -87,29 +87,29 @@ describe('the bound on calls', () => {
     expect(read).toHaveLength(302);
   });
 
-  it('leaves no journal out for the sake of running turns, however many there are', async () => {
+  it('includes each journal in turn, however many turns are running', async () => {
     const running = Array.from({ length: 70 }, (_, n) => `running${n}`);
     for (let n = 0; n < 200; n += 1) world.sessions.turn(`idle${n}`);
     for (const id of running) world.sessions.prompt(id);
-    /** All of them go on, as far as they run, for so long. */
-    const goOn = async (ms: number): Promise<void> => {
+    /** All turns that run write events for `ms`. */
+    const writeFor = async (ms: number): Promise<void> => {
       for (let passed = 0; passed < ms; passed += 500) {
         for (const id of running) world.sessions.write(id, 'tool.execution_complete');
         await world.clock.advance(500);
       }
     };
     world.servers.set(world.target());
-    await goOn(5000);
+    await writeFor(5000);
     expect(world.survey.get(KEY)).toMatchObject({ active: 70, loaded: 270 });
     const ended = running.splice(0, 2);
     for (const id of ended) world.sessions.answer(id);
     world.sessions.unload('running1');
     world.sessions.unload('idle0');
-    await goOn(5000);
+    await writeFor(5000);
     expect([...ended, 'idle0'].map((id) => world.facts(id)?.activity)).toEqual(['Loaded', 'Unloaded', 'Unloaded']);
   });
 
-  it('holds when one of the journals costs the connection each time: the others are read before it', async () => {
+  it('holds when one journal ends the connection each time: the others are read before it', async () => {
     world.sessions.turn('other');
     world.sessions.turn('bad');
     const { answers } = world.server;
@@ -126,7 +126,7 @@ describe('the bound on calls', () => {
     expect(read.slice(0, 2)).toEqual(['bad', 'other']);
   });
 
-  it('is at most 95 calls for journals, also when the last one begun is too long to be read', async () => {
+  it('is at most 95 calls for journals, also when the last one is too long to be read', async () => {
     world.survey.watch(KEY, 'long');
     for (let turn = 0; turn < 9000; turn += 1) world.sessions.turn('long');
     for (let n = 0; n < 63; n += 1) world.sessions.turn(`s${n}`);
@@ -135,7 +135,7 @@ describe('the bound on calls', () => {
     expect(world.facts('long')).toMatchObject({ activity: 'Loaded', usage: undefined });
   });
 
-  it('holds for turns that hang: each is looked at once more, and then not until it goes on', async () => {
+  it('holds for turns that hang: each journal is read once more, and then not until it changes', async () => {
     const hanging = Array.from({ length: 50 }, (_, n) => `hangs${n}`);
     world.sessions.turn('idle');
     for (const id of hanging) world.sessions.prompt(id);
@@ -150,12 +150,12 @@ describe('the bound on calls', () => {
     await world.clock.advance(3000);
     expect(world.facts('hangs7')?.activity).toBe('Loaded');
     expect(world.calls()[JOURNAL]).toBe(1);
-    // Theirs is over without a word in the journal.
+    // The others have ended without an event in the journal.
     world.servers.set(world.target({ startedAt: world.clock.now() }));
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0 });
   });
 
-  it('finds what was written right after the last look at a running turn, in the same moment', async () => {
+  it('includes what was written right after a journal was read, at the same mtime', async () => {
     world.sessions.prompt('one');
     await world.firstPoll();
     world.sessions.coarse = true;
@@ -185,7 +185,7 @@ describe('the bound on calls', () => {
       await world.clock.advance(1000);
     }
     const calls = world.calls();
-    // Each is asked every 3 s now, which is four times in 10 s at most; every 2 s would be five times.
+    // Each is polled every 3 s now, which is four times in 10 s at most; every 2 s would be five times.
     expect(calls[LIST]).toBeGreaterThanOrEqual(900);
     expect(calls[LIST]).toBeLessThanOrEqual(1200);
   });
@@ -204,7 +204,7 @@ describe('a hint', () => {
     expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
-  it('is followed by one more poll five seconds later: what it told of may not have been on the volume yet', async () => {
+  it('is followed by one more poll five seconds later: the event may not have been on the volume yet', async () => {
     await world.firstPoll();
     await world.clock.advance(5000);
     world.calls();
@@ -237,8 +237,8 @@ describe('a hint', () => {
   });
 });
 
-describe('a server that can not be asked', () => {
-  it('has no answer, is told once with all its sessions, and again when it is back, and nothing is read again', async () => {
+describe('a server whose polls fail', () => {
+  it('has no answer; all its sessions are reported once, and again when it is back, and no journal is read again', async () => {
     world.sessions.turn('one');
     world.sessions.turn('two');
     await world.firstPoll();
@@ -258,13 +258,13 @@ describe('a server that can not be asked', () => {
     expect(world.calls()).not.toHaveProperty(JOURNAL);
   });
 
-  it('is dialled again within a second after a short loss, of which nobody is told', async () => {
+  it('is dialled again within a second after a lost connection, which is not reported', async () => {
     world.sessions.turn('one');
     await world.firstPoll();
     const before = world.survey.get(KEY);
     world.server.cut();
     await world.clock.advance(1);
-    // Its last answer stands, and whoever acts on it is refused.
+    // Its last answer is kept, and operations are refused.
     expect(world.survey.get(KEY)).toBe(before);
     await expect(world.survey.close(KEY, 'one')).rejects.toThrow(UnreachableError);
     await world.clock.advance(1000);
@@ -272,7 +272,7 @@ describe('a server that can not be asked', () => {
     expect(world.changes).toEqual([]);
   });
 
-  it('is given up by itself at an event of more than 16 MiB, of which nobody is told', async () => {
+  it('because of an event of more than 16 MiB is dialled again, which is not reported', async () => {
     for (let n = 0; n < 3; n += 1) world.sessions.turn(`s${n}`);
     await world.firstPoll();
     const { answers } = world.server;
@@ -290,7 +290,7 @@ describe('a server that can not be asked', () => {
     expect(world.changes).toEqual([[KEY, ['s1']]]);
   });
 
-  it('that goes away at the same journal again and again is told of all the same', async () => {
+  it('at the same journal each time has an answer all the same', async () => {
     for (let n = 0; n < 3; n += 1) world.sessions.turn(`s${n}`);
     const { answers } = world.server;
     const journal = answers[JOURNAL];
@@ -304,7 +304,7 @@ describe('a server that can not be asked', () => {
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 3 });
   });
 
-  it('and was started again meanwhile runs no turn any more, before it was asked', async () => {
+  it('and that was restarted meanwhile runs no turn, which needs no poll', async () => {
     world.sessions.turn('quiet');
     world.sessions.prompt('busy');
     await world.firstPoll();
@@ -317,7 +317,7 @@ describe('a server that can not be asked', () => {
     expect(world.changes.map(([, ids]) => ids.toSorted())).toEqual([['busy', 'quiet']]);
   });
 
-  it('has loaded nothing that has been silent since before it was started again', async () => {
+  it('and that was restarted has loaded only sessions with an event since', async () => {
     world.sessions.turn('quiet');
     world.sessions.prompt('busy');
     await world.firstPoll();
@@ -333,7 +333,7 @@ describe('a server that can not be asked', () => {
   it.each([
     ['a wrong token', () => world.target({ token: 'old' })],
     ['a name that does not resolve', () => world.target({ host: 'nowhere' })],
-  ])('because of %s is asked as soon as it is known better', async (_, wrong) => {
+  ])('because of %s is polled as soon as that is corrected', async (_, wrong) => {
     world.servers.set(wrong());
     await world.clock.advance(60_000);
     expect(world.survey.get(KEY)).toBeUndefined();
@@ -344,21 +344,24 @@ describe('a server that can not be asked', () => {
     expect(JSON.stringify(world.logged)).not.toContain('"old"');
   });
 
-  it.each([LIST, SIZES, LABELS])('because it answers %s wrongly is asked again an interval later', async (method) => {
-    world.sessions.turn('one');
-    world.survey.watch(KEY, 'one');
-    const { answers } = world.server;
-    const right = answers[method];
-    answers[method] = () => ({ result: 'nonsense' });
-    world.servers.set(world.target());
-    await world.clock.advance(100);
-    expect(world.survey.get(KEY)).toBeUndefined();
-    if (right !== undefined) answers[method] = right;
-    await world.clock.advance(33_000);
-    expect(world.facts('one')).toMatchObject({ sizeBytes: 500, usage: { turns: 1 }, labels: {} });
-  });
+  it.each([LIST, SIZES, LABELS])(
+    'because of an invalid answer to %s is polled again an interval later',
+    async (method) => {
+      world.sessions.turn('one');
+      world.survey.watch(KEY, 'one');
+      const { answers } = world.server;
+      const right = answers[method];
+      answers[method] = () => ({ result: 'nonsense' });
+      world.servers.set(world.target());
+      await world.clock.advance(100);
+      expect(world.survey.get(KEY)).toBeUndefined();
+      if (right !== undefined) answers[method] = right;
+      await world.clock.advance(33_000);
+      expect(world.facts('one')).toMatchObject({ sizeBytes: 500, usage: { turns: 1 }, labels: {} });
+    },
+  );
 
-  it('is given up at a second message of more than 16 MiB, without taking it', async () => {
+  it('has no answer after a second message of more than 16 MiB, which is not read', async () => {
     await world.firstPoll();
     world.server.answers[LIST] = () => {
       world.server.sendRaw(encodeFrame(' '.repeat(17 * 1024 * 1024)).slice(0, 40));
@@ -378,16 +381,16 @@ describe('a journal that can not be read', () => {
     ['is damaged', () => ({ error: { code: -32603, message: 'Failed to read persisted events' } })],
     ['is an answer that is none', () => ({ result: 'nonsense' })],
     ['is never sent', () => undefined],
-  ])('because it %s keeps no other from being read, and is left alone for ten minutes', async (_, answer) => {
+  ])('because it %s keeps no other from being read, and is skipped for ten minutes', async (_, answer) => {
     world.sessions.turn('good');
     world.sessions.turn('bad');
     world.survey.watch(KEY, 'bad');
     const { answers } = world.server;
     const journal = answers[JOURNAL];
-    let asked = 0;
+    let reads = 0;
     answers[JOURNAL] = (request) => {
       if (request.params?.['sessionId'] !== 'bad') return journal?.(request);
-      asked += 1;
+      reads += 1;
       return answer();
     };
     world.servers.set(world.target());
@@ -395,15 +398,15 @@ describe('a journal that can not be read', () => {
     const { modifiedTime } = world.facts('bad') ?? {};
     expect(world.facts('good')?.activity).toBe('Loaded');
     expect(world.facts('bad')).toMatchObject({ activity: 'Loaded', lastActivityTime: modifiedTime, usage: undefined });
-    const before = asked;
+    const before = reads;
     await world.clock.advance(500_000);
-    expect(asked).toBe(before);
+    expect(reads).toBe(before);
     if (journal !== undefined) answers[JOURNAL] = journal;
     await world.clock.advance(120_000);
     expect(world.facts('bad')?.usage?.turns).toBe(1);
   });
 
-  it('but for its last event tells of an unload all the same', async () => {
+  it('but for its last event shows an unload all the same', async () => {
     world.sessions.turn('one');
     world.sessions.unload('one');
     world.survey.watch(KEY, 'one');
@@ -425,7 +428,7 @@ describe('the survey', () => {
     await world.clock.advance(60_000);
     expect([world.server.wires.size, world.clock.pendingTimers, world.calls()]).toEqual([0, 0, {}]);
     expect(world.survey.get(KEY)).toBeUndefined();
-    // Whoever waits for the server is told, once, that it can't be asked.
+    // Listeners are notified, once, that its sessions are unknown.
     expect(world.changes).toEqual([[KEY, ['one']]]);
   });
 
@@ -443,7 +446,7 @@ describe('the survey', () => {
     expect([world.server.wires.size, world.clock.pendingTimers, world.server.dials]).toEqual([0, 0, dials]);
   });
 
-  it('may be told to remove the very server that it tells of', async () => {
+  it('may have a server removed by the listener that it notifies', async () => {
     world.survey.onChange((key) => world.servers.remove(key));
     world.servers.set(world.target());
     await world.clock.advance(60_000);
@@ -457,7 +460,7 @@ describe('the survey', () => {
     expect(world.calls()).toEqual({});
   });
 
-  it('tells all listeners, also when one of them throws, and logs that', async () => {
+  it('notifies all listeners, also when one of them throws, and logs that', async () => {
     const broken = new Error('broken');
     const other: string[] = [];
     world.survey.onChange(() => {

@@ -7,7 +7,7 @@ beforeEach(() => {
 });
 
 describe('what is known of sessions', () => {
-  it('is nothing until the first answer, and then who, when, how big and what they do', async () => {
+  it('is nothing until the first answer, and then their ids, times, sizes and activity', async () => {
     world.sessions.turn('idle');
     world.sessions.unload('idle');
     world.sessions.turn('loaded');
@@ -33,7 +33,7 @@ describe('what is known of sessions', () => {
     expect(JSON.stringify([...(world.survey.get(KEY)?.sessions.values() ?? [])])).not.toContain('words');
   });
 
-  it('is told of a server without sessions too', async () => {
+  it('is reported for a server without sessions too', async () => {
     world.servers.set(world.target());
     await world.clock.advance(100);
     expect(world.survey.get(KEY)).toMatchObject({ active: 0, loaded: 0, totalBytes: 0 });
@@ -92,7 +92,7 @@ describe('what is known of sessions', () => {
     expect([...(world.survey.get(KEY)?.sessions.keys() ?? [])]).toEqual(['constructor', 'prototype', 'one']);
   });
 
-  it('is told as it changes, and only what changes', async () => {
+  it('is reported when it changes, and only what changes', async () => {
     world.sessions.turn('other');
     world.sessions.turn('one');
     await world.firstPoll();
@@ -127,7 +127,7 @@ describe('what is known of sessions', () => {
 });
 
 describe('usage and labels', () => {
-  it('are read for watched sessions only, also when watched before either is there', async () => {
+  it('are read for watched sessions only, also if watched before server or session exist', async () => {
     world.survey.watch(KEY, 'one');
     world.survey.watch(KEY, 'later');
     world.sessions.turn('one');

@@ -14,7 +14,7 @@ export class World {
   readonly network = new FakeNetwork();
   readonly server: FakeServer = this.network.add('acme-0');
   readonly sessions = new FakeSessions(this.server, this.clock);
-  /** What listeners were changes. */
+  /** What listeners were notified of. */
   changes: [string, readonly string[]][] = [];
   readonly logged: unknown[] = [];
   readonly errors: unknown[] = [];
@@ -50,14 +50,14 @@ export class World {
     return this.survey.get(KEY)?.sessions.get(id);
   }
 
-  /** Calls since it was last asked, by method. */
+  /** Calls by method, since it was last called. */
   calls(): Record<string, number> {
     const counts: Record<string, number> = {};
     for (const { method = '' } of this.server.received.splice(0)) counts[method] = (counts[method] ?? 0) + 1;
     return counts;
   }
 
-  /** Lets the survey look at the server for the first time; what happened until then is forgotten. */
+  /** Lets the survey poll the server for the first time; what happened until then is dropped. */
   async firstPoll(): Promise<void> {
     this.servers.set(this.target());
     await this.clock.advance(100);
