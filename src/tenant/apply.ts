@@ -1,4 +1,4 @@
-/** Carries a plan out: the only place of this part that writes, the status aside. */
+/** Applies a plan: the only place of this part that writes anything but the status. */
 import type { ChildWriteOptions } from '../kube/write/apply.ts';
 import {
   Deployment,
@@ -26,30 +26,30 @@ import type { Plan } from './plan.ts';
 import type { ServerPlan } from './server-plan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
-/** What came of a plan. */
+/** The result of applying a plan. */
 export interface Outcome {
-  /** What the API server refused: sending it again at once would not help. */
+  /** What the API server refused: an immediate retry would not help. */
   readonly refusals: readonly TenantCause[];
-  /** What passes by itself. */
+  /** What is waited for without user action. */
   readonly waits: readonly Wait[];
-  /** Everything else that failed: it is tried again with back-off. */
+  /** All other errors, which are retried with back-off. */
   readonly errors: readonly Error[];
-  /** The wanted servers with what was written, by index. */
+  /** The desired servers after the writes, by index. */
   readonly servers: ReadonlyMap<number, ServerWorld>;
-  /** The binding Secret is there. */
+  /** The binding Secret exists. */
   readonly bound: boolean;
-  /** Servers whose restart was written. */
+  /** Servers that were restarted. */
   readonly restarted: readonly ServerPlan[];
-  /** What is to be told of sweeps of volumes that can't be done now. */
+  /** Messages about sweeps that cannot be done now. */
   readonly sweepFailures: readonly string[];
-  /** When a child that somebody else keeps changing is restored next, in ms. */
+  /** When a child that another writer keeps changing is restored next, in ms. */
   readonly retryAfterMs?: number | undefined;
 }
 
-/** What a plan is carried out with. */
+/** What a plan is applied with. */
 export type ApplyContext = Omit<SweepContext, 'signal'>;
 
-/** Applies everything, in an order in which no pod is made before its fence and what it mounts. */
+/** Applies everything, in such an order that no pod is created before its NetworkPolicy and what it mounts. */
 export async function applyPlan(
   context: ApplyContext,
   world: World,
@@ -69,29 +69,29 @@ export async function applyPlan(
     }),
   );
   await deleteSurplus(writer, tenant, plan.surplus);
-  // Last, so that nothing about it keeps servers waiting.
+  // Last, so that servers never wait for it.
   await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
   const { refusals, waits, errors, retryAfterMs } = writer;
   return { refusals, waits, errors, retryAfterMs, bound, restarted, sweepFailures, servers: new Map(servers) };
 }
 
-/** Whether everything is there that a pod needs before it may start, and whether the binding Secret is. */
+/** Applies what servers share. Returns whether everything exists that a pod needs, and whether the binding Secret exists. */
 async function applyShared(
   writer: ChildWriter,
   facts: OperatorFacts,
   { tenant, ...world }: World,
   { token, model }: Plan,
 ): Promise<[prerequisites: boolean, bound: boolean]> {
-  // The binding copies the token, so what the API server has counts, not what was planned.
+  // The binding copies the token, so it may only be written once the token's Secret is.
   const secret =
     token === undefined
       ? undefined
       : await writer.apply(Secret, tokenSecret(tenant, token), existing(world.tokenSecret), {
-          // Of two operators that both made a token, as may happen at a hand-over, the second takes over the first one's.
+          // If two operators generate a token during a hand-over, the second write fails, and its retry uses the first token.
           derivedFrom: existing(world.tokenSecret) ?? 'absent',
         });
-  // A key that can't be read leaves the binding as it is: what clients hold keeps working.
+  // While the provider's key cannot be read the binding stays as it is, so that its clients keep working.
   const bindable =
     secret !== undefined && token !== undefined && (model.ok || tenant.spec.model?.provider === undefined);
   const providerApiKey = model.ok && tenant.spec.model?.provider ? model.value : undefined;
@@ -132,14 +132,14 @@ const ourClaim = (tenant: CopilotTenant): ChildWriteOptions<PersistentVolumeClai
   isOurs: (live) => isClaimOf(live, tenant),
 });
 
-/** Whether anything of these servers is still to be taken away; retained volumes stay. */
+/** Whether any child of these servers is to be deleted. Retained volumes are not. */
 export function deletesServers(tenant: CopilotTenant, surplus: readonly ServerWorld[]): boolean {
   return surplus.some(({ deployment, service: address, claim }) =>
     [deployment, address, claim].some((child) => child !== undefined && isControlledBy(child, tenant)),
   );
 }
 
-/** Stops the servers beyond `spec.replicas`, highest index first, each before the next. */
+/** Deletes the servers beyond `spec.replicas`, one after the other, highest index first. */
 async function deleteSurplus(
   writer: ChildWriter,
   tenant: CopilotTenant,
@@ -148,7 +148,7 @@ async function deleteSurplus(
   for (const { index, deployment, service: address, claim } of surplus) {
     if (deployment && isControlledBy(deployment, tenant)) await writer.delete(Deployment, deployment);
     if (address && isControlledBy(address, tenant)) await writer.delete(Service, address);
-    // What was retained before belongs to nobody, and stays whatever the policy is now.
+    // A volume that was retained before has no owner, and is kept whatever the policy is now.
     if (!claim || !isControlledBy(claim, tenant)) continue;
     if (tenant.spec.storage.reclaimPolicy === 'Delete') await writer.delete(PersistentVolumeClaim, claim);
     else

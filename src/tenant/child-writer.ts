@@ -1,3 +1,4 @@
+/** Applies and deletes the children of a tenant, and classifies the errors. */
 import { StalledReason } from '../api/conditions.ts';
 import { toError } from '../kube/types/errors.ts';
 import { InvalidObjectError, type Applier, type ChildWriteOptions } from '../kube/write/apply.ts';
@@ -11,14 +12,14 @@ import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
 /**
- * Writes children one by one and sorts what goes wrong: a child that is refused is told and the others go on; an error
- * that passes is kept, to be thrown when everything else was tried.
+ * Writes children one by one. A refusal becomes a cause and does not keep the other children from being written; any other
+ * error is collected and thrown once everything else was tried.
  */
 export class ChildWriter {
   readonly refusals: TenantCause[] = [];
   readonly waits: Wait[] = [];
   readonly errors: Error[] = [];
-  /** When a child that somebody else keeps changing is restored next, in ms. */
+  /** When a child that another writer keeps changing is restored next, in ms. */
   retryAfterMs: number | undefined;
   readonly #applier: Pick<Applier, 'apply' | 'delete'>;
   readonly #tenant: CopilotTenant;
@@ -30,7 +31,7 @@ export class ChildWriter {
     this.#signal = signal;
   }
 
-  /** The child as it is now, or undefined when it could not be made so. */
+  /** Returns the child as it is now, or undefined if it could not be applied. */
   async apply<T extends KubeObject>(
     type: ResourceType<T>,
     desired: T,
@@ -49,7 +50,7 @@ export class ChildWriter {
     }
   }
 
-  /** Deletes a child that is no longer wanted. */
+  /** Deletes a child that is no longer desired. */
   async delete<T extends KubeObject>(type: ResourceType<T>, live: T): Promise<void> {
     try {
       await this.#applier.delete(type, live, this.#tenant, { signal: this.#signal });

@@ -1,4 +1,4 @@
-/** Wires the loop: what is watched, whose changes wake a tenant, and what a pass is given. */
+/** Sets up the tenant controller: what is watched, which changes requeue a tenant, and what the reconciler uses. */
 import { FIELD_MANAGER, GROUP } from '../api/names.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerRegistry } from '../servers/registry.ts';
@@ -39,47 +39,45 @@ import type { OperatorFacts } from './model.ts';
 import { FirstReady } from './first-ready.ts';
 import { StatusWriter } from './status-writer.ts';
 
-/** On children: the hash of what was applied last. */
+/** Annotation of children with the hash of what was applied last. */
 const HASH_ANNOTATION = `${GROUP}/applied-hash`;
 
 /**
- * A tenant whose pass fails for long (a webhook that is down, say) is looked at as often as any other, or its Secrets would not be
- * noticed within the minute, nor that the fault has gone.
+ * The longest back-off, in ms. A tenant that keeps failing, for example because a webhook is down, is reconciled as often as any
+ * other, so that changed Secrets and the end of the failure are noticed within a minute.
  */
 const MAX_RETRY_DELAY_MS = 60_000;
-/** CopilotSessions that come together are told to a tenant's cleanup together, this much later, in ms. */
+/** Delay after a change of a CopilotSession, in ms: many changes at once cost the tenant one reconcile. */
 const SESSIONS_DELAY_MS = 2_000;
 
+/** What the controller uses. */
 export interface TenantControllerOptions {
   readonly manager: Pick<Manager, 'client' | 'clock' | 'random' | 'log' | 'metrics' | 'informer' | 'addController'>;
-  /** Shared with others. */
+  /** Shared with the other controllers. */
   readonly tenants: InformerLike<CopilotTenant>;
-  /** Shared with others; made with SESSION_INDEXERS of src/resources/session-index.ts. */
+  /** Shared with the other controllers; has the SESSION_INDEXERS of src/resources/session-index.ts. */
   readonly copilotSessions: InformerLike<CopilotSession>;
   /** Where the tenants' servers are registered; `health` and `sessions` are what is known of them. */
   readonly servers: Pick<ServerRegistry, 'set' | 'remove'>;
   readonly health: HealthSource;
-  /** What servers tell of their sessions. */
+  /** The sessions that servers report. */
   readonly sessions: SessionSource;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
-  /** Tenants that are reconciled at the same time. */
+  /** How many tenants are reconciled at the same time. */
   readonly concurrency: number;
   /** Cryptographically secure. */
   readonly randomBytes: (size: number) => Buffer;
   readonly tenantMetrics: TenantMetrics;
 }
 
-/** Informers of children that others need too. */
+/** Informers of children that the session controller uses too. */
 export interface SharedInformers {
   readonly jobs: InformerLike<Job>;
   readonly claims: InformerLike<PersistentVolumeClaim>;
 }
 
-/**
- * Adds the controller of CopilotTenant to the manager. Returns the informers of children that the session controller needs
- * too.
- */
+/** Adds the controller of CopilotTenant to the manager. Returns the informers that the session controller uses too. */
 export function addTenantController(options: TenantControllerOptions): SharedInformers {
   const { manager, tenants, copilotSessions, health, sessions, concurrency } = options;
   const { client, clock, log } = manager;
@@ -148,14 +146,14 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     .for(tenants);
   for (const informer of Object.values(informers) as unknown as InformerLike[]) {
     applier.follow(informer);
-    // By label and not by owner: a retained claim has none, and a pod's owner is its ReplicaSet.
+    // By label and not by owner: a retained claim has no owner, and the owner of a pod is its ReplicaSet.
     builder.watches(informer, (object) => tenantKeys(object).map(fromKey));
   }
   const cleanedUp = (session: CopilotSession): NamespacedName[] => {
     const key = tenantKeyOf(session);
     return tenants.store.get(key)?.spec.sessions.ttl === undefined ? [] : [fromKey(key)];
   };
-  // The status of a session says nothing to the cleanup, and it changes with every turn.
+  // The cleanup depends on the spec only, and the status changes with every turn.
   builder.watches(copilotSessions, cleanedUp, { predicate: generationChanged, delayMs: SESSIONS_DELAY_MS });
   const controller = builder.complete(reconciler);
   statistics.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));

@@ -1,26 +1,26 @@
-/** What the live Deployment of a server says: whether its rollout is complete, and what was recorded on it. */
+/** Reads the live Deployment of a server: whether its rollout is complete, and what the operator recorded in its annotations. */
 import { GROUP } from '../api/names.ts';
 import type { Deployment } from '../kube/types/builtins.ts';
 import type { Restart } from './model.ts';
 
-/** Annotations of the pod template. A change of any of them replaces the server. */
+/** Annotations of the pod template. Changing any of them replaces the pod. */
 export const TemplateAnnotation = {
-  /** Keyed hash of everything secret that the pod takes from Secrets: a pod reads its environment only once. */
+  /** Keyed hash of the values that the pod reads from Secrets: a pod reads its environment only once. */
   credentials: `${GROUP}/credentials-hash`,
-  /** When the operator last restarted the server because it did not answer; RFC 3339. */
+  /** When the operator last restarted the unresponsive server; RFC 3339. */
   restartedAt: `${GROUP}/restarted-at`,
-  /** How many restarts of that kind followed each other without a long healthy time between them. */
+  /** How many such restarts followed each other without a long healthy time in between. */
   restartAttempt: `${GROUP}/restart-attempt`,
 } as const;
 
 /**
- * On the Deployment of a server whose tenant names no image: the operator's default that it was given, which it keeps. It
- * is not read from the container, where a change by hand is to be undone, and it is absent while `spec.server.image`
- * counts: an image that the spec stops naming is not kept, it may be the fault that is being taken back.
+ * On the Deployment of a server whose tenant specifies no image: the operator's default image that it started with, which
+ * it keeps. The container's image would not do, because drift there is reverted. The annotation is absent while
+ * `spec.server.image` is set: removing a broken image from the spec must not keep it.
  */
 export const DEFAULT_IMAGE_ANNOTATION = `${GROUP}/server-image`;
 
-/** Whether the Deployment controller has seen the latest template and its pod, and no other, runs. */
+/** Whether the rollout is complete: the latest template was observed, and only its pods exist. */
 export function isCurrent(deployment: Deployment | undefined): boolean {
   const { status } = deployment ?? {};
   return (
@@ -31,12 +31,12 @@ export function isCurrent(deployment: Deployment | undefined): boolean {
   );
 }
 
-/** Whether the Deployment controller has seen the latest spec: until then its status tells of the one before. */
+/** Whether the Deployment controller has observed the latest spec: until then the status is that of the previous one. */
 export function isObserved(deployment: Deployment | undefined): boolean {
   return (deployment?.status?.observedGeneration ?? 0) >= (deployment?.metadata.generation ?? 0);
 }
 
-/** The restart that a live Deployment records, if any. */
+/** The restart that is recorded on a live Deployment. */
 export function restartOf(live: Deployment | undefined): Restart | undefined {
   const annotations = live?.spec?.template.metadata?.annotations;
   const at = annotations?.[TemplateAnnotation.restartedAt];
@@ -45,7 +45,7 @@ export function restartOf(live: Deployment | undefined): Restart | undefined {
   return { at, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1 };
 }
 
-/** The default image that a live Deployment was given; undefined where the spec named one. */
+/** The default image that a live Deployment started with; undefined if its spec specified one. */
 export function defaultImageOf(live: Deployment | undefined): string | undefined {
   return live?.metadata.annotations?.[DEFAULT_IMAGE_ANNOTATION];
 }

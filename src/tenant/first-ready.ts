@@ -6,11 +6,11 @@ import { isConditionTrue } from '../kube/write/conditions.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { TenantMetrics } from './metrics.ts';
 
-/** Counts only tenants that this process has seen without a status: of others nobody knows whether they were Ready before. */
+/** Measures only tenants that this process has seen without a status: any other may have been Ready before. */
 export class FirstReady {
   readonly #clock: Clock;
   readonly #metrics: Pick<TenantMetrics, 'becameReady'>;
-  /** UIDs of the new tenants that have not been Ready yet, by key. */
+  /** UIDs of the tenants that are being measured, by key. */
   readonly #waiting = new Map<string, string | undefined>();
 
   constructor(clock: Clock, metrics: Pick<TenantMetrics, 'becameReady'>) {

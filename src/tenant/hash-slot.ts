@@ -1,6 +1,7 @@
+/** Spreads work evenly by name, without a memory of who has which slot. */
 import { createHash } from 'node:crypto';
 
-/** One of so many slots, from 0 on: always the same for a text, and texts spread evenly over all of them. */
+/** The slot of a text, from 0 to `slots - 1`: always the same for one text, with texts spread evenly over all slots. */
 export function hashSlot(text: string, slots: number): number {
   return createHash('sha256').update(text).digest().readUInt32BE() % slots;
 }

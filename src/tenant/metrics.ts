@@ -1,11 +1,12 @@
+/** What the tenant controller reports to metrics. */
 import type { CleanupRun } from './cleanup/cleanup-runs.ts';
 
-/** Told of what happened to tenants and can't be read from the cluster afterwards. */
+/** Counts what happened to tenants and cannot be read from the cluster afterwards. */
 export interface TenantMetrics {
-  /** A server that did not answer was restarted. */
+  /** An unresponsive server was restarted. */
   restarted(): void;
-  /** A run of a cleanup has ended. */
+  /** A cleanup run has ended. */
   cleanedUp(run: CleanupRun): void;
-  /** A tenant that this process saw from its beginning became Ready for the first time, so long after it was made. */
+  /** A tenant became Ready for the first time, this long after its creation. */
   becameReady(afterMs: number): void;
 }

@@ -1,4 +1,4 @@
-/** The types that all of this part shares: what exists for a tenant, what was observed of it, and what is wrong with it. */
+/** The types that all of this part shares: what exists for a tenant, what was observed of it, and what keeps it from becoming Ready. */
 import type { ReconcilingReason, StalledReason } from '../api/conditions.ts';
 import type { Cause } from '../kube/write/conditions.ts';
 import type {
@@ -19,61 +19,61 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 import type { ServerState, VolumeUsage } from '../api/tenant-status.ts';
 import type { ServerHealth } from '../servers/server.ts';
 
-/** Why a tenant can't get on by itself: a user has to act. */
+/** Why a tenant is Stalled: user action is required. */
 export type TenantCause = Cause<StalledReason>;
 
-/** What a tenant waits for and what passes by itself. */
+/** What a tenant waits for without user action. */
 export type Wait = Cause<ReconcilingReason>;
 
-/** What the operator was told at its start and every tenant's children depend on. Fixed while the process runs. */
+/** The operator's configuration that the children of every tenant depend on. Fixed while the process runs. */
 export interface OperatorFacts {
-  /** Image of servers whose tenant names none. */
+  /** Image of the servers whose tenant does not specify one. */
   readonly serverImage: string;
-  /** The operator's own image, for the cleanup's pods; undefined when it was not told, by an older chart. */
+  /** The operator's own image, which cleanup pods run; undefined if an older chart does not set it. */
   readonly operatorImage: string | undefined;
-  /** Namespace that the operator runs in: the only one whose operator pods may ping servers. */
+  /** Namespace of the operator: only operator pods of this namespace may ping servers. */
   readonly namespace: string;
-  /** Address ranges of this cluster that lie in public space, which Restricted servers may not reach either. */
+  /** Public address ranges that belong to this cluster; Restricted servers may not connect to them. */
   readonly clusterCIDRs: readonly string[];
 }
 
-/** The Secret that `spec.model` names, as it was found. */
+/** The result of reading a Secret. */
 export type SecretRead = Secret | 'NotFound' | 'Forbidden';
 
-/** The event that says what keeps an object, where its status does not. */
+/** The event that says why an object is not ready, where its status does not. */
 export interface EventWarning {
   readonly reason: string;
   readonly message: string;
 }
 
-/** Everything that stands under the name of one server, wanted or not. */
+/** The live children of one server, also of one beyond `spec.replicas`. */
 export interface ServerWorld {
   readonly index: number;
   readonly deployment?: Deployment | undefined;
   readonly service?: Service | undefined;
   readonly claim?: PersistentVolumeClaim | undefined;
   readonly pods: readonly Pod[];
-  /** What the events say, where the pod's own status does not say what keeps it. */
+  /** The latest Warning event, where the status of the pod does not say why it is not ready. */
   readonly warning?: EventWarning | undefined;
 }
 
-/** What there is of a tenant's cleanup. */
+/** The live objects of a tenant's cleanup. */
 export interface CleanupWorld {
   readonly cronJob?: CronJob | undefined;
   readonly configMap?: ConfigMap | undefined;
   readonly networkPolicy?: NetworkPolicy | undefined;
-  /** Of this tenant; those that other parts made too. */
+  /** All Jobs of the tenant, also those of the session controller. */
   readonly jobs: readonly Job[];
-  /** Pods of the tenant that are no server's. */
+  /** Pods of the tenant that belong to no server. */
   readonly pods: readonly Pod[];
-  /** The CopilotSessions that name the tenant. */
+  /** The CopilotSessions that refer to the tenant. */
   readonly sessions: readonly CopilotSession[];
 }
 
-/** What a reconcile goes by: the tenant and everything that exists for it, read once at its start. */
+/** The tenant and everything that exists for it, read once at the start of a reconcile. */
 export interface World {
   readonly tenant: CopilotTenant;
-  /** By index; those beyond `spec.replicas` too. */
+  /** By index, including those beyond `spec.replicas`. */
   readonly servers: ReadonlyMap<number, ServerWorld>;
   readonly serviceAccount?: ServiceAccount | undefined;
   readonly networkPolicy?: NetworkPolicy | undefined;
@@ -81,61 +81,62 @@ export interface World {
   readonly cleanup: CleanupWorld;
   readonly tokenSecret: SecretRead;
   readonly bindingSecret: SecretRead;
-  /** The Secret that `spec.model` refers to; undefined when it refers to none. */
+  /** The Secret that `spec.model` refers to; undefined if it refers to none. */
   readonly modelSecret?: SecretRead | undefined;
 }
 
-/** What can be said of one server from outside it. */
+/** The observed state of one server. */
 export interface ServerObservation {
   readonly index: number;
   readonly name: string;
   readonly state: ServerState;
-  /** It runs what its Deployment says, its port is open, and it answers. */
+  /** Its rollout is complete, its port is open, and it responds to pings. */
   readonly ready: boolean;
-  /** The kubelet's word: the port is open. */
+  /** The pod is Ready: the kubelet can connect to its port. */
   readonly podReady: boolean;
-  /** Version that the server itself reports. */
+  /** The version that the server reports. */
   readonly version?: string | undefined;
-  /** Why it is Unhealthy. */
+  /** What the pinger knows of it. */
   readonly health: ServerHealth;
-  /** The pinger has no result yet because this process has just begun; state and version are those of the last status. */
+  /** State and version are those of the last status, because this process has just started and has no ping result yet. */
   readonly remembered: boolean;
-  /** Why it can't run, when it can't. */
+  /** Why it cannot run. */
   readonly cause?: TenantCause | undefined;
-  /** Pods of it that are to stop and have not yet. */
+  /** Its pods that are stopping, or should be. */
   readonly stopping: readonly Pod[];
 }
 
-/** What is known of a volume beside its claim. */
+/** What is known of a volume besides its claim. */
 export interface VolumeFacts {
-  /** Sessions that its server has told of; undefined: it has not told any. */
+  /** Number of sessions that its server reported; undefined: no report yet. */
   readonly sessions?: number | undefined;
-  /** What was last seen of it. */
+  /** The last measurement. */
   readonly usage?: VolumeUsage | undefined;
-  /** When this process last had it looked at; wall clock, ms. */
+  /** When this process last requested a sweep to measure it; wall clock, ms. */
   readonly requestedAt?: number | undefined;
 }
 
-/** Where a tenant's sessions are cleaned up, and why there. */
+/** Which servers and volumes a cleanup run covers, and why. */
 export interface CleanupScope {
-  /** Indexes of servers that are asked to delete. */
+  /** Indexes of the servers that delete their own sessions on request. */
   readonly servers: readonly number[];
-  /** Indexes of servers whose volumes are mounted. */
+  /** Indexes of the servers whose volumes are mounted. */
   readonly volumes: readonly number[];
   readonly reason: 'ThroughServers' | 'OnVolumes' | 'ServersStopping' | 'NothingThere';
   readonly message: string;
 }
 
+/** The image of a server and where it comes from. */
 export interface ServerImage {
   readonly image: string;
-  /** Whether it is the operator's default, of this version or of the one that started the server. */
+  /** Whether it is the operator's default image, of this operator version or of the one that started the server. */
   readonly isDefault: boolean;
 }
 
-/** The last restart of a server that did not answer. */
+/** The last restart of an unresponsive server. */
 export interface Restart {
   /** RFC 3339. */
   readonly at: string;
-  /** 1 for the first of a row; the wait before the next one doubles with it. */
+  /** Number of the restart in an uninterrupted series, from 1; the back-off doubles with it. */
   readonly attempt: number;
 }

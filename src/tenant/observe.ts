@@ -1,4 +1,4 @@
-/** Interprets what was read of each server, with what the pinger says of it. */
+/** Observes the servers: interprets what was read of each, together with its health. */
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerHealth } from '../servers/server.ts';
@@ -12,16 +12,18 @@ import { hasEnded, isReady, servingPod } from './pods.ts';
 import { isCurrent } from './deployments.ts';
 import { targetKey, type Targets } from './targets.ts';
 
+/** What one server is observed from. */
 export interface ObserveInput {
   readonly tenant: string;
   readonly server: ServerWorld;
-  /** Whether a pod of it is meant to run. */
+  /** Whether a pod of it should run. */
   readonly running: boolean;
   readonly health: ServerHealth;
-  /** The server as status last told it, if `health` is Unknown only because this process has just begun. */
+  /** The server in the last status, if `health` is Unknown only because this process has just started. */
   readonly remembered?: ServerStatus | undefined;
 }
 
+/** The state of one server. A server that should not run has no cause. */
 export function observeServer({ tenant, server, running, health, remembered }: ObserveInput): ServerObservation {
   const name = serverName(tenant, server.index);
   const pod = servingPod(server);
@@ -68,7 +70,7 @@ function stateOf({ running, cause, pod, health, ready, remembered }: StateInput)
   return ready ? 'Healthy' : 'Starting';
 }
 
-/** All wanted servers of a tenant, by index. */
+/** Observes all desired servers of a tenant, by index. */
 export function observeServers(
   tenant: CopilotTenant,
   servers: ReadonlyMap<number, ServerWorld>,

@@ -1,6 +1,6 @@
 /**
- * What a reconcile is going to do, decided before anything is written: pure functions of the world, so that every rule
- * can be tested without a cluster. apply.ts carries the plan out.
+ * Decides what a reconcile does, before anything is written: pure functions of the world, so that every rule can be tested
+ * without a cluster. apply.ts executes the plan.
  */
 import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
@@ -18,7 +18,7 @@ import type {
 } from './model.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
-import { rolloutDecision, runsFormerCredentials } from './decisions/rollout.ts';
+import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
 import { connectionToken } from './decisions/connection-token.ts';
 import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
@@ -26,29 +26,31 @@ import { planServer, type ServerPlan } from './server-plan.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { TemplateAnnotation, isCurrent } from './deployments.ts';
 
+/** What a reconcile decided to do. */
 export interface Plan {
-  /** The connection token; absent when its Secret can't be used, and then no server is started. */
+  /** The connection token; absent if its Secret cannot be used, and then no server is started. */
   readonly token?: string | undefined;
   readonly model: ModelDecision;
-  /** The wanted servers, by index. */
+  /** The desired servers, by index. */
   readonly servers: readonly ServerPlan[];
   /** Servers beyond `spec.replicas`, highest index first. */
   readonly surplus: readonly ServerWorld[];
-  /** For each volume of which a sweep is asked for or to be, or under way. */
+  /** One for each volume that has a sweep requested, running or to be requested. */
   readonly sweeps: readonly SweepDecision[];
-  /** What needs somebody to act, as far as it is known before anything is written. */
+  /** What requires user action, as far as it is known before anything is written. */
   readonly causes: readonly TenantCause[];
   readonly waits: readonly Wait[];
-  /** Whether servers wait for their turn to be replaced. */
+  /** Whether servers are being replaced or wait for it. */
   readonly rolling: boolean;
-  /** When something is due that no event announces, in ms. */
+  /** When something is due that no watch reports, in ms. */
   readonly recheckAfterMs?: number | undefined;
 }
 
+/** What a plan is decided from. */
 export interface PlanInput {
   readonly world: World;
   readonly facts: OperatorFacts;
-  /** By index, for every wanted server. */
+  /** By index, for every desired server. */
   readonly observed: ReadonlyMap<number, ServerObservation>;
   /** What is known of volumes, by the index of their server. */
   readonly volumes: ReadonlyMap<number, VolumeFacts>;
@@ -59,9 +61,10 @@ export interface PlanInput {
   readonly randomBytes: (size: number) => Buffer;
 }
 
-// Secrets are not watched, so nothing tells when the garbage collector has taken those of a former tenant.
+// Secrets are not watched, so nothing reports that the garbage collector has deleted those of a previous tenant.
 const COLLECTION_POLL_MS = 2_000;
 
+/** Decides the whole plan. */
 export function plan(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, now, randomBytes } = input;
   const { tenant } = world;
@@ -117,7 +120,7 @@ function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecisio
   });
 }
 
-/** Takes the replacement of running pods out of the plans whose turn has not come. */
+/** Removes from the plans every replacement of a running pod that the rollout does not allow yet. */
 function limitRollout(
   drafts: readonly ServerPlan[],
   desired: string | undefined,
@@ -130,7 +133,7 @@ function limitRollout(
       return {
         index,
         pending: replaces,
-        available: ready || runsFormerCredentials({ health, running, current, desired }),
+        available: ready || runsPreviousCredentials({ health, running, current, desired }),
       };
     }),
   );
@@ -168,8 +171,8 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
   return { token: connectionToken({ token: own(tokenSecret), binding: own(bindingSecret) }, randomBytes).token };
 }
 
-// Keyed by the connection token, so that the annotation helps nobody to guess a credential; and it changes with the
-// token, which the pod reads from a Secret too.
+// Keyed by the connection token: the annotation cannot be used to guess a credential, and it changes with the token, which
+// the pod reads from a Secret too.
 function credentialsHash(token: string, { spec }: CopilotTenant, value: string | undefined): string {
   const inPod = spec.model?.github === undefined ? '' : (value ?? '');
   return createHmac('sha256', token).update(inPod).digest('hex').slice(0, 32);

@@ -54,27 +54,28 @@ export interface TenantReconcilerOptions {
   readonly randomBytes: (size: number) => Buffer;
 }
 
-/** What was read of a tenant and observed of its servers. */
+/** The result of the steps read and observe. */
 interface Observation extends ReconcileInputs {
-  /** What was last seen of the volumes, by index. */
+  /** The last measured usage of the volumes, by index. */
   readonly usages: ReadonlyMap<number, VolumeUsage>;
-  /** When the reconcile began; wall clock, ms. */
+  /** When the reconcile started; wall clock, ms. */
   readonly now: number;
 }
 
-// Secrets are polled: a change is noticed within a minute, though the end of the wait is rounded up by 2 s, and a thousand
-// tenants do not ask at the same moment.
+// Secrets are polled: a change is noticed within a minute, including up to 2 s by which the wait is rounded up. The jitter
+// spreads the requests of a thousand tenants.
 const POLL_MS = 46_000;
 const POLL_JITTER_MS = 8_000;
-/** Until the cache shows what a conflicting write was about, in ms. */
+/** Time for the cache to show the write of a conflict, in ms. */
 const CONFLICT_RETRY_MS = 200;
-/** Volumes of which it is remembered when they were looked at. */
+/** Number of volumes whose last check is remembered. */
 const MAX_VOLUME_CHECKS = 10_000;
 
+/** Every decision is made from the cluster's state; what is remembered here only saves work. */
 export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
   readonly #steadyStates = new SteadyStates();
-  /** When volumes were looked at last, by the UID of the claim: one that tells nothing is not looked at over and over. */
+  /** When volumes were last checked, by the UID of the claim: one that cannot be measured is not checked over and over. */
   readonly #volumeCheckedAt = new LruMap<string, number>(MAX_VOLUME_CHECKS);
 
   constructor(options: TenantReconcilerOptions) {
@@ -97,9 +98,7 @@ export class TenantReconciler implements Reconciler {
     return this.#reconcileTenant(tenant, context);
   }
 
-  /**
-   * Its children can't be seen, so none is touched, and no address is believed that may be another pod's by now; the tenant says why.
-   */
+  /** Called instead of `reconcile` while the children cannot be listed or watched: none is changed, and the status says why. */
   async reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
     const { tenants, recent, targets } = this.#options;
     targets.remove(request);
@@ -108,7 +107,7 @@ export class TenantReconciler implements Reconciler {
     else await this.#reportUnreadable(recent.ofCached(CopilotTenant, cached), why, context);
   }
 
-  /** The five steps. Each is requeued after a while, because Secrets are polled. */
+  /** The five steps of a reconcile: read, observe, decide, apply, report. */
   async #reconcileTenant(tenant: CopilotTenant, context: ReconcileContext): Promise<Result> {
     const { clock, random } = this.#options;
     const now = clock.now();
@@ -127,7 +126,7 @@ export class TenantReconciler implements Reconciler {
     return { requeueAfterMs: Math.min(pollMs, dueInMs) };
   }
 
-  /** Reads the tenant's children and Secrets. Undefined if the operator may not, which the status then says. */
+  /** Reads the tenant's children and Secrets. Undefined if the operator is not allowed to, which the status then reports. */
   async #read(tenant: CopilotTenant, now: number, context: ReconcileContext): Promise<World | undefined> {
     const { client, stores, firstReady } = this.#options;
     firstReady.start(tenant);
@@ -140,7 +139,7 @@ export class TenantReconciler implements Reconciler {
     }
   }
 
-  /** Interprets what was read, with what servers answer about their health and their sessions. */
+  /** Observes servers, volumes and sessions: what was read, with what the servers answer. */
   #observe(world: World, now: number): Observation {
     const { targets, statistics } = this.#options;
     const { tenant, servers, cleanup } = world;
@@ -151,7 +150,7 @@ export class TenantReconciler implements Reconciler {
     return { world, observed, sessions, usages, now };
   }
 
-  /** Decides what to do, and writes nothing. */
+  /** Decides what to do, without writing anything. */
   #decide({ world, observed, usages, now }: Observation): Plan {
     const { applier, facts, randomBytes } = this.#options;
     return plan({
@@ -166,8 +165,8 @@ export class TenantReconciler implements Reconciler {
   }
 
   /**
-   * Writes what differs, and has what runs then pinged and surveyed. `Outdated`: the tenant has changed, so nothing was
-   * written. `Deleted`: the tenant is gone.
+   * Applies what differs, and registers the running servers for pings and surveys. `Outdated`: the tenant has changed, so
+   * nothing was written. `Deleted`: the tenant no longer exists.
    */
   async #apply(
     world: World,
@@ -176,7 +175,7 @@ export class TenantReconciler implements Reconciler {
   ): Promise<Outcome | 'Outdated' | 'Deleted'> {
     const { client, recent, applier, facts, clock, targets } = this.#options;
     const { tenant } = world;
-    // A volume that goes with its server is gone for good, so a late cache is not believed.
+    // The deletion of a volume cannot be undone, so it is not based on a cache that may be late.
     if (
       deletesServers(tenant, planned.surplus) &&
       !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))
@@ -191,7 +190,7 @@ export class TenantReconciler implements Reconciler {
     return outcome;
   }
 
-  /** Reports what was done and how things are now. Returns when the next reconcile is due, in ms. */
+  /** Reports in events, metrics and the status. Returns when the next reconcile is due, in ms. */
   async #report(observation: Observation, planned: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
     const { clock, metrics, statusWriter, statistics } = this.#options;
     const { world, usages, now } = observation;
@@ -200,7 +199,7 @@ export class TenantReconciler implements Reconciler {
     this.#recordVolumeChecks(planned, now);
     const observed = [...observeServers(tenant, outcome.servers, this.#options).values()];
     const [error] = outcome.errors;
-    // Nobody needs to read of it: the next try starts from what is there now.
+    // Not reported: the next reconcile starts from the newer object.
     if (isConflict(error)) return CONFLICT_RETRY_MS;
     const cleanup = cleanupRunsOf(tenant, world.cleanup, now);
     const sessions = statistics.observe(tenant, outcome.servers, usages, cleanup.last);
@@ -242,7 +241,7 @@ export class TenantReconciler implements Reconciler {
     return new Map([...servers.values()].map((server) => [server.index, factsOf(server)]));
   }
 
-  /** Nothing is done on half a look. */
+  /** Reports that the children cannot be read; without all of them nothing is changed. */
   async #reportUnreadable(tenant: CopilotTenant, why: Error, { signal, log }: ReconcileContext): Promise<void> {
     const { statusWriter, clock } = this.#options;
     this.#steadyStates.forget(nameOf(tenant));
@@ -260,7 +259,7 @@ export class TenantReconciler implements Reconciler {
   }
 }
 
-/** Whether nothing is refused, waited for or on its way: all that is tried again at each look, or told by the time it takes. */
+/** Whether nothing is refused, waited for or in progress: all of that is retried, or reported by its duration, at each poll. */
 function isSteady({ tenant, plan: { causes, waits }, outcome, observed }: StatusInput): boolean {
   const open = [...causes, ...waits, ...outcome.refusals, ...outcome.waits];
   return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));

@@ -1,4 +1,4 @@
-/** What is to be done about one server: a chain of reasons to leave it alone, and then its Deployment. */
+/** Decides what to do with one server: first the reasons to wait or to stop, then its Deployment. */
 import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/types/builtins.ts';
@@ -16,36 +16,38 @@ import { hasEnded } from './pods.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { restartOf, TemplateAnnotation, isCurrent, isObserved } from './deployments.ts';
 
+/** What a reconcile does with one server. */
 export interface ServerPlan {
   readonly index: number;
   readonly name: string;
   readonly live: ServerWorld;
   readonly observed: ServerObservation;
-  /** The claim to apply; absent: it is left as it is, or not made. */
+  /** The claim to apply; absent: it is neither changed nor created. */
   readonly claim?: PersistentVolumeClaim | undefined;
-  /** The Deployment to apply; absent: it is left as it is, or not made. */
+  /** The Deployment to apply; absent: it is neither changed nor created. */
   readonly deployment?: Deployment | undefined;
-  /** Applying the Deployment replaces a running pod: that takes its turn. */
+  /** Applying the Deployment replaces a running pod, which the rollout has to allow. */
   readonly replaces: boolean;
-  /** What is wrong with it, and what comes of that, if it does not answer. */
+  /** If it is Unhealthy: why, and what the operator does about it. */
   readonly healthMessage?: string | undefined;
   /** Why this reconcile restarts it. */
   readonly restart?: { readonly reason: string; readonly message: string } | undefined;
-  /** What keeps it from being as wanted until somebody acts. */
+  /** What requires user action. */
   readonly cause?: TenantCause | undefined;
   readonly wait?: Wait | undefined;
-  /** When something is due for it that no event announces, in ms. */
+  /** When something is due for it that no watch reports, in ms. */
   readonly dueInMs?: number | undefined;
 }
 
+/** What the plan of one server is decided from. */
 export interface ServerInput {
   readonly tenant: CopilotTenant;
   readonly facts: OperatorFacts;
   readonly live: ServerWorld;
   readonly observed: ServerObservation;
-  /** Pods of the tenant that are no server's: those of its cleanup and of deletions of single sessions. */
+  /** Pods of the tenant that belong to no server: those of cleanups, sweeps and session removals. */
   readonly cleanupPods: readonly Pod[];
-  /** Of what the pod takes from Secrets; absent while these can't be used, and then no pod may start. */
+  /** Hash of what the pod reads from Secrets; absent if these cannot be used, and then no pod may start. */
   readonly credentialsHash: string | undefined;
   /** Whether applying the Deployment would change it. */
   readonly wouldWrite: (desired: Deployment, live: Deployment) => boolean;
@@ -53,6 +55,7 @@ export interface ServerInput {
   readonly now: number;
 }
 
+/** Decides the plan of one server. */
 export function planServer(input: ServerInput): ServerPlan {
   const { tenant, live, observed, credentialsHash } = input;
   const { index } = live;
@@ -77,7 +80,7 @@ export function planServer(input: ServerInput): ServerPlan {
   return { ...drafted, ...planRunning(input, credentialsHash) };
 }
 
-// Scaled away with its volume and wanted again before the volume was gone: nothing is lost that was to be kept.
+// The server was scaled down with its volume and is desired again before the volume was deleted: that is no data loss.
 function deletedClaimWait(
   tenant: CopilotTenant,
   server: string,
@@ -104,7 +107,7 @@ function dataLossOf(tenant: CopilotTenant, server: string, live: ServerWorld): T
   });
 }
 
-/** The Deployment without a pod. Stopping is always allowed, so what can't be known is taken from what is there. */
+/** The Deployment without a pod. Stopping is always allowed, so unknown values are taken from the live Deployment. */
 function stoppedDeployment({ tenant, facts, live, credentialsHash }: ServerInput): Deployment {
   const hash = live.deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
   return deployment(tenant, live.index, {
@@ -122,7 +125,7 @@ function planRunning(
   const image = serverImage({ ...desiredImage(tenant, facts), running: true }, live.deployment);
   const build = (restart: Restart | undefined, runs = true): Deployment =>
     deployment(tenant, live.index, { image, running: runs, credentialsHash, restart });
-  // A start from nothing forgets the restarts before it.
+  // A start from zero replicas begins a new series of restarts.
   if (live.deployment === undefined || replicasOf(live.deployment) === 0) {
     return { deployment: build(undefined), replaces: false };
   }
@@ -130,7 +133,7 @@ function planRunning(
   const desired = build(last);
   if (wouldWrite(desired, live.deployment)) return planChange(desired, build(last, false), live.deployment, live.pods);
   const { health, podReady, cause } = observed;
-  // A crash, or a replacement on its way, has its own remedy.
+  // A crash is handled by the kubelet, an incomplete rollout by the Deployment controller.
   if (cause !== undefined || !isCurrent(live.deployment)) return { deployment: desired, replaces: false };
   const decision = restartDecision({ server: observed.name, health, podReady, last, now });
   const { reason, message } = decision;
@@ -144,9 +147,9 @@ function planRunning(
 }
 
 /**
- * How a running Deployment is changed. Recreate keeps the pods of two revisions apart, but not those of one: set back to a
- * revision whose pod is still stopping, because somebody edited the template, its ReplicaSet makes a pod beside that one.
- * So what is under way is stopped first, and starts again when everything has stopped.
+ * Decides how a running Deployment is changed. Recreate never runs pods of two revisions at once, but it may run two of one
+ * revision: when the template is reverted to a revision whose pod is still terminating, its ReplicaSet creates another. So an
+ * incomplete rollout is scaled to zero first, and starts again when all pods have stopped.
  */
 function planChange(
   desired: Deployment,
@@ -154,7 +157,7 @@ function planChange(
   live: Deployment,
   pods: readonly Pod[],
 ): Pick<ServerPlan, 'deployment' | 'replaces' | 'wait'> {
-  // Somebody's second pod writes to the same volume: that waits for nobody's turn.
+  // A second pod, by another writer, would write to the same volume: that cannot wait for the rollout.
   if (replicasOf(live) > 1) return { deployment: desired, replaces: false };
   if (!isObserved(live)) {
     const message = `Waiting for the Deployment controller to observe the last change of Deployment ${live.metadata.name}.`;
@@ -176,7 +179,7 @@ function replicasOf(live: Deployment | undefined): number {
   return live?.spec?.replicas ?? 0;
 }
 
-// A ReplicaSet does not wait for terminating pods, and a node lets two pods on one ReadWriteOnce volume.
+// A ReplicaSet does not wait for terminating pods, and a node mounts a ReadWriteOnce volume into two pods.
 function awaitedStop({ deployment: live, pods }: ServerWorld): string | undefined {
   if (replicasOf(live) > 0) return undefined;
   const pod = pods.find((candidate) => !hasEnded(candidate));
@@ -184,8 +187,8 @@ function awaitedStop({ deployment: live, pods }: ServerWorld): string | undefine
   return live === undefined || isCurrent(live) ? undefined : 'its Deployment has scaled to zero';
 }
 
-// Nobody could ask the server about the sessions that the pod is about to delete. It is waited for no longer than its Job
-// lets it live (activeDeadlineSeconds), and only by a server that starts from nothing: one that runs restarts as it likes.
+// The pod could delete a session that the server has just loaded. Its Job's activeDeadlineSeconds bounds the wait. Only a start
+// from zero replicas waits: a running server restarts its container without the operator.
 function awaitedDeletion(name: string, { live, cleanupPods }: ServerInput): string | undefined {
   if (replicasOf(live.deployment) > 0) return undefined;
   const pod = cleanupPods.find((candidate) => !hasEnded(candidate) && deletesOnVolume(candidate, name));

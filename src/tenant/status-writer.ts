@@ -1,4 +1,4 @@
-/** Writes the status of a tenant, and the events of what has changed in it. */
+/** Writes the status of a tenant, and the events of its transitions. */
 import { FIELD_MANAGER } from '../api/names.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
 import type { KubeClient } from '../kube/client/client.ts';
@@ -21,6 +21,7 @@ export interface StatusWriterOptions {
   readonly firstReady: FirstReady;
 }
 
+/** Writes statuses; every write is also recorded in the session statistics and in the time to the first Ready. */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
 
@@ -28,7 +29,7 @@ export class StatusWriter {
     this.#options = options;
   }
 
-  /** Writes the status if it differs. `forbidden`: the operator may not, which an event says instead. */
+  /** Writes the status if it differs. `forbidden`: the operator lacks the permission, which an event reports instead. */
   async write(
     tenant: CopilotTenant,
     status: CopilotTenantStatus,
@@ -41,7 +42,7 @@ export class StatusWriter {
       outcome = await writeStatus(options, CopilotTenant, tenant, status, signal);
     } catch (error) {
       if (!isForbidden(error)) throw error;
-      // Not thrown: back-off could delay the next try by a quarter of an hour, and the permission may be granted any moment.
+      // Not thrown: with back-off it could take minutes until a granted permission is noticed.
       const refusal = refusalOfRequest(error, `CopilotTenant ${tenant.metadata.name}`);
       if (refusal) recorder.event(tenant, 'Warning', refusal.reason, refusal.message);
       return 'forbidden';

@@ -1,4 +1,4 @@
-/** The status that a reconcile arrives at: a pure function of what was found, planned and done. */
+/** Computes the status of a tenant: a pure function of what was observed, decided and applied. */
 import { ConditionType } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
@@ -29,16 +29,17 @@ import { cleanupVerdict } from './cleanup/cleanup-verdict.ts';
 import { isGrowing, minimumSize } from './decisions/volume-size.ts';
 import type { SessionsStatus } from './sessions/sessions-status.ts';
 
+/** What a status is computed from. */
 export interface StatusInput {
   readonly tenant: CopilotTenant;
   readonly plan: Plan;
   readonly outcome: Outcome;
-  /** The wanted servers after what was written, by index. */
+  /** The desired servers after the writes, in the order of their index. */
   readonly observed: readonly ServerObservation[];
   readonly sessions: SessionsStatus;
-  /** What was last seen of the volumes, by index. */
+  /** The last measured usage of the volumes, by index. */
   readonly usages: ReadonlyMap<number, VolumeUsage>;
-  /** The last run of the cleanup that has ended. */
+  /** The last cleanup run that has ended. */
   readonly lastCleanup: LastCleanup | undefined;
   /** Wall clock, ms. */
   readonly now: number;
@@ -50,6 +51,7 @@ const MAX_SERVER_MESSAGE = 1024;
 /** For how long after its restart a server counts as restarting. */
 const RESTART_MS = 5 * 60_000;
 
+/** The status after a reconcile. */
 export function computeStatus(input: StatusInput): CopilotTenantStatus {
   const { tenant, plan, outcome, observed, sessions, lastCleanup } = input;
   const redact = redactor(plan);
@@ -149,7 +151,7 @@ function serverStatus(
   };
 }
 
-/** What is wrong with a server that does not answer. What the last status said holds until the pinger knows more. */
+/** Why a server is Unhealthy. Until the pinger has a result, that is the message of the last status. */
 function healthMessageOf(
   tenant: CopilotTenant,
   plan: Plan,
@@ -160,7 +162,7 @@ function healthMessageOf(
   return (remembered ? last : planned) ?? (health.state === 'Unhealthy' ? health.message : NO_RESPONSE);
 }
 
-// Recorded once there is something to lose, and kept until a person lets go of it: see decisions/data-loss.ts.
+// Recorded once the claim is bound, and kept until a user accepts the loss: see decisions/data-loss.ts.
 function volumeOf(
   tenant: CopilotTenant,
   live: ServerWorld | undefined,
@@ -168,13 +170,13 @@ function volumeOf(
 ): string | undefined {
   const { claim } = live ?? {};
   const kept = claim?.status?.phase === 'Bound' && claim.metadata.deletionTimestamp === undefined;
-  // The claim of a former tenant of this name goes with it, and nobody's sessions are lost then.
+  // The claim of a previous tenant of this name holds none of this tenant's sessions.
   if (kept && isClaimOf(claim, tenant)) return claim.metadata.uid;
   const accepted = acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]);
   return last?.volumeUID !== undefined && accepted.has(last.volumeUID) ? undefined : last?.volumeUID;
 }
 
-// A restart that came to nothing is a server that starts, or doesn't, like any other.
+// After that time the server is reported like any other that is starting or failing.
 function isRecent(restartedAt: string | undefined, now: number): boolean {
   return restartedAt !== undefined && now - Date.parse(restartedAt) < RESTART_MS;
 }
@@ -183,7 +185,7 @@ function runningServers({ plan, outcome }: StatusInput): ServerWorld[] {
   return [...outcome.servers.values(), ...plan.surplus].filter(isRunning);
 }
 
-/** The retained ones of servers that were scaled away too: a server that comes back takes its claim up again. */
+/** Includes retained claims of servers beyond `spec.replicas`, which are used again after scaling up. */
 function ownClaims({ tenant, plan, outcome }: StatusInput): PersistentVolumeClaim[] {
   const claims = [...outcome.servers.values(), ...plan.surplus].flatMap(({ claim }) => claim ?? []);
   return claims.filter((claim) => isClaimOf(claim, tenant));
@@ -197,19 +199,18 @@ function lowestVersion(versions: readonly string[]): string | undefined {
   return versions.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))[0];
 }
 
-// A crashed server's last words may hold what it was given; status is read by many who may not read the Secret.
+// The output of a crashed server may contain its credentials, and the status is readable without access to Secrets.
 function redactor({ token, model }: Plan): (text: string) => string {
   const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
   return (text) =>
     secrets.reduce((redacted, secret) => withoutCutSecret(redacted.replaceAll(secret, REDACTED), secret), text);
 }
 
-// Half a character, which a cut may leave, would be replaced by the API server, and the status would never be as it was redacted.
 const REDACTED = '[redacted]';
-/** Fewer first characters of a secret than this, before the end of a quotation, are a coincidence. */
+/** Fewer leading characters of a secret than this at the end of a quotation are a coincidence. */
 const MIN_START = 4;
 
-// decisions/pod-cause.ts cuts long quotations, and may do so within a secret; what is left of it ends in an ellipsis.
+// decisions/pod-cause.ts truncates long quotations, possibly within a secret; the remainder then ends in an ellipsis.
 function withoutCutSecret(text: string, secret: string): string {
   if (!text.includes('…')) return text;
   let redacted = text;
@@ -220,8 +221,8 @@ function withoutCutSecret(text: string, secret: string): string {
 }
 
 /**
- * The status of a tenant whose children are not looked at: the garbage collector is removing them, while something still holds the
- * tenant, or `cause` keeps the operator from seeing them. What was redacted of them last stays.
+ * The status of a tenant whose children are not observed: it is being deleted, or `cause` keeps the operator from reading
+ * them. Everything else in the status stays as it is.
  */
 export function unobservedStatus(
   tenant: CopilotTenant,

@@ -1,36 +1,36 @@
-/** Passes that need not be made again, because nothing has changed since one found nothing to do. */
+/** Skips reconciles whose inputs are those of an earlier one that had nothing to do. */
 import { isDeepStrictEqual } from 'node:util';
 import { keyOf, type KubeObject, type NamespacedName } from '../kube/types/types.ts';
 import type { ServerObservation, World } from './model.ts';
 import type { SessionsStatus } from './sessions/sessions-status.ts';
 
-/** Everything that a pass goes by, time and what is fixed while the process runs aside. */
+/** Everything that a reconcile depends on, except time and what is fixed while the process runs. */
 export interface ReconcileInputs {
   readonly world: World;
   readonly observed: ReadonlyMap<number, ServerObservation>;
   readonly sessions: SessionsStatus;
 }
 
+/** What a reconcile that wrote nothing was based on. */
 interface SteadyState {
   readonly versions: readonly unknown[];
   readonly observed: ReconcileInputs['observed'];
   readonly sessions: SessionsStatus;
-  /** Monotonic ms: then time alone may ask for something. */
+  /** Monotonic ms: from then on something may be due. */
   readonly until: number;
 }
 
-/** After so long a pass is made anyway, in ms: should it ever depend on something that is not among its grounds, that heals. */
+/** After this time a reconcile is not skipped, in ms: it bounds the damage should an input be missing here. */
 const MAX_STEADY_MS = 300_000;
 
 /**
- * Remembers, by tenant, what the last pass that wrote nothing went by. Most passes are there for the Secrets, which are
- * polled: each of them reads the world, and one that finds it as it was would plan what it planned before. A process
- * that has just begun knows none, so it makes every pass.
+ * Remembers for each steady tenant the inputs of its last reconcile. Most reconciles only poll Secrets: they read the world,
+ * and if it is unchanged they would decide what they decided before. A process that has just started skips none.
  */
 export class SteadyStates {
   readonly #states = new Map<string, SteadyState>();
 
-  /** For how long nothing is due, in ms, when all is as it was at the tenant's settled pass. Otherwise undefined. */
+  /** For how long nothing is due, in ms, if the tenant is steady and these inputs are unchanged. Otherwise undefined. */
   remainingMs({ world, observed, sessions }: ReconcileInputs, monotonicNow: number): number | undefined {
     const last = this.#states.get(keyOf(world.tenant));
     if (last === undefined || monotonicNow >= last.until) return undefined;
@@ -43,21 +43,21 @@ export class SteadyStates {
     return same ? last.until - monotonicNow : undefined;
   }
 
-  /** Takes note of a pass that wrote nothing, failed in nothing, and has something to do in `dueInMs` at the earliest. */
+  /** Records a reconcile that wrote nothing, had no error, and has nothing to do before `dueInMs`. */
   record({ world, observed, sessions }: ReconcileInputs, dueInMs: number, monotonicNow: number): void {
     const until = monotonicNow + Math.min(dueInMs, MAX_STEADY_MS);
     this.#states.set(keyOf(world.tenant), { versions: versionsIn(world), observed, sessions, until });
   }
 
-  /** The next pass is made, whatever it finds. */
+  /** The next reconcile of the tenant is not skipped. */
   forget(request: NamespacedName): void {
     this.#states.delete(keyOf(request));
   }
 }
 
 /**
- * What stands in the world, whatever its shape: each object by its resourceVersion, which etcd gives to one write only,
- * so that no object has to be kept to be compared, least of all a Secret.
+ * Every value in the world, whatever its shape; an object by its resourceVersion, which is unique for each write. So no object
+ * is kept for comparison, in particular no Secret.
  */
 function versionsIn(value: unknown, found: unknown[] = []): unknown[] {
   if (typeof value !== 'object' || value === null) {
@@ -66,7 +66,7 @@ function versionsIn(value: unknown, found: unknown[] = []): unknown[] {
     found.push((value as KubeObject).metadata.resourceVersion ?? value);
   } else {
     const parts = value instanceof Map || Array.isArray(value) ? [...value] : Object.values(value);
-    // Tells where the parts of one list end and those of the next begin.
+    // Separates the items of one list from those of the next.
     found.push(parts.length);
     for (const part of parts) versionsIn(part, found);
   }

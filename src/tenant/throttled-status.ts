@@ -1,10 +1,10 @@
-/** Holds back a status in which nothing but the numbers of sessions has changed, so that these alone are not written too often. */
+/** Limits how often the status is written only because session statistics have changed. */
 import { isDeepStrictEqual } from 'node:util';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
 import { pressureChanged, reportedSessions } from './sessions/sessions-status.ts';
 import { computeStatus, type StatusInput } from './status.ts';
 
-/** The status to write. Numbers of sessions that alone have changed wait for their turn, which comes in `waitMs`; when that is due. */
+/** The status to write. If only session statistics have changed, they are held back for `waitMs`, and `statisticsDueMs` is set. */
 export function statusToWrite(
   input: StatusInput,
   waitMs: number,
@@ -13,7 +13,7 @@ export function statusToWrite(
   const status = computeStatus(input);
   if (waitMs === 0 || pressureChanged(tenant, sessions)) return { status };
   const held = computeStatus({ ...input, sessions: reportedSessions(tenant) });
-  // What is to be written anyway takes the numbers along.
+  // A write that is needed anyway includes the new statistics.
   if (!isDeepStrictEqual(held, tenant.status) || isDeepStrictEqual(status, held)) return { status };
   return { status: held, statisticsDueMs: waitMs };
 }

@@ -1,4 +1,4 @@
-/** What the caches keep. A thousand tenants are nine thousand objects; most of each is for other readers. */
+/** Transforms that reduce objects to what is read of them before they enter the caches: a thousand tenants have nine thousand objects. */
 import { Annotation, Label } from '../api/names.ts';
 import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
 import { stripServerFields } from '../kube/cache/store.ts';
@@ -10,8 +10,8 @@ const podLabels = new Set<string>([Label.tenant, Label.server, JOB_UID_LABEL]);
 type PodStatus = NonNullable<Pod['status']>;
 
 /**
- * Of a pod: whose it is, whether it is ready and where, what keeps it from it, and its last words; of one of a cleanup, also
- * where it works, which its arguments say.
+ * Keeps of a pod: its labels of ownership, readiness, address, why it is not ready, and its termination message; of a cleanup
+ * pod also the arguments, which say what it works on.
  */
 export function slimPod(pod: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
@@ -61,14 +61,14 @@ function slimPodStatus({ phase, podIP, reason, message, conditions, containerSta
   };
 }
 
-/** Of a Deployment: everything that is applied, and of its status what is read. */
+/** Keeps of a Deployment everything that is applied, and of its status what is read. */
 export function slimDeployment(deployment: Deployment): Deployment {
   const { status } = deployment;
   if (status?.conditions) status.conditions = status.conditions.filter(({ type }) => type === 'ReplicaFailure');
   return stripServerFields(deployment);
 }
 
-/** Of a Job: whose it is, how it ended, and of a sweep, which request it carries out. */
+/** Keeps of a Job its owner, how it ended, and of a sweep the request that it serves. */
 export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
   const { name, namespace, uid, resourceVersion, labels, annotations, ownerReferences, deletionTimestamp } = metadata;
   const sweepAt = annotations?.[Annotation.sweepAt];

@@ -1,21 +1,22 @@
+/** Turns transitions of conditions into events. */
 import { ConditionType, ReadyReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
 import { changedCondition, findCondition } from '../kube/write/conditions.ts';
 import { normal, warning, type EventContent } from '../kube/runtime/events.ts';
 
-/** Reasons of events that are no condition's. */
+/** Reasons of events that are not the reason of a condition. */
 export const EventReason = {
-  /** A server that did not answer is restarted. */
+  /** An unresponsive server is restarted. */
   ServerRestarted: 'ServerRestarted',
-  /** What deleted sessions have left on a volume can't be swept; it is tried again in an hour. */
+  /** The files that deleted sessions left on a volume could not be swept; the next attempt is in an hour. */
   SweepFailed: 'SweepFailed',
 } as const;
 
 const bad = new Set<string>([ReadyReason.ServersUnhealthy]);
 
 /**
- * The events that lie between two statuses. Conditions tell how things are, events when they became so: one for each
- * new cause of trouble and one for each new state of Ready, never one for a mere repetition.
+ * The events of the change from one status to the next: one for each new cause, and one for each new reason of Ready. An
+ * unchanged reason is no event.
  */
 export function transitions(
   before: CopilotTenantStatus | undefined,
@@ -25,7 +26,7 @@ export function transitions(
   const stalled = changedCondition(before?.conditions, after.conditions, ConditionType.Stalled);
   if (stalled?.status === 'True') events.push(warning(stalled));
   const ready = changedCondition(before?.conditions, after.conditions, ConditionType.Ready);
-  // A cause is told above, in the same words.
+  // A new cause has its event above, with the same message.
   if (ready !== undefined && ready.reason !== stalled?.reason) {
     events.push(bad.has(ready.reason) ? warning(ready) : normal(ready));
   }
@@ -37,7 +38,7 @@ export function transitions(
 
 const healthyStatus = { [ConditionType.CleanupHealthy]: 'True', [ConditionType.StoragePressure]: 'False' } as const;
 
-/** The event of a condition that goes bad, gets worse, or is healthy again. */
+/** The event of a condition that becomes unhealthy, gets worse, or is healthy again. */
 function healthEvents(
   before: CopilotTenantStatus | undefined,
   after: CopilotTenantStatus,

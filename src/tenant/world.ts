@@ -1,3 +1,4 @@
+/** Reads everything that exists for a tenant: its children from the caches, Secrets and events from the API server. */
 import { Label } from '../api/names.ts';
 import type {
   ConfigMap,
@@ -25,7 +26,7 @@ import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { SecretRead, EventWarning, World, CleanupWorld, ServerWorld } from './model.ts';
 
-/** Name of the index that finds a tenant's children; its values are keys of tenants. */
+/** Name of the index that finds the children of a tenant, by the tenant's key. */
 export const TENANT_INDEX = 'tenant';
 
 /** The indexer of {@link TENANT_INDEX}, for every informer of children. */
@@ -49,9 +50,10 @@ export interface TenantStores {
   readonly sessions: ReadonlyStore<CopilotSession>;
 }
 
-// Mounting a volume and making a sandbox take seconds when all is well; events are asked for only after that.
+// Mounting a volume and creating a sandbox normally take seconds; events are only read after that.
 const EVENTS_AFTER_MS = 15_000;
 
+/** Reads the world once; throws if a list or Secret cannot be read. */
 export async function readWorld(
   tenant: CopilotTenant,
   stores: TenantStores,
@@ -145,8 +147,8 @@ function readServers(tenant: string, key: string, stores: TenantStores): Map<num
 }
 
 /**
- * Adds what the caches should have and do not show. They select by label, so a child that somebody took a label off is
- * in none of them: a Deployment that has pods, a claim that is known to hold sessions.
+ * Adds children that must exist but are missing from the caches. These select by label, so a child whose label was removed is
+ * in none of them: the Deployment of existing pods, or a claim that is known to hold sessions.
  */
 async function withUnlabelled(
   servers: Map<number, Mutable<ServerWorld>>,
@@ -189,7 +191,7 @@ async function withWarnings(
   return servers;
 }
 
-/** The object whose events may say what keeps the server, when nothing else does. */
+/** The object whose events may say why the server is not ready, if nothing else does. */
 function eventSubject(server: ServerWorld, now: number): KubeObject | undefined {
   const { claim } = server;
   const pod = servingPod(server);
@@ -200,7 +202,7 @@ function eventSubject(server: ServerWorld, now: number): KubeObject | undefined 
   return isCreating(pod) ? pod : undefined;
 }
 
-// Kubernetes calls these Normal, although a claim may wait for ever: nobody provisions it, or it has no class.
+// Their type is Normal, although a claim may wait forever: nothing provisions it, or it has no StorageClass.
 const informativeReasons = new Set(['ExternalProvisioning', 'FailedBinding']);
 
 async function latestWarning(
@@ -220,7 +222,7 @@ async function latestWarning(
       sorted.findLast(({ reason }) => informativeReasons.has(reason ?? ''));
     return latest && { reason: latest.reason ?? '', message: latest.message ?? '' };
   } catch (error) {
-    // The cause is then told without what the events would add; nothing else depends on them.
+    // Events only add details to a cause, so it is reported without them.
     if (isForbidden(error)) return undefined;
     throw error;
   }

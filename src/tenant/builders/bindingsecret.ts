@@ -1,3 +1,4 @@
+/** The Secret that client applications bind to. */
 import { FIELD_MANAGER, SERVER_PORT } from '../../api/names.ts';
 import { Secret } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
@@ -5,30 +6,31 @@ import { childName, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
+/** What the Secret contains besides the spec. */
 export interface BindingFacts {
   readonly token: string;
   /** Value of `spec.model.provider.apiKeySecretRef`. */
   readonly providerApiKey?: string | undefined;
 }
 
-/** DNS name of a server, as pods of any namespace resolve it. */
+/** DNS name of a server, resolvable from any namespace. */
 function serverHost(tenant: CopilotTenant, index: number): string {
   return `${serverName(tenant.metadata.name, index)}.${tenant.metadata.namespace}.svc`;
 }
 
-/** `host:port` of the first server: what clients connect to while no gateway stands before the servers. */
+/** `host:port` of the first server, which clients connect to as long as there is no gateway. */
 export function endpoint(tenant: CopilotTenant): string {
   return `${serverHost(tenant, 0)}:${SERVER_PORT}`;
 }
 
-/** The Secret that client applications mount, in the form of the Service Binding specification. */
+/** The Secret in the form of the Service Binding specification. */
 export function bindingSecret(tenant: CopilotTenant, facts: BindingFacts): Secret {
   const values: Record<string, string> = {
     type: 'copilot',
     provider: FIELD_MANAGER,
     host: serverHost(tenant, 0),
     port: String(SERVER_PORT),
-    // `http` is the one scheme that the Copilot SDK's RuntimeConnection.forUri accepts; what follows is plain TCP.
+    // `http` is the only scheme that the Copilot SDK's RuntimeConnection.forUri accepts; the protocol is plain TCP.
     uri: `http://${endpoint(tenant)}`,
     token: facts.token,
     ...modelEntries(tenant, facts.providerApiKey),
@@ -44,8 +46,8 @@ export function bindingSecret(tenant: CopilotTenant, facts: BindingFacts): Secre
   };
 }
 
-// A headless server takes the provider from each session (docs/facts.md), so the client hands these on to
-// `createSession`. The key is not in the pod at all, where the agent could read it.
+// A headless server takes the provider from each session (docs/facts.md), so the client passes these to `createSession`.
+// The key is not in the pod, where the agent could read it.
 function modelEntries({ spec }: CopilotTenant, apiKey: string | undefined): Record<string, string> {
   const provider = spec.model?.provider;
   if (!provider) return {};

@@ -1,3 +1,4 @@
+/** The CronJob that cleans up a tenant's sessions. */
 import { CronJob } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
@@ -7,22 +8,23 @@ import { hashSlot } from '../hash-slot.ts';
 import { sharedMetadata } from './metadata.ts';
 import type { CleanupScope } from '../model.ts';
 
+/** What the CronJob contains besides the spec. */
 export interface CleanupFacts {
   /** The operator's own image. */
   readonly image: string;
   readonly scope: CleanupScope;
-  /** No run starts: there is nothing to clean up, or the cleanup could not be told which sessions are kept. */
+  /** No run starts: there is nothing to clean up, or the ConfigMap of the kept sessions could not be applied. */
   readonly paused: boolean;
 }
 
-/** A run that has not begun this long after its time, in s, is left out: the next one does its work. */
+/** A run that has not started this long after its time, in s, is skipped: the next one does its work. */
 const STARTING_DEADLINE_S = 1800;
-/** Longest run, in s, the time that its pod waits for a node, an image or a volume included. */
+/** Longest run, in s, including the time that its pod waits for a node, an image or a volume. */
 const RUN_DEADLINE_S = 1800;
 
 /**
- * The cleanup of a tenant's sessions; made only when `spec.sessions.ttl` is set. Its Jobs stay until later ones take their
- * place, so that somebody can read the log of one that failed.
+ * Only for tenants with `spec.sessions.ttl`. Finished Jobs are kept until later ones replace them, so that the log of a failed one
+ * can be read.
  */
 export function cronJob(tenant: CopilotTenant, { image, scope, paused }: CleanupFacts): CronJob {
   const { name } = tenant.metadata;
@@ -44,7 +46,7 @@ export function cronJob(tenant: CopilotTenant, { image, scope, paused }: Cleanup
       jobTemplate: {
         metadata: { labels },
         spec: {
-          // The next run is the retry: it goes on where this one ended.
+          // The next run is the retry.
           backoffLimit: 0,
           activeDeadlineSeconds: RUN_DEADLINE_S,
           template: {
@@ -63,7 +65,7 @@ export function cronJob(tenant: CopilotTenant, { image, scope, paused }: Cleanup
   };
 }
 
-/** The minute of the hour at which a tenant is cleaned up by default: a thousand tenants spread over all sixty. */
+/** The default minute of the hour: a thousand tenants are spread over all sixty. */
 function minuteOf({ metadata: { namespace = '', name } }: CopilotTenant): number {
   return hashSlot(`${namespace}/${name}`, 60);
 }

@@ -1,3 +1,4 @@
+/** The Deployment of a server. */
 import { SERVER_PORT } from '../../api/names.ts';
 import { durationMs } from '../../api/duration.ts';
 import type { ServerSpec } from '../../api/tenant.ts';
@@ -18,23 +19,24 @@ type EnvVar = NonNullable<Container['env']>[number];
 /** The name of the one container. */
 const SERVER_CONTAINER = 'server';
 
+/** What the Deployment contains besides the spec. */
 export interface DeploymentFacts {
   readonly image: ServerImage;
-  /** False: the Deployment is there, and has no pod. */
+  /** False: the Deployment has zero replicas. */
   readonly running: boolean;
   /** Value of {@link TemplateAnnotation.credentials}. */
   readonly credentialsHash: string;
   readonly restart?: Restart | undefined;
 }
 
-// Paths are those of images/copilot-cli; a read-only root needs every writable place as a volume.
+// Paths of images/copilot-cli. The root file system is read-only, so every writable path is a volume.
 const HOME = '/home/copilot';
 const COPILOT_HOME = `${HOME}/.copilot`;
 const WORKSPACE = '/workspace';
 // The platform's own binaries: npm's loader would be PID 1 and ignore SIGTERM (docs/facts.md).
 const PROGRAM = { cli: 'copilot', runtime: 'copilot-runtime' } as const;
 
-/** The Deployment of server `index`: one pod at most, and never two at once on its volume. */
+/** At most one pod, and never two at once on the volume. */
 export function deployment(tenant: CopilotTenant, index: number, facts: DeploymentFacts): Deployment {
   const name = serverName(tenant.metadata.name, index);
   const { image, isDefault } = facts.image;
@@ -47,9 +49,9 @@ export function deployment(tenant: CopilotTenant, index: number, facts: Deployme
     },
     spec: {
       replicas: facts.running ? 1 : 0,
-      // RollingUpdate would start the second writer before the first is gone, or wait for the volume for ever.
+      // RollingUpdate would start a second writer before the first has stopped, or wait for the volume forever.
       strategy: { type: 'Recreate' },
-      // One revision to look back at is enough: a server's history is its tenant's.
+      // The operator never rolls back to an old ReplicaSet; one is kept for inspection.
       revisionHistoryLimit: 1,
       selector: { matchLabels: serverPods(tenant.metadata.name, index) },
       template: podTemplate(tenant, index, facts),
@@ -73,10 +75,10 @@ function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFact
     },
     spec: {
       serviceAccountName: childName(name, 'servers'),
-      // Twice, here and on the ServiceAccount: the agent runs shell commands, and a token would be its way to the API.
+      // Set here and on the ServiceAccount: the agent runs shell commands, and could use a token to access the API.
       automountServiceAccountToken: false,
       enableServiceLinks: false,
-      // SIGTERM ends the CLI in 2 s and nothing drains, so longer only delays the replacement of a hung server.
+      // SIGTERM ends the CLI in 2 s without a drain; a longer period would only delay the replacement of a hung server.
       terminationGracePeriodSeconds: 15,
       securityContext: POD_SECURITY,
       containers: [
@@ -98,16 +100,16 @@ function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFact
           env: environment(tenant),
           ports: [{ name: 'copilot', containerPort: SERVER_PORT, protocol: 'TCP' }],
           resources: resources(server.resources),
-          // Start-up and routing only: the port opens before the server answers, and stays open when it hangs.
-          // Whether it answers is the pinger's to say, so there is no liveness probe.
+          // For start-up and routing only: the port opens before the server responds, and stays open when it hangs. The
+          // pinger checks whether it responds, so there is no liveness probe.
           startupProbe: { tcpSocket: { port: SERVER_PORT }, periodSeconds: 1, failureThreshold: 120 },
           readinessProbe: { tcpSocket: { port: SERVER_PORT }, periodSeconds: 5, failureThreshold: 3 },
           securityContext: CONTAINER_SECURITY,
-          // Puts the last lines of a crashed server into the pod's status: the cause, without the right to read logs.
+          // The last output of a crashed server is in the pod's status: the operator has no permission to read logs.
           terminationMessagePolicy: 'FallbackToLogsOnError',
           volumeMounts: [
             { name: 'home', mountPath: HOME },
-            // Without it the runtime makes the directory as root, and the CLI exits 1 without a word.
+            // Without it the container runtime creates the directory as root, and the CLI exits 1 with no output.
             { name: 'copilot-home', mountPath: COPILOT_HOME },
             { name: 'sessions', mountPath: `${COPILOT_HOME}/session-state` },
             { name: 'workspace', mountPath: WORKSPACE },
@@ -117,7 +119,7 @@ function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFact
       ],
       volumes: [
         { name: 'home', emptyDir: { sizeLimit: '1Gi' } },
-        // SQLite and logs of the CLI; WAL files must not lie on a network volume, so they are not kept.
+        // SQLite databases and logs of the CLI. WAL files must not be on a network volume, so they are not kept.
         { name: 'copilot-home', emptyDir: { sizeLimit: '2Gi' } },
         { name: 'sessions', persistentVolumeClaim: { claimName: serverName(name, index) } },
         { name: 'workspace', emptyDir: { sizeLimit: server.workspace.size } },
@@ -128,7 +130,7 @@ function podTemplate(tenant: CopilotTenant, index: number, facts: DeploymentFact
   };
 }
 
-// The API takes a bare number for a quantity and stores text.
+// The API accepts a number as a quantity and stores text.
 function resources({ requests, limits }: ServerSpec['resources']): NonNullable<Container['resources']> {
   const text = (map: Record<string, string | number>): Record<string, string> =>
     Object.fromEntries(Object.entries(map).map(([name, quantity]) => [name, String(quantity)]));
@@ -148,8 +150,8 @@ function environment(tenant: CopilotTenant): EnvVar[] {
   ];
 }
 
-// A headless server takes a provider from each session and ignores one in its environment, so a key put here would only
-// lie open to the agent (docs/facts.md). The GitHub token works from here alone.
+// A headless server takes a provider from each session and ignores its environment, so a key here would only be exposed to
+// the agent (docs/facts.md). The GitHub token only works in the environment.
 function modelEnvironment({ spec: { model } }: CopilotTenant): EnvVar[] {
   if (!model?.github) return [];
   const { name, key } = model.github.tokenSecretRef;

@@ -1,9 +1,10 @@
+/** Metadata that all children have in common. */
 import { controllerRef } from '../../kube/types/owner.ts';
 import type { ObjectMeta } from '../../kube/types/types.ts';
 import { serverLabels, tenantLabels } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 
-/** Metadata of an object that all servers of the tenant share. It goes when the tenant goes. */
+/** Metadata of an object that all servers share. The tenant owns it. */
 export function sharedMetadata(tenant: CopilotTenant, name: string): ObjectMeta {
   return {
     name,
@@ -13,7 +14,7 @@ export function sharedMetadata(tenant: CopilotTenant, name: string): ObjectMeta 
   };
 }
 
-/** Metadata of an object of server `index`, named as the server. It goes when the tenant goes. */
+/** Metadata of an object of server `index`. The tenant owns it. */
 export function serverMetadata(tenant: CopilotTenant, index: number, name: string): ObjectMeta {
   return {
     name,

@@ -1,3 +1,4 @@
+/** The NetworkPolicies of servers and of cleanup pods. */
 import { FIELD_MANAGER, Label, SERVER_PORT } from '../../api/names.ts';
 import type { EgressRule } from '../../api/tenant.ts';
 import { NetworkPolicy } from '../../kube/types/builtins.ts';
@@ -13,13 +14,13 @@ type Ingress = NonNullable<PolicySpec['ingress']>[number];
 type Egress = NonNullable<PolicySpec['egress']>[number];
 type Peer = NonNullable<Egress['to']>[number];
 
-// Where clusters, their nodes, API servers and metadata services live. Policies can only allow, so what is not to be
-// reached is cut out of what is allowed. 100.64.0.0/10 is used by pod networks and by one cloud's metadata service.
+// The ranges of clusters, nodes, API servers and metadata services. A NetworkPolicy can only allow, so these are excepted from
+// what is allowed. 100.64.0.0/10 is used by pod networks and by the metadata service of one cloud.
 const PRIVATE_IPV4 = ['10.0.0.0/8', '100.64.0.0/10', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'];
 const PRIVATE_IPV6 = ['fc00::/7', 'fe80::/10'];
-// 5353 is the port that OpenShift's DNS pods listen on: a policy sees the pod's port, not the Service's.
+// OpenShift's DNS pods listen on 5353: a policy applies to the port of the pod, not of the Service.
 const DNS_PORTS = [53, 5353];
-// Anywhere, because cluster DNS may stand in a pod, on the node (169.254.20.10) or outside.
+// To any address, because cluster DNS may run in a pod, on the node (169.254.20.10) or outside the cluster.
 const DNS: Egress = {
   ports: DNS_PORTS.flatMap((port) => [
     { port, protocol: 'UDP' },
@@ -27,7 +28,7 @@ const DNS: Egress = {
   ]),
 };
 
-/** Who may talk to the tenant's servers, and where these may connect to. */
+/** Who may connect to the servers, and where these may connect to. */
 export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): NetworkPolicy {
   const { name } = tenant.metadata;
   return {
@@ -43,10 +44,10 @@ export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): Netw
   };
 }
 
-/** Selects the pods of the tenant's cleanups. */
+/** Selects the cleanup pods of a tenant. */
 const cleanupPods = (tenant: string) => ({ [Label.tenant]: tenant, [Label.component]: CLEANUP_COMPONENT });
 
-/** Where the pods of the cleanup may connect to: the tenant's servers and DNS. Nobody connects to them. */
+/** Cleanup pods may connect to the tenant's servers and to DNS; nothing may connect to them. */
 export function cleanupNetworkPolicy(tenant: CopilotTenant): NetworkPolicy {
   const { name } = tenant.metadata;
   return {
@@ -73,7 +74,7 @@ function ingress({ metadata: { name: tenant }, spec }: CopilotTenant, facts: Ope
         podSelector: { matchLabels: { [Label.name]: FIELD_MANAGER } },
       },
       { podSelector: { matchLabels: { [Label.client]: tenant } } },
-      // Only where there is a cleanup: the policies of other tenants stay as they were before there were any.
+      // Only with a TTL, so that the policies of other tenants did not change when cleanup was introduced.
       ...(spec.sessions.ttl === undefined ? [] : [{ podSelector: { matchLabels: cleanupPods(tenant) } }]),
     ],
     ports: [{ port: SERVER_PORT, protocol: 'TCP' }],

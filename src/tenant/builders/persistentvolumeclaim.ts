@@ -1,3 +1,4 @@
+/** The PersistentVolumeClaim of a server. */
 import { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import { isLess } from '../../kube/types/quantity.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
@@ -6,11 +7,11 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';
 
 /**
- * The volume of server `index`. With `Delete` the tenant owns it and takes it along; with `Retain` nothing owns it, so
- * that it outlives the tenant and is taken up again by the next one of this name.
+ * With the reclaim policy `Delete` the tenant owns the claim, which is then deleted with it. With `Retain` the claim has no
+ * owner: it remains when the tenant is deleted, and the next tenant of this name uses it again.
  *
- * A claim cannot be changed but for its size, so what `live` was made with stays, even where a retained claim differs
- * from the new tenant's spec.
+ * Only the size of a claim can be changed, so all other fields of `live` are kept, even where a retained claim differs from
+ * the spec of the new tenant.
  */
 export function persistentVolumeClaim(
   tenant: CopilotTenant,
@@ -32,14 +33,14 @@ export function persistentVolumeClaim(
 }
 
 /**
- * What the claim asks for. A volume never shrinks: a claim may ask for less than before only while it asks for more than its
- * volume has, and for more than that all the same (RecoverVolumeExpansionFailure). So a size that is set back takes a growth
- * back where that is possible, and otherwise leaves the claim as it is.
+ * The requested size. A volume never shrinks: a request may only be lowered while it exceeds the capacity of the volume, and
+ * must still exceed it afterwards (RecoverVolumeExpansionFailure). So lowering the size in the spec cancels an expansion where
+ * that is possible, and otherwise does not change the claim.
  */
 function requestedSize(size: string, live: PersistentVolumeClaim | undefined): string {
   const requested = live?.spec?.resources?.requests?.['storage'];
   if (live === undefined || requested === undefined) return size;
-  // Until it is bound nothing of a claim can be changed; then its status tells, and it is looked at again.
+  // An unbound claim cannot be changed. Once it is bound, its status changes, which requeues the tenant.
   if (live.status?.phase !== 'Bound') return requested;
   const capacity = live.status.capacity?.['storage'];
   const isAllowed = isLess(requested, size) || (capacity !== undefined && isLess(capacity, size));

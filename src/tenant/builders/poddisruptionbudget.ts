@@ -1,3 +1,4 @@
+/** The PodDisruptionBudget of the servers. */
 import { PodDisruptionBudget } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, tenantPods } from '../../resources/names.ts';
@@ -5,8 +6,8 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
 /**
- * Evictions take one server of the tenant at a time. It never blocks a drain for good: the only server may go (its
- * volume follows it to the next node), and one that is not ready counts for nothing and may always go.
+ * Allows the eviction of one server at a time. It never blocks a node drain: a single server may be evicted, and so may a
+ * server that is not ready.
  */
 export function podDisruptionBudget(tenant: CopilotTenant): PodDisruptionBudget {
   const { name } = tenant.metadata;

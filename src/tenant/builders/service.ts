@@ -1,3 +1,4 @@
+/** The Service of a server. */
 import { SERVER_PORT } from '../../api/names.ts';
 import { Service } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
@@ -5,7 +6,7 @@ import { serverName, serverPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';
 
-/** The stable address of server `index`: its pod comes and goes. */
+/** The stable address of server `index`. */
 export function service(tenant: CopilotTenant, index: number): Service {
   const { name } = tenant.metadata;
   return {

@@ -1,10 +1,11 @@
+/** The ServiceAccount of the servers. */
 import { ServiceAccount } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
-/** An identity without rights and without a token: `default` may have been given both by somebody else. */
+/** Without permissions and without a token, either of which the ServiceAccount `default` may have. */
 export function serviceAccount(tenant: CopilotTenant): ServiceAccount {
   return {
     apiVersion: apiVersionOf(ServiceAccount),

@@ -1,3 +1,4 @@
+/** The ConfigMap with the sessions that CopilotSessions keep from the cleanup. */
 import { ConfigMap } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
@@ -13,9 +14,9 @@ import { sharedMetadata } from './metadata.ts';
 type SessionPolicy = { readonly ttlSeconds: number } | { readonly keep: true };
 
 /**
- * How long the tenant's CopilotSessions keep their sessions, for the cleanup: that has no access to Kubernetes. Also those
- * that the tenant's TTL outlasts are told: a run that is under way may still have a former, shorter one. The text depends
- * on nothing but the specs of the sessions, so an equal set of them is an equal ConfigMap.
+ * How long the CopilotSessions of the tenant keep their sessions: the cleanup has no access to Kubernetes. Sessions with a shorter
+ * TTL than the tenant's are included, because a run in progress may have an older TTL of the tenant. The text depends only on
+ * the specs of the sessions, so that an unchanged set is an unchanged ConfigMap.
  */
 export function sessionsConfigMap(tenant: CopilotTenant, sessions: readonly CopilotSession[]): ConfigMap {
   const { name } = tenant.metadata;

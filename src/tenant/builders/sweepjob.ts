@@ -1,3 +1,4 @@
+/** The Job that sweeps the volume of one server. */
 import { Annotation } from '../../api/names.ts';
 import { Job } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
@@ -6,21 +7,22 @@ import { sweepName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
-/** Longest sweep, in s, the time that its pod waits for a node, an image or the volume included. */
+/** Longest sweep, in s, including the time that its pod waits for a node, an image or the volume. */
 const DEADLINE_S = 600;
-/** The operator takes a Job away that has ended; this is for one that it no longer sees. */
+/** When Kubernetes deletes a finished Job, in s, if the operator does not do so before. */
 const KEPT_S = 3600;
 
+/** What the Job contains besides the spec. */
 export interface SweepFacts {
   /** The operator's own image. */
   readonly image: string;
-  /** What was asked for on the claim: by it the Job is known to be the one that does it. */
+  /** The request on the claim that this Job serves. */
   readonly at: string;
-  /** The server runs: the Job's pod goes to its node, and asks it nothing. */
+  /** The server is running: the pod is scheduled to its node, and does not connect to it. */
   readonly besideServer: boolean;
 }
 
-/** The Job that removes what deletions have left on the volume of one server. It knows no secret and needs no network. */
+/** Removes the files that deleted sessions left on the volume. It has no credentials and needs no network. */
 export function sweepJob(tenant: CopilotTenant, index: number, { image, at, besideServer }: SweepFacts): Job {
   const { name } = tenant.metadata;
   const labels = cleanupLabels(name);

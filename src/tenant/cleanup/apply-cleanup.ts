@@ -1,4 +1,4 @@
-/** Writes what a tenant's cleanup consists of, or takes it away. */
+/** Applies the objects of a tenant's cleanup, or deletes them when `spec.sessions.ttl` is not set. */
 import { StalledReason } from '../../api/conditions.ts';
 import { ConfigMap, CronJob, NetworkPolicy } from '../../kube/types/builtins.ts';
 import { isControlledBy } from '../../kube/types/owner.ts';
@@ -12,7 +12,7 @@ import { sessionsConfigMap } from '../builders/sessionsconfigmap.ts';
 import { cleanupScope, isPaused } from './cleanup-scope.ts';
 import type { OperatorFacts, CleanupWorld, ServerWorld } from '../model.ts';
 
-/** `servers`: what stands under the names of servers by now, wanted or not. */
+/** `servers`: all servers of the tenant after the writes of this reconcile. */
 export async function applyCleanup(
   writer: ChildWriter,
   facts: OperatorFacts,
@@ -21,7 +21,7 @@ export async function applyCleanup(
 ): Promise<void> {
   const { ttl } = tenant.spec.sessions;
   if (ttl === undefined) return removeCleanup(writer, tenant, cleanup);
-  // First what says which sessions are kept: a CronJob that is there runs by it, whatever becomes of the CronJob below.
+  // The ConfigMap says which sessions are kept, and an existing CronJob reads it even if the CronJob cannot be applied below.
   const [kept] = await Promise.all([
     writer.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions), cleanup.configMap),
     writer.apply(NetworkPolicy, cleanupNetworkPolicy(tenant), cleanup.networkPolicy),
@@ -36,16 +36,16 @@ export async function applyCleanup(
     });
   } else {
     const scope = cleanupScope(tenant, servers);
-    // A run that knows nothing of the sessions that resources keep would delete them.
+    // Without the ConfigMap a run would delete sessions that CopilotSessions keep.
     const paused = kept === undefined || isPaused(scope);
     await writer.apply(CronJob, cronJob(tenant, { image, scope, paused }), cleanup.cronJob);
   }
-  // A former rule must not go on deleting. An error that passes leaves it: the next try comes soon.
+  // A CronJob with an outdated TTL must not keep deleting. After an error that is no refusal it stays: the retry replaces it.
   if (writer.refusals.length > refused) await removeOwn(writer, tenant, CronJob, cleanup.cronJob);
 }
 
 async function removeCleanup(writer: ChildWriter, tenant: CopilotTenant, cleanup: CleanupWorld): Promise<void> {
-  // First what makes pods, and last what fences them.
+  // The NetworkPolicy last, while there may still be pods.
   await removeOwn(writer, tenant, CronJob, cleanup.cronJob);
   await removeOwn(writer, tenant, ConfigMap, cleanup.configMap);
   await removeOwn(writer, tenant, NetworkPolicy, cleanup.networkPolicy);

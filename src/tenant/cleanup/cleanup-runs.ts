@@ -1,4 +1,4 @@
-/** What became of the runs of a tenant's cleanup, and what is to be said of them. */
+/** Counts the runs of a tenant's cleanup that have ended, with their results. */
 import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
@@ -7,41 +7,44 @@ import { jobResult } from '../termination-message.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { CleanupWorld } from '../model.ts';
 
-/** A run that has ended. */
+/** One run that has ended. */
 export type CleanupRun = Omit<LastCleanup, 'failuresInARow'>;
 
+/** What runs are counted from. */
 export interface CleanupRunsInput {
-  /** Absent: none is wanted, or none is there. */
+  /** Undefined if it does not exist. */
   readonly cronJob: CronJob | undefined;
   readonly jobs: readonly Job[];
   readonly pods: readonly Pod[];
-  /** What the status says of the last run that was counted. */
+  /** The last counted run, from the status. */
   readonly last: LastCleanup | undefined;
   /** Wall clock, ms. */
   readonly now: number;
 }
 
+/** The counted runs. */
 export interface CleanupRuns {
+  /** The last run to report; undefined: no run has ended yet. */
   readonly last: LastCleanup | undefined;
   /** The runs that were not counted before, oldest first. */
   readonly counted: readonly CleanupRun[];
-  /** When a run that has ended is to be looked at again, in ms. */
+  /** When a run that has ended can be counted, in ms. */
   readonly dueInMs?: number | undefined;
 }
 
 /** Longest message of a run, in characters; the CRD's bound. */
 const MAX_MESSAGE = 1024;
-/** For how long a Job that has ended waits for the result of its pod, in ms: pods come by a watch of their own. */
+/** How long the result of a finished Job's pod is waited for, in ms: pods have their own watch, which may be late. */
 export const RESULT_WAIT_MS = 10_000;
 /**
- * How long after its second a run is counted, in ms. Times are in whole seconds and the status names one run, so runs of the same
- * second are counted together: one that was seen after another was counted would be lost if its name came first.
+ * How long after its end a run is counted at the earliest, in ms. Times have whole seconds and the status names one run, so runs of
+ * one second are counted together: a second one that is observed later would be lost if its name sorted first.
  */
 const SAME_SECOND_MS = 2000;
 
 /**
- * Counts the runs that have ended since the last one that the status tells of. Whether a Job was made by the schedule or
- * by hand (`kubectl create job --from`) makes no difference: it is the CronJob's.
+ * Counts the runs that have ended since the last one in the status. A Job counts whether the schedule or a user created it
+ * (`kubectl create job --from`): both are owned by the CronJob.
  */
 export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput): CleanupRuns {
   const uid = cronJob?.metadata.uid;
@@ -54,11 +57,11 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
   let latest = last;
   for (const end of ended) {
     const ageMs = now - Date.parse(end.time);
-    // An end in the future is of another clock, and says nothing about what is still to come.
+    // An end in the future comes from a clock that is ahead; waiting for it would not help.
     if (ageMs >= 0 && ageMs < SAME_SECOND_MS) return { last: latest, counted, dueInMs: SAME_SECOND_MS - ageMs };
     const result = jobResult(end.job, pods);
     const waitMs = RESULT_WAIT_MS - ageMs;
-    // Those after it wait with it: what is older than the last one told is never told.
+    // Later runs wait too: a run that is older than the last one in the status is never counted.
     if (result === undefined && waitMs > 0) return { last: latest, counted, dueInMs: Math.min(waitMs, RESULT_WAIT_MS) };
     const run = toRun(end, result);
     counted.push(run);
@@ -67,14 +70,14 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
   return { last: latest, counted };
 }
 
-/** The same of a tenant: of one without a TTL there are none. */
+/** The runs of a tenant; none if it has no TTL. */
 export function cleanupRunsOf({ spec, status }: CopilotTenant, world: CleanupWorld, now: number): CleanupRuns {
   if (spec.sessions.ttl === undefined) return { last: undefined, counted: [] };
   const { cronJob, jobs, pods } = world;
   return cleanupRuns({ cronJob, jobs, pods, last: status?.lastCleanup, now });
 }
 
-/** Times of one form compare as text; the name decides between runs that ended in the same second. */
+/** Timestamps compare as text; the name decides between runs that ended in the same second. */
 const runOrder = (time: string, job: string): string => `${time} ${job}`;
 
 function toRun({ job, time, failure }: JobEnd, result: CleanupResult | undefined): CleanupRun {

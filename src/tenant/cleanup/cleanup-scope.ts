@@ -1,3 +1,4 @@
+/** Decides which servers and volumes a cleanup run covers. */
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { hasEnded, isReady, servingPod } from '../pods.ts';
 import { hashSlot } from '../hash-slot.ts';
@@ -5,10 +6,10 @@ import { isCurrent } from '../deployments.ts';
 import type { ServerWorld, CleanupScope } from '../model.ts';
 
 /**
- * Servers that run delete their sessions themselves. What a deletion leaves behind can only be sweptIndex on the volume, and
- * that is mounted beside its server where a second pod may: ReadWriteOncePod means what it says, and the volumes of several
- * servers may be on several nodes, so that each run takes one of them in turn. While no server runs, the work is done on
- * the volumes that are there; but not beside a server that is still stopping, whose memory nobody asks any more.
+ * Running servers delete their sessions themselves. The files that deletions leave can only be swept on the volume, which the
+ * run mounts beside its server if a second pod is allowed to: never with ReadWriteOncePod, and one volume for each run, because
+ * the volumes of several servers may be on different nodes. While no server runs, the run works on all existing volumes, but not
+ * while a server is still stopping: it may have sessions in memory.
  */
 export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): CleanupScope {
   const { spec } = tenant;
@@ -39,30 +40,29 @@ export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, Se
   return { servers: [], volumes, reason: 'OnVolumes', message };
 }
 
-/** Whether no run may start at these places. */
+/** Whether no run may start. */
 export function isPaused({ reason }: CleanupScope): boolean {
   return reason === 'NothingThere' || reason === 'ServersStopping';
 }
 
-/** Index of the server beside which the next run mounts the volume. */
+/** Index of the server whose volume the next run mounts and sweeps. */
 function volumeToSweep({ spec, status }: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): number | undefined {
-  // Chosen by the last run, so that nothing changes until there is another; the hash meets each of them sooner or later,
-  // whatever the schedule.
+  // Chosen by the name of the last run, so that it changes only after each run; in time the hash chooses each server.
   const index = hashSlot(status?.lastCleanup?.job ?? '', spec.replicas);
   const server = live.get(index);
   if (isReadWriteOncePod(server?.claim?.spec?.accessModes ?? [spec.storage.accessMode])) return undefined;
   if (spec.replicas === 1) return index;
-  // The run waits for the node of that server, and with it the sessions of all the others: not for a server without a node,
-  // and not again after a run that failed, perhaps because that node is cordoned or full.
+  // The pod of the run needs the node of that server. Without a node, or if the last run failed, perhaps because the node is
+  // cordoned or full, the sessions of all other servers must not wait for it.
   if (status?.lastCleanup?.result === 'Failed') return undefined;
   const pod = server && servingPod(server);
   return pod !== undefined && isReady(pod) ? index : undefined;
 }
 
-/** Whether a volume of these access modes can't be mounted beside its server. */
+/** Whether a volume with these access modes cannot be mounted beside its server. */
 export const isReadWriteOncePod = (modes: readonly string[]): boolean => modes.includes('ReadWriteOncePod');
 
-// A Deployment that is not seen to be at zero may still make a pod.
+/** Whether a server that should not run may still have a pod: until its Deployment is observed at zero, it may create one. */
 export function isStopping({ deployment, pods }: ServerWorld = { index: 0, pods: [] }): boolean {
   return pods.some((pod) => !hasEnded(pod)) || (deployment !== undefined && !isCurrent(deployment));
 }

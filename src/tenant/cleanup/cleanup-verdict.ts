@@ -1,13 +1,14 @@
-/** The condition CleanupHealthy. */
+/** Decides the condition CleanupHealthy. */
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { Verdict } from '../../kube/write/conditions.ts';
 import { CleanupHealthyReason } from '../../api/conditions.ts';
 import { childName } from '../../resources/names.ts';
 
-/** Failed runs in a row from which on the cleanup counts as broken. */
+/** Number of failed runs in a row after which the cleanup counts as failing. */
 const FAILING_AFTER = 2;
 
+/** `last`: the last run that has ended. */
 export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastCleanup | undefined): Verdict {
   if (spec.sessions.ttl === undefined) {
     return verdict('True', CleanupHealthyReason.NotScheduled, 'Cleanup is disabled: spec.sessions.ttl is not set.');
@@ -26,7 +27,7 @@ export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastClea
       `The last cleanup run failed and is retried at the next scheduled time: ${why}`,
     );
   }
-  // No count and no name of a Job: each run would change the message, and so be an event of its own.
+  // Without the number of failures and the name of the Job, which would change the message after each run.
   return verdict(
     'False',
     CleanupHealthyReason.CleanupFailing,

@@ -1,4 +1,4 @@
-/** What is to be done about a sweep that the claim of a server asks for. */
+/** Decides what to do about the sweep of one volume: a request is an annotation on the claim, a Job executes it. */
 import type { Job, PersistentVolumeClaim, Pod } from '../../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
@@ -14,14 +14,14 @@ import { reportedUsage } from '../sessions/volume-usage.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
 import { jobResult } from '../termination-message.ts';
 
-/** After a sweep that failed, the next one is made this much later, in ms: what failed is rarely over in minutes. */
+/** Delay after a failed sweep, in ms: causes of failure rarely disappear in minutes. */
 export const SWEEP_RETRY_MS = 3_600_000;
-/** From a pod's last result to a status that has what it saw, in ms: this pass writes it. */
+/** Time to write a measurement into the status, in ms: the current reconcile does. */
 const STATUS_WRITE_MS = 1_000;
 
 /**
- * `request`: ask for one, since a sweep tells how full the volume is. `start`: make the Job. `clear`: it has succeeded, so take the request
- * off. `postpone`: it can't be done now, so ask for it later. `deleteJob`: take the Job away. `wait`: nothing to do now.
+ * `request`: request a sweep, to measure the volume. `start`: create the Job. `clear`: the sweep succeeded, so remove the request.
+ * `postpone`: it cannot be done now, so move the request to a later time. `deleteJob`: delete the Job. `wait`: nothing to do now.
  */
 export type SweepDecision = { readonly index: number; readonly reason: string; readonly message: string } & (
   | {
@@ -37,21 +37,22 @@ export type SweepDecision = { readonly index: number; readonly reason: string; r
   | { readonly action: 'wait'; readonly dueInMs?: number | undefined }
 );
 
+/** What is decided from. */
 export interface SweepInput {
   readonly tenant: CopilotTenant;
   readonly server: ServerWorld;
-  /** What stands under the name of the Job. */
+  /** The live object with the name of the sweep Job. */
   readonly job: Job | undefined;
-  /** Pods of the tenant that are no server's. */
+  /** Pods of the tenant that belong to no server. */
   readonly pods: readonly Pod[];
   readonly volume: VolumeFacts;
-  /** Whether the operator knows its own image, which sweeps. */
+  /** Whether the operator knows its own image, which sweep Jobs run. */
   readonly canSweep: boolean;
   /** Wall clock, ms. */
   readonly now: number;
 }
 
-/** Undefined: no sweep is asked for nor to be, and there is no Job of one. */
+/** Undefined: no sweep is requested or needed, and there is no Job. */
 export function sweepDecision(input: SweepInput): SweepDecision | undefined {
   const { tenant, server, job, now } = input;
   const { index } = server;
@@ -81,7 +82,7 @@ export function sweepDecision(input: SweepInput): SweepDecision | undefined {
   return { index, action: 'start', reason: 'Due', message, claim, at, besideServer };
 }
 
-/** A sweep that can't be done before `until` (ms), and why. */
+/** A sweep that cannot be done before `until` (ms since the epoch), and why. */
 export function postponedSweep(
   index: number,
   claim: PersistentVolumeClaim,
@@ -92,13 +93,15 @@ export function postponedSweep(
   return { index, action: 'postpone', reason: 'SweepFailed', message, claim, until };
 }
 
+/** The decision to move a request to a later time. */
 export type PostponedSweep = SweepDecision & { readonly action: 'postpone' };
 
+/** A requested sweep. */
 interface Request {
   readonly claim: PersistentVolumeClaim;
-  /** As it was written. */
+  /** The value of the annotation. */
   readonly at: string;
-  /** ms; what is no time is due at once. */
+  /** ms since the epoch; a value that is not a time is due at once. */
   readonly time: number;
 }
 
@@ -115,7 +118,7 @@ function ownClaim(tenant: CopilotTenant, { claim }: ServerWorld): PersistentVolu
   return isOwn ? claim : undefined;
 }
 
-/** While no server runs nothing fills a volume, and what empties it looks at it as well. */
+/** Requests a sweep if the volume should be measured. Not while no server runs: then nothing fills the volume. */
 function checkVolume({ tenant, server, volume, canSweep, now }: SweepInput): SweepDecision | undefined {
   const claim = ownClaim(tenant, server);
   if (claim === undefined || !canSweep || !isExpected(tenant, server)) return undefined;
@@ -128,7 +131,7 @@ function checkVolume({ tenant, server, volume, canSweep, now }: SweepInput): Swe
 function running(index: number, job: Job, request: Request | undefined, inUse: string | undefined): SweepDecision {
   const { name, deletionTimestamp } = job.metadata;
   const message = inUse ?? (request === undefined ? 'No sweep is requested any more.' : undefined);
-  // Its pod may wait for a node or an image for minutes, and would keep the volume from its server or from its deletion.
+  // Its pod may wait for a node or an image for minutes, and would block the start of the server or the deletion of the volume.
   if (message !== undefined && deletionTimestamp === undefined) {
     return { index, action: 'deleteJob', reason: 'VolumeInUse', message, job };
   }
@@ -153,7 +156,7 @@ function finished(
   const { failure, time = '' }: Partial<JobEnd> = jobEnd(job) ?? {};
   const result = jobResult(job, pods);
   const waitMs = Date.parse(time) + RESULT_WAIT_MS - now;
-  // Its pod goes with it, and with the pod what that has seen of the volume.
+  // Deleting the Job deletes its pod, and with it the measurement of the volume.
   if (failure === undefined && waitMs > 0 && !isUsageReported(tenant, server, volume, result)) {
     const dueInMs = Math.min(waitMs, result === undefined ? RESULT_WAIT_MS : STATUS_WRITE_MS);
     return waiting(
@@ -165,23 +168,23 @@ function finished(
   }
   if (request === undefined) return finish;
   const isNew = request.at !== sweepAt(job);
-  // What was asked for after the Job was made is for the next one, since it may have looked before that.
+  // A request that is newer than the Job needs another sweep: the files may have come after this one.
   if (failure === undefined) {
     return isNew ? finish : { ...finish, action: 'clear', message: 'The volume was swept.', claim: request.claim };
   }
-  // By the Job's own time, whose clock is another: by ours it might look postponed too little, and be so for ever.
+  // From the end of the Job, by the cluster's clock: by this process's clock it could be postponed again and again.
   const until = Date.parse(time) + SWEEP_RETRY_MS;
   const isManual = isNew && request.time === -Infinity;
   if (request.time < until && !isManual) {
     const why = result?.message ?? failure;
     return postponedSweep(index, request.claim, until, `${why.replace(/\.$/, '')}; see kubectl describe job ${name}`);
   }
-  // Until then it is there to be looked at.
+  // Until then the failed Job is kept for inspection.
   const dueInMs = request.time - now;
   return dueInMs > 0 ? waiting(index, 'Postponed', `The next sweep is due at ${request.at}.`, dueInMs) : finish;
 }
 
-/** Whether the status has what the Job's pod said of the volume, if it is to say anything of it. */
+/** Whether the status has the measurement of the Job's pod, if that made one. */
 function isUsageReported(
   tenant: CopilotTenant,
   { index }: ServerWorld,
@@ -203,6 +206,6 @@ function volumeInUse(tenant: CopilotTenant, server: ServerWorld): string | undef
   const modes = server.claim?.spec?.accessModes ?? [];
   if (isReadWriteOncePod(modes)) return 'The volume is ReadWriteOncePod: it is swept while no server runs.';
   const pod = servingPod(server);
-  // The Job's pod goes to the node of the server, which it has for sure once it is ready.
+  // The pod of the Job needs the node of the server, which certainly has one when it is ready.
   return pod !== undefined && isReady(pod) ? undefined : 'The server is not ready.';
 }

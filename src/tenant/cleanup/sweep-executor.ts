@@ -1,4 +1,4 @@
-/** Carries out what was decided about sweeps of volumes. Nothing that fails here says anything about the servers. */
+/** Executes what was decided about sweeps. A failure here never affects the servers or their conditions. */
 import type { Logger } from 'pino';
 import type { Applier } from '../../kube/write/apply.ts';
 import { Job } from '../../kube/types/builtins.ts';
@@ -13,6 +13,7 @@ import { refusalOfRequest } from '../decisions/refusal.ts';
 import { postponedSweep, SWEEP_RETRY_MS, type PostponedSweep, type SweepDecision } from './sweep-decision.ts';
 import type { OperatorFacts } from '../model.ts';
 
+/** What sweeps are executed with. */
 export interface SweepContext {
   readonly applier: Applier;
   readonly client: KubeClient;
@@ -22,7 +23,7 @@ export interface SweepContext {
   readonly signal: AbortSignal;
 }
 
-/** Returns what is to be told of sweeps that can't be done now. */
+/** Returns messages about sweeps that cannot be done now. */
 export async function executeSweeps(
   context: SweepContext,
   tenant: CopilotTenant,
@@ -42,7 +43,7 @@ async function execute(context: SweepContext, tenant: CopilotTenant, step: Sweep
     return step.action === 'postpone' ? await postpone(context, step) : [];
   } catch (error) {
     if (signal.aborted) throw error;
-    // Something has changed since it was decided, which brings the next pass.
+    // The objects have changed since the decision, which requeues the tenant.
     if (isConflict(error) || isNotFound(error) || error instanceof OwnerGoneError) return [];
     log.warn({ err: error, action: step.action }, 'sweep of a volume failed');
     if (step.action !== 'start') return [];
@@ -64,7 +65,7 @@ async function start(
       'the operator does not know its own image, which sweeps run: upgrade the chart, or set --operator-image',
     );
   }
-  // A Job can't be changed: what stands there by now is left alone.
+  // A Job is immutable: one that exists by now is not changed.
   const options = { derivedFrom: 'absent', signal } as const;
   await applier.apply(Job, sweepJob(tenant, index, { image, at, besideServer }), undefined, tenant, options);
 }

@@ -1,15 +1,15 @@
-/** Whether a volume is to be looked at, because its server can't tell how full it is. */
+/** Decides whether a volume should be measured by a sweep, because its server cannot report how full it is. */
 import { countedUsage, CLEAR_PERCENT, estimatedLevel } from '../sessions/storage-pressure.ts';
 import type { VolumeFacts } from '../model.ts';
 
-/** Inodes that a session takes: 8 and its lock. */
+/** Inodes of one session: 8, and its lock. */
 const INODES_PER_SESSION = 9;
-/** What mke2fs sets aside an inode for, in bytes of the volume: an ext4 made the usual way holds no more files than that. */
+/** Bytes of the volume for each inode, by the default of mke2fs: it limits the number of files of an ext4. */
 const BYTES_PER_INODE = 16 * 1024;
-/** Time between two looks at a volume, in ms. More than an hour: where sessions have a TTL, the next run of the cleanup looks first. */
+/** Interval between two checks of a volume, in ms. More than an hour, so that an hourly cleanup measures it first. */
 export const VOLUME_CHECK_INTERVAL_MS = 65 * 60_000;
 
-/** Why the volume of a server is to be looked at now, and undefined if it is not. `capacity`: what its claim's status says. */
+/** Why the volume should be measured now; undefined if it should not. `capacity`: from the status of the claim. */
 export function volumeCheckReason(
   { sessions = 0, usage, requestedAt = -Infinity }: VolumeFacts,
   capacity: string | undefined,
@@ -19,7 +19,7 @@ export function volumeCheckReason(
   const { space = 0, files = 0 } = usage === undefined ? {} : countedUsage(usage);
   const fullest = Math.max(space, files);
   if (inodes < CLEAR_PERCENT && fullest < CLEAR_PERCENT) return undefined;
-  // One that has grown since is another one.
+  // A measurement from before the volume was expanded no longer counts.
   const measuredAt = usage !== undefined && usage.capacity === capacity ? Date.parse(usage.time) : -Infinity;
   if (now - Math.max(measuredAt, requestedAt) < VOLUME_CHECK_INTERVAL_MS) return undefined;
   return fullest >= CLEAR_PERCENT

@@ -1,7 +1,8 @@
+/** Merges several causes into the one that the condition Stalled reports. */
 import { StalledReason } from '../../api/conditions.ts';
 import type { TenantCause } from '../model.ts';
 
-// Causes that explain others stand before them: a pod without quota is no scheduling problem.
+// A cause that explains others comes before them: a pod that exceeds a quota is never scheduled either.
 const PRIORITY: readonly StalledReason[] = [
   StalledReason.NamespaceTerminating,
   StalledReason.Forbidden,
@@ -23,7 +24,7 @@ const PRIORITY: readonly StalledReason[] = [
 
 const MAX_MESSAGES = 3;
 
-/** The cause to tell when there are several: the reason of the one to act on first, the messages of the first few. */
+/** One cause out of several: the reason of the one to act on first, with the messages of the first few. */
 export function aggregateCauses(causes: readonly TenantCause[]): TenantCause | undefined {
   const rank = ({ reason }: TenantCause): number => PRIORITY.indexOf(reason);
   const distinct = [...new Map(causes.map((cause) => [cause.message, cause])).values()].toSorted(

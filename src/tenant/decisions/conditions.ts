@@ -1,6 +1,6 @@
 /**
- * The conditions of a tenant, each a chain of cases of which the first that holds is told. They are written for
- * somebody who reads `kubectl get ct` and wants to know what to do.
+ * Decides the conditions of a tenant. Each is a list of cases, of which the first that holds decides. Messages are written
+ * for users who read `kubectl get ct` and want to know what to do.
  */
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
@@ -10,29 +10,30 @@ import type { TenantCause, Wait, ServerObservation } from '../model.ts';
 /** What the conditions are decided from. */
 export interface Findings {
   readonly tenant: CopilotTenant;
-  /** The wanted servers, by index. */
+  /** The desired servers, in the order of their index. */
   readonly servers: readonly ServerObservation[];
-  /** What needs somebody to act first. */
+  /** What requires user action. */
   readonly cause: TenantCause | undefined;
-  /** What passes by itself. */
+  /** What is waited for without user action. */
   readonly waits: readonly Wait[];
-  /** Servers are being replaced, or wait for their turn. */
+  /** Servers are being replaced, or wait for it. */
   readonly rolling: boolean;
-  /** Names of the servers that are on their way back from a restart. */
+  /** Names of the servers that were restarted and are not ready yet. */
   readonly restarting: readonly string[];
-  /** By name: what is wrong with a server that does not answer, and what comes of that. */
+  /** By name, for each Unhealthy server: why, and what the operator does about it. */
   readonly healthMessages: ReadonlyMap<string, string>;
-  /** Names of the servers that still stand although the spec no longer wants them, highest index first. */
+  /** Names of the servers beyond `spec.replicas` that are still running, highest index first. */
   readonly surplus: readonly string[];
-  /** Names of the claims whose volumes are smaller than what they ask for. */
+  /** Names of the servers whose volumes are smaller than their claims request. */
   readonly resizing: readonly string[];
-  /** What went wrong and is being tried again. */
+  /** An error that is being retried. */
   readonly error: string | undefined;
 }
 
-/** What is said of an unhealthy server when nothing more is known. */
+/** The message about an unhealthy server of which nothing more is known. */
 export const NO_RESPONSE = 'no response';
 
+/** The condition Ready. */
 export function readyVerdict(findings: Findings): Verdict {
   const { tenant, servers, cause, waits, rolling, restarting } = findings;
   const waiting = servers.filter(({ ready }) => !ready);
@@ -66,12 +67,14 @@ export function readyVerdict(findings: Findings): Verdict {
   return verdictTrue(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers are ready.`);
 }
 
+/** The condition Stalled. */
 export function stalledVerdict({ cause }: Findings): Verdict {
   return cause === undefined
     ? verdictFalse(StalledReason.NotStalled, 'No problems detected.')
     : verdictTrue(cause.reason, cause.message);
 }
 
+/** The condition Reconciling. */
 export function reconcilingVerdict(findings: Findings): Verdict {
   const { tenant, servers, cause, waits, surplus, restarting, resizing, rolling, error } = findings;
   const [wait] = waits;
@@ -101,7 +104,7 @@ export function reconcilingVerdict(findings: Findings): Verdict {
   return verdictFalse(ReconcilingReason.UpToDate, 'All resources match the spec.');
 }
 
-/** Undefined while the pinger of a process that has just begun does not know better than the last status. */
+/** The condition Healthy; undefined, so unchanged, while a process that has just started has no ping results yet. */
 export function healthyVerdict(findings: Findings): Verdict | undefined {
   const { tenant, servers } = findings;
   if (tenant.spec.suspend || servers.length === 0) {
@@ -135,7 +138,7 @@ function restartingMessage(restarting: readonly string[]): string {
 
 const MAX_NAMED = 5;
 
-// The names change seldom; a count of seconds or of tries would make every reconcile a write.
+// Names rarely change; a duration or a number of attempts would make every reconcile write the status.
 function names(servers: readonly ServerObservation[]): string {
   const names = servers.slice(0, MAX_NAMED).map(({ name }) => name);
   const more = servers.length > MAX_NAMED ? [`${servers.length - MAX_NAMED} more`] : [];

@@ -1,10 +1,11 @@
+/** Decides the connection token of a tenant. */
 import type { Secret } from '../../kube/types/builtins.ts';
 import { TOKEN_KEY } from '../../resources/names.ts';
 
 /** Bytes of randomness in a connection token. */
 export const TOKEN_BYTES = 32;
 
-/** Where the connection token came from; only `Made` brings one that no running server knows. */
+/** Where the token comes from; only a `Created` token is unknown to running servers. */
 export type TokenDecision = {
   readonly reason: 'Kept' | 'Restored' | 'Created';
   readonly message: string;
@@ -12,9 +13,9 @@ export type TokenDecision = {
 };
 
 /**
- * The tenant's connection token. Made once; when its Secret was deleted or spoilt, the copy in the binding Secret
- * restores it, so that neither server nor client notices. Whoever puts another well-formed token into the Secret rotates
- * it. Only objects that belong to the tenant may be passed.
+ * The connection token. It is created once. If its Secret was deleted or is invalid, it is restored from the binding Secret,
+ * so that neither servers nor clients are affected. A user rotates it by writing another well-formed token to the Secret.
+ * Only Secrets that the tenant controls may be passed.
  */
 export function connectionToken(
   secrets: { readonly token: Secret | undefined; readonly binding: Secret | undefined },

@@ -1,23 +1,24 @@
+/** Decides whether the sessions of a server are lost. */
 import { StalledReason } from '../../api/conditions.ts';
 import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import type { TenantCause } from '../model.ts';
 
-/** What is known of a server's volume. */
+/** What is known of the volume of a server. */
 export interface VolumeInput {
   readonly tenant: string;
   /** Name of the server and of its claim. */
   readonly server: string;
   readonly live: PersistentVolumeClaim | undefined;
-  /** UID of the claim that was bound when status was last written: the proof that there was something to lose. */
+  /** UID of the bound claim, from the status: it proves that there was a volume with sessions. */
   readonly recordedUID: string | undefined;
-  /** UIDs of lost claims that a person has let go of. */
+  /** UIDs of the claims whose loss a user has accepted. */
   readonly accepted: ReadonlySet<string>;
 }
 
 /**
- * Whether the server's sessions are lost. A claim that was bound and is gone is never replaced by an empty one without
- * a word: to the users that would look as if their sessions had never been. A claim of another UID that stands in its
- * place is fine: somebody restored it, for the operator makes none here.
+ * Whether the sessions of the server are lost. A deleted claim that was bound is never silently replaced by an empty one: to
+ * users it would look as if their sessions had never existed. A claim with another UID is no loss: it was restored, because
+ * the operator does not create one in this case.
  */
 export function dataLoss({ tenant, server, live, recordedUID, accepted }: VolumeInput): TenantCause | undefined {
   if (live === undefined) {
@@ -49,7 +50,7 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
   return undefined;
 }
 
-/** UIDs in the value of the annotation that accepts the loss of volumes. */
+/** The UIDs in the annotation that accepts the loss of volumes. */
 export function acceptedLosses(value: string | undefined): ReadonlySet<string> {
   return new Set((value ?? '').split(',').map((uid) => uid.trim()));
 }

@@ -1,19 +1,20 @@
+/** Decides the condition ModelConfigured: whether the model credential of a tenant can be used. */
 import { ModelConfiguredReason } from '../../api/conditions.ts';
 import type { SecretKeyRef } from '../../api/tenant.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { SecretRead } from '../model.ts';
 
-/** The outcome for the condition ModelConfigured. `value` is secret: it goes into pods and the binding, nowhere else. */
+/** The outcome for the condition ModelConfigured. `value` is secret: only pods and the binding Secret get it. */
 export type ModelDecision =
   | { readonly ok: true; readonly reason: ModelConfiguredReason; readonly message: string; readonly value?: string }
   | { readonly ok: false; readonly reason: ModelConfiguredReason; readonly message: string };
 
-/** Where the tenant's model credential is, if it names one. */
+/** Where the model credential is; undefined if the tenant refers to none. */
 export function modelSecretRef({ spec: { model } }: CopilotTenant): SecretKeyRef | undefined {
   return model?.github?.tokenSecretRef ?? model?.provider?.apiKeySecretRef;
 }
 
-/** Whether the tenant's model credential can be used. No message repeats any part of a value. */
+/** Whether the model credential can be used. No message contains any part of a value. */
 export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefined): ModelDecision {
   const ref = modelSecretRef(tenant);
   const { model } = tenant.spec;

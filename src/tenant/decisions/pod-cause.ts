@@ -1,3 +1,4 @@
+/** Decides why the pod of a server cannot run. */
 import { StalledReason } from '../../api/conditions.ts';
 import { Label } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
@@ -6,7 +7,7 @@ import type { TenantCause, EventWarning } from '../model.ts';
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
 
-/** Longest text of somebody else that is repeated in a message, in characters: status is no log. */
+/** Longest quotation in a message, in characters: the status is no log. */
 const MAX_QUOTE = 300;
 
 const imagePullReasons = new Set([
@@ -26,9 +27,9 @@ const cannotRunReasons = new Set([
 ]);
 
 /**
- * Why the pod of `server` cannot run, or undefined when it runs or is on its way. `warning` is what the events of the
- * pod or of its claim say, where its own status says too little (`waitsForVolume`, `isUnscheduled`, `isCreating`). Messages hold nothing that changes from
- * try to try, because each change is a write.
+ * Why the pod of `server` cannot run; undefined if it runs or is starting. `warning`: the latest event of the pod or of its
+ * claim, where the status of the pod is not enough (`waitsForVolume`, `isUnscheduled`, `isCreating`). Messages contain nothing
+ * that changes between attempts, because each change is a write.
  */
 export function podCause(pod: Pod, server: string, warning?: EventWarning): TenantCause | undefined {
   return containerCause(pod, server) ?? schedulingCause(pod, server, warning) ?? mountCause(pod, server, warning);
@@ -49,11 +50,11 @@ function containerCause(pod: Pod, server: string): TenantCause | undefined {
       message: `Server ${server}: the container cannot be created (${waiting.reason})${said(waiting.message)}. ${describePod(server)}`,
     };
   }
-  // Whoever ends a pod kills its container too: the exit code is then the consequence and not the cause.
+  // An eviction also kills the container: its exit code is then a consequence and not the cause.
   return evicted(pod, server) ?? (status && crash(status, server));
 }
 
-// A crashing container is "running" for moments between its crashes; its last end tells the truth until it is ready.
+// A crashing container is "running" for moments between its crashes; until it is ready, its last exit counts.
 function crash(status: ContainerStatus, server: string): TenantCause | undefined {
   const end = status.state?.terminated ?? (status.ready ? undefined : status.lastState?.terminated);
   if (end === undefined || status.restartCount + (status.state?.terminated ? 1 : 0) < 1) return undefined;
@@ -96,15 +97,15 @@ function schedulingCause(pod: Pod, server: string, warning: EventWarning | undef
   };
 }
 
-/** Whether the pod waits for its volume; then the events of the claim say why. */
+/** Whether the pod cannot be scheduled because of its volume; the events of the claim then say why. */
 export function waitsForVolume(pod: Pod): boolean {
   const scheduled = scheduling(pod);
   return scheduled?.status === 'False' && /persistentvolumeclaim|storageclass|volume/i.test(scheduled.message ?? '');
 }
 
 /**
- * Whether the scheduler has not said yes or no. When that takes long it has chosen a node and waits for the volume: then
- * the events of the claim say what for.
+ * Whether the scheduler has not decided yet. If that lasts, it has chosen a node and waits for the volume; the events of the
+ * claim then say why.
  */
 export function isUnscheduled(pod: Pod): boolean {
   return pod.status?.phase === 'Pending' && scheduling(pod) === undefined;
@@ -123,13 +124,13 @@ function mountCause(pod: Pod, server: string, warning: EventWarning | undefined)
   };
 }
 
-/** Whether its volume and sandbox are being set up; when that takes long, the events of the pod say why. */
+/** Whether its volume and sandbox are being set up; if that lasts, the events of the pod say why. */
 export function isCreating(pod: Pod): boolean {
   const waiting = pod.status?.containerStatuses?.[0]?.state?.waiting;
   return pod.status?.phase === 'Pending' && waiting?.reason === 'ContainerCreating';
 }
 
-// By label: the pod's own name is random, and would change the message with each pod.
+// By label: the name of the pod is random, and would change the message with each pod.
 function describePod(server: string): string {
   return `See kubectl describe pod -l ${Label.server}=${server}.`;
 }
@@ -160,7 +161,7 @@ function volumeCause(server: string, what: string): TenantCause {
   };
 }
 
-// The kubelet goes to and fro between ErrImagePull and its back-off; the part that both quote is the error itself.
+// The kubelet alternates between ErrImagePull and ImagePullBackOff; both messages contain the error itself.
 function pullError(message: string | undefined): string | undefined {
   return message?.replace(/^Back-off pulling image "[^"]*"(: )?/, '').replace(/^ErrImagePull: /, '');
 }

@@ -1,8 +1,9 @@
+/** Reports that a tenant waits for objects of a previous tenant of the same name. */
 import { ReconcilingReason } from '../../api/conditions.ts';
 import type { KubeObject } from '../../kube/types/types.ts';
 import type { Wait } from '../model.ts';
 
-/** What a tenant is told while `object`, of a deleted tenant of its name, is still in its place. */
+/** What a tenant waits for while `object`, owned by a previous tenant of its name, still exists. */
 export function waitForPreviousTenant({ kind, metadata }: KubeObject): Wait {
   const holders = metadata.deletionTimestamp === undefined ? [] : (metadata.finalizers ?? []).filter(isThirdParty);
   const held =
@@ -15,7 +16,7 @@ export function waitForPreviousTenant({ kind, metadata }: KubeObject): Wait {
   };
 }
 
-// Those of Kubernetes itself (kubernetes.io/pvc-protection, foregroundDeletion, orphan) go by themselves.
+// Those of Kubernetes itself (kubernetes.io/pvc-protection, foregroundDeletion, orphan) are removed without user action.
 function isThirdParty(finalizer: string): boolean {
   return finalizer.includes('/') && !finalizer.startsWith('kubernetes.io/');
 }

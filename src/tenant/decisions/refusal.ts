@@ -1,3 +1,4 @@
+/** Decides the cause when the API server or a policy refused an object. */
 import { StalledReason } from '../../api/conditions.ts';
 import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../../kube/types/errors.ts';
 import { isMissingPermission, serverMessage } from '../../kube/write/refusal.ts';
@@ -5,8 +6,8 @@ import { lacksPermission } from '../../resources/permission.ts';
 import type { TenantCause } from '../model.ts';
 
 /**
- * Why the API server refused an object, or undefined when the error is not a refusal (a conflict, a timeout, a 500):
- * those pass when the request is sent again.
+ * Why the API server refused an object; undefined if the error is not a refusal (a conflict, a timeout, a 500), so that a
+ * retry can succeed.
  */
 export function refusalOfRequest(error: unknown, object: string): TenantCause | undefined {
   if (!(error instanceof StatusError)) return undefined;
@@ -22,8 +23,8 @@ export function refusalOfRequest(error: unknown, object: string): TenantCause | 
 }
 
 /**
- * The same for what a controller of Kubernetes was told when it tried to make `object`: only its text reaches us, in
- * the condition ReplicaFailure of a Deployment.
+ * The same for a refusal that another controller received when it tried to create `object`: of that only the message is
+ * known, from the condition ReplicaFailure of a Deployment.
  */
 export function refusalOfMessage(said: string, object: string): TenantCause {
   const what = withoutPodName(said);
@@ -41,7 +42,7 @@ export function refusalOfMessage(said: string, object: string): TenantCause {
       message: `${object} cannot be expanded: its StorageClass does not allow it (allowVolumeExpansion). Revert spec.storage.size, or allow it in the StorageClass if its driver supports it.`,
     };
   }
-  // Policies and webhooks choose their own status codes: what they say counts.
+  // Policies and webhooks choose their own status codes, so the message decides.
   if (deniedByWebhook.test(what) || /ValidatingAdmissionPolicy/.test(what)) return denied(what, object);
   if (/\bis invalid:/.test(what)) {
     return {
@@ -52,7 +53,7 @@ export function refusalOfMessage(said: string, object: string): TenantCause {
   return denied(what, object);
 }
 
-// Where a child's field has another name than the tenant's.
+// Fields of children that have another name in the tenant's spec.
 const tenantFields: readonly (readonly [RegExp, string])[] = [
   [/^CronJob\S* .*\bspec\.schedule: /, 'spec.sessions.cleanupSchedule of the tenant'],
   [/^CronJob\S* .*\bspec\.timeZone: /, 'spec.sessions.timeZone of the tenant'],
@@ -72,7 +73,7 @@ function denied(what: string, object: string): TenantCause {
   };
 }
 
-// `pods "acme-0-5d8f7-x2v9k" is forbidden: ...`: the random name would change the message, and so the status, at each try.
+// `pods "acme-0-5d8f7-x2v9k" is forbidden: ...`: the random name would change the message, and so the status, with each attempt.
 function withoutPodName(said: string): string {
   return said
     .replace(/^pods? "[^"]*" is forbidden: /, '')

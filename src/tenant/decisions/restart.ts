@@ -1,40 +1,42 @@
+/** Decides whether an unresponsive server is restarted. */
 import type { ServerHealth } from '../../servers/server.ts';
 import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';
 import type { Restart } from '../model.ts';
 
-/** Before the second restart in a row, and before each further one. */
+/** Back-off before the second restart of a series and each further one. */
 const RESTART_BACKOFF = { baseMs: 60_000, maxMs: 30 * 60_000 };
-/** A server that answered for this long after a restart, in ms, starts a new row. */
+/** After this long healthy time since the last restart, in ms, a new series begins. */
 const RESTART_RESET_MS = 60 * 60_000;
 
-/** What is known of a server that should be answering. */
+/** What is known of a server that should respond. */
 export interface RestartInput {
-  /** Its name. */
+  /** Name of the server. */
   readonly server: string;
   readonly health: ServerHealth;
-  /** What the kubelet says: its probe connects from the node itself. */
+  /** The pod is Ready: the kubelet can connect to its port, from the node itself. */
   readonly podReady: boolean;
-  /** The last restart, read back from the Deployment: no memory of the process is part of this decision. */
+  /** The last restart, as recorded on the Deployment: the decision does not depend on memory of this process. */
   readonly last: Restart | undefined;
   /** Wall clock, ms. */
   readonly now: number;
 }
 
+/** Whether to restart now, to wait for the back-off, or neither. */
 export type RestartDecision =
   | { readonly action: 'none'; readonly reason: string; readonly message: string }
   | { readonly action: 'wait'; readonly reason: string; readonly message: string; readonly afterMs: number }
   | { readonly action: 'restart'; readonly reason: string; readonly message: string; readonly attempt: number };
 
 /**
- * Whether a server that does not answer is restarted now. The pinger has applied `health.failureThreshold` before it
- * says Unhealthy; what follows is back-off, so that a server that never recovers costs one restart in half an hour.
+ * Whether an unresponsive server is restarted now. It is Unhealthy only after `health.failureThreshold` failed pings, so the
+ * first restart is immediate; back-off limits a server that never recovers to one restart in half an hour.
  */
 export function restartDecision({ server, health, podReady, last, now }: RestartInput): RestartDecision {
   if (health.state !== 'Unhealthy') return none('NotUnhealthy', 'The server is not unhealthy.');
   if (health.reason === 'AuthFailed') {
-    // The pod is made with the token: where it has another, somebody changes pods, and a new one would be changed too.
+    // A pod is created with the current token: if it has another, something changes pods, and would change the next one too.
     return none(
       'RestartDoesNotHelp',
       `${health.message}. Its pod has another token than Secret ${childName(tenantOfServer(server), 'token')}, ` +
@@ -42,7 +44,7 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
     );
   }
   if (health.reason === 'Unreachable' && podReady) {
-    // The kubelet connects and the operator does not: a network policy or a route, and the same for every server.
+    // Only the operator cannot connect: that is the network, and a restart does not fix it.
     return none(
       'RestartDoesNotHelp',
       `${health.message}. The kubelet can connect to the pod and the operator cannot: check the NetworkPolicies and the pod network.`,
@@ -55,7 +57,7 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
       return {
         action: 'wait',
         reason: 'BackingOff',
-        // A time and not a time span: that would change with every look, and each change of a status is a write.
+        // A time and not a duration: that would change with every reconcile, and each change is a write.
         message: `${health.message}. Restart ${last.attempt} did not help; the next restart is due at ${timestamp(due)}.`,
         afterMs: due - now,
       };

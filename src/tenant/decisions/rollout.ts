@@ -1,14 +1,16 @@
+/** Decides which servers a rollout may replace now. */
 import type { ServerHealth } from '../../servers/server.ts';
 
-/** What a rollout needs to know of one server. */
+/** The state of one server in a rollout. */
 export interface RolloutServer {
   readonly index: number;
-  /** Its Deployment is not as wanted, so that applying it replaces the pod. */
+  /** Its Deployment differs from the desired one, so that applying it replaces the pod. */
   readonly pending: boolean;
-  /** It is up, current and does its work, as far as anybody can tell who no longer has the credentials that it runs with. */
+  /** It is up to date and serves its clients, as far as that can be told without the credentials that it runs with. */
   readonly available: boolean;
 }
 
+/** Which servers may be replaced, and why. */
 export interface RolloutDecision {
   /** Indexes of the servers that may be replaced now. */
   readonly allowed: ReadonlySet<number>;
@@ -17,9 +19,9 @@ export interface RolloutDecision {
 }
 
 /**
- * Which servers a change may replace now: one at a time, lowest index first, and only while all others are available,
- * so that a version that does not start stops at the first server instead of taking all of them down. A server that is
- * down has nothing to lose and is mended at once.
+ * Which servers may be replaced now: one at a time, lowest index first, and only while all others are available. So a version
+ * that does not start takes down the first server only. A server that is down is replaced at once, because that cannot make
+ * it worse.
  */
 export function rolloutDecision(servers: readonly RolloutServer[]): RolloutDecision {
   const down = servers.filter((server) => server.pending && !server.available);
@@ -44,21 +46,21 @@ function decide(servers: readonly RolloutServer[], reason: string, message: stri
   return { allowed: new Set(servers.map((server) => server.index)), reason, message };
 }
 
-/** What is known of a server that is asked with credentials that may not be its own. */
+/** What is known of a server that may run with other credentials than the current ones. */
 export interface CredentialsInput {
   readonly health: ServerHealth;
-  /** The port is open, and the pod runs what its Deployment says. */
+  /** The port is open, and the rollout is complete. */
   readonly running: boolean;
-  /** Hash of the credentials that the pod was made with. */
+  /** Hash of the credentials that the pod was created with. */
   readonly current: string | undefined;
-  /** Hash of those that it is to have. */
+  /** Hash of the desired credentials. */
   readonly desired: string | undefined;
 }
 
 /**
- * Whether a server refuses the operator only because it still runs with the credentials from before a rotation. To its clients
- * it does its work until its turn comes; taken for one that is down it would be replaced together with all the others.
+ * Whether a server rejects the operator only because it still runs with the credentials from before a rotation. It still serves
+ * its clients, so it counts as available: otherwise all servers would be replaced at once.
  */
-export function runsFormerCredentials({ health, running, current, desired }: CredentialsInput): boolean {
+export function runsPreviousCredentials({ health, running, current, desired }: CredentialsInput): boolean {
   return running && health.state === 'Unhealthy' && health.reason === 'AuthFailed' && current !== desired;
 }

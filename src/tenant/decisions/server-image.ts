@@ -1,12 +1,12 @@
+/** Decides the image of a server. */
 import type { Deployment } from '../../kube/types/builtins.ts';
 import { defaultImageOf } from '../deployments.ts';
 import type { ServerImage } from '../model.ts';
 
 /**
- * The image of a server. A spec that names one is obeyed, and forgotten when it stops. Otherwise the operator's default
- * counts when the server starts from nothing, and a server that has been given a default keeps it: a new version of the
- * operator brings a new default, and upgrading the operator restarts no server. A suspended server keeps it too, until
- * it is resumed.
+ * The image in the spec, if there is one. Otherwise the operator's default image at the time the server starts from zero
+ * replicas, which it then keeps: a new operator version has a new default image, and an operator upgrade must restart no
+ * server. A suspended server keeps it until it is resumed.
  */
 export function serverImage(
   desired: { readonly image?: string; readonly running: boolean; readonly default: string },

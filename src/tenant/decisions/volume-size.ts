@@ -1,11 +1,11 @@
-/** The sizes that volumes have and that their claims request. */
+/** Decides about volume sizes: the lowest allowed one, and whether a volume is being expanded. */
 import type { PersistentVolumeClaim } from '../../kube/types/builtins.ts';
 import { isLess } from '../../kube/types/quantity.ts';
 
 /**
- * The size below which `spec.storage.size` may not be set: the most that a claim asks for, or that its volume has, while that
- * has not grown to it. A volume that was made larger than it was asked for does not count as larger: there would be no way
- * back to the size that it was made with.
+ * The lowest size that `spec.storage.size` may be set to: the largest request of the claims, or the capacity of a volume that
+ * has not been expanded to the request yet. A volume that was provisioned larger than requested counts with its request:
+ * otherwise the size that it was created with would be refused.
  */
 export function minimumSize(claims: readonly PersistentVolumeClaim[]): string {
   const sizes = claims.flatMap((claim) => {
@@ -18,8 +18,8 @@ export function minimumSize(claims: readonly PersistentVolumeClaim[]): string {
 }
 
 /**
- * Whether the volume is on its way to the size that the spec says. A growth that was taken back when it could not be stopped
- * any more may go on, but nobody waits for it.
+ * Whether the volume is being expanded to `size`. An expansion that was reverted too late to be stopped may continue, but is
+ * not waited for.
  */
 export function isGrowing(claim: PersistentVolumeClaim, size: string): boolean {
   const { requested, capacity } = sizesOf(claim);

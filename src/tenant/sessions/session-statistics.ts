@@ -1,4 +1,4 @@
-/** What a tenant's status says of its sessions, from what its servers last told. */
+/** Counts the sessions of each tenant from the reports of its servers, and limits how often they are written to the status. */
 import type { LastCleanup, VolumeUsage } from '../../api/tenant-status.ts';
 import type { ServerSessions, SessionSource } from '../../servers/survey/sessions.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
@@ -25,23 +25,24 @@ import {
   type ServerStatistics,
 } from './sessions-status.ts';
 
-/** Numbers alone are worth one write of a tenant in this time, in ms. With a look at each server every 30 s, they are right within a minute. */
+/** Interval of status writes that change only statistics, in ms. With a survey of each server every 30 s they are right within a minute. */
 export const STATISTICS_WRITE_INTERVAL_MS = 20_000;
-/** How long a process that has just begun waits for a server that does not answer before the others are told, in ms. */
+/** How long a process that has just started waits for a silent server before it reports the sum of the others, in ms. */
 const STARTUP_GRACE_MS = 60_000;
 const MINUTE_MS = 60_000;
 
+/** What is known of one tenant. */
 interface TenantRecord {
-  /** Monotonic, ms. */
+  /** When the tenant was first observed; monotonic, ms. */
   readonly since: number;
-  /** When numbers were last written, or the tenant was first seen; monotonic, ms. */
+  /** When the status was last written, or the tenant was first observed; monotonic, ms. */
   wroteAt: number;
   servers: ReadonlyMap<string, LastReport>;
 }
 
 /**
- * Remembers the last numbers of each server: one that can't be asked keeps them while it runs. Nothing else of a tenant is remembered
- * here, and what a process that has just begun does not know yet stays as the status has it.
+ * Remembers the last statistics of each server, which an unreachable server keeps while its pod runs. What a process that has just
+ * started does not know yet stays as it is in the status.
  */
 export class SessionStatistics {
   readonly #source: SessionSource;
@@ -54,8 +55,8 @@ export class SessionStatistics {
   }
 
   /**
-   * What the status is to say now. `usages`: what was last measured of the volumes, by index. `lastCleanup`: the last run that has ended.
-   * Each may be told already or not.
+   * The sessions part of the status. `usages`: the last measured usage of the volumes, by index. `lastCleanup`: the last run that has
+   * ended. Both may or may not be in the status already.
    */
   observe(
     tenant: CopilotTenant,
@@ -72,7 +73,7 @@ export class SessionStatistics {
     }));
     const remaining = remainingAfterCleanup(tenant, lastCleanup);
     if (remaining !== undefined) {
-      // What servers told before it is not true any more: when they run again, each is waited for.
+      // The reports from before the cleanup are outdated: when servers run again, each is waited for.
       this.#tenants.set(key, { since: now, wroteAt: this.#tenants.get(key)?.wroteAt ?? now, servers: new Map() });
       const { lastActivityTime } = tenant.status ?? {};
       const fields = definedFields({
@@ -99,30 +100,31 @@ export class SessionStatistics {
     return sessionsStatus(tenant, known, now - before.since >= STARTUP_GRACE_MS);
   }
 
-  /** How many sessions a server has told of; undefined: it has not told any. */
+  /** How many sessions a server has reported; undefined: no report yet. */
   totalOf(tenant: CopilotTenant, index: number): number | undefined {
     return this.#tenants.get(keyOf(tenant))?.servers.get(targetKey(tenant, index))?.statistics?.total;
   }
 
-  /** How long numbers alone are to wait for their next write, in ms; 0: they may be written. */
+  /** How long a write that changes only statistics has to wait, in ms; 0: it may be done now. */
   writeDelayMs(request: NamespacedName): number {
     const { wroteAt } = this.#tenants.get(keyOf(request)) ?? {};
     return wroteAt === undefined ? 0 : Math.max(0, wroteAt + STATISTICS_WRITE_INTERVAL_MS - this.#clock.monotonic());
   }
 
-  /** Takes note that the status was written. */
+  /** Records that the status was written. */
   statusWritten(tenant: CopilotTenant): void {
     const known = this.#tenants.get(keyOf(tenant));
     if (known) known.wroteAt = this.#clock.monotonic();
   }
 
+  /** Forgets a tenant that was deleted. */
   forget(request: NamespacedName): void {
     this.#tenants.delete(keyOf(request));
   }
 
   /**
-   * Calls `fn` when the status of a tenant may have to change, and in how many ms that is due. A server tells of each
-   * event of each turn; most of them change no number.
+   * Calls `fn` when the status of a tenant may have to change, with the delay until that is due. Servers report each event of each
+   * turn, and most of these change no statistics.
    */
   onChange(fn: (tenant: NamespacedName, afterMs: number) => void): void {
     this.#source.onChange((target) => {
@@ -146,12 +148,12 @@ export class SessionStatistics {
 
 const NO_SESSIONS: ServerStatistics = { active: 0, loaded: 0, total: 0, bytes: 0, lastActivity: 0 };
 
-/** What a server that can't be asked told last. Once its pod is gone, there is no memory that could hold a session. */
+/** The last statistics of an unreachable server. Without a ready pod no session can be loaded. */
 function whileUnreachable(statistics: ServerStatistics | undefined, runs: boolean): ServerStatistics | undefined {
   return runs || statistics === undefined ? statistics : { ...statistics, active: 0, loaded: 0 };
 }
 
-// A server with thousands of sessions tells of changes several times a second: each answer is counted once.
+// A server with thousands of sessions reports several changes a second: each report is counted once.
 const statisticsCache = new WeakMap<ServerSessions, ServerStatistics>();
 
 function statisticsOf(answer: ServerSessions | undefined): ServerStatistics | undefined {
@@ -160,7 +162,7 @@ function statisticsOf(answer: ServerSessions | undefined): ServerStatistics | un
   if (known) return known;
   const { active, loaded, sessions, totalBytes, at } = answer;
   let last = 0;
-  // A time to come is a clock that is wrong.
+  // A time in the future comes from a wrong clock.
   for (const { lastActivityTime } of sessions.values()) last = Math.max(last, Math.min(lastActivityTime, at));
   const lastActivity = Math.floor(last / MINUTE_MS) * MINUTE_MS;
   const bytes = estimatedBytes(sessions.size, totalBytes);

@@ -1,4 +1,4 @@
-/** What the status of a tenant says of its sessions: pure functions of what its servers reported. */
+/** Computes the part of the status that is about sessions: pure functions of what servers reported and pods measured. */
 import type { VolumeUsage, CopilotTenantStatus, LastCleanup } from '../../api/tenant-status.ts';
 import { type Verdict, findCondition } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
@@ -14,38 +14,41 @@ import { reportedUsage } from './volume-usage.ts';
 import { StoragePressureReason, ConditionType } from '../../api/conditions.ts';
 import { timestamp } from '../../kube/types/time.ts';
 
-/** The sessions of one server in numbers. */
+/** The session counts of one server. */
 export interface ServerStatistics {
   readonly active: number;
   readonly loaded: number;
   readonly total: number;
-  /** What they take of the volume, by an estimate. */
+  /** Estimated bytes that they use on the volume. */
   readonly bytes: number;
-  /** When a turn last began, went on or ended, to the minute, ms since the epoch; 0: never. */
+  /** Last activity of a turn, rounded down to the minute, ms since the epoch; 0: never. */
   readonly lastActivity: number;
 }
 
+/** The last report of a server; undefined statistics: none yet. */
 export interface LastReport {
   readonly statistics: ServerStatistics | undefined;
   readonly capacity: string | undefined;
 }
 
+/** The volume of a server. */
 export interface ServerVolume {
   readonly name: string;
   readonly capacity: string | undefined;
   readonly usage: VolumeUsage | undefined;
 }
 
+/** A server with its volume and its last report. */
 export interface ServerReport extends LastReport, ServerVolume {}
 
 /** The part of a status that is about sessions. */
 export interface SessionsStatus {
   readonly fields: Pick<CopilotTenantStatus, 'sessions' | 'lastActivityTime' | 'storage'>;
-  /** Of the condition StoragePressure; undefined: as it was. */
+  /** Verdict for the condition StoragePressure; undefined: unchanged. */
   readonly pressure: Verdict | undefined;
 }
 
-/** The status of a tenant whose servers have told these numbers. `graceOver`: those that have not are not waited for. */
+/** The status of a tenant with these servers. `graceOver`: servers without a report are not waited for any longer. */
 export function sessionsStatus(
   tenant: CopilotTenant,
   servers: readonly ServerReport[],
@@ -58,16 +61,16 @@ export function sessionsStatus(
   const measured = fullestMeasured(servers);
   const measuredPressure = measured && storagePressureVerdict(measured, lastPressure);
   if (spec.suspend || servers.length === 0) {
-    // They wait on the volumes, as many and as large as they were.
+    // The sessions remain on the volumes.
     const sessions = last.sessions && { ...last.sessions, active: 0, loaded: 0 };
-    // Nobody fills them meanwhile: what is measured now is all there is to say, and what was measured before is told already.
+    // The volumes do not fill up meanwhile: only a measurement that is not in the status yet can change the condition.
     const isNew = servers.some(({ name, usage }) => usage && usage.time !== reportedUsage(tenant, name)?.time);
     return {
       fields: definedFields({ ...last, sessions }),
       pressure: isNew ? (measuredPressure ?? unchanged) : unchanged,
     };
   }
-  // What was measured can only make it worse than servers say, and than they last said.
+  // Without reports of the servers, a measurement can only make the condition worse.
   const pressureWithoutAnswers =
     measuredPressure?.status === 'True' && lastPressure?.reason !== StoragePressureReason.VolumeFull
       ? measuredPressure
@@ -87,7 +90,7 @@ export function sessionsStatus(
       ({ name, statistics, capacity }) => (statistics && estimatedLevel(name, statistics.bytes, capacity)) ?? [],
     ),
   );
-  // The one that has not answered may be the fullest.
+  // The volume of a server without a report may be the fullest.
   const keepsLast =
     volume === undefined || (answered.length < servers.length && usedPercent(last.storage) > volume.percent);
   return {
@@ -103,8 +106,8 @@ export function sessionsStatus(
 }
 
 /**
- * How many sessions are left of a tenant that does not run, when a cleanup has deleted some since its servers were last
- * asked. The status tells of the run at the same time, so it counts once.
+ * How many sessions remain after a cleanup of a tenant that does not run. Undefined if the last run deleted none, or is in the
+ * status already.
  */
 export function remainingAfterCleanup(
   { spec, status }: CopilotTenant,
@@ -117,13 +120,13 @@ export function remainingAfterCleanup(
   return isNew && hasDeleted ? last.kept : undefined;
 }
 
-/** What the status said before, for numbers that are not worth a write yet. */
+/** The statistics that are in the status already. */
 export function reportedSessions({ status }: CopilotTenant): SessionsStatus {
   const { sessions, lastActivityTime, storage } = status ?? {};
   return { fields: definedFields({ sessions, lastActivityTime, storage }), pressure: undefined };
 }
 
-/** Whether the condition StoragePressure comes to say something else, and not only other numbers. */
+/** Whether the status or the reason of the condition StoragePressure changes. */
 export function pressureChanged(tenant: CopilotTenant, { pressure }: SessionsStatus): boolean {
   const lastPressure = reportedPressure(tenant);
   return (
@@ -133,6 +136,7 @@ export function pressureChanged(tenant: CopilotTenant, { pressure }: SessionsSta
 
 type Fields = { [K in keyof SessionsStatus['fields']]: SessionsStatus['fields'][K] | undefined };
 
+/** The fields without those that are undefined, so that equal statuses compare equal. */
 export function definedFields({ sessions, lastActivityTime, storage }: Fields): SessionsStatus['fields'] {
   return {
     ...(sessions !== undefined && { sessions }),
@@ -141,8 +145,10 @@ export function definedFields({ sessions, lastActivityTime, storage }: Fields): 
   };
 }
 
+/** The condition StoragePressure in the status. */
 export const reportedPressure = ({ status }: CopilotTenant) =>
   findCondition(status?.conditions, ConditionType.StoragePressure);
 
+/** The fullest volume by the last measurements. */
 export const fullestMeasured = (volumes: readonly ServerVolume[]) =>
   fullest(volumes.flatMap(({ name, usage, capacity }) => measuredLevels(name, usage, capacity)));

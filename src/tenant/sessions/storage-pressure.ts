@@ -1,3 +1,4 @@
+/** Decides the condition StoragePressure from how full the volumes are. */
 import { StoragePressureReason } from '../../api/conditions.ts';
 import type { VolumeUsage } from '../../api/tenant-status.ts';
 import { parseQuantity } from '../../kube/types/quantity.ts';
@@ -5,43 +6,43 @@ import type { Condition } from '../../kube/types/types.ts';
 import type { Verdict } from '../../kube/write/conditions.ts';
 
 /**
- * What a session takes besides the contents of its files. One of one turn has 27,010 bytes in 8 files and directories, and takes
- * 53,248 of an ext4 with blocks of 4 KiB. Its lock takes a ninth inode and no block.
+ * Bytes that a session uses besides the contents of its files. A session of one turn has 27,010 bytes in 8 files and directories,
+ * and uses 53,248 bytes of an ext4 with blocks of 4 KiB. Its lock uses a ninth inode and no block.
  */
 const SESSION_OVERHEAD_BYTES = 26 * 1024;
 
-/** Percent of a volume from which on it counts as nearly full. */
+/** Percentage from which a volume counts as nearly full. */
 const NEARLY_FULL_PERCENT = 85;
-/** From which on turns fail, or will soon: the file system itself takes a few percent. */
+/** Percentage from which turns fail or will fail soon: the file system itself needs a few percent. */
 const FULL_PERCENT = 95;
-/** Below which it has room again. Lower than where the trouble begins, or a volume on the edge would tell at each turn. */
+/** Percentage below which the condition clears. Lower than nearly full, so that it does not change back and forth with each turn. */
 export const CLEAR_PERCENT = 80;
 
-/** How full the volume of a server is. */
+/** How full the volume of a server is, by one measure. */
 export interface FillLevel {
   /** Name of the server. */
   readonly server: string;
-  /** Capacity, as the claim's status says. */
+  /** Capacity, from the status of the claim. */
   readonly capacity: string;
-  /** How much of it is taken, in whole percents, rounded up. */
+  /** Percentage in use, rounded up. */
   readonly percent: number;
-  /** Of what: of its space, what sessions take by an estimate; of its space, what was seen to be taken; of its inodes. */
+  /** The measure. Sessions: estimated space of the sessions. Space: measured space in use. Files: measured inodes in use. */
   readonly of: 'Sessions' | 'Space' | 'Files';
 }
 
-/** What sessions take of a volume, in bytes, when this is the size of their files. */
+/** Estimated bytes that sessions use on a volume, from the total size of their files. */
 export function estimatedBytes(sessions: number, contentBytes: number): number {
   return contentBytes + sessions * SESSION_OVERHEAD_BYTES;
 }
 
-/** Undefined when the capacity is not known. */
+/** The level by the estimate; undefined if the capacity is not known. */
 export function estimatedLevel(server: string, usedBytes: number, capacity: string | undefined): FillLevel | undefined {
   const bytes = capacity === undefined ? undefined : bytesOf(capacity);
   if (capacity === undefined || bytes === undefined || bytes <= 0) return undefined;
   return { server, capacity, percent: Math.ceil((usedBytes / bytes) * 100), of: 'Sessions' };
 }
 
-/** What was seen of a volume, if it is still the same: one that has grown since has room that nobody has seen yet. */
+/** The levels by the last measurement; none if the volume was expanded since then. */
 export function measuredLevels(
   server: string,
   usage: VolumeUsage | undefined,
@@ -56,13 +57,13 @@ export function measuredLevels(
   ];
 }
 
-/** What counts of what was seen. Of a file system that others fill too, it is their matter until nobody can write. */
+/** The part of a measurement that counts. A file system that is shared with others only counts once it is full. */
 export function countedUsage({ space, files, shared }: VolumeUsage): { space?: number; files?: number } {
   const counts = (percent: number): boolean => shared !== true || percent >= FULL_PERCENT;
   return { ...(counts(space) && { space }), ...(files !== undefined && counts(files) && { files }) };
 }
 
-/** Whether a file system of so many bytes is not the volume's own; its own has less than the capacity, or a little more. */
+/** Whether a file system of this size is shared with others: the volume's own has about the capacity of the claim. */
 export function isSharedFileSystem(size: number, capacity: string): boolean {
   return size > 2 * (bytesOf(capacity) ?? Infinity);
 }
@@ -72,19 +73,19 @@ export function fullest(volumes: readonly FillLevel[]): FillLevel | undefined {
   return volumes.toSorted((a, b) => b.percent - a.percent)[0];
 }
 
-/** What is taken of a volume, as a quantity; in steps of whole percents, so that it changes seldom. */
+/** The space in use as a quantity, in steps of one percent, so that it rarely changes. */
 export function usedQuantity({ capacity, percent }: FillLevel): string {
   const bytes = ((bytesOf(capacity) ?? 0) * percent) / 100;
   return `${Math.ceil(bytes / 2 ** 20)}Mi`;
 }
 
-/** The percents that `used` of `capacity` are, as {@link usedQuantity} wrote it. */
+/** The percentage of a quantity that {@link usedQuantity} wrote. */
 export function usedPercent(storage: { readonly used: string; readonly capacity: string } | undefined): number {
   const [used = 0, capacity = 0] = [storage?.used ?? '0', storage?.capacity ?? '0'].map(bytesOf);
   return capacity > 0 ? Math.floor((used / capacity) * 100) : 0;
 }
 
-/** The condition StoragePressure. `last` is what it was: between 80 and 85 % it stays so. */
+/** The condition for the fullest volume. `last`: the condition so far, which does not change between 80 and 85 %. */
 export function storagePressureVerdict(volume: FillLevel | undefined, last: Condition | undefined): Verdict {
   if (volume === undefined) return notMeasured('No server has reported the size of its sessions yet.');
   const { percent } = volume;
@@ -121,7 +122,7 @@ function describeLevel({ server, capacity, percent, of }: FillLevel): string {
   return `The file system of ${volume} ${soon}: ${percent} % were in use when last measured`;
 }
 
-/** The condition StoragePressure after a cleanup on volumes, until a server runs again. */
+/** The condition after a cleanup on volumes, until a server runs again. */
 export function storagePressureAfterCleanup(): Verdict {
   return notMeasured('Sessions were deleted while no server was running; sizes are reported when one runs again.');
 }

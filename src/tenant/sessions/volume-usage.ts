@@ -1,4 +1,4 @@
-/** How full volumes are, by those who had them mounted: the pods of cleanups and sweeps, with their last words. */
+/** Finds the last measured usage of volumes, in the status and in the termination messages of cleanup and sweep pods. */
 import type { VolumeUsage } from '../../api/tenant-status.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { isClaimOf, serverName } from '../../resources/names.ts';
@@ -7,14 +7,15 @@ import { isSharedFileSystem } from './storage-pressure.ts';
 import type { ServerWorld } from '../model.ts';
 import { podResult } from '../termination-message.ts';
 
+/** Where measurements are found. */
 export interface VolumeUsagesInput {
   readonly tenant: CopilotTenant;
   readonly servers: ReadonlyMap<number, ServerWorld>;
-  /** Pods of the tenant that are no server's. */
+  /** Pods of the tenant that belong to no server. */
   readonly pods: readonly Pod[];
 }
 
-/** The last that was measured of the volume of each wanted server, by its index: reported already, or by a pod that is still there. */
+/** The last measured usage of the volume of each desired server, by its index. */
 export function volumeUsages({ tenant, servers, pods }: VolumeUsagesInput): Map<number, VolumeUsage> {
   const usages = new Map<number, VolumeUsage>();
   for (const { index, claim } of servers.values()) {
@@ -26,9 +27,9 @@ export function volumeUsages({ tenant, servers, pods }: VolumeUsagesInput): Map<
       ...(reported ? [reported] : []),
       ...(capacity === undefined ? [] : measuredBy(pods, name, capacity)),
     ]
-      // What was measured before the claim was made was another volume.
+      // A measurement from before the creation of the claim is of another volume.
       .filter(({ time }) => time >= (claim.metadata.creationTimestamp ?? ''));
-    // Of two of one second the one that was reported stays.
+    // Of two measurements of the same second the reported one stays.
     const last = measured.reduce<VolumeUsage | undefined>(
       (a, b) => (a === undefined || b.time > a.time ? b : a),
       undefined,
@@ -38,7 +39,7 @@ export function volumeUsages({ tenant, servers, pods }: VolumeUsagesInput): Map<
   return usages;
 }
 
-/** What the status says of the volume of a server. */
+/** The usage of a server's volume in the status. */
 export function reportedUsage({ status }: CopilotTenant, name: string): VolumeUsage | undefined {
   return status?.servers?.find((server) => server.name === name)?.volumeUsage;
 }

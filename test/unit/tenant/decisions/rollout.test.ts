@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import {
   rolloutDecision,
-  runsFormerCredentials,
+  runsPreviousCredentials,
   type CredentialsInput,
   type RolloutServer,
 } from '../../../../src/tenant/decisions/rollout.ts';
@@ -79,7 +79,7 @@ describe('whose turn it is to be replaced', () => {
 
 describe('a server that refuses the token', () => {
   const serves = (other: Partial<CredentialsInput>) =>
-    runsFormerCredentials({
+    runsPreviousCredentials({
       health: unhealthy('AuthFailed'),
       running: true,
       current: 'former',
