@@ -78,7 +78,7 @@ build() {
 
 up() {
   require_root
-  network_exists || die "Argo CD runs beside the local cluster, and that is not up: start it with 'make cluster'."
+  network_exists || die "Argo CD needs the local cluster, which is not up: start it with 'make cluster'."
   [[ -z $(missing_packages git:git) ]] || step "install git" install_missing git:git
   build
   stop_programs

@@ -14,7 +14,7 @@ COMPONENTS=(containerd etcd kube-apiserver kube-controller-manager kube-schedule
 # Two commands at once would start everything twice.
 lock() {
   exec {LOCK}<"$CLUSTER_DIR"
-  flock --nonblock "$LOCK" || { say "another command is working on this cluster: waiting for it" && flock "$LOCK"; }
+  flock --nonblock "$LOCK" || { say "waiting for another command that works on this cluster" && flock "$LOCK"; }
 }
 
 # prepare: what every command needs.
@@ -38,12 +38,12 @@ scripts_digest() { (cd "$CLUSTER_SCRIPTS" && cat versions.sh config/* lib/* modu
 
 up() {
   prepare
-  # Before the look at a cluster that is up: it may be another checkout's, which needed less.
+  # Even for a cluster that is up: it may be of another checkout, which needs fewer packages.
   [[ -z $(missing_packages "${REQUIRED_COMMANDS[@]}") ]] || step "install packages" install_missing "${REQUIRED_COMMANDS[@]}"
   if is_up; then
     link_checkout
     say "the cluster is up already: $LINK_DIR/bin/kubectl get nodes"
-    [[ $(scripts_digest) == $(cat "$STARTED_FROM" 2>/dev/null) ]] || say "! it was started from other scripts than these: 'make cluster-down cluster' renews it"
+    [[ $(scripts_digest) == $(cat "$STARTED_FROM" 2>/dev/null) ]] || say "! the scripts have changed since its start: 'make cluster-down cluster' updates it"
     return
   fi
   ensure_binaries

@@ -153,7 +153,7 @@ test_recovers_from_a_half_written_etcd() {
   truncate -s 20000 "$COPILOT_CLUSTER_DIR/etcd/member/snap/db"
   truncate -s 100 "$COPILOT_CLUSTER_DIR"/etcd/member/wal/*.wal
   output=$(cluster up)
-  expect_contains "what it says" "$output" "etcd could not read its data and begins anew"
+  expect_contains "its output" "$output" "etcd could not read its data and starts empty"
   given_a_workload
 }
 
@@ -161,7 +161,7 @@ test_recovers_from_a_half_written_image_store() {
   given_a_workload
   kill_everything_at_once
   truncate -s 5000 "$COPILOT_CLUSTER_DIR/containerd/io.containerd.metadata.v1.bolt/meta.db"
-  expect_contains "what it says" "$(cluster up)" "containerd could not read its data and begins anew"
+  expect_contains "its output" "$(cluster up)" "containerd could not read its data and starts empty"
   eventually 60 in_pod true
 }
 
@@ -231,7 +231,7 @@ test_down_twice_and_after_a_massacre_is_fine() {
   cluster down
   took_at_most 2 cluster down
   expect_equal "processes" "" "$(cluster_pids)"
-  expect_contains "what kubectl says then" "$(kubectl get nodes 2>&1 || true)" "make cluster"
+  expect_contains "the output of kubectl" "$(kubectl get nodes 2>&1 || true)" "make cluster"
 }
 
 test_a_reused_pid_is_left_alone() {
@@ -281,11 +281,11 @@ go_is_taken() {
 test_a_go_that_is_too_old_is_told_before_a_build_fails() {
   local output version
   for version in "go1.26.0 local" "go1.27rc1 local" "devel go1.28-0f2c1ab local" "go1.21.0 auto" "go1.22.1 go1.26.0+auto"; do
-    expect_equal "what is said of $version" "" "$(go_is_taken "${version% *}" "${version##* }")"
+    expect_equal "the output for $version" "" "$(go_is_taken "${version% *}" "${version##* }")"
   done
   for version in "go1.25.9 local" "go1.21.3 path" "go1.19.8 " "go1.20.14 auto" " "; do
     output=$(go_is_taken "${version% *}" "${version##* }") && fail "$version was taken"
-    expect_contains "what is said of $version" "$output" "Go 1.26.0 or newer is needed to build Kubernetes, or 1.21 with GOTOOLCHAIN=auto, and $WORK/go-shim/go is"
+    expect_contains "the output for $version" "$output" "Go 1.26.0 or newer is needed to build Kubernetes, or 1.21 with GOTOOLCHAIN=auto, and $WORK/go-shim/go is"
     expect_equal "lines" 1 "$(wc -l <<<"$output")"
   done
 }
@@ -308,7 +308,7 @@ test_what_cannot_work_is_said_in_one_sentence() {
 
   mkdir -p "$WORK/somebodys" && : >"$WORK/somebodys/thesis"
   output=$(COPILOT_CLUSTER_DIR=$WORK/somebodys cluster down 2>&1) && fail "took somebody's directory"
-  expect_contains "somebody's directory" "$output" "is not empty and was not made by this"
+  expect_contains "a directory with other files" "$output" "is not empty and was not made by this"
 }
 
 # --- running them -----------------------------------------------------------------------------------------------------

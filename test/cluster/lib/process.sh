@@ -149,7 +149,7 @@ start_or_begin_anew() {
     mv "$aside" "$data"
     return 1
   fi
-  say "! $component could not read its data and begins anew; the unreadable data is in $aside, the reason in $LOGS/$component.log.1"
+  say "! $component could not read its data and starts empty; the unreadable data is in $aside, the reason in $LOGS/$component.log.1"
 }
 
 # remove_cgroups: bottom up; the kernel needs a moment to let go of a killed process.
