@@ -1,4 +1,4 @@
-/** The command `operator`: every part, wired. */
+/** The command `operator`: wires all parts and runs them. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Logger, pino } from 'pino';
@@ -36,26 +36,45 @@ const GRACEFUL_STOP_MS = 14_000;
 const clock = systemClock;
 const random = Math.random;
 
-/** Runs until a signal. Resolves to the process's exit code. */
+/** What the parts of this process share. */
+interface Shared {
+  readonly options: OperatorOptions;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly transport: Transport;
+  /** The operator's own namespace. */
+  readonly namespace: string;
+  /** Name of this process among the replicas. */
+  readonly instance: string;
+}
+
+/** Runs until a signal. Resolves to the exit code of the process. */
 export async function runOperator(options: OperatorOptions): Promise<number> {
   const log = pino({ level: options.logLevel });
   exitOnCrash(log);
   const stop = stopOnSignal(log);
   const metrics = new Metrics();
   const credentials = loadConfig({ clock, kubeconfig: options.kubeconfig });
-  const transport = new Transport({
-    credentials,
-    clock,
-    random,
-    observer: metrics.transport,
-    userAgent: FIELD_MANAGER,
-  });
+  const observer = metrics.transport;
+  const transport = new Transport({ credentials, clock, random, observer, userAgent: FIELD_MANAGER });
   const namespace = options.namespace ?? credentials.namespace;
   const instance = options.identity ?? hostname();
-  const elector = options.leaderElect ? leaderElector(transport, { namespace, instance, metrics, log }) : undefined;
-  const client = new Client({ transport, ...(elector && { writeGate: elector.writeGate }) });
-  const manager = new Manager({
-    client,
+  const shared = { options, log, metrics, transport, namespace, instance };
+  const manager = createManager(shared);
+  addControllers(manager, shared);
+  log.info({ server: credentials.server.href, namespace, serverImage: options.serverImage }, 'starting');
+  const outcome = await manager.run(stop);
+  await transport.close();
+  log.info({ reason: outcome.reason }, 'stopped');
+  // A process that has lost the lease must not continue with its state: a new one starts from the cluster.
+  return outcome.reason === 'stopped' ? 0 : 1;
+}
+
+function createManager(shared: Shared): Manager {
+  const { options, log, metrics, transport } = shared;
+  const elector = options.leaderElect ? createElector(shared) : undefined;
+  return new Manager({
+    client: new Client({ transport, ...(elector && { writeGate: elector.writeGate }) }),
     clock,
     random,
     log,
@@ -66,40 +85,42 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     health: options.healthProbe,
     gracefulStopMs: GRACEFUL_STOP_MS,
   });
+}
+
+function createElector({ log, metrics, transport, namespace, instance }: Shared): LeaderElector {
+  const identity = `${instance}_${randomBytes(6).toString('hex')}`;
+  // A client of its own, without the gate that the elector opens for the writes of the others.
+  const client = new Client({ transport });
+  return new LeaderElector({ client, clock, random, log, metrics, namespace, name: LEASE_NAME, identity });
+}
+
+function addControllers(manager: Manager, { options, log, metrics, namespace, instance }: Shared): void {
+  const { client } = manager;
+  const { concurrency, serverImage, operatorImage, clusterCIDRs } = options;
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
   const servers = new ServerRegistry({ clock, random });
   const pinger = new Pinger({ servers, log, observe: (_key, result, ms) => product.pinged(result, ms) });
-  const survey = new Survey({
-    servers,
-    log,
-    labelKeys: Object.values(StoredLabel),
-    observePoll: (ms) => product.surveyed(ms),
-  });
+  const labelKeys = Object.values(StoredLabel);
+  const survey = new Survey({ servers, log, labelKeys, observePoll: (ms) => product.surveyed(ms) });
   const tenants = manager.informer(CopilotTenant);
-  const copilotSessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
-  const { concurrency, operatorImage } = options;
+  const sessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
   const { jobs, claims } = addTenantController({
     manager,
     tenants,
-    copilotSessions,
+    copilotSessions: sessions,
     servers,
     health: pinger,
     sessions: survey,
     recorder,
-    facts: {
-      serverImage: options.serverImage,
-      operatorImage,
-      namespace,
-      clusterCIDRs: options.clusterCIDRs,
-    },
+    facts: { serverImage, operatorImage, namespace, clusterCIDRs },
     concurrency,
     randomBytes,
     tenantMetrics: product,
   });
   addSessionController({
     manager,
-    sessions: copilotSessions,
+    sessions,
     tenants,
     jobs,
     claims,
@@ -110,7 +131,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   });
   product.count({
     tenants: tenants.store,
-    sessions: copilotSessions.store,
+    sessions: sessions.store,
     servers: () => pinger.counts(),
     surveyed: () => survey.counts(),
   });
@@ -118,24 +139,4 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     servers.close();
     await recorder.close(EVENTS_FLUSH_MS);
   });
-  log.info({ server: credentials.server.href, namespace, serverImage: options.serverImage }, 'starting');
-  const outcome = await manager.run(stop);
-  await transport.close();
-  log.info({ reason: outcome.reason }, 'stopped');
-  // Whoever lost the lease must not go on with what it remembers: a fresh process starts from the cluster.
-  return outcome.reason === 'stopped' ? 0 : 1;
-}
-
-interface ElectorContext {
-  readonly namespace: string;
-  readonly instance: string;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-}
-
-function leaderElector(transport: Transport, { namespace, instance, metrics, log }: ElectorContext): LeaderElector {
-  const identity = `${instance}_${randomBytes(6).toString('hex')}`;
-  // Its own client, for it is what opens the gate that the others' writes go through.
-  const client = new Client({ transport });
-  return new LeaderElector({ client, clock, random, log, metrics, namespace, name: LEASE_NAME, identity });
 }
