@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The one program of the project. Commands load only what they need: the operator starts in a fraction of a second. */
+/** The one program of the project. Each command loads only what it needs, so that the operator starts in a fraction of a second. */
 import { CLEANUP_FLAGS, parseCleanupOptions } from './commands/cleanup/options.ts';
 import { UsageError } from './commands/flags.ts';
 import { ConfigError } from './kube/types/errors.ts';
@@ -8,10 +8,11 @@ import { OPERATOR_FLAGS, parseOperatorOptions } from './commands/operator/option
 const usage = `Usage: copilot-operator COMMAND [FLAGS]
 
 Commands:
-  operator    runs the controllers
-  ping        pings a Copilot CLI server: ping HOST[:PORT], with its token in COPILOT_CONNECTION_TOKEN
-  cleanup     deletes sessions that nobody has used for long; needs no Kubernetes
-  crds        prints the CustomResourceDefinitions
+  operator    Run the controllers of CopilotTenants and CopilotSessions.
+  ping        Ping a Copilot CLI server: ping HOST[:PORT], with its connection token in COPILOT_CONNECTION_TOKEN.
+  cleanup     Delete sessions that have not been used for a given time. Needs no access to Kubernetes.
+  crds        Print the CustomResourceDefinitions.
+  help        Print this help.
 
 Flags of operator:
 ${OPERATOR_FLAGS}
@@ -20,7 +21,7 @@ Flags of cleanup:
 ${CLEANUP_FLAGS}
 `;
 
-/** Resolves to the exit code: 0 done, 1 failed, 2 wrong command line. */
+/** Resolves to the exit code: 0 succeeded, 1 failed, 2 wrong command line. */
 async function main([command = '', ...args]: readonly string[]): Promise<number> {
   switch (command) {
     case 'operator': {
@@ -47,7 +48,9 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       process.stdout.write(usage);
       return 0;
     default:
-      throw new UsageError(command === '' ? 'which command?' : `there is no command ${command}`);
+      throw new UsageError(
+        `${command === '' ? 'missing command' : `unknown command "${command}"`}: use operator, ping, cleanup, crds or help`,
+      );
   }
 }
 

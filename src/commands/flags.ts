@@ -1,4 +1,4 @@
-/** What the command lines of all commands have in common. */
+/** Parsing of command lines, for all commands. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 /** A wrong command line; the message says what to change. */
@@ -12,7 +12,7 @@ type Values<T extends Flags> = ReturnType<
 >['values'];
 
 /**
- * The values of known flags; nothing else may stand on the command line.
+ * The values of known flags; anything else on the command line is an error.
  * @throws UsageError
  */
 export function parseFlags<const T extends Flags>(args: readonly string[], options: T): Values<T> {
@@ -23,7 +23,7 @@ export function parseFlags<const T extends Flags>(args: readonly string[], optio
   }
 }
 
-/** Items of a list with commas; empty ones don't count. */
+/** Items of a comma-separated list, without empty ones. */
 export function list(value: string | undefined): string[] {
   return (value ?? '')
     .split(',')
@@ -34,19 +34,19 @@ export function list(value: string | undefined): string[] {
 /** @throws UsageError for anything but `true` and `false` */
 export function flag(name: string, value: string): boolean {
   if (value === 'true' || value === 'false') return value === 'true';
-  throw new UsageError(`--${name}=${value}: write true or false`);
+  throw new UsageError(`--${name}=${value}: must be true or false`);
 }
 
 /** @throws UsageError for anything but a whole number above 0 */
 export function positive(name: string, value: string): number {
   const number = Number(value);
   if (Number.isSafeInteger(number) && number > 0) return number;
-  throw new UsageError(`--${name}=${value}: write a whole number above 0`);
+  throw new UsageError(`--${name}=${value}: must be a whole number above 0`);
 }
 
 /** @throws UsageError for a value that is not `allowed` */
 export function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((candidate) => candidate === value);
   if (found !== undefined) return found;
-  throw new UsageError(`--${name}=${value}: write one of ${allowed.join(', ')}`);
+  throw new UsageError(`--${name}=${value}: must be one of ${allowed.join(', ')}`);
 }

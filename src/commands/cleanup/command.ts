@@ -8,7 +8,7 @@ import type { CleanupOptions } from '../../cleanup/model.ts';
 import { cleanUp } from '../../cleanup/run.ts';
 import { CleanupReport } from '../../cleanup/report.ts';
 
-/** Resolves to the exit code: 0 when all was done that was to be done, else 1. */
+/** Resolves to the exit code: 0 succeeded, 1 failed. */
 export async function runCleanup(options: CleanupOptions): Promise<number> {
   const log = pino();
   exitOnCrash(log);
@@ -20,7 +20,7 @@ export async function runCleanup(options: CleanupOptions): Promise<number> {
     try {
       await writeFile(options.resultFile, formatCleanupResult(result));
     } catch (error) {
-      log.error({ err: error }, 'the result file was not written');
+      log.error({ err: error }, 'failed to write the result file');
       return 1;
     }
   }

@@ -1,4 +1,4 @@
-/** The command `crds`: what `kubectl apply -f -` needs before the operator can run. */
+/** The command `crds`: prints the CustomResourceDefinitions, for `kubectl apply -f -`. */
 import { stringify } from 'yaml';
 import { crds } from '../../api/crd.ts';
 

@@ -25,11 +25,11 @@ import { ServerRegistry } from '../../servers/registry.ts';
 import { Survey } from '../../servers/survey/survey.ts';
 import { addTenantController } from '../../tenant/controller.ts';
 
-/** Events that are still to be written when the process stops get this long, in ms. */
+/** How long pending events may be written when the process stops, in ms. */
 const EVENTS_FLUSH_MS = 2_000;
 /**
- * Reconciles under way get this long to end, in ms. With what follows (2 s to unwind, the events, two requests of 5 s to give the
- * Lease back) it stays below the 30 s that the chart's pod has from SIGTERM to SIGKILL.
+ * How long running reconciles may take to end, in ms. With what follows (2 s to unwind, the events, two requests of 5 s to release the
+ * Lease) it is less than the 30 s between SIGTERM and SIGKILL of the chart's pod.
  */
 const GRACEFUL_STOP_MS = 14_000;
 

@@ -11,7 +11,7 @@ import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantMetrics } from '../../tenant/metrics.ts';
 
-/** Values of the label `state` of `copilot_tenants`: the first that holds counts. */
+/** Values of the label `state` of `copilot_tenants`: the first that applies. */
 export const TENANT_STATES = ['Deleting', 'Stalled', 'Suspended', 'Ready', 'Unhealthy', 'Progressing'] as const;
 export type TenantState = (typeof TENANT_STATES)[number];
 
@@ -22,13 +22,13 @@ const ACTIVITIES = ['active', 'loaded', 'unloaded'] as const;
 const CLEANUP_RESULTS = ['Succeeded', 'Failed'] as const;
 const MIB = 2 ** 20;
 
-/** What is counted at each scrape. */
+/** The sources that are counted at each scrape. */
 export interface MetricSources {
   readonly tenants: Pick<ReadonlyStore<CopilotTenant>, 'list'>;
   readonly sessions: Pick<ReadonlyStore<CopilotSession>, 'list'>;
-  /** Servers that are pinged, by what the pings say. */
+  /** Pinged servers by health. */
   readonly servers: () => Iterable<readonly [string, number]>;
-  /** Sessions on servers, by what they do. */
+  /** Sessions on servers by activity. */
   readonly surveyed: () => Readonly<Record<(typeof ACTIVITIES)[number], number>>;
 }
 
@@ -59,13 +59,13 @@ export class ProductMetrics implements TenantMetrics {
     const registers = [registry];
     this.#ping = new Histogram({
       name: 'copilot_server_ping_seconds',
-      help: 'Round trip of the pings that a server answered',
+      help: 'Round-trip time of answered pings',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       registers,
     });
     this.#poll = new Histogram({
       name: 'copilot_server_survey_seconds',
-      help: 'Time that it took to learn of all sessions of a server that changed',
+      help: 'Duration of a poll of a server for its changed sessions',
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     });
@@ -76,24 +76,24 @@ export class ProductMetrics implements TenantMetrics {
     });
     this.#ready = new Histogram({
       name: 'copilot_tenant_ready_seconds',
-      help: 'From the creation of a tenant until it was Ready for the first time',
+      help: 'Time from the creation of a tenant until it was first Ready',
       buckets: [1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300, 600],
       registers,
     });
     this.#runs = new Counter({
       name: 'copilot_cleanup_runs_total',
-      help: `Runs of cleanups that have ended: ${CLEANUP_RESULTS.join(', ')}`,
+      help: `Finished runs of cleanups: ${CLEANUP_RESULTS.join(', ')}`,
       labelNames: ['result'],
       registers,
     });
     this.#deleted = new Counter({
       name: 'copilot_cleanup_deleted_sessions_total',
-      help: 'Sessions that cleanups have deleted; dry runs delete none',
+      help: 'Sessions deleted by cleanups; dry runs do not count',
       registers,
     });
     this.#freed = new Counter({
       name: 'copilot_cleanup_freed_bytes_total',
-      help: 'Bytes that the sessions took which cleanups have deleted',
+      help: 'Bytes freed by cleanups; dry runs do not count',
       registers,
     });
     for (const result of CLEANUP_RESULTS) this.#runs.inc({ result }, 0);
@@ -112,7 +112,7 @@ export class ProductMetrics implements TenantMetrics {
   }
 
   becameReady(afterMs: number): void {
-    // By two clocks: the API server's and this machine's.
+    // The times are from two clocks: the API server's and this machine's.
     this.#ready.observe(Math.max(0, afterMs) / 1000);
   }
 
@@ -123,23 +123,23 @@ export class ProductMetrics implements TenantMetrics {
     this.#freed.inc(freedBytes);
   }
 
-  /** Counts, at each scrape, what is there then. */
+  /** Counts the current objects at each scrape. */
   count({ tenants, sessions, servers, surveyed }: MetricSources): void {
     this.#gauge('copilot_tenants', 'Tenants by state', 'state', TENANT_STATES, () =>
       countBy(tenants.list(), tenantState),
     );
     this.#registry.registerMetric(conditionsGauge(tenants));
-    this.#gauge('copilot_servers', 'Servers that are pinged, by what the pings say', 'state', SERVER_STATES, servers);
+    this.#gauge('copilot_servers', 'Pinged servers by health', 'state', SERVER_STATES, servers);
     this.#gauge(
       'copilot_sessions_on_servers',
-      'Sessions that servers tell of, with or without a CopilotSession, by what they do',
+      'Sessions on servers, with or without a CopilotSession, by activity',
       'state',
       ACTIVITIES,
       () => Object.entries(surveyed()),
     );
     const sizes = new Histogram({
       name: 'copilot_session_size_bytes',
-      help: 'Sizes on their volumes of the sessions that have a CopilotSession',
+      help: 'Sizes of sessions with a CopilotSession on their volumes',
       buckets: [MIB / 16, MIB / 4, MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, 1024 * MIB],
       registers: [],
       collect() {
@@ -150,7 +150,7 @@ export class ProductMetrics implements TenantMetrics {
     this.#registry.registerMetric(sizes);
   }
 
-  /** Every value has a series from the beginning, 0 included, so that alerts on it work. */
+  /** Every value has a series from the start, even 0, so that alerts on it work. */
   #gauge(
     name: string,
     help: string,
@@ -172,7 +172,7 @@ export class ProductMetrics implements TenantMetrics {
   }
 }
 
-/** What has not been told yet is Unknown. */
+/** A missing condition counts as Unknown. */
 function conditionsGauge(tenants: MetricSources['tenants']): Gauge {
   return new Gauge({
     name: 'copilot_tenant_conditions',

@@ -2,26 +2,28 @@
 import type { Address } from '../../kube/runtime/health-server.ts';
 import { flag, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
 
+/** The options of the operator. */
 export interface OperatorOptions {
   /** Path of a kubeconfig; without it `KUBECONFIG`, then the pod's service account. */
   readonly kubeconfig: string | undefined;
-  /** Image of servers whose tenant names none. */
+  /** Image of the servers of tenants without `spec.server.image`. */
   readonly serverImage: string;
-  /** The operator's own image, whose command `cleanup` runs in the tenants' namespaces; without it nothing is cleaned up. */
+  /** The operator's own image, whose command `cleanup` runs in the tenants' namespaces; without it there is no cleanup. */
   readonly operatorImage: string | undefined;
   /** Several replicas may run: one of them leads. */
   readonly leaderElect: boolean;
   /** Empty: all namespaces. */
   readonly watchNamespaces: readonly string[];
-  /** Where /metrics is served; absent: nowhere. */
+  /** Where /metrics is served; undefined: nowhere. */
   readonly metrics: Address | undefined;
-  /** Where the probes are served; absent: nowhere. */
+  /** Where the probes are served; undefined: nowhere. */
   readonly healthProbe: Address | undefined;
-  /** Tenants that are reconciled at the same time. */
+  /** Tenants, and sessions, that are reconciled at the same time. */
   readonly concurrency: number;
+  /** Public address ranges of the cluster, blocked for tenants with policy Restricted. */
   readonly clusterCIDRs: readonly string[];
   readonly logLevel: LogLevel;
-  /** Namespace of the Lease, and the one that NetworkPolicies let pings come from; absent: the credentials' own. */
+  /** Namespace of the Lease, and of the pods that NetworkPolicies accept pings from; undefined: that of the credentials. */
   readonly namespace: string | undefined;
   /** Name of this process among the replicas. */
   readonly identity: string | undefined;
@@ -30,18 +32,18 @@ export interface OperatorOptions {
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** One line a flag, for --help. */
+/** The flags as the help lists them. */
 export const OPERATOR_FLAGS = `\
-  --kubeconfig PATH                  default: $KUBECONFIG, else the pod's service account
-  --server-image IMAGE               image of servers whose tenant names none ($SERVER_IMAGE); required
-  --operator-image IMAGE             the operator's own image, for the tenants' cleanup Jobs ($OPERATOR_IMAGE)
-  --leader-elect[=true|false]        whether replicas elect a leader; default: true in a cluster, false outside
-  --watch-namespaces A,B             namespaces to look after; default: all
-  --metrics-bind-address ADDR        [host]:port of /metrics; 0: none; default 0
-  --health-probe-bind-address ADDR   [host]:port of /healthz, /readyz and /livez; 0: none; default 0
-  --concurrency N                    tenants reconciled at the same time; default 8
-  --cluster-cidrs A,B                public address ranges of this cluster, closed to Restricted tenants
-  --log-level LEVEL                  ${LOG_LEVELS.join(', ')}; default info`;
+  --kubeconfig PATH                  kubeconfig file; default: $KUBECONFIG, else the pod's service account
+  --server-image IMAGE               default image of the servers ($SERVER_IMAGE); required
+  --operator-image IMAGE             image of the operator itself, for the Jobs that clean up sessions ($OPERATOR_IMAGE)
+  --leader-elect[=true|false]        elect a leader among the replicas; default: true in a cluster, false outside
+  --watch-namespaces A,B             namespaces to watch; default: all
+  --metrics-bind-address ADDR        [host]:port of /metrics, or 0 to disable it; default: 0
+  --health-probe-bind-address ADDR   [host]:port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
+  --concurrency N                    tenants, and sessions, that are reconciled at the same time; default: 8
+  --cluster-cidrs A,B                public address ranges of this cluster, blocked for tenants with policy Restricted
+  --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
 const flags = {
   kubeconfig: { type: 'string' },
@@ -64,7 +66,7 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
   );
   const serverImage = values['server-image'] ?? env['SERVER_IMAGE'];
   if (!serverImage) {
-    throw new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE');
+    throw new UsageError('--server-image is required: set it or SERVER_IMAGE to the image of the Copilot CLI server');
   }
   const operatorImage = (values['operator-image'] ?? env['OPERATOR_IMAGE']) || undefined;
   return {
@@ -83,11 +85,11 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
   };
 }
 
-// As controller-runtime writes it: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.
+// As in controller-runtime: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.
 function bindAddress(name: string, value = '0'): Address | undefined {
   if (value === '0') return undefined;
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]*)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);
-  if (!match || port > 65_535) throw new UsageError(`--${name}=${value}: write [host]:port, or 0 for none`);
+  if (!match || port > 65_535) throw new UsageError(`--${name}=${value}: must be [host]:port, or 0 for none`);
   return { host: match[1] ?? (match[2] || undefined), port };
 }

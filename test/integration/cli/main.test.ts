@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 const MAIN = join(import.meta.dirname, '../../../src/main.ts');
 
-/** The program as a person runs it; without a kubeconfig of the test's surroundings. */
+/** Runs the program as a user does, without a kubeconfig of the test's environment. */
 function run(...args: string[]): { code: number | null; out: string; err: string } {
   const { PATH = '' } = process.env;
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
@@ -18,14 +18,14 @@ const IMAGES = ['--server-image=x', '--operator-image=y'];
 
 describe('the command line', () => {
   it.each([
-    [['frobnicate'], 'there is no command frobnicate'],
-    [[], 'which command?'],
-    [['operator'], '--server-image is missing'],
-    [['operator', ...IMAGES, '--concurrency=0'], '--concurrency=0: write a whole number above 0'],
+    [['frobnicate'], 'unknown command "frobnicate": use operator, ping, cleanup, crds or help'],
+    [[], 'missing command: use operator, ping, cleanup, crds or help'],
+    [['operator'], '--server-image is required'],
+    [['operator', ...IMAGES, '--concurrency=0'], '--concurrency=0: must be a whole number above 0'],
     [['operator', ...IMAGES, '--colour'], "Unknown option '--colour'"],
     [['operator', ...IMAGES, '--kubeconfig=/no/such/file'], 'kubeconfig /no/such/file: ENOENT'],
-    [['cleanup', '--volume=a=/a'], 'write one of --ttl DURATION, --delete-session ID and --sweep'],
-    [['cleanup', '--ttl=1h'], 'where? write --server'],
+    [['cleanup', '--volume=a=/a'], 'exactly one of --ttl, --delete-session and --sweep is required'],
+    [['cleanup', '--ttl=1h'], 'at least one --server'],
     [['operator', ...IMAGES], 'no Kubernetes configuration: set KUBECONFIG'],
   ])('%j is refused in one sentence and with exit code 2', (args, sentence) => {
     const { code, out, err } = run(...args);

@@ -8,7 +8,7 @@ const env = { COPILOT_CONNECTION_TOKEN: 'secret' };
 const volume = '--volume=acme-0=/volumes/acme-0';
 
 describe('the command line of the cleanup', () => {
-  it('needs a task and a place', () => {
+  it('requires a task and a target', () => {
     expect(parseCleanupOptions(['--ttl=720h', volume], {})).toEqual({
       task: { ttlMs: 720 * 3_600_000, policiesFile: undefined },
       dryRun: false,
@@ -18,7 +18,7 @@ describe('the command line of the cleanup', () => {
     });
   });
 
-  it('takes servers, volumes, and both of one name', () => {
+  it('accepts servers, volumes, and both of one name', () => {
     const args = ['--ttl=1h30m', '--dry-run', '--policies=/p', '--result-file=/r', volume, '--volume=b=/b=1'];
     const servers = ['--server=acme-0=acme-0.team.svc:4321', '--server=six=[::1]:80'];
     expect(parseCleanupOptions([...args, ...servers], env)).toEqual({
@@ -43,27 +43,27 @@ describe('the command line of the cleanup', () => {
   });
 
   it.each([
-    [[volume], 'write one of --ttl DURATION, --delete-session ID and --sweep'],
-    [['--ttl=1h', '--delete-session=a', volume], 'write one of --ttl'],
-    [['--ttl=1h', '--sweep', volume], 'write one of --ttl'],
-    [['--sweep', '--policies=/p', volume], '--policies goes with --ttl'],
+    [[volume], 'exactly one of --ttl, --delete-session and --sweep is required'],
+    [['--ttl=1h', '--delete-session=a', volume], 'exactly one of --ttl'],
+    [['--ttl=1h', '--sweep', volume], 'exactly one of --ttl'],
+    [['--sweep', '--policies=/p', volume], '--policies requires --ttl'],
     [['--sweep', '--server=a=h:1'], '--sweep works on volumes'],
-    [['--ttl=0s', volume], '--ttl=0s: write a duration above 0'],
-    [['--ttl=-1h', volume], '--ttl=-1h: write whole hours'],
-    [['--ttl=30d', volume], '--ttl=30d: write whole hours'],
-    [['--delete-session=', volume], '--delete-session=: write the id'],
-    [['--delete-session=../x', volume], '--delete-session=../x: write the id'],
-    [['--delete-session=a', '--policies=/p', volume], '--policies goes with --ttl'],
-    [['--ttl=1h'], 'where? write --server'],
-    [['--ttl=1h', '--volume=/x'], '--volume=/x: write NAME=PATH'],
-    [['--ttl=1h', '--volume==/x'], '--volume==/x: write NAME=PATH'],
-    [['--ttl=1h', '--volume=a='], '--volume=a=: write NAME=PATH'],
-    [['--ttl=1h', volume, volume], 'acme-0 has a volume already'],
-    [['--ttl=1h', '--server=a=h:1', '--server=a=h:2'], 'a has an address already'],
-    [['--ttl=1h', '--server=a=h'], '--server=a=h: write NAME=HOST:PORT'],
-    [['--ttl=1h', '--server=a=h:0'], '--server=a=h:0: write NAME=HOST:PORT'],
-    [['--ttl=1h', '--server=a=h:65536'], '--server=a=h:65536: write NAME=HOST:PORT'],
-    [['--ttl=1h', '--server=a=::1:80'], 'write NAME=HOST:PORT'],
+    [['--ttl=0s', volume], '--ttl=0s: must be longer than 0'],
+    [['--ttl=-1h', volume], '--ttl=-1h: must be whole hours'],
+    [['--ttl=30d', volume], '--ttl=30d: must be whole hours'],
+    [['--delete-session=', volume], '--delete-session=: must be a session id'],
+    [['--delete-session=../x', volume], '--delete-session=../x: must be a session id'],
+    [['--delete-session=a', '--policies=/p', volume], '--policies requires --ttl'],
+    [['--ttl=1h'], 'at least one --server'],
+    [['--ttl=1h', '--volume=/x'], '--volume=/x: must be NAME=PATH'],
+    [['--ttl=1h', '--volume==/x'], '--volume==/x: must be NAME=PATH'],
+    [['--ttl=1h', '--volume=a='], '--volume=a=: must be NAME=PATH'],
+    [['--ttl=1h', volume, volume], 'acme-0 already has a volume'],
+    [['--ttl=1h', '--server=a=h:1', '--server=a=h:2'], 'a already has an address'],
+    [['--ttl=1h', '--server=a=h'], '--server=a=h: must be NAME=HOST:PORT'],
+    [['--ttl=1h', '--server=a=h:0'], '--server=a=h:0: must be NAME=HOST:PORT'],
+    [['--ttl=1h', '--server=a=h:65536'], '--server=a=h:65536: must be NAME=HOST:PORT'],
+    [['--ttl=1h', '--server=a=::1:80'], 'must be NAME=HOST:PORT'],
     [['--ttl=1h', '--colour', volume], "Unknown option '--colour'"],
     [['--ttl=1h', 'now', volume], 'positional'],
   ])('refuses %j', (args, sentence) => {
@@ -72,16 +72,16 @@ describe('the command line of the cleanup', () => {
     expect(parse).toThrow(sentence);
   });
 
-  it('needs the token for servers', () => {
+  it('requires the token for servers', () => {
     expect(() => parseCleanupOptions(['--ttl=1h', '--server=a=h:1'], {})).toThrow('set COPILOT_CONNECTION_TOKEN');
   });
 
-  it('is explained, flag by flag', () => {
+  it('is in the help, flag by flag', () => {
     const flags = [...CLEANUP_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map((match) => match[1]);
     expect(flags).toEqual(['ttl', 'delete-session', 'sweep', 'server', 'volume', 'policies', 'dry-run', 'result-file']);
   });
 
-  it('is the one that the pods of a tenant are given', () => {
+  it('is that of a tenant’s cleanup pods', () => {
     const pod = cleanupPod(sampleTenant(), {
       image: 'x',
       args: ['--ttl=720h', '--dry-run'],

@@ -70,7 +70,7 @@ describe('the metrics of the product', () => {
     });
   }
 
-  it('count tenants by state, states without any too', async () => {
+  it('count tenants by state, including states without any', async () => {
     count([ready, ready, sampleTenant()]);
     expect(await series('copilot_tenants')).toEqual({
       ...Object.fromEntries(TENANT_STATES.map((state) => [`copilot_tenants{state="${state}"}`, 0])),
@@ -79,7 +79,7 @@ describe('the metrics of the product', () => {
     });
   });
 
-  it('count tenants by each condition, one that is not told yet as Unknown', async () => {
+  it('count tenants by each condition, a missing one as Unknown', async () => {
     count([tenant([['StoragePressure', 'True', 'VolumeFull']]), ready]);
     const counted = await series('copilot_tenant_conditions');
     expect(Object.keys(counted)).toHaveLength(3 * Object.keys(ConditionType).length);
@@ -92,7 +92,7 @@ describe('the metrics of the product', () => {
     });
   });
 
-  it('count servers by what the pings say', async () => {
+  it('count servers by health', async () => {
     count([], [['Healthy', 3]]);
     expect(await series('copilot_servers')).toMatchObject({
       'copilot_servers{state="Healthy"}': 3,
@@ -109,7 +109,7 @@ describe('the metrics of the product', () => {
     });
   });
 
-  it('count what cleanups did, and nothing of a dry run', async () => {
+  it('count the results of cleanups, but not of dry runs', async () => {
     const run = { time: '2026-01-02T03:04:05Z', job: 'a', deleted: 2, freedBytes: 100 };
     product.cleanedUp({ ...run, result: 'Failed' });
     product.cleanedUp({ ...run, result: 'Succeeded', dryRun: true });
@@ -123,7 +123,7 @@ describe('the metrics of the product', () => {
     expect(await series('copilot_cleanup_freed_bytes_total')).toMatchObject({ copilot_cleanup_freed_bytes_total: 100 });
   });
 
-  it('measure pings that were answered, and how long tenants took to become Ready', async () => {
+  it('measure answered pings, and the time until tenants are Ready', async () => {
     product.pinged('Healthy', 20);
     product.pinged('Timeout', 5000);
     product.becameReady(4000);
@@ -146,7 +146,7 @@ describe('a metric that the documentation names', () => {
     .filter((file) => file.endsWith('.md'))
     .flatMap((file) => [...readFileSync(join(docs, file), 'utf8').matchAll(METRIC)].map((match) => [match[0], file]));
 
-  it('is looked for where they are', () => {
+  it('is found in the documentation', () => {
     expect(named).toContainEqual(['copilot_tenants{state="Stalled"}', 'guide.md']);
   });
 

@@ -8,7 +8,7 @@ const parse = (args: readonly string[], env: NodeJS.ProcessEnv = {}): OperatorOp
   parseOperatorOptions([image, own, ...args], env);
 
 describe('the command line of the operator', () => {
-  it('needs nothing but the image of servers', () => {
+  it('requires only the image of the servers', () => {
     expect(parse([])).toEqual({
       kubeconfig: undefined,
       serverImage: 'example.com/copilot:1',
@@ -30,24 +30,19 @@ describe('the command line of the operator', () => {
     ['its own image from there too', [image], { OPERATOR_IMAGE: 'own:env' }, { operatorImage: 'own:env' }],
     ['the flag before the environment', [image, own], { SERVER_IMAGE: 'x' }, { serverImage: 'example.com/copilot:1' }],
     [
-      'who and where it is',
+      'its pod’s name and namespace',
       [image, own],
       { POD_NAME: 'operator-1', POD_NAMESPACE: 'ops' },
       { identity: 'operator-1', namespace: 'ops' },
     ],
+    ['to elect a leader in a cluster', [image, own], { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, { leaderElect: true }],
     [
-      'that it elects a leader in a cluster',
-      [image, own],
-      { KUBERNETES_SERVICE_HOST: '10.0.0.1' },
-      { leaderElect: true },
-    ],
-    [
-      'that it does not, when told so',
+      'not to elect one, by a flag',
       [image, own, '--leader-elect=false'],
       { KUBERNETES_SERVICE_HOST: '10.0.0.1' },
       { leaderElect: false },
     ],
-  ])('learns %s', (_, args, env, expected) => {
+  ])('reads %s', (_, args, env, expected) => {
     expect(parseOperatorOptions(args, env)).toMatchObject(expected);
   });
 
@@ -63,40 +58,40 @@ describe('the command line of the operator', () => {
     [['--metrics-bind-address=0'], { metrics: undefined }],
     [['--health-probe-bind-address=127.0.0.1:8081'], { healthProbe: { host: '127.0.0.1', port: 8081 } }],
     [['--health-probe-bind-address=[::1]:65535'], { healthProbe: { host: '::1', port: 65_535 } }],
-  ])('understands %j', (args, expected) => {
+  ])('accepts %j', (args, expected) => {
     expect(parse(args)).toMatchObject(expected);
   });
 
   it.each([
-    [['--leader-elect=yes'], '--leader-elect=yes: write true or false'],
-    [['--concurrency=0'], '--concurrency=0: write a whole number above 0'],
-    [['--concurrency=-1'], '--concurrency=-1: write a whole number above 0'],
-    [['--concurrency=1.5'], '--concurrency=1.5: write a whole number above 0'],
-    [['--concurrency='], '--concurrency=: write a whole number above 0'],
-    [['--log-level=loud'], '--log-level=loud: write one of trace, debug, info, warn, error, fatal'],
-    [['--metrics-bind-address=8080'], '--metrics-bind-address=8080: write [host]:port, or 0 for none'],
-    [['--metrics-bind-address=:65536'], '--metrics-bind-address=:65536: write [host]:port, or 0 for none'],
-    [['--health-probe-bind-address=::1:80'], '--health-probe-bind-address=::1:80: write [host]:port, or 0 for none'],
+    [['--leader-elect=yes'], '--leader-elect=yes: must be true or false'],
+    [['--concurrency=0'], '--concurrency=0: must be a whole number above 0'],
+    [['--concurrency=-1'], '--concurrency=-1: must be a whole number above 0'],
+    [['--concurrency=1.5'], '--concurrency=1.5: must be a whole number above 0'],
+    [['--concurrency='], '--concurrency=: must be a whole number above 0'],
+    [['--log-level=loud'], '--log-level=loud: must be one of trace, debug, info, warn, error, fatal'],
+    [['--metrics-bind-address=8080'], '--metrics-bind-address=8080: must be [host]:port, or 0 for none'],
+    [['--metrics-bind-address=:65536'], '--metrics-bind-address=:65536: must be [host]:port, or 0 for none'],
+    [['--health-probe-bind-address=::1:80'], '--health-probe-bind-address=::1:80: must be [host]:port, or 0 for none'],
     [['--replicas=2'], '--replicas'],
     [['--leader-elect', 'false'], "'false'"],
     [['--kubeconfig'], '--kubeconfig'],
-  ])('refuses %j, and says what to write', (args, message) => {
+  ])('refuses %j, with the accepted values', (args, message) => {
     expect(() => parse(args)).toThrow(UsageError);
     expect(() => parse(args)).toThrow(message);
   });
 
-  it.each([{}, { SERVER_IMAGE: '' }])('refuses to begin without an image for servers: %j', (env) => {
+  it.each([{}, { SERVER_IMAGE: '' }])('refuses to start without an image of the servers: %j', (env) => {
     expect(() => parseOperatorOptions([], env)).toThrow(
-      new UsageError('--server-image is missing: name the image of the Copilot CLI server, or set SERVER_IMAGE'),
+      new UsageError('--server-image is required: set it or SERVER_IMAGE to the image of the Copilot CLI server'),
     );
   });
 
-  it.each([{}, { OPERATOR_IMAGE: '' }])('begins without its own image, as an older chart has it: %j', (env) => {
+  it.each([{}, { OPERATOR_IMAGE: '' }])('starts without its own image, as with an older chart: %j', (env) => {
     expect(parseOperatorOptions([image], env).operatorImage).toBeUndefined();
   });
 
   it.each(OPERATOR_FLAGS.match(/--[a-z-]+/g)?.filter((flag, index, all) => all.indexOf(flag) === index) ?? [])(
-    'knows %s, which --help names',
+    'knows %s of the help',
     (flag) => {
       expect(() => parse([`${flag}=`])).not.toThrow(/[Uu]nknown option/);
     },

@@ -30,8 +30,8 @@ function resourcesUsed(part: string): ResourceType[] {
     .map(([, resource]) => resource);
 }
 
-describe('the rights of the operator', () => {
-  it('never hand over all Secrets of a namespace', () => {
+describe('the permissions of the operator', () => {
+  it('never give access to all Secrets of a namespace', () => {
     const verbs = all.filter(({ resource }) => resource.plural === builtins.Secret.plural).flatMap((p) => p.verbs);
     expect(verbs).toEqual(expect.arrayContaining(['get']));
     expect(verbs).not.toEqual(expect.arrayContaining(['list']));
@@ -46,14 +46,14 @@ describe('the rights of the operator', () => {
   it.each([
     ['of tenants', TENANT_PERMISSIONS],
     ['of its own namespace', OPERATOR_PERMISSIONS],
-    ['of namespaces that go', SESSION_END_PERMISSIONS],
+    ['of namespaces that are being deleted', SESSION_END_PERMISSIONS],
   ])('%s are each declared once, with a reason', (_case, permissions) => {
     const names = permissions.map(describePermission);
     expect(new Set(names).size).toBe(names.length);
     expect(permissions.filter(({ why }) => !/^[A-Z].*\.$/.test(why))).toEqual([]);
   });
 
-  it('outside of the watched namespaces are those to let go of a session, and no other', () => {
+  it('outside of the watched namespaces are those to release a session, and no others', () => {
     const rights = SESSION_END_PERMISSIONS.map(({ resource, subresource, verbs }) => [
       resource.plural,
       subresource,
