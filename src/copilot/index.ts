@@ -13,6 +13,7 @@ export {
   RpcError,
   TimeoutError,
   UnreachableError,
+  messageOf,
 } from './errors.ts';
 export { FrameDecoder, encodeFrame } from './framing.ts';
 export type { FrameLimits } from './framing.ts';

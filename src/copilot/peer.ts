@@ -156,7 +156,7 @@ export class Peer {
     this.#write(formatNotification(method, params));
   }
 
-  /** Stops reading, so that the other side feels back-pressure. Answers to own requests are not read either. */
+  /** Stops reading, so that the other side feels back-pressure. Answers to own requests are not read either; what has arrived is. */
   pause(): void {
     this.#setReading({ paused: true });
   }

@@ -125,7 +125,8 @@ export class ServerConnection {
       await Promise.race([opened, tooLate]);
       return client;
     } catch (error) {
-      if (opening.waiting === 1 && error instanceof CopilotError) this.#discard(client, error);
+      // Unless it has just been opened, which other users may know already.
+      if (opening.waiting === 1 && !client.isOpen && error instanceof CopilotError) this.#discard(client, error);
       throw error;
     } finally {
       opening.waiting -= 1;
@@ -148,12 +149,17 @@ export class ServerConnection {
     const { host, port, token } = this.#address;
     this.#address = address;
     if (host === address.host && port === address.port && token === address.token) return false;
-    this.close();
+    this.#hangUp();
     return true;
   }
 
-  /** Closes the connection without notifying its users; the next `open` dials. */
+  /** Closes the connection for good. Its users are not notified, not even of an end of which others have just been. */
   close(): void {
+    this.#shares.clear();
+    this.#hangUp();
+  }
+
+  #hangUp(): void {
     const client = this.#client;
     if (client === undefined) return;
     this.#discard(client, new UnreachableError(`${client.address}: the connection was closed by this side`));

@@ -1,4 +1,4 @@
-/** When a user of a server's connection has its next turn. */
+/** When a user of a server's connection runs next. */
 import type { Timers, UnhealthyReason } from '../copilot/index.ts';
 import { retryDelay } from './retry.ts';
 
@@ -9,15 +9,15 @@ export interface ScheduleContext {
   readonly timers: Timers;
 }
 
-/** The user whose turns these are. */
+/** The user that runs. */
 export interface ScheduleOptions {
-  /** Ms until a turn may begin whose time has come, because the connection must be dialled first; 0: at once. */
+  /** Ms until a run that is due may start, because the connection must be dialled first; 0: at once. */
   readonly dialDelayMs: () => number;
-  /** The time has come for a turn. */
+  /** Called when a run is due. */
   readonly onDue: () => void;
 }
 
-/** The timer of a user that works in turns (a check, a poll), one at a time, and for how long it has failed. */
+/** The timer of a user that makes one run (a check, a poll) at a time, and for how long its runs have failed. */
 export class Schedule {
   readonly #context: ScheduleContext;
   readonly #options: ScheduleOptions;
@@ -27,7 +27,7 @@ export class Schedule {
   #stopped = false;
   /** Monotonic ms of the first failure since the last success. */
   #failingSince: number | undefined;
-  /** Raised when the server moves or is removed: the outcome of a turn that began before means nothing. */
+  /** Incremented when the server moves or is removed: the outcome of a run that started before is void. */
   #generation = 0;
 
   constructor(context: ScheduleContext, options: ScheduleOptions) {
@@ -35,22 +35,22 @@ export class Schedule {
     this.#options = options;
   }
 
-  /** When the next turn is due, monotonic ms. */
+  /** When the next run is due, monotonic ms. */
   get dueAt(): number {
     return this.#dueAt;
   }
 
-  /** For how long it has failed, ms: since the first failure after the last success. */
+  /** For how long runs have failed, ms: since the first failure after the last success. */
   get failingMs(): number {
     return this.#failingSince === undefined ? 0 : this.#context.clock.monotonic() - this.#failingSince;
   }
 
-  /** Whether a turn is under way. */
+  /** Whether a run is under way. */
   get isBusy(): boolean {
     return this.#busy;
   }
 
-  /** Has the next turn come in `ms`, and no other. After `stop` it does nothing. */
+  /** Schedules the next run in `ms` from now, instead of the one that is scheduled. After `stop` it does nothing. */
   next(ms: number): void {
     if (this.#stopped) return;
     const { clock, timers } = this.#context;
@@ -59,7 +59,7 @@ export class Schedule {
     this.#timer = timers.setTimer(ms, () => this.#wake());
   }
 
-  /** Begins a turn. What it returns ends the turn, and says whether its outcome still means anything. */
+  /** Starts a run. The function that it returns ends the run, and returns whether its outcome still counts. */
   begin(): () => boolean {
     const generation = this.#generation;
     this.#busy = true;
@@ -70,26 +70,26 @@ export class Schedule {
     };
   }
 
-  /** The server works: the next failure is a first one. */
+  /** Ends the time of failures: the next one is a first one. */
   succeeded(): void {
     this.#failingSince = undefined;
   }
 
-  /** A turn has failed. Returns the ms until the next try. */
+  /** Records that a run has failed. Returns the ms until the next try. */
   failed(reason: UnhealthyReason, intervalMs: number): number {
     const { clock, random } = this.#context;
     this.#failingSince ??= clock.monotonic();
     return retryDelay(reason, { awayMs: this.failingMs, intervalMs, random });
   }
 
-  /** The server has another address: a turn at once, and old failures are not the new server's. */
+  /** Runs at once, without the failures so far: the server has another address. */
   restart(): void {
     this.#abandon();
     this.#failingSince = undefined;
     this.next(0);
   }
 
-  /** No further turn comes. */
+  /** Runs no more. */
   stop(): void {
     this.#abandon();
     this.#stopped = true;

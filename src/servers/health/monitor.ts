@@ -1,5 +1,5 @@
 /** The checks of one server's health. */
-import { CopilotError, getStatus, ping, type UnhealthyReason } from '../../copilot/index.ts';
+import { CopilotError, getStatus, messageOf, ping, type UnhealthyReason } from '../../copilot/index.ts';
 import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection.ts';
 import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
@@ -57,6 +57,7 @@ export class Monitor {
     if (moved) {
       // The health stays until the first check, but earlier failures were not the new server's.
       this.#history = { ...NO_HISTORY, health: this.#history.health };
+      this.#inconclusive = false;
       this.#schedule.restart();
     } else if (intervalMs !== before.health.intervalMs && !this.#schedule.isBusy) {
       this.#schedule.next(intervalMs * this.#context.random());
@@ -157,5 +158,5 @@ interface Probe {
 
 function failed(error: unknown): Outcome {
   const reason = error instanceof CopilotError ? error.reason : 'ProtocolError';
-  return { ok: false, reason, message: error instanceof Error ? error.message : String(error) };
+  return { ok: false, reason, message: messageOf(error) };
 }

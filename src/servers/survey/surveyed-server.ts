@@ -10,13 +10,14 @@ import {
   getServerTime,
   getSessionTimes,
   listSessions,
+  messageOf,
   updateClientMetadata,
   type CallOptions,
   type ClientMetadata,
   type Deletion,
   type SessionActivity,
 } from '../../copilot/index.ts';
-import type { ConnectionShare, SharedClient } from '../connection.ts';
+import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection.ts';
 import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
 import { Schedule } from '../schedule.ts';
@@ -32,7 +33,7 @@ export interface SurveyContext extends RegistryContext {
   readonly minGapMs: () => number;
   /** Called with the ids that changed, all of them when the server stops answering or answers again. */
   readonly onChange: (key: string, sessionIds: readonly string[]) => void;
-  /** Called with the first failure after a success. */
+  /** Called with the first failure after a success, unless another user of the connection caused it. */
   readonly onFailure: (key: string, failure: Error) => void;
   /** Called with the duration of each complete poll, ms. */
   readonly observePoll: (ms: number) => void;
@@ -85,7 +86,7 @@ export class SurveyedServer {
     this.#cache = new SessionCache(startedAt);
     this.#share = server.connection.join({
       // A poll under way fails by itself.
-      onEnd: ({ error }) => this.#schedule.isBusy || this.#fail(error),
+      onEnd: (end) => this.#schedule.isBusy || this.#fail(end.error, end),
       // Only a hint, whatever it says: any client of the server could have caused it.
       onNotification: (method) => {
         if (method !== 'session.lifecycle') return;
@@ -231,7 +232,10 @@ export class SurveyedServer {
       observePoll(clock.monotonic() - started);
       this.#conclude(at, more);
     } catch (error) {
-      if (end()) this.#fail(error, client);
+      if (!end()) return;
+      this.#fail(error, client?.end);
+      // After an error answer the connection is still good, and others use it. Last, because they may notify listeners.
+      if (client !== undefined && !(error instanceof RpcError)) this.#share.drop(client, messageOf(error));
     }
   }
 
@@ -261,16 +265,14 @@ export class SurveyedServer {
     else if (published.changed.length > 0) onChange(this.#server.key, published.changed);
   }
 
-  #fail(thrown: unknown, client?: SharedClient): void {
+  #fail(thrown: unknown, end?: ConnectionEnd): void {
     const { onChange, onFailure } = this.#context;
     const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
     const reason = failure instanceof CopilotError ? failure.reason : 'ProtocolError';
     const isNew = this.#failure === undefined;
     this.#failure = failure;
     this.#schedule.next(this.#schedule.failed(reason, INTERVAL_MS));
-    if (isNew) onFailure(this.#server.key, failure);
-    // After an error answer the connection is still good, and others use it.
-    if (client !== undefined && !(failure instanceof RpcError)) this.#share.drop(client, failure.message);
+    if (isNew && end?.isDoubtful !== true) onFailure(this.#server.key, failure);
     const lost = this.#answer;
     if (lost === undefined || this.#schedule.failingMs < GRACE_MS) return;
     this.#answer = undefined;

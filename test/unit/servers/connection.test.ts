@@ -23,6 +23,7 @@ let survey: Survey;
 let transitions: string[];
 let changes: (readonly string[])[];
 let errors: unknown[];
+let logged: string[];
 
 beforeEach(() => {
   clock = new FakeClock();
@@ -31,7 +32,11 @@ beforeEach(() => {
   sessions = new FakeSessions(server, clock);
   sessions.turn('one');
   errors = [];
-  const log = { info: () => undefined, error: (...args: unknown[]) => errors.push(args) };
+  logged = [];
+  const log = {
+    info: (...args: unknown[]) => logged.push(String(args[1])),
+    error: (...args: unknown[]) => errors.push(args),
+  };
   servers = new ServerRegistry({ clock, random: () => 0.5, dial: network.dial });
   pinger = new Pinger({ servers, log });
   survey = new Survey({ servers, log, labelKeys: ['owner'] });
@@ -229,6 +234,16 @@ describe('a ping that fails', () => {
     expect([server.dials, server.wires.size]).toEqual([2, 1]);
     expect(survey.get(KEY)?.at).toBeGreaterThan(clock.now() - 6000);
     expect([transitions, changes.flat()]).toEqual([[], ['one']]);
+    expect(logged).toEqual(['server is Healthy']);
+  });
+
+  it('each time costs the survey a connection each time, and neither its answer nor a line in the log', async () => {
+    await known({ health: healthSettings({ failureThreshold: 50 }) });
+    server.answers['ping'] = () => ({ error: { code: -32603, message: 'broken' } });
+    await clock.advance(120_000);
+    expect(server.dials).toBeGreaterThan(10);
+    expect(survey.get(KEY)?.at).toBeGreaterThan(clock.now() - 33_000);
+    expect([transitions, changes, logged]).toEqual([[], [], ['server is Healthy']]);
   });
 
   it('fails operations under way with the reason', async () => {
@@ -357,6 +372,16 @@ describe('a removed server', () => {
     survey.onChange(() => (removed = true));
     await clock.advance(120_000);
     expect([server.wires.size, clock.pendingTimers, transitions, removed]).toEqual([0, 0, ['Timeout'], true]);
+  });
+
+  it('may be removed by a listener that is notified of a lost connection', async () => {
+    await known();
+    pinger.onTransition(() => servers.remove(KEY));
+    server.behaviour = 'refuses';
+    server.cut('ECONNRESET');
+    await clock.advance(60_000);
+    expect([server.wires.size, clock.pendingTimers, transitions, changes]).toEqual([0, 0, ['Unreachable'], [['one']]]);
+    expect(logged.filter((line) => line.startsWith('polling'))).toEqual([]);
   });
 
   it('may be removed by a listener of the survey, which a failed ping has notified', async () => {

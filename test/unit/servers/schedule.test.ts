@@ -17,7 +17,7 @@ describe('a schedule', () => {
     );
   });
 
-  it('has one turn at a time', async () => {
+  it('has one run scheduled at a time', async () => {
     schedule.next(100);
     schedule.next(200);
     expect(schedule.dueAt).toBe(200);
@@ -25,7 +25,7 @@ describe('a schedule', () => {
     expect(due).toEqual([200]);
   });
 
-  it('puts a turn off until the connection may be dialled', async () => {
+  it('delays a run until the connection may be dialled', async () => {
     dialDelayMs = 300;
     schedule.next(100);
     await clock.advance(200);
@@ -34,7 +34,7 @@ describe('a schedule', () => {
     expect(due).toEqual([400]);
   });
 
-  it('says of a turn whether its outcome still counts', () => {
+  it('returns at the end of a run whether its outcome still counts', () => {
     const first = schedule.begin();
     expect(schedule.isBusy).toBe(true);
     expect([first(), schedule.isBusy]).toEqual([true, false]);
@@ -53,7 +53,7 @@ describe('a schedule', () => {
     }
   });
 
-  it('has no turn after it was stopped, even if one is scheduled then', async () => {
+  it('has no run after it was stopped, even if one is scheduled then', async () => {
     const end = schedule.begin();
     schedule.next(100);
     schedule.stop();
