@@ -1,6 +1,6 @@
 /**
- * `make generate`: writes every file that follows from src/api, src/commands/operator/permissions.ts and the metrics. With `--check` it writes nothing and fails when one
- * of them differs, naming it; the tests do that, so a schema and its CRD can't drift apart.
+ * `make generate`: writes every file that follows from src: CRDs, RBAC rules, Argo CD's health checks and reference pages. With
+ * `--check` it writes nothing, and fails with the names of those that differ, so that a schema and its CRD can't drift apart.
  */
 import { readdirSync, readFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,7 @@ import {
   TENANT_PERMISSIONS,
   type Permission,
 } from '../src/commands/operator/permissions.ts';
+import { fileMap, withFileMap } from './file-map.ts';
 import { metricsMarkdown } from './metrics.ts';
 import { referenceMarkdown } from './reference.ts';
 
@@ -102,6 +103,7 @@ export function generatedFiles(): Map<string, string> {
     ['config/base/crds.yaml', HEADER + all.map(yaml).join('---\n')],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
     ['docs/metrics.md', metricsMarkdown()],
+    ['docs/development.md', withFileMap(source('docs/development.md'), fileMap(ROOT))],
     [
       'docs/api.md',
       referenceMarkdown({
