@@ -17,7 +17,7 @@ export class CountedSessions implements SessionSource {
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
   /** The server answers this from now on; undefined: its polls fail. */
-  say(key: string, counts: SessionCounts | undefined): void {
+  set(key: string, counts: SessionCounts | undefined): void {
     if (counts === undefined) this.#answers.delete(key);
     else this.#answers.set(key, serverSessions(counts));
     for (const listener of this.#listeners) listener(key, []);

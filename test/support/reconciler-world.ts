@@ -33,7 +33,7 @@ import { metricSum, passesOf, waitForRest } from './metrics.ts';
 class FakeHealth implements HealthSource {
   readonly #health = new Map<string, ServerHealth>();
 
-  say(key: string, health: ServerHealth): void {
+  set(key: string, health: ServerHealth): void {
     this.#health.set(key, health);
   }
   remove(key: string): void {

@@ -27,7 +27,7 @@ async function running(world: ReconcilerWorld, spec: Parameters<ReconcilerWorld[
     pods.push(await world.startPod('acme', index));
     await world.sync();
     await world.pass('acme');
-    world.health.say(`${world.namespace}/acme-${index}`, { state: 'Healthy', version: '1.0', since: 0 });
+    world.health.set(`${world.namespace}/acme-${index}`, { state: 'Healthy', version: '1.0', since: 0 });
   }
   await world.pass('acme');
   await world.settle();
@@ -96,7 +96,7 @@ describe('a server and its pods', () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const since = world.clock.now();
-    world.health.say(`${world.namespace}/acme-0`, {
+    world.health.set(`${world.namespace}/acme-0`, {
       state: 'Unhealthy',
       reason: 'Timeout',
       message: 'no answer',
@@ -175,7 +175,7 @@ describe('a rotated connection token', () => {
 
     // An operator that starts now has only the new token to ask with.
     const refused = { state: 'Unhealthy', reason: 'AuthFailed', message: 'it refused the token', since: 0 } as const;
-    for (const server of servers.slice(1)) world.health.say(`${world.namespace}/${server}`, refused);
+    for (const server of servers.slice(1)) world.health.set(`${world.namespace}/${server}`, refused);
     await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
     await world.removePod(pods[0] as Pod);
     await world.settle();
@@ -183,7 +183,7 @@ describe('a rotated connection token', () => {
     await world.settle();
     expect(await hashes()).toEqual([next, hash, hash]);
     expect(askedWith()[0]).toBe(token);
-    world.health.say(`${world.namespace}/acme-0`, { state: 'Healthy', version: '1.0', since: 0 });
+    world.health.set(`${world.namespace}/acme-0`, { state: 'Healthy', version: '1.0', since: 0 });
     await world.pass('acme');
     expect(await hashes()).toEqual([next, next, hash]);
   });

@@ -27,8 +27,8 @@ async function running(world: ReconcilerWorld): Promise<string> {
   await world.patch(PersistentVolumeClaim, 'acme-0', { status }, 'status');
   await world.startPod('acme', 0);
   await world.settle();
-  world.health.say(key, { state: 'Healthy', version: '1.0', since: 0 });
-  world.sessions.say(key, {});
+  world.health.set(key, { state: 'Healthy', version: '1.0', since: 0 });
+  world.sessions.set(key, {});
   await world.pass('acme');
   await world.settle();
   return key;
@@ -55,7 +55,7 @@ describe('the sessions of a tenant', () => {
     const key = await running(world);
     const before = await versionOf(world);
     for (let active = 1; active <= 5; active++) {
-      world.sessions.say(key, { active, lastActivityTime: world.clock.now() });
+      world.sessions.set(key, { active, lastActivityTime: world.clock.now() });
       await world.pass('acme');
     }
     expect(await versionOf(world)).toBe(before);
@@ -72,11 +72,11 @@ describe('the sessions of a tenant', () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const key = await running(world);
     const pressure = async () => findCondition((await statusOf(world)).conditions, 'StoragePressure');
-    world.sessions.say(key, { unloaded: 1, sizeBytes: 86 * MI });
+    world.sessions.set(key, { unloaded: 1, sizeBytes: 86 * MI });
     await world.settle();
     expect(await pressure()).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
     expect((await statusOf(world)).storage).toEqual({ capacity: '100Mi', used: '87Mi' });
-    world.sessions.say(key, { unloaded: 1, sizeBytes: 81 * MI });
+    world.sessions.set(key, { unloaded: 1, sizeBytes: 81 * MI });
     await world.pass('acme');
     expect(await pressure()).toMatchObject({ status: 'True' });
     // The volume grows: the same sessions are less of it.
@@ -92,11 +92,11 @@ describe('the sessions of a tenant', () => {
   it('keep their numbers while the server does not answer', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const key = await running(world);
-    world.sessions.say(key, { loaded: 2, unloaded: 3 });
+    world.sessions.set(key, { loaded: 2, unloaded: 3 });
     await world.sync();
     await world.clock.advance(STATISTICS_WRITE_INTERVAL_MS);
     await world.settle();
-    world.sessions.say(key, undefined);
+    world.sessions.set(key, undefined);
     await world.clock.advance(2 * STATISTICS_WRITE_INTERVAL_MS);
     await world.settle();
     expect((await statusOf(world)).sessions).toEqual({ active: 0, loaded: 2, total: 5 });

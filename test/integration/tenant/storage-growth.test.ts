@@ -31,7 +31,7 @@ async function running(world: ReconcilerWorld, storageClassName: string, replica
     await world.startPod('acme', index);
     await world.sync();
     await world.pass('acme');
-    world.health.say(`${world.namespace}/acme-${index}`, { state: 'Healthy', version: '1.0', since: 0 });
+    world.health.set(`${world.namespace}/acme-${index}`, { state: 'Healthy', version: '1.0', since: 0 });
   }
   await world.pass('acme');
   await world.settle();

@@ -247,7 +247,7 @@ describe('a volume whose sessions may be all the files that it can hold', () => 
   it('is looked at, once an hour at most, and tells when it is full and when it is no longer', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await withSmallVolume(world);
-    world.sessions.say(`${world.namespace}/acme-0`, { unloaded: 453, sizeBytes: 100 });
+    world.sessions.set(`${world.namespace}/acme-0`, { unloaded: 453, sizeBytes: 100 });
     await world.pass('acme');
     await world.settle();
     expect(await pressure(world)).toMatchObject({ status: 'False' });
@@ -262,7 +262,7 @@ describe('a volume whose sessions may be all the files that it can hold', () => 
     await world.pass('acme');
     await world.settle();
     expect(await asked(world)).toBeUndefined();
-    world.sessions.say(`${world.namespace}/acme-0`, { unloaded: 20, sizeBytes: 100 });
+    world.sessions.set(`${world.namespace}/acme-0`, { unloaded: 20, sizeBytes: 100 });
     await world.advance(301 * SECOND);
     await world.pass('acme');
     await world.settle();

@@ -52,22 +52,22 @@ describe('what a tenant says of its sessions', () => {
 
   it('is what all its servers have together', () => {
     observe({ replicas: 2 });
-    source.say('team/acme-0', { active: 1, loaded: 1, unloaded: 2 });
-    source.say('team/acme-1', { active: 2, unloaded: 1 });
+    source.set('team/acme-0', { active: 1, loaded: 1, unloaded: 2 });
+    source.set('team/acme-1', { active: 2, unloaded: 1 });
     expect(observe({ replicas: 2 }).fields.sessions).toEqual({ active: 3, loaded: 4, total: 7 });
   });
 
   it('is when somebody last used one, to the minute', () => {
-    source.say('team/acme-0', { unloaded: 1, lastActivityTime: NOW + 10 * SECOND });
+    source.set('team/acme-0', { unloaded: 1, lastActivityTime: NOW + 10 * SECOND });
     expect(observe().fields.lastActivityTime).toBe('2026-01-02T03:04:00Z');
     // Deleting the session that was used last does not undo that.
-    source.say('team/acme-0', { unloaded: 1, lastActivityTime: NOW - 60 * MINUTE });
+    source.set('team/acme-0', { unloaded: 1, lastActivityTime: NOW - 60 * MINUTE });
     expect(observe({}, { lastActivityTime: timestamp(NOW) }).fields.lastActivityTime).toBe(timestamp(NOW));
   });
 
   it('is how full the fullest volume is', () => {
-    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
-    source.say('team/acme-1', { unloaded: 1, sizeBytes: 90 * MI });
+    source.set('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    source.set('team/acme-1', { unloaded: 1, sizeBytes: 90 * MI });
     const { fields, pressure } = observe({ replicas: 2 });
     expect(fields.storage).toEqual({ capacity: '100Mi', used: '91Mi' });
     expect(pressure).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
@@ -79,7 +79,7 @@ describe('what was seen of a volume', () => {
   const usages = measured({ files: 97 });
 
   it('counts when it is worse than what its sessions take', () => {
-    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    source.set('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     const { fields, pressure } = observe({}, {}, undefined, usages);
     expect(fields.storage).toEqual({ capacity: '100Mi', used: '11Mi' });
     expect(pressure).toMatchObject({
@@ -110,16 +110,16 @@ describe('what was seen of a volume', () => {
 
 describe('the numbers of a server that cannot be asked', () => {
   it('stay what they were', () => {
-    source.say('team/acme-0', { active: 1, sizeBytes: 90 * MI });
+    source.set('team/acme-0', { active: 1, sizeBytes: 90 * MI });
     const before = observe();
-    source.say('team/acme-0', undefined);
+    source.set('team/acme-0', undefined);
     expect(observe()).toEqual(before);
   });
 
   it('tell of no session in its memory once its pod is gone, and of as many on its volume as before', () => {
-    source.say('team/acme-0', { active: 1, loaded: 2, sizeBytes: 90 * MI });
+    source.set('team/acme-0', { active: 1, loaded: 2, sizeBytes: 90 * MI });
     const { fields } = observe();
-    source.say('team/acme-0', undefined);
+    source.set('team/acme-0', undefined);
     const gone = statistics.observe(sampleTenant(), servers(1, []), new Map(), undefined);
     expect(gone.fields).toEqual({ ...fields, sessions: { ...fields.sessions, active: 0, loaded: 0 } });
   });
@@ -133,7 +133,7 @@ describe('the numbers of a server that cannot be asked', () => {
     const status = { sessions: { active: 0, loaded: 0, total: 5 } };
     const spec = { replicas: 2 };
     observe(spec, status);
-    source.say('team/acme-0', { unloaded: 1 });
+    source.set('team/acme-0', { unloaded: 1 });
     expect(observe(spec, status).fields.sessions?.total).toBe(5);
     await clock.advance(MINUTE);
     expect(observe(spec, status).fields.sessions?.total).toBe(1);
@@ -144,9 +144,9 @@ describe('the numbers of a server that cannot be asked', () => {
     const spec = { replicas: 2 };
     observe(spec, status);
     await clock.advance(MINUTE);
-    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    source.set('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     expect(observe(spec, status).fields.storage).toEqual(status.storage);
-    source.say('team/acme-0', { unloaded: 1, sizeBytes: 96 * MI });
+    source.set('team/acme-0', { unloaded: 1, sizeBytes: 96 * MI });
     expect(observe(spec, status)).toMatchObject({
       fields: { storage: { used: '97Mi' } },
       pressure: { reason: 'VolumeFull' },
@@ -200,13 +200,13 @@ describe('a cleanup of a tenant that does not run', () => {
   });
 
   it('makes what servers told before it worthless', () => {
-    source.say('team/acme-0', { unloaded: 5, sizeBytes: 18 * MI });
+    source.set('team/acme-0', { unloaded: 5, sizeBytes: 18 * MI });
     observe();
-    source.say('team/acme-0', undefined);
+    source.set('team/acme-0', undefined);
     const { fields } = observe({ suspend: true }, status, last());
     const resumed = { ...fields, lastCleanup: last() };
     expect(observe({}, resumed).fields).toEqual(fields);
-    source.say('team/acme-0', { unloaded: 3, sizeBytes: 10 * MI });
+    source.set('team/acme-0', { unloaded: 3, sizeBytes: 10 * MI });
     expect(observe({}, resumed)).toMatchObject({
       fields: { sessions: { total: 3 }, storage: { used: '31Mi' } },
       pressure: { reason: 'EnoughSpace' },
@@ -223,17 +223,17 @@ describe('a change on a server', () => {
       woken.push(afterMs);
     });
     observe();
-    source.say('team/acme-0', { loaded: 1, sizeBytes: MI });
+    source.set('team/acme-0', { loaded: 1, sizeBytes: MI });
     observe();
     woken.length = 0;
   });
 
   it('wakes its tenant when a number changes, three times a minute at most', async () => {
     await clock.advance(15 * SECOND);
-    source.say('team/acme-0', { active: 1, sizeBytes: MI });
+    source.set('team/acme-0', { active: 1, sizeBytes: MI });
     expect(woken).toEqual([5 * SECOND]);
     await clock.advance(5 * SECOND);
-    source.say('team/acme-0', { active: 1, unloaded: 1, sizeBytes: MI });
+    source.set('team/acme-0', { active: 1, unloaded: 1, sizeBytes: MI });
     expect(woken).toEqual([5 * SECOND, 0]);
     expect(statistics.writeDelayMs(KEY)).toBe(0);
     statistics.statusWritten(sampleTenant());
@@ -241,7 +241,7 @@ describe('a change on a server', () => {
   });
 
   it('wakes its tenant at once when the volume fills up', () => {
-    source.say('team/acme-0', { loaded: 1, sizeBytes: 86 * MI });
+    source.set('team/acme-0', { loaded: 1, sizeBytes: 86 * MI });
     expect(woken).toEqual([0]);
   });
 
@@ -250,14 +250,14 @@ describe('a change on a server', () => {
     ['a session grows by less than a percent of the volume', { loaded: 1, sizeBytes: MI - 1 }],
     ['it does not answer', undefined],
   ])('wakes nobody when %s', (_, told) => {
-    source.say('team/acme-0', told);
+    source.set('team/acme-0', told);
     expect(woken).toEqual([]);
   });
 
   it('wakes nobody for a server that nobody has looked at', () => {
-    source.say('team/other-0', { active: 1 });
+    source.set('team/other-0', { active: 1 });
     statistics.forget(KEY);
-    source.say('team/acme-0', { active: 3 });
+    source.set('team/acme-0', { active: 3 });
     expect(woken).toEqual([]);
   });
 });
@@ -271,10 +271,10 @@ describe('numbers that are not worth a write yet', () => {
   it('never hold back that a volume fills up', () => {
     const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
     const status = { conditions: [{ ...condition, status: 'False' as const, reason: 'EnoughSpace' }] };
-    source.say('team/acme-0', { unloaded: 1, sizeBytes: 90 * MI });
+    source.set('team/acme-0', { unloaded: 1, sizeBytes: 90 * MI });
     const full = observe({}, status);
     expect(pressureChanged(sampleTenant({}, {}, status), full)).toBe(true);
-    source.say('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
+    source.set('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     expect(pressureChanged(sampleTenant({}, {}, status), observe({}, status))).toBe(false);
   });
 });
