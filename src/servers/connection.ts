@@ -7,9 +7,9 @@ import {
   setDeadline,
   type CallOptions,
   type Dial,
-  type Requester,
   type Timers,
 } from '../copilot/index.ts';
+import { ConnectionShare, type ConnectionUser, type SharedConnection } from './connection-share.ts';
 import type { DialPacer } from './dial-pacer.ts';
 
 /** Where a server is reached. */
@@ -30,23 +30,6 @@ export interface ConnectionContext {
   readonly dial: Dial | undefined;
 }
 
-/** How a connection ended that its user did not end. */
-export interface ConnectionEnd {
-  readonly error: CopilotError;
-  /**
-   * Whether the end shows little about the server: another user dropped the connection, or was waiting for an answer, which
-   * may be what ended it.
-   */
-  readonly isDoubtful: boolean;
-}
-
-/** What a user of a connection is notified of. */
-export interface ConnectionUser {
-  /** An open connection ended other than by the user's own `drop`; what the user was waiting for fails as well. */
-  readonly onEnd: (end: ConnectionEnd) => void;
-  readonly onNotification?: (method: string, params: unknown) => void;
-}
-
 const METHOD_NOT_FOUND = -32601;
 
 /** A connection that is being opened, for as long as a user waits for it. */
@@ -65,7 +48,7 @@ interface Opening {
  * It accepts messages of up to 16 MiB, the default, which a list of 100,000 sessions needs. A hostile server can make us keep
  * twice that for a message that it does not finish, but only until the next ping times out, whose answer can't overtake it.
  */
-export class ServerConnection {
+export class ServerConnection implements SharedConnection {
   readonly #context: ConnectionContext;
   readonly #shares = new Set<ConnectionShare>();
   readonly #unknownMethods = new Set<string>();
@@ -217,89 +200,5 @@ export class ServerConnection {
     if (client === this.#client) this.#client = undefined;
     if (client === this.#opening?.client) this.#opening = undefined;
     client.close(error);
-  }
-}
-
-/** One user's share in a connection. */
-export class ConnectionShare {
-  readonly user: ConnectionUser;
-  readonly #connection: ServerConnection;
-  #current: SharedClient | undefined;
-
-  constructor(user: ConnectionUser, connection: ServerConnection) {
-    this.user = user;
-    this.#connection = connection;
-  }
-
-  /** The connection, if it is open. */
-  get opened(): SharedClient | undefined {
-    const { client } = this.#connection;
-    return client && this.#shared(client);
-  }
-
-  /** Ms until the user may open the connection. */
-  get dialDelayMs(): number {
-    return this.#connection.dialDelayMs;
-  }
-
-  /** The connection, dialled if there is none. Rejects as `Client.open` does; other users may go on waiting for it. */
-  async open(options: CallOptions): Promise<SharedClient> {
-    return this.#shared(await this.#connection.open(options));
-  }
-
-  /** Closes the connection on which a request has failed. It does nothing if that has ended already. */
-  drop({ client }: SharedClient, why: string): void {
-    this.#connection.drop(client, this, why);
-  }
-
-  /** Whether the user is waiting for an answer. */
-  isWaitingOn(client: Client): boolean {
-    return this.#current?.client === client && this.#current.isWaiting;
-  }
-
-  /** Notifies the user. */
-  end(client: Client, end: ConnectionEnd): void {
-    if (this.#current?.client === client) this.#current.end = end;
-    this.user.onEnd(end);
-  }
-
-  #shared(client: Client): SharedClient {
-    if (this.#current?.client !== client) this.#current = new SharedClient(client, this.#connection);
-    return this.#current;
-  }
-}
-
-/** An open connection as one of its users has it; the same object until it has ended. */
-export class SharedClient implements Requester {
-  readonly client: Client;
-  /** How it ended; undefined while it lasts, and if this user or the server's removal ended it. */
-  end: ConnectionEnd | undefined;
-  readonly #connection: ServerConnection;
-  #unanswered = 0;
-
-  constructor(client: Client, connection: ServerConnection) {
-    this.client = client;
-    this.#connection = connection;
-  }
-
-  get address(): string {
-    return this.client.address;
-  }
-
-  /** Whether a request of this user waits for its answer. */
-  get isWaiting(): boolean {
-    return this.#unanswered > 0;
-  }
-
-  async request(method: string, params: object, options: CallOptions): Promise<unknown> {
-    this.#unanswered += 1;
-    try {
-      return await this.client.request(method, params, options);
-    } catch (error) {
-      this.#connection.learn(this.client, method, error);
-      throw error;
-    } finally {
-      this.#unanswered -= 1;
-    }
   }
 }

@@ -1,6 +1,6 @@
 /** The checks of one server's health. */
 import { CopilotError, getStatus, messageOf, ping, type UnhealthyReason } from '../../copilot/index.ts';
-import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection.ts';
+import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection-share.ts';
 import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
 import { Schedule } from '../schedule.ts';

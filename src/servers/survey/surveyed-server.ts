@@ -17,7 +17,7 @@ import {
   type Deletion,
   type SessionActivity,
 } from '../../copilot/index.ts';
-import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection.ts';
+import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection-share.ts';
 import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
 import { Schedule } from '../schedule.ts';

@@ -43,7 +43,13 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['activity', 'usage'],
     ['index'],
   ],
-  servers: [['dial-pacer', 'retry'], ['connection', 'schedule'], ['server'], ['registry'], ['health', 'survey']],
+  servers: [
+    ['connection-share', 'dial-pacer', 'retry'],
+    ['connection', 'schedule'],
+    ['server'],
+    ['registry'],
+    ['health', 'survey'],
+  ],
   resources: [
     ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result'],
     ['names', 'pod', 'session-holder', 'session-index', 'session-ttl'],
