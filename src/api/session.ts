@@ -80,7 +80,7 @@ export const sessionSpec = withRules(
   fixed('owner'),
 );
 
-export const sessionStatus = z.object({
+const sessionStatus = z.object({
   observedGeneration: z
     .int()
     .min(0)

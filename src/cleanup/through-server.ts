@@ -30,7 +30,7 @@ export async function cleanUpServer(target: string, client: Client, task: TtlTas
   const now = await serverNow(target, client, context);
   const candidates: string[] = [];
   for (const times of await listSessions(client, LIST)) {
-    if (decide(factsOf(times), rule, now()).action === 'Keep') report.kept();
+    if (decide(storedSession(times), rule, now()).action === 'Keep') report.kept();
     else candidates.push(times.sessionId);
   }
   if (candidates.length === 0) return;
@@ -40,9 +40,9 @@ export async function cleanUpServer(target: string, client: Client, task: TtlTas
   const currentDecision = async (sessionId: string): Promise<CleanupDecision | undefined> => {
     const times = await getSessionTimes(client, sessionId, ONE);
     if (times === undefined) return undefined;
-    const decision = decide(factsOf(times), rule, now());
+    const decision = decide(storedSession(times), rule, now());
     if (decision.action === 'Keep') return decision;
-    return decide({ ...factsOf(times), activity: await getActivity(client, sessionId, ONE) }, rule, now());
+    return decide({ ...storedSession(times), activity: await getActivity(client, sessionId, ONE) }, rule, now());
   };
   for (const sessionId of candidates) {
     throwIfStopped(context);
@@ -100,6 +100,6 @@ async function serverNow(target: string, client: Client, { clock, log }: Context
   return () => clock.now() + Math.min(skew, 0);
 }
 
-function factsOf({ sessionId, modifiedTime }: SessionTimes): StoredSession {
+function storedSession({ sessionId, modifiedTime }: SessionTimes): StoredSession {
   return { sessionId, modifiedTime: Date.parse(modifiedTime) };
 }

@@ -48,7 +48,7 @@ export function cleanupPod(
   { image, args, servers, volumes, beside, policies }: CleanupPodOptions,
 ): PodSpec {
   const { name, namespace = '' } = tenant.metadata;
-  const together = beside ?? volumes.find((index) => servers.includes(index));
+  const nearServer = beside ?? volumes.find((index) => servers.includes(index));
   const path = (index: number) => `${VOLUMES_PATH}/${serverName(name, index)}`;
   return {
     serviceAccountName: childName(name, 'servers'),
@@ -97,7 +97,7 @@ export function cleanupPod(
       })),
     ],
     ...scheduling(tenant),
-    ...(volumes.length > 0 && { affinity: affinity(tenant, volumes, together) }),
+    ...(volumes.length > 0 && { affinity: affinity(tenant, volumes, nearServer) }),
   };
 }
 
@@ -105,14 +105,14 @@ export function cleanupPod(
 function affinity(
   tenant: CopilotTenant,
   volumes: readonly number[],
-  together: number | undefined,
+  nearServer: number | undefined,
 ): NonNullable<PodSpec['affinity']> {
   const beside = (index: number) => ({
     topologyKey: 'kubernetes.io/hostname',
     labelSelector: { matchLabels: serverPods(tenant.metadata.name, index) },
   });
-  if (together !== undefined) {
-    return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [beside(together)] } };
+  if (nearServer !== undefined) {
+    return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [beside(nearServer)] } };
   }
   // The pod of a server that keeps crashing holds its volume on a node. A suspended server has no pod, and this has no effect.
   const preferred = volumes.map((index) => ({ weight: 100, podAffinityTerm: beside(index) }));

@@ -37,6 +37,7 @@ export interface SessionControllerOptions {
   readonly jobs: InformerLike<Job>;
   /** The volume claims that the operator creates, likewise. */
   readonly claims: Pick<InformerLike<PersistentVolumeClaim>, 'store'>;
+  /** The sessions on the tenants' servers. */
   readonly source: SessionSource;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: SessionOperatorFacts;
@@ -97,7 +98,7 @@ export function addSessionController(options: SessionControllerOptions): void {
     .watches(tenants, (tenant) => sessions.store.byIndex(BY_TENANT, keyOf(tenant)).map(nameOf), {
       predicate: affectsSessions,
     })
-    // The holder of an id may change when a resource with that id is created or deleted.
+    // The holder of an id may change when a resource with that id is created or deleted, but not when it is updated.
     .watches(sessions, (session) => sameIdAs(session, sessions.store), { predicate: () => false })
     .complete(reconciler);
   enqueueByServer(controller, sessions, source);

@@ -85,7 +85,7 @@ export interface Findings {
 
 /** The result of an attempt to remove a session's data. Done when nothing is pending. */
 export interface Removal {
-  /** Data was there and is gone. */
+  /** There was data, and it is removed. */
   readonly deleted: boolean;
   /** What is not removed yet, in sentences. */
   readonly pending: readonly string[];
@@ -98,8 +98,8 @@ export interface Removal {
   readonly cause?: SessionCause | undefined;
 }
 
-/** There was nothing to remove. */
-export const NOTHING_TO_REMOVE: Removal = {
+/** A removal without anything to remove. */
+export const EMPTY_REMOVAL: Removal = {
   deleted: false,
   pending: [],
   leftBehind: [],

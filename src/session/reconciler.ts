@@ -38,6 +38,7 @@ export interface SessionReconcilerOptions {
   readonly tenants: ReadonlyStore<CopilotTenant>;
   /** Our own writes of sessions, until the cache shows them. */
   readonly recent: RecentWrites;
+  /** The sessions on the tenants' servers. */
   readonly source: SessionSource;
   readonly watches: SurveyWatches;
   readonly states: SessionStates;
@@ -60,7 +61,7 @@ const EXPIRE_RETRY_MS = 15_000;
 /** Until the cache shows what has changed meanwhile, in ms. */
 const OUTDATED_RETRY_MS = 200;
 
-/** What was applied: with a result the reconcile ends there, without a report. */
+/** The outcome of what was applied. With a `result` the reconcile ends without a report. */
 type Outcome =
   | { readonly result: Result }
   | {
@@ -93,7 +94,7 @@ export class SessionReconciler implements Reconciler {
       const cause = missingPermission(error);
       if (cause === undefined || session.metadata.deletionTimestamp !== undefined) throw error;
       context.log.warn({ err: error }, 'the operator lacks a permission');
-      return this.#next(FORBIDDEN_RETRY_MS, await this.#reportCause(session, cause, context));
+      return this.#requeue(FORBIDDEN_RETRY_MS, await this.#reportCause(session, cause, context));
     }
   }
 
@@ -122,14 +123,14 @@ export class SessionReconciler implements Reconciler {
     const tenant = await findTenant(session, tenants, client, context.signal);
     if (tenant === undefined || tenant.metadata.deletionTimestamp !== undefined) {
       watches.forget(keyOf(session));
-      return this.#next(await this.#reportCause(session, tenantNotFound(session, tenant), context));
+      return this.#requeue(await this.#reportCause(session, tenantNotFound(session, tenant), context));
     }
     const observation = this.#observe(session, tenant, clock.now());
     const { ownership, unavailable } = observation;
     // The survey reads the labels within a moment, and that enqueues the session: until then nothing is reported, and nothing deleted.
-    if (ownership === 'Unread') return this.#next();
+    if (ownership === 'Unread') return this.#requeue();
     if (ownership === 'Another') {
-      return this.#next(await this.#reportEmpty(session, ownedByAnother(session), context));
+      return this.#requeue(await this.#reportEmpty(session, ownedByAnother(session), context));
     }
     if (unavailable !== undefined) return this.#reportUnavailable(observation, unavailable, context);
     const plan = planSession(observation);
@@ -137,7 +138,7 @@ export class SessionReconciler implements Reconciler {
     if (outcome.result !== undefined) return outcome.result;
     const statusDelayMs = await this.#report(observation, plan, outcome, context);
     const labelDelayMs = await this.#label(observation, outcome.phase, context);
-    return this.#next(outcome.delayMs, statusDelayMs, labelDelayMs);
+    return this.#requeue(outcome.delayMs, statusDelayMs, labelDelayMs);
   }
 
   async #reconcileDeleted(session: CopilotSession, context: ReconcileContext): Promise<Result> {
@@ -164,7 +165,7 @@ export class SessionReconciler implements Reconciler {
     return holder?.metadata.uid === session.metadata.uid ? undefined : holder;
   }
 
-  /** The session with our finalizer, or without where its data stays; undefined when it is gone. */
+  /** Adds our finalizer, or removes it where the data stays. Returns the session, undefined when it is gone. */
   async #ensureFinalizer(session: CopilotSession, holdsId: boolean): Promise<CopilotSession | undefined> {
     const { client, recent } = this.#options;
     const change = holdsId && session.spec.deletionPolicy === 'Delete' ? addFinalizer : removeFinalizer;
@@ -206,7 +207,7 @@ export class SessionReconciler implements Reconciler {
     if (expiry === 'refresh') {
       for (const { key } of candidates) source.refresh(key);
       // Whether it is lost or has expired is decided when the servers have answered again.
-      return phase === SessionPhase.Lost ? { result: this.#next(REFRESH_MS) } : { phase, delayMs: REFRESH_MS };
+      return phase === SessionPhase.Lost ? { result: this.#requeue(REFRESH_MS) } : { phase, delayMs: REFRESH_MS };
     }
     if (expiry === 'due' && expiresAt !== undefined) {
       const outcome = await expirer.expire(session, candidates, expiresAt, { signal, log });
@@ -246,7 +247,7 @@ export class SessionReconciler implements Reconciler {
     return this.#options.statusWriter.write(session, status, signal);
   }
 
-  /** After the status, which it must not hold up. */
+  /** Runs after the report, which it must not delay. */
   async #label(
     { session, located }: Observation,
     phase: SessionPhase,
@@ -261,14 +262,14 @@ export class SessionReconciler implements Reconciler {
     unavailable: Unavailable,
     { signal }: ReconcileContext,
   ): Promise<Result> {
-    if (unavailable.transient && graceMs > 0) return this.#next(graceMs);
+    if (unavailable.transient && graceMs > 0) return this.#requeue(graceMs);
     const status = unobservedStatus({ session, unavailable, now });
-    return this.#next(await this.#options.statusWriter.write(session, status, signal));
+    return this.#requeue(await this.#options.statusWriter.write(session, status, signal));
   }
 
   async #reportNotHolding(session: CopilotSession, cause: SessionCause, context: ReconcileContext): Promise<Result> {
     this.#options.watches.forget(keyOf(session));
-    return this.#next(await this.#reportEmpty(session, cause, context));
+    return this.#requeue(await this.#reportEmpty(session, cause, context));
   }
 
   #reportEmpty(
@@ -290,7 +291,7 @@ export class SessionReconciler implements Reconciler {
   }
 
   /** When to reconcile next: after the shortest of these delays, and within the resync interval. */
-  #next(...delays: (number | undefined)[]): Result {
+  #requeue(...delays: (number | undefined)[]): Result {
     const resync = RESYNC_MS + RESYNC_JITTER_MS * this.#options.random();
     return { requeueAfterMs: Math.min(resync, ...delays.filter((delay) => delay !== undefined)) };
   }

@@ -33,9 +33,9 @@ function runStateOf({ spec, status, metadata }: CopilotTenant, index: number): S
     const state = status?.servers?.find(({ name }) => name === serverName(metadata.name, index))?.state;
     return state === 'Failed' ? 'Stopped' : 'Expected';
   }
-  const wanted = spec.suspend ? 0 : spec.replicas;
+  const desired = spec.suspend ? 0 : spec.replicas;
   const observed = status?.observedGeneration === metadata.generation;
-  return observed && (status?.replicas ?? 0) <= wanted ? 'Stopped' : 'Stopping';
+  return observed && (status?.replicas ?? 0) <= desired ? 'Stopped' : 'Stopping';
 }
 
 /**

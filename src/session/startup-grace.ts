@@ -4,6 +4,7 @@ import type { ServerView } from './model.ts';
 
 const STARTUP_GRACE_MS = 60_000;
 
+/** One for the process. */
 export class StartupGrace {
   /** Keys of the servers that have answered this process, as long as that matters. */
   readonly #answered = new Set<string>();
@@ -11,8 +12,8 @@ export class StartupGrace {
   #startedAt: number | undefined;
 
   /**
-   * How long the silence of these servers is not reported yet, in ms. Right after the start none of them has been asked: reporting
-   * each of hundreds of sessions as unavailable, and as available a moment later, would be two writes for nothing.
+   * How long these servers are not reported as unavailable yet, in ms. Right after the start none of them has been polled: reporting each
+   * of hundreds of sessions as unavailable, and as available a moment later, would be two useless writes.
    */
   remainingMs({ status }: CopilotSession, servers: readonly ServerView[], now: number): number {
     this.#startedAt ??= now;

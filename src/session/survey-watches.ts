@@ -1,4 +1,4 @@
-/** Which sessions the survey reads in detail. No watch of the API server. */
+/** Which sessions the survey reads in detail; not to be confused with watches of the API server. */
 import type { SessionSource } from '../servers/survey/sessions.ts';
 
 /** Has the survey read the details of exactly those sessions that resources hold. */

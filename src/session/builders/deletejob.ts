@@ -11,7 +11,7 @@ import { sessionIdOf } from '../../resources/session-index.ts';
 /** Shorter than the deadline of a deletion (decisions/removal.ts), so that a Job that makes no progress is reported as failed. */
 const ACTIVE_DEADLINE_SECONDS = 240;
 /** A finished Job is deleted with its session; this is for a session that another finalizer holds. */
-const KEPT_SECONDS = 600;
+const TTL_AFTER_FINISHED_SECONDS = 600;
 const MAX_LABEL_LENGTH = 63;
 
 /** Name of the Job that removes the session's data from the volume of one server. */
@@ -41,7 +41,7 @@ export function deleteJob(session: CopilotSession, tenant: CopilotTenant, index:
     spec: {
       backoffLimit: 2,
       activeDeadlineSeconds: ACTIVE_DEADLINE_SECONDS,
-      ttlSecondsAfterFinished: KEPT_SECONDS,
+      ttlSecondsAfterFinished: TTL_AFTER_FINISHED_SECONDS,
       template: {
         metadata: { labels },
         spec: cleanupPod(tenant, {

@@ -12,7 +12,7 @@ import type { ServerView } from '../model.ts';
 /** How long a session that was due but in use is left alone. */
 const IN_USE_BACKOFF = { baseMs: 2_000, maxMs: 60_000 };
 /** A session is not deleted on an answer older than this, in ms. */
-const MAX_AGE_MS = 60_000;
+const MAX_ANSWER_AGE_MS = 60_000;
 
 /**
  * When the session's time to live passes, ms: its `ttl` after the last activity, or after the creation of the resource when it
@@ -79,7 +79,7 @@ export function expiryDecision({ session, phase, dueAt, servers, now }: ExpiryIn
   // A server that does not answer may have it, in use.
   if (servers.some(({ answer }) => answer === undefined)) return none('a server that may have it does not answer');
   const fresh = ({ answer }: ServerView): boolean =>
-    answer !== undefined && answer.at > dueAt && now - answer.at <= MAX_AGE_MS;
+    answer !== undefined && answer.at > dueAt && now - answer.at <= MAX_ANSWER_AGE_MS;
   if (!servers.every(fresh)) return { action: 'refresh', reason: 'the last answers are from before it expired' };
   return { action: 'due', reason: 'its time to live has passed' };
 }

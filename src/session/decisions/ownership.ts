@@ -1,4 +1,4 @@
-/** Whether the data under a session's id belongs to the owner that the resource states. */
+/** Whether the data under a session's id has the owner in `spec.owner`. */
 import { SessionConditionType, SessionStalledReason } from '../../api/session-conditions.ts';
 import type { SessionFacts } from '../../servers/survey/sessions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';

@@ -1,4 +1,4 @@
-/** The phase of a session, and whether it had begun or ended before. */
+/** The phase of a session, and whether it has had a turn, has ended, or is a new one. */
 import { SessionPhase } from '../../api/session-conditions.ts';
 import type { CopilotSessionStatus } from '../../api/session.ts';
 import type { CopilotSession } from '../../resources/session.ts';

@@ -23,7 +23,7 @@ export function removalStep({ name, answer, runState }: ServerView): RemovalStep
   if (runState === 'Stopped') {
     return { action: 'job', reason: 'ServerStopped', message: `A Job removes the session from the volume of ${name}.` };
   }
-  // A Job would be a second writer: a server writes what it has in states when it stops.
+  // A Job would be a second writer: a server writes what it has in memory when it stops.
   return runState === 'Stopping'
     ? { action: 'wait', reason: 'ServerStopping', message: `Server ${name} is still stopping.` }
     : { action: 'wait', reason: 'ServerSilent', message: `Server ${name} does not answer.` };

@@ -1,4 +1,5 @@
-/** Removes a deleted session's data before our finalizer, and the finalizer at the latest at the deadline of decisions/removal.ts. */
+/** Removes the data of a deleted session and then our finalizer, which is removed in any case at the deadline of decisions/removal.ts. */
+import type { Logger } from 'pino';
 import { SESSION_DATA_FINALIZER } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client/client.ts';
 import type { ReconcileContext, Result } from '../../kube/runtime/controller.ts';
@@ -19,7 +20,7 @@ import { unobservedStatus } from '../status.ts';
 import type { StatusWriter } from '../status-writer.ts';
 import { findTenant } from '../tenant-lookup.ts';
 import { EventReason } from '../transitions.ts';
-import { NOTHING_TO_REMOVE, type Removal } from '../model.ts';
+import { EMPTY_REMOVAL, type Removal } from '../model.ts';
 
 /** Between two attempts to remove the data, in ms. */
 const RETRY_MS = 5_000;
@@ -52,7 +53,7 @@ export class DataFinalizer {
 
   /** Removes the data and then our finalizer, or reports what is pending. */
   async finalize(session: CopilotSession, context: ReconcileContext): Promise<Result> {
-    const { client, states, clock, recorder, metrics } = this.#options;
+    const { client, states, clock, metrics } = this.#options;
     if (states.of(session).finalizerRemoved) return {};
     this.#startedAt ??= clock.now();
     const { removal, tenantTerminating } = await this.#remove(session, context);
@@ -69,27 +70,29 @@ export class DataFinalizer {
       return { requeueAfterMs: Math.min(RETRY_MS, deadline - now) };
     }
     const leftBehind = [...removal.leftBehind, ...removal.pending];
+    this.#recordResult(session, removal, leftBehind, context.log);
+    await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    state.finalizerRemoved = true;
+    metrics.removed(leftBehind.length > 0 ? 'LeftBehind' : state.deleted ? 'Deleted' : 'NotFound');
+    return {};
+  }
+
+  /** Events have the result: the resource is about to be gone. */
+  #recordResult(session: CopilotSession, removal: Removal, leftBehind: readonly string[], log: Logger): void {
+    const { recorder } = this.#options;
     const details = [...leftBehind, ...removal.unswept].join(' ');
     if (leftBehind.length > 0) {
       const message = `The data of the session could not be deleted and is left behind. ${details}`;
       recorder.event(session, 'Warning', EventReason.SessionDataLeftBehind, message);
-      context.log.warn({ leftBehind }, 'the data of a deleted session is left behind');
+      log.warn({ leftBehind }, 'the data of a deleted session is left behind');
     } else if (details !== '') {
-      recorder.event(
-        session,
-        'Warning',
-        EventReason.SessionLockLeftBehind,
-        `The data of the session was deleted. ${details}`,
-      );
+      const message = `The data of the session was deleted. ${details}`;
+      recorder.event(session, 'Warning', EventReason.SessionLockLeftBehind, message);
     }
     if (removal.ownedByAnother) {
       const message = `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} is kept: it is stored with another owner than spec.owner.`;
       recorder.event(session, 'Normal', EventReason.SessionDataOfAnother, message);
     }
-    await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
-    state.finalizerRemoved = true;
-    metrics.removed(leftBehind.length > 0 ? 'LeftBehind' : state.deleted ? 'Deleted' : 'NotFound');
-    return {};
   }
 
   async #remove(session: CopilotSession, { signal, log }: ReconcileContext): Promise<Attempt> {
@@ -107,7 +110,7 @@ export class DataFinalizer {
       if (signal.aborted) throw error;
       log.warn({ err: error }, 'failed to delete the data of a session');
       const pending = ['A request to the API server failed.'];
-      removal = { ...NOTHING_TO_REMOVE, pending, cause: missingPermission(error) };
+      removal = { ...EMPTY_REMOVAL, pending, cause: missingPermission(error) };
     }
     return { removal, tenantTerminating: tenant?.metadata.deletionTimestamp !== undefined };
   }

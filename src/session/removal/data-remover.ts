@@ -21,7 +21,7 @@ import type { SweepRequester } from './sweep-requester.ts';
 import { candidateServers, serversOf } from '../servers.ts';
 import { EventReason } from '../transitions.ts';
 import type { SurveyWatches } from '../survey-watches.ts';
-import { NOTHING_TO_REMOVE, type Removal, type ServerView } from '../model.ts';
+import { EMPTY_REMOVAL, type Removal, type ServerView } from '../model.ts';
 
 export interface DataRemoverOptions {
   readonly source: Pick<SessionSource, 'get' | 'activity' | 'close' | 'delete'>;
@@ -73,14 +73,14 @@ export class DataRemover {
     const { namespace = '' } = session.metadata;
     const { phase, server } = session.status ?? {};
     // Observed before, and on no server.
-    if (phase !== undefined && server === undefined) return NOTHING_TO_REMOVE;
+    if (phase !== undefined && server === undefined) return EMPTY_REMOVAL;
     const tenant = session.spec.tenantRef.name;
     const index = serverIndex(tenant, server ?? '') ?? 0;
     const claim = await this.#options.jobs.claim(namespace, serverName(tenant, index), signal);
-    if (claim === undefined) return NOTHING_TO_REMOVE;
+    if (claim === undefined) return EMPTY_REMOVAL;
     const verb = server === undefined ? 'may be' : 'is';
     return {
-      ...NOTHING_TO_REMOVE,
+      ...EMPTY_REMOVAL,
       leftBehind: [
         `CopilotTenant ${tenant} no longer exists; the data ${verb} on its retained PersistentVolumeClaim ${claim.metadata.name}.`,
       ],
@@ -95,16 +95,14 @@ export class DataRemover {
   ): Promise<Removal> {
     const { name, answer } = server;
     const ownership = ownershipOf(session, answer?.sessions.get(sessionIdOf(session)), answer !== undefined);
-    if (ownership === 'Another') return { ...NOTHING_TO_REMOVE, ownedByAnother: true };
+    if (ownership === 'Another') return { ...EMPTY_REMOVAL, ownedByAnother: true };
     if (ownership === 'Unread') {
-      return { ...NOTHING_TO_REMOVE, pending: [`The owner of the data on server ${name} has not been read yet.`] };
+      return { ...EMPTY_REMOVAL, pending: [`The owner of the data on server ${name} has not been read yet.`] };
     }
     const step = removalStep(server);
     switch (step.action) {
       case 'wait':
-        return (await this.#hasVolume(server, signal))
-          ? { ...NOTHING_TO_REMOVE, pending: [step.message] }
-          : NOTHING_TO_REMOVE;
+        return (await this.#hasVolume(server, signal)) ? { ...EMPTY_REMOVAL, pending: [step.message] } : EMPTY_REMOVAL;
       case 'job':
         return onVolume(name, await this.#options.jobs.ensure(session, tenant, server.index, signal));
       case 'delete':
@@ -115,16 +113,16 @@ export class DataRemover {
     } catch (error) {
       // Without the server's own text, which its agent may have written.
       log.warn({ err: error, server: name }, 'failed to delete a session');
-      return { ...NOTHING_TO_REMOVE, pending: [`Server ${name} failed to delete the session.`] };
+      return { ...EMPTY_REMOVAL, pending: [`Server ${name} failed to delete the session.`] };
     }
     try {
       await this.#options.sweepRequester.afterDeletion(session, server, deleted, signal);
-      return { ...NOTHING_TO_REMOVE, deleted };
+      return { ...EMPTY_REMOVAL, deleted };
     } catch (error) {
       if (signal.aborted) throw error;
       log.warn({ err: error, server: name }, 'failed to request a sweep of the volume');
       const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}: requesting a sweep of it failed.`;
-      return { ...NOTHING_TO_REMOVE, deleted, unswept: [message], cause: missingPermission(error) };
+      return { ...EMPTY_REMOVAL, deleted, unswept: [message], cause: missingPermission(error) };
     }
   }
 
@@ -168,13 +166,13 @@ export class DataRemover {
 function onVolume(name: string, progress: JobProgress): Removal {
   if (progress.state === 'Waiting') {
     return {
-      ...NOTHING_TO_REMOVE,
+      ...EMPTY_REMOVAL,
       pending: [`PersistentVolumeClaim ${name}: ${progress.message}.`],
       cause: progress.cause,
     };
   }
   if (progress.state === 'Failed') {
-    return { ...NOTHING_TO_REMOVE, leftBehind: [`PersistentVolumeClaim ${name}: ${progress.message}.`] };
+    return { ...EMPTY_REMOVAL, leftBehind: [`PersistentVolumeClaim ${name}: ${progress.message}.`] };
   }
-  return { ...NOTHING_TO_REMOVE, deleted: progress.state === 'Done' };
+  return { ...EMPTY_REMOVAL, deleted: progress.state === 'Done' };
 }

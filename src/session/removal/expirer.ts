@@ -57,13 +57,36 @@ export class Expirer {
     expiresAt: number,
     { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<ExpiryOutcome> {
-    const { client, recent, source, states, sweepRequester, recorder, metrics, clock } = this.#options;
+    const { client, recent, source, states, recorder, metrics, clock } = this.#options;
     const { inUse } = states.of(session);
     // Kept as a time, because changes that the survey sees enqueue the session earlier.
     const retryMs = inUse?.expiresAt === expiresAt ? inUse.until - clock.now() : 0;
     if (retryMs > 0) return { state: 'InUse', retryMs };
     // A deletion can't be undone, so a cache that is behind is not trusted: the ttl may be longer by now.
     if (!(await isLatest({ client, recent }, CopilotSession, session, signal))) return { state: 'Outdated' };
+    const deletions = await this.#deleteData(session, servers, expiresAt, log);
+    if (!Array.isArray(deletions)) return deletions;
+    states.of(session).expiredAt = clock.now();
+    for (const { key } of servers) source.refresh(key);
+    const deleted = deletions.includes('Deleted');
+    metrics.expired(deleted ? 'Deleted' : 'NotFound');
+    const what = deleted ? 'its data was deleted' : 'it had no data to delete';
+    const message = `Session ${sessionIdOf(session)} expired at ${timestamp(expiresAt)}; ${what}.`;
+    recorder.event(session, 'Normal', EventReason.SessionExpired, message);
+    await this.#requestSweeps(session, servers, deletions, { signal, log });
+    if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
+    await this.#delete(session, signal);
+    return { state: 'Removed' };
+  }
+
+  /** The result of each server, or why the data could not be deleted everywhere. */
+  async #deleteData(
+    session: CopilotSession,
+    servers: readonly ServerView[],
+    expiresAt: number,
+    log: Logger,
+  ): Promise<Deletion[] | ExpiryOutcome> {
+    const { source, metrics, clock } = this.#options;
     const id = sessionIdOf(session);
     const deletions: Deletion[] = [];
     for (const { key, name, answer } of servers) {
@@ -72,7 +95,7 @@ export class Expirer {
         const deletion = await withTimeout(clock, source.deleteUnused(key, id, { modifiedTime, expiresAt }));
         if (deletion === 'InUse') {
           source.refresh(key);
-          return { state: 'InUse', retryMs: this.#leave(session, expiresAt) };
+          return { state: 'InUse', retryMs: this.#backOff(session, expiresAt) };
         }
         deletions.push(deletion);
       } catch (error) {
@@ -81,29 +104,28 @@ export class Expirer {
         return { state: 'Failed', message: `Server ${name} failed to delete the expired session; retrying.` };
       }
     }
-    states.of(session).expiredAt = clock.now();
-    for (const { key } of servers) source.refresh(key);
-    const deleted = deletions.includes('Deleted');
-    metrics.expired(deleted ? 'Deleted' : 'NotFound');
-    const what = deleted ? 'its data was deleted' : 'it had no data to delete';
-    const message = `Session ${id} expired at ${timestamp(expiresAt)}; ${what}.`;
-    recorder.event(session, 'Normal', EventReason.SessionExpired, message);
-    for (const [place, server] of servers.entries()) {
-      // It has expired all the same: the next sweep of that volume removes what is left.
-      await sweepRequester
-        .afterDeletion(session, server, deletions[place] === 'Deleted', signal)
-        .catch((error: unknown) => {
-          if (signal.aborted) throw error;
-          log.warn({ err: error, server: server.name }, 'failed to request a sweep of the volume');
-        });
-    }
-    if (session.spec.lifecycle === 'Persistent') return { state: 'Expired' };
-    await this.#delete(session, signal);
-    return { state: 'Removed' };
+    return deletions;
   }
 
-  /** Leaves a session alone that is in use, for longer each time. Returns for how long, in ms. */
-  #leave(session: CopilotSession, expiresAt: number): number {
+  /** A failure is only logged: the next sweep of that volume removes what is left. */
+  async #requestSweeps(
+    session: CopilotSession,
+    servers: readonly ServerView[],
+    deletions: readonly Deletion[],
+    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  ): Promise<void> {
+    for (const [place, server] of servers.entries()) {
+      try {
+        await this.#options.sweepRequester.afterDeletion(session, server, deletions[place] === 'Deleted', signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        log.warn({ err: error, server: server.name }, 'failed to request a sweep of the volume');
+      }
+    }
+  }
+
+  /** How long a session in use is left alone, in ms: longer each time. */
+  #backOff(session: CopilotSession, expiresAt: number): number {
     const { states, clock } = this.#options;
     const state = states.of(session);
     const times = (state.inUse?.expiresAt === expiresAt ? state.inUse.times : 0) + 1;
