@@ -34,7 +34,7 @@ describe('what the API server refuses', () => {
       'Forbidden',
       missingVerb,
       'Forbidden',
-      /lacks a permission for Deployment acme-0:.*cannot patch resource "deployments".*its chart/,
+      /lacks a permission for Deployment acme-0:.*cannot patch resource "deployments".*those of the chart/,
     ],
     [
       'a webhook that says no',
