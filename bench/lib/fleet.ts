@@ -94,7 +94,7 @@ export async function applyTenants(client: KubeClient, namespace: string, count:
   );
 }
 
-/** Whether the status says what the present spec led to. */
+/** Whether the status is of the current spec. */
 export function isObserved({ metadata, status }: CopilotTenant): boolean {
   return status?.observedGeneration === metadata.generation;
 }
