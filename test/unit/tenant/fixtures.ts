@@ -6,7 +6,7 @@ import { deployment } from '../../../src/tenant/builders/deployment.ts';
 import { persistentVolumeClaim } from '../../../src/tenant/builders/persistentvolumeclaim.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 
-/** Wall clock of every test here, in ms. */
+/** Wall clock of these tests, in ms. */
 export const NOW = Date.parse('2026-01-02T03:04:05Z');
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -43,7 +43,7 @@ export function pod(status: Partial<PodStatus> = {}, metadata: Partial<ObjectMet
   };
 }
 
-/** The status of the one container: running and ready, but for what is stated. */
+/** The status of the one container: running and ready, with overrides. */
 export function container(status: Partial<ContainerStatus> = {}): ContainerStatus {
   return {
     name: 'server',
@@ -60,12 +60,12 @@ export function container(status: Partial<ContainerStatus> = {}): ContainerStatu
 interface Rollout {
   readonly restart?: { readonly at: string; readonly attempt: number };
   readonly image?: string;
-  /** The spec names the image; default: it is the operator's default. */
+  /** The image comes from the spec; default: it is the operator's default image. */
   readonly isNamed?: boolean;
   readonly running?: boolean;
 }
 
-/** The Deployment of acme-0 as its controller leaves it when it has nothing left to do. */
+/** The Deployment of acme-0 after a complete rollout. */
 export function rolledOutDeployment({
   restart,
   image = 'example.com/copilot:1',

@@ -46,55 +46,60 @@ const remembered = (state: ServerStatus['state']): ServerStatus => ({
   restarts: 0,
 });
 
-describe('what can be said of a server', () => {
+describe('the observed state of a server', () => {
   it.each<[string, Partial<ObserveInput>, string, boolean]>([
-    ['answers: Healthy', {}, 'Healthy', true],
-    ['is not meant to run: Stopped', { running: false }, 'Stopped', false],
+    ['responds: Healthy', {}, 'Healthy', true],
+    ['should not run: Stopped', { running: false }, 'Stopped', false],
     ['has no pod yet: Pending', { server: { ...current, pods: [] } }, 'Pending', false],
-    ['gets its volume and image: Pending', { server: { ...current, pods: [pulling] } }, 'Pending', false],
+    ['waits for its volume and image: Pending', { server: { ...current, pods: [pulling] } }, 'Pending', false],
     ['has an image that cannot be pulled: Failed', { server: { ...current, pods: [unpullable] } }, 'Failed', false],
-    ['was refused a pod: Failed', { server: { index: 0, deployment: refused, pods: [] } }, 'Failed', false],
-    ['was not asked yet: Starting', { health: unknown }, 'Starting', false],
+    ['has a pod that was refused: Failed', { server: { index: 0, deployment: refused, pods: [] } }, 'Failed', false],
+    ['was not pinged yet: Starting', { health: unknown }, 'Starting', false],
     [
       'answers before its port counts as open: Starting',
       { server: { ...current, pods: [starting] } },
       'Starting',
       false,
     ],
-    ['answers with its former template: Starting', { server: { ...current, deployment: outdated } }, 'Starting', false],
-    ['does not answer: Unhealthy', { health: unhealthy() }, 'Unhealthy', false],
-    ['has only a pod on its way out: Pending', { server: { ...current, pods: [leaving] } }, 'Pending', false],
-  ])('that %s', (_, other, state, ready) => {
+    [
+      'responds with its previous template: Starting',
+      { server: { ...current, deployment: outdated } },
+      'Starting',
+      false,
+    ],
+    ['does not respond: Unhealthy', { health: unhealthy() }, 'Unhealthy', false],
+    ['has only a terminating pod: Pending', { server: { ...current, pods: [leaving] } }, 'Pending', false],
+  ])('of one that %s', (_, other, state, ready) => {
     expect(observe(other)).toMatchObject({ name: 'acme-0', state, ready });
   });
 
-  it('is the version that it reports itself', () => {
+  it('has the version that the server reports', () => {
     expect(observe({ health: healthy('1.0.103') }).version).toBe('1.0.103');
     expect(observe({ health: unhealthy() }).version).toBeUndefined();
   });
 
-  it('is what the Deployment controller was refused, while there is no pod', () => {
+  it('has the refusal that the Deployment controller received, while there is no pod', () => {
     const { cause } = observe({ server: { index: 0, deployment: refused, pods: [] } });
     expect(cause?.reason).toBe('QuotaExceeded');
     expect(cause?.message).toContain('Pod of server acme-0 exceeds the ResourceQuota small');
   });
 
-  it('is no trouble of a pod that is not meant to run', () => {
+  it('has no cause if the server should not run', () => {
     expect(observe({ running: false, server: { ...current, pods: [unpullable] } }).cause).toBeUndefined();
   });
 
-  it('counts the pods that still stop, and not those that ended', () => {
+  it('has the pods that are stopping, but not those that have ended', () => {
     const { stopping } = observe({ server: { ...current, pods: [leaving, pod(), ended] } });
     expect(stopping.map(({ metadata }) => metadata.name)).toEqual(['leaving']);
   });
 
-  it('counts every pod as one that is to stop once the server is not meant to run, even if nobody has told it yet', () => {
+  it('has every pod as stopping once the server should not run, even if it is not terminating yet', () => {
     const { stopping } = observe({ running: false, server: { ...current, pods: [pod(), ended] } });
     expect(stopping).toEqual([pod()]);
   });
 });
 
-describe('a server that a new process of the operator finds', () => {
+describe('a server that runs when the operator starts', () => {
   it.each([
     ['Healthy', true],
     ['Unhealthy', false],
@@ -106,19 +111,19 @@ describe('a server that a new process of the operator finds', () => {
   it.each([
     ['its pod is not ready', { server: { ...current, pods: [starting] } }],
     ['it was only starting', { remembered: remembered('Starting') }],
-  ])('is Starting when %s: nothing is known of it then', (_, other) => {
+  ])('is Starting when %s, because nothing is known of it', (_, other) => {
     const found = observe({ health: unknown, remembered: remembered('Healthy'), ...other });
     expect(found).toMatchObject({ state: 'Starting', ready: false, remembered: false });
   });
 });
 
-describe('the pod that serves', () => {
+describe('the serving pod', () => {
   it.each([
     ['is the only one', [pod()], 'acme-0-5d8f7-x2v9k'],
     ['is the newest', [newer, pod()], 'newer'],
-    ['is none that is on its way out', [leaving, pod()], 'acme-0-5d8f7-x2v9k'],
-    ['is rather one that has not ended, however old', [ended, pod()], 'acme-0-5d8f7-x2v9k'],
-    ['is one that has ended when there is no other: it says why', [ended], 'ended'],
+    ['is never a terminating one', [leaving, pod()], 'acme-0-5d8f7-x2v9k'],
+    ['is preferably one that has not ended, however old', [ended, pod()], 'acme-0-5d8f7-x2v9k'],
+    ['is one that has ended when there is no other, because its status has the cause', [ended], 'ended'],
     ['is none', [leaving], undefined],
   ])('%s', (_, pods, expected) => {
     expect(servingPod({ pods })?.metadata.name).toBe(expected);
@@ -130,12 +135,12 @@ describe('the pod that serves', () => {
     ['Unknown', false],
     ['Failed', true],
     ['Succeeded', true],
-  ])('in the phase %s, to have ended is %s', (phase, expected) => {
+  ])('in the phase %s has ended: %s', (phase, expected) => {
     expect(hasEnded(pod({ phase }))).toBe(expected);
   });
 
   it.each([
-    ['at its address once its port was open', pod(), '10.0.0.1'],
+    ['at its address once its port has opened', pod(), '10.0.0.1'],
     ['nowhere while it starts', pod({ containerStatuses: [container({ started: false })] }), undefined],
     ['nowhere while it has no container', pod({ containerStatuses: [] }), undefined],
     ['nowhere without a pod', undefined, undefined],
@@ -146,9 +151,9 @@ describe('the pod that serves', () => {
 
 describe('a Deployment', () => {
   it.each([
-    ['is current when its one pod is of the latest template', rolledOutDeployment(), true],
-    ['is current without a pod when none is wanted', rolledOutDeployment({ running: false }), true],
-    ['is not current before its controller has seen the change', outdated, false],
+    ['is current when its only pod has the latest template', rolledOutDeployment(), true],
+    ['is current without a pod when it has zero replicas', rolledOutDeployment({ running: false }), true],
+    ['is not current before its controller has observed the change', outdated, false],
     ['is not current while the new pod is missing', withStatus({ observedGeneration: 1, replicas: 0 }), false],
     [
       'is not current while the old pod stands',

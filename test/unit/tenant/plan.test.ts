@@ -39,7 +39,7 @@ const PROVIDER = {
 };
 
 interface Given extends Partial<Omit<PlanInput, 'world' | 'observed'>> {
-  /** What is seen of servers that are not up and healthy. */
+  /** Observations of servers that are not healthy. */
   readonly seen?: readonly ServerObservation[];
 }
 
@@ -60,7 +60,7 @@ function planned(world: World, { seen = [], ...input }: Given = {}): Plan {
   });
 }
 
-/** The tenant with the servers that were planned for it, all of them up. */
+/** The tenant with all planned servers running. */
 function running(tenant: CopilotTenant, found: Partial<World> = {}, from: Plan = planned(emptyWorld(tenant, found))) {
   const servers = new Map(
     from.servers.map(({ index, deployment, claim }) => [index, runningServer(tenant, index, { deployment, claim })]),
@@ -68,7 +68,7 @@ function running(tenant: CopilotTenant, found: Partial<World> = {}, from: Plan =
   return emptyWorld(tenant, { servers, ...found });
 }
 
-/** The same cluster after somebody has changed the tenant. */
+/** The same cluster after a change of the tenant. */
 function changed(world: World, spec: CopilotTenantSpecInput, metadata: Partial<ObjectMeta> = {}): World {
   return { ...world, tenant: sampleTenant(spec, metadata, world.tenant.status) };
 }
@@ -101,16 +101,16 @@ describe('a new tenant', () => {
     ]);
   });
 
-  it('has nothing to replace and nothing to remove', () => {
+  it('has nothing to replace and nothing to delete', () => {
     expect({ rolling, surplus }).toEqual({ rolling: false, surplus: [] });
   });
 });
 
-describe('a tenant that runs as it is wanted', () => {
+describe('a tenant that matches its spec', () => {
   const world = running(sampleTenant({ replicas: 3 }));
   const { servers, causes, waits } = planned(world);
 
-  it('is not changed: what would be applied is what is there', () => {
+  it('is not changed: the desired children are the live ones', () => {
     const changes = servers.flatMap(({ deployment, claim, live }) => [
       ...(deployment && live.deployment ? differences(deployment, live.deployment) : ['no Deployment']),
       ...(claim && live.claim ? differences(claim, live.claim) : ['no claim']),
@@ -118,7 +118,7 @@ describe('a tenant that runs as it is wanted', () => {
     expect(changes).toEqual([]);
   });
 
-  it('has nothing to tell', () => {
+  it('has no cause and no wait', () => {
     expect([...causes, ...waits]).toEqual([]);
   });
 });
@@ -134,11 +134,11 @@ describe('a change that replaces servers', () => {
     runningServer(target.tenant, 0, { deployment: first?.deployment, claim: first?.claim }),
   );
 
-  it('takes one server first, the lowest', () => {
+  it('starts with the server of the lowest index', () => {
     expect(writes(planned(target))).toEqual([0]);
   });
 
-  it('is told to be under way', () => {
+  it('is reported as a rollout', () => {
     expect(planned(target).rolling).toBe(true);
   });
 
@@ -147,7 +147,7 @@ describe('a change that replaces servers', () => {
     expect(writes(planned(begun, { seen: [starting] }))).toEqual([0]);
   });
 
-  it('goes on with the next once the first is available', () => {
+  it('continues with the next once the first is available', () => {
     expect(
       planned(begun)
         .servers.filter(({ replaces, deployment }) => replaces && deployment)
@@ -155,7 +155,7 @@ describe('a change that replaces servers', () => {
     ).toEqual([1]);
   });
 
-  it('mends a server that is down before it touches one that serves', () => {
+  it('replaces a server that is down before one that serves', () => {
     const down = healthyServer(2, { state: 'Failed', ready: false, podReady: false });
     expect(writes(planned(target, { seen: [down] }))).toEqual([2]);
   });
@@ -179,17 +179,17 @@ describe('a rotated connection token', () => {
     runningServer(tenant, 0, { deployment: first?.deployment, claim: first?.claim }),
   );
 
-  it('reaches one server at a time, also when they refuse it already', () => {
+  it('reaches one server at a time, although all servers reject it already', () => {
     expect(taken(rotated, [0, 1, 2].map(refuses))).toEqual([0]);
     expect(taken(begun, [1, 2].map(refuses))).toEqual([1]);
   });
 
-  it('reaches no second one while the first is on its way back', () => {
+  it('does not reach a second server while the first is starting', () => {
     const starting = healthyServer(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } });
     expect(taken(begun, [starting, ...[1, 2].map(refuses)])).toEqual([]);
   });
 
-  it('reaches one that is really down at once', () => {
+  it('reaches a server that is really down at once', () => {
     expect(taken(rotated, [silentServer(2), refuses(0), refuses(1)])).toEqual([2]);
   });
 });
@@ -206,7 +206,7 @@ describe('the default image', () => {
     expect(imageIn(planned(changed(world, { suspend: true }), upgraded).servers[0])).toBe('example.com/copilot-cli:1');
   });
 
-  it('is taken up when the tenant is resumed', () => {
+  it('is used when the tenant is resumed', () => {
     const { deployment } = planned(changed(world, { suspend: true })).servers[0] ?? {};
     const suspended = withServer(world, 0, {
       deployment: deployment && { ...deployment, status: { replicas: 0 } },
@@ -215,13 +215,13 @@ describe('the default image', () => {
     expect(imageIn(planned(suspended, upgraded).servers[0])).toBe('example.com/copilot-cli:2');
   });
 
-  it('does not count where the spec names an image', () => {
+  it('is not used where the spec has an image', () => {
     const named = changed(world, { server: { image: 'example.com/own:3' } });
     expect(imageIn(planned(named, upgraded).servers[0])).toBe('example.com/own:3');
   });
 });
 
-describe('a change of a server whose last change is still under way', () => {
+describe('a change of a server whose last rollout is incomplete', () => {
   const world = running(sampleTenant());
   const changing = changed(world, { server: { image: 'example.com/own:3' } });
   const { deployment: live, pods = [] } = world.servers.get(0) ?? {};
@@ -238,22 +238,22 @@ describe('a change of a server whose last change is still under way', () => {
     metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' },
   }));
 
-  it('waits until the Deployment controller has taken that one up', () => {
+  it('waits until the Deployment controller has observed the last change', () => {
     const server = planWith({ observedGeneration: generation - 1, replicas: 1, updatedReplicas: 1 });
     expect([server?.deployment, server?.wait?.reason]).toEqual([undefined, 'ServersUpdating']);
   });
 
-  it('stops it first while a pod of it stops, so that no pod starts beside that one', () => {
+  it('scales it to zero first while a pod is stopping, so that no second pod starts beside it', () => {
     const server = planWith({ observedGeneration: generation, replicas: 0, updatedReplicas: 0 }, stopping);
     expect(server?.deployment?.spec?.replicas).toBe(0);
   });
 
-  it('is made at once when nothing of it is left', () => {
+  it('is applied at once when no pod is left', () => {
     const server = planWith({ observedGeneration: generation, replicas: 0, updatedReplicas: 0 }, []);
     expect(server?.deployment?.spec?.replicas).toBe(1);
   });
 
-  it('is made at once when its pod is there and does not start: that one stops before the next is made', () => {
+  it('is applied at once when its pod does not start, because that one stops before the next is created', () => {
     const server = planWith({ observedGeneration: generation, replicas: 1, updatedReplicas: 1 });
     expect(server?.deployment?.spec?.replicas).toBe(1);
   });
@@ -270,7 +270,7 @@ describe('a suspended tenant', () => {
     expect(planned(world).servers.map(({ claim }) => claim?.metadata.name)).toEqual(['acme-0', 'acme-1']);
   });
 
-  it('has its template left alone, so that stopping is all that happens', () => {
+  it('keeps its template, so that the servers are only stopped', () => {
     const [server] = planned(world).servers;
     expect(server?.deployment?.spec?.template).toEqual(server?.live.deployment?.spec?.template);
   });
@@ -280,7 +280,7 @@ describe('a suspended tenant', () => {
     expect(planned(blind).servers.map(({ deployment }) => deployment?.spec?.replicas)).toEqual([0, 0]);
   });
 
-  it('starts no server while its former pod still writes to the volume', () => {
+  it('starts no server while its previous pod still writes to the volume', () => {
     const { deployment } = planned(world).servers[0] ?? {};
     const pods = [serverPod(world.tenant, 0, { deletionTimestamp: '2026-01-02T03:04:00Z' })];
     const resumed = changed(withServer(world, 0, { deployment, pods }), {});
@@ -290,9 +290,9 @@ describe('a suspended tenant', () => {
   });
 });
 
-describe('a server that starts while a cleanup works', () => {
+describe('a server that starts during a cleanup', () => {
   const tenant = sampleTenant({ replicas: 2 });
-  /** The pod of a run, as the cache has it. */
+  /** The pod of a run, as it is in the cache. */
   const cleaning = (places: { servers: number[]; volumes: number[] }, phase = 'Running'): Pod => {
     const metadata = { name: 'acme-cleanup-1-x', namespace: 'team', labels: cleanupLabels('acme') };
     const spec = cleanupPod(tenant, { image: 'i', args: ['--ttl=720h'], ...places });
@@ -311,7 +311,7 @@ describe('a server that starts while a cleanup works', () => {
     ]);
   });
 
-  it('waits for no pod that has ended, and none that asks the server itself', () => {
+  it('does not wait for a pod that has ended, nor for one that works through the server', () => {
     for (const run of [
       cleaning({ servers: [], volumes: [0, 1] }, 'Succeeded'),
       cleaning({ servers: [0], volumes: [0] }),
@@ -321,7 +321,7 @@ describe('a server that starts while a cleanup works', () => {
     }
   });
 
-  it('and has run before is changed and restarted at once', () => {
+  it('and was running before is changed and restarted at once', () => {
     const world = withRun(running(tenant), cleaning({ servers: [], volumes: [0, 1] }));
     expect(planned(changed(world, { replicas: 2, server: { image: 'example.com/copilot-cli:2' } })).waits).toEqual([]);
     const { servers } = planned(world, { seen: [silentServer(0)] });
@@ -331,18 +331,18 @@ describe('a server that starts while a cleanup works', () => {
 });
 
 describe('servers beyond spec.replicas', () => {
-  it('go, the highest index first', () => {
+  it('are deleted, the highest index first', () => {
     const world = changed(running(sampleTenant({ replicas: 12 })), { replicas: 1 });
     expect(planned(world).surplus.map(({ index }) => index)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
   });
 
-  it('all go when no server is wanted', () => {
+  it('are all deleted when spec.replicas is 0', () => {
     const world = changed(running(sampleTenant({ replicas: 2 })), { replicas: 0 });
     expect(planned(world).surplus.map(({ index }) => index)).toEqual([1, 0]);
   });
 });
 
-describe('a volume that is lost', () => {
+describe('a lost volume', () => {
   const tenant = sampleTenant({}, {}, recorded('uid-of-claim-0'));
   const lost = withServer({ ...running(sampleTenant()), tenant }, 0, {
     claim: undefined,
@@ -350,7 +350,7 @@ describe('a volume that is lost', () => {
     pods: [],
   });
 
-  it('is told', () => {
+  it('is reported', () => {
     expect(planned(lost).causes).toMatchObject([{ reason: 'DataLost' }]);
   });
 
@@ -365,7 +365,7 @@ describe('a volume that is lost', () => {
     expect(writes(planned(world))).toEqual([1]);
   });
 
-  it('is replaced once somebody has accepted the loss', () => {
+  it('is replaced once a user has accepted the loss', () => {
     const accepted = changed(lost, {}, { annotations: { 'copilot-operator.dev/accept-data-loss': 'uid-of-claim-0' } });
     const [server] = planned(accepted).servers;
     expect([server?.claim?.metadata.name, server?.deployment?.spec?.replicas]).toEqual(['acme-0', 1]);
@@ -378,7 +378,7 @@ describe('a model credential that cannot be used', () => {
   });
   const missing: World = { ...world, modelSecret: 'NotFound' };
 
-  it('is told', () => {
+  it('is reported', () => {
     expect(planned(missing).causes).toMatchObject([{ reason: 'ModelNotConfigured' }]);
   });
 
@@ -390,7 +390,7 @@ describe('a model credential that cannot be used', () => {
     expect(writes(planned({ ...missing, servers: new Map() }))).toEqual([]);
   });
 
-  it('holds no volume back', () => {
+  it('does not delay volumes', () => {
     expect(planned({ ...missing, servers: new Map() }).servers.map(({ claim }) => claim?.metadata.name)).toEqual([
       'acme-0',
       'acme-1',
@@ -401,21 +401,21 @@ describe('a model credential that cannot be used', () => {
 describe('the connection token', () => {
   const tenant = sampleTenant();
 
-  it('is made of 256 random bits', () => {
+  it('has 256 random bits', () => {
     const { token } = planned(emptyWorld(tenant, { tokenSecret: 'NotFound' }));
     expect(Buffer.from(token ?? '', 'base64url')).toEqual(Buffer.alloc(32, 7));
   });
 
-  it('is the one of its Secret once that is there', () => {
+  it('is the one in its Secret once that exists', () => {
     expect(planned(emptyWorld(tenant)).token).toBe(TOKEN);
   });
 
-  it('is taken from the binding Secret when its own was deleted, so that no client is locked out', () => {
+  it('is restored from the binding Secret when its own was deleted, so that no client is locked out', () => {
     const found: Partial<World> = { tokenSecret: 'NotFound', bindingSecret: bindingSecret(tenant, { token: TOKEN }) };
     expect(planned(emptyWorld(tenant, found)).token).toBe(TOKEN);
   });
 
-  it("is never taken from somebody else's binding Secret", () => {
+  it('is never restored from a foreign binding Secret', () => {
     const { ownerReferences: _, ...metadata } = bindingSecret(tenant, { token: TOKEN }).metadata;
     const foreign = { ...bindingSecret(tenant, { token: TOKEN }), metadata };
     expect(planned(emptyWorld(tenant, { tokenSecret: 'NotFound', bindingSecret: foreign })).token).not.toBe(TOKEN);
@@ -425,11 +425,11 @@ describe('the connection token', () => {
   const former = sampleTenant({}, { uid: 'uid-of-the-former-acme' });
   const unusable: [string, World['tokenSecret'], string][] = [
     ["somebody else's", { ...tokenSecret(tenant, TOKEN), metadata: unowned }, 'ForeignObject'],
-    ['not to be read', 'Forbidden', 'Forbidden'],
+    ['forbidden', 'Forbidden', 'Forbidden'],
     ["a deleted tenant's", tokenSecret(former, TOKEN), 'WaitingForDeletion'],
   ];
 
-  it.each(unusable)('is told about when its Secret is %s', (_name, found, reason) => {
+  it.each(unusable)('is reported when its Secret is %s', (_name, found, reason) => {
     const { causes, waits } = planned(emptyWorld(tenant, { tokenSecret: found }));
     expect([...causes, ...waits]).toMatchObject([{ reason }]);
   });
@@ -439,7 +439,7 @@ describe('the connection token', () => {
   });
 });
 
-describe('what tells a pod that its credentials changed', () => {
+describe('the credentials hash of a pod', () => {
   const tenant = sampleTenant(GITHUB);
   const hashOf = (value: string, token = TOKEN) =>
     hashIn(
@@ -448,7 +448,7 @@ describe('what tells a pod that its credentials changed', () => {
       ),
     );
 
-  it('is the same as long as they are', () => {
+  it('is the same while they are', () => {
     expect(hashOf('github-token')).toBe(hashOf('github-token'));
   });
 
@@ -476,7 +476,7 @@ describe('what tells a pod that its credentials changed', () => {
     expect(guess).not.toContain(hashOf('github-token'));
   });
 
-  it('reveals neither credential, nor does anything else of the children that are planned', () => {
+  it('reveals no credential, nor does any other part of the planned children', () => {
     const { servers } = planned(emptyWorld(tenant, { modelSecret: modelSecret('token', 'github-token-value') }));
     const written = JSON.stringify(servers);
     const secrets = ['github-token-value', TOKEN].flatMap((secret) => [
@@ -488,7 +488,7 @@ describe('what tells a pod that its credentials changed', () => {
   });
 });
 
-describe('a server that does not answer', () => {
+describe('an unresponsive server', () => {
   const tenant = sampleTenant({ replicas: 2 });
   const world = running(tenant);
   const both = [silentServer(0), silentServer(1)];
@@ -502,7 +502,7 @@ describe('a server that does not answer', () => {
     });
   });
 
-  it('says why', () => {
+  it('has a reason for that', () => {
     expect(restarted.servers[0]?.restart).toEqual({ reason: 'Timeout', message: 'No answer within 5 s' });
   });
 
@@ -510,24 +510,24 @@ describe('a server that does not answer', () => {
     expect(restarted.servers[1]?.restart).toBeUndefined();
   });
 
-  it('is restarted beside another that does not answer: both are down', () => {
+  it('is restarted together with another unresponsive one: both are down', () => {
     expect(planned(world, { seen: both }).servers.map(({ restart }) => restart?.reason)).toEqual([
       'Timeout',
       'Timeout',
     ]);
   });
 
-  it('keeps the mark of its restart, or the next look would restart it once more', () => {
+  it('keeps the annotation of its restart, or the next reconcile would restart it again', () => {
     expect(annotationsIn(planned(again).servers[0])).toEqual(annotationsIn(restarted.servers[0]));
   });
 
-  it('is not restarted again at once, but looked at when its wait is over', () => {
+  it('is not restarted again during the back-off, and requeued for its end', () => {
     const soon = planned(again, { seen: [silentServer(0)], now: NOW + 10_000 });
     expect(soon.servers[0]?.restart).toBeUndefined();
     expect(soon.recheckAfterMs).toBe(50_000);
   });
 
-  it('is restarted again when its wait is over, with the count of the row', () => {
+  it('is restarted again after the back-off, as the second of the series', () => {
     const later = planned(again, { seen: [silentServer(0)], now: NOW + 60_000 });
     expect(annotationsIn(later.servers[0])).toMatchObject({ [TemplateAnnotation.restartAttempt]: '2' });
   });
@@ -540,7 +540,7 @@ describe('a server that does not answer', () => {
     expect(planned(replacing, { seen: [silentServer(0)] }).servers[0]?.restart).toBeUndefined();
   });
 
-  it('is forgotten to have been restarted once the tenant was suspended and resumed', () => {
+  it('begins a new series of restarts after the tenant was suspended and resumed', () => {
     const { deployment } = planned(changed(again, { replicas: 2, suspend: true })).servers[0] ?? {};
     const resumed = planned(
       withServer(again, 0, { deployment: deployment && { ...deployment, status: { replicas: 0 } }, pods: [] }),
@@ -550,7 +550,7 @@ describe('a server that does not answer', () => {
 });
 
 describe('children of a deleted tenant of the same name', () => {
-  it('are waited for, and nothing is put in their place', () => {
+  it('are waited for, and none is created in their place', () => {
     const former = running(sampleTenant({ storage: { reclaimPolicy: 'Delete' } }, { uid: 'uid-of-the-former-acme' }));
     const { servers, waits } = planned(emptyWorld(sampleTenant(), { servers: former.servers }));
     expect(waits).toMatchObject([{ reason: 'WaitingForDeletion' }]);

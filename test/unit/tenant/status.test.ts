@@ -17,15 +17,18 @@ interface Found extends Partial<
 > {
   readonly plan?: Partial<Plan>;
   readonly outcome?: Partial<Outcome>;
-  /** What stands under the name of acme-0. */
+  /** The live children of acme-0. */
   readonly live?: Partial<ServerWorld>;
 }
 
-/** The status of acme, whose one server answers, but for what is stated. */
+/** The status of acme with one healthy server, with overrides. */
 function statusOf({
   tenant = sampleTenant(),
   observed = [healthyServer(0)],
-  sessions = { fields: {}, pressure: { status: 'False', reason: 'EnoughSpace', message: 'Every volume has room.' } },
+  sessions = {
+    fields: {},
+    pressure: { status: 'False', reason: 'EnoughSpace', message: 'All volumes are less than 85 % full.' },
+  },
   usages = new Map(),
   lastCleanup,
   now = NOW,
@@ -84,8 +87,8 @@ const restartedAt = (ms: number, attempt = 1) => ({
   deployment: rolledOutDeployment({ restart: { at: timestamp(ms), attempt } }),
 });
 
-describe('the status of a tenant that works', () => {
-  it('says where it is, how to connect, and how many servers answer', () => {
+describe('the status of a healthy tenant', () => {
+  it('has the endpoint, the binding, and how many servers are ready', () => {
     expect(statusOf()).toMatchObject({
       observedGeneration: 1,
       endpoint: 'acme-0.team.svc:4321',
@@ -111,7 +114,7 @@ describe('the status of a tenant that works', () => {
     ]);
   });
 
-  it('says how many sessions there are, and how the last cleanup ended', () => {
+  it('has the number of sessions, and the result of the last cleanup', () => {
     const sessions = { active: 1, loaded: 2, total: 3 };
     const storage = { capacity: '1Gi', used: '11Mi' };
     const fields = { sessions, storage, lastActivityTime: timestamp(NOW) };
@@ -131,11 +134,11 @@ describe('the status of a tenant that works', () => {
     expect(statusOf().selector).toBe('copilot-operator.dev/tenant=acme,app.kubernetes.io/component=server');
   });
 
-  it('names no binding before there is one', () => {
+  it('has no binding before it exists', () => {
     expect(statusOf({ outcome: { bound: false } })).not.toHaveProperty('binding');
   });
 
-  it('has the lowest version that its servers report, by number and not by letter', () => {
+  it('has the lowest version that its servers report, compared as numbers', () => {
     const versions = ['1.0.102', '1.0.9', '1.1.0', undefined];
     const observed = versions.map((version, index) => healthyServer(index, { version }));
     expect(statusOf({ observed }).serverVersion).toBe('1.0.9');
@@ -145,7 +148,7 @@ describe('the status of a tenant that works', () => {
     expect(statusOf({ observed: [silent] })).not.toHaveProperty('serverVersion');
   });
 
-  it('counts servers that still stand, wanted or not, and those that ended no more', () => {
+  it('counts running servers, desired or not, and none whose pod has ended', () => {
     const gone = rolledOutDeployment({ running: false });
     const surplus: ServerWorld[] = [
       { index: 3, deployment: gone, pods: [pod({ phase: 'Failed' })] },
@@ -157,14 +160,14 @@ describe('the status of a tenant that works', () => {
     expect(condition(status, 'Reconciling')?.message).toBe('Scaling down: stopping acme-2, acme-1.');
   });
 
-  it('wants no server while it is suspended', () => {
+  it('desires no server while it is suspended', () => {
     const observed = [healthyServer(0, { state: 'Stopped', ready: false })];
     const live = { deployment: rolledOutDeployment({ running: false }), pods: [] };
     const status = statusOf({ tenant: sampleTenant({ suspend: true }), observed, live });
     expect(status).toMatchObject({ replicas: 0, serversReady: '0/0' });
   });
 
-  it('says how small its volumes may be asked to be, those that were kept of servers scaled away included', () => {
+  it('has the lowest allowed size, including the retained volumes of servers beyond spec.replicas', () => {
     expect(statusOf().minimumStorageSize).toBe('1Gi');
     const kept = {
       ...boundClaim({ capacity: { storage: '5Gi' } }),
@@ -176,14 +179,14 @@ describe('the status of a tenant that works', () => {
     expect(statusOf({ live: { claim: undefined } }).minimumStorageSize).toBe('0');
   });
 
-  it('tells a volume that is smaller than what it asks for', () => {
+  it('reports a volume that is smaller than its claim requests', () => {
     const status = statusOf({ live: { claim: boundClaim({ capacity: { storage: '512Mi' } }) } });
     expect(condition(status, 'Reconciling')).toMatchObject({ status: 'True', reason: 'VolumeResizing' });
   });
 });
 
 describe('a condition', () => {
-  it('moves lastTransitionTime when its status flips, and the others do not move theirs', () => {
+  it('changes lastTransitionTime only when its own status changes', () => {
     const flipped = next(statusOf(), { observed: [silent] });
     const moved = flipped.conditions?.filter(({ lastTransitionTime }) => lastTransitionTime !== timestamp(NOW));
     expect(moved?.map(({ type, status }) => `${type}=${status}`)).toEqual(['Ready=False', 'Healthy=False']);
@@ -202,13 +205,13 @@ describe('a condition', () => {
     });
   });
 
-  it.each(Object.values(ConditionType))('%s tells the generation that it was decided from', (type) => {
+  it.each(Object.values(ConditionType))('%s has the generation that it was decided from', (type) => {
     const after = next(statusOf(), {}, 2);
     expect(condition(after, type)).toMatchObject({ observedGeneration: 2, lastTransitionTime: timestamp(NOW) });
     expect(after.observedGeneration).toBe(2);
   });
 
-  it('is no longer than anybody reads, whatever was said: one that is too long would be refused with the whole status', () => {
+  it('has a message of limited length: a longer one would make the API server refuse the whole status', () => {
     const message = `${'x'.repeat(4094)}😀${'y'.repeat(40_000)}`;
     const status = statusOf({ outcome: { refusals: [{ reason: 'InvalidSpec', message }] } });
     const told = `${'x'.repeat(4094)}\ufffd…`;
@@ -218,11 +221,11 @@ describe('a condition', () => {
     expect(condition(failed, 'Reconciling')?.message).toBe(told);
   });
 
-  it('has no half of a character, which the API server would not keep', () => {
+  it('has no half of a surrogate pair, which the API server would replace', () => {
     expect(condition(statusOf({ observed: [crashed('exited: \ud83d…')] }), 'Stalled')?.message).toBe('exited: \ufffd…');
   });
 
-  it('of somebody else is left as it is', () => {
+  it('of another writer is not changed', () => {
     const other = {
       type: 'Audited',
       status: 'True',
@@ -244,21 +247,21 @@ describe('a condition', () => {
     });
   });
 
-  it('StoragePressure stays what it was while nobody tells the sizes', () => {
+  it('StoragePressure is unchanged while no sizes are reported', () => {
     const pressure = { status: 'True', reason: 'VolumeFull', message: 'It is full.' } as const;
     const before = statusOf({ sessions: { fields: {}, pressure } });
     const after = next(before, { sessions: { fields: {}, pressure: undefined } });
     expect(condition(after, 'StoragePressure')).toEqual(condition(before, 'StoragePressure'));
   });
 
-  it('Healthy stays what it was while a new process has not heard from the servers', () => {
+  it('Healthy is unchanged while a new process has no ping results', () => {
     const before = statusOf({ observed: [silent] });
     const remembered = { ...silent, health: { state: 'Unknown' } as const, remembered: true };
     expect(condition(next(before, { observed: [remembered] }), 'Healthy')).toEqual(condition(before, 'Healthy'));
   });
 });
 
-describe('a status that need not be written', () => {
+describe('an unchanged status', () => {
   const anyFound = fc.constantFrom<Found>(
     {},
     { observed: [silent] },
@@ -270,7 +273,7 @@ describe('a status that need not be written', () => {
     { live: restartedAt(NOW - HOUR, 3), observed: [silent] },
   );
 
-  it('is the same, key by key, whenever the same is found again', () => {
+  it('is equal, key by key, when the same is observed again', () => {
     fc.assert(
       fc.property(anyFound, fc.nat(30 * 24 * HOUR), (found, later) => {
         const before = statusOf(found);
@@ -284,7 +287,7 @@ describe('a status that need not be written', () => {
 describe('the secrets of a tenant', () => {
   const token = 'T'.repeat(43);
   const leaks: [string, Found][] = [
-    ['the last words of a server', { observed: [crashed(`bad token ${token} or ghp_secret`)] }],
+    ['the last output of a server', { observed: [crashed(`bad token ${token} or ghp_secret`)] }],
     [
       'what the API server refused',
       { outcome: { refusals: [{ reason: 'InvalidSpec', message: `${token} ghp_secret` }] } },
@@ -294,7 +297,7 @@ describe('the secrets of a tenant', () => {
       'a silent server',
       { observed: [{ ...silent, health: { ...unhealthy(), message: `${token} ghp_secret` } as never }] },
     ],
-    ['a cause that was found before', { plan: { causes: [{ reason: 'DataLost', message: `${token} ghp_secret` }] } }],
+    ['a cause from before the writes', { plan: { causes: [{ reason: 'DataLost', message: `${token} ghp_secret` }] } }],
   ];
 
   it.each(leaks)('are not repeated from %s', (_, found) => {
@@ -313,7 +316,7 @@ describe('the secrets of a tenant', () => {
 });
 
 describe('the status of a server', () => {
-  it('counts a restart once, and remembers it when its Deployment is gone', () => {
+  it('counts a restart once, and keeps it when its Deployment was deleted', () => {
     const before = statusOf({ live: restartedAt(NOW) });
     expect(first(before)).toMatchObject({ restarts: 1, lastRestartTime: timestamp(NOW) });
     const same = next(before, { live: restartedAt(NOW) });
@@ -325,8 +328,8 @@ describe('the status of a server', () => {
   });
 
   it.each([
-    ['is on its way back for five minutes', 5 * MINUTE - SECOND, 'Restarting unresponsive servers: acme-0.'],
-    ['starts like any other after that', 5 * MINUTE, 'Waiting for 1 of 1 servers to start and respond: acme-0.'],
+    ['counts as restarting for five minutes', 5 * MINUTE - SECOND, 'Restarting unresponsive servers: acme-0.'],
+    ['counts as starting after that', 5 * MINUTE, 'Waiting for 1 of 1 servers to start and respond: acme-0.'],
   ])('that was restarted %s', (_, later, message) => {
     const observed = [healthyServer(0, { state: 'Starting', ready: false, health: { state: 'Unknown' } })];
     const status = statusOf({ observed, live: restartedAt(NOW), now: NOW + later });
@@ -339,7 +342,7 @@ describe('the status of a server', () => {
     expect(first(statusOf({ observed: [crashed('x'.repeat(2000))] }))?.message).toHaveLength(1024);
   });
 
-  it('keeps the message of a silent server until a new process knows more', () => {
+  it('keeps the message of an unresponsive server until a new process has ping results', () => {
     const before = statusOf({ observed: [silent] });
     const remembered = { ...silent, health: { state: 'Unknown' } as const, remembered: true };
     expect(first(next(before, { observed: [remembered] }))?.message).toBe(first(before)?.message);
@@ -350,8 +353,8 @@ describe('the volume of a server', () => {
   const recorded = statusOf();
 
   it.each<[string, Partial<ServerWorld>, string | undefined]>([
-    ['not before it is bound: nothing can be lost', { claim: boundClaim({ phase: 'Pending' }) }, undefined],
-    ['not while it is going', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }, undefined],
+    ['not before it is bound', { claim: boundClaim({ phase: 'Pending' }) }, undefined],
+    ['not while it is terminating', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }, undefined],
     ['once it is bound', {}, 'uid-claim'],
     [
       'not when it belongs to somebody else',
@@ -368,22 +371,22 @@ describe('the volume of a server', () => {
   });
 
   it.each<[string, Partial<ServerWorld>]>([
-    ['its claim is gone', { claim: undefined }],
+    ['its claim was deleted', { claim: undefined }],
     ['its claim is lost', { claim: boundClaim({ phase: 'Lost' }) }],
-    ['its claim is going', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }],
-  ])('stays recorded when %s: that is the proof that something was there', (_, live) => {
+    ['its claim is terminating', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }],
+  ])('stays recorded when %s: it proves that there were sessions', (_, live) => {
     expect(first(next(recorded, { live }))?.volumeUID).toBe('uid-claim');
   });
 
-  it('is recorded anew when somebody restored it', () => {
+  it('is replaced by the UID of a restored claim', () => {
     expect(first(next(recorded, { live: { claim: boundClaim({}, { uid: 'uid-restored' }) } }))?.volumeUID).toBe(
       'uid-restored',
     );
   });
 
   it.each([
-    ['is forgotten when a person accepts its loss', 'uid-claim', undefined],
-    ['is not forgotten when a person accepts another loss', 'uid-other', 'uid-claim'],
+    ['is forgotten when a user accepts its loss', 'uid-claim', undefined],
+    ['is not forgotten when a user accepts another loss', 'uid-other', 'uid-claim'],
   ])('%s', (_, accepted, expected) => {
     const annotations = { 'copilot-operator.dev/accept-data-loss': accepted };
     const tenant = sampleTenant({}, { annotations }, recorded);
@@ -391,8 +394,8 @@ describe('the volume of a server', () => {
   });
 });
 
-describe('the status of a tenant whose children the operator may not see', () => {
-  it('says so and keeps what was told of them', () => {
+describe('the status of a tenant whose children the operator is not allowed to read', () => {
+  it('reports that and keeps everything else', () => {
     const before = statusOf();
     const cause = { reason: StalledReason.Forbidden, message: 'The operator lacks a permission for pods.' };
     const after = unobservedStatus(sampleTenant({}, {}, before), cause, NOW + HOUR);
@@ -405,7 +408,7 @@ describe('the status of a tenant whose children the operator may not see', () =>
 });
 
 describe('the status of a tenant that is being deleted', () => {
-  it('says so and keeps the rest', () => {
+  it('reports that and keeps everything else', () => {
     const before = statusOf();
     const tenant = sampleTenant({}, { deletionTimestamp: timestamp(NOW) }, before);
     const after = unobservedStatus(tenant, undefined, NOW + HOUR);

@@ -11,7 +11,7 @@ const at = <T extends { metadata: object }>(object: T, resourceVersion: string):
   ...object,
   metadata: { ...object.metadata, resourceVersion },
 });
-/** Read anew each time. */
+/** A new object each time. */
 const acme0 = (changed: Partial<ServerWorld> = {}): ServerWorld => ({
   index: 0,
   deployment: at(rolledOutDeployment(), '2'),
@@ -20,7 +20,7 @@ const acme0 = (changed: Partial<ServerWorld> = {}): ServerWorld => ({
   ...changed,
 });
 
-/** All that a pass goes by, read anew. */
+/** The inputs of a reconcile, new objects each time. */
 function inputs(found: Partial<World> = {}, rest: Partial<ReconcileInputs> = {}): ReconcileInputs {
   const world = emptyWorld(tenant, {
     tokenSecret: at(tokenSecret(tenant, TOKEN), '6'),
@@ -32,7 +32,7 @@ function inputs(found: Partial<World> = {}, rest: Partial<ReconcileInputs> = {})
   return { world, observed: new Map([[0, healthyServer(0)]]), sessions, ...rest };
 }
 
-describe('a tenant that has settled', () => {
+describe('a steady tenant', () => {
   let states: SteadyStates;
 
   beforeEach(() => {
@@ -40,12 +40,12 @@ describe('a tenant that has settled', () => {
     states.record(inputs(), 2 * MINUTE, 0);
   });
 
-  it('rests until something is due, when all that was read is as it was', () => {
+  it('is skipped until something is due, if no input has changed', () => {
     expect(states.remainingMs(inputs(), 30 * SECOND)).toBe(90 * SECOND);
     expect(states.remainingMs(inputs(), 2 * MINUTE)).toBeUndefined();
   });
 
-  it('is looked at in full every five minutes, though nothing is due', () => {
+  it('is reconciled every five minutes, although nothing is due', () => {
     states.record(inputs(), Number.POSITIVE_INFINITY, 0);
     expect(states.remainingMs(inputs(), 4 * MINUTE)).toBe(MINUTE);
     expect(states.remainingMs(inputs(), 5 * MINUTE)).toBeUndefined();
@@ -55,22 +55,25 @@ describe('a tenant that has settled', () => {
   it.each<[string, ReconcileInputs]>([
     ['the tenant', inputs({ tenant: at(tenant, '9') })],
     ['the content of a Secret', inputs({ modelSecret: at(modelSecret('token', 'second'), '9') })],
-    ['a Secret that is gone', inputs({ modelSecret: 'NotFound' })],
-    ['a Secret that may not be read any more', inputs({ modelSecret: 'Forbidden' })],
-    ['a child that somebody edited', inputs({ servers: new Map([[0, acme0({ claim: at(boundClaim(), '9') })]]) })],
-    ['a child that is gone', inputs({ servers: new Map([[0, acme0({ deployment: undefined })]]) })],
+    ['a deleted Secret', inputs({ modelSecret: 'NotFound' })],
+    ['a Secret that may no longer be read', inputs({ modelSecret: 'Forbidden' })],
+    [
+      'a child that another writer changed',
+      inputs({ servers: new Map([[0, acme0({ claim: at(boundClaim(), '9') })]]) }),
+    ],
+    ['a deleted child', inputs({ servers: new Map([[0, acme0({ deployment: undefined })]]) })],
     ['a pod', inputs({ servers: new Map([[0, acme0({ pods: [...acme0().pods, pod()] })]]) })],
     ['a server', inputs({ servers: new Map([[1, acme0({ index: 1 })]]) })],
-    ['what events say', inputs({ servers: new Map([[0, acme0({ warning: { reason: 'R', message: 'M' } })]]) })],
+    ['the latest event', inputs({ servers: new Map([[0, acme0({ warning: { reason: 'R', message: 'M' } })]]) })],
     ['a Job', inputs({ cleanup: { jobs: [job], pods: [], sessions: [] } })],
     ['a pod of a cleanup', inputs({ cleanup: { jobs: [], pods: [job], sessions: [] } })],
     ['health', inputs({}, { observed: new Map([[0, healthyServer(0, { state: 'Unhealthy' })]]) })],
     ['a number of sessions', inputs({}, { sessions: { fields: {}, pressure: undefined } })],
-  ])('does not rest when this has changed: %s', (_, changed) => {
+  ])('is not skipped after a change of %s', (_, changed) => {
     expect(states.remainingMs(changed, SECOND)).toBeUndefined();
   });
 
-  it('can tell an object that has moved from one list to the next', () => {
+  it('is not skipped when an object moves from one list to the next', () => {
     const [asJob, asPod] = [
       { jobs: [job], pods: [], sessions: [] },
       { jobs: [], pods: [job], sessions: [] },
@@ -79,7 +82,7 @@ describe('a tenant that has settled', () => {
     expect(asPod && states.remainingMs(asPod, 0)).toBeUndefined();
   });
 
-  it('is not known to have settled after it was forgotten, nor is another one', () => {
+  it('is not skipped after it was forgotten, nor is any other tenant', () => {
     expect(
       states.remainingMs(inputs({ tenant: sampleTenant({}, { name: 'hooli', resourceVersion: '1' }) }), 0),
     ).toBeUndefined();

@@ -23,27 +23,27 @@ function crowdedPod(status: NonNullable<Pod['status']> = {}): Pod {
   return { ...pod, spec: { containers: [{ name: 'server', image: 'i' }] }, status: { ...pod.status, ...status } };
 }
 
-describe('what the cache keeps of a pod', () => {
+describe('a cached pod', () => {
   const server = (pod: Pod) => ({ index: 0, pods: [pod] });
   const observe = (pod: Pod) =>
     observeServer({ tenant: 'acme', server: server(pod), running: true, health: { state: 'Unknown' } });
 
-  it('is enough to see the same server', () => {
+  it('is enough to observe the same server', () => {
     const { metadata, ...pod } = crowdedPod();
     const { deletionTimestamp: _, ...alive } = metadata;
     const { stopping: _stopping, ...seen } = observe({ ...pod, metadata: alive });
     expect(observe(slimPod({ ...pod, metadata: alive }))).toMatchObject(seen);
   });
 
-  it('is enough to ping it', () => {
+  it('has the address to ping', () => {
     expect(pingAddress(slimPod(crowdedPod()))).toBe('10.1.0.1');
   });
 
-  it('is enough to find its tenant', () => {
+  it('has the label of its tenant', () => {
     expect(tenantKeys(slimPod(crowdedPod()))).toEqual(['team/acme']);
   });
 
-  it('is enough to know that it is on its way out', () => {
+  it('has its deletion timestamp', () => {
     expect(slimPod(crowdedPod()).metadata.deletionTimestamp).toBe('2026-01-02T03:05:05Z');
   });
 
@@ -71,14 +71,14 @@ describe('what the cache keeps of a pod', () => {
         ],
       },
     ],
-  ] satisfies [string, NonNullable<Pod['status']>][])('is enough to tell why it %s', (_, status) => {
+  ] satisfies [string, NonNullable<Pod['status']>][])('is enough to decide why it %s', (_, status) => {
     const pod = crowdedPod(status);
     const cause = podCause(pod, 'acme-0', undefined);
     expect(cause).toBeDefined();
     expect(podCause(slimPod(pod), 'acme-0', undefined)).toEqual(cause);
   });
 
-  it('is enough to know what the run of a cleanup said, and that it is no server', () => {
+  it('has the result of a cleanup run, and is not mistaken for a server', () => {
     const labels = { ...cleanupLabels('acme'), 'batch.kubernetes.io/controller-uid': 'uid-of-job' };
     const terminated = { exitCode: 0, message: '{"result":"Succeeded"}' };
     const pod = crowdedPod({
@@ -94,21 +94,21 @@ describe('what the cache keeps of a pod', () => {
     expect(slim.status?.containerStatuses?.[0]?.state?.terminated).toEqual(terminated);
   });
 
-  it('is enough to know on which volumes a cleanup works', () => {
+  it('has the volumes of a cleanup run', () => {
     const spec = cleanupPod(tenant, { image: 'i', args: ['--ttl=720h'], servers: [], volumes: [0] });
     const slim = slimPod({ ...crowdedPod(), spec });
     expect(['acme-0', 'acme-1', 'acme'].filter((server) => deletesOnVolume(slim, server))).toEqual(['acme-0']);
     expect(Object.keys(slim.spec ?? {})).toEqual(['containers']);
   });
 
-  it('is nothing of what others read', () => {
+  it('has nothing that is not read', () => {
     const { metadata, spec } = slimPod(crowdedPod());
     const { annotations, ownerReferences, managedFields } = metadata;
     expect([annotations, ownerReferences, managedFields, spec]).toEqual(Array(4).fill(undefined));
   });
 });
 
-describe('what the cache keeps of a Deployment', () => {
+describe('a cached Deployment', () => {
   const applied = deployment(tenant, 0, { image: { image: 'i', isDefault: true }, running: true, credentialsHash: '' });
   const live = () => ({
     ...structuredClone(applied),
@@ -120,19 +120,19 @@ describe('what the cache keeps of a Deployment', () => {
     },
   });
 
-  it('is everything that is applied, so that an edit by hand is seen', () => {
+  it('has everything that is applied, so that drift is detected', () => {
     expect(differences(applied, slimDeployment(live()))).toEqual([]);
   });
 
-  it('is why no pod could be made', () => {
+  it('has the reason why no pod could be created', () => {
     expect(slimDeployment(live()).status?.conditions).toEqual([
       { type: 'ReplicaFailure', status: 'True', message: 'exceeded quota' },
     ]);
   });
 });
 
-describe('what the cache keeps of a Job', () => {
-  it('is whose it is and how it ended', () => {
+describe('a cached Job', () => {
+  it('has its owner and how it ended', () => {
     const owner = { apiVersion: 'batch/v1', kind: 'CronJob', name: 'acme-cleanup', uid: 'uid-of-cronjob' };
     const failed = {
       type: 'Failed',

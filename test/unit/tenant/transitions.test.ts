@@ -4,10 +4,10 @@ import { ReadyReason, StalledReason } from '../../../src/api/conditions.ts';
 import type { CopilotTenantStatus } from '../../../src/api/tenant.ts';
 import { transitions } from '../../../src/tenant/transitions.ts';
 
-type Told = readonly [status: 'True' | 'False' | 'Unknown', reason: string, message?: string];
+type TestCondition = readonly [status: 'True' | 'False' | 'Unknown', reason: string, message?: string];
 
 /** A status with these conditions. */
-function status(conditions: Readonly<Record<string, Told>>): CopilotTenantStatus {
+function status(conditions: Readonly<Record<string, TestCondition>>): CopilotTenantStatus {
   return {
     conditions: Object.entries(conditions).map(([type, [status, reason, message = `It is ${reason}.`]]) => ({
       type,
@@ -36,10 +36,10 @@ describe('the events of a tenant', () => {
   it.each([
     ['a new tenant starts', undefined, starting, ['Normal ServersStarting']],
     ['it becomes ready', starting, fine, ['Normal ServersReady']],
-    ['a server falls silent', fine, silent, ['Warning ServersUnhealthy']],
-    ['a cause comes up: once, not for Ready too', fine, noQuota, ['Warning QuotaExceeded']],
-    ['one cause gives way to another', noQuota, noImage, ['Warning ImagePullFailed']],
-    ['the cause is gone', noImage, starting, ['Normal ServersStarting']],
+    ['a server stops responding', fine, silent, ['Warning ServersUnhealthy']],
+    ['a cause appears: one event, not another for Ready', fine, noQuota, ['Warning QuotaExceeded']],
+    ['one cause replaces another', noQuota, noImage, ['Warning ImagePullFailed']],
+    ['the cause disappears', noImage, starting, ['Normal ServersStarting']],
     ['a new tenant has a cause at once', undefined, noQuota, ['Warning QuotaExceeded']],
   ])('when %s', (_, before, after, expected) => {
     expect(transitions(before, after).map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);
@@ -94,33 +94,38 @@ describe('the events of a tenant', () => {
       { StoragePressure: ['False', 'EnoughSpace'] },
       [],
     ],
-  ] as [string, Record<string, Told>, Record<string, Told>, string[]][])('when %s', (_, before, after, expected) => {
-    expect(transitions(status(before), status(after)).map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);
-  });
+  ] as [string, Record<string, TestCondition>, Record<string, TestCondition>, string[]][])(
+    'when %s',
+    (_, before, after, expected) => {
+      expect(transitions(status(before), status(after)).map(({ type, reason }) => `${type} ${reason}`)).toEqual(
+        expected,
+      );
+    },
+  );
 
-  it("say it in the condition's words", () => {
+  it('have the message of the condition', () => {
     expect(transitions(fine, noQuota)).toEqual([
       { type: 'Warning', reason: 'QuotaExceeded', message: 'It is QuotaExceeded.' },
     ]);
   });
 
-  it('are none while only the words change', () => {
+  it('are none while only the message changes', () => {
     const later = status({ Ready: ['False', 'QuotaExceeded', 'More.'], Stalled: ['True', 'QuotaExceeded', 'More.'] });
     expect(transitions(noQuota, later)).toEqual([]);
   });
 
-  it('are none for conditions of other kinds', () => {
+  it('are none for other conditions', () => {
     const busy = {
       conditions: [...(fine.conditions ?? []), ...(status({ Reconciling: ['True', 'x'] }).conditions ?? [])],
     };
     expect(transitions(fine, busy)).toEqual([]);
   });
 
-  it('are none between a status and its equal', () => {
+  it('are none between equal statuses', () => {
     fc.assert(fc.property(anyStatus, (one) => expect(transitions(one, structuredClone(one))).toEqual([])));
   });
 
-  it('never tell one reason twice', () => {
+  it('never have one reason twice', () => {
     fc.assert(
       fc.property(anyStatus, anyStatus, (before, after) => {
         const reasons = transitions(before, after).map(({ reason }) => reason);

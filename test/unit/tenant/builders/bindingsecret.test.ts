@@ -14,7 +14,7 @@ function entriesOf(spec: CopilotTenantSpecInput = {}, providerApiKey?: string): 
 const provider = { baseUrl: 'https://models.example.com/v1', model: 'large' };
 
 describe('binding Secret', () => {
-  it('is of the type that the Service Binding specification asks for', () => {
+  it('has the type that the Service Binding specification requires', () => {
     expect(bindingSecret(sampleTenant(), { token: TOKEN }).type).toBe('servicebinding.io/copilot');
   });
 
@@ -34,7 +34,7 @@ describe('binding Secret', () => {
     expect(endpoint(sampleTenant())).toBe(`${name}.${namespace}.svc:4321`);
   });
 
-  it("hands on the tenant's own provider, which each session has to state", () => {
+  it("passes on the tenant's own provider, which each session has to specify", () => {
     const spec = { model: { provider: { ...provider, type: 'azure', wireApi: 'responses' } } } as const;
     expect(entriesOf(spec, 'key-1')).toMatchObject({
       model: 'large',
@@ -45,14 +45,14 @@ describe('binding Secret', () => {
     });
   });
 
-  it('hands on the headers of the provider as one JSON object', () => {
+  it('passes on the headers of the provider as one JSON object', () => {
     const headers = { 'x-team': 'acme', 'x-tier': '1' };
     expect(
       JSON.parse(entriesOf({ model: { provider: { ...provider, headers } } })['model-provider-headers'] ?? ''),
     ).toEqual(headers);
   });
 
-  it('has no key when the provider asks for none', () => {
+  it('has no key when the provider requires none', () => {
     expect(entriesOf({ model: { provider } })).not.toHaveProperty('model-provider-api-key');
   });
 

@@ -18,7 +18,7 @@ const podOf = (job: ReturnType<typeof cronJob>) => job.spec?.jobTemplate.spec?.t
 const argsOf = (job: ReturnType<typeof cronJob>) => podOf(job)?.spec?.containers[0]?.args ?? [];
 
 describe('the cleanup of a tenant', () => {
-  it('runs when the spec says, by its clock', () => {
+  it('runs at the schedule and in the time zone of the spec', () => {
     const { spec } = made({ cleanupSchedule: '30 3 * * 1', timeZone: 'Europe/Berlin' });
     expect(spec).toMatchObject({ schedule: '30 3 * * 1', timeZone: 'Europe/Berlin', suspend: false });
   });
@@ -29,16 +29,16 @@ describe('the cleanup of a tenant', () => {
     expect(made().spec).not.toHaveProperty('timeZone');
   });
 
-  it('leaves no minute of the hour to all tenants at once', () => {
+  it('is spread over the hour for many tenants', () => {
     const minutes = Array.from({ length: 600 }, (_, index) => made({}, `tenant-${index}`).spec?.schedule);
     const busiest = Math.max(
       ...[...new Set(minutes)].map((minute) => minutes.filter((other) => other === minute).length),
     );
-    // Ten a minute, were they spread evenly.
+    // Evenly spread, there would be ten a minute.
     expect(busiest).toBeLessThan(30);
   });
 
-  it('never runs twice at once, ends some time, and leaves the next run to go on', () => {
+  it('never runs twice at once, has a deadline, and is retried by the next run', () => {
     const { spec } = made();
     expect(spec).toMatchObject({
       concurrencyPolicy: 'Forbid',
@@ -49,7 +49,7 @@ describe('the cleanup of a tenant', () => {
     expect(spec?.jobTemplate.spec).toMatchObject({ backoffLimit: 0, activeDeadlineSeconds: expect.any(Number) });
   });
 
-  it('is told the TTL, the sessions that are kept longer, and where they are', () => {
+  it('has the TTL, the kept sessions, and the servers and volumes in its arguments', () => {
     expect(argsOf(made())).toEqual([
       'cleanup',
       '--ttl=720h',
@@ -62,7 +62,7 @@ describe('the cleanup of a tenant', () => {
     expect(argsOf(made())).not.toContain('--dry-run');
   });
 
-  it('mounts no token of Kubernetes, and passes the Pod Security standard "restricted"', () => {
+  it('mounts no service account token, and passes the Pod Security standard "restricted"', () => {
     const spec = podOf(made())?.spec;
     expect(spec).toMatchObject({
       automountServiceAccountToken: false,
@@ -75,11 +75,11 @@ describe('the cleanup of a tenant', () => {
     });
   });
 
-  it('rests while there is nothing to clean up', () => {
+  it('is suspended while there is nothing to clean up', () => {
     expect(made({}, 'acme', true).spec?.suspend).toBe(true);
   });
 
-  it('has pods that nothing takes for servers', () => {
+  it('has pods that are not selected as servers', () => {
     const labels = podOf(made())?.metadata?.labels ?? {};
     expect(labels[Label.tenant]).toBe('acme');
     expect(labels[Label.server]).toBeUndefined();
@@ -87,7 +87,7 @@ describe('the cleanup of a tenant', () => {
     expect(selected).toBe(false);
   });
 
-  it('is not made for a tenant without a TTL', () => {
+  it('is not built for a tenant without a TTL', () => {
     expect(() => cronJob(sampleTenant(), { image: 'i', scope, paused: false })).toThrow('spec.sessions.ttl');
   });
 });

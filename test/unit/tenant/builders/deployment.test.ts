@@ -33,13 +33,13 @@ const PROVIDER = {
 const RESTART = { at: '2026-01-02T03:04:05Z', attempt: 3 };
 
 describe('Deployment of a server', () => {
-  it('starts no second pod before the first has left the volume', () => {
+  it('starts no second pod before the first has stopped', () => {
     expect(render().spec?.strategy).toEqual({ type: 'Recreate' });
   });
 
   it.each([
-    ['has one pod while the server is meant to run', true, 1],
-    ['stays without a pod while it is not', false, 0],
+    ['has one replica while the server should run', true, 1],
+    ['has no replica while it should not', false, 0],
   ])('%s', (_, running, replicas) => {
     expect(render({}, { running }).spec?.replicas).toBe(replicas);
   });
@@ -50,7 +50,7 @@ describe('Deployment of a server', () => {
     expect(templateOf({}, {}, 1)?.metadata?.labels).not.toMatchObject(selector);
   });
 
-  it('keeps its selector for ever: it is immutable, and another one would orphan every pod', () => {
+  it('never changes its selector: it is immutable, and another one would orphan every pod', () => {
     expect(render().spec?.selector).toEqual({
       matchLabels: {
         'app.kubernetes.io/component': 'server',
@@ -73,19 +73,19 @@ describe('Deployment of a server', () => {
     ['a larger volume', { storage: { size: '5Gi' } }],
     ['other pings', { health: { interval: '1m' } }],
     ['another network policy', { network: { policy: 'Open' } }],
-  ] satisfies [string, CopilotTenantSpecInput][])('leaves its pod alone for %s', (_, spec) => {
+  ] satisfies [string, CopilotTenantSpecInput][])('keeps its pod for %s', (_, spec) => {
     expect(templateOf(spec)).toEqual(templateOf());
   });
 });
 
-describe('rights of the pod', () => {
+describe('permissions of the pod', () => {
   it.each([
     ['an empty spec', {}],
     ['a GitHub token', GITHUB],
     ['a provider', PROVIDER],
     ['the light runtime', { server: { binary: 'runtime' } }],
   ] satisfies [string, CopilotTenantSpecInput][])(
-    'a namespace that enforces "restricted" lets it in with %s',
+    'a namespace that enforces "restricted" admits it with %s',
     (_, spec) => {
       expect(restrictedViolations(podOf(spec).pod)).toEqual([]);
     },
@@ -99,7 +99,7 @@ describe('rights of the pod', () => {
     expect(podOf().container.securityContext?.readOnlyRootFilesystem).toBe(true);
   });
 
-  it('it is told nothing of the other Services of the namespace', () => {
+  it('it has no environment variables of the other Services of the namespace', () => {
     expect(podOf().pod.enableServiceLinks).toBe(false);
   });
 
@@ -109,7 +109,7 @@ describe('rights of the pod', () => {
   });
 });
 
-describe('what the pod keeps', () => {
+describe('the volumes of the pod', () => {
   const { pod, container } = podOf({ server: { workspace: { size: '7Gi' } } }, 2);
   const volumeAt = (path: string) => {
     const mount = container.volumeMounts?.find(({ mountPath }) => mountPath === path);
@@ -117,14 +117,14 @@ describe('what the pod keeps', () => {
   };
   const valueOf = (name: string) => container.env?.find((variable) => variable.name === name)?.value ?? '';
 
-  it('sessions lie on the volume of its own server', () => {
+  it('sessions are on the volume of the server', () => {
     const { name } = persistentVolumeClaim(sampleTenant(), 2).metadata;
     expect(volumeAt(`${valueOf('COPILOT_HOME')}/session-state`)).toMatchObject({
       persistentVolumeClaim: { claimName: name },
     });
   });
 
-  it('nothing else does: write-ahead logs of the CLI must not lie on a network volume', () => {
+  it('nothing else is: write-ahead logs of the CLI must not be on a network volume', () => {
     const mounts = container.volumeMounts?.filter((mount) => volumeAt(mount.mountPath)?.persistentVolumeClaim);
     expect(mounts?.map(({ mountPath }) => mountPath)).toEqual([`${valueOf('COPILOT_HOME')}/session-state`]);
   });
@@ -136,15 +136,15 @@ describe('what the pod keeps', () => {
     },
   );
 
-  it('COPILOT_HOME lies in HOME, where commands of the agent look for it', () => {
+  it('COPILOT_HOME is in HOME, where commands of the agent expect it', () => {
     expect(valueOf('COPILOT_HOME')).toBe(`${valueOf('HOME')}/.copilot`);
   });
 
-  it('the workspace is where the server works, and holds as much as the spec says', () => {
+  it('the workspace is the working directory, with the size in the spec', () => {
     expect(volumeAt(container.workingDir ?? '')).toMatchObject({ emptyDir: { sizeLimit: '7Gi' } });
   });
 
-  it('temporary files have a place', () => {
+  it('there is a volume for temporary files', () => {
     expect(volumeAt('/tmp')).toMatchObject({ emptyDir: {} });
   });
 
@@ -189,7 +189,7 @@ describe('program of the pod', () => {
     ['30m', '1800'],
     ['1h30m', '5400'],
     ['0s', '0'],
-  ])('idleUnload %s is told in seconds', (idleUnload, seconds) => {
+  ])('idleUnload %s is passed in seconds', (idleUnload, seconds) => {
     const { args = [] } = podOf({ server: { idleUnload } }).container;
     expect(args[args.indexOf('--session-idle-timeout') + 1]).toBe(seconds);
   });
@@ -198,15 +198,15 @@ describe('program of the pod', () => {
     expect(podOf().container.args).toContain('--no-auto-update');
   });
 
-  it('no probe kills it: whether it answers is for the pings to say', () => {
+  it('it has no liveness probe: the pinger checks whether it responds', () => {
     expect(podOf().container).not.toHaveProperty('livenessProbe');
   });
 
-  it('the last words of a crash are kept for the status', () => {
+  it('the last output of a crash is kept for the status', () => {
     expect(podOf().container.terminationMessagePolicy).toBe('FallbackToLogsOnError');
   });
 
-  it('resources are those of the spec, in the text that the API server stores', () => {
+  it('resources are those of the spec, as the text that the API server stores', () => {
     const resources = { requests: { cpu: 1 }, limits: { memory: '2Gi' } };
     expect(podOf({ server: { resources } }).container.resources).toEqual({
       requests: { cpu: '1' },
@@ -215,7 +215,7 @@ describe('program of the pod', () => {
   });
 });
 
-describe('place of the pod', () => {
+describe('scheduling of the pod', () => {
   const place = {
     nodeSelector: { pool: 'agents' },
     tolerations: [{ key: 'agents', operator: 'Exists' as const, effect: 'NoSchedule' as const }],
@@ -225,33 +225,33 @@ describe('place of the pod', () => {
     imagePullSecrets: [{ name: 'registry' }],
   };
 
-  it('is what the spec says', () => {
+  it('is that of the spec', () => {
     expect(podOf({ server: place }).pod).toMatchObject(place);
   });
 
-  it.each(Object.keys(place))('%s is left to the cluster when the spec says nothing', (field) => {
+  it.each(Object.keys(place))('%s is not set when the spec has none', (field) => {
     expect(podOf().pod).not.toHaveProperty(field);
   });
 });
 
-describe('what is read back from a live Deployment', () => {
+describe('what a live Deployment records', () => {
   it.each([
     ['the last restart', RESTART, RESTART],
-    ['nothing of a server that was never restarted', undefined, undefined],
-    ['nothing of a time that is none', { at: 'yesterday', attempt: 1 }, undefined],
-    ['the first attempt where the number is none', { ...RESTART, attempt: Number.NaN }, { ...RESTART, attempt: 1 }],
+    ['no restart of a server that was never restarted', undefined, undefined],
+    ['no restart if its time is invalid', { at: 'yesterday', attempt: 1 }, undefined],
+    ['the first attempt if the number is invalid', { ...RESTART, attempt: Number.NaN }, { ...RESTART, attempt: 1 }],
   ])('%s', (_, restart, expected) => {
     expect(restartOf(render({}, { restart }))).toEqual(expected);
   });
 
-  it('the default image that it was given, and not what somebody put in its place', () => {
+  it('the default image that it started with, and not that of a changed container', () => {
     const live = render();
     const [container] = live.spec?.template.spec?.containers ?? [];
     if (container) container.image = 'example.com/other:1';
     expect(defaultImageOf(live)).toBe('example.com/copilot-cli:1');
   });
 
-  it('no default image where the spec named one', () => {
+  it('no default image where the spec has an image', () => {
     const image = { image: 'example.com/copilot-cli:1', isDefault: false };
     expect(defaultImageOf(render({}, { image }))).toBeUndefined();
   });

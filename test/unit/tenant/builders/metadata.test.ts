@@ -10,11 +10,11 @@ describe.each([
   ['an object that all servers share', sharedMetadata(tenant, 'acme-token')],
   ['an object of one server', serverMetadata(tenant, 2, 'acme-2')],
 ])('metadata of %s', (_, metadata) => {
-  it('lies in the namespace of the tenant', () => {
+  it('is in the namespace of the tenant', () => {
     expect(metadata.namespace).toBe('team');
   });
 
-  it('makes the garbage collector delete it after the tenant', () => {
+  it('lets the garbage collector delete it after the tenant', () => {
     expect(isControlledBy({ apiVersion: 'v1', kind: 'Secret', metadata }, tenant)).toBe(true);
   });
 
@@ -31,12 +31,12 @@ describe.each([
   });
 });
 
-describe('labels that tell servers from the rest', () => {
-  it('an object of one server names it', () => {
+describe('labels that distinguish servers from the rest', () => {
+  it('an object of one server has its name', () => {
     expect(serverMetadata(tenant, 2, 'acme-2').labels).toMatchObject({ 'copilot-operator.dev/server': 'acme-2' });
   });
 
-  it('what all servers share is not selected as a server', () => {
+  it('an object that all servers share is not selected as a server', () => {
     expect(sharedMetadata(tenant, 'acme-token').labels).not.toMatchObject(tenantPods('acme'));
   });
 

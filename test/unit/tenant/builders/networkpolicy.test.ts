@@ -10,12 +10,12 @@ const policyOf = (network: CopilotTenantSpecInput['network'] = {}, clusterCIDRs:
   networkPolicy(sampleTenant({ network }), { ...OPERATOR, clusterCIDRs }).spec;
 type Policy = ReturnType<typeof policyOf>;
 
-/** Whether the policy lets a server connect to this address on port 443, as a network plugin would judge it. */
+/** Whether the policy lets a server connect to this address on port 443, as a network plugin decides it. */
 function reaches(policy: Policy, address: string): boolean {
   const family = isIPv6(address) ? 'ipv6' : 'ipv4';
   const within = (cidr: string): boolean => {
     const [net = '', prefix] = cidr.split('/');
-    // Node takes IPv4 for a part of ::/0, Kubernetes does not.
+    // Node counts IPv4 addresses as part of ::/0, Kubernetes does not.
     if (isIPv6(net) !== isIPv6(address)) return false;
     const list = new BlockList();
     list.addSubnet(net, Number(prefix), family);
@@ -37,19 +37,19 @@ const PRIVATE = ['10.88.0.1', '172.16.0.1', '172.31.255.254', '192.168.1.1', '10
 describe('who may connect to the servers', () => {
   const policy = policyOf();
 
-  it('is fenced for every server of the tenant', () => {
+  it('applies to every server of the tenant', () => {
     const { template } =
       deployment(sampleTenant(), 0, { image: { image: 'i', isDefault: true }, running: true, credentialsHash: '' })
         .spec ?? {};
     expect(template?.metadata?.labels).toMatchObject(policy?.podSelector?.matchLabels ?? { none: '' });
   });
 
-  it('is ruled in both directions', () => {
+  it('is restricted in both directions', () => {
     expect(policy?.policyTypes).toEqual(['Ingress', 'Egress']);
   });
 
   it.each(['Restricted', 'Open'] as const)(
-    'under %s only the operator and labelled pods beside them do',
+    'with %s only the operator and labelled pods of the namespace can',
     (policyName) => {
       expect(policyOf({ policy: policyName })?.ingress).toEqual([
         {
@@ -70,7 +70,7 @@ describe('who may connect to the servers', () => {
 describe('a tenant with a cleanup', () => {
   const cleanup = { 'copilot-operator.dev/tenant': 'acme', 'app.kubernetes.io/component': 'cleanup' };
 
-  it('lets the cleanup connect to its servers, beside everybody else', () => {
+  it('allows the cleanup to connect to its servers, in addition to the others', () => {
     const [without, within] = [{}, { ttl: '1h' }].map(
       (sessions) => networkPolicy(sampleTenant({ sessions }), OPERATOR).spec?.ingress?.[0],
     );
@@ -78,7 +78,7 @@ describe('a tenant with a cleanup', () => {
     expect(within?.ports).toEqual(without?.ports);
   });
 
-  it('lets the cleanup connect to its servers and to DNS, and nobody to the cleanup', () => {
+  it('allows cleanup pods to connect to servers and DNS only, and nothing to connect to them', () => {
     const { spec } = cleanupNetworkPolicy(sampleTenant());
     expect(cleanupLabels('acme')).toMatchObject(spec?.podSelector?.matchLabels ?? { none: '' });
     expect(spec?.policyTypes).toEqual(['Ingress', 'Egress']);
@@ -115,11 +115,11 @@ describe('where Restricted servers may connect to', () => {
   it.each([
     ['203.0.113.7', '203.0.113.0/24'],
     ['2001:db8::7', '2001:db8::/32'],
-  ])('they do not reach %s of a cluster that lies in public space', (address, cidr) => {
+  ])('they do not reach %s, a public address of the cluster', (address, cidr) => {
     expect(reaches(policyOf({}, [cidr]), address)).toBe(false);
   });
 
-  it('every exception lies in a range of its own IP family, or the API server refuses the policy', () => {
+  it('every exception is in a range of its own IP family, or the API server would refuse the policy', () => {
     const blocks = (policyOf({}, ['203.0.113.0/24', '2001:db8::/32'])?.egress ?? []).flatMap(({ to }) =>
       (to ?? []).flatMap(({ ipBlock }) => ipBlock ?? []),
     );
@@ -129,7 +129,7 @@ describe('where Restricted servers may connect to', () => {
     expect(mixed).toEqual([]);
   });
 
-  it('they ask any DNS server, by UDP and TCP', () => {
+  it('they reach any DNS server, by UDP and TCP', () => {
     const anywhere = (policyOf()?.egress ?? []).filter(({ to }) => to === undefined);
     expect(anywhere.flatMap(({ ports }) => ports ?? [])).toEqual([
       { port: 53, protocol: 'UDP' },
@@ -139,7 +139,7 @@ describe('where Restricted servers may connect to', () => {
     ]);
   });
 
-  it('a range that the spec adds is reached, but for its exceptions', () => {
+  it('they reach a range that the spec adds, without its exceptions', () => {
     const policy = policyOf({ egress: [{ cidr: '10.20.0.0/16', except: ['10.20.9.0/24'] }] });
     expect(['10.20.1.1', '10.20.9.1', '10.21.0.1'].map((address) => reaches(policy, address))).toEqual([
       true,
@@ -148,7 +148,7 @@ describe('where Restricted servers may connect to', () => {
     ]);
   });
 
-  it('pods that the spec adds are reached on its ports alone', () => {
+  it('they reach pods that the spec adds, on its ports only', () => {
     const rule = {
       namespaceSelector: { matchLabels: { team: 'models' } },
       podSelector: { matchLabels: { app: 'model' } },

@@ -7,8 +7,8 @@ import { sampleTenant } from '../../../support/tenants.ts';
 
 const sizeOf = (claim: PersistentVolumeClaim) => claim.spec?.resources?.requests?.['storage'];
 
-describe('volume claim of a server', () => {
-  it('is asked for as the spec says', () => {
+describe('the claim of a server', () => {
+  it('is requested as the spec says', () => {
     const storage = { size: '20Gi', storageClassName: 'fast', accessMode: 'ReadWriteOncePod' } as const;
     expect(persistentVolumeClaim(sampleTenant({ storage }), 0).spec).toEqual({
       accessModes: ['ReadWriteOncePod'],
@@ -17,26 +17,26 @@ describe('volume claim of a server', () => {
     });
   });
 
-  it('leaves the storage class to the cluster when the spec names none', () => {
+  it('leaves the StorageClass to the cluster when the spec has none', () => {
     expect(persistentVolumeClaim(sampleTenant(), 0).spec).not.toHaveProperty('storageClassName');
   });
 
-  it('with Delete it goes with the tenant', () => {
+  it('with Delete it is deleted with the tenant', () => {
     const tenant = sampleTenant({ storage: { reclaimPolicy: 'Delete' } });
     expect(persistentVolumeClaim(tenant, 0).metadata.ownerReferences).toEqual([controllerRef(tenant)]);
   });
 
-  it('with Retain nothing owns it, so no garbage collector takes it', () => {
+  it('with Retain it has no owner, so the garbage collector does not delete it', () => {
     expect(persistentVolumeClaim(sampleTenant(), 0).metadata).not.toHaveProperty('ownerReferences');
   });
 
-  it('retained, it is known to the next tenant of the name', () => {
+  it('with Retain the next tenant of the name finds it', () => {
     const retained = persistentVolumeClaim(sampleTenant(), 0);
     expect(isClaimOf(retained, sampleTenant({}, { uid: 'uid-of-the-next-acme' }))).toBe(true);
   });
 });
 
-describe('volume claim of a server that has one already', () => {
+describe('the claim of a server that exists already', () => {
   const made = persistentVolumeClaim(sampleTenant({ storage: { size: '10Gi', storageClassName: 'fast' } }), 0);
   const bound = (capacity: string | undefined): PersistentVolumeClaim => ({
     ...made,
@@ -70,7 +70,7 @@ describe('volume claim of a server that has one already', () => {
     expect(sizeWith(size, { ...made, status: { phase: 'Pending' } })).toBe('10Gi');
   });
 
-  it('keeps its storage class and access modes, which the API server lets nobody change', () => {
+  it('keeps its StorageClass and access modes, which are immutable', () => {
     const storage = { storageClassName: 'slow', accessMode: 'ReadWriteOncePod' } as const;
     expect(persistentVolumeClaim(sampleTenant({ storage }), 0, live).spec).toMatchObject({
       accessModes: ['ReadWriteOnce'],

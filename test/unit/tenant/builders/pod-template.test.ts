@@ -16,7 +16,7 @@ meant, say so in the release notes and renew the file:
   RENEW_GOLDEN=1 npm run -s jest -- test/unit/tenant/builders/pod-template.test.ts
 `;
 
-// Planned as in a reconcile: a change in what the template is made from restarts servers as much as one in the builder.
+// Planned as in a reconcile: a change of the builder's input restarts servers as much as one of the builder.
 function templateOf(spec: CopilotTenantSpecInput, found: Partial<World> = {}): unknown {
   const { servers } = plan({
     world: emptyWorld(sampleTenant(spec), found),
@@ -58,7 +58,7 @@ if (process.env['RENEW_GOLDEN'])
 describe('an operator upgrade restarts no server', () => {
   const golden = parse(readFileSync(FILE, 'utf8')) as typeof templates;
 
-  it.each(Object.keys(templates))('the pod of a tenant with %s is the one of the release before', (name) => {
+  it.each(Object.keys(templates))('the pod of a tenant with %s is that of the last release', (name) => {
     try {
       expect(templates[name]).toEqual(golden[name]);
     } catch (error) {

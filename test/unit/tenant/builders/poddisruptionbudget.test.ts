@@ -7,15 +7,15 @@ describe.each([1, 3])('disruption budget of a tenant with %i servers', (replicas
   const tenant = sampleTenant({ replicas });
   const { spec } = podDisruptionBudget(tenant);
 
-  it('takes one server at a time', () => {
+  it('allows the eviction of one server at a time', () => {
     expect(spec?.maxUnavailable).toBe(1);
   });
 
-  it('asks for no minimum, which one server alone could never give up', () => {
+  it('sets no minimum, which would protect a single server from every eviction', () => {
     expect(spec).not.toHaveProperty('minAvailable');
   });
 
-  it('lets a server that is not ready go, so that a broken one holds no drain up', () => {
+  it('allows the eviction of a server that is not ready, so that it blocks no drain', () => {
     expect(spec?.unhealthyPodEvictionPolicy).toBe('AlwaysAllow');
   });
 

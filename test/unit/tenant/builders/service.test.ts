@@ -13,7 +13,7 @@ describe('service of a server', () => {
     expect(templateOf(1)?.metadata?.labels).toMatchObject(service(tenant, 1).spec?.selector ?? { none: '' });
   });
 
-  it('does not select the pod of another server: a session stays with the server it began on', () => {
+  it('does not select the pod of another server: a session stays on its server', () => {
     expect(templateOf(0)?.metadata?.labels).not.toMatchObject(service(tenant, 1).spec?.selector ?? {});
   });
 

@@ -20,19 +20,23 @@ const session = (
 const told = (sessions: readonly CopilotSession[]): unknown =>
   JSON.parse(sessionsConfigMap(sampleTenant({ sessions: { ttl: '24h' } }), sessions).data?.['policies.json'] ?? '');
 
-describe('the sessions that the cleanup is told of', () => {
+describe('the sessions in the ConfigMap', () => {
   it.each<[string, Partial<CopilotSessionSpecInput>, object]>([
-    ['a persistent one is kept for good', {}, { one: { keep: true } }],
+    ['a persistent one is kept forever', {}, { one: { keep: true } }],
     ['one with a longer TTL is kept that long', { ttl: '48h' }, { one: { ttlSeconds: 172_800 } }],
-    ['one with a shorter TTL too: a run may still have a shorter one', { ttl: '1h' }, { one: { ttlSeconds: 3600 } }],
+    [
+      'one with a shorter TTL too: a run in progress may have a shorter one',
+      { ttl: '1h' },
+      { one: { ttlSeconds: 3600 } },
+    ],
     ['an ephemeral one has an hour', { lifecycle: 'Ephemeral' }, { one: { ttlSeconds: 3600 } }],
     ['an ephemeral one with a TTL has that', { lifecycle: 'Ephemeral', ttl: '72h' }, { one: { ttlSeconds: 259_200 } }],
-    ['the id counts, not the name', { sessionId: 'Chat_1' }, { Chat_1: { keep: true } }],
+    ['one is listed by its id, not by its name', { sessionId: 'Chat_1' }, { Chat_1: { keep: true } }],
   ])('%s', (_, spec, sessions) => {
     expect(told([session('one', spec)])).toEqual({ sessions });
   });
 
-  it('are those of the older resource when two name one id', () => {
+  it('are those of the older resource when two have the same id', () => {
     const younger = session('a', { sessionId: 'x', ttl: '96h' }, { creationTimestamp: '2026-01-02T00:00:00Z' });
     const older = session('b', { sessionId: 'x', ttl: '48h' });
     for (const order of [
@@ -43,7 +47,7 @@ describe('the sessions that the cleanup is told of', () => {
     }
   });
 
-  it('are told in the same text whatever order they come in', () => {
+  it('have the same text in any order', () => {
     const sessions = ['b', 'A', '10', '9', 'a'].map((name) => session(name.toLowerCase(), { sessionId: name }));
     const text = (list: readonly CopilotSession[]) => sessionsConfigMap(sampleTenant(), list).data;
     expect(text(sessions.toReversed())).toEqual(text(sessions));

@@ -12,7 +12,7 @@ const pod = job.spec?.template.spec;
 const container = pod?.containers[0];
 
 describe('the Job that sweeps a volume', () => {
-  it('sweeps this one volume, and asks no server', () => {
+  it('sweeps this one volume, and connects to no server', () => {
     expect(container?.image).toBe('example.com/operator:1');
     expect(container?.args).toEqual([
       'cleanup',
@@ -23,7 +23,7 @@ describe('the Job that sweeps a volume', () => {
     expect(pod?.volumes).toEqual([{ name: 'acme-2', persistentVolumeClaim: { claimName: 'acme-2' } }]);
   });
 
-  it('goes to the node of its server, and to whatever node when none runs', () => {
+  it('runs on the node of its server, and on any node when no server runs', () => {
     expect(pod?.affinity?.podAffinity?.requiredDuringSchedulingIgnoredDuringExecution).toEqual([
       expect.objectContaining({
         labelSelector: { matchLabels: expect.objectContaining({ 'copilot-operator.dev/server': 'acme-2' }) },
@@ -33,12 +33,12 @@ describe('the Job that sweeps a volume', () => {
     expect(alone).not.toHaveProperty('requiredDuringSchedulingIgnoredDuringExecution');
   });
 
-  it('is given no secret, and runs where Pod Security is restricted', () => {
+  it('has no credentials, and runs where Pod Security is restricted', () => {
     expect(container?.env).toBeUndefined();
     expect(pod && restrictedViolations(pod)).toEqual([]);
   });
 
-  it('is known by what was asked for, ends in ten minutes, and goes with its tenant', () => {
+  it('has the request as an annotation, a deadline of ten minutes, and the tenant as owner', () => {
     expect(job.metadata).toMatchObject({ name: 'acme-sweep2', annotations: { 'copilot-operator.dev/sweep-at': AT } });
     expect(job.spec).toMatchObject({ backoffLimit: 2, activeDeadlineSeconds: 600, ttlSecondsAfterFinished: 3600 });
     expect(job.metadata.ownerReferences).toEqual([
@@ -46,7 +46,7 @@ describe('the Job that sweeps a volume', () => {
     ]);
   });
 
-  it('keeps no server from starting', () => {
+  it('does not keep a server from starting', () => {
     const running = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x' }, ...(pod && { spec: pod }) };
     expect(deletesOnVolume(running, 'acme-2')).toBe(false);
   });

@@ -6,18 +6,18 @@ import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
 describe('Secret of the connection token', () => {
   const secret = tokenSecret(sampleTenant(), TOKEN);
 
-  it('gives the token back as it was put in', () => {
+  it('contains the token unchanged', () => {
     const refuse = (): Buffer => {
       throw new Error('a second token was made');
     };
     expect(connectionToken({ token: secret, binding: undefined }, refuse).token).toBe(TOKEN);
   });
 
-  it('is not immutable: kubelets keep the first value of such a Secret when it is made again', () => {
+  it('is not immutable: kubelets keep the first value of such a Secret when it is recreated', () => {
     expect(secret.immutable).toBeUndefined();
   });
 
-  it('shows the token under its key alone', () => {
+  it('contains the token under its key only', () => {
     const { data, ...rest } = secret;
     expect(Object.keys(data ?? {})).toEqual(['token']);
     expect(JSON.stringify(rest)).not.toContain(TOKEN);

@@ -12,7 +12,7 @@ import { OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 const tenant = sampleTenant({ sessions: { ttl: '720h' } });
 const former = cronJob(tenant, { image: 'i', scope: cleanupScope(tenant, new Map()), paused: false });
 
-/** An API server that takes everything but CronJobs, if it has something against them. */
+/** An API server that accepts everything, and refuses CronJobs with an error if there is one. */
 class Requests implements Pick<Applier, 'apply' | 'delete'> {
   readonly applied: string[] = [];
   readonly deleted: string[] = [];
@@ -45,15 +45,15 @@ async function applied(requests: Requests, { facts = OPERATOR, live = former } =
   return writer;
 }
 
-describe('the CronJob of a former spec', () => {
-  it('goes when the one of this spec is refused', async () => {
+describe('the CronJob of the previous spec', () => {
+  it('is deleted when that of the current spec is refused', async () => {
     const requests = new Requests(INVALID);
     const { refusals } = await applied(requests);
     expect(refusals.map(({ reason }) => reason)).toEqual(['InvalidSpec']);
     expect(requests.deleted).toEqual(['CronJob acme-cleanup']);
   });
 
-  it('goes when the image of the cleanup is unknown, and what is to be kept is told first', async () => {
+  it('is deleted when the operator image is unknown, after the kept sessions were written', async () => {
     const requests = new Requests();
     const { refusals } = await applied(requests, { facts: { ...OPERATOR, operatorImage: undefined } });
     expect(refusals.map(({ reason }) => reason)).toEqual(['OperatorImageUnknown']);
@@ -63,17 +63,14 @@ describe('the CronJob of a former spec', () => {
 
   it.each<[string, Requests]>([
     ['is replaced', new Requests()],
-    [
-      'could not be replaced because of an error that passes',
-      new Requests(failure(503, 'ServiceUnavailable', 'later')),
-    ],
-  ])('stays when it %s', async (_, requests) => {
+    ['could not be replaced because of a temporary error', new Requests(failure(503, 'ServiceUnavailable', 'later'))],
+  ])('is kept when it %s', async (_, requests) => {
     const { refusals } = await applied(requests);
     expect(refusals).toEqual([]);
     expect(requests.deleted).toEqual([]);
   });
 
-  it('is left alone when it is of somebody else', async () => {
+  it('is not deleted if another owner controls it', async () => {
     const requests = new Requests(INVALID);
     await applied(requests, { live: { ...former, metadata: { ...former.metadata, ownerReferences: [] } } });
     expect(requests.deleted).toEqual([]);

@@ -19,7 +19,7 @@ const live: CronJob = { ...made, metadata: { ...made.metadata, uid: 'uid-of-cron
 
 type End = 'Complete' | 'Failed' | undefined;
 
-/** A Job of the CronJob, as it ended `agoMs` before now. */
+/** A Job of the CronJob that ended `agoMs` before now. */
 function job(name: string, end: End, agoMs = HOUR, owner = 'uid-of-cronjob'): Job {
   const failure = { reason: 'DeadlineExceeded', message: 'Job was active longer than specified deadline' };
   const condition = { type: end ?? 'Suspended', status: 'True', lastTransitionTime: timestamp(NOW - agoMs) };
@@ -48,9 +48,9 @@ const SUCCESS: CleanupResult = {
 };
 const FAILURE: CleanupResult = { ...SUCCESS, result: 'Failed', errors: 1, message: 'Session x: no answer.' };
 
-/** The pod of a Job, with its last words. */
-function pod(of: string, word: CleanupResult | string | undefined): Pod {
-  const message = typeof word === 'object' ? formatCleanupResult(word) : word;
+/** The pod of a Job, with its termination message. */
+function pod(of: string, result: CleanupResult | string | undefined): Pod {
+  const message = typeof result === 'object' ? formatCleanupResult(result) : result;
   const terminated = { exitCode: 0, ...(message !== undefined && { message }) };
   const container = { name: 'cleanup', image: 'i', imageID: '', ready: false, restartCount: 0, state: { terminated } };
   return {
@@ -61,7 +61,7 @@ function pod(of: string, word: CleanupResult | string | undefined): Pod {
   };
 }
 
-const told = (ago: number, failuresInARow = 0): LastCleanup => ({
+const lastRun = (ago: number, failuresInARow = 0): LastCleanup => ({
   time: timestamp(NOW - ago),
   job: 'former',
   result: failuresInARow > 0 ? 'Failed' : 'Succeeded',
@@ -71,7 +71,7 @@ const runs = (jobs: readonly Job[], pods: readonly Pod[] = [], last?: LastCleanu
   cleanupRuns({ cronJob: cron, jobs, pods, last, now: NOW });
 
 describe('the last run of a cleanup', () => {
-  it('is told with what its pod said', () => {
+  it('is reported with the result of its pod', () => {
     expect(runs([job('a', 'Complete')], [pod('a', SUCCESS)]).last).toEqual({
       time: timestamp(NOW - HOUR),
       job: 'a',
@@ -85,11 +85,11 @@ describe('the last run of a cleanup', () => {
     });
   });
 
-  it('is told as a dry run when it deleted nothing', () => {
+  it('is reported as a dry run', () => {
     expect(runs([job('a', 'Complete')], [pod('a', { ...SUCCESS, dryRun: true })]).last?.dryRun).toBe(true);
   });
 
-  it('failed for the reason that its pod gave', () => {
+  it('has the failure of its pod', () => {
     const { last } = runs([job('a', 'Failed')], [pod('a', FAILURE)]);
     expect(last).toMatchObject({
       result: 'Failed',
@@ -102,10 +102,10 @@ describe('the last run of a cleanup', () => {
 
   it.each<[string, Pod[]]>([
     ['no pod', []],
-    ['a pod that was killed before it said a word', [pod('a', undefined)]],
-    ['a pod whose last words are a log', [pod('a', 'Error: out of memory')]],
+    ['a pod that was killed before it left a result', [pod('a', undefined)]],
+    ['a pod with log output as termination message', [pod('a', 'Error: out of memory')]],
     ['the pod of another Job only', [pod('b', SUCCESS)]],
-  ])('failed for the reason that its Job has, when there is %s', (_, pods) => {
+  ])('has the failure of its Job, when there is %s', (_, pods) => {
     const { last } = runs([job('a', 'Failed')], pods);
     expect(last).toEqual({
       time: timestamp(NOW - HOUR),
@@ -116,22 +116,22 @@ describe('the last run of a cleanup', () => {
     });
   });
 
-  it('did not succeed when its pod says that it failed', () => {
+  it('has failed when the result of its pod says so', () => {
     expect(runs([job('a', 'Complete')], [pod('a', FAILURE)]).last?.result).toBe('Failed');
   });
 
-  it('waits a moment for the word of its pod', () => {
+  it('waits a moment for the result of its pod', () => {
     const jobs = [job('a', 'Complete', 4 * SECOND)];
     expect(runs(jobs, [])).toEqual({ last: undefined, counted: [], dueInMs: 6 * SECOND });
     expect(runs(jobs, [pod('a', SUCCESS)]).last?.deleted).toBe(2);
   });
 
-  it('is none of a Job that still runs, or of somebody else', () => {
+  it('is never a running Job, or one of another owner', () => {
     expect(runs([job('a', undefined), job('b', 'Failed', HOUR, 'uid-of-another')]).counted).toEqual([]);
   });
 
-  it('stays what it was when there is no CronJob at the moment', () => {
-    const last = told(HOUR);
+  it('is unchanged while there is no CronJob', () => {
+    const last = lastRun(HOUR);
     expect(runs([job('a', 'Complete')], [], last, { ...made }).last).toEqual(last);
   });
 });
@@ -139,14 +139,14 @@ describe('the last run of a cleanup', () => {
 describe('failures in a row', () => {
   const fails = (ago: number): Job => job(`f${ago}`, 'Failed', ago);
 
-  it('are counted from run to run, whatever order the Jobs come in', () => {
-    const { last, counted } = runs([fails(HOUR), fails(3 * HOUR), fails(2 * HOUR)], [], told(4 * HOUR, 1));
+  it('are counted from run to run, in whatever order the Jobs are listed', () => {
+    const { last, counted } = runs([fails(HOUR), fails(3 * HOUR), fails(2 * HOUR)], [], lastRun(4 * HOUR, 1));
     expect(last?.failuresInARow).toBe(4);
     expect(counted.map(({ job: name }) => name)).toEqual([3, 2, 1].map((hours) => `f${hours * HOUR}`));
   });
 
   it('end with a run that succeeds', () => {
-    const { last } = runs([fails(2 * HOUR), job('a', 'Complete')], [pod('a', SUCCESS)], told(4 * HOUR, 1));
+    const { last } = runs([fails(2 * HOUR), job('a', 'Complete')], [pod('a', SUCCESS)], lastRun(4 * HOUR, 1));
     expect(last?.failuresInARow).toBe(0);
   });
 
@@ -163,7 +163,7 @@ describe('failures in a row', () => {
     expect(runs([other, one]).last?.failuresInARow).toBe(2);
   });
 
-  it('are counted each, of runs that ended in the same second, whichever is seen first', () => {
+  it('are counted each, of runs that ended in the same second, whichever is observed first', () => {
     const [one, other] = [job('a', 'Failed', 500), job('b', 'Failed', 400)];
     expect(runs([other], [pod('b', FAILURE)])).toEqual({ last: undefined, counted: [], dueInMs: expect.any(Number) });
     const { last } = cleanupRuns({
@@ -180,7 +180,7 @@ describe('failures in a row', () => {
     expect(runs([fails(-5 * SECOND)], [pod(`f${-5 * SECOND}`, FAILURE)]).last?.failuresInARow).toBe(1);
   });
 
-  it('wait for the word of an older run, which would never be told otherwise', () => {
+  it('wait for the result of an older run, which would never be counted otherwise', () => {
     const jobs = [job('a', 'Complete', 5 * SECOND), job('b', 'Complete', 3 * SECOND)];
     const { last, counted } = runs(jobs, [pod('b', SUCCESS)]);
     expect(last).toBeUndefined();

@@ -14,16 +14,28 @@ const ofMode = (mode: string): Map<number, ServerWorld> => {
 };
 const none = new Map<number, ServerWorld>();
 
-describe('where sessions are cleaned up', () => {
+describe('the scope of a cleanup', () => {
   it.each<[string, CopilotTenantSpecInput, Map<number, ServerWorld>, number[], number[]]>([
     ['one server deletes, and its volume is swept', {}, none, [0], [0]],
     ['servers without a node delete, and no volume is swept', { replicas: 3 }, claims(0, 1, 2), [0, 1, 2], []],
-    ['a volume of one pod is left to its server', { storage: { accessMode: 'ReadWriteOncePod' } }, none, [0], []],
-    ['a retained volume of one pod too, whatever the spec says now', {}, ofMode('ReadWriteOncePod'), [0], []],
+    [
+      'a ReadWriteOncePod volume is not swept beside its server',
+      { storage: { accessMode: 'ReadWriteOncePod' } },
+      none,
+      [0],
+      [],
+    ],
+    ['nor is a retained one, whatever the spec says now', {}, ofMode('ReadWriteOncePod'), [0], []],
     ['a suspended tenant is cleaned up on its volumes', { suspend: true, replicas: 2 }, claims(1, 0), [], [0, 1]],
-    ['volumes that were scaled away stay what they are', { suspend: true, replicas: 1 }, claims(0, 5), [], [0]],
-    ['a tenant scaled to zero is cleaned up on what it left', { replicas: 0 }, claims(0, 5), [], [0, 5]],
-    ['nowhere while there is no volume', { suspend: true }, new Map([[0, { index: 0, pods: [] }]]), [], []],
+    [
+      'volumes of servers beyond spec.replicas are not cleaned up',
+      { suspend: true, replicas: 1 },
+      claims(0, 5),
+      [],
+      [0],
+    ],
+    ['a tenant scaled to zero is cleaned up on its retained volumes', { replicas: 0 }, claims(0, 5), [], [0, 5]],
+    ['it is empty while there is no volume', { suspend: true }, new Map([[0, { index: 0, pods: [] }]]), [], []],
   ])('%s', (_, spec, live, servers, volumes) => {
     expect(cleanupScope(sampleTenant(spec), live)).toMatchObject({ servers, volumes });
   });
@@ -41,24 +53,24 @@ describe('where sessions are cleaned up', () => {
       cleanupScope(sampleTenant({ replicas: 3 }, {}, { lastCleanup: last(run, result) }), live);
     const runs = Array.from({ length: 30 }, (_, run) => run);
 
-    it('asks all to delete, and has the volume of one swept', () => {
+    it('has all servers delete, and sweeps the volume of one', () => {
       for (const run of runs) {
         expect(after(run)).toMatchObject({ servers: [0, 1, 2], volumes: [expect.any(Number)] });
       }
     });
 
-    it('takes another volume after a run, and each of them sooner or later', () => {
+    it('chooses another volume after a run, and in time each of them', () => {
       expect(new Set(runs.flatMap((run) => after(run).volumes))).toEqual(new Set([0, 1, 2]));
       expect(after(7)).toEqual(after(7));
     });
 
-    it('sweeps none when the one in turn does not run, for the run would wait for it', () => {
+    it('sweeps none when the chosen server does not run, because the run would wait for it', () => {
       const swept = (run: number) => after(run, running(0, 2)).volumes;
       expect(new Set(runs.flatMap((run) => swept(run)))).toEqual(new Set([0, 2]));
       expect(runs.map((run) => swept(run))).toContainEqual([]);
     });
 
-    it('sweeps none after a run that failed, for it may have waited for the node of the one in turn', () => {
+    it('sweeps none after a failed run, which may have waited for the node of the chosen server', () => {
       for (const run of runs) {
         expect(after(run, running(0, 1, 2), 'Failed')).toMatchObject({ servers: [0, 1, 2], volumes: [] });
       }
@@ -75,15 +87,15 @@ describe('where sessions are cleaned up', () => {
 
   it.each<[string, Partial<ServerWorld>]>([
     ['runs', { pods: [pod()] }],
-    ['is on its way out', { pods: [pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' })] }],
-    ['may still be made', { deployment: { ...rolledOutDeployment({ running: false }), status: {} } }],
-  ])('is nowhere while a pod of a suspended server %s', (_, found) => {
+    ['is terminating', { pods: [pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' })] }],
+    ['may still be created', { deployment: { ...rolledOutDeployment({ running: false }), status: {} } }],
+  ])('is paused while a pod of a suspended server %s', (_, found) => {
     const scope = suspendedWith(found);
     expect(scope.reason).toBe('ServersStopping');
     expect(isPaused(scope)).toBe(true);
   });
 
-  it('is the volumes once every pod of a suspended server has ended', () => {
+  it('has the volumes once every pod of a suspended server has ended', () => {
     const scope = suspendedWith({
       pods: [pod({ phase: 'Failed' })],
       deployment: rolledOutDeployment({ running: false }),
@@ -92,7 +104,7 @@ describe('where sessions are cleaned up', () => {
     expect(isPaused(scope)).toBe(false);
   });
 
-  it('is no volume that is going', () => {
+  it('has no terminating volume', () => {
     const going = new Map([
       [0, { index: 0, pods: [], claim: boundClaim({}, { deletionTimestamp: '2026-01-01T00:00:00Z' }) }],
     ]);

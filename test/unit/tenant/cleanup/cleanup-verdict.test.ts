@@ -18,7 +18,7 @@ describe('the condition CleanupHealthy', () => {
 
   it.each<[string, LastCleanup | undefined, string]>([
     ['no run has ended', undefined, 'Unknown AwaitingFirstRun'],
-    ['the last run did its work', last(), 'True CleanupSucceeded'],
+    ['the last run succeeded', last(), 'True CleanupSucceeded'],
     ['one run failed', failed(1), 'True CleanupRetrying'],
     ['two runs failed', failed(2), 'False CleanupFailing'],
     ['nine runs failed', failed(9), 'False CleanupFailing'],
@@ -27,11 +27,11 @@ describe('the condition CleanupHealthy', () => {
     expect(`${status} ${reason}`).toBe(expected);
   });
 
-  it('has nothing to complain about without a TTL', () => {
+  it('is True without a TTL', () => {
     expect(cleanupVerdict(sampleTenant(), undefined)).toMatchObject({ status: 'True', reason: 'NotScheduled' });
   });
 
-  it('says why the cleanup fails, where to look, and the same after the next failure', () => {
+  it('says why the cleanup fails and where its logs are, in the same message after the next failure', () => {
     const { message } = cleanupVerdict(tenant, failed(2));
     expect(message).toMatch(/No answer\..*kubectl logs.*CronJob acme-cleanup/);
     expect(cleanupVerdict(tenant, failed(3)).message).toBe(message);

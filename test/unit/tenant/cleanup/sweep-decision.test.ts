@@ -12,7 +12,7 @@ import type { ServerWorld } from '../../../../src/tenant/model.ts';
 const DUE = timestamp(NOW - SECOND);
 const EARLIER = timestamp(NOW - 60 * SECOND);
 const annotated = (at: string) => ({ annotations: { 'copilot-operator.dev/sweep-at': at } });
-const asking = (at = DUE, mode = 'ReadWriteOnce'): PersistentVolumeClaim => {
+const requested = (at = DUE, mode = 'ReadWriteOnce'): PersistentVolumeClaim => {
   const claim = boundClaim({}, annotated(at));
   return { ...claim, spec: { ...claim.spec, accessModes: [mode] } };
 };
@@ -27,7 +27,7 @@ interface Found extends Partial<Omit<SweepInput, 'tenant' | 'server'>> {
 const stepOf = ({ spec = {}, server = running, status, ...found }: Found = {}) =>
   sweepDecision({
     tenant: sampleTenant(spec, {}, status),
-    server: { index: 0, pods: [], claim: asking(), ...server },
+    server: { index: 0, pods: [], claim: requested(), ...server },
     job: undefined,
     pods: [],
     volume: {},
@@ -36,7 +36,7 @@ const stepOf = ({ spec = {}, server = running, status, ...found }: Found = {}) =
     ...found,
   });
 
-/** The Job of the sweep that was asked for at `at`, and how it ended. */
+/** The Job for the request `at`, and how it ended. */
 function job(at = DUE, end?: 'Complete' | 'Failed', owner = sampleTenant().metadata, endedAt = NOW): Job {
   const made = sweepJob({ ...sampleTenant(), metadata: owner }, 0, { image: 'i', at, besideServer: true });
   const condition = { type: end ?? '', status: 'True' as const, lastTransitionTime: timestamp(endedAt) };
@@ -48,7 +48,7 @@ function job(at = DUE, end?: 'Complete' | 'Failed', owner = sampleTenant().metad
   };
 }
 
-/** The pod of the Job, with its last words. */
+/** The pod of the Job, with its termination message. */
 const podOf = (message: string): Pod =>
   pod(
     { containerStatuses: [container({ name: 'cleanup', state: { terminated: { exitCode: 1, message } } })] },
@@ -57,7 +57,7 @@ const podOf = (message: string): Pod =>
 
 const RESULT = { dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0, errors: 0 } as const;
 const USAGE = { time: timestamp(NOW), space: 10, capacity: '1Gi' };
-/** What the pod saw of the volume is told. */
+/** The status has the measurement of the pod. */
 const saw = {
   volume: { usage: USAGE },
   status: { servers: [{ name: 'acme-0', state: 'Healthy', restarts: 0, volumeUsage: USAGE }] },
@@ -68,40 +68,43 @@ const saw = {
   ],
 } satisfies Found;
 
-describe('a volume that may be full without its server’s knowledge', () => {
-  const unasked = { ...running, claim: boundClaim({ capacity: { storage: '64Mi' } }) };
+describe('a volume that may be full without its server reporting it', () => {
+  const unrequested = { ...running, claim: boundClaim({ capacity: { storage: '64Mi' } }) };
   const volume = { sessions: 453 };
 
-  it('is looked at by a sweep', () => {
-    expect(stepOf({ server: unasked, volume })).toMatchObject({ action: 'request', claim: unasked.claim });
+  it('is measured by a sweep', () => {
+    expect(stepOf({ server: unrequested, volume })).toMatchObject({ action: 'request', claim: unrequested.claim });
   });
 
   it.each<[string, Found]>([
-    ['one is asked for already', { server: { ...unasked, claim: asking(timestamp(NOW + HOUR)) } }],
-    ['the operator does not know the image that sweeps', { canSweep: false }],
-    ['its server is not ready', { server: { ...unasked, pods: [] } }],
-    ['no server runs, and so nothing fills it', { spec: { suspend: true } }],
-    ['there is a Job of one', { job: job(DUE, 'Complete') }],
-    ['another one’s Job is in the way', { job: { ...job(), metadata: { ...job().metadata, ownerReferences: [] } } }],
+    ['one is requested already', { server: { ...unrequested, claim: requested(timestamp(NOW + HOUR)) } }],
+    ['the operator does not know its own image', { canSweep: false }],
+    ['its server is not ready', { server: { ...unrequested, pods: [] } }],
+    ['no server runs, so that nothing fills it', { spec: { suspend: true } }],
+    ['there is a Job already', { job: job(DUE, 'Complete') }],
+    ['a foreign Job has the name', { job: { ...job(), metadata: { ...job().metadata, ownerReferences: [] } } }],
     [
-      'it takes one pod',
-      { server: { ...unasked, claim: { ...unasked.claim, spec: { accessModes: ['ReadWriteOncePod'] } } } },
+      'it is ReadWriteOncePod',
+      { server: { ...unrequested, claim: { ...unrequested.claim, spec: { accessModes: ['ReadWriteOncePod'] } } } },
     ],
-    ['it is being deleted', { server: { ...unasked, claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) } }],
+    [
+      'it is being deleted',
+      { server: { ...unrequested, claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) } },
+    ],
     ['it has few sessions', { volume: { sessions: 4 } }],
   ])('is not when %s', (_, found) => {
-    expect(stepOf({ server: unasked, volume, ...found })?.action).not.toBe('request');
+    expect(stepOf({ server: unrequested, volume, ...found })?.action).not.toBe('request');
   });
 });
 
 describe('a sweep', () => {
-  it('is none that nobody asked for', () => {
+  it('is not started without a request', () => {
     expect(stepOf({ server: { ...running, claim: boundClaim() } })).toBeUndefined();
     expect(stepOf({ server: { ...running, claim: undefined } })).toBeUndefined();
   });
 
   it('waits for its time', () => {
-    const claim = asking(timestamp(NOW + 20 * SECOND));
+    const claim = requested(timestamp(NOW + 20 * SECOND));
     expect(stepOf({ server: { ...running, claim } })).toMatchObject({
       action: 'wait',
       reason: 'NotDue',
@@ -109,39 +112,39 @@ describe('a sweep', () => {
     });
   });
 
-  it.each(['now', '', 'soon, please'])('is due at once when somebody asks for it by hand: %j', (at) => {
-    expect(stepOf({ server: { ...running, claim: asking(at) } })).toMatchObject({ action: 'start', at });
+  it.each(['now', '', 'soon, please'])('is due at once when a user requests it: %j', (at) => {
+    expect(stepOf({ server: { ...running, claim: requested(at) } })).toMatchObject({ action: 'start', at });
   });
 
   it.each<[string, Found, object]>([
-    ['begins beside its server', {}, { action: 'start', at: DUE, besideServer: true }],
+    ['starts beside its server', {}, { action: 'start', at: DUE, besideServer: true }],
     [
-      'waits for a server that is not ready, for it has no node yet',
+      'waits for a server that is not ready, which has no node yet',
       { server: { pods: [] } },
       { action: 'wait', reason: 'VolumeInUse' },
     ],
     [
-      'waits for the end of a server whose volume takes one pod',
-      { server: { ...running, claim: asking(DUE, 'ReadWriteOncePod') } },
+      'waits until the server of a ReadWriteOncePod volume has stopped',
+      { server: { ...running, claim: requested(DUE, 'ReadWriteOncePod') } },
       { action: 'wait', reason: 'VolumeInUse' },
     ],
     [
-      'waits for a server that stops',
+      'waits for a server that is stopping',
       { spec: { suspend: true }, server: { deployment: rolledOutDeployment({ running: false }), pods: [pod()] } },
       { action: 'wait', reason: 'VolumeInUse' },
     ],
     [
-      'begins on the volume of a server that has stopped',
+      'starts on the volume of a server that has stopped',
       { spec: { suspend: true }, server: { deployment: rolledOutDeployment({ running: false }) } },
       { action: 'start', besideServer: false },
     ],
     [
-      'begins on the volume of one pod when its server has stopped',
-      { spec: { suspend: true }, server: { claim: asking(DUE, 'ReadWriteOncePod') } },
+      'starts on a ReadWriteOncePod volume when its server has stopped',
+      { spec: { suspend: true }, server: { claim: requested(DUE, 'ReadWriteOncePod') } },
       { action: 'start', besideServer: false },
     ],
     [
-      'begins on a volume that was kept when its server was scaled away',
+      'starts on the retained volume of a server beyond spec.replicas',
       { spec: { replicas: 0 }, server: {} },
       { action: 'start', besideServer: false },
     ],
@@ -149,7 +152,7 @@ describe('a sweep', () => {
     expect(stepOf(found)).toMatchObject(step);
   });
 
-  it('is not made on a volume that is being deleted, or is another one’s', () => {
+  it('is not started on a terminating volume, or on that of another owner', () => {
     const going = boundClaim({}, { ...annotated(DUE), deletionTimestamp: timestamp(NOW) });
     expect(stepOf({ server: { ...running, claim: going } })).toBeUndefined();
     const former = { ...sampleTenant().metadata, uid: 'uid-of-a-former-one' };
@@ -158,7 +161,7 @@ describe('a sweep', () => {
     expect(stepOf({ server: { ...running, claim: foreign } })).toBeUndefined();
   });
 
-  it('is let run', () => {
+  it('is not interrupted', () => {
     expect(stepOf({ job: job() })).toMatchObject({ action: 'wait', reason: 'Running' });
     expect(stepOf({ job: job(EARLIER) })).toMatchObject({ action: 'wait', reason: 'Running' });
   });
@@ -166,40 +169,40 @@ describe('a sweep', () => {
   it.each<[string, Found]>([
     ['its server has to start', { server: { pods: [] } }],
     [
-      'its volume takes one pod, and the server is wanted again',
-      { server: { claim: asking(DUE, 'ReadWriteOncePod') } },
+      'its volume is ReadWriteOncePod, and the server should run again',
+      { server: { claim: requested(DUE, 'ReadWriteOncePod') } },
     ],
     ['its volume is being deleted', { server: { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) } }],
-  ])('is given up for now when %s', (_, found) => {
+  ])('is interrupted when %s', (_, found) => {
     expect(stepOf({ job: job(), ...found, server: { ...running, ...found.server } })).toMatchObject({
       action: 'deleteJob',
       reason: 'VolumeInUse',
     });
   });
 
-  it('that has succeeded is no longer asked for', () => {
+  it('that has succeeded has its request removed', () => {
     expect(stepOf({ ...saw, job: job(DUE, 'Complete') })).toMatchObject({
       action: 'clear',
       claim: { metadata: annotated(DUE) },
     });
   });
 
-  it('that was asked for again meanwhile is made again', () => {
+  it('that was requested again meanwhile is repeated', () => {
     expect(stepOf({ ...saw, job: job(EARLIER, 'Complete') })).toMatchObject({ action: 'deleteJob' });
   });
 
-  it('has its Job stay until what its pod saw is told, ten seconds at most', () => {
+  it('keeps its Job until its measurement is in the status, for at most ten seconds', () => {
     const waits = { action: 'wait', reason: 'NotReported', dueInMs: 10 * SECOND };
     const succeeded = job(DUE, 'Complete');
     expect(stepOf({ job: succeeded })).toMatchObject(waits);
     expect(stepOf({ job: succeeded, server: { ...running, claim: boundClaim() } })).toMatchObject(waits);
     expect(stepOf({ ...saw, status: {}, job: succeeded })).toMatchObject({ ...waits, dueInMs: SECOND });
     expect(stepOf({ job: succeeded, now: NOW + 10 * SECOND })).toMatchObject({ action: 'clear' });
-    // A volume that tells nothing.
+    // A volume that was not measured.
     expect(stepOf({ ...saw, volume: {}, status: {}, job: succeeded })).toMatchObject({ action: 'clear' });
   });
 
-  it('has its Job taken away when it is no longer asked for', () => {
+  it('has its Job deleted when it is no longer requested', () => {
     expect(stepOf({ ...saw, job: job(DUE, 'Complete'), server: { ...running, claim: boundClaim() } })).toMatchObject({
       action: 'deleteJob',
     });
@@ -208,7 +211,7 @@ describe('a sweep', () => {
   });
 
   describe('that has failed', () => {
-    it('is asked for later, and what its pod said is told', () => {
+    it('is postponed, with the message of its pod', () => {
       const message = 'acme-0: .session-operation-locks/x.lock: EROFS';
       const result = { result: 'Failed', dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0 } as const;
       const pods = [podOf(formatCleanupResult({ ...result, errors: 1, message }))];
@@ -220,20 +223,20 @@ describe('a sweep', () => {
       expect(stepOf({ job: job(DUE, 'Failed') })?.message).toContain('BackoffLimitExceeded: it has failed too often;');
     });
 
-    it('is asked for later also when sessions were deleted meanwhile', () => {
+    it('is postponed also when sessions were deleted meanwhile', () => {
       expect(stepOf({ job: job(EARLIER, 'Failed') })).toMatchObject({ action: 'postpone' });
     });
 
-    it('is postponed once, however far ahead the clock is that timed its end', () => {
+    it('is postponed only once, however far the clock of the cluster is ahead', () => {
       const ahead = job(DUE, 'Failed', sampleTenant().metadata, NOW + HOUR);
       const step = stepOf({ job: ahead });
       expect(step).toMatchObject({ action: 'postpone', until: NOW + 2 * HOUR });
-      const claim = asking(timestamp(NOW + 2 * HOUR));
+      const claim = requested(timestamp(NOW + 2 * HOUR));
       expect(stepOf({ job: ahead, server: { ...running, claim } })).toMatchObject({ action: 'wait' });
     });
 
-    it('keeps its Job until the next one is due, for people to look at', () => {
-      const later = { ...running, claim: asking(timestamp(NOW + HOUR)) };
+    it('keeps its Job for inspection until the next one is due', () => {
+      const later = { ...running, claim: requested(timestamp(NOW + HOUR)) };
       const failed = job(DUE, 'Failed');
       expect(stepOf({ job: failed, server: later })).toMatchObject({
         action: 'wait',
@@ -246,26 +249,26 @@ describe('a sweep', () => {
       });
     });
 
-    it('is made at once when somebody asks for it by hand', () => {
-      expect(stepOf({ job: job(DUE, 'Failed'), server: { ...running, claim: asking('now') } })).toMatchObject({
+    it('is repeated at once when a user requests it', () => {
+      expect(stepOf({ job: job(DUE, 'Failed'), server: { ...running, claim: requested('now') } })).toMatchObject({
         action: 'deleteJob',
       });
     });
 
-    it('is postponed, too, when it was asked for by hand', () => {
-      const claim = asking('now');
+    it('is postponed also when a user had requested it', () => {
+      const claim = requested('now');
       expect(stepOf({ job: job('now', 'Failed'), server: { ...running, claim } })).toMatchObject({
         action: 'postpone',
       });
     });
   });
 
-  it('waits until the Job of a former tenant is gone', () => {
+  it('waits until the Job of a previous tenant is deleted', () => {
     const former = { ...sampleTenant().metadata, uid: 'uid-of-a-former-one' };
     expect(stepOf({ job: job(DUE, undefined, former) })).toMatchObject({ action: 'wait', reason: 'PreviousTenantJob' });
   });
 
-  it('leaves another one’s Job alone, and tells what is in its way', () => {
+  it('does not touch a foreign Job, and reports it', () => {
     const foreign = { ...job(), metadata: { ...job().metadata, ownerReferences: [] } };
     const step = stepOf({ job: foreign });
     expect(step).toMatchObject({ action: 'postpone' });

@@ -12,28 +12,28 @@ const usage = (found: Partial<VolumeUsage> = {}): VolumeUsage => ({
   ...found,
 });
 
-describe('a look at a volume', () => {
+describe('the check of a volume', () => {
   it.each<[string, VolumeFacts, string]>([
-    ['of whose sessions nobody knows', {}, '64Mi'],
+    ['with an unknown number of sessions', {}, '64Mi'],
     ['with few sessions', { sessions: 350 }, '64Mi'],
-    ['of a capacity that nobody knows', { sessions: 1000 }, 'much'],
-    ['that was seen to have room', { sessions: 10, usage: usage({ space: 79, files: 79 }) }, '64Mi'],
-    ['that was seen a moment ago', { sessions: 453, usage: usage({ time: timestamp(NOW - MINUTE) }) }, '64Mi'],
-    ['that was to be looked at a moment ago and told nothing', { sessions: 453, requestedAt: NOW - MINUTE }, '64Mi'],
-  ])('is not taken of one %s', (_, volume, capacity) => {
+    ['of an unknown capacity', { sessions: 1000 }, 'much'],
+    ['that was not nearly full', { sessions: 10, usage: usage({ space: 79, files: 79 }) }, '64Mi'],
+    ['that was measured a moment ago', { sessions: 453, usage: usage({ time: timestamp(NOW - MINUTE) }) }, '64Mi'],
+    ['that was checked a moment ago without a result', { sessions: 453, requestedAt: NOW - MINUTE }, '64Mi'],
+  ])('is not needed for one %s', (_, volume, capacity) => {
     expect(volumeCheckReason(volume, capacity, NOW)).toBeUndefined();
   });
 
   it.each<[string, VolumeFacts, string]>([
-    ['whose sessions may be all the files of an ext4', { sessions: 370 }, 'Its 370 sessions may use up its inodes'],
+    ['whose sessions may use up the inodes of an ext4', { sessions: 370 }, 'Its 370 sessions may use up its inodes'],
     ['that was nearly full an hour ago', { sessions: 1, usage: usage({ space: 80 }) }, 'It was 80 % full'],
-    ['that had nearly no inodes an hour ago', { sessions: 1, usage: usage({ files: 97 }) }, 'It was 97 % full'],
+    ['that had nearly no free inodes an hour ago', { sessions: 1, usage: usage({ files: 97 }) }, 'It was 97 % full'],
     [
-      'that was full, and has grown since',
+      'that was full, and was expanded since',
       { usage: usage({ time: timestamp(NOW - MINUTE), files: 100, capacity: '32Mi' }) },
       'It was 100 % full',
     ],
-  ])('is taken of one %s', (_, volume, why) => {
+  ])('is needed for one %s', (_, volume, why) => {
     expect(volumeCheckReason(volume, '64Mi', NOW)).toContain(why);
   });
 });

@@ -6,7 +6,7 @@ import { aggregateCauses } from '../../../../src/tenant/decisions/aggregate-caus
 const cause = (reason: StalledReason, message = `It is ${reason}.`) => ({ reason, message });
 const reasons = Object.values(StalledReason).filter((reason) => reason !== StalledReason.NotStalled);
 
-describe('the cause to tell of several', () => {
+describe('the aggregate of several causes', () => {
   it('is none when there is none', () => {
     expect(aggregateCauses([])).toBeUndefined();
   });
@@ -28,7 +28,7 @@ describe('the cause to tell of several', () => {
     });
   });
 
-  it('says once what several servers have in common, and names at most three', () => {
+  it('has a common message once, and at most three messages', () => {
     const told = aggregateCauses([
       cause('Forbidden', 'One.'),
       cause('Forbidden', 'One.'),
@@ -37,7 +37,7 @@ describe('the cause to tell of several', () => {
     expect(told?.message).toBe('One. Two. Three. And 2 more.');
   });
 
-  it('has the same reason in whatever order the causes were found', () => {
+  it('has the same reason for any order of the causes', () => {
     const some = fc.subarray(reasons, { minLength: 1 });
     const twice = some.chain((list) =>
       fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length })),
@@ -51,7 +51,7 @@ describe('the cause to tell of several', () => {
     );
   });
 
-  it.each(reasons)('%s stands in the order: what does not would come before everything', (reason) => {
+  it.each(reasons)('%s has a priority: otherwise it would come before all others', (reason) => {
     expect(aggregateCauses([cause(reason), cause('NamespaceTerminating')])?.reason).toBe('NamespaceTerminating');
   });
 });

@@ -9,7 +9,7 @@ import {
 import { healthyServer, sampleTenant } from '../../../support/tenants.ts';
 import { pod, unhealthy } from '../fixtures.ts';
 
-/** What is found of acme when its servers answer and nothing is to be done, but for what is stated. */
+/** The findings of acme when its servers are healthy and nothing is to be done, with overrides. */
 function found(other: Partial<Findings> = {}): Findings {
   return {
     tenant: sampleTenant(),
@@ -32,25 +32,25 @@ const stopped = healthyServer(0, { state: 'Stopped', ready: false });
 const starting = healthyServer(1, { state: 'Starting', ready: false, health: { state: 'Unknown' } });
 const silent = (index: number) => healthyServer(index, { state: 'Unhealthy', ready: false, health: unhealthy() });
 const cause = { reason: 'QuotaExceeded', message: 'The quota small is full.' } as const;
-const wait = { reason: 'WaitingForDeletion', message: 'Service acme-0 is going.' } as const;
+const wait = { reason: 'WaitingForDeletion', message: 'Service acme-0 is terminating.' } as const;
 const healthMessages = new Map([['acme-1', 'it hangs. The next restart is due at noon.']]);
 
 describe('Ready', () => {
   it.each<[string, Partial<Findings>, string, string, string]>([
-    ['all servers answer', {}, 'True', 'ServersReady', '2 of 2 servers are ready.'],
+    ['all servers are ready', {}, 'True', 'ServersReady', '2 of 2 servers are ready.'],
     ['it is being deleted', { tenant: deleted, cause }, 'False', 'Deleting', 'The tenant is being deleted.'],
-    ['somebody has to act', { cause, servers: [starting] }, 'False', 'QuotaExceeded', 'The quota small is full.'],
+    ['user action is required', { cause, servers: [starting] }, 'False', 'QuotaExceeded', 'The quota small is full.'],
     ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'Suspended', 'spec.suspend is true'],
-    ['no server is wanted', { servers: [] }, 'False', 'ScaledToZero', 'spec.replicas is 0'],
+    ['no server is desired', { servers: [] }, 'False', 'ScaledToZero', 'spec.replicas is 0'],
     [
-      'one does not answer',
+      'one does not respond',
       { servers: [healthyServer(0), silent(1)], healthMessages },
       'False',
       'ServersUnhealthy',
       'Server acme-1: it hangs. The next restart is due at noon.',
     ],
     [
-      'two do not answer',
+      'two do not respond',
       { servers: [silent(0), silent(1)] },
       'False',
       'ServersUnhealthy',
@@ -75,7 +75,7 @@ describe('Ready', () => {
       { servers: [starting], waits: [wait] },
       'False',
       'ServersStarting',
-      'Service acme-0 is going.',
+      'Service acme-0 is terminating.',
     ],
     [
       'one is being replaced',
@@ -101,13 +101,13 @@ describe('Ready', () => {
 
 describe('Reconciling', () => {
   it.each<[string, Partial<Findings>, string, string, string]>([
-    ['everything is done', {}, 'False', 'UpToDate', 'All resources match the spec.'],
+    ['everything matches the spec', {}, 'False', 'UpToDate', 'All resources match the spec.'],
     ['it is being deleted', { tenant: deleted, error: 'x' }, 'True', 'Deleting', "Deleting the tenant's resources."],
     ['a request failed', { error: 'PUT /x: no answer', cause }, 'True', 'RetryingAfterError', 'PUT /x: no answer'],
-    ['somebody has to act', { cause, waits: [wait] }, 'False', 'Blocked', 'see the condition Stalled'],
-    ['something passes by itself', { waits: [wait] }, 'True', 'WaitingForDeletion', 'Service acme-0 is going.'],
+    ['user action is required', { cause, waits: [wait] }, 'False', 'Blocked', 'see the condition Stalled'],
+    ['something is waited for', { waits: [wait] }, 'True', 'WaitingForDeletion', 'Service acme-0 is terminating.'],
     [
-      'servers are scaled away',
+      'the tenant is scaled down',
       { surplus: ['acme-4', 'acme-3'] },
       'True',
       'ScalingDown',
@@ -136,8 +136,14 @@ describe('Reconciling', () => {
       'ServersStarting',
       'Waiting for 1 of 1 servers to start and respond: acme-1.',
     ],
-    ['one does not answer and nothing is done about it', { servers: [silent(0)] }, 'False', 'UpToDate', ''],
-    ['a volume grows', { resizing: ['acme-0'] }, 'True', 'VolumeResizing', 'Expanding the volumes of servers: acme-0.'],
+    ['one does not respond and is not restarted', { servers: [silent(0)] }, 'False', 'UpToDate', ''],
+    [
+      'a volume is being expanded',
+      { resizing: ['acme-0'] },
+      'True',
+      'VolumeResizing',
+      'Expanding the volumes of servers: acme-0.',
+    ],
   ])('when %s', (_, other, status, reason, message) => {
     const verdict = reconcilingVerdict(found(other));
     expect(verdict).toMatchObject({ status, reason });
@@ -146,12 +152,12 @@ describe('Reconciling', () => {
 });
 
 describe('Stalled', () => {
-  it('is True with the cause, in the words of Ready', () => {
+  it('is True with the cause, and has the message of Ready', () => {
     expect(stalledVerdict(found({ cause }))).toEqual({ status: 'True', ...cause });
     expect(readyVerdict(found({ cause }))).toEqual({ status: 'False', ...cause });
   });
 
-  it('is False while nobody has to act', () => {
+  it('is False while no user action is required', () => {
     expect(stalledVerdict(found({ error: 'x', waits: [wait] }))).toMatchObject({
       status: 'False',
       reason: 'NotStalled',
@@ -176,9 +182,9 @@ describe('Healthy', () => {
   );
 
   it.each<[string, Partial<Findings>, string, string, string]>([
-    ['all answer pings', {}, 'True', 'Healthy', '2 of 2 servers respond to pings.'],
+    ['all respond to pings', {}, 'True', 'Healthy', '2 of 2 servers respond to pings.'],
     [
-      'one was not asked yet',
+      'one was not pinged yet',
       { servers: [healthyServer(0), starting] },
       'Unknown',
       'AwaitingPing',
@@ -191,12 +197,12 @@ describe('Healthy', () => {
       'NoServers',
       'No servers are expected to run.',
     ],
-    ['no server is wanted', { servers: [] }, 'Unknown', 'NoServers', 'No servers are expected to run.'],
+    ['no server is desired', { servers: [] }, 'Unknown', 'NoServers', 'No servers are expected to run.'],
   ])('when %s', (_, other, status, reason, message) => {
     expect(healthyVerdict(found(other))).toEqual({ status, reason, message });
   });
 
-  it('has no verdict while a new process knows servers from the last status alone', () => {
+  it('has no verdict while a new process only has the last status of servers', () => {
     const servers = [healthyServer(0), healthyServer(1, { remembered: true, health: { state: 'Unknown' } })];
     expect(healthyVerdict(found({ servers }))).toBeUndefined();
   });

@@ -18,16 +18,16 @@ const decide = (token: string | undefined, binding: string | undefined) =>
 
 describe('the connection token', () => {
   it.each([
-    ['is kept as long as its Secret is there', old, copy, 'Kept', old],
-    ['comes back from the binding when its Secret was deleted', undefined, copy, 'Restored', copy],
-    ['comes back from the binding when its Secret holds something else', 'hunter2', copy, 'Restored', copy],
-    ['is made when there is none', undefined, undefined, 'Created', fresh.toString('base64url')],
-    ['is made when neither Secret holds one', '', `${copy}\n`, 'Created', fresh.toString('base64url')],
+    ['is kept as long as its Secret exists', old, copy, 'Kept', old],
+    ['is restored from the binding Secret when its Secret was deleted', undefined, copy, 'Restored', copy],
+    ['is restored from the binding Secret when its Secret is invalid', 'hunter2', copy, 'Restored', copy],
+    ['is created when there is none', undefined, undefined, 'Created', fresh.toString('base64url')],
+    ['is created when neither Secret has a valid one', '', `${copy}\n`, 'Created', fresh.toString('base64url')],
   ])('%s', (_, token, binding, reason, expected) => {
     expect(decide(token, binding)).toMatchObject({ reason, token: expected });
   });
 
-  it('is 256 bits of randomness, and the next reconcile takes it for one', () => {
+  it('has 256 random bits, and is valid for the next reconcile', () => {
     const made = decide(undefined, undefined);
     expect(Buffer.from(made.token, 'base64url')).toHaveLength(256 / 8);
     expect(decide(made.token, undefined)).toMatchObject({ reason: 'Kept', token: made.token });

@@ -14,10 +14,10 @@ const loss = (other: Partial<VolumeInput>) =>
 
 describe('the volume of a server', () => {
   it.each([
-    ['is there', {}],
-    ['was never made', { live: undefined, recordedUID: undefined }],
-    ['was restored by somebody under its name', { live: boundClaim({}, { uid: 'uid-restored' }) }],
-    ['is gone and a person let go of it', { live: undefined, accepted: acceptedLosses('uid-other, uid-claim') }],
+    ['exists', {}],
+    ['was never created', { live: undefined, recordedUID: undefined }],
+    ['was restored under its name', { live: boundClaim({}, { uid: 'uid-restored' }) }],
+    ['was deleted and a user accepted the loss', { live: undefined, accepted: acceptedLosses('uid-other, uid-claim') }],
     ['waits for its first pod', { live: boundClaim({ phase: 'Pending' }), recordedUID: undefined }],
   ])('has lost nothing when it %s', (_, input) => {
     expect(loss(input)).toBeUndefined();
@@ -35,28 +35,28 @@ describe('the volume of a server', () => {
       /accept-data-loss=uid-claim$/,
     ],
     [
-      'what is behind the claim is gone',
+      'the PersistentVolume of the claim is lost',
       { live: boundClaim({ phase: 'Lost' }) },
       /PersistentVolume pv-1 of claim acme-0 is lost.*Restore the PersistentVolume/,
     ],
     [
-      'its claim is going to be deleted',
+      'its claim is terminating',
       { live: boundClaim({}, { deletionTimestamp: '2026-01-02T03:00:00Z' }) },
       /PersistentVolumeClaim acme-0 is being deleted.*server is kept running.*reclaim policy of the PersistentVolume to Retain/,
     ],
-  ])('is told as lost when %s', (_, input, message) => {
+  ])('is reported as lost when %s', (_, input, message) => {
     const cause = loss(input);
     expect(cause?.reason).toBe('DataLost');
     expect(cause?.message).toMatch(message);
   });
 });
 
-describe('the losses that a person accepts', () => {
+describe('the losses that a user accepts', () => {
   it.each([
     ['a', ['a']],
     ['a,b', ['a', 'b']],
     [' a , b ', ['a', 'b']],
-  ])('%j names them, separated by commas', (value, expected) => {
+  ])('are the UIDs in %j, separated by commas', (value, expected) => {
     expect([...acceptedLosses(value)]).toEqual(expected);
   });
 });

@@ -25,17 +25,17 @@ describe('the model credential of a tenant', () => {
     ['the GitHub token', github, { name: 'copilot', key: 'pat' }],
     ["the provider's key", provider, { name: 'models', key: 'key' }],
     ['nothing, for a provider without a key', keyless, undefined],
-    ['nothing, when clients bring their own', undefined, undefined],
-  ])('is looked for where the spec says: %s', (_, model, ref) => {
+    ['nothing, when clients provide their own', undefined, undefined],
+  ])('is read from where the spec says: %s', (_, model, ref) => {
     expect(modelSecretRef(sampleTenant(model ? { model } : {}))).toEqual(ref);
   });
 
   it.each([
-    ['clients bring their own', undefined, undefined, 'ClientProvided', undefined],
-    ['the provider asks for none', keyless, undefined, 'Provider', undefined],
-    ['GitHub answers', github, secret('copilot', { pat: 'ghp_secret' }), 'GitHub', 'ghp_secret'],
-    ['the provider answers', provider, secret('models', { key: 'sk secret~' }), 'Provider', 'sk secret~'],
-  ])('is fine when %s', (_, model, found, reason, value) => {
+    ['clients provide their own', undefined, undefined, 'ClientProvided', undefined],
+    ['the provider requires none', keyless, undefined, 'Provider', undefined],
+    ['GitHub is the provider', github, secret('copilot', { pat: 'ghp_secret' }), 'GitHub', 'ghp_secret'],
+    ['the tenant has its own provider', provider, secret('models', { key: 'sk secret~' }), 'Provider', 'sk secret~'],
+  ])('can be used when %s', (_, model, found, reason, value) => {
     const decision = decide(model, found);
     expect(decision).toMatchObject({ ok: true, reason });
     expect(decision.ok && decision.value).toBe(value);
@@ -56,9 +56,9 @@ describe('the model credential of a tenant', () => {
       'SecretKeyNotFound',
       /Secret copilot has no key pat\. Add it/,
     ],
-    ['the Secret holds nothing', { ...secret('copilot', {}), data: undefined }, 'SecretKeyNotFound', /has no key pat/],
+    ['the Secret is empty', { ...secret('copilot', {}), data: undefined }, 'SecretKeyNotFound', /has no key pat/],
     ['the value is empty', secret('copilot', { pat: '' }), 'SecretValueEmpty', /Key pat of Secret copilot is empty/],
-  ] as const)('is told when %s', (_, found, reason, message) => {
+  ] as const)('is reported when %s', (_, found, reason, message) => {
     const decision = decide(github, found as Parameters<typeof modelDecision>[1]);
     expect(decision).toMatchObject({ ok: false, reason });
     expect(decision.message).toMatch(message);
@@ -71,7 +71,7 @@ describe('the model credential of a tenant', () => {
     ['a carriage return at the start', '\rghp_secret'],
     ['a NUL', 'ghp_\0secret'],
     ['a letter that is not ASCII', 'ghp_sécret'],
-  ])('is refused and not repeated when it holds %s', (_, value) => {
+  ])('is refused and not quoted when it contains %s', (_, value) => {
     const decision = decide(github, secret('copilot', { pat: value }));
     expect(decision).toMatchObject({ ok: false, reason: 'SecretValueInvalid' });
     expect(decision.message).toMatch(/Key pat of Secret copilot contains a line break.*printf instead of echo/);
@@ -79,7 +79,7 @@ describe('the model credential of a tenant', () => {
     expect(decision).not.toHaveProperty('value');
   });
 
-  it('is accepted only when it can stand in one header line', () => {
+  it('is accepted only if it fits into one header line', () => {
     const character = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
     fc.assert(
       fc.property(fc.string({ unit: character, minLength: 1 }), (value) => {

@@ -29,19 +29,19 @@ const noNode = '0/3 nodes are available: 3 Insufficient memory.';
 const unbound = '0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.';
 const noClass = 'storageclass.storage.k8s.io "fast" not found';
 
-describe('a pod that runs or is on its way', () => {
+describe('a pod that runs or is starting', () => {
   it.each([
     ['runs', pod()],
     ['pulls its image', waiting('ContainerCreating')],
     ['starts', pod({ containerStatuses: [container({ ready: false, started: false })] })],
     ['has no status yet', { ...pod(), status: undefined } as unknown as Pod],
-    ['was not seen by the scheduler', undecided],
-    ['has to be tried again by the scheduler', unscheduled('again', 'SchedulerError')],
+    ['was not scheduled yet', undecided],
+    ['is retried by the scheduler', unscheduled('again', 'SchedulerError')],
     [
-      'is back from a crash',
+      'has recovered from a crash',
       pod({ containerStatuses: [container({ restartCount: 1, lastState: { terminated: { exitCode: 1 } } })] }),
     ],
-  ])('is no cause: it %s', (_, fine) => {
+  ])('has no cause when it %s', (_, fine) => {
     expect(podCause(fine, 'acme-0')).toBeUndefined();
   });
 });
@@ -55,13 +55,13 @@ describe('a pod that cannot run', () => {
       'Server acme-0: failed to pull image example.com/copilot:1: not found. Check spec.server.image and spec.server.imagePullSecrets.',
     ],
     [
-      'an image without a proper name',
+      'an image with an invalid name',
       waiting('InvalidImageName'),
       'ImagePullFailed',
       'Server acme-0: failed to pull image example.com/copilot:1. Check spec.server.image',
     ],
     [
-      'a Secret that the container asks for',
+      'a missing Secret of the container',
       waiting('CreateContainerConfigError', 'secret "acme-token" not found'),
       'ContainerCannotRun',
       'Server acme-0: the container cannot be created (CreateContainerConfigError): secret "acme-token" not found. See kubectl describe pod -l copilot-operator.dev/server=acme-0.',
@@ -79,7 +79,7 @@ describe('a pod that cannot run', () => {
       'Server acme-0: the container exited with code 3: no such option: --headles. See kubectl logs deploy/acme-0.',
     ],
     [
-      'a crash without a word',
+      'a crash with no output',
       crashed({ exitCode: 1 }),
       'ContainerCrashed',
       'Server acme-0: the container exited with code 1 with no output. See kubectl logs deploy/acme-0.',
@@ -102,24 +102,24 @@ describe('a pod that cannot run', () => {
       'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi".',
     ],
     [
-      'a node that refuses it',
+      'a rejection by the node',
       pod({ phase: 'Failed', reason: 'OutOfmemory', message: 'Node has no memory', containerStatuses: [] }),
       'ContainerCrashed',
       'Server acme-0: its pod failed (OutOfmemory): Node has no memory.',
     ],
     [
-      'no node with room',
+      'no node with enough resources',
       unscheduled(noNode),
       'Unschedulable',
       'Server acme-0: the pod cannot be scheduled: 0/3 nodes are available: 3 Insufficient memory. Check spec.server.resources, nodeSelector, tolerations and affinity.',
     ],
     [
-      'a volume that is not there',
+      'a volume that is not available',
       unscheduled(unbound),
       'VolumePending',
       `Server acme-0: its volume is not available: ${unbound} Check claim acme-0, its StorageClass and the provisioner.`,
     ],
-  ])('is told with its cause and the remedy: %s', (_, subject, reason, message) => {
+  ])('is reported with its cause and the remedy: %s', (_, subject, reason, message) => {
     const cause = podCause(subject, 'acme-0');
     expect(cause?.reason).toBe(reason);
     expect(cause?.message).toContain(message);
@@ -165,23 +165,23 @@ describe('a pod that cannot run', () => {
       waiting('ContainerCreating'),
       { reason: 'FailedCreatePodSandBox', message: 'no IP left' },
     ],
-  ] as const)('is told in the words of its events: %s', (message, reason, subject, warning) => {
+  ] as const)('is reported with the message of its events: %s', (message, reason, subject, warning) => {
     const cause = podCause(subject, 'acme-0', warning);
     expect(cause?.reason).toBe(reason);
     expect(cause?.message).toContain(message);
   });
 
-  it('is told at its first crash, before the kubelet counts it', () => {
+  it('is reported at its first crash, before the kubelet counts it', () => {
     const ended = pod({ containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 2 } } })] });
     expect(podCause(ended, 'acme-0')?.message).toContain('exited with code 2');
   });
 
-  it('is told between two crashes, while its container runs for a moment', () => {
+  it('is reported between two crashes, while its container runs for a moment', () => {
     const status = container({ ready: false, restartCount: 2, lastState: { terminated: { exitCode: 2 } } });
     expect(podCause(pod({ containerStatuses: [status] }), 'acme-0')?.message).toContain('exited with code 2');
   });
 
-  it('is told in the same words by every try to pull: each change is a write', () => {
+  it('has the same message after each attempt to pull, because each change is a write', () => {
     const error = 'failed to pull and unpack image "example.com/copilot:1": not found';
     const tries = [
       waiting('ErrImagePull', error),
@@ -190,20 +190,20 @@ describe('a pod that cannot run', () => {
     expect(tries[0]).toEqual(tries[1]);
   });
 
-  it('is told with no more than 300 characters of what a server said', () => {
+  it('quotes no more than 300 characters of the output of a server', () => {
     const { message } = podCause(crashed({ exitCode: 1, message: 'x'.repeat(4000) }), 'acme-0') ?? {};
     expect(message).toContain(`${'x'.repeat(300)}…`);
     expect(message).not.toContain('x'.repeat(301));
   });
 });
 
-describe('where to look for more than the pod says', () => {
+describe('which events explain more than the status of the pod', () => {
   it.each([
-    ['no volume: at the claim', unscheduled(unbound), [true, false, false]],
-    ['no room: nowhere', unscheduled(noNode), [false, false, false]],
-    ['no word of the scheduler: at the claim', undecided, [false, true, false]],
-    ['volume and sandbox are being set up: at the pod', waiting('ContainerCreating'), [false, false, true]],
-    ['it runs: nowhere', pod(), [false, false, false]],
+    ['no volume: those of the claim', unscheduled(unbound), [true, false, false]],
+    ['no resources: none', unscheduled(noNode), [false, false, false]],
+    ['no decision of the scheduler: those of the claim', undecided, [false, true, false]],
+    ['volume and sandbox are being set up: those of the pod', waiting('ContainerCreating'), [false, false, true]],
+    ['it runs: none', pod(), [false, false, false]],
   ])('%s', (_, subject, expected) => {
     expect([waitsForVolume(subject), isUnscheduled(subject), isCreating(subject)]).toEqual(expected);
   });

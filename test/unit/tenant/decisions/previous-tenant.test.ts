@@ -7,12 +7,12 @@ const going = (...finalizers: string[]) =>
 
 const plain = 'Waiting for PersistentVolumeClaim acme-0 of a previous tenant of the same name to be deleted.';
 
-describe('a child of a deleted tenant of the same name', () => {
-  it('is waited for: the garbage collector takes it', () => {
+describe('a child of a previous tenant of the same name', () => {
+  it('is waited for, because the garbage collector deletes it', () => {
     expect(going()).toEqual({ reason: 'WaitingForDeletion', message: plain });
   });
 
-  it("is told with somebody's finalizer, which does not go by itself", () => {
+  it('is reported with a third-party finalizer, which needs its controller', () => {
     const { message } = going('kubernetes.io/pvc-protection', 'backup.example.com/hold');
     expect(message).toBe(
       `${plain} It is blocked by the finalizer backup.example.com/hold, which the controller that set it has to remove.`,
@@ -20,13 +20,13 @@ describe('a child of a deleted tenant of the same name', () => {
   });
 
   it.each(['kubernetes.io/pvc-protection', 'foregroundDeletion', 'orphan'])(
-    'is told without the finalizer %s, which Kubernetes takes away',
+    'is reported without the finalizer %s, which Kubernetes removes',
     (finalizer) => {
       expect(going(finalizer).message).toBe(plain);
     },
   );
 
-  it('is told without finalizers while nobody has deleted it yet', () => {
+  it('is reported without finalizers while it is not terminating', () => {
     const finalizers = ['backup.example.com/hold'];
     expect(waitForPreviousTenant(boundClaim({}, { finalizers })).message).toBe(plain);
   });

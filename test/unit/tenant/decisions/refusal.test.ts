@@ -18,7 +18,7 @@ const invalid =
   'Deployment.apps "acme-0" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1Gi';
 const podSecurity = 'pods "acme-0" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true';
 
-describe('what the API server refuses', () => {
+describe('a refusal of the API server', () => {
   it.each([
     [
       'a full quota',
@@ -37,17 +37,17 @@ describe('what the API server refuses', () => {
       /lacks a permission for Deployment acme-0:.*cannot patch resource "deployments".*those of the chart/,
     ],
     [
-      'a webhook that says no',
+      'a webhook that denies it',
       403,
       'Forbidden',
       webhook,
       'AdmissionDenied',
       /denied by an admission policy:.*images come from example\.com only.*or the policy/,
     ],
-    ['a webhook with a code of its own', 400, '', webhook, 'AdmissionDenied', /images come from example\.com only/],
-    ['a policy of the cluster', 403, 'Forbidden', policy, 'AdmissionDenied', /a cost centre is missing/],
+    ['a webhook with its own status code', 400, '', webhook, 'AdmissionDenied', /images come from example\.com only/],
+    ['an admission policy', 403, 'Forbidden', policy, 'AdmissionDenied', /a cost centre is missing/],
     [
-      'a policy that says Invalid',
+      'a policy with the reason Invalid',
       422,
       'Invalid',
       `${policy} is invalid: x`,
@@ -64,14 +64,14 @@ describe('what the API server refuses', () => {
       /requests: Invalid value: "2Gi": must be less than.*Correct the tenant's spec/,
     ],
     [
-      'a volume that cannot grow',
+      'a volume that cannot be expanded',
       403,
       'Forbidden',
       'persistentvolumeclaims "acme-0" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
       'VolumeNotExpandable',
       /allowVolumeExpansion.*Revert spec\.storage\.size, or allow it in the StorageClass/,
     ],
-  ])('is told by its cause: %s', (_, code, httpReason, said, reason, message) => {
+  ])('is reported with its cause: %s', (_, code, httpReason, said, reason, message) => {
     const cause = refusalOfRequest(refused(code, httpReason, said), 'Deployment acme-0');
     expect(cause?.reason).toBe(reason);
     expect(cause?.message).toMatch(message);
@@ -106,7 +106,7 @@ describe('what the API server refuses', () => {
     expect(cause?.message).toMatch(message);
   });
 
-  it('is told without the request line and the code: people see what was said', () => {
+  it('is reported without the request and the status code', () => {
     const { message } = refusalOfRequest(refused(422, 'Invalid', invalid), 'Deployment acme-0') ?? {};
     expect(message).not.toMatch(/POST|\/apis\/|422/);
   });
@@ -126,12 +126,12 @@ describe('what the API server refuses', () => {
     ['a bad request of no webhook', refused(400, 'BadRequest', 'cannot decode')],
     ['no response', new TransportError(request, 'deadline', 'no response within 30000 ms')],
     ['another exception', new TypeError('x is not a function')],
-  ])('is no cause when sending it again may help: %s', (_, error) => {
+  ])('is not an error that a retry may fix: %s', (_, error) => {
     expect(refusalOfRequest(error, 'Deployment acme-0')).toBeUndefined();
   });
 });
 
-describe('what the Deployment controller was refused', () => {
+describe('a refusal that the Deployment controller received', () => {
   it.each([
     [
       'forbidden',
@@ -145,7 +145,7 @@ describe('what the Deployment controller was refused', () => {
       (name: string) =>
         `Pod "${name}" is invalid: spec.containers[0].resources.requests: must be less than or equal to cpu limit`,
     ],
-  ])('is told in the same words for each pod that it tries: %s', (_, reason, said) => {
+  ])('has the same message for each pod that it tries to create: %s', (_, reason, said) => {
     const [one, other] = ['acme-0-5d8f7-x2v9k', 'acme-0-5d8f7-qqqqq'].map((name) =>
       refusalOfMessage(said(name), 'The pod of server acme-0'),
     );
@@ -154,7 +154,7 @@ describe('what the Deployment controller was refused', () => {
     expect(one?.message).toMatch(/^The pod of server acme-0 /);
   });
 
-  it('is put down to a policy when it says nothing that is known', () => {
+  it('counts as that of a policy when its message is not known', () => {
     expect(refusalOfMessage('no', 'The pod of server acme-0').reason).toBe('AdmissionDenied');
   });
 });

@@ -4,25 +4,25 @@ import { timestamp } from '../../../../src/kube/types/time.ts';
 import { restartDecision, type RestartInput } from '../../../../src/tenant/decisions/restart.ts';
 import { HOUR, MINUTE, NOW, SECOND, healthy, unhealthy } from '../fixtures.ts';
 
-/** What is decided about a server that hangs, but for what is stated. */
+/** The decision about a server that hangs, with overrides. */
 const decide = (other: Partial<RestartInput> = {}) =>
   restartDecision({ server: 'acme-0', health: unhealthy(), podReady: true, last: undefined, now: NOW, ...other });
 
-/** A server that was restarted `ago` ms before now, as attempt `attempt` of a row, and soon hung again. */
+/** A server that was restarted `ago` ms before now, as number `attempt` of a series, and soon hung again. */
 const again = (attempt: number, ago: number) =>
   decide({ last: { at: timestamp(NOW - ago), attempt }, health: unhealthy('Timeout', NOW - ago + 30 * SECOND) });
 
-describe('the restart of a server that does not answer', () => {
+describe('the restart of an unresponsive server', () => {
   it.each([
-    ['it answers', healthy()],
-    ['nobody knows yet', { state: 'Unknown' } as const],
+    ['it responds', healthy()],
+    ['its health is unknown', { state: 'Unknown' } as const],
   ])('is not done while %s', (_, health) => {
     expect(decide({ health })).toMatchObject({ action: 'none', reason: 'NotUnhealthy' });
   });
 
   it.each([
     ['it hangs', 'Timeout', true],
-    ['something else speaks on its port', 'ProtocolError', true],
+    ['another protocol is spoken on its port', 'ProtocolError', true],
     ['its port is closed for the kubelet too', 'Unreachable', false],
   ] as const)('is done at once when %s', (_, reason, podReady) => {
     expect(decide({ health: unhealthy(reason), podReady })).toMatchObject({ action: 'restart', reason, attempt: 1 });
@@ -31,13 +31,13 @@ describe('the restart of a server that does not answer', () => {
   it.each([
     ['at once', undefined],
     ['nor after any earlier restart', { at: timestamp(NOW - HOUR), attempt: 3 }],
-  ])('is never done for a refused token, %s: the new pod would have the same', (_, last) => {
+  ])('is never done for a rejected token, %s: the new pod would have the same', (_, last) => {
     const decision = decide({ health: unhealthy('AuthFailed'), last });
     expect(decision).toMatchObject({ action: 'none', reason: 'RestartDoesNotHelp' });
     expect(decision.message).toMatch(/Secret acme-token.*kubectl rollout restart deploy\/acme-0/);
   });
 
-  it('is not done when only the operator cannot connect: the way between them is closed', () => {
+  it('is not done when only the operator cannot connect, which is a problem of the network', () => {
     const decision = decide({ health: unhealthy('Unreachable'), podReady: true });
     expect(decision).toMatchObject({ action: 'none', reason: 'RestartDoesNotHelp' });
     expect(decision.message).toMatch(/10\.0\.0\.1:4321.*check the NetworkPolicies/);
@@ -57,12 +57,12 @@ describe('the restart of a server that does not answer', () => {
     expect(again(attempt, wait)).toMatchObject({ action: 'restart', attempt: attempt + 1 });
   });
 
-  it('tells a wait by what was found, the number of tries and the time of the next one', () => {
+  it('is reported while it waits, with the health, the number of the last restart and the time of the next one', () => {
     const { message } = again(2, MINUTE);
     expect(message).toMatch(/10\.0\.0\.1:4321.*Restart 2 did not help.*due at 2026-01-02T03:05:05Z/);
   });
 
-  it('tells a wait in the same words at each look: each change of a status is a write', () => {
+  it('has the same message at each reconcile while it waits, because each change is a write', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4 * MINUTE - 1 }), (later) => {
         const last = { at: timestamp(NOW), attempt: 3 };
@@ -72,15 +72,15 @@ describe('the restart of a server that does not answer', () => {
   });
 
   it.each([
-    ['over an hour of answers makes the next trouble a first one', HOUR + SECOND, { action: 'restart', attempt: 1 }],
-    ['an hour and less does not', HOUR, { action: 'restart', attempt: 7 }],
+    ['after more than a healthy hour a new series begins', HOUR + SECOND, { action: 'restart', attempt: 1 }],
+    ['after an hour or less the series continues', HOUR, { action: 'restart', attempt: 7 }],
   ])('%s', (_, after, expected) => {
     const now = NOW + after;
     const last = { at: timestamp(NOW), attempt: 6 };
     expect(decide({ last, now, health: unhealthy('Timeout', now) })).toMatchObject(expected);
   });
 
-  it('happens at most 6 times in the first hour and then every half hour, however often one looks', () => {
+  it('happens at most 6 times in the first hour and then every half hour, however often it is decided', () => {
     const day = 24 * HOUR;
     let last: RestartInput['last'];
     const restarts: number[] = [];

@@ -22,14 +22,14 @@ const anyServers = fc
   .map((list) => list.map((server, index) => ({ index, ...server })));
 const shuffledServers = anyServers.chain((list) => fc.shuffledSubarray(list, { minLength: list.length }));
 
-describe('whose turn it is to be replaced', () => {
+describe('which servers may be replaced', () => {
   it.each([
-    ['nothing waits for a change', 'AAA', [], 'UpToDate'],
-    ['all serve: the lowest index goes first', 'bbb', [0], 'OneAtATime'],
-    ['the first is done: the next one goes', 'Abb', [1], 'OneAtATime'],
-    ['the first is on its way back: everybody waits for it', '-bb', [], 'WaitingForServer'],
-    ['a server that is down is mended while the others go on serving', 'bPb', [1], 'ReplacingBroken'],
-    ['all servers that are down are mended at once', 'PPA', [0, 1], 'ReplacingBroken'],
+    ['all are up to date', 'AAA', [], 'UpToDate'],
+    ['all serve: the lowest index is first', 'bbb', [0], 'OneAtATime'],
+    ['the first is done: the next one follows', 'Abb', [1], 'OneAtATime'],
+    ['the first is starting: all others wait for it', '-bb', [], 'WaitingForServer'],
+    ['a server that is down is replaced while the others keep serving', 'bPb', [1], 'ReplacingBroken'],
+    ['all servers that are down are replaced at once', 'PPA', [0, 1], 'ReplacingBroken'],
     ['there are no servers', '', [], 'UpToDate'],
   ])('%s', (_, letters, allowed, reason) => {
     const turn = rolloutDecision(servers(letters));
@@ -37,11 +37,11 @@ describe('whose turn it is to be replaced', () => {
     expect(turn.reason).toBe(reason);
   });
 
-  it('a wait says which server holds it up', () => {
+  it('a wait names the server that is waited for', () => {
     expect(rolloutDecision(servers('bA-')).message).toContain('Server 2 must be available');
   });
 
-  it('never takes a second serving server, nor one while another is down', () => {
+  it('never allows a second serving server, nor one while another is down', () => {
     fc.assert(
       fc.property(shuffledServers, (list) => {
         const { allowed } = rolloutDecision(list);
@@ -52,7 +52,7 @@ describe('whose turn it is to be replaced', () => {
     );
   });
 
-  it('touches only servers that wait for a change', () => {
+  it('allows only servers with a pending change', () => {
     fc.assert(
       fc.property(shuffledServers, (list) => {
         const pending = list.filter((server) => server.pending).map(({ index }) => index);
@@ -61,7 +61,7 @@ describe('whose turn it is to be replaced', () => {
     );
   });
 
-  it('ends: when each allowed server comes back, all of them get the change', () => {
+  it('ends: when each allowed server becomes available again, all of them get the change', () => {
     fc.assert(
       fc.property(anyServers, (list) => {
         let now = list.map((server) => ({ ...server, available: server.available || !server.pending }));
@@ -77,7 +77,7 @@ describe('whose turn it is to be replaced', () => {
   });
 });
 
-describe('a server that refuses the token', () => {
+describe('a server that rejects the token', () => {
   const serves = (other: Partial<CredentialsInput>) =>
     runsPreviousCredentials({
       health: unhealthy('AuthFailed'),
@@ -87,14 +87,14 @@ describe('a server that refuses the token', () => {
       ...other,
     });
 
-  it('still serves when it only waits for a token that was rotated', () => {
+  it('still serves when it only has the token from before a rotation', () => {
     expect(serves({})).toBe(true);
   });
 
   it.each<[string, Partial<CredentialsInput>]>([
-    ['it was made with the token that it refuses', { current: 'new' }],
-    ['its pod is not up', { running: false }],
-    ['it does not answer at all', { health: unhealthy('Timeout') }],
+    ['it was created with the token that it rejects', { current: 'new' }],
+    ['its pod is not ready', { running: false }],
+    ['it does not respond at all', { health: unhealthy('Timeout') }],
     ['nothing is known of it', { health: { state: 'Unknown' } }],
   ])('is down when %s', (_, other) => {
     expect(serves(other)).toBe(false);

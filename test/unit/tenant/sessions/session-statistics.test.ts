@@ -41,31 +41,31 @@ const observe = (
   usages = new Map<number, VolumeUsage>(),
 ): SessionsStatus =>
   statistics.observe(sampleTenant(spec, {}, status), servers(spec.replicas ?? 1), usages, lastCleanup);
-/** A volume of 100Mi as it was seen. */
+/** A measurement of a volume of 100Mi. */
 const measured = (usage: Partial<VolumeUsage>): Map<number, VolumeUsage> =>
   new Map([[0, { time: timestamp(NOW), space: 10, capacity: '100Mi', ...usage }]]);
 
-describe('what a tenant says of its sessions', () => {
-  it('is nothing before a server has answered', () => {
+describe('the session statistics of a tenant', () => {
+  it('are empty before a server has reported', () => {
     expect(observe()).toMatchObject({ fields: {}, pressure: { status: 'Unknown', reason: 'NotMeasured' } });
   });
 
-  it('is what all its servers have together', () => {
+  it('are the sum of all its servers', () => {
     observe({ replicas: 2 });
     source.set('team/acme-0', { active: 1, loaded: 1, unloaded: 2 });
     source.set('team/acme-1', { active: 2, unloaded: 1 });
     expect(observe({ replicas: 2 }).fields.sessions).toEqual({ active: 3, loaded: 4, total: 7 });
   });
 
-  it('is when somebody last used one, to the minute', () => {
+  it('have the last activity, to the minute', () => {
     source.set('team/acme-0', { unloaded: 1, lastActivityTime: NOW + 10 * SECOND });
     expect(observe().fields.lastActivityTime).toBe('2026-01-02T03:04:00Z');
-    // Deleting the session that was used last does not undo that.
+    // Deleting the session that was used last does not change that.
     source.set('team/acme-0', { unloaded: 1, lastActivityTime: NOW - 60 * MINUTE });
     expect(observe({}, { lastActivityTime: timestamp(NOW) }).fields.lastActivityTime).toBe(timestamp(NOW));
   });
 
-  it('is how full the fullest volume is', () => {
+  it('have the fullest volume', () => {
     source.set('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     source.set('team/acme-1', { unloaded: 1, sizeBytes: 90 * MI });
     const { fields, pressure } = observe({ replicas: 2 });
@@ -75,10 +75,10 @@ describe('what a tenant says of its sessions', () => {
   });
 });
 
-describe('what was seen of a volume', () => {
+describe('the measurement of a volume', () => {
   const usages = measured({ files: 97 });
 
-  it('counts when it is worse than what its sessions take', () => {
+  it('counts when it is worse than the estimate from the sessions', () => {
     source.set('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     const { fields, pressure } = observe({}, {}, undefined, usages);
     expect(fields.storage).toEqual({ capacity: '100Mi', used: '11Mi' });
@@ -90,14 +90,14 @@ describe('what was seen of a volume', () => {
     expect(observe({}, {}, undefined, measured({})).pressure).toMatchObject({ status: 'False' });
   });
 
-  it('counts also while its server does not answer, but only for the worse', () => {
+  it('counts without a report of the server only if it is worse', () => {
     const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
     const full = { conditions: [{ ...condition, status: 'True' as const, reason: 'VolumeFull' }] };
     expect(observe({}, {}, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
     expect(observe({}, full, undefined, measured({})).pressure).toBeUndefined();
   });
 
-  it('is told once of a tenant that is suspended', () => {
+  it('is reported once for a suspended tenant', () => {
     const condition = { type: 'StoragePressure', message: '', lastTransitionTime: timestamp(NOW) };
     const status: CopilotTenantStatus = { conditions: [{ ...condition, status: 'Unknown', reason: 'NotMeasured' }] };
     expect(observe({ suspend: true }, status, undefined, usages).pressure).toMatchObject({ reason: 'VolumeFull' });
@@ -108,15 +108,15 @@ describe('what was seen of a volume', () => {
   });
 });
 
-describe('the numbers of a server that cannot be asked', () => {
-  it('stay what they were', () => {
+describe('the statistics of an unreachable server', () => {
+  it('are unchanged', () => {
     source.set('team/acme-0', { active: 1, sizeBytes: 90 * MI });
     const before = observe();
     source.set('team/acme-0', undefined);
     expect(observe()).toEqual(before);
   });
 
-  it('tell of no session in its memory once its pod is gone, and of as many on its volume as before', () => {
+  it('have no loaded session once its pod is gone, and the same total', () => {
     source.set('team/acme-0', { active: 1, loaded: 2, sizeBytes: 90 * MI });
     const { fields } = observe();
     source.set('team/acme-0', undefined);
@@ -124,12 +124,12 @@ describe('the numbers of a server that cannot be asked', () => {
     expect(gone.fields).toEqual({ ...fields, sessions: { ...fields.sessions, active: 0, loaded: 0 } });
   });
 
-  it('stay as the status has them while no server has answered this process', () => {
+  it('are those of the status while no server has reported to this process', () => {
     const status = { sessions: { active: 1, loaded: 1, total: 5 }, storage: { capacity: '100Mi', used: '90Mi' } };
     expect(observe({}, status).fields).toEqual(status);
   });
 
-  it('hold up the others for a minute: a total without them would be a lie', async () => {
+  it('delay the others for a minute: a total without them would be wrong', async () => {
     const status = { sessions: { active: 0, loaded: 0, total: 5 } };
     const spec = { replicas: 2 };
     observe(spec, status);
@@ -156,7 +156,7 @@ describe('the numbers of a server that cannot be asked', () => {
   it.each<[string, CopilotTenantSpecInput]>([
     ['suspended', { suspend: true }],
     ['scaled to zero', { replicas: 0 }],
-  ])('of a tenant that is %s: its sessions wait on the volume', (_, spec) => {
+  ])('of a tenant that is %s keep the total', (_, spec) => {
     const status = { sessions: { active: 1, loaded: 2, total: 5 }, storage: { capacity: '100Mi', used: '90Mi' } };
     const { fields } = observe(spec, status);
     expect(fields).toEqual({ ...status, sessions: { active: 0, loaded: 0, total: 5 } });
@@ -175,15 +175,15 @@ describe('a cleanup of a tenant that does not run', () => {
   it.each<[string, CopilotTenantSpecInput]>([
     ['suspended', { suspend: true }],
     ['scaled to zero', { replicas: 0 }],
-  ])('tells how many sessions are left, and nobody knows how much space they take: %s', (_, spec) => {
+  ])('sets the number of sessions, and the space in use to unknown: %s', (_, spec) => {
     const { fields, pressure } = observe(spec, status, last());
     expect(fields).toEqual({ sessions: { active: 0, loaded: 0, total: 3 }, lastActivityTime: timestamp(NOW) });
     expect(pressure).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
-    // Told once: then it stays so.
+    // Reported once: then it is unchanged.
     expect(observe(spec, { ...fields, lastCleanup: last() }).fields).toEqual(fields);
   });
 
-  it('tells how full the volume is, if it has seen that', () => {
+  it('sets how full the volume is, if it has measured that', () => {
     const { fields, pressure } = observe({ suspend: true }, status, last(), measured({ space: 70 }));
     expect(fields.storage).toBeUndefined();
     expect(pressure).toMatchObject({ status: 'False', reason: 'EnoughSpace' });
@@ -193,13 +193,13 @@ describe('a cleanup of a tenant that does not run', () => {
     ['deleted nothing', { suspend: true }, { deleted: 0 }],
     ['was a dry run', { suspend: true }, { dryRun: true }],
     ['failed', { suspend: true }, { result: 'Failed' }],
-    ['said nothing', { suspend: true }, { kept: undefined, deleted: undefined } as never],
-    ['ran while the servers did', {}, {}],
-  ])('changes no number when it %s', (_, spec, run) => {
+    ['left no result', { suspend: true }, { kept: undefined, deleted: undefined } as never],
+    ['ran while servers were running', {}, {}],
+  ])('changes no statistics when it %s', (_, spec, run) => {
     expect(observe(spec, status, last(run)).fields).toEqual(status);
   });
 
-  it('makes what servers told before it worthless', () => {
+  it('discards earlier reports of servers', () => {
     source.set('team/acme-0', { unloaded: 5, sizeBytes: 18 * MI });
     observe();
     source.set('team/acme-0', undefined);
@@ -228,7 +228,7 @@ describe('a change on a server', () => {
     woken.length = 0;
   });
 
-  it('wakes its tenant when a number changes, three times a minute at most', async () => {
+  it('requeues its tenant when statistics change, at most three times a minute', async () => {
     await clock.advance(15 * SECOND);
     source.set('team/acme-0', { active: 1, sizeBytes: MI });
     expect(woken).toEqual([5 * SECOND]);
@@ -240,21 +240,21 @@ describe('a change on a server', () => {
     expect(statistics.writeDelayMs(KEY)).toBe(20 * SECOND);
   });
 
-  it('wakes its tenant at once when the volume fills up', () => {
+  it('requeues its tenant at once when the volume fills up', () => {
     source.set('team/acme-0', { loaded: 1, sizeBytes: 86 * MI });
     expect(woken).toEqual([0]);
   });
 
   it.each([
-    ['the same is said again', { loaded: 1, sizeBytes: MI }],
+    ['the same is reported again', { loaded: 1, sizeBytes: MI }],
     ['a session grows by less than a percent of the volume', { loaded: 1, sizeBytes: MI - 1 }],
-    ['it does not answer', undefined],
-  ])('wakes nobody when %s', (_, told) => {
+    ['the server is unreachable', undefined],
+  ])('requeues nothing when %s', (_, told) => {
     source.set('team/acme-0', told);
     expect(woken).toEqual([]);
   });
 
-  it('wakes nobody for a server that nobody has looked at', () => {
+  it('requeues nothing for a server that was not observed', () => {
     source.set('team/other-0', { active: 1 });
     statistics.forget(KEY);
     source.set('team/acme-0', { active: 3 });
@@ -262,7 +262,7 @@ describe('a change on a server', () => {
   });
 });
 
-describe('numbers that are not worth a write yet', () => {
+describe('statistics that are held back', () => {
   it('are those of the status', () => {
     const status = { sessions: { active: 1, loaded: 1, total: 5 }, lastActivityTime: timestamp(NOW) };
     expect(reportedSessions(sampleTenant({}, {}, status)).fields).toEqual(status);

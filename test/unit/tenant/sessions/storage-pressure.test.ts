@@ -30,7 +30,7 @@ const usage = (space: number, files?: number): VolumeUsage => ({
 });
 
 describe('how full a volume is', () => {
-  it('counts what a session takes besides the contents of its files', () => {
+  it('includes what a session uses besides the contents of its files', () => {
     // One turn on an ext4 with blocks of 4 KiB.
     expect(estimatedBytes(1, 27_010)).toBeGreaterThanOrEqual(53_248);
     expect(estimatedBytes(1, 27_010)).toBeLessThan(1.02 * 53_248);
@@ -44,27 +44,27 @@ describe('how full a volume is', () => {
     [512 * MI + 1, '1Gi', 51],
     [2048 * MI, '1Gi', 200],
     [500_000_000, '1G', 50],
-  ])('%i bytes of %s are %i percent: rounded up, as nothing is as bad as a surprise', (bytes, capacity, percent) => {
+  ])('%i bytes of %s are %i percent, rounded up', (bytes, capacity, percent) => {
     expect(estimatedLevel('acme-0', bytes, capacity)?.percent).toBe(percent);
   });
 
-  it.each([[undefined], ['0'], ['much']])('is not known of a capacity of %s', (capacity) => {
+  it.each([[undefined], ['0'], ['much']])('is unknown for a capacity of %s', (capacity) => {
     expect(estimatedLevel('acme-0', 1, capacity)).toBeUndefined();
   });
 
-  it('is told in steps, so that each turn is no write', () => {
+  it('is reported in steps, so that not each turn is a write', () => {
     const used = [1, 2 * MI, 10 * MI]
       .map((bytes) => estimatedLevel('acme-0', bytes, '1Gi'))
       .map((volume) => volume && usedQuantity(volume));
     expect(new Set(used)).toEqual(new Set(['11Mi']));
   });
 
-  it.each([0, 1, 37, 85, 100])('of %i percent can be read back from what was told', (percent) => {
+  it.each([0, 1, 37, 85, 100])('of %i percent can be read back from the status', (percent) => {
     const volume = full(percent);
     expect(usedPercent(volume && { capacity: volume.capacity, used: usedQuantity(volume) })).toBe(percent);
   });
 
-  it('counts for the fullest of several', () => {
+  it('is that of the fullest of several', () => {
     const volumes = [10, 90, 50].flatMap(
       (percent, index) => estimatedLevel(`acme-${index}`, percent * MI, '100Mi') ?? [],
     );
@@ -72,7 +72,7 @@ describe('how full a volume is', () => {
   });
 });
 
-describe('the pressure on volumes', () => {
+describe('the condition StoragePressure', () => {
   it.each<[number, Condition['status'] | undefined, string]>([
     [84, undefined, 'False EnoughSpace'],
     [84, 'False', 'False EnoughSpace'],
@@ -89,7 +89,7 @@ describe('the pressure on volumes', () => {
     expect(`${status} ${reason}`).toBe(expected);
   });
 
-  it('is not known before a server has told sizes', () => {
+  it('is Unknown before a server has reported sizes', () => {
     expect(storagePressureVerdict(undefined, undefined)).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
   });
 
@@ -103,7 +103,7 @@ describe('the pressure on volumes', () => {
     ['its space', usage(96, 10), /volume of server acme-0 \(1Gi\) was 96 % full when last measured\. Turns fail/],
     ['its files', usage(30, 99), /is out of inodes or nearly so: 99 % were in use .*Delete sessions/s],
     ['its files, soon', usage(30, 88), /is running out of inodes: 88 % were in use .*spec\.sessions\.ttl/s],
-  ])('says of what there is too little: %s', (_, seen, message) => {
+  ])('says what is running out: %s', (_, seen, message) => {
     const worst = fullest([full(20), measuredLevels('acme-0', seen, '1Gi')].flatMap((volumes) => volumes ?? []));
     expect(storagePressureVerdict(worst, undefined)).toMatchObject({
       status: 'True',
@@ -111,14 +111,14 @@ describe('the pressure on volumes', () => {
     });
   });
 
-  it('is that of the sessions when what was seen is less', () => {
+  it('is that of the sessions when the measurement is lower', () => {
     const worst = fullest(
       [full(90), measuredLevels('acme-0', usage(50, 50), '1Gi')].flatMap((volumes) => volumes ?? []),
     );
     expect(storagePressureVerdict(worst, undefined).message).toContain('Sessions use 90 %');
   });
 
-  it('is not told of a file system that others fill too, until nobody can write', () => {
+  it('ignores a shared file system until it is full', () => {
     expect(measuredLevels('acme-0', { ...usage(90, 94), shared: true }, '1Gi')).toEqual([]);
     expect(measuredLevels('acme-0', { ...usage(95, 94), shared: true }, '1Gi')).toMatchObject([
       { percent: 95, of: 'Space' },
@@ -130,11 +130,11 @@ describe('the pressure on volumes', () => {
     ]).toEqual([false, false, true]);
   });
 
-  it('is not told of what was seen before the volume has grown', () => {
+  it('ignores a measurement from before the volume was expanded', () => {
     expect(measuredLevels('acme-0', usage(100, 100), '2Gi')).toEqual([]);
   });
 
-  it('is told in the same words while there is room', () => {
+  it('has the same message while there is enough space', () => {
     expect(storagePressureVerdict(full(10), undefined)).toEqual(storagePressureVerdict(full(70), last('False')));
   });
 });

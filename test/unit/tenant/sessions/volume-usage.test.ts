@@ -18,7 +18,7 @@ const RESULT = {
   errors: 0,
 } as const;
 
-/** A pod of a cleanup that ended so long ago, and how full it saw volumes. */
+/** A cleanup pod that ended this long ago, with its measurements. */
 function saw(ago: number, ...volumes: MeasuredVolume[]): Pod {
   const terminated = {
     exitCode: 0,
@@ -44,8 +44,8 @@ const usageOf = (pods: readonly Pod[], { spec = {}, status, claim = boundClaim()
     pods,
   }).get(0);
 
-describe('how full a volume was seen to be', () => {
-  it('is what the last pod said that had it mounted', () => {
+describe('the usage of a volume', () => {
+  it('is the measurement of the last pod that mounted it', () => {
     const pods = [
       saw(HOUR, { name: 'acme-0', space: 10, size: 2 ** 30 }),
       saw(MINUTE, { name: 'acme-0', space: 20, size: 2 ** 30, files: 30 }),
@@ -53,12 +53,12 @@ describe('how full a volume was seen to be', () => {
     expect(usageOf(pods)).toEqual({ ...usage(MINUTE, 20), files: 30 });
   });
 
-  it('tells a file system that is not the volume’s own', () => {
+  it('marks a file system that is shared', () => {
     const node = { name: 'acme-0', space: 90, size: 200 * 2 ** 30 };
     expect(usageOf([saw(MINUTE, node)])).toEqual({ ...usage(MINUTE, 90), shared: true });
   });
 
-  it('stays when the pod is gone, and nothing changes while it is there', () => {
+  it('is unchanged before and after the pod is deleted', () => {
     const status = told(usage(MINUTE, 20));
     expect(usageOf([], { status })).toBe(status.servers?.[0]?.volumeUsage);
     expect(usageOf([saw(MINUTE, { name: 'acme-0', space: 20, size: 2 ** 30 })], { status })).toBe(
@@ -67,7 +67,7 @@ describe('how full a volume was seen to be', () => {
     expect(usageOf([saw(HOUR, { name: 'acme-0', space: 99, size: 2 ** 30 })], { status })?.space).toBe(20);
   });
 
-  it('is that of this volume, and of no other', () => {
+  it('is that of this volume, and never of another', () => {
     expect(usageOf([saw(MINUTE, { name: 'acme-1', space: 20, size: 2 ** 30 })])).toBeUndefined();
     const claim = boundClaim({}, { creationTimestamp: timestamp(NOW - MINUTE) });
     const pods = [saw(HOUR, { name: 'acme-0', space: 90, size: 2 ** 30 })];
@@ -77,7 +77,7 @@ describe('how full a volume was seen to be', () => {
     ).toBeUndefined();
   });
 
-  it('is not taken from what is no word of a cleanup, or bears no time', () => {
+  it('is not read from a pod without a valid result, or without a time', () => {
     const terminated = {
       exitCode: 0,
       message: formatCleanupResult({ ...RESULT, volumes: [{ name: 'acme-0', space: 1, size: 2 ** 30 }] }),
