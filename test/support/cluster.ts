@@ -149,7 +149,7 @@ export class TestNamespace {
   }
 
   /** Waits until the tenant is Ready and its servers have told their sessions: then nothing more is written. */
-  waitForRest(name: string): Promise<CopilotTenant> {
+  waitForIdle(name: string): Promise<CopilotTenant> {
     return this.waitForTenant(
       name,
       'is Ready and tells its sessions',

@@ -2,7 +2,7 @@ import type { Metrics } from '../../src/kube/runtime/metrics.ts';
 import { waitFor } from './wait.ts';
 
 /** 500 sessions at once take a machine that runs other tests beside it more than 10 s. */
-const REST_MS = 60_000;
+const IDLE_MS = 60_000;
 
 /** The value of a counter or gauge with these labels; undefined when there is no such series. */
 export async function metricValue(
@@ -23,21 +23,21 @@ export async function metricSum(metrics: Metrics, name: string): Promise<number>
   return found.values.reduce((sum, { value }) => sum + value, 0);
 }
 
-/** Waits until the controllers with these metrics have nothing to do, and have made so many passes. */
-export async function waitForRest(metrics: Metrics, passes = 0): Promise<void> {
+/** Waits until the controllers with these metrics are idle, after at least this many reconciles. */
+export async function waitForIdle(metrics: Metrics, reconciles = 0): Promise<void> {
   await waitFor(
     'the controller has nothing to do',
     async () => {
       const busy = await Promise.all(
         ['workqueue_depth', 'controller_runtime_active_workers'].map((name) => metricSum(metrics, name)),
       );
-      return busy.every((count) => count === 0) && (await passesOf(metrics)) >= passes;
+      return busy.every((count) => count === 0) && (await reconcilesOf(metrics)) >= reconciles;
     },
-    { withinMs: REST_MS },
+    { withinMs: IDLE_MS },
   );
 }
 
 /** How many reconciles have ended. */
-export function passesOf(metrics: Metrics): Promise<number> {
+export function reconcilesOf(metrics: Metrics): Promise<number> {
   return metricSum(metrics, 'controller_runtime_reconcile_total');
 }

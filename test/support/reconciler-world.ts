@@ -1,6 +1,6 @@
 /**
- * The tenant reconciler over a real API server with caches that the test itself brings up to date: so a pass can be run
- * while a cache is late, which a real watch does only now and then. There is no kubelet; the test plays it.
+ * The tenant reconciler with a real API server and caches that the test updates itself: so it can reconcile with a late cache,
+ * which a real watch rarely produces. There is no kubelet and no Deployment controller; the test plays them.
  */
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
@@ -27,9 +27,9 @@ import { FakeInformer } from './fake-informer.ts';
 import { RecordedServers } from './servers.ts';
 import { CountedSessions } from './counted-sessions.ts';
 import { connect } from './kube.ts';
-import { metricSum, passesOf, waitForRest } from './metrics.ts';
+import { metricSum, reconcilesOf, waitForIdle } from './metrics.ts';
 
-/** Health as the test says it is. */
+/** Health that the test sets. */
 class FakeHealth implements HealthSource {
   readonly #health = new Map<string, ServerHealth>();
 
@@ -45,10 +45,10 @@ class FakeHealth implements HealthSource {
   onTransition(): void {}
 }
 
-/** Far more than any history here needs: beyond it something writes in a circle. */
-const MAX_PASSES = 200;
+/** Far more than any test needs: beyond it, reconciles cause each other endlessly. */
+const MAX_RECONCILES = 200;
 
-/** Less than a reconcile may last, in ms. */
+/** Less than the timeout of a reconcile, in ms. */
 const MAX_STEP_MS = 60_000;
 
 type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
@@ -64,9 +64,9 @@ export class ReconcilerWorld {
     this.health.remove(key);
     this.sessions.remove(key);
   });
-  /** What was counted. */
+  /** What was counted in metrics. */
   readonly counted: string[] = [];
-  /** What was told in events, as `type reason`. */
+  /** The events, as `type reason`. */
   readonly events: string[] = [];
   readonly #informers = new Map<string, { cache: FakeInformer<KubeObject>; selection: Selection }>();
   readonly #stop = new AbortController();
@@ -74,7 +74,7 @@ export class ReconcilerWorld {
   readonly #metrics: Metrics;
   readonly #controller: Controller;
 
-  /** In a namespace of its own, or as another replica of the operator in the one that is stated. */
+  /** In a namespace of its own, or as another replica of the operator in namespace `shared`. */
   static async open(kubeconfig: string, shared?: string): Promise<ReconcilerWorld & AsyncDisposable> {
     const { client, transport } = connect(kubeconfig);
     const namespace = shared ?? `world-${randomBytes(4).toString('hex')}`;
@@ -135,18 +135,18 @@ export class ReconcilerWorld {
   }
 
   /** How many reconciles have ended. */
-  passes(): Promise<number> {
-    return passesOf(this.#metrics);
+  reconciles(): Promise<number> {
+    return reconcilesOf(this.#metrics);
   }
 
-  /** Reconciles the tenant with the caches as they are, and whatever has woken it until then. */
-  async pass(name: string): Promise<void> {
-    const before = await this.passes();
+  /** Reconciles the tenant with the caches as they are, and whatever else was queued. */
+  async reconcile(name: string): Promise<void> {
+    const before = await this.reconciles();
     this.#controller.enqueue(this.ref(name));
-    await waitForRest(this.#metrics, before + 1);
+    await waitForIdle(this.#metrics, before + 1);
   }
 
-  /** Brings caches up to date: those of these types, or all of them. Changes wake the controller, as a watch does. */
+  /** Updates the caches of these types, or all. Changes requeue tenants, as a watch does. */
   async sync(...types: ResourceType[]): Promise<void> {
     for (const { cache, selection } of this.#informers.values()) {
       if (types.length > 0 && !types.includes(cache.type)) continue;
@@ -158,23 +158,23 @@ export class ReconcilerWorld {
     }
   }
 
-  /** Brings caches up to date until nothing wakes the controller any more. */
+  /** Updates all caches until nothing is queued any more. */
   async settle(): Promise<void> {
-    for (let before = -1, now = await this.passes(); now !== before;) {
+    for (let before = -1, now = await this.reconciles(); now !== before;) {
       before = now;
       await this.sync();
-      await waitForRest(this.#metrics, before);
-      now = await this.passes();
-      if (now > MAX_PASSES) throw new Error(`the controller does not come to rest: ${now} passes`);
+      await waitForIdle(this.#metrics, before);
+      now = await this.reconciles();
+      if (now > MAX_RECONCILES) throw new Error(`the controller is not idle after ${now} reconciles`);
     }
   }
 
-  /** Passes time, and waits in between for the reconciles that it starts: one that lasts longer than five minutes would be aborted. */
+  /** Passes time in steps, and waits for the reconciles that each starts: one of more than five minutes would be aborted. */
   async advance(ms: number): Promise<void> {
     const end = this.clock.monotonic() + ms;
     while (this.clock.monotonic() < end) {
       await this.clock.advance(Math.min(MAX_STEP_MS, end - this.clock.monotonic()));
-      await waitForRest(this.#metrics);
+      await waitForIdle(this.#metrics);
     }
   }
 
@@ -200,13 +200,13 @@ export class ReconcilerWorld {
     return this.client.create(CopilotTenant, manifest as CopilotTenant);
   }
 
-  /** Somebody's merge patch. */
+  /** A merge patch by another writer. */
   patch<T extends KubeObject>(type: ResourceType<T>, name: string, patch: object, subresource?: string): Promise<T> {
     const contentType = 'application/merge-patch+json';
-    return this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'somebody', subresource });
+    return this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'other-writer', subresource });
   }
 
-  /** Plays the Deployment controller and the kubelet: the server's pod is there and its port is open. */
+  /** Plays the Deployment controller and the kubelet: the pod of the server runs and its port is open. */
   async startPod(tenant: string, index: number): Promise<Pod> {
     const server = `${tenant}-${index}`;
     const pod = await this.client.create(Pod, {
@@ -231,20 +231,20 @@ export class ReconcilerWorld {
     return pod;
   }
 
-  /** The kubelet has ended the pod, and nobody has deleted it: evicted, or its node was shut down. */
+  /** Plays the kubelet: the pod has ended and still exists, because it was evicted or its node was shut down. */
   async endPod(pod: Pod): Promise<void> {
     const terminated = { exitCode: 137, reason: 'Error' };
     const status = podStatus({ phase: 'Failed', ready: 'False', state: { terminated } });
     await this.patch(Pod, pod.metadata.name, { status: { ...status.status, reason: 'Evicted' } }, 'status');
   }
 
-  /** The pod is gone at once. */
+  /** Deletes the pod at once. */
   async removePod(pod: Pod): Promise<void> {
     const { uid = '' } = pod.metadata;
     await this.client.delete(Pod, this.ref(pod.metadata.name), { uid, gracePeriodSeconds: 0 });
   }
 
-  /** Plays the Deployment controller: it has seen the spec and counts pods, those that are being deleted aside. */
+  /** Plays the Deployment controller: it has observed the spec, and counts pods that are not terminating. */
   async observeDeployment(name: string, counts: { replicas: number; updatedReplicas: number }): Promise<void> {
     const { metadata } = await this.client.get(Deployment, this.ref(name));
     await this.patch(Deployment, name, { status: { observedGeneration: metadata.generation, ...counts } }, 'status');

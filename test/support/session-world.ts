@@ -26,7 +26,7 @@ import { FakeInformer } from './fake-informer.ts';
 import { FakeSessionSource } from './fake-sessions.ts';
 import { endedJob } from './jobs.ts';
 import { connect } from './kube.ts';
-import { metricSum, passesOf, waitForRest } from './metrics.ts';
+import { metricSum, reconcilesOf, waitForIdle } from './metrics.ts';
 
 /** Far more than any test here needs: beyond it something writes in a loop. */
 const MAX_ROUNDS = 50;
@@ -161,7 +161,7 @@ export class SessionWorld {
   }
 
   reconciles(): Promise<number> {
-    return passesOf(this.metrics);
+    return reconcilesOf(this.metrics);
   }
 
   failures(): Promise<number> {
@@ -261,6 +261,6 @@ export class SessionWorld {
   async #rest(): Promise<void> {
     // What is due now is in the queue only after its timer and its promises have run.
     await settle();
-    await waitForRest(this.metrics);
+    await waitForIdle(this.metrics);
   }
 }

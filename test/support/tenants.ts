@@ -1,4 +1,4 @@
-/** A tenant as the operator reads it, and what stands for it in the cluster, without a cluster. */
+/** A tenant as the operator reads it, and its objects, without a cluster. */
 import { tenantSpec, type CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
 import type { Deployment, PersistentVolumeClaim, Pod, Secret } from '../../src/kube/types/builtins.ts';
@@ -8,7 +8,7 @@ import { serverLabels } from '../../src/resources/names.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
 import type { ServerObservation, OperatorFacts, ServerWorld, World } from '../../src/tenant/model.ts';
 
-/** What the operator was started with. */
+/** The configuration of the operator. */
 export const OPERATOR: OperatorFacts = {
   serverImage: 'example.com/copilot-cli:1',
   operatorImage: 'example.com/operator:1',
@@ -16,10 +16,10 @@ export const OPERATOR: OperatorFacts = {
   clusterCIDRs: [],
 };
 
-/** A connection token as the operator makes them. */
+/** A valid connection token. */
 export const TOKEN = Buffer.alloc(32, 'token').toString('base64url');
 
-/** Tenant `acme` in namespace `team`, with every default that the API server would fill in. */
+/** Tenant `acme` in namespace `team`, with every default that the API server sets. */
 export function sampleTenant(
   spec: CopilotTenantSpecInput = {},
   metadata: Partial<ObjectMeta> = {},
@@ -34,7 +34,7 @@ export function sampleTenant(
   };
 }
 
-/** Nothing but the tenant and its token's Secret. */
+/** Only the tenant and the Secret of its token. */
 export function emptyWorld(tenant: CopilotTenant, found: Partial<World> = {}): World {
   return {
     tenant,
@@ -47,7 +47,7 @@ export function emptyWorld(tenant: CopilotTenant, found: Partial<World> = {}): W
   };
 }
 
-/** A Secret that somebody made for the tenant's model. */
+/** A user's Secret for the tenant's model. */
 export function modelSecret(key: string, value: string): Secret {
   return {
     apiVersion: 'v1',
@@ -57,7 +57,7 @@ export function modelSecret(key: string, value: string): Secret {
   };
 }
 
-/** A server whose Deployment and claim were applied as they are, and whose pod runs what the Deployment says. */
+/** A server whose Deployment and claim were applied, with a complete rollout. */
 export function runningServer(
   tenant: CopilotTenant,
   index: number,
@@ -96,7 +96,7 @@ export function serverPod(tenant: CopilotTenant, index: number, metadata: Partia
   };
 }
 
-/** A server that does its work. */
+/** The observation of a healthy server. */
 export function healthyServer(index: number, seen: Partial<ServerObservation> = {}): ServerObservation {
   return {
     index,

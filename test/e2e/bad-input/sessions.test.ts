@@ -29,7 +29,7 @@ beforeAll(async () => {
   await other.createTenant('elsewhere', { server: { binary: 'runtime' }, ...askingTestModel(other.name) });
   await ModelInCluster.start(other);
   bystander = await Bystander.start(namespace);
-  await Promise.all([namespace.waitForRest('acme'), other.waitForReady('elsewhere')]);
+  await Promise.all([namespace.waitForIdle('acme'), other.waitForReady('elsewhere')]);
 });
 afterAll(async () => {
   // First the tenants, which the operator of the other one takes away.

@@ -86,7 +86,7 @@ describe('without anybody who starts it', () => {
   it('tenants and their servers are counted by what they are, and named nowhere', async () => {
     await namespace.createTenant('counted', { server: { binary: 'runtime' } });
     await namespace.createTenant('resting', { suspend: true });
-    await namespace.waitForRest('counted');
+    await namespace.waitForIdle('counted');
     const tenants = (await namespace.kubectl.ok(['get', 'ct', '-n', namespace.name, '-o', 'name'])).trim().split('\n');
     const running = tenants.length - 1;
     const metrics = await waitFor(

@@ -76,7 +76,7 @@ describe('the two commands that the notes tell to run next', () => {
       'copilottenant.copilot-operator.dev/acme created\n',
       expect.stringContaining('condition met'),
     ]);
-    const tenant = await namespace.waitForRest('acme');
+    const tenant = await namespace.waitForIdle('acme');
     const [pod] = await namespace.pods('acme');
 
     await release.uninstall();

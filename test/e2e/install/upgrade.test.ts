@@ -44,7 +44,7 @@ beforeAll(async () => {
   namespace = await TestNamespace.open();
   release = await Release.install(namespace, { chart: formerChart(), values: FORMER });
   await namespace.createTenant('acme', { replicas: SERVERS, server: { binary: 'runtime' } });
-  await namespace.waitForRest('acme');
+  await namespace.waitForIdle('acme');
 });
 afterAll(async () => {
   await release.uninstall();

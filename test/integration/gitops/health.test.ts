@@ -23,12 +23,17 @@ import { argoHealth } from '../../support/argo-health.ts';
 
 type Health = 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended';
 /** Status and reason of conditions, by type. */
-type Told<Type extends string> = Partial<Record<Type, readonly [status: Condition['status'], reason: string]>>;
+type Conditions<Type extends string> = Partial<Record<Type, readonly [status: Condition['status'], reason: string]>>;
 
 const words = (type: string, reason: string) => `${type} says "${reason}", for people: ü`;
 
-function objectOf(kind: string, told: Told<string>, metadata: Partial<ObjectMeta> = {}, observedGeneration = 2) {
-  const conditions = Object.entries(told).map(([type, [status, reason] = ['Unknown', 'None']]) => ({
+function objectOf(
+  kind: string,
+  byType: Conditions<string>,
+  metadata: Partial<ObjectMeta> = {},
+  observedGeneration = 2,
+) {
+  const conditions = Object.entries(byType).map(([type, [status, reason] = ['Unknown', 'None']]) => ({
     type,
     status,
     reason,
@@ -44,7 +49,7 @@ function objectOf(kind: string, told: Told<string>, metadata: Partial<ObjectMeta
   };
 }
 
-const tenant = (told: Told<ConditionType> = {}, ...rest: [Partial<ObjectMeta>?, number?]) =>
+const tenant = (conditions: Conditions<ConditionType> = {}, ...rest: [Partial<ObjectMeta>?, number?]) =>
   objectOf(
     COPILOT_TENANT.kind,
     {
@@ -55,20 +60,20 @@ const tenant = (told: Told<ConditionType> = {}, ...rest: [Partial<ObjectMeta>?, 
       ModelConfigured: ['True', 'ClientProvided'],
       CleanupHealthy: ['True', 'NotScheduled'],
       StoragePressure: ['False', 'EnoughSpace'],
-      ...told,
-    } satisfies Told<ConditionType>,
+      ...conditions,
+    } satisfies Conditions<ConditionType>,
     ...rest,
   );
 
-const session = (told: Told<SessionConditionType> = {}, ...rest: [Partial<ObjectMeta>?, number?]) =>
+const session = (conditions: Conditions<SessionConditionType> = {}, ...rest: [Partial<ObjectMeta>?, number?]) =>
   objectOf(
     COPILOT_SESSION.kind,
     {
       Ready: ['True', 'SessionIdle'],
       Reconciling: ['False', 'UpToDate'],
       Stalled: ['False', 'NotStalled'],
-      ...told,
-    } satisfies Told<SessionConditionType>,
+      ...conditions,
+    } satisfies Conditions<SessionConditionType>,
     ...rest,
   );
 
@@ -108,10 +113,10 @@ describe('a tenant', () => {
       RetryingAfterError: 'Progressing',
     }),
   )('that is otherwise Ready and whose Reconciling has the reason %s is %s', async (reason, status) => {
-    const settled = reason === 'UpToDate' || reason === 'Blocked';
-    const told = reason === 'Blocked' ? stalled('DataLost') : { Reconciling: settled ? no(reason) : yes(reason) };
+    const isDone = reason === 'UpToDate' || reason === 'Blocked';
+    const conditions = reason === 'Blocked' ? stalled('DataLost') : { Reconciling: isDone ? no(reason) : yes(reason) };
     const decides = { Healthy: 'Ready', Degraded: 'Stalled', Progressing: 'Reconciling', Suspended: '' }[status];
-    const found = await argoHealth(tenant(told));
+    const found = await argoHealth(tenant(conditions));
     expect(found.status).toBe(status);
     expect(found.message).toContain(`${decides} says`);
   });
@@ -136,7 +141,7 @@ describe('a tenant', () => {
       Forbidden: 'Degraded',
       NamespaceTerminating: 'Degraded',
     }),
-  )('whose Stalled has the reason %s is %s, whatever else is told', async (reason, status) => {
+  )('whose Stalled has the reason %s is %s, whatever the other conditions', async (reason, status) => {
     if (reason === 'NotStalled') return expect((await argoHealth(tenant())).status).toBe(status);
     for (const others of [{}, { CleanupHealthy: no('CleanupFailing'), StoragePressure: yes('VolumeFull') }]) {
       const found = await argoHealth(tenant({ ...stalled(reason), ...others }));
@@ -161,10 +166,10 @@ describe('a tenant', () => {
       Degraded: no('ServersUnhealthy'),
       Suspended: no('Suspended'),
     }[status];
-    // A restart that is under way does not make it better.
+    // A restart in progress does not improve it.
     const reconciling = status === 'Degraded' ? yes('ServersRestarting') : no('UpToDate');
-    const told = { Healthy: no(reason), Ready: ready, Reconciling: reconciling };
-    expect(await argoHealth(tenant(told))).toEqual({ status, message: words('Ready', ready[1]) });
+    const conditions = { Healthy: no(reason), Ready: ready, Reconciling: reconciling };
+    expect(await argoHealth(tenant(conditions))).toEqual({ status, message: words('Ready', ready[1]) });
   });
 
   it.each(
@@ -179,11 +184,11 @@ describe('a tenant', () => {
       SecretForbidden: 'Degraded',
     }),
   )('whose ModelConfigured has the reason %s is %s', async (reason, status) => {
-    const told =
+    const conditions =
       status === 'Healthy'
         ? { ModelConfigured: yes(reason) }
         : { ModelConfigured: no(reason), ...stalled('ModelNotConfigured') };
-    expect((await argoHealth(tenant(told))).status).toBe(status);
+    expect((await argoHealth(tenant(conditions))).status).toBe(status);
   });
 
   it.each(
@@ -215,9 +220,9 @@ describe('a tenant', () => {
     expect(await argoHealth(tenant({ StoragePressure: pressure }))).toEqual({ status, message: decides });
   });
 
-  it('whose full volume is growing is Progressing: that is the cure', async () => {
-    const told = { StoragePressure: yes('VolumeFull'), Reconciling: yes('VolumeResizing') };
-    expect((await argoHealth(tenant(told))).status).toBe('Progressing');
+  it('whose full volume is being expanded is Progressing', async () => {
+    const conditions = { StoragePressure: yes('VolumeFull'), Reconciling: yes('VolumeResizing') };
+    expect((await argoHealth(tenant(conditions))).status).toBe('Progressing');
   });
 });
 
@@ -239,9 +244,9 @@ describe('a session', () => {
     expect(found).toEqual({ status, message: words('Ready', reason) });
   });
 
-  it('whose tenant is expected back is Progressing', async () => {
-    const told = { Ready: no('TenantUnavailable'), Reconciling: yes('WaitingForTenant') };
-    const found = await argoHealth(session(told));
+  it('whose tenant will run again is Progressing', async () => {
+    const conditions = { Ready: no('TenantUnavailable'), Reconciling: yes('WaitingForTenant') };
+    const found = await argoHealth(session(conditions));
     expect(found).toEqual({ status: 'Progressing', message: words('Reconciling', 'WaitingForTenant') });
   });
 
@@ -254,9 +259,10 @@ describe('a session', () => {
       DeletingData: 'Progressing',
     }),
   )('whose Reconciling has the reason %s is %s', async (reason, status) => {
-    const settled = reason === 'UpToDate' || reason === 'Blocked';
-    const told = reason === 'Blocked' ? stalled('TenantNotFound') : { Reconciling: settled ? no(reason) : yes(reason) };
-    expect((await argoHealth(session(told))).status).toBe(status);
+    const isDone = reason === 'UpToDate' || reason === 'Blocked';
+    const conditions =
+      reason === 'Blocked' ? stalled('TenantNotFound') : { Reconciling: isDone ? no(reason) : yes(reason) };
+    expect((await argoHealth(session(conditions))).status).toBe(status);
   });
 
   it.each(
@@ -278,7 +284,7 @@ describe.each([
   ['tenant', tenant],
   ['session', session],
 ])('a %s', (kind, make) => {
-  it('that the operator has not seen yet is Progressing', async () => {
+  it('that was not reconciled yet is Progressing', async () => {
     const { status: _none, ...unseen } = make();
     for (const object of [unseen, { ...unseen, status: {} }, { ...unseen, status: { conditions: [] } }]) {
       const found = await argoHealth(object);
@@ -286,7 +292,7 @@ describe.each([
     }
   });
 
-  it('whose status is about a former spec is Progressing, and nothing of it is told', async () => {
+  it('whose status is that of a previous spec is Progressing, without its message', async () => {
     const found = await argoHealth(make(stalled('Forbidden'), {}, 1));
     expect(found).toEqual({ status: 'Progressing', message: 'Waiting for the operator to reconcile it.' });
   });

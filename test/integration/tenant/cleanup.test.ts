@@ -1,4 +1,4 @@
-// What a tenant's cleanup consists of, on a real API server. There is no controller of Jobs; the test plays it.
+// The objects of a tenant's cleanup and the results of its runs, with a real API server. The test plays the Job controller.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotSessionSpecInput } from '../../../src/api/session.ts';
 import {
@@ -31,8 +31,8 @@ afterAll(async () => {
 });
 
 const TTL = { sessions: { ttl: '720h' } };
-/** CopilotSessions are told to the cleanup together, this much later. */
-const TOLD_AFTER_MS = 2_000;
+/** Delay after which the cleanup gets changes of CopilotSessions, in ms. */
+const SESSIONS_DELAY_MS = 2_000;
 
 const children = async (world: ReconcilerWorld) => ({
   cronJob: await world.get(CronJob, 'acme-cleanup'),
@@ -59,7 +59,7 @@ function createSession(world: ReconcilerWorld, name: string, spec: Partial<Copil
 
 async function sessionsChanged(world: ReconcilerWorld): Promise<void> {
   await world.sync(CopilotSession);
-  await world.clock.advance(TOLD_AFTER_MS);
+  await world.clock.advance(SESSIONS_DELAY_MS);
   await world.settle();
 }
 
@@ -73,12 +73,12 @@ describe('a tenant whose sessions have a TTL', () => {
     expect(await policies(world)).toEqual({ sessions: {} });
     expect(before.networkPolicy?.spec?.policyTypes).toEqual(['Ingress', 'Egress']);
     expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'Unknown', reason: 'AwaitingFirstRun' });
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
     expect(await children(world)).toEqual(before);
   });
 
-  it('loses it when the TTL is taken away, and is told that nothing is cleaned up', async () => {
+  it('loses it when the TTL is removed, and reports that cleanup is disabled', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
@@ -88,7 +88,7 @@ describe('a tenant whose sessions have a TTL', () => {
     expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'NotScheduled' });
   });
 
-  it('has its cleanup follow the spec, and what somebody did to it undone', async () => {
+  it('has its cleanup follow the spec, and drift reverted', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
@@ -105,7 +105,7 @@ describe('a tenant whose sessions have a TTL', () => {
     await world.patch(CronJob, 'acme-cleanup', { spec: { suspend: true, schedule: '* * * * *' } });
     await world.settle();
     expect((await children(world)).cronJob?.spec).toMatchObject({ schedule: '5 4 * * *', suspend: false });
-    // The time zone goes with the field.
+    // The time zone is removed with the field.
     await setSessions(world, { timeZone: null });
     await world.settle();
     expect((await children(world)).cronJob?.spec).not.toHaveProperty('timeZone');
@@ -143,7 +143,7 @@ describe('a tenant that stops and starts', () => {
     const { spec } = (await children(world)).cronJob?.spec?.jobTemplate.spec?.template ?? {};
     expect(await isPaused()).toBe(false);
     if (spec === undefined) throw new Error('the CronJob has no pod');
-    // Nobody makes what the pod mounts. Where it works is in its arguments.
+    // What the pod mounts does not exist. What it works on is in its arguments.
     const containers = spec.containers.map(({ name, args = [] }) => ({ name, image: 'i', args }));
     const run = await world.client.create(Pod, {
       apiVersion: 'v1',
@@ -164,20 +164,20 @@ describe('a tenant that stops and starts', () => {
 });
 
 describe('a tenant without a TTL', () => {
-  it('gets nothing of it, whatever sessions name it', async () => {
+  it('gets no cleanup, whatever sessions refer to it', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme');
     await world.settle();
-    const before = await world.passes();
+    const before = await world.reconciles();
     await createSession(world, 'chat');
     await sessionsChanged(world);
-    expect(await world.passes()).toBe(before);
+    expect(await world.reconciles()).toBe(before);
     expect(await children(world)).toEqual({});
   });
 });
 
-describe('the sessions that resources keep', () => {
-  it('are told to the cleanup, and that they are gone too', async () => {
+describe('the sessions that CopilotSessions keep', () => {
+  it('are in the ConfigMap until they are deleted', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
@@ -193,21 +193,21 @@ describe('the sessions that resources keep', () => {
     expect(await policies(world)).toEqual({ sessions: others });
   });
 
-  it('are told together when they come together', async () => {
+  it('are written together when they are created together', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
-    const before = await world.passes();
+    const before = await world.reconciles();
     for (let index = 0; index < 20; index++) await createSession(world, `chat-${index}`);
     await world.sync(CopilotSession);
-    expect(await world.passes()).toBe(before);
-    await world.clock.advance(TOLD_AFTER_MS);
+    expect(await world.reconciles()).toBe(before);
+    await world.clock.advance(SESSIONS_DELAY_MS);
     await world.settle();
     expect(Object.keys(((await policies(world)) as { sessions: object }).sessions)).toHaveLength(20);
-    expect((await world.passes()) - before).toBeLessThan(5);
+    expect((await world.reconciles()) - before).toBeLessThan(5);
   });
 
-  it('stay told when the TTL is raised: a run with the former, shorter one may be under way', async () => {
+  it('stay in the ConfigMap when the TTL is raised: a run with the previous, shorter one may be in progress', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', { sessions: { ttl: '1h' } });
     await createSession(world, 'chat', { ttl: '10h' });
@@ -218,24 +218,24 @@ describe('the sessions that resources keep', () => {
     expect(await policies(world)).toEqual({ sessions: { chat: { ttlSeconds: 36_000 } } });
   });
 
-  it('change nothing by what the status of their resource says', async () => {
+  it('are not affected by the status of their CopilotSession', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await createSession(world, 'chat');
     await sessionsChanged(world);
-    const before = await world.passes();
+    const before = await world.reconciles();
     await world.patch(CopilotSession, 'chat', { status: { phase: 'Active', sizeBytes: 5 } }, 'status');
     await sessionsChanged(world);
-    expect(await world.passes()).toBe(before);
+    expect(await world.reconciles()).toBe(before);
   });
 });
 
-describe('a schedule that is none', () => {
+describe('an invalid schedule', () => {
   it.each([
     ['minute 61', { cleanupSchedule: '61 * * * *' }, 'spec.sessions.cleanupSchedule'],
     ['a word', { cleanupSchedule: 'a b c d e' }, 'spec.sessions.cleanupSchedule'],
     ['a time zone of another planet', { timeZone: 'Mars/Olympus' }, 'spec.sessions.timeZone'],
-  ])('is told by the field that is wrong, and servers go on: %s', async (_, sessions, field) => {
+  ])('is reported with the invalid field, and servers are not affected: %s', async (_, sessions, field) => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', { sessions: { ...TTL.sessions, ...sessions } });
     await world.settle();
@@ -249,7 +249,7 @@ describe('a schedule that is none', () => {
     expect((await children(world)).cronJob).toBeDefined();
   });
 
-  it('takes the CronJob of the former spec away, until it is one', async () => {
+  it('deletes the CronJob of the previous spec until it is valid', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
@@ -263,11 +263,11 @@ describe('a schedule that is none', () => {
   });
 });
 
-describe('an object of somebody else under a name of the cleanup', () => {
+describe('a foreign object with a name of the cleanup', () => {
   it.each([
     ['CronJob', 'cronjob'],
     ['ConfigMap', 'configmap'],
-  ])('is left alone and told: a %s', async (kind, command) => {
+  ])('is not changed, and reported: a %s', async (kind, command) => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const made =
       command === 'cronjob'
@@ -280,7 +280,7 @@ describe('an object of somebody else under a name of the cleanup', () => {
     await world.settle();
     expect(await conditionOf(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'ForeignObject' });
     expect(await foreign()).toEqual(before);
-    // A cleanup that cannot be told what to keep must not run.
+    // A cleanup without the list of kept sessions must not run.
     if (kind === 'ConfigMap') expect((await children(world)).cronJob?.spec?.suspend).toBe(true);
     await setSessions(world, { ttl: null });
     await world.settle();
@@ -299,14 +299,14 @@ const WORD: CleanupResult = {
   volumes: [{ name: 'acme-0', space: 12, size: 2 ** 30, files: 3 }],
 };
 
-/** Plays the run of a Job made by hand from the CronJob, and what its pod says at the end. */
-async function run(world: ReconcilerWorld, name: string, word: CleanupResult | undefined): Promise<void> {
+/** Plays the run of a Job that a user created from the CronJob, with the result of its pod. */
+async function run(world: ReconcilerWorld, name: string, result: CleanupResult | undefined): Promise<void> {
   // Each run ends later than the one before.
   await world.clock.advance(60_000);
   await api.kubectl.ok(['create', 'job', name, '--from=cronjob/acme-cleanup', '-n', world.namespace]);
-  if (word !== undefined) await endCleanupPod(world, name, word);
+  if (result !== undefined) await endCleanupPod(world, name, result);
   const at = timestamp(world.clock.now() - 60_000);
-  const failed = word?.result !== 'Succeeded';
+  const failed = result?.result !== 'Succeeded';
   const reason = failed
     ? { reason: 'BackoffLimitExceeded', message: 'Job has reached the specified backoff limit' }
     : {};
@@ -324,7 +324,7 @@ async function run(world: ReconcilerWorld, name: string, word: CleanupResult | u
 }
 
 describe('the runs of a cleanup', () => {
-  it('are told by the last one, whoever started it, and counted once', async () => {
+  it('are reported with the last one, whoever started it, and counted once', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
@@ -343,11 +343,11 @@ describe('the runs of a cleanup', () => {
     });
     expect(status?.servers?.[0]?.volumeUsage).toMatchObject({ space: 12, files: 3, capacity: '10Gi' });
     expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect(world.counted.filter((what) => what.startsWith('cleanup'))).toEqual(['cleanup Succeeded']);
   });
 
-  it('that fail twice in a row are told by a condition and an event, until one succeeds', async () => {
+  it('that fail twice in a row are reported by a condition and an event, until one succeeds', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();
@@ -365,11 +365,11 @@ describe('the runs of a cleanup', () => {
     expect(failing?.message).toContain('BackoffLimitExceeded');
     await run(world, 'three', WORD);
     expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
-    const told = world.events.filter((event) => event.includes('Cleanup'));
-    expect(told).toEqual(['Warning CleanupFailing', 'Normal CleanupSucceeded']);
+    const events = world.events.filter((event) => event.includes('Cleanup'));
+    expect(events).toEqual(['Warning CleanupFailing', 'Normal CleanupSucceeded']);
   });
 
-  it('have pods that nothing takes for servers', async () => {
+  it('have pods that are not selected as servers', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', TTL);
     await world.settle();

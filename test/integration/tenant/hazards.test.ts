@@ -17,7 +17,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => api.stop());
 
-/** A tenant whose children are made and whose servers run and answer. */
+/** A tenant with all children and healthy servers. */
 async function running(world: ReconcilerWorld, spec: Parameters<ReconcilerWorld['createTenant']>[1] = {}) {
   await world.createTenant('acme', spec);
   await world.settle();
@@ -26,10 +26,10 @@ async function running(world: ReconcilerWorld, spec: Parameters<ReconcilerWorld[
     await world.patch(PersistentVolumeClaim, `acme-${index}`, { status: { phase: 'Bound' } }, 'status');
     pods.push(await world.startPod('acme', index));
     await world.sync();
-    await world.pass('acme');
+    await world.reconcile('acme');
     world.health.set(`${world.namespace}/acme-${index}`, { state: 'Healthy', version: '1.0', since: 0 });
   }
-  await world.pass('acme');
+  await world.reconcile('acme');
   await world.settle();
   return pods;
 }
@@ -39,19 +39,19 @@ const condition = async (world: ReconcilerWorld, type: string) =>
 const ready = async (world: ReconcilerWorld) => (await condition(world, 'Ready'))?.reason;
 const replicas = async (world: ReconcilerWorld) => (await world.get(Deployment, 'acme-0'))?.spec?.replicas;
 
-describe('a tenant whose caches and API server are as they should be', () => {
+describe('a tenant with current caches and a working API server', () => {
   it('becomes ready, and then nothing more is written', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     expect(await ready(world)).toBe('ServersReady');
     const before = (await world.tenant('acme')).metadata.resourceVersion;
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect((await world.tenant('acme')).metadata.resourceVersion).toBe(before);
   });
 });
 
 describe('a server and its pods', () => {
-  it('starts again after a suspension although a pod of it was evicted once and still lies about', async () => {
+  it('starts again after a suspension although one of its evicted pods still exists', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const [evicted] = await running(world);
     await world.endPod(evicted as Pod);
@@ -67,7 +67,7 @@ describe('a server and its pods', () => {
     expect(await replicas(world)).toBe(1);
   });
 
-  it('goes back to one pod when somebody scales its Deployment to two, and is not restarted for it', async () => {
+  it('returns to one pod when a user scales its Deployment to two, and is not restarted for it', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const before = await world.get(Deployment, 'acme-0');
@@ -78,7 +78,7 @@ describe('a server and its pods', () => {
     expect((await world.get(Deployment, 'acme-0'))?.spec?.template).toEqual(before?.spec?.template);
   });
 
-  it('is found again when somebody takes the labels off its Deployment', async () => {
+  it('is found again when a user removes the labels of its Deployment', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const labels = Object.fromEntries(
@@ -92,7 +92,7 @@ describe('a server and its pods', () => {
     expect(await ready(world)).toBe('ServersReady');
   });
 
-  it('is restarted once, even if the cache has not seen the restart yet', async () => {
+  it('is restarted once, even if the cache does not show the restart yet', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const since = world.clock.now();
@@ -102,29 +102,29 @@ describe('a server and its pods', () => {
       message: 'no answer',
       since,
     });
-    await world.pass('acme');
+    await world.reconcile('acme');
     const restart = restartOf(await world.get(Deployment, 'acme-0'));
     expect(restart?.attempt).toBe(1);
     await world.sync(CopilotTenant);
     await world.clock.advance(5_000);
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect(restartOf(await world.get(Deployment, 'acme-0'))).toEqual(restart);
   });
 
-  it('does not start beside its former pod when it is resumed before the cache has seen the suspension', async () => {
+  it('does not start beside its previous pod when it is resumed before the cache shows the suspension', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     await world.patch(CopilotTenant, 'acme', { spec: { suspend: true } });
     await world.sync(CopilotTenant);
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect(await replicas(world)).toBe(0);
     await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
     await world.sync(CopilotTenant);
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect(await replicas(world)).toBe(0);
   });
 
-  it('whose template somebody edits gets its own back without a second pod beside the one that stops', async () => {
+  it('whose template a user edits has it reverted without a second pod beside the one that stops', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const [pod] = await running(world);
     const image = async () => (await world.get(Deployment, 'acme-0'))?.spec?.template.spec?.containers[0]?.image;
@@ -136,7 +136,7 @@ describe('a server and its pods', () => {
       { spec: { template: { spec: { containers: [container] } } } },
       { contentType, fieldManager: 'somebody' },
     );
-    // The Deployment controller takes it up: its ReplicaSet goes to zero, and the pod takes its time to stop.
+    // The Deployment controller observes it: its ReplicaSet is scaled to zero, and the pod is stopping.
     await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
     await world.settle();
     expect(await image()).toBe('example.com/copilot-cli:1');
@@ -152,7 +152,7 @@ describe('a server and its pods', () => {
 });
 
 describe('a rotated connection token', () => {
-  it('reaches one server at a time, also when the others refuse it meanwhile', async () => {
+  it('reaches one server at a time, although the others reject it meanwhile', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const pods = await running(world, { replicas: 3 });
     const servers = ['acme-0', 'acme-1', 'acme-2'];
@@ -163,17 +163,18 @@ describe('a rotated connection token', () => {
           return template?.metadata?.annotations?.[TemplateAnnotation.credentials];
         }),
       );
-    const askedWith = () => servers.map((server) => world.servers.targets.get(`${world.namespace}/${server}`)?.token);
-    const [former, hash] = [askedWith()[0], (await hashes())[0]];
+    const registeredTokens = () =>
+      servers.map((server) => world.servers.targets.get(`${world.namespace}/${server}`)?.token);
+    const [previous, hash] = [registeredTokens()[0], (await hashes())[0]];
     const token = Buffer.alloc(32, 'rotated').toString('base64url');
     await world.patch(Secret, 'acme-token', { data: { token: Buffer.from(token).toString('base64') } });
-    await world.pass('acme');
+    await world.reconcile('acme');
     const [next] = await hashes();
     expect(next).not.toBe(hash);
     expect(await hashes()).toEqual([next, hash, hash]);
-    expect(askedWith().slice(1)).toEqual([former, former]);
+    expect(registeredTokens().slice(1)).toEqual([previous, previous]);
 
-    // An operator that starts now has only the new token to ask with.
+    // An operator that starts now only has the new token.
     const refused = { state: 'Unhealthy', reason: 'AuthFailed', message: 'it refused the token', since: 0 } as const;
     for (const server of servers.slice(1)) world.health.set(`${world.namespace}/${server}`, refused);
     await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
@@ -182,15 +183,15 @@ describe('a rotated connection token', () => {
     await world.startPod('acme', 0);
     await world.settle();
     expect(await hashes()).toEqual([next, hash, hash]);
-    expect(askedWith()[0]).toBe(token);
+    expect(registeredTokens()[0]).toBe(token);
     world.health.set(`${world.namespace}/acme-0`, { state: 'Healthy', version: '1.0', since: 0 });
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect(await hashes()).toEqual([next, next, hash]);
   });
 });
 
-describe('a tenant made again under its name', () => {
-  it('looks soon whether the Secrets of the former one are gone: nothing tells of them', async () => {
+describe('a recreated tenant', () => {
+  it('polls until the Secrets of the previous one are deleted, because they are not watched', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const { uid = '' } = (await world.tenant('acme')).metadata;
@@ -201,13 +202,13 @@ describe('a tenant made again under its name', () => {
   });
 });
 
-describe('two operators at a hand-over', () => {
-  it('agree on the token of the one that was first', async () => {
+describe('two operators during a hand-over', () => {
+  it('agree on the token of the first one', async () => {
     await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
     await using other = await ReconcilerWorld.open(api.kubeconfig, world.namespace);
     await world.createTenant('acme');
     let token: unknown;
-    // By now ours has read that there is no token, and decided on one.
+    // By now this operator has read that there is no token, and generated one.
     const first = async (): Promise<void> => {
       await other.settle();
       token = (await other.get(Secret, 'acme-token'))?.data;
@@ -222,25 +223,25 @@ describe('two operators at a hand-over', () => {
 });
 
 describe('volumes', () => {
-  it('are not deleted because a late cache says that their server is not wanted', async () => {
+  it('are not deleted because a late cache does not show that their server is desired', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', { replicas: 1, storage: { reclaimPolicy: 'Delete' } });
     await world.settle();
-    // Another replica of the operator has scaled it up; this one takes over and has not heard of it.
+    // Another replica of the operator has scaled it up; this one takes over, and its cache does not show that yet.
     await world.patch(CopilotTenant, 'acme', { spec: { replicas: 2 } });
-    await using former = await ReconcilerWorld.open(api.kubeconfig, world.namespace);
-    await former.settle();
+    await using previous = await ReconcilerWorld.open(api.kubeconfig, world.namespace);
+    await previous.settle();
     const before = await world.get(PersistentVolumeClaim, 'acme-1');
     expect(before).toBeDefined();
     await world.sync(PersistentVolumeClaim, Deployment, Service);
-    await world.pass('acme');
+    await world.reconcile('acme');
     const after = await world.get(PersistentVolumeClaim, 'acme-1');
     expect(after?.metadata).toMatchObject({ uid: before?.metadata.uid });
     expect(after?.metadata.deletionTimestamp).toBeUndefined();
     expect(await world.get(Deployment, 'acme-1')).toBeDefined();
   });
 
-  it('are not called lost because somebody took their labels off', async () => {
+  it('are not reported as lost because a user removed their labels', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const { uid } = (await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata ?? {};
@@ -259,7 +260,7 @@ describe('volumes', () => {
     });
   });
 
-  it('are told to be out of sight when their labels are off and they may not be read, and nothing is made in their place', async () => {
+  it('are reported as unreadable when their labels were removed and reads are forbidden, and none is created in their place', async () => {
     await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
     await running(world);
     const before = await world.get(PersistentVolumeClaim, 'acme-0');
@@ -276,13 +277,13 @@ describe('volumes', () => {
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'Forbidden' });
     expect((await condition(world, 'Stalled'))?.message).toContain('cannot get resource');
     proxy.clearFaults();
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
     expect(await ready(world)).toBe('ServersReady');
     expect((await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.uid).toBe(before?.metadata.uid);
   });
 
-  it('that go by policy with a server scaled away are no loss when it is scaled up again meanwhile', async () => {
+  it('that are deleted by policy after scaling down are no loss when the tenant is scaled up again meanwhile', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world, { replicas: 2, storage: { reclaimPolicy: 'Delete' } });
     await world.patch(PersistentVolumeClaim, 'acme-1', { metadata: { finalizers: ['kubernetes.io/pvc-protection'] } });
@@ -300,18 +301,18 @@ describe('volumes', () => {
   });
 });
 
-describe('what wakes a tenant', () => {
-  it('its own status does not: the back-off of a failing tenant would be void otherwise', async () => {
+describe('what requeues a tenant', () => {
+  it('its own status does not: it would bypass the back-off of a failing tenant', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
-    const before = await world.passes();
+    const before = await world.reconciles();
     await world.patch(CopilotTenant, 'acme', { status: { readyReplicas: 7 } }, 'status');
     await world.settle();
-    expect(await world.passes()).toBe(before);
+    expect(await world.reconciles()).toBe(before);
     await world.patch(CopilotTenant, 'acme', {
       metadata: { annotations: { 'copilot-operator.dev/accept-data-loss': 'x' } },
     });
     await world.settle();
-    expect(await world.passes()).toBeGreaterThan(before);
+    expect(await world.reconciles()).toBeGreaterThan(before);
   });
 });

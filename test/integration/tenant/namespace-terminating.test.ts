@@ -1,4 +1,4 @@
-// A namespace that is being deleted and is still there. Here nobody empties it, so the tenant in it lives on and wants what it lacks.
+// A terminating namespace. There is no namespace controller to empty it, so the tenant in it is still reconciled.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Namespace, Service } from '../../../src/kube/types/builtins.ts';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
@@ -20,23 +20,23 @@ afterAll(() => api.stop());
 const condition = async (world: ReconcilerWorld, type: string) =>
   findCondition((await world.tenant('acme')).status?.conditions, type);
 
-/** Deletes the namespace, and waits until nothing new can be made in it. */
+/** Deletes the namespace, and waits until nothing can be created in it. */
 async function terminate({ client, namespace }: ReconcilerWorld): Promise<void> {
   const { metadata } = await client.get(Namespace, { namespace: '', name: namespace });
   await client.delete(Namespace, { namespace: '', name: namespace }, { uid: metadata.uid ?? '' });
   const args = ['create', 'configmap', 'probe', '-n', namespace, '--dry-run=server'];
-  await waitFor('the namespace takes nothing new', async () => (await api.kubectl.try(args)).code !== 0);
+  await waitFor('nothing can be created in the namespace', async () => (await api.kubectl.try(args)).code !== 0);
 }
 
 describe('a tenant in a namespace that is being deleted', () => {
-  it('is told so when a child of it is gone, and is looked at no more often for it', async () => {
+  it('reports that when a child is missing, and is not reconciled more often', async () => {
     await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
     await world.createTenant('acme');
     await world.settle();
     await terminate(world);
     const { metadata } = (await world.get(Service, 'acme-0')) ?? {};
     await world.client.delete(Service, world.ref('acme-0'), { uid: metadata?.uid ?? '' });
-    const before = await world.passes();
+    const before = await world.reconciles();
     await world.settle();
 
     const message = 'Service acme-0 cannot be created: the namespace is being deleted, and the tenant with it.';
@@ -44,13 +44,13 @@ describe('a tenant in a namespace that is being deleted', () => {
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason, message });
     expect(await condition(world, 'Ready')).toMatchObject({ status: 'False', reason, message });
     expect(world.events.filter((event) => event === `Warning ${reason}`)).toHaveLength(1);
-    expect((await world.passes()) - before).toBeLessThanOrEqual(2);
+    expect((await world.reconciles()) - before).toBeLessThanOrEqual(2);
     expect(world.clock.nextTimerIn).toBeGreaterThan(30_000);
 
-    // The next look tries the child once more, and writes nothing else.
+    // The next reconcile retries the child, and writes nothing else.
     const { resourceVersion } = (await world.tenant('acme')).metadata;
     const seen = proxy.journal.length;
-    await world.pass('acme');
+    await world.reconcile('acme');
     const writes = proxy.journal
       .slice(seen)
       .filter(({ verb }) => ['create', 'patch', 'update', 'delete'].includes(verb));

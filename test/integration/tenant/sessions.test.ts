@@ -1,4 +1,4 @@
-// What a tenant's status says of its sessions: when it is written, and when it is not.
+// The session statistics in the status of a tenant: when they are written, and when not.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
@@ -18,7 +18,7 @@ afterAll(async () => {
 const MI = 2 ** 20;
 const STATISTICS_WRITE_INTERVAL_MS = 20_000;
 
-/** A tenant whose server runs and answers, on a volume of 100Mi. */
+/** A tenant with a healthy server on a volume of 100Mi. */
 async function running(world: ReconcilerWorld): Promise<string> {
   const key = `${world.namespace}/acme-0`;
   await world.createTenant('acme', { storage: { size: '100Mi' } });
@@ -29,7 +29,7 @@ async function running(world: ReconcilerWorld): Promise<string> {
   await world.settle();
   world.health.set(key, { state: 'Healthy', version: '1.0', since: 0 });
   world.sessions.set(key, {});
-  await world.pass('acme');
+  await world.reconcile('acme');
   await world.settle();
   return key;
 }
@@ -38,7 +38,7 @@ const statusOf = async (world: ReconcilerWorld) => (await world.tenant('acme')).
 const versionOf = async (world: ReconcilerWorld) => (await world.tenant('acme')).metadata.resourceVersion;
 
 describe('the sessions of a tenant', () => {
-  it('are looked at on the server that runs', async () => {
+  it('are surveyed on the running server', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const key = await running(world);
     expect(world.servers.targets.get(key)).toMatchObject({
@@ -50,13 +50,13 @@ describe('the sessions of a tenant', () => {
     expect(world.counted).toEqual(['ready']);
   });
 
-  it('are told within 20 s, and written no more often than that', async () => {
+  it('are written within 20 s, and no more often than that', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const key = await running(world);
     const before = await versionOf(world);
     for (let active = 1; active <= 5; active++) {
       world.sessions.set(key, { active, lastActivityTime: world.clock.now() });
-      await world.pass('acme');
+      await world.reconcile('acme');
     }
     expect(await versionOf(world)).toBe(before);
     await world.sync();
@@ -64,11 +64,11 @@ describe('the sessions of a tenant', () => {
     await world.settle();
     expect(await statusOf(world)).toMatchObject({ sessions: { active: 5, loaded: 5, total: 5 } });
     const after = await versionOf(world);
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect(await versionOf(world)).toBe(after);
   });
 
-  it('that fill the volume are told at once, by a condition and an event, and so is room again', async () => {
+  it('that fill the volume are reported at once, by a condition and an event, and so is free space', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const key = await running(world);
     const pressure = async () => findCondition((await statusOf(world)).conditions, 'StoragePressure');
@@ -77,9 +77,9 @@ describe('the sessions of a tenant', () => {
     expect(await pressure()).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
     expect((await statusOf(world)).storage).toEqual({ capacity: '100Mi', used: '87Mi' });
     world.sessions.set(key, { unloaded: 1, sizeBytes: 81 * MI });
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect(await pressure()).toMatchObject({ status: 'True' });
-    // The volume grows: the same sessions are less of it.
+    // The volume is expanded: the same sessions use less of it.
     await world.patch(PersistentVolumeClaim, 'acme-0', { status: { capacity: { storage: '200Mi' } } }, 'status');
     await world.settle();
     expect(await pressure()).toMatchObject({ status: 'False', reason: 'EnoughSpace' });
@@ -89,7 +89,7 @@ describe('the sessions of a tenant', () => {
     ]);
   });
 
-  it('keep their numbers while the server does not answer', async () => {
+  it('keep their counts while the server does not respond', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const key = await running(world);
     world.sessions.set(key, { loaded: 2, unloaded: 3 });

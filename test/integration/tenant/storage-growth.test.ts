@@ -1,4 +1,4 @@
-// Volumes that grow, those that cannot, and the way back, over a real API server: it refuses growth and shrinkage itself.
+// Volumes that are expanded, those that cannot be, and how to revert that, with a real API server, which refuses invalid sizes.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { Deployment, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
@@ -22,7 +22,7 @@ afterAll(() => api.stop());
 const give = (world: ReconcilerWorld, server: string, storage: string) =>
   world.patch(PersistentVolumeClaim, server, { status: { phase: 'Bound', capacity: { storage } } }, 'status');
 
-/** A tenant whose servers run and answer, each with a volume of 1Gi. */
+/** A tenant with healthy servers, each with a volume of 1Gi. */
 async function running(world: ReconcilerWorld, storageClassName: string, replicas = 1): Promise<void> {
   await world.createTenant('acme', { replicas, storage: { size: '1Gi', storageClassName } });
   await world.settle();
@@ -30,14 +30,14 @@ async function running(world: ReconcilerWorld, storageClassName: string, replica
     await give(world, `acme-${index}`, '1Gi');
     await world.startPod('acme', index);
     await world.sync();
-    await world.pass('acme');
+    await world.reconcile('acme');
     world.health.set(`${world.namespace}/acme-${index}`, { state: 'Healthy', version: '1.0', since: 0 });
   }
-  await world.pass('acme');
+  await world.reconcile('acme');
   await world.settle();
 }
 
-/** Somebody sets the size. Resolves with what the API server says against it. */
+/** A user sets the size. Resolves with the refusal of the API server, if any. */
 async function resize(world: ReconcilerWorld, size: string): Promise<string | undefined> {
   const patch = JSON.stringify({ spec: { storage: { size } } });
   const { code, stderr } = await api.kubectl.try([
@@ -55,7 +55,7 @@ async function resize(world: ReconcilerWorld, size: string): Promise<string | un
 
 const condition = async (world: ReconcilerWorld, type: string) =>
   findCondition((await world.tenant('acme')).status?.conditions, type);
-const asked = async (world: ReconcilerWorld, server = 'acme-0') =>
+const requestedSize = async (world: ReconcilerWorld, server = 'acme-0') =>
   (await world.get(PersistentVolumeClaim, server))?.spec?.resources?.requests?.['storage'];
 
 async function versions(world: ReconcilerWorld): Promise<unknown[]> {
@@ -67,23 +67,23 @@ async function versions(world: ReconcilerWorld): Promise<unknown[]> {
   return found.map((object) => object?.metadata.resourceVersion);
 }
 
-/** The tenant is as it should be, and further looks write nothing. */
-async function expectAtRest(world: ReconcilerWorld): Promise<void> {
+/** The tenant matches its spec, and further reconciles write nothing. */
+async function expectSteady(world: ReconcilerWorld): Promise<void> {
   expect(await condition(world, 'Ready')).toMatchObject({ status: 'True', reason: 'ServersReady' });
   expect(await condition(world, 'Stalled')).toMatchObject({ status: 'False' });
   expect(await condition(world, 'Reconciling')).toMatchObject({ status: 'False', reason: 'UpToDate' });
   const before = await versions(world);
-  await world.pass('acme');
+  await world.reconcile('acme');
   await world.settle();
   expect(await versions(world)).toEqual(before);
 }
 
-describe('a volume whose class lets it grow', () => {
-  it('grows with the spec, and then nothing more is written', async () => {
+describe('a volume whose StorageClass allows expansion', () => {
+  it('is expanded with the spec, and then nothing more is written', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world, 'elastic');
     expect(await resize(world, '2Gi')).toBeUndefined();
-    expect(await asked(world)).toBe('2Gi');
+    expect(await requestedSize(world)).toBe('2Gi');
     expect(await condition(world, 'Reconciling')).toMatchObject({
       status: 'True',
       reason: 'VolumeResizing',
@@ -92,27 +92,27 @@ describe('a volume whose class lets it grow', () => {
     await give(world, 'acme-0', '2Gi');
     await world.settle();
     expect((await world.tenant('acme')).status?.minimumStorageSize).toBe('2Gi');
-    await expectAtRest(world);
+    await expectSteady(world);
   });
 
-  it('takes a growth back as far as it has not happened', async () => {
+  it('can have an expansion reverted that has not happened yet', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world, 'elastic');
     await resize(world, '100Gi');
-    expect(await asked(world)).toBe('100Gi');
+    expect(await requestedSize(world)).toBe('100Gi');
     expect(await resize(world, '3Gi')).toBeUndefined();
-    expect(await asked(world)).toBe('3Gi');
-    // Kubernetes lets no claim go back to exactly what its volume has: the tenant waits for no growth then.
+    expect(await requestedSize(world)).toBe('3Gi');
+    // Kubernetes does not allow a request of exactly the capacity: the tenant then does not wait for the expansion.
     expect(await resize(world, '1Gi')).toBeUndefined();
-    expect(await asked(world)).toBe('3Gi');
-    await expectAtRest(world);
+    expect(await requestedSize(world)).toBe('3Gi');
+    await expectSteady(world);
   });
 
-  it('is never asked to shrink', async () => {
+  it('is never requested smaller than it is', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world, 'elastic', 2);
     await resize(world, '4Gi');
-    // One has grown and the other one not yet.
+    // One was expanded and the other not yet.
     await give(world, 'acme-1', '4Gi');
     await world.settle();
     for (const size of ['1Gi', '4095Mi', '3.9Gi']) {
@@ -120,13 +120,13 @@ describe('a volume whose class lets it grow', () => {
       expect(refused).toContain('spec.storage.size');
       expect(refused).toContain('must not be below status.minimumStorageSize: volumes do not shrink');
     }
-    expect([await asked(world), await asked(world, 'acme-1')]).toEqual(['4Gi', '4Gi']);
+    expect([await requestedSize(world), await requestedSize(world, 'acme-1')]).toEqual(['4Gi', '4Gi']);
     for (const size of ['4096Mi', '5Gi']) expect(await resize(world, size)).toBeUndefined();
   });
 });
 
-describe('a volume whose class does not let it grow', () => {
-  it('is told with the way back, and set back the tenant is as before', async () => {
+describe('a volume whose StorageClass does not allow expansion', () => {
+  it('is reported with the remedy, and after a revert the tenant is as before', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world, 'fixed');
     const before = await world.get(PersistentVolumeClaim, 'acme-0');
@@ -138,11 +138,11 @@ describe('a volume whose class does not let it grow', () => {
 
     expect(await resize(world, '1023Mi')).toContain('spec.storage.size must not be below status.minimumStorageSize');
     expect(await resize(world, '1024Mi')).toBeUndefined();
-    await expectAtRest(world);
+    await expectSteady(world);
     expect((await world.get(PersistentVolumeClaim, 'acme-0'))?.spec).toEqual(before?.spec);
   });
 
-  it('and that was made larger than it was asked for can be set back to what was asked for', async () => {
+  it('and that was provisioned larger than requested can be reverted to the requested size', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world, 'fixed');
     await give(world, 'acme-0', '10Gi');
@@ -150,12 +150,12 @@ describe('a volume whose class does not let it grow', () => {
     await resize(world, '20Gi');
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'VolumeNotExpandable' });
     expect(await resize(world, '1Gi')).toBeUndefined();
-    await expectAtRest(world);
+    await expectSteady(world);
   });
 });
 
-describe('a volume that was never made', () => {
-  it('because its size is beyond a limit can be asked for smaller', async () => {
+describe('a volume that was never provisioned', () => {
+  it('because its size exceeds a limit can be requested smaller', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const limit = { type: 'PersistentVolumeClaim', max: { storage: '2Gi' } };
     const manifest = { apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'small' }, spec: { limits: [limit] } };
@@ -165,19 +165,19 @@ describe('a volume that was never made', () => {
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'AdmissionDenied' });
     expect((await world.tenant('acme')).status?.minimumStorageSize).toBe('0');
     expect(await resize(world, '1Gi')).toBeUndefined();
-    expect(await asked(world)).toBe('1Gi');
+    expect(await requestedSize(world)).toBe('1Gi');
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'False' });
   });
 
-  it('is not changed while it waits to be bound, and grows then', async () => {
+  it('is not changed until it is bound, and then expanded', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', { storage: { size: '1Gi', storageClassName: 'elastic' } });
     await world.settle();
     await resize(world, '2Gi');
     expect(await condition(world, 'Stalled')).toMatchObject({ status: 'False' });
-    expect(await asked(world)).toBe('1Gi');
+    expect(await requestedSize(world)).toBe('1Gi');
     await give(world, 'acme-0', '1Gi');
     await world.settle();
-    expect(await asked(world)).toBe('2Gi');
+    expect(await requestedSize(world)).toBe('2Gi');
   });
 });

@@ -1,4 +1,4 @@
-// How a volume is swept of what deletions have left on it, on a real API server. The test plays the controller of Jobs.
+// How volumes are swept of the files that deletions leave, with a real API server. The test plays the Job controller.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Job, PersistentVolumeClaim, type Pod } from '../../../src/kube/types/builtins.ts';
 import { timestamp } from '../../../src/kube/types/time.ts';
@@ -22,21 +22,24 @@ beforeAll(async () => {
 afterAll(() => api.stop());
 
 const sweep = (world: ReconcilerWorld) => world.get(Job, 'acme-sweep0');
-/** What was told of sweeps. */
-const swept = (world: ReconcilerWorld) => world.events.filter((event) => event.includes('Sweep'));
-const asked = async (world: ReconcilerWorld) =>
+/** The events about sweeps. */
+const sweepEvents = (world: ReconcilerWorld) => world.events.filter((event) => event.includes('Sweep'));
+const requestedAt = async (world: ReconcilerWorld) =>
   (await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.annotations?.[SWEEP_AT];
 
-/** Asks for a sweep of the volume of acme-0, as whoever deletes a session does. */
-async function ask(world: ReconcilerWorld, afterMs = 0): Promise<string> {
+/** Requests a sweep of the volume of acme-0, as the deletion of a session does. */
+async function request(world: ReconcilerWorld, afterMs = 0): Promise<string> {
   const at = timestamp(world.clock.now() + afterMs);
   await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { annotations: { [SWEEP_AT]: at } } });
   await world.settle();
   return at;
 }
 
-/** The Job's pod has ended, and has seen this of the volume. */
-async function see(world: ReconcilerWorld, fill: Omit<MeasuredVolume, 'name' | 'size'> = { space: 10 }): Promise<void> {
+/** The pod of the Job ends with this measurement of the volume. */
+async function endPod(
+  world: ReconcilerWorld,
+  fill: Omit<MeasuredVolume, 'name' | 'size'> = { space: 10 },
+): Promise<void> {
   const counts = { dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0, errors: 0 };
   await endCleanupPod(world, 'acme-sweep0', {
     result: 'Succeeded',
@@ -56,7 +59,7 @@ async function end(world: ReconcilerWorld, type: 'Complete' | 'Failed'): Promise
   await world.settle();
 }
 
-/** A tenant whose one server runs. */
+/** A tenant with one running server. */
 async function running(world: ReconcilerWorld): Promise<Pod> {
   await world.createTenant('acme');
   await world.settle();
@@ -65,11 +68,11 @@ async function running(world: ReconcilerWorld): Promise<Pod> {
   return pod;
 }
 
-describe('a volume of which a sweep is asked for', () => {
-  it('is swept when it is time, beside its server, and then nothing is left of it', async () => {
+describe('a volume with a requested sweep', () => {
+  it('is swept when it is due, beside its server, and then Job and request are deleted', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
-    const at = await ask(world, 30 * SECOND);
+    const at = await request(world, 30 * SECOND);
     expect(await sweep(world)).toBeUndefined();
     await world.clock.advance(31 * SECOND);
     await world.settle();
@@ -78,51 +81,51 @@ describe('a volume of which a sweep is asked for', () => {
     expect(made?.spec?.template.spec?.affinity?.podAffinity).toHaveProperty(
       'requiredDuringSchedulingIgnoredDuringExecution',
     );
-    await see(world);
+    await endPod(world);
     await end(world, 'Complete');
-    expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
-    expect(swept(world)).toEqual([]);
+    expect([await sweep(world), await requestedAt(world)]).toEqual([undefined, undefined]);
+    expect(sweepEvents(world)).toEqual([]);
     const { resourceVersion } = (await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata ?? {};
-    await world.pass('acme');
+    await world.reconcile('acme');
     expect((await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.resourceVersion).toBe(resourceVersion);
   });
 
-  it('is swept once more when that was asked for while a sweep was under way', async () => {
+  it('is swept again when that was requested during a sweep', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
-    await ask(world);
+    await request(world);
     const first = await sweep(world);
-    const second = await ask(world, 30 * SECOND);
+    const second = await request(world, 30 * SECOND);
     expect((await sweep(world))?.metadata.uid).toBe(first?.metadata.uid);
-    await see(world);
+    await endPod(world);
     await end(world, 'Complete');
-    expect([await sweep(world), await asked(world)]).toEqual([undefined, second]);
+    expect([await sweep(world), await requestedAt(world)]).toEqual([undefined, second]);
     await world.clock.advance(31 * SECOND);
     await world.settle();
     expect((await sweep(world))?.metadata.annotations).toMatchObject({ [SWEEP_AT]: second });
   });
 
-  it('is told when it can’t be swept, once, and tried again in an hour; its server is as ready as before', async () => {
+  it('is reported once when the sweep fails, and retried in an hour, without effect on the server', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
-    await ask(world);
+    await request(world);
     const { status } = await world.tenant('acme');
     await end(world, 'Failed');
-    expect(swept(world)).toEqual(['Warning SweepFailed']);
-    const later = await asked(world);
+    expect(sweepEvents(world)).toEqual(['Warning SweepFailed']);
+    const later = await requestedAt(world);
     expect(Date.parse(later ?? '') - world.clock.now()).toBeGreaterThan(3590 * SECOND);
     expect((await world.tenant('acme')).status).toEqual(status);
     const failed = await sweep(world);
     expect(failed?.metadata.deletionTimestamp).toBeUndefined();
     await world.advance(3601 * SECOND);
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
     const next = await sweep(world);
     expect(next?.metadata.annotations).toMatchObject({ [SWEEP_AT]: later });
     expect(next?.metadata.uid).not.toBe(failed?.metadata.uid);
   });
 
-  it('is told when its Job is refused, once, and tried again in an hour; its server is as ready as before', async () => {
+  it('is reported once when the Job is refused, and retried in an hour, without effect on the server', async () => {
     const proxy = await api.proxy();
     await using world = await ReconcilerWorld.open(api.server.kubeconfig({ server: proxy.url }));
     await running(world);
@@ -130,33 +133,33 @@ describe('a volume of which a sweep is asked for', () => {
     const message = 'jobs.batch "acme-sweep0" is forbidden: exceeded quota: no-jobs, requested: count/jobs.batch=1';
     const refusal = { kind: 'respond', status: 403, reason: 'Forbidden', message } as const;
     proxy.inject({ verb: 'create', resource: 'jobs' }, refusal, { times: Infinity });
-    await ask(world);
-    expect(swept(world)).toEqual(['Warning SweepFailed']);
-    const later = await asked(world);
+    await request(world);
+    expect(sweepEvents(world)).toEqual(['Warning SweepFailed']);
+    const later = await requestedAt(world);
     expect(Date.parse(later ?? '') - world.clock.now()).toBeGreaterThan(3590 * SECOND);
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
-    expect([swept(world), await asked(world)]).toEqual([['Warning SweepFailed'], later]);
+    expect([sweepEvents(world), await requestedAt(world)]).toEqual([['Warning SweepFailed'], later]);
     expect((await world.tenant('acme')).status).toEqual(status);
   });
 
-  it('stays asked for when the operator writes its claim', async () => {
+  it('keeps its request when the operator applies its claim', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     const claim = await world.client.get(PersistentVolumeClaim, world.ref('acme-0'));
     await requestSweep(world.client, claim, world.clock.now() + 3600 * SECOND, AbortSignal.timeout(10_000));
-    const at = await asked(world);
+    const at = await requestedAt(world);
     await world.patch(CopilotTenant, 'acme', { spec: { storage: { reclaimPolicy: 'Delete' } } });
     await world.settle();
     const after = await world.client.get(PersistentVolumeClaim, world.ref('acme-0'));
     expect(after.metadata.ownerReferences).not.toEqual(claim.metadata.ownerReferences);
-    expect([at, await asked(world)]).toEqual([expect.any(String), at]);
+    expect([at, await requestedAt(world)]).toEqual([expect.any(String), at]);
   });
 
-  it('is let go when its server has to start, and swept after that', async () => {
+  it('is released when its server has to start, and swept after that', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const pod = await running(world);
-    await ask(world);
+    await request(world);
     expect(await sweep(world)).toBeDefined();
     await world.removePod(pod);
     await world.settle();
@@ -170,7 +173,7 @@ describe('a volume of which a sweep is asked for', () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     const pod = await running(world);
     await world.patch(CopilotTenant, 'acme', { spec: { suspend: true } });
-    await ask(world);
+    await request(world);
     expect(await sweep(world)).toBeUndefined();
     await world.removePod(pod);
     await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
@@ -182,20 +185,20 @@ describe('a volume of which a sweep is asked for', () => {
     );
   });
 
-  it('leaves another one’s Job of that name alone, and tells it', async () => {
+  it('does not change a foreign Job of that name, and reports it', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world);
     await api.kubectl.ok(['create', 'job', 'acme-sweep0', '--image=i', '-n', world.namespace]);
     const before = await sweep(world);
     const { status } = await world.tenant('acme');
-    await ask(world);
+    await request(world);
     expect(await sweep(world)).toEqual(before);
-    expect(swept(world)).toEqual(['Warning SweepFailed']);
+    expect(sweepEvents(world)).toEqual(['Warning SweepFailed']);
     expect((await world.tenant('acme')).status).toEqual(status);
   });
 });
 
-/** A tenant whose one server runs, with a volume of 64Mi. */
+/** A tenant with one running server and a volume of 64Mi. */
 async function withSmallVolume(world: ReconcilerWorld): Promise<void> {
   await running(world);
   await bind(world);
@@ -204,7 +207,7 @@ async function withSmallVolume(world: ReconcilerWorld): Promise<void> {
 async function bind(world: ReconcilerWorld): Promise<void> {
   const status = { phase: 'Bound', capacity: { storage: '64Mi' } };
   await world.patch(PersistentVolumeClaim, 'acme-0', { status }, 'status');
-  // The clock stood still while the claim was made: what is seen of the volume is seen after that.
+  // The clock did not advance while the claim was created; a measurement has to be later.
   await world.clock.advance(10 * SECOND);
   await world.settle();
 }
@@ -212,21 +215,21 @@ const usage = async (world: ReconcilerWorld) => (await world.tenant('acme')).sta
 const pressure = async (world: ReconcilerWorld) =>
   findCondition((await world.tenant('acme')).status?.conditions, 'StoragePressure');
 
-describe('what a sweep has seen of the volume', () => {
-  it('is told before its Job goes, also when the pod is seen later than the Job', async () => {
+describe('the measurement of a sweep', () => {
+  it('is in the status before the Job is deleted, also when the pod is observed later than the Job', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await withSmallVolume(world);
-    await ask(world);
+    await request(world);
     await end(world, 'Complete');
     expect(await sweep(world)).toBeDefined();
-    await see(world, { space: 18, files: 97 });
+    await endPod(world, { space: 18, files: 97 });
     await world.clock.advance(SECOND);
     await world.settle();
-    expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
+    expect([await sweep(world), await requestedAt(world)]).toEqual([undefined, undefined]);
     const at = timestamp(world.clock.now() - SECOND);
     expect(await usage(world)).toEqual({ time: at, space: 18, files: 97, capacity: '64Mi' });
     const { resourceVersion } = (await world.tenant('acme')).metadata;
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
     expect((await world.tenant('acme')).metadata.resourceVersion).toBe(resourceVersion);
   });
@@ -234,55 +237,59 @@ describe('what a sweep has seen of the volume', () => {
   it('is waited for ten seconds and no longer', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await withSmallVolume(world);
-    await ask(world);
+    await request(world);
     await end(world, 'Complete');
     expect(await sweep(world)).toBeDefined();
     await world.clock.advance(30 * SECOND);
     await world.settle();
-    expect([await sweep(world), await asked(world), await usage(world)]).toEqual([undefined, undefined, undefined]);
+    expect([await sweep(world), await requestedAt(world), await usage(world)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 });
 
-describe('a volume whose sessions may be all the files that it can hold', () => {
-  it('is looked at, once an hour at most, and tells when it is full and when it is no longer', async () => {
+describe('a volume whose sessions may use up its inodes', () => {
+  it('is measured at most once an hour, and reported when it is full and when it is no longer', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await withSmallVolume(world);
     world.sessions.set(`${world.namespace}/acme-0`, { unloaded: 453, sizeBytes: 100 });
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
     expect(await pressure(world)).toMatchObject({ status: 'False' });
-    expect(await asked(world)).toBeDefined();
-    await see(world, { space: 18, files: 100 });
+    expect(await requestedAt(world)).toBeDefined();
+    await endPod(world, { space: 18, files: 100 });
     await end(world, 'Complete');
-    expect([await sweep(world), await asked(world)]).toEqual([undefined, undefined]);
+    expect([await sweep(world), await requestedAt(world)]).toEqual([undefined, undefined]);
     expect(await pressure(world)).toMatchObject({ status: 'True', reason: 'VolumeFull' });
     expect((await pressure(world))?.message).toContain('is out of inodes');
 
     await world.advance(3600 * SECOND);
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
-    expect(await asked(world)).toBeUndefined();
+    expect(await requestedAt(world)).toBeUndefined();
     world.sessions.set(`${world.namespace}/acme-0`, { unloaded: 20, sizeBytes: 100 });
     await world.advance(301 * SECOND);
-    await world.pass('acme');
+    await world.reconcile('acme');
     await world.settle();
-    await see(world, { space: 3, files: 6 });
+    await endPod(world, { space: 3, files: 6 });
     await end(world, 'Complete');
     expect(await pressure(world)).toMatchObject({ status: 'False', reason: 'EnoughSpace' });
-    expect(await asked(world)).toBeUndefined();
+    expect(await requestedAt(world)).toBeUndefined();
   });
 });
 
-describe('a volume of a tenant that is suspended', () => {
-  it('tells how full it is once it was swept', async () => {
+describe('a volume of a suspended tenant', () => {
+  it('is measured when it is swept', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await world.createTenant('acme', { suspend: true });
     await world.settle();
     await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
     await bind(world);
     expect(await pressure(world)).toMatchObject({ status: 'Unknown', reason: 'NotMeasured' });
-    await ask(world);
-    await see(world, { space: 90 });
+    await request(world);
+    await endPod(world, { space: 90 });
     await end(world, 'Complete');
     expect(await pressure(world)).toMatchObject({ status: 'True', reason: 'VolumeNearlyFull' });
   });

@@ -102,8 +102,8 @@ describe('the status of a healthy tenant', () => {
   });
 
   it('has every condition', () => {
-    const told = statusOf().conditions?.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
-    expect(told).toEqual([
+    const reported = statusOf().conditions?.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
+    expect(reported).toEqual([
       'Ready=True ServersReady',
       'Reconciling=False UpToDate',
       'Stalled=False NotStalled',
@@ -214,11 +214,11 @@ describe('a condition', () => {
   it('has a message of limited length: a longer one would make the API server refuse the whole status', () => {
     const message = `${'x'.repeat(4094)}😀${'y'.repeat(40_000)}`;
     const status = statusOf({ outcome: { refusals: [{ reason: 'InvalidSpec', message }] } });
-    const told = `${'x'.repeat(4094)}\ufffd…`;
-    expect(condition(status, 'Stalled')?.message).toBe(told);
-    expect(transitions(undefined, status).map((event) => event.message)).toContain(told);
+    const truncated = `${'x'.repeat(4094)}\ufffd…`;
+    expect(condition(status, 'Stalled')?.message).toBe(truncated);
+    expect(transitions(undefined, status).map((event) => event.message)).toContain(truncated);
     const failed = statusOf({ outcome: { errors: [new Error(message)] } });
-    expect(condition(failed, 'Reconciling')?.message).toBe(told);
+    expect(condition(failed, 'Reconciling')?.message).toBe(truncated);
   });
 
   it('has no half of a surrogate pair, which the API server would replace', () => {

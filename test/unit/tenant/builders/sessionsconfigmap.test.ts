@@ -17,7 +17,7 @@ const session = (
   spec: sessionSpec.parse({ tenantRef: { name: 'acme' }, ...spec }),
 });
 
-const told = (sessions: readonly CopilotSession[]): unknown =>
+const policiesOf = (sessions: readonly CopilotSession[]): unknown =>
   JSON.parse(sessionsConfigMap(sampleTenant({ sessions: { ttl: '24h' } }), sessions).data?.['policies.json'] ?? '');
 
 describe('the sessions in the ConfigMap', () => {
@@ -33,7 +33,7 @@ describe('the sessions in the ConfigMap', () => {
     ['an ephemeral one with a TTL has that', { lifecycle: 'Ephemeral', ttl: '72h' }, { one: { ttlSeconds: 259_200 } }],
     ['one is listed by its id, not by its name', { sessionId: 'Chat_1' }, { Chat_1: { keep: true } }],
   ])('%s', (_, spec, sessions) => {
-    expect(told([session('one', spec)])).toEqual({ sessions });
+    expect(policiesOf([session('one', spec)])).toEqual({ sessions });
   });
 
   it('are those of the older resource when two have the same id', () => {
@@ -43,7 +43,7 @@ describe('the sessions in the ConfigMap', () => {
       [younger, older],
       [older, younger],
     ]) {
-      expect(told(order)).toEqual({ sessions: { x: { ttlSeconds: 172_800 } } });
+      expect(policiesOf(order)).toEqual({ sessions: { x: { ttlSeconds: 172_800 } } });
     }
   });
 

@@ -40,11 +40,11 @@ const stepOf = ({ spec = {}, server = running, status, ...found }: Found = {}) =
 function job(at = DUE, end?: 'Complete' | 'Failed', owner = sampleTenant().metadata, endedAt = NOW): Job {
   const made = sweepJob({ ...sampleTenant(), metadata: owner }, 0, { image: 'i', at, besideServer: true });
   const condition = { type: end ?? '', status: 'True' as const, lastTransitionTime: timestamp(endedAt) };
-  const told = { ...condition, reason: 'BackoffLimitExceeded', message: 'it has failed too often' };
+  const failed = { ...condition, reason: 'BackoffLimitExceeded', message: 'it has failed too often' };
   return {
     ...made,
     metadata: { ...made.metadata, uid: 'uid-of-job' },
-    status: { conditions: end === undefined ? [] : [end === 'Failed' ? told : condition] },
+    status: { conditions: end === undefined ? [] : [end === 'Failed' ? failed : condition] },
   };
 }
 

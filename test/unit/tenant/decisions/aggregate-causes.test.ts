@@ -29,12 +29,12 @@ describe('the aggregate of several causes', () => {
   });
 
   it('has a common message once, and at most three messages', () => {
-    const told = aggregateCauses([
+    const aggregate = aggregateCauses([
       cause('Forbidden', 'One.'),
       cause('Forbidden', 'One.'),
       ...['Two.', 'Three.', 'Four.', 'Five.'].map((message) => cause('Forbidden', message)),
     ]);
-    expect(told?.message).toBe('One. Two. Three. And 2 more.');
+    expect(aggregate?.message).toBe('One. Two. Three. And 2 more.');
   });
 
   it('has the same reason for any order of the causes', () => {

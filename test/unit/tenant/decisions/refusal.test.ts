@@ -99,7 +99,7 @@ describe('a refusal of the API server', () => {
       'spec.jobTemplate.spec.template.spec.nodeSelector: Invalid value: "x": no',
       /Correct the tenant's spec\.$/,
     ],
-  ])("is told by the tenant's own field: %s", (_, field, message) => {
+  ])("is reported with the tenant's own field: %s", (_, field, message) => {
     const said = `CronJob.batch "acme-cleanup" is invalid: ${field}`;
     const cause = refusalOfRequest(refused(422, 'Invalid', said), 'CronJob acme-cleanup');
     expect(cause?.reason).toBe('InvalidSpec');

@@ -249,8 +249,8 @@ describe('a change on a server', () => {
     ['the same is reported again', { loaded: 1, sizeBytes: MI }],
     ['a session grows by less than a percent of the volume', { loaded: 1, sizeBytes: MI - 1 }],
     ['the server is unreachable', undefined],
-  ])('requeues nothing when %s', (_, told) => {
-    source.set('team/acme-0', told);
+  ])('requeues nothing when %s', (_, report) => {
+    source.set('team/acme-0', report);
     expect(woken).toEqual([]);
   });
 

@@ -28,7 +28,7 @@ function saw(ago: number, ...volumes: MeasuredVolume[]): Pod {
   return pod({ containerStatuses: [container({ name: 'cleanup', state: { terminated } })] });
 }
 const usage = (ago: number, space: number): VolumeUsage => ({ time: timestamp(NOW - ago), space, capacity: '1Gi' });
-const told = (volumeUsage: VolumeUsage): CopilotTenantStatus => ({
+const statusWith = (volumeUsage: VolumeUsage): CopilotTenantStatus => ({
   servers: [{ name: 'acme-0', state: 'Healthy', restarts: 0, volumeUsage }],
 });
 
@@ -59,7 +59,7 @@ describe('the usage of a volume', () => {
   });
 
   it('is unchanged before and after the pod is deleted', () => {
-    const status = told(usage(MINUTE, 20));
+    const status = statusWith(usage(MINUTE, 20));
     expect(usageOf([], { status })).toBe(status.servers?.[0]?.volumeUsage);
     expect(usageOf([saw(MINUTE, { name: 'acme-0', space: 20, size: 2 ** 30 })], { status })).toBe(
       status.servers?.[0]?.volumeUsage,
@@ -71,7 +71,7 @@ describe('the usage of a volume', () => {
     expect(usageOf([saw(MINUTE, { name: 'acme-1', space: 20, size: 2 ** 30 })])).toBeUndefined();
     const claim = boundClaim({}, { creationTimestamp: timestamp(NOW - MINUTE) });
     const pods = [saw(HOUR, { name: 'acme-0', space: 90, size: 2 ** 30 })];
-    expect(usageOf(pods, { claim, status: told(usage(HOUR, 90)) })).toBeUndefined();
+    expect(usageOf(pods, { claim, status: statusWith(usage(HOUR, 90)) })).toBeUndefined();
     expect(
       usageOf([saw(MINUTE, { name: 'acme-0', space: 20, size: 2 ** 30 })], { spec: { replicas: 0 } }),
     ).toBeUndefined();
