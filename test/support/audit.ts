@@ -7,19 +7,19 @@ import { dirname, join } from 'node:path';
 
 const LOG = join(import.meta.dirname, '../../.cluster/audit.log');
 
-/** A request for a resource that was answered, or a watch that has begun. */
+/** An answered request for a resource, or a watch that has started. */
 export interface AuditRecord {
   /** When it arrived, wall clock, ms. */
   at: number;
   verb: string;
   group: string;
-  /** As RBAC writes it: `pods`, `copilottenants/status`. */
+  /** As in RBAC: `pods`, `copilottenants/status`. */
   resource: string;
   namespace: string;
-  /** Empty where the request names none: a list, a create. */
+  /** Empty for requests without a name: list and create. */
   name: string;
   user: string;
-  /** The pod whose service account token it was. */
+  /** The pod of the service account token. */
   pod?: string;
   userAgent: string;
   /** HTTP status of the answer. */
@@ -72,7 +72,7 @@ export function auditMark(): AuditMark {
   return { inode: ino, size };
 }
 
-/** What was recorded after the mark, in the order of the answers; of lines that hold `text` only, which is quick. */
+/** The records after the mark, in the order of the answers; only of lines that contain `text`, which is faster. */
 export function recordsSince(mark: AuditMark, text: string): AuditRecord[] {
   return linesSince(mark)
     .filter((line) => line.includes(text))
@@ -91,7 +91,7 @@ function linesSince(mark: AuditMark): string[] {
   if (first === -1) throw new Error('the audit log of that time is gone: it was rotated several times since');
   return files.slice(first).flatMap((path, index) => {
     const content = readFileSync(path).subarray(index === 0 ? mark.size : 0);
-    // The last line may be under way.
+    // The last line may be incomplete.
     return content
       .subarray(0, content.lastIndexOf('\n') + 1)
       .toString('utf8')
@@ -102,7 +102,7 @@ function linesSince(mark: AuditMark): string[] {
 
 const WRITES = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
 
-/** Whether it asked for a change, granted or not. */
+/** Whether it requested a change, granted or not. */
 export function isWrite({ verb }: AuditRecord): boolean {
   return WRITES.has(verb);
 }

@@ -27,11 +27,11 @@ export class Bystander {
     this.#namespace = namespace;
   }
 
-  /** Makes the tenant, waits until it is Ready and takes down how it is. */
+  /** Creates the tenant, waits until it is Ready and records its state. */
   static async start(namespace: TestNamespace): Promise<Bystander> {
     await namespace.createTenant(NAME, { server: { binary: 'runtime' } });
     await namespace.waitForReady(NAME);
-    // Kubernetes' own controllers count the ready pod a moment later than we do.
+    // Kubernetes' controllers count the ready pod a moment later than the operator.
     await waitFor(
       'everybody has counted its pod',
       async () => {

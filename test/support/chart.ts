@@ -6,28 +6,28 @@ import { output, run, toolPath } from './tools.ts';
 
 export const CHART = join(PROJECT, 'charts/copilot-operator');
 
-const FORMER = join(PROJECT, 'test/fixtures/charts');
+const PREVIOUS = join(PROJECT, 'test/fixtures/charts');
 
-/** The newest chart before the one of this checkout. */
-export function formerChart(): string {
-  const newest = readdirSync(FORMER)
+/** The newest released chart before the one of this checkout. */
+export function previousChart(): string {
+  const newest = readdirSync(PREVIOUS)
     .filter((name) => name.endsWith('.tgz'))
     .toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))
     .at(-1);
-  if (newest === undefined) throw new Error(`no chart of a former version in ${FORMER}`);
-  return join(FORMER, newest);
+  if (newest === undefined) throw new Error(`no chart of a previous version in ${PREVIOUS}`);
+  return join(PREVIOUS, newest);
 }
 
-/** Where `make images` brings the images. */
+/** The registry that `make images` pushes to. */
 const IMAGES = process.env['IMAGE_REGISTRY'] || 'localhost';
 
-/** Values that have no default on purpose. */
+/** Values that intentionally have no default. */
 export const REQUIRED_VALUES = {
   image: { repository: `${IMAGES}/copilot-operator`, tag: 'dev' },
   serverImage: process.env['SERVER_IMAGE'] ?? `${IMAGES}/copilot-cli:1.0.102`,
 };
 
-/** One rendered object; tests look into the parts that they are about. */
+/** One rendered object; tests check the parts that they are about. */
 export interface Rendered {
   apiVersion: string;
   kind: string;

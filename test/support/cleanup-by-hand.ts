@@ -1,4 +1,4 @@
-/** The cleanup of a tenant, run as somebody with kubectl does it. */
+/** The cleanup of a tenant, run as a user does with kubectl. */
 import { randomBytes } from 'node:crypto';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import type { LastCleanup } from '../../src/api/tenant-status.ts';
@@ -6,7 +6,7 @@ import type { CopilotTenant } from '../../src/resources/tenant.ts';
 import type { TestNamespace } from './cluster.ts';
 import { askingTestModel } from './model-in-cluster.ts';
 
-/** A tenant that cleans up, by hand only: its schedule comes once in four years. Waits until it is Ready. */
+/** A tenant with a cleanup that only runs by hand: its schedule is once in four years. Waits until it is Ready. */
 export async function tenantThatCleans(
   namespace: TestNamespace,
   name: string,
@@ -29,13 +29,13 @@ export async function cleanupJob(namespace: TestNamespace, tenant: string): Prom
   return job;
 }
 
-/** Runs the cleanup once and waits until the tenant tells how that ended. */
+/** Runs the cleanup once and waits until the tenant reports the result. */
 export async function cleanUp(namespace: TestNamespace, tenant: string): Promise<LastCleanup> {
   const job = await cleanupJob(namespace, tenant);
   const { status } = await namespace.waitForTenant(
     tenant,
-    `tells of the run ${job}`,
-    (told) => told.status?.lastCleanup?.job === job,
+    `reports the run ${job}`,
+    (found) => found.status?.lastCleanup?.job === job,
   );
   if (status?.lastCleanup === undefined) throw new Error('unreachable: it was just seen');
   return status.lastCleanup;

@@ -1,4 +1,4 @@
-/** Runs of the real command `cleanup`, and volumes for it to work on. */
+/** Runs of the real command `cleanup`, and volumes for it. */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface CleanupOutcome {
   code: number | null;
-  /** What the result file holds; undefined without a whole result. */
+  /** The content of the result file; undefined without a whole result. */
   result: CleanupResult | undefined;
   log: LogLine[];
   stderr: string;
@@ -25,13 +25,13 @@ export interface CleanupOutcome {
 
 export interface CleanupOptions {
   token?: string;
-  /** The command line that runs node; default: node itself. It sees the rest as its last arguments. */
+  /** A command to run node by, such as setpriv; node's command line is appended. Default: none. */
   wrapper?: readonly string[];
   /** User and group to run as. */
   uid?: number;
 }
 
-/** A run that is under way. */
+/** A running cleanup. */
 export class CleanupRun {
   readonly child: ChildProcess;
   readonly ended: Promise<CleanupOutcome>;
@@ -45,7 +45,7 @@ export class CleanupRun {
     const options: SpawnOptions = {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'], ...(token !== undefined && { COPILOT_CONNECTION_TOKEN: token }) },
-      // Only root can become somebody else, and hands over the directory of the result then.
+      // Only root can become another user, who can't write to the directory of the result then.
       ...(uid !== undefined && { uid, gid: uid }),
     };
     const withResult = uid === undefined ? [`--result-file=${resultFile}`] : [];
@@ -53,14 +53,14 @@ export class CleanupRun {
     this.ended = this.#end(this.child, resultFile).finally(() => rmSync(directory, { recursive: true, force: true }));
   }
 
-  /** Resolves when a line with this message has been logged; rejects when the run ends without. */
+  /** Resolves when a line with this message is logged; rejects when the run ends without it. */
   async logged(message: string): Promise<void> {
     const seen = new Promise<void>((resolve) => {
-      const look = () => {
+      const check = () => {
         if (this.#log.some(({ msg }) => msg === message)) resolve();
       };
-      this.#watchers.add(look);
-      look();
+      this.#watchers.add(check);
+      check();
     });
     const over = this.ended.then(({ log, stderr }) => {
       if (!log.some(({ msg }) => msg === message)) throw new Error(`"${message}" was never logged; ${stderr}`);
@@ -73,7 +73,7 @@ export class CleanupRun {
     if (stdout === null || stderr === null) throw new Error('no pipes');
     createInterface(stdout).on('line', (line) => {
       this.#log.push(JSON.parse(line) as LogLine);
-      for (const look of this.#watchers) look();
+      for (const check of this.#watchers) check();
     });
     const [errors, [code]] = await Promise.all([text(stderr), once(child, 'close') as Promise<[number | null]>]);
     return { code, result: read(resultFile), log: this.#log, stderr: errors };
@@ -95,7 +95,7 @@ function read(file: string): CleanupResult | undefined {
   }
 }
 
-/** A directory that stands for a volume, and is removed in the end. */
+/** A directory instead of a volume, which is removed in the end. */
 export async function temporaryVolume(): Promise<{ path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'cleanup-volume-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
@@ -110,7 +110,7 @@ export interface SessionFiles {
   files?: Record<string, string>;
 }
 
-/** Makes the directory of a session, and its operation lock, as a server leaves them. All of it is of the given age. */
+/** Creates the directory of a session, and its operation lock, as a server leaves them. All files have the given age. */
 export function putSession(volume: string, sessionId: string, options: SessionFiles = {}): string {
   const { ageMs = 0, journal = '{"type":"session.start","data":{}}\n', files = {} } = options;
   const directory = join(volume, sessionId);
@@ -130,14 +130,14 @@ export function putSession(volume: string, sessionId: string, options: SessionFi
     writeFileSync(join(directory, path), content);
   }
   const time = (Date.now() - ageMs) / 1000;
-  // The directories come last: what is made in them moves their times.
+  // The directories come last: creating files changes their times.
   for (const path of [lock, ...Object.keys(all).map((name) => join(directory, name)), ...directories, directory]) {
     utimesSync(path, time, time);
   }
   return directory;
 }
 
-/** Makes many sessions, with no more than a server needs to take them for its own, of the ages that `ageOf` gives. */
+/** Creates many minimal sessions that a server accepts as its own, with the ages of `ageOf`. */
 export function putMany(volume: string, count: number, ageOf: (index: number) => number): void {
   for (let i = 0; i < count; i += 1) {
     const directory = join(volume, `s-${i}`);
@@ -147,7 +147,7 @@ export function putMany(volume: string, count: number, ageOf: (index: number) =>
   }
 }
 
-/** Lets a session look as if it had been used for the last time so long ago. */
+/** Sets the time of a session's last use to so long ago. */
 export function age(sessionDirectory: string, ms: number): void {
   const time = (Date.now() - ms) / 1000;
   utimesSync(join(sessionDirectory, 'events.jsonl'), time, time);

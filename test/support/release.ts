@@ -1,4 +1,4 @@
-/** The operator as people install it: by Helm, two replicas of its image, in the namespace of a test. */
+/** The operator as users install it: by Helm, with two replicas of its image, in the namespace of a test. */
 import { Lease, Pod } from '../../src/kube/types/builtins.ts';
 import { LEASE_NAME } from '../../src/commands/operator/permissions.ts';
 import { recordsSince, type AuditMark, type AuditRecord } from './audit.ts';
@@ -16,9 +16,9 @@ export interface ReleaseOptions {
 const ROLLOUT = ['--wait', '--timeout=3m'];
 
 export class Release {
-  /** Also the first part of what it makes outside of its namespace, so that it meets no other release. */
+  /** Also the prefix of its objects outside of its namespace, so that they don't conflict with another release. */
   readonly name: string;
-  /** What Helm printed, the chart's notes included. */
+  /** The output of Helm, including the chart's notes. */
   readonly notes: string;
   readonly #namespace: TestNamespace;
 
@@ -37,7 +37,7 @@ export class Release {
     await helmRelease('upgrade', this.#namespace, options);
   }
 
-  /** Takes away what was installed, here and outside of the namespace; the namespace may be deleted afterwards. */
+  /** Uninstalls it, here and outside of the namespace, which may be deleted afterwards. */
   async uninstall(): Promise<void> {
     await helm(['uninstall', this.name, '--namespace', this.name, '--ignore-not-found', '--wait', '--timeout=2m']);
   }
@@ -47,20 +47,20 @@ export class Release {
     return `${this.name}-copilot-operator`;
   }
 
-  /** The replicas that are not on their way out. */
+  /** The replicas that are not terminating. */
   async pods(): Promise<Pod[]> {
     const pods = await this.#namespace.list(Pod, 'app.kubernetes.io/name=copilot-operator');
     return pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   }
 
-  /** Which process holds the lease, as `<pod>_<word of its own>`; empty for none. */
+  /** The holder of the lease, as `<pod>_<suffix>`; empty for none. */
   async holder(): Promise<string> {
     return (await this.#namespace.get(Lease, LEASE_NAME))?.spec?.holderIdentity ?? '';
   }
 
   /** Name of the pod that holds the lease. */
   async leader(): Promise<string> {
-    // A leader that could not give the lease back is followed after 15 s and at most two tries of 4.4 s.
+    // A leader that could not release the lease is replaced after 15 s and at most two attempts of 4.4 s.
     return waitFor(
       'a replica leads',
       async () => {
@@ -71,7 +71,7 @@ export class Release {
     );
   }
 
-  /** What a replica answers on one of its ports. */
+  /** The answer of a replica on one of its ports. */
   get(pod: string, port: number, path: string): Promise<string> {
     return this.#namespace.kubectl.ok([
       'get',
@@ -80,14 +80,14 @@ export class Release {
     ]);
   }
 
-  /** A value that a replica publishes; the labels as they are printed. Undefined while it has none. */
+  /** A metric of a replica; the labels as they are printed. Undefined while it has none. */
   async metric(pod: string, series: string): Promise<number | undefined> {
     const lines = (await this.get(pod, 8080, '/metrics')).split('\n');
     const value = lines.find((line) => line.startsWith(`${series} `))?.slice(series.length + 1);
     return value === undefined ? undefined : Number(value);
   }
 
-  /** What its replicas asked of the API server since the mark: no other pod of the namespace has an account's token. */
+  /** The requests of its replicas since the mark: no other pod of the namespace has a service account token. */
   requestsSince(mark: AuditMark): AuditRecord[] {
     const accounts = `system:serviceaccount:${this.name}:`;
     return recordsSince(mark, accounts).filter(({ user }) => user.startsWith(accounts));
@@ -99,8 +99,8 @@ export class Release {
   }
 }
 
-// The CRDs are the whole cluster's, and another release may hold them: that a release installs, upgrades and keeps them
-// is shown on an API server of its own (test/integration/install/upgrade.test.ts).
+// The CRDs belong to the whole cluster, and another release may own them: that a release installs, upgrades and keeps them is tested
+// on a separate API server (test/integration/install/upgrade.test.ts).
 function helmRelease(
   verb: string,
   { name }: TestNamespace,

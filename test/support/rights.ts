@@ -1,11 +1,11 @@
-/** Least privilege: what an identity was granted against what the audit log says it used. */
+/** Least privilege: the granted permissions of an identity, compared with those in the audit log. */
 import type { AuditRecord } from './audit.ts';
 import type { PolicyRule } from './chart.ts';
 
 /** A verb on a resource as one word: `patch copilot-operator.dev/copilottenants/status`, `get /secrets`. */
 export type Right = string;
 
-/** Every right that the rules grant. */
+/** Every permission that the rules grant. */
 export function grantedRights(rules: readonly PolicyRule[]): Set<Right> {
   return new Set(
     rules.flatMap(({ apiGroups, resources, verbs }) =>
@@ -15,9 +15,9 @@ export function grantedRights(rules: readonly PolicyRule[]): Set<Right> {
 }
 
 export interface Usage {
-  /** Rights that were made use of. */
+  /** Permissions that were used. */
   used: Set<Right>;
-  /** Rights that were asked for and not there. */
+  /** Permissions that were missing. */
   refused: Set<Right>;
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../../../src/kube/types/builtins.ts';
 import type { ResourceType } from '../../../src/kube/types/resource.ts';
 import { auditMark, isWrite } from '../../support/audit.ts';
-import { formerChart } from '../../support/chart.ts';
+import { previousChart } from '../../support/chart.ts';
 import { READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
 import { Release } from '../../support/release.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -42,7 +42,7 @@ let release: Release;
 
 beforeAll(async () => {
   namespace = await TestNamespace.open();
-  release = await Release.install(namespace, { chart: formerChart(), values: FORMER });
+  release = await Release.install(namespace, { chart: previousChart(), values: FORMER });
   await namespace.createTenant('acme', { replicas: SERVERS, server: { binary: 'runtime' } });
   await namespace.waitForIdle('acme');
 });

@@ -1,4 +1,4 @@
-// What the operator's image contains: a few files that start anywhere, without the checkout's node_modules.
+// The content of the operator's image: a few files that start anywhere, without the checkout's node_modules.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -44,7 +44,7 @@ describe('the bundled operator', () => {
     expect(parseAllDocuments(stdout).map((document) => document.toJS() as unknown)).toEqual(written);
   });
 
-  it('gets as far as looking for a cluster, with all of its dependencies loaded', () => {
+  it('starts until it needs a cluster, with all dependencies loaded', () => {
     const { status, stdout, stderr } = run(
       'operator',
       '--server-image=example/server:1',
@@ -55,7 +55,7 @@ describe('the bundled operator', () => {
     expect(stdout + stderr).not.toMatch(/Cannot find|require is not defined|__dirname/);
   });
 
-  it('cleans up a volume, and writes what came of it', async () => {
+  it('cleans up a volume, and writes the result', async () => {
     const volume = join(directory, 'session-state');
     const result = join(directory, 'termination-log');
     putSession(volume, 'old', { ageMs: 8 * DAY });
@@ -65,14 +65,14 @@ describe('the bundled operator', () => {
     expect(parseCleanupResult(await readFile(result, 'utf8'))).toMatchObject({ kept: 1, sessions: ['old'] });
   });
 
-  it('has maps to the sources, for the stacks of its errors', async () => {
+  it('has source maps, for the stacks of its errors', async () => {
     const maps = (await readdir(directory)).filter((file) => file.endsWith('.js.map'));
     const parsed = maps.map(async (file) => JSON.parse(await readFile(join(directory, file), 'utf8')) as Sources);
     const sources = (await Promise.all(parsed)).flatMap((map) => map.sources);
     expect(sources.some((source) => source.endsWith('src/commands/operator/command.ts'))).toBe(true);
   });
 
-  it('loads for the command operator neither zod nor the models of client-node', () => {
+  it('loads neither zod nor the models of client-node for the command operator', () => {
     const [operator] = Object.values(metafile.outputs).filter(
       ({ entryPoint }) => entryPoint === 'src/commands/operator/command.ts',
     );
@@ -83,13 +83,13 @@ describe('the bundled operator', () => {
     expect(inputs.filter((file) => /node_modules\/zod\/|client-node\/dist\/gen\/models\//.test(file))).toEqual([]);
   });
 
-  it('is ASCII, of which V8 keeps one byte a character', async () => {
+  it('is ASCII, which V8 stores with one byte per character', async () => {
     for (const file of (await readdir(directory)).filter((name) => name.endsWith('.js'))) {
       expect(await readFile(join(directory, file), 'latin1')).not.toMatch(/[\x80-\xff]/);
     }
   });
 
-  it('comes with the licences of all that went in', async () => {
+  it('has the licences of everything in it', async () => {
     const text = await licences(metafile);
     const packages = text.match(/^\S+ \d+\.\d+\.\S+ \((?!undefined)\S.*\)$/gm)?.map((line) => line.split(' ')[0]);
     expect(packages).toEqual(

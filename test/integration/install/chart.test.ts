@@ -10,12 +10,12 @@ import { startOperator } from '../../support/operator.ts';
 import { PROJECT, startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
 
-// Each starts programs, on a machine that other tests keep busy.
+// Each test starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 let api: TenantApi;
 beforeAll(async () => {
-  // The plugin that asks for the right to block the deletion of an owner; on by default on OpenShift.
+  // The plugin that requires the permission to block the deletion of an owner; on by default on OpenShift.
   api = await startTenantApi({ flags: ['--enable-admission-plugins=OwnerReferencesPermissionEnforcement'] });
   for (const namespace of ['operators', 'team-a', 'team-b', 'elsewhere', 'copilot-operator-system']) {
     await api.kubectl.ok(['create', 'namespace', namespace]);
@@ -90,7 +90,7 @@ describe('the chart', () => {
     expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, metrics })).toContain('needs metrics.service.enabled');
   });
 
-  it('starts the operator with flags that it takes', async () => {
+  it('starts the operator with flags that it accepts', async () => {
     const values = { watchNamespaces: ['team-a', 'team-b'], clusterCIDRs: ['198.51.100.0/24'], logLevel: 'debug' };
     const { spec } = objectsOf(await render(values)).find(({ kind }) => kind === 'Deployment') ?? {};
     const pod = (spec?.['template'] as { spec: { containers: { args: string[] }[] } } | undefined)?.spec;
@@ -105,7 +105,7 @@ describe('the chart', () => {
     });
   });
 
-  it('names the next two commands, and what comes before an uninstall', async () => {
+  it('prints the next two commands, and what to do before an uninstall', async () => {
     const notes = await helm(['install', 'copilot-operator', CHART, '--dry-run=client', '--namespace=operators'], {
       ...REQUIRED_VALUES,
       watchNamespaces: ['team-a'],
@@ -166,7 +166,7 @@ describe('config/base', () => {
 /** The service account, as RBAC names it. */
 const OPERATOR = 'system:serviceaccount:operators:copilot-operator';
 
-describe('the rights of the operator', () => {
+describe('the permissions of the operator', () => {
   const canI = async (verb: string, resource: string, namespace: string, ...more: string[]) =>
     (
       await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, `--as=${OPERATOR}`, ...more])
@@ -195,7 +195,7 @@ describe('the rights of the operator', () => {
     }
   });
 
-  it('end at the watched namespaces', async () => {
+  it('are limited to the watched namespaces', async () => {
     const uninstall = await install({ watchNamespaces: ['team-a', 'team-b'] });
     try {
       expect(await canI('list', 'copilottenants', 'team-a')).toBe('yes');
@@ -208,7 +208,7 @@ describe('the rights of the operator', () => {
   });
 
   it.each<[string, boolean, string]>([
-    ['let it take the finalizer off a session where its Role is gone, and no more', true, 'yes'],
+    ['let it remove the finalizer of a session where its Role is gone, and no more', true, 'yes'],
     ['end with its Role where they must', false, 'no'],
   ])('%s', async (_case, sessionsClusterWide, answer) => {
     const uninstall = await install({ watchNamespaces: ['team-a', 'team-b'], rbac: { sessionsClusterWide } });
@@ -231,7 +231,7 @@ describe('the rights of the operator', () => {
     }
   });
 
-  it('of operators in several namespaces meet nowhere, whatever their releases are called', async () => {
+  it('of operators in several namespaces never conflict, whatever the names of their releases', async () => {
     const releases = await Promise.all(
       ['team-a', 'team-b'].map((namespace) =>
         helm(['template', 'copilot-operator', CHART, '--namespace', namespace], {
@@ -248,7 +248,7 @@ describe('the rights of the operator', () => {
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
   });
 
-  it('hold only its own Lease', async () => {
+  it('include only its own Lease', async () => {
     const uninstall = await install({});
     try {
       expect(await canI('update', 'leases.coordination.k8s.io/copilot-operator', 'operators')).toBe('yes');
@@ -259,7 +259,7 @@ describe('the rights of the operator', () => {
     }
   });
 
-  it('are enough to look after the tenants of every namespace', async () => {
+  it('are enough for the tenants of every namespace', async () => {
     const uninstall = await install({});
     const tenants = ['team-a', 'elsewhere'].map((namespace) => {
       const { metadata, ...rest } = tenantManifest('acme');

@@ -1,10 +1,10 @@
-// The whole chart, CRDs included, as somebody applies it who renders it: no kubectl diff sees a difference.
+// The whole chart, including the CRDs, rendered and applied: no kubectl diff finds a difference.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { objectsOf, render } from '../../support/chart.ts';
 import { kubectlWith, type Kubectl } from '../../support/tools.ts';
 
-// Each starts programs, on a machine that other tests keep busy.
+// Each test starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 /**

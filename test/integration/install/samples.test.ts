@@ -6,7 +6,7 @@ import { GROUP } from '../../../src/api/names.ts';
 import type { Rendered } from '../../support/chart.ts';
 import { PROJECT, startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 
-// Each starts programs, on a machine that other tests keep busy.
+// Each test starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 const SAMPLES = join(PROJECT, 'config/samples');
@@ -23,7 +23,7 @@ describe('the samples', () => {
     const apply = ['apply', '--server-side', '--validate=strict', '-f', join(SAMPLES, file)];
     await api.kubectl.ok([...apply, '--dry-run=server']);
     await api.kubectl.ok(apply);
-    // The defaults that the API server filled in must not look like a change, neither here nor to a GitOps tool.
+    // The defaults of the API server must not be a change, neither here nor for a GitOps tool.
     const applied = JSON.parse(await api.kubectl.ok([...apply, '-o', 'json'])) as Rendered & { items?: Rendered[] };
     const ours = (applied.items ?? [applied]).filter(({ apiVersion }) => apiVersion.startsWith(`${GROUP}/`));
     expect(ours).toContainEqual(expect.objectContaining({ kind: 'CopilotTenant' }));
@@ -35,7 +35,7 @@ describe('the samples', () => {
     expect(resources.toSorted()).toEqual(files.toSorted());
   });
 
-  it('are tenants of different names, so that all can be tried in one namespace', async () => {
+  it('are tenants with different names, so that all can be tried in one namespace', async () => {
     const manifests = await api.kubectl.ok(['kustomize', SAMPLES]);
     expect(manifests.match(/^kind: CopilotTenant$/gm)).toHaveLength(files.length);
   });

@@ -3,18 +3,18 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { CHART, REQUIRED_VALUES, formerChart, helm, type Rendered } from '../../support/chart.ts';
+import { CHART, REQUIRED_VALUES, previousChart, helm, type Rendered } from '../../support/chart.ts';
 import { PROJECT, tenantManifest } from '../../support/tenant-api.ts';
 import { kubectlWith, type Kubectl } from '../../support/tools.ts';
 import { waitFor } from '../../support/wait.ts';
 
-// Each starts programs, on a machine that other tests keep busy.
+// Each test starts programs, on a machine that other tests keep busy.
 jest.setTimeout(60_000);
 
 const CRD = 'crd/copilottenants.copilot-operator.dev';
 const CRD_FILE = join(PROJECT, 'crds/copilot-operator.dev_copilottenants.yaml');
 
-describe('an installation of the former version', () => {
+describe('an installation of the previous version', () => {
   let server: ApiServer;
   let kubeconfig: string;
   let kubectl: Kubectl;
@@ -34,7 +34,7 @@ describe('an installation of the former version', () => {
   afterAll(() => server.stop());
 
   beforeEach(async () => {
-    await release('install', formerChart(), '--create-namespace');
+    await release('install', previousChart(), '--create-namespace');
     await waitFor('CopilotTenant is served', async () => (await kubectl.try(['get', 'ct'])).code === 0);
     await kubectl.ok(['create', '-f', '-'], tenantManifest('acme', { replicas: 2, storage: { size: '5Gi' } }));
     tenant = await get('ct/acme');
@@ -44,7 +44,7 @@ describe('an installation of the former version', () => {
     await kubectl.ok(['delete', CRD, '--ignore-not-found']);
   });
 
-  it('is upgraded with its CRD, and keeps its tenants as they are', async () => {
+  it('is upgraded with its CRDs, and keeps its tenants unchanged', async () => {
     await release('upgrade', CHART);
     const crd = (await get(CRD)) as unknown as Crd;
     expect(schemaOf(crd)).toEqual(schemaOf(parse(readFileSync(CRD_FILE, 'utf8')) as Crd));
@@ -54,7 +54,7 @@ describe('an installation of the former version', () => {
     expect(metadata.labels).toMatchObject({ 'helm.sh/chart': `copilot-operator-${version}` });
   });
 
-  it('leaves CRD and tenants behind when it is uninstalled, and takes them up when it comes back', async () => {
+  it('leaves CRDs and tenants when it is uninstalled, and uses them when it is installed again', async () => {
     await uninstall();
     expect(await kubectl.ok(['get', 'deployments', '--namespace=operators', '-o', 'name'])).toBe('');
     expect(await get('ct/acme')).toEqual(tenant);
@@ -62,7 +62,7 @@ describe('an installation of the former version', () => {
     expect(asStored(await get('ct/acme'))).toEqual(tenant);
   });
 
-  it('deletes them when it is told not to keep them', async () => {
+  it('deletes them when it is configured not to keep them', async () => {
     await release('upgrade', CHART, '--set=crds.keep=false');
     await uninstall();
     await waitFor('the CRD is gone', async () => (await kubectl.try(['get', CRD])).stderr.includes('NotFound'));

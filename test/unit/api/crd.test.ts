@@ -40,21 +40,21 @@ function defaultsInLists(schema: StructuralSchema, path = '', inList = false): s
 describe('the CRD of CopilotTenant', () => {
   const crd = copilotTenantCrd();
 
-  it('scales by paths that its schema has', () => {
+  it('has the paths of the scale subresource in its schema', () => {
     const { scale } = versionOf(crd).subresources;
     expect(field(crd, scale?.specReplicasPath ?? '')?.type).toBe('integer');
     expect(field(crd, scale?.statusReplicasPath ?? '')?.type).toBe('integer');
     expect(field(crd, scale?.labelSelectorPath ?? '')?.type).toBe('string');
   });
 
-  it('shows by default what the design promises, and the rest with -o wide', () => {
+  it('has the columns of the design, and the rest with -o wide', () => {
     expect(columns(crd, false)).toEqual(['READY', 'SERVERS', 'SESSIONS', 'HEALTH', 'VERSION', 'AGE']);
     expect(columns(crd, true)).toEqual(['ENDPOINT', 'MESSAGE']);
   });
 });
 
 describe('the CRD of CopilotSession', () => {
-  it('shows by default what one acts on, and the rest with -o wide', () => {
+  it('has the columns that users act on, and the rest with -o wide', () => {
     const crd = copilotSessionCrd();
     expect(columns(crd, false)).toEqual(['TENANT', 'READY', 'PHASE', 'TURNS', 'LAST-ACTIVITY', 'AGE']);
     expect(columns(crd, true)).toEqual([
@@ -70,7 +70,7 @@ describe('the CRD of CopilotSession', () => {
 });
 
 describe.each([copilotTenantCrd(), copilotSessionCrd()])('the CRD $metadata.name', (crd) => {
-  it('prints columns by paths that its schema has', () => {
+  it('has the paths of its columns in its schema', () => {
     const ofObject = versionOf(crd).additionalPrinterColumns.filter(
       ({ jsonPath }) => !jsonPath.startsWith('.metadata'),
     );
@@ -80,7 +80,7 @@ describe.each([copilotTenantCrd(), copilotSessionCrd()])('the CRD $metadata.name
   });
 
   // To a GitOps tool a list is one value: with something filled in it is another than the one in git, for ever.
-  it('fills in nothing inside of lists', () => {
+  it('has no defaults inside of lists', () => {
     expect(defaultsInLists(versionOf(crd).schema.openAPIV3Schema)).toEqual([]);
   });
 

@@ -3,11 +3,11 @@ import { drift, generatedFiles } from '../../../scripts/generate.ts';
 import { documentedMembers } from '../../../scripts/reference.ts';
 
 describe('generated files', () => {
-  it('are what src/api gives: run `make generate` if this fails', () => {
+  it('match src/api: run `make generate` if this fails', () => {
     expect(drift()).toEqual([]);
   });
 
-  it('are each named when they are missing or differ', () => {
+  it('are named when they are missing or differ', () => {
     expect(drift('/nowhere')).toEqual([...generatedFiles().keys()]);
   });
 });

@@ -71,11 +71,11 @@ describe('structuralSchema', () => {
     });
   });
 
-  it('gives integers the format that holds their bounds', () => {
+  it('has the format of integers by their bounds', () => {
     expect(structuralSchema(z.int().min(0))).toEqual({ type: 'integer', format: 'int64', minimum: 0 });
   });
 
-  it('refuses what JSON Schema cannot say, instead of losing it', () => {
+  it('refuses what JSON Schema can’t express', () => {
     expect(() => structuralSchema(z.object({ when: z.date() }))).toThrow(/Date/);
   });
 });

@@ -20,7 +20,7 @@ const deployments = { apiGroup: 'apps', resource: 'deployments' };
 const records = (...lines: string[]) => lines.flatMap((text) => parseRecord(text) ?? []);
 
 describe('a line of the audit log', () => {
-  it('says who asked for what, when, and what the answer was', () => {
+  it('has who requested what, when, and the answer', () => {
     const extra = { 'authentication.kubernetes.io/pod-name': ['copilot-operator-x'] };
     const target = { ...deployments, subresource: 'scale', namespace: 'team-a', name: 'acme-0' };
     expect(parseRecord(line('patch', target, { user: { username: USER, extra }, userAgent: 'agent' }))).toEqual({
@@ -37,7 +37,7 @@ describe('a line of the audit log', () => {
     });
   });
 
-  it('counts neither before the answer, nor when it is about no resource', () => {
+  it('does not count before the answer, nor when it is for no resource', () => {
     expect(
       records(
         line('get', deployments, { stage: 'RequestReceived' }),
@@ -47,14 +47,14 @@ describe('a line of the audit log', () => {
     ).toEqual([]);
   });
 
-  it('is a write when it asks for a change', () => {
+  it('is a write when it requests a change', () => {
     const verbs = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection'];
     const writes = verbs.filter((verb) => records(line(verb, deployments)).some(isWrite));
     expect(writes).toEqual(['create', 'update', 'patch', 'delete', 'deletecollection']);
   });
 });
 
-describe('the rights of an identity', () => {
+describe('the permissions of an identity', () => {
   it('are what its rules grant', () => {
     const rules = [
       { apiGroups: ['apps'], resources: ['deployments'], verbs: ['list', 'watch'] },
@@ -67,7 +67,7 @@ describe('the rights of an identity', () => {
     ]);
   });
 
-  it('were used by every request that was let through, and missed by every one that was not', () => {
+  it('were used by every granted request, and missing for every refused one', () => {
     const { used, refused } = usage(
       records(
         line('get', { resource: 'secrets', name: 'acme-token' }, { responseStatus: { code: 404 } }),
