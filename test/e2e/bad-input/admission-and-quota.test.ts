@@ -1,10 +1,10 @@
-// Children that the API server refuses: to the operator itself, or to Kubernetes' own controllers when they make pods.
+// Children that the API server refuses, to the operator or to the controllers of Kubernetes when they create pods.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
 import type { OperatorProcess } from '../../support/operator.ts';
-import { expectMended, expectTold } from '../../support/told.ts';
+import { expectRecovered, expectStalled } from '../../support/stalled.ts';
 
 jest.setTimeout(4 * READY_MS);
 
@@ -13,8 +13,8 @@ interface Case {
   tenant: string;
   spec: CopilotTenantSpecInput;
   reason: 'InvalidSpec' | 'QuotaExceeded' | 'AdmissionDenied';
-  told: string[];
-  mend: (namespace: TestNamespace) => Promise<unknown>;
+  texts: string[];
+  fix: (namespace: TestNamespace) => Promise<unknown>;
 }
 
 const requests = { cpu: '50m', memory: '128Mi' };
@@ -25,7 +25,7 @@ const raise = (quota: string, hard: Record<string, string>) => (namespace: TestN
 const allow = (limitRange: string) => (namespace: TestNamespace) =>
   namespace.kubectl.ok(['delete', 'limitrange', limitRange, '-n', namespace.name]);
 
-// Roomy for everybody but the tenant that a case is about.
+// Large enough for every tenant except that of a case.
 const QUOTAS = { memory: { 'limits.memory': '40Gi' }, disk: { 'requests.storage': '40Gi' } };
 const LIMIT_RANGES = {
   'small-containers': { type: 'Container', max: { memory: '64Gi' } },
@@ -38,8 +38,8 @@ const cases: Case[] = [
     tenant: 'contrary',
     spec: { server: { binary: 'runtime', resources: { requests: { memory: '2Gi' }, limits: { memory: '1Gi' } } } },
     reason: 'InvalidSpec',
-    told: ['Deployment contrary-0', 'must be less than or equal to memory limit of 1Gi', "Correct the tenant's spec"],
-    mend: (namespace) =>
+    texts: ['Deployment contrary-0', 'must be less than or equal to memory limit of 1Gi', "Correct the tenant's spec"],
+    fix: (namespace) =>
       namespace.patchTenant('contrary', { spec: { server: { resources: { requests: { memory: '128Mi' } } } } }),
   },
   {
@@ -47,37 +47,37 @@ const cases: Case[] = [
     tenant: 'big-pod',
     spec: { server: { binary: 'runtime', resources: { requests, limits: { memory: '48Gi' } } } },
     reason: 'QuotaExceeded',
-    told: ['Pod of server big-pod-0', 'ResourceQuota memory', 'limits.memory=48Gi', 'Raise the quota or lower'],
-    mend: raise('memory', { 'limits.memory': '400Gi' }),
+    texts: ['Pod of server big-pod-0', 'ResourceQuota memory', 'limits.memory=48Gi', 'Raise the quota or lower'],
+    fix: raise('memory', { 'limits.memory': '400Gi' }),
   },
   {
     what: 'a claim beyond the ResourceQuota',
     tenant: 'big-claim',
     spec: { server: { binary: 'runtime' }, storage: { size: '48Gi' } },
     reason: 'QuotaExceeded',
-    told: [
+    texts: [
       'PersistentVolumeClaim big-claim-0',
       'ResourceQuota disk',
       'requests.storage=48Gi',
       'Raise the quota or lower',
     ],
-    mend: raise('disk', { 'requests.storage': '400Gi' }),
+    fix: raise('disk', { 'requests.storage': '400Gi' }),
   },
   {
     what: 'a pod beyond the LimitRange',
     tenant: 'wide-pod',
     spec: { server: { binary: 'runtime', resources: { requests, limits: { memory: '65Gi' } } } },
     reason: 'AdmissionDenied',
-    told: ['Pod of server wide-pod-0', 'maximum memory usage per Container is 64Gi', 'limit is 65Gi'],
-    mend: allow('small-containers'),
+    texts: ['Pod of server wide-pod-0', 'maximum memory usage per Container is 64Gi', 'limit is 65Gi'],
+    fix: allow('small-containers'),
   },
   {
     what: 'a claim beyond the LimitRange',
     tenant: 'wide-claim',
     spec: { server: { binary: 'runtime' }, storage: { size: '65Gi' } },
     reason: 'AdmissionDenied',
-    told: ['PersistentVolumeClaim wide-claim-0', 'maximum storage usage per PersistentVolumeClaim is 64Gi', '65Gi'],
-    mend: allow('small-claims'),
+    texts: ['PersistentVolumeClaim wide-claim-0', 'maximum storage usage per PersistentVolumeClaim is 64Gi', '65Gi'],
+    fix: allow('small-claims'),
   },
 ];
 
@@ -101,13 +101,16 @@ describe('children that the API server refuses', () => {
   });
   afterAll(() => namespace.close());
 
-  it.concurrent.each(cases)('$what is told, and mended it is made', async ({ tenant, spec, reason, told, mend }) => {
-    await namespace.createTenant(tenant, spec);
-    await expectTold(namespace, tenant, reason, told);
-    await mend(namespace);
-    await expectMended(namespace, tenant);
-    await bystander.expectUntouched();
-    // A refusal is an answer; an error in the log is for what the operator cannot explain.
-    expect(operator.errors().filter(({ name }) => name === tenant)).toEqual([]);
-  });
+  it.concurrent.each(cases)(
+    '$what is reported, and created once that is fixed',
+    async ({ tenant, spec, reason, texts, fix }) => {
+      await namespace.createTenant(tenant, spec);
+      await expectStalled(namespace, tenant, reason, texts);
+      await fix(namespace);
+      await expectRecovered(namespace, tenant);
+      await bystander.expectUntouched();
+      // A refusal is reported; errors are only logged for what the operator cannot explain.
+      expect(operator.errors().filter(({ name }) => name === tenant)).toEqual([]);
+    },
+  );
 });

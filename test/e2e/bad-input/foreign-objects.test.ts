@@ -1,4 +1,4 @@
-// Objects that stand where a tenant's children belong and are somebody else's: neither adopted nor changed.
+// Foreign objects with the names of a tenant's children: neither adopted nor changed.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Deployment, PersistentVolumeClaim, Secret, Service } from '../../../src/kube/types/builtins.ts';
 import { isControlledBy } from '../../../src/kube/types/owner.ts';
@@ -6,7 +6,7 @@ import { apiVersionOf, type ResourceType } from '../../../src/kube/types/resourc
 import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
-import { expectMended, expectTold } from '../../support/told.ts';
+import { expectRecovered, expectStalled } from '../../support/stalled.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
@@ -44,12 +44,12 @@ const cases: { kind: string; type: ResourceType; tenant: string; suffix: string;
   { kind: 'Secret', type: Secret, tenant: 'five', suffix: 'binding', content: { stringData: { uri: 'theirs' } } },
 ];
 
-/** Its own controller has written what it has to say: from then on a write is somebody else's. */
+/** Its own controller has written its status: any later write is by another writer. */
 const isCounted = (object: KubeObject): boolean =>
   object.kind !== Deployment.kind ||
   ((object as Deployment).status?.conditions?.some(({ reason }) => reason === 'NewReplicaSetAvailable') ?? false);
 
-describe("somebody else's object with the name of a child", () => {
+describe('a foreign object with the name of a child', () => {
   let namespace: TestNamespace;
   let bystander: Bystander;
 
@@ -61,7 +61,7 @@ describe("somebody else's object with the name of a child", () => {
   afterAll(() => namespace.close());
 
   it.concurrent.each(cases)(
-    'a $kind <tenant>-$suffix is told and left alone, and once it is gone the tenant has its own',
+    'a $kind <tenant>-$suffix is reported and not changed, and once it is deleted the tenant has its own',
     async ({ kind, type, tenant, suffix, content }) => {
       const name = `${tenant}-${suffix}`;
       const manifest = {
@@ -78,15 +78,15 @@ describe("somebody else's object with the name of a child", () => {
       const { uid = '' } = before.metadata;
 
       await namespace.createTenant(tenant, { server: { binary: 'runtime' } });
-      await expectTold(namespace, tenant, 'ForeignObject', [kind, name, 'delete or rename']);
+      await expectStalled(namespace, tenant, 'ForeignObject', [kind, name, 'delete or rename']);
       expect(await namespace.client.get(type, namespace.ref(name))).toEqual(before);
       expect((await namespace.pods(tenant)).length).toBe(suffix === 'binding' ? 1 : 0);
 
       await namespace.client.delete(type, namespace.ref(name), { uid });
-      const mended = await expectMended(namespace, tenant);
+      const recovered = await expectRecovered(namespace, tenant);
       const own = await namespace.client.get(type, namespace.ref(name));
       expect(own.metadata.uid).not.toBe(uid);
-      if (type.kind !== PersistentVolumeClaim.kind) expect(isControlledBy(own, mended)).toBe(true);
+      if (type.kind !== PersistentVolumeClaim.kind) expect(isControlledBy(own, recovered)).toBe(true);
       await bystander.expectUntouched();
     },
   );

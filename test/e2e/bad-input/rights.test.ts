@@ -1,4 +1,4 @@
-// Rights that the operator loses in one of the namespaces that it looks after, and a namespace that goes.
+// Permissions that the operator loses in one of the namespaces that it watches, and a namespace that is deleted.
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { SESSION_DATA_FINALIZER } from '../../../src/api/names.ts';
 import { TENANT_TERMINATING_DEADLINE_MS } from '../../../src/session/decisions/removal.ts';
@@ -6,7 +6,7 @@ import { Bystander } from '../../support/bystander.ts';
 import { CHART, helm, objectsOf, REQUIRED_VALUES, type PolicyRule, type Rendered } from '../../support/chart.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
 import type { OperatorProcess } from '../../support/operator.ts';
-import { expectMended, expectTold } from '../../support/told.ts';
+import { expectRecovered, expectStalled } from '../../support/stalled.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
@@ -14,7 +14,7 @@ jest.setTimeout(4 * READY_MS);
 const light = { server: { binary: 'runtime' as const } };
 const ROLE = 'copilot-operator-tenants';
 
-describe('rights that the operator loses in one of its namespaces', () => {
+describe('permissions that the operator loses in one of its namespaces', () => {
   let home: TestNamespace;
   let away: TestNamespace;
   let passing: TestNamespace;
@@ -37,7 +37,7 @@ describe('rights that the operator loses in one of its namespaces', () => {
     const patch = JSON.stringify([{ op: 'replace', path: '/rules', value: rules }]);
     await away.kubectl.ok(['patch', 'role', ROLE, '-n', away.name, '--type=json', '-p', patch]);
   };
-  /** Takes verbs on a resource away from the operator, in the one namespace. */
+  /** Removes verbs on a resource from the operator's permissions in the one namespace. */
   const revoke = (resource: string, ...verbs: string[]) =>
     setRules(
       granted.flatMap((rule) => {
@@ -77,11 +77,11 @@ describe('rights that the operator loses in one of its namespaces', () => {
     await home.kubectl.ok(['delete', '--ignore-not-found', '-f', '-'], rights);
   });
 
-  it('a child that it may not make any more is told, and everybody else is served', async () => {
+  it('a child that it may not create any more is reported, and all others are served', async () => {
     const awayToo = await Bystander.start(away);
     await revoke('services', 'create');
     await away.createTenant('newcomer', light);
-    await expectTold(away, 'newcomer', 'Forbidden', [
+    await expectStalled(away, 'newcomer', 'Forbidden', [
       'Service newcomer-0',
       'cannot create resource "services"',
       'Compare its RBAC rules with those of the chart',
@@ -89,41 +89,41 @@ describe('rights that the operator loses in one of its namespaces', () => {
     await expectOthersServed('meanwhile');
     await awayToo.expectUntouched();
     await restore();
-    await expectMended(away, 'newcomer');
+    await expectRecovered(away, 'newcomer');
     await away.deleteTenant('newcomer');
   });
 
-  it('a Secret that it may not read any more is told, and its server runs on', async () => {
+  it('a Secret that it may not read any more is reported, and its server keeps running', async () => {
     await away.createTenant('unread', light);
     await away.waitForReady('unread');
     const [pod] = await away.pods('unread');
     await revoke('secrets', 'get');
-    await expectTold(away, 'unread', 'Forbidden', ['Secret unread-token', 'it lacks the verb get on secrets']);
+    await expectStalled(away, 'unread', 'Forbidden', ['Secret unread-token', 'it lacks the verb get on secrets']);
     await expectOthersServed('meanwhile');
     await restore();
-    await expectMended(away, 'unread');
+    await expectRecovered(away, 'unread');
     expect((await away.pods('unread')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
     await away.deleteTenant('unread');
   });
 
-  it('pods that it may not see any more are told, also by an operator that begins then, and no server is touched', async () => {
+  it('pods that it may not list any more are reported, also by an operator that starts then, and no server is changed', async () => {
     await away.createTenant('unseen', light);
     await away.waitForReady('unseen');
     const [pod] = await away.pods('unseen');
     await revoke('pods', 'list', 'watch');
     await restartOperator();
-    await expectTold(away, 'unseen', 'Forbidden', [
+    await expectStalled(away, 'unseen', 'Forbidden', [
       'resource "pods"',
       'Compare its RBAC rules with those of the chart',
     ]);
     await expectOthersServed('meanwhile');
     await restore();
-    await expectMended(away, 'unseen');
+    await expectRecovered(away, 'unseen');
     expect((await away.pods('unseen')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
     await away.deleteTenant('unseen');
   });
 
-  it('a namespace that goes after its roles is not held by a session, and the others are served, also by an operator that begins then', async () => {
+  it('a namespace that is deleted after its roles is not blocked by a session, and the others are served, also by an operator that starts then', async () => {
     const { kubectl, name } = passing;
     const setFinalizers = (object: string, finalizers: string[]) =>
       kubectl.try(['patch', object, '-n', name, '--type=merge', '-p', JSON.stringify({ metadata: { finalizers } })]);
@@ -139,7 +139,7 @@ describe('rights that the operator loses in one of its namespaces', () => {
         status?.conditions !== undefined && (metadata.finalizers?.includes(SESSION_DATA_FINALIZER) ?? false),
     );
     try {
-      // As a tenant that waits for its children: it is seen to go, so that the session waits for a minute and not for five.
+      // As a tenant that waits for its children: it is observed to be terminating, so the session waits for one minute instead of five.
       await setFinalizers('ct/brief', ['example.com/children']);
       await kubectl.ok(['delete', 'rolebinding', ROLE, '-n', name]);
       const account = `--as=system:serviceaccount:${home.name}:copilot-operator`;
@@ -163,7 +163,7 @@ describe('rights that the operator loses in one of its namespaces', () => {
     await expectOthersServed('later');
   });
 
-  it('a status that it may not write any more is told by an event', async () => {
+  it('a status that it may not write any more is reported by an event', async () => {
     await revoke('copilottenants/status', 'update');
     await away.createTenant('mute', light);
     const event = await waitFor(
@@ -176,7 +176,7 @@ describe('rights that the operator loses in one of its namespaces', () => {
     expect(event.message).toContain('cannot update resource "copilottenants/status"');
     await expectOthersServed('meanwhile');
     await restore();
-    await expectMended(away, 'mute');
+    await expectRecovered(away, 'mute');
     await away.deleteTenant('mute');
   });
 });

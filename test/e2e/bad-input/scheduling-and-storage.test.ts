@@ -1,15 +1,15 @@
-// Servers that can't be scheduled, pulled or given a volume.
+// Servers without a node, an image or a volume.
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
-import { expectMended, expectTold, messageColumn } from '../../support/told.ts';
+import { expectRecovered, expectStalled, messageColumn } from '../../support/stalled.ts';
 
 jest.setTimeout(4 * READY_MS);
 
-// StorageClasses and volumes are the whole cluster's.
+// StorageClasses and volumes are cluster-scoped.
 const suffix = randomBytes(4).toString('hex');
 const light = { binary: 'runtime' as const };
 
@@ -38,71 +38,74 @@ describe('servers without a node, an image or a volume', () => {
   afterAll(async () => {
     await namespace.close();
     for (const [kind, name] of made) await namespace.kubectl.ok(['delete', kind, name, '--ignore-not-found']);
-    // The node made it for the hostPath volume; with the local cluster the node is this machine.
+    // The node created it for the hostPath volume; with the local cluster the node is this machine.
     rmSync(`/tmp/by-hand-${suffix}`, { recursive: true, force: true });
   });
 
-  it.concurrent('an image that does not exist is told, and another one is used', async () => {
+  it.concurrent('an image that does not exist is reported, and another one is used', async () => {
     const image = 'localhost/no-such-image:0.0.0';
     await namespace.createTenant('imageless', { server: { ...light, image } });
-    await expectTold(namespace, 'imageless', 'ImagePullFailed', [
+    await expectStalled(namespace, 'imageless', 'ImagePullFailed', [
       'Server imageless-0',
       `failed to pull image ${image}`,
       'Check spec.server.image',
     ]);
     await namespace.patchTenant('imageless', { spec: { server: { image: SERVER_IMAGE } } });
-    await expectMended(namespace, 'imageless');
+    await expectRecovered(namespace, 'imageless');
     await bystander.expectUntouched();
   });
 
-  it.concurrent('a StorageClass that does not exist is told, and made it is used', async () => {
+  it.concurrent('a StorageClass that does not exist is reported, and used once it is created', async () => {
     const name = `later-${suffix}`;
     await namespace.createTenant('classless', { server: light, storage: { storageClassName: name } });
-    await expectTold(namespace, 'classless', 'StorageClassNotFound', [
+    await expectStalled(namespace, 'classless', 'StorageClassNotFound', [
       'Server classless-0',
       `StorageClass ${name} not found`,
       'Create it; spec.storage.storageClassName cannot be changed',
     ]);
     await makeInCluster(storageClass(name, 'rancher.io/local-path', 'WaitForFirstConsumer'));
-    await expectMended(namespace, 'classless');
+    await expectRecovered(namespace, 'classless');
     await bystander.expectUntouched();
   });
 
-  it.concurrent('a claim that waits for somebody to make its volume is told, and the volume is used', async () => {
-    const name = `by-hand-${suffix}`;
-    await makeInCluster(storageClass(name, 'kubernetes.io/no-provisioner', 'Immediate'));
-    await namespace.createTenant('unbound', { server: light, storage: { storageClassName: name } });
-    await expectTold(namespace, 'unbound', 'VolumePending', [
-      'no PersistentVolume matches claim unbound-0, and its StorageClass does not provision any',
-      'Create one with the class, size and access mode of the claim',
-    ]);
-    await makeInCluster({
-      apiVersion: 'v1',
-      kind: 'PersistentVolume',
-      metadata: { name },
-      spec: {
-        storageClassName: name,
-        capacity: { storage: '1Gi' },
-        accessModes: ['ReadWriteOnce'],
-        hostPath: { path: `/tmp/${name}`, type: 'DirectoryOrCreate' },
-      },
-    } as never);
-    await expectMended(namespace, 'unbound');
-    await bystander.expectUntouched();
-  });
+  it.concurrent(
+    'a claim that waits for a PersistentVolume is reported, and the volume is used once it is created',
+    async () => {
+      const name = `by-hand-${suffix}`;
+      await makeInCluster(storageClass(name, 'kubernetes.io/no-provisioner', 'Immediate'));
+      await namespace.createTenant('unbound', { server: light, storage: { storageClassName: name } });
+      await expectStalled(namespace, 'unbound', 'VolumePending', [
+        'no PersistentVolume matches claim unbound-0, and its StorageClass does not provision any',
+        'Create one with the class, size and access mode of the claim',
+      ]);
+      await makeInCluster({
+        apiVersion: 'v1',
+        kind: 'PersistentVolume',
+        metadata: { name },
+        spec: {
+          storageClassName: name,
+          capacity: { storage: '1Gi' },
+          accessModes: ['ReadWriteOnce'],
+          hostPath: { path: `/tmp/${name}`, type: 'DirectoryOrCreate' },
+        },
+      } as never);
+      await expectRecovered(namespace, 'unbound');
+      await bystander.expectUntouched();
+    },
+  );
 
-  it.concurrent('a provisioner that does not work is told, and one that works is used', async () => {
+  it.concurrent('a provisioner that does not work is reported, and one that works is used', async () => {
     const name = `dead-${suffix}`;
     await makeInCluster(storageClass(name, 'example.com/nobody', 'WaitForFirstConsumer'));
     await namespace.createTenant('unprovisioned', { server: light, storage: { storageClassName: name } });
-    await expectTold(namespace, 'unprovisioned', 'VolumePending', [
+    await expectStalled(namespace, 'unprovisioned', 'VolumePending', [
       'Server unprovisioned-0',
       'its volume is not available',
       'example.com/nobody',
     ]);
     await namespace.kubectl.ok(['delete', 'storageclass', name]);
     await makeInCluster(storageClass(name, 'rancher.io/local-path', 'WaitForFirstConsumer'));
-    await expectMended(namespace, 'unprovisioned');
+    await expectRecovered(namespace, 'unprovisioned');
     await bystander.expectUntouched();
   });
 
@@ -132,7 +135,7 @@ describe('servers without a node, an image or a volume', () => {
       expect(conditionOf(waiting, 'Ready')).toMatchObject({ status: 'False', message });
       expect(await messageColumn(namespace, 'stuck')).toBe(message);
       await setFinalizers((names) => names.filter((name) => name !== 'example.com/backup'));
-      await expectMended(namespace, 'stuck');
+      await expectRecovered(namespace, 'stuck');
       await bystander.expectUntouched();
     },
   );

@@ -1,4 +1,4 @@
-// Servers whose pods are as Kubernetes wants them, and that don't do their work: only the pings tell.
+// Servers whose pods are Ready although they do not work: only pings detect that.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
@@ -6,15 +6,15 @@ import { freePort } from '../../support/copilot-server.ts';
 import { dryRunPod, giveWrongToken } from '../../support/meddling-policy.ts';
 import { serverPid } from '../../support/processes.ts';
 import { scrape } from '../../support/scrape.ts';
-import { expectMended, messageColumn } from '../../support/told.ts';
+import { expectRecovered, messageColumn } from '../../support/stalled.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
 
-// Seconds instead of minutes until the pinger is sure; five in a row, so that a busy machine alone is not enough.
+// Seconds instead of minutes until Unhealthy; five failures in a row, so that a busy machine is not enough.
 const health = { interval: '1s', timeout: '1s', failureThreshold: 5 };
 
-describe('servers that are up and do not do their work', () => {
+describe('servers that run and do not work', () => {
   let namespace: TestNamespace;
   let bystander: Bystander;
   let metricsPort: number;
@@ -29,11 +29,11 @@ describe('servers that are up and do not do their work', () => {
 
   const restarts = async (tenant: string) =>
     (await namespace.events(tenant)).filter(({ reason }) => reason === 'ServerRestarted');
-  /** Waits until the pings are told to fail for `reason`, with `words`, where people look. */
+  /** Waits until failing pings are reported with `reason` and `words`, wherever a user sees it. */
   const expectUnhealthy = async (tenant: string, reason: string, words: string[]): Promise<void> => {
     const unhealthy = await namespace.waitForTenant(
       tenant,
-      `is told ${reason}`,
+      `is Unhealthy with ${reason}`,
       (found) => conditionOf(found, 'Healthy').reason === reason && conditionOf(found, 'Ready').status === 'False',
     );
     expect(conditionOf(unhealthy, 'Ready').reason).toBe('ServersUnhealthy');
@@ -60,8 +60,8 @@ describe('servers that are up and do not do their work', () => {
       expect(restarted).toMatchObject({ type: 'Warning', count: 1 });
       expect(restarted.message).toMatch(/^Restarting server frozen-0: .* did not answer .* within 1000 ms/);
       await namespace.waitForTenant('frozen', 'runs a new pod', (found) => found.status?.servers?.[0]?.restarts === 1);
-      const mended = await expectMended(namespace, 'frozen');
-      expect(mended.status?.servers?.[0]).toMatchObject({ state: 'Healthy', restarts: 1 });
+      const recovered = await expectRecovered(namespace, 'frozen');
+      expect(recovered.status?.servers?.[0]).toMatchObject({ state: 'Healthy', restarts: 1 });
 
       const [second] = await namespace.pods('frozen');
       if (!second) throw new Error('no pod');
@@ -78,7 +78,7 @@ describe('servers that are up and do not do their work', () => {
       expect(metrics.value('copilot_servers', { state: 'Timeout' })).toBe(1);
       metrics.expectNobodyNamed(namespace.name, 'frozen', 'bystander');
       process.kill(serverPid(second), 'SIGCONT');
-      await expectMended(namespace, 'frozen');
+      await expectRecovered(namespace, 'frozen');
       expect((await namespace.pods('frozen')).map(({ metadata }) => metadata.uid)).toEqual([second.metadata.uid]);
       expect(await restarts('frozen')).toHaveLength(1);
       await bystander.expectUntouched();
@@ -86,7 +86,7 @@ describe('servers that are up and do not do their work', () => {
   );
 
   it.concurrent(
-    'one that refuses the token is told and not restarted, and answers once it has the right one',
+    'one that rejects the token is reported and not restarted, and responds once it has the right one',
     async () => {
       const labels = { 'copilot-operator.dev/tenant': 'locked' };
       const undo = await giveWrongToken(namespace, labels, () => dryRunPod(namespace, labels));
@@ -99,7 +99,7 @@ describe('servers that are up and do not do their work', () => {
           'kubectl rollout restart deploy/locked-0',
         ]);
       } finally {
-        // In force no longer: a pod that is made while the API server still goes on with it keeps the wrong token.
+        // Until it is no longer in force: a pod that is created before that keeps the wrong token.
         await undo();
       }
       const [pod] = await namespace.pods('locked');
@@ -107,8 +107,8 @@ describe('servers that are up and do not do their work', () => {
       expect(await restarts('locked')).toEqual([]);
 
       await namespace.kubectl.ok(['rollout', 'restart', 'deploy/locked-0', '-n', namespace.name]);
-      const mended = await expectMended(namespace, 'locked');
-      expect(mended.status?.servers?.[0]?.restarts).toBe(0);
+      const recovered = await expectRecovered(namespace, 'locked');
+      expect(recovered.status?.servers?.[0]?.restarts).toBe(0);
       await bystander.expectUntouched();
     },
   );

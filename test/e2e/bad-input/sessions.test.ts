@@ -6,7 +6,7 @@ import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { Bystander } from '../../support/bystander.ts';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
 import { askingTestModel, ModelInCluster, say } from '../../support/model-in-cluster.ts';
-import { expectMended, expectTold } from '../../support/told.ts';
+import { expectRecovered, expectStalled } from '../../support/stalled.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
@@ -100,14 +100,14 @@ describe('a schedule that has the shape of one and is none', () => {
     const [pod] = await namespace.pods('acme');
     expect(await cronJob()).toBeDefined();
     await namespace.patchTenant('acme', { spec: { sessions } });
-    const told = await expectTold(namespace, 'acme', 'InvalidSpec', ['CronJob acme-cleanup', `Correct ${field}`]);
+    const told = await expectStalled(namespace, 'acme', 'InvalidSpec', ['CronJob acme-cleanup', `Correct ${field}`]);
     expect(told.status?.servers).toMatchObject([{ name: 'acme-0', state: 'Healthy', restarts: 0 }]);
     expect(conditionOf(told, 'Healthy').status).toBe('True');
     // The one of the former spec would go by another rule than this one.
     await waitFor('the former CronJob is gone', async () => (await cronJob()) === undefined, { everyMs: 100 });
 
     await namespace.patchTenant('acme', { spec: { sessions: { timeZone: null, ...SCHEDULED } } });
-    await expectMended(namespace, 'acme');
+    await expectRecovered(namespace, 'acme');
     expect(await cronJob()).toBeDefined();
     expect((await namespace.pods('acme')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
     await bystander.expectUntouched();

@@ -5,12 +5,12 @@ import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { argoHealth, type ArgoHealth } from '../../support/argo-health.ts';
 import { READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
 import { serverPid } from '../../support/processes.ts';
-import { MENDED_MS } from '../../support/told.ts';
+import { RECOVERY_MS } from '../../support/stalled.ts';
 import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(3 * READY_MS);
 
-/** The light runtime: a dozen of them start beside each other. */
+/** The light runtime: a dozen of them start at the same time. */
 const light: CopilotTenantSpecInput = { server: { binary: 'runtime' } };
 
 let namespace: TestNamespace;
@@ -31,7 +31,7 @@ async function healthOf(resource: string): Promise<ArgoHealth> {
   return argoHealth(JSON.parse(await kubectl('get', resource, '-o', 'json')) as KubeObject);
 }
 
-/** Waits until it has this health and tells this; gives back every health that was seen on the way. */
+/** Waits until it has this health and message; returns every health that was observed until then. */
 async function expectHealth(resource: string, status: string, message: RegExp): Promise<Set<string>> {
   const seen = new Set<string>();
   await waitFor(
@@ -42,7 +42,7 @@ async function expectHealth(resource: string, status: string, message: RegExp): 
       expect(found).toEqual({ status, message: expect.stringMatching(message) });
       return true;
     },
-    { withinMs: MENDED_MS, everyMs: 200 },
+    { withinMs: RECOVERY_MS, everyMs: 200 },
   );
   return seen;
 }
@@ -55,7 +55,7 @@ const createSession = (name: string, spec: object = {}) =>
     spec: { tenantRef: { name: 'acme' }, ...spec },
   });
 
-/** Deletes it while a finalizer of somebody's keeps it. */
+/** Deletes it while a third-party finalizer blocks that. */
 async function whileDeleting(resource: string, look: () => Promise<unknown>): Promise<void> {
   const finalizers = async (operation: object) =>
     kubectl('patch', resource, '--type=json', '--patch', JSON.stringify([operation]));
@@ -73,16 +73,16 @@ async function whileDeleting(resource: string, look: () => Promise<unknown>): Pr
 }
 
 describe('a tenant', () => {
-  it('is Progressing until its server answers, and is at no moment shown as Degraded', async () => {
+  it('is Progressing until its server responds, and never Degraded', async () => {
     const made = await namespace.createTenant('fresh', light);
     expect((await argoHealth(made)).status).toBe('Progressing');
     const seen = await expectHealth('ct/fresh', 'Healthy', /^1 of 1 servers are ready\.$/);
     expect([...seen].toSorted()).toEqual(['Healthy', 'Progressing']);
   });
 
-  it('is Progressing while its server is replaced, and is at no moment shown as Degraded', async () => {
+  it('is Progressing while its server is replaced, and never Degraded', async () => {
     await namespace.createTenant('changed', light);
-    await expectHealth('ct/changed', 'Healthy', /answer/);
+    await expectHealth('ct/changed', 'Healthy', /servers are ready/);
     await namespace.patchTenant('changed', { spec: { server: { idleUnload: '20m' } } });
     expect((await healthOf('ct/changed')).status).toBe('Progressing');
     const seen = await expectHealth('ct/changed', 'Healthy', /^1 of 1 servers are ready\.$/);
@@ -95,25 +95,25 @@ describe('a tenant', () => {
     await namespace.patchTenant('asleep', { spec: { suspend: false, replicas: 0 } });
     await expectHealth('ct/asleep', 'Suspended', /^spec\.replicas is 0/);
     await namespace.patchTenant('asleep', { spec: { replicas: 1 } });
-    await expectHealth('ct/asleep', 'Healthy', /answer/);
+    await expectHealth('ct/asleep', 'Healthy', /servers are ready/);
   });
 
-  it('is Degraded with the words of its condition while somebody has to act, and Healthy once he has', async () => {
+  it('is Degraded with the message of its condition while user action is required, and Healthy after that', async () => {
     await namespace.createTenant('broken', { server: { ...light.server, image: 'localhost/nothing-here:1' } });
     await expectHealth('ct/broken', 'Degraded', /localhost\/nothing-here:1/);
     await namespace.patchTenant('broken', { spec: { server: { image: SERVER_IMAGE } } });
-    await expectHealth('ct/broken', 'Healthy', /answer/);
+    await expectHealth('ct/broken', 'Healthy', /servers are ready/);
   });
 
-  it('is Degraded when its server stopped answering', async () => {
+  it('is Degraded when its server stopped responding', async () => {
     const health = { interval: '1s', timeout: '1s', failureThreshold: 3 };
     await namespace.createTenant('silent', { ...light, health });
-    await expectHealth('ct/silent', 'Healthy', /answer/);
+    await expectHealth('ct/silent', 'Healthy', /servers are ready/);
     const [pod] = await namespace.pods('silent');
     if (!pod) throw new Error('no pod');
     process.kill(serverPid(pod), 'SIGSTOP');
     await expectHealth('ct/silent', 'Degraded', /silent-0/);
-    await expectHealth('ct/silent', 'Healthy', /answer/);
+    await expectHealth('ct/silent', 'Healthy', /servers are ready/);
   });
 
   it('is Progressing while it is being deleted', async () => {
@@ -123,7 +123,7 @@ describe('a tenant', () => {
 });
 
 describe('a session', () => {
-  it('is Healthy before its first turn: its id is held', async () => {
+  it('is Healthy before its first turn: it holds its id', async () => {
     await createSession('awaited');
     await expectHealth('csn/awaited', 'Healthy', /\S/);
   });
@@ -136,7 +136,7 @@ describe('a session', () => {
     await expectHealth('csn/paused-too', 'Suspended', /spec\.replicas is 0/);
   });
 
-  it('is Degraded while its tenant is not there', async () => {
+  it('is Degraded while its tenant does not exist', async () => {
     await createSession('orphan', { tenantRef: { name: 'nobody' } });
     await expectHealth('csn/orphan', 'Degraded', /nobody/);
   });
@@ -149,7 +149,7 @@ describe('a session', () => {
     expect((await healthOf('csn/elder')).status).toBe('Healthy');
   });
 
-  it('is Healthy once its time was up: it did what it was told', async () => {
+  it('is Healthy once it has expired', async () => {
     await waitFor(
       'it has expired',
       async () => (await kubectl('get', 'csn/brief', '-o', 'jsonpath={.status.phase}')) === 'Expired',

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { join } from 'node:path';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { PROJECT } from '../../support/tenant-api.ts';
-import { expectMended, expectTold } from '../../support/told.ts';
+import { expectRecovered, expectStalled } from '../../support/stalled.ts';
 
 // All at once: ten servers start beside each other.
 jest.setTimeout(4 * READY_MS);
@@ -53,7 +53,7 @@ describe('the sample', () => {
 
   // A taint would keep everybody else's pods off this only node, so it is the label alone that comes and goes.
   it('node pool waits for a node of the pool, and takes it when it comes', async () => {
-    await expectTold(namespace, 'umbrella', 'Unschedulable', [
+    await expectStalled(namespace, 'umbrella', 'Unschedulable', [
       'Server umbrella-0: the pod cannot be scheduled',
       'node affinity/selector',
       'Check spec.server.resources, nodeSelector, tolerations and affinity',
@@ -63,7 +63,7 @@ describe('the sample', () => {
     const node = (await namespace.pods('hooli'))[0]?.spec?.nodeName ?? '';
     await namespace.kubectl.ok(['label', 'node', node, 'workload=agents', OURS]);
     try {
-      await expectMended(namespace, 'umbrella');
+      await expectRecovered(namespace, 'umbrella');
       const [pod] = await namespace.pods('umbrella');
       expect(pod?.spec?.nodeName).toBe(node);
       const tolerated = { key: 'workload', operator: 'Equal', value: 'agents', effect: 'NoSchedule' };

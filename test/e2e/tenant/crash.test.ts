@@ -1,9 +1,9 @@
-// Servers that end by themselves, again and again: told with their last words, and mended without a trace.
+// Servers that exit repeatedly: reported with their last output, and without a trace of it once they are fixed.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Bystander } from '../../support/bystander.ts';
 import { READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { runScriptInstead } from '../../support/meddling-policy.ts';
-import { expectMended, expectTold, messageColumn } from '../../support/told.ts';
+import { expectRecovered, expectStalled, messageColumn } from '../../support/stalled.ts';
 
 jest.setTimeout(4 * READY_MS);
 
@@ -13,39 +13,39 @@ interface Case {
   /** What the container runs. */
   script: string;
   resources?: { limits: { memory: string } };
-  told: string[];
+  texts: string[];
 }
 
 const cases: Case[] = [
   {
-    what: 'exits with a code of its own',
+    what: 'exits with a code',
     tenant: 'crashing',
     script: "echo 'starting'; echo 'the licence has expired'; exit 7",
-    told: [
+    texts: [
       'Server crashing-0: the container exited with code 7',
       'exited with code 7: the licence has expired',
       'kubectl logs deploy/crashing-0',
     ],
   },
   {
-    what: 'exits without a word',
+    what: 'exits with no output',
     tenant: 'silent',
     script: 'exit 3',
-    told: ['Server silent-0: the container exited with code 3 with no output'],
+    texts: ['Server silent-0: the container exited with code 3 with no output'],
   },
   {
-    what: 'takes more memory than its limit',
+    what: 'exceeds its memory limit',
     tenant: 'greedy',
     script: 'tail /dev/zero',
     resources: { limits: { memory: '96Mi' } },
-    told: [
+    texts: [
       'Server greedy-0: the container was killed because it exceeded its memory limit',
       'Raise spec.server.resources.limits.memory',
     ],
   },
 ];
 
-describe('a server that does not stay up', () => {
+describe('a server that keeps crashing', () => {
   let namespace: TestNamespace;
   let bystander: Bystander;
 
@@ -57,23 +57,23 @@ describe('a server that does not stay up', () => {
   afterAll(() => namespace.close());
 
   it.concurrent.each(cases)(
-    'because it $what is told, and works once that is mended',
-    async ({ tenant, script, resources, told }) => {
+    'because it $what is reported, and Ready once that is fixed',
+    async ({ tenant, script, resources, texts }) => {
       const undo = await runScriptInstead(namespace, tenant, script);
       try {
         await namespace.createTenant(tenant, { server: { binary: 'runtime', ...(resources && { resources }) } });
-        const stalled = await expectTold(namespace, tenant, 'ContainerCrashed', told);
+        const stalled = await expectStalled(namespace, tenant, 'ContainerCrashed', texts);
         expect(stalled.status?.servers?.[0]).toMatchObject({ state: 'Failed', restarts: 0 });
-        for (const words of told) expect(await messageColumn(namespace, tenant)).toContain(words);
+        for (const text of texts) expect(await messageColumn(namespace, tenant)).toContain(text);
       } finally {
         await undo();
       }
-      // The pod was made with the script, and is made anew: with a limit of memory that is enough, or as somebody asks for it.
+      // The pod was created with the script and is replaced: by a higher memory limit, or because a user restarts it.
       if (resources) {
         await namespace.patchTenant(tenant, { spec: { server: { resources: { limits: { memory: '1Gi' } } } } });
       } else await namespace.kubectl.ok(['rollout', 'restart', `deploy/${tenant}-0`, '-n', namespace.name]);
-      const mended = await expectMended(namespace, tenant);
-      expect(mended.status?.servers?.[0]).not.toHaveProperty('message');
+      const recovered = await expectRecovered(namespace, tenant);
+      expect(recovered.status?.servers?.[0]).not.toHaveProperty('message');
       await bystander.expectUntouched();
     },
   );

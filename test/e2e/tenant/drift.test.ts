@@ -19,7 +19,7 @@ const SECONDS = { withinMs: 15_000 };
 /** Secrets are not watched but polled: within a minute. */
 const MINUTE = { withinMs: 60_000, everyMs: 200 };
 
-describe('what somebody does to the children of a tenant', () => {
+describe('drift of the children of a tenant', () => {
   let namespace: TestNamespace;
 
   beforeAll(async () => {
@@ -37,7 +37,7 @@ describe('what somebody does to the children of a tenant', () => {
     ['PodDisruptionBudget', PodDisruptionBudget, 'acme-servers'],
     ['Deployment', Deployment, 'acme-0'],
   ];
-  it.each(watched)('a deleted %s is made again', async (_kind, type, name) => {
+  it.each(watched)('a deleted %s is recreated', async (_kind, type, name) => {
     const before = await namespace.client.get(type, namespace.ref(name));
     await namespace.client.delete(type, namespace.ref(name), { uid: before.metadata.uid ?? '' });
     const isNew = async (): Promise<boolean> => {
@@ -78,21 +78,21 @@ describe('what somebody does to the children of a tenant', () => {
       (object: Deployment) => object.spec?.replicas,
     ],
   ];
-  it.each(edits)('%s is set right', async (_what, type, name, patch, read) => {
+  it.each(edits)('%s is reverted', async (_what, type, name, patch, read) => {
     const look = async () => read((await namespace.client.get(type, namespace.ref(name))) as never);
     const before = await look();
-    const options = { contentType: 'application/merge-patch+json', fieldManager: 'somebody' } as const;
+    const options = { contentType: 'application/merge-patch+json', fieldManager: 'other-writer' } as const;
     const edited = await namespace.client.patch(type, namespace.ref(name), patch, options);
-    // Of the answer to the edit: it may have been undone before anybody can look.
+    // From the response to the edit: it may be reverted before it can be read.
     expect(read(edited as never)).not.toEqual(before);
     await waitFor(`${name} is as before`, async () => JSON.stringify(await look()) === JSON.stringify(before), SECONDS);
     await namespace.waitForReady('acme');
   });
 
-  it("other people's labels, annotations and fields are left alone", async () => {
+  it('labels, annotations and fields of other writers are not changed', async () => {
     const theirs = {
       metadata: { labels: { team: 'blue' }, annotations: { note: 'mine' } },
-      // The image is ours: without it there would be no write that could take the rest along.
+      // The image is the operator's: without that change there would be no write that could remove the rest.
       spec: {
         minReadySeconds: 1,
         template: { spec: { containers: [{ name: 'server', image: 'localhost/other:1' }] } },
@@ -102,7 +102,7 @@ describe('what somebody does to the children of a tenant', () => {
     const contentType = 'application/strategic-merge-patch+json';
     await namespace.client.patch(Deployment, namespace.ref('acme-0'), theirs, {
       contentType,
-      fieldManager: 'somebody',
+      fieldManager: 'other-writer',
     });
     const repaired = await waitFor(
       'the image is ours again',
@@ -118,10 +118,13 @@ describe('what somebody does to the children of a tenant', () => {
     await namespace.waitForReady('acme');
   });
 
-  it('a Deployment that was set to RollingUpdate is Recreate again, although the parameters of one exclude the other', async () => {
+  it('a Deployment that was set to RollingUpdate is Recreate again, although their parameters exclude each other', async () => {
     const contentType = 'application/merge-patch+json';
     const patch = { spec: { strategy: { type: 'RollingUpdate' } } };
-    await namespace.client.patch(Deployment, namespace.ref('acme-0'), patch, { contentType, fieldManager: 'somebody' });
+    await namespace.client.patch(Deployment, namespace.ref('acme-0'), patch, {
+      contentType,
+      fieldManager: 'other-writer',
+    });
     await waitFor(
       'the strategy is ours again',
       async () => (await namespace.deployment('acme-0')).spec?.strategy?.type === 'Recreate',
@@ -144,7 +147,7 @@ describe('what somebody does to the children of a tenant', () => {
     },
   );
 
-  it('an edited binding Secret is set right', async () => {
+  it('an edited binding Secret is reverted', async () => {
     const before = await namespace.secret('acme-binding');
     const patch = { data: { host: Buffer.from('evil.example.com').toString('base64') } };
     await namespace.client.patch(Secret, namespace.ref('acme-binding'), patch, {
@@ -157,7 +160,7 @@ describe('what somebody does to the children of a tenant', () => {
     );
   });
 
-  it('a spoilt token is restored, and no server restarts', async () => {
+  it('an invalid token is restored, and no server restarts', async () => {
     const { token } = await namespace.secret('acme-token');
     const [pod] = await namespace.pods('acme');
     await editToken('spoilt');
@@ -165,7 +168,7 @@ describe('what somebody does to the children of a tenant', () => {
     expect((await namespace.pods('acme')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
   });
 
-  it('another well-formed token is a rotation: server and binding take it', async () => {
+  it('another well-formed token is a rotation: server and binding use it', async () => {
     const token = randomBytes(32).toString('base64url');
     await editToken(token);
     await waitFor(
@@ -177,10 +180,10 @@ describe('what somebody does to the children of a tenant', () => {
     await namespace.waitForReady('acme');
   });
 
-  it('with both Secrets gone a new token is made, and the server takes it', async () => {
+  it('with both Secrets deleted a new token is created, and the server uses it', async () => {
     const { token } = await namespace.secret('acme-token');
     const both = ['acme-token', 'acme-binding'];
-    // A look between the two deletions makes the one anew from the other.
+    // A reconcile between the two deletions would recreate one from the other.
     await waitFor(
       'both are gone at once',
       async () => {
@@ -193,10 +196,10 @@ describe('what somebody does to the children of a tenant', () => {
     const made = await waitFor(
       'both have another token',
       async () => {
-        const [own, told] = await Promise.all(
+        const [own, bound] = await Promise.all(
           both.map(async (name) => (await namespace.get(Secret, name))?.data?.['token']),
         );
-        return own !== undefined && own === told ? Buffer.from(own, 'base64').toString() : undefined;
+        return own !== undefined && own === bound ? Buffer.from(own, 'base64').toString() : undefined;
       },
       MINUTE,
     );

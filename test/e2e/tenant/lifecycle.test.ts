@@ -31,7 +31,7 @@ describe('a tenant with an empty spec', () => {
   });
   afterAll(() => namespace.deleteTenant('acme'));
 
-  it('has a server that answers pings and tells its version', () => {
+  it('has a server that responds to pings and reports its version', () => {
     expect(tenant.status).toMatchObject({
       observedGeneration: 1,
       endpoint: `acme-0.${namespace.name}.svc:4321`,
@@ -48,7 +48,7 @@ describe('a tenant with an empty spec', () => {
     expect(conditionOf(tenant, 'ModelConfigured')).toMatchObject({ status: 'True', reason: 'ClientProvided' });
   });
 
-  it('owns every child, the retained volume aside', async () => {
+  it('owns every child except the retained volume', async () => {
     const owned = await Promise.all([
       namespace.deployment('acme-0'),
       namespace.get(Service, 'acme-0'),
@@ -77,7 +77,7 @@ describe('a tenant with an empty spec', () => {
     expect(Buffer.from(binding['token'] ?? '', 'base64url')).toHaveLength(32);
   });
 
-  it('is one line of kubectl get that says what matters', async () => {
+  it('is one line of kubectl get with what matters', async () => {
     const [header, row] = (await namespace.kubectl.ok(['get', 'ct', 'acme', '-n', namespace.name])).split('\n');
     expect(header?.split(/\s+/)).toEqual(['NAME', 'READY', 'SERVERS', 'SESSIONS', 'HEALTH', 'VERSION', 'AGE']);
     expect(row).toMatch(/^acme +True +1\/1 +(0 +)?Healthy +1\.0\.102 +\w+$/);
@@ -89,7 +89,7 @@ describe('a tenant with an empty spec', () => {
     expect(JSON.stringify(await namespace.events('acme'))).not.toContain(token);
   });
 
-  it('tells its beginning in two events', async () => {
+  it('reports its start in two events', async () => {
     const events = await waitFor('the events are written', async () => {
       const found = await namespace.events('acme');
       return found.length >= 2 ? found : undefined;
@@ -102,7 +102,7 @@ describe('a tenant with an empty spec', () => {
 });
 
 describe('a deleted tenant', () => {
-  it('takes everything along but its volume, and the next one of its name finds the sessions', async () => {
+  it('is deleted with everything but its volume, and the next one of its name has the sessions', async () => {
     await namespace.createTenant('kept', { server: { binary: 'runtime' } });
     const first = await namespace.waitForReady('kept');
     await namespace.exec('kept-0', 'sh', '-c', `echo kept > ${SESSIONS}/note`);
@@ -121,7 +121,7 @@ describe('a deleted tenant', () => {
     expect(second.status?.servers?.[0]?.volumeUID).toBe(claim?.metadata.uid);
   });
 
-  it('takes its volume along with reclaimPolicy Delete', async () => {
+  it('is deleted with its volume if reclaimPolicy is Delete', async () => {
     await namespace.createTenant('brief', { server: { binary: 'runtime' }, storage: { reclaimPolicy: 'Delete' } });
     await namespace.waitForReady('brief');
     await namespace.deleteTenant('brief');
@@ -129,7 +129,7 @@ describe('a deleted tenant', () => {
     await waitFor('the claim is gone', gone, { withinMs: 30_000 });
   });
 
-  it('may be made again at once: what is left of the first is waited for, not taken over', async () => {
+  it('may be recreated at once: the children of the previous one are waited for, not adopted', async () => {
     const { uid } = (await namespace.createTenant('again', { server: { binary: 'runtime' } })).metadata;
     await namespace.waitForReady('again');
     await namespace.kubectl.ok(['delete', 'ct', 'again', '-n', namespace.name, '--wait=true']);

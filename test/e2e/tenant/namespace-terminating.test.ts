@@ -1,5 +1,5 @@
-// A namespace that is being deleted: with sessions and all it goes, and one that does not go is told to the tenant in it and
-// costs neither the operator nor anybody else.
+// Terminating namespaces: one is deleted with its tenants and sessions, and one that cannot be deleted is reported by the tenant in
+// it, without load on the operator or the API server.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Pod } from '../../../src/kube/types/builtins.ts';
@@ -16,16 +16,16 @@ import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
 
-/** For how long writes are counted, in ms: time for many tries of something that is tried in a circle. */
+/** For how long writes are counted, in ms: an endless retry would write many times. */
 const COUNTED_MS = 10_000;
 
 describe('a tenant in a namespace that is being deleted', () => {
   let namespace: TestNamespace;
   let operator: OperatorProcess;
   let bystander: Bystander;
-  /** The namespace that goes, and that can't at first. */
+  /** The namespace whose deletion is blocked at first. */
   let going: string;
-  /** One that goes with a session in it. */
+  /** One that is deleted with sessions in it. */
   let talking: TestNamespace;
 
   beforeAll(async () => {
@@ -48,7 +48,7 @@ describe('a tenant in a namespace that is being deleted', () => {
     await namespace.close();
   });
 
-  /** The operator may do there what it may do in its own namespace, by objects that don't go with the namespace. */
+  /** The operator has the same permissions there as in its own namespace, by objects outside the namespace. */
   async function grantOperator(): Promise<void> {
     const found = await namespace.kubectl.ok(['get', 'role', '-n', namespace.name, '-o', 'json']);
     const { items } = JSON.parse(found) as { items: { rules: object[] }[] };
@@ -64,7 +64,7 @@ describe('a tenant in a namespace that is being deleted', () => {
     });
   }
 
-  /** A policy of the cluster that lets nobody delete tenants there: so the namespace stays, with a tenant and without its children. */
+  /** An admission policy that denies the deletion of tenants there: so the namespace stays, with a tenant and without its children. */
   async function protect(isProtected: boolean): Promise<void> {
     const kinds = ['validatingadmissionpolicybinding', 'validatingadmissionpolicy'];
     if (isProtected) {
@@ -101,7 +101,7 @@ describe('a tenant in a namespace that is being deleted', () => {
   const held = () => namespace.client.get(CopilotTenant, { namespace: going, name: 'held' });
   const condition = async (type: string) => findCondition((await held()).status?.conditions, type);
 
-  it('is told so, tried calmly, and goes with the namespace once that can', async () => {
+  it('reports that, is retried with back-off, and is deleted with the namespace once that is possible', async () => {
     await namespace.kubectl.ok(['create', '-f', '-'], {
       apiVersion: 'copilot-operator.dev/v1alpha1',
       kind: 'CopilotTenant',
@@ -113,19 +113,19 @@ describe('a tenant in a namespace that is being deleted', () => {
     await protect(true);
     await namespace.kubectl.ok(['delete', 'namespace', going, '--wait=false']);
 
-    const told = await waitFor(
-      'the tenant is told',
+    const stalled = await waitFor(
+      'the tenant reports that',
       async () => {
         const stalled = await condition('Stalled');
         return stalled?.reason === 'NamespaceTerminating' ? stalled : undefined;
       },
       { withinMs: 60_000, everyMs: 100 },
     );
-    expect(told).toMatchObject({ status: 'True' });
-    expect(told.message).toContain('cannot be created: the namespace is being deleted, and the tenant with it.');
+    expect(stalled).toMatchObject({ status: 'True' });
+    expect(stalled.message).toContain('cannot be created: the namespace is being deleted, and the tenant with it.');
     expect(await condition('Ready')).toMatchObject({ status: 'False', reason: 'NamespaceTerminating' });
 
-    // Its children end one after another, and each end is told.
+    // Its children are deleted one after another, and each deletion requeues it.
     let last = '';
     const isAtRest = async () => {
       const { items } = await namespace.client.list(Pod, { namespace: going });
@@ -139,7 +139,7 @@ describe('a tenant in a namespace that is being deleted', () => {
     await sleep(COUNTED_MS);
     const user = `system:serviceaccount:${namespace.name}:copilot-operator`;
     const writes = recordsSince(mark, going).filter((record) => record.user === user && isWrite(record));
-    // A pass tries each child once, and at most two fit: one that the last end has caused, and a poll.
+    // A reconcile tries each child once, and at most two fit: one after the last deletion, and a poll.
     const services = writes.filter(({ resource }) => resource === 'services');
     expect(services.length).toBeLessThanOrEqual(2);
     expect(writes.filter(({ code }) => code < 300 && code >= 200).map(({ resource }) => resource)).toEqual([]);
@@ -154,21 +154,21 @@ describe('a tenant in a namespace that is being deleted', () => {
     expect(operator.errors().map(({ msg, err }) => `${msg}: ${err?.message}`)).toEqual([]);
   });
 
-  it('goes with its sessions, whose finalizers hold nothing up', async () => {
+  it('is deleted with its sessions, whose finalizers do not block it', async () => {
     await talking.createTenant('chatty', { server: { binary: 'runtime' }, ...askingTestModel(talking.name) });
     await ModelInCluster.start(talking);
     await talking.waitForReady('chatty');
     for (const name of ['used', 'unused', 'stray']) {
-      await talking.createSession(name, name === 'stray' ? 'nobody' : 'chatty');
+      await talking.createSession(name, name === 'stray' ? 'missing' : 'chatty');
     }
     await say(talking, 'chatty', { prompt: 'Hello', sessionId: 'used' });
     await talking.waitForPhase('used', 'Idle');
     await talking.waitForPhase('unused', 'Pending');
-    await talking.waitForSession('stray', 'is told', (session) => conditionOf(session, 'Stalled').status === 'True');
+    await talking.waitForSession('stray', 'is Stalled', (session) => conditionOf(session, 'Stalled').status === 'True');
     expect(await talking.exec('chatty-0', 'ls', SESSIONS)).toContain('used');
     for (const { metadata } of await talking.list(CopilotSession)) expect(metadata.finalizers).toHaveLength(1);
 
-    // A server has 30 seconds to stop, and its volume goes after it.
+    // A server has 30 seconds to stop, and its volume is deleted after it.
     await namespace.kubectl.ok(['delete', 'namespace', talking.name, '--timeout=60s']);
     await bystander.expectUntouched();
     expect(operator.errors().map(({ msg, err }) => `${msg}: ${err?.message}`)).toEqual([]);

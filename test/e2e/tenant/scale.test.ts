@@ -30,7 +30,7 @@ const claims = async () =>
   (await namespace.list(PersistentVolumeClaim)).map(({ metadata }) => metadata.name).toSorted();
 
 describe('the number of servers', () => {
-  it('follows kubectl scale up and down, highest index first, and the volumes stay', async () => {
+  it('follows kubectl scale up and down, highest index first, and the volumes are kept', async () => {
     await namespace.createTenant('acme', { server: runtime });
     await namespace.waitForReady('acme');
     await scaleTo(3);
@@ -83,7 +83,7 @@ describe('the number of servers', () => {
     expect((await namespace.get(PersistentVolumeClaim, 'acme-2'))?.metadata.uid).toBe(volume?.metadata.uid);
   });
 
-  it('takes volumes along when reclaimPolicy says Delete, but none that was retained before', async () => {
+  it('deletes volumes if reclaimPolicy is Delete, but none that was retained before', async () => {
     await namespace.createTenant('acme', { server: runtime, replicas: 3 });
     await namespace.waitForReady('acme');
     await scaleTo(2);
@@ -97,7 +97,7 @@ describe('the number of servers', () => {
     expect(await claims()).toEqual(['acme-0', 'acme-2']);
   });
 
-  it('may be zero, and the tenant says so', async () => {
+  it('may be zero, which the tenant reports', async () => {
     await namespace.createTenant('acme', { server: runtime, replicas: 0 });
     const tenant = await namespace.waitForTenant(
       'acme',
@@ -134,11 +134,11 @@ describe('suspend', () => {
     expect(resumed.status?.servers?.[0]?.volumeUID).toBe(before.status?.servers?.[0]?.volumeUID);
   });
 
-  it('resumed at once, no second pod runs beside the one that stops', async () => {
+  it('resumed at once, runs no second pod beside the one that is stopping', async () => {
     await namespace.createTenant('acme', { server: runtime });
     await namespace.waitForReady('acme');
     const [first] = await namespace.pods('acme');
-    // Stays for its whole grace period: what a server that does not end looks like.
+    // Uses its whole grace period, as a server that does not stop does.
     await namespace.kubectl.ok([
       'patch',
       'pod',

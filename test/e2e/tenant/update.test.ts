@@ -58,7 +58,7 @@ describe('servers that are replaced, and servers that are not', () => {
     expect(fewest).toBe(1);
   });
 
-  it('an image that cannot be pulled stops at the first one; the other goes on, and the former image mends it', async () => {
+  it('an image that cannot be pulled stops at the first one; the other keeps running, and the previous image fixes it', async () => {
     const survivor = (await namespace.pods('acme', 'acme-1'))[0]?.metadata.uid;
     await namespace.patchTenant('acme', { spec: { server: { image: 'localhost/no-such-image:1' } } });
     const stalled = await namespace.waitForStalled('acme', 'ImagePullFailed');
