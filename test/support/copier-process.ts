@@ -6,7 +6,7 @@ import { newCopier } from './copier.ts';
 const log = pino({ level: 'info' }, pino.destination({ dest: 1, sync: true }));
 exitOnCrash(log);
 const { KUBECONFIG: kubeconfig = '', NAMESPACE: namespace = '', IDENTITY: identity = '', CRASH: crash } = process.env;
-if (crash === 'rejection') void Promise.reject(new Error('nobody caught this'));
+if (crash === 'rejection') void Promise.reject(new Error('not caught'));
 if (crash === 'string') setImmediate(() => JSON.parse('{'));
 const outcome = await newCopier({ kubeconfig, namespace, identity, log }).run(stopOnSignal(log));
 log.info(outcome, 'ended');

@@ -32,7 +32,7 @@ export interface CopierOptions {
   kubeconfig: string;
   namespace: string;
   log: Logger;
-  /** Stands for the lease under this name; without one it works at once. */
+  /** Its identity as a candidate for the lease; without one it starts at once. */
   identity?: string;
   gracefulStopMs?: number;
   /** Called in every reconcile before it writes. */
@@ -106,7 +106,7 @@ export function newCopier(options: CopierOptions) {
         const desired = copyOf(parent);
         const live = children.store.get(keyOf(desired));
         const { action, retryAfterMs } = await applier.apply(ConfigMap, desired, live, parent, { signal });
-        if (action === 'created') recorder.event(parent, 'Normal', 'Copied', `made ${desired.metadata.name}`);
+        if (action === 'created') recorder.event(parent, 'Normal', 'Copied', `created ${desired.metadata.name}`);
         return retryAfterMs === undefined ? {} : { requeueAfterMs: retryAfterMs };
       },
     });

@@ -6,7 +6,7 @@ interface Pending {
   fn: () => void;
 }
 
-/** A clock that stands still until the test moves it. Wall and monotonic time move together unless `jumpWallClock` is used. */
+/** A clock that the test moves. Wall and monotonic time move together unless `jumpWallClock` is used. */
 export class FakeClock implements Clock {
   #elapsed = 0;
   #epoch: number;
@@ -46,7 +46,7 @@ export class FakeClock implements Clock {
     return next && next.at - this.#elapsed;
   }
 
-  /** Passes time, firing timers in order; whatever they resolve gets to run before the next one. */
+  /** Passes time, firing timers in order; promises that they resolve run before the next one. */
   async advance(ms: number): Promise<void> {
     const target = this.#elapsed + ms;
     await settle();
@@ -59,7 +59,7 @@ export class FakeClock implements Clock {
     this.#elapsed = target;
   }
 
-  /** The process stands still (SIGSTOP, a long garbage collection): time passes, then every timer that is due fires late. */
+  /** The process is paused (SIGSTOP, a long garbage collection): time passes, then every timer that is due fires late. */
   async pause(ms: number): Promise<void> {
     this.#elapsed += ms;
     await this.advance(0);

@@ -3,7 +3,7 @@ import type { ResourceType } from '../../src/kube/types/resource.ts';
 import { Store, type Indexers } from '../../src/kube/cache/store.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
 
-/** A cache whose events the test makes itself: for unit tests of what listens to one. */
+/** An informer whose events the test sends. */
 export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
   readonly type: ResourceType<T>;
   readonly store: Store<T>;
@@ -61,7 +61,7 @@ export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
     return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   }
 
-  /** Namespaces that are refused to us, with what the server says. */
+  /** Forbidden namespaces, with the error of the server. */
   readonly forbidden = new Map<string, Error>();
 
   forbiddenIn(namespace: string): Error | undefined {

@@ -4,7 +4,7 @@ import { waitFor } from './wait.ts';
 /** 500 sessions at once take a machine that runs other tests beside it more than 10 s. */
 const IDLE_MS = 60_000;
 
-/** The value of a counter or gauge with these labels; undefined when there is no such series. */
+/** The value of a counter or gauge with these labels; undefined if there is no such series. */
 export async function metricValue(
   metrics: Metrics,
   name: string,
@@ -16,7 +16,7 @@ export async function metricValue(
   return metric?.values.find((value) => matches(value.labels))?.value;
 }
 
-/** The sum over all series of a counter or gauge, which must be there. */
+/** The sum over all series of a counter or gauge, which must exist. */
 export async function metricSum(metrics: Metrics, name: string): Promise<number> {
   const found = await metrics.registry.getSingleMetric(name)?.get();
   if (found === undefined) throw new Error(`there is no metric ${name}`);

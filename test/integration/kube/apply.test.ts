@@ -30,9 +30,9 @@ const MANAGER = 'test-operator';
 
 let apiServer: ApiServer;
 let proxy: FaultProxy;
-/** What the applier uses: through the proxy. */
+/** For the applier: through the proxy. */
 let ours: ReturnType<typeof connect>;
-/** Everybody else: straight to the server. */
+/** For all others: directly to the API server. */
 let other: ReturnType<typeof connect>;
 let client: Client;
 
@@ -51,7 +51,7 @@ afterAll(async () => {
 
 let worlds = 0;
 
-/** A namespace with an owner in it, and an applier of one's own. */
+/** A new namespace with an owner and an applier. */
 async function world() {
   const namespace = `apply-${worlds++}`;
   await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
@@ -77,20 +77,20 @@ async function cached<T extends KubeObject>(type: ResourceType<T>, object: KubeO
   return stripServerFields(await client.get(type, nameOf(object)));
 }
 
-/** What our client sends during `act`, as `create secrets`. */
+/** The requests of our client during `act`, as `create secrets`. */
 async function requests(act: () => Promise<unknown>): Promise<string[]> {
   const before = proxy.journal.length;
   await act();
   return proxy.journal.slice(before).map(({ verb, resource }) => `${verb} ${resource}`);
 }
 
-/** A person or another controller: owns what it writes, under its own name. */
+/** Another writer, with a field manager of its own. */
 function edit<T extends KubeObject>(type: ResourceType<T>, object: KubeObject, patch: object): Promise<T> {
   const options = { contentType: 'application/strategic-merge-patch+json', fieldManager: 'somebody' } as const;
   return client.patch(type, nameOf(object), patch, options);
 }
 
-/** Lets the API server itself rewrite every ConfigMap that has a word: what a mutating webhook does, without a webhook. */
+/** Lets the API server rewrite every ConfigMap with a word, like a mutating webhook. */
 async function shoutIn(namespace: string): Promise<void> {
   const define = (plural: string, kind: string) =>
     defineResource<KubeObject & { spec: object }>({
@@ -130,7 +130,7 @@ async function shoutIn(namespace: string): Promise<void> {
 
 const image = (deployment: Deployment): string | undefined => deployment.spec?.template.spec?.containers[0]?.image;
 
-describe('a child that is not there', () => {
+describe('a child that does not exist', () => {
   it('is created in one request', async () => {
     const { applier, owner } = await world();
     const desired = manifests.secret(owner);
@@ -140,14 +140,14 @@ describe('a child that is not there', () => {
     expect(live.metadata.ownerReferences).toEqual(desired.metadata.ownerReferences);
   });
 
-  it('is refused without a controller reference: nobody could tell later whose it is', async () => {
+  it('is refused without a controller reference', async () => {
     const { applier, owner, namespace } = await world();
     await expect(applier.apply(ConfigMap, configMap(namespace, 'lost'), undefined, owner)).rejects.toThrow(
       /ConfigMap "apply-\d+\/lost" has no controller reference to ConfigMap "apply-\d+\/owner"/,
     );
   });
 
-  it('is created once when the answer to the first try was lost', async () => {
+  it('is created once when the response to the first attempt was lost', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     proxy.inject({ verb: 'create', resource: 'configmaps' }, { kind: 'loseResponse' });
@@ -157,7 +157,7 @@ describe('a child that is not there', () => {
     expect([result.action, result.object.metadata.uid]).toEqual(['unchanged', uid]);
   });
 
-  it('is not created again for an owner that is gone while the cache still has it', async () => {
+  it('is not created again for an owner that is deleted while the cache still has it', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     const { object } = await applier.apply(ConfigMap, desired, undefined, owner);
@@ -167,7 +167,7 @@ describe('a child that is not there', () => {
     expect((await client.list(ConfigMap, { namespace: desired.metadata.namespace })).items).toEqual([]);
   });
 
-  it('is created again when somebody has deleted it', async () => {
+  it('is created again when another client has deleted it', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     const { object } = await applier.apply(ConfigMap, desired, undefined, owner);
@@ -191,7 +191,7 @@ describe('a child that is as desired', () => {
     ['a ConfigMap', builtins.ConfigMap, manifests.childConfigMap],
   ];
 
-  it.each(kinds)('is not even asked for: %s, after a restart too', async (_, type, manifest) => {
+  it.each(kinds)('costs no request: %s, also after a restart', async (_, type, manifest) => {
     const { applier, newApplier, owner } = await world();
     const desired = manifest(owner);
     await applier.apply(type, desired, undefined, owner);
@@ -204,7 +204,7 @@ describe('a child that is as desired', () => {
     expect(sent).toEqual([]);
   });
 
-  it.each(kinds)('stays so after an update of everything: %s', async (_, type, manifest) => {
+  it.each(kinds)('remains so after an update of everything: %s', async (_, type, manifest) => {
     const { applier, newApplier, owner } = await world();
     const desired = manifest(owner);
     await applier.apply(type, desired, undefined, owner);
@@ -217,7 +217,7 @@ describe('a child that is as desired', () => {
     expect(sent).toEqual([]);
   });
 
-  it('is written once more is wanted of it, although the cache has the same object as when nothing was missing', async () => {
+  it('is written when more is desired, although the object in the cache has not changed', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     await applier.apply(ConfigMap, desired, undefined, owner);
@@ -227,7 +227,7 @@ describe('a child that is as desired', () => {
     expect((await applier.apply(ConfigMap, changed, live, owner)).action).toBe('updated');
   });
 
-  it('is not written again while the cache is late: without a request if the cache is followed, else with a read', async () => {
+  it('is not written again while the cache is outdated: without a request if the cache is followed, else with a read', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     await applier.apply(ConfigMap, desired, undefined, owner);
@@ -241,7 +241,7 @@ describe('a child that is as desired', () => {
 });
 
 describe('a child that is different', () => {
-  it('gets back what somebody changed, and keeps what somebody added', async () => {
+  it('gets back what another writer changed, and keeps what another writer added', async () => {
     const { applier, owner } = await world();
     const desired = manifests.smallDeployment(owner);
     await applier.apply(Deployment, desired, undefined, owner);
@@ -287,7 +287,7 @@ describe('a child that is different', () => {
     expect((await applier.apply(Deployment, desired, repaired, owner)).action).toBe('unchanged');
   });
 
-  it('loses what is no longer desired, be it from the creation or from an update', async () => {
+  it('loses what is no longer desired, from the creation as from an update', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner, 'words', { one: '1', two: '2' });
     await applier.apply(ConfigMap, desired, undefined, owner);
@@ -322,7 +322,7 @@ describe('a child that is different', () => {
     ]);
   });
 
-  it('is updated through a real conflict: somebody writes between our read and our write', async () => {
+  it('is updated despite a conflict: another client writes between our read and our write', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     await applier.apply(ConfigMap, desired, undefined, owner);
@@ -351,16 +351,19 @@ describe('a child that is different', () => {
       manifests.disruptionBudget,
       { spec: { selector: { matchLabels: { more: 'yes' } } } },
     ],
-  ])('loses what somebody added to the selector of %s: it would select nothing', async (_, type, manifest, added) => {
-    const { owner, applier } = await world();
-    const desired = manifest(owner);
-    await applier.apply(type, desired, undefined, owner);
-    await client.patch(type, nameOf(desired), added, { contentType: 'application/merge-patch+json' });
-    expect((await applier.apply(type, desired, await cached(type, desired), owner)).action).toBe('updated');
-    expect(JSON.stringify(await cached(type, desired))).not.toContain('more');
-  });
+  ])(
+    'loses what another writer added to the selector of %s: it would select nothing',
+    async (_, type, manifest, added) => {
+      const { owner, applier } = await world();
+      const desired = manifest(owner);
+      await applier.apply(type, desired, undefined, owner);
+      await client.patch(type, nameOf(desired), added, { contentType: 'application/merge-patch+json' });
+      expect((await applier.apply(type, desired, await cached(type, desired), owner)).action).toBe('updated');
+      expect(JSON.stringify(await cached(type, desired))).not.toContain('more');
+    },
+  );
 
-  it('is not updated to what was computed from a state that it no longer has', async () => {
+  it('is not updated to a state that was computed from an earlier one', async () => {
     const { owner, applier } = await world();
     await applier.apply(Deployment, manifests.smallDeployment(owner), undefined, owner);
     const late = await cached(Deployment, manifests.smallDeployment(owner));
@@ -374,7 +377,7 @@ describe('a child that is different', () => {
     expect(await ignoreNotFound(client.get(Deployment, nameOf(late)))).toBeUndefined();
   });
 
-  it('is updated once when the answer to the update was lost', async () => {
+  it('is updated once when the response to the update was lost', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     await applier.apply(ConfigMap, desired, undefined, owner);
@@ -383,7 +386,7 @@ describe('a child that is different', () => {
     const stale = await cached(ConfigMap, desired);
     desired.data = { word: 'new' };
     proxy.inject({ verb: 'patch', resource: 'configmaps' }, { kind: 'loseResponse' });
-    // The apply may be sent again by the client: it is the same twice. In either case the second reconcile finds it done.
+    // The client may retry the apply, which is idempotent. In either case the second reconcile has nothing to do.
     await applier.apply(ConfigMap, desired, stale, owner).catch((error: unknown) => {
       expect(error).toBeInstanceOf(TransportError);
     });
@@ -395,7 +398,7 @@ describe('a child that is different', () => {
   it.each([
     ['replaced', true],
     ['deleted', false],
-  ])('is not written into when it was %s by somebody else between our read and our write', async (_, replaced) => {
+  ])('is not written when another client has %s it between our read and our write', async (_, replaced) => {
     const { applier, owner, namespace } = await world();
     const desired = manifests.childConfigMap(owner);
     await applier.apply(ConfigMap, desired, undefined, owner);
@@ -413,7 +416,7 @@ describe('a child that is different', () => {
     expect(items.map(({ data }) => data)).toEqual(replaced ? [{ theirs: 'x' }] : []);
   });
 
-  it('whose field cannot be changed is told by object and field', async () => {
+  it('with an immutable field causes an error that names object and field', async () => {
     const { applier, owner } = await world();
     const desired = manifests.smallDeployment(owner);
     await applier.apply(Deployment, desired, undefined, owner);
@@ -431,7 +434,7 @@ describe('a child that is different', () => {
     expect((error as InvalidObjectError).message).toMatch(/Deployment "apply-\d+\/small".*spec\.selector.*immutable/);
   });
 
-  it('is left alone while it is being deleted', async () => {
+  it('is not written while it is terminating', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     desired.metadata.finalizers = ['example.com/slow'];
@@ -445,11 +448,11 @@ describe('a child that is different', () => {
   });
 });
 
-describe('an object of the name that is not ours', () => {
+describe('a foreign object of the name', () => {
   it.each([
     ['has no controller', () => undefined],
     [
-      'belongs to an earlier owner of the same name',
+      'is controlled by an earlier owner of the same name',
       (owner: KubeObject) => [{ ...manifests.childMeta(owner, '').ownerReferences?.[0], uid: '0000-earlier' }],
     ],
   ])('is neither adopted nor changed when it %s', async (_, ownerReferences) => {
@@ -469,7 +472,7 @@ describe('an object of the name that is not ours', () => {
     );
   });
 
-  it('is taken up when the caller says that it is ours', async () => {
+  it('is written if the caller declares it ours', async () => {
     const { applier, owner, namespace } = await world();
     const kept = configMap(namespace, 'kept', { old: 'data' });
     kept.metadata.labels = { tenant: 'acme' };
@@ -483,13 +486,13 @@ describe('an object of the name that is not ours', () => {
 });
 
 describe('another writer', () => {
-  it('who insists on our field is not fought in a loop', async () => {
+  it('that keeps reverting our field causes no loop of writes', async () => {
     const { applier, owner, clock } = await world();
     const desired = manifests.childConfigMap(owner);
     await applier.apply(ConfigMap, desired, undefined, owner);
     const restoredAt: number[] = [];
     for (let second = 0; second < 64; second++) {
-      // Even what we know the object by is taken off.
+      // Even the hash annotation is removed.
       const annotations = { [HASH]: second % 2 === 0 ? null : 'theirs' };
       const theirs = stripServerFields(
         await edit(ConfigMap, desired, { metadata: { annotations }, data: { word: 'theirs' } }),
@@ -500,11 +503,11 @@ describe('another writer', () => {
       else expect([action, retryAfterMs > 0, proxy.journal.length - before]).toEqual(['deferred', true, 0]);
       await clock.advance(1_000);
     }
-    // Three at once, each further one after twice the wait of the one before.
+    // Three at once, each further one after twice the wait of the last.
     expect(restoredAt).toEqual([0, 1, 2, 3, 5, 9, 17, 33]);
   });
 
-  it('who is a second installation with wishes of its own is not fought in a loop', async () => {
+  it('that is a second installation with another desired state causes no loop of writes', async () => {
     const { applier, newApplier, owner, clock } = await world();
     const installations = [
       { applier, desired: manifests.childConfigMap(owner, 'child', { word: 'first' }), updates: 0 },
@@ -518,22 +521,22 @@ describe('another writer', () => {
       }
       await clock.advance(1_000);
     }
-    // At every turn each finds the other's word.
+    // Each time each finds the other's value.
     for (const { updates } of installations) expect(updates).toBeLessThan(12);
   });
 
-  it('in the API server itself, who changes what we write, is accepted', async () => {
+  it('in the API server, which changes what we write, is accepted', async () => {
     const { applier, newApplier, owner, namespace } = await world();
     await shoutIn(namespace);
     const desired = manifests.childConfigMap(owner, 'words', { word: 'hello' });
-    await waitFor('the policy is in force', async () => {
+    await waitFor('the policy is active', async () => {
       const { data } = await client.create(ConfigMap, configMap(namespace, 'probe', { word: 'x' }), { dryRun: true });
       return data?.['word'] === 'SHOUTED';
     });
     expect((await applier.apply(ConfigMap, desired, undefined, owner)).object.data).toEqual({ word: 'SHOUTED' });
     const live = await cached(ConfigMap, desired);
     expect(await requests(() => applier.apply(ConfigMap, desired, live, owner))).toEqual([]);
-    // A new process has to find out once, which changes nothing.
+    // A new process has to write once to notice it, which changes nothing.
     const restarted = newApplier();
     await restarted.apply(ConfigMap, desired, live, owner);
     expect(await requests(() => restarted.apply(ConfigMap, desired, live, owner))).toEqual([]);
@@ -544,7 +547,7 @@ describe('another writer', () => {
 });
 
 describe('deleting a child', () => {
-  it('deletes the object that was meant, and never a new one of its name', async () => {
+  it('deletes that object, and never a new one of its name', async () => {
     const { applier, owner } = await world();
     const desired = manifests.childConfigMap(owner);
     const { object: first } = await applier.apply(ConfigMap, desired, undefined, owner);

@@ -58,7 +58,7 @@ describe('a kubeconfig', () => {
     expect([server.href, namespace]).toEqual([`${apiServer.url}/`, 'mine']);
   });
 
-  it('says which context is missing, and which there are', () => {
+  it('causes an error that names the missing context and the existing ones', () => {
     const path = apiServer.kubeconfig();
     expect(() => loadConfig({ clock, kubeconfig: path, context: 'prod' })).toThrow(
       'kubeconfig: context "prod" does not exist; existing contexts: "test"',
@@ -85,7 +85,7 @@ describe('a kubeconfig', () => {
     expect(() => loadConfig({ clock, kubeconfig: kubeconfig(change) })).toThrow(message);
   });
 
-  it('whose server has a path keeps it before every request', async () => {
+  it('whose server has a path: requests have it as prefix', async () => {
     const proxy = await FaultProxy.start(apiServer);
     await using c = connect(apiServer.kubeconfig({ server: `${proxy.url}/clusters/one/` }));
     await expect(c.client.list(Namespace)).rejects.toMatchObject({ code: 404 });
@@ -136,7 +136,7 @@ describe('credentials', () => {
     expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
   });
 
-  it('that stay wrong lead to one more try, and then a 401', async () => {
+  it('that stay wrong lead to one more attempt, and then a 401', async () => {
     await using c = await rotating('wrong');
     await c.revoke();
     await waitFor(
@@ -192,15 +192,15 @@ describe('in a pod', () => {
   });
 });
 
-describe('nowhere', () => {
-  it('says what to do', () => {
+describe('without any configuration', () => {
+  it('the error names the ways to configure it', () => {
     delete process.env['KUBECONFIG'];
     process.env['HOME'] = dir;
     expect(() => loadConfig({ clock })).toThrow('no Kubernetes configuration: set KUBECONFIG');
   });
 });
 
-/** A client by the token of a service account, which can be exchanged in its file and revoked in the server. */
+/** A client with the token of a service account, which can be replaced in its file and revoked in the server. */
 async function rotating(name: string) {
   const namespace = 'default';
   const admin = connect(apiServer.kubeconfig());
@@ -209,7 +209,7 @@ async function rotating(name: string) {
     kind: 'ServiceAccount',
     metadata: { namespace, name },
   });
-  // A token that is bound to a Secret dies with it. The server remembers a good token for 10 s, though.
+  // A token that is bound to a Secret is invalid without it. The server caches a valid token for 10 s, though.
   const tokenBoundTo = async (secretName: string): Promise<{ token: string; secret: NamespacedName; uid: string }> => {
     const secret = { namespace, name: secretName };
     const made = await admin.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata: secret });

@@ -51,7 +51,7 @@ async function world() {
 }
 
 describe('events in the cluster', () => {
-  it('are one with a count when they are equal, and are shown so by kubectl', async () => {
+  it('are one with a count if they are equal, also in kubectl', async () => {
     const { namespace, object, recorder, stored } = await world();
     for (let i = 1; i <= 3; i++) {
       recorder.event(object, 'Warning', 'ImagePullFailed', 'image example.com/x: not found');
@@ -65,7 +65,7 @@ describe('events in the cluster', () => {
     );
   });
 
-  it('are told once when the answer to their creation was lost', async () => {
+  it('are created once when the response to their creation was lost', async () => {
     const { object, recorder, stored, counted } = await world();
     proxy.inject({ verb: 'create', resource: 'events' }, { kind: 'loseResponse' });
     recorder.event(object, 'Normal', 'Ready', 'all servers answer');
@@ -74,7 +74,7 @@ describe('events in the cluster', () => {
     expect(await counted('created')).toBe(1);
   });
 
-  it('are not told, and nothing fails, in a namespace that is being deleted', async () => {
+  it('are dropped, and nothing fails, in a terminating namespace', async () => {
     const { namespace, object, recorder, stored, counted } = await world();
     const { uid = '' } = (await users.client.get(Namespace, { namespace: '', name: namespace })).metadata;
     await users.client.delete(Namespace, { namespace: '', name: namespace }, { uid });
@@ -83,7 +83,7 @@ describe('events in the cluster', () => {
     expect([await stored(), await counted('dropped'), await counted('failed')]).toEqual([[], 1, undefined]);
   });
 
-  it('stop at 25 for one object: a storm of them is a drizzle at the API server', async () => {
+  it('are limited to 25 for one object', async () => {
     const { object, recorder, counted } = await world();
     const before = proxy.journal.length;
     for (let i = 0; i < 500; i++) recorder.event(object, 'Warning', `Reason${i % 50}`, `attempt ${i}`);
@@ -92,7 +92,7 @@ describe('events in the cluster', () => {
     expect(await counted('dropped')).toBe(475);
   });
 
-  it('are accepted for objects with the longest of names', async () => {
+  it('are accepted for objects with the longest possible names', async () => {
     const { object, recorder, stored, counted } = await world();
     const longest: KubeObject = { ...object, metadata: { ...object.metadata, name: 'x'.repeat(253) } };
     recorder.event(longest, 'Normal', 'Ready', 'y'.repeat(5_000));

@@ -48,7 +48,7 @@ describe('a finalizer', () => {
   it.each([
     ['added', [THEIRS], [THEIRS, 'example.com/meanwhile', OURS], addFinalizer],
     ['removed', [OURS, THEIRS], [THEIRS, 'example.com/meanwhile'], removeFinalizer],
-  ] as const)('is %s without the loss of one that somebody adds at the same time', async (_, start, end, change) => {
+  ] as const)('is %s without the loss of one that another client adds concurrently', async (_, start, end, change) => {
     const object = await newObject(...start);
     const meanwhile = () => addFinalizer(users.client, ConfigMap, object, 'example.com/meanwhile');
     proxy.inject({ verb: 'patch' }, { kind: 'first', do: meanwhile });
@@ -59,7 +59,7 @@ describe('a finalizer', () => {
     expect(changed && hasFinalizer(changed, OURS)).toBe(change === addFinalizer);
   });
 
-  it('lets the object go when it was the last one', async () => {
+  it('that was the last one lets the object be deleted when removed', async () => {
     const object = await newObject(OURS);
     await remove(object);
     const terminating = await users.client.get(ConfigMap, nameOf(object));
@@ -68,7 +68,7 @@ describe('a finalizer', () => {
     await expect(live(object)).rejects.toMatchObject({ code: 404 });
   });
 
-  it('of an object that is gone is gone, and can not be added', async () => {
+  it('of a deleted object can neither be removed nor added', async () => {
     const object = await newObject();
     await remove(object);
     const stale = { ...object, metadata: { ...object.metadata, finalizers: [OURS] } };
@@ -76,7 +76,7 @@ describe('a finalizer', () => {
     expect(await addFinalizer(ours.client, ConfigMap, object, OURS)).toBeUndefined();
   });
 
-  it('is left on a new object of the name', async () => {
+  it('stays on a new object of the name', async () => {
     const old = await newObject(OURS);
     await remove(old);
     await removeFinalizer(users.client, ConfigMap, old, OURS);

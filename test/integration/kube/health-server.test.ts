@@ -39,7 +39,7 @@ async function start() {
 }
 
 describe('the probes', () => {
-  it('answer ok while every check is', async () => {
+  it('answer ok while every check is ok', async () => {
     const { get } = await start();
     expect(await get('/readyz')).toEqual({ status: 200, body: 'ok' });
     expect(await get('/livez')).toEqual({ status: 200, body: 'ok' });
@@ -49,7 +49,7 @@ describe('the probes', () => {
     });
   });
 
-  it('fail with the reason, in the answer and in the log', async () => {
+  it('fail with the reason, in the response and in the log', async () => {
     const { get, state, logged } = await start();
     state.ok = false;
     expect(await get('/readyz')).toEqual({
@@ -59,7 +59,7 @@ describe('the probes', () => {
     expect(logged).toMatchObject([{ probe: 'readyz', failed: ['[-]caches failed: not synced yet: pods'] }]);
   });
 
-  it('answer for one check alone', async () => {
+  it('answer for a single check', async () => {
     const { get, state } = await start();
     state.ok = false;
     expect((await get('/readyz/ping')).status).toBe(200);
@@ -67,7 +67,7 @@ describe('the probes', () => {
     expect((await get('/readyz/nothing')).status).toBe(404);
   });
 
-  it('know no other path and no other method', async () => {
+  it('refuse other paths and other methods', async () => {
     const { get } = await start();
     expect((await get('/')).status).toBe(404);
     expect((await get('/readyz', 'POST')).status).toBe(405);
@@ -75,14 +75,14 @@ describe('the probes', () => {
 });
 
 describe('the probes of a manager', () => {
-  /** On an API server that takes every request and never answers. */
+  /** With an API server that accepts every request and never responds. */
   async function deaf() {
     const clock = new FakeClock();
     const silence = (signal: AbortSignal | undefined): Promise<never> =>
       new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason), { once: true }));
     const client = {
       listAll: (_: unknown, { signal }: CallOptions) => silence(signal),
-      // eslint-disable-next-line require-yield -- it never comes to that
+      // eslint-disable-next-line require-yield -- it never yields
       watch: async function* (_: unknown, { signal }: CallOptions) {
         await silence(signal);
       },
@@ -113,7 +113,7 @@ describe('the probes of a manager', () => {
     };
   }
 
-  it('tell that it is not ready before its caches are full', async () => {
+  it('report that it is not ready before its caches have synced', async () => {
     await using d = await deaf();
     expect(await d.get('/readyz')).toMatchObject({
       status: 500,
@@ -122,7 +122,7 @@ describe('the probes of a manager', () => {
     expect((await d.get('/livez')).status).toBe(200);
   });
 
-  it('tell that it is not alive once a watch has made no progress for too long', async () => {
+  it('report that it is not alive once a watch has made no progress for too long', async () => {
     await using d = await deaf();
     await d.clock.advance(16 * 60_000);
     for (const path of ['/livez', '/healthz']) {
@@ -155,18 +155,18 @@ describe('the server', () => {
     await closed;
   });
 
-  it('answers a path that is none with 400, and does not log it', async () => {
+  it('answers an invalid path with 400, and does not log it', async () => {
     const { port, logged } = await start();
     const socket = connect(port, '127.0.0.1');
     await once(socket, 'connect');
     socket.write('GET // HTTP/1.1\r\nHost: x\r\n\r\n');
-    const [answer] = (await once(socket, 'data')) as [Buffer];
+    const [response] = (await once(socket, 'data')) as [Buffer];
     socket.destroy();
-    expect(answer.toString()).toMatch(/^HTTP\/1.1 400 /);
+    expect(response.toString()).toMatch(/^HTTP\/1.1 400 /);
     expect(logged).toEqual([]);
   });
 
-  it('tells when its port is taken', async () => {
+  it('rejects if its port is in use', async () => {
     const { port } = await start();
     const second = new HealthServer({ log: pino({ level: 'silent' }) });
     await expect(second.listen({ host: '127.0.0.1', port })).rejects.toThrow('EADDRINUSE');

@@ -1,4 +1,4 @@
-// Two processes and one lease, on a real API server: what the unit tests of the election can't show.
+// Two processes and one lease, on a real API server: what the unit tests of leader election can't show.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const program = join(import.meta.dirname, '../../support/copier-process.ts');
 
-/** A copier in a process of its own that sees the API server through a proxy of its own. */
+/** A copier in a process of its own, with a proxy of its own to the API server. */
 async function startProcess(namespace: string, identity: string, env: Record<string, string> = {}) {
   const proxy = await FaultProxy.start(apiServer);
   const KUBECONFIG = apiServer.kubeconfig({ server: proxy.url });
@@ -46,7 +46,7 @@ async function startProcess(namespace: string, identity: string, env: Record<str
     records,
     exited,
     signal: (signal: NodeJS.Signals) => void child.kill(signal),
-    /** Everything but the lease. */
+    /** All writes except those of the lease. */
     writes: (): ProxiedRequest[] =>
       proxy.journal.filter(({ method, resource }) => method !== 'GET' && resource !== 'leases'),
     leaseWrites: (): ProxiedRequest[] =>
@@ -61,7 +61,7 @@ async function startProcess(namespace: string, identity: string, env: Record<str
 
 let worlds = 0;
 
-/** A namespace whose parent changes all the time, so that a leader has always something to write. */
+/** A namespace whose parent changes all the time, so that the leader always has something to write. */
 async function busyWorld() {
   const namespace = `leadership-${worlds++}`;
   await users.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
@@ -93,7 +93,7 @@ async function busyWorld() {
 }
 
 describe('the leader', () => {
-  it('that stands still for 20 s alone writes nothing before it has looked at the lease again, then goes on', async () => {
+  it('that is paused for 20 s, without another candidate, writes nothing before it has checked the lease again, then continues', async () => {
     await using w = await busyWorld();
     await using a = await startProcess(w.namespace, 'a');
     await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
@@ -101,9 +101,13 @@ describe('the leader', () => {
     await sleep(20_000);
     const before = a.proxy.journal.length;
     a.signal('SIGCONT');
-    await waitFor('a writes again', () => a.proxy.journal.slice(before).some((seen) => a.writes().includes(seen)), {
-      withinMs: 20_000,
-    });
+    await waitFor(
+      'a writes again',
+      () => a.proxy.journal.slice(before).some((request) => a.writes().includes(request)),
+      {
+        withinMs: 20_000,
+      },
+    );
     const since = a.proxy.journal.slice(before);
     const renewed = since.findIndex(({ resource, verb }) => resource === 'leases' && verb === 'update');
     const written = since.findIndex((seen) => a.writes().includes(seen));
@@ -113,12 +117,12 @@ describe('the leader', () => {
     expect(await a.exited).toEqual({ code: 0, signal: null });
   }, 90_000);
 
-  it('that stands still for 20 s is replaced, writes nothing any more, and ends in failure', async () => {
+  it('that is paused for 20 s is replaced, writes nothing any more, and exits with an error', async () => {
     await using w = await busyWorld();
     await using a = await startProcess(w.namespace, 'a');
     await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
     await using b = await startProcess(w.namespace, 'b');
-    await waitFor('b stands by, its caches warm', () => b.proxy.openWatches().length === 2, { withinMs: 20_000 });
+    await waitFor('b is on standby, its caches warm', () => b.proxy.openWatches().length === 2, { withinMs: 20_000 });
     a.signal('SIGSTOP');
     await sleep(20_000);
     await waitFor('b writes', () => b.writes().length > 3, { withinMs: 5_000 });
@@ -128,33 +132,33 @@ describe('the leader', () => {
     expect(await a.exited).toEqual({ code: 1, signal: null });
     expect(a.writes()).toHaveLength(writesOfA);
     expect(a.records.at(-1)).toMatchObject({ msg: 'ended', reason: 'leadership lost' });
-    // At no time did both write: the last of a comes before the first of b.
+    // They never wrote at the same time: the last write of a is before the first of b.
     expect(Math.max(...a.writes().map(({ at }) => at))).toBeLessThan(Math.min(...b.writes().map(({ at }) => at)));
     b.signal('SIGTERM');
     expect(await b.exited).toEqual({ code: 0, signal: null });
   }, 90_000);
 
-  it('that is stopped hands over at once: its last write, then the lease, then the other', async () => {
+  it('that is stopped hands over at once: its last write, then the release of the lease, then the other process', async () => {
     await using w = await busyWorld();
     await using a = await startProcess(w.namespace, 'a');
     await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
     await using b = await startProcess(w.namespace, 'b');
-    await waitFor('b stands by', () => b.proxy.openWatches().length === 2, { withinMs: 20_000 });
+    await waitFor('b is on standby', () => b.proxy.openWatches().length === 2, { withinMs: 20_000 });
     a.signal('SIGTERM');
     expect(await a.exited).toEqual({ code: 0, signal: null });
-    // A try of the other is at most 4.4 s away.
+    // The next attempt of the other is at most 4.4 s away.
     await waitFor('b writes', () => b.writes().length > 0, { withinMs: 8_000 });
     const released = a.leaseWrites().at(-1);
     expect(a.writes().every(({ n }) => n < (released?.n ?? 0))).toBe(true);
     const lease = await users.client.get(Lease, { namespace: w.namespace, name: LEASE });
     expect(lease.spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 1 });
     expect(lease.spec?.renewTime).toMatch(/\.\d{6}Z$/);
-    await waitFor('nothing of a is left', () => a.proxy.openConnections === 0);
+    await waitFor('no connection of a is left', () => a.proxy.openConnections === 0);
     b.signal('SIGTERM');
     await b.exited;
   }, 60_000);
 
-  it('that can reach the API server no more writes no more, and ends in failure', async () => {
+  it('that can no longer reach the API server writes nothing any more, and exits with an error', async () => {
     await using w = await busyWorld();
     await using a = await startProcess(w.namespace, 'a');
     await waitFor('a writes', () => a.writes().length > 3, { withinMs: 20_000 });
@@ -171,8 +175,8 @@ describe('the leader', () => {
 
 describe('a process', () => {
   it.each([
-    ['a rejection that nobody handles', { CRASH: 'rejection' }, 'unhandled rejection'],
-    ['an exception that nobody catches', { CRASH: 'string' }, 'uncaught exception'],
+    ['an unhandled rejection', { CRASH: 'rejection' }, 'unhandled rejection'],
+    ['an uncaught exception', { CRASH: 'string' }, 'uncaught exception'],
   ])(
     'ends on %s, and says so as one log record',
     async (_, env, msg) => {

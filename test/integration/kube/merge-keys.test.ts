@@ -3,7 +3,7 @@ import { listMerge, type ListMerge } from '../../../src/kube/write/merge-keys.ts
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { connect } from '../../support/kube.ts';
 
-/** As much of an OpenAPI v3 schema as tells how lists are merged. */
+/** The part of an OpenAPI v3 schema that defines how lists are merged. */
 interface Schema {
   $ref?: string;
   allOf?: Schema[];
@@ -44,7 +44,7 @@ function* listsOf(schemas: Record<string, Schema>, schema: Schema, path = ''): G
   const resolved = resolve(schemas, schema);
   for (const [field, inner] of Object.entries(resolved.properties ?? {})) {
     const at = path === '' ? field : `${path}.${field}`;
-    // Nobody applies a status, nor that of a template.
+    // A status is not applied, nor that of a template.
     if (field === 'status') continue;
     if (inner.items) yield [at, mergeOf(schemas, inner)];
     yield* listsOf(schemas, inner.items ?? inner, at);
@@ -62,7 +62,7 @@ function mergeOf(schemas: Record<string, Schema>, list: Schema): ListMerge {
   const item = resolve(schemas, list.items ?? {});
   const keys = (list['x-kubernetes-list-map-keys'] ?? []).map((field) => {
     const value = item.properties?.[field]?.default;
-    // An empty default says only that the type is a string.
+    // An empty default only means that the type is a string.
     return typeof value === 'string' && value !== '' ? { field, default: value } : { field };
   });
   return { type, keys };

@@ -1,4 +1,4 @@
-// The whole core end to end, as a tiny operator that keeps a copy of every parent, while everything around it breaks.
+// The whole core, as a tiny operator that keeps a copy of every parent, with faults everywhere around it.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,7 @@ import { connect } from '../../support/kube.ts';
 import { waitFor } from '../../support/wait.ts';
 
 let apiServer: ApiServer;
-/** Users of the cluster: straight to the API server. */
+/** Users of the cluster: directly to the API server. */
 let users: ReturnType<typeof connect>;
 
 beforeAll(async () => {
@@ -29,7 +29,7 @@ afterAll(async () => {
 const PARENTS = 10;
 let worlds = 0;
 
-/** A namespace with parents and a running copier that sees the API server through a proxy of its own. */
+/** A namespace with parents and a running copier, with a proxy of its own to the API server. */
 async function world(options: Partial<CopierOptions> & { as?: Identity } = {}) {
   const namespace = `world-${worlds++}`;
   await users.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
@@ -72,15 +72,15 @@ async function world(options: Partial<CopierOptions> & { as?: Identity } = {}) {
     copies,
     allCopied,
     deleteByHand,
-    /** Everything users can do: parents come and change, a copy is deleted, another one changed. */
-    live: async (word: string): Promise<void> => {
+    /** Everything users can do: parents are created and changed, a copy is deleted, another one changed. */
+    useCluster: async (word: string): Promise<void> => {
       await Promise.all([write('p0', word), write('p1', word), write(`new-${word}`, word)]);
       await deleteByHand('p2-copy');
       const ref = { namespace, name: 'p3-copy' };
       const contentType = 'application/merge-patch+json';
       await users.client.patch(ConfigMap, ref, { data: { word: 'drifted' } }, { contentType });
     },
-    /** Stops it and checks that nothing is left of it. */
+    /** Stops it and checks that nothing is left. */
     stop: async (): Promise<void> => {
       stop.abort();
       expect(await ended).toEqual({ reason: 'stopped' });
@@ -95,7 +95,7 @@ async function world(options: Partial<CopierOptions> & { as?: Identity } = {}) {
   };
 }
 
-/** Nobody asks the API server anything while nothing happens. */
+/** No request reaches the API server while nothing happens. */
 async function expectQuiet(proxy: FaultProxy): Promise<void> {
   let last = proxy.journal.length;
   let since = performance.now();
@@ -110,7 +110,7 @@ async function expectQuiet(proxy: FaultProxy): Promise<void> {
 }
 
 describe('a tiny operator', () => {
-  it('makes copies, one request each, tells it, and is quiet after that', async () => {
+  it('creates copies, one request each, with events, and is quiet after that', async () => {
     await using w = await world();
     await expectQuiet(w.proxy);
     expect(w.proxy.requests({ verb: 'create', resource: 'configmaps' })).toHaveLength(PARENTS);
@@ -118,12 +118,12 @@ describe('a tiny operator', () => {
     expect(w.proxy.openWatches()).toHaveLength(2);
     const { items } = await users.client.list(CoreEvent, { namespace: w.namespace });
     expect(new Map(items.map(({ involvedObject, message }) => [involvedObject.name, message]))).toEqual(
-      new Map(Array.from({ length: PARENTS }, (_, i) => [`p${i}`, `made p${i}-copy`])),
+      new Map(Array.from({ length: PARENTS }, (_, i) => [`p${i}`, `created p${i}-copy`])),
     );
     await w.stop();
   });
 
-  it('writes nothing when it starts again', async () => {
+  it('writes nothing when it is restarted', async () => {
     await using w = await world();
     await w.stop();
     const proxy = await FaultProxy.start(apiServer);
@@ -131,7 +131,7 @@ describe('a tiny operator', () => {
     const again = newCopier({ kubeconfig, namespace: w.namespace, log: pino({ level: 'silent' }) });
     const stop = new AbortController();
     const ended = again.run(stop.signal);
-    await waitFor('every parent was looked at', () => again.reconciles.size === PARENTS);
+    await waitFor('every parent was reconciled', () => again.reconciles.size === PARENTS);
     await expectQuiet(proxy);
     expect(proxy.journal.filter(({ method }) => method !== 'GET')).toEqual([]);
     stop.abort();
@@ -141,7 +141,7 @@ describe('a tiny operator', () => {
 
   it('repairs what was changed and deleted by hand, and follows its parents', async () => {
     await using w = await world();
-    await w.live('second');
+    await w.useCluster('second');
     await waitFor('all is copied', w.allCopied);
     await w.stop();
   });
@@ -167,7 +167,7 @@ describe('a tiny operator', () => {
     await w.stop();
   });
 
-  it('finishes what it has begun when it is stopped', async () => {
+  it('finishes the reconcile in progress when it is stopped', async () => {
     let begun: () => void = () => undefined;
     const waiting = new Promise<void>((resolve) => (begun = resolve));
     let goOn: () => void = () => undefined;
@@ -189,8 +189,8 @@ describe('a tiny operator', () => {
 });
 
 /**
- * What happens while users go on. `bound` is how many requests it may take to get over it, the 14 of the work itself
- * included: it leaves room for a cache that is late now and then, and for nothing like a loop.
+ * A fault while users change objects. `bound` is how many requests recovery may take, including the 14 of the work itself: it leaves
+ * room for an outdated cache now and then, but not for a loop.
  */
 interface Trouble {
   what: string;
@@ -204,7 +204,11 @@ const troubles: Trouble[] = [
   { what: 'nothing at all', begin: () => undefined, bound: 20 },
   { what: 'every watch is reset', begin: ({ proxy }) => void proxy.breakWatches({}, 'reset'), bound: 26 },
   { what: 'every watch ends inside a line', begin: ({ proxy }) => void proxy.breakWatches({}, 'halfLine'), bound: 26 },
-  { what: 'a watch carries what is no JSON', begin: ({ proxy }) => void proxy.breakWatches({}, 'garbage'), bound: 26 },
+  {
+    what: 'every watch receives a line that is not JSON',
+    begin: ({ proxy }) => void proxy.breakWatches({}, 'garbage'),
+    bound: 26,
+  },
   {
     what: 'every watch gets an ERROR event: 410 Expired',
     begin: ({ proxy }) => void proxy.breakWatches({}, { error: { code: 410, reason: 'Expired' } }),
@@ -243,7 +247,7 @@ const troubles: Trouble[] = [
     bound: 34,
   },
   {
-    what: 'writes are done but their answers are lost',
+    what: 'writes are executed but their responses are lost',
     begin: ({ proxy }) => {
       proxy.inject({ ...copies, verb: 'create' }, { kind: 'loseResponse' }, { times: 2 });
       proxy.inject({ ...copies, verb: 'patch' }, { kind: 'loseResponse' }, { times: 4 });
@@ -251,12 +255,12 @@ const troubles: Trouble[] = [
     bound: 36,
   },
   {
-    what: 'connections break before requests get through',
+    what: 'connections break before requests arrive',
     begin: ({ proxy }) => proxy.inject((request) => request.verb !== 'watch', { kind: 'reset' }, { times: 10 }),
     bound: 36,
   },
   {
-    what: 'somebody writes just before each of our writes (409)',
+    what: 'another client writes just before each of our writes (409)',
     begin: (w) => {
       let n = 0;
       const touch = () =>
@@ -272,7 +276,7 @@ const troubles: Trouble[] = [
   },
 ];
 
-describe('the operator misses nothing and does not storm the API server when', () => {
+describe('the operator misses nothing and sends few requests when', () => {
   it.each(troubles)(
     '$what',
     async ({ begin, bound, withinMs = 20_000, what }) => {
@@ -280,7 +284,7 @@ describe('the operator misses nothing and does not storm the API server when', (
       await expectQuiet(w.proxy);
       const before = w.proxy.journal.length;
       await begin(w);
-      await w.live('second');
+      await w.useCluster('second');
       await waitFor('all is copied', what.includes('409') ? () => copiedButFor(w) : w.allCopied, { withinMs });
       await expectQuiet(w.proxy);
       expect(w.proxy.pendingFaults).toBe(0);
@@ -291,14 +295,14 @@ describe('the operator misses nothing and does not storm the API server when', (
     60_000,
   );
 
-  it('the API server is killed and comes back', async () => {
+  it('the API server is killed and restarted', async () => {
     await using w = await world();
     await expectQuiet(w.proxy);
     const before = w.proxy.journal.length;
     await apiServer.kill();
     await waitFor('it is noticed', () => w.proxy.openWatches().length === 0);
     await apiServer.start();
-    await w.live('second');
+    await w.useCluster('second');
     await waitFor('all is copied', w.allCopied, { withinMs: 40_000 });
     await waitFor('both watches are open again', () => w.proxy.openWatches().length === 2, { withinMs: 40_000 });
     await expectQuiet(w.proxy);
@@ -315,7 +319,7 @@ describe('the operator misses nothing and does not storm the API server when', (
     writeFileSync(tokenFile, second.token);
     await first.revoke();
     const before = w.proxy.journal.length;
-    // The API server remembers a good token for ten seconds, and a watch for as long as it lasts.
+    // The API server caches a valid token for ten seconds, and that of a watch for as long as it lasts.
     let n = 0;
     await waitFor(
       'the old token was refused',
@@ -326,7 +330,7 @@ describe('the operator misses nothing and does not storm the API server when', (
       { withinMs: 30_000, everyMs: 1_000 },
     );
     w.proxy.breakWatches({}, 'end');
-    await w.live('second');
+    await w.useCluster('second');
     await waitFor('all is copied', w.allCopied, { withinMs: 20_000 });
     await expectQuiet(w.proxy);
     expect(w.proxy.journal.length - before).toBeLessThanOrEqual(40 + 3 * n);
@@ -334,14 +338,14 @@ describe('the operator misses nothing and does not storm the API server when', (
   }, 90_000);
 });
 
-/** As `allCopied`, for a copy into which somebody else writes too. */
+/** As `allCopied`, for a copy that another client writes, too. */
 async function copiedButFor(w: Awaited<ReturnType<typeof world>>): Promise<boolean> {
   const { items } = await users.client.list(ConfigMap, { namespace: w.namespace, labelSelector: 'role=parent' });
   const found = await w.copies();
   return items.every(({ metadata, data }) => found[`${metadata.name}-copy`] === data?.['word']);
 }
 
-/** An account that may do everything; gives tokens that can be revoked one by one. */
+/** A service account with all permissions; returns tokens that can be revoked one by one. */
 async function serviceAccount(name: string) {
   const namespace = 'default';
   const ClusterRoleBinding = defineResource<KubeObject & { roleRef: object; subjects: object[] }>({
@@ -373,7 +377,7 @@ async function serviceAccount(name: string) {
       path: `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`,
       body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { boundObjectRef } },
     });
-    // A token that is bound to a Secret dies with it.
+    // A token that is bound to a Secret is invalid without it.
     const revoke = async (): Promise<void> => {
       await users.client.delete(Secret, metadata, { uid }).catch((error: unknown) => {
         if (!isNotFound(error)) throw error;

@@ -24,7 +24,7 @@ const resumed = (request: { query: URLSearchParams }): boolean =>
 const refused = { kind: 'respond', status: 422, reason: 'Invalid', message: 'sendInitialEvents is forbidden' } as const;
 
 describe('the first list', () => {
-  it('is one streaming request that goes on as the watch', async () => {
+  it('is one streaming request that continues as the watch', async () => {
     await using w = await Watched.start(apiServer);
     await w.expectNothingMissed();
     await w.changeEverything();
@@ -35,25 +35,25 @@ describe('the first list', () => {
     expect(Number(query['timeoutSeconds'])).toBeGreaterThanOrEqual(300);
   });
 
-  it('stores objects without what only the server reads', async () => {
+  it('stores objects without the fields that only the server reads', async () => {
     await using w = await Watched.start(apiServer);
     await w.client.apply(ConfigMap, configMap(w.namespace, 'applied', { a: '1' }), { fieldManager: 'test' });
-    const applied = await waitFor('it is there', () => w.informer.store.get(`${w.namespace}/applied`));
+    const applied = await waitFor('it is in the cache', () => w.informer.store.get(`${w.namespace}/applied`));
     expect(applied.metadata).not.toHaveProperty('managedFields');
     expect(w.informer.store.get(`${w.namespace}/kept`)?.metadata).not.toHaveProperty('managedFields');
   });
 
-  it('is read in pages where the server does not stream it', async () => {
+  it('is read in pages if the server does not stream it', async () => {
     const before = (proxy: Watched['proxy']): void => proxy.inject(streamed, refused);
     await using w = await Watched.start(apiServer, { more: 600, before });
     await w.expectNothingMissed();
     await w.changeEverything();
     await w.expectNothingMissed();
-    expect(w.proxy.journal.map((seen) => seen.verb)).toEqual(['watch', 'list', 'list', 'watch']);
+    expect(w.proxy.journal.map(({ verb }) => verb)).toEqual(['watch', 'list', 'list', 'watch']);
     expect(w.reasons).toEqual(['StreamedListRefused']);
   });
 
-  it('begins again when a page has expired', async () => {
+  it('starts again when a page has expired', async () => {
     await using w = await Watched.start(apiServer, {
       more: 600,
       before: (proxy) => {
@@ -74,7 +74,7 @@ describe('the first list', () => {
     ['a 410', { kind: 'respond', status: 410, reason: 'Expired' }],
     ['a 429', { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 }],
     ['a reset connection', { kind: 'reset' }],
-  ])('survives %s, and shows nothing before it is complete', async (_, fault) => {
+  ])('recovers from %s, and the cache is empty until it is complete', async (_, fault) => {
     await using w = await Watched.start(apiServer, { before: (proxy) => proxy.inject(watches, fault), started: false });
     await waitFor('the list has failed', () => w.ends.length === 1);
     expect(w.informer.hasSynced()).toBe(false);
@@ -90,20 +90,20 @@ describe('an open watch', () => {
     ['is reset', 'resumes', 'reset'],
     ['is ended by the server', 'resumes', 'end'],
     ['ends inside a line', 'resumes', 'halfLine'],
-    ['brings a line that is no JSON', 'lists again', 'garbage'],
-    ['brings ERROR 410', 'lists again', { error: { code: 410, reason: 'Expired' } }],
-    ['brings ERROR 500', 'resumes', { error: { code: 500, reason: 'InternalError' } }],
-    ['brings ERROR 429', 'resumes', { error: { code: 429, reason: 'TooManyRequests' } }],
+    ['sends a line that is not JSON', 'lists again', 'garbage'],
+    ['sends ERROR 410', 'lists again', { error: { code: 410, reason: 'Expired' } }],
+    ['sends ERROR 500', 'resumes', { error: { code: 500, reason: 'InternalError' } }],
+    ['sends ERROR 429', 'resumes', { error: { code: 429, reason: 'TooManyRequests' } }],
   ])('that %s: it %s, and nothing is missed', async (_, expected, how) => {
     await using w = await Watched.start(apiServer);
     expect(w.proxy.breakWatches(watches, how)).toBe(1);
-    // Time stands still, so all of this happens in the back-off, while nobody watches.
+    // The clock does not move, so all of this happens during the back-off, without a watch.
     await w.changeEverything();
     expect(w.informer.store.get(`${w.namespace}/created`)).toBeUndefined();
     await w.expectNothingMissed();
     expect(w.proxy.journal).toHaveLength(2);
     expect(w.proxy.journal.filter(streamed)).toHaveLength(expected === 'resumes' ? 1 : 2);
-    expect(w.heard).toEqual(expect.arrayContaining(['delete deleted', 'delete recreated', 'add recreated']));
+    expect(w.received).toEqual(expect.arrayContaining(['delete deleted', 'delete recreated', 'add recreated']));
   });
 
   it.each<[string, Fault]>([
@@ -123,7 +123,7 @@ describe('an open watch', () => {
     expect(w.proxy.journal).toHaveLength(3);
   });
 
-  it('that is refused with Retry-After is not asked for before that time', async () => {
+  it('that is refused with Retry-After is not requested before that time', async () => {
     await using w = await Watched.start(apiServer);
     w.proxy.inject(resumed, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
     w.proxy.breakWatches(watches, 'reset');
@@ -136,7 +136,7 @@ describe('an open watch', () => {
     expect(w.proxy.journal).toHaveLength(3);
   });
 
-  it('whose list expires again and again while it is made still ends up right', async () => {
+  it('whose list expires again and again while it is streamed is complete in the end', async () => {
     await using w = await Watched.start(apiServer);
     w.proxy.inject(
       streamed,
@@ -149,7 +149,7 @@ describe('an open watch', () => {
     expect(w.proxy.journal).toHaveLength(4);
   });
 
-  it('that always ends with an ERROR is asked for ever more slowly', async () => {
+  it('that always ends with an ERROR is requested less and less often', async () => {
     await using w = await Watched.start(apiServer);
     const error = { code: 500, reason: 'InternalError' };
     w.proxy.inject(watches, { kind: 'breakWatch', afterLines: 0, how: { error } }, { times: 3 });
@@ -162,7 +162,7 @@ describe('an open watch', () => {
     expect(w.proxy.journal).toHaveLength(5);
   });
 
-  it('that falls silent for ten minutes is cut after three and resumed', async () => {
+  it('that is silent for ten minutes is cut after three and resumed', async () => {
     await using w = await Watched.start(apiServer);
     w.proxy.breakWatches(watches, 'silence');
     await w.changeEverything();
@@ -176,7 +176,7 @@ describe('an open watch', () => {
 });
 
 describe('/livez', () => {
-  it('fails when nothing has come for 15 minutes, and recovers', async () => {
+  it('fails after 15 minutes without progress, and recovers', async () => {
     await using w = await Watched.start(apiServer);
     w.proxy.inject(() => true, { kind: 'silence' }, { times: 1000 });
     w.proxy.breakWatches(watches, 'silence');
@@ -197,20 +197,20 @@ describe('/livez', () => {
 
 describe('stopping', () => {
   it.each<[string, (proxy: Watched['proxy']) => void]>([
-    ['while the first list is awaited', (proxy) => proxy.inject(watches, { kind: 'silence' })],
-    ['inside the first list', (proxy) => proxy.inject(watches, { kind: 'breakWatch', afterLines: 2, how: 'silence' })],
+    ['before the first list', (proxy) => proxy.inject(watches, { kind: 'silence' })],
+    ['during the first list', (proxy) => proxy.inject(watches, { kind: 'breakWatch', afterLines: 2, how: 'silence' })],
     [
-      'while a page is awaited',
+      'before a page',
       (proxy) => {
         proxy.inject(streamed, refused);
         proxy.inject(lists, { kind: 'silence' });
       },
     ],
-    ['in the back-off', (proxy) => proxy.inject(watches, { kind: 'respond', status: 500 })],
+    ['during the back-off', (proxy) => proxy.inject(watches, { kind: 'respond', status: 500 })],
   ])('%s leaves nothing behind', async (where, before) => {
     const clock = new FakeClock();
     await using w = await Watched.start(apiServer, { clock, before, started: false });
-    const inBackOff = where === 'in the back-off';
+    const inBackOff = where === 'during the back-off';
     await waitFor('it is there', () => {
       const last = w.proxy.journal.at(-1);
       return w.proxy.pendingFaults === 0 && last?.open === !inBackOff && (!inBackOff || w.ends.length === 1);
@@ -220,7 +220,7 @@ describe('stopping', () => {
     await waitFor('no watch is left open', () => w.proxy.openWatches().length === 0);
   });
 
-  it('ends an open watch, and nothing comes after it', async () => {
+  it('ends an open watch, and no event is received after it', async () => {
     const clock = new FakeClock();
     await using w = await Watched.start(apiServer, { clock });
     await w.stop();
@@ -231,7 +231,7 @@ describe('stopping', () => {
 });
 
 describe('several namespaces', () => {
-  it('are one store: a new list of one leaves the others as they are', async () => {
+  it('share one store: a relist of one does not change the others', async () => {
     const namespaces = ['first', 'second'];
     await using c = connect(apiServer.kubeconfig());
     for (const name of namespaces) {
@@ -243,12 +243,12 @@ describe('several namespaces', () => {
 
     w.proxy.breakWatches({ verb: 'watch', namespace: 'first' }, { error: { code: 410, reason: 'Expired' } });
     await c.client.create(ConfigMap, configMap('first', 'b'));
-    await waitFor('the new list is there', () => w.passTime(400).then(() => w.informer.store.size === 3));
-    expect(w.heard).toEqual(['add a', 'add a', 'add b']);
+    await waitFor('the new list is complete', () => w.passTime(400).then(() => w.informer.store.size === 3));
+    expect(w.received).toEqual(['add a', 'add a', 'add b']);
     expect(w.proxy.requests({ namespace: 'second' })).toHaveLength(1);
   });
 
-  it('are not synced before each of them is', async () => {
+  it('have synced only when each of them has', async () => {
     const namespaces = ['slow', 'fast'];
     const silent: Fault = { kind: 'respond', status: 500 };
     const before = (proxy: Watched['proxy']): void => proxy.inject({ verb: 'watch', namespace: 'slow' }, silent);

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => apiServer.stop());
 
-it('an API server that is killed and comes back: the watch goes on, nothing is missed, nobody storms it', async () => {
+it('an API server that is killed and restarted: the watch is resumed, nothing is missed, requests are few', async () => {
   await using w = await Watched.start(apiServer, { clock: systemClock });
   for (let round = 1; round <= 2; round++) {
     await apiServer.kill();
@@ -27,11 +27,11 @@ it('an API server that is killed and comes back: the watch goes on, nothing is m
   }
   await w.changeEverything();
   await w.expectNothingMissed();
-  // The back-off without jitter: 0.8, 1.6, 3.2, 6.4 ... s; the server is away for about 4 s each time.
+  // The back-off without jitter: 0.8, 1.6, 3.2, 6.4 ... s; the server is down for about 4 s each time.
   expect(w.proxy.journal.length).toBeLessThan(15);
 });
 
-it('requests fail at once while it is away, and work again on the same pool', async () => {
+it('requests fail at once while it is down, and succeed again with the same pool', async () => {
   await using c = connect(apiServer.kubeconfig());
   await c.client.create(ConfigMap, configMap('default', 'before'));
   await apiServer.kill();

@@ -21,7 +21,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => apiServer.stop());
 
-/** A proxy and a client through it, of one test's own. */
+/** A proxy and a client through it, for one test. */
 async function broken(options: Parameters<typeof connect>[1] = {}) {
   const proxy = await FaultProxy.start(apiServer);
   const connection = connect(apiServer.kubeconfig({ server: proxy.url }), { random: () => 0, ...options });
@@ -78,25 +78,25 @@ describe('errors', () => {
     expect(isNotFound(error)).toBe(true);
   });
 
-  it('tell a taken name from a failed precondition, both 409', async () => {
+  it('distinguish an existing name from a failed precondition, both 409', async () => {
     await using b = await broken();
-    const made = await b.client.create(ConfigMap, configMap('default', 'taken'));
-    const again: unknown = await b.client.create(ConfigMap, configMap('default', 'taken')).catch((e: unknown) => e);
+    const created = await b.client.create(ConfigMap, configMap('default', 'existing'));
+    const again: unknown = await b.client.create(ConfigMap, configMap('default', 'existing')).catch((e: unknown) => e);
     expect([isAlreadyExists(again), isConflict(again)]).toEqual([true, false]);
-    const ref = { namespace: 'default', name: 'taken' };
+    const ref = { namespace: 'default', name: 'existing' };
     const other: unknown = await b.client.delete(ConfigMap, ref, { uid: 'of-another-object' }).catch((e: unknown) => e);
     expect([isAlreadyExists(other), isConflict(other)]).toEqual([false, true]);
-    await b.client.delete(ConfigMap, ref, { uid: made.metadata.uid ?? '' });
+    await b.client.delete(ConfigMap, ref, { uid: created.metadata.uid ?? '' });
     await expect(b.client.get(ConfigMap, ref)).rejects.toThrow('not found');
   });
 
-  it('of something in between quote what it said', async () => {
+  it('of a proxy in between quote its response', async () => {
     await using b = await broken();
     b.proxy.inject(configMaps, { kind: 'respond', status: 502, message: 'bad gateway' });
     await expect(b.client.list(ConfigMap)).rejects.toThrow('GET /api/v1/configmaps: bad gateway (502)');
   });
 
-  it('of a refused connection say so, and that nothing was sent', async () => {
+  it('of a refused connection are marked as not sent', async () => {
     const b = await broken();
     await b.proxy.stop();
     const error: unknown = await b.client.create(ConfigMap, configMap('default', 'x')).catch((e: unknown) => e);
@@ -105,41 +105,41 @@ describe('errors', () => {
     await b.transport.close();
   });
 
-  it('of a deadline come after it, without a retry', async () => {
+  it('of a deadline are thrown after it, without a retry', async () => {
     const clock = new FakeClock();
     await using b = await broken({ clock });
     b.proxy.inject(configMaps, { kind: 'silence' });
-    const answer = b.client.list(ConfigMap, { deadlineMs: 5000 }).catch((e: unknown) => e);
+    const response = b.client.list(ConfigMap, { deadlineMs: 5000 }).catch((e: unknown) => e);
     await waitFor('the request has arrived', () => b.proxy.requests(configMaps).length === 1);
     await clock.advance(5000);
-    expect(String(await answer)).toBe('TransportError: GET /api/v1/configmaps: no response within 5000 ms');
+    expect(String(await response)).toBe('TransportError: GET /api/v1/configmaps: no response within 5000 ms');
     expect(b.proxy.requests(configMaps)).toHaveLength(1);
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('of the caller who gives up come at once, and free the connection', async () => {
+  it('of a caller that cancels are thrown at once, and free the connection', async () => {
     await using b = await broken();
     b.proxy.inject(configMaps, { kind: 'silence' });
     const caller = new AbortController();
-    const answer = b.client.list(ConfigMap, { signal: caller.signal }).catch((e: unknown) => e);
+    const response = b.client.list(ConfigMap, { signal: caller.signal }).catch((e: unknown) => e);
     await waitFor('the request has arrived', () => b.proxy.requests(configMaps).length === 1);
     caller.abort();
-    expect(await answer).toMatchObject({ failure: 'aborted' });
+    expect(await response).toMatchObject({ failure: 'aborted' });
     await waitFor('the connection is closed', () => b.proxy.openConnections === 0);
   });
 });
 
 describe('retries', () => {
-  it('obey a 429 with Retry-After, for writes too: it was not executed', async () => {
+  it('wait for the Retry-After of a 429, also for writes, which were not executed', async () => {
     const clock = new FakeClock();
     await using b = await broken({ clock });
     b.proxy.inject(configMaps, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
-    const made = b.client.create(ConfigMap, configMap('default', 'throttled'));
-    await waitFor('the refusal has arrived', () => clock.nextTimerIn === 3000);
+    const created = b.client.create(ConfigMap, configMap('default', 'throttled'));
+    await waitFor('the response has arrived', () => clock.nextTimerIn === 3000);
     await clock.advance(2999);
     expect(b.proxy.requests(configMaps)).toHaveLength(1);
     await clock.advance(1);
-    expect((await made).metadata.name).toBe('throttled');
+    expect((await created).metadata.name).toBe('throttled');
     expect(b.proxy.requests(configMaps)).toHaveLength(2);
   });
 
@@ -150,7 +150,7 @@ describe('retries', () => {
     expect(b.proxy.requests(configMaps)).toHaveLength(1);
   });
 
-  it('end: a server that always says "later" is asked five times', async () => {
+  it('end: a server that always answers 429 gets five requests', async () => {
     await using b = await broken();
     const later = { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 0 } as const;
     b.proxy.inject(configMaps, later, { times: 100 });
@@ -179,7 +179,7 @@ describe('retries', () => {
     expect(b.proxy.requests(configMaps)).toHaveLength(requests);
   });
 
-  it('send an apply again whose answer was lost, and the object is there once', async () => {
+  it('send an apply again whose response was lost, and there is one object', async () => {
     await using b = await broken();
     b.proxy.inject({ verb: 'patch' }, { kind: 'loseResponse' });
     const object = configMap('default', 'lost-apply', { a: '1' });
@@ -189,7 +189,7 @@ describe('retries', () => {
     expect(live.metadata.resourceVersion).toBe(applied.metadata.resourceVersion);
   });
 
-  it('never send a create again whose answer was lost: the caller is told that nobody knows', async () => {
+  it('never send a create again whose response was lost: the caller gets the error', async () => {
     await using b = await broken();
     b.proxy.inject({ verb: 'create' }, { kind: 'loseResponse' });
     const error: unknown = await b.client
@@ -209,7 +209,7 @@ describe('retries', () => {
     expect(b.proxy.requests(configMaps)).toHaveLength(3);
   });
 
-  it('ask the write gate before each attempt, and a closed gate stops the second one', async () => {
+  it('call the write gate before each attempt, and a closed gate stops the second one', async () => {
     const clock = new FakeClock();
     let leader = true;
     const writeGate = (): void => {
@@ -217,18 +217,18 @@ describe('retries', () => {
     };
     await using b = await broken({ clock, writeGate });
     b.proxy.inject(configMaps, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 });
-    const made = b.client.create(ConfigMap, configMap('default', 'gated')).catch((e: unknown) => e);
-    await waitFor('the refusal has arrived', () => clock.nextTimerIn === 1000);
+    const created = b.client.create(ConfigMap, configMap('default', 'gated')).catch((e: unknown) => e);
+    await waitFor('the response has arrived', () => clock.nextTimerIn === 1000);
     leader = false;
     await clock.advance(1000);
-    expect(String(await made)).toBe('Error: not the leader');
+    expect(String(await created)).toBe('Error: not the leader');
     await b.client.list(ConfigMap); // reading stays free
     expect(b.proxy.requests({ verb: 'create' })).toHaveLength(1);
   });
 });
 
 describe('a write that waits for a connection', () => {
-  it('asks the write gate again when it has one, and is not sent when the lease is gone by then', async () => {
+  it('calls the write gate again when it has one, and is not sent if the lease is lost by then', async () => {
     let leader = true;
     const writeGate = (): void => {
       if (!leader) throw new Error('not the leader');
@@ -238,12 +238,12 @@ describe('a write that waits for a connection', () => {
     b.proxy.inject({ resource: 'namespaces' }, { kind: 'first', do: () => held.promise });
     const reading = b.client.list(Namespace);
     await waitFor('the only connection is in use', () => b.proxy.requests({ resource: 'namespaces' }).length === 1);
-    const made = b.client.create(ConfigMap, configMap('default', 'late')).catch((e: unknown) => e);
+    const created = b.client.create(ConfigMap, configMap('default', 'late')).catch((e: unknown) => e);
     await settle();
     leader = false;
     held.resolve();
     await reading;
-    expect(String(await made)).toBe('Error: not the leader');
+    expect(String(await created)).toBe('Error: not the leader');
     await b.client.list(ConfigMap);
     expect(b.proxy.requests({ verb: 'create' })).toEqual([]);
     expect(b.proxy.connectionsOpened).toBe(1);
@@ -251,7 +251,7 @@ describe('a write that waits for a connection', () => {
 });
 
 describe('lists', () => {
-  it('come in pages of 500, and whole after a page has expired', async () => {
+  it('are read in pages of 500, and without pages after one has expired', async () => {
     await using b = await broken();
     const names = Array.from({ length: 1001 }, (_, i) => `page-${i}`);
     const namespace = 'pages';
@@ -276,8 +276,8 @@ describe('lists', () => {
   });
 });
 
-describe('the journal', () => {
-  it('has every attempt with its code, and <error> when there was none', async () => {
+describe('the observer', () => {
+  it('gets every attempt with its code, and <error> if there was none', async () => {
     const records: RequestRecord[] = [];
     const retries: string[] = [];
     await using b = await broken({

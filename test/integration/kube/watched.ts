@@ -13,7 +13,7 @@ import { configMap, connect } from '../../support/kube.ts';
 import { waitFor } from '../../support/wait.ts';
 
 export interface WatchedOptions {
-  /** Time of the informer and its client. Default: a FakeClock, so that no back-off is waited for. */
+  /** Time of the informer and its client. Default: a FakeClock, so that the test need not wait for back-offs. */
   clock?: Clock;
   /** Objects besides `kept`, `changed`, `deleted` and `recreated`. */
   more?: number;
@@ -27,8 +27,8 @@ export interface WatchedOptions {
 let counter = 0;
 
 /**
- * An informer of the ConfigMaps of a namespace of its own, behind a fault proxy, and a client that goes straight to the API server.
- * Disposing stops the informer and fails the test if a watch, a connection or a timer is left.
+ * An informer of the ConfigMaps of a namespace of its own, behind a fault proxy, and a client directly to the API server. Disposing
+ * stops the informer and fails the test if a watch, a connection or a timer is left.
  */
 export class Watched implements AsyncDisposable {
   readonly proxy: FaultProxy;
@@ -37,9 +37,9 @@ export class Watched implements AsyncDisposable {
   readonly clock: Clock;
   /** How each list or watch ended, and when (ms of the clock). */
   readonly ends: { reason: RelistReason; at: number }[] = [];
-  /** What a handler knows that has only listened: it must end up equal to the store. */
-  readonly told = new Map<string, string>();
-  readonly heard: string[] = [];
+  /** A copy built from the events of a handler: it must equal the store in the end. */
+  readonly copy = new Map<string, string>();
+  readonly received: string[] = [];
   readonly #direct: ReturnType<typeof connect>;
   readonly #proxied: ReturnType<typeof connect>;
   readonly #stop = new AbortController();
@@ -60,9 +60,9 @@ export class Watched implements AsyncDisposable {
     const namespaces = [namespace];
     this.informer = new Informer({ client, type: ConfigMap, clock, random, namespaces, observer, ...options.informer });
     this.informer.addHandler({
-      onAdd: (object) => this.#tell('add', object),
-      onUpdate: (_, object) => this.#tell('update', object),
-      onDelete: (object) => this.#tell('delete', object),
+      onAdd: (object) => this.#receive('add', object),
+      onUpdate: (_, object) => this.#receive('update', object),
+      onDelete: (object) => this.#receive('delete', object),
     });
     options.before?.(proxy);
     this.#done = Promise.resolve().then(() => this.informer.run(this.#stop.signal));
@@ -84,7 +84,7 @@ export class Watched implements AsyncDisposable {
     return watched;
   }
 
-  /** Straight to the API server. */
+  /** Directly to the API server. */
   get client(): Client {
     return this.#direct.client;
   }
@@ -101,7 +101,7 @@ export class Watched implements AsyncDisposable {
     await client.create(ConfigMap, configMap(namespace, 'recreated'));
   }
 
-  /** Waits until store and handler know exactly what the API server holds. */
+  /** Waits until the store and the copy equal the state of the API server. */
   async expectNothingMissed(withinMs = 15_000): Promise<void> {
     await waitFor(
       'the store equals a fresh list',
@@ -109,7 +109,7 @@ export class Watched implements AsyncDisposable {
         await this.passTime(400);
         const live = versions((await this.client.list(ConfigMap, { namespace: this.namespace })).items);
         expect(versions(this.informer.store.list())).toEqual(live);
-        expect(Object.fromEntries(this.told)).toEqual(live);
+        expect(Object.fromEntries(this.copy)).toEqual(live);
         return true;
       },
       { withinMs },
@@ -144,10 +144,10 @@ export class Watched implements AsyncDisposable {
     }
   }
 
-  #tell(what: string, object: ConfigMap): void {
-    this.heard.push(`${what} ${object.metadata.name}`);
-    if (what === 'delete') this.told.delete(keyOf(object));
-    else this.told.set(keyOf(object), versionOf(object));
+  #receive(what: string, object: ConfigMap): void {
+    this.received.push(`${what} ${object.metadata.name}`);
+    if (what === 'delete') this.copy.delete(keyOf(object));
+    else this.copy.set(keyOf(object), versionOf(object));
   }
 }
 
