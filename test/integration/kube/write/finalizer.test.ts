@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ConfigMap } from '../../../src/kube/types/builtins.ts';
-import { addFinalizer, hasFinalizer, removeFinalizer } from '../../../src/kube/write/finalizer.ts';
-import { nameOf } from '../../../src/kube/types/types.ts';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
-import { configMap, connect } from '../../support/kube.ts';
+import { ConfigMap } from '../../../../src/kube/types/builtins.ts';
+import { addFinalizer, hasFinalizer, removeFinalizer } from '../../../../src/kube/write/finalizer.ts';
+import { nameOf } from '../../../../src/kube/types/types.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { FaultProxy } from '../../../support/fault-proxy.ts';
+import { configMap, connect } from '../../../support/kube.ts';
 
 const OURS = 'example.com/ours';
 const THEIRS = 'example.com/theirs';

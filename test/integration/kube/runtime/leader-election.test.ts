@@ -4,12 +4,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigMap, Lease, Namespace } from '../../../src/kube/types/builtins.ts';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { LEASE, PARENT } from '../../support/copier.ts';
-import { FaultProxy, type ProxiedRequest } from '../../support/fault-proxy.ts';
-import { connect } from '../../support/kube.ts';
-import { waitFor } from '../../support/wait.ts';
+import { ConfigMap, Lease, Namespace } from '../../../../src/kube/types/builtins.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { LEASE, PARENT } from '../../../support/copier.ts';
+import { FaultProxy, type ProxiedRequest } from '../../../support/fault-proxy.ts';
+import { connect } from '../../../support/kube.ts';
+import { waitFor } from '../../../support/wait.ts';
 
 let apiServer: ApiServer;
 let users: ReturnType<typeof connect>;
@@ -23,7 +23,7 @@ afterAll(async () => {
   await apiServer.stop();
 });
 
-const program = join(import.meta.dirname, '../../support/copier-process.ts');
+const program = join(import.meta.dirname, '../../../support/copier-process.ts');
 
 /** A copier in a process of its own, with a proxy of its own to the API server. */
 async function startProcess(namespace: string, identity: string, env: Record<string, string> = {}) {

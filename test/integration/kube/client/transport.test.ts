@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
+import { ConfigMap, Namespace } from '../../../../src/kube/types/builtins.ts';
 import {
   isAlreadyExists,
   isConflict,
   isNotFound,
   StatusError,
   TransportError,
-} from '../../../src/kube/types/errors.ts';
-import type { RequestRecord } from '../../../src/kube/client/transport.ts';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { FakeClock, settle } from '../../support/fake-clock.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
-import { configMap, connect } from '../../support/kube.ts';
-import { waitFor } from '../../support/wait.ts';
+} from '../../../../src/kube/types/errors.ts';
+import type { RequestRecord } from '../../../../src/kube/client/transport.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
+import { FaultProxy } from '../../../support/fault-proxy.ts';
+import { configMap, connect } from '../../../support/kube.ts';
+import { waitFor } from '../../../support/wait.ts';
 
 let apiServer: ApiServer;
 

@@ -2,12 +2,12 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import pino from 'pino';
-import { ConfigMap } from '../../../src/kube/types/builtins.ts';
-import type { CallOptions, KubeClient } from '../../../src/kube/client/client.ts';
-import { HealthServer } from '../../../src/kube/runtime/health-server.ts';
-import { Manager } from '../../../src/kube/runtime/manager.ts';
-import { Metrics } from '../../../src/kube/runtime/metrics.ts';
-import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { ConfigMap } from '../../../../src/kube/types/builtins.ts';
+import type { CallOptions, KubeClient } from '../../../../src/kube/client/client.ts';
+import { HealthServer } from '../../../../src/kube/runtime/health-server.ts';
+import { Manager } from '../../../../src/kube/runtime/manager.ts';
+import { Metrics } from '../../../../src/kube/runtime/metrics.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 const servers: HealthServer[] = [];
 afterEach(async () => {

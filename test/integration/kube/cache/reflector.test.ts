@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import type { Fault, WatchFault } from '../../support/fault-proxy.ts';
-import { configMap, connect } from '../../support/kube.ts';
-import { waitFor } from '../../support/wait.ts';
-import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
-import { Watched } from './watched.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import type { Fault, WatchFault } from '../../../support/fault-proxy.ts';
+import { configMap, connect } from '../../../support/kube.ts';
+import { waitFor } from '../../../support/wait.ts';
+import { ConfigMap, Namespace } from '../../../../src/kube/types/builtins.ts';
+import { Watched } from '../watched.ts';
 
 jest.setTimeout(60_000);
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { listMerge, type ListMerge } from '../../../src/kube/write/merge-keys.ts';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { connect } from '../../support/kube.ts';
+import { listMerge, type ListMerge } from '../../../../src/kube/write/merge-keys.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { connect } from '../../../support/kube.ts';
 
 /** The part of an OpenAPI v3 schema that defines how lists are merged. */
 interface Schema {

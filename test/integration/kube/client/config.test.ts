@@ -3,17 +3,17 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Namespace, Secret, ServiceAccount } from '../../../src/kube/types/builtins.ts';
-import { Client } from '../../../src/kube/client/client.ts';
-import { systemClock } from '../../../src/kube/clock/clock.ts';
-import { loadConfig } from '../../../src/kube/client/config.ts';
-import { isUnauthorized } from '../../../src/kube/types/errors.ts';
-import { Transport } from '../../../src/kube/client/transport.ts';
-import type { NamespacedName } from '../../../src/kube/types/types.ts';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
-import { connect } from '../../support/kube.ts';
-import { waitFor } from '../../support/wait.ts';
+import { Namespace, Secret, ServiceAccount } from '../../../../src/kube/types/builtins.ts';
+import { Client } from '../../../../src/kube/client/client.ts';
+import { systemClock } from '../../../../src/kube/clock/clock.ts';
+import { loadConfig } from '../../../../src/kube/client/config.ts';
+import { isUnauthorized } from '../../../../src/kube/types/errors.ts';
+import { Transport } from '../../../../src/kube/client/transport.ts';
+import type { NamespacedName } from '../../../../src/kube/types/types.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { FaultProxy } from '../../../support/fault-proxy.ts';
+import { connect } from '../../../support/kube.ts';
+import { waitFor } from '../../../support/wait.ts';
 
 jest.setTimeout(60_000);
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pino from 'pino';
-import { Applier, InvalidObjectError } from '../../../src/kube/write/apply.ts';
-import * as builtins from '../../../src/kube/types/builtins.ts';
+import { Applier, InvalidObjectError } from '../../../../src/kube/write/apply.ts';
+import * as builtins from '../../../../src/kube/types/builtins.ts';
 import {
   ConfigMap,
   Deployment,
@@ -10,20 +10,20 @@ import {
   PodDisruptionBudget,
   Secret,
   Service,
-} from '../../../src/kube/types/builtins.ts';
-import type { Client } from '../../../src/kube/client/client.ts';
-import { TransportError } from '../../../src/kube/types/errors.ts';
-import { ignoreNotFound } from '../../../src/kube/types/not-found.ts';
-import { ForeignObjectError, OwnerGoneError } from '../../../src/kube/types/owner.ts';
-import { defineResource, type ResourceType } from '../../../src/kube/types/resource.ts';
-import { stripServerFields } from '../../../src/kube/cache/store.ts';
-import { nameOf, type KubeObject } from '../../../src/kube/types/types.ts';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
-import { configMap, connect } from '../../support/kube.ts';
-import * as manifests from '../../support/manifests.ts';
-import { waitFor } from '../../support/wait.ts';
+} from '../../../../src/kube/types/builtins.ts';
+import type { Client } from '../../../../src/kube/client/client.ts';
+import { TransportError } from '../../../../src/kube/types/errors.ts';
+import { ignoreNotFound } from '../../../../src/kube/types/not-found.ts';
+import { ForeignObjectError, OwnerGoneError } from '../../../../src/kube/types/owner.ts';
+import { defineResource, type ResourceType } from '../../../../src/kube/types/resource.ts';
+import { stripServerFields } from '../../../../src/kube/cache/store.ts';
+import { nameOf, type KubeObject } from '../../../../src/kube/types/types.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { FaultProxy } from '../../../support/fault-proxy.ts';
+import { configMap, connect } from '../../../support/kube.ts';
+import * as manifests from '../../../support/manifests.ts';
+import { waitFor } from '../../../support/wait.ts';
 
 const HASH = 'example.com/applied-hash';
 const MANAGER = 'test-operator';

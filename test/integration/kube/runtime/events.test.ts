@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pino from 'pino';
-import { ConfigMap, CoreEvent, Namespace } from '../../../src/kube/types/builtins.ts';
-import { systemClock } from '../../../src/kube/clock/clock.ts';
-import { EventRecorder } from '../../../src/kube/runtime/events.ts';
-import { Metrics } from '../../../src/kube/runtime/metrics.ts';
-import type { KubeObject } from '../../../src/kube/types/types.ts';
-import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
-import { FaultProxy } from '../../support/fault-proxy.ts';
-import { configMap, connect } from '../../support/kube.ts';
-import { metricValue } from '../../support/metrics.ts';
-import { kubectlWith } from '../../support/tools.ts';
-import { waitFor } from '../../support/wait.ts';
+import { ConfigMap, CoreEvent, Namespace } from '../../../../src/kube/types/builtins.ts';
+import { systemClock } from '../../../../src/kube/clock/clock.ts';
+import { EventRecorder } from '../../../../src/kube/runtime/events.ts';
+import { Metrics } from '../../../../src/kube/runtime/metrics.ts';
+import type { KubeObject } from '../../../../src/kube/types/types.ts';
+import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { FaultProxy } from '../../../support/fault-proxy.ts';
+import { configMap, connect } from '../../../support/kube.ts';
+import { metricValue } from '../../../support/metrics.ts';
+import { kubectlWith } from '../../../support/tools.ts';
+import { waitFor } from '../../../support/wait.ts';
 
 let apiServer: ApiServer;
 let proxy: FaultProxy;
