@@ -43,7 +43,7 @@ export const sessionSpec = withRules(
       .regex(USER)
       .exactOptional()
       .describe(
-        'User who owns the session, by a name without spaces and commas. It is stored with the session on the server the next time that loads it. If another owner is stored already, the resource does not hold the session (`OwnedByAnother`): it neither changes nor deletes it. A resource without an owner keeps the stored one, and is never refused. Immutable.',
+        'User who owns the session, by a name without spaces and commas. It is stored with the session on the server the next time the session is loaded. If another owner is stored already, the resource does not hold the session (`OwnedByAnother`): it neither changes nor deletes it. A resource without an owner keeps the stored one, and is never refused. Immutable.',
       ),
     participants: z
       .array(z.string().min(1).max(MAX_USER_LENGTH).regex(USER))
