@@ -62,7 +62,7 @@ export const sessionSpec = withRules(
     ttl: duration({ field: 'spec.ttl', min: '1m', max: '87600h' })
       .exactOptional()
       .describe(
-        'Time to live: how long after its last activity, or before its first turn after the creation of the resource, the session is deleted. Default: 1h for Ephemeral, none for Persistent. The deletion follows a margin later, because clocks differ: as long as the ttl, and at most ten minutes. So 1m means after 2 minutes, and 1h after 70. It replaces the `spec.sessions.ttl` of the tenant when it is longer. While the tenant is suspended or the server does not answer, the deletion waits.',
+        'Time to live: how long after its last activity the session is deleted, but not earlier than that long after the creation of the resource. A changed value applies at once, so a shorter one may delete an idle session within seconds. Default: 1h for Ephemeral, none for Persistent. The deletion follows a margin later, because clocks differ: as long as the ttl, and at most ten minutes. So 1m means after 2 minutes, and 1h after 70. It replaces the `spec.sessions.ttl` of the tenant when it is longer. While the tenant is suspended or the server does not answer, the deletion waits.',
       ),
     deletionPolicy: z
       .enum(['Delete', 'Retain'])

@@ -34,7 +34,14 @@ export interface StoredSession {
 }
 
 /** What a CopilotSession demands for its session. */
-export type Policy = { readonly keep: true } | { readonly keep?: undefined; readonly ttlMs: number };
+export type Policy =
+  | { readonly keep: true }
+  | {
+      readonly keep?: undefined;
+      readonly ttlMs: number;
+      /** When the CopilotSession was created, ms since the epoch: its TTL counts from then at the earliest. */
+      readonly since?: number | undefined;
+    };
 
 /** Delete the sessions that are older than the TTL. */
 export interface TtlTask {

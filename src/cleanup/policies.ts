@@ -26,7 +26,7 @@ export async function readPolicies(file: string): Promise<Map<string, Policy>> {
 }
 
 /**
- * Parses `{"sessions": {"<id>": {"ttlSeconds": 86400} | {"keep": true}}}`. It is strict: a policy that is misread deletes a
+ * Parses `{"sessions": {"<id>": {"ttlSeconds": 86400, "since": "2026-01-02T03:04:05Z"} | {"keep": true}}}`; `since` is optional. It is strict: a policy that is misread deletes a
  * session.
  * @throws Error that names the session and what was found.
  */
@@ -45,15 +45,21 @@ function idOf(id: string): string {
 function policyOf(id: string, value: unknown): Policy {
   const at = `the policy of session ${id}`;
   const policy = objectOf(value, at);
-  only(policy, ['keep', 'ttlSeconds'], at);
-  const { keep, ttlSeconds } = policy;
-  if (keep === true && ttlSeconds === undefined) return { keep };
+  only(policy, ['keep', 'ttlSeconds', 'since'], at);
+  const { keep, ttlSeconds, since } = policy;
+  if (keep === true && ttlSeconds === undefined && since === undefined) return { keep };
   if (keep === undefined && Number.isSafeInteger(ttlSeconds) && Number(ttlSeconds) > 0) {
-    return { ttlMs: Number(ttlSeconds) * 1000 };
+    return { ttlMs: Number(ttlSeconds) * 1000, ...(since !== undefined && { since: timeOf(since, at) }) };
   }
   throw new Error(
     `${at} is ${JSON.stringify(value)}: it must be {"keep": true} or {"ttlSeconds": N}, N a whole number above 0`,
   );
+}
+
+function timeOf(value: unknown, at: string): number {
+  const time = typeof value === 'string' ? Date.parse(value) : NaN;
+  if (Number.isNaN(time)) throw new Error(`${at} has "since": ${JSON.stringify(value)}, which is not a time`);
+  return time;
 }
 
 function objectOf(value: unknown, at: string): Record<string, unknown> {

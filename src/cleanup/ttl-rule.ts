@@ -42,10 +42,14 @@ export function decide(session: StoredSession, rule: Rule, now: number): Cleanup
   if (policy?.keep) return keep('Kept', 'a CopilotSession keeps it');
 
   const ttlMs = Math.max(rule.ttlMs, policy?.ttlMs ?? 0);
+  const policyStart = Math.max(modifiedTime, policy?.since ?? -Infinity);
   const isOld = (time: number, ttl: number) => now - time > ttl + rule.marginMs;
   const age = `its last activity was ${period(now - modifiedTime)} ago`;
   if (!isOld(modifiedTime, rule.ttlMs)) return keep('Young', `${age}, the TTL is ${period(rule.ttlMs)}`);
-  if (!isOld(modifiedTime, ttlMs)) return keep('KeptLonger', `${age}, a CopilotSession gives it ${period(ttlMs)}`);
+  if (policy !== undefined && !isOld(policyStart, policy.ttlMs)) {
+    const since = policyStart > modifiedTime ? ', counted from its creation' : '';
+    return keep('KeptLonger', `${age}, a CopilotSession gives it ${period(policy.ttlMs)}${since}`);
+  }
   // Without a server an older lock is that of a killed one, and would keep the session forever.
   if (lockTime !== undefined && !isOld(lockTime, ttlMs)) {
     return keep('Locked', `a server locked it ${period(now - lockTime)} ago`);

@@ -15,12 +15,18 @@ const IN_USE_BACKOFF = { baseMs: 2_000, maxMs: 60_000 };
 const MAX_ANSWER_AGE_MS = 60_000;
 
 /**
- * When the session's time to live passes, ms: its `ttl` after the last activity, or after the creation of the resource when it
- * had no turn. Undefined for never.
+ * When the session's time to live passes, ms: its `ttl` after the last activity, and not earlier than that after the creation of the
+ * resource, so that a new policy does not delete an old session at once. Undefined for never.
  */
-export function expiryOf({ spec, metadata }: CopilotSession, lastActivity: number | undefined): number | undefined {
-  const ttl = ttlOf(spec);
-  return ttl === undefined ? undefined : (lastActivity ?? Date.parse(metadata.creationTimestamp ?? '')) + ttl;
+export function expiryOf(session: CopilotSession, lastActivity: number | undefined): number | undefined {
+  const ttl = ttlOf(session.spec);
+  return ttl === undefined ? undefined : ttlStart(session, lastActivity) + ttl;
+}
+
+/** When the time to live starts, ms. A resource without a creation timestamp is not stored yet. */
+function ttlStart({ metadata }: CopilotSession, lastActivity: number = -Infinity): number {
+  const created = Date.parse(metadata.creationTimestamp ?? '');
+  return Math.max(lastActivity, Number.isNaN(created) ? lastActivity : created);
 }
 
 /** When the data may be deleted, ms: a margin after `expiresAt`, since the server's clock dates the activity and ours reads the time. */
@@ -94,15 +100,15 @@ function isReportedGone({ status }: CopilotSession, phase: SessionPhase): boolea
  * policy keeps, and what is reported as lost was missing before its time.
  */
 export function wasCleanedUp(
-  { spec, status }: CopilotSession,
+  session: CopilotSession,
   tenant: CopilotTenant,
   lastActivity: number | undefined,
   now: number,
 ): boolean {
   const { ttl, cleanupDryRun } = tenant.spec.sessions;
-  const own = ttlOf(spec);
+  const own = expiryOf(session, lastActivity);
   if (ttl === undefined || cleanupDryRun || own === undefined || lastActivity === undefined) return false;
-  return status?.phase !== SessionPhase.Lost && lastActivity + Math.max(durationMs(ttl), own) <= now;
+  return session.status?.phase !== SessionPhase.Lost && Math.max(lastActivity + durationMs(ttl), own) <= now;
 }
 
 /**

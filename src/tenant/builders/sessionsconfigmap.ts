@@ -11,12 +11,12 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
 /** How long a CopilotSession keeps its session. */
-type SessionPolicy = { readonly ttlSeconds: number } | { readonly keep: true };
+type SessionPolicy = { readonly ttlSeconds: number; readonly since?: string } | { readonly keep: true };
 
 /**
  * How long the CopilotSessions of the tenant keep their sessions: the cleanup has no access to Kubernetes. Sessions with a shorter
  * TTL than the tenant's are included, because a run in progress may have an older TTL of the tenant. The text depends only on
- * the specs of the sessions, so that an unchanged set is an unchanged ConfigMap.
+ * the specs and creation times of the sessions, so that an unchanged set is an unchanged ConfigMap.
  */
 export function sessionsConfigMap(tenant: CopilotTenant, sessions: readonly CopilotSession[]): ConfigMap {
   const { name } = tenant.metadata;
@@ -37,7 +37,7 @@ function policies(sessions: readonly CopilotSession[]): Map<string, SessionPolic
   return new Map([...found].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function policyOf({ spec }: CopilotSession): SessionPolicy {
+function policyOf({ spec, metadata: { creationTimestamp: since } }: CopilotSession): SessionPolicy {
   const ttl = ttlOf(spec);
-  return ttl === undefined ? { keep: true } : { ttlSeconds: ttl / 1000 };
+  return ttl === undefined ? { keep: true } : { ttlSeconds: ttl / 1000, ...(since !== undefined && { since }) };
 }

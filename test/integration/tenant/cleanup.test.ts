@@ -185,7 +185,11 @@ describe('the sessions that CopilotSessions keep', () => {
     await createSession(world, 'long', { sessionId: 'Long_1', ttl: '800h' });
     await createSession(world, 'short', { ttl: '1h' });
     await sessionsChanged(world);
-    const others = { Long_1: { ttlSeconds: 2_880_000 }, short: { ttlSeconds: 3600 } };
+    const since = async (name: string) => (await world.get(CopilotSession, name))?.metadata.creationTimestamp;
+    const others = {
+      Long_1: { ttlSeconds: 2_880_000, since: await since('long') },
+      short: { ttlSeconds: 3600, since: await since('short') },
+    };
     expect(await policies(world)).toEqual({ sessions: { ...others, chat: { keep: true } } });
     const { uid = '' } = (await world.get(CopilotSession, 'chat'))?.metadata ?? {};
     await world.client.delete(CopilotSession, world.ref('chat'), { uid });
@@ -215,7 +219,8 @@ describe('the sessions that CopilotSessions keep', () => {
     await setSessions(world, { ttl: '720h' });
     await world.settle();
     expect(argsOf((await children(world)).cronJob)).toContain('--ttl=720h');
-    expect(await policies(world)).toEqual({ sessions: { chat: { ttlSeconds: 36_000 } } });
+    const since = (await world.get(CopilotSession, 'chat'))?.metadata.creationTimestamp;
+    expect(await policies(world)).toEqual({ sessions: { chat: { ttlSeconds: 36_000, since } } });
   });
 
   it('are not affected by the status of their CopilotSession', async () => {

@@ -10,6 +10,13 @@ describe('the policies file', () => {
     ]);
   });
 
+  it('may say since when a session is kept, as that of an older operator does not', () => {
+    const policy = { ttlSeconds: 60, since: '2026-01-01T00:00:00Z' };
+    expect([...parsePolicies(JSON.stringify({ sessions: { a: policy } }))]).toEqual([
+      ['a', { ttlMs: 60_000, since: Date.parse(policy.since) }],
+    ]);
+  });
+
   it('may have no session', () => {
     expect(parsePolicies('{"sessions":{}}').size).toBe(0);
   });
@@ -31,6 +38,9 @@ describe('the policies file', () => {
     ['{"sessions":{"a":{"ttlSeconds":-1}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttlSeconds":1.5}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttlSeconds":"1h"}}}', 'the policy of session a is'],
+    ['{"sessions":{"a":{"ttlSeconds":5,"since":"soon"}}}', 'the policy of session a has "since": "soon"'],
+    ['{"sessions":{"a":{"ttlSeconds":5,"since":5}}}', 'the policy of session a has "since": 5'],
+    ['{"sessions":{"a":{"keep":true,"since":"2026-01-01T00:00:00Z"}}}', 'the policy of session a is'],
     ['{"sessions":{"a":{"ttl":5}}}', 'the policy of session a has the unknown field "ttl"'],
   ])('is invalid as %j', (text, reason) => {
     expect(() => parsePolicies(text)).toThrow(reason);

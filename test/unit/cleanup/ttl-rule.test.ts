@@ -47,6 +47,11 @@ describe('the TTL rule', () => {
       'Locked',
     ],
     [
+      'an old one whose CopilotSession is younger than its TTL',
+      { age: 30 * DAY, policy: { ttlMs: DAY, since: NOW - HOUR } },
+      'KeptLonger',
+    ],
+    [
       'one whose lock is within its longer TTL',
       { age: 40 * DAY, policy: { ttlMs: 30 * DAY }, facts: { lockTime: NOW - 29 * DAY } },
       'Locked',
@@ -61,6 +66,11 @@ describe('the TTL rule', () => {
     ['with the lock of a server that was killed before', { age: 8 * DAY, facts: { lockTime: NOW - 8 * DAY } }],
     ['beyond the longer TTL that a CopilotSession gives it', { age: 31 * DAY, policy: { ttlMs: 30 * DAY } }],
     ['beyond the TTL of the tenant, when a CopilotSession has a shorter one', { age: 8 * DAY, policy: { ttlMs: DAY } }],
+    ['whose CopilotSession is older than both TTLs', { age: 8 * DAY, policy: { ttlMs: DAY, since: NOW - 2 * DAY } }],
+    [
+      'that was used after its CopilotSession was created',
+      { age: 8 * DAY, policy: { ttlMs: DAY, since: NOW - 30 * DAY } },
+    ],
     ['beyond a short TTL and its margin', { age: 2 * MINUTE + 1, ttl: MINUTE, margin: MINUTE }],
   ])('deletes one %s', (_, given) => {
     expect(decisionFor(given)).toMatchObject({ action: 'Delete', reason: 'Expired' });
@@ -81,6 +91,10 @@ describe('the TTL rule', () => {
     [{ age: 30_000, ttl: 90_000 }, 'its last activity was 30s ago, the TTL is 1m'],
     [{ age: -5 * MINUTE }, 'its last activity was -5m ago, the TTL is 7d'],
     [{ age: 8 * DAY, policy: { ttlMs: 9 * DAY } }, 'its last activity was 8d ago, a CopilotSession gives it 9d'],
+    [
+      { age: 8 * DAY, policy: { ttlMs: DAY, since: NOW - HOUR } },
+      'its last activity was 8d ago, a CopilotSession gives it 1d, counted from its creation',
+    ],
     [{ age: 8 * DAY, facts: { lockTime: NOW - HOUR } }, 'a server locked it 1h ago'],
   ])('says why: %j', (given, message) => {
     expect(decisionFor(given).message).toBe(message);

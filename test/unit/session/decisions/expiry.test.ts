@@ -36,6 +36,16 @@ describe('the ttl of a session', () => {
     expect(expiryOf(sampleSession({ ttl: '1h' }), undefined)).toBe(CREATED + HOUR);
   });
 
+  it('counts from the creation of the resource for an older session, which a new policy must not delete at once', () => {
+    expect(expiryOf(sampleSession({ ttl: '24h' }), CREATED - 72 * HOUR)).toBe(CREATED + 24 * HOUR);
+    expect(expiryOf(sampleSession({ lifecycle: 'Ephemeral' }), CREATED - 3 * HOUR)).toBe(CREATED + HOUR);
+  });
+
+  it('counts from the last activity before the resource has a creation time', () => {
+    const session = sampleSession({ ttl: '1h' }, { creationTimestamp: '' });
+    expect(expiryOf(session, CREATED)).toBe(CREATED + HOUR);
+  });
+
   it('never passes without one', () => {
     expect(expiryOf(sampleSession(), CREATED)).toBeUndefined();
   });
@@ -163,6 +173,12 @@ describe('a session that is missing', () => {
     ['was not when it is reported as lost', own('30m', 'Lost'), { ttl: '30m' }, false],
   ])('%s', (_case, session, sessions, expected) => {
     expect(wasCleanedUp(session, sampleTenant({ sessions }), CREATED, CREATED + HOUR)).toBe(expected);
+  });
+
+  it('was not cleaned up when it was idle long before the resource that keeps it was created', () => {
+    const tenant = sampleTenant({ sessions: { ttl: '30m' } });
+    expect(wasCleanedUp(own('2h'), tenant, CREATED - 72 * HOUR, CREATED + HOUR)).toBe(false);
+    expect(wasCleanedUp(own('2h'), tenant, CREATED - 72 * HOUR, CREATED + 2 * HOUR)).toBe(true);
   });
 
   it('was not cleaned up when its last activity is unknown', () => {

@@ -6,6 +6,9 @@ import type { CopilotSession } from '../../../../src/resources/session.ts';
 import { sessionsConfigMap } from '../../../../src/tenant/builders/sessionsconfigmap.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 
+/** When the sessions were created: their TTL counts from then at the earliest. */
+const since = '2026-01-01T00:00:00Z';
+
 const session = (
   name: string,
   spec: Partial<CopilotSessionSpecInput> = {},
@@ -13,7 +16,7 @@ const session = (
 ): CopilotSession => ({
   apiVersion: 'copilot-operator.dev/v1alpha1',
   kind: 'CopilotSession',
-  metadata: { name, namespace: 'team', creationTimestamp: '2026-01-01T00:00:00Z', ...metadata },
+  metadata: { name, namespace: 'team', creationTimestamp: since, ...metadata },
   spec: sessionSpec.parse({ tenantRef: { name: 'acme' }, ...spec }),
 });
 
@@ -23,14 +26,18 @@ const policiesOf = (sessions: readonly CopilotSession[]): unknown =>
 describe('the sessions in the ConfigMap', () => {
   it.each<[string, Partial<CopilotSessionSpecInput>, object]>([
     ['a persistent one is kept forever', {}, { one: { keep: true } }],
-    ['one with a longer TTL is kept that long', { ttl: '48h' }, { one: { ttlSeconds: 172_800 } }],
+    ['one with a longer TTL is kept that long', { ttl: '48h' }, { one: { ttlSeconds: 172_800, since } }],
     [
       'one with a shorter TTL too: a run in progress may have a shorter one',
       { ttl: '1h' },
-      { one: { ttlSeconds: 3600 } },
+      { one: { ttlSeconds: 3600, since } },
     ],
-    ['an ephemeral one has an hour', { lifecycle: 'Ephemeral' }, { one: { ttlSeconds: 3600 } }],
-    ['an ephemeral one with a TTL has that', { lifecycle: 'Ephemeral', ttl: '72h' }, { one: { ttlSeconds: 259_200 } }],
+    ['an ephemeral one has an hour', { lifecycle: 'Ephemeral' }, { one: { ttlSeconds: 3600, since } }],
+    [
+      'an ephemeral one with a TTL has that',
+      { lifecycle: 'Ephemeral', ttl: '72h' },
+      { one: { ttlSeconds: 259_200, since } },
+    ],
     ['one is listed by its id, not by its name', { sessionId: 'Chat_1' }, { Chat_1: { keep: true } }],
   ])('%s', (_, spec, sessions) => {
     expect(policiesOf([session('one', spec)])).toEqual({ sessions });
@@ -43,7 +50,7 @@ describe('the sessions in the ConfigMap', () => {
       [younger, older],
       [older, younger],
     ]) {
-      expect(policiesOf(order)).toEqual({ sessions: { x: { ttlSeconds: 172_800 } } });
+      expect(policiesOf(order)).toEqual({ sessions: { x: { ttlSeconds: 172_800, since } } });
     }
   });
 
