@@ -1,5 +1,4 @@
 /** Applies a plan: the only place of this part that writes anything but the status. */
-import type { ChildWriteOptions } from '../kube/write/apply.ts';
 import {
   Deployment,
   NetworkPolicy,
@@ -10,7 +9,9 @@ import {
   ServiceAccount,
 } from '../kube/types/builtins.ts';
 import { isControlledBy } from '../kube/types/owner.ts';
-import { ChildWriter } from './child-writer.ts';
+import type { ChildWriteOptions } from '../kube/write/apply.ts';
+import { isClaimOf } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
 import { networkPolicy } from './builders/networkpolicy.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
@@ -18,13 +19,12 @@ import { podDisruptionBudget } from './builders/poddisruptionbudget.ts';
 import { service } from './builders/service.ts';
 import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
+import { ChildWriter } from './child-writer.ts';
 import { applyCleanup } from './cleanup/apply-cleanup.ts';
 import { executeSweeps, type SweepContext } from './cleanup/sweep-executor.ts';
-import type { TenantCause, Wait, SecretRead, OperatorFacts, ServerWorld, World } from './model.ts';
-import { isClaimOf } from '../resources/names.ts';
+import type { OperatorFacts, SecretRead, ServerWorld, TenantCause, Wait, World } from './model.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan } from './server-plan.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
 
 /** The result of applying a plan. */
 export interface Outcome {
@@ -37,7 +37,7 @@ export interface Outcome {
   /** The desired servers after the writes, by index. */
   readonly servers: ReadonlyMap<number, ServerWorld>;
   /** The binding Secret exists. */
-  readonly bound: boolean;
+  readonly hasBinding: boolean;
   /** Servers that were restarted. */
   readonly restarted: readonly ServerPlan[];
   /** Messages about sweeps that cannot be done now. */
@@ -59,7 +59,7 @@ export async function applyPlan(
   const { applier, facts } = context;
   const { tenant } = world;
   const writer = new ChildWriter(applier, tenant, signal);
-  const [prerequisites, bound] = await applyShared(writer, facts, world, plan);
+  const [prerequisites, hasBinding] = await applyShared(writer, facts, world, plan);
   const restarted: ServerPlan[] = [];
   const servers = await Promise.all(
     plan.servers.map(async (server) => {
@@ -73,7 +73,7 @@ export async function applyPlan(
   await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
   const { refusals, waits, errors, retryAfterMs } = writer;
-  return { refusals, waits, errors, retryAfterMs, bound, restarted, sweepFailures, servers: new Map(servers) };
+  return { refusals, waits, errors, retryAfterMs, hasBinding, restarted, sweepFailures, servers: new Map(servers) };
 }
 
 /** Applies what servers share. Returns whether everything exists that a pod needs, and whether the binding Secret exists. */
@@ -82,7 +82,7 @@ async function applyShared(
   facts: OperatorFacts,
   { tenant, ...world }: World,
   { token, model }: Plan,
-): Promise<[prerequisites: boolean, bound: boolean]> {
+): Promise<[prerequisites: boolean, hasBinding: boolean]> {
   // The binding copies the token, so it may only be written once the token's Secret is.
   const secret =
     token === undefined

@@ -1,15 +1,15 @@
 /** Applies and deletes the children of a tenant, and classifies the errors. */
 import { StalledReason } from '../api/conditions.ts';
 import { toError } from '../kube/types/errors.ts';
-import { InvalidObjectError, type Applier, type ChildWriteOptions } from '../kube/write/apply.ts';
 import { ForeignObjectError } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { KubeObject } from '../kube/types/types.ts';
-import type { TenantCause, Wait } from './model.ts';
-import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
-import { refusalOfRequest } from './decisions/refusal.ts';
+import { type Applier, type ChildWriteOptions, InvalidObjectError } from '../kube/write/apply.ts';
 import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
+import { refusalOfRequest } from './decisions/refusal.ts';
+import type { TenantCause, Wait } from './model.ts';
 
 /**
  * Writes children one by one. A refusal becomes a cause and does not keep the other children from being written; any other

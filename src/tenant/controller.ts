@@ -1,9 +1,11 @@
 /** Sets up the tenant controller: what is watched, which changes requeue a tenant, and what the reconciler uses. */
 import { FIELD_MANAGER, GROUP } from '../api/names.ts';
-import type { HealthSource } from '../servers/health/health.ts';
-import type { ServerRegistry } from '../servers/registry.ts';
-import type { SessionSource } from '../servers/survey/sessions.ts';
-import { Applier } from '../kube/write/apply.ts';
+import type { InformerLike } from '../kube/cache/informer.ts';
+import type { Transform } from '../kube/cache/store.ts';
+import { controllerManagedBy } from '../kube/runtime/builder.ts';
+import type { EventRecorder } from '../kube/runtime/events.ts';
+import type { Manager } from '../kube/runtime/manager.ts';
+import { generationChanged } from '../kube/runtime/predicates.ts';
 import {
   ConfigMap,
   CronJob,
@@ -16,28 +18,26 @@ import {
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
-import { controllerManagedBy } from '../kube/runtime/builder.ts';
-import type { EventRecorder } from '../kube/runtime/events.ts';
-import type { InformerLike } from '../kube/cache/informer.ts';
-import type { Manager } from '../kube/runtime/manager.ts';
-import { generationChanged } from '../kube/runtime/predicates.ts';
-import { RecentWrites } from '../kube/write/recent-writes.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
-import type { Transform } from '../kube/cache/store.ts';
 import { fromKey, type KubeObject, type NamespacedName } from '../kube/types/types.ts';
+import { Applier } from '../kube/write/apply.ts';
+import { RecentWrites } from '../kube/write/recent-writes.ts';
+import type { HealthSource } from '../servers/health/health.ts';
+import type { ServerRegistry } from '../servers/registry.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import { MANAGED_SELECTOR } from '../resources/names.ts';
-import type { TenantMetrics } from './metrics.ts';
-import { TenantReconciler } from './reconciler.ts';
-import { SessionStatistics } from './sessions/session-statistics.ts';
-import { Targets, tenantOfTarget } from './targets.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
+import { FirstReady } from './first-ready.ts';
+import type { TenantMetrics } from './metrics.ts';
+import type { OperatorFacts } from './model.ts';
+import { TenantReconciler } from './reconciler.ts';
+import { SessionStatistics } from './sessions/session-statistics.ts';
+import { StatusWriter } from './status-writer.ts';
+import { Targets, tenantOfTarget } from './targets.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
 import { TENANT_INDEX, tenantKeys } from './world.ts';
-import type { OperatorFacts } from './model.ts';
-import { FirstReady } from './first-ready.ts';
-import { StatusWriter } from './status-writer.ts';
 
 /** Annotation of children with the hash of what was applied last. */
 const HASH_ANNOTATION = `${GROUP}/applied-hash`;

@@ -21,7 +21,7 @@ export const TemplateAnnotation = {
 export const DEFAULT_IMAGE_ANNOTATION = `${GROUP}/server-image`;
 
 /** Whether the rollout is complete: the latest template was observed, and only its pods exist. */
-export function isCurrent(deployment: Deployment | undefined): boolean {
+export function isRolloutComplete(deployment: Deployment | undefined): boolean {
   const { status } = deployment ?? {};
   return (
     status !== undefined &&

@@ -1,23 +1,23 @@
 /** The types that all of this part shares: what exists for a tenant, what was observed of it, and what keeps it from becoming Ready. */
 import type { ReconcilingReason, StalledReason } from '../api/conditions.ts';
-import type { Cause } from '../kube/write/conditions.ts';
+import type { ServerState, VolumeUsage } from '../api/tenant-status.ts';
 import type {
-  Secret,
+  ConfigMap,
+  CronJob,
   Deployment,
-  Service,
+  Job,
+  NetworkPolicy,
   PersistentVolumeClaim,
   Pod,
-  CronJob,
-  ConfigMap,
-  NetworkPolicy,
-  Job,
-  ServiceAccount,
   PodDisruptionBudget,
+  Secret,
+  Service,
+  ServiceAccount,
 } from '../kube/types/builtins.ts';
+import type { Cause } from '../kube/write/conditions.ts';
+import type { ServerHealth } from '../servers/server.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { ServerState, VolumeUsage } from '../api/tenant-status.ts';
-import type { ServerHealth } from '../servers/server.ts';
 
 /** Why a tenant is Stalled: user action is required. */
 export type TenantCause = Cause<StalledReason>;
@@ -122,7 +122,7 @@ export interface CleanupScope {
   readonly servers: readonly number[];
   /** Indexes of the servers whose volumes are mounted. */
   readonly volumes: readonly number[];
-  readonly reason: 'ThroughServers' | 'OnVolumes' | 'ServersStopping' | 'NothingThere';
+  readonly reason: 'ThroughServers' | 'OnVolumes' | 'ServersStopping' | 'NoVolumes';
   readonly message: string;
 }
 

@@ -1,15 +1,15 @@
 /** Observes the servers: interprets what was read of each, together with its health. */
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
+import type { Pod } from '../kube/types/builtins.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerHealth } from '../servers/server.ts';
-import type { Pod } from '../kube/types/builtins.ts';
-import type { TenantCause, ServerWorld, ServerObservation } from './model.ts';
-import { podCause } from './decisions/pod-cause.ts';
-import { refusalOfMessage } from './decisions/refusal.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import { podCause } from './decisions/pod-cause.ts';
+import { refusalOfMessage } from './decisions/refusal.ts';
+import { isRolloutComplete } from './deployments.ts';
+import type { ServerObservation, ServerWorld, TenantCause } from './model.ts';
 import { hasEnded, isReady, servingPod } from './pods.ts';
-import { isCurrent } from './deployments.ts';
 import { targetKey, type Targets } from './targets.ts';
 
 /** What one server is observed from. */
@@ -31,8 +31,8 @@ export function observeServer({ tenant, server, running, health, remembered }: O
   const cause = running ? causeOf(server, name, pod) : undefined;
   const known =
     podReady && (remembered?.state === 'Healthy' || remembered?.state === 'Unhealthy') ? remembered : undefined;
-  const answers = health.state === 'Healthy' || known?.state === 'Healthy';
-  const ready = running && podReady && answers && isCurrent(server.deployment);
+  const responds = health.state === 'Healthy' || known?.state === 'Healthy';
+  const ready = running && podReady && responds && isRolloutComplete(server.deployment);
   return {
     index: server.index,
     name,

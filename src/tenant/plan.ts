@@ -6,25 +6,25 @@ import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
-import type {
-  TenantCause,
-  Wait,
-  VolumeFacts,
-  SecretRead,
-  ServerObservation,
-  OperatorFacts,
-  ServerWorld,
-  World,
-} from './model.ts';
-import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
-import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
-import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
+import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
 import { connectionToken } from './decisions/connection-token.ts';
-import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
+import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
+import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
+import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
+import { isRolloutComplete, TemplateAnnotation } from './deployments.ts';
+import type {
+  OperatorFacts,
+  SecretRead,
+  ServerObservation,
+  ServerWorld,
+  TenantCause,
+  VolumeFacts,
+  Wait,
+  World,
+} from './model.ts';
 import { planServer, type ServerPlan } from './server-plan.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import { TemplateAnnotation, isCurrent } from './deployments.ts';
 
 /** What a reconcile decided to do. */
 export interface Plan {
@@ -43,7 +43,7 @@ export interface Plan {
   /** Whether servers are being replaced or wait for it. */
   readonly rolling: boolean;
   /** When something is due that no watch reports, in ms. */
-  readonly recheckAfterMs?: number | undefined;
+  readonly dueInMs?: number | undefined;
 }
 
 /** What a plan is decided from. */
@@ -65,7 +65,7 @@ export interface PlanInput {
 const COLLECTION_POLL_MS = 2_000;
 
 /** Decides the whole plan. */
-export function plan(input: PlanInput): Plan {
+export function decide(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, now, randomBytes } = input;
   const { tenant } = world;
   const model = modelDecision(tenant, world.modelSecret);
@@ -104,7 +104,7 @@ export function plan(input: PlanInput): Plan {
     causes: [...(cause ? [cause] : []), ...modelCause, ...servers.flatMap((server) => server.cause ?? [])],
     waits: [...(wait ? [wait] : []), ...servers.flatMap((server) => server.wait ?? [])],
     rolling,
-    ...(dues.length > 0 && { recheckAfterMs: Math.min(...dues) }),
+    ...(dues.length > 0 && { dueInMs: Math.min(...dues) }),
   };
 }
 
@@ -129,7 +129,7 @@ function limitRollout(
     drafts.map(({ index, replaces, observed, live: { deployment } }) => {
       const { health, ready, podReady } = observed;
       const current = deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
-      const running = podReady && isCurrent(deployment);
+      const running = podReady && isRolloutComplete(deployment);
       return {
         index,
         pending: replaces,

@@ -1,37 +1,37 @@
 /** Reconciles a tenant: read the world, observe the servers, decide, apply the difference, report in the status. */
 import type { VolumeUsage } from '../api/tenant-status.ts';
-import type { HealthSource } from '../servers/health/health.ts';
-import type { Applier } from '../kube/write/apply.ts';
-import { Deployment } from '../kube/types/builtins.ts';
+import { LruMap } from '../kube/cache/lru.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock, Random } from '../kube/clock/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/runtime/controller.ts';
-import { isConflict, isForbidden, toError } from '../kube/types/errors.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
-import { LruMap } from '../kube/cache/lru.ts';
+import { Deployment } from '../kube/types/builtins.ts';
+import { isConflict, isForbidden, toError } from '../kube/types/errors.ts';
 import { OwnerGoneError } from '../kube/types/owner.ts';
+import { nameOf, type NamespacedName } from '../kube/types/types.ts';
+import type { Applier } from '../kube/write/apply.ts';
 import type { RecentWrites } from '../kube/write/recent-writes.ts';
 import { isLatest } from '../kube/write/status.ts';
-import type { ReadonlyStore } from '../kube/cache/store.ts';
-import { nameOf, type NamespacedName } from '../kube/types/types.ts';
+import type { HealthSource } from '../servers/health/health.ts';
+import { CopilotTenant } from '../resources/tenant.ts';
+import { applyPlan, deletesServers, type Outcome } from './apply.ts';
 import { cleanupRunsOf } from './cleanup/cleanup-runs.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
-import { volumeUsages } from './sessions/volume-usage.ts';
 import type { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
+import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 import { observeServers } from './observe.ts';
-import { plan, type Plan } from './plan.ts';
+import { decide, type Plan } from './plan.ts';
 import type { SessionStatistics } from './sessions/session-statistics.ts';
-import { SteadyStates, type ReconcileInputs } from './steady-state.ts';
-import { unobservedStatus, type StatusInput } from './status.ts';
+import { volumeUsages } from './sessions/volume-usage.ts';
 import type { StatusWriter } from './status-writer.ts';
+import { type StatusInput, unobservedStatus } from './status.ts';
+import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
 import type { Targets } from './targets.ts';
-import { CopilotTenant } from '../resources/tenant.ts';
 import { statusToWrite } from './throttled-status.ts';
 import { EventReason } from './transitions.ts';
-import { deletesServers, applyPlan, type Outcome } from './apply.ts';
 import { readWorld, type TenantStores } from './world.ts';
-import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 
 export interface TenantReconcilerOptions {
   readonly client: KubeClient;
@@ -115,14 +115,13 @@ export class TenantReconciler implements Reconciler {
     const world = await this.#read(tenant, now, context);
     if (world === undefined) return { requeueAfterMs: pollMs };
     const observation = this.#observe(world, now);
-    const remainingMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
-    if (remainingMs !== undefined) return { requeueAfterMs: Math.min(pollMs, remainingMs) };
-    this.#steadyStates.forget(nameOf(tenant));
-    const planned = this.#decide(observation);
-    const outcome = await this.#apply(world, planned, context);
+    const steadyMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
+    if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs) };
+    const plan = this.#decide(observation);
+    const outcome = await this.#apply(world, plan, context);
     if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
     if (outcome === 'Deleted') return {};
-    const dueInMs = await this.#report(observation, planned, outcome, context);
+    const dueInMs = await this.#report(observation, plan, outcome, context);
     return { requeueAfterMs: Math.min(pollMs, dueInMs) };
   }
 
@@ -153,7 +152,7 @@ export class TenantReconciler implements Reconciler {
   /** Decides what to do, without writing anything. */
   #decide({ world, observed, usages, now }: Observation): Plan {
     const { applier, facts, randomBytes } = this.#options;
-    return plan({
+    return decide({
       world,
       facts,
       observed,
@@ -168,48 +167,40 @@ export class TenantReconciler implements Reconciler {
    * Applies what differs, and registers the running servers for pings and surveys. `Outdated`: the tenant has changed, so
    * nothing was written. `Deleted`: the tenant no longer exists.
    */
-  async #apply(
-    world: World,
-    planned: Plan,
-    { signal, log }: ReconcileContext,
-  ): Promise<Outcome | 'Outdated' | 'Deleted'> {
+  async #apply(world: World, plan: Plan, { signal, log }: ReconcileContext): Promise<Outcome | 'Outdated' | 'Deleted'> {
     const { client, recent, applier, facts, clock, targets } = this.#options;
     const { tenant } = world;
     // The deletion of a volume cannot be undone, so it is not based on a cache that may be late.
-    if (
-      deletesServers(tenant, planned.surplus) &&
-      !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))
-    ) {
-      return 'Outdated';
-    }
-    const outcome = await applyPlan({ applier, client, facts, clock, log }, world, planned, signal);
+    const deletes = deletesServers(tenant, plan.surplus);
+    if (deletes && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) return 'Outdated';
+    const outcome = await applyPlan({ applier, client, facts, clock, log }, world, plan, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
-    if (!tenant.spec.suspend && planned.token !== undefined) {
-      targets.register(tenant, outcome.servers.values(), planned.token);
+    if (!tenant.spec.suspend && plan.token !== undefined) {
+      targets.register(tenant, outcome.servers.values(), plan.token);
     }
     return outcome;
   }
 
   /** Reports in events, metrics and the status. Returns when the next reconcile is due, in ms. */
-  async #report(observation: Observation, planned: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
+  async #report(observation: Observation, plan: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
     const { clock, metrics, statusWriter, statistics } = this.#options;
     const { world, usages, now } = observation;
     const { tenant } = world;
     this.#recordEvents(tenant, outcome, context);
-    this.#recordVolumeChecks(planned, now);
+    this.#recordVolumeChecks(plan, now);
     const observed = [...observeServers(tenant, outcome.servers, this.#options).values()];
     const [error] = outcome.errors;
     // Not reported: the next reconcile starts from the newer object.
     if (isConflict(error)) return CONFLICT_RETRY_MS;
     const cleanup = cleanupRunsOf(tenant, world.cleanup, now);
     const sessions = statistics.observe(tenant, outcome.servers, usages, cleanup.last);
-    const result = { tenant, plan: planned, outcome, observed, sessions, usages, lastCleanup: cleanup.last, now };
+    const result = { tenant, plan, outcome, observed, sessions, usages, lastCleanup: cleanup.last, now };
     const { status, statisticsDueMs } = statusToWrite(result, statistics.writeDelayMs(nameOf(tenant)));
     const written = await statusWriter.write(tenant, status, context.signal);
     if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
     if (error !== undefined) throw error;
     if (written === 'conflict') return CONFLICT_RETRY_MS;
-    const dues = [planned.recheckAfterMs, outcome.retryAfterMs, cleanup.dueInMs, statisticsDueMs];
+    const dues = [plan.dueInMs, outcome.retryAfterMs, cleanup.dueInMs, statisticsDueMs];
     const dueInMs = Math.min(...dues.flatMap((due) => due ?? []));
     if (written === 'unchanged' && isSteady(result)) this.#steadyStates.record(observation, dueInMs, clock.monotonic());
     return dueInMs;

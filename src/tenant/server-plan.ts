@@ -3,18 +3,18 @@ import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/types/builtins.ts';
 import { timestamp } from '../kube/types/time.ts';
-import { deployment } from './builders/deployment.ts';
-import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
-import type { TenantCause, Wait, Restart, ServerObservation, OperatorFacts, ServerWorld } from './model.ts';
-import { serverImage } from './decisions/server-image.ts';
-import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
-import { restartDecision } from './decisions/restart.ts';
-import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
 import { deletesOnVolume } from '../resources/cleanup-pod.ts';
 import { isOfPreviousTenant, serverName } from '../resources/names.ts';
-import { hasEnded } from './pods.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import { restartOf, TemplateAnnotation, isCurrent, isObserved } from './deployments.ts';
+import { deployment } from './builders/deployment.ts';
+import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
+import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
+import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
+import { restartDecision } from './decisions/restart.ts';
+import { serverImage } from './decisions/server-image.ts';
+import { isObserved, isRolloutComplete, restartOf, TemplateAnnotation } from './deployments.ts';
+import type { OperatorFacts, Restart, ServerObservation, ServerWorld, TenantCause, Wait } from './model.ts';
+import { hasEnded } from './pods.ts';
 
 /** What a reconcile does with one server. */
 export interface ServerPlan {
@@ -40,7 +40,7 @@ export interface ServerPlan {
 }
 
 /** What the plan of one server is decided from. */
-export interface ServerInput {
+export interface ServerPlanInput {
   readonly tenant: CopilotTenant;
   readonly facts: OperatorFacts;
   readonly live: ServerWorld;
@@ -56,7 +56,7 @@ export interface ServerInput {
 }
 
 /** Decides the plan of one server. */
-export function planServer(input: ServerInput): ServerPlan {
+export function planServer(input: ServerPlanInput): ServerPlan {
   const { tenant, live, observed, credentialsHash } = input;
   const { index } = live;
   const name = serverName(tenant.metadata.name, index);
@@ -65,23 +65,23 @@ export function planServer(input: ServerInput): ServerPlan {
     (child) => child && isOfPreviousTenant(child, tenant),
   );
   if (previous !== undefined) return { ...base, wait: waitForPreviousTenant(previous) };
-  const deleted = deletedClaimWait(tenant, name, live);
-  const lost = deleted === undefined ? dataLossOf(tenant, name, live) : undefined;
-  const kept = deleted === undefined && lost === undefined;
-  const claim = kept ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
-  const drafted = { ...base, claim, cause: lost, wait: deleted };
-  if (tenant.spec.suspend) return { ...drafted, deployment: stoppedDeployment(input) };
-  if (!kept || credentialsHash === undefined) return drafted;
+  const claimWait = terminatingClaimWait(tenant, name, live);
+  const loss = claimWait === undefined ? dataLossOf(tenant, name, live) : undefined;
+  const usesClaim = claimWait === undefined && loss === undefined;
+  const claim = usesClaim ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
+  const withClaim = { ...base, claim, cause: loss, wait: claimWait };
+  if (tenant.spec.suspend) return { ...withClaim, deployment: stoppedDeployment(input) };
+  if (!usesClaim || credentialsHash === undefined) return withClaim;
   const blocker = awaitedStop(live) ?? awaitedDeletion(name, input);
   if (blocker !== undefined) {
     const message = `Server ${name} waits until ${blocker}: only one pod may write to its volume.`;
-    return { ...drafted, wait: { reason: ReconcilingReason.ServersStarting, message } };
+    return { ...withClaim, wait: { reason: ReconcilingReason.ServersStarting, message } };
   }
-  return { ...drafted, ...planRunning(input, credentialsHash) };
+  return { ...withClaim, ...planRunning(input, credentialsHash) };
 }
 
 // The server was scaled down with its volume and is desired again before the volume was deleted: that is no data loss.
-function deletedClaimWait(
+function terminatingClaimWait(
   tenant: CopilotTenant,
   server: string,
   { claim, deployment: live }: ServerWorld,
@@ -108,7 +108,7 @@ function dataLossOf(tenant: CopilotTenant, server: string, live: ServerWorld): T
 }
 
 /** The Deployment without a pod. Stopping is always allowed, so unknown values are taken from the live Deployment. */
-function stoppedDeployment({ tenant, facts, live, credentialsHash }: ServerInput): Deployment {
+function stoppedDeployment({ tenant, facts, live, credentialsHash }: ServerPlanInput): Deployment {
   const hash = live.deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
   return deployment(tenant, live.index, {
     image: serverImage({ ...desiredImage(tenant, facts), running: false }, live.deployment),
@@ -119,7 +119,7 @@ function stoppedDeployment({ tenant, facts, live, credentialsHash }: ServerInput
 }
 
 function planRunning(
-  { tenant, facts, live, observed, wouldWrite, now }: ServerInput,
+  { tenant, facts, live, observed, wouldWrite, now }: ServerPlanInput,
   credentialsHash: string,
 ): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'healthMessage' | 'wait' | 'dueInMs'> {
   const image = serverImage({ ...desiredImage(tenant, facts), running: true }, live.deployment);
@@ -134,7 +134,7 @@ function planRunning(
   if (wouldWrite(desired, live.deployment)) return planChange(desired, build(last, false), live.deployment, live.pods);
   const { health, podReady, cause } = observed;
   // A crash is handled by the kubelet, an incomplete rollout by the Deployment controller.
-  if (cause !== undefined || !isCurrent(live.deployment)) return { deployment: desired, replaces: false };
+  if (cause !== undefined || !isRolloutComplete(live.deployment)) return { deployment: desired, replaces: false };
   const decision = restartDecision({ server: observed.name, health, podReady, last, now });
   const { reason, message } = decision;
   const healthMessage = health.state === 'Unhealthy' ? message : undefined;
@@ -165,7 +165,7 @@ function planChange(
   }
   const remaining = pods.filter((pod) => !hasEnded(pod));
   const stops = remaining.some(({ metadata }) => metadata.deletionTimestamp !== undefined);
-  const hasRolledOut = isCurrent(live) && !stops;
+  const hasRolledOut = isRolloutComplete(live) && !stops;
   if (hasRolledOut || remaining.length === 0) return { deployment: desired, replaces: true };
   return { deployment: stopped, replaces: true };
 }
@@ -184,12 +184,12 @@ function awaitedStop({ deployment: live, pods }: ServerWorld): string | undefine
   if (replicasOf(live) > 0) return undefined;
   const pod = pods.find((candidate) => !hasEnded(candidate));
   if (pod !== undefined) return `its previous pod ${pod.metadata.name} has stopped`;
-  return live === undefined || isCurrent(live) ? undefined : 'its Deployment has scaled to zero';
+  return live === undefined || isRolloutComplete(live) ? undefined : 'its Deployment has scaled to zero';
 }
 
 // The pod could delete a session that the server has just loaded. Its Job's activeDeadlineSeconds bounds the wait. Only a start
 // from zero replicas waits: a running server restarts its container without the operator.
-function awaitedDeletion(name: string, { live, cleanupPods }: ServerInput): string | undefined {
+function awaitedDeletion(name: string, { live, cleanupPods }: ServerPlanInput): string | undefined {
   if (replicasOf(live.deployment) > 0) return undefined;
   const pod = cleanupPods.find((candidate) => !hasEnded(candidate) && deletesOnVolume(candidate, name));
   return pod && `pod ${pod.metadata.name} has finished cleaning up its volume`;

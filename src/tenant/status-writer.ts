@@ -5,7 +5,7 @@ import type { KubeClient } from '../kube/client/client.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
 import { isForbidden } from '../kube/types/errors.ts';
 import type { RecentWrites } from '../kube/write/recent-writes.ts';
-import { writeStatus, type StatusWrite } from '../kube/write/status.ts';
+import { type StatusWrite, writeStatus } from '../kube/write/status.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import type { FirstReady } from './first-ready.ts';

@@ -1,32 +1,33 @@
 /** Computes the status of a tenant: a pure function of what was observed, decided and applied. */
 import { ConditionType } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
-import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
 import type { LastCleanup, VolumeUsage } from '../api/tenant-status.ts';
+import type { CopilotTenantStatus, ServerStatus } from '../api/tenant.ts';
 import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
-import { findCondition, setConditions, truncate, type Verdict } from '../kube/write/conditions.ts';
 import type { Condition } from '../kube/types/types.ts';
+import { findCondition, setConditions, truncate, type Verdict } from '../kube/write/conditions.ts';
+import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { Outcome } from './apply.ts';
 import { endpoint } from './builders/bindingsecret.ts';
-import type { TenantCause, ServerObservation, ServerWorld } from './model.ts';
+import { cleanupVerdict } from './cleanup/cleanup-verdict.ts';
+import { aggregateCauses } from './decisions/aggregate-causes.ts';
 import {
+  type Findings,
   healthyVerdict,
+  NO_RESPONSE,
   readyVerdict,
   reconcilingVerdict,
   stalledVerdict,
-  type Findings,
-  NO_RESPONSE,
 } from './decisions/conditions.ts';
-import type { ModelDecision } from './decisions/model-credential.ts';
-import { aggregateCauses } from './decisions/aggregate-causes.ts';
 import { acceptedLosses } from './decisions/data-loss.ts';
-import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
-import { hasEnded } from './pods.ts';
-import type { Plan } from './plan.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
-import type { Outcome } from './apply.ts';
-import { restartOf } from './deployments.ts';
-import { cleanupVerdict } from './cleanup/cleanup-verdict.ts';
+import type { ModelDecision } from './decisions/model-credential.ts';
 import { isGrowing, minimumSize } from './decisions/volume-size.ts';
+import { restartOf } from './deployments.ts';
+import type { ServerObservation, ServerWorld, TenantCause } from './model.ts';
+import type { Plan } from './plan.ts';
+import { hasEnded } from './pods.ts';
+import { redactor } from './redaction.ts';
 import type { SessionsStatus } from './sessions/sessions-status.ts';
 
 /** What a status is computed from. */
@@ -45,7 +46,7 @@ export interface StatusInput {
   readonly now: number;
 }
 
-/** Longest message of a server, in characters; the CRD's bound. */
+/** Longest message of a server, in characters; the CRD's hasBinding. */
 const MAX_SERVER_MESSAGE = 1024;
 
 /** For how long after its restart a server counts as restarting. */
@@ -63,7 +64,7 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
     ...(generation !== undefined && { observedGeneration: generation }),
     conditions: conditions(input, findings(input, redact)),
     ...(observed.length > 0 && { endpoint: endpoint(tenant) }),
-    ...(outcome.bound && { binding: { name: childName(name, 'binding') } }),
+    ...(outcome.hasBinding && { binding: { name: childName(name, 'binding') } }),
     ...(version !== undefined && { serverVersion: version }),
     replicas: runningServers(input).length,
     readyReplicas: ready,
@@ -137,7 +138,7 @@ function serverStatus(
   const planned = plan.servers.find((server) => server.index === index);
   const healthMessage = state === 'Unhealthy' ? healthMessageOf(tenant, plan, observation) : undefined;
   const message = cause?.message ?? planned?.cause?.message ?? healthMessage;
-  const volumeUID = volumeOf(tenant, live, last);
+  const volumeUID = volumeUIDOf(tenant, live, last);
   const volumeUsage = usages.get(index);
   return {
     name,
@@ -162,8 +163,8 @@ function healthMessageOf(
   return (remembered ? last : planned) ?? (health.state === 'Unhealthy' ? health.message : NO_RESPONSE);
 }
 
-// Recorded once the claim is bound, and kept until a user accepts the loss: see decisions/data-loss.ts.
-function volumeOf(
+// Recorded once the claim is hasBinding, and kept until a user accepts the loss: see decisions/data-loss.ts.
+function volumeUIDOf(
   tenant: CopilotTenant,
   live: ServerWorld | undefined,
   last: ServerStatus | undefined,
@@ -197,27 +198,6 @@ function isRunning({ deployment, pods }: ServerWorld): boolean {
 
 function lowestVersion(versions: readonly string[]): string | undefined {
   return versions.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))[0];
-}
-
-// The output of a crashed server may contain its credentials, and the status is readable without access to Secrets.
-function redactor({ token, model }: Plan): (text: string) => string {
-  const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
-  return (text) =>
-    secrets.reduce((redacted, secret) => withoutCutSecret(redacted.replaceAll(secret, REDACTED), secret), text);
-}
-
-const REDACTED = '[redacted]';
-/** Fewer leading characters of a secret than this at the end of a quotation are a coincidence. */
-const MIN_START = 4;
-
-// decisions/pod-cause.ts truncates long quotations, possibly within a secret; the remainder then ends in an ellipsis.
-function withoutCutSecret(text: string, secret: string): string {
-  if (!text.includes('…')) return text;
-  let redacted = text;
-  for (let length = Math.min(secret.length - 1, text.length); length >= MIN_START; length--) {
-    redacted = redacted.replaceAll(`${secret.slice(0, length)}…`, `${REDACTED}…`);
-  }
-  return redacted;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Skips reconciles whose inputs are those of an earlier one that had nothing to do. */
 import { isDeepStrictEqual } from 'node:util';
-import { keyOf, type KubeObject, type NamespacedName } from '../kube/types/types.ts';
+import { keyOf, type KubeObject, nameOf, type NamespacedName } from '../kube/types/types.ts';
 import type { ServerObservation, World } from './model.ts';
 import type { SessionsStatus } from './sessions/sessions-status.ts';
 
@@ -30,17 +30,20 @@ const MAX_STEADY_MS = 300_000;
 export class SteadyStates {
   readonly #states = new Map<string, SteadyState>();
 
-  /** For how long nothing is due, in ms, if the tenant is steady and these inputs are unchanged. Otherwise undefined. */
+  /** For how long nothing is due, in ms. Undefined if the tenant is not steady, or no longer: then it is forgotten. */
   remainingMs({ world, observed, sessions }: ReconcileInputs, monotonicNow: number): number | undefined {
     const last = this.#states.get(keyOf(world.tenant));
-    if (last === undefined || monotonicNow >= last.until) return undefined;
+    if (last === undefined) return undefined;
     const versions = versionsIn(world);
-    const same =
+    const isSteady =
+      monotonicNow < last.until &&
       versions.length === last.versions.length &&
       versions.every((version, index) => version === last.versions[index]) &&
       isDeepStrictEqual(observed, last.observed) &&
       isDeepStrictEqual(sessions, last.sessions);
-    return same ? last.until - monotonicNow : undefined;
+    if (isSteady) return last.until - monotonicNow;
+    this.forget(nameOf(world.tenant));
+    return undefined;
   }
 
   /** Records a reconcile that wrote nothing, had no error, and has nothing to do before `dueInMs`. */

@@ -1,7 +1,7 @@
 /** Reads the results that cleanup and sweep pods leave in their termination message. */
 import type { Job, Pod } from '../kube/types/builtins.ts';
 import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
-import { parseCleanupResult, type CleanupResult } from '../resources/cleanup-result.ts';
+import { type CleanupResult, parseCleanupResult } from '../resources/cleanup-result.ts';
 
 /** Label with the UID of the Job that a pod belongs to. */
 export const JOB_UID_LABEL = 'batch.kubernetes.io/controller-uid';

@@ -1,7 +1,7 @@
 /** Transforms that reduce objects to what is read of them before they enter the caches: a thousand tenants have nine thousand objects. */
 import { Annotation, Label } from '../api/names.ts';
-import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
 import { stripServerFields } from '../kube/cache/store.ts';
+import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
 import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
 import { JOB_UID_LABEL } from './termination-message.ts';
 

@@ -1,8 +1,8 @@
 /** Turns transitions of conditions into events. */
 import { ConditionType, ReadyReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
+import { type EventContent, normal, warning } from '../kube/runtime/events.ts';
 import { changedCondition, findCondition } from '../kube/write/conditions.ts';
-import { normal, warning, type EventContent } from '../kube/runtime/events.ts';
 
 /** Reasons of events that are not the reason of a condition. */
 export const EventReason = {

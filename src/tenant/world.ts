@@ -1,5 +1,7 @@
 /** Reads everything that exists for a tenant: its children from the caches, Secrets and events from the API server. */
 import { Label } from '../api/names.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import type { KubeClient } from '../kube/client/client.ts';
 import type {
   ConfigMap,
   CronJob,
@@ -11,20 +13,18 @@ import type {
   ServiceAccount,
 } from '../kube/types/builtins.ts';
 import { CoreEvent, Deployment, PersistentVolumeClaim, Secret } from '../kube/types/builtins.ts';
-import type { KubeClient } from '../kube/client/client.ts';
 import { isForbidden, isNotFound } from '../kube/types/errors.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
-import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
-import { modelSecretRef } from './decisions/model-credential.ts';
-import { isCreating, waitsForVolume, isUnscheduled } from './decisions/pod-cause.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
-import { servingPod } from './pods.ts';
 import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { SecretRead, EventWarning, World, CleanupWorld, ServerWorld } from './model.ts';
+import { modelSecretRef } from './decisions/model-credential.ts';
+import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
+import type { CleanupWorld, EventWarning, SecretRead, ServerWorld, World } from './model.ts';
+import { servingPod } from './pods.ts';
 
 /** Name of the index that finds the children of a tenant, by the tenant's key. */
 export const TENANT_INDEX = 'tenant';

@@ -5,8 +5,8 @@ import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { hashSlot } from '../hash-slot.ts';
-import { sharedMetadata } from './metadata.ts';
 import type { CleanupScope } from '../model.ts';
+import { sharedMetadata } from './metadata.ts';
 
 /** What the CronJob contains besides the spec. */
 export interface CleanupFacts {

@@ -1,15 +1,15 @@
 /** The Deployment of a server. */
-import { SERVER_PORT } from '../../api/names.ts';
 import { durationMs } from '../../api/duration.ts';
+import { SERVER_PORT } from '../../api/names.ts';
 import type { ServerSpec } from '../../api/tenant.ts';
-import { apiVersionOf } from '../../kube/types/resource.ts';
 import { Deployment } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, serverLabels, serverName, serverPods, TOKEN_KEY } from '../../resources/names.ts';
 import { CONTAINER_SECURITY, POD_SECURITY, scheduling } from '../../resources/pod.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { serverMetadata } from './metadata.ts';
-import type { ServerImage, Restart } from '../model.ts';
 import { DEFAULT_IMAGE_ANNOTATION, TemplateAnnotation } from '../deployments.ts';
+import type { Restart, ServerImage } from '../model.ts';
+import { serverMetadata } from './metadata.ts';
 
 type PodTemplate = NonNullable<Deployment['spec']>['template'];
 type PodSpec = NonNullable<PodTemplate['spec']>;

@@ -6,8 +6,8 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { CLEANUP_COMPONENT } from '../../resources/cleanup-pod.ts';
 import { childName, tenantPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { sharedMetadata } from './metadata.ts';
 import type { OperatorFacts } from '../model.ts';
+import { sharedMetadata } from './metadata.ts';
 
 type PolicySpec = NonNullable<NetworkPolicy['spec']>;
 type Ingress = NonNullable<PolicySpec['ingress']>[number];

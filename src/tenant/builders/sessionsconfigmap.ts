@@ -5,8 +5,8 @@ import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import { holderOf } from '../../resources/session-holder.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
-import type { CopilotSession } from '../../resources/session.ts';
 import { ttlOf } from '../../resources/session-ttl.ts';
+import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 

@@ -5,12 +5,12 @@ import { isControlledBy } from '../../kube/types/owner.ts';
 import type { ResourceType } from '../../kube/types/resource.ts';
 import type { KubeObject } from '../../kube/types/types.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { ChildWriter } from '../child-writer.ts';
 import { cronJob } from '../builders/cronjob.ts';
 import { cleanupNetworkPolicy } from '../builders/networkpolicy.ts';
 import { sessionsConfigMap } from '../builders/sessionsconfigmap.ts';
+import type { ChildWriter } from '../child-writer.ts';
+import type { CleanupWorld, OperatorFacts, ServerWorld } from '../model.ts';
 import { cleanupScope, isPaused } from './cleanup-scope.ts';
-import type { OperatorFacts, CleanupWorld, ServerWorld } from '../model.ts';
 
 /** `servers`: all servers of the tenant after the writes of this reconcile. */
 export async function applyCleanup(
@@ -20,7 +20,7 @@ export async function applyCleanup(
   servers: ReadonlyMap<number, ServerWorld>,
 ): Promise<void> {
   const { ttl } = tenant.spec.sessions;
-  if (ttl === undefined) return removeCleanup(writer, tenant, cleanup);
+  if (ttl === undefined) return deleteCleanup(writer, tenant, cleanup);
   // The ConfigMap says which sessions are kept, and an existing CronJob reads it even if the CronJob cannot be applied below.
   const [kept] = await Promise.all([
     writer.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions), cleanup.configMap),
@@ -41,17 +41,17 @@ export async function applyCleanup(
     await writer.apply(CronJob, cronJob(tenant, { image, scope, paused }), cleanup.cronJob);
   }
   // A CronJob with an outdated TTL must not keep deleting. After an error that is no refusal it stays: the retry replaces it.
-  if (writer.refusals.length > refused) await removeOwn(writer, tenant, CronJob, cleanup.cronJob);
+  if (writer.refusals.length > refused) await deleteOwn(writer, tenant, CronJob, cleanup.cronJob);
 }
 
-async function removeCleanup(writer: ChildWriter, tenant: CopilotTenant, cleanup: CleanupWorld): Promise<void> {
+async function deleteCleanup(writer: ChildWriter, tenant: CopilotTenant, cleanup: CleanupWorld): Promise<void> {
   // The NetworkPolicy last, while there may still be pods.
-  await removeOwn(writer, tenant, CronJob, cleanup.cronJob);
-  await removeOwn(writer, tenant, ConfigMap, cleanup.configMap);
-  await removeOwn(writer, tenant, NetworkPolicy, cleanup.networkPolicy);
+  await deleteOwn(writer, tenant, CronJob, cleanup.cronJob);
+  await deleteOwn(writer, tenant, ConfigMap, cleanup.configMap);
+  await deleteOwn(writer, tenant, NetworkPolicy, cleanup.networkPolicy);
 }
 
-async function removeOwn<T extends KubeObject>(
+async function deleteOwn<T extends KubeObject>(
   writer: ChildWriter,
   tenant: CopilotTenant,
   type: ResourceType<T>,

@@ -3,9 +3,9 @@ import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
-import { jobResult } from '../termination-message.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { CleanupWorld } from '../model.ts';
+import { jobResult } from '../termination-message.ts';
 
 /** One run that has ended. */
 export type CleanupRun = Omit<LastCleanup, 'failuresInARow'>;

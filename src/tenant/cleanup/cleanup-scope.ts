@@ -1,9 +1,9 @@
 /** Decides which servers and volumes a cleanup run covers. */
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { hasEnded, isReady, servingPod } from '../pods.ts';
+import { isRolloutComplete } from '../deployments.ts';
 import { hashSlot } from '../hash-slot.ts';
-import { isCurrent } from '../deployments.ts';
-import type { ServerWorld, CleanupScope } from '../model.ts';
+import type { CleanupScope, ServerWorld } from '../model.ts';
+import { hasEnded, isReady, servingPod } from '../pods.ts';
 
 /**
  * Running servers delete their sessions themselves. The files that deletions leave can only be swept on the volume, which the
@@ -30,7 +30,7 @@ export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, Se
     .map(({ index }) => index)
     .toSorted((a, b) => a - b);
   if (volumes.length === 0) {
-    return { servers: [], volumes, reason: 'NothingThere', message: 'There are no servers and no volumes.' };
+    return { servers: [], volumes, reason: 'NoVolumes', message: 'There are no servers and no volumes.' };
   }
   if (volumes.some((index) => isStopping(live.get(index)))) {
     const message = 'Waiting for servers to stop before their volumes are cleaned up.';
@@ -42,7 +42,7 @@ export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, Se
 
 /** Whether no run may start. */
 export function isPaused({ reason }: CleanupScope): boolean {
-  return reason === 'NothingThere' || reason === 'ServersStopping';
+  return reason === 'NoVolumes' || reason === 'ServersStopping';
 }
 
 /** Index of the server whose volume the next run mounts and sweeps. */
@@ -64,5 +64,5 @@ export const isReadWriteOncePod = (modes: readonly string[]): boolean => modes.i
 
 /** Whether a server that should not run may still have a pod: until its Deployment is observed at zero, it may create one. */
 export function isStopping({ deployment, pods }: ServerWorld = { index: 0, pods: [] }): boolean {
-  return pods.some((pod) => !hasEnded(pod)) || (deployment !== undefined && !isCurrent(deployment));
+  return pods.some((pod) => !hasEnded(pod)) || (deployment !== undefined && !isRolloutComplete(deployment));
 }

@@ -1,9 +1,9 @@
 /** Decides the condition CleanupHealthy. */
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { CleanupHealthyReason } from '../../api/conditions.ts';
 import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { Verdict } from '../../kube/write/conditions.ts';
-import { CleanupHealthyReason } from '../../api/conditions.ts';
 import { childName } from '../../resources/names.ts';
+import type { CopilotTenant } from '../../resources/tenant.ts';
 
 /** Number of failed runs in a row after which the cleanup counts as failing. */
 const FAILING_AFTER = 2;

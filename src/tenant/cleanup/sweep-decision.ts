@@ -2,17 +2,17 @@
 import type { Job, PersistentVolumeClaim, Pod } from '../../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
+import { jobEnd, type JobEnd } from '../../resources/job.ts';
 import { isClaimOf, isOfPreviousTenant, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { isReady, servingPod } from '../pods.ts';
-import { isReadWriteOncePod, isStopping } from './cleanup-scope.ts';
-import { RESULT_WAIT_MS } from './cleanup-runs.ts';
-import { jobEnd, type JobEnd } from '../../resources/job.ts';
-import { volumeCheckReason } from './volume-check.ts';
-import { reportedUsage } from '../sessions/volume-usage.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
+import { isReady, servingPod } from '../pods.ts';
+import { reportedUsage } from '../sessions/volume-usage.ts';
 import { jobResult } from '../termination-message.ts';
+import { RESULT_WAIT_MS } from './cleanup-runs.ts';
+import { isReadWriteOncePod, isStopping } from './cleanup-scope.ts';
+import { volumeCheckReason } from './volume-check.ts';
 
 /** Delay after a failed sweep, in ms: causes of failure rarely disappear in minutes. */
 export const SWEEP_RETRY_MS = 3_600_000;

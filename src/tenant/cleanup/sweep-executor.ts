@@ -1,17 +1,17 @@
 /** Executes what was decided about sweeps. A failure here never affects the servers or their conditions. */
 import type { Logger } from 'pino';
-import type { Applier } from '../../kube/write/apply.ts';
-import { Job } from '../../kube/types/builtins.ts';
 import type { KubeClient } from '../../kube/client/client.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
+import { Job } from '../../kube/types/builtins.ts';
 import { isConflict, isNotFound, toError } from '../../kube/types/errors.ts';
 import { OwnerGoneError } from '../../kube/types/owner.ts';
+import type { Applier } from '../../kube/write/apply.ts';
 import { clearSweepRequest, postponeSweep, requestSweep } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sweepJob } from '../builders/sweepjob.ts';
 import { refusalOfRequest } from '../decisions/refusal.ts';
-import { postponedSweep, SWEEP_RETRY_MS, type PostponedSweep, type SweepDecision } from './sweep-decision.ts';
 import type { OperatorFacts } from '../model.ts';
+import { postponedSweep, type PostponedSweep, SWEEP_RETRY_MS, type SweepDecision } from './sweep-decision.ts';
 
 /** What sweeps are executed with. */
 export interface SweepContext {

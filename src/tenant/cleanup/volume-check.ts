@@ -1,6 +1,6 @@
 /** Decides whether a volume should be measured by a sweep, because its server cannot report how full it is. */
-import { countedUsage, CLEAR_PERCENT, estimatedLevel } from '../sessions/storage-pressure.ts';
 import type { VolumeFacts } from '../model.ts';
+import { CLEAR_PERCENT, countedUsage, estimatedLevel } from '../sessions/storage-pressure.ts';
 
 /** Inodes of one session: 8, and its lock. */
 const INODES_PER_SESSION = 9;

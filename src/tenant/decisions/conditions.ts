@@ -3,9 +3,9 @@
  * for users who read `kubectl get ct` and want to know what to do.
  */
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
+import { type Verdict, verdictFalse, verdictTrue, verdictUnknown } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { verdictFalse, verdictTrue, verdictUnknown, type Verdict } from '../../kube/write/conditions.ts';
-import type { TenantCause, Wait, ServerObservation } from '../model.ts';
+import type { ServerObservation, TenantCause, Wait } from '../model.ts';
 
 /** What the conditions are decided from. */
 export interface Findings {
@@ -140,7 +140,7 @@ const MAX_NAMED = 5;
 
 // Names rarely change; a duration or a number of attempts would make every reconcile write the status.
 function names(servers: readonly ServerObservation[]): string {
-  const names = servers.slice(0, MAX_NAMED).map(({ name }) => name);
+  const listed = servers.slice(0, MAX_NAMED).map(({ name }) => name);
   const more = servers.length > MAX_NAMED ? [`${servers.length - MAX_NAMED} more`] : [];
-  return [...names, ...more].join(', ');
+  return [...listed, ...more].join(', ');
 }

@@ -2,7 +2,7 @@
 import { StalledReason } from '../../api/conditions.ts';
 import { Label } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import type { TenantCause, EventWarning } from '../model.ts';
+import type { EventWarning, TenantCause } from '../model.ts';
 
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
 type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
@@ -41,21 +41,21 @@ function containerCause(pod: Pod, server: string): TenantCause | undefined {
   if (waiting?.reason !== undefined && imagePullReasons.has(waiting.reason)) {
     return {
       reason: StalledReason.ImagePullFailed,
-      message: `Server ${server}: failed to pull image ${status?.image ?? ''}${said(pullError(waiting.message))}. Check spec.server.image and spec.server.imagePullSecrets.`,
+      message: `Server ${server}: failed to pull image ${status?.image ?? ''}${detail(pullError(waiting.message))}. Check spec.server.image and spec.server.imagePullSecrets.`,
     };
   }
   if (waiting?.reason !== undefined && cannotRunReasons.has(waiting.reason)) {
     return {
       reason: StalledReason.ContainerCannotRun,
-      message: `Server ${server}: the container cannot be created (${waiting.reason})${said(waiting.message)}. ${describePod(server)}`,
+      message: `Server ${server}: the container cannot be created (${waiting.reason})${detail(waiting.message)}. ${describePod(server)}`,
     };
   }
   // An eviction also kills the container: its exit code is then a consequence and not the cause.
-  return evicted(pod, server) ?? (status && crash(status, server));
+  return failedPodCause(pod, server) ?? (status && crashCause(status, server));
 }
 
 // A crashing container is "running" for moments between its crashes; until it is ready, its last exit counts.
-function crash(status: ContainerStatus, server: string): TenantCause | undefined {
+function crashCause(status: ContainerStatus, server: string): TenantCause | undefined {
   const end = status.state?.terminated ?? (status.ready ? undefined : status.lastState?.terminated);
   if (end === undefined || status.restartCount + (status.state?.terminated ? 1 : 0) < 1) return undefined;
   if (end.reason === 'OOMKilled') {
@@ -78,11 +78,11 @@ function lastLine(end: Terminated): string {
   return line === undefined ? ' with no output' : `: ${quote(line)}`;
 }
 
-function evicted(pod: Pod, server: string): TenantCause | undefined {
+function failedPodCause(pod: Pod, server: string): TenantCause | undefined {
   if (pod.status?.phase !== 'Failed') return undefined;
   return {
     reason: StalledReason.ContainerCrashed,
-    message: `Server ${server}: its pod failed (${pod.status.reason ?? 'Failed'})${said(pod.status.message)}.`,
+    message: `Server ${server}: its pod failed (${pod.status.reason ?? 'Failed'})${detail(pod.status.message)}.`,
   };
 }
 
@@ -93,7 +93,7 @@ function schedulingCause(pod: Pod, server: string, warning: EventWarning | undef
   if (waitsForVolume(pod)) return volumeCause(server, warning?.message ?? scheduled.message ?? '');
   return {
     reason: StalledReason.Unschedulable,
-    message: `Server ${server}: the pod cannot be scheduled${said(scheduled.message)}. Check spec.server.resources, nodeSelector, tolerations and affinity.`,
+    message: `Server ${server}: the pod cannot be scheduled${detail(scheduled.message)}. Check spec.server.resources, nodeSelector, tolerations and affinity.`,
   };
 }
 
@@ -120,7 +120,7 @@ function mountCause(pod: Pod, server: string, warning: EventWarning | undefined)
   if (/Mount|Attach|Volume/.test(warning.reason)) return volumeCause(server, warning.message);
   return {
     reason: StalledReason.ContainerCannotRun,
-    message: `Server ${server}: its pod cannot be started (${warning.reason})${said(warning.message)}. ${describePod(server)}`,
+    message: `Server ${server}: its pod cannot be started (${warning.reason})${detail(warning.message)}. ${describePod(server)}`,
   };
 }
 
@@ -157,7 +157,7 @@ function volumeCause(server: string, what: string): TenantCause {
   }
   return {
     reason: StalledReason.VolumePending,
-    message: `Server ${server}: its volume is not available${said(what)}. Check claim ${server}, its StorageClass and the provisioner.`,
+    message: `Server ${server}: its volume is not available${detail(what)}. Check claim ${server}, its StorageClass and the provisioner.`,
   };
 }
 
@@ -166,7 +166,7 @@ function pullError(message: string | undefined): string | undefined {
   return message?.replace(/^Back-off pulling image "[^"]*"(: )?/, '').replace(/^ErrImagePull: /, '');
 }
 
-function said(text: string | undefined): string {
+function detail(text: string | undefined): string {
   return text === undefined || text === '' ? '' : `: ${quote(text)}`;
 }
 

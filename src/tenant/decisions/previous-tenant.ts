@@ -5,14 +5,14 @@ import type { Wait } from '../model.ts';
 
 /** What a tenant waits for while `object`, owned by a previous tenant of its name, still exists. */
 export function waitForPreviousTenant({ kind, metadata }: KubeObject): Wait {
-  const holders = metadata.deletionTimestamp === undefined ? [] : (metadata.finalizers ?? []).filter(isThirdParty);
-  const held =
-    holders.length > 0
-      ? ` It is blocked by the finalizer ${holders.join(', ')}, which the controller that set it has to remove.`
+  const finalizers = metadata.deletionTimestamp === undefined ? [] : (metadata.finalizers ?? []).filter(isThirdParty);
+  const blocked =
+    finalizers.length > 0
+      ? ` It is blocked by the finalizer ${finalizers.join(', ')}, which the controller that set it has to remove.`
       : '';
   return {
     reason: ReconcilingReason.WaitingForDeletion,
-    message: `Waiting for ${kind} ${metadata.name} of a previous tenant of the same name to be deleted.${held}`,
+    message: `Waiting for ${kind} ${metadata.name} of a previous tenant of the same name to be deleted.${blocked}`,
   };
 }
 

@@ -17,8 +17,8 @@ export function refusalOfRequest(error: unknown, object: string): TenantCause | 
       message: `${object} cannot be created: the namespace is being deleted, and the tenant with it.`,
     };
   }
-  const said = serverMessage(error);
-  if (isForbidden(error) || isInvalid(error) || deniedByWebhook.test(said)) return refusalOfMessage(said, object);
+  const text = serverMessage(error);
+  if (isForbidden(error) || isInvalid(error) || deniedByWebhook.test(text)) return refusalOfMessage(text, object);
   return undefined;
 }
 
@@ -26,8 +26,8 @@ export function refusalOfRequest(error: unknown, object: string): TenantCause | 
  * The same for a refusal that another controller received when it tried to create `object`: of that only the message is
  * known, from the condition ReplicaFailure of a Deployment.
  */
-export function refusalOfMessage(said: string, object: string): TenantCause {
-  const what = withoutPodName(said);
+export function refusalOfMessage(text: string, object: string): TenantCause {
+  const what = withoutPodName(text);
   const quota = /exceeded quota: ([^,]+)/.exec(what);
   if (quota) {
     return {
@@ -59,8 +59,8 @@ const tenantFields: readonly (readonly [RegExp, string])[] = [
   [/^CronJob\S* .*\bspec\.timeZone: /, 'spec.sessions.timeZone of the tenant'],
 ];
 
-function fieldOf(said: string): string {
-  const fields = tenantFields.filter(([pattern]) => pattern.test(said)).map(([, field]) => field);
+function fieldOf(text: string): string {
+  const fields = tenantFields.filter(([pattern]) => pattern.test(text)).map(([, field]) => field);
   return fields.length > 0 ? fields.join(' and ') : "the tenant's spec";
 }
 
@@ -74,8 +74,8 @@ function denied(what: string, object: string): TenantCause {
 }
 
 // `pods "acme-0-5d8f7-x2v9k" is forbidden: ...`: the random name would change the message, and so the status, with each attempt.
-function withoutPodName(said: string): string {
-  return said
+function withoutPodName(text: string): string {
+  return text
     .replace(/^pods? "[^"]*" is forbidden: /, '')
     .replace(/^(Pod|pods?) "[^"]*" is invalid: /, 'the pod is invalid: ')
     .trim();

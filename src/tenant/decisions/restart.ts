@@ -1,7 +1,7 @@
 /** Decides whether an unresponsive server is restarted. */
-import type { ServerHealth } from '../../servers/server.ts';
 import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import { timestamp } from '../../kube/types/time.ts';
+import type { ServerHealth } from '../../servers/server.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';
 import type { Restart } from '../model.ts';
 

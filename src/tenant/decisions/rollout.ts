@@ -27,22 +27,18 @@ export function rolloutDecision(servers: readonly RolloutServer[]): RolloutDecis
   const down = servers.filter((server) => server.pending && !server.available);
   const serving = servers.filter((server) => server.pending && server.available);
   if (down.length > 0) {
-    return decide(down, 'ReplacingBroken', 'Servers that are down are replaced first.');
+    return allow(down, 'ReplacingBroken', 'Servers that are down are replaced first.');
   }
   const [next, ...later] = serving.toSorted((a, b) => a.index - b.index);
-  if (next === undefined) return decide([], 'UpToDate', 'All servers are up to date.');
+  if (next === undefined) return allow([], 'UpToDate', 'All servers are up to date.');
   const blocking = servers.find((server) => !server.pending && !server.available);
   if (blocking !== undefined) {
-    return decide(
-      [],
-      'WaitingForServer',
-      `Server ${blocking.index} must be available before the next one is replaced.`,
-    );
+    return allow([], 'WaitingForServer', `Server ${blocking.index} must be available before the next one is replaced.`);
   }
-  return decide([next], 'OneAtATime', `Replacing server ${next.index}; ${later.length} more are waiting.`);
+  return allow([next], 'OneAtATime', `Replacing server ${next.index}; ${later.length} more are waiting.`);
 }
 
-function decide(servers: readonly RolloutServer[], reason: string, message: string): RolloutDecision {
+function allow(servers: readonly RolloutServer[], reason: string, message: string): RolloutDecision {
   return { allowed: new Set(servers.map((server) => server.index)), reason, message };
 }
 

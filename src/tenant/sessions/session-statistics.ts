@@ -1,29 +1,29 @@
 /** Counts the sessions of each tenant from the reports of its servers, and limits how often they are written to the status. */
 import type { LastCleanup, VolumeUsage } from '../../api/tenant-status.ts';
-import type { ServerSessions, SessionSource } from '../../servers/survey/sessions.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import { keyOf, type NamespacedName } from '../../kube/types/types.ts';
+import type { ServerSessions, SessionSource } from '../../servers/survey/sessions.ts';
 import { serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import {
-  storagePressureAfterCleanup,
-  storagePressureVerdict,
-  estimatedBytes,
-  estimatedLevel,
-} from './storage-pressure.ts';
+import type { ServerWorld } from '../model.ts';
 import { isReady, servingPod } from '../pods.ts';
 import { targetKey, tenantOfTarget } from '../targets.ts';
-import type { ServerWorld } from '../model.ts';
 import {
-  type LastReport,
-  type SessionsStatus,
-  remainingAfterCleanup,
   definedFields,
   fullestMeasured,
+  type LastReport,
+  remainingAfterCleanup,
   reportedPressure,
-  sessionsStatus,
   type ServerStatistics,
+  type SessionsStatus,
+  sessionsStatus,
 } from './sessions-status.ts';
+import {
+  estimatedBytes,
+  estimatedLevel,
+  storagePressureAfterCleanup,
+  storagePressureVerdict,
+} from './storage-pressure.ts';
 
 /** Interval of status writes that change only statistics, in ms. With a survey of each server every 30 s they are right within a minute. */
 export const STATISTICS_WRITE_INTERVAL_MS = 20_000;

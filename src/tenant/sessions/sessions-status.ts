@@ -1,18 +1,18 @@
 /** Computes the part of the status that is about sessions: pure functions of what servers reported and pods measured. */
-import type { VolumeUsage, CopilotTenantStatus, LastCleanup } from '../../api/tenant-status.ts';
-import { type Verdict, findCondition } from '../../kube/write/conditions.ts';
+import { ConditionType, StoragePressureReason } from '../../api/conditions.ts';
+import type { CopilotTenantStatus, LastCleanup, VolumeUsage } from '../../api/tenant-status.ts';
+import { timestamp } from '../../kube/types/time.ts';
+import { findCondition, type Verdict } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import {
-  storagePressureVerdict,
-  fullest,
   estimatedLevel,
+  fullest,
+  measuredLevels,
+  storagePressureVerdict,
   usedPercent,
   usedQuantity,
-  measuredLevels,
 } from './storage-pressure.ts';
 import { reportedUsage } from './volume-usage.ts';
-import { StoragePressureReason, ConditionType } from '../../api/conditions.ts';
-import { timestamp } from '../../kube/types/time.ts';
 
 /** The session counts of one server. */
 export interface ServerStatistics {

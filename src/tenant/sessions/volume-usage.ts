@@ -3,9 +3,9 @@ import type { VolumeUsage } from '../../api/tenant-status.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { isClaimOf, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { isSharedFileSystem } from './storage-pressure.ts';
 import type { ServerWorld } from '../model.ts';
 import { podResult } from '../termination-message.ts';
+import { isSharedFileSystem } from './storage-pressure.ts';
 
 /** Where measurements are found. */
 export interface VolumeUsagesInput {

@@ -103,7 +103,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['cleanup', 'steady-state'],
     ['metrics', 'server-plan'],
     ['plan', 'first-ready'],
-    ['apply', 'status-writer'],
+    ['apply', 'redaction', 'status-writer'],
     ['status'],
     ['throttled-status'],
     ['reconciler'],

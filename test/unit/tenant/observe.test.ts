@@ -4,7 +4,7 @@ import type { Deployment } from '../../../src/kube/types/builtins.ts';
 import { observeServer, type ObserveInput } from '../../../src/tenant/observe.ts';
 import { hasEnded, pingAddress, servingPod } from '../../../src/tenant/pods.ts';
 import { container, healthy, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
-import { isCurrent } from '../../../src/tenant/deployments.ts';
+import { isRolloutComplete } from '../../../src/tenant/deployments.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 
 const current: ServerWorld = { index: 0, deployment: rolledOutDeployment(), pods: [pod()] };
@@ -167,6 +167,6 @@ describe('a Deployment', () => {
     ],
     ['is not current when there is none', undefined, false],
   ])('%s', (_, deployment, expected) => {
-    expect(isCurrent(deployment)).toBe(expected);
+    expect(isRolloutComplete(deployment)).toBe(expected);
   });
 });

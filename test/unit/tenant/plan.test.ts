@@ -8,7 +8,7 @@ import { cleanupLabels, cleanupPod } from '../../../src/resources/cleanup-pod.ts
 import { slimPod } from '../../../src/tenant/transforms.ts';
 import { bindingSecret } from '../../../src/tenant/builders/bindingsecret.ts';
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
-import { plan, type Plan, type PlanInput } from '../../../src/tenant/plan.ts';
+import { decide, type Plan, type PlanInput } from '../../../src/tenant/plan.ts';
 import type { ServerPlan } from '../../../src/tenant/server-plan.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import {
@@ -48,7 +48,7 @@ function planned(world: World, { seen = [], ...input }: Given = {}): Plan {
     Array.from({ length: world.tenant.spec.replicas }, (_, index) => [index, healthyServer(index)] as const),
   );
   for (const observation of seen) observed.set(observation.index, observation);
-  return plan({
+  return decide({
     world,
     facts: OPERATOR,
     observed,
@@ -524,7 +524,7 @@ describe('an unresponsive server', () => {
   it('is not restarted again during the back-off, and requeued for its end', () => {
     const soon = planned(again, { seen: [silentServer(0)], now: NOW + 10_000 });
     expect(soon.servers[0]?.restart).toBeUndefined();
-    expect(soon.recheckAfterMs).toBe(50_000);
+    expect(soon.dueInMs).toBe(50_000);
   });
 
   it('is restarted again after the back-off, as the second of the series', () => {

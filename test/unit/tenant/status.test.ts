@@ -66,7 +66,7 @@ function statusOf({
       waits: [],
       errors: [],
       servers: new Map([[0, server]]),
-      bound: true,
+      hasBinding: true,
       restarted: [],
       sweepFailures: [],
       ...outcome,
@@ -135,7 +135,7 @@ describe('the status of a healthy tenant', () => {
   });
 
   it('has no binding before it exists', () => {
-    expect(statusOf({ outcome: { bound: false } })).not.toHaveProperty('binding');
+    expect(statusOf({ outcome: { hasBinding: false } })).not.toHaveProperty('binding');
   });
 
   it('has the lowest version that its servers report, compared as numbers', () => {
@@ -353,9 +353,9 @@ describe('the volume of a server', () => {
   const recorded = statusOf();
 
   it.each<[string, Partial<ServerWorld>, string | undefined]>([
-    ['not before it is bound', { claim: boundClaim({ phase: 'Pending' }) }, undefined],
+    ['not before it is hasBinding', { claim: boundClaim({ phase: 'Pending' }) }, undefined],
     ['not while it is terminating', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }, undefined],
-    ['once it is bound', {}, 'uid-claim'],
+    ['once it is hasBinding', {}, 'uid-claim'],
     [
       'not when it belongs to somebody else',
       {

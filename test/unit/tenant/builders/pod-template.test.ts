@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
-import { plan } from '../../../../src/tenant/plan.ts';
+import { decide } from '../../../../src/tenant/plan.ts';
 import { emptyWorld, healthyServer, modelSecret, OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 import type { World } from '../../../../src/tenant/model.ts';
 
@@ -18,7 +18,7 @@ meant, say so in the release notes and renew the file:
 
 // Planned as in a reconcile: a change of the builder's input restarts servers as much as one of the builder.
 function templateOf(spec: CopilotTenantSpecInput, found: Partial<World> = {}): unknown {
-  const { servers } = plan({
+  const { servers } = decide({
     world: emptyWorld(sampleTenant(spec), found),
     facts: OPERATOR,
     observed: new Map([[0, healthyServer(0)]]),

@@ -110,7 +110,7 @@ describe('the scope of a cleanup', () => {
     ]);
     expect(cleanupScope(sampleTenant({ suspend: true }), going)).toMatchObject({
       volumes: [],
-      reason: 'NothingThere',
+      reason: 'NoVolumes',
     });
   });
 });

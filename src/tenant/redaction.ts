@@ -1,0 +1,23 @@
+/** Removes secrets from texts before they are written to the status. */
+import type { Plan } from './plan.ts';
+
+/** The output of a crashed server may contain its credentials, and the status is readable without access to Secrets. */
+export function redactor({ token, model }: Plan): (text: string) => string {
+  const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
+  return (text) =>
+    secrets.reduce((redacted, secret) => withoutCutSecret(redacted.replaceAll(secret, REDACTED), secret), text);
+}
+
+const REDACTED = '[redacted]';
+/** Fewer leading characters of a secret than this at the end of a quotation are a coincidence. */
+const MIN_START = 4;
+
+// decisions/pod-cause.ts truncates long quotations, possibly within a secret; the remainder then ends in an ellipsis.
+function withoutCutSecret(text: string, secret: string): string {
+  if (!text.includes('…')) return text;
+  let redacted = text;
+  for (let length = Math.min(secret.length - 1, text.length); length >= MIN_START; length--) {
+    redacted = redacted.replaceAll(`${secret.slice(0, length)}…`, `${REDACTED}…`);
+  }
+  return redacted;
+}
