@@ -47,6 +47,7 @@ export interface InformerLike<T extends KubeObject = KubeObject> {
   healthy(): Health;
 }
 
+/** What to watch, and how the store keeps it. */
 export interface InformerOptions<T extends KubeObject> {
   client: Pick<KubeClient, 'listAll' | 'watch'>;
   type: ResourceType<T>;
@@ -69,6 +70,7 @@ export interface InformerOptions<T extends KubeObject> {
  */
 const STALE_AFTER_MS = 900_000;
 
+/** A store, one reflector per namespace that keeps it current, and handlers for its changes. */
 export class Informer<T extends KubeObject> implements InformerLike<T> {
   readonly type: ResourceType<T>;
   readonly store: ReadonlyStore<T>;

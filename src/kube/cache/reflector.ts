@@ -35,6 +35,7 @@ export interface ReflectorObserver {
   watchEnded?(type: ResourceType, reason: RelistReason): void;
 }
 
+/** What to list and watch, and where to put it. */
 export interface ReflectorOptions<T extends KubeObject> {
   client: Pick<KubeClient, 'listAll' | 'watch'>;
   type: ResourceType<T>;

@@ -47,6 +47,7 @@ export const RELIST_REASONS = [
 ] as const;
 export type RelistReason = (typeof RELIST_REASONS)[number];
 
+/** How the reflector goes on. */
 export interface RelistDecision {
   action: 'resume' | 'relist';
   /** How to list next: in `pages` after a streamed list was refused or got stuck. */

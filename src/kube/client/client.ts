@@ -12,6 +12,7 @@ export interface CallOptions {
   deadlineMs?: number | undefined;
 }
 
+/** Which objects to list. */
 export interface ListOptions extends CallOptions {
   /** Only this namespace; all of them when absent. */
   namespace?: string | undefined;
@@ -22,12 +23,14 @@ export interface ListOptions extends CallOptions {
   resourceVersionMatch?: 'Exact' | 'NotOlderThan' | undefined;
 }
 
+/** A list in pages. */
 export interface PageOptions extends ListOptions {
   /** Objects a page. Default: no limit. */
   limit?: number | undefined;
   continue?: string | undefined;
 }
 
+/** Which objects to watch, and from where. */
 export interface WatchOptions extends ListOptions {
   /** The server ends the watch after this many seconds. */
   timeoutSeconds?: number | undefined;
@@ -36,11 +39,13 @@ export interface WatchOptions extends ListOptions {
   sendInitialEvents?: boolean | undefined;
 }
 
+/** For every write. */
 export interface WriteOptions extends CallOptions {
   fieldManager?: string | undefined;
   dryRun?: boolean | undefined;
 }
 
+/** For server-side apply. */
 export interface ApplyOptions extends WriteOptions {
   fieldManager: string;
   /** Take over fields that another manager owns. Without it such a field is a conflict. */
@@ -48,16 +53,19 @@ export interface ApplyOptions extends WriteOptions {
   subresource?: string | undefined;
 }
 
+/** For a patch. */
 export interface PatchOptions extends WriteOptions {
   contentType:
     'application/json-patch+json' | 'application/merge-patch+json' | 'application/strategic-merge-patch+json';
   subresource?: string | undefined;
 }
 
+/** For a PUT. */
 export interface UpdateOptions extends WriteOptions {
   subresource?: string | undefined;
 }
 
+/** For a deletion; `uid` is required as precondition. */
 export interface DeleteOptions extends CallOptions {
   /** A precondition: a new object of the same name is not deleted. */
   uid: string;
@@ -95,6 +103,7 @@ export interface KubeClient {
 /** Objects a page of `listAll`. */
 const PAGE_SIZE = 500;
 
+/** What a client needs. */
 export interface ClientOptions {
   transport: Transport;
   /** Called before every attempt of every write, retries included; throws if this process must not write (it is not the leader). */

@@ -24,6 +24,7 @@ export interface Auth {
   fingerprint: string;
 }
 
+/** How to reach the API server and authenticate, kept current. */
 export interface Credentials {
   readonly server: URL;
   /** The namespace of the context or of the pod; `default` if there is none. */
@@ -34,6 +35,7 @@ export interface Credentials {
   refresh(stale: Auth): Promise<Auth>;
 }
 
+/** Where to find the configuration. */
 export interface ConfigOptions {
   clock: Clock;
   /** Path of a kubeconfig. Default: `KUBECONFIG`, else the pod's service account, else `~/.kube/config`. */

@@ -22,6 +22,7 @@ export function statusErrorOf(
   return new StatusError(request, { ...status, code: statusCode }, retryAfterMs);
 }
 
+/** The parsed body; throws TransportError `protocol` if it is not JSON. */
 export function parseJson(request: RequestLine, text: string): unknown {
   try {
     return JSON.parse(text);

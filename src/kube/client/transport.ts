@@ -13,8 +13,10 @@ import { decideRetry, type RetryDecision } from './retry.ts';
 /** Query of a URL; absent values are left out. */
 export type Query = Record<string, string | number | boolean | undefined>;
 
+/** HTTP methods of the API server. */
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
+/** One call; it may take several attempts. */
 export interface TransportRequest {
   method: Method;
   path: string;
@@ -48,6 +50,7 @@ export interface TransportObserver {
   retry?(record: RequestLine & { host: string; decision: RetryDecision; error: Error }): void;
 }
 
+/** What a transport needs. */
 export interface TransportOptions {
   credentials: Credentials;
   clock: Clock;

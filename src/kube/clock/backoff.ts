@@ -1,6 +1,7 @@
 /** Exponential back-off: the one formula of every wait that doubles with each failure. */
 import type { Random } from './clock.ts';
 
+/** The limits of an exponential back-off. */
 export interface BackoffOptions {
   /** ms: the first delay, before any jitter. */
   readonly baseMs: number;

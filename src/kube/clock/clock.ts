@@ -13,6 +13,7 @@ export interface Clock {
   setTimer(ms: number, fn: () => void): Timer;
 }
 
+/** A timer that was set. */
 export interface Timer {
   cancel(): void;
 }
@@ -23,6 +24,7 @@ export type Random = () => number;
 // setTimeout takes a signed 32-bit number and fires at once beyond it.
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
+/** The real time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

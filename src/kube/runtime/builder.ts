@@ -62,6 +62,7 @@ export class ControllerBuilder {
     return this;
   }
 
+  /** Sets concurrency, back-off and timeout. */
   withOptions(options: BuilderOptions): this {
     this.#options = options;
     return this;

@@ -14,10 +14,11 @@ import { WorkQueue } from './work-queue.ts';
 
 /** The result of a reconcile. Without `requeueAfterMs` the key is reconciled again when something changes. */
 export interface Result {
-  /** ms. */
+  /** Reconcile again after so many ms. */
   requeueAfterMs?: number;
 }
 
+/** What a reconcile gets besides its request. */
 export interface ReconcileContext {
   /** Carries controller, namespace, name and reconcileID. */
   log: Logger;
@@ -37,6 +38,7 @@ export interface Reconciler {
   reconcileForbidden(request: NamespacedName, error: Error, context: ReconcileContext): Promise<void>;
 }
 
+/** What a controller needs; the builder takes most of it from the manager. */
 export interface ControllerOptions {
   /** Label of its metrics and logs: lower case, unique in the process. */
   name: string;
@@ -57,6 +59,7 @@ export interface ControllerOptions {
 /** The keys to reconcile for a change of an object; `deleted` if it is gone. */
 export type MapFunc<T extends KubeObject> = (object: T, deleted: boolean) => NamespacedName[];
 
+/** How changes of a watched object become keys. */
 export interface WatchesOptions<T extends KubeObject> {
   /** Which updates count; without it all do. Creations and deletions always do. */
   predicate?: ((old: T, object: T) => boolean) | undefined;
@@ -71,7 +74,9 @@ const FORBIDDEN_RETRY_MS = 10_000;
 
 /** Queues keys for changes and reconciles them. Created by `controllerManagedBy` (builder.ts). */
 export class Controller {
+  /** Label of its metrics and logs. */
   readonly name: string;
+  /** The informer of the objects that it reconciles. */
   readonly primary: InformerLike;
   readonly #reconciler: Reconciler;
   readonly #clock: Clock;
@@ -123,12 +128,12 @@ export class Controller {
     });
   }
 
-  /** For changes of what is not an object of the cluster. */
+  /** Queues a key now: for changes outside the cluster's objects. */
   enqueue(request: NamespacedName): void {
     this.#queue.add(keyOf(request));
   }
 
-  /** ms. */
+  /** Queues a key after `delayMs`. */
   enqueueAfter(request: NamespacedName, delayMs: number): void {
     this.#queue.addAfter(keyOf(request), delayMs);
   }

@@ -19,6 +19,7 @@ import type { Metrics } from './metrics.ts';
 import { timestamp } from '../types/time.ts';
 import type { KubeObject } from '../types/types.ts';
 
+/** The two types of events. */
 export type EventType = 'Normal' | 'Warning';
 
 /** The content of an event about an object. */
@@ -26,6 +27,7 @@ export interface EventContent extends Cause {
   readonly type: EventType;
 }
 
+/** What a recorder needs. */
 export interface EventRecorderOptions {
   client: Pick<KubeClient, 'create' | 'patch'>;
   clock: Clock;

@@ -20,6 +20,7 @@ export interface Address {
   readonly port: number;
 }
 
+/** What a server serves. */
 export interface HealthServerOptions {
   log: Logger;
   /** By path: `/readyz` answers 200 if all of its checks are ok. Without checks it is always ok. */

@@ -12,6 +12,7 @@ export class LeadershipLostError extends Error {
   override readonly name = 'LeadershipLostError';
 }
 
+/** Which lease, for whom, and how long. */
 export interface LeaderElectorOptions {
   /** Not behind the write gate, which the elector opens. */
   client: Pick<KubeClient, 'get' | 'create' | 'update'>;

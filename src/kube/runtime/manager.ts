@@ -23,6 +23,7 @@ export interface Runnable {
   needsLeadership?: boolean;
 }
 
+/** What a manager needs, and what it serves where. */
 export interface ManagerOptions {
   client: KubeClient;
   clock: Clock;

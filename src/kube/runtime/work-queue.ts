@@ -13,6 +13,7 @@ export interface WorkQueueMetrics {
   retried(): void;
 }
 
+/** What a queue needs, and its back-off. */
 export interface WorkQueueOptions {
   clock: Clock;
   metrics?: WorkQueueMetrics;

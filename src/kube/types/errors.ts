@@ -76,6 +76,7 @@ function hasCode(error: unknown, code: number): error is StatusError {
   return error instanceof StatusError && error.code === code;
 }
 
+/** Predicates by HTTP status code, as in apimachinery. */
 export const isBadRequest = (error: unknown): boolean => hasCode(error, 400);
 export const isUnauthorized = (error: unknown): boolean => hasCode(error, 401);
 export const isForbidden = (error: unknown): boolean => hasCode(error, 403);

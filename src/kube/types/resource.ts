@@ -21,6 +21,7 @@ export interface PathOptions {
   subresource?: string | undefined;
 }
 
+/** Defines a resource type; `T` is the type of its objects. */
 export function defineResource<T extends KubeObject>(r: Omit<ResourceType<T>, '_object'>): ResourceType<T> {
   return Object.freeze({ ...r });
 }

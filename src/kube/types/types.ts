@@ -22,6 +22,7 @@ export interface ManagedFieldsEntry {
   subresource?: string;
 }
 
+/** metav1.ObjectMeta. */
 export interface ObjectMeta {
   name: string;
   namespace?: string;
@@ -40,6 +41,7 @@ export interface ObjectMeta {
   managedFields?: ManagedFieldsEntry[];
 }
 
+/** What every object of the API has. */
 export interface KubeObject {
   apiVersion: string;
   kind: string;
@@ -88,6 +90,7 @@ export interface Status {
   details?: StatusDetails;
 }
 
+/** metav1.StatusDetails. */
 export interface StatusDetails {
   name?: string;
   kind?: string;

@@ -30,6 +30,7 @@ export { InvalidObjectError } from './refusal.ts';
  */
 export type ApplyAction = 'created' | 'updated' | 'unchanged' | 'terminating' | 'deferred';
 
+/** What an apply did. */
 export interface ApplyResult<T extends KubeObject> {
   action: ApplyAction;
   /** The newest known state of the object. */
@@ -40,6 +41,7 @@ export interface ApplyResult<T extends KubeObject> {
   retryAfterMs?: number;
 }
 
+/** What an applier needs. */
 export interface ApplierOptions {
   client: KubeClient;
   clock: Clock;

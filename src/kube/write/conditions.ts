@@ -37,6 +37,7 @@ export function verdictUnknown(reason: string, message: string): Verdict {
 /** Longest message of a condition, in characters. The API allows 32,768, far more than anyone reads. */
 const MAX_MESSAGE_LENGTH = 4096;
 
+/** The condition of this type, if there is one. */
 export function findCondition(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
   return conditions?.find((condition) => condition.type === type);
 }

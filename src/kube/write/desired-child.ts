@@ -4,6 +4,7 @@ import { describe, isControlledBy } from '../types/owner.ts';
 import { differences, type Difference } from './diff.ts';
 import type { KubeObject } from '../types/types.ts';
 
+/** For one write of a child. */
 export interface ChildWriteOptions<T extends KubeObject> {
   /** Whether a live object may be written. Default: its controller reference has the owner's UID. */
   isOurs?: (live: T) => boolean;

@@ -8,6 +8,7 @@ import { nameOf, type KubeObject } from '../types/types.ts';
 /** Conflicts with other writers of the object before the error is thrown. */
 const MAX_ATTEMPTS = 5;
 
+/** Whether the object has the finalizer. */
 export function hasFinalizer(object: KubeObject, finalizer: string): boolean {
   return object.metadata.finalizers?.includes(finalizer) ?? false;
 }

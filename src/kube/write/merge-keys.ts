@@ -10,6 +10,7 @@ export type ListMerge =
   /** Items are identified by these fields: each writer owns its items. A key field that is absent has the given default. */
   | { type: 'map'; keys: readonly ListKey[] };
 
+/** A field that identifies an item of a list. */
 export interface ListKey {
   field: string;
   default?: string;

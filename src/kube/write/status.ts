@@ -13,6 +13,7 @@ import { nameOf, type KubeObject } from '../types/types.ts';
  */
 export type StatusWrite = 'unchanged' | 'written' | 'gone' | 'conflict';
 
+/** What the writer of a status needs. */
 export interface StatusWriterOptions {
   readonly client: KubeClient;
   /** Our own writes, until the cache shows them. */
