@@ -4,13 +4,13 @@
  */
 import type { Logger } from 'pino';
 import { onAbort } from '../clock/abort.ts';
-import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
-import { Reflector, type ReflectorObserver } from './reflector.ts';
 import type { ResourceType } from '../types/resource.ts';
-import { shareStructure } from './structural-sharing.ts';
-import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
+import type { KubeClient } from '../client/client.ts';
+import { Reflector, type ReflectorObserver } from './reflector.ts';
+import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
+import { shareStructure } from './structural-sharing.ts';
 
 /** Receives every change, one at a time, in order. A handler only queues a key: it must not block and should not throw. */
 export interface Handler<T extends KubeObject> {

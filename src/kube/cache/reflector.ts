@@ -5,13 +5,13 @@
 import type { Logger } from 'pino';
 import { onAbort } from '../clock/abort.ts';
 import { Backoff, WATCH_BACKOFF } from '../clock/backoff.ts';
-import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
+import { Watchdog } from '../clock/watchdog.ts';
 import { StatusError, toError } from '../types/errors.ts';
-import { HEALTHY_WATCH_MS, decideRelist, SilentWatchError, type RelistDecision, type RelistReason } from './relist.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject, type Status, type WatchEvent } from '../types/types.ts';
-import { Watchdog } from '../clock/watchdog.ts';
+import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';
+import { HEALTHY_WATCH_MS, decideRelist, SilentWatchError, type RelistDecision, type RelistReason } from './relist.ts';
 
 /** Receives what a reflector lists and watches. */
 export interface ReflectorTarget<T extends KubeObject> {

@@ -1,8 +1,8 @@
 /** The typed client: get, list, create, apply, patch, update, delete and watch, over the transport. */
 import { isGone } from '../types/errors.ts';
 import { apiVersionOf, pathOf, type ResourceType } from '../types/resource.ts';
-import type { Method, Query, Transport, TransportRequest } from './transport.ts';
 import { nameOf, type KubeObject, type NamespacedName, type ObjectList, type WatchEvent } from '../types/types.ts';
+import type { Method, Query, Transport, TransportRequest } from './transport.ts';
 import { watchEvents } from './watch.ts';
 
 /** For every call: what cancels it, and its deadline. */

@@ -1,7 +1,7 @@
 /** Turns failed responses and failed connections into StatusError and TransportError. */
 import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
-import { parseRetryAfter } from './retry.ts';
 import type { Status } from '../types/types.ts';
+import { parseRetryAfter } from './retry.ts';
 
 /** Response headers as undici gives them. */
 export type Headers = Record<string, string | string[] | undefined>;

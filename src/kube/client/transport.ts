@@ -4,9 +4,9 @@
  */
 import { Pool, type Dispatcher } from 'undici';
 import type { Clock, Random } from '../clock/clock.ts';
-import type { Auth, Credentials } from './config.ts';
 import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
 import { CallContext } from './call-context.ts';
+import type { Auth, Credentials } from './config.ts';
 import { isCertificateProblem, networkErrorOf, parseJson, statusErrorOf } from './response.ts';
 import { decideRetry, type RetryDecision } from './retry.ts';
 

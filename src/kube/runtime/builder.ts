@@ -1,7 +1,7 @@
 /** Builds a controller and adds it to a manager, as controller-runtime's `ControllerManagedBy(mgr).For().Owns().Complete()`. */
-import type { InformerLike } from '../cache/informer.ts';
 import { getControllerOf, refersTo } from '../types/owner.ts';
 import { nameOf, type KubeObject } from '../types/types.ts';
+import type { InformerLike } from '../cache/informer.ts';
 import {
   Controller,
   type ControllerOptions,

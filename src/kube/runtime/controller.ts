@@ -6,10 +6,10 @@ import type { Logger } from 'pino';
 import { onAbort } from '../clock/abort.ts';
 import type { Clock } from '../clock/clock.ts';
 import { StatusError, TerminalError } from '../types/errors.ts';
+import { fromKey, keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LeadershipLostError } from './leader-election.ts';
 import type { Metrics, ControllerMetrics } from './metrics.ts';
-import { fromKey, keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** The result of a reconcile. Without `requeueAfterMs` the key is reconciled again when something changes. */

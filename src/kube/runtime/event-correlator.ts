@@ -2,8 +2,8 @@
  * Aggregates and rate-limits Kubernetes events before they are written, with the rules of client-go's EventCorrelator.
  */
 import type { Clock, Random } from '../clock/clock.ts';
-import { LruMap } from '../cache/lru.ts';
 import type { KubeObject } from '../types/types.ts';
+import { LruMap } from '../cache/lru.ts';
 
 /** `involvedObject` of an event. */
 export interface EventObject {

@@ -1,10 +1,8 @@
 /** Records Kubernetes events. */
 import type { Logger } from 'pino';
 import { Backoff } from '../clock/backoff.ts';
-import { CoreEvent } from '../types/builtins.ts';
-import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
-import { EventCorrelator, type Series } from './event-correlator.ts';
+import { CoreEvent } from '../types/builtins.ts';
 import {
   isAlreadyExists,
   isNamespaceTerminating,
@@ -13,11 +11,13 @@ import {
   isTooManyRequests,
   TransportError,
 } from '../types/errors.ts';
-import type { Cause } from '../write/conditions.ts';
-import { LeadershipLostError } from './leader-election.ts';
-import type { Metrics } from './metrics.ts';
 import { timestamp } from '../types/time.ts';
 import type { KubeObject } from '../types/types.ts';
+import type { KubeClient } from '../client/client.ts';
+import type { Cause } from '../write/conditions.ts';
+import { EventCorrelator, type Series } from './event-correlator.ts';
+import { LeadershipLostError } from './leader-election.ts';
+import type { Metrics } from './metrics.ts';
 
 /** The two types of events. */
 export type EventType = 'Normal' | 'Warning';

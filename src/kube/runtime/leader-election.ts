@@ -1,11 +1,11 @@
 /** Leader election with a Lease, and the write gate through which only the leader can write. */
 import type { Logger } from 'pino';
-import { Lease } from '../types/builtins.ts';
-import type { KubeClient } from '../client/client.ts';
 import type { Clock, Random } from '../clock/clock.ts';
+import { Lease } from '../types/builtins.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../types/errors.ts';
-import type { Metrics } from './metrics.ts';
 import { microTimestamp } from '../types/time.ts';
+import type { KubeClient } from '../client/client.ts';
+import type { Metrics } from './metrics.ts';
 
 /** A write was refused because this process is not, or no longer surely, the leader. */
 export class LeadershipLostError extends Error {

@@ -1,15 +1,15 @@
 /** The manager of a process: starts and stops informers, controllers, leader election and the HTTP servers. */
 import type { Logger } from 'pino';
-import type { KubeClient } from '../client/client.ts';
 import { onAbort } from '../clock/abort.ts';
 import type { Clock, Random, Timer } from '../clock/clock.ts';
-import type { Controller } from './controller.ts';
-import { HealthServer, type Address, type Check } from './health-server.ts';
-import { Informer, type Health, type InformerLike, type InformerOptions } from '../cache/informer.ts';
-import type { LeaderElector } from './leader-election.ts';
-import type { Metrics } from './metrics.ts';
 import type { ResourceType } from '../types/resource.ts';
 import type { KubeObject } from '../types/types.ts';
+import type { KubeClient } from '../client/client.ts';
+import { Informer, type Health, type InformerLike, type InformerOptions } from '../cache/informer.ts';
+import type { Controller } from './controller.ts';
+import { HealthServer, type Address, type Check } from './health-server.ts';
+import type { LeaderElector } from './leader-election.ts';
+import type { Metrics } from './metrics.ts';
 
 /** Anything that starts and stops with the manager. */
 export interface Runnable {

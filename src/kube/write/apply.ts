@@ -3,20 +3,20 @@
  * another owner.
  */
 import type { Logger } from 'pino';
-import { fingerprint, DesiredChild, type ChildWriteOptions } from './desired-child.ts';
-import type { KubeClient } from '../client/client.ts';
 import type { Clock } from '../clock/clock.ts';
-import { DriftBackoff } from './drift-backoff.ts';
 import { isAlreadyExists, isConflict, isInvalid, StatusError } from '../types/errors.ts';
-import type { InformerLike } from '../cache/informer.ts';
-import { LruMap } from '../cache/lru.ts';
-import { moveToApply } from './managed-fields.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
 import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from '../types/owner.ts';
-import { RecentWrites } from './recent-writes.ts';
-import { InvalidObjectError, writeErrorOf } from './refusal.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, nameOf, type KubeObject } from '../types/types.ts';
+import type { KubeClient } from '../client/client.ts';
+import type { InformerLike } from '../cache/informer.ts';
+import { LruMap } from '../cache/lru.ts';
+import { fingerprint, DesiredChild, type ChildWriteOptions } from './desired-child.ts';
+import { DriftBackoff } from './drift-backoff.ts';
+import { moveToApply } from './managed-fields.ts';
+import { RecentWrites } from './recent-writes.ts';
+import { InvalidObjectError, writeErrorOf } from './refusal.ts';
 
 export type { ChildWriteOptions } from './desired-child.ts';
 export { InvalidObjectError } from './refusal.ts';

@@ -1,8 +1,8 @@
 /** The desired state of a child on its way through the Applier. */
-import { digest, quickDigest, withHash } from './hash.ts';
 import { describe, isControlledBy } from '../types/owner.ts';
-import { differences, type Difference } from './diff.ts';
 import type { KubeObject } from '../types/types.ts';
+import { differences, type Difference } from './diff.ts';
+import { digest, quickDigest, withHash } from './hash.ts';
 
 /** For one write of a child. */
 export interface ChildWriteOptions<T extends KubeObject> {

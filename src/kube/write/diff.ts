@@ -1,7 +1,7 @@
 /** Compares a desired object with the live one, field by field, as the API server would merge it. */
-import { listMerge, type ListKey } from './merge-keys.ts';
 import { compareQuantities } from '../types/quantity.ts';
 import type { KubeObject } from '../types/types.ts';
+import { listMerge, type ListKey } from './merge-keys.ts';
 
 /** A field that is not as desired. `found` may be secret: only `path` is for logs and messages. */
 export interface Difference {

@@ -1,9 +1,9 @@
 /** Adds and removes finalizers. */
-import type { KubeClient } from '../client/client.ts';
 import { isConflict, isInvalid, isNotFound } from '../types/errors.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { nameOf, type KubeObject } from '../types/types.ts';
+import type { KubeClient } from '../client/client.ts';
 
 /** Conflicts with other writers of the object before the error is thrown. */
 const MAX_ATTEMPTS = 5;

@@ -1,9 +1,9 @@
 /** Remembers our own writes until the cache shows them. */
 import type { Clock } from '../clock/clock.ts';
-import type { InformerLike } from '../cache/informer.ts';
-import { LruMap } from '../cache/lru.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
+import type { InformerLike } from '../cache/informer.ts';
+import { LruMap } from '../cache/lru.ts';
 
 /** How long a write is trusted without the cache showing it; after that the object is read live. */
 const TRUST_MS = 10_000;

@@ -1,11 +1,11 @@
 /** Writes the status subresource, and only if it differs. */
 import { isDeepStrictEqual } from 'node:util';
-import type { KubeClient } from '../client/client.ts';
 import { isConflict, isNotFound } from '../types/errors.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
-import type { RecentWrites } from './recent-writes.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { nameOf, type KubeObject } from '../types/types.ts';
+import type { KubeClient } from '../client/client.ts';
+import type { RecentWrites } from './recent-writes.ts';
 
 /**
  * The result of writing a status. `unchanged`: it was equal and nothing was sent. `gone`: the object is deleted. `conflict`: the object
