@@ -83,6 +83,14 @@ export const StalledReason = {
   ContainerCannotRun: 'ContainerCannotRun',
   /** The server's container exits repeatedly; the message has its exit code. */
   ContainerCrashed: 'ContainerCrashed',
+  /** An init container that a webhook or a policy added to the server's pod fails, and the server waits for it. The message names it. */
+  InitContainerFailed: 'InitContainerFailed',
+  /** Another container that a webhook or a policy added to the server's pod fails. The message names it. Ready is False only while the pod is not ready because of it. */
+  SidecarFailed: 'SidecarFailed',
+  /** The pod has had a scheduling gate for a minute. The controller that added it must remove it. */
+  SchedulingGated: 'SchedulingGated',
+  /** The server has run for a minute, and its pod has a readiness gate that nothing sets: the Service sends no clients to it. */
+  ReadinessGateNotReady: 'ReadinessGateNotReady',
   /** No node fits the pod: resources, `nodeSelector`, `tolerations` or `affinity`. */
   Unschedulable: 'Unschedulable',
   /** The StorageClass in `spec.storage.storageClassName` doesn't exist, or none is the cluster's default. */

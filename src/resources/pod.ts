@@ -5,6 +5,9 @@ import type { CopilotTenant } from './tenant.ts';
 export type PodSpec = NonNullable<Pod['spec']>;
 export type Container = PodSpec['containers'][number];
 
+/** The name of the server's container. */
+export const SERVER_CONTAINER = 'server';
+
 /** uid and gid of images/copilot-cli: every pod with a volume of sessions must run as this user. */
 const USER = 10001;
 

@@ -92,8 +92,8 @@ export interface ServerObservation {
   readonly state: ServerState;
   /** Its rollout is complete, its port is open, and it responds to pings. */
   readonly ready: boolean;
-  /** The pod is Ready: the kubelet can connect to its port. */
-  readonly podReady: boolean;
+  /** The kubelet can connect to the server's port, whatever other containers of the pod do. */
+  readonly portOpen: boolean;
   /** The version that the server reports. */
   readonly version?: string | undefined;
   /** What the pinger knows of it. */

@@ -1,5 +1,6 @@
 /** Observes the servers: interprets what was read of each, together with its health. */
 import type { ServerState, ServerStatus } from '../api/tenant.ts';
+import type { Clock } from '../kube/clock/clock.ts';
 import type { Pod } from '../kube/types/builtins.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerHealth } from '../servers/server.ts';
@@ -9,7 +10,7 @@ import { podCause } from './decisions/pod-cause.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { isRolloutComplete } from './deployments.ts';
 import type { ServerObservation, ServerWorld, TenantCause } from './model.ts';
-import { hasEnded, isReady, servingPod } from './pods.ts';
+import { hasEnded, isPortOpen, isReady, servingPod } from './pods.ts';
 import { targetKey, type Targets } from './targets.ts';
 
 /** What one server is observed from. */
@@ -21,14 +22,16 @@ export interface ObserveInput {
   readonly health: ServerHealth;
   /** The server in the last status, if `health` is Unknown only because this process has just started. */
   readonly remembered?: ServerStatus | undefined;
+  /** Wall clock, ms. */
+  readonly now: number;
 }
 
 /** The state of one server. A server that should not run has no cause. */
-export function observeServer({ tenant, server, running, health, remembered }: ObserveInput): ServerObservation {
+export function observeServer({ tenant, server, running, health, remembered, now }: ObserveInput): ServerObservation {
   const name = serverName(tenant, server.index);
   const pod = servingPod(server);
   const podReady = pod !== undefined && isReady(pod);
-  const cause = running ? causeOf(server, name, pod) : undefined;
+  const cause = running ? causeOf(server, name, pod, now) : undefined;
   const known =
     podReady && (remembered?.state === 'Healthy' || remembered?.state === 'Unhealthy') ? remembered : undefined;
   const responds = health.state === 'Healthy' || known?.state === 'Healthy';
@@ -38,7 +41,7 @@ export function observeServer({ tenant, server, running, health, remembered }: O
     name,
     state: stateOf({ running, cause, pod, health, ready, remembered: known }),
     ready,
-    podReady,
+    portOpen: pod !== undefined && isPortOpen(pod),
     version: health.state === 'Healthy' ? health.version : known?.version,
     health,
     remembered: known !== undefined && health.state === 'Unknown',
@@ -47,8 +50,13 @@ export function observeServer({ tenant, server, running, health, remembered }: O
   };
 }
 
-function causeOf({ deployment, warning }: ServerWorld, name: string, pod: Pod | undefined): TenantCause | undefined {
-  if (pod !== undefined) return podCause(pod, name, warning);
+function causeOf(
+  { deployment, warning }: ServerWorld,
+  name: string,
+  pod: Pod | undefined,
+  now: number,
+): TenantCause | undefined {
+  if (pod !== undefined) return podCause(pod, name, { warning, now });
   const failure = deployment?.status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
   return failure?.status === 'True' ? refusalOfMessage(failure.message ?? '', `Pod of server ${name}`) : undefined;
 }
@@ -70,11 +78,18 @@ function stateOf({ running, cause, pod, health, ready, remembered }: StateInput)
   return ready ? 'Healthy' : 'Starting';
 }
 
+/** What servers are observed with. */
+export interface ObserveContext {
+  readonly health: Pick<HealthSource, 'get'>;
+  readonly targets: Pick<Targets, 'wasRunning'>;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
 /** Observes all desired servers of a tenant, by index. */
 export function observeServers(
   tenant: CopilotTenant,
   servers: ReadonlyMap<number, ServerWorld>,
-  { health, targets }: { readonly health: Pick<HealthSource, 'get'>; readonly targets: Pick<Targets, 'wasRunning'> },
+  { health, targets, clock }: ObserveContext,
 ): Map<number, ServerObservation> {
   const { metadata, spec, status } = tenant;
   const observed = new Map<number, ServerObservation>();
@@ -87,6 +102,7 @@ export function observeServers(
       running: !spec.suspend,
       health: found,
       remembered: isRemembered ? status?.servers?.[index] : undefined,
+      now: clock.now(),
     });
     observed.set(index, observation);
   }

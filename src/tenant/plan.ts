@@ -127,9 +127,9 @@ function limitRollout(
 ): { servers: ServerPlan[]; rolling: boolean } {
   const { allowed } = rolloutDecision(
     drafts.map(({ index, replaces, observed, live: { deployment } }) => {
-      const { health, ready, podReady } = observed;
+      const { health, ready, portOpen } = observed;
       const current = deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
-      const running = podReady && isRolloutComplete(deployment);
+      const running = portOpen && isRolloutComplete(deployment);
       return {
         index,
         pending: replaces,

@@ -1,5 +1,6 @@
 /** Reads the pods of a server. */
 import type { Pod } from '../kube/types/builtins.ts';
+import { SERVER_CONTAINER } from '../resources/pod.ts';
 
 /** The pod that serves or will: the newest one that is not terminating, preferably one that has not ended. */
 export function servingPod({ pods }: { readonly pods: readonly Pod[] }): Pod | undefined {
@@ -17,16 +18,28 @@ export function hasEnded({ metadata, status }: Pod): boolean {
   return status?.phase === 'Failed' || status?.phase === 'Succeeded';
 }
 
+type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
+
+/** The status of the server's own container: the kubelet sorts containers by name, and an injected one may come first. */
+export function serverContainer({ status }: Pod): ContainerStatus | undefined {
+  return status?.containerStatuses?.find(({ name }) => name === SERVER_CONTAINER);
+}
+
 /** The address to ping, once the port has been open: start-up must not count as a failure. */
 export function pingAddress(pod: Pod | undefined): string | undefined {
-  const started = pod?.status?.containerStatuses?.[0]?.started === true;
+  const started = pod && serverContainer(pod)?.started === true;
   return started ? pod?.status?.podIP : undefined;
 }
 
 /** When the container last started, ms since the epoch: a restarted container keeps its pod. */
 export function startTime(pod: Pod | undefined): number | undefined {
-  const startedAt = pod?.status?.containerStatuses?.[0]?.state?.running?.startedAt;
+  const startedAt = pod && serverContainer(pod)?.state?.running?.startedAt;
   return startedAt === undefined ? undefined : Date.parse(startedAt);
+}
+
+/** Whether the kubelet can connect to the server's port. Unlike {@link isReady}, whatever other containers do. */
+export function isPortOpen(pod: Pod): boolean {
+  return serverContainer(pod)?.ready === true;
 }
 
 /** Whether the pod has the condition Ready. */

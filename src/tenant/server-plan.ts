@@ -132,7 +132,7 @@ function planRunning(
   const last = restartOf(live.deployment);
   const desired = build(last);
   if (wouldWrite(desired, live.deployment)) return planChange(desired, build(last, false), live.deployment, live.pods);
-  const { health, podReady, cause } = observed;
+  const { health, portOpen: podReady, cause } = observed;
   // A crash is handled by the kubelet, an incomplete rollout by the Deployment controller.
   if (cause !== undefined || !isRolloutComplete(live.deployment)) return { deployment: desired, replaces: false };
   const decision = restartDecision({ server: observed.name, health, podReady, last, now });

@@ -8,10 +8,11 @@ import { JOB_UID_LABEL } from './termination-message.ts';
 const podLabels = new Set<string>([Label.tenant, Label.server, JOB_UID_LABEL]);
 
 type PodStatus = NonNullable<Pod['status']>;
+type ContainerStatus = NonNullable<PodStatus['containerStatuses']>[number];
 
 /**
  * Keeps of a pod: its labels of ownership, readiness, address, why it is not ready, and its termination message; of a cleanup
- * pod also the arguments, which say what it works on.
+ * pod also the arguments, which say what it works on, and of a pod that waits for them its scheduling gates.
  */
 export function slimPod(pod: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
@@ -28,36 +29,49 @@ export function slimPod(pod: Pod): Pod {
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),
       labels: Object.fromEntries(kept),
     },
-    ...slimCleanupSpec(pod),
+    ...slimSpec(pod),
     ...(pod.status && { status: slimPodStatus(pod.status) }),
   };
 }
 
-function slimCleanupSpec({ spec }: Pod): Pick<Pod, 'spec'> {
+function slimSpec({ spec }: Pod): Pick<Pod, 'spec'> {
   const containers = (spec?.containers ?? []).filter(({ name }) => name === CLEANUP_CONTAINER);
-  if (containers.length === 0) return {};
-  return { spec: { containers: containers.map(({ name, args = [] }) => ({ name, args })) } };
+  const { schedulingGates = [] } = spec ?? {};
+  if (containers.length === 0 && schedulingGates.length === 0) return {};
+  return {
+    spec: {
+      containers: containers.map(({ name, args = [] }) => ({ name, args })),
+      ...(schedulingGates.length > 0 && { schedulingGates }),
+    },
+  };
 }
 
-function slimPodStatus({ phase, podIP, reason, message, conditions, containerStatuses }: PodStatus): PodStatus {
+const podConditions = new Set(['PodScheduled', 'Ready', 'ContainersReady', 'DisruptionTarget']);
+
+function slimPodStatus(status: PodStatus): PodStatus {
+  const { phase, podIP, reason, message, conditions, containerStatuses, initContainerStatuses } = status;
   return {
     ...(phase !== undefined && { phase }),
     ...(podIP !== undefined && { podIP }),
     ...(reason !== undefined && { reason }),
     ...(message !== undefined && { message }),
-    conditions: (conditions ?? []).filter(({ type }) => type === 'PodScheduled' || type === 'Ready'),
-    containerStatuses: (containerStatuses ?? []).map(
-      ({ name, image, imageID, ready, restartCount, started, state, lastState }) => ({
-        name,
-        image,
-        imageID,
-        ready,
-        restartCount,
-        ...(started !== undefined && { started }),
-        ...(state && { state }),
-        ...(lastState && { lastState }),
-      }),
-    ),
+    conditions: (conditions ?? []).filter(({ type }) => podConditions.has(type)),
+    containerStatuses: (containerStatuses ?? []).map(slimContainer),
+    ...(initContainerStatuses && { initContainerStatuses: initContainerStatuses.map(slimContainer) }),
+  };
+}
+
+function slimContainer(status: ContainerStatus): ContainerStatus {
+  const { name, image, imageID, ready, restartCount, started, state, lastState } = status;
+  return {
+    name,
+    image,
+    imageID,
+    ready,
+    restartCount,
+    ...(started !== undefined && { started }),
+    ...(state && { state }),
+    ...(lastState && { lastState }),
   };
 }
 

@@ -103,7 +103,7 @@ export function healthyServer(index: number, seen: Partial<ServerObservation> = 
     name: `acme-${index}`,
     state: 'Healthy',
     ready: true,
-    podReady: true,
+    portOpen: true,
     version: '1.0.102',
     health: { state: 'Healthy', version: '1.0.102', since: 0 },
     remembered: false,

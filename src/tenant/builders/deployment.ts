@@ -5,7 +5,7 @@ import type { ServerSpec } from '../../api/tenant.ts';
 import { Deployment } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, serverLabels, serverName, serverPods, TOKEN_KEY } from '../../resources/names.ts';
-import { CONTAINER_SECURITY, POD_SECURITY, scheduling } from '../../resources/pod.ts';
+import { CONTAINER_SECURITY, POD_SECURITY, scheduling, SERVER_CONTAINER } from '../../resources/pod.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { DEFAULT_IMAGE_ANNOTATION, TemplateAnnotation } from '../deployments.ts';
 import type { Restart, ServerImage } from '../model.ts';
@@ -15,9 +15,6 @@ type PodTemplate = NonNullable<Deployment['spec']>['template'];
 type PodSpec = NonNullable<PodTemplate['spec']>;
 type Container = PodSpec['containers'][number];
 type EnvVar = NonNullable<Container['env']>[number];
-
-/** The name of the one container. */
-const SERVER_CONTAINER = 'server';
 
 /** What the Deployment contains besides the spec. */
 export interface DeploymentFacts {

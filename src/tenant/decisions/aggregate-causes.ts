@@ -16,8 +16,12 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.VolumePending,
   StalledReason.Unschedulable,
   StalledReason.ImagePullFailed,
+  StalledReason.SchedulingGated,
+  StalledReason.InitContainerFailed,
   StalledReason.ContainerCannotRun,
   StalledReason.ContainerCrashed,
+  StalledReason.ReadinessGateNotReady,
+  StalledReason.SidecarFailed,
   StalledReason.VolumeNotExpandable,
   StalledReason.OperatorImageUnknown,
 ];

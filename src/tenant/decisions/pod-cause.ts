@@ -2,62 +2,58 @@
 import { StalledReason } from '../../api/conditions.ts';
 import { Label } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import type { EventWarning, TenantCause } from '../model.ts';
+import type { TenantCause, EventWarning } from '../model.ts';
+import { serverContainer } from '../pods.ts';
+import { containerProblem, type Terminated } from './container-problem.ts';
+import { injectedCause, readinessGateCause, schedulingGateCause } from './injected-cause.ts';
+import { detail, lastLine } from './quote.ts';
 
-type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];
-type Terminated = NonNullable<NonNullable<ContainerStatus['state']>['terminated']>;
-
-/** Longest quotation in a message, in characters: the status is no log. */
-const MAX_QUOTE = 300;
-
-const imagePullReasons = new Set([
-  'ImagePullBackOff',
-  'ErrImagePull',
-  'InvalidImageName',
-  'ErrImageNeverPull',
-  'ImageInspectError',
-  'RegistryUnavailable',
-  'SignatureValidationFailed',
-]);
-const cannotRunReasons = new Set([
-  'CreateContainerConfigError',
-  'CreateContainerError',
-  'RunContainerError',
-  'PreCreateHookError',
-]);
-
-/**
- * Why the pod of `server` cannot run; undefined if it runs or is starting. `warning`: the latest event of the pod or of its
- * claim, where the status of the pod is not enough (`waitsForVolume`, `isUnscheduled`, `isCreating`). Messages contain nothing
- * that changes between attempts, because each change is a write.
- */
-export function podCause(pod: Pod, server: string, warning?: EventWarning): TenantCause | undefined {
-  return containerCause(pod, server) ?? schedulingCause(pod, server, warning) ?? mountCause(pod, server, warning);
+/** What a cause is decided from besides the pod. */
+export interface PodCauseInput {
+  /**
+   * The latest event of the pod or of its claim, where the status of the pod is not enough (`waitsForVolume`, `isUnscheduled`,
+   * `isCreating`).
+   */
+  readonly warning?: EventWarning | undefined;
+  /** Wall clock, ms. */
+  readonly now: number;
 }
 
-function containerCause(pod: Pod, server: string): TenantCause | undefined {
-  const status = pod.status?.containerStatuses?.[0];
-  const waiting = status?.state?.waiting;
-  if (waiting?.reason !== undefined && imagePullReasons.has(waiting.reason)) {
+/**
+ * Why the pod of `server` cannot run; undefined if it runs or is starting. Messages contain nothing that changes between
+ * attempts, because each change is a write.
+ */
+export function podCause(pod: Pod, server: string, { warning, now }: PodCauseInput): TenantCause | undefined {
+  return (
+    serverCause(pod, server) ??
+    injectedCause(pod, server) ??
+    schedulingGateCause(pod, server, now) ??
+    schedulingCause(pod, server, warning) ??
+    mountCause(pod, server, warning) ??
+    readinessGateCause(pod, server, now)
+  );
+}
+
+function serverCause(pod: Pod, server: string): TenantCause | undefined {
+  const status = serverContainer(pod);
+  const problem = status && containerProblem(status);
+  if (problem?.type === 'image') {
     return {
       reason: StalledReason.ImagePullFailed,
-      message: `Server ${server}: failed to pull image ${status?.image ?? ''}${detail(pullError(waiting.message))}. Check spec.server.image and spec.server.imagePullSecrets.`,
+      message: `Server ${server}: failed to pull image ${status?.image ?? ''}${detail(problem.message)}. Check spec.server.image and spec.server.imagePullSecrets.`,
     };
   }
-  if (waiting?.reason !== undefined && cannotRunReasons.has(waiting.reason)) {
+  if (problem?.type === 'creation') {
     return {
       reason: StalledReason.ContainerCannotRun,
-      message: `Server ${server}: the container cannot be created (${waiting.reason})${detail(waiting.message)}. ${describePod(server)}`,
+      message: `Server ${server}: the container cannot be created (${problem.reason})${detail(problem.message)}. ${describePod(server)}`,
     };
   }
   // An eviction also kills the container: its exit code is then a consequence and not the cause.
-  return failedPodCause(pod, server) ?? (status && crashCause(status, server));
+  return failedPodCause(pod, server) ?? (problem && crashCause(problem.end, server));
 }
 
-// A crashing container is "running" for moments between its crashes; until it is ready, its last exit counts.
-function crashCause(status: ContainerStatus, server: string): TenantCause | undefined {
-  const end = status.state?.terminated ?? (status.ready ? undefined : status.lastState?.terminated);
-  if (end === undefined || status.restartCount + (status.state?.terminated ? 1 : 0) < 1) return undefined;
+function crashCause(end: Terminated, server: string): TenantCause {
   if (end.reason === 'OOMKilled') {
     return {
       reason: StalledReason.ContainerCrashed,
@@ -66,16 +62,8 @@ function crashCause(status: ContainerStatus, server: string): TenantCause | unde
   }
   return {
     reason: StalledReason.ContainerCrashed,
-    message: `Server ${server}: the container exited with code ${end.exitCode}${lastLine(end)}. See kubectl logs deploy/${server}.`,
+    message: `Server ${server}: the container exited with code ${end.exitCode}${lastLine(end.message)}. See kubectl logs deploy/${server}.`,
   };
-}
-
-function lastLine(end: Terminated): string {
-  const line = (end.message ?? '')
-    .split('\n')
-    .map((text) => text.trim())
-    .findLast((text) => text !== '');
-  return line === undefined ? ' with no output' : `: ${quote(line)}`;
 }
 
 function failedPodCause(pod: Pod, server: string): TenantCause | undefined {
@@ -126,7 +114,7 @@ function mountCause(pod: Pod, server: string, warning: EventWarning | undefined)
 
 /** Whether its volume and sandbox are being set up; if that lasts, the events of the pod say why. */
 export function isCreating(pod: Pod): boolean {
-  const waiting = pod.status?.containerStatuses?.[0]?.state?.waiting;
+  const waiting = serverContainer(pod)?.state?.waiting;
   return pod.status?.phase === 'Pending' && waiting?.reason === 'ContainerCreating';
 }
 
@@ -159,18 +147,4 @@ function volumeCause(server: string, what: string): TenantCause {
     reason: StalledReason.VolumePending,
     message: `Server ${server}: its volume is not available${detail(what)}. Check claim ${server}, its StorageClass and the provisioner.`,
   };
-}
-
-// The kubelet alternates between ErrImagePull and ImagePullBackOff; both messages contain the error itself.
-function pullError(message: string | undefined): string | undefined {
-  return message?.replace(/^Back-off pulling image "[^"]*"(: )?/, '').replace(/^ErrImagePull: /, '');
-}
-
-function detail(text: string | undefined): string {
-  return text === undefined || text === '' ? '' : `: ${quote(text)}`;
-}
-
-function quote(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
-  return line.length > MAX_QUOTE ? `${line.slice(0, MAX_QUOTE)}…` : line;
 }

@@ -3,7 +3,7 @@ import type { ServerStatus } from '../../../src/api/tenant.ts';
 import type { Deployment } from '../../../src/kube/types/builtins.ts';
 import { observeServer, type ObserveInput } from '../../../src/tenant/observe.ts';
 import { hasEnded, pingAddress, servingPod } from '../../../src/tenant/pods.ts';
-import { container, healthy, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
+import { container, healthy, NOW, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
 import { isRolloutComplete } from '../../../src/tenant/deployments.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 
@@ -38,7 +38,7 @@ const refused = withStatus(
 );
 
 const observe = (other: Partial<ObserveInput> = {}) =>
-  observeServer({ tenant: 'acme', server: current, running: true, health: healthy(), ...other });
+  observeServer({ tenant: 'acme', server: current, running: true, health: healthy(), now: NOW, ...other });
 const remembered = (state: ServerStatus['state']): ServerStatus => ({
   name: 'acme-0',
   state,
@@ -142,6 +142,11 @@ describe('the serving pod', () => {
   it.each([
     ['at its address once its port has opened', pod(), '10.0.0.1'],
     ['nowhere while it starts', pod({ containerStatuses: [container({ started: false })] }), undefined],
+    [
+      'nowhere while only an injected container runs',
+      pod({ containerStatuses: [container({ name: 'a-proxy' }), container({ started: false })] }),
+      undefined,
+    ],
     ['nowhere while it has no container', pod({ containerStatuses: [] }), undefined],
     ['nowhere without a pod', undefined, undefined],
   ])('is pinged %s', (_, target, expected) => {

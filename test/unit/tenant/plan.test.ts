@@ -156,7 +156,7 @@ describe('a change that replaces servers', () => {
   });
 
   it('replaces a server that is down before one that serves', () => {
-    const down = healthyServer(2, { state: 'Failed', ready: false, podReady: false });
+    const down = healthyServer(2, { state: 'Failed', ready: false, portOpen: false });
     expect(writes(planned(target, { seen: [down] }))).toEqual([2]);
   });
 });

@@ -9,6 +9,7 @@ import { pingAddress } from '../../../src/tenant/pods.ts';
 import { slimDeployment, slimJob, slimPod } from '../../../src/tenant/transforms.ts';
 import { tenantKeys } from '../../../src/tenant/world.ts';
 import { sampleTenant, serverPod } from '../../support/tenants.ts';
+import { NOW } from './fixtures.ts';
 
 const tenant = sampleTenant();
 
@@ -26,7 +27,7 @@ function crowdedPod(status: NonNullable<Pod['status']> = {}): Pod {
 describe('a cached pod', () => {
   const server = (pod: Pod) => ({ index: 0, pods: [pod] });
   const observe = (pod: Pod) =>
-    observeServer({ tenant: 'acme', server: server(pod), running: true, health: { state: 'Unknown' } });
+    observeServer({ tenant: 'acme', server: server(pod), running: true, health: { state: 'Unknown' }, now: NOW });
 
   it('is enough to observe the same server', () => {
     const { metadata, ...pod } = crowdedPod();
@@ -56,6 +57,22 @@ describe('a cached pod', () => {
       },
     ],
     [
+      'waits for an init container',
+      {
+        phase: 'Pending',
+        initContainerStatuses: [
+          {
+            name: 'injected',
+            image: 'none',
+            imageID: '',
+            ready: false,
+            restartCount: 0,
+            state: { waiting: { reason: 'ErrImagePull' } },
+          },
+        ],
+      },
+    ],
+    [
       'crashed',
       {
         containerStatuses: [
@@ -73,9 +90,9 @@ describe('a cached pod', () => {
     ],
   ] satisfies [string, NonNullable<Pod['status']>][])('is enough to decide why it %s', (_, status) => {
     const pod = crowdedPod(status);
-    const cause = podCause(pod, 'acme-0', undefined);
+    const cause = podCause(pod, 'acme-0', { now: NOW });
     expect(cause).toBeDefined();
-    expect(podCause(slimPod(pod), 'acme-0', undefined)).toEqual(cause);
+    expect(podCause(slimPod(pod), 'acme-0', { now: NOW })).toEqual(cause);
   });
 
   it('has the result of a cleanup run, and is not mistaken for a server', () => {

@@ -1,10 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Pod } from '../../../../src/kube/types/builtins.ts';
 import { isCreating, waitsForVolume, isUnscheduled, podCause } from '../../../../src/tenant/decisions/pod-cause.ts';
-import { container, pod } from '../fixtures.ts';
+import { container, MINUTE, NOW, pod } from '../fixtures.ts';
+import type { EventWarning, TenantCause } from '../../../../src/tenant/model.ts';
 
 type Container = Parameters<typeof container>[0];
 
+const causeOf = (subject: Pod, warning?: EventWarning): TenantCause | undefined =>
+  podCause(subject, 'acme-0', { warning, now: NOW });
 const pending = (status: Container): Pod =>
   pod({ phase: 'Pending', containerStatuses: [container({ ready: false, started: false, ...status })] });
 const waiting = (reason: string, message?: string): Pod =>
@@ -42,7 +45,7 @@ describe('a pod that runs or is starting', () => {
       pod({ containerStatuses: [container({ restartCount: 1, lastState: { terminated: { exitCode: 1 } } })] }),
     ],
   ])('has no cause when it %s', (_, fine) => {
-    expect(podCause(fine, 'acme-0')).toBeUndefined();
+    expect(causeOf(fine)).toBeUndefined();
   });
 });
 
@@ -120,7 +123,7 @@ describe('a pod that cannot run', () => {
       `Server acme-0: its volume is not available: ${unbound} Check claim acme-0, its StorageClass and the provisioner.`,
     ],
   ])('is reported with its cause and the remedy: %s', (_, subject, reason, message) => {
-    const cause = podCause(subject, 'acme-0');
+    const cause = causeOf(subject);
     expect(cause?.reason).toBe(reason);
     expect(cause?.message).toContain(message);
   });
@@ -166,19 +169,19 @@ describe('a pod that cannot run', () => {
       { reason: 'FailedCreatePodSandBox', message: 'no IP left' },
     ],
   ] as const)('is reported with the message of its events: %s', (message, reason, subject, warning) => {
-    const cause = podCause(subject, 'acme-0', warning);
+    const cause = causeOf(subject, warning);
     expect(cause?.reason).toBe(reason);
     expect(cause?.message).toContain(message);
   });
 
   it('is reported at its first crash, before the kubelet counts it', () => {
     const ended = pod({ containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 2 } } })] });
-    expect(podCause(ended, 'acme-0')?.message).toContain('exited with code 2');
+    expect(causeOf(ended)?.message).toContain('exited with code 2');
   });
 
   it('is reported between two crashes, while its container runs for a moment', () => {
     const status = container({ ready: false, restartCount: 2, lastState: { terminated: { exitCode: 2 } } });
-    expect(podCause(pod({ containerStatuses: [status] }), 'acme-0')?.message).toContain('exited with code 2');
+    expect(causeOf(pod({ containerStatuses: [status] }))?.message).toContain('exited with code 2');
   });
 
   it('has the same message after each attempt to pull, because each change is a write', () => {
@@ -186,14 +189,140 @@ describe('a pod that cannot run', () => {
     const tries = [
       waiting('ErrImagePull', error),
       waiting('ImagePullBackOff', `Back-off pulling image "example.com/copilot:1": ErrImagePull: ${error}`),
-    ].map((one) => podCause(one, 'acme-0'));
+    ].map((one) => causeOf(one));
     expect(tries[0]).toEqual(tries[1]);
   });
 
   it('quotes no more than 300 characters of the output of a server', () => {
-    const { message } = podCause(crashed({ exitCode: 1, message: 'x'.repeat(4000) }), 'acme-0') ?? {};
+    const { message } = causeOf(crashed({ exitCode: 1, message: 'x'.repeat(4000) })) ?? {};
     expect(message).toContain(`${'x'.repeat(300)}…`);
     expect(message).not.toContain('x'.repeat(301));
+  });
+});
+
+describe('a pod with containers of others', () => {
+  // The kubelet sorts the statuses by the name of the container.
+  const proxy = (status: Container = {}) => container({ name: 'a-proxy', image: 'example.com/proxy:1', ...status });
+  const crashLoop = (terminated: { exitCode: number; reason?: string; message?: string }): Container => ({
+    ready: false,
+    started: false,
+    restartCount: 2,
+    state: { waiting: { reason: 'CrashLoopBackOff' } },
+    lastState: { terminated },
+  });
+  const beside = (sidecar: Container, own: Container = {}): Pod =>
+    pod({
+      containerStatuses: [proxy(sidecar), container(own)],
+      conditions: [{ type: 'Ready', status: 'False', reason: 'ContainersNotReady' }],
+    });
+  const init = (status: Container, own: Container = { state: { waiting: { reason: 'PodInitializing' } } }): Pod =>
+    pod({
+      phase: 'Pending',
+      initContainerStatuses: [
+        container({ name: 'done', state: { terminated: { exitCode: 0 } } }),
+        container({ name: 'vault-agent-init', image: 'localhost/none:1', ready: false, started: false, ...status }),
+      ],
+      containerStatuses: [container({ ready: false, started: false, ...own })],
+    });
+
+  it.each([
+    [
+      'the missing image of the server beside a running sidecar',
+      beside({}, { ready: false, state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } }),
+      'ImagePullFailed',
+      'failed to pull image example.com/copilot:1: not found',
+    ],
+    [
+      'a crash of the server beside a running sidecar',
+      beside({}, crashLoop({ exitCode: 7 })),
+      'ContainerCrashed',
+      'the container exited with code 7',
+    ],
+    [
+      'a sidecar that exceeds its memory limit, not that of the server',
+      beside(crashLoop({ exitCode: 137, reason: 'OOMKilled' })),
+      'SidecarFailed',
+      'Server acme-0: sidecar a-proxy, which exceeded its own memory limit (OOMKilled). While it does not run, the Service sends no clients to the server. The operator did not add this container: fix the webhook or policy that injects it',
+    ],
+    [
+      'a sidecar that crashes',
+      beside(crashLoop({ exitCode: 3, message: 'proxy: no config' })),
+      'SidecarFailed',
+      'sidecar a-proxy, which exited with code 3: proxy: no config.',
+    ],
+    [
+      'an init container with a missing image',
+      init({ state: { waiting: { reason: 'ImagePullBackOff', message: 'not found' } } }),
+      'InitContainerFailed',
+      'Server acme-0 waits for init container vault-agent-init, which cannot pull image localhost/none:1: not found.',
+    ],
+    [
+      'an init container that crashes',
+      init(crashLoop({ exitCode: 1 })),
+      'InitContainerFailed',
+      'vault-agent-init, which exited with code 1 with no output.',
+    ],
+    [
+      'a native sidecar that crashes beside the running server',
+      init(crashLoop({ exitCode: 1 }), { ready: true }),
+      'SidecarFailed',
+      'sidecar vault-agent-init',
+    ],
+  ])('is reported by the container that fails: %s', (_, subject, reason, message) => {
+    const cause = causeOf(subject);
+    expect(cause?.reason).toBe(reason);
+    expect(cause?.message).toContain(message);
+    if (reason !== 'ContainerCrashed') expect(cause?.message).not.toContain('spec.server.resources');
+  });
+
+  it.each([
+    [
+      'its sidecar was killed once and runs again',
+      beside({ restartCount: 1, lastState: { terminated: { exitCode: 137 } } }),
+    ],
+    ['an init container runs', init({ state: { running: {} } })],
+    ['an init container waits for its turn', init({ state: { waiting: { reason: 'PodInitializing' } } })],
+  ])('has no cause when %s', (_, subject) => {
+    expect(causeOf(subject)).toBeUndefined();
+  });
+});
+
+describe('a pod that a gate holds back', () => {
+  const gated = (createdMsAgo: number): Pod => {
+    const conditions = [
+      {
+        type: 'PodScheduled',
+        status: 'False',
+        reason: 'SchedulingGated',
+        message: 'Scheduling is blocked due to non-empty scheduling gates',
+      },
+    ];
+    const creationTimestamp = new Date(NOW - createdMsAgo).toISOString();
+    return {
+      ...pod({ phase: 'Pending', conditions, containerStatuses: [] }, { creationTimestamp }),
+      spec: { containers: [], schedulingGates: [{ name: 'example.com/hold' }] },
+    };
+  };
+  const unset = (startedMsAgo: number): Pod =>
+    pod({
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'False',
+          reason: 'ReadinessGatesNotReady',
+          message: 'corresponding condition of pod readiness gate "example.com/lb" does not exist.',
+        },
+      ],
+      containerStatuses: [container({ state: { running: { startedAt: new Date(NOW - startedMsAgo).toISOString() } } })],
+    });
+
+  it.each([
+    ['scheduling gate', gated, 'SchedulingGated', 'waits for scheduling gates: example.com/hold.'],
+    ['readiness gate', unset, 'ReadinessGateNotReady', 'readiness gate "example.com/lb" does not exist.'],
+  ])('is reported after a minute: a %s', (_, held, reason, message) => {
+    expect(causeOf(held(MINUTE - 1000))).toBeUndefined();
+    expect(causeOf(held(MINUTE))?.reason).toBe(reason);
+    expect(causeOf(held(MINUTE))?.message).toContain(message);
   });
 });
 
