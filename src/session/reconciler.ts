@@ -117,7 +117,7 @@ export class SessionReconciler implements Reconciler {
   async #reconcileSession(cached: CopilotSession, context: ReconcileContext): Promise<Result> {
     const { client, tenants, watches, clock } = this.#options;
     const other = this.#otherHolder(cached);
-    const session = await this.#ensureFinalizer(cached, other === undefined);
+    const session = await this.#ensureFinalizer(cached, other === undefined, context);
     if (session === undefined) return {};
     if (other !== undefined) return this.#reportNotHolding(session, duplicateSessionId(session, other), context);
     const tenant = await findTenant(session, tenants, client, context.signal);
@@ -148,7 +148,7 @@ export class SessionReconciler implements Reconciler {
     // The survey watches it until its data is gone: whose the data is has to be known first.
     if (finalized && deletesData) return finalizer.finalize(session, context);
     watches.forget(keyOf(session));
-    if (finalized) await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    if (finalized) await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER, context.signal);
     return {};
   }
 
@@ -166,10 +166,14 @@ export class SessionReconciler implements Reconciler {
   }
 
   /** Adds our finalizer, or removes it where the data stays. Returns the session, undefined when it is gone. */
-  async #ensureFinalizer(session: CopilotSession, holdsId: boolean): Promise<CopilotSession | undefined> {
+  async #ensureFinalizer(
+    session: CopilotSession,
+    holdsId: boolean,
+    { signal }: ReconcileContext,
+  ): Promise<CopilotSession | undefined> {
     const { client, recent } = this.#options;
     const change = holdsId && session.spec.deletionPolicy === 'Delete' ? addFinalizer : removeFinalizer;
-    const current = await change(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    const current = await change(client, CopilotSession, session, SESSION_DATA_FINALIZER, signal);
     if (current !== undefined && current !== session) recent.wrote(CopilotSession, current);
     return current;
   }

@@ -19,10 +19,11 @@ export function addFinalizer<T extends KubeObject>(
   type: ResourceType<T>,
   object: T,
   finalizer: string,
+  signal?: AbortSignal,
 ): Promise<T | undefined> {
-  return patchFinalizers(client, type, object, (finalizers) =>
-    finalizers.includes(finalizer) ? undefined : [...finalizers, finalizer],
-  );
+  const change = (finalizers: string[]): string[] | undefined =>
+    finalizers.includes(finalizer) ? undefined : [...finalizers, finalizer];
+  return patchFinalizers(client, type, object, change, signal);
 }
 
 /** The object without the finalizer; `undefined` if it is deleted, perhaps by this. Writes nothing if it has no such finalizer. */
@@ -31,10 +32,11 @@ export function removeFinalizer<T extends KubeObject>(
   type: ResourceType<T>,
   object: T,
   finalizer: string,
+  signal?: AbortSignal,
 ): Promise<T | undefined> {
-  return patchFinalizers(client, type, object, (finalizers) =>
-    finalizers.includes(finalizer) ? finalizers.filter((other) => other !== finalizer) : undefined,
-  );
+  const change = (finalizers: string[]): string[] | undefined =>
+    finalizers.includes(finalizer) ? finalizers.filter((other) => other !== finalizer) : undefined;
+  return patchFinalizers(client, type, object, change, signal);
 }
 
 /**
@@ -46,6 +48,7 @@ async function patchFinalizers<T extends KubeObject>(
   type: ResourceType<T>,
   object: T,
   change: (finalizers: string[]) => string[] | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<T | undefined> {
   let current: T | undefined = object;
   for (let attempt = 1; current && current.metadata.uid === object.metadata.uid; attempt++) {
@@ -57,12 +60,12 @@ async function patchFinalizers<T extends KubeObject>(
       { op: 'add', path: '/metadata/finalizers', value: finalizers },
     ];
     try {
-      return await client.patch(type, nameOf(object), patch, { contentType: 'application/json-patch+json' });
+      return await client.patch(type, nameOf(object), patch, { contentType: 'application/json-patch+json', signal });
     } catch (error) {
       if (isNotFound(error)) return undefined;
       // A failed test of the UID is answered as Invalid: another object has the name by now, as the live read will show.
       if (!(isConflict(error) || isInvalid(error)) || attempt === MAX_ATTEMPTS) throw error;
-      current = await ignoreNotFound(client.get(type, nameOf(object)));
+      current = await ignoreNotFound(client.get(type, nameOf(object), { signal }));
     }
   }
   return undefined;

@@ -71,7 +71,7 @@ export class DataFinalizer {
     }
     const leftBehind = [...removal.leftBehind, ...removal.pending];
     this.#recordResult(session, removal, leftBehind, context.log);
-    await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER);
+    await removeFinalizer(client, CopilotSession, session, SESSION_DATA_FINALIZER, context.signal);
     state.finalizerRemoved = true;
     metrics.removed(leftBehind.length > 0 ? 'LeftBehind' : state.deleted ? 'Deleted' : 'NotFound');
     return {};
