@@ -7,6 +7,7 @@ import {
   getSessionTimes,
   listSessions,
   RefusedError,
+  RpcError,
   type Client,
   type SessionTimes,
 } from '../copilot/index.ts';
@@ -35,7 +36,7 @@ export async function cleanUpServer(target: string, client: Client, task: TtlTas
   }
   if (candidates.length === 0) return;
 
-  const sizes = await getSessionSizes(client, LIST);
+  const sizes = await sizesOf(target, client, context);
   /** As of now: while others were deleted since the list was read, it may have had a turn. */
   const currentDecision = async (sessionId: string): Promise<CleanupDecision | undefined> => {
     const times = await getSessionTimes(client, sessionId, ONE);
@@ -66,7 +67,7 @@ export async function deleteOnServer(
 ): Promise<void> {
   const { report } = context;
   throwIfStopped(context);
-  const bytes = (await getSessionSizes(client, LIST)).get(sessionId) ?? 0;
+  const bytes = (await sizesOf(target, client, context)).get(sessionId) ?? 0;
   await attempt(`${target}: session ${sessionId}`, context, async () => {
     const exists = report.dryRun
       ? (await getSessionTimes(client, sessionId, ONE)) !== undefined
@@ -79,6 +80,17 @@ export async function deleteOnServer(
 /** Whether the server has a session in its memory. */
 export async function isLoaded(client: Client, sessionId: string): Promise<boolean> {
   return (await getActivity(client, sessionId, ONE)) !== 'Unloaded';
+}
+
+/** The sizes of the sessions, which are only reported: none if the server answers with an error. */
+async function sizesOf(target: string, client: Client, { log }: Context): Promise<ReadonlyMap<string, number>> {
+  try {
+    return await getSessionSizes(client, LIST);
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    log.warn({ target, code: error.code }, 'the server does not report the sizes of its sessions; they count as 0');
+    return new Map();
+  }
 }
 
 /** Whether it existed. */

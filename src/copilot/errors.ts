@@ -58,6 +58,11 @@ export class RpcError extends CopilotError {
   get serverMessage(): string {
     return this.#serverMessage;
   }
+
+  /** Whether this version of the server lacks the method. */
+  get isMethodNotFound(): boolean {
+    return this.code === METHOD_NOT_FOUND;
+  }
 }
 
 /** The server answered that it did not do what was requested. The connection stays open. */
@@ -65,6 +70,8 @@ export class RefusedError extends CopilotError {
   readonly reason = 'ProtocolError';
 }
 
+/** The code of an answer to a method that the server lacks. */
+export const METHOD_NOT_FOUND = -32601;
 const AUTHENTICATION_REQUIRED = -32001;
 const AUTHENTICATION_FAILED = -32002;
 const LONGEST_QUOTE = 80;

@@ -10,6 +10,7 @@ export {
   CopilotError,
   ProtocolError,
   RefusedError,
+  METHOD_NOT_FOUND,
   RpcError,
   TimeoutError,
   UnreachableError,

@@ -1,5 +1,5 @@
 /** What each user of a shared connection has of it. */
-import type { CallOptions, Client, CopilotError, Requester } from '../copilot/index.ts';
+import { RpcError, type CallOptions, type Client, type CopilotError, type Requester } from '../copilot/index.ts';
 
 /** How a connection ended that its user did not end. */
 export interface ConnectionEnd {
@@ -28,8 +28,10 @@ export interface SharedConnection {
   open(options: CallOptions): Promise<Client>;
   /** Closes the connection `client`, if it is still this one, because a request of `by` failed. */
   drop(client: Client, by: ConnectionShare, why: string): void;
-  /** Learns from an error with which the server answered. */
-  learn(client: Client, method: string, error: unknown): void;
+  /** Whether the server has answered that it lacks the method. */
+  lacks(method: string): boolean;
+  /** Learns from an answer to the method; `error`: the one that the server answered with, if it did. */
+  learn(client: Client, method: string, error?: RpcError): void;
 }
 
 /** One user's share in a connection. */
@@ -98,6 +100,11 @@ export class SharedClient implements Requester {
     return this.client.address;
   }
 
+  /** Whether the server has answered that it lacks the method. */
+  lacks(method: string): boolean {
+    return this.#connection.lacks(method);
+  }
+
   /** Whether a request of this user waits for its answer. */
   get isWaiting(): boolean {
     return this.#unanswered > 0;
@@ -106,9 +113,11 @@ export class SharedClient implements Requester {
   async request(method: string, params: object, options: CallOptions): Promise<unknown> {
     this.#unanswered += 1;
     try {
-      return await this.client.request(method, params, options);
+      const result = await this.client.request(method, params, options);
+      this.#connection.learn(this.client, method);
+      return result;
     } catch (error) {
-      this.#connection.learn(this.client, method, error);
+      if (error instanceof RpcError) this.#connection.learn(this.client, method, error);
       throw error;
     } finally {
       this.#unanswered -= 1;

@@ -2,7 +2,7 @@
 import {
   Client,
   CopilotError,
-  RpcError,
+  type RpcError,
   UnreachableError,
   setDeadline,
   type CallOptions,
@@ -30,8 +30,6 @@ export interface ConnectionContext {
   readonly dial: Dial | undefined;
 }
 
-const METHOD_NOT_FOUND = -32601;
-
 /** A connection that is being opened, for as long as a user waits for it. */
 interface Opening {
   readonly client: Client;
@@ -51,7 +49,8 @@ interface Opening {
 export class ServerConnection implements SharedConnection {
   readonly #context: ConnectionContext;
   readonly #shares = new Set<ConnectionShare>();
-  readonly #unknownMethods = new Set<string>();
+  /** The methods that the server lacks, each with the connection on which that was last learned. */
+  readonly #lacking = new Map<string, Client>();
   #address: ServerAddress;
   #client: Client | undefined;
   #opening: Opening | undefined;
@@ -75,15 +74,30 @@ export class ServerConnection implements SharedConnection {
     return this.#client?.isOpen === true ? this.#client : undefined;
   }
 
-  /** Whether the server has answered that it does not know the method. A process that knows it would have another connection. */
+  /** Whether the server has answered that it lacks the method. A process that has it would have another connection. */
   lacks(method: string): boolean {
-    return this.#unknownMethods.has(method);
+    const client = this.#lacking.get(method);
+    return client !== undefined && client === this.#client;
   }
 
-  /** Learns from an error with which the server answered. */
-  learn(client: Client, method: string, error: unknown): void {
-    if (client !== this.#client || !(error instanceof RpcError)) return;
-    if (error.code === METHOD_NOT_FOUND) this.#unknownMethods.add(method);
+  /**
+   * The methods that the server lacks, for reports. They outlive a lost connection, until the server answers one of them or
+   * its process is another: a report must not change with each connection.
+   */
+  get lackingMethods(): readonly string[] {
+    return [...this.#lacking.keys()].toSorted();
+  }
+
+  /** Learns from an answer to the method; `error`: the one that the server answered with, if it did. */
+  learn(client: Client, method: string, error?: RpcError): void {
+    if (client !== this.#client) return;
+    if (error?.isMethodNotFound === true) this.#lacking.set(method, client);
+    else this.#lacking.delete(method);
+  }
+
+  /** Forgets what was learned of the server's methods, because its process is another. */
+  forgetMethods(): void {
+    this.#lacking.clear();
   }
 
   /** Ms until the connection may be dialled; 0: at once, or there is one. Users that need it at the same time share a dial. */
@@ -132,6 +146,7 @@ export class ServerConnection implements SharedConnection {
     const { host, port, token } = this.#address;
     this.#address = address;
     if (host === address.host && port === address.port && token === address.token) return false;
+    this.forgetMethods();
     this.#hangUp();
     return true;
   }
@@ -161,7 +176,6 @@ export class ServerConnection implements SharedConnection {
 
   #dial(): Opening {
     this.#dialAt = undefined;
-    this.#unknownMethods.clear();
     const { clock, timers, dial } = this.#context;
     const client: Client = new Client({
       ...this.#address,

@@ -29,7 +29,14 @@ export interface HealthSettings {
  */
 export type ServerHealth =
   | { readonly state: 'Unknown' }
-  | { readonly state: 'Healthy'; readonly version: string; readonly since: number }
+  | {
+      readonly state: 'Healthy';
+      /** Undefined: the server does not report it. */
+      readonly version: string | undefined;
+      readonly since: number;
+      /** The methods that it is known to lack, sorted; absent: none. */
+      readonly lacks?: readonly string[];
+    }
   | {
       readonly state: 'Unhealthy';
       readonly reason: UnhealthyReason;
@@ -73,6 +80,7 @@ export class Server {
     const before = this.#target;
     if (isSame(before, target)) return undefined;
     this.#target = target;
+    if (before.startedAt !== target.startedAt) this.connection.forgetMethods();
     return { before, moved: this.connection.move(target) };
   }
 }

@@ -8,7 +8,7 @@ import type {
 import type { Cause } from '../kube/write/conditions.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import type { ServerSessions, SessionFacts } from '../servers/survey/sessions.ts';
+import type { Limitation, ServerSessions, SessionFacts } from '../servers/survey/sessions.ts';
 
 /** Why a user has to act before a session can become Ready. */
 export type SessionCause = Cause<SessionStalledReason>;
@@ -37,8 +37,10 @@ export interface ServerView {
   readonly runState: ServerRunState;
   /** Beyond `spec.replicas`: it was scaled down, and only its volume may still exist. */
   readonly surplus: boolean;
-  /** Its last answer; undefined while it does not answer. */
+  /** Its last answer; undefined while it does not answer, or can't list its sessions. */
   readonly answer: ServerSessions | undefined;
+  /** What it can't do. */
+  readonly limitations: readonly Limitation[];
 }
 
 /** Where a session is, and what its server reports of it. */

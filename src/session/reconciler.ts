@@ -17,6 +17,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
 import { duplicateSessionId, ownedByAnother, tenantNotFound } from './decisions/causes.ts';
 import { expiryOf } from './decisions/expiry.ts';
+import { READ_OWNER, limited } from './decisions/limitations.ts';
 import { ownershipOf } from './decisions/ownership.ts';
 import type { Labeller } from './labeller.ts';
 import type { Observation, SessionCause, Unavailable, Work } from './model.ts';
@@ -128,7 +129,7 @@ export class SessionReconciler implements Reconciler {
     const observation = this.#observe(session, tenant, clock.now());
     const { ownership, unavailable } = observation;
     // The survey reads the labels within a moment, and that enqueues the session: until then nothing is reported, and nothing deleted.
-    if (ownership === 'Unread') return this.#requeue();
+    if (ownership === 'Unread' && unavailable === undefined) return this.#requeue();
     if (ownership === 'Another') {
       return this.#requeue(await this.#reportEmpty(session, ownedByAnother(session), context));
     }
@@ -190,13 +191,15 @@ export class SessionReconciler implements Reconciler {
     watches.set(keyOf(session), id, keys);
     // Without a server, what is on a retained volume is unknown.
     const answered = servers.length > 0 && servers.every(({ answer }) => answer !== undefined);
+    const ownership = ownershipOf(session, located?.facts, answered);
+    const unread = ownership === 'Unread' && located !== undefined ? limited(located.server, READ_OWNER) : undefined;
     return {
       session,
       tenant,
       located,
       candidates,
-      ownership: ownershipOf(session, located?.facts, answered),
-      unavailable: unavailability({ tenant, servers, located, lastServer }),
+      ownership,
+      unavailable: unavailability({ tenant, servers, located, lastServer }) ?? unread,
       graceMs: startupGrace.remainingMs(session, servers, now),
       now,
     };

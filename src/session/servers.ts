@@ -8,7 +8,7 @@ import type { Located, ServerRunState, ServerView } from './model.ts';
 /** The servers of the tenant, by index, including `lastServer`, where the session was last seen, even when it was scaled down. */
 export function serversOf(
   tenant: CopilotTenant,
-  source: Pick<SessionSource, 'get'>,
+  source: Pick<SessionSource, 'get' | 'limitations'>,
   lastServer: string | undefined,
 ): ServerView[] {
   const { name, namespace = '' } = tenant.metadata;
@@ -23,7 +23,15 @@ export function serversOf(
       const server = serverName(name, index);
       const key = keyOf({ namespace, name: server });
       const surplus = index >= tenant.spec.replicas;
-      return { index, name: server, key, runState: runStateOf(tenant, index), surplus, answer: source.get(key) };
+      return {
+        index,
+        name: server,
+        key,
+        runState: runStateOf(tenant, index),
+        surplus,
+        answer: source.get(key),
+        limitations: source.limitations(key),
+      };
     });
 }
 

@@ -35,6 +35,10 @@ export class CountedSessions implements SessionSource {
     this.#listeners.push(fn);
   }
 
+  limitations(): readonly [] {
+    return [];
+  }
+
   watch(): void {}
   unwatch(): void {}
   refresh(): void {}

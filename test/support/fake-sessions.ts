@@ -1,6 +1,12 @@
 /** A SessionSource without a server: the test sets the sessions. */
 import type { Deletion, SessionActivity } from '../../src/copilot/session.ts';
-import type { Disuse, ServerSessions, SessionFacts, SessionSource } from '../../src/servers/survey/sessions.ts';
+import type {
+  Disuse,
+  Limitation,
+  ServerSessions,
+  SessionFacts,
+  SessionSource,
+} from '../../src/servers/survey/sessions.ts';
 
 /** An idle session after two turns, but for the given facts. */
 export function sessionFacts(sessionId: string, facts: Partial<SessionFacts> = {}): SessionFacts {
@@ -37,6 +43,8 @@ export class FakeSessionSource implements SessionSource {
   readonly stored = new Map<string, Readonly<Record<string, string>>>();
   /** Failures of `label`, `close` and `delete`, by server. */
   readonly failures = new Map<string, () => Promise<never>>();
+  /** What servers can't do. */
+  readonly limited = new Map<string, readonly Limitation[]>();
   /** Failures of `activity`, by server. */
   readonly activityFailures = new Map<string, () => Promise<never>>();
   /** Sessions in use now, which no answer shows yet. */
@@ -75,6 +83,10 @@ export class FakeSessionSource implements SessionSource {
 
   get(key: string): ServerSessions | undefined {
     return this.#answers.get(key);
+  }
+
+  limitations(key: string): readonly Limitation[] {
+    return this.limited.get(key) ?? [];
   }
 
   watch(key: string, sessionId: string): void {

@@ -41,6 +41,7 @@ export function serverView(index = 0, seen: Partial<ServerView> = {}): ServerVie
     runState: 'Expected',
     surplus: false,
     answer: answerOf(CREATED),
+    limitations: [],
     ...seen,
   };
 }

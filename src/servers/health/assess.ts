@@ -4,7 +4,7 @@ import type { HealthSettings, ServerHealth } from '../server.ts';
 
 /** How one check ended. */
 export type Outcome =
-  | { readonly ok: true; readonly version: string }
+  | { readonly ok: true; readonly version: string | undefined; readonly lacks?: readonly string[] }
   | { readonly ok: false; readonly reason: UnhealthyReason; readonly message: string };
 
 /** What is kept of a server between two checks. */
@@ -44,9 +44,10 @@ export function assess(
 ): History {
   const { health } = history;
   if (outcome.ok) {
-    const { version } = outcome;
-    const same = health.state === 'Healthy' && health.version === version;
-    return { ...NO_HISTORY, health: same ? health : { state: 'Healthy', version, since: now } };
+    const { version, lacks = [] } = outcome;
+    const same = health.state === 'Healthy' && health.version === version && isSameList(health.lacks ?? [], lacks);
+    const healthy: ServerHealth = { state: 'Healthy', version, since: now, ...(lacks.length > 0 && { lacks }) };
+    return { ...NO_HISTORY, health: same ? health : healthy };
   }
 
   const { reason, message } = outcome;
@@ -58,4 +59,8 @@ export function assess(
   if (health.state !== 'Unhealthy') return failures >= failureThreshold ? { ...counted, health: unhealthy } : counted;
   // A server that is starting or stopping shows several reasons in turn: a new one is reported when it has lasted.
   return health.reason !== reason && sameReason >= failureThreshold ? { ...counted, health: unhealthy } : counted;
+}
+
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }

@@ -1,5 +1,5 @@
 /** The checks of one server's health. */
-import { CopilotError, getStatus, messageOf, ping, type UnhealthyReason } from '../../copilot/index.ts';
+import { CopilotError, RpcError, getStatus, messageOf, ping, type UnhealthyReason } from '../../copilot/index.ts';
 import type { ConnectionEnd, ConnectionShare, SharedClient } from '../connection-share.ts';
 import type { RegistryContext } from '../registry.ts';
 import { jittered } from '../retry.ts';
@@ -99,7 +99,10 @@ export class Monitor {
     this.#conclude(outcome, started, client);
   }
 
-  /** One check: the connection, its version if it is a new one, then a ping. */
+  /**
+   * One check: the connection, its version if it is a new one, then a ping. An error answer is an answer: the server is alive,
+   * whichever of the methods its version lacks. Another answer than the protocol's is none.
+   */
   async #probe(started: number): Promise<Probe> {
     const { clock } = this.#context;
     const { timeoutMs } = this.#server.target.health;
@@ -108,11 +111,14 @@ export class Monitor {
     try {
       client = await this.#share.open({ timeoutMs });
       // The version can't change without a new process, and so without a new connection.
-      const known = client === this.#proven ? this.#server.version : undefined;
-      const version = known ?? (await getStatus(client, left())).version;
+      const isKnown = client === this.#proven && this.#server.version !== undefined;
+      const status =
+        isKnown || client.lacks('status.get') ? undefined : await unlessRpcError(getStatus(client, left()));
       const sent = clock.monotonic();
-      await ping(client, left());
-      return { client, outcome: { ok: true, version }, ms: clock.monotonic() - sent };
+      await unlessRpcError(ping(client, left()));
+      const ms = clock.monotonic() - sent;
+      const { lackingMethods: lacks } = this.#server.connection;
+      return { client, outcome: { ok: true, version: status?.version ?? this.#server.version, lacks }, ms };
     } catch (error) {
       return { client, outcome: failed(error), ms: clock.monotonic() - started };
     }
@@ -154,6 +160,16 @@ interface Probe {
   readonly client: SharedClient | undefined;
   readonly outcome: Outcome;
   readonly ms: number;
+}
+
+/** The answer; undefined if the server answered with an error. */
+async function unlessRpcError<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof RpcError) return undefined;
+    throw error;
+  }
 }
 
 function failed(error: unknown): Outcome {

@@ -84,6 +84,10 @@ export class SessionCache {
     this.#dirty = true;
   }
 
+  get watched(): readonly string[] {
+    return [...this.#watched];
+  }
+
   isWatched(sessionId: string): boolean {
     return this.#watched.has(sessionId);
   }
@@ -142,6 +146,15 @@ export class SessionCache {
     for (const record of this.#records.values()) if (this.#isDue(record, monotonic)) (due ??= []).push(record);
     if (due !== undefined) this.#dirty = true;
     return due?.toSorted((a, b) => a.readTriedAt - b.readTriedAt || b.modifiedTime - a.modifiedTime) ?? [];
+  }
+
+  /** Counts on no journal that has not been read since it changed, because the server can't read them: what is known is the file's time. */
+  skipJournals(): void {
+    for (const record of this.#records.values()) {
+      if (record.journal !== undefined && record.readAt === record.times.modifiedTime) continue;
+      if (record.journal !== UNREAD) this.#dirty = true;
+      record.journal = UNREAD;
+    }
   }
 
   /** Ids of watched sessions whose labels are to be read now: after any change all of them, because labels have no time of change. */

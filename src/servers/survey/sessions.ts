@@ -32,6 +32,13 @@ export interface ServerSessions {
   readonly totalBytes: number;
 }
 
+/** What a server can't do for the survey: a method that it answers with an error. Its other methods are used. */
+export interface Limitation {
+  readonly method: string;
+  /** JSON-RPC error code; -32601: its version lacks the method. */
+  readonly code: number;
+}
+
 /** Since when a session is not used. */
 export interface Disuse {
   /** Its `modifiedTime` as it was observed, ms since the epoch; undefined: there was no such session. */
@@ -47,6 +54,8 @@ export interface SessionSource {
    * In between operations reject, while the answer is still given.
    */
   get(key: string): ServerSessions | undefined;
+  /** What the server could not do in the latest poll. With a limitation of `sessions.list` there is no answer, though the server answers. */
+  limitations(key: string): readonly Limitation[];
   /** Has the session's usage and labels read, until `unwatch`. It may be called before the server or the session exists. */
   watch(key: string, sessionId: string): void;
   unwatch(key: string, sessionId: string): void;
@@ -54,7 +63,7 @@ export interface SessionSource {
   refresh(key: string): void;
   /**
    * Calls `fn` when something changed on a server: which sessions exist, their activity, usage, size or labels, or whether
-   * it answers. `sessionIds` are the ids that changed.
+   * it answers. `sessionIds` are the ids that changed; of a server whose limitations changed, those that are watched.
    */
   onChange(fn: (key: string, sessionIds: readonly string[]) => void): void;
   /**

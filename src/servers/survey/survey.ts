@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { UnreachableError, type ClientMetadata, type Deletion, type SessionActivity } from '../../copilot/index.ts';
 import type { ServerRegistry } from '../registry.ts';
 import type { Server, ServerUpdate } from '../server.ts';
-import type { Disuse, ServerSessions, SessionSource } from './sessions.ts';
+import type { Disuse, Limitation, ServerSessions, SessionSource } from './sessions.ts';
 import { SurveyedServer, type SurveyContext } from './surveyed-server.ts';
 
 export interface SurveyOptions {
@@ -52,6 +52,8 @@ export class Survey implements SessionSource {
       minGapMs: () => Math.max(MIN_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
       onChange: (key, sessionIds) => this.#notify(key, sessionIds),
       onFailure: (key, failure) => log.info({ server: key, err: failure }, 'polling a server for its sessions failed'),
+      onLimitations: (key, limitations) =>
+        log.info({ server: key, limitations }, 'what a server can not answer of a poll for its sessions has changed'),
       observePoll,
     };
     servers.listen({
@@ -63,6 +65,10 @@ export class Survey implements SessionSource {
 
   get(key: string): ServerSessions | undefined {
     return this.#find(key)?.answer;
+  }
+
+  limitations(key: string): readonly Limitation[] {
+    return this.#find(key)?.limitations ?? [];
   }
 
   watch(key: string, sessionId: string): void {

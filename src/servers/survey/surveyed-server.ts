@@ -1,4 +1,5 @@
 /** The polls of one server, and operations on its sessions. */
+import { isDeepStrictEqual } from 'node:util';
 import {
   CopilotError,
   RefusedError,
@@ -23,8 +24,8 @@ import { jittered } from '../retry.ts';
 import { Schedule } from '../schedule.ts';
 import type { Server, ServerUpdate } from '../server.ts';
 import { SessionCache } from './session-cache.ts';
-import { poll } from './poll.ts';
-import type { Disuse, ServerSessions } from './sessions.ts';
+import { poll, type PollResult } from './poll.ts';
+import type { Disuse, Limitation, ServerSessions } from './sessions.ts';
 
 /** What the servers of one survey share. */
 export interface SurveyContext extends RegistryContext {
@@ -35,6 +36,8 @@ export interface SurveyContext extends RegistryContext {
   readonly onChange: (key: string, sessionIds: readonly string[]) => void;
   /** Called with the first failure after a success, unless another user of the connection caused it. */
   readonly onFailure: (key: string, failure: Error) => void;
+  /** Called with what the server can't do, when that changes. */
+  readonly onLimitations: (key: string, limitations: readonly Limitation[]) => void;
   /** Called with the duration of each complete poll, ms. */
   readonly observePoll: (ms: number) => void;
 }
@@ -68,6 +71,7 @@ export class SurveyedServer {
   #answer: ServerSessions | undefined;
   /** Why the last poll failed; undefined if it succeeded. */
   #failure: Error | undefined;
+  #limitations: readonly Limitation[] = [];
   #pollStartedAt = Number.NEGATIVE_INFINITY;
   /** When sizes were last read without a hint, monotonic ms. */
   #sizesAt: number;
@@ -104,6 +108,11 @@ export class SurveyedServer {
   /** The latest complete answer; undefined after polls have failed for longer than the grace period. */
   get answer(): ServerSessions | undefined {
     return this.#answer;
+  }
+
+  /** What the server could not do in the latest poll that it answered. */
+  get limitations(): readonly Limitation[] {
+    return this.#limitations;
   }
 
   /** Takes over the server's changes. What is known of the sessions is kept: they are on the volume, not in the process. */
@@ -221,7 +230,7 @@ export class SurveyedServer {
     let client: SharedClient | undefined;
     try {
       client = await this.#share.open(CALL);
-      const { at, more } = await poll(this.#cache, {
+      const result = await poll(this.#cache, {
         server: client,
         clock,
         labelKeys,
@@ -230,7 +239,7 @@ export class SurveyedServer {
       });
       if (!end()) return;
       observePoll(clock.monotonic() - started);
-      this.#conclude(at, more);
+      this.#conclude(result);
     } catch (error) {
       if (!end()) return;
       this.#fail(error, client?.end);
@@ -239,7 +248,7 @@ export class SurveyedServer {
     }
   }
 
-  #conclude(at: number, more: boolean): void {
+  #conclude({ at, more, limitations }: PollResult): void {
     const { clock, random, minGapMs } = this.#context;
     this.#schedule.succeeded();
     this.#failure = undefined;
@@ -253,6 +262,15 @@ export class SurveyedServer {
     }
     // Last, because a listener may change or remove this very server.
     this.#publish(at);
+    this.#limit(limitations);
+  }
+
+  /** Notifies of a change in what the server can do, also for sessions of which nothing is known because of it. */
+  #limit(limitations: readonly Limitation[]): void {
+    if (isDeepStrictEqual(limitations, this.#limitations)) return;
+    this.#limitations = limitations;
+    this.#context.onLimitations(this.#server.key, limitations);
+    this.#context.onChange(this.#server.key, this.#cache.watched);
   }
 
   #publish(at: number): void {
@@ -274,8 +292,10 @@ export class SurveyedServer {
     this.#schedule.next(this.#schedule.failed(reason, INTERVAL_MS));
     if (isNew && end?.isDoubtful !== true) onFailure(this.#server.key, failure);
     const lost = this.#answer;
-    if (lost === undefined || this.#schedule.failingMs < GRACE_MS) return;
-    this.#answer = undefined;
-    onChange(this.#server.key, [...lost.sessions.keys()]);
+    const isOver = lost === undefined || this.#schedule.failingMs >= GRACE_MS;
+    if (isOver) this.#answer = undefined;
+    if (isOver && lost !== undefined) onChange(this.#server.key, [...lost.sessions.keys()]);
+    // Of the methods of a poll only the list is required. A server that does not answer has no limitation.
+    if (isOver) this.#limit(failure instanceof RpcError ? [{ method: 'sessions.list', code: failure.code }] : []);
   }
 }

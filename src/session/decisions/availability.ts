@@ -1,6 +1,7 @@
 /** Whether the state of a session can be observed now, and if not, why. */
 import { SessionReadyReason } from '../../api/session-conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import { LIST_SESSIONS, limited } from './limitations.ts';
 import type { Located, ServerView, Unavailable } from '../model.ts';
 
 export interface AvailabilityInput {
@@ -26,11 +27,15 @@ export function unavailability({ tenant, servers, located, lastServer }: Availab
   }
   if (located !== undefined) return undefined;
   const last = servers.find((server) => server.name === lastServer);
-  if (last !== undefined) return last.answer === undefined ? serverUnavailable(tenant, last) : undefined;
+  if (last !== undefined) {
+    if (last.answer !== undefined) return undefined;
+    return (last.surplus ? undefined : limited(last, LIST_SESSIONS)) ?? serverUnavailable(tenant, last);
+  }
   if (servers.some(({ answer }) => answer !== undefined)) return undefined;
-  return tenant.spec.replicas === 0
-    ? unavailable(`CopilotTenant ${name} has no servers: spec.replicas is 0.`, false)
-    : unavailable(`No server of CopilotTenant ${name} answers; see its conditions.`, true);
+  if (tenant.spec.replicas === 0)
+    return unavailable(`CopilotTenant ${name} has no servers: spec.replicas is 0.`, false);
+  const [limitation] = servers.flatMap((server) => limited(server, LIST_SESSIONS) ?? []);
+  return limitation ?? unavailable(`No server of CopilotTenant ${name} answers; see its conditions.`, true);
 }
 
 function serverUnavailable({ spec, metadata }: CopilotTenant, { name, surplus }: ServerView): Unavailable {

@@ -47,7 +47,7 @@ export function reconcilingVerdict({ deleting, cause, unavailable, work }: Findi
   if (unavailable !== undefined) {
     return unavailable.transient
       ? verdictTrue(SessionReconcilingReason.WaitingForTenant, unavailable.message)
-      : verdictFalse(SessionReconcilingReason.UpToDate, 'Nothing to do until a server runs.');
+      : verdictFalse(SessionReconcilingReason.UpToDate, 'Nothing to do until the session can be observed.');
   }
   if (work !== undefined) return verdictTrue(work.reason, work.message);
   return verdictFalse(SessionReconcilingReason.UpToDate, 'Nothing to do.');

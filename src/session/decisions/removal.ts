@@ -1,5 +1,6 @@
 /** How the data of a deleted CopilotSession is removed, and when that is given up. */
 import type { ServerView } from '../model.ts';
+import { LIST_SESSIONS, limitationMessage } from './limitations.ts';
 
 /** Longest time from the deletion of the resource to the removal of its finalizer, in ms. */
 export const DEADLINE_MS = 5 * 60_000;
@@ -16,7 +17,8 @@ export type RemovalStep = {
 };
 
 /** How the data is removed from one server. */
-export function removalStep({ name, answer, runState }: ServerView): RemovalStep {
+export function removalStep(server: ServerView): RemovalStep {
+  const { name, answer, runState } = server;
   if (answer !== undefined) {
     return { action: 'delete', reason: 'ServerAnswers', message: `Server ${name} deletes the session.` };
   }
@@ -24,6 +26,11 @@ export function removalStep({ name, answer, runState }: ServerView): RemovalStep
     return { action: 'job', reason: 'ServerStopped', message: `A Job removes the session from the volume of ${name}.` };
   }
   // A Job would be a second writer: a server writes what it has in memory when it stops.
+  // What it has can't be verified before a removal, nor that the removal worked.
+  const limitation = limitationMessage(server, LIST_SESSIONS);
+  if (limitation !== undefined && runState === 'Expected') {
+    return { action: 'wait', reason: 'ServerLimited', message: limitation };
+  }
   return runState === 'Stopping'
     ? { action: 'wait', reason: 'ServerStopping', message: `Server ${name} is still stopping.` }
     : { action: 'wait', reason: 'ServerSilent', message: `Server ${name} does not answer.` };

@@ -11,6 +11,7 @@ import { fromKey, keyOf } from '../../kube/types/types.ts';
 import { serverIndex, serverName } from '../../resources/names.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import { READ_OWNER, limitationMessage } from '../decisions/limitations.ts';
 import { ownershipOf } from '../decisions/ownership.ts';
 import { missingPermission } from '../../resources/permission.ts';
 import { removalStep } from '../decisions/removal.ts';
@@ -24,7 +25,7 @@ import type { SurveyWatches } from '../survey-watches.ts';
 import { EMPTY_REMOVAL, type Removal, type ServerView } from '../model.ts';
 
 export interface DataRemoverOptions {
-  readonly source: Pick<SessionSource, 'get' | 'activity' | 'close' | 'delete'>;
+  readonly source: Pick<SessionSource, 'get' | 'limitations' | 'activity' | 'close' | 'delete'>;
   readonly jobs: DeleteJobs;
   readonly claims: ReadonlyStore<PersistentVolumeClaim>;
   readonly sweepRequester: SweepRequester;
@@ -97,7 +98,9 @@ export class DataRemover {
     const ownership = ownershipOf(session, answer?.sessions.get(sessionIdOf(session)), answer !== undefined);
     if (ownership === 'Another') return { ...EMPTY_REMOVAL, ownedByAnother: true };
     if (ownership === 'Unread') {
-      return { ...EMPTY_REMOVAL, pending: [`The owner of the data on server ${name} has not been read yet.`] };
+      const message =
+        limitationMessage(server, READ_OWNER) ?? `The owner of the data on server ${name} has not been read yet.`;
+      return { ...EMPTY_REMOVAL, pending: [message] };
     }
     const step = removalStep(server);
     switch (step.action) {

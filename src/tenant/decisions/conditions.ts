@@ -6,6 +6,7 @@ import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '..
 import { type Verdict, verdictFalse, verdictTrue, verdictUnknown } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerObservation, TenantCause, Wait } from '../model.ts';
+import { limitationsMessage } from './limitations.ts';
 
 /** What the conditions are decided from. */
 export interface Findings {
@@ -121,7 +122,11 @@ export function healthyVerdict(findings: Findings): Verdict | undefined {
     const message = `Waiting for the first ping response from ${unanswered.length} of ${servers.length} servers: ${names(unanswered)}.`;
     return verdictUnknown(HealthyReason.AwaitingPing, message);
   }
-  return verdictTrue(HealthyReason.Healthy, `${servers.length} of ${servers.length} servers respond to pings.`);
+  const limited = servers.flatMap(({ name, health }) =>
+    health.state === 'Healthy' && health.lacks !== undefined ? [limitationsMessage(name, health.lacks)] : [],
+  );
+  const responding = `${servers.length} of ${servers.length} servers respond to pings.`;
+  return verdictTrue(HealthyReason.Healthy, [responding, ...limited.slice(0, MAX_NAMED)].join(' '));
 }
 
 function healthMessage({ name }: ServerObservation, { healthMessages }: Findings): string {

@@ -99,6 +99,26 @@ describe('a cleanup through a server', () => {
     expect([...sessions.keys()]).toEqual(['used']);
   });
 
+  it.each([-32_601, -32_603])('deletes all the same when the server does not report sizes (%d)', async (code) => {
+    put('old', 8 * DAY);
+    server.answers['sessions.getSizes'] = () => ({ error: { code, message: 'no' } });
+    await cleanUp();
+    expect(context.report.result()).toMatchObject({ result: 'Succeeded', deleted: 1, freedBytes: 0, errors: 0 });
+    expect(logged.join()).toContain('the server does not report the sizes of its sessions');
+  });
+
+  it.each(['sessions.getMetadata', 'session.metadata.activity'])(
+    'keeps a session that may be in use, and says why, without %s',
+    async (method) => {
+      put('old', 8 * DAY);
+      server.answers[method] = () => ({ error: { code: -32_601, message: 'no' } });
+      await cleanUp();
+      expect(deleted()).toBe(0);
+      expect(context.report.result()).toMatchObject({ deleted: 0, errors: 1 });
+      expect(JSON.stringify(context.report.result())).toContain(`${method} failed with error -32601`);
+    },
+  );
+
   it('does not count one that was deleted meanwhile', async () => {
     put('old', 8 * DAY);
     const sizes = server.answers['sessions.getSizes'];

@@ -164,10 +164,24 @@ describe('one connection', () => {
     expect(connection?.lacks('sessions.close')).toBe(false);
     await expect(survey.close(KEY, 'one')).rejects.toThrow('Unhandled method');
     expect([connection?.lacks('sessions.close'), connection?.lacks(LIST)]).toEqual([true, false]);
+    expect(connection?.lackingMethods).toEqual(['sessions.close']);
     if (answer !== undefined) server.answers['sessions.close'] = answer;
     server.cut();
     await clock.advance(1000);
     expect(connection?.lacks('sessions.close')).toBe(false);
+    // What was reported holds until the method is answered, or the process is another.
+    expect(connection?.lackingMethods).toEqual(['sessions.close']);
+    await survey.close(KEY, 'one');
+    expect(connection?.lackingMethods).toEqual([]);
+  });
+
+  it('does not know the methods of a new process', async () => {
+    await known();
+    const connection = servers.get(KEY)?.connection;
+    delete server.answers['sessions.close'];
+    await expect(survey.close(KEY, 'one')).rejects.toThrow('Unhandled method');
+    servers.set(target({ startedAt: clock.now() }));
+    expect([connection?.lacks('sessions.close'), connection?.lackingMethods]).toEqual([false, []]);
   });
 });
 
@@ -239,7 +253,7 @@ describe('a ping that fails', () => {
 
   it('each time costs the survey a connection each time, and neither its answer nor a line in the log', async () => {
     await known({ health: healthSettings({ failureThreshold: 50 }) });
-    server.answers['ping'] = () => ({ error: { code: -32603, message: 'broken' } });
+    server.answers['ping'] = () => ({ result: 'broken' });
     await clock.advance(120_000);
     expect(server.dials).toBeGreaterThan(10);
     expect(survey.get(KEY)?.at).toBeGreaterThan(clock.now() - 33_000);

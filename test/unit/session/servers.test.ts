@@ -6,7 +6,7 @@ import { answerOf, sessionFacts } from '../../support/fake-sessions.ts';
 import { serverView } from '../../support/sessions.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 
-const nowhere = { get: () => undefined };
+const nowhere = { get: () => undefined, limitations: () => [] };
 const runState = (spec: CopilotTenantSpecInput, status: CopilotTenant['status'] = {}, lastServer?: string) =>
   serversOf(sampleTenant(spec, {}, status), nowhere, lastServer).map(
     (server) => `${server.name} ${server.runState}${server.surplus ? ' surplus' : ''}`,
@@ -17,7 +17,7 @@ const servers = (...states: ['Failed' | 'Healthy' | 'Stopped', ...never[]][]) =>
 describe('the servers of a session’s tenant', () => {
   it('are looked up under the keys of the survey', () => {
     const keys: string[] = [];
-    const source = { get: (key: string) => void keys.push(key) };
+    const source = { get: (key: string) => void keys.push(key), limitations: () => [] };
     serversOf(sampleTenant({ replicas: 2 }), source, undefined);
     expect(keys).toEqual(['team/acme-0', 'team/acme-1']);
   });

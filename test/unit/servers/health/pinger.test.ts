@@ -140,8 +140,8 @@ describe('a server that fails', () => {
     expect(pinger.get('team/acme-0')).toMatchObject({ message: expect.stringContaining('web server') as unknown });
   });
 
-  it('because it lacks a method is reported ProtocolError', async () => {
-    server.answers['status.get'] = () => ({ error: { code: -32601, message: 'Unhandled method' } });
+  it('because it answers something else than the protocol is reported ProtocolError', async () => {
+    server.answers['status.get'] = () => ({ result: 'yes' });
     servers.set(target());
     await clock.advance(30_000);
     expect(states()).toEqual(['ProtocolError']);
@@ -355,6 +355,77 @@ describe('a thousand servers', () => {
     expect(Math.max(...dials)).toBeLessThanOrEqual(221);
     expect(pinger.counts()).toEqual(new Map([['Unreachable', count]]));
     expect(transitions).toHaveLength(count * 2);
+  });
+});
+
+/** The server answers the method with an error. */
+function refuse(method: string, code: number): void {
+  server.answers[method] = () => ({ error: { code, message: 'no' } });
+}
+
+describe('a server that answers with an error', () => {
+  it.each([
+    ['ping', -32_601, { version: '1.0.102', lacks: ['ping'] }],
+    ['ping', -32_603, { version: '1.0.102' }],
+    ['ping', -32_000, { version: '1.0.102' }],
+    ['status.get', -32_601, { version: undefined, lacks: ['status.get'] }],
+    ['status.get', -32_603, { version: undefined }],
+  ])('to %s (%d) is Healthy, and what it can not do is reported once', async (method, code, expected) => {
+    refuse(method, code);
+    servers.set(target());
+    await clock.advance(3_600_000);
+    expect(transitions).toEqual([['team/acme-0', { state: 'Healthy', since: expect.any(Number), ...expected }]]);
+    expect(server.dials).toBe(1);
+  });
+
+  it('is not asked for its version at each check when it lacks the method', async () => {
+    refuse('status.get', -32_601);
+    servers.set(target());
+    await clock.advance(100_000);
+    expect(server.calls('status.get')).toBe(1);
+    expect(server.calls('ping')).toBeGreaterThan(8);
+  });
+
+  it('keeps its version when only a later connection fails to report it', async () => {
+    await watchHealthy();
+    refuse('status.get', -32_603);
+    server.cut();
+    await clock.advance(100_000);
+    expect(transitions).toHaveLength(1);
+    expect(pinger.get('team/acme-0')).toMatchObject({ version: '1.0.102' });
+  });
+
+  it('is reported with what it lacks, over lost connections, until it answers that', async () => {
+    const answer = server.answers['status.get'];
+    refuse('status.get', -32_601);
+    servers.set(target());
+    await clock.advance(100);
+    for (let loss = 0; loss < 5; loss += 1) {
+      server.cut();
+      await clock.advance(30_000);
+    }
+    expect(transitions).toHaveLength(1);
+    if (answer !== undefined) server.answers['status.get'] = answer;
+    server.cut();
+    await clock.advance(30_000);
+    expect(transitions[1]).toEqual([
+      'team/acme-0',
+      { state: 'Healthy', version: '1.0.102', since: expect.any(Number) },
+    ]);
+  });
+
+  it.each([-32_001, -32_002])('that is about the token (%d) is AuthFailed', async (code) => {
+    refuse('ping', code);
+    servers.set(target());
+    await clock.advance(100_000);
+    expect(states()).toEqual(['AuthFailed']);
+  });
+
+  it('that says that it shuts down is Unreachable', async () => {
+    server.answers['ping'] = () => ({ error: { code: -32_000, message: 'SERVER_SHUTTING_DOWN' } });
+    servers.set(target());
+    await clock.advance(100_000);
+    expect(states()).toEqual(['Unreachable']);
   });
 });
 

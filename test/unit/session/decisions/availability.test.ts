@@ -46,6 +46,19 @@ describe('a session can’t be observed', () => {
   });
 
   it.each([
+    [-32_601, 'lasting', 'its version lacks the method sessions.list. Set spec.server.image of its tenant'],
+    [-32_603, 'transient', 'it answered sessions.list with error -32603'],
+  ])('on a server that can not list its sessions (%d), and the message says why', (code, how, words) => {
+    const limited = serverView(0, { answer: undefined, limitations: [{ method: 'sessions.list', code }] });
+    for (const lastServer of ['acme-0', undefined]) {
+      expect(found({}, { servers: [limited], lastServer })).toBe(`TenantUnavailable ${how}`);
+      const tenant = sampleTenant();
+      const message = unavailability({ tenant, servers: [limited], located: undefined, lastServer })?.message;
+      expect(message).toContain(`Server acme-0 answers, but can't list its sessions: ${words}`);
+    }
+  });
+
+  it.each([
     ['Retain', 'its volume retained. Increase spec.replicas of CopilotTenant acme'],
     ['Delete', 'its volume is deleted: spec.storage.reclaimPolicy of CopilotTenant acme is Delete'],
   ] as const)('and the message says what happens to its volume with reclaim policy %s', (reclaimPolicy, words) => {

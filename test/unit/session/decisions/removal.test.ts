@@ -16,6 +16,11 @@ describe('the data of a deleted session', () => {
     ],
     ['is removed from the volume of one that has stopped', silent({ runState: 'Stopped' }), 'job ServerStopped'],
     ['waits for one that is stopping', silent({ runState: 'Stopping' }), 'wait ServerStopping'],
+    [
+      'waits for one that can not list its sessions',
+      silent({ limitations: [{ method: 'sessions.list', code: -32_601 }] }),
+      'wait ServerLimited',
+    ],
     ['waits for one that does not answer', silent({ runState: 'Expected' }), 'wait ServerSilent'],
   ])('%s', (_case, server, expected) => {
     const { action, reason } = removalStep(server);

@@ -184,6 +184,25 @@ describe('Healthy', () => {
   it.each<[string, Partial<Findings>, string, string, string]>([
     ['all respond to pings', {}, 'True', 'Healthy', '2 of 2 servers respond to pings.'],
     [
+      'all respond to pings, and one can do less',
+      {
+        servers: [
+          healthyServer(0),
+          healthyServer(1, {
+            health: {
+              state: 'Healthy',
+              version: undefined,
+              since: 0,
+              lacks: ['sessions.close', 'sessions.list', 'status.get'],
+            },
+          }),
+        ],
+      },
+      'True',
+      'Healthy',
+      "2 of 2 servers respond to pings. The version of server acme-1 lacks sessions.close, sessions.list (its sessions can't be listed), status.get (its version is unknown).",
+    ],
+    [
       'one was not pinged yet',
       { servers: [healthyServer(0), starting] },
       'Unknown',
