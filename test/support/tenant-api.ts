@@ -44,7 +44,7 @@ export async function startTenantApi(options: Parameters<typeof startApiServer>[
   }
 }
 
-/** A manifest of a tenant, as somebody would write it. */
+/** A manifest of a tenant, as a user would write it. */
 export const tenantManifest = (name: string, spec?: unknown) => ({
   apiVersion: 'copilot-operator.dev/v1alpha1',
   kind: 'CopilotTenant',

@@ -6,7 +6,7 @@ export interface RolloutServer {
   readonly index: number;
   /** Its Deployment differs from the desired one, so that applying it replaces the pod. */
   readonly pending: boolean;
-  /** It is up to date and serves its clients, as far as that can be told without the credentials that it runs with. */
+  /** It is up to date and serves its clients, as far as that is known without the credentials that it runs with. */
   readonly available: boolean;
 }
 

@@ -134,7 +134,7 @@ describe('a server and its pods', () => {
       Deployment,
       world.ref('acme-0'),
       { spec: { template: { spec: { containers: [container] } } } },
-      { contentType, fieldManager: 'somebody' },
+      { contentType, fieldManager: 'other-writer' },
     );
     // The Deployment controller observes it: its ReplicaSet is scaled to zero, and the pod is stopping.
     await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });

@@ -422,11 +422,11 @@ describe('the connection token', () => {
   });
 
   const { ownerReferences: _, ...unowned } = tokenSecret(tenant, TOKEN).metadata;
-  const former = sampleTenant({}, { uid: 'uid-of-the-former-acme' });
+  const previous = sampleTenant({}, { uid: 'uid-of-the-previous-acme' });
   const unusable: [string, World['tokenSecret'], string][] = [
-    ["somebody else's", { ...tokenSecret(tenant, TOKEN), metadata: unowned }, 'ForeignObject'],
+    ['foreign', { ...tokenSecret(tenant, TOKEN), metadata: unowned }, 'ForeignObject'],
     ['forbidden', 'Forbidden', 'Forbidden'],
-    ["a deleted tenant's", tokenSecret(former, TOKEN), 'WaitingForDeletion'],
+    ["a deleted tenant's", tokenSecret(previous, TOKEN), 'WaitingForDeletion'],
   ];
 
   it.each(unusable)('is reported when its Secret is %s', (_name, found, reason) => {
@@ -551,8 +551,10 @@ describe('an unresponsive server', () => {
 
 describe('children of a deleted tenant of the same name', () => {
   it('are waited for, and none is created in their place', () => {
-    const former = running(sampleTenant({ storage: { reclaimPolicy: 'Delete' } }, { uid: 'uid-of-the-former-acme' }));
-    const { servers, waits } = planned(emptyWorld(sampleTenant(), { servers: former.servers }));
+    const previous = running(
+      sampleTenant({ storage: { reclaimPolicy: 'Delete' } }, { uid: 'uid-of-the-previous-acme' }),
+    );
+    const { servers, waits } = planned(emptyWorld(sampleTenant(), { servers: previous.servers }));
     expect(waits).toMatchObject([{ reason: 'WaitingForDeletion' }]);
     expect([servers[0]?.claim, servers[0]?.deployment]).toEqual([undefined, undefined]);
   });

@@ -357,7 +357,7 @@ describe('the volume of a server', () => {
     ['not while it is terminating', { claim: boundClaim({}, { deletionTimestamp: timestamp(NOW) }) }, undefined],
     ['once it is hasBinding', {}, 'uid-claim'],
     [
-      'not when it belongs to somebody else',
+      'not when another owner controls it',
       {
         claim: boundClaim(
           {},

@@ -15,7 +15,7 @@ const tenant = sampleTenant();
 
 function crowdedPod(status: NonNullable<Pod['status']> = {}): Pod {
   const pod = serverPod(tenant, 0, {
-    annotations: { note: 'of somebody' },
+    annotations: { note: 'of another writer' },
     ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'acme-0-x', uid: 'uid-of-set' }],
     managedFields: [{ manager: 'kubelet' }],
     creationTimestamp: '2026-01-02T03:04:05Z',
@@ -167,7 +167,7 @@ describe('a cached Job', () => {
     const slim = slimJob({
       apiVersion: 'batch/v1',
       kind: 'Job',
-      metadata: { ...metadata, annotations: { note: 'of somebody' }, managedFields: [{ manager: 'controller' }] },
+      metadata: { ...metadata, annotations: { note: 'of another writer' }, managedFields: [{ manager: 'controller' }] },
       spec: { template: { spec: { containers: [{ name: 'cleanup', image: 'i' }] } } },
       status: { failed: 1, conditions: [{ type: 'FailureTarget', status: 'True' }, failed] },
     });

@@ -60,7 +60,7 @@ describe('the claim of a server that exists already', () => {
     ['cannot be taken back to what its volume has, as Kubernetes has it', '4Gi', '4Gi', '10Gi'],
     ['cannot be taken back to what its volume has in another unit', '4096Mi', '4Gi', '10Gi'],
     ['cannot be taken back below that', '3Gi', '4Gi', '10Gi'],
-    ['cannot be taken back while nobody knows what its volume has', '5Gi', undefined, '10Gi'],
+    ['cannot be lowered while its capacity is unknown', '5Gi', undefined, '10Gi'],
     ['is left alone by a size that its volume has already', '10Gi', '12Gi', '10Gi'],
   ])('a growth %s', (_, size, capacity, expected) => {
     expect(sizeWith(size, bound(capacity))).toBe(expected);

@@ -10,7 +10,7 @@ import { cleanupScope } from '../../../../src/tenant/cleanup/cleanup-scope.ts';
 import { OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 
 const tenant = sampleTenant({ sessions: { ttl: '720h' } });
-const former = cronJob(tenant, { image: 'i', scope: cleanupScope(tenant, new Map()), paused: false });
+const previous = cronJob(tenant, { image: 'i', scope: cleanupScope(tenant, new Map()), paused: false });
 
 /** An API server that accepts everything, and refuses CronJobs with an error if there is one. */
 class Requests implements Pick<Applier, 'apply' | 'delete'> {
@@ -38,7 +38,7 @@ const failure = (code: number, reason: string, message: string): StatusError =>
   new StatusError({ method: 'PATCH', path: '/acme-cleanup' }, { code, reason, message });
 const INVALID = failure(422, 'Invalid', 'CronJob.batch "acme-cleanup" is invalid: spec.timeZone: unknown time zone');
 
-async function applied(requests: Requests, { facts = OPERATOR, live = former } = {}) {
+async function applied(requests: Requests, { facts = OPERATOR, live = previous } = {}) {
   const writer = new ChildWriter(requests, tenant, new AbortController().signal);
   const cleanup = { cronJob: live, jobs: [], pods: [], sessions: [] };
   await applyCleanup(writer, facts, { tenant, cleanup }, new Map());
@@ -72,7 +72,7 @@ describe('the CronJob of the previous spec', () => {
 
   it('is not deleted if another owner controls it', async () => {
     const requests = new Requests(INVALID);
-    await applied(requests, { live: { ...former, metadata: { ...former.metadata, ownerReferences: [] } } });
+    await applied(requests, { live: { ...previous, metadata: { ...previous.metadata, ownerReferences: [] } } });
     expect(requests.deleted).toEqual([]);
   });
 });

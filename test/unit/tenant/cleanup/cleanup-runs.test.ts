@@ -63,7 +63,7 @@ function pod(of: string, result: CleanupResult | string | undefined): Pod {
 
 const lastRun = (ago: number, failuresInARow = 0): LastCleanup => ({
   time: timestamp(NOW - ago),
-  job: 'former',
+  job: 'previous',
   result: failuresInARow > 0 ? 'Failed' : 'Succeeded',
   failuresInARow,
 });

@@ -8,7 +8,7 @@ import { MINUTE, NOW } from '../fixtures.ts';
 const tenant = sampleTenant({ sessions: { ttl: '1h' } });
 const last = (failuresInARow = 0): LastCleanup => ({
   time: timestamp(NOW - MINUTE),
-  job: 'former',
+  job: 'previous',
   result: failuresInARow > 0 ? 'Failed' : 'Succeeded',
   failuresInARow,
 });

@@ -155,8 +155,8 @@ describe('a sweep', () => {
   it('is not started on a terminating volume, or on that of another owner', () => {
     const going = boundClaim({}, { ...annotated(DUE), deletionTimestamp: timestamp(NOW) });
     expect(stepOf({ server: { ...running, claim: going } })).toBeUndefined();
-    const former = { ...sampleTenant().metadata, uid: 'uid-of-a-former-one' };
-    const { ownerReferences } = job(DUE, undefined, former).metadata;
+    const previous = { ...sampleTenant().metadata, uid: 'uid-of-a-previous-one' };
+    const { ownerReferences } = job(DUE, undefined, previous).metadata;
     const foreign = boundClaim({}, { ...annotated(DUE), ...(ownerReferences && { ownerReferences }) });
     expect(stepOf({ server: { ...running, claim: foreign } })).toBeUndefined();
   });
@@ -264,8 +264,11 @@ describe('a sweep', () => {
   });
 
   it('waits until the Job of a previous tenant is deleted', () => {
-    const former = { ...sampleTenant().metadata, uid: 'uid-of-a-former-one' };
-    expect(stepOf({ job: job(DUE, undefined, former) })).toMatchObject({ action: 'wait', reason: 'PreviousTenantJob' });
+    const previous = { ...sampleTenant().metadata, uid: 'uid-of-a-previous-one' };
+    expect(stepOf({ job: job(DUE, undefined, previous) })).toMatchObject({
+      action: 'wait',
+      reason: 'PreviousTenantJob',
+    });
   });
 
   it('does not touch a foreign Job, and reports it', () => {

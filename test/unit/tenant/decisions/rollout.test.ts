@@ -82,7 +82,7 @@ describe('a server that rejects the token', () => {
     runsPreviousCredentials({
       health: unhealthy('AuthFailed'),
       running: true,
-      current: 'former',
+      current: 'previous',
       desired: 'new',
       ...other,
     });
