@@ -10,7 +10,7 @@ export const ConditionType = {
   Ready: 'Ready',
   /** True while the operator is working towards the spec and needs no user action for it (kstatus). */
   Reconciling: 'Reconciling',
-  /** True when a user has to act before the tenant can become Ready; the message says what to do (kstatus). The operator keeps retrying. */
+  /** True when a user has to act before the tenant is as specified; the message says what to do (kstatus). Servers that serve stay Ready, for example while only the cleanup or the PodDisruptionBudget is refused. The operator keeps retrying. */
   Stalled: 'Stalled',
   /** The result of the pings: True when every server answers, False when one stopped answering, Unknown while there is nothing to ping. */
   Healthy: 'Healthy',
@@ -23,7 +23,7 @@ export const ConditionType = {
 } as const;
 export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
-/** Reasons of the condition `Ready`. While the condition Stalled is True, Ready has its reason instead. */
+/** Reasons of the condition `Ready`. While a cause in the condition Stalled keeps servers from serving, Ready has its reason instead. */
 export const ReadyReason = {
   /** Every desired server is up, current and answers. */
   ServersReady: 'ServersReady',

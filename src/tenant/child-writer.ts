@@ -9,6 +9,7 @@ import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
+import { servesWithout } from './decisions/serving-impact.ts';
 import type { TenantCause, Wait } from './model.ts';
 
 /**
@@ -65,12 +66,17 @@ export class ChildWriter {
       if (isOfPreviousTenant(error.live, this.#tenant)) {
         this.waits.push(waitForPreviousTenant(error.live));
       } else {
-        this.refusals.push({ reason: StalledReason.ForeignObject, message: `${error.message}.` });
+        this.#refuse({ reason: StalledReason.ForeignObject, message: `${error.message}.` }, desired);
       }
       return;
     }
     const refusal = refusalOfRequest(error instanceof InvalidObjectError ? error.cause : error, object);
-    if (refusal !== undefined) this.refusals.push(refusal);
+    if (refusal !== undefined) this.#refuse(refusal, desired);
     else this.errors.push(toError(error));
+  }
+
+  #refuse(cause: TenantCause, object: KubeObject): void {
+    const isBesideServers = servesWithout(object, this.#tenant.metadata.name);
+    this.refusals.push({ ...cause, ...(isBesideServers && { isBesideServers }) });
   }
 }

@@ -20,7 +20,10 @@ import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
 /** Why a tenant is Stalled: user action is required. */
-export type TenantCause = Cause<StalledReason>;
+export interface TenantCause extends Cause<StalledReason> {
+  /** It concerns a child without which the servers serve, such as the CronJob of the cleanup. */
+  readonly isBesideServers?: boolean | undefined;
+}
 
 /** What a tenant waits for without user action. */
 export type Wait = Cause<ReconcilingReason>;

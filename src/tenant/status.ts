@@ -12,6 +12,7 @@ import type { Outcome } from './apply.ts';
 import { endpoint } from './builders/bindingsecret.ts';
 import { cleanupVerdict } from './cleanup/cleanup-verdict.ts';
 import { aggregateCauses } from './decisions/aggregate-causes.ts';
+import { blocksServing } from './decisions/serving-impact.ts';
 import {
   type Findings,
   healthyVerdict,
@@ -80,7 +81,9 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
 }
 
 function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact: (text: string) => string): Findings {
-  const causes = [...plan.causes, ...outcome.refusals, ...observed.flatMap(({ cause }) => cause ?? [])];
+  const causes = [...plan.causes, ...outcome.refusals, ...observed.flatMap(({ cause }) => cause ?? [])].map(
+    (cause) => ({ ...cause, message: redact(cause.message) }),
+  );
   const restarting = observed.filter(
     ({ index, ready }) => !ready && isRecent(restartOf(outcome.servers.get(index)?.deployment)?.at, now),
   );
@@ -88,7 +91,8 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
   return {
     tenant,
     servers: observed,
-    cause: aggregateCauses(causes.map(({ reason, message }) => ({ reason, message: redact(message) }))),
+    cause: aggregateCauses(causes),
+    servingCause: aggregateCauses(causes.filter(blocksServing)),
     waits: [...plan.waits, ...outcome.waits],
     rolling: plan.rolling,
     healthMessages: new Map(
@@ -213,6 +217,7 @@ export function unobservedStatus(
     tenant,
     servers: [],
     cause,
+    servingCause: cause,
     waits: [],
     rolling: false,
     healthMessages: new Map(),

@@ -15,6 +15,8 @@ export interface Findings {
   readonly servers: readonly ServerObservation[];
   /** What requires user action. */
   readonly cause: TenantCause | undefined;
+  /** The part of it that keeps servers from serving. */
+  readonly servingCause: TenantCause | undefined;
   /** What is waited for without user action. */
   readonly waits: readonly Wait[];
   /** Servers are being replaced, or wait for it. */
@@ -36,13 +38,13 @@ export const NO_RESPONSE = 'no response';
 
 /** The condition Ready. */
 export function readyVerdict(findings: Findings): Verdict {
-  const { tenant, servers, cause, waits, rolling, restarting } = findings;
+  const { tenant, servers, cause, servingCause, waits, rolling, restarting } = findings;
   const waiting = servers.filter(({ ready }) => !ready);
   const unhealthy = servers.filter(({ state }) => state === 'Unhealthy');
   if (tenant.metadata.deletionTimestamp !== undefined) {
     return verdictFalse(ReadyReason.Deleting, 'The tenant is being deleted.');
   }
-  if (cause !== undefined) return verdictFalse(cause.reason, cause.message);
+  if (servingCause !== undefined) return verdictFalse(servingCause.reason, servingCause.message);
   if (tenant.spec.suspend) {
     return verdictFalse(ReadyReason.Suspended, 'spec.suspend is true: no servers run; volumes are kept.');
   }
@@ -65,7 +67,9 @@ export function readyVerdict(findings: Findings): Verdict {
       : verdictFalse(ReadyReason.ServersStarting, wait?.message ?? startingMessage(waiting, servers));
   }
   if (rolling) return verdictFalse(ReadyReason.ServersUpdating, 'Replacing servers one at a time.');
-  return verdictTrue(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers are ready.`);
+  // `kubectl get` shows this message and not that of Stalled.
+  const problem = cause === undefined ? '' : ` Not as specified: ${cause.message}`;
+  return verdictTrue(ReadyReason.ServersReady, `${servers.length} of ${servers.length} servers are ready.${problem}`);
 }
 
 /** The condition Stalled. */

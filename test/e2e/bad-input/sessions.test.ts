@@ -100,7 +100,9 @@ describe('a schedule that has the shape of one and is none', () => {
     const [pod] = await namespace.pods('acme');
     expect(await cronJob()).toBeDefined();
     await namespace.patchTenant('acme', { spec: { sessions } });
-    const told = await expectStalled(namespace, 'acme', 'InvalidSpec', ['CronJob acme-cleanup', `Correct ${field}`]);
+    const told = await expectStalled(namespace, 'acme', 'InvalidSpec', ['CronJob acme-cleanup', `Correct ${field}`], {
+      serves: true,
+    });
     expect(told.status?.servers).toMatchObject([{ name: 'acme-0', state: 'Healthy', restarts: 0 }]);
     expect(conditionOf(told, 'Healthy').status).toBe('True');
     // The one of the former spec would go by another rule than this one.

@@ -134,7 +134,7 @@ describe('a volume whose StorageClass does not allow expansion', () => {
     const stalled = await condition(world, 'Stalled');
     expect(stalled).toMatchObject({ status: 'True', reason: 'VolumeNotExpandable' });
     expect(stalled?.message).toMatch(/PersistentVolumeClaim acme-0 cannot be expanded.*Revert spec\.storage\.size/);
-    expect(await condition(world, 'Ready')).toMatchObject({ status: 'False', reason: 'VolumeNotExpandable' });
+    expect((await condition(world, 'Ready'))?.reason).not.toBe('VolumeNotExpandable');
 
     expect(await resize(world, '1023Mi')).toContain('spec.storage.size must not be below status.minimumStorageSize');
     expect(await resize(world, '1024Mi')).toBeUndefined();

@@ -15,6 +15,7 @@ function found(other: Partial<Findings> = {}): Findings {
     tenant: sampleTenant(),
     servers: [healthyServer(0), healthyServer(1)],
     cause: undefined,
+    servingCause: other.cause,
     waits: [],
     rolling: false,
     restarting: [],
@@ -40,6 +41,20 @@ describe('Ready', () => {
     ['all servers are ready', {}, 'True', 'ServersReady', '2 of 2 servers are ready.'],
     ['it is being deleted', { tenant: deleted, cause }, 'False', 'Deleting', 'The tenant is being deleted.'],
     ['user action is required', { cause, servers: [starting] }, 'False', 'QuotaExceeded', 'The quota small is full.'],
+    [
+      'only what is beside the servers requires user action',
+      { cause, servingCause: undefined },
+      'True',
+      'ServersReady',
+      '2 of 2 servers are ready. Not as specified: The quota small is full.',
+    ],
+    [
+      'a server starts while something beside it requires user action',
+      { cause, servingCause: undefined, servers: [starting] },
+      'False',
+      'ServersStarting',
+      'acme-1',
+    ],
     ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'Suspended', 'spec.suspend is true'],
     ['no server is desired', { servers: [] }, 'False', 'ScaledToZero', 'spec.replicas is 0'],
     [
