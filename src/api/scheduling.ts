@@ -10,7 +10,7 @@ const labelValue = () => z.string().max(63);
 const weight = () => z.int().min(1).max(100).describe('Weight of this preference against the others, from 1 to 100.');
 
 const labelRequirement = z.object({
-  key: labelKey().describe('Label key.'),
+  key: labelKey().describe('Key of the label that the selector is about.'),
   operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How the label is compared with `values`.'),
   values: atomicList(labelValue(), 64)
     .exactOptional()

@@ -142,7 +142,7 @@ describe('kubectl, of a session that has had a turn', () => {
       'INPUT-TOKENS': expect.stringMatching(/^[1-9]\d*$/),
       'OUTPUT-TOKENS': expect.stringMatching(/^[1-9]\d*$/),
       EXPIRES: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
-      MESSAGE: expect.stringMatching(/^It is on server acme-0.*\.$/),
+      MESSAGE: expect.stringMatching(/^The session is on server acme-0.*\.$/),
     });
   });
 

@@ -130,7 +130,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(conditionOf(lost, 'Ready')).toMatchObject({ status: 'False', reason: 'SessionLost' });
     expect(await argoHealth(lost)).toMatchObject({
       status: 'Degraded',
-      message: expect.stringMatching(/data is gone/),
+      message: expect.stringMatching(/data of the session is gone/),
     });
   });
 
@@ -256,7 +256,7 @@ describe('sessions of a suspended tenant', () => {
     await namespace.kubectl.ok(['delete', 'csn', 'widow', '-n', namespace.name, '--timeout=15s']);
     const left = await sessionEvent(namespace, 'widow', 'SessionDataLeftBehind');
     expect(left).toMatchObject({ type: 'Warning', count: 1 });
-    expect(left.message).toContain('its data is on its retained PersistentVolumeClaim leaving-0');
+    expect(left.message).toContain('the data is on its retained PersistentVolumeClaim leaving-0');
     const claim = await namespace.get(PersistentVolumeClaim, 'leaving-0');
     expect(claim?.metadata.deletionTimestamp).toBeUndefined();
     expect(claim?.status?.phase).toBe('Bound');
