@@ -155,7 +155,7 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
     return {
       cause: {
         reason: StalledReason.Forbidden,
-        message: `The operator is not allowed to read Secret ${name}: it lacks the verb get on secrets.`,
+        message: `The operator is not allowed to read Secret ${name}: it lacks the verb get on secrets. Compare its RBAC rules with those of the chart.`,
       },
     };
   }

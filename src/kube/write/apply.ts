@@ -234,7 +234,7 @@ export class Applier {
       });
       log.warn(
         { object: describe(live), fields: refusal.fields },
-        'fields of other writers exclude the desired ones; replaced the spec',
+        'fields that other writers set conflict with the desired ones; replaced the spec',
       );
       return apply();
     }
@@ -285,7 +285,7 @@ export class Applier {
     const fields = different.map(({ path }) => path);
     this.#options.log.warn(
       { object: describe(object), fields },
-      'the API server changed these fields of the manifest on writing',
+      'the API server, or a webhook, changed these fields when the object was written',
     );
   }
 }

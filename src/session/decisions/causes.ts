@@ -33,6 +33,6 @@ export function ownedByAnother(session: CopilotSession): SessionCause {
   const { name } = session.metadata;
   return {
     reason: SessionStalledReason.OwnedByAnother,
-    message: `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} is stored with another owner than spec.owner of CopilotSession ${name}, which therefore does not hold the session. Delete this CopilotSession, which keeps the data, and create one with another spec.sessionId or the right spec.owner.`,
+    message: `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} has a different owner than spec.owner of CopilotSession ${name}, so this CopilotSession neither changes nor deletes it. Delete this CopilotSession, and create one with another spec.sessionId or the right spec.owner. The data is kept.`,
   };
 }

@@ -90,7 +90,7 @@ export class DataFinalizer {
       recorder.event(session, 'Warning', EventReason.SessionLockLeftBehind, message);
     }
     if (removal.ownedByAnother) {
-      const message = `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} is kept: it is stored with another owner than spec.owner.`;
+      const message = `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} is kept: its owner differs from spec.owner.`;
       recorder.event(session, 'Normal', EventReason.SessionDataOfAnother, message);
     }
   }
@@ -123,8 +123,8 @@ export class DataFinalizer {
   ): Promise<unknown> {
     const { statusWriter, clock } = this.#options;
     const { pending, unswept } = removal;
-    const what = pending.length > 0 ? 'The data' : 'The lock file';
-    const deleting = `${[...pending, ...unswept].join(' ')} ${what} is left behind if this has not changed by ${timestamp(deadline)}.`;
+    const what = pending.length > 0 ? 'the data' : 'the lock file';
+    const deleting = `${[...pending, ...unswept].join(' ')} The operator gives up at ${timestamp(deadline)} and leaves ${what} behind.`;
     const status = unobservedStatus({ session, deleting, cause: removal.cause, now: clock.now() });
     return statusWriter.write(session, status, context.signal);
   }

@@ -77,7 +77,7 @@ export class DeleteJobs {
     const { client, facts } = this.#options;
     if (facts.operatorImage === undefined) {
       const message =
-        "no Job can be created: the operator's own image is unknown. Set --operator-image of the operator";
+        'the operator does not know its own image, which the Job that deletes the data needs: upgrade the chart, or set --operator-image of the operator';
       return { state: 'Failed', message };
     }
     const job = deleteJob(session, tenant, index, facts.operatorImage);

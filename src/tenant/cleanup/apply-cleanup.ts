@@ -32,7 +32,7 @@ export async function applyCleanup(
     writer.refusals.push({
       reason: StalledReason.OperatorImageUnknown,
       message:
-        'spec.sessions.ttl is set, but the operator does not know its own image, which cleanup runs: upgrade the chart, or set --operator-image.',
+        'spec.sessions.ttl is set, but the operator does not know its own image, which the cleanup CronJob needs: upgrade the chart, or set --operator-image of the operator.',
     });
   } else {
     const scope = cleanupScope(tenant, servers);

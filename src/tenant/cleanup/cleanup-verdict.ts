@@ -31,7 +31,7 @@ export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastClea
   return verdict(
     'False',
     CleanupHealthyReason.CleanupFailing,
-    `Cleanup runs keep failing: ${why} Check kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
+    `Cleanup runs keep failing: ${why} See kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
   );
 }
 

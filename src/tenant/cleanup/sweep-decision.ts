@@ -89,7 +89,7 @@ export function postponedSweep(
   until: number,
   why: string,
 ): PostponedSweep {
-  const message = `Failed to sweep the files that deleted sessions left on the volume of server ${claim.metadata.name}; the next attempt is in an hour: ${why.replace(/\.?$/, '.')}`;
+  const message = `Failed to sweep the files that deleted sessions left on the volume of server ${claim.metadata.name}: ${why.replace(/\.?$/, '.')} The next attempt is in an hour.`;
   return { index, action: 'postpone', reason: 'SweepFailed', message, claim, until };
 }
 
@@ -177,7 +177,7 @@ function finished(
   const isManual = isNew && request.time === -Infinity;
   if (request.time < until && !isManual) {
     const why = result?.message ?? failure;
-    return postponedSweep(index, request.claim, until, `${why.replace(/\.$/, '')}; see kubectl describe job ${name}`);
+    return postponedSweep(index, request.claim, until, `${why.replace(/\.?$/, '.')} See kubectl describe job ${name}`);
   }
   // Until then the failed Job is kept for inspection.
   const dueInMs = request.time - now;

@@ -62,7 +62,7 @@ async function start(
   const { operatorImage: image } = facts;
   if (image === undefined) {
     throw new Error(
-      'the operator does not know its own image, which sweeps run: upgrade the chart, or set --operator-image',
+      'the operator does not know its own image, which the Job needs: upgrade the chart, or set --operator-image of the operator',
     );
   }
   // A Job is immutable: one that exists by now is not changed.

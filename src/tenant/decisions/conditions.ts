@@ -113,7 +113,10 @@ export function reconcilingVerdict(findings: Findings): Verdict {
 export function healthyVerdict(findings: Findings): Verdict | undefined {
   const { tenant, servers } = findings;
   if (tenant.spec.suspend || servers.length === 0) {
-    return verdictUnknown(HealthyReason.NoServers, 'No servers are expected to run.');
+    return verdictUnknown(
+      HealthyReason.NoServers,
+      'No servers are expected to run: the tenant is suspended or scaled to zero.',
+    );
   }
   if (servers.some(({ remembered }) => remembered)) return undefined;
   for (const server of servers) {

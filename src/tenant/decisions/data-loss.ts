@@ -36,7 +36,7 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
       reason: StalledReason.DataLost,
       message:
         `PersistentVolume ${live.spec?.volumeName ?? ''} of claim ${server} is lost, and with it the sessions of server ${server}. ` +
-        `Restore the PersistentVolume, or delete the claim and accept the loss.`,
+        `Restore the PersistentVolume, or delete PersistentVolumeClaim ${server}; this message then shows how to accept the loss.`,
     };
   }
   if (live.metadata.deletionTimestamp !== undefined) {
@@ -44,7 +44,7 @@ export function dataLoss({ tenant, server, live, recordedUID, accepted }: Volume
       reason: StalledReason.DataLost,
       message:
         `PersistentVolumeClaim ${server} is being deleted: it and the sessions on it are removed when server ${server} stops. ` +
-        `The server is kept running: copy the sessions, or set the reclaim policy of the PersistentVolume to Retain, before it stops.`,
+        `The server is kept running until then: copy the sessions, or set the reclaim policy of the PersistentVolume to Retain.`,
     };
   }
   return undefined;

@@ -30,7 +30,7 @@ export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefi
   if (secret === 'Forbidden') {
     return unusable(
       ModelConfiguredReason.SecretForbidden,
-      `The operator is not allowed to read ${where}: it lacks the verb get on secrets.`,
+      `The operator is not allowed to read ${where}: it lacks the verb get on secrets. Compare its RBAC rules with those of the chart.`,
     );
   }
   const data = secret.data?.[ref.key];

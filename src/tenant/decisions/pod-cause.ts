@@ -70,7 +70,7 @@ function failedPodCause(pod: Pod, server: string): TenantCause | undefined {
   if (pod.status?.phase !== 'Failed') return undefined;
   return {
     reason: StalledReason.ContainerCrashed,
-    message: `Server ${server}: its pod failed (${pod.status.reason ?? 'Failed'})${detail(pod.status.message)}.`,
+    message: `Server ${server}: its pod failed (${pod.status.reason ?? 'Failed'})${detail(pod.status.message)}. ${describePod(server)}`,
   };
 }
 

@@ -39,7 +39,7 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
     // A pod is created with the current token: if it has another, something changes pods, and would change the next one too.
     return none(
       'RestartDoesNotHelp',
-      `${health.message}. Its pod has another token than Secret ${childName(tenantOfServer(server), 'token')}, ` +
+      `${health.message}. The connection token of its pod differs from the one in Secret ${childName(tenantOfServer(server), 'token')}, ` +
         `for example because an admission policy changes pods. Fix the cause, then run kubectl rollout restart deploy/${server}.`,
     );
   }
@@ -47,7 +47,7 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
     // Only the operator cannot connect: that is the network, and a restart does not fix it.
     return none(
       'RestartDoesNotHelp',
-      `${health.message}. The kubelet can connect to the pod and the operator cannot: check the NetworkPolicies and the pod network.`,
+      `${health.message}. The kubelet can connect to the pod, but the operator cannot: check the NetworkPolicies and the pod network.`,
     );
   }
   const attempt = last === undefined || health.since - Date.parse(last.at) > RESTART_RESET_MS ? 1 : last.attempt + 1;

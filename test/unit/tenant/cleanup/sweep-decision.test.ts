@@ -218,9 +218,9 @@ describe('a sweep', () => {
       const step = stepOf({ job: job(DUE, 'Failed'), pods });
       expect(step).toMatchObject({ action: 'postpone', reason: 'SweepFailed' });
       expect(step?.message).toBe(
-        `Failed to sweep the files that deleted sessions left on the volume of server acme-0; the next attempt is in an hour: ${message}; see kubectl describe job acme-sweep0.`,
+        `Failed to sweep the files that deleted sessions left on the volume of server acme-0: ${message}. See kubectl describe job acme-sweep0. The next attempt is in an hour.`,
       );
-      expect(stepOf({ job: job(DUE, 'Failed') })?.message).toContain('BackoffLimitExceeded: it has failed too often;');
+      expect(stepOf({ job: job(DUE, 'Failed') })?.message).toContain('BackoffLimitExceeded: it has failed too often.');
     });
 
     it('is postponed also when sessions were deleted meanwhile', () => {

@@ -229,9 +229,15 @@ describe('Healthy', () => {
       { tenant: suspended, servers: [stopped] },
       'Unknown',
       'NoServers',
-      'No servers are expected to run.',
+      'No servers are expected to run: the tenant is suspended or scaled to zero.',
     ],
-    ['no server is desired', { servers: [] }, 'Unknown', 'NoServers', 'No servers are expected to run.'],
+    [
+      'no server is desired',
+      { servers: [] },
+      'Unknown',
+      'NoServers',
+      'No servers are expected to run: the tenant is suspended or scaled to zero.',
+    ],
   ])('when %s', (_, other, status, reason, message) => {
     expect(healthyVerdict(found(other))).toEqual({ status, reason, message });
   });

@@ -102,13 +102,13 @@ describe('a pod that cannot run', () => {
         containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 137, reason: 'Error' } } })],
       }),
       'ContainerCrashed',
-      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi".',
+      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi". See kubectl describe pod -l copilot-operator.dev/server=acme-0.',
     ],
     [
       'a rejection by the node',
       pod({ phase: 'Failed', reason: 'OutOfmemory', message: 'Node has no memory', containerStatuses: [] }),
       'ContainerCrashed',
-      'Server acme-0: its pod failed (OutOfmemory): Node has no memory.',
+      'Server acme-0: its pod failed (OutOfmemory): Node has no memory. See kubectl describe pod -l copilot-operator.dev/server=acme-0.',
     ],
     [
       'no node with enough resources',
