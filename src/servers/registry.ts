@@ -15,6 +15,7 @@ export interface RegistryOptions {
 
 /** What the users of the servers share. */
 export interface RegistryContext extends ConnectionContext {
+  readonly timers: TimerQueue;
   readonly clock: Clock;
   readonly random: Random;
 }

@@ -6,7 +6,13 @@ import { retryDelay } from './retry.ts';
 export interface ScheduleContext {
   readonly clock: { monotonic(): number };
   readonly random: () => number;
-  readonly timers: Timers;
+  readonly timers: ScheduleTimers;
+}
+
+/** Timers that say when they fire. */
+export interface ScheduleTimers extends Timers {
+  /** When a timer that is set at `now` for `ms` fires, monotonic ms. */
+  dueAt(now: number, ms: number): number;
 }
 
 /** The user that runs. */
@@ -35,7 +41,7 @@ export class Schedule {
     this.#options = options;
   }
 
-  /** When the next run is due, monotonic ms. */
+  /** When the next run is due, monotonic ms: when its timer fires if nothing delays it, which long waits round up. */
   get dueAt(): number {
     return this.#dueAt;
   }
@@ -55,7 +61,7 @@ export class Schedule {
     if (this.#stopped) return;
     const { clock, timers } = this.#context;
     this.#timer?.cancel();
-    this.#dueAt = clock.monotonic() + ms;
+    this.#dueAt = timers.dueAt(clock.monotonic(), ms);
     this.#timer = timers.setTimer(ms, () => this.#wake());
   }
 

@@ -32,10 +32,14 @@ export class TimerQueue implements Pick<Clock, 'setTimer'> {
     return this.#heap.length;
   }
 
-  setTimer(ms: number, fn: () => void): Timer {
+  /** When a timer that is set at `now` for `ms` fires, monotonic ms. */
+  dueAt(now: number, ms: number): number {
     // At least one quantum, also for 0 ms: sockets must get their turn before the caller runs again.
-    const due = coalescedDeadline(this.#clock.monotonic(), Math.max(ms, 1));
-    const entry: Entry = { at: Math.ceil(due / QUANTUM_MS) * QUANTUM_MS, fn, index: this.#heap.length };
+    return Math.ceil(coalescedDeadline(now, Math.max(ms, 1)) / QUANTUM_MS) * QUANTUM_MS;
+  }
+
+  setTimer(ms: number, fn: () => void): Timer {
+    const entry: Entry = { at: this.dueAt(this.#clock.monotonic(), ms), fn, index: this.#heap.length };
     this.#heap.push(entry);
     this.#rise(entry);
     this.#arm();

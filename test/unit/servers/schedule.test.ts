@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Schedule } from '../../../src/servers/schedule.ts';
+import { TimerQueue } from '../../../src/kube/clock/timer-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 describe('a schedule', () => {
@@ -12,7 +13,7 @@ describe('a schedule', () => {
     due = [];
     dialDelayMs = 0;
     schedule = new Schedule(
-      { clock, timers: clock, random: () => 0.5 },
+      { clock, timers: Object.assign(clock, { dueAt: (now: number, ms: number) => now + ms }), random: () => 0.5 },
       { dialDelayMs: () => dialDelayMs, onDue: () => due.push(clock.monotonic()) },
     );
   });
@@ -23,6 +24,16 @@ describe('a schedule', () => {
     expect(schedule.dueAt).toBe(200);
     await clock.advance(1000);
     expect(due).toEqual([200]);
+  });
+
+  it.each([100, 10_000, 30_000, 300_000])('is due when its timer fires, after a wait of %d ms', async (ms) => {
+    const runs: number[] = [];
+    const options = { dialDelayMs: () => 0, onDue: () => runs.push(clock.monotonic()) };
+    const coalesced = new Schedule({ clock, timers: new TimerQueue(clock), random: () => 0.5 }, options);
+    await clock.advance(777);
+    coalesced.next(ms);
+    await clock.advance(ms * 2);
+    expect(runs).toEqual([coalesced.dueAt]);
   });
 
   it('delays a run until the connection may be dialled', async () => {

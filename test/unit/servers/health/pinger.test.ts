@@ -70,6 +70,14 @@ describe('a server that answers', () => {
     expect(server.calls('ping')).toBeLessThan(104);
   });
 
+  it.each([5, 10, 29, 30, 31, 45, 60, 120, 300])('is pinged at an interval of %d s, too', async (seconds) => {
+    servers.set(target({ intervalMs: seconds * 1000 }));
+    await clock.advance(100 * seconds * 1000);
+    // A long wait ends up to 2 s later, together with others, and none is skipped because of that.
+    expect(server.calls('ping')).toBeGreaterThan(93);
+    expect(server.calls('ping')).toBeLessThan(104);
+  });
+
   it('has each ping observed', async () => {
     await watchHealthy();
     await clock.advance(30_000);
