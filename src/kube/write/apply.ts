@@ -5,6 +5,13 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
 import { isAlreadyExists, isConflict, isInvalid, StatusError } from '../types/errors.ts';
+<<<<<<< HEAD
+=======
+import type { InformerLike } from '../cache/informer.ts';
+import { LruMap } from '../cache/lru.ts';
+import { moveToApply, ownedFields } from './managed-fields.ts';
+import type { Difference } from './diff.ts';
+>>>>>>> 3f01984 (A process that starts leaves what a policy made of our Deployments: the managed fields say so, and it restarts nothing)
 import { ignoreNotFound } from '../types/not-found.ts';
 import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from '../types/owner.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
@@ -63,7 +70,10 @@ export class Applier {
   readonly #options: ApplierOptions;
   readonly #recent: RecentWrites;
   readonly #driftBackoff = new DriftBackoff();
-  /** By UID: how the API server (or a webhook) changed a manifest on writing. If applied again, it would be changed again. */
+  /**
+   * By UID: how the API server (or a webhook) changed a manifest on writing. It is left so: written again, it would be changed again, or,
+   * by a policy that changes creations only, be undone. A restarted process finds it out from the managed fields.
+   */
   readonly #normalized = new LruMap<string, string>(MAX_NORMALIZED);
   /** By live object: the desired state that it has. While neither changes, the usual case, nothing is compared. */
   readonly #asDesired = new WeakMap<KubeObject, string>();
@@ -110,6 +120,24 @@ export class Applier {
     const { object } = this.#recent.newest(type, desired, live);
     if (object === undefined) return true;
     return child.isOurs(object) && this.#upToDate(child, object) === undefined;
+  }
+
+  /**
+   * Whether an object that `wouldWrite` is left as it is after all: the API server itself changed it on our last write, which only a live
+   * read can tell, once in the life of a process. It is remembered, so that `wouldWrite` knows it too.
+   */
+  async changedByServer<T extends KubeObject>(
+    type: ResourceType<T>,
+    desired: T,
+    live: T,
+    owner: KubeObject,
+    options: ChildWriteOptions<T> = {},
+  ): Promise<boolean> {
+    const child = new DesiredChild(desired, owner, this.#options.hashAnnotation, options);
+    if (!child.wasApplied(live)) return false;
+    const object = await this.#read(type, child);
+    if (object === undefined || !child.isOurs(object)) return false;
+    return this.#upToDate(child, object)?.action === 'unchanged';
   }
 
   /** Deletes a child if it is ours, by UID. True if a deletion was sent; false if it was deleted or terminating already. */
@@ -180,10 +208,20 @@ export class Applier {
     if (this.#asDesired.get(object) === child.quickDigest) return { action: 'unchanged', object, changed: [] };
     const different = child.differences(object);
     if (different.length === 0) this.#asDesired.set(object, child.quickDigest);
-    else if (this.#normalized.get(object.metadata.uid ?? '') !== fingerprint(child.hash, different)) {
-      return undefined;
-    }
+    else if (!this.#isNormalized(child, object, different)) return undefined;
     return { action: 'unchanged', object, changed: [] };
+  }
+
+  /** Whether the API server changed these fields on our own write, as far as is remembered or the managed fields show. */
+  #isNormalized<T extends KubeObject>(child: DesiredChild<T>, object: T, different: Difference[]): boolean {
+    const { uid = '', managedFields } = object.metadata;
+    const found = fingerprint(child.hash, different);
+    if (this.#normalized.get(uid) === found) return true;
+    if (managedFields === undefined || !child.wasApplied(object)) return false;
+    const isOwned = ownedFields(managedFields, this.#options.fieldManager);
+    if (!different.every(({ path }) => isOwned(path))) return false;
+    this.#normalized.set(uid, found);
+    return true;
   }
 
   /** The result if an update must wait because another writer keeps reverting it. */

@@ -73,6 +73,11 @@ export class DesiredChild<T extends KubeObject> {
     return differences(this.manifest, live);
   }
 
+  /** Whether this desired state is the one that was applied to `live` last. */
+  wasApplied(live: T): boolean {
+    return live.metadata.annotations?.[this.#hashAnnotation] === this.hash;
+  }
+
   #withHash(): { manifest: T; hash: string } {
     this.#hashed ??= withHash(this.#desired, this.#hashAnnotation);
     return this.#hashed;

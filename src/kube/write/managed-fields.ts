@@ -1,4 +1,4 @@
-/** Moves ownership of fields from Update to Apply in metadata.managedFields, as client-go's csaupgrade does. */
+/** Reads metadata.managedFields: who owns a field, and ownership moved from Update to Apply as client-go's csaupgrade does. */
 import type { ManagedFieldsEntry } from '../types/types.ts';
 
 /**
@@ -19,6 +19,48 @@ export function moveToApply(
     fieldsV1: own.map((entry) => entry.fieldsV1 ?? {}).reduce(union),
   };
   return [...(managedFields ?? []).filter((entry) => !own.includes(entry)), merged];
+}
+
+/**
+ * Whether `manager` still owns the field at a path, as `differences` writes it. The API server takes a field from its owner as soon as
+ * another client changes or removes it, but not when an admission policy changes what the owner itself sends. So a field that we own
+ * and that is not as desired was changed on our own write.
+ */
+export function ownedFields(
+  managedFields: readonly ManagedFieldsEntry[] | undefined,
+  manager: string,
+): (path: string) => boolean {
+  const fields = new Set<string>();
+  const leaves: string[] = [];
+  const visit = (tree: Record<string, unknown>, path: string): void => {
+    const keys = Object.keys(tree);
+    fields.add(path);
+    if (keys.length === 0) leaves.push(path);
+    // `.` is the map or item itself, without what is in it.
+    for (const key of keys.filter((each) => each !== '.')) visit(asTree(tree[key]), `${path}${segmentOf(key, path)}`);
+  };
+  for (const entry of managedFields ?? []) {
+    if (entry.manager === manager && !entry.subresource) visit(asTree(entry.fieldsV1), '');
+  }
+  return (path) =>
+    fields.has(path) || leaves.some((leaf) => path.startsWith(leaf) && isWholly(leaf, path.slice(leaf.length)));
+}
+
+const atomicMaps = /(^|\.)(\w*[sS]elector|\w+KeyRef|\w*[fF]ieldRef|secretRef|configMapRef|dataSource)$/;
+
+/** Whether who owns `leaf` owns all that is in it: an atomic list or map. A map whose keys others own looks the same, so these are known by name. */
+function isWholly(leaf: string, rest: string): boolean {
+  return /^\[\d+\]/.test(rest) || (rest.startsWith('.') && atomicMaps.test(leaf));
+}
+
+/** `f:name` is a field, `k:{...}` an item of a list by its keys, `v:...` a member of a set. */
+function segmentOf(key: string, parent: string): string {
+  const value = key.slice(2);
+  if (key.startsWith('f:')) return parent === '' ? value : `.${value}`;
+  const parsed: unknown = JSON.parse(value);
+  if (key.startsWith('v:')) return `[${String(parsed)}]`;
+  const keys = Object.entries(asTree(parsed)).map(([name, id]) => `${name}=${String(id)}`);
+  return `[${keys.join(',')}]`;
 }
 
 /** Of two field sets. A set is a tree of JSON objects, so its union is that of the trees. */

@@ -90,8 +90,16 @@ function edit<T extends KubeObject>(type: ResourceType<T>, object: KubeObject, p
   return client.patch(type, nameOf(object), patch, options);
 }
 
-/** Lets the API server rewrite every ConfigMap with a word, like a mutating webhook. */
-async function shoutIn(namespace: string): Promise<void> {
+interface Rewrite {
+  readonly group: string;
+  readonly resource: string;
+  readonly operations: readonly string[];
+  /** CEL: what the object is merged with. */
+  readonly expression: string;
+}
+
+/** Lets the API server change every object of a type, like a mutating webhook. */
+async function rewriteIn(namespace: string, { group, resource, operations, expression }: Rewrite): Promise<void> {
   const define = (plural: string, kind: string) =>
     defineResource<KubeObject & { spec: object }>({
       group: 'admissionregistration.k8s.io',
@@ -101,7 +109,7 @@ async function shoutIn(namespace: string): Promise<void> {
       namespaced: false,
     });
   const apiVersion = 'admissionregistration.k8s.io/v1';
-  const name = `shout-${namespace}`;
+  const name = `rewrite-${namespace}`;
   await client.create(define('mutatingadmissionpolicies', 'MutatingAdmissionPolicy'), {
     apiVersion,
     kind: 'MutatingAdmissionPolicy',
@@ -109,15 +117,10 @@ async function shoutIn(namespace: string): Promise<void> {
     spec: {
       matchConstraints: {
         namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-        resourceRules: [
-          { apiGroups: [''], apiVersions: ['v1'], resources: ['configmaps'], operations: ['CREATE', 'UPDATE'] },
-        ],
+        resourceRules: [{ apiGroups: [group], apiVersions: ['v1'], resources: [resource], operations }],
       },
-      matchConditions: [{ name: 'has-a-word', expression: "'data' in object && 'word' in object.data" }],
       reinvocationPolicy: 'Never',
-      mutations: [
-        { patchType: 'ApplyConfiguration', applyConfiguration: { expression: "Object{data: {'word': 'SHOUTED'}}" } },
-      ],
+      mutations: [{ patchType: 'ApplyConfiguration', applyConfiguration: { expression } }],
     },
   });
   await client.create(define('mutatingadmissionpolicybindings', 'MutatingAdmissionPolicyBinding'), {
@@ -127,6 +130,23 @@ async function shoutIn(namespace: string): Promise<void> {
     spec: { policyName: name },
   });
 }
+
+/** Every ConfigMap has its word rewritten. */
+const shout: Rewrite = {
+  group: '',
+  resource: 'configmaps',
+  operations: ['CREATE', 'UPDATE'],
+  expression: "Object{data: {'word': 'SHOUTED'}}",
+};
+
+/** As a policy that takes all images from a mirror. */
+const mirror: Rewrite = {
+  group: 'apps',
+  resource: 'deployments',
+  operations: ['CREATE'],
+  expression:
+    'Object{spec: Object.spec{template: Object.spec.template{spec: Object.spec.template.spec{containers: [Object.spec.template.spec.containers{name: "main", image: "mirror.example.com/main:1"}]}}}}',
+};
 
 const image = (deployment: Deployment): string | undefined => deployment.spec?.template.spec?.containers[0]?.image;
 
@@ -527,7 +547,7 @@ describe('another writer', () => {
 
   it('in the API server, which changes what we write, is accepted', async () => {
     const { applier, newApplier, owner, namespace } = await world();
-    await shoutIn(namespace);
+    await rewriteIn(namespace, shout);
     const desired = manifests.childConfigMap(owner, 'words', { word: 'hello' });
     await waitFor('the policy is active', async () => {
       const { data } = await client.create(ConfigMap, configMap(namespace, 'probe', { word: 'x' }), { dryRun: true });
@@ -536,14 +556,76 @@ describe('another writer', () => {
     expect((await applier.apply(ConfigMap, desired, undefined, owner)).object.data).toEqual({ word: 'SHOUTED' });
     const live = await cached(ConfigMap, desired);
     expect(await requests(() => applier.apply(ConfigMap, desired, live, owner))).toEqual([]);
-    // A new process has to write once to notice it, which changes nothing.
+    // A new process has to read once to notice it.
     const restarted = newApplier();
-    await restarted.apply(ConfigMap, desired, live, owner);
+    expect(await requests(() => restarted.apply(ConfigMap, desired, live, owner))).toEqual(['get configmaps']);
     expect(await requests(() => restarted.apply(ConfigMap, desired, live, owner))).toEqual([]);
     await edit(ConfigMap, desired, { metadata: { labels: { app: 'renamed' } } });
     const result = await restarted.apply(ConfigMap, desired, await cached(ConfigMap, desired), owner);
     expect([result.action, result.object.metadata.labels]).toEqual(['updated', { app: 'words' }]);
   });
+
+  describe.each([[['CREATE']], [['CREATE', 'UPDATE']]])(
+    'in the API server, which changes Deployments at %j,',
+    (operations) => {
+      async function mirrored() {
+        const { applier, newApplier, owner, namespace } = await world();
+        await rewriteIn(namespace, { ...mirror, operations });
+        const desired = manifests.smallDeployment(owner);
+        const probe = { ...desired, metadata: { ...desired.metadata, name: 'probe' } };
+        await waitFor('the policy is active', async () => {
+          return image(await client.create(Deployment, probe, { dryRun: true })) === 'mirror.example.com/main:1';
+        });
+        await applier.apply(Deployment, desired, undefined, owner);
+        return { desired, newApplier, owner };
+      }
+
+      it('is left alone by every process that starts: nothing is written', async () => {
+        const { desired, newApplier, owner } = await mirrored();
+        const before = await client.get(Deployment, nameOf(desired));
+        const live = await cached<Deployment>(Deployment, desired);
+        for (const restarted of [newApplier(), newApplier()]) {
+          expect(restarted.wouldWrite(Deployment, desired, live, owner)).toBe(true);
+          expect(await requests(() => restarted.changedByServer(Deployment, desired, live, owner))).toEqual([
+            'get deployments',
+          ]);
+          expect(restarted.wouldWrite(Deployment, desired, live, owner)).toBe(false);
+          expect(await requests(() => restarted.apply(Deployment, desired, live, owner))).toEqual([]);
+        }
+        const unprepared = newApplier();
+        expect(await requests(() => unprepared.apply(Deployment, desired, live, owner))).toEqual(['get deployments']);
+        const { generation, resourceVersion } = (await client.get(Deployment, nameOf(desired))).metadata;
+        expect([generation, resourceVersion]).toEqual([before.metadata.generation, before.metadata.resourceVersion]);
+      });
+
+      it.each([
+        ['changed another field', { replicas: 0 }],
+        ['removed a field', { template: { spec: { containers: [{ name: 'main', env: null }] } } }],
+      ])('does not hide drift from a process that starts: another client %s', async (_, spec) => {
+        const { desired, newApplier, owner } = await mirrored();
+        await edit(Deployment, desired, { spec });
+        const live = await cached<Deployment>(Deployment, desired);
+        const restarted = newApplier();
+        expect(await restarted.changedByServer(Deployment, desired, live, owner)).toBe(false);
+        expect((await restarted.apply(Deployment, desired, live, owner)).action).toBe('updated');
+      });
+
+      it('repairs an image that another client has set, unless the policy has undone it', async () => {
+        const { desired, newApplier, owner } = await mirrored();
+        const edited = await edit(Deployment, desired, {
+          spec: { template: { spec: { containers: [{ name: 'main', image: 'evil:1' }] } } },
+        });
+        const isUndone = image(edited) !== 'evil:1';
+        expect(isUndone).toBe(operations.includes('UPDATE'));
+        const live = await cached<Deployment>(Deployment, desired);
+        const { object } = await newApplier().apply(Deployment, desired, live, owner);
+        expect(image(object)).toBe(isUndone ? 'mirror.example.com/main:1' : 'example.com/main:1');
+        expect((await newApplier().apply(Deployment, desired, await cached(Deployment, desired), owner)).action).toBe(
+          'unchanged',
+        );
+      });
+    },
+  );
 });
 
 describe('deleting a child', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { moveToApply } from '../../../../src/kube/write/managed-fields.ts';
+import { moveToApply, ownedFields } from '../../../../src/kube/write/managed-fields.ts';
 import type { ManagedFieldsEntry } from '../../../../src/kube/types/types.ts';
 
 function entry(manager: string, operation: 'Apply' | 'Update', fieldsV1: Record<string, unknown>): ManagedFieldsEntry {
@@ -28,5 +28,44 @@ describe('moving fields from Update to Apply', () => {
     const status = { ...entry('us', 'Update', {}), subresource: 'status' };
     expect(moveToApply([theirs, status, entry('us', 'Apply', {})], 'us')).toBeUndefined();
     expect(moveToApply(undefined, 'us')).toBeUndefined();
+  });
+});
+
+describe('the fields that we still own', () => {
+  const own = entry('us', 'Update', {
+    'f:metadata': {
+      'f:labels': { '.': {}, 'f:example.com/app': {} },
+      'f:annotations': {},
+      'f:ownerReferences': { '.': {}, 'k:{"uid":"1"}': {} },
+      'f:finalizers': { 'v:"example.com/slow"': {} },
+    },
+    'f:spec': {
+      'f:selector': {},
+      'f:ports': { 'k:{"port":80,"protocol":"TCP"}': { '.': {}, 'f:port': {} } },
+      'f:containers': { 'k:{"name":"main"}': { '.': {}, 'f:image': {}, 'f:command': {} } },
+    },
+  });
+  const isOwned = ownedFields([own, { ...entry('us', 'Update', { 'f:status': {} }), subresource: 'status' }], 'us');
+
+  it.each([
+    ['a field of a list item', 'spec.containers[name=main].image', true],
+    ['an atomic list', 'spec.containers[name=main].command', true],
+    ['an item of an atomic list', 'spec.containers[name=main].command[0]', true],
+    ['a key of an atomic map', 'spec.selector.matchLabels.app', true],
+    ['an item with two keys', 'spec.ports[port=80,protocol=TCP]', true],
+    ['a key with dots', 'metadata.labels.example.com/app', true],
+    ['an owner reference', 'metadata.ownerReferences[uid=1]', true],
+    ['a member of a set', 'metadata.finalizers[example.com/slow]', true],
+    ['a field of another client', 'spec.containers[name=main].args', false],
+    ['a key of another client in a map that we have created', 'metadata.annotations.note', false],
+    ['a field whose name only begins alike', 'spec.selectors', false],
+    ['an item of another client', 'spec.containers[name=side].image', false],
+    ['a field of a subresource', 'status', false],
+  ])('%s: %s', (_, path, owned) => {
+    expect(isOwned(path)).toBe(owned);
+  });
+
+  it('are none without managed fields', () => {
+    expect(ownedFields(undefined, 'us')('spec')).toBe(false);
   });
 });
