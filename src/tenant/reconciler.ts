@@ -115,18 +115,10 @@ export class TenantReconciler implements Reconciler {
     const world = await this.#read(tenant, now, context);
     if (world === undefined) return { requeueAfterMs: pollMs };
     const observation = this.#observe(world, now);
-<<<<<<< HEAD
     const steadyMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
     if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs) };
-    const plan = this.#decide(observation);
+    const plan = await this.#decide(observation, context.signal);
     const outcome = await this.#apply(world, plan, context);
-=======
-    const remainingMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
-    if (remainingMs !== undefined) return { requeueAfterMs: Math.min(pollMs, remainingMs) };
-    this.#steadyStates.forget(nameOf(tenant));
-    const planned = await this.#decide(observation, context.signal);
-    const outcome = await this.#apply(world, planned, context);
->>>>>>> 3f01984 (A process that starts leaves what a policy made of our Deployments: the managed fields say so, and it restarts nothing)
     if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
     if (outcome === 'Deleted') return {};
     const dueInMs = await this.#report(observation, plan, outcome, context);
@@ -160,17 +152,6 @@ export class TenantReconciler implements Reconciler {
   /** Decides what to do, without writing anything. */
   async #decide({ world, observed, usages, now }: Observation, signal: AbortSignal): Promise<Plan> {
     const { applier, facts, randomBytes } = this.#options;
-<<<<<<< HEAD
-    return decide({
-      world,
-      facts,
-      observed,
-      volumes: this.#volumeFacts(world, usages),
-      wouldWrite: (desired, live) => applier.wouldWrite(Deployment, desired, live, world.tenant),
-      now,
-      randomBytes,
-    });
-=======
     const { tenant } = world;
     const differing: [desired: Deployment, live: Deployment][] = [];
     const wouldWrite = (desired: Deployment, live: Deployment): boolean => {
@@ -179,14 +160,13 @@ export class TenantReconciler implements Reconciler {
       return writes;
     };
     const volumes = this.#volumeFacts(world, usages);
-    const decide = (): Plan => plan({ world, facts, observed, volumes, wouldWrite, now, randomBytes });
-    const planned = decide();
+    const decideNow = (): Plan => decide({ world, facts, observed, volumes, wouldWrite, now, randomBytes });
+    const plan = decideNow();
     // Before a server is reported as being replaced: a policy may have changed its Deployment, and then nothing is written.
     const left = await Promise.all(
       differing.map(([desired, live]) => applier.changedByServer(Deployment, desired, live, tenant, { signal })),
     );
-    return left.includes(true) ? decide() : planned;
->>>>>>> 3f01984 (A process that starts leaves what a policy made of our Deployments: the managed fields say so, and it restarts nothing)
+    return left.includes(true) ? decideNow() : plan;
   }
 
   /**

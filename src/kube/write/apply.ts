@@ -5,13 +5,6 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
 import { isAlreadyExists, isConflict, isInvalid, StatusError } from '../types/errors.ts';
-<<<<<<< HEAD
-=======
-import type { InformerLike } from '../cache/informer.ts';
-import { LruMap } from '../cache/lru.ts';
-import { moveToApply, ownedFields } from './managed-fields.ts';
-import type { Difference } from './diff.ts';
->>>>>>> 3f01984 (A process that starts leaves what a policy made of our Deployments: the managed fields say so, and it restarts nothing)
 import { ignoreNotFound } from '../types/not-found.ts';
 import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from '../types/owner.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
@@ -21,7 +14,8 @@ import type { InformerLike } from '../cache/informer.ts';
 import { LruMap } from '../cache/lru.ts';
 import { fingerprint, DesiredChild, type ChildWriteOptions } from './desired-child.ts';
 import { DriftBackoff } from './drift-backoff.ts';
-import { moveToApply } from './managed-fields.ts';
+import type { Difference } from './diff.ts';
+import { moveToApply, ownedFields } from './managed-fields.ts';
 import { RecentWrites } from './recent-writes.ts';
 import { InvalidObjectError, writeErrorOf } from './refusal.ts';
 
