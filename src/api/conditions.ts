@@ -103,7 +103,21 @@ export const StalledReason = {
   DataLost: 'DataLost',
   /** A ResourceQuota of the namespace has no room for a child. */
   QuotaExceeded: 'QuotaExceeded',
-  /** An admission plugin, policy or webhook refused a child, for example Pod Security or a LimitRange. */
+  /** A ResourceQuota of the namespace requires requests or limits that the tenant does not set. The message names the fields. */
+  ResourcesRequired: 'ResourcesRequired',
+  /** A pod or a claim is outside a LimitRange of the namespace. The message names the field. */
+  LimitRangeViolated: 'LimitRangeViolated',
+  /** `spec.server.priorityClassName` does not exist. */
+  PriorityClassNotFound: 'PriorityClassNotFound',
+  /** `spec.server.runtimeClassName` does not exist. */
+  RuntimeClassNotFound: 'RuntimeClassNotFound',
+  /** The servers' ServiceAccount does not exist. The operator creates it again. */
+  ServiceAccountNotFound: 'ServiceAccountNotFound',
+  /** A pod violates the Pod Security standard of the namespace, for example because a webhook adds a container. */
+  PodSecurityViolated: 'PodSecurityViolated',
+  /** The API server or an admission webhook fails when a pod is created. It is retried. */
+  PodCreationFailed: 'PodCreationFailed',
+  /** An admission plugin, policy or webhook refused a child. */
   AdmissionDenied: 'AdmissionDenied',
   /** The API server refused a child as invalid, for example limits below requests. The message names the field. */
   InvalidSpec: 'InvalidSpec',

@@ -4,6 +4,7 @@ import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../
 import { isMissingPermission, serverMessage } from '../../kube/write/refusal.ts';
 import { lacksPermission } from '../../resources/permission.ts';
 import type { TenantCause } from '../model.ts';
+import { builtinRefusal, creationFailure } from './pod-refusal.ts';
 
 /**
  * Why the API server refused an object; undefined if the error is not a refusal (a conflict, a timeout, a 500), so that a
@@ -28,13 +29,10 @@ export function refusalOfRequest(error: unknown, object: string): TenantCause | 
  */
 export function refusalOfMessage(text: string, object: string): TenantCause {
   const what = withoutPodName(text);
-  const quota = /exceeded quota: ([^,]+)/.exec(what);
-  if (quota) {
-    return {
-      reason: StalledReason.QuotaExceeded,
-      message: `${object} exceeds the ResourceQuota ${quota[1]} of the namespace: ${what}. Raise the quota or lower the tenant's resource requests.`,
-    };
-  }
+  // Policies and webhooks choose their own texts and status codes, and may quote others.
+  if (deniedByWebhook.test(what) || /ValidatingAdmissionPolicy/.test(what)) return denied(what, object);
+  const builtin = builtinRefusal(what, object) ?? creationFailure(what, object);
+  if (builtin !== undefined) return builtin;
   if (isMissingPermission(what)) return lacksPermission(what, object);
   if (/only dynamically provisioned pvc can be resized/.test(what)) {
     return {
@@ -42,8 +40,6 @@ export function refusalOfMessage(text: string, object: string): TenantCause {
       message: `${object} cannot be expanded: its StorageClass does not allow it (allowVolumeExpansion). Revert spec.storage.size, or allow it in the StorageClass if its driver supports it.`,
     };
   }
-  // Policies and webhooks choose their own status codes, so the message decides.
-  if (deniedByWebhook.test(what) || /ValidatingAdmissionPolicy/.test(what)) return denied(what, object);
   if (/\bis invalid:/.test(what)) {
     return {
       reason: StalledReason.InvalidSpec,

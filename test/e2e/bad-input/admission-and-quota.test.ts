@@ -12,7 +12,7 @@ interface Case {
   what: string;
   tenant: string;
   spec: CopilotTenantSpecInput;
-  reason: 'InvalidSpec' | 'QuotaExceeded' | 'AdmissionDenied';
+  reason: 'InvalidSpec' | 'QuotaExceeded' | 'LimitRangeViolated';
   texts: string[];
   fix: (namespace: TestNamespace) => Promise<unknown>;
 }
@@ -67,7 +67,7 @@ const cases: Case[] = [
     what: 'a pod beyond the LimitRange',
     tenant: 'wide-pod',
     spec: { server: { binary: 'runtime', resources: { requests, limits: { memory: '65Gi' } } } },
-    reason: 'AdmissionDenied',
+    reason: 'LimitRangeViolated',
     texts: ['Pod of server wide-pod-0', 'maximum memory usage per Container is 64Gi', 'limit is 65Gi'],
     fix: allow('small-containers'),
   },
@@ -75,7 +75,7 @@ const cases: Case[] = [
     what: 'a claim beyond the LimitRange',
     tenant: 'wide-claim',
     spec: { server: { binary: 'runtime' }, storage: { size: '65Gi' } },
-    reason: 'AdmissionDenied',
+    reason: 'LimitRangeViolated',
     texts: ['PersistentVolumeClaim wide-claim-0', 'maximum storage usage per PersistentVolumeClaim is 64Gi', '65Gi'],
     fix: allow('small-claims'),
   },

@@ -162,7 +162,7 @@ describe('a volume that was never provisioned', () => {
     await api.kubectl.ok(['create', '-n', world.namespace, '-f', '-'], manifest);
     await world.createTenant('acme', { storage: { size: '5Gi' } });
     await world.settle();
-    expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'AdmissionDenied' });
+    expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'LimitRangeViolated' });
     expect((await world.tenant('acme')).status?.minimumStorageSize).toBe('0');
     expect(await resize(world, '1Gi')).toBeUndefined();
     expect(await requestedSize(world)).toBe('1Gi');

@@ -54,7 +54,7 @@ describe('a refusal of the API server', () => {
       'AdmissionDenied',
       /a cost centre is missing/,
     ],
-    ['Pod Security', 403, 'Forbidden', podSecurity, 'AdmissionDenied', /violates PodSecurity "restricted:latest"/],
+    ['Pod Security', 403, 'Forbidden', podSecurity, 'PodSecurityViolated', /violates PodSecurity "restricted:latest"/],
     [
       'limits below requests',
       422,
@@ -152,6 +152,62 @@ describe('a refusal that the Deployment controller received', () => {
     expect(one).toEqual(other);
     expect(one?.reason).toBe(reason);
     expect(one?.message).toMatch(/^The pod of server acme-0 /);
+  });
+
+  // The texts of a real API server 1.36.
+  it.each([
+    [
+      'failed quota: q: must specify limits.cpu for: server',
+      'ResourcesRequired',
+      /ResourceQuota q of the namespace requires: .*\. Set spec\.server\.resources\.limits\.cpu, or defaults in a LimitRange/,
+    ],
+    [
+      'failed quota: q: must specify limits.cpu for: server; limits.memory for: server',
+      'ResourcesRequired',
+      /Set spec\.server\.resources\.limits\.cpu and spec\.server\.resources\.limits\.memory,/,
+    ],
+    [
+      'minimum cpu usage per Container is 100m, but request is 50m',
+      'LimitRangeViolated',
+      /Change spec\.server\.resources or the LimitRange/,
+    ],
+    [
+      '[maximum memory usage per Pod is 1Gi, but limit is 4Gi, cpu max limit to request ratio per Container is 2, but provided ratio is 20.000000]',
+      'LimitRangeViolated',
+      /Change spec\.server\.resources/,
+    ],
+    ['no PriorityClass with name nope was found', 'PriorityClassNotFound', /correct spec\.server\.priorityClassName/],
+    ['pod rejected: RuntimeClass "nope" not found', 'RuntimeClassNotFound', /correct spec\.server\.runtimeClassName/],
+    [
+      'error looking up service account team/acme-servers: serviceaccount "acme-servers" not found',
+      'ServiceAccountNotFound',
+      /needs ServiceAccount acme-servers, which does not exist/,
+    ],
+    [
+      'violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "a-proxy" must set securityContext.runAsNonRoot=true)',
+      'PodSecurityViolated',
+      /container "a-proxy".*The pods of the operator meet the standard restricted/,
+    ],
+  ])('has its own reason and the field to change: %s', (said, reason, message) => {
+    const cause = refusalOfMessage(`pods "acme-0-5d8f7-x2v9k" is forbidden: ${said}`, 'Pod of server acme-0');
+    expect(cause.reason).toBe(reason);
+    expect(cause.message).toMatch(message);
+    expect(cause.message).not.toContain('the policy.');
+  });
+
+  it.each([
+    'Internal error occurred: failed calling webhook "w.example.com": failed to call webhook: Post "https://w.team.svc:443/": dial tcp 10.1.1.1:443: connect: connection refused',
+    'Post "https://10.0.0.1:6443/api/v1/namespaces/team/pods": stream error: stream ID 12; INTERNAL_ERROR; received from peer',
+  ])('is no refusal of a policy when the creation failed: %s', (said) => {
+    const { reason, message } = refusalOfMessage(said, 'Pod of server acme-0');
+    expect(reason).toBe('PodCreationFailed');
+    expect(message).toMatch(/It is retried/);
+    expect(message).not.toMatch(/policy|stream ID \d/);
+  });
+
+  it('is that of a policy whose text reads like another', () => {
+    const said = 'admission webhook "w" denied the request: minimum cpu usage per Container is 1';
+    expect(refusalOfMessage(said, 'Pod of server acme-0').reason).toBe('AdmissionDenied');
   });
 
   it('counts as that of a policy when its message is not known', () => {

@@ -1,0 +1,119 @@
+/** Recognises by their texts the refusals of built-in admission plugins, each with the field of the tenant that fixes it. */
+import { StalledReason } from '../../api/conditions.ts';
+import type { TenantCause } from '../model.ts';
+
+/** Message after the object and what was reported of it. */
+interface KnownRefusal {
+  readonly pattern: RegExp;
+  readonly reason: StalledReason;
+  /** `match`: that of the pattern. */
+  readonly describe: (match: RegExpExecArray) => { readonly problem: string; readonly remedy: string };
+}
+
+// The texts are those of the API server 1.36.
+const refusals: readonly KnownRefusal[] = [
+  {
+    pattern: /exceeded quota: ([^,]+)/,
+    reason: StalledReason.QuotaExceeded,
+    describe: ([, quota]) => ({
+      problem: `exceeds the ResourceQuota ${quota} of the namespace`,
+      remedy: "Raise the quota or lower the tenant's resource requests",
+    }),
+  },
+  {
+    pattern: /failed quota: ([^:]+): must specify (.*)/,
+    reason: StalledReason.ResourcesRequired,
+    describe: ([, quota, missing = '']) => ({
+      problem: `does not specify what the ResourceQuota ${quota} of the namespace requires`,
+      remedy: `Set ${requiredFields(missing)}, or defaults in a LimitRange of the namespace`,
+    }),
+  },
+  {
+    pattern: /(minimum|maximum) \S+ usage per PersistentVolumeClaim is/,
+    reason: StalledReason.LimitRangeViolated,
+    describe: () => ({
+      problem: 'is outside a LimitRange of the namespace',
+      remedy: 'Change spec.storage.size or the LimitRange',
+    }),
+  },
+  {
+    pattern:
+      /(minimum|maximum) (\S+) usage per (Container|Pod) is|(\S+) max limit to request ratio per (Container|Pod) is/,
+    reason: StalledReason.LimitRangeViolated,
+    describe: () => ({
+      problem: 'is outside a LimitRange of the namespace',
+      remedy: 'Change spec.server.resources or the LimitRange',
+    }),
+  },
+  {
+    pattern: /no PriorityClass with name (\S+) was found/,
+    reason: StalledReason.PriorityClassNotFound,
+    describe: ([, name]) => ({
+      problem: `needs PriorityClass ${name}, which does not exist`,
+      remedy: 'Create it, or correct spec.server.priorityClassName',
+    }),
+  },
+  {
+    pattern: /RuntimeClass "([^"]+)" not found/,
+    reason: StalledReason.RuntimeClassNotFound,
+    describe: ([, name]) => ({
+      problem: `needs RuntimeClass ${name}, which does not exist`,
+      remedy: 'Create it, or correct spec.server.runtimeClassName',
+    }),
+  },
+  {
+    pattern: /serviceaccount "([^"]+)" not found/,
+    reason: StalledReason.ServiceAccountNotFound,
+    describe: ([, name]) => ({
+      problem: `needs ServiceAccount ${name}, which does not exist`,
+      remedy: 'The operator creates it again; if it stays missing, find out what deletes it',
+    }),
+  },
+  {
+    pattern: /violates PodSecurity "([^"]+)"/,
+    reason: StalledReason.PodSecurityViolated,
+    describe: ([, level]) => ({
+      problem: `violates the Pod Security standard ${level} of the namespace`,
+      remedy:
+        'The pods of the operator meet the standard restricted: change the webhook or policy that changes them, or the label pod-security.kubernetes.io/enforce of the namespace',
+    }),
+  },
+];
+
+/** The cause, if a built-in admission plugin refused `object`; undefined if `text` is not one of theirs. */
+export function builtinRefusal(text: string, object: string): TenantCause | undefined {
+  for (const { pattern, reason, describe } of refusals) {
+    const match = pattern.exec(text);
+    if (match === null) continue;
+    const { problem, remedy } = describe(match);
+    return { reason, message: `${object} ${problem}: ${text}. ${remedy}.` };
+  }
+  return undefined;
+}
+
+/** `limits.cpu for: server; limits.memory for: server` as fields of the tenant. */
+function requiredFields(missing: string): string {
+  const resources = missing.split(';').flatMap((part) => (part.split(' for: ')[0] ?? '').split(','));
+  const fields = resources.map((resource) => resource.trim()).filter((resource) => resource !== '');
+  const named = fields.map((field) => (field === 'cpu' || field === 'memory' ? `requests.${field}` : field));
+  return named.map((field) => `spec.server.resources.${field}`).join(' and ');
+}
+
+// Numbers that differ with each attempt would change the message, and so the status.
+const changingParts: readonly (readonly [RegExp, string])[] = [
+  [/stream ID \d+/g, 'stream'],
+  [/(read|write) tcp \S+->/g, '$1 tcp '],
+];
+
+const transientErrors =
+  /^Internal error occurred|failed calling webhook|failed to call webhook|INTERNAL_ERROR|etcdserver|context deadline exceeded|connection refused|no such host|timed out|request timeout|server is currently unable|too many requests|EOF$/i;
+
+/** The cause, if the API server failed when another controller created `object`: nobody refused it. */
+export function creationFailure(text: string, object: string): TenantCause | undefined {
+  if (!transientErrors.test(text)) return undefined;
+  const what = changingParts.reduce((changed, [pattern, stable]) => changed.replaceAll(pattern, stable), text);
+  return {
+    reason: StalledReason.PodCreationFailed,
+    message: `${object} cannot be created, because the API server or an admission webhook fails: ${what}. It is retried; if that lasts, check them.`,
+  };
+}
