@@ -10,7 +10,7 @@ const usage = `Usage: copilot-operator COMMAND [FLAGS]
 Commands:
   operator    Run the controllers of CopilotTenants and CopilotSessions.
   ping        Ping a Copilot CLI server: ping HOST[:PORT], with its connection token in COPILOT_CONNECTION_TOKEN.
-  cleanup     Delete sessions that have not been used for a given time. Needs no access to Kubernetes.
+  cleanup     Delete unused sessions or one session, or sweep volumes. Needs no access to Kubernetes.
   crds        Print the CustomResourceDefinitions.
   help        Print this help.
 

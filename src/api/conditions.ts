@@ -25,7 +25,7 @@ export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
 /** Reasons of the condition `Ready`. While a cause in the condition Stalled keeps servers from serving, Ready has its reason instead. */
 export const ReadyReason = {
-  /** Every desired server is up, current and answers. */
+  /** Every desired server runs the desired version and answers pings. */
   ServersReady: 'ServersReady',
   /** Servers are being created or started for the first time. */
   ServersStarting: 'ServersStarting',
@@ -69,7 +69,7 @@ export const ReconcilingReason = {
 } as const;
 export type ReconcilingReason = (typeof ReconcilingReason)[keyof typeof ReconcilingReason];
 
-/** Reasons of the condition `Stalled`. Each clears by itself once its cause is fixed. */
+/** Reasons of the condition `Stalled`. Each clears without further action once its cause is fixed. */
 export const StalledReason = {
   /** No problems detected. */
   NotStalled: 'NotStalled',
@@ -93,11 +93,11 @@ export const StalledReason = {
   ReadinessGateNotReady: 'ReadinessGateNotReady',
   /** No node fits the pod: resources, `nodeSelector`, `tolerations` or `affinity`. */
   Unschedulable: 'Unschedulable',
-  /** The StorageClass in `spec.storage.storageClassName` doesn't exist, or none is the cluster's default. */
+  /** The StorageClass in `spec.storage.storageClassName` doesn't exist, or it is not set and the cluster has no default StorageClass. */
   StorageClassNotFound: 'StorageClassNotFound',
   /** The volume is not provisioned or not mounted; the message repeats the storage system's error. */
   VolumePending: 'VolumePending',
-  /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Set `spec.storage.size` back, or allow it if the driver can. */
+  /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Revert `spec.storage.size`, or allow it in the StorageClass if its driver supports it. */
   VolumeNotExpandable: 'VolumeNotExpandable',
   /** A volume with sessions is gone, and their history with it. The message names it, and says how to continue with an empty one. */
   DataLost: 'DataLost',
@@ -144,7 +144,7 @@ export const HealthyReason = {
   Timeout: 'Timeout',
   /** The answer was not in the Copilot CLI's protocol. Check `spec.server.image`. */
   ProtocolError: 'ProtocolError',
-  /** No server is meant to run: suspended, or scaled to zero. */
+  /** No server should run: the tenant is suspended or scaled to zero. */
   NoServers: 'NoServers',
 } as const;
 export type HealthyReason = (typeof HealthyReason)[keyof typeof HealthyReason];
@@ -165,7 +165,7 @@ export const ModelConfiguredReason = {
   SecretValueEmpty: 'SecretValueEmpty',
   /** The key's value has a line break or another control character, which would corrupt a header or an environment variable. Often a trailing newline. */
   SecretValueInvalid: 'SecretValueInvalid',
-  /** The operator may not read the Secret. */
+  /** The operator is not allowed to read the Secret: it lacks the verb `get`. */
   SecretForbidden: 'SecretForbidden',
 } as const;
 export type ModelConfiguredReason = (typeof ModelConfiguredReason)[keyof typeof ModelConfiguredReason];

@@ -23,7 +23,7 @@ const tenantColumns: PrinterColumn[] = [
     name: 'Ready',
     type: 'string',
     jsonPath: condition('Ready', 'status'),
-    description: 'Whether every desired server is up, current and answers.',
+    description: 'Whether every desired server runs the desired version and answers pings.',
   },
   {
     name: 'Servers',
@@ -62,7 +62,7 @@ const tenantColumns: PrinterColumn[] = [
     type: 'string',
     priority: 1,
     jsonPath: condition('Ready', 'message'),
-    description: 'Why it is ready, or not.',
+    description: 'Message of the condition Ready.',
   },
 ];
 
@@ -125,7 +125,7 @@ const sessionColumns: PrinterColumn[] = [
     type: 'string',
     priority: 1,
     jsonPath: condition('Ready', 'message'),
-    description: 'Why it is ready, or not.',
+    description: 'Message of the condition Ready.',
   },
 ];
 

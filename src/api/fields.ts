@@ -123,8 +123,8 @@ export const condition = z.object({
     .min(1)
     .max(1024)
     .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
-    .describe('Why, as one word for programs. The API reference lists them all.'),
-  message: z.string().max(32768).describe('Why, and what to do about it, for users.'),
+    .describe('Why, as one word for scripts and alerts. The API reference lists all of them.'),
+  message: z.string().max(32768).describe('Why, and what to do about it, as text for people.'),
   observedGeneration: z
     .int()
     .min(0)

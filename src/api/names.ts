@@ -67,7 +67,7 @@ export const Label = {
   tenant: `${GROUP}/tenant`,
   /** The server (`<tenant>-<i>`) that a child belongs to. Absent on children that the tenant's servers share. */
   server: `${GROUP}/server`,
-  /** The CopilotSession that a Job removes the data of. */
+  /** The CopilotSession whose data a Job removes. */
   session: `${GROUP}/session`,
   /**
    * Set by users on their own pods, value: the tenant's name. A pod of the tenant's namespace reaches the tenant's servers only with

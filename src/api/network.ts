@@ -20,7 +20,7 @@ const cidr = () =>
   withRules(z.string().max(43), {
     rule: 'isCIDR(self) && cidr(self) == cidr(self).masked()',
     message:
-      'spec.network.egress: an address range must be such as 10.20.0.0/16 or fd00::/8, with all bits after the prefix zero',
+      'spec.network.egress: an address range must have a form such as 10.20.0.0/16 or fd00::/8, with all bits after the prefix zero',
   });
 
 /** One entry of `spec.network.egress`: a NetworkPolicyEgressRule for one kind of destination. */

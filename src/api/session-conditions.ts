@@ -65,7 +65,7 @@ export const SessionReconcilingReason = {
 } as const;
 export type SessionReconcilingReason = (typeof SessionReconcilingReason)[keyof typeof SessionReconcilingReason];
 
-/** Reasons of the condition `Stalled` of a session. Each clears by itself once its cause is fixed. */
+/** Reasons of the condition `Stalled` of a session. Each clears without further action once its cause is fixed. */
 export const SessionStalledReason = {
   /** No problems detected. */
   NotStalled: 'NotStalled',
@@ -73,7 +73,7 @@ export const SessionStalledReason = {
   TenantNotFound: 'TenantNotFound',
   /** An older CopilotSession holds the same session id of the same tenant. Delete this one, or recreate it with another id. */
   DuplicateSessionId: 'DuplicateSessionId',
-  /** The data under this id is stored with another owner than `spec.owner`, so this resource does not hold the session: it neither changes nor deletes the data, even when it is deleted. Delete it, and create one with another id or the right `spec.owner`. */
+  /** The data under this id has a different owner than `spec.owner`, so this resource neither changes nor deletes it, not even when the resource is deleted. Delete the resource, and create one with another id or the right `spec.owner`. */
   OwnedByAnother: 'OwnedByAnother',
   /** The operator lacks a permission. The message names the verb and the resource; compare with the chart's RBAC. */
   Forbidden: 'Forbidden',

@@ -43,7 +43,7 @@ export const sessionSpec = withRules(
       .regex(USER)
       .exactOptional()
       .describe(
-        'User who owns the session, by a name without spaces and commas. It is stored with the session on the server the next time the session is loaded. If another owner is stored already, the resource does not hold the session (`OwnedByAnother`): it neither changes nor deletes it. A resource without an owner keeps the stored one, and is never refused. Immutable.',
+        'Name of the user who owns the session, without spaces and commas. It is stored with the session on the server the next time the session is loaded. If another owner is stored already, the resource does not hold the session (`OwnedByAnother`): it neither changes nor deletes it. A resource without an owner keeps the stored one, and never gets this reason. Immutable.',
       ),
     participants: z
       .array(z.string().min(1).max(MAX_USER_LENGTH).regex(USER))
@@ -51,7 +51,7 @@ export const sessionSpec = withRules(
       .meta({ 'x-kubernetes-list-type': 'set' })
       .exactOptional()
       .describe(
-        'Further users of the session, by names of the same kind. They are stored with the session on the server.',
+        'Names of further users of the session, in the same form. They are stored with the session on the server.',
       ),
     lifecycle: z
       .enum(['Persistent', 'Ephemeral'])
@@ -110,7 +110,7 @@ const sessionStatus = z.object({
     })
     .exactOptional()
     .describe(
-      'What the session has used so far, as last known. Absent before its first turn, before it was read, and while its journal cannot be read or has more than 32 MiB or 32,000 events since the last total, which the server writes when it unloads the session.',
+      'What the session has used so far, as last known. Absent before its first turn, until its journal (`events.jsonl`) was read, and while that cannot be read or has more than 32 MiB or 32,000 events since the last total, which the server writes when it unloads the session.',
     ),
   expiresAt: z.iso
     .datetime()

@@ -12,7 +12,7 @@ const percent = () => z.int().min(0).max(100);
 const volumeUsage = z
   .object({
     time: z.iso.datetime().describe('When a pod with the volume mounted measured it.'),
-    space: percent().describe('Used space in percent, whoever uses it.'),
+    space: percent().describe('Used space in percent: by sessions and by anything else.'),
     files: percent()
       .exactOptional()
       .describe('Used inodes (files and directories) in percent. Absent where the file system has no such limit.'),
@@ -20,7 +20,7 @@ const volumeUsage = z
       .boolean()
       .exactOptional()
       .describe(
-        'True when the file system is more than twice as large as the volume, such as a directory of the node: others use it too. Then StoragePressure starts at 95 %.',
+        'True when the file system is more than twice as large as the volume, for example because the volume is a directory of the node: then other data fills it too, and StoragePressure starts at 95 %.',
       ),
     capacity: z
       .string()
@@ -37,12 +37,12 @@ const serverStatus = z.object({
   state: z
     .enum(SERVER_STATES)
     .describe(
-      'Pending: its pod is not running yet. Starting: it is running and has not answered a ping yet. Healthy: it answers. Unhealthy: it stopped answering. Failed: it cannot run, see message. Stopped: it is not meant to run.',
+      'Pending: its pod is not running yet. Starting: it is running and has not answered a ping yet. Healthy: it answers. Unhealthy: it stopped answering. Failed: it cannot run, see message. Stopped: it should not run.',
     ),
   version: z.string().max(64).exactOptional().describe('Version that the server itself reports.'),
   restarts: z.int().min(0).describe('How often the operator has restarted it because it did not answer.'),
   lastRestartTime: z.iso.datetime().exactOptional().describe('When the operator last restarted it.'),
-  message: z.string().max(1024).exactOptional().describe('What is wrong with it, for users.'),
+  message: z.string().max(1024).exactOptional().describe('Why it does not run or answer, and what to do about it.'),
   volumeUID: z
     .string()
     .max(64)
@@ -62,19 +62,25 @@ const lastCleanup = z
     failuresInARow: z.int().min(0).describe('Failed runs since the last one that succeeded, this one included.'),
     dryRun: z.boolean().exactOptional().describe('True when it only reported what it would have deleted.'),
     kept: z.int().min(0).exactOptional().describe('Sessions that were kept.'),
-    deleted: z.int().min(0).exactOptional().describe('Sessions that were deleted; in a dry run, that would have been.'),
+    deleted: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe('Deleted sessions; in a dry run, those that would have been deleted.'),
     freedBytes: z
       .int()
       .min(0)
       .exactOptional()
-      .describe('Bytes of the files that were deleted with sessions or swept; in a dry run, that would have been.'),
+      .describe(
+        'Bytes of the files that were deleted with sessions or swept; in a dry run, of those that would have been.',
+      ),
     sweptFiles: z
       .int()
       .min(0)
       .exactOptional()
       .describe('Swept files: locks, directories of sessions without a turn, remains of killed runs.'),
     errors: z.int().min(0).exactOptional().describe('Number of errors; message has the first one.'),
-    message: z.string().max(1024).exactOptional().describe('Why it failed, for users.'),
+    message: z.string().max(1024).exactOptional().describe('Why it failed.'),
   })
   .describe('The last finished run of the cleanup.');
 export type LastCleanup = z.output<typeof lastCleanup>;
@@ -109,7 +115,7 @@ export const tenantStatus = z.object({
     .exactOptional()
     .describe('Version of the Copilot CLI that the servers report; while they differ, the lowest.'),
   replicas: z.int().min(0).exactOptional().describe('Servers that exist.'),
-  readyReplicas: z.int().min(0).exactOptional().describe('Servers that are up, current and answer.'),
+  readyReplicas: z.int().min(0).exactOptional().describe('Servers that run the desired version and answer pings.'),
   serversReady: z
     .string()
     .max(16)

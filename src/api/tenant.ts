@@ -28,7 +28,9 @@ const resources = z
   .object({
     requests: mapOf(quantity, 16)
       .exactOptional()
-      .describe('Resources reserved for the container. A resource with a limit only is requested at its limit.'),
+      .describe(
+        'Resources reserved for the container. For a resource that has only a limit, the request equals the limit.',
+      ),
     limits: mapOf(quantity, 16).exactOptional().describe('Resources that the container may not exceed.'),
   })
   // The CLI idles at 250-290 MB and its JavaScript heap is limited to 4 GB; the agent's own commands come on top.
@@ -57,8 +59,8 @@ const server = z.object({
   nodeSelector: mapOf(z.string().max(63), 32)
     .exactOptional()
     .describe('Labels that a node must have to run the servers.'),
-  tolerations: atomicList(toleration, 32).exactOptional().describe('Taints of nodes that the servers accept.'),
-  affinity: affinity.exactOptional().describe('Nodes and pods that the servers run near to, or away from.'),
+  tolerations: atomicList(toleration, 32).exactOptional().describe('Taints of nodes that the servers tolerate.'),
+  affinity: affinity.exactOptional().describe('Affinity and anti-affinity of the servers to nodes and pods.'),
   runtimeClassName: objectName()
     .exactOptional()
     .describe('RuntimeClass of the pods, for example one of gVisor or Kata Containers.'),
@@ -81,7 +83,7 @@ const server = z.object({
   })
     .default('30m')
     .describe(
-      'A session without use for this long is unloaded from memory; it stays on the volume and is loaded again on use. 0s: never. The cli checks every five minutes.',
+      'A session that was not used for this long is unloaded from memory; it stays on the volume and is loaded again when it is used. 0s: never. The cli checks every five minutes.',
     ),
 });
 
@@ -131,11 +133,11 @@ const model = withRules(
         }),
       })
       .exactOptional()
-      .describe('GitHub Copilot answers, with the subscription of the token.'),
+      .describe('GitHub Copilot, on the subscription of the token owner.'),
     provider: provider
       .exactOptional()
       .describe(
-        "The tenant's own model provider answers, without GitHub. Clients read it from the binding Secret and pass it when they create a session: a Copilot CLI server has no default provider for the sessions of SDK clients.",
+        "The tenant's own model provider, without GitHub. Clients read it from the binding Secret and pass it when they create a session: a Copilot CLI server has no default provider for the sessions of SDK clients.",
       ),
   }),
   {
@@ -149,14 +151,14 @@ const storage = withRules(
     size: storageSize({ field: 'spec.storage.size', min: '16Mi', max: '64Ti' })
       .default('1Gi')
       .describe(
-        "Size of each server's volume. It can grow later, if the StorageClass allows expansion. An increase that a volume has not reached yet can be taken back, down to `status.minimumStorageSize`; a volume never shrinks.",
+        "Size of each server's volume. It can grow later, if the StorageClass allows expansion. An increase that a volume has not reached yet can be reverted, down to `status.minimumStorageSize`; a volume never shrinks.",
       ),
     storageClassName: objectName()
       .exactOptional()
       .describe("StorageClass of the volumes. Default: the cluster's. Immutable."),
     accessMode: withRules(z.enum(['ReadWriteOnce', 'ReadWriteOncePod']), {
       rule: 'self == oldSelf',
-      message: 'spec.storage.accessMode is immutable: existing volumes have it. Create a new tenant instead',
+      message: 'spec.storage.accessMode is immutable: it is set on existing volumes. Create a new tenant instead',
     })
       .default('ReadWriteOnce')
       .describe(
@@ -171,7 +173,7 @@ const storage = withRules(
   }),
   {
     rule: "(has(self.storageClassName) ? self.storageClassName : '') == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : '')",
-    message: 'spec.storage.storageClassName is immutable: existing volumes have it. Create a new tenant instead',
+    message: 'spec.storage.storageClassName is immutable: it is set on existing volumes. Create a new tenant instead',
     fieldPath: '.storageClassName',
   },
 );
@@ -250,7 +252,7 @@ export const tenantSpec = z.object({
   server: section(server).describe('The servers: what runs, and where.'),
   model: model
     .exactOptional()
-    .describe('Who answers the prompts. Without it, each client brings its own credentials with its sessions.'),
+    .describe('The model that answers prompts. Without it, each client sends its own credentials with its sessions.'),
   storage: section(storage).describe('The volume of each server, which holds its sessions.'),
   sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
   health: section(health).describe('How the operator checks that a server answers.'),

@@ -8,7 +8,7 @@ import { parseFlags, UsageError } from '../flags.ts';
 export const CLEANUP_FLAGS = `\
   --ttl DURATION                     delete sessions without activity for this long, such as 720h; or:
   --delete-session ID                delete this session, whatever its age; or:
-  --sweep                            delete no session, only remove what deletions left on volumes
+  --sweep                            delete no session, only the files that deletions left on volumes
   --server NAME=HOST:PORT            a running server to delete sessions through, with its connection token in
                                      COPILOT_CONNECTION_TOKEN; can be repeated
   --volume NAME=PATH                 a mounted volume of sessions, which is only swept when there is a --server of the

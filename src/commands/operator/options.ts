@@ -41,7 +41,7 @@ export const OPERATOR_FLAGS = `\
   --watch-namespaces A,B             namespaces to watch; default: all
   --metrics-bind-address ADDR        [host]:port of /metrics, or 0 to disable it; default: 0
   --health-probe-bind-address ADDR   [host]:port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
-  --concurrency N                    tenants, and sessions, that are reconciled at the same time; default: 8
+  --concurrency N                    number of tenants, and of sessions, to reconcile at the same time; default: 8
   --cluster-cidrs A,B                public address ranges of this cluster, blocked for tenants with policy Restricted
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 

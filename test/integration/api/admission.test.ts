@@ -124,7 +124,7 @@ describe('a manifest is refused with the field and the reason', () => {
     [
       'egress to an invalid range',
       { network: { egress: [{ cidr: '10.0.0.1/8' }] } },
-      'spec.network.egress: an address range must be such as 10.20.0.0/16',
+      'spec.network.egress: an address range must have a form such as 10.20.0.0/16',
     ],
     [
       'an exception outside its range',
