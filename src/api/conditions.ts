@@ -91,6 +91,8 @@ export const StalledReason = {
   SchedulingGated: 'SchedulingGated',
   /** The server has run for a minute, and its pod has a readiness gate that nothing sets: the Service sends no clients to it. */
   ReadinessGateNotReady: 'ReadinessGateNotReady',
+  /** The node of a server's pod does not respond, so nobody knows whether the pod still writes to the volume. The message has the pod, the node and what to do. */
+  NodeLost: 'NodeLost',
   /** No node fits the pod: resources, `nodeSelector`, `tolerations` or `affinity`. */
   Unschedulable: 'Unschedulable',
   /** The StorageClass in `spec.storage.storageClassName` doesn't exist, or it is not set and the cluster has no default StorageClass. */

@@ -6,6 +6,7 @@ import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerHealth } from '../servers/server.ts';
 import { serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import { lostNodeCause } from './decisions/lost-node.ts';
 import { podCause } from './decisions/pod-cause.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
 import { isRolloutComplete } from './deployments.ts';
@@ -26,12 +27,13 @@ export interface ObserveInput {
   readonly now: number;
 }
 
-/** The state of one server. A server that should not run has no cause. */
+/** The state of one server. A server that should not run has no cause, unless it cannot stop. */
 export function observeServer({ tenant, server, running, health, remembered, now }: ObserveInput): ServerObservation {
   const name = serverName(tenant, server.index);
   const pod = servingPod(server);
   const podReady = pod !== undefined && isReady(pod);
-  const cause = running ? causeOf(server, name, pod, now) : undefined;
+  const lost = podReady ? undefined : lostNodeCause(server.pods, name, now);
+  const cause = lost ?? (running ? causeOf(server, name, pod, now) : undefined);
   const known =
     podReady && (remembered?.state === 'Healthy' || remembered?.state === 'Unhealthy') ? remembered : undefined;
   const responds = health.state === 'Healthy' || known?.state === 'Healthy';

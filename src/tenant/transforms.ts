@@ -12,7 +12,7 @@ type ContainerStatus = NonNullable<PodStatus['containerStatuses']>[number];
 
 /**
  * Keeps of a pod: its labels of ownership, readiness, address, why it is not ready, and its termination message; of a cleanup
- * pod also the arguments, which say what it works on, and of a pod that waits for them its scheduling gates.
+ * pod also the arguments, which say what it works on, and of any pod its node and the scheduling gates that it waits for.
  */
 export function slimPod(pod: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
@@ -36,12 +36,13 @@ export function slimPod(pod: Pod): Pod {
 
 function slimSpec({ spec }: Pod): Pick<Pod, 'spec'> {
   const containers = (spec?.containers ?? []).filter(({ name }) => name === CLEANUP_CONTAINER);
-  const { schedulingGates = [] } = spec ?? {};
-  if (containers.length === 0 && schedulingGates.length === 0) return {};
+  const { schedulingGates = [], nodeName } = spec ?? {};
+  if (containers.length === 0 && schedulingGates.length === 0 && nodeName === undefined) return {};
   return {
     spec: {
       containers: containers.map(({ name, args = [] }) => ({ name, args })),
       ...(schedulingGates.length > 0 && { schedulingGates }),
+      ...(nodeName !== undefined && { nodeName }),
     },
   };
 }

@@ -19,6 +19,7 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.PodSecurityViolated,
   StalledReason.AdmissionDenied,
   StalledReason.PodCreationFailed,
+  StalledReason.NodeLost,
   StalledReason.StorageClassNotFound,
   StalledReason.VolumePending,
   StalledReason.Unschedulable,

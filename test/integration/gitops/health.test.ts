@@ -133,6 +133,7 @@ describe('a tenant', () => {
       SidecarFailed: 'Degraded',
       SchedulingGated: 'Degraded',
       ReadinessGateNotReady: 'Degraded',
+      NodeLost: 'Degraded',
       Unschedulable: 'Degraded',
       StorageClassNotFound: 'Degraded',
       VolumePending: 'Degraded',

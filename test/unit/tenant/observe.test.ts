@@ -88,6 +88,17 @@ describe('the observed state of a server', () => {
     expect(observe({ running: false, server: { ...current, pods: [unpullable] } }).cause).toBeUndefined();
   });
 
+  it('is reported with its lost node, also while its successor waits and after it was suspended', () => {
+    const stuck = { ...leaving, spec: { containers: [], nodeName: 'node-1' } };
+    const server = { ...current, pods: [stuck, pulling] };
+    expect(observe({ server, now: NOW }).cause?.reason).toBe('NodeLost');
+    expect(observe({ server, now: NOW, running: false })).toMatchObject({
+      state: 'Stopped',
+      cause: { reason: 'NodeLost' },
+    });
+    expect(observe({ server: { ...current, pods: [stuck, pod()] } }).cause).toBeUndefined();
+  });
+
   it('has the pods that are stopping, but not those that have ended', () => {
     const { stopping } = observe({ server: { ...current, pods: [leaving, pod(), ended] } });
     expect(stopping.map(({ metadata }) => metadata.name)).toEqual(['leaving']);
