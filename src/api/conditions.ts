@@ -167,6 +167,8 @@ export const ModelConfiguredReason = {
   SecretValueEmpty: 'SecretValueEmpty',
   /** The key's value has a line break or another control character, which would corrupt a header or an environment variable. Often a trailing newline. */
   SecretValueInvalid: 'SecretValueInvalid',
+  /** The Secret does not have the label that the operator requires (`--require-secret-label`), so tenants may not refer to it. */
+  SecretNotAllowed: 'SecretNotAllowed',
   /** The operator is not allowed to read the Secret: it lacks the verb `get`. */
   SecretForbidden: 'SecretForbidden',
 } as const;

@@ -38,6 +38,14 @@ export interface OperatorFacts {
   readonly namespace: string;
   /** Public address ranges that belong to this cluster; Restricted servers may not connect to them. */
   readonly clusterCIDRs: readonly string[];
+  /** The label that a Secret must have before a tenant may refer to it; undefined: any Secret of its namespace. */
+  readonly requireSecretLabel?: RequiredLabel | undefined;
+}
+
+/** A label that an object must have; without a value, with any. */
+export interface RequiredLabel {
+  readonly key: string;
+  readonly value?: string;
 }
 
 /** The result of reading a Secret. */

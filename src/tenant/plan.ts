@@ -68,7 +68,7 @@ const COLLECTION_POLL_MS = 2_000;
 export function decide(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, now, randomBytes } = input;
   const { tenant } = world;
-  const model = modelDecision(tenant, world.modelSecret);
+  const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel);
   const { token, cause, wait } = tokenOf(world, randomBytes);
   const hash = token !== undefined && model.ok ? credentialsHash(token, tenant, model.value) : undefined;
   const drafts = [...observed].map(([index, observation]) =>

@@ -96,7 +96,7 @@ function createElector({ log, metrics, transport, namespace, instance }: Shared)
 
 function addControllers(manager: Manager, { options, log, metrics, namespace, instance }: Shared): void {
   const { client } = manager;
-  const { concurrency, serverImage, operatorImage, clusterCIDRs } = options;
+  const { concurrency, serverImage, operatorImage, clusterCIDRs, requireSecretLabel } = options;
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
   const servers = new ServerRegistry({ clock, random });
@@ -113,7 +113,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     health: pinger,
     sessions: survey,
     recorder,
-    facts: { serverImage, operatorImage, namespace, clusterCIDRs },
+    facts: { serverImage, operatorImage, namespace, clusterCIDRs, requireSecretLabel },
     concurrency,
     randomBytes,
     tenantMetrics: product,

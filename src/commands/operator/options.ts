@@ -1,5 +1,6 @@
 /** The command line of `copilot-operator operator`. */
 import type { Address } from '../../kube/runtime/health-server.ts';
+import type { RequiredLabel } from '../../tenant/model.ts';
 import { flag, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
 
 /** The options of the operator. */
@@ -22,6 +23,8 @@ export interface OperatorOptions {
   readonly concurrency: number;
   /** Public address ranges of the cluster, blocked for tenants with policy Restricted. */
   readonly clusterCIDRs: readonly string[];
+  /** The label that a Secret must have before a tenant may refer to it; undefined: any Secret of its namespace. */
+  readonly requireSecretLabel: RequiredLabel | undefined;
   readonly logLevel: LogLevel;
   /** Namespace of the Lease, and of the pods that NetworkPolicies accept pings from; undefined: that of the credentials. */
   readonly namespace: string | undefined;
@@ -43,6 +46,7 @@ export const OPERATOR_FLAGS = `\
   --health-probe-bind-address ADDR   [host]:port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
   --concurrency N                    number of tenants, and of sessions, to reconcile at the same time; default: 8
   --cluster-cidrs A,B                public address ranges of this cluster, blocked for tenants with policy Restricted
+  --require-secret-label KEY[=VALUE] label that a Secret must have before spec.model of a tenant may refer to it; default: none
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
 const flags = {
@@ -55,6 +59,7 @@ const flags = {
   'health-probe-bind-address': { type: 'string' },
   concurrency: { type: 'string' },
   'cluster-cidrs': { type: 'string' },
+  'require-secret-label': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
 
@@ -79,10 +84,25 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     healthProbe: bindAddress('health-probe-bind-address', values['health-probe-bind-address']),
     concurrency: positive('concurrency', values.concurrency ?? '8'),
     clusterCIDRs: list(values['cluster-cidrs']),
+    requireSecretLabel: requiredLabel(values['require-secret-label']),
     logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
     namespace: env['POD_NAMESPACE'],
     identity: env['POD_NAME'],
   };
+}
+
+const LABEL_NAME = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
+const LABEL_VALUE = /^([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?$/;
+
+// Without a value any value will do. An empty flag is refused: a mistake in a script must not remove the restriction.
+function requiredLabel(text: string | undefined): RequiredLabel | undefined {
+  if (text === undefined) return undefined;
+  const [key = '', ...rest] = text.split('=');
+  const value = rest.length === 0 ? undefined : rest.join('=');
+  if (!LABEL_NAME.test(key) || !LABEL_VALUE.test(value ?? '')) {
+    throw new UsageError(`--require-secret-label=${text}: must be the key of a label, or key=value`);
+  }
+  return { key, ...(value !== undefined && { value }) };
 }
 
 // As in controller-runtime: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.

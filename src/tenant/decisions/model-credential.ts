@@ -2,7 +2,8 @@
 import { ModelConfiguredReason } from '../../api/conditions.ts';
 import type { SecretKeyRef } from '../../api/tenant.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { SecretRead } from '../model.ts';
+import type { Secret } from '../../kube/types/builtins.ts';
+import type { RequiredLabel, SecretRead } from '../model.ts';
 
 /** The outcome for the condition ModelConfigured. `value` is secret: only pods and the binding Secret get it. */
 export type ModelDecision =
@@ -15,7 +16,11 @@ export function modelSecretRef({ spec: { model } }: CopilotTenant): SecretKeyRef
 }
 
 /** Whether the model credential can be used. No message contains any part of a value. */
-export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefined): ModelDecision {
+export function modelDecision(
+  tenant: CopilotTenant,
+  secret: SecretRead | undefined,
+  requiredLabel?: RequiredLabel,
+): ModelDecision {
   const ref = modelSecretRef(tenant);
   const { model } = tenant.spec;
   if (ref === undefined || secret === undefined) {
@@ -31,6 +36,15 @@ export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefi
     return unusable(
       ModelConfiguredReason.SecretForbidden,
       `The operator is not allowed to read ${where}: it lacks the verb get on secrets. Compare its RBAC rules with those of the chart.`,
+    );
+  }
+  // Before anything of its data is looked up: a message must not say which keys a Secret has that tenants may not refer to.
+  if (requiredLabel !== undefined && !hasLabel(secret, requiredLabel)) {
+    const { key, value } = requiredLabel;
+    return unusable(
+      ModelConfiguredReason.SecretNotAllowed,
+      `${where} does not have the label ${key}${value === undefined ? '' : `=${value}`}, which the operator requires (--require-secret-label). ` +
+        `If tenants may use it: kubectl label secret ${ref.name} ${key}=${value ?? 'true'}.`,
     );
   }
   const data = secret.data?.[ref.key];
@@ -61,6 +75,11 @@ export function modelDecision(tenant: CopilotTenant, secret: SecretRead | undefi
         message: `Clients get the API key of ${where} from the binding Secret.`,
         value,
       };
+}
+
+function hasLabel({ metadata: { labels } }: Secret, { key, value }: RequiredLabel): boolean {
+  const found = labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined;
+  return value === undefined ? found !== undefined : found === value;
 }
 
 function unusable(reason: ModelConfiguredReason, message: string): ModelDecision {

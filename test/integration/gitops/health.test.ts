@@ -193,6 +193,7 @@ describe('a tenant', () => {
       SecretKeyNotFound: 'Degraded',
       SecretValueEmpty: 'Degraded',
       SecretValueInvalid: 'Degraded',
+      SecretNotAllowed: 'Degraded',
       SecretForbidden: 'Degraded',
     }),
   )('whose ModelConfigured has the reason %s is %s', async (reason, status) => {

@@ -92,12 +92,14 @@ describe('the chart', () => {
 
   it('starts the operator with flags that it accepts', async () => {
     const values = { watchNamespaces: ['team-a', 'team-b'], clusterCIDRs: ['198.51.100.0/24'], logLevel: 'debug' };
-    const { spec } = objectsOf(await render(values)).find(({ kind }) => kind === 'Deployment') ?? {};
+    const rendered = await render({ ...values, requireSecretLabel: 'tenants=yes' });
+    const { spec } = objectsOf(rendered).find(({ kind }) => kind === 'Deployment') ?? {};
     const pod = (spec?.['template'] as { spec: { containers: { args: string[] }[] } } | undefined)?.spec;
     const [command, ...flags] = pod?.containers[0]?.args ?? [];
     expect(command).toBe('operator');
     expect(parseOperatorOptions(flags, {})).toMatchObject({
       ...values,
+      requireSecretLabel: { key: 'tenants', value: 'yes' },
       serverImage: REQUIRED_VALUES.serverImage,
       leaderElect: true,
       metrics: { port: 8080 },

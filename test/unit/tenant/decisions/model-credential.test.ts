@@ -17,6 +17,42 @@ function secret(name: string, values: Record<string, string>): Secret {
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'team' }, data: Object.fromEntries(data) };
 }
 
+describe('a Secret without the label that the operator requires', () => {
+  const refer = (labels: Record<string, string> | undefined, required: { key: string; value?: string }) => {
+    const found = secret('copilot', { pat: 'ghp_secret' });
+    const metadata = { ...found.metadata, ...(labels && { labels }) };
+    return modelDecision(sampleTenant({ model: github }), { ...found, metadata }, required);
+  };
+
+  it.each<[string, Record<string, string> | undefined, { key: string; value?: string }, boolean]>([
+    ['no label', undefined, { key: 'team/tenants' }, false],
+    ['another label', { other: 'x' }, { key: 'team/tenants' }, false],
+    ['another value', { 'team/tenants': 'no' }, { key: 'team/tenants', value: 'yes' }, false],
+    ['an empty value, where another is required', { 'team/tenants': '' }, { key: 'team/tenants', value: 'yes' }, false],
+    ['the label', { 'team/tenants': '' }, { key: 'team/tenants' }, true],
+    ['the label and value', { 'team/tenants': 'yes' }, { key: 'team/tenants', value: 'yes' }, true],
+    ['the empty value that is required', { 'team/tenants': '' }, { key: 'team/tenants', value: '' }, true],
+    ['what every object inherits', undefined, { key: 'constructor' }, false],
+  ])('is not used: with %s', (_, labels, required, ok) => {
+    const decision = refer(labels, required);
+    expect(decision.ok).toBe(ok);
+    if (ok) return;
+    expect(decision.reason).toBe('SecretNotAllowed');
+    expect(decision.message).not.toContain('ghp_secret');
+  });
+
+  it('is reported with the remedy, whatever key is referred to', () => {
+    const missing = modelDecision(sampleTenant({ model: github }), secret('copilot', {}), {
+      key: 'tenants',
+      value: 'yes',
+    });
+    expect(missing.message).toBe(
+      'Secret copilot does not have the label tenants=yes, which the operator requires (--require-secret-label). ' +
+        'If tenants may use it: kubectl label secret copilot tenants=yes.',
+    );
+  });
+});
+
 const decide = (model: Model | undefined, found: Parameters<typeof modelDecision>[1]) =>
   modelDecision(sampleTenant(model ? { model } : {}), found);
 
