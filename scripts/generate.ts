@@ -15,6 +15,7 @@ import {
 } from '../src/commands/operator/permissions.ts';
 import { fileMap, withFileMap } from './file-map.ts';
 import { metricsMarkdown } from './metrics.ts';
+import { permissionsMarkdown } from './permissions.ts';
 import { referenceMarkdown } from './reference.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -103,6 +104,7 @@ export function generatedFiles(): Map<string, string> {
     ['config/base/crds.yaml', HEADER + all.map(yaml).join('---\n')],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
     ['docs/metrics.md', metricsMarkdown()],
+    ['docs/permissions.md', permissionsMarkdown()],
     ['docs/development.md', withFileMap(source('docs/development.md'), fileMap(ROOT))],
     [
       'docs/api.md',
