@@ -167,7 +167,7 @@ describe('permissions that the operator loses in one of its namespaces', () => {
     await revoke('copilottenants/status', 'update');
     await away.createTenant('mute', light);
     const event = await waitFor(
-      'an event tells it',
+      'an event reports it',
       async () => (await away.events('mute')).find(({ reason }) => reason === 'Forbidden'),
       { withinMs: 30_000, everyMs: 200 },
     );

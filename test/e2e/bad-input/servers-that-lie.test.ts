@@ -53,7 +53,7 @@ describe('servers that run and do not work', () => {
       const [first] = await namespace.pods('frozen');
       if (!first) throw new Error('no pod');
       process.kill(serverPid(first), 'SIGSTOP');
-      const restarted = await waitFor('an event tells of the restart', async () => (await restarts('frozen'))[0], {
+      const restarted = await waitFor('an event reports the restart', async () => (await restarts('frozen'))[0], {
         withinMs: 30_000,
         everyMs: 200,
       });

@@ -1,4 +1,4 @@
-// Sessions that can't be as they are written: refused by their field, or told where only the cluster knows better.
+// Invalid sessions: rejected with the field, or reported in the status where only the cluster shows the problem.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { CronJob } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
@@ -95,7 +95,7 @@ describe('a schedule that has the shape of one and is none', () => {
     ['minute 61', { cleanupSchedule: '61 * * * *' }, 'spec.sessions.cleanupSchedule'],
     ['letters', { cleanupSchedule: 'a b c d e' }, 'spec.sessions.cleanupSchedule'],
     ['a time zone of another planet', { timeZone: 'Mars/Olympus' }, 'spec.sessions.timeZone'],
-  ])('is told by its field, and the servers go on: %s', async (_, sessions, field) => {
+  ])('is reported with its field, and the servers keep running: %s', async (_, sessions, field) => {
     const cronJob = () => namespace.get(CronJob, 'acme-cleanup');
     const [pod] = await namespace.pods('acme');
     expect(await cronJob()).toBeDefined();
@@ -117,11 +117,11 @@ describe('a schedule that has the shape of one and is none', () => {
 });
 
 describe('a session whose tenant is in another namespace', () => {
-  const shared = () => other.waitForSession('shared', 'tells its usage', ({ status }) => status?.usage?.turns === 1);
+  const shared = () => other.waitForSession('shared', 'reports its usage', ({ status }) => status?.usage?.turns === 1);
   const journal = () => other.exec('elsewhere-0', 'cat', `${SESSIONS}/shared/events.jsonl`);
   const stranger = 'eve-of-the-neighbours';
 
-  it('is told that there is no such tenant, and leaves the session of that id there alone', async () => {
+  it('reports that there is no such tenant, and leaves the session of that id there alone', async () => {
     await other.createSession('shared', 'elsewhere', { owner: 'ann' });
     await say(other, 'elsewhere', { prompt: 'This is for Ann alone', sessionId: 'shared' });
     const before = await shared();
@@ -130,7 +130,7 @@ describe('a session whose tenant is in another namespace', () => {
     await namespace.createSession('shared', 'elsewhere', { owner: stranger, lifecycle: 'Ephemeral' });
     const told = await namespace.waitForSession(
       'shared',
-      'is told that there is no such tenant',
+      'reports that there is no such tenant',
       (session) => conditionOf(session, 'Stalled').reason === 'TenantNotFound',
     );
     expect(conditionOf(told, 'Stalled').message).toContain(

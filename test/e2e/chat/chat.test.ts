@@ -54,7 +54,7 @@ describe.each(['cli', 'runtime'] as const)('an application that chats with a ser
     expect(result.split('\n').slice(0, 2)).toEqual(['10001', '0']);
   });
 
-  it('goes on with its session after the server was replaced', async () => {
+  it('continues its session after the server was replaced', async () => {
     const { sessionId } = await say({ prompt: 'Remember the number 42.' });
     await namespace.kubectl.ok(['delete', 'pod', '-n', namespace.name, '-l', 'copilot-operator.dev/tenant=acme']);
     await namespace.waitForReady('acme');

@@ -1,4 +1,4 @@
-// Sessions that go by the clock alone: nobody starts a run by hand, and the operator's metrics count what became of them.
+// Sessions that are deleted on schedule, with no run started by hand; the operator's metrics count the results.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Secret } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
@@ -24,16 +24,16 @@ afterAll(() => namespace.close());
 
 const onVolume = async (tenant: string) => (await namespace.exec(`${tenant}-0`, 'ls', '-A', SESSIONS)).split('\n');
 
-describe('without anybody who starts it', () => {
+describe('on schedule', () => {
   it.concurrent('a cleanup runs when its schedule says so, is told, and is counted', async () => {
     await tenantThatCleans(namespace, 'punctual', { cleanupSchedule: '* * * * *' });
     for (const sessionId of ['long-ago', 'of-today']) await say(namespace, 'punctual', { prompt: 'Hello', sessionId });
     const aged = Math.floor(Date.now() / 1000) * 1000;
     await namespace.exec('punctual-0', 'touch', '-d', '2 days ago', `${SESSIONS}/long-ago/events.jsonl`);
-    // The next minute may have begun while the session was made to look old, so a run may come too early for it.
+    // The next minute may have begun while the modification time was changed, so a run may start too early for it.
     const { status } = await namespace.waitForTenant(
       'punctual',
-      'tells of a run that found the session old',
+      'reports a run that found the session old',
       (tenant) => Date.parse(tenant.status?.lastCleanup?.time ?? '') >= aged && tenant.status?.lastCleanup?.kept === 1,
       150_000,
     );
@@ -51,7 +51,7 @@ describe('without anybody who starts it', () => {
   });
 
   it.concurrent(
-    'a session goes when its time is up: Ephemeral with its resource, Persistent with its data',
+    'an expired session is deleted: an Ephemeral one with its resource, a Persistent one only its data',
     async () => {
       await namespace.createTenant('timed', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
       await namespace.waitForReady('timed');
@@ -83,7 +83,7 @@ describe('without anybody who starts it', () => {
     },
   );
 
-  it('tenants and their servers are counted by what they are, and named nowhere', async () => {
+  it('tenants and their servers are counted by state, and no metric has their names', async () => {
     await namespace.createTenant('counted', { server: { binary: 'runtime' } });
     await namespace.createTenant('resting', { suspend: true });
     await namespace.waitForIdle('counted');

@@ -14,7 +14,7 @@ import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(4 * READY_MS);
 
-/** What a tenant tells of its sessions is right within this time, in ms. */
+/** Within this time a tenant's session statistics are up to date, in ms. */
 const COUNTED_MS = 60_000;
 
 let namespace: TestNamespace;
@@ -29,11 +29,11 @@ afterAll(() => namespace.close());
 
 const onVolume = async (tenant: string) => (await namespace.exec(`${tenant}-0`, 'ls', '-A', SESSIONS)).split('\n');
 
-/** Has the sessions look as if nobody had used them for two days. */
+/** Changes the modification times of the sessions as if they had not been used for two days. */
 const age = (tenant: string, ...ids: string[]) =>
   namespace.exec(`${tenant}-0`, 'touch', '-d', '2 days ago', ...ids.map((id) => `${SESSIONS}/${id}/events.jsonl`));
 
-/** To the minute, as the status tells it. */
+/** To the minute, as the status reports it. */
 const wasActiveAt = (time: number, status: CopilotTenant['status']) =>
   Date.parse(status?.lastActivityTime ?? '') >= Math.floor(time / 60_000) * 60_000;
 
@@ -64,18 +64,18 @@ describe('the cleanup of a running tenant', () => {
     expect(row).toMatch(/^tidy +True +1\/1 +3 +Healthy /);
   });
 
-  it('leaves alone what somebody has open and what is in the middle of a turn, however old it looks', async () => {
+  it('keeps loaded sessions and one with a running turn, whatever their modification times', async () => {
     await tenantThatCleans(namespace, 'open');
     for (const sessionId of ['old', 'opened', 'used', 'thinking']) {
       await say(namespace, 'open', { prompt: 'Hello', sessionId });
     }
-    // Nothing of such a turn comes to the journal before the first word of the answer.
+    // The server writes nothing of this turn to the journal before the first word of the answer.
     await model.script({ match: 'Think it over', steps: [{ text: 'done', chunks: 1, delayMs: 600_000 }] });
     await using binding = await reach(namespace, 'open');
     await withClient(binding, async (client) => {
       const { model: name = '', provider } = binding;
       const config = { model: name, ...(provider && { provider }), onPermissionRequest: approveAll };
-      // Until it is used it looks as if it were not loaded, to everybody who must not ask its server for it.
+      // Until it is used, polling reports it as not loaded: only a request for the session itself shows that it is.
       await client.resumeSession('opened', config);
       await (await client.resumeSession('used', config)).sendAndWait({ prompt: 'Hello again' });
       const thinking = await client.resumeSession('thinking', config);
@@ -84,7 +84,7 @@ describe('the cleanup of a running tenant', () => {
       await waitFor('the model was asked', async () => (await model.journal('Think it over')).length > 0);
       await namespace.waitForTenant(
         'open',
-        'counts what is open, and the turn',
+        'counts the loaded sessions, and the turn',
         ({ status }) =>
           isDeepStrictEqual(status?.sessions, { active: 1, loaded: 2, total: 4 }) && wasActiveAt(began, status),
         COUNTED_MS,
@@ -95,20 +95,20 @@ describe('the cleanup of a running tenant', () => {
     });
     await namespace.waitForTenant(
       'open',
-      'counts nothing that is open',
+      'counts no loaded session',
       ({ status }) => isDeepStrictEqual(status?.sessions, { active: 0, loaded: 0, total: 3 }),
       COUNTED_MS,
     );
     const left = await onVolume('open');
     expect(left).not.toContain('old');
     expect(left).toEqual(expect.arrayContaining(['opened', 'used', 'thinking']));
-    // It was not closed under whoever had it open, either: it goes on with what it knew.
+    // Nor was it closed for the client that had it open: it continues with its history.
     await say(namespace, 'open', { prompt: 'Still there?', resume: 'opened' });
     const [request] = await model.journal('Still there?');
     expect(request?.roles?.filter((role) => role === 'user')).toHaveLength(2);
   });
 
-  it('tells in a dry run what it would delete, and deletes nothing', async () => {
+  it('reports in a dry run what it would delete, and deletes nothing', async () => {
     await tenantThatCleans(namespace, 'careful', { cleanupDryRun: true });
     await say(namespace, 'careful', { prompt: 'Hello', sessionId: 'old' });
     await age('careful', 'old');
@@ -121,7 +121,7 @@ describe('the cleanup of a running tenant', () => {
     expect(await onVolume('careful')).toContain('old');
   });
 
-  it('sweeps what deletions leave behind, and touches nothing that is not the server’s', async () => {
+  it('sweeps the files that deletions leave, and touches no files of users', async () => {
     await tenantThatCleans(namespace, 'swept');
     await say(namespace, 'swept', { prompt: 'Hello', sessionId: 'old' });
     await age('swept', 'old');
@@ -154,7 +154,7 @@ describe('the cleanup of a running tenant', () => {
       return listed.filter((names) => names.includes('gone.lock')).length;
     };
     const history = [];
-    // Which one is in turn is decided by the name of the run before.
+    // The name of the previous run decides which volume is next.
     for (let run = 0; run < 20 && (await unswept()) > 0; run++) {
       expect(await cleanUp(namespace, 'trio')).toMatchObject({ result: 'Succeeded', deleted: 0 });
       history.push(await unswept());
@@ -163,7 +163,7 @@ describe('the cleanup of a running tenant', () => {
     expect(history.at(-1)).toBe(0);
   });
 
-  it('leaves no user’s word and no token in its log, and has no access to Kubernetes', async () => {
+  it('logs no text of users and no token, and has no access to Kubernetes', async () => {
     await tenantThatCleans(namespace, 'quiet');
     await say(namespace, 'quiet', { prompt: 'My secret plan', sessionId: 'old' });
     await age('quiet', 'old');
@@ -177,11 +177,11 @@ describe('the cleanup of a running tenant', () => {
     expect(pod?.spec?.automountServiceAccountToken).toBe(false);
   });
 
-  it('is told when it failed twice in a row, with the reason, and goes on by itself once that is mended', async () => {
+  it('is reported as failing after two failures in a row, with the reason, and recovers once the cause is fixed', async () => {
     await tenantThatCleans(namespace, 'broken');
     await say(namespace, 'broken', { prompt: 'Hello', sessionId: 'old' });
     await age('broken', 'old');
-    // The server has the token of its start; a cleanup with another one is refused.
+    // The server has the token that it was started with, and refuses a cleanup with another one.
     const { token = '' } = await namespace.secret('broken-token');
     const labels = { 'copilot-operator.dev/tenant': 'broken', 'app.kubernetes.io/component': 'cleanup' };
     const undo = await giveWrongToken(namespace, labels, () => dryRunPod('broken'));
@@ -193,7 +193,7 @@ describe('the cleanup of a running tenant', () => {
       await cleanUp(namespace, 'broken');
       const twice = await namespace.waitForTenant(
         'broken',
-        'tells that its cleanup fails',
+        'reports that its cleanup fails',
         (tenant) => conditionOf(tenant, 'CleanupHealthy').reason === 'CleanupFailing',
       );
       expect(conditionOf(twice, 'CleanupHealthy')).toMatchObject({ status: 'False' });
@@ -209,7 +209,7 @@ describe('the cleanup of a running tenant', () => {
     expect(conditionOf(mended, 'CleanupHealthy')).toMatchObject({ status: 'True', reason: 'CleanupSucceeded' });
   });
 
-  /** The API server's idea of a pod of the tenant's CronJob, which is not made. */
+  /** A pod of the tenant's CronJob as the API server would create it (a dry run). */
   async function dryRunPod(tenant: string): Promise<string> {
     const cronJob = await namespace.kubectl.ok(['get', 'cronjob', `${tenant}-cleanup`, '-n', namespace.name, '-ojson']);
     const { template } = (
@@ -233,7 +233,7 @@ describe('the cleanup of a suspended tenant', () => {
     });
     await namespace.waitForTenant(
       'asleep',
-      'is suspended and settled',
+      'is suspended and up to date',
       (tenant) => conditionOf(tenant, 'Reconciling').reason === 'UpToDate',
     );
     expect(await cleanUp(namespace, 'asleep')).toMatchObject({ result: 'Succeeded', deleted: 1, kept: 1 });

@@ -1,4 +1,4 @@
-// What befalls sessions and their cleanup on a cluster: kills, damaged journals, a volume that may not be written, thousands.
+// Faults of sessions and their cleanup on a cluster: kills, damaged journals, a read-only volume, thousands of sessions.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Job } from '../../../src/kube/types/builtins.ts';
@@ -27,7 +27,7 @@ afterAll(() => namespace.close());
 const shell = (tenant: string, script: string) =>
   namespace.exec(`${tenant}-0`, 'sh', '-ec', `cd ${SESSIONS} && ${script}`);
 
-/** Makes `count` sessions out of the one named `seed`, as if nobody had used them for so many days. */
+/** Copies the session named `seed` to `count` sessions that look unused for so many days. */
 const multiply = (tenant: string, prefix: string, count: number, days: number) =>
   shell(
     tenant,
@@ -78,7 +78,7 @@ describe('three thousand sessions of one server', () => {
   it('are deleted once by two runs at the same time', async () => {
     await multiply('many', 'late', 60, 2);
     const jobs = [await cleanupJob(namespace, 'many'), await cleanupJob(namespace, 'many')];
-    // Of two that succeeded the CronJob keeps one, so the other may be gone before it is seen to have ended. One that failed stays.
+    // The CronJob keeps one of two successful Jobs, so the other may be deleted before its end is observed. A failed one stays.
     const endOf = async (name: string) => {
       const job = await namespace.get(Job, name);
       const ended = job?.status?.conditions?.find(
@@ -108,7 +108,7 @@ describe('a server', () => {
     await multiply('hard', 'huge', 1, 0);
     await shell('hard', 'truncate -s 10 cut0/events.jsonl && truncate -s 500M huge0/events.jsonl');
     for (const session of ['cut0', 'huge0', 'good']) await namespace.createSession(session, 'hard');
-    await namespace.waitForSession('good', 'tells its usage', ({ status }) => status?.usage?.turns === 1);
+    await namespace.waitForSession('good', 'reports its usage', ({ status }) => status?.usage?.turns === 1);
     for (const session of ['cut0', 'huge0']) {
       await namespace.waitForSession(session, 'is told of', ({ status }) => (status?.sizeBytes ?? 0) > 0);
     }
@@ -123,7 +123,7 @@ describe('a server', () => {
     expect(pod?.status?.containerStatuses?.[0]?.restartCount).toBe(0);
   });
 
-  it('that is killed in the middle of a delete comes back, and the session goes all the same', async () => {
+  it('that is killed in the middle of a deletion restarts, and the session is still deleted', async () => {
     await multiply('hard', 'doomed', 1, 0);
     // So that deleting it takes seconds.
     const files = 100_000;
@@ -135,7 +135,7 @@ describe('a server', () => {
     const server = serverPid(pod);
 
     const here = 'ls -f doomed0/files 2>/dev/null | wc -l';
-    // It ends with the container, and so tells last what the kill left.
+    // It ends with the container, so its last output is the state that the kill left.
     const watch = `cd ${SESSIONS} && touch /tmp/watching && while ${here}; do sleep 0.02; done`;
     const exec = ['exec', '-n', namespace.name, 'deploy/hard-0', '-c', 'server', '--'];
     const watched = namespace.kubectl.try([...exec, 'sh', '-c', watch]);
@@ -160,7 +160,7 @@ describe('a volume that has become read-only', () => {
   let volume: SmallDisk;
 
   beforeAll(async () => {
-    // The claim goes with its tenant: a volume with a claim is not deleted.
+    // The claim is deleted with its tenant: a volume with a claim is not deleted.
     volume = new SmallDisk(disk);
     await namespace.kubectl.ok(['create', '-f', '-'], volume.manifest);
     await tenantThatCleans(
@@ -185,10 +185,10 @@ describe('a volume that has become read-only', () => {
     volume[Symbol.dispose]();
   });
 
-  it('fails the cleanup with the reason, is told by a session that goes, and is cleaned up once it can be written', async () => {
+  it('fails the cleanup with the reason, is reported when a session is deleted, and is cleaned up once it is writable', async () => {
     await namespace.waitForTenant(
       'stuck',
-      'is suspended and settled',
+      'is suspended and up to date',
       (tenant) => conditionOf(tenant, 'Reconciling').reason === 'UpToDate',
     );
     volume.makeReadOnly(true);

@@ -1,4 +1,4 @@
-// A volume that has space and can hold no more files: an ext4 as mke2fs makes it, with as many small sessions as it takes.
+// A volume that is out of inodes but not of space: an ext4 with the defaults of mke2fs, filled with small sessions.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { conditionOf, READY_MS, SESSIONS, TestNamespace } from '../../support/cluster.ts';
@@ -9,7 +9,7 @@ jest.setTimeout(4 * READY_MS);
 
 const name = `files-${randomBytes(4).toString('hex')}`;
 
-describe('a tenant without a TTL whose volume can hold no more files', () => {
+describe('a tenant without a TTL whose volume is out of inodes', () => {
   let namespace: TestNamespace;
   let disk: SmallDisk;
 
@@ -40,11 +40,11 @@ describe('a tenant without a TTL whose volume can hold no more files', () => {
       (tenant) => conditionOf(tenant, 'StoragePressure').reason === reason,
     );
 
-  it('is told so, loses nothing, and hears when there is room again', async () => {
+  it('reports it, loses nothing, and recovers when there are inodes again', async () => {
     await say(namespace, 'many', { prompt: 'Hello', sessionId: 'seed' });
     await pressure('EnoughSpace');
     const before = await shell('sha256sum seed/events.jsonl');
-    // Made beside the sessions and moved in one step, so that nobody counts half of them.
+    // Created beside the sessions and moved in one step, so that no poll counts half of them.
     await shell(
       `mkdir .made; i=0; while cp -r seed .made/copy-$i && touch .session-operation-locks/copy-$i.lock; do i=$((i+1)); done 2>/dev/null
        rm -rf .made/copy-$i; cd .made; i=0; while touch ../seed/files/$i; do i=$((i+1)); done 2>/dev/null
@@ -63,7 +63,7 @@ describe('a tenant without a TTL whose volume can hold no more files', () => {
     expect(await shell('sha256sum seed/events.jsonl')).toBe(before);
     expect(await shell('cat copy-*/events.jsonl | wc -c')).not.toBe('0\n');
 
-    // What an application deletes by itself, the operator hears of when it is asked to look.
+    // The operator does not see what an application deletes until a sweep is requested.
     await shell('rm -rf copy-* seed/files/*');
     const annotation = 'copilot-operator.dev/sweep-at=now';
     await namespace.kubectl.ok(['annotate', '--overwrite', 'pvc', 'many-0', annotation, '-n', namespace.name]);

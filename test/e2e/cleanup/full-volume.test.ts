@@ -13,7 +13,7 @@ jest.setTimeout(4 * READY_MS);
 
 const name = `full-${randomBytes(4).toString('hex')}`;
 
-describe('a tenant whose volume runs full', () => {
+describe('a tenant whose volume fills up', () => {
   let namespace: TestNamespace;
   let disk: SmallDisk;
 
@@ -45,10 +45,10 @@ describe('a tenant whose volume runs full', () => {
       (tenant) => conditionOf(tenant, 'StoragePressure').reason === reason,
     );
 
-  /** Makes a session large: nearly as large as the volume. */
+  /** Grows a session to nearly the size of the volume. */
   const load = (session: string) =>
     namespace.exec('full-0', 'sh', '-c', `head -c 21500000 /dev/zero > ${SESSIONS}/${session}/files/blob`);
-  /** Takes what room is left, and waits until that is told. */
+  /** Fills the remaining space, and waits until that is reported. */
   const fill = async (session: string) => {
     const rest = `${SESSIONS}/${session}/files/rest`;
     await namespace.exec('full-0', 'sh', '-c', `cat /dev/zero > ${rest} 2>/dev/null || true`);
@@ -65,7 +65,7 @@ describe('a tenant whose volume runs full', () => {
     expect(sessionId).toBe('small');
   };
 
-  it('is told before and when it is, loses nothing, and heals when a session goes', async () => {
+  it('reports it when nearly full and when full, loses nothing, and recovers when a session is deleted', async () => {
     for (const sessionId of ['small', 'big']) {
       await namespace.createSession(sessionId, 'full');
       await say(namespace, 'full', { prompt: 'Hello', sessionId });
@@ -75,7 +75,7 @@ describe('a tenant whose volume runs full', () => {
     await pressure('EnoughSpace');
 
     await load('big');
-    // A file alone changes no time of a session; the next turn of any does.
+    // A file alone does not change the modification time of a session; the next turn of any session does.
     await say(namespace, 'full', { prompt: 'Again', resume: 'big' });
     const nearly = await pressure('VolumeNearlyFull');
     expect(conditionOf(nearly, 'StoragePressure').status).toBe('True');
@@ -88,13 +88,13 @@ describe('a tenant whose volume runs full', () => {
     await namespace.kubectl.ok(['delete', 'csn', 'big', '-n', namespace.name, '--timeout=90s']);
     await expectRoom();
     await waitFor(
-      'the flips are told by events',
+      'the transitions are reported by events',
       async () => (await namespace.events('full')).some(({ reason }) => reason === 'VolumeFull'),
       { withinMs: 10_000 },
     );
   });
 
-  it('heals when the cleanup deletes what is old, although there is no room for anything', async () => {
+  it('recovers when the cleanup deletes old sessions, even with no space left', async () => {
     await say(namespace, 'full', { prompt: 'Hello', sessionId: 'old' });
     await load('old');
     await fill('old');
@@ -105,13 +105,13 @@ describe('a tenant whose volume runs full', () => {
     await expectRoom();
   });
 
-  it('heals when the volume grows', async () => {
+  it('recovers when the volume is expanded', async () => {
     await say(namespace, 'full', { prompt: 'Hello', sessionId: 'large' });
     await load('large');
     await fill('large');
     await namespace.patchTenant('full', { spec: { storage: { size: '64Mi' } } });
     const claim = await waitFor(
-      'its claim asks for more',
+      'its claim requests more',
       async () => {
         const found = await namespace.client.get(PersistentVolumeClaim, namespace.ref('full-0'));
         return found.spec?.resources?.requests?.['storage'] === '64Mi' ? found : undefined;

@@ -1,4 +1,4 @@
-// What a newcomer types first. It is left standing afterwards: who ran it before the tests would miss it.
+// What a newcomer types first. The demo is kept afterwards, because its user may still need it.
 import { describe, expect, it, jest } from '@jest/globals';
 import { cliVersion } from '../../support/copilot-binary.ts';
 import { PROJECT } from '../../support/tenant-api.ts';

@@ -1,4 +1,4 @@
-// Whoever keeps manifests in git sees no difference once the operator has settled: neither in the chart, nor in a sample.
+// Manifests kept in git show no difference once the operator is up to date: neither the chart nor a sample.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ describe.each([
     await kubectl(['apply', ...flags, '-f', '-'], chart);
     await kubectl(['rollout', 'status', 'deployment', '--timeout=2m']);
     await kubectl(['apply', ...flags, '-k', SAMPLES]);
-    await waitFor('everything has settled', async () => (await unsettled(namespace)).length === 0, {
+    await waitFor('everything is up to date', async () => (await unsettled(namespace)).length === 0, {
       withinMs: 3 * READY_MS,
       everyMs: 500,
     });

@@ -1,4 +1,4 @@
-// Tenants and sessions through the eyes of somebody with kubectl and nothing else.
+// What a user with nothing but kubectl sees of tenants and sessions.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { crds } from '../../../src/api/crd.ts';
 import type { StructuralSchema } from '../../../src/api/structural.ts';
@@ -60,7 +60,7 @@ describe('kubectl, of a tenant', () => {
 
   const kubectl = (...args: string[]) => namespace.kubectl.ok([...args, '-n', namespace.name]);
 
-  it('get -o wide tells address and reason beside the usual columns', async () => {
+  it('get -o wide shows address and reason beside the usual columns', async () => {
     expect(cells(await kubectl('get', 'ct', 'acme', '-o', 'wide'))).toEqual({
       NAME: 'acme',
       READY: 'True',
@@ -112,7 +112,7 @@ describe('kubectl, of a session that has had a turn', () => {
     await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'review' });
     await namespace.waitForSession(
       'review',
-      'is Idle and tells what it used',
+      'is Idle and reports its usage',
       ({ status }) => status?.phase === 'Idle' && status.usage?.turns === 1 && (status.sizeBytes ?? 0) > 0,
     );
   });
@@ -129,11 +129,11 @@ describe('kubectl, of a session that has had a turn', () => {
     AGE: expect.stringMatching(/^\d+[smh]/),
   };
 
-  it('get tells whose it is, what it does and how long ago', async () => {
+  it('get shows its tenant, its phase and its last activity', async () => {
     expect(cells(await kubectl('get', 'csn', 'review'))).toEqual(usual);
   });
 
-  it('get -o wide tells owner, place, size, tokens, end and reason beside the usual columns', async () => {
+  it('get -o wide shows owner, server, size, tokens, expiry and message beside the usual columns', async () => {
     expect(cells(await kubectl('get', 'csn', 'review', '-o', 'wide'))).toEqual({
       ...usual,
       OWNER: 'alice',

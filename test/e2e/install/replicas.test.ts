@@ -48,7 +48,7 @@ async function replica(name: string): Promise<Pod> {
 
 const restartsOf = async (name: string) => (await replica(name)).status?.containerStatuses?.[0]?.restartCount ?? 0;
 
-/** Somebody deletes a child: whoever leads has something to write. */
+/** Deletes a child, so that the leader has something to write. */
 const drift = () => namespace.kubectl.ok(['delete', 'pdb', 'acme-servers', '-n', namespace.name]);
 const repaired = (withinMs: number) =>
   waitFor('the PodDisruptionBudget is there again', () => namespace.get(PodDisruptionBudget, 'acme-servers'), {
@@ -102,11 +102,11 @@ afterEach(async () => {
 });
 
 describe('when the leader', () => {
-  it('is stopped in order, the other replica goes on at once', async () => {
+  it('is stopped gracefully, the other replica takes over at once', async () => {
     const leader = await release.leader();
     await namespace.kubectl.ok(['delete', 'pod', leader, '-n', namespace.name, '--wait=false']);
     const successor = await waitFor(
-      'somebody else leads',
+      'another replica leads',
       async () => (await release.leader()) !== leader && release.leader(),
     );
     await drift();
@@ -133,7 +133,7 @@ describe('when the leader', () => {
     expect(trespasses()).toEqual([]);
   });
 
-  it('stands still for longer than its lease, it writes nothing when it goes on', async () => {
+  it('is paused for longer than its lease, it writes nothing when it resumes', async () => {
     const leader = await release.leader();
     const [pid, restarts] = [containerPid(await replica(leader)), await restartsOf(leader)];
     process.kill(pid, 'SIGSTOP');
@@ -149,7 +149,7 @@ describe('when the leader', () => {
     }
     const wokenAt = Date.now();
     await repaired(10_000);
-    // Whoever lost the lease ends, and comes back as a stand-by.
+    // The process that lost the lease exits, and is restarted as a standby.
     await waitFor('it was started again', async () => (await restartsOf(leader)) > restarts, {
       withinMs: READY_MS,
       everyMs: 200,

@@ -134,7 +134,7 @@ async function everything(): Promise<void> {
   // The second time it is the same event once more.
   for (const suspend of [true, false, true]) await setSuspend(suspend);
   await waitFor(
-    'it was told twice',
+    'it was reported twice',
     async () => (await namespace.events('acme')).some(({ count }) => count === 2),
     SOON,
   );
@@ -146,14 +146,14 @@ async function everything(): Promise<void> {
 /** While no server runs, a Job removes a session's data. */
 async function removeFromVolume(): Promise<void> {
   await waitFor('no server runs', async () => (await namespace.pods('acme', 'acme-0')).length === 0, SOON);
-  // Another one's Job of the name that this session's would have: it is looked at, and left alone.
+  // A foreign Job with the name of this session's Job: it is read, and left alone.
   const blocked = await namespace.client.get(CopilotSession, namespace.ref('blocked'));
   const foreign = ['create', 'job', deleteJobName(blocked, 0), '--image=localhost/nothing', '-n', namespace.name];
   await namespace.kubectl.ok([...foreign, '--', 'true']);
   await namespace.kubectl.ok(['delete', 'csn', 'named', 'blocked', '-n', namespace.name, '--timeout=120s']);
 }
 
-/** What a deletion through a server asks for, asked for by hand. */
+/** The sweep that a deletion through a server requests, requested by hand. */
 async function sweepVolume(): Promise<void> {
   const isAsked = async () =>
     SWEEP_AT in ((await namespace.get(PersistentVolumeClaim, 'acme-0'))?.metadata.annotations ?? {});

@@ -110,6 +110,6 @@ describe('a tenant that runs', () => {
     const image = async (name: string) => (await namespace.deployment(name)).spec?.template.spec?.containers[0]?.image;
     expect(await image('acme-0')).toBe(SERVER_IMAGE);
     await namespace.createTenant('young', { server: { binary: 'runtime' } });
-    expect(await waitFor('its server is made', () => image('young-0'))).toBe(NEXT_IMAGE);
+    expect(await waitFor('its server is created', () => image('young-0'))).toBe(NEXT_IMAGE);
   });
 });

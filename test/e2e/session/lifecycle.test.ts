@@ -1,4 +1,4 @@
-// A session as a resource, from its name to its end, with the real CLI, the real SDK and a real volume.
+// The life of a CopilotSession, from the reserved id to the deletion of its data, with the real CLI, SDK and volume.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Job, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
@@ -24,7 +24,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
   });
   afterAll(() => namespace.close());
 
-  /** Names of what lies on the volume of the tenant's first server. */
+  /** File names on the volume of the tenant's first server. */
   const onVolume = async () => (await namespace.exec('acme-0', 'ls', '-A', SESSIONS)).split('\n');
   const gone = (name: string, everyMs = 200) =>
     waitFor(
@@ -36,7 +36,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
       },
     );
 
-  it('is held before its first turn, told after it, and known to the server by its owner', async () => {
+  it('is Pending before its first turn, reported after it, and has its owner stored on the server', async () => {
     await namespace.createSession('review', 'acme', { owner: 'alice', participants: ['bob', 'carol'] });
     const pending = await namespace.waitForPhase('review', 'Pending');
     expect(conditionOf(pending, 'Ready')).toMatchObject({ status: 'True', reason: 'AwaitingFirstTurn' });
@@ -51,7 +51,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
 
     const idle = await namespace.waitForSession(
       'review',
-      'tells its usage',
+      'reports its usage',
       ({ status }) => status?.phase === 'Idle' && (status.usage?.turns ?? 0) > 0,
     );
     expect(idle.status).toMatchObject({ server: 'acme-0', usage: { turns: 1 } });
@@ -68,7 +68,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(row).toMatch(/^review +acme +True +Idle +1 +\w+ +\w+$/);
   });
 
-  it('goes with its resource, data and all', async () => {
+  it('is deleted with its resource, including its data', async () => {
     await namespace.createSession('brief', 'acme');
     await namespace.waitForPhase('brief', 'Pending');
     await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'brief' });
@@ -76,7 +76,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(await onVolume()).toContain('brief');
     await namespace.kubectl.ok(['delete', 'csn', 'brief', '-n', namespace.name, '--timeout=60s']);
     expect(await onVolume()).not.toContain('brief');
-    // What the server itself leaves goes a little later, while it runs: nothing of the session's name is there any more.
+    // The lock file that the server leaves is swept a little later: then no file has the session's name.
     const left = async () => (await namespace.exec('acme-0', 'find', SESSIONS, '-name', '*brief*')) === '';
     await waitFor('nothing is left of the session', left, { withinMs: 120_000, everyMs: 500 });
     await waitFor('the sweep is over', async () => (await namespace.get(Job, 'acme-sweep0')) === undefined, {
@@ -86,7 +86,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(metadata.annotations).not.toHaveProperty(['copilot-operator.dev/sweep-at']);
   });
 
-  it('stays on the volume with deletionPolicy Retain, and is found again by the next resource', async () => {
+  it('stays on the volume with deletionPolicy Retain, and the next resource with its id finds it', async () => {
     const retained = { sessionId: 'Kept_1', deletionPolicy: 'Retain' } as const;
     await namespace.createSession('kept', 'acme', retained);
     await say(namespace, 'acme', { prompt: 'Remember me', sessionId: 'Kept_1' });
@@ -97,7 +97,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     await namespace.waitForPhase('kept', 'Idle');
   });
 
-  it('is closed in the middle of a turn when its resource is deleted, and that is told', async () => {
+  it('is closed in the middle of a turn when its resource is deleted, and an event reports that', async () => {
     await namespace.createSession('busy', 'acme');
     await namespace.waitForPhase('busy', 'Pending');
     await model.script({ match: 'Never end', steps: [{ text: 'word '.repeat(2000), delayMs: 100 }] });
@@ -120,7 +120,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(await onVolume()).not.toContain('busy');
   });
 
-  it('is told Lost when it was deleted on the server behind our back', async () => {
+  it('is reported as Lost when a client deleted it on the server', async () => {
     await namespace.createSession('stolen', 'acme');
     await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'stolen' });
     await namespace.waitForPhase('stolen', 'Idle');
@@ -134,7 +134,7 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     });
   });
 
-  it('may be made, deleted with its data and made again, twice within a second', async () => {
+  it('can be created, deleted with its data and recreated, twice within a second', async () => {
     await namespace.createSession('again', 'acme');
     await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'again' });
     let { metadata } = await namespace.waitForPhase('again', 'Idle');
@@ -150,13 +150,13 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(await onVolume()).not.toContain('again');
   });
 
-  it('is told who holds its id, and takes over when that one goes', async () => {
+  it('reports which resource holds its id, and takes the id over when that one is deleted', async () => {
     await namespace.createSession('first', 'acme', { sessionId: 'shared-id' });
     await namespace.waitForPhase('first', 'Pending');
     await namespace.createSession('second', 'acme', { sessionId: 'shared-id' });
     const told = await namespace.waitForSession(
       'second',
-      'is told of the other one',
+      'reports the other one',
       (session) => conditionOf(session, 'Stalled').reason === 'DuplicateSessionId',
     );
     expect(conditionOf(told, 'Stalled').message).toContain('first');
@@ -174,18 +174,18 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     expect(await onVolume()).not.toContain('shared-id');
   });
 
-  it('waits for its tenant, and for one that comes back', async () => {
+  it('waits for its tenant, and for one that is recreated', async () => {
     await namespace.createSession('early', 'later');
     const early = await namespace.waitForSession(
       'early',
-      'is told that there is no such tenant',
+      'reports that there is no such tenant',
       (session) => conditionOf(session, 'Stalled').reason === 'TenantNotFound',
     );
     expect(conditionOf(early, 'Stalled').message).toContain('later');
     await namespace.createTenant('later', { server: { binary: 'runtime' } });
     await namespace.waitForSession(
       'early',
-      'is Ready by itself',
+      'becomes Ready',
       (session) => conditionOf(session, 'Ready').status === 'True',
       READY_MS,
     );
@@ -206,7 +206,7 @@ describe('sessions of a suspended tenant', () => {
   });
   afterAll(() => namespace.close());
 
-  it('are told to wait, go from the volume with their resource, and the others are there when the tenant wakes', async () => {
+  it('report the suspension; one is deleted from the volume with its resource, and the others are there after the resume', async () => {
     for (const name of ['going', 'staying']) {
       await namespace.createSession(name, 'sleepy');
       await say(namespace, 'sleepy', { prompt: `I am ${name}`, sessionId: name });
@@ -215,7 +215,7 @@ describe('sessions of a suspended tenant', () => {
     await namespace.patchTenant('sleepy', { spec: { suspend: true } });
     const told = await namespace.waitForSession(
       'staying',
-      'is told that its tenant is suspended',
+      'reports that its tenant is suspended',
       (session) => conditionOf(session, 'Ready').reason === 'TenantSuspended',
     );
     expect(told.status?.phase).toBe('Idle');
@@ -240,7 +240,7 @@ describe('sessions of a suspended tenant', () => {
     expect(sessionId).toBe('staying');
   });
 
-  it('stay on the volume of a tenant that is deleted first: they go at once, and an event names the claim', async () => {
+  it('of a tenant that was deleted first: the resource is deleted at once, and an event names the claim with the data', async () => {
     await namespace.createTenant('leaving', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
     await namespace.waitForReady('leaving');
     await namespace.createSession('widow', 'leaving');
@@ -249,7 +249,7 @@ describe('sessions of a suspended tenant', () => {
     await namespace.deleteTenant('leaving');
     const told = await namespace.waitForSession(
       'widow',
-      'is told that its tenant is gone',
+      'reports that its tenant is gone',
       (session) => conditionOf(session, 'Stalled').reason === 'TenantNotFound',
     );
     expect(told.status).toMatchObject({ phase: 'Idle', server: 'leaving-0' });
@@ -262,7 +262,7 @@ describe('sessions of a suspended tenant', () => {
     expect(claim?.status?.phase).toBe('Bound');
   });
 
-  it('do not hold up a tenant that is deleted first', async () => {
+  it('do not delay the deletion of a tenant that is deleted first', async () => {
     await namespace.createTenant('gone', { server: { binary: 'runtime' }, storage: { reclaimPolicy: 'Delete' } });
     await namespace.waitForReady('gone');
     await namespace.createSession('orphan', 'gone');
