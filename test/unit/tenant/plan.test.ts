@@ -382,6 +382,14 @@ describe('a model credential that cannot be used', () => {
     expect(planned(missing).causes).toMatchObject([{ reason: 'ModelNotConfigured' }]);
   });
 
+  it('is reported when its Secret lacks the label that the operator requires', () => {
+    const facts = { ...OPERATOR, requireSecretLabel: { key: 'tenants' } };
+    const { causes, model } = planned(world, { facts });
+    expect(model).toMatchObject({ ok: false, reason: 'SecretNotAllowed' });
+    expect(causes).toMatchObject([{ reason: 'ModelNotConfigured' }]);
+    expect(writes(planned(world, { facts }))).toEqual([]);
+  });
+
   it('leaves running servers as they are', () => {
     expect(writes(planned(missing))).toEqual([]);
   });
