@@ -1,5 +1,7 @@
+/** Structural sharing: equal parts of cached objects are in memory once. */
+
 /**
- * Structural sharing: replaces every part of `fresh` that equals the part at the same path of `like` by that one, so that both are in
+ * Replaces every part of `fresh` that equals the part at the same path of `like` by that one, so that both are in
  * memory once. The objects that an operator creates are much alike: of a thousand Deployments each keeps little but its names.
  * `fresh` is modified; from then on neither may be.
  */

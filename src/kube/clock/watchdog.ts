@@ -1,4 +1,4 @@
-/** A watchdog timer. */
+/** A watchdog timer: notices when nothing happens any more. */
 import type { Clock, Timer } from './clock.ts';
 
 /** Calls back once when it was not fed for a while. Feeding costs no timer: the time is checked when the one timer fires. */

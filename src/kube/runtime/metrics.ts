@@ -1,4 +1,4 @@
-/** The Prometheus metrics of controllers, work queues, the client, leader election and events. */
+/** The Prometheus metrics of controllers, work queues, informers, the client, leader election and events. */
 import { Counter, Gauge, Histogram, Registry, type CollectFunction } from 'prom-client';
 import { StatusError } from '../types/errors.ts';
 import type { TransportObserver } from '../client/transport.ts';
