@@ -43,7 +43,7 @@ export const sessionSpec = withRules(
       .regex(USER)
       .exactOptional()
       .describe(
-        'Name of the user who owns the session, without spaces and commas. It is stored with the session on the server the next time the session is loaded. If another owner is stored already, the resource does not hold the session (`OwnedByAnother`): it neither changes nor deletes it. A resource without an owner keeps the stored one, and never gets this reason. Immutable.',
+        'Name of the user who owns the session, without spaces and commas. It is stored with the session on the server the next time the session is loaded. If another owner is stored already, the resource does not hold the session (`OwnedByAnother`): it neither changes nor deletes it. The same holds for a resource without an owner. Immutable.',
       ),
     participants: z
       .array(z.string().min(1).max(MAX_USER_LENGTH).regex(USER))

@@ -12,8 +12,7 @@ export interface Target {
 /** One run. */
 export interface CleanupOptions {
   /** Delete sessions by age, or one session; or only remove what deletions left on volumes. */
-  readonly task:
-    { readonly ttlMs: number; readonly policiesFile: string | undefined } | { readonly sessionId: string } | 'Sweep';
+  readonly task: { readonly ttlMs: number; readonly policiesFile: string | undefined } | DeleteTask | 'Sweep';
   readonly dryRun: boolean;
   readonly targets: readonly Target[];
   /** The connection token of the servers. */
@@ -47,4 +46,11 @@ export type Policy =
 export interface TtlTask {
   readonly ttlMs: number;
   readonly policies: ReadonlyMap<string, Policy>;
+}
+
+/** Delete one session, on behalf of its owner. */
+export interface DeleteTask {
+  readonly sessionId: string;
+  /** Without an owner only data is deleted that has none. */
+  readonly owner: string | undefined;
 }

@@ -2,7 +2,8 @@
 import { attempt, throwIfStopped, type Context } from './context.ts';
 import { decide, clockMarginFor } from './ttl-rule.ts';
 import { stubTime } from './stub.ts';
-import type { TtlTask } from './model.ts';
+import { mayRemove } from '../resources/session-removal.ts';
+import type { DeleteTask, TtlTask } from './model.ts';
 import type { Volume } from './volume.ts';
 
 /** Deletes sessions by the TTL rule, one at a time. */
@@ -25,11 +26,11 @@ export async function cleanUpVolume(target: string, volume: Volume, task: TtlTas
   }
 }
 
-/** Deletes one session of any age, and its lock. A missing session is no error. */
+/** Deletes one session of any age, and its lock, unless it has another owner. A missing session is no error. */
 export async function deleteOnVolume(
   target: string,
   volume: Volume,
-  sessionId: string,
+  { sessionId, owner }: DeleteTask,
   context: Context,
 ): Promise<void> {
   const { report } = context;
@@ -37,6 +38,9 @@ export async function deleteOnVolume(
   await attempt(`${target}: session ${sessionId}`, context, async () => {
     const isSession = (await volume.session(sessionId)) !== undefined;
     if (isSession || (await stubTime(volume.path(sessionId))) !== undefined) {
+      const stored = { servers: [target], owner: await volume.owner(sessionId) };
+      const permission = mayRemove(stored, { kind: 'Session', owner }, target);
+      if (!permission.allowed) return report.refused(target, sessionId, permission);
       await remove(target, volume, sessionId, 'its deletion was requested', context);
     } else if (await volume.isDirectory(sessionId)) {
       report.error(`${target}: directory ${sessionId} was not deleted: it has files that do not belong to a session`);

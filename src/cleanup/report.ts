@@ -1,6 +1,7 @@
 /** The report of a run: what it has done so far, in counts and in its log. */
 import type { Logger } from 'pino';
 import type { CleanupResult, MeasuredVolume } from '../resources/cleanup-result.ts';
+import type { RemovalPermission } from '../resources/session-removal.ts';
 import { statusMessage, fullMessage } from './failure.ts';
 
 /** One deletion. `message` says why. */
@@ -36,6 +37,13 @@ export class CleanupReport {
     this.#sessions.push(sessionId);
     this.#freedBytes += bytes;
     this.#log.info({ target, session: sessionId, bytes, why: message }, this.dryRun ? 'would delete' : 'deleted');
+  }
+
+  /** It is kept: the policy refuses its removal. Data whose owner can't be read fails the run, that of another owner does not. */
+  refused(target: string, sessionId: string, { reason, message }: RemovalPermission): void {
+    this.kept();
+    if (reason === 'OwnedByAnother') this.#log.info({ target, session: sessionId, why: message }, 'kept');
+    else this.error(`${target}: session ${sessionId} was not deleted: ${message}`);
   }
 
   /** Another run or client has deleted it, which is no error. */

@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 import { fullMessage, StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
-import type { CleanupOptions, Policy, Target, TtlTask } from './model.ts';
+import type { CleanupOptions, DeleteTask, Policy, Target, TtlTask } from './model.ts';
 import { emptyTrash, sweepLocks, sweepStubs } from './sweep.ts';
 import { cleanUpServer, deleteOnServer, isLoaded } from './through-server.ts';
 import { errorCode } from './file-tree.ts';
@@ -14,7 +14,7 @@ import { Volume } from './volume.ts';
 
 const CONNECT = { timeoutMs: 10_000 };
 
-type Task = TtlTask | { readonly sessionId: string } | 'Sweep';
+type Task = TtlTask | DeleteTask | 'Sweep';
 
 /** Resolves to the result, which includes the errors of servers, volumes and the policies file. */
 export async function cleanUp(options: CleanupOptions, context: Context): Promise<CleanupResult> {
@@ -46,7 +46,7 @@ async function cleanUpTarget({ name, server, volume }: Target, task: Task, token
       await client.open(CONNECT);
     }
     if (task === 'Sweep') await sweepVolume(name, mounted, context);
-    else if ('sessionId' in task) await deleteOne(name, task.sessionId, client, mounted, context);
+    else if ('sessionId' in task) await deleteOne(name, task, client, mounted, context);
     else await cleanUpByAge(name, task, client, mounted, context);
   } catch (error) {
     if (!(error instanceof CopilotError) && errorCode(error) === undefined) throw error;
@@ -91,14 +91,15 @@ async function cleanUpByAge(
 
 async function deleteOne(
   name: string,
-  sessionId: string,
+  task: DeleteTask,
   client: Client | undefined,
   volume: Volume | undefined,
   context: Context,
 ): Promise<void> {
-  if (client !== undefined) await deleteOnServer(name, client, sessionId, context);
-  else if (volume !== undefined) await deleteOnVolume(name, volume, sessionId, context);
+  const { sessionId } = task;
+  if (client !== undefined) await deleteOnServer(name, client, task, context);
+  else if (volume !== undefined) await deleteOnVolume(name, volume, task, context);
   if (volume === undefined || context.report.dryRun) return;
   if ((await volume.trash()).includes(sessionId)) await volume.emptyTrash(sessionId);
-  await volume.deleteLock(sessionId);
+  if ((await volume.session(sessionId)) === undefined) await volume.deleteLock(sessionId);
 }

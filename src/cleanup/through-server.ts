@@ -2,6 +2,7 @@
 import {
   deleteSession,
   getActivity,
+  getClientMetadata,
   getServerTime,
   getSessionSizes,
   getSessionTimes,
@@ -13,7 +14,8 @@ import {
 } from '../copilot/index.ts';
 import { attempt, throwIfStopped, type Context } from './context.ts';
 import { decide, clockMarginFor, type CleanupDecision } from './ttl-rule.ts';
-import type { StoredSession, TtlTask } from './model.ts';
+import { mayRemove, OWNER_LABEL } from '../resources/session-removal.ts';
+import type { DeleteTask, StoredSession, TtlTask } from './model.ts';
 
 /** Listing thousands of sessions on a busy server takes a while; one session does not. */
 const LIST = { timeoutMs: 60_000 };
@@ -58,22 +60,28 @@ export async function cleanUpServer(target: string, client: Client, task: TtlTas
   }
 }
 
-/** Deletes one session of any age. A missing session is no error. */
+/** Deletes one session of any age, unless it has another owner. A missing session is no error. */
 export async function deleteOnServer(
   target: string,
   client: Client,
-  sessionId: string,
+  { sessionId, owner }: DeleteTask,
   context: Context,
 ): Promise<void> {
   const { report } = context;
   throwIfStopped(context);
   const bytes = (await sizesOf(target, client, context)).get(sessionId) ?? 0;
   await attempt(`${target}: session ${sessionId}`, context, async () => {
+    if ((await getSessionTimes(client, sessionId, ONE)) !== undefined) {
+      const labels = (await getClientMetadata(client, [sessionId], [OWNER_LABEL], ONE)).get(sessionId);
+      const stored = { servers: [target], owner: labels && (labels[OWNER_LABEL] ?? '') };
+      const permission = mayRemove(stored, { kind: 'Session', owner }, target);
+      if (!permission.allowed) return report.refused(target, sessionId, permission);
+    }
     const exists = report.dryRun
       ? (await getSessionTimes(client, sessionId, ONE)) !== undefined
       : await deleteAndVerify(client, sessionId);
-    if (exists) report.deleted({ target, sessionId, bytes, message: 'its deletion was requested' });
-    else report.alreadyGone(target, sessionId);
+    if (exists) return report.deleted({ target, sessionId, bytes, message: 'its deletion was requested' });
+    return report.alreadyGone(target, sessionId);
   });
 }
 

@@ -2,6 +2,7 @@
  * The TTL rule: which sessions a cleanup deletes. One function, so that the decision is the same through a server and on a volume.
  */
 import { CLOCK_SKEW_MS, clockMargin } from '../resources/session-ttl.ts';
+import { mayRemove } from '../resources/session-removal.ts';
 import type { Policy, StoredSession } from './model.ts';
 
 const MINUTE_MS = 60_000;
@@ -39,7 +40,9 @@ export function decide(session: StoredSession, rule: Rule, now: number): Cleanup
   const policy = rule.policies.get(session.sessionId);
   // An unreadable time is no reason to delete it.
   if (!Number.isFinite(modifiedTime)) return keep('UnknownAge', 'the time of its last activity is unknown');
-  if (policy?.keep) return keep('Kept', 'a CopilotSession keeps it');
+  // The owner does not matter to the TTL of the tenant, nor does the place: each copy is judged by its own age.
+  const permission = mayRemove({ servers: [], owner: undefined, kept: policy?.keep }, { kind: 'Tenant' }, '');
+  if (!permission.allowed || policy?.keep) return keep('Kept', permission.message);
 
   const ttlMs = Math.max(rule.ttlMs, policy?.ttlMs ?? 0);
   const policyStart = Math.max(modifiedTime, policy?.since ?? -Infinity);

@@ -2,10 +2,11 @@
  * A volume of sessions: the `session-state` directory of a server that need not run. Only directories of sessions are changed; links,
  * files and other directories are not.
  */
-import { lstat, mkdir, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSessionId } from '../copilot/session-id.ts';
 import type { MeasuredVolume } from '../resources/cleanup-result.ts';
+import { OWNER_LABEL } from '../resources/session-removal.ts';
 import type { StoredSession } from './model.ts';
 import { errorCode, ifExists, removeTree, sizeOfTree } from './file-tree.ts';
 import { usageOf } from './file-system-usage.ts';
@@ -13,6 +14,9 @@ import { usageOf } from './file-system-usage.ts';
 /** Where deleted sessions are moved first. No session id has a dot, and a server lists no session two levels down. */
 export const TRASH = '.copilot-operator-deleted';
 export const LOCKS = '.session-operation-locks';
+/** Where a server stores labels: `{"version":1,"metadata":{...}}`. */
+const METADATA = 'client-metadata.json';
+const MAX_METADATA_BYTES = 4 * 1024 * 1024;
 const JOURNAL = 'events.jsonl';
 const LOCK = /^inuse\.\d+\.lock$/;
 
@@ -39,6 +43,15 @@ export class Volume {
     if (!(await this.isDirectory(sessionId))) return undefined;
     const journal = await ifExists(lstat(this.path(sessionId, JOURNAL)));
     return journal?.isFile() === true ? { sessionId, modifiedTime: journal.mtimeMs } : undefined;
+  }
+
+  /** The owner stored with a session: '' for none, undefined when it can't be read. */
+  async owner(sessionId: string): Promise<string | undefined> {
+    const path = this.path(sessionId, METADATA);
+    const stat = await ifExists(lstat(path));
+    if (stat === undefined) return '';
+    if (!stat.isFile() || stat.size > MAX_METADATA_BYTES) return undefined;
+    return ownerIn(await readFile(path, 'utf8'));
   }
 
   /** mtime of the youngest lock of a session; undefined without one. */
@@ -137,5 +150,16 @@ export class Volume {
       // Another run is using it.
       if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
     }
+  }
+}
+
+function ownerIn(text: string): string | undefined {
+  try {
+    const { metadata } = JSON.parse(text) as { readonly metadata?: Readonly<Record<string, unknown>> };
+    if (typeof metadata !== 'object' || metadata === null) return undefined;
+    const owner = metadata[OWNER_LABEL] ?? '';
+    return typeof owner === 'string' ? owner : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -61,6 +61,8 @@ export interface Observation {
   readonly tenant: CopilotTenant;
   /** Undefined when no server has it. */
   readonly located: Located | undefined;
+  /** Names of all servers that have data under its id. */
+  readonly copies: readonly string[];
   /** The server that has it, or all that may have it. */
   readonly candidates: readonly ServerView[];
   readonly ownership: Ownership;
@@ -97,6 +99,8 @@ export interface Removal {
   readonly unswept: readonly string[];
   /** The data has another owner and stays. */
   readonly ownedByAnother: boolean;
+  /** A server has to answer once more first, which takes a moment. */
+  readonly refreshing?: boolean | undefined;
   readonly cause?: SessionCause | undefined;
 }
 

@@ -15,7 +15,7 @@ import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-ind
 import { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
-import { duplicateSessionId, ownedByAnother, tenantNotFound } from './decisions/causes.ts';
+import { duplicateSessionId, onSeveralServers, ownedByAnother, tenantNotFound } from './decisions/causes.ts';
 import { expiryOf } from './decisions/expiry.ts';
 import { READ_OWNER, limited } from './decisions/limitations.ts';
 import { ownershipOf } from './decisions/ownership.ts';
@@ -24,7 +24,7 @@ import type { Observation, SessionCause, Unavailable, Work } from './model.ts';
 import { planSession, type Plan } from './plan.ts';
 import type { DataFinalizer } from './removal/data-finalizer.ts';
 import type { Expirer } from './removal/expirer.ts';
-import { locate, serversOf } from './servers.ts';
+import { copiesOf, locate, serversOf } from './servers.ts';
 import type { SessionStates } from './session-state.ts';
 import type { StartupGrace } from './startup-grace.ts';
 import { computeStatus, emptyStatus, unobservedStatus } from './status.ts';
@@ -127,7 +127,9 @@ export class SessionReconciler implements Reconciler {
       return this.#requeue(await this.#reportCause(session, tenantNotFound(session, tenant), context));
     }
     const observation = this.#observe(session, tenant, clock.now());
-    const { ownership, unavailable } = observation;
+    const { ownership, unavailable, copies } = observation;
+    if (copies.length > 1)
+      return this.#requeue(await this.#reportCause(session, onSeveralServers(session, copies), context));
     // The survey reads the labels within a moment, and that enqueues the session: until then nothing is reported, and nothing deleted.
     if (ownership === 'Unread' && unavailable === undefined) return this.#requeue();
     if (ownership === 'Another') {
@@ -185,7 +187,8 @@ export class SessionReconciler implements Reconciler {
     const id = sessionIdOf(session);
     const lastServer = session.status?.server;
     const servers = serversOf(tenant, source, lastServer);
-    const located = locate(servers, id, lastServer, states.of(session).expiredAt);
+    const copies = copiesOf(servers, id, states.of(session).expiredAt);
+    const located = locate(copies, lastServer);
     const candidates = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
     const keys = candidates.map(({ key }) => key);
     watches.set(keyOf(session), id, keys);
@@ -197,6 +200,7 @@ export class SessionReconciler implements Reconciler {
       session,
       tenant,
       located,
+      copies: copies.map(({ server }) => server.name),
       candidates,
       ownership,
       unavailable: unavailability({ tenant, servers, located, lastServer }) ?? unread,

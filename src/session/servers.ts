@@ -47,31 +47,35 @@ function runStateOf({ spec, status, metadata }: CopilotTenant, index: number): S
 }
 
 /**
- * The server that has the session: `lastServer` if it does, else the one where it was used last. Answers that are not newer than
- * `after` are from before the operator itself deleted the session, and are ignored.
+ * Where the session's data is, by the answers of all servers. Answers that are not newer than `after` are from before the operator
+ * itself deleted the session, and are ignored.
  */
-export function locate(
-  servers: readonly ServerView[],
-  sessionId: string,
-  lastServer: string | undefined,
-  after = -Infinity,
-): Located | undefined {
-  const found = servers.flatMap((server): Located[] => {
+export function copiesOf(servers: readonly ServerView[], sessionId: string, after = -Infinity): Located[] {
+  return servers.flatMap((server): Located[] => {
     const facts =
       server.answer === undefined || server.answer.at <= after ? undefined : server.answer.sessions.get(sessionId);
     return facts === undefined ? [] : [{ server, facts }];
   });
+}
+
+/** The copy to report: that on `lastServer`, else the one that was used last. */
+export function locate(copies: readonly Located[], lastServer: string | undefined): Located | undefined {
   return (
-    found.find(({ server }) => server.name === lastServer) ??
-    found.toSorted((a, b) => b.facts.lastActivityTime - a.facts.lastActivityTime)[0]
+    copies.find(({ server }) => server.name === lastServer) ??
+    copies.toSorted((a, b) => b.facts.lastActivityTime - a.facts.lastActivityTime)[0]
   );
 }
 
 /**
- * The servers that may have data of the session: the one where it was last seen, and all that answer, since checking those is cheap.
- * One that was never seen may have started on any of them since the last poll.
+ * The servers on which the data of a deleted session is removed: the one that has it, else the one where it was last seen, else, for a
+ * session that was never seen, all: it may have started since their last poll.
  */
-export function candidateServers(servers: readonly ServerView[], lastServer: string | undefined): ServerView[] {
-  const known = servers.some(({ name }) => name === lastServer);
-  return servers.filter(({ name, answer }) => !known || name === lastServer || answer !== undefined);
+export function removalTargets(
+  servers: readonly ServerView[],
+  [copy]: readonly Located[],
+  lastServer: string | undefined,
+): readonly ServerView[] {
+  if (copy !== undefined) return [copy.server];
+  const last = servers.find(({ name }) => name === lastServer);
+  return last === undefined ? servers : [last];
 }

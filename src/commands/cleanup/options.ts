@@ -8,6 +8,8 @@ import { parseFlags, UsageError } from '../flags.ts';
 export const CLEANUP_FLAGS = `\
   --ttl DURATION                     delete sessions without activity for this long, such as 720h; or:
   --delete-session ID                delete this session, whatever its age; or:
+  --owner USER                       with --delete-session: the owner that the data may have; without it only data
+                                     without an owner is deleted
   --sweep                            delete no session, only the files that deletions left on volumes
   --server NAME=HOST:PORT            a running server to delete sessions through, with its connection token in
                                      COPILOT_CONNECTION_TOKEN; can be repeated
@@ -20,6 +22,7 @@ export const CLEANUP_FLAGS = `\
 const flags = {
   ttl: { type: 'string' },
   'delete-session': { type: 'string' },
+  owner: { type: 'string' },
   sweep: { type: 'boolean' },
   server: { type: 'string', multiple: true },
   volume: { type: 'string', multiple: true },
@@ -48,20 +51,29 @@ export function parseCleanupOptions(args: readonly string[], env: NodeJS.Process
 interface TaskFlags {
   readonly ttl?: string | undefined;
   readonly 'delete-session'?: string | undefined;
+  readonly owner?: string | undefined;
   readonly sweep?: boolean | undefined;
   readonly policies?: string | undefined;
   readonly server?: readonly string[] | undefined;
 }
 
-function taskOf({ ttl, 'delete-session': sessionId, sweep, policies, server }: TaskFlags): CleanupOptions['task'] {
+function taskOf({
+  ttl,
+  'delete-session': sessionId,
+  owner,
+  sweep,
+  policies,
+  server,
+}: TaskFlags): CleanupOptions['task'] {
   if ([ttl, sessionId, sweep].filter((flag) => flag !== undefined).length !== 1) {
     throw new UsageError('exactly one of --ttl, --delete-session and --sweep is required');
   }
+  if (owner !== undefined && sessionId === undefined) throw new UsageError('--owner requires --delete-session');
   if (ttl !== undefined) return { ttlMs: ttlOf(ttl), policiesFile: policies };
   if (policies !== undefined) {
     throw new UsageError('--policies requires --ttl');
   }
-  if (sessionId !== undefined) return { sessionId: sessionIdOf(sessionId) };
+  if (sessionId !== undefined) return { sessionId: sessionIdOf(sessionId), owner };
   if (server !== undefined) throw new UsageError('--sweep works on volumes: use --volume NAME=PATH, and no --server');
   return 'Sweep';
 }

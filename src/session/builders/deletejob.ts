@@ -25,6 +25,7 @@ export function deleteJobName({ metadata }: CopilotSession, index: number): stri
  */
 export function deleteJob(session: CopilotSession, tenant: CopilotTenant, index: number, image: string): Job {
   const { name, namespace } = session.metadata;
+  const { owner } = session.spec;
   // A resource's name may be longer than a label value; then the UID replaces it.
   const label = name.length <= MAX_LABEL_LENGTH ? name : (session.metadata.uid ?? '');
   const labels = { ...cleanupLabels(tenant.metadata.name), [Label.session]: label };
@@ -46,7 +47,7 @@ export function deleteJob(session: CopilotSession, tenant: CopilotTenant, index:
         metadata: { labels },
         spec: cleanupPod(tenant, {
           image,
-          args: [`--delete-session=${sessionIdOf(session)}`],
+          args: [`--delete-session=${sessionIdOf(session)}`, ...(owner === undefined ? [] : [`--owner=${owner}`])],
           servers: [],
           volumes: [index],
         }),

@@ -36,3 +36,12 @@ export function ownedByAnother(session: CopilotSession): SessionCause {
     message: `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} has a different owner than spec.owner of CopilotSession ${name}, so this CopilotSession neither changes nor deletes it. Delete this CopilotSession, and create one with another spec.sessionId or the right spec.owner. The data is kept.`,
   };
 }
+
+/** `servers`: names of those that have data under the id. */
+export function onSeveralServers(session: CopilotSession, servers: readonly string[]): SessionCause {
+  const id = sessionIdOf(session);
+  return {
+    reason: SessionStalledReason.OnSeveralServers,
+    message: `Servers ${servers.join(' and ')} of CopilotTenant ${session.spec.tenantRef.name} have data of session ${id}. The operator removes none of the copies. Delete the ones that are not needed through their servers.`,
+  };
+}

@@ -2,17 +2,18 @@
 import { GROUP, Label } from '../../api/names.ts';
 import { exponentialDelay } from '../../kube/clock/backoff.ts';
 import type { SessionFacts } from '../../servers/survey/sessions.ts';
+import { isOwnedByAnother, OWNER_LABEL } from '../../resources/session-removal.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 
 /** Keys of the labels beside a session's data. */
 export const StoredLabel = {
   tenant: Label.tenant,
   session: Label.session,
-  owner: `${GROUP}/owner`,
+  owner: OWNER_LABEL,
   participants: `${GROUP}/participants`,
 } as const;
 
-/** The labels for the session, from its spec alone. Without an owner it claims none, and the stored one stays. */
+/** The labels for the session, from its spec alone. */
 export function ownerLabels({ metadata, spec }: CopilotSession): Record<string, string> {
   return {
     [StoredLabel.tenant]: spec.tenantRef.name,
@@ -22,10 +23,9 @@ export function ownerLabels({ metadata, spec }: CopilotSession): Record<string, 
   };
 }
 
-/** Whether the stored owner is another than `spec.owner`. */
-export function hasOtherOwner({ spec: { owner } }: CopilotSession, labels: Readonly<Record<string, string>>): boolean {
-  const stored = labels[StoredLabel.owner] ?? '';
-  return owner !== undefined && stored !== '' && stored !== owner;
+/** Whether an owner other than `spec.owner` is stored, also for a resource without one. */
+export function hasOtherOwner({ spec }: CopilotSession, labels: Readonly<Record<string, string>>): boolean {
+  return isOwnedByAnother(labels[StoredLabel.owner] ?? '', spec.owner);
 }
 
 /** Between two attempts for one session: within the first minute the survey reads what was stored. */

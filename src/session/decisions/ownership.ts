@@ -7,11 +7,10 @@ import type { Ownership } from '../model.ts';
 import { hasOtherOwner } from './labels.ts';
 
 /**
- * A resource without `spec.owner` claims none, so it is never refused. `answered`: whether all servers that may have the session
+ * A resource without `spec.owner` holds only data without an owner. `answered`: whether all servers that may have the session
  * answer. While one does not, the last report stays: a volume keeps its owner while no server runs.
  */
 export function ownershipOf(session: CopilotSession, facts: SessionFacts | undefined, answered: boolean): Ownership {
-  if (session.spec.owner === undefined) return 'Own';
   if (facts === undefined) return !answered && isReportedOther(session) ? 'Another' : 'Own';
   if (facts.labels === undefined) return 'Unread';
   return hasOtherOwner(session, facts.labels) ? 'Another' : 'Own';

@@ -24,6 +24,8 @@ import { EMPTY_REMOVAL, type Removal } from '../model.ts';
 
 /** Between two attempts to remove the data, in ms. */
 const RETRY_MS = 5_000;
+/** Until a server that was polled again has answered, in ms. */
+const REFRESH_MS = 1_000;
 
 export interface DataFinalizerOptions {
   readonly client: KubeClient;
@@ -67,7 +69,7 @@ export class DataFinalizer {
     state.deleted ||= removal.deleted;
     if (removal.pending.length + removal.unswept.length > 0 && now < deadline) {
       await this.#reportProgress(session, removal, deadline, context);
-      return { requeueAfterMs: Math.min(RETRY_MS, deadline - now) };
+      return { requeueAfterMs: Math.min(removal.refreshing ? REFRESH_MS : RETRY_MS, deadline - now) };
     }
     const leftBehind = [...removal.leftBehind, ...removal.pending];
     this.#recordResult(session, removal, leftBehind, context.log);
@@ -96,7 +98,8 @@ export class DataFinalizer {
   }
 
   async #remove(session: CopilotSession, { signal, log }: ReconcileContext): Promise<Attempt> {
-    const { client, tenants, remover } = this.#options;
+    const { client, tenants, remover, states, clock } = this.#options;
+    const since = (states.of(session).deletionSeenAt ??= clock.now());
     let tenant: CopilotTenant | undefined;
     let removal: Removal;
     try {
@@ -104,7 +107,7 @@ export class DataFinalizer {
       removal =
         tenant === undefined
           ? await remover.withoutTenant(session, signal)
-          : await remover.remove(session, tenant, { signal, log });
+          : await remover.remove(session, tenant, { since, signal, log });
     } catch (error) {
       // Errors are not returned: they must not delay the deadline.
       if (signal.aborted) throw error;

@@ -11,27 +11,38 @@ import { fromKey, keyOf } from '../../kube/types/types.ts';
 import { serverIndex, serverName } from '../../resources/names.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import { onSeveralServers } from '../decisions/causes.ts';
+import { StoredLabel } from '../decisions/labels.ts';
 import { READ_OWNER, limitationMessage } from '../decisions/limitations.ts';
 import { ownershipOf } from '../decisions/ownership.ts';
 import { missingPermission } from '../../resources/permission.ts';
 import { removalStep } from '../decisions/removal.ts';
+import { mayRemove } from '../../resources/session-removal.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { withTimeout } from '../call-timeout.ts';
 import type { DeleteJobs, JobProgress } from './delete-jobs.ts';
 import type { SweepRequester } from './sweep-requester.ts';
-import { candidateServers, serversOf } from '../servers.ts';
+import { copiesOf, removalTargets, serversOf } from '../servers.ts';
 import { EventReason } from '../transitions.ts';
 import type { SurveyWatches } from '../survey-watches.ts';
 import { EMPTY_REMOVAL, type Removal, type ServerView } from '../model.ts';
 
 export interface DataRemoverOptions {
-  readonly source: Pick<SessionSource, 'get' | 'limitations' | 'activity' | 'close' | 'delete'>;
+  readonly source: Pick<SessionSource, 'get' | 'refresh' | 'limitations' | 'activity' | 'close' | 'delete'>;
   readonly jobs: DeleteJobs;
   readonly claims: ReadonlyStore<PersistentVolumeClaim>;
   readonly sweepRequester: SweepRequester;
   readonly watches: SurveyWatches;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
+}
+
+/** What an attempt runs with. */
+interface Attempt {
+  /** When the deletion was first reconciled, ms: an answer from before may lack a session that has just started. */
+  readonly since: number;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
 }
 
 /** One attempt at a time; repeating one is harmless. */
@@ -42,29 +53,38 @@ export class DataRemover {
     this.#options = options;
   }
 
-  /** Removes the data from every server of the tenant that may have it. */
-  async remove(
-    session: CopilotSession,
-    tenant: CopilotTenant,
-    context: { readonly signal: AbortSignal; readonly log: Logger },
-  ): Promise<Removal> {
+  /** Removes the data from the server that has it, and from no other. Of several copies none is removed. */
+  async remove(session: CopilotSession, tenant: CopilotTenant, attempt: Attempt): Promise<Removal> {
     const { source, watches } = this.#options;
     const lastServer = session.status?.server;
-    const known = candidateServers(serversOf(tenant, source, lastServer), lastServer);
+    const known = serversOf(tenant, source, lastServer);
     // A tenant without servers may have retained the volume of its first one, and the session may be on it.
-    const servers = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
-    // A process that has just started has not read the stored owner yet.
-    if (session.spec.owner !== undefined) {
-      const keys = servers.map(({ key }) => key);
-      watches.set(keyOf(session), sessionIdOf(session), keys);
+    const all = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
+    const copies = copiesOf(all, sessionIdOf(session));
+    if (copies.length > 1) {
+      const cause = onSeveralServers(
+        session,
+        copies.map(({ server }) => server.name),
+      );
+      return { ...EMPTY_REMOVAL, pending: [cause.message], cause };
     }
-    const removals = await Promise.all(servers.map((server) => this.#removeFrom(server, session, tenant, context)));
+    const servers = removalTargets(all, copies, lastServer);
+    // A process that has just started has not read the stored owner yet.
+    watches.set(
+      keyOf(session),
+      sessionIdOf(session),
+      servers.map(({ key }) => key),
+    );
+    const removals = await Promise.all(
+      servers.map((server) => this.#removeFrom(server, servers.length === 1, session, tenant, attempt)),
+    );
     return {
       deleted: removals.some(({ deleted }) => deleted),
       pending: removals.flatMap(({ pending }) => pending),
       leftBehind: removals.flatMap(({ leftBehind }) => leftBehind),
       unswept: removals.flatMap(({ unswept }) => unswept),
       ownedByAnother: removals.some(({ ownedByAnother }) => ownedByAnother),
+      refreshing: removals.some(({ refreshing }) => refreshing === true),
       cause: removals.find(({ cause }) => cause !== undefined)?.cause,
     };
   }
@@ -90,14 +110,29 @@ export class DataRemover {
 
   async #removeFrom(
     server: ServerView,
+    alone: boolean,
     session: CopilotSession,
     tenant: CopilotTenant,
-    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+    { since, signal, log }: Attempt,
   ): Promise<Removal> {
-    const { name, answer } = server;
-    const ownership = ownershipOf(session, answer?.sessions.get(sessionIdOf(session)), answer !== undefined);
-    if (ownership === 'Another') return { ...EMPTY_REMOVAL, ownedByAnother: true };
-    if (ownership === 'Unread') {
+    const { source } = this.#options;
+    const { name, key, answer } = server;
+    const facts = answer?.sessions.get(sessionIdOf(session));
+    if (answer !== undefined && facts === undefined && answer.at < since) {
+      source.refresh(key);
+      if ((source.get(key)?.at ?? since) < since) {
+        return { ...EMPTY_REMOVAL, refreshing: true, pending: [`Waiting for the next answer of server ${name}.`] };
+      }
+    }
+    if (facts === undefined && ownershipOf(session, undefined, answer !== undefined) === 'Another') {
+      return { ...EMPTY_REMOVAL, ownedByAnother: true };
+    }
+    // Without data there is no owner; a Job reads it on the volume.
+    const owner = facts === undefined ? '' : facts.labels && (facts.labels[StoredLabel.owner] ?? '');
+    const claimant = { kind: 'Session', owner: session.spec.owner } as const;
+    const { reason } = mayRemove({ servers: [name], owner }, claimant, name);
+    if (reason === 'OwnedByAnother') return { ...EMPTY_REMOVAL, ownedByAnother: true };
+    if (reason === 'OwnerUnread') {
       const message =
         limitationMessage(server, READ_OWNER) ?? `The owner of the data on server ${name} has not been read yet.`;
       return { ...EMPTY_REMOVAL, pending: [message] };
@@ -107,7 +142,10 @@ export class DataRemover {
       case 'wait':
         return (await this.#hasVolume(server, signal)) ? { ...EMPTY_REMOVAL, pending: [step.message] } : EMPTY_REMOVAL;
       case 'job':
-        return onVolume(name, await this.#options.jobs.ensure(session, tenant, server.index, signal));
+        // A Job on each of several volumes would remove every copy.
+        return alone
+          ? onVolume(name, await this.#options.jobs.ensure(session, tenant, server.index, signal))
+          : this.#notObserved(server, session, signal);
       case 'delete':
     }
     let deleted: boolean;
@@ -129,6 +167,14 @@ export class DataRemover {
     }
   }
 
+  /** Nothing is removed from the volume of one of several servers that may have a session which was never seen on any. */
+  async #notObserved(server: ServerView, { status }: CopilotSession, signal: AbortSignal): Promise<Removal> {
+    // Observed before, and on no server.
+    if (status?.phase !== undefined || !(await this.#hasVolume(server, signal))) return EMPTY_REMOVAL;
+    const message = `The session was never observed: it may be on PersistentVolumeClaim ${server.name}, or on another one of the tenant.`;
+    return { ...EMPTY_REMOVAL, leftBehind: [message] };
+  }
+
   /**
    * Whether the server has a volume that may have data. The API server is asked only for what the cache lacks, since many sessions may
    * wait for one server.
@@ -145,7 +191,11 @@ export class DataRemover {
     const { key, name } = server;
     const { source, clock, recorder } = this.#options;
     const id = sessionIdOf(session);
-    if ((await this.#activityNow(server, id)) === 'Active') {
+    const activity = await this.#activityNow(server, id);
+    // A session without a turn is only in the memory of its server.
+    const isHere = server.answer?.sessions.has(id) === true || activity === 'Active' || activity === 'Loaded';
+    if (!isHere) return false;
+    if (activity === 'Active') {
       await withTimeout(clock, source.close(key, id));
       const message = `Ended the turn that was running on server ${name}, because the CopilotSession is being deleted.`;
       recorder.event(session, 'Normal', EventReason.SessionClosed, message);

@@ -12,8 +12,10 @@ import { isLatest } from '../../kube/write/status.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import { nameOf } from '../../kube/types/types.ts';
 import { CopilotSession } from '../../resources/session.ts';
+import { mayRemove } from '../../resources/session-removal.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { inUseDelay } from '../decisions/expiry.ts';
+import { StoredLabel } from '../decisions/labels.ts';
 import { withTimeout } from '../call-timeout.ts';
 import type { SweepRequester } from './sweep-requester.ts';
 import type { SessionStates } from '../session-state.ts';
@@ -90,8 +92,12 @@ export class Expirer {
     const id = sessionIdOf(session);
     const deletions: Deletion[] = [];
     for (const { key, name, answer } of servers) {
+      const facts = answer?.sessions.get(id);
+      const owner = facts === undefined ? '' : facts.labels && (facts.labels[StoredLabel.owner] ?? '');
+      const permission = mayRemove({ servers: [name], owner }, { kind: 'Session', owner: session.spec.owner }, name);
+      if (!permission.allowed) return { state: 'Failed', message: `Server ${name}: ${permission.message}; retrying.` };
       try {
-        const { modifiedTime } = answer?.sessions.get(id) ?? {};
+        const modifiedTime = facts?.modifiedTime;
         const deletion = await withTimeout(clock, source.deleteUnused(key, id, { modifiedTime, expiresAt }));
         if (deletion === 'InUse') {
           source.refresh(key);

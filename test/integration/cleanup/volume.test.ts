@@ -355,6 +355,36 @@ describe('the deletion of one session on a volume', () => {
   const one = (id: string) =>
     runCleanup([`--delete-session=${id}`, `--volume=acme-0=${volume}`, `--volume=b=${volume}`]);
 
+  it.each<[string, string, string | undefined, boolean]>([
+    ['is deleted for its owner', '{"version":1,"metadata":{"copilot-operator.dev/owner":"bob"}}', 'bob', true],
+    ['is deleted when it has no owner', '{"version":1,"metadata":{"theirs":"x"}}', undefined, true],
+    ['stays for another', '{"version":1,"metadata":{"copilot-operator.dev/owner":"alice"}}', 'bob', false],
+    ['stays without an owner', '{"version":1,"metadata":{"copilot-operator.dev/owner":"alice"}}', undefined, false],
+  ])('%s', async (_case, metadata, owner, isDeleted) => {
+    putSession(volume, 'a', { files: { 'client-metadata.json': metadata } });
+    const args = [
+      '--delete-session=a',
+      `--volume=acme-0=${volume}`,
+      ...(owner === undefined ? [] : [`--owner=${owner}`]),
+    ];
+    const { code, result, log } = await runCleanup(args);
+    expect([code, result?.deleted, result?.kept]).toEqual([0, isDeleted ? 1 : 0, isDeleted ? 0 : 1]);
+    expect(existsSync(join(volume, 'a'))).toBe(!isDeleted);
+    expect(await locks()).toEqual(isDeleted ? [] : ['a.lock']);
+    expect(JSON.stringify(log)).not.toContain('alice');
+  });
+
+  it.each(['not json', '{"version":2}', '{"version":1,"metadata":{"copilot-operator.dev/owner":7}}'])(
+    'stays when its owner can’t be read: %s',
+    async (metadata) => {
+      putSession(volume, 'a', { files: { 'client-metadata.json': metadata } });
+      const { code, result } = await runCleanup(['--delete-session=a', `--volume=acme-0=${volume}`, '--owner=bob']);
+      expect([code, result?.deleted]).toEqual([1, 0]);
+      expect(result?.message).toContain('session a was not deleted: the owner of the data has not been read yet');
+      expect(existsSync(join(volume, 'a'))).toBe(true);
+    },
+  );
+
   it('deletes it and its lock, of any age', async () => {
     putSession(volume, 's1', { files: { 'inuse.7.lock': '' } });
     putSession(volume, 's2', { ageMs: 90 * DAY });

@@ -284,6 +284,7 @@ describe('a session', () => {
       TenantNotFound: 'Degraded',
       DuplicateSessionId: 'Degraded',
       OwnedByAnother: 'Degraded',
+      OnSeveralServers: 'Degraded',
       Forbidden: 'Degraded',
     }),
   )('whose Stalled has the reason %s is %s', async (reason, status) => {

@@ -214,6 +214,54 @@ describe('a deleted session', () => {
     expect(world.source.has(world.server(), 'alpha')).toBe(true);
   });
 
+  it('is removed from the server that has it, and no other server is called', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 3 });
+    world.source.answer(world.server(0));
+    world.source.answer(world.server(1), sessionFacts('alpha'));
+    world.source.answer(world.server(2));
+    await world.createSession();
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.source.called('delete')).toEqual([`delete ${world.server(1)} alpha`]);
+    expect(world.source.called('activity')).toEqual([`activity ${world.server(1)} alpha`]);
+  });
+
+  it('with copies on two servers is reported, and none is removed, closed or expired', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 3 });
+    for (const index of [0, 1]) world.source.answer(world.server(index), sessionFacts('alpha', { activity: 'Active' }));
+    world.source.answer(world.server(2));
+    await world.createSession({ ttl: '1m' });
+    await world.settle();
+    expect(await world.condition('Stalled')).toBe('True OnSeveralServers');
+    expect(await world.condition('Ready')).toBe('False OnSeveralServers');
+    expect(world.events).toEqual([expect.stringMatching(/OnSeveralServers: Servers acme-0 and acme-1 of/)]);
+    await world.advance(10 * MINUTE, MINUTE);
+    await remove(world);
+    expect(await world.condition('Reconciling')).toBe('True DeletingData');
+    await world.advance(6 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(true);
+    for (const index of [0, 1]) expect(world.source.has(world.server(index), 'alpha')).toBe(true);
+    for (const method of ['close', 'delete', 'deleteUnused', 'label']) expect(world.source.called(method)).toEqual([]);
+    expect(world.events.at(-1)).toMatch(/SessionDataLeftBehind: .*acme-0 and acme-1/);
+  });
+
+  it('with copies on two servers goes on once one of them is deleted', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 2 });
+    for (const index of [0, 1]) world.source.answer(world.server(index), sessionFacts('alpha'));
+    await world.createSession();
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(false);
+    world.source.answer(world.server(0));
+    await world.settle();
+    expect(await gone(world)).toBe(true);
+    expect(world.source.called('delete')).toEqual([`delete ${world.server(1)} alpha`]);
+  });
+
   it('can be recreated under its name within the second', async () => {
     await using world = await open();
     await used(world);

@@ -154,12 +154,15 @@ describe('a session that is stored under another owner', () => {
     expect((await world.status()).phase).toBe('Pending');
   });
 
-  it('is held by a resource without an owner, which keeps the stored one', async () => {
+  it('is not held by a resource without an owner, which neither relabels, nor expires, nor deletes it', async () => {
     await using world = await open();
-    await taken(world, {});
-    expect(await world.condition('Ready')).toBe('True SessionIdle');
-    expect(world.source.stored.get('alpha')).toMatchObject({ 'copilot-operator.dev/session': 'alpha' });
-    expect(world.source.stored.get('alpha')).not.toHaveProperty([OWNER]);
+    await taken(world, { participants: ['mallory'], ttl: '1m' });
+    expect(await world.condition('Ready')).toBe('False OwnedByAnother');
+    await world.advance(10 * MINUTE, MINUTE);
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    for (const method of ['label', 'deleteUnused', 'delete']) expect(world.source.called(method)).toEqual([]);
+    expect(world.source.has(world.server(), 'alpha')).toBe(true);
   });
 });
 

@@ -73,7 +73,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['health', 'survey'],
   ],
   resources: [
-    ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result'],
+    ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result', 'session-removal'],
     ['names', 'pod', 'session-holder', 'session-index', 'session-ttl'],
     ['cleanup-pod'],
   ],

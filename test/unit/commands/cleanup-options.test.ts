@@ -36,6 +36,8 @@ describe('the command line of the cleanup', () => {
 
   it('deletes one session', () => {
     expect(parseCleanupOptions(['--delete-session', 's_1-X', volume], {}).task).toEqual({ sessionId: 's_1-X' });
+    const task = { sessionId: 'a', owner: 'bob' };
+    expect(parseCleanupOptions(['--delete-session=a', '--owner=bob', volume], {}).task).toEqual(task);
   });
 
   it('only sweeps', () => {
@@ -54,6 +56,7 @@ describe('the command line of the cleanup', () => {
     [['--delete-session=', volume], '--delete-session=: must be a session id'],
     [['--delete-session=../x', volume], '--delete-session=../x: must be a session id'],
     [['--delete-session=a', '--policies=/p', volume], '--policies requires --ttl'],
+    [['--ttl=1h', '--owner=bob', volume], '--owner requires --delete-session'],
     [['--ttl=1h'], 'at least one --server'],
     [['--ttl=1h', '--volume=/x'], '--volume=/x: must be NAME=PATH'],
     [['--ttl=1h', '--volume==/x'], '--volume==/x: must be NAME=PATH'],
@@ -78,7 +81,17 @@ describe('the command line of the cleanup', () => {
 
   it('is in the help, flag by flag', () => {
     const flags = [...CLEANUP_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map((match) => match[1]);
-    expect(flags).toEqual(['ttl', 'delete-session', 'sweep', 'server', 'volume', 'policies', 'dry-run', 'result-file']);
+    expect(flags).toEqual([
+      'ttl',
+      'delete-session',
+      'owner',
+      'sweep',
+      'server',
+      'volume',
+      'policies',
+      'dry-run',
+      'result-file',
+    ]);
   });
 
   it('is that of a tenant’s cleanup pods', () => {

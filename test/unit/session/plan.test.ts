@@ -18,6 +18,7 @@ function planned(
     session: sampleSession(spec, {}, status),
     tenant: sampleTenant(),
     located: located(),
+    copies: ['acme-0'],
     candidates: [serverView()],
     ownership: 'Own',
     unavailable: undefined,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
-import { locate, candidateServers, serversOf } from '../../../src/session/servers.ts';
+import { copiesOf, locate, removalTargets, serversOf } from '../../../src/session/servers.ts';
 import { answerOf, sessionFacts } from '../../support/fake-sessions.ts';
 import { serverView } from '../../support/sessions.ts';
 import { sampleTenant } from '../../support/tenants.ts';
@@ -62,34 +62,38 @@ describe('a session is found', () => {
   const on = (index: number, lastActivityTime: number, at = 100) =>
     serverView(index, { answer: answerOf(at, sessionFacts('alpha', { lastActivityTime })) });
 
+  const found = (servers: Parameters<typeof copiesOf>[0], lastServer?: string, after?: number) =>
+    locate(copiesOf(servers, 'alpha', after), lastServer)?.server.name;
+
   it('nowhere when no answer has it', () => {
-    expect(locate([serverView(), serverView(1, { answer: undefined })], 'alpha', undefined)).toBeUndefined();
+    expect(found([serverView(), serverView(1, { answer: undefined })])).toBeUndefined();
   });
 
   it('where it was last seen, if it is still there', () => {
-    expect(locate([on(0, 1), on(1, 2)], 'alpha', 'acme-0')?.server.name).toBe('acme-0');
+    expect(found([on(0, 1), on(1, 2)], 'acme-0')).toBe('acme-0');
   });
 
   it('where it was used last, if it is elsewhere', () => {
-    expect(locate([on(0, 1), on(1, 2), serverView(2)], 'alpha', 'acme-2')?.server.name).toBe('acme-1');
+    expect(found([on(0, 1), on(1, 2), serverView(2)], 'acme-2')).toBe('acme-1');
   });
 
   it('only in answers from after the operator deleted it', () => {
-    expect(locate([on(0, 1, 100)], 'alpha', undefined, 100)).toBeUndefined();
-    expect(locate([on(0, 1, 101)], 'alpha', undefined, 100)).toBeDefined();
-  });
-});
-
-describe('the data of a deleted session may be', () => {
-  const silent = serverView(1, { answer: undefined });
-  const names = (lastServer?: string) =>
-    candidateServers([serverView(), silent, serverView(2, { answer: undefined })], lastServer).map(({ name }) => name);
-
-  it('anywhere when it was never seen', () => {
-    expect(names()).toEqual(['acme-0', 'acme-1', 'acme-2']);
+    expect(found([on(0, 1, 100)], undefined, 100)).toBeUndefined();
+    expect(found([on(0, 1, 101)], undefined, 100)).toBe('acme-0');
   });
 
-  it('where it was last seen, and on every server that answers', () => {
-    expect(names('acme-1')).toEqual(['acme-0', 'acme-1']);
+  it('on each server whose answer has it', () => {
+    expect(copiesOf([on(0, 1), serverView(1), on(2, 2)], 'alpha').map(({ server }) => server.name)).toEqual([
+      'acme-0',
+      'acme-2',
+    ]);
+  });
+
+  it.each<[string, Parameters<typeof copiesOf>[0], string | undefined, string[]]>([
+    ['the one server that has it, and no other', [serverView(0), on(1, 1), serverView(2)], 'acme-0', ['acme-1']],
+    ['the server where it was last seen, when none has it', [serverView(0), serverView(1)], 'acme-1', ['acme-1']],
+    ['all, when it was never seen', [serverView(0), serverView(1)], undefined, ['acme-0', 'acme-1']],
+  ])('and removed from %s', (_case, servers, lastServer, expected) => {
+    expect(removalTargets(servers, copiesOf(servers, 'alpha'), lastServer).map(({ name }) => name)).toEqual(expected);
   });
 });

@@ -19,6 +19,14 @@ describe('the Job that removes a session from a volume', () => {
     expect(pod?.volumes).toEqual([{ name: 'acme-2', persistentVolumeClaim: { claimName: 'acme-2' } }]);
   });
 
+  it('removes data of an owner only for the owner of the resource', () => {
+    const args = (owner?: string) =>
+      deleteJob(sampleSession(owner === undefined ? {} : { owner }), sampleTenant(), 0, 'i').spec?.template.spec
+        ?.containers[0]?.args;
+    expect(args('bob')).toContain('--owner=bob');
+    expect(args()?.join()).not.toContain('--owner');
+  });
+
   it('has no secret, and runs under Pod Security restricted', () => {
     expect(container?.env).toBeUndefined();
     expect(pod && restrictedViolations(pod)).toEqual([]);

@@ -40,9 +40,10 @@ describe('the labels of a session', () => {
     });
   });
 
-  it('keep the stored owner when the resource has none', () => {
-    const unowned = sampleSession({ participants: ['bob', 'eve'] });
+  it('do not change data with an owner when the resource has none', () => {
+    const unowned = sampleSession({ participants: ['mallory'] });
     expect(missingLabels(unowned, loaded(all))).toBeUndefined();
+    expect(missingLabels(unowned, loaded({ 'copilot-operator.dev/owner': 'alice' }))).toBeUndefined();
     expect(missingLabels(unowned, loaded({}))).not.toHaveProperty(['copilot-operator.dev/owner']);
   });
 
