@@ -16,7 +16,7 @@ export const ConditionType = {
   Healthy: 'Healthy',
   /** Whether the credentials in `spec.model` can be used. True when there are none: then clients bring their own. */
   ModelConfigured: 'ModelConfigured',
-  /** Whether sessions are cleaned up according to `spec.sessions`. False after two failed runs in a row. */
+  /** Whether sessions are cleaned up according to `spec.sessions`. False after two failed runs in a row, and while a run cannot end. */
   CleanupHealthy: 'CleanupHealthy',
   /** True when a server's volume is nearly full: act before sessions can't be written any more. */
   StoragePressure: 'StoragePressure',
@@ -186,6 +186,8 @@ export const CleanupHealthyReason = {
   CleanupRetrying: 'CleanupRetrying',
   /** The last two runs failed, or more. The message has the reason; `kubectl logs` of the Job has the rest. */
   CleanupFailing: 'CleanupFailing',
+  /** A run was started and cannot end: its Job is suspended, for example by Kueue, or runs longer than its deadline. No other run starts meanwhile. */
+  CleanupBlocked: 'CleanupBlocked',
 } as const;
 export type CleanupHealthyReason = (typeof CleanupHealthyReason)[keyof typeof CleanupHealthyReason];
 

@@ -200,7 +200,17 @@ export class TenantReconciler implements Reconciler {
     if (isConflict(error)) return CONFLICT_RETRY_MS;
     const cleanup = cleanupRunsOf(tenant, world.cleanup, now);
     const sessions = statistics.observe(tenant, outcome.servers, usages, cleanup.last);
-    const result = { tenant, plan, outcome, observed, sessions, usages, lastCleanup: cleanup.last, now };
+    const result = {
+      tenant,
+      plan,
+      outcome,
+      observed,
+      sessions,
+      usages,
+      lastCleanup: cleanup.last,
+      blockedCleanup: cleanup.blocked,
+      now,
+    };
     const { status, statisticsDueMs } = statusToWrite(result, statistics.writeDelayMs(nameOf(tenant)));
     const written = await statusWriter.write(tenant, status, context.signal);
     if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);

@@ -43,6 +43,8 @@ export interface StatusInput {
   readonly usages: ReadonlyMap<number, VolumeUsage>;
   /** The last cleanup run that has ended. */
   readonly lastCleanup: LastCleanup | undefined;
+  /** Why a cleanup run that has started cannot end. */
+  readonly blockedCleanup?: string | undefined;
   /** Wall clock, ms. */
   readonly now: number;
 }
@@ -109,7 +111,10 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
   };
 }
 
-function conditions({ tenant, plan, sessions, lastCleanup, now }: StatusInput, found: Findings): Condition[] {
+function conditions(
+  { tenant, plan, sessions, lastCleanup, blockedCleanup, now }: StatusInput,
+  found: Findings,
+): Condition[] {
   const healthy = healthyVerdict(found) ?? findCondition(tenant.status?.conditions, ConditionType.Healthy);
   const verdicts: [string, Verdict | undefined][] = [
     [ConditionType.Ready, readyVerdict(found)],
@@ -117,7 +122,7 @@ function conditions({ tenant, plan, sessions, lastCleanup, now }: StatusInput, f
     [ConditionType.Stalled, stalledVerdict(found)],
     [ConditionType.Healthy, healthy],
     [ConditionType.ModelConfigured, modelVerdict(plan.model)],
-    [ConditionType.CleanupHealthy, cleanupVerdict(tenant, lastCleanup)],
+    [ConditionType.CleanupHealthy, cleanupVerdict(tenant, lastCleanup, blockedCleanup)],
     [
       ConditionType.StoragePressure,
       sessions.pressure ?? findCondition(tenant.status?.conditions, ConditionType.StoragePressure),

@@ -83,11 +83,14 @@ export function slimDeployment(deployment: Deployment): Deployment {
   return stripServerFields(deployment);
 }
 
-/** Keeps of a Job its owner, how it ended, and of a sweep the request that it serves. */
+const jobConditions = new Set(['Complete', 'Failed', 'Suspended']);
+
+/** Keeps of a Job its age and owner, how it ended or that it is suspended, and of a sweep the request that it serves. */
 export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
-  const { name, namespace, uid, resourceVersion, labels, annotations, ownerReferences, deletionTimestamp } = metadata;
+  const { name, namespace, uid, resourceVersion, labels, annotations, ownerReferences } = metadata;
+  const { creationTimestamp, deletionTimestamp } = metadata;
   const sweepAt = annotations?.[Annotation.sweepAt];
-  const ends = (status?.conditions ?? []).filter(({ type }) => type === 'Complete' || type === 'Failed');
+  const conditions = (status?.conditions ?? []).filter(({ type }) => jobConditions.has(type));
   return {
     apiVersion,
     kind,
@@ -99,8 +102,9 @@ export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
       ...(labels && { labels }),
       ...(sweepAt !== undefined && { annotations: { [Annotation.sweepAt]: sweepAt } }),
       ...(ownerReferences && { ownerReferences }),
+      ...(creationTimestamp !== undefined && { creationTimestamp }),
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),
     },
-    status: { conditions: ends },
+    status: { conditions },
   };
 }

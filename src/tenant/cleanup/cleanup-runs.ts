@@ -3,6 +3,7 @@ import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { CronJob, Job, Pod } from '../../kube/types/builtins.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import { jobEnd, type JobEnd } from '../../resources/job.ts';
+import { blockedRun } from './blocked-run.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { CleanupWorld } from '../model.ts';
 import { jobResult } from '../termination-message.ts';
@@ -28,7 +29,9 @@ export interface CleanupRuns {
   readonly last: LastCleanup | undefined;
   /** The runs that were not counted before, oldest first. */
   readonly counted: readonly CleanupRun[];
-  /** When a run that has ended can be counted, in ms. */
+  /** Why a run that has started cannot end. */
+  readonly blocked?: string | undefined;
+  /** When a run that has ended can be counted, or one that has not counts as blocked, in ms. */
   readonly dueInMs?: number | undefined;
 }
 
@@ -74,7 +77,10 @@ export function cleanupRuns({ cronJob, jobs, pods, last, now }: CleanupRunsInput
 export function cleanupRunsOf({ spec, status }: CopilotTenant, world: CleanupWorld, now: number): CleanupRuns {
   if (spec.sessions.ttl === undefined) return { last: undefined, counted: [] };
   const { cronJob, jobs, pods } = world;
-  return cleanupRuns({ cronJob, jobs, pods, last: status?.lastCleanup, now });
+  const runs = cleanupRuns({ cronJob, jobs, pods, last: status?.lastCleanup, now });
+  const { blocked, dueInMs } = blockedRun(cronJob, jobs, now);
+  const dues = [runs.dueInMs, dueInMs].flatMap((due) => due ?? []);
+  return { ...runs, blocked, ...(dues.length > 0 && { dueInMs: Math.min(...dues) }) };
 }
 
 /** Timestamps compare as text; the name decides between runs that ended in the same second. */

@@ -8,11 +8,16 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 /** Number of failed runs in a row after which the cleanup counts as failing. */
 const FAILING_AFTER = 2;
 
-/** `last`: the last run that has ended. */
-export function cleanupVerdict({ metadata, spec }: CopilotTenant, last: LastCleanup | undefined): Verdict {
+/** `last`: the last run that has ended; `blocked`: why a later one cannot end. */
+export function cleanupVerdict(
+  { metadata, spec }: CopilotTenant,
+  last: LastCleanup | undefined,
+  blocked?: string,
+): Verdict {
   if (spec.sessions.ttl === undefined) {
     return verdict('True', CleanupHealthyReason.NotScheduled, 'Cleanup is disabled: spec.sessions.ttl is not set.');
   }
+  if (blocked !== undefined) return verdict('False', CleanupHealthyReason.CleanupBlocked, blocked);
   if (last === undefined) {
     return verdict('Unknown', CleanupHealthyReason.AwaitingFirstRun, 'No cleanup run has finished yet.');
   }

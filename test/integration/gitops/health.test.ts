@@ -211,6 +211,7 @@ describe('a tenant', () => {
       CleanupSucceeded: 'Healthy',
       CleanupRetrying: 'Healthy',
       CleanupFailing: 'Degraded',
+      CleanupBlocked: 'Degraded',
     }),
   )('whose CleanupHealthy has the reason %s is %s, suspended or not', async (reason, status) => {
     const cleanup = { CleanupHealthy: reason === 'CleanupFailing' ? no(reason) : yes(reason) };

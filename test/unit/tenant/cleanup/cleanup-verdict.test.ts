@@ -27,6 +27,16 @@ describe('the condition CleanupHealthy', () => {
     expect(`${status} ${reason}`).toBe(expected);
   });
 
+  it('is False while a run cannot end, whatever the last one did', () => {
+    for (const before of [undefined, last(), failed(1)]) {
+      expect(cleanupVerdict(tenant, before, 'Job x is suspended.')).toEqual({
+        status: 'False',
+        reason: 'CleanupBlocked',
+        message: 'Job x is suspended.',
+      });
+    }
+  });
+
   it('is True without a TTL', () => {
     expect(cleanupVerdict(sampleTenant(), undefined)).toMatchObject({ status: 'True', reason: 'NotScheduled' });
   });
