@@ -42,7 +42,7 @@ export interface Outcome {
   readonly restarted: readonly ServerPlan[];
   /** Messages about sweeps that cannot be done now. */
   readonly sweepFailures: readonly string[];
-  /** When a child that another writer keeps changing is restored next, in ms. */
+  /** When a child is written next that another writer keeps changing, or that must be deleted first, in ms. */
   readonly retryAfterMs?: number | undefined;
 }
 

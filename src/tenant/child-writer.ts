@@ -12,6 +12,9 @@ import { refusalOfRequest } from './decisions/refusal.ts';
 import { servesWithout } from './decisions/serving-impact.ts';
 import type { TenantCause, Wait } from './model.ts';
 
+/** How often a child that is being deleted is checked, in ms: no event reports the end of a Secret, or of a child without our labels. */
+const DELETION_POLL_MS = 2_000;
+
 /**
  * Writes children one by one. A refusal becomes a cause and does not keep the other children from being written; any other
  * error is collected and thrown once everything else was tried.
@@ -20,7 +23,7 @@ export class ChildWriter {
   readonly refusals: TenantCause[] = [];
   readonly waits: Wait[] = [];
   readonly errors: Error[] = [];
-  /** When a child that another writer keeps changing is restored next, in ms. */
+  /** When a child is written next that another writer keeps changing, or that must be deleted first, in ms. */
   retryAfterMs: number | undefined;
   readonly #applier: Pick<Applier, 'apply' | 'delete'>;
   readonly #tenant: CopilotTenant;
@@ -41,9 +44,8 @@ export class ChildWriter {
   ): Promise<T | undefined> {
     try {
       const result = await this.#applier.apply(type, desired, live, this.#tenant, { ...options, signal: this.#signal });
-      if (result.retryAfterMs !== undefined) {
-        this.retryAfterMs = Math.min(result.retryAfterMs, this.retryAfterMs ?? Infinity);
-      }
+      if (result.action === 'terminating') this.#retryAfter(DELETION_POLL_MS);
+      if (result.retryAfterMs !== undefined) this.#retryAfter(result.retryAfterMs);
       return result.object;
     } catch (error) {
       this.#classify(error, desired);
@@ -60,11 +62,16 @@ export class ChildWriter {
     }
   }
 
+  #retryAfter(ms: number): void {
+    this.retryAfterMs = Math.min(ms, this.retryAfterMs ?? Infinity);
+  }
+
   #classify(error: unknown, desired: KubeObject): void {
     const object = `${desired.kind} ${desired.metadata.name}`;
     if (error instanceof ForeignObjectError) {
       if (isOfPreviousTenant(error.live, this.#tenant)) {
         this.waits.push(waitForPreviousTenant(error.live));
+        this.#retryAfter(DELETION_POLL_MS);
       } else {
         this.#refuse({ reason: StalledReason.ForeignObject, message: `${error.message}.` }, desired);
       }

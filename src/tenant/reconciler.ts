@@ -66,6 +66,8 @@ interface Observation extends ReconcileInputs {
 // spreads the requests of a thousand tenants.
 const POLL_MS = 46_000;
 const POLL_JITTER_MS = 8_000;
+/** How often what is waited for is checked, in ms: its event may be missed, or there is none. */
+const WAIT_POLL_MS = 10_000;
 /** Time for the cache to show the write of a conflict, in ms. */
 const CONFLICT_RETRY_MS = 200;
 /** Number of volumes whose last check is remembered. */
@@ -216,7 +218,14 @@ export class TenantReconciler implements Reconciler {
     if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
     if (error !== undefined) throw error;
     if (written === 'conflict') return CONFLICT_RETRY_MS;
-    const dues = [plan.dueInMs, outcome.retryAfterMs, cleanup.dueInMs, statisticsDueMs];
+    const waits = plan.rolling || plan.waits.length > 0 || outcome.waits.length > 0;
+    const dues = [
+      plan.dueInMs,
+      waits ? WAIT_POLL_MS : undefined,
+      outcome.retryAfterMs,
+      cleanup.dueInMs,
+      statisticsDueMs,
+    ];
     const dueInMs = Math.min(...dues.flatMap((due) => due ?? []));
     if (written === 'unchanged' && isSteady(result)) this.#steadyStates.record(observation, dueInMs, clock.monotonic());
     return dueInMs;
@@ -267,7 +276,8 @@ export class TenantReconciler implements Reconciler {
 }
 
 /** Whether nothing is refused, waited for or in progress: all of that is retried, or reported by its duration, at each poll. */
-function isSteady({ tenant, plan: { causes, waits }, outcome, observed }: StatusInput): boolean {
+function isSteady({ tenant, plan: { causes, waits, rolling }, outcome, observed }: StatusInput): boolean {
+  if (rolling) return false;
   const open = [...causes, ...waits, ...outcome.refusals, ...outcome.waits];
   return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
 }
