@@ -7,6 +7,15 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import { serverMetadata } from './metadata.ts';
 
 /**
+ * Argo CD with tracking by label takes a claim for a resource of an Application that has the tenant's name: the label `app.kubernetes.io/instance`
+ * names it, and a retained claim has no owner. Without these it would prune the volume.
+ */
+const ARGO_CD_ANNOTATIONS = {
+  'argocd.argoproj.io/compare-options': 'IgnoreExtraneous',
+  'argocd.argoproj.io/sync-options': 'Prune=false',
+};
+
+/**
  * With the reclaim policy `Delete` the tenant owns the claim, which is then deleted with it. With `Retain` the claim has no
  * owner: it remains when the tenant is deleted, and the next tenant of this name uses it again.
  *
@@ -23,7 +32,11 @@ export function persistentVolumeClaim(
   return {
     apiVersion: apiVersionOf(PersistentVolumeClaim),
     kind: PersistentVolumeClaim.kind,
-    metadata: { ...metadata, ...(reclaimPolicy === 'Delete' && ownerReferences && { ownerReferences }) },
+    metadata: {
+      ...metadata,
+      annotations: { ...ARGO_CD_ANNOTATIONS },
+      ...(reclaimPolicy === 'Delete' && ownerReferences && { ownerReferences }),
+    },
     spec: {
       accessModes: live?.spec?.accessModes ?? [accessMode],
       ...(storageClassName !== undefined && { storageClassName: live?.spec?.storageClassName ?? storageClassName }),

@@ -30,6 +30,13 @@ describe('the claim of a server', () => {
     expect(persistentVolumeClaim(sampleTenant(), 0).metadata).not.toHaveProperty('ownerReferences');
   });
 
+  it('is not pruned by Argo CD, which with tracking by label takes it for a resource of the Application of its name', () => {
+    expect(persistentVolumeClaim(sampleTenant(), 0).metadata.annotations).toEqual({
+      'argocd.argoproj.io/compare-options': 'IgnoreExtraneous',
+      'argocd.argoproj.io/sync-options': 'Prune=false',
+    });
+  });
+
   it('with Retain the next tenant of the name finds it', () => {
     const retained = persistentVolumeClaim(sampleTenant(), 0);
     expect(isClaimOf(retained, sampleTenant({}, { uid: 'uid-of-the-next-acme' }))).toBe(true);
