@@ -35,7 +35,7 @@ export const ReadyReason = {
   ServersUnhealthy: 'ServersUnhealthy',
   /** `spec.suspend` is true: no server runs, the volumes stay. */
   Suspended: 'Suspended',
-  /** `spec.replicas` is 0: no server runs, the volumes follow `spec.storage.reclaimPolicy`. */
+  /** `spec.replicas` is 0: no server runs, and all volumes are kept. */
   ScaledToZero: 'ScaledToZero',
   /** The tenant is being deleted. */
   Deleting: 'Deleting',

@@ -168,7 +168,7 @@ const storage = withRules(
       .enum(['Retain', 'Delete'])
       .default('Retain')
       .describe(
-        'What happens to a volume when its server is scaled down or the tenant is deleted. Retain: it stays, and a new tenant of the same name uses it again. Delete: it is deleted with all its sessions.',
+        'What happens to a volume when its server is scaled down or the tenant is deleted. Retain: it stays, and a new tenant of the same name uses it again. Delete: it is deleted with all its sessions. Scaling to 0 replicas is a pause, which deletes no volume.',
       ),
   }),
   {

@@ -132,10 +132,15 @@ const ourClaim = (tenant: CopilotTenant): ChildWriteOptions<PersistentVolumeClai
   isOurs: (live) => isClaimOf(live, tenant),
 });
 
+// Zero replicas are a pause: who scales to zero, often a downscaler for the night, wants the sessions back.
+const isScaledToZero = ({ spec }: CopilotTenant): boolean => spec.replicas === 0;
+
 /** Whether any child of these servers is to be deleted. Retained volumes are not. */
 export function deletesServers(tenant: CopilotTenant, surplus: readonly ServerWorld[]): boolean {
   return surplus.some(({ deployment, service: address, claim }) =>
-    [deployment, address, claim].some((child) => child !== undefined && isControlledBy(child, tenant)),
+    [deployment, address, isScaledToZero(tenant) ? undefined : claim].some(
+      (child) => child !== undefined && isControlledBy(child, tenant),
+    ),
   );
 }
 
@@ -149,7 +154,7 @@ async function deleteSurplus(
     if (deployment && isControlledBy(deployment, tenant)) await writer.delete(Deployment, deployment);
     if (address && isControlledBy(address, tenant)) await writer.delete(Service, address);
     // A volume that was retained before has no owner, and is kept whatever the policy is now.
-    if (!claim || !isControlledBy(claim, tenant)) continue;
+    if (!claim || !isControlledBy(claim, tenant) || isScaledToZero(tenant)) continue;
     if (tenant.spec.storage.reclaimPolicy === 'Delete') await writer.delete(PersistentVolumeClaim, claim);
     else
       await writer.apply(PersistentVolumeClaim, persistentVolumeClaim(tenant, index, claim), claim, ourClaim(tenant));

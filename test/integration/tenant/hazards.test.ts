@@ -301,6 +301,25 @@ describe('volumes', () => {
   });
 });
 
+describe('volumes with the reclaim policy Delete', () => {
+  it('remain when the tenant is scaled to zero, and are deleted when it is scaled down to fewer servers', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world, { replicas: 2, storage: { reclaimPolicy: 'Delete' } });
+    const uidOf = async (claim: string) => (await world.get(PersistentVolumeClaim, claim))?.metadata.uid;
+    const before = [await uidOf('acme-0'), await uidOf('acme-1')];
+    await world.patch(CopilotTenant, 'acme', { spec: { replicas: 0 } });
+    await world.settle();
+    expect(await world.get(Deployment, 'acme-0')).toBeUndefined();
+    expect([await uidOf('acme-0'), await uidOf('acme-1')]).toEqual(before);
+    await world.patch(CopilotTenant, 'acme', { spec: { replicas: 1 } });
+    await world.settle();
+    const { deletionTimestamp } = (await world.get(PersistentVolumeClaim, 'acme-1'))?.metadata ?? {
+      deletionTimestamp: 'gone',
+    };
+    expect([await uidOf('acme-0'), deletionTimestamp]).toEqual([before[0], expect.any(String)]);
+  });
+});
+
 describe('what requeues a tenant', () => {
   it('its own status does not: it would bypass the back-off of a failing tenant', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
