@@ -42,7 +42,7 @@ ${table(OPERATOR_PERMISSIONS)}
 | \`requireSecretLabel: key=value\` | no right of the operator, but what users get by it: tenants may refer only to Secrets with this label | label the Secrets of model credentials |
 | one release for each group of namespaces | the rights of one operator in the namespaces of another | an operator more, each with its own namespace, \`watchNamespaces\` and ServiceAccount |
 
-Without one of the rights the operator goes on with what it may do: the conditions of a tenant or session name the missing right
+Without one of the rights the operator continues with what it is allowed to do: the conditions of a tenant or session name the missing right
 (\`Forbidden\`, \`SecretForbidden\`), and other namespaces are not affected.
 `;
 }

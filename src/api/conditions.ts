@@ -91,7 +91,7 @@ export const StalledReason = {
   SchedulingGated: 'SchedulingGated',
   /** The server has run for a minute, and its pod has a readiness gate that nothing sets: the Service sends no clients to it. */
   ReadinessGateNotReady: 'ReadinessGateNotReady',
-  /** The node of a server's pod does not respond, so nobody knows whether the pod still writes to the volume. The message has the pod, the node and what to do. */
+  /** The node of a server's pod does not respond, so the pod may still be writing to the volume. The message has the pod, the node and what to do. */
   NodeLost: 'NodeLost',
   /** No node fits the pod: resources, `nodeSelector`, `tolerations` or `affinity`. */
   Unschedulable: 'Unschedulable',

@@ -60,9 +60,9 @@ describe('kubectl apply is refused with the field', () => {
     ['a ttl of 0', { ttl: '0s' }, TTL],
     ['a negative ttl', { ttl: '-1h' }, TTL],
     ['a ttl of a century', { ttl: '876000h' }, TTL],
-  ])('of a session with %s', async (_, spec, told) => {
+  ])('of a session with %s', async (_, spec, reported) => {
     const { code, stderr } = await apply('CopilotSession', 'refused', { tenantRef: { name: 'acme' }, ...spec });
-    expect(stderr).toContain(told);
+    expect(stderr).toContain(reported);
     expect(code).toBe(1);
     expect(await namespace.get(CopilotSession, 'refused')).toBeUndefined();
   });
@@ -77,11 +77,11 @@ describe('kubectl apply is refused with the field', () => {
       'spec.sessions.cleanupSchedule in body should match',
     ],
     ['a time zone that is a path', { timeZone: '../UTC' }, 'spec.sessions.timeZone in body should match'],
-  ])('of a tenant with %s, and one that runs stays as it is', async (_, sessions, told) => {
+  ])('of a tenant with %s, and one that runs stays as it is', async (_, sessions, reported) => {
     const before = await namespace.tenant('acme');
     for (const name of ['refused', 'acme']) {
       const { code, stderr } = await apply('CopilotTenant', name, { sessions });
-      expect(stderr).toContain(told);
+      expect(stderr).toContain(reported);
       expect(code).toBe(1);
     }
     expect(await namespace.get(CopilotTenant, 'refused')).toBeUndefined();
@@ -100,11 +100,17 @@ describe('a schedule that has the shape of one and is none', () => {
     const [pod] = await namespace.pods('acme');
     expect(await cronJob()).toBeDefined();
     await namespace.patchTenant('acme', { spec: { sessions } });
-    const told = await expectStalled(namespace, 'acme', 'InvalidSpec', ['CronJob acme-cleanup', `Correct ${field}`], {
-      serves: true,
-    });
-    expect(told.status?.servers).toMatchObject([{ name: 'acme-0', state: 'Healthy', restarts: 0 }]);
-    expect(conditionOf(told, 'Healthy').status).toBe('True');
+    const reported = await expectStalled(
+      namespace,
+      'acme',
+      'InvalidSpec',
+      ['CronJob acme-cleanup', `Correct ${field}`],
+      {
+        serves: true,
+      },
+    );
+    expect(reported.status?.servers).toMatchObject([{ name: 'acme-0', state: 'Healthy', restarts: 0 }]);
+    expect(conditionOf(reported, 'Healthy').status).toBe('True');
     // The one of the former spec would go by another rule than this one.
     await waitFor('the former CronJob is gone', async () => (await cronJob()) === undefined, { everyMs: 100 });
 
@@ -128,17 +134,17 @@ describe('a session whose tenant is in another namespace', () => {
     const written = await journal();
 
     await namespace.createSession('shared', 'elsewhere', { owner: stranger, lifecycle: 'Ephemeral' });
-    const told = await namespace.waitForSession(
+    const reported = await namespace.waitForSession(
       'shared',
       'reports that there is no such tenant',
       (session) => conditionOf(session, 'Stalled').reason === 'TenantNotFound',
     );
-    expect(conditionOf(told, 'Stalled').message).toContain(
+    expect(conditionOf(reported, 'Stalled').message).toContain(
       `CopilotTenant elsewhere does not exist in namespace ${namespace.name}`,
     );
-    expect(conditionOf(told, 'Ready')).toMatchObject({ status: 'False', reason: 'TenantNotFound' });
+    expect(conditionOf(reported, 'Ready')).toMatchObject({ status: 'False', reason: 'TenantNotFound' });
     for (const field of ['server', 'usage', 'sizeBytes', 'lastActivityTime']) {
-      expect(told.status).not.toHaveProperty(field);
+      expect(reported.status).not.toHaveProperty(field);
     }
     await namespace.kubectl.ok(['delete', 'csn', 'shared', '-n', namespace.name, '--timeout=15s']);
     expect(await namespace.events('shared', 'CopilotSession')).not.toContainEqual(

@@ -25,7 +25,7 @@ afterAll(() => namespace.close());
 const onVolume = async (tenant: string) => (await namespace.exec(`${tenant}-0`, 'ls', '-A', SESSIONS)).split('\n');
 
 describe('on schedule', () => {
-  it.concurrent('a cleanup runs when its schedule says so, is told, and is counted', async () => {
+  it.concurrent('a cleanup runs on its schedule, is reported, and is counted', async () => {
     await tenantThatCleans(namespace, 'punctual', { cleanupSchedule: '* * * * *' });
     for (const sessionId of ['long-ago', 'of-today']) await say(namespace, 'punctual', { prompt: 'Hello', sessionId });
     const aged = Math.floor(Date.now() / 1000) * 1000;

@@ -110,7 +110,7 @@ describe('a server', () => {
     for (const session of ['cut0', 'huge0', 'good']) await namespace.createSession(session, 'hard');
     await namespace.waitForSession('good', 'reports its usage', ({ status }) => status?.usage?.turns === 1);
     for (const session of ['cut0', 'huge0']) {
-      await namespace.waitForSession(session, 'is told of', ({ status }) => (status?.sizeBytes ?? 0) > 0);
+      await namespace.waitForSession(session, 'reports', ({ status }) => (status?.sizeBytes ?? 0) > 0);
     }
     await namespace.waitForTenant('hard', 'counts them all', ({ status }) => status?.sessions?.total === 4);
     await namespace.waitForReady('hard');

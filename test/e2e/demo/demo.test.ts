@@ -18,7 +18,7 @@ const podIDs = () => {
   return output(toolPath('kubectl'), ['get', 'pods', ...selected, '-o', 'jsonpath={.items[*].metadata.uid}']);
 };
 
-/** What the last table with these columns says of an object. A cell may be empty, so they are told by where they begin. */
+/** What the last table with these columns says of an object. A cell may be empty, so cells are found by where their column begins. */
 function cells(text: string, name: string, columns: readonly string[]): (string | undefined)[] {
   const lines = text.split('\n');
   const at = lines.findLastIndex(

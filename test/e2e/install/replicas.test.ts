@@ -61,7 +61,7 @@ const isOtherWrite = (record: AuditRecord) => isWrite(record) && record.resource
 
 /**
  * Writes by a pod that was not the last one to write the lease, or had not done so for the renew deadline. The API
- * server stamps requests as they arrive; `slack` is what lies between the operator's look at the clock and that, in ms.
+ * server stamps requests as they arrive; `slack` is what lies between the operator's reading of the clock and that, in ms.
  */
 function trespasses(slack = 1_000): string[] {
   const found: string[] = [];

@@ -154,12 +154,12 @@ describe.each(['cli', 'runtime'] as const)('a session of a server of binary %s',
     await namespace.createSession('first', 'acme', { sessionId: 'shared-id' });
     await namespace.waitForPhase('first', 'Pending');
     await namespace.createSession('second', 'acme', { sessionId: 'shared-id' });
-    const told = await namespace.waitForSession(
+    const reported = await namespace.waitForSession(
       'second',
       'reports the other one',
       (session) => conditionOf(session, 'Stalled').reason === 'DuplicateSessionId',
     );
-    expect(conditionOf(told, 'Stalled').message).toContain('first');
+    expect(conditionOf(reported, 'Stalled').message).toContain('first');
     await say(namespace, 'acme', { prompt: 'Hello', sessionId: 'shared-id' });
     await namespace.waitForPhase('first', 'Idle');
     await namespace.kubectl.ok(['delete', 'csn', 'second', '-n', namespace.name, '--timeout=30s']);
@@ -213,12 +213,12 @@ describe('sessions of a suspended tenant', () => {
       await namespace.waitForPhase(name, 'Idle');
     }
     await namespace.patchTenant('sleepy', { spec: { suspend: true } });
-    const told = await namespace.waitForSession(
+    const reported = await namespace.waitForSession(
       'staying',
       'reports that its tenant is suspended',
       (session) => conditionOf(session, 'Ready').reason === 'TenantSuspended',
     );
-    expect(told.status?.phase).toBe('Idle');
+    expect(reported.status?.phase).toBe('Idle');
     await waitFor('the server has stopped', async () => (await namespace.pods('sleepy', 'sleepy-0')).length === 0, {
       withinMs: 60_000,
     });
@@ -247,12 +247,12 @@ describe('sessions of a suspended tenant', () => {
     await say(namespace, 'leaving', { prompt: 'Hello', sessionId: 'widow' });
     await namespace.waitForPhase('widow', 'Idle');
     await namespace.deleteTenant('leaving');
-    const told = await namespace.waitForSession(
+    const reported = await namespace.waitForSession(
       'widow',
       'reports that its tenant is gone',
       (session) => conditionOf(session, 'Stalled').reason === 'TenantNotFound',
     );
-    expect(told.status).toMatchObject({ phase: 'Idle', server: 'leaving-0' });
+    expect(reported.status).toMatchObject({ phase: 'Idle', server: 'leaving-0' });
     await namespace.kubectl.ok(['delete', 'csn', 'widow', '-n', namespace.name, '--timeout=15s']);
     const left = await sessionEvent(namespace, 'widow', 'SessionDataLeftBehind');
     expect(left).toMatchObject({ type: 'Warning', count: 1 });
