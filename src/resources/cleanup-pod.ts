@@ -42,6 +42,24 @@ export function cleanupLabels(tenant: string): Record<string, string> {
   return { ...tenantLabels(tenant), [Label.component]: CLEANUP_COMPONENT };
 }
 
+/**
+ * Metadata of the cleanup pods themselves: service meshes add no sidecar to them. One that is no native sidecar would keep the Job from
+ * completing until its deadline.
+ */
+export function cleanupPodMetadata(labels: Record<string, string>): {
+  labels: Record<string, string>;
+  annotations: Record<string, string>;
+} {
+  return {
+    labels: { ...labels, 'sidecar.istio.io/inject': 'false', 'kuma.io/sidecar-injection': 'disabled' },
+    annotations: {
+      'sidecar.istio.io/inject': 'false',
+      'linkerd.io/inject': 'disabled',
+      'consul.hashicorp.com/connect-inject': 'false',
+    },
+  };
+}
+
 /** The spec of a cleanup pod. */
 export function cleanupPod(
   tenant: CopilotTenant,

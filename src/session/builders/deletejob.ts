@@ -3,7 +3,7 @@ import { Label } from '../../api/names.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { Job } from '../../kube/types/builtins.ts';
 import { controllerRef } from '../../kube/types/owner.ts';
-import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
+import { cleanupLabels, cleanupPod, cleanupPodMetadata } from '../../resources/cleanup-pod.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
@@ -44,7 +44,7 @@ export function deleteJob(session: CopilotSession, tenant: CopilotTenant, index:
       activeDeadlineSeconds: ACTIVE_DEADLINE_SECONDS,
       ttlSecondsAfterFinished: TTL_AFTER_FINISHED_SECONDS,
       template: {
-        metadata: { labels },
+        metadata: cleanupPodMetadata(labels),
         spec: cleanupPod(tenant, {
           image,
           args: [`--delete-session=${sessionIdOf(session)}`, ...(owner === undefined ? [] : [`--owner=${owner}`])],

@@ -1,7 +1,7 @@
 /** The CronJob that cleans up a tenant's sessions. */
 import { CronJob } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
-import { cleanupLabels, cleanupPod } from '../../resources/cleanup-pod.ts';
+import { cleanupLabels, cleanupPod, cleanupPodMetadata } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { hashSlot } from '../hash-slot.ts';
@@ -50,7 +50,7 @@ export function cronJob(tenant: CopilotTenant, { image, scope, paused }: Cleanup
           backoffLimit: 0,
           activeDeadlineSeconds: RUN_DEADLINE_S,
           template: {
-            metadata: { labels },
+            metadata: cleanupPodMetadata(labels),
             spec: cleanupPod(tenant, {
               image,
               args: [`--ttl=${ttl}`, ...(cleanupDryRun ? ['--dry-run'] : [])],

@@ -2,7 +2,7 @@
 import { Annotation } from '../../api/names.ts';
 import { Job } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
-import { cleanupLabels, cleanupPod, SWEEP_FLAG } from '../../resources/cleanup-pod.ts';
+import { cleanupLabels, cleanupPod, cleanupPodMetadata, SWEEP_FLAG } from '../../resources/cleanup-pod.ts';
 import { sweepName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
@@ -40,7 +40,7 @@ export function sweepJob(tenant: CopilotTenant, index: number, { image, at, besi
       activeDeadlineSeconds: DEADLINE_S,
       ttlSecondsAfterFinished: KEPT_S,
       template: {
-        metadata: { labels },
+        metadata: cleanupPodMetadata(labels),
         spec: cleanupPod(tenant, { image, args: [SWEEP_FLAG], servers: [], volumes: [index], beside }),
       },
     },
