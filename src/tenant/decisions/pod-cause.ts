@@ -66,12 +66,25 @@ function crashCause(end: Terminated, server: string): TenantCause {
   };
 }
 
-function failedPodCause(pod: Pod, server: string): TenantCause | undefined {
-  if (pod.status?.phase !== 'Failed') return undefined;
+function failedPodCause({ status }: Pod, server: string): TenantCause | undefined {
+  // The kubelet sets this condition first, and the phase once the containers have ended.
+  const evicted = status?.conditions?.find(
+    ({ type, reason }) => type === 'DisruptionTarget' && reason === 'TerminationByKubelet',
+  );
+  if (status?.phase !== 'Failed' && evicted?.status !== 'True') return undefined;
+  const message = status?.message ?? evicted?.message;
   return {
     reason: StalledReason.ContainerCrashed,
-    message: `Server ${server}: its pod failed (${pod.status.reason ?? 'Failed'})${detail(pod.status.message)}. ${describePod(server)}`,
+    message: `Server ${server}: its pod failed (${status?.reason ?? (evicted ? 'Evicted' : 'Failed')})${detail(message)}. ${evictionRemedy(message) ?? describePod(server)}`,
   };
+}
+
+function evictionRemedy(message = ''): string | undefined {
+  const volume = /EmptyDir volume "([^"]+)" exceeds the limit/.exec(message)?.[1];
+  if (volume === undefined) return undefined;
+  return volume === 'workspace'
+    ? 'Raise spec.server.workspace.size.'
+    : `The size of volume ${volume} is fixed: let agents write large files to the workspace, whose size is spec.server.workspace.size.`;
 }
 
 function schedulingCause(pod: Pod, server: string, warning: EventWarning | undefined): TenantCause | undefined {

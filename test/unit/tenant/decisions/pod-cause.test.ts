@@ -102,7 +102,23 @@ describe('a pod that cannot run', () => {
         containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 137, reason: 'Error' } } })],
       }),
       'ContainerCrashed',
-      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi". See kubectl describe pod -l copilot-operator.dev/server=acme-0.',
+      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "workspace" exceeds the limit "1Gi". Raise spec.server.workspace.size.',
+    ],
+    [
+      'an eviction whose container ended gracefully',
+      pod({
+        conditions: [
+          {
+            type: 'DisruptionTarget',
+            status: 'True',
+            reason: 'TerminationByKubelet',
+            message: 'Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ',
+          },
+        ],
+        containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 0 } } })],
+      }),
+      'ContainerCrashed',
+      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". The size of volume tmp is fixed',
     ],
     [
       'a rejection by the node',
