@@ -1,4 +1,6 @@
 /** How long a process that has just started trusts what was reported before, instead of reporting servers that it has not reached yet. */
+import { SessionConditionType, SessionReadyReason } from '../api/session-conditions.ts';
+import { findCondition } from '../kube/write/conditions.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { ServerView } from './model.ts';
 
@@ -22,7 +24,10 @@ export class StartupGrace {
       return 0;
     }
     for (const { key, answer } of servers) if (answer !== undefined) this.#answered.add(key);
-    const known = status?.conditions === undefined || servers.some(({ key }) => this.#answered.has(key));
+    // That a tenant was suspended says nothing of its servers after it was resumed.
+    const reported = findCondition(status?.conditions, SessionConditionType.Ready)?.reason;
+    const outdated = reported === SessionReadyReason.TenantSuspended;
+    const known = status?.conditions === undefined || outdated || servers.some(({ key }) => this.#answered.has(key));
     return known ? 0 : this.#startedAt + STARTUP_GRACE_MS - now;
   }
 }

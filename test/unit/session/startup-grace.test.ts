@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { setConditions, verdictFalse } from '../../../src/kube/write/conditions.ts';
 import { StartupGrace } from '../../../src/session/startup-grace.ts';
 import { sampleSession, serverView } from '../../support/sessions.ts';
 
@@ -17,6 +18,15 @@ describe('a server that does not answer', () => {
     const grace = new StartupGrace();
     expect(grace.remainingMs(reported, [serverView(0)], 1_000)).toBe(0);
     expect(grace.remainingMs(reported, silent, 2_000)).toBe(0);
+  });
+
+  it('is reported at once on a session of a tenant that was resumed, whose status would stay TenantSuspended', () => {
+    const suspended = sampleSession(
+      {},
+      {},
+      { conditions: setConditions(undefined, [['Ready', verdictFalse('TenantSuspended', 'x')]], 1, 0) },
+    );
+    expect(new StartupGrace().remainingMs(suspended, silent, 1_000)).toBe(0);
   });
 
   it('is reported at once on a session without a status', () => {
