@@ -13,6 +13,7 @@ import { timestamp } from '../../kube/types/time.ts';
 import { nameOf } from '../../kube/types/types.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { mayRemove } from '../../resources/session-removal.ts';
+import { ttlOf } from '../../resources/session-ttl.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { inUseDelay } from '../decisions/expiry.ts';
 import { StoredLabel } from '../decisions/labels.ts';
@@ -97,8 +98,10 @@ export class Expirer {
       const permission = mayRemove({ servers: [name], owner }, { kind: 'Session', owner: session.spec.owner }, name);
       if (!permission.allowed) return { state: 'Failed', message: `Server ${name}: ${permission.message}; retrying.` };
       try {
-        const modifiedTime = facts?.modifiedTime;
-        const deletion = await withTimeout(clock, source.deleteUnused(key, id, { modifiedTime, expiresAt }));
+        // By the server's clock, which dated the activity and not the creation of the resource.
+        const activeUntil = (facts?.lastActivityTime ?? Infinity) + (ttlOf(session.spec) ?? 0);
+        const disuse = { modifiedTime: facts?.modifiedTime, expiresAt: Math.min(expiresAt, activeUntil) };
+        const deletion = await withTimeout(clock, source.deleteUnused(key, id, disuse));
         if (deletion === 'InUse') {
           source.refresh(key);
           return { state: 'InUse', retryMs: this.#backOff(session, expiresAt) };

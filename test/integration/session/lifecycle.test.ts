@@ -320,13 +320,15 @@ describe('a session whose time to live has passed', () => {
 
   it('is left alone until its ttl has passed by its server’s clock too', async () => {
     await using world = await open();
-    await pending(world, { ttl: '2m' });
-    world.source.skewMs = -10 * MINUTE;
+    await pending(world, { ttl: '30m' });
+    // The ttl counts from the creation of the resource at the earliest: by the server's clock that is now.
+    await world.advance(15 * MINUTE, MINUTE);
+    world.source.skewMs = -15 * MINUTE;
     // A turn has just ended.
     const ended = world.clock.now();
     world.source.answer(world.server(), alpha(world, { lastActivityTime: ended + world.source.skewMs }));
     await world.settle();
-    await world.advance(110_000);
+    await world.advance(30 * MINUTE - 10_000, MINUTE);
     expect(world.source.called('delete')).toEqual([]);
     await world.advance(MINUTE + 15_000);
     expect(world.source.called('delete')).toHaveLength(1);
