@@ -32,6 +32,8 @@ const EVENTS_FLUSH_MS = 2_000;
  * Lease) it is less than the 30 s between SIGTERM and SIGKILL of the chart's pod.
  */
 const GRACEFUL_STOP_MS = 14_000;
+/** One for the renewal, one for its retry while the first hangs. */
+const LEASE_CONNECTIONS = 2;
 
 const clock = systemClock;
 const random = Math.random;
@@ -42,6 +44,8 @@ interface Shared {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly transport: Transport;
+  /** For the Lease only. */
+  readonly leaseTransport: Transport;
   /** The operator's own namespace. */
   readonly namespace: string;
   /** Name of this process among the replicas. */
@@ -57,14 +61,23 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const credentials = loadConfig({ clock, kubeconfig: options.kubeconfig });
   const observer = metrics.transport;
   const transport = new Transport({ credentials, clock, random, observer, userAgent: FIELD_MANAGER });
+  // The Lease has connections of its own: it must not wait behind writes that a slow webhook holds up.
+  const leaseTransport = new Transport({
+    credentials,
+    clock,
+    random,
+    observer,
+    userAgent: FIELD_MANAGER,
+    connections: LEASE_CONNECTIONS,
+  });
   const namespace = options.namespace ?? credentials.namespace;
   const instance = options.identity ?? hostname();
-  const shared = { options, log, metrics, transport, namespace, instance };
+  const shared = { options, log, metrics, transport, leaseTransport, namespace, instance };
   const manager = createManager(shared);
   addControllers(manager, shared);
   log.info({ server: credentials.server.href, namespace, serverImage: options.serverImage }, 'starting');
   const outcome = await manager.run(stop);
-  await transport.close();
+  await Promise.all([transport.close(), leaseTransport.close()]);
   log.info({ reason: outcome.reason }, 'stopped');
   // A process that has lost the lease must not continue with its state: a new one starts from the cluster.
   return outcome.reason === 'stopped' ? 0 : 1;
@@ -87,10 +100,10 @@ function createManager(shared: Shared): Manager {
   });
 }
 
-function createElector({ log, metrics, transport, namespace, instance }: Shared): LeaderElector {
+function createElector({ log, metrics, leaseTransport, namespace, instance }: Shared): LeaderElector {
   const identity = `${instance}_${randomBytes(6).toString('hex')}`;
   // A client of its own, without the gate that the elector opens for the writes of the others.
-  const client = new Client({ transport });
+  const client = new Client({ transport: leaseTransport });
   return new LeaderElector({ client, clock, random, log, metrics, namespace, name: LEASE_NAME, identity });
 }
 

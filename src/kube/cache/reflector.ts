@@ -131,13 +131,13 @@ export class Reflector<T extends KubeObject> {
         streamedList,
         suspicions: this.#suspicions,
       });
-      await this.#carryOut(decision, { error, durationMs }, signal);
+      await this.#carryOut(decision, { error, durationMs, listed }, signal);
     }
   }
 
   async #carryOut(
     decision: RelistDecision,
-    { error, durationMs }: { error: Error | undefined; durationMs: number },
+    { error, durationMs, listed }: { error: Error | undefined; durationMs: number; listed: boolean },
     signal: AbortSignal,
   ) {
     const { type, namespace, clock, log, observer } = this.#options;
@@ -146,7 +146,8 @@ export class Reflector<T extends KubeObject> {
     if (decision.action === 'relist') this.#resourceVersion = undefined;
     this.#list = decision.list;
     this.#suspicions = decision.suspicious && decision.action === 'resume' ? this.#suspicions + 1 : 0;
-    if (durationMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
+    // A list that fails late is no healthy watch: started again at once, it would keep an overloaded server overloaded.
+    if (listed && durationMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
     const retryAfterMs = error instanceof StatusError ? (error.retryAfterMs ?? 0) : 0;
     const delayMs = decision.backOff ? Math.max(this.#backoff.next(), retryAfterMs) : 0;
     observer?.watchEnded?.(type, decision.reason);

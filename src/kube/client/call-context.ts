@@ -39,11 +39,10 @@ export class CallContext implements Disposable {
 
   /** Waits for `promise`, which takes no signal, until this call ends. */
   async race<T>(promise: Promise<T>): Promise<T> {
-    const { signal } = this;
-    signal.throwIfAborted();
     const { promise: ended, reject } = Promise.withResolvers<never>();
-    using _abort = onAbort(signal, reject);
-    return await Promise.race([promise, ended]);
+    using _abort = onAbort(this.signal, reject);
+    // Both get a handler, also when the call has ended already: a rejection without one would end the process.
+    return await Promise.race([ended, promise]);
   }
 
   [Symbol.dispose](): void {

@@ -49,6 +49,8 @@ export interface ConfigOptions {
 const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 /** How long headers are kept: client-node reads every file synchronously each time. */
 const KEEP_MS = 10_000;
+/** How long an exec plugin may take, in ms: less than the default deadline of a request, so that its caller reports the cause. */
+const READ_TIMEOUT_MS = 20_000;
 
 /** Throws a ConfigError that names what is missing if there is no usable configuration. */
 export function loadConfig(options: ConfigOptions): Credentials {
@@ -90,7 +92,7 @@ class KubeConfigCredentials implements Credentials {
   }
 
   async #read(): Promise<Auth> {
-    this.#reading ??= authOf(this.#config)
+    this.#reading ??= this.#inTime(authOf(this.#config))
       .then((auth) => {
         // The same content stays the same object: `refresh` compares by identity.
         if (!this.#auth || !isDeepStrictEqual(auth, this.#auth)) this.#auth = auth;
@@ -101,6 +103,23 @@ class KubeConfigCredentials implements Credentials {
         this.#reading = undefined;
       });
     return await this.#reading;
+  }
+
+  /** A plugin that hangs is given up, and started again by the next call: every later one would wait for it too. */
+  async #inTime(pending: Promise<Auth>): Promise<Auth> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = this.#options.clock.setTimer(READ_TIMEOUT_MS, () => {
+      // The old KubeConfig would go on waiting for the same plugin.
+      this.#config = readConfig(this.#options);
+      reject(
+        new Error(`reading the credentials took longer than ${READ_TIMEOUT_MS / 1000} s; is an exec plugin hanging?`),
+      );
+    });
+    try {
+      return await Promise.race([pending, late]);
+    } finally {
+      timer.cancel();
+    }
   }
 }
 

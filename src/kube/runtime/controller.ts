@@ -151,6 +151,7 @@ export class Controller {
       throw error;
     }
     this.#log.info({ workers: this.#concurrency }, 'starting workers');
+    this.#queue.start();
     await Promise.all(Array.from({ length: this.#concurrency }, () => this.#work(kill)));
     this.#log.info('all workers have finished');
   }
@@ -186,8 +187,14 @@ export class Controller {
   }
 
   #handleError(key: string, error: unknown, log: Logger, kill: AbortSignal): void {
-    if (kill.aborted || error instanceof LeadershipLostError) {
+    if (kill.aborted) {
       log.info({ err: error }, 'reconcile aborted: this process is stopping or is no longer the leader');
+      return;
+    }
+    if (error instanceof LeadershipLostError) {
+      // The gate was closed because a renewal is late. If it still succeeds, nothing else would requeue the key.
+      this.#queue.addRateLimited(key);
+      log.info({ err: error }, 'reconcile aborted: the lease was not renewed in time; retried if it is renewed');
       return;
     }
     if (error instanceof TerminalError) {

@@ -84,15 +84,23 @@ export class EventRecorder {
       return;
     }
     this.#pending.add(series);
-    this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
+    this.#startWriting();
   }
 
   /** Writes the waiting events, for `deadlineMs` at most; further ones are dropped. */
   async close(deadlineMs: number): Promise<void> {
     const timer = this.#options.clock.setTimer(deadlineMs, () => this.#stop.abort());
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
     timer.cancel();
     this.#stop.abort();
+  }
+
+  #startWriting(): void {
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined;
+      // An event recorded after the writer last looked and before this line found a writer that had ended.
+      if (this.#pending.size > 0) this.#startWriting();
+    });
   }
 
   async #writeAll(): Promise<void> {

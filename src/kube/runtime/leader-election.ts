@@ -1,5 +1,6 @@
 /** Leader election with a Lease, and the write gate through which only the leader can write. */
 import type { Logger } from 'pino';
+import { onAbort } from '../clock/abort.ts';
 import type { Clock, Random } from '../clock/clock.ts';
 import { Lease } from '../types/builtins.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../types/errors.ts';
@@ -114,7 +115,7 @@ export class LeaderElector {
     while (!signal.aborted) {
       await clock.sleep(this.#retryPeriodMs, signal).catch(() => undefined);
       if (signal.aborted) break;
-      if (await this.#tryAcquireOrRenew(signal)) continue;
+      if (await this.#renewInTime(signal)) continue;
       // After a pause of the process the deadline has passed already; the attempt above has checked the lease again.
       if (this.isLeader() && this.#isHolder()) continue;
       if (signal.aborted) break;
@@ -148,6 +149,28 @@ export class LeaderElector {
   /** The holder of the lease as last observed; `''` if there is none. */
   get holder(): string {
     return this.#observed?.lease.spec?.holderIdentity ?? '';
+  }
+
+  /**
+   * One attempt, with all its requests, until the renew deadline: another may lead soon after it, and until the loss is declared
+   * nothing aborts the work of this process. After a pause it lasts one retry period at most.
+   */
+  async #renewInTime(signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#options;
+    const deadlineAt = (this.#renewedAt ?? 0) + this.#renewDeadlineMs;
+    const limitMs = Math.max(deadlineAt - clock.monotonic(), this.#retryPeriodMs);
+    const attempt = new AbortController();
+    using _stop = onAbort(signal, (reason) => attempt.abort(reason));
+    const { promise: late, resolve } = Promise.withResolvers<boolean>();
+    const timer = clock.setTimer(limitMs, () => {
+      attempt.abort(new Error('the renew deadline has passed'));
+      resolve(false);
+    });
+    try {
+      return await Promise.race([this.#tryAcquireOrRenew(attempt.signal), late]);
+    } finally {
+      timer.cancel();
+    }
   }
 
   async #tryAcquireOrRenew(signal: AbortSignal): Promise<boolean> {

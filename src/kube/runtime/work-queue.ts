@@ -101,6 +101,12 @@ export class WorkQueue {
     return this.#failures.get(key) ?? 0;
   }
 
+  /** Workers start now. The keys of a standby have waited for the lease until then, which is no delay of the queue. */
+  start(): void {
+    const now = this.#clock.monotonic();
+    for (const key of this.#ready.keys()) this.#ready.set(key, now);
+  }
+
   /** The next key, once there is one; `undefined` after `shutDown`. Call `done` with it when the work is done. */
   async get(): Promise<string | undefined> {
     // A waiting worker is only woken and takes a key in a later turn of the event loop: if it got the key at once, the first of

@@ -14,6 +14,9 @@ export interface RequestLine {
   path: string;
 }
 
+/** The longest Retry-After that is obeyed, in ms: a proxy that says a day must not stop a watch or a key for a day. */
+const MAX_RETRY_AFTER_MS = 300_000;
+
 /** The API server refused a request or failed, with a reason. Also for the ERROR event of a watch. */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
@@ -24,7 +27,7 @@ export class StatusError extends Error {
   readonly details: StatusDetails;
   readonly method: string;
   readonly path: string;
-  /** Retry-After in ms: no retry may be earlier. */
+  /** Retry-After in ms, 5 minutes at most: no retry may be earlier. */
   readonly retryAfterMs: number | undefined;
 
   constructor(request: RequestLine, status: Partial<Status>, retryAfterMs?: number) {
@@ -37,7 +40,8 @@ export class StatusError extends Error {
     this.method = request.method;
     this.path = request.path;
     const seconds = this.details.retryAfterSeconds;
-    this.retryAfterMs = retryAfterMs ?? (seconds ? seconds * 1000 : undefined);
+    const requestedMs = retryAfterMs ?? (seconds ? seconds * 1000 : undefined);
+    this.retryAfterMs = requestedMs === undefined ? undefined : Math.min(requestedMs, MAX_RETRY_AFTER_MS);
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { isUnauthorized } from '../../../../src/kube/types/errors.ts';
 import { Transport } from '../../../../src/kube/client/transport.ts';
 import type { NamespacedName } from '../../../../src/kube/types/types.ts';
 import { startApiServer, type ApiServer } from '../../../support/apiserver.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
 import { FaultProxy } from '../../../support/fault-proxy.ts';
 import { connect } from '../../../support/kube.ts';
 import { waitFor } from '../../../support/wait.ts';
@@ -134,6 +135,24 @@ describe('credentials', () => {
     const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: 'echo', args: [credential] };
     await using c = connect(apiServer.kubeconfig({ identity: { exec } }));
     expect((await c.client.list(Namespace)).items).not.toHaveLength(0);
+  });
+
+  it('are read again after an exec plugin has hung', async () => {
+    const clock = new FakeClock();
+    const hung = join(dir, 'plugin-hung');
+    const credential = JSON.stringify({
+      apiVersion: 'client.authentication.k8s.io/v1',
+      kind: 'ExecCredential',
+      status: { token: 'fresh' },
+    });
+    const script = `if [ -e ${hung} ]; then echo '${credential}'; else touch ${hung}; exec sleep 5; fi`;
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: 'sh', args: ['-c', script] };
+    const credentials = loadConfig({ clock, kubeconfig: apiServer.kubeconfig({ identity: { exec } }) });
+    const first = credentials.get().catch((error: unknown) => error);
+    await waitFor('the plugin hangs', () => existsSync(hung), { withinMs: 10_000 });
+    await clock.advance(20_000);
+    expect(String(await first)).toContain('is an exec plugin hanging?');
+    expect((await credentials.get()).headers['authorization']).toBe('Bearer fresh');
   });
 
   it('that stay wrong lead to one more attempt, and then a 401', async () => {

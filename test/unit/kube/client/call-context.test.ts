@@ -45,6 +45,21 @@ describe('the context of a call', () => {
     });
   });
 
+  it('that has ended leaves no rejection without a handler, which would end the process', async () => {
+    using context = new CallContext(new FakeClock(), request, 1000, AbortSignal.abort(new Error('shutting down')));
+    const unhandled: unknown[] = [];
+    const listener = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', listener);
+    try {
+      const waiting = context.race(Promise.reject(new Error('no token file')));
+      await expect(waiting).rejects.toMatchObject({ failure: 'aborted' });
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', listener);
+    }
+  });
+
   it('leaves neither a timer nor a listener behind: a signal of the process is used by many calls', async () => {
     const clock = new FakeClock();
     const process = new AbortController();

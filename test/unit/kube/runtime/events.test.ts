@@ -108,6 +108,20 @@ describe('an event', () => {
     expect(await counted('created')).toBe(1);
   });
 
+  it('is written however soon after the previous one it is recorded', async () => {
+    for (let microtasks = 0; microtasks < 20; microtasks++) {
+      const { recorder, stored, holdRequests } = setUp();
+      const respond = holdRequests();
+      recorder.event(object(), 'Normal', 'First', 'x');
+      await settle();
+      respond();
+      for (let i = 0; i < microtasks; i++) await Promise.resolve();
+      recorder.event(object(), 'Normal', 'Second', 'x');
+      await settle();
+      expect(stored().map(({ reason }) => reason)).toEqual(['First', 'Second']);
+    }
+  });
+
   it('of a cluster-scoped object is in default', async () => {
     const { recorder, stored } = setUp();
     recorder.event({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' } }, 'Normal', 'Seen', 'x');

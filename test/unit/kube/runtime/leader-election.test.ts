@@ -18,9 +18,12 @@ class LeaseApi {
   #version = 0;
 
   /** The client of one process; `state` is its network. */
-  clientFor(state: { network: 'ok' | 'down' | 'responses lost' }): Pick<KubeClient, 'get' | 'create' | 'update'> {
+  clientFor(state: {
+    network: 'ok' | 'down' | 'responses lost' | 'hanging';
+  }): Pick<KubeClient, 'get' | 'create' | 'update'> {
     const send = async <T>(verb: string, act: () => T): Promise<T> => {
       this.requests.push(verb);
+      if (state.network === 'hanging') await new Promise(() => undefined);
       if (state.network === 'down') throw new TransportError(request, 'network', 'connection refused');
       const response = act();
       if (state.network === 'responses lost') throw new TransportError(request, 'network', 'connection reset');
@@ -120,6 +123,23 @@ describe('the lease', () => {
       renewTime: '2026-01-01T00:00:20.000000Z',
       leaseTransitions: 0,
     });
+  });
+
+  it('is declared lost at the renew deadline, however many slow requests the renewal takes', async () => {
+    const api = new LeaseApi();
+    const a = candidate(api, 'a');
+    void a.run();
+    await advanceAll(2_000, a);
+    a.state.network = 'hanging';
+    let lostAt: number | undefined;
+    for (let ms = 0; ms < 30_000 && lostAt === undefined; ms += 100) {
+      await a.clock.advance(100);
+      if (a.end() !== undefined) lostAt = a.clock.monotonic();
+    }
+    expect(a.end()).toBe('lost');
+    // The last renewal was sent at 2 s, and another candidate may lead from 17 s on.
+    expect(lostAt).toBeLessThanOrEqual(12_100);
+    a.stop.abort();
   });
 
   it('stays with its holder while it is renewed', async () => {

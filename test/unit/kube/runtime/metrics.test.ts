@@ -76,6 +76,19 @@ describe('the metrics of the core', () => {
     expect(text).toContain('workqueue_queue_duration_seconds_sum{name="tenants",controller="tenants"} 2');
   });
 
+  it('of a queue leave out how long a standby waited for the lease', async () => {
+    const clock = new FakeClock();
+    const metrics = new Metrics();
+    const queue = new WorkQueue({ clock, metrics: metrics.forController('tenants', 1).queue });
+    queue.add('a');
+    await clock.advance(7_200_000);
+    queue.start();
+    await clock.advance(1_000);
+    await queue.get();
+    const text = await metrics.registry.getSingleMetricAsString('workqueue_queue_duration_seconds');
+    expect(text).toContain('workqueue_queue_duration_seconds_sum{name="tenants",controller="tenants"} 1');
+  });
+
   it('of reflectors count lists and how watches ended, by resource', async () => {
     const metrics = new Metrics();
     metrics.reflector.listed?.(Deployment);
