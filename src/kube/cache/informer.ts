@@ -86,7 +86,7 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   constructor(options: InformerOptions<T>) {
     this.#options = options;
     this.type = options.type;
-    const store = new Store<T>(options.indexers);
+    const store = new Store<T>(options.indexers, (error, object) => this.#reportUnreadable(error, object));
     this.store = store;
     const namespaces = options.namespaces?.length ? [...new Set(options.namespaces)] : [undefined];
     this.#reflectors = new Map(namespaces.map((namespace) => [namespace, this.#reflector(store, namespace)]));
@@ -135,11 +135,19 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
 
   #reflector(store: Store<T>, namespace: string | undefined): Reflector<T> {
     const { transform = stripServerFields, ...options } = this.#options;
+    const transformed = (object: T): T => {
+      try {
+        return transform(object);
+      } catch (error) {
+        this.#reportUnreadable(error, object);
+        return object;
+      }
+    };
     return new Reflector<T>({
       ...options,
       namespace,
       target: {
-        prepare: (object) => store.sameAs(object) ?? (this.#latest = shareStructure(transform(object), this.#latest)),
+        prepare: (object) => store.sameAs(object) ?? (this.#latest = shareStructure(transformed(object), this.#latest)),
         replace: (objects) => this.#dispatch(store.replace(objects, namespace)),
         upsert: (object) => this.#dispatch(store.upsert(object)),
         delete: (object) => this.#dispatch(store.delete(object)),
@@ -162,6 +170,15 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
       // A bug in one handler must not stop the watch for all others.
       this.#options.log?.error({ err: error, resource: this.type.plural, key: keyOf(delta.object) }, 'handler failed');
     }
+  }
+
+  /** The object is cached as it is: its own reconcile may fail because of it, and no other does. */
+  #reportUnreadable(error: unknown, object: T): void {
+    const { log } = this.#options;
+    log?.error(
+      { err: error, resource: this.type.plural, key: keyOf(object) },
+      'an object could not be read by the cache',
+    );
   }
 
   #checkSynced(): void {

@@ -178,9 +178,10 @@ export class Reflector<T extends KubeObject> {
       for await (const event of client.watch(type, { ...this.#watchOptions(), signal: cut.signal })) {
         if (event.type === 'ERROR') throw this.#errorOf(event.object);
         watchdog.feed();
-        this.#progress();
         if (this.#resourceVersion !== undefined) this.#onEvent(event);
         else if (this.#onInitialEvent(event, initial)) watchdog.limit(SILENCE_MS);
+        // Only now: what can't be stored is no progress, or /livez would stay green.
+        this.#progress();
       }
     } catch (error) {
       const { reason }: { reason: unknown } = cut.signal;
@@ -200,11 +201,11 @@ export class Reflector<T extends KubeObject> {
   async #listPages(signal: AbortSignal): Promise<void> {
     const { client, type, target } = this.#options;
     const { items, resourceVersion } = await client.listAll(type, { ...this.#selection(), signal });
-    this.#progress();
     this.#listed(
       items.map((item) => target.prepare(item)),
       resourceVersion,
     );
+    this.#progress();
   }
 
   /** Collects a streamed list; true with the bookmark that ends it. Changes may come in between. */

@@ -42,10 +42,13 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
   readonly #objects = new Map<string, T>();
   readonly #namespaces: Index = new Map();
   readonly #indexers: Indexers<T>;
+  readonly #onIndexError: (error: unknown, object: T) => void;
   readonly #indexes = new Map<string, Index>();
 
-  constructor(indexers: Indexers<T> = {}) {
+  /** `onIndexError` receives what an indexer throws: its object is stored all the same, without a value in that index. */
+  constructor(indexers: Indexers<T> = {}, onIndexError: (error: unknown, object: T) => void = () => undefined) {
     this.#indexers = indexers;
+    this.#onIndexError = onIndexError;
     for (const name of Object.keys(indexers)) this.#indexes.set(name, new Map());
   }
 
@@ -117,7 +120,7 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
   }
 
   #set(key: string, object: T, old: T | undefined): void {
-    const places = this.#placesOf(object); // first, so that an indexer that throws leaves the store unchanged
+    const places = this.#placesOf(object, this.#onIndexError);
     if (old) this.#unset(key, old);
     this.#objects.set(key, object);
     for (const [index, values] of places) {
@@ -142,11 +145,17 @@ export class Store<T extends KubeObject> implements ReadonlyStore<T> {
     }
   }
 
-  #placesOf(object: T): [Index, string[]][] {
+  #placesOf(object: T, onError: (error: unknown, object: T) => void = () => undefined): [Index, string[]][] {
     const places: [Index, string[]][] = [[this.#namespaces, [object.metadata.namespace ?? '']]];
     for (const [name, indexer] of Object.entries(this.#indexers)) {
       const index = this.#indexes.get(name);
-      if (index) places.push([index, indexer(object)]);
+      if (index === undefined) continue;
+      try {
+        places.push([index, indexer(object)]);
+      } catch (error) {
+        // One object that an indexer can't read must not empty the cache: a list would fail with it, again and again.
+        onError(error, object);
+      }
     }
     return places;
   }

@@ -73,6 +73,46 @@ describe('an informer', () => {
     await done;
   });
 
+  it.each(['an indexer', 'the transform'])(
+    'has synced with the other objects when %s can not read one',
+    async (what) => {
+      const api = new SimulatedApi();
+      const fail = ({ metadata }: ConfigMap, part: string): void => {
+        if (metadata.name === 'odd' && part === what) throw new Error('not the expected shape');
+      };
+      const informer = new Informer<ConfigMap>({
+        client: api,
+        type: ConfigMap,
+        clock: new FakeClock(),
+        random: () => 0.5,
+        indexers: {
+          name: (object) => {
+            fail(object, 'an indexer');
+            return [object.metadata.name];
+          },
+        },
+        transform: (object) => {
+          fail(object, 'the transform');
+          return object;
+        },
+      });
+      const added: string[] = [];
+      informer.addHandler({ onAdd: ({ metadata }) => added.push(metadata.name) });
+      for (const name of ['good', 'odd', 'late']) api.put(name);
+      const stop = new AbortController();
+      const done = informer.run(stop.signal);
+      await settle();
+      expect(informer.hasSynced()).toBe(true);
+      expect(added.toSorted()).toEqual(['good', 'late', 'odd']);
+      api.put('later');
+      await settle();
+      expect(informer.store.byIndex('name', 'later')).toHaveLength(1);
+      expect(api.lists).toBe(1);
+      stop.abort();
+      await done;
+    },
+  );
+
   it('sends the existing objects to a handler that is added late', async () => {
     const i = informed();
     i.api.put('a');

@@ -70,17 +70,21 @@ describe('a store', () => {
     expect([...store.keys()].sort()).toEqual(['a/b', 'c/c']);
   });
 
-  it('is unchanged when an indexer throws', () => {
-    const store = new Store<Thing>({
-      color: (object) => {
-        if (object.color === 'poison') throw new Error('poison');
-        return [object.color];
-      },
-    });
+  it('keeps an object that an indexer can not read, outside of that index, and reports it', () => {
+    const reported: string[] = [];
+    const color = (object: Thing): string[] => {
+      if (object.color === 'poison') throw new Error('poison');
+      return [object.color];
+    };
+    const store = new Store<Thing>({ color }, (_, { metadata }) => reported.push(metadata.name));
     store.upsert(thing('a'));
-    expect(() => store.upsert(thing('a', { version: '2', color: 'poison' }))).toThrow('poison');
-    expect(store.get('a/a')?.color).toBe('red');
+    expect(types(store.upsert(thing('a', { version: '2', color: 'poison' })))).toEqual(['updated a/a']);
+    expect(store.get('a/a')?.color).toBe('poison');
+    expect(store.byIndex('color', 'red')).toEqual([]);
+    expect(reported).toEqual(['a']);
+    store.upsert(thing('a', { version: '3' }));
     expect(store.byIndex('color', 'red')).toHaveLength(1);
+    expect(types(store.delete(thing('a', { version: '3' })))).toEqual(['deleted a/a']);
   });
 
   it('equals a plain map after any history, and so does a copy built from its deltas', () => {
