@@ -214,7 +214,7 @@ describe('a tenant', () => {
       CleanupBlocked: 'Degraded',
     }),
   )('whose CleanupHealthy has the reason %s is %s, suspended or not', async (reason, status) => {
-    const cleanup = { CleanupHealthy: reason === 'CleanupFailing' ? no(reason) : yes(reason) };
+    const cleanup = { CleanupHealthy: status === 'Degraded' ? no(reason) : yes(reason) };
     const decides = status === 'Degraded' ? words('CleanupHealthy', reason) : words('Ready', 'ServersReady');
     expect(await argoHealth(tenant(cleanup))).toEqual({ status, message: decides });
     const suspended = await argoHealth(tenant({ ...cleanup, Ready: no('Suspended') }));
