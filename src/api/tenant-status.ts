@@ -80,7 +80,7 @@ const lastCleanup = z
       .exactOptional()
       .describe('Swept files: locks, directories of sessions without a turn, remains of killed runs.'),
     errors: z.int().min(0).exactOptional().describe('Number of errors; message has the first one.'),
-    message: z.string().max(1024).exactOptional().describe('Why it failed.'),
+    message: z.string().max(1024).exactOptional().describe('Why the run failed. Absent after a success.'),
   })
   .describe('The last finished run of the cleanup.');
 export type LastCleanup = z.output<typeof lastCleanup>;

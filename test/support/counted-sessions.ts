@@ -51,6 +51,10 @@ export class CountedSessions implements SessionSource {
     return Promise.reject(new Error('not used here'));
   }
 
+  isStored(): Promise<boolean> {
+    return Promise.reject(new Error('not used here'));
+  }
+
   close(): Promise<void> {
     return Promise.reject(new Error('not used here'));
   }

@@ -122,6 +122,12 @@ export class FakeSessionSource implements SessionSource {
     return this.#current(key, sessionId)?.activity ?? 'Unloaded';
   }
 
+  async isStored(key: string, sessionId: string): Promise<boolean> {
+    this.calls.push(`isStored ${key} ${sessionId}`);
+    await this.activityFailures.get(key)?.();
+    return this.#current(key, sessionId) !== undefined;
+  }
+
   async close(key: string, sessionId: string): Promise<void> {
     this.calls.push(`close ${key} ${sessionId}`);
     await this.failures.get(key)?.();

@@ -76,6 +76,8 @@ export interface SessionSource {
    * requested only right before the end of a session.
    */
   activity(key: string, sessionId: string): Promise<SessionActivity>;
+  /** Whether the server has data of the session now, where `get` is as old as the last poll. It loads nothing. */
+  isStored(key: string, sessionId: string): Promise<boolean>;
   /** Ends a running turn and unloads the session. */
   close(key: string, sessionId: string): Promise<void>;
   /**

@@ -100,6 +100,10 @@ export class Survey implements SessionSource {
     return this.#server(key).activity(sessionId);
   }
 
+  async isStored(key: string, sessionId: string): Promise<boolean> {
+    return this.#server(key).isStored(sessionId);
+  }
+
   async close(key: string, sessionId: string): Promise<void> {
     return this.#server(key).close(sessionId);
   }

@@ -157,6 +157,10 @@ export class SurveyedServer {
     return getActivity(this.#openClient(), sessionId, CALL);
   }
 
+  async isStored(sessionId: string): Promise<boolean> {
+    return (await getSessionTimes(this.#openClient(), sessionId, CALL)) !== undefined;
+  }
+
   async close(sessionId: string): Promise<void> {
     await closeSession(this.#openClient(), sessionId, CALL);
     this.requestPoll();

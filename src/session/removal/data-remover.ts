@@ -28,7 +28,10 @@ import type { SurveyWatches } from '../survey-watches.ts';
 import { EMPTY_REMOVAL, type Removal, type ServerView } from '../model.ts';
 
 export interface DataRemoverOptions {
-  readonly source: Pick<SessionSource, 'get' | 'refresh' | 'limitations' | 'activity' | 'close' | 'delete'>;
+  readonly source: Pick<
+    SessionSource,
+    'get' | 'refresh' | 'limitations' | 'activity' | 'isStored' | 'close' | 'delete'
+  >;
   readonly jobs: DeleteJobs;
   readonly claims: ReadonlyStore<PersistentVolumeClaim>;
   readonly sweepRequester: SweepRequester;
@@ -118,7 +121,12 @@ export class DataRemover {
     const { source } = this.#options;
     const { name, key, answer } = server;
     const facts = answer?.sessions.get(sessionIdOf(session));
-    if (answer !== undefined && facts === undefined && answer.at < since) {
+    if (
+      answer !== undefined &&
+      facts === undefined &&
+      answer.at < since &&
+      (await this.#isStoredNow(server, session))
+    ) {
       source.refresh(key);
       if ((source.get(key)?.at ?? since) < since) {
         return { ...EMPTY_REMOVAL, refreshing: true, pending: [`Waiting for the next answer of server ${name}.`] };
@@ -201,6 +209,17 @@ export class DataRemover {
       recorder.event(session, 'Normal', EventReason.SessionClosed, message);
     }
     return (await withTimeout(clock, source.delete(key, id))) === 'Deleted';
+  }
+
+  /** Whether the session has been stored since the last answer; then its owner and its server have to be observed first. */
+  async #isStoredNow({ key }: ServerView, session: CopilotSession): Promise<boolean> {
+    const { source, clock } = this.#options;
+    try {
+      return await withTimeout(clock, source.isStored(key, sessionIdOf(session)));
+    } catch {
+      // The next answer tells, also when the server lacks the method or does not answer now.
+      return true;
+    }
   }
 
   /** Asked now: the last answer may be half a minute old, and a server deletes a session in the middle of a turn without an error. */
