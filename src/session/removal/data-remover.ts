@@ -158,7 +158,7 @@ export class DataRemover {
     }
     let deleted: boolean;
     try {
-      deleted = await this.#deleteOn(server, session);
+      deleted = await this.#deleteOn(server, alone, session);
     } catch (error) {
       // Without the server's own text, which its agent may have written.
       log.warn({ err: error, server: name }, 'failed to delete a session');
@@ -195,14 +195,16 @@ export class DataRemover {
     return (await jobs.claim(namespace, name, signal)) !== undefined;
   }
 
-  async #deleteOn(server: ServerView, session: CopilotSession): Promise<boolean> {
+  async #deleteOn(server: ServerView, alone: boolean, session: CopilotSession): Promise<boolean> {
     const { key, name } = server;
     const { source, clock, recorder } = this.#options;
     const id = sessionIdOf(session);
     const activity = await this.#activityNow(server, id);
-    // A session without a turn is only in the memory of its server.
+    // A session without a turn is only in the memory of its server. What a server that was killed has left of a deletion is not
+    // listed any more: where the session was, it is deleted again.
+    const wasHere = alone || session.status?.server === name;
     const isHere = server.answer?.sessions.has(id) === true || activity === 'Active' || activity === 'Loaded';
-    if (!isHere) return false;
+    if (!wasHere && !isHere) return false;
     if (activity === 'Active') {
       await withTimeout(clock, source.close(key, id));
       const message = `Ended the turn that was running on server ${name}, because the CopilotSession is being deleted.`;

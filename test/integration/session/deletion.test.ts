@@ -262,6 +262,20 @@ describe('a deleted session', () => {
     expect(world.source.called('delete')).toEqual([`delete ${world.server(1)} alpha`]);
   });
 
+  it('is deleted again by its server when that was killed halfway and does not list what is left', async () => {
+    await using world = await open();
+    await used(world);
+    world.source.failures.set(world.server(), () => Promise.reject(new Error('killed')));
+    await remove(world);
+    expect(await gone(world)).toBe(false);
+    const before = world.source.called('delete').length;
+    world.source.failures.clear();
+    world.source.answer(world.server(), sessionFacts('theirs'));
+    await world.advance(10_000, 1_000);
+    expect(await gone(world)).toBe(true);
+    expect(world.source.called('delete').length).toBeGreaterThan(before);
+  });
+
   it('can be recreated under its name within the second', async () => {
     await using world = await open();
     await used(world);
