@@ -15,8 +15,8 @@ export function permissionsMarkdown(): string {
 The chart's RBAC rules are generated from the same list, and a test compares it with the audit log of a real API server: each right is used, and
 none is missing. There are no wildcards, no rights on RBAC objects, no \`exec\`, and Secrets can't be listed or watched.
 
-Together they are close to an administrator's of the namespace, so protect the operator's namespace and ServiceAccount like one: who has them can
-create a Deployment that mounts any Secret of the namespace.
+Together these rights are close to those of a namespace's administrator: they suffice to create a Deployment that mounts any Secret of the
+namespace. So protect the operator's namespace and ServiceAccount as you would an administrator's account.
 
 ## In the namespaces of tenants
 
@@ -24,7 +24,7 @@ ${table(TENANT_PERMISSIONS)}
 
 ## In all namespaces
 
-Also where only some namespaces are watched, unless \`rbac.sessionsClusterWide\` of the chart is \`false\`.
+The chart grants these even where only some namespaces are watched, unless \`rbac.sessionsClusterWide\` of the chart is \`false\`.
 
 ${table(SESSION_END_PERMISSIONS)}
 
@@ -36,13 +36,13 @@ ${table(OPERATOR_PERMISSIONS)}
 
 | setting of the chart | what it removes | what it costs |
 | --- | --- | --- |
-| \`watchNamespaces: [team-a, team-b]\` | the rights of the first table everywhere else: a Role in each of these namespaces instead of a ClusterRole | each namespace must exist, and a further one requires an upgrade of the release |
-| \`rbac.sessionsClusterWide: false\` | the second table | delete the CopilotSessions of a namespace before the namespace, or its deletion may hang |
-| \`rbac.create: false\` | all of them | you bind the ServiceAccount yourself, with the rules of this page |
-| \`requireSecretLabel: key=value\` | no right of the operator, but what users get by it: tenants may refer only to Secrets with this label | label the Secrets of model credentials |
-| one release for each group of namespaces | the rights of one operator in the namespaces of another | an operator more, each with its own namespace, \`watchNamespaces\` and ServiceAccount |
+| \`watchNamespaces: [team-a, team-b]\` | the rights of the first table everywhere else: a Role in each of these namespaces instead of a ClusterRole | each namespace must exist, and adding one requires an upgrade of the release |
+| \`rbac.sessionsClusterWide: false\` | the second table | you must delete the CopilotSessions of a namespace before the namespace, or its deletion may hang |
+| \`rbac.create: false\` | all of them | you create the roles with the rules on this page, and bind the ServiceAccount to them, yourself |
+| \`requireSecretLabel: key=value\` | no right of the operator, but what users can reach through it: tenants may refer only to Secrets with this label | you label the Secrets that hold model credentials |
+| one release for each group of namespaces | the rights of one operator in the namespaces of another | one operator for each group, each with its own namespace, \`watchNamespaces\` and ServiceAccount |
 
-Without one of the rights the operator continues with what it is allowed to do: the conditions of a tenant or session name the missing right
+If a right is missing, the operator continues with what it is allowed to do: the conditions of a tenant or session name the missing right
 (\`Forbidden\`, \`SecretForbidden\`), and other namespaces are not affected.
 `;
 }

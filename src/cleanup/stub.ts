@@ -16,7 +16,7 @@ const IN_USE = /^inuse\.\d+\.(lock|hold)$/;
 
 /**
  * mtime of the newest entry in the directory of a session that never had a turn. Undefined when it has anything that the server did not
- * create by itself: a journal, a file of an agent or a user, a link.
+ * create on its own: a journal, a file of an agent or a user, a link.
  */
 export async function stubTime(directory: string, below = ''): Promise<number | undefined> {
   const stat = await ifExists(lstat(directory));

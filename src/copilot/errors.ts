@@ -54,7 +54,7 @@ export class RpcError extends CopilotError {
     this.#serverMessage = serverMessage;
   }
 
-  /** The server's own text, to distinguish its errors, most of which have the same code. It is no own property, so no log shows it. */
+  /** The server's own text, to distinguish its errors, because most have the same code. It is not an own property, so no log shows it. */
   get serverMessage(): string {
     return this.#serverMessage;
   }

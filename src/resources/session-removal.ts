@@ -8,16 +8,16 @@ export const OWNER_LABEL = `${GROUP}/owner`;
 export interface StoredData {
   /** Names of the servers that have data under the id. */
   readonly servers: readonly string[];
-  /** The owner stored beside the data; '' for none, undefined when it was not read yet. */
+  /** The owner stored beside the data; '' for none, undefined if it has not been read yet. */
   readonly owner: string | undefined;
   /** A CopilotSession without a ttl keeps it from the tenant's cleanup. */
   readonly kept?: boolean | undefined;
 }
 
-/** Who demands the removal: the tenant by its TTL, or a CopilotSession that is deleted or has expired, for its owner. */
+/** Who requests the removal: the tenant by its TTL, or a CopilotSession that is deleted or has expired, for its owner. */
 export type Claimant = { readonly kind: 'Tenant' } | { readonly kind: 'Session'; readonly owner: string | undefined };
 
-/** `message` names neither the session, which the caller knows, nor the stored owner: not everyone may know the users of others. */
+/** `message` names neither the session, which the caller knows, nor the stored owner, which not everyone may know. */
 export interface RemovalPermission {
   readonly allowed: boolean;
   readonly reason: 'Allowed' | 'Kept' | 'OnSeveralServers' | 'OnAnotherServer' | 'OwnerUnread' | 'OwnedByAnother';
@@ -38,7 +38,7 @@ export function mayRemove(data: StoredData, claimant: Claimant, server: string):
   return ALLOWED;
 }
 
-/** Whether data with this stored owner is that of another one. Data without an owner is everyone's; a resource without one owns none. */
+/** Whether the stored owner is not `owner`. Data without an owner belongs to everyone; a resource without an owner owns no data that has one. */
 export function isOwnedByAnother(stored: string, owner: string | undefined): boolean {
   return stored !== '' && stored !== owner;
 }

@@ -151,7 +151,7 @@ export class ServerConnection implements SharedConnection {
     return true;
   }
 
-  /** Closes the connection for good. Its users are not notified, not even of an end of which others have just been. */
+  /** Closes the connection for good. Its users are not notified, not even of an end that other users have just been notified of. */
   close(): void {
     this.#shares.clear();
     this.#hangUp();

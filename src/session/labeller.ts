@@ -45,7 +45,7 @@ export class Labeller {
       delete state.labelsRefused;
       return undefined;
     } catch (error) {
-      // The session works without them: they are for whoever recovers the data later.
+      // The session works without them: they are for a person who recovers the data later.
       log.warn({ err: error, server: server.name }, 'failed to store the owner of a session');
       const times = error instanceof RpcError ? refusals + 1 : refusals;
       state.labelsRefused = { generation, times };

@@ -4,7 +4,7 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants], verbs: [get, list, watch]}
 # Conditions and the state of servers.
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants/status], verbs: [update]}
-# Children block the deletion of their owner, which requires this where OwnerReferencesPermissionEnforcement is on, as on OpenShift.
+# Children block the deletion of their owner. Where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift, that requires this right.
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants/finalizers], verbs: [update]}
 # One for each server.
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
@@ -14,29 +14,29 @@
 - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, list, watch, create, patch, delete]}
 # The servers' ServiceAccount, without a token.
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch]}
-# Allowed connections of servers and cleanups. The one of a cleanup is deleted with it.
+# Allowed connections of servers and of cleanups. The policy of a cleanup is deleted with its CronJob.
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch, create, patch, delete]}
 # Keeps node drains from evicting all servers at once.
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
 # Cleans up sessions, where spec.sessions.ttl is set.
 - {apiGroups: [batch], resources: [cronjobs], verbs: [get, list, watch, create, patch, delete]}
-# Has the sessions that the cleanup keeps longer.
+# Lists the sessions that the cleanup keeps longer.
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
 # Sessions that users name, and how long they are kept. Patched for the finalizer only; an expired Ephemeral one is deleted.
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch, delete]}
 # Phase, conditions and usage.
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions/status], verbs: [update]}
-# Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave, deleted when they are done.
+# Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave on a volume; their Jobs are deleted when they are done.
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}
 # Connection token, binding and model credentials, each read by its name. Never list or watch, which would give access to every Secret.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}
-# State of the servers, and why one does not start.
+# The state of the servers, and why a server does not start.
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 # Reports transitions, and reads the events of the kubelet and the storage driver about a server that does not start.
 - {apiGroups: [""], resources: [events], verbs: [list, create, patch]}
 {{- end }}
 {{- define "copilot-operator.sessionEndRules" -}}
-# Removes the finalizer of deleted sessions where the Role of the namespace is already gone. Without it the deletion of such a namespace would hang.
+# Removes the finalizer of deleted sessions where the Role of the namespace is already gone. Without this right the deletion of such a namespace would hang.
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch]}
 {{- end }}
 {{- define "copilot-operator.operatorRules" -}}

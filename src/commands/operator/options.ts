@@ -94,13 +94,13 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
 const LABEL_NAME = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
 const LABEL_VALUE = /^([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?$/;
 
-// Without a value any value will do. An empty flag is refused: a mistake in a script must not remove the restriction.
+// Without a value, any value of the label is accepted. An empty flag is rejected: a mistake in a script must not remove the restriction.
 function requiredLabel(text: string | undefined): RequiredLabel | undefined {
   if (text === undefined) return undefined;
   const [key = '', ...rest] = text.split('=');
   const value = rest.length === 0 ? undefined : rest.join('=');
   if (!LABEL_NAME.test(key) || !LABEL_VALUE.test(value ?? '')) {
-    throw new UsageError(`--require-secret-label=${text}: must be the key of a label, or key=value`);
+    throw new UsageError(`--require-secret-label=${text}: must be a label key, or KEY=VALUE`);
   }
   return { key, ...(value !== undefined && { value }) };
 }

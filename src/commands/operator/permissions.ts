@@ -49,7 +49,7 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     resource: CopilotTenant,
     subresource: 'finalizers',
     verbs: ['update'],
-    why: 'Children block the deletion of their owner, which requires this where OwnerReferencesPermissionEnforcement is on, as on OpenShift.',
+    why: 'Children block the deletion of their owner. Where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift, that requires this right.',
   },
   { resource: Deployment, verbs: SCALED, why: 'One for each server.' },
   { resource: Service, verbs: SCALED, why: 'The address of each server.' },
@@ -58,11 +58,11 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   {
     resource: NetworkPolicy,
     verbs: SCALED,
-    why: 'Allowed connections of servers and cleanups. The one of a cleanup is deleted with it.',
+    why: 'Allowed connections of servers and of cleanups. The policy of a cleanup is deleted with its CronJob.',
   },
   { resource: PodDisruptionBudget, verbs: KEPT, why: 'Keeps node drains from evicting all servers at once.' },
   { resource: CronJob, verbs: SCALED, why: 'Cleans up sessions, where spec.sessions.ttl is set.' },
-  { resource: ConfigMap, verbs: SCALED, why: 'Has the sessions that the cleanup keeps longer.' },
+  { resource: ConfigMap, verbs: SCALED, why: 'Lists the sessions that the cleanup keeps longer.' },
   {
     resource: CopilotSession,
     verbs: ['get', 'list', 'watch', 'patch', 'delete'],
@@ -72,14 +72,14 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   {
     resource: Job,
     verbs: ['get', 'list', 'watch', 'create', 'delete'],
-    why: 'Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave, deleted when they are done.',
+    why: 'Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave on a volume; their Jobs are deleted when they are done.',
   },
   {
     resource: Secret,
     verbs: ['get', 'create', 'patch'],
     why: 'Connection token, binding and model credentials, each read by its name. Never list or watch, which would give access to every Secret.',
   },
-  { resource: Pod, verbs: ['list', 'watch'], why: 'State of the servers, and why one does not start.' },
+  { resource: Pod, verbs: ['list', 'watch'], why: 'The state of the servers, and why a server does not start.' },
   {
     resource: CoreEvent,
     verbs: ['list', 'create', 'patch'],
@@ -95,7 +95,7 @@ export const SESSION_END_PERMISSIONS: readonly Permission[] = [
   {
     resource: CopilotSession,
     verbs: ['get', 'list', 'watch', 'patch'],
-    why: 'Removes the finalizer of deleted sessions where the Role of the namespace is already gone. Without it the deletion of such a namespace would hang.',
+    why: 'Removes the finalizer of deleted sessions where the Role of the namespace is already gone. Without this right the deletion of such a namespace would hang.',
   },
 ];
 

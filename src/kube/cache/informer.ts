@@ -65,7 +65,7 @@ export interface InformerOptions<T extends KubeObject> {
 }
 
 /**
- * Longer than anything that recovers by itself: the longest watch (10 min), two silences (2 x 3 min), the longest back-off (30 s).
+ * Longer than anything that recovers on its own: the longest watch (10 min), two silences (2 x 3 min), the longest back-off (30 s).
  * Progress is a list, an event or a bookmark; other responses are not. Beyond this only a restart of the process may help.
  */
 const STALE_AFTER_MS = 900_000;

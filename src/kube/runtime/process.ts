@@ -6,7 +6,7 @@ const EXIT_FAILURE = 1;
 
 /**
  * After an uncaught error the state of the process is undefined: the error is logged, as one record like all others, and the
- * process exits, so that the kubelet starts a new one. The lease expires by itself.
+ * process exits, so that the kubelet starts a new one. The lease then expires.
  */
 export function exitOnCrash(log: Logger): void {
   const crash = (what: string) => (error: unknown) => {

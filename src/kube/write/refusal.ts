@@ -29,7 +29,7 @@ export function writeErrorOf(manifest: KubeObject, error: unknown): unknown {
   const invalid = new InvalidObjectError(manifest, error);
   if (invalid.fields.length === 0 || invalid.fields.some(({ field }) => field !== 'metadata.uid')) return invalid;
   // The UID is a precondition of the apply; if the object has another one by now, the API server answers Invalid and not Conflict.
-  const message = `${describe(manifest)} was replaced by another object of its name`;
+  const message = `${describe(manifest)} was replaced by another object with the same name`;
   return new StatusError(error, { code: 409, reason: 'Conflict', message });
 }
 

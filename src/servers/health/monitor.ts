@@ -101,7 +101,7 @@ export class Monitor {
 
   /**
    * One check: the connection, its version if it is a new one, then a ping. An error answer is an answer: the server is alive,
-   * whichever of the methods its version lacks. Another answer than the protocol's is none.
+   * whichever of the methods its version lacks. An answer that is not the protocol's does not count.
    */
   async #probe(started: number): Promise<Probe> {
     const { clock } = this.#context;
@@ -125,7 +125,7 @@ export class Monitor {
   }
 
   #onEnd({ error, isDoubtful }: ConnectionEnd): void {
-    // A check under way fails by itself.
+    // A check under way fails on its own.
     if (this.#schedule.isBusy) return;
     if (isDoubtful) this.#checkAgain();
     else this.#conclude(failed(error), this.#context.clock.monotonic());

@@ -89,7 +89,7 @@ export class SurveyedServer {
     this.#sizesAt = context.clock.monotonic();
     this.#cache = new SessionCache(startedAt);
     this.#share = server.connection.join({
-      // A poll under way fails by itself.
+      // A poll under way fails on its own.
       onEnd: (end) => this.#schedule.isBusy || this.#fail(end.error, end),
       // Only a hint, whatever it says: any client of the server could have caused it.
       onNotification: (method) => {
@@ -269,7 +269,7 @@ export class SurveyedServer {
     this.#limit(limitations);
   }
 
-  /** Notifies of a change in what the server can do, also for sessions of which nothing is known because of it. */
+  /** Notifies of a change in what the server can do, also for sessions that nothing is known of because of it. */
   #limit(limitations: readonly Limitation[]): void {
     if (isDeepStrictEqual(limitations, this.#limitations)) return;
     this.#limitations = limitations;

@@ -1,4 +1,4 @@
-/** Why a session needs a user's action, each with what was found and what to do. */
+/** The causes why a session needs a user's action, each with what was found and what to do. */
 import { SessionStalledReason } from '../../api/session-conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
@@ -28,7 +28,7 @@ export function duplicateSessionId(session: CopilotSession, holder: CopilotSessi
   };
 }
 
-/** The message does not name the stored owner: whoever may read this resource need not know the users of others. */
+/** The message does not name the stored owner: a user who may read this resource must not learn who owns the sessions of others. */
 export function ownedByAnother(session: CopilotSession): SessionCause {
   const { name } = session.metadata;
   return {
@@ -42,6 +42,6 @@ export function onSeveralServers(session: CopilotSession, servers: readonly stri
   const id = sessionIdOf(session);
   return {
     reason: SessionStalledReason.OnSeveralServers,
-    message: `Servers ${servers.join(' and ')} of CopilotTenant ${session.spec.tenantRef.name} have data of session ${id}. The operator removes none of the copies. Delete the ones that are not needed through their servers.`,
+    message: `Servers ${servers.join(' and ')} of CopilotTenant ${session.spec.tenantRef.name} have data of session ${id}. The operator removes none of the copies. Delete the copies that are not needed through their servers, with deleteSession of the Copilot SDK.`,
   };
 }

@@ -1,4 +1,4 @@
-/** The conditions of a session, each a chain of cases of which the first that holds is reported. */
+/** The conditions of a session, each a chain of cases, where the first that holds is reported. */
 import {
   SessionPhase,
   SessionReadyReason,

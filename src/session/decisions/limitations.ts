@@ -32,6 +32,6 @@ export function limited(server: ServerView, method: Required): Unavailable | und
 
 function causeOf({ method, code }: Limitation): string {
   return code === METHOD_NOT_FOUND
-    ? `its version lacks the method ${method}. Set spec.server.image of its tenant to a version that has it.`
-    : `it answered ${method} with error ${code}. The request is repeated.`;
+    ? `its version lacks the method ${method}. Set spec.server.image of its tenant to an image with a version that has it.`
+    : `it answered ${method} with error ${code}. The operator retries the request.`;
 }

@@ -5,7 +5,7 @@ import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import { sharedMetadata } from './metadata.ts';
 
-/** Without permissions and without a token, either of which the ServiceAccount `default` may have. */
+/** Has no permissions and no token; the ServiceAccount `default` may have both. */
 export function serviceAccount(tenant: CopilotTenant): ServiceAccount {
   return {
     apiVersion: apiVersionOf(ServiceAccount),

@@ -1,4 +1,4 @@
-/** Decides whether a cleanup run has started and cannot end, so that no other one starts (`concurrencyPolicy: Forbid`). */
+/** Decides whether a cleanup run has started and cannot end, which keeps the next one from starting (`concurrencyPolicy: Forbid`). */
 import type { CronJob, Job } from '../../kube/types/builtins.ts';
 import { jobEnd } from '../../resources/job.ts';
 
@@ -7,7 +7,7 @@ const SUSPENDED_GRACE_MS = 10 * 60_000;
 /** Longer than the deadline of a run (builders/cronjob.ts), in ms. */
 const MAX_RUN_MS = 35 * 60_000;
 
-/** Why no run ends, or when a run that is open now will count as blocked, in ms. */
+/** Why the open run cannot end, or in how many ms it will count as blocked. */
 export interface BlockedRun {
   readonly blocked?: string | undefined;
   readonly dueInMs?: number | undefined;
@@ -31,7 +31,7 @@ export function blockedRun(cronJob: CronJob | undefined, jobs: readonly Job[], n
   if (dueInMs > 0) return { dueInMs };
   return {
     blocked: isSuspended
-      ? `Job ${name} is suspended, and no other run starts before it has ended. Exclude the namespace from the queue that suspends Jobs, such as Kueue, or run kubectl delete job ${name}.`
-      : `Job ${name} has not ended within its deadline, and no other run starts before it has. See kubectl describe job ${name}, and delete it.`,
+      ? `Job ${name} is suspended, and no other cleanup run starts until it has ended. Exclude the namespace from the controller that suspends its Jobs, such as Kueue, or run kubectl delete job ${name}.`
+      : `Job ${name} has not ended within its deadline, and no other cleanup run starts until it has. Find the cause with kubectl describe job ${name}, then run kubectl delete job ${name}.`,
   };
 }

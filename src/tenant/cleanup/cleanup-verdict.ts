@@ -36,7 +36,7 @@ export function cleanupVerdict(
   return verdict(
     'False',
     CleanupHealthyReason.CleanupFailing,
-    `Cleanup runs keep failing: ${why} See kubectl logs of the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
+    `Cleanup runs keep failing: ${why} See kubectl logs job/NAME, where NAME is the last Job of CronJob ${childName(metadata.name, 'cleanup')}.`,
   );
 }
 

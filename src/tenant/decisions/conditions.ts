@@ -1,5 +1,5 @@
 /**
- * Decides the conditions of a tenant. Each is a list of cases, of which the first that holds decides. Messages are written
+ * Decides the conditions of a tenant. Each is a chain of cases, where the first that holds decides. Messages are written
  * for users who read `kubectl get ct` and want to know what to do.
  */
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
@@ -33,7 +33,7 @@ export interface Findings {
   readonly error: string | undefined;
 }
 
-/** The message about an unhealthy server of which nothing more is known. */
+/** The message about an unhealthy server if nothing more is known of it. */
 export const NO_RESPONSE = 'no response';
 
 /** The condition Ready. */

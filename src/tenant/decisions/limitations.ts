@@ -1,6 +1,6 @@
-/** What the methods are for that a server may lack: the message about a server that answers and can't do everything. */
+/** What each method that a server may lack is for: the message about a server that answers but can't do everything. */
 
-/** What is not known, or not possible, without a method. Others serve single operations, which report their own failure. */
+/** What is not known, or not possible, without a method. The other methods serve single operations, which report their own failure. */
 const CONSEQUENCES: Readonly<Record<string, string>> = {
   'status.get': 'its version is unknown',
   'sessions.list': "its sessions can't be listed",

@@ -38,13 +38,13 @@ export function modelDecision(
       `The operator is not allowed to read ${where}: it lacks the verb get on secrets. Compare its RBAC rules with those of the chart.`,
     );
   }
-  // Before anything of its data is looked up: a message must not say which keys a Secret has that tenants may not refer to.
+  // Before anything of its data is looked up: a message must not reveal the keys of a Secret that tenants may not refer to.
   if (requiredLabel !== undefined && !hasLabel(secret, requiredLabel)) {
     const { key, value } = requiredLabel;
     return unusable(
       ModelConfiguredReason.SecretNotAllowed,
       `${where} does not have the label ${key}${value === undefined ? '' : `=${value}`}, which the operator requires (--require-secret-label). ` +
-        `If tenants may use it: kubectl label secret ${ref.name} ${key}=${value ?? 'true'}.`,
+        `To allow tenants to use it, run kubectl label secret --overwrite ${ref.name} ${key}=${value ?? 'true'}.`,
     );
   }
   const data = secret.data?.[ref.key];

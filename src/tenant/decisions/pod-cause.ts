@@ -153,7 +153,7 @@ function volumeCause(server: string, what: string): TenantCause {
   if (what.includes('kubernetes.io/no-provisioner')) {
     return {
       reason: StalledReason.VolumePending,
-      message: `Server ${server}: no PersistentVolume matches claim ${server}, and its StorageClass does not provision any. Create one with the class, size and access mode of the claim.`,
+      message: `Server ${server}: no PersistentVolume matches claim ${server}, and its StorageClass does not provision any. Create a PersistentVolume with the class, size and access mode of the claim.`,
     };
   }
   return {

@@ -24,8 +24,8 @@ export function refusalOfRequest(error: unknown, object: string): TenantCause | 
 }
 
 /**
- * The same for a refusal that another controller received when it tried to create `object`: of that only the message is
- * known, from the condition ReplicaFailure of a Deployment.
+ * The same for a refusal that another controller received when it tried to create `object`: only its message is known,
+ * from the condition ReplicaFailure of a Deployment.
  */
 export function refusalOfMessage(text: string, object: string): TenantCause {
   const what = withoutPodName(text);
@@ -37,7 +37,7 @@ export function refusalOfMessage(text: string, object: string): TenantCause {
   if (/only dynamically provisioned pvc can be resized/.test(what)) {
     return {
       reason: StalledReason.VolumeNotExpandable,
-      message: `${object} cannot be expanded: its StorageClass does not allow it (allowVolumeExpansion). Revert spec.storage.size, or allow it in the StorageClass if its driver supports it.`,
+      message: `${object} cannot be expanded: its StorageClass does not allow expansion. Revert spec.storage.size, or set allowVolumeExpansion in the StorageClass if its driver supports expansion.`,
     };
   }
   if (/\bis invalid:/.test(what)) {

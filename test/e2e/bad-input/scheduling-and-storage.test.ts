@@ -76,7 +76,7 @@ describe('servers without a node, an image or a volume', () => {
       await namespace.createTenant('unbound', { server: light, storage: { storageClassName: name } });
       await expectStalled(namespace, 'unbound', 'VolumePending', [
         'no PersistentVolume matches claim unbound-0, and its StorageClass does not provision any',
-        'Create one with the class, size and access mode of the claim',
+        'Create a PersistentVolume with the class, size and access mode of the claim',
       ]);
       await makeInCluster({
         apiVersion: 'v1',

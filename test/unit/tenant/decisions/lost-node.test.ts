@@ -32,7 +32,7 @@ describe('a pod whose node does not respond', () => {
     [
       'exists long after it was deleted',
       onNode({}, MINUTE + 1000),
-      'pod acme-0-5d8f7-x2v9k on node node-1 was deleted and does not stop',
+      'pod acme-0-5d8f7-x2v9k on node node-1 was deleted but does not stop',
     ],
   ])('is reported with pod, node and remedy: it %s', (_, lost, problem) => {
     const cause = lostNodeCause([slimPod(lost)], 'acme-0', NOW);

@@ -48,7 +48,7 @@ describe('a Secret without the label that the operator requires', () => {
     });
     expect(missing.message).toBe(
       'Secret copilot does not have the label tenants=yes, which the operator requires (--require-secret-label). ' +
-        'If tenants may use it: kubectl label secret copilot tenants=yes.',
+        'To allow tenants to use it, run kubectl label secret --overwrite copilot tenants=yes.',
     );
   });
 });

@@ -161,7 +161,7 @@ describe('a pod that cannot run', () => {
       },
     ],
     [
-      'no PersistentVolume matches claim acme-0, and its StorageClass does not provision any. Create one',
+      'no PersistentVolume matches claim acme-0, and its StorageClass does not provision any. Create a PersistentVolume',
       'VolumePending',
       unscheduled(unbound),
       { reason: 'ExternalProvisioning', message: 'waiting for "kubernetes.io/no-provisioner"' },

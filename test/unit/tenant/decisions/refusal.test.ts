@@ -69,7 +69,7 @@ describe('a refusal of the API server', () => {
       'Forbidden',
       'persistentvolumeclaims "acme-0" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
       'VolumeNotExpandable',
-      /allowVolumeExpansion.*Revert spec\.storage\.size, or allow it in the StorageClass/,
+      /does not allow expansion\. Revert spec\.storage\.size, or set allowVolumeExpansion in the StorageClass/,
     ],
   ])('is reported with its cause: %s', (_, code, httpReason, said, reason, message) => {
     const cause = refusalOfRequest(refused(code, httpReason, said), 'Deployment acme-0');
