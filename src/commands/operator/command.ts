@@ -60,16 +60,10 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const metrics = new Metrics();
   const credentials = loadConfig({ clock, kubeconfig: options.kubeconfig });
   const observer = metrics.transport;
-  const transport = new Transport({ credentials, clock, random, observer, userAgent: FIELD_MANAGER });
+  const connection = { credentials, clock, random, observer, userAgent: FIELD_MANAGER };
+  const transport = new Transport(connection);
   // The Lease has connections of its own: it must not wait behind writes that a slow webhook holds up.
-  const leaseTransport = new Transport({
-    credentials,
-    clock,
-    random,
-    observer,
-    userAgent: FIELD_MANAGER,
-    connections: LEASE_CONNECTIONS,
-  });
+  const leaseTransport = new Transport({ ...connection, connections: LEASE_CONNECTIONS });
   const namespace = options.namespace ?? credentials.namespace;
   const instance = options.identity ?? hostname();
   const shared = { options, log, metrics, transport, leaseTransport, namespace, instance };

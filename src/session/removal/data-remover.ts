@@ -125,7 +125,7 @@ export class DataRemover {
       answer !== undefined &&
       facts === undefined &&
       answer.at < since &&
-      (await this.#isStoredNow(server, session))
+      (await this.#isStoredNow(server, session, log))
     ) {
       source.refresh(key);
       if ((source.get(key)?.at ?? since) < since) {
@@ -214,12 +214,16 @@ export class DataRemover {
   }
 
   /** Whether the session has been stored since the last answer; then its owner and its server have to be observed first. */
-  async #isStoredNow({ key }: ServerView, session: CopilotSession): Promise<boolean> {
+  async #isStoredNow({ key, name }: ServerView, session: CopilotSession, log: Logger): Promise<boolean> {
     const { source, clock } = this.#options;
     try {
       return await withTimeout(clock, source.isStored(key, sessionIdOf(session)));
-    } catch {
+    } catch (error) {
       // The next answer tells, also when the server lacks the method or does not answer now.
+      log.debug(
+        { err: error, server: name },
+        'failed to check whether a session is stored; waiting for the next answer',
+      );
       return true;
     }
   }
