@@ -20,6 +20,17 @@ export const TemplateAnnotation = {
  */
 export const DEFAULT_IMAGE_ANNOTATION = `${GROUP}/server-image`;
 
+/** The revision of a pod template whose Deployment records none: those that operators without revisions wrote. */
+export const FIRST_REVISION = 1;
+
+/** On the Deployment of a server whose pod template is not of the first revision. */
+export const RevisionAnnotation = {
+  /** The revision of the pod template. */
+  revision: `${GROUP}/template-revision`,
+  /** Hash of what the template is made of (the spec, the image, the credentials), whatever its revision. */
+  inputs: `${GROUP}/template-inputs`,
+} as const;
+
 /** Whether the rollout is complete: the latest template was observed, and only its pods exist. */
 export function isRolloutComplete(deployment: Deployment | undefined): boolean {
   const { status } = deployment ?? {};
@@ -48,4 +59,19 @@ export function restartOf(live: Deployment | undefined): Restart | undefined {
 /** The default image that a live Deployment started with; undefined if its spec specified one. */
 export function defaultImageOf(live: Deployment | undefined): string | undefined {
   return live?.metadata.annotations?.[DEFAULT_IMAGE_ANNOTATION];
+}
+
+/** What a live Deployment records of its pod template. */
+export interface RecordedTemplate {
+  readonly revision: number;
+  /** Absent: the Deployment was written by an operator without revisions, or somebody removed the annotation. */
+  readonly inputs?: string | undefined;
+}
+
+/** What a live Deployment records of its pod template; without a valid record, the first revision. */
+export function recordedTemplateOf(live: Deployment): RecordedTemplate {
+  const annotations = live.metadata.annotations ?? {};
+  const revision = Number(annotations[RevisionAnnotation.revision]);
+  if (!Number.isSafeInteger(revision) || revision <= FIRST_REVISION) return { revision: FIRST_REVISION };
+  return { revision, inputs: annotations[RevisionAnnotation.inputs] };
 }

@@ -8,6 +8,7 @@ import type { Deployment, Secret } from '../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
 import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
 import { connectionToken } from './decisions/connection-token.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
@@ -25,6 +26,7 @@ import type {
   World,
 } from './model.ts';
 import { planServer, type ServerPlan } from './server-plan.ts';
+import type { WasApplied } from './server-template.ts';
 
 /** What a reconcile decided to do. */
 export interface Plan {
@@ -56,6 +58,9 @@ export interface PlanInput {
   readonly volumes: ReadonlyMap<number, VolumeFacts>;
   /** Whether applying the Deployment would change it. */
   readonly wouldWrite: (desired: Deployment, live: Deployment) => boolean;
+  readonly wasApplied: WasApplied;
+  /** Default: those of this version of the operator. */
+  readonly templates?: PodTemplates;
   /** Wall clock, ms. */
   readonly now: number;
   readonly randomBytes: (size: number) => Buffer;
@@ -66,7 +71,7 @@ const COLLECTION_POLL_MS = 2_000;
 
 /** Decides the whole plan. */
 export function decide(input: PlanInput): Plan {
-  const { world, facts, observed, wouldWrite, now, randomBytes } = input;
+  const { world, facts, observed, wouldWrite, wasApplied, templates = POD_TEMPLATES, now, randomBytes } = input;
   const { tenant } = world;
   const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel);
   const { token, cause, wait } = tokenOf(world, randomBytes);
@@ -80,6 +85,8 @@ export function decide(input: PlanInput): Plan {
       cleanupPods: world.cleanup.pods,
       credentialsHash: hash,
       wouldWrite,
+      wasApplied,
+      templates,
       now,
     }),
   );

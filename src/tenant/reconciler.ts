@@ -25,6 +25,7 @@ import { observeServers } from './observe.ts';
 import { decide, type Plan } from './plan.ts';
 import type { SessionStatistics } from './sessions/session-statistics.ts';
 import { volumeUsages } from './sessions/volume-usage.ts';
+import type { WasApplied } from './server-template.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { type StatusInput, unobservedStatus } from './status.ts';
 import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
@@ -162,7 +163,8 @@ export class TenantReconciler implements Reconciler {
       return writes;
     };
     const volumes = this.#volumeFacts(world, usages);
-    const decideNow = (): Plan => decide({ world, facts, observed, volumes, wouldWrite, now, randomBytes });
+    const wasApplied: WasApplied = (desired, live) => applier.wasApplied(desired, live, tenant);
+    const decideNow = (): Plan => decide({ world, facts, observed, volumes, wouldWrite, wasApplied, now, randomBytes });
     const plan = decideNow();
     // Before a server is reported as being replaced: a policy may have changed its Deployment, and then nothing is written.
     const left = await Promise.all(

@@ -6,15 +6,17 @@ import { timestamp } from '../kube/types/time.ts';
 import { deletesOnVolume } from '../resources/cleanup-pod.ts';
 import { isOfPreviousTenant, serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import { deployment } from './builders/deployment.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
+import type { PodTemplates } from './builders/pod-template/template.ts';
 import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { serverImage } from './decisions/server-image.ts';
-import { isObserved, isRolloutComplete, restartOf, TemplateAnnotation } from './deployments.ts';
-import type { OperatorFacts, Restart, ServerObservation, ServerWorld, TenantCause, Wait } from './model.ts';
+import { type RevisionInput, templateRevision } from './decisions/template-revision.ts';
+import { isObserved, isRolloutComplete, recordedTemplateOf, restartOf, TemplateAnnotation } from './deployments.ts';
+import type { OperatorFacts, ServerObservation, ServerWorld, TenantCause, Wait } from './model.ts';
 import { hasEnded } from './pods.ts';
+import { ServerTemplate, type WasApplied } from './server-template.ts';
 
 /** What a reconcile does with one server. */
 export interface ServerPlan {
@@ -51,6 +53,8 @@ export interface ServerPlanInput {
   readonly credentialsHash: string | undefined;
   /** Whether applying the Deployment would change it. */
   readonly wouldWrite: (desired: Deployment, live: Deployment) => boolean;
+  readonly wasApplied: WasApplied;
+  readonly templates: PodTemplates;
   /** Wall clock, ms. */
   readonly now: number;
 }
@@ -108,30 +112,34 @@ function dataLossOf(tenant: CopilotTenant, server: string, live: ServerWorld): T
 }
 
 /** The Deployment without a pod. Stopping is always allowed, so unknown values are taken from the live Deployment. */
-function stoppedDeployment({ tenant, facts, live, credentialsHash }: ServerPlanInput): Deployment {
+function stoppedDeployment(input: ServerPlanInput): Deployment {
+  const { live, credentialsHash, templates } = input;
   const hash = live.deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
-  return deployment(tenant, live.index, {
-    image: serverImage({ ...desiredImage(tenant, facts), running: false }, live.deployment),
-    running: false,
-    credentialsHash: credentialsHash ?? hash ?? '',
-    restart: restartOf(live.deployment),
-  });
+  const template = templateOf(input, credentialsHash ?? hash ?? '', false);
+  const { revision } = templateRevision({ ...recordOf(input, template), restarts: false });
+  const restart = restartOf(live.deployment);
+  // A revision that is unknown here cannot be rendered, and no pod runs with what is written instead.
+  return template.render({ revision: Math.min(revision, templates.current), running: false, restart });
 }
 
 function planRunning(
-  { tenant, facts, live, observed, wouldWrite, now }: ServerPlanInput,
+  input: ServerPlanInput,
   credentialsHash: string,
 ): Pick<ServerPlan, 'deployment' | 'replaces' | 'restart' | 'healthMessage' | 'wait' | 'dueInMs'> {
-  const image = serverImage({ ...desiredImage(tenant, facts), running: true }, live.deployment);
-  const build = (restart: Restart | undefined, runs = true): Deployment =>
-    deployment(tenant, live.index, { image, running: runs, credentialsHash, restart });
+  const { live, observed, wouldWrite, templates, now } = input;
+  const template = templateOf(input, credentialsHash, true);
   // A start from zero replicas begins a new series of restarts.
   if (live.deployment === undefined || replicasOf(live.deployment) === 0) {
-    return { deployment: build(undefined), replaces: false };
+    return { deployment: template.render({ revision: templates.current }), replaces: false };
   }
   const last = restartOf(live.deployment);
-  const desired = build(last);
-  if (wouldWrite(desired, live.deployment)) return planChange(desired, build(last, false), live.deployment, live.pods);
+  const record = recordOf(input, template);
+  const { revision } = templateRevision({ ...record, restarts: false });
+  const desired = revision > templates.current ? undefined : template.render({ revision, restart: last });
+  if (desired !== undefined && wouldWrite(desired, live.deployment)) {
+    const stopped = template.render({ revision, restart: last, running: false });
+    return planChange(desired, stopped, live.deployment, live.pods);
+  }
   const { health, portOpen: podReady, cause } = observed;
   // A crash is handled by the kubelet, an incomplete rollout by the Deployment controller.
   if (cause !== undefined || !isRolloutComplete(live.deployment)) return { deployment: desired, replaces: false };
@@ -143,7 +151,29 @@ function planRunning(
     return { deployment: desired, replaces: false, healthMessage, dueInMs };
   }
   const restart = { at: timestamp(now), attempt: decision.attempt };
-  return { deployment: build(restart), replaces: true, healthMessage, restart: { reason, message } };
+  const restarted = template.render({ revision: templateRevision({ ...record, restarts: true }).revision, restart });
+  return { deployment: restarted, replaces: true, healthMessage, restart: { reason, message } };
+}
+
+function templateOf(
+  { tenant, facts, live, templates }: ServerPlanInput,
+  credentialsHash: string,
+  running: boolean,
+): ServerTemplate {
+  const image = serverImage({ ...desiredImage(tenant, facts), running }, live.deployment);
+  return new ServerTemplate({ tenant, index: live.index, image, credentialsHash, templates });
+}
+
+/** What the live Deployment says about its revision, and whether its tenant has changed since. */
+function recordOf(
+  { live: { deployment: live }, templates: { current }, wasApplied }: ServerPlanInput,
+  template: ServerTemplate,
+): Pick<RevisionInput, 'recorded' | 'current' | 'changed'> {
+  if (live === undefined) return { recorded: undefined, current, changed: false };
+  const recorded = recordedTemplateOf(live).revision;
+  // Of an unknown revision no drift can be repaired, but a second pod on the volume cannot stay.
+  const twoPods = recorded > current && replicasOf(live) > 1;
+  return { recorded, current, changed: twoPods || template.hasChanged(live, restartOf(live), wasApplied) };
 }
 
 /**

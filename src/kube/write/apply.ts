@@ -134,6 +134,16 @@ export class Applier {
     return this.#upToDate(child, object)?.action === 'unchanged';
   }
 
+  /** Whether exactly `desired` was applied to the live object last, whatever it has become since. */
+  wasApplied<T extends KubeObject>(
+    desired: T,
+    live: T,
+    owner: KubeObject,
+    options: ChildWriteOptions<T> = {},
+  ): boolean {
+    return new DesiredChild(desired, owner, this.#options.hashAnnotation, options).wasApplied(live);
+  }
+
   /** Deletes a child if it is ours, by UID. True if a deletion was sent; false if it was deleted or terminating already. */
   async delete<T extends KubeObject>(
     type: ResourceType<T>,

@@ -99,7 +99,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['model', 'pods', 'hash-slot', 'transitions'],
     ['deployments', 'termination-message'],
     ['builders', 'decisions', 'targets', 'transforms'],
-    ['child-writer', 'observe', 'sessions', 'world'],
+    ['child-writer', 'observe', 'server-template', 'sessions', 'world'],
     ['cleanup', 'steady-state'],
     ['metrics', 'server-plan'],
     ['plan', 'first-ready'],

@@ -54,6 +54,7 @@ function planned(world: World, { seen = [], ...input }: Given = {}): Plan {
     observed,
     volumes: new Map(),
     wouldWrite: (desired, live) => differences(desired, live).length > 0,
+    wasApplied: () => false,
     now: NOW,
     randomBytes: (size) => Buffer.alloc(size, 7),
     ...input,

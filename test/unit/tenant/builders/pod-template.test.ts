@@ -1,39 +1,63 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import { CURRENT_REVISION } from '../../../../src/tenant/builders/pod-template/revisions.ts';
+import { POD_TEMPLATES } from '../../../../src/tenant/builders/pod-template/template.ts';
 import { decide } from '../../../../src/tenant/plan.ts';
 import { emptyWorld, healthyServer, modelSecret, OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 import type { World } from '../../../../src/tenant/model.ts';
 
-const FILE = join(import.meta.dirname, 'pod-template.golden.yaml');
+/** The file with the templates of a revision. */
+const fileOf = (revision: number): string =>
+  join(import.meta.dirname, revision === 1 ? 'pod-template.golden.yaml' : `pod-template.${revision}.golden.yaml`);
 
-const WHAT_TO_DO = `The pod template differs from test/unit/tenant/builders/pod-template.golden.yaml: an upgrade to this \
-operator restarts every server, and running turns are lost (docs/adr/0006-upgrade-restarts-no-tenant.md). If that is \
-meant, say so in the release notes and renew the file:
+/** SHA-256 of the files of released revisions: servers run with them, so they never change. */
+const RELEASED: Record<number, string> = {
+  1: '624a2cd75743d4eb1cab5adb8d08866de7e763d038b8fe8a3b51a8547d476b94',
+};
+const REVISIONS = Array.from({ length: CURRENT_REVISION }, (_, index) => index + 1);
 
-  RENEW_GOLDEN=1 npm run -s jest -- test/unit/tenant/builders/pod-template.test.ts
+const whatToDo = (revision: number): string =>
+  revision in RELEASED
+    ? `Revision ${revision} of the pod template was released, and running servers have it: an upgrade to this operator would \
+restart them, and running turns would be lost (docs/adr/0006-upgrade-restarts-no-tenant.md). Make the change from a later revision on \
+(src/tenant/builders/pod-template/revisions.ts).
+`
+    : `The pod template differs from ${fileOf(revision)}. The roll-out replaces every server for it: say so in the release notes, and \
+renew the file:
+
+  RENEW_GOLDEN=1 npm run -s jest -- test/unit/tenant/builders/pod-template.test.ts --selectProjects unit
 `;
 
+interface Case {
+  readonly spec?: CopilotTenantSpecInput;
+  readonly found?: Partial<World>;
+}
+
 // Planned as in a reconcile: a change of the builder's input restarts servers as much as one of the builder.
-function templateOf(spec: CopilotTenantSpecInput, found: Partial<World> = {}): unknown {
+function templateOf(revision: number, { spec = {}, found = {} }: Case): unknown {
   const { servers } = decide({
     world: emptyWorld(sampleTenant(spec), found),
     facts: OPERATOR,
     observed: new Map([[0, healthyServer(0)]]),
     volumes: new Map(),
     wouldWrite: () => true,
+    wasApplied: () => false,
+    templates: { ...POD_TEMPLATES, current: revision },
     now: 0,
     randomBytes: (size) => Buffer.alloc(size),
   });
   return servers[0]?.deployment?.spec?.template;
 }
 
-const templates: Record<string, unknown> = {
-  'an empty spec': templateOf({}),
-  'every option': templateOf(
-    {
+/** A case with fields that a released file does not have gets a name of its own. */
+const CASES: Record<string, Case> = {
+  'an empty spec': {},
+  'every option': {
+    spec: {
       model: { github: { tokenSecretRef: { name: 'model', key: 'token' } } },
       server: {
         image: 'example.com/own-copilot-cli:2',
@@ -48,21 +72,38 @@ const templates: Record<string, unknown> = {
         imagePullSecrets: [{ name: 'registry' }],
       },
     },
-    { modelSecret: modelSecret('token', 'github-token') },
-  ),
+    found: { modelSecret: modelSecret('token', 'github-token') },
+  },
 };
 
-if (process.env['RENEW_GOLDEN'])
-  writeFileSync(FILE, stringify(templates, { lineWidth: 0, aliasDuplicateObjects: false }));
+if (process.env['RENEW_GOLDEN']) {
+  for (const revision of REVISIONS.filter((each) => !(each in RELEASED))) {
+    const templates = Object.entries(CASES).map(([name, given]) => [name, templateOf(revision, given)] as const);
+    const text = stringify(Object.fromEntries(templates), { lineWidth: 0, aliasDuplicateObjects: false });
+    writeFileSync(fileOf(revision), text);
+  }
+}
 
-describe('an operator upgrade restarts no server', () => {
-  const golden = parse(readFileSync(FILE, 'utf8')) as typeof templates;
+describe.each(REVISIONS)('revision %i of the pod template', (revision) => {
+  const text = readFileSync(fileOf(revision), 'utf8');
+  const golden = parse(text) as Record<string, unknown>;
 
-  it.each(Object.keys(templates))('the pod of a tenant with %s is that of the last release', (name) => {
+  it.each(Object.keys(golden))('the pod of a tenant with %s is as before', (name) => {
     try {
-      expect(templates[name]).toEqual(golden[name]);
+      expect(templateOf(revision, CASES[name] ?? {})).toEqual(golden[name]);
     } catch (error) {
-      throw new Error(`${WHAT_TO_DO}\n${String(error)}`, { cause: error });
+      throw new Error(`${whatToDo(revision)}\n${String(error)}`, { cause: error });
     }
+  });
+
+  it('has a file for every case that it can have', () => {
+    const expected = revision in RELEASED ? Object.keys(golden) : Object.keys(CASES);
+    expect(Object.keys(golden)).toEqual(expected);
+    expect(Object.keys(CASES)).toEqual(expect.arrayContaining(expected));
+  });
+
+  it('is not changed after its release', () => {
+    const hash = createHash('sha256').update(text).digest('hex');
+    expect(RELEASED[revision] ?? hash).toBe(hash);
   });
 });

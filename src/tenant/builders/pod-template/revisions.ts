@@ -1,0 +1,8 @@
+/**
+ * Revisions of the pod template. A change of the template replaces every pod of every tenant, so a running server keeps the revision it
+ * was started with (../../decisions/template-revision.ts): each change applies from the current revision on, and the template of a former
+ * revision never changes.
+ */
+
+/** The revision of a server that is started now. Raise it for the first change of a release, and list what it changes. */
+export const CURRENT_REVISION = 2;

@@ -1,0 +1,70 @@
+/** The pod template of a server, in each of its revisions. */
+import type { Deployment } from '../../../kube/types/builtins.ts';
+import { childName, serverLabels } from '../../../resources/names.ts';
+import { POD_SECURITY, scheduling } from '../../../resources/pod.ts';
+import type { CopilotTenant } from '../../../resources/tenant.ts';
+import { TemplateAnnotation } from '../../deployments.ts';
+import type { Restart, ServerImage } from '../../model.ts';
+import { serverContainer } from './container.ts';
+import { CURRENT_REVISION } from './revisions.ts';
+import { volumes } from './volumes.ts';
+
+export type PodTemplate = NonNullable<Deployment['spec']>['template'];
+
+/** What the template contains besides the spec. */
+export interface PodTemplateFacts {
+  readonly image: ServerImage;
+  /** Value of {@link TemplateAnnotation.credentials}. */
+  readonly credentialsHash: string;
+  readonly restart?: Restart | undefined;
+}
+
+/** Renders the template at one revision. */
+export type RenderPodTemplate = (
+  tenant: CopilotTenant,
+  index: number,
+  facts: PodTemplateFacts,
+  revision: number,
+) => PodTemplate;
+
+/** All revisions of the template. Injected, so that a roll-out can be tested without a change of the real template. */
+export interface PodTemplates {
+  readonly current: number;
+  readonly render: RenderPodTemplate;
+}
+
+/**
+ * The template at `revision`. A part that a revision changes takes it as a parameter, for example
+ * `revision >= 2 ? '::' : '0.0.0.0'`. A new field of the spec applies to every revision, because whoever sets it wants it now; while it
+ * is not set, the template of each revision is as before.
+ */
+export const podTemplate: RenderPodTemplate = (tenant, index, facts, _revision) => {
+  const { name } = tenant.metadata;
+  return {
+    metadata: {
+      labels: serverLabels(name, index),
+      annotations: {
+        [TemplateAnnotation.credentials]: facts.credentialsHash,
+        ...(facts.restart && {
+          [TemplateAnnotation.restartedAt]: facts.restart.at,
+          [TemplateAnnotation.restartAttempt]: String(facts.restart.attempt),
+        }),
+      },
+    },
+    spec: {
+      serviceAccountName: childName(name, 'servers'),
+      // Set here and on the ServiceAccount: the agent runs shell commands, and could use a token to access the API.
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      // SIGTERM ends the CLI in 2 s without a drain; a longer period would only delay the replacement of a hung server.
+      terminationGracePeriodSeconds: 15,
+      securityContext: POD_SECURITY,
+      containers: [serverContainer(tenant, facts.image.image)],
+      volumes: volumes(tenant, index),
+      ...scheduling(tenant),
+    },
+  };
+};
+
+/** The templates of this version of the operator. */
+export const POD_TEMPLATES: PodTemplates = { current: CURRENT_REVISION, render: podTemplate };
