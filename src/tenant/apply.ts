@@ -1,4 +1,5 @@
 /** Applies a plan: the only place of this part that writes anything but the status. */
+import { ModelConfiguredReason } from '../api/conditions.ts';
 import {
   Deployment,
   NetworkPolicy,
@@ -38,6 +39,8 @@ export interface Outcome {
   readonly servers: ReadonlyMap<number, ServerWorld>;
   /** The binding Secret exists. */
   readonly hasBinding: boolean;
+  /** The token was rotated: its Secret has the new one, and so has the binding, unless a model credential keeps it as it is. */
+  readonly rotated: boolean;
   /** Servers that were restarted. */
   readonly restarted: readonly ServerPlan[];
   /** Messages about sweeps that cannot be done now. */
@@ -59,7 +62,7 @@ export async function applyPlan(
   const { applier, facts } = context;
   const { tenant } = world;
   const writer = new ChildWriter(applier, tenant, signal);
-  const [prerequisites, hasBinding] = await applyShared(writer, facts, world, plan);
+  const { prerequisites, hasBinding, rotated } = await applyShared(writer, facts, world, plan);
   const restarted: ServerPlan[] = [];
   const servers = await Promise.all(
     plan.servers.map(async (server) => {
@@ -73,16 +76,23 @@ export async function applyPlan(
   await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
   const { refusals, waits, errors, retryAfterMs } = writer;
-  return { refusals, waits, errors, retryAfterMs, hasBinding, restarted, sweepFailures, servers: new Map(servers) };
+  const done = { hasBinding, rotated, restarted, sweepFailures, servers: new Map(servers) };
+  return { refusals, waits, errors, retryAfterMs, ...done };
 }
 
-/** Applies what servers share. Returns whether everything exists that a pod needs, and whether the binding Secret exists. */
+/** What came of applying what servers share. */
+interface SharedOutcome extends Pick<Outcome, 'hasBinding' | 'rotated'> {
+  /** Everything exists that a pod needs. */
+  readonly prerequisites: boolean;
+}
+
+/** Applies what servers share. */
 async function applyShared(
   writer: ChildWriter,
   facts: OperatorFacts,
   { tenant, ...world }: World,
-  { token, model }: Plan,
-): Promise<[prerequisites: boolean, hasBinding: boolean]> {
+  { token, rotation, model }: Plan,
+): Promise<SharedOutcome> {
   // The binding copies the token, so it may only be written once the token's Secret is.
   const secret =
     token === undefined
@@ -91,9 +101,12 @@ async function applyShared(
           // If two operators generate a token during a hand-over, the second write fails, and its retry uses the first token.
           derivedFrom: existing(world.tokenSecret) ?? 'absent',
         });
-  // While the provider's key cannot be read the binding stays as it is, so that its clients keep working.
+  // While the provider's key cannot be read the binding stays as it is, so that its clients keep working. A key that tenants may
+  // not use any more is removed from it.
   const bindable =
-    secret !== undefined && token !== undefined && (model.ok || tenant.spec.model?.provider === undefined);
+    secret !== undefined &&
+    token !== undefined &&
+    (model.ok || tenant.spec.model?.provider === undefined || model.reason === ModelConfiguredReason.SecretNotAllowed);
   const providerApiKey = model.ok && tenant.spec.model?.provider ? model.value : undefined;
   const [account, policy, , binding] = await Promise.all([
     writer.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
@@ -103,7 +116,14 @@ async function applyShared(
       ? writer.apply(Secret, bindingSecret(tenant, { token, providerApiKey }), existing(world.bindingSecret))
       : existing(world.bindingSecret),
   ]);
-  return [secret !== undefined && account !== undefined && policy !== undefined, binding !== undefined];
+  return {
+    prerequisites: secret !== undefined && account !== undefined && policy !== undefined,
+    hasBinding: binding !== undefined,
+    // Reported once: with the write of the binding or, if that stays as it is, of the token's Secret.
+    rotated: bindable
+      ? rotation !== undefined && binding !== undefined
+      : rotation?.reason === 'SecretDeleted' && secret !== undefined,
+  };
 }
 
 const existing = (secret: SecretRead): Secret | undefined => (typeof secret === 'object' ? secret : undefined);

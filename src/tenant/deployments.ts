@@ -56,6 +56,11 @@ export function restartOf(live: Deployment | undefined): Restart | undefined {
   return { at, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1 };
 }
 
+/** The hash of the credentials that the pods of a live Deployment have. */
+export function credentialsOf(live: Deployment | undefined): string | undefined {
+  return live?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
+}
+
 /** The default image that a live Deployment started with; undefined if its spec specified one. */
 export function defaultImageOf(live: Deployment | undefined): string | undefined {
   return live?.metadata.annotations?.[DEFAULT_IMAGE_ANNOTATION];

@@ -10,11 +10,16 @@ import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts'
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
-import { connectionToken } from './decisions/connection-token.ts';
+import {
+  connectionToken,
+  type TokenDecision,
+  tokenRotation,
+  type TokenRotation,
+} from './decisions/connection-token.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
-import { isRolloutComplete, TemplateAnnotation } from './deployments.ts';
+import { credentialsOf, isRolloutComplete } from './deployments.ts';
 import type {
   OperatorFacts,
   SecretRead,
@@ -32,6 +37,8 @@ import type { WasApplied } from './server-template.ts';
 export interface Plan {
   /** The connection token; absent if its Secret cannot be used, and then no server is started. */
   readonly token?: string | undefined;
+  /** The token is not the one that servers and clients have. */
+  readonly rotation?: TokenRotation | undefined;
   readonly model: ModelDecision;
   /** The desired servers, by index. */
   readonly servers: readonly ServerPlan[];
@@ -74,7 +81,8 @@ export function decide(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, wasApplied, templates = POD_TEMPLATES, now, randomBytes } = input;
   const { tenant } = world;
   const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel);
-  const { token, cause, wait } = tokenOf(world, randomBytes);
+  const { decision, cause, wait } = tokenOf(world, randomBytes);
+  const token = decision?.token;
   const hash = token !== undefined && model.ok ? credentialsHash(token, tenant, model.value) : undefined;
   const drafts = [...observed].map(([index, observation]) =>
     planServer({
@@ -102,6 +110,7 @@ export function decide(input: PlanInput): Plan {
   ];
   return {
     token,
+    rotation: decision && rotationOf(world, decision, hash),
     model,
     servers,
     surplus: [...world.servers.values()]
@@ -135,7 +144,7 @@ function limitRollout(
   const { allowed } = rolloutDecision(
     drafts.map(({ index, replaces, observed, live: { deployment } }) => {
       const { health, ready, portOpen } = observed;
-      const current = deployment?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
+      const current = credentialsOf(deployment);
       const running = portOpen && isRolloutComplete(deployment);
       return {
         index,
@@ -151,12 +160,12 @@ function limitRollout(
 }
 
 interface TokenFound {
-  readonly token?: string;
+  readonly decision?: TokenDecision;
   readonly cause?: TenantCause;
   readonly wait?: Wait;
 }
 
-function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: PlanInput['randomBytes']): TokenFound {
+function tokenOf({ tenant, tokenSecret }: World, randomBytes: PlanInput['randomBytes']): TokenFound {
   const name = childName(tenant.metadata.name, 'token');
   if (tokenSecret === 'Forbidden') {
     return {
@@ -173,10 +182,21 @@ function tokenOf({ tenant, tokenSecret, bindingSecret }: World, randomBytes: Pla
     const { message } = new ForeignObjectError(tokenSecret, tokenSecret);
     return { cause: { reason: StalledReason.ForeignObject, message: `${message}.` } };
   }
-  const own = (secret: SecretRead): Secret | undefined =>
-    typeof secret === 'object' && isControlledBy(secret, tenant) ? secret : undefined;
-  return { token: connectionToken({ token: own(tokenSecret), binding: own(bindingSecret) }, randomBytes).token };
+  return { decision: connectionToken(ownSecret(tokenSecret, tenant), randomBytes) };
 }
+
+function rotationOf(
+  { tenant, bindingSecret, servers }: World,
+  decision: TokenDecision,
+  desired: string | undefined,
+): TokenRotation | undefined {
+  const current = [...servers.values()].flatMap(({ deployment }) => credentialsOf(deployment) ?? []);
+  const binding = ownSecret(bindingSecret, tenant);
+  return tokenRotation({ tenant: tenant.metadata.name, decision, binding, current, desired });
+}
+
+const ownSecret = (secret: SecretRead, tenant: CopilotTenant): Secret | undefined =>
+  typeof secret === 'object' && isControlledBy(secret, tenant) ? secret : undefined;
 
 // Keyed by the connection token: the annotation cannot be used to guess a credential, and it changes with the token, which
 // the pod reads from a Secret too.

@@ -196,7 +196,7 @@ export class TenantReconciler implements Reconciler {
     const { clock, metrics, statusWriter, statistics } = this.#options;
     const { world, usages, now } = observation;
     const { tenant } = world;
-    this.#recordEvents(tenant, outcome, context);
+    this.#recordEvents(tenant, plan, outcome, context);
     this.#recordVolumeChecks(plan, now);
     const observed = [...observeServers(tenant, outcome.servers, this.#options).values()];
     const [error] = outcome.errors;
@@ -233,8 +233,14 @@ export class TenantReconciler implements Reconciler {
     return dueInMs;
   }
 
-  #recordEvents(tenant: CopilotTenant, { restarted, sweepFailures }: Outcome, { log }: ReconcileContext): void {
+  #recordEvents(
+    tenant: CopilotTenant,
+    { rotation }: Plan,
+    { rotated, restarted, sweepFailures }: Outcome,
+    { log }: ReconcileContext,
+  ): void {
     const { recorder, metrics } = this.#options;
+    if (rotated && rotation !== undefined) recorder.event(tenant, 'Normal', EventReason.TokenRotated, rotation.message);
     for (const { name, restart } of restarted) {
       log.warn({ server: name, ...restart }, 'restarting unresponsive server');
       recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);

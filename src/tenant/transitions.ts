@@ -6,6 +6,8 @@ import { changedCondition, findCondition } from '../kube/write/conditions.ts';
 
 /** Reasons of events that are not the reason of a condition. */
 export const EventReason = {
+  /** The connection token was rotated: its Secret was deleted, or given another token. */
+  TokenRotated: 'TokenRotated',
   /** An unresponsive server is restarted. */
   ServerRestarted: 'ServerRestarted',
   /** The files that deleted sessions left on a volume could not be swept; the next attempt is in an hour. */

@@ -20,6 +20,7 @@ import { keyOf, type KubeObject } from '../../src/kube/types/types.ts';
 import { serverLabels } from '../../src/resources/names.ts';
 import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { addTenantController } from '../../src/tenant/controller.ts';
+import type { OperatorFacts } from '../../src/tenant/model.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -75,13 +76,17 @@ export class ReconcilerWorld {
   readonly #controller: Controller;
 
   /** In a namespace of its own, or as another replica of the operator in namespace `shared`. */
-  static async open(kubeconfig: string, shared?: string): Promise<ReconcilerWorld & AsyncDisposable> {
+  static async open(
+    kubeconfig: string,
+    shared?: string,
+    facts: Partial<OperatorFacts> = {},
+  ): Promise<ReconcilerWorld & AsyncDisposable> {
     const { client, transport } = connect(kubeconfig);
     const namespace = shared ?? `world-${randomBytes(4).toString('hex')}`;
     if (shared === undefined) {
       await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
     }
-    const world = new ReconcilerWorld(namespace, client);
+    const world = new ReconcilerWorld(namespace, client, facts);
     return Object.assign(world, {
       [Symbol.asyncDispose]: async () => {
         world.#stop.abort();
@@ -93,7 +98,7 @@ export class ReconcilerWorld {
     });
   }
 
-  private constructor(namespace: string, client: Client) {
+  private constructor(namespace: string, client: Client, facts: Partial<OperatorFacts>) {
     this.namespace = namespace;
     this.client = client;
     const metrics = new Metrics();
@@ -124,6 +129,7 @@ export class ReconcilerWorld {
         operatorImage: 'example.com/operator:1',
         namespace: 'operator',
         clusterCIDRs: [],
+        ...facts,
       },
       concurrency: 1,
       randomBytes,

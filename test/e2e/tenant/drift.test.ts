@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import {
+  CoreEvent,
   Deployment,
   NetworkPolicy,
   PodDisruptionBudget,
@@ -133,19 +134,15 @@ describe('drift of the children of a tenant', () => {
     await namespace.waitForReady('acme');
   });
 
-  it.each(['acme-token', 'acme-binding'])(
-    'a deleted Secret %s is restored with the same token, and no server restarts',
-    async (name) => {
-      const { token } = await namespace.secret('acme-token');
-      const [pod] = await namespace.pods('acme');
-      const before = await namespace.client.get(Secret, namespace.ref(name));
-      await namespace.client.delete(Secret, namespace.ref(name), { uid: before.metadata.uid ?? '' });
-      await waitFor(`${name} is there again`, async () => (await namespace.get(Secret, name)) !== undefined, MINUTE);
-      expect((await namespace.secret(name))['token']).toBe(token);
-      await namespace.waitForReady('acme');
-      expect((await namespace.pods('acme')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
-    },
-  );
+  it('a deleted binding Secret is restored with the same token, and no server restarts', async () => {
+    const { token } = await namespace.secret('acme-token');
+    const [pod] = await namespace.pods('acme');
+    await namespace.kubectl.ok(['delete', 'secret', 'acme-binding', '-n', namespace.name]);
+    await waitFor('it is there again', async () => (await namespace.get(Secret, 'acme-binding')) !== undefined, MINUTE);
+    expect((await namespace.secret('acme-binding'))['token']).toBe(token);
+    await namespace.waitForReady('acme');
+    expect((await namespace.pods('acme')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
+  });
 
   it('an edited binding Secret is reverted', async () => {
     const before = await namespace.secret('acme-binding');
@@ -160,12 +157,12 @@ describe('drift of the children of a tenant', () => {
     );
   });
 
-  it('an invalid token is restored, and no server restarts', async () => {
+  it('an invalid token is replaced by a new one', async () => {
     const { token } = await namespace.secret('acme-token');
-    const [pod] = await namespace.pods('acme');
     await editToken('spoilt');
-    await waitFor('the token is back', async () => (await namespace.secret('acme-token'))['token'] === token, MINUTE);
-    expect((await namespace.pods('acme')).map(({ metadata }) => metadata.uid)).toEqual([pod?.metadata.uid]);
+    const made = await tokenOtherThan(token);
+    await waitFor('the server has it', async () => (await tokenInPod()) === made, MINUTE);
+    await namespace.waitForReady('acme');
   });
 
   it('another well-formed token is a rotation: server and binding use it', async () => {
@@ -180,34 +177,40 @@ describe('drift of the children of a tenant', () => {
     await namespace.waitForReady('acme');
   });
 
-  it('with both Secrets deleted a new token is created, and the server uses it', async () => {
-    const { token } = await namespace.secret('acme-token');
-    const both = ['acme-token', 'acme-binding'];
-    // A reconcile between the two deletions would recreate one from the other.
-    await waitFor(
-      'both are gone at once',
-      async () => {
-        await namespace.kubectl.ok(['delete', 'secret', ...both, '--ignore-not-found', '-n', namespace.name]);
-        const left = await Promise.all(both.map((name) => namespace.get(Secret, name)));
-        return left.every((secret) => secret === undefined);
-      },
-      MINUTE,
-    );
-    const made = await waitFor(
-      'both have another token',
+  it.each([['acme-token'], ['acme-token', 'acme-binding']])(
+    'deleting %s %s rotates the token: server and binding use the new one, and an event says so',
+    async (...deleted) => {
+      const { token } = await namespace.secret('acme-token');
+      const before = await rotations();
+      await namespace.kubectl.ok(['delete', 'secret', ...deleted, '-n', namespace.name]);
+      const made = await tokenOtherThan(token);
+      await waitFor('the server has it', async () => (await tokenInPod()) === made, MINUTE);
+      await namespace.waitForReady('acme');
+      expect((await namespace.secret('acme-token'))['token']).toBe(made);
+      await waitFor('an event reports it', async () => (await rotations()) > before, SECONDS);
+    },
+  );
+
+  /** The token that replaces this one, once the binding has it. */
+  const tokenOtherThan = (token: string | undefined) =>
+    waitFor(
+      'the binding has another token',
       async () => {
         const [own, bound] = await Promise.all(
-          both.map(async (name) => (await namespace.get(Secret, name))?.data?.['token']),
+          ['acme-token', 'acme-binding'].map(async (name) => (await namespace.get(Secret, name))?.data?.['token']),
         );
-        return own !== undefined && own === bound ? Buffer.from(own, 'base64').toString() : undefined;
+        const found = own === undefined ? undefined : Buffer.from(own, 'base64').toString();
+        return own === bound && found !== token ? found : undefined;
       },
       MINUTE,
     );
-    expect(made).not.toBe(token);
-    await waitFor('the server has it', async () => (await tokenInPod()) === made, MINUTE);
-    await namespace.waitForReady('acme');
-  });
-
+  const rotations = async (): Promise<number> => {
+    const { items } = await namespace.client.list(CoreEvent, {
+      namespace: namespace.name,
+      fieldSelector: 'reason=TokenRotated,involvedObject.name=acme',
+    });
+    return items.reduce((sum, { count }) => sum + (count ?? 1), 0);
+  };
   const tokenInPod = async () =>
     (await namespace.exec('acme-0', 'sh', '-c', 'echo "$COPILOT_CONNECTION_TOKEN"')).trim();
   const editToken = (token: string) => {

@@ -190,6 +190,64 @@ describe('a rotated connection token', () => {
   });
 });
 
+describe('a deleted Secret of the connection token', () => {
+  it('is created with another token, which the binding has too, and an event reports it once', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const tokens = () =>
+      Promise.all(['acme-token', 'acme-binding'].map(async (name) => (await world.get(Secret, name))?.data?.['token']));
+    const hash = async () =>
+      (await world.get(Deployment, 'acme-0'))?.spec?.template.metadata?.annotations?.[TemplateAnnotation.credentials];
+    const [leaked] = await tokens();
+    const before = await hash();
+    const rotations = () => world.events.filter((event) => event === 'Normal TokenRotated').length;
+    expect(rotations()).toBe(0);
+    const { uid = '' } = (await world.get(Secret, 'acme-token'))?.metadata ?? {};
+    await world.client.delete(Secret, world.ref('acme-token'), { uid });
+    await world.reconcile('acme');
+    const [token, bound] = await tokens();
+    expect(token).toBeDefined();
+    expect(token).not.toBe(leaked);
+    expect(bound).toBe(token);
+    expect(await hash()).not.toBe(before);
+    await world.settle();
+    await world.reconcile('acme');
+    expect(rotations()).toBe(1);
+    expect(await tokens()).toEqual([token, token]);
+  });
+});
+
+describe('the API key of a provider', () => {
+  it('leaves the binding Secret when tenants may not refer to its Secret any more', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig, undefined, {
+      requireSecretLabel: { key: 'models' },
+    });
+    const data = { key: Buffer.from('sk-copied').toString('base64') };
+    const metadata = { name: 'provider', namespace: world.namespace, labels: { models: 'yes' } };
+    await world.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata, data });
+    const provider = { baseUrl: 'https://models.example.com/v1', model: 'large' };
+    const apiKeySecretRef = { name: 'provider', key: 'key' };
+    await running(world, { model: { provider: { ...provider, apiKeySecretRef } } });
+    const bound = async () => (await world.get(Secret, 'acme-binding'))?.data ?? {};
+    expect((await bound())['model-provider-api-key']).toBe(data.key);
+    const { token } = await bound();
+
+    await world.patch(Secret, 'provider', { metadata: { labels: { models: null } } });
+    await world.reconcile('acme');
+    expect((await condition(world, 'ModelConfigured'))?.reason).toBe('SecretNotAllowed');
+    expect(await bound()).not.toHaveProperty('model-provider-api-key');
+    expect(await bound()).toMatchObject({ token });
+    const keys = (await world.get(Secret, 'acme-binding'))?.metadata.managedFields?.flatMap(({ fieldsV1 }) =>
+      JSON.stringify(fieldsV1),
+    );
+    expect(keys?.join()).not.toContain('model-provider-api-key');
+
+    await world.patch(Secret, 'provider', { metadata: { labels: { models: 'yes' } } });
+    await world.reconcile('acme');
+    expect((await bound())['model-provider-api-key']).toBe(data.key);
+  });
+});
+
 describe('a recreated tenant', () => {
   it('polls until the Secrets of the previous one are deleted, because they are not watched', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);

@@ -419,15 +419,25 @@ describe('the connection token', () => {
     expect(planned(emptyWorld(tenant)).token).toBe(TOKEN);
   });
 
-  it('is restored from the binding Secret when its own was deleted, so that no client is locked out', () => {
+  it('is another one after its Secret was deleted, whatever the binding Secret has: that is a rotation', () => {
     const found: Partial<World> = { tokenSecret: 'NotFound', bindingSecret: bindingSecret(tenant, { token: TOKEN }) };
-    expect(planned(emptyWorld(tenant, found)).token).toBe(TOKEN);
+    const { token, rotation } = planned(emptyWorld(tenant, found));
+    expect(token).not.toBe(TOKEN);
+    expect(rotation?.reason).toBe('SecretDeleted');
   });
 
-  it('is never restored from a foreign binding Secret', () => {
+  it('of a new tenant is no rotation, even if there is a foreign binding Secret', () => {
     const { ownerReferences: _, ...metadata } = bindingSecret(tenant, { token: TOKEN }).metadata;
     const foreign = { ...bindingSecret(tenant, { token: TOKEN }), metadata };
-    expect(planned(emptyWorld(tenant, { tokenSecret: 'NotFound', bindingSecret: foreign })).token).not.toBe(TOKEN);
+    expect(planned(emptyWorld(tenant, { tokenSecret: 'NotFound', bindingSecret: foreign })).rotation).toBeUndefined();
+  });
+
+  it('that a user wrote to its Secret is a rotation until the binding has it', () => {
+    const other = Buffer.alloc(32, 'other').toString('base64url');
+    const bound = bindingSecret(tenant, { token: TOKEN });
+    const world: World = { ...running(tenant), tokenSecret: tokenSecret(tenant, other) };
+    expect(planned({ ...world, bindingSecret: bound }).rotation?.reason).toBe('SecretChanged');
+    expect(planned({ ...world, bindingSecret: bindingSecret(tenant, { token: other }) }).rotation).toBeUndefined();
   });
 
   const { ownerReferences: _, ...unowned } = tokenSecret(tenant, TOKEN).metadata;

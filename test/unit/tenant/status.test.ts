@@ -67,6 +67,7 @@ function statusOf({
       errors: [],
       servers: new Map([[0, server]]),
       hasBinding: true,
+      rotated: false,
       restarted: [],
       sweepFailures: [],
       ...outcome,

@@ -10,7 +10,7 @@ describe('Secret of the connection token', () => {
     const refuse = (): Buffer => {
       throw new Error('a second token was made');
     };
-    expect(connectionToken({ token: secret, binding: undefined }, refuse).token).toBe(TOKEN);
+    expect(connectionToken(secret, refuse).token).toBe(TOKEN);
   });
 
   it('is not immutable: kubelets keep the first value of such a Secret when it is recreated', () => {

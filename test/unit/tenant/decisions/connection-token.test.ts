@@ -1,44 +1,76 @@
 import { describe, expect, it } from '@jest/globals';
-import { connectionToken, TOKEN_BYTES } from '../../../../src/tenant/decisions/connection-token.ts';
+import { connectionToken, TOKEN_BYTES, tokenRotation } from '../../../../src/tenant/decisions/connection-token.ts';
 import { bindingSecret } from '../../../../src/tenant/builders/bindingsecret.ts';
 import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 
 const old = 'A'.repeat(43);
-const copy = 'B'.repeat(43);
+const other = 'B'.repeat(43);
 const fresh = Buffer.alloc(TOKEN_BYTES, 0xff);
-const decide = (token: string | undefined, binding: string | undefined) =>
-  connectionToken(
-    {
-      token: token === undefined ? undefined : tokenSecret(sampleTenant(), token),
-      binding: binding === undefined ? undefined : bindingSecret(sampleTenant(), { token: binding }),
-    },
-    (size) => fresh.subarray(0, size),
+const decide = (token: string | undefined) =>
+  connectionToken(token === undefined ? undefined : tokenSecret(sampleTenant(), token), (size) =>
+    fresh.subarray(0, size),
   );
 
 describe('the connection token', () => {
   it.each([
-    ['is kept as long as its Secret exists', old, copy, 'Kept', old],
-    ['is restored from the binding Secret when its Secret was deleted', undefined, copy, 'Restored', copy],
-    ['is restored from the binding Secret when its Secret is invalid', 'hunter2', copy, 'Restored', copy],
-    ['is created when there is none', undefined, undefined, 'Created', fresh.toString('base64url')],
-    ['is created when neither Secret has a valid one', '', `${copy}\n`, 'Created', fresh.toString('base64url')],
-  ])('%s', (_, token, binding, reason, expected) => {
-    expect(decide(token, binding)).toMatchObject({ reason, token: expected });
+    ['is kept as long as its Secret exists', old, 'Kept', old],
+    ['is generated when its Secret does not exist', undefined, 'Created', fresh.toString('base64url')],
+    ['is generated when its Secret has no valid one', 'hunter2', 'Created', fresh.toString('base64url')],
+    ['is generated when its Secret is empty', '', 'Created', fresh.toString('base64url')],
+  ])('%s', (_, token, reason, expected) => {
+    expect(decide(token)).toMatchObject({ reason, token: expected });
   });
 
   it('has 256 random bits, and is valid for the next reconcile', () => {
-    const made = decide(undefined, undefined);
+    const made = decide(undefined);
     expect(Buffer.from(made.token, 'base64url')).toHaveLength(256 / 8);
-    expect(decide(made.token, undefined)).toMatchObject({ reason: 'Kept', token: made.token });
+    expect(decide(made.token)).toMatchObject({ reason: 'Kept', token: made.token });
+  });
+
+  it.each([old, undefined])('is in no message', (token) => {
+    const decision = decide(token);
+    expect(decision.message).not.toContain(decision.token);
+  });
+});
+
+describe('a rotation of the connection token', () => {
+  const rotation = (
+    token: string | undefined,
+    bound: string | undefined,
+    current: readonly string[],
+    desired: string | undefined = 'desired',
+  ) =>
+    tokenRotation({
+      tenant: 'acme',
+      decision: decide(token),
+      binding: bound === undefined ? undefined : bindingSecret(sampleTenant(), { token: bound }),
+      current,
+      desired,
+    });
+
+  it.each([
+    ['its Secret was deleted', undefined, old, ['before'], 'SecretDeleted'],
+    ['its Secret was deleted with the binding', undefined, undefined, ['before'], 'SecretDeleted'],
+    ['its Secret was deleted and no server exists', undefined, old, [], 'SecretDeleted'],
+    ['its Secret was spoilt', 'hunter2', old, ['before'], 'SecretDeleted'],
+    ['its Secret was given another one', other, old, ['before', 'before'], 'SecretChanged'],
+  ])('is reported when %s', (_, token, bound, current, reason) => {
+    const found = rotation(token, bound, current);
+    expect(found).toMatchObject({ reason });
+    expect(found?.message).toContain('Secret acme-token');
+    expect(found?.message).toContain('clients must read it again from Secret acme-binding');
+    for (const secret of [old, other, fresh.toString('base64url')]) expect(found?.message).not.toContain(secret);
   });
 
   it.each([
-    [old, undefined],
-    [undefined, copy],
-    [undefined, undefined],
-  ])('is in no message', (token, binding) => {
-    const decision = decide(token, binding);
-    expect(decision.message).not.toContain(decision.token);
+    ['the tenant is new', undefined, undefined, [], 'desired'],
+    ['nothing has changed', old, old, ['desired'], 'desired'],
+    ['only the binding was edited', old, other, ['desired'], 'desired'],
+    ['the binding was deleted', old, undefined, ['desired'], 'desired'],
+    ['the model credential cannot be used, so that no server is replaced', other, old, ['before'], undefined],
+  ])('is not reported when %s', (_, token, bound, current, desired) => {
+    const binding = bound === undefined ? undefined : bindingSecret(sampleTenant(), { token: bound });
+    expect(tokenRotation({ tenant: 'acme', decision: decide(token), binding, current, desired })).toBeUndefined();
   });
 });
