@@ -49,20 +49,20 @@ const egressRule = withRules(
 export const network = withRules(
   z.object({
     policy: z
-      .enum(['Restricted', 'Open'])
+      .enum(['Restricted', 'AllowList', 'Open'])
       .default('Restricted')
       .describe(
-        "Where the servers may connect to. Restricted: DNS, public addresses, and what `egress` adds; not the cluster's own and other private networks, nor a cloud's metadata service. Open: anywhere. In both cases only the operator and pods of the same namespace with the label copilot-operator.dev/client-of: <tenant> can connect to the servers.",
+        "Where the servers may connect to. Restricted: the cluster's DNS, public addresses, and what `egress` adds; not the cluster's own and other private networks, nor a cloud's metadata service. AllowList: the cluster's DNS and what `egress` adds only. Open: anywhere. In all cases only the operator, the tenant's own cleanup, and pods of the same namespace with the label copilot-operator.dev/client-of: <tenant> can connect to the servers. All of this takes effect only in a cluster whose network plugin enforces NetworkPolicies: the API server accepts them in any cluster, and the operator can't tell whether they are enforced.",
       ),
     egress: atomicList(egressRule, 32)
       .exactOptional()
       .describe(
-        'Further destinations of the servers, such as a model provider inside the cluster. With policy Restricted only.',
+        'Further destinations of the servers, such as a model provider inside the cluster. With the policies Restricted and AllowList.',
       ),
   }),
   {
-    rule: "self.policy == 'Restricted' || !has(self.egress) || self.egress.size() == 0",
-    message: 'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted',
+    rule: "self.policy != 'Open' || !has(self.egress) || self.egress.size() == 0",
+    message: 'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted or AllowList',
     fieldPath: '.egress',
   },
 );

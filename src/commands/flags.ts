@@ -1,4 +1,5 @@
 /** Parsing of command lines, for all commands. */
+import { isIP } from 'node:net';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 /** A wrong command line; the message says what to change. */
@@ -29,6 +30,13 @@ export function list(value: string | undefined): string[] {
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
+}
+
+/** Whether this is an address range such as `10.0.0.0/8` or `fd00::/8`. */
+export function isCIDR(text: string): boolean {
+  const [address = '', prefix = '', ...rest] = text.split('/');
+  const family = isIP(address);
+  return family !== 0 && rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
 }
 
 /** @throws UsageError for anything but `true` and `false` */

@@ -38,9 +38,16 @@ export interface OperatorFacts {
   readonly namespace: string;
   /** Public address ranges that belong to this cluster; Restricted servers may not connect to them. */
   readonly clusterCIDRs: readonly string[];
+  /** The DNS servers that servers and cleanups may query; at least one. */
+  readonly clusterDNS: readonly DNSServer[];
   /** The label that a Secret must have before a tenant may refer to it; undefined: any Secret of its namespace. */
   readonly requireSecretLabel?: RequiredLabel | undefined;
 }
+
+/** Where DNS is served: at addresses, or by pods with a label. */
+export type DNSServer =
+  | { readonly cidr: string }
+  | { readonly namespace: string; readonly label: { readonly key: string; readonly value: string } };
 
 /** A label that an object must have; without a value, with any. */
 export interface RequiredLabel {

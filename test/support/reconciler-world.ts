@@ -129,6 +129,7 @@ export class ReconcilerWorld {
         operatorImage: 'example.com/operator:1',
         namespace: 'operator',
         clusterCIDRs: [],
+        clusterDNS: [{ cidr: '10.96.0.10/32' }],
         ...facts,
       },
       concurrency: 1,

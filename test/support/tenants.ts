@@ -14,6 +14,10 @@ export const OPERATOR: OperatorFacts = {
   operatorImage: 'example.com/operator:1',
   namespace: 'copilot-operator-system',
   clusterCIDRs: [],
+  clusterDNS: [
+    { namespace: 'kube-system', label: { key: 'k8s-app', value: 'kube-dns' } },
+    { cidr: '169.254.20.10/32' },
+  ],
 };
 
 /** A valid connection token. */

@@ -1,5 +1,6 @@
 /** The command `operator`: wires all parts and runs them. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
@@ -13,6 +14,7 @@ import { Manager } from '../../kube/runtime/manager.ts';
 import { Metrics } from '../../kube/runtime/metrics.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { Transport } from '../../kube/client/transport.ts';
+import { usualClusterDNS } from './cluster-dns.ts';
 import { ProductMetrics } from './metrics.ts';
 import type { OperatorOptions } from './options.ts';
 import { LEASE_NAME } from './permissions.ts';
@@ -104,6 +106,7 @@ function createElector({ log, metrics, leaseTransport, namespace, instance }: Sh
 function addControllers(manager: Manager, { options, log, metrics, namespace, instance }: Shared): void {
   const { client } = manager;
   const { concurrency, serverImage, operatorImage, clusterCIDRs, requireSecretLabel } = options;
+  const clusterDNS = options.clusterDNS ?? usualClusterDNS(resolvConf());
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
   const servers = new ServerRegistry({ clock, random });
@@ -120,7 +123,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     health: pinger,
     sessions: survey,
     recorder,
-    facts: { serverImage, operatorImage, namespace, clusterCIDRs, requireSecretLabel },
+    facts: { serverImage, operatorImage, namespace, clusterCIDRs, clusterDNS, requireSecretLabel },
     concurrency,
     randomBytes,
     tenantMetrics: product,
@@ -146,4 +149,9 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     servers.close();
     await recorder.close(EVENTS_FLUSH_MS);
   });
+}
+
+/** The resolver configuration that the kubelet gave to this pod; outside a cluster it says nothing about the cluster's DNS. */
+function resolvConf(): string {
+  return process.env['KUBERNETES_SERVICE_HOST'] === undefined ? '' : readFileSync('/etc/resolv.conf', 'utf8');
 }

@@ -1,7 +1,8 @@
 /** The command line of `copilot-operator operator`. */
 import type { Address } from '../../kube/runtime/health-server.ts';
-import type { RequiredLabel } from '../../tenant/model.ts';
-import { flag, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
+import type { DNSServer, RequiredLabel } from '../../tenant/model.ts';
+import { flag, isCIDR, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
+import { clusterDNSFlag } from './cluster-dns.ts';
 
 /** The options of the operator. */
 export interface OperatorOptions {
@@ -23,6 +24,8 @@ export interface OperatorOptions {
   readonly concurrency: number;
   /** Public address ranges of the cluster, blocked for tenants with policy Restricted. */
   readonly clusterCIDRs: readonly string[];
+  /** DNS servers that tenants' pods may reach; undefined: the usual ones. */
+  readonly clusterDNS: readonly DNSServer[] | undefined;
   /** The label that a Secret must have before a tenant may refer to it; undefined: any Secret of its namespace. */
   readonly requireSecretLabel: RequiredLabel | undefined;
   readonly logLevel: LogLevel;
@@ -46,6 +49,9 @@ export const OPERATOR_FLAGS = `\
   --health-probe-bind-address ADDR   [host]:port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
   --concurrency N                    number of tenants, and of sessions, to reconcile at the same time; default: 8
   --cluster-cidrs A,B                public address ranges of this cluster, blocked for tenants with policy Restricted
+  --cluster-dns A,B                  the DNS servers that servers and cleanups may query, instead of the usual ones: addresses, ranges, or
+                                     pods as NAMESPACE/KEY=VALUE; default: kube-dns and node-local-dns in kube-system, OpenShift's,
+                                     169.254.20.10, and the nameservers of the operator's own pod
   --require-secret-label KEY[=VALUE] label that a Secret must have before spec.model of a tenant may refer to it; default: none
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
@@ -59,6 +65,7 @@ const flags = {
   'health-probe-bind-address': { type: 'string' },
   concurrency: { type: 'string' },
   'cluster-cidrs': { type: 'string' },
+  'cluster-dns': { type: 'string' },
   'require-secret-label': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
@@ -83,12 +90,21 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     metrics: bindAddress('metrics-bind-address', values['metrics-bind-address']),
     healthProbe: bindAddress('health-probe-bind-address', values['health-probe-bind-address']),
     concurrency: positive('concurrency', values.concurrency ?? '8'),
-    clusterCIDRs: list(values['cluster-cidrs']),
+    clusterCIDRs: addressRanges('cluster-cidrs', values['cluster-cidrs']),
+    clusterDNS: clusterDNSFlag(values['cluster-dns']),
     requireSecretLabel: requiredLabel(values['require-secret-label']),
     logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
     namespace: env['POD_NAMESPACE'],
     identity: env['POD_NAME'],
   };
+}
+
+// The API server would refuse every tenant's NetworkPolicy because of one that is malformed.
+function addressRanges(name: string, text: string | undefined): string[] {
+  const ranges = list(text);
+  const wrong = ranges.find((range) => !isCIDR(range));
+  if (wrong !== undefined) throw new UsageError(`--${name}: ${wrong} must be an address range such as 203.0.113.0/24`);
+  return ranges;
 }
 
 const LABEL_NAME = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;

@@ -7,6 +7,7 @@ import { CLEANUP_COMPONENT } from '../../resources/cleanup-pod.ts';
 import { childName, tenantPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { OperatorFacts } from '../model.ts';
+import { publicBlocks } from './address-ranges.ts';
 import { sharedMetadata } from './metadata.ts';
 
 type PolicySpec = NonNullable<NetworkPolicy['spec']>;
@@ -14,19 +15,11 @@ type Ingress = NonNullable<PolicySpec['ingress']>[number];
 type Egress = NonNullable<PolicySpec['egress']>[number];
 type Peer = NonNullable<Egress['to']>[number];
 
-// The ranges of clusters, nodes, API servers and metadata services. A NetworkPolicy can only allow, so these are excepted from
-// what is allowed. 100.64.0.0/10 is used by pod networks and by the metadata service of one cloud.
-const PRIVATE_IPV4 = ['10.0.0.0/8', '100.64.0.0/10', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'];
-const PRIVATE_IPV6 = ['fc00::/7', 'fe80::/10'];
 // OpenShift's DNS pods listen on 5353: a policy applies to the port of the pod, not of the Service.
-const DNS_PORTS = [53, 5353];
-// To any address, because cluster DNS may run in a pod, on the node (169.254.20.10) or outside the cluster.
-const DNS: Egress = {
-  ports: DNS_PORTS.flatMap((port) => [
-    { port, protocol: 'UDP' },
-    { port, protocol: 'TCP' },
-  ]),
-};
+const DNS_PORTS = [53, 5353].flatMap((port) => [
+  { port, protocol: 'UDP' },
+  { port, protocol: 'TCP' },
+]);
 
 /** Who may connect to the servers, and where these may connect to. */
 export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): NetworkPolicy {
@@ -39,7 +32,7 @@ export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): Netw
       podSelector: { matchLabels: tenantPods(name) },
       policyTypes: ['Ingress', 'Egress'],
       ingress: [ingress(tenant, facts)],
-      egress: tenant.spec.network.policy === 'Open' ? [{}] : restrictedEgress(tenant, facts),
+      egress: serverEgress(tenant, facts),
     },
   };
 }
@@ -48,7 +41,7 @@ export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): Netw
 const cleanupPods = (tenant: string) => ({ [Label.tenant]: tenant, [Label.component]: CLEANUP_COMPONENT });
 
 /** Cleanup pods may connect to the tenant's servers and to DNS; nothing may connect to them. */
-export function cleanupNetworkPolicy(tenant: CopilotTenant): NetworkPolicy {
+export function cleanupNetworkPolicy(tenant: CopilotTenant, facts: OperatorFacts): NetworkPolicy {
   const { name } = tenant.metadata;
   return {
     apiVersion: apiVersionOf(NetworkPolicy),
@@ -59,7 +52,7 @@ export function cleanupNetworkPolicy(tenant: CopilotTenant): NetworkPolicy {
       policyTypes: ['Ingress', 'Egress'],
       ingress: [],
       egress: [
-        DNS,
+        dns(facts),
         { to: [{ podSelector: { matchLabels: tenantPods(name) } }], ports: [{ port: SERVER_PORT, protocol: 'TCP' }] },
       ],
     },
@@ -81,16 +74,30 @@ function ingress({ metadata: { name: tenant }, spec }: CopilotTenant, facts: Ope
   };
 }
 
-function restrictedEgress(tenant: CopilotTenant, facts: OperatorFacts): Egress[] {
-  return [DNS, { to: publicAddresses(facts.clusterCIDRs) }, ...(tenant.spec.network.egress ?? []).map(egress)];
+function serverEgress({ spec: { network } }: CopilotTenant, facts: OperatorFacts): Egress[] {
+  if (network.policy === 'Open') return [{}];
+  const open = network.policy === 'Restricted' ? publicAddresses(facts) : [];
+  return [dns(facts), ...open, ...(network.egress ?? []).map(egress)];
 }
 
-function publicAddresses(clusterCIDRs: readonly string[]): Peer[] {
-  const isIPv6 = (cidr: string): boolean => cidr.includes(':');
-  return [
-    { ipBlock: { cidr: '0.0.0.0/0', except: [...PRIVATE_IPV4, ...clusterCIDRs.filter((cidr) => !isIPv6(cidr))] } },
-    { ipBlock: { cidr: '::/0', except: [...PRIVATE_IPV6, ...clusterCIDRs.filter(isIPv6)] } },
-  ];
+function dns({ clusterDNS }: OperatorFacts): Egress {
+  return {
+    to: clusterDNS.map((server) =>
+      'cidr' in server
+        ? { ipBlock: { cidr: server.cidr } }
+        : {
+            namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': server.namespace } },
+            podSelector: { matchLabels: { [server.label.key]: server.label.value } },
+          },
+    ),
+    ports: DNS_PORTS,
+  };
+}
+
+function publicAddresses({ clusterCIDRs }: OperatorFacts): Egress[] {
+  const to = publicBlocks(clusterCIDRs).map(({ cidr, except }) => ({ ipBlock: { cidr, except: [...except] } }));
+  // A rule without destinations would allow all of them.
+  return to.length === 0 ? [] : [{ to }];
 }
 
 function egress({ cidr, except, namespaceSelector, podSelector, ports }: EgressRule): Egress {

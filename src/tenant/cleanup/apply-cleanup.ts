@@ -24,7 +24,7 @@ export async function applyCleanup(
   // The ConfigMap says which sessions are kept, and an existing CronJob reads it even if the CronJob cannot be applied below.
   const [kept] = await Promise.all([
     writer.apply(ConfigMap, sessionsConfigMap(tenant, cleanup.sessions), cleanup.configMap),
-    writer.apply(NetworkPolicy, cleanupNetworkPolicy(tenant), cleanup.networkPolicy),
+    writer.apply(NetworkPolicy, cleanupNetworkPolicy(tenant, facts), cleanup.networkPolicy),
   ]);
   const refused = writer.refusals.length;
   const { operatorImage: image } = facts;

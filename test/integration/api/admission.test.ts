@@ -1,6 +1,9 @@
 // Which manifests of tenants the API server accepts: there is no webhook, so this works while the operator is down.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { tenantSpec } from '../../../src/api/tenant.ts';
+import { parse } from 'yaml';
+import { type CopilotTenantSpecInput, tenantSpec } from '../../../src/api/tenant.ts';
 import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 
 // Each test starts programs, on a machine that other tests keep busy.
@@ -109,7 +112,7 @@ describe('a manifest is refused with the field and the reason', () => {
     [
       'egress that the policy ignores',
       { network: { policy: 'Open', egress: [{ cidr: '10.0.0.0/8' }] } },
-      'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted',
+      'spec.network.egress has no effect with policy Open: remove it, or set policy Restricted or AllowList',
     ],
     [
       'egress to two kinds of destinations',
@@ -175,7 +178,17 @@ describe('what is just inside the bounds is accepted', () => {
       'every kind of egress',
       { network: { egress: [{ cidr: 'fd00::/8', except: ['fd00:1::/32'] }, { podSelector: {} }] } },
     ],
+    ['an allow list of DNS only', { network: { policy: 'AllowList' } }],
+    ['an allow list with destinations', { network: { policy: 'AllowList', egress: [{ cidr: '10.0.0.0/8' }] } }],
   ])('%s', async (_case, spec) => {
+    await accepted('acme', spec);
+  });
+
+  it('the public part of NAT64, as the documentation has it', async () => {
+    const page = readFileSync(join(import.meta.dirname, '..', '..', '..', 'docs', 'security.md'), 'utf8');
+    const example = page.match(/```yaml\n(spec:\n {2}network:\n.*?)```/s)?.[1] ?? '';
+    const { spec } = parse(example) as { spec: CopilotTenantSpecInput };
+    expect(spec.network?.egress?.[0]?.except).toHaveLength(11);
     await accepted('acme', spec);
   });
 

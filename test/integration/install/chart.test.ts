@@ -92,7 +92,8 @@ describe('the chart', () => {
 
   it('starts the operator with flags that it accepts', async () => {
     const values = { watchNamespaces: ['team-a', 'team-b'], clusterCIDRs: ['198.51.100.0/24'], logLevel: 'debug' };
-    const rendered = await render({ ...values, requireSecretLabel: 'tenants=yes' });
+    const clusterDNS = ['10.96.0.10', 'fd00::/64', 'dns/example.com/app=unbound'];
+    const rendered = await render({ ...values, clusterDNS, requireSecretLabel: 'tenants=yes' });
     const { spec } = objectsOf(rendered).find(({ kind }) => kind === 'Deployment') ?? {};
     const pod = (spec?.['template'] as { spec: { containers: { args: string[] }[] } } | undefined)?.spec;
     const [command, ...flags] = pod?.containers[0]?.args ?? [];
@@ -100,6 +101,11 @@ describe('the chart', () => {
     expect(parseOperatorOptions(flags, {})).toMatchObject({
       ...values,
       requireSecretLabel: { key: 'tenants', value: 'yes' },
+      clusterDNS: [
+        { cidr: '10.96.0.10/32' },
+        { cidr: 'fd00::/64' },
+        { namespace: 'dns', label: { key: 'example.com/app', value: 'unbound' } },
+      ],
       serverImage: REQUIRED_VALUES.serverImage,
       leaderElect: true,
       metrics: { port: 8080 },

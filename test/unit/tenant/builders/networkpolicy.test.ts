@@ -4,35 +4,112 @@ import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { deployment } from '../../../../src/tenant/builders/deployment.ts';
 import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
 import { cleanupNetworkPolicy, networkPolicy } from '../../../../src/tenant/builders/networkpolicy.ts';
+import type { OperatorFacts } from '../../../../src/tenant/model.ts';
 import { OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 
-const policyOf = (network: CopilotTenantSpecInput['network'] = {}, clusterCIDRs: string[] = []) =>
-  networkPolicy(sampleTenant({ network }), { ...OPERATOR, clusterCIDRs }).spec;
+const policyOf = (network: CopilotTenantSpecInput['network'] = {}, facts: Partial<OperatorFacts> = {}) =>
+  networkPolicy(sampleTenant({ network }), { ...OPERATOR, ...facts }).spec;
 type Policy = ReturnType<typeof policyOf>;
 
-/** Whether the policy lets a server connect to this address on port 443, as a network plugin decides it. */
-function reaches(policy: Policy, address: string): boolean {
-  const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-  const within = (cidr: string): boolean => {
-    const [net = '', prefix] = cidr.split('/');
-    // Node counts IPv4 addresses as part of ::/0, Kubernetes does not.
-    if (isIPv6(net) !== isIPv6(address)) return false;
-    const list = new BlockList();
-    list.addSubnet(net, Number(prefix), family);
-    return list.check(address, family);
-  };
+/** Whether a policy lets its pods connect to a destination, as a network plugin decides it. */
+function allows(policy: Policy, to: string | TargetPod, port = 443, protocol = 'TCP'): boolean {
   return (policy?.egress ?? [])
-    .filter(({ ports }) => ports === undefined || ports.some(({ port }) => port === 443))
-    .some(
-      ({ to }) =>
-        to === undefined ||
-        to.some(({ ipBlock }) => ipBlock && within(ipBlock.cidr) && !(ipBlock.except ?? []).some(within)),
-    );
+    .filter(({ ports }) => ports === undefined || ports.some((p) => p.port === port && p.protocol === protocol))
+    .some(({ to: peers }) => peers === undefined || peers.some((peer) => isSelected(peer, to)));
 }
 
-const PUBLIC = ['140.82.112.3', '1.1.1.1', '2606:50c0:8000::153'];
-const METADATA = ['169.254.169.254', '100.100.100.200', 'fd00:ec2::254', 'fe80::a9fe:a9fe'];
-const PRIVATE = ['10.88.0.1', '172.16.0.1', '172.31.255.254', '192.168.1.1', '100.64.0.1', 'fd12::1'];
+/** A pod of another namespace. */
+interface TargetPod {
+  readonly namespace: string;
+  readonly labels: Record<string, string>;
+}
+type Peer = NonNullable<NonNullable<NonNullable<Policy>['egress']>[number]['to']>[number];
+
+function isSelected({ ipBlock, namespaceSelector, podSelector }: Peer, to: string | TargetPod): boolean {
+  if (typeof to === 'string') {
+    return (
+      ipBlock !== undefined && within(to, ipBlock.cidr) && !(ipBlock.except ?? []).some((cidr) => within(to, cidr))
+    );
+  }
+  const matches = (selector: { matchLabels?: Record<string, string> } | undefined, labels: Record<string, string>) =>
+    selector !== undefined && Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+  return matches(namespaceSelector, { 'kubernetes.io/metadata.name': to.namespace }) && matches(podSelector, to.labels);
+}
+
+function within(address: string, cidr: string): boolean {
+  const [net = '', prefix] = cidr.split('/');
+  // Node counts IPv4 addresses as part of ::/0, Kubernetes does not.
+  if (isIPv6(net) !== isIPv6(address)) return false;
+  const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+  const list = new BlockList();
+  list.addSubnet(net, Number(prefix), family);
+  return list.check(address, family);
+}
+
+const PUBLIC = [
+  ['GitHub', '140.82.112.3'],
+  ['a public resolver', '1.1.1.1'],
+  ['the address before 10.0.0.0/8', '9.255.255.255'],
+  ['the address after 10.0.0.0/8', '11.0.0.0'],
+  ['the addresses beside the WireServer of Azure', '168.63.129.15'],
+  ['the addresses beside the WireServer of Azure', '168.63.129.17'],
+  ['the last public IPv4 address', '223.255.255.255'],
+  ['a public IPv6 address', '2606:50c0:8000::153'],
+  ['a public IPv6 address after the protocol assignments', '2001:200::1'],
+] as const;
+
+const METADATA = [
+  ['AWS, GCP, Azure, Oracle, OpenStack', '169.254.169.254'],
+  ['AWS, by IPv6', 'fd00:ec2::254'],
+  ['GCP, by IPv6', 'fd20:ce::254'],
+  ['Oracle, by IPv6', 'fd00:c1::a9fe:a9fe'],
+  ['OpenStack, by IPv6', 'fe80::a9fe:a9fe'],
+  ['tasks of ECS', '169.254.170.2'],
+  ['pod identities of EKS', '169.254.170.23'],
+  ['pod identities of EKS, by IPv6', 'fd00:ec2::23'],
+  ['Tencent', '169.254.0.23'],
+  ['Alibaba', '100.100.100.200'],
+  ['Oracle, the older one', '192.0.0.192'],
+  ['the WireServer of Azure', '168.63.129.16'],
+] as const;
+
+const PRIVATE = [
+  ['this network', '0.0.0.0'],
+  ['private', '10.88.0.1'],
+  ['private', '172.16.0.1'],
+  ['private', '172.31.255.254'],
+  ['private', '192.168.1.1'],
+  ['carrier-grade NAT', '100.64.0.1'],
+  ['loopback', '127.0.0.1'],
+  ['a relay of 6to4', '192.88.99.1'],
+  ['benchmarks', '198.18.0.1'],
+  ['documentation', '203.0.113.7'],
+  ['multicast', '239.255.255.250'],
+  ['reserved, used by pod networks', '240.0.0.1'],
+  ['broadcast', '255.255.255.255'],
+  ['loopback', '::1'],
+  ['unique local', 'fd12::1'],
+  ['link-local', 'fe80::1'],
+  ['site-local', 'fec0::1'],
+  ['multicast', 'ff02::1'],
+  ['documentation', '2001:db8::1'],
+  ['documentation', '3fff::1'],
+  ['segment routing', '5f00::1'],
+] as const;
+
+// Each has 169.254.169.254 or another private IPv4 address inside.
+const EMBEDDED = [
+  ['mapped', '::ffff:169.254.169.254'],
+  ['compatible', '::169.254.169.254'],
+  ['NAT64', '64:ff9b::a9fe:a9fe'],
+  ['NAT64', '64:ff9b::10.0.0.1'],
+  ['local NAT64', '64:ff9b:1::a9fe:a9fe'],
+  ['6to4', '2002:a9fe:a9fe::1'],
+  ['Teredo', '2001::5601:5601'],
+  ['ISATAP of a private prefix', 'fd00::5efe:a9fe:a9fe'],
+] as const;
+
+const KUBE_DNS = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' } };
 
 describe('who may connect to the servers', () => {
   const policy = policyOf();
@@ -48,7 +125,7 @@ describe('who may connect to the servers', () => {
     expect(policy?.policyTypes).toEqual(['Ingress', 'Egress']);
   });
 
-  it.each(['Restricted', 'Open'] as const)(
+  it.each(['Restricted', 'AllowList', 'Open'] as const)(
     'with %s only the operator and labelled pods of the namespace can',
     (policyName) => {
       expect(policyOf({ policy: policyName })?.ingress).toEqual([
@@ -79,69 +156,79 @@ describe('a tenant with a cleanup', () => {
   });
 
   it('allows cleanup pods to connect to servers and DNS only, and nothing to connect to them', () => {
-    const { spec } = cleanupNetworkPolicy(sampleTenant());
+    const { spec } = cleanupNetworkPolicy(sampleTenant(), OPERATOR);
     expect(cleanupLabels('acme')).toMatchObject(spec?.podSelector?.matchLabels ?? { none: '' });
     expect(spec?.policyTypes).toEqual(['Ingress', 'Egress']);
     expect(spec?.ingress).toEqual([]);
-    expect(spec?.egress?.map(({ to, ports }) => [to, ports?.map(({ port }) => port)])).toEqual([
-      [undefined, [53, 53, 5353, 5353]],
-      [
-        [
+    expect(allows(spec, KUBE_DNS, 53, 'UDP')).toBe(true);
+    expect(allows(spec, '1.1.1.1', 53, 'UDP')).toBe(false);
+    expect(spec?.egress?.slice(1)).toEqual([
+      {
+        to: [
           {
             podSelector: {
               matchLabels: { 'copilot-operator.dev/tenant': 'acme', 'app.kubernetes.io/component': 'server' },
             },
           },
         ],
-        [4321],
-      ],
+        ports: [{ port: 4321, protocol: 'TCP' }],
+      },
     ]);
   });
 });
 
 describe('where Restricted servers may connect to', () => {
-  it.each(PUBLIC)('they reach the public address %s', (address) => {
-    expect(reaches(policyOf(), address)).toBe(true);
+  it.each(PUBLIC)('they reach %s, %s', (_, address) => {
+    expect(allows(policyOf(), address)).toBe(true);
   });
 
-  it.each(METADATA)('they do not reach the metadata service at %s', (address) => {
-    expect(reaches(policyOf(), address)).toBe(false);
+  it.each(METADATA)('they do not reach the metadata service of %s, %s', (_, address) => {
+    for (const port of [80, 443, 32526, 53, 5353]) expect(allows(policyOf(), address, port)).toBe(false);
   });
 
-  it.each(PRIVATE)('they do not reach the private address %s', (address) => {
-    expect(reaches(policyOf(), address)).toBe(false);
+  it.each(PRIVATE)('they do not reach an address that is not public (%s), %s', (_, address) => {
+    expect(allows(policyOf(), address)).toBe(false);
+  });
+
+  it.each(EMBEDDED)('they do not reach an IPv4 address inside an IPv6 address (%s), %s', (_, address) => {
+    expect(allows(policyOf(), address)).toBe(false);
   });
 
   it.each([
-    ['203.0.113.7', '203.0.113.0/24'],
-    ['2001:db8::7', '2001:db8::/32'],
+    ['8.8.4.4', '8.8.0.0/16'],
+    ['2606:50c0:8000::153', '2606:50c0::/32'],
   ])('they do not reach %s, a public address of the cluster', (address, cidr) => {
-    expect(reaches(policyOf({}, [cidr]), address)).toBe(false);
+    expect(allows(policyOf({}, { clusterCIDRs: [cidr] }), address)).toBe(false);
+    expect(allows(policyOf({}, { clusterCIDRs: [cidr] }), '140.82.112.3')).toBe(true);
   });
 
-  it('every exception is in a range of its own IP family, or the API server would refuse the policy', () => {
-    const blocks = (policyOf({}, ['203.0.113.0/24', '2001:db8::/32'])?.egress ?? []).flatMap(({ to }) =>
+  it.each([
+    ['IPv4', ['0.0.0.0/0'], '140.82.112.3', '2606:50c0:8000::153'],
+    ['IPv6', ['::/0'], '2606:50c0:8000::153', '140.82.112.3'],
+  ])('they reach no address of %s if all of it belongs to the cluster', (_, clusterCIDRs, blocked, other) => {
+    expect(allows(policyOf({}, { clusterCIDRs }), blocked)).toBe(false);
+    expect(allows(policyOf({}, { clusterCIDRs }), other)).toBe(true);
+    expect(allows(policyOf({}, { clusterCIDRs: ['0.0.0.0/0', '::/0'] }), other)).toBe(false);
+  });
+
+  it('every exception is inside its range, or the API server would refuse the policy', () => {
+    const clusterCIDRs = ['8.8.0.0/16', '2606:50c0::/32', 'fd00::/8', '10.0.0.0/8', '64:ff9b::/96'];
+    const blocks = (policyOf({}, { clusterCIDRs })?.egress ?? []).flatMap(({ to }) =>
       (to ?? []).flatMap(({ ipBlock }) => ipBlock ?? []),
     );
-    const mixed = blocks.filter(({ cidr, except }) =>
-      except?.some((range) => range.includes(':') !== cidr.includes(':')),
-    );
-    expect(mixed).toEqual([]);
-  });
-
-  it('they reach any DNS server, by UDP and TCP', () => {
-    const anywhere = (policyOf()?.egress ?? []).filter(({ to }) => to === undefined);
-    expect(anywhere.flatMap(({ ports }) => ports ?? [])).toEqual([
-      { port: 53, protocol: 'UDP' },
-      { port: 53, protocol: 'TCP' },
-      { port: 5353, protocol: 'UDP' },
-      { port: 5353, protocol: 'TCP' },
-    ]);
+    expect(blocks).not.toEqual([]);
+    for (const { cidr, except = [] } of blocks) {
+      for (const range of except) {
+        expect([range, within(range.split('/')[0] ?? '', cidr)]).toEqual([range, true]);
+        expect(Number(range.split('/')[1])).toBeGreaterThan(Number(cidr.split('/')[1]));
+      }
+      expect(new Set(except).size).toBe(except.length);
+    }
   });
 
   it('they reach a range that the spec adds, without its exceptions', () => {
     const policy = policyOf({ egress: [{ cidr: '10.20.0.0/16', except: ['10.20.9.0/24'] }] });
-    expect(['10.20.1.1', '10.20.9.1', '10.21.0.1'].map((address) => reaches(policy, address))).toEqual([
+    expect(['10.20.1.1', '10.20.9.1', '10.21.0.1'].map((address) => allows(policy, address))).toEqual([
       true,
       false,
       false,
@@ -164,8 +251,60 @@ describe('where Restricted servers may connect to', () => {
   });
 });
 
+describe.each(['Restricted', 'AllowList'] as const)('the DNS servers that %s servers reach', (policy) => {
+  it.each([
+    ['UDP', 53],
+    ['TCP', 53],
+    // OpenShift's DNS pods.
+    ['UDP', 5353],
+    ['TCP', 5353],
+  ])('are the cluster’s, by %s on port %i', (protocol, port) => {
+    expect(allows(policyOf({ policy }), KUBE_DNS, port, protocol)).toBe(true);
+    expect(allows(policyOf({ policy }), '169.254.20.10', port, protocol)).toBe(true);
+  });
+
+  it('serve nothing else', () => {
+    for (const port of [80, 443, 8080]) {
+      expect(allows(policyOf({ policy }), KUBE_DNS, port)).toBe(false);
+      expect(allows(policyOf({ policy }), '169.254.20.10', port)).toBe(false);
+    }
+  });
+
+  it.each([
+    ['another pod of kube-system', { namespace: 'kube-system', labels: { 'k8s-app': 'etcd' } }],
+    ['a pod of another namespace with the label', { namespace: 'team', labels: { 'k8s-app': 'kube-dns' } }],
+    ['a private address', '10.1.2.3'],
+    ['a metadata service', '169.254.169.254'],
+  ])('are not %s', (_, to) => {
+    for (const port of [53, 5353]) expect(allows(policyOf({ policy }), to, port, 'UDP')).toBe(false);
+  });
+
+  it('are those that an administrator names', () => {
+    const own = { namespace: 'dns', labels: { app: 'unbound' } };
+    const policyWith = policyOf(
+      { policy },
+      { clusterDNS: [{ cidr: '10.96.0.10/32' }, { namespace: 'dns', label: { key: 'app', value: 'unbound' } }] },
+    );
+    expect(allows(policyWith, '10.96.0.10', 53, 'UDP')).toBe(true);
+    expect(allows(policyWith, own, 53, 'TCP')).toBe(true);
+    expect(allows(policyWith, KUBE_DNS, 53, 'UDP')).toBe(false);
+  });
+});
+
+describe('where AllowList servers may connect to', () => {
+  it.each([...PUBLIC, ...METADATA, ...PRIVATE, ...EMBEDDED])('they do not reach %s, %s', (_, address) => {
+    for (const port of [53, 80, 443]) expect(allows(policyOf({ policy: 'AllowList' }), address, port)).toBe(false);
+  });
+
+  it('they reach what the spec adds', () => {
+    const policy = policyOf({ policy: 'AllowList', egress: [{ cidr: '140.82.112.0/20' }] });
+    expect(allows(policy, '140.82.112.3')).toBe(true);
+    expect(allows(policy, '1.1.1.1')).toBe(false);
+  });
+});
+
 describe('where Open servers may connect to', () => {
-  it.each([...PUBLIC, ...METADATA, ...PRIVATE])('they reach %s', (address) => {
-    expect(reaches(policyOf({ policy: 'Open' }), address)).toBe(true);
+  it.each([...PUBLIC, ...METADATA, ...PRIVATE, ...EMBEDDED])('they reach %s, %s', (_, address) => {
+    expect(allows(policyOf({ policy: 'Open' }), address)).toBe(true);
   });
 });
