@@ -184,10 +184,16 @@ export const CleanupHealthyReason = {
   CleanupSucceeded: 'CleanupSucceeded',
   /** The last run failed, the one before it did not: the next one continues where it stopped. */
   CleanupRetrying: 'CleanupRetrying',
-  /** The last two runs failed, or more. The message has the reason; `kubectl logs` of the Job has the rest. */
+  /** The last two runs failed, or more, or the last one timed out. The message has the reason; `kubectl logs` of the Job has the rest. */
   CleanupFailing: 'CleanupFailing',
-  /** A run was started and cannot end: its Job is suspended, for example by Kueue, or runs longer than its deadline. No other run starts meanwhile. */
+  /**
+   * A run cannot start or end, and no other run starts meanwhile: its Job is suspended, for example by Kueue, its pod cannot be created,
+   * scheduled or started, or it runs longer than its deadline. The message has the reason. While it waits, the operator has running
+   * servers delete their expired sessions.
+   */
   CleanupBlocked: 'CleanupBlocked',
+  /** No date matches `spec.sessions.cleanupSchedule`, such as 30 February: no run ever starts. Correct it. */
+  ScheduleNeverComes: 'ScheduleNeverComes',
 } as const;
 export type CleanupHealthyReason = (typeof CleanupHealthyReason)[keyof typeof CleanupHealthyReason];
 

@@ -60,6 +60,12 @@ const lastCleanup = z
     job: z.string().max(253).describe('Name of its Job.'),
     result: z.enum(['Succeeded', 'Failed']).describe('Whether it did everything that was due.'),
     failuresInARow: z.int().min(0).describe('Failed runs since the last one that succeeded, this one included.'),
+    timedOut: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'True when its Job reached its deadline and its pod left no result: the pod did not start, or it hung. CleanupHealthy is False then.',
+      ),
     dryRun: z.boolean().exactOptional().describe('True when it only reported what it would have deleted.'),
     kept: z.int().min(0).exactOptional().describe('Sessions that were kept.'),
     deleted: z

@@ -1,5 +1,5 @@
 /** The types that all of the cleanup shares: what a run does and where, and what it knows of a session. */
-import type { SessionActivity } from '../copilot/index.ts';
+import type { Policy } from '../resources/ttl-rule.ts';
 
 /** Where sessions are deleted: a running server, a volume, or both. */
 export interface Target {
@@ -20,27 +20,6 @@ export interface CleanupOptions {
   /** File for the result, besides the log. */
   readonly resultFile: string | undefined;
 }
-
-/** A session on a server or a volume. Times are ms since the epoch. */
-export interface StoredSession {
-  readonly sessionId: string;
-  /** mtime of its events.jsonl. */
-  readonly modifiedTime: number;
-  /** Absent when no server runs, or when the decision does not depend on it. */
-  readonly activity?: SessionActivity | undefined;
-  /** mtime of the youngest `inuse.<pid>.lock` in its directory; absent without one, or when a server runs. */
-  readonly lockTime?: number | undefined;
-}
-
-/** What a CopilotSession demands for its session. */
-export type Policy =
-  | { readonly keep: true }
-  | {
-      readonly keep?: undefined;
-      readonly ttlMs: number;
-      /** When the CopilotSession was created, ms since the epoch: its TTL counts from then at the earliest. */
-      readonly since?: number | undefined;
-    };
 
 /** Delete the sessions that are older than the TTL. */
 export interface TtlTask {

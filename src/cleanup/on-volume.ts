@@ -1,6 +1,6 @@
 /** Deletes sessions on a volume whose server does not run. */
 import { attempt, throwIfStopped, type Context } from './context.ts';
-import { decide, clockMarginFor } from './ttl-rule.ts';
+import { clockMarginFor, decide } from '../resources/ttl-rule.ts';
 import { stubTime } from './stub.ts';
 import { mayRemove } from '../resources/session-removal.ts';
 import type { DeleteTask, TtlTask } from './model.ts';

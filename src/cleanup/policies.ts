@@ -1,7 +1,7 @@
 /** The file with the sessions that CopilotSessions keep longer than the tenant's TTL. */
 import { readFile } from 'node:fs/promises';
 import { isSessionId } from '../copilot/session-id.ts';
-import type { Policy } from './model.ts';
+import type { Policy } from '../resources/ttl-rule.ts';
 
 /** The file can't be used. Without it a run would delete sessions that are to be kept, so it fails. */
 export class PoliciesError extends Error {

@@ -2,11 +2,12 @@
 import { Client, CopilotError } from '../copilot/index.ts';
 import { systemClock } from '../kube/clock/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
+import type { Policy } from '../resources/ttl-rule.ts';
 import type { Context } from './context.ts';
 import { fullMessage, StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
-import type { CleanupOptions, DeleteTask, Policy, Target, TtlTask } from './model.ts';
+import type { CleanupOptions, DeleteTask, Target, TtlTask } from './model.ts';
 import { emptyTrash, sweepLocks, sweepStubs } from './sweep.ts';
 import { cleanUpServer, deleteOnServer, isLoaded } from './through-server.ts';
 import { errorCode } from './file-tree.ts';

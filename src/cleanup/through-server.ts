@@ -13,9 +13,9 @@ import {
   type SessionTimes,
 } from '../copilot/index.ts';
 import { attempt, throwIfStopped, type Context } from './context.ts';
-import { decide, clockMarginFor, type CleanupDecision } from './ttl-rule.ts';
 import { mayRemove, OWNER_LABEL } from '../resources/session-removal.ts';
-import type { DeleteTask, StoredSession, TtlTask } from './model.ts';
+import { type CleanupDecision, clockMarginFor, decide, type StoredSession } from '../resources/ttl-rule.ts';
+import type { DeleteTask, TtlTask } from './model.ts';
 
 /** Listing thousands of sessions on a busy server takes a while; one session does not. */
 const LIST = { timeoutMs: 60_000 };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { isSessionId } from '../copilot/session-id.ts';
 import type { MeasuredVolume } from '../resources/cleanup-result.ts';
 import { OWNER_LABEL } from '../resources/session-removal.ts';
-import type { StoredSession } from './model.ts';
+import type { StoredSession } from '../resources/ttl-rule.ts';
 import { errorCode, ifExists, removeTree, sizeOfTree } from './file-tree.ts';
 import { usageOf } from './file-system-usage.ts';
 

@@ -6,7 +6,7 @@ import type { Clock } from '../kube/clock/clock.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { labelInterval, missingLabels } from './decisions/labels.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
-import { withTimeout } from './call-timeout.ts';
+import { withTimeout } from '../servers/call-timeout.ts';
 import type { SessionStates } from './session-state.ts';
 import type { Located } from './model.ts';
 

@@ -130,6 +130,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     },
     recent,
     health,
+    source: sessions,
     targets: new Targets(options.servers),
     statistics,
     statusWriter: new StatusWriter({ client, recent, recorder: options.recorder, statistics, firstReady }),

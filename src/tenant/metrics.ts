@@ -7,6 +7,8 @@ export interface TenantMetrics {
   restarted(): void;
   /** A cleanup run has ended. */
   cleanedUp(run: CleanupRun): void;
+  /** Servers deleted expired sessions while a cleanup run could not start. */
+  deletedByServers(sessions: number, freedBytes: number): void;
   /** A tenant became Ready for the first time, this long after its creation. */
   becameReady(afterMs: number): void;
 }

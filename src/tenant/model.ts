@@ -84,6 +84,8 @@ export interface CleanupWorld {
   readonly jobs: readonly Job[];
   /** Pods of the tenant that belong to no server. */
   readonly pods: readonly Pod[];
+  /** The latest Warning event of the open run, or of one that ended without a pod, where their status does not say why. */
+  readonly warning?: EventWarning | undefined;
   /** The CopilotSessions that refer to the tenant. */
   readonly sessions: readonly CopilotSession[];
 }

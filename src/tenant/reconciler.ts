@@ -14,9 +14,11 @@ import type { Applier } from '../kube/write/apply.ts';
 import type { RecentWrites } from '../kube/write/recent-writes.ts';
 import { isLatest } from '../kube/write/status.ts';
 import type { HealthSource } from '../servers/health/health.ts';
+import type { SessionSource } from '../servers/survey/sessions.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { applyPlan, deletesServers, type Outcome } from './apply.ts';
-import { cleanupRunsOf } from './cleanup/cleanup-runs.ts';
+import { type CleanupRuns, cleanupRunsOf } from './cleanup/cleanup-runs.ts';
+import { executeRuns } from './cleanup/run-executor.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import type { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
@@ -42,6 +44,8 @@ export interface TenantReconcilerOptions {
   /** Our own writes of tenants' status, until the cache shows them. */
   readonly recent: RecentWrites;
   readonly health: HealthSource;
+  /** The sessions that servers report. */
+  readonly source: SessionSource;
   readonly targets: Targets;
   readonly statistics: SessionStatistics;
   readonly statusWriter: StatusWriter;
@@ -59,6 +63,8 @@ export interface TenantReconcilerOptions {
 interface Observation extends ReconcileInputs {
   /** The last measured usage of the volumes, by index. */
   readonly usages: ReadonlyMap<number, VolumeUsage>;
+  /** The runs of the cleanup, those that have ended and the open one. */
+  readonly runs: CleanupRuns;
   /** When the reconcile started; wall clock, ms. */
   readonly now: number;
 }
@@ -124,8 +130,9 @@ export class TenantReconciler implements Reconciler {
     const outcome = await this.#apply(world, plan, context);
     if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
     if (outcome === 'Deleted') return {};
+    const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs);
     const dueInMs = await this.#report(observation, plan, outcome, context);
-    return { requeueAfterMs: Math.min(pollMs, dueInMs) };
+    return { requeueAfterMs: Math.min(pollMs, dueInMs, batchMs ?? Infinity) };
   }
 
   /** Reads the tenant's children and Secrets. Undefined if the operator is not allowed to, which the status then reports. */
@@ -149,7 +156,7 @@ export class TenantReconciler implements Reconciler {
     const usages = volumeUsages({ tenant, servers, pods: cleanup.pods });
     const observed = observeServers(tenant, servers, this.#options);
     const sessions = statistics.observe(tenant, servers, usages, tenant.status?.lastCleanup);
-    return { world, observed, sessions, usages, now };
+    return { world, observed, sessions, usages, runs: cleanupRunsOf(tenant, cleanup, now), now };
   }
 
   /** Decides what to do, without writing anything. */
@@ -194,7 +201,7 @@ export class TenantReconciler implements Reconciler {
   /** Reports in events, metrics and the status. Returns when the next reconcile is due, in ms. */
   async #report(observation: Observation, plan: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
     const { clock, metrics, statusWriter, statistics } = this.#options;
-    const { world, usages, now } = observation;
+    const { world, usages, runs: cleanup, now } = observation;
     const { tenant } = world;
     this.#recordEvents(tenant, plan, outcome, context);
     this.#recordVolumeChecks(plan, now);
@@ -202,7 +209,6 @@ export class TenantReconciler implements Reconciler {
     const [error] = outcome.errors;
     // Not reported: the next reconcile starts from the newer object.
     if (isConflict(error)) return CONFLICT_RETRY_MS;
-    const cleanup = cleanupRunsOf(tenant, world.cleanup, now);
     const sessions = statistics.observe(tenant, outcome.servers, usages, cleanup.last);
     const result = {
       tenant,
@@ -212,7 +218,7 @@ export class TenantReconciler implements Reconciler {
       sessions,
       usages,
       lastCleanup: cleanup.last,
-      blockedCleanup: cleanup.blocked,
+      blockedCleanup: cleanup.problem.blocked,
       now,
     };
     const { status, statisticsDueMs } = statusToWrite(result, statistics.writeDelayMs(nameOf(tenant)));

@@ -12,6 +12,8 @@ export const EventReason = {
   ServerRestarted: 'ServerRestarted',
   /** The files that deleted sessions left on a volume could not be swept; the next attempt is in an hour. */
   SweepFailed: 'SweepFailed',
+  /** The servers deleted expired sessions themselves, because the run of the cleanup cannot start. */
+  SessionsCleanedUp: 'SessionsCleanedUp',
 } as const;
 
 const bad = new Set<string>([ReadyReason.ServersUnhealthy]);

@@ -24,6 +24,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 import { modelSecretRef } from './decisions/model-credential.ts';
 import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
 import type { CleanupWorld, EventWarning, SecretRead, ServerWorld, World } from './model.ts';
+import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
 import { servingPod } from './pods.ts';
 
 /** Name of the index that finds the children of a tenant, by the tenant's key. */
@@ -64,13 +65,14 @@ export async function readWorld(
   const { name, namespace = '' } = tenant.metadata;
   const key = keyOf(tenant);
   const ref = modelSecretRef(tenant);
-  const [tokenSecret, bindingSecret, modelSecret, servers] = await Promise.all([
+  const [tokenSecret, bindingSecret, modelSecret, servers, cleanup] = await Promise.all([
     readSecret(client, { namespace, name: childName(name, 'token') }, signal),
     readSecret(client, { namespace, name: childName(name, 'binding') }, signal),
     ref && readSecret(client, { namespace, name: ref.name }, signal),
     withUnlabelled(readServers(name, key, stores), tenant, client, signal).then((found) =>
       withWarnings(found, client, now, signal),
     ),
+    withRunWarning(readCleanup(tenant, stores), tenant, client, now, signal),
   ]);
   const shared = { namespace, name: childName(name, 'servers') };
   return {
@@ -79,7 +81,7 @@ export async function readWorld(
     serviceAccount: stores.serviceAccounts.get(shared),
     networkPolicy: stores.networkPolicies.get(shared),
     disruptionBudget: stores.disruptionBudgets.get(shared),
-    cleanup: readCleanup(tenant, stores),
+    cleanup,
     tokenSecret,
     bindingSecret,
     modelSecret,
@@ -100,6 +102,23 @@ function readCleanup(tenant: CopilotTenant, stores: TenantStores): CleanupWorld 
       .filter(({ metadata }) => metadata.labels?.[Label.server] === undefined),
     sessions: stores.sessions.byIndex(BY_TENANT, key),
   };
+}
+
+/** Adds the event that says why a cleanup run does not start, or why the last one did not. */
+async function withRunWarning(
+  cleanup: CleanupWorld,
+  { status }: CopilotTenant,
+  client: KubeClient,
+  now: number,
+  signal: AbortSignal,
+): Promise<CleanupWorld> {
+  const run = openRun(cleanup);
+  const subject = run === undefined ? uncountedTimeOut(cleanup, status?.lastCleanup) : eventSubjectOf(run);
+  if (subject === undefined) return cleanup;
+  if (now - Date.parse(subject.metadata.creationTimestamp ?? '') <= EVENTS_AFTER_MS) return cleanup;
+  // A Job also has a Warning for its own deadline.
+  const isCause = ({ reason }: CoreEvent) => subject.kind !== 'Job' || reason === 'FailedCreate';
+  return { ...cleanup, warning: await latestWarning(subject, client, signal, isCause) };
 }
 
 async function readSecret(
@@ -209,6 +228,7 @@ async function latestWarning(
   subject: KubeObject,
   client: KubeClient,
   signal: AbortSignal,
+  isCause: (event: CoreEvent) => boolean = () => true,
 ): Promise<EventWarning | undefined> {
   try {
     const events = await client.list(CoreEvent, {
@@ -218,7 +238,7 @@ async function latestWarning(
     });
     const sorted = events.items.toSorted((a, b) => eventTime(a).localeCompare(eventTime(b)));
     const latest =
-      sorted.findLast(({ type }) => type === 'Warning') ??
+      sorted.findLast((event) => event.type === 'Warning' && isCause(event)) ??
       sorted.findLast(({ reason }) => informativeReasons.has(reason ?? ''));
     return latest && { reason: latest.reason ?? '', message: latest.message ?? '' };
   } catch (error) {

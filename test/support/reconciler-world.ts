@@ -121,6 +121,7 @@ export class ReconcilerWorld {
       tenantMetrics: {
         restarted: () => void this.counted.push('restarted'),
         cleanedUp: ({ result }) => void this.counted.push(`cleanup ${result}`),
+        deletedByServers: (deleted) => void this.counted.push(`deleted ${deleted}`),
         becameReady: () => void this.counted.push('ready'),
       },
       recorder: { event: (_object, type, reason) => void this.events.push(`${type} ${reason}`) },

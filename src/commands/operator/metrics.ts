@@ -123,6 +123,11 @@ export class ProductMetrics implements TenantMetrics {
     this.#freed.inc(freedBytes);
   }
 
+  deletedByServers(sessions: number, freedBytes: number): void {
+    this.#deleted.inc(sessions);
+    this.#freed.inc(freedBytes);
+  }
+
   /** Counts the current objects at each scrape. */
   count({ tenants, sessions, servers, surveyed }: MetricSources): void {
     this.#gauge('copilot_tenants', 'Tenants by state', 'state', TENANT_STATES, () =>

@@ -19,7 +19,7 @@ import { missingPermission } from '../../resources/permission.ts';
 import { removalStep } from '../decisions/removal.ts';
 import { mayRemove } from '../../resources/session-removal.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
-import { withTimeout } from '../call-timeout.ts';
+import { withTimeout } from '../../servers/call-timeout.ts';
 import type { DeleteJobs, JobProgress } from './delete-jobs.ts';
 import type { SweepRequester } from './sweep-requester.ts';
 import { copiesOf, removalTargets, serversOf } from '../servers.ts';

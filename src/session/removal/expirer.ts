@@ -17,7 +17,7 @@ import { ttlOf } from '../../resources/session-ttl.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { inUseDelay } from '../decisions/expiry.ts';
 import { StoredLabel } from '../decisions/labels.ts';
-import { withTimeout } from '../call-timeout.ts';
+import { withTimeout } from '../../servers/call-timeout.ts';
 import type { SweepRequester } from './sweep-requester.ts';
 import type { SessionStates } from '../session-state.ts';
 import type { SessionMetrics } from '../metrics.ts';

@@ -1,13 +1,13 @@
 /** The ConfigMap with the sessions that CopilotSessions keep from the cleanup. */
 import { ConfigMap } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
+import { timestamp } from '../../kube/types/time.ts';
 import { cleanupLabels, POLICIES_KEY } from '../../resources/cleanup-pod.ts';
 import { childName } from '../../resources/names.ts';
-import { holderOf } from '../../resources/session-holder.ts';
-import { sessionIdOf } from '../../resources/session-index.ts';
-import { ttlOf } from '../../resources/session-ttl.ts';
+import { sessionPolicies } from '../../resources/session-policies.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { Policy } from '../../resources/ttl-rule.ts';
 import { sharedMetadata } from './metadata.ts';
 
 /** How long a CopilotSession keeps its session. */
@@ -28,16 +28,12 @@ export function sessionsConfigMap(tenant: CopilotTenant, sessions: readonly Copi
   };
 }
 
-function policies(sessions: readonly CopilotSession[]): Map<string, SessionPolicy> {
-  const found = new Map<string, SessionPolicy>();
-  for (const [id, claiming] of Map.groupBy(sessions, sessionIdOf)) {
-    const holder = holderOf(claiming);
-    if (holder !== undefined) found.set(id, policyOf(holder));
-  }
-  return new Map([...found].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+function policies(sessions: readonly CopilotSession[]): [id: string, SessionPolicy][] {
+  return [...sessionPolicies(sessions)].map(([id, policy]) => [id, toJson(policy)]);
 }
 
-function policyOf({ spec, metadata: { creationTimestamp: since } }: CopilotSession): SessionPolicy {
-  const ttl = ttlOf(spec);
-  return ttl === undefined ? { keep: true } : { ttlSeconds: ttl / 1000, ...(since !== undefined && { since }) };
+function toJson(policy: Policy): SessionPolicy {
+  if (policy.keep) return { keep: true };
+  const { ttlMs, since } = policy;
+  return { ttlSeconds: ttlMs / 1000, ...(since !== undefined && { since: timestamp(since) }) };
 }

@@ -4,11 +4,12 @@ import type { LastCleanup } from '../../api/tenant-status.ts';
 import type { Verdict } from '../../kube/write/conditions.ts';
 import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import { neverComes } from '../decisions/schedule.ts';
 
 /** Number of failed runs in a row after which the cleanup counts as failing. */
 const FAILING_AFTER = 2;
 
-/** `last`: the last run that has ended; `blocked`: why a later one cannot end. */
+/** `last`: the last run that has ended; `blocked`: why a later one cannot start or end. */
 export function cleanupVerdict(
   { metadata, spec }: CopilotTenant,
   last: LastCleanup | undefined,
@@ -16,6 +17,11 @@ export function cleanupVerdict(
 ): Verdict {
   if (spec.sessions.ttl === undefined) {
     return verdict('True', CleanupHealthyReason.NotScheduled, 'Cleanup is disabled: spec.sessions.ttl is not set.');
+  }
+  const { cleanupSchedule } = spec.sessions;
+  if (cleanupSchedule !== undefined && neverComes(cleanupSchedule)) {
+    const message = `No date matches spec.sessions.cleanupSchedule ${cleanupSchedule}, so no cleanup run starts. Correct the schedule.`;
+    return verdict('False', CleanupHealthyReason.ScheduleNeverComes, message);
   }
   if (blocked !== undefined) return verdict('False', CleanupHealthyReason.CleanupBlocked, blocked);
   if (last === undefined) {
@@ -25,7 +31,8 @@ export function cleanupVerdict(
     return verdict('True', CleanupHealthyReason.CleanupSucceeded, 'The last cleanup run succeeded.');
   }
   const why = (last.message ?? 'no reason given').replace(/\.?$/, '.');
-  if (last.failuresInARow < FAILING_AFTER) {
+  // A run that could not start is no mishap that the next one makes good.
+  if (last.failuresInARow < FAILING_AFTER && !last.timedOut) {
     return verdict(
       'True',
       CleanupHealthyReason.CleanupRetrying,

@@ -7,7 +7,16 @@ interface KnownRefusal {
   readonly pattern: RegExp;
   readonly reason: StalledReason;
   /** `match`: that of the pattern. */
-  readonly describe: (match: RegExpExecArray) => { readonly problem: string; readonly remedy: string };
+  readonly describe: (
+    match: RegExpExecArray,
+    options: RefusalOptions,
+  ) => { readonly problem: string; readonly remedy: string };
+}
+
+/** What the remedy depends on. */
+export interface RefusalOptions {
+  /** Whether the object is a pod of a server, whose resources are `spec.server.resources`; default true. */
+  readonly ownResources?: boolean;
 }
 
 // The texts are those of the API server 1.36.
@@ -15,17 +24,19 @@ const refusals: readonly KnownRefusal[] = [
   {
     pattern: /exceeded quota: ([^,]+)/,
     reason: StalledReason.QuotaExceeded,
-    describe: ([, quota]) => ({
+    describe: ([, quota], { ownResources = true }) => ({
       problem: `exceeds the ResourceQuota ${quota} of the namespace`,
-      remedy: "Raise the quota or lower the tenant's resource requests",
+      remedy: ownResources ? "Raise the quota or lower the tenant's resource requests" : 'Raise the quota',
     }),
   },
   {
     pattern: /failed quota: ([^:]+): must specify (.*)/,
     reason: StalledReason.ResourcesRequired,
-    describe: ([, quota, missing = '']) => ({
+    describe: ([, quota, missing = ''], { ownResources = true }) => ({
       problem: `does not specify what the ResourceQuota ${quota} of the namespace requires`,
-      remedy: `Set ${requiredFields(missing)}, or defaults in a LimitRange of the namespace`,
+      remedy: ownResources
+        ? `Set ${requiredFields(missing)}, or defaults in a LimitRange of the namespace`
+        : 'Set defaults in a LimitRange of the namespace',
     }),
   },
   {
@@ -40,9 +51,9 @@ const refusals: readonly KnownRefusal[] = [
     pattern:
       /(minimum|maximum) (\S+) usage per (Container|Pod) is|(\S+) max limit to request ratio per (Container|Pod) is/,
     reason: StalledReason.LimitRangeViolated,
-    describe: () => ({
+    describe: (_, { ownResources = true }) => ({
       problem: 'is outside a LimitRange of the namespace',
-      remedy: 'Change spec.server.resources or the LimitRange',
+      remedy: ownResources ? 'Change spec.server.resources or the LimitRange' : 'Change the LimitRange',
     }),
   },
   {
@@ -81,11 +92,11 @@ const refusals: readonly KnownRefusal[] = [
 ];
 
 /** The cause, if a built-in admission plugin refused `object`; undefined if `text` is not one of theirs. */
-export function builtinRefusal(text: string, object: string): TenantCause | undefined {
+export function builtinRefusal(text: string, object: string, options: RefusalOptions = {}): TenantCause | undefined {
   for (const { pattern, reason, describe } of refusals) {
     const match = pattern.exec(text);
     if (match === null) continue;
-    const { problem, remedy } = describe(match);
+    const { problem, remedy } = describe(match, options);
     return { reason, message: `${object} ${problem}: ${text}. ${remedy}.` };
   }
   return undefined;

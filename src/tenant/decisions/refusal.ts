@@ -4,7 +4,7 @@ import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../
 import { isMissingPermission, serverMessage } from '../../kube/write/refusal.ts';
 import { lacksPermission } from '../../resources/permission.ts';
 import type { TenantCause } from '../model.ts';
-import { builtinRefusal, creationFailure } from './pod-refusal.ts';
+import { builtinRefusal, creationFailure, type RefusalOptions } from './pod-refusal.ts';
 
 /**
  * Why the API server refused an object; undefined if the error is not a refusal (a conflict, a timeout, a 500), so that a
@@ -25,13 +25,13 @@ export function refusalOfRequest(error: unknown, object: string): TenantCause | 
 
 /**
  * The same for a refusal that another controller received when it tried to create `object`: only its message is known,
- * from the condition ReplicaFailure of a Deployment.
+ * from the condition ReplicaFailure of a Deployment or an event of a Job. `options`: see {@link builtinRefusal}.
  */
-export function refusalOfMessage(text: string, object: string): TenantCause {
+export function refusalOfMessage(text: string, object: string, options?: RefusalOptions): TenantCause {
   const what = withoutPodName(text);
   // Policies and webhooks choose their own texts and status codes, and may quote others.
   if (deniedByWebhook.test(what) || /ValidatingAdmissionPolicy/.test(what)) return denied(what, object);
-  const builtin = builtinRefusal(what, object) ?? creationFailure(what, object);
+  const builtin = builtinRefusal(what, object, options) ?? creationFailure(what, object);
   if (builtin !== undefined) return builtin;
   if (isMissingPermission(what)) return lacksPermission(what, object);
   if (/only dynamically provisioned pvc can be resized/.test(what)) {

@@ -212,6 +212,7 @@ describe('a tenant', () => {
       CleanupRetrying: 'Healthy',
       CleanupFailing: 'Degraded',
       CleanupBlocked: 'Degraded',
+      ScheduleNeverComes: 'Degraded',
     }),
   )('whose CleanupHealthy has the reason %s is %s, suspended or not', async (reason, status) => {
     const cleanup = { CleanupHealthy: status === 'Degraded' ? no(reason) : yes(reason) };

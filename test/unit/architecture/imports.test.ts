@@ -66,7 +66,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['index'],
   ],
   servers: [
-    ['connection-share', 'dial-pacer', 'retry'],
+    ['call-timeout', 'connection-share', 'dial-pacer', 'retry'],
     ['connection', 'schedule'],
     ['server'],
     ['registry'],
@@ -75,10 +75,11 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   resources: [
     ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result', 'session-removal'],
     ['names', 'pod', 'session-holder', 'session-index', 'session-ttl'],
-    ['cleanup-pod'],
+    ['cleanup-pod', 'ttl-rule'],
+    ['session-policies'],
   ],
   session: [
-    ['model', 'metrics', 'call-timeout', 'survey-watches', 'tenant-lookup'],
+    ['model', 'metrics', 'survey-watches', 'tenant-lookup'],
     ['builders', 'decisions', 'servers', 'session-state', 'startup-grace', 'transitions'],
     ['plan', 'status'],
     ['status-writer'],
@@ -88,7 +89,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   cleanup: [
     ['model', 'file-tree', 'file-system-usage'],
-    ['ttl-rule', 'policies', 'stub', 'volume', 'failure'],
+    ['policies', 'stub', 'volume', 'failure'],
     ['report'],
     ['context'],
     ['on-volume', 'through-server', 'sweep'],
@@ -98,6 +99,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   tenant: [
     ['model', 'pods', 'hash-slot', 'transitions'],
     ['deployments', 'termination-message'],
+    ['open-run'],
     ['builders', 'decisions', 'targets', 'transforms'],
     ['child-writer', 'observe', 'server-template', 'sessions', 'world'],
     ['cleanup', 'steady-state'],

@@ -20,6 +20,7 @@ describe('the condition CleanupHealthy', () => {
     ['no run has ended', undefined, 'Unknown AwaitingFirstRun'],
     ['the last run succeeded', last(), 'True CleanupSucceeded'],
     ['one run failed', failed(1), 'True CleanupRetrying'],
+    ['one run could not start', { ...failed(1), timedOut: true }, 'False CleanupFailing'],
     ['two runs failed', failed(2), 'False CleanupFailing'],
     ['nine runs failed', failed(9), 'False CleanupFailing'],
   ])('when %s', (_, lastCleanup, expected) => {
@@ -35,6 +36,16 @@ describe('the condition CleanupHealthy', () => {
         message: 'Job x is suspended.',
       });
     }
+  });
+
+  it('is False when no date matches the schedule', () => {
+    const never = sampleTenant({ sessions: { ttl: '1h', cleanupSchedule: '0 0 30 2 *' } });
+    expect(cleanupVerdict(never, last())).toEqual({
+      status: 'False',
+      reason: 'ScheduleNeverComes',
+      message:
+        'No date matches spec.sessions.cleanupSchedule 0 0 30 2 *, so no cleanup run starts. Correct the schedule.',
+    });
   });
 
   it('is True without a TTL', () => {

@@ -1,11 +1,33 @@
 /**
- * The TTL rule: which sessions a cleanup deletes. One function, so that the decision is the same through a server and on a volume.
+ * The TTL rule: which sessions a cleanup deletes. One function, so that the decision is the same through a server and on a volume, by the
+ * cleanup command and by the operator.
  */
-import { CLOCK_SKEW_MS, clockMargin } from '../resources/session-ttl.ts';
-import { mayRemove } from '../resources/session-removal.ts';
-import type { Policy, StoredSession } from './model.ts';
+import type { SessionActivity } from '../copilot/session.ts';
+import { mayRemove } from './session-removal.ts';
+import { CLOCK_SKEW_MS, clockMargin } from './session-ttl.ts';
 
 const MINUTE_MS = 60_000;
+
+/** A session on a server or a volume. Times are ms since the epoch. */
+export interface StoredSession {
+  readonly sessionId: string;
+  /** mtime of its events.jsonl. */
+  readonly modifiedTime: number;
+  /** Absent when no server runs, or when the decision does not depend on it. */
+  readonly activity?: SessionActivity | undefined;
+  /** mtime of the youngest `inuse.<pid>.lock` in its directory; absent without one, or when a server runs. */
+  readonly lockTime?: number | undefined;
+}
+
+/** What a CopilotSession demands for its session. */
+export type Policy =
+  | { readonly keep: true }
+  | {
+      readonly keep?: undefined;
+      readonly ttlMs: number;
+      /** When the CopilotSession was created, ms since the epoch: its TTL counts from then at the earliest. */
+      readonly since?: number | undefined;
+    };
 
 /** What the decision depends on besides the session. */
 export interface Rule {

@@ -1,7 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Policy, StoredSession } from '../../../src/cleanup/model.ts';
-import { decide, clockMarginFor, type Reason } from '../../../src/cleanup/ttl-rule.ts';
+import {
+  clockMarginFor,
+  decide,
+  type Policy,
+  type Reason,
+  type StoredSession,
+} from '../../../src/resources/ttl-rule.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
