@@ -1,4 +1,4 @@
-import type { TestNamespace } from './cluster.ts';
+import { SERVER_IMAGE, type TestNamespace } from './cluster.ts';
 import { waitFor } from './wait.ts';
 
 /** The pod as the API server would make it now, without making it. */
@@ -39,6 +39,15 @@ export function runScriptInstead(
   return meddle(namespace, labels, () => dryRunPod(namespace, labels), {
     expression: `[${expression.join(', ')}]`,
     mark: '"instead"',
+  });
+}
+
+/** A policy of the cluster that adds a container that never ends to pods with these labels. */
+export function addSidecar(namespace: TestNamespace, labels: Record<string, string>): Promise<() => Promise<void>> {
+  const sidecar = `Object.spec.containers{name: "a-sidecar", image: "${SERVER_IMAGE}", command: ["sh", "-c", "sleep 30000"], securityContext: Object.spec.containers.securityContext{allowPrivilegeEscalation: false, capabilities: Object.spec.containers.securityContext.capabilities{drop: ["ALL"]}}}`;
+  return meddle(namespace, labels, () => dryRunPod(namespace, labels), {
+    expression: `[JSONPatch{op: "add", path: "/spec/containers/-", value: ${sidecar}}]`,
+    mark: '"a-sidecar"',
   });
 }
 

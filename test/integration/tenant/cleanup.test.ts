@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CopilotSessionSpecInput } from '../../../src/api/session.ts';
 import {
   ConfigMap,
+  CoreEvent,
   CronJob,
   Deployment,
   Job,
@@ -387,5 +388,63 @@ describe('the runs of a cleanup', () => {
       conditions: conditions?.filter(({ type }) => type !== 'CleanupHealthy'),
     });
     expect(others(after)).toEqual(others(before));
+  });
+});
+
+describe('a cleanup run that cannot start', () => {
+  const open = async () => {
+    const world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', TTL);
+    await world.settle();
+    await api.kubectl.ok(['create', 'job', 'stuck', '--from=cronjob/acme-cleanup', '-n', world.namespace]);
+    await world.settle();
+    return world;
+  };
+
+  it('is reported with the event of its Job after a minute, and no longer once it has ended', async () => {
+    await using world = await open();
+    const job = await world.get(Job, 'stuck');
+    await world.client.create(CoreEvent, {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'stuck.1', namespace: world.namespace },
+      involvedObject: { kind: 'Job', name: 'stuck', namespace: world.namespace, uid: job?.metadata.uid },
+      type: 'Warning',
+      reason: 'FailedCreate',
+      message:
+        'Error creating: pods "stuck-x7k2p" is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1',
+      lastTimestamp: timestamp(world.clock.now()),
+    } as CoreEvent);
+    await world.advance(30_000);
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'Unknown' });
+    await world.advance(60_000);
+    await world.settle();
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({
+      status: 'False',
+      reason: 'CleanupBlocked',
+      message: expect.stringMatching(
+        /^Pod of Job stuck exceeds the ResourceQuota few of the namespace: .* Raise the quota\.$/,
+      ),
+    });
+    await world.client.delete(Job, world.ref('stuck'), {
+      uid: job?.metadata.uid ?? '',
+      propagationPolicy: 'Background',
+    });
+    await world.settle();
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'Unknown', reason: 'AwaitingFirstRun' });
+  });
+
+  it('is reported after ten minutes when its Job is suspended', async () => {
+    await using world = await open();
+    const at = timestamp(world.clock.now());
+    const conditions = [{ type: 'Suspended', status: 'True', lastTransitionTime: at, lastProbeTime: at }];
+    await world.patch(Job, 'stuck', { spec: { suspend: true } });
+    await world.patch(Job, 'stuck', { status: { conditions } }, 'status');
+    await world.settle();
+    await world.advance(9 * 60_000);
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'Unknown' });
+    await world.advance(2 * 60_000);
+    await world.settle();
+    expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'False', reason: 'CleanupBlocked' });
   });
 });

@@ -5,7 +5,7 @@ import { timestamp } from '../../../../src/kube/types/time.ts';
 import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
 import { formatCleanupResult, type CleanupResult } from '../../../../src/resources/cleanup-result.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
-import { cleanupRuns } from '../../../../src/tenant/cleanup/cleanup-runs.ts';
+import { cleanupRuns, cleanupRunsOf } from '../../../../src/tenant/cleanup/cleanup-runs.ts';
 import { sampleTenant } from '../../../support/tenants.ts';
 import { HOUR, NOW, SECOND } from '../fixtures.ts';
 
@@ -111,6 +111,7 @@ describe('the last run of a cleanup', () => {
       time: timestamp(NOW - HOUR),
       job: 'a',
       result: 'Failed',
+      timedOut: true,
       failuresInARow: 1,
       message: 'The Job failed: DeadlineExceeded: Job was active longer than specified deadline.',
     });
@@ -185,5 +186,54 @@ describe('failures in a row', () => {
     const { last, counted } = runs(jobs, [pod('b', SUCCESS)]);
     expect(last).toBeUndefined();
     expect(counted).toEqual([]);
+  });
+});
+
+describe('a run whose pod could not be created', () => {
+  it('has the reason besides its deadline', () => {
+    const warning = {
+      reason: 'FailedCreate',
+      message: 'Error creating: pods "a-" is forbidden: exceeded quota: few, ',
+    };
+    const { last } = cleanupRuns({
+      cronJob: live,
+      jobs: [job('a', 'Failed')],
+      pods: [],
+      last: undefined,
+      warning,
+      now: NOW,
+    });
+    expect(last?.message).toMatch(/^The Job failed: DeadlineExceeded.*exceeds the ResourceQuota few of the namespace/);
+  });
+});
+
+describe('a Job that a sidecar keeps open', () => {
+  const spec = { ...tenant, spec: { ...tenant.spec } };
+  const open: Job = {
+    ...job('a', undefined),
+    metadata: { ...job('a', undefined).metadata, creationTimestamp: timestamp(NOW - HOUR) },
+  };
+  const ended = { exitCode: 0, finishedAt: timestamp(NOW - HOUR + SECOND), message: formatCleanupResult(SUCCESS) };
+  const kept: Pod = {
+    ...pod('a', undefined),
+    status: {
+      phase: 'Running',
+      containerStatuses: [
+        { name: 'cleanup', image: '', imageID: '', ready: false, restartCount: 0, state: { terminated: ended } },
+      ],
+    },
+  };
+  const cleanup = { cronJob: live, jobs: [open], pods: [kept], sessions: [] };
+
+  it('counts as the end of the run, and is deleted once the status has it', () => {
+    const first = cleanupRunsOf(spec, cleanup, NOW);
+    expect(first.last).toMatchObject({ job: 'a', result: 'Succeeded', deleted: 2 });
+    expect(first.keptOpen).toEqual([]);
+    expect(first.problem.blocked).toBeUndefined();
+    expect(first.dueInMs).toBe(5000);
+    const reported = { ...spec, status: { ...spec.status, lastCleanup: first.last } } as typeof spec;
+    const second = cleanupRunsOf(reported, cleanup, NOW);
+    expect(second.counted).toEqual([]);
+    expect(second.keptOpen).toEqual([open]);
   });
 });
