@@ -60,7 +60,8 @@ function isSuspended({ status }: Job): boolean {
 export function startProblem(pod: Pod | undefined, warning: EventWarning | undefined, job: string): string | undefined {
   if (pod === undefined) {
     if (warning === undefined) return undefined;
-    return `${refusalOfMessage(warning.message.replace(/^Error creating: /, ''), `Pod of Job ${job}`, { ownResources: false }).message}`;
+    const text = warning.message.replace(/^Error creating: /, '');
+    return refusalOfMessage(text, `Pod of Job ${job}`, { ownResources: false }).message;
   }
   return containersProblem(pod, job) ?? schedulingProblem(pod, job) ?? mountProblem(pod, warning, job);
 }
