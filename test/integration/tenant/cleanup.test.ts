@@ -415,9 +415,9 @@ describe('a cleanup run that cannot start', () => {
         'Error creating: pods "stuck-x7k2p" is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1',
       lastTimestamp: timestamp(world.clock.now()),
     } as CoreEvent);
-    await world.advance(30_000);
+    await world.advance(10_000);
     expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({ status: 'Unknown' });
-    await world.advance(60_000);
+    await world.advance(150_000);
     await world.settle();
     expect(await conditionOf(world, 'CleanupHealthy')).toMatchObject({
       status: 'False',
