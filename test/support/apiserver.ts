@@ -2,6 +2,7 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  cpSync,
   existsSync,
   mkdtempSync,
   openSync,
@@ -38,8 +39,20 @@ export interface ApiServer {
   kill(): Promise<void>;
   /** On the same port with the same data; resolves when it is ready. */
   start(): Promise<void>;
+  /** A copy of etcd's data as they are now, for `restore`. etcd is down for a moment; resolves when the API server is ready again. */
+  backUp(): Promise<Backup>;
+  /**
+   * Stops etcd, puts the copy in the place of its data, and starts it: resource versions go back. The API server goes on running, unless it
+   * was killed before. Resolves when it is ready again, or at once if it does not run.
+   */
+  restore(backup: Backup): Promise<void>;
   /** Ends both processes and deletes their files. */
   stop(): Promise<void>;
+}
+
+/** A copy of the data of etcd. */
+export interface Backup {
+  readonly dir: string;
 }
 
 const READY_WITHIN_MS = 60_000;
@@ -53,16 +66,20 @@ export async function startApiServer({ flags = [] }: { flags?: readonly string[]
   const [etcdPort, etcdPeerPort, port] = await freePorts(3);
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const url = `https://127.0.0.1:${port}`;
-  const etcd = run(dir, join(bin, 'etcd'), [
-    `--data-dir=${join(dir, 'etcd')}`,
-    `--listen-client-urls=${etcdUrl}`,
-    `--advertise-client-urls=${etcdUrl}`,
-    `--listen-peer-urls=http://127.0.0.1:${etcdPeerPort}`,
-    '--unsafe-no-fsync=true',
-    '--log-level=warn',
-  ]);
+  const dataDir = join(dir, 'etcd');
+  const startEtcd = (): ChildProcess =>
+    run(dir, join(bin, 'etcd'), [
+      `--data-dir=${dataDir}`,
+      `--listen-client-urls=${etcdUrl}`,
+      `--advertise-client-urls=${etcdUrl}`,
+      `--listen-peer-urls=http://127.0.0.1:${etcdPeerPort}`,
+      '--unsafe-no-fsync=true',
+      '--log-level=warn',
+    ]);
+  let etcd = startEtcd();
   let server: ChildProcess | undefined;
   let kubeconfigs = 0;
+  let backups = 0;
 
   const start = async (): Promise<void> => {
     server = run(dir, join(bin, 'kube-apiserver'), [
@@ -90,6 +107,23 @@ export async function startApiServer({ flags = [] }: { flags?: readonly string[]
     if (server) await end(server, 'SIGKILL');
     server = undefined;
   };
+  /** Stops etcd, does `work` on its data, and starts it again. */
+  const withoutEtcd = async (work: () => void): Promise<void> => {
+    await end(etcd, 'SIGTERM');
+    work();
+    etcd = startEtcd();
+    if (server) await ready(dir, url, server);
+  };
+  const backUp = async (): Promise<Backup> => {
+    const backup = { dir: join(dir, `backup-${backups++}`) };
+    await withoutEtcd(() => cpSync(dataDir, backup.dir, { recursive: true }));
+    return backup;
+  };
+  const restore = (backup: Backup): Promise<void> =>
+    withoutEtcd(() => {
+      rmSync(dataDir, { recursive: true });
+      cpSync(backup.dir, dataDir, { recursive: true });
+    });
   const stop = async (): Promise<void> => {
     await kill();
     await end(etcd, 'SIGKILL');
@@ -114,6 +148,8 @@ export async function startApiServer({ flags = [] }: { flags?: readonly string[]
     },
     kill,
     start,
+    backUp,
+    restore,
     stop,
   };
 }

@@ -68,6 +68,13 @@ export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
     return this.forbidden.get(namespace);
   }
 
+  /** Whether the API server lacks the type. */
+  absent = false;
+
+  isAbsent(): boolean {
+    return this.absent;
+  }
+
   healthy(): Health {
     return { ok: true, message: '' };
   }

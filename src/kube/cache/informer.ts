@@ -7,8 +7,10 @@ import { onAbort } from '../clock/abort.ts';
 import type { Clock, Random } from '../clock/clock.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
-import type { KubeClient } from '../client/client.ts';
-import { Reflector, type ReflectorObserver } from './reflector.ts';
+import type { Outage } from './outage.ts';
+import { Reflector } from './reflector.ts';
+import type { ReflectorClient, ReflectorObserver } from './reflector-options.ts';
+import type { RestoredError } from './relist.ts';
 import { Store, stripServerFields, type Delta, type Indexers, type ReadonlyStore, type Transform } from './store.ts';
 import { shareStructure } from './structural-sharing.ts';
 
@@ -37,6 +39,8 @@ export interface InformerLike<T extends KubeObject = KubeObject> {
   hasSynced(): boolean;
   /** The error if listing and watching this namespace is forbidden: what the store has of it may be outdated. */
   forbiddenIn(namespace: string): Error | undefined;
+  /** Whether the API server does not have the type, so that the store is empty: its CRD is not installed. */
+  isAbsent(): boolean;
   /** Resolves once `hasSynced`; rejects with the signal's reason if it aborts first. */
   waitForSync(signal: AbortSignal): Promise<void>;
   /** A handler that is added late receives the existing objects as additions. */
@@ -49,7 +53,7 @@ export interface InformerLike<T extends KubeObject = KubeObject> {
 
 /** What to watch, and how the store keeps it. */
 export interface InformerOptions<T extends KubeObject> {
-  client: Pick<KubeClient, 'listAll' | 'watch'>;
+  client: ReflectorClient;
   type: ResourceType<T>;
   clock: Clock;
   random: Random;
@@ -62,6 +66,13 @@ export interface InformerOptions<T extends KubeObject> {
   /** Default: `stripServerFields`. */
   transform?: Transform<T> | undefined;
   observer?: ReflectorObserver | undefined;
+  /** The manager's: it ends the back-off of lost watches as soon as the API server answers again. */
+  outage?: Outage | undefined;
+  /**
+   * Called when the API server's data were restored from a backup. The store is filled afresh; whatever else was derived from the objects
+   * before must be forgotten.
+   */
+  onRestored?: ((error: RestoredError) => void) | undefined;
 }
 
 /**
@@ -102,6 +113,10 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
 
   forbiddenIn(namespace: string): Error | undefined {
     return (this.#reflectors.get(namespace) ?? this.#reflectors.get(undefined))?.forbidden;
+  }
+
+  isAbsent(): boolean {
+    return [...this.#reflectors.values()].some(({ absent }) => absent);
   }
 
   async waitForSync(signal: AbortSignal): Promise<void> {
@@ -147,12 +162,18 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
       ...options,
       namespace,
       target: {
-        prepare: (object) => store.sameAs(object) ?? (this.#latest = shareStructure(transformed(object), this.#latest)),
-        replace: (objects) => this.#dispatch(store.replace(objects, namespace)),
+        prepare: (object, afresh) =>
+          (afresh ? undefined : store.sameAs(object)) ??
+          (this.#latest = shareStructure(transformed(object), this.#latest)),
+        replace: (objects, afresh) => {
+          if (afresh) this.#dispatch(store.replace([], namespace));
+          this.#dispatch(store.replace(objects, namespace));
+        },
         upsert: (object) => this.#dispatch(store.upsert(object)),
         delete: (object) => this.#dispatch(store.delete(object)),
         synced: () => this.#checkSynced(),
         forbidden: () => this.#checkSynced(),
+        restored: (error) => this.#options.onRestored?.(error),
       },
     });
   }

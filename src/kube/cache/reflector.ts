@@ -2,53 +2,17 @@
  * The list-and-watch loop of one resource type, as client-go's Reflector: what to do after each watch is decided in
  * relist.ts.
  */
-import type { Logger } from 'pino';
 import { onAbort } from '../clock/abort.ts';
 import { Backoff, WATCH_BACKOFF } from '../clock/backoff.ts';
-import type { Clock, Random } from '../clock/clock.ts';
 import { Watchdog } from '../clock/watchdog.ts';
-import { StatusError, toError } from '../types/errors.ts';
-import { pathOf, type ResourceType } from '../types/resource.ts';
+import { isForbidden, isNotFound, isServerError, StatusError, toError, TransportError } from '../types/errors.ts';
+import { pathOf } from '../types/resource.ts';
 import { keyOf, type KubeObject, type Status, type WatchEvent } from '../types/types.ts';
-import type { KubeClient, ListOptions, WatchOptions } from '../client/client.ts';
-import { HEALTHY_WATCH_MS, decideRelist, SilentWatchError, type RelistDecision, type RelistReason } from './relist.ts';
-
-/** Receives what a reflector lists and watches. */
-export interface ReflectorTarget<T extends KubeObject> {
-  /** Called for every object before `replace`, `upsert` and `delete`, which get what it returns. */
-  prepare(object: T): T;
-  /** A complete list. */
-  replace(objects: T[]): void;
-  upsert(object: T): void;
-  delete(object: T): void;
-  /** After the first `replace`. */
-  synced?(): void;
-  /** Once `forbidden` has become defined. */
-  forbidden?(): void;
-}
-
-/** Receives what is to be counted: metrics are attached here. */
-export interface ReflectorObserver {
-  /** A list is complete. */
-  listed?(type: ResourceType): void;
-  /** A watch has ended, or a list or a watch has failed. */
-  watchEnded?(type: ResourceType, reason: RelistReason): void;
-}
-
-/** What to list and watch, and where to put it. */
-export interface ReflectorOptions<T extends KubeObject> {
-  client: Pick<KubeClient, 'listAll' | 'watch'>;
-  type: ResourceType<T>;
-  target: ReflectorTarget<T>;
-  clock: Clock;
-  random: Random;
-  /** Default: all namespaces. */
-  namespace?: string | undefined;
-  labelSelector?: string | undefined;
-  fieldSelector?: string | undefined;
-  log?: Logger | undefined;
-  observer?: ReflectorObserver | undefined;
-}
+import type { ListOptions, WatchOptions } from '../client/client.ts';
+import { Availability } from './availability.ts';
+import { HEALTHY_WATCH_MS, decideRelist, RestoredError, SilentWatchError, type RelistDecision } from './relist.ts';
+import type { ReflectorOptions } from './reflector-options.ts';
+import { VersionGuard } from './version-guard.ts';
 
 /**
  * A watch without event or bookmark for so long is cut and resumed. The API server sends a bookmark every minute, the first one within
@@ -59,12 +23,16 @@ const SILENCE_MS = 180_000;
 const LIST_SILENCE_MS = 30_000;
 /** As in client-go: the server ends each watch after 5 to 10 minutes, so that watches are spread over its replicas again. */
 const WATCH_TIMEOUT_S = { min: 300, max: 600 };
-/**
- * How long the server must answer Forbidden, ms, before it counts: roles get recreated, and an API server notices a new one late.
- * Shorter at first, when everything else waits for the list.
- */
-const FORBIDDEN_AFTER_MS = { listed: 15_000, atFirst: 3_000 };
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
+
+/** How one list-and-watch ended. */
+interface Ended {
+  error: Error | undefined;
+  durationMs: number;
+  listed: boolean;
+  /** `Outage.returns` when it began. */
+  returns: number;
+}
 
 type DataEvent<T extends KubeObject> = Exclude<WatchEvent<T>, { type: 'ERROR' }>;
 
@@ -79,14 +47,15 @@ export class Reflector<T extends KubeObject> {
   #suspicions = 0;
   #events = 0;
   #progressAt: number;
-  /** Since when the server answers Forbidden, monotonic ms. */
-  #forbiddenSince: number | undefined;
-  #forbidden: Error | undefined;
+  readonly #availability: Availability;
+  readonly #versions: VersionGuard;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
     this.#backoff = new Backoff(WATCH_BACKOFF, options.random);
     this.#progressAt = options.clock.monotonic();
+    this.#availability = new Availability(options);
+    this.#versions = new VersionGuard(options.type);
   }
 
   /** True once the target has received a complete list. */
@@ -95,23 +64,29 @@ export class Reflector<T extends KubeObject> {
   }
 
   /**
-   * The error if the server has answered Forbidden for a while. It is cleared by the next complete list: until then the objects of the
-   * target may be outdated or missing.
+   * The error if the server has refused to list for a while. It is cleared by the next complete list: until then the objects of the target
+   * may be outdated or missing.
    */
   get forbidden(): Error | undefined {
-    return this.#forbidden;
+    return this.#availability.error;
   }
 
-  /** ms since the last progress: a list, an event, a bookmark, or the answer Forbidden. */
+  /** Whether the server does not have the resource type, and so no objects of it: its CRD is not installed. */
+  get absent(): boolean {
+    return this.#availability.isAbsent;
+  }
+
+  /** ms since the last progress: a list, an event, a bookmark, or a refusal. */
   get sinceProgressMs(): number {
     return this.#options.clock.monotonic() - this.#progressAt;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, outage } = this.#options;
     this.#progressAt = clock.monotonic();
     while (!signal.aborted) {
       const startedAt = clock.monotonic();
+      const returns = outage?.returns ?? 0;
       const streamedList = this.#resourceVersion === undefined && this.#list === 'stream';
       this.#events = 0;
       let error: Error | undefined;
@@ -131,18 +106,20 @@ export class Reflector<T extends KubeObject> {
         streamedList,
         suspicions: this.#suspicions,
       });
-      await this.#carryOut(decision, { error, durationMs, listed }, signal);
+      await this.#carryOut(decision, { error, durationMs, listed, returns }, signal);
     }
   }
 
   async #carryOut(
     decision: RelistDecision,
-    { error, durationMs, listed }: { error: Error | undefined; durationMs: number; listed: boolean },
+    { error, durationMs, listed, returns }: Ended,
     signal: AbortSignal,
-  ) {
-    const { type, namespace, clock, log, observer } = this.#options;
-    if (decision.reason === 'Forbidden') this.#onForbidden(error);
-    else if (this.#forbidden === undefined) this.#forbiddenSince = undefined;
+  ): Promise<void> {
+    const { type, namespace, clock, log, observer, outage } = this.#options;
+    if (isForbidden(error) || isNotFound(error)) await this.#onRefused(toError(error), signal);
+    else this.#availability.answered();
+    if (error instanceof RestoredError) this.#options.target.restored?.(error);
+    if (mayBeOutage(error)) this.#versions.doubt();
     if (decision.action === 'relist') this.#resourceVersion = undefined;
     this.#list = decision.list;
     this.#suspicions = decision.suspicious && decision.action === 'resume' ? this.#suspicions + 1 : 0;
@@ -160,13 +137,20 @@ export class Reflector<T extends KubeObject> {
     };
     if (error === undefined) log?.debug(fields, decision.message);
     else log?.warn(fields, decision.message);
-    if (delayMs > 0) await clock.sleep(delayMs, signal).catch(() => undefined); // rejects only when the reflector stops
+    if (delayMs === 0) return;
+    if (outage && mayBeOutage(error)) {
+      // After an outage the errors that follow, while the server loads its caches, are the first ones again.
+      if (await outage.wait(delayMs, returns, signal)) this.#backoff.reset();
+    } else {
+      await clock.sleep(delayMs, signal).catch(() => undefined); // rejects only when the reflector stops
+    }
   }
 
   /** Lists if necessary, then watches until the watch ends. Throws the error that ended it. */
   async #listAndWatch(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && this.#list === 'pages') await this.#listPages(signal);
     const { clock, client, type } = this.#options;
+    if (this.#resourceVersion !== undefined) await this.#versions.check(client, this.#selection(), signal);
     const listing = this.#resourceVersion === undefined;
     const cut = new AbortController();
     using _abort = onAbort(signal, (reason) => cut.abort(reason));
@@ -202,7 +186,7 @@ export class Reflector<T extends KubeObject> {
     const { client, type, target } = this.#options;
     const { items, resourceVersion } = await client.listAll(type, { ...this.#selection(), signal });
     this.#listed(
-      items.map((item) => target.prepare(item)),
+      items.map((item) => target.prepare(item, this.#versions.restored)),
       resourceVersion,
     );
     this.#progress();
@@ -217,44 +201,55 @@ export class Reflector<T extends KubeObject> {
       return true;
     }
     if (event.type === 'DELETED') initial.delete(keyOf(event.object));
-    else initial.set(keyOf(event.object), this.#options.target.prepare(event.object));
+    else initial.set(keyOf(event.object), this.#options.target.prepare(event.object, this.#versions.restored));
     return false;
   }
 
   #listed(objects: T[], resourceVersion: string): void {
     const { target, type, observer } = this.#options;
-    target.replace(objects);
+    this.#versions.listed(resourceVersion);
+    target.replace(objects, this.#versions.restored);
+    this.#versions.startedAfresh();
     observer?.listed?.(type);
     this.#resourceVersion = resourceVersion;
-    this.#forbidden = this.#forbiddenSince = undefined;
+    this.#availability.listed();
+    this.#setSynced();
+  }
+
+  #setSynced(): void {
     if (this.#synced) return;
     this.#synced = true;
-    target.synced?.();
+    this.#options.target.synced?.();
   }
 
   #onEvent(event: DataEvent<T>): void {
     const { target } = this.#options;
-    if (event.type === 'DELETED') target.delete(target.prepare(event.object));
-    else if (event.type !== 'BOOKMARK') target.upsert(target.prepare(event.object));
+    if (event.type === 'DELETED') target.delete(target.prepare(event.object, false));
+    else if (event.type !== 'BOOKMARK') target.upsert(target.prepare(event.object, false));
     // Only now: what could not be stored is watched again.
-    this.#resourceVersion = event.object.metadata.resourceVersion;
+    const { resourceVersion } = event.object.metadata;
+    this.#resourceVersion = resourceVersion;
+    this.#versions.received(resourceVersion);
   }
 
-  #onForbidden(error: Error | undefined): void {
-    const now = this.#options.clock.monotonic();
-    // Forbidden counts as progress: restarting the process would not help.
-    this.#progressAt = now;
-    this.#forbiddenSince ??= now;
-    const graceMs = this.#synced ? FORBIDDEN_AFTER_MS.listed : FORBIDDEN_AFTER_MS.atFirst;
-    if (this.#forbidden !== undefined || now - this.#forbiddenSince < graceMs) return;
-    this.#forbidden = error;
-    // As soon as it is permitted again, changes are found by a list: a resumed watch may be silent for minutes.
+  async #onRefused(error: Error, signal: AbortSignal): Promise<void> {
+    const { clock, target } = this.#options;
+    // A refusal counts as progress: restarting the process would not help.
+    this.#progressAt = clock.monotonic();
+    const refusal = { error, missing: isNotFound(error), listed: this.#synced };
+    const outcome = await this.#availability.refused(refusal, signal);
+    if (outcome === undefined) return;
+    // As soon as it is served and permitted again, changes are found by a list: a resumed watch may be silent for minutes.
     this.#resourceVersion = undefined;
-    this.#options.target.forbidden?.();
+    if (outcome === 'forbidden') target.forbidden?.();
+    else {
+      target.replace([], false);
+      this.#setSynced();
+    }
   }
 
   #progress(): void {
-    if (this.#forbidden === undefined) this.#forbiddenSince = undefined;
+    this.#availability.answered();
     this.#events += 1;
     this.#progressAt = this.#options.clock.monotonic();
   }
@@ -267,4 +262,11 @@ export class Reflector<T extends KubeObject> {
     const { namespace, labelSelector, fieldSelector } = this.#options;
     return { namespace, labelSelector, fieldSelector };
   }
+}
+
+/** No answer, or that of a load balancer whose servers are down. A Retry-After is an answer, and is obeyed. */
+function mayBeOutage(error: Error | undefined): boolean {
+  return (
+    error instanceof TransportError || (error instanceof StatusError && isServerError(error) && !error.retryAfterMs)
+  );
 }

@@ -16,6 +16,20 @@ export class SilentWatchError extends Error {
   override readonly name = 'SilentWatchError';
 }
 
+/**
+ * The server has older data than we have seen: etcd was restored from a backup. A server that lags behind never causes it, because only
+ * consistent reads are compared, which are at least as new as everything that was read before.
+ */
+export class RestoredError extends Error {
+  override readonly name = 'RestoredError';
+
+  constructor(what: string, seen: string, found: string) {
+    super(
+      `${what}: the API server is at resource version ${found}, and was at ${seen} before: its data were restored from a backup`,
+    );
+  }
+}
+
 /** How one list-and-watch of a reflector, or one resumed watch, ended. */
 export interface ListWatchResult {
   /** Absent if the server ended the watch regularly. */
@@ -37,6 +51,7 @@ export const RELIST_REASONS = [
   'ShortWatch',
   'Silent',
   'Expired',
+  'Restored',
   'StreamedListRefused',
   'Garbage',
   'ConnectionLost',
@@ -98,6 +113,7 @@ function classify({ error, events, durationMs, listed, streamedList }: ListWatch
     const list = streamedList && !listed ? 'pages' : 'stream';
     return { ...resume, list, suspicious: true, reason: 'Silent', message };
   }
+  if (error instanceof RestoredError) return { ...relist, backOff: false, reason: 'Restored', message };
   if (error instanceof StatusError) {
     if (isGone(error)) return { ...relist, reason: 'Expired', message };
     if (streamedList && (isInvalid(error) || isBadRequest(error))) {

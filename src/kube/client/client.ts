@@ -1,5 +1,6 @@
 /** The typed client: get, list, create, apply, patch, update, delete and watch, over the transport. */
 import { isGone } from '../types/errors.ts';
+import { ignoreNotFound } from '../types/not-found.ts';
 import { apiVersionOf, pathOf, type ResourceType } from '../types/resource.ts';
 import { nameOf, type KubeObject, type NamespacedName, type ObjectList, type WatchEvent } from '../types/types.ts';
 import type { Method, Query, Transport, TransportRequest } from './transport.ts';
@@ -98,6 +99,10 @@ export interface KubeClient {
   delete<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options: DeleteOptions): Promise<void>;
   /** Ends when the server ends it; throws otherwise. Leaving the loop closes it, and so does the signal. */
   watch<T extends KubeObject>(type: ResourceType<T>, options?: WatchOptions): AsyncIterable<WatchEvent<T>>;
+  /** The versions in which the API server has this type; none if it does not know the type. */
+  servedVersions(type: ResourceType, options?: CallOptions): Promise<string[]>;
+  /** Throws unless the API server answers and is ready for requests. One attempt, without a retry. */
+  ready(options?: CallOptions): Promise<void>;
 }
 
 /** Objects a page of `listAll`. */
@@ -217,6 +222,24 @@ export class Client implements KubeClient {
     return watchEvents<T>({ method: 'WATCH', path }, chunks);
   }
 
+  async servedVersions({ group, plural, version }: ResourceType, options: CallOptions = {}): Promise<string[]> {
+    // The core group has another document, and is always there.
+    if (group === '') return [version];
+    const read = <T>(path: string): Promise<T | undefined> =>
+      ignoreNotFound(this.#transport.request<T>({ ...call(options), method: 'GET', path }));
+    const found = await read<WireGroup>(`/apis/${group}`);
+    const served = (found?.versions ?? []).map(async (candidate) => {
+      const list = await read<WireResources>(`/apis/${group}/${candidate.version}`);
+      return list?.resources.some(({ name }) => name === plural) ? [candidate.version] : [];
+    });
+    return (await Promise.all(served)).flat();
+  }
+
+  async ready(options: CallOptions = {}): Promise<void> {
+    const request = { ...call(options), method: 'GET', path: '/readyz' } as const;
+    await this.#transport.probe(request);
+  }
+
   #write<T>(
     method: Method,
     path: string,
@@ -241,6 +264,14 @@ export class Client implements KubeClient {
 interface WireList<T> {
   metadata: { resourceVersion: string; continue?: string };
   items: T[] | null;
+}
+
+/** APIGroup and APIResourceList, as far as they are read. */
+interface WireGroup {
+  versions: { version: string }[];
+}
+interface WireResources {
+  resources: { name: string }[];
 }
 
 function call({ signal, deadlineMs }: CallOptions): CallOptions {

@@ -109,6 +109,18 @@ export class Transport {
   }
 
   /**
+   * One attempt of a request whose response is no JSON. Throws StatusError for a 5xx, TransportError without a response. A 4xx is an
+   * answer: who may not read the path has still reached the server.
+   */
+  async probe(request: TransportRequest): Promise<void> {
+    using context = this.#context(request);
+    await this.#attempt(request, context, 'requests', async ({ statusCode, headers, body }) => {
+      const text = await body.text();
+      if (statusCode >= 500) throw statusErrorOf(request, { statusCode, headers, text }, this.#options.clock.now());
+    });
+  }
+
+  /**
    * The chunks of a response without an end (a watch). The deadline applies until the headers have arrived; afterwards only the
    * signal, the server, or leaving the loop ends it. Retried only for stale credentials: resuming a watch is up to the reflector.
    */

@@ -138,6 +138,11 @@ export class Controller {
     this.#queue.addAfter(keyOf(request), delayMs);
   }
 
+  /** Retries every key that failed after `delayMs()`, without the rest of its back-off: for the end of an outage of the API server. */
+  retryFailed(delayMs: () => number): void {
+    this.#queue.retryFailed(delayMs);
+  }
+
   /**
    * Runs from the first sync of its caches until `stop` aborts; resolves when the reconciles in progress have ended.
    * `kill` aborts those, too.

@@ -91,7 +91,10 @@ export class HealthServer {
     }
     const results = checks.map(({ name, check }) => ({ name, ...check() }));
     const ok = results.every((result) => result.ok);
-    const lines = results.map(({ name, ok, message }) => (ok ? `[+]${name} ok` : `[-]${name} failed: ${message}`));
+    const lines = results.map(({ name, ok, message }) => {
+      if (!ok) return `[-]${name} failed: ${message}`;
+      return message === '' ? `[+]${name} ok` : `[+]${name} ok: ${message}`;
+    });
     const summary = ok ? `${probe} check passed` : `${probe} check failed`;
     const body = ok && !verbose ? 'ok' : `${[...lines, summary].join('\n')}\n`;
     if (!ok) this.#options.log.warn({ probe, failed: lines.filter((line) => line.startsWith('[-]')) }, 'probe failed');

@@ -6,6 +6,7 @@ import type { ResourceType } from '../types/resource.ts';
 import type { KubeObject } from '../types/types.ts';
 import type { KubeClient } from '../client/client.ts';
 import { Informer, type Health, type InformerLike, type InformerOptions } from '../cache/informer.ts';
+import { Outage } from '../cache/outage.ts';
 import type { Controller } from './controller.ts';
 import { HealthServer, type Address, type Check } from './health-server.ts';
 import type { LeaderElector } from './leader-election.ts';
@@ -42,8 +43,12 @@ export interface ManagerOptions {
   gracefulStopMs?: number | undefined;
 }
 
-/** Why `run` ended. The process exits with 0 only after `stopped`. */
-export type Outcome = { reason: 'stopped' } | { reason: 'leadership lost' } | { reason: 'failed'; error: unknown };
+/**
+ * Why `run` ended. The process exits with 0 only after `stopped`. After `restored` (the API server's data are those of a backup) it must not
+ * continue with what it knows, and neither after `leadership lost`.
+ */
+export type Outcome =
+  { reason: 'stopped' } | { reason: 'leadership lost' } | { reason: 'failed' | 'restored'; error: unknown };
 
 /** ms that aborted reconciles have to end: their requests have ended, only their own code still runs. */
 const UNWIND_MS = 2_000;
@@ -60,6 +65,8 @@ export class Manager {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly #options: ManagerOptions;
+  readonly #outage: Outage;
+  readonly #restored = Promise.withResolvers<Outcome>();
   readonly #informers: InformerLike[] = [];
   readonly #runnables: Runnable[] = [];
   readonly #onStop: (() => Promise<void>)[] = [];
@@ -76,6 +83,7 @@ export class Manager {
     this.random = options.random;
     this.log = options.log;
     this.metrics = options.metrics;
+    this.#outage = new Outage(options);
   }
 
   /** An informer that starts with the manager. */
@@ -91,6 +99,8 @@ export class Manager {
       log,
       namespaces,
       observer: metrics.reflector,
+      outage: this.#outage,
+      onRestored: (error) => this.#restored.resolve({ reason: 'restored', error }),
       ...options,
       type,
     });
@@ -99,6 +109,7 @@ export class Manager {
   }
 
   addController(controller: Controller): void {
+    this.#outage.onReturn(() => controller.retryFailed(() => this.#outage.retryAfterMs()));
     this.addRunnable({ name: controller.name, run: (stop, kill) => controller.run(stop, kill) });
   }
 
@@ -137,8 +148,12 @@ export class Manager {
       log,
     );
     const stopped = aborted(stop).then((): Outcome => ({ reason: 'stopped' }));
+    const restored = this.#restored.promise.then((outcome) => {
+      for (const group of [leading, standby]) group.kill.abort();
+      return outcome;
+    });
     standby.start();
-    let outcome = await this.#acquire(Promise.race([stopped, standby.failed]));
+    let outcome = await this.#acquire(Promise.race([stopped, standby.failed, restored]));
     const renewing = new AbortController();
     let lost: Promise<Outcome> | undefined;
     if (!outcome) {
@@ -149,9 +164,11 @@ export class Manager {
         return { reason: 'leadership lost' };
       });
       leading.start();
-      outcome = await Promise.race([stopped, standby.failed, leading.failed, ...(lost ? [lost] : [])]);
+      outcome = await Promise.race([stopped, standby.failed, leading.failed, restored, ...(lost ? [lost] : [])]);
     }
     if (outcome.reason === 'failed') log.error({ err: outcome.error }, 'a runnable failed; stopping');
+    else if (outcome.reason === 'restored')
+      log.error({ err: outcome.error }, 'stopping, to start from the cluster again');
     else log.info({ reason: outcome.reason }, 'stopping');
     // The lease is held until the last write is done.
     await this.#finish([leading, standby]);
@@ -225,7 +242,9 @@ export class Manager {
 
   #cachesSynced(): Health {
     const missing = this.#informers.filter((informer) => !informer.hasSynced()).map(({ type }) => type.plural);
-    return { ok: missing.length === 0, message: `not synced yet: ${missing.join(', ')}` };
+    if (missing.length > 0) return { ok: false, message: `not synced yet: ${missing.join(', ')}` };
+    const absent = this.#informers.filter((informer) => informer.isAbsent()).map(({ type }) => type.plural);
+    return { ok: true, message: absent.length > 0 ? `not served, install the CRDs: ${absent.join(', ')}` : '' };
   }
 
   #watchesProgress(): Health {

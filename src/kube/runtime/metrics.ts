@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, Registry, type CollectFunction } from 'prom-client';
 import { StatusError } from '../types/errors.ts';
 import type { TransportObserver } from '../client/transport.ts';
-import type { ReflectorObserver } from '../cache/reflector.ts';
+import type { ReflectorObserver } from '../cache/reflector-options.ts';
 import { RELIST_REASONS } from '../cache/relist.ts';
 import type { WorkQueueMetrics } from './work-queue.ts';
 

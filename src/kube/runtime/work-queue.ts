@@ -91,6 +91,11 @@ export class WorkQueue {
     this.addAfter(key, Math.max(atLeastMs, exponentialDelay(this.#backoff, failures)));
   }
 
+  /** Adds every key that waits for its back-off after `delayMs()`, if that is earlier: what they failed for may be over. */
+  retryFailed(delayMs: () => number): void {
+    for (const key of this.#failures.keys()) this.addAfter(key, delayMs());
+  }
+
   /** Resets the back-off of the key. It does not remove the key from the queue. */
   forget(key: string): void {
     this.#failures.delete(key);

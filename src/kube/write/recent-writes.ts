@@ -1,6 +1,7 @@
 /** Remembers our own writes until the cache shows them. */
 import type { Clock } from '../clock/clock.ts';
 import type { ResourceType } from '../types/resource.ts';
+import { isOlderVersion } from '../types/resource-version.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LruMap } from '../cache/lru.ts';
@@ -110,14 +111,9 @@ export class RecentWrites {
   }
 }
 
-/**
- * Whether `a` is newer than `b`, of two states of one name. Resource versions of a type are increasing numbers (guaranteed since
- * Kubernetes 1.35, true before); if one is no number, they can only be compared for equality.
- */
+/** Whether `a` is newer than `b`, of two states of one name. */
 export function isNewer(a: KubeObject, b: KubeObject): boolean {
-  const [left, right] = [a.metadata.resourceVersion ?? '', b.metadata.resourceVersion ?? ''];
-  if (!/^\d+$/.test(left) || !/^\d+$/.test(right)) return false;
-  return BigInt(left) > BigInt(right);
+  return isOlderVersion(b.metadata.resourceVersion, a.metadata.resourceVersion);
 }
 
 function typeKey(type: ResourceType): string {

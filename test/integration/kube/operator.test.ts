@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { ConfigMap, CoreEvent, Namespace, Secret, ServiceAccount } from '../../../src/kube/types/builtins.ts';
 import { isNotFound } from '../../../src/kube/types/errors.ts';
@@ -27,6 +28,8 @@ afterAll(async () => {
 });
 
 const PARENTS = 10;
+/** About what kube-apiserver needs to start here. */
+const STARTS_WITHIN_MS = 4_000;
 let worlds = 0;
 
 /** A namespace with parents and a running copier, with a proxy of its own to the API server. */
@@ -307,6 +310,26 @@ describe('the operator misses nothing and sends few requests when', () => {
     await waitFor('both watches are open again', () => w.proxy.openWatches().length === 2, { withinMs: 40_000 });
     await expectQuiet(w.proxy);
     expect(w.proxy.journal.length - before).toBeLessThanOrEqual(80);
+    await w.stop();
+  }, 120_000);
+
+  it('the API server is down for 20 s: five seconds after its return it has reconciled what changed', async () => {
+    await using w = await world();
+    await expectQuiet(w.proxy);
+    await apiServer.kill();
+    await waitFor('it is noticed', () => w.proxy.openWatches().length === 0);
+    // Not a wait for something to happen: how long the outage lasts is what is tested.
+    await sleep(20_000 - STARTS_WITHIN_MS);
+    await apiServer.start();
+    const returnedAt = performance.now();
+    const before = w.proxy.journal.length;
+    await w.useCluster('second');
+    await waitFor('all is copied', w.allCopied, { withinMs: 30_000 });
+    const tookMs = Math.round(performance.now() - returnedAt);
+    process.stdout.write(`reconciled ${tookMs} ms after the return of the API server\n`);
+    expect(tookMs).toBeLessThan(5_000);
+    // Two watches, each resumed once, the work itself, and probes.
+    expect(w.proxy.journal.slice(before).filter(({ verb }) => verb === 'watch').length).toBeLessThanOrEqual(4);
     await w.stop();
   }, 120_000);
 

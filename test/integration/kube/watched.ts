@@ -3,7 +3,7 @@ import { ConfigMap, Namespace } from '../../../src/kube/types/builtins.ts';
 import type { Client } from '../../../src/kube/client/client.ts';
 import type { Clock } from '../../../src/kube/clock/clock.ts';
 import { Informer, type InformerOptions } from '../../../src/kube/cache/informer.ts';
-import type { ReflectorObserver } from '../../../src/kube/cache/reflector.ts';
+import type { ReflectorObserver } from '../../../src/kube/cache/reflector-options.ts';
 import type { RelistReason } from '../../../src/kube/cache/relist.ts';
 import { keyOf } from '../../../src/kube/types/types.ts';
 import type { ApiServer } from '../../support/apiserver.ts';

@@ -27,12 +27,17 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   kube: [['clock', 'types'], ['client'], ['cache'], ['write'], ['runtime']],
   'kube/clock': [['abort', 'coalesce'], ['clock'], ['backoff', 'timer-queue', 'watchdog']],
   'kube/types': [
-    ['types', 'quantity', 'time'],
+    ['types', 'quantity', 'resource-version', 'time'],
     ['errors', 'resource'],
     ['builtins', 'not-found', 'owner'],
   ],
   'kube/client': [['call-context', 'config', 'retry', 'watch'], ['response'], ['transport'], ['client']],
-  'kube/cache': [['lru', 'relist', 'store', 'structural-sharing'], ['reflector'], ['informer']],
+  'kube/cache': [
+    ['availability', 'lru', 'outage', 'relist', 'store', 'structural-sharing'],
+    ['reflector-options', 'version-guard'],
+    ['reflector'],
+    ['informer'],
+  ],
   'kube/write': [
     ['conditions', 'drift-backoff', 'finalizer', 'hash', 'managed-fields', 'merge-keys', 'recent-writes', 'refusal'],
     ['diff', 'status'],

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ConfigMap } from '../../../src/kube/types/builtins.ts';
-import type { KubeClient, ListOptions, WatchOptions } from '../../../src/kube/client/client.ts';
+import type { ReflectorClient } from '../../../src/kube/cache/reflector-options.ts';
+import type { KubeClient, ListOptions, PageOptions, WatchOptions } from '../../../src/kube/client/client.ts';
 import { StatusError, TransportError } from '../../../src/kube/types/errors.ts';
 import type { KubeObject, ObjectList, WatchEvent } from '../../../src/kube/types/types.ts';
 
@@ -8,12 +9,23 @@ export type SimulatedFault = 'reset' | 'end' | 'garbage' | 'expired' | 'error500
 
 type Happened = { rv: number } & ({ type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: ConfigMap } | { type: 'BOOKMARK' });
 
+export interface Backup {
+  readonly rv: number;
+  readonly objects: ReadonlyMap<string, ConfigMap>;
+}
+
 const request = { method: 'WATCH', path: '/simulated' };
 
 /** The rules of the API server's list and watch, and nothing else: for histories that a real one could not be driven through. */
-export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
+export class SimulatedApi implements ReflectorClient, Pick<KubeClient, 'ready'> {
   readonly objects = new Map<string, ConfigMap>();
   requests = 0;
+  /** Of these, watches, whether they were opened or refused. */
+  watches = 0;
+  /** Nobody can connect to it. */
+  down = false;
+  /** How often it was asked whether it is ready, and answered or not. */
+  probes = 0;
   /** Of these, complete lists that were begun. */
   lists = 0;
   openWatches = 0;
@@ -32,12 +44,12 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   /** Wakes the watches. */
   #changed = new AbortController();
 
-  put(name: string): void {
+  put(name: string, data?: Record<string, string>): void {
     const old = this.objects.get(name);
     const uid = old?.metadata.uid ?? `uid-${++this.#uid}`;
     const rv = ++this.#rv;
     const metadata = { name, namespace: 'a', uid, resourceVersion: `${rv}` };
-    const object: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata };
+    const object: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, ...(data && { data }) };
     this.objects.set(name, object);
     this.#happened({ rv, type: old ? 'MODIFIED' : 'ADDED', object });
   }
@@ -60,12 +72,18 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     this.#compacted = this.#rv;
   }
 
-  /** The data are those of an old backup: versions start far below those that a client knows, and a watch from those receives nothing. */
-  restoreBackup(): void {
+  /** The data as they are now, for `restore`. */
+  backUp(): Backup {
+    return { rv: this.#rv, objects: new Map(this.objects) };
+  }
+
+  /** The data are those of the backup: versions go back, and a watch from those that a client knows receives nothing. */
+  restore(backup: Backup): void {
     this.objects.clear();
+    for (const [name, object] of backup.objects) this.objects.set(name, object);
     this.#history = [];
     this.#compacted = 0;
-    this.#rv = 1;
+    this.#rv = backup.rv;
     this.#faults.push('reset');
     this.#wake();
   }
@@ -80,9 +98,38 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     this.#faults = this.#faults.filter((fault) => fault === 'reset');
   }
 
+  /** Cuts every watch, and lets nobody connect until `down` is false again. */
+  goDown(): void {
+    this.down = true;
+    this.#wake();
+  }
+
+  async ready(): Promise<void> {
+    this.probes += 1;
+    await turn();
+    this.#throwIfDown();
+  }
+
+  /** Versions that the server has of the type; those of a request is v1. */
+  versions = ['v1'];
+
+  async servedVersions(): Promise<string[]> {
+    this.#throwIfDown();
+    return this.versions;
+  }
+
+  async list<T extends KubeObject>(
+    type: unknown,
+    { limit = Infinity, ...options }: PageOptions = {},
+  ): Promise<ObjectList<T>> {
+    const { items, resourceVersion } = await this.listAll<T>(type, options);
+    return { items: items.slice(0, limit), resourceVersion };
+  }
+
   async listAll<T extends KubeObject>(_: unknown, { namespace }: ListOptions = {}): Promise<ObjectList<T>> {
     this.requests += 1;
     await turn();
+    this.#throwIfDown();
     this.#throwIfRefused(namespace);
     this.#throwIfThrottled();
     return { resourceVersion: `${this.#rv}`, items: [...this.objects.values()].map(copy) as unknown as T[] };
@@ -95,9 +142,11 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
   async *#watch(options: WatchOptions): AsyncGenerator<WatchEvent<ConfigMap>> {
     const { sendInitialEvents, resourceVersion, signal, namespace } = options;
     this.requests += 1;
+    this.watches += 1;
     this.openWatches += 1;
     try {
       await turn();
+      this.#throwIfDown();
       this.#throwIfRefused(namespace);
       this.#throwIfThrottled();
       let sent = Number(resourceVersion ?? this.#rv);
@@ -114,6 +163,7 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
       }
       for (;;) {
         signal?.throwIfAborted();
+        this.#throwIfDown();
         const fault = this.#faults.shift();
         if (fault === 'end') return;
         if (fault === 'reset' || fault === 'throttled') throw new TransportError(request, 'network', 'reset');
@@ -134,7 +184,12 @@ export class SimulatedApi implements Pick<KubeClient, 'listAll' | 'watch'> {
     }
   }
 
+  #throwIfDown(): void {
+    if (this.down) throw new TransportError(request, 'network', 'connection refused', { notSent: true });
+  }
+
   #throwIfRefused(namespace: string | undefined): void {
+    if (!this.versions.includes('v1')) throw new StatusError(request, { code: 404, reason: 'NotFound' });
     if (this.forbidden.has(namespace)) throw new StatusError(request, { code: 403, reason: 'Forbidden' });
   }
 

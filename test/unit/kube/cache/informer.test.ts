@@ -2,15 +2,20 @@ import { describe, expect, it } from '@jest/globals';
 import { getEventListeners } from 'node:events';
 import * as fc from 'fast-check';
 import { ConfigMap } from '../../../../src/kube/types/builtins.ts';
-import { Informer } from '../../../../src/kube/cache/informer.ts';
-import type { ReflectorObserver } from '../../../../src/kube/cache/reflector.ts';
+import { Informer, type InformerOptions } from '../../../../src/kube/cache/informer.ts';
+import type { ReflectorObserver } from '../../../../src/kube/cache/reflector-options.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { SimulatedApi, type SimulatedFault } from '../simulated-api.ts';
 
 /** An informer of a simulated API server, with a handler that builds its own copy from the events. */
-function informed(api = new SimulatedApi(), random = (): number => 0.5, observer: ReflectorObserver = {}) {
+function informed(
+  api = new SimulatedApi(),
+  random = (): number => 0.5,
+  observer: ReflectorObserver = {},
+  options: Partial<InformerOptions<ConfigMap>> = {},
+) {
   const clock = new FakeClock();
-  const informer = new Informer<ConfigMap>({ client: api, type: ConfigMap, clock, random, observer });
+  const informer = new Informer<ConfigMap>({ client: api, type: ConfigMap, clock, random, observer, ...options });
   const copy = new Map<string, string>();
   const received: string[] = [];
   informer.addHandler({
@@ -351,18 +356,133 @@ describe('an informer', () => {
     await i.end();
   });
 
-  it('of a server that was restored from a backup is silent, and lists again within seven minutes', async () => {
-    const i = informed();
-    for (const name of ['a', 'b', 'a', 'b']) i.api.put(name);
-    await settle();
-    i.api.restoreBackup();
-    i.api.put('a');
-    for (let passed = 0; passed < 7; passed++) {
-      i.api.bookmark();
-      await i.clock.advance(60_000);
+  describe('of a server that was restored from a backup', () => {
+    /** After the restore one object has its version of before and other data, one is as it was, one is no more. */
+    async function restored() {
+      const restores: Error[] = [];
+      const i = informed(new SimulatedApi(), () => 0.5, {}, { onRestored: (error) => void restores.push(error) });
+      i.api.put('kept');
+      i.api.put('changed');
+      const backup = i.api.backUp();
+      i.api.put('changed');
+      i.api.put('created');
+      await settle();
+      i.api.restore(backup);
+      return { ...i, restores };
     }
+
+    it('lists again as soon as the server answers again, and reports it', async () => {
+      const i = await restored();
+      await i.clock.advance(3_000);
+      i.expectComplete();
+      expect(i.restores.map(({ message }) => message)).toEqual([
+        'configmaps: the API server is at resource version 1002, and was at 1004 before: its data were restored from a backup',
+      ]);
+      await i.end();
+    });
+
+    it('keeps nothing that it knew, not even an object of the same version', async () => {
+      const i = await restored();
+      const before = i.informer.store.get('a/changed');
+      // The same version again, by another write.
+      i.api.put('changed', { word: 'after' });
+      expect(i.api.objects.get('changed')?.metadata).toEqual(before?.metadata);
+      await i.clock.advance(3_000);
+      expect(i.informer.store.get('a/changed')?.data).toEqual({ word: 'after' });
+      expect(i.received.slice(-5)).toEqual(
+        expect.arrayContaining(['delete kept', 'delete changed', 'delete created', 'add kept', 'add changed']),
+      );
+      await i.end();
+    });
+
+    it('that is found by a list, and not by the check before a watch, lists once more', async () => {
+      const i = await restored();
+      // Garbage: the watch is not resumed, so its version is not checked.
+      i.api.recover();
+      i.api.fault('garbage');
+      await i.clock.advance(6_000);
+      i.expectComplete();
+      expect(i.restores).toHaveLength(1);
+      await i.end();
+    });
+  });
+
+  it('of a server that lags behind goes on with what it has, and lists nothing', async () => {
+    const restores: Error[] = [];
+    const i = informed(new SimulatedApi(), () => 0.5, {}, { onRestored: (error) => void restores.push(error) });
+    i.api.put('a');
+    await settle();
+    const { lists } = i.api;
+    // It has not seen our version yet: a consistent read waits for it and fails, as that of a watch does.
+    i.api.fault('reset');
+    for (let failures = 0; failures < 3; failures++) i.api.fault('throttled');
+    await i.clock.advance(60_000);
+    i.api.put('b');
+    await settle();
     i.expectComplete();
+    expect(i.api.lists).toBe(lists);
+    expect(restores).toEqual([]);
     await i.end();
+  });
+
+  describe('of a resource that the server does not have', () => {
+    const MINUTE = 60_000;
+
+    it('has synced without objects, is alive, and lists them when the CRD comes', async () => {
+      const api = new SimulatedApi();
+      api.versions = [];
+      api.put('a');
+      const i = informed(api);
+      await i.clock.advance(2_000);
+      expect(i.informer.hasSynced()).toBe(false);
+      await i.clock.advance(5_000);
+      expect(i.informer.hasSynced()).toBe(true);
+      expect(i.informer.isAbsent()).toBe(true);
+      expect(i.informer.store.size).toBe(0);
+      await i.clock.advance(30 * MINUTE);
+      expect(i.informer.healthy().ok).toBe(true);
+      api.versions = ['v1'];
+      await i.clock.advance(31_000);
+      i.expectComplete();
+      expect(i.informer.isAbsent()).toBe(false);
+      await i.end();
+    });
+
+    it('has no objects any more when its CRD is deleted, but keeps them during a disturbance of seconds', async () => {
+      const i = informed();
+      i.api.put('a');
+      await settle();
+      const without = async (ms: number): Promise<void> => {
+        i.api.versions = [];
+        i.api.fault('reset');
+        await i.clock.advance(ms);
+        i.api.versions = ['v1'];
+      };
+      await without(10_000);
+      expect(i.received).toEqual(['add a']);
+      await i.clock.advance(MINUTE);
+      expect(i.received).toEqual(['add a']);
+      await without(MINUTE);
+      expect(i.received).toEqual(['add a', 'delete a']);
+      await i.clock.advance(MINUTE);
+      i.expectComplete();
+      await i.end();
+    });
+
+    it('in our version, but in another one, has not synced: its objects exist', async () => {
+      const api = new SimulatedApi();
+      api.versions = ['v2'];
+      const i = informed(api);
+      await i.clock.advance(MINUTE);
+      expect(i.informer.hasSynced()).toBe(false);
+      expect(i.informer.forbiddenIn('a')?.message).toMatch(/serves configmaps\. as v2 and not as v1/);
+      expect(i.informer.healthy().ok).toBe(true);
+      api.versions = ['v2', 'v1'];
+      await i.clock.advance(MINUTE);
+      i.expectComplete();
+      expect(i.informer.forbiddenIn('a')).toBeUndefined();
+      await i.end();
+    });
   });
 
   const names = ['a', 'b', 'c'];

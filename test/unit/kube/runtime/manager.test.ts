@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import pino from 'pino';
 import { ConfigMap } from '../../../../src/kube/types/builtins.ts';
 import type { KubeClient } from '../../../../src/kube/client/client.ts';
+import { controllerManagedBy } from '../../../../src/kube/runtime/builder.ts';
 import { Manager, type ManagerOptions, type Outcome, type Runnable } from '../../../../src/kube/runtime/manager.ts';
 import { Metrics } from '../../../../src/kube/runtime/metrics.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
@@ -189,6 +190,67 @@ describe('the manager', () => {
     expect(await metricValue(metrics, 'reflector_lists_total', labels)).toBe(1);
     stop.abort();
     await settle();
+  });
+
+  it('retries what failed during an outage as soon as the API server answers again', async () => {
+    const api = new SimulatedApi();
+    const { manager, run, stop, clock } = setUp({ client: api as unknown as KubeClient, leaderElector: undefined });
+    const attempts: { at: number; ok: boolean }[] = [];
+    const controller = controllerManagedBy(manager)
+      .for(manager.informer(ConfigMap))
+      .complete({
+        reconcileForbidden: async () => undefined,
+        reconcile: async () => {
+          attempts.push({ at: clock.monotonic(), ok: !api.down });
+          await api.ready();
+        },
+      });
+    void run();
+    await settle();
+    api.goDown();
+    controller.enqueue({ namespace: 'a', name: 'changed-elsewhere' });
+    // 5 ms, doubled 15 times: the next attempt would be 164 s after the last one.
+    await clock.advance(200_000);
+    const returnedAt = clock.monotonic();
+    expect(returnedAt - (attempts.at(-1)?.at ?? 0)).toBeLessThan(100_000);
+    api.down = false;
+    await clock.advance(4_000);
+    expect(attempts.at(-1)).toMatchObject({ ok: true });
+    expect(attempts.filter(({ at }) => at >= returnedAt)).toHaveLength(1);
+    stop.abort();
+    await settle();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('aborts everything, and releases the lease, when the API server was restored from a backup', async () => {
+    const api = new SimulatedApi();
+    const { script, manager, worker, run, outcome, clock } = setUp({ client: api as unknown as KubeClient });
+    manager.informer(ConfigMap);
+    manager.addRunnable(worker('controller'));
+    const backup = api.backUp();
+    api.put('a');
+    void run();
+    await settle();
+    await script.open('acquire', true);
+    api.restore(backup);
+    await clock.advance(3_000);
+    expect(outcome()).toMatchObject({ reason: 'restored', error: { name: 'RestoredError' } });
+    expect(script.events.slice(2)).toEqual(['controller stopping', 'controller killed', 'lease released']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('ends while it waits for the lease, too, when the API server was restored', async () => {
+    const api = new SimulatedApi();
+    const { script, manager, run, outcome, clock } = setUp({ client: api as unknown as KubeClient });
+    manager.informer(ConfigMap);
+    const backup = api.backUp();
+    api.put('a');
+    void run();
+    await settle();
+    expect(script.events).toEqual(['waits for the lease']);
+    api.restore(backup);
+    await clock.advance(3_000);
+    expect(outcome()).toMatchObject({ reason: 'restored' });
   });
 
   it('stops while it waits for the lease', async () => {

@@ -52,6 +52,21 @@ describe('the work queue', () => {
     expect(queue.length).toBe(0);
   });
 
+  it('retries what failed without the rest of its back-off, and nothing else', async () => {
+    const { clock, queue } = newQueue();
+    for (let failures = 0; failures < 12; failures++) queue.addRateLimited('failed');
+    for (let failures = 0; failures < 12; failures++) queue.addRateLimited('failed-and-succeeded');
+    await clock.advance(30_000);
+    for (const key of ['failed', 'failed-and-succeeded']) queue.done((await queue.get()) ?? key);
+    queue.forget('failed-and-succeeded');
+    queue.addRateLimited('failed');
+    queue.addAfter('failed-and-succeeded', 40_000);
+    queue.retryFailed(() => 1_000);
+    await clock.advance(1_000);
+    expect(queue.length).toBe(1);
+    expect(await queue.get()).toBe('failed');
+  });
+
   it('delays a key, and of two delays keeps the one that ends first', async () => {
     const { clock, queue } = newQueue();
     queue.addAfter('a', 5_000);
