@@ -1,6 +1,7 @@
 /** Parsing of command lines, for all commands. */
 import { isIP } from 'node:net';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { durationMs } from '../api/duration.ts';
 
 /** A wrong command line; the message says what to change. */
 export class UsageError extends Error {
@@ -50,6 +51,15 @@ export function positive(name: string, value: string): number {
   const number = Number(value);
   if (Number.isSafeInteger(number) && number > 0) return number;
   throw new UsageError(`--${name}=${value}: must be a whole number above 0`);
+}
+
+/** ms. @throws UsageError for anything but a duration as in the resources: `90s`, `10h` */
+export function duration(name: string, value: string): number {
+  try {
+    return durationMs(value);
+  } catch (error) {
+    throw new UsageError(`--${name}=${value}: must be a duration such as 30m or 10h`, { cause: error });
+  }
 }
 
 /** @throws UsageError for a value that is not `allowed` */

@@ -66,6 +66,7 @@ export function newCopier(options: CopierOptions) {
     leaderElector,
     namespaces,
     gracefulStopMs,
+    freezeCaches: true,
     health: { host: '127.0.0.1', port: 0 },
     metricsAt: { host: '127.0.0.1', port: 0 },
   });

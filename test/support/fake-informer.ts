@@ -1,5 +1,6 @@
 import type { Handler, Health, InformerLike } from '../../src/kube/cache/informer.ts';
 import type { ResourceType } from '../../src/kube/types/resource.ts';
+import { deepFreeze } from '../../src/kube/cache/deep-freeze.ts';
 import { Store, type Indexers } from '../../src/kube/cache/store.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
 
@@ -26,8 +27,9 @@ export class FakeInformer<T extends KubeObject> implements InformerLike<T> {
     this.#sync();
   }
 
+  /** The object is frozen from now on, with all its parts: nobody may modify what is in a cache. */
   set(object: T): void {
-    for (const delta of this.store.upsert(object)) {
+    for (const delta of this.store.upsert(deepFreeze(object))) {
       for (const handler of this.#handlers) {
         if (delta.type === 'added') handler.onAdd?.(delta.object);
         else if (delta.type === 'updated') handler.onUpdate?.(delta.old, delta.object);

@@ -90,7 +90,11 @@ export async function startOperator(
   ];
   const child = spawn(process.execPath, [join(PROJECT, 'src/main.ts'), 'operator', ...flags], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...(namespace !== undefined && { POD_NAMESPACE: namespace }) },
+    env: {
+      ...process.env,
+      KUBE_CACHE_MUTATION_DETECTOR: 'true',
+      ...(namespace !== undefined && { POD_NAMESPACE: namespace }),
+    },
   });
   const operator = new OperatorProcess(child);
   const working = (): boolean => operator.log.some(({ msg }) => msg === 'starting workers');

@@ -66,6 +66,13 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const transport = new Transport(connection);
   // The Lease has connections of its own: it must not wait behind writes that a slow webhook holds up.
   const leaseTransport = new Transport({ ...connection, connections: LEASE_CONNECTIONS });
+  if (credentials.proxy !== undefined) {
+    const { url, from } = credentials.proxy;
+    log.info(
+      { proxy: url.host, from },
+      'requests to the API server go through a proxy; list its address in NO_PROXY if they should not',
+    );
+  }
   const namespace = options.namespace ?? credentials.namespace;
   const instance = options.identity ?? hostname();
   const shared = { options, log, metrics, transport, leaseTransport, namespace, instance };
@@ -93,6 +100,8 @@ function createManager(shared: Shared): Manager {
     metricsAt: options.metrics,
     health: options.healthProbe,
     gracefulStopMs: GRACEFUL_STOP_MS,
+    syncPeriodMs: options.syncPeriodMs,
+    freezeCaches: options.freezeCaches,
   });
 }
 

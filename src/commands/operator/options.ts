@@ -1,7 +1,7 @@
 /** The command line of `copilot-operator operator`. */
 import type { Address } from '../../kube/runtime/health-server.ts';
 import type { DNSServer, RequiredLabel } from '../../tenant/model.ts';
-import { flag, isCIDR, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
+import { duration, flag, isCIDR, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
 import { clusterDNSFlag } from './cluster-dns.ts';
 
 /** The options of the operator. */
@@ -28,6 +28,10 @@ export interface OperatorOptions {
   readonly clusterDNS: readonly DNSServer[] | undefined;
   /** The label that a Secret must have before a tenant may refer to it; undefined: any Secret of its namespace. */
   readonly requireSecretLabel: RequiredLabel | undefined;
+  /** After how long every tenant and session is reconciled again, though nothing has changed; undefined: never. */
+  readonly syncPeriodMs: number | undefined;
+  /** For tests: what modifies an object of a cache gets an error. */
+  readonly freezeCaches: boolean;
   readonly logLevel: LogLevel;
   /** Namespace of the Lease, and of the pods that NetworkPolicies accept pings from; undefined: that of the credentials. */
   readonly namespace: string | undefined;
@@ -53,6 +57,7 @@ export const OPERATOR_FLAGS = `\
                                      pods as NAMESPACE/KEY=VALUE; default: kube-dns and node-local-dns in kube-system, OpenShift's,
                                      169.254.20.10, and the nameservers of the operator's own pod
   --require-secret-label KEY[=VALUE] label that a Secret must have before spec.model of a tenant may refer to it; default: none
+  --sync-period DURATION             reconcile every tenant and session again after this time, for safety; 0s: never; default: 10h
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
 const flags = {
@@ -67,6 +72,7 @@ const flags = {
   'cluster-cidrs': { type: 'string' },
   'cluster-dns': { type: 'string' },
   'require-secret-label': { type: 'string' },
+  'sync-period': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
 
@@ -93,6 +99,9 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     clusterCIDRs: addressRanges('cluster-cidrs', values['cluster-cidrs']),
     clusterDNS: clusterDNSFlag(values['cluster-dns']),
     requireSecretLabel: requiredLabel(values['require-secret-label']),
+    syncPeriodMs: duration('sync-period', values['sync-period'] ?? '10h') || undefined,
+    // client-go's variable, for the same.
+    freezeCaches: env['KUBE_CACHE_MUTATION_DETECTOR'] === 'true',
     logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
     namespace: env['POD_NAMESPACE'],
     identity: env['POD_NAME'],

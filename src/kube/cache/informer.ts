@@ -7,6 +7,7 @@ import { onAbort } from '../clock/abort.ts';
 import type { Clock, Random } from '../clock/clock.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { keyOf, type KubeObject } from '../types/types.ts';
+import { deepFreeze } from './deep-freeze.ts';
 import type { Outage } from './outage.ts';
 import { Reflector } from './reflector.ts';
 import type { ReflectorClient, ReflectorObserver } from './reflector-options.ts';
@@ -68,6 +69,8 @@ export interface InformerOptions<T extends KubeObject> {
   observer?: ReflectorObserver | undefined;
   /** The manager's: it ends the back-off of lost watches as soon as the API server answers again. */
   outage?: Outage | undefined;
+  /** Freeze what is stored, so that a reader which modifies it gets an error. Default false: it takes time. */
+  freeze?: boolean | undefined;
   /**
    * Called when the API server's data were restored from a backup. The store is filled afresh; whatever else was derived from the objects
    * before must be forgotten.
@@ -149,7 +152,8 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
   }
 
   #reflector(store: Store<T>, namespace: string | undefined): Reflector<T> {
-    const { transform = stripServerFields, ...options } = this.#options;
+    const { transform = stripServerFields, freeze = false, ...options } = this.#options;
+    const frozen = (object: T): T => (freeze ? deepFreeze(object) : object);
     const transformed = (object: T): T => {
       try {
         return transform(object);
@@ -164,7 +168,7 @@ export class Informer<T extends KubeObject> implements InformerLike<T> {
       target: {
         prepare: (object, afresh) =>
           (afresh ? undefined : store.sameAs(object)) ??
-          (this.#latest = shareStructure(transformed(object), this.#latest)),
+          (this.#latest = frozen(shareStructure(transformed(object), this.#latest))),
         replace: (objects, afresh) => {
           if (afresh) this.#dispatch(store.replace([], namespace));
           this.#dispatch(store.replace(objects, namespace));

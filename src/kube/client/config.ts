@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Cluster, type Context, KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from '../clock/clock.ts';
 import { ConfigError, toError } from '../types/errors.ts';
+import { proxyFor, type ProxySetting } from './proxy.ts';
 
 /** Credentials and TLS settings, as of one moment. */
 export interface Auth {
@@ -27,6 +28,8 @@ export interface Auth {
 /** How to reach the API server and authenticate, kept current. */
 export interface Credentials {
   readonly server: URL;
+  /** Where requests go through; absent: straight to the server. */
+  readonly proxy?: ProxySetting | undefined;
   /** The namespace of the context or of the pod; `default` if there is none. */
   readonly namespace: string;
   /** Cheap. Token files and exec plugins are read again every few seconds, so that a rotation is usually noticed before a 401. */
@@ -59,6 +62,7 @@ export function loadConfig(options: ConfigOptions): Credentials {
 
 class KubeConfigCredentials implements Credentials {
   readonly server: URL;
+  readonly proxy: ProxySetting | undefined;
   readonly namespace: string;
   readonly #options: ConfigOptions;
   #config: KubeConfig;
@@ -71,6 +75,7 @@ class KubeConfigCredentials implements Credentials {
     this.#config = readConfig(options);
     const { cluster, context } = currentOf(this.#config);
     this.server = new URL(cluster.server);
+    this.proxy = proxyFor(this.server, cluster.proxyUrl, process.env);
     this.namespace = context.namespace?.trim() || 'default';
   }
 
@@ -170,11 +175,6 @@ function currentOf(config: KubeConfig): { context: Context; cluster: Cluster } {
     throw new ConfigError(`kubeconfig: context "${name}" refers to cluster "${context.cluster}", which does not exist`);
   if (!URL.canParse(cluster.server)) {
     throw new ConfigError(`kubeconfig: cluster "${cluster.name}": server "${cluster.server}" is not a URL`);
-  }
-  if (cluster.proxyUrl) {
-    throw new ConfigError(
-      `kubeconfig: cluster "${cluster.name}": proxy-url is not supported; use a local port forward instead`,
-    );
   }
   return { context, cluster };
 }

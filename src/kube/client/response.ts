@@ -69,13 +69,18 @@ export function networkErrorOf(request: RequestLine, cause: unknown): TransportE
   const what = code === '' || first.message.includes(code) ? first.message : `${first.message} (${code})`;
   return new TransportError(request, 'network', what, {
     cause,
-    notSent: NOT_CONNECTED.has(code) || isCertificateProblem(error),
+    notSent: NOT_CONNECTED.has(code) || isCertificateProblem(error) || isRefusedTunnel(error),
   });
 }
 
 /** The server's certificate was not accepted: wrong server, or the certificate authority was changed. */
 export function isCertificateProblem(error: Error): boolean {
   return /CERT|UNABLE_TO_(VERIFY|GET_ISSUER)|SELF_SIGNED/.test(codeOf(error));
+}
+
+/** A proxy did not open a tunnel to the server. undici has no code for it. */
+function isRefusedTunnel(error: Error): boolean {
+  return error.message.includes('when HTTP Tunneling');
 }
 
 function codeOf(error: Error): string {

@@ -2,10 +2,11 @@
  * HTTP to the API server: connection pools, credentials, deadlines and retries; knows paths and JSON, not resource
  * types.
  */
-import { Pool, type Dispatcher } from 'undici';
+import { Pool, ProxyAgent, type Dispatcher } from 'undici';
 import type { Clock, Random } from '../clock/clock.ts';
 import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
 import { CallContext } from './call-context.ts';
+import { CallLimit } from './call-limit.ts';
 import type { Auth, Credentials } from './config.ts';
 import { isCertificateProblem, networkErrorOf, parseJson, statusErrorOf } from './response.ts';
 import { decideRetry, type RetryDecision } from './retry.ts';
@@ -65,19 +66,23 @@ export interface TransportOptions {
 
 interface Pools {
   fingerprint: string;
-  requests: Pool;
+  requests: Dispatcher;
   /** Separate, so that a request never waits for watches. */
-  watches: Pool;
+  watches: Dispatcher;
 }
 
 const DEADLINE_MS = 30_000;
 const CONNECTIONS = 32;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Requests of one reconcile, so that a few slow ones leave connections to the others, however many it would like to send. */
+const REQUESTS_PER_SIGNAL = 4;
 /** Below the API server's 90 s, so that the client closes an idle connection first: losing that race fails a write. */
 const KEEP_ALIVE_MS = 60_000;
 
 /** Raw JSON over pooled connections (docs/adr/0002-transport.md). */
 export class Transport {
   readonly #options: TransportOptions;
+  readonly #limit = new CallLimit(REQUESTS_PER_SIGNAL);
   #pools: Pools | undefined;
   #closed = false;
 
@@ -85,9 +90,13 @@ export class Transport {
     this.#options = options;
   }
 
-  /** Parsed JSON of a 2xx response. Throws StatusError or TransportError. */
+  /**
+   * Parsed JSON of a 2xx response. Throws StatusError or TransportError. Of the requests with one signal only a few are sent at once; the
+   * others wait, and their deadlines begin when they are sent.
+   */
   async request<T>(request: TransportRequest): Promise<T> {
     const { clock, random, observer } = this.#options;
+    using _turn = await this.#turn(request);
     using context = this.#context(request);
     for (let attempt = 0; ; attempt++) {
       try {
@@ -151,6 +160,14 @@ export class Transport {
 
   get #host(): string {
     return this.#options.credentials.server.host;
+  }
+
+  async #turn(request: TransportRequest): Promise<Disposable> {
+    try {
+      return await this.#limit.acquire(request.signal);
+    } catch (cause) {
+      throw new TransportError(request, 'aborted', 'cancelled by the caller', { cause, notSent: true });
+    }
   }
 
   #context(request: TransportRequest): CallContext {
@@ -234,7 +251,15 @@ export class Transport {
       headers['content-type'] = request.contentType ?? 'application/json';
       body = JSON.stringify(request.body);
     }
-    return { method: request.method, path: `${prefix}${request.path}${search(request.query)}`, headers, body, signal };
+    const { origin } = this.#options.credentials.server;
+    return {
+      origin,
+      method: request.method,
+      path: `${prefix}${request.path}${search(request.query)}`,
+      headers,
+      body,
+      signal,
+    };
   }
 
   #poolsFor(auth: Auth, request: RequestLine): Pools {
@@ -242,8 +267,23 @@ export class Transport {
       throw new TransportError(request, 'aborted', 'the transport is closed', { notSent: true });
     }
     if (this.#pools?.fingerprint === auth.fingerprint) return this.#pools;
+    const old = this.#pools;
+    const pool = (connections: number | null): Dispatcher => this.#pool(auth, connections);
+    this.#pools = {
+      fingerprint: auth.fingerprint,
+      requests: pool(this.#options.connections ?? CONNECTIONS),
+      watches: pool(null),
+    };
+    // The certificates have changed: requests in flight may finish on the old connections.
+    if (old) for (const dispatcher of [old.requests, old.watches]) void dispatcher.close();
+    return this.#pools;
+  }
+
+  /** `connections`: null for any number. */
+  #pool(auth: Auth, connections: number | null): Dispatcher {
+    const connect = { ...auth.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: CONNECT_TIMEOUT_MS };
     const options: Pool.Options = {
-      connect: { ...auth.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
+      connections,
       // A single HTTP/2 connection would take every watch down with it, and the fault tests speak HTTP/1.1.
       allowH2: false,
       pipelining: 1,
@@ -253,16 +293,18 @@ export class Transport {
       headersTimeout: 0,
       bodyTimeout: 0,
     };
-    const { origin } = this.#options.credentials.server;
-    const old = this.#pools;
-    this.#pools = {
-      fingerprint: auth.fingerprint,
-      requests: new Pool(origin, { ...options, connections: this.#options.connections ?? CONNECTIONS }),
-      watches: new Pool(origin, { ...options, connections: null }),
-    };
-    // The certificates have changed: requests in flight may finish on the old connections.
-    if (old) for (const pool of [old.requests, old.watches]) pool.close(() => undefined);
-    return this.#pools;
+    const { server, proxy } = this.#options.credentials;
+    if (proxy === undefined) return new Pool(server.origin, { ...options, connect });
+    // The tunnel of every connection is opened by a request of its own, to the proxy.
+    const clientFactory = (url: URL, toProxy: object): Pool =>
+      new Pool(url, { ...toProxy, headersTimeout: CONNECT_TIMEOUT_MS });
+    return new ProxyAgent({
+      ...options,
+      uri: proxy.url.href,
+      requestTls: connect,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      clientFactory,
+    });
   }
 }
 

@@ -11,6 +11,7 @@ import type { Controller } from './controller.ts';
 import { HealthServer, type Address, type Check } from './health-server.ts';
 import type { LeaderElector } from './leader-election.ts';
 import type { Metrics } from './metrics.ts';
+import { resync, type ResyncOptions } from './resync.ts';
 
 /** Anything that starts and stops with the manager. */
 export interface Runnable {
@@ -39,6 +40,10 @@ export interface ManagerOptions {
   health?: Address | undefined;
   /** Where /metrics is served; may be the same address. Default: nowhere. */
   metricsAt?: Address | undefined;
+  /** After how many ms every object is reconciled again, though nothing has changed (resync.ts). Default: never. */
+  syncPeriodMs?: number | undefined;
+  /** Freeze the objects in the caches: for tests. Default false. */
+  freezeCaches?: boolean | undefined;
   /** ms that reconciles in progress have to finish after a stop was requested. Default 30,000. */
   gracefulStopMs?: number | undefined;
 }
@@ -91,7 +96,7 @@ export class Manager {
     type: ResourceType<T>,
     options: Partial<Omit<InformerOptions<T>, 'type' | 'client'>> = {},
   ): InformerLike<T> {
-    const { client, clock, random, log, metrics, namespaces } = this.#options;
+    const { client, clock, random, log, metrics, namespaces, freezeCaches } = this.#options;
     const informer = new Informer<T>({
       client,
       clock,
@@ -100,6 +105,7 @@ export class Manager {
       namespaces,
       observer: metrics.reflector,
       outage: this.#outage,
+      freeze: freezeCaches,
       onRestored: (error) => this.#restored.resolve({ reason: 'restored', error }),
       ...options,
       type,
@@ -111,6 +117,12 @@ export class Manager {
   addController(controller: Controller): void {
     this.#outage.onReturn(() => controller.retryFailed(() => this.#outage.retryAfterMs()));
     this.addRunnable({ name: controller.name, run: (stop, kill) => controller.run(stop, kill) });
+    const { clock, random, syncPeriodMs: periodMs } = this.#options;
+    if (periodMs === undefined) return;
+    const keys = (): Iterable<string> => controller.primary.store.keys();
+    const enqueueAfter: ResyncOptions['enqueueAfter'] = (request, delayMs) => controller.enqueueAfter(request, delayMs);
+    const run = (stop: AbortSignal) => resync({ clock, random, periodMs, keys, enqueueAfter }, stop);
+    this.addRunnable({ name: `resync of ${controller.name}`, run });
   }
 
   addRunnable(runnable: Runnable): void {

@@ -58,7 +58,16 @@ export class Watched implements AsyncDisposable {
     };
     const { client } = this.#proxied;
     const namespaces = [namespace];
-    this.informer = new Informer({ client, type: ConfigMap, clock, random, namespaces, observer, ...options.informer });
+    this.informer = new Informer({
+      client,
+      type: ConfigMap,
+      clock,
+      random,
+      namespaces,
+      observer,
+      freeze: true,
+      ...options.informer,
+    });
     this.informer.addHandler({
       onAdd: (object) => this.#receive('add', object),
       onUpdate: (_, object) => this.#receive('update', object),

@@ -31,9 +31,9 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['errors', 'resource'],
     ['builtins', 'not-found', 'owner'],
   ],
-  'kube/client': [['call-context', 'config', 'retry', 'watch'], ['response'], ['transport'], ['client']],
+  'kube/client': [['call-context', 'call-limit', 'proxy', 'retry', 'watch'], ['config', 'response'], ['transport'], ['client']],
   'kube/cache': [
-    ['availability', 'lru', 'outage', 'relist', 'store', 'structural-sharing'],
+    ['availability', 'deep-freeze', 'lru', 'outage', 'relist', 'store', 'structural-sharing'],
     ['reflector-options', 'version-guard'],
     ['reflector'],
     ['informer'],
@@ -45,7 +45,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['apply'],
   ],
   'kube/runtime': [
-    ['event-correlator', 'health-server', 'predicates', 'process', 'work-queue'],
+    ['event-correlator', 'health-server', 'predicates', 'process', 'resync', 'work-queue'],
     ['metrics'],
     ['leader-election'],
     ['controller', 'events'],

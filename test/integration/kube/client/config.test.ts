@@ -78,9 +78,9 @@ describe('a kubeconfig', () => {
       'server "somewhere" is not a URL',
     ],
     [
-      'goes through a proxy',
-      ({ clusters }) => Object.assign(clusters[0]?.cluster ?? {}, { 'proxy-url': 'socks5://localhost:1' }),
-      'proxy-url is not supported',
+      'goes through a proxy of an unknown kind',
+      ({ clusters }) => Object.assign(clusters[0]?.cluster ?? {}, { 'proxy-url': 'ftp://localhost:1' }),
+      'proxy-url is not the URL of an http, https or socks5 proxy',
     ],
   ])('that %s is refused', (_, change, message) => {
     expect(() => loadConfig({ clock, kubeconfig: kubeconfig(change) })).toThrow(message);
