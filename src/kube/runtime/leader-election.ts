@@ -181,7 +181,7 @@ export class LeaderElector {
       // The common case: the lease has not changed since we wrote it, so no read is necessary.
       if (this.#observed && this.#isHolder() && !this.#hasExpired(this.#observed)) {
         try {
-          return this.#won(await client.update(Lease, this.#renewed(this.#observed.lease), call), sentAt);
+          return this.#won(await client.update(Lease, this.#renewed(this.#observed.lease), call), sentAt, signal);
         } catch (error) {
           metrics.leaseSlowPath(name);
           log.warn({ err: error, lease: name }, 'failed to renew the lease as last observed; reading it');
@@ -192,12 +192,12 @@ export class LeaderElector {
       if (!live) {
         const metadata = { name, namespace };
         const lease: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: this.#claim() };
-        return this.#won(await client.create(Lease, lease, call), sentAt);
+        return this.#won(await client.create(Lease, lease, call), sentAt, signal);
       }
       this.#observe(live);
       const observed = this.#observed;
       if (observed && this.holder !== '' && !this.#isHolder() && !this.#hasExpired(observed)) return false;
-      return this.#won(await client.update(Lease, this.#renewed(live), call), sentAt);
+      return this.#won(await client.update(Lease, this.#renewed(live), call), sentAt, signal);
     } catch (error) {
       // Another candidate was faster: not worth a log entry.
       if (!isConflict(error) && !isAlreadyExists(error))
@@ -215,7 +215,9 @@ export class LeaderElector {
     }
   }
 
-  #won(lease: Lease, sentAt: number): true {
+  /** False if the attempt was given up before its response came: the loss may be declared by now, and the gate must not open again. */
+  #won(lease: Lease, sentAt: number, signal: AbortSignal): boolean {
+    if (signal.aborted) return false;
     this.#observed = { lease, at: this.#options.clock.monotonic() };
     this.#renewedAt = sentAt;
     this.#reportHolder();

@@ -20,6 +20,8 @@ class LeaseApi {
   /** The client of one process; `state` is its network. */
   clientFor(state: {
     network: 'ok' | 'down' | 'responses lost' | 'hanging';
+    /** Responses come after it. */
+    held?: Promise<void>;
   }): Pick<KubeClient, 'get' | 'create' | 'update'> {
     const send = async <T>(verb: string, act: () => T): Promise<T> => {
       this.requests.push(verb);
@@ -27,6 +29,7 @@ class LeaseApi {
       if (state.network === 'down') throw new TransportError(request, 'network', 'connection refused');
       const response = act();
       if (state.network === 'responses lost') throw new TransportError(request, 'network', 'connection reset');
+      await state.held;
       return structuredClone(response);
     };
     return {
@@ -283,6 +286,20 @@ describe('the write gate', () => {
     expect(a.elector.writeGate).toThrow(LeadershipLostError);
     await advanceAll(2_000, a);
     expect([a.end(), await a.isMaster()]).toEqual(['lost', 0]);
+  });
+
+  it('is not opened again by a response that comes after leadership was lost', async () => {
+    const a = candidate(new LeaseApi(), 'a');
+    void a.run();
+    await settle();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    a.state.held = promise;
+    await a.clock.advance(10_000);
+    expect(a.end()).toBe('lost');
+    resolve();
+    await settle();
+    expect(a.elector.isLeader()).toBe(false);
+    expect(() => a.elector.writeGate()).toThrow(LeadershipLostError);
   });
 
   it('stays open through an outage of eight seconds', async () => {
