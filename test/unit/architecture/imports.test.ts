@@ -31,7 +31,12 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['errors', 'resource'],
     ['builtins', 'not-found', 'owner'],
   ],
-  'kube/client': [['call-context', 'call-limit', 'proxy', 'retry', 'watch'], ['config', 'response'], ['transport'], ['client']],
+  'kube/client': [
+    ['call-context', 'call-limit', 'proxy', 'retry', 'watch'],
+    ['config', 'response'],
+    ['transport'],
+    ['client'],
+  ],
   'kube/cache': [
     ['availability', 'deep-freeze', 'lru', 'outage', 'relist', 'store', 'structural-sharing'],
     ['reflector-options', 'version-guard'],

@@ -43,7 +43,7 @@ describe('a proxy to the API server', () => {
         fieldSelector,
         signal: stop.signal,
       })) {
-        if ('metadata' in object) seen.push(String((object as ConfigMap).metadata.name));
+        if ('metadata' in object) seen.push((object as ConfigMap).metadata.name);
       }
     })();
     await waitFor('the watch has begun', () => seen.length > 0);
