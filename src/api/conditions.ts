@@ -91,6 +91,8 @@ export const StalledReason = {
   SchedulingGated: 'SchedulingGated',
   /** The server has run for a minute, and its pod has a readiness gate that nothing sets: the Service sends no clients to it. */
   ReadinessGateNotReady: 'ReadinessGateNotReady',
+  /** A pod carries the labels of a server, and the server's Deployment did not create it. The operator does not connect to it, but clients may. The message names it. Ready does not depend on it. */
+  LookAlikePod: 'LookAlikePod',
   /** The node of a server's pod does not respond, so the pod may still be writing to the volume. The message has the pod, the node and what to do. */
   NodeLost: 'NodeLost',
   /** No node fits the pod: resources, `nodeSelector`, `tolerations` or `affinity`. */

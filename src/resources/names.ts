@@ -54,6 +54,12 @@ export function tenantOfServer(name: string): string {
 /** Selects every object that the operator created for tenants. The informers' label selector. */
 export const MANAGED_SELECTOR = `${Label.managedBy}=${FIELD_MANAGER},${Label.name}=${SERVER_APP_NAME}`;
 
+/**
+ * Selects the pods of all tenants, and every other pod that a server's Service selects: that one has fewer labels than
+ * {@link MANAGED_SELECTOR} requires. The informer's label selector.
+ */
+export const POD_SELECTOR = Label.tenant;
+
 /** Labels of every child of `tenant`. */
 export function tenantLabels(tenant: string): Record<string, string> {
   return {

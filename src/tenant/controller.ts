@@ -25,13 +25,14 @@ import { RecentWrites } from '../kube/write/recent-writes.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerRegistry } from '../servers/registry.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
-import { MANAGED_SELECTOR } from '../resources/names.ts';
+import { MANAGED_SELECTOR, POD_SELECTOR } from '../resources/names.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts } from './model.ts';
+import { PodOwners } from './pod-owners.ts';
 import { TenantReconciler } from './reconciler.ts';
 import { SessionStatistics } from './sessions/session-statistics.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -81,9 +82,13 @@ export interface SharedInformers {
 export function addTenantController(options: TenantControllerOptions): SharedInformers {
   const { manager, tenants, copilotSessions, health, sessions, concurrency } = options;
   const { client, clock, log } = manager;
-  const children = <T extends KubeObject>(type: ResourceType<T>, transform?: Transform<T>): InformerLike<T> =>
+  const children = <T extends KubeObject>(
+    type: ResourceType<T>,
+    transform?: Transform<T>,
+    labelSelector: string = MANAGED_SELECTOR,
+  ): InformerLike<T> =>
     manager.informer(type, {
-      labelSelector: MANAGED_SELECTOR,
+      labelSelector,
       indexers: { [TENANT_INDEX]: tenantKeys },
       ...(transform && { transform }),
     });
@@ -94,7 +99,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     serviceAccounts: children(ServiceAccount),
     networkPolicies: children(NetworkPolicy),
     disruptionBudgets: children(PodDisruptionBudget),
-    pods: children(Pod, slimPod),
+    pods: children(Pod, slimPod, POD_SELECTOR),
     cronJobs: children(CronJob),
     configMaps: children(ConfigMap),
     jobs: children(Job, slimJob),
@@ -128,6 +133,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
       jobs: informers.jobs.store,
       sessions: copilotSessions.store,
     },
+    podOwners: new PodOwners(client, clock),
     recent,
     health,
     source: sessions,

@@ -21,7 +21,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 
 /** Why a tenant is Stalled: user action is required. */
 export interface TenantCause extends Cause<StalledReason> {
-  /** It concerns a child without which the servers serve, such as the CronJob of the cleanup. */
+  /** It concerns something without which the servers serve, such as the CronJob of the cleanup. */
   readonly isBesideServers?: boolean | undefined;
 }
 
@@ -64,13 +64,25 @@ export interface EventWarning {
   readonly message: string;
 }
 
+/** A pod with the labels of a server whose Deployment did not create it, as far as that can be told now. */
+export interface LookAlike {
+  readonly pod: Pod;
+  /** `Temporary`: the cluster's controllers are about to change that. */
+  readonly reason: 'Temporary' | 'Foreign';
+  /** Whose it is, as a clause. */
+  readonly message: string;
+}
+
 /** The live children of one server, also of one beyond `spec.replicas`. */
 export interface ServerWorld {
   readonly index: number;
   readonly deployment?: Deployment | undefined;
   readonly service?: Service | undefined;
   readonly claim?: PersistentVolumeClaim | undefined;
+  /** The server's own pods, and whatever other pod with its labels mounts its volume. */
   readonly pods: readonly Pod[];
+  /** Pods with the server's labels that are not its own: they are never connected to. */
+  readonly lookAlikes?: readonly LookAlike[] | undefined;
   /** The latest Warning event, where the status of the pod does not say why it is not ready. */
   readonly warning?: EventWarning | undefined;
 }

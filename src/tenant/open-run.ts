@@ -1,9 +1,9 @@
 /** Finds the cleanup run that has started and not ended, and what its events are read of. */
 import type { CronJob, Job, Pod } from '../kube/types/builtins.ts';
+import { getControllerOf } from '../kube/types/owner.ts';
 import type { KubeObject } from '../kube/types/types.ts';
 import { type JobEnd, jobEnd } from '../resources/job.ts';
 import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
-import { JOB_UID_LABEL } from './termination-message.ts';
 
 /** A run that has not ended. */
 export interface OpenRun {
@@ -42,7 +42,7 @@ export function openRun(runs: Runs): OpenRun | undefined {
 /** The newest pod of a Job. */
 export function podOf({ metadata: { uid } }: Job, pods: readonly Pod[]): Pod | undefined {
   return pods
-    .filter(({ metadata }) => uid !== undefined && metadata.labels?.[JOB_UID_LABEL] === uid)
+    .filter((pod) => uid !== undefined && getControllerOf(pod)?.uid === uid)
     .toSorted((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))
     .at(-1);
 }

@@ -6,7 +6,7 @@ import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
-import { childName, isOfPreviousTenant, sweepName } from '../resources/names.ts';
+import { childName, isOfPreviousTenant, serverName, sweepName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
@@ -17,6 +17,7 @@ import {
   type TokenRotation,
 } from './decisions/connection-token.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
+import { lookAlikeCause } from './decisions/pod-ownership.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
 import { credentialsOf, isRolloutComplete } from './deployments.ts';
@@ -100,6 +101,10 @@ export function decide(input: PlanInput): Plan {
   );
   const { servers, rolling } = limitRollout(drafts, hash);
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
+  const lookAlikes = [...world.servers.values()].flatMap(
+    ({ index, lookAlikes: pods = [] }) =>
+      lookAlikeCause(tenant.metadata.name, serverName(tenant.metadata.name, index), pods) ?? [],
+  );
   const secrets = [world.tokenSecret, world.bindingSecret];
   const waitsForCollection = secrets.some((secret) => typeof secret === 'object' && isOfPreviousTenant(secret, tenant));
   const sweeps = sweepDecisions(input);
@@ -117,7 +122,12 @@ export function decide(input: PlanInput): Plan {
       .filter(({ index }) => !observed.has(index))
       .toSorted((a, b) => b.index - a.index),
     sweeps,
-    causes: [...(cause ? [cause] : []), ...modelCause, ...servers.flatMap((server) => server.cause ?? [])],
+    causes: [
+      ...(cause ? [cause] : []),
+      ...modelCause,
+      ...servers.flatMap((server) => server.cause ?? []),
+      ...lookAlikes,
+    ],
     waits: [...(wait ? [wait] : []), ...servers.flatMap((server) => server.wait ?? [])],
     rolling,
     ...(dues.length > 0 && { dueInMs: Math.min(...dues) }),

@@ -2,9 +2,17 @@
 import type { Pod } from '../kube/types/builtins.ts';
 import { SERVER_CONTAINER } from '../resources/pod.ts';
 
-/** The pod that serves or will: the newest one that is not terminating, preferably one that has not ended. */
-export function servingPod({ pods }: { readonly pods: readonly Pod[] }): Pod | undefined {
-  const candidates = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+/** The pods of a server. */
+interface ServerPods {
+  readonly pods: readonly Pod[];
+  /** Pods that are not the server's own. */
+  readonly lookAlikes?: readonly { readonly pod: Pod }[] | undefined;
+}
+
+/** The server's own pod that serves or will: the newest one that is not terminating, preferably one that has not ended. */
+export function servingPod({ pods, lookAlikes = [] }: ServerPods): Pod | undefined {
+  const others = new Set(lookAlikes.map(({ pod }) => pod));
+  const candidates = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && !others.has(pod));
   const rank = (pod: Pod): string => `${hasEnded(pod) ? 0 : 1} ${pod.metadata.creationTimestamp ?? ''}`;
   return candidates.toSorted((a, b) => rank(a).localeCompare(rank(b))).at(-1);
 }
@@ -16,6 +24,11 @@ export function servingPod({ pods }: { readonly pods: readonly Pod[] }): Pod | u
 export function hasEnded({ metadata, status }: Pod): boolean {
   if (metadata.deletionTimestamp !== undefined) return false;
   return status?.phase === 'Failed' || status?.phase === 'Succeeded';
+}
+
+/** Whether the pod mounts this PersistentVolumeClaim. */
+export function mountsClaim({ spec }: Pod, claim: string): boolean {
+  return spec?.volumes?.some(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName === claim) ?? false;
 }
 
 type ContainerStatus = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number];

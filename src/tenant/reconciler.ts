@@ -28,10 +28,12 @@ import { decide, type Plan } from './plan.ts';
 import type { SessionStatistics } from './sessions/session-statistics.ts';
 import { volumeUsages } from './sessions/volume-usage.ts';
 import type { WasApplied } from './server-template.ts';
+import type { PodOwners } from './pod-owners.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { type StatusInput, unobservedStatus } from './status.ts';
 import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
 import type { Targets } from './targets.ts';
+import { podsOfJobs } from './termination-message.ts';
 import { statusToWrite } from './throttled-status.ts';
 import { EventReason } from './transitions.ts';
 import { readWorld, type TenantStores } from './world.ts';
@@ -41,6 +43,7 @@ export interface TenantReconcilerOptions {
   readonly applier: Applier;
   readonly tenants: ReadonlyStore<CopilotTenant>;
   readonly stores: TenantStores;
+  readonly podOwners: PodOwners;
   /** Our own writes of tenants' status, until the cache shows them. */
   readonly recent: RecentWrites;
   readonly health: HealthSource;
@@ -137,10 +140,10 @@ export class TenantReconciler implements Reconciler {
 
   /** Reads the tenant's children and Secrets. Undefined if the operator is not allowed to, which the status then reports. */
   async #read(tenant: CopilotTenant, now: number, context: ReconcileContext): Promise<World | undefined> {
-    const { client, stores, firstReady } = this.#options;
+    const { client, stores, podOwners, firstReady } = this.#options;
     firstReady.start(tenant);
     try {
-      return await readWorld(tenant, stores, client, now, context.signal);
+      return await readWorld(tenant, { stores, client, podOwners }, now, context.signal);
     } catch (error) {
       if (!isForbidden(error)) throw error;
       await this.#reportUnreadable(tenant, toError(error), context);
@@ -153,7 +156,7 @@ export class TenantReconciler implements Reconciler {
     const { targets, statistics } = this.#options;
     const { tenant, servers, cleanup } = world;
     targets.observe(tenant, servers);
-    const usages = volumeUsages({ tenant, servers, pods: cleanup.pods });
+    const usages = volumeUsages({ tenant, servers, pods: podsOfJobs(cleanup) });
     const observed = observeServers(tenant, servers, this.#options);
     const sessions = statistics.observe(tenant, servers, usages, tenant.status?.lastCleanup);
     return { world, observed, sessions, usages, runs: cleanupRunsOf(tenant, cleanup, now), now };

@@ -2,21 +2,24 @@
 import { Annotation, Label } from '../api/names.ts';
 import { stripServerFields } from '../kube/cache/store.ts';
 import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
+import type { OwnerReference } from '../kube/types/types.ts';
 import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
-import { JOB_UID_LABEL } from './termination-message.ts';
+import { getControllerOf } from '../kube/types/owner.ts';
 
-const podLabels = new Set<string>([Label.tenant, Label.server, JOB_UID_LABEL]);
+const podLabels = new Set<string>([Label.tenant, Label.server]);
 
 type PodStatus = NonNullable<Pod['status']>;
 type ContainerStatus = NonNullable<PodStatus['containerStatuses']>[number];
 
 /**
- * Keeps of a pod: its labels of ownership, readiness, address, why it is not ready, and its termination message; of a cleanup
- * pod also the arguments, which say what it works on, and of any pod its node and the scheduling gates that it waits for.
+ * Keeps of a pod: its labels of ownership, controller, readiness, address, why it is not ready, and its termination message; of a
+ * cleanup pod also the arguments, which say what it works on, of a server's the claims that it mounts, and of any pod its node and the
+ * scheduling gates that it waits for.
  */
 export function slimPod(pod: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
   const kept = Object.entries(labels ?? {}).filter(([label]) => podLabels.has(label));
+  const controller = getControllerOf(pod);
   return {
     apiVersion: pod.apiVersion,
     kind: pod.kind,
@@ -28,23 +31,38 @@ export function slimPod(pod: Pod): Pod {
       ...(creationTimestamp !== undefined && { creationTimestamp }),
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),
       labels: Object.fromEntries(kept),
+      ...(controller && { ownerReferences: [slimController(controller)] }),
     },
     ...slimSpec(pod),
     ...(pod.status && { status: slimPodStatus(pod.status) }),
   };
 }
 
-function slimSpec({ spec }: Pod): Pick<Pod, 'spec'> {
+function slimSpec({ spec, metadata: { labels } }: Pod): Pick<Pod, 'spec'> {
   const containers = (spec?.containers ?? []).filter(({ name }) => name === CLEANUP_CONTAINER);
   const { schedulingGates = [], nodeName } = spec ?? {};
-  if (containers.length === 0 && schedulingGates.length === 0 && nodeName === undefined) return {};
+  const claims = labels?.[Label.server] === undefined ? [] : claimsOf(spec);
+  if (containers.length === 0 && claims.length === 0 && schedulingGates.length === 0 && nodeName === undefined) {
+    return {};
+  }
   return {
     spec: {
       containers: containers.map(({ name, args = [] }) => ({ name, args })),
+      ...(claims.length > 0 && { volumes: claims }),
       ...(schedulingGates.length > 0 && { schedulingGates }),
       ...(nodeName !== undefined && { nodeName }),
     },
   };
+}
+
+function slimController({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
+  return { apiVersion, kind, name, uid, controller: true };
+}
+
+function claimsOf(spec: Pod['spec']): NonNullable<NonNullable<Pod['spec']>['volumes']> {
+  return (spec?.volumes ?? []).flatMap(({ name, persistentVolumeClaim: claim }) =>
+    claim === undefined ? [] : [{ name, persistentVolumeClaim: { claimName: claim.claimName } }],
+  );
 }
 
 const podConditions = new Set(['PodScheduled', 'Ready', 'ContainersReady', 'DisruptionTarget']);

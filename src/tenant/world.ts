@@ -25,6 +25,7 @@ import { modelSecretRef } from './decisions/model-credential.ts';
 import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
 import type { CleanupWorld, EventWarning, SecretRead, ServerWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
+import type { PodOwners } from './pod-owners.ts';
 import { servingPod } from './pods.ts';
 
 /** Name of the index that finds the children of a tenant, by the tenant's key. */
@@ -54,11 +55,17 @@ export interface TenantStores {
 // Mounting a volume and creating a sandbox normally take seconds; events are only read after that.
 const EVENTS_AFTER_MS = 15_000;
 
+/** What the world is read with. */
+export interface WorldContext {
+  readonly stores: TenantStores;
+  readonly client: KubeClient;
+  readonly podOwners: Pick<PodOwners, 'withLookAlikes'>;
+}
+
 /** Reads the world once; throws if a list or Secret cannot be read. */
 export async function readWorld(
   tenant: CopilotTenant,
-  stores: TenantStores,
-  client: KubeClient,
+  { stores, client, podOwners }: WorldContext,
   now: number,
   signal: AbortSignal,
 ): Promise<World> {
@@ -69,9 +76,9 @@ export async function readWorld(
     readSecret(client, { namespace, name: childName(name, 'token') }, signal),
     readSecret(client, { namespace, name: childName(name, 'binding') }, signal),
     ref && readSecret(client, { namespace, name: ref.name }, signal),
-    withUnlabelled(readServers(name, key, stores), tenant, client, signal).then((found) =>
-      withWarnings(found, client, now, signal),
-    ),
+    withUnlabelled(readServers(name, key, stores), tenant, client, signal)
+      .then((found) => podOwners.withLookAlikes(tenant, found, signal))
+      .then((found) => withWarnings(found, client, now, signal)),
     withRunWarning(readCleanup(tenant, stores), tenant, client, now, signal),
   ]);
   const shared = { namespace, name: childName(name, 'servers') };
@@ -196,18 +203,19 @@ async function withUnlabelled(
 }
 
 async function withWarnings(
-  servers: Map<number, Mutable<ServerWorld>>,
+  servers: ReadonlyMap<number, ServerWorld>,
   client: KubeClient,
   now: number,
   signal: AbortSignal,
 ): Promise<Map<number, ServerWorld>> {
-  await Promise.all(
-    [...servers.values()].map(async (server) => {
+  const found = await Promise.all(
+    [...servers].map(async ([index, server]) => {
       const subject = eventSubject(server, now);
-      if (subject) server.warning = await latestWarning(subject, client, signal);
+      const warning = subject && (await latestWarning(subject, client, signal));
+      return [index, warning === undefined ? server : { ...server, warning }] as const;
     }),
   );
-  return servers;
+  return new Map(found);
 }
 
 /** The object whose events may say why the server is not ready, if nothing else does. */

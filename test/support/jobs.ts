@@ -7,8 +7,13 @@ import type { ReconcilerWorld } from './reconciler-world.ts';
 /** Plays the pod of a cleanup Job of tenant `acme`: it has ended now, with this termination message. */
 export async function endCleanupPod(world: ReconcilerWorld, job: string, result: CleanupResult): Promise<void> {
   const uid = (await world.get(Job, job))?.metadata.uid ?? '';
-  const labels = { ...cleanupLabels('acme'), 'batch.kubernetes.io/controller-uid': uid };
-  const metadata = { name: `${job}-${uid.slice(0, 5)}`, namespace: world.namespace, labels };
+  const ownerReferences = [{ apiVersion: 'batch/v1', kind: 'Job', name: job, uid, controller: true }];
+  const metadata = {
+    name: `${job}-${uid.slice(0, 5)}`,
+    namespace: world.namespace,
+    labels: cleanupLabels('acme'),
+    ownerReferences,
+  };
   const spec = { restartPolicy: 'Never', containers: [{ name: 'cleanup', image: 'i' }] };
   await world.client.create(Pod, { apiVersion: 'v1', kind: 'Pod', metadata, spec });
   const terminated = {

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import type { HealthSource } from '../../src/servers/health/health.ts';
 import type { ServerHealth } from '../../src/servers/server.ts';
-import { Deployment, Namespace, Pod } from '../../src/kube/types/builtins.ts';
+import { Deployment, Namespace, Pod, ReplicaSet } from '../../src/kube/types/builtins.ts';
 import type { Client } from '../../src/kube/client/client.ts';
 import type { Controller } from '../../src/kube/runtime/controller.ts';
 import type { InformerLike, InformerOptions } from '../../src/kube/cache/informer.ts';
@@ -16,7 +16,8 @@ import { Metrics } from '../../src/kube/runtime/metrics.ts';
 import { ignoreNotFound } from '../../src/kube/types/not-found.ts';
 import type { ResourceType } from '../../src/kube/types/resource.ts';
 import { stripServerFields } from '../../src/kube/cache/store.ts';
-import { keyOf, type KubeObject } from '../../src/kube/types/types.ts';
+import { controllerRef } from '../../src/kube/types/owner.ts';
+import { keyOf, type KubeObject, type ObjectMeta, type OwnerReference } from '../../src/kube/types/types.ts';
 import { serverLabels } from '../../src/resources/names.ts';
 import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { addTenantController } from '../../src/tenant/controller.ts';
@@ -214,8 +215,28 @@ export class ReconcilerWorld {
     return this.client.patch(type, this.ref(name), patch, { contentType, fieldManager: 'other-writer', subresource });
   }
 
+  /** Plays the Deployment controller: the ReplicaSet of the Deployment, with the reference of a pod to it. */
+  async replicaSetOf(deployment: string): Promise<OwnerReference> {
+    const { metadata, spec } = await this.client.get(Deployment, this.ref(deployment));
+    if (spec === undefined) throw new Error(`Deployment ${deployment} has no spec`);
+    const name = `${deployment}-${metadata.uid?.slice(0, 8)}`;
+    const desired: ReplicaSet = {
+      apiVersion: 'apps/v1',
+      kind: 'ReplicaSet',
+      metadata: {
+        name,
+        namespace: this.namespace,
+        ownerReferences: [
+          controllerRef({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { ...metadata, name: deployment } }),
+        ],
+      },
+      spec: { replicas: 1, selector: spec.selector, template: spec.template },
+    };
+    return controllerRef((await this.get(ReplicaSet, name)) ?? (await this.client.create(ReplicaSet, desired)));
+  }
+
   /** Plays the Deployment controller and the kubelet: the pod of the server runs and its port is open. */
-  async startPod(tenant: string, index: number): Promise<Pod> {
+  async startPod(tenant: string, index: number, metadata: Partial<ObjectMeta> = {}): Promise<Pod> {
     const server = `${tenant}-${index}`;
     const pod = await this.client.create(Pod, {
       apiVersion: 'v1',
@@ -224,6 +245,8 @@ export class ReconcilerWorld {
         name: `${server}-${randomBytes(3).toString('hex')}`,
         namespace: this.namespace,
         labels: serverLabels(tenant, index),
+        ownerReferences: [await this.replicaSetOf(server)],
+        ...metadata,
       },
       spec: { containers: [{ name: 'server', image: 'example.com/copilot-cli:1' }] },
     });

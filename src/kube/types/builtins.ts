@@ -12,6 +12,7 @@ import type {
   V1PersistentVolumeClaim,
   V1Pod,
   V1PodDisruptionBudget,
+  V1ReplicaSet,
   V1Role,
   V1Secret,
   V1Service,
@@ -107,6 +108,15 @@ export const Deployment = defineResource<Deployment>({
   version: 'v1',
   plural: 'deployments',
   kind: 'Deployment',
+  namespaced: true,
+});
+
+export type ReplicaSet = Builtin<V1ReplicaSet>;
+export const ReplicaSet = defineResource<ReplicaSet>({
+  group: 'apps',
+  version: 'v1',
+  plural: 'replicasets',
+  kind: 'ReplicaSet',
   namespaced: true,
 });
 

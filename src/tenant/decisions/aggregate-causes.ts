@@ -30,6 +30,7 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.ContainerCrashed,
   StalledReason.ReadinessGateNotReady,
   StalledReason.SidecarFailed,
+  StalledReason.LookAlikePod,
   StalledReason.VolumeNotExpandable,
   StalledReason.OperatorImageUnknown,
 ];

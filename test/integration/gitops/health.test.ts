@@ -131,6 +131,7 @@ describe('a tenant', () => {
       ContainerCrashed: 'Degraded',
       InitContainerFailed: 'Degraded',
       SidecarFailed: 'Degraded',
+      LookAlikePod: 'Degraded',
       SchedulingGated: 'Degraded',
       ReadinessGateNotReady: 'Degraded',
       NodeLost: 'Degraded',

@@ -151,6 +151,57 @@ describe('a server and its pods', () => {
   });
 });
 
+describe('a pod with the labels of a server', () => {
+  /** What its Service selects by; of the other labels of children it has none. */
+  const labels = {
+    'copilot-operator.dev/tenant': 'acme',
+    'copilot-operator.dev/server': 'acme-0',
+    'app.kubernetes.io/component': 'server',
+  };
+  const dialled = (world: ReconcilerWorld) => world.servers.targets.get(`${world.namespace}/acme-0`)?.podUID;
+
+  it('that its Deployment did not create is not dialled, but reported by name, and the tenant stays Ready', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const [own] = await running(world);
+    const mimic = await world.startPod('acme', 0, { name: 'mimic', labels, ownerReferences: [] });
+    await world.settle();
+    expect(dialled(world)).toBe(own?.metadata.uid);
+    expect(await condition(world, 'Stalled')).toMatchObject({ status: 'True', reason: 'LookAlikePod' });
+    expect((await condition(world, 'Stalled'))?.message).toContain('Pod mimic (it has no controller)');
+    expect(world.events).toContain('Warning LookAlikePod');
+    expect(await ready(world)).toBe('ServersReady');
+
+    await world.removePod(mimic);
+    await world.settle();
+    expect((await condition(world, 'Stalled'))?.status).toBe('False');
+    expect(dialled(world)).toBe(own?.metadata.uid);
+  });
+
+  it('that was created before the server’s own is not dialled either, and the server starts beside it', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme');
+    await world.settle();
+    await world.patch(PersistentVolumeClaim, 'acme-0', { status: { phase: 'Bound' } }, 'status');
+    await world.startPod('acme', 0, { name: 'mimic', labels, ownerReferences: [] });
+    await world.settle();
+    expect(dialled(world)).toBeUndefined();
+    const own = await world.startPod('acme', 0);
+    await world.settle();
+    expect(dialled(world)).toBe(own.metadata.uid);
+  });
+
+  it('that claims to be of its ReplicaSet is not dialled as long as that has two pods', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const [own] = await running(world);
+    const forged = await world.startPod('acme', 0);
+    await world.settle();
+    expect(dialled(world)).toBeUndefined();
+    await world.removePod(forged);
+    await world.settle();
+    expect(dialled(world)).toBe(own?.metadata.uid);
+  });
+});
+
 describe('a rotated connection token', () => {
   it('reaches one server at a time, although the others reject it meanwhile', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);

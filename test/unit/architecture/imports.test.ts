@@ -111,6 +111,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['deployments', 'termination-message'],
     ['open-run'],
     ['builders', 'decisions', 'targets', 'transforms'],
+    ['pod-owners'],
     ['child-writer', 'observe', 'server-template', 'sessions', 'world'],
     ['cleanup', 'steady-state'],
     ['metrics', 'server-plan'],

@@ -29,7 +29,10 @@ function pod(of: string, agoMs: number, exitCode = 0, phase = 'Running'): Pod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: `${of}-x`, labels: { 'batch.kubernetes.io/controller-uid': `uid-of-${of}` } },
+    metadata: {
+      name: `${of}-x`,
+      ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name: of, uid: `uid-of-${of}`, controller: true }],
+    },
     status: {
       phase,
       containerStatuses: [

@@ -5,7 +5,7 @@ import { cleanupLabels, cleanupPod, deletesOnVolume } from '../../../src/resourc
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
 import { podCause } from '../../../src/tenant/decisions/pod-cause.ts';
 import { observeServer } from '../../../src/tenant/observe.ts';
-import { pingAddress } from '../../../src/tenant/pods.ts';
+import { mountsClaim, pingAddress } from '../../../src/tenant/pods.ts';
 import { slimDeployment, slimJob, slimPod } from '../../../src/tenant/transforms.ts';
 import { tenantKeys } from '../../../src/tenant/world.ts';
 import { sampleTenant, serverPod } from '../../support/tenants.ts';
@@ -16,7 +16,10 @@ const tenant = sampleTenant();
 function crowdedPod(status: NonNullable<Pod['status']> = {}): Pod {
   const pod = serverPod(tenant, 0, {
     annotations: { note: 'of another writer' },
-    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'acme-0-x', uid: 'uid-of-set' }],
+    ownerReferences: [
+      { apiVersion: 'v1', kind: 'Node', name: 'other', uid: 'uid-of-node' },
+      { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'acme-0-x', uid: 'uid-of-set', controller: true },
+    ],
     managedFields: [{ manager: 'kubelet' }],
     creationTimestamp: '2026-01-02T03:04:05Z',
     deletionTimestamp: '2026-01-02T03:05:05Z',
@@ -42,6 +45,22 @@ describe('a cached pod', () => {
 
   it('has the label of its tenant', () => {
     expect(tenantKeys(slimPod(crowdedPod()))).toEqual(['team/acme']);
+  });
+
+  it('has its controller, and no other owner', () => {
+    expect(slimPod(crowdedPod()).metadata.ownerReferences).toEqual([
+      { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'acme-0-x', uid: 'uid-of-set', controller: true },
+    ]);
+  });
+
+  it('has the claims that it mounts, and no other volume', () => {
+    const volumes = [
+      { name: 'home', emptyDir: {} },
+      { name: 'sessions', persistentVolumeClaim: { claimName: 'acme-0', readOnly: true } },
+    ];
+    const slim = slimPod({ ...crowdedPod(), spec: { containers: [], volumes } });
+    expect(slim.spec?.volumes).toEqual([{ name: 'sessions', persistentVolumeClaim: { claimName: 'acme-0' } }]);
+    expect(['acme-0', 'acme-1', 'home'].filter((claim) => mountsClaim(slim, claim))).toEqual(['acme-0']);
   });
 
   it('has its deletion timestamp', () => {
@@ -96,7 +115,7 @@ describe('a cached pod', () => {
   });
 
   it('has the result of a cleanup run, and is not mistaken for a server', () => {
-    const labels = { ...cleanupLabels('acme'), 'batch.kubernetes.io/controller-uid': 'uid-of-job' };
+    const labels = cleanupLabels('acme');
     const terminated = { exitCode: 0, message: '{"result":"Succeeded"}' };
     const pod = crowdedPod({
       containerStatuses: [
@@ -104,10 +123,7 @@ describe('a cached pod', () => {
       ],
     });
     const slim = slimPod({ ...pod, metadata: { ...pod.metadata, labels } });
-    expect(slim.metadata.labels).toEqual({
-      'copilot-operator.dev/tenant': 'acme',
-      'batch.kubernetes.io/controller-uid': 'uid-of-job',
-    });
+    expect(slim.metadata.labels).toEqual({ 'copilot-operator.dev/tenant': 'acme' });
     expect(slim.status?.containerStatuses?.[0]?.state?.terminated).toEqual(terminated);
   });
 
@@ -120,8 +136,8 @@ describe('a cached pod', () => {
 
   it('has nothing that is not read', () => {
     const { metadata, spec } = slimPod(crowdedPod());
-    const { annotations, ownerReferences, managedFields } = metadata;
-    expect([annotations, ownerReferences, managedFields, spec]).toEqual(Array(4).fill(undefined));
+    const { annotations, managedFields } = metadata;
+    expect([annotations, managedFields, spec]).toEqual(Array(3).fill(undefined));
   });
 });
 

@@ -56,7 +56,11 @@ function pod(of: string, result: CleanupResult | string | undefined): Pod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: `${of}-x`, namespace: 'team', labels: { 'batch.kubernetes.io/controller-uid': `uid-of-${of}` } },
+    metadata: {
+      name: `${of}-x`,
+      namespace: 'team',
+      ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name: of, uid: `uid-of-${of}`, controller: true }],
+    },
     status: { containerStatuses: [container] },
   };
 }

@@ -35,7 +35,9 @@ const pod = (status: Pod['status'], spec: Partial<NonNullable<Pod['spec']>> = {}
     kind: 'Pod',
     metadata: {
       name: 'acme-cleanup-1-x7k2p',
-      labels: { 'batch.kubernetes.io/controller-uid': 'uid-of-job' },
+      ownerReferences: [
+        { apiVersion: 'batch/v1', kind: 'Job', name: 'acme-cleanup-1', uid: 'uid-of-job', controller: true },
+      ],
       creationTimestamp: timestamp(NOW - 2 * MINUTE),
     },
     spec: { containers: [{ name: 'cleanup' }], ...spec },

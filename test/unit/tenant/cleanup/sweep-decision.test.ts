@@ -52,7 +52,7 @@ function job(at = DUE, end?: 'Complete' | 'Failed', owner = sampleTenant().metad
 const podOf = (message: string): Pod =>
   pod(
     { containerStatuses: [container({ name: 'cleanup', state: { terminated: { exitCode: 1, message } } })] },
-    { labels: { 'batch.kubernetes.io/controller-uid': 'uid-of-job' } },
+    { ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name: 'job', uid: 'uid-of-job', controller: true }] },
   );
 
 const RESULT = { dryRun: false, kept: 0, deleted: 0, freedBytes: 0, sweptFiles: 0, errors: 0 } as const;

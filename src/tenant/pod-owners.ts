@@ -1,0 +1,103 @@
+/** Finds out which pods with the labels of servers are the servers' own, and keeps the others apart. */
+import { LruMap } from '../kube/cache/lru.ts';
+import type { KubeClient } from '../kube/client/client.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import { type Deployment, type Pod, ReplicaSet } from '../kube/types/builtins.ts';
+import { ignoreNotFound } from '../kube/types/not-found.ts';
+import { getControllerOf, refersTo } from '../kube/types/owner.ts';
+import type { OwnerReference } from '../kube/types/types.ts';
+import { serverName } from '../resources/names.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import { podOwnership, type ReplicaSetFacts } from './decisions/pod-ownership.ts';
+import type { LookAlike, ServerWorld } from './model.ts';
+import { hasEnded, mountsClaim } from './pods.ts';
+
+interface Known {
+  /** Undefined: there is no such ReplicaSet. */
+  readonly facts: ReplicaSetFacts | undefined;
+  /** Version of the Deployment that it was read for: a controller that adopts the ReplicaSet then writes its status. */
+  readonly version: string | undefined;
+  /** Monotonic ms. */
+  readonly at: number;
+}
+
+/** How many ReplicaSets are remembered. */
+const MAX_KNOWN = 30_000;
+/** How long a ReplicaSet counts as not the Deployment's before it is read again, in ms. */
+const MAX_AGE_MS = 30_000;
+
+/**
+ * Reads the ReplicaSets that pods name as their controllers, each once: they are not watched, because each server has one or two for
+ * as long as it exists.
+ */
+export class PodOwners {
+  readonly #client: KubeClient;
+  readonly #clock: Pick<Clock, 'monotonic'>;
+  /** By the UID of the ReplicaSet. */
+  readonly #known = new LruMap<string, Known>(MAX_KNOWN);
+
+  constructor(client: KubeClient, clock: Pick<Clock, 'monotonic'>) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  /** The servers with their look-alikes. Pods that are not their own stay in `pods` only if they mount the server's volume. */
+  async withLookAlikes(
+    tenant: CopilotTenant,
+    servers: ReadonlyMap<number, ServerWorld>,
+    signal: AbortSignal,
+  ): Promise<Map<number, ServerWorld>> {
+    const found = await Promise.all(
+      [...servers.values()].map(async (server) => {
+        const name = serverName(tenant.metadata.name, server.index);
+        const lookAlikes = await this.#lookAlikes(tenant, name, server, signal);
+        if (lookAlikes.length === 0) return [server.index, server] as const;
+        const others = new Set(lookAlikes.map(({ pod }) => pod).filter((pod) => !mountsClaim(pod, name)));
+        const pods = server.pods.filter((pod) => !others.has(pod));
+        return [server.index, { ...server, pods, lookAlikes }] as const;
+      }),
+    );
+    return new Map(found);
+  }
+
+  async #lookAlikes(
+    tenant: CopilotTenant,
+    server: string,
+    { deployment, pods }: ServerWorld,
+    signal: AbortSignal,
+  ): Promise<LookAlike[]> {
+    const live = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && !hasEnded(pod));
+    const found = await Promise.all(
+      live.map(async (pod): Promise<LookAlike[]> => {
+        const controller = getControllerOf(pod);
+        const replicaSet = await this.#ownerOf(pod, controller, deployment, signal);
+        const alive = live.filter((other) => getControllerOf(other)?.uid === controller?.uid).length;
+        const { reason, message } = podOwnership({ tenant, server, deployment, pod, replicaSet, alive });
+        return reason === 'Own' ? [] : [{ pod, reason, message }];
+      }),
+    );
+    return found.flat();
+  }
+
+  async #ownerOf(
+    { metadata: { namespace = '' } }: Pod,
+    controller: OwnerReference | undefined,
+    deployment: Deployment | undefined,
+    signal: AbortSignal,
+  ): Promise<ReplicaSetFacts | undefined> {
+    if (controller === undefined || !refersTo(controller, ReplicaSet)) return undefined;
+    const { uid, name } = controller;
+    const now = this.#clock.monotonic();
+    const version = deployment?.metadata.resourceVersion;
+    const known = this.#known.get(uid);
+    const owner = known?.facts?.controller?.uid;
+    const isTheirs = owner !== undefined && owner === deployment?.metadata.uid;
+    if (known !== undefined && (isTheirs || (known.version === version && now - known.at < MAX_AGE_MS))) {
+      return known.facts;
+    }
+    const replicaSet = await ignoreNotFound(this.#client.get(ReplicaSet, { namespace, name }, { signal }));
+    const facts = replicaSet?.metadata.uid === uid ? { controller: getControllerOf(replicaSet) } : undefined;
+    this.#known.set(uid, { facts, version, at: now });
+    return facts;
+  }
+}
