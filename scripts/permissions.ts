@@ -32,6 +32,19 @@ ${table(SESSION_END_PERMISSIONS)}
 
 ${table(OPERATOR_PERMISSIONS)}
 
+## What can be left out
+
+With roles of your own (\`rbac.create: false\`), if nobody uses what a right is for. \`get\`, \`list\` and \`watch\` are needed in any case, except on events:
+the operator changes nothing of a tenant whose objects it can't see.
+
+| without | this does not work |
+| --- | --- |
+| \`events\` create, patch | transitions are reported in conditions only |
+| \`events\` list | the message about a volume or a pod that does not start lacks what the kubelet or the storage driver says |
+| \`persistentvolumeclaims\` delete | \`spec.storage.reclaimPolicy: Delete\` on scaling down |
+| \`cronjobs\` and \`configmaps\` create, patch, delete | \`spec.sessions.ttl\` |
+| \`jobs\` create, delete | deletion of sessions whose server does not run; sweeps |
+
 ## How to narrow them
 
 | setting of the chart | what it removes | what it costs |
@@ -39,6 +52,7 @@ ${table(OPERATOR_PERMISSIONS)}
 | \`watchNamespaces: [team-a, team-b]\` | the rights of the first table everywhere else: a Role in each of these namespaces instead of a ClusterRole | each namespace must exist, and adding one requires an upgrade of the release |
 | \`rbac.sessionsClusterWide: false\` | the second table | you must delete the CopilotSessions of a namespace before the namespace, or its deletion may hang |
 | \`rbac.create: false\` | all of them | you create the roles with the rules on this page, and bind the ServiceAccount to them, yourself |
+| \`rbac.aggregate: false\` | no right of the operator, but those of users: who has the role edit or admin in a namespace no longer writes tenants and sessions by it | you grant rights on CopilotTenants and CopilotSessions yourself |
 | \`requireSecretLabel: key=value\` | no right of the operator, but what users can reach through it: tenants may refer only to Secrets with this label | you label the Secrets that hold model credentials |
 | one release for each group of namespaces | the rights of one operator in the namespaces of another | one operator for each group, each with its own namespace, \`watchNamespaces\` and ServiceAccount |
 

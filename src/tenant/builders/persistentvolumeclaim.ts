@@ -8,11 +8,11 @@ import { serverMetadata } from './metadata.ts';
 
 /**
  * Argo CD with tracking by label takes a claim for a resource of an Application that has the tenant's name: the label `app.kubernetes.io/instance`
- * names it, and a retained claim has no owner. Without these it would prune the volume.
+ * names it, and a retained claim has no owner. Without these it would prune the volume, or delete it with the Application.
  */
 const ARGO_CD_ANNOTATIONS = {
   'argocd.argoproj.io/compare-options': 'IgnoreExtraneous',
-  'argocd.argoproj.io/sync-options': 'Prune=false',
+  'argocd.argoproj.io/sync-options': 'Prune=false,Delete=false',
 };
 
 /**

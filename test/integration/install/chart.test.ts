@@ -256,6 +256,12 @@ describe('the permissions of the operator', () => {
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
   });
 
+  it('are none, and its ServiceAccount stays, when the roles are to be made by hand', async () => {
+    const kinds = objectsOf(await render({ rbac: { create: false, aggregate: false } })).map(({ kind }) => kind);
+    expect(kinds).toContain('ServiceAccount');
+    expect(kinds.filter((kind) => /Role/.test(kind))).toEqual([]);
+  });
+
   it('include only its own Lease', async () => {
     const uninstall = await install({});
     try {

@@ -129,7 +129,8 @@ describe('a cached pod', () => {
 
   it('has the volumes of a cleanup run', () => {
     const spec = cleanupPod(tenant, { image: 'i', args: ['--ttl=720h'], servers: [], volumes: [0] });
-    const slim = slimPod({ ...crowdedPod(), spec });
+    const { metadata, ...pod } = crowdedPod();
+    const slim = slimPod({ ...pod, metadata: { ...metadata, labels: cleanupLabels('acme') }, spec });
     expect(['acme-0', 'acme-1', 'acme'].filter((server) => deletesOnVolume(slim, server))).toEqual(['acme-0']);
     expect(Object.keys(slim.spec ?? {})).toEqual(['containers']);
   });

@@ -30,10 +30,10 @@ describe('the claim of a server', () => {
     expect(persistentVolumeClaim(sampleTenant(), 0).metadata).not.toHaveProperty('ownerReferences');
   });
 
-  it('is not pruned by Argo CD, which with tracking by label takes it for a resource of the Application of its name', () => {
+  it('is neither pruned nor deleted by Argo CD, which with tracking by label takes it for a resource of the Application of its name', () => {
     expect(persistentVolumeClaim(sampleTenant(), 0).metadata.annotations).toEqual({
       'argocd.argoproj.io/compare-options': 'IgnoreExtraneous',
-      'argocd.argoproj.io/sync-options': 'Prune=false',
+      'argocd.argoproj.io/sync-options': 'Prune=false,Delete=false',
     });
   });
 
