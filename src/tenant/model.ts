@@ -64,13 +64,15 @@ export interface EventWarning {
   readonly message: string;
 }
 
-/** A pod with the labels of a server whose Deployment did not create it, as far as that can be told now. */
+/** A pod with the labels of a server that is not the server's own. */
 export interface LookAlike {
   readonly pod: Pod;
-  /** `Temporary`: the cluster's controllers are about to change that. */
+  /** `Temporary`: the cluster's controllers are about to change that, and usually do within seconds. */
   readonly reason: 'Temporary' | 'Foreign';
   /** Whose it is, as a clause. */
   readonly message: string;
+  /** Temporary for so long that a user must act. */
+  readonly isOverdue?: boolean | undefined;
 }
 
 /** The live children of one server, also of one beyond `spec.replicas`. */

@@ -23,6 +23,10 @@ interface Known {
 
 /** How many ReplicaSets are remembered. */
 const MAX_KNOWN = 30_000;
+/** How long controllers may take to delete or adopt a pod, in ms, before it is reported. */
+const OVERDUE_MS = 60_000;
+/** How many pods are remembered that are not their server's own. */
+const MAX_OTHERS = 10_000;
 /** How long a ReplicaSet counts as not the Deployment's before it is read again, in ms. */
 const MAX_AGE_MS = 30_000;
 
@@ -35,6 +39,8 @@ export class PodOwners {
   readonly #clock: Pick<Clock, 'monotonic'>;
   /** By the UID of the ReplicaSet. */
   readonly #known = new LruMap<string, Known>(MAX_KNOWN);
+  /** Since when a pod is not its server's own, monotonic ms, by its UID. */
+  readonly #since = new LruMap<string, number>(MAX_OTHERS);
 
   constructor(client: KubeClient, clock: Pick<Clock, 'monotonic'>) {
     this.#client = client;
@@ -73,10 +79,22 @@ export class PodOwners {
         const replicaSet = await this.#ownerOf(pod, controller, deployment, signal);
         const alive = live.filter((other) => getControllerOf(other)?.uid === controller?.uid).length;
         const { reason, message } = podOwnership({ tenant, server, deployment, pod, replicaSet, alive });
-        return reason === 'Own' ? [] : [{ pod, reason, message }];
+        return reason === 'Own' ? this.#own(pod) : [{ pod, reason, message, isOverdue: this.#isOverdue(pod) }];
       }),
     );
     return found.flat();
+  }
+
+  #own({ metadata: { uid = '' } }: Pod): [] {
+    this.#since.delete(uid);
+    return [];
+  }
+
+  #isOverdue({ metadata: { uid = '' } }: Pod): boolean {
+    const now = this.#clock.monotonic();
+    const since = this.#since.get(uid) ?? now;
+    this.#since.set(uid, since);
+    return now - since >= OVERDUE_MS;
   }
 
   async #ownerOf(

@@ -72,14 +72,14 @@ export function lookAlikeCause(
   server: string,
   lookAlikes: readonly LookAlike[],
 ): TenantCause | undefined {
-  const reported = lookAlikes.filter(({ reason }) => reason === 'Foreign');
+  const reported = lookAlikes.filter(({ reason, isOverdue }) => reason === 'Foreign' || isOverdue === true);
   if (reported.length === 0) return undefined;
   const named = reported.slice(0, MAX_NAMED).map(({ pod, message }) => `Pod ${pod.metadata.name} (${message})`);
   const more = reported.length > MAX_NAMED ? [`${reported.length - MAX_NAMED} more`] : [];
   return {
     reason: StalledReason.LookAlikePod,
     message:
-      `${[...named, ...more].join(', ')} carries the labels of server ${server}, and its Deployment did not create it. ` +
+      `${[...named, ...more].join(', ')} carries the labels of server ${server} and is not its own. ` +
       `The operator does not connect to it, but Service ${server} may send clients to it, with the connection token. ` +
       `Delete the pod or remove its label ${Label.server}; then replace the token with kubectl delete secret ${childName(tenant, 'token')}.`,
     isBesideServers: true,

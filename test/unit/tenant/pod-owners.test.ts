@@ -129,6 +129,17 @@ describe('the pods of a server', () => {
     expect((await read([own]))?.lookAlikes).toBeUndefined();
   });
 
+  it('that controllers do not sort out are overdue after a minute, and are not once they are their own again', async () => {
+    const { state, read } = reader();
+    const forged = podOf(replicaSet('uid-of-set', live), 'forged');
+    const overdue = async () => (await read([own, forged]))?.lookAlikes?.map(({ isOverdue }) => isOverdue);
+    expect(await overdue()).toEqual([false, false]);
+    state.now += 60_000;
+    expect(await overdue()).toEqual([true, true]);
+    await read([own]);
+    expect(await overdue()).toEqual([false, true]);
+  });
+
   it('are read anew when another Deployment has the name', async () => {
     const { state, read } = reader();
     await read([own]);

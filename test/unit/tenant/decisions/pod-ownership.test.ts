@@ -85,7 +85,7 @@ describe('the cause of pods that only look like a server’s', () => {
     const cause = lookAlikeCause('acme', 'acme-0', [lookAlike('mimic')]);
     expect(cause?.reason).toBe('LookAlikePod');
     expect(cause?.message).toBe(
-      'Pod mimic (it has no controller) carries the labels of server acme-0, and its Deployment did not create it. ' +
+      'Pod mimic (it has no controller) carries the labels of server acme-0 and is not its own. ' +
         'The operator does not connect to it, but Service acme-0 may send clients to it, with the connection token. ' +
         'Delete the pod or remove its label copilot-operator.dev/server; then replace the token with kubectl delete secret acme-token.',
     );
@@ -105,7 +105,9 @@ describe('the cause of pods that only look like a server’s', () => {
     expect(cause && blocksServing(cause)).toBe(false);
   });
 
-  it('is not there for pods that controllers are about to delete or adopt', () => {
-    expect(lookAlikeCause('acme', 'acme-0', [lookAlike('orphan', 'Temporary')])).toBeUndefined();
+  it('is not there for pods that controllers are about to delete or adopt, unless they do not', () => {
+    const orphan = lookAlike('orphan', 'Temporary');
+    expect(lookAlikeCause('acme', 'acme-0', [orphan])).toBeUndefined();
+    expect(lookAlikeCause('acme', 'acme-0', [{ ...orphan, isOverdue: true }])?.message).toContain('Pod orphan');
   });
 });
