@@ -4,22 +4,24 @@
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
-import { isAlreadyExists, isConflict, isInvalid, StatusError } from '../types/errors.ts';
+import { isAlreadyExists, isConflict, StatusError } from '../types/errors.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
-import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from '../types/owner.ts';
+import { describe, ForeignObjectError, OwnerGoneError } from '../types/owner.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, nameOf, type KubeObject } from '../types/types.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LruMap } from '../cache/lru.ts';
-import { fingerprint, DesiredChild, type ChildWriteOptions } from './desired-child.ts';
-import { DriftBackoff } from './drift-backoff.ts';
+import { fingerprint, DesiredChild, isOurs, type ChildWriteOptions } from './desired-child.ts';
+import { type Contest, DriftBackoff } from './drift-backoff.ts';
 import type { Difference } from './diff.ts';
-import { moveToApply, ownedFields } from './managed-fields.ts';
+import { forceApply } from './forced-apply.ts';
+import { otherWriters, ownedFields } from './managed-fields.ts';
 import { RecentWrites } from './recent-writes.ts';
-import { InvalidObjectError, writeErrorOf } from './refusal.ts';
+import { writeErrorOf } from './refusal.ts';
 
 export type { ChildWriteOptions } from './desired-child.ts';
+export type { Contest } from './drift-backoff.ts';
 export { InvalidObjectError } from './refusal.ts';
 
 /**
@@ -40,6 +42,10 @@ export interface ApplyResult<T extends KubeObject> {
   changed: string[];
   /** Only with `deferred`: ms. */
   retryAfterMs?: number;
+  /** The object had no controller, and now has the owner as its controller. */
+  adopted?: boolean;
+  /** Another writer keeps reverting our fields, whether or not they were written now. */
+  contest?: Contest;
 }
 
 /** What an applier needs. */
@@ -55,8 +61,6 @@ export interface ApplierOptions {
   hashAnnotation: string;
 }
 
-/** Conflicts with other writers of an object's managed fields before the reconcile is retried. */
-const MAX_CONFLICTS = 5;
 const MAX_NORMALIZED = 10_000;
 
 /** Writes children: creates by POST, updates by server-side apply, and only on difference (docs/adr/0007-create-then-apply.md). */
@@ -96,7 +100,14 @@ export class Applier {
     const child = new DesiredChild(desired, owner, this.#options.hashAnnotation, options);
     const known = this.#recent.newest(type, desired, live);
     const object = known.uncertain ? await this.#read(type, child) : known.object;
-    return object ? this.#reconcile(type, child, object) : this.#create(type, child);
+    const result = await (object ? this.#reconcile(type, child, object) : this.#create(type, child));
+    const contest = this.contest(type, desired);
+    return contest === undefined ? result : { ...result, contest };
+  }
+
+  /** Another writer keeps reverting what we write to this child. */
+  contest(type: ResourceType, child: KubeObject): Contest | undefined {
+    return this.#driftBackoff.contest(restoreKey(type, child), this.#options.clock.monotonic());
   }
 
   /**
@@ -153,7 +164,7 @@ export class Applier {
   ): Promise<boolean> {
     const { uid, deletionTimestamp } = live.metadata;
     if (!uid || deletionTimestamp) return false;
-    if (!(options.isOurs?.(live) ?? isControlledBy(live, owner))) throw new ForeignObjectError(live, live);
+    if (!isOurs(live, owner, options)) throw new ForeignObjectError(live, live);
     const { propagationPolicy = 'Background', signal } = options;
     this.#recent.forget(type, live);
     try {
@@ -244,65 +255,15 @@ export class Applier {
   }
 
   async #update<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, live: T): Promise<ApplyResult<T>> {
-    const { clock, log } = this.#options;
+    const { clock, log, fieldManager } = this.#options;
     const changed = child.differences(live).map(({ path }) => path);
-    await this.#moveToApply(type, child, live);
-    const object = await this.#force(type, child, live);
+    const adopted = !child.isControlled(live);
+    const writers = otherWriters(live.metadata.managedFields, fieldManager, changed);
+    const object = await forceApply(this.#options, type, child, live);
     this.#wrote(type, child, object);
-    this.#driftBackoff.wrote(restoreKey(type, live), child.hash, clock.monotonic());
-    log.debug({ object: describe(child.manifest), changed }, 'updated');
-    return { action: 'updated', object, changed };
-  }
-
-  async #force<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, live: T): Promise<T> {
-    const { client, fieldManager, log } = this.#options;
-    const desired = { ...child.manifest, metadata: { ...child.manifest.metadata, uid: live.metadata.uid } };
-    const apply = (): Promise<T> => client.apply<T>(type, desired, { fieldManager, force: true, signal: child.signal });
-    try {
-      return await apply();
-    } catch (error) {
-      const refusal = writeErrorOf(child.manifest, error);
-      const { spec } = child.manifest as T & { spec?: unknown };
-      if (!(refusal instanceof InvalidObjectError) || refusal.immutable || spec === undefined) throw refusal;
-      // Apply merges with the fields of other writers, and some fields exclude each other: the parameters of RollingUpdate and
-      // Recreate, or two probe handlers. Then the whole spec is replaced.
-      const patch = [
-        { op: 'test', path: '/metadata/uid', value: live.metadata.uid },
-        { op: 'replace', path: '/spec', value: spec },
-      ];
-      const options = { contentType: 'application/json-patch+json', fieldManager, signal: child.signal } as const;
-      await client.patch(type, nameOf(live), patch, options).catch((failure: unknown) => {
-        throw isInvalid(failure) ? refusal : failure;
-      });
-      log.warn(
-        { object: describe(live), fields: refusal.fields },
-        'fields that other writers set conflict with the desired ones; replaced the spec',
-      );
-      return apply();
-    }
-  }
-
-  /** Moves the fields that the create recorded under Update to Apply, once in the life of an object. */
-  async #moveToApply<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, live: T): Promise<void> {
-    const { client, fieldManager } = this.#options;
-    let current: T | undefined = live;
-    for (let attempt = 1; current && current.metadata.uid === live.metadata.uid; attempt++) {
-      const managedFields = moveToApply(current.metadata.managedFields, fieldManager);
-      if (!managedFields) return;
-      const patch = [
-        { op: 'replace', path: '/metadata/managedFields', value: managedFields },
-        // A precondition: the API server refuses the patch if the object has changed since the read.
-        { op: 'replace', path: '/metadata/resourceVersion', value: current.metadata.resourceVersion },
-      ];
-      try {
-        const contentType = 'application/json-patch+json';
-        await client.patch(type, nameOf(live), patch, { contentType, fieldManager, signal: child.signal });
-        return;
-      } catch (error) {
-        if (!isConflict(error) || attempt === MAX_CONFLICTS) throw error;
-        current = await this.#read(type, child);
-      }
-    }
+    this.#driftBackoff.wrote(restoreKey(type, live), child.hash, clock.monotonic(), { fields: changed, writers });
+    log.debug({ object: describe(child.manifest), changed, writers, adopted }, 'updated');
+    return { action: 'updated', object, changed, ...(adopted && { adopted }) };
   }
 
   async #assertOwnerLives<T extends KubeObject>({ owner, manifest, signal }: DesiredChild<T>): Promise<void> {

@@ -1,5 +1,5 @@
 /** The desired state of a child on its way through the Applier. */
-import { describe, isControlledBy } from '../types/owner.ts';
+import { describe, getControllerOf, isControlledBy } from '../types/owner.ts';
 import type { KubeObject } from '../types/types.ts';
 import { differences, type Difference } from './diff.ts';
 import { digest, quickDigest, withHash } from './hash.ts';
@@ -9,6 +9,11 @@ export interface ChildWriteOptions<T extends KubeObject> {
   /** Whether a live object may be written. Default: its controller reference has the owner's UID. */
   isOurs?: (live: T) => boolean;
   /**
+   * Whether a live object without a controller may be written and given the owner as its controller. Default: none. It is not asked for an
+   * object that has a controller: that is never taken over.
+   */
+  mayAdopt?: ((live: T) => boolean) | undefined;
+  /**
    * The state that the desired one was computed from. If the spec of the live object has changed since then, or it is gone, nothing is
    * written: Conflict. For decisions that an outdated cache must not repeat or revert. `absent`: there was no object, and one that
    * exists by now is not written either.
@@ -17,34 +22,49 @@ export interface ChildWriteOptions<T extends KubeObject> {
   signal?: AbortSignal | undefined;
 }
 
+/** Whether a live object may be written for `owner`. */
+export function isOurs<T extends KubeObject>(
+  live: T,
+  owner: KubeObject,
+  { isOurs: declared, mayAdopt }: ChildWriteOptions<T>,
+): boolean {
+  if (declared !== undefined) return declared(live);
+  return isControlledBy(live, owner) || (getControllerOf(live) === undefined && (mayAdopt?.(live) ?? false));
+}
+
 /** One apply: the desired child, its owner and the options. */
 export class DesiredChild<T extends KubeObject> {
   /** Of the desired state. */
   readonly quickDigest: string;
   readonly owner: KubeObject;
   readonly signal: AbortSignal | undefined;
-  readonly isOurs: (live: T) => boolean;
   readonly derivedFrom: T | 'absent' | undefined;
+  readonly #options: ChildWriteOptions<T>;
   readonly #desired: T;
   readonly #hashAnnotation: string;
   #hashed: { manifest: T; hash: string } | undefined;
 
-  constructor(
-    desired: T,
-    owner: KubeObject,
-    hashAnnotation: string,
-    { isOurs, derivedFrom, signal }: ChildWriteOptions<T>,
-  ) {
-    if (!isOurs && !isControlledBy(desired, owner)) {
+  constructor(desired: T, owner: KubeObject, hashAnnotation: string, options: ChildWriteOptions<T>) {
+    if (!options.isOurs && !isControlledBy(desired, owner)) {
       throw new Error(`${describe(desired)} has no controller reference to ${describe(owner)}`);
     }
     this.#desired = desired;
     this.#hashAnnotation = hashAnnotation;
     this.quickDigest = quickDigest(desired);
     this.owner = owner;
-    this.signal = signal;
-    this.derivedFrom = derivedFrom;
-    this.isOurs = isOurs ?? ((live) => isControlledBy(live, owner));
+    this.#options = options;
+    this.signal = options.signal;
+    this.derivedFrom = options.derivedFrom;
+  }
+
+  /** Whether `live` may be written. */
+  isOurs(live: T): boolean {
+    return isOurs(live, this.owner, this.#options);
+  }
+
+  /** False if writing `live` takes it over. */
+  isControlled(live: T): boolean {
+    return this.#options.isOurs !== undefined || isControlledBy(live, this.owner);
   }
 
   /** What is written: the desired state with its hash. */

@@ -10,7 +10,7 @@ export function moveToApply(
   managedFields: readonly ManagedFieldsEntry[] | undefined,
   manager: string,
 ): ManagedFieldsEntry[] | undefined {
-  const own = (managedFields ?? []).filter((entry) => entry.manager === manager && !entry.subresource);
+  const own = (managedFields ?? []).filter((entry) => isOf(entry, manager));
   const newest = own.findLast((entry) => entry.operation === 'Update');
   if (!newest) return undefined;
   const merged: ManagedFieldsEntry = {
@@ -30,6 +30,38 @@ export function ownedFields(
   managedFields: readonly ManagedFieldsEntry[] | undefined,
   manager: string,
 ): (path: string) => boolean {
+  return fieldsOf((managedFields ?? []).filter((entry) => isOf(entry, manager)));
+}
+
+/** A writer of an object, as the API server has recorded it. */
+export interface FieldWriter {
+  readonly manager: string;
+  readonly operation: string;
+  readonly subresource?: string | undefined;
+  /** Of its last change; RFC 3339. */
+  readonly time?: string | undefined;
+}
+
+/** The writers other than `manager` that own any of these fields. A writer that only removed a field is not recorded. */
+export function otherWriters(
+  managedFields: readonly ManagedFieldsEntry[] | undefined,
+  manager: string,
+  paths: readonly string[],
+): FieldWriter[] {
+  const others = (managedFields ?? []).filter((entry) => !isOf(entry, manager));
+  return others.flatMap((entry) => {
+    if (!paths.some(fieldsOf([entry]))) return [];
+    const { manager: name = 'unknown', operation = 'Update', subresource, time } = entry;
+    return { manager: name, operation, subresource, time };
+  });
+}
+
+function isOf(entry: ManagedFieldsEntry, manager: string): boolean {
+  return entry.manager === manager && !entry.subresource;
+}
+
+/** Whether one of these entries has the field at a path. */
+function fieldsOf(entries: readonly ManagedFieldsEntry[]): (path: string) => boolean {
   const fields = new Set<string>();
   const leaves: string[] = [];
   const visit = (tree: Record<string, unknown>, path: string): void => {
@@ -39,9 +71,7 @@ export function ownedFields(
     // `.` is the map or item itself, without what is in it.
     for (const key of keys.filter((each) => each !== '.')) visit(asTree(tree[key]), `${path}${segmentOf(key, path)}`);
   };
-  for (const entry of managedFields ?? []) {
-    if (entry.manager === manager && !entry.subresource) visit(asTree(entry.fieldsV1), '');
-  }
+  for (const entry of entries) visit(asTree(entry.fieldsV1), '');
   return (path) =>
     fields.has(path) || leaves.some((leaf) => path.startsWith(leaf) && isWholly(leaf, path.slice(leaf.length)));
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pino from 'pino';
-import { Applier, InvalidObjectError } from '../../../../src/kube/write/apply.ts';
+import { Applier } from '../../../../src/kube/write/apply.ts';
+import { InvalidObjectError } from '../../../../src/kube/write/refusal.ts';
 import * as builtins from '../../../../src/kube/types/builtins.ts';
 import {
   ConfigMap,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { moveToApply, ownedFields } from '../../../../src/kube/write/managed-fields.ts';
+import { moveToApply, otherWriters, ownedFields } from '../../../../src/kube/write/managed-fields.ts';
 import type { ManagedFieldsEntry } from '../../../../src/kube/types/types.ts';
 
 function entry(manager: string, operation: 'Apply' | 'Update', fieldsV1: Record<string, unknown>): ManagedFieldsEntry {
@@ -67,5 +67,36 @@ describe('the fields that we still own', () => {
 
   it('are none without managed fields', () => {
     expect(ownedFields(undefined, 'us')('spec')).toBe(false);
+  });
+});
+
+describe('the other writers of fields', () => {
+  const replicas = { 'f:spec': { 'f:replicas': {} } };
+  const scaled = {
+    ...entry('kubectl', 'Update', replicas),
+    subresource: 'scale',
+    time: '2026-01-02T03:04:05Z',
+  };
+  const edited = entry('kubectl-edit', 'Update', { 'f:metadata': { 'f:labels': { 'f:app': {} } } });
+  const own = entry('us', 'Apply', { 'f:spec': { 'f:replicas': {}, 'f:paused': {} } });
+  const fields = [own, scaled, edited];
+
+  it('are those that own one of them, with the subresource and the time', () => {
+    expect(otherWriters(fields, 'us', ['spec.replicas', 'spec.paused'])).toEqual([
+      { manager: 'kubectl', operation: 'Update', subresource: 'scale', time: '2026-01-02T03:04:05Z' },
+    ]);
+    expect(otherWriters(fields, 'us', ['metadata.labels.app']).map(({ manager }) => manager)).toEqual(['kubectl-edit']);
+  });
+
+  it('include ourselves through a subresource, where we are another writer', () => {
+    const through = { ...entry('us', 'Update', replicas), subresource: 'scale' };
+    expect(otherWriters([own, through], 'us', ['spec.replicas']).map(({ subresource }) => subresource)).toEqual([
+      'scale',
+    ]);
+  });
+
+  it('are none where nobody else owns one, and without managed fields', () => {
+    expect(otherWriters(fields, 'us', ['spec.paused', 'spec.selector'])).toEqual([]);
+    expect(otherWriters(undefined, 'us', ['spec.replicas'])).toEqual([]);
   });
 });
