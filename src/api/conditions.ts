@@ -64,6 +64,8 @@ export const ReconcilingReason = {
   WaitingForDeletion: 'WaitingForDeletion',
   /** Children are being deleted with the tenant. */
   Deleting: 'Deleting',
+  /** The tenant has the annotation `copilot-operator.dev/paused: "true"`: it is observed, and nothing of it is changed. */
+  Paused: 'Paused',
   /** A request to the API server failed; it is retried with back-off. */
   RetryingAfterError: 'RetryingAfterError',
 } as const;
@@ -75,8 +77,12 @@ export const StalledReason = {
   NotStalled: 'NotStalled',
   /** The model credentials can't be used; see the condition ModelConfigured for the Secret and key. No pod is started with them. */
   ModelNotConfigured: 'ModelNotConfigured',
-  /** An object with a child's name is not controlled by this tenant. It is neither adopted nor changed: rename or delete it. */
+  /** An object with a child's name belongs to somebody else, or to nobody and was not written by the operator. It is neither adopted nor changed: rename or delete it. */
   ForeignObject: 'ForeignObject',
+  /** Another writer keeps changing a child, and the operator restores it less and less often. The message names the fields, the writer and what to do. Ready is False only while that keeps a server from serving. */
+  ConflictingWriter: 'ConflictingWriter',
+  /** A server's Deployment is paused (`kubectl rollout pause`), so its pod can't be replaced. Run `kubectl rollout resume`. */
+  DeploymentPaused: 'DeploymentPaused',
   /** The server image can't be pulled, or its reference is malformed. Check `spec.server.image` and `imagePullSecrets`. */
   ImagePullFailed: 'ImagePullFailed',
   /** The server's container can't be created, for example because of a missing runtime class or a forbidden security setting. */

@@ -87,6 +87,11 @@ export const Annotation = {
    */
   acceptDataLoss: `${GROUP}/accept-data-loss`,
   /**
+   * On a tenant, with the value `true`: the operator observes the tenant and reports in its status, and writes nothing else of it until the
+   * annotation is removed. No session of it expires or is removed meanwhile.
+   */
+  paused: `${GROUP}/paused`,
+  /**
    * On the volume claim of a server: when a Job is to sweep what deletions through the server left on the volume. RFC 3339; anything
    * else means at once. The operator sets it after a deletion and removes it after the sweep.
    */

@@ -1,5 +1,5 @@
 /** CopilotTenant as a resource of the client. */
-import { COPILOT_TENANT } from '../api/names.ts';
+import { Annotation, COPILOT_TENANT } from '../api/names.ts';
 import type { CopilotTenant as CopilotTenantOf } from '../api/tenant.ts';
 import { defineResource } from '../kube/types/resource.ts';
 import type { KubeObject } from '../kube/types/types.ts';
@@ -7,3 +7,8 @@ import type { KubeObject } from '../kube/types/types.ts';
 /** The tenant as it is in the API: type and resource share a name, as with the built-in kinds of src/kube. */
 export type CopilotTenant = CopilotTenantOf<KubeObject>;
 export const CopilotTenant = defineResource<CopilotTenant>(COPILOT_TENANT);
+
+/** Whether a user has paused the tenant: then nothing of it is written but the status, and no session of it is removed. */
+export function isTenantPaused({ metadata }: CopilotTenant): boolean {
+  return metadata.annotations?.[Annotation.paused] === 'true';
+}

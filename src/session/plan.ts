@@ -10,6 +10,7 @@ import {
   type ExpiryDecision,
 } from './decisions/expiry.ts';
 import { isSuccessor, phaseOf } from './decisions/phase.ts';
+import { isTenantPaused } from '../resources/tenant.ts';
 import type { Observation } from './model.ts';
 
 export interface Plan {
@@ -29,7 +30,8 @@ export function planSession({ session, tenant, located, candidates, now }: Obser
   const expiresAt = expiryOf(session, activity.latest);
   const dueAt = deletionDueOf(session, expiresAt);
   const phase = phaseOf(session.status, located);
-  const { action: expiry } = expiryDecision({ session, phase, dueAt, servers: candidates, now });
+  const decided = expiryDecision({ session, phase, dueAt, servers: candidates, now });
+  const expiry = isTenantPaused(tenant) ? 'none' : decided.action;
   const cleanedUp =
     expiry === 'none' && phase === SessionPhase.Lost && wasCleanedUp(session, tenant, activity.latest, now);
   if (cleanedUp) return { phase: SessionPhase.Expired, activity, expiry, expiresAt, dueAt: undefined };

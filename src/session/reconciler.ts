@@ -13,7 +13,7 @@ import { missingPermission } from '../resources/permission.ts';
 import { holderOf } from '../resources/session-holder.ts';
 import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
 import { CopilotSession } from '../resources/session.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
 import { duplicateSessionId, onSeveralServers, ownedByAnother, tenantNotFound } from './decisions/causes.ts';
 import { expiryOf } from './decisions/expiry.ts';
@@ -260,11 +260,11 @@ export class SessionReconciler implements Reconciler {
 
   /** Runs after the report, which it must not delay. */
   async #label(
-    { session, located }: Observation,
+    { session, tenant, located }: Observation,
     phase: SessionPhase,
     { log }: ReconcileContext,
   ): Promise<number | undefined> {
-    if (located === undefined || phase === SessionPhase.Expired) return undefined;
+    if (located === undefined || phase === SessionPhase.Expired || isTenantPaused(tenant)) return undefined;
     return this.#options.labeller.label(session, located, log);
   }
 

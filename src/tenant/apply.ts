@@ -23,6 +23,7 @@ import { tokenSecret } from './builders/tokensecret.ts';
 import { ChildWriter } from './child-writer.ts';
 import { applyCleanup } from './cleanup/apply-cleanup.ts';
 import { executeSweeps, type SweepContext } from './cleanup/sweep-executor.ts';
+import { isOwnOrOrphan } from './decisions/adoption.ts';
 import type { OperatorFacts, SecretRead, ServerWorld, TenantCause, Wait, World } from './model.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan } from './server-plan.ts';
@@ -35,6 +36,10 @@ export interface Outcome {
   readonly waits: readonly Wait[];
   /** All other errors, which are retried with back-off. */
   readonly errors: readonly Error[];
+  /** Children that another writer keeps changing. */
+  readonly conflicts: readonly TenantCause[];
+  /** Children without a controller that were taken over, as `Deployment acme-0`. */
+  readonly adopted: readonly string[];
   /** The desired servers after the writes, by index. */
   readonly servers: ReadonlyMap<number, ServerWorld>;
   /** The binding Secret exists. */
@@ -75,9 +80,9 @@ export async function applyPlan(
   // Last, so that servers never wait for it.
   await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
-  const { refusals, waits, errors, retryAfterMs } = writer;
-  const done = { hasBinding, rotated, restarted, sweepFailures, servers: new Map(servers) };
-  return { refusals, waits, errors, retryAfterMs, ...done };
+  const { refusals, waits, errors, conflicts, adopted, retryAfterMs } = writer;
+  const written = { refusals, waits, errors, conflicts, adopted, retryAfterMs };
+  return { ...written, hasBinding, rotated, restarted, sweepFailures, servers: new Map(servers) };
 }
 
 /** What came of applying what servers share. */
@@ -145,6 +150,7 @@ async function applyServer(
     plan.deployment && (ready || stops)
       ? await writer.apply(Deployment, plan.deployment, live.deployment, { derivedFrom: live.deployment })
       : undefined;
+  if (plan.deployment === undefined && live.deployment !== undefined) writer.leave(Deployment, live.deployment);
   return { ...live, service: address, claim: claim ?? live.claim, deployment: applied ?? live.deployment };
 }
 
@@ -159,7 +165,7 @@ const isScaledToZero = ({ spec }: CopilotTenant): boolean => spec.replicas === 0
 export function deletesServers(tenant: CopilotTenant, surplus: readonly ServerWorld[]): boolean {
   return surplus.some(({ deployment, service: address, claim }) =>
     [deployment, address, isScaledToZero(tenant) ? undefined : claim].some(
-      (child) => child !== undefined && isControlledBy(child, tenant),
+      (child) => child !== undefined && (child === claim ? isControlledBy : isOwnOrOrphan)(child, tenant),
     ),
   );
 }
@@ -171,8 +177,8 @@ async function deleteSurplus(
   surplus: readonly ServerWorld[],
 ): Promise<void> {
   for (const { index, deployment, service: address, claim } of surplus) {
-    if (deployment && isControlledBy(deployment, tenant)) await writer.delete(Deployment, deployment);
-    if (address && isControlledBy(address, tenant)) await writer.delete(Service, address);
+    if (deployment && isOwnOrOrphan(deployment, tenant)) await writer.delete(Deployment, deployment);
+    if (address && isOwnOrOrphan(address, tenant)) await writer.delete(Service, address);
     // A volume that was retained before has no owner, and is kept whatever the policy is now.
     if (!claim || !isControlledBy(claim, tenant) || isScaledToZero(tenant)) continue;
     if (tenant.spec.storage.reclaimPolicy === 'Delete') await writer.delete(PersistentVolumeClaim, claim);

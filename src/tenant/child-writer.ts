@@ -4,9 +4,12 @@ import { toError } from '../kube/types/errors.ts';
 import { ForeignObjectError } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import type { KubeObject } from '../kube/types/types.ts';
-import { type Applier, type ChildWriteOptions, InvalidObjectError } from '../kube/write/apply.ts';
+import type { Applier, ApplyResult, ChildWriteOptions, Contest } from '../kube/write/apply.ts';
+import { InvalidObjectError } from '../kube/write/refusal.ts';
 import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import { isOrphanOf, mayAdopt } from './decisions/adoption.ts';
+import { conflictingWriter } from './decisions/conflicting-writer.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { servesWithout } from './decisions/serving-impact.ts';
@@ -23,13 +26,17 @@ export class ChildWriter {
   readonly refusals: TenantCause[] = [];
   readonly waits: Wait[] = [];
   readonly errors: Error[] = [];
+  /** Children that another writer keeps changing. */
+  readonly conflicts: TenantCause[] = [];
+  /** Children without a controller that were taken over, as `Deployment acme-0`. */
+  readonly adopted: string[] = [];
   /** When a child is written next that another writer keeps changing, or that must be deleted first, in ms. */
   retryAfterMs: number | undefined;
-  readonly #applier: Pick<Applier, 'apply' | 'delete'>;
+  readonly #applier: Pick<Applier, 'apply' | 'contest' | 'delete'>;
   readonly #tenant: CopilotTenant;
   readonly #signal: AbortSignal;
 
-  constructor(applier: Pick<Applier, 'apply' | 'delete'>, tenant: CopilotTenant, signal: AbortSignal) {
+  constructor(applier: Pick<Applier, 'apply' | 'contest' | 'delete'>, tenant: CopilotTenant, signal: AbortSignal) {
     this.#applier = applier;
     this.#tenant = tenant;
     this.#signal = signal;
@@ -43,9 +50,12 @@ export class ChildWriter {
     options: ChildWriteOptions<T> = {},
   ): Promise<T | undefined> {
     try {
-      const result = await this.#applier.apply(type, desired, live, this.#tenant, { ...options, signal: this.#signal });
-      if (result.action === 'terminating') this.#retryAfter(DELETION_POLL_MS);
-      if (result.retryAfterMs !== undefined) this.#retryAfter(result.retryAfterMs);
+      const result = await this.#applier.apply(type, desired, live, this.#tenant, {
+        mayAdopt: (found: T) => mayAdopt(found, desired, this.#tenant),
+        ...options,
+        signal: this.#signal,
+      });
+      this.#note(result, desired);
       return result.object;
     } catch (error) {
       this.#classify(error, desired);
@@ -53,13 +63,33 @@ export class ChildWriter {
     }
   }
 
+  /** Reports a writer that keeps changing a child which cannot be applied now. */
+  leave<T extends KubeObject>(type: ResourceType<T>, live: T): void {
+    const contest = this.#applier.contest(type, live);
+    if (contest !== undefined) this.#conflict(live, contest, true);
+  }
+
   /** Deletes a child that is no longer desired. */
   async delete<T extends KubeObject>(type: ResourceType<T>, live: T): Promise<void> {
     try {
-      await this.#applier.delete(type, live, this.#tenant, { signal: this.#signal });
+      const options = { mayAdopt: (found: T) => isOrphanOf(found, this.#tenant), signal: this.#signal };
+      await this.#applier.delete(type, live, this.#tenant, options);
     } catch (error) {
       this.#classify(error, live);
     }
+  }
+
+  #note<T extends KubeObject>({ action, adopted, contest, retryAfterMs }: ApplyResult<T>, child: T): void {
+    if (action === 'terminating') this.#retryAfter(DELETION_POLL_MS);
+    if (retryAfterMs !== undefined) this.#retryAfter(retryAfterMs);
+    if (adopted) this.adopted.push(`${child.kind} ${child.metadata.name}`);
+    if (contest !== undefined) this.#conflict(child, contest, action === 'deferred');
+  }
+
+  #conflict(child: KubeObject, contest: Contest, reverted: boolean): void {
+    const tenant = this.#tenant.metadata.name;
+    this.conflicts.push(conflictingWriter({ child, tenant, contest, reverted }));
+    this.#retryAfter(contest.endsInMs);
   }
 
   #retryAfter(ms: number): void {

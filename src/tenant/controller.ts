@@ -1,5 +1,5 @@
 /** Sets up the tenant controller: what is watched, which changes requeue a tenant, and what the reconciler uses. */
-import { FIELD_MANAGER, GROUP } from '../api/names.ts';
+import { FIELD_MANAGER } from '../api/names.ts';
 import type { InformerLike } from '../kube/cache/informer.ts';
 import type { Transform } from '../kube/cache/store.ts';
 import { controllerManagedBy } from '../kube/runtime/builder.ts';
@@ -29,6 +29,7 @@ import { MANAGED_SELECTOR, POD_SELECTOR } from '../resources/names.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
+import { HASH_ANNOTATION } from './decisions/adoption.ts';
 import { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts } from './model.ts';
@@ -39,9 +40,6 @@ import { StatusWriter } from './status-writer.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
 import { TENANT_INDEX, tenantKeys } from './world.ts';
-
-/** Annotation of children with the hash of what was applied last. */
-const HASH_ANNOTATION = `${GROUP}/applied-hash`;
 
 /**
  * The longest back-off, in ms. A tenant that keeps failing, for example because a webhook is down, is reconciled as often as any

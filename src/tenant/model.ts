@@ -10,6 +10,7 @@ import type {
   PersistentVolumeClaim,
   Pod,
   PodDisruptionBudget,
+  ReplicaSet,
   Secret,
   Service,
   ServiceAccount,
@@ -85,6 +86,8 @@ export interface ServerWorld {
   readonly pods: readonly Pod[];
   /** Pods with the server's labels that are not its own: they are never connected to. */
   readonly lookAlikes?: readonly LookAlike[] | undefined;
+  /** The ReplicaSets of the pods, only if the Deployment is gone. */
+  readonly replicaSets?: readonly ReplicaSet[] | undefined;
   /** The latest Warning event, where the status of the pod does not say why it is not ready. */
   readonly warning?: EventWarning | undefined;
 }

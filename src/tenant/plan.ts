@@ -52,6 +52,8 @@ export interface Plan {
   readonly waits: readonly Wait[];
   /** Whether servers are being replaced or wait for it. */
   readonly rolling: boolean;
+  /** The tenant is paused: nothing is written but the status. */
+  readonly paused?: boolean;
   /** When something is due that no watch reports, in ms. */
   readonly dueInMs?: number | undefined;
 }

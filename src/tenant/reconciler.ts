@@ -15,15 +15,18 @@ import type { RecentWrites } from '../kube/write/recent-writes.ts';
 import { isLatest } from '../kube/write/status.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
-import { CopilotTenant } from '../resources/tenant.ts';
+import { CopilotTenant, isTenantPaused } from '../resources/tenant.ts';
+import { actionEvents } from './action-events.ts';
 import { applyPlan, deletesServers, type Outcome } from './apply.ts';
 import { type CleanupRuns, cleanupRunsOf } from './cleanup/cleanup-runs.ts';
 import { executeRuns } from './cleanup/run-executor.ts';
+import { mayAdopt } from './decisions/adoption.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import type { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 import { observeServers } from './observe.ts';
+import { pausedPlan, untouched } from './paused.ts';
 import { decide, type Plan } from './plan.ts';
 import type { SessionStatistics } from './sessions/session-statistics.ts';
 import { volumeUsages } from './sessions/volume-usage.ts';
@@ -35,7 +38,6 @@ import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
 import type { Targets } from './targets.ts';
 import { podsOfJobs } from './termination-message.ts';
 import { statusToWrite } from './throttled-status.ts';
-import { EventReason } from './transitions.ts';
 import { readWorld, type TenantStores } from './world.ts';
 
 export interface TenantReconcilerOptions {
@@ -129,7 +131,8 @@ export class TenantReconciler implements Reconciler {
     const observation = this.#observe(world, now);
     const steadyMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
     if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs) };
-    const plan = await this.#decide(observation, context.signal);
+    const decided = await this.#decide(observation, context.signal);
+    const plan = isTenantPaused(tenant) ? pausedPlan(decided) : decided;
     const outcome = await this.#apply(world, plan, context);
     if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
     if (outcome === 'Deleted') return {};
@@ -168,7 +171,8 @@ export class TenantReconciler implements Reconciler {
     const { tenant } = world;
     const differing: [desired: Deployment, live: Deployment][] = [];
     const wouldWrite = (desired: Deployment, live: Deployment): boolean => {
-      const writes = applier.wouldWrite(Deployment, desired, live, tenant);
+      const options = { mayAdopt: (found: Deployment) => mayAdopt(found, desired, tenant) };
+      const writes = applier.wouldWrite(Deployment, desired, live, tenant, options);
       if (writes) differing.push([desired, live]);
       return writes;
     };
@@ -191,9 +195,11 @@ export class TenantReconciler implements Reconciler {
     const { client, recent, applier, facts, clock, targets } = this.#options;
     const { tenant } = world;
     // The deletion of a volume cannot be undone, so it is not based on a cache that may be late.
-    const deletes = deletesServers(tenant, plan.surplus);
+    const deletes = !plan.paused && deletesServers(tenant, plan.surplus);
     if (deletes && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) return 'Outdated';
-    const outcome = await applyPlan({ applier, client, facts, clock, log }, world, plan, signal);
+    const outcome = plan.paused
+      ? untouched(world, plan)
+      : await applyPlan({ applier, client, facts, clock, log }, world, plan, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
     if (!tenant.spec.suspend && plan.token !== undefined) {
       targets.register(tenant, outcome.servers.values(), plan.token);
@@ -242,20 +248,13 @@ export class TenantReconciler implements Reconciler {
     return dueInMs;
   }
 
-  #recordEvents(
-    tenant: CopilotTenant,
-    { rotation }: Plan,
-    { rotated, restarted, sweepFailures }: Outcome,
-    { log }: ReconcileContext,
-  ): void {
+  #recordEvents(tenant: CopilotTenant, plan: Plan, outcome: Outcome, { log }: ReconcileContext): void {
     const { recorder, metrics } = this.#options;
-    if (rotated && rotation !== undefined) recorder.event(tenant, 'Normal', EventReason.TokenRotated, rotation.message);
-    for (const { name, restart } of restarted) {
+    for (const { type, reason, message } of actionEvents(plan, outcome)) recorder.event(tenant, type, reason, message);
+    for (const { name, restart } of outcome.restarted) {
       log.warn({ server: name, ...restart }, 'restarting unresponsive server');
-      recorder.event(tenant, 'Warning', EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`);
       metrics.restarted();
     }
-    for (const message of sweepFailures) recorder.event(tenant, 'Warning', EventReason.SweepFailed, message);
   }
 
   #recordVolumeChecks({ sweeps }: Plan, now: number): void {
@@ -295,6 +294,6 @@ export class TenantReconciler implements Reconciler {
 /** Whether nothing is refused, waited for or in progress: all of that is retried, or reported by its duration, at each poll. */
 function isSteady({ tenant, plan: { causes, waits, rolling }, outcome, observed }: StatusInput): boolean {
   if (rolling) return false;
-  const open = [...causes, ...waits, ...outcome.refusals, ...outcome.waits];
+  const open = [...causes, ...waits, ...outcome.refusals, ...outcome.conflicts, ...outcome.waits];
   return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
 }

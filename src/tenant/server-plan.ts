@@ -1,18 +1,22 @@
 /** Decides what to do with one server: first the reasons to wait or to stop, then its Deployment. */
 import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
-import type { Deployment, PersistentVolumeClaim, Pod } from '../kube/types/builtins.ts';
+import type { Deployment, PersistentVolumeClaim, Pod, ReplicaSet } from '../kube/types/builtins.ts';
 import { timestamp } from '../kube/types/time.ts';
+import { differences } from '../kube/write/diff.ts';
 import { deletesOnVolume } from '../resources/cleanup-pod.ts';
-import { isOfPreviousTenant, serverName } from '../resources/names.ts';
+import { isOfPreviousTenant, serverName, serverPods } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
 import type { PodTemplates } from './builders/pod-template/template.ts';
 import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
+import { deploymentPaused } from './decisions/deployment-paused.ts';
+import { deletedDeployment, leftPods, type LeftPods } from './decisions/left-pods.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { restartDecision } from './decisions/restart.ts';
 import { serverImage } from './decisions/server-image.ts';
 import { type RevisionInput, templateRevision } from './decisions/template-revision.ts';
+import { volumeAdoption, type VolumeAdoption } from './decisions/volume-adoption.ts';
 import { isObserved, isRolloutComplete, recordedTemplateOf, restartOf, TemplateAnnotation } from './deployments.ts';
 import type { OperatorFacts, ServerObservation, ServerWorld, TenantCause, Wait } from './model.ts';
 import { hasEnded } from './pods.ts';
@@ -37,6 +41,8 @@ export interface ServerPlan {
   /** What requires user action. */
   readonly cause?: TenantCause | undefined;
   readonly wait?: Wait | undefined;
+  /** It uses a volume that existed before. */
+  readonly adoptedVolume?: VolumeAdoption | undefined;
   /** When something is due for it that no watch reports, in ms. */
   readonly dueInMs?: number | undefined;
 }
@@ -73,10 +79,17 @@ export function planServer(input: ServerPlanInput): ServerPlan {
   const loss = claimWait === undefined ? dataLossOf(tenant, name, live) : undefined;
   const usesClaim = claimWait === undefined && loss === undefined;
   const claim = usesClaim ? persistentVolumeClaim(tenant, index, live.claim) : undefined;
-  const withClaim = { ...base, claim, cause: loss, wait: claimWait };
+  const left = live.deployment === undefined ? leftPodsOf(tenant, live) : undefined;
+  const cause = loss ?? deploymentPaused(live.deployment) ?? (left?.action === 'refuse' ? left.cause : undefined);
+  const adoptedVolume = volumeAdoption(tenant, name, live.claim, recordedVolumeUID(tenant, name));
+  const withClaim = { ...base, claim, cause, wait: claimWait, adoptedVolume };
   if (tenant.spec.suspend) return { ...withClaim, deployment: stoppedDeployment(input) };
-  if (!usesClaim || credentialsHash === undefined) return withClaim;
-  const blocker = awaitedStop(live) ?? awaitedDeletion(name, input);
+  if (!usesClaim || credentialsHash === undefined || left?.action === 'refuse') return withClaim;
+  if (left?.action === 'adopt') return { ...withClaim, ...planTakeover(input, credentialsHash, left.replicaSet) };
+  const blocker =
+    left?.action === 'wait'
+      ? `its previous pod ${left.pod} has stopped`
+      : (awaitedStop(live) ?? awaitedDeletion(name, input));
   if (blocker !== undefined) {
     const message = `Server ${name} waits until ${blocker}: only one pod may write to its volume.`;
     return { ...withClaim, wait: { reason: ReconcilingReason.ServersStarting, message } };
@@ -109,6 +122,26 @@ function dataLossOf(tenant: CopilotTenant, server: string, live: ServerWorld): T
     recordedUID: recordedVolumeUID(tenant, server),
     accepted: acceptedLosses(tenant.metadata.annotations?.[Annotation.acceptDataLoss]),
   });
+}
+
+function leftPodsOf(tenant: CopilotTenant, { index, pods, replicaSets = [] }: ServerWorld): LeftPods {
+  return leftPods({ pods, replicaSets, labels: serverPods(tenant.metadata.name, index) });
+}
+
+/** The Deployment that takes over a running pod: with the template that the pod has, unless the tenant has changed. */
+function planTakeover(
+  input: ServerPlanInput,
+  credentialsHash: string,
+  replicaSet: ReplicaSet,
+): Pick<ServerPlan, 'deployment' | 'replaces'> {
+  const { live, templates } = input;
+  const deleted = deletedDeployment(replicaSet);
+  const before = { ...input, live: { ...live, deployment: deleted } };
+  const template = templateOf(before, credentialsHash, true);
+  const { revision } = templateRevision({ ...recordOf(before, template), restarts: false });
+  // A revision that is unknown here cannot be rendered.
+  const known = Math.min(revision, templates.current);
+  return { deployment: template.render({ revision: known, restart: restartOf(deleted) }), replaces: false };
 }
 
 /** The Deployment without a pod. Stopping is always allowed, so unknown values are taken from the live Deployment. */
@@ -187,6 +220,10 @@ function planChange(
   live: Deployment,
   pods: readonly Pod[],
 ): Pick<ServerPlan, 'deployment' | 'replaces' | 'wait'> {
+  // Labels, annotations and the owner do not replace the pod.
+  if (!differences(desired, live).some(({ path }) => path.startsWith('spec.'))) {
+    return { deployment: desired, replaces: false };
+  }
   // A second pod, by another writer, would write to the same volume: that cannot wait for the rollout.
   if (replicasOf(live) > 1) return { deployment: desired, replaces: false };
   if (!isObserved(live)) {

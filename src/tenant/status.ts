@@ -63,8 +63,10 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
   const ready = observed.filter((server) => server.ready).length;
   const version = lowestVersion(servers.flatMap((server) => server.version ?? []));
   const { name, generation } = tenant.metadata;
+  // Of a paused tenant the generation that was applied last: kstatus then knows that a newer spec is still to come.
+  const observedGeneration = plan.paused ? tenant.status?.observedGeneration : generation;
   return {
-    ...(generation !== undefined && { observedGeneration: generation }),
+    ...(observedGeneration !== undefined && { observedGeneration }),
     conditions: conditions(input, findings(input, redact)),
     ...(observed.length > 0 && { endpoint: endpoint(tenant) }),
     ...(outcome.hasBinding && { binding: { name: childName(name, 'binding') } }),
@@ -83,9 +85,12 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
 }
 
 function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact: (text: string) => string): Findings {
-  const causes = [...plan.causes, ...outcome.refusals, ...observed.flatMap(({ cause }) => cause ?? [])].map(
-    (cause) => ({ ...cause, message: redact(cause.message) }),
-  );
+  const causes = [
+    ...plan.causes,
+    ...outcome.refusals,
+    ...outcome.conflicts,
+    ...observed.flatMap(({ cause }) => cause ?? []),
+  ].map((cause) => ({ ...cause, message: redact(cause.message) }));
   const restarting = observed.filter(
     ({ index, ready }) => !ready && isRecent(restartOf(outcome.servers.get(index)?.deployment)?.at, now),
   );
@@ -97,6 +102,7 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
     servingCause: aggregateCauses(causes.filter(blocksServing)),
     waits: [...plan.waits, ...outcome.waits],
     rolling: plan.rolling,
+    paused: plan.paused ?? false,
     healthMessages: new Map(
       observed
         .filter(({ state }) => state === 'Unhealthy')
@@ -225,6 +231,7 @@ export function unobservedStatus(
     servingCause: cause,
     waits: [],
     rolling: false,
+    paused: false,
     healthMessages: new Map(),
     restarting: [],
     surplus: [],

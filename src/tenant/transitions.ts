@@ -1,5 +1,5 @@
 /** Turns transitions of conditions into events. */
-import { ConditionType, ReadyReason } from '../api/conditions.ts';
+import { ConditionType, ReadyReason, ReconcilingReason } from '../api/conditions.ts';
 import type { CopilotTenantStatus } from '../api/tenant.ts';
 import { type EventContent, normal, warning } from '../kube/runtime/events.ts';
 import { changedCondition, findCondition } from '../kube/write/conditions.ts';
@@ -8,6 +8,10 @@ import { changedCondition, findCondition } from '../kube/write/conditions.ts';
 export const EventReason = {
   /** The connection token was rotated: its Secret was deleted, or given another token. */
   TokenRotated: 'TokenRotated',
+  /** Children that had lost their owner were taken over, after --cascade=orphan or the restore of a backup. */
+  ChildrenAdopted: 'ChildrenAdopted',
+  /** A server uses a volume that existed before, with the sessions on it. */
+  VolumeAdopted: 'VolumeAdopted',
   /** An unresponsive server is restarted. */
   ServerRestarted: 'ServerRestarted',
   /** The files that deleted sessions left on a volume could not be swept; the next attempt is in an hour. */
@@ -29,6 +33,8 @@ export function transitions(
   const events: EventContent[] = [];
   const stalled = changedCondition(before?.conditions, after.conditions, ConditionType.Stalled);
   if (stalled?.status === 'True') events.push(warning(stalled));
+  const reconciling = changedCondition(before?.conditions, after.conditions, ConditionType.Reconciling);
+  if (reconciling?.reason === ReconcilingReason.Paused) events.push(normal(reconciling));
   const ready = changedCondition(before?.conditions, after.conditions, ConditionType.Ready);
   // A new cause has its event above, with the same message.
   if (ready !== undefined && ready.reason !== stalled?.reason) {

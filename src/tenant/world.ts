@@ -12,9 +12,10 @@ import type {
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
-import { CoreEvent, Deployment, PersistentVolumeClaim, Secret } from '../kube/types/builtins.ts';
+import { CoreEvent, Deployment, PersistentVolumeClaim, ReplicaSet, Secret } from '../kube/types/builtins.ts';
 import { isForbidden, isNotFound } from '../kube/types/errors.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
+import { getControllerOf } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
@@ -26,7 +27,7 @@ import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause
 import type { CleanupWorld, EventWarning, SecretRead, ServerWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
 import type { PodOwners } from './pod-owners.ts';
-import { servingPod } from './pods.ts';
+import { hasEnded, servingPod } from './pods.ts';
 
 /** Name of the index that finds the children of a tenant, by the tenant's key. */
 export const TENANT_INDEX = 'tenant';
@@ -77,6 +78,7 @@ export async function readWorld(
     readSecret(client, { namespace, name: childName(name, 'binding') }, signal),
     ref && readSecret(client, { namespace, name: ref.name }, signal),
     withUnlabelled(readServers(name, key, stores), tenant, client, signal)
+      .then((found) => withReplicaSets(found, namespace, client, signal))
       .then((found) => podOwners.withLookAlikes(tenant, found, signal))
       .then((found) => withWarnings(found, client, now, signal)),
     withRunWarning(readCleanup(tenant, stores), tenant, client, now, signal),
@@ -197,6 +199,27 @@ async function withUnlabelled(
       const { index, deployment, pods, claim } = server;
       if (deployment === undefined && pods.length > 0) server.deployment = await find(Deployment, index);
       if (claim === undefined && withVolume.has(index)) server.claim = await find(PersistentVolumeClaim, index);
+    }),
+  );
+  return servers;
+}
+
+/** Adds the ReplicaSets of pods whose Deployment is gone: whether these are orphaned decides if a new one may start. */
+async function withReplicaSets(
+  servers: Map<number, Mutable<ServerWorld>>,
+  namespace: string,
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<Map<number, Mutable<ServerWorld>>> {
+  await Promise.all(
+    [...servers.values()].map(async (server) => {
+      const left = server.deployment === undefined ? server.pods.filter((pod) => !hasEnded(pod)) : [];
+      const controllers = left.flatMap((pod) => getControllerOf(pod) ?? []);
+      const names = new Set(controllers.filter(({ kind }) => kind === ReplicaSet.kind).map(({ name }) => name));
+      if (names.size === 0) return;
+      const read = (name: string) => ignoreNotFound(client.get(ReplicaSet, { namespace, name }, { signal }));
+      const found = await Promise.all([...names].map(read));
+      server.replicaSets = found.flatMap((replicaSet) => replicaSet ?? []);
     }),
   );
   return servers;

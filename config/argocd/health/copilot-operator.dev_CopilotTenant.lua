@@ -21,6 +21,10 @@ local pressure = condition("StoragePressure")
 if obj.metadata.deletionTimestamp ~= nil then
   return { status = "Progressing", message = "The tenant is being deleted." }
 end
+-- Before all else: the status of a paused tenant may be of an earlier spec, and the operator does not work on it.
+if reconciling.reason == "Paused" then
+  return health("Suspended", reconciling)
+end
 -- The status is of an earlier spec.
 if ready.status == nil or (obj.status.observedGeneration or 0) < (obj.metadata.generation or 0) then
   return health("Progressing", {})

@@ -56,7 +56,7 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   {
     resource: ReplicaSet,
     verbs: ['get'],
-    why: "Which pods are the servers' own: a pod's owner is a ReplicaSet, and that of the ReplicaSet a Deployment. The operator gives the connection token to no other pod.",
+    why: "Which pods are the servers' own: a pod's owner is a ReplicaSet, and that of the ReplicaSet a Deployment. The operator gives the connection token to no other pod. And whether the pods of a server whose Deployment was deleted are being deleted too, or were left running by --cascade=orphan.",
   },
   { resource: Service, verbs: SCALED, why: 'The address of each server.' },
   { resource: PersistentVolumeClaim, verbs: SCALED, why: 'The volume of each server.' },

@@ -2,14 +2,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ConditionType } from '../../api/conditions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isTenantPaused, type CopilotTenant } from '../../resources/tenant.ts';
 
 /** Whether the tenant's sessions have to be reconciled for this change. For most they need not be, and there may be hundreds of sessions. */
 export function affectsSessions(old: CopilotTenant, tenant: CopilotTenant): boolean {
   return !isDeepStrictEqual(relevantFields(old), relevantFields(tenant));
 }
 
-function relevantFields({ metadata, spec, status }: CopilotTenant): unknown {
+function relevantFields(tenant: CopilotTenant): unknown {
+  const { metadata, spec, status } = tenant;
   const conditions = [ConditionType.Ready, ConditionType.Healthy].map((type) => {
     const condition = findCondition(status?.conditions, type);
     return [condition?.status, condition?.reason];
@@ -17,6 +18,7 @@ function relevantFields({ metadata, spec, status }: CopilotTenant): unknown {
   return {
     uid: metadata.uid,
     deleting: metadata.deletionTimestamp !== undefined,
+    paused: isTenantPaused(tenant),
     suspend: spec.suspend,
     replicas: spec.replicas,
     reclaimPolicy: spec.storage.reclaimPolicy,

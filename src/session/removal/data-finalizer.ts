@@ -10,7 +10,7 @@ import type { ReadonlyStore } from '../../kube/cache/store.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { CopilotSession } from '../../resources/session.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isTenantPaused, type CopilotTenant } from '../../resources/tenant.ts';
 import { missingPermission } from '../../resources/permission.ts';
 import { deadlineOf } from '../decisions/removal.ts';
 import type { SessionStates } from '../session-state.ts';
@@ -104,8 +104,9 @@ export class DataFinalizer {
     let removal: Removal;
     try {
       tenant = await findTenant(session, tenants, client, signal);
-      removal =
-        tenant === undefined
+      removal = isPausedFor(tenant)
+        ? pausedRemoval(tenant)
+        : tenant === undefined
           ? await remover.withoutTenant(session, signal)
           : await remover.remove(session, tenant, { since, signal, log });
     } catch (error) {
@@ -131,4 +132,13 @@ export class DataFinalizer {
     const status = unobservedStatus({ session, deleting, cause: removal.cause, now: clock.now() });
     return statusWriter.write(session, status, context.signal);
   }
+}
+
+/** A tenant that is being deleted takes its sessions along, paused or not. */
+function isPausedFor(tenant: CopilotTenant | undefined): tenant is CopilotTenant {
+  return tenant !== undefined && isTenantPaused(tenant) && tenant.metadata.deletionTimestamp === undefined;
+}
+
+function pausedRemoval({ metadata: { name } }: CopilotTenant): Removal {
+  return { ...EMPTY_REMOVAL, pending: [`CopilotTenant ${name} is paused, so no data of its sessions is deleted.`] };
 }

@@ -1,7 +1,6 @@
 /** Applies the objects of a tenant's cleanup, or deletes them when `spec.sessions.ttl` is not set. */
 import { StalledReason } from '../../api/conditions.ts';
 import { ConfigMap, CronJob, NetworkPolicy } from '../../kube/types/builtins.ts';
-import { isControlledBy } from '../../kube/types/owner.ts';
 import type { ResourceType } from '../../kube/types/resource.ts';
 import type { KubeObject } from '../../kube/types/types.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
@@ -9,6 +8,7 @@ import { cronJob } from '../builders/cronjob.ts';
 import { cleanupNetworkPolicy } from '../builders/networkpolicy.ts';
 import { sessionsConfigMap } from '../builders/sessionsconfigmap.ts';
 import type { ChildWriter } from '../child-writer.ts';
+import { isOwnOrOrphan } from '../decisions/adoption.ts';
 import type { CleanupWorld, OperatorFacts, ServerWorld } from '../model.ts';
 import { cleanupScope, isPaused } from './cleanup-scope.ts';
 
@@ -57,5 +57,6 @@ async function deleteOwn<T extends KubeObject>(
   type: ResourceType<T>,
   live: T | undefined,
 ): Promise<void> {
-  if (live !== undefined && isControlledBy(live, tenant)) await writer.delete(type, live);
+  // An orphaned CronJob would go on deleting sessions by the rules of the previous tenant.
+  if (live !== undefined && isOwnOrOrphan(live, tenant)) await writer.delete(type, live);
 }

@@ -19,6 +19,7 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.PodSecurityViolated,
   StalledReason.AdmissionDenied,
   StalledReason.PodCreationFailed,
+  StalledReason.DeploymentPaused,
   StalledReason.NodeLost,
   StalledReason.StorageClassNotFound,
   StalledReason.VolumePending,
@@ -31,6 +32,7 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.ReadinessGateNotReady,
   StalledReason.SidecarFailed,
   StalledReason.LookAlikePod,
+  StalledReason.ConflictingWriter,
   StalledReason.VolumeNotExpandable,
   StalledReason.OperatorImageUnknown,
 ];

@@ -2,6 +2,7 @@
  * Decides the conditions of a tenant. Each is a chain of cases, where the first that holds decides. Messages are written
  * for users who read `kubectl get ct` and want to know what to do.
  */
+import { Annotation } from '../../api/names.ts';
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
 import { type Verdict, verdictFalse, verdictTrue, verdictUnknown } from '../../kube/write/conditions.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
@@ -21,6 +22,8 @@ export interface Findings {
   readonly waits: readonly Wait[];
   /** Servers are being replaced, or wait for it. */
   readonly rolling: boolean;
+  /** A user has paused the tenant. */
+  readonly paused: boolean;
   /** Names of the servers that were restarted and are not ready yet. */
   readonly restarting: readonly string[];
   /** By name, for each Unhealthy server: why, and what the operator does about it. */
@@ -38,6 +41,12 @@ export const NO_RESPONSE = 'no response';
 
 /** The condition Ready. */
 export function readyVerdict(findings: Findings): Verdict {
+  const verdict = servingVerdict(findings);
+  // `kubectl get` shows this message and not that of Reconciling.
+  return findings.paused ? { ...verdict, message: `${verdict.message} The tenant is paused.` } : verdict;
+}
+
+function servingVerdict(findings: Findings): Verdict {
   const { tenant, servers, cause, servingCause, waits, rolling, restarting } = findings;
   const waiting = servers.filter(({ ready }) => !ready);
   const unhealthy = servers.filter(({ state }) => state === 'Unhealthy');
@@ -87,6 +96,13 @@ export function reconcilingVerdict(findings: Findings): Verdict {
   const starting = servers.filter(({ ready }) => !ready);
   if (tenant.metadata.deletionTimestamp !== undefined) {
     return verdictTrue(ReconcilingReason.Deleting, "Deleting the tenant's resources.");
+  }
+  if (findings.paused) {
+    return verdictFalse(
+      ReconcilingReason.Paused,
+      `The annotation ${Annotation.paused} is "true": the operator observes the tenant and changes nothing. ` +
+        `To continue, run kubectl annotate ct/${tenant.metadata.name} ${Annotation.paused}-.`,
+    );
   }
   if (error !== undefined) return verdictTrue(ReconcilingReason.RetryingAfterError, error);
   if (cause !== undefined)

@@ -110,15 +110,23 @@ describe('a tenant', () => {
       Suspending: 'Progressing',
       WaitingForDeletion: 'Progressing',
       Deleting: 'Progressing',
+      Paused: 'Suspended',
       RetryingAfterError: 'Progressing',
     }),
   )('that is otherwise Ready and whose Reconciling has the reason %s is %s', async (reason, status) => {
-    const isDone = reason === 'UpToDate' || reason === 'Blocked';
+    const isDone = reason === 'UpToDate' || reason === 'Blocked' || reason === 'Paused';
     const conditions = reason === 'Blocked' ? stalled('DataLost') : { Reconciling: isDone ? no(reason) : yes(reason) };
-    const decides = { Healthy: 'Ready', Degraded: 'Stalled', Progressing: 'Reconciling', Suspended: '' }[status];
+    const decides = { Healthy: 'Ready', Degraded: 'Stalled', Progressing: 'Reconciling', Suspended: 'Reconciling' }[
+      status
+    ];
     const found = await argoHealth(tenant(conditions));
     expect(found.status).toBe(status);
     expect(found.message).toContain(`${decides} says`);
+  });
+
+  it('that is paused is Suspended, whatever else is reported and although its spec is newer than its status', async () => {
+    const found = await argoHealth(tenant({ ...stalled('DataLost'), Reconciling: no('Paused') }, {}, 1));
+    expect(found).toEqual({ status: 'Suspended', message: words('Reconciling', 'Paused') });
   });
 
   it.each(
@@ -135,6 +143,8 @@ describe('a tenant', () => {
       SchedulingGated: 'Degraded',
       ReadinessGateNotReady: 'Degraded',
       NodeLost: 'Degraded',
+      ConflictingWriter: 'Degraded',
+      DeploymentPaused: 'Degraded',
       Unschedulable: 'Degraded',
       StorageClassNotFound: 'Degraded',
       VolumePending: 'Degraded',

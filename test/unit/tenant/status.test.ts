@@ -65,6 +65,8 @@ function statusOf({
       refusals: [],
       waits: [],
       errors: [],
+      conflicts: [],
+      adopted: [],
       servers: new Map([[0, server]]),
       hasBinding: true,
       rotated: false,

@@ -28,6 +28,8 @@ class Requests implements Pick<Applier, 'apply' | 'delete'> {
     return { action: 'unchanged', object: desired, changed: [] };
   };
 
+  contest: Applier['contest'] = () => undefined;
+
   delete: Applier['delete'] = async (_, live: KubeObject) => {
     this.deleted.push(`${live.kind} ${live.metadata.name}`);
     return true;
@@ -46,6 +48,20 @@ async function applied(requests: Requests, { facts = OPERATOR, live = previous }
 }
 
 describe('the CronJob of the previous spec', () => {
+  it('that an earlier tenant left without an owner is deleted too: it would go on deleting sessions', async () => {
+    const { ownerReferences: _, ...metadata } = previous.metadata;
+    const annotations = { 'copilot-operator.dev/applied-hash': 'h' };
+    const orphan = { ...previous, metadata: { ...metadata, annotations } };
+    const requests = new Requests();
+    const writer = new ChildWriter(requests, sampleTenant(), new AbortController().signal);
+    for (const cronJob of [orphan, { ...previous, metadata }]) {
+      const cleanup = { cronJob, jobs: [], pods: [], sessions: [] };
+      await applyCleanup(writer, OPERATOR, { tenant: sampleTenant(), cleanup }, new Map());
+    }
+    // Only the one with the operator's mark.
+    expect(requests.deleted).toEqual(['CronJob acme-cleanup']);
+  });
+
   it('is deleted when that of the current spec is refused', async () => {
     const requests = new Requests(INVALID);
     const { refusals } = await applied(requests);

@@ -18,6 +18,7 @@ function found(other: Partial<Findings> = {}): Findings {
     servingCause: other.cause,
     waits: [],
     rolling: false,
+    paused: false,
     restarting: [],
     healthMessages: new Map(),
     surplus: [],

@@ -1,0 +1,24 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Deployment } from '../../../../src/kube/types/builtins.ts';
+import { deploymentPaused } from '../../../../src/tenant/decisions/deployment-paused.ts';
+import { rolledOutDeployment } from '../fixtures.ts';
+
+const complete = rolledOutDeployment();
+const incomplete = { ...complete, status: { ...complete.status, updatedReplicas: 0 } };
+const paused = ({ spec, ...rest }: Deployment) => ({ ...rest, spec: { ...spec, paused: true } }) as Deployment;
+
+describe('a paused Deployment', () => {
+  it('is reported while a rollout waits for it', () => {
+    const cause = deploymentPaused(paused(incomplete));
+    expect(cause).toMatchObject({ reason: 'DeploymentPaused' });
+    expect(cause?.message).toContain('kubectl rollout resume deploy/acme-0');
+  });
+
+  it.each([
+    ['nothing is to be rolled out', paused(complete)],
+    ['it is not paused', incomplete],
+    ['there is none', undefined],
+  ])('is not when %s', (_, deployment) => {
+    expect(deploymentPaused(deployment)).toBeUndefined();
+  });
+});
