@@ -7,7 +7,7 @@ import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
 import { childName, isOfPreviousTenant, serverName, sweepName } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
 import {
@@ -31,6 +31,8 @@ import type {
   Wait,
   World,
 } from './model.ts';
+import { orphanedToken } from './orphaned-token.ts';
+import { pausedPlan } from './paused.ts';
 import { planServer, type ServerPlan } from './server-plan.ts';
 import type { WasApplied } from './server-template.ts';
 
@@ -84,9 +86,10 @@ export function decide(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, wasApplied, templates = POD_TEMPLATES, now, randomBytes } = input;
   const { tenant } = world;
   const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel);
-  const { decision, cause, wait } = tokenOf(world, randomBytes);
+  const hashOf = (token: string) => (model.ok ? credentialsHash(token, tenant, model.value) : undefined);
+  const { decision, cause, wait } = tokenOf(world, hashOf, randomBytes);
   const token = decision?.token;
-  const hash = token !== undefined && model.ok ? credentialsHash(token, tenant, model.value) : undefined;
+  const hash = token === undefined ? undefined : hashOf(token);
   const drafts = [...observed].map(([index, observation]) =>
     planServer({
       tenant,
@@ -115,7 +118,7 @@ export function decide(input: PlanInput): Plan {
     ...sweeps.flatMap((step) => (step.action === 'wait' ? (step.dueInMs ?? []) : [])),
     ...(waitsForCollection ? [COLLECTION_POLL_MS] : []),
   ];
-  return {
+  const plan: Plan = {
     token,
     rotation: decision && rotationOf(world, decision, hash),
     model,
@@ -134,6 +137,7 @@ export function decide(input: PlanInput): Plan {
     rolling,
     ...(dues.length > 0 && { dueInMs: Math.min(...dues) }),
   };
+  return isTenantPaused(tenant) ? pausedPlan(plan, decision) : plan;
 }
 
 function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecision[] {
@@ -177,7 +181,12 @@ interface TokenFound {
   readonly wait?: Wait;
 }
 
-function tokenOf({ tenant, tokenSecret }: World, randomBytes: PlanInput['randomBytes']): TokenFound {
+function tokenOf(
+  world: World,
+  hashOf: (token: string) => string | undefined,
+  randomBytes: PlanInput['randomBytes'],
+): TokenFound {
+  const { tenant, tokenSecret } = world;
   const name = childName(tenant.metadata.name, 'token');
   if (tokenSecret === 'Forbidden') {
     return {
@@ -191,10 +200,15 @@ function tokenOf({ tenant, tokenSecret }: World, randomBytes: PlanInput['randomB
     return { wait: waitForPreviousTenant(tokenSecret) };
   }
   if (tokenSecret !== 'NotFound' && !isControlledBy(tokenSecret, tenant)) {
-    const { message } = new ForeignObjectError(tokenSecret, tokenSecret);
-    return { cause: { reason: StalledReason.ForeignObject, message: `${message}.` } };
+    const adoption = orphanedToken(world, tokenSecret, hashOf);
+    // The model's cause says what to do until the token can be verified.
+    if (adoption?.action === 'wait') return {};
+    if (adoption?.action !== 'adopt') {
+      const message = adoption?.message ?? `${new ForeignObjectError(tokenSecret, tokenSecret).message}.`;
+      return { cause: { reason: StalledReason.ForeignObject, message } };
+    }
   }
-  return { decision: connectionToken(ownSecret(tokenSecret, tenant), randomBytes) };
+  return { decision: connectionToken(typeof tokenSecret === 'object' ? tokenSecret : undefined, randomBytes) };
 }
 
 function rotationOf(

@@ -102,15 +102,6 @@ export const ServiceAccount = defineResource<ServiceAccount>({
   namespaced: true,
 });
 
-export type ReplicaSet = Builtin<V1ReplicaSet>;
-export const ReplicaSet = defineResource<ReplicaSet>({
-  group: 'apps',
-  version: 'v1',
-  plural: 'replicasets',
-  kind: 'ReplicaSet',
-  namespaced: true,
-});
-
 export type Deployment = Builtin<V1Deployment>;
 export const Deployment = defineResource<Deployment>({
   group: 'apps',

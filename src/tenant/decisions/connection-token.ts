@@ -67,7 +67,8 @@ export function tokenRotation({
   return { reason: 'SecretChanged', message: `${secret} was given another connection token. ${effect}` };
 }
 
-function tokenIn(secret: Secret | undefined): string | undefined {
+/** The token in a Secret; undefined if it has none, or a malformed one. */
+export function tokenIn(secret: Secret | undefined): string | undefined {
   const token = Buffer.from(secret?.data?.[TOKEN_KEY] ?? '', 'base64').toString();
   return /^[\w-]{43}$/.test(token) ? token : undefined;
 }
