@@ -47,6 +47,18 @@ describe('the plan for a session', () => {
     expect(planned({ ttl: '2h' }, idle, { now, candidates }).expiry).toBe('due');
   });
 
+  it('deletes no data while the tenant is paused', () => {
+    const now = CREATED + 3 * HOUR;
+    const candidates = [serverView(0, { answer: answerOf(now) })];
+    for (const [value, expiry] of [
+      ['true', 'none'],
+      ['false', 'due'],
+    ] as const) {
+      const tenant = sampleTenant({}, { annotations: { 'copilot-operator.dev/paused': value } });
+      expect(planned({ ttl: '2h' }, idle, { tenant, now, candidates })).toMatchObject({ phase: 'Idle', expiry });
+    }
+  });
+
   it('takes one that the tenant’s cleanup has deleted for expired', () => {
     const tenant = sampleTenant({ sessions: { ttl: '30m' } });
     const now = CREATED + 35 * 60_000;

@@ -38,3 +38,31 @@ describe('what a written child waits for', () => {
     expect((await writerAfter(() => ({ action: 'unchanged' }))).retryAfterMs).toBeUndefined();
   });
 });
+
+describe('a child that another writer keeps changing', () => {
+  const writers = [{ manager: 'kubectl', operation: 'Update' }];
+  const contest = { fields: ['data.token'], writers, endsInMs: 9_000 };
+
+  it('is reported whether or not it was restored now, and checked when that is over', async () => {
+    for (const action of ['updated', 'unchanged', 'deferred'] as const) {
+      const writer = await writerAfter(() => ({ action, contest }));
+      expect(writer.conflicts.map(({ reason }) => reason)).toEqual(['ConflictingWriter']);
+      expect(writer.refusals).toEqual([]);
+      expect(writer.retryAfterMs).toBe(9_000);
+    }
+  });
+
+  it('is reported while it cannot be applied', () => {
+    const applier = { contest: () => contest } as unknown as Applier;
+    const writer = new ChildWriter(applier, tenant, new AbortController().signal);
+    writer.leave(Secret, desired);
+    expect(writer.conflicts[0]?.message).toContain('Field manager kubectl (Update)');
+  });
+});
+
+describe('a child that was taken over', () => {
+  it('is named', async () => {
+    expect((await writerAfter(() => ({ action: 'updated', adopted: true }))).adopted).toEqual(['Secret acme-token']);
+    expect((await writerAfter(() => ({ action: 'updated' }))).adopted).toEqual([]);
+  });
+});

@@ -425,3 +425,24 @@ describe('the status of a tenant that is being deleted', () => {
     expect(condition(after, 'ModelConfigured')).toEqual(condition(before, 'ModelConfigured'));
   });
 });
+
+describe('the status of a paused tenant', () => {
+  it('has the generation that was applied last: a newer spec is still to come', () => {
+    const { observedGeneration, conditions } = next(statusOf(), { plan: { paused: true } }, 2);
+    expect(observedGeneration).toBe(1);
+    expect(findCondition(conditions, 'Reconciling')).toMatchObject({ status: 'False', reason: 'Paused' });
+    expect(next(statusOf(), {}, 2).observedGeneration).toBe(2);
+  });
+});
+
+describe('another writer that keeps changing a child', () => {
+  const conflict = { reason: 'ConflictingWriter', message: 'Field manager x keeps changing y.' } as const;
+
+  it('is Stalled, and Ready is False only if it keeps a server from serving', () => {
+    const beside = statusOf({ outcome: { conflicts: [{ ...conflict, isBesideServers: true }] } });
+    expect(condition(beside, 'Stalled')).toMatchObject({ status: 'True', reason: 'ConflictingWriter' });
+    expect(condition(beside, 'Ready')).toMatchObject({ status: 'True' });
+    const blocking = statusOf({ outcome: { conflicts: [conflict] } });
+    expect(condition(blocking, 'Ready')).toMatchObject({ status: 'False', reason: 'ConflictingWriter' });
+  });
+});

@@ -22,6 +22,7 @@ function status(conditions: Readonly<Record<string, TestCondition>>): CopilotTen
 const fine = status({ Ready: ['True', 'ServersReady'], Stalled: ['False', 'NotStalled'] });
 const starting = status({ Ready: ['False', 'ServersStarting'], Stalled: ['False', 'NotStalled'] });
 const silent = status({ Ready: ['False', 'ServersUnhealthy'], Stalled: ['False', 'NotStalled'] });
+const paused = status({ Ready: ['True', 'ServersReady'], Reconciling: ['False', 'Paused'] });
 const noQuota = status({ Ready: ['False', 'QuotaExceeded'], Stalled: ['True', 'QuotaExceeded'] });
 const noImage = status({ Ready: ['False', 'ImagePullFailed'], Stalled: ['True', 'ImagePullFailed'] });
 
@@ -39,6 +40,8 @@ describe('the events of a tenant', () => {
     ['a server stops responding', fine, silent, ['Warning ServersUnhealthy']],
     ['a cause appears: one event, not another for Ready', fine, noQuota, ['Warning QuotaExceeded']],
     ['one cause replaces another', noQuota, noImage, ['Warning ImagePullFailed']],
+    ['it is paused', fine, paused, ['Normal Paused']],
+    ['it stays paused', paused, paused, []],
     ['the cause disappears', noImage, starting, ['Normal ServersStarting']],
     ['a new tenant has a cause at once', undefined, noQuota, ['Warning QuotaExceeded']],
   ])('when %s', (_, before, after, expected) => {

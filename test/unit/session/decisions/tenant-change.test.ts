@@ -6,12 +6,14 @@ import { sampleTenant } from '../../../support/tenants.ts';
 const condition = (type: string, reason: string, message = '') =>
   ({ type, status: 'True', reason, message, lastTransitionTime: '2026-01-01T00:00:00Z' }) as const;
 const server = (state: 'Failed' | 'Healthy') => [{ name: 'acme-0', state, restarts: 0 }];
+const PAUSED = { 'copilot-operator.dev/paused': 'true' };
 const before = sampleTenant({}, {}, { replicas: 1, conditions: [condition('Ready', 'ServersReady')] });
 const status = (changed: object): CopilotTenant => ({ ...before, status: { ...before.status, ...changed } });
 
 describe('a change of a tenant concerns its sessions', () => {
   it.each<[string, CopilotTenant]>([
     ['when it is suspended', { ...before, spec: sampleTenant({ suspend: true }).spec }],
+    ['when it is paused', { ...before, metadata: { ...before.metadata, annotations: PAUSED } }],
     ['when it is scaled', { ...before, spec: sampleTenant({ replicas: 2 }).spec }],
     ['when it is being deleted', { ...before, metadata: { ...before.metadata, deletionTimestamp: 'now' } }],
     ['when it is another one', { ...before, metadata: { ...before.metadata, uid: 'other' } }],

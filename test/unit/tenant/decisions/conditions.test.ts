@@ -248,3 +248,24 @@ describe('Healthy', () => {
     expect(healthyVerdict(found({ servers }))).toBeUndefined();
   });
 });
+
+describe('a paused tenant', () => {
+  const paused = { paused: true };
+
+  it('is not Reconciling, whatever is to be done, and says how to continue', () => {
+    for (const other of [{}, { rolling: true }, { waits: [wait] }, { cause }, { surplus: ['acme-2'] }]) {
+      const verdict = reconcilingVerdict(found({ ...paused, ...other }));
+      expect(verdict).toMatchObject({ status: 'False', reason: 'Paused' });
+      expect(verdict.message).toContain('kubectl annotate ct/acme copilot-operator.dev/paused-');
+    }
+    expect(reconcilingVerdict(found({ ...paused, tenant: deleted })).reason).toBe('Deleting');
+  });
+
+  it('is Ready as its servers are, and the message says that it is paused', () => {
+    expect(readyVerdict(found(paused))).toMatchObject({
+      status: 'True',
+      message: '2 of 2 servers are ready. The tenant is paused.',
+    });
+    expect(readyVerdict(found({ ...paused, servers: [silent(0)] }))).toMatchObject({ reason: 'ServersUnhealthy' });
+  });
+});
