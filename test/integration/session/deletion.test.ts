@@ -69,6 +69,46 @@ async function isGivenUp(world: SessionWorld, reason: string): Promise<void> {
   expect(reasons(world)).toEqual(['Warning Forbidden', `Warning ${reason}`]);
 }
 
+describe('a session of a paused tenant', () => {
+  const pause = (world: SessionWorld, value: string | null) => {
+    const contentType = 'application/merge-patch+json';
+    const annotations = { 'copilot-operator.dev/paused': value };
+    return world.client.patch(
+      CopilotTenant,
+      { namespace: world.namespace, name: 'acme' },
+      { metadata: { annotations } },
+      { contentType },
+    );
+  };
+
+  it('that is deleted keeps its data until the tenant is not paused any more', async () => {
+    await using world = await open();
+    await used(world);
+    await pause(world, 'true');
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(false);
+    expect(await world.condition('Reconciling')).toMatch(/^True /);
+    expect(world.source.has(world.server(), 'alpha')).toBe(true);
+    await pause(world, null);
+    await world.settle();
+    expect(await gone(world)).toBe(true);
+    expect(world.source.has(world.server(), 'alpha')).toBe(false);
+  });
+
+  it('does not keep a namespace from being deleted: at the deadline the data is left behind, with an event', async () => {
+    await using world = await open();
+    await used(world);
+    await pause(world, 'true');
+    await world.settle();
+    await remove(world);
+    await world.advance(6 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(true);
+    expect(world.source.has(world.server(), 'alpha')).toBe(true);
+    expect(world.events.join('\n')).toMatch(/Warning SessionDataLeftBehind: .*CopilotTenant acme is paused/);
+  });
+});
+
 describe('a deleted session', () => {
   it('deletes its data, and nothing else', async () => {
     await using world = await open();
