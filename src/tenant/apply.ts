@@ -64,6 +64,7 @@ export async function applyPlan(
   plan: Plan,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  if (plan.paused) return untouched(world, plan);
   const { applier, facts } = context;
   const { tenant } = world;
   const writer = new ChildWriter(applier, tenant, signal);
@@ -83,6 +84,13 @@ export async function applyPlan(
   const { refusals, waits, errors, conflicts, adopted, retryAfterMs } = writer;
   const written = { refusals, waits, errors, conflicts, adopted, retryAfterMs };
   return { ...written, hasBinding, rotated, restarted, sweepFailures, servers: new Map(servers) };
+}
+
+/** The outcome for a paused tenant: everything as it was read. */
+export function untouched({ servers, bindingSecret }: World, plan: Plan): Outcome {
+  const desired = plan.servers.map(({ index }) => [index, servers.get(index) ?? { index, pods: [] }] as const);
+  const nothing = { refusals: [], waits: [], errors: [], conflicts: [], adopted: [], restarted: [], sweepFailures: [] };
+  return { ...nothing, servers: new Map(desired), hasBinding: existing(bindingSecret) !== undefined, rotated: false };
 }
 
 /** What came of applying what servers share. */

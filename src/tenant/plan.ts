@@ -32,7 +32,6 @@ import type {
   World,
 } from './model.ts';
 import { orphanedToken } from './orphaned-token.ts';
-import { pausedPlan } from './paused.ts';
 import { planServer, type ServerPlan } from './server-plan.ts';
 import type { WasApplied } from './server-template.ts';
 
@@ -138,6 +137,18 @@ export function decide(input: PlanInput): Plan {
     ...(dues.length > 0 && { dueInMs: Math.min(...dues) }),
   };
   return isTenantPaused(tenant) ? pausedPlan(plan, decision) : plan;
+}
+
+/** The plan of a paused tenant: without everything that would be written or waited for. What was found out about servers is kept. */
+export function pausedPlan(plan: Plan, decision: TokenDecision | undefined): Plan {
+  const servers = plan.servers.map(({ index, name, live, observed, healthMessage, cause }) => ({
+    ...{ index, name, live, observed, healthMessage, cause },
+    replaces: false,
+  }));
+  // Without its Secret no server has the token that was generated just now.
+  const token = decision?.reason === 'Created' ? undefined : plan.token;
+  const nothing = { rotation: undefined, sweeps: [], waits: [], rolling: false, dueInMs: undefined };
+  return { ...plan, ...nothing, token, servers, paused: true };
 }
 
 function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecision[] {

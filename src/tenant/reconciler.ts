@@ -26,7 +26,6 @@ import type { FirstReady } from './first-ready.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 import { observeServers } from './observe.ts';
-import { untouched } from './paused.ts';
 import { decide, type Plan } from './plan.ts';
 import type { SessionStatistics } from './sessions/session-statistics.ts';
 import { volumeUsages } from './sessions/volume-usage.ts';
@@ -196,9 +195,7 @@ export class TenantReconciler implements Reconciler {
     // The deletion of a volume cannot be undone, so it is not based on a cache that may be late.
     const deletes = !plan.paused && deletesServers(tenant, plan.surplus);
     if (deletes && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) return 'Outdated';
-    const outcome = plan.paused
-      ? untouched(world, plan)
-      : await applyPlan({ applier, client, facts, clock, log }, world, plan, signal);
+    const outcome = await applyPlan({ applier, client, facts, clock, log }, world, plan, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
     if (!tenant.spec.suspend && plan.token !== undefined) {
       targets.register(tenant, outcome.servers.values(), plan.token);

@@ -118,6 +118,9 @@ async function everything(): Promise<void> {
   await namespace.waitForStalled('stuck', 'StorageClassNotFound');
   await editAll();
   await deleteOne(PodDisruptionBudget, 'acme-servers');
+  // Its pods are left, and why is in their ReplicaSet.
+  await namespace.kubectl.ok(['delete', 'deploy', 'acme-0', '--cascade=orphan', '-n', namespace.name]);
+  await waitFor('Deployment acme-0 is there again', () => namespace.get(Deployment, 'acme-0'), SOON);
   await namespace.patchTenant('acme', { spec: { sessions: { ttl: null } } });
   const cleanedUp = async () =>
     [

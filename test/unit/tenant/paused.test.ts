@@ -1,14 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { isTenantPaused } from '../../../src/resources/tenant.ts';
-import { pausedPlan, untouched } from '../../../src/tenant/paused.ts';
+import { untouched } from '../../../src/tenant/apply.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
-import type { Plan } from '../../../src/tenant/plan.ts';
+import { pausedPlan, type Plan } from '../../../src/tenant/plan.ts';
 import { emptyWorld, healthyServer, sampleTenant, TOKEN } from '../../support/tenants.ts';
 import { rolledOutDeployment } from './fixtures.ts';
 
 const cause = { reason: 'DeploymentPaused', message: 'It is paused.' } as const;
 const wait = { reason: 'ServersUpdating', message: 'Waiting.' } as const;
 const live = { index: 0, pods: [], deployment: rolledOutDeployment() };
+const KEPT = { reason: 'Kept', message: 'kept', token: TOKEN } as const;
 const plan: Plan = {
   token: TOKEN,
   model: { ok: true, reason: 'ClientProvided', message: 'none' },
@@ -46,7 +47,7 @@ describe('a paused tenant', () => {
   });
 
   it('has a plan without writes, waits and restarts; what was found out stays', () => {
-    const paused = pausedPlan(plan);
+    const paused = pausedPlan(plan, KEPT);
     const [server] = paused.servers;
     expect(paused).toMatchObject({
       token: TOKEN,
@@ -68,13 +69,17 @@ describe('a paused tenant', () => {
     });
   });
 
+  it('has no token if none is stored: the servers do not have the one that was generated', () => {
+    expect(pausedPlan(plan, { ...KEPT, reason: 'Created' }).token).toBeUndefined();
+  });
+
   it('has an outcome with everything as it was read', () => {
     const tenant = sampleTenant();
     const servers = new Map<number, ServerWorld>([
       [0, live],
       [3, { index: 3, pods: [] }],
     ]);
-    const outcome = untouched(emptyWorld(tenant, { servers }), pausedPlan(plan));
+    const outcome = untouched(emptyWorld(tenant, { servers }), pausedPlan(plan, KEPT));
     expect([...outcome.servers]).toEqual([[0, live]]);
     expect(outcome.hasBinding).toBe(false);
   });
