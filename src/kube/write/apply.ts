@@ -16,7 +16,7 @@ import { fingerprint, DesiredChild, isOurs, type ChildWriteOptions } from './des
 import { type Contest, DriftBackoff } from './drift-backoff.ts';
 import type { Difference } from './diff.ts';
 import { forceApply } from './forced-apply.ts';
-import { otherWriters, ownedFields } from './managed-fields.ts';
+import { overwriteOf, ownedFields } from './managed-fields.ts';
 import { RecentWrites } from './recent-writes.ts';
 import { writeErrorOf } from './refusal.ts';
 
@@ -258,11 +258,11 @@ export class Applier {
     const { clock, log, fieldManager } = this.#options;
     const changed = child.differences(live).map(({ path }) => path);
     const adopted = !child.isControlled(live);
-    const writers = otherWriters(live.metadata.managedFields, fieldManager, changed);
+    const overwrite = overwriteOf(live.metadata.managedFields, fieldManager, changed);
     const object = await forceApply(this.#options, type, child, live);
     this.#wrote(type, child, object);
-    this.#driftBackoff.wrote(restoreKey(type, live), child.hash, clock.monotonic(), { fields: changed, writers });
-    log.debug({ object: describe(child.manifest), changed, writers, adopted }, 'updated');
+    this.#driftBackoff.wrote(restoreKey(type, live), child.hash, clock.monotonic(), overwrite);
+    log.debug({ object: describe(child.manifest), changed, writers: overwrite.writers, adopted }, 'updated');
     return { action: 'updated', object, changed, ...(adopted && { adopted }) };
   }
 

@@ -1,6 +1,6 @@
 /** Back-off from another writer that keeps reverting what the Applier restores. */
 import { exponentialDelay } from '../clock/backoff.ts';
-import type { FieldWriter } from './managed-fields.ts';
+import type { Overwrite } from './managed-fields.ts';
 
 /** Writes of one desired state without a wait; further ones mean that another writer keeps reverting it. */
 const FREE_WRITES = 3;
@@ -9,14 +9,6 @@ const BACKOFF = { baseMs: 1_000, maxMs: 300_000 };
 const QUIET_MS = 600_000;
 /** Desired states of one object that are told apart. */
 const MAX_STATES = 8;
-
-/** What another writer changed. */
-export interface Overwrite {
-  /** Paths of the fields. */
-  readonly fields: readonly string[];
-  /** Empty: the API server has not recorded who, because the fields were removed. */
-  readonly writers: readonly FieldWriter[];
-}
 
 /** Another writer keeps reverting an object. */
 export interface Contest extends Overwrite {

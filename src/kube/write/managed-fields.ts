@@ -42,18 +42,29 @@ export interface FieldWriter {
   readonly time?: string | undefined;
 }
 
-/** The writers other than `manager` that own any of these fields. A writer that only removed a field is not recorded. */
-export function otherWriters(
+/** What of an object writers other than ours have set. */
+export interface Overwrite {
+  /** Paths of the fields. */
+  readonly fields: readonly string[];
+  /** Empty if the API server has not recorded any: a field that was only removed has no owner. */
+  readonly writers: readonly FieldWriter[];
+}
+
+/** Who of the writers other than `manager` owns which of these fields. If none does, all fields and no writer. */
+export function overwriteOf(
   managedFields: readonly ManagedFieldsEntry[] | undefined,
   manager: string,
   paths: readonly string[],
-): FieldWriter[] {
-  const others = (managedFields ?? []).filter((entry) => !isOf(entry, manager));
-  return others.flatMap((entry) => {
-    if (!paths.some(fieldsOf([entry]))) return [];
-    const { manager: name = 'unknown', operation = 'Update', subresource, time } = entry;
-    return { manager: name, operation, subresource, time };
-  });
+): Overwrite {
+  const others = (managedFields ?? []).filter((entry) => !isOf(entry, manager) && paths.some(fieldsOf([entry])));
+  if (others.length === 0) return { fields: paths, writers: [] };
+  const writers = others.map(({ manager: name = 'unknown', operation = 'Update', subresource, time }) => ({
+    manager: name,
+    operation,
+    subresource,
+    time,
+  }));
+  return { fields: paths.filter(fieldsOf(others)), writers };
 }
 
 function isOf(entry: ManagedFieldsEntry, manager: string): boolean {

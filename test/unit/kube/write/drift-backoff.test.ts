@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { DriftBackoff, type Overwrite } from '../../../../src/kube/write/drift-backoff.ts';
+import { DriftBackoff } from '../../../../src/kube/write/drift-backoff.ts';
+import type { Overwrite } from '../../../../src/kube/write/managed-fields.ts';
 
 const NOBODY: Overwrite = { fields: ['spec.replicas'], writers: [] };
 const KUBECTL: Overwrite = { fields: ['spec.image'], writers: [{ manager: 'kubectl-set', operation: 'Update' }] };

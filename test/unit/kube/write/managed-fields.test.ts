@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { moveToApply, otherWriters, ownedFields } from '../../../../src/kube/write/managed-fields.ts';
+import { moveToApply, overwriteOf, ownedFields } from '../../../../src/kube/write/managed-fields.ts';
 import type { ManagedFieldsEntry } from '../../../../src/kube/types/types.ts';
 
 function entry(manager: string, operation: 'Apply' | 'Update', fieldsV1: Record<string, unknown>): ManagedFieldsEntry {
@@ -81,22 +81,25 @@ describe('the other writers of fields', () => {
   const own = entry('us', 'Apply', { 'f:spec': { 'f:replicas': {}, 'f:paused': {} } });
   const fields = [own, scaled, edited];
 
-  it('are those that own one of them, with the subresource and the time', () => {
-    expect(otherWriters(fields, 'us', ['spec.replicas', 'spec.paused'])).toEqual([
-      { manager: 'kubectl', operation: 'Update', subresource: 'scale', time: '2026-01-02T03:04:05Z' },
-    ]);
-    expect(otherWriters(fields, 'us', ['metadata.labels.app']).map(({ manager }) => manager)).toEqual(['kubectl-edit']);
+  it('are those that own one of them, with these fields, the subresource and the time', () => {
+    expect(overwriteOf(fields, 'us', ['spec.replicas', 'spec.paused'])).toEqual({
+      fields: ['spec.replicas'],
+      writers: [{ manager: 'kubectl', operation: 'Update', subresource: 'scale', time: '2026-01-02T03:04:05Z' }],
+    });
+    expect(overwriteOf(fields, 'us', ['metadata.labels.app', 'spec.replicas'])).toMatchObject({
+      fields: ['metadata.labels.app', 'spec.replicas'],
+      writers: [{ manager: 'kubectl' }, { manager: 'kubectl-edit' }],
+    });
   });
 
   it('include ourselves through a subresource, where we are another writer', () => {
     const through = { ...entry('us', 'Update', replicas), subresource: 'scale' };
-    expect(otherWriters([own, through], 'us', ['spec.replicas']).map(({ subresource }) => subresource)).toEqual([
-      'scale',
-    ]);
+    expect(overwriteOf([own, through], 'us', ['spec.replicas']).writers).toMatchObject([{ subresource: 'scale' }]);
   });
 
-  it('are none where nobody else owns one, and without managed fields', () => {
-    expect(otherWriters(fields, 'us', ['spec.paused', 'spec.selector'])).toEqual([]);
-    expect(otherWriters(undefined, 'us', ['spec.replicas'])).toEqual([]);
+  it('are none where nobody else owns one, and without managed fields: the fields are all', () => {
+    const paths = ['spec.paused', 'spec.selector'];
+    expect(overwriteOf(fields, 'us', paths)).toEqual({ fields: paths, writers: [] });
+    expect(overwriteOf(undefined, 'us', paths)).toEqual({ fields: paths, writers: [] });
   });
 });
