@@ -6,7 +6,7 @@ import { EventReason } from './transitions.ts';
 
 /** What a reconcile did that users should know of. */
 export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
-  const { rotated, adopted, restarted, sweepFailures } = outcome;
+  const { rotated, adopted, undone, restarted, sweepFailures } = outcome;
   const volumes = plan.servers.flatMap(({ adoptedVolume }) => adoptedVolume ?? []);
   const event = (reason: string, message: string) => ({ reason, message });
   return [
@@ -15,6 +15,7 @@ export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
       (reason === 'Labelled' ? warning : normal)(event(EventReason.VolumeAdopted, message)),
     ),
     ...(adopted.length > 0 ? [normal(event(EventReason.ChildrenAdopted, adoptionMessage(adopted)))] : []),
+    ...undone.map((message) => warning(event(EventReason.PolicyUndone, message))),
     ...restarted.map(({ name, restart }) =>
       warning(event(EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`)),
     ),

@@ -40,6 +40,8 @@ export interface Outcome {
   readonly conflicts: readonly TenantCause[];
   /** Children without a controller that were taken over, as `Deployment acme-0`. */
   readonly adopted: readonly string[];
+  /** Messages about children that an admission policy had changed, and did not change when they were updated. */
+  readonly undone: readonly string[];
   /** The desired servers after the writes, by index. */
   readonly servers: ReadonlyMap<number, ServerWorld>;
   /** The binding Secret exists. */
@@ -81,15 +83,24 @@ export async function applyPlan(
   // Last, so that servers never wait for it.
   await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
-  const { refusals, waits, errors, conflicts, adopted, retryAfterMs } = writer;
-  const written = { refusals, waits, errors, conflicts, adopted, retryAfterMs };
+  const { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs } = writer;
+  const written = { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs };
   return { ...written, hasBinding, rotated, restarted, sweepFailures, servers: new Map(servers) };
 }
 
 /** The outcome for a paused tenant: everything as it was read. */
 export function untouched({ servers, bindingSecret }: World, plan: Plan): Outcome {
   const desired = plan.servers.map(({ index }) => [index, servers.get(index) ?? { index, pods: [] }] as const);
-  const nothing = { refusals: [], waits: [], errors: [], conflicts: [], adopted: [], restarted: [], sweepFailures: [] };
+  const nothing = {
+    refusals: [],
+    waits: [],
+    errors: [],
+    conflicts: [],
+    adopted: [],
+    undone: [],
+    restarted: [],
+    sweepFailures: [],
+  };
   return { ...nothing, servers: new Map(desired), hasBinding: existing(bindingSecret) !== undefined, rotated: false };
 }
 

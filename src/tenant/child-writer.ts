@@ -9,7 +9,7 @@ import { InvalidObjectError } from '../kube/write/refusal.ts';
 import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { isOrphanOf, mayAdopt } from './decisions/adoption.ts';
-import { conflictingWriter } from './decisions/conflicting-writer.ts';
+import { conflictingWriter, policyUndone } from './decisions/conflicting-writer.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import { servesWithout } from './decisions/serving-impact.ts';
@@ -30,6 +30,8 @@ export class ChildWriter {
   readonly conflicts: TenantCause[] = [];
   /** Children without a controller that were taken over, as `Deployment acme-0`. */
   readonly adopted: string[] = [];
+  /** Messages about children that an admission policy had changed, and did not change when they were updated. */
+  readonly undone: string[] = [];
   /** When a child is written next that another writer keeps changing, or that must be deleted first, in ms. */
   retryAfterMs: number | undefined;
   readonly #applier: Pick<Applier, 'apply' | 'contest' | 'delete'>;
@@ -79,10 +81,11 @@ export class ChildWriter {
     }
   }
 
-  #note<T extends KubeObject>({ action, adopted, contest, retryAfterMs }: ApplyResult<T>, child: T): void {
+  #note<T extends KubeObject>({ action, adopted, undone, contest, retryAfterMs }: ApplyResult<T>, child: T): void {
     if (action === 'terminating') this.#retryAfter(DELETION_POLL_MS);
     if (retryAfterMs !== undefined) this.#retryAfter(retryAfterMs);
     if (adopted) this.adopted.push(`${child.kind} ${child.metadata.name}`);
+    if (undone !== undefined) this.undone.push(policyUndone(child, undone));
     if (contest !== undefined) this.#conflict(child, contest, action === 'deferred');
   }
 

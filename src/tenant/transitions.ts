@@ -10,6 +10,8 @@ export const EventReason = {
   TokenRotated: 'TokenRotated',
   /** Children that had lost their owner were taken over, after --cascade=orphan or the restore of a backup. */
   ChildrenAdopted: 'ChildrenAdopted',
+  /** An admission policy had changed a child at its creation, and did not when it was updated. */
+  PolicyUndone: 'PolicyUndone',
   /** A server uses a volume that existed before, with the sessions on it. */
   VolumeAdopted: 'VolumeAdopted',
   /** An unresponsive server is restarted. */

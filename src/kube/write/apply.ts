@@ -44,6 +44,8 @@ export interface ApplyResult<T extends KubeObject> {
   retryAfterMs?: number;
   /** The object had no controller, and now has the owner as its controller. */
   adopted?: boolean;
+  /** Fields that an admission policy had changed on an earlier write and not on this one: they now have our values. */
+  undone?: string[];
   /** Another writer keeps reverting our fields, whether or not they were written now. */
   contest?: Contest;
 }
@@ -72,7 +74,7 @@ export class Applier {
    * By UID: how the API server (or a webhook) changed a manifest on writing. It is left so: written again, it would be changed again, or,
    * by a policy that changes creations only, be undone. A restarted process finds it out from the managed fields.
    */
-  readonly #normalized = new LruMap<string, string>(MAX_NORMALIZED);
+  readonly #normalized = new LruMap<string, Normalized>(MAX_NORMALIZED);
   /** By live object: the desired state that it has. While neither changes, the usual case, nothing is compared. */
   readonly #asDesired = new WeakMap<KubeObject, string>();
 
@@ -231,11 +233,11 @@ export class Applier {
   #isNormalized<T extends KubeObject>(child: DesiredChild<T>, object: T, different: Difference[]): boolean {
     const { uid = '', managedFields } = object.metadata;
     const found = fingerprint(child.hash, different);
-    if (this.#normalized.get(uid) === found) return true;
+    if (this.#normalized.get(uid)?.fingerprint === found) return true;
     if (managedFields === undefined || !child.wasApplied(object)) return false;
     const isOwned = ownedFields(managedFields, this.#options.fieldManager);
     if (!different.every(({ path }) => isOwned(path))) return false;
-    this.#normalized.set(uid, found);
+    this.#normalized.set(uid, { fingerprint: found, fields: different.map(({ path }) => path) });
     return true;
   }
 
@@ -258,12 +260,19 @@ export class Applier {
     const { clock, log, fieldManager } = this.#options;
     const changed = child.differences(live).map(({ path }) => path);
     const adopted = !child.isControlled(live);
+    const made = this.#normalizedFields(live);
     const overwrite = overwriteOf(live.metadata.managedFields, fieldManager, changed);
     const object = await forceApply(this.#options, type, child, live);
     this.#wrote(type, child, object);
     this.#driftBackoff.wrote(restoreKey(type, live), child.hash, clock.monotonic(), overwrite);
     log.debug({ object: describe(child.manifest), changed, writers: overwrite.writers, adopted }, 'updated');
-    return { action: 'updated', object, changed, ...(adopted && { adopted }) };
+    const remade = this.#normalizedFields(object);
+    const undone = made.filter((path) => changed.includes(path) && !remade.includes(path));
+    return { action: 'updated', object, changed, ...(adopted && { adopted }), ...(undone.length > 0 && { undone }) };
+  }
+
+  #normalizedFields({ metadata: { uid = '' } }: KubeObject): readonly string[] {
+    return this.#normalized.get(uid)?.fields ?? [];
   }
 
   async #assertOwnerLives<T extends KubeObject>({ owner, manifest, signal }: DesiredChild<T>): Promise<void> {
@@ -284,13 +293,20 @@ export class Applier {
     this.#normalized.delete(uid);
     const different = child.differences(object);
     if (different.length === 0) return;
-    this.#normalized.set(uid, fingerprint(child.hash, different));
     const fields = different.map(({ path }) => path);
+    this.#normalized.set(uid, { fingerprint: fingerprint(child.hash, different), fields });
     this.#options.log.warn(
       { object: describe(object), fields },
       'the API server, or a webhook, changed these fields when the object was written',
     );
   }
+}
+
+/** What the API server made of a manifest. */
+interface Normalized {
+  readonly fingerprint: string;
+  /** Paths of the fields that it changed. */
+  readonly fields: readonly string[];
 }
 
 function restoreKey(type: ResourceType, object: KubeObject): string {

@@ -1,4 +1,4 @@
-/** Decides what is reported of another writer that keeps changing a child. */
+/** Decides what is reported of others that change a child: a writer that does so again and again, and a policy that does so only once. */
 import { StalledReason } from '../../api/conditions.ts';
 import { Annotation } from '../../api/names.ts';
 import type { KubeObject } from '../../kube/types/types.ts';
@@ -22,8 +22,7 @@ export function conflictingWriter({ child, tenant, contest, reverted }: Conflict
   const { kind, metadata } = child;
   const { fields, writers } = contest;
   const who = writers.map(describeWriter).join(' and ') || 'A writer that the API server has not recorded';
-  const more = fields.length > MAX_FIELDS ? ` and ${fields.length - MAX_FIELDS} more` : '';
-  const what = `${fields.slice(0, MAX_FIELDS).join(', ')}${more}`;
+  const what = listed(fields);
   const serves = !reverted || !stopsServing(kind, fields);
   return {
     reason: StalledReason.ConflictingWriter,
@@ -33,6 +32,22 @@ export function conflictingWriter({ child, tenant, contest, reverted }: Conflict
       `kubectl annotate ct/${tenant} ${Annotation.paused}=true.`,
     ...(serves && { isBesideServers: true }),
   };
+}
+
+/**
+ * The message when an update gave a child the values of the spec in fields that an admission policy had changed at its creation: a policy
+ * that matches CREATE only is not asked at an update.
+ */
+export function policyUndone({ kind, metadata: { name } }: KubeObject, fields: readonly string[]): string {
+  return (
+    `An admission policy had changed ${listed(fields)} of ${kind} ${name}, and did not when the operator updated it, so it has the values of the spec now. ` +
+    `Let the policy match UPDATE as well as CREATE, or set what it sets in the tenant.`
+  );
+}
+
+function listed(fields: readonly string[]): string {
+  const more = fields.length > MAX_FIELDS ? ` and ${fields.length - MAX_FIELDS} more` : '';
+  return `${fields.slice(0, MAX_FIELDS).join(', ')}${more}`;
 }
 
 function describeWriter({ manager, operation, subresource, time }: Contest['writers'][number]): string {

@@ -100,7 +100,8 @@ describe('a tenant that is applied again after --cascade=orphan', () => {
     const after = await find(world, Deployment, 'acme-0');
     // Its generation counts changes of annotations too.
     expect(after.spec).toEqual(before.spec);
-    await world.reconcile('acme');
+    await world.observeDeployment('acme-0', { replicas: 1, updatedReplicas: 1 });
+    await world.settle();
     expect([await reasonOf(world, 'Ready'), await reasonOf(world, 'Stalled')]).toEqual(['ServersReady', 'NotStalled']);
     expect(world.events.filter((event) => event.includes('Adopted')).map((event) => event.split(':')[0])).toEqual([
       'Normal VolumeAdopted',
@@ -228,42 +229,13 @@ describe('the restore of a backup', () => {
 });
 
 describe('a Deployment that was deleted with --cascade=orphan', () => {
-  /** Its ReplicaSet and its pod, as the Deployment controller and the ReplicaSet controller make them. */
-  async function withReplicaSet(world: ReconcilerWorld): Promise<ReplicaSet> {
-    const deployment = await find(world, Deployment, 'acme-0');
-    const hash = { 'pod-template-hash': 'abc' };
-    const labels = { ...deployment.spec?.template.metadata?.labels, ...hash };
-    const template = { ...deployment.spec?.template, metadata: { ...deployment.spec?.template.metadata, labels } };
-    const replicaSet = await world.client.create(ReplicaSet, {
-      apiVersion: 'apps/v1',
-      kind: 'ReplicaSet',
-      metadata: {
-        name: 'acme-0-abc',
-        namespace: world.namespace,
-        labels,
-        annotations: { ...deployment.metadata.annotations },
-        ownerReferences: [ownerReference(deployment)],
-      },
-      spec: { replicas: 1, selector: { matchLabels: labels }, template },
-    } as ReplicaSet);
-    const [pod] = (await world.client.list(Pod, { namespace: world.namespace })).items;
-    await world.patch(Pod, pod?.metadata.name ?? '', { metadata: { ownerReferences: [ownerReference(replicaSet)] } });
-    await world.sync();
-    return replicaSet;
-  }
-  const ownerReference = ({ apiVersion, kind, metadata: { name, uid = '' } }: KubeObject) => ({
-    apiVersion,
-    kind,
-    name,
-    uid,
-    controller: true,
-  });
-
   it('is created again once its ReplicaSet is orphaned, with the same template, and not before', async () => {
     await using world = await ReconcilerWorld.open(api.kubeconfig);
     await running(world, {});
-    await withReplicaSet(world);
     const before = await find(world, Deployment, 'acme-0');
+    const { name: replicaSet } = await world.replicaSetOf('acme-0');
+    const { labels } = before.spec?.template.metadata ?? {};
+    await world.patch(ReplicaSet, replicaSet, { metadata: { labels, annotations: before.metadata.annotations } });
     await world.client.delete(Deployment, world.ref('acme-0'), { uid: before.metadata.uid ?? '' });
     await world.settle();
     // The garbage collector may be about to delete the ReplicaSet: a second pod could start.
@@ -272,7 +244,7 @@ describe('a Deployment that was deleted with --cascade=orphan', () => {
       'until its previous pod',
     );
 
-    await world.patch(ReplicaSet, 'acme-0-abc', { metadata: { ownerReferences: null } });
+    await world.patch(ReplicaSet, replicaSet, { metadata: { ownerReferences: null } });
     await world.advance(11_000);
     await world.settle();
     const after = await find(world, Deployment, 'acme-0');

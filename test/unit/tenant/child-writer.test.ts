@@ -66,3 +66,12 @@ describe('a child that was taken over', () => {
     expect((await writerAfter(() => ({ action: 'updated' }))).adopted).toEqual([]);
   });
 });
+
+describe('a child whose values by an admission policy are undone by an update', () => {
+  it('is named with the fields and what to do about the policy', async () => {
+    const writer = await writerAfter(() => ({ action: 'updated', undone: ['data.token'] }));
+    expect(writer.undone).toHaveLength(1);
+    expect(writer.undone[0]).toContain('had changed data.token of Secret acme-token');
+    expect(writer.undone[0]).toContain('match UPDATE as well as CREATE');
+  });
+});

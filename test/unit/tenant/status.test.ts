@@ -67,6 +67,7 @@ function statusOf({
       errors: [],
       conflicts: [],
       adopted: [],
+      undone: [],
       servers: new Map([[0, server]]),
       hasBinding: true,
       rotated: false,

@@ -611,6 +611,17 @@ describe('another writer', () => {
         expect((await restarted.apply(Deployment, desired, live, owner)).action).toBe('updated');
       });
 
+      it('says which fields of an update the policy did not change again', async () => {
+        const { desired, newApplier, owner } = await mirrored();
+        desired.metadata.labels = { ...desired.metadata.labels, release: 'two' };
+        const [applier, live] = [newApplier(), await cached<Deployment>(Deployment, desired)];
+        await applier.apply(Deployment, manifests.smallDeployment(owner), live, owner);
+        const { undone, object } = await applier.apply(Deployment, desired, live, owner);
+        const again = operations.includes('UPDATE');
+        expect(image(object)).toBe(again ? 'mirror.example.com/main:1' : 'example.com/main:1');
+        expect(undone).toEqual(again ? undefined : ['spec.template.spec.containers[name=main].image']);
+      });
+
       it('repairs an image that another client has set, unless the policy has undone it', async () => {
         const { desired, newApplier, owner } = await mirrored();
         const edited = await edit(Deployment, desired, {

@@ -1,0 +1,62 @@
+import { describe, expect, it } from '@jest/globals';
+import { actionEvents } from '../../../src/tenant/action-events.ts';
+import { untouched, type Outcome } from '../../../src/tenant/apply.ts';
+import type { Plan } from '../../../src/tenant/plan.ts';
+import { emptyWorld, healthyServer, sampleTenant } from '../../support/tenants.ts';
+
+const server = {
+  index: 0,
+  name: 'acme-0',
+  live: { index: 0, pods: [] },
+  observed: healthyServer(0),
+  replaces: false,
+};
+const plan = (change: Partial<Plan> = {}): Plan => ({
+  model: { ok: true, reason: 'ClientProvided', message: 'none' },
+  servers: [server],
+  surplus: [],
+  sweeps: [],
+  causes: [],
+  waits: [],
+  rolling: false,
+  ...change,
+});
+const events = (planned: Plan, outcome: Partial<Outcome> = {}) =>
+  actionEvents(planned, { ...untouched(emptyWorld(sampleTenant()), planned), ...outcome }).map(
+    ({ type, reason, message }) => `${type} ${reason}: ${message}`,
+  );
+
+describe('the events of what a reconcile did', () => {
+  it('are none if it did nothing', () => {
+    expect(events(plan())).toEqual([]);
+  });
+
+  it('have what was taken over in one event', () => {
+    const [event, ...others] = events(plan(), { adopted: ['Service acme-0', 'Deployment acme-0'] });
+    expect(event).toMatch(/^Normal ChildrenAdopted: Took over Service acme-0, Deployment acme-0: /);
+    expect(others).toEqual([]);
+  });
+
+  it('have the rotation of the token once it is written', () => {
+    const rotation = { reason: 'SecretDeleted', message: 'rotated' } as const;
+    expect(events(plan({ rotation }), { rotated: true })).toEqual(['Normal TokenRotated: rotated']);
+    expect(events(plan({ rotation }))).toEqual([]);
+  });
+
+  it('warn of a volume that the operator has not written, and mention one that was retained', () => {
+    const using = (reason: 'Retained' | 'Labelled') => ({ ...server, adoptedVolume: { reason, message: 'used' } });
+    expect(events(plan({ servers: [using('Retained'), using('Labelled')] }))).toEqual([
+      'Normal VolumeAdopted: used',
+      'Warning VolumeAdopted: used',
+    ]);
+  });
+
+  it('warn of restarts, of failed sweeps, and of what a policy no longer changes', () => {
+    const restarted = [{ ...server, restart: { reason: 'Timeout', message: 'no answer' } }];
+    expect(events(plan(), { restarted, sweepFailures: ['no sweep'], undone: ['undone'] })).toEqual([
+      'Warning PolicyUndone: undone',
+      'Warning ServerRestarted: Restarting server acme-0: no answer',
+      'Warning SweepFailed: no sweep',
+    ]);
+  });
+});
