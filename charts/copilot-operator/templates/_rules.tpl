@@ -8,7 +8,7 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants/finalizers], verbs: [update]}
 # One for each server.
 - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete]}
-# Which pods are the servers' own: a pod's owner is a ReplicaSet, and that of the ReplicaSet a Deployment. The operator gives the connection token to no other pod.
+# Which pods are the servers' own: a pod's owner is a ReplicaSet, and that of the ReplicaSet a Deployment. The operator gives the connection token to no other pod. And whether the pods of a server whose Deployment was deleted are being deleted too, or were left running by --cascade=orphan.
 - {apiGroups: [apps], resources: [replicasets], verbs: [get]}
 # The address of each server.
 - {apiGroups: [""], resources: [services], verbs: [get, list, watch, create, patch, delete]}
