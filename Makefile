@@ -54,8 +54,8 @@ lint: setup ## Check types, lint and format
 	npm run -s typecheck && npm run -s lint && npm run -s format:check
 
 .PHONY: test
-test: setup cluster images ## Run all tests: static checks, unit, integration, end-to-end on the local cluster
-	node test/run.ts checks unit integration e2e
+test: setup cluster images ## Run all tests: static checks, unit, integration, a sample of faults, end-to-end on the local cluster
+	node test/run.ts checks unit integration faults e2e
 
 .PHONY: test-unit
 test-unit: setup ## Run the static checks and unit tests; needs no cluster
@@ -64,6 +64,10 @@ test-unit: setup ## Run the static checks and unit tests; needs no cluster
 .PHONY: test-integration
 test-integration: setup cluster images ## Run the tests against a real kube-apiserver and Copilot CLI
 	node test/run.ts integration
+
+.PHONY: test-faults
+test-faults: setup cluster ## Run every plan of the fault campaign, which takes hours (FAULT_PLAN=crash:12:at: these only)
+	FAULT_PLAN=$(or $(FAULT_PLAN),all) node test/run.ts faults
 
 .PHONY: test-e2e
 test-e2e: setup $(if $(filter current,$(CLUSTER)),,cluster) images ## Run the end-to-end tests on the local cluster (CLUSTER=current: on the current context)

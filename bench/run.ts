@@ -18,6 +18,7 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   sessions: () => import('./sessions.ts'),
   'steady-state': () => import('./steady-state.ts'),
   memory: () => import('./memory.ts'),
+  scale: () => import('./scale.ts'),
   pinger: () => import('./pinger.ts'),
   cleanup: () => import('./cleanup.ts'),
 };
@@ -31,7 +32,7 @@ if (!Number.isInteger(tenants) || tenants < 1)
 const chosen = values.only ?? Object.keys(benches);
 
 /** These run on this machine only. */
-const withoutCluster: readonly string[] = ['cleanup', 'pinger'];
+const withoutCluster: readonly string[] = ['cleanup', 'pinger', 'scale'];
 if (!chosen.every((name) => withoutCluster.includes(name))) {
   await using connection = connect();
   await requireNoTenants(connection.client, Tenant);

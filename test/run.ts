@@ -124,7 +124,8 @@ function runPart(command: string[], env: NodeJS.ProcessEnv): Tally {
   }
 }
 
-const usual = ['checks', 'unit', 'integration', 'e2e'];
+/** `faults` runs a sample here, and all of its plans by `make test-faults`. */
+const usual = ['checks', 'unit', 'integration', 'faults', 'e2e'];
 /** `argocd` has a target of its own, `make test-argocd`: it takes minutes to build what it needs. */
 const known = [...usual, 'argocd'];
 const levels = process.argv.slice(2).length > 0 ? process.argv.slice(2) : usual;

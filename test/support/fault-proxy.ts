@@ -4,41 +4,12 @@ import { Agent, request as httpsRequest } from 'node:https';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
 import { apiRequestOf, type ApiRequest } from './api-request.ts';
+import type { Fault, Match, ProxiedRequest } from './faults.ts';
+import { staleLines, staleQuery } from './stale-list.ts';
+import { failure, WatchRelay, type WatchFault } from './watch-relay.ts';
 
-/** One request as the proxy received it. */
-export interface ProxiedRequest extends ApiRequest {
-  /** Counted from 1, in order of arrival. */
-  n: number;
-  /** ms, `performance.now()`. */
-  at: number;
-  /** What the client got; absent if it got no response. */
-  status?: number;
-  /** The client still waits for (the rest of) the response. */
-  open: boolean;
-  /** Lines of a watch that were passed on. */
-  lines: number;
-}
-
-/** Fields that must be equal, or a test of one's own. */
-export type Match = Partial<Omit<ApiRequest, 'query'>> | ((request: ApiRequest) => boolean);
-
-/** What happens to an open watch. `halfLine` ends it regularly, inside a line; `silence` keeps it open and forwards nothing. */
-export type WatchFault =
-  'reset' | 'end' | 'halfLine' | 'garbage' | 'silence' | { error: { code: number; reason: string } };
-
-export type Fault =
-  /** The connection breaks before the request reaches the API server. */
-  | { kind: 'reset' }
-  /** The API server does not get the request; the proxy responds. */
-  | { kind: 'respond'; status: number; reason?: string; message?: string; retryAfterSeconds?: number }
-  /** The API server executes it, and the client's connection breaks instead of a response. */
-  | { kind: 'loseResponse' }
-  /** There is no response. */
-  | { kind: 'silence' }
-  /** Something happens first, then the request is forwarded. */
-  | { kind: 'first'; do: () => Promise<unknown> }
-  /** A watch breaks after so many lines. */
-  | { kind: 'breakWatch'; afterLines: number; how: WatchFault };
+export type { Fault, Match, ProxiedRequest } from './faults.ts';
+export type { WatchFault } from './watch-relay.ts';
 
 interface Planned {
   match: Match;
@@ -55,11 +26,18 @@ export class FaultProxy {
   readonly journal: ProxiedRequest[] = [];
   /** TCP connections that clients have opened so far. */
   connectionsOpened = 0;
+  /** When the client last got a line of a watch or the response to a write; ms, `performance.now()`. */
+  changedAt = 0;
+  /** Requests that wait for a response that never comes. */
+  silenced = 0;
   readonly #server: Server;
   readonly #upstream: { url: URL; agent: Agent };
   readonly #connections = new Set<Socket>();
-  readonly #watches = new Map<ProxiedRequest, (how: WatchFault) => void>();
+  readonly #watches = new Map<ProxiedRequest, WatchRelay>();
   #plan: Planned[] = [];
+  /** Watches whose lines are late. */
+  #late: Match | undefined;
+  #dead = false;
 
   private constructor(apiServer: { url: string; caFile: string }) {
     const agent = new Agent({ keepAlive: true, ca: readFileSync(apiServer.caFile) });
@@ -119,8 +97,20 @@ export class FaultProxy {
   /** Breaks every open watch that matches; returns how many. */
   breakWatches(match: Match, how: WatchFault): number {
     const watches = this.openWatches(match);
-    for (const watch of watches) this.#watches.get(watch)?.(how);
+    for (const watch of watches) this.#watches.get(watch)?.break(how);
     return watches.length;
+  }
+
+  /** From now on the lines of matching watches, open and later ones, are late: they are kept until `releaseWatches`. */
+  holdWatches(match: Match): void {
+    this.#late = match;
+    for (const watch of this.openWatches(match)) this.#watches.get(watch)?.hold();
+  }
+
+  releaseWatches(): void {
+    this.#late = undefined;
+    for (const relay of this.#watches.values()) relay.release();
+    this.changedAt = performance.now();
   }
 
   async stop(): Promise<void> {
@@ -149,12 +139,20 @@ export class FaultProxy {
 
   async #serve(record: ProxiedRequest, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await bodyOf(request);
+    if (record.verb === 'delete') record.deleteOptions = body.toString();
+    if (record.verb === 'create') record.created = /"metadata":\{"name":"([^"]*)"/.exec(body.toString())?.[1] ?? '';
+    if (this.#dead) {
+      request.socket.resetAndDestroy();
+      return;
+    }
     const fault = this.#next(record);
     switch (fault?.kind) {
       case 'reset':
         request.socket.resetAndDestroy();
         return;
       case 'silence':
+        this.silenced += 1;
+        response.once('close', () => (this.silenced -= 1));
         return;
       case 'respond':
         respond(record, response, fault);
@@ -162,6 +160,14 @@ export class FaultProxy {
       case 'first':
         await fault.do();
         break;
+      case 'crash':
+        if (fault.when !== 'before') break;
+        this.#die(fault.onCrash);
+        request.socket.resetAndDestroy();
+        return;
+      case 'stale':
+        await this.#serveStale(record, request, response, fault.resourceVersion);
+        return;
       case 'loseResponse':
       case 'breakWatch':
       case undefined:
@@ -191,10 +197,16 @@ export class FaultProxy {
     upstream.on('error', () => request.socket.resetAndDestroy());
     response.once('close', () => upstream.destroy());
     upstream.on('response', (upstreamResponse) => {
-      if (fault?.kind === 'loseResponse') {
-        upstreamResponse.resume().once('end', () => request.socket.resetAndDestroy());
+      record.answered = upstreamResponse.statusCode ?? 0;
+      if (record.method !== 'GET') this.changedAt = performance.now();
+      if (fault?.kind === 'loseResponse' || (fault?.kind === 'crash' && fault.when === 'at')) {
+        upstreamResponse.resume().once('end', () => {
+          if (fault.kind === 'crash') this.#die(fault.onCrash);
+          request.socket.resetAndDestroy();
+        });
         return;
       }
+      if (fault?.kind === 'crash') this.#die(fault.onCrash);
       record.status = upstreamResponse.statusCode ?? 0;
       response.writeHead(record.status, upstreamResponse.headers);
       if (record.verb === 'watch' && record.status === 200) this.#relayWatch(record, upstreamResponse, response, fault);
@@ -203,43 +215,58 @@ export class FaultProxy {
     upstream.end(body);
   }
 
-  /** Line by line, so that an injected line starts at the start of a line. */
   #relayWatch(
     record: ProxiedRequest,
     upstreamResponse: IncomingMessage,
     response: ServerResponse,
     fault: Fault | undefined,
   ): void {
-    response.flushHeaders();
-    let broken = false;
-    let rest = '';
-    const breakWatch = (how: WatchFault): void => {
-      broken = true;
-      if (how === 'reset') response.socket?.resetAndDestroy();
-      else if (how === 'end') response.end();
-      else if (how === 'halfLine') response.end('{"type":"MODIFIED","object":{"kind":"Conf');
-      else if (how === 'garbage') response.write('<html>502 Bad Gateway</html>\n');
-      else if (how !== 'silence') response.end(`${JSON.stringify({ type: 'ERROR', object: status(how.error) })}\n`);
-    };
-    this.#watches.set(record, breakWatch);
+    const relay = new WatchRelay(response);
+    this.#watches.set(record, relay);
+    if (this.#late !== undefined && matches(this.#late, record)) relay.hold();
     const limit = fault?.kind === 'breakWatch' ? fault : undefined;
-    if (limit?.afterLines === 0) breakWatch(limit.how);
-    upstreamResponse.setEncoding('utf8');
-    upstreamResponse.on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        if (broken) return;
-        response.write(`${line}\n`);
-        record.lines += 1;
-        if (limit && record.lines === limit.afterLines) breakWatch(limit.how);
-      }
+    if (limit?.afterLines === 0) relay.break(limit.how);
+    relay.relay(upstreamResponse, () => {
+      record.lines = relay.lines;
+      this.changedAt = performance.now();
+      if (limit && relay.lines === limit.afterLines) relay.break(limit.how);
     });
-    upstreamResponse.on('end', () => {
-      if (!broken) response.end(rest);
+  }
+
+  async #serveStale(
+    record: ProxiedRequest,
+    request: IncomingMessage,
+    response: ServerResponse,
+    resourceVersion: string,
+  ): Promise<void> {
+    const { list, watch } = staleQuery(record, resourceVersion);
+    const listed = await this.#get(list, request);
+    const relay = new WatchRelay(response);
+    this.#watches.set(record, relay);
+    record.status = 200;
+    response.writeHead(200, { 'content-type': 'application/json' });
+    for (const line of staleLines(listed, resourceVersion)) relay.send(line);
+    relay.hold();
+    relay.relay(await this.#open(watch, request, response), () => (record.lines = relay.lines));
+  }
+
+  async #get(path: string, request: IncomingMessage): Promise<string> {
+    const body = await bodyOf(await this.#open(path, request));
+    return body.toString();
+  }
+
+  #open(path: string, request: IncomingMessage, response?: ServerResponse): Promise<IncomingMessage> {
+    const { url, agent } = this.#upstream;
+    return new Promise((resolve, reject) => {
+      const upstream = httpsRequest(new URL(path, url), { headers: { ...request.headers, host: url.host }, agent });
+      upstream.once('response', resolve).once('error', reject).end();
+      response?.once('close', () => upstream.destroy());
     });
-    // The API server died: the client must get a broken connection and no regular end.
-    upstreamResponse.on('error', () => response.socket?.resetAndDestroy());
+  }
+
+  #die(onCrash: () => void): void {
+    this.#dead = true;
+    onCrash();
   }
 }
 
@@ -253,18 +280,7 @@ function respond(record: ProxiedRequest, response: ServerResponse, fault: Extrac
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   if (fault.retryAfterSeconds !== undefined) headers['retry-after'] = String(fault.retryAfterSeconds);
   const { status: code, reason = '', message = 'injected by the fault proxy' } = fault;
-  response.writeHead(code, headers).end(JSON.stringify(status({ code, reason, message })));
-}
-
-function status(fields: { code: number; reason: string; message?: string }): object {
-  return {
-    kind: 'Status',
-    apiVersion: 'v1',
-    metadata: {},
-    status: 'Failure',
-    message: 'injected by the fault proxy',
-    ...fields,
-  };
+  response.writeHead(code, headers).end(JSON.stringify(failure({ code, reason, message })));
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Buffer> {

@@ -77,7 +77,8 @@ export interface DeleteOptions extends CallOptions {
 
 /**
  * The client as reconcilers use it. Every method throws StatusError if the server refused and TransportError if there was no response;
- * after a TransportError of a write (unless `notSent`) the write may or may not have happened.
+ * after a TransportError of a write (unless `notSent`) the write may or may not have happened. Only what `get` and `list` return
+ * has managed fields.
  */
 export interface KubeClient {
   get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options?: CallOptions): Promise<T>;
@@ -256,6 +257,7 @@ export class Client implements KubeClient {
       path,
       query,
       body,
+      slim: true,
       beforeSend: this.#writeGate,
     });
   }

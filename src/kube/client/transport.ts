@@ -2,7 +2,7 @@
  * HTTP to the API server: connection pools, credentials, deadlines and retries; knows paths and JSON, not resource
  * types.
  */
-import { Pool, ProxyAgent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { Clock, Random } from '../clock/clock.ts';
 import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
 import { CallContext } from './call-context.ts';
@@ -10,6 +10,9 @@ import { CallLimit } from './call-limit.ts';
 import type { Auth, Credentials } from './config.ts';
 import { isCertificateProblem, networkErrorOf, parseJson, statusErrorOf } from './response.ts';
 import { decideRetry, type RetryDecision } from './retry.ts';
+import { createPool } from './pool.ts';
+import { exchange, type Exchanged } from './exchange.ts';
+import { withoutManagedFields } from './slim-json.ts';
 
 /** Query of a URL; absent values are left out. */
 export type Query = Record<string, string | number | boolean | undefined>;
@@ -31,6 +34,8 @@ export interface TransportRequest {
   signal?: AbortSignal | undefined;
   /** Executing it twice has the same effect as once, so it may be sent again after a lost response. Default: only GET. */
   idempotent?: boolean | undefined;
+  /** The object of the response is read without its managed fields. */
+  slim?: boolean | undefined;
   /** Called before every attempt; what it throws ends the call (the write gate of leader election). */
   beforeSend?: (() => void) | undefined;
 }
@@ -64,6 +69,11 @@ export interface TransportOptions {
   userAgent?: string | undefined;
 }
 
+/** A request, and whether its response has no end. */
+type Attempted = TransportRequest & { stream?: boolean };
+/** Sends one attempt; `read` then gives its result or throws what the server answered. */
+type Send<T> = (auth: Auth, whenWritten: () => void) => Promise<{ statusCode: number; read: () => T | Promise<T> }>;
+
 interface Pools {
   fingerprint: string;
   requests: Dispatcher;
@@ -73,11 +83,8 @@ interface Pools {
 
 const DEADLINE_MS = 30_000;
 const CONNECTIONS = 32;
-const CONNECT_TIMEOUT_MS = 10_000;
 /** Requests of one reconcile, so that a few slow ones leave connections to the others, however many it would like to send. */
 const REQUESTS_PER_SIGNAL = 4;
-/** Below the API server's 90 s, so that the client closes an idle connection first: losing that race fails a write. */
-const KEEP_ALIVE_MS = 60_000;
 
 /** Raw JSON over pooled connections (docs/adr/0002-transport.md). */
 export class Transport {
@@ -100,10 +107,9 @@ export class Transport {
     using context = this.#context(request);
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#attempt(request, context, 'requests', async ({ statusCode, headers, body }) => {
-          const text = await body.text();
+        return await this.#exchange(request, context, ({ statusCode, headers, text }) => {
           if (statusCode >= 300) throw statusErrorOf(request, { statusCode, headers, text }, clock.now());
-          return parseJson(request, text) as T;
+          return parseJson(request, request.slim ? withoutManagedFields(text) : text) as T;
         });
       } catch (thrown) {
         const error = toError(thrown);
@@ -123,9 +129,8 @@ export class Transport {
    */
   async probe(request: TransportRequest): Promise<void> {
     using context = this.#context(request);
-    await this.#attempt(request, context, 'requests', async ({ statusCode, headers, body }) => {
-      const text = await body.text();
-      if (statusCode >= 500) throw statusErrorOf(request, { statusCode, headers, text }, this.#options.clock.now());
+    await this.#exchange(request, context, (response) => {
+      if (response.statusCode >= 500) throw statusErrorOf(request, response, this.#options.clock.now());
     });
   }
 
@@ -135,9 +140,16 @@ export class Transport {
    */
   async *stream(request: TransportRequest): AsyncGenerator<Buffer, void, undefined> {
     using context = this.#context(request);
-    const body = await this.#attempt(request, context, 'watches', async ({ statusCode, headers, body }) => {
-      if (statusCode < 300) return body;
-      throw statusErrorOf(request, { statusCode, headers, text: await body.text() }, this.#options.clock.now());
+    const body = await this.#attempt({ ...request, stream: true }, context, async (auth) => {
+      const options = { ...this.#dispatch(request, auth), signal: context.signal };
+      const { statusCode, headers, body } = await this.#poolsFor(auth, request).watches.request(options);
+      return {
+        statusCode,
+        read: async () => {
+          if (statusCode < 300) return body;
+          throw statusErrorOf(request, { statusCode, headers, text: await body.text() }, this.#options.clock.now());
+        },
+      };
     });
     context.liftDeadline();
     // An abort between two reads is emitted without a listener; the next read throws the same error.
@@ -175,24 +187,29 @@ export class Transport {
     return new CallContext(this.#options.clock, request, deadlineMs, request.signal);
   }
 
+  /** One attempt; `read` gets its whole response. */
+  #exchange<T>(request: TransportRequest, context: CallContext, read: (response: Exchanged) => T): Promise<T> {
+    const { signal } = context;
+    return this.#attempt(request, context, async (auth, whenWritten) => {
+      const options = { ...this.#dispatch(request, auth), signal, whenWritten };
+      const response = await exchange(this.#poolsFor(auth, request).requests, options);
+      return { statusCode: response.statusCode, read: () => read(response) };
+    });
+  }
+
   /** One attempt, and another with fresh credentials if the first ones were refused. */
-  async #attempt<T>(
-    request: TransportRequest,
-    context: CallContext,
-    kind: 'requests' | 'watches',
-    read: (response: Dispatcher.ResponseData) => Promise<T>,
-  ): Promise<T> {
+  async #attempt<T>(request: Attempted, context: CallContext, send: Send<T>): Promise<T> {
     const { credentials } = this.#options;
     const auth = await this.#credentials(request, context, credentials.get());
     try {
-      return await this.#send(request, context, auth, kind, read);
+      return await this.#send(request, auth, send);
     } catch (thrown) {
       const error = toError(thrown);
       // A rotated token gives 401; a rotated certificate authority, a certificate that no longer verifies.
       const stale = error instanceof StatusError ? error.code === 401 : isCertificateProblem(toError(error.cause));
       if (!stale) throw error;
       const fresh = await this.#credentials(request, context, credentials.refresh(auth));
-      return await this.#send(request, context, fresh, kind, read);
+      return await this.#send(request, fresh, send);
     }
   }
 
@@ -208,41 +225,33 @@ export class Transport {
     }
   }
 
-  async #send<T>(
-    request: TransportRequest,
-    context: CallContext,
-    auth: Auth,
-    kind: 'requests' | 'watches',
-    read: (response: Dispatcher.ResponseData) => Promise<T>,
-  ): Promise<T> {
+  async #send<T>(request: Attempted, auth: Auth, send: Send<T>): Promise<T> {
     const { clock, observer } = this.#options;
-    request.beforeSend?.();
+    const { method, path, beforeSend, stream = false } = request;
+    beforeSend?.();
     const startedAt = clock.monotonic();
     let code = '<error>';
     let refusal: Error | undefined;
-    const check = (): void => {
+    const whenWritten = (): void => {
       try {
-        request.beforeSend?.();
+        beforeSend?.();
       } catch (error) {
         throw (refusal = toError(error));
       }
     };
     try {
-      const pool = this.#poolsFor(auth, request)[kind];
-      const sender = request.beforeSend === undefined ? pool : pool.compose(whenWritten(check));
-      const response = await sender.request(this.#dispatch(request, auth, context.signal));
-      code = String(response.statusCode);
-      return await read(response);
+      const { statusCode, read } = await send(auth, whenWritten);
+      code = String(statusCode);
+      return await read();
     } catch (cause) {
       throw refusal ?? (cause instanceof StatusError ? cause : networkErrorOf(request, cause));
     } finally {
-      const { method, path } = request;
       const durationMs = clock.monotonic() - startedAt;
-      observer?.request?.({ method, path, host: this.#host, code, durationMs, stream: kind === 'watches' });
+      observer?.request?.({ method, path, host: this.#host, code, durationMs, stream });
     }
   }
 
-  #dispatch(request: TransportRequest, auth: Auth, signal: AbortSignal): Dispatcher.RequestOptions {
+  #dispatch(request: TransportRequest, auth: Auth): Dispatcher.DispatchOptions {
     const prefix = this.#options.credentials.server.pathname.replace(/\/+$/, '');
     const headers: Record<string, string> = { ...auth.headers, accept: 'application/json' };
     if (this.#options.userAgent) headers['user-agent'] = this.#options.userAgent;
@@ -258,7 +267,6 @@ export class Transport {
       path: `${prefix}${request.path}${search(request.query)}`,
       headers,
       body,
-      signal,
     };
   }
 
@@ -268,7 +276,7 @@ export class Transport {
     }
     if (this.#pools?.fingerprint === auth.fingerprint) return this.#pools;
     const old = this.#pools;
-    const pool = (connections: number | null): Dispatcher => this.#pool(auth, connections);
+    const pool = (connections: number | null): Dispatcher => createPool(this.#options.credentials, auth, connections);
     this.#pools = {
       fingerprint: auth.fingerprint,
       requests: pool(this.#options.connections ?? CONNECTIONS),
@@ -278,53 +286,6 @@ export class Transport {
     if (old) for (const dispatcher of [old.requests, old.watches]) void dispatcher.close();
     return this.#pools;
   }
-
-  /** `connections`: null for any number. */
-  #pool(auth: Auth, connections: number | null): Dispatcher {
-    const connect = { ...auth.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: CONNECT_TIMEOUT_MS };
-    const options: Pool.Options = {
-      connections,
-      // A single HTTP/2 connection would take every watch down with it, and the fault tests speak HTTP/1.1.
-      allowH2: false,
-      pipelining: 1,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      keepAliveMaxTimeout: KEEP_ALIVE_MS,
-      // Deadlines are ours, on the injected clock.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    };
-    const { server, proxy } = this.#options.credentials;
-    if (proxy === undefined) return new Pool(server.origin, { ...options, connect });
-    // The tunnel of every connection is opened by a request of its own, to the proxy.
-    const clientFactory = (url: URL, toProxy: object): Pool =>
-      new Pool(url, { ...toProxy, headersTimeout: CONNECT_TIMEOUT_MS });
-    return new ProxyAgent({
-      ...options,
-      uri: proxy.url.href,
-      requestTls: connect,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      clientFactory,
-    });
-  }
-}
-
-/**
- * Calls `check` when a request is written to its connection: it may have waited for one, or the process may have been paused, and the
- * lease that was held when it was sent may be lost. What `check` throws is the failure of the request.
- */
-function whenWritten(check: () => void): Dispatcher.DispatcherComposeInterceptor {
-  return (dispatch) => (options, handler) =>
-    dispatch(options, {
-      onRequestStart: (...args) => {
-        check();
-        handler.onRequestStart?.(...args);
-      },
-      onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
-      onResponseStart: (...args) => handler.onResponseStart?.(...args),
-      onResponseData: (...args) => handler.onResponseData?.(...args),
-      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
-      onResponseError: (...args) => handler.onResponseError?.(...args),
-    });
 }
 
 function search(query: Query = {}): string {

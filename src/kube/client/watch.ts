@@ -1,6 +1,7 @@
 /** Parses the body of a watch response: lines of JSON, each a watch event. */
 import { TransportError, type RequestLine } from '../types/errors.ts';
 import type { KubeObject, WatchEvent } from '../types/types.ts';
+import { withoutManagedFields } from './slim-json.ts';
 
 /** The longest incomplete line that is buffered. An object is at most 1.5 MB in etcd; JSON makes it longer. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
@@ -81,7 +82,7 @@ const TYPES: ReadonlySet<unknown> = new Set(['ADDED', 'MODIFIED', 'DELETED', 'BO
 function parseEvent<T extends KubeObject>(request: RequestLine, line: string): WatchEvent<T> {
   let event: unknown;
   try {
-    event = JSON.parse(line);
+    event = JSON.parse(withoutManagedFields(line));
   } catch (cause) {
     throw new TransportError(request, 'protocol', `watch: a line of ${line.length} characters is not JSON`, { cause });
   }

@@ -32,8 +32,9 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['builtins', 'not-found', 'owner'],
   ],
   'kube/client': [
-    ['call-context', 'call-limit', 'proxy', 'retry', 'watch'],
-    ['config', 'response'],
+    ['call-context', 'call-limit', 'proxy', 'retry', 'slim-json'],
+    ['config', 'response', 'watch'],
+    ['exchange', 'pool'],
     ['transport'],
     ['client'],
   ],

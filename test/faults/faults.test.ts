@@ -1,0 +1,57 @@
+/**
+ * The fault campaign: the life of a tenant with one fault must come to the same as without. `make test` runs a small sample,
+ * `make test-faults` every plan. A failure names the plan: FAULT_PLAN=crash:12:at runs it again, and FAULT_SEED=1234 the same sample.
+ */
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { startTenantApi, type TenantApi } from '../support/tenant-api.ts';
+import { LIFE } from './life.ts';
+import { allPlans, idOf, type Plan, plansOf, sample } from './plans.ts';
+import { live, type Life } from './run.ts';
+
+/** Plans of each kind in the sample. */
+const SAMPLE = Number(process.env['FAULT_SAMPLE'] ?? 2);
+const seed = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const chosen = process.env['FAULT_PLAN'];
+
+jest.setTimeout(4 * 3_600_000);
+
+let api: TenantApi;
+let reference: Life;
+beforeAll(async () => {
+  api = await startTenantApi();
+  reference = await live(api);
+});
+afterAll(() => api.stop());
+
+it('a life without a fault comes to the same each time', async () => {
+  await live(api, undefined, reference);
+});
+
+it('a life with one fault comes to the same as without', async () => {
+  const plans = chosenPlans();
+  const failures: string[] = [];
+  for (const [index, plan] of plans.entries()) {
+    const started = performance.now();
+    const failure = await live(api, plan, reference).then(
+      () => undefined,
+      (error: unknown) => `${idOf(plan)}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    if (failure !== undefined) failures.push(failure);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    process.stderr.write(
+      `${index + 1}/${plans.length} ${idOf(plan)} ${seconds} s${failure === undefined ? '' : ` FAILED: ${failure}`}\n`,
+    );
+  }
+  const again = failures.map((failure) => `FAULT_PLAN=${failure.slice(0, failure.indexOf(': '))} make test-faults`);
+  expect({ seed, failures, again }).toEqual({ seed, failures: [], again: [] });
+});
+
+function chosenPlans(): Plan[] {
+  const plans = allPlans(
+    reference.writes,
+    LIFE.map(({ name }) => name),
+  );
+  if (chosen === 'all') return plans;
+  if (chosen !== undefined) return plansOf(plans, chosen.split(','));
+  return sample(plans, SAMPLE, seed);
+}

@@ -1,0 +1,159 @@
+/** Runs a life, with one fault or with none, and judges it. */
+import { Secret } from '../../src/kube/types/builtins.ts';
+import type { KubeObject } from '../../src/kube/types/types.ts';
+import type { Fault, Match, ProxiedRequest } from '../support/fault-proxy.ts';
+import type { TenantApi } from '../support/tenant-api.ts';
+import { everythingIn } from './garbage.ts';
+import { CALM, FOREIGN, LIFE, type Step, unsettled } from './life.ts';
+import { breakOf, type Plan, WATCHED } from './plans.ts';
+import { differencesOf, mask, type Snapshot, snapshotOf } from './snapshot.ts';
+import { FaultWorld, isWrite, Violation } from './world.ts';
+
+/** What a life came to. */
+export interface Life {
+  /** After each step. */
+  readonly snapshots: Readonly<Record<string, Snapshot>>;
+  /** How often each child was created and deleted by the operator. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Writes of the operator, without events. */
+  readonly writes: number;
+}
+
+/** How long watches are late after a step, in ms of the world: the operator acts on what it knows. */
+const LATE_MS = 20_000;
+/** Values that must not change as long as their owner lives. */
+const TOKEN = 'acme-token';
+
+/** One life; `reference` is the one without a fault, and undefined for itself. Throws a Violation. */
+export async function live(api: TenantApi, plan?: Plan, reference?: Life): Promise<Life> {
+  await using world = await FaultWorld.open(api);
+  const snapshots: Record<string, Snapshot> = {};
+  let token: string | undefined;
+  let beside: Record<string, string> = {};
+  if (plan?.kind === 'crash') world.crashAtWrite(plan.write, plan.how);
+  if (plan?.kind === 'error') world.process.proxy.inject(isWrite, errorOf(plan.how), { nth: plan.write });
+  for (const step of LIFE) {
+    try {
+      await (plan?.kind === 'watch' && plan.step === step.name ? takeFaulty(world, step, plan) : take(world, step));
+      await judge(world);
+      token = await sameToken(world, token);
+      if (Object.keys(beside).length === 0) beside = await versionsBeside(world);
+      const snapshot = {
+        ...(await snapshotOf(world.client, world.namespace)),
+        sessions: await world.sessionsOnVolumes(),
+      };
+      snapshots[step.name] = snapshot;
+      const different = reference === undefined ? [] : differencesOf(reference.snapshots[step.name], snapshot);
+      if (different.length > 0) throw new Violation(`another state than without a fault:\n${different.join('\n')}`);
+    } catch (error) {
+      if (error instanceof Error) error.message = `step ${step.name}: ${error.message}`;
+      throw error;
+    }
+  }
+  expectNone(differencesOf(beside, await versionsBeside(world)), 'an object beside the tenant was changed');
+  const counts = countsOf(world.journal);
+  if (reference !== undefined) {
+    expectNone(differencesOf(reference.counts, counts), 'other creations and deletions than without a fault');
+  }
+  return { snapshots, counts, writes: world.journal.filter(isWrite).length };
+}
+
+async function take(world: FaultWorld, { act, missing, withinMs }: Step): Promise<void> {
+  await act(world);
+  await world.settle(async () => (await missing?.(world)) ?? unsettled(world), withinMs);
+}
+
+async function takeFaulty(world: FaultWorld, step: Step, plan: Extract<Plan, { kind: 'watch' }>): Promise<void> {
+  const of = watchesOf(plan.resource);
+  const { proxy } = world.process;
+  const broken = breakOf(plan.how);
+  if (plan.how === 'late' || plan.how === 'unobserved') {
+    proxy.holdWatches(of);
+    await step.act(world);
+    await world.advance(LATE_MS);
+    if (broken !== undefined) proxy.breakWatches(of, broken);
+    proxy.releaseWatches();
+    await take(world, { ...step, act: async () => undefined });
+    return;
+  }
+  if (plan.how === 'stale') {
+    const resourceVersion = await world.resourceVersion();
+    await take(world, step);
+    const match: Match = (request) => of(request) && request.query.get('sendInitialEvents') === 'true';
+    const stale = WATCHED.map((): [Match, Fault] => [match, { kind: 'stale', resourceVersion }]);
+    await world.restart(stale);
+    await world.advance(LATE_MS);
+    world.process.proxy.clearFaults();
+    world.process.proxy.releaseWatches();
+    await take(world, { ...step, act: async () => undefined });
+    return;
+  }
+  if (broken !== undefined) proxy.breakWatches(of, broken);
+  // A watch that is silent is noticed after minutes.
+  const { withinMs: _soon, ...patient } = step;
+  await take(world, patient);
+}
+
+function watchesOf(
+  resource: (typeof WATCHED)[number],
+): (request: Pick<ProxiedRequest, 'verb' | 'resource'>) => boolean {
+  return (request) => request.verb === 'watch' && (resource === 'all' || request.resource === resource);
+}
+
+function errorOf(how: Extract<Plan, { kind: 'error' }>['how']): Fault {
+  if (how === 'lost') return { kind: 'loseResponse' };
+  if (how === 'silence') return { kind: 'silence' };
+  const reasons = { 409: 'Conflict', 429: 'TooManyRequests', 500: 'InternalError', 503: 'ServiceUnavailable' } as const;
+  return { kind: 'respond', status: Number(how), reason: reasons[how], ...(how === '429' && { retryAfterSeconds: 2 }) };
+}
+
+/** What holds at any time. */
+async function judge(world: FaultWorld): Promise<void> {
+  expectNone(world.cluster.violations, 'pods that must not run together');
+  const blind = world.journal.filter(
+    ({ verb, deleteOptions = '' }) => verb === 'delete' && !deleteOptions.includes('"uid":"'),
+  );
+  expectNone(
+    blind.map(({ path }) => path),
+    'deletions without the UID of what is deleted',
+  );
+  if ((await world.process.panics()) > 0) throw new Violation('a reconcile ended with a programming error');
+}
+
+/** The connection token; it is generated once in the life of a tenant. */
+async function sameToken(world: FaultWorld, before: string | undefined): Promise<string | undefined> {
+  const secret = await world.get(Secret, TOKEN);
+  const token = secret?.data?.['token'];
+  if (token !== undefined && before !== undefined && token !== before)
+    throw new Violation('the connection token was generated again');
+  return token;
+}
+
+/** The versions of all that the life does not touch. */
+async function versionsBeside(world: FaultWorld): Promise<Record<string, string>> {
+  const isBeside = ({ metadata: { name } }: KubeObject): boolean => name === FOREIGN || name.startsWith(CALM);
+  const objects = await everythingIn(world.client, world.namespace);
+  return Object.fromEntries(
+    objects
+      .filter(([, object]) => isBeside(object))
+      .map(([{ kind }, { metadata }]) => [
+        `${kind} ${metadata.name}`,
+        `${metadata.uid} at ${metadata.resourceVersion}`,
+      ]),
+  );
+}
+
+function countsOf(journal: readonly ProxiedRequest[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { verb, resource, name, answered = 0, created } of journal) {
+    const done = (verb === 'create' || verb === 'delete') && answered < 300 && answered > 0 && resource !== 'events';
+    if (!done) continue;
+    const key = `${verb} ${resource} ${mask(verb === 'create' ? (created ?? '') : name)}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function expectNone(found: readonly string[], what: string): void {
+  if (found.length > 0) throw new Violation(`${what}:\n${[...new Set(found)].join('\n')}`);
+}

@@ -1,0 +1,81 @@
+/** One watch on its way through the fault proxy, line by line, so that an injected line starts at the start of a line. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** What happens to an open watch. `halfLine` ends it regularly, inside a line; `silence` keeps it open and forwards nothing. */
+export type WatchFault =
+  'reset' | 'end' | 'halfLine' | 'garbage' | 'silence' | { error: { code: number; reason: string } };
+
+export class WatchRelay {
+  /** Lines that were passed on. */
+  lines = 0;
+  readonly #response: ServerResponse;
+  #broken = false;
+  /** Lines that are held back; undefined: none is. */
+  #held: string[] | undefined;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  /** Relays until the API server ends the watch. `onLine` is called after each line that was passed on. */
+  relay(upstream: IncomingMessage, onLine: () => void): void {
+    const response = this.#response;
+    response.flushHeaders();
+    let rest = '';
+    upstream.setEncoding('utf8');
+    upstream.on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (this.#broken) return;
+        if (this.#held !== undefined) this.#held.push(line);
+        else this.send(line, onLine);
+      }
+    });
+    upstream.on('end', () => {
+      if (!this.#broken) response.end(rest);
+    });
+    // The API server died: the client must get a broken connection and no regular end.
+    upstream.on('error', () => response.socket?.resetAndDestroy());
+  }
+
+  /** Passes one line on. */
+  send(line: string, onLine: () => void = () => undefined): void {
+    this.#response.write(`${line}\n`);
+    this.lines += 1;
+    onLine();
+  }
+
+  /** From now on lines are late: they are kept until `release`. */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    if (!this.#broken) for (const line of held) this.send(line);
+  }
+
+  break(how: WatchFault): void {
+    const response = this.#response;
+    this.#broken = true;
+    if (how === 'reset') response.socket?.resetAndDestroy();
+    else if (how === 'end') response.end();
+    else if (how === 'halfLine') response.end('{"type":"MODIFIED","object":{"kind":"Conf');
+    else if (how === 'garbage') response.write('<html>502 Bad Gateway</html>\n');
+    else if (how !== 'silence') response.end(`${JSON.stringify({ type: 'ERROR', object: failure(how.error) })}\n`);
+  }
+}
+
+/** The API server's Status of a failure. */
+export function failure(fields: { code: number; reason: string; message?: string }): object {
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: 'injected by the fault proxy',
+    ...fields,
+  };
+}
