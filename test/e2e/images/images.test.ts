@@ -78,7 +78,8 @@ describe('the image', () => {
        for program in copilot copilot-runtime bash git; do command -v $program; done
        head -n 1 /usr/share/doc/copilot-cli/LICENSE.md
        copilot --no-auto-update --version | head -n 1
-       ls -A "$HOME/.cache/copilot/pkg" 2>/dev/null | wc -l`,
+       ls -A "$HOME/.cache/copilot/pkg" 2>/dev/null | wc -l
+       stat -c '%u:%g %a' /home/copilot /workspace`,
     );
     expect(printed.split('\n').filter(Boolean)).toEqual([
       '10001',
@@ -91,6 +92,9 @@ describe('the image', () => {
       expect.stringContaining(`CLI ${cliVersion()}`),
       // Nothing was unpacked into $HOME.
       '0',
+      // Any uid of group 0 may write what the image's user may.
+      '10001:0 775',
+      '10001:0 775',
     ]);
   });
 
