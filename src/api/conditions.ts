@@ -77,6 +77,10 @@ export const StalledReason = {
   NotStalled: 'NotStalled',
   /** The model credentials can't be used; see the condition ModelConfigured for the Secret and key. No pod is started with them. */
   ModelNotConfigured: 'ModelNotConfigured',
+  /** A Secret or ConfigMap of `spec.server.env`, or its key, does not exist or can't be used; the message names it. No pod is started without it. */
+  EnvironmentNotUsable: 'EnvironmentNotUsable',
+  /** The ConfigMap of `spec.network.caBundle`, or its key, does not exist, or has no valid certificates; the message names it. No pod is started without it. */
+  CABundleNotUsable: 'CABundleNotUsable',
   /** An object with a child's name belongs to somebody else, or to nobody and was not written by the operator. It is neither adopted nor changed: rename or delete it. */
   ForeignObject: 'ForeignObject',
   /** Another writer keeps changing a child, and the operator restores it less and less often. The message names the fields, the writer and what to do. Ready is False only while that keeps a server from serving. */

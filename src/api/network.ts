@@ -1,6 +1,8 @@
-/** Where a tenant's servers may connect to: narrower than a NetworkPolicy, so that mistakes are rejected at admission. */
+/**
+ * Where a tenant's servers may connect to, and how: narrower than a NetworkPolicy, so that mistakes are rejected at admission.
+ */
 import { z } from 'zod';
-import { atomicList, withRules } from './fields.ts';
+import { atomicList, objectName, withRules } from './fields.ts';
 import { labelSelector } from './scheduling.ts';
 
 const port = withRules(
@@ -45,6 +47,61 @@ const egressRule = withRules(
   },
 );
 
+const proxyUrl = (use: string) =>
+  withRules(
+    z
+      .string()
+      .max(1024)
+      .regex(/^https?:\/\/[^\s/]+\/?$/),
+    {
+      rule: "!self.matches('://[^/@]*:[^/@$]+@')",
+      message:
+        'spec.network.proxy: a password must not be in the address, where everyone who may read tenants sees it: set a variable from a Secret in spec.server.env, and write $(NAME) here',
+    },
+  )
+    .exactOptional()
+    .describe(use);
+
+const proxy = withRules(
+  z.object({
+    httpProxy: proxyUrl('Proxy for http addresses, such as http://proxy.example.com:3128.'),
+    httpsProxy: proxyUrl(
+      'Proxy for https addresses, such as http://proxy.example.com:3128. For a proxy that requires a login: http://$(PROXY_LOGIN)@proxy.example.com:3128, with a variable PROXY_LOGIN from a Secret in spec.server.env.',
+    ),
+    noProxy: atomicList(
+      z
+        .string()
+        .min(1)
+        .max(253)
+        .regex(/^[^\s,]+$/),
+      64,
+    )
+      .exactOptional()
+      .describe(
+        'Further hosts that are connected to directly: names, which include their subdomains, addresses, and ranges such as 10.0.0.0/8. The loopback, .svc and .cluster.local are always among them.',
+      ),
+  }),
+  {
+    rule: 'has(self.httpProxy) || has(self.httpsProxy)',
+    message: 'spec.network.proxy must have httpProxy or httpsProxy',
+  },
+);
+
+const caBundle = z.object({
+  configMapKeyRef: z
+    .object({
+      name: objectName().describe('Name of the ConfigMap, in the namespace of the tenant.'),
+      key: z
+        .string()
+        .min(1)
+        .max(253)
+        .regex(/^[-._a-zA-Z0-9]+$/)
+        .default('ca.crt')
+        .describe('Key in the ConfigMap.'),
+    })
+    .describe('ConfigMap key with the certificates in PEM. A change of it replaces the servers one at a time.'),
+});
+
 /** `spec.network`. */
 export const network = withRules(
   z.object({
@@ -58,6 +115,16 @@ export const network = withRules(
       .exactOptional()
       .describe(
         'Further destinations of the servers, such as a model provider inside the cluster. With the policies Restricted and AllowList.',
+      ),
+    proxy: proxy
+      .exactOptional()
+      .describe(
+        'Proxy through which the servers and the commands of their agents reach other hosts. The NetworkPolicy must allow it: a proxy in a private network needs an entry in `egress`. A change replaces the servers one at a time.',
+      ),
+    caBundle: caBundle
+      .exactOptional()
+      .describe(
+        'Certificate authorities that the servers trust besides those of their image, such as that of a proxy that inspects TLS.',
       ),
   }),
   {

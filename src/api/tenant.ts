@@ -11,7 +11,6 @@ import {
   isDuration,
   mapOf,
   objectName,
-  quantity,
   secretKeyRef,
   section,
   storageSize,
@@ -19,20 +18,13 @@ import {
 } from './fields.ts';
 import { MAX_SERVERS } from './names.ts';
 import { network } from './network.ts';
+import { containerResources, environment, pods } from './pods.ts';
 import { affinity, imagePullSecrets, toleration } from './scheduling.ts';
 import { tenantStatus, type CopilotTenantStatus } from './tenant-status.ts';
 
 export type { CopilotTenantStatus, LastCleanup, ServerState, ServerStatus } from './tenant-status.ts';
 
-const resources = z
-  .object({
-    requests: mapOf(quantity, 16)
-      .exactOptional()
-      .describe(
-        'Resources reserved for the container. For a resource that has only a limit, the request equals the limit.',
-      ),
-    limits: mapOf(quantity, 16).exactOptional().describe('Resources that the container may not exceed.'),
-  })
+const resources = containerResources
   // The CLI idles at 250-290 MB and its JavaScript heap is limited to 4 GB; the agent's own commands come on top.
   .default({ requests: { cpu: '100m', memory: '512Mi' }, limits: { memory: '4Gi' } })
   .describe(
@@ -68,6 +60,19 @@ const server = z.object({
   imagePullSecrets: imagePullSecrets
     .exactOptional()
     .describe('Secrets with registry credentials, in the namespace of the tenant.'),
+  env: environment
+    .exactOptional()
+    .describe(
+      'Further environment variables of the servers. The agent and its commands can read all of them, also values from Secrets: use credentials of this tenant only. Copilot itself uses a GH_TOKEN or GITHUB_TOKEN as its login, unless spec.model.github is set. A change replaces the servers one at a time.',
+    ),
+  githubHost: z
+    .string()
+    .max(253)
+    .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$/)
+    .exactOptional()
+    .describe(
+      'GitHub host that Copilot logs in at, for GitHub Enterprise Cloud with data residency, such as example.ghe.com. Default: github.com. It applies to the token of spec.model.github and to tokens that clients send with their sessions. A change replaces the servers one at a time.',
+    ),
   workspace: section(
     z.object({
       size: storageSize({ field: 'spec.server.workspace.size', min: '16Mi', max: '64Ti' })
@@ -227,6 +232,11 @@ const sessions = z.object({
     .regex(/^[A-Za-z][A-Za-z0-9_+/-]*$/)
     .exactOptional()
     .describe('Time zone of `cleanupSchedule`, such as Europe/Berlin. Default: that of the kube-controller-manager.'),
+  cleanupResources: containerResources
+    .exactOptional()
+    .describe(
+      'CPU and memory of each pod that removes sessions: those of the cleanup, of sweeps and of deleted CopilotSessions. Default, which applies as a whole: requests of 50m CPU and 64Mi memory, and a limit of 256Mi memory.',
+    ),
   cleanupDryRun: z
     .boolean()
     .default(false)
@@ -256,7 +266,8 @@ export const tenantSpec = z.object({
   storage: section(storage).describe('The volume of each server, which holds its sessions.'),
   sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
   health: section(health).describe('How the operator checks that a server answers.'),
-  network: section(network).describe('Which connections are allowed.'),
+  network: section(network).describe('Which connections are allowed, and how the servers reach other hosts.'),
+  pods: pods.exactOptional().describe('What all pods of the tenant have in common: servers, cleanups and sweeps.'),
 });
 
 export const tenant = z.object({

@@ -5,7 +5,7 @@
 import { Label, SERVER_PORT } from '../api/names.ts';
 import { childName, serverName, serverPods, tenantLabels, TOKEN_KEY } from './names.ts';
 import type { Pod } from '../kube/types/builtins.ts';
-import { CONTAINER_SECURITY, POD_SECURITY, scheduling, type PodSpec } from './pod.ts';
+import { CONTAINER_SECURITY, containerResources, podMetadata, podSecurity, scheduling, type PodSpec } from './pod.ts';
 import type { CopilotTenant } from './tenant.ts';
 
 /** Value of the label component on the Jobs and pods of cleanups. */
@@ -15,6 +15,8 @@ export const CLEANUP_CONTAINER = 'cleanup';
 /** Key in the ConfigMap of the sessions that CopilotSessions keep. */
 export const POLICIES_KEY = 'policies.json';
 
+/** Of a cleanup whose tenant sets no `spec.sessions.cleanupResources`. */
+const DEFAULT_RESOURCES = { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } };
 const POLICIES_PATH = '/etc/copilot-operator';
 const VOLUMES_PATH = '/volumes';
 
@@ -46,18 +48,18 @@ export function cleanupLabels(tenant: string): Record<string, string> {
  * Metadata of the cleanup pods themselves: service meshes add no sidecar to them. One that is no native sidecar would keep the Job from
  * completing until its deadline.
  */
-export function cleanupPodMetadata(labels: Record<string, string>): {
-  labels: Record<string, string>;
-  annotations: Record<string, string>;
-} {
-  return {
+export function cleanupPodMetadata(
+  tenant: CopilotTenant,
+  labels: Record<string, string>,
+): ReturnType<typeof podMetadata> {
+  return podMetadata(tenant, {
     labels: { ...labels, 'sidecar.istio.io/inject': 'false', 'kuma.io/sidecar-injection': 'disabled' },
     annotations: {
       'sidecar.istio.io/inject': 'false',
       'linkerd.io/inject': 'disabled',
       'consul.hashicorp.com/connect-inject': 'false',
     },
-  };
+  });
 }
 
 /** The spec of a cleanup pod. */
@@ -74,7 +76,7 @@ export function cleanupPod(
     enableServiceLinks: false,
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: 10,
-    securityContext: POD_SECURITY,
+    securityContext: podSecurity(tenant),
     containers: [
       {
         name: CLEANUP_CONTAINER,
@@ -98,7 +100,7 @@ export function cleanupPod(
             },
           ],
         }),
-        resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+        resources: containerResources(tenant.spec.sessions.cleanupResources ?? DEFAULT_RESOURCES),
         securityContext: CONTAINER_SECURITY,
         terminationMessagePolicy: 'FallbackToLogsOnError',
         volumeMounts: [

@@ -1,4 +1,5 @@
 /** What all pods of a tenant have in common, those of servers and of the operator's Jobs. */
+import type { CopilotTenantSpec } from '../api/tenant.ts';
 import type { Pod } from '../kube/types/builtins.ts';
 import type { CopilotTenant } from './tenant.ts';
 
@@ -8,18 +9,21 @@ export type Container = PodSpec['containers'][number];
 /** The name of the server's container. */
 export const SERVER_CONTAINER = 'server';
 
-/** uid and gid of images/copilot-cli: every pod with a volume of sessions must run as this user. */
+/** uid and gid of images/copilot-cli: every pod with a volume of sessions must run as one user. */
 const USER = 10001;
 
-/** Passes the Pod Security standard "restricted". */
-export const POD_SECURITY = {
-  runAsNonRoot: true,
-  runAsUser: USER,
-  runAsGroup: USER,
-  fsGroup: USER,
-  fsGroupChangePolicy: 'OnRootMismatch',
-  seccompProfile: { type: 'RuntimeDefault' },
-} as const satisfies PodSpec['securityContext'];
+type SecurityContext = NonNullable<PodSpec['securityContext']>;
+
+/** Passes the Pod Security standard "restricted", whoever chooses the user. */
+export function podSecurity({ spec: { pods } }: CopilotTenant): SecurityContext {
+  const user = { runAsUser: USER, runAsGroup: USER, fsGroup: USER };
+  return {
+    runAsNonRoot: true,
+    ...(pods?.securityContext !== 'FromCluster' && user),
+    fsGroupChangePolicy: 'OnRootMismatch',
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+}
 
 /** Passes the Pod Security standard "restricted". */
 export const CONTAINER_SECURITY = {
@@ -27,6 +31,27 @@ export const CONTAINER_SECURITY = {
   readOnlyRootFilesystem: true,
   capabilities: { drop: ['ALL'] as string[] },
 } as const satisfies Container['securityContext'];
+
+/** Labels and annotations of a pod: those of the spec, and the operator's own, which win. */
+export function podMetadata(
+  { spec: { pods } }: CopilotTenant,
+  own: { labels: Record<string, string>; annotations: Record<string, string> },
+): { labels: Record<string, string>; annotations: Record<string, string> } {
+  return {
+    labels: { ...pods?.labels, ...own.labels },
+    annotations: { ...pods?.annotations, ...own.annotations },
+  };
+}
+
+/** Resources of a container as core/v1 has them: the CRD also accepts a number as a quantity. */
+export function containerResources({
+  requests,
+  limits,
+}: CopilotTenantSpec['server']['resources']): NonNullable<Container['resources']> {
+  const text = (map: Record<string, string | number>): Record<string, string> =>
+    Object.fromEntries(Object.entries(map).map(([name, quantity]) => [name, String(quantity)]));
+  return { ...(requests && { requests: text(requests) }), ...(limits && { limits: text(limits) }) };
+}
 
 /** The scheduling fields of the spec, unchanged. */
 export function scheduling(tenant: CopilotTenant): Partial<PodSpec> {

@@ -59,6 +59,9 @@ export interface RequiredLabel {
 /** The result of reading a Secret. */
 export type SecretRead = Secret | 'NotFound' | 'Forbidden';
 
+/** The result of reading a Secret or ConfigMap that a user names for the pods. */
+export type PodInputRead = Secret | ConfigMap | 'NotFound' | 'Forbidden';
+
 /** The event that says why an object is not ready, where its status does not. */
 export interface EventWarning {
   readonly reason: string;
@@ -120,6 +123,8 @@ export interface World {
   readonly bindingSecret: SecretRead;
   /** The Secret that `spec.model` refers to; undefined if it refers to none. */
   readonly modelSecret?: SecretRead | undefined;
+  /** The Secrets and ConfigMaps that the pods read (decisions/pod-inputs.ts); undefined if there are none. */
+  readonly podInputs?: ReadonlyMap<string, PodInputRead> | undefined;
 }
 
 /** The observed state of one server. */

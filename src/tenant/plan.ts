@@ -17,6 +17,7 @@ import {
   type TokenRotation,
 } from './decisions/connection-token.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
+import { podInputs, podSecrets } from './decisions/pod-inputs.ts';
 import { lookAlikeCause } from './decisions/pod-ownership.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
@@ -42,6 +43,8 @@ export interface Plan {
   /** The token is not the one that servers and clients have. */
   readonly rotation?: TokenRotation | undefined;
   readonly model: ModelDecision;
+  /** Values of Secrets that the pods have besides token and model credential. */
+  readonly podSecrets: readonly string[];
   /** The desired servers, by index. */
   readonly servers: readonly ServerPlan[];
   /** Servers beyond `spec.replicas`, highest index first. */
@@ -85,7 +88,9 @@ export function decide(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, wasApplied, templates = POD_TEMPLATES, now, randomBytes } = input;
   const { tenant } = world;
   const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel);
-  const hashOf = (token: string) => (model.ok ? credentialsHash(token, tenant, model.value) : undefined);
+  const inputs = podInputs(tenant, world.podInputs, facts.requireSecretLabel);
+  const hashOf = (token: string) =>
+    model.ok && inputs.ok ? credentialsHash(token, inPod(tenant, model.value) + inputs.digestible) : undefined;
   const { decision, cause, wait } = tokenOf(world, hashOf, randomBytes);
   const token = decision?.token;
   const hash = token === undefined ? undefined : hashOf(token);
@@ -105,6 +110,9 @@ export function decide(input: PlanInput): Plan {
   );
   const { servers, rolling } = limitRollout(drafts, hash);
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
+  // The servers that run keep what they started with, and serve.
+  const isBesideServers = [...observed.values()].every(({ ready }) => ready);
+  const inputCause = inputs.ok ? [] : [{ ...inputs.cause, isBesideServers }];
   const lookAlikes = [...world.servers.values()].flatMap(
     ({ index, lookAlikes: pods = [] }) =>
       lookAlikeCause(tenant.metadata.name, serverName(tenant.metadata.name, index), pods) ?? [],
@@ -121,6 +129,7 @@ export function decide(input: PlanInput): Plan {
     token,
     rotation: decision && rotationOf(world, decision, hash),
     model,
+    podSecrets: podSecrets(tenant, world.podInputs),
     servers,
     surplus: [...world.servers.values()]
       .filter(({ index }) => !observed.has(index))
@@ -129,6 +138,7 @@ export function decide(input: PlanInput): Plan {
     causes: [
       ...(cause ? [cause] : []),
       ...modelCause,
+      ...inputCause,
       ...servers.flatMap((server) => server.cause ?? []),
       ...lookAlikes,
     ],
@@ -237,7 +247,10 @@ const ownSecret = (secret: SecretRead, tenant: CopilotTenant): Secret | undefine
 
 // Keyed by the connection token: the annotation cannot be used to guess a credential, and it changes with the token, which
 // the pod reads from a Secret too.
-function credentialsHash(token: string, { spec }: CopilotTenant, value: string | undefined): string {
-  const inPod = spec.model?.github === undefined ? '' : (value ?? '');
-  return createHmac('sha256', token).update(inPod).digest('hex').slice(0, 32);
+function credentialsHash(token: string, values: string): string {
+  return createHmac('sha256', token).update(values).digest('hex').slice(0, 32);
+}
+
+function inPod({ spec }: CopilotTenant, modelCredential = ''): string {
+  return spec.model?.github === undefined ? '' : modelCredential;
 }

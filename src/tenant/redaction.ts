@@ -2,13 +2,19 @@
 import type { Plan } from './plan.ts';
 
 /** The output of a crashed server may contain its credentials, and the status is readable without access to Secrets. */
-export function redactor({ token, model }: Plan): (text: string) => string {
-  const secrets = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
+export function redactor({ token, model, podSecrets }: Plan): (text: string) => string {
+  const known = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
+  // One that is part of another comes after it, or would leave the rest of the other.
+  const secrets = [...known, ...podSecrets.filter(({ length }) => length >= MIN_LENGTH)].toSorted(
+    (a, b) => b.length - a.length,
+  );
   return (text) =>
     secrets.reduce((redacted, secret) => withoutCutSecret(redacted.replaceAll(secret, REDACTED), secret), text);
 }
 
 const REDACTED = '[redacted]';
+/** A shorter value of a variable, such as "1" or "true", is in every other text. */
+const MIN_LENGTH = 6;
 /** Fewer leading characters of a secret than this at the end of a quotation are a coincidence. */
 const MIN_START = 4;
 

@@ -3,7 +3,6 @@ import { Label } from '../api/names.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type {
-  ConfigMap,
   CronJob,
   Job,
   NetworkPolicy,
@@ -12,7 +11,7 @@ import type {
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
-import { CoreEvent, Deployment, PersistentVolumeClaim, ReplicaSet, Secret } from '../kube/types/builtins.ts';
+import { ConfigMap, CoreEvent, Deployment, PersistentVolumeClaim, ReplicaSet, Secret } from '../kube/types/builtins.ts';
 import { isForbidden, isNotFound } from '../kube/types/errors.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
 import { getControllerOf } from '../kube/types/owner.ts';
@@ -23,8 +22,9 @@ import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { modelSecretRef } from './decisions/model-credential.ts';
+import { podInputKey, podInputRefs } from './decisions/pod-inputs.ts';
 import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
-import type { CleanupWorld, EventWarning, SecretRead, ServerWorld, World } from './model.ts';
+import type { CleanupWorld, EventWarning, PodInputRead, ServerWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
 import type { PodOwners } from './pod-owners.ts';
 import { hasEnded, servingPod } from './pods.ts';
@@ -73,10 +73,11 @@ export async function readWorld(
   const { name, namespace = '' } = tenant.metadata;
   const key = keyOf(tenant);
   const ref = modelSecretRef(tenant);
-  const [tokenSecret, bindingSecret, modelSecret, servers, cleanup] = await Promise.all([
-    readSecret(client, { namespace, name: childName(name, 'token') }, signal),
-    readSecret(client, { namespace, name: childName(name, 'binding') }, signal),
-    ref && readSecret(client, { namespace, name: ref.name }, signal),
+  const [tokenSecret, bindingSecret, modelSecret, podInputs, servers, cleanup] = await Promise.all([
+    read(client, Secret, { namespace, name: childName(name, 'token') }, signal),
+    read(client, Secret, { namespace, name: childName(name, 'binding') }, signal),
+    ref && read(client, Secret, { namespace, name: ref.name }, signal),
+    readPodInputs(tenant, client, signal),
     withUnlabelled(readServers(name, key, stores), tenant, client, signal)
       .then((found) => withReplicaSets(found, namespace, client, signal))
       .then((found) => podOwners.withLookAlikes(tenant, found, signal))
@@ -94,6 +95,7 @@ export async function readWorld(
     tokenSecret,
     bindingSecret,
     modelSecret,
+    podInputs,
   };
 }
 
@@ -130,13 +132,29 @@ async function withRunWarning(
   return { ...cleanup, warning: await latestWarning(subject, client, signal, isCause) };
 }
 
-async function readSecret(
+async function readPodInputs(
+  tenant: CopilotTenant,
   client: KubeClient,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, PodInputRead> | undefined> {
+  const { namespace = '' } = tenant.metadata;
+  const refs = new Map(podInputRefs(tenant).map((ref) => [podInputKey(ref), ref]));
+  if (refs.size === 0) return undefined;
+  const found = [...refs].map(async ([key, { kind, name }]): Promise<[string, PodInputRead]> => {
+    const ref = { namespace, name };
+    return [key, await (kind === 'Secret' ? read(client, Secret, ref, signal) : read(client, ConfigMap, ref, signal))];
+  });
+  return new Map(await Promise.all(found));
+}
+
+async function read<T extends KubeObject>(
+  client: KubeClient,
+  type: ResourceType<T>,
   ref: { namespace: string; name: string },
   signal: AbortSignal,
-): Promise<SecretRead> {
+): Promise<T | 'NotFound' | 'Forbidden'> {
   try {
-    return await client.get(Secret, ref, { signal });
+    return await client.get(type, ref, { signal });
   } catch (error) {
     if (isNotFound(error)) return 'NotFound';
     if (isForbidden(error)) return 'Forbidden';

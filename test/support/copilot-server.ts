@@ -25,20 +25,36 @@ export class CopilotServer implements AsyncDisposable {
   readonly #binary: ServerBinary;
   readonly #token: string | undefined;
   readonly #options: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
   readonly #home = mkdtempSync(join(tmpdir(), 'copilot-operator-server-'));
   #process: ChildProcess | undefined;
   #output = '';
 
-  private constructor(binary: ServerBinary, port: number, token: string | undefined, options: readonly string[]) {
+  private constructor(
+    binary: ServerBinary,
+    port: number,
+    token: string | undefined,
+    options: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ) {
     this.#binary = binary;
     this.port = port;
     this.#token = token;
     this.#options = options;
+    this.#env = env;
   }
 
-  /** Starts a server with further `options` of its command line. Resolves when it listens. Without a token it takes any client. */
-  static async start(binary: ServerBinary, token?: string, options: readonly string[] = []): Promise<CopilotServer> {
-    const server = new CopilotServer(binary, await freePort(), token, options);
+  /**
+   * Starts a server with further `options` of its command line and further variables of its environment. Resolves when it listens.
+   * Without a token it takes any client.
+   */
+  static async start(
+    binary: ServerBinary,
+    token?: string,
+    options: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CopilotServer> {
+    const server = new CopilotServer(binary, await freePort(), token, options, env);
     await server.start();
     return server;
   }
@@ -58,6 +74,7 @@ export class CopilotServer implements AsyncDisposable {
         COPILOT_PKG_CACHE_HOME: cliPackageCache(),
         COPILOT_AUTO_UPDATE: 'false',
         ...(this.#token === undefined ? {} : { COPILOT_CONNECTION_TOKEN: this.#token }),
+        ...this.#env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

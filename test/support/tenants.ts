@@ -23,6 +23,18 @@ export const OPERATOR: OperatorFacts = {
 /** A valid connection token. */
 export const TOKEN = Buffer.alloc(32, 'token').toString('base64url');
 
+/** A certificate that is valid for a hundred years; nobody has its key. */
+export const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBezCCASGgAwIBAgIUU0Nii+PbMIqPMdbwNNno1ieCtZwwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHZXhhbXBsZTAgFw0yNjExMjkwMTUyMDFaGA8yMTI2MTEwNTAx
+NTIwMVowEjEQMA4GA1UEAwwHZXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEH
+A0IABHdh6sg0/llsuBieVB28uMe0MThaRt/xAGOWHKCX4UkLT41tC/K3DgbZmPsO
+pAGp1nP+o/m4P8NueTUDRgngATKjUzBRMB0GA1UdDgQWBBTNS/HU54KrenzXzn4H
+/Rx5jQ/dIzAfBgNVHSMEGDAWgBTNS/HU54KrenzXzn4H/Rx5jQ/dIzAPBgNVHRMB
+Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIHxMfsFEJ/IQpKLyKqoFk6/Af8jg
++FJHb+aGPtMt1HgtAiEAmzOI78efo2aqEACBk3B5tdblTazNeaSReEfTDsAjlD0=
+-----END CERTIFICATE-----`;
+
 /** Tenant `acme` in namespace `team`, with every default that the API server sets. */
 export function sampleTenant(
   spec: CopilotTenantSpecInput = {},

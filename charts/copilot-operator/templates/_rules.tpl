@@ -22,7 +22,7 @@
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
 # Cleans up sessions, where spec.sessions.ttl is set.
 - {apiGroups: [batch], resources: [cronjobs], verbs: [get, list, watch, create, patch, delete]}
-# Lists the sessions that the cleanup keeps longer.
+# Lists the sessions that the cleanup keeps longer. Those that spec.server.env and spec.network.caBundle name are read.
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
 # Sessions that users name, and how long they are kept. Patched for the finalizer only; an expired Ephemeral one is deleted.
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch, delete]}
@@ -30,7 +30,7 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions/status], verbs: [update]}
 # Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave on a volume; their Jobs are deleted when they are done.
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}
-# Connection token, binding and model credentials, each read by its name. Never list or watch, which would give access to every Secret.
+# Connection token, binding, model credentials and those of spec.server.env, each read by its name. Never list or watch, which would give access to every Secret.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}
 # The state of the servers, and why a server does not start.
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}

@@ -68,7 +68,11 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   },
   { resource: PodDisruptionBudget, verbs: KEPT, why: 'Keeps node drains from evicting all servers at once.' },
   { resource: CronJob, verbs: SCALED, why: 'Cleans up sessions, where spec.sessions.ttl is set.' },
-  { resource: ConfigMap, verbs: SCALED, why: 'Lists the sessions that the cleanup keeps longer.' },
+  {
+    resource: ConfigMap,
+    verbs: SCALED,
+    why: 'Lists the sessions that the cleanup keeps longer. Those that spec.server.env and spec.network.caBundle name are read.',
+  },
   {
     resource: CopilotSession,
     verbs: ['get', 'list', 'watch', 'patch', 'delete'],
@@ -83,7 +87,7 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   {
     resource: Secret,
     verbs: ['get', 'create', 'patch'],
-    why: 'Connection token, binding and model credentials, each read by its name. Never list or watch, which would give access to every Secret.',
+    why: 'Connection token, binding, model credentials and those of spec.server.env, each read by its name. Never list or watch, which would give access to every Secret.',
   },
   { resource: Pod, verbs: ['list', 'watch'], why: 'The state of the servers, and why a server does not start.' },
   {

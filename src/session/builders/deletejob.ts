@@ -44,7 +44,7 @@ export function deleteJob(session: CopilotSession, tenant: CopilotTenant, index:
       activeDeadlineSeconds: ACTIVE_DEADLINE_SECONDS,
       ttlSecondsAfterFinished: TTL_AFTER_FINISHED_SECONDS,
       template: {
-        metadata: cleanupPodMetadata(labels),
+        metadata: cleanupPodMetadata(tenant, labels),
         spec: cleanupPod(tenant, {
           image,
           args: [`--delete-session=${sessionIdOf(session)}`, ...(owner === undefined ? [] : [`--owner=${owner}`])],

@@ -50,7 +50,7 @@ export function cronJob(tenant: CopilotTenant, { image, scope, paused }: Cleanup
           backoffLimit: 0,
           activeDeadlineSeconds: RUN_DEADLINE_S,
           template: {
-            metadata: cleanupPodMetadata(labels),
+            metadata: cleanupPodMetadata(tenant, labels),
             spec: cleanupPod(tenant, {
               image,
               args: [`--ttl=${ttl}`, ...(cleanupDryRun ? ['--dry-run'] : [])],

@@ -7,10 +7,14 @@ import { sharedMetadata } from './metadata.ts';
 
 /** Has no permissions and no token; the ServiceAccount `default` may have both. */
 export function serviceAccount(tenant: CopilotTenant): ServiceAccount {
+  const annotations = tenant.spec.pods?.serviceAccountAnnotations;
   return {
     apiVersion: apiVersionOf(ServiceAccount),
     kind: ServiceAccount.kind,
-    metadata: sharedMetadata(tenant, childName(tenant.metadata.name, 'servers')),
+    metadata: {
+      ...sharedMetadata(tenant, childName(tenant.metadata.name, 'servers')),
+      ...(annotations && { annotations }),
+    },
     automountServiceAccountToken: false,
   };
 }

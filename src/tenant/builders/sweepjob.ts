@@ -40,7 +40,7 @@ export function sweepJob(tenant: CopilotTenant, index: number, { image, at, besi
       activeDeadlineSeconds: DEADLINE_S,
       ttlSecondsAfterFinished: KEPT_S,
       template: {
-        metadata: cleanupPodMetadata(labels),
+        metadata: cleanupPodMetadata(tenant, labels),
         spec: cleanupPod(tenant, { image, args: [SWEEP_FLAG], servers: [], volumes: [index], beside }),
       },
     },

@@ -61,7 +61,7 @@ export function startProblem(pod: Pod | undefined, warning: EventWarning | undef
   if (pod === undefined) {
     if (warning === undefined) return undefined;
     const text = warning.message.replace(/^Error creating: /, '');
-    return refusalOfMessage(text, `Pod of Job ${job}`, { ownResources: false }).message;
+    return refusalOfMessage(text, `Pod of Job ${job}`, { resources: 'spec.sessions.cleanupResources' }).message;
   }
   return containersProblem(pod, job) ?? schedulingProblem(pod, job) ?? mountProblem(pod, warning, job);
 }

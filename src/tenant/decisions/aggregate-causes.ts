@@ -8,6 +8,8 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.Forbidden,
   StalledReason.ForeignObject,
   StalledReason.ModelNotConfigured,
+  StalledReason.EnvironmentNotUsable,
+  StalledReason.CABundleNotUsable,
   StalledReason.DataLost,
   StalledReason.InvalidSpec,
   StalledReason.QuotaExceeded,

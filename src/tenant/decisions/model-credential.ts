@@ -2,8 +2,8 @@
 import { ModelConfiguredReason } from '../../api/conditions.ts';
 import type { SecretKeyRef } from '../../api/tenant.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { Secret } from '../../kube/types/builtins.ts';
 import type { RequiredLabel, SecretRead } from '../model.ts';
+import { missingLabel } from './required-label.ts';
 
 /** The outcome for the condition ModelConfigured. `value` is secret: only pods and the binding Secret get it. */
 export type ModelDecision =
@@ -38,15 +38,8 @@ export function modelDecision(
       `The operator is not allowed to read ${where}: it lacks the verb get on secrets. Compare its RBAC rules with those of the chart.`,
     );
   }
-  // Before anything of its data is looked up: a message must not reveal the keys of a Secret that tenants may not refer to.
-  if (requiredLabel !== undefined && !hasLabel(secret, requiredLabel)) {
-    const { key, value } = requiredLabel;
-    return unusable(
-      ModelConfiguredReason.SecretNotAllowed,
-      `${where} does not have the label ${key}${value === undefined ? '' : `=${value}`}, which the operator requires (--require-secret-label). ` +
-        `To allow tenants to use it, run kubectl label secret --overwrite ${ref.name} ${key}=${value ?? 'true'}.`,
-    );
-  }
+  const notAllowed = missingLabel(secret, requiredLabel);
+  if (notAllowed !== undefined) return unusable(ModelConfiguredReason.SecretNotAllowed, notAllowed);
   const data = secret.data?.[ref.key];
   if (data === undefined) {
     return unusable(
@@ -75,11 +68,6 @@ export function modelDecision(
         message: `Clients get the API key of ${where} from the binding Secret.`,
         value,
       };
-}
-
-function hasLabel({ metadata: { labels } }: Secret, { key, value }: RequiredLabel): boolean {
-  const found = labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined;
-  return value === undefined ? found !== undefined : found === value;
 }
 
 function unusable(reason: ModelConfiguredReason, message: string): ModelDecision {

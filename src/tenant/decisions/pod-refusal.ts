@@ -15,28 +15,31 @@ interface KnownRefusal {
 
 /** What the remedy depends on. */
 export interface RefusalOptions {
-  /** Whether the object is a pod of a server, whose resources are `spec.server.resources`; default true. */
-  readonly ownResources?: boolean;
+  /** The field with the resources of the pod; default: that of servers. */
+  readonly resources?: 'spec.server.resources' | 'spec.sessions.cleanupResources';
 }
+
+const SERVER_RESOURCES = 'spec.server.resources';
 
 // The texts are those of the API server 1.36.
 const refusals: readonly KnownRefusal[] = [
   {
-    pattern: /exceeded quota: ([^,]+)/,
+    pattern: /exceeded quota: ([^,]+)(?:, requested: ([^ ]*), )?/,
     reason: StalledReason.QuotaExceeded,
-    describe: ([, quota], { ownResources = true }) => ({
+    describe: ([, quota, requested = ''], { resources = "the tenant's resource requests" }) => ({
       problem: `exceeds the ResourceQuota ${quota} of the namespace`,
-      remedy: ownResources ? "Raise the quota or lower the tenant's resource requests" : 'Raise the quota',
+      // A quota of the number of objects has nothing to do with their size.
+      remedy: /^(pods|count\/[^=]+)=[^,]*$/.test(requested)
+        ? 'Raise the quota'
+        : `Raise the quota or lower ${resources}`,
     }),
   },
   {
     pattern: /failed quota: ([^:]+): must specify (.*)/,
     reason: StalledReason.ResourcesRequired,
-    describe: ([, quota, missing = ''], { ownResources = true }) => ({
+    describe: ([, quota, missing = ''], { resources = SERVER_RESOURCES }) => ({
       problem: `does not specify what the ResourceQuota ${quota} of the namespace requires`,
-      remedy: ownResources
-        ? `Set ${requiredFields(missing)}, or defaults in a LimitRange of the namespace`
-        : 'Set defaults in a LimitRange of the namespace',
+      remedy: `Set ${requiredFields(missing, resources)}, or defaults in a LimitRange of the namespace`,
     }),
   },
   {
@@ -51,9 +54,9 @@ const refusals: readonly KnownRefusal[] = [
     pattern:
       /(minimum|maximum) (\S+) usage per (Container|Pod) is|(\S+) max limit to request ratio per (Container|Pod) is/,
     reason: StalledReason.LimitRangeViolated,
-    describe: (_, { ownResources = true }) => ({
+    describe: (_, { resources = SERVER_RESOURCES }) => ({
       problem: 'is outside a LimitRange of the namespace',
-      remedy: ownResources ? 'Change spec.server.resources or the LimitRange' : 'Change the LimitRange',
+      remedy: `Change ${resources} or the LimitRange`,
     }),
   },
   {
@@ -103,11 +106,11 @@ export function builtinRefusal(text: string, object: string, options: RefusalOpt
 }
 
 /** `limits.cpu for: server; limits.memory for: server` as fields of the tenant. */
-function requiredFields(missing: string): string {
-  const resources = missing.split(';').flatMap((part) => (part.split(' for: ')[0] ?? '').split(','));
-  const fields = resources.map((resource) => resource.trim()).filter((resource) => resource !== '');
+function requiredFields(missing: string, resources: string): string {
+  const required = missing.split(';').flatMap((part) => (part.split(' for: ')[0] ?? '').split(','));
+  const fields = required.map((resource) => resource.trim()).filter((resource) => resource !== '');
   const named = fields.map((field) => (field === 'cpu' || field === 'memory' ? `requests.${field}` : field));
-  return named.map((field) => `spec.server.resources.${field}`).join(' and ');
+  return named.map((field) => `${resources}.${field}`).join(' and ');
 }
 
 // Numbers that differ with each attempt would change the message, and so the status.

@@ -35,6 +35,7 @@ describe('the sample', () => {
     ['light runtime', 'hooli', '1/1', 'ClientProvided'],
     ['session', 'soylent', '1/1', 'ClientProvided'],
     ['cleanup', 'vandelay', '1/1', 'ClientProvided'],
+    ['company network', 'stark', '1/1', 'ClientProvided'],
   ])('%s becomes Ready', async (_sample, tenant, serversReady, model) => {
     const found = await ready(tenant);
     expect(found.status?.serversReady).toBe(serversReady);

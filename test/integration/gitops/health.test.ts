@@ -133,6 +133,8 @@ describe('a tenant', () => {
     table<StalledReason>({
       NotStalled: 'Healthy',
       ModelNotConfigured: 'Degraded',
+      EnvironmentNotUsable: 'Degraded',
+      CABundleNotUsable: 'Degraded',
       ForeignObject: 'Degraded',
       ImagePullFailed: 'Degraded',
       ContainerCannotRun: 'Degraded',

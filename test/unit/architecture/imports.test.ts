@@ -62,7 +62,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   api: [
     ['names', 'duration', 'session-id', 'conditions', 'session-conditions'],
     ['fields'],
-    ['structural', 'scheduling', 'tenant-status', 'session'],
+    ['structural', 'scheduling', 'pods', 'tenant-status', 'session'],
     ['network'],
     ['tenant'],
     ['crd'],

@@ -407,6 +407,39 @@ describe('a model credential that cannot be used', () => {
   });
 });
 
+describe('a Secret of spec.server.env that cannot be used', () => {
+  const env = [{ name: 'LOGIN', valueFrom: { secretKeyRef: { name: 'model', key: 'login' } } }];
+  const tenant = sampleTenant({ replicas: 2, server: { env } });
+  const read = (value: string) => new Map([['Secret/model', modelSecret('login', value)]]);
+  const world = running(tenant, { podInputs: read('one') });
+  const missing: World = { ...world, podInputs: new Map([['Secret/model', 'NotFound']]) };
+
+  it('is reported, and is no outage while all servers serve', () => {
+    expect(planned(missing).causes).toMatchObject([{ reason: 'EnvironmentNotUsable', isBesideServers: true }]);
+  });
+
+  it('is an outage once one of them does not', () => {
+    expect(planned(missing, { seen: [silentServer(1)] }).causes).toMatchObject([
+      { reason: 'EnvironmentNotUsable', isBesideServers: false },
+    ]);
+  });
+
+  it('leaves running servers as they are, and starts none', () => {
+    expect(writes(planned(missing))).toEqual([]);
+    expect(writes(planned({ ...missing, servers: new Map() }))).toEqual([]);
+  });
+
+  it('is reported when it lacks the label that the operator requires', () => {
+    const facts = { ...OPERATOR, requireSecretLabel: { key: 'tenants' } };
+    expect(planned(world, { facts }).causes).toMatchObject([{ reason: 'EnvironmentNotUsable' }]);
+  });
+
+  it('replaces the servers, one at a time, when its value has changed', () => {
+    expect(planned(world)).toMatchObject({ causes: [], rolling: false });
+    expect(writes(planned({ ...world, podInputs: read('two') }))).toEqual([0]);
+  });
+});
+
 describe('the connection token', () => {
   const tenant = sampleTenant();
 

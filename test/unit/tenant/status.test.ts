@@ -53,6 +53,7 @@ function statusOf({
     plan: {
       token: 'T'.repeat(43),
       model: { ok: true, reason: 'GitHub', message: 'Servers use the token in Secret copilot.', value: 'ghp_secret' },
+      podSecrets: ['user:password', 'password', '1'],
       servers: [],
       surplus: [],
       sweeps: [],
@@ -308,6 +309,11 @@ describe('the secrets of a tenant', () => {
     const text = JSON.stringify(statusOf(found));
     expect(text).toContain('[redacted]');
     expect(text).not.toMatch(/TTTT|ghp_secret/);
+  });
+
+  it('of its variables are not repeated either, except for values that every text contains', () => {
+    const text = JSON.stringify(statusOf({ observed: [crashed('exit 1 of http://user:password@proxy, password')] }));
+    expect(text).toContain('exit 1 of http://[redacted]@proxy, [redacted]');
   });
 
   it.each([8, 20, 42])('are not repeated when a quotation ends after their first %i characters', (length) => {

@@ -4,3 +4,5 @@
 export const HOME = '/home/copilot';
 export const COPILOT_HOME = `${HOME}/.copilot`;
 export const WORKSPACE = '/workspace';
+/** Has `ca.crt`, the certificates of `spec.network.caBundle`. Users name it in variables of the agent's tools. */
+export const CA_BUNDLE = '/etc/copilot-operator/ca';

@@ -4,5 +4,8 @@
  * revision never changes.
  */
 
-/** The revision of a server that is started now. Raise it for the first change of a release, and list what it changes. */
+/**
+ * The revision of a server that is started now. Raise it for the first change of a release, and list what it changes.
+ * - 2: git works in the workspace.
+ */
 export const CURRENT_REVISION = 2;

@@ -1,7 +1,7 @@
 /** The pod template of a server, in each of its revisions. */
 import type { Deployment } from '../../../kube/types/builtins.ts';
 import { childName, serverLabels } from '../../../resources/names.ts';
-import { POD_SECURITY, scheduling } from '../../../resources/pod.ts';
+import { podMetadata, podSecurity, scheduling } from '../../../resources/pod.ts';
 import type { CopilotTenant } from '../../../resources/tenant.ts';
 import { TemplateAnnotation } from '../../deployments.ts';
 import type { Restart, ServerImage } from '../../model.ts';
@@ -38,10 +38,10 @@ export interface PodTemplates {
  * `revision >= 2 ? '::' : '0.0.0.0'`. A new field of the spec applies to every revision, because whoever sets it wants it now; while it
  * is not set, the template of each revision is as before.
  */
-export const podTemplate: RenderPodTemplate = (tenant, index, facts, _revision) => {
+export const podTemplate: RenderPodTemplate = (tenant, index, facts, revision) => {
   const { name } = tenant.metadata;
   return {
-    metadata: {
+    metadata: podMetadata(tenant, {
       labels: serverLabels(name, index),
       annotations: {
         [TemplateAnnotation.credentials]: facts.credentialsHash,
@@ -50,7 +50,7 @@ export const podTemplate: RenderPodTemplate = (tenant, index, facts, _revision) 
           [TemplateAnnotation.restartAttempt]: String(facts.restart.attempt),
         }),
       },
-    },
+    }),
     spec: {
       serviceAccountName: childName(name, 'servers'),
       // Set here and on the ServiceAccount: the agent runs shell commands, and could use a token to access the API.
@@ -58,8 +58,8 @@ export const podTemplate: RenderPodTemplate = (tenant, index, facts, _revision) 
       enableServiceLinks: false,
       // SIGTERM ends the CLI in 2 s without a drain; a longer period would only delay the replacement of a hung server.
       terminationGracePeriodSeconds: 15,
-      securityContext: POD_SECURITY,
-      containers: [serverContainer(tenant, facts.image.image)],
+      securityContext: podSecurity(tenant),
+      containers: [serverContainer(tenant, facts.image.image, revision)],
       volumes: volumes(tenant, index),
       ...scheduling(tenant),
     },

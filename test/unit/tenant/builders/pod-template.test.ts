@@ -7,8 +7,15 @@ import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { CURRENT_REVISION } from '../../../../src/tenant/builders/pod-template/revisions.ts';
 import { POD_TEMPLATES } from '../../../../src/tenant/builders/pod-template/template.ts';
 import { decide } from '../../../../src/tenant/plan.ts';
-import { emptyWorld, healthyServer, modelSecret, OPERATOR, sampleTenant } from '../../../support/tenants.ts';
-import type { World } from '../../../../src/tenant/model.ts';
+import {
+  CERTIFICATE,
+  emptyWorld,
+  healthyServer,
+  modelSecret,
+  OPERATOR,
+  sampleTenant,
+} from '../../../support/tenants.ts';
+import type { PodInputRead, World } from '../../../../src/tenant/model.ts';
 
 /** The file with the templates of a revision. */
 const fileOf = (revision: number): string =>
@@ -73,6 +80,35 @@ const CASES: Record<string, Case> = {
       },
     },
     found: { modelSecret: modelSecret('token', 'github-token') },
+  },
+  'what clusters require': {
+    spec: {
+      pods: {
+        labels: { 'example.com/team': 'agents' },
+        annotations: { 'example.com/owner': 'platform' },
+        securityContext: 'FromCluster',
+      },
+      server: {
+        githubHost: 'example.ghe.com',
+        env: [
+          { name: 'LOG_LEVEL', value: 'debug' },
+          { name: 'PROXY_LOGIN', valueFrom: { secretKeyRef: { name: 'model', key: 'token' } } },
+        ],
+      },
+      network: {
+        proxy: { httpsProxy: 'http://$(PROXY_LOGIN)@proxy.example.com:3128', noProxy: ['10.0.0.0/8'] },
+        caBundle: { configMapKeyRef: { name: 'ca' } },
+      },
+    },
+    found: {
+      podInputs: new Map<string, PodInputRead>([
+        ['Secret/model', modelSecret('token', 'user:password')],
+        [
+          'ConfigMap/ca',
+          { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ca' }, data: { 'ca.crt': CERTIFICATE } },
+        ],
+      ]),
+    },
   },
 };
 

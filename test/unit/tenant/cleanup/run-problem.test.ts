@@ -73,7 +73,17 @@ describe('a cleanup run is blocked', () => {
     [
       'a quota wants limits',
       'pods "acme-cleanup-1-" is forbidden: failed quota: q: must specify limits.cpu for: cleanup',
-      /does not specify what the ResourceQuota q of the namespace requires: .*Set defaults in a LimitRange of the namespace\.$/,
+      /does not specify what the ResourceQuota q of the namespace requires: .*Set spec\.sessions\.cleanupResources\.limits\.cpu, or defaults in a LimitRange of the namespace\.$/,
+    ],
+    [
+      'a quota of memory is used up',
+      'pods "acme-cleanup-1-" is forbidden: exceeded quota: q, requested: limits.memory=256Mi, used: limits.memory=1Gi, limited: limits.memory=1Gi',
+      /exceeds the ResourceQuota q of the namespace: .*\. Raise the quota or lower spec\.sessions\.cleanupResources\.$/,
+    ],
+    [
+      'it is outside a LimitRange',
+      'pods "acme-cleanup-1-" is forbidden: minimum memory usage per Container is 1Gi, but request is 64Mi',
+      /is outside a LimitRange of the namespace: .*\. Change spec\.sessions\.cleanupResources or the LimitRange\.$/,
     ],
     [
       'a policy refuses it',
