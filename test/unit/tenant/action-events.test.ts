@@ -13,6 +13,7 @@ const server = {
 };
 const plan = (change: Partial<Plan> = {}): Plan => ({
   model: { ok: true, reason: 'ClientProvided', message: 'none' },
+  podSecrets: [],
   servers: [server],
   surplus: [],
   sweeps: [],
