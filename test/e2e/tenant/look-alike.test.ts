@@ -42,7 +42,7 @@ describe('a pod with the labels of a server', () => {
   beforeAll(async () => {
     namespace = await TestNamespace.open();
     await namespace.startOperator();
-    await namespace.createTenant('acme', { server: { binary: 'runtime' }, health: { interval: '1s' } });
+    await namespace.createTenant('acme', { server: { binary: 'runtime' }, health: { interval: '1s', timeout: '1s' } });
     await namespace.waitForReady('acme');
   });
   afterAll(() => namespace.close());
