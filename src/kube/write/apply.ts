@@ -11,12 +11,12 @@ import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, nameOf, type KubeObject } from '../types/types.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { InformerLike } from '../cache/informer.ts';
-import { LruMap } from '../cache/lru.ts';
 import { fingerprint, DesiredChild, isOurs, type ChildWriteOptions } from './desired-child.ts';
 import { type Contest, DriftBackoff } from './drift-backoff.ts';
 import type { Difference } from './diff.ts';
 import { forceApply } from './forced-apply.ts';
 import { overwriteOf, ownedFields } from './managed-fields.ts';
+import { Normalizations } from './normalizations.ts';
 import { RecentWrites } from './recent-writes.ts';
 import { writeErrorOf } from './refusal.ts';
 
@@ -63,18 +63,12 @@ export interface ApplierOptions {
   hashAnnotation: string;
 }
 
-const MAX_NORMALIZED = 10_000;
-
 /** Writes children: creates by POST, updates by server-side apply, and only on difference (docs/adr/0007-create-then-apply.md). */
 export class Applier {
   readonly #options: ApplierOptions;
   readonly #recent: RecentWrites;
   readonly #driftBackoff = new DriftBackoff();
-  /**
-   * By UID: how the API server (or a webhook) changed a manifest on writing. It is left so: written again, it would be changed again, or,
-   * by a policy that changes creations only, be undone. A restarted process finds it out from the managed fields.
-   */
-  readonly #normalized = new LruMap<string, Normalized>(MAX_NORMALIZED);
+  readonly #normalizations = new Normalizations();
   /** By live object: the desired state that it has. While neither changes, the usual case, nothing is compared. */
   readonly #asDesired = new WeakMap<KubeObject, string>();
 
@@ -231,13 +225,13 @@ export class Applier {
 
   /** Whether the API server changed these fields on our own write, as far as is remembered or the managed fields show. */
   #isNormalized<T extends KubeObject>(child: DesiredChild<T>, object: T, different: Difference[]): boolean {
-    const { uid = '', managedFields } = object.metadata;
+    const { managedFields } = object.metadata;
     const found = fingerprint(child.hash, different);
-    if (this.#normalized.get(uid)?.fingerprint === found) return true;
+    if (this.#normalizations.has(object, found)) return true;
     if (managedFields === undefined || !child.wasApplied(object)) return false;
     const isOwned = ownedFields(managedFields, this.#options.fieldManager);
     if (!different.every(({ path }) => isOwned(path))) return false;
-    this.#normalized.set(uid, { fingerprint: found, fields: different.map(({ path }) => path) });
+    this.#normalizations.set(object, { fingerprint: found, fields: different.map(({ path }) => path) });
     return true;
   }
 
@@ -260,19 +254,15 @@ export class Applier {
     const { clock, log, fieldManager } = this.#options;
     const changed = child.differences(live).map(({ path }) => path);
     const adopted = !child.isControlled(live);
-    const made = this.#normalizedFields(live);
+    const made = this.#normalizations.fields(live);
     const overwrite = overwriteOf(live.metadata.managedFields, fieldManager, changed);
     const object = await forceApply(this.#options, type, child, live);
     this.#wrote(type, child, object);
     this.#driftBackoff.wrote(restoreKey(type, live), child.hash, clock.monotonic(), overwrite);
     log.debug({ object: describe(child.manifest), changed, writers: overwrite.writers, adopted }, 'updated');
-    const remade = this.#normalizedFields(object);
+    const remade = this.#normalizations.fields(object);
     const undone = made.filter((path) => changed.includes(path) && !remade.includes(path));
     return { action: 'updated', object, changed, ...(adopted && { adopted }), ...(undone.length > 0 && { undone }) };
-  }
-
-  #normalizedFields({ metadata: { uid = '' } }: KubeObject): readonly string[] {
-    return this.#normalized.get(uid)?.fields ?? [];
   }
 
   async #assertOwnerLives<T extends KubeObject>({ owner, manifest, signal }: DesiredChild<T>): Promise<void> {
@@ -289,24 +279,16 @@ export class Applier {
   /** Remembers the response to a write, and whether the API server changed the manifest. */
   #wrote<T extends KubeObject>(type: ResourceType<T>, child: DesiredChild<T>, object: T): void {
     this.#recent.wrote(type, object);
-    const { uid = '' } = object.metadata;
-    this.#normalized.delete(uid);
+    this.#normalizations.forget(object);
     const different = child.differences(object);
     if (different.length === 0) return;
     const fields = different.map(({ path }) => path);
-    this.#normalized.set(uid, { fingerprint: fingerprint(child.hash, different), fields });
+    this.#normalizations.set(object, { fingerprint: fingerprint(child.hash, different), fields });
     this.#options.log.warn(
       { object: describe(object), fields },
       'the API server, or a webhook, changed these fields when the object was written',
     );
   }
-}
-
-/** What the API server made of a manifest. */
-interface Normalized {
-  readonly fingerprint: string;
-  /** Paths of the fields that it changed. */
-  readonly fields: readonly string[];
 }
 
 function restoreKey(type: ResourceType, object: KubeObject): string {

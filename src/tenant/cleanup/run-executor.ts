@@ -6,6 +6,7 @@ import { Job } from '../../kube/types/builtins.ts';
 import { toError } from '../../kube/types/errors.ts';
 import type { Applier } from '../../kube/write/apply.ts';
 import type { SessionSource } from '../../servers/survey/sessions.ts';
+import { isTenantPaused } from '../../resources/tenant.ts';
 import type { World } from '../model.ts';
 import { EventReason } from '../transitions.ts';
 import type { CleanupRuns } from './cleanup-runs.ts';
@@ -32,6 +33,7 @@ export async function executeRuns(
   { keptOpen, problem }: CleanupRuns,
 ): Promise<number | undefined> {
   const { source, recorder, metrics, clock, log, signal } = context;
+  if (isTenantPaused(tenant)) return undefined;
   for (const job of keptOpen) await deleteKeptOpen(context, tenant, job);
   if (problem.isWaiting !== true) return undefined;
   const { deleted, freedBytes, more } = await cleanUpServers({ source, clock }, tenant, cleanup.sessions, {

@@ -45,7 +45,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['informer'],
   ],
   'kube/write': [
-    ['conditions', 'finalizer', 'hash', 'managed-fields', 'merge-keys', 'recent-writes', 'refusal'],
+    ['conditions', 'finalizer', 'hash', 'managed-fields', 'merge-keys', 'normalizations', 'recent-writes', 'refusal'],
     ['diff', 'drift-backoff', 'status'],
     ['desired-child'],
     ['forced-apply'],
