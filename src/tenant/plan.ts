@@ -152,7 +152,12 @@ export function decide(input: PlanInput): Plan {
 /** The plan of a paused tenant: without everything that would be written or waited for. What was found out about servers is kept. */
 export function pausedPlan(plan: Plan, decision: TokenDecision | undefined): Plan {
   const servers = plan.servers.map(({ index, name, live, observed, healthMessage, cause }) => ({
-    ...{ index, name, live, observed, healthMessage, cause },
+    index,
+    name,
+    live,
+    observed,
+    healthMessage,
+    cause,
     replaces: false,
   }));
   // Without its Secret no server has the token that was generated just now.

@@ -157,11 +157,12 @@ describe('a tenant that is applied again after --cascade=orphan', () => {
     await deleteOrphaning(world);
     await change(world);
     await world.sync();
-    const [type, name] = named.startsWith('Secret') ? [Secret, 'acme-token'] : [Service, 'acme-0'];
-    const before = await find<KubeObject>(world, type as ResourceType, name as string);
+    const current = (): Promise<KubeObject> =>
+      named.startsWith('Secret') ? find(world, Secret, 'acme-token') : find(world, Service, 'acme-0');
+    const before = await current();
     await world.createTenant('acme', SPEC);
     await world.settle();
-    expect(await find<KubeObject>(world, type as ResourceType, name as string)).toEqual(before);
+    expect(await current()).toEqual(before);
     expect(await reasonOf(world, 'Stalled')).toBe('ForeignObject');
     expect(findCondition((await world.tenant('acme')).status?.conditions, 'Stalled')?.message).toContain(named);
   });
@@ -189,7 +190,7 @@ describe('the restore of a backup', () => {
     await running(world);
     const backup = new Map<string, KubeObject>();
     for (const [type, name] of [...CHILDREN, [PersistentVolumeClaim, 'acme-0'] as const]) {
-      backup.set(`${type.kind} ${name}`, await find<KubeObject>(world, type as ResourceType, name));
+      backup.set(`${type.kind} ${name}`, await find<KubeObject>(world, type, name));
     }
     const pods = await world.client.list(Pod, { namespace: world.namespace });
     for (const pod of pods.items) await world.removePod(pod);

@@ -181,7 +181,9 @@ function podOf(tenant: CopilotTenant): Pod {
 
 /** As the Deployment controller makes it, and as it is without its Deployment. */
 function replicaSetOf(world: World): ReplicaSet {
-  const { metadata, spec } = world.servers.get(0)?.deployment as Deployment;
+  const { deployment } = world.servers.get(0) ?? {};
+  if (deployment === undefined) throw new Error('there is no Deployment');
+  const { metadata, spec } = deployment;
   const hash = { 'pod-template-hash': '5d8f7' };
   const labels = { ...spec?.template.metadata?.labels, ...hash };
   return {
