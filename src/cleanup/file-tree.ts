@@ -1,6 +1,8 @@
-/** Trees of files that an agent may have created: links are never followed, and any mode is possible. */
-import { chmod, lstat, readdir, rmdir, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+/** Reading trees of files that an agent may have created: names are bytes, links are never followed. */
+import type { Dirent } from 'node:fs';
+import { lstat, opendir } from 'node:fs/promises';
+
+const SLASH = Buffer.from('/');
 
 /** The `code` of an error of the file system. */
 export function errorCode(error: unknown): string | undefined {
@@ -18,49 +20,44 @@ export async function ifExists<T>(operation: Promise<T>): Promise<T | undefined>
   }
 }
 
-/**
- * Removes `directory` and what is in it, the entry called `last` after all others, and returns the bytes of its files.
- * Files that are removed meanwhile are ignored.
- */
-export async function removeTree(directory: string, last?: string): Promise<number> {
-  let bytes = 0;
-  const entries = (await ifExists(withAccess(directory, () => readdir(directory, { withFileTypes: true })))) ?? [];
-  for (const entry of entries.toSorted((a, b) => Number(a.name === last) - Number(b.name === last))) {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory()) {
-      bytes += await removeTree(path);
-    } else {
-      const size = (await ifExists(lstat(path)))?.size;
-      await ifExists(withAccess(directory, () => unlink(path)));
-      bytes += size ?? 0;
-    }
-  }
-  await ifExists(rmdir(directory));
-  return bytes;
+/** Not `join` of node:path, which would decode the bytes. */
+export function childPath(directory: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([directory, SLASH, name]);
 }
 
-/** Bytes of the files in `directory` that can be read: about what {@link removeTree} would return. */
+/** The entries of a directory, a few at a time, because an agent may create a million; none when it does not exist. */
+export async function* entriesOf(directory: Buffer): AsyncGenerator<Dirent<Buffer>> {
+  // The types of Node lack this encoding.
+  const options = { encoding: 'buffer' as BufferEncoding, bufferSize: 256 };
+  const entries = await ifExists(opendir(directory, options));
+  if (entries !== undefined) yield* entries as unknown as AsyncIterable<Dirent<Buffer>>;
+}
+
+/** Bytes of the files in `directory` that can be read: about what `removeTree` would free. */
 export async function sizeOfTree(directory: string): Promise<number> {
   let bytes = 0;
-  const entries = await ifExists(readdir(directory, { withFileTypes: true })).catch((error: unknown) => {
-    // Reading it would require a change of its mode.
-    if (errorCode(error) === 'EACCES') return undefined;
-    throw error;
-  });
-  for (const entry of entries ?? []) {
-    const path = join(directory, entry.name);
-    bytes += entry.isDirectory() ? await sizeOfTree(path) : ((await ifExists(lstat(path)))?.size ?? 0);
+  /** How many links were found to each file that has several. */
+  const links = new Map<string, number>();
+  const pending: Buffer[] = [Buffer.from(directory)];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    try {
+      for await (const entry of entriesOf(next)) {
+        const path = childPath(next, entry.name);
+        if (entry.isDirectory()) {
+          pending.push(path);
+          continue;
+        }
+        const stat = await ifExists(lstat(path));
+        if (stat === undefined) continue;
+        const key = `${stat.dev} ${stat.ino}`;
+        const found = (links.get(key) ?? 0) + 1;
+        if (stat.nlink > 1) links.set(key, found);
+        if (found >= stat.nlink) bytes += stat.size;
+      }
+    } catch (error) {
+      // Reading it would require a change of its mode.
+      if (errorCode(error) !== 'EACCES') throw error;
+    }
   }
   return bytes;
-}
-
-/** Package managers create directories that are read-only even for their owner, who may change that. */
-async function withAccess<T>(directory: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (errorCode(error) !== 'EACCES') throw error;
-    await chmod(directory, 0o700);
-    return act();
-  }
 }

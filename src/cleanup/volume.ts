@@ -8,7 +8,8 @@ import { isSessionId } from '../copilot/session-id.ts';
 import type { MeasuredVolume } from '../resources/cleanup-result.ts';
 import { OWNER_LABEL } from '../resources/session-removal.ts';
 import type { StoredSession } from '../resources/ttl-rule.ts';
-import { errorCode, ifExists, removeTree, sizeOfTree } from './file-tree.ts';
+import { errorCode, ifExists, sizeOfTree } from './file-tree.ts';
+import { removeTree } from './tree-removal.ts';
 import { usageOf } from './file-system-usage.ts';
 
 /** Where deleted sessions are moved first. No session id has a dot, and a server lists no session two levels down. */

@@ -1,7 +1,7 @@
 /** Runs of the real command `cleanup`, and volumes for it. */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -144,6 +144,26 @@ export function putMany(volume: string, count: number, ageOf: (index: number) =>
     mkdirSync(directory);
     writeFileSync(join(directory, 'events.jsonl'), '{"type":"session.start","data":{}}\n');
     age(directory, ageOf(i));
+  }
+}
+
+/**
+ * Creates `depth` directories called `name`, one in the other, each with an empty file `f`, below `directory`. Their path may be longer
+ * than any call takes, so they are built from the bottom.
+ */
+export function putDeepTree(directory: string, name: string, depth: number): void {
+  const step = Math.max(1, Math.floor(2000 / (Buffer.byteLength(name) + 1)));
+  let below: string | undefined;
+  for (let left = depth, part = 0; left > 0; left -= step, part += 1) {
+    const top = join(directory, `part-${part}`);
+    let leaf = top;
+    for (let i = 0; i < Math.min(step, left); i += 1) {
+      leaf = join(leaf, name);
+      mkdirSync(leaf, { recursive: true });
+      writeFileSync(join(leaf, 'f'), '');
+    }
+    if (below !== undefined) renameSync(below, join(leaf, 'below'));
+    below = top;
   }
 }
 

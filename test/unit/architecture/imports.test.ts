@@ -101,7 +101,9 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   cleanup: [
     ['model', 'file-tree', 'file-system-usage'],
-    ['policies', 'stub', 'volume', 'failure'],
+    ['policies', 'stub', 'failure'],
+    ['tree-removal'],
+    ['volume'],
     ['report'],
     ['context'],
     ['on-volume', 'through-server', 'sweep'],
