@@ -148,10 +148,10 @@ function affinity(
 export const SWEEP_FLAG = '--sweep';
 
 /**
- * Whether a pod of {@link cleanupPod} deletes sessions on the volume of a server. One that connects to the server only sweeps the
+ * Whether a pod of {@link cleanupPod}, or of a Job with its template, deletes sessions on the volume of a server. One that connects to the server only sweeps the
  * volume, so it may run beside it.
  */
-export function deletesOnVolume({ spec }: Pod, server: string): boolean {
+export function deletesOnVolume({ spec }: Pick<Pod, 'spec'>, server: string): boolean {
   const args = spec?.containers.flatMap((container) => container.args ?? []) ?? [];
   const has = (flag: string) => args.some((arg) => arg.startsWith(flag));
   return has(volumeFlag(server)) && !has(serverFlag(server)) && !args.includes(SWEEP_FLAG);

@@ -2,6 +2,7 @@
 import { ModelConfiguredReason } from '../api/conditions.ts';
 import {
   Deployment,
+  Job,
   NetworkPolicy,
   PersistentVolumeClaim,
   PodDisruptionBudget,
@@ -22,6 +23,7 @@ import { serviceAccount } from './builders/serviceaccount.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import { ChildWriter } from './child-writer.ts';
 import { applyCleanup } from './cleanup/apply-cleanup.ts';
+import { deletesOnVolumes } from './decisions/volume-jobs.ts';
 import { executeSweeps, type SweepContext } from './cleanup/sweep-executor.ts';
 import { isOwnOrOrphan } from './decisions/adoption.ts';
 import type { OperatorFacts, SecretRead, ServerWorld, TenantCause, Wait, World } from './model.ts';
@@ -70,6 +72,13 @@ export async function applyPlan(
   const { applier, facts } = context;
   const { tenant } = world;
   const writer = new ChildWriter(applier, tenant, signal);
+  for (const server of plan.servers) {
+    for (const job of server.withdrawn ?? []) await withdraw(writer, job);
+  }
+  // The runs of this CronJob would delete sessions beside a server that starts now. Whether that write succeeds, servers don't wait for.
+  const starting = plan.servers.filter(startsFromZero).map(({ name }) => name);
+  const cleanupFirst = deletesOnVolumes(world.cleanup.cronJob, starting);
+  if (cleanupFirst) await applyCleanup(writer, facts, world, world.servers);
   const { prerequisites, hasBinding, rotated } = await applyShared(writer, facts, world, plan);
   const restarted: ServerPlan[] = [];
   const servers = await Promise.all(
@@ -80,8 +89,8 @@ export async function applyPlan(
     }),
   );
   await deleteSurplus(writer, tenant, plan.surplus);
-  // Last, so that servers never wait for it.
-  await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
+  // Last, so that servers do not wait for it.
+  if (!cleanupFirst) await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
   const { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs } = writer;
   const written = { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs };
@@ -102,6 +111,14 @@ export function untouched({ servers, bindingSecret }: World, plan: Plan): Outcom
     sweepFailures: [],
   };
   return { ...nothing, servers: new Map(desired), hasBinding: existing(bindingSecret) !== undefined, rotated: false };
+}
+
+const startsFromZero = ({ deployment, live }: ServerPlan): boolean =>
+  (deployment?.spec?.replicas ?? 0) > 0 && (live.deployment?.spec?.replicas ?? 0) === 0;
+
+/** Foreground: the Job remains, and is waited for, until its pods are gone. */
+function withdraw(writer: ChildWriter, job: Job): Promise<void> {
+  return writer.delete(Job, job, { isOurs: () => true, propagationPolicy: 'Foreground' });
 }
 
 /** What came of applying what servers share. */

@@ -72,10 +72,14 @@ export class ChildWriter {
   }
 
   /** Deletes a child that is no longer desired. */
-  async delete<T extends KubeObject>(type: ResourceType<T>, live: T): Promise<void> {
+  async delete<T extends KubeObject>(
+    type: ResourceType<T>,
+    live: T,
+    options: ChildWriteOptions<T> & { readonly propagationPolicy?: 'Foreground' } = {},
+  ): Promise<void> {
     try {
-      const options = { mayAdopt: (found: T) => isOrphanOf(found, this.#tenant), signal: this.#signal };
-      await this.#applier.delete(type, live, this.#tenant, options);
+      const mayAdopt = (found: T) => isOrphanOf(found, this.#tenant);
+      await this.#applier.delete(type, live, this.#tenant, { mayAdopt, ...options, signal: this.#signal });
     } catch (error) {
       this.#classify(error, live);
     }

@@ -101,6 +101,7 @@ export function decide(input: PlanInput): Plan {
       live: world.servers.get(index) ?? { index, pods: [] },
       observed: observation,
       cleanupPods: world.cleanup.pods,
+      jobs: world.cleanup.jobs,
       credentialsHash: hash,
       wouldWrite,
       wasApplied,

@@ -16,6 +16,7 @@ import { isLatest } from '../kube/write/status.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
+import { podsOfJobs } from '../resources/termination-message.ts';
 import { actionEvents } from './action-events.ts';
 import { applyPlan, deletesServers, type Outcome } from './apply.ts';
 import { type CleanupRuns, cleanupRunsOf } from './cleanup/cleanup-runs.ts';
@@ -35,7 +36,6 @@ import type { StatusWriter } from './status-writer.ts';
 import { type StatusInput, unobservedStatus } from './status.ts';
 import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
 import type { Targets } from './targets.ts';
-import { podsOfJobs } from './termination-message.ts';
 import { statusToWrite } from './throttled-status.ts';
 import { readWorld, type TenantStores } from './world.ts';
 

@@ -1,10 +1,9 @@
 /** Decides what to do with one server: first the reasons to wait or to stop, then its Deployment. */
 import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
-import type { Deployment, PersistentVolumeClaim, Pod, ReplicaSet } from '../kube/types/builtins.ts';
+import type { Deployment, Job, PersistentVolumeClaim, Pod, ReplicaSet } from '../kube/types/builtins.ts';
 import { timestamp } from '../kube/types/time.ts';
 import { differences } from '../kube/write/diff.ts';
-import { deletesOnVolume } from '../resources/cleanup-pod.ts';
 import { isOfPreviousTenant, serverName, serverPods } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
@@ -17,6 +16,7 @@ import { restartDecision } from './decisions/restart.ts';
 import { serverImage } from './decisions/server-image.ts';
 import { type RevisionInput, templateRevision } from './decisions/template-revision.ts';
 import { volumeAdoption, type VolumeAdoption } from './decisions/volume-adoption.ts';
+import { volumeJobsDecision, type VolumeJobsDecision } from './decisions/volume-jobs.ts';
 import { isObserved, isRolloutComplete, recordedTemplateOf, restartOf, TemplateAnnotation } from './deployments.ts';
 import type { OperatorFacts, ServerObservation, ServerWorld, TenantCause, Wait } from './model.ts';
 import { hasEnded } from './pods.ts';
@@ -43,6 +43,8 @@ export interface ServerPlan {
   readonly wait?: Wait | undefined;
   /** It uses a volume that existed before. */
   readonly adoptedVolume?: VolumeAdoption | undefined;
+  /** Jobs that would delete sessions on its volume beside it: they are deleted now. */
+  readonly withdrawn?: readonly Job[] | undefined;
   /** When something is due for it that no watch reports, in ms. */
   readonly dueInMs?: number | undefined;
 }
@@ -55,6 +57,8 @@ export interface ServerPlanInput {
   readonly observed: ServerObservation;
   /** Pods of the tenant that belong to no server: those of cleanups, sweeps and session removals. */
   readonly cleanupPods: readonly Pod[];
+  /** All Jobs of the tenant. */
+  readonly jobs: readonly Job[];
   /** Hash of what the pod reads from Secrets; absent if these cannot be used, and then no pod may start. */
   readonly credentialsHash: string | undefined;
   /** Whether applying the Deployment would change it. */
@@ -86,15 +90,22 @@ export function planServer(input: ServerPlanInput): ServerPlan {
   if (tenant.spec.suspend) return { ...withClaim, deployment: stoppedDeployment(input) };
   if (!usesClaim || credentialsHash === undefined || left?.action === 'refuse') return withClaim;
   if (left?.action === 'adopt') return { ...withClaim, ...planTakeover(input, credentialsHash, left.replicaSet) };
+  const volumeJobs = volumeJobsOf(name, input);
+  const { withdrawn } = volumeJobs;
   const blocker =
-    left?.action === 'wait'
-      ? `its previous pod ${left.pod} has stopped`
-      : (awaitedStop(live) ?? awaitedDeletion(name, input));
+    left?.action === 'wait' ? `its previous pod ${left.pod} has stopped` : (awaitedStop(live) ?? volumeJobs.message);
   if (blocker !== undefined) {
     const message = `Server ${name} waits until ${blocker}: only one pod may write to its volume.`;
-    return { ...withClaim, wait: { reason: ReconcilingReason.ServersStarting, message } };
+    return { ...withClaim, withdrawn, wait: { reason: ReconcilingReason.ServersStarting, message } };
   }
-  return { ...withClaim, ...planRunning(input, credentialsHash) };
+  return { ...withClaim, withdrawn, ...planRunning(input, credentialsHash) };
+}
+
+// A server that runs restarts its container without the operator, so only a start from zero replicas can wait.
+function volumeJobsOf(server: string, { live, observed, jobs, cleanupPods }: ServerPlanInput): VolumeJobsDecision {
+  const running = observed.state === 'Failed' ? 'Failed' : 'Running';
+  const state = replicasOf(live.deployment) > 0 ? running : 'Stopped';
+  return volumeJobsDecision({ server, state, jobs, pods: cleanupPods });
 }
 
 // The server was scaled down with its volume and is desired again before the volume was deleted: that is no data loss.
@@ -252,12 +263,4 @@ function awaitedStop({ deployment: live, pods }: ServerWorld): string | undefine
   const pod = pods.find((candidate) => !hasEnded(candidate));
   if (pod !== undefined) return `its previous pod ${pod.metadata.name} has stopped`;
   return live === undefined || isRolloutComplete(live) ? undefined : 'its Deployment has scaled to zero';
-}
-
-// The pod could delete a session that the server has just loaded. Its Job's activeDeadlineSeconds bounds the wait. Only a start
-// from zero replicas waits: a running server restarts its container without the operator.
-function awaitedDeletion(name: string, { live, cleanupPods }: ServerPlanInput): string | undefined {
-  if (replicasOf(live.deployment) > 0) return undefined;
-  const pod = cleanupPods.find((candidate) => !hasEnded(candidate) && deletesOnVolume(candidate, name));
-  return pod && `pod ${pod.metadata.name} has finished cleaning up its volume`;
 }

@@ -65,6 +65,11 @@ function claimsOf(spec: Pod['spec']): NonNullable<NonNullable<Pod['spec']>['volu
   );
 }
 
+function slimJobSpec(spec: Job['spec']): Pick<Job, 'spec'> {
+  const containers = (spec?.template.spec?.containers ?? []).filter(({ name }) => name === CLEANUP_CONTAINER);
+  return { spec: { template: { spec: { containers: containers.map(({ name, args = [] }) => ({ name, args })) } } } };
+}
+
 const podConditions = new Set(['PodScheduled', 'Ready', 'ContainersReady', 'DisruptionTarget']);
 
 function slimPodStatus(status: PodStatus): PodStatus {
@@ -103,8 +108,11 @@ export function slimDeployment(deployment: Deployment): Deployment {
 
 const jobConditions = new Set(['Complete', 'Failed', 'Suspended']);
 
-/** Keeps of a Job its age and owner, how it ended or that it is suspended, and of a sweep the request that it serves. */
-export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
+/**
+ * Keeps of a Job its age and owner, what its pods do to which volumes, how it ended or that it is suspended, and of a sweep the request
+ * that it serves.
+ */
+export function slimJob({ apiVersion, kind, metadata, spec, status }: Job): Job {
   const { name, namespace, uid, resourceVersion, labels, annotations, ownerReferences } = metadata;
   const { creationTimestamp, deletionTimestamp } = metadata;
   const sweepAt = annotations?.[Annotation.sweepAt];
@@ -123,6 +131,7 @@ export function slimJob({ apiVersion, kind, metadata, status }: Job): Job {
       ...(creationTimestamp !== undefined && { creationTimestamp }),
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),
     },
+    ...slimJobSpec(spec),
     status: { conditions },
   };
 }

@@ -28,7 +28,7 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch, delete]}
 # Phase, conditions and usage.
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions/status], verbs: [update]}
-# Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave on a volume; their Jobs are deleted when they are done.
+# Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave on a volume; their Jobs are deleted when they are done, and Jobs that would work on the volume of a server that starts, before that.
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}
 # Connection token, binding, model credentials and those of spec.server.env, each read by its name. Never list or watch, which would give access to every Secret.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}

@@ -82,7 +82,7 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
   {
     resource: Job,
     verbs: ['get', 'list', 'watch', 'create', 'delete'],
-    why: 'Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave on a volume; their Jobs are deleted when they are done.',
+    why: 'Results of the cleanup. Removal of the data of deleted sessions from the volumes of servers that do not run. Sweeps of what other deletions leave on a volume; their Jobs are deleted when they are done, and Jobs that would work on the volume of a server that starts, before that.',
   },
   {
     resource: Secret,

@@ -6,7 +6,7 @@ import type { JobEnd } from '../../resources/job.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { CleanupWorld, EventWarning } from '../model.ts';
 import { jobsOf, runEnd, type Runs } from '../open-run.ts';
-import { jobResult } from '../termination-message.ts';
+import { jobResult } from '../../resources/termination-message.ts';
 import { runProblem, type RunProblem, startProblem } from './run-problem.ts';
 
 /** One run that has ended. */

@@ -9,7 +9,7 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
 import { isReady, servingPod } from '../pods.ts';
 import { reportedUsage } from '../sessions/volume-usage.ts';
-import { jobResult } from '../termination-message.ts';
+import { jobResult } from '../../resources/termination-message.ts';
 import { RESULT_WAIT_MS } from './cleanup-runs.ts';
 import { isReadWriteOncePod, isStopping } from './cleanup-scope.ts';
 import { volumeCheckReason } from './volume-check.ts';

@@ -4,7 +4,7 @@ import type { Pod } from '../../kube/types/builtins.ts';
 import { isClaimOf, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld } from '../model.ts';
-import { podResult } from '../termination-message.ts';
+import { podResult } from '../../resources/termination-message.ts';
 import { isSharedFileSystem } from './storage-pressure.ts';
 
 /** Where measurements are found. */

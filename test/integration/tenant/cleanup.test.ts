@@ -11,6 +11,8 @@ import {
   PersistentVolumeClaim,
   Pod,
 } from '../../../src/kube/types/builtins.ts';
+import { controllerRef } from '../../../src/kube/types/owner.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { timestamp } from '../../../src/kube/types/time.ts';
 import { cleanupLabels } from '../../../src/resources/cleanup-pod.ts';
@@ -161,6 +163,78 @@ describe('a tenant that stops and starts', () => {
     await world.removePod(run);
     await world.settle();
     expect(await replicas()).toBe(1);
+  });
+
+  it('does not start beside a run whose pod was refused until now, which is withdrawn', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const replicas = async () => (await world.get(Deployment, 'acme-0'))?.spec?.replicas;
+    await world.createTenant('acme', { ...TTL, suspend: true });
+    await world.settle();
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
+    await world.settle();
+    const { cronJob } = await children(world);
+    const { spec } = cronJob?.spec?.jobTemplate ?? {};
+    if (cronJob === undefined || spec === undefined) throw new Error('there is no CronJob');
+    await world.client.create(Job, {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: {
+        name: 'acme-cleanup-1',
+        namespace: world.namespace,
+        labels: cleanupLabels('acme'),
+        ownerReferences: [controllerRef(cronJob)],
+      },
+      spec,
+    });
+    await world.settle();
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
+    await world.settle();
+    // The garbage collector, which is not here, deletes its pods first.
+    const withdrawn = await world.get(Job, 'acme-cleanup-1');
+    expect(withdrawn?.metadata).toMatchObject({
+      deletionTimestamp: expect.any(String),
+      finalizers: ['foregroundDeletion'],
+    });
+    expect((await replicas()) ?? 0).toBe(0);
+    expect((await conditionOf(world, 'Reconciling'))?.message).toContain('waits until Job acme-cleanup-1');
+    await world.patch(Job, 'acme-cleanup-1', { metadata: { finalizers: null } });
+    await world.settle();
+    expect(await replicas()).toBe(1);
+    // No more such runs are created from then on.
+    const versionOf = (object: KubeObject | undefined) => Number(object?.metadata.resourceVersion);
+    const { cronJob: through } = await children(world);
+    expect(argsOf(through).filter((arg) => arg.startsWith('--server='))).toHaveLength(1);
+    expect(versionOf(through)).toBeLessThan(versionOf(await world.get(Deployment, 'acme-0')));
+  });
+
+  it('ends a run on its volume that was created when the server had started', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await world.createTenant('acme', { ...TTL, suspend: true });
+    await world.settle();
+    await world.observeDeployment('acme-0', { replicas: 0, updatedReplicas: 0 });
+    await world.settle();
+    const { cronJob } = await children(world);
+    const { spec } = cronJob?.spec?.jobTemplate ?? {};
+    if (cronJob === undefined || spec === undefined) throw new Error('there is no CronJob');
+    await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
+    await world.settle();
+    await world.startPod('acme', 0);
+    await world.settle();
+    // By a CronJob controller whose cache was behind.
+    const metadata = {
+      namespace: world.namespace,
+      labels: cleanupLabels('acme'),
+      ownerReferences: [controllerRef(cronJob)],
+    };
+    await world.client.create(Job, {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { ...metadata, name: 'late' },
+      spec,
+    });
+    await world.settle();
+    expect((await world.get(Job, 'late'))?.metadata.deletionTimestamp).toBeDefined();
+    expect((await world.get(Deployment, 'acme-0'))?.spec?.replicas).toBe(1);
   });
 });
 

@@ -88,7 +88,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result', 'session-removal'],
     ['names', 'pod', 'session-holder', 'session-index', 'session-ttl'],
     ['cleanup-pod', 'ttl-rule'],
-    ['session-policies'],
+    ['session-policies', 'termination-message'],
   ],
   session: [
     ['model', 'metrics', 'survey-watches', 'tenant-lookup'],
@@ -112,7 +112,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   commands: [['flags'], ['operator', 'cleanup', 'ping', 'crds']],
   tenant: [
     ['model', 'pods', 'hash-slot', 'transitions'],
-    ['deployments', 'termination-message'],
+    ['deployments'],
     ['open-run'],
     ['builders', 'decisions', 'targets', 'transforms'],
     ['pod-owners'],

@@ -322,6 +322,26 @@ describe('a server that starts during a cleanup', () => {
     }
   });
 
+  it('and a Job whose pod is not created yet waits until that is deleted', () => {
+    const spec = {
+      template: { spec: cleanupPod(tenant, { image: 'i', args: ['--ttl=720h'], servers: [], volumes: [0] }) },
+    };
+    const ownerReferences = [
+      { apiVersion: 'batch/v1', kind: 'CronJob', name: 'acme-cleanup', uid: 'u', controller: true },
+    ];
+    const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'acme-cleanup-1', ownerReferences }, spec };
+    const world = emptyWorld(tenant);
+    const found = planned({ ...world, cleanup: { ...world.cleanup, jobs: [job] } });
+    expect(writes(found)).toEqual([1]);
+    expect(found.servers.map(({ withdrawn }) => withdrawn?.map(({ metadata }) => metadata.name))).toEqual([
+      ['acme-cleanup-1'],
+      [],
+    ]);
+    expect(found.waits.map(({ message }) => message)).toEqual([
+      'Server acme-0 waits until Job acme-cleanup-1, which deletes sessions on its volume, has ended or is deleted: only one pod may write to its volume.',
+    ]);
+  });
+
   it('and was running before is changed and restarted at once', () => {
     const world = withRun(running(tenant), cleaning({ servers: [], volumes: [0, 1] }));
     expect(planned(changed(world, { replicas: 2, server: { image: 'example.com/copilot-cli:2' } })).waits).toEqual([]);

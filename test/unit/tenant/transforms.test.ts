@@ -185,10 +185,20 @@ describe('a cached Job', () => {
       apiVersion: 'batch/v1',
       kind: 'Job',
       metadata: { ...metadata, annotations: { note: 'of another writer' }, managedFields: [{ manager: 'controller' }] },
-      spec: { template: { spec: { containers: [{ name: 'cleanup', image: 'i' }] } } },
+      spec: {
+        template: {
+          spec: {
+            containers: [
+              { name: 'cleanup', image: 'i', args: ['a'] },
+              { name: 'sidecar', args: ['b'] },
+            ],
+          },
+        },
+      },
       status: { failed: 1, conditions: [{ type: 'FailureTarget', status: 'True' }, failed] },
     });
-    expect(slim).toEqual({ apiVersion: 'batch/v1', kind: 'Job', metadata, status: { conditions: [failed] } });
+    const spec = { template: { spec: { containers: [{ name: 'cleanup', args: ['a'] }] } } };
+    expect(slim).toEqual({ apiVersion: 'batch/v1', kind: 'Job', metadata, spec, status: { conditions: [failed] } });
     expect(tenantKeys(slim)).toEqual(['team/acme']);
   });
 });

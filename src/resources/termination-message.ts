@@ -1,8 +1,8 @@
 /** Reads the results that cleanup and sweep pods leave in their termination message. */
 import type { Job, Pod } from '../kube/types/builtins.ts';
 import { getControllerOf } from '../kube/types/owner.ts';
-import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
-import { type CleanupResult, parseCleanupResult } from '../resources/cleanup-result.ts';
+import { CLEANUP_CONTAINER } from './cleanup-pod.ts';
+import { type CleanupResult, parseCleanupResult } from './cleanup-result.ts';
 
 /** The result of a Job's pod. A pod that was killed, or never started, leaves none. */
 export function jobResult({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
