@@ -30,7 +30,7 @@ class TreeRemoval {
   readonly #last: Buffer | undefined;
   /** How many directories were moved to the root. */
   #moved = 0;
-  #error: unknown;
+  #error: Error | undefined;
 
   constructor(root: Buffer, last: string | undefined) {
     this.#root = root;
@@ -41,7 +41,7 @@ class TreeRemoval {
     for (let pass = 1; ; pass += 1) {
       await this.#removeAllButLast();
       await this.#attempt(() => this.#removeEntries(this.#root, 0));
-      if (this.#error !== undefined) throw this.#error;
+      this.#throwFirstError();
       try {
         await ifExists(rmdir(this.#root));
         return;
@@ -59,7 +59,7 @@ class TreeRemoval {
       const act = () => this.#removeEntries(this.#root, 0, this.#last);
       await this.#attempt(() => withAccess([this.#root], act));
     } while (this.#moved > moved);
-    if (this.#error !== undefined) throw this.#error;
+    this.#throwFirstError();
   }
 
   async #removeEntries(directory: Buffer, depth: number, except?: Buffer): Promise<void> {
@@ -106,12 +106,16 @@ class TreeRemoval {
     }
   }
 
+  #throwFirstError(): void {
+    if (this.#error !== undefined) throw this.#error;
+  }
+
   /** Continues after an error that is about some files only. */
   async #attempt(act: () => Promise<void>): Promise<void> {
     try {
       await act();
     } catch (error) {
-      if (!affectsOneSession(error)) throw error;
+      if (!(error instanceof Error) || !affectsOneSession(error)) throw error;
       this.#error ??= error;
     }
   }
