@@ -67,7 +67,7 @@ export const Label = {
   tenant: `${GROUP}/tenant`,
   /** The server (`<tenant>-<i>`) that a child belongs to. Absent on children that the tenant's servers share. */
   server: `${GROUP}/server`,
-  /** The CopilotSession whose data a Job removes. */
+  /** The CopilotSession of a session; stored beside its data. */
   session: `${GROUP}/session`,
   /**
    * Set by users on their own pods, value: the tenant's name. A pod of the tenant's namespace reaches the tenant's servers only with
@@ -96,4 +96,6 @@ export const Annotation = {
    * else means at once. The operator sets it after a deletion and removes it after the sweep.
    */
   sweepAt: `${GROUP}/sweep-at`,
+  /** On a Job: UIDs of the deleted CopilotSessions whose data it removes, separated by commas. */
+  removes: `${GROUP}/removes`,
 } as const;

@@ -75,7 +75,7 @@ export const SessionStalledReason = {
   DuplicateSessionId: 'DuplicateSessionId',
   /** The data under this id has a different owner than `spec.owner`, or one while `spec.owner` is not set, so this resource neither changes nor deletes it, not even when the resource is deleted. Delete the resource, and create one with another id or the right `spec.owner`. */
   OwnedByAnother: 'OwnedByAnother',
-  /** More than one server of the tenant has data under this id; the message names them. None of it is changed or deleted, even when the resource is deleted. Delete the copies that are not needed through their servers, for example with `deleteSession` of the Copilot SDK. */
+  /** More than one server of the tenant has data under this id, or one while the volume of another that does not answer keeps it; the message names them. None of it is changed or deleted, even when the resource is deleted. Delete the copies that are not needed through their servers, for example with `deleteSession` of the Copilot SDK. */
   OnSeveralServers: 'OnSeveralServers',
   /** The operator lacks a permission. The message names the verb and the resource; compare with the chart's RBAC. */
   Forbidden: 'Forbidden',

@@ -7,6 +7,11 @@ export class StoppedError extends Error {
   override readonly name = 'StoppedError';
 }
 
+/** A run has taken as long as it may. */
+export class OutOfTimeError extends Error {
+  override readonly name = 'OutOfTimeError';
+}
+
 const MEANINGS: Readonly<Record<string, string>> = {
   EROFS: 'the volume is read-only: mount it writable, or check its file system',
   EACCES: 'permission denied: the files must belong to the user that the servers run as',

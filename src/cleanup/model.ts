@@ -11,7 +11,7 @@ export interface Target {
 
 /** One run. */
 export interface CleanupOptions {
-  /** Delete sessions by age, or one session; or only remove what deletions left on volumes. */
+  /** Delete sessions by age, or those that are named; or only remove what deletions left on volumes. */
   readonly task: { readonly ttlMs: number; readonly policiesFile: string | undefined } | DeleteTask | 'Sweep';
   readonly dryRun: boolean;
   readonly targets: readonly Target[];
@@ -27,8 +27,15 @@ export interface TtlTask {
   readonly policies: ReadonlyMap<string, Policy>;
 }
 
-/** Delete one session, on behalf of its owner. */
+/** Delete these sessions, in this order. */
 export interface DeleteTask {
+  readonly sessions: readonly RequestedDeletion[];
+  /** Stop after the current deletion when it has taken this long, ms; undefined: never. */
+  readonly maxMs?: number | undefined;
+}
+
+/** Delete one session, on behalf of its owner. */
+export interface RequestedDeletion {
   readonly sessionId: string;
   /** Without an owner only data is deleted that has none. */
   readonly owner: string | undefined;

@@ -3,7 +3,7 @@ import { attempt, throwIfStopped, type Context } from './context.ts';
 import { clockMarginFor, decide } from '../resources/ttl-rule.ts';
 import { stubTime } from './stub.ts';
 import { mayRemove } from '../resources/session-removal.ts';
-import type { DeleteTask, TtlTask } from './model.ts';
+import type { RequestedDeletion, TtlTask } from './model.ts';
 import type { Volume } from './volume.ts';
 
 /** Deletes sessions by the TTL rule, one at a time. */
@@ -26,16 +26,20 @@ export async function cleanUpVolume(target: string, volume: Volume, task: TtlTas
   }
 }
 
-/** Deletes one session of any age, and its lock, unless it has another owner. A missing session is no error. */
+/**
+ * Deletes one session of any age, its lock and what an earlier run left of it, unless it has another owner. A missing session is no
+ * error.
+ */
 export async function deleteOnVolume(
   target: string,
   volume: Volume,
-  { sessionId, owner }: DeleteTask,
+  { sessionId, owner }: RequestedDeletion,
   context: Context,
 ): Promise<void> {
   const { report } = context;
   throwIfStopped(context);
   await attempt(`${target}: session ${sessionId}`, context, async () => {
+    if (!report.dryRun && (await volume.trash()).includes(sessionId)) await volume.emptyTrash(sessionId);
     const isSession = (await volume.session(sessionId)) !== undefined;
     if (isSession || (await stubTime(volume.path(sessionId))) !== undefined) {
       const stored = { servers: [target], owner: await volume.owner(sessionId) };

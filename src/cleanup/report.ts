@@ -1,6 +1,6 @@
 /** The report of a run: what it has done so far, in counts and in its log. */
 import type { Logger } from 'pino';
-import type { CleanupResult, MeasuredVolume } from '../resources/cleanup-result.ts';
+import type { CleanupResult, DeletionOutcome, MeasuredVolume } from '../resources/cleanup-result.ts';
 import type { RemovalPermission } from '../resources/session-removal.ts';
 import { statusMessage, fullMessage } from './failure.ts';
 
@@ -18,6 +18,8 @@ export class CleanupReport {
   readonly #log: Logger;
   readonly #sessions: string[] = [];
   readonly #volumes: MeasuredVolume[] = [];
+  /** Of requested deletions, in their order; of several targets, the first that is not NotFound. */
+  readonly #outcomes = new Map<string, DeletionOutcome>();
   #kept = 0;
   #freedBytes = 0;
   #sweptFiles = 0;
@@ -57,6 +59,18 @@ export class CleanupReport {
     this.#log.info({ target, path, bytes }, this.dryRun ? 'would sweep' : 'swept');
   }
 
+  /** The outcome of one requested deletion, as far as `act` reports it here. An error that it throws ends the run. */
+  async outcomeOf(sessionId: string, act: () => Promise<void>): Promise<void> {
+    const [deleted, kept, errors] = [this.#sessions.length, this.#kept, this.#errors];
+    await act();
+    let outcome: DeletionOutcome = 'NotFound';
+    if (this.#errors > errors) outcome = 'Failed';
+    else if (this.#kept > kept) outcome = 'OwnedByAnother';
+    else if (this.#sessions.length > deleted) outcome = 'Deleted';
+    const before = this.#outcomes.get(sessionId) ?? 'NotFound';
+    this.#outcomes.set(sessionId, before === 'NotFound' ? outcome : before);
+  }
+
   /** How full a volume is afterwards. */
   measured(volume: MeasuredVolume): void {
     this.#volumes.push(volume);
@@ -84,6 +98,7 @@ export class CleanupReport {
       sweptFiles: this.#sweptFiles,
       errors: this.#errors,
       ...(message !== undefined && { message }),
+      ...(this.#outcomes.size > 0 && { outcomes: [...this.#outcomes.values()] }),
       ...(this.#volumes.length > 0 && { volumes: this.#volumes }),
       ...(this.#sessions.length > 0 && { sessions: this.#sessions }),
     };

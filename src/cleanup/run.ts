@@ -4,7 +4,7 @@ import { systemClock } from '../kube/clock/clock.ts';
 import type { CleanupResult } from '../resources/cleanup-result.ts';
 import type { Policy } from '../resources/ttl-rule.ts';
 import type { Context } from './context.ts';
-import { fullMessage, StoppedError } from './failure.ts';
+import { fullMessage, OutOfTimeError, StoppedError } from './failure.ts';
 import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
 import type { CleanupOptions, DeleteTask, Target, TtlTask } from './model.ts';
@@ -26,6 +26,8 @@ export async function cleanUp(options: CleanupOptions, context: Context): Promis
   } catch (error) {
     if (error instanceof StoppedError)
       report.error('the run was stopped by a signal; the next run continues where it stopped');
+    else if (error instanceof OutOfTimeError)
+      report.error('the run has taken as long as --stop-after allows; what is left was not tried');
     else if (error instanceof PoliciesError) report.error(error.message);
     else throw error;
   }
@@ -33,7 +35,7 @@ export async function cleanUp(options: CleanupOptions, context: Context): Promis
 }
 
 async function taskOf({ task }: CleanupOptions): Promise<Task> {
-  if (task === 'Sweep' || 'sessionId' in task) return task;
+  if (task === 'Sweep' || 'sessions' in task) return task;
   const policies = task.policiesFile === undefined ? new Map<string, Policy>() : await readPolicies(task.policiesFile);
   return { ttlMs: task.ttlMs, policies };
 }
@@ -47,7 +49,7 @@ async function cleanUpTarget({ name, server, volume }: Target, task: Task, token
       await client.open(CONNECT);
     }
     if (task === 'Sweep') await sweepVolume(name, mounted, context);
-    else if ('sessionId' in task) await deleteOne(name, task, client, mounted, context);
+    else if ('sessions' in task) await deleteEach(name, task, client, mounted, context);
     else await cleanUpByAge(name, task, client, mounted, context);
   } catch (error) {
     if (!(error instanceof CopilotError) && errorCode(error) === undefined) throw error;
@@ -90,17 +92,20 @@ async function cleanUpByAge(
   await sweepStubs(name, volume, { ttlMs: task.ttlMs, isLoaded: loaded }, context);
 }
 
-async function deleteOne(
+async function deleteEach(
   name: string,
-  task: DeleteTask,
+  { sessions, maxMs }: DeleteTask,
   client: Client | undefined,
   volume: Volume | undefined,
   context: Context,
 ): Promise<void> {
-  const { sessionId } = task;
-  if (client !== undefined) await deleteOnServer(name, client, task, context);
-  else if (volume !== undefined) await deleteOnVolume(name, volume, task, context);
-  if (volume === undefined || context.report.dryRun) return;
-  if ((await volume.trash()).includes(sessionId)) await volume.emptyTrash(sessionId);
-  if ((await volume.session(sessionId)) === undefined) await volume.deleteLock(sessionId);
+  const { clock, report } = context;
+  const end = clock.monotonic() + (maxMs ?? Infinity);
+  for (const session of sessions) {
+    if (clock.monotonic() > end) throw new OutOfTimeError();
+    await report.outcomeOf(session.sessionId, async () => {
+      if (client !== undefined) await deleteOnServer(name, client, session, context);
+      else if (volume !== undefined) await deleteOnVolume(name, volume, session, context);
+    });
+  }
 }

@@ -15,7 +15,7 @@ import {
 import { attempt, throwIfStopped, type Context } from './context.ts';
 import { mayRemove, OWNER_LABEL } from '../resources/session-removal.ts';
 import { type CleanupDecision, clockMarginFor, decide, type StoredSession } from '../resources/ttl-rule.ts';
-import type { DeleteTask, TtlTask } from './model.ts';
+import type { RequestedDeletion, TtlTask } from './model.ts';
 
 /** Listing thousands of sessions on a busy server takes a while; one session does not. */
 const LIST = { timeoutMs: 60_000 };
@@ -64,7 +64,7 @@ export async function cleanUpServer(target: string, client: Client, task: TtlTas
 export async function deleteOnServer(
   target: string,
   client: Client,
-  { sessionId, owner }: DeleteTask,
+  { sessionId, owner }: RequestedDeletion,
   context: Context,
 ): Promise<void> {
   const { report } = context;

@@ -157,5 +157,10 @@ export function deletesOnVolume({ spec }: Pick<Pod, 'spec'>, server: string): bo
   return has(volumeFlag(server)) && !has(serverFlag(server)) && !args.includes(SWEEP_FLAG);
 }
 
+/** Whether {@link deletesOnVolume} depends on this argument; there may be hundreds of others. */
+export function isVolumeArg(arg: string): boolean {
+  return arg === SWEEP_FLAG || arg.startsWith('--server=') || arg.startsWith('--volume=');
+}
+
 const serverFlag = (server: string): string => `--server=${server}=`;
 const volumeFlag = (server: string): string => `--volume=${server}=`;

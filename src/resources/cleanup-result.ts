@@ -19,6 +19,18 @@ export interface MeasuredVolume {
   readonly files?: number | undefined;
 }
 
+/** What became of a session whose deletion was requested. */
+export type DeletionOutcome = 'Deleted' | 'NotFound' | 'OwnedByAnother' | 'Failed';
+
+/** One letter for each outcome, so that those of hundreds of sessions fit into a termination message. */
+const LETTERS = { Deleted: 'd', NotFound: 'n', OwnedByAnother: 'o', Failed: 'f' } as const satisfies Record<
+  DeletionOutcome,
+  string
+>;
+
+/** Most sessions whose deletion one run is asked for: their outcomes take a quarter of the message. */
+export const MAX_REQUESTED_DELETIONS = 1000;
+
 /** The result of one run. */
 export interface CleanupResult {
   /** Failed: there were errors. What could be done was done all the same. */
@@ -35,6 +47,8 @@ export interface CleanupResult {
   readonly errors: number;
   /** The first error and how many more there were, or why the run stopped early. Absent after a success. */
   readonly message?: string | undefined;
+  /** Of requested deletions, in the order of the request. Shorter than that when the run ended early. */
+  readonly outcomes?: readonly DeletionOutcome[] | undefined;
   /** How full the mounted volumes were afterwards, as many as fit. */
   readonly volumes?: readonly MeasuredVolume[] | undefined;
   /** Ids of the deleted sessions, as many as fit. */
@@ -45,14 +59,26 @@ const COUNTS = ['kept', 'deleted', 'freedBytes', 'sweptFiles', 'errors'] as cons
 
 /** The result as one line of at most {@link MAX_RESULT_BYTES}. */
 export function formatCleanupResult(result: CleanupResult): string {
-  return JSON.stringify(fitCleanupResult(result));
+  return JSON.stringify(encoded(fitCleanupResult(result)));
+}
+
+/** As it is in JSON: the outcomes are one string. */
+function encoded({ outcomes, ...rest }: Partial<CleanupResult>): object {
+  return { ...rest, ...(outcomes && { outcomes: outcomes.map((outcome) => LETTERS[outcome]).join('') }) };
+}
+
+function decoded(value: unknown): DeletionOutcome[] | undefined {
+  if (typeof value !== 'string') return undefined;
+  const outcomes = Object.keys(LETTERS) as DeletionOutcome[];
+  const found = value.split('').map((letter) => outcomes.find((outcome) => LETTERS[outcome] === letter));
+  return found.every((outcome) => outcome !== undefined) ? found : undefined;
 }
 
 /** The result with a long message truncated, and without the volumes and ids that don't fit. */
 export function fitCleanupResult(result: CleanupResult): CleanupResult {
   const { message, volumes = [], sessions = [], ...rest } = result;
   const head = { ...rest, ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }) };
-  const room = MAX_RESULT_BYTES - Buffer.byteLength(JSON.stringify({ ...head, volumes: [], sessions: [] }));
+  const room = MAX_RESULT_BYTES - Buffer.byteLength(JSON.stringify({ ...encoded(head), volumes: [], sessions: [] }));
   // Volumes first: the log has the ids too.
   const measured = fitting(volumes, room);
   const deleted = fitting(sessions, measured.room);
@@ -91,9 +117,11 @@ export function parseCleanupResult(text: string): CleanupResult | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const found = value as Record<string, unknown>;
   const { result, dryRun, message, volumes, sessions } = found;
+  const outcomes = decoded(found['outcomes']);
   if ((result !== 'Succeeded' && result !== 'Failed') || typeof dryRun !== 'boolean') return undefined;
   if (!COUNTS.every((key) => Number.isSafeInteger(found[key]) && Number(found[key]) >= 0)) return undefined;
   if (message !== undefined && typeof message !== 'string') return undefined;
+  if (found['outcomes'] !== undefined && outcomes === undefined) return undefined;
   if (volumes !== undefined && !(Array.isArray(volumes) && volumes.every(isMeasuredVolume))) return undefined;
   if (sessions !== undefined && !(Array.isArray(sessions) && sessions.every(isSessionId))) return undefined;
   const { kept, deleted, freedBytes, sweptFiles, errors } = found as Record<(typeof COUNTS)[number], number>;
@@ -106,6 +134,7 @@ export function parseCleanupResult(text: string): CleanupResult | undefined {
     sweptFiles,
     errors,
     ...(message !== undefined && { message: cut(message, MAX_MESSAGE_LENGTH) }),
+    ...(outcomes !== undefined && { outcomes }),
     ...(volumes !== undefined && { volumes: volumes.map(plainVolume) }),
     ...(sessions !== undefined && { sessions: sessions as string[] }),
   };

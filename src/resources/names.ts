@@ -40,6 +40,11 @@ export function sweepName(tenant: string, index: number): string {
   return `${tenant}-sweep${index}`;
 }
 
+/** Name of the Job that removes deleted sessions from the volume of server `index` of `tenant`, while that does not run. */
+export function removalName(tenant: string, index: number): string {
+  return `${tenant}-remove${index}`;
+}
+
 /** The index of the server called `name` when it is one of `tenant`'s. */
 export function serverIndex(tenant: string, name: string): number | undefined {
   const suffix = name.startsWith(`${tenant}-`) ? name.slice(tenant.length + 1) : '';

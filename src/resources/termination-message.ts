@@ -5,13 +5,14 @@ import { CLEANUP_CONTAINER } from './cleanup-pod.ts';
 import { type CleanupResult, parseCleanupResult } from './cleanup-result.ts';
 
 /** The result of a Job's pod. A pod that was killed, or never started, leaves none. */
-export function jobResult({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult | undefined {
-  for (const pod of pods) {
-    if (uid === undefined || getControllerOf(pod)?.uid !== uid) continue;
-    const result = podResult(pod)?.result;
-    if (result !== undefined) return result;
-  }
-  return undefined;
+export function jobResult(job: Job, pods: readonly Pod[]): CleanupResult | undefined {
+  return jobResults(job, pods)[0];
+}
+
+/** The results of all pods of a Job that tries again. */
+export function jobResults({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult[] {
+  const own = pods.filter((pod) => uid !== undefined && getControllerOf(pod)?.uid === uid);
+  return own.flatMap((pod) => podResult(pod)?.result ?? []);
 }
 
 /** The pods of these Jobs, by UID: labels are the pod creator's to choose. */

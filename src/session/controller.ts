@@ -1,6 +1,7 @@
 /** Wires the session controller: which changes enqueue a session, and what a reconcile works with. */
+import { Label } from '../api/names.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
-import type { Job, PersistentVolumeClaim } from '../kube/types/builtins.ts';
+import type { Job, PersistentVolumeClaim, Pod } from '../kube/types/builtins.ts';
 import { controllerManagedBy } from '../kube/runtime/builder.ts';
 import type { Controller } from '../kube/runtime/controller.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
@@ -16,7 +17,8 @@ import { affectsSessions } from './decisions/tenant-change.ts';
 import { Expirer } from './removal/expirer.ts';
 import { DataFinalizer } from './removal/data-finalizer.ts';
 import { BY_ID, BY_TENANT, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-index.ts';
-import { DeleteJobs } from './removal/delete-jobs.ts';
+import { removedBy } from './builders/removaljob.ts';
+import { RemovalJobs } from './removal/removal-jobs.ts';
 import { Labeller } from './labeller.ts';
 import { SweepRequester } from './removal/sweep-requester.ts';
 import { SessionStates } from './session-state.ts';
@@ -35,6 +37,8 @@ export interface SessionControllerOptions {
   readonly tenants: InformerLike<CopilotTenant>;
   /** The Jobs that the operator creates: selected by MANAGED_SELECTOR. */
   readonly jobs: InformerLike<Job>;
+  /** The pods of these Jobs, likewise. */
+  readonly pods: Pick<InformerLike<Pod>, 'store'>;
   /** The volume claims that the operator creates, likewise. */
   readonly claims: Pick<InformerLike<PersistentVolumeClaim>, 'store'>;
   /** The sessions on the tenants' servers. */
@@ -47,18 +51,25 @@ export interface SessionControllerOptions {
 
 /** Adds the controller of CopilotSession to the manager. */
 export function addSessionController(options: SessionControllerOptions): void {
-  const { manager, sessions, tenants, jobs, claims, source, recorder } = options;
+  const { manager, sessions, tenants, jobs, pods, claims, source, recorder, facts } = options;
   const { client, clock, random, metrics } = manager;
   const recent = new RecentWrites(clock);
   recent.follow(sessions);
   const states = new SessionStates();
   const sessionMetrics = new SessionMetrics(metrics.registry, sessions.store);
-  const deleteJobs = new DeleteJobs({ client, jobs: jobs.store, facts: options.facts });
+  const removalJobs = new RemovalJobs({
+    client,
+    jobs: jobs.store,
+    pods: pods.store,
+    sessions: sessions.store,
+    facts,
+    clock,
+  });
   const sweepRequester = new SweepRequester({ client, claims: claims.store, jobs: jobs.store, clock });
   const watches = new SurveyWatches(source);
   const remover = new DataRemover({
     source,
-    jobs: deleteJobs,
+    jobs: removalJobs,
     claims: claims.store,
     sweepRequester,
     watches,
@@ -70,6 +81,7 @@ export function addSessionController(options: SessionControllerOptions): void {
     client,
     sessions: sessions.store,
     tenants: tenants.store,
+    claims: claims.store,
     recent,
     source,
     watches,
@@ -80,6 +92,8 @@ export function addSessionController(options: SessionControllerOptions): void {
     labeller: new Labeller({ source, states, clock }),
     finalizer: new DataFinalizer({
       client,
+      jobs: removalJobs,
+      claims: claims.store,
       tenants: tenants.store,
       states,
       remover,
@@ -94,7 +108,7 @@ export function addSessionController(options: SessionControllerOptions): void {
   const controller = controllerManagedBy(manager)
     .withOptions({ concurrency: options.concurrency })
     .for(sessions)
-    .owns(jobs)
+    .watches(jobs, (job) => waitingFor(job, sessions.store))
     .watches(tenants, (tenant) => sessions.store.byIndex(BY_TENANT, keyOf(tenant)).map(nameOf), {
       predicate: affectsSessions,
     })
@@ -102,6 +116,16 @@ export function addSessionController(options: SessionControllerOptions): void {
     .watches(sessions, (session) => sameIdAs(session, sessions.store), { predicate: () => false })
     .complete(reconciler);
   enqueueByServer(controller, sessions, source);
+}
+
+/** The deleted sessions of a tenant, for each change of a Job that removes such: all wait for it, or for their turn. */
+function waitingFor(job: Job, sessions: ReadonlyStore<CopilotSession>): NamespacedName[] {
+  const tenant = job.metadata.labels?.[Label.tenant];
+  if (tenant === undefined || removedBy(job).length === 0) return [];
+  return sessions
+    .byIndex(BY_TENANT, keyOf({ namespace: job.metadata.namespace ?? '', name: tenant }))
+    .filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
+    .map(nameOf);
 }
 
 /** The other resources with the same session id. */

@@ -63,6 +63,8 @@ export interface Observation {
   readonly located: Located | undefined;
   /** Names of all servers that have data under its id. */
   readonly copies: readonly string[];
+  /** There is a copy on the volume of a server that does not answer, besides that on another server. */
+  readonly kept?: SessionCause | undefined;
   /** The server that has it, or all that may have it. */
   readonly candidates: readonly ServerView[];
   readonly ownership: Ownership;
@@ -99,6 +101,8 @@ export interface Removal {
   readonly unswept: readonly string[];
   /** The data has another owner and stays. */
   readonly ownedByAnother: boolean;
+  /** What is pending is not given up before, ms since the epoch: it waits for its turn. */
+  readonly until?: number | undefined;
   /** A server has to answer once more first, which takes a moment. */
   readonly refreshing?: boolean | undefined;
   readonly cause?: SessionCause | undefined;

@@ -2,6 +2,7 @@
 import { SessionPhase, SessionReconcilingReason } from '../api/session-conditions.ts';
 import { SESSION_DATA_FINALIZER } from '../api/names.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
+import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock, Random } from '../kube/clock/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/runtime/controller.ts';
@@ -15,8 +16,15 @@ import { BY_ID, idKey, sessionIdOf, tenantKeyOf } from '../resources/session-ind
 import { CopilotSession } from '../resources/session.ts';
 import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { unavailability } from './decisions/availability.ts';
-import { duplicateSessionId, onSeveralServers, ownedByAnother, tenantNotFound } from './decisions/causes.ts';
+import {
+  duplicateSessionId,
+  onSeveralServers,
+  onVolumeToo,
+  ownedByAnother,
+  tenantNotFound,
+} from './decisions/causes.ts';
 import { expiryOf } from './decisions/expiry.ts';
+import { keptCopy } from './decisions/kept-copy.ts';
 import { READ_OWNER, limited } from './decisions/limitations.ts';
 import { ownershipOf } from './decisions/ownership.ts';
 import type { Labeller } from './labeller.ts';
@@ -24,7 +32,7 @@ import type { Observation, SessionCause, Unavailable, Work } from './model.ts';
 import { planSession, type Plan } from './plan.ts';
 import type { DataFinalizer } from './removal/data-finalizer.ts';
 import type { Expirer } from './removal/expirer.ts';
-import { copiesOf, locate, serversOf } from './servers.ts';
+import { copiesOf, hasVolume, locate, serversOf } from './servers.ts';
 import type { SessionStates } from './session-state.ts';
 import type { StartupGrace } from './startup-grace.ts';
 import { computeStatus, emptyStatus, unobservedStatus } from './status.ts';
@@ -37,6 +45,8 @@ export interface SessionReconcilerOptions {
   /** With the indexes of resources/session-index.ts. */
   readonly sessions: ReadonlyStore<CopilotSession>;
   readonly tenants: ReadonlyStore<CopilotTenant>;
+  /** The volume claims of the tenants' servers. */
+  readonly claims: ReadonlyStore<PersistentVolumeClaim>;
   /** Our own writes of sessions, until the cache shows them. */
   readonly recent: RecentWrites;
   /** The sessions on the tenants' servers. */
@@ -127,7 +137,8 @@ export class SessionReconciler implements Reconciler {
       return this.#requeue(await this.#reportCause(session, tenantNotFound(session, tenant), context));
     }
     const observation = this.#observe(session, tenant, clock.now());
-    const { ownership, unavailable, copies } = observation;
+    const { ownership, unavailable, copies, kept } = observation;
+    if (kept !== undefined) return this.#requeue(await this.#reportCause(session, kept, context));
     if (copies.length > 1)
       return this.#requeue(await this.#reportCause(session, onSeveralServers(session, copies), context));
     // The survey reads the labels within a moment, and that enqueues the session: until then nothing is reported, and nothing deleted.
@@ -183,12 +194,13 @@ export class SessionReconciler implements Reconciler {
 
   /** Finds the session among the answers of its tenant's servers, and has the survey watch it there. */
   #observe(session: CopilotSession, tenant: CopilotTenant, now: number): Observation {
-    const { source, watches, states, startupGrace } = this.#options;
+    const { source, claims, watches, states, startupGrace } = this.#options;
     const id = sessionIdOf(session);
     const lastServer = session.status?.server;
     const servers = serversOf(tenant, source, lastServer);
     const copies = copiesOf(servers, id, states.of(session).expiredAt);
     const located = locate(copies, lastServer);
+    const kept = keptCopy(servers, copies, lastServer, (server) => hasVolume(claims, server));
     const candidates = located ? [located.server] : servers.filter(({ surplus }) => !surplus);
     const keys = candidates.map(({ key }) => key);
     watches.set(keyOf(session), id, keys);
@@ -201,6 +213,7 @@ export class SessionReconciler implements Reconciler {
       tenant,
       located,
       copies: copies.map(({ server }) => server.name),
+      kept: kept && onVolumeToo(session, copies, kept),
       candidates,
       ownership,
       unavailable: unavailability({ tenant, servers, located, lastServer }) ?? unread,

@@ -1,6 +1,8 @@
 /** The servers of a session's tenant, and which of them has the session. */
 import type { SessionSource } from '../servers/survey/sessions.ts';
-import { keyOf } from '../kube/types/types.ts';
+import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import { fromKey, keyOf } from '../kube/types/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Located, ServerRunState, ServerView } from './model.ts';
@@ -56,6 +58,12 @@ export function copiesOf(servers: readonly ServerView[], sessionId: string, afte
       server.answer === undefined || server.answer.at <= after ? undefined : server.answer.sessions.get(sessionId);
     return facts === undefined ? [] : [{ server, facts }];
   });
+}
+
+/** Whether the volume of a server exists and is not being deleted. */
+export function hasVolume(claims: ReadonlyStore<PersistentVolumeClaim>, { key }: ServerView): boolean {
+  const claim = claims.get(fromKey(key));
+  return claim !== undefined && claim.metadata.deletionTimestamp === undefined;
 }
 
 /** The copy to report: that on `lastServer`, else the one that was used last. */

@@ -73,6 +73,7 @@ export interface TenantControllerOptions {
 /** Informers of children that the session controller uses too. */
 export interface SharedInformers {
   readonly jobs: InformerLike<Job>;
+  readonly pods: InformerLike<Pod>;
   readonly claims: InformerLike<PersistentVolumeClaim>;
 }
 

@@ -3,7 +3,7 @@ import { Annotation, Label } from '../api/names.ts';
 import { stripServerFields } from '../kube/cache/store.ts';
 import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
 import type { OwnerReference } from '../kube/types/types.ts';
-import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
+import { CLEANUP_CONTAINER, isVolumeArg } from '../resources/cleanup-pod.ts';
 import { getControllerOf } from '../kube/types/owner.ts';
 
 const podLabels = new Set<string>([Label.tenant, Label.server]);
@@ -47,7 +47,7 @@ function slimSpec({ spec, metadata: { labels } }: Pod): Pick<Pod, 'spec'> {
   }
   return {
     spec: {
-      containers: containers.map(({ name, args = [] }) => ({ name, args })),
+      containers: containers.map(({ name, args = [] }) => ({ name, args: args.filter(isVolumeArg) })),
       ...(claims.length > 0 && { volumes: claims }),
       ...(schedulingGates.length > 0 && { schedulingGates }),
       ...(nodeName !== undefined && { nodeName }),
@@ -67,7 +67,13 @@ function claimsOf(spec: Pod['spec']): NonNullable<NonNullable<Pod['spec']>['volu
 
 function slimJobSpec(spec: Job['spec']): Pick<Job, 'spec'> {
   const containers = (spec?.template.spec?.containers ?? []).filter(({ name }) => name === CLEANUP_CONTAINER);
-  return { spec: { template: { spec: { containers: containers.map(({ name, args = [] }) => ({ name, args })) } } } };
+  return {
+    spec: {
+      template: {
+        spec: { containers: containers.map(({ name, args = [] }) => ({ name, args: args.filter(isVolumeArg) })) },
+      },
+    },
+  };
 }
 
 const podConditions = new Set(['PodScheduled', 'Ready', 'ContainersReady', 'DisruptionTarget']);
@@ -109,13 +115,16 @@ export function slimDeployment(deployment: Deployment): Deployment {
 const jobConditions = new Set(['Complete', 'Failed', 'Suspended']);
 
 /**
- * Keeps of a Job its age and owner, what its pods do to which volumes, how it ended or that it is suspended, and of a sweep the request
- * that it serves.
+ * Keeps of a Job its age and owner, what its pods do to which volumes, how it ended or that it is suspended, and what
+ * it was created for.
  */
 export function slimJob({ apiVersion, kind, metadata, spec, status }: Job): Job {
   const { name, namespace, uid, resourceVersion, labels, annotations, ownerReferences } = metadata;
   const { creationTimestamp, deletionTimestamp } = metadata;
-  const sweepAt = annotations?.[Annotation.sweepAt];
+  const kept = [Annotation.sweepAt, Annotation.removes].flatMap((key) => {
+    const value = annotations?.[key];
+    return value === undefined ? [] : [[key, value] as const];
+  });
   const conditions = (status?.conditions ?? []).filter(({ type }) => jobConditions.has(type));
   return {
     apiVersion,
@@ -126,7 +135,7 @@ export function slimJob({ apiVersion, kind, metadata, spec, status }: Job): Job 
       ...(uid !== undefined && { uid }),
       ...(resourceVersion !== undefined && { resourceVersion }),
       ...(labels && { labels }),
-      ...(sweepAt !== undefined && { annotations: { [Annotation.sweepAt]: sweepAt } }),
+      ...(kept.length > 0 && { annotations: Object.fromEntries(kept) }),
       ...(ownerReferences && { ownerReferences }),
       ...(creationTimestamp !== undefined && { creationTimestamp }),
       ...(deletionTimestamp !== undefined && { deletionTimestamp }),

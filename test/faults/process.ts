@@ -133,7 +133,7 @@ export class OperatorProcess {
     const survey = new Survey({ servers, log: common.log, labelKeys, observePoll: () => undefined });
     const tenants = manager.informer(CopilotTenant);
     const sessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
-    const { jobs, claims } = addTenantController({
+    const { jobs, pods, claims } = addTenantController({
       manager,
       tenants,
       copilotSessions: sessions,
@@ -157,6 +157,7 @@ export class OperatorProcess {
       sessions,
       tenants,
       jobs,
+      pods,
       claims,
       source: survey,
       recorder,

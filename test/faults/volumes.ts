@@ -1,7 +1,7 @@
 /** The volumes with their sessions, and the servers that run on them: a server finds the sessions that the one before it has left. */
 import type { Dial } from '../../src/copilot/index.ts';
 import type { Pod, PersistentVolumeClaim } from '../../src/kube/types/builtins.ts';
-import type { CleanupResult } from '../../src/resources/cleanup-result.ts';
+import type { CleanupResult, DeletionOutcome } from '../../src/resources/cleanup-result.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
 import { FakeServer, FakeWire } from '../support/fake-network.ts';
 import { FakeSessions } from '../support/fake-session-server.ts';
@@ -75,13 +75,19 @@ export class Volumes {
     const mounted = (spec?.volumes ?? []).flatMap(
       ({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? [],
     );
-    const deleted = valuesOf(args, '--delete-session=');
-    for (const { metadata } of claims.filter(({ metadata: { name } }) => mounted.includes(name))) {
-      for (const id of deleted) this.#volumes.get(metadata.uid ?? '')?.sessions.lose(id);
-    }
+    const requested = valuesOf(args, '--delete-session=').map((arg) => arg.split('=')[0] ?? '');
+    const found = claims
+      .filter(({ metadata: { name } }) => mounted.includes(name))
+      .flatMap(({ metadata: { uid = '' } }) => this.#volumes.get(uid) ?? []);
+    const outcomes = requested.map((id): DeletionOutcome => {
+      const holders = found.filter((volume) => idsOf(volume).includes(id));
+      for (const { sessions } of holders) sessions.lose(id);
+      return holders.length > 0 ? 'Deleted' : 'NotFound';
+    });
+    const deleted = outcomes.filter((outcome) => outcome === 'Deleted');
     const volumes = mounted.map((name) => ({ name, space: 10, size: 2 ** 30 }));
     const counts = { dryRun: false, kept: 0, deleted: deleted.length, freedBytes: 0, sweptFiles: 0, errors: 0 };
-    return { result: 'Succeeded', ...counts, volumes };
+    return { result: 'Succeeded', ...counts, volumes, ...(requested.length > 0 && { outcomes }) };
   }
 
   #create(claim: string): Volume {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import type { CopilotSessionSpecInput } from '../../src/api/session.ts';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
-import { Job, Namespace, PersistentVolumeClaim } from '../../src/kube/types/builtins.ts';
+import { Job, Namespace, PersistentVolumeClaim, Pod } from '../../src/kube/types/builtins.ts';
 import type { SessionSource } from '../../src/servers/survey/sessions.ts';
 import type { Client } from '../../src/kube/client/client.ts';
 import { StatusError } from '../../src/kube/types/errors.ts';
@@ -14,9 +14,12 @@ import { findCondition } from '../../src/kube/write/conditions.ts';
 import type { Controller } from '../../src/kube/runtime/controller.ts';
 import { Metrics } from '../../src/kube/runtime/metrics.ts';
 import { ignoreNotFound } from '../../src/kube/types/not-found.ts';
+import { controllerRef } from '../../src/kube/types/owner.ts';
 import type { ResourceType } from '../../src/kube/types/resource.ts';
 import { stripServerFields } from '../../src/kube/cache/store.ts';
 import { keyOf, type KubeObject } from '../../src/kube/types/types.ts';
+import { formatCleanupResult, type CleanupResult, type DeletionOutcome } from '../../src/resources/cleanup-result.ts';
+import { timestamp } from '../../src/kube/types/time.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
 import { addSessionController } from '../../src/session/controller.ts';
@@ -75,8 +78,9 @@ export class SessionWorld {
     const sessions = new FakeInformer<CopilotSession>(CopilotSession, { indexers: SESSION_INDEXERS });
     const tenants = new FakeInformer<CopilotTenant>(CopilotTenant);
     const jobs = new FakeInformer<Job>(Job);
+    const pods = new FakeInformer<Pod>(Pod);
     const claims = new FakeInformer<PersistentVolumeClaim>(PersistentVolumeClaim);
-    this.#caches = [sessions, tenants, jobs, claims] as unknown as FakeInformer<KubeObject>[];
+    this.#caches = [sessions, tenants, pods, jobs, claims] as unknown as FakeInformer<KubeObject>[];
     let added: Controller | undefined;
     addSessionController({
       manager: {
@@ -90,6 +94,7 @@ export class SessionWorld {
       sessions,
       tenants,
       jobs,
+      pods,
       claims,
       source: sourceOn?.(this.clock) ?? this.source,
       recorder: { event: (_object, type, reason, message) => void this.events.push(`${type} ${reason}: ${message}`) },
@@ -138,7 +143,7 @@ export class SessionWorld {
     let before = -1;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       await this.sync();
-      await this.#rest();
+      await this.rest();
       const reconciles = await this.reconciles();
       if (reconciles === before) return;
       before = reconciles;
@@ -258,7 +263,42 @@ export class SessionWorld {
     await this.patch(Job, job.metadata.name, { status: endedJob(type, message) }, 'status');
   }
 
-  async #rest(): Promise<void> {
+  /** Plays the pod of a Job that removes sessions: it has ended with these outcomes. */
+  async endRemovalPod(job: Job, outcomes: readonly DeletionOutcome[], message?: string): Promise<void> {
+    const { name } = job.metadata;
+    const failed = message !== undefined;
+    const result: CleanupResult = {
+      result: failed ? 'Failed' : 'Succeeded',
+      dryRun: false,
+      kept: 0,
+      deleted: 0,
+      freedBytes: 0,
+      sweptFiles: 0,
+      errors: failed ? 1 : 0,
+      message,
+      outcomes,
+    };
+    const pod = await this.client.create(Pod, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: `${name}-${randomBytes(4).toString('hex')}`,
+        namespace: this.namespace,
+        ownerReferences: [{ ...controllerRef(job), blockOwnerDeletion: false }],
+      },
+      spec: { restartPolicy: 'Never', containers: [{ name: 'cleanup', image: 'i' }] },
+    });
+    const state = {
+      terminated: { exitCode: failed ? 1 : 0, finishedAt: timestamp(Date.now()), message: formatCleanupResult(result) },
+    };
+    const container = { name: 'cleanup', image: 'i', imageID: 'i', ready: false, restartCount: 0, state };
+    const status = { phase: failed ? 'Failed' : 'Succeeded', containerStatuses: [container] };
+    await this.patch(Pod, pod.metadata.name, { status }, 'status');
+    await this.sync(Pod);
+  }
+
+  /** Waits until nothing is being reconciled. */
+  async rest(): Promise<void> {
     // What is due now is in the queue only after its timer and its promises have run.
     await settle();
     await waitForIdle(this.metrics);

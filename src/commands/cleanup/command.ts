@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import { systemClock } from '../../kube/clock/clock.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
-import { fitCleanupResult, formatCleanupResult } from '../../resources/cleanup-result.ts';
+import { formatCleanupResult } from '../../resources/cleanup-result.ts';
 import type { CleanupOptions } from '../../cleanup/model.ts';
 import { cleanUp } from '../../cleanup/run.ts';
 import { CleanupReport } from '../../cleanup/report.ts';
@@ -15,7 +15,7 @@ export async function runCleanup(options: CleanupOptions): Promise<number> {
   const stop = stopOnSignal(log);
   const report = new CleanupReport(options.dryRun, log);
   const result = await cleanUp(options, { clock: systemClock, log, stop, report });
-  log.info(fitCleanupResult(result), 'finished');
+  log.info(JSON.parse(formatCleanupResult(result)) as object, 'finished');
   if (options.resultFile !== undefined) {
     try {
       await writeFile(options.resultFile, formatCleanupResult(result));

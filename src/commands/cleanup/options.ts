@@ -1,28 +1,28 @@
 /** The command line of `copilot-operator cleanup`, which src/resources/cleanup-pod.ts writes too. */
 import { durationMs } from '../../api/duration.ts';
 import { isSessionId } from '../../copilot/session-id.ts';
-import type { CleanupOptions, Target } from '../../cleanup/model.ts';
+import type { CleanupOptions, RequestedDeletion, Target } from '../../cleanup/model.ts';
 import { parseFlags, UsageError } from '../flags.ts';
 
 /** The flags as the help lists them. */
 export const CLEANUP_FLAGS = `\
   --ttl DURATION                     delete sessions without activity for this long, such as 720h; or:
-  --delete-session ID                delete this session, whatever its age; or:
-  --owner USER                       with --delete-session: the owner that the data may have; without it only data
-                                     without an owner is deleted
+  --delete-session ID[=OWNER]        delete this session, whatever its age, if its data has this owner or none; can be
+                                     repeated; or:
   --sweep                            delete no session, only the files that deletions left on volumes
   --server NAME=HOST:PORT            a running server to delete sessions through, with its connection token in
                                      COPILOT_CONNECTION_TOKEN; can be repeated
   --volume NAME=PATH                 a mounted volume of sessions, which is only swept when there is a --server of the
                                      same name; can be repeated
+  --stop-after DURATION              with --delete-session: stop after the deletion that takes longer than this, and fail
   --policies FILE                    JSON file with the sessions to keep longer; see docs/cleanup.md
   --dry-run                          delete nothing, and report what would be deleted
   --result-file PATH                 file to write the result to, as JSON of at most 4096 bytes`;
 
 const flags = {
   ttl: { type: 'string' },
-  'delete-session': { type: 'string' },
-  owner: { type: 'string' },
+  'delete-session': { type: 'string', multiple: true },
+  'stop-after': { type: 'string' },
   sweep: { type: 'boolean' },
   server: { type: 'string', multiple: true },
   volume: { type: 'string', multiple: true },
@@ -50,8 +50,8 @@ export function parseCleanupOptions(args: readonly string[], env: NodeJS.Process
 
 interface TaskFlags {
   readonly ttl?: string | undefined;
-  readonly 'delete-session'?: string | undefined;
-  readonly owner?: string | undefined;
+  readonly 'delete-session'?: readonly string[] | undefined;
+  readonly 'stop-after'?: string | undefined;
   readonly sweep?: boolean | undefined;
   readonly policies?: string | undefined;
   readonly server?: readonly string[] | undefined;
@@ -59,40 +59,50 @@ interface TaskFlags {
 
 function taskOf({
   ttl,
-  'delete-session': sessionId,
-  owner,
+  'delete-session': sessions,
+  'stop-after': stopAfter,
   sweep,
   policies,
   server,
 }: TaskFlags): CleanupOptions['task'] {
-  if ([ttl, sessionId, sweep].filter((flag) => flag !== undefined).length !== 1) {
+  if ([ttl, sessions, sweep].filter((flag) => flag !== undefined).length !== 1) {
     throw new UsageError('exactly one of --ttl, --delete-session and --sweep is required');
   }
-  if (owner !== undefined && sessionId === undefined) throw new UsageError('--owner requires --delete-session');
-  if (ttl !== undefined) return { ttlMs: ttlOf(ttl), policiesFile: policies };
+  if (stopAfter !== undefined && sessions === undefined) {
+    throw new UsageError('--stop-after requires --delete-session');
+  }
+  if (ttl !== undefined) return { ttlMs: durationOf('ttl', ttl), policiesFile: policies };
   if (policies !== undefined) {
     throw new UsageError('--policies requires --ttl');
   }
-  if (sessionId !== undefined) return { sessionId: sessionIdOf(sessionId), owner };
+  if (sessions !== undefined) {
+    const maxMs = stopAfter === undefined ? undefined : durationOf('stop-after', stopAfter);
+    return { sessions: sessions.map(deletionOf), maxMs };
+  }
   if (server !== undefined) throw new UsageError('--sweep works on volumes: use --volume NAME=PATH, and no --server');
   return 'Sweep';
 }
 
-function ttlOf(text: string): number {
+function durationOf(flag: 'ttl' | 'stop-after', text: string): number {
   let ms: number;
   try {
     ms = durationMs(text);
   } catch (error) {
-    throw new UsageError(`--ttl=${text}: must be whole hours, minutes and seconds, such as 720h or 1h30m`, {
+    throw new UsageError(`--${flag}=${text}: must be whole hours, minutes and seconds, such as 720h or 1h30m`, {
       cause: error,
     });
   }
   if (ms > 0) return ms;
-  throw new UsageError(`--ttl=${text}: must be longer than 0, which would delete every session`);
+  throw new UsageError(
+    `--${flag}=${text}: must be longer than 0${flag === 'ttl' ? ', which would delete every session' : ''}`,
+  );
 }
 
-function sessionIdOf(text: string): string {
-  if (isSessionId(text)) return text;
+function deletionOf(text: string): RequestedDeletion {
+  const at = text.indexOf('=');
+  const [sessionId, owner] = at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
+  if (owner === '') throw new UsageError(`--delete-session=${text}: the owner after "=" is empty`);
+  if (isSessionId(sessionId)) return { sessionId, owner };
   throw new UsageError(`--delete-session=${text}: must be a session id: letters, digits, "_" and "-"`);
 }
 

@@ -124,7 +124,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   const survey = new Survey({ servers, log, labelKeys, observePoll: (ms) => product.surveyed(ms) });
   const tenants = manager.informer(CopilotTenant);
   const sessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
-  const { jobs, claims } = addTenantController({
+  const { jobs, pods, claims } = addTenantController({
     manager,
     tenants,
     copilotSessions: sessions,
@@ -142,6 +142,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     sessions,
     tenants,
     jobs,
+    pods,
     claims,
     source: survey,
     recorder,

@@ -3,7 +3,7 @@ import { SessionStalledReason } from '../../api/session-conditions.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import type { SessionCause } from '../model.ts';
+import type { Located, ServerView, SessionCause } from '../model.ts';
 
 /** `tenant`: the one that is being deleted; undefined when there is none. */
 export function tenantNotFound(session: CopilotSession, tenant: CopilotTenant | undefined): SessionCause {
@@ -34,6 +34,21 @@ export function ownedByAnother(session: CopilotSession): SessionCause {
   return {
     reason: SessionStalledReason.OwnedByAnother,
     message: `The data of session ${sessionIdOf(session)} of CopilotTenant ${session.spec.tenantRef.name} has a different owner than spec.owner of CopilotSession ${name}, so this CopilotSession neither changes nor deletes it. Delete this CopilotSession, and create one with another spec.sessionId or the right spec.owner. The data is kept.`,
+  };
+}
+
+/** `kept`: the server that does not answer and whose volume has the session; `copies`: where it is too. */
+export function onVolumeToo(session: CopilotSession, copies: readonly Located[], kept: ServerView): SessionCause {
+  const id = sessionIdOf(session);
+  const tenant = session.spec.tenantRef.name;
+  const others = copies.map(({ server }) => server.name);
+  const verb = others.length > 1 ? 'have' : 'has';
+  const start = kept.surplus
+    ? `increase spec.replicas of CopilotTenant ${tenant} to at least ${kept.index + 1}`
+    : `wait until server ${kept.name} answers`;
+  return {
+    reason: SessionStalledReason.OnSeveralServers,
+    message: `The session was last seen on server ${kept.name}, which does not answer, and PersistentVolumeClaim ${kept.name} keeps its data; server ${others.join(' and ')} ${verb} data of session ${id} too. The operator removes none of the copies. To choose, ${start}, and delete the copy that is not needed with deleteSession of the Copilot SDK. To give up the kept one, delete PersistentVolumeClaim ${kept.name} with all its sessions.`,
   };
 }
 

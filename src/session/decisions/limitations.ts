@@ -22,6 +22,11 @@ export function limitationMessage({ name, limitations }: ServerView, method: Req
   return found && `Server ${name} answers, but ${CONSEQUENCES[method]}: ${causeOf(found)}`;
 }
 
+/** Why the session is not deleted while its turn runs: deleted in the middle of it, the server would write its data again. */
+export function turnRunsMessage(server: string, code: number): string {
+  return `A turn of the session runs on server ${server}, which can't end it: ${causeOf({ method: 'sessions.close', code })} The session is deleted when the turn has ended.`;
+}
+
 /** Why the session can't be observed, although its server answers; undefined if the server has the method. */
 export function limited(server: ServerView, method: Required): Unavailable | undefined {
   const message = limitationMessage(server, method);

@@ -4,6 +4,8 @@ import { LIST_SESSIONS, limitationMessage } from './limitations.ts';
 
 /** Longest time from the deletion of the resource to the removal of its finalizer, in ms. */
 export const DEADLINE_MS = 5 * 60_000;
+/** The same for one that waits for its turn in a Job, in ms. */
+export const MAX_TURN_MS = 30 * 60_000;
 /** The same while the tenant is being deleted too: its servers stop, and little is left to wait for. */
 export const TENANT_TERMINATING_DEADLINE_MS = 60_000;
 /** A process that has just started tries for this long, in ms, even if the deadline passed while the operator did not run. */
@@ -41,12 +43,15 @@ export interface DeadlineInput {
   /** When the resource was deleted, ms. */
   readonly deletedAt: number;
   readonly tenantTerminating: boolean;
+  /** Until when a Job works on its volume, ms since the epoch: for this session, or for others first. */
+  readonly until?: number | undefined;
   /** When this process first saw a deleted session, ms. */
   readonly startedAt: number;
 }
 
 /** When the finalizer is removed even though data is left behind, ms. */
-export function deadlineOf({ deletedAt, tenantTerminating, startedAt }: DeadlineInput): number {
+export function deadlineOf({ deletedAt, tenantTerminating, until, startedAt }: DeadlineInput): number {
   const limit = tenantTerminating ? TENANT_TERMINATING_DEADLINE_MS : DEADLINE_MS;
-  return Math.max(deletedAt + limit, startedAt + STARTUP_GRACE_MS);
+  const turn = tenantTerminating || until === undefined ? 0 : Math.min(until, deletedAt + MAX_TURN_MS);
+  return Math.max(deletedAt + limit, startedAt + STARTUP_GRACE_MS, turn);
 }

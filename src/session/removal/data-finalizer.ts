@@ -16,6 +16,7 @@ import { deadlineOf } from '../decisions/removal.ts';
 import type { SessionStates } from '../session-state.ts';
 import type { SessionMetrics } from '../metrics.ts';
 import type { DataRemover } from './data-remover.ts';
+import { dataWithoutTenant, type DataWithoutTenantOptions } from './data-without-tenant.ts';
 import { unobservedStatus } from '../status.ts';
 import type { StatusWriter } from '../status-writer.ts';
 import { findTenant } from '../tenant-lookup.ts';
@@ -27,7 +28,7 @@ const RETRY_MS = 5_000;
 /** Until a server that was polled again has answered, in ms. */
 const REFRESH_MS = 1_000;
 
-export interface DataFinalizerOptions {
+export interface DataFinalizerOptions extends DataWithoutTenantOptions {
   readonly client: KubeClient;
   readonly tenants: ReadonlyStore<CopilotTenant>;
   readonly states: SessionStates;
@@ -62,6 +63,7 @@ export class DataFinalizer {
     const deadline = deadlineOf({
       deletedAt: Date.parse(session.metadata.deletionTimestamp ?? ''),
       tenantTerminating,
+      until: removal.until,
       startedAt: this.#startedAt,
     });
     const now = clock.now();
@@ -107,7 +109,7 @@ export class DataFinalizer {
       removal = isPausedFor(tenant)
         ? pausedRemoval(tenant)
         : tenant === undefined
-          ? await remover.withoutTenant(session, signal)
+          ? await dataWithoutTenant(this.#options, session, signal)
           : await remover.remove(session, tenant, { since, signal, log });
     } catch (error) {
       // Errors are not returned: they must not delay the deadline.

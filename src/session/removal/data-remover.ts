@@ -8,21 +8,23 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { EventRecorder } from '../../kube/runtime/events.ts';
 import type { ReadonlyStore } from '../../kube/cache/store.ts';
 import { fromKey, keyOf } from '../../kube/types/types.ts';
-import { serverIndex, serverName } from '../../resources/names.ts';
+import { serverName } from '../../resources/names.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { onSeveralServers } from '../decisions/causes.ts';
+import { volumeFate } from '../decisions/after-tenant.ts';
+import { onSeveralServers, onVolumeToo } from '../decisions/causes.ts';
+import { keptCopy } from '../decisions/kept-copy.ts';
 import { StoredLabel } from '../decisions/labels.ts';
-import { READ_OWNER, limitationMessage } from '../decisions/limitations.ts';
+import { READ_OWNER, limitationMessage, turnRunsMessage } from '../decisions/limitations.ts';
 import { ownershipOf } from '../decisions/ownership.ts';
 import { missingPermission } from '../../resources/permission.ts';
 import { removalStep } from '../decisions/removal.ts';
 import { mayRemove } from '../../resources/session-removal.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { withTimeout } from '../../servers/call-timeout.ts';
-import type { DeleteJobs, JobProgress } from './delete-jobs.ts';
+import type { JobProgress, RemovalJobs } from './removal-jobs.ts';
 import type { SweepRequester } from './sweep-requester.ts';
-import { copiesOf, removalTargets, serversOf } from '../servers.ts';
+import { copiesOf, hasVolume, removalTargets, serversOf } from '../servers.ts';
 import { EventReason } from '../transitions.ts';
 import type { SurveyWatches } from '../survey-watches.ts';
 import { EMPTY_REMOVAL, type Removal, type ServerView } from '../model.ts';
@@ -32,7 +34,7 @@ export interface DataRemoverOptions {
     SessionSource,
     'get' | 'refresh' | 'limitations' | 'activity' | 'isStored' | 'close' | 'delete'
   >;
-  readonly jobs: DeleteJobs;
+  readonly jobs: RemovalJobs;
   readonly claims: ReadonlyStore<PersistentVolumeClaim>;
   readonly sweepRequester: SweepRequester;
   readonly watches: SurveyWatches;
@@ -58,12 +60,13 @@ export class DataRemover {
 
   /** Removes the data from the server that has it, and from no other. Of several copies none is removed. */
   async remove(session: CopilotSession, tenant: CopilotTenant, attempt: Attempt): Promise<Removal> {
-    const { source, watches } = this.#options;
-    const lastServer = session.status?.server;
-    const known = serversOf(tenant, source, lastServer);
-    // A tenant without servers may have retained the volume of its first one, and the session may be on it.
-    const all = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
-    const copies = copiesOf(all, sessionIdOf(session));
+    const { watches } = this.#options;
+    const { all, copies, servers } = this.#targets(session, tenant);
+    const kept = keptCopy(all, copies, session.status?.server, (server) => hasVolume(this.#options.claims, server));
+    if (kept !== undefined) {
+      const cause = onVolumeToo(session, copies, kept);
+      return { ...EMPTY_REMOVAL, pending: [cause.message], cause };
+    }
     if (copies.length > 1) {
       const cause = onSeveralServers(
         session,
@@ -71,7 +74,6 @@ export class DataRemover {
       );
       return { ...EMPTY_REMOVAL, pending: [cause.message], cause };
     }
-    const servers = removalTargets(all, copies, lastServer);
     // A process that has just started has not read the stored owner yet.
     watches.set(
       keyOf(session),
@@ -87,27 +89,9 @@ export class DataRemover {
       leftBehind: removals.flatMap(({ leftBehind }) => leftBehind),
       unswept: removals.flatMap(({ unswept }) => unswept),
       ownedByAnother: removals.some(({ ownedByAnother }) => ownedByAnother),
+      until: removals.find(({ until }) => until !== undefined)?.until,
       refreshing: removals.some(({ refreshing }) => refreshing === true),
       cause: removals.find(({ cause }) => cause !== undefined)?.cause,
-    };
-  }
-
-  /** Without the tenant nothing can be removed: there are no servers, and a Job needs its spec. Reports what is left. */
-  async withoutTenant(session: CopilotSession, signal: AbortSignal): Promise<Removal> {
-    const { namespace = '' } = session.metadata;
-    const { phase, server } = session.status ?? {};
-    // Observed before, and on no server.
-    if (phase !== undefined && server === undefined) return EMPTY_REMOVAL;
-    const tenant = session.spec.tenantRef.name;
-    const index = serverIndex(tenant, server ?? '') ?? 0;
-    const claim = await this.#options.jobs.claim(namespace, serverName(tenant, index), signal);
-    if (claim === undefined) return EMPTY_REMOVAL;
-    const verb = server === undefined ? 'may be' : 'is';
-    return {
-      ...EMPTY_REMOVAL,
-      leftBehind: [
-        `CopilotTenant ${tenant} no longer exists; the data ${verb} on its retained PersistentVolumeClaim ${claim.metadata.name}.`,
-      ],
     };
   }
 
@@ -145,6 +129,11 @@ export class DataRemover {
         limitationMessage(server, READ_OWNER) ?? `The owner of the data on server ${name} has not been read yet.`;
       return { ...EMPTY_REMOVAL, pending: [message] };
     }
+    if (tenant.metadata.deletionTimestamp !== undefined) {
+      const claim = await this.#options.jobs.claim(session.metadata.namespace ?? '', name, signal);
+      // Nothing is left to do, nor to report as left behind.
+      if (volumeFate(claim, tenant).reason === 'GoesWithVolume') return { ...EMPTY_REMOVAL, deleted: true };
+    }
     const step = removalStep(server);
     switch (step.action) {
       case 'wait':
@@ -152,7 +141,7 @@ export class DataRemover {
       case 'job':
         // A Job on each of several volumes would remove every copy.
         return alone
-          ? onVolume(name, await this.#options.jobs.ensure(session, tenant, server.index, signal))
+          ? onVolume(name, await this.#removeByJob(session, tenant, server.index, { since, signal }))
           : this.#notObserved(server, session, signal);
       case 'delete':
     }
@@ -162,7 +151,8 @@ export class DataRemover {
     } catch (error) {
       // Without the server's own text, which its agent may have written.
       log.warn({ err: error, server: name }, 'failed to delete a session');
-      return { ...EMPTY_REMOVAL, pending: [`Server ${name} failed to delete the session.`] };
+      const message = error instanceof TurnRunsError ? error.message : `Server ${name} failed to delete the session.`;
+      return { ...EMPTY_REMOVAL, pending: [message] };
     }
     try {
       await this.#options.sweepRequester.afterDeletion(session, server, deleted, signal);
@@ -173,6 +163,30 @@ export class DataRemover {
       const message = `The empty lock file of the session is on PersistentVolumeClaim ${name}: requesting a sweep of it failed.`;
       return { ...EMPTY_REMOVAL, deleted, unswept: [message], cause: missingPermission(error) };
     }
+  }
+
+  #removeByJob(
+    session: CopilotSession,
+    tenant: CopilotTenant,
+    index: number,
+    attempt: Pick<Attempt, 'since' | 'signal'>,
+  ): Promise<JobProgress> {
+    const isOnVolume = (other: CopilotSession, of: CopilotTenant) => {
+      const [server, ...more] = this.#targets(other, of).servers;
+      return server?.index === index && more.length === 0 && removalStep(server).action === 'job';
+    };
+    return this.#options.jobs.ensure({ session, tenant, index, isOnVolume, ...attempt });
+  }
+
+  /** The servers that may have a session, those with its data, and those on which the data is removed. */
+  #targets(session: CopilotSession, tenant: CopilotTenant) {
+    const { source } = this.#options;
+    const lastServer = session.status?.server;
+    const known = serversOf(tenant, source, lastServer);
+    // A tenant without servers may have retained the volume of its first one, and the session may be on it.
+    const all = known.length > 0 ? known : serversOf(tenant, source, serverName(tenant.metadata.name, 0));
+    const copies = copiesOf(all, sessionIdOf(session));
+    return { all, copies, servers: removalTargets(all, copies, lastServer) };
   }
 
   /** Nothing is removed from the volume of one of several servers that may have a session which was never seen on any. */
@@ -206,7 +220,12 @@ export class DataRemover {
     const isHere = server.answer?.sessions.has(id) === true || activity === 'Active' || activity === 'Loaded';
     if (!wasHere && !isHere) return false;
     if (activity === 'Active') {
-      await withTimeout(clock, source.close(key, id));
+      try {
+        await withTimeout(clock, source.close(key, id));
+      } catch (error) {
+        if (error instanceof RpcError) throw new TurnRunsError(turnRunsMessage(name, error.code), { cause: error });
+        throw error;
+      }
       const message = `Ended the turn that was running on server ${name}, because the CopilotSession is being deleted.`;
       recorder.event(session, 'Normal', EventReason.SessionClosed, message);
     }
@@ -241,16 +260,27 @@ export class DataRemover {
   }
 }
 
+/** The turn of a session runs on, so the session is not deleted yet. The message is ours. */
+class TurnRunsError extends Error {
+  override readonly name = 'TurnRunsError';
+}
+
 function onVolume(name: string, progress: JobProgress): Removal {
   if (progress.state === 'Waiting') {
     return {
       ...EMPTY_REMOVAL,
       pending: [`PersistentVolumeClaim ${name}: ${progress.message}.`],
       cause: progress.cause,
+      until: progress.until,
+      refreshing: progress.refreshing,
     };
   }
   if (progress.state === 'Failed') {
     return { ...EMPTY_REMOVAL, leftBehind: [`PersistentVolumeClaim ${name}: ${progress.message}.`] };
   }
-  return { ...EMPTY_REMOVAL, deleted: progress.state === 'Done' };
+  return {
+    ...EMPTY_REMOVAL,
+    deleted: progress.state === 'Deleted',
+    ownedByAnother: progress.state === 'OwnedByAnother',
+  };
 }

@@ -199,7 +199,7 @@ describe('a volume that has become read-only', () => {
     await gone('seed');
     const left = await sessionEvent(namespace, 'seed', 'SessionDataLeftBehind');
     expect(left).toMatchObject({ type: 'Warning', count: 1 });
-    expect(left.message).toMatch(/left behind\. PersistentVolumeClaim stuck-0: Job session-\S+ failed/);
+    expect(left.message).toMatch(/left behind\. PersistentVolumeClaim stuck-0: Job stuck-remove0 failed/);
     volume.makeReadOnly(false);
     expect(await cleanUp(namespace, 'stuck')).toMatchObject({ result: 'Succeeded', deleted: 3, kept: 1 });
   });

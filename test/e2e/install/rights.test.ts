@@ -20,7 +20,7 @@ import {
 import type { ResourceType } from '../../../src/kube/types/resource.ts';
 import type { KubeObject } from '../../../src/kube/types/types.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
-import { deleteJobName } from '../../../src/session/builders/deletejob.ts';
+import { removalName } from '../../../src/resources/names.ts';
 import { auditMark, recordsSince } from '../../support/audit.ts';
 import type { PolicyRule } from '../../support/chart.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
@@ -149,11 +149,12 @@ async function everything(): Promise<void> {
 /** While no server runs, a Job removes a session's data. */
 async function removeFromVolume(): Promise<void> {
   await waitFor('no server runs', async () => (await namespace.pods('acme', 'acme-0')).length === 0, SOON);
-  // A foreign Job with the name of this session's Job: it is read, and left alone.
-  const blocked = await namespace.client.get(CopilotSession, namespace.ref('blocked'));
-  const foreign = ['create', 'job', deleteJobName(blocked, 0), '--image=localhost/nothing', '-n', namespace.name];
-  await namespace.kubectl.ok([...foreign, '--', 'true']);
-  await namespace.kubectl.ok(['delete', 'csn', 'named', 'blocked', '-n', namespace.name, '--timeout=120s']);
+  await namespace.kubectl.ok(['delete', 'csn', 'named', '-n', namespace.name, '--timeout=120s']);
+  // A foreign Job with the name of the next Job: it is read, and left alone.
+  const name = removalName('acme', 0);
+  await namespace.kubectl.ok(['delete', 'job', name, '-n', namespace.name]);
+  await namespace.kubectl.ok(['create', 'job', name, '--image=localhost/nothing', '-n', namespace.name, '--', 'true']);
+  await namespace.kubectl.ok(['delete', 'csn', 'blocked', '-n', namespace.name, '--timeout=120s']);
 }
 
 /** The sweep that a deletion through a server requests, requested by hand. */

@@ -3,6 +3,10 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { existsSync } from 'node:fs';
 import { chmod, chown, lstat, mkdir, readFile, readdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pino } from 'pino';
+import { CleanupReport } from '../../../src/cleanup/report.ts';
+import { cleanUp } from '../../../src/cleanup/run.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { ext4Volume } from '../../support/small-disk.ts';
 import { age, CleanupRun, DAY, HOUR, putMany, putSession, runCleanup, temporaryVolume } from '../../support/cleanup.ts';
 
@@ -362,12 +366,8 @@ describe('the deletion of one session on a volume', () => {
     ['stays without an owner', '{"version":1,"metadata":{"copilot-operator.dev/owner":"alice"}}', undefined, false],
   ])('%s', async (_case, metadata, owner, isDeleted) => {
     putSession(volume, 'a', { files: { 'client-metadata.json': metadata } });
-    const args = [
-      '--delete-session=a',
-      `--volume=acme-0=${volume}`,
-      ...(owner === undefined ? [] : [`--owner=${owner}`]),
-    ];
-    const { code, result, log } = await runCleanup(args);
+    const session = owner === undefined ? 'a' : `a=${owner}`;
+    const { code, result, log } = await runCleanup([`--delete-session=${session}`, `--volume=acme-0=${volume}`]);
     expect([code, result?.deleted, result?.kept]).toEqual([0, isDeleted ? 1 : 0, isDeleted ? 0 : 1]);
     expect(existsSync(join(volume, 'a'))).toBe(!isDeleted);
     expect(await locks()).toEqual(isDeleted ? [] : ['a.lock']);
@@ -378,7 +378,7 @@ describe('the deletion of one session on a volume', () => {
     'stays when its owner can’t be read: %s',
     async (metadata) => {
       putSession(volume, 'a', { files: { 'client-metadata.json': metadata } });
-      const { code, result } = await runCleanup(['--delete-session=a', `--volume=acme-0=${volume}`, '--owner=bob']);
+      const { code, result } = await runCleanup(['--delete-session=a=bob', `--volume=acme-0=${volume}`]);
       expect([code, result?.deleted]).toEqual([1, 0]);
       expect(result?.message).toContain('session a was not deleted: the owner of the data has not been read yet');
       expect(existsSync(join(volume, 'a'))).toBe(true);
@@ -426,6 +426,65 @@ describe('the deletion of one session on a volume', () => {
     const { code, result } = await one('s1');
     expect([code, result?.deleted]).toEqual([0, 0]);
     expect(existsSync(join(target, 'events.jsonl'))).toBe(true);
+  });
+});
+
+describe('the deletion of many sessions on a volume', () => {
+  it('reports an outcome for each, and one that fails does not keep the others', async () => {
+    const alice = '{"version":1,"metadata":{"copilot-operator.dev/owner":"alice"}}';
+    for (const id of ['a', 'b', 'c']) putSession(volume, id);
+    for (const id of ['hers', 'his']) putSession(volume, id, { files: { 'client-metadata.json': alice } });
+    putSession(volume, 'odd', { files: { 'client-metadata.json': 'not json' } });
+    putSession(volume, 'other');
+    const requests = ['a', 'hers=alice', 'gone', 'his=bob', 'odd=bob', 'b=bob', 'c'];
+    const { code, result } = await runCleanup([
+      ...requests.map((request) => `--delete-session=${request}`),
+      `--volume=acme-0=${volume}`,
+    ]);
+    expect(result?.outcomes).toEqual([
+      'Deleted',
+      'Deleted',
+      'NotFound',
+      'OwnedByAnother',
+      'Failed',
+      'Deleted',
+      'Deleted',
+    ]);
+    expect([code, result?.result, result?.errors]).toEqual([1, 'Failed', 1]);
+    expect((await names()).filter((name) => !name.startsWith('.'))).toEqual(['his', 'odd', 'other']);
+  });
+
+  it('is one run for a thousand, whose result fits', async () => {
+    const ids = Array.from({ length: 1000 }, (_, i) => `${'s'.repeat(30)}-${i}`);
+    for (const id of ids) putSession(volume, id);
+    const { code, result } = await runCleanup([
+      ...ids.map((id) => `--delete-session=${id}=${'u'.repeat(200)}`),
+      `--volume=acme-0=${volume}`,
+    ]);
+    expect([code, result?.deleted, result?.outcomes?.length]).toEqual([0, 1000, 1000]);
+    expect(new Set(result?.outcomes)).toEqual(new Set(['Deleted']));
+    expect(await names()).toEqual(['.session-operation-locks']);
+  });
+
+  it('ends by itself when it takes too long, with the outcomes so far', async () => {
+    const ids = ['a', 'b', 'c', 'd'];
+    for (const id of ids) putSession(volume, id);
+    // Each look at the clock takes a minute: one at the start, and one before each session.
+    let minutes = 0;
+    const clock = { ...systemClock, monotonic: () => (minutes += 1) * 60_000 };
+    const log = pino({ level: 'silent' });
+    const options = {
+      task: { sessions: ids.map((sessionId) => ({ sessionId, owner: undefined })), maxMs: 2 * 60_000 },
+      dryRun: false,
+      targets: [{ name: 'acme-0', volume }],
+      token: '',
+      resultFile: undefined,
+    };
+    const context = { clock, log, stop: new AbortController().signal, report: new CleanupReport(false, log) };
+    const result = await cleanUp(options, context);
+    expect(result).toMatchObject({ result: 'Failed', outcomes: ['Deleted', 'Deleted'] });
+    expect(result.message).toContain('--stop-after');
+    expect((await names()).filter((name) => !name.startsWith('.'))).toEqual(['c', 'd']);
   });
 });
 

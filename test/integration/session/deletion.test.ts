@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { RpcError } from '../../../src/copilot/errors.ts';
 import { Job, Namespace, PersistentVolumeClaim } from '../../../src/kube/types/builtins.ts';
+import { controllerRef } from '../../../src/kube/types/owner.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { timestamp } from '../../../src/kube/types/time.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
@@ -52,6 +54,9 @@ async function remove(world: SessionWorld, name = 'alpha'): Promise<void> {
   await world.settle();
 }
 
+/** Those that are deleted together are gathered for one Job first. */
+const gather = (world: SessionWorld) => world.advance(1_000, 1_000);
+
 /** A world whose operator lacks this permission, or the next process in a namespace. */
 async function openForbidden(verb: 'create' | 'get' | 'patch', resource: string, shared?: string) {
   const proxy = await api.proxy();
@@ -63,6 +68,7 @@ async function openForbidden(verb: 'create' | 'get' | 'patch', resource: string,
 /** The deletion of `alpha` reports a missing permission, and ends at its deadline with an event of this reason. */
 async function isGivenUp(world: SessionWorld, reason: string): Promise<void> {
   await remove(world);
+  await gather(world);
   expect(await world.condition('Stalled')).toBe('True Forbidden');
   await world.advance(6 * MINUTE, MINUTE);
   expect(await gone(world)).toBe(true);
@@ -302,6 +308,68 @@ describe('a deleted session', () => {
     expect(world.source.called('delete')).toEqual([`delete ${world.server(1)} alpha`]);
   });
 
+  it('that was created anew on another server after a scale-down is reported, and neither copy is removed', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 2 });
+    await world.createClaim(1);
+    world.source.answer(world.server(0));
+    world.source.answer(world.server(1), sessionFacts('alpha'));
+    await world.createSession();
+    await world.settle();
+    expect((await world.status()).server).toBe('acme-1');
+    await world.changeTenant({ replicas: 1 });
+    await world.observeTenant({ replicas: 1 });
+    world.source.silence(world.server(1));
+    world.source.answer(world.server(0), sessionFacts('alpha', { activity: 'Active' }));
+    await world.settle();
+    expect(await world.condition('Stalled')).toBe('True OnSeveralServers');
+    expect((await world.status()).server).toBe('acme-1');
+    expect(world.events).toEqual([
+      expect.stringMatching(/OnSeveralServers: .*PersistentVolumeClaim acme-1 keeps its data/),
+    ]);
+    await remove(world);
+    await world.advance(6 * MINUTE, MINUTE);
+    expect(await gone(world)).toBe(true);
+    for (const method of ['close', 'delete', 'deleteUnused', 'label']) expect(world.source.called(method)).toEqual([]);
+    expect(await world.jobs()).toEqual([]);
+    expect(world.events.at(-1)).toMatch(/SessionDataLeftBehind: .*PersistentVolumeClaim acme-1/);
+  });
+
+  it('that was created anew on another server belongs to that one when the first volume is gone', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 2 });
+    world.source.answer(world.server(0));
+    world.source.answer(world.server(1), sessionFacts('alpha'));
+    await world.createSession();
+    await world.settle();
+    await world.changeTenant({ replicas: 1 });
+    await world.observeTenant({ replicas: 1 });
+    world.source.silence(world.server(1));
+    world.source.answer(world.server(0), sessionFacts('alpha'));
+    await world.settle();
+    expect(await world.condition('Stalled')).toBe('False NotStalled');
+    expect((await world.status()).server).toBe('acme-0');
+  });
+
+  it('whose server can’t end its running turn says so, and is deleted when the turn has ended', async () => {
+    await using world = await open();
+    await used(world, { activity: 'Active' });
+    world.source.failures.set(world.server(), () =>
+      Promise.reject(new RpcError('no such method', -32601, 'own words')),
+    );
+    await remove(world);
+    const reconciling = findCondition((await world.status()).conditions, 'Reconciling');
+    expect(reconciling?.message).toMatch(
+      /A turn of the session runs on server acme-0, which can't end it: its version lacks the method sessions\.close\. Set spec\.server\.image .* deleted when the turn has ended/,
+    );
+    expect(world.source.called('delete')).toEqual([]);
+    world.source.failures.clear();
+    world.source.answer(world.server(), sessionFacts('alpha'));
+    await world.settle();
+    expect(await gone(world)).toBe(true);
+    expect(world.source.called('delete')).toHaveLength(1);
+  });
+
   it('is deleted again by its server when that was killed halfway and does not list what is left', async () => {
     await using world = await open();
     await used(world);
@@ -350,6 +418,7 @@ describe('while no server runs', () => {
     await using world = await open();
     await suspended(world);
     await remove(world);
+    await gather(world);
     const [job] = await world.jobs();
     expect(job?.spec?.template.spec?.containers[0]?.args).toEqual(
       expect.arrayContaining(['--delete-session=alpha', '--volume=acme-0=/volumes/acme-0']),
@@ -358,6 +427,7 @@ describe('while no server runs', () => {
     expect(await world.condition('Reconciling')).toBe('True DeletingData');
     await world.reconcile('alpha');
     expect(await world.jobs()).toHaveLength(1);
+    if (job) await world.endRemovalPod(job, ['Deleted']);
     if (job) await world.endJob(job, 'Complete');
     await world.settle();
     expect(await gone(world)).toBe(true);
@@ -372,6 +442,7 @@ describe('while no server runs', () => {
     world.source.silence(world.server());
     await world.settle();
     await remove(world);
+    await gather(world);
     expect(await world.jobs()).toEqual([]);
     await world.observeTenant({ replicas: 0 });
     await world.settle();
@@ -382,18 +453,20 @@ describe('while no server runs', () => {
     await using world = await open();
     await suspended(world);
     await remove(world);
+    await gather(world);
     const [job] = await world.jobs();
     if (job) await world.endJob(job, 'Failed', 'Job has reached the specified backoff limit');
-    await world.settle();
+    await world.advance(15_000);
     expect(await gone(world)).toBe(true);
     expect(reasons(world)).toEqual(['Warning SessionDataLeftBehind']);
-    expect(world.events[0]).toMatch(/PersistentVolumeClaim acme-0: Job session-\S+ failed: .*backoff limit/);
+    expect(world.events[0]).toMatch(/PersistentVolumeClaim acme-0: Job acme-remove0 failed: .*backoff limit/);
   });
 
   it('a Job that never finishes is given up after five minutes', async () => {
     await using world = await open();
     await suspended(world);
     await remove(world);
+    await gather(world);
     await world.advance(4 * MINUTE, MINUTE);
     expect(await gone(world)).toBe(false);
     await world.advance(90_000, 30_000);
@@ -406,6 +479,7 @@ describe('while no server runs', () => {
     await using world = await open();
     await suspended(world);
     await remove(world);
+    await gather(world);
     await world.changeTenant({ suspend: false });
     world.source.answer(world.server(), sessionFacts('alpha'));
     await world.settle();
@@ -420,10 +494,12 @@ describe('while no server runs', () => {
     await world.createSession();
     await world.settle();
     await remove(world);
+    await gather(world);
     const [job] = await world.jobs();
     expect(job?.spec?.template.spec?.containers[0]?.args).toContain('--volume=acme-0=/volumes/acme-0');
+    // The result of its pod is lost.
     if (job) await world.endJob(job, 'Complete');
-    await world.settle();
+    await world.advance(15_000);
     expect(await gone(world)).toBe(true);
     expect(world.events).toEqual([]);
   });
@@ -434,6 +510,7 @@ describe('while no server runs', () => {
     await world.createSession();
     await world.settle();
     await remove(world);
+    await gather(world);
     expect(await world.jobs()).toEqual([]);
     expect(await gone(world)).toBe(true);
   });
@@ -444,6 +521,7 @@ describe('while no server runs', () => {
     await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { finalizers: null } });
     await world.delete(PersistentVolumeClaim, 'acme-0');
     await remove(world);
+    await gather(world);
     expect(await world.jobs()).toEqual([]);
     expect(await gone(world)).toBe(true);
     expect(world.events).toEqual([]);
@@ -460,6 +538,7 @@ describe('while no server runs', () => {
       ...quota,
     });
     await remove(world);
+    await gather(world);
     await waitFor('it is told', async () => (await world.condition('Reconciling')) === 'True DeletingData');
     await world.advance(6 * MINUTE, MINUTE);
     expect(await gone(world)).toBe(true);
@@ -567,6 +646,50 @@ describe('the finalizer never hangs', () => {
     expect(reasons(world)).toEqual(['Warning TenantNotFound']);
   });
 
+  it('when the tenant was deleted first and its volume goes with it: at once, and nothing is left', async () => {
+    await using world = await open();
+    await used(world);
+    const tenant = await world.client.get(CopilotTenant, world.ref('acme'));
+    const ownerReferences = [controllerRef(tenant)];
+    await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { ownerReferences } });
+    await world.delete(CopilotTenant, 'acme');
+    world.source.silence(world.server());
+    await world.settle();
+    // The garbage collector, which is not here, has not deleted it yet.
+    expect(await world.get(PersistentVolumeClaim, 'acme-0')).toBeDefined();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).toEqual(['Warning TenantNotFound']);
+  });
+
+  it('when the tenant is being deleted with its volume: at once', async () => {
+    await using world = await open();
+    await used(world);
+    const tenant = await world.client.get(CopilotTenant, world.ref('acme'));
+    const ownerReferences = [controllerRef(tenant)];
+    await world.patch(PersistentVolumeClaim, 'acme-0', { metadata: { ownerReferences } });
+    await world.patch(CopilotTenant, 'acme', { metadata: { finalizers: ['example.com/theirs'] } });
+    await world.delete(CopilotTenant, 'acme');
+    world.source.silence(world.server());
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(reasons(world)).not.toContain('Warning SessionDataLeftBehind');
+    await world.patch(CopilotTenant, 'acme', { metadata: { finalizers: null } });
+  });
+
+  it('when the tenant was deleted before the session was seen: all retained volumes are named that may have it', async () => {
+    await using world = await open();
+    await world.createTenant({ replicas: 2 });
+    for (const index of [0, 1]) await world.createClaim(index);
+    await world.createSession();
+    await world.settle();
+    await world.delete(CopilotTenant, 'acme');
+    await world.settle();
+    await remove(world);
+    expect(await gone(world)).toBe(true);
+    expect(world.events.at(-1)).toMatch(/may be on its retained PersistentVolumeClaim acme-0 or acme-1/);
+  });
+
   it('when the tenant is being deleted: one minute', async () => {
     await using world = await open();
     await used(world);
@@ -595,6 +718,7 @@ describe('the finalizer never hangs', () => {
     const { metadata } = await world.client.get(Namespace, { namespace: '', name: world.namespace });
     await world.client.delete(Namespace, { namespace: '', name: world.namespace }, { uid: metadata.uid ?? '' });
     await remove(world);
+    await gather(world);
     expect(await world.jobs()).toEqual([]);
     expect(await gone(world)).toBe(true);
     expect(world.events).toEqual([expect.stringMatching(/SessionDataLeftBehind: .*the namespace is being deleted/)]);

@@ -91,8 +91,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['session-policies', 'termination-message'],
   ],
   session: [
-    ['model', 'metrics', 'survey-watches', 'tenant-lookup'],
-    ['builders', 'decisions', 'servers', 'session-state', 'startup-grace', 'transitions'],
+    ['model', 'builders', 'metrics', 'survey-watches', 'tenant-lookup'],
+    ['decisions', 'servers', 'session-state', 'startup-grace', 'transitions'],
     ['plan', 'status'],
     ['status-writer'],
     ['removal', 'labeller'],

@@ -34,10 +34,16 @@ describe('the command line of the cleanup', () => {
     });
   });
 
-  it('deletes one session', () => {
-    expect(parseCleanupOptions(['--delete-session', 's_1-X', volume], {}).task).toEqual({ sessionId: 's_1-X' });
-    const task = { sessionId: 'a', owner: 'bob' };
-    expect(parseCleanupOptions(['--delete-session=a', '--owner=bob', volume], {}).task).toEqual(task);
+  it('deletes sessions, each for its owner, in the order of the flags', () => {
+    const taskOf = (...args: string[]) => parseCleanupOptions([...args, volume], {}).task;
+    expect(taskOf('--delete-session', 's_1-X')).toEqual({ sessions: [{ sessionId: 's_1-X' }] });
+    expect(taskOf('--delete-session=b=bob', '--delete-session=a=$x=y', '--stop-after=2m')).toEqual({
+      sessions: [
+        { sessionId: 'b', owner: 'bob' },
+        { sessionId: 'a', owner: '$x=y' },
+      ],
+      maxMs: 120_000,
+    });
   });
 
   it('only sweeps', () => {
@@ -56,7 +62,9 @@ describe('the command line of the cleanup', () => {
     [['--delete-session=', volume], '--delete-session=: must be a session id'],
     [['--delete-session=../x', volume], '--delete-session=../x: must be a session id'],
     [['--delete-session=a', '--policies=/p', volume], '--policies requires --ttl'],
-    [['--ttl=1h', '--owner=bob', volume], '--owner requires --delete-session'],
+    [['--delete-session=a=', volume], '--delete-session=a=: the owner after "=" is empty'],
+    [['--delete-session=a', '--stop-after=0s', volume], '--stop-after=0s: must be longer than 0'],
+    [['--ttl=1h', '--stop-after=1m', volume], '--stop-after requires --delete-session'],
     [['--ttl=1h'], 'at least one --server'],
     [['--ttl=1h', '--volume=/x'], '--volume=/x: must be NAME=PATH'],
     [['--ttl=1h', '--volume==/x'], '--volume==/x: must be NAME=PATH'],
@@ -84,10 +92,10 @@ describe('the command line of the cleanup', () => {
     expect(flags).toEqual([
       'ttl',
       'delete-session',
-      'owner',
       'sweep',
       'server',
       'volume',
+      'stop-after',
       'policies',
       'dry-run',
       'result-file',

@@ -189,7 +189,7 @@ describe('a cached Job', () => {
         template: {
           spec: {
             containers: [
-              { name: 'cleanup', image: 'i', args: ['a'] },
+              { name: 'cleanup', image: 'i', args: ['--sweep', '--delete-session=a'] },
               { name: 'sidecar', args: ['b'] },
             ],
           },
@@ -197,7 +197,7 @@ describe('a cached Job', () => {
       },
       status: { failed: 1, conditions: [{ type: 'FailureTarget', status: 'True' }, failed] },
     });
-    const spec = { template: { spec: { containers: [{ name: 'cleanup', args: ['a'] }] } } };
+    const spec = { template: { spec: { containers: [{ name: 'cleanup', args: ['--sweep'] }] } } };
     expect(slim).toEqual({ apiVersion: 'batch/v1', kind: 'Job', metadata, spec, status: { conditions: [failed] } });
     expect(tenantKeys(slim)).toEqual(['team/acme']);
   });

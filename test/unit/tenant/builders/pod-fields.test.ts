@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import type { Deployment } from '../../../../src/kube/types/builtins.ts';
-import { deleteJob } from '../../../../src/session/builders/deletejob.ts';
+import { removalJob } from '../../../../src/session/builders/removaljob.ts';
 import { cronJob } from '../../../../src/tenant/builders/cronjob.ts';
 import { deployment } from '../../../../src/tenant/builders/deployment.ts';
 import { serviceAccount } from '../../../../src/tenant/builders/serviceaccount.ts';
@@ -38,7 +38,7 @@ const CLEANUPS: Record<string, (spec: CopilotTenantSpecInput) => Template> = {
   },
   'a sweep': (spec) =>
     found(sweepJob(tenantWith(spec), 0, { image: IMAGE, at: '', besideServer: true }).spec?.template),
-  'the removal of a session': (spec) => found(deleteJob(sampleSession(), tenantWith(spec), 0, IMAGE).spec?.template),
+  'the removal of a session': (spec) => found(removalJob(tenantWith(spec), 0, { image: IMAGE, sessions: [sampleSession()] }).spec?.template),
 };
 const PODS = Object.entries({ 'a server': server, ...CLEANUPS });
 
