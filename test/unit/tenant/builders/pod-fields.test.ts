@@ -38,7 +38,8 @@ const CLEANUPS: Record<string, (spec: CopilotTenantSpecInput) => Template> = {
   },
   'a sweep': (spec) =>
     found(sweepJob(tenantWith(spec), 0, { image: IMAGE, at: '', besideServer: true }).spec?.template),
-  'the removal of a session': (spec) => found(removalJob(tenantWith(spec), 0, { image: IMAGE, sessions: [sampleSession()] }).spec?.template),
+  'the removal of a session': (spec) =>
+    found(removalJob(tenantWith(spec), 0, { image: IMAGE, sessions: [sampleSession()] }).spec?.template),
 };
 const PODS = Object.entries({ 'a server': server, ...CLEANUPS });
 
