@@ -100,7 +100,7 @@ export class Outage {
       try {
         await clock.sleep(backoff.next(), signal);
         await client.ready({ signal, deadlineMs: PROBE_DEADLINE_MS });
-        this.#answered();
+        this.answered();
       } catch (error) {
         if (signal.aborted) return;
         if (!this.#down) log?.warn({ err: toError(error) }, 'the API server does not answer; probing until it does');
@@ -109,7 +109,8 @@ export class Outage {
     }
   }
 
-  #answered(): void {
+  /** The server has answered a request: the probe, or that of a reflector whose back-off happened to end first. */
+  answered(): void {
     const { log } = this.#options;
     this.#stopProbing();
     if (!this.#down) return;

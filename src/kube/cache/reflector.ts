@@ -123,8 +123,10 @@ export class Reflector<T extends KubeObject> {
     if (decision.action === 'relist') this.#resourceVersion = undefined;
     this.#list = decision.list;
     this.#suspicions = decision.suspicious && decision.action === 'resume' ? this.#suspicions + 1 : 0;
-    // A list that fails late is no healthy watch: started again at once, it would keep an overloaded server overloaded.
-    if (listed && durationMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
+    // A list that fails late is no healthy watch: started again at once, it would keep an overloaded server overloaded. What fails as an
+    // outage ends (a server that was restarted has forgotten our version) is a first failure again.
+    const returned = outage !== undefined && outage.returns !== returns;
+    if ((listed && durationMs >= HEALTHY_WATCH_MS) || returned) this.#backoff.reset();
     const retryAfterMs = error instanceof StatusError ? (error.retryAfterMs ?? 0) : 0;
     const delayMs = decision.backOff ? Math.max(this.#backoff.next(), retryAfterMs) : 0;
     observer?.watchEnded?.(type, decision.reason);
@@ -149,8 +151,10 @@ export class Reflector<T extends KubeObject> {
   /** Lists if necessary, then watches until the watch ends. Throws the error that ended it. */
   async #listAndWatch(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && this.#list === 'pages') await this.#listPages(signal);
-    const { clock, client, type } = this.#options;
-    if (this.#resourceVersion !== undefined) await this.#versions.check(client, this.#selection(), signal);
+    const { clock, client, type, outage } = this.#options;
+    if (this.#resourceVersion !== undefined && (await this.#versions.check(client, this.#selection(), signal))) {
+      outage?.answered();
+    }
     const listing = this.#resourceVersion === undefined;
     const cut = new AbortController();
     using _abort = onAbort(signal, (reason) => cut.abort(reason));
@@ -206,11 +210,12 @@ export class Reflector<T extends KubeObject> {
   }
 
   #listed(objects: T[], resourceVersion: string): void {
-    const { target, type, observer } = this.#options;
+    const { target, type, observer, outage } = this.#options;
     this.#versions.listed(resourceVersion);
     target.replace(objects, this.#versions.restored);
     this.#versions.startedAfresh();
     observer?.listed?.(type);
+    outage?.answered();
     this.#resourceVersion = resourceVersion;
     this.#availability.listed();
     this.#setSynced();

@@ -33,13 +33,17 @@ export class VersionGuard {
     this.#doubtful = true;
   }
 
-  /** Before a watch is resumed: from a version that is still to come it would receive nothing, without an error. Throws RestoredError. */
-  async check(client: Pick<KubeClient, 'list'>, selection: ListOptions, signal: AbortSignal): Promise<void> {
-    if (!this.#doubtful) return;
+  /**
+   * Before a watch is resumed: from a version that is still to come it would receive nothing, without an error. Returns whether it
+   * was necessary. Throws RestoredError.
+   */
+  async check(client: Pick<KubeClient, 'list'>, selection: ListOptions, signal: AbortSignal): Promise<boolean> {
+    if (!this.#doubtful) return false;
     // A single object, so that it costs as little as the version alone.
     const { resourceVersion } = await client.list(this.#type, { ...selection, limit: 1, signal });
     this.#assertNotOlder(resourceVersion);
     this.#doubtful = false;
+    return true;
   }
 
   /** The version of a complete list. Throws RestoredError if that list must be read again, afresh. */

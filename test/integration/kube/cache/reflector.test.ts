@@ -128,7 +128,8 @@ describe('an open watch', () => {
     w.proxy.inject(resumed, { kind: 'respond', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 });
     w.proxy.breakWatches(watches, 'reset');
     await w.changeEverything();
-    await waitFor('the watch was refused', () => w.passTime(400).then(() => w.ends.length === 2));
+    await w.passTime(800);
+    await waitFor('the watch was refused', () => w.passTime(0).then(() => w.ends.length === 2));
     await w.passTime(2900);
     expect(w.proxy.requests(watches)).toHaveLength(2);
     await w.passTime(100);

@@ -58,6 +58,25 @@ describe('an outage of the API server', () => {
     },
   );
 
+  it.each([2_000, 9_000, 20_000, 21_100, 23_000, 60_000])(
+    'of %d ms, after which the server has forgotten our versions (410): all watches are open again within 5 s',
+    async (outageMs) => {
+      await using world = informers(15);
+      const { api, clock } = world;
+      for (const name of ['a', 'b', 'a']) api.put(name);
+      await settle();
+      api.goDown();
+      await clock.advance(outageMs);
+      // As kube-apiserver 1.36 when it was restarted: its cache of changes is empty.
+      api.put('a');
+      api.compact();
+      const { lists } = api;
+      api.down = false;
+      expect(await world.backWithin(30_000)).toBeLessThanOrEqual(5_000);
+      expect(api.lists - lists).toBe(15);
+    },
+  );
+
   it('costs about one probe a second, however many watches there are', async () => {
     await using world = informers(100);
     await settle();
