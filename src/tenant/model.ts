@@ -17,6 +17,7 @@ import type {
 } from '../kube/types/builtins.ts';
 import type { Cause } from '../kube/write/conditions.ts';
 import type { ServerHealth } from '../servers/server.ts';
+import type { EventWarning } from '../resources/event-warning.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 
@@ -61,12 +62,6 @@ export type SecretRead = Secret | 'NotFound' | 'Forbidden';
 
 /** The result of reading a Secret or ConfigMap that a user names for the pods. */
 export type PodInputRead = Secret | ConfigMap | 'NotFound' | 'Forbidden';
-
-/** The event that says why an object is not ready, where its status does not. */
-export interface EventWarning {
-  readonly reason: string;
-  readonly message: string;
-}
 
 /** A pod with the labels of a server that is not the server's own. */
 export interface LookAlike {

@@ -11,12 +11,13 @@ import type {
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
-import { ConfigMap, CoreEvent, Deployment, PersistentVolumeClaim, ReplicaSet, Secret } from '../kube/types/builtins.ts';
+import { ConfigMap, Deployment, PersistentVolumeClaim, ReplicaSet, Secret } from '../kube/types/builtins.ts';
 import { isForbidden, isNotFound } from '../kube/types/errors.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
 import { getControllerOf } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
+import { latestWarning, saysWhyNoPod } from '../resources/event-warning.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
 import { BY_TENANT } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
@@ -24,7 +25,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 import { modelSecretRef } from './decisions/model-credential.ts';
 import { podInputKey, podInputRefs } from './decisions/pod-inputs.ts';
 import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
-import type { CleanupWorld, EventWarning, PodInputRead, ServerWorld, World } from './model.ts';
+import type { CleanupWorld, PodInputRead, ServerWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
 import type { PodOwners } from './pod-owners.ts';
 import { hasEnded, servingPod } from './pods.ts';
@@ -127,8 +128,7 @@ async function withRunWarning(
   const subject = run === undefined ? uncountedTimeOut(cleanup, status?.lastCleanup) : eventSubjectOf(run);
   if (subject === undefined) return cleanup;
   if (now - Date.parse(subject.metadata.creationTimestamp ?? '') <= EVENTS_AFTER_MS) return cleanup;
-  // A Job also has a Warning for its own deadline.
-  const isCause = ({ reason }: CoreEvent) => subject.kind !== 'Job' || reason === 'FailedCreate';
+  const isCause = subject.kind === 'Job' ? saysWhyNoPod : undefined;
   return { ...cleanup, warning: await latestWarning(subject, client, signal, isCause) };
 }
 
@@ -269,32 +269,3 @@ function eventSubject(server: ServerWorld, now: number): KubeObject | undefined 
   if (isUnscheduled(pod)) return claim?.status?.phase === 'Bound' ? undefined : claim;
   return isCreating(pod) ? pod : undefined;
 }
-
-// Their type is Normal, although a claim may wait forever: nothing provisions it, or it has no StorageClass.
-const informativeReasons = new Set(['ExternalProvisioning', 'FailedBinding']);
-
-async function latestWarning(
-  subject: KubeObject,
-  client: KubeClient,
-  signal: AbortSignal,
-  isCause: (event: CoreEvent) => boolean = () => true,
-): Promise<EventWarning | undefined> {
-  try {
-    const events = await client.list(CoreEvent, {
-      namespace: subject.metadata.namespace,
-      fieldSelector: `involvedObject.uid=${subject.metadata.uid}`,
-      signal,
-    });
-    const sorted = events.items.toSorted((a, b) => eventTime(a).localeCompare(eventTime(b)));
-    const latest =
-      sorted.findLast((event) => event.type === 'Warning' && isCause(event)) ??
-      sorted.findLast(({ reason }) => informativeReasons.has(reason ?? ''));
-    return latest && { reason: latest.reason ?? '', message: latest.message ?? '' };
-  } catch (error) {
-    // Events only add details to a cause, so it is reported without them.
-    if (isForbidden(error)) return undefined;
-    throw error;
-  }
-}
-
-const eventTime = (event: CoreEvent): string => event.lastTimestamp ?? event.eventTime ?? '';

@@ -13,10 +13,12 @@ import {
 } from '../../kube/types/errors.ts';
 import { ignoreNotFound } from '../../kube/types/not-found.ts';
 import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
+import { LruMap } from '../../kube/cache/lru.ts';
 import type { ReadonlyStore } from '../../kube/cache/store.ts';
 import { keyOf, nameOf } from '../../kube/types/types.ts';
 import { hasFinalizer } from '../../kube/write/finalizer.ts';
 import { serverMessage } from '../../kube/write/refusal.ts';
+import { type EventWarning, latestWarning, saysWhyNoPod } from '../../resources/event-warning.ts';
 import { jobEnd } from '../../resources/job.ts';
 import { removalName, serverName } from '../../resources/names.ts';
 import { missingPermission } from '../../resources/permission.ts';
@@ -25,6 +27,7 @@ import { holderOf } from '../../resources/session-holder.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import { removalJob } from '../builders/removaljob.ts';
+import { START_GRACE_MS, whyJobWaits } from '../decisions/job-wait.ts';
 import { isStillRead, removalProgress } from '../decisions/removal-progress.ts';
 import type { SessionCause, SessionOperatorFacts } from '../model.ts';
 
@@ -70,8 +73,14 @@ export interface RemovalRequest {
 /** From a deletion to the Job, ms: those that are deleted together are removed together. */
 const GATHER_MS = 1_000;
 
+/** How long the events of a Job count as read, in ms. */
+const EVENTS_MS = 15_000;
+const MAX_REFUSALS = 1_000;
+
 export class RemovalJobs {
   readonly #options: RemovalJobsOptions;
+  /** By UID of the Job. */
+  readonly #refusals = new LruMap<string, { at: number; warning: Promise<EventWarning | undefined> }>(MAX_REFUSALS);
 
   constructor(options: RemovalJobsOptions) {
     this.#options = options;
@@ -87,8 +96,10 @@ export class RemovalJobs {
     if (job !== undefined) {
       if (!isControlledBy(job, tenant)) return { state: 'Failed', message: new ForeignObjectError(job, job).message };
       const progress = removalProgress(uid, job, this.#podsIn(namespace), clock.now());
-      if (progress.state === 'Waiting')
-        return { ...waiting(name), until: progress.until, refreshing: jobEnd(job) !== undefined };
+      if (progress.state === 'Waiting') {
+        const why = jobEnd(job) === undefined ? await this.#whyItWaits(job, signal) : undefined;
+        return { ...waiting(name, why), until: progress.until, refreshing: jobEnd(job) !== undefined };
+      }
       if (progress.state === 'Failed') return { state: 'Failed', message: `Job ${name} failed: ${progress.message}` };
       if (progress.state !== 'Again') return { state: progress.state };
       return this.#makeRoom(request, job);
@@ -181,6 +192,25 @@ export class RemovalJobs {
       .toSorted((a, b) => (deletedAt(a) < deletedAt(b) ? -1 : 1));
   }
 
+  async #whyItWaits(job: Job, signal: AbortSignal): Promise<string | undefined> {
+    const pods = this.#podsIn(job.metadata.namespace ?? '');
+    const refused = await this.#refusalOf(job, signal);
+    return whyJobWaits({ job, pods, refused, now: this.#options.clock.now() });
+  }
+
+  /** The event of a Job whose pod cannot be created, read once for all sessions that wait for it. */
+  async #refusalOf(job: Job, signal: AbortSignal): Promise<string | undefined> {
+    const { client, clock } = this.#options;
+    const { uid = '', creationTimestamp = '' } = job.metadata;
+    const now = clock.now();
+    if (now - Date.parse(creationTimestamp) < START_GRACE_MS) return undefined;
+    const known = this.#refusals.get(uid);
+    if (known !== undefined && now - known.at < EVENTS_MS) return (await known.warning)?.message;
+    const warning = latestWarning(job, client, signal, saysWhyNoPod);
+    this.#refusals.set(uid, { at: now, warning });
+    return (await warning)?.message;
+  }
+
   #podsIn(namespace: string): readonly Pod[] {
     return this.#options.pods.list(namespace);
   }
@@ -195,6 +225,7 @@ function isBeingRemoved(session: CopilotSession): boolean {
 }
 
 // One text from the deletion of the resource to the end of the Job, since each change of it is a write for each session.
-function waiting(name: string): JobProgress & { readonly state: 'Waiting' } {
-  return { state: 'Waiting', message: `waiting for Job ${name}, which removes deleted sessions from this volume` };
+function waiting(name: string, why?: string): JobProgress & { readonly state: 'Waiting' } {
+  const message = `waiting for Job ${name}, which removes deleted sessions from this volume`;
+  return { state: 'Waiting', message: why === undefined ? message : `${message}; ${why}` };
 }

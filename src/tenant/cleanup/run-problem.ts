@@ -1,9 +1,9 @@
 /** Decides whether a cleanup run cannot start or end, which keeps the next one from starting (`concurrencyPolicy: Forbid`). */
 import type { Job, Pod } from '../../kube/types/builtins.ts';
 import { containerProblem, type ContainerStatus } from '../decisions/container-problem.ts';
-import { detail } from '../decisions/quote.ts';
+import { detail } from '../../resources/quote.ts';
 import { refusalOfMessage } from '../decisions/refusal.ts';
-import type { EventWarning } from '../model.ts';
+import type { EventWarning } from '../../resources/event-warning.ts';
 import { cleanupContainer, openRun, type Runs } from '../open-run.ts';
 
 /** How long a Job may be suspended, in ms: queues admit Jobs after some time. */

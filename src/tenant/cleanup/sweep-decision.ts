@@ -2,11 +2,12 @@
 import type { Job, PersistentVolumeClaim, Pod } from '../../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../../kube/types/owner.ts';
 import type { CleanupResult } from '../../resources/cleanup-result.ts';
-import { jobEnd, type JobEnd } from '../../resources/job.ts';
+import type { JobEnd } from '../../resources/job.ts';
 import { isClaimOf, isOfPreviousTenant, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep-request.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
+import { runEnd } from '../open-run.ts';
 import { isReady, servingPod } from '../pods.ts';
 import { reportedUsage } from '../sessions/volume-usage.ts';
 import { jobResult } from '../../resources/termination-message.ts';
@@ -54,12 +55,15 @@ export interface SweepInput {
 
 /** Undefined: no sweep is requested or needed, and there is no Job. */
 export function sweepDecision(input: SweepInput): SweepDecision | undefined {
-  const { tenant, server, job, now } = input;
+  const { tenant, server, job, pods, now } = input;
   const { index } = server;
   const request = requestOn(tenant, server);
   const inUse = volumeInUse(tenant, server);
   if (job !== undefined && isControlledBy(job, tenant)) {
-    return jobEnd(job) === undefined ? running(index, job, request, inUse) : finished(input, job, request);
+    const { end, pending } = runEnd(job, pods, now);
+    if (end !== undefined) return finished(input, end, request);
+    const waits = running(index, job, request, inUse);
+    return pending !== undefined && waits.action === 'wait' ? { ...waits, dueInMs: pending - now } : waits;
   }
   if (request === undefined) return job === undefined && inUse === undefined ? checkVolume(input) : undefined;
   const dueInMs = request.time - now;
@@ -140,7 +144,7 @@ function running(index: number, job: Job, request: Request | undefined, inUse: s
 
 function finished(
   { server, tenant, pods, volume, now }: SweepInput,
-  job: Job,
+  { job, time, failure }: JobEnd,
   request: Request | undefined,
 ): SweepDecision {
   const { index } = server;
@@ -153,7 +157,6 @@ function finished(
     message: `Job ${name} has finished.`,
     job,
   } as const;
-  const { failure, time = '' }: Partial<JobEnd> = jobEnd(job) ?? {};
   const result = jobResult(job, pods);
   const waitMs = Date.parse(time) + RESULT_WAIT_MS - now;
   // Deleting the Job deletes its pod, and with it the measurement of the volume.

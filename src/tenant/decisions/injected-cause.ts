@@ -6,7 +6,7 @@ import { SERVER_CONTAINER } from '../../resources/pod.ts';
 import type { TenantCause } from '../model.ts';
 import { isPortOpen, serverContainer } from '../pods.ts';
 import { containerProblem, type ContainerProblem, type ContainerStatus } from './container-problem.ts';
-import { detail, lastLine } from './quote.ts';
+import { detail, lastLine } from '../../resources/quote.ts';
 
 /** For how long gates are waited for without a report, in ms: controllers that open them need some time. */
 const GATE_GRACE_MS = 60_000;

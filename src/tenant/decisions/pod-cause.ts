@@ -2,11 +2,12 @@
 import { StalledReason } from '../../api/conditions.ts';
 import { Label } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import type { TenantCause, EventWarning } from '../model.ts';
+import type { EventWarning } from '../../resources/event-warning.ts';
+import type { TenantCause } from '../model.ts';
 import { serverContainer } from '../pods.ts';
 import { containerProblem, type Terminated } from './container-problem.ts';
 import { injectedCause, readinessGateCause, schedulingGateCause } from './injected-cause.ts';
-import { detail, lastLine } from './quote.ts';
+import { detail, lastLine } from '../../resources/quote.ts';
 
 /** What a cause is decided from besides the pod. */
 export interface PodCauseInput {

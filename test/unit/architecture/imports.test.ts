@@ -85,7 +85,17 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['health', 'survey'],
   ],
   resources: [
-    ['tenant', 'session', 'job', 'permission', 'sweep-request', 'cleanup-result', 'session-removal'],
+    [
+      'tenant',
+      'session',
+      'job',
+      'permission',
+      'quote',
+      'event-warning',
+      'sweep-request',
+      'cleanup-result',
+      'session-removal',
+    ],
     ['names', 'pod', 'session-holder', 'session-index', 'session-ttl'],
     ['cleanup-pod', 'ttl-rule'],
     ['session-policies', 'termination-message'],

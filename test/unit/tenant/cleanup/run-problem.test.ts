@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CronJob, Job, Pod } from '../../../../src/kube/types/builtins.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
-import type { EventWarning } from '../../../../src/tenant/model.ts';
+import type { EventWarning } from '../../../../src/resources/event-warning.ts';
 import { runProblem } from '../../../../src/tenant/cleanup/run-problem.ts';
 import { slimJob, slimPod } from '../../../../src/tenant/transforms.ts';
 import { MINUTE, NOW, SECOND } from '../fixtures.ts';

@@ -210,6 +210,29 @@ describe('a sweep', () => {
     expect(stepOf({ job: going })).toMatchObject({ action: 'wait' });
   });
 
+  describe('whose Job a sidecar keeps open', () => {
+    const ended = (agoMs: number): Pod =>
+      pod(
+        {
+          containerStatuses: [
+            container({
+              name: 'cleanup',
+              state: { terminated: { exitCode: 0, finishedAt: timestamp(NOW - agoMs) } },
+            }),
+            container({ name: 'sidecar' }),
+          ],
+        },
+        {
+          ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name: 'job', uid: 'uid-of-job', controller: true }],
+        },
+      );
+
+    it('is done a minute after our container', () => {
+      expect(stepOf({ job: job(), pods: [ended(20 * SECOND)] })).toMatchObject({ action: 'wait', dueInMs: 40_000 });
+      expect(stepOf({ ...saw, job: job(), pods: [ended(70 * SECOND)] })).toMatchObject({ action: 'clear' });
+    });
+  });
+
   describe('that has failed', () => {
     it('is postponed, with the message of its pod', () => {
       const message = 'acme-0: .session-operation-locks/x.lock: EROFS';

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import type { Pod } from '../../../../src/kube/types/builtins.ts';
 import { isCreating, waitsForVolume, isUnscheduled, podCause } from '../../../../src/tenant/decisions/pod-cause.ts';
 import { container, MINUTE, NOW, pod } from '../fixtures.ts';
-import type { EventWarning, TenantCause } from '../../../../src/tenant/model.ts';
+import type { EventWarning } from '../../../../src/resources/event-warning.ts';
+import type { TenantCause } from '../../../../src/tenant/model.ts';
 
 type Container = Parameters<typeof container>[0];
 
