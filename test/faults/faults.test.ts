@@ -1,6 +1,6 @@
 /**
- * The fault campaign: the life of a tenant with one fault must come to the same as without. `make test` runs a small sample,
- * `make test-faults` every plan. A failure names the plan: FAULT_PLAN=crash:12:at runs it again, and FAULT_SEED=1234 the same sample.
+ * The fault campaign: the life of a tenant with one fault must come to the same as without. `make test` runs a small sample, the same
+ * each time, `make test-faults` every plan. A failure names the plan, which FAULT_PLAN=crash:12:at runs again.
  */
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { startTenantApi, type TenantApi } from '../support/tenant-api.ts';
@@ -9,8 +9,8 @@ import { allPlans, idOf, type Plan, plansOf, sample } from './plans.ts';
 import { live, type Life } from './run.ts';
 
 /** Plans of each kind in the sample. */
-const SAMPLE = Number(process.env['FAULT_SAMPLE'] ?? 2);
-const seed = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const SAMPLE = Number(process.env['FAULT_SAMPLE'] ?? 1);
+const seed = Number(process.env['FAULT_SEED'] ?? 1);
 const chosen = process.env['FAULT_PLAN'];
 
 jest.setTimeout(4 * 3_600_000);

@@ -21,6 +21,8 @@ export interface Life {
 
 /** How long watches are late after a step, in ms of the world: the operator acts on what it knows. */
 const LATE_MS = 20_000;
+/** Longer than the pinger takes to ask every server, in ms of the world. */
+const SETTLED_MS = 15_000;
 /** Values that must not change as long as their owner lives. */
 const TOKEN = 'acme-token';
 
@@ -35,6 +37,8 @@ export async function live(api: TenantApi, plan?: Plan, reference?: Life): Promi
   for (const step of LIFE) {
     try {
       await (plan?.kind === 'watch' && plan.step === step.name ? takeFaulty(world, step, plan) : take(world, step));
+      // A process that has just started reports what it knew before, until its first ping of each server.
+      await world.advance(SETTLED_MS);
       await judge(world);
       token = await sameToken(world, token);
       if (Object.keys(beside).length === 0) beside = await versionsBeside(world);

@@ -72,8 +72,9 @@ function maskObject({ metadata, ...object }: KubeObject, namespace: string): unk
 function maskValue(value: unknown, namespace: string, secret: boolean, field = ''): unknown {
   if (Array.isArray(value)) {
     const items = value.map((item) => maskValue(item, namespace, secret));
-    // In a map of an object the API server keeps the order in which items came.
-    return field === 'conditions' || field === 'ownerReferences' ? byText(items) : items;
+    if (field === 'conditions') return Object.fromEntries(items.map((item) => [(item as { type: string }).type, item]));
+    // In the order of the writes that added them.
+    return field === 'ownerReferences' ? byText(items) : items;
   }
   if (typeof value === 'string') {
     return mask(value)

@@ -15,6 +15,7 @@ import { connect } from '../support/kube.ts';
 import type { TenantApi } from '../support/tenant-api.ts';
 import { FakeCluster } from './cluster.ts';
 import { OperatorProcess } from './process.ts';
+import { differencesOf, snapshotOf } from './snapshot.ts';
 import { Volumes } from './volumes.ts';
 
 /** An oracle's finding. */
@@ -186,6 +187,7 @@ export class FaultWorld {
   async expectSteady(ms: number): Promise<void> {
     await this.#work();
     const before = this.journal.length;
+    const state = await snapshotOf(this.client, this.namespace);
     await this.advance(ms);
     // A tenant whose name is taken tries again: that is refused, and changes nothing.
     const writes = this.journal
@@ -195,7 +197,9 @@ export class FaultWorld {
     const found = writes.map(({ verb, resource, name, subresource }) =>
       [verb, resource, name, subresource].join(' ').trimEnd(),
     );
-    throw new Violation(`${writes.length} writes in the steady state: ${[...new Set(found)].join(', ')}`);
+    const changes = differencesOf(state, await snapshotOf(this.client, this.namespace));
+    const what = `${writes.length} writes in the steady state: ${[...new Set(found)].join(', ')}`;
+    throw new Violation([what, ...changes].join('\n'));
   }
 
   /** Everybody works until nobody has anything to do. */
