@@ -19,6 +19,7 @@ export function registered(): Registry {
     sessions: { list: () => [] },
     servers: () => [],
     surveyed: () => NONE,
+    fleet: () => ({ rollouts: { Pending: 0, Running: 0, Stuck: 0 }, restartsWaiting: 0 }),
   });
   return registry;
 }

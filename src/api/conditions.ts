@@ -46,6 +46,8 @@ export type ReadyReason = (typeof ReadyReason)[keyof typeof ReadyReason];
 export const ReconcilingReason = {
   /** There is nothing to do. */
   UpToDate: 'UpToDate',
+  /** The tenant is as specified. Its servers still run with the pod template or the default image of an earlier operator version, and are replaced when the roll-out reaches them. No user action is needed; the message says what it waits for. */
+  RolloutPending: 'RolloutPending',
   /** User action is required; see the condition Stalled. */
   Blocked: 'Blocked',
   /** Servers are being created or started. */

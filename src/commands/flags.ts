@@ -62,6 +62,13 @@ export function duration(name: string, value: string): number {
   }
 }
 
+/** @throws UsageError for anything but a whole number, 0 included */
+export function notNegative(name: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number >= 0 && value.trim() !== '') return number;
+  throw new UsageError(`--${name}=${value}: must be a whole number, 0 or above`);
+}
+
 /** @throws UsageError for a value that is not `allowed` */
 export function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((candidate) => candidate === value);

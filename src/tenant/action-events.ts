@@ -2,6 +2,7 @@
 import { type EventContent, normal, warning } from '../kube/runtime/events.ts';
 import type { Outcome } from './apply.ts';
 import type { Plan } from './plan.ts';
+import type { ServerPlan } from './server-plan.ts';
 import { EventReason } from './transitions.ts';
 
 /** What a reconcile did that users should know of. */
@@ -16,11 +17,21 @@ export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
     ),
     ...(adopted.length > 0 ? [normal(event(EventReason.ChildrenAdopted, adoptionMessage(adopted)))] : []),
     ...undone.map((message) => warning(event(EventReason.PolicyUndone, message))),
+    ...rolledOutBy(plan, outcome).map(({ name }) =>
+      normal(
+        event(EventReason.ServerRolledOut, `Replacing server ${name}: the operator has a newer pod template or default image.`),
+      ),
+    ),
     ...restarted.map(({ name, restart }) =>
       warning(event(EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`)),
     ),
     ...sweepFailures.map((message) => warning(event(EventReason.SweepFailed, message))),
   ];
+}
+
+/** The servers that the roll-out of the operator's version has replaced: a plan whose write was refused is tried again. */
+export function rolledOutBy({ rolledOut = [] }: Plan, { servers }: Outcome): ServerPlan[] {
+  return rolledOut.filter(({ index, live }) => servers.get(index)?.deployment !== live.deployment);
 }
 
 function adoptionMessage(adopted: readonly string[]): string {

@@ -1,7 +1,7 @@
 /** Sets up the tenant controller: what is watched, which changes requeue a tenant, and what the reconciler uses. */
 import { FIELD_MANAGER } from '../api/names.ts';
 import type { InformerLike } from '../kube/cache/informer.ts';
-import type { Transform } from '../kube/cache/store.ts';
+import type { Indexers, Transform } from '../kube/cache/store.ts';
 import { controllerManagedBy } from '../kube/runtime/builder.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
 import type { Manager } from '../kube/runtime/manager.ts';
@@ -31,6 +31,7 @@ import type { CopilotSession } from '../resources/session.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { HASH_ANNOTATION } from './decisions/adoption.ts';
 import { FirstReady } from './first-ready.ts';
+import { Fleet, type FleetCounts, REPLACED_INDEX, replacedKeys } from './fleet.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts } from './model.ts';
 import { PodOwners } from './pod-owners.ts';
@@ -65,34 +66,41 @@ export interface TenantControllerOptions {
   readonly facts: OperatorFacts;
   /** How many tenants are reconciled at the same time. */
   readonly concurrency: number;
+  /** How many servers of all tenants are replaced at a time for a new version of the operator, or because they do not respond. */
+  readonly maxConcurrentRollouts: number;
   /** Cryptographically secure. */
   readonly randomBytes: (size: number) => Buffer;
   readonly tenantMetrics: TenantMetrics;
 }
 
-/** Informers of children that the session controller uses too. */
-export interface SharedInformers {
+/** What other parts use of the controller. */
+export interface TenantController {
+  /** The session controller reads it too. */
   readonly jobs: InformerLike<Job>;
   readonly pods: InformerLike<Pod>;
+  /** The session controller reads it too. */
   readonly claims: InformerLike<PersistentVolumeClaim>;
+  /** For metrics. */
+  readonly fleetCounts: () => FleetCounts;
 }
 
-/** Adds the controller of CopilotTenant to the manager. Returns the informers that the session controller uses too. */
-export function addTenantController(options: TenantControllerOptions): SharedInformers {
+/** Adds the controller of CopilotTenant to the manager. */
+export function addTenantController(options: TenantControllerOptions): TenantController {
   const { manager, tenants, copilotSessions, health, sessions, concurrency } = options;
   const { client, clock, log } = manager;
   const children = <T extends KubeObject>(
     type: ResourceType<T>,
     transform?: Transform<T>,
     labelSelector: string = MANAGED_SELECTOR,
+    indexers?: Indexers<T>,
   ): InformerLike<T> =>
     manager.informer(type, {
       labelSelector,
-      indexers: { [TENANT_INDEX]: tenantKeys },
+      indexers: { [TENANT_INDEX]: tenantKeys, ...indexers },
       ...(transform && { transform }),
     });
   const informers = {
-    deployments: children(Deployment, slimDeployment),
+    deployments: children(Deployment, slimDeployment, MANAGED_SELECTOR, { [REPLACED_INDEX]: replacedKeys }),
     services: children(Service),
     claims: children(PersistentVolumeClaim),
     serviceAccounts: children(ServiceAccount),
@@ -115,6 +123,14 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
   recent.follow(tenants);
   const statistics = new SessionStatistics(sessions, clock);
   const firstReady = new FirstReady(clock, options.tenantMetrics);
+  const fleet = new Fleet({
+    deployments: informers.deployments.store,
+    tenants: tenants.store,
+    health,
+    clock,
+    log,
+    max: options.maxConcurrentRollouts,
+  });
   const reconciler = new TenantReconciler({
     client,
     applier,
@@ -140,6 +156,7 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
     statistics,
     statusWriter: new StatusWriter({ client, recent, recorder: options.recorder, statistics, firstReady }),
     firstReady,
+    fleet,
     metrics: options.tenantMetrics,
     recorder: options.recorder,
     facts: options.facts,
@@ -164,5 +181,17 @@ export function addTenantController(options: TenantControllerOptions): SharedInf
   const controller = builder.complete(reconciler);
   statistics.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
   health.onTransition((key) => controller.enqueue(tenantOfTarget(key)));
-  return informers;
+  const wakeNext = (): void => {
+    for (const tenant of fleet.next()) controller.enqueue(tenant);
+  };
+  informers.deployments.addHandler({
+    onAdd: () => undefined,
+    onUpdate: (old, live) => {
+      if (replacedKeys(old).length > replacedKeys(live).length) wakeNext();
+    },
+    onDelete: (old) => {
+      if (replacedKeys(old).length > 0) wakeNext();
+    },
+  });
+  return { jobs: informers.jobs, pods: informers.pods, claims: informers.claims, fleetCounts: () => fleet.counts() };
 }

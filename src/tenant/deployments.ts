@@ -31,6 +31,12 @@ export const RevisionAnnotation = {
   inputs: `${GROUP}/template-inputs`,
 } as const;
 
+/**
+ * On the Deployment of a server that the roll-out of a new operator version has replaced, until it responds: when that was; RFC 3339. So
+ * the budget is known to every operator process (decisions/rollout-budget.ts).
+ */
+export const ROLLOUT_ANNOTATION = `${GROUP}/rollout-started-at`;
+
 /** Whether the rollout is complete: the latest template was observed, and only its pods exist. */
 export function isRolloutComplete(deployment: Deployment | undefined): boolean {
   const { status } = deployment ?? {};
@@ -79,4 +85,14 @@ export function recordedTemplateOf(live: Deployment): RecordedTemplate {
   const revision = Number(annotations[RevisionAnnotation.revision]);
   if (!Number.isSafeInteger(revision) || revision <= FIRST_REVISION) return { revision: FIRST_REVISION };
   return { revision, inputs: annotations[RevisionAnnotation.inputs] };
+}
+
+/** When the roll-out of a new operator version replaced the server; undefined: it did not, or the server has responded since. */
+export function rolloutStartOf(live: Deployment | undefined): string | undefined {
+  return live?.metadata.annotations?.[ROLLOUT_ANNOTATION];
+}
+
+/** How many pods the Deployment should have. */
+export function replicasOf(live: Deployment | undefined): number {
+  return live?.spec?.replicas ?? 0;
 }

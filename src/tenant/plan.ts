@@ -20,7 +20,9 @@ import { modelDecision, type ModelDecision } from './decisions/model-credential.
 import { podInputs, podSecrets } from './decisions/pod-inputs.ts';
 import { lookAlikeCause } from './decisions/pod-ownership.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
+import { pendingRollout, type PendingRollout } from './decisions/pending-rollout.ts';
 import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
+import { PAUSED_TENANT, type RolloutBudget } from './decisions/rollout-budget.ts';
 import { credentialsOf, isRolloutComplete } from './deployments.ts';
 import type {
   OperatorFacts,
@@ -58,6 +60,10 @@ export interface Plan {
   readonly rolling: boolean;
   /** The tenant is paused: nothing is written but the status. */
   readonly paused?: boolean;
+  /** Servers that the roll-out of the operator's version replaces now. */
+  readonly rolledOut?: readonly ServerPlan[];
+  /** Why servers wait for that roll-out. They serve meanwhile. */
+  readonly pendingRollout?: PendingRollout | undefined;
   /** When something is due that no watch reports, in ms. */
   readonly dueInMs?: number | undefined;
 }
@@ -75,6 +81,7 @@ export interface PlanInput {
   readonly wasApplied: WasApplied;
   /** Default: those of this version of the operator. */
   readonly templates?: PodTemplates;
+  readonly budget: RolloutBudget;
   /** Wall clock, ms. */
   readonly now: number;
   readonly randomBytes: (size: number) => Buffer;
@@ -87,6 +94,7 @@ const COLLECTION_POLL_MS = 2_000;
 export function decide(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, wasApplied, templates = POD_TEMPLATES, now, randomBytes } = input;
   const { tenant } = world;
+  const budget = isTenantPaused(tenant) ? PAUSED_TENANT : input.budget;
   const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel);
   const inputs = podInputs(tenant, world.podInputs, facts.requireSecretLabel);
   const hashOf = (token: string) =>
@@ -106,10 +114,12 @@ export function decide(input: PlanInput): Plan {
       wouldWrite,
       wasApplied,
       templates,
+      budget,
       now,
     }),
   );
-  const { servers, rolling } = limitRollout(drafts, hash);
+  const limited = limitRollout(drafts, hash);
+  const { servers, rolledOut, pending } = rollOut(limited, budget);
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   // The servers that run keep what they started with, and serve.
   const isBesideServers = [...observed.values()].every(({ ready }) => ready);
@@ -144,7 +154,9 @@ export function decide(input: PlanInput): Plan {
       ...lookAlikes,
     ],
     waits: [...(wait ? [wait] : []), ...servers.flatMap((server) => server.wait ?? [])],
-    rolling,
+    rolling: limited.rolling || rolledOut.length > 0,
+    rolledOut,
+    pendingRollout: pending,
     ...(dues.length > 0 && { dueInMs: Math.min(...dues) }),
   };
   return isTenantPaused(tenant) ? pausedPlan(plan, decision) : plan;
@@ -163,8 +175,8 @@ export function pausedPlan(plan: Plan, decision: TokenDecision | undefined): Pla
   }));
   // Without its Secret no server has the token that was generated just now.
   const token = decision?.reason === 'Created' ? undefined : plan.token;
-  const nothing = { rotation: undefined, sweeps: [], waits: [], rolling: false, dueInMs: undefined };
-  return { ...plan, ...nothing, token, servers, paused: true };
+  const nothing = { rotation: undefined, sweeps: [], waits: [], rolling: false, dueInMs: undefined, rolledOut: [] };
+  return { ...plan, ...nothing, pendingRollout: undefined, token, servers, paused: true };
 }
 
 function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecision[] {
@@ -200,6 +212,30 @@ function limitRollout(
     draft.replaces && !allowed.has(draft.index) ? { ...draft, deployment: undefined, restart: undefined } : draft,
   );
   return { servers, rolling: drafts.some(({ replaces }) => replaces) };
+}
+
+interface RolledOut {
+  readonly servers: readonly ServerPlan[];
+  readonly rolledOut: readonly ServerPlan[];
+  readonly pending?: PendingRollout | undefined;
+}
+
+/**
+ * Lets the roll-out of the operator's version replace the next server, if the budget of all tenants has a place: after what the tenant
+ * itself changes, and only while all its servers respond.
+ */
+function rollOut(
+  { servers, rolling }: { servers: readonly ServerPlan[]; rolling: boolean },
+  budget: RolloutBudget,
+): RolledOut {
+  const waiting = servers.filter(({ upgrade }) => upgrade !== undefined);
+  const [next] = waiting;
+  if (next === undefined) return { servers, rolledOut: [] };
+  const isAvailable = ({ observed }: ServerPlan): boolean => observed.ready && observed.stopping.length === 0;
+  const place = !rolling && servers.every(isAvailable) ? budget.rollOut(next.name) : undefined;
+  if (place?.allowed !== true) return { servers, rolledOut: [], pending: pendingRollout(waiting, place) };
+  const replaced = { ...next, deployment: next.upgrade, replaces: true };
+  return { servers: servers.map((server) => (server === next ? replaced : server)), rolledOut: [replaced] };
 }
 
 interface TokenFound {

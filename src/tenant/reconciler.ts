@@ -17,13 +17,15 @@ import type { HealthSource } from '../servers/health/health.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { podsOfJobs } from '../resources/termination-message.ts';
-import { actionEvents } from './action-events.ts';
+import { actionEvents, rolledOutBy } from './action-events.ts';
 import { applyPlan, deletesServers, type Outcome } from './apply.ts';
 import { type CleanupRuns, cleanupRunsOf } from './cleanup/cleanup-runs.ts';
 import { executeRuns } from './cleanup/run-executor.ts';
 import { mayAdopt } from './decisions/adoption.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
+import type { RolloutBudget } from './decisions/rollout-budget.ts';
 import type { FirstReady } from './first-ready.ts';
+import type { Fleet } from './fleet.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 import { observeServers } from './observe.ts';
@@ -54,6 +56,7 @@ export interface TenantReconcilerOptions {
   readonly statistics: SessionStatistics;
   readonly statusWriter: StatusWriter;
   readonly firstReady: FirstReady;
+  readonly fleet: Fleet;
   readonly metrics: TenantMetrics;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
@@ -130,13 +133,21 @@ export class TenantReconciler implements Reconciler {
     const observation = this.#observe(world, now);
     const steadyMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
     if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs) };
-    const plan = await this.#decide(observation, context.signal);
-    const outcome = await this.#apply(world, plan, context);
-    if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
-    if (outcome === 'Deleted') return {};
-    const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs);
-    const dueInMs = await this.#report(observation, plan, outcome, context);
-    return { requeueAfterMs: Math.min(pollMs, dueInMs, batchMs ?? Infinity) };
+    const turn = this.#options.fleet.turn(tenant);
+    let pending = 0;
+    try {
+      const plan = await this.#decide(observation, turn, context.signal);
+      pending = plan.pendingRollout?.servers ?? 0;
+      const outcome = await this.#apply(world, plan, context);
+      if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
+      if (outcome === 'Deleted') return {};
+      turn.written(world.servers, outcome.servers);
+      const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs);
+      const dueInMs = await this.#report(observation, plan, outcome, context);
+      return { requeueAfterMs: Math.min(pollMs, dueInMs, turn.dueInMs ?? pollMs, batchMs ?? pollMs) };
+    } finally {
+      turn.close(pending);
+    }
   }
 
   /** Reads the tenant's children and Secrets. Undefined if the operator is not allowed to, which the status then reports. */
@@ -164,7 +175,11 @@ export class TenantReconciler implements Reconciler {
   }
 
   /** Decides what to do, without writing anything. */
-  async #decide({ world, observed, usages, now }: Observation, signal: AbortSignal): Promise<Plan> {
+  async #decide(
+    { world, observed, usages, now }: Observation,
+    budget: RolloutBudget,
+    signal: AbortSignal,
+  ): Promise<Plan> {
     const { applier, facts, randomBytes } = this.#options;
     const { tenant } = world;
     const differing: [desired: Deployment, live: Deployment][] = [];
@@ -176,7 +191,8 @@ export class TenantReconciler implements Reconciler {
     };
     const volumes = this.#volumeFacts(world, usages);
     const wasApplied: WasApplied = (desired, live) => applier.wasApplied(desired, live, tenant);
-    const decideNow = (): Plan => decide({ world, facts, observed, volumes, wouldWrite, wasApplied, now, randomBytes });
+    const decideNow = (): Plan =>
+      decide({ world, facts, observed, volumes, wouldWrite, wasApplied, budget, now, randomBytes });
     const plan = decideNow();
     // Before a server is reported as being replaced: a policy may have changed its Deployment, and then nothing is written.
     const left = await Promise.all(
@@ -208,7 +224,7 @@ export class TenantReconciler implements Reconciler {
     const { clock, metrics, statusWriter, statistics } = this.#options;
     const { world, usages, runs: cleanup, now } = observation;
     const { tenant } = world;
-    this.#recordEvents(tenant, plan, outcome, context);
+    reportActions(this.#options, tenant, plan, outcome, context.log);
     this.#recordVolumeChecks(plan, now);
     const observed = [...observeServers(tenant, outcome.servers, this.#options).values()];
     const [error] = outcome.errors;
@@ -247,6 +263,9 @@ export class TenantReconciler implements Reconciler {
   #recordEvents(tenant: CopilotTenant, plan: Plan, outcome: Outcome, { log }: ReconcileContext): void {
     const { recorder, metrics } = this.#options;
     for (const { type, reason, message } of actionEvents(plan, outcome)) recorder.event(tenant, type, reason, message);
+    for (const { name } of rolledOutBy(plan, outcome)) {
+      log.info({ server: name }, 'replacing server for a new operator version');
+    }
     for (const { name, restart } of outcome.restarted) {
       log.warn({ server: name, ...restart }, 'restarting unresponsive server');
       metrics.restarted();
@@ -279,7 +298,8 @@ export class TenantReconciler implements Reconciler {
   }
 
   #forget(request: NamespacedName): void {
-    const { targets, statistics, firstReady } = this.#options;
+    const { targets, statistics, firstReady, fleet } = this.#options;
+    fleet.forget(request);
     targets.remove(request);
     statistics.forget(request);
     firstReady.forget(request);
@@ -288,8 +308,10 @@ export class TenantReconciler implements Reconciler {
 }
 
 /** Whether nothing is refused, waited for or in progress: all of that is retried, or reported by its duration, at each poll. */
-function isSteady({ tenant, plan: { causes, waits, rolling }, outcome, observed }: StatusInput): boolean {
-  if (rolling) return false;
+function isSteady({ tenant, plan, outcome, observed }: StatusInput): boolean {
+  const { causes, waits, rolling, pendingRollout } = plan;
+  // Whoever waits for the roll-out must go on asking for a place; without a roll-out there is none.
+  if (rolling || (pendingRollout !== undefined && pendingRollout.reason !== 'Disabled')) return false;
   const open = [...causes, ...waits, ...outcome.refusals, ...outcome.conflicts, ...outcome.waits];
   return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
 }

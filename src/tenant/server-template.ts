@@ -1,4 +1,5 @@
-/** Renders the Deployment of one server at any revision, and finds out whether its tenant has changed since it was written. */
+/** Renders the Deployment of one server in any version, and finds out whether its tenant has changed since it was written. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Deployment } from '../kube/types/builtins.ts';
 import { differences } from '../kube/write/diff.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
@@ -7,21 +8,27 @@ import type { PodTemplates } from './builders/pod-template/template.ts';
 import { recordedTemplateOf } from './deployments.ts';
 import type { Restart, ServerImage } from './model.ts';
 
-/** What a server's Deployment is rendered from. */
+/** What a server's Deployment is rendered from, in every version. */
 export interface ServerTemplateInput {
   readonly tenant: CopilotTenant;
   readonly index: number;
-  readonly image: ServerImage;
   readonly credentialsHash: string;
   readonly templates: PodTemplates;
 }
 
-/** What of the Deployment is not fixed by the tenant. */
-export interface Variant {
+/** What the operator decides of the pod, as opposed to the tenant. */
+export interface ServerVersion {
+  /** Revision of the pod template. */
   readonly revision: number;
+  readonly image: ServerImage;
+}
+
+/** What the Deployment records of what happens to it. */
+export interface Variant {
   /** Default: true. */
   readonly running?: boolean;
   readonly restart?: Restart | undefined;
+  readonly rolloutAt?: string | undefined;
 }
 
 /** The Deployment of one server. */
@@ -32,24 +39,34 @@ export class ServerTemplate {
     this.#input = input;
   }
 
-  render({ revision, running = true, restart }: Variant): Deployment {
-    const { tenant, index, image, credentialsHash, templates } = this.#input;
-    return deployment(tenant, index, { image, credentialsHash, running, restart, revision }, templates);
+  render(version: ServerVersion, { running = true, restart, rolloutAt }: Variant = {}): Deployment {
+    const { tenant, index, credentialsHash, templates } = this.#input;
+    return deployment(tenant, index, { ...version, credentialsHash, running, restart, rolloutAt }, templates);
+  }
+
+  /** Whether a change from one version to the other replaces the pod. */
+  differ(a: ServerVersion, b: ServerVersion): boolean {
+    if (a.revision === b.revision && a.image.image === b.image.image) return false;
+    const { tenant, index, templates } = this.#input;
+    const [one, other] = [a, b].map((version) =>
+      templates.render(tenant, index, { ...this.#input, image: version.image }, version.revision),
+    );
+    return !isDeepStrictEqual(one, other);
   }
 
   /**
-   * Whether the tenant's spec or credentials have changed since the live Deployment was written. A difference alone does not say so: it
-   * may be drift. A Deployment without a record is the tenant's own if it was applied as it would be now, or has the template that it
-   * would have.
+   * Whether the tenant's spec or credentials have changed since the live Deployment was written in this version. A difference alone does
+   * not say so: it may be drift. A Deployment without a record is the tenant's own if it was applied as it would be now, or has the
+   * template that it would have.
    */
-  hasChanged(live: Deployment, restart: Restart | undefined, wasApplied: WasApplied): boolean {
+  hasChanged(live: Deployment, version: ServerVersion, restart: Restart | undefined, wasApplied: WasApplied): boolean {
     const { tenant, index, templates } = this.#input;
     const recorded = recordedTemplateOf(live);
     if (recorded.inputs !== undefined) {
-      return recorded.inputs !== templateInputs(tenant, index, this.#input, templates);
+      return recorded.inputs !== templateInputs(tenant, index, { ...this.#input, image: version.image }, templates);
     }
     if (recorded.revision > templates.current) return false;
-    const same = this.render({ revision: recorded.revision, restart, running: (live.spec?.replicas ?? 0) > 0 });
+    const same = this.render(version, { restart, running: (live.spec?.replicas ?? 0) > 0 });
     const differs = differences(same, live).some(({ path }) => path.startsWith('spec.template'));
     return differs && !wasApplied(same, live);
   }

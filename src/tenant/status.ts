@@ -103,6 +103,7 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
     waits: [...plan.waits, ...outcome.waits],
     rolling: plan.rolling,
     paused: plan.paused ?? false,
+    pendingRollout: plan.pendingRollout?.message,
     healthMessages: new Map(
       observed
         .filter(({ state }) => state === 'Unhealthy')
@@ -232,6 +233,7 @@ export function unobservedStatus(
     waits: [],
     rolling: false,
     paused: false,
+    pendingRollout: undefined,
     healthMessages: new Map(),
     restarting: [],
     surplus: [],

@@ -16,6 +16,8 @@ export const EventReason = {
   VolumeAdopted: 'VolumeAdopted',
   /** An unresponsive server is restarted. */
   ServerRestarted: 'ServerRestarted',
+  /** The roll-out of the operator's version replaces a server. */
+  ServerRolledOut: 'ServerRolledOut',
   /** The files that deleted sessions left on a volume could not be swept; the next attempt is in an hour. */
   SweepFailed: 'SweepFailed',
   /** The servers deleted expired sessions themselves, because the run of the cleanup cannot start. */

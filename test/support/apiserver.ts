@@ -28,6 +28,8 @@ export type Identity =
 /** A kube-apiserver with an etcd of its own on loopback: a test may break it without disturbing anybody. */
 export interface ApiServer {
   readonly url: string;
+  /** Where etcd listens, for a test that restores what another API server had. */
+  readonly etcdUrl: string;
   readonly caFile: string;
   /** May do everything; known to the server from a static file. */
   readonly adminToken: string;
@@ -138,6 +140,7 @@ export async function startApiServer({ flags = [] }: { flags?: readonly string[]
   const caFile = join(dir, 'ca.crt');
   return {
     url,
+    etcdUrl,
     caFile,
     adminToken,
     adminCertificate: { certFile: join(dir, 'admin.crt'), keyFile: join(dir, 'admin.key') },

@@ -45,6 +45,14 @@ class FakeHealth implements HealthSource {
     return this.#health.get(key) ?? { state: 'Unknown' };
   }
   onTransition(): void {}
+  counts(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const health of this.#health.values()) {
+      const state = health.state === 'Unhealthy' ? health.reason : health.state;
+      counts.set(state, (counts.get(state) ?? 0) + 1);
+    }
+    return counts;
+  }
 }
 
 /** Far more than any test needs: beyond it, reconciles cause each other endlessly. */
@@ -52,6 +60,9 @@ const MAX_RECONCILES = 200;
 
 /** Less than the timeout of a reconcile, in ms. */
 const MAX_STEP_MS = 60_000;
+
+/** What of the operator's configuration a test changes. */
+export type OperatorFlags = Partial<OperatorFacts> & { readonly maxConcurrentRollouts?: number };
 
 type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
 
@@ -76,18 +87,18 @@ export class ReconcilerWorld {
   readonly #metrics: Metrics;
   readonly #controller: Controller;
 
-  /** In a namespace of its own, or as another replica of the operator in namespace `shared`. */
+  /** In a namespace of its own, or as another replica or version of the operator in namespace `shared`. */
   static async open(
     kubeconfig: string,
     shared?: string,
-    facts: Partial<OperatorFacts> = {},
+    flags: OperatorFlags = {},
   ): Promise<ReconcilerWorld & AsyncDisposable> {
     const { client, transport } = connect(kubeconfig);
     const namespace = shared ?? `world-${randomBytes(4).toString('hex')}`;
     if (shared === undefined) {
       await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
     }
-    const world = new ReconcilerWorld(namespace, client, facts);
+    const world = new ReconcilerWorld(namespace, client, flags);
     return Object.assign(world, {
       [Symbol.asyncDispose]: async () => {
         world.#stop.abort();
@@ -99,7 +110,7 @@ export class ReconcilerWorld {
     });
   }
 
-  private constructor(namespace: string, client: Client, facts: Partial<OperatorFacts>) {
+  private constructor(namespace: string, client: Client, { maxConcurrentRollouts = 2, ...facts }: OperatorFlags) {
     this.namespace = namespace;
     this.client = client;
     const metrics = new Metrics();
@@ -135,6 +146,7 @@ export class ReconcilerWorld {
         ...facts,
       },
       concurrency: 1,
+      maxConcurrentRollouts,
       randomBytes,
     });
     if (added === undefined) throw new Error('no controller was added');
@@ -165,6 +177,15 @@ export class ReconcilerWorld {
       for (const gone of cache.store.list().filter((object) => !listed.has(keyOf(object)))) cache.delete(gone);
       for (const item of items) cache.set(transform(item));
     }
+  }
+
+  /** Fills the caches before the first reconcile, as a manager does; but for these types. */
+  async fill(...lacking: ResourceType[]): Promise<void> {
+    const types = [...this.#informers.values()].map(({ cache }) => cache.type);
+    const children = types.filter((type) => type !== CopilotTenant && !lacking.includes(type));
+    await this.sync(...children);
+    await this.sync(CopilotTenant);
+    await waitForIdle(this.#metrics);
   }
 
   /** Updates all caches until nothing is queued any more. */

@@ -4,6 +4,7 @@ import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
 import type { Deployment, PersistentVolumeClaim, Pod, Secret } from '../../src/kube/types/builtins.ts';
 import type { ObjectMeta } from '../../src/kube/types/types.ts';
 import { tokenSecret } from '../../src/tenant/builders/tokensecret.ts';
+import type { RolloutBudget } from '../../src/tenant/decisions/rollout-budget.ts';
 import { serverLabels } from '../../src/resources/names.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
 import type { ServerObservation, OperatorFacts, ServerWorld, World } from '../../src/tenant/model.ts';
@@ -18,6 +19,13 @@ export const OPERATOR: OperatorFacts = {
     { namespace: 'kube-system', label: { key: 'k8s-app', value: 'kube-dns' } },
     { cidr: '169.254.20.10/32' },
   ],
+};
+
+/** A budget that has a place for every server. */
+export const UNLIMITED: RolloutBudget = {
+  paused: false,
+  rollOut: () => ({ allowed: true, reason: 'Allowed', message: 'It is next.' }),
+  restart: () => ({ allowed: true, reason: 'Allowed', message: 'It is next.' }),
 };
 
 /** A valid connection token. */

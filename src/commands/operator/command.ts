@@ -114,7 +114,7 @@ function createElector({ log, metrics, leaseTransport, namespace, instance }: Sh
 
 function addControllers(manager: Manager, { options, log, metrics, namespace, instance }: Shared): void {
   const { client } = manager;
-  const { concurrency, serverImage, operatorImage, clusterCIDRs, requireSecretLabel } = options;
+  const { concurrency, maxConcurrentRollouts, serverImage, operatorImage, clusterCIDRs, requireSecretLabel } = options;
   const clusterDNS = options.clusterDNS ?? usualClusterDNS(resolvConf());
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
@@ -124,7 +124,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   const survey = new Survey({ servers, log, labelKeys, observePoll: (ms) => product.surveyed(ms) });
   const tenants = manager.informer(CopilotTenant);
   const sessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
-  const { jobs, pods, claims } = addTenantController({
+  const { jobs, pods, claims, fleetCounts } = addTenantController({
     manager,
     tenants,
     copilotSessions: sessions,
@@ -134,6 +134,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     recorder,
     facts: { serverImage, operatorImage, namespace, clusterCIDRs, clusterDNS, requireSecretLabel },
     concurrency,
+    maxConcurrentRollouts,
     randomBytes,
     tenantMetrics: product,
   });
@@ -154,6 +155,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     sessions: sessions.store,
     servers: () => pinger.counts(),
     surveyed: () => survey.counts(),
+    fleet: fleetCounts,
   });
   manager.onStop(async () => {
     servers.close();

@@ -9,6 +9,7 @@ import type { ReadonlyStore } from '../../kube/cache/store.ts';
 import type { Condition } from '../../kube/types/types.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { FleetCounts } from '../../tenant/fleet.ts';
 import type { TenantMetrics } from '../../tenant/metrics.ts';
 
 /** Values of the label `state` of `copilot_tenants`: the first that applies. */
@@ -19,6 +20,7 @@ const CONDITIONS = Object.values(ConditionType);
 const STATUSES = ['True', 'False', 'Unknown'] as const satisfies readonly Condition['status'][];
 const SERVER_STATES = ['Unknown', 'Healthy', 'Unreachable', 'AuthFailed', 'Timeout', 'ProtocolError'] as const;
 const ACTIVITIES = ['active', 'loaded', 'unloaded'] as const;
+const ROLLOUT_STATES = ['Pending', 'Running', 'Stuck'] as const;
 const CLEANUP_RESULTS = ['Succeeded', 'Failed'] as const;
 const MIB = 2 ** 20;
 
@@ -30,6 +32,7 @@ export interface MetricSources {
   readonly servers: () => Iterable<readonly [string, number]>;
   /** Sessions on servers by activity. */
   readonly surveyed: () => Readonly<Record<(typeof ACTIVITIES)[number], number>>;
+  readonly fleet: () => FleetCounts;
 }
 
 /** The state of a tenant in one word. */
@@ -129,7 +132,7 @@ export class ProductMetrics implements TenantMetrics {
   }
 
   /** Counts the current objects at each scrape. */
-  count({ tenants, sessions, servers, surveyed }: MetricSources): void {
+  count({ tenants, sessions, servers, surveyed, fleet }: MetricSources): void {
     this.#gauge('copilot_tenants', 'Tenants by state', 'state', TENANT_STATES, () =>
       countBy(tenants.list(), tenantState),
     );
@@ -142,6 +145,22 @@ export class ProductMetrics implements TenantMetrics {
       ACTIVITIES,
       () => Object.entries(surveyed()),
     );
+    this.#gauge(
+      'copilot_rollouts',
+      'Servers with an earlier pod template or default image of the operator (Pending), being replaced for it (Running), or replaced and not responding for ten minutes (Stuck), by state',
+      'state',
+      ROLLOUT_STATES,
+      () => Object.entries(fleet().rollouts),
+    );
+    const waiting = new Gauge({
+      name: 'copilot_server_restarts_waiting',
+      help: 'Servers that do not respond and wait for their restart, because many do not respond at once',
+      registers: [],
+      collect() {
+        this.set(fleet().restartsWaiting);
+      },
+    });
+    this.#registry.registerMetric(waiting);
     const sizes = new Histogram({
       name: 'copilot_session_size_bytes',
       help: 'Sizes of sessions with a CopilotSession on their volumes',

@@ -1,7 +1,7 @@
 /** The command line of `copilot-operator operator`. */
 import type { Address } from '../../kube/runtime/health-server.ts';
 import type { DNSServer, RequiredLabel } from '../../tenant/model.ts';
-import { duration, flag, isCIDR, list, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
+import { duration, flag, isCIDR, list, notNegative, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
 import { clusterDNSFlag } from './cluster-dns.ts';
 
 /** The options of the operator. */
@@ -22,6 +22,8 @@ export interface OperatorOptions {
   readonly healthProbe: Address | undefined;
   /** Tenants, and sessions, that are reconciled at the same time. */
   readonly concurrency: number;
+  /** Servers of all tenants that are replaced at the same time for a new operator version, or because they do not respond. */
+  readonly maxConcurrentRollouts: number;
   /** Public address ranges of the cluster, blocked for tenants with policy Restricted. */
   readonly clusterCIDRs: readonly string[];
   /** DNS servers that tenants' pods may reach; undefined: the usual ones. */
@@ -52,6 +54,8 @@ export const OPERATOR_FLAGS = `\
   --metrics-bind-address ADDR        [host]:port of /metrics, or 0 to disable it; default: 0
   --health-probe-bind-address ADDR   [host]:port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
   --concurrency N                    number of tenants, and of sessions, to reconcile at the same time; default: 8
+  --max-concurrent-rollouts N        number of servers to replace at the same time for a new pod template or default image; default: 2;
+                                     0: none is replaced for that. Servers that do not respond are restarted at the same pace
   --cluster-cidrs A,B                public address ranges of this cluster, blocked for tenants with policy Restricted
   --cluster-dns A,B                  the DNS servers that servers and cleanups may query, instead of the usual ones: addresses, ranges, or
                                      pods as NAMESPACE/KEY=VALUE; default: kube-dns and node-local-dns in kube-system, OpenShift's,
@@ -69,6 +73,7 @@ const flags = {
   'metrics-bind-address': { type: 'string' },
   'health-probe-bind-address': { type: 'string' },
   concurrency: { type: 'string' },
+  'max-concurrent-rollouts': { type: 'string' },
   'cluster-cidrs': { type: 'string' },
   'cluster-dns': { type: 'string' },
   'require-secret-label': { type: 'string' },
@@ -96,6 +101,7 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     metrics: bindAddress('metrics-bind-address', values['metrics-bind-address']),
     healthProbe: bindAddress('health-probe-bind-address', values['health-probe-bind-address']),
     concurrency: positive('concurrency', values.concurrency ?? '8'),
+    maxConcurrentRollouts: notNegative('max-concurrent-rollouts', values['max-concurrent-rollouts'] ?? '2'),
     clusterCIDRs: addressRanges('cluster-cidrs', values['cluster-cidrs']),
     clusterDNS: clusterDNSFlag(values['cluster-dns']),
     requireSecretLabel: requiredLabel(values['require-secret-label']),

@@ -7,4 +7,6 @@ export interface HealthSource {
   get(key: string): ServerHealth;
   /** Calls `fn` at each change of state, of the reason, or of a healthy server's version; never for a repetition. */
   onTransition(fn: (key: string, health: ServerHealth) => void): void;
+  /** How many servers are in each state, the unhealthy ones by reason. A state without servers is absent. */
+  counts(): ReadonlyMap<string, number>;
 }

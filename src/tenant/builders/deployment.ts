@@ -4,7 +4,7 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { digest } from '../../kube/write/hash.ts';
 import { serverName, serverPods } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
-import { DEFAULT_IMAGE_ANNOTATION, FIRST_REVISION, RevisionAnnotation } from '../deployments.ts';
+import { DEFAULT_IMAGE_ANNOTATION, FIRST_REVISION, RevisionAnnotation, ROLLOUT_ANNOTATION } from '../deployments.ts';
 import { serverMetadata } from './metadata.ts';
 import { POD_TEMPLATES, type PodTemplateFacts, type PodTemplates } from './pod-template/template.ts';
 
@@ -14,6 +14,8 @@ export interface DeploymentFacts extends PodTemplateFacts {
   readonly running: boolean;
   /** Revision of the pod template; default: the current one. */
   readonly revision?: number | undefined;
+  /** Value of {@link ROLLOUT_ANNOTATION}. */
+  readonly rolloutAt?: string | undefined;
 }
 
 /** At most one pod, and never two at once on the volume. */
@@ -27,6 +29,7 @@ export function deployment(
   const { revision = templates.current } = facts;
   const annotations = {
     ...(facts.image.isDefault && { [DEFAULT_IMAGE_ANNOTATION]: facts.image.image }),
+    ...(facts.rolloutAt !== undefined && { [ROLLOUT_ANNOTATION]: facts.rolloutAt }),
     // What operators without revisions wrote stays as it is: an upgrade to this one writes nothing.
     ...(revision !== FIRST_REVISION && {
       [RevisionAnnotation.revision]: String(revision),

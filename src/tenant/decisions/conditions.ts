@@ -24,6 +24,8 @@ export interface Findings {
   readonly rolling: boolean;
   /** A user has paused the tenant. */
   readonly paused: boolean;
+  /** Why servers wait for the roll-out of the operator's version. */
+  readonly pendingRollout: string | undefined;
   /** Names of the servers that were restarted and are not ready yet. */
   readonly restarting: readonly string[];
   /** By name, for each Unhealthy server: why, and what the operator does about it. */
@@ -90,7 +92,7 @@ export function stalledVerdict({ cause }: Findings): Verdict {
 
 /** The condition Reconciling. */
 export function reconcilingVerdict(findings: Findings): Verdict {
-  const { tenant, servers, cause, waits, surplus, restarting, resizing, rolling, error } = findings;
+  const { tenant, servers, cause, waits, surplus, restarting, resizing, rolling, pendingRollout, error } = findings;
   const [wait] = waits;
   const stopping = servers.flatMap((server) => server.stopping);
   const starting = servers.filter(({ ready }) => !ready);
@@ -122,6 +124,8 @@ export function reconcilingVerdict(findings: Findings): Verdict {
   }
   if (resizing.length > 0)
     return verdictTrue(ReconcilingReason.VolumeResizing, `Expanding the volumes of servers: ${resizing.join(', ')}.`);
+  // False: the tenant is as specified, and may wait for long.
+  if (pendingRollout !== undefined) return verdictFalse(ReconcilingReason.RolloutPending, pendingRollout);
   return verdictFalse(ReconcilingReason.UpToDate, 'All resources match the spec.');
 }
 

@@ -101,6 +101,7 @@ describe('a tenant', () => {
   it.each(
     table<ReconcilingReason>({
       UpToDate: 'Healthy',
+      RolloutPending: 'Healthy',
       Blocked: 'Degraded',
       ServersStarting: 'Progressing',
       ServersUpdating: 'Progressing',
@@ -114,7 +115,7 @@ describe('a tenant', () => {
       RetryingAfterError: 'Progressing',
     }),
   )('that is otherwise Ready and whose Reconciling has the reason %s is %s', async (reason, status) => {
-    const isDone = reason === 'UpToDate' || reason === 'Blocked' || reason === 'Paused';
+    const isDone = ['UpToDate', 'RolloutPending', 'Blocked', 'Paused'].includes(reason);
     const conditions = reason === 'Blocked' ? stalled('DataLost') : { Reconciling: isDone ? no(reason) : yes(reason) };
     const decides = { Healthy: 'Ready', Degraded: 'Stalled', Progressing: 'Reconciling', Suspended: 'Reconciling' }[
       status

@@ -91,7 +91,12 @@ describe('the chart', () => {
   });
 
   it('starts the operator with flags that it accepts', async () => {
-    const values = { watchNamespaces: ['team-a', 'team-b'], clusterCIDRs: ['198.51.100.0/24'], logLevel: 'debug' };
+    const values = {
+      watchNamespaces: ['team-a', 'team-b'],
+      clusterCIDRs: ['198.51.100.0/24'],
+      logLevel: 'debug',
+      maxConcurrentRollouts: 0,
+    };
     const clusterDNS = ['10.96.0.10', 'fd00::/64', 'dns/example.com/app=unbound'];
     const rendered = await render({ ...values, clusterDNS, requireSecretLabel: 'tenants=yes' });
     const { spec } = objectsOf(rendered).find(({ kind }) => kind === 'Deployment') ?? {};

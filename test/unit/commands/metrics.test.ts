@@ -67,6 +67,7 @@ describe('the metrics of the product', () => {
       sessions: { list: () => [] },
       servers: () => servers,
       surveyed: () => ({ active: 1, loaded: 2, unloaded: 3 }),
+      fleet: () => ({ rollouts: { Pending: 4, Running: 2, Stuck: 1 }, restartsWaiting: 5 }),
     });
   }
 
@@ -107,6 +108,16 @@ describe('the metrics of the product', () => {
       'copilot_sessions_on_servers{state="loaded"}': 2,
       'copilot_sessions_on_servers{state="unloaded"}': 3,
     });
+  });
+
+  it('count the servers that wait for the roll-out, or for their restart', async () => {
+    count([]);
+    expect(await series('copilot_rollouts')).toEqual({
+      'copilot_rollouts{state="Pending"}': 4,
+      'copilot_rollouts{state="Running"}': 2,
+      'copilot_rollouts{state="Stuck"}': 1,
+    });
+    expect(await series('copilot_server_restarts_waiting')).toEqual({ copilot_server_restarts_waiting: 5 });
   });
 
   it('count the results of cleanups, but not of dry runs', async () => {

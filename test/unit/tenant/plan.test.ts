@@ -21,6 +21,7 @@ import {
   serverPod,
   silentServer,
   TOKEN,
+  UNLIMITED,
 } from '../../support/tenants.ts';
 import { unhealthy } from './fixtures.ts';
 import { TemplateAnnotation } from '../../../src/tenant/deployments.ts';
@@ -55,6 +56,7 @@ function planned(world: World, { seen = [], ...input }: Given = {}): Plan {
     volumes: new Map(),
     wouldWrite: (desired, live) => differences(desired, live).length > 0,
     wasApplied: () => false,
+    budget: UNLIMITED,
     now: NOW,
     randomBytes: (size) => Buffer.alloc(size, 7),
     ...input,
@@ -199,8 +201,11 @@ describe('the default image', () => {
   const world = running(sampleTenant());
   const upgraded = { facts: { ...OPERATOR, serverImage: 'example.com/copilot-cli:2' } };
 
-  it('of a new operator version leaves a running server as it is', () => {
-    expect(imageIn(planned(world, upgraded).servers[0])).toBe('example.com/copilot-cli:1');
+  it('of a new operator version leaves a running server as it is until the roll-out reaches it', () => {
+    const refused = { allowed: false, reason: 'Waiting', message: 'It waits.' } as const;
+    const budget = { ...UNLIMITED, rollOut: () => refused };
+    expect(imageIn(planned(world, { ...upgraded, budget }).servers[0])).toBe('example.com/copilot-cli:1');
+    expect(imageIn(planned(world, upgraded).servers[0])).toBe('example.com/copilot-cli:2');
   });
 
   it('of a new operator version leaves a suspended server as it is', () => {

@@ -5,6 +5,7 @@ import { differences } from '../../../src/kube/write/diff.ts';
 import { podTemplate, type PodTemplates } from '../../../src/tenant/builders/pod-template/template.ts';
 import { RevisionAnnotation, TemplateAnnotation } from '../../../src/tenant/deployments.ts';
 import { decide, type Plan } from '../../../src/tenant/plan.ts';
+import type { RolloutBudget } from '../../../src/tenant/decisions/rollout-budget.ts';
 import type { ServerWorld, World } from '../../../src/tenant/model.ts';
 import {
   emptyWorld,
@@ -13,9 +14,16 @@ import {
   runningServer,
   sampleTenant,
   silentServer,
+  UNLIMITED,
 } from '../../support/tenants.ts';
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
+
+/** No roll-out: servers are replaced for other reasons only. */
+const DISABLED: RolloutBudget = {
+  ...UNLIMITED,
+  rollOut: () => ({ allowed: false, reason: 'Disabled', message: 'It is disabled.' }),
+};
 
 /** Revisions 1 to `current`, which differ in their termination grace period. */
 const templates = (current: number): PodTemplates => ({
@@ -41,6 +49,7 @@ function plan(world: World, { operator, silent = false, wasApplied = false }: Gi
     volumes: new Map(),
     wouldWrite: (desired, live) => differences(desired, live).length > 0,
     wasApplied: () => wasApplied,
+    budget: DISABLED,
     templates: templates(operator),
     now: NOW,
     randomBytes: (size) => Buffer.alloc(size, 7),

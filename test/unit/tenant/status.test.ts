@@ -60,6 +60,7 @@ function statusOf({
       causes: [],
       waits: [],
       rolling: false,
+      rolledOut: [],
       ...plan,
     },
     outcome: {

@@ -14,6 +14,7 @@ import {
   modelSecret,
   OPERATOR,
   sampleTenant,
+  UNLIMITED,
 } from '../../../support/tenants.ts';
 import type { PodInputRead, World } from '../../../../src/tenant/model.ts';
 
@@ -53,6 +54,7 @@ function templateOf(revision: number, { spec = {}, found = {} }: Case): unknown 
     volumes: new Map(),
     wouldWrite: () => true,
     wasApplied: () => false,
+    budget: UNLIMITED,
     templates: { ...POD_TEMPLATES, current: revision },
     now: 0,
     randomBytes: (size) => Buffer.alloc(size),

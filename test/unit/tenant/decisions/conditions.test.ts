@@ -19,6 +19,7 @@ function found(other: Partial<Findings> = {}): Findings {
     waits: [],
     rolling: false,
     paused: false,
+    pendingRollout: undefined,
     restarting: [],
     healthMessages: new Map(),
     surplus: [],

@@ -9,14 +9,12 @@ const named = { image: 'copilot:named' };
 
 describe('the image of a server, when the default has become copilot:2', () => {
   it.each([
-    ['in the spec', { ...named, running: true }, current, 'copilot:named'],
-    ['in the spec, while suspended', { ...named, running: false }, asleep, 'copilot:named'],
-    ['a new server', { running: true }, undefined, 'copilot:2'],
-    ['a server that runs keeps its own', { running: true }, current, 'copilot:1'],
-    ['a server that is being suspended keeps its own', { running: false }, current, 'copilot:1'],
-    ['a suspended server keeps its own', { running: false }, asleep, 'copilot:1'],
-    ['a server whose spec no longer has one gets the default', { running: true }, broken, 'copilot:2'],
-    ['a server that is resumed', { running: true }, asleep, 'copilot:2'],
+    ['in the spec', named, current, 'copilot:named'],
+    ['in the spec, while suspended', named, asleep, 'copilot:named'],
+    ['a new server', {}, undefined, 'copilot:2'],
+    ['a server that runs keeps its own', {}, current, 'copilot:1'],
+    ['a suspended server keeps its own', {}, asleep, 'copilot:1'],
+    ['a server whose spec no longer has one gets the default', {}, broken, 'copilot:2'],
   ])('%s', (_, desired, live, expected) => {
     const isDefault = !('image' in desired);
     expect(serverImage({ ...desired, default: 'copilot:2' }, live)).toEqual({ image: expected, isDefault });
@@ -25,6 +23,6 @@ describe('the image of a server, when the default has become copilot:2', () => {
   it('is not that of a changed container', () => {
     const edited = structuredClone(current);
     for (const container of edited.spec?.template.spec?.containers ?? []) container.image = 'copilot:edited';
-    expect(serverImage({ running: true, default: 'copilot:2' }, edited).image).toBe('copilot:1');
+    expect(serverImage({ default: 'copilot:2' }, edited).image).toBe('copilot:1');
   });
 });

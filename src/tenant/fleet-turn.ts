@@ -1,0 +1,96 @@
+/** The budget of replacements during one reconcile of a tenant. */
+import { keyOf } from '../kube/types/types.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import {
+  type BudgetDecision,
+  type BudgetUse,
+  isPaused,
+  type RolloutBudget,
+  type RolloutUse,
+  restartAllowed,
+  rolloutAllowed,
+} from './decisions/rollout-budget.ts';
+import type { ServerWorld } from './model.ts';
+import type { PlaceQueue } from './place-queue.ts';
+import { targetKey } from './targets.ts';
+
+/** What a tenant asked for in its last reconcile. */
+export interface Turn {
+  /** Servers that asked for a place in the roll-out. */
+  readonly rollouts: ReadonlySet<string>;
+  /** Servers that asked for a restart. */
+  readonly restarts: ReadonlySet<string>;
+  /** How many servers wait for the roll-out. */
+  readonly pending: number;
+}
+
+/** The state of the budget that a turn works on. */
+export interface TurnOptions {
+  readonly use: RolloutUse;
+  readonly restartUse: () => BudgetUse;
+  readonly rollouts: PlaceQueue;
+  readonly restarts: PlaceQueue;
+  readonly settlesInMs: number;
+  readonly close: (turn: Turn) => void;
+}
+
+/** The budget during one reconcile of a tenant: gives places, and takes back those that were not used. */
+export class FleetTurn implements RolloutBudget {
+  readonly paused: boolean;
+  readonly #tenant: CopilotTenant;
+  readonly #options: TurnOptions;
+  readonly #asked = { rollouts: new Set<string>(), restarts: new Set<string>() };
+  readonly #granted = new Map<string, PlaceQueue>();
+
+  constructor(tenant: CopilotTenant, options: TurnOptions) {
+    this.#tenant = tenant;
+    this.#options = options;
+    this.paused = isPaused(options.use);
+  }
+
+  /** When it is worth asking again, in ms; undefined: no sooner than usual. */
+  get dueInMs(): number | undefined {
+    const { settlesInMs } = this.#options;
+    return this.#asked.rollouts.size > 0 && this.#options.use.settling ? settlesInMs : undefined;
+  }
+
+  rollOut(server: string): BudgetDecision {
+    const { use, rollouts } = this.#options;
+    return this.#ask(server, this.#asked.rollouts, rollouts, (key) => rolloutAllowed(key, rollouts.waiting(), use));
+  }
+
+  restart(server: string): BudgetDecision {
+    const { restarts, restartUse } = this.#options;
+    return this.#ask(server, this.#asked.restarts, restarts, (key) =>
+      restartAllowed(key, restarts.waiting(), restartUse()),
+    );
+  }
+
+  /** What was written of that for which there were places. */
+  written(before: ReadonlyMap<number, ServerWorld>, after: ReadonlyMap<number, ServerWorld>): void {
+    for (const [index, { deployment }] of after) {
+      const key = targetKey(this.#tenant, index);
+      const queue = this.#granted.get(key);
+      if (queue === undefined || deployment === before.get(index)?.deployment) continue;
+      queue.written(key, deployment?.metadata.generation);
+      this.#granted.delete(key);
+    }
+  }
+
+  /** Ends the turn; `pending` servers go on waiting for the roll-out. */
+  close(pending: number): void {
+    for (const [key, queue] of this.#granted) queue.refused(key);
+    this.#options.close({ ...this.#asked, pending });
+  }
+
+  #ask(server: string, asked: Set<string>, queue: PlaceQueue, decide: (key: string) => BudgetDecision): BudgetDecision {
+    const key = keyOf({ namespace: this.#tenant.metadata.namespace ?? '', name: server });
+    asked.add(key);
+    queue.ask(key);
+    const decision = decide(key);
+    if (!decision.allowed) return decision;
+    queue.grant(key);
+    this.#granted.set(key, queue);
+    return decision;
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * The budget of replacements over all tenants: roll-outs of a new operator version, and restarts of servers that do not respond. Who
+ * has a place is read from the Deployments, so a new operator process goes on where the last one stopped.
+ */
+import type { Logger } from 'pino';
+import type { ReadonlyStore } from '../kube/cache/store.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import type { Deployment } from '../kube/types/builtins.ts';
+import { isControlledBy } from '../kube/types/owner.ts';
+import { keyOf, type NamespacedName } from '../kube/types/types.ts';
+import type { HealthSource } from '../servers/health/health.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import { type BudgetUse, compareServers, isOutage, isPaused } from './decisions/rollout-budget.ts';
+import { replicasOf, restartOf, rolloutStartOf } from './deployments.ts';
+import { FleetTurn, type Turn } from './fleet-turn.ts';
+import { PlaceQueue } from './place-queue.ts';
+import { tenantOfTarget } from './targets.ts';
+
+/** Name of the index of Deployments by what replaced their pods. */
+export const REPLACED_INDEX = 'replaced';
+const ROLLED_OUT = 'rollout';
+const RESTARTED = 'restart';
+
+/** The indexer of {@link REPLACED_INDEX}. */
+export function replacedKeys(deployment: Deployment): string[] {
+  return [
+    ...(rolloutStartOf(deployment) === undefined ? [] : [ROLLED_OUT]),
+    ...(restartOf(deployment) === undefined ? [] : [RESTARTED]),
+  ];
+}
+
+/** A server that was rolled out and does not respond after this time is stuck, in ms; a Deployment's progress deadline is as long. */
+const ROLLOUT_DEADLINE_MS = 10 * 60_000;
+/** How long a restarted server that does not respond keeps its place, in ms. */
+const RESTART_HOLD_MS = 2 * 60_000;
+/** The same while so many do not respond that a restart will hardly help. */
+const OUTAGE_HOLD_MS = 10 * 60_000;
+/** No roll-out in the first seconds of a process, in ms: it does not know yet who waits, and who responds. */
+const SETTLE_MS = 15_000;
+
+/** What the budget is computed from. */
+export interface FleetOptions {
+  /** With {@link REPLACED_INDEX}. */
+  readonly deployments: ReadonlyStore<Deployment>;
+  readonly tenants: ReadonlyStore<CopilotTenant>;
+  readonly health: Pick<HealthSource, 'get' | 'counts'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** `--max-concurrent-rollouts`. */
+  readonly max: number;
+}
+
+/** For metrics. */
+export interface FleetCounts {
+  /** Servers by their state in the roll-out of the operator's version. */
+  readonly rollouts: Readonly<Record<'Pending' | 'Running' | 'Stuck', number>>;
+  /** Unresponsive servers whose restart waits. */
+  readonly restartsWaiting: number;
+}
+
+/** Everything is decided from the caches; what is remembered bridges the time until they show a write. */
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #rollouts: PlaceQueue;
+  readonly #restarts: PlaceQueue;
+  /** What each tenant asked for last, and how many of its servers have an earlier version. */
+  readonly #turns = new Map<string, Turn>();
+  #startedAt: number | undefined;
+  #stuck: readonly string[] = [];
+  #outage = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#rollouts = new PlaceQueue(options.clock);
+    this.#restarts = new PlaceQueue(options.clock);
+  }
+
+  /** The budget for one reconcile of a tenant, which must close it. */
+  turn(tenant: CopilotTenant): FleetTurn {
+    const { clock } = this.#options;
+    this.#startedAt ??= clock.monotonic();
+    const settlesInMs = this.#startedAt + SETTLE_MS - clock.monotonic();
+    const use = this.#rolloutUse();
+    this.#logStuck(use);
+    return new FleetTurn(tenant, {
+      use: { ...use, settling: settlesInMs > 0 },
+      restartUse: () => this.#restartUse(),
+      rollouts: this.#rollouts,
+      restarts: this.#restarts,
+      settlesInMs,
+      close: (turn) => this.#close(keyOf(tenant), turn),
+    });
+  }
+
+  forget(request: NamespacedName): void {
+    this.#close(keyOf(request), { rollouts: new Set(), restarts: new Set(), pending: 0 });
+    this.#turns.delete(keyOf(request));
+  }
+
+  /** The tenants whose servers the roll-out replaces next, as far as there are places. */
+  next(): NamespacedName[] {
+    const { max, running } = this.#rolloutUse();
+    const waiting = this.#rollouts.waiting().toSorted(compareServers);
+    return waiting.slice(0, Math.max(0, max - running.length)).map(tenantOfTarget);
+  }
+
+  counts(): FleetCounts {
+    const { running, stuck } = this.#rolloutUse();
+    const Pending = [...this.#turns.values()].reduce((sum, { pending }) => sum + pending, 0);
+    return {
+      rollouts: { Pending, Running: running.length - stuck.length, Stuck: stuck.length },
+      restartsWaiting: this.#restarts.waiting().length,
+    };
+  }
+
+  /** A server that was not asked for again no longer waits. */
+  #close(tenant: string, turn: Turn): void {
+    const before = this.#turns.get(tenant);
+    for (const server of before?.rollouts ?? []) if (!turn.rollouts.has(server)) this.#rollouts.leave(server);
+    for (const server of before?.restarts ?? []) if (!turn.restarts.has(server)) this.#restarts.leave(server);
+    this.#turns.set(tenant, turn);
+  }
+
+  #rolloutUse(): BudgetUse {
+    const { clock, max } = this.#options;
+    const found = this.#replaced(ROLLED_OUT);
+    const stuck = found.filter((live) => !isWithin(rolloutStartOf(live), ROLLOUT_DEADLINE_MS, clock.now()));
+    return { max, running: this.#places(this.#rollouts, found), stuck: stuck.map(keyOf) };
+  }
+
+  #restartUse(): BudgetUse {
+    const { clock, health } = this.#options;
+    // A server that hangs is restarted even if nothing is rolled out.
+    const max = Math.max(1, this.#options.max);
+    const holdMs = this.#isOutage(max) ? OUTAGE_HOLD_MS : RESTART_HOLD_MS;
+    const found = this.#replaced(RESTARTED).filter(
+      (live) => isWithin(restartOf(live)?.at, holdMs, clock.now()) && health.get(keyOf(live)).state !== 'Healthy',
+    );
+    return { max, running: this.#places(this.#restarts, found), stuck: [] };
+  }
+
+  /** Servers of tenants only: anybody may create a Deployment with our labels, and it must not take a place. */
+  #replaced(by: string): Deployment[] {
+    const { deployments, tenants } = this.#options;
+    return deployments.byIndex(REPLACED_INDEX, by).filter((live) => {
+      const tenant = tenants.get(tenantOfTarget(keyOf(live)));
+      return tenant !== undefined && isControlledBy(live, tenant) && replicasOf(live) > 0;
+    });
+  }
+
+  #places(queue: PlaceQueue, found: readonly Deployment[]): string[] {
+    const { deployments } = this.#options;
+    const granted = queue.granted((server) => deployments.get(server)?.metadata.generation);
+    return [...new Set([...found.map(keyOf), ...granted])];
+  }
+
+  #isOutage(max: number): boolean {
+    const { health, log } = this.#options;
+    const counts = [...health.counts()].filter(([state]) => state !== 'Unknown');
+    const total = counts.reduce((sum, [, count]) => sum + count, 0);
+    const responding = counts.reduce((sum, [state, count]) => (isUnresponsive(state) ? sum : sum + count), 0);
+    const unresponsive = total - responding;
+    const outage = isOutage({ total, unresponsive }, max);
+    if (outage !== this.#outage) {
+      const fields = { unresponsive, total, restartsAtATime: max };
+      if (outage)
+        log.warn(
+          fields,
+          'many servers do not respond at once: they are restarted slowly, because the network may be the cause',
+        );
+      else log.info(fields, 'servers respond again: they are restarted without a further delay');
+    }
+    this.#outage = outage;
+    return outage;
+  }
+
+  #logStuck(use: BudgetUse): void {
+    const added = use.stuck.filter((server) => !this.#stuck.includes(server));
+    this.#stuck = use.stuck;
+    if (added.length === 0) return;
+    const fields = { servers: added, paused: isPaused(use), maxConcurrentRollouts: use.max };
+    this.#options.log.warn(
+      fields,
+      'servers that the roll-out has replaced do not respond; they keep their places in it',
+    );
+  }
+}
+
+// With a wrong token it does respond, and a restart does not help.
+const isUnresponsive = (state: string): boolean => state !== 'Healthy' && state !== 'AuthFailed';
+
+/** Without a time that can be read it began too long ago. */
+function isWithin(at: string | undefined, ms: number, now: number): boolean {
+  return at !== undefined && now - Date.parse(at) <= ms;
+}

@@ -1,0 +1,166 @@
+/** Decides what to do with the Deployment of a server that should run. */
+import { ReconcilingReason } from '../api/conditions.ts';
+import type { Deployment, Pod } from '../kube/types/builtins.ts';
+import { timestamp } from '../kube/types/time.ts';
+import { differences } from '../kube/write/diff.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
+import type { PodTemplates } from './builders/pod-template/template.ts';
+import { restartDecision } from './decisions/restart.ts';
+import type { RolloutBudget } from './decisions/rollout-budget.ts';
+import { serverImage } from './decisions/server-image.ts';
+import { isDown } from './decisions/server-down.ts';
+import { templateRevision } from './decisions/template-revision.ts';
+import {
+  isObserved,
+  isRolloutComplete,
+  recordedTemplateOf,
+  replicasOf,
+  restartOf,
+  rolloutStartOf,
+} from './deployments.ts';
+import type { OperatorFacts, ServerObservation, ServerWorld, Wait } from './model.ts';
+import { hasEnded } from './pods.ts';
+import { ServerTemplate, type ServerVersion, type WasApplied } from './server-template.ts';
+
+/** What the plan of a running server is decided from. */
+export interface RunningInput {
+  readonly tenant: CopilotTenant;
+  readonly facts: OperatorFacts;
+  readonly live: ServerWorld;
+  readonly observed: ServerObservation;
+  /** Whether applying the Deployment would change it. */
+  readonly wouldWrite: (desired: Deployment, live: Deployment) => boolean;
+  readonly wasApplied: WasApplied;
+  readonly templates: PodTemplates;
+  readonly budget: RolloutBudget;
+  /** Wall clock, ms. */
+  readonly now: number;
+}
+
+/** What a reconcile does with the Deployment of a server. */
+export interface RunningPlan {
+  /** The Deployment to apply; absent: it is neither changed nor created. */
+  readonly deployment?: Deployment | undefined;
+  /** Applying the Deployment replaces a running pod, which the rollout has to allow. */
+  readonly replaces: boolean;
+  /** The Deployment in the operator's current version, which the roll-out may apply instead. It replaces the pod. */
+  readonly upgrade?: Deployment | undefined;
+  /** If it is Unhealthy: why, and what the operator does about it. */
+  readonly healthMessage?: string | undefined;
+  /** Why this reconcile restarts it. */
+  readonly restart?: { readonly reason: string; readonly message: string } | undefined;
+  readonly wait?: Wait | undefined;
+  /** When something is due for it that no watch reports, in ms. */
+  readonly dueInMs?: number | undefined;
+}
+
+/** How often a server that waits for its restart asks again, in ms. */
+const RESTART_POLL_MS = 10_000;
+
+/** Decides the plan of a server that should run; its volume and its credentials can be used. */
+export function planRunning(input: RunningInput, credentialsHash: string): RunningPlan {
+  const { live, templates, now } = input;
+  const versions = serverVersions(input, credentialsHash);
+  const { template, current, recorded } = versions;
+  // A start from zero replicas begins a new series of restarts.
+  if (live.deployment === undefined || recorded === undefined || replicasOf(live.deployment) === 0) {
+    return { deployment: template.render(current), replaces: false };
+  }
+  const { observed, wouldWrite } = input;
+  const restart = restartOf(live.deployment);
+  const responds = observed.ready && !observed.remembered;
+  const kept = { restart, rolloutAt: responds ? undefined : rolloutStartOf(live.deployment) };
+  const change = (version: ServerVersion, from: Deployment): RunningPlan =>
+    planChange(template.render(version, kept), template.render(version, { ...kept, running: false }), from, live.pods);
+  const { takesCurrent } = templateRevision({ ...versions.input, restarts: false });
+  const version = takesCurrent ? current : recorded;
+  // One of a newer operator cannot be rendered, so the Deployment stays as it is.
+  const desired = version.revision > templates.current ? undefined : template.render(version, kept);
+  if (desired !== undefined && wouldWrite(desired, live.deployment) && replacesPod(desired, live.deployment)) {
+    return change(version, live.deployment);
+  }
+  // Of a paused Deployment the pod would not be replaced.
+  const isPaused = live.deployment.spec?.paused === true;
+  const upgrades = desired !== undefined && !isPaused && template.differ(version, current);
+  // It serves nobody, and the current version may be what it needs.
+  if (upgrades && isDown(observed)) return change(current, live.deployment);
+  const upgrade = upgrades ? template.render(current, { restart, rolloutAt: timestamp(now) }) : undefined;
+  return { deployment: desired, replaces: false, upgrade, ...planRestart(input, versions) };
+}
+
+/** The restart of a server that does not respond; nothing if its pod is being created, or has failed. */
+function planRestart(
+  { live, observed, budget, now }: RunningInput,
+  { template, current, recorded = current, input }: ServerVersions,
+): Partial<RunningPlan> {
+  const { health, portOpen: podReady, cause, name } = observed;
+  // A crash is handled by the kubelet, an incomplete rollout by the Deployment controller.
+  if (cause !== undefined || !isRolloutComplete(live.deployment)) return {};
+  const last = restartOf(live.deployment);
+  const decision = restartDecision({ server: name, health, podReady, last, now });
+  const { reason, message } = decision;
+  const healthMessage = health.state === 'Unhealthy' ? message : undefined;
+  if (decision.action === 'wait') return { healthMessage, dueInMs: decision.afterMs };
+  if (decision.action === 'none') return { healthMessage };
+  const place = budget.restart(name);
+  if (!place.allowed) return { healthMessage: `${message}. ${place.message}`, dueInMs: RESTART_POLL_MS };
+  const { takesCurrent } = templateRevision({ ...input, restarts: true });
+  const deployment = template.render(takesCurrent ? current : recorded, {
+    restart: { at: timestamp(now), attempt: decision.attempt },
+    rolloutAt: rolloutStartOf(live.deployment),
+  });
+  return { deployment, replaces: true, upgrade: undefined, healthMessage, restart: { reason, message } };
+}
+
+/** The versions that a server may run with. */
+interface ServerVersions {
+  readonly template: ServerTemplate;
+  /** That of a server that starts now. */
+  readonly current: ServerVersion;
+  /** That of the live Deployment. */
+  readonly recorded: ServerVersion | undefined;
+  readonly input: Omit<Parameters<typeof templateRevision>[0], 'restarts'>;
+}
+
+/** The versions of a server, and whether its tenant has changed since the live Deployment was written. */
+export function serverVersions(
+  { tenant, facts, live: { index, deployment: live }, templates, wasApplied, budget: { paused } }: RunningInput,
+  credentialsHash: string,
+): ServerVersions {
+  const template = new ServerTemplate({ tenant, index, credentialsHash, templates });
+  const { image } = tenant.spec.server;
+  const desired = { image, default: facts.serverImage };
+  const current = { revision: templates.current, image: serverImage(desired, undefined) };
+  const input = { current: templates.current, paused };
+  if (live === undefined) {
+    return { template, current, recorded: undefined, input: { ...input, recorded: undefined, changed: false } };
+  }
+  const recorded = { revision: recordedTemplateOf(live).revision, image: serverImage(desired, live) };
+  // Of an unknown revision no drift can be repaired, but a second pod on the volume cannot stay.
+  const twoPods = recorded.revision > templates.current && replicasOf(live) > 1;
+  const changed = twoPods || template.hasChanged(live, recorded, restartOf(live), wasApplied);
+  return { template, current, recorded, input: { ...input, recorded: recorded.revision, changed } };
+}
+
+function replacesPod(desired: Deployment, live: Deployment): boolean {
+  return differences(desired, live).some(({ path }) => path.startsWith('spec.'));
+}
+
+/**
+ * Decides how a running Deployment is changed. Recreate never runs pods of two revisions at once, but it may run two of one
+ * revision: when the template is reverted to a revision whose pod is still terminating, its ReplicaSet creates another. So an
+ * incomplete rollout is scaled to zero first, and starts again when all pods have stopped.
+ */
+function planChange(desired: Deployment, stopped: Deployment, live: Deployment, pods: readonly Pod[]): RunningPlan {
+  // A second pod, by another writer, would write to the same volume: that cannot wait for the rollout.
+  if (replicasOf(live) > 1) return { deployment: desired, replaces: false };
+  if (!isObserved(live)) {
+    const message = `Waiting for the Deployment controller to observe the last change of Deployment ${live.metadata.name}.`;
+    return { replaces: true, wait: { reason: ReconcilingReason.ServersUpdating, message } };
+  }
+  const remaining = pods.filter((pod) => !hasEnded(pod));
+  const stops = remaining.some(({ metadata }) => metadata.deletionTimestamp !== undefined);
+  const hasRolledOut = isRolloutComplete(live) && !stops;
+  if (hasRolledOut || remaining.length === 0) return { deployment: desired, replaces: true };
+  return { deployment: stopped, replaces: true };
+}
