@@ -1,6 +1,9 @@
-/** The events of what a reconcile did, as opposed to those of transitions in the status. */
-import { type EventContent, normal, warning } from '../kube/runtime/events.ts';
+/** Reports what a reconcile did, as opposed to transitions in the status: events, the log, metrics. */
+import type { Logger } from 'pino';
+import { type EventContent, type EventRecorder, normal, warning } from '../kube/runtime/events.ts';
+import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Outcome } from './apply.ts';
+import type { TenantMetrics } from './metrics.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan } from './server-plan.ts';
 import { EventReason } from './transitions.ts';
@@ -19,7 +22,10 @@ export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
     ...undone.map((message) => warning(event(EventReason.PolicyUndone, message))),
     ...rolledOutBy(plan, outcome).map(({ name }) =>
       normal(
-        event(EventReason.ServerRolledOut, `Replacing server ${name}: the operator has a newer pod template or default image.`),
+        event(
+          EventReason.ServerRolledOut,
+          `Replacing server ${name}: the operator has a newer pod template or default image.`,
+        ),
       ),
     ),
     ...restarted.map(({ name, restart }) =>
@@ -29,8 +35,32 @@ export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
   ];
 }
 
+/** Where it is reported. */
+export interface ActionReport {
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly metrics: Pick<TenantMetrics, 'restarted'>;
+}
+
+/** Records the events, and what is of interest to the operator's admin. */
+export function reportActions(
+  { recorder, metrics }: ActionReport,
+  tenant: CopilotTenant,
+  plan: Plan,
+  outcome: Outcome,
+  log: Pick<Logger, 'info' | 'warn'>,
+): void {
+  for (const { type, reason, message } of actionEvents(plan, outcome)) recorder.event(tenant, type, reason, message);
+  for (const { name } of rolledOutBy(plan, outcome)) {
+    log.info({ server: name }, 'replacing server for a new operator version');
+  }
+  for (const { name, restart } of outcome.restarted) {
+    log.warn({ server: name, ...restart }, 'restarting unresponsive server');
+    metrics.restarted();
+  }
+}
+
 /** The servers that the roll-out of the operator's version has replaced: a plan whose write was refused is tried again. */
-export function rolledOutBy({ rolledOut = [] }: Plan, { servers }: Outcome): ServerPlan[] {
+function rolledOutBy({ rolledOut = [] }: Plan, { servers }: Outcome): ServerPlan[] {
   return rolledOut.filter(({ index, live }) => servers.get(index)?.deployment !== live.deployment);
 }
 

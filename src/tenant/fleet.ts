@@ -12,7 +12,7 @@ import type { HealthSource } from '../servers/health/health.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { type BudgetUse, compareServers, isOutage, isPaused } from './decisions/rollout-budget.ts';
 import { replicasOf, restartOf, rolloutStartOf } from './deployments.ts';
-import { FleetTurn, type Turn } from './fleet-turn.ts';
+import { TenantBudget, type BudgetRequests } from './tenant-budget.ts';
 import { PlaceQueue } from './place-queue.ts';
 import { tenantOfTarget } from './targets.ts';
 
@@ -64,7 +64,7 @@ export class Fleet {
   readonly #rollouts: PlaceQueue;
   readonly #restarts: PlaceQueue;
   /** What each tenant asked for last, and how many of its servers have an earlier version. */
-  readonly #turns = new Map<string, Turn>();
+  readonly #requests = new Map<string, BudgetRequests>();
   #startedAt: number | undefined;
   #stuck: readonly string[] = [];
   #outage = false;
@@ -76,25 +76,25 @@ export class Fleet {
   }
 
   /** The budget for one reconcile of a tenant, which must close it. */
-  turn(tenant: CopilotTenant): FleetTurn {
+  budgetOf(tenant: CopilotTenant): TenantBudget {
     const { clock } = this.#options;
     this.#startedAt ??= clock.monotonic();
     const settlesInMs = this.#startedAt + SETTLE_MS - clock.monotonic();
     const use = this.#rolloutUse();
     this.#logStuck(use);
-    return new FleetTurn(tenant, {
+    return new TenantBudget(tenant, {
       use: { ...use, settling: settlesInMs > 0 },
       restartUse: () => this.#restartUse(),
       rollouts: this.#rollouts,
       restarts: this.#restarts,
       settlesInMs,
-      close: (turn) => this.#close(keyOf(tenant), turn),
+      close: (requests) => this.#close(keyOf(tenant), requests),
     });
   }
 
   forget(request: NamespacedName): void {
     this.#close(keyOf(request), { rollouts: new Set(), restarts: new Set(), pending: 0 });
-    this.#turns.delete(keyOf(request));
+    this.#requests.delete(keyOf(request));
   }
 
   /** The tenants whose servers the roll-out replaces next, as far as there are places. */
@@ -106,7 +106,7 @@ export class Fleet {
 
   counts(): FleetCounts {
     const { running, stuck } = this.#rolloutUse();
-    const Pending = [...this.#turns.values()].reduce((sum, { pending }) => sum + pending, 0);
+    const Pending = [...this.#requests.values()].reduce((sum, { pending }) => sum + pending, 0);
     return {
       rollouts: { Pending, Running: running.length - stuck.length, Stuck: stuck.length },
       restartsWaiting: this.#restarts.waiting().length,
@@ -114,11 +114,11 @@ export class Fleet {
   }
 
   /** A server that was not asked for again no longer waits. */
-  #close(tenant: string, turn: Turn): void {
-    const before = this.#turns.get(tenant);
-    for (const server of before?.rollouts ?? []) if (!turn.rollouts.has(server)) this.#rollouts.leave(server);
-    for (const server of before?.restarts ?? []) if (!turn.restarts.has(server)) this.#restarts.leave(server);
-    this.#turns.set(tenant, turn);
+  #close(tenant: string, requests: BudgetRequests): void {
+    const before = this.#requests.get(tenant);
+    for (const server of before?.rollouts ?? []) if (!requests.rollouts.has(server)) this.#rollouts.leave(server);
+    for (const server of before?.restarts ?? []) if (!requests.restarts.has(server)) this.#restarts.leave(server);
+    this.#requests.set(tenant, requests);
   }
 
   #rolloutUse(): BudgetUse {

@@ -17,7 +17,7 @@ import type { HealthSource } from '../servers/health/health.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
 import { CopilotTenant } from '../resources/tenant.ts';
 import { podsOfJobs } from '../resources/termination-message.ts';
-import { actionEvents, rolledOutBy } from './action-events.ts';
+import { reportActions } from './action-events.ts';
 import { applyPlan, deletesServers, type Outcome } from './apply.ts';
 import { type CleanupRuns, cleanupRunsOf } from './cleanup/cleanup-runs.ts';
 import { executeRuns } from './cleanup/run-executor.ts';
@@ -35,7 +35,7 @@ import { volumeUsages } from './sessions/volume-usage.ts';
 import type { WasApplied } from './server-template.ts';
 import type { PodOwners } from './pod-owners.ts';
 import type { StatusWriter } from './status-writer.ts';
-import { type StatusInput, unobservedStatus } from './status.ts';
+import { isSteady, unobservedStatus } from './status.ts';
 import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
 import type { Targets } from './targets.ts';
 import { statusToWrite } from './throttled-status.ts';
@@ -133,20 +133,20 @@ export class TenantReconciler implements Reconciler {
     const observation = this.#observe(world, now);
     const steadyMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
     if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs) };
-    const turn = this.#options.fleet.turn(tenant);
+    const budget = this.#options.fleet.budgetOf(tenant);
     let pending = 0;
     try {
-      const plan = await this.#decide(observation, turn, context.signal);
+      const plan = await this.#decide(observation, budget, context.signal);
       pending = plan.pendingRollout?.servers ?? 0;
       const outcome = await this.#apply(world, plan, context);
       if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
       if (outcome === 'Deleted') return {};
-      turn.written(world.servers, outcome.servers);
+      budget.written(world.servers, outcome.servers);
       const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs);
       const dueInMs = await this.#report(observation, plan, outcome, context);
-      return { requeueAfterMs: Math.min(pollMs, dueInMs, turn.dueInMs ?? pollMs, batchMs ?? pollMs) };
+      return { requeueAfterMs: Math.min(pollMs, dueInMs, budget.dueInMs ?? pollMs, batchMs ?? pollMs) };
     } finally {
-      turn.close(pending);
+      budget.close(pending);
     }
   }
 
@@ -260,18 +260,6 @@ export class TenantReconciler implements Reconciler {
     return dueInMs;
   }
 
-  #recordEvents(tenant: CopilotTenant, plan: Plan, outcome: Outcome, { log }: ReconcileContext): void {
-    const { recorder, metrics } = this.#options;
-    for (const { type, reason, message } of actionEvents(plan, outcome)) recorder.event(tenant, type, reason, message);
-    for (const { name } of rolledOutBy(plan, outcome)) {
-      log.info({ server: name }, 'replacing server for a new operator version');
-    }
-    for (const { name, restart } of outcome.restarted) {
-      log.warn({ server: name, ...restart }, 'restarting unresponsive server');
-      metrics.restarted();
-    }
-  }
-
   #recordVolumeChecks({ sweeps }: Plan, now: number): void {
     for (const step of sweeps) {
       if (step.action === 'request') this.#volumeCheckedAt.set(step.claim.metadata.uid ?? '', now);
@@ -305,13 +293,4 @@ export class TenantReconciler implements Reconciler {
     firstReady.forget(request);
     this.#steadyStates.forget(request);
   }
-}
-
-/** Whether nothing is refused, waited for or in progress: all of that is retried, or reported by its duration, at each poll. */
-function isSteady({ tenant, plan, outcome, observed }: StatusInput): boolean {
-  const { causes, waits, rolling, pendingRollout } = plan;
-  // Whoever waits for the roll-out must go on asking for a place; without a roll-out there is none.
-  if (rolling || (pendingRollout !== undefined && pendingRollout.reason !== 'Disabled')) return false;
-  const open = [...causes, ...waits, ...outcome.refusals, ...outcome.conflicts, ...outcome.waits];
-  return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
 }

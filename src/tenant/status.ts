@@ -250,3 +250,12 @@ export function unobservedStatus(
     conditions: setConditions(tenant.status?.conditions, verdicts, tenant.metadata.generation, now),
   };
 }
+
+/** Whether nothing is refused, waited for or in progress: all of that is retried, or reported by its duration, at each poll. */
+export function isSteady({ tenant, plan, outcome, observed }: StatusInput): boolean {
+  const { causes, waits, rolling, pendingRollout } = plan;
+  // Whoever waits for the roll-out must go on asking for a place; without a roll-out there is none.
+  if (rolling || (pendingRollout !== undefined && pendingRollout.reason !== 'Disabled')) return false;
+  const open = [...causes, ...waits, ...outcome.refusals, ...outcome.conflicts, ...outcome.waits];
+  return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
+}

@@ -26,6 +26,9 @@ export async function replacePod(world: ReconcilerWorld, server: string, respond
   if (responds) world.health.set(`${world.namespace}/${server}`, { state: 'Healthy', version: '1.0', since: 0 });
   await world.reconcile(tenant);
   await world.settle();
+  // A change of annotations alone is a new generation of a Deployment too.
+  await world.observeDeployment(server, { replicas: 1, updatedReplicas: 1 });
+  await world.settle();
 }
 
 /** Lets the roll-out go on until nothing is replaced any more. Returns what was replaced at the same time, in this order. */

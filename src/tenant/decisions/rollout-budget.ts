@@ -54,7 +54,7 @@ export function rolloutAllowed(server: string, waiting: readonly string[], use: 
     );
   }
   if (!use.settling && isNext(server, waiting, use)) return NEXT;
-  return refused('Waiting', `They wait for their turn: ${replacedAtATime(use.max)} (--max-concurrent-rollouts).`);
+  return refused('Waiting', `They wait: ${replacedAtATime(use.max)} (--max-concurrent-rollouts).`);
 }
 
 /** Whether the roll-out stands still, because all its places are taken by servers that should respond by now. */

@@ -11,6 +11,7 @@ import {
   ServiceAccount,
 } from '../../../src/kube/types/builtins.ts';
 import type { ResourceType } from '../../../src/kube/types/resource.ts';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { auditMark, isWrite } from '../../support/audit.ts';
 import { previousChart } from '../../support/chart.ts';
 import { READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
@@ -104,9 +105,17 @@ describe('a tenant that runs', () => {
     await expectUnnoticed(() => release.upgrade());
   });
 
-  it('does not notice a new default image either; the next server that starts gets it', async () => {
-    const values = { podAnnotations: { upgraded: 'yes' }, serverImage: NEXT_IMAGE };
-    await expectUnnoticed(() => release.upgrade({ values }));
+  it('keeps its default image without a budget for the roll-out; the next server that starts gets the new one', async () => {
+    const values = { podAnnotations: { upgraded: 'yes' }, serverImage: NEXT_IMAGE, maxConcurrentRollouts: 0 };
+    const { pods } = await state();
+    await release.upgrade({ values });
+    await atRest();
+    await waitFor('the tenant says that its servers wait', async () => {
+      const { status } = await namespace.tenant('acme');
+      return findCondition(status?.conditions, 'Reconciling')?.reason === 'RolloutPending';
+    });
+    expect(findCondition((await namespace.tenant('acme')).status?.conditions, 'Ready')?.status).toBe('True');
+    expect((await state()).pods).toEqual(pods);
     const image = async (name: string) => (await namespace.deployment(name)).spec?.template.spec?.containers[0]?.image;
     expect(await image('acme-0')).toBe(SERVER_IMAGE);
     await namespace.createTenant('young', { server: { binary: 'runtime' } });

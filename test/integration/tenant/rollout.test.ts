@@ -82,7 +82,7 @@ describe('a new default image', () => {
       reason: 'RolloutPending',
       message:
         'The operator has a newer pod template or default image than servers blue-0 run with. ' +
-        'They wait for their turn: at most 1 of all servers is replaced at a time (--max-concurrent-rollouts).',
+        'They wait: at most 1 of all servers is replaced at a time (--max-concurrent-rollouts).',
     });
     await world.advance(5 * 60_000);
     await world.settle();
@@ -108,6 +108,8 @@ describe('a new default image', () => {
     expect(await imageOf(next, 'blue-0')).toBe('example.com/copilot-cli:1');
     next.health.set(`${next.namespace}/amber-0`, { state: 'Healthy', version: '1.0', since: 0 });
     await next.reconcile('amber');
+    await next.settle();
+    await next.observeDeployment('amber-0', { replicas: 1, updatedReplicas: 1 });
     expect(await playRollout(next)).toEqual([['blue-0'], ['coral-0'], ['coral-1']]);
   });
 

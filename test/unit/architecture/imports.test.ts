@@ -126,7 +126,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['open-run'],
     ['builders', 'decisions', 'targets', 'transforms'],
     ['pod-owners'],
-    ['child-writer', 'fleet-turn', 'observe', 'orphaned-token', 'server-template', 'sessions', 'world'],
+    ['child-writer', 'observe', 'orphaned-token', 'server-template', 'sessions', 'tenant-budget', 'world'],
     ['cleanup', 'fleet', 'running-plan', 'steady-state'],
     ['metrics', 'server-plan'],
     ['plan', 'first-ready'],

@@ -3,6 +3,7 @@ import { actionEvents } from '../../../src/tenant/action-events.ts';
 import { untouched, type Outcome } from '../../../src/tenant/apply.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
 import { emptyWorld, healthyServer, sampleTenant } from '../../support/tenants.ts';
+import { rolledOutDeployment } from './fixtures.ts';
 
 const server = {
   index: 0,
@@ -42,6 +43,15 @@ describe('the events of what a reconcile did', () => {
     const rotation = { reason: 'SecretDeleted', message: 'rotated' } as const;
     expect(events(plan({ rotation }), { rotated: true })).toEqual(['Normal TokenRotated: rotated']);
     expect(events(plan({ rotation }))).toEqual([]);
+  });
+
+  it('have a server that the roll-out replaces, once its Deployment is written', () => {
+    const planned = plan({ rolledOut: [server] });
+    expect(events(planned)).toEqual([]);
+    const deployment = rolledOutDeployment();
+    expect(events(planned, { servers: new Map([[0, { index: 0, pods: [], deployment }]]) })).toEqual([
+      'Normal ServerRolledOut: Replacing server acme-0: the operator has a newer pod template or default image.',
+    ]);
   });
 
   it('warn of a volume that the operator has not written, and mention one that was retained', () => {

@@ -89,16 +89,16 @@ class World {
 
   #ask(what: 'rollOut' | 'restart', names: readonly string[], write: boolean): string[] {
     return names.filter((name) => {
-      const turn = this.fleet.turn(this.tenant(name));
-      const { allowed } = turn[what](`${name}-0`);
+      const budget = this.fleet.budgetOf(this.tenant(name));
+      const { allowed } = budget[what](`${name}-0`);
       const before = this.deployments.get(`team/${name}-0`);
       const after = before && {
         ...before,
         metadata: { ...before.metadata, generation: (before.metadata.generation ?? 0) + 1 },
       };
       const world = (live: Deployment | undefined) => new Map([[0, { index: 0, deployment: live, pods: [] }]]);
-      if (allowed) turn.written(world(before), world(write ? after : before));
-      turn.close(allowed ? 0 : 1);
+      if (allowed) budget.written(world(before), world(write ? after : before));
+      budget.close(allowed ? 0 : 1);
       return allowed;
     });
   }
@@ -126,12 +126,12 @@ describe('the roll-out over all tenants', () => {
 
   it('says when a tenant that has asked too soon may ask again', async () => {
     const world = new World();
-    const turn = world.fleet.turn(world.tenant('a'));
-    turn.rollOut('a-0');
-    expect(turn.dueInMs).toBe(15 * SECOND);
-    turn.close(1);
+    const budget = world.fleet.budgetOf(world.tenant('a'));
+    budget.rollOut('a-0');
+    expect(budget.dueInMs).toBe(15 * SECOND);
+    budget.close(1);
     await world.clock.advance(15 * SECOND);
-    const next = world.fleet.turn(world.tenant('a'));
+    const next = world.fleet.budgetOf(world.tenant('a'));
     next.rollOut('a-0');
     expect(next.dueInMs).toBeUndefined();
     next.close(0);
@@ -165,10 +165,10 @@ describe('the roll-out over all tenants', () => {
   it('is paused, and says so once, when the servers that it has replaced do not respond', async () => {
     const world = await settled();
     for (const name of ['a', 'b']) world.show(name, { rolloutAt: world.now() });
-    expect(world.fleet.turn(world.tenant('c')).paused).toBe(false);
+    expect(world.fleet.budgetOf(world.tenant('c')).paused).toBe(false);
     await world.clock.advance(11 * MINUTE);
     expect(world.rollOut(['c', 'd'])).toEqual([]);
-    expect(world.fleet.turn(world.tenant('c')).paused).toBe(true);
+    expect(world.fleet.budgetOf(world.tenant('c')).paused).toBe(true);
     expect(world.fleet.counts().rollouts).toEqual({ Pending: 4, Running: 0, Stuck: 2 });
     expect(world.log).toHaveLength(1);
     expect(world.log[0]).toMatchObject({ servers: ['team/a-0', 'team/b-0'], paused: true });
@@ -179,7 +179,7 @@ describe('the roll-out over all tenants', () => {
     const stuck = world.show('a', { rolloutAt: '2020-01-01T00:00:00Z' });
     expect(world.rollOut(['b'])).toEqual([]);
     world.deployments.upsert({ ...stuck, spec: { ...stuck.spec, replicas: 0 } as never });
-    world.fleet.turn(world.tenant('a')).close(0);
+    world.fleet.budgetOf(world.tenant('a')).close(0);
     expect(world.rollOut(['b'])).toEqual(['b']);
     world.show('b', {}, 2);
     world.show('a', { rolloutAt: '2020-01-01T00:00:00Z' });
@@ -196,7 +196,7 @@ describe('the roll-out over all tenants', () => {
 
   it('is not held up by a tenant that no longer waits, or is gone', async () => {
     const world = await settled(1);
-    world.fleet.turn(world.tenant('a')).close(0);
+    world.fleet.budgetOf(world.tenant('a')).close(0);
     expect(world.rollOut(['c'])).toEqual([]);
     world.fleet.forget({ namespace: 'team', name: 'b' });
     expect(world.rollOut(['c'])).toEqual(['c']);

@@ -16,6 +16,7 @@ import {
   sampleTenant,
   serverPod,
   TOKEN,
+  UNLIMITED,
 } from '../../support/tenants.ts';
 
 const GITHUB = { model: { github: { tokenSecretRef: { name: 'model', key: 'token' } } } };
@@ -31,6 +32,7 @@ function planned(world: World): Plan {
     volumes: new Map(),
     wouldWrite: (desired, live) => differences(desired, live).length > 0,
     wasApplied: () => false,
+    budget: UNLIMITED,
     now: Date.parse('2026-01-02T03:04:05Z'),
     randomBytes: (size) => Buffer.alloc(size, 7),
   });

@@ -15,7 +15,7 @@ import type { PlaceQueue } from './place-queue.ts';
 import { targetKey } from './targets.ts';
 
 /** What a tenant asked for in its last reconcile. */
-export interface Turn {
+export interface BudgetRequests {
   /** Servers that asked for a place in the roll-out. */
   readonly rollouts: ReadonlySet<string>;
   /** Servers that asked for a restart. */
@@ -24,25 +24,25 @@ export interface Turn {
   readonly pending: number;
 }
 
-/** The state of the budget that a turn works on. */
-export interface TurnOptions {
+/** The state of the budget that one reconcile works on. */
+export interface TenantBudgetOptions {
   readonly use: RolloutUse;
   readonly restartUse: () => BudgetUse;
   readonly rollouts: PlaceQueue;
   readonly restarts: PlaceQueue;
   readonly settlesInMs: number;
-  readonly close: (turn: Turn) => void;
+  readonly close: (requests: BudgetRequests) => void;
 }
 
 /** The budget during one reconcile of a tenant: gives places, and takes back those that were not used. */
-export class FleetTurn implements RolloutBudget {
+export class TenantBudget implements RolloutBudget {
   readonly paused: boolean;
   readonly #tenant: CopilotTenant;
-  readonly #options: TurnOptions;
+  readonly #options: TenantBudgetOptions;
   readonly #asked = { rollouts: new Set<string>(), restarts: new Set<string>() };
   readonly #granted = new Map<string, PlaceQueue>();
 
-  constructor(tenant: CopilotTenant, options: TurnOptions) {
+  constructor(tenant: CopilotTenant, options: TenantBudgetOptions) {
     this.#tenant = tenant;
     this.#options = options;
     this.paused = isPaused(options.use);
@@ -77,7 +77,7 @@ export class FleetTurn implements RolloutBudget {
     }
   }
 
-  /** Ends the turn; `pending` servers go on waiting for the roll-out. */
+  /** Ends the reconcile; `pending` servers go on waiting for the roll-out. */
   close(pending: number): void {
     for (const [key, queue] of this.#granted) queue.refused(key);
     this.#options.close({ ...this.#asked, pending });
