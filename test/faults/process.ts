@@ -149,6 +149,7 @@ export class OperatorProcess {
         clusterDNS: [],
       },
       concurrency: 4,
+      maxConcurrentRollouts: 2,
       randomBytes,
       tenantMetrics: product,
     });

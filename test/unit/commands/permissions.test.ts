@@ -64,7 +64,7 @@ describe('the permissions of the operator', () => {
 
   it('cover the kinds that the controllers work with, and no other', () => {
     const path = ({ group, plural }: ResourceType) => `${group}/${plural}`;
-    const used = new Set(['tenant', 'session'].flatMap(resourcesUsed).map(path));
+    const used = new Set(['tenant', 'session', 'resources'].flatMap(resourcesUsed).map(path));
     const declared = TENANT_PERMISSIONS.map(({ resource }) => resource).filter(({ group }) => group !== GROUP);
     expect([...used].toSorted()).toEqual(declared.map(path).toSorted());
   });
