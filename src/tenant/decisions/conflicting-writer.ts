@@ -21,7 +21,7 @@ export interface ConflictInput {
 export function conflictingWriter({ child, tenant, contest, reverted }: ConflictInput): TenantCause {
   const { kind, metadata } = child;
   const { fields, writers } = contest;
-  const who = writers.map(describeWriter).join(' and ') || 'A writer that the API server has not recorded';
+  const who = writers.map(describeWriter).join(' and ') || unrecorded(fields);
   const what = listed(fields);
   const serves = !reverted || !stopsServing(kind, fields);
   return {
@@ -54,6 +54,12 @@ function describeWriter({ manager, operation, subresource, time }: Contest['writ
   const through = subresource === undefined ? '' : ` of ${subresource}`;
   const last = time === undefined ? '' : `, last at ${time}`;
   return `Field manager ${manager} (${operation}${through}${last})`;
+}
+
+// The scale subresource leaves zero out of what it stores, and with it who has set it.
+function unrecorded(fields: readonly string[]): string {
+  const example = fields.includes('spec.replicas') ? ' (as with kubectl scale --replicas=0)' : '';
+  return `A writer that the API server has not recorded${example}`;
 }
 
 function remedy(tenant: string, fields: readonly string[]): string {

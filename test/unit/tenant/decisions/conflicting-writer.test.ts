@@ -26,6 +26,10 @@ describe('another writer that keeps changing a child', () => {
     expect(message).toMatch(/^A writer that the API server has not recorded keeps changing metadata\.labels\.a, /);
     expect(message).toContain('metadata.labels.c and 2 more of Deployment acme-0');
     expect(message).toContain('Change the tenant instead');
+    const scaled = conflictingWriter({ ...input, contest: { ...contest, writers: [] } });
+    expect(scaled.message).toMatch(
+      /^A writer that the API server has not recorded \(as with kubectl scale --replicas=0\) keeps/,
+    );
   });
 
   const budget = podDisruptionBudget(sampleTenant());
