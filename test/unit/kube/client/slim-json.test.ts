@@ -16,11 +16,9 @@ it('removes the managed fields of an object and nothing else, wherever they are 
       values,
       (before, fields, after, spec) => {
         const object = { kind: 'X', metadata: { ...before, managedFields: fields, ...after }, spec };
-        expect(parsed(object)).toEqual({
-          kind: 'X',
-          metadata: { ...before, ...after },
-          spec: JSON.parse(JSON.stringify(spec)),
-        });
+        const expected = { kind: 'X', metadata: { ...before, ...after }, spec };
+        // Through JSON, which has no -0.
+        expect(parsed(object)).toEqual(JSON.parse(JSON.stringify(expected)));
       },
     ),
   );
