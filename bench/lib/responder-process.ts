@@ -1,7 +1,7 @@
 // Simulates many Copilot servers: one socket on all addresses of the machine, so that each address is a server of its own.
 // A thousand real ones do not fit on one machine; bench/pinger.ts compares it to a real one.
 import { createServer } from 'node:net';
-import { FrameDecoder, encodeFrame } from '../../src/copilot/index.ts';
+import { FrameDecoder, WRITE_CHECK_ID, encodeFrame } from '../../src/copilot/index.ts';
 
 const [host = '0.0.0.0', port = '4321'] = process.argv.slice(2);
 
@@ -10,6 +10,7 @@ const RESULTS: Record<string, object> = {
   'status.get': { version: '1.0.102', protocolVersion: 3 },
   'sessions.list': { sessions: [] },
   'sessions.getSizes': { sizes: {} },
+  'sessions.bulkDelete': { freedBytes: { [WRITE_CHECK_ID]: 0 } },
   'session.delete': { success: false, error: 'Session file not found for it' },
   ping: { message: 'pong', timestamp: '2026-01-01T00:00:00.000000000Z', protocolVersion: 3 },
 };

@@ -113,6 +113,8 @@ export const StalledReason = {
   StorageClassNotFound: 'StorageClassNotFound',
   /** The volume is not provisioned or not mounted; the message repeats the storage system's error. */
   VolumePending: 'VolumePending',
+  /** A server runs and answers, but the file system refuses its writes to the volume: no session can be created. The message has the error and what to do. */
+  VolumeNotWritable: 'VolumeNotWritable',
   /** The StorageClass doesn't allow its volumes to grow (`allowVolumeExpansion`). Revert `spec.storage.size`, or allow it in the StorageClass if its driver supports it. */
   VolumeNotExpandable: 'VolumeNotExpandable',
   /** A volume with sessions is gone, and their history with it. The message names it, and says how to continue with an empty one. */

@@ -31,6 +31,16 @@ const resources = containerResources
     'CPU and memory of the server, including the commands that its agent runs. The default applies as a whole: setting limits replaces the default requests too.',
   );
 
+/** A volume for temporary files. Without a default in the schema: it depends on the revision of the pod template. */
+const scratch = (volume: string, size: string) =>
+  z.object({
+    size: storageSize({ field: `spec.server.${volume}.size`, min: '16Mi', max: '64Ti' })
+      .exactOptional()
+      .describe(
+        `Size limit. A server that exceeds it is evicted and recreated; its running turns are lost. Nothing is reserved, and the volume is empty at each start of a server. Default: ${size}; 1Gi for a server that a former operator started, until it is replaced.`,
+      ),
+  });
+
 const server = z.object({
   image: z
     .string()
@@ -73,13 +83,13 @@ const server = z.object({
     .describe(
       'GitHub host that Copilot logs in at, for GitHub Enterprise Cloud with data residency, such as example.ghe.com. Default: github.com. It applies to the token of spec.model.github and to tokens that clients send with their sessions. A change replaces the servers one at a time.',
     ),
-  workspace: section(
-    z.object({
-      size: storageSize({ field: 'spec.server.workspace.size', min: '16Mi', max: '64Ti' })
-        .default('1Gi')
-        .describe('Size limit of the workspace. A pod that exceeds it is evicted and recreated.'),
-    }),
-  ).describe('Working directory of the agent. It is empty at each start of a server; only sessions are kept.'),
+  home: scratch('home', '5Gi')
+    .exactOptional()
+    .describe("The home directory of the agent, and the CLI's own databases and logs."),
+  tmp: scratch('tmp', '5Gi').exactOptional().describe('The directory /tmp.'),
+  workspace: scratch('workspace', '10Gi')
+    .exactOptional()
+    .describe('The working directory of the agent, and the caches of package managers in `$HOME/.cache`.'),
   idleUnload: duration({
     field: 'spec.server.idleUnload',
     min: '1m',

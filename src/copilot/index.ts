@@ -39,5 +39,7 @@ export { Peer, RequestRefusal } from './peer.ts';
 export type { PeerOptions, RequestOptions } from './peer.ts';
 export { EMPTY_SUM, sumUsage } from './usage.ts';
 export type { UsageMark, UsageSum } from './usage.ts';
+export { findWriteError, WRITE_CHECK_ID } from './write-check.ts';
+export type { WriteError } from './write-check.ts';
 export { acceptedWire, dialTcp } from './wire.ts';
 export type { Dial, Wire, WireEvents } from './wire.ts';

@@ -1,5 +1,5 @@
 /** One server of a tenant: what the operator was given of it, what it has learned of it, and the connection to it. */
-import type { UnhealthyReason } from '../copilot/index.ts';
+import type { UnhealthyReason, WriteError } from '../copilot/index.ts';
 import { ServerConnection, type ConnectionContext, type ServerAddress } from './connection.ts';
 
 /** A server as the cluster has it. */
@@ -36,6 +36,8 @@ export type ServerHealth =
       readonly since: number;
       /** The methods that it is known to lack, sorted; absent: none. */
       readonly lacks?: readonly string[];
+      /** Why it cannot write to its volume; absent: it can, or that is not known. */
+      readonly writeError?: WriteError;
     }
   | {
       readonly state: 'Unhealthy';

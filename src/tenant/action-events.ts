@@ -10,7 +10,7 @@ import { EventReason } from './transitions.ts';
 
 /** What a reconcile did that users should know of. */
 export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
-  const { rotated, adopted, undone, restarted, sweepFailures } = outcome;
+  const { rotated, adopted, undone, restarted, endedPods, sweepFailures } = outcome;
   const volumes = plan.servers.flatMap(({ adoptedVolume }) => adoptedVolume ?? []);
   const event = (reason: string, message: string) => ({ reason, message });
   return [
@@ -31,6 +31,7 @@ export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
     ...restarted.map(({ name, restart }) =>
       warning(event(EventReason.ServerRestarted, `Restarting server ${name}: ${restart?.message}`)),
     ),
+    ...endedPods.map(({ reason, message }) => warning(event(EventReason[reason], message))),
     ...sweepFailures.map((message) => warning(event(EventReason.SweepFailed, message))),
   ];
 }

@@ -15,6 +15,7 @@ import type { ChildWriteOptions } from '../kube/write/apply.ts';
 import { isClaimOf } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { bindingSecret } from './builders/bindingsecret.ts';
+import { ipFamilyOf } from './builders/pod-template/listen-address.ts';
 import { networkPolicy } from './builders/networkpolicy.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
 import { podDisruptionBudget } from './builders/poddisruptionbudget.ts';
@@ -26,6 +27,8 @@ import { applyCleanup } from './cleanup/apply-cleanup.ts';
 import { deletesOnVolumes } from './decisions/volume-jobs.ts';
 import { executeSweeps, type SweepContext } from './cleanup/sweep-executor.ts';
 import { isOwnOrOrphan } from './decisions/adoption.ts';
+import type { EndedPod } from './decisions/ended-pods.ts';
+import { deleteEndedPods } from './ended-pods.ts';
 import type { OperatorFacts, SecretRead, ServerWorld, TenantCause, Wait, World } from './model.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan } from './server-plan.ts';
@@ -52,6 +55,8 @@ export interface Outcome {
   readonly rotated: boolean;
   /** Servers that were restarted. */
   readonly restarted: readonly ServerPlan[];
+  /** Ended pods of servers that were deleted. */
+  readonly endedPods: readonly EndedPod[];
   /** Messages about sweeps that cannot be done now. */
   readonly sweepFailures: readonly string[];
   /** When a child is written next that another writer keeps changing, or that must be deleted first, in ms. */
@@ -69,7 +74,7 @@ export async function applyPlan(
   signal: AbortSignal,
 ): Promise<Outcome> {
   if (plan.paused) return untouched(world, plan);
-  const { applier, facts } = context;
+  const { applier, client, facts } = context;
   const { tenant } = world;
   const writer = new ChildWriter(applier, tenant, signal);
   for (const server of plan.servers) {
@@ -91,10 +96,11 @@ export async function applyPlan(
   await deleteSurplus(writer, tenant, plan.surplus);
   // Last, so that servers do not wait for it.
   if (!cleanupFirst) await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
+  const endedPods = await deleteEndedPods(writer, client, tenant, world.servers, plan.endedPods, signal);
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
   const { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs } = writer;
   const written = { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs };
-  return { ...written, hasBinding, rotated, restarted, sweepFailures, servers: new Map(servers) };
+  return { ...written, hasBinding, rotated, restarted, endedPods, sweepFailures, servers: new Map(servers) };
 }
 
 /** The outcome for a paused tenant: everything as it was read. */
@@ -108,6 +114,7 @@ export function untouched({ servers, bindingSecret }: World, plan: Plan): Outcom
     adopted: [],
     undone: [],
     restarted: [],
+    endedPods: [],
     sweepFailures: [],
   };
   return { ...nothing, servers: new Map(desired), hasBinding: existing(bindingSecret) !== undefined, rotated: false };
@@ -180,7 +187,9 @@ async function applyServer(
     writer.apply(Service, service(tenant, index), live.service),
     plan.claim && writer.apply(PersistentVolumeClaim, plan.claim, live.claim, ourClaim(tenant)),
   ]);
-  const ready = prerequisites && address !== undefined && (claim ?? live.claim) !== undefined;
+  // Rendered without its Service, the Deployment would listen on the wrong family; the next reconcile knows it.
+  const isPlanned = ipFamilyOf(address, live.deployment) === ipFamilyOf(live.service, live.deployment);
+  const ready = prerequisites && address !== undefined && isPlanned && (claim ?? live.claim) !== undefined;
   const stops = plan.deployment?.spec?.replicas === 0;
   const applied =
     plan.deployment && (ready || stops)

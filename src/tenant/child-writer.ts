@@ -77,11 +77,30 @@ export class ChildWriter {
     live: T,
     options: ChildWriteOptions<T> & { readonly propagationPolicy?: 'Foreground' } = {},
   ): Promise<void> {
+    const mayAdopt = (found: T) => isOrphanOf(found, this.#tenant);
+    const all = { mayAdopt, ...options, signal: this.#signal };
+    await this.#attempt(live, () => this.#applier.delete(type, live, this.#tenant, all));
+  }
+
+  /** Deletes what a child has created, if `isOwn` finds that it has. Returns whether it was deleted. */
+  async deleteIf<T extends KubeObject>(
+    type: ResourceType<T>,
+    live: T,
+    isOwn: () => Promise<boolean>,
+  ): Promise<boolean> {
+    const signal = this.#signal;
+    const remove = (): Promise<boolean> =>
+      this.#applier.delete(type, live, this.#tenant, { isOurs: () => true, signal });
+    return (await this.#attempt(live, async () => (await isOwn()) && (await remove()))) ?? false;
+  }
+
+  /** Runs requests that concern an object, and classifies their error. */
+  async #attempt<T>(object: KubeObject, run: () => Promise<T>): Promise<T | undefined> {
     try {
-      const mayAdopt = (found: T) => isOrphanOf(found, this.#tenant);
-      await this.#applier.delete(type, live, this.#tenant, { mayAdopt, ...options, signal: this.#signal });
+      return await run();
     } catch (error) {
-      this.#classify(error, live);
+      this.#classify(error, object);
+      return undefined;
     }
   }
 

@@ -8,7 +8,9 @@ import { serverName } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { lostNodeCause } from './decisions/lost-node.ts';
 import { podCause } from './decisions/pod-cause.ts';
+import { previousPod } from './decisions/previous-pod.ts';
 import { refusalOfMessage } from './decisions/refusal.ts';
+import { canWrite, writeErrorCause } from './decisions/write-error.ts';
 import { isRolloutComplete } from './deployments.ts';
 import type { ServerObservation, ServerWorld, TenantCause } from './model.ts';
 import { hasEnded, isPortOpen, isReady, servingPod } from './pods.ts';
@@ -33,11 +35,11 @@ export function observeServer({ tenant, server, running, health, remembered, now
   const pod = servingPod(server);
   const podReady = pod !== undefined && isReady(pod);
   const lost = podReady ? undefined : lostNodeCause(server.pods, name, now);
-  const cause = lost ?? (running ? causeOf(server, name, pod, now) : undefined);
+  const cause = lost ?? (running ? (causeOf(server, name, pod, now) ?? writeErrorCause(health, name)) : undefined);
   const known =
     podReady && (remembered?.state === 'Healthy' || remembered?.state === 'Unhealthy') ? remembered : undefined;
   const responds = health.state === 'Healthy' || known?.state === 'Healthy';
-  const ready = running && podReady && responds && isRolloutComplete(server.deployment);
+  const ready = running && podReady && responds && canWrite(health) && isRolloutComplete(server.deployment);
   return {
     index: server.index,
     name,
@@ -52,12 +54,9 @@ export function observeServer({ tenant, server, running, health, remembered, now
   };
 }
 
-function causeOf(
-  { deployment, warning }: ServerWorld,
-  name: string,
-  pod: Pod | undefined,
-  now: number,
-): TenantCause | undefined {
+function causeOf(server: ServerWorld, name: string, pod: Pod | undefined, now: number): TenantCause | undefined {
+  const { deployment, warning } = server;
+  if (previousPod(server) !== undefined) return undefined;
   if (pod !== undefined) return podCause(pod, name, { warning, now });
   const failure = deployment?.status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
   return failure?.status === 'True' ? refusalOfMessage(failure.message ?? '', `Pod of server ${name}`) : undefined;

@@ -16,6 +16,7 @@ import {
   tokenRotation,
   type TokenRotation,
 } from './decisions/connection-token.ts';
+import { endedPods, type EndedPod } from './decisions/ended-pods.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
 import { podInputs, podSecrets } from './decisions/pod-inputs.ts';
 import { lookAlikeCause } from './decisions/pod-ownership.ts';
@@ -51,6 +52,8 @@ export interface Plan {
   readonly servers: readonly ServerPlan[];
   /** Servers beyond `spec.replicas`, highest index first. */
   readonly surplus: readonly ServerWorld[];
+  /** Ended pods of servers to delete. */
+  readonly endedPods: readonly EndedPod[];
   /** One for each volume that has a sweep requested, running or to be requested. */
   readonly sweeps: readonly SweepDecision[];
   /** What requires user action, as far as it is known before anything is written. */
@@ -145,6 +148,7 @@ export function decide(input: PlanInput): Plan {
     surplus: [...world.servers.values()]
       .filter(({ index }) => !observed.has(index))
       .toSorted((a, b) => b.index - a.index),
+    endedPods: servers.flatMap(({ name, live }) => endedPods(live, name, !tenant.spec.suspend)),
     sweeps,
     causes: [
       ...(cause ? [cause] : []),

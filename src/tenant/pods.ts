@@ -9,12 +9,21 @@ interface ServerPods {
   readonly lookAlikes?: readonly { readonly pod: Pod }[] | undefined;
 }
 
-/** The server's own pod that serves or will: the newest one that is not terminating, preferably one that has not ended. */
+/**
+ * The server's own pod that serves or will: the newest one that is not terminating, preferably one that has a node, otherwise one that
+ * has not ended. A second pod, which another writer caused, has no node, because a server is not scheduled beside itself.
+ */
 export function servingPod({ pods, lookAlikes = [] }: ServerPods): Pod | undefined {
   const others = new Set(lookAlikes.map(({ pod }) => pod));
   const candidates = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && !others.has(pod));
-  const rank = (pod: Pod): string => `${hasEnded(pod) ? 0 : 1} ${pod.metadata.creationTimestamp ?? ''}`;
+  const state = (pod: Pod): number => (hasEnded(pod) ? 0 : isPlaced(pod) ? 2 : 1);
+  const rank = (pod: Pod): string => `${state(pod)} ${pod.metadata.creationTimestamp ?? ''}`;
   return candidates.toSorted((a, b) => rank(a).localeCompare(rank(b))).at(-1);
+}
+
+/** Whether the scheduler has chosen a node. */
+export function isPlaced({ spec, status }: Pod): boolean {
+  return spec?.nodeName !== undefined || status?.phase !== 'Pending';
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Deployment, Pod } from '../kube/types/builtins.ts';
 import { timestamp } from '../kube/types/time.ts';
 import { differences } from '../kube/write/diff.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
+import { ipFamilyOf } from './builders/pod-template/listen-address.ts';
 import type { PodTemplates } from './builders/pod-template/template.ts';
 import { restartDecision } from './decisions/restart.ts';
 import type { RolloutBudget } from './decisions/rollout-budget.ts';
@@ -124,10 +125,18 @@ interface ServerVersions {
 
 /** The versions of a server, and whether its tenant has changed since the live Deployment was written. */
 export function serverVersions(
-  { tenant, facts, live: { index, deployment: live }, templates, wasApplied, budget: { paused } }: RunningInput,
+  {
+    tenant,
+    facts,
+    live: { index, deployment: live, service },
+    templates,
+    wasApplied,
+    budget: { paused },
+  }: RunningInput,
   credentialsHash: string,
 ): ServerVersions {
-  const template = new ServerTemplate({ tenant, index, credentialsHash, templates });
+  const ipFamily = ipFamilyOf(service, live);
+  const template = new ServerTemplate({ tenant, index, credentialsHash, ipFamily, templates });
   const { image } = tenant.spec.server;
   const desired = { image, default: facts.serverImage };
   const current = { revision: templates.current, image: serverImage(desired, undefined) };

@@ -9,6 +9,7 @@ import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
 import { deploymentPaused } from './decisions/deployment-paused.ts';
 import { deletedDeployment, leftPods, type LeftPods } from './decisions/left-pods.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
+import { waitForPreviousPod } from './decisions/previous-pod.ts';
 import { templateRevision } from './decisions/template-revision.ts';
 import { volumeAdoption, type VolumeAdoption } from './decisions/volume-adoption.ts';
 import { volumeJobsDecision, type VolumeJobsDecision } from './decisions/volume-jobs.ts';
@@ -72,7 +73,7 @@ export function planServer(input: ServerPlanInput): ServerPlan {
     const message = `Server ${name} waits until ${blocker}: only one pod may write to its volume.`;
     return { ...withClaim, withdrawn, wait: { reason: ReconcilingReason.ServersStarting, message } };
   }
-  return { ...withClaim, withdrawn, ...planRunning(input, credentialsHash) };
+  return { ...withClaim, withdrawn, wait: waitForPreviousPod(live, name), ...planRunning(input, credentialsHash) };
 }
 
 // A server that runs restarts its container without the operator, so only a start from zero replicas can wait.

@@ -4,6 +4,7 @@ import type { Deployment } from '../kube/types/builtins.ts';
 import { differences } from '../kube/write/diff.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { deployment, templateInputs } from './builders/deployment.ts';
+import type { IPFamily } from './builders/pod-template/listen-address.ts';
 import type { PodTemplates } from './builders/pod-template/template.ts';
 import { recordedTemplateOf } from './deployments.ts';
 import type { Restart, ServerImage } from './model.ts';
@@ -13,6 +14,7 @@ export interface ServerTemplateInput {
   readonly tenant: CopilotTenant;
   readonly index: number;
   readonly credentialsHash: string;
+  readonly ipFamily: IPFamily;
   readonly templates: PodTemplates;
 }
 
@@ -40,8 +42,9 @@ export class ServerTemplate {
   }
 
   render(version: ServerVersion, { running = true, restart, rolloutAt }: Variant = {}): Deployment {
-    const { tenant, index, credentialsHash, templates } = this.#input;
-    return deployment(tenant, index, { ...version, credentialsHash, running, restart, rolloutAt }, templates);
+    const { tenant, index, credentialsHash, ipFamily, templates } = this.#input;
+    const facts = { ...version, credentialsHash, ipFamily, running, restart, rolloutAt };
+    return deployment(tenant, index, facts, templates);
   }
 
   /** Whether a change from one version to the other replaces the pod. */

@@ -18,6 +18,10 @@ export const EventReason = {
   ServerRestarted: 'ServerRestarted',
   /** The roll-out of the operator's version replaces a server. */
   ServerRolledOut: 'ServerRolledOut',
+  /** The kubelet evicted a server, which was started again. The message has the field that prevents the next time. */
+  ServerEvicted: 'ServerEvicted',
+  /** The pod of a server failed for another reason, and was replaced. */
+  ServerPodFailed: 'ServerPodFailed',
   /** The files that deleted sessions left on a volume could not be swept; the next attempt is in an hour. */
   SweepFailed: 'SweepFailed',
   /** The servers deleted expired sessions themselves, because the run of the cleanup cannot start. */

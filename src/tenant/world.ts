@@ -25,6 +25,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 import { modelSecretRef } from './decisions/model-credential.ts';
 import { podInputKey, podInputRefs } from './decisions/pod-inputs.ts';
 import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
+import { withEvictions } from './evictions.ts';
 import type { CleanupWorld, PodInputRead, ServerWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
 import type { PodOwners } from './pod-owners.ts';
@@ -81,6 +82,7 @@ export async function readWorld(
     readPodInputs(tenant, client, signal),
     withUnlabelled(readServers(name, key, stores), tenant, client, signal)
       .then((found) => withReplicaSets(found, namespace, client, signal))
+      .then((found) => withEvictions(found, client, signal))
       .then((found) => podOwners.withLookAlikes(tenant, found, signal))
       .then((found) => withWarnings(found, client, now, signal)),
     withRunWarning(readCleanup(tenant, stores), tenant, client, now, signal),

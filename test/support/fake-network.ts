@@ -1,4 +1,11 @@
-import { FrameDecoder, encodeFrame, type Dial, type Wire, type WireEvents } from '../../src/copilot/index.ts';
+import {
+  FrameDecoder,
+  encodeFrame,
+  WRITE_CHECK_ID,
+  type Dial,
+  type Wire,
+  type WireEvents,
+} from '../../src/copilot/index.ts';
 
 export interface Received {
   id?: number | string;
@@ -19,6 +26,7 @@ export class FakeServer {
   readonly answers: Record<string, (request: Received) => object | undefined> = {
     ping: () => ({ result: { message: 'pong', timestamp: '2026-01-01T00:00:00Z', protocolVersion: 3 } }),
     'status.get': () => ({ result: { version: this.version, protocolVersion: 3 } }),
+    'sessions.bulkDelete': () => ({ result: { freedBytes: { [WRITE_CHECK_ID]: 0 } } }),
     connect: ({ params }) =>
       params?.['token'] === this.token
         ? { result: { ok: true, protocolVersion: 3, version: this.version } }

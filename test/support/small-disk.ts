@@ -9,6 +9,8 @@ export interface DiskOptions {
   readonly fileSystem?: 'tmpfs' | 'ext4';
   /** Default: 24. */
   readonly mebibytes?: number;
+  /** Of its directory, which belongs to root. Default: 0777. */
+  readonly mode?: string;
 }
 
 /**
@@ -21,7 +23,7 @@ export class SmallDisk implements Disposable {
   /** The PersistentVolume that it is, and the storage class of the claims that it is for, are called `name`. */
   readonly manifest: object;
 
-  constructor(name: string, { fileSystem = 'tmpfs', mebibytes = 24 }: DiskOptions = {}) {
+  constructor(name: string, { fileSystem = 'tmpfs', mebibytes = 24, mode = '0777' }: DiskOptions = {}) {
     const path = `/tmp/${name}`;
     this.path = path;
     this.manifest = {
@@ -37,7 +39,7 @@ export class SmallDisk implements Disposable {
     };
     onNode('mkdir', '-p', path);
     if (fileSystem === 'ext4') mountExt4(onNode, path, mebibytes);
-    else onNode('mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=0777`, 'tmpfs', path);
+    else onNode('mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=${mode}`, 'tmpfs', path);
   }
 
   /** As the driver of a volume grows it, file system and all; tmpfs only. What Kubernetes knows of it stays as it is. */
@@ -48,6 +50,11 @@ export class SmallDisk implements Disposable {
   /** As a file system turns read-only after an error of its disk: for everybody who has it mounted. */
   makeReadOnly(readOnly: boolean): void {
     onNode('mount', '-o', `remount,${readOnly ? 'ro' : 'rw'}`, this.path);
+  }
+
+  /** Changes the permissions of its directory. */
+  chmod(mode: string): void {
+    onNode('chmod', mode, this.path);
   }
 
   [Symbol.dispose](): void {
@@ -67,6 +74,13 @@ export function ext4Volume(mebibytes: number): { readonly path: string } & Dispo
       rmdirSync(path);
     },
   };
+}
+
+/** Makes a directory of this process's mount namespace read-only until it is disposed of. */
+export function readOnlyMount(path: string): Disposable {
+  run('mount', '--bind', path, path);
+  run('mount', '-o', 'remount,bind,ro', path);
+  return { [Symbol.dispose]: () => run('umount', path) };
 }
 
 type Run = (...command: string[]) => void;

@@ -32,8 +32,8 @@
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete]}
 # Connection token, binding, model credentials and those of spec.server.env, each read by its name. Never list or watch, which would give access to every Secret.
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}
-# The state of the servers, and why a server does not start.
-- {apiGroups: [""], resources: [pods], verbs: [list, watch]}
+# The state of the servers, and why a server does not start. Pods of servers that have ended and were replaced, such as evicted ones, are deleted.
+- {apiGroups: [""], resources: [pods], verbs: [list, watch, delete]}
 # Reports transitions, and reads the events of the kubelet and the storage driver about a server that does not start.
 - {apiGroups: [""], resources: [events], verbs: [list, create, patch]}
 {{- end }}

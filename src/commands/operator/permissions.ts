@@ -89,7 +89,11 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     verbs: ['get', 'create', 'patch'],
     why: 'Connection token, binding, model credentials and those of spec.server.env, each read by its name. Never list or watch, which would give access to every Secret.',
   },
-  { resource: Pod, verbs: ['list', 'watch'], why: 'The state of the servers, and why a server does not start.' },
+  {
+    resource: Pod,
+    verbs: ['list', 'watch', 'delete'],
+    why: 'The state of the servers, and why a server does not start. Pods of servers that have ended and were replaced, such as evicted ones, are deleted.',
+  },
   {
     resource: CoreEvent,
     verbs: ['list', 'create', 'patch'],

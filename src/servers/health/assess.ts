@@ -1,10 +1,15 @@
 /** How the outcome of a check changes a server's health; a pure function. */
-import type { UnhealthyReason } from '../../copilot/index.ts';
+import type { UnhealthyReason, WriteError } from '../../copilot/index.ts';
 import type { HealthSettings, ServerHealth } from '../server.ts';
 
 /** How one check ended. */
 export type Outcome =
-  | { readonly ok: true; readonly version: string | undefined; readonly lacks?: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly version: string | undefined;
+      readonly lacks?: readonly string[];
+      readonly writeError?: WriteError | undefined;
+    }
   | { readonly ok: false; readonly reason: UnhealthyReason; readonly message: string };
 
 /** What is kept of a server between two checks. */
@@ -44,9 +49,19 @@ export function assess(
 ): History {
   const { health } = history;
   if (outcome.ok) {
-    const { version, lacks = [] } = outcome;
-    const same = health.state === 'Healthy' && health.version === version && isSameList(health.lacks ?? [], lacks);
-    const healthy: ServerHealth = { state: 'Healthy', version, since: now, ...(lacks.length > 0 && { lacks }) };
+    const { version, lacks = [], writeError } = outcome;
+    const same =
+      health.state === 'Healthy' &&
+      health.version === version &&
+      health.writeError === writeError &&
+      isSameList(health.lacks ?? [], lacks);
+    const healthy: ServerHealth = {
+      state: 'Healthy',
+      version,
+      since: now,
+      ...(lacks.length > 0 && { lacks }),
+      ...(writeError && { writeError }),
+    };
     return { ...NO_HISTORY, health: same ? health : healthy };
   }
 

@@ -6,6 +6,7 @@ import { jittered } from '../retry.ts';
 import { Schedule } from '../schedule.ts';
 import type { Server, ServerHealth, ServerUpdate } from '../server.ts';
 import { NO_HISTORY, assess, type History, type Outcome } from './assess.ts';
+import { WriteCheck } from './write-check.ts';
 
 /** What the monitors of one pinger share. */
 export interface MonitorContext extends RegistryContext {
@@ -32,6 +33,7 @@ export class Monitor {
   readonly #server: Server;
   readonly #share: ConnectionShare;
   readonly #schedule: Schedule;
+  readonly #writeCheck: WriteCheck;
   #history: History = NO_HISTORY;
   /** The connection over which the last check succeeded. */
   #proven: SharedClient | undefined;
@@ -44,6 +46,7 @@ export class Monitor {
     this.#server = server;
     this.#context = context;
     this.#share = server.connection.join({ onEnd: (end) => this.#onEnd(end) });
+    this.#writeCheck = new WriteCheck(context.clock);
     this.#schedule = new Schedule(context, {
       dialDelayMs: () => this.#share.dialDelayMs,
       onDue: () => this.#onDue(),
@@ -100,8 +103,9 @@ export class Monitor {
   }
 
   /**
-   * One check: the connection, its version if it is a new one, then a ping. An error answer is an answer: the server is alive,
-   * whichever of the methods its version lacks. An answer that is not the protocol's does not count.
+   * One check: the connection, its version if it is a new one, a ping, and now and then whether it can write. An error answer
+   * is an answer: the server is alive, whichever of the methods its version lacks. An answer that is not the protocol's does
+   * not count.
    */
   async #probe(started: number): Promise<Probe> {
     const { clock } = this.#context;
@@ -117,8 +121,9 @@ export class Monitor {
       const sent = clock.monotonic();
       await unlessRpcError(ping(client, left()));
       const ms = clock.monotonic() - sent;
+      const writeError = await this.#writeCheck.run(client, left());
       const { lackingMethods: lacks } = this.#server.connection;
-      return { client, outcome: { ok: true, version: status?.version ?? this.#server.version, lacks }, ms };
+      return { client, outcome: { ok: true, version: status?.version ?? this.#server.version, lacks, writeError }, ms };
     } catch (error) {
       return { client, outcome: failed(error), ms: clock.monotonic() - started };
     }

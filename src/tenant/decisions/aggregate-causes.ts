@@ -25,6 +25,7 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.NodeLost,
   StalledReason.StorageClassNotFound,
   StalledReason.VolumePending,
+  StalledReason.VolumeNotWritable,
   StalledReason.Unschedulable,
   StalledReason.ImagePullFailed,
   StalledReason.SchedulingGated,

@@ -9,6 +9,7 @@ const CONSEQUENCES: Readonly<Record<string, string>> = {
   'sessions.getClientMetadata': 'the owners of its sessions are unknown',
   'session.metadata.updateClientMetadata': "the owners of its sessions can't be stored",
   'session.delete': "its sessions can't be deleted",
+  'sessions.bulkDelete': 'whether it can write to its volume is unknown',
 };
 
 /** A sentence about the methods that the version of a server lacks. */

@@ -8,6 +8,7 @@ import { serverContainer } from '../pods.ts';
 import { containerProblem, type Terminated } from './container-problem.ts';
 import { injectedCause, readinessGateCause, schedulingGateCause } from './injected-cause.ts';
 import { detail, lastLine } from '../../resources/quote.ts';
+import { evictionRemedy } from './eviction-remedy.ts';
 
 /** What a cause is decided from besides the pod. */
 export interface PodCauseInput {
@@ -67,25 +68,19 @@ function crashCause(end: Terminated, server: string): TenantCause {
   };
 }
 
-function failedPodCause({ status }: Pod, server: string): TenantCause | undefined {
+/** Why a pod has failed or is being evicted; undefined if it has not failed. */
+export function failedPodCause({ status }: Pod, server: string): TenantCause | undefined {
   // The kubelet sets this condition first, and the phase once the containers have ended.
   const evicted = status?.conditions?.find(
     ({ type, reason }) => type === 'DisruptionTarget' && reason === 'TerminationByKubelet',
   );
-  if (status?.phase !== 'Failed' && evicted?.status !== 'True') return undefined;
+  const hasFailed = status?.phase === 'Failed' || evicted?.status === 'True' || status?.reason === 'Evicted';
+  if (!hasFailed) return undefined;
   const message = status?.message ?? evicted?.message;
   return {
     reason: StalledReason.ContainerCrashed,
     message: `Server ${server}: its pod failed (${status?.reason ?? (evicted ? 'Evicted' : 'Failed')})${detail(message)}. ${evictionRemedy(message) ?? describePod(server)}`,
   };
-}
-
-function evictionRemedy(message = ''): string | undefined {
-  const volume = /EmptyDir volume "([^"]+)" exceeds the limit/.exec(message)?.[1];
-  if (volume === undefined) return undefined;
-  return volume === 'workspace'
-    ? 'Raise spec.server.workspace.size.'
-    : `The size of volume ${volume} is fixed: let agents write large files to the workspace, whose size is spec.server.workspace.size.`;
 }
 
 function schedulingCause(pod: Pod, server: string, warning: EventWarning | undefined): TenantCause | undefined {

@@ -12,6 +12,8 @@ const servesWithoutKind: Readonly<Record<string, boolean>> = {
   Secret: false,
   ServiceAccount: false,
   PodDisruptionBudget: true,
+  // Only pods that have ended are deleted.
+  Pod: true,
   CronJob: true,
   ConfigMap: true,
 };

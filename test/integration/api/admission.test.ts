@@ -41,6 +41,8 @@ describe('a manifest is refused with the field and the reason', () => {
     ['a volume larger than any disk', { storage: { size: '1e30' } }, `spec.storage.size ${outOfRange}`],
     ['a size that is no quantity', { storage: { size: 'big' } }, `spec.storage.size ${outOfRange}`],
     ['a volume without unit', { storage: { size: 10 } }, 'spec.storage.size in body must be of type string: "integer"'],
+    ['a home of size 0', { server: { home: { size: '0' } } }, `spec.server.home.size ${outOfRange}`],
+    ['a /tmp of size 1Ei', { server: { tmp: { size: '1Ei' } } }, `spec.server.tmp.size ${outOfRange}`],
     ['a workspace of size 0', { server: { workspace: { size: '0' } } }, `spec.server.workspace.size ${outOfRange}`],
     ['a TTL of 0', { sessions: { ttl: '0s' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
     ['a negative TTL', { sessions: { ttl: '-1h' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
@@ -205,7 +207,6 @@ describe('defaults', () => {
       server: {
         binary: 'cli',
         resources: { requests: { cpu: '100m', memory: '512Mi' }, limits: { memory: '4Gi' } },
-        workspace: { size: '1Gi' },
         idleUnload: '30m',
       },
       storage: { size: '1Gi', accessMode: 'ReadWriteOnce', reclaimPolicy: 'Retain' },

@@ -1,6 +1,7 @@
 // The protocol against the real Copilot CLI and the light runtime, as child processes.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import {
   AuthFailedError,
@@ -8,6 +9,8 @@ import {
   RpcError,
   TimeoutError,
   UnreachableError,
+  WRITE_CHECK_ID,
+  findWriteError,
   getSessionSizes,
   getStatus,
   listSessions,
@@ -19,6 +22,7 @@ import { createModelServer } from '../../model/server.ts';
 import { chat } from '../../support/chat.ts';
 import { cliVersion } from '../../support/copilot-binary.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
+import { readOnlyMount } from '../../support/small-disk.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';
 
 const token = 'f3b1c0ffee';
@@ -80,6 +84,41 @@ describe.each(['cli', 'runtime'] as const)('a real server (%s)', (binary) => {
     expect(error).toBeInstanceOf(RpcError);
     expect(error).toMatchObject({ code: -32601 });
     await ping(open, { timeoutMs });
+  });
+
+  it('can write, which the check shows and leaves one empty file for, however often', async () => {
+    const open = await opened();
+    const notified: unknown[] = [];
+    const other = new Client({
+      host: server.host,
+      port: server.port,
+      token,
+      timers: systemClock,
+      onNotification: (method, params) => notified.push([method, params]),
+    });
+    connections.push(other);
+    await other.open({ timeoutMs });
+    expect(await findWriteError(open, { timeoutMs })).toBeUndefined();
+    expect(await findWriteError(open, { timeoutMs })).toBeUndefined();
+    await ping(other, { timeoutMs });
+    // The CLI notifies clients that the id was deleted, the runtime does not.
+    const deletion = ['session.lifecycle', { type: 'session.deleted', sessionId: WRITE_CHECK_ID }];
+    expect(notified).toEqual(binary === 'cli' ? [deletion, deletion] : []);
+    const files = readdirSync(server.sessionState, { recursive: true });
+    expect(files).toEqual(['.session-operation-locks', '.session-operation-locks/copilot-operator-write-check.lock']);
+    expect(await listSessions(open, { timeoutMs })).toEqual([]);
+  });
+
+  it('cannot write once its volume is read-only, and can again when that ends', async () => {
+    const open = await opened();
+    expect(await findWriteError(open, { timeoutMs })).toBeUndefined();
+    {
+      using _readOnly = readOnlyMount(server.sessionState);
+      expect(await findWriteError(open, { timeoutMs })).toBe('EROFS');
+      expect(readdirSync(server.sessionState)).toEqual(['.session-operation-locks']);
+      await ping(open, { timeoutMs });
+    }
+    expect(await findWriteError(open, { timeoutMs })).toBeUndefined();
   });
 
   it('lists the session of a chat with its times and its size', async () => {

@@ -151,6 +151,7 @@ describe('a tenant', () => {
       Unschedulable: 'Degraded',
       StorageClassNotFound: 'Degraded',
       VolumePending: 'Degraded',
+      VolumeNotWritable: 'Degraded',
       VolumeNotExpandable: 'Degraded',
       OperatorImageUnknown: 'Degraded',
       DataLost: 'Degraded',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { findCondition } from '../../../src/kube/write/conditions.ts';
-import { Deployment, PersistentVolumeClaim, Secret, Service, type Pod } from '../../../src/kube/types/builtins.ts';
+import { Deployment, PersistentVolumeClaim, Pod, Secret, Service } from '../../../src/kube/types/builtins.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import type { FaultProxy } from '../../support/fault-proxy.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
@@ -65,6 +65,31 @@ describe('a server and its pods', () => {
     await world.patch(CopilotTenant, 'acme', { spec: { suspend: false } });
     await world.settle();
     expect(await replicas(world)).toBe(1);
+  });
+
+  it('keeps an evicted pod while it says why the server does not run, and deletes it once another one runs', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    const [evicted] = await running(world);
+    const name = evicted?.metadata.name ?? '';
+    await world.endPod(evicted as Pod);
+    await world.settle();
+    expect(await world.get(Pod, name)).toBeDefined();
+    expect(await ready(world)).toBe('ContainerCrashed');
+    await world.startPod('acme', 0);
+    await world.settle();
+    expect(await world.get(Pod, name)).toBeUndefined();
+    expect(world.events.filter((event) => event === 'Warning ServerEvicted')).toHaveLength(1);
+  });
+
+  it('does not delete an ended pod that only has its labels', async () => {
+    await using world = await ReconcilerWorld.open(api.kubeconfig);
+    await running(world);
+    const foreign = await world.startPod('acme', 0, { ownerReferences: [] });
+    await world.endPod(foreign);
+    await world.settle();
+    expect(await world.get(Pod, foreign.metadata.name)).toBeDefined();
+    expect(world.events).not.toContain('Warning ServerEvicted');
+    expect(await ready(world)).toBe('ServersReady');
   });
 
   it('returns to one pod when a user scales its Deployment to two, and is not restarted for it', async () => {

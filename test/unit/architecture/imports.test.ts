@@ -74,7 +74,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['client'],
     ['answer'],
     ['server-calls', 'session-calls', 'journal'],
-    ['activity', 'usage'],
+    ['activity', 'usage', 'write-check'],
     ['index'],
   ],
   servers: [
@@ -123,12 +123,12 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   tenant: [
     ['model', 'pods', 'hash-slot', 'place-queue', 'transitions'],
     ['deployments'],
-    ['open-run'],
+    ['evictions', 'open-run'],
     ['builders', 'decisions', 'targets', 'transforms'],
     ['pod-owners'],
     ['child-writer', 'observe', 'orphaned-token', 'server-template', 'sessions', 'tenant-budget', 'world'],
     ['cleanup', 'fleet', 'running-plan', 'steady-state'],
-    ['metrics', 'server-plan'],
+    ['ended-pods', 'metrics', 'server-plan'],
     ['plan', 'first-ready'],
     ['apply', 'redaction', 'status-writer'],
     ['action-events', 'status'],

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { actionEvents } from '../../../src/tenant/action-events.ts';
 import { untouched, type Outcome } from '../../../src/tenant/apply.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
-import { emptyWorld, healthyServer, sampleTenant } from '../../support/tenants.ts';
+import { emptyWorld, healthyServer, sampleTenant, serverPod } from '../../support/tenants.ts';
 import { rolledOutDeployment } from './fixtures.ts';
 
 const server = {
@@ -17,6 +17,7 @@ const plan = (change: Partial<Plan> = {}): Plan => ({
   podSecrets: [],
   servers: [server],
   surplus: [],
+  endedPods: [],
   sweeps: [],
   causes: [],
   waits: [],
@@ -60,6 +61,16 @@ describe('the events of what a reconcile did', () => {
       'Normal VolumeAdopted: used',
       'Warning VolumeAdopted: used',
     ]);
+  });
+
+  it('warn of an evicted server, with the field', () => {
+    const ended = {
+      pod: serverPod(sampleTenant(), 0),
+      index: 0,
+      reason: 'ServerEvicted',
+      message: 'Raise it.',
+    } as const;
+    expect(events(plan(), { endedPods: [ended] })).toEqual(['Warning ServerEvicted: Raise it.']);
   });
 
   it('warn of restarts, of failed sweeps, and of what a policy no longer changes', () => {

@@ -5,10 +5,12 @@ import { observeServer, type ObserveInput } from '../../../src/tenant/observe.ts
 import { hasEnded, pingAddress, servingPod } from '../../../src/tenant/pods.ts';
 import { container, healthy, NOW, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
 import { isRolloutComplete } from '../../../src/tenant/deployments.ts';
+import type { ServerHealth } from '../../../src/servers/server.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 
 const current: ServerWorld = { index: 0, deployment: rolledOutDeployment(), pods: [pod()] };
 const unknown = { state: 'Unknown' } as const;
+const cannotWrite: ServerHealth = { state: 'Healthy', version: '1.0.102', since: NOW, writeError: 'EACCES' };
 const starting = pod({ conditions: [{ type: 'Ready', status: 'False' }] });
 const pulling = pod({
   phase: 'Pending',
@@ -68,6 +70,7 @@ describe('the observed state of a server', () => {
       false,
     ],
     ['does not respond: Unhealthy', { health: unhealthy() }, 'Unhealthy', false],
+    ['cannot write to its volume: Failed', { health: cannotWrite }, 'Failed', false],
     ['has only a terminating pod: Pending', { server: { ...current, pods: [leaving] } }, 'Pending', false],
   ])('of one that %s', (_, other, state, ready) => {
     expect(observe(other)).toMatchObject({ name: 'acme-0', state, ready });

@@ -29,6 +29,7 @@ const plan: Plan = {
     },
   ],
   surplus: [],
+  endedPods: [],
   sweeps: [{ index: 0, action: 'wait', reason: 'NotDue', message: 'later' }],
   causes: [cause],
   waits: [wait],

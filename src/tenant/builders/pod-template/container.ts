@@ -4,13 +4,25 @@ import { SERVER_PORT } from '../../../api/names.ts';
 import { CONTAINER_SECURITY, containerResources, SERVER_CONTAINER, type Container } from '../../../resources/pod.ts';
 import type { CopilotTenant } from '../../../resources/tenant.ts';
 import { environment } from './environment.ts';
+import { ANY_IPV4, listenAddress, type IPFamily } from './listen-address.ts';
 import { WORKSPACE } from './paths.ts';
 import { volumeMounts } from './volumes.ts';
 
 // The platform's own binaries: npm's loader would be PID 1 and ignore SIGTERM (docs/facts.md).
 const PROGRAM = { cli: 'copilot', runtime: 'copilot-runtime' } as const;
 
-export function serverContainer(tenant: CopilotTenant, image: string, revision: number): Container {
+/** What the container contains besides the spec. */
+export interface ContainerFacts {
+  readonly image: string;
+  /** The family of the server's addresses. */
+  readonly ipFamily: IPFamily;
+}
+
+export function serverContainer(
+  tenant: CopilotTenant,
+  { image, ipFamily }: ContainerFacts,
+  revision: number,
+): Container {
   const { server } = tenant.spec;
   return {
     name: SERVER_CONTAINER,
@@ -19,7 +31,7 @@ export function serverContainer(tenant: CopilotTenant, image: string, revision: 
     args: [
       '--headless',
       '--host',
-      '0.0.0.0',
+      revision >= 2 ? listenAddress(ipFamily) : ANY_IPV4,
       '--port',
       String(SERVER_PORT),
       '--no-auto-update',
@@ -37,6 +49,6 @@ export function serverContainer(tenant: CopilotTenant, image: string, revision: 
     securityContext: CONTAINER_SECURITY,
     // The last output of a crashed server is in the pod's status: the operator has no permission to read logs.
     terminationMessagePolicy: 'FallbackToLogsOnError',
-    volumeMounts: volumeMounts(tenant),
+    volumeMounts: volumeMounts(tenant, revision),
   };
 }

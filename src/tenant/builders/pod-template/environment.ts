@@ -2,7 +2,7 @@
 import { childName, TOKEN_KEY } from '../../../resources/names.ts';
 import type { Container } from '../../../resources/pod.ts';
 import type { CopilotTenant } from '../../../resources/tenant.ts';
-import { CA_BUNDLE, COPILOT_HOME, HOME, WORKSPACE } from './paths.ts';
+import { CA_BUNDLE, CACHE, COPILOT_HOME, HOME, WORKSPACE } from './paths.ts';
 
 type EnvVar = NonNullable<Container['env']>[number];
 
@@ -23,7 +23,7 @@ export function environment(tenant: CopilotTenant, revision: number): EnvVar[] {
     },
     ...modelEnvironment(tenant),
     ...hostEnvironment(tenant),
-    ...(revision >= 2 ? GIT : []),
+    ...(revision >= 2 ? [...CACHES, ...GIT] : []),
   ];
   return [...own.filter(({ name }) => !setByUser.has(name)), ...users, ...proxyEnvironment(tenant)];
 }
@@ -35,6 +35,15 @@ function modelEnvironment({ spec: { model } }: CopilotTenant): EnvVar[] {
   const { name, key } = model.github.tokenSecretRef;
   return [{ name: 'COPILOT_GITHUB_TOKEN', valueFrom: { secretKeyRef: { name, key } } }];
 }
+
+// By default npm and Go modules fill the home directory. The other two are named as well, so that an XDG_CACHE_HOME of the image does
+// not move them.
+const CACHES: EnvVar[] = [
+  { name: 'npm_config_cache', value: `${CACHE}/npm` },
+  { name: 'PIP_CACHE_DIR', value: `${CACHE}/pip` },
+  { name: 'GOCACHE', value: `${CACHE}/go-build` },
+  { name: 'GOMODCACHE', value: `${CACHE}/go-mod` },
+];
 
 // The volume belongs to root, and git refuses to work in a directory of another user.
 const GIT: EnvVar[] = [

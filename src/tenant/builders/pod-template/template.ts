@@ -5,7 +5,9 @@ import { podMetadata, podSecurity, scheduling } from '../../../resources/pod.ts'
 import type { CopilotTenant } from '../../../resources/tenant.ts';
 import { TemplateAnnotation } from '../../deployments.ts';
 import type { Restart, ServerImage } from '../../model.ts';
+import { serverAffinity } from './affinity.ts';
 import { serverContainer } from './container.ts';
+import type { IPFamily } from './listen-address.ts';
 import { CURRENT_REVISION } from './revisions.ts';
 import { volumes } from './volumes.ts';
 
@@ -16,6 +18,8 @@ export interface PodTemplateFacts {
   readonly image: ServerImage;
   /** Value of {@link TemplateAnnotation.credentials}. */
   readonly credentialsHash: string;
+  /** Default: IPv4. */
+  readonly ipFamily?: IPFamily | undefined;
   readonly restart?: Restart | undefined;
 }
 
@@ -59,9 +63,12 @@ export const podTemplate: RenderPodTemplate = (tenant, index, facts, revision) =
       // SIGTERM ends the CLI in 2 s without a drain; a longer period would only delay the replacement of a hung server.
       terminationGracePeriodSeconds: 15,
       securityContext: podSecurity(tenant),
-      containers: [serverContainer(tenant, facts.image.image, revision)],
-      volumes: volumes(tenant, index),
+      // The pause container is PID 1 and reaps what the agent's commands leave; neither program does, and images need no init.
+      ...(revision >= 2 && { shareProcessNamespace: true }),
+      containers: [serverContainer(tenant, { image: facts.image.image, ipFamily: facts.ipFamily ?? 'IPv4' }, revision)],
+      volumes: volumes(tenant, index, revision),
       ...scheduling(tenant),
+      ...(revision >= 2 && { affinity: serverAffinity(tenant, index) }),
     },
   };
 };

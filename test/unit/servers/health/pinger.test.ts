@@ -437,6 +437,62 @@ describe('a server that answers with an error', () => {
   });
 });
 
+describe('a server that cannot write to its volume', () => {
+  const isReadOnly = (): void => {
+    server.answers['sessions.bulkDelete'] = () => ({ result: { freedBytes: {} } });
+    server.answers['session.create'] = () => ({ error: { code: -32_603, message: 'EROFS: Read-only file system' } });
+  };
+  const writeErrors = () => transitions.map(([, health]) => health.state === 'Healthy' && health.writeError);
+
+  it('is reported so with the first ping, and never as one that can', async () => {
+    isReadOnly();
+    servers.set(target());
+    await clock.advance(3_600_000);
+    expect(writeErrors()).toEqual(['EROFS']);
+    expect(server.dials).toBe(1);
+  });
+
+  it('is found within five minutes if its file system becomes read-only, and its repair with the next ping', async () => {
+    await watchHealthy();
+    const writable = server.answers['sessions.bulkDelete'];
+    isReadOnly();
+    await clock.advance(5 * 60_000 + 11_000);
+    expect(writeErrors()).toEqual([undefined, 'EROFS']);
+    if (writable !== undefined) server.answers['sessions.bulkDelete'] = writable;
+    await clock.advance(11_000);
+    expect(writeErrors()).toEqual([undefined, 'EROFS', undefined]);
+  });
+
+  it('stays reported over a lost connection, after which the check is not answered', async () => {
+    isReadOnly();
+    servers.set(target());
+    await clock.advance(100);
+    server.answers['sessions.bulkDelete'] = () => undefined;
+    server.cut();
+    await clock.advance(100_000);
+    expect(writeErrors()).toEqual(['EROFS']);
+  });
+
+  it('is asked once in five minutes while it can write, and for each new connection', async () => {
+    await watchHealthy();
+    await clock.advance(3_600_000);
+    expect(server.calls('sessions.bulkDelete')).toBeGreaterThan(11);
+    expect(server.calls('sessions.bulkDelete')).toBeLessThanOrEqual(13);
+    const before = server.calls('sessions.bulkDelete');
+    server.cut();
+    await clock.advance(20_000);
+    expect(server.calls('sessions.bulkDelete')).toBe(before + 1);
+  });
+
+  it('is Healthy without an answer to the check, which costs no connection', async () => {
+    server.answers['sessions.bulkDelete'] = () => undefined;
+    servers.set(target());
+    await clock.advance(3_600_000);
+    expect(states()).toEqual(['Healthy']);
+    expect(server.dials).toBe(1);
+  });
+});
+
 describe('the pinger of a hostile server', () => {
   it('refuses its requests, ignores its notifications, and reports it Healthy', async () => {
     await watchHealthy();

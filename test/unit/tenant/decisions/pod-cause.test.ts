@@ -119,7 +119,7 @@ describe('a pod that cannot run', () => {
         containerStatuses: [container({ ready: false, state: { terminated: { exitCode: 0 } } })],
       }),
       'ContainerCrashed',
-      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". The size of volume tmp is fixed',
+      'Server acme-0: its pod failed (Evicted): Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". Raise spec.server.tmp.size.',
     ],
     [
       'a rejection by the node',
