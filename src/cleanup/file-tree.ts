@@ -6,7 +6,9 @@ const SLASH = Buffer.from('/');
 
 /** The `code` of an error of the file system. */
 export function errorCode(error: unknown): string | undefined {
-  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  // By its shape: the errors of node:fs may belong to another realm than this module.
+  const { code } = (typeof error === 'object' && error !== null ? error : {}) as { readonly code?: unknown };
+  return typeof code === 'string' ? code : undefined;
 }
 
 /** The result of `operation`, or undefined when its file does not exist. */
