@@ -55,6 +55,20 @@ export async function deleteOnVolume(
   });
 }
 
+/** Removes what the deletion of a session through its server leaves on the volume, and what a killed run left of an earlier one. */
+export async function removeRemains(
+  target: string,
+  volume: Volume,
+  sessionId: string,
+  context: Context,
+): Promise<void> {
+  if (context.report.dryRun) return;
+  await attempt(`${target}: session ${sessionId}`, context, async () => {
+    if ((await volume.trash()).includes(sessionId)) await volume.emptyTrash(sessionId);
+    if ((await volume.session(sessionId)) === undefined) await volume.deleteLock(sessionId);
+  });
+}
+
 async function remove(
   target: string,
   volume: Volume,

@@ -5,7 +5,7 @@ import type { CleanupResult } from '../resources/cleanup-result.ts';
 import type { Policy } from '../resources/ttl-rule.ts';
 import type { Context } from './context.ts';
 import { fullMessage, OutOfTimeError, StoppedError } from './failure.ts';
-import { cleanUpVolume, deleteOnVolume } from './on-volume.ts';
+import { cleanUpVolume, deleteOnVolume, removeRemains } from './on-volume.ts';
 import { PoliciesError, readPolicies } from './policies.ts';
 import type { CleanupOptions, DeleteTask, Target, TtlTask } from './model.ts';
 import { emptyTrash, sweepLocks, sweepStubs } from './sweep.ts';
@@ -104,8 +104,12 @@ async function deleteEach(
   for (const session of sessions) {
     if (clock.monotonic() > end) throw new OutOfTimeError();
     await report.outcomeOf(session.sessionId, async () => {
-      if (client !== undefined) await deleteOnServer(name, client, session, context);
-      else if (volume !== undefined) await deleteOnVolume(name, volume, session, context);
+      if (client === undefined) {
+        if (volume !== undefined) await deleteOnVolume(name, volume, session, context);
+        return;
+      }
+      await deleteOnServer(name, client, session, context);
+      if (volume !== undefined) await removeRemains(name, volume, session.sessionId, context);
     });
   }
 }
