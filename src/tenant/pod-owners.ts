@@ -47,7 +47,10 @@ export class PodOwners {
     this.#clock = clock;
   }
 
-  /** The servers with their look-alikes. Pods that are not their own stay in `pods` only if they mount the server's volume. */
+  /**
+   * The servers with their look-alikes. A foreign pod stays in `pods` only if it mounts the server's volume; others were the server's, or
+   * may become so, and are waited for.
+   */
   async withLookAlikes(
     tenant: CopilotTenant,
     servers: ReadonlyMap<number, ServerWorld>,
@@ -58,7 +61,8 @@ export class PodOwners {
         const name = serverName(tenant.metadata.name, server.index);
         const lookAlikes = await this.#lookAlikes(tenant, name, server, signal);
         if (lookAlikes.length === 0) return [server.index, server] as const;
-        const others = new Set(lookAlikes.map(({ pod }) => pod).filter((pod) => !mountsClaim(pod, name)));
+        const foreign = lookAlikes.filter(({ pod, reason }) => reason === 'Foreign' && !mountsClaim(pod, name));
+        const others = new Set(foreign.map(({ pod }) => pod));
         const pods = server.pods.filter((pod) => !others.has(pod));
         return [server.index, { ...server, pods, lookAlikes }] as const;
       }),

@@ -79,6 +79,14 @@ describe('the pods of a server', () => {
     expect(found && servingPod(found)).toBeUndefined();
   });
 
+  it('include an orphan, whatever it mounts, because a second pod must not start beside it, but it does not serve', async () => {
+    const { state, read } = reader();
+    state.found = replicaSet('uid-of-set', undefined);
+    const found = await read([own]);
+    expect(names(found?.pods)).toEqual(['own']);
+    expect(found && servingPod(found)).toBeUndefined();
+  });
+
   it('are none while a forged pod has the UID of the ReplicaSet', async () => {
     const { read } = reader();
     const forged = podOf(replicaSet('uid-of-set', live), 'forged');
