@@ -139,7 +139,7 @@ export const StalledReason = {
   AdmissionDenied: 'AdmissionDenied',
   /** The API server refused a child as invalid, for example limits below requests. The message names the field. */
   InvalidSpec: 'InvalidSpec',
-  /** The operator lacks a permission. The message names the verb and the resource; compare with the chart's RBAC. */
+  /** The operator lacks a permission, or the API server has a resource in other versions only. The message names the verb and the resource; compare with the chart's RBAC and CRDs. */
   Forbidden: 'Forbidden',
   /** The operator does not know its own image (flag `--operator-image`, which the current chart sets), so it can't run the cleanup that `spec.sessions.ttl` requests. */
   OperatorImageUnknown: 'OperatorImageUnknown',

@@ -11,7 +11,7 @@ export class OtherVersionError extends Error {
 
   constructor({ plural, group, version }: ResourceType, served: readonly string[]) {
     super(
-      `the API server serves ${plural}.${group} as ${served.join(', ')} and not as ${version}: install the CRDs of this version of the operator, or the operator that belongs to the CRDs`,
+      `The API server serves ${plural}.${group} as ${served.join(', ')} and not as ${version}: install the CRDs of this version of the operator, or the operator that belongs to the CRDs`,
     );
   }
 }

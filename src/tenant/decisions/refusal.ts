@@ -1,5 +1,6 @@
 /** Decides the cause when the API server or a policy refused an object. */
 import { StalledReason } from '../../api/conditions.ts';
+import { OtherVersionError } from '../../kube/cache/availability.ts';
 import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../../kube/types/errors.ts';
 import { isMissingPermission, serverMessage } from '../../kube/write/refusal.ts';
 import { lacksPermission } from '../../resources/permission.ts';
@@ -11,6 +12,7 @@ import { builtinRefusal, creationFailure, type RefusalOptions } from './pod-refu
  * retry can succeed.
  */
 export function refusalOfRequest(error: unknown, object: string): TenantCause | undefined {
+  if (error instanceof OtherVersionError) return { reason: StalledReason.Forbidden, message: `${error.message}.` };
   if (!(error instanceof StatusError)) return undefined;
   if (isNamespaceTerminating(error)) {
     return {

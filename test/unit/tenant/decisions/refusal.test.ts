@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
+import { OtherVersionError } from '../../../../src/kube/cache/availability.ts';
 import { StatusError, TransportError } from '../../../../src/kube/types/errors.ts';
 import type { Status } from '../../../../src/kube/types/types.ts';
+import { CopilotSession } from '../../../../src/resources/session.ts';
 import { refusalOfMessage, refusalOfRequest } from '../../../../src/tenant/decisions/refusal.ts';
 
 const request = { method: 'POST', path: '/apis/apps/v1/namespaces/team/deployments' };
@@ -17,6 +19,15 @@ const policy =
 const invalid =
   'Deployment.apps "acme-0" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1Gi';
 const podSecurity = 'pods "acme-0" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true';
+
+it('a resource that is served in other versions only is a cause, with the remedy', () => {
+  const error = new OtherVersionError(CopilotSession, ['v1beta1']);
+  expect(refusalOfRequest(error, "the tenant's resources")).toEqual({
+    reason: 'Forbidden',
+    message:
+      'The API server serves copilotsessions.copilot-operator.dev as v1beta1 and not as v1alpha1: install the CRDs of this version of the operator, or the operator that belongs to the CRDs.',
+  });
+});
 
 describe('a refusal of the API server', () => {
   it.each([
