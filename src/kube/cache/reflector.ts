@@ -269,9 +269,11 @@ export class Reflector<T extends KubeObject> {
   }
 }
 
-/** No answer, or that of a load balancer whose servers are down. A Retry-After is an answer, and is obeyed. */
+/**
+ * No answer, or that of a load balancer whose servers are down. A Retry-After is an answer, and is obeyed; so is the ERROR event of an open
+ * watch, which alone has the method WATCH.
+ */
 function mayBeOutage(error: Error | undefined): boolean {
-  return (
-    error instanceof TransportError || (error instanceof StatusError && isServerError(error) && !error.retryAfterMs)
-  );
+  if (!(error instanceof StatusError)) return error instanceof TransportError;
+  return isServerError(error) && !error.retryAfterMs && error.method !== 'WATCH';
 }

@@ -77,6 +77,15 @@ describe('an outage of the API server', () => {
     },
   );
 
+  it('is not what an ERROR event in an open watch is: the server answers, and nothing is probed or checked', async () => {
+    await using world = informers(1);
+    const { api, clock } = world;
+    await settle();
+    api.fault('error500');
+    await clock.advance(2_000);
+    expect([api.requests, api.watches, api.probes]).toEqual([2, 2, 0]);
+  });
+
   it('costs about one probe a second, however many watches there are', async () => {
     await using world = informers(100);
     await settle();
