@@ -257,7 +257,12 @@ export class ReconcilerWorld {
   }
 
   /** Plays the Deployment controller and the kubelet: the pod of the server runs and its port is open. */
-  async startPod(tenant: string, index: number, metadata: Partial<ObjectMeta> = {}): Promise<Pod> {
+  async startPod(
+    tenant: string,
+    index: number,
+    metadata: Partial<ObjectMeta> = {},
+    volumes: NonNullable<Pod['spec']>['volumes'] = [],
+  ): Promise<Pod> {
     const server = `${tenant}-${index}`;
     const pod = await this.client.create(Pod, {
       apiVersion: 'v1',
@@ -269,7 +274,7 @@ export class ReconcilerWorld {
         ownerReferences: [await this.replicaSetOf(server)],
         ...metadata,
       },
-      spec: { containers: [{ name: 'server', image: 'example.com/copilot-cli:1' }] },
+      spec: { containers: [{ name: 'server', image: 'example.com/copilot-cli:1' }], volumes },
     });
     const now = new Date().toISOString().replace(/\.\d+/, '');
     const running = { startedAt: now };

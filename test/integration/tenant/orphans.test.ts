@@ -55,7 +55,7 @@ async function running(
 
 /** Its server runs and answers. */
 async function serve(world: ReconcilerWorld): Promise<void> {
-  await world.startPod('acme', 0);
+  await world.startPod('acme', 0, {}, [{ name: 'sessions', persistentVolumeClaim: { claimName: 'acme-0' } }]);
   await world.settle();
   world.health.set(`${world.namespace}/acme-0`, { state: 'Healthy', version: '1.0', since: 0 });
   await world.reconcile('acme');
@@ -101,6 +101,9 @@ describe('a tenant that is applied again after --cascade=orphan', () => {
     // Its generation counts changes of annotations too.
     expect(after.spec).toEqual(before.spec);
     await world.observeDeployment('acme-0', { replicas: 1, updatedReplicas: 1 });
+    // What was known of the server went with the first tenant.
+    world.health.set(`${world.namespace}/acme-0`, { state: 'Healthy', version: '1.0', since: 0 });
+    await world.reconcile('acme');
     await world.settle();
     expect([await reasonOf(world, 'Ready'), await reasonOf(world, 'Stalled')]).toEqual(['ServersReady', 'NotStalled']);
     expect(world.events.filter((event) => event.includes('Adopted')).map((event) => event.split(':')[0])).toEqual([
