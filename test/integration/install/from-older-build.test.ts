@@ -57,7 +57,7 @@ describe.each(Object.entries(BUILDS))('a cluster of build %s', (commit, furtherF
   });
 
   it('is taken over without a write to a Deployment; of a CronJob only the image changes', async () => {
-    await using world = await takenOver({ operatorImage: NEW_OPERATOR });
+    await using world = await takenOver({ operatorImage: NEW_OPERATOR, maxConcurrentRollouts: 0 });
     for (const server of RUNNING) {
       await world.patch(PersistentVolumeClaim, server, { status: { phase: 'Bound' } }, 'status');
       const [tenant = '', index] = server.split('-');
