@@ -101,7 +101,8 @@ describe('a tenant that is applied again after --cascade=orphan', () => {
     // Its generation counts changes of annotations too.
     expect(after.spec).toEqual(before.spec);
     await world.observeDeployment('acme-0', { replicas: 1, updatedReplicas: 1 });
-    // What was known of the server went with the first tenant.
+    await world.settle();
+    // What was known of the server went with the first tenant: its pod is believed again once the Deployment has its owner.
     world.health.set(`${world.namespace}/acme-0`, { state: 'Healthy', version: '1.0', since: 0 });
     await world.reconcile('acme');
     await world.settle();
