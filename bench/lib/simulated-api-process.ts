@@ -14,7 +14,8 @@ import { apiRequestOf, type ApiRequest } from '../../test/support/api-request.ts
 type Stored = KubeObject & { spec?: Record<string, unknown>; status?: Record<string, unknown> };
 interface Watch {
   readonly resource: string;
-  readonly selector: readonly [string, string][];
+  /** Labels and their values; undefined: any value. */
+  readonly selector: readonly [string, string | undefined][];
   readonly response: ServerResponse;
 }
 
@@ -148,7 +149,10 @@ function watch({ resource, query }: ApiRequest, response: ServerResponse): void 
   const selector = (query.get('labelSelector') ?? '')
     .split(',')
     .filter((term) => term !== '')
-    .map((term): [string, string] => [term.slice(0, term.indexOf('=')), term.slice(term.indexOf('=') + 1)]);
+    .map((term): [string, string | undefined] => {
+      const [key = '', value] = term.split('=');
+      return [key, value];
+    });
   const entry = { resource, selector, response };
   response.writeHead(200, { 'content-type': 'application/json' });
   for (const object of objects.get(resource)?.values() ?? []) {
@@ -166,7 +170,7 @@ function bookmark(response: ServerResponse, end: boolean): void {
 }
 
 function matches({ metadata: { labels = {} } }: Stored, selector: Watch['selector']): boolean {
-  return selector.every(([key, value]) => labels[key] === value);
+  return selector.every(([key, value]) => (value === undefined ? key in labels : labels[key] === value));
 }
 
 function answer(response: ServerResponse, status: number, body: object): void {
