@@ -16,7 +16,7 @@ afterEach(async () => {
 
 /** A server with one good and one switchable check under /readyz. */
 async function start() {
-  const state = { ok: true };
+  const state = { ok: true, note: '' };
   const logged: Record<string, unknown>[] = [];
   const log = pino({}, { write: (line) => void logged.push(JSON.parse(line) as Record<string, unknown>) });
   const metrics = new Metrics();
@@ -25,7 +25,8 @@ async function start() {
     '/livez': [],
     '/readyz': [
       { name: 'ping', check: () => ({ ok: true, message: '' }) },
-      { name: 'caches', check: () => ({ ok: state.ok, message: 'not synced yet: pods' }) },
+      { name: 'caches', check: () => ({ ok: state.ok, message: state.ok ? '' : 'not synced yet: pods' }) },
+      { name: 'types', check: () => ({ ok: true, message: state.note }) },
     ],
   };
   const server = new HealthServer({ log, probes, registry: metrics.registry });
@@ -45,8 +46,15 @@ describe('the probes', () => {
     expect(await get('/livez')).toEqual({ status: 200, body: 'ok' });
     expect(await get('/readyz?verbose')).toEqual({
       status: 200,
-      body: '[+]ping ok\n[+]caches ok\nreadyz check passed\n',
+      body: '[+]ping ok\n[+]caches ok\n[+]types ok\nreadyz check passed\n',
     });
+  });
+
+  it('name what a check that is ok has to say, when asked for', async () => {
+    const { get, state } = await start();
+    state.note = 'the CRD of copilotsessions is missing';
+    expect(await get('/readyz')).toEqual({ status: 200, body: 'ok' });
+    expect((await get('/readyz?verbose')).body).toContain('[+]types ok: the CRD of copilotsessions is missing\n');
   });
 
   it('fail with the reason, in the response and in the log', async () => {
@@ -54,7 +62,7 @@ describe('the probes', () => {
     state.ok = false;
     expect(await get('/readyz')).toEqual({
       status: 500,
-      body: '[+]ping ok\n[-]caches failed: not synced yet: pods\nreadyz check failed\n',
+      body: '[+]ping ok\n[-]caches failed: not synced yet: pods\n[+]types ok\nreadyz check failed\n',
     });
     expect(logged).toMatchObject([{ probe: 'readyz', failed: ['[-]caches failed: not synced yet: pods'] }]);
   });
