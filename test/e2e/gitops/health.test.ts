@@ -31,14 +31,14 @@ async function healthOf(resource: string): Promise<ArgoHealth> {
   return argoHealth(JSON.parse(await kubectl('get', resource, '-o', 'json')) as KubeObject);
 }
 
-/** Waits until it has this health and message; returns every health that was observed until then. */
-async function expectHealth(resource: string, status: string, message: RegExp): Promise<Set<string>> {
-  const seen = new Set<string>();
+/** Waits until it has this health and message; returns every health that was observed until then, with its last message. */
+async function expectHealth(resource: string, status: string, message: RegExp): Promise<Map<string, string>> {
+  const seen = new Map<string, string>();
   await waitFor(
     `${resource} is ${status}`,
     async () => {
       const found = await healthOf(resource);
-      seen.add(found.status);
+      seen.set(found.status, found.message);
       expect(found).toEqual({ status, message: expect.stringMatching(message) });
       return true;
     },
@@ -77,7 +77,8 @@ describe('a tenant', () => {
     const made = await namespace.createTenant('fresh', light);
     expect((await argoHealth(made)).status).toBe('Progressing');
     const seen = await expectHealth('ct/fresh', 'Healthy', /^1 of 1 servers are ready\.$/);
-    expect([...seen].toSorted()).toEqual(['Healthy', 'Progressing']);
+    expect(seen.get('Degraded')).toBeUndefined();
+    expect([...seen.keys()].toSorted()).toEqual(['Healthy', 'Progressing']);
   });
 
   it('is Progressing while its server is replaced, and never Degraded', async () => {
@@ -86,7 +87,7 @@ describe('a tenant', () => {
     await namespace.patchTenant('changed', { spec: { server: { idleUnload: '20m' } } });
     expect((await healthOf('ct/changed')).status).toBe('Progressing');
     const seen = await expectHealth('ct/changed', 'Healthy', /^1 of 1 servers are ready\.$/);
-    expect(seen).not.toContain('Degraded');
+    expect(seen.get('Degraded')).toBeUndefined();
   });
 
   it('is Suspended while it is suspended or scaled to zero, and Healthy again afterwards', async () => {
