@@ -57,6 +57,9 @@ export interface TenantStores {
 
 // Mounting a volume and creating a sandbox normally take seconds; events are only read after that.
 const EVENTS_AFTER_MS = 15_000;
+// The first attempt to mount a volume may fail, because the API server's authorizer knows a new pod's claims a moment later than the
+// kubelet asks for them. The kubelet tries again within half a minute.
+const MOUNT_RETRY_MS = 45_000;
 
 /** What the world is read with. */
 export interface WorldContext {
@@ -267,7 +270,8 @@ function eventSubject(server: ServerWorld, now: number): KubeObject | undefined 
   const pod = servingPod(server);
   if (pod === undefined) return undefined;
   if (waitsForVolume(pod)) return claim;
-  if (now - Date.parse(pod.metadata.creationTimestamp ?? '') <= EVENTS_AFTER_MS) return undefined;
+  const ageMs = now - Date.parse(pod.metadata.creationTimestamp ?? '');
+  if (ageMs <= EVENTS_AFTER_MS) return undefined;
   if (isUnscheduled(pod)) return claim?.status?.phase === 'Bound' ? undefined : claim;
-  return isCreating(pod) ? pod : undefined;
+  return isCreating(pod) && ageMs > MOUNT_RETRY_MS ? pod : undefined;
 }

@@ -9,7 +9,7 @@ jest.setTimeout(3 * READY_MS);
 const LISTENER = `require('net').createServer((socket) => { console.log('dialled'); socket.end(); }).listen(4321)`;
 
 /** A pod that listens on the server's port, with what the Service of acme-0 selects by. */
-const mimic = {
+const mimicOn = (nodeName: string) => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: {
@@ -21,6 +21,8 @@ const mimic = {
     },
   },
   spec: {
+    // Past the scheduler, which keeps the two apart: a server's pod repels others with its labels.
+    nodeName,
     automountServiceAccountToken: false,
     terminationGracePeriodSeconds: 0,
     securityContext: { runAsNonRoot: true, runAsUser: 10001, seccompProfile: { type: 'RuntimeDefault' } },
@@ -34,7 +36,7 @@ const mimic = {
       },
     ],
   },
-};
+});
 
 describe('a pod with the labels of a server', () => {
   let namespace: TestNamespace;
@@ -48,7 +50,8 @@ describe('a pod with the labels of a server', () => {
   afterAll(() => namespace.close());
 
   it('is reported by name and never dialled, although the Service sends clients to it', async () => {
-    await namespace.kubectl.ok(['create', '-n', namespace.name, '-f', '-'], mimic);
+    const [server] = await namespace.pods('acme', 'acme-0');
+    await namespace.kubectl.ok(['create', '-n', namespace.name, '-f', '-'], mimicOn(server?.spec?.nodeName ?? ''));
     await namespace.kubectl.ok(['wait', 'pod/mimic', '-n', namespace.name, '--for=condition=Ready', '--timeout=60s']);
     const stalled = await namespace.waitForStalled('acme', 'LookAlikePod');
     expect(conditionOf(stalled, 'Stalled').message).toContain('Pod mimic (it has no controller)');

@@ -14,6 +14,8 @@ export function serverAffinity(tenant: CopilotTenant, index: number): Affinity {
   const { affinity } = tenant.spec.server;
   const itself = {
     labelSelector: { matchLabels: serverPods(tenant.metadata.name, index) },
+    // Of the same ReplicaSet: anybody who creates pods can copy the other labels, and would keep the server from starting again.
+    matchLabelKeys: ['pod-template-hash'],
     topologyKey: 'kubernetes.io/os',
   };
   const { podAntiAffinity } = affinity ?? {};

@@ -90,6 +90,7 @@ describe('the address that a server listens on', () => {
 describe('the affinity of a server', () => {
   const itself = {
     labelSelector: { matchLabels: expect.objectContaining({ 'copilot-operator.dev/server': 'acme-3' }) },
+    matchLabelKeys: ['pod-template-hash'],
     topologyKey: 'kubernetes.io/os',
   };
 
