@@ -272,12 +272,18 @@ export class TestNamespace {
 
   /** Ends the operators, which must have run without complaint, and deletes the namespace. */
   async close(): Promise<void> {
+    const running = new Set(this.#operators);
     try {
       await this.#belongings.disposeAsync();
       await this.kubectl.ok(['delete', 'csn', '--all', '-n', this.name, '--timeout=90s']);
       await Promise.all((await this.list(CopilotTenant)).map(({ metadata }) => this.deleteTenant(metadata.name)));
-      for (const operator of this.#operators) await operator.stop();
+      for (const operator of this.#operators) {
+        running.delete(operator);
+        await operator.stop();
+      }
     } finally {
+      // After a failure above, which is thrown: a process that is left would keep the test run from ending.
+      await Promise.allSettled([...running].map((operator) => operator.stop()));
       await this.kubectl.ok(['delete', 'namespace', this.name, '--ignore-not-found', '--timeout=90s']);
       await this.#close();
       rmSync(this.#dir, { recursive: true, force: true });
