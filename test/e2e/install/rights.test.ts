@@ -11,6 +11,7 @@ import {
   Job,
   NetworkPolicy,
   PersistentVolumeClaim,
+  Pod,
   PodDisruptionBudget,
   Role,
   Secret,
@@ -116,6 +117,7 @@ async function everything(): Promise<void> {
   await namespace.createSession('fleeting', 'acme', { lifecycle: 'Ephemeral', ttl: '1m' });
   await namespace.waitForReady('acme');
   await namespace.waitForStalled('stuck', 'StorageClassNotFound');
+  const evicted = await fillVolume();
   await editAll();
   await deleteOne(PodDisruptionBudget, 'acme-servers');
   // Its pods are left, and why is in their ReplicaSet.
@@ -143,7 +145,19 @@ async function everything(): Promise<void> {
   );
   await removeFromVolume();
   await sweepVolume();
-  for (const tenant of ['acme', 'stuck']) await namespace.deleteTenant(tenant);
+  // The kubelet measures volumes once in a minute or two.
+  const away = async () => (await namespace.get(Pod, evicted)) === undefined;
+  await waitFor('the evicted pod is gone', away, { withinMs: 200_000, everyMs: 500 });
+  for (const tenant of ['acme', 'stuck', 'full']) await namespace.deleteTenant(tenant);
+}
+
+/** A server whose pod the kubelet will evict: the operator deletes it. Returns the name of the pod. */
+async function fillVolume(): Promise<string> {
+  await namespace.createTenant('full', { server: { binary: 'runtime', tmp: { size: '16Mi' } } });
+  await namespace.waitForReady('full');
+  const [pod] = await namespace.pods('full', 'full-0');
+  await namespace.exec('full-0', 'sh', '-c', 'head -c 20000000 /dev/zero >/tmp/x');
+  return pod?.metadata.name ?? '';
 }
 
 /** While no server runs, a Job removes a session's data. */
