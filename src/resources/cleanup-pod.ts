@@ -39,6 +39,11 @@ export interface CleanupPodOptions {
   readonly policies?: string | undefined;
 }
 
+/** The status of the container that does the work of a cleanup pod. */
+export function cleanupContainer(pod: Pod | undefined) {
+  return pod?.status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER);
+}
+
 /** Labels of the cleanup pods of a tenant, not those of a server: its Service must not select them. */
 export function cleanupLabels(tenant: string): Record<string, string> {
   return { ...tenantLabels(tenant), [Label.component]: CLEANUP_COMPONENT };

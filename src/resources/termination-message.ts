@@ -1,8 +1,12 @@
 /** Reads the results that cleanup and sweep pods leave in their termination message. */
 import type { Job, Pod } from '../kube/types/builtins.ts';
 import { getControllerOf } from '../kube/types/owner.ts';
-import { CLEANUP_CONTAINER } from './cleanup-pod.ts';
+import { cleanupContainer } from './cleanup-pod.ts';
 import { type CleanupResult, parseCleanupResult } from './cleanup-result.ts';
+import { podsOf } from './job.ts';
+
+/** How long the result of a finished Job's pod is waited for, in ms: pods have their own watch, which may be late. */
+export const RESULT_WAIT_MS = 10_000;
 
 /** The result of a Job's pod. A pod that was killed, or never started, leaves none. */
 export function jobResult(job: Job, pods: readonly Pod[]): CleanupResult | undefined {
@@ -10,9 +14,8 @@ export function jobResult(job: Job, pods: readonly Pod[]): CleanupResult | undef
 }
 
 /** The results of all pods of a Job that tries again. */
-export function jobResults({ metadata: { uid } }: Job, pods: readonly Pod[]): CleanupResult[] {
-  const own = pods.filter((pod) => uid !== undefined && getControllerOf(pod)?.uid === uid);
-  return own.flatMap((pod) => podResult(pod)?.result ?? []);
+export function jobResults(job: Job, pods: readonly Pod[]): CleanupResult[] {
+  return podsOf(job, pods).flatMap((pod) => podResult(pod)?.result ?? []);
 }
 
 /** The pods of these Jobs, by UID: labels are the pod creator's to choose. */
@@ -22,8 +25,8 @@ export function podsOfJobs({ jobs, pods }: { readonly jobs: readonly Job[]; read
 }
 
 /** The result of one pod and when it ended (RFC 3339; null: unknown). Undefined: it left no result. */
-export function podResult({ status }: Pod): { result: CleanupResult; time: string | null } | undefined {
-  const end = status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER)?.state?.terminated;
+export function podResult(pod: Pod): { result: CleanupResult; time: string | null } | undefined {
+  const end = cleanupContainer(pod)?.state?.terminated;
   const result = parseCleanupResult(end?.message ?? '');
   return result && { result, time: end?.finishedAt ?? null };
 }

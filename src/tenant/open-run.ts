@@ -1,9 +1,8 @@
 /** Finds the cleanup run that has started and not ended, and what its events are read of. */
 import type { CronJob, Job, Pod } from '../kube/types/builtins.ts';
-import { getControllerOf } from '../kube/types/owner.ts';
 import type { KubeObject } from '../kube/types/types.ts';
-import { type JobEnd, jobEnd } from '../resources/job.ts';
-import { CLEANUP_CONTAINER } from '../resources/cleanup-pod.ts';
+import { type JobEnd, jobEnd, podsOf } from '../resources/job.ts';
+import { cleanupContainer } from '../resources/cleanup-pod.ts';
 
 /** A run that has not ended. */
 export interface OpenRun {
@@ -40,16 +39,10 @@ export function openRun(runs: Runs): OpenRun | undefined {
 }
 
 /** The newest pod of a Job. */
-export function podOf({ metadata: { uid } }: Job, pods: readonly Pod[]): Pod | undefined {
-  return pods
-    .filter((pod) => uid !== undefined && getControllerOf(pod)?.uid === uid)
+export function podOf(job: Job, pods: readonly Pod[]): Pod | undefined {
+  return podsOf(job, pods)
     .toSorted((a, b) => (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? ''))
     .at(-1);
-}
-
-/** The status of the container that does the work of a cleanup pod. */
-export function cleanupContainer(pod: Pod | undefined) {
-  return pod?.status?.containerStatuses?.find(({ name }) => name === CLEANUP_CONTAINER);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Decides why the Job that removes deleted sessions from a volume does not start: its deletions are given up at a deadline. */
 import type { Job, Pod } from '../../kube/types/builtins.ts';
-import { getControllerOf } from '../../kube/types/owner.ts';
+import { isSuspended, podsOf } from '../../resources/job.ts';
 import { detail } from '../../resources/quote.ts';
 
 /** How long a Job may take to start before the reason is reported, in ms: each change of the text is a write for each session. */
@@ -23,7 +23,7 @@ export function whyJobWaits({ job, pods, refused, now }: JobWaitInput): string |
   if (isSuspended(job)) {
     return 'the Job is suspended: exclude the namespace from the controller that suspends its Jobs, such as Kueue';
   }
-  const own = pods.filter((pod) => getControllerOf(pod)?.uid === job.metadata.uid);
+  const own = podsOf(job, pods);
   if (own.length === 0) {
     return refused === undefined ? undefined : `its pod cannot be created${detail(withoutPodName(refused))}`;
   }
@@ -32,10 +32,6 @@ export function whyJobWaits({ job, pods, refused, now }: JobWaitInput): string |
   if (scheduled.reason !== 'SchedulingGated') return `its pod cannot be scheduled${detail(scheduled.message)}`;
   const gates = own.flatMap(({ spec }) => spec?.schedulingGates ?? []).map(({ name }) => name);
   return `its pod waits for scheduling gates${detail(gates.join(', '))}`;
-}
-
-function isSuspended({ status }: Job): boolean {
-  return status?.conditions?.some(({ type, status: value }) => type === 'Suspended' && value === 'True') === true;
 }
 
 // The random name would change the text with each attempt.

@@ -2,11 +2,9 @@
 import type { Job, Pod } from '../../kube/types/builtins.ts';
 import type { DeletionOutcome } from '../../resources/cleanup-result.ts';
 import { jobEnd } from '../../resources/job.ts';
-import { jobResults } from '../../resources/termination-message.ts';
+import { jobResults, RESULT_WAIT_MS } from '../../resources/termination-message.ts';
 import { ACTIVE_DEADLINE_SECONDS, removedBy } from '../builders/removaljob.ts';
 
-/** How long the result of a finished Job's pod is waited for, ms: pods have their own watch, which may be late. */
-const RESULT_WAIT_MS = 10_000;
 /** From the deadline of a Job to the report of its end, ms. */
 const END_MS = 60_000;
 

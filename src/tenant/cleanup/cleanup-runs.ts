@@ -7,7 +7,7 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { EventWarning } from '../../resources/event-warning.ts';
 import type { CleanupWorld } from '../model.ts';
 import { jobsOf, runEnd, type Runs } from '../open-run.ts';
-import { jobResult } from '../../resources/termination-message.ts';
+import { jobResult, RESULT_WAIT_MS } from '../../resources/termination-message.ts';
 import { runProblem, type RunProblem, startProblem } from './run-problem.ts';
 
 /** One run that has ended. */
@@ -41,8 +41,6 @@ type Counted = Pick<CleanupRuns, 'last' | 'counted' | 'dueInMs'>;
 
 /** Longest message of a run, in characters; the CRD's bound. */
 const MAX_MESSAGE = 1024;
-/** How long the result of a finished Job's pod is waited for, in ms: pods have their own watch, which may be late. */
-export const RESULT_WAIT_MS = 10_000;
 /**
  * How long after its end a run is counted at the earliest, in ms. Times have whole seconds and the status names one run, so runs of
  * one second are counted together: a second one that is observed later would be lost if its name sorted first.
@@ -91,11 +89,9 @@ export function cleanupRunsOf({ spec, status }: CopilotTenant, world: CleanupWor
   const { warning, pods } = world;
   const last = status?.lastCleanup;
   const runs = cleanupRuns({ ...world, warning, last, now });
-  const open = jobsOf(world).filter((job) => runEnd(job, pods, now).keptOpen);
-  const keptOpen = open.filter((job) => {
-    const { end } = runEnd(job, pods, now);
-    return end !== undefined && isCounted(end, last);
-  });
+  const ends = jobsOf(world).map((job) => runEnd(job, pods, now));
+  const open = ends.flatMap(({ end, keptOpen: isKeptOpen }) => (isKeptOpen && end !== undefined ? [end] : []));
+  const keptOpen = open.filter((end) => isCounted(end, last)).map(({ job }) => job);
   // Its work is done, so that it is no run that waits.
   const { dueInMs, ...problem } = open.length > 0 ? {} : runProblem({ ...world, warning, now });
   const dues = [runs.dueInMs, dueInMs, open.length > 0 ? KEPT_OPEN_POLL_MS : undefined].flatMap((due) => due ?? []);

@@ -1,10 +1,12 @@
 /** Decides whether a cleanup run cannot start or end, which keeps the next one from starting (`concurrencyPolicy: Forbid`). */
-import type { Job, Pod } from '../../kube/types/builtins.ts';
+import type { Pod } from '../../kube/types/builtins.ts';
 import { containerProblem, type ContainerStatus } from '../decisions/container-problem.ts';
+import { cleanupContainer } from '../../resources/cleanup-pod.ts';
+import { isSuspended } from '../../resources/job.ts';
 import { detail } from '../../resources/quote.ts';
 import { refusalOfMessage } from '../decisions/refusal.ts';
 import type { EventWarning } from '../../resources/event-warning.ts';
-import { cleanupContainer, openRun, type Runs } from '../open-run.ts';
+import { openRun, type Runs } from '../open-run.ts';
 
 /** How long a Job may be suspended, in ms: queues admit Jobs after some time. */
 const SUSPENDED_GRACE_MS = 10 * 60_000;
@@ -50,10 +52,6 @@ export function runProblem({ warning, now, ...runs }: RunProblemInput): RunProbl
   return {
     blocked: `Job ${name} has not ended within its deadline, and no other cleanup run starts until it has. Find the cause with kubectl describe job ${name}, then run kubectl delete job ${name}.`,
   };
-}
-
-function isSuspended({ status }: Job): boolean {
-  return status?.conditions?.some(({ type, status: value }) => type === 'Suspended' && value === 'True') === true;
 }
 
 /** Why the pod of a run does not start, without the random name of the pod: that would change the message with each attempt. */

@@ -10,8 +10,7 @@ import type { ServerWorld, VolumeFacts } from '../model.ts';
 import { runEnd } from '../open-run.ts';
 import { isReady, servingPod } from '../pods.ts';
 import { reportedUsage } from '../sessions/volume-usage.ts';
-import { jobResult } from '../../resources/termination-message.ts';
-import { RESULT_WAIT_MS } from './cleanup-runs.ts';
+import { jobResult, RESULT_WAIT_MS } from '../../resources/termination-message.ts';
 import { isReadWriteOncePod, isStopping } from './cleanup-scope.ts';
 import { volumeCheckReason } from './volume-check.ts';
 

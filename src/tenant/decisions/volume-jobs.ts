@@ -4,11 +4,10 @@
  */
 import { CronJob, type Job, type Pod } from '../../kube/types/builtins.ts';
 import { getControllerOf, refersTo } from '../../kube/types/owner.ts';
-import { deletesOnVolume } from '../../resources/cleanup-pod.ts';
-import { jobEnd } from '../../resources/job.ts';
+import { cleanupContainer, deletesOnVolume } from '../../resources/cleanup-pod.ts';
+import { jobEnd, podsOf } from '../../resources/job.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
-import { cleanupContainer } from '../open-run.ts';
 import { hasEnded } from '../pods.ts';
 
 /** What is decided from. */
@@ -48,8 +47,7 @@ export function volumeJobsDecision({ server, state, jobs, pods }: VolumeJobsInpu
   // A sidecar may keep a pod running when its work is done.
   const isDone = (pod: Pod) => hasEnded(pod) || cleanupContainer(pod)?.state?.terminated !== undefined;
   const activePods = pods.filter((pod) => !isDone(pod) && deletesOnVolume(pod, server));
-  const works = ({ metadata: { uid } }: Job) =>
-    activePods.some((pod) => getControllerOf(pod)?.uid === uid && pod.status?.phase !== 'Pending');
+  const works = (job: Job) => podsOf(job, activePods).some((pod) => pod.status?.phase !== 'Pending');
   const withdrawn = activeJobs.filter(
     (job) => job.metadata.deletionTimestamp === undefined && isOurs(job) && (state === 'Running' || !works(job)),
   );
