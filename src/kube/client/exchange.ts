@@ -3,6 +3,7 @@
  * CPU time of a call.
  */
 import type { Dispatcher } from 'undici';
+import { onAbort } from '../clock/abort.ts';
 import type { Headers } from './response.ts';
 
 /** A response that has been read to its end. */
@@ -24,25 +25,20 @@ export interface ExchangeOptions extends Dispatcher.DispatchOptions {
 }
 
 /** Sends a request over a pool. Rejects with the error of the connection, the reason of the signal or what `whenWritten` threw. */
-export function exchange(
+export async function exchange(
   dispatcher: Pick<Dispatcher, 'dispatch'>,
   { signal, whenWritten, ...options }: ExchangeOptions,
 ): Promise<Exchanged> {
+  signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<Exchanged>();
   let controller: Dispatcher.DispatchController | undefined;
   let statusCode = 0;
   let headers: Headers = {};
   const chunks: Buffer[] = [];
-  const onAbort = (): void => {
-    controller?.abort(signal.reason as Error);
-    fail(signal.reason);
-  };
-  const fail = (error: unknown): void => {
-    signal.removeEventListener('abort', onAbort);
-    reject(error);
-  };
-  if (signal.aborted) return Promise.reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort);
+  using _abort = onAbort(signal, (reason) => {
+    controller?.abort(reason as Error);
+    reject(reason);
+  });
   dispatcher.dispatch(options, {
     onRequestStart: (started) => {
       controller = started;
@@ -57,13 +53,10 @@ export function exchange(
       headers = received;
     },
     onResponseData: (_controller, chunk) => void chunks.push(chunk),
-    onResponseEnd: () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve({ statusCode, headers, text: textOf(chunks) });
-    },
-    onResponseError: (_controller, error) => fail(error),
+    onResponseEnd: () => resolve({ statusCode, headers, text: textOf(chunks) }),
+    onResponseError: (_controller, error) => reject(error),
   });
-  return promise;
+  return await promise;
 }
 
 function textOf(chunks: readonly Buffer[]): string {
