@@ -15,8 +15,9 @@ const allowed: Record<string, readonly string[]> = {
   servers: ['api', 'kube', 'copilot'],
   tenant: ['api', 'kube', 'copilot', 'resources', 'servers'],
   session: ['api', 'kube', 'copilot', 'resources', 'servers'],
+  gateway: ['api', 'kube', 'copilot', 'resources', 'servers'],
   cleanup: ['api', 'kube', 'copilot', 'resources'],
-  commands: ['api', 'kube', 'copilot', 'resources', 'servers', 'tenant', 'session', 'cleanup'],
+  commands: ['api', 'kube', 'copilot', 'resources', 'servers', 'tenant', 'session', 'gateway', 'cleanup'],
 };
 
 /**
@@ -119,6 +120,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['on-volume', 'through-server', 'sweep'],
     ['run'],
   ],
+  gateway: [['model']],
   commands: [['flags'], ['operator', 'cleanup', 'ping', 'crds']],
   tenant: [
     ['model', 'pods', 'hash-slot', 'place-queue', 'transitions'],

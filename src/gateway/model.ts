@@ -1,0 +1,91 @@
+/**
+ * What the rooms of the gateway hand to each other: who was admitted, what is known of tenants and their servers, and the
+ * two halves of a client's connection.
+ */
+
+/** Who a client is, as admission found out. */
+export interface Identity {
+  /** The tenant that the client was admitted to. */
+  readonly tenant: TenantRef;
+  /** The user that it acts for; undefined: it stated none, and acts for the tenant's application. */
+  readonly user: string | undefined;
+  /** What it proved itself with. */
+  readonly credential: 'Binding' | 'Kubernetes' | 'OIDC';
+  /** When its credential expires, ms since the epoch; undefined: not by itself. */
+  readonly expiresAt: number | undefined;
+}
+
+/** A tenant's namespace and name. */
+export interface TenantRef {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A tenant as the gateway needs it. Objects of this type are replaced, never changed. */
+export interface GatewayTenant extends TenantRef {
+  readonly uid: string;
+  /** Whether clients come through the gateway: `status.access`. Nobody is admitted to a tenant with `Direct`. */
+  readonly access: 'Gateway' | 'Direct';
+  /** SHA-256, in lower-case hex, of each credential that is valid: two while one is rotated. */
+  readonly credentials: readonly string[];
+  /** Its servers that can be reached now, by name. */
+  readonly servers: readonly GatewayServer[];
+}
+
+/** One server of a tenant, in one pod. */
+export interface GatewayServer {
+  /** `namespace/server`. */
+  readonly key: string;
+  readonly podUID: string;
+  /** IP address of the pod. */
+  readonly host: string;
+  readonly port: number;
+  /** Reads the server's connection token. @throws ApiError if the Secret cannot be read. */
+  readonly token: () => Promise<string>;
+}
+
+/** The tenants that the gateway knows. */
+export interface Fleet {
+  /** Whether all tenants and servers were listed: before that, an unknown tenant may exist. */
+  readonly isSynced: boolean;
+  find(tenant: TenantRef): GatewayTenant | undefined;
+  /** Calls `listener` after each change of what `find` returns for the tenant. Returns the function that ends it. */
+  onChange(listener: (tenant: TenantRef) => void): () => void;
+}
+
+/** Why a connection of a client is closed: a reason from a fixed set, for metrics and audit, and a sentence for the log. */
+export interface CloseReason {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** An admitted client, as the relay sees it. */
+export interface ClientLink {
+  /** Unique in this process. */
+  readonly id: number;
+  readonly identity: Identity;
+  /** Queues the body of one frame for the client; after the end of the connection it does nothing. */
+  send(body: Buffer | string): void;
+  /** Bytes that the client has yet to read. */
+  readonly queuedBytes: number;
+  /** Stops reading from the client, so that it feels back-pressure. */
+  pause(): void;
+  resume(): void;
+  /** Ends the connection; `closed` of its handler follows. */
+  close(reason: CloseReason): void;
+}
+
+/** What takes an admitted client's frames. */
+export interface ClientHandler {
+  /** The body of a frame, in the order of arrival. The bytes are valid only during the call. */
+  frame(body: Buffer): void;
+  /** The client has read what was queued for it. */
+  drained(): void;
+  /** The connection has ended, once and last. */
+  closed(reason: CloseReason): void;
+}
+
+/** Carries frames between admitted clients and servers. */
+export interface Relay {
+  attach(client: ClientLink): ClientHandler;
+}
