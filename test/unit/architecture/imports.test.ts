@@ -120,7 +120,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['on-volume', 'through-server', 'sweep'],
     ['run'],
   ],
-  gateway: [['model']],
+  gateway: [['model'], ['methods']],
+  'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
   commands: [['flags'], ['operator', 'cleanup', 'ping', 'crds']],
   tenant: [
     ['model', 'pods', 'hash-slot', 'place-queue', 'transitions'],
