@@ -64,7 +64,10 @@ export interface ClientLink {
   /** Unique in this process. */
   readonly id: number;
   readonly identity: Identity;
-  /** Queues the body of one frame for the client; after the end of the connection it does nothing. */
+  /**
+   * Queues the body of one frame for the client; after the end of the connection it does nothing. The bytes are valid only
+   * during the call: what is not written at once is copied.
+   */
   send(body: Buffer | string): void;
   /** Bytes that the client has yet to read. */
   readonly queuedBytes: number;

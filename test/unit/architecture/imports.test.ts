@@ -71,7 +71,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   copilot: [
     ['errors', 'session', 'session-id', 'deadline', 'redactor', 'wire'],
     ['framing', 'message'],
-    ['peer'],
+    ['peer', 'frame-connection', 'scan'],
     ['client'],
     ['answer'],
     ['server-calls', 'session-calls', 'journal'],
@@ -120,8 +120,18 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['on-volume', 'through-server', 'sweep'],
     ['run'],
   ],
-  gateway: [['model'], ['methods']],
+  gateway: [['model'], ['methods', 'relay']],
   'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
+  'gateway/relay': [
+    ['model', 'events', 'refusals', 'replay', 'turn'],
+    ['declarations', 'requests'],
+    ['asked', 'upstream', 'waits'],
+    ['session'],
+    ['home'],
+    ['attach'],
+    ['client'],
+    ['relay'],
+  ],
   commands: [['flags'], ['operator', 'cleanup', 'ping', 'crds']],
   tenant: [
     ['model', 'pods', 'hash-slot', 'place-queue', 'transitions'],
