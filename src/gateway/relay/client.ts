@@ -16,6 +16,7 @@ import type { Home } from './home.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer, SessionClient } from './model.ts';
 import { invalid, tooMany, unavailable, unhandled } from './refusals.ts';
 import type { Session } from './session.ts';
+import type { SendRefusal } from './turn.ts';
 
 export interface ClientRelayOptions {
   readonly link: ClientLink;
@@ -86,11 +87,13 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const { link, limits } = this.#options;
     const verdict = admission(type, link.queuedBytes, limits);
     if (verdict === 'Send') link.send(body);
-    else if (verdict === 'Cut')
-      link.close({
-        reason: 'SlowClient',
-        message: `the client has ${link.queuedBytes} bytes to read, more than the ${limits.hardQueueBytes} allowed`,
-      });
+    if (verdict !== 'Cut') return;
+    // What is still on its way for it would find its queue as full.
+    this.#ended = true;
+    link.close({
+      reason: 'SlowClient',
+      message: `the client has ${link.queuedBytes} bytes to read, more than the ${limits.hardQueueBytes} allowed`,
+    });
   }
 
   ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): void {
@@ -179,7 +182,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
     // Who is not attached hears nothing of turns, and what is immediate goes into the turn that runs.
     if (session?.isAttached(this) !== true || params['mode'] === 'immediate') return this.#forward(request);
     const send = () => this.#forward(request, (answer) => this.#sent(session, request, answer));
-    const refuse = () => this.#reply(id, tooMany(id, 'too many prompts wait for the turn of another client'));
+    const refuse = (why: SendRefusal) =>
+      this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : tooMany(id, 'too many prompts wait for a turn'));
     session.turn.request(this, send, refuse);
     session.watchTurn();
   }
@@ -219,10 +223,14 @@ export class ClientRelay implements ClientHandler, SessionClient {
   }
 
   #pass(id: RequestId, answer: ServerAnswer): void {
+    const isAnswer = answer.kind === 'Answer';
+    this.#reply(id, isAnswer ? answerFor(id, answer.body, answer.head) : this.#unavailable(id, answer.sent));
+  }
+
+  #unavailable(id: RequestId, sent: boolean): string {
     const { link, limits } = this.#options;
     const { namespace, name } = link.identity.tenant;
-    if (answer.kind === 'Answer') this.#reply(id, answerFor(id, answer.body, answer.head));
-    else this.#reply(id, unavailable(id, `${namespace}/${name}`, answer.sent, limits.redialAfterMs));
+    return unavailable(id, `${namespace}/${name}`, sent, limits.redialAfterMs);
   }
 
   #reply(id: RequestId, body: Buffer | string): void {

@@ -43,7 +43,7 @@ export interface RelayLimits {
   readonly serverFrameBytes: number;
   /** Ms from dialling a server to its answer to `connect`; default 5000. */
   readonly dialTimeoutMs: number;
-  /** Ms after a failed dial, in which requests fail without another one; default 250. */
+  /** Ms from a failed dial to the next one; requests wait for it; default 250. */
   readonly redialAfterMs: number;
   /** Ms for a call of the gateway's own; default 30,000. */
   readonly callTimeoutMs: number;

@@ -3,10 +3,13 @@
  * `session.idle`, which a client of the Node SDK takes for the end of its own; so there is one client's turn at a time.
  */
 
+/** Why a prompt is not sent: too many are held, or the server whose turn it waited for is gone. */
+export type SendRefusal = 'TooMany' | 'Lost';
+
 interface HeldSend<Client> {
   readonly client: Client;
   readonly send: () => void;
-  readonly refuse: () => void;
+  readonly refuse: (why: SendRefusal) => void;
 }
 
 /** The state of one session. `Client` is compared by identity. */
@@ -49,10 +52,10 @@ export class Turn<Client> {
   }
 
   /** Calls `send` now or, while another client's turn runs, after it; `refuse` if it can't be kept, or is given up by `end`. */
-  request(client: Client, send: () => void, refuse: () => void): void {
+  request(client: Client, send: () => void, refuse: (why: SendRefusal) => void): void {
     const isFree = !this.isTaken || this.#owner === client;
     if (isFree) this.#take({ client, send, refuse });
-    else if (this.#held.length >= this.#limit) refuse();
+    else if (this.#held.length >= this.#limit) refuse('TooMany');
     else this.#held.push({ client, send, refuse });
   }
 
@@ -86,7 +89,7 @@ export class Turn<Client> {
     this.#owner = undefined;
     this.#isRunning = false;
     this.#unanswered = 0;
-    for (const { refuse } of held) refuse();
+    for (const { refuse } of held) refuse('Lost');
   }
 
   #release(): void {

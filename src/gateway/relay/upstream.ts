@@ -63,7 +63,9 @@ export class Upstream {
   /** What is dialled or connected to. */
   #server: GatewayServer | undefined;
   #isOpen = false;
-  #failure: { readonly error: CopilotError; readonly at: number } | undefined;
+  /** When the last attempt to connect failed, monotonic ms; undefined: the last one succeeded. */
+  #failedAt: number | undefined;
+  #redial: { cancel(): void } | undefined;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -81,12 +83,9 @@ export class Upstream {
   /** Sends a request, dialling first if need be. `answered` is called once, maybe at once. */
   request(method: string, params: object, answered: Answered): void {
     if (this.#isOpen) return this.#send(method, params, answered);
-    const { clock, limits } = this.#options;
-    if (this.#queue.length >= limits.dialQueue) return answered(lost(this.#full(), false));
-    const { error, at = 0 } = this.#failure ?? {};
-    if (error !== undefined && clock.monotonic() - at < limits.redialAfterMs) return answered(lost(error, false));
+    if (this.#queue.length >= this.#options.limits.dialQueue) return answered(lost(this.#full(), false));
     this.#queue.push({ send: () => this.#send(method, params, answered), answered });
-    if (this.#server === undefined) this.#connect();
+    if (this.#server === undefined) this.#connectSoon();
   }
 
   /**
@@ -159,6 +158,17 @@ export class Upstream {
     this.#connection?.send(formatRequest(this.#lastId, method, params));
   }
 
+  /** Connects, but not again right after a failure: requests that come meanwhile wait for the next attempt. */
+  #connectSoon(): void {
+    const { clock, limits } = this.#options;
+    const sinceFailure = clock.monotonic() - (this.#failedAt ?? -Infinity);
+    if (sinceFailure >= limits.redialAfterMs) return this.#connect();
+    this.#redial ??= clock.setTimer(limits.redialAfterMs - sinceFailure, () => {
+      this.#redial = undefined;
+      this.#connect();
+    });
+  }
+
   #connect(): void {
     const { clock, limits, locate } = this.#options;
     const server = locate();
@@ -212,7 +222,7 @@ export class Upstream {
       return this.#loseIf(server, new AuthFailedError(`${this.#name}: the server refused the connection token`));
     }
     this.#isOpen = true;
-    this.#failure = undefined;
+    this.#failedAt = undefined;
     const queue = this.#queue;
     this.#queue = [];
     for (const { send } of queue) send();
@@ -224,12 +234,14 @@ export class Upstream {
 
   #lose(error: CopilotError): void {
     const wasOpen = this.#isOpen;
+    if (this.#server !== undefined && !wasOpen) this.#failedAt = this.#options.clock.monotonic();
+    this.#redial?.cancel();
+    this.#redial = undefined;
     const [pending, queue] = [[...this.#pending.values()], this.#queue];
     this.#connection?.close();
     this.#connection = undefined;
     this.#server = undefined;
     this.#isOpen = false;
-    this.#failure = { error, at: this.#options.clock.monotonic() };
     this.#pending.clear();
     this.#queue = [];
     // Sessions first: what an answer makes a client do must find them as they are.
