@@ -18,6 +18,8 @@ import type {
   V1Service,
   V1ServiceAccount,
   V1StorageClass,
+  V1SubjectAccessReview,
+  V1TokenReview,
 } from '@kubernetes/client-node';
 import { defineResource } from './resource.ts';
 import type { KubeObject, Wire } from './types.ts';
@@ -180,5 +182,25 @@ export const StorageClass = defineResource<StorageClass>({
   version: 'v1',
   plural: 'storageclasses',
   kind: 'StorageClass',
+  namespaced: false,
+});
+
+/** A question and its answer, never an object: it is created, and the answer has the status. */
+export type SubjectAccessReview = Builtin<V1SubjectAccessReview>;
+export const SubjectAccessReview = defineResource<SubjectAccessReview>({
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  plural: 'subjectaccessreviews',
+  kind: 'SubjectAccessReview',
+  namespaced: false,
+});
+
+/** As SubjectAccessReview a question, not an object. */
+export type TokenReview = Builtin<V1TokenReview>;
+export const TokenReview = defineResource<TokenReview>({
+  group: 'authentication.k8s.io',
+  version: 'v1',
+  plural: 'tokenreviews',
+  kind: 'TokenReview',
   namespaced: false,
 });

@@ -120,7 +120,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['on-volume', 'through-server', 'sweep'],
     ['run'],
   ],
-  gateway: [['model'], ['methods', 'relay']],
+  gateway: [['model'], ['admission', 'methods', 'relay']],
+  'gateway/admission': [['binding-credential', 'token', 'verdict-cache'], ['reviews'], ['admission']],
   'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
   'gateway/relay': [
     ['model', 'events', 'refusals', 'replay', 'turn'],
