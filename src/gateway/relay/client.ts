@@ -10,6 +10,7 @@ import {
   type RequestId,
 } from '../../copilot/index.ts';
 import type { ClientHandler, ClientLink, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
+import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
@@ -122,7 +123,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
     if (rule.action === 'relay') this.#forward({ id, method, params });
     else if (rule.action === 'rewrite' && rule.rewrite !== undefined)
       this.#rewrite(rule.rewrite, { id, method, params });
-    else if (rule.action === 'answer' && rule.answer === 'ping') this.#reply(id, this.#pong(id, params));
+    else if (rule.action === 'answer' && rule.answer === 'ping')
+      this.#reply(id, pong(id, params, this.#options.clock.now()));
     else this.#reply(id, unhandled(id, method));
   }
 
@@ -256,12 +258,6 @@ export class ClientRelay implements ClientHandler, SessionClient {
       home.join(this);
     }
     return home;
-  }
-
-  #pong(id: RequestId, { message }: Params): string {
-    const timestamp = new Date(this.#options.clock.now()).toISOString();
-    const text = typeof message === 'string' ? `pong: ${message}` : 'pong';
-    return formatAnswer(id, { message: text, timestamp, protocolVersion: 3 });
   }
 }
 

@@ -120,8 +120,13 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['on-volume', 'through-server', 'sweep'],
     ['run'],
   ],
-  gateway: [['model'], ['admission', 'methods', 'relay']],
+  gateway: [['model', 'pong'], ['admission', 'methods', 'relay'], ['client']],
   'gateway/admission': [['binding-credential', 'token', 'verdict-cache'], ['reviews'], ['admission']],
+  'gateway/client': [
+    ['model', 'state', 'handshake', 'outgoing', 'request-id'],
+    ['oversize', 'recheck', 'token-check'],
+    ['connection'],
+  ],
   'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
   'gateway/relay': [
     ['model', 'events', 'refusals', 'replay', 'turn'],
