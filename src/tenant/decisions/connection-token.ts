@@ -31,6 +31,8 @@ export function connectionToken(secret: Secret | undefined, randomBytes: (size: 
 export interface RotationInput {
   readonly tenant: string;
   readonly decision: TokenDecision;
+  /** Clients have the token: they connect directly. */
+  readonly isShared: boolean;
   /** The binding Secret, if the tenant controls it. */
   readonly binding: Secret | undefined;
   /** Hashes of the credentials in the live Deployments. */
@@ -49,12 +51,16 @@ export interface TokenRotation {
 export function tokenRotation({
   tenant,
   decision,
+  isShared,
   binding,
   current,
   desired,
 }: RotationInput): TokenRotation | undefined {
   const secret = `Secret ${childName(tenant, 'token')}`;
-  const effect = `The servers are restarted with it, one at a time; clients must read it again from Secret ${childName(tenant, 'binding')}.`;
+  const forClients = isShared
+    ? `clients must read it again from Secret ${childName(tenant, 'binding')}`
+    : 'clients, which connect through the gateway, need nothing new';
+  const effect = `The servers are restarted with it, one at a time; ${forClients}.`;
   const bound = tokenIn(binding);
   if (decision.reason === 'Created') {
     if (bound === undefined && current.length === 0) return undefined;
