@@ -195,7 +195,7 @@ export const StorageClass = defineResource<StorageClass>({
   namespaced: false,
 });
 
-/** Whether a user may do something. It is answered, and not stored. */
+/** A question and its answer, never an object: it is created, and the answer has the status. */
 export type SubjectAccessReview = Builtin<V1SubjectAccessReview>;
 export const SubjectAccessReview = defineResource<SubjectAccessReview>({
   group: 'authorization.k8s.io',
@@ -205,7 +205,7 @@ export const SubjectAccessReview = defineResource<SubjectAccessReview>({
   namespaced: false,
 });
 
-/** Whose a token is. It is answered, and not stored. */
+/** As SubjectAccessReview a question, not an object. */
 export type TokenReview = Builtin<V1TokenReview>;
 export const TokenReview = defineResource<TokenReview>({
   group: 'authentication.k8s.io',

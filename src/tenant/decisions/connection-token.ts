@@ -1,6 +1,7 @@
 /** Decides the connection token of a tenant, and whether it was rotated. */
 import type { Secret } from '../../kube/types/builtins.ts';
-import { childName, TOKEN_KEY } from '../../resources/names.ts';
+import { tokenIn } from '../../resources/connection-token.ts';
+import { childName } from '../../resources/names.ts';
 
 /** Bytes of randomness in a connection token. */
 export const TOKEN_BYTES = 32;
@@ -71,10 +72,4 @@ export function tokenRotation({
   const isUnknown = bound !== undefined && bound !== decision.token && current.some((hash) => hash !== desired);
   if (!isUnknown || desired === undefined) return undefined;
   return { reason: 'SecretChanged', message: `${secret} was given another connection token. ${effect}` };
-}
-
-/** The token in a Secret; undefined if it has none, or a malformed one. */
-export function tokenIn(secret: Secret | undefined): string | undefined {
-  const token = Buffer.from(secret?.data?.[TOKEN_KEY] ?? '', 'base64').toString();
-  return /^[\w-]{43}$/.test(token) ? token : undefined;
 }

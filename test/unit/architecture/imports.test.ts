@@ -98,7 +98,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'session-removal',
     ],
     ['binding', 'names', 'pod', 'session-holder', 'session-index', 'session-ttl'],
-    ['cleanup-pod', 'ttl-rule'],
+    ['cleanup-pod', 'connection-token', 'ttl-rule'],
     ['session-policies', 'termination-message'],
   ],
   session: [
@@ -120,7 +120,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['on-volume', 'through-server', 'sweep'],
     ['run'],
   ],
-  gateway: [['model']],
+  gateway: [['model'], ['routing']],
+  'gateway/routing': [['owner-chain', 'serving', 'slim'], ['known-pods'], ['fleet'], ['add-fleet']],
   commands: [
     ['flags', 'permission'],
     ['gateway', 'operator', 'cleanup', 'ping', 'crds'],
