@@ -14,6 +14,7 @@ import type {
   V1PodDisruptionBudget,
   V1ReplicaSet,
   V1Role,
+  V1RoleBinding,
   V1Secret,
   V1Service,
   V1ServiceAccount,
@@ -173,6 +174,15 @@ export const Role = defineResource<Role>({
   version: 'v1',
   plural: 'roles',
   kind: 'Role',
+  namespaced: true,
+});
+
+export type RoleBinding = Builtin<V1RoleBinding>;
+export const RoleBinding = defineResource<RoleBinding>({
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'rolebindings',
+  kind: 'RoleBinding',
   namespaced: true,
 });
 
