@@ -1,7 +1,8 @@
 /** Decides who a client is, by its token, and whether it still is. */
 import { toError } from '../../kube/types/errors.ts';
+import { credentialHash } from '../../resources/binding.ts';
 import type { Fleet, GatewayTenant, Identity, TenantRef } from '../model.ts';
-import { hashCredential, isBindingCredential, isListed, isWellFormed } from './binding-credential.ts';
+import { isBindingCredential, isListed, isWellFormed } from './binding-credential.ts';
 import type { KubeUser, Reviews, Unauthenticated } from './reviews.ts';
 import { parseToken, type ClientToken } from './token.ts';
 
@@ -9,14 +10,16 @@ import { parseToken, type ClientToken } from './token.ts';
  * Why nobody is admitted. All but `Unavailable` are told apart in metrics and audit only: whoever has no credential of a tenant must not
  * find out whether it exists.
  */
-export type DenyReason =
-  | 'MalformedToken'
-  | 'UnknownTenant'
-  | 'DirectAccess'
-  | 'WrongCredential'
-  | 'NotAuthenticated'
-  | 'NotAuthorized'
-  | 'Unavailable';
+export const DENY_REASONS = [
+  'MalformedToken',
+  'UnknownTenant',
+  'DirectAccess',
+  'WrongCredential',
+  'NotAuthenticated',
+  'NotAuthorized',
+  'Unavailable',
+] as const;
+export type DenyReason = (typeof DENY_REASONS)[number];
 
 /** Nobody was admitted. */
 export interface Denial {
@@ -70,7 +73,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       if (!isBindingCredential(token.credential)) return decideByReview(options, token);
       // Not hashed, so not compared, and not sent to anybody: a typing mistake.
       if (!isWellFormed(token.credential)) return deny('WrongCredential', token.tenant);
-      return decideByBinding(options, token, hashCredential(token.credential));
+      return decideByBinding(options, token, credentialHash(token.credential));
     },
   };
 }

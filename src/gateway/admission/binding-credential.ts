@@ -1,24 +1,18 @@
 /** The credential that the operator makes for the applications of a tenant. The gateway knows only its SHA-256. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { CREDENTIAL_PREFIX } from '../../api/names.ts';
 
-/** What a credential of this kind begins with, so that it is never sent to anybody who reviews other tokens. */
-const PREFIX = 'cpg_';
 /** 256 bit in base64url. */
-const CREDENTIAL = /^cpg_[A-Za-z0-9_-]{43}$/;
+const CREDENTIAL = new RegExp(`^${CREDENTIAL_PREFIX}[\\w-]{43}$`);
 const SHA256 = /^[0-9a-f]{64}$/;
 /** While one is rotated there are two. */
 const COMPARED = 2;
 /** Compared with where there is no second one. */
 const NONE = Buffer.alloc(32);
 
-/** Whether a credential claims to be one of a binding, well-formed or not. */
+/** Whether a credential claims to be one of a binding, well-formed or not: then it is never sent to anybody who reviews other tokens. */
 export function isBindingCredential(credential: string): boolean {
-  return credential.startsWith(PREFIX);
-}
-
-/** SHA-256 of a credential, in lower-case hex, as it stands in the status of the tenant. */
-export function hashCredential(credential: string): string {
-  return createHash('sha256').update(credential).digest('hex');
+  return credential.startsWith(CREDENTIAL_PREFIX);
 }
 
 /**

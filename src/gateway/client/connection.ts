@@ -37,7 +37,7 @@ export interface ClientConnectionOptions {
 const LINGER_BYTES = 64 * 1024;
 
 /** A client, admitted or not. */
-export class ClientConnection implements ClientLink, ClientInfo {
+export class ClientConnection implements ClientLink {
   readonly id: number;
   readonly address: string;
   readonly #options: ClientConnectionOptions;
@@ -69,7 +69,7 @@ export class ClientConnection implements ClientLink, ClientInfo {
     this.#tokens = new TokenCheck({
       ...options,
       send: (body) => this.send(body),
-      denied: (denial) => observer.denied(this, denial),
+      denied: (denial) => observer.denied(this.#info, denial),
       tooMany: (message) => this.close({ reason: CloseCause.TooManyAttempts, message }),
     });
     this.#greeting = setDeadline(timers, limits.greetingMs, () =>
@@ -82,6 +82,8 @@ export class ClientConnection implements ClientLink, ClientInfo {
       this.#finish({ reason: CloseCause.ClientClosed, message: 'the client closed the connection' }),
     );
     stream.on('close', () => this.#gone());
+    // It was paused if somebody has read its first bytes.
+    stream.resume();
   }
 
   get state(): ClientState {
@@ -92,6 +94,11 @@ export class ClientConnection implements ClientLink, ClientInfo {
   get identity(): Identity {
     if (this.#grant === undefined) throw new Error(`client ${this.id} is not admitted`);
     return this.#grant.identity;
+  }
+
+  /** Whether something of it is under way, so that it should not be closed now. */
+  get isBusy(): boolean {
+    return this.#state === 'Admitting' || this.#handler?.isBusy === true || this.queuedBytes > 0;
   }
 
   /** Bytes that are held of a client that is not admitted. */
@@ -133,6 +140,10 @@ export class ClientConnection implements ClientLink, ClientInfo {
   drain(): void {
     if (isAdmitted(this.#state)) this.#become('drain');
     else this.close({ reason: CloseCause.Drained, message: 'this gateway stops' });
+  }
+
+  get #info(): ClientInfo {
+    return { id: this.id, address: this.address, identity: this.#grant?.identity };
   }
 
   #become(event: ClientEvent): void {
@@ -190,7 +201,7 @@ export class ClientConnection implements ClientLink, ClientInfo {
     this.#decoder.allow(limits.frameBytes, new OversizeFrame({ allowed: limits.frameBytes, ...this.#oversizeSinks }));
     // Before anything that the relay may send.
     this.send(connected(request));
-    observer.admitted(this);
+    observer.admitted(this.#info);
     this.#handler = relay.attach(this);
     this.#watch();
   }
@@ -274,7 +285,7 @@ export class ClientConnection implements ClientLink, ClientInfo {
   #gone(): void {
     this.#lost('closed');
     this.#linger?.cancel();
-    this.#options.observer.closed(this, this.#end ?? { reason: CloseCause.ConnectionLost, message: '' });
+    this.#options.observer.closed(this.#info, this.#end ?? { reason: CloseCause.ConnectionLost, message: '' });
   }
 }
 

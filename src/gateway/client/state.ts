@@ -5,7 +5,8 @@
  * at, and what it sends meanwhile waits. `Relaying`: it is admitted. `Draining`: as before, and it is closed as soon as nothing of it is
  * under way. `Closed`: for ever.
  */
-export type ClientState = 'Greeting' | 'Admitting' | 'Relaying' | 'Draining' | 'Closed';
+export const CLIENT_STATES = ['Greeting', 'Admitting', 'Relaying', 'Draining', 'Closed'] as const;
+export type ClientState = (typeof CLIENT_STATES)[number];
 
 /** What happens to a connection. */
 export type ClientEvent = 'presented' | 'admitted' | 'denied' | 'drain' | 'end';

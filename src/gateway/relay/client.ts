@@ -56,6 +56,10 @@ export class ClientRelay implements ClientHandler, SessionClient {
     this.#home(undefined);
   }
 
+  get isBusy(): boolean {
+    return this.#open.size > 0 || [...this.#sessions.keys()].some((session) => session.turn.isBusy);
+  }
+
   frame(body: Buffer): void {
     if (this.#ended) return;
     let message: Message;

@@ -1,7 +1,7 @@
 // Admission by Kubernetes tokens: TokenReview, SubjectAccessReview and RBAC of a real API server.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createAdmission, type Admission } from '../../../src/gateway/admission/admission.ts';
-import { hashCredential } from '../../../src/gateway/admission/binding-credential.ts';
+import { credentialHash } from '../../../src/resources/binding.ts';
 import { ApiReviews, GATEWAY_AUDIENCE } from '../../../src/gateway/admission/reviews.ts';
 import type { GatewayTenant } from '../../../src/gateway/model.ts';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
@@ -17,7 +17,7 @@ const acme: GatewayTenant = {
   name: 'acme',
   uid: 'uid-1',
   access: 'Gateway',
-  credentials: [hashCredential(`cpg_${'a'.repeat(43)}`)],
+  credentials: [credentialHash(`cpg_${'a'.repeat(43)}`)],
   servers: [],
 };
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createAdmission, type Decision, type Grant } from '../../../../src/gateway/admission/admission.ts';
-import { hashCredential } from '../../../../src/gateway/admission/binding-credential.ts';
+import { credentialHash } from '../../../../src/resources/binding.ts';
 import type { KubeUser, Reviews, TenantRight, Unauthenticated } from '../../../../src/gateway/admission/reviews.ts';
 import type { GatewayTenant } from '../../../../src/gateway/model.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -12,7 +12,7 @@ const acme: GatewayTenant = {
   name: 'acme',
   uid: 'uid-1',
   access: 'Gateway',
-  credentials: [hashCredential(credential)],
+  credentials: [credentialHash(credential)],
   servers: [],
 };
 const bot: KubeUser = { name: 'bot', uid: 'u', groups: ['g'], extra: {}, expiresAt: undefined };
@@ -104,10 +104,10 @@ describe('a binding credential', () => {
 
   it('is valid until it is retired, and the next one from when it is listed', async () => {
     const { recheck } = await granted(`team/acme:${credential}`);
-    tenants.set('team/acme', { ...acme, credentials: [hashCredential(next), hashCredential(credential)] });
+    tenants.set('team/acme', { ...acme, credentials: [credentialHash(next), credentialHash(credential)] });
     expect(await recheck()).toHaveProperty('identity');
     expect(await reasonOf(`team/acme:${next}`)).toBe('granted');
-    tenants.set('team/acme', { ...acme, credentials: [hashCredential(next)] });
+    tenants.set('team/acme', { ...acme, credentials: [credentialHash(next)] });
     expect(await recheck()).toMatchObject({ denied: 'WrongCredential' });
   });
 

@@ -1,14 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  hashCredential,
-  isBindingCredential,
-  isListed,
-  isWellFormed,
-} from '../../../../src/gateway/admission/binding-credential.ts';
+import { isBindingCredential, isListed, isWellFormed } from '../../../../src/gateway/admission/binding-credential.ts';
+import { credentialHash } from '../../../../src/resources/binding.ts';
 
 const credential = `cpg_${'a'.repeat(43)}`;
-const hash = hashCredential(credential);
-const other = hashCredential(`cpg_${'b'.repeat(43)}`);
+const hash = credentialHash(credential);
+const other = credentialHash(`cpg_${'b'.repeat(43)}`);
 
 describe('a binding credential', () => {
   it('is listed under its SHA-256', () => {

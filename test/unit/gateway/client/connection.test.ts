@@ -57,6 +57,7 @@ const relay: Relay = {
     return {
       frame: (body) => void frames.push(body.toString()),
       drained: () => undefined,
+      isBusy: false,
       closed: (reason) => void ends.push(reason),
     };
   },
