@@ -3,11 +3,26 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 interface Tally {
   passed: number;
   failed: number;
+  /** Each failed check or test, with the first line of what it found: repeated at the end, where a log that was cut still has them. */
+  failures: string[];
+}
+
+/** What of Jest's report is read. */
+interface Report {
+  numPassedTests: number;
+  numFailedTests: number;
+  numRuntimeErrorTestSuites: number;
+  testResults: {
+    name: string;
+    message: string;
+    assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
+  }[];
 }
 
 const root = resolve(import.meta.dirname, '..');
@@ -35,11 +50,12 @@ function run(command: string[], env: NodeJS.ProcessEnv = {}): boolean {
 }
 
 function runChecks(): Tally {
-  const tally = { passed: 0, failed: 0 };
+  const tally: Tally = { passed: 0, failed: 0, failures: [] };
   for (const [name, command] of Object.entries(checks)) {
     const passed = run(command);
     console.log(`${passed ? 'ok    ' : 'FAILED'} check: ${name}`);
     tally[passed ? 'passed' : 'failed'] += 1;
+    if (!passed) tally.failures.push(`check: ${name}`);
   }
   return tally;
 }
@@ -102,7 +118,30 @@ function runLevel(level: string): Tally {
   return {
     passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
     failed: tallies.reduce((sum, { failed }) => sum + failed, 0),
+    failures: tallies.flatMap(({ failures }) => failures),
   };
+}
+
+/** One line: without colours, and without the stack. */
+function firstLine(text: string): string {
+  return (
+    stripVTControlCharacters(text)
+      .trim()
+      .split(/\n\s+at /)[0] ?? ''
+  )
+    .replace(/\s+/g, ' ')
+    .slice(0, 400);
+}
+
+function failuresOf({ testResults }: Report): string[] {
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = relative(root, name);
+    const failed = assertionResults.filter(({ status }) => status === 'failed');
+    if (failed.length === 0) return assertionResults.length === 0 ? [`${file}: ${firstLine(message)}`] : [];
+    return failed.map(
+      ({ fullName, failureMessages }) => `${file}: ${fullName}: ${firstLine(failureMessages[0] ?? '')}`,
+    );
+  });
 }
 
 function runPart(command: string[], env: NodeJS.ProcessEnv): Tally {
@@ -110,15 +149,19 @@ function runPart(command: string[], env: NodeJS.ProcessEnv): Tally {
   const report = join(dir, 'report.json');
   try {
     const succeeded = run([...command, '--json', `--outputFile=${report}`], env);
-    if (!existsSync(report)) return { passed: 0, failed: 1 };
-    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8')) as {
-      numPassedTests: number;
-      numFailedTests: number;
-      numRuntimeErrorTestSuites: number;
-    };
+    const words = command.slice(command.indexOf('--selectProjects')).join(' ');
+    if (!existsSync(report)) return { passed: 0, failed: 1, failures: [`${words}: ended without a report`] };
+    const results = JSON.parse(readFileSync(report, 'utf8')) as Report;
+    const { numPassedTests: passed, numFailedTests, numRuntimeErrorTestSuites } = results;
     const failed = numFailedTests + numRuntimeErrorTestSuites;
-    const silent = numPassedTests + failed === 0;
-    return { passed: numPassedTests, failed: failed === 0 && (silent || !succeeded) ? 1 : failed };
+    const failures = failuresOf(results);
+    if (failed > 0) return { passed, failed, failures };
+    if (passed > 0 && succeeded) return { passed, failed: 0, failures };
+    return {
+      passed,
+      failed: 1,
+      failures: [`${words}: ${passed === 0 ? 'ran no test' : 'failed outside of its tests'}`],
+    };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -129,16 +172,18 @@ const usual = ['checks', 'unit', 'integration', 'faults', 'e2e'];
 /** `argocd` has a target of its own, `make test-argocd`: it takes minutes to build what it needs. */
 const known = [...usual, 'argocd'];
 const levels = process.argv.slice(2).length > 0 ? process.argv.slice(2) : usual;
-const total: Tally = { passed: 0, failed: 0 };
+const total: Tally = { passed: 0, failed: 0, failures: [] };
 for (const level of levels) {
   if (!known.includes(level)) throw new Error(`unknown level '${level}': one of ${known.join(', ')}`);
   const started = performance.now();
-  const { passed, failed } = level === 'checks' ? runChecks() : runLevel(level);
+  const { passed, failed, failures } = level === 'checks' ? runChecks() : runLevel(level);
   console.log(
     `${level}: ${passed} passed, ${failed} failed in ${((performance.now() - started) / 1000).toFixed(0)} s\n`,
   );
   total.passed += passed;
   total.failed += failed;
+  total.failures.push(...failures);
 }
+for (const failure of total.failures) console.log(`failed: ${failure}`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;

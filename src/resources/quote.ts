@@ -22,3 +22,15 @@ export function lastLine(output: string | undefined): string {
     .findLast((text) => text !== '');
   return line === undefined ? ' with no output' : `: ${quote(line)}`;
 }
+
+/**
+ * The refusal of a pod without the pod's name: `pods "acme-0-5d8f7-x2v9k" is forbidden: ...`. The name is random, and would change the
+ * text, and so the status, with each attempt.
+ */
+export function withoutPodName(refusal: string): string {
+  return refusal
+    .replace(/^Error creating: /, '')
+    .replace(/^pods? "[^"]*" is forbidden: /, '')
+    .replace(/^(Pod|pods?) "[^"]*" is invalid: /, 'the pod is invalid: ')
+    .trim();
+}

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Client } from '../../src/kube/client/client.ts';
-import { Deployment, Job, PersistentVolumeClaim, Pod, Secret } from '../../src/kube/types/builtins.ts';
+import { Deployment, Job, PersistentVolumeClaim, Pod, ReplicaSet, Secret } from '../../src/kube/types/builtins.ts';
 import { isConflict } from '../../src/kube/types/errors.ts';
 import { ignoreNotFound } from '../../src/kube/types/not-found.ts';
 import { controllerRef, isControlledBy } from '../../src/kube/types/owner.ts';
@@ -20,7 +20,7 @@ import { jobEnd } from '../../src/resources/job.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
 import { endedJob } from '../support/jobs.ts';
 import { collectGarbage, everythingIn } from './garbage.ts';
-import { ReplicaSet } from './replicaset.ts';
+
 import type { Volumes } from './volumes.ts';
 
 const MERGE = 'application/merge-patch+json';
@@ -151,7 +151,8 @@ export class FakeCluster {
     for (const set of others) await this.#scale(set, 0, podsOf(set));
     // Recreate: the pods of other templates have stopped before one of this template is created.
     const waits = others.some((set) => podsOf(set).some((pod) => !hasEnded(pod)));
-    if (current !== undefined) await this.#scale(current, waits ? current.spec.replicas : replicas, podsOf(current));
+    if (current !== undefined)
+      await this.#scale(current, waits ? (current.spec?.replicas ?? 1) : replicas, podsOf(current));
     else if (replicas > 0 && !waits) await this.#createSet(deployment, hash);
     const active = (set: ReplicaSet): number =>
       podsOf(set).filter((pod) => !isTerminating(pod) && !hasEnded(pod)).length;
@@ -184,11 +185,12 @@ export class FakeCluster {
   }
 
   async #scale(set: ReplicaSet, replicas: number, pods: readonly Pod[]): Promise<void> {
-    if (set.spec.replicas !== replicas) await this.#patch(set, { spec: { replicas } });
+    if (set.spec?.replicas !== replicas) await this.#patch(set, { spec: { replicas } });
     const active = pods.filter((pod) => !isTerminating(pod) && !hasEnded(pod));
     for (const pod of active.slice(replicas)) await this.#delete(Pod, pod);
-    const { metadata, spec } = set.spec['template'] as Pod;
-    for (let missing = replicas - active.length; missing > 0; missing--) await this.#createPod(set, metadata, spec);
+    const { metadata, spec } = (set.spec?.template ?? {}) as Partial<Pod>;
+    for (let missing = replicas - active.length; missing > 0; missing--)
+      await this.#createPod(set, metadata ?? {}, spec);
   }
 
   /** On a node, because a pod without one is deleted at once. */

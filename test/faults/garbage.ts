@@ -9,6 +9,7 @@ import {
   PersistentVolumeClaim,
   Pod,
   PodDisruptionBudget,
+  ReplicaSet,
   Secret,
   Service,
   ServiceAccount,
@@ -19,7 +20,6 @@ import type { ResourceType } from '../../src/kube/types/resource.ts';
 import { nameOf, type KubeObject } from '../../src/kube/types/types.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
-import { ReplicaSet } from './replicaset.ts';
 
 /** The types that an operator, or the cluster for it, creates objects of. */
 export const childTypes = (): ResourceType[] =>

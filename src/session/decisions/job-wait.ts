@@ -1,7 +1,7 @@
 /** Decides why the Job that removes deleted sessions from a volume does not start: its deletions are given up at a deadline. */
 import type { Job, Pod } from '../../kube/types/builtins.ts';
 import { isSuspended, podsOf } from '../../resources/job.ts';
-import { detail } from '../../resources/quote.ts';
+import { detail, withoutPodName } from '../../resources/quote.ts';
 
 /** How long a Job may take to start before the reason is reported, in ms: each change of the text is a write for each session. */
 export const START_GRACE_MS = 60_000;
@@ -32,9 +32,4 @@ export function whyJobWaits({ job, pods, refused, now }: JobWaitInput): string |
   if (scheduled.reason !== 'SchedulingGated') return `its pod cannot be scheduled${detail(scheduled.message)}`;
   const gates = own.flatMap(({ spec }) => spec?.schedulingGates ?? []).map(({ name }) => name);
   return `its pod waits for scheduling gates${detail(gates.join(', '))}`;
-}
-
-// The random name would change the text with each attempt.
-function withoutPodName(text: string): string {
-  return text.replace(/^Error creating: /, '').replace(/^pods? "[^"]*" is forbidden: /, '');
 }

@@ -4,6 +4,7 @@ import { OtherVersionError } from '../../kube/cache/availability.ts';
 import { isForbidden, isInvalid, isNamespaceTerminating, StatusError } from '../../kube/types/errors.ts';
 import { isMissingPermission, serverMessage } from '../../kube/write/refusal.ts';
 import { lacksPermission } from '../../resources/permission.ts';
+import { withoutPodName } from '../../resources/quote.ts';
 import type { TenantCause } from '../model.ts';
 import { builtinRefusal, creationFailure, type RefusalOptions } from './pod-refusal.ts';
 
@@ -69,12 +70,4 @@ function denied(what: string, object: string): TenantCause {
     reason: StalledReason.AdmissionDenied,
     message: `${object} was denied by an admission policy: ${what}. Change the tenant's spec or the policy.`,
   };
-}
-
-// `pods "acme-0-5d8f7-x2v9k" is forbidden: ...`: the random name would change the message, and so the status, with each attempt.
-function withoutPodName(text: string): string {
-  return text
-    .replace(/^pods? "[^"]*" is forbidden: /, '')
-    .replace(/^(Pod|pods?) "[^"]*" is invalid: /, 'the pod is invalid: ')
-    .trim();
 }
