@@ -64,8 +64,13 @@ export class ServerEnd {
     return found;
   }
 
+  /** All requests of this method. */
+  all(method: string): Frame[] {
+    return this.received.filter((frame) => frame.method === method);
+  }
+
   count(method: string): number {
-    return this.received.filter((frame) => frame.method === method).length;
+    return this.all(method).length;
   }
 
   /** What was answered to a request of the server. */
@@ -84,7 +89,7 @@ export class ClientEnd {
   #lastId = 0;
 
   attachTo(relay: { attach(link: ClientLink): ClientHandler }, id: number): void {
-    const end = this;
+    const queuedBytes = () => this.queuedBytes;
     this.#handler = relay.attach({
       id,
       identity: {
@@ -95,7 +100,7 @@ export class ClientEnd {
       },
       send: (body) => void this.received.push(JSON.parse(body.toString()) as Frame),
       get queuedBytes() {
-        return end.queuedBytes;
+        return queuedBytes();
       },
       pause: () => void (this.isPaused = true),
       resume: () => void (this.isPaused = false),
@@ -136,7 +141,7 @@ export class ClientEnd {
   get events(): unknown[] {
     return this.received
       .filter(({ method }) => method === 'session.event')
-      .map(({ params }) => (params?.['event'] as { type: string }).type);
+      .map(({ params }) => (params?.['event'] as { type: string } | undefined)?.type);
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { answerFor, scanAnswer, scanEvent } from '../../../src/copilot/index.ts';
 
 const event = (sessionId: string, type: string, rest = ',"data":{},"id":"e1","timestamp":"t","parentId":null') =>

@@ -14,7 +14,7 @@ describe('requests of clients', () => {
     await settle();
     expect(world.dials).toHaveLength(1);
     expect(world.server.last('connect').params).toMatchObject({ token: 'token of the server' });
-    const [first, second] = world.server.received.filter(({ method }) => method === 'status.get');
+    const [first, second] = world.server.all('status.get');
     world.server.answer(second?.id, { for: 'b' });
     world.server.answer(first?.id, { for: 'a' });
     expect(a.answer(ofA)?.result).toEqual({ for: 'a' });
@@ -27,8 +27,7 @@ describe('requests of clients', () => {
     const ids = [1, '1', '"', '__proto__'];
     for (const id of ids) client.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'status.get', params: {} }));
     await settle();
-    for (const { id, method } of [...world.server.received])
-      if (method === 'status.get') world.server.answer(id, { ok: id });
+    for (const { id } of world.server.all('status.get')) world.server.answer(id, { ok: id });
     expect(client.received.map(({ id }) => id)).toEqual(ids);
   });
 

@@ -280,9 +280,7 @@ describe('a session that the server unloaded', () => {
     client.call('session.options.update', { sessionId: 's', a: 1 });
     world.server.answer(world.server.last('session.options.update').id, {});
     const ids = [1, 2].map(() => client.call('session.getMessages', { sessionId: 's' }));
-    for (const { id, method } of [...world.server.received]) {
-      if (method === 'session.getMessages') world.server.refuse(id, 'Session not found: s');
-    }
+    for (const { id } of world.server.all('session.getMessages')) world.server.refuse(id, 'Session not found: s');
     await settle();
     expect(world.server.count('session.resume')).toBe(2);
     const { id, params } = world.server.last('session.resume');
