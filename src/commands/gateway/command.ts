@@ -18,8 +18,8 @@ import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { ConfigError, toError } from '../../kube/types/errors.ts';
 import type { GatewayOptions, TlsOptions } from './options.ts';
 
-/** How long the last clients have to come to the end of a turn after the time in which they may stay, ms. */
-const CLOSE_MS = 20_000;
+/** In how long the last clients are closed after the time in which they may stay, at the end of a turn if there is one, ms. */
+const CLOSE_MS = { least: 1_000, most: 20_000 };
 /** For what follows, so that the process ends by itself. */
 const MARGIN_MS = 2_000;
 const clock = systemClock;
@@ -41,6 +41,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   });
   const certificates = options.tls && readCertificates(options.tls, log);
   const { healthPort, metricsPort, drainTimeoutMs: leaveMs } = options;
+  const closeMs = Math.min(CLOSE_MS.most, Math.max(CLOSE_MS.least, leaveMs / 10));
   const manager = new Manager({
     client: new Client({ transport }),
     clock,
@@ -50,7 +51,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     namespaces: options.watchNamespaces,
     health: healthPort === undefined ? undefined : { port: healthPort },
     metricsAt: metricsPort === undefined ? undefined : { port: metricsPort },
-    gracefulStopMs: leaveMs + CLOSE_MS + MARGIN_MS,
+    gracefulStopMs: leaveMs + closeMs + MARGIN_MS,
   });
   const fleet = addFleet(manager);
   const reviews = new ApiReviews({ client: manager.client, clock });
@@ -60,7 +61,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     tls: options.tls && certificates && { at: { port: options.tls.port }, certificates },
     proxies: options.proxies,
     maxConnections: options.maxConnections,
-    drain: { leaveMs, closeMs: CLOSE_MS },
+    drain: { leaveMs, closeMs },
     fleet,
     admission: createAdmission({ fleet, reviews, clock }),
     relay,
