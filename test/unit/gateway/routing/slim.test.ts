@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import { Label } from '../../../../src/api/names.ts';
-import type { RoutedTenant } from '../../../../src/gateway/routing/slim.ts';
 import { SERVER_PODS, slimPod, slimTenant, tenantKeyOf } from '../../../../src/gateway/routing/slim.ts';
 import { serverLabels, tenantPods } from '../../../../src/resources/names.ts';
 import { sampleTenant, serverPod } from '../../../support/tenants.ts';
@@ -11,7 +10,7 @@ describe('what the gateway keeps', () => {
     const credentials = [{ sha256: HASH, since: '2026-01-02T03:04:05Z' }];
     const status = { access: 'Gateway', endpoint: 'x', binding: { name: 'acme-binding', credentials } } as const;
     const tenant = sampleTenant({}, { resourceVersion: '7', labels: { team: 'a' } }, status);
-    const slim = slimTenant(tenant as unknown as RoutedTenant);
+    const slim = slimTenant(tenant);
     expect(slim).toEqual({
       apiVersion: tenant.apiVersion,
       kind: tenant.kind,

@@ -67,7 +67,7 @@ export class FleetWorld {
     uid = 'uid-of-acme',
   ): void {
     const tenant = sampleTenant({}, { uid, resourceVersion: this.#next() });
-    this.tenants.set(slimTenant({ ...tenant, status } as RoutedTenant));
+    this.tenants.set(slimTenant({ ...tenant, status }));
     this.put(tokenSecret(tenant, TOKEN));
   }
 
