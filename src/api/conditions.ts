@@ -81,6 +81,8 @@ export const StalledReason = {
   ModelNotConfigured: 'ModelNotConfigured',
   /** A Secret or ConfigMap of `spec.server.env`, or its key, does not exist or can't be used; the message names it. No pod is started without it. */
   EnvironmentNotUsable: 'EnvironmentNotUsable',
+  /** Clients are to come through a gateway (`spec.access` or `status.access` is Gateway), and the operator knows none (flag `--gateway-address`, which the chart sets with `gateway.enabled`). Install it, or set `spec.access: Direct`. */
+  GatewayNotInstalled: 'GatewayNotInstalled',
   /** The ConfigMap of `spec.network.caBundle`, or its key, does not exist, or has no valid certificates; the message names it. No pod is started without it. */
   CABundleNotUsable: 'CABundleNotUsable',
   /** An object with a child's name belongs to somebody else, or to nobody and was not written by the operator. It is neither adopted nor changed: rename or delete it. */

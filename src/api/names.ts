@@ -51,6 +51,19 @@ export const MAX_TENANT_NAME_LENGTH = 40;
  */
 export const MAX_SERVERS = 64;
 
+/** Values of `spec.access`: how clients reach the servers of a tenant. */
+export const ACCESSES = ['Gateway', 'Direct'] as const;
+export type Access = (typeof ACCESSES)[number];
+
+/** Value of {@link Label.name} on the pods of the gateway. NetworkPolicies let pods of this name reach the servers. */
+export const GATEWAY_APP_NAME = 'copilot-gateway';
+
+/** Start of every binding credential: it tells one apart from tokens of Kubernetes and OIDC, and secret scanners find it. */
+export const CREDENTIAL_PREFIX = 'cpg_';
+
+/** Most credentials of a binding that are valid at the same time: the present one, and the one before until it is retired. */
+export const MAX_CREDENTIALS = 2;
+
 /** Labels of the objects that the operator creates. */
 export const Label = {
   /** The application: always `copilot-server` on children of a tenant. */

@@ -1,7 +1,7 @@
 /** `status` of CopilotTenant. It changes only when a user would act on the change; everything finer is a metric. */
 import { z } from 'zod';
-import { condition, listMap } from './fields.ts';
-import { MAX_SERVERS } from './names.ts';
+import { atomicList, condition, listMap } from './fields.ts';
+import { ACCESSES, MAX_CREDENTIALS, MAX_SERVERS } from './names.ts';
 
 /** States of a server in `status.servers`, in the order in which a server passes through them. */
 export const SERVER_STATES = ['Pending', 'Starting', 'Healthy', 'Unhealthy', 'Failed', 'Stopped'] as const;
@@ -91,6 +91,16 @@ const lastCleanup = z
   .describe('The last finished run of the cleanup.');
 export type LastCleanup = z.output<typeof lastCleanup>;
 
+const bindingCredential = z.object({
+  sha256: z
+    .string()
+    .max(64)
+    .regex(/^[0-9a-f]{64}$/)
+    .describe('SHA-256 of the credential in hexadecimal.'),
+  since: z.iso.datetime().describe('Since when it is valid.'),
+});
+export type BindingCredential = z.output<typeof bindingCredential>;
+
 export const tenantStatus = z.object({
   observedGeneration: z
     .int()
@@ -102,14 +112,27 @@ export const tenantStatus = z.object({
     .describe(
       'Ready, Reconciling, Stalled, Healthy, ModelConfigured, CleanupHealthy and StoragePressure, each with a reason and a message.',
     ),
+  access: z
+    .enum(ACCESSES)
+    .exactOptional()
+    .describe(
+      'How clients reach the servers: `spec.access`, or what was decided for a tenant without it. Absent: Direct, of a tenant whose status was last written by an operator that knew no gateway.',
+    ),
   endpoint: z
     .string()
     .max(512)
     .exactOptional()
-    .describe('Address of the first server inside the cluster, as host:port. The binding Secret has the token for it.'),
+    .describe(
+      'Address that clients connect to, as host:port: of the gateway, or with access Direct of the first server. The binding Secret has the token for it.',
+    ),
   binding: z
     .object({
       name: z.string().max(253).describe('Name of the Secret.'),
+      credentials: atomicList(bindingCredential, MAX_CREDENTIALS)
+        .exactOptional()
+        .describe(
+          'Credentials that the gateway accepts, the newest first: that of the Secret and, for an hour after it was replaced, the one before. Absent with access Direct.',
+        ),
     })
     .exactOptional()
     .describe(

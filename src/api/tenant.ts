@@ -16,13 +16,19 @@ import {
   storageSize,
   withRules,
 } from './fields.ts';
-import { MAX_SERVERS } from './names.ts';
+import { ACCESSES, MAX_SERVERS } from './names.ts';
 import { network } from './network.ts';
 import { containerResources, environment, pods } from './pods.ts';
 import { affinity, imagePullSecrets, toleration } from './scheduling.ts';
 import { tenantStatus, type CopilotTenantStatus } from './tenant-status.ts';
 
-export type { CopilotTenantStatus, LastCleanup, ServerState, ServerStatus } from './tenant-status.ts';
+export type {
+  BindingCredential,
+  CopilotTenantStatus,
+  LastCleanup,
+  ServerState,
+  ServerStatus,
+} from './tenant-status.ts';
 
 const resources = containerResources
   // The CLI idles at 250-290 MB and its JavaScript heap is limited to 4 GB; the agent's own commands come on top.
@@ -270,6 +276,12 @@ export const tenantSpec = z.object({
       `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on. kubectl scale sets it.`,
     ),
   server: section(server).describe('The servers: what runs, and where.'),
+  access: z
+    .enum(ACCESSES)
+    .exactOptional()
+    .describe(
+      'How clients reach the servers. Gateway: at the address of the gateway, with a credential of the tenant; nobody else may connect to the servers. Direct: pods of the namespace that have the label copilot-operator.dev/client-of connect to a server, with its connection token. The binding Secret has address and token of either. Default: Gateway for a tenant that is created where a gateway is installed, else Direct; it is decided once, and `status.access` has it.',
+    ),
   model: model
     .exactOptional()
     .describe('The model that answers prompts. Without it, each client sends its own credentials with its sessions.'),

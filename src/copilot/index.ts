@@ -19,7 +19,7 @@ export {
 export { FrameConnection } from './frame-connection.ts';
 export type { FrameConnectionOptions } from './frame-connection.ts';
 export { FrameDecoder, encodeFrame } from './framing.ts';
-export type { FrameLimits } from './framing.ts';
+export type { FrameLimits, OversizeReader } from './framing.ts';
 export type { UnhealthyReason } from './errors.ts';
 export { getServerTime, getStatus, ping } from './server-calls.ts';
 export type { Pong, ServerStatus } from './server-calls.ts';

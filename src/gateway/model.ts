@@ -84,6 +84,8 @@ export interface ClientHandler {
   frame(body: Buffer): void;
   /** The client has read what was queued for it. */
   drained(): void;
+  /** Whether something of the client is under way: a request that is not answered, or a turn of one of its sessions. */
+  readonly isBusy: boolean;
   /** The connection has ended, once and last. */
   closed(reason: CloseReason): void;
 }

@@ -20,6 +20,8 @@ export const ChildName = {
   cleanup: 'cleanup',
   /** The ConfigMap of the sessions that CopilotSessions keep from the cleanup. */
   sessions: 'sessions',
+  /** Role and RoleBinding of the gateway. */
+  gateway: 'gateway',
 } as const;
 
 /** Key of the connection token in the token's Secret. */

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { type EventContent, type EventRecorder, normal, warning } from '../kube/runtime/events.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import type { Outcome } from './apply.ts';
+import type { CredentialDecision } from './decisions/binding-credential.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { Plan } from './plan.ts';
 import type { ServerPlan } from './server-plan.ts';
@@ -12,9 +13,11 @@ import { EventReason } from './transitions.ts';
 export function actionEvents(plan: Plan, outcome: Outcome): EventContent[] {
   const { rotated, adopted, undone, restarted, endedPods, sweepFailures } = outcome;
   const volumes = plan.servers.flatMap(({ adoptedVolume }) => adoptedVolume ?? []);
+  const credential = rotatedCredential(plan, outcome);
   const event = (reason: string, message: string) => ({ reason, message });
   return [
     ...(rotated && plan.rotation !== undefined ? [normal(event(EventReason.TokenRotated, plan.rotation.message))] : []),
+    ...(credential !== undefined ? [normal(event(EventReason.CredentialRotated, credential.message))] : []),
     ...volumes.map(({ reason, message }) =>
       (reason === 'Labelled' ? warning : normal)(event(EventReason.VolumeAdopted, message)),
     ),
@@ -63,6 +66,13 @@ export function reportActions(
 /** The servers that the roll-out of the operator's version has replaced: a plan whose write was refused is tried again. */
 function rolledOutBy({ rolledOut = [] }: Plan, { servers }: Outcome): ServerPlan[] {
   return rolledOut.filter(({ index, live }) => servers.get(index)?.deployment !== live.deployment);
+}
+
+/** The credential, if it replaces another one from now on. */
+function rotatedCredential({ clients }: Plan, { credentials }: Outcome): CredentialDecision | undefined {
+  const { credential } = clients;
+  const isNew = credential !== undefined && credential.reason !== 'Kept' && credentials === credential.valid;
+  return isNew && credential.valid.length > 1 ? credential : undefined;
 }
 
 function adoptionMessage(adopted: readonly string[]): string {

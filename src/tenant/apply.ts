@@ -1,5 +1,6 @@
 /** Applies a plan: the only place of this part that writes anything but the status. */
 import { ModelConfiguredReason } from '../api/conditions.ts';
+import type { BindingCredential } from '../api/tenant.ts';
 import {
   Deployment,
   Job,
@@ -27,6 +28,7 @@ import { applyCleanup } from './cleanup/apply-cleanup.ts';
 import { deletesOnVolumes } from './decisions/volume-jobs.ts';
 import { executeSweeps, type SweepContext } from './cleanup/sweep-executor.ts';
 import { isOwnOrOrphan } from './decisions/adoption.ts';
+import { applyGatewayRights } from './gateway-rights.ts';
 import type { EndedPod } from './decisions/ended-pods.ts';
 import { deleteEndedPods } from './ended-pods.ts';
 import type { OperatorFacts, SecretRead, ServerWorld, TenantCause, Wait, World } from './model.ts';
@@ -51,6 +53,8 @@ export interface Outcome {
   readonly servers: ReadonlyMap<number, ServerWorld>;
   /** The binding Secret exists. */
   readonly hasBinding: boolean;
+  /** The binding credentials that are valid after the writes, the newest first; empty with access Direct. */
+  readonly credentials: readonly BindingCredential[];
   /** The token was rotated: its Secret has the new one, and so has the binding, unless a model credential keeps it as it is. */
   readonly rotated: boolean;
   /** Servers that were restarted. */
@@ -84,7 +88,7 @@ export async function applyPlan(
   const starting = plan.servers.filter(startsFromZero).map(({ name }) => name);
   const cleanupFirst = deletesOnVolumes(world.cleanup.cronJob, starting);
   if (cleanupFirst) await applyCleanup(writer, facts, world, world.servers);
-  const { prerequisites, hasBinding, rotated } = await applyShared(writer, facts, world, plan);
+  const { prerequisites, hasBinding, credentials, rotated } = await applyShared(writer, facts, world, plan);
   const restarted: ServerPlan[] = [];
   const servers = await Promise.all(
     plan.servers.map(async (server) => {
@@ -100,11 +104,20 @@ export async function applyPlan(
   const sweepFailures = await executeSweeps({ ...context, signal }, tenant, plan.sweeps);
   const { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs } = writer;
   const written = { refusals, waits, errors, conflicts, adopted, undone, retryAfterMs };
-  return { ...written, hasBinding, rotated, restarted, endedPods, sweepFailures, servers: new Map(servers) };
+  return {
+    ...written,
+    hasBinding,
+    credentials,
+    rotated,
+    restarted,
+    endedPods,
+    sweepFailures,
+    servers: new Map(servers),
+  };
 }
 
 /** The outcome for a paused tenant: everything as it was read. */
-export function untouched({ servers, bindingSecret }: World, plan: Plan): Outcome {
+export function untouched({ tenant, servers, bindingSecret }: World, plan: Plan): Outcome {
   const desired = plan.servers.map(({ index }) => [index, servers.get(index) ?? { index, pods: [] }] as const);
   const nothing = {
     refusals: [],
@@ -117,7 +130,9 @@ export function untouched({ servers, bindingSecret }: World, plan: Plan): Outcom
     endedPods: [],
     sweepFailures: [],
   };
-  return { ...nothing, servers: new Map(desired), hasBinding: existing(bindingSecret) !== undefined, rotated: false };
+  const hasBinding = existing(bindingSecret) !== undefined;
+  const credentials = validCredentials(tenant, plan, false);
+  return { ...nothing, servers: new Map(desired), hasBinding, credentials, rotated: false };
 }
 
 const startsFromZero = ({ deployment, live }: ServerPlan): boolean =>
@@ -129,7 +144,7 @@ function withdraw(writer: ChildWriter, job: Job): Promise<void> {
 }
 
 /** What came of applying what servers share. */
-interface SharedOutcome extends Pick<Outcome, 'hasBinding' | 'rotated'> {
+interface SharedOutcome extends Pick<Outcome, 'hasBinding' | 'credentials' | 'rotated'> {
   /** Everything exists that a pod needs. */
   readonly prerequisites: boolean;
 }
@@ -139,9 +154,10 @@ async function applyShared(
   writer: ChildWriter,
   facts: OperatorFacts,
   { tenant, ...world }: World,
-  { token, rotation, model }: Plan,
+  plan: Plan,
 ): Promise<SharedOutcome> {
-  // The binding copies the token, so it may only be written once the token's Secret is.
+  const { token, rotation, model, clients } = plan;
+  // The binding may copy the token, so it may only be written once the token's Secret is.
   const secret =
     token === undefined
       ? undefined
@@ -151,27 +167,48 @@ async function applyShared(
         });
   // While the provider's key cannot be read the binding stays as it is, so that its clients keep working. A key that tenants may
   // not use any more is removed from it.
+  const bindingToken = clients.access === 'Gateway' ? clients.credential?.token : token;
   const bindable =
     secret !== undefined &&
-    token !== undefined &&
+    bindingToken !== undefined &&
     (model.ok || tenant.spec.model?.provider === undefined || model.reason === ModelConfiguredReason.SecretNotAllowed);
   const providerApiKey = model.ok && tenant.spec.model?.provider ? model.value : undefined;
   const [account, policy, , binding] = await Promise.all([
     writer.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
-    writer.apply(NetworkPolicy, networkPolicy(tenant, facts), world.networkPolicy),
+    writer.apply(NetworkPolicy, networkPolicy(tenant, facts, clients.access), world.networkPolicy),
     writer.apply(PodDisruptionBudget, podDisruptionBudget(tenant), world.disruptionBudget),
     bindable
-      ? writer.apply(Secret, bindingSecret(tenant, { token, providerApiKey }), existing(world.bindingSecret))
+      ? writer.apply(
+          Secret,
+          bindingSecret(tenant, { token: bindingToken, gateway: clients.gateway, providerApiKey }),
+          existing(world.bindingSecret),
+          // It has the only copy of the credential: what another writer, or the operator before, wrote meanwhile is not overwritten.
+          clients.credential && { derivedFrom: existing(world.bindingSecret) ?? 'absent' },
+        )
       : existing(world.bindingSecret),
+    applyGatewayRights(writer, facts, { tenant, ...world }, clients),
   ]);
   return {
     prerequisites: secret !== undefined && account !== undefined && policy !== undefined,
     hasBinding: binding !== undefined,
+    credentials: validCredentials(tenant, plan, bindable && binding !== undefined),
     // Reported once: with the write of the binding or, if that stays as it is, of the token's Secret.
     rotated: bindable
       ? rotation !== undefined && binding !== undefined
       : rotation?.reason === 'SecretDeleted' && secret !== undefined,
   };
+}
+
+// The hash of a new credential that no Secret has would be published for nothing, and the one before retired for it.
+function validCredentials(
+  { status }: CopilotTenant,
+  { clients }: Plan,
+  written: boolean,
+): readonly BindingCredential[] {
+  const { access, credential } = clients;
+  if (access === 'Direct') return [];
+  if (credential !== undefined && (written || credential.reason !== 'Created')) return credential.valid;
+  return status?.binding?.credentials ?? [];
 }
 
 const existing = (secret: SecretRead): Secret | undefined => (typeof secret === 'object' ? secret : undefined);

@@ -8,7 +8,7 @@ import type { Applier, ApplyResult, ChildWriteOptions, Contest } from '../kube/w
 import { InvalidObjectError } from '../kube/write/refusal.ts';
 import { isOfPreviousTenant } from '../resources/names.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
-import { isOrphanOf, mayAdopt } from './decisions/adoption.ts';
+import { isOrphanOf, isOwnOrOrphan, mayAdopt } from './decisions/adoption.ts';
 import { conflictingWriter, policyUndone } from './decisions/conflicting-writer.ts';
 import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
@@ -80,6 +80,11 @@ export class ChildWriter {
     const mayAdopt = (found: T) => isOrphanOf(found, this.#tenant);
     const all = { mayAdopt, ...options, signal: this.#signal };
     await this.#attempt(live, () => this.#applier.delete(type, live, this.#tenant, all));
+  }
+
+  /** Deletes a child that exists and is the tenant's own, or one that has lost its owner. */
+  async deleteOwn<T extends KubeObject>(type: ResourceType<T>, live: T | undefined): Promise<void> {
+    if (live !== undefined && isOwnOrOrphan(live, this.#tenant)) await this.delete(type, live);
   }
 
   /** Deletes what a child has created, if `isOwn` finds that it has. Returns whether it was deleted. */

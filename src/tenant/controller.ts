@@ -15,6 +15,8 @@ import {
   PersistentVolumeClaim,
   Pod,
   PodDisruptionBudget,
+  Role,
+  RoleBinding,
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
@@ -110,6 +112,7 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
     cronJobs: children(CronJob),
     configMaps: children(ConfigMap),
     jobs: children(Job, slimJob),
+    ...(options.facts.gateway && { roles: children(Role), roleBindings: children(RoleBinding) }),
   };
   const applier = new Applier({
     client,
@@ -146,6 +149,8 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
       cronJobs: informers.cronJobs.store,
       configMaps: informers.configMaps.store,
       jobs: informers.jobs.store,
+      roles: informers.roles?.store,
+      roleBindings: informers.roleBindings?.store,
       sessions: copilotSessions.store,
     },
     podOwners: new PodOwners(client, clock),

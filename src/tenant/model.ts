@@ -11,6 +11,8 @@ import type {
   Pod,
   PodDisruptionBudget,
   ReplicaSet,
+  Role,
+  RoleBinding,
   Secret,
   Service,
   ServiceAccount,
@@ -44,6 +46,21 @@ export interface OperatorFacts {
   readonly clusterDNS: readonly DNSServer[];
   /** The label that a Secret must have before a tenant may refer to it; undefined: any Secret of its namespace. */
   readonly requireSecretLabel?: RequiredLabel | undefined;
+  /** Undefined: none is installed, and clients connect directly. */
+  readonly gateway?: GatewayFacts | undefined;
+}
+
+/** Where a client connects to. */
+export interface HostAndPort {
+  /** DNS name or IP address. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The gateway that is installed with the operator, in its namespace. */
+export interface GatewayFacts extends HostAndPort {
+  /** Name of its ServiceAccount. */
+  readonly serviceAccount: string;
 }
 
 /** Where DNS is served: at addresses, or by pods with a label. */
@@ -113,6 +130,9 @@ export interface World {
   readonly serviceAccount?: ServiceAccount | undefined;
   readonly networkPolicy?: NetworkPolicy | undefined;
   readonly disruptionBudget?: PodDisruptionBudget | undefined;
+  /** What the gateway may read; unknown without a gateway. */
+  readonly gatewayRole?: Role | undefined;
+  readonly gatewayRoleBinding?: RoleBinding | undefined;
   readonly cleanup: CleanupWorld;
   readonly tokenSecret: SecretRead;
   readonly bindingSecret: SecretRead;

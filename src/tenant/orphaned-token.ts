@@ -1,8 +1,8 @@
 /** Finds out whether the connection token of a Secret without an owner is that of the tenant's servers. */
 import type { Secret } from '../kube/types/builtins.ts';
+import { tokenIn } from '../resources/connection-token.ts';
 import { tokenSecret } from './builders/tokensecret.ts';
 import { isOwnOrOrphan, mayAdopt, tokenAdoption, type TokenAdoption } from './decisions/adoption.ts';
-import { tokenIn } from './decisions/connection-token.ts';
 import { TemplateAnnotation } from './deployments.ts';
 import type { ServerWorld, World } from './model.ts';
 

@@ -9,6 +9,7 @@ import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
 import { childName, isOfPreviousTenant, serverName, sweepName } from '../resources/names.ts';
 import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
+import { clientAccess, type ClientAccess } from './client-access.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
 import {
   connectionToken,
@@ -46,6 +47,8 @@ export interface Plan {
   /** The token is not the one that servers and clients have. */
   readonly rotation?: TokenRotation | undefined;
   readonly model: ModelDecision;
+  /** How clients connect. */
+  readonly clients: ClientAccess;
   /** Values of Secrets that the pods have besides token and model credential. */
   readonly podSecrets: readonly string[];
   /** The desired servers, by index. */
@@ -104,6 +107,7 @@ export function decide(input: PlanInput): Plan {
     model.ok && inputs.ok ? credentialsHash(token, inPod(tenant, model.value) + inputs.digestible) : undefined;
   const { decision, cause, wait } = tokenOf(world, hashOf, randomBytes);
   const token = decision?.token;
+  const clients = clientAccess(world, facts, now, randomBytes);
   const hash = token === undefined ? undefined : hashOf(token);
   const drafts = [...observed].map(([index, observation]) =>
     planServer({
@@ -138,11 +142,13 @@ export function decide(input: PlanInput): Plan {
     ...drafts.flatMap(({ dueInMs }) => dueInMs ?? []),
     ...sweeps.flatMap((step) => (step.action === 'wait' ? (step.dueInMs ?? []) : [])),
     ...(waitsForCollection ? [COLLECTION_POLL_MS] : []),
+    ...(clients.credential?.dueInMs === undefined ? [] : [clients.credential.dueInMs]),
   ];
   const plan: Plan = {
     token,
-    rotation: decision && rotationOf(world, decision, hash),
+    rotation: decision && rotationOf(world, decision, hash, clients.access === 'Direct'),
     model,
+    clients,
     podSecrets: podSecrets(tenant, world.podInputs),
     servers,
     surplus: [...world.servers.values()]
@@ -152,6 +158,7 @@ export function decide(input: PlanInput): Plan {
     sweeps,
     causes: [
       ...(cause ? [cause] : []),
+      ...(clients.cause ? [clients.cause] : []),
       ...modelCause,
       ...inputCause,
       ...servers.flatMap((server) => server.cause ?? []),
@@ -282,10 +289,11 @@ function rotationOf(
   { tenant, bindingSecret, servers }: World,
   decision: TokenDecision,
   desired: string | undefined,
+  isShared: boolean,
 ): TokenRotation | undefined {
   const current = [...servers.values()].flatMap(({ deployment }) => credentialsOf(deployment) ?? []);
   const binding = ownSecret(bindingSecret, tenant);
-  return tokenRotation({ tenant: tenant.metadata.name, decision, binding, current, desired });
+  return tokenRotation({ tenant: tenant.metadata.name, decision, isShared, binding, current, desired });
 }
 
 const ownSecret = (secret: SecretRead, tenant: CopilotTenant): Secret | undefined =>

@@ -2,8 +2,9 @@
 import type { Plan } from './plan.ts';
 
 /** The output of a crashed server may contain its credentials, and the status is readable without access to Secrets. */
-export function redactor({ token, model, podSecrets }: Plan): (text: string) => string {
-  const known = [token, model.ok ? model.value : undefined].filter((secret) => secret !== undefined);
+export function redactor({ token, model, clients, podSecrets }: Plan): (text: string) => string {
+  const all = [token, model.ok ? model.value : undefined, clients.credential?.token];
+  const known = all.filter((secret) => secret !== undefined);
   // One that is part of another comes after it, or would leave the rest of the other.
   const secrets = [...known, ...podSecrets.filter(({ length }) => length >= MIN_LENGTH)].toSorted(
     (a, b) => b.length - a.length,

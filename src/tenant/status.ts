@@ -57,7 +57,7 @@ const RESTART_MS = 5 * 60_000;
 
 /** The status after a reconcile. */
 export function computeStatus(input: StatusInput): CopilotTenantStatus {
-  const { tenant, plan, outcome, observed, sessions, lastCleanup } = input;
+  const { tenant, plan, observed, sessions, lastCleanup } = input;
   const redact = redactor(plan);
   const servers = observed.map((server) => serverStatus(input, server, redact));
   const ready = observed.filter((server) => server.ready).length;
@@ -68,8 +68,7 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
   return {
     ...(observedGeneration !== undefined && { observedGeneration }),
     conditions: conditions(input, findings(input, redact)),
-    ...(observed.length > 0 && { endpoint: endpoint(tenant) }),
-    ...(outcome.hasBinding && { binding: { name: childName(name, 'binding') } }),
+    ...clientFields(input),
     ...(version !== undefined && { serverVersion: version }),
     replicas: runningServers(input).length,
     readyReplicas: ready,
@@ -81,6 +80,26 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
     servers,
     ...sessions.fields,
     ...(lastCleanup !== undefined && { lastCleanup }),
+  };
+}
+
+/** How clients connect. */
+function clientFields({
+  tenant,
+  plan: { clients },
+  outcome: { hasBinding, credentials },
+  observed,
+}: StatusInput): Pick<CopilotTenantStatus, 'access' | 'endpoint' | 'binding'> {
+  const { access, gateway } = clients;
+  const isKnown = access === 'Direct' || gateway !== undefined;
+  const binding = {
+    name: childName(tenant.metadata.name, 'binding'),
+    ...(credentials.length > 0 && { credentials: [...credentials] }),
+  };
+  return {
+    access,
+    ...(observed.length > 0 && isKnown && { endpoint: endpoint(tenant, gateway) }),
+    ...(hasBinding && { binding }),
   };
 }
 

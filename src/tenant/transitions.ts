@@ -8,6 +8,8 @@ import { changedCondition, findCondition } from '../kube/write/conditions.ts';
 export const EventReason = {
   /** The connection token was rotated: its Secret was deleted, or given another token. */
   TokenRotated: 'TokenRotated',
+  /** The credential for the gateway was rotated: the binding Secret was deleted, or given another token. */
+  CredentialRotated: 'CredentialRotated',
   /** Children that had lost their owner were taken over, after --cascade=orphan or the restore of a backup. */
   ChildrenAdopted: 'ChildrenAdopted',
   /** An admission policy had changed a child at its creation, and did not when it was updated. */

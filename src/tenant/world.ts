@@ -8,6 +8,8 @@ import type {
   NetworkPolicy,
   Pod,
   PodDisruptionBudget,
+  Role,
+  RoleBinding,
   Service,
   ServiceAccount,
 } from '../kube/types/builtins.ts';
@@ -49,6 +51,9 @@ export interface TenantStores {
   readonly networkPolicies: ReadonlyStore<NetworkPolicy>;
   readonly disruptionBudgets: ReadonlyStore<PodDisruptionBudget>;
   readonly pods: ReadonlyStore<Pod>;
+  /** Undefined without a gateway: the operator then has no right to list them. */
+  readonly roles?: ReadonlyStore<Role> | undefined;
+  readonly roleBindings?: ReadonlyStore<RoleBinding> | undefined;
   readonly cronJobs: ReadonlyStore<CronJob>;
   readonly configMaps: ReadonlyStore<ConfigMap>;
   readonly jobs: ReadonlyStore<Job>;
@@ -91,12 +96,15 @@ export async function readWorld(
     withRunWarning(readCleanup(tenant, stores), tenant, client, now, signal),
   ]);
   const shared = { namespace, name: childName(name, 'servers') };
+  const rights = { namespace, name: childName(name, 'gateway') };
   return {
     tenant,
     servers,
     serviceAccount: stores.serviceAccounts.get(shared),
     networkPolicy: stores.networkPolicies.get(shared),
     disruptionBudget: stores.disruptionBudgets.get(shared),
+    gatewayRole: stores.roles?.get(rights),
+    gatewayRoleBinding: stores.roleBindings?.get(rights),
     cleanup,
     tokenSecret,
     bindingSecret,

@@ -7,7 +7,7 @@ import { tokenSecret } from '../../src/tenant/builders/tokensecret.ts';
 import type { RolloutBudget } from '../../src/tenant/decisions/rollout-budget.ts';
 import { serverLabels } from '../../src/resources/names.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
-import type { ServerObservation, OperatorFacts, ServerWorld, World } from '../../src/tenant/model.ts';
+import type { GatewayFacts, ServerObservation, OperatorFacts, ServerWorld, World } from '../../src/tenant/model.ts';
 
 /** The configuration of the operator. */
 export const OPERATOR: OperatorFacts = {
@@ -21,6 +21,13 @@ export const OPERATOR: OperatorFacts = {
   ],
 };
 
+/** A gateway as it is installed by the chart. */
+export const GATEWAY: GatewayFacts = {
+  host: 'copilot-gateway.copilot-operator-system.svc',
+  port: 4321,
+  serviceAccount: 'copilot-gateway',
+};
+
 /** A budget that has a place for every server. */
 export const UNLIMITED: RolloutBudget = {
   paused: false,
@@ -30,6 +37,9 @@ export const UNLIMITED: RolloutBudget = {
 
 /** A valid connection token. */
 export const TOKEN = Buffer.alloc(32, 'token').toString('base64url');
+
+/** A valid binding credential. */
+export const CREDENTIAL = `cpg_${TOKEN}`;
 
 /** A certificate that is valid for a hundred years; nobody has its key. */
 export const CERTIFICATE = `-----BEGIN CERTIFICATE-----

@@ -25,6 +25,10 @@ app.kubernetes.io/component: operator
 
 {{- define "copilot-operator.labels" -}}
 {{ include "copilot-operator.selectorLabels" . }}
+{{ include "copilot-operator.commonLabels" . }}
+{{- end -}}
+
+{{- define "copilot-operator.commonLabels" -}}
 app.kubernetes.io/part-of: copilot-operator
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -42,4 +46,35 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "copilot-operator.serverImage" -}}
 {{- required "serverImage is not set: name the Copilot CLI server image. None is published; build and push it with: make images CLUSTER=current IMAGE_REGISTRY=<registry>" .Values.serverImage -}}
+{{- end -}}
+
+{{/* Name of the gateway's objects: copilot-gateway beside copilot-operator. */}}
+{{- define "copilot-operator.gatewayName" -}}
+{{- $name := include "copilot-operator.fullname" . -}}
+{{- if contains "copilot-operator" $name -}}
+{{- $name | replace "copilot-operator" "copilot-gateway" -}}
+{{- else -}}
+{{- printf "%s-gateway" $name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "copilot-operator.gatewayServiceAccountName" -}}
+{{- .Values.gateway.serviceAccount.name | default (include "copilot-operator.gatewayName" .) -}}
+{{- end -}}
+
+{{/* Where clients connect to, as HOST:PORT: what the operator writes to the binding Secrets of tenants. */}}
+{{- define "copilot-operator.gatewayAddress" -}}
+{{- .Values.gateway.address | default (printf "%s.%s.svc:4321" (include "copilot-operator.gatewayName" .) .Release.Namespace) -}}
+{{- end -}}
+
+{{/* Labels of the gateway's pods. The name is fixed: the NetworkPolicies of the tenants allow pods of this name to connect to servers. */}}
+{{- define "copilot-operator.gatewaySelectorLabels" -}}
+app.kubernetes.io/name: copilot-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{- define "copilot-operator.gatewayLabels" -}}
+{{ include "copilot-operator.gatewaySelectorLabels" . }}
+{{ include "copilot-operator.commonLabels" . }}
 {{- end -}}

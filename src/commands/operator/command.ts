@@ -114,7 +114,8 @@ function createElector({ log, metrics, leaseTransport, namespace, instance }: Sh
 
 function addControllers(manager: Manager, { options, log, metrics, namespace, instance }: Shared): void {
   const { client } = manager;
-  const { concurrency, maxConcurrentRollouts, serverImage, operatorImage, clusterCIDRs, requireSecretLabel } = options;
+  const { concurrency, maxConcurrentRollouts, serverImage, operatorImage, clusterCIDRs, requireSecretLabel, gateway } =
+    options;
   const clusterDNS = options.clusterDNS ?? usualClusterDNS(resolvConf());
   const recorder = new EventRecorder({ client, clock, random, log, metrics, component: FIELD_MANAGER, instance });
   const product = new ProductMetrics(metrics.registry);
@@ -132,7 +133,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     health: pinger,
     sessions: survey,
     recorder,
-    facts: { serverImage, operatorImage, namespace, clusterCIDRs, clusterDNS, requireSecretLabel },
+    facts: { serverImage, operatorImage, namespace, clusterCIDRs, clusterDNS, requireSecretLabel, gateway },
     concurrency,
     maxConcurrentRollouts,
     randomBytes,

@@ -1,7 +1,21 @@
 /** The command line of `copilot-operator operator`. */
+import { isIPv6 } from 'node:net';
+import { GATEWAY_APP_NAME } from '../../api/names.ts';
 import type { Address } from '../../kube/runtime/health-server.ts';
-import type { DNSServer, RequiredLabel } from '../../tenant/model.ts';
-import { duration, flag, isCIDR, list, notNegative, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
+import type { DNSServer, GatewayFacts, RequiredLabel } from '../../tenant/model.ts';
+import {
+  duration,
+  flag,
+  isCIDR,
+  list,
+  LOG_LEVELS,
+  notNegative,
+  oneOf,
+  parseFlags,
+  positive,
+  UsageError,
+  type LogLevel,
+} from '../flags.ts';
 import { clusterDNSFlag } from './cluster-dns.ts';
 
 /** The options of the operator. */
@@ -30,6 +44,8 @@ export interface OperatorOptions {
   readonly clusterDNS: readonly DNSServer[] | undefined;
   /** The label that a Secret must have before a tenant may refer to it; undefined: any Secret of its namespace. */
   readonly requireSecretLabel: RequiredLabel | undefined;
+  /** The gateway that clients of tenants connect to; undefined: none is installed. */
+  readonly gateway: GatewayFacts | undefined;
   /** After how long every tenant and session is reconciled again, though nothing has changed; undefined: never. */
   readonly syncPeriodMs: number | undefined;
   /** For tests: what modifies an object of a cache gets an error. */
@@ -40,9 +56,6 @@ export interface OperatorOptions {
   /** Name of this process among the replicas. */
   readonly identity: string | undefined;
 }
-
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The flags as the help lists them. */
 export const OPERATOR_FLAGS = `\
@@ -61,6 +74,8 @@ export const OPERATOR_FLAGS = `\
                                      pods as NAMESPACE/KEY=VALUE; default: kube-dns and node-local-dns in kube-system, OpenShift's,
                                      169.254.20.10, and the nameservers of the operator's own pod
   --require-secret-label KEY[=VALUE] label that a Secret must have before spec.model of a tenant may refer to it; default: none
+  --gateway-address HOST:PORT        where clients reach the gateway, which new tenants then use; default: none is installed
+  --gateway-service-account NAME     ServiceAccount of the gateway, in the operator's namespace; default: ${GATEWAY_APP_NAME}
   --sync-period DURATION             reconcile every tenant and session again after this time, for safety; 0s: never; default: 10h
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
@@ -77,6 +92,8 @@ const flags = {
   'cluster-cidrs': { type: 'string' },
   'cluster-dns': { type: 'string' },
   'require-secret-label': { type: 'string' },
+  'gateway-address': { type: 'string' },
+  'gateway-service-account': { type: 'string' },
   'sync-period': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
@@ -105,6 +122,7 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     clusterCIDRs: addressRanges('cluster-cidrs', values['cluster-cidrs']),
     clusterDNS: clusterDNSFlag(values['cluster-dns']),
     requireSecretLabel: requiredLabel(values['require-secret-label']),
+    gateway: gateway(values['gateway-address'], values['gateway-service-account']),
     syncPeriodMs: duration('sync-period', values['sync-period'] ?? '10h') || undefined,
     // client-go's variable, for the same.
     freezeCaches: env['KUBE_CACHE_MUTATION_DETECTOR'] === 'true',
@@ -134,6 +152,23 @@ function requiredLabel(text: string | undefined): RequiredLabel | undefined {
     throw new UsageError(`--require-secret-label=${text}: must be a label key, or KEY=VALUE`);
   }
   return { key, ...(value !== undefined && { value }) };
+}
+
+const DNS_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+
+// Checked here: it is copied to the binding Secret of every tenant, and the name to a RoleBinding.
+function gateway(address: string | undefined, serviceAccount: string = GATEWAY_APP_NAME): GatewayFacts | undefined {
+  if (!DNS_NAME.test(serviceAccount)) {
+    throw new UsageError(`--gateway-service-account=${serviceAccount}: must be the name of a ServiceAccount`);
+  }
+  if (address === undefined) return undefined;
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
+  const [host = '', port] = [match?.[1] ?? match?.[2], Number(match?.[3])];
+  const isHost = match?.[1] === undefined ? DNS_NAME.test(host) : isIPv6(host);
+  if (!match || !isHost || port < 1 || port > 65_535) {
+    throw new UsageError(`--gateway-address=${address}: must be HOST:PORT, such as copilot-gateway.operators.svc:4321`);
+  }
+  return { host, port, serviceAccount };
 }
 
 // As in controller-runtime: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.

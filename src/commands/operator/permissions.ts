@@ -14,25 +14,15 @@ import {
   Pod,
   PodDisruptionBudget,
   ReplicaSet,
+  Role,
+  RoleBinding,
   Secret,
   Service,
   ServiceAccount,
 } from '../../kube/types/builtins.ts';
-import type { ResourceType } from '../../kube/types/resource.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
-
-export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
-
-export interface Permission {
-  readonly resource: ResourceType;
-  readonly subresource?: 'status' | 'finalizers';
-  readonly verbs: readonly Verb[];
-  /** Only objects of these names. RBAC does not support that for create, list and watch. */
-  readonly resourceNames?: readonly string[];
-  /** Becomes the comment above the rule. */
-  readonly why: string;
-}
+import type { Permission } from '../permission.ts';
 
 /** Name of the Lease of the replicas of one installation, in the operator's own namespace. */
 export const LEASE_NAME = 'copilot-operator';
@@ -99,6 +89,16 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     verbs: ['list', 'create', 'patch'],
     why: 'Reports transitions, and reads the events of the kubelet and the storage driver about a server that does not start.',
   },
+];
+
+/** Needed in every namespace that has tenants, where a gateway is installed. */
+export const GATEWAY_TENANT_PERMISSIONS: readonly Permission[] = [
+  {
+    resource: Role,
+    verbs: SCALED,
+    why: 'Lets the gateway read the connection token of a tenant, by its name. The operator can only grant what it has itself: to get Secrets.',
+  },
+  { resource: RoleBinding, verbs: SCALED, why: 'Gives that Role to the ServiceAccount of the gateway.' },
 ];
 
 /**

@@ -10,6 +10,7 @@ import {
   type RequestId,
 } from '../../copilot/index.ts';
 import type { ClientHandler, ClientLink, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
+import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
@@ -53,6 +54,10 @@ export class ClientRelay implements ClientHandler, SessionClient {
     this.#options = options;
     // So that it is told of sessions from now on.
     this.#home(undefined);
+  }
+
+  get isBusy(): boolean {
+    return this.#open.size > 0 || [...this.#sessions.keys()].some((session) => session.turn.isBusy);
   }
 
   frame(body: Buffer): void {
@@ -122,7 +127,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
     if (rule.action === 'relay') this.#forward({ id, method, params });
     else if (rule.action === 'rewrite' && rule.rewrite !== undefined)
       this.#rewrite(rule.rewrite, { id, method, params });
-    else if (rule.action === 'answer' && rule.answer === 'ping') this.#reply(id, this.#pong(id, params));
+    else if (rule.action === 'answer' && rule.answer === 'ping')
+      this.#reply(id, pong(id, params, this.#options.clock.now()));
     else this.#reply(id, unhandled(id, method));
   }
 
@@ -256,12 +262,6 @@ export class ClientRelay implements ClientHandler, SessionClient {
       home.join(this);
     }
     return home;
-  }
-
-  #pong(id: RequestId, { message }: Params): string {
-    const timestamp = new Date(this.#options.clock.now()).toISOString();
-    const text = typeof message === 'string' ? `pong: ${message}` : 'pong';
-    return formatAnswer(id, { message: text, timestamp, protocolVersion: 3 });
   }
 }
 

@@ -14,10 +14,13 @@ import type {
   V1PodDisruptionBudget,
   V1ReplicaSet,
   V1Role,
+  V1RoleBinding,
   V1Secret,
   V1Service,
   V1ServiceAccount,
   V1StorageClass,
+  V1SubjectAccessReview,
+  V1TokenReview,
 } from '@kubernetes/client-node';
 import { defineResource } from './resource.ts';
 import type { KubeObject, Wire } from './types.ts';
@@ -174,11 +177,40 @@ export const Role = defineResource<Role>({
   namespaced: true,
 });
 
+export type RoleBinding = Builtin<V1RoleBinding>;
+export const RoleBinding = defineResource<RoleBinding>({
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'rolebindings',
+  kind: 'RoleBinding',
+  namespaced: true,
+});
+
 export type StorageClass = Builtin<V1StorageClass>;
 export const StorageClass = defineResource<StorageClass>({
   group: 'storage.k8s.io',
   version: 'v1',
   plural: 'storageclasses',
   kind: 'StorageClass',
+  namespaced: false,
+});
+
+/** A question and its answer, never an object: it is created, and the answer has the status. */
+export type SubjectAccessReview = Builtin<V1SubjectAccessReview>;
+export const SubjectAccessReview = defineResource<SubjectAccessReview>({
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  plural: 'subjectaccessreviews',
+  kind: 'SubjectAccessReview',
+  namespaced: false,
+});
+
+/** As SubjectAccessReview a question, not an object. */
+export type TokenReview = Builtin<V1TokenReview>;
+export const TokenReview = defineResource<TokenReview>({
+  group: 'authentication.k8s.io',
+  version: 'v1',
+  plural: 'tokenreviews',
+  kind: 'TokenReview',
   namespaced: false,
 });

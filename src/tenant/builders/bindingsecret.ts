@@ -4,11 +4,15 @@ import { Secret } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import type { HostAndPort } from '../model.ts';
 import { sharedMetadata } from './metadata.ts';
 
 /** What the Secret contains besides the spec. */
 export interface BindingFacts {
+  /** What clients present: the connection token of the servers or, to the gateway, the token with the binding credential. */
   readonly token: string;
+  /** Where the gateway is; undefined: clients connect directly. */
+  readonly gateway?: HostAndPort | undefined;
   /** Value of `spec.model.provider.apiKeySecretRef`. */
   readonly providerApiKey?: string | undefined;
 }
@@ -18,20 +22,26 @@ function serverHost(tenant: CopilotTenant, index: number): string {
   return `${serverName(tenant.metadata.name, index)}.${tenant.metadata.namespace}.svc`;
 }
 
-/** `host:port` of the first server, which clients connect to as long as there is no gateway. */
-export function endpoint(tenant: CopilotTenant): string {
-  return `${serverHost(tenant, 0)}:${SERVER_PORT}`;
+/** Where clients connect to, as `host:port`: the gateway or, without one, the first server. */
+export function endpoint(tenant: CopilotTenant, gateway?: HostAndPort): string {
+  const { host, port } = address(tenant, gateway);
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function address(tenant: CopilotTenant, gateway: HostAndPort | undefined): HostAndPort {
+  return gateway ?? { host: serverHost(tenant, 0), port: SERVER_PORT };
 }
 
 /** The Secret in the form of the Service Binding specification. */
 export function bindingSecret(tenant: CopilotTenant, facts: BindingFacts): Secret {
+  const { host, port } = address(tenant, facts.gateway);
   const values: Record<string, string> = {
     type: 'copilot',
     provider: FIELD_MANAGER,
-    host: serverHost(tenant, 0),
-    port: String(SERVER_PORT),
+    host,
+    port: String(port),
     // `http` is the only scheme that the Copilot SDK's RuntimeConnection.forUri accepts; the protocol is plain TCP.
-    uri: `http://${endpoint(tenant)}`,
+    uri: `http://${endpoint(tenant, facts.gateway)}`,
     token: facts.token,
     ...modelEntries(tenant, facts.providerApiKey),
   };

@@ -1,5 +1,5 @@
 /** The NetworkPolicies of servers and of cleanup pods. */
-import { FIELD_MANAGER, Label, SERVER_PORT } from '../../api/names.ts';
+import { type Access, FIELD_MANAGER, GATEWAY_APP_NAME, Label, SERVER_PORT } from '../../api/names.ts';
 import type { EgressRule } from '../../api/tenant.ts';
 import { NetworkPolicy } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
@@ -22,7 +22,7 @@ const DNS_PORTS = [53, 5353].flatMap((port) => [
 ]);
 
 /** Who may connect to the servers, and where these may connect to. */
-export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): NetworkPolicy {
+export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts, access: Access): NetworkPolicy {
   const { name } = tenant.metadata;
   return {
     apiVersion: apiVersionOf(NetworkPolicy),
@@ -31,7 +31,7 @@ export function networkPolicy(tenant: CopilotTenant, facts: OperatorFacts): Netw
     spec: {
       podSelector: { matchLabels: tenantPods(name) },
       policyTypes: ['Ingress', 'Egress'],
-      ingress: [ingress(tenant, facts)],
+      ingress: [ingress(tenant, facts, access)],
       egress: serverEgress(tenant, facts),
     },
   };
@@ -59,14 +59,15 @@ export function cleanupNetworkPolicy(tenant: CopilotTenant, facts: OperatorFacts
   };
 }
 
-function ingress({ metadata: { name: tenant }, spec }: CopilotTenant, facts: OperatorFacts): Ingress {
+function ingress({ metadata: { name: tenant }, spec }: CopilotTenant, facts: OperatorFacts, access: Access): Ingress {
+  const installed = (app: string): Peer => ({
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': facts.namespace } },
+    podSelector: { matchLabels: { [Label.name]: app } },
+  });
   return {
     from: [
-      {
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': facts.namespace } },
-        podSelector: { matchLabels: { [Label.name]: FIELD_MANAGER } },
-      },
-      { podSelector: { matchLabels: { [Label.client]: tenant } } },
+      installed(FIELD_MANAGER),
+      access === 'Gateway' ? installed(GATEWAY_APP_NAME) : { podSelector: { matchLabels: { [Label.client]: tenant } } },
       // Only with a TTL, so that the policies of other tenants did not change when cleanup was introduced.
       ...(spec.sessions.ttl === undefined ? [] : [{ podSelector: { matchLabels: cleanupPods(tenant) } }]),
     ],

@@ -36,6 +36,7 @@ const PRIORITY: readonly StalledReason[] = [
   StalledReason.SidecarFailed,
   StalledReason.LookAlikePod,
   StalledReason.ConflictingWriter,
+  StalledReason.GatewayNotInstalled,
   StalledReason.VolumeNotExpandable,
   StalledReason.OperatorImageUnknown,
 ];

@@ -1,6 +1,7 @@
 /** Decides the connection token of a tenant, and whether it was rotated. */
 import type { Secret } from '../../kube/types/builtins.ts';
-import { childName, TOKEN_KEY } from '../../resources/names.ts';
+import { tokenIn } from '../../resources/connection-token.ts';
+import { childName } from '../../resources/names.ts';
 
 /** Bytes of randomness in a connection token. */
 export const TOKEN_BYTES = 32;
@@ -31,6 +32,8 @@ export function connectionToken(secret: Secret | undefined, randomBytes: (size: 
 export interface RotationInput {
   readonly tenant: string;
   readonly decision: TokenDecision;
+  /** Clients have the token: they connect directly. */
+  readonly isShared: boolean;
   /** The binding Secret, if the tenant controls it. */
   readonly binding: Secret | undefined;
   /** Hashes of the credentials in the live Deployments. */
@@ -49,12 +52,16 @@ export interface TokenRotation {
 export function tokenRotation({
   tenant,
   decision,
+  isShared,
   binding,
   current,
   desired,
 }: RotationInput): TokenRotation | undefined {
   const secret = `Secret ${childName(tenant, 'token')}`;
-  const effect = `The servers are restarted with it, one at a time; clients must read it again from Secret ${childName(tenant, 'binding')}.`;
+  const forClients = isShared
+    ? `clients must read it again from Secret ${childName(tenant, 'binding')}`
+    : 'clients, which connect through the gateway, need nothing new';
+  const effect = `The servers are restarted with it, one at a time; ${forClients}.`;
   const bound = tokenIn(binding);
   if (decision.reason === 'Created') {
     if (bound === undefined && current.length === 0) return undefined;
@@ -65,10 +72,4 @@ export function tokenRotation({
   const isUnknown = bound !== undefined && bound !== decision.token && current.some((hash) => hash !== desired);
   if (!isUnknown || desired === undefined) return undefined;
   return { reason: 'SecretChanged', message: `${secret} was given another connection token. ${effect}` };
-}
-
-/** The token in a Secret; undefined if it has none, or a malformed one. */
-export function tokenIn(secret: Secret | undefined): string | undefined {
-  const token = Buffer.from(secret?.data?.[TOKEN_KEY] ?? '', 'base64').toString();
-  return /^[\w-]{43}$/.test(token) ? token : undefined;
 }

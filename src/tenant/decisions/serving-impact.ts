@@ -11,6 +11,9 @@ const servesWithoutKind: Readonly<Record<string, boolean>> = {
   PersistentVolumeClaim: false,
   Secret: false,
   ServiceAccount: false,
+  // Without them the gateway cannot connect to the servers.
+  Role: false,
+  RoleBinding: false,
   PodDisruptionBudget: true,
   // Only pods that have ended are deleted.
   Pod: true,

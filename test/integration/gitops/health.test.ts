@@ -136,6 +136,7 @@ describe('a tenant', () => {
       ModelNotConfigured: 'Degraded',
       EnvironmentNotUsable: 'Degraded',
       CABundleNotUsable: 'Degraded',
+      GatewayNotInstalled: 'Degraded',
       ForeignObject: 'Degraded',
       ImagePullFailed: 'Degraded',
       ContainerCannotRun: 'Degraded',

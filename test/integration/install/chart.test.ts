@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
 import { parseOperatorOptions } from '../../../src/commands/operator/options.ts';
+import { FIELD_MANAGER, GATEWAY_APP_NAME, Label } from '../../../src/api/names.ts';
+import { gatewayRole } from '../../../src/tenant/builders/gatewayrole.ts';
 import { serviceAccount } from '../../../src/tenant/builders/serviceaccount.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render, type PolicyRule } from '../../support/chart.ts';
@@ -72,6 +74,12 @@ describe('the chart', () => {
     ['a namespace that is none', { watchNamespaces: ['Team A'] }, '/watchNamespaces/0'],
     ['a log level that is none', { logLevel: 'loud' }, '/logLevel'],
     ['metrics on the port of the probes', { metrics: { port: 8081 } }, '/metrics/port'],
+    ['an address of the gateway without a port', { gateway: { address: 'gateway.example.com' } }, '/gateway/address'],
+    [
+      'a range of replicas that is none',
+      { gateway: { enabled: true, autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 2 } } },
+      'gateway.autoscaling.minReplicas is 3 and maxReplicas 2',
+    ],
   ])('refuses %s', async (_case, values, message) => {
     expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, ...values })).toContain(message);
   });
@@ -118,6 +126,51 @@ describe('the chart', () => {
     });
   });
 
+  it.each<[string, object, object | undefined]>([
+    ['none is installed', {}, undefined],
+    [
+      'it is installed',
+      { gateway: { enabled: true } },
+      { host: 'copilot-gateway.operators.svc', port: 4321, serviceAccount: 'copilot-gateway' },
+    ],
+    [
+      'it has another name, and clients come by a load balancer',
+      {
+        fullnameOverride: 'ai',
+        gateway: { enabled: true, address: 'copilot.example.com:443', serviceAccount: { name: 'door' } },
+      },
+      { host: 'copilot.example.com', port: 443, serviceAccount: 'door' },
+    ],
+  ])('tells the operator where the gateway is if %s', async (_case, values, gateway) => {
+    const deployments = objectsOf(await render(values)).filter(({ kind }) => kind === 'Deployment');
+    const commands = deployments.map(({ spec }) => {
+      const { template } = spec as { template: { spec: { containers: { args: string[] }[] } } };
+      return template.spec.containers[0]?.args ?? [];
+    });
+    const [, ...flags] = commands.find(([command]) => command === 'operator') ?? [];
+    expect(parseOperatorOptions(flags, {}).gateway).toEqual(gateway);
+    expect(commands.some(([command]) => command === 'gateway')).toBe(gateway !== undefined);
+  });
+
+  it('names Service and ServiceAccount of the gateway as the operator knows them', async () => {
+    const objects = objectsOf(await render({ gateway: { enabled: true } }));
+    const names = (kind: string) =>
+      objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name);
+    expect(names('Service')).toContain('copilot-gateway');
+    expect(names('ServiceAccount')).toContain('copilot-gateway');
+  });
+
+  it("gives the gateway's pods the label that the NetworkPolicies of tenants let in, and not the operator's", async () => {
+    const objects = objectsOf(await render({ gateway: { enabled: true } }));
+    const labelsOf = (name: string) => {
+      const found = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
+      return (found?.spec as { template: { metadata: { labels: Record<string, string> } } } | undefined)?.template
+        .metadata.labels;
+    };
+    expect(labelsOf('copilot-gateway')?.[Label.name]).toBe(GATEWAY_APP_NAME);
+    expect(labelsOf('copilot-operator')?.[Label.name]).toBe(FIELD_MANAGER);
+  });
+
   it('prints the next two commands, and what to do before an uninstall', async () => {
     const notes = await helm(['install', 'copilot-operator', CHART, '--dry-run=client', '--namespace=operators'], {
       ...REQUIRED_VALUES,
@@ -153,17 +206,44 @@ describe('an API server accepts what the chart renders', () => {
         priorityClassName: 'system-cluster-critical',
       },
     ],
+    ['with the gateway', { gateway: { enabled: true } }],
+    ['with the gateway, for some namespaces', { gateway: { enabled: true }, watchNamespaces: ['team-a', 'team-b'] }],
+    [
+      'with everything of the gateway set',
+      {
+        metrics: { serviceMonitor: { enabled: true } },
+        gateway: {
+          enabled: true,
+          address: '[fd00::1]:443',
+          service: { type: 'LoadBalancer', annotations: { a: 'b' } },
+          clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],
+          autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5 },
+          serviceAccount: { name: 'door', annotations: { purpose: 'test' } },
+          podAnnotations: { a: 'b' },
+          podLabels: { c: 'd' },
+          nodeSelector: { pool: 'edge' },
+          tolerations: [{ operator: 'Exists' }],
+          affinity: { nodeAffinity: {} },
+          priorityClassName: 'system-cluster-critical',
+        },
+      },
+    ],
   ])('%s', async (_case, values) => {
     const manifests = await render(values);
     expect((await dryRun(manifests)).trim().split('\n')).toHaveLength(objectsOf(manifests).length);
   });
 
-  it('in a namespace that enforces the Pod Security standard "restricted"', async () => {
-    const { spec } = objectsOf(await render()).find(({ kind }) => kind === 'Deployment') ?? {};
-    const template = spec?.['template'] as object;
-    const pod = { apiVersion: 'v1', kind: 'Pod', ...template, metadata: { name: 'operator', namespace: 'operators' } };
-    await dryRun(JSON.stringify(pod));
-  });
+  it.each(['copilot-operator', 'copilot-gateway'])(
+    'in a namespace that enforces the Pod Security standard "restricted": %s',
+    async (name) => {
+      const objects = objectsOf(await render({ gateway: { enabled: true } }));
+      const { spec } = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name) ?? {};
+      const { serviceAccountName: _account, ...podSpec } = (spec?.['template'] as { spec: Record<string, unknown> })
+        .spec;
+      const metadata = { name, namespace: 'operators' };
+      await dryRun(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec: podSpec }));
+    },
+  );
 
   it('as the kustomize overlay too', async () => {
     await dryRun(await api.kubectl.ok(['kustomize', join(PROJECT, 'config/local')]));
@@ -265,6 +345,54 @@ describe('the permissions of the operator', () => {
     const kinds = objectsOf(await render({ rbac: { create: false, aggregate: false } })).map(({ kind }) => kind);
     expect(kinds).toContain('ServiceAccount');
     expect(kinds.filter((kind) => /Role/.test(kind))).toEqual([]);
+  });
+
+  it('include rights on roles only with a gateway, and let it grant the token of a tenant, nothing that it lacks', async () => {
+    const without = await install({});
+    for (const resource of ['roles', 'rolebindings']) expect(await canI('create', resource, 'team-a')).toBe('no');
+    await without();
+    const uninstall = await install({ gateway: { enabled: true } });
+    try {
+      await api.kubectl.ok(['create', '-f', '-'], tenantManifest('acme'));
+      const owner = JSON.parse(await api.kubectl.ok(['get', 'ct/acme', '-o', 'json'])) as CopilotTenant;
+      const create = (object: object) =>
+        api.kubectl.try(['create', `--as=${OPERATOR}`, '--dry-run=server', '-f', '-'], object);
+      const role = gatewayRole(owner);
+      expect((await create(role)).stderr).toBe('');
+      const rules = [{ apiGroups: [''], resources: ['secrets'], verbs: ['list'] }];
+      expect((await create({ ...role, rules })).stderr).toMatch(
+        /attempting to grant RBAC permissions not currently held/,
+      );
+    } finally {
+      await api.kubectl.ok(['delete', 'ct', '--all']);
+      await uninstall();
+    }
+  });
+
+  it('of the gateway are to see tenants and pods, and to review tokens', async () => {
+    const uninstall = await install({ gateway: { enabled: true }, watchNamespaces: ['team-a'] });
+    const gatewayCan = async (verb: string, resource: string, namespace: string) => {
+      const as = '--as=system:serviceaccount:operators:copilot-gateway';
+      return (await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, as])).stdout.trim();
+    };
+    try {
+      expect(await gatewayCan('watch', 'copilottenants', 'team-a')).toBe('yes');
+      expect(await gatewayCan('get', 'replicasets.apps', 'team-a')).toBe('yes');
+      expect(await gatewayCan('watch', 'copilottenants', 'team-b')).toBe('no');
+      expect(await gatewayCan('create', 'tokenreviews.authentication.k8s.io', 'team-a')).toBe('yes');
+      for (const [verb, resource] of [
+        ['get', 'secrets/acme-token'],
+        ['patch', 'copilottenants'],
+        ['update', 'copilottenants/status'],
+        ['delete', 'pods'],
+        ['create', 'pods'],
+        ['create', 'roles.rbac.authorization.k8s.io'],
+      ] as const) {
+        expect([verb, resource, await gatewayCan(verb, resource, 'team-a')]).toEqual([verb, resource, 'no']);
+      }
+    } finally {
+      await uninstall();
+    }
   });
 
   it('include only its own Lease', async () => {

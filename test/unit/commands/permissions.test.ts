@@ -2,16 +2,27 @@ import { describe, expect, it } from '@jest/globals';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GROUP } from '../../../src/api/names.ts';
+import { gatewayRole } from '../../../src/tenant/builders/gatewayrole.ts';
+import { sampleTenant } from '../../support/tenants.ts';
 import * as builtins from '../../../src/kube/types/builtins.ts';
 import type { ResourceType } from '../../../src/kube/types/resource.ts';
+import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../../../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
   TENANT_PERMISSIONS,
-  type Permission,
 } from '../../../src/commands/operator/permissions.ts';
+import type { Permission } from '../../../src/commands/permission.ts';
 
-const all = [...TENANT_PERMISSIONS, ...SESSION_END_PERMISSIONS, ...OPERATOR_PERMISSIONS];
+const ofOperator = [
+  ...TENANT_PERMISSIONS,
+  ...GATEWAY_TENANT_PERMISSIONS,
+  ...SESSION_END_PERMISSIONS,
+  ...OPERATOR_PERMISSIONS,
+];
+const ofGateway = [...GATEWAY_PERMISSIONS, ...REVIEW_PERMISSIONS];
+const all = [...ofOperator, ...ofGateway];
 const describePermission = ({ resource, subresource, resourceNames }: Permission) =>
   [resource.group, resource.plural, subresource, resourceNames].join('/');
 
@@ -47,6 +58,8 @@ describe('the permissions of the operator', () => {
     ['of tenants', TENANT_PERMISSIONS],
     ['of its own namespace', OPERATOR_PERMISSIONS],
     ['of namespaces that are being deleted', SESSION_END_PERMISSIONS],
+    ['of tenants where a gateway is installed', GATEWAY_TENANT_PERMISSIONS],
+    ['of the gateway', ofGateway],
   ])('%s are each declared once, with a reason', (_case, permissions) => {
     const names = permissions.map(describePermission);
     expect(new Set(names).size).toBe(names.length);
@@ -65,7 +78,30 @@ describe('the permissions of the operator', () => {
   it('cover the kinds that the controllers work with, and no other', () => {
     const path = ({ group, plural }: ResourceType) => `${group}/${plural}`;
     const used = new Set(['tenant', 'session', 'resources'].flatMap(resourcesUsed).map(path));
-    const declared = TENANT_PERMISSIONS.map(({ resource }) => resource).filter(({ group }) => group !== GROUP);
-    expect([...used].toSorted()).toEqual(declared.map(path).toSorted());
+    const declared = [...TENANT_PERMISSIONS, ...GATEWAY_TENANT_PERMISSIONS].map(({ resource }) => resource);
+    const builtin = declared.filter(({ group }) => group !== GROUP);
+    expect([...used].toSorted()).toEqual(builtin.map(path).toSorted());
+  });
+
+  it('include no right on RBAC objects without a gateway', () => {
+    const without = [...TENANT_PERMISSIONS, ...SESSION_END_PERMISSIONS, ...OPERATOR_PERMISSIONS];
+    expect(without.filter(({ resource }) => resource.group === builtins.Role.group)).toEqual([]);
+  });
+
+  it('suffice for what the operator grants to the gateway: nobody can grant what he does not have', () => {
+    const tenant = sampleTenant();
+    const held = TENANT_PERMISSIONS.filter(({ resourceNames }) => resourceNames === undefined).flatMap(
+      ({ resource, verbs }) => verbs.map((verb) => `${verb} ${resource.group}/${resource.plural}`),
+    );
+    for (const { apiGroups = [], resources = [], verbs } of gatewayRole(tenant).rules ?? []) {
+      for (const verb of verbs) expect(held).toContain(`${verb} ${apiGroups.join()}/${resources.join()}`);
+    }
+  });
+
+  it('of the gateway let it write nothing, and read no Secret but by the Role of a tenant', () => {
+    expect(
+      GATEWAY_PERMISSIONS.flatMap(({ verbs }) => verbs).filter((verb) => !/^(get|list|watch)$/.test(verb)),
+    ).toEqual([]);
+    expect(ofGateway.map(({ resource }) => resource.plural)).not.toContain('secrets');
   });
 });

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { permissionsMarkdown } from '../../../scripts/permissions.ts';
+import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../../../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
   TENANT_PERMISSIONS,
@@ -27,6 +29,9 @@ describe('the page about the permissions', () => {
       ...TENANT_PERMISSIONS,
       ...SESSION_END_PERMISSIONS,
       ...OPERATOR_PERMISSIONS,
+      ...GATEWAY_TENANT_PERMISSIONS,
+      ...GATEWAY_PERMISSIONS,
+      ...REVIEW_PERMISSIONS,
     ]) {
       const name = subresource === undefined ? resource.plural : `${resource.plural}/${subresource}`;
       const group = resource.group === '' ? '' : ` (${resource.group})`;

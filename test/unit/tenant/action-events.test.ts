@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { actionEvents } from '../../../src/tenant/action-events.ts';
 import { untouched, type Outcome } from '../../../src/tenant/apply.ts';
+import type { CredentialDecision } from '../../../src/tenant/decisions/binding-credential.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
 import { emptyWorld, healthyServer, sampleTenant, serverPod } from '../../support/tenants.ts';
 import { rolledOutDeployment } from './fixtures.ts';
@@ -14,6 +15,7 @@ const server = {
 };
 const plan = (change: Partial<Plan> = {}): Plan => ({
   model: { ok: true, reason: 'ClientProvided', message: 'none' },
+  clients: { access: 'Direct' },
   podSecrets: [],
   servers: [server],
   surplus: [],
@@ -80,5 +82,19 @@ describe('the events of what a reconcile did', () => {
       'Warning ServerRestarted: Restarting server acme-0: no answer',
       'Warning SweepFailed: no sweep',
     ]);
+  });
+
+  it.each<[string, CredentialDecision['reason'], number, boolean, boolean]>([
+    ['was replaced', 'Created', 2, true, true],
+    ['was replaced by a user', 'Changed', 2, true, true],
+    ['was replaced, but its Secret could not be written', 'Created', 2, false, false],
+    ['is that of a new tenant', 'Created', 1, true, false],
+    ['was kept while the former one is valid', 'Kept', 2, true, false],
+  ])('have a rotation of the credential that %s', (_, reason, count, written, reported) => {
+    const valid = Array.from({ length: count }, () => ({ sha256: 'a'.repeat(64), since: '2026-01-02T03:04:05Z' }));
+    const credential = { reason, message: 'Read it again.', token: 'team/acme:cpg_x', valid };
+    const planned = plan({ clients: { access: 'Gateway', credential } });
+    const found = events(planned, { credentials: written ? valid : [] });
+    expect(found).toEqual(reported ? ['Normal CredentialRotated: Read it again.'] : []);
   });
 });

@@ -13,6 +13,7 @@ const KEPT = { reason: 'Kept', message: 'kept', token: TOKEN } as const;
 const plan: Plan = {
   token: TOKEN,
   model: { ok: true, reason: 'ClientProvided', message: 'none' },
+  clients: { access: 'Direct' },
   podSecrets: [],
   servers: [
     {

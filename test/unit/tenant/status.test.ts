@@ -8,7 +8,7 @@ import type { Plan } from '../../../src/tenant/plan.ts';
 import { computeStatus, unobservedStatus, type StatusInput } from '../../../src/tenant/status.ts';
 import { transitions } from '../../../src/tenant/transitions.ts';
 import type { Outcome } from '../../../src/tenant/apply.ts';
-import { healthyServer, sampleTenant } from '../../support/tenants.ts';
+import { GATEWAY, healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 
@@ -53,6 +53,7 @@ function statusOf({
     plan: {
       token: 'T'.repeat(43),
       model: { ok: true, reason: 'GitHub', message: 'Servers use the token in Secret copilot.', value: 'ghp_secret' },
+      clients: { access: 'Direct' },
       podSecrets: ['user:password', 'password', '1'],
       servers: [],
       surplus: [],
@@ -73,6 +74,7 @@ function statusOf({
       undone: [],
       servers: new Map([[0, server]]),
       hasBinding: true,
+      credentials: [],
       rotated: false,
       restarted: [],
       endedPods: [],
@@ -107,6 +109,28 @@ describe('the status of a healthy tenant', () => {
       serversReady: '1/1',
       servers: [{ name: 'acme-0', state: 'Healthy', version: '1.0.102', restarts: 0, volumeUID: 'uid-claim' }],
     });
+  });
+
+  it('has the address of its servers with access Direct, and no hash of the connection token', () => {
+    const { access, binding } = statusOf();
+    expect([access, binding]).toEqual(['Direct', { name: 'acme-binding' }]);
+  });
+
+  it('has the address of the gateway with access Gateway, and the hashes of the credentials that it accepts', () => {
+    const credentials = [{ sha256: 'a'.repeat(64), since: timestamp(NOW) }];
+    const status = statusOf({
+      plan: { clients: { access: 'Gateway', gateway: GATEWAY } },
+      outcome: { credentials },
+    });
+    expect(status).toMatchObject({
+      access: 'Gateway',
+      endpoint: 'copilot-gateway.copilot-operator-system.svc:4321',
+      binding: { name: 'acme-binding', credentials },
+    });
+  });
+
+  it('has no address with access Gateway where no gateway is installed', () => {
+    expect(statusOf({ plan: { clients: { access: 'Gateway' } } })).not.toHaveProperty('endpoint');
   });
 
   it('has every condition', () => {

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { bindingSecret, endpoint } from '../../../../src/tenant/builders/bindingsecret.ts';
 import { service } from '../../../../src/tenant/builders/service.ts';
-import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
+import { bindingToken } from '../../../../src/resources/binding.ts';
+import { CREDENTIAL, GATEWAY, sampleTenant, TOKEN } from '../../../support/tenants.ts';
 
 function entriesOf(spec: CopilotTenantSpecInput = {}, providerApiKey?: string): Record<string, string> {
   const { data } = bindingSecret(sampleTenant(spec), { token: TOKEN, providerApiKey });
@@ -32,6 +33,24 @@ describe('binding Secret', () => {
   it('leads to the Service of the first server', () => {
     const { name, namespace = '' } = service(sampleTenant(), 0).metadata;
     expect(endpoint(sampleTenant())).toBe(`${name}.${namespace}.svc:4321`);
+  });
+
+  it('leads to the gateway where there is one, under the same keys', () => {
+    const token = bindingToken(sampleTenant(), CREDENTIAL);
+    const { data = {} } = bindingSecret(sampleTenant(), { token, gateway: GATEWAY });
+    const entries = Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]);
+    expect(Object.fromEntries(entries)).toEqual({
+      type: 'copilot',
+      provider: 'copilot-operator',
+      host: 'copilot-gateway.copilot-operator-system.svc',
+      port: '4321',
+      uri: 'http://copilot-gateway.copilot-operator-system.svc:4321',
+      token: `team/acme:${CREDENTIAL}`,
+    });
+  });
+
+  it('writes an IPv6 address of the gateway as a URI wants it', () => {
+    expect(endpoint(sampleTenant(), { host: 'fd00::1', port: 443 })).toBe('[fd00::1]:443');
   });
 
   it("passes on the tenant's own provider, which each session has to specify", () => {

@@ -1,5 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
+import type { Access } from '../../../../src/api/names.ts';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import { deployment } from '../../../../src/tenant/builders/deployment.ts';
 import { cleanupLabels } from '../../../../src/resources/cleanup-pod.ts';
@@ -8,7 +9,7 @@ import type { OperatorFacts } from '../../../../src/tenant/model.ts';
 import { OPERATOR, sampleTenant } from '../../../support/tenants.ts';
 
 const policyOf = (network: CopilotTenantSpecInput['network'] = {}, facts: Partial<OperatorFacts> = {}) =>
-  networkPolicy(sampleTenant({ network }), { ...OPERATOR, ...facts }).spec;
+  networkPolicy(sampleTenant({ network }), { ...OPERATOR, ...facts }, 'Direct').spec;
 type Policy = ReturnType<typeof policyOf>;
 
 /** Whether a policy lets its pods connect to a destination, as a network plugin decides it. */
@@ -144,12 +145,31 @@ describe('who may connect to the servers', () => {
   );
 });
 
+describe('a tenant with access Gateway', () => {
+  const ingressOf = (access: Access, sessions = {}) =>
+    networkPolicy(sampleTenant({ sessions }), OPERATOR, access).spec?.ingress?.[0]?.from;
+
+  it('lets the operator and the gateway of its namespace in, and no client', () => {
+    const installed = (app: string) => ({
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'copilot-operator-system' } },
+      podSelector: { matchLabels: { 'app.kubernetes.io/name': app } },
+    });
+    expect(ingressOf('Gateway')).toEqual([installed('copilot-operator'), installed('copilot-gateway')]);
+  });
+
+  it('lets the cleanup in as with access Direct', () => {
+    const ttl = { ttl: '1h' };
+    expect(ingressOf('Gateway', ttl)?.slice(2)).toEqual(ingressOf('Direct', ttl)?.slice(2));
+    expect(ingressOf('Gateway', ttl)).toHaveLength(3);
+  });
+});
+
 describe('a tenant with a cleanup', () => {
   const cleanup = { 'copilot-operator.dev/tenant': 'acme', 'app.kubernetes.io/component': 'cleanup' };
 
   it('allows the cleanup to connect to its servers, in addition to the others', () => {
     const [without, within] = [{}, { ttl: '1h' }].map(
-      (sessions) => networkPolicy(sampleTenant({ sessions }), OPERATOR).spec?.ingress?.[0],
+      (sessions) => networkPolicy(sampleTenant({ sessions }), OPERATOR, 'Direct').spec?.ingress?.[0],
     );
     expect(within?.from).toEqual([...(without?.from ?? []), { podSelector: { matchLabels: cleanup } }]);
     expect(within?.ports).toEqual(without?.ports);

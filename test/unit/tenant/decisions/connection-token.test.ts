@@ -44,6 +44,7 @@ describe('a rotation of the connection token', () => {
     tokenRotation({
       tenant: 'acme',
       decision: decide(token),
+      isShared: true,
       binding: bound === undefined ? undefined : bindingSecret(sampleTenant(), { token: bound }),
       current,
       desired,
@@ -71,6 +72,15 @@ describe('a rotation of the connection token', () => {
     ['the model credential cannot be used, so that no server is replaced', other, old, ['before'], undefined],
   ])('is not reported when %s', (_, token, bound, current, desired) => {
     const binding = bound === undefined ? undefined : bindingSecret(sampleTenant(), { token: bound });
-    expect(tokenRotation({ tenant: 'acme', decision: decide(token), binding, current, desired })).toBeUndefined();
+    const input = { tenant: 'acme', decision: decide(token), isShared: true, binding, current, desired };
+    expect(tokenRotation(input)).toBeUndefined();
+  });
+
+  it('tells clients of the gateway that they need nothing new', () => {
+    const input = { tenant: 'acme', decision: decide(undefined), isShared: false, binding: undefined };
+    const found = tokenRotation({ ...input, current: ['before'], desired: 'desired' });
+    expect(found?.reason).toBe('SecretDeleted');
+    expect(found?.message).toContain('clients, which connect through the gateway, need nothing new');
+    expect(found?.message).not.toContain('acme-binding');
   });
 });

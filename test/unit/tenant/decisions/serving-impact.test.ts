@@ -12,6 +12,8 @@ describe('servers', () => {
     ['Secret', 'acme-token', false],
     ['Secret', 'acme-binding', false],
     ['ServiceAccount', 'acme-servers', false],
+    ['Role', 'acme-gateway', false],
+    ['RoleBinding', 'acme-gateway', false],
     ['NetworkPolicy', 'acme-servers', false],
     ['NetworkPolicy', 'acme-cleanup', true],
     ['PodDisruptionBudget', 'acme-servers', true],

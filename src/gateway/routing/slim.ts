@@ -1,0 +1,82 @@
+/** What the gateway keeps in memory of tenants and pods: ten thousand tenants take less than 250 MB. */
+import { COPILOT_TENANT, Label, type Access } from '../../api/names.ts';
+import type { Pod } from '../../kube/types/builtins.ts';
+import { getControllerOf } from '../../kube/types/owner.ts';
+import { defineResource } from '../../kube/types/resource.ts';
+import { keyOf, type KubeObject, type ObjectMeta } from '../../kube/types/types.ts';
+
+/** A tenant, as far as the gateway reads it. */
+export type RoutedTenant = KubeObject & {
+  readonly status?: {
+    readonly access?: Access;
+    readonly binding?: { readonly credentials?: readonly { readonly sha256: string }[] };
+  };
+};
+export const RoutedTenant = defineResource<RoutedTenant>(COPILOT_TENANT);
+
+/** Selects the pods of all servers. The informer's label selector. */
+export const SERVER_PODS = `${Label.tenant},${Label.component}=server`;
+
+/** Name of the index that finds the pods of a tenant, by the tenant's key. */
+export const TENANT_INDEX = 'tenant';
+
+/** The key of the tenant whose server a pod claims to be. By its label, which proves nothing. */
+export function tenantKeyOf({ metadata: { namespace = '', labels } }: Pod): string {
+  return keyOf({ namespace, name: labels?.[Label.tenant] ?? '' });
+}
+
+/** Keeps of a tenant its access and the hashes of its credentials. */
+export function slimTenant({ apiVersion, kind, metadata, status }: RoutedTenant): RoutedTenant {
+  const { access, binding } = status ?? {};
+  const credentials = (binding?.credentials ?? []).map(({ sha256 }) => ({ sha256 }));
+  return {
+    apiVersion,
+    kind,
+    metadata: slimMetadata(metadata),
+    status: { ...(access !== undefined && { access }), ...(credentials.length > 0 && { binding: { credentials } }) },
+  };
+}
+
+/** Keeps of a pod whose it is, where it is and whether it serves. */
+export function slimPod(pod: Pod): Pod {
+  const { apiVersion, kind, metadata, status } = pod;
+  const controller = getControllerOf(pod);
+  const { [Label.tenant]: tenant = '', [Label.server]: server = '' } = metadata.labels ?? {};
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      ...slimMetadata(metadata),
+      labels: { [Label.tenant]: tenant, [Label.server]: server },
+      ...(controller && {
+        ownerReferences: [
+          {
+            apiVersion: controller.apiVersion,
+            kind: controller.kind,
+            name: controller.name,
+            uid: controller.uid,
+            controller: true,
+          },
+        ],
+      }),
+    },
+    status: {
+      ...(status?.phase !== undefined && { phase: status.phase }),
+      ...(status?.podIP !== undefined && { podIP: status.podIP }),
+      conditions: (status?.conditions ?? [])
+        .filter(({ type }) => type === 'Ready')
+        .map((condition) => ({ type: condition.type, status: condition.status })),
+    },
+  };
+}
+
+function slimMetadata({ name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp }: ObjectMeta) {
+  return {
+    name,
+    ...(namespace !== undefined && { namespace }),
+    ...(uid !== undefined && { uid }),
+    ...(resourceVersion !== undefined && { resourceVersion }),
+    ...(creationTimestamp !== undefined && { creationTimestamp }),
+    ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+  };
+}

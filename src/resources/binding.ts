@@ -1,0 +1,37 @@
+/** The token that a tenant's clients present to the gateway: the operator writes it to the binding Secret, the gateway reads it. */
+import { createHash } from 'node:crypto';
+import { CREDENTIAL_PREFIX } from '../api/names.ts';
+import type { KubeObject } from '../kube/types/types.ts';
+
+/** Bytes of randomness in a binding credential. */
+const CREDENTIAL_BYTES = 32;
+const CREDENTIAL = new RegExp(`^${CREDENTIAL_PREFIX}[\\w-]{43}$`);
+
+/** A new binding credential. `randomBytes` must be cryptographically secure. */
+export function newCredential(randomBytes: (size: number) => Buffer): string {
+  return `${CREDENTIAL_PREFIX}${randomBytes(CREDENTIAL_BYTES).toString('base64url')}`;
+}
+
+/** The token with a binding credential of the tenant, as it is in the Secret. */
+export function bindingToken(tenant: KubeObject, credential: string): string {
+  return `${tokenStart(tenant)}${credential}`;
+}
+
+/** The binding credential in a token of this tenant; undefined: it is another tenant's, of another kind, or malformed. */
+export function credentialIn(token: string, tenant: KubeObject): string | undefined {
+  const start = tokenStart(tenant);
+  const credential = token.startsWith(start) ? token.slice(start.length) : '';
+  return CREDENTIAL.test(credential) ? credential : undefined;
+}
+
+/**
+ * What the status has of a credential: its SHA-256 in hexadecimal, prefix included. Without salt or stretching, because 256 random bits
+ * cannot be guessed.
+ */
+export function credentialHash(credential: string): string {
+  return createHash('sha256').update(credential).digest('hex');
+}
+
+function tokenStart({ metadata: { namespace = '', name } }: KubeObject): string {
+  return `${namespace}/${name}:`;
+}

@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CopilotTenantStatus } from '../../../src/api/tenant.ts';
+import { timestamp } from '../../../src/kube/types/time.ts';
+import { computeStatus, type StatusInput } from '../../../src/tenant/status.ts';
+import { statusToWrite } from '../../../src/tenant/throttled-status.ts';
+import { untouched } from '../../../src/tenant/apply.ts';
+import type { Plan } from '../../../src/tenant/plan.ts';
+import { emptyWorld, healthyServer, sampleTenant } from '../../support/tenants.ts';
+import { MINUTE, NOW } from './fixtures.ts';
+
+const plan: Plan = {
+  model: { ok: true, reason: 'ClientProvided', message: 'none' },
+  clients: { access: 'Direct' },
+  podSecrets: [],
+  servers: [],
+  surplus: [],
+  endedPods: [],
+  sweeps: [],
+  causes: [],
+  waits: [],
+  rolling: false,
+};
+
+function inputOf(status?: CopilotTenantStatus, change: Partial<StatusInput> = {}): StatusInput {
+  const tenant = sampleTenant({}, {}, status);
+  return {
+    tenant,
+    plan,
+    outcome: untouched(emptyWorld(tenant), plan),
+    observed: [healthyServer(0)],
+    sessions: { fields: status?.sessions === undefined ? {} : { sessions: status.sessions }, pressure: undefined },
+    usages: new Map(),
+    lastCleanup: undefined,
+    now: NOW,
+    ...change,
+  };
+}
+
+/** The status as an operator wrote it that did not know the field `access`. */
+function olderStatus(): CopilotTenantStatus {
+  const { access: _access, ...status } = computeStatus(inputOf());
+  return status;
+}
+
+describe('the status that is written', () => {
+  it('is the one that an older operator wrote, if only the field access would be new', () => {
+    const older = olderStatus();
+    expect(statusToWrite(inputOf(older), 0).status).toEqual(older);
+    expect(statusToWrite(inputOf(older), MINUTE).status).toEqual(older);
+  });
+
+  it('has the access with the next change of anything else', () => {
+    const observed = [healthyServer(0, { version: '1.0.103' })];
+    const { status } = statusToWrite(inputOf(olderStatus(), { observed }), MINUTE);
+    expect(status).toMatchObject({ access: 'Direct', serverVersion: '1.0.103' });
+  });
+
+  it('has the access at once where it is Gateway, or the tenant is new', () => {
+    const clients = { access: 'Gateway' } as const;
+    const input = inputOf(olderStatus(), { plan: { ...plan, clients } });
+    expect(statusToWrite(input, MINUTE).status.access).toBe('Gateway');
+    expect(statusToWrite(inputOf(), MINUTE).status.access).toBe('Direct');
+  });
+
+  it('holds back statistics that are all that changed, and has them after that', () => {
+    const last = computeStatus(inputOf());
+    const sessions = { fields: { lastActivityTime: timestamp(NOW) }, pressure: undefined };
+    expect(statusToWrite(inputOf(last, { sessions }), MINUTE)).toEqual({ status: last, statisticsDueMs: MINUTE });
+    expect(statusToWrite(inputOf(last, { sessions }), 0).status.lastActivityTime).toBe(timestamp(NOW));
+  });
+});
