@@ -3,6 +3,7 @@ import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
 import { createAdmission } from '../../gateway/admission/admission.ts';
 import { ApiReviews } from '../../gateway/admission/reviews.ts';
+import type { DrainOptions } from '../../gateway/client/clients.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { Certificates } from '../../gateway/listen/certificates.ts';
 import { methodRules } from '../../gateway/methods/rules.ts';
@@ -18,8 +19,8 @@ import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { ConfigError, toError } from '../../kube/types/errors.ts';
 import type { GatewayOptions, TlsOptions } from './options.ts';
 
-/** How long the last clients have to come to the end of a turn after the time in which they may stay, ms. */
-const CLOSE_MS = 20_000;
+/** The last part of the time to stop, in which clients are closed at the end of a turn and spread over it, ms. */
+const CLOSING = { share: 0.1, least: 1_000, most: 20_000 };
 /** For what follows, so that the process ends by itself. */
 const MARGIN_MS = 2_000;
 const clock = systemClock;
@@ -40,7 +41,8 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     userAgent: `${FIELD_MANAGER}-gateway`,
   });
   const certificates = options.tls && readCertificates(options.tls, log);
-  const { healthPort, metricsPort, drainTimeoutMs: leaveMs } = options;
+  const { healthPort, metricsPort } = options;
+  const drain = drainOf(options.drainTimeoutMs);
   const manager = new Manager({
     client: new Client({ transport }),
     clock,
@@ -50,7 +52,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     namespaces: options.watchNamespaces,
     health: healthPort === undefined ? undefined : { port: healthPort },
     metricsAt: metricsPort === undefined ? undefined : { port: metricsPort },
-    gracefulStopMs: leaveMs + CLOSE_MS + MARGIN_MS,
+    gracefulStopMs: drain.leaveMs + drain.closeMs + MARGIN_MS,
   });
   const fleet = addFleet(manager);
   const reviews = new ApiReviews({ client: manager.client, clock });
@@ -60,7 +62,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     tls: options.tls && certificates && { at: { port: options.tls.port }, certificates },
     proxies: options.proxies,
     maxConnections: options.maxConnections,
-    drain: { leaveMs, closeMs: CLOSE_MS },
+    drain,
     fleet,
     admission: createAdmission({ fleet, reviews, clock }),
     relay,
@@ -77,6 +79,12 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   await transport.close();
   log.info({ reason: outcome.reason }, 'stopped');
   return outcome.reason === 'stopped' ? 0 : 1;
+}
+
+function drainOf(timeoutMs: number): DrainOptions {
+  const { share, least, most } = CLOSING;
+  const closeMs = Math.min(most, Math.max(least, timeoutMs * share));
+  return { leaveMs: Math.max(0, timeoutMs - closeMs), closeMs };
 }
 
 function readCertificates({ cert, key, clientCA }: TlsOptions, log: Logger): Certificates {

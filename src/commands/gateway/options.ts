@@ -25,7 +25,7 @@ export interface GatewayOptions {
   readonly proxies: BlockList | undefined;
   /** Connections of clients at once. */
   readonly maxConnections: number;
-  /** How long clients may stay when this process is to stop, ms. */
+  /** How long this process may take to let its clients go when it is to stop, ms. */
   readonly drainTimeoutMs: number;
   /** Empty: all namespaces. */
   readonly watchNamespaces: readonly string[];
@@ -55,7 +55,8 @@ export const GATEWAY_FLAGS = `\
   --tls-client-ca-file PATH          what the certificates of clients must be signed with; default: clients need none
   --proxy-protocol-from A,B          addresses or ranges of load balancers, whose connections must begin with a PROXY protocol header
   --max-connections N                clients at the same time, on each port; default: 20000
-  --drain-timeout DURATION           how long clients may stay when the process is to stop; default: 1h
+  --drain-timeout DURATION           how long clients may stay when the process is to stop, which are closed between turns at the end
+                                     of it; set it a little below the pod's terminationGracePeriodSeconds; default: 1h
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
   --health-port PORT                 port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
   --metrics-port PORT                port of /metrics, or 0 to disable it; default: 0

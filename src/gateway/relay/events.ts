@@ -81,7 +81,7 @@ const ENDS = new Set(['permission.completed', 'external_tool.completed', 'elicit
 
 /** What an event asks of the clients; undefined: nothing. A permission that a hook has decided is only told. */
 export function waitOf(type: string, data: Readonly<Record<string, unknown>>): WaitKind | undefined {
-  return data['resolvedByHook'] === true ? undefined : WAITS[type];
+  return data['resolvedByHook'] !== true && Object.hasOwn(WAITS, type) ? WAITS[type] : undefined;
 }
 
 /** Whether an event says that something which the session waited for has been answered. */

@@ -233,7 +233,7 @@ export class Home {
 
   #onLost(error: CopilotError): void {
     this.#options.log.info({ server: this.#options.key, error: error.message }, 'the connection to a server was lost');
-    for (const session of [...this.#sessions.values()]) {
+    for (const session of this.#sessions.values()) {
       if (session.lost()) this.#endTurn(session);
       if (session.clientCount === 0) this.forget(session);
     }

@@ -25,15 +25,13 @@ export class GatewayMetrics {
   constructor(registry: Registry) {
     this.#registry = registry;
     this.#accepted = this.#counter('connections_total', 'Connections of clients that were accepted');
-    this.#rejected = this.#counter(
-      'rejected_connections_total',
-      'Connections that never became a client, by what they failed at',
-      { reason: REJECT_REASONS },
-    );
-    this.#admissions = this.#counter('admissions_total', 'Tokens that clients presented, by what came of them', {
+    this.#rejected = this.#counter('rejected_connections_total', 'Connections that never became a client, by reason', {
+      reason: REJECT_REASONS,
+    });
+    this.#admissions = this.#counter('admissions_total', 'Tokens that clients presented, by result', {
       result: ['Admitted', ...DENY_REASONS],
     });
-    this.#closed = this.#counter('closed_connections_total', 'Connections of clients that ended, by why', {
+    this.#closed = this.#counter('closed_connections_total', 'Connections of clients that ended, by reason', {
       reason: [...CLOSE_REASONS, OTHER],
     });
     this.#received = this.#counter('received_bytes_total', 'Bytes that clients have sent');
@@ -47,16 +45,17 @@ export class GatewayMetrics {
 
   /** `count` is asked at each scrape. */
   clients(count: () => ReadonlyMap<ClientState, number>): void {
-    new Gauge({
+    const gauge = new Gauge({
       name: 'copilot_gateway_clients',
-      help: 'Connections of clients by state',
+      help: `Connections of clients by state: ${CLIENT_STATES.join(', ')}`,
       labelNames: ['state'],
-      registers: [this.#registry],
       collect() {
         const counts = count();
         for (const state of CLIENT_STATES) this.set({ state }, counts.get(state) ?? 0);
       },
+      registers: [],
     });
+    this.#registry.registerMetric(gauge);
   }
 
   accepted(): void {
@@ -90,14 +89,15 @@ export class GatewayMetrics {
 
   #counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
     const entries = Object.entries(labels ?? {}) as [L, readonly string[]][];
+    const values = entries.flatMap(([, all]) => all).join(', ');
     const counter = new Counter<L>({
       name: `copilot_gateway_${name}`,
-      help,
+      help: values === '' ? help : `${help}: ${values}`,
       labelNames: entries.map(([label]) => label),
       registers: [this.#registry],
     });
-    for (const [label, values] of entries) {
-      for (const value of values) counter.inc({ [label]: value } as Record<L, string>, 0);
+    for (const [label, all] of entries) {
+      for (const value of all) counter.inc({ [label]: value } as Record<L, string>, 0);
     }
     return counter;
   }

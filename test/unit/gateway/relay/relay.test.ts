@@ -1,0 +1,219 @@
+import { describe, expect, it } from '@jest/globals';
+import { settle } from '../../../support/fake-clock.ts';
+import { RelayWorld } from '../../../support/relay-world.ts';
+
+const NOT_SENT = { code: -32050, data: { retryable: true, retryAfterMs: 250, outcome: 'NotSent' } };
+const UNKNOWN = { code: -32050, data: { retryable: true, retryAfterMs: 250, outcome: 'Unknown' } };
+
+describe('requests of clients', () => {
+  it('share one connection, which is dialled for the first of them and opened with the server’s token', async () => {
+    const world = new RelayWorld();
+    const [a, b] = [world.client(), world.client()];
+    expect(world.dials).toHaveLength(0);
+    const [ofA, ofB] = [a.call('status.get'), b.call('status.get')];
+    await settle();
+    expect(world.dials).toHaveLength(1);
+    expect(world.server.last('connect').params).toMatchObject({ token: 'token of the server' });
+    const [first, second] = world.server.all('status.get');
+    world.server.answer(second?.id, { for: 'b' });
+    world.server.answer(first?.id, { for: 'a' });
+    expect(a.answer(ofA)?.result).toEqual({ for: 'a' });
+    expect(b.answer(ofB)?.result).toEqual({ for: 'b' });
+  });
+
+  it('may have the ids 1 and "1", and any string', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const ids = [1, '1', '"', '__proto__'];
+    for (const id of ids) client.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'status.get', params: {} }));
+    await settle();
+    for (const { id } of world.server.all('status.get')) world.server.answer(id, { ok: id });
+    expect(client.received.map(({ id }) => id)).toEqual(ids);
+  });
+
+  it('are refused with an id that is in flight, which harms the first one nothing', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const request = JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'status.get', params: {} });
+    client.send(request);
+    client.send(request);
+    expect(client.received).toEqual([
+      expect.objectContaining({ id: 7, error: expect.objectContaining({ code: -32600 }) }),
+    ]);
+    await settle();
+    expect(world.server.count('status.get')).toBe(1);
+    world.server.answer(world.server.last('status.get').id, { ok: true });
+    expect(client.received.at(-1)).toMatchObject({ id: 7, result: { ok: true } });
+    client.send(request);
+    expect(client.received).toHaveLength(2);
+  });
+
+  it('are refused beyond the limit of one client', () => {
+    const world = new RelayWorld({ openRequests: 2 });
+    const client = world.client();
+    const ids = [1, 2, 3].map(() => client.call('status.get'));
+    expect(client.answer(ids[2] ?? 0)?.error).toMatchObject({ code: -32000 });
+    expect(client.answer(ids[1] ?? 0)).toBeUndefined();
+  });
+
+  it.each(['[1]', '"text"', '7'])('with the params %s are refused', (params) => {
+    const client = new RelayWorld().client();
+    client.send(`{"jsonrpc":"2.0","id":1,"method":"status.get","params":${params}}`);
+    expect(client.answer(1)?.error).toMatchObject({ code: -32600 });
+  });
+
+  it('reach the server with every key, as it will read them', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    client.send(
+      '{"jsonrpc":"2.0","id":1,"method":"runtime.shutdown","method":"models.list","params":{"__proto__":{"a":1}}}',
+    );
+    client.send('{"jsonrpc":"2.0","id":2,"method":"models.list","method":"runtime.shutdown","params":{}}');
+    await settle();
+    expect(client.answer(2)?.error).toEqual({ code: -32601, message: 'Unhandled method runtime.shutdown' });
+    expect(JSON.stringify(world.server.last('models.list').params)).toBe('{"__proto__":{"a":1}}');
+    expect(world.server.count('runtime.shutdown')).toBe(0);
+  });
+
+  it.each([
+    ['a batch', '[{"jsonrpc":"2.0","id":1,"method":"ping"}]'],
+    ['no JSON', 'hello'],
+    ['an id of a megabyte', `{"jsonrpc":"2.0","id":"${'x'.repeat(1e6)}","method":"ping"}`],
+    ['nesting without end', `{"jsonrpc":"2.0","id":1,"method":"ping","params":${'['.repeat(10_000)}`],
+  ])('that are %s end the connection', (_, body) => {
+    const client = new RelayWorld().client();
+    client.send(body);
+    expect(client.cuts.map(({ reason }) => reason)).toEqual(['ProtocolError']);
+  });
+
+  it('pause their client while the server does not read', async () => {
+    const world = new RelayWorld();
+    const [client, other] = [world.client(), world.client()];
+    client.call('status.get');
+    await settle();
+    world.server.isWritable = false;
+    client.call('status.get');
+    expect([client.isPaused, other.isPaused]).toEqual([true, false]);
+    world.server.events.drained();
+    expect(client.isPaused).toBe(false);
+  });
+});
+
+describe('a server that cannot be reached', () => {
+  it('fails what waits for it, and is dialled again for the next request, but not at once', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    world.isUp = false;
+    const first = client.call('status.get');
+    await settle();
+    expect(client.answer(first)?.error).toMatchObject(NOT_SENT);
+    world.isUp = true;
+    const second = client.call('status.get');
+    await settle();
+    expect(world.dials).toHaveLength(1);
+    await world.clock.advance(250);
+    expect(world.dials).toHaveLength(2);
+    world.server.answer(world.server.last('status.get').id, { ok: true });
+    expect(client.answer(second)?.result).toEqual({ ok: true });
+  });
+
+  it('fails what waits for it when it does not answer "connect" in time', async () => {
+    const world = new RelayWorld({ dialTimeoutMs: 100 });
+    world.fleet.change({
+      servers: (world.fleet.find({ namespace: 'team', name: 'acme' })?.servers ?? []).map((server) => ({
+        ...server,
+        token: () => new Promise<string>(() => undefined),
+      })),
+    });
+    const client = world.client();
+    const id = client.call('status.get');
+    await world.clock.advance(101);
+    expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
+  });
+
+  it('fails what it has not answered when it is lost', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const id = client.call('status.get');
+    await settle();
+    world.server.events.closed(undefined);
+    expect(client.answer(id)?.error).toMatchObject(UNKNOWN);
+  });
+
+  it('fails nothing of a tenant without one for longer than a moment', async () => {
+    const world = new RelayWorld();
+    world.fleet.change({ servers: [] });
+    const client = world.client();
+    const id = client.call('status.get');
+    expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
+  });
+
+  it('is left when its pod is another one', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    client.call('status.get');
+    await settle();
+    const { servers = [] } = world.fleet.find({ namespace: 'team', name: 'acme' }) ?? {};
+    world.fleet.change({ servers });
+    expect(world.server.isClosed).toBe(false);
+    world.fleet.change({ servers: servers.map((server) => ({ ...server, podUID: 'pod-2' })) });
+    expect(world.server.isClosed).toBe(true);
+    client.call('status.get');
+    await settle();
+    expect(world.dials).toHaveLength(2);
+  });
+});
+
+describe('a server that lies', () => {
+  it('answers twice, to nobody, and with answers of its own form', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const id = client.call('status.get');
+    await settle();
+    const upstream = world.server.last('status.get').id;
+    world.server.send(`{"id":${String(upstream)},"result":{"odd":true},"jsonrpc":"2.0"}`);
+    world.server.answer(upstream, { second: true });
+    world.server.answer(999, { to: 'nobody' });
+    expect(client.received).toEqual([{ jsonrpc: '2.0', id, result: { odd: true } }]);
+  });
+
+  it('sends events of sessions that nobody has, and notifications without a session', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('mine');
+    const before = client.received.length;
+    world.server.event('other', 'assistant.message');
+    world.server.send('{"jsonrpc":"2.0","method":"gitHubTelemetry.event","params":{}}');
+    world.server.send('{"jsonrpc":"2.0","method":"host.event","params":{"scope":{"sessionId":"other"}}}');
+    expect(client.received).toHaveLength(before);
+    world.server.send(
+      '{"jsonrpc":"2.0","method":"session.lifecycle","params":{"type":"session.created","sessionId":"x"}}',
+    );
+    world.server.send('{"jsonrpc":"2.0","method":"host.event","params":{"scope":{"sessionId":"mine"}}}');
+    expect(client.received.slice(before).map(({ method }) => method)).toEqual(['session.lifecycle', 'host.event']);
+  });
+
+  it('asks what is for nobody', async () => {
+    const world = new RelayWorld();
+    await world.attached('mine');
+    const { server } = world;
+    server.request(1, 'llmInference.httpRequestStart', { sessionId: 'mine' });
+    server.request(2, 'userInput.request', {});
+    server.request(3, 'hooks.invoke', { sessionId: 'other', hookType: 'preToolUse' });
+    expect(server.answered(1)?.error).toEqual({
+      code: -32601,
+      message: 'Unhandled method llmInference.httpRequestStart',
+    });
+    expect(server.answered(2)?.error?.code).toBe(-32603);
+    expect(server.answered(3)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
+  });
+
+  it('sends what is no frame: the connection ends, and the next request dials', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const id = client.call('status.get');
+    await settle();
+    world.server.events.data(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    expect(client.answer(id)?.error).toMatchObject(UNKNOWN);
+    expect(world.server.isClosed).toBe(true);
+  });
+});

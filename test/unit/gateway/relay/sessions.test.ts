@@ -1,0 +1,333 @@
+import { describe, expect, it } from '@jest/globals';
+import { settle } from '../../../support/fake-clock.ts';
+import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
+
+const TOOL = { tools: [{ name: 'lookup' }] };
+
+function answer(client: ClientEnd, method: string, result: object): void {
+  client.send(JSON.stringify({ jsonrpc: '2.0', id: client.asked(method)?.id, result }));
+}
+
+describe('a request of the server', () => {
+  it('goes to whom declared it, and the first good answer is the only one', async () => {
+    const world = new RelayWorld();
+    const a = await world.attached('s', { requestUserInput: true });
+    const b = await world.attached('s', { requestUserInput: true });
+    const c = await world.attached('s');
+    world.server.request('q', 'userInput.request', { sessionId: 's', question: '?' });
+    expect([a, b, c].map((client) => client.asked('userInput.request')?.params?.['question'])).toEqual([
+      '?',
+      '?',
+      undefined,
+    ]);
+    answer(b, 'userInput.request', { answer: 'b' });
+    answer(a, 'userInput.request', { answer: 'a' });
+    expect(world.server.received.filter(({ id }) => id === 'q')).toEqual([
+      expect.objectContaining({ result: { answer: 'b' } }),
+    ]);
+  });
+
+  it('is not answered by who was not asked, nor twice', async () => {
+    const world = new RelayWorld();
+    const a = await world.attached('s', { hooks: true });
+    const b = await world.attached('s');
+    world.server.request(5, 'hooks.invoke', { sessionId: 's', hookType: 'preToolUse' });
+    const id = a.asked('hooks.invoke')?.id;
+    for (const frame of [{ id }, { id: 5 }, { id: 77 }])
+      b.send(JSON.stringify({ jsonrpc: '2.0', ...frame, result: {} }));
+    expect(world.server.answered(5)).toBeUndefined();
+    answer(a, 'hooks.invoke', { output: { permissionDecision: 'deny' } });
+    answer(a, 'hooks.invoke', {});
+    expect(world.server.received.filter((frame) => frame.id === 5 && frame.method === undefined)).toHaveLength(1);
+  });
+
+  it('falls back from the last that declared it to the one before', async () => {
+    const world = new RelayWorld();
+    const provider = { provider: { hasBearerTokenProvider: true } };
+    const a = await world.attached('s', provider);
+    const b = await world.attached('s', provider);
+    world.server.request(5, 'providerToken.getToken', { sessionId: 's' });
+    expect([a, b].map((client) => client.asked('providerToken.getToken') !== undefined)).toEqual([false, true]);
+    b.leave();
+    answer(a, 'providerToken.getToken', { token: 't' });
+    expect(world.server.answered(5)?.result).toEqual({ token: 't' });
+  });
+
+  it('is held while nobody can answer, asked of who comes, and answered by the gateway when nobody does', async () => {
+    const world = new RelayWorld({ permissionTimeoutMs: 1000, detachAfterMs: 1e9 });
+    const a = await world.attached('s', { hooks: true });
+    for (const id of [5, 6]) world.server.request(id, 'hooks.invoke', { sessionId: 's', hookType: 'preToolUse' });
+    a.leave();
+    await world.clock.advance(999);
+    expect(world.server.answered(5)).toBeUndefined();
+    const b = await world.attached('s', { hooks: true });
+    await world.clock.advance(5000);
+    expect(b.received.filter(({ method }) => method === 'hooks.invoke')).toHaveLength(2);
+    b.leave();
+    await world.clock.advance(1000);
+    for (const id of [5, 6])
+      expect(world.server.answered(id)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
+  });
+});
+
+describe('what a session waits for', () => {
+  const asked = { requestId: 'r', toolName: 'lookup' };
+
+  it('a tool goes to one that declared it, then to the next', async () => {
+    const world = new RelayWorld();
+    const a = await world.attached('s', TOOL);
+    const b = await world.attached('s', TOOL);
+    const c = await world.attached('s');
+    world.server.event('s', 'external_tool.requested', asked);
+    expect([a, b, c].map(({ events }) => events.length)).toEqual([0, 1, 0]);
+    b.leave();
+    expect([a, c].map(({ events }) => events)).toEqual([['external_tool.requested'], []]);
+    world.server.event('s', 'external_tool.completed', { requestId: 'r' });
+    a.leave();
+    expect(c.events).toEqual(['external_tool.completed']);
+  });
+
+  it('is answered by the gateway when nobody comes', async () => {
+    const world = new RelayWorld({ permissionTimeoutMs: 1000, detachAfterMs: 1e9 });
+    const a = await world.attached('s', TOOL);
+    world.server.event('s', 'external_tool.requested', asked);
+    world.server.event('s', 'permission.requested', { requestId: 'p' });
+    world.server.event('s', 'permission.requested', { requestId: 'h', resolvedByHook: true });
+    a.leave();
+    await world.clock.advance(1000);
+    expect(world.server.last('session.tools.handlePendingToolCall').params).toMatchObject({
+      sessionId: 's',
+      requestId: 'r',
+    });
+    const denied = world.server.received.filter(
+      ({ method }) => method === 'session.permissions.handlePendingPermissionRequest',
+    );
+    expect(denied.map(({ params }) => params)).toEqual([
+      { sessionId: 's', requestId: 'p', result: { kind: 'reject', feedback: expect.any(String) } },
+    ]);
+  });
+
+  it('is offered once to who attaches, and not again when it attaches again', async () => {
+    const world = new RelayWorld();
+    await world.attached('s', TOOL);
+    world.server.event('s', 'permission.requested', { requestId: 'p' });
+    const b = await world.attached('s', TOOL);
+    await world.attach(b, 's', TOOL);
+    expect(b.events).toEqual(['permission.requested']);
+  });
+
+  it('is bounded', async () => {
+    const world = new RelayWorld({ waits: 3 });
+    await world.attached('s');
+    for (let n = 0; n < 10; n += 1) world.server.event('s', 'permission.requested', { requestId: `${n}` });
+    expect((await world.attached('s')).events).toHaveLength(3);
+  });
+});
+
+describe('attaching', () => {
+  it('declares the union, and takes it back when one leaves', async () => {
+    const world = new RelayWorld();
+    await world.attached('s', { tools: [{ name: 'of_a' }], hooks: true });
+    const b = await world.attached('s', { tools: [{ name: 'of_b' }], hooks: false });
+    const attach = world.server.last('session.resume').params;
+    expect(attach).toMatchObject({ tools: [{ name: 'of_a' }, { name: 'of_b' }], hooks: true, disableResume: true });
+    b.call('session.detach', { sessionId: 's' });
+    await settle();
+    expect(world.server.last('session.resume').params).toMatchObject({ tools: [{ name: 'of_a' }], hooks: true });
+    expect(world.server.count('session.detach')).toBe(0);
+  });
+
+  it('creates an id that does not exist, resumes one that does, and creates one that is only listed', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    client.call('session.create', { sessionId: 'new' });
+    await settle();
+    world.server.answer(world.server.last('sessions.getMetadata').id, {});
+    await settle();
+    expect(world.server.last('session.create').params).toMatchObject({ sessionId: 'new', tools: [] });
+    client.call('session.create', { sessionId: 'old' });
+    await settle();
+    world.server.answer(world.server.last('sessions.getMetadata').id, { session: { sessionId: 'old' } });
+    await settle();
+    const { id, params } = world.server.last('session.resume');
+    expect(params).toMatchObject({ sessionId: 'old' });
+    world.server.refuse(id, 'Request session.resume failed with message: Session not found: old');
+    expect(world.server.last('session.create').params).toMatchObject({ sessionId: 'old' });
+  });
+
+  it('that is refused leaves nothing behind', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const id = client.call('session.resume', { sessionId: 's' });
+    await settle();
+    world.server.refuse(world.server.last('session.resume').id, 'no');
+    await settle();
+    expect(client.answer(id)?.error?.message).toBe('no');
+    world.server.event('s', 'session.idle');
+    expect(client.events).toEqual([]);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  it('of a client that was lost meanwhile counts for nothing', async () => {
+    const world = new RelayWorld({ detachAfterMs: 1000 });
+    const client = world.client();
+    client.call('session.resume', { sessionId: 's' });
+    await settle();
+    client.leave();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    await world.clock.advance(1000);
+    expect(world.server.count('session.detach')).toBe(1);
+  });
+
+  it('is bounded for each client', async () => {
+    const world = new RelayWorld({ attachedSessions: 1 });
+    const client = await world.attached('s');
+    const id = client.call('session.resume', { sessionId: 't' });
+    expect(client.answer(id)?.error?.code).toBe(-32000);
+  });
+});
+
+describe('a session without a client', () => {
+  it('is unloaded some time after its turn has ended', async () => {
+    const world = new RelayWorld({ detachAfterMs: 1000 });
+    const client = await world.attached('s');
+    world.server.event('s', 'assistant.turn_start');
+    client.call('session.detach', { sessionId: 's' });
+    await world.clock.advance(5000);
+    world.server.event('s', 'session.idle');
+    await world.clock.advance(999);
+    expect(world.server.count('session.detach')).toBe(0);
+    await world.clock.advance(1);
+    expect(world.server.last('session.detach').params).toEqual({ sessionId: 's' });
+  });
+
+  it('stays when a client comes back before', async () => {
+    const world = new RelayWorld({ detachAfterMs: 1000 });
+    (await world.attached('s')).leave();
+    await world.clock.advance(999);
+    await world.attached('s');
+    await world.clock.advance(5000);
+    expect(world.server.count('session.detach')).toBe(0);
+  });
+
+  it('is attached to after it was unloaded, when both happen at once', async () => {
+    const world = new RelayWorld({ detachAfterMs: 1000 });
+    (await world.attached('s')).leave();
+    await world.clock.advance(1000);
+    const client = world.client();
+    const id = client.call('session.resume', { sessionId: 's' });
+    await settle();
+    expect(world.server.count('session.resume')).toBe(1);
+    world.server.answer(world.server.last('session.detach').id, { success: true });
+    await settle();
+    expect(world.server.count('session.resume')).toBe(2);
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    expect(client.answer(id)?.result).toEqual({ sessionId: 's' });
+    world.server.event('s', 'assistant.message');
+    expect(client.events).toEqual(['assistant.message']);
+  });
+});
+
+describe('turns', () => {
+  const prompt = { sessionId: 's', prompt: 'p' };
+
+  it('of another client are waited for, and their end is not shown to who waits', async () => {
+    const world = new RelayWorld();
+    const [a, b] = [await world.attached('s'), await world.attached('s')];
+    a.call('session.send', prompt);
+    const held = b.call('session.send', prompt);
+    world.server.answer(world.server.last('session.send').id, { messageId: 'm1' });
+    world.server.event('s', 'user.message', { messageId: 'm1' });
+    expect(world.server.count('session.send')).toBe(1);
+    world.server.event('s', 'session.idle');
+    expect([a.events, b.events]).toEqual([['user.message', 'session.idle'], ['user.message']]);
+    expect(world.server.count('session.send')).toBe(2);
+    world.server.answer(world.server.last('session.send').id, { messageId: 'm2' });
+    expect(b.answer(held)?.result).toEqual({ messageId: 'm2' });
+    world.server.event('s', 'session.idle');
+    expect(b.events).toEqual(['user.message', 'session.idle']);
+  });
+
+  it('that a prompt does not start hold others for a moment only', async () => {
+    const world = new RelayWorld({ turnStartMs: 100 });
+    const [a, b] = [await world.attached('s'), await world.attached('s')];
+    a.call('session.send', prompt);
+    b.call('session.send', prompt);
+    world.server.answer(world.server.last('session.send').id, { messageId: 'm1' });
+    await world.clock.advance(100);
+    expect(world.server.count('session.send')).toBe(2);
+  });
+
+  it('that the server cannot end are ended for all', async () => {
+    const world = new RelayWorld();
+    const [a, b] = [await world.attached('s'), await world.attached('s')];
+    a.call('session.send', prompt);
+    const held = b.call('session.send', prompt);
+    world.server.event('s', 'user.message');
+    world.server.events.closed(undefined);
+    expect(a.events).toEqual(['user.message', 'session.error', 'session.idle']);
+    expect(b.events).toEqual(a.events);
+    expect(b.answer(held)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+  });
+});
+
+describe('a session that the server unloaded', () => {
+  it('is loaded once for all requests that meet it, told what it forgot, and asked again', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s', { model: 'm', tools: [{ name: 'x' }] });
+    client.call('session.options.update', { sessionId: 's', a: 1 });
+    world.server.answer(world.server.last('session.options.update').id, {});
+    const ids = [1, 2].map(() => client.call('session.getMessages', { sessionId: 's' }));
+    for (const { id } of world.server.all('session.getMessages')) world.server.refuse(id, 'Session not found: s');
+    await settle();
+    expect(world.server.count('session.resume')).toBe(2);
+    const { id, params } = world.server.last('session.resume');
+    expect(params).toMatchObject({ tools: [{ name: 'x' }], disableResume: true, continuePendingWork: true });
+    expect(params).not.toHaveProperty('model');
+    world.server.answer(id, { sessionId: 's' });
+    await settle();
+    world.server.answer(world.server.last('session.options.update').id, {});
+    expect(world.server.last('session.options.update').params).toEqual({ sessionId: 's', a: 1 });
+    await settle();
+    expect(world.server.count('session.getMessages')).toBe(4);
+    for (const frame of world.server.received.slice(-2)) world.server.answer(frame.id, { events: [] });
+    expect(ids.map((each) => client.answer(each)?.result)).toEqual([{ events: [] }, { events: [] }]);
+  });
+
+  it('and cannot load again: the client gets the server’s own error', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    const id = client.call('session.getMessages', { sessionId: 's' });
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    await settle();
+    world.server.refuse(world.server.last('session.resume').id, 'damaged');
+    await settle();
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    expect(client.answer(id)?.error?.message).toBe('Session not found: s');
+  });
+
+  it('is not loaded for a client that is not attached', async () => {
+    const world = new RelayWorld();
+    await world.attached('other');
+    const client = world.client();
+    const id = client.call('session.getMessages', { sessionId: 's' });
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    expect(client.answer(id)?.error?.message).toBe('Session not found: s');
+  });
+});
+
+it('a client that reads too slowly is spared pieces, then cut, and its turn goes on', async () => {
+  const world = new RelayWorld({ softQueueBytes: 10, hardQueueBytes: 20 });
+  const [slow, other] = [await world.attached('s'), await world.attached('s')];
+  slow.queuedBytes = 11;
+  world.server.event('s', 'assistant.message_delta');
+  world.server.event('s', 'assistant.message');
+  slow.queuedBytes = 21;
+  world.server.event('s', 'session.idle');
+  world.server.event('s', 'session.idle');
+  expect(slow.events).toEqual(['assistant.message']);
+  expect(slow.cuts.map(({ reason }) => reason)).toEqual(['SlowClient']);
+  expect(other.events).toEqual(['assistant.message_delta', 'assistant.message', 'session.idle', 'session.idle']);
+});

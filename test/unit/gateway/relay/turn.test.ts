@@ -1,0 +1,118 @@
+import { describe, expect, it } from '@jest/globals';
+import { Turn } from '../../../../src/gateway/relay/turn.ts';
+
+/** A turn of which every send and refusal is written down. */
+function recorded(limit = 10) {
+  const turn = new Turn<string>(limit);
+  const log: string[] = [];
+  const send = (client: string, prompt: string) =>
+    turn.request(
+      client,
+      () => log.push(`${client}:${prompt}`),
+      (why) => log.push(`${client}:${prompt} ${why}`),
+    );
+  return { turn, log, send };
+}
+
+describe('prompts of several clients', () => {
+  it('are sent one client’s at a time, in order', () => {
+    const { turn, log, send } = recorded();
+    send('a', '1');
+    turn.answered('a', false);
+    turn.started();
+    send('b', '1');
+    send('c', '1');
+    send('a', '2');
+    expect(log).toEqual(['a:1', 'a:2']);
+    turn.answered('a', false);
+    expect([turn.holds('a'), turn.holds('b')]).toEqual([false, true]);
+    turn.idle();
+    expect(log).toEqual(['a:1', 'a:2', 'b:1']);
+    expect([turn.holds('b'), turn.holds('c')]).toEqual([false, true]);
+    turn.answered('b', false);
+    turn.started();
+    turn.idle();
+    expect(log.at(-1)).toBe('c:1');
+  });
+
+  it('of the same client that are held one behind the other are sent together', () => {
+    const { turn, log, send } = recorded();
+    send('a', '1');
+    turn.answered('a', false);
+    send('b', '1');
+    send('b', '2');
+    send('c', '1');
+    turn.idle();
+    expect(log).toEqual(['a:1', 'b:1', 'b:2']);
+  });
+
+  it('that cross the end of the turn keep it', () => {
+    const { turn, log, send } = recorded();
+    send('a', '1');
+    turn.answered('a', false);
+    turn.started();
+    send('a', '2');
+    send('b', '1');
+    turn.idle();
+    expect(log).toEqual(['a:1', 'a:2']);
+    turn.answered('a', false);
+    turn.started();
+    turn.idle();
+    expect(log.at(-1)).toBe('b:1');
+  });
+
+  it('that the server refuses give the turn on', () => {
+    const { turn, log, send } = recorded();
+    send('a', '1');
+    send('b', '1');
+    turn.answered('a', true);
+    expect(log).toEqual(['a:1', 'b:1']);
+    turn.answered('b', true);
+    expect([turn.isTaken, turn.isBusy]).toEqual([false, false]);
+  });
+
+  it('wait for a turn that nobody here began', () => {
+    const { turn, log, send } = recorded();
+    turn.started();
+    send('a', '1');
+    expect(log).toEqual([]);
+    turn.idle();
+    expect(log).toEqual(['a:1']);
+  });
+
+  it('are refused beyond the limit, and when the server is lost', () => {
+    const { turn, log, send } = recorded(1);
+    send('a', '1');
+    send('b', '1');
+    send('c', '1');
+    expect(log).toEqual(['a:1', 'c:1 TooMany']);
+    turn.end();
+    expect(log.at(-1)).toBe('b:1 Lost');
+    expect(turn.isTaken).toBe(false);
+  });
+
+  it('of a client that is gone are not sent, while its turn goes on', () => {
+    const { turn, log, send } = recorded();
+    send('a', '1');
+    turn.answered('a', false);
+    turn.started();
+    send('b', '1');
+    send('c', '1');
+    turn.leave('b');
+    turn.leave('a');
+    expect(turn.isRunning).toBe(true);
+    turn.idle();
+    expect(log).toEqual(['a:1', 'c:1']);
+  });
+
+  it('are stuck behind one that was taken and starts no turn', () => {
+    const { turn, send } = recorded();
+    send('a', '/command');
+    send('b', '1');
+    expect(turn.isStuck).toBe(false);
+    turn.answered('a', false);
+    expect(turn.isStuck).toBe(true);
+    turn.started();
+    expect(turn.isStuck).toBe(false);
+  });
+});
