@@ -36,6 +36,10 @@ include test/argocd/argocd.mk
 run: setup ## Run the operator from source, on the local cluster or on KUBECONFIG=..., with ARGS="..."
 	$(if $(KUBECONFIG),,$(ENTER)) env KUBECONFIG=$(RUN_KUBECONFIG) node src/main.ts operator --leader-elect=false $(ARGS)
 
+.PHONY: run-gateway
+run-gateway: setup ## Run the gateway from source, on the local cluster or on KUBECONFIG=..., with ARGS="..."
+	$(if $(KUBECONFIG),,$(ENTER)) env KUBECONFIG=$(RUN_KUBECONFIG) node src/main.ts gateway --drain-timeout 0s $(ARGS)
+
 .PHONY: generate
 generate: setup ## Write the generated files: CRDs, RBAC, Argo CD's health checks, kustomize base, API reference, metrics, file map
 	node scripts/generate.ts

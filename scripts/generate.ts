@@ -16,6 +16,7 @@ import {
 } from '../src/commands/operator/permissions.ts';
 import type { Permission } from '../src/commands/permission.ts';
 import { fileMap, withFileMap } from './file-map.ts';
+import { methodsMarkdown } from './methods.ts';
 import { metricsMarkdown } from './metrics.ts';
 import { permissionsMarkdown } from './permissions.ts';
 import { referenceMarkdown } from './reference.ts';
@@ -108,6 +109,7 @@ export function generatedFiles(): Map<string, string> {
     // kustomize takes no file from outside its own directory.
     ['config/base/crds.yaml', HEADER + all.map(yaml).join('---\n')],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
+    ['docs/methods.md', methodsMarkdown()],
     ['docs/metrics.md', metricsMarkdown()],
     ['docs/permissions.md', permissionsMarkdown()],
     ['docs/development.md', withFileMap(source('docs/development.md'), fileMap(ROOT))],

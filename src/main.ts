@@ -2,6 +2,7 @@
 /** The one program of the project. Each command loads only what it needs, so that the operator starts in a fraction of a second. */
 import { CLEANUP_FLAGS, parseCleanupOptions } from './commands/cleanup/options.ts';
 import { UsageError } from './commands/flags.ts';
+import { GATEWAY_FLAGS, parseGatewayOptions } from './commands/gateway/options.ts';
 import { ConfigError } from './kube/types/errors.ts';
 import { OPERATOR_FLAGS, parseOperatorOptions } from './commands/operator/options.ts';
 
@@ -9,6 +10,7 @@ const usage = `Usage: copilot-operator COMMAND [FLAGS]
 
 Commands:
   operator    Run the controllers of CopilotTenants and CopilotSessions.
+  gateway     Serve clients of the Copilot SDK: one address for all tenants.
   ping        Ping a Copilot CLI server: ping HOST[:PORT], with its connection token in COPILOT_CONNECTION_TOKEN.
   cleanup     Delete unused sessions or one session, or sweep volumes. Needs no access to Kubernetes.
   crds        Print the CustomResourceDefinitions.
@@ -16,6 +18,9 @@ Commands:
 
 Flags of operator:
 ${OPERATOR_FLAGS}
+
+Flags of gateway:
+${GATEWAY_FLAGS}
 
 Flags of cleanup:
 ${CLEANUP_FLAGS}
@@ -28,6 +33,11 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       const options = parseOperatorOptions(args, process.env);
       const { runOperator } = await import('./commands/operator/command.ts');
       return runOperator(options);
+    }
+    case 'gateway': {
+      const options = parseGatewayOptions(args);
+      const { runGateway } = await import('./commands/gateway/command.ts');
+      return runGateway(options);
     }
     case 'ping': {
       const { runPing } = await import('./commands/ping/command.ts');
@@ -49,7 +59,7 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       return 0;
     default:
       throw new UsageError(
-        `${command === '' ? 'missing command' : `unknown command "${command}"`}: use operator, ping, cleanup, crds or help`,
+        `${command === '' ? 'missing command' : `unknown command "${command}"`}: use operator, gateway, ping, cleanup, crds or help`,
       );
   }
 }

@@ -8,6 +8,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
 type Flags = NonNullable<ParseArgsConfig['options']>;
 type Values<T extends Flags> = ReturnType<
   typeof parseArgs<{ args: string[]; options: T; strict: true; allowPositionals: false }>
@@ -74,4 +77,11 @@ export function oneOf<T extends string>(name: string, value: string, allowed: re
   const found = allowed.find((candidate) => candidate === value);
   if (found !== undefined) return found;
   throw new UsageError(`--${name}=${value}: must be one of ${allowed.join(', ')}`);
+}
+
+/** Undefined for 0. @throws UsageError for anything but a TCP port, or 0 */
+export function port(name: string, value: string): number | undefined {
+  const number = notNegative(name, value);
+  if (number > 65_535) throw new UsageError(`--${name}=${value}: must be a port, or 0 for none`);
+  return number === 0 ? undefined : number;
 }

@@ -3,7 +3,7 @@ import { setDeadline, type Timers } from './deadline.ts';
 import { CopilotError, TimeoutError, UnreachableError, errorOfAnswer, messageOf } from './errors.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { Redactor } from './redactor.ts';
-import { dialTcp, type Dial } from './wire.ts';
+import { addressOf, dialTcp, type Dial } from './wire.ts';
 
 export interface ClientOptions extends Pick<
   PeerOptions,
@@ -57,7 +57,7 @@ export class Client implements Requester {
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.address = `${options.host.includes(':') ? `[${options.host}]` : options.host}:${options.port}`;
+    this.address = addressOf(options);
   }
 
   /** Whether the connection has ended, for whatever reason; a new one is needed then. */

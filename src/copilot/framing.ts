@@ -12,6 +12,15 @@ export interface FrameLimits {
   readonly maxHeaderBytes?: number;
 }
 
+/** Takes a body that is larger than is allowed, in parts of which none is kept, so that the frames behind it can still be read. */
+export interface OversizeReader {
+  /** `length` as announced, in bytes. */
+  begun(length: number): void;
+  /** The bytes are valid only during the call. */
+  part(bytes: Buffer): void;
+  ended(): void;
+}
+
 const DEFAULT_MAX_BODY = 16 * 1024 * 1024;
 const DEFAULT_MAX_HEADER = 4096;
 const LF = 0x0a;
@@ -31,8 +40,11 @@ export function encodeFrame(body: string): string {
  */
 export class FrameDecoder {
   readonly #onBody: (body: Buffer) => void;
-  readonly #maxBody: number;
+  #maxBody: number;
   readonly #maxHeader: number;
+  #oversize: OversizeReader | undefined;
+  /** Bytes of an oversize body that have yet to arrive; undefined: this frame is not one. */
+  #oversizeLeft: number | undefined;
   /** Bytes of the incomplete header line or body; `#kept` of them are used. */
   #partial: Buffer = EMPTY;
   #kept = 0;
@@ -47,6 +59,12 @@ export class FrameDecoder {
     this.#onBody = onBody;
     this.#maxBody = limits.maxBodyBytes ?? DEFAULT_MAX_BODY;
     this.#maxHeader = limits.maxHeaderBytes ?? DEFAULT_MAX_HEADER;
+  }
+
+  /** From the next header on, bodies may have `maxBodyBytes`, and larger ones go to `oversize` instead of ending the stream. */
+  allow(maxBodyBytes: number, oversize: OversizeReader): void {
+    this.#maxBody = maxBodyBytes;
+    this.#oversize = oversize;
   }
 
   /** Bytes held of an incomplete frame; 0 between frames, and so whether the stream may end here. */
@@ -73,6 +91,7 @@ export class FrameDecoder {
   }
 
   #takeBody(chunk: Buffer, offset: number): number {
+    if (this.#oversizeLeft !== undefined) return this.#skipBody(chunk, offset, this.#oversizeLeft);
     const length = this.#contentLength ?? 0;
     const missing = length - this.#kept;
     const available = chunk.length - offset;
@@ -88,6 +107,16 @@ export class FrameDecoder {
     }
     this.#reset();
     this.#onBody(body);
+    return end;
+  }
+
+  #skipBody(chunk: Buffer, offset: number, left: number): number {
+    const end = Math.min(chunk.length, offset + left);
+    this.#oversize?.part(chunk.subarray(offset, end));
+    this.#oversizeLeft = left - (end - offset);
+    if (this.#oversizeLeft > 0) return end;
+    this.#reset();
+    this.#oversize?.ended();
     return end;
   }
 
@@ -129,6 +158,7 @@ export class FrameDecoder {
     if (text === '') {
       if (this.#contentLength === undefined) this.#fail('a frame header without Content-Length');
       this.#inBody = true;
+      if (this.#oversizeLeft !== undefined) this.#oversize?.begun(this.#oversizeLeft);
       return;
     }
     const [, name, value = ''] = HEADER_LINE.exec(text) ?? [];
@@ -141,7 +171,11 @@ export class FrameDecoder {
     // Only digits: Number() would also take "0x10", "1e9", "" and "-1".
     if (!/^[0-9]{1,15}$/.test(value)) this.#fail(`Content-Length ${quote(value)}, which is not a number of bytes`);
     const length = Number(value);
-    if (length > this.#maxBody) this.#fail(`a frame of ${length} bytes, more than the ${this.#maxBody} allowed`);
+    if (length > this.#maxBody) {
+      if (this.#oversize === undefined)
+        this.#fail(`a frame of ${length} bytes, more than the ${this.#maxBody} allowed`);
+      this.#oversizeLeft = length;
+    }
     this.#contentLength = length;
   }
 
@@ -162,6 +196,7 @@ export class FrameDecoder {
     this.#kept = 0;
     this.#headerBytes = 0;
     this.#contentLength = undefined;
+    this.#oversizeLeft = undefined;
     this.#inBody = false;
   }
 

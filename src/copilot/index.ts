@@ -16,8 +16,10 @@ export {
   UnreachableError,
   messageOf,
 } from './errors.ts';
+export { FrameConnection } from './frame-connection.ts';
+export type { FrameConnectionOptions } from './frame-connection.ts';
 export { FrameDecoder, encodeFrame } from './framing.ts';
-export type { FrameLimits } from './framing.ts';
+export type { FrameLimits, OversizeReader } from './framing.ts';
 export type { UnhealthyReason } from './errors.ts';
 export { getServerTime, getStatus, ping } from './server-calls.ts';
 export type { Pong, ServerStatus } from './server-calls.ts';
@@ -33,6 +35,11 @@ export {
 } from './session-calls.ts';
 export type { ClientMetadata, SessionTimes } from './session-calls.ts';
 export type { Deletion, SessionActivity, SessionUsage } from './session.ts';
+export { isObject } from './answer.ts';
+export { formatAnswer, formatError, formatNotification, formatRequest, parseMessage } from './message.ts';
+export type { Message, RequestId } from './message.ts';
+export { answerFor, scanAnswer, scanEvent } from './scan.ts';
+export type { AnswerHead, EventHead } from './scan.ts';
 export { readJournal } from './journal.ts';
 export type { EventUsage, JournalEvent, JournalPage, JournalRange } from './journal.ts';
 export { Peer, RequestRefusal } from './peer.ts';

@@ -66,9 +66,9 @@ export function formatAnswer(id: RequestId, result: unknown): string {
   return JSON.stringify({ jsonrpc: '2.0', id, result: result ?? null });
 }
 
-/** The body of an answer that is an error. */
-export function formatError(id: RequestId, code: number, message: string): string {
-  return JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } });
+/** The body of an answer that is an error; `data` is what a program may want to know of it. */
+export function formatError(id: RequestId, code: number, message: string, data?: object): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, data } });
 }
 
 function parseJson(body: Buffer): unknown {

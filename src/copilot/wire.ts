@@ -24,8 +24,20 @@ export interface WireEvents {
   closed(error: NodeJS.ErrnoException | undefined): void;
 }
 
+/** Where a connection goes. */
+export interface Address {
+  /** DNS name or IP address. */
+  readonly host: string;
+  readonly port: number;
+}
+
 /** Begins to establish a connection. */
-export type Dial = (address: { readonly host: string; readonly port: number }, events: WireEvents) => Wire;
+export type Dial = (address: Address, events: WireEvents) => Wire;
+
+/** `host:port`, with which error messages begin. */
+export function addressOf({ host, port }: Address): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
 
 // All dialled connections of the process read into this one buffer, each in its turn: a read is handled before the next
 // begins, and a thousand idle or slow peers cost no read buffers.

@@ -64,7 +64,10 @@ export interface ClientLink {
   /** Unique in this process. */
   readonly id: number;
   readonly identity: Identity;
-  /** Queues the body of one frame for the client; after the end of the connection it does nothing. */
+  /**
+   * Queues the body of one frame for the client; after the end of the connection it does nothing. The bytes are valid only
+   * during the call: what is not written at once is copied.
+   */
   send(body: Buffer | string): void;
   /** Bytes that the client has yet to read. */
   readonly queuedBytes: number;
@@ -81,6 +84,8 @@ export interface ClientHandler {
   frame(body: Buffer): void;
   /** The client has read what was queued for it. */
   drained(): void;
+  /** Whether something of the client is under way: a request that is not answered, or a turn of one of its sessions. */
+  readonly isBusy: boolean;
   /** The connection has ended, once and last. */
   closed(reason: CloseReason): void;
 }
@@ -88,4 +93,36 @@ export interface ClientHandler {
 /** Carries frames between admitted clients and servers. */
 export interface Relay {
   attach(client: ClientLink): ClientHandler;
+}
+
+/** What is done with a call of a client. */
+export interface MethodRule {
+  /**
+   * `relay`: it goes to the server as it is. `rewrite`: the relay changes it, or does something of its own with it.
+   * `answer`: the gateway answers it. `deny`: it is answered as the server answers a method that it does not have.
+   */
+  readonly action: 'relay' | 'rewrite' | 'answer' | 'deny';
+  /** Why, as a sentence for docs/methods.md and the audit log. */
+  readonly reason: string;
+  /** How it is rewritten; set exactly for `rewrite`. */
+  readonly rewrite?: MethodRewrite | undefined;
+  /** How it is answered; set exactly for `answer`. */
+  readonly answer?: MethodAnswer | undefined;
+}
+
+/**
+ * `attach`: `session.create` and `session.resume`, which attach the client to a session. `detach`: `session.detach` and
+ * `session.destroy`. `send`: what starts a turn, and waits for the turn of another client. `delete`: what ends a session for
+ * all. `keep`: what a server forgets with its process, and is told again after a restart: `session.options.update`,
+ * `session.eventLog.registerInterest` and the like.
+ */
+export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep';
+
+/** `connect`: by the client room, also on a live connection. `ping`: without a server, so that it keeps none awake. */
+export type MethodAnswer = 'connect' | 'ping';
+
+/** Which method of clients does what. */
+export interface MethodRules {
+  /** The rule of a method; one that is in no table is denied. */
+  ruleOf(method: string): MethodRule;
 }

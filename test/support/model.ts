@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Rule } from '../model/script.ts';
-import { createModelServer } from '../model/server.ts';
+import { createModelServer, type JournalEntry } from '../model/server.ts';
 import type { Binding } from './chat.ts';
 
 export class TestModel implements Disposable {
@@ -23,6 +23,12 @@ export class TestModel implements Disposable {
   bind(server: { readonly host: string; readonly port: number }, token: string): Binding {
     const provider = { type: 'openai', baseUrl: `${this.#url}/v1`, apiKey: 'unused' } as const;
     return { host: server.host, port: server.port, token, model: 'test-model', provider };
+  }
+
+  /** The requests whose prompt contains `match`, oldest first. */
+  async requests(match: string): Promise<readonly JournalEntry[]> {
+    const response = await fetch(`${this.#url}/requests?match=${encodeURIComponent(match)}`);
+    return ((await response.json()) as { requests: JournalEntry[] }).requests;
   }
 
   /** Has it answer by this rule. */

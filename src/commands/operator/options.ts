@@ -3,7 +3,19 @@ import { isIPv6 } from 'node:net';
 import { GATEWAY_APP_NAME } from '../../api/names.ts';
 import type { Address } from '../../kube/runtime/health-server.ts';
 import type { DNSServer, GatewayFacts, RequiredLabel } from '../../tenant/model.ts';
-import { duration, flag, isCIDR, list, notNegative, oneOf, parseFlags, positive, UsageError } from '../flags.ts';
+import {
+  duration,
+  flag,
+  isCIDR,
+  list,
+  LOG_LEVELS,
+  notNegative,
+  oneOf,
+  parseFlags,
+  positive,
+  UsageError,
+  type LogLevel,
+} from '../flags.ts';
 import { clusterDNSFlag } from './cluster-dns.ts';
 
 /** The options of the operator. */
@@ -44,9 +56,6 @@ export interface OperatorOptions {
   /** Name of this process among the replicas. */
   readonly identity: string | undefined;
 }
-
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The flags as the help lists them. */
 export const OPERATOR_FLAGS = `\

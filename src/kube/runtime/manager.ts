@@ -75,7 +75,7 @@ export class Manager {
   readonly #informers: InformerLike[] = [];
   readonly #runnables: Runnable[] = [];
   readonly #onStop: (() => Promise<void>)[] = [];
-  readonly #readyChecks: readonly Check[] = [{ name: 'caches', check: () => this.#cachesSynced() }];
+  readonly #readyChecks: Check[] = [{ name: 'caches', check: () => this.#cachesSynced() }];
   readonly #liveChecks: readonly Check[] = [{ name: 'watches', check: () => this.#watchesProgress() }];
   readonly #servers: HealthServer[] = [];
   /** The ports that were bound. */
@@ -127,6 +127,11 @@ export class Manager {
 
   addRunnable(runnable: Runnable): void {
     this.#runnables.push(runnable);
+  }
+
+  /** Adds a check to `/readyz`. */
+  addReadyCheck(check: Check): void {
+    this.#readyChecks.push(check);
   }
 
   /** Adds a hook that runs after the controllers have ended and before the lease is released, for last writes such as events. */

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { registered } from '../../../scripts/metrics.ts';
+import { registered, registeredByGateway } from '../../../scripts/metrics.ts';
 import { ConditionType } from '../../../src/api/conditions.ts';
 import type { CopilotTenantSpecInput } from '../../../src/api/tenant.ts';
 import type { ObjectMeta } from '../../../src/kube/types/types.ts';
@@ -162,7 +162,7 @@ describe('a metric that the documentation names', () => {
   });
 
   it('exists, and has a series of each label value that is named, so that an alert on it can fire', async () => {
-    const served = await registered().metrics();
+    const served = `${await registered().metrics()}${await registeredByGateway().metrics()}`;
     const missing = named.filter(([text = '']) => {
       const [name = '', selector = ''] = text.split('{');
       const series = served.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));

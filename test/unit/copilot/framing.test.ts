@@ -169,4 +169,40 @@ describe('the frame decoder', () => {
     }
     expect(decoder.reservedBytes).toBe(0);
   });
+
+  describe('once it allows larger bodies', () => {
+    /** What comes out when bodies of more than 10 bytes are skipped. */
+    function decodeAll(chunks: readonly Buffer[]): string[] {
+      const seen: string[] = [];
+      const decoder = new FrameDecoder((body) => seen.push(body.toString()), { maxBodyBytes: 4 });
+      decoder.allow(10, {
+        begun: (length) => seen.push(`${length}:`),
+        part: (bytes) => {
+          seen[seen.length - 1] += bytes.toString();
+          expect(decoder.reservedBytes).toBeLessThanOrEqual(4096);
+        },
+        ended: () => seen.push('ended'),
+      });
+      for (const chunk of chunks) decoder.push(chunk);
+      expect(decoder.pendingBytes).toBe(0);
+      return seen;
+    }
+
+    it('hands out those beyond in parts, however the stream is split, and reads what follows', () => {
+      const stream = Buffer.from(['{"a":1234}', 'x'.repeat(11), '{}', 'y'.repeat(300), ''].map(encodeFrame).join(''));
+      const expected = ['{"a":1234}', `11:${'x'.repeat(11)}`, 'ended', '{}', `300:${'y'.repeat(300)}`, 'ended', ''];
+      expect(decodeAll([stream])).toEqual(expected);
+      fc.assert(
+        fc.property(fc.array(fc.nat(), { maxLength: 12 }), (places) => {
+          expect(decodeAll(cut(stream, places))).toEqual(expected);
+        }),
+      );
+    });
+
+    it('refuses two lengths as ever, also behind one that is too large', () => {
+      expect(() => decodeAll([Buffer.from('Content-Length: 99\r\nContent-Length: 2\r\n\r\n{}')])).toThrow(
+        'two Content-Length',
+      );
+    });
+  });
 });

@@ -1,0 +1,137 @@
+/** The command line of `copilot-operator gateway`. */
+import { BlockList, isIP } from 'node:net';
+import {
+  duration,
+  isCIDR,
+  list,
+  LOG_LEVELS,
+  oneOf,
+  parseFlags,
+  port,
+  positive,
+  UsageError,
+  type LogLevel,
+} from '../flags.ts';
+
+/** The options of the gateway. */
+export interface GatewayOptions {
+  /** Path of a kubeconfig; without it `KUBECONFIG`, then the pod's service account. */
+  readonly kubeconfig: string | undefined;
+  /** Where clients connect without TLS; undefined: nowhere. */
+  readonly listenPort: number | undefined;
+  /** Where clients connect with TLS, and its files; undefined: nowhere. */
+  readonly tls: TlsOptions | undefined;
+  /** Load balancers whose connections begin with a PROXY protocol header; undefined: none. */
+  readonly proxies: BlockList | undefined;
+  /** Connections of clients at once. */
+  readonly maxConnections: number;
+  /** How long this process may take to let its clients go when it is to stop, ms. */
+  readonly drainTimeoutMs: number;
+  /** Empty: all namespaces. */
+  readonly watchNamespaces: readonly string[];
+  /** Where the probes are served; undefined: nowhere. */
+  readonly healthPort: number | undefined;
+  /** Where /metrics is served; undefined: nowhere. */
+  readonly metricsPort: number | undefined;
+  readonly logLevel: LogLevel;
+}
+
+/** Port and files of the TLS listener. */
+export interface TlsOptions {
+  readonly port: number;
+  readonly cert: string;
+  readonly key: string;
+  /** Undefined: clients need no certificate. */
+  readonly clientCA: string | undefined;
+}
+
+/** The flags as the help lists them. */
+export const GATEWAY_FLAGS = `\
+  --kubeconfig PATH                  kubeconfig file; default: $KUBECONFIG, else the pod's service account
+  --listen-port PORT                 port for clients, or 0 for none; default: 4321
+  --tls-port PORT                    port for clients with TLS, or 0 for none; default: 0
+  --tls-cert-file PATH               certificate of --tls-port, PEM; read again when it changes
+  --tls-key-file PATH                key of that certificate
+  --tls-client-ca-file PATH          what the certificates of clients must be signed with; default: clients need none
+  --proxy-protocol-from A,B          addresses or ranges of load balancers, whose connections must begin with a PROXY protocol header
+  --max-connections N                clients at the same time, on each port; default: 20000
+  --drain-timeout DURATION           how long clients may stay when the process is to stop, which are closed between turns at the end
+                                     of it; set it a little below the pod's terminationGracePeriodSeconds; default: 1h
+  --watch-namespaces A,B             namespaces of the tenants to serve; default: all
+  --health-port PORT                 port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
+  --metrics-port PORT                port of /metrics, or 0 to disable it; default: 0
+  --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
+
+const flags = {
+  kubeconfig: { type: 'string' },
+  'listen-port': { type: 'string' },
+  'tls-port': { type: 'string' },
+  'tls-cert-file': { type: 'string' },
+  'tls-key-file': { type: 'string' },
+  'tls-client-ca-file': { type: 'string' },
+  'proxy-protocol-from': { type: 'string' },
+  'max-connections': { type: 'string' },
+  'drain-timeout': { type: 'string' },
+  'watch-namespaces': { type: 'string' },
+  'health-port': { type: 'string' },
+  'metrics-port': { type: 'string' },
+  'log-level': { type: 'string' },
+} as const;
+
+/** @throws UsageError */
+export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
+  const values = parseFlags(args, flags);
+  const listenPort = port('listen-port', values['listen-port'] ?? '4321');
+  const tls = tlsOptions({
+    at: port('tls-port', values['tls-port'] ?? '0'),
+    cert: values['tls-cert-file'],
+    key: values['tls-key-file'],
+    clientCA: values['tls-client-ca-file'],
+  });
+  if (listenPort === undefined && tls === undefined) {
+    throw new UsageError('--listen-port and --tls-port are both 0: clients need one of them');
+  }
+  return {
+    kubeconfig: values.kubeconfig,
+    listenPort,
+    tls,
+    proxies: addresses('proxy-protocol-from', values['proxy-protocol-from']),
+    maxConnections: positive('max-connections', values['max-connections'] ?? '20000'),
+    drainTimeoutMs: duration('drain-timeout', values['drain-timeout'] ?? '1h'),
+    watchNamespaces: list(values['watch-namespaces']),
+    healthPort: port('health-port', values['health-port'] ?? '0'),
+    metricsPort: port('metrics-port', values['metrics-port'] ?? '0'),
+    logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
+  };
+}
+
+interface TlsFlags {
+  readonly at: number | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly clientCA: string | undefined;
+}
+
+function tlsOptions({ at, cert, key, clientCA }: TlsFlags): TlsOptions | undefined {
+  if (at === undefined) {
+    // Whoever names a certificate expects TLS, which would silently not be there.
+    if (cert === undefined && key === undefined && clientCA === undefined) return undefined;
+    throw new UsageError('--tls-cert-file, --tls-key-file and --tls-client-ca-file require --tls-port');
+  }
+  if (!cert || !key) throw new UsageError('--tls-port requires --tls-cert-file and --tls-key-file');
+  return { port: at, cert, key, clientCA };
+}
+
+function addresses(name: string, text: string | undefined): BlockList | undefined {
+  const items = list(text);
+  if (items.length === 0) return undefined;
+  const found = new BlockList();
+  for (const item of items) {
+    const [address = '', prefix] = item.split('/');
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    if (prefix === undefined && isIP(address) !== 0) found.addAddress(address, family);
+    else if (isCIDR(item)) found.addSubnet(address, Number(prefix), family);
+    else throw new UsageError(`--${name}: ${item} must be an IP address or a range such as 10.0.0.0/8`);
+  }
+  return found;
+}

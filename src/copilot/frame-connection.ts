@@ -1,0 +1,106 @@
+/** A connection to a server that carries whole frames, for who looks into few of them. The client of calls is client.ts. */
+import { ProtocolError, UnreachableError, messageOf, type CopilotError } from './errors.ts';
+import { FrameDecoder, encodeFrame } from './framing.ts';
+import { addressOf, dialTcp, type Dial, type Wire } from './wire.ts';
+
+export interface FrameConnectionOptions {
+  /** DNS name or IP address of the server. */
+  readonly host: string;
+  readonly port: number;
+  /** How TCP connections are made; default `dialTcp`. */
+  readonly dial?: Dial | undefined;
+  /** Largest frame accepted, in bytes; default 16 MiB. */
+  readonly maxFrameBytes?: number | undefined;
+  /** There is a TCP connection. */
+  readonly onConnected: () => void;
+  /** The body of a frame. The bytes are valid only during the call. If it throws, the connection is closed. */
+  readonly onBody: (body: Buffer) => void;
+  /** The server has read what was written, after {@link FrameConnection.isWritable} was false. */
+  readonly onDrained: () => void;
+  /** Called once when the connection ends other than by `close`. */
+  readonly onLost: (error: CopilotError) => void;
+}
+
+/** One TCP connection, dialled at once. It never pauses reading: a server keeps without limit what its client does not read. */
+export class FrameConnection {
+  /** `host:port`, with which error messages begin. */
+  readonly address: string;
+  readonly #options: FrameConnectionOptions;
+  readonly #decoder: FrameDecoder;
+  readonly #wire: Wire;
+  #isWritable = true;
+  #ended = false;
+
+  constructor(options: FrameConnectionOptions) {
+    const { host, port, dial = dialTcp, maxFrameBytes } = options;
+    this.address = addressOf(options);
+    this.#options = options;
+    this.#decoder = new FrameDecoder(
+      (body) => this.#onBody(body),
+      maxFrameBytes === undefined ? {} : { maxBodyBytes: maxFrameBytes },
+    );
+    this.#wire = dial(
+      { host, port },
+      {
+        connected: () => options.onConnected(),
+        data: (chunk) => this.#onData(chunk),
+        drained: () => this.#onDrained(),
+        closed: (error) => this.#onClosed(error),
+      },
+    );
+  }
+
+  /** Whether the server reads as fast as this side writes. While it is false, what is written is kept in memory. */
+  get isWritable(): boolean {
+    return this.#isWritable;
+  }
+
+  /** Sends one frame; after the end of the connection it does nothing. */
+  send(body: string): void {
+    if (!this.#ended) this.#isWritable = this.#wire.write(encodeFrame(body));
+  }
+
+  /** Closes the connection. Calling it again does nothing. */
+  close(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#wire.destroy();
+  }
+
+  #lose(error: CopilotError): void {
+    if (this.#ended) return;
+    this.close();
+    this.#options.onLost(error);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#ended) return;
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      this.#lose(new ProtocolError(`${this.address}: ${messageOf(error)}`, { cause: error }));
+    }
+  }
+
+  #onBody(body: Buffer): void {
+    // More frames of the same chunk may follow the one that ended the connection.
+    if (!this.#ended) this.#options.onBody(body);
+  }
+
+  #onDrained(): void {
+    if (this.#ended) return;
+    this.#isWritable = true;
+    this.#options.onDrained();
+  }
+
+  #onClosed(error: NodeJS.ErrnoException | undefined): void {
+    const code = error?.code ?? error?.message;
+    const half = this.#decoder.pendingBytes > 0 ? ' in the middle of a frame' : '';
+    this.#lose(
+      new UnreachableError(
+        `${this.address}: the server closed the connection${half}${code === undefined ? '' : ` (${code})`}`,
+        error === undefined ? {} : { cause: error },
+      ),
+    );
+  }
+}

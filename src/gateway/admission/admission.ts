@@ -1,0 +1,146 @@
+/** Decides who a client is, by its token, and whether it still is. */
+import { toError } from '../../kube/types/errors.ts';
+import { credentialHash } from '../../resources/binding.ts';
+import type { Fleet, GatewayTenant, Identity, TenantRef } from '../model.ts';
+import { isBindingCredential, isListed, isWellFormed } from './binding-credential.ts';
+import type { KubeUser, Reviews, Unauthenticated } from './reviews.ts';
+import { parseToken, type ClientToken } from './token.ts';
+
+/**
+ * Why nobody is admitted. All but `Unavailable` are told apart in metrics and audit only: whoever has no credential of a tenant must not
+ * find out whether it exists.
+ */
+export const DENY_REASONS = [
+  'MalformedToken',
+  'UnknownTenant',
+  'DirectAccess',
+  'WrongCredential',
+  'NotAuthenticated',
+  'NotAuthorized',
+  'Unavailable',
+] as const;
+export type DenyReason = (typeof DENY_REASONS)[number];
+
+/** Nobody was admitted. */
+export interface Denial {
+  readonly denied: DenyReason;
+  /** For log and audit: without any part of the token. */
+  readonly message: string;
+  /** The tenant that the token names, which need not exist. */
+  readonly tenant?: TenantRef | undefined;
+}
+
+/** Somebody was admitted. */
+export interface Grant {
+  readonly identity: Identity;
+  /** Decides again, by what is known now. It never rejects. */
+  readonly recheck: () => Decision | Promise<Decision>;
+}
+
+/** What came of a token. */
+export type Decision = Grant | Denial;
+
+/** Decides by token. */
+export interface Admission {
+  /** Decides at once where nobody has to be asked. It never rejects. */
+  decide(token: unknown): Decision | Promise<Decision>;
+}
+
+/** What an admission needs. */
+export interface AdmissionOptions {
+  readonly fleet: Pick<Fleet, 'find' | 'isSynced'>;
+  readonly reviews: Reviews;
+  /** Wall clock, ms since the epoch. */
+  readonly clock: { now(): number };
+}
+
+const WHO: Readonly<Record<Exclude<DenyReason, 'MalformedToken' | 'Unavailable' | 'NotAuthenticated'>, string>> = {
+  UnknownTenant: 'there is no such tenant',
+  DirectAccess: 'clients of the tenant do not come through the gateway: spec.access is Direct',
+  WrongCredential: 'the binding credential is none of the tenant: read it from the binding Secret again',
+  NotAuthorized:
+    'the user may not connect to the tenant: it needs the verb connect on copilottenants, and to state another user the verb impersonate on copilottenants/users',
+};
+
+/** Admission by binding credentials and Kubernetes tokens. */
+export function createAdmission(options: AdmissionOptions): Admission {
+  return {
+    decide: (text) => {
+      const token = parseToken(text);
+      if ('problem' in token) return { denied: 'MalformedToken', message: token.problem };
+      if (!options.fleet.isSynced)
+        return deny('Unavailable', token.tenant, 'the gateway does not know all tenants yet');
+      if (!isBindingCredential(token.credential)) return decideByReview(options, token);
+      // Not hashed, so not compared, and not sent to anybody: a typing mistake.
+      if (!isWellFormed(token.credential)) return deny('WrongCredential', token.tenant);
+      return decideByBinding(options, token, credentialHash(token.credential));
+    },
+  };
+}
+
+/** The same work for a tenant that exists and one that does not. */
+function decideByBinding(options: AdmissionOptions, token: ClientToken, hash: string, uid?: string): Decision {
+  const found = options.fleet.find(token.tenant);
+  const isTheirs = isListed(hash, found?.credentials ?? []);
+  const problem = tenantProblem(found, uid) ?? (isTheirs ? undefined : 'WrongCredential');
+  if (problem !== undefined || found === undefined) return deny(problem ?? 'UnknownTenant', token.tenant);
+  const { tenant, user } = token;
+  return {
+    identity: { tenant, user, credential: 'Binding', expiresAt: undefined },
+    // The credential itself is not kept.
+    recheck: () => decideByBinding(options, { ...token, credential: '' }, hash, found.uid),
+  };
+}
+
+/** The API server is asked before the fleet, so that an unknown tenant takes as long as a foreign one. */
+async function decideByReview(options: AdmissionOptions, token: ClientToken, uid?: string): Promise<Decision> {
+  const { reviews, fleet, clock } = options;
+  const { tenant } = token;
+  try {
+    const user = await reviews.authenticate(token.credential);
+    if (isNobody(user)) return deny('NotAuthenticated', tenant, user.problem);
+    if (user.expiresAt !== undefined && user.expiresAt <= clock.now()) {
+      return deny('NotAuthenticated', tenant, 'the Kubernetes token has expired');
+    }
+    const isAllowed = await mayConnect(reviews, user, token);
+    const found = fleet.find(tenant);
+    const problem = tenantProblem(found, uid) ?? (isAllowed ? undefined : 'NotAuthorized');
+    if (problem !== undefined || found === undefined) return deny(problem ?? 'UnknownTenant', tenant);
+    return {
+      identity: { tenant, user: token.user ?? user.name, credential: 'Kubernetes', expiresAt: user.expiresAt },
+      recheck: () => decideByReview(options, token, found.uid),
+    };
+  } catch (error) {
+    // Whatever went wrong, nobody is admitted who was not found to be.
+    return deny('Unavailable', tenant, `the token cannot be reviewed: ${toError(error).message}`);
+  }
+}
+
+async function mayConnect(reviews: Reviews, user: KubeUser, { tenant, user: stated }: ClientToken): Promise<boolean> {
+  const { name } = tenant;
+  if (!(await reviews.isAllowed(user, { tenant, verb: 'connect', name }))) return false;
+  if (stated === undefined || stated === user.name) return true;
+  for (const who of [stated, '*']) {
+    if (await reviews.isAllowed(user, { tenant, verb: 'impersonate', name: `${name}:${who}` })) return true;
+  }
+  return false;
+}
+
+/** `uid` is that of the tenant that the client was admitted to: another one of the same name is not that one. */
+function tenantProblem(
+  found: GatewayTenant | undefined,
+  uid: string | undefined,
+): 'UnknownTenant' | 'DirectAccess' | undefined {
+  if (found === undefined || (uid !== undefined && uid !== found.uid)) return 'UnknownTenant';
+  return found.access === 'Gateway' ? undefined : 'DirectAccess';
+}
+
+function isNobody(user: KubeUser | Unauthenticated): user is Unauthenticated {
+  return 'problem' in user;
+}
+
+function deny(denied: keyof typeof WHO, tenant: TenantRef): Denial;
+function deny(denied: DenyReason, tenant: TenantRef, message: string): Denial;
+function deny(denied: DenyReason, tenant: TenantRef, message?: string): Denial {
+  return { denied, tenant, message: message ?? WHO[denied as keyof typeof WHO] };
+}

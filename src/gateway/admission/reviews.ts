@@ -1,0 +1,154 @@
+/** What the API server says of a token and of a user's rights: TokenReview and SubjectAccessReview, remembered for a short time. */
+import { createHash } from 'node:crypto';
+import { GROUP } from '../../api/names.ts';
+import type { KubeClient } from '../../kube/client/client.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { SubjectAccessReview, TokenReview } from '../../kube/types/builtins.ts';
+import { apiVersionOf } from '../../kube/types/resource.ts';
+import { CopilotTenant } from '../../resources/tenant.ts';
+import type { TenantRef } from '../model.ts';
+import { VerdictCache } from './verdict-cache.ts';
+
+/** The audience that tokens for the gateway have. A token for anybody else is worth nothing here, and the other way around. */
+export const GATEWAY_AUDIENCE = 'copilot-gateway';
+
+/** A user, as the API server or an issuer knows it. */
+export interface KubeUser {
+  readonly name: string;
+  readonly uid: string | undefined;
+  readonly groups: readonly string[];
+  readonly extra: Readonly<Record<string, readonly string[]>>;
+  /** When its token expires, ms since the epoch; undefined: the token does not say. */
+  readonly expiresAt: number | undefined;
+}
+
+/** Why a token is nobody's. */
+export interface Unauthenticated {
+  readonly problem: string;
+}
+
+/** A right in question. RBAC knows verb and resource though the API serves neither: they stand in roles only. */
+export interface TenantRight {
+  readonly tenant: TenantRef;
+  /** `connect`: on the tenant. `impersonate`: on its users. */
+  readonly verb: 'connect' | 'impersonate';
+  /** The name that a role may be limited to: the tenant's, or `<tenant>:<user>`. */
+  readonly name: string;
+}
+
+/** Asks the API server. */
+export interface Reviews {
+  /** @throws an error of the client if the API server does not answer, TooManyReviewsError */
+  authenticate(token: string): Promise<KubeUser | Unauthenticated>;
+  /** @throws an error of the client if the API server does not answer, TooManyReviewsError */
+  isAllowed(user: KubeUser, right: TenantRight): Promise<boolean>;
+}
+
+/**
+ * A good answer is believed for half of the minute within which a revoked token ends its connections: a connection asks again at
+ * least every 25 s (`RECHECK_MS`).
+ */
+const POSITIVE_MS = 30_000;
+/** A role that was just granted should not take long to be noticed. */
+const NEGATIVE_MS = 3_000;
+const LIMITS = { maxEntries: 10_000, maxRunning: 32, maxWaiting: 2_000 };
+/** Less than the time that a connection has until it is admitted. */
+const DEADLINE_MS = 4_000;
+
+/** Reviews by the API server. */
+export class ApiReviews implements Reviews {
+  readonly #client: Pick<KubeClient, 'create'>;
+  readonly #tokens: VerdictCache<KubeUser | Unauthenticated>;
+  readonly #rights: VerdictCache<boolean>;
+
+  constructor({ client, clock }: { client: Pick<KubeClient, 'create'>; clock: Pick<Clock, 'monotonic'> }) {
+    this.#client = client;
+    const ttl = (isGood: boolean): number => (isGood ? POSITIVE_MS : NEGATIVE_MS);
+    this.#tokens = new VerdictCache({ ...LIMITS, clock, ttlMs: (user) => ttl('name' in user) });
+    this.#rights = new VerdictCache({ ...LIMITS, clock, ttlMs: ttl });
+  }
+
+  authenticate(token: string): Promise<KubeUser | Unauthenticated> {
+    return this.#tokens.get(digest(token), async () => userOf(await this.#review(token), token));
+  }
+
+  isAllowed(user: KubeUser, right: TenantRight): Promise<boolean> {
+    const { name, uid, groups, extra } = user;
+    return this.#rights.get(digest(JSON.stringify([name, uid, groups, extra, right])), async () => {
+      const { status } = await this.#client.create(SubjectAccessReview, accessReview(user, right), {
+        deadlineMs: DEADLINE_MS,
+      });
+      // An evaluation error beside `allowed` is one of another authorizer, which did not decide.
+      return status?.allowed === true && status.denied !== true;
+    });
+  }
+
+  #review(token: string): Promise<TokenReview> {
+    const review: TokenReview = {
+      ...head(TokenReview),
+      spec: { token, audiences: [GATEWAY_AUDIENCE] },
+    };
+    return this.#client.create(TokenReview, review, { deadlineMs: DEADLINE_MS });
+  }
+}
+
+/** The user of a reviewed token. An authenticator that knows no audiences says nothing of ours, and is not believed. */
+export function userOf({ status }: Pick<TokenReview, 'status'>, token: string): KubeUser | Unauthenticated {
+  if (status?.authenticated !== true) return { problem: 'the API server does not accept the Kubernetes token' };
+  if (status.audiences?.includes(GATEWAY_AUDIENCE) !== true) {
+    return { problem: `the Kubernetes token is not for the audience ${GATEWAY_AUDIENCE}` };
+  }
+  const { username, uid, groups, extra } = status.user ?? {};
+  if (username === undefined || username === '') return { problem: 'the Kubernetes token has no user' };
+  return { name: username, uid, groups: groups ?? [], extra: extra ?? {}, expiresAt: expiryOf(token) };
+}
+
+/** When a token expires that the API server has accepted, ms since the epoch; undefined for one that is no JWT. */
+export function expiryOf(token: string): number | undefined {
+  const [, payload, signature] = token.split('.');
+  if (payload === undefined || signature === undefined) return undefined;
+  try {
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as { exp?: unknown } | null;
+    const seconds = claims?.exp;
+    return typeof seconds === 'number' && Number.isFinite(seconds) ? seconds * 1000 : undefined;
+  } catch (error) {
+    // Another kind of token, with dots in it.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function accessReview(user: KubeUser, { tenant, verb, name }: TenantRight): SubjectAccessReview {
+  const resource = verb === 'impersonate' ? { subresource: 'users' } : {};
+  return {
+    ...head(SubjectAccessReview),
+    spec: {
+      user: user.name,
+      ...(user.uid !== undefined && { uid: user.uid }),
+      groups: [...user.groups],
+      extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])),
+      resourceAttributes: {
+        namespace: tenant.namespace,
+        verb,
+        group: GROUP,
+        version: '*',
+        resource: CopilotTenant.plural,
+        name,
+        ...resource,
+      },
+    },
+  };
+}
+
+function head(type: typeof TokenReview | typeof SubjectAccessReview): {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string };
+} {
+  return { apiVersion: apiVersionOf(type), kind: type.kind, metadata: { name: '' } };
+}
+
+/** Keys of caches are digests: no token stays in memory for longer than its connection. */
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}

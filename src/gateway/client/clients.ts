@@ -1,0 +1,153 @@
+/** All connections of clients: made, counted, looked at again when a tenant changes, and closed when this gateway stops. */
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { TimerQueue } from '../../kube/clock/timer-queue.ts';
+import { keyOf } from '../../kube/types/types.ts';
+import type { Admission } from '../admission/admission.ts';
+import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
+import { ClientConnection } from './connection.ts';
+import type { HalfOpen, HalfOpenSlot } from './half-open.ts';
+import { CLIENT_LIMITS, CloseCause, type ClientInfo, type ClientLimits, type ClientObserver } from './model.ts';
+import type { ClientState } from './state.ts';
+
+/** What is needed to serve clients. */
+export interface ClientsOptions {
+  readonly admission: Admission;
+  readonly relay: Relay;
+  readonly fleet: Pick<Fleet, 'onChange'>;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly halfOpen: HalfOpen;
+  readonly observer: ClientObserver;
+  readonly limits?: Partial<ClientLimits> | undefined;
+}
+
+/** How this gateway lets its clients go: SDKs do not connect again by themselves, so they get time to leave. */
+export interface DrainOptions {
+  /** ms for which clients may stay. */
+  readonly leaveMs: number;
+  /** ms after that, in which clients are closed at the end of a turn, those that are idle spread over its first half, and all at its end. */
+  readonly closeMs: number;
+}
+
+/** How often clients of which something is under way are looked at, ms. */
+const DRAIN_LOOK_MS = 250;
+
+const DRAINED: CloseReason = { reason: CloseCause.Drained, message: 'this gateway stops' };
+const LATE: CloseReason = { reason: CloseCause.DrainDeadline, message: 'this gateway stops, and waited long enough' };
+
+/** The clients of this process. */
+export class Clients {
+  readonly #options: ClientsOptions;
+  readonly #limits: ClientLimits;
+  readonly #timers: TimerQueue;
+  readonly #all = new Set<ClientConnection>();
+  /** Those that are admitted, by `namespace/name` of the tenant. */
+  readonly #byTenant = new Map<string, Set<ClientConnection>>();
+  readonly #endListening: () => void;
+  #lastId = 0;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+    this.#limits = { ...CLIENT_LIMITS, ...options.limits };
+    this.#timers = new TimerQueue(options.clock);
+    this.#endListening = options.fleet.onChange((tenant) => this.#recheck(tenant));
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Connections by state, for metrics. */
+  count(): ReadonlyMap<ClientState, number> {
+    const counts = new Map<ClientState, number>();
+    for (const { state } of this.#all) counts.set(state, (counts.get(state) ?? 0) + 1);
+    return counts;
+  }
+
+  /** Serves a connection that was accepted. `slot` is its place among those that are not admitted. */
+  open(stream: Duplex, address: string, slot: HalfOpenSlot): void {
+    const { admission, relay, clock, halfOpen, observer } = this.#options;
+    this.#lastId += 1;
+    const connection: ClientConnection = new ClientConnection({
+      id: this.#lastId,
+      address,
+      stream,
+      admission,
+      relay,
+      clock,
+      timers: this.#timers,
+      limits: this.#limits,
+      observer: {
+        denied: (client, denial) => observer.denied(client, denial),
+        sent: (bytes) => observer.sent(bytes),
+        oversize: () => observer.oversize(),
+        received: (bytes) => {
+          halfOpen.received(slot, bytes);
+          observer.received(bytes);
+        },
+        admitted: (client) => {
+          halfOpen.remove(slot);
+          this.#join(connection, client);
+          observer.admitted(client);
+        },
+        closed: (client, reason) => {
+          halfOpen.remove(slot);
+          this.#all.delete(connection);
+          this.#leave(connection, client);
+          observer.closed(client, reason);
+        },
+      },
+    });
+    slot.handOver(() =>
+      connection.close({ reason: CloseCause.Crowded, message: 'too many connections are not admitted' }),
+    );
+    this.#all.add(connection);
+  }
+
+  /** Lets the clients go, and resolves when all are gone. */
+  async drain({ leaveMs, closeMs }: DrainOptions): Promise<void> {
+    const { clock, random } = this.#options;
+    const closeFrom = clock.monotonic() + leaveMs;
+    const closeAt = new Map<ClientConnection, number>();
+    for (const connection of this.#all) {
+      connection.drain();
+      closeAt.set(connection, closeFrom + (random() * closeMs) / 2);
+    }
+    while (this.#all.size > 0) {
+      const now = clock.monotonic();
+      if (now >= closeFrom + closeMs) this.closeAll();
+      for (const [connection, at] of closeAt) {
+        if (now >= at && !connection.isBusy) connection.close(DRAINED);
+      }
+      await clock.sleep(DRAIN_LOOK_MS);
+    }
+    this.#endListening();
+  }
+
+  /** Closes all at once. */
+  closeAll(): void {
+    for (const connection of this.#all) connection.close(LATE);
+  }
+
+  #join(connection: ClientConnection, { identity }: ClientInfo): void {
+    if (identity === undefined) return;
+    const key = keyOf(identity.tenant);
+    const others = this.#byTenant.get(key);
+    if (others === undefined) this.#byTenant.set(key, new Set([connection]));
+    else others.add(connection);
+  }
+
+  #leave(connection: ClientConnection, { identity }: ClientInfo): void {
+    if (identity === undefined) return;
+    const key = keyOf(identity.tenant);
+    const others = this.#byTenant.get(key);
+    others?.delete(connection);
+    if (others?.size === 0) this.#byTenant.delete(key);
+  }
+
+  #recheck(tenant: TenantRef): void {
+    for (const connection of this.#byTenant.get(keyOf(tenant)) ?? []) connection.recheck();
+  }
+}

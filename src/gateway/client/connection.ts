@@ -1,0 +1,294 @@
+/** One connection of a client, from its first byte to its end. */
+import type { Duplex } from 'node:stream';
+import { FrameDecoder, setDeadline, type Timers } from '../../copilot/index.ts';
+import type { Admission, Grant } from '../admission/admission.ts';
+import type { ClientHandler, ClientLink, CloseReason, Identity, Relay } from '../model.ts';
+import {
+  authenticationFailed,
+  cannotDecide,
+  connected,
+  framingLost,
+  readConnect,
+  readGreeting,
+  type ConnectRequest,
+} from './handshake.ts';
+import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver } from './model.ts';
+import { Outgoing } from './outgoing.ts';
+import { OversizeFrame } from './oversize.ts';
+import { Recheck } from './recheck.ts';
+import { isAdmitted, nextState, type ClientEvent, type ClientState } from './state.ts';
+import { TokenCheck } from './token-check.ts';
+
+/** What a connection needs. */
+export interface ClientConnectionOptions {
+  readonly id: number;
+  /** IP address and port of the client. */
+  readonly address: string;
+  readonly stream: Duplex;
+  readonly admission: Admission;
+  readonly relay: Relay;
+  readonly clock: { now(): number; monotonic(): number };
+  readonly timers: Timers;
+  readonly limits: ClientLimits;
+  readonly observer: ClientObserver;
+}
+
+/** More than this is not waited for when a connection ends: the client has not been reading. */
+const LINGER_BYTES = 64 * 1024;
+
+/** A client, admitted or not. */
+export class ClientConnection implements ClientLink {
+  readonly id: number;
+  readonly address: string;
+  readonly #options: ClientConnectionOptions;
+  readonly #decoder: FrameDecoder;
+  readonly #outgoing: Outgoing;
+  readonly #greeting: { cancel(): void };
+  readonly #tokens: TokenCheck;
+  #state: ClientState = 'Greeting';
+  #grant: Grant | undefined;
+  #handler: ClientHandler | undefined;
+  #recheck: Recheck | undefined;
+  #end: CloseReason | undefined;
+  /** Bytes received before admission. */
+  #received = 0;
+  /** Frames that arrived while a token was looked at. */
+  #held: Buffer[] = [];
+  /** Whether a further `connect` of an admitted client is being decided. */
+  #isRenewing = false;
+  /** From the end until the socket is destroyed. */
+  #linger: { cancel(): void } | undefined;
+
+  constructor(options: ClientConnectionOptions) {
+    const { id, address, stream, limits, timers, observer } = options;
+    this.id = id;
+    this.address = address;
+    this.#options = options;
+    this.#decoder = new FrameDecoder((body) => this.#onBody(body), { maxBodyBytes: limits.greetingBytes });
+    this.#outgoing = new Outgoing(stream);
+    this.#tokens = new TokenCheck({
+      ...options,
+      send: (body) => this.send(body),
+      denied: (denial) => observer.denied(this.#info, denial),
+      tooMany: (message) => this.close({ reason: CloseCause.TooManyAttempts, message }),
+    });
+    this.#greeting = setDeadline(timers, limits.greetingMs, () =>
+      this.close({ reason: CloseCause.GreetingTimeout, message: `not admitted within ${limits.greetingMs} ms` }),
+    );
+    stream.on('data', (chunk: Buffer) => this.#onData(chunk));
+    stream.on('drain', () => this.#handler?.drained());
+    stream.on('error', (error: NodeJS.ErrnoException) => this.#lost(error.code ?? error.message));
+    stream.on('end', () =>
+      this.#finish({ reason: CloseCause.ClientClosed, message: 'the client closed the connection' }),
+    );
+    stream.on('close', () => this.#gone());
+    // It was paused if somebody has read its first bytes.
+    stream.resume();
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** @throws Error before admission */
+  get identity(): Identity {
+    if (this.#grant === undefined) throw new Error(`client ${this.id} is not admitted`);
+    return this.#grant.identity;
+  }
+
+  /** Whether something of it is under way, so that it should not be closed now. */
+  get isBusy(): boolean {
+    return this.#state === 'Admitting' || this.#handler?.isBusy === true || this.queuedBytes > 0;
+  }
+
+  /** Bytes that are held of a client that is not admitted. */
+  get greetingBytes(): number {
+    return this.#state === 'Greeting' || this.#state === 'Admitting' ? this.#received : 0;
+  }
+
+  get queuedBytes(): number {
+    return this.#outgoing.queuedBytes;
+  }
+
+  send(body: Buffer | string): void {
+    if (this.#end !== undefined) return;
+    const { observer, limits } = this.#options;
+    observer.sent(this.#outgoing.send(body));
+    if (this.queuedBytes > limits.queueBytes) {
+      this.close({ reason: CloseCause.QueueFull, message: `the client has ${this.queuedBytes} bytes to read` });
+    }
+  }
+
+  pause(): void {
+    this.#options.stream.pause();
+  }
+
+  resume(): void {
+    if (this.#end === undefined) this.#options.stream.resume();
+  }
+
+  close(reason: CloseReason): void {
+    this.#finish(reason);
+  }
+
+  /** Decides again whether the client may stay: what its credential depends on has changed. */
+  recheck(): void {
+    this.#recheck?.now();
+  }
+
+  /** Closes a connection that has nothing to lose, and lets an admitted one go on until `close`. */
+  drain(): void {
+    if (isAdmitted(this.#state)) this.#become('drain');
+    else this.close({ reason: CloseCause.Drained, message: 'this gateway stops' });
+  }
+
+  get #info(): ClientInfo {
+    return { id: this.id, address: this.address, identity: this.#grant?.identity };
+  }
+
+  #become(event: ClientEvent): void {
+    this.#state = nextState(this.#state, event);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#end !== undefined) return;
+    const { observer, limits } = this.#options;
+    observer.received(chunk.length);
+    if (!isAdmitted(this.#state)) this.#received += chunk.length;
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      this.send(framingLost(error));
+      this.close({ reason: CloseCause.FramingFault, message: (error as Error).message });
+      return;
+    }
+    // Whoever is admitted by these bytes may have sent more behind them.
+    if (this.greetingBytes > limits.greetingBytes) {
+      this.close({ reason: CloseCause.GreetingTooLarge, message: `more than ${limits.greetingBytes} bytes` });
+    }
+  }
+
+  #onBody(body: Buffer): void {
+    // More frames of the same chunk may follow the one that ended the connection.
+    if (this.#end !== undefined) return;
+    if (isAdmitted(this.#state)) this.#relay(body);
+    else if (this.#state === 'Admitting') this.#held.push(Buffer.from(body));
+    else this.#greet(body);
+  }
+
+  #greet(body: Buffer): void {
+    const greeting = readGreeting(body, this.#options.clock.now());
+    if (greeting.kind === 'Answer') this.send(greeting.body);
+    else if (greeting.kind === 'Connect') this.#present(greeting.request);
+  }
+
+  #present(request: ConnectRequest): void {
+    this.#become('presented');
+    this.#tokens.check(request, (decision) => {
+      if ('denied' in decision) this.#become('denied');
+      else this.#admit(request, decision);
+      this.#release();
+    });
+    // Only what waits for a decision: a client that is admitted at once is not stopped.
+    if (this.#state === 'Admitting') this.pause();
+  }
+
+  #admit(request: ConnectRequest, grant: Grant): void {
+    const { limits, observer, relay } = this.#options;
+    this.#greeting.cancel();
+    this.#become('admitted');
+    this.#grant = grant;
+    this.#decoder.allow(limits.frameBytes, new OversizeFrame({ allowed: limits.frameBytes, ...this.#oversizeSinks }));
+    // Before anything that the relay may send.
+    this.send(connected(request));
+    observer.admitted(this.#info);
+    this.#handler = relay.attach(this);
+    this.#watch();
+  }
+
+  readonly #oversizeSinks = {
+    toClient: (body: string): void => this.send(body),
+    toRelay: (body: string): void => this.#handler?.frame(Buffer.from(body)),
+    found: (): void => this.#options.observer.oversize(),
+  };
+
+  #watch(): void {
+    const { timers, clock, limits } = this.#options;
+    this.#recheck?.stop();
+    const grant = this.#grant;
+    if (grant === undefined) return;
+    const close = (reason: CloseReason): void => this.close(reason);
+    this.#recheck = new Recheck({ grant, timers, clock, limits, close });
+  }
+
+  /** What arrived while the token was looked at goes the way that it would have gone, in its order. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const body of held) this.#onBody(body);
+    if (this.#state !== 'Admitting') this.resume();
+  }
+
+  #relay(body: Buffer): void {
+    const request = readConnect(body);
+    if (request === undefined) this.#handler?.frame(body);
+    else this.#renew(request);
+  }
+
+  /** Another `connect` of an admitted client: a fresh token for the same identity. It loses nothing by a wrong one. */
+  #renew(request: ConnectRequest): void {
+    if (this.#isRenewing) {
+      this.send(
+        cannotDecide(request, 'another connect of this client is not answered yet', this.#options.limits.refusalMs),
+      );
+      return;
+    }
+    this.#isRenewing = true;
+    this.#tokens.check(request, (decision) => {
+      this.#isRenewing = false;
+      if ('denied' in decision) return;
+      if (!isSame(decision.identity, this.identity)) {
+        this.send(authenticationFailed(request));
+        return;
+      }
+      this.#grant = decision;
+      this.#watch();
+      this.send(connected(request));
+    });
+  }
+
+  #lost(what: string): void {
+    this.#finish({ reason: CloseCause.ConnectionLost, message: `the connection broke (${what})` });
+  }
+
+  #finish(reason: CloseReason): void {
+    if (this.#end !== undefined) return;
+    const { stream, timers, limits } = this.#options;
+    this.#end = reason;
+    this.#become('end');
+    this.#greeting.cancel();
+    this.#recheck?.stop();
+    this.#tokens.stop();
+    this.#held = [];
+    // Not at once: the relay may be in the middle of what led to this.
+    queueMicrotask(() => this.#handler?.closed(reason));
+    if (this.queuedBytes > LINGER_BYTES) {
+      stream.destroy();
+      return;
+    }
+    stream.end();
+    // What is still sent is read and thrown away, so that the end of this side arrives.
+    stream.resume();
+    this.#linger = timers.setTimer(limits.lingerMs, () => stream.destroy());
+  }
+
+  #gone(): void {
+    this.#lost('closed');
+    this.#linger?.cancel();
+    this.#options.observer.closed(this.#info, this.#end ?? { reason: CloseCause.ConnectionLost, message: '' });
+  }
+}
+
+function isSame(a: Identity, b: Identity): boolean {
+  return a.tenant.namespace === b.tenant.namespace && a.tenant.name === b.tenant.name && a.user === b.user;
+}

@@ -1,0 +1,111 @@
+/** The connections that are not admitted yet: how many there may be at once, and which one has to go for a further one. */
+import { isIPv6 } from 'node:net';
+
+/** A connection that is not admitted. */
+export interface HalfOpenEntry {
+  /** Whose it is: `addressKey` of where it comes from. */
+  readonly from: string;
+  /** Closes it. `remove` follows, if not at once. */
+  readonly evict: () => void;
+}
+
+/** A place among them, whose connection changes hands: from the socket to the client that is made of it. */
+export class HalfOpenSlot implements HalfOpenEntry {
+  readonly from: string;
+  #close: () => void;
+
+  constructor(address: string, close: () => void) {
+    this.from = addressKey(address);
+    this.#close = close;
+  }
+
+  readonly evict = (): void => this.#close();
+
+  /** Who closes the connection from now on. */
+  handOver(close: () => void): void {
+    this.#close = close;
+  }
+}
+
+/** The bounds of all of them together. */
+export interface HalfOpenLimits {
+  readonly total: number;
+  /** Of one address. */
+  readonly perAddress: number;
+  /** Bytes that they have sent. */
+  readonly bytes: number;
+}
+
+/**
+ * Enough for five thousand clients that come back within a second from behind one address, after a restart of this gateway. What they hold
+ * is small: 32 MiB are 4 KiB for each.
+ */
+export const HALF_OPEN_LIMITS: HalfOpenLimits = { total: 8_192, perAddress: 6_144, bytes: 32 * 1024 * 1024 };
+
+/** A further connection is never refused: the oldest goes, because who has a token presents it at once. */
+export class HalfOpen {
+  readonly #limits: HalfOpenLimits;
+  /** Bytes of each, the oldest first. */
+  readonly #entries = new Map<HalfOpenEntry, number>();
+  readonly #byAddress = new Map<string, Set<HalfOpenEntry>>();
+  #bytes = 0;
+
+  constructor(limits: HalfOpenLimits = HALF_OPEN_LIMITS) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  add(entry: HalfOpenEntry): void {
+    const same = this.#byAddress.get(entry.from) ?? new Set();
+    if (same.size >= this.#limits.perAddress) this.#evictFirst(same);
+    if (this.#entries.size >= this.#limits.total) this.#evictFirst(this.#entries.keys());
+    this.#entries.set(entry, 0);
+    // The eviction may have removed the set with its last entry.
+    this.#byAddress.set(entry.from, same.add(entry));
+  }
+
+  /** The connection has sent bytes. Those of one that is no longer here do not count. */
+  received(entry: HalfOpenEntry, bytes: number): void {
+    const before = this.#entries.get(entry);
+    if (before === undefined) return;
+    this.#entries.set(entry, before + bytes);
+    this.#bytes += bytes;
+    while (this.#bytes > this.#limits.bytes) this.#evictFirst(this.#entries.keys());
+  }
+
+  /** It is admitted, or gone. */
+  remove(entry: HalfOpenEntry): void {
+    this.#bytes -= this.#entries.get(entry) ?? 0;
+    this.#entries.delete(entry);
+    const same = this.#byAddress.get(entry.from);
+    same?.delete(entry);
+    if (same?.size === 0) this.#byAddress.delete(entry.from);
+  }
+
+  #evictFirst(entries: Iterable<HalfOpenEntry>): void {
+    for (const oldest of entries) {
+      this.remove(oldest);
+      oldest.evict();
+      return;
+    }
+  }
+}
+
+/** What counts as one address: a whole /64 of IPv6, which anybody has, and IPv4 in either notation. */
+export function addressKey(address: string): string {
+  const v4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (v4 !== undefined || !isIPv6(address)) return v4 ?? address;
+  const [head = '', tail] = address.split('%', 1).join('').split('::');
+  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
+  const before = groups(head);
+  const after = tail === undefined ? [] : groups(tail);
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');
+  const all = tail === undefined ? before : [...before, ...zeros, ...after];
+  return `${all
+    .slice(0, 4)
+    .map((group) => parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+}

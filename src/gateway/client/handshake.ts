@@ -1,0 +1,145 @@
+/**
+ * What a client gets before it is admitted, and from `connect`: the same as from a server whose token it does not have, or has. The texts
+ * are those of the CLI 1.0.102, and a test compares them with its answers.
+ */
+import {
+  formatAnswer,
+  formatError,
+  isObject,
+  messageOf,
+  parseMessage,
+  type Message,
+  type RequestId,
+} from '../../copilot/index.ts';
+import { PROTOCOL_VERSION, pong } from '../pong.ts';
+import { UNAVAILABLE } from '../relay/refusals.ts';
+
+/** A request of a client that is not admitted. */
+export type Greeting =
+  | { readonly kind: 'Connect'; readonly request: ConnectRequest }
+  | { readonly kind: 'Answer'; readonly body: string }
+  /** A notification, or an answer to nothing. */
+  | { readonly kind: 'Nothing' };
+
+/** A `connect`. */
+export interface ConnectRequest {
+  readonly id: RequestId;
+  /** What it presents as token, unchecked. */
+  readonly token: unknown;
+  /** What is wrong with its other parameters, in the words of the server. */
+  readonly problem: string | undefined;
+  /** Whether it can run tasks of kind `client`. */
+  readonly runsClientTasks: boolean;
+}
+
+/** The version that servers have unless the tenant says otherwise: at the time of the answer none need run. */
+export const SERVER_VERSION = '1.0.102';
+
+const INVALID_REQUEST = -32600;
+const PARSE_ERROR = -32700;
+const INVALID_PARAMS = -32602;
+const AUTHENTICATION_REQUIRED = -32001;
+const AUTHENTICATION_FAILED = -32002;
+
+const TASK_KINDS = ['agent', 'shell', 'client'];
+const CONNECT_FIELDS = ['enableGitHubTelemetryForwarding', 'clientInfo', 'supportedTaskKinds'];
+/** Looked for in the start of each frame, so that the others need not be parsed. All clients write the method before the parameters. */
+const CONNECT = Buffer.from('"connect"');
+const START_BYTES = 512;
+
+/** Reads a frame of a client that is not admitted. `now`: ms since the epoch. */
+export function readGreeting(body: Buffer, now: number): Greeting {
+  let message: Message;
+  try {
+    message = parseMessage(body);
+  } catch (error) {
+    return { kind: 'Answer', body: notUnderstood(error) };
+  }
+  if (message.kind !== 'request') return { kind: 'Nothing' };
+  const { id, method, params } = message;
+  if (method === 'connect') return { kind: 'Connect', request: connectRequest(id, params) };
+  const answer =
+    method === 'ping' ? pong(id, params, now) : formatError(id, AUTHENTICATION_REQUIRED, 'AUTHENTICATION_REQUIRED');
+  return { kind: 'Answer', body: answer };
+}
+
+/** The `connect` in a frame of an admitted client; undefined for every other frame. */
+export function readConnect(body: Buffer): ConnectRequest | undefined {
+  if (body.subarray(0, START_BYTES).indexOf(CONNECT) === -1) return undefined;
+  let message: Message;
+  try {
+    message = parseMessage(body);
+  } catch {
+    // Whoever takes the frame parses it again, and says what is wrong.
+    return undefined;
+  }
+  if (message.kind !== 'request' || message.method !== 'connect') return undefined;
+  return connectRequest(message.id, message.params);
+}
+
+/** The answer to a `connect` with a good token. */
+export function connected({ id, problem, runsClientTasks }: ConnectRequest): string {
+  if (problem !== undefined) return formatError(id, INVALID_PARAMS, `Invalid connect request: ${problem}`);
+  return formatAnswer(id, {
+    ok: true,
+    protocolVersion: PROTOCOL_VERSION,
+    version: SERVER_VERSION,
+    taskKinds: TASK_KINDS.filter((kind) => kind !== 'client' || runsClientTasks),
+  });
+}
+
+/** The answer to a `connect` with any other token. */
+export function authenticationFailed({ id }: ConnectRequest): string {
+  return formatError(id, AUTHENTICATION_FAILED, 'AUTHENTICATION_FAILED');
+}
+
+/** The answer to a `connect` that cannot be decided now. */
+export function cannotDecide({ id }: ConnectRequest, why: string, retryAfterMs: number): string {
+  return formatError(id, UNAVAILABLE, `${why}; try again`, { retryable: true, retryAfterMs });
+}
+
+/** The answer to a request that is larger than is allowed, or the answer that the relay gets in place of an answer that is. */
+export function tooLarge(id: RequestId, bytes: number, allowed: number): string {
+  return formatError(id, INVALID_REQUEST, `a message of ${bytes} bytes is larger than the ${allowed} bytes allowed`);
+}
+
+/** What is sent before a connection is closed whose framing is lost. */
+export function framingLost(error: unknown): string {
+  return withoutId(PARSE_ERROR, messageOf(error));
+}
+
+function notUnderstood(error: unknown): string {
+  const { cause } = error as Error;
+  if (cause instanceof SyntaxError) return withoutId(PARSE_ERROR, messageOf(error));
+  return withoutId(INVALID_REQUEST, 'not a recognizable JSON-RPC request, notification, or response');
+}
+
+function withoutId(code: number, message: string): string {
+  return JSON.stringify({ jsonrpc: '2.0', id: null, error: { code, message } });
+}
+
+function connectRequest(id: RequestId, params: unknown): ConnectRequest {
+  const { token, ...others } = objectOf(params);
+  const kinds = Array.isArray(others['supportedTaskKinds']) ? (others['supportedTaskKinds'] as unknown[]) : [];
+  return { id, token, problem: problemOf(others, kinds), runsClientTasks: kinds.includes('client') };
+}
+
+function problemOf(fields: Readonly<Record<string, unknown>>, kinds: readonly unknown[]): string | undefined {
+  const quoted = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ');
+  const field = Object.keys(fields).find((name) => !CONNECT_FIELDS.includes(name));
+  if (field !== undefined) return `unknown field \`${short(field)}\`, expected one of ${quoted(CONNECT_FIELDS)}`;
+  const kind = kinds.find((each) => typeof each !== 'string' || !TASK_KINDS.includes(each));
+  if (kind !== undefined) {
+    const found = typeof kind === 'string' ? kind : JSON.stringify(kind);
+    return `unknown variant \`${short(found)}\`, expected one of ${quoted(TASK_KINDS)}`;
+  }
+  return undefined;
+}
+
+function short(text: string): string {
+  return text.slice(0, 80);
+}
+
+function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isObject(value) ? value : {};
+}

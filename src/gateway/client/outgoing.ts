@@ -1,0 +1,45 @@
+/** What is written to a client: whole frames, of which those of one turn of the event loop are written at once. */
+import type { Duplex } from 'node:stream';
+import { encodeFrame } from '../../copilot/index.ts';
+
+/** The writing side of a client's connection. */
+export class Outgoing {
+  readonly #stream: Duplex;
+  #isCorked = false;
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+  }
+
+  /** Bytes that the client has yet to read, as far as they are kept in this process. */
+  get queuedBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  /** Queues one frame, and returns its length in bytes. */
+  send(body: Buffer | string): number {
+    this.#cork();
+    if (typeof body === 'string') {
+      const frame = encodeFrame(body);
+      this.#stream.write(frame);
+      return Buffer.byteLength(frame);
+    }
+    const header = `Content-Length: ${body.length}\r\n\r\n`;
+    // A copy: the caller reads the next bytes into the same memory.
+    const frame = Buffer.allocUnsafe(header.length + body.length);
+    frame.write(header, 'latin1');
+    body.copy(frame, header.length);
+    this.#stream.write(frame);
+    return frame.length;
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#stream.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      this.#stream.uncork();
+    });
+  }
+}

@@ -1,0 +1,46 @@
+/** A frame that is larger than is allowed: it is answered on its id and skipped, because a client would send it again after a reconnect. */
+import type { OversizeReader } from '../../copilot/index.ts';
+import { tooLarge } from './handshake.ts';
+import { RequestIdScanner } from './request-id.ts';
+
+/** Where the outcome goes. */
+export interface OversizeFrameOptions {
+  /** Bytes that a frame may have. */
+  readonly allowed: number;
+  /** The error answer to a request. */
+  readonly toClient: (body: string) => void;
+  /** The error answer that takes the place of an answer: whoever waits for it must not wait for ever. */
+  readonly toRelay: (body: string) => void;
+  /** There was such a frame. */
+  readonly found: () => void;
+}
+
+/** Reads oversize frames of one client, one after the other. */
+export class OversizeFrame implements OversizeReader {
+  readonly #options: OversizeFrameOptions;
+  #scanner = new RequestIdScanner();
+  #length = 0;
+
+  constructor(options: OversizeFrameOptions) {
+    this.#options = options;
+  }
+
+  begun(length: number): void {
+    this.#scanner = new RequestIdScanner();
+    this.#length = length;
+    this.#options.found();
+  }
+
+  part(bytes: Buffer): void {
+    this.#scanner.push(bytes);
+  }
+
+  ended(): void {
+    const { id, hasMethod } = this.#scanner;
+    // A notification, which nobody waits for.
+    if (id === undefined) return;
+    const { allowed, toClient, toRelay } = this.#options;
+    const send = hasMethod ? toClient : toRelay;
+    send(tooLarge(id, this.#length, allowed));
+  }
+}

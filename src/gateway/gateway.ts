@@ -1,0 +1,123 @@
+/** The gateway: what listens, who is admitted, and to whom frames go, put together. */
+import type { BlockList } from 'node:net';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Address, Check } from '../kube/runtime/health-server.ts';
+import type { Clock } from '../kube/clock/clock.ts';
+import { onAbort } from '../kube/clock/abort.ts';
+import type { Admission } from './admission/admission.ts';
+import { Clients, type DrainOptions } from './client/clients.ts';
+import { HalfOpen } from './client/half-open.ts';
+import { CLIENT_LIMITS, type ClientLimits, type ClientObserver } from './client/model.ts';
+import type { Certificates } from './listen/certificates.ts';
+import { Listener } from './listen/listener.ts';
+import type { Fleet, Relay } from './model.ts';
+import { Audit } from './report/audit.ts';
+import { GatewayMetrics } from './report/metrics.ts';
+
+/** What a gateway needs. */
+export interface GatewayOptions {
+  /** Where clients connect without TLS; undefined: nowhere. */
+  readonly plain: Address | undefined;
+  /** Where clients connect with TLS; undefined: nowhere. */
+  readonly tls: { readonly at: Address; readonly certificates: Certificates } | undefined;
+  /** Load balancers whose connections begin with a PROXY protocol header. */
+  readonly proxies: BlockList | undefined;
+  /** Connections of clients at once. */
+  readonly maxConnections: number;
+  readonly drain: DrainOptions;
+  readonly limits?: Partial<ClientLimits> | undefined;
+  readonly fleet: Fleet;
+  readonly admission: Admission;
+  readonly relay: Relay;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly registry: Registry;
+}
+
+/** How often it is looked whether the tenants are known, ms. */
+const SYNC_LOOK_MS = 20;
+
+/** Serves clients from when the tenants are known until it is stopped. */
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #clients: Clients;
+  readonly #listener: Listener;
+  #state: 'Starting' | 'Serving' | 'Stopping' = 'Starting';
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    const { log, registry, clock, limits } = options;
+    const metrics = new GatewayMetrics(registry);
+    const halfOpen = new HalfOpen();
+    this.#clients = new Clients({ ...options, halfOpen, observer: observer(metrics, new Audit(log)) });
+    metrics.clients(() => this.#clients.count());
+    this.#listener = new Listener({
+      ...options,
+      halfOpen,
+      timers: clock,
+      handshakeMs: { ...CLIENT_LIMITS, ...limits }.greetingMs,
+      accepted: (stream, address, slot) => {
+        metrics.accepted();
+        this.#clients.open(stream, address, slot);
+      },
+      rejected: (reason) => metrics.rejected(reason),
+    });
+  }
+
+  /** The ports that were bound. */
+  get ports(): Listener['ports'] {
+    return this.#listener.ports;
+  }
+
+  /** For `/readyz`: a gateway that stops takes no further clients. */
+  readonly ready: Check = {
+    name: 'clients',
+    check: () => ({
+      ok: this.#state === 'Serving',
+      message: this.#state === 'Serving' ? '' : `no clients are accepted: ${this.#state}`,
+    }),
+  };
+
+  /** Runs until `stop` aborts, and then until its clients are gone, or `kill` aborts. Rejects if it cannot listen. */
+  async run(stop: AbortSignal, kill: AbortSignal): Promise<void> {
+    const { fleet, clock, log, drain } = this.#options;
+    while (!fleet.isSynced && !stop.aborted) await clock.sleep(SYNC_LOOK_MS);
+    if (!stop.aborted) {
+      await this.#listener.listen();
+      this.#state = 'Serving';
+      log.info({ ports: this.ports }, 'clients are accepted');
+      await new Promise<void>((resolve) => void onAbort(stop, () => resolve()));
+    }
+    this.#state = 'Stopping';
+    this.#listener.close();
+    log.info(
+      { clients: this.#clients.size, leaveMs: drain.leaveMs },
+      'no further clients are accepted; waiting until those that are connected have left',
+    );
+    using _killed = onAbort(kill, () => this.#clients.closeAll());
+    await this.#clients.drain(drain);
+  }
+}
+
+function observer(metrics: GatewayMetrics, audit: Audit): ClientObserver {
+  return {
+    admitted: (client) => {
+      metrics.admission('Admitted');
+      audit.admitted(client);
+    },
+    denied: (client, denial) => {
+      metrics.admission(denial.denied);
+      audit.denied(client, denial);
+    },
+    closed: (client, reason) => {
+      metrics.closed(reason.reason);
+      audit.closed(client, reason);
+    },
+    received: (bytes) => metrics.received(bytes),
+    sent: (bytes) => metrics.sent(bytes),
+    oversize: () => metrics.oversize(),
+  };
+}

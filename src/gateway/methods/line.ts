@@ -1,0 +1,17 @@
+/** One line of the table of methods. */
+import type { MethodAnswer, MethodRewrite } from '../model.ts';
+import type { MethodReason } from './reasons.ts';
+
+/** What is done with a call: relayed, denied, rewritten in one of these ways, or answered. */
+export type MethodDecision = 'relay' | 'deny' | MethodRewrite | MethodAnswer;
+
+/**
+ * Method, what is done with it in a tenant whose clients are one trust domain, whether that is the `same` or denied where each user has
+ * sessions of their own, and why.
+ */
+export type MethodLine = readonly [
+  method: string,
+  dedicated: MethodDecision,
+  shared: 'same' | 'deny',
+  reason: MethodReason,
+];

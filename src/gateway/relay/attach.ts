@@ -1,0 +1,100 @@
+/** How clients attach to sessions and leave them: `session.create`, `session.resume`, `session.detach`, and a lost client. */
+import { isObject } from '../../copilot/index.ts';
+import { attachParams, detachParams } from './declarations.ts';
+import { isUnloaded, type Home } from './home.ts';
+import type { Declaration, ServerAnswer, SessionClient } from './model.ts';
+import type { Session } from './session.ts';
+
+/** A client's `session.create` or `session.resume`. */
+export interface AttachRequest {
+  readonly method: 'session.create' | 'session.resume';
+  readonly sessionId: string;
+  /** Whether the client chose the id: any other is a new one. */
+  readonly isChosen: boolean;
+  readonly declaration: Declaration;
+  /** Called once with the server's answer. */
+  readonly answered: (answer: ServerAnswer) => void;
+}
+
+/**
+ * Attaches a client. A session that exists is resumed whatever was asked for: the server would give one of the same id a fresh
+ * context and the same journal.
+ */
+export async function attach(home: Home, client: SessionClient, request: AttachRequest): Promise<void> {
+  const { sessionId, declaration } = request;
+  const session = home.sessionFor(sessionId);
+  await session.exclusively(async () => {
+    // It may have been unloaded and forgotten while this waited.
+    const current = home.sessionFor(sessionId);
+    if (current !== session) return attach(home, client, request);
+    const others = session.clientCount === 0 ? [] : session.declarations;
+    const isFirst = !session.isAttached(client);
+    if (others.length > 0 && isFirst) await loadForOthers(home, session);
+    session.attach(client, declaration);
+    const answer = await attachOnServer(home, session, request, attachParams(declaration, others));
+    if (answer === 'Attached') {
+      if (isFirst) session.offer(client);
+      session.watchUse();
+    } else {
+      session.detach(client);
+      if (session.clientCount === 0 && !session.isLoaded) home.forget(session);
+    }
+  });
+}
+
+/** Detaches a client. The others keep what they declared; the last one leaves the session to the time-out of unused ones. */
+export async function detach(home: Home, client: SessionClient, session: Session): Promise<void> {
+  const left = session.detach(client);
+  if (left === undefined || session.clientCount === 0) return;
+  await home.redeclare(session, detachParams(left, session.declarations));
+}
+
+async function attachOnServer(
+  home: Home,
+  session: Session,
+  request: AttachRequest,
+  params: Declaration,
+): Promise<'Attached' | 'Refused'> {
+  const { sessionId, answered } = request;
+  const isCreate = request.method === 'session.create';
+  const resume = isCreate && !session.isLoaded ? await existsOnDisk(home, request) : true;
+  const own = session.isLoaded ? { disableResume: true, continuePendingWork: true } : {};
+  const method = resume ? 'session.resume' : 'session.create';
+  const { promise, resolve } = Promise.withResolvers<'Attached' | 'Refused'>();
+  const finish = (answer: ServerAnswer) => {
+    const isAttached = answer.kind === 'Answer' && !answer.head.isError;
+    // Before the answer is passed on: what follows it in the same read is for a session that is there.
+    if (isAttached) session.loaded();
+    if (isAttached && resume) session.hadTurn = true;
+    answered(answer);
+    resolve(isAttached ? 'Attached' : 'Refused');
+  };
+  const send = (sent: string, done: (answer: ServerAnswer) => void) =>
+    home.upstream.request(sent, { ...params, ...own, sessionId }, done);
+  send(method, (answer) => {
+    // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
+    if (isCreate && resume && isUnloaded(answer)) send('session.create', finish);
+    else finish(answer);
+  });
+  return promise;
+}
+
+/** After a restart the session is first as the others had it: what this client attaches to. */
+async function loadForOthers(home: Home, session: Session): Promise<void> {
+  try {
+    await home.load(session);
+  } catch {
+    // The attach that follows meets the same, and its answer says it.
+  }
+}
+
+async function existsOnDisk(home: Home, { isChosen, sessionId }: AttachRequest): Promise<boolean> {
+  if (!isChosen) return false;
+  try {
+    const result = await home.upstream.call('sessions.getMetadata', { sessionId });
+    return isObject(result) && isObject(result['session']);
+  } catch {
+    // A server without this method, or none at all: the create that follows says what is wrong.
+    return false;
+  }
+}

@@ -1,0 +1,279 @@
+/** One admitted client: its requests to servers, and the servers' requests to it. */
+import {
+  answerFor,
+  formatAnswer,
+  formatRequest,
+  isObject,
+  messageOf,
+  parseMessage,
+  type Message,
+  type RequestId,
+} from '../../copilot/index.ts';
+import type { ClientHandler, ClientLink, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
+import { pong } from '../pong.ts';
+import { attach, detach } from './attach.ts';
+import { admission } from './events.ts';
+import type { Home } from './home.ts';
+import type { ClientAnswer, RelayLimits, ServerAnswer, SessionClient } from './model.ts';
+import { invalid, tooMany, unavailable, unhandled } from './refusals.ts';
+import type { Session } from './session.ts';
+import type { SendRefusal } from './turn.ts';
+
+export interface ClientRelayOptions {
+  readonly link: ClientLink;
+  readonly rules: MethodRules;
+  readonly limits: RelayLimits;
+  readonly clock: { now(): number };
+  readonly newId: () => string;
+  /** Where a session is, or a new one is put. */
+  readonly homeOf: (sessionId: string | undefined) => Home;
+}
+
+type Params = Readonly<Record<string, unknown>>;
+
+interface ClientRequest {
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params: Params;
+}
+
+/** Carries one client's frames. It parses every one: a method must be the one that the server will read, too. */
+export class ClientRelay implements ClientHandler, SessionClient {
+  readonly #options: ClientRelayOptions;
+  /** Requests that have not been answered. */
+  readonly #open = new Set<RequestId>();
+  readonly #sessions = new Map<Session, Home>();
+  readonly #homes = new Set<Home>();
+  /** Requests of servers, by their id on this leg. */
+  readonly #asked = new Map<number, (answer: ClientAnswer) => void>();
+  #lastAsked = 0;
+  #ended = false;
+  #isPaused = false;
+
+  constructor(options: ClientRelayOptions) {
+    this.#options = options;
+    // So that it is told of sessions from now on.
+    this.#home(undefined);
+  }
+
+  get isBusy(): boolean {
+    return this.#open.size > 0 || [...this.#sessions.keys()].some((session) => session.turn.isBusy);
+  }
+
+  frame(body: Buffer): void {
+    if (this.#ended) return;
+    let message: Message;
+    try {
+      message = parseMessage(body);
+    } catch (error) {
+      return this.#options.link.close({ reason: 'ProtocolError', message: messageOf(error) });
+    }
+    if (message.kind === 'request') this.#request(message);
+    else if (message.kind === 'answer') this.#answered(message.id, { result: message.result });
+    else if (message.kind === 'error')
+      this.#answered(message.id, { error: { code: message.code, message: message.message } });
+    // Notifications of clients change nothing: the only one that SDKs send is a cancellation, which servers ignore.
+  }
+
+  drained(): void {
+    // What a client could not be sent was dropped, or is queued in its connection.
+  }
+
+  closed(_reason: CloseReason): void {
+    this.#ended = true;
+    this.#asked.clear();
+    for (const home of this.#homes) home.leave(this);
+    for (const [session, home] of this.#sessions) void detach(home, this, session);
+    this.#sessions.clear();
+  }
+
+  deliver(body: Buffer | string, type?: string): void {
+    if (this.#ended) return;
+    const { link, limits } = this.#options;
+    const verdict = admission(type, link.queuedBytes, limits);
+    if (verdict === 'Send') link.send(body);
+    if (verdict !== 'Cut') return;
+    // What is still on its way for it would find its queue as full.
+    this.#ended = true;
+    link.close({
+      reason: 'SlowClient',
+      message: `the client has ${link.queuedBytes} bytes to read, more than the ${limits.hardQueueBytes} allowed`,
+    });
+  }
+
+  ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): void {
+    this.#lastAsked += 1;
+    this.#asked.set(this.#lastAsked, answered);
+    this.deliver(formatRequest(this.#lastAsked, method, isObject(params) ? params : {}));
+  }
+
+  /** An answer to a request that was never sent is ignored. */
+  #answered(id: RequestId | null, answer: ClientAnswer): void {
+    if (typeof id !== 'number') return;
+    const answered = this.#asked.get(id);
+    this.#asked.delete(id);
+    answered?.(answer);
+  }
+
+  #request({ id, method, params = {} }: { id: RequestId; method: string; params?: unknown }): void {
+    const { rules, limits } = this.#options;
+    if (this.#open.has(id)) return this.deliver(invalid(id, 'the id of a request that is not answered yet'));
+    if (!isObject(params)) return this.deliver(invalid(id, '"params" that are not an object'));
+    if (this.#open.size >= limits.openRequests) {
+      return this.deliver(tooMany(id, `more than ${limits.openRequests} requests are not answered yet`));
+    }
+    const rule = rules.ruleOf(method);
+    this.#open.add(id);
+    if (rule.action === 'relay') this.#forward({ id, method, params });
+    else if (rule.action === 'rewrite' && rule.rewrite !== undefined)
+      this.#rewrite(rule.rewrite, { id, method, params });
+    else if (rule.action === 'answer' && rule.answer === 'ping')
+      this.#reply(id, pong(id, params, this.#options.clock.now()));
+    else this.#reply(id, unhandled(id, method));
+  }
+
+  #rewrite(rewrite: MethodRewrite, request: ClientRequest): void {
+    switch (rewrite) {
+      case 'attach':
+        return this.#attach(request);
+      case 'detach':
+        return this.#detach(request);
+      case 'send':
+        return this.#send(request);
+      case 'delete':
+        return this.#delete(request);
+      case 'keep':
+        return this.#keep(request);
+    }
+  }
+
+  #attach({ id, method, params }: ClientRequest): void {
+    const { limits, newId } = this.#options;
+    if (this.#sessions.size >= limits.attachedSessions) {
+      return this.#reply(id, tooMany(id, `the client is attached to ${limits.attachedSessions} sessions already`));
+    }
+    const chosen = params['sessionId'];
+    const isChosen = typeof chosen === 'string' && chosen !== '';
+    const sessionId = isChosen ? chosen : newId();
+    const home = this.#home(sessionId);
+    void attach(home, this, {
+      method: method === 'session.create' ? method : 'session.resume',
+      sessionId,
+      isChosen,
+      declaration: params,
+      answered: (answer) => {
+        const session = home.session(sessionId);
+        if (session !== undefined && isGood(answer)) this.#sessions.set(session, home);
+        // It was lost while the server attached it.
+        if (session !== undefined && this.#ended) void detach(home, this, session);
+        this.#pass(id, answer);
+      },
+    });
+  }
+
+  #detach(request: ClientRequest): void {
+    const { id, params } = request;
+    const home = this.#home(sessionIdOf(params));
+    const session = home.session(sessionIdOf(params));
+    // Without a client it is nobody's; with others it must stay theirs.
+    if (session === undefined) return this.#forward(request);
+    this.#sessions.delete(session);
+    void detach(home, this, session);
+    this.#reply(id, formatAnswer(id, { success: true }));
+  }
+
+  #send(request: ClientRequest): void {
+    const { params, id } = request;
+    const session = this.#home(sessionIdOf(params)).session(sessionIdOf(params));
+    // Who is not attached hears nothing of turns, and what is immediate goes into the turn that runs.
+    if (session?.isAttached(this) !== true || params['mode'] === 'immediate') return this.#forward(request);
+    const send = () => this.#forward(request, (answer) => this.#sent(session, request, answer));
+    const refuse = (why: SendRefusal) =>
+      this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : tooMany(id, 'too many prompts wait for a turn'));
+    session.turn.request(this, send, refuse);
+    session.watchTurn();
+  }
+
+  #sent(session: Session, { method, params }: ClientRequest, answer: ServerAnswer): void {
+    if (isGood(answer) && answer.kind === 'Answer') {
+      const { messageId } = resultOf(answer.body);
+      if (typeof messageId === 'string') session.replay.acknowledged({ messageId, method, params });
+    }
+    session.turn.answered(this, !isGood(answer));
+    session.watchTurn();
+  }
+
+  #delete(request: ClientRequest): void {
+    const home = this.#home(sessionIdOf(request.params));
+    const session = home.session(sessionIdOf(request.params));
+    this.#forward(request, (answer) => {
+      if (session !== undefined && isGood(answer)) home.forget(session);
+    });
+  }
+
+  #keep(request: ClientRequest): void {
+    const { method, params } = request;
+    const session = this.#home(sessionIdOf(params)).session(sessionIdOf(params));
+    this.#forward(request, (answer) => {
+      if (isGood(answer)) session?.replay.keep(method, params);
+    });
+  }
+
+  #forward({ id, method, params }: ClientRequest, then?: (answer: ServerAnswer) => void): void {
+    const home = this.#home(sessionIdOf(params));
+    home.request(method, params, home.session(sessionIdOf(params)), (answer) => {
+      then?.(answer);
+      this.#pass(id, answer);
+    });
+    this.#feelBackPressure(home);
+  }
+
+  #pass(id: RequestId, answer: ServerAnswer): void {
+    const isAnswer = answer.kind === 'Answer';
+    this.#reply(id, isAnswer ? answerFor(id, answer.body, answer.head) : this.#unavailable(id, answer.sent));
+  }
+
+  #unavailable(id: RequestId, sent: boolean): string {
+    const { link, limits } = this.#options;
+    const { namespace, name } = link.identity.tenant;
+    return unavailable(id, `${namespace}/${name}`, sent, limits.redialAfterMs);
+  }
+
+  #reply(id: RequestId, body: Buffer | string): void {
+    this.#open.delete(id);
+    this.deliver(body);
+  }
+
+  #feelBackPressure(home: Home): void {
+    if (home.upstream.isWritable || this.#isPaused || this.#ended) return;
+    const { link } = this.#options;
+    this.#isPaused = true;
+    link.pause();
+    home.whenDrained(() => {
+      this.#isPaused = false;
+      if (!this.#ended) link.resume();
+    });
+  }
+
+  #home(sessionId: string | undefined): Home {
+    const home = this.#options.homeOf(sessionId);
+    if (!this.#homes.has(home)) {
+      this.#homes.add(home);
+      home.join(this);
+    }
+    return home;
+  }
+}
+
+function isGood(answer: ServerAnswer): boolean {
+  return answer.kind === 'Answer' && !answer.head.isError;
+}
+
+function sessionIdOf({ sessionId }: Params): string | undefined {
+  return typeof sessionId === 'string' ? sessionId : undefined;
+}
+
+function resultOf(body: Buffer): Params {
+  const message = parseMessage(body);
+  return message.kind === 'answer' && isObject(message.result) ? message.result : {};
+}

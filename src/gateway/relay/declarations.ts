@@ -1,0 +1,105 @@
+/**
+ * What the clients of a session declare together. The server keeps tools, handlers and flags for each connection, and the
+ * gateway has one for all clients: so it declares the union, again at each attach and detach (docs/adr/0028-relay.md).
+ */
+import { isObject } from '../../copilot/index.ts';
+import type { Declaration } from './model.ts';
+
+/** Lists of which the union is declared, each with the field that names an entry. */
+const LISTS = { tools: 'name', commands: 'name', canvases: 'id' } as const;
+/** Flags that hold for the session if one client sets them. */
+const FLAG = /^(request[A-Z]\w*|hooks|streaming|includeSubAgentStreamingEvents)$/;
+/** What a resume says of itself, and not of the session. */
+const OF_THE_REQUEST = ['sessionId', 'disableResume', 'continuePendingWork'];
+/** What the server restores from disk unless the resume states it: the client may have changed it since. */
+const RESTORED = ['model', 'reasoningEffort', 'workingDirectory'];
+const PROVIDERS = ['provider', 'providers', 'models'];
+
+/** The params with which `own` attaches beside `others`, who are attached already. */
+export function attachParams(own: Declaration, others: readonly Declaration[]): Declaration {
+  return { ...own, ...union([...others, own]), ...malformed(own) };
+}
+
+/** The params of the resume that takes back what `left` declared and `remaining` did not. */
+export function detachParams(left: Declaration, remaining: readonly Declaration[]): Declaration {
+  const hadProvider = PROVIDERS.some((key) => left[key] !== undefined);
+  return { ...union(remaining), ...(hadProvider ? lastOf(PROVIDERS, remaining) : {}) };
+}
+
+/** The params with which a session is made again as it was: later clients win over earlier ones. */
+export function createParams(all: readonly Declaration[]): Declaration {
+  return without(OF_THE_REQUEST, { ...merged(all), ...union(all) });
+}
+
+/** The same for a session that the server finds on its disk. */
+export function restoreParams(all: readonly Declaration[]): Declaration {
+  return without(RESTORED, createParams(all));
+}
+
+/** Whether a client declared the tool or command `name`. */
+export function declares(declaration: Declaration, list: 'tools' | 'commands', name: string): boolean {
+  return entries(declaration[list]).some((entry) => isObject(entry) && entry[LISTS[list]] === name);
+}
+
+/** Lists and flags of all. The lists are always there: for the server an absent one means unchanged. */
+function union(all: readonly Declaration[]): Declaration {
+  const lists = Object.entries(LISTS)
+    .filter(([key]) => key === 'tools' || all.some((each) => each[key] !== undefined))
+    .map(
+      ([key, name]) =>
+        [
+          key,
+          unionOf(
+            all.map((each) => each[key]),
+            name,
+          ),
+        ] as const,
+    );
+  const flags = new Map<string, boolean>();
+  for (const each of all) {
+    for (const [key, value] of Object.entries(each)) {
+      if (FLAG.test(key) && typeof value === 'boolean') flags.set(key, value || flags.get(key) === true);
+    }
+  }
+  return Object.fromEntries([...lists, ...flags]);
+}
+
+/** Entries of all lists, one of each name: the last. An entry without a name is left for the server to refuse. */
+function unionOf(lists: readonly unknown[], name: string): unknown[] {
+  const found = new Map<unknown, unknown>();
+  for (const entry of lists.flatMap(entries)) {
+    const key = isObject(entry) ? (entry[name] ?? entry) : entry;
+    found.delete(key);
+    found.set(key, entry);
+  }
+  return [...found.values()];
+}
+
+/** Fields of `own` that are no lists although they should be: the server refuses them by its own rules. */
+function malformed(own: Declaration): Declaration {
+  const wrong = Object.keys(LISTS).filter(
+    (key) => own[key] !== undefined && own[key] !== null && !Array.isArray(own[key]),
+  );
+  return Object.fromEntries(wrong.map((key) => [key, own[key]]));
+}
+
+function merged(all: readonly Declaration[]): Declaration {
+  const stated = all.flatMap((each) =>
+    Object.entries(each).filter(([, value]) => value !== undefined && value !== null),
+  );
+  return Object.fromEntries(stated);
+}
+
+/** Of the keys, what the last client has that states any of them. */
+function lastOf(keys: readonly string[], all: readonly Declaration[]): Declaration {
+  const last = all.findLast((each) => keys.some((key) => each[key] !== undefined)) ?? {};
+  return Object.fromEntries(keys.filter((key) => last[key] !== undefined).map((key) => [key, last[key]]));
+}
+
+function without(keys: readonly string[], declaration: Declaration): Declaration {
+  return Object.fromEntries(Object.entries(declaration).filter(([key]) => !keys.includes(key)));
+}
+
+function entries(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,275 @@
+/** One server of a tenant with the sessions on it that clients are attached to. */
+import {
+  formatNotification,
+  isObject,
+  messageOf,
+  parseMessage,
+  type CopilotError,
+  type Dial,
+  type EventHead,
+  type Message,
+  type RequestId,
+} from '../../copilot/index.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import type { GatewayServer } from '../model.ts';
+import { restoreParams, createParams } from './declarations.ts';
+import type { WaitKind } from './events.ts';
+import type { RelayLimits, ServerAnswer, SessionClient } from './model.ts';
+import { unknownMethod } from './refusals.ts';
+import { requestKindOf, unattended } from './requests.ts';
+import { Session } from './session.ts';
+import { Upstream } from './upstream.ts';
+
+/** What went wrong that no client is told. */
+export interface RelayLog {
+  info(fields: object, message: string): void;
+}
+
+export interface HomeOptions {
+  /** `namespace/server`. */
+  readonly key: string;
+  readonly clock: Clock;
+  readonly limits: RelayLimits;
+  readonly dial: Dial | undefined;
+  readonly log: RelayLog;
+  /** An id for what the gateway makes itself. */
+  readonly newId: () => string;
+  /** Where the server is now; undefined: nowhere. */
+  readonly locate: () => GatewayServer | undefined;
+}
+
+/** The clients of one server share its connection, and what they do with a session is one. */
+export class Home {
+  readonly upstream: Upstream;
+  readonly #options: HomeOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #clients = new Set<SessionClient>();
+  /** Calls with which a client that waits for the server's buffer goes on. */
+  #waiting: (() => void)[] = [];
+
+  constructor(options: HomeOptions) {
+    this.#options = options;
+    const { clock, limits, dial, locate } = options;
+    this.upstream = new Upstream({
+      clock,
+      limits,
+      dial,
+      locate,
+      onEvent: (head, body) => this.#onEvent(head, body),
+      onMessage: (message, body) => this.#onMessage(message, body),
+      onDrained: () => this.#onDrained(),
+      onLost: (error) => this.#onLost(error),
+    });
+  }
+
+  /** Whether nobody needs it. */
+  get isUnused(): boolean {
+    return this.#clients.size === 0 && this.#sessions.size === 0;
+  }
+
+  /** The session, if clients are attached to it, or were a moment ago. */
+  session(id: string | undefined): Session | undefined {
+    return id === undefined ? undefined : this.#sessions.get(id);
+  }
+
+  /** The session, known from now on. */
+  sessionFor(id: string): Session {
+    const known = this.#sessions.get(id);
+    if (known !== undefined) return known;
+    const { limits, clock } = this.#options;
+    const session: Session = new Session(id, {
+      limits,
+      setTimer: (ms, fn) => clock.setTimer(ms, fn),
+      answer: (requestId, answer) => this.upstream.answer(requestId, answer),
+      deny: (requestId, kind) => void this.#deny(id, requestId, kind),
+      onUnused: () => void this.#unload(session),
+    });
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  /** Forgets a session that is not on the server, or not any more. */
+  forget(session: Session): void {
+    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
+    session.end();
+  }
+
+  /** A client that is told of sessions that come and go. */
+  join(client: SessionClient): void {
+    this.#clients.add(client);
+  }
+
+  leave(client: SessionClient): void {
+    this.#clients.delete(client);
+  }
+
+  /** Calls `fn` when the server has read what was written. */
+  whenDrained(fn: () => void): void {
+    this.#waiting.push(fn);
+  }
+
+  /**
+   * Sends a request, if it is about a known session when that is loaded. A session that the server unloaded meanwhile is
+   * loaded again and the request repeated, which nobody notices.
+   */
+  request(
+    method: string,
+    params: object,
+    session: Session | undefined,
+    answered: (answer: ServerAnswer) => void,
+  ): void {
+    if (session === undefined) return this.upstream.request(method, params, answered);
+    if (session.isLoaded) return this.#requestLoaded(method, params, session, answered);
+    void this.#afterLoad(session, answered, () => this.#requestLoaded(method, params, session, answered));
+  }
+
+  /** Tells the server what is declared now. A session that is not loaded is told when it is. */
+  async redeclare(session: Session, params: object): Promise<void> {
+    await session.exclusively(async () => {
+      if (!session.isLoaded) return;
+      await this.#own('session.resume', { ...params, sessionId: session.id, disableResume: true });
+    });
+  }
+
+  /** A call of the gateway's own, whose failure nobody waits for. */
+  async #own(method: string, params: object): Promise<void> {
+    try {
+      await this.upstream.call(method, params);
+    } catch (error) {
+      this.#options.log.info(
+        { server: this.#options.key, method, error: messageOf(error) },
+        'a call of the gateway failed',
+      );
+    }
+  }
+
+  #requestLoaded(method: string, params: object, session: Session, answered: (answer: ServerAnswer) => void): void {
+    const { loads } = session;
+    this.upstream.request(method, params, (answer) => {
+      if (!isUnloaded(answer) || session.clientCount === 0) return answered(answer);
+      // Other requests may have met the same, and one of them has loaded it again.
+      if (session.loads === loads) session.unloaded();
+      void this.#afterLoad(session, answered, () => this.upstream.request(method, params, answered));
+    });
+  }
+
+  async #afterLoad(session: Session, answered: (answer: ServerAnswer) => void, then: () => void): Promise<void> {
+    try {
+      await session.exclusively(() => this.load(session));
+    } catch (error) {
+      this.#options.log.info({ server: this.#options.key, error: messageOf(error) }, 'a session could not be loaded');
+      if (!this.upstream.isOpen) return answered({ kind: 'Lost', error: error as CopilotError, sent: false });
+    }
+    // Also after a failure: the server says best why not.
+    then();
+  }
+
+  /**
+   * Has the server load a session as its clients had set it up; to be called in {@link Session.exclusively}.
+   * @throws CopilotError
+   */
+  async load(session: Session): Promise<void> {
+    if (session.isLoaded || session.declarations.length === 0) return;
+    const { id: sessionId, declarations } = session;
+    if (session.hadTurn) {
+      const own = { sessionId, disableResume: true, continuePendingWork: true };
+      await this.upstream.call('session.resume', { ...restoreParams(declarations), ...own });
+    } else {
+      // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
+      await this.upstream.call('session.create', { ...createParams(declarations), sessionId });
+    }
+    session.loaded();
+    for (const { method, params } of session.replay.calls) await this.#own(method, params);
+  }
+
+  async #unload(session: Session): Promise<void> {
+    await session.exclusively(async () => {
+      if (session.clientCount > 0) return;
+      if (session.isLoaded) await this.#own('session.detach', { sessionId: session.id });
+      session.unloaded();
+      // A client that attached meanwhile loads it again.
+      if (session.clientCount === 0) this.forget(session);
+    });
+  }
+
+  async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {
+    await this.#own(method, { sessionId, requestId, ...params });
+  }
+
+  #onEvent({ sessionId, type }: EventHead, body: Buffer): void {
+    const parse = () => {
+      const message = parseMessage(body);
+      return 'params' in message && isObject(message.params) ? message.params['event'] : undefined;
+    };
+    this.#sessions.get(sessionId)?.event(type, body, parse);
+  }
+
+  #onMessage(message: Message & { readonly kind: 'request' | 'notification' }, body: Buffer): void {
+    const params = isObject(message.params) ? message.params : {};
+    if (message.kind === 'request') {
+      const session = this.session(sessionOf(params));
+      if (session?.asked.take(message.id, message.method, params) !== true)
+        this.#refuse(message.id, message.method, params);
+    } else if (message.method === 'session.lifecycle') {
+      // Everybody of a tenant is one trust domain, so everybody is told.
+      for (const client of this.#clients) client.deliver(body);
+    } else if (message.method === 'host.event' && isObject(params['scope'])) {
+      for (const client of this.session(sessionOf(params['scope']))?.clients ?? []) client.deliver(body);
+    }
+    // Whatever else has no session is for nobody.
+  }
+
+  /** A request that is for nobody. An error would let a tool run that a hook should have decided on. */
+  #refuse(id: RequestId, method: string, params: Readonly<Record<string, unknown>>): void {
+    const kind = requestKindOf(method);
+    this.upstream.answer(id, kind === undefined ? unknownMethod(method) : unattended(method, params));
+  }
+
+  #onDrained(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const goOn of waiting) goOn();
+  }
+
+  #onLost(error: CopilotError): void {
+    this.#options.log.info({ server: this.#options.key, error: error.message }, 'the connection to a server was lost');
+    for (const session of [...this.#sessions.values()]) {
+      if (session.lost()) this.#endTurn(session);
+      if (session.clientCount === 0) this.forget(session);
+    }
+    this.#onDrained();
+  }
+
+  /** Ends the waits of the SDKs for a turn that will not end. */
+  #endTurn(session: Session): void {
+    const message = 'The server was lost in the middle of the turn; send the prompt again.';
+    const events = [
+      ['session.error', { errorType: 'gateway', message }],
+      ['session.idle', {}],
+    ] as const;
+    for (const [type, data] of events) {
+      const event = this.#event(type, data);
+      const body = formatNotification('session.event', { sessionId: session.id, event });
+      for (const client of session.clients) client.deliver(body, type);
+    }
+  }
+
+  #event(type: string, data: object): object {
+    const { newId, clock } = this.#options;
+    const timestamp = new Date(clock.now()).toISOString();
+    return { type, data, ephemeral: true, id: newId(), timestamp, parentId: null };
+  }
+}
+
+function sessionOf({ sessionId }: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof sessionId === 'string' ? sessionId : undefined;
+}
+
+const NOT_FOUND = /Session not found/;
+
+/** Whether the server says that it does not have the session in memory, or at all. */
+export function isUnloaded(answer: ServerAnswer): boolean {
+  if (answer.kind === 'Lost' || !answer.head.isError) return false;
+  const message = parseMessage(answer.body);
+  return message.kind === 'error' && NOT_FOUND.test(message.message);
+}

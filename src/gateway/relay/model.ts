@@ -1,0 +1,75 @@
+/** What the files of the relay share: what clients declare of a session, what they answer, and the bounds of it all. */
+import type { AnswerHead, CopilotError } from '../../copilot/index.ts';
+
+/** The params of the `session.create` or `session.resume` with which a client attached itself. */
+export type Declaration = Readonly<Record<string, unknown>>;
+
+/** What a client answered to a request of the server. */
+export type ClientAnswer =
+  { readonly result: unknown } | { readonly error: { readonly code: number; readonly message: string } };
+
+/** How a request to the server ended. */
+export type ServerAnswer =
+  /** The frame of the answer. The bytes are valid only during the call. */
+  | { readonly kind: 'Answer'; readonly body: Buffer; readonly head: AnswerHead }
+  /** There is no connection. `sent` is whether the server may have got the request. */
+  | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean };
+
+/** A client, as the sessions that it is attached to see it. */
+export interface SessionClient {
+  /** Sends the body of a frame. `type`: of the event that it is, by which a slow client is spared what it can do without. */
+  deliver(body: Buffer | string, type?: string): void;
+  /** Sends a request of the server; `answered` is called at most once, and never after the client's end. */
+  ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): void;
+}
+
+/** The bounds and times of the relay. */
+export interface RelayLimits {
+  /** Bytes that a client has yet to read, above which it gets no events that are only a part of later ones; default 4 MiB. */
+  readonly softQueueBytes: number;
+  /** Bytes that a client has yet to read, above which its connection is closed; default 64 MiB. */
+  readonly hardQueueBytes: number;
+  /** Requests of one client that wait for an answer; default 1024. */
+  readonly openRequests: number;
+  /** Sessions that one client is attached to; default 1024. */
+  readonly attachedSessions: number;
+  /** Prompts of a session that wait for another client's turn; default 64. */
+  readonly heldSends: number;
+  /** What a session waits for of its clients at once, such as permissions; default 1024. */
+  readonly waits: number;
+  /** Requests for a server that is being dialled; default 4096. */
+  readonly dialQueue: number;
+  /** Largest frame of a server, in bytes; default 64 MiB. */
+  readonly serverFrameBytes: number;
+  /** Ms from dialling a server to its answer to `connect`; default 5000. */
+  readonly dialTimeoutMs: number;
+  /** Ms from a failed dial to the next one; requests wait for it; default 250. */
+  readonly redialAfterMs: number;
+  /** Ms for a call of the gateway's own; default 30,000. */
+  readonly callTimeoutMs: number;
+  /** Ms without a client and without work, after which a session is unloaded; default 60,000. */
+  readonly detachAfterMs: number;
+  /** Ms in which nobody can answer what a session waits for, after which the gateway denies it; default 10 minutes. */
+  readonly permissionTimeoutMs: number;
+  /** Ms in which a prompt that the server has taken must start a turn, before another client's prompt is sent; default 5000. */
+  readonly turnStartMs: number;
+}
+
+const MIB = 1024 * 1024;
+
+export const DEFAULT_LIMITS: RelayLimits = {
+  softQueueBytes: 4 * MIB,
+  hardQueueBytes: 64 * MIB,
+  openRequests: 1024,
+  attachedSessions: 1024,
+  heldSends: 64,
+  waits: 1024,
+  dialQueue: 4096,
+  serverFrameBytes: 64 * MIB,
+  dialTimeoutMs: 5000,
+  redialAfterMs: 250,
+  callTimeoutMs: 30_000,
+  detachAfterMs: 60_000,
+  permissionTimeoutMs: 600_000,
+  turnStartMs: 5000,
+};

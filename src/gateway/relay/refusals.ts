@@ -1,0 +1,38 @@
+/** What the relay itself answers to clients. */
+import { METHOD_NOT_FOUND, formatError, type RequestId } from '../../copilot/index.ts';
+
+const INVALID_REQUEST = -32600;
+const TOO_MANY_REQUESTS = -32000;
+/**
+ * The server could not be reached, or was lost before it answered. In `data`: `retryable`, `retryAfterMs`, and `outcome`,
+ * which is `NotSent` if the server has certainly not seen the request, else `Unknown`.
+ */
+export const UNAVAILABLE = -32050;
+
+/** As the server answers a method that it does not have; SDKs fall back on this. */
+export function unhandled(id: RequestId, method: string): string {
+  const { code, message } = unknownMethod(method).error;
+  return formatError(id, code, message);
+}
+
+/** The same as an answer to a request of the server. */
+export function unknownMethod(method: string): { readonly error: { readonly code: number; readonly message: string } } {
+  return { error: { code: METHOD_NOT_FOUND, message: `Unhandled method ${method}` } };
+}
+
+export function invalid(id: RequestId, found: string): string {
+  return formatError(id, INVALID_REQUEST, `expected a JSON-RPC request, found ${found}`);
+}
+
+export function tooMany(id: RequestId, what: string): string {
+  return formatError(id, TOO_MANY_REQUESTS, `${what}; wait for some of them and try again`);
+}
+
+export function unavailable(id: RequestId, tenant: string, sent: boolean, retryAfterMs: number): string {
+  const what = sent ? 'was lost before it answered' : 'cannot be reached now';
+  return formatError(id, UNAVAILABLE, `the server of tenant ${tenant} ${what}; try again`, {
+    retryable: true,
+    retryAfterMs,
+    outcome: sent ? 'Unknown' : 'NotSent',
+  });
+}

@@ -1,0 +1,72 @@
+/** The relay: admitted clients on one side, one connection to each server on the other (docs/adr/0028-relay.md). */
+import { randomUUID } from 'node:crypto';
+import type { Dial } from '../../copilot/index.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import type { Fleet, GatewayServer, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
+import { ClientRelay } from './client.ts';
+import { Home, type RelayLog } from './home.ts';
+import { DEFAULT_LIMITS, type RelayLimits } from './model.ts';
+
+export interface RelayOptions {
+  readonly fleet: Fleet;
+  readonly rules: MethodRules;
+  readonly clock: Clock;
+  readonly log: RelayLog;
+  readonly limits?: Partial<RelayLimits>;
+  /** How connections to servers are made; default: TCP. */
+  readonly dial?: Dial;
+  /** On which server of a tenant a session is, or a new one is put; default: the first one. */
+  readonly place?: (tenant: GatewayTenant, sessionId: string | undefined) => GatewayServer | undefined;
+  /** An id for what the gateway makes itself; default: a random UUID. */
+  readonly newId?: () => string;
+}
+
+/** A relay that also can be closed. */
+export interface ClosableRelay extends Relay {
+  /** Closes the connections to all servers. */
+  close(): void;
+}
+
+/** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
+export function createRelay(options: RelayOptions): ClosableRelay {
+  const { fleet, rules, clock, log, dial, place = firstServer, newId = randomUUID } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const homes = new Map<string, { readonly home: Home; readonly tenant: TenantRef }>();
+
+  const homeOf = (ref: TenantRef, sessionId: string | undefined): Home => {
+    const tenant = fleet.find(ref);
+    const key = (tenant && place(tenant, sessionId)?.key) ?? `${ref.namespace}/${ref.name}`;
+    const known = homes.get(key);
+    if (known !== undefined) return known.home;
+    const locate = () => fleet.find(ref)?.servers.find((server) => server.key === key);
+    const home = new Home({ key, clock, limits, dial, log, newId, locate });
+    homes.set(key, { home, tenant: ref });
+    return home;
+  };
+  const endListening = fleet.onChange((changed) => {
+    for (const [key, { home, tenant }] of homes) {
+      if (tenant.namespace !== changed.namespace || tenant.name !== changed.name) continue;
+      home.upstream.relocate();
+      if (fleet.find(tenant) === undefined && home.isUnused) homes.delete(key);
+    }
+  });
+  return {
+    attach: (link) =>
+      new ClientRelay({
+        link,
+        rules,
+        limits,
+        clock,
+        newId,
+        homeOf: (sessionId) => homeOf(link.identity.tenant, sessionId),
+      }),
+    close: () => {
+      endListening();
+      for (const { home } of homes.values()) home.upstream.close();
+    },
+  };
+}
+
+function firstServer({ servers }: GatewayTenant): GatewayServer | undefined {
+  return servers[0];
+}

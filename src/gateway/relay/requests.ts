@@ -1,0 +1,126 @@
+/** Requests of the server to its clients: which clients are asked, and what their answers come to. */
+import { isObject } from '../../copilot/index.ts';
+import type { ClientAnswer, Declaration } from './model.ts';
+
+/** Who is asked. */
+export interface RequestKind {
+  /** `All`: everyone who declared it. `Last`: the last one who did, and the one before it when that one is gone. */
+  readonly audience: 'All' | 'Last';
+  /** Whether a client with this declaration answers such a request. */
+  readonly declares: (declaration: Declaration, params: Readonly<Record<string, unknown>>) => boolean;
+}
+
+/** What the answers so far come to. */
+export type Settlement = { readonly kind: 'Wait' } | { readonly kind: 'Answer'; readonly answer: ClientAnswer };
+
+const INTERNAL_ERROR = -32603;
+const NOBODY = 'no client was there to answer in time';
+const FAILED = 'A hook that should have decided on this failed.';
+const UNATTENDED = 'No client was there to decide on this in time.';
+
+const flag =
+  (name: string) =>
+  (declaration: Declaration): boolean =>
+    declaration[name] === true;
+const anyone = (): boolean => true;
+const canvases = (declaration: Declaration): boolean => declaration['canvases'] !== undefined;
+
+const KINDS: Readonly<Record<string, RequestKind>> = {
+  'userInput.request': { audience: 'All', declares: flag('requestUserInput') },
+  'exitPlanMode.request': { audience: 'All', declares: flag('requestExitPlanMode') },
+  'autoModeSwitch.request': { audience: 'All', declares: flag('requestAutoModeSwitch') },
+  'hooks.invoke': { audience: 'All', declares: flag('hooks') },
+  'systemMessage.transform': { audience: 'Last', declares: hasTransform },
+  'providerToken.getToken': { audience: 'Last', declares: hasTokenProvider },
+  'gitHubToken.getToken': {
+    audience: 'Last',
+    declares: ({ gitHubTokenProviderRegistrationId: id }, { registrationId }) =>
+      id !== undefined && id === registrationId,
+  },
+  'canvas.open': { audience: 'Last', declares: canvases },
+  'canvas.close': { audience: 'Last', declares: canvases },
+  'canvas.action.invoke': { audience: 'Last', declares: canvases },
+  'tasks.cancel': { audience: 'Last', declares: anyone },
+};
+
+/** How a request is routed; undefined: clients are never asked this. */
+export function requestKindOf(method: string): RequestKind | undefined {
+  return Object.hasOwn(KINDS, method) ? KINDS[method] : undefined;
+}
+
+/**
+ * What the answers come to when `waiting` clients have yet to answer. Of hooks a denial counts at once, and an error as one,
+ * because the server runs the tool after an error. Of everything else the first answer that is no error counts.
+ */
+export function settle(
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+  answers: readonly ClientAnswer[],
+  waiting: number,
+): Settlement {
+  return method === 'hooks.invoke' ? settleHook(params, answers, waiting) : settleOther(answers, waiting);
+}
+
+/** The answer to a request that nobody can answer. */
+export function unattended(method: string, params: Readonly<Record<string, unknown>>): ClientAnswer {
+  if (method !== 'hooks.invoke') return { error: { code: INTERNAL_ERROR, message: NOBODY } };
+  return decidesOnTool(params) ? denial(UNATTENDED) : { result: {} };
+}
+
+function settleOther(answers: readonly ClientAnswer[], waiting: number): Settlement {
+  const good = answers.find((answer) => 'result' in answer);
+  if (good !== undefined) return { kind: 'Answer', answer: good };
+  const [failed] = answers;
+  return waiting > 0 || failed === undefined ? { kind: 'Wait' } : { kind: 'Answer', answer: failed };
+}
+
+function settleHook(
+  params: Readonly<Record<string, unknown>>,
+  answers: readonly ClientAnswer[],
+  waiting: number,
+): Settlement {
+  const denied = answers.find(isDenial);
+  if (denied !== undefined) return { kind: 'Answer', answer: denied };
+  const failed = answers.find((answer) => 'error' in answer);
+  if (failed !== undefined && decidesOnTool(params)) return { kind: 'Answer', answer: denial(FAILED) };
+  if (waiting > 0 || answers.length === 0) return { kind: 'Wait' };
+  const outputs = answers.map(outputOf).filter((output) => output !== undefined);
+  if (outputs.length === 0) return { kind: 'Answer', answer: failed ?? { result: {} } };
+  return { kind: 'Answer', answer: { result: { output: Object.assign({}, ...outputs.toSorted(asking)) as object } } };
+}
+
+/** A wish to ask the user is stronger than a permission, so it comes last. */
+function asking(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): number {
+  return Number(a['permissionDecision'] === 'ask') - Number(b['permissionDecision'] === 'ask');
+}
+
+function decidesOnTool({ hookType }: Readonly<Record<string, unknown>>): boolean {
+  return hookType === 'preToolUse';
+}
+
+function denial(permissionDecisionReason: string): ClientAnswer {
+  return { result: { output: { permissionDecision: 'deny', permissionDecisionReason } } };
+}
+
+function isDenial(answer: ClientAnswer): boolean {
+  return outputOf(answer)?.['permissionDecision'] === 'deny';
+}
+
+function outputOf(answer: ClientAnswer): Record<string, unknown> | undefined {
+  if (!('result' in answer) || !isObject(answer.result)) return undefined;
+  const { output } = answer.result;
+  return isObject(output) ? output : undefined;
+}
+
+/** Sections that are to be transformed, as the SDKs put it: `sections: {NAME: {action: "transform"}}`. */
+function hasTransform({ systemMessage }: Declaration): boolean {
+  if (!isObject(systemMessage) || !isObject(systemMessage['sections'])) return false;
+  return Object.values(systemMessage['sections']).some(
+    (section) => isObject(section) && section['action'] === 'transform',
+  );
+}
+
+function hasTokenProvider({ provider, providers }: Declaration): boolean {
+  const all: readonly unknown[] = [provider, ...(Array.isArray(providers) ? providers : [])];
+  return all.some((each) => isObject(each) && each['hasBearerTokenProvider'] === true);
+}

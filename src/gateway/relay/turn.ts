@@ -1,0 +1,109 @@
+/**
+ * Whose turn it is in a session. The server queues prompts of all clients and reports the end of all turns by one
+ * `session.idle`, which a client of the Node SDK takes for the end of its own; so there is one client's turn at a time.
+ */
+
+/** Why a prompt is not sent: too many are held, or the server whose turn it waited for is gone. */
+export type SendRefusal = 'TooMany' | 'Lost';
+
+interface HeldSend<Client> {
+  readonly client: Client;
+  readonly send: () => void;
+  readonly refuse: (why: SendRefusal) => void;
+}
+
+/** The state of one session. `Client` is compared by identity. */
+export class Turn<Client> {
+  readonly #limit: number;
+  #held: HeldSend<Client>[] = [];
+  #owner: Client | undefined;
+  #isRunning = false;
+  /** Prompts of the owner that the server has not answered yet. */
+  #unanswered = 0;
+
+  /** At most `limit` prompts are held. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Whether the server works on a prompt. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** Whether a prompt runs, is on its way, or waits. */
+  get isBusy(): boolean {
+    return this.#isRunning || this.#unanswered > 0 || this.#held.length > 0;
+  }
+
+  /** Whether a prompt runs, or was sent and may run. */
+  get isTaken(): boolean {
+    return this.#isRunning || this.#owner !== undefined;
+  }
+
+  /** Whether prompts wait for a turn that has not started although the server has taken its prompt. */
+  get isStuck(): boolean {
+    return this.#held.length > 0 && !this.#isRunning && this.#unanswered === 0;
+  }
+
+  /** Whether the client waits for another one's turn, and so must not see its end. */
+  holds(client: Client): boolean {
+    return this.#held.some((each) => each.client === client);
+  }
+
+  /** Calls `send` now or, while another client's turn runs, after it; `refuse` if it can't be kept, or is given up by `end`. */
+  request(client: Client, send: () => void, refuse: (why: SendRefusal) => void): void {
+    const isFree = !this.isTaken || this.#owner === client;
+    if (isFree) this.#take({ client, send, refuse });
+    else if (this.#held.length >= this.#limit) refuse('TooMany');
+    else this.#held.push({ client, send, refuse });
+  }
+
+  /** The server has answered a prompt of the owner. */
+  answered(client: Client, isError: boolean): void {
+    if (client !== this.#owner) return;
+    this.#unanswered -= 1;
+    if (isError && this.#unanswered === 0 && !this.#isRunning) this.#release();
+  }
+
+  /** The server works on a prompt. */
+  started(): void {
+    this.#isRunning = true;
+  }
+
+  /** The server has nothing to work on. A prompt that crossed this on its way will begin another turn of the same client. */
+  idle(): void {
+    this.#isRunning = false;
+    if (this.#unanswered === 0) this.#release();
+  }
+
+  /** The client is gone: its turn goes on, what it had held is forgotten. */
+  leave(client: Client): void {
+    this.#held = this.#held.filter((each) => each.client !== client);
+  }
+
+  /** There is no server any more: nothing runs, and what was held is refused. */
+  end(): void {
+    const held = this.#held;
+    this.#held = [];
+    this.#owner = undefined;
+    this.#isRunning = false;
+    this.#unanswered = 0;
+    for (const { refuse } of held) refuse('Lost');
+  }
+
+  #release(): void {
+    this.#owner = undefined;
+    const next = this.#held.shift();
+    if (next === undefined) return;
+    this.#take(next);
+    // What the same client had sent behind it belongs to the same turn.
+    while (this.#held[0]?.client === next.client) this.#take(this.#held.shift() as HeldSend<Client>);
+  }
+
+  #take({ client, send }: HeldSend<Client>): void {
+    this.#owner = client;
+    this.#unanswered += 1;
+    send();
+  }
+}

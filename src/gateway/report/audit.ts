@@ -1,0 +1,41 @@
+/** The audit log: one line for each client that is admitted or denied, and when an admitted one is gone. No token, and nothing of what it says. */
+import type { Logger } from 'pino';
+import type { Denial } from '../admission/admission.ts';
+import { CloseCause, type ClientInfo } from '../client/model.ts';
+import type { CloseReason } from '../model.ts';
+import { keyOf } from '../../kube/types/types.ts';
+
+/** How clients end that have not failed at anything. */
+const USUAL: readonly string[] = [CloseCause.ClientClosed, CloseCause.Drained];
+
+/** Writes the lines. They have `audit: true`, to be told from the rest of the log. */
+export class Audit {
+  readonly #log: Pick<Logger, 'info' | 'warn'>;
+
+  constructor(log: Logger) {
+    this.#log = log.child({ audit: true });
+  }
+
+  admitted(client: ClientInfo): void {
+    this.#log.info(factsOf(client), 'client admitted');
+  }
+
+  denied({ id, address }: ClientInfo, { denied, message, tenant }: Denial): void {
+    const named = tenant === undefined ? {} : { tenant: keyOf(tenant) };
+    this.#log.warn({ client: id, address, ...named, reason: denied, message }, 'client denied');
+  }
+
+  /** Of connections that were never admitted the metrics count enough: anybody can make any number of them. */
+  closed(client: ClientInfo, { reason, message }: CloseReason): void {
+    if (client.identity === undefined) return;
+    const line = { ...factsOf(client), reason, message };
+    if (USUAL.includes(reason)) this.#log.info(line, 'client gone');
+    else this.#log.warn(line, 'client gone');
+  }
+}
+
+function factsOf({ id, address, identity }: ClientInfo): object {
+  if (identity === undefined) return { client: id, address };
+  const { tenant, user, credential } = identity;
+  return { client: id, address, tenant: keyOf(tenant), user, credential };
+}

@@ -1,0 +1,104 @@
+/** The metrics of the gateway, beside those of the core. Labels come from fixed sets only: no series for a tenant, a session or a client. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { DENY_REASONS, type DenyReason } from '../admission/admission.ts';
+import { CloseCause } from '../client/model.ts';
+import { CLIENT_STATES, type ClientState } from '../client/state.ts';
+import { REJECT_REASONS, type RejectReason } from '../listen/listener.ts';
+
+/** Why the relay closes a client; what is in neither set counts as `Other`. */
+const RELAY_CAUSES = ['ProtocolError', 'SlowClient'];
+const CLOSE_REASONS: ReadonlySet<string> = new Set([...Object.values(CloseCause), ...RELAY_CAUSES]);
+const OTHER = 'Other';
+
+/** Registers and counts. All series exist from the start, so that a rate over them includes the first increment. */
+export class GatewayMetrics {
+  readonly #registry: Registry;
+  readonly #accepted: Counter;
+  readonly #rejected: Counter<'reason'>;
+  readonly #admissions: Counter<'result'>;
+  readonly #closed: Counter<'reason'>;
+  readonly #received: Counter;
+  readonly #sent: Counter;
+  readonly #frames: Counter;
+  readonly #oversize: Counter;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+    this.#accepted = this.#counter('connections_total', 'Connections of clients that were accepted');
+    this.#rejected = this.#counter('rejected_connections_total', 'Connections that never became a client, by reason', {
+      reason: REJECT_REASONS,
+    });
+    this.#admissions = this.#counter('admissions_total', 'Tokens that clients presented, by result', {
+      result: ['Admitted', ...DENY_REASONS],
+    });
+    this.#closed = this.#counter('closed_connections_total', 'Connections of clients that ended, by reason', {
+      reason: [...CLOSE_REASONS, OTHER],
+    });
+    this.#received = this.#counter('received_bytes_total', 'Bytes that clients have sent');
+    this.#sent = this.#counter('sent_bytes_total', 'Bytes that were queued for clients');
+    this.#frames = this.#counter('sent_frames_total', 'Frames that were queued for clients');
+    this.#oversize = this.#counter(
+      'oversize_frames_total',
+      'Frames of clients that were refused because of their size',
+    );
+  }
+
+  /** `count` is asked at each scrape. */
+  clients(count: () => ReadonlyMap<ClientState, number>): void {
+    const gauge = new Gauge({
+      name: 'copilot_gateway_clients',
+      help: `Connections of clients by state: ${CLIENT_STATES.join(', ')}`,
+      labelNames: ['state'],
+      collect() {
+        const counts = count();
+        for (const state of CLIENT_STATES) this.set({ state }, counts.get(state) ?? 0);
+      },
+      registers: [],
+    });
+    this.#registry.registerMetric(gauge);
+  }
+
+  accepted(): void {
+    this.#accepted.inc();
+  }
+
+  rejected(reason: RejectReason): void {
+    this.#rejected.inc({ reason });
+  }
+
+  admission(result: 'Admitted' | DenyReason): void {
+    this.#admissions.inc({ result });
+  }
+
+  closed(reason: string): void {
+    this.#closed.inc({ reason: CLOSE_REASONS.has(reason) ? reason : OTHER });
+  }
+
+  received(bytes: number): void {
+    this.#received.inc(bytes);
+  }
+
+  sent(bytes: number): void {
+    this.#sent.inc(bytes);
+    this.#frames.inc();
+  }
+
+  oversize(): void {
+    this.#oversize.inc();
+  }
+
+  #counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
+    const entries = Object.entries(labels ?? {}) as [L, readonly string[]][];
+    const values = entries.flatMap(([, all]) => all).join(', ');
+    const counter = new Counter<L>({
+      name: `copilot_gateway_${name}`,
+      help: values === '' ? help : `${help}: ${values}`,
+      labelNames: entries.map(([label]) => label),
+      registers: [this.#registry],
+    });
+    for (const [label, all] of entries) {
+      for (const value of all) counter.inc({ [label]: value } as Record<L, string>, 0);
+    }
+    return counter;
+  }
+}

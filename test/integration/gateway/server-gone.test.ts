@@ -1,0 +1,108 @@
+// Servers that go away under their clients, both real ones: every wait ends at once, and the next call works when one is back.
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Client } from '../../../src/copilot/index.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
+import { RelayBench, clientTool, request, toolCall } from '../../support/relay-bench.ts';
+
+const done = { text: 'done' };
+const slow = { text: 'never complete', delayMs: 20_000, chunks: 3 };
+const LOST = { code: -32050, data: { retryable: true, retryAfterMs: 250, outcome: 'Unknown' } };
+const NOT_SENT = { code: -32050, data: { retryable: true, retryAfterMs: 250, outcome: 'NotSent' } };
+
+describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (binary) => {
+  let bench: RelayBench;
+
+  afterEach(() => bench[Symbol.asyncDispose]());
+
+  it('ends the wait for its turn, and the next prompt finds the session as it was', async () => {
+    bench = await RelayBench.start(binary);
+    const [cut, after] = [await bench.answer(slow), await bench.answer(toolCall('lookup', { q: 'abc' }), done)];
+    await bench.client(async (client) => {
+      const tools = [clientTool('lookup', (q) => `found ${q}`)];
+      const session = await client.createSession(bench.config({ tools, streaming: true }));
+      await session.sendAndWait({ prompt: 'remember me' });
+      const turn = session.sendAndWait({ prompt: cut });
+      await bench.asked(cut);
+      await bench.server.kill();
+      await expect(turn).rejects.toThrow('send the prompt again');
+      await expect(session.send({ prompt: 'too early' })).rejects.toMatchObject(NOT_SENT);
+      await bench.server.start();
+      let deltas = 0;
+      session.on('assistant.message_delta', () => void (deltas += 1));
+      expect((await session.sendAndWait({ prompt: after }))?.data.content).toBe('done');
+      expect(deltas).toBeGreaterThan(0);
+    });
+    expect(await bench.toolResults(after)).toContain('found abc');
+    const [first] = await bench.model.requests(after);
+    expect(first?.roles?.filter((role) => role === 'user').length).toBeGreaterThanOrEqual(2);
+  }, 120_000);
+
+  it('answers what waits for it with an error that says so', async () => {
+    bench = await RelayBench.start(binary);
+    await bench.client(async (client) => {
+      await client.getStatus();
+      await bench.server.freeze();
+      const waiting = request(client, 'status.get', {});
+      const settled = expect(waiting).rejects.toMatchObject(LOST);
+      expect((await client.ping('x')).message).toBe('pong: x');
+      await bench.server.kill();
+      await settled;
+    });
+  }, 120_000);
+
+  it('and the prompts that were held for another turn', async () => {
+    bench = await RelayBench.start(binary);
+    const cut = await bench.answer(slow);
+    await bench.client((one) =>
+      bench.client(async (other) => {
+        const a = await one.createSession(bench.config());
+        const b = await other.resumeSession(a.sessionId, bench.config());
+        await a.send({ prompt: cut });
+        await bench.asked(cut);
+        const held = b.send({ prompt: 'held' });
+        const settled = expect(held).rejects.toMatchObject(NOT_SENT);
+        await bench.server.kill();
+        await settled;
+      }),
+    );
+  }, 120_000);
+
+  it('is found at its new address when its pod is another one', async () => {
+    bench = await RelayBench.start(binary);
+    await bench.client(async (client) => {
+      await client.getStatus();
+      const { fleet } = bench.relay;
+      const [server] = fleet.find({ namespace: 'team', name: 'acme' })?.servers ?? [];
+      if (server === undefined) throw new Error('the tenant has no server');
+      fleet.change({ servers: [] });
+      await expect(client.getStatus()).rejects.toMatchObject(NOT_SENT);
+      fleet.change({ servers: [{ ...server, podUID: 'pod-2' }] });
+      expect((await client.getStatus()).version).toBe('1.0.102');
+    });
+  }, 120_000);
+
+  it('with a session that was unloaded behind the client, which does not notice', async () => {
+    bench = await RelayBench.start(binary);
+    await bench.client(async (client) => {
+      const session = await client.createSession(bench.config());
+      const operator = new Client({
+        ...bench.server,
+        host: bench.server.host,
+        port: bench.server.port,
+        token: bench.token,
+        timers: systemClock,
+      });
+      await operator.open({ timeoutMs: 5000 });
+      const unload = () => operator.request('sessions.close', { sessionId: session.sessionId }, { timeoutMs: 5000 });
+      // Without a turn it is not even on the disk.
+      await unload();
+      expect((await session.sendAndWait({ prompt: 'one' }))?.data.content).toContain('one');
+      await unload();
+      const word = await bench.answer(done);
+      await session.sendAndWait({ prompt: word });
+      const [last] = await bench.model.requests(word);
+      expect(last?.roles?.filter((role) => role === 'user')).toHaveLength(2);
+      operator.close();
+    });
+  }, 120_000);
+});

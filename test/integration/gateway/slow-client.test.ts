@@ -1,0 +1,94 @@
+// A client that stops reading while its session streams, on both real servers: it is spared or cut, and others do not notice.
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import {
+  FrameDecoder,
+  encodeFrame,
+  formatRequest,
+  isObject,
+  parseMessage,
+  scanEvent,
+} from '../../../src/copilot/index.ts';
+import { RelayBench } from '../../support/relay-bench.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const KIB = 1024;
+
+/** A client that reads when the test says so. */
+class RawClient {
+  readonly socket: Socket;
+  readonly types: string[] = [];
+  #lastId = 0;
+  readonly #waiting = new Map<number, (result: unknown) => void>();
+
+  constructor(at: { readonly host: string; readonly port: number }) {
+    this.socket = connect(at.port, at.host);
+    this.socket.on('error', () => undefined);
+    const decoder = new FrameDecoder((body) => this.#take(body), { maxBodyBytes: 64 * KIB * KIB });
+    this.socket.on('data', (chunk: Buffer) => decoder.push(chunk));
+  }
+
+  call(method: string, params: object): Promise<unknown> {
+    this.#lastId += 1;
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    this.#waiting.set(this.#lastId, resolve);
+    this.socket.write(encodeFrame(formatRequest(this.#lastId, method, params)));
+    return promise;
+  }
+
+  #take(body: Buffer): void {
+    const event = scanEvent(body);
+    if (event !== undefined) return void this.types.push(event.type);
+    const message = parseMessage(body);
+    if (message.kind === 'answer') this.#waiting.get(Number(message.id))?.(message.result);
+  }
+}
+
+describe.each(['cli', 'runtime'] as const)('a client that does not read (%s)', (binary) => {
+  let bench: RelayBench;
+
+  let raw: RawClient;
+
+  afterEach(async () => {
+    raw.socket.destroy();
+    await bench[Symbol.asyncDispose]();
+  });
+
+  /** A client whose session streams some 20 MB while it does not read. */
+  async function stream(): Promise<void> {
+    raw = new RawClient(bench.relay);
+    await raw.call('connect', { token: 'any' });
+    const { provider } = bench.binding;
+    const session = { model: 'test-model', provider, streaming: true, requestPermission: false };
+    const made = await raw.call('session.create', session);
+    const word = await bench.answer({ text: 'x'.repeat(8_000_000), chunks: 10_000 });
+    await raw.call('session.send', { sessionId: isObject(made) ? made['sessionId'] : '', prompt: word });
+    raw.socket.pause();
+    const isComplete = async () => (await bench.model.requests(word))[0]?.outcome === 'completed';
+    await waitFor('the model has said all', isComplete, { withinMs: 60_000 });
+  }
+
+  it('misses pieces of messages, and nothing else', async () => {
+    bench = await RelayBench.start(binary, { softQueueBytes: 256 * KIB });
+    await stream();
+    await bench.client(async (client) => {
+      const session = await client.createSession(bench.config());
+      expect((await session.sendAndWait({ prompt: 'hello' }))?.data.content).toContain('hello');
+    });
+    raw.socket.resume();
+    await waitFor('it reads the end of its turn', () => raw.types.includes('session.idle'), { withinMs: 30_000 });
+    expect(raw.types).toContain('assistant.message');
+    expect(raw.types.filter((type) => type === 'assistant.message_delta').length).toBeLessThan(10_000);
+    expect(bench.relay.cuts).toEqual([]);
+  }, 120_000);
+
+  it('is cut when it has too much to read', async () => {
+    bench = await RelayBench.start(binary, { softQueueBytes: 64 * KIB * KIB, hardQueueBytes: 512 * KIB });
+    await stream();
+    await waitFor('it is cut', () => bench.relay.cuts.length > 0);
+    expect(bench.relay.cuts.map(({ reason }) => reason)).toEqual(['SlowClient']);
+    raw.socket.resume();
+    if (!raw.socket.closed) await once(raw.socket, 'close');
+  }, 120_000);
+});

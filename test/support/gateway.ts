@@ -1,0 +1,117 @@
+// The whole gateway in this process, with one tenant: everything of it is real but the API server, which is asked nothing.
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { createAdmission } from '../../src/gateway/admission/admission.ts';
+import type { ClientLimits } from '../../src/gateway/client/model.ts';
+import { Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
+import { methodRules } from '../../src/gateway/methods/rules.ts';
+import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
+import { systemClock } from '../../src/kube/clock/clock.ts';
+import { credentialHash } from '../../src/resources/binding.ts';
+import { StaticFleet } from './relay-listener.ts';
+import { waitFor } from './wait.ts';
+
+const CREDENTIAL = `cpg_${'a'.repeat(43)}`;
+/** What the binding Secret of the tenant would have. */
+export const BINDING_TOKEN = `team/acme:${CREDENTIAL}`;
+
+/** A line of the log. */
+export interface LogLine {
+  readonly msg: string;
+  readonly [key: string]: unknown;
+}
+
+export interface GatewayInProcessOptions extends Partial<
+  Pick<GatewayOptions, 'tls' | 'proxies' | 'maxConnections' | 'drain'>
+> {
+  /** Where the tenant's server is; default: nowhere. */
+  readonly server?: { readonly host: string; readonly port: number };
+  /** Its connection token. */
+  readonly token?: string;
+  readonly limits?: Partial<ClientLimits>;
+}
+
+export class GatewayInProcess implements AsyncDisposable {
+  readonly host = '127.0.0.1';
+  readonly fleet: StaticFleet;
+  readonly log: LogLine[] = [];
+  readonly #registry = new Registry();
+  readonly #stop = new AbortController();
+  readonly #kill = new AbortController();
+  readonly #relay: ClosableRelay;
+  readonly #gateway: Gateway;
+  readonly #running: Promise<void>;
+
+  private constructor(options: GatewayInProcessOptions) {
+    const { server = { host: '127.0.0.1', port: 1 }, token = '', limits } = options;
+    this.fleet = new StaticFleet(server, token);
+    this.fleet.change({ credentials: [credentialHash(CREDENTIAL)] });
+    const log = pino({ level: 'debug' }, new Writable({ write: (line, _, done) => this.#write(String(line), done) }));
+    const nobody = {
+      authenticate: () => Promise.resolve({ problem: 'nobody' }),
+      isAllowed: () => Promise.resolve(false),
+    };
+    this.#relay = createRelay({ fleet: this.fleet, rules: methodRules('Dedicated'), clock: systemClock, log });
+    this.#gateway = new Gateway({
+      plain: { host: this.host, port: 0 },
+      tls: undefined,
+      proxies: undefined,
+      maxConnections: 20_000,
+      drain: { leaveMs: 0, closeMs: 100 },
+      ...options,
+      limits,
+      fleet: this.fleet,
+      admission: createAdmission({ fleet: this.fleet, reviews: nobody, clock: systemClock }),
+      relay: this.#relay,
+      clock: systemClock,
+      random: Math.random,
+      log,
+      registry: this.#registry,
+    });
+    this.#running = this.#gateway.run(this.#stop.signal, this.#kill.signal);
+  }
+
+  static async start(options: GatewayInProcessOptions = {}): Promise<GatewayInProcess> {
+    const gateway = new GatewayInProcess(options);
+    await Promise.race([gateway.#running, waitFor('clients are accepted', () => gateway.isReady)]);
+    return gateway;
+  }
+
+  /** What `/readyz` says. */
+  get isReady(): boolean {
+    return this.#gateway.ready.check().ok;
+  }
+
+  get port(): number {
+    return this.#gateway.ports.plain ?? 0;
+  }
+
+  get tlsPort(): number {
+    return this.#gateway.ports.tls ?? 0;
+  }
+
+  /** Value of a metric. */
+  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const { values = [] } = (await this.#registry.getSingleMetric(name)?.get()) ?? {};
+    const found = values.filter((value) => Object.entries(labels).every(([key, label]) => value.labels[key] === label));
+    return found.reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** Begins to stop; resolves when all clients are gone. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#kill.abort();
+    await this.stop();
+    this.#relay.close();
+  }
+
+  #write(line: string, done: () => void): void {
+    this.log.push(JSON.parse(line) as LogLine);
+    done();
+  }
+}

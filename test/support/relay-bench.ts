@@ -1,0 +1,92 @@
+/** A real server, a model and the relay in front of it, for tests of the relay with real SDKs. */
+import { approveAll, defineTool, type CopilotClient, type SessionConfig } from '@github/copilot-sdk';
+import { randomUUID } from 'node:crypto';
+import type { RelayLimits } from '../../src/gateway/relay/model.ts';
+import type { Step } from '../model/script.ts';
+import { withClient, type Binding } from './chat.ts';
+import type { ServerBinary } from './copilot-binary.ts';
+import { CopilotServer } from './copilot-server.ts';
+import { TestModel } from './model.ts';
+import { RelayListener } from './relay-listener.ts';
+import { waitFor } from './wait.ts';
+
+const TOKEN = 'f3b1c0ffee';
+
+export class RelayBench implements AsyncDisposable {
+  readonly server: CopilotServer;
+  readonly model: TestModel;
+  readonly relay: RelayListener;
+  /** The server's own connection token. */
+  readonly token = TOKEN;
+  /** What clients of the relay need. */
+  readonly binding: Binding;
+
+  private constructor(server: CopilotServer, model: TestModel, relay: RelayListener) {
+    this.server = server;
+    this.model = model;
+    this.relay = relay;
+    this.binding = model.bind(relay, 'of the gateway');
+  }
+
+  static async start(binary: ServerBinary, limits: Partial<RelayLimits> = {}): Promise<RelayBench> {
+    const model = await TestModel.start();
+    const server = await CopilotServer.start(binary, TOKEN);
+    return new RelayBench(server, model, await RelayListener.start(server, TOKEN, limits));
+  }
+
+  /** What sessions are made with: the test model, and every permission given. */
+  config(changes: Partial<SessionConfig> = {}): SessionConfig {
+    const { provider } = this.binding;
+    return { onPermissionRequest: approveAll, model: 'test-model', ...(provider && { provider }), ...changes };
+  }
+
+  /** Runs `use` with a client of the relay. */
+  client<T>(use: (client: CopilotClient) => Promise<T>): Promise<T> {
+    return withClient(this.binding, use);
+  }
+
+  /** A word that only the prompt of this answer has. */
+  async answer(...steps: Step[]): Promise<string> {
+    const word = randomUUID();
+    await this.model.say({ match: word, steps });
+    return word;
+  }
+
+  /** Waits until the model is asked `count` times about `word`. */
+  async asked(word: string, count = 1): Promise<void> {
+    await waitFor(`the model is asked ${count} times`, async () => (await this.model.requests(word)).length >= count);
+  }
+
+  /** What tools answered to the model about `word`, all together. */
+  async toolResults(word: string): Promise<string> {
+    return (await this.model.requests(word)).flatMap(({ toolResults = [] }) => toolResults).join();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.relay[Symbol.asyncDispose]();
+    await this.server[Symbol.asyncDispose]();
+    this.model[Symbol.dispose]();
+  }
+}
+
+/** The step in which the model calls a tool. */
+export function toolCall(name: string, args: Record<string, unknown>): Step {
+  return { toolCall: { name, arguments: args } };
+}
+
+/** A tool of a client. */
+export function clientTool(name: string, handler: (q: string) => Promise<string> | string) {
+  return defineTool(name, {
+    description: `the tool ${name}`,
+    parameters: { type: 'object', properties: { q: { type: 'string' } } },
+    handler: async ({ q }: { q: string }) => handler(q),
+  });
+}
+
+/** Calls a method that the SDK has no function for. */
+export function request(client: CopilotClient, method: string, params: object): Promise<unknown> {
+  const { connection } = client as unknown as {
+    connection: { sendRequest: (method: string, params: object) => Promise<unknown> };
+  };
+  return connection.sendRequest(method, params);
+}

@@ -1,0 +1,81 @@
+import { describe, expect, it } from '@jest/globals';
+import { UsageError } from '../../../src/commands/flags.ts';
+import { GATEWAY_FLAGS, parseGatewayOptions, type GatewayOptions } from '../../../src/commands/gateway/options.ts';
+
+const tls = ['--tls-port=4322', '--tls-cert-file=/tls/tls.crt', '--tls-key-file=/tls/tls.key'];
+
+describe('the command line of the gateway', () => {
+  it('requires nothing', () => {
+    expect(parseGatewayOptions([])).toEqual({
+      kubeconfig: undefined,
+      listenPort: 4321,
+      tls: undefined,
+      proxies: undefined,
+      maxConnections: 20_000,
+      drainTimeoutMs: 3_600_000,
+      watchNamespaces: [],
+      healthPort: undefined,
+      metricsPort: undefined,
+      logLevel: 'info',
+    });
+  });
+
+  it.each<[string, string[], Partial<GatewayOptions>]>([
+    [
+      'other ports',
+      ['--listen-port=1', '--health-port=2', '--metrics-port=65535'],
+      { listenPort: 1, healthPort: 2, metricsPort: 65_535 },
+    ],
+    ['TLS', tls, { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: undefined } }],
+    ['TLS only', [...tls, '--listen-port=0'], { listenPort: undefined }],
+    [
+      'certificates of clients',
+      [...tls, '--tls-client-ca-file=/ca'],
+      { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: '/ca' } },
+    ],
+    ['no time to leave', ['--drain-timeout=0s'], { drainTimeoutMs: 0 }],
+    ['some namespaces', ['--watch-namespaces=a,b'], { watchNamespaces: ['a', 'b'] }],
+  ])('takes %s', (_, args, expected) => {
+    expect(parseGatewayOptions(args)).toMatchObject(expected);
+  });
+
+  it('takes the addresses of load balancers', () => {
+    const { proxies } = parseGatewayOptions(['--proxy-protocol-from=10.0.0.0/8, 192.0.2.1,2001:db8::/32,fd00::1']);
+    const listed = (address: string, family: 'ipv4' | 'ipv6') => proxies?.check(address, family);
+    expect([listed('10.1.2.3', 'ipv4'), listed('192.0.2.1', 'ipv4'), listed('192.0.2.2', 'ipv4')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect([listed('2001:db8:1::1', 'ipv6'), listed('fd00::1', 'ipv6'), listed('fd00::2', 'ipv6')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(listed('::ffff:10.1.2.3', 'ipv6')).toBe(true);
+  });
+
+  it.each([
+    ['no port at all', ['--listen-port=0'], 'both 0'],
+    ['a port beyond', ['--listen-port=65536'], 'must be a port'],
+    ['a name as port', ['--health-port=http'], '--health-port=http'],
+    ['a TLS port without files', ['--tls-port=4322'], 'requires --tls-cert-file and --tls-key-file'],
+    ['a certificate without a TLS port', ['--tls-cert-file=/tls/tls.crt'], 'require --tls-port'],
+    ['an authority without a TLS port', ['--tls-client-ca-file=/ca'], 'require --tls-port'],
+    ['a name as load balancer', ['--proxy-protocol-from=lb.example.com'], 'lb.example.com must be an IP address'],
+    ['a range of nothing', ['--proxy-protocol-from=10.0.0.0/33'], '10.0.0.0/33 must be'],
+    ['no connections', ['--max-connections=0'], '--max-connections=0'],
+    ['a duration without a unit', ['--drain-timeout=60'], '--drain-timeout=60'],
+    ['an unknown flag', ['--gateway'], '--gateway'],
+    ['a further word', ['now'], 'now'],
+  ])('refuses %s', (_, args, message) => {
+    expect(() => parseGatewayOptions(args)).toThrow(UsageError);
+    expect(() => parseGatewayOptions(args)).toThrow(message);
+  });
+
+  it('is what the help lists', () => {
+    const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
+    for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
+    expect(listed).toHaveLength(13);
+  });
+});

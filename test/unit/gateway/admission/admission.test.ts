@@ -1,0 +1,180 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { createAdmission, type Decision, type Grant } from '../../../../src/gateway/admission/admission.ts';
+import { credentialHash } from '../../../../src/resources/binding.ts';
+import type { KubeUser, Reviews, TenantRight, Unauthenticated } from '../../../../src/gateway/admission/reviews.ts';
+import type { GatewayTenant } from '../../../../src/gateway/model.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+
+const credential = `cpg_${'a'.repeat(43)}`;
+const next = `cpg_${'b'.repeat(43)}`;
+const acme: GatewayTenant = {
+  namespace: 'team',
+  name: 'acme',
+  uid: 'uid-1',
+  access: 'Gateway',
+  credentials: [credentialHash(credential)],
+  servers: [],
+};
+const bot: KubeUser = { name: 'bot', uid: 'u', groups: ['g'], extra: {}, expiresAt: undefined };
+
+let clock: FakeClock;
+let tenants: Map<string, GatewayTenant>;
+let isSynced: boolean;
+let rights: string[];
+let asked: string[];
+let users: Map<string, KubeUser | Unauthenticated>;
+let failure: Error | undefined;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  tenants = new Map([['team/acme', acme]]);
+  isSynced = true;
+  rights = ['team connect acme'];
+  asked = [];
+  users = new Map([['kube-token', bot]]);
+  failure = undefined;
+});
+
+const reviews: Reviews = {
+  authenticate: async (token) => {
+    asked.push('who');
+    if (failure) throw failure;
+    return Promise.resolve(users.get(token) ?? { problem: 'the API server does not accept the Kubernetes token' });
+  },
+  isAllowed: (_, { tenant, verb, name }: TenantRight) => {
+    const right = `${tenant.namespace} ${verb} ${name}`;
+    asked.push(right);
+    return Promise.resolve(rights.includes(right));
+  },
+};
+
+function decide(token: unknown): Decision | Promise<Decision> {
+  const fleet = {
+    find: ({ namespace, name }: { namespace: string; name: string }) => tenants.get(`${namespace}/${name}`),
+    get isSynced() {
+      return isSynced;
+    },
+  };
+  return createAdmission({ fleet, reviews, clock }).decide(token);
+}
+
+async function granted(token: string): Promise<Grant> {
+  const decision = await decide(token);
+  if ('denied' in decision) throw new Error(`${decision.denied}: ${decision.message}`);
+  return decision;
+}
+
+const reasonOf = async (token: unknown): Promise<string> => {
+  const decision = await decide(token);
+  return 'denied' in decision ? decision.denied : 'granted';
+};
+
+describe('a binding credential', () => {
+  it('admits to its tenant at once, as whichever user it states, and asks nobody', async () => {
+    const decision = decide(`team/acme/alice:${credential}`);
+    expect(decision).toMatchObject({
+      identity: { tenant: { namespace: 'team', name: 'acme' }, user: 'alice', credential: 'Binding' },
+    });
+    expect((await granted(`team/acme:${credential}`)).identity.user).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  it.each([
+    ['of another tenant', `team/other:${credential}`, 'UnknownTenant'],
+    ['of a look-alike', `team/acme-0:${credential}`, 'UnknownTenant'],
+    ['of the same name in another namespace', `elsewhere/acme:${credential}`, 'UnknownTenant'],
+    ['that is wrong', `team/acme:${next}`, 'WrongCredential'],
+    ['that is cut off', `team/acme:${credential.slice(0, -1)}`, 'WrongCredential'],
+    ['in a malformed token', `acme:${credential}`, 'MalformedToken'],
+  ])('%s is denied, and never sent to the API server', async (_, token, reason) => {
+    expect(await reasonOf(token)).toBe(reason);
+    expect(asked).toEqual([]);
+  });
+
+  it('admits to no tenant whose clients do not come through the gateway', async () => {
+    tenants.set('team/acme', { ...acme, access: 'Direct' });
+    expect(await reasonOf(`team/acme:${credential}`)).toBe('DirectAccess');
+  });
+
+  it('is not refused for ever while the tenants are still being listed', async () => {
+    isSynced = false;
+    tenants.clear();
+    expect(await reasonOf(`team/acme:${credential}`)).toBe('Unavailable');
+  });
+
+  it('is valid until it is retired, and the next one from when it is listed', async () => {
+    const { recheck } = await granted(`team/acme:${credential}`);
+    tenants.set('team/acme', { ...acme, credentials: [credentialHash(next), credentialHash(credential)] });
+    expect(await recheck()).toHaveProperty('identity');
+    expect(await reasonOf(`team/acme:${next}`)).toBe('granted');
+    tenants.set('team/acme', { ...acme, credentials: [credentialHash(next)] });
+    expect(await recheck()).toMatchObject({ denied: 'WrongCredential' });
+  });
+
+  it('ends with its tenant, even if another one takes its name and credential', async () => {
+    const { recheck } = await granted(`team/acme:${credential}`);
+    tenants.set('team/acme', { ...acme, uid: 'uid-2' });
+    expect(await recheck()).toMatchObject({ denied: 'UnknownTenant' });
+    tenants.delete('team/acme');
+    expect(await recheck()).toMatchObject({ denied: 'UnknownTenant' });
+  });
+});
+
+describe('a Kubernetes token', () => {
+  it('admits its user where that may connect', async () => {
+    const { identity } = await granted('team/acme:kube-token');
+    expect(identity).toMatchObject({ user: 'bot', credential: 'Kubernetes' });
+    expect(asked).toEqual(['who', 'team connect acme']);
+  });
+
+  it('takes no further right to state its own user', async () => {
+    expect((await granted('team/acme/bot:kube-token')).identity.user).toBe('bot');
+  });
+
+  it.each([
+    ['for that user', 'team impersonate acme:alice'],
+    ['for all users', 'team impersonate acme:*'],
+  ])('states another user with the right %s', async (_, right) => {
+    expect(await reasonOf('team/acme/alice:kube-token')).toBe('NotAuthorized');
+    rights.push(right);
+    expect((await granted('team/acme/alice:kube-token')).identity.user).toBe('alice');
+  });
+
+  it('takes both rights to state another user', async () => {
+    rights = ['team impersonate acme:*'];
+    expect(await reasonOf('team/acme/alice:kube-token')).toBe('NotAuthorized');
+  });
+
+  it('asks the same of an unknown tenant as of a foreign one, and denies both', async () => {
+    rights = [];
+    expect(await reasonOf('team/acme:kube-token')).toBe('NotAuthorized');
+    const foreign = asked.splice(0);
+    tenants.clear();
+    expect(await reasonOf('team/acme:kube-token')).toBe('UnknownTenant');
+    expect(asked).toEqual(foreign);
+  });
+
+  it('that the API server does not accept is denied', async () => {
+    expect(await reasonOf('team/acme:other-token')).toBe('NotAuthenticated');
+    expect(asked).toEqual(['who']);
+  });
+
+  it('ends when it expires, when it is revoked, and when its right is taken away', async () => {
+    users.set('kube-token', { ...bot, expiresAt: clock.now() + 60_000 });
+    const { recheck, identity } = await granted('team/acme:kube-token');
+    expect(identity.expiresAt).toBe(clock.now() + 60_000);
+    rights = [];
+    expect(await recheck()).toMatchObject({ denied: 'NotAuthorized' });
+    rights = ['team connect acme'];
+    expect(await recheck()).toHaveProperty('identity');
+    await clock.advance(60_000);
+    expect(await recheck()).toMatchObject({ denied: 'NotAuthenticated', message: 'the Kubernetes token has expired' });
+    users.clear();
+    expect(await recheck()).toMatchObject({ denied: 'NotAuthenticated' });
+  });
+
+  it('admits nobody when the API server does not answer', async () => {
+    failure = new Error('POST /apis/authentication.k8s.io/v1/tokenreviews: connection refused');
+    expect(await decide('team/acme:kube-token')).toMatchObject({ denied: 'Unavailable' });
+  });
+});
