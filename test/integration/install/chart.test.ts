@@ -237,9 +237,10 @@ describe('an API server accepts what the chart renders', () => {
     'in a namespace that enforces the Pod Security standard "restricted": %s',
     async (name) => {
       const objects = objectsOf(await render({ gateway: { enabled: true } }));
-      const { spec } = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name) ?? {};
-      const { serviceAccountName: _account, ...podSpec } = (spec?.['template'] as { spec: Record<string, unknown> })
-        .spec;
+      const found = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
+      const template = found?.spec?.['template'] as { spec: Record<string, unknown> } | undefined;
+      // The account is created with the chart, and a pod is refused without it.
+      const { serviceAccountName: _account, ...podSpec } = template?.spec ?? {};
       const metadata = { name, namespace: 'operators' };
       await dryRun(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec: podSpec }));
     },
