@@ -58,7 +58,8 @@ export function runProblem({ warning, now, ...runs }: RunProblemInput): RunProbl
 export function startProblem(pod: Pod | undefined, warning: EventWarning | undefined, job: string): string | undefined {
   if (pod === undefined) {
     if (warning === undefined) return undefined;
-    return refusalOfMessage(warning.message, `Pod of Job ${job}`, { resources: 'spec.sessions.cleanupResources' }).message;
+    return refusalOfMessage(warning.message, `Pod of Job ${job}`, { resources: 'spec.sessions.cleanupResources' })
+      .message;
   }
   return containersProblem(pod, job) ?? schedulingProblem(pod, job) ?? mountProblem(pod, warning, job);
 }
