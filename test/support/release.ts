@@ -47,6 +47,11 @@ export class Release {
     return `${this.name}-copilot-operator`;
   }
 
+  /** Name of the gateway's Deployment and Service. */
+  get gatewayName(): string {
+    return `${this.name}-copilot-gateway`;
+  }
+
   /** The replicas that are not terminating. */
   async pods(): Promise<Pod[]> {
     const pods = await this.#namespace.list(Pod, 'app.kubernetes.io/name=copilot-operator');
