@@ -66,7 +66,8 @@ export class RelayBench implements AsyncDisposable {
 
   /** Waits until the model is asked `count` times about `word`. */
   async asked(word: string, count = 1): Promise<void> {
-    await waitFor(`the model is asked ${count} times`, async () => (await this.model.requests(word)).length >= count);
+    const isAsked = async () => (await this.model.requests(word)).length >= count;
+    await waitFor(`the model is asked ${count} times`, isAsked, { withinMs: 30_000, everyMs: 50 });
   }
 
   /** What tools answered to the model about `word`, all together. */

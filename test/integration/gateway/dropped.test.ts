@@ -33,13 +33,16 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
     const { host, port, token } = at.binding;
     const connection = RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: token });
     const client = new CopilotClient({ connection });
-    await client.start();
-    const session = await client.createSession(at.config(changes));
-    await session.send({ prompt });
-    await until(session);
-    await client.forceStop();
-    await waitFor('the gateway has noticed', async () => (await at.clients()) === 0);
-    return session.sessionId;
+    try {
+      await client.start();
+      const session = await client.createSession(at.config(changes));
+      await session.send({ prompt });
+      await until(session);
+      return session.sessionId;
+    } finally {
+      await client.forceStop();
+      await waitFor('the gateway has noticed', async () => (await at.clients()) === 0, { withinMs: 30_000 });
+    }
   }
 
   /** Resolves when a handler is called, and never lets it answer. */
@@ -74,7 +77,7 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
       await waitFor('the answer comes', () => seen.includes('slow answer'));
     });
     expect((await bench.model.requests(word)).map(({ outcome }) => outcome)).toEqual(['completed']);
-  }, 60_000);
+  }, 120_000);
 
   it('leaves a permission to the next one', async () => {
     const word = await bench.answer(bash, done);
@@ -82,7 +85,7 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
     const id = await lost(bench, { onPermissionRequest: handler }, word, () => called);
     await resume(id, {});
     expect(await bench.toolResults(word)).toContain('hi42');
-  }, 60_000);
+  }, 120_000);
 
   it('leaves a call of its tool to the next one that has the tool', async () => {
     const word = await bench.answer(toolCall('lookup', { q: 'abc' }), done);
@@ -90,7 +93,7 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
     const id = await lost(bench, { tools: [clientTool('lookup', handler)] }, word, () => called);
     await resume(id, { tools: [clientTool('lookup', (q) => `found ${q}`)] });
     expect(await bench.toolResults(word)).toContain('found abc');
-  }, 60_000);
+  }, 120_000);
 
   it('leaves a question to the user to the next one', async () => {
     const word = await bench.answer(ask, done);
@@ -98,7 +101,7 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
     const id = await lost(bench, { onUserInputRequest: handler }, word, () => called);
     await resume(id, { onUserInputRequest: async () => ({ answer: 'late yes', wasFreeform: true }) });
     expect(await bench.toolResults(word)).toContain('late yes');
-  }, 60_000);
+  }, 120_000);
 
   it('leaves a decision on a tool to the hook of the next one', async () => {
     const word = await bench.answer(bash, done);
@@ -110,7 +113,7 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
     });
     await resume(id, { hooks: { onPreToolUse: deny } });
     expect(await bench.toolResults(word)).toContain('the next one says no');
-  }, 60_000);
+  }, 120_000);
 
   it('after which nobody comes: its hook denies', async () => {
     const word = await hasty.answer(bash, done);
@@ -118,7 +121,7 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
     await lost(hasty, { hooks: { onPreToolUse: handler } }, word, () => called);
     await hasty.asked(word, 2);
     expect(await hasty.toolResults(word)).toContain('No client was there');
-  }, 60_000);
+  }, 120_000);
 
   it('after which nobody comes: its permission is denied, its tool fails, and then the session is unloaded', async () => {
     const word = await hasty.answer(bash, toolCall('lookup', { q: 'abc' }), done);
@@ -141,5 +144,5 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
         ),
       );
     });
-  }, 60_000);
+  }, 120_000);
 });

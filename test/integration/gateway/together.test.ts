@@ -42,7 +42,7 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
       expect([ofA?.data.content, ofB?.data.content]).toEqual(['answer of A', 'answer of B']);
       expect(seenByA).toEqual([first, second]);
     });
-  }, 60_000);
+  }, 120_000);
 
   it('a tool that both declare runs once', async () => {
     const word = await bench.answer(toolCall('lookup', { q: 'abc' }), done);
@@ -52,7 +52,7 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
       await a.sendAndWait({ prompt: word });
       expect(runs).toEqual(['B']);
     });
-  }, 60_000);
+  }, 120_000);
 
   it('the tools of both are offered to the model, until one leaves', async () => {
     const own = (name: string) => ({ tools: [clientTool(name, () => 'ok')] });
@@ -66,7 +66,7 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
     const [request] = await bench.model.requests(one);
     expect(request?.tools).toContain('of_a');
     expect(request?.tools).not.toContain('of_b');
-  }, 60_000);
+  }, 120_000);
 
   it('streaming that one wants is not switched off by the other', async () => {
     await two({ streaming: true }, { streaming: false }, async (a) => {
@@ -75,7 +75,7 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
       await a.sendAndWait({ prompt: 'hello' });
       expect(deltas).toBeGreaterThan(0);
     });
-  }, 60_000);
+  }, 120_000);
 
   it('a permission is asked of both, and the first answer counts', async () => {
     const word = await bench.answer(bash, done);
@@ -97,7 +97,7 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
     });
     expect(asked.toSorted()).toEqual(['A', 'B']);
     expect(await bench.toolResults(word)).toContain('hi42');
-  }, 60_000);
+  }, 120_000);
 
   it('a hook of either can deny', async () => {
     const word = await bench.answer(bash, done);
@@ -112,7 +112,7 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
     });
     expect(seen.toSorted()).toEqual(['A', 'B']);
     expect(await bench.toolResults(word)).toContain('B says no');
-  }, 60_000);
+  }, 120_000);
 
   it('a question to the user is asked of both, and a client that fails does not answer it', async () => {
     const word = await bench.answer(toolCall('ask_user', { question: 'ok?', allow_freeform: true }), done);
@@ -124,7 +124,7 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
       await a.sendAndWait({ prompt: word });
     });
     expect(await bench.toolResults(word)).toContain('yes of B');
-  }, 60_000);
+  }, 120_000);
 
   it('one that leaves in the middle of a turn does not end it', async () => {
     const word = await bench.answer({ text: 'slow answer', delayMs: 300, chunks: 3 });
@@ -136,5 +136,5 @@ describe.each(['cli', 'runtime'] as const)('clients of one session (%s)', (binar
       await a.disconnect();
       await waitFor('B sees the answer', () => answers.includes('slow answer'));
     });
-  }, 60_000);
+  }, 120_000);
 });

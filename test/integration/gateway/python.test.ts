@@ -1,0 +1,28 @@
+// The Python SDK through the gateway, with both real servers: what it can do without a gateway, it can do with one.
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { join } from 'node:path';
+import { pythonWithSdk } from '../../support/python-sdk.ts';
+import { RelayBench } from '../../support/relay-bench.ts';
+import { output } from '../../support/tools.ts';
+
+const FEATURES = [
+  ...['ping_and_status', 'create_and_send', 'deltas', 'transform', 'prompt_hook', 'client_tool', 'shell_tool'],
+  ...['user_input', 'set_model', 'lists_and_metadata', 'abort', 'cancel', 'leave_and_resume', 'delete', 'stop'],
+];
+
+describe.each(['cli', 'runtime'] as const)('the Python SDK (%s)', (binary) => {
+  let bench: RelayBench;
+
+  beforeAll(async () => {
+    bench = await RelayBench.start(binary);
+  }, 90_000);
+  afterAll(() => bench[Symbol.asyncDispose]());
+
+  it('does everything that it can do', async () => {
+    const { host, port, token, provider } = bench.binding;
+    const model = provider?.baseUrl.replace(/\/v1$/, '') ?? '';
+    const program = join(import.meta.dirname, 'features.py');
+    const printed = await output(await pythonWithSdk(), [program, `${host}:${port}`, token, model]);
+    expect(JSON.parse(printed)).toEqual(Object.fromEntries(FEATURES.map((name) => [name, 'ok'])));
+  }, 240_000);
+});
