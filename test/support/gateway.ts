@@ -6,10 +6,11 @@ import { createAdmission } from '../../src/gateway/admission/admission.ts';
 import type { ClientLimits } from '../../src/gateway/client/model.ts';
 import { Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import { methodRules } from '../../src/gateway/methods/rules.ts';
+import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
-import { StaticFleet } from './relay-listener.ts';
+import { StaticFleet } from './static-fleet.ts';
 import { waitFor } from './wait.ts';
 
 const CREDENTIAL = `cpg_${'a'.repeat(43)}`;
@@ -30,6 +31,7 @@ export interface GatewayInProcessOptions extends Partial<
   /** Its connection token. */
   readonly token?: string;
   readonly limits?: Partial<ClientLimits>;
+  readonly relayLimits?: Partial<RelayLimits>;
 }
 
 export class GatewayInProcess implements AsyncDisposable {
@@ -44,7 +46,7 @@ export class GatewayInProcess implements AsyncDisposable {
   readonly #running: Promise<void>;
 
   private constructor(options: GatewayInProcessOptions) {
-    const { server = { host: '127.0.0.1', port: 1 }, token = '', limits } = options;
+    const { server = { host: '127.0.0.1', port: 1 }, token = '', limits, relayLimits = {} } = options;
     this.fleet = new StaticFleet(server, token);
     this.fleet.change({ credentials: [credentialHash(CREDENTIAL)] });
     const log = pino({ level: 'debug' }, new Writable({ write: (line, _, done) => this.#write(String(line), done) }));
@@ -52,7 +54,13 @@ export class GatewayInProcess implements AsyncDisposable {
       authenticate: () => Promise.resolve({ problem: 'nobody' }),
       isAllowed: () => Promise.resolve(false),
     };
-    this.#relay = createRelay({ fleet: this.fleet, rules: methodRules('Dedicated'), clock: systemClock, log });
+    this.#relay = createRelay({
+      fleet: this.fleet,
+      rules: methodRules('Dedicated'),
+      clock: systemClock,
+      log,
+      limits: relayLimits,
+    });
     this.#gateway = new Gateway({
       plain: { host: this.host, port: 0 },
       tls: undefined,

@@ -1,4 +1,4 @@
-/** A real server, a model and the relay in front of it, for tests of the relay with real SDKs. */
+/** A real server, a model and the gateway in front of it, for tests of the relay with real SDKs. */
 import { approveAll, defineTool, type CopilotClient, type SessionConfig } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
@@ -7,7 +7,7 @@ import { withClient, type Binding } from './chat.ts';
 import type { ServerBinary } from './copilot-binary.ts';
 import { CopilotServer } from './copilot-server.ts';
 import { TestModel } from './model.ts';
-import { RelayListener } from './relay-listener.ts';
+import { BINDING_TOKEN, GatewayInProcess } from './gateway.ts';
 import { waitFor } from './wait.ts';
 
 const TOKEN = 'f3b1c0ffee';
@@ -15,23 +15,25 @@ const TOKEN = 'f3b1c0ffee';
 export class RelayBench implements AsyncDisposable {
   readonly server: CopilotServer;
   readonly model: TestModel;
-  readonly relay: RelayListener;
+  readonly gateway: GatewayInProcess;
   /** The server's own connection token. */
   readonly token = TOKEN;
-  /** What clients of the relay need. */
+  /** What clients of the gateway need. */
   readonly binding: Binding;
 
-  private constructor(server: CopilotServer, model: TestModel, relay: RelayListener) {
+  private constructor(server: CopilotServer, model: TestModel, gateway: GatewayInProcess) {
     this.server = server;
     this.model = model;
-    this.relay = relay;
-    this.binding = model.bind(relay, 'of the gateway');
+    this.gateway = gateway;
+    this.binding = model.bind(gateway, BINDING_TOKEN);
   }
 
-  static async start(binary: ServerBinary, limits: Partial<RelayLimits> = {}): Promise<RelayBench> {
+  static async start(binary: ServerBinary, relayLimits: Partial<RelayLimits> = {}): Promise<RelayBench> {
     const model = await TestModel.start();
     const server = await CopilotServer.start(binary, TOKEN);
-    return new RelayBench(server, model, await RelayListener.start(server, TOKEN, limits));
+    const { host, port } = server;
+    const gateway = await GatewayInProcess.start({ server: { host, port }, token: TOKEN, relayLimits });
+    return new RelayBench(server, model, gateway);
   }
 
   /** What sessions are made with: the test model, and every permission given. */
@@ -40,9 +42,19 @@ export class RelayBench implements AsyncDisposable {
     return { onPermissionRequest: approveAll, model: 'test-model', ...(provider && { provider }), ...changes };
   }
 
-  /** Runs `use` with a client of the relay. */
+  /** Runs `use` with a client of the gateway. */
   client<T>(use: (client: CopilotClient) => Promise<T>): Promise<T> {
     return withClient(this.binding, use);
+  }
+
+  /** Clients that are connected. */
+  clients(): Promise<number> {
+    return this.gateway.metric('copilot_gateway_clients');
+  }
+
+  /** Clients whose connection the relay has closed because they did not read. */
+  cut(): Promise<number> {
+    return this.gateway.metric('copilot_gateway_closed_connections_total', { reason: 'SlowClient' });
   }
 
   /** A word that only the prompt of this answer has. */
@@ -63,7 +75,7 @@ export class RelayBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.relay[Symbol.asyncDispose]();
+    await this.gateway[Symbol.asyncDispose]();
     await this.server[Symbol.asyncDispose]();
     this.model[Symbol.dispose]();
   }

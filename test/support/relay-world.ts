@@ -13,7 +13,7 @@ import type { ClientHandler, ClientLink, CloseReason } from '../../src/gateway/m
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay } from '../../src/gateway/relay/relay.ts';
 import { FakeClock, settle } from './fake-clock.ts';
-import { StaticFleet } from './relay-listener.ts';
+import { StaticFleet } from './static-fleet.ts';
 
 /** What a frame says, as far as tests look. */
 export interface Frame {

@@ -30,15 +30,15 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
     prompt: string,
     until: (session: CopilotSession) => Promise<unknown>,
   ): Promise<string> {
-    const { relay } = at;
-    const connection = RuntimeConnection.forUri(`${relay.host}:${relay.port}`, { connectionToken: 'any' });
+    const { host, port, token } = at.binding;
+    const connection = RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: token });
     const client = new CopilotClient({ connection });
     await client.start();
     const session = await client.createSession(at.config(changes));
     await session.send({ prompt });
     await until(session);
     await client.forceStop();
-    await waitFor('the relay has noticed', () => relay.clients === 0);
+    await waitFor('the gateway has noticed', async () => (await at.clients()) === 0);
     return session.sessionId;
   }
 

@@ -1,56 +1,35 @@
 // What the Node SDK can do with a server, done through the relay with both real servers: as without it.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { approveAll, CopilotClient, RuntimeConnection, type SessionConfig } from '@github/copilot-sdk';
+import { CopilotClient, RuntimeConnection } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
-import { withClient, type Binding } from '../../support/chat.ts';
-import { CopilotServer } from '../../support/copilot-server.ts';
-import { TestModel } from '../../support/model.ts';
-import { request } from '../../support/relay-bench.ts';
-import { RelayListener } from '../../support/relay-listener.ts';
+import { RelayBench, request } from '../../support/relay-bench.ts';
 import { waitFor } from '../../support/wait.ts';
 
-const token = 'f3b1c0ffee';
-
 describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (binary) => {
-  let server: CopilotServer;
-  let model: TestModel;
-  let relay: RelayListener;
-  let binding: Binding;
+  let bench: RelayBench;
   /** A word that only this test's prompts have. */
   let word: string;
 
   beforeAll(async () => {
-    model = await TestModel.start();
-    server = await CopilotServer.start(binary, token);
-    relay = await RelayListener.start(server, token);
-    binding = model.bind(relay, 'of the gateway');
+    bench = await RelayBench.start(binary);
   }, 90_000);
   afterAll(async () => {
-    await relay[Symbol.asyncDispose]();
-    await server[Symbol.asyncDispose]();
-    model[Symbol.dispose]();
+    await bench[Symbol.asyncDispose]();
   });
   beforeEach(() => {
     word = randomUUID();
   });
 
-  const config = (changes: Partial<SessionConfig> = {}): SessionConfig => ({
-    onPermissionRequest: approveAll,
-    model: 'test-model',
-    ...(binding.provider !== undefined && { provider: binding.provider }),
-    ...changes,
-  });
-
   /** The model calls a tool and then says `done`. */
   const callTool = (name: string, args: Record<string, unknown>) =>
-    model.say({ match: word, steps: [{ toolCall: { name, arguments: args } }, { text: 'done' }] });
-  const toolResults = async () => (await model.requests(word)).flatMap(({ toolResults = [] }) => toolResults);
+    bench.model.say({ match: word, steps: [{ toolCall: { name, arguments: args } }, { text: 'done' }] });
+  const toolResults = async () => (await bench.model.requests(word)).flatMap(({ toolResults = [] }) => toolResults);
 
   it('questions to the user', async () => {
     await callTool('ask_user', { question: 'ok?', allow_freeform: true });
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const session = await client.createSession(
-        config({
+        bench.config({
           onUserInputRequest: async ({ question }) => ({ answer: `answer to ${question}`, wasFreeform: true }),
         }),
       );
@@ -62,9 +41,9 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   it('hooks, which see every tool and change the prompt', async () => {
     await callTool('bash', { command: 'echo hooked', description: 'x' });
     const seen: string[] = [];
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const session = await client.createSession(
-        config({
+        bench.config({
           hooks: {
             onPreToolUse: async ({ toolName }) => void seen.push(`pre:${toolName}`),
             onPostToolUse: async ({ toolName }) => void seen.push(`post:${toolName}`),
@@ -75,23 +54,23 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       await session.sendAndWait({ prompt: word });
     });
     expect(seen).toEqual(['pre:bash', 'post:bash']);
-    expect((await model.requests(word))[0]?.prompt).toContain('CHANGED');
+    expect((await bench.model.requests(word))[0]?.prompt).toContain('CHANGED');
   }, 30_000);
 
   it('a hook that denies a tool', async () => {
     await callTool('bash', { command: 'echo never', description: 'x' });
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const deny = async () => ({ permissionDecision: 'deny' as const, permissionDecisionReason: 'not today' });
-      const session = await client.createSession(config({ hooks: { onPreToolUse: deny } }));
+      const session = await client.createSession(bench.config({ hooks: { onPreToolUse: deny } }));
       await session.sendAndWait({ prompt: word });
     });
     expect((await toolResults()).join()).toContain('not today');
   }, 30_000);
 
   it('a system message that the client transforms', async () => {
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const sections = { identity: { action: async (text: string) => `${text} MARKED` } };
-      const session = await client.createSession(config({ systemMessage: { mode: 'customize', sections } }));
+      const session = await client.createSession(bench.config({ systemMessage: { mode: 'customize', sections } }));
       const systems: string[] = [];
       session.on('system.message', (event) => void systems.push(event.data.content));
       await session.sendAndWait({ prompt: word });
@@ -103,12 +82,12 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
     const args = { summary: 'S', actions: ['interactive'], recommendedAction: 'interactive' };
     await callTool('exit_plan_mode', args);
     const asked: string[] = [];
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const onExitPlanModeRequest = async ({ summary }: { summary: string }) => {
         asked.push(summary);
         return { approved: true, selectedAction: 'interactive' as const };
       };
-      const session = await client.createSession(config({ onExitPlanModeRequest }));
+      const session = await client.createSession(bench.config({ onExitPlanModeRequest }));
       await session.rpc.mode.set({ mode: 'plan' });
       await session.sendAndWait({ prompt: word });
       expect(await session.rpc.mode.get()).toBe('interactive');
@@ -117,9 +96,9 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   }, 30_000);
 
   it('elicitations', async () => {
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const session = await client.createSession(
-        config({ onElicitationRequest: async () => ({ action: 'accept', content: { a: 1 } }) }),
+        bench.config({ onElicitationRequest: async () => ({ action: 'accept', content: { a: 1 } }) }),
       );
       expect(session.capabilities.ui?.elicitation).toBe(true);
       const requestedSchema = { type: 'object' as const, properties: { a: { type: 'number' as const } } };
@@ -131,19 +110,19 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   }, 30_000);
 
   it('another model', async () => {
-    await withClient(binding, async (client) => {
-      const session = await client.createSession(config());
+    await bench.client(async (client) => {
+      const session = await client.createSession(bench.config());
       await session.setModel('other-model');
       await session.sendAndWait({ prompt: word });
     });
-    expect((await model.requests(word)).map((request) => request.model)).toEqual(['other-model']);
+    expect((await bench.model.requests(word)).map((request) => request.model)).toEqual(['other-model']);
   }, 30_000);
 
   it('what is known of sessions, and their lifecycle', async () => {
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const lifecycle: string[] = [];
       client.onLifecycle((event) => void lifecycle.push(`${event.type} ${event.sessionId}`));
-      const session = await client.createSession(config());
+      const session = await client.createSession(bench.config());
       const id = session.sessionId;
       await session.sendAndWait({ prompt: word });
       expect((await client.getAuthStatus()).isAuthenticated).toBe(false);
@@ -157,36 +136,36 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   }, 30_000);
 
   it('an abort in the middle of a turn', async () => {
-    await model.say({ match: word, steps: [{ text: 'one two three four', delayMs: 3000, chunks: 4 }] });
-    await withClient(binding, async (client) => {
-      const session = await client.createSession(config());
+    await bench.model.say({ match: word, steps: [{ text: 'one two three four', delayMs: 3000, chunks: 4 }] });
+    await bench.client(async (client) => {
+      const session = await client.createSession(bench.config());
       const turn = session.sendAndWait({ prompt: word });
-      await waitFor('the model is asked', async () => (await model.requests(word)).length > 0);
+      await waitFor('the model is asked', async () => (await bench.model.requests(word)).length > 0);
       await session.abort();
       await turn;
       expect((await session.sendAndWait({ prompt: 'and now?' }))?.data.content).toContain('and now?');
     });
-    expect((await model.requests(word))[0]?.outcome).toBe('aborted');
+    expect((await bench.model.requests(word))[0]?.outcome).toBe('aborted');
   }, 30_000);
 
   it('a provider whose bearer token the client knows', async () => {
     let asked = 0;
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const bearerTokenProvider = async () => {
         asked += 1;
         return 'fresh';
       };
-      const { apiKey: _, ...provider } = binding.provider ?? { baseUrl: '' };
-      const session = await client.createSession(config({ provider: { ...provider, bearerTokenProvider } }));
+      const { apiKey: _, ...provider } = bench.binding.provider ?? { baseUrl: '' };
+      const session = await client.createSession(bench.config({ provider: { ...provider, bearerTokenProvider } }));
       await session.sendAndWait({ prompt: word });
     });
     expect(asked).toBeGreaterThan(0);
-    expect((await model.requests(word))[0]?.headers['authorization']).toBe('Bearer fresh');
+    expect((await bench.model.requests(word))[0]?.headers['authorization']).toBe('Bearer fresh');
   }, 30_000);
 
   it('two sessions at once', async () => {
-    await withClient(binding, async (client) => {
-      const sessions = await Promise.all(['a', 'b'].map(() => client.createSession(config({ streaming: true }))));
+    await bench.client(async (client) => {
+      const sessions = await Promise.all(['a', 'b'].map(() => client.createSession(bench.config({ streaming: true }))));
       const answers = await Promise.all(
         sessions.map((session, index) => session.sendAndWait({ prompt: `number ${index} ${word}` })),
       );
@@ -200,38 +179,40 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   it('a session of its own id, created again: it goes on', async () => {
     const sessionId = `own-${word}`;
     for (const prompt of ['first', 'second']) {
-      await withClient(binding, async (client) => {
-        const session = await client.createSession(config({ sessionId }));
+      await bench.client(async (client) => {
+        const session = await client.createSession(bench.config({ sessionId }));
         await session.sendAndWait({ prompt: `${prompt} ${word}` });
         await session.disconnect();
       });
     }
-    const [, second] = await model.requests(word);
+    const [, second] = await bench.model.requests(word);
     expect(second?.roles?.filter((role) => role === 'user')).toHaveLength(2);
   }, 30_000);
 
   it('mode "empty"', async () => {
-    const connection = RuntimeConnection.forUri(`${relay.host}:${relay.port}`, { connectionToken: 'any' });
+    const connection = RuntimeConnection.forUri(`${bench.gateway.host}:${bench.gateway.port}`, {
+      connectionToken: bench.binding.token,
+    });
     const client = new CopilotClient({ connection, mode: 'empty' });
     try {
       await client.start();
-      const session = await client.createSession(config({ availableTools: ['view'] }));
+      const session = await client.createSession(bench.config({ availableTools: ['view'] }));
       expect((await session.sendAndWait({ prompt: word }))?.data.content).toContain(word);
     } finally {
       expect(await client.stop()).toEqual([]);
     }
-    expect((await model.requests(word))[0]?.tools).toEqual(['view']);
+    expect((await bench.model.requests(word))[0]?.tools).toEqual(['view']);
   }, 30_000);
 
   it('attachments and immediate prompts', async () => {
-    await model.say({ match: word, steps: [{ text: 'one two three', delayMs: 300, chunks: 3 }] });
-    await withClient(binding, async (client) => {
-      const session = await client.createSession(config());
+    await bench.model.say({ match: word, steps: [{ text: 'one two three', delayMs: 300, chunks: 3 }] });
+    await bench.client(async (client) => {
+      const session = await client.createSession(bench.config());
       const turn = session.sendAndWait({
         prompt: word,
         attachments: [{ type: 'blob', data: Buffer.from('text').toString('base64'), mimeType: 'text/plain' }],
       });
-      await waitFor('the model is asked', async () => (await model.requests(word)).length > 0);
+      await waitFor('the model is asked', async () => (await bench.model.requests(word)).length > 0);
       await session.send({ prompt: `steer ${word}`, mode: 'immediate' });
       await turn;
       const prompts = (await session.getEvents()).filter(({ type }) => type === 'user.message');
@@ -240,9 +221,9 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   }, 30_000);
 
   it('commands of the client, which the server knows', async () => {
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const commands = [{ name: 'mine', description: 'x', handler: async () => undefined }];
-      const session = await client.createSession(config({ commands }));
+      const session = await client.createSession(bench.config({ commands }));
       const { commands: known } = await session.rpc.commands.list();
       expect(known.map(({ name }) => name)).toContain('mine');
     });
@@ -251,19 +232,19 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   it('sub-agents and agents of the client', async () => {
     const sub = randomUUID();
     const task = { description: 'look', prompt: `${sub} look`, agent_type: 'finder', name: 'sub', mode: 'sync' };
-    await model.say({ match: sub, steps: [{ text: 'looked' }] });
+    await bench.model.say({ match: sub, steps: [{ text: 'looked' }] });
     await callTool('task', task);
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const customAgents = [{ name: 'finder', displayName: 'Finder', description: 'finds', prompt: 'You find.' }];
-      const session = await client.createSession(config({ customAgents }));
+      const session = await client.createSession(bench.config({ customAgents }));
       expect((await session.sendAndWait({ prompt: word }))?.data.content).toBe('done');
     });
-    expect(await model.requests(sub)).not.toEqual([]);
+    expect(await bench.model.requests(sub)).not.toEqual([]);
   }, 30_000);
 
   it('compaction', async () => {
-    await withClient(binding, async (client) => {
-      const session = await client.createSession(config());
+    await bench.client(async (client) => {
+      const session = await client.createSession(bench.config());
       await session.sendAndWait({ prompt: word });
       await session.sendAndWait({ prompt: `more ${word}` });
       expect(await session.rpc.history.compact({})).toMatchObject({ success: true });
@@ -272,7 +253,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   }, 30_000);
 
   it('a method that the server lacks', async () => {
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const expected = { code: -32601, message: 'Unhandled method session.bogus' };
       await expect(request(client, 'session.bogus', {})).rejects.toMatchObject(expected);
       await expect(request(client, 'runtime.shutdown', {})).rejects.toMatchObject({ code: -32601 });

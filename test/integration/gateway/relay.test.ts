@@ -1,54 +1,35 @@
 // The relay between the real Node SDK and both real servers: one client, from its first session to its last.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { approveAll, defineTool, type SessionConfig } from '@github/copilot-sdk';
+import { defineTool } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
-import { withClient, type Binding } from '../../support/chat.ts';
-import { CopilotServer } from '../../support/copilot-server.ts';
-import { TestModel } from '../../support/model.ts';
-import { RelayListener } from '../../support/relay-listener.ts';
+import { RelayBench } from '../../support/relay-bench.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';
 
-const token = 'f3b1c0ffee';
 const socketsBefore = openSockets();
 
 describe.each(['cli', 'runtime'] as const)('a client of the relay (%s)', (binary) => {
-  let server: CopilotServer;
-  let model: TestModel;
-  let relay: RelayListener;
-  let binding: Binding;
+  let bench: RelayBench;
 
   beforeAll(async () => {
-    model = await TestModel.start();
-    server = await CopilotServer.start(binary, token);
-    relay = await RelayListener.start(server, token);
-    binding = model.bind(relay, 'of the gateway');
+    bench = await RelayBench.start(binary);
   }, 90_000);
   afterAll(async () => {
-    await relay[Symbol.asyncDispose]();
-    await server[Symbol.asyncDispose]();
-    model[Symbol.dispose]();
+    await bench[Symbol.asyncDispose]();
     await socketsLeft(socketsBefore);
   });
 
-  const config = (changes: Partial<SessionConfig> = {}): SessionConfig => ({
-    onPermissionRequest: approveAll,
-    model: 'test-model',
-    ...(binding.provider !== undefined && { provider: binding.provider }),
-    ...changes,
-  });
-
   it('creates a session, streams an answer, leaves, resumes and deletes it', async () => {
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       expect((await client.ping('x')).message).toBe('pong: x');
       expect((await client.getStatus()).version).toBe('1.0.102');
-      const session = await client.createSession(config({ streaming: true }));
+      const session = await client.createSession(bench.config({ streaming: true }));
       const deltas: string[] = [];
       session.on('assistant.message_delta', (event) => void deltas.push(event.data.deltaContent));
       const answer = await session.sendAndWait({ prompt: 'hello' });
       expect(answer?.data.content).toContain('You said: hello');
       expect(deltas.join('')).toBe(answer?.data.content);
       await session.disconnect();
-      const resumed = await client.resumeSession(session.sessionId, config());
+      const resumed = await client.resumeSession(session.sessionId, bench.config());
       expect((await resumed.sendAndWait({ prompt: 'again' }))?.data.content).toContain('again');
       const asked = (await resumed.getEvents()).filter(({ type }) => type === 'user.message');
       expect(asked).toHaveLength(2);
@@ -61,7 +42,7 @@ describe.each(['cli', 'runtime'] as const)('a client of the relay (%s)', (binary
 
   it('runs its own tools and answers permissions', async () => {
     const word = randomUUID();
-    await model.say({
+    await bench.model.say({
       match: word,
       steps: [
         { toolCall: { name: 'lookup', arguments: { q: 'abc' } } },
@@ -75,9 +56,9 @@ describe.each(['cli', 'runtime'] as const)('a client of the relay (%s)', (binary
       parameters: { type: 'object', properties: { q: { type: 'string' } } },
       handler: async ({ q }: { q: string }) => `result for ${q}`,
     });
-    await withClient(binding, async (client) => {
+    await bench.client(async (client) => {
       const session = await client.createSession(
-        config({
+        bench.config({
           tools: [lookup],
           onPermissionRequest: async ({ kind }) => {
             asked.push(kind);

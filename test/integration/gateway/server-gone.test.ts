@@ -77,7 +77,7 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
     bench = await RelayBench.start(binary);
     await bench.client(async (client) => {
       await client.getStatus();
-      const { fleet } = bench.relay;
+      const { fleet } = bench.gateway;
       const [server] = fleet.find({ namespace: 'team', name: 'acme' })?.servers ?? [];
       if (server === undefined) throw new Error('the tenant has no server');
       fleet.change({ servers: [] });
