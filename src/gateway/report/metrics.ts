@@ -4,14 +4,18 @@ import { DENY_REASONS, type DenyReason } from '../admission/admission.ts';
 import { CloseCause } from '../client/model.ts';
 import { CLIENT_STATES, type ClientState } from '../client/state.ts';
 import { REJECT_REASONS, type RejectReason } from '../listen/listener.ts';
+import { METHOD_REASONS, type MethodReason } from '../methods/reasons.ts';
+import { BoundedNames, OTHER } from './bounded-names.ts';
+import type { DeniedCalls } from './counted-rules.ts';
 
 /** Why the relay closes a client; what is in neither set counts as `Other`. */
 const RELAY_CAUSES = ['ProtocolError', 'SlowClient'];
 const CLOSE_REASONS: ReadonlySet<string> = new Set([...Object.values(CloseCause), ...RELAY_CAUSES]);
-const OTHER = 'Other';
+/** Names of methods that nobody has decided about: as many as a new version of the CLI or an SDK brings. */
+const MAX_UNKNOWN_METHODS = 100;
 
 /** Registers and counts. All series exist from the start, so that a rate over them includes the first increment. */
-export class GatewayMetrics {
+export class GatewayMetrics implements DeniedCalls {
   readonly #registry: Registry;
   readonly #accepted: Counter;
   readonly #rejected: Counter<'reason'>;
@@ -21,6 +25,9 @@ export class GatewayMetrics {
   readonly #sent: Counter;
   readonly #frames: Counter;
   readonly #oversize: Counter;
+  readonly #denied: Counter<'reason'>;
+  readonly #unknown: Counter<'method'>;
+  readonly #unknownNames = new BoundedNames(MAX_UNKNOWN_METHODS);
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -40,6 +47,14 @@ export class GatewayMetrics {
     this.#oversize = this.#counter(
       'oversize_frames_total',
       'Frames of clients that were refused because of their size',
+    );
+    this.#denied = this.#counter('denied_calls_total', 'Calls that were refused because of their method, by reason', {
+      reason: Object.keys(METHOD_REASONS),
+    });
+    this.#unknown = this.#counter(
+      'unknown_methods_total',
+      `Calls of methods that are in no table, by method; after ${MAX_UNKNOWN_METHODS} of them, and if it is no name, ${OTHER}`,
+      { method: [OTHER] },
     );
   }
 
@@ -85,6 +100,11 @@ export class GatewayMetrics {
 
   oversize(): void {
     this.#oversize.inc();
+  }
+
+  deniedCall(reason: MethodReason, method: string | undefined): void {
+    this.#denied.inc({ reason });
+    if (method !== undefined) this.#unknown.inc({ method: this.#unknownNames.valueOf(method) });
   }
 
   #counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
