@@ -27,7 +27,7 @@ export interface ListenerOptions {
 }
 
 /** Why a connection never became a client's. */
-export const REJECT_REASONS = ['TooManyConnections', 'ProxyHeader', 'TLSHandshake', 'Lost'] as const;
+export const REJECT_REASONS = ['TooManyConnections', 'ProxyHeader', 'TLSHandshake', 'Lost', 'AcceptFailed'] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
 /** Common load balancers forget a silent connection after 240 s to 350 s. */
@@ -89,6 +89,8 @@ export class Listener {
       server.once('error', reject);
       server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, () => {
         server.off('error', reject);
+        // One connection that cannot be accepted, because this process has no file descriptor left for it.
+        server.on('error', () => rejected('AcceptFailed'));
         resolve((server.address() as AddressInfo).port);
       });
     });

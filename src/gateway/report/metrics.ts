@@ -21,9 +21,8 @@ export class GatewayMetrics implements DeniedCalls {
   readonly #rejected: Counter<'reason'>;
   readonly #admissions: Counter<'result'>;
   readonly #closed: Counter<'reason'>;
-  readonly #received: Counter;
-  readonly #sent: Counter;
-  readonly #frames: Counter;
+  /** Bytes and frames are counted here, thousands of times between two scrapes. */
+  readonly #traffic = { received: 0, sent: 0, frames: 0 };
   readonly #oversize: Counter;
   readonly #denied: Counter<'reason'>;
   readonly #unknown: Counter<'method'>;
@@ -41,9 +40,9 @@ export class GatewayMetrics implements DeniedCalls {
     this.#closed = this.#counter('closed_connections_total', 'Connections of clients that ended, by reason', {
       reason: [...CLOSE_REASONS, OTHER],
     });
-    this.#received = this.#counter('received_bytes_total', 'Bytes that clients have sent');
-    this.#sent = this.#counter('sent_bytes_total', 'Bytes that were queued for clients');
-    this.#frames = this.#counter('sent_frames_total', 'Frames that were queued for clients');
+    this.#tally('received_bytes_total', 'Bytes that clients have sent', () => this.#traffic.received);
+    this.#tally('sent_bytes_total', 'Bytes that were queued for clients', () => this.#traffic.sent);
+    this.#tally('sent_frames_total', 'Frames that were queued for clients', () => this.#traffic.frames);
     this.#oversize = this.#counter(
       'oversize_frames_total',
       'Frames of clients that were refused because of their size',
@@ -90,12 +89,12 @@ export class GatewayMetrics implements DeniedCalls {
   }
 
   received(bytes: number): void {
-    this.#received.inc(bytes);
+    this.#traffic.received += bytes;
   }
 
   sent(bytes: number): void {
-    this.#sent.inc(bytes);
-    this.#frames.inc();
+    this.#traffic.sent += bytes;
+    this.#traffic.frames += 1;
   }
 
   oversize(): void {
@@ -105,6 +104,22 @@ export class GatewayMetrics implements DeniedCalls {
   deniedCall(reason: MethodReason, method: string | undefined): void {
     this.#denied.inc({ reason });
     if (method !== undefined) this.#unknown.inc({ method: this.#unknownNames.valueOf(method) });
+  }
+
+  /** A counter whose value is read at each scrape. */
+  #tally(name: string, help: string, read: () => number): void {
+    let counted = 0;
+    const counter = new Counter({
+      name: `copilot_gateway_${name}`,
+      help,
+      registers: [],
+      collect() {
+        const now = read();
+        this.inc(now - counted);
+        counted = now;
+      },
+    });
+    this.#registry.registerMetric(counter);
   }
 
   #counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
