@@ -44,13 +44,15 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #clients: Clients;
   readonly #listener: Listener;
+  readonly #audit: Audit;
   #state: 'Starting' | 'Serving' | 'Stopping' = 'Starting';
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     const { log, metrics, clock, limits } = options;
+    this.#audit = new Audit(log);
     const halfOpen = new HalfOpen();
-    this.#clients = new Clients({ ...options, halfOpen, observer: observer(metrics, new Audit(log)) });
+    this.#clients = new Clients({ ...options, halfOpen, observer: observer(metrics, this.#audit) });
     metrics.clients(() => this.#clients.count());
     this.#listener = new Listener({
       ...options,
@@ -91,10 +93,7 @@ export class Gateway {
     }
     this.#state = 'Stopping';
     this.#listener.close();
-    log.info(
-      { clients: this.#clients.size, leaveMs: drain.leaveMs },
-      'no further clients are accepted; waiting until those that are connected have left',
-    );
+    this.#audit.stopping(this.#clients.size, drain.leaveMs);
     using _killed = onAbort(kill, () => this.#clients.closeAll());
     await this.#clients.drain(drain);
   }

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import type { Timers } from '../../copilot/index.ts';
 import type { Address } from '../../kube/runtime/health-server.ts';
-import { HalfOpenSlot, type HalfOpen } from '../client/half-open.ts';
+import { HalfOpenSlot, unmapped, type HalfOpen } from '../client/half-open.ts';
 import type { Certificates } from './certificates.ts';
 import { readSource } from './source.ts';
 
@@ -98,7 +98,8 @@ export class Listener {
 
   async #accept(socket: Socket, take: (socket: Socket, connection: Accepted) => void): Promise<void> {
     const { halfOpen, proxies, timers, handshakeMs, rejected } = this.#options;
-    const { remoteAddress, remotePort } = socket;
+    const { remotePort } = socket;
+    const remoteAddress = socket.remoteAddress && unmapped(socket.remoteAddress);
     // It was closed while it waited to be accepted.
     if (remoteAddress === undefined || remotePort === undefined) {
       rejected('Lost');
