@@ -11,6 +11,7 @@ import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, nameOf, type KubeObject } from '../types/types.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { InformerLike } from '../cache/informer.ts';
+import { AsDesired } from './as-desired.ts';
 import { fingerprint, DesiredChild, isOurs, type ChildWriteOptions } from './desired-child.ts';
 import { type Contest, DriftBackoff } from './drift-backoff.ts';
 import type { Difference } from './diff.ts';
@@ -69,8 +70,7 @@ export class Applier {
   readonly #recent: RecentWrites;
   readonly #driftBackoff = new DriftBackoff();
   readonly #normalizations = new Normalizations();
-  /** By live object: the desired state that it has. While neither changes, the usual case, nothing is compared. */
-  readonly #asDesired = new WeakMap<KubeObject, string>();
+  readonly #asDesired = new AsDesired();
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -216,7 +216,7 @@ export class Applier {
   #upToDate<T extends KubeObject>(child: DesiredChild<T>, object: T): ApplyResult<T> | undefined {
     if (!child.isOurs(object)) throw new ForeignObjectError(child.manifest, object);
     if (object.metadata.deletionTimestamp) return { action: 'terminating', object, changed: [] };
-    if (this.#asDesired.get(object) === child.quickDigest) return { action: 'unchanged', object, changed: [] };
+    if (this.#asDesired.has(object, child.quickDigest)) return { action: 'unchanged', object, changed: [] };
     const different = child.differences(object);
     if (different.length === 0) this.#asDesired.set(object, child.quickDigest);
     else if (!this.#isNormalized(child, object, different)) return undefined;
@@ -281,7 +281,7 @@ export class Applier {
     this.#recent.wrote(type, object);
     this.#normalizations.forget(object);
     const different = child.differences(object);
-    if (different.length === 0) return;
+    if (different.length === 0) return this.#asDesired.wrote(object, child.quickDigest);
     const fields = different.map(({ path }) => path);
     this.#normalizations.set(object, { fingerprint: fingerprint(child.hash, different), fields });
     this.#options.log.warn(
