@@ -8,7 +8,7 @@ import { isAlreadyExists, isConflict, StatusError } from '../types/errors.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
 import { describe, ForeignObjectError, OwnerGoneError } from '../types/owner.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
-import { keyOf, nameOf, type KubeObject } from '../types/types.ts';
+import { keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { AsDesired } from './as-desired.ts';
@@ -18,7 +18,7 @@ import type { Difference } from './diff.ts';
 import { forceApply } from './forced-apply.ts';
 import { overwriteOf, ownedFields } from './managed-fields.ts';
 import { Normalizations } from './normalizations.ts';
-import { RecentWrites } from './recent-writes.ts';
+import { type LastWrite, RecentWrites } from './recent-writes.ts';
 import { writeErrorOf } from './refusal.ts';
 
 export type { ChildWriteOptions } from './desired-child.ts';
@@ -99,6 +99,11 @@ export class Applier {
     const result = await (object ? this.#reconcile(type, child, object) : this.#create(type, child));
     const contest = this.contest(type, desired);
     return contest === undefined ? result : { ...result, contest };
+  }
+
+  /** What this applier wrote last to an object, for some seconds: whoever has no cache of the type need not read it again. */
+  lastWrite<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName): LastWrite<T> | undefined {
+    return this.#recent.lastWrite(type, ref);
   }
 
   /** Another writer keeps reverting what we write to this child. */
@@ -203,6 +208,8 @@ export class Applier {
     // The cache has no managed fields and may be outdated: a write is decided by a live read.
     const object = await this.#read(type, child);
     if (!child.isCurrent(object)) {
+      // If it was derived from our last write, that has been overwritten.
+      this.#recent.forget(type, child.manifest);
       const message = `${describe(child.manifest)} has changed since its desired state was computed`;
       const request = { method: 'PATCH', path: pathOf(type, nameOf(child.manifest)) };
       throw new StatusError(request, { code: 409, reason: 'Conflict', message });
