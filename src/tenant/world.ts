@@ -181,7 +181,7 @@ async function read<T extends KubeObject>(
   signal: AbortSignal,
 ): Promise<T | 'NotFound' | 'Forbidden'> {
   try {
-    return await client.get(type, ref, { signal });
+    return await client.get(type, ref, { managedFields: false, signal });
   } catch (error) {
     if (isNotFound(error)) return 'NotFound';
     if (isForbidden(error)) return 'Forbidden';
@@ -262,7 +262,8 @@ async function withReplicaSets(
       const controllers = left.flatMap((pod) => getControllerOf(pod) ?? []);
       const names = new Set(controllers.filter(({ kind }) => kind === ReplicaSet.kind).map(({ name }) => name));
       if (names.size === 0) return;
-      const read = (name: string) => ignoreNotFound(client.get(ReplicaSet, { namespace, name }, { signal }));
+      const read = (name: string) =>
+        ignoreNotFound(client.get(ReplicaSet, { namespace, name }, { managedFields: false, signal }));
       const found = await Promise.all([...names].map(read));
       server.replicaSets = found.flatMap((replicaSet) => replicaSet ?? []);
     }),
