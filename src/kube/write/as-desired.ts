@@ -17,7 +17,9 @@ export class AsDesired {
     const { uid = '', resourceVersion } = object.metadata;
     const write = this.#writes.get(uid);
     if (write?.digest !== digest || write.version !== resourceVersion) return false;
-    this.#objects.set(object, digest);
+    // From now on it is known by the object, for as long as that is cached.
+    this.#writes.delete(uid);
+    this.set(object, digest);
     return true;
   }
 
