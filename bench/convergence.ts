@@ -1,20 +1,9 @@
 // N tenants applied at once, until all children exist and every status is observed, against the floor: the same objects, created by POST,
 // and one PUT of the status, which is the least that a controller has to send. Both over the same pooled transport.
-import {
-  Deployment,
-  NetworkPolicy,
-  PersistentVolumeClaim,
-  PodDisruptionBudget,
-  Secret,
-  Service,
-  ServiceAccount,
-} from '../src/kube/types/builtins.ts';
 import type { KubeClient } from '../src/kube/client/client.ts';
-import type { ResourceType } from '../src/kube/types/resource.ts';
-import type { KubeObject } from '../src/kube/types/types.ts';
-import type { CopilotTenant } from '../src/resources/tenant.ts';
-import { connect, inParallel, kwokNodes, namespace } from './lib/cluster.ts';
-import { applyTenants, bare, isObserved, prepareVolumes, tenant, Tenant, tenantName, WIDTH } from './lib/fleet.ts';
+import { connect, kwokNodes, namespace } from './lib/cluster.ts';
+import { applyTenants, isObserved, prepareVolumes, Tenant, tenantName, WIDTH } from './lib/fleet.ts';
+import { CHILDREN, floorRound, writesOf, type Round, type Sample } from './lib/floor.ts';
 import { startOperator } from './lib/operator.ts';
 import { cpuSeconds } from './lib/process.ts';
 import { against, type BenchOptions, type BenchResult, type Figure } from './lib/result.ts';
@@ -25,27 +14,6 @@ const LIMIT = 1.6;
 const AIM = 1.25;
 /** CPU time of a write of the operator, which also watches and decides, over that of the floor, which only sends. */
 const CPU_LIMIT = 2;
-const CHILDREN: readonly ResourceType[] = [
-  Secret,
-  ServiceAccount,
-  NetworkPolicy,
-  PodDisruptionBudget,
-  Service,
-  PersistentVolumeClaim,
-  Deployment,
-];
-
-interface Round {
-  seconds: number;
-  /** CPU seconds of the process that wrote. */
-  cpu: number;
-}
-
-interface Sample {
-  children: { type: ResourceType; object: KubeObject }[];
-  status: unknown;
-}
-
 export async function run({ tenants }: BenchOptions): Promise<BenchResult> {
   await using connection = connect();
   const { client } = connection;
@@ -56,8 +24,8 @@ export async function run({ tenants }: BenchOptions): Promise<BenchResult> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const measured = await operatorRound(client, tenants);
     operator.push(measured);
-    writes = (measured.sample.children.length + 2) * tenants;
-    floor.push(await floorRound(client, tenants, measured.sample));
+    writes = writesOf(measured.sample) * tenants;
+    floor.push(await floorOf(client, tenants, measured.sample));
   }
   const seconds = pairs(operator, floor, (round) => round.seconds);
   const cpu = pairs(operator, floor, (round) => (round.cpu / writes) * 1000);
@@ -127,7 +95,7 @@ async function allObserved(client: KubeClient, space: string, count: number): Pr
 
 /** What the operator created for one tenant; throws unless it created as much for each. */
 async function sampleOf(client: KubeClient, space: string, count: number): Promise<Sample> {
-  const children: Sample['children'] = [];
+  const children: Sample['children'][number][] = [];
   for (const type of CHILDREN) {
     const { items } = await client.listAll(type, {
       namespace: space,
@@ -136,38 +104,14 @@ async function sampleOf(client: KubeClient, space: string, count: number): Promi
     const own = items.filter((item) => item.metadata.labels?.['copilot-operator.dev/tenant'] === tenantName(0));
     if (items.length !== own.length * count)
       throw new Error(`${items.length} ${type.plural} for ${count} tenants: not all children exist`);
-    children.push(...own.map((object) => ({ type, object: bare(object) })));
+    children.push(...own.map((object) => ({ type, object })));
   }
   const { status } = await client.get(Tenant, { namespace: space, name: tenantName(0) });
   return { children, status };
 }
 
-async function floorRound(client: KubeClient, count: number, sample: Sample): Promise<Round> {
+async function floorOf(client: KubeClient, count: number, sample: Sample): Promise<Round> {
   await using space = await namespace(client, 'bench-floor');
   await using _volumes = await prepareVolumes(client, space.name, count);
-  const options = { fieldManager: 'bench' };
-  const cpuBefore = process.cpuUsage();
-  const started = performance.now();
-  await inParallel([...Array(count).keys()], WIDTH, async (index) => {
-    const owner = await client.create(Tenant, tenant(space.name, index) as CopilotTenant, options);
-    for (const { type, object } of sample.children) {
-      await client.create(type, forTenant(object, space.name, index), options);
-    }
-    await client.update(Tenant, { ...owner, status: sample.status } as CopilotTenant, {
-      ...options,
-      subresource: 'status',
-    });
-  });
-  const { user, system } = process.cpuUsage(cpuBefore);
-  return { seconds: (performance.now() - started) / 1000, cpu: (user + system) / 1e6 };
-}
-
-/** The sample is of tenant 0; replaces this in every name, label and selector by `index`. */
-function forTenant(object: KubeObject, space: string, index: number): KubeObject {
-  const text = JSON.stringify(object).replaceAll(
-    new RegExp(`"${tenantName(0)}(-[a-z0-9]+)?"`, 'g'),
-    `"${tenantName(index)}$1"`,
-  );
-  const copy = JSON.parse(text) as KubeObject;
-  return { ...copy, metadata: { ...copy.metadata, namespace: space } };
+  return await floorRound(client, space.name, count, sample);
 }

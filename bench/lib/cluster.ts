@@ -12,10 +12,10 @@ export interface Connection extends AsyncDisposable {
   client: KubeClient;
 }
 
-/** A client with the operator's own transport, so that floor and operator differ only in the controller. */
-export function connect(): Connection {
+/** A client with the operator's own transport, so that floor and operator differ only in the controller. Default: the current kubeconfig. */
+export function connect(kubeconfig?: string): Connection {
   const transport = new Transport({
-    credentials: loadConfig({ clock: systemClock }),
+    credentials: loadConfig({ clock: systemClock, kubeconfig }),
     clock: systemClock,
     random: Math.random,
     userAgent: 'copilot-operator-bench',

@@ -19,8 +19,7 @@ interface Watch {
   readonly response: ServerResponse;
 }
 
-const [certFile = '', keyFile = ''] = process.argv.slice(2);
-const NAMESPACE = 'bench';
+const [certFile = '', keyFile = '', namespaceOfTenants = ''] = process.argv.slice(2);
 /** Every address of the machine answers as a Copilot server (responder.ts). */
 const podIPOf = (index: number): string => `127.${1 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
 
@@ -52,7 +51,7 @@ function create(resource: string, object: Stored): Stored {
     ...object,
     metadata: {
       ...metadata,
-      namespace: metadata.namespace ?? NAMESPACE,
+      namespace: metadata.namespace ?? namespaceOfTenants,
       uid: randomUUID(),
       generation: 1,
       creationTimestamp: now(),
@@ -205,7 +204,7 @@ setInterval(() => {
 process.on('message', ({ tenants = 0 }: { tenants?: number }) => {
   const first = objects.get(COPILOT_TENANT.plural)?.size ?? 0;
   for (let index = first; index < first + tenants; index++) {
-    const metadata = { name: `t${index}`, namespace: NAMESPACE };
+    const metadata = { name: `t${index}`, namespace: namespaceOfTenants };
     create(COPILOT_TENANT.plural, {
       apiVersion: API_VERSION,
       kind: COPILOT_TENANT.kind,

@@ -14,6 +14,9 @@ export interface Counts {
   writes: number;
 }
 
+/** Where its tenants are. */
+export const SIMULATED_NAMESPACE = 'bench';
+
 export interface SimulatedApi extends AsyncDisposable {
   kubeconfig: string;
   counts(): Promise<Counts>;
@@ -28,7 +31,7 @@ export async function startSimulatedApi(): Promise<SimulatedApi> {
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   const names = ['-subj', '/CN=simulated-api', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
   execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', certificate, ...names], { stdio: 'pipe' });
-  const child = startChild('simulated-api-process.ts', [certificate, key]);
+  const child = startChild('simulated-api-process.ts', [certificate, key, SIMULATED_NAMESPACE]);
   const { port } = await child.message<AddressInfo>();
   const kubeconfig = join(dir, 'kubeconfig');
   const name = 'bench';

@@ -117,7 +117,9 @@ export class PodOwners {
     if (known !== undefined && (isTheirs || (known.version === version && now - known.at < MAX_AGE_MS))) {
       return known.facts;
     }
-    const replicaSet = await ignoreNotFound(this.#client.get(ReplicaSet, { namespace, name }, { signal }));
+    const replicaSet = await ignoreNotFound(
+      this.#client.get(ReplicaSet, { namespace, name }, { managedFields: false, signal }),
+    );
     const facts = replicaSet?.metadata.uid === uid ? { controller: getControllerOf(replicaSet) } : undefined;
     this.#known.set(uid, { facts, version, at: now });
     return facts;

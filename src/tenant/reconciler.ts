@@ -39,7 +39,7 @@ import { isSteady, unobservedStatus } from './status.ts';
 import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
 import type { Targets } from './targets.ts';
 import { statusToWrite } from './throttled-status.ts';
-import { readWorld, type TenantStores } from './world.ts';
+import { readWorld, type TenantStores, type WorldRead } from './world.ts';
 
 export interface TenantReconcilerOptions {
   readonly client: KubeClient;
@@ -127,9 +127,10 @@ export class TenantReconciler implements Reconciler {
   async #reconcileTenant(tenant: CopilotTenant, context: ReconcileContext): Promise<Result> {
     const { clock, random } = this.#options;
     const now = clock.now();
-    const pollMs = POLL_MS + POLL_JITTER_MS * random();
-    const world = await this.#read(tenant, now, context);
-    if (world === undefined) return { requeueAfterMs: pollMs };
+    const read = await this.#read(tenant, now, context);
+    const pollMs = POLL_MS + POLL_JITTER_MS * random() - (read?.ageMs ?? 0);
+    if (read === undefined) return { requeueAfterMs: pollMs };
+    const { world } = read;
     const observation = this.#observe(world, now);
     const steadyMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
     if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs) };
@@ -151,11 +152,11 @@ export class TenantReconciler implements Reconciler {
   }
 
   /** Reads the tenant's children and Secrets. Undefined if the operator is not allowed to, which the status then reports. */
-  async #read(tenant: CopilotTenant, now: number, context: ReconcileContext): Promise<World | undefined> {
-    const { client, stores, podOwners, firstReady } = this.#options;
+  async #read(tenant: CopilotTenant, now: number, context: ReconcileContext): Promise<WorldRead | undefined> {
+    const { firstReady } = this.#options;
     firstReady.start(tenant);
     try {
-      return await readWorld(tenant, { stores, client, podOwners }, now, context.signal);
+      return await readWorld(tenant, this.#options, now, context.signal);
     } catch (error) {
       if (!isForbidden(error)) throw error;
       await this.#reportUnreadable(tenant, toError(error), context);

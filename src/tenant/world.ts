@@ -1,4 +1,5 @@
 /** Reads everything that exists for a tenant: its children from the caches, Secrets and events from the API server. */
+import { ConditionType } from '../api/conditions.ts';
 import { Label } from '../api/names.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import type { KubeClient } from '../kube/client/client.ts';
@@ -16,9 +17,11 @@ import type {
 import { ConfigMap, Deployment, PersistentVolumeClaim, ReplicaSet, Secret } from '../kube/types/builtins.ts';
 import { isForbidden, isNotFound } from '../kube/types/errors.ts';
 import { ignoreNotFound } from '../kube/types/not-found.ts';
-import { getControllerOf } from '../kube/types/owner.ts';
+import { getControllerOf, isControlledBy } from '../kube/types/owner.ts';
 import type { ResourceType } from '../kube/types/resource.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
+import type { Applier } from '../kube/write/apply.ts';
+import { isConditionTrue } from '../kube/write/conditions.ts';
 import { latestWarning, saysWhyNoPod } from '../resources/event-warning.ts';
 import { childName, serverIndex, serverName } from '../resources/names.ts';
 import { BY_TENANT } from '../resources/session-index.ts';
@@ -28,7 +31,7 @@ import { modelSecretRef } from './decisions/model-credential.ts';
 import { podInputKey, podInputRefs } from './decisions/pod-inputs.ts';
 import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause.ts';
 import { withEvictions } from './evictions.ts';
-import type { CleanupWorld, PodInputRead, ServerWorld, World } from './model.ts';
+import type { CleanupWorld, PodInputRead, SecretRead, ServerWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
 import type { PodOwners } from './pod-owners.ts';
 import { hasEnded, servingPod } from './pods.ts';
@@ -70,22 +73,40 @@ const MOUNT_RETRY_MS = 45_000;
 export interface WorldContext {
   readonly stores: TenantStores;
   readonly client: KubeClient;
+  /** Knows what this process wrote within seconds. */
+  readonly applier: Pick<Applier, 'lastWrite'>;
   readonly podOwners: Pick<PodOwners, 'withLookAlikes'>;
+}
+
+/** The world, and how old the oldest part of it is that was not read now, in ms: a Secret that this process wrote within seconds. */
+export interface WorldRead {
+  readonly world: World;
+  readonly ageMs: number;
 }
 
 /** Reads the world once; throws if a list or Secret cannot be read. */
 export async function readWorld(
   tenant: CopilotTenant,
-  { stores, client, podOwners }: WorldContext,
+  { stores, client, applier, podOwners }: WorldContext,
   now: number,
   signal: AbortSignal,
-): Promise<World> {
+): Promise<WorldRead> {
   const { name, namespace = '' } = tenant.metadata;
   const key = keyOf(tenant);
   const ref = modelSecretRef(tenant);
+  let ageMs = 0;
+  // While its first server starts a tenant is reconciled every few seconds.
+  const isStarting = !isConditionTrue(tenant.status?.conditions, ConditionType.Ready);
+  const ownSecret = (child: 'token' | 'binding'): SecretRead | Promise<SecretRead> => {
+    const own = { namespace, name: childName(name, child) };
+    const written = isStarting ? applier.lastWrite(Secret, own) : undefined;
+    if (written === undefined || !isControlledBy(written.object, tenant)) return read(client, Secret, own, signal);
+    ageMs = Math.max(ageMs, written.ageMs);
+    return written.object;
+  };
   const [tokenSecret, bindingSecret, modelSecret, podInputs, servers, cleanup] = await Promise.all([
-    read(client, Secret, { namespace, name: childName(name, 'token') }, signal),
-    read(client, Secret, { namespace, name: childName(name, 'binding') }, signal),
+    ownSecret('token'),
+    ownSecret('binding'),
     ref && read(client, Secret, { namespace, name: ref.name }, signal),
     readPodInputs(tenant, client, signal),
     withUnlabelled(readServers(name, key, stores), tenant, client, signal)
@@ -97,7 +118,7 @@ export async function readWorld(
   ]);
   const shared = { namespace, name: childName(name, 'servers') };
   const rights = { namespace, name: childName(name, 'gateway') };
-  return {
+  const world = {
     tenant,
     servers,
     serviceAccount: stores.serviceAccounts.get(shared),
@@ -111,6 +132,7 @@ export async function readWorld(
     modelSecret,
     podInputs,
   };
+  return { world, ageMs };
 }
 
 function readCleanup(tenant: CopilotTenant, stores: TenantStores): CleanupWorld {
@@ -167,7 +189,7 @@ async function read<T extends KubeObject>(
   signal: AbortSignal,
 ): Promise<T | 'NotFound' | 'Forbidden'> {
   try {
-    return await client.get(type, ref, { signal });
+    return await client.get(type, ref, { managedFields: false, signal });
   } catch (error) {
     if (isNotFound(error)) return 'NotFound';
     if (isForbidden(error)) return 'Forbidden';
@@ -248,7 +270,8 @@ async function withReplicaSets(
       const controllers = left.flatMap((pod) => getControllerOf(pod) ?? []);
       const names = new Set(controllers.filter(({ kind }) => kind === ReplicaSet.kind).map(({ name }) => name));
       if (names.size === 0) return;
-      const read = (name: string) => ignoreNotFound(client.get(ReplicaSet, { namespace, name }, { signal }));
+      const read = (name: string) =>
+        ignoreNotFound(client.get(ReplicaSet, { namespace, name }, { managedFields: false, signal }));
       const found = await Promise.all([...names].map(read));
       server.replicaSets = found.flatMap((replicaSet) => replicaSet ?? []);
     }),

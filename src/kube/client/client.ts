@@ -13,6 +13,12 @@ export interface CallOptions {
   deadlineMs?: number | undefined;
 }
 
+/** For a GET. */
+export interface GetOptions extends CallOptions {
+  /** False: the object is read without its managed fields, which is most of what reading it costs. Default true. */
+  managedFields?: boolean | undefined;
+}
+
 /** Which objects to list. */
 export interface ListOptions extends CallOptions {
   /** Only this namespace; all of them when absent. */
@@ -78,10 +84,10 @@ export interface DeleteOptions extends CallOptions {
 /**
  * The client as reconcilers use it. Every method throws StatusError if the server refused and TransportError if there was no response;
  * after a TransportError of a write (unless `notSent`) the write may or may not have happened. Only what `get` and `list` return
- * has managed fields.
+ * has managed fields (`get` unless told otherwise).
  */
 export interface KubeClient {
-  get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options?: CallOptions): Promise<T>;
+  get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options?: GetOptions): Promise<T>;
   /** One page (everything, without `limit`). */
   list<T extends KubeObject>(type: ResourceType<T>, options?: PageOptions): Promise<ObjectList<T>>;
   /** Everything, in pages of 500; listed again without pages if these expire meanwhile. */
@@ -126,8 +132,9 @@ export class Client implements KubeClient {
     this.#writeGate = writeGate;
   }
 
-  get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options: CallOptions = {}): Promise<T> {
-    return this.#transport.request<T>({ ...call(options), method: 'GET', path: pathOf(type, ref) });
+  get<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName, options: GetOptions = {}): Promise<T> {
+    const slim = options.managedFields === false;
+    return this.#transport.request<T>({ ...call(options), method: 'GET', path: pathOf(type, ref), slim });
   }
 
   async list<T extends KubeObject>(type: ResourceType<T>, options: PageOptions = {}): Promise<ObjectList<T>> {

@@ -8,16 +8,17 @@ import { isAlreadyExists, isConflict, StatusError } from '../types/errors.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
 import { describe, ForeignObjectError, OwnerGoneError } from '../types/owner.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
-import { keyOf, nameOf, type KubeObject } from '../types/types.ts';
+import { keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import type { KubeClient } from '../client/client.ts';
 import type { InformerLike } from '../cache/informer.ts';
+import { AsDesired } from './as-desired.ts';
 import { fingerprint, DesiredChild, isOurs, type ChildWriteOptions } from './desired-child.ts';
 import { type Contest, DriftBackoff } from './drift-backoff.ts';
 import type { Difference } from './diff.ts';
 import { forceApply } from './forced-apply.ts';
 import { overwriteOf, ownedFields } from './managed-fields.ts';
 import { Normalizations } from './normalizations.ts';
-import { RecentWrites } from './recent-writes.ts';
+import { type LastWrite, RecentWrites } from './recent-writes.ts';
 import { writeErrorOf } from './refusal.ts';
 
 export type { ChildWriteOptions } from './desired-child.ts';
@@ -69,8 +70,7 @@ export class Applier {
   readonly #recent: RecentWrites;
   readonly #driftBackoff = new DriftBackoff();
   readonly #normalizations = new Normalizations();
-  /** By live object: the desired state that it has. While neither changes, the usual case, nothing is compared. */
-  readonly #asDesired = new WeakMap<KubeObject, string>();
+  readonly #asDesired = new AsDesired();
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -99,6 +99,11 @@ export class Applier {
     const result = await (object ? this.#reconcile(type, child, object) : this.#create(type, child));
     const contest = this.contest(type, desired);
     return contest === undefined ? result : { ...result, contest };
+  }
+
+  /** What this applier wrote last to an object, for some seconds: whoever has no cache of the type need not read it again. */
+  lastWrite<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName): LastWrite<T> | undefined {
+    return this.#recent.lastWrite(type, ref);
   }
 
   /** Another writer keeps reverting what we write to this child. */
@@ -203,6 +208,8 @@ export class Applier {
     // The cache has no managed fields and may be outdated: a write is decided by a live read.
     const object = await this.#read(type, child);
     if (!child.isCurrent(object)) {
+      // If it was derived from our last write, that has been overwritten.
+      this.#recent.forget(type, child.manifest);
       const message = `${describe(child.manifest)} has changed since its desired state was computed`;
       const request = { method: 'PATCH', path: pathOf(type, nameOf(child.manifest)) };
       throw new StatusError(request, { code: 409, reason: 'Conflict', message });
@@ -216,7 +223,7 @@ export class Applier {
   #upToDate<T extends KubeObject>(child: DesiredChild<T>, object: T): ApplyResult<T> | undefined {
     if (!child.isOurs(object)) throw new ForeignObjectError(child.manifest, object);
     if (object.metadata.deletionTimestamp) return { action: 'terminating', object, changed: [] };
-    if (this.#asDesired.get(object) === child.quickDigest) return { action: 'unchanged', object, changed: [] };
+    if (this.#asDesired.has(object, child.quickDigest)) return { action: 'unchanged', object, changed: [] };
     const different = child.differences(object);
     if (different.length === 0) this.#asDesired.set(object, child.quickDigest);
     else if (!this.#isNormalized(child, object, different)) return undefined;
@@ -281,7 +288,7 @@ export class Applier {
     this.#recent.wrote(type, object);
     this.#normalizations.forget(object);
     const different = child.differences(object);
-    if (different.length === 0) return;
+    if (different.length === 0) return this.#asDesired.wrote(object, child.quickDigest);
     const fields = different.map(({ path }) => path);
     this.#normalizations.set(object, { fingerprint: fingerprint(child.hash, different), fields });
     this.#options.log.warn(

@@ -2,7 +2,7 @@
 import type { Clock } from '../clock/clock.ts';
 import type { ResourceType } from '../types/resource.ts';
 import { isOlderVersion } from '../types/resource-version.ts';
-import { keyOf, type KubeObject } from '../types/types.ts';
+import { keyOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import type { InformerLike } from '../cache/informer.ts';
 import { LruMap } from '../cache/lru.ts';
 
@@ -23,6 +23,14 @@ export interface Known<T extends KubeObject> {
   object: T | undefined;
   /** The cache does not show what we wrote. It may be outdated, or the object may have changed since: only a live read can decide. */
   uncertain: boolean;
+}
+
+/** A write of this process. */
+export interface LastWrite<T extends KubeObject> {
+  /** What the API server answered. */
+  readonly object: T;
+  /** Time since then; ms. */
+  readonly ageMs: number;
 }
 
 /**
@@ -89,6 +97,13 @@ export class RecentWrites {
     return trusted ? { object: write.object as T, uncertain: false } : { object: undefined, uncertain: true };
   }
 
+  /** Our last write of an object, for as long as it is trusted: for types that have no cache, which would be read again. */
+  lastWrite<T extends KubeObject>(type: ResourceType<T>, ref: NamespacedName): LastWrite<T> | undefined {
+    this.#forgetExpired();
+    const write = this.#writes.get(writeKey(type, ref));
+    return write && { object: write.object as T, ageMs: this.#clock.monotonic() - write.at };
+  }
+
   /** Remembers that this child was created for the owner. */
   created(type: ResourceType, object: KubeObject, ownerUid: string): void {
     const children = this.#created.get(ownerUid) ?? new Set();
@@ -120,8 +135,8 @@ function typeKey(type: ResourceType): string {
   return `${type.plural}.${type.group}`;
 }
 
-function writeKey(type: ResourceType, object: KubeObject): string {
-  return `${typeKey(type)}/${keyOf(object)}`;
+function writeKey(type: ResourceType, of: KubeObject | NamespacedName): string {
+  return `${typeKey(type)}/${keyOf(of)}`;
 }
 
 /** Among the children of one owner, so without the namespace. Joined: V8 keeps a template string as a tree of its parts. */

@@ -6,8 +6,21 @@ import { RelayBench } from '../../support/relay-bench.ts';
 import { output } from '../../support/tools.ts';
 
 const FEATURES = [
-  ...['ping_and_status', 'create_and_send', 'deltas', 'transform', 'prompt_hook', 'client_tool', 'shell_tool'],
-  ...['user_input', 'set_model', 'lists_and_metadata', 'abort', 'cancel', 'leave_and_resume', 'delete', 'stop'],
+  'ping_and_status',
+  'create_and_send',
+  'deltas',
+  'transform',
+  'prompt_hook',
+  'client_tool',
+  'shell_tool',
+  'user_input',
+  'set_model',
+  'lists_and_metadata',
+  'abort',
+  'cancel',
+  'leave_and_resume',
+  'delete',
+  'stop',
 ];
 
 describe.each(['cli', 'runtime'] as const)('the Python SDK (%s)', (binary) => {

@@ -46,7 +46,17 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['informer'],
   ],
   'kube/write': [
-    ['conditions', 'finalizer', 'hash', 'managed-fields', 'merge-keys', 'normalizations', 'recent-writes', 'refusal'],
+    [
+      'as-desired',
+      'conditions',
+      'finalizer',
+      'hash',
+      'managed-fields',
+      'merge-keys',
+      'normalizations',
+      'recent-writes',
+      'refusal',
+    ],
     ['diff', 'drift-backoff', 'status'],
     ['desired-child'],
     ['forced-apply'],

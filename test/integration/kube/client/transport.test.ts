@@ -250,6 +250,19 @@ describe('a write that waits for a connection', () => {
   });
 });
 
+describe('a get', () => {
+  it('has the managed fields of the object, unless it is read without', async () => {
+    await using b = await broken();
+    const ref = { namespace: 'default', name: 'with-managed-fields' };
+    const object = { ...configMap(ref.namespace, ref.name), data: { word: 'x' } };
+    await b.client.create(ConfigMap, object, { fieldManager: 'test' });
+    const whole = await b.client.get(ConfigMap, ref);
+    expect(whole.metadata.managedFields).toMatchObject([{ manager: 'test' }]);
+    const { managedFields: _, ...metadata } = whole.metadata;
+    expect(await b.client.get(ConfigMap, ref, { managedFields: false })).toEqual({ ...whole, metadata });
+  });
+});
+
 describe('lists', () => {
   it('are read in pages of 500, and without pages after one has expired', async () => {
     await using b = await broken();

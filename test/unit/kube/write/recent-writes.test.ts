@@ -73,6 +73,27 @@ describe('our own writes', () => {
   });
 });
 
+describe('the last write of an object without a cache', () => {
+  it('is known with its age for ten seconds', async () => {
+    const { recent, clock } = setUp({ followed: false });
+    const ref = { namespace: 'ns', name: 'x' };
+    expect(recent.lastWrite(ConfigMap, ref)).toBeUndefined();
+    recent.wrote(ConfigMap, configMap('20'));
+    await clock.advance(9_000);
+    expect(recent.lastWrite(ConfigMap, ref)).toEqual({ object: configMap('20'), ageMs: 9_000 });
+    expect(recent.lastWrite(Secret, ref)).toBeUndefined();
+    await clock.advance(1_001);
+    expect(recent.lastWrite(ConfigMap, ref)).toBeUndefined();
+  });
+
+  it('is not known once it was forgotten', () => {
+    const { recent } = setUp({ followed: false });
+    recent.wrote(ConfigMap, configMap('20'));
+    recent.forget(ConfigMap, configMap('20'));
+    expect(recent.lastWrite(ConfigMap, { namespace: 'ns', name: 'x' })).toBeUndefined();
+  });
+});
+
 describe('the children created for an owner', () => {
   it('are remembered by kind, name and owner', () => {
     const { recent } = setUp();
