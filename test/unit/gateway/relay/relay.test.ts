@@ -207,6 +207,17 @@ describe('a server that lies', () => {
     expect(server.answered(3)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
   });
 
+  it('sends a frame that is too large: only who waits for it is told, and what follows is read', async () => {
+    const world = new RelayWorld({ serverFrameBytes: 1000 });
+    const client = await world.attached('mine');
+    const id = client.call('status.get');
+    world.server.answer(world.server.last('status.get').id, { text: 'x'.repeat(2000) });
+    world.server.event('mine', 'assistant.message', { text: 'x'.repeat(2000) });
+    world.server.event('mine', 'session.idle');
+    expect(client.answer(id)?.error?.message).toMatch(/^the answer has 2\d+ bytes, more than the 1000 allowed$/);
+    expect(client.events).toEqual(['session.idle']);
+  });
+
   it('sends what is no frame: the connection ends, and the next request dials', async () => {
     const world = new RelayWorld();
     const client = world.client();
