@@ -148,6 +148,21 @@ describe('a server that cannot be reached', () => {
     expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
   });
 
+  it('of a tenant whose name is that of another one’s server stays its own', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    client.call('status.get');
+    await settle();
+    const stranger = world.client({ namespace: 'team', name: 'acme-0' });
+    const id = stranger.call('status.get');
+    expect(stranger.answer(id)?.error).toMatchObject(NOT_SENT);
+    world.server.send('{"jsonrpc":"2.0","method":"session.lifecycle","params":{"sessionId":"x"}}');
+    expect([client, stranger].map(({ received }) => received.some(({ method }) => method !== undefined))).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   it('is left when its pod is another one', async () => {
     const world = new RelayWorld();
     const client = world.client();
