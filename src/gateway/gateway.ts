@@ -1,7 +1,6 @@
 /** The gateway: what listens, who is admitted, and to whom frames go, put together. */
 import type { BlockList } from 'node:net';
 import type { Logger } from 'pino';
-import type { Registry } from 'prom-client';
 import type { Address, Check } from '../kube/runtime/health-server.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { onAbort } from '../kube/clock/abort.ts';
@@ -13,7 +12,7 @@ import type { Certificates } from './listen/certificates.ts';
 import { Listener } from './listen/listener.ts';
 import type { Fleet, Relay } from './model.ts';
 import { Audit } from './report/audit.ts';
-import { GatewayMetrics } from './report/metrics.ts';
+import type { GatewayMetrics } from './report/metrics.ts';
 
 /** What a gateway needs. */
 export interface GatewayOptions {
@@ -34,7 +33,7 @@ export interface GatewayOptions {
   /** In [0, 1). */
   readonly random: () => number;
   readonly log: Logger;
-  readonly registry: Registry;
+  readonly metrics: GatewayMetrics;
 }
 
 /** How often it is looked whether the tenants are known, ms. */
@@ -45,14 +44,15 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #clients: Clients;
   readonly #listener: Listener;
+  readonly #audit: Audit;
   #state: 'Starting' | 'Serving' | 'Stopping' = 'Starting';
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    const { log, registry, clock, limits } = options;
-    const metrics = new GatewayMetrics(registry);
+    const { log, metrics, clock, limits } = options;
+    this.#audit = new Audit(log);
     const halfOpen = new HalfOpen();
-    this.#clients = new Clients({ ...options, halfOpen, observer: observer(metrics, new Audit(log)) });
+    this.#clients = new Clients({ ...options, halfOpen, observer: observer(metrics, this.#audit) });
     metrics.clients(() => this.#clients.count());
     this.#listener = new Listener({
       ...options,
@@ -93,10 +93,7 @@ export class Gateway {
     }
     this.#state = 'Stopping';
     this.#listener.close();
-    log.info(
-      { clients: this.#clients.size, leaveMs: drain.leaveMs },
-      'no further clients are accepted; waiting until those that are connected have left',
-    );
+    this.#audit.stopping(this.#clients.size, drain.leaveMs);
     using _killed = onAbort(kill, () => this.#clients.closeAll());
     await this.#clients.drain(drain);
   }

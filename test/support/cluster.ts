@@ -18,7 +18,7 @@ import type { ResourceType } from '../../src/kube/types/resource.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
-import { CHART, helm, REQUIRED_VALUES } from './chart.ts';
+import { CHART, helm, objectsOf, REQUIRED_VALUES } from './chart.ts';
 import { connect } from './kube.ts';
 import { startOperator, type OperatorOptions, type OperatorProcess } from './operator.ts';
 import { PROJECT } from './tenant-api.ts';
@@ -53,8 +53,8 @@ export class TestNamespace {
     this.kubectl = kubectlWith(adminKubeconfig());
   }
 
-  /** A fresh namespace with the CRDs in the cluster and the operator's account and roles in place. */
-  static async open(): Promise<TestNamespace> {
+  /** A fresh namespace with the CRDs in the cluster and the operator's account and roles in place, and the gateway's if wanted. */
+  static async open({ gateway = false }: { gateway?: boolean } = {}): Promise<TestNamespace> {
     const { client, ...connection } = connect(adminKubeconfig());
     const name = `e2e-${randomBytes(4).toString('hex')}`;
     const namespace = new TestNamespace(name, client, async () => connection[Symbol.asyncDispose]());
@@ -62,7 +62,7 @@ export class TestNamespace {
     await kubectl.ok(['apply', '--server-side', '--force-conflicts', '-f', join(PROJECT, 'crds')]);
     const labels = { 'pod-security.kubernetes.io/enforce': 'restricted', 'copilot-operator.dev/test': 'e2e' };
     await kubectl.ok(['create', '-f', '-'], { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
-    await kubectl.ok(['apply', '--namespace', name, '-f', '-'], await namespace.#accountAndRoles());
+    await kubectl.ok(['apply', '--namespace', name, '-f', '-'], await namespace.#accountAndRoles(gateway));
     return namespace;
   }
 
@@ -83,18 +83,18 @@ export class TestNamespace {
     return operator;
   }
 
-  /** A kubeconfig with which one is the operator's service account. */
-  async operatorKubeconfig(): Promise<string> {
+  /** A kubeconfig with which one is the operator's service account, or another one of the namespace. */
+  async operatorKubeconfig(account = 'copilot-operator'): Promise<string> {
     const view = JSON.parse(
       await this.kubectl.ok(['config', 'view', '--raw', '--flatten', '--minify', '-o', 'json']),
     ) as {
       contexts: { context: { namespace?: string } }[];
       users: { name: string; user: unknown }[];
     };
-    const token = await this.kubectl.ok(['create', 'token', 'copilot-operator', '-n', this.name, '--duration', '2h']);
+    const token = await this.kubectl.ok(['create', 'token', account, '-n', this.name, '--duration', '2h']);
     for (const { context } of view.contexts) context.namespace = this.name;
     for (const entry of view.users) entry.user = { token: token.trim() };
-    const path = join(this.#dir, `operator-${randomBytes(4).toString('hex')}.json`);
+    const path = join(this.#dir, `${account}-${randomBytes(4).toString('hex')}.json`);
     writeFileSync(path, JSON.stringify(view), { mode: 0o600 });
     return path;
   }
@@ -290,14 +290,23 @@ export class TestNamespace {
     }
   }
 
-  #accountAndRoles(): Promise<string> {
-    const templates = ['templates/serviceaccount.yaml', 'templates/rbac.yaml'].flatMap((path) => ['--show-only', path]);
+  async #accountAndRoles(gateway: boolean): Promise<string> {
+    const folders = ['templates', ...(gateway ? ['templates/gateway'] : [])];
+    const paths = folders.flatMap((folder) => [`${folder}/serviceaccount.yaml`, `${folder}/rbac.yaml`]);
+    const templates = paths.flatMap((path) => ['--show-only', path]);
     const values = {
       ...REQUIRED_VALUES,
       watchNamespaces: [this.name],
       rbac: { aggregate: false, sessionsClusterWide: false },
+      gateway: { enabled: gateway },
     };
-    return helm(['template', 'copilot-operator', CHART, '--namespace', this.name, ...templates], values);
+    const rendered = await helm(
+      ['template', 'copilot-operator', CHART, '--namespace', this.name, ...templates],
+      values,
+    );
+    // What belongs to no namespace would stay when this one is gone.
+    const items = objectsOf(rendered).filter(({ kind }) => !kind.startsWith('Cluster'));
+    return JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
   }
 }
 

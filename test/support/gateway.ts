@@ -8,6 +8,8 @@ import { Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import { methodRules } from '../../src/gateway/methods/rules.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
+import { countedRules } from '../../src/gateway/report/counted-rules.ts';
+import { GatewayMetrics } from '../../src/gateway/report/metrics.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
 import { StaticFleet } from './static-fleet.ts';
@@ -54,9 +56,10 @@ export class GatewayInProcess implements AsyncDisposable {
       authenticate: () => Promise.resolve({ problem: 'nobody' }),
       isAllowed: () => Promise.resolve(false),
     };
+    const metrics = new GatewayMetrics(this.#registry);
     this.#relay = createRelay({
       fleet: this.fleet,
-      rules: methodRules('Dedicated'),
+      rules: countedRules(methodRules('Dedicated'), metrics),
       clock: systemClock,
       log,
       limits: relayLimits,
@@ -75,7 +78,7 @@ export class GatewayInProcess implements AsyncDisposable {
       clock: systemClock,
       random: Math.random,
       log,
-      registry: this.#registry,
+      metrics,
     });
     this.#running = this.#gateway.run(this.#stop.signal, this.#kill.signal);
   }

@@ -8,6 +8,8 @@ import { Gateway } from '../../gateway/gateway.ts';
 import { Certificates } from '../../gateway/listen/certificates.ts';
 import { methodRules } from '../../gateway/methods/rules.ts';
 import { createRelay } from '../../gateway/relay/relay.ts';
+import { countedRules } from '../../gateway/report/counted-rules.ts';
+import { GatewayMetrics } from '../../gateway/report/metrics.ts';
 import { addFleet } from '../../gateway/routing/add-fleet.ts';
 import { Client } from '../../kube/client/client.ts';
 import { loadConfig } from '../../kube/client/config.ts';
@@ -56,7 +58,9 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   });
   const fleet = addFleet(manager);
   const reviews = new ApiReviews({ client: manager.client, clock });
-  const relay = createRelay({ fleet, rules: methodRules('Dedicated'), clock, log });
+  const gatewayMetrics = new GatewayMetrics(metrics.registry);
+  const rules = countedRules(methodRules('Dedicated'), gatewayMetrics);
+  const relay = createRelay({ fleet, rules, clock, log });
   const gateway = new Gateway({
     plain: options.listenPort === undefined ? undefined : { port: options.listenPort },
     tls: options.tls && certificates && { at: { port: options.tls.port }, certificates },
@@ -69,7 +73,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     clock,
     random,
     log,
-    registry: metrics.registry,
+    metrics: gatewayMetrics,
   });
   manager.addReadyCheck(gateway.ready);
   manager.addRunnable({ name: 'clients', run: (stopping, kill) => gateway.run(stopping, kill) });

@@ -47,6 +47,7 @@ export class Clients {
   readonly #byTenant = new Map<string, Set<ClientConnection>>();
   readonly #endListening: () => void;
   #lastId = 0;
+  #isDraining = false;
 
   constructor(options: ClientsOptions) {
     this.#options = options;
@@ -104,11 +105,14 @@ export class Clients {
       connection.close({ reason: CloseCause.Crowded, message: 'too many connections are not admitted' }),
     );
     this.#all.add(connection);
+    // It was in a handshake when the listening sockets were closed.
+    if (this.#isDraining) connection.drain();
   }
 
   /** Lets the clients go, and resolves when all are gone. */
   async drain({ leaveMs, closeMs }: DrainOptions): Promise<void> {
     const { clock, random } = this.#options;
+    this.#isDraining = true;
     const closeFrom = clock.monotonic() + leaveMs;
     const closeAt = new Map<ClientConnection, number>();
     for (const connection of this.#all) {

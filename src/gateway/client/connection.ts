@@ -56,6 +56,8 @@ export class ClientConnection implements ClientLink {
   #held: Buffer[] = [];
   /** Whether a further `connect` of an admitted client is being decided. */
   #isRenewing = false;
+  /** Who wants to read on. */
+  #isWanted = { relay: true, admission: true };
   /** From the end until the socket is destroyed. */
   #linger: { cancel(): void } | undefined;
 
@@ -120,11 +122,11 @@ export class ClientConnection implements ClientLink {
   }
 
   pause(): void {
-    this.#options.stream.pause();
+    this.#setReading({ relay: false });
   }
 
   resume(): void {
-    if (this.#end === undefined) this.#options.stream.resume();
+    this.#setReading({ relay: true });
   }
 
   close(reason: CloseReason): void {
@@ -144,6 +146,14 @@ export class ClientConnection implements ClientLink {
 
   get #info(): ClientInfo {
     return { id: this.id, address: this.address, identity: this.#grant?.identity };
+  }
+
+  /** It is read when neither the relay nor a token that is looked at holds it up. */
+  #setReading({ relay = this.#isWanted.relay, admission = this.#isWanted.admission }): void {
+    this.#isWanted = { relay, admission };
+    if (this.#end !== undefined) return;
+    if (relay && admission) this.#options.stream.resume();
+    else this.#options.stream.pause();
   }
 
   #become(event: ClientEvent): void {
@@ -190,7 +200,7 @@ export class ClientConnection implements ClientLink {
       this.#release();
     });
     // Only what waits for a decision: a client that is admitted at once is not stopped.
-    if (this.#state === 'Admitting') this.pause();
+    if (this.#state === 'Admitting') this.#setReading({ admission: false });
   }
 
   #admit(request: ConnectRequest, grant: Grant): void {
@@ -226,7 +236,7 @@ export class ClientConnection implements ClientLink {
     const held = this.#held;
     this.#held = [];
     for (const body of held) this.#onBody(body);
-    if (this.#state !== 'Admitting') this.resume();
+    if (this.#state !== 'Admitting') this.#setReading({ admission: true });
   }
 
   #relay(body: Buffer): void {

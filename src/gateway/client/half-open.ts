@@ -94,11 +94,16 @@ export class HalfOpen {
   }
 }
 
-/** What counts as one address: a whole /64 of IPv6, which anybody has, and IPv4 in either notation. */
+/** An IPv4 address in its own notation, which a socket for both families writes as one of IPv6. */
+export function unmapped(address: string): string {
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+}
+
+/** What counts as one address: a whole /64 of IPv6, which anybody has. */
 export function addressKey(address: string): string {
-  const v4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (v4 !== undefined || !isIPv6(address)) return v4 ?? address;
-  const [head = '', tail] = address.split('%', 1).join('').split('::');
+  const own = unmapped(address);
+  if (!isIPv6(own)) return own;
+  const [head = '', tail] = own.split('%', 1).join('').split('::');
   const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
   const before = groups(head);
   const after = tail === undefined ? [] : groups(tail);

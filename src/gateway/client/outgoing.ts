@@ -19,16 +19,7 @@ export class Outgoing {
   /** Queues one frame, and returns its length in bytes. */
   send(body: Buffer | string): number {
     this.#cork();
-    if (typeof body === 'string') {
-      const frame = encodeFrame(body);
-      this.#stream.write(frame);
-      return Buffer.byteLength(frame);
-    }
-    const header = `Content-Length: ${body.length}\r\n\r\n`;
-    // A copy: the caller reads the next bytes into the same memory.
-    const frame = Buffer.allocUnsafe(header.length + body.length);
-    frame.write(header, 'latin1');
-    body.copy(frame, header.length);
+    const frame = typeof body === 'string' ? Buffer.from(encodeFrame(body)) : frameOf(body);
     this.#stream.write(frame);
     return frame.length;
   }
@@ -42,4 +33,13 @@ export class Outgoing {
       this.#stream.uncork();
     });
   }
+}
+
+/** A copy: the caller reads the next bytes into the same memory. */
+function frameOf(body: Buffer): Buffer {
+  const header = `Content-Length: ${body.length}\r\n\r\n`;
+  const frame = Buffer.allocUnsafe(header.length + body.length);
+  frame.write(header, 'latin1');
+  body.copy(frame, header.length);
+  return frame;
 }

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import type { Timers } from '../../copilot/index.ts';
 import type { Address } from '../../kube/runtime/health-server.ts';
-import { HalfOpenSlot, type HalfOpen } from '../client/half-open.ts';
+import { HalfOpenSlot, unmapped, type HalfOpen } from '../client/half-open.ts';
 import type { Certificates } from './certificates.ts';
 import { readSource } from './source.ts';
 
@@ -27,7 +27,7 @@ export interface ListenerOptions {
 }
 
 /** Why a connection never became a client's. */
-export const REJECT_REASONS = ['TooManyConnections', 'ProxyHeader', 'TLSHandshake', 'Lost'] as const;
+export const REJECT_REASONS = ['TooManyConnections', 'ProxyHeader', 'TLSHandshake', 'Lost', 'AcceptFailed'] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
 /** Common load balancers forget a silent connection after 240 s to 350 s. */
@@ -89,6 +89,8 @@ export class Listener {
       server.once('error', reject);
       server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, () => {
         server.off('error', reject);
+        // One connection that cannot be accepted, because this process has no file descriptor left for it.
+        server.on('error', () => rejected('AcceptFailed'));
         resolve((server.address() as AddressInfo).port);
       });
     });
@@ -96,7 +98,8 @@ export class Listener {
 
   async #accept(socket: Socket, take: (socket: Socket, connection: Accepted) => void): Promise<void> {
     const { halfOpen, proxies, timers, handshakeMs, rejected } = this.#options;
-    const { remoteAddress, remotePort } = socket;
+    const { remotePort } = socket;
+    const remoteAddress = socket.remoteAddress && unmapped(socket.remoteAddress);
     // It was closed while it waited to be accepted.
     if (remoteAddress === undefined || remotePort === undefined) {
       rejected('Lost');

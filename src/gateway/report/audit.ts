@@ -1,4 +1,4 @@
-/** The audit log: one line for each client that is admitted or denied, and when an admitted one is gone. No token, and nothing of what it says. */
+/** The audit log: one line for each client that is admitted or denied, when an admitted one is gone, and when the process stops. No token, and nothing of what it says. */
 import type { Logger } from 'pino';
 import type { Denial } from '../admission/admission.ts';
 import { CloseCause, type ClientInfo } from '../client/model.ts';
@@ -23,6 +23,14 @@ export class Audit {
   denied({ id, address }: ClientInfo, { denied, message, tenant }: Denial): void {
     const named = tenant === undefined ? {} : { tenant: keyOf(tenant) };
     this.#log.warn({ client: id, address, ...named, reason: denied, message }, 'client denied');
+  }
+
+  /** This process takes no further clients. */
+  stopping(clients: number, leaveMs: number): void {
+    this.#log.info(
+      { clients, leaveMs },
+      'no further clients are accepted; waiting until those that are connected have left',
+    );
   }
 
   /** Of connections that were never admitted the metrics count enough: anybody can make any number of them. */

@@ -4,23 +4,29 @@ import { DENY_REASONS, type DenyReason } from '../admission/admission.ts';
 import { CloseCause } from '../client/model.ts';
 import { CLIENT_STATES, type ClientState } from '../client/state.ts';
 import { REJECT_REASONS, type RejectReason } from '../listen/listener.ts';
+import { METHOD_REASONS, type MethodReason } from '../methods/reasons.ts';
+import { BoundedNames, OTHER } from './bounded-names.ts';
+import type { DeniedCalls } from './counted-rules.ts';
 
 /** Why the relay closes a client; what is in neither set counts as `Other`. */
 const RELAY_CAUSES = ['ProtocolError', 'SlowClient'];
 const CLOSE_REASONS: ReadonlySet<string> = new Set([...Object.values(CloseCause), ...RELAY_CAUSES]);
-const OTHER = 'Other';
+/** Names of methods that nobody has decided about: as many as a new version of the CLI or an SDK brings. */
+const MAX_UNKNOWN_METHODS = 100;
 
 /** Registers and counts. All series exist from the start, so that a rate over them includes the first increment. */
-export class GatewayMetrics {
+export class GatewayMetrics implements DeniedCalls {
   readonly #registry: Registry;
   readonly #accepted: Counter;
   readonly #rejected: Counter<'reason'>;
   readonly #admissions: Counter<'result'>;
   readonly #closed: Counter<'reason'>;
-  readonly #received: Counter;
-  readonly #sent: Counter;
-  readonly #frames: Counter;
+  /** Bytes and frames are counted here, thousands of times between two scrapes. */
+  readonly #traffic = { received: 0, sent: 0, frames: 0 };
   readonly #oversize: Counter;
+  readonly #denied: Counter<'reason'>;
+  readonly #unknown: Counter<'method'>;
+  readonly #unknownNames = new BoundedNames(MAX_UNKNOWN_METHODS);
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -34,12 +40,20 @@ export class GatewayMetrics {
     this.#closed = this.#counter('closed_connections_total', 'Connections of clients that ended, by reason', {
       reason: [...CLOSE_REASONS, OTHER],
     });
-    this.#received = this.#counter('received_bytes_total', 'Bytes that clients have sent');
-    this.#sent = this.#counter('sent_bytes_total', 'Bytes that were queued for clients');
-    this.#frames = this.#counter('sent_frames_total', 'Frames that were queued for clients');
+    this.#tally('received_bytes_total', 'Bytes that clients have sent', () => this.#traffic.received);
+    this.#tally('sent_bytes_total', 'Bytes that were queued for clients', () => this.#traffic.sent);
+    this.#tally('sent_frames_total', 'Frames that were queued for clients', () => this.#traffic.frames);
     this.#oversize = this.#counter(
       'oversize_frames_total',
       'Frames of clients that were refused because of their size',
+    );
+    this.#denied = this.#counter('denied_calls_total', 'Calls that were refused because of their method, by reason', {
+      reason: Object.keys(METHOD_REASONS),
+    });
+    this.#unknown = this.#counter(
+      'unknown_methods_total',
+      `Calls of methods that are in no table, by method; after ${MAX_UNKNOWN_METHODS} of them, and if it is no name, ${OTHER}`,
+      { method: [OTHER] },
     );
   }
 
@@ -75,16 +89,37 @@ export class GatewayMetrics {
   }
 
   received(bytes: number): void {
-    this.#received.inc(bytes);
+    this.#traffic.received += bytes;
   }
 
   sent(bytes: number): void {
-    this.#sent.inc(bytes);
-    this.#frames.inc();
+    this.#traffic.sent += bytes;
+    this.#traffic.frames += 1;
   }
 
   oversize(): void {
     this.#oversize.inc();
+  }
+
+  deniedCall(reason: MethodReason, method: string | undefined): void {
+    this.#denied.inc({ reason });
+    if (method !== undefined) this.#unknown.inc({ method: this.#unknownNames.valueOf(method) });
+  }
+
+  /** A counter whose value is read at each scrape. */
+  #tally(name: string, help: string, read: () => number): void {
+    let counted = 0;
+    const counter = new Counter({
+      name: `copilot_gateway_${name}`,
+      help,
+      registers: [],
+      collect() {
+        const now = read();
+        this.inc(now - counted);
+        counted = now;
+      },
+    });
+    this.#registry.registerMetric(counter);
   }
 
   #counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {

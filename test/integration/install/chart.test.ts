@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
+import { parseGatewayOptions } from '../../../src/commands/gateway/options.ts';
 import { parseOperatorOptions } from '../../../src/commands/operator/options.ts';
 import { FIELD_MANAGER, GATEWAY_APP_NAME, Label } from '../../../src/api/names.ts';
 import { gatewayRole } from '../../../src/tenant/builders/gatewayrole.ts';
@@ -152,6 +153,35 @@ describe('the chart', () => {
     expect(commands.some(([command]) => command === 'gateway')).toBe(gateway !== undefined);
   });
 
+  it('starts the gateway with flags that it accepts', async () => {
+    const gatewayFlags = async (values: object) => {
+      const objects = objectsOf(await render({ ...values, watchNamespaces: ['team-a', 'team-b'] }));
+      const { spec } =
+        objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'copilot-gateway') ?? {};
+      const template = spec?.['template'] as { spec: { containers: { args: string[] }[] } } | undefined;
+      return template?.spec.containers[0]?.args.slice(1) ?? [];
+    };
+    const common = { listenPort: 4321, healthPort: 8081, metricsPort: 8080, watchNamespaces: ['team-a', 'team-b'] };
+    expect(parseGatewayOptions(await gatewayFlags({ gateway: { enabled: true } }))).toMatchObject({
+      ...common,
+      tls: undefined,
+      proxies: undefined,
+      maxConnections: 20_000,
+      drainTimeoutMs: 3_595_000,
+    });
+    const tls = { secretName: 'certificate', clientCertificates: true };
+    const all = { enabled: true, tls, proxyProtocolFrom: ['198.51.100.7', 'fd00::/64'], maxConnections: 100 };
+    const options = parseGatewayOptions(await gatewayFlags({ gateway: all, logLevel: 'debug' }));
+    const folder = '/etc/copilot-gateway/tls';
+    expect(options).toMatchObject({
+      ...common,
+      tls: { port: 4322, cert: `${folder}/tls.crt`, key: `${folder}/tls.key`, clientCA: `${folder}/ca.crt` },
+      maxConnections: 100,
+      logLevel: 'debug',
+    });
+    expect(options.proxies?.check('198.51.100.7')).toBe(true);
+  });
+
   it('names Service and ServiceAccount of the gateway as the operator knows them', async () => {
     const objects = objectsOf(await render({ gateway: { enabled: true } }));
     const names = (kind: string) =>
@@ -216,6 +246,9 @@ describe('an API server accepts what the chart renders', () => {
           enabled: true,
           address: '[fd00::1]:443',
           service: { type: 'LoadBalancer', annotations: { a: 'b' } },
+          tls: { secretName: 'certificate', clientCertificates: true },
+          proxyProtocolFrom: ['198.51.100.0/24'],
+          maxConnections: 100,
           clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],
           autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5 },
           serviceAccount: { name: 'door', annotations: { purpose: 'test' } },
@@ -237,9 +270,10 @@ describe('an API server accepts what the chart renders', () => {
     'in a namespace that enforces the Pod Security standard "restricted": %s',
     async (name) => {
       const objects = objectsOf(await render({ gateway: { enabled: true } }));
-      const { spec } = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name) ?? {};
-      const { serviceAccountName: _account, ...podSpec } = (spec?.['template'] as { spec: Record<string, unknown> })
-        .spec;
+      const found = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
+      const template = found?.spec?.['template'] as { spec: Record<string, unknown> } | undefined;
+      // The account is created with the chart, and a pod is refused without it.
+      const { serviceAccountName: _account, ...podSpec } = template?.spec ?? {};
       const metadata = { name, namespace: 'operators' };
       await dryRun(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec: podSpec }));
     },

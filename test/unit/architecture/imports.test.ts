@@ -136,7 +136,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['clients'],
   ],
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
-  'gateway/report': [['audit', 'metrics']],
+  'gateway/report': [['audit', 'bounded-names', 'counted-rules'], ['metrics']],
   'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
   'gateway/relay': [
     ['model', 'events', 'refusals', 'replay', 'turn'],

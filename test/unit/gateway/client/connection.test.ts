@@ -21,6 +21,8 @@ let link: ClientLink | undefined;
 /** What a recheck says from now on; undefined: the same as before. */
 let verdict: Decision | undefined;
 let decideSlow: (decision: Decision) => void;
+/** After how many frames the relay pauses the client. */
+let pausesAt: number | undefined;
 let identityOf: (token: unknown) => Partial<Identity>;
 
 beforeEach(() => {
@@ -28,6 +30,7 @@ beforeEach(() => {
   [frames, ends, closed, denied] = [[], [], [], []];
   link = undefined;
   verdict = undefined;
+  pausesAt = undefined;
   identityOf = () => ({});
 });
 
@@ -55,7 +58,10 @@ const relay: Relay = {
   attach: (client) => {
     link = client;
     return {
-      frame: (body) => void frames.push(body.toString()),
+      frame: (body) => {
+        frames.push(body.toString());
+        if (frames.length === pausesAt) client.pause();
+      },
       drained: () => undefined,
       isBusy: false,
       closed: (reason) => void ends.push(reason),
@@ -338,6 +344,22 @@ describe('an admitted client', () => {
     link?.resume();
     await carry();
     expect(frames).toHaveLength(1);
+  });
+
+  it('stays paused if the relay pauses it while the frames arrive that were held', async () => {
+    const { client } = open();
+    client.connect(SLOW);
+    client.send({ id: 2, method: 'a' });
+    await carry();
+    pausesAt = 1;
+    decideSlow(grant(SLOW));
+    await carry();
+    client.send({ id: 3, method: 'b' });
+    await carry();
+    expect(frames).toHaveLength(1);
+    link?.resume();
+    await carry();
+    expect(frames).toHaveLength(2);
   });
 
   it('that leaves is gone for the relay once, and nothing is sent to it any more', async () => {

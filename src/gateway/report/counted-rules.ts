@@ -1,0 +1,27 @@
+/** The rules of methods, which count what they deny: whoever asks for a rule is about to follow it. */
+import { METHOD_REASONS, type MethodReason } from '../methods/reasons.ts';
+import type { MethodRules } from '../model.ts';
+
+/** Who counts. */
+export interface DeniedCalls {
+  /** `method` is given where nobody has decided about it. */
+  deniedCall(reason: MethodReason, method: string | undefined): void;
+}
+
+const KEYS: ReadonlyMap<string, MethodReason> = new Map(
+  Object.entries(METHOD_REASONS).map(([key, sentence]) => [sentence, key as MethodReason]),
+);
+
+/** The same rules. */
+export function countedRules(rules: MethodRules, counter: DeniedCalls): MethodRules {
+  return {
+    ruleOf: (method) => {
+      const rule = rules.ruleOf(method);
+      if (rule.action === 'deny') {
+        const reason = KEYS.get(rule.reason) ?? 'Unknown';
+        counter.deniedCall(reason, reason === 'Unknown' ? method : undefined);
+      }
+      return rule;
+    },
+  };
+}

@@ -1,0 +1,128 @@
+// Operator and gateway together: an application reads the binding Secret and nothing else, and the real SDK chats through the gateway.
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Role, Secret } from '../../../src/kube/types/builtins.ts';
+import { auditMark, recordsSince, type AuditMark } from '../../support/audit.ts';
+import type { PolicyRule } from '../../support/chart.ts';
+import { bindingFrom, chat, type Binding, type ChatOptions } from '../../support/chat.ts';
+import { READY_MS, TestNamespace } from '../../support/cluster.ts';
+import { freePort } from '../../support/copilot-server.ts';
+import { GatewayProcess } from '../../support/gateway-process.ts';
+import { askingTestModel, ModelInCluster } from '../../support/model-in-cluster.ts';
+import { grantedRights, usage } from '../../support/rights.ts';
+
+jest.setTimeout(2 * READY_MS);
+
+let namespace: TestNamespace;
+let model: ModelInCluster;
+let gateway: GatewayProcess;
+let mark: AuditMark;
+
+beforeAll(async () => {
+  namespace = await TestNamespace.open({ gateway: true });
+  const port = await freePort();
+  // The tests are no pods: this is where they reach the gateway, as pods do by its Service.
+  await namespace.startOperator({ args: [`--gateway-address=127.0.0.1:${port}`] });
+  mark = auditMark();
+  gateway = await GatewayProcess.start(await namespace.operatorKubeconfig('copilot-gateway'), [
+    `--listen-port=${port}`,
+    `--watch-namespaces=${namespace.name}`,
+    '--drain-timeout=1s',
+  ]);
+  for (const binary of ['cli', 'runtime'] as const) {
+    await namespace.createTenant(binary, { server: { binary }, ...askingTestModel(namespace.name) });
+  }
+  model = await ModelInCluster.start(namespace);
+  await namespace.waitForReady('cli');
+  await namespace.waitForReady('runtime');
+}, 4 * READY_MS);
+afterAll(async () => {
+  await gateway.kill();
+  await namespace.close();
+});
+
+async function bindingOf(tenant: string): Promise<Binding> {
+  const { data = {} } = await namespace.client.get(Secret, namespace.ref(`${tenant}-binding`));
+  return bindingFrom(data);
+}
+const say = async (tenant: string, options: ChatOptions) => chat(await bindingOf(tenant), options);
+
+describe.each(['cli', 'runtime'] as const)(
+  'an application of a tenant with binary %s, which reads the binding Secret',
+  (tenant) => {
+    it('chats with its server through the gateway', async () => {
+      const { token } = await bindingOf(tenant);
+      expect(token).toMatch(new RegExp(`^${namespace.name}/${tenant}:cpg_`));
+      const { answer } = await say(tenant, { prompt: `What is ${tenant}?` });
+      expect(answer).toBe(`Hello from the test model! You said: What is ${tenant}?`);
+    });
+
+    it('sees the answer grow while it is being written', async () => {
+      await model.script({ match: `count ${tenant}`, steps: [{ text: 'one two three', delayMs: 50 }] });
+      const deltas: string[] = [];
+      const { answer } = await say(tenant, { prompt: `count ${tenant}`, onDelta: (text) => deltas.push(text) });
+      expect(answer).toBe('one two three');
+      expect(deltas.join('')).toBe(answer);
+      expect(deltas.length).toBeGreaterThan(1);
+    });
+
+    it('continues its session after the server was replaced', async () => {
+      const { sessionId } = await say(tenant, { prompt: `Remember the number 42, ${tenant}.` });
+      await namespace.kubectl.ok([
+        'delete',
+        'pod',
+        '-n',
+        namespace.name,
+        '-l',
+        `copilot-operator.dev/tenant=${tenant}`,
+      ]);
+      await namespace.waitForReady(tenant);
+      await say(tenant, { prompt: `Which number, ${tenant}?`, resume: sessionId });
+      const [request] = await model.journal(`Which number, ${tenant}?`);
+      expect(request?.roles?.filter((role) => role === 'user')).toHaveLength(2);
+    });
+  },
+);
+
+describe('the gateway', () => {
+  it('refuses the credential of one tenant for another, and the connection token of the servers', async () => {
+    const binding = await bindingOf('cli');
+    const { token } = await bindingOf('runtime');
+    const borrowed = `${namespace.name}/cli:${token.split(':')[1]}`;
+    const { data = {} } = await namespace.client.get(Secret, namespace.ref('cli-token'));
+    const connectionToken = Buffer.from(data['token'] ?? '', 'base64').toString();
+    for (const wrong of [borrowed, connectionToken, `${namespace.name}/cli:${connectionToken}`]) {
+      await expect(chat({ ...binding, token: wrong }, { prompt: 'Let me in' })).rejects.toThrow(
+        /AUTHENTICATION_FAILED/,
+      );
+    }
+    expect(await model.journal('Let me in')).toEqual([]);
+  });
+
+  it('accepts both credentials after a rotation', async () => {
+    const former = await bindingOf('cli');
+    await namespace.kubectl.ok(['delete', 'secret', 'cli-binding', '-n', namespace.name]);
+    await namespace.waitForTenant('cli', 'two credentials are valid', ({ status }) => {
+      return status?.binding?.credentials?.length === 2;
+    });
+    const binding = await bindingOf('cli');
+    expect(binding.token).not.toBe(former.token);
+    for (const each of [former, binding]) {
+      const { answer } = await chat(each, { prompt: 'Still there?' });
+      expect(answer).toContain('Still there?');
+    }
+  });
+
+  // Last: it is about all that the tests before it have had the gateway do.
+  it('uses each right that it has in the namespace, and needs no other', async () => {
+    const roles = await namespace.list(Role);
+    const own = roles.filter(({ metadata: { name } }) => name === 'copilot-gateway-tenants' || name === 'cli-gateway');
+    const granted = grantedRights(own.flatMap(({ rules = [] }) => rules as PolicyRule[]));
+    const user = `system:serviceaccount:${namespace.name}:copilot-gateway`;
+    const found = usage(recordsSince(mark, `"${user}"`).filter((record) => record.user === user));
+    expect([...found.refused]).toEqual([]);
+    expect([...found.used].toSorted()).toEqual([...granted].filter((right) => !UNSEEN.has(right)).toSorted());
+  });
+});
+
+/** A present API server streams lists, as a watch. */
+const UNSEEN = new Set(['list copilot-operator.dev/copilottenants', 'list /pods']);
