@@ -1,6 +1,6 @@
 /** A connection to a server that carries whole frames, for who looks into few of them. The client of calls is client.ts. */
 import { ProtocolError, UnreachableError, messageOf, type CopilotError } from './errors.ts';
-import { FrameDecoder, encodeFrame } from './framing.ts';
+import { FrameDecoder, encodeFrame, type OversizeReader } from './framing.ts';
 import { addressOf, dialTcp, type Dial, type Wire } from './wire.ts';
 
 export interface FrameConnectionOptions {
@@ -9,12 +9,14 @@ export interface FrameConnectionOptions {
   readonly port: number;
   /** How TCP connections are made; default `dialTcp`. */
   readonly dial?: Dial | undefined;
-  /** Largest frame accepted, in bytes; default 16 MiB. */
-  readonly maxFrameBytes?: number | undefined;
+  /** Largest frame accepted, in bytes. */
+  readonly maxFrameBytes: number;
   /** There is a TCP connection. */
   readonly onConnected: () => void;
   /** The body of a frame. The bytes are valid only during the call. If it throws, the connection is closed. */
   readonly onBody: (body: Buffer) => void;
+  /** A larger frame has passed, of which only its first 64 bytes are known, and its length in bytes. */
+  readonly onOversize: (start: Buffer, length: number) => void;
   /** The server has read what was written, after {@link FrameConnection.isWritable} was false. */
   readonly onDrained: () => void;
   /** Called once when the connection ends other than by `close`. */
@@ -35,10 +37,8 @@ export class FrameConnection {
     const { host, port, dial = dialTcp, maxFrameBytes } = options;
     this.address = addressOf(options);
     this.#options = options;
-    this.#decoder = new FrameDecoder(
-      (body) => this.#onBody(body),
-      maxFrameBytes === undefined ? {} : { maxBodyBytes: maxFrameBytes },
-    );
+    this.#decoder = new FrameDecoder((body) => this.#onBody(body));
+    this.#decoder.allow(maxFrameBytes, startOf(options.onOversize));
     this.#wire = dial(
       { host, port },
       {
@@ -103,4 +103,22 @@ export class FrameConnection {
       ),
     );
   }
+}
+
+/** Bytes of a frame that is skipped which tell what it was. */
+const START_BYTES = 64;
+
+function startOf(onOversize: (start: Buffer, length: number) => void): OversizeReader {
+  let length = 0;
+  let start = Buffer.alloc(0);
+  return {
+    begun: (announced) => {
+      length = announced;
+      start = Buffer.alloc(0);
+    },
+    part: (bytes) => {
+      if (start.length < START_BYTES) start = Buffer.concat([start, bytes.subarray(0, START_BYTES - start.length)]);
+    },
+    ended: () => onOversize(start, length),
+  };
 }

@@ -46,15 +46,16 @@ export class CopilotServer implements AsyncDisposable {
 
   /**
    * Starts a server with further `options` of its command line and further variables of its environment. Resolves when it listens.
-   * Without a token it takes any client.
+   * Without a token it takes any client. Default of `port`: one that nobody listens on.
    */
   static async start(
     binary: ServerBinary,
     token?: string,
     options: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
+    port?: number,
   ): Promise<CopilotServer> {
-    const server = new CopilotServer(binary, await freePort(), token, options, env);
+    const server = new CopilotServer(binary, port ?? (await freePort()), token, options, env);
     await server.start();
     return server;
   }

@@ -9,11 +9,11 @@ import {
   type WireEvents,
 } from '../../src/copilot/index.ts';
 import { methodRules } from '../../src/gateway/methods/rules.ts';
-import type { ClientHandler, ClientLink, CloseReason } from '../../src/gateway/model.ts';
+import type { ClientHandler, ClientLink, CloseReason, TenantRef } from '../../src/gateway/model.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay } from '../../src/gateway/relay/relay.ts';
 import { FakeClock, settle } from './fake-clock.ts';
-import { StaticFleet } from './static-fleet.ts';
+import { StaticFleet, TENANT } from './static-fleet.ts';
 
 /** What a frame says, as far as tests look. */
 export interface Frame {
@@ -88,12 +88,12 @@ export class ClientEnd {
   #handler: ClientHandler | undefined;
   #lastId = 0;
 
-  attachTo(relay: { attach(link: ClientLink): ClientHandler }, id: number): void {
+  attachTo(relay: { attach(link: ClientLink): ClientHandler }, id: number, tenant: TenantRef): void {
     const queuedBytes = () => this.queuedBytes;
     this.#handler = relay.attach({
       id,
       identity: {
-        tenant: { namespace: 'team', name: 'acme' },
+        tenant,
         user: undefined,
         credential: 'Binding',
         expiresAt: undefined,
@@ -168,10 +168,10 @@ export class RelayWorld {
     return end;
   }
 
-  client(): ClientEnd {
+  client(tenant: TenantRef = TENANT): ClientEnd {
     const end = new ClientEnd();
     this.#clients += 1;
-    end.attachTo(this.relay, this.#clients);
+    end.attachTo(this.relay, this.#clients, tenant);
     return end;
   }
 

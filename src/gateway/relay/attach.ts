@@ -28,13 +28,16 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     const current = home.sessionFor(sessionId);
     if (current !== session) return attach(home, client, request);
     const others = session.clientCount === 0 ? [] : session.declarations;
-    const isFirst = !session.isAttached(client);
-    if (others.length > 0 && isFirst) await loadForOthers(home, session);
+    const before = session.declarationOf(client);
+    if (others.length > 0) await loadForOthers(home, session);
     session.attach(client, declaration);
     const answer = await attachOnServer(home, session, request, attachParams(declaration, others));
     if (answer === 'Attached') {
-      if (isFirst) session.offer(client);
+      if (before === undefined) session.offer(client);
       session.watchUse();
+    } else if (before !== undefined) {
+      // It goes on with what it had.
+      session.attach(client, before);
     } else {
       session.detach(client);
       if (session.clientCount === 0 && !session.isLoaded) home.forget(session);

@@ -149,6 +149,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   #attach({ id, method, params }: ClientRequest): void {
     const { limits, newId } = this.#options;
+    if (this.#sessions.size >= limits.attachedSessions) this.#forgetEnded();
     if (this.#sessions.size >= limits.attachedSessions) {
       return this.#reply(id, tooMany(id, `the client is attached to ${limits.attachedSessions} sessions already`));
     }
@@ -169,6 +170,11 @@ export class ClientRelay implements ClientHandler, SessionClient {
         this.#pass(id, answer);
       },
     });
+  }
+
+  /** Sessions that were deleted by somebody are not its own any more. */
+  #forgetEnded(): void {
+    for (const session of this.#sessions.keys()) if (!session.isAttached(this)) this.#sessions.delete(session);
   }
 
   #detach(request: ClientRequest): void {

@@ -1,5 +1,6 @@
 /** One server of a tenant with the sessions on it that clients are attached to. */
 import {
+  RpcError,
   formatNotification,
   isObject,
   messageOf,
@@ -171,15 +172,24 @@ export class Home {
   async load(session: Session): Promise<void> {
     if (session.isLoaded || session.declarations.length === 0) return;
     const { id: sessionId, declarations } = session;
-    if (session.hadTurn) {
-      const own = { sessionId, disableResume: true, continuePendingWork: true };
-      await this.upstream.call('session.resume', { ...restoreParams(declarations), ...own });
-    } else {
-      // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
+    // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
+    if (!session.hadTurn || !(await this.#resumed(sessionId, restoreParams(declarations)))) {
       await this.upstream.call('session.create', { ...createParams(declarations), sessionId });
     }
     session.loaded();
     for (const { method, params } of session.replay.calls) await this.#own(method, params);
+  }
+
+  /** Returns false if the server does not have it: the beginning of its first turn may be lost with a process. */
+  async #resumed(sessionId: string, params: object): Promise<boolean> {
+    try {
+      const own = { sessionId, disableResume: true, continuePendingWork: true };
+      await this.upstream.call('session.resume', { ...params, ...own });
+      return true;
+    } catch (error) {
+      if (error instanceof RpcError && NOT_FOUND.test(error.serverMessage)) return false;
+      throw error;
+    }
   }
 
   async #unload(session: Session): Promise<void> {

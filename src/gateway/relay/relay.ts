@@ -31,23 +31,26 @@ export interface ClosableRelay extends Relay {
 export function createRelay(options: RelayOptions): ClosableRelay {
   const { fleet, rules, clock, log, dial, place = firstServer, newId = randomUUID } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  /** By tenant and server. */
   const homes = new Map<string, { readonly home: Home; readonly tenant: TenantRef }>();
 
   const homeOf = (ref: TenantRef, sessionId: string | undefined): Home => {
     const tenant = fleet.find(ref);
-    const key = (tenant && place(tenant, sessionId)?.key) ?? `${ref.namespace}/${ref.name}`;
-    const known = homes.get(key);
+    const key = (tenant && place(tenant, sessionId)?.key) ?? NO_SERVER;
+    // With the tenant: whatever a server is called, nobody gets into another tenant's home.
+    const homeKey = `${ref.namespace}/${ref.name}:${key}`;
+    const known = homes.get(homeKey);
     if (known !== undefined) return known.home;
     const locate = () => fleet.find(ref)?.servers.find((server) => server.key === key);
     const home = new Home({ key, clock, limits, dial, log, newId, locate });
-    homes.set(key, { home, tenant: ref });
+    homes.set(homeKey, { home, tenant: ref });
     return home;
   };
   const endListening = fleet.onChange((changed) => {
-    for (const [key, { home, tenant }] of homes) {
+    for (const [homeKey, { home, tenant }] of homes) {
       if (tenant.namespace !== changed.namespace || tenant.name !== changed.name) continue;
       home.upstream.relocate();
-      if (fleet.find(tenant) === undefined && home.isUnused) homes.delete(key);
+      if (fleet.find(tenant) === undefined && home.isUnused) homes.delete(homeKey);
     }
   });
   return {
@@ -66,6 +69,9 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     },
   };
 }
+
+/** In place of a server's key while the tenant has none. */
+const NO_SERVER = '';
 
 function firstServer({ servers }: GatewayTenant): GatewayServer | undefined {
   return servers[0];

@@ -82,6 +82,11 @@ export class Session {
     return this.#attached.has(client);
   }
 
+  /** What the client has declared; undefined: it is not attached. */
+  declarationOf(client: SessionClient): Declaration | undefined {
+    return this.#attached.get(client);
+  }
+
   /** Attaches a client, or changes what it declared. Before the server has it: events may come before the answer. */
   attach(client: SessionClient, declaration: Declaration): void {
     this.#attached.set(client, declaration);

@@ -48,6 +48,7 @@ interface Pending {
   readonly answered: Answered;
 }
 
+const INTERNAL_ERROR = -32603;
 /** As the SDKs say it: `connect` refuses what it does not know. */
 const CONNECT = { supportedTaskKinds: ['agent', 'client', 'shell'] };
 
@@ -200,6 +201,7 @@ export class Upstream {
       maxFrameBytes: limits.serverFrameBytes,
       onConnected,
       onBody: (body) => this.#onBody(body),
+      onOversize: (start, length) => this.#onOversize(start, length),
       onDrained,
       onLost: (error) => {
         this.#loseIf(server, error);
@@ -258,6 +260,15 @@ export class Upstream {
     const message = parseMessage(body);
     if (message.kind === 'request' || message.kind === 'notification') this.#onMessage(message, body);
     else if (typeof message.id === 'number') this.#take(message.id, answerOf(body, message.id));
+  }
+
+  /** A frame that was skipped. Who waits for it as an answer must not wait for ever. */
+  #onOversize(start: Buffer, length: number): void {
+    const id = scanAnswer(start)?.id;
+    if (id === undefined) return;
+    const message = `the answer has ${length} bytes, more than the ${this.#options.limits.serverFrameBytes} allowed`;
+    const body = Buffer.from(formatError(id, INTERNAL_ERROR, message));
+    this.#take(id, answerOf(body, id));
   }
 
   #onMessage(message: Message & { readonly kind: 'request' | 'notification' }, body: Buffer): void {

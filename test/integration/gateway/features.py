@@ -143,8 +143,8 @@ class Features:
         await self.session.abort()
         try:
             await asyncio.wait_for(turn, SECONDS)
-        except AttributeError:
-            pass  # An aborted turn has no message, so there is no content.
+        except RuntimeError as error:
+            check("aborted" in str(error), error)
         check("and now" in await self.say("and now"))
 
     async def cancel(self):

@@ -36,7 +36,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       expect((await session.sendAndWait({ prompt: word }))?.data.content).toBe('done');
     });
     expect((await toolResults()).join()).toContain('answer to ok?');
-  }, 30_000);
+  }, 60_000);
 
   it('hooks, which see every tool and change the prompt', async () => {
     await callTool('bash', { command: 'echo hooked', description: 'x' });
@@ -55,7 +55,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
     });
     expect(seen).toEqual(['pre:bash', 'post:bash']);
     expect((await bench.model.requests(word))[0]?.prompt).toContain('CHANGED');
-  }, 30_000);
+  }, 60_000);
 
   it('a hook that denies a tool', async () => {
     await callTool('bash', { command: 'echo never', description: 'x' });
@@ -65,7 +65,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       await session.sendAndWait({ prompt: word });
     });
     expect((await toolResults()).join()).toContain('not today');
-  }, 30_000);
+  }, 60_000);
 
   it('a system message that the client transforms', async () => {
     await bench.client(async (client) => {
@@ -76,7 +76,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       await session.sendAndWait({ prompt: word });
       expect(systems.join()).toContain('MARKED');
     });
-  }, 30_000);
+  }, 60_000);
 
   it('leaving plan mode', async () => {
     const args = { summary: 'S', actions: ['interactive'], recommendedAction: 'interactive' };
@@ -93,7 +93,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       expect(await session.rpc.mode.get()).toBe('interactive');
     });
     expect(asked).toEqual(['S']);
-  }, 30_000);
+  }, 60_000);
 
   it('elicitations', async () => {
     await bench.client(async (client) => {
@@ -107,7 +107,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
         content: { a: 1 },
       });
     });
-  }, 30_000);
+  }, 60_000);
 
   it('another model', async () => {
     await bench.client(async (client) => {
@@ -116,7 +116,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       await session.sendAndWait({ prompt: word });
     });
     expect((await bench.model.requests(word)).map((request) => request.model)).toEqual(['other-model']);
-  }, 30_000);
+  }, 60_000);
 
   it('what is known of sessions, and their lifecycle', async () => {
     await bench.client(async (client) => {
@@ -133,7 +133,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       await waitFor('the lifecycle is reported', () => lifecycle.includes(`session.deleted ${id}`));
       expect(lifecycle).toContain(`session.created ${id}`);
     });
-  }, 30_000);
+  }, 60_000);
 
   it('an abort in the middle of a turn', async () => {
     await bench.model.say({ match: word, steps: [{ text: 'one two three four', delayMs: 3000, chunks: 4 }] });
@@ -146,7 +146,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       expect((await session.sendAndWait({ prompt: 'and now?' }))?.data.content).toContain('and now?');
     });
     expect((await bench.model.requests(word))[0]?.outcome).toBe('aborted');
-  }, 30_000);
+  }, 60_000);
 
   it('a provider whose bearer token the client knows', async () => {
     let asked = 0;
@@ -161,7 +161,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
     });
     expect(asked).toBeGreaterThan(0);
     expect((await bench.model.requests(word))[0]?.headers['authorization']).toBe('Bearer fresh');
-  }, 30_000);
+  }, 60_000);
 
   it('two sessions at once', async () => {
     await bench.client(async (client) => {
@@ -174,7 +174,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
         expect.stringContaining('number 1'),
       ]);
     });
-  }, 30_000);
+  }, 60_000);
 
   it('a session of its own id, created again: it goes on', async () => {
     const sessionId = `own-${word}`;
@@ -187,7 +187,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
     }
     const [, second] = await bench.model.requests(word);
     expect(second?.roles?.filter((role) => role === 'user')).toHaveLength(2);
-  }, 30_000);
+  }, 60_000);
 
   it('mode "empty"', async () => {
     const connection = RuntimeConnection.forUri(`${bench.gateway.host}:${bench.gateway.port}`, {
@@ -202,7 +202,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       expect(await client.stop()).toEqual([]);
     }
     expect((await bench.model.requests(word))[0]?.tools).toEqual(['view']);
-  }, 30_000);
+  }, 60_000);
 
   it('attachments and immediate prompts', async () => {
     await bench.model.say({ match: word, steps: [{ text: 'one two three', delayMs: 300, chunks: 3 }] });
@@ -218,7 +218,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       const prompts = (await session.getEvents()).filter(({ type }) => type === 'user.message');
       expect(prompts).toHaveLength(2);
     });
-  }, 30_000);
+  }, 60_000);
 
   it('commands of the client, which the server knows', async () => {
     await bench.client(async (client) => {
@@ -227,7 +227,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       const { commands: known } = await session.rpc.commands.list();
       expect(known.map(({ name }) => name)).toContain('mine');
     });
-  }, 30_000);
+  }, 60_000);
 
   it('sub-agents and agents of the client', async () => {
     const sub = randomUUID();
@@ -240,7 +240,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       expect((await session.sendAndWait({ prompt: word }))?.data.content).toBe('done');
     });
     expect(await bench.model.requests(sub)).not.toEqual([]);
-  }, 30_000);
+  }, 60_000);
 
   it('compaction', async () => {
     await bench.client(async (client) => {
@@ -250,7 +250,7 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       expect(await session.rpc.history.compact({})).toMatchObject({ success: true });
       expect((await session.sendAndWait({ prompt: 'after' }))?.data.content).toContain('after');
     });
-  }, 30_000);
+  }, 60_000);
 
   it('a method that the server lacks', async () => {
     await bench.client(async (client) => {
@@ -258,5 +258,5 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
       await expect(request(client, 'session.bogus', {})).rejects.toMatchObject(expected);
       await expect(request(client, 'runtime.shutdown', {})).rejects.toMatchObject({ code: -32601 });
     });
-  }, 30_000);
+  }, 60_000);
 });

@@ -1,7 +1,6 @@
 // The gateway's fleet on a real API server, with the gateway's own rights and no others; the tenant reconciler makes what it reads.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
-import { GATEWAY_PERMISSIONS } from '../../../src/commands/gateway/permissions.ts';
 import { addFleet } from '../../../src/gateway/routing/add-fleet.ts';
 import type { Fleet } from '../../../src/gateway/model.ts';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
@@ -11,7 +10,7 @@ import { Pod, Secret } from '../../../src/kube/types/builtins.ts';
 import { credentialHash } from '../../../src/resources/binding.ts';
 import { serverLabels } from '../../../src/resources/names.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
-import type { GatewayFacts } from '../../../src/tenant/model.ts';
+import { GATEWAY_FACTS as gateway, gatewayKubeconfig } from '../../support/gateway-rights.ts';
 import { connect } from '../../support/kube.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
@@ -19,35 +18,12 @@ import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(60_000);
 
-const gateway: GatewayFacts = { host: 'copilot-gateway.operator.svc', port: 4321, serviceAccount: 'copilot-gateway' };
-
 let api: TenantApi;
 /** With the token of the gateway's ServiceAccount. */
 let kubeconfig: string;
 beforeAll(async () => {
   api = await startTenantApi();
-  const metadata = { name: 'copilot-gateway', namespace: 'operator' };
-  const rbac = 'rbac.authorization.k8s.io';
-  const rules = GATEWAY_PERMISSIONS.map(({ resource, verbs }) => ({
-    apiGroups: [resource.group],
-    resources: [resource.plural],
-    verbs,
-  }));
-  const items = [
-    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'operator' } },
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: { name: 'copilot-gateway' }, rules },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'ClusterRoleBinding',
-      metadata: { name: 'copilot-gateway' },
-      roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: 'copilot-gateway' },
-      subjects: [{ kind: 'ServiceAccount', ...metadata }],
-    },
-  ];
-  await api.kubectl.ok(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
-  const token = (await api.kubectl.ok(['create', 'token', 'copilot-gateway', '-n', 'operator'])).trim();
-  kubeconfig = api.server.kubeconfig({ identity: { token } });
+  kubeconfig = await gatewayKubeconfig(api);
 }, 90_000);
 afterAll(() => api.stop());
 

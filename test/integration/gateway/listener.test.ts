@@ -250,6 +250,35 @@ describe('strangers', () => {
 });
 
 describe('a tenant', () => {
+  it('is not told from one that does not exist, by what a stranger gets or when', async () => {
+    const gateway = await start();
+    const refusal = async (token: string): Promise<[object, boolean]> => {
+      const client = plain(gateway);
+      const before = performance.now();
+      client.connect(token);
+      const answer = await client.answer(1);
+      // Not before its time, whatever was looked up; how much later is the machine's.
+      return [answer, performance.now() - before >= 299];
+    };
+    const wrong = `cpg_${'b'.repeat(43)}`;
+    const tokens = [
+      `team/acme:${wrong}`,
+      `team/acme-0:${wrong}`,
+      `other/acme:${wrong}`,
+      'team/acme:cpg_x',
+      'team/acme:a.b.c',
+      'x',
+    ];
+    const [first, ...others] = await Promise.all(tokens.map(refusal));
+    expect(first).toEqual([
+      expect.objectContaining({ error: { code: -32002, message: 'AUTHENTICATION_FAILED' } }),
+      true,
+    ]);
+    expect(others).toEqual(others.map(() => first));
+    gateway.fleet.change({ access: 'Direct' });
+    expect(await refusal(BINDING_TOKEN)).toEqual(first);
+  });
+
   it('whose credential is retired loses the clients that came with it at once, and no others', async () => {
     const gateway = await start();
     const client = plain(gateway);

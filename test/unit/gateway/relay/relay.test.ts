@@ -148,6 +148,21 @@ describe('a server that cannot be reached', () => {
     expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
   });
 
+  it('of a tenant whose name is that of another one’s server stays its own', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    client.call('status.get');
+    await settle();
+    const stranger = world.client({ namespace: 'team', name: 'acme-0' });
+    const id = stranger.call('status.get');
+    expect(stranger.answer(id)?.error).toMatchObject(NOT_SENT);
+    world.server.send('{"jsonrpc":"2.0","method":"session.lifecycle","params":{"sessionId":"x"}}');
+    expect([client, stranger].map(({ received }) => received.some(({ method }) => method !== undefined))).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   it('is left when its pod is another one', async () => {
     const world = new RelayWorld();
     const client = world.client();
@@ -205,6 +220,17 @@ describe('a server that lies', () => {
     });
     expect(server.answered(2)?.error?.code).toBe(-32603);
     expect(server.answered(3)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
+  });
+
+  it('sends a frame that is too large: only who waits for it is told, and what follows is read', async () => {
+    const world = new RelayWorld({ serverFrameBytes: 1000 });
+    const client = await world.attached('mine');
+    const id = client.call('status.get');
+    world.server.answer(world.server.last('status.get').id, { text: 'x'.repeat(2000) });
+    world.server.event('mine', 'assistant.message', { text: 'x'.repeat(2000) });
+    world.server.event('mine', 'session.idle');
+    expect(client.answer(id)?.error?.message).toMatch(/^the answer has 2\d+ bytes, more than the 1000 allowed$/);
+    expect(client.events).toEqual(['session.idle']);
   });
 
   it('sends what is no frame: the connection ends, and the next request dials', async () => {

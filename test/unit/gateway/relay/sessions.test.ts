@@ -168,6 +168,17 @@ describe('attaching', () => {
     expect(world.clock.pendingTimers).toBe(0);
   });
 
+  it('again, which is refused, leaves the client as it was', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s', { tools: [{ name: 'x' }] });
+    client.call('session.resume', { sessionId: 's', tools: 'wrong' });
+    await settle();
+    world.server.refuse(world.server.last('session.resume').id, 'no');
+    await settle();
+    world.server.event('s', 'external_tool.requested', { requestId: 'r', toolName: 'x' });
+    expect(client.events).toEqual(['external_tool.requested']);
+  });
+
   it('of a client that was lost meanwhile counts for nothing', async () => {
     const world = new RelayWorld({ detachAfterMs: 1000 });
     const client = world.client();
@@ -185,6 +196,9 @@ describe('attaching', () => {
     const client = await world.attached('s');
     const id = client.call('session.resume', { sessionId: 't' });
     expect(client.answer(id)?.error?.code).toBe(-32000);
+    client.call('session.delete', { sessionId: 's' });
+    world.server.answer(world.server.last('session.delete').id, { success: true });
+    await world.attach(client, 't');
   });
 });
 
@@ -306,6 +320,17 @@ describe('a session that the server unloaded', () => {
     await settle();
     world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
     expect(client.answer(id)?.error?.message).toBe('Session not found: s');
+  });
+
+  it('and lost with its first turn: it is made again', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s', { model: 'm' });
+    client.call('session.getMessages', { sessionId: 's' });
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    await settle();
+    world.server.refuse(world.server.last('session.resume').id, 'Session not found: s');
+    await settle();
+    expect(world.server.last('session.create').params).toMatchObject({ sessionId: 's', model: 'm' });
   });
 
   it('is not loaded for a client that is not attached', async () => {
