@@ -14,7 +14,6 @@ jest.setTimeout(2 * READY_MS);
 
 let namespace: TestNamespace;
 let model: ModelInCluster;
-let gateway: GatewayProcess;
 let mark: AuditMark;
 
 beforeAll(async () => {
@@ -23,11 +22,12 @@ beforeAll(async () => {
   // The tests are no pods: this is where they reach the gateway, as pods do by its Service.
   await namespace.startOperator({ args: [`--gateway-address=127.0.0.1:${port}`] });
   mark = auditMark();
-  gateway = await GatewayProcess.start(await namespace.operatorKubeconfig('copilot-gateway'), [
+  const gateway = await GatewayProcess.start(await namespace.operatorKubeconfig('copilot-gateway'), [
     `--listen-port=${port}`,
     `--watch-namespaces=${namespace.name}`,
     '--drain-timeout=1s',
   ]);
+  namespace.use({ [Symbol.asyncDispose]: () => gateway.kill() });
   for (const binary of ['cli', 'runtime'] as const) {
     await namespace.createTenant(binary, { server: { binary }, ...askingTestModel(namespace.name) });
   }
@@ -35,10 +35,7 @@ beforeAll(async () => {
   await namespace.waitForReady('cli');
   await namespace.waitForReady('runtime');
 }, 4 * READY_MS);
-afterAll(async () => {
-  await gateway.kill();
-  await namespace.close();
-});
+afterAll(() => namespace.close());
 
 async function bindingOf(tenant: string): Promise<Binding> {
   const { data = {} } = await namespace.client.get(Secret, namespace.ref(`${tenant}-binding`));
