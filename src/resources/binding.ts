@@ -12,6 +12,11 @@ export function newCredential(randomBytes: (size: number) => Buffer): string {
   return `${CREDENTIAL_PREFIX}${randomBytes(CREDENTIAL_BYTES).toString('base64url')}`;
 }
 
+/** Whether a text has the form of a binding credential. */
+export function isCredential(text: string): boolean {
+  return CREDENTIAL.test(text);
+}
+
 /** The token with a binding credential of the tenant, as it is in the Secret. */
 export function bindingToken(tenant: KubeObject, credential: string): string {
   return `${tokenStart(tenant)}${credential}`;
@@ -21,7 +26,7 @@ export function bindingToken(tenant: KubeObject, credential: string): string {
 export function credentialIn(token: string, tenant: KubeObject): string | undefined {
   const start = tokenStart(tenant);
   const credential = token.startsWith(start) ? token.slice(start.length) : '';
-  return CREDENTIAL.test(credential) ? credential : undefined;
+  return isCredential(credential) ? credential : undefined;
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Decides who a client is, by its token, and whether it still is. */
 import { toError } from '../../kube/types/errors.ts';
-import { credentialHash } from '../../resources/binding.ts';
+import { credentialHash, isCredential } from '../../resources/binding.ts';
 import type { Fleet, GatewayTenant, Identity, TenantRef } from '../model.ts';
-import { isBindingCredential, isListed, isWellFormed } from './binding-credential.ts';
+import { isBindingCredential, isListed } from './binding-credential.ts';
 import type { KubeUser, Reviews, Unauthenticated } from './reviews.ts';
 import { parseToken, type ClientToken } from './token.ts';
 
@@ -72,7 +72,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         return deny('Unavailable', token.tenant, 'the gateway does not know all tenants yet');
       if (!isBindingCredential(token.credential)) return decideByReview(options, token);
       // Not hashed, so not compared, and not sent to anybody: a typing mistake.
-      if (!isWellFormed(token.credential)) return deny('WrongCredential', token.tenant);
+      if (!isCredential(token.credential)) return deny('WrongCredential', token.tenant);
       return decideByBinding(options, token, credentialHash(token.credential));
     },
   };

@@ -2,8 +2,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { CREDENTIAL_PREFIX } from '../../api/names.ts';
 
-/** 256 bit in base64url. */
-const CREDENTIAL = new RegExp(`^${CREDENTIAL_PREFIX}[\\w-]{43}$`);
 const SHA256 = /^[0-9a-f]{64}$/;
 /** While one is rotated there are two. */
 const COMPARED = 2;
@@ -30,9 +28,4 @@ export function isListed(hash: string, hashes: readonly string[]): boolean {
     matches = (isEqual && isHash) || matches;
   }
   return matches;
-}
-
-/** Whether a credential has the form of those that the operator makes. */
-export function isWellFormed(credential: string): boolean {
-  return CREDENTIAL.test(credential);
 }

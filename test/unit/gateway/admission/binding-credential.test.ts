@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { isBindingCredential, isListed, isWellFormed } from '../../../../src/gateway/admission/binding-credential.ts';
-import { credentialHash } from '../../../../src/resources/binding.ts';
+import { isBindingCredential, isListed } from '../../../../src/gateway/admission/binding-credential.ts';
+import { credentialHash, isCredential } from '../../../../src/resources/binding.ts';
 
 const credential = `cpg_${'a'.repeat(43)}`;
 const hash = credentialHash(credential);
@@ -36,10 +36,10 @@ describe('a binding credential', () => {
 
   it('is known by its prefix, and well-formed with 256 bit behind it', () => {
     expect(isBindingCredential('cpg_short')).toBe(true);
-    expect(isWellFormed('cpg_short')).toBe(false);
-    expect(isWellFormed(credential)).toBe(true);
-    expect(isWellFormed(`${credential}a`)).toBe(false);
-    expect(isWellFormed(`cpg_${'!'.repeat(43)}`)).toBe(false);
+    expect(isCredential('cpg_short')).toBe(false);
+    expect(isCredential(credential)).toBe(true);
+    expect(isCredential(`${credential}a`)).toBe(false);
+    expect(isCredential(`cpg_${'!'.repeat(43)}`)).toBe(false);
     expect(isBindingCredential('eyJhbGciOi.x.y')).toBe(false);
   });
 });
