@@ -18,7 +18,7 @@ import type { ResourceType } from '../../src/kube/types/resource.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
-import { CHART, helm, objectsOf, REQUIRED_VALUES } from './chart.ts';
+import { CHART, helm, objectsOf, type Rendered, REQUIRED_VALUES } from './chart.ts';
 import { connect } from './kube.ts';
 import { startOperator, type OperatorOptions, type OperatorProcess } from './operator.ts';
 import { PROJECT } from './tenant-api.ts';
@@ -62,7 +62,15 @@ export class TestNamespace {
     await kubectl.ok(['apply', '--server-side', '--force-conflicts', '-f', join(PROJECT, 'crds')]);
     const labels = { 'pod-security.kubernetes.io/enforce': 'restricted', 'copilot-operator.dev/test': 'e2e' };
     await kubectl.ok(['create', '-f', '-'], { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
-    await kubectl.ok(['apply', '--namespace', name, '-f', '-'], await namespace.#accountAndRoles(gateway));
+    const objects = await namespace.#accountAndRoles(gateway);
+    await kubectl.ok(['apply', '--namespace', name, '-f', '-'], listOf(objects));
+    // What belongs to no namespace does not go with this one.
+    const beside = objects.filter(({ kind }) => kind.startsWith('Cluster'));
+    namespace.use({
+      [Symbol.asyncDispose]: async () => {
+        if (beside.length > 0) await kubectl.ok(['delete', '--ignore-not-found', '-f', '-'], listOf(beside));
+      },
+    });
     return namespace;
   }
 
@@ -290,7 +298,7 @@ export class TestNamespace {
     }
   }
 
-  async #accountAndRoles(gateway: boolean): Promise<string> {
+  async #accountAndRoles(gateway: boolean): Promise<Rendered[]> {
     const folders = ['templates', ...(gateway ? ['templates/gateway'] : [])];
     const paths = folders.flatMap((folder) => [`${folder}/serviceaccount.yaml`, `${folder}/rbac.yaml`]);
     const templates = paths.flatMap((path) => ['--show-only', path]);
@@ -304,11 +312,11 @@ export class TestNamespace {
       ['template', 'copilot-operator', CHART, '--namespace', this.name, ...templates],
       values,
     );
-    // What belongs to no namespace would stay when this one is gone.
-    const items = objectsOf(rendered).filter(({ kind }) => !kind.startsWith('Cluster'));
-    return JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+    return objectsOf(rendered);
   }
 }
+
+const listOf = (items: readonly Rendered[]) => ({ apiVersion: 'v1', kind: 'List', items });
 
 /** The condition of a tenant or a session; it must be there. */
 export function conditionOf(object: CopilotTenant | CopilotSession, type: string) {

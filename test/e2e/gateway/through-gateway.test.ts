@@ -1,5 +1,7 @@
 // Operator and gateway together: an application reads the binding Secret and nothing else, and the real SDK chats through the gateway.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { GROUP } from '../../../src/api/names.ts';
+import { GATEWAY_AUDIENCE } from '../../../src/gateway/admission/reviews.ts';
 import { Role, Secret } from '../../../src/kube/types/builtins.ts';
 import { auditMark, recordsSince, type AuditMark } from '../../support/audit.ts';
 import type { PolicyRule } from '../../support/chart.ts';
@@ -14,7 +16,6 @@ jest.setTimeout(2 * READY_MS);
 
 let namespace: TestNamespace;
 let model: ModelInCluster;
-let gateway: GatewayProcess;
 let mark: AuditMark;
 
 beforeAll(async () => {
@@ -23,11 +24,12 @@ beforeAll(async () => {
   // The tests are no pods: this is where they reach the gateway, as pods do by its Service.
   await namespace.startOperator({ args: [`--gateway-address=127.0.0.1:${port}`] });
   mark = auditMark();
-  gateway = await GatewayProcess.start(await namespace.operatorKubeconfig('copilot-gateway'), [
+  const gateway = await GatewayProcess.start(await namespace.operatorKubeconfig('copilot-gateway'), [
     `--listen-port=${port}`,
     `--watch-namespaces=${namespace.name}`,
     '--drain-timeout=1s',
   ]);
+  namespace.use({ [Symbol.asyncDispose]: () => gateway.kill() });
   for (const binary of ['cli', 'runtime'] as const) {
     await namespace.createTenant(binary, { server: { binary }, ...askingTestModel(namespace.name) });
   }
@@ -35,10 +37,7 @@ beforeAll(async () => {
   await namespace.waitForReady('cli');
   await namespace.waitForReady('runtime');
 }, 4 * READY_MS);
-afterAll(async () => {
-  await gateway.kill();
-  await namespace.close();
-});
+afterAll(() => namespace.close());
 
 async function bindingOf(tenant: string): Promise<Binding> {
   const { data = {} } = await namespace.client.get(Secret, namespace.ref(`${tenant}-binding`));
@@ -98,6 +97,31 @@ describe('the gateway', () => {
     expect(await model.journal('Let me in')).toEqual([]);
   });
 
+  it('admits an application with a token of its ServiceAccount, to the tenant that a role names and no other', async () => {
+    const metadata = { name: 'app', namespace: namespace.name };
+    const rbac = 'rbac.authorization.k8s.io';
+    const rule = { apiGroups: [GROUP], resources: ['copilottenants'], resourceNames: ['cli'], verbs: ['connect'] };
+    const items = [
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+      { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: [rule] },
+      {
+        apiVersion: `${rbac}/v1`,
+        kind: 'RoleBinding',
+        metadata,
+        roleRef: { apiGroup: rbac, kind: 'Role', name: 'app' },
+        subjects: [{ kind: 'ServiceAccount', ...metadata }],
+      },
+    ];
+    await namespace.kubectl.ok(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
+    const create = ['create', 'token', 'app', '-n', namespace.name, `--audience=${GATEWAY_AUDIENCE}`];
+    const credential = (await namespace.kubectl.ok(create)).trim();
+    const binding = await bindingOf('cli');
+    const mine = { ...binding, token: `${namespace.name}/cli:${credential}` };
+    expect((await chat(mine, { prompt: 'It is me' })).answer).toContain('It is me');
+    const other = { ...binding, token: `${namespace.name}/runtime:${credential}` };
+    await expect(chat(other, { prompt: 'And here?' })).rejects.toThrow(/AUTHENTICATION_FAILED/);
+  });
+
   it('accepts both credentials after a rotation', async () => {
     const former = await bindingOf('cli');
     await namespace.kubectl.ok(['delete', 'secret', 'cli-binding', '-n', namespace.name]);
@@ -113,10 +137,12 @@ describe('the gateway', () => {
   });
 
   // Last: it is about all that the tests before it have had the gateway do.
-  it('uses each right that it has in the namespace, and needs no other', async () => {
+  it('uses each right that it has, and needs no other', async () => {
     const roles = await namespace.list(Role);
     const own = roles.filter(({ metadata: { name } }) => name === 'copilot-gateway-tenants' || name === 'cli-gateway');
-    const granted = grantedRights(own.flatMap(({ rules = [] }) => rules as PolicyRule[]));
+    const reviews = ['get', 'clusterrole', `copilot-gateway-${namespace.name}-reviews`, '-o', 'json'];
+    const { rules: everywhere } = JSON.parse(await namespace.kubectl.ok(reviews)) as { rules: PolicyRule[] };
+    const granted = grantedRights([...own.flatMap(({ rules = [] }) => rules as PolicyRule[]), ...everywhere]);
     const user = `system:serviceaccount:${namespace.name}:copilot-gateway`;
     const found = usage(recordsSince(mark, `"${user}"`).filter((record) => record.user === user));
     expect([...found.refused]).toEqual([]);
