@@ -68,6 +68,12 @@ export class Home {
     return this.#clients.size === 0 && this.#sessions.size === 0;
   }
 
+  /** Closes the connection and forgets all sessions. */
+  close(): void {
+    this.upstream.close();
+    for (const session of this.#sessions.values()) this.forget(session);
+  }
+
   /** The session, if clients are attached to it, or were a moment ago. */
   session(id: string | undefined): Session | undefined {
     return id === undefined ? undefined : this.#sessions.get(id);

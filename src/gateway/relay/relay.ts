@@ -65,7 +65,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       }),
     close: () => {
       endListening();
-      for (const { home } of homes.values()) home.upstream.close();
+      for (const { home } of homes.values()) home.close();
     },
   };
 }

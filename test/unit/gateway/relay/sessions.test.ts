@@ -216,6 +216,17 @@ describe('a session without a client', () => {
     expect(world.server.last('session.detach').params).toEqual({ sessionId: 's' });
   });
 
+  it('is forgotten when the relay is closed, also after its server was lost', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    world.server.events.closed(undefined);
+    client.leave();
+    expect(world.clock.pendingTimers).toBeGreaterThan(0);
+    world.relay.close();
+    await settle();
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
   it('stays when a client comes back before', async () => {
     const world = new RelayWorld({ detachAfterMs: 1000 });
     (await world.attached('s')).leave();
