@@ -2,12 +2,18 @@
 import type { ClientAnswer, Declaration, SessionClient } from './model.ts';
 import { requestKindOf, settle, unattended, type RequestKind } from './requests.ts';
 
+interface AskedClient {
+  answer: ClientAnswer | undefined;
+  /** Stops waiting for its answer. */
+  withdraw: () => void;
+}
+
 interface Question {
   readonly method: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly kind: RequestKind;
-  /** Clients that have been asked and are still there, with what they answered. */
-  readonly asked: Map<SessionClient, ClientAnswer | undefined>;
+  /** Clients that have been asked and are still there. */
+  readonly asked: Map<SessionClient, AskedClient>;
   deadline: { cancel(): void } | undefined;
 }
 
@@ -55,7 +61,8 @@ export class Asked {
   /** A client is gone, and with it what it would have answered. */
   leave(client: SessionClient): void {
     for (const [id, question] of this.#open) {
-      if (question.asked.has(client) && question.asked.get(client) === undefined) {
+      const asked = question.asked.get(client);
+      if (asked !== undefined && asked.answer === undefined) {
         question.asked.delete(client);
         this.#settle(id, question);
         if (this.#open.get(id) === question && question.asked.size === 0) this.#askAttached(id, question);
@@ -65,15 +72,14 @@ export class Asked {
 
   /** The server that asked is gone. Answers that still come are for nobody. */
   clear(): void {
-    for (const { deadline } of this.#open.values()) deadline?.cancel();
-    this.#open.clear();
+    for (const [id, question] of this.#open) this.#close(id, question);
   }
 
   #askAttached(id: number | string, question: Question): void {
     const { kind, params } = question;
     const able = [...this.#options.attached()].filter(([, declaration]) => kind.declares(declaration, params));
     const clients = kind.audience === 'All' ? able : able.slice(-1);
-    for (const [client] of clients) question.asked.set(client, undefined);
+    for (const [client] of clients) question.asked.set(client, notAnswered());
     for (const [client] of clients) this.#ask(id, question, client);
     if (clients.length === 0) this.#hold(id, question);
   }
@@ -81,28 +87,40 @@ export class Asked {
   #ask(id: number | string, question: Question, client: SessionClient): void {
     question.deadline?.cancel();
     question.deadline = undefined;
-    question.asked.set(client, undefined);
-    client.ask(question.method, question.params, (answer) => {
+    const asked = notAnswered();
+    question.asked.set(client, asked);
+    asked.withdraw = client.ask(question.method, question.params, (answer) => {
       // It may be settled, or belong to a server that is gone.
-      if (this.#open.get(id) !== question || !question.asked.has(client)) return;
-      question.asked.set(client, answer);
+      if (this.#open.get(id) !== question || question.asked.get(client) !== asked) return;
+      asked.answer = answer;
       this.#settle(id, question);
     });
   }
 
-  #settle(id: number | string, { method, params, asked, deadline }: Question): void {
-    const answers = [...asked.values()].filter((answer) => answer !== undefined);
+  #settle(id: number | string, question: Question): void {
+    const { method, params, asked } = question;
+    const answers = [...asked.values()].map(({ answer }) => answer).filter((answer) => answer !== undefined);
     const settlement = settle(method, params, answers, asked.size - answers.length);
     if (settlement.kind === 'Wait') return;
+    this.#close(id, question);
+    this.#options.answer(id, settlement.answer);
+  }
+
+  /** Whoever has yet to answer need not. */
+  #close(id: number | string, { asked, deadline }: Question): void {
     deadline?.cancel();
     this.#open.delete(id);
-    this.#options.answer(id, settlement.answer);
+    for (const { withdraw } of asked.values()) withdraw();
   }
 
   #hold(id: number | string, question: Question): void {
     question.deadline ??= this.#options.setDeadline(() => {
-      this.#open.delete(id);
+      this.#close(id, question);
       this.#options.answer(id, unattended(question.method, question.params));
     });
   }
+}
+
+function notAnswered(): AskedClient {
+  return { answer: undefined, withdraw: () => undefined };
 }

@@ -82,9 +82,9 @@ export class ClientRelay implements ClientHandler, SessionClient {
   closed(_reason: CloseReason): void {
     this.#ended = true;
     this.#asked.clear();
-    for (const home of this.#homes) home.leave(this);
     for (const [session, home] of this.#sessions) void detach(home, this, session);
     this.#sessions.clear();
+    for (const home of this.#homes) home.leave(this);
   }
 
   deliver(body: Buffer | string, type?: string): void {
@@ -101,10 +101,12 @@ export class ClientRelay implements ClientHandler, SessionClient {
     });
   }
 
-  ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): void {
+  ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): () => void {
     this.#lastAsked += 1;
-    this.#asked.set(this.#lastAsked, answered);
-    this.deliver(formatRequest(this.#lastAsked, method, isObject(params) ? params : {}));
+    const id = this.#lastAsked;
+    this.#asked.set(id, answered);
+    this.deliver(formatRequest(id, method, isObject(params) ? params : {}));
+    return () => void this.#asked.delete(id);
   }
 
   /** An answer to a request that was never sent is ignored. */
@@ -193,19 +195,23 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const session = this.#home(sessionIdOf(params)).session(sessionIdOf(params));
     // Who is not attached hears nothing of turns, and what is immediate goes into the turn that runs.
     if (session?.isAttached(this) !== true || params['mode'] === 'immediate') return this.#forward(request);
-    const send = () => this.#forward(request, (answer) => this.#sent(session, request, answer));
+    const send = () => {
+      const { generation } = session.turn;
+      this.#forward(request, (answer) => this.#sent(session, generation, request, answer));
+    };
     const refuse = (why: SendRefusal) =>
       this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : tooMany(id, 'too many prompts wait for a turn'));
     session.turn.request(this, send, refuse);
     session.watchTurn();
   }
 
-  #sent(session: Session, { method, params }: ClientRequest, answer: ServerAnswer): void {
+  #sent(session: Session, generation: number, { method, params }: ClientRequest, answer: ServerAnswer): void {
     if (isGood(answer) && answer.kind === 'Answer') {
       const { messageId } = resultOf(answer.body);
       if (typeof messageId === 'string') session.replay.acknowledged({ messageId, method, params });
     }
-    session.turn.answered(this, !isGood(answer));
+    // The turns of its time may have been given up, and a newer prompt of this client not be answered yet.
+    if (session.turn.generation === generation) session.turn.answered(this, !isGood(answer));
     session.watchTurn();
   }
 

@@ -37,6 +37,8 @@ export interface HomeOptions {
   readonly newId: () => string;
   /** Where the server is now; undefined: nowhere. */
   readonly locate: () => GatewayServer | undefined;
+  /** The last client has left. */
+  readonly onLeft: () => void;
 }
 
 /** The clients of one server share its connection, and what they do with a session is one. */
@@ -63,9 +65,8 @@ export class Home {
     });
   }
 
-  /** Whether nobody needs it. */
-  get isUnused(): boolean {
-    return this.#clients.size === 0 && this.#sessions.size === 0;
+  get hasClients(): boolean {
+    return this.#clients.size > 0;
   }
 
   /** Closes the connection and forgets all sessions. */
@@ -108,6 +109,7 @@ export class Home {
 
   leave(client: SessionClient): void {
     this.#clients.delete(client);
+    if (!this.hasClients) this.#options.onLeft();
   }
 
   /** Calls `fn` when the server has read what was written. */

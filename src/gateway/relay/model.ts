@@ -19,8 +19,11 @@ export type ServerAnswer =
 export interface SessionClient {
   /** Sends the body of a frame. `type`: of the event that it is, by which a slow client is spared what it can do without. */
   deliver(body: Buffer | string, type?: string): void;
-  /** Sends a request of the server; `answered` is called at most once, and never after the client's end. */
-  ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): void;
+  /**
+   * Sends a request of the server; `answered` is called at most once, and never after the client's end. Returns the function that
+   * stops waiting, when the answer counts for nothing any more.
+   */
+  ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): () => void;
 }
 
 /** The bounds and times of the relay. */

@@ -27,42 +27,62 @@ export interface ClosableRelay extends Relay {
   close(): void;
 }
 
+interface KnownHome {
+  readonly home: Home;
+  readonly tenant: TenantRef;
+  /** Closes and drops it if its tenant is gone and the last client has left: what it keeps is nobody else's. */
+  readonly dropIfGone: () => void;
+}
+
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
 export function createRelay(options: RelayOptions): ClosableRelay {
   const { fleet, rules, clock, log, dial, place = firstServer, newId = randomUUID } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  /** By tenant and server. */
-  const homes = new Map<string, { readonly home: Home; readonly tenant: TenantRef }>();
+  /** By tenant, its UID, and server. */
+  const homes = new Map<string, KnownHome>();
 
-  const homeOf = (ref: TenantRef, sessionId: string | undefined): Home => {
+  /** The tenant that a client was admitted to; undefined: it is gone, also if there is another one of its name. */
+  const tenantOf = (ref: TenantRef, uid: string | undefined): GatewayTenant | undefined => {
     const tenant = fleet.find(ref);
+    return tenant?.uid === uid ? tenant : undefined;
+  };
+  const homeOf = (ref: TenantRef, uid: string | undefined, sessionId: string | undefined): Home => {
+    const tenant = tenantOf(ref, uid);
     const key = (tenant && place(tenant, sessionId)?.key) ?? NO_SERVER;
     // With the tenant: whatever a server is called, nobody gets into another tenant's home.
-    const homeKey = `${ref.namespace}/${ref.name}:${key}`;
+    const homeKey = `${ref.namespace}/${ref.name}:${uid ?? ''}:${key}`;
     const known = homes.get(homeKey);
     if (known !== undefined) return known.home;
-    const locate = () => fleet.find(ref)?.servers.find((server) => server.key === key);
-    const home = new Home({ key, clock, limits, dial, log, newId, locate });
-    homes.set(homeKey, { home, tenant: ref });
+    const locate = () => tenantOf(ref, uid)?.servers.find((server) => server.key === key);
+    const dropIfGone = (): void => {
+      if (tenantOf(ref, uid) !== undefined || home.hasClients) return;
+      home.close();
+      homes.delete(homeKey);
+    };
+    const home: Home = new Home({ key, clock, limits, dial, log, newId, locate, onLeft: dropIfGone });
+    homes.set(homeKey, { home, tenant: ref, dropIfGone });
     return home;
   };
   const endListening = fleet.onChange((changed) => {
-    for (const [homeKey, { home, tenant }] of homes) {
+    for (const { home, tenant, dropIfGone } of homes.values()) {
       if (tenant.namespace !== changed.namespace || tenant.name !== changed.name) continue;
       home.upstream.relocate();
-      if (fleet.find(tenant) === undefined && home.isUnused) homes.delete(homeKey);
+      dropIfGone();
     }
   });
   return {
-    attach: (link) =>
-      new ClientRelay({
+    attach: (link) => {
+      const { tenant } = link.identity;
+      const uid = fleet.find(tenant)?.uid;
+      return new ClientRelay({
         link,
         rules,
         limits,
         clock,
         newId,
-        homeOf: (sessionId) => homeOf(link.identity.tenant, sessionId),
-      }),
+        homeOf: (sessionId) => homeOf(tenant, uid, sessionId),
+      });
+    },
     close: () => {
       endListening();
       for (const { home } of homes.values()) home.close();

@@ -14,6 +14,8 @@ interface HeldSend<Client> {
 
 /** The state of one session. `Client` is compared by identity. */
 export class Turn<Client> {
+  /** How often everything was given up: an answer to a prompt of an earlier generation says nothing of this one. */
+  generation = 0;
   readonly #limit: number;
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
@@ -85,6 +87,7 @@ export class Turn<Client> {
   /** There is no server any more: nothing runs, and what was held is refused. */
   end(): void {
     const held = this.#held;
+    this.generation += 1;
     this.#held = [];
     this.#owner = undefined;
     this.#isRunning = false;

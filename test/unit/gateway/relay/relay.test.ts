@@ -179,6 +179,28 @@ describe('a server that cannot be reached', () => {
   });
 });
 
+describe('a tenant that was made again under its name', () => {
+  it('gets nothing of what was kept of the one before, and clients of that one do not reach it', async () => {
+    const world = new RelayWorld();
+    const stays = await world.attached('s', { provider: { apiKey: 'of the first' } });
+    (await world.attached('t')).leave();
+    world.fleet.change({ uid: 'uid-of-another' });
+    expect(world.dials[0]?.isClosed).toBe(true);
+    const late = stays.call('status.get');
+    expect(stays.answer(late)?.error).toMatchObject(NOT_SENT);
+    const client = world.client();
+    client.call('session.resume', { sessionId: 's' });
+    await settle();
+    expect(world.dials).toHaveLength(2);
+    expect(world.server.last('session.resume').params).not.toHaveProperty('provider');
+    stays.leave();
+    client.leave();
+    world.fleet.change({ uid: 'uid-of-a-third' });
+    await settle();
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+});
+
 describe('a server that lies', () => {
   it('answers twice, to nobody, and with answers of its own form', async () => {
     const world = new RelayWorld();

@@ -296,6 +296,24 @@ describe('turns', () => {
     expect(b.events).toEqual(a.events);
     expect(b.answer(held)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
   });
+
+  it('are not ended by the loss of a prompt of an earlier connection', async () => {
+    const world = new RelayWorld();
+    const [a, b] = [await world.attached('s'), await world.attached('s')];
+    world.server.events.closed(undefined);
+    a.call('session.send', prompt);
+    await settle();
+    // While the session is loaded for the first prompt, the server is lost once more.
+    world.server.events.closed(undefined);
+    a.call('session.send', prompt);
+    await world.clock.advance(250);
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    expect(world.server.count('session.send')).toBeGreaterThan(0);
+    b.call('session.send', { ...prompt, prompt: 'of b' });
+    await settle();
+    expect(world.server.all('session.send').map(({ params }) => params?.['prompt'])).not.toContain('of b');
+  });
 });
 
 describe('a session that the server unloaded', () => {
