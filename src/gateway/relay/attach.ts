@@ -1,7 +1,7 @@
 /** How clients attach to sessions and leave them: `session.create`, `session.resume`, `session.detach`, and a lost client. */
 import { isObject } from '../../copilot/index.ts';
 import { attachParams, detachParams } from './declarations.ts';
-import { isUnloaded, type Home } from './home.ts';
+import { isUnloaded, loadFailure, type Home } from './home.ts';
 import type { Declaration, ServerAnswer, SessionClient } from './model.ts';
 import type { Session } from './session.ts';
 
@@ -29,7 +29,8 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     if (current !== session) return attach(home, client, request);
     const others = session.clientCount === 0 ? [] : session.declarations;
     const before = session.declarationOf(client);
-    if (others.length > 0) await loadForOthers(home, session);
+    const failure = await loadForOthers(home, session);
+    if (failure !== undefined) return request.answered(failure);
     session.attach(client, declaration);
     const answer = await attachOnServer(home, session, request, attachParams(declaration, others));
     if (answer === 'Attached') {
@@ -82,12 +83,14 @@ async function attachOnServer(
   return promise;
 }
 
-/** After a restart the session is first as the others had it: what this client attaches to. */
-async function loadForOthers(home: Home, session: Session): Promise<void> {
+/** After a restart the session is first as the others had it: what this client attaches to. Returns why it cannot be attached. */
+async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer | undefined> {
   try {
     await home.load(session);
-  } catch {
-    // The attach that follows meets the same, and its answer says it.
+    return undefined;
+  } catch (error) {
+    // What the server refuses, it will refuse the attach that follows, too.
+    return loadFailure(error);
   }
 }
 

@@ -15,7 +15,7 @@ import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer, SessionClient } from './model.ts';
-import { invalid, tooMany, unavailable, unhandled } from './refusals.ts';
+import { invalid, notRestored, tooMany, unavailable, unhandled } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { SendRefusal } from './turn.ts';
 
@@ -215,11 +215,13 @@ export class ClientRelay implements ClientHandler, SessionClient {
     session.watchTurn();
   }
 
-  #delete(request: ClientRequest): void {
-    const home = this.#home(sessionIdOf(request.params));
-    const session = home.session(sessionIdOf(request.params));
-    this.#forward(request, (answer) => {
+  #delete({ id, method, params }: ClientRequest): void {
+    const home = this.#home(sessionIdOf(params));
+    const session = home.session(sessionIdOf(params));
+    // It need not be loaded for that.
+    home.request(method, params, undefined, (answer) => {
       if (session !== undefined && isGood(answer)) home.forget(session);
+      this.#pass(id, answer);
     });
   }
 
@@ -227,7 +229,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const { method, params } = request;
     const session = this.#home(sessionIdOf(params)).session(sessionIdOf(params));
     this.#forward(request, (answer) => {
-      if (isGood(answer)) session?.replay.keep(method, params);
+      if (answer.kind === 'Answer' && !answer.head.isError) session?.replay.keep(method, params, resultOf(answer.body));
     });
   }
 
@@ -241,8 +243,9 @@ export class ClientRelay implements ClientHandler, SessionClient {
   }
 
   #pass(id: RequestId, answer: ServerAnswer): void {
-    const isAnswer = answer.kind === 'Answer';
-    this.#reply(id, isAnswer ? answerFor(id, answer.body, answer.head) : this.#unavailable(id, answer.sent));
+    if (answer.kind === 'Answer') this.#reply(id, answerFor(id, answer.body, answer.head));
+    else if (answer.kind === 'NotRestored') this.#reply(id, notRestored(id, answer.why));
+    else this.#reply(id, this.#unavailable(id, answer.sent));
   }
 
   #unavailable(id: RequestId, sent: boolean): string {

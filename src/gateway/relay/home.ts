@@ -15,8 +15,9 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { GatewayServer } from '../model.ts';
 import { restoreParams, createParams } from './declarations.ts';
 import type { WaitKind } from './events.ts';
-import type { RelayLimits, ServerAnswer, SessionClient } from './model.ts';
+import { NotRestoredError, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import { unknownMethod } from './refusals.ts';
+import { restricts, type ReplayedCall } from './replay.ts';
 import { requestKindOf, unattended } from './requests.ts';
 import { Session } from './session.ts';
 import { Upstream } from './upstream.ts';
@@ -145,11 +146,13 @@ export class Home {
     try {
       await this.upstream.call(method, params);
     } catch (error) {
-      this.#options.log.info(
-        { server: this.#options.key, method, error: messageOf(error) },
-        'a call of the gateway failed',
-      );
+      this.#logFailure(method, error);
     }
+  }
+
+  #logFailure(method: string, error: unknown): void {
+    const fields = { server: this.#options.key, method, error: messageOf(error) };
+    this.#options.log.info(fields, 'a call of the gateway failed');
   }
 
   #requestLoaded(method: string, params: object, session: Session, answered: (answer: ServerAnswer) => void): void {
@@ -167,25 +170,42 @@ export class Home {
       await session.exclusively(() => this.load(session));
     } catch (error) {
       this.#options.log.info({ server: this.#options.key, error: messageOf(error) }, 'a session could not be loaded');
-      if (!this.upstream.isOpen) return answered({ kind: 'Lost', error: error as CopilotError, sent: false });
+      const failure = loadFailure(error);
+      if (failure !== undefined) return answered(failure);
     }
-    // Also after a failure: the server says best why not.
     then();
   }
 
   /**
    * Has the server load a session as its clients had set it up; to be called in {@link Session.exclusively}.
-   * @throws CopilotError
+   * @throws CopilotError, or NotRestoredError if it would allow more than its clients decided
    */
   async load(session: Session): Promise<void> {
     if (session.isLoaded || session.declarations.length === 0) return;
+    if (session.replay.overflowed) {
+      throw new NotRestoredError('its clients changed permissions and options more often than is kept');
+    }
     const { id: sessionId, declarations } = session;
     // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
     if (!session.hadTurn || !(await this.#resumed(sessionId, restoreParams(declarations)))) {
       await this.upstream.call('session.create', { ...createParams(declarations), sessionId });
     }
+    for (const call of session.replay.calls) await this.#replay(sessionId, call);
+    // Only now: a request that came meanwhile must not overtake a rule.
     session.loaded();
-    for (const { method, params } of session.replay.calls) await this.#own(method, params);
+  }
+
+  /** Tells the server a call again. Without one that restricts the session, it must not stay loaded. */
+  async #replay(sessionId: string, { method, params }: ReplayedCall): Promise<void> {
+    try {
+      await this.upstream.call(method, params);
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      this.#logFailure(method, error);
+      if (!restricts(method)) return;
+      await this.#own('sessions.close', { sessionId });
+      throw new NotRestoredError(`the server refused ${method}, which it had accepted before`, { cause: error });
+    }
   }
 
   /** Returns false if the server does not have it: the beginning of its first turn may be lost with a process. */
@@ -283,11 +303,18 @@ function sessionOf({ sessionId }: Readonly<Record<string, unknown>>): string | u
   return typeof sessionId === 'string' ? sessionId : undefined;
 }
 
+/** What a request gets whose session could not be loaded; undefined: it is sent, because the server says best why not. */
+export function loadFailure(error: unknown): ServerAnswer | undefined {
+  if (error instanceof RpcError) return undefined;
+  if (error instanceof NotRestoredError) return { kind: 'NotRestored', why: error.message };
+  return { kind: 'Lost', error: error as CopilotError, sent: false };
+}
+
 const NOT_FOUND = /Session not found/;
 
 /** Whether the server says that it does not have the session in memory, or at all. */
 export function isUnloaded(answer: ServerAnswer): boolean {
-  if (answer.kind === 'Lost' || !answer.head.isError) return false;
+  if (answer.kind !== 'Answer' || !answer.head.isError) return false;
   const message = parseMessage(answer.body);
   return message.kind === 'error' && NOT_FOUND.test(message.message);
 }

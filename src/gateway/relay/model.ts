@@ -13,7 +13,12 @@ export type ServerAnswer =
   /** The frame of the answer. The bytes are valid only during the call. */
   | { readonly kind: 'Answer'; readonly body: Buffer; readonly head: AnswerHead }
   /** There is no connection. `sent` is whether the server may have got the request. */
-  | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean };
+  | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean }
+  /** It was not sent, because the session would allow more than its clients decided. `why` is for them. */
+  | { readonly kind: 'NotRestored'; readonly why: string };
+
+/** A session cannot be loaded again with all that its clients had decided. */
+export class NotRestoredError extends Error {}
 
 /** A client, as the sessions that it is attached to see it. */
 export interface SessionClient {

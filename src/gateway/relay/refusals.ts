@@ -9,6 +9,9 @@ const TOO_MANY_REQUESTS = -32000;
  */
 export const UNAVAILABLE = -32050;
 
+/** The session cannot be loaded again as its clients had set it up. In `data`: `retryable`, which is false. */
+export const NOT_RESTORED = -32051;
+
 /** As the server answers a method that it does not have; SDKs fall back on this. */
 export function unhandled(id: RequestId, method: string): string {
   const { code, message } = unknownMethod(method).error;
@@ -26,6 +29,19 @@ export function invalid(id: RequestId, found: string): string {
 
 export function tooMany(id: RequestId, what: string): string {
   return formatError(id, TOO_MANY_REQUESTS, `${what}; wait for some of them and try again`);
+}
+
+/** For clients of a session of which less than all restrictions could be told to the server again. */
+export function notRestored(id: RequestId, why: string): string {
+  const remedy = 'create another session, or delete this one and create it again';
+  return formatError(
+    id,
+    NOT_RESTORED,
+    `the session cannot be loaded again as its clients had set it up: ${why}; ${remedy}`,
+    {
+      retryable: false,
+    },
+  );
 }
 
 export function unavailable(id: RequestId, tenant: string, sent: boolean, retryAfterMs: number): string {

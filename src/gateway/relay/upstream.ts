@@ -100,7 +100,7 @@ export class Upstream {
       reject(new TimeoutError(`${this.#name}: no answer to ${method} within ${limits.callTimeoutMs} ms`));
     const deadline = setDeadline(clock, limits.callTimeoutMs, tooLate);
     this.request(method, params, (answer) => {
-      if (answer.kind === 'Lost') return reject(answer.error);
+      if (answer.kind !== 'Answer') return reject(answer.kind === 'Lost' ? answer.error : new Error(answer.why));
       try {
         resolve(this.#resultOf(method, answer.body));
       } catch (error) {
@@ -219,7 +219,7 @@ export class Upstream {
   }
 
   #connectAnswered(server: GatewayServer, answer: ServerAnswer): void {
-    if (answer.kind === 'Lost') return;
+    if (answer.kind !== 'Answer') return;
     if (answer.head.isError) {
       return this.#loseIf(server, new AuthFailedError(`${this.#name}: the server refused the connection token`));
     }

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { settle } from '../../../support/fake-clock.ts';
 import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
 
+const RULES = 'session.permissions.modifyRules';
 const TOOL = { tools: [{ name: 'lookup' }] };
 
 function answer(client: ClientEnd, method: string, result: object): void {
@@ -360,6 +361,69 @@ describe('a session that the server unloaded', () => {
     world.server.refuse(world.server.last('session.resume').id, 'Session not found: s');
     await settle();
     expect(world.server.last('session.create').params).toMatchObject({ sessionId: 's', model: 'm' });
+  });
+
+  /** A session with rules, of which the server says that it does not have it; a request waits for it. */
+  async function unloadedWithRules(count = 2) {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    for (let n = 0; n < count; n += 1) {
+      client.call(RULES, { sessionId: 's', add: [n] });
+      world.server.answer(world.server.last(RULES).id, { success: true });
+    }
+    const id = client.call('session.getMessages', { sessionId: 's' });
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    await settle();
+    return { world, client, id };
+  }
+
+  it('is told all rules before any request that comes meanwhile', async () => {
+    const { world, client } = await unloadedWithRules();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    client.call('session.getMessages', { sessionId: 's' });
+    expect(world.server.all(RULES).map(({ params }) => params?.['add'])).toEqual([[0], [1], [0]]);
+    world.server.answer(world.server.last(RULES).id, { success: true });
+    await settle();
+    expect(world.server.count('session.getMessages')).toBe(1);
+    expect(world.server.last(RULES).params?.['add']).toEqual([1]);
+    world.server.answer(world.server.last(RULES).id, { success: true });
+    await settle();
+    expect(world.server.count('session.getMessages')).toBe(3);
+  });
+
+  it('and does not take a rule again: it is closed, and the client told that it is not restored', async () => {
+    const { world, client, id } = await unloadedWithRules();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    world.server.refuse(world.server.last(RULES).id, 'no');
+    await settle();
+    world.server.answer(world.server.last('sessions.close').id, {});
+    await settle();
+    expect(client.answer(id)?.error).toMatchObject({ code: -32051, data: { retryable: false } });
+    expect(world.server.count('session.getMessages')).toBe(1);
+  });
+
+  it('and does not answer to a rule: the request is not sent', async () => {
+    const { world, client, id } = await unloadedWithRules();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    await world.clock.advance(30_001);
+    expect(client.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    expect(world.server.count('session.getMessages')).toBe(1);
+  });
+
+  it('with more rules than are kept is loaded for nobody', async () => {
+    const { world, client, id } = await unloadedWithRules(1025);
+    expect(client.answer(id)?.error).toMatchObject({ code: -32051 });
+    const other = world.client();
+    const attach = other.call('session.resume', { sessionId: 's' });
+    await settle();
+    expect(other.answer(attach)?.error).toMatchObject({ code: -32051 });
+    expect(world.server.count('session.resume')).toBe(1);
+    client.call('session.delete', { sessionId: 's' });
+    world.server.answer(world.server.last('session.delete').id, { success: true });
+    await world.attach(other, 's');
   });
 
   it('is not loaded for a client that is not attached', async () => {
