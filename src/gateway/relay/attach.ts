@@ -62,14 +62,16 @@ async function attachOnServer(
   const { sessionId, answered } = request;
   const isCreate = request.method === 'session.create';
   const resume = isCreate && !session.isLoaded ? await existsOnDisk(home, request) : true;
-  const own = session.isLoaded ? { disableResume: true, continuePendingWork: true } : {};
+  const wasLoaded = session.isLoaded;
+  const own = wasLoaded ? { disableResume: true, continuePendingWork: true } : {};
   const method = resume ? 'session.resume' : 'session.create';
   const { promise, resolve } = Promise.withResolvers<'Attached' | 'Refused'>();
-  const finish = (answer: ServerAnswer) => {
+  const finish = (answer: ServerAnswer, sent = method) => {
     const isAttached = answer.kind === 'Answer' && !answer.head.isError;
     // Before the answer is passed on: what follows it in the same read is for a session that is there.
     if (isAttached) session.loaded();
     if (isAttached && resume) session.hadTurn = true;
+    if (isAttached && sent === 'session.resume' && !wasLoaded) session.isDurable = true;
     answered(answer);
     resolve(isAttached ? 'Attached' : 'Refused');
   };
@@ -77,7 +79,7 @@ async function attachOnServer(
     home.upstream.request(sent, { ...params, ...own, sessionId }, done);
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
-    if (isCreate && resume && isUnloaded(answer)) send('session.create', finish);
+    if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => finish(made, 'session.create'));
     else finish(answer);
   });
   return promise;

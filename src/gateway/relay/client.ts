@@ -220,7 +220,12 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const session = home.session(sessionIdOf(params));
     // It need not be loaded for that.
     home.request(method, params, undefined, (answer) => {
-      if (session !== undefined && isGood(answer)) home.forget(session);
+      if (answer.kind === 'Answer' && !answer.head.isError) {
+        // Of many, those that the answer names were deleted.
+        const { freedBytes } = resultOf(answer.body);
+        const deleted = isObject(freedBytes) ? Object.keys(freedBytes).map((id) => home.session(id)) : [session];
+        for (const each of deleted) if (each !== undefined) home.forget(each);
+      }
       this.#pass(id, answer);
     });
   }

@@ -5,6 +5,7 @@ const TRACKED = new Set([
   'user.message',
   'assistant.turn_start',
   'session.idle',
+  'session.shutdown',
   'permission.requested',
   'permission.completed',
   'external_tool.requested',

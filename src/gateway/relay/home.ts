@@ -92,6 +92,7 @@ export class Home {
       answer: (requestId, answer) => this.upstream.answer(requestId, answer),
       deny: (requestId, kind) => void this.#deny(id, requestId, kind),
       onUnused: () => void this.#unload(session),
+      onShutdown: () => this.#unloaded(session),
     });
     this.#sessions.set(id, session);
     return session;
@@ -158,9 +159,11 @@ export class Home {
   #requestLoaded(method: string, params: object, session: Session, answered: (answer: ServerAnswer) => void): void {
     const { loads } = session;
     this.upstream.request(method, params, (answer) => {
+      // It may have been loaded again since, for another request.
+      const isSame = session.loads === loads;
+      if (isSame && UNLOADS.has(method) && answer.kind === 'Answer' && !answer.head.isError) this.#unloaded(session);
       if (!isUnloaded(answer) || session.clientCount === 0) return answered(answer);
-      // Other requests may have met the same, and one of them has loaded it again.
-      if (session.loads === loads) session.unloaded();
+      if (isSame && session.missed()) this.#endTurn(session, CLOSED);
       void this.#afterLoad(session, answered, () => this.upstream.request(method, params, answered));
     });
   }
@@ -187,7 +190,7 @@ export class Home {
     }
     const { id: sessionId, declarations } = session;
     // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
-    if (!session.hadTurn || !(await this.#resumed(sessionId, restoreParams(declarations)))) {
+    if (!session.hadTurn || !(await this.#resumed(session, restoreParams(declarations)))) {
       await this.upstream.call('session.create', { ...createParams(declarations), sessionId });
     }
     for (const call of session.replay.calls) await this.#replay(sessionId, call);
@@ -209,13 +212,14 @@ export class Home {
   }
 
   /** Returns false if the server does not have it: the beginning of its first turn may be lost with a process. */
-  async #resumed(sessionId: string, params: object): Promise<boolean> {
+  async #resumed(session: Session, params: object): Promise<boolean> {
     try {
-      const own = { sessionId, disableResume: true, continuePendingWork: true };
+      const own = { sessionId: session.id, disableResume: true, continuePendingWork: true };
       await this.upstream.call('session.resume', { ...params, ...own });
       return true;
     } catch (error) {
-      if (error instanceof RpcError && NOT_FOUND.test(error.serverMessage)) return false;
+      // One that was on the disk was deleted. It must not come back empty under the same id.
+      if (!session.isDurable && error instanceof RpcError && NOT_FOUND.test(error.serverMessage)) return false;
       throw error;
     }
   }
@@ -228,6 +232,11 @@ export class Home {
       // A client that attached meanwhile loads it again.
       if (session.clientCount === 0) this.forget(session);
     });
+  }
+
+  /** A client has closed it, or the server by itself. No idle comes of the turn that was running. */
+  #unloaded(session: Session): void {
+    if (session.unloaded()) this.#endTurn(session, CLOSED);
   }
 
   async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {
@@ -251,6 +260,8 @@ export class Home {
     } else if (message.method === 'session.lifecycle') {
       // Everybody of a tenant is one trust domain, so everybody is told.
       for (const client of this.#clients) client.deliver(body);
+      const session = this.session(sessionOf(params));
+      if (params['type'] === 'session.deleted' && session !== undefined) this.forget(session);
     } else if (message.method === 'host.event' && isObject(params['scope'])) {
       for (const client of this.session(sessionOf(params['scope']))?.clients ?? []) client.deliver(body);
     }
@@ -272,15 +283,15 @@ export class Home {
   #onLost(error: CopilotError): void {
     this.#options.log.info({ server: this.#options.key, error: error.message }, 'the connection to a server was lost');
     for (const session of this.#sessions.values()) {
-      if (session.lost()) this.#endTurn(session);
+      if (session.lost()) this.#endTurn(session, 'The server was lost');
       if (session.clientCount === 0) this.forget(session);
     }
     this.#onDrained();
   }
 
   /** Ends the waits of the SDKs for a turn that will not end. */
-  #endTurn(session: Session): void {
-    const message = 'The server was lost in the middle of the turn; send the prompt again.';
+  #endTurn(session: Session, what: string): void {
+    const message = `${what} in the middle of the turn; send the prompt again.`;
     const events = [
       ['session.error', { errorType: 'gateway', message }],
       ['session.idle', {}],
@@ -310,6 +321,9 @@ export function loadFailure(error: unknown): ServerAnswer | undefined {
   return { kind: 'Lost', error: error as CopilotError, sent: false };
 }
 
+const CLOSED = 'The session was closed';
+/** Calls of clients after which the server has the session in memory no more. */
+const UNLOADS = new Set(['sessions.close', 'session.shutdown']);
 const NOT_FOUND = /Session not found/;
 
 /** Whether the server says that it does not have the session in memory, or at all. */

@@ -16,6 +16,8 @@ export interface SessionOptions {
   readonly deny: (requestId: string, kind: WaitKind) => void;
   /** Nobody has been attached for a while, and the server has nothing to do. */
   readonly onUnused: () => void;
+  /** The server says that it unloads it. */
+  readonly onShutdown: () => void;
 }
 
 /** What the relay knows of one session. It is on one server. */
@@ -28,6 +30,8 @@ export class Session {
   loads = 0;
   /** Whether the server has it on disk: it is there from the first turn on. */
   hadTurn = false;
+  /** Whether the server certainly has it on disk, unless it was deleted: what is written in the first moments may be lost. */
+  isDurable = false;
   #isLoaded = false;
   readonly #options: SessionOptions;
   readonly #waits: Waits;
@@ -74,8 +78,20 @@ export class Session {
     this.loads += 1;
   }
 
-  unloaded(): void {
+  /** The server has it in memory no more, and so no turn of it. Returns whether a turn was cut. */
+  unloaded(): boolean {
+    const wasTaken = this.turn.isTaken;
     this.#isLoaded = false;
+    this.turn.end();
+    this.watchUse();
+    return wasTaken;
+  }
+
+  /** The same, as a request has met it that is repeated after it was loaded again: it may be the prompt of a turn. */
+  missed(): boolean {
+    if (this.turn.isRunning) return this.unloaded();
+    this.#isLoaded = false;
+    return false;
   }
 
   isAttached(client: SessionClient): boolean {
@@ -134,6 +150,7 @@ export class Session {
     const event = parse();
     const data = isObject(event) && isObject(event['data']) ? event['data'] : {};
     if (type === 'session.idle') return this.#idle(body);
+    if (type === 'session.shutdown') return this.#shutdown(body);
     if (type === 'user.message' || type === 'assistant.turn_start') this.#started();
     const only = this.#waits.take(type, data, body);
     this.watchUse();
@@ -188,9 +205,15 @@ export class Session {
   #idle(body: Buffer): void {
     const told = [...this.#attached.keys()].filter((client) => !this.turn.holds(client));
     for (const client of told) client.deliver(body, 'session.idle');
+    this.isDurable ||= this.hadTurn;
     this.replay.finished();
     this.turn.idle();
     this.watchUse();
+  }
+
+  #shutdown(body: Buffer): void {
+    this.#deliver('session.shutdown', body);
+    this.#options.onShutdown();
   }
 
   #deliver(type: string, body: Buffer): void {

@@ -177,7 +177,7 @@ export const SERVER_METHODS: readonly MethodLine[] = [
   ['sandbox.settings.applyDefaults', 'relay', 'deny', 'ServerReads'],
   ['secrets.addFilterValues', 'relay', 'deny', 'Redaction'],
   ['sessionFs.setProvider', 'deny', 'same', 'ConnectionProvider'],
-  ['sessions.bulkDelete', 'relay', 'deny', 'ManySessions'],
+  ['sessions.bulkDelete', 'delete', 'deny', 'ManySessions'],
   ['sessions.checkInUse', 'relay', 'deny', 'ManySessions'],
   ['sessions.close', 'relay', 'deny', 'ManySessions'],
   ['sessions.configureSessionExtensions', 'deny', 'same', 'HostProgram'],

@@ -298,6 +298,52 @@ describe('turns', () => {
     expect(b.answer(held)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
   });
 
+  it.each(['sessions.close', 'session.shutdown'])(
+    'that another client cuts by %s are ended for all',
+    async (method) => {
+      const world = new RelayWorld();
+      const [a, b] = [await world.attached('s'), await world.attached('s')];
+      a.call('session.send', prompt);
+      world.server.answer(world.server.last('session.send').id, { messageId: 'm1' });
+      world.server.event('s', 'user.message');
+      const held = b.call('session.send', prompt);
+      b.call(method, { sessionId: 's' });
+      world.server.answer(world.server.last(method).id, {});
+      expect(a.events).toEqual(['user.message', 'session.error', 'session.idle']);
+      expect(b.answer(held)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+      b.call('session.send', prompt);
+      await settle();
+      world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+      await settle();
+      expect(world.server.count('session.send')).toBe(2);
+    },
+  );
+
+  it('that the server cuts by unloading the session are ended for all, once', async () => {
+    const world = new RelayWorld();
+    const [a, b] = [await world.attached('s'), await world.attached('s')];
+    world.server.event('s', 'assistant.turn_start');
+    b.call('sessions.close', { sessionId: 's' });
+    world.server.event('s', 'session.shutdown');
+    world.server.answer(world.server.last('sessions.close').id, {});
+    expect(a.events).toEqual(['assistant.turn_start', 'session.shutdown', 'session.error', 'session.idle']);
+  });
+
+  it('whose prompt finds the session unloaded go on when it is loaded again', async () => {
+    const world = new RelayWorld();
+    const [a, b] = [await world.attached('s'), await world.attached('s')];
+    const id = a.call('session.send', prompt);
+    b.call('session.send', { ...prompt, prompt: 'of b' });
+    world.server.refuse(world.server.last('session.send').id, 'Session not found: s');
+    await settle();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    world.server.answer(world.server.last('session.send').id, { messageId: 'm1' });
+    expect(a.answer(id)?.result).toEqual({ messageId: 'm1' });
+    expect(world.server.last('session.send').params?.['prompt']).toBe('p');
+    expect(a.events).toEqual([]);
+  });
+
   it('are not ended by the loss of a prompt of an earlier connection', async () => {
     const world = new RelayWorld();
     const [a, b] = [await world.attached('s'), await world.attached('s')];
@@ -354,13 +400,61 @@ describe('a session that the server unloaded', () => {
 
   it('and lost with its first turn: it is made again', async () => {
     const world = new RelayWorld();
-    const client = await world.attached('s', { model: 'm' });
+    const client = world.client();
+    client.call('session.create', { sessionId: 's', model: 'm' });
+    await settle();
+    world.server.answer(world.server.last('sessions.getMetadata').id, {});
+    await settle();
+    world.server.answer(world.server.last('session.create').id, { sessionId: 's' });
+    await settle();
+    world.server.event('s', 'user.message');
     client.call('session.getMessages', { sessionId: 's' });
     world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
     await settle();
     world.server.refuse(world.server.last('session.resume').id, 'Session not found: s');
     await settle();
     expect(world.server.last('session.create').params).toMatchObject({ sessionId: 's', model: 'm' });
+  });
+
+  it('and that was deleted meanwhile does not come back empty', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s', { model: 'm' });
+    const id = client.call('session.getMessages', { sessionId: 's' });
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    await settle();
+    world.server.refuse(world.server.last('session.resume').id, 'Session not found: s');
+    await settle();
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    expect(client.answer(id)?.error?.message).toBe('Session not found: s');
+    expect(world.server.count('session.create')).toBe(0);
+  });
+
+  it.each([
+    [
+      'by anybody',
+      (world: RelayWorld) =>
+        world.server.send(
+          '{"jsonrpc":"2.0","method":"session.lifecycle","params":{"type":"session.deleted","sessionId":"s"}}',
+        ),
+    ],
+    [
+      'with others',
+      (world: RelayWorld, client: ClientEnd) => {
+        client.call('sessions.bulkDelete', { sessionIds: ['s', 't'] });
+        world.server.answer(world.server.last('sessions.bulkDelete').id, { freedBytes: { s: 1 } });
+      },
+    ],
+  ])('is forgotten when it was deleted %s', async (_, remove) => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    await world.attach(client, 't');
+    remove(world, client);
+    const ids = ['s', 't'].map((sessionId) => client.call('session.getMessages', { sessionId }));
+    const [ofS, ofT] = world.server.all('session.getMessages');
+    for (const frame of [ofS, ofT]) world.server.refuse(frame?.id, 'Session not found');
+    await settle();
+    expect(client.answer(ids[0] ?? 0)?.error?.message).toBe('Session not found');
+    expect(world.server.all('session.resume').map(({ params }) => params?.['sessionId'])).toEqual(['s', 't', 't']);
   });
 
   /** A session with rules, of which the server says that it does not have it; a request waits for it. */
