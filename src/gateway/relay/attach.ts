@@ -12,6 +12,8 @@ export interface AttachRequest {
   /** Whether the client chose the id: any other is a new one. */
   readonly isChosen: boolean;
   readonly declaration: Declaration;
+  /** Called before the server is asked: from here on the client may be detached. */
+  readonly begun: (session: Session) => void;
   /** Called once with the server's answer. */
   readonly answered: (answer: ServerAnswer) => void;
 }
@@ -31,19 +33,26 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     const before = session.declarationOf(client);
     const failure = await loadForOthers(home, session);
     if (failure !== undefined) return request.answered(failure);
+    // It may have gone while this waited for others.
+    if (client.isEnded) return forgetUnused(home, session);
     session.attach(client, declaration);
+    request.begun(session);
     const answer = await attachOnServer(home, session, request, attachParams(declaration, others));
     if (answer === 'Attached') {
       if (before === undefined) session.offer(client);
       session.watchUse();
-    } else if (before !== undefined) {
+    } else if (before !== undefined && session.isAttached(client)) {
       // It goes on with what it had.
       session.attach(client, before);
     } else {
       session.detach(client);
-      if (session.clientCount === 0 && !session.isLoaded) home.forget(session);
+      forgetUnused(home, session);
     }
   });
+}
+
+function forgetUnused(home: Home, session: Session): void {
+  if (session.clientCount === 0 && !session.isLoaded) home.forget(session);
 }
 
 /** Detaches a client. The others keep what they declared; the last one leaves the session to the time-out of unused ones. */
@@ -76,7 +85,7 @@ async function attachOnServer(
     resolve(isAttached ? 'Attached' : 'Refused');
   };
   const send = (sent: string, done: (answer: ServerAnswer) => void) =>
-    home.upstream.request(sent, { ...params, ...own, sessionId }, done);
+    home.upstream.requestWithin(home.attachTimeoutMs, sent, { ...params, ...own, sessionId }, done);
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
     if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => finish(made, 'session.create'));

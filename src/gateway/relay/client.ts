@@ -56,6 +56,10 @@ export class ClientRelay implements ClientHandler, SessionClient {
     this.#home(undefined);
   }
 
+  get isEnded(): boolean {
+    return this.#ended;
+  }
+
   get isBusy(): boolean {
     return this.#open.size > 0 || [...this.#sessions.keys()].some((session) => session.turn.isBusy);
   }
@@ -164,17 +168,12 @@ export class ClientRelay implements ClientHandler, SessionClient {
       sessionId,
       isChosen,
       declaration: params,
-      answered: (answer) => {
-        const session = home.session(sessionId);
-        if (session !== undefined && isGood(answer)) this.#sessions.set(session, home);
-        // It was lost while the server attached it.
-        if (session !== undefined && this.#ended) void detach(home, this, session);
-        this.#pass(id, answer);
-      },
-    });
+      begun: (session) => this.#sessions.set(session, home),
+      answered: (answer) => this.#pass(id, answer),
+    }).then(() => this.#forgetEnded());
   }
 
-  /** Sessions that were deleted by somebody are not its own any more. */
+  /** Sessions that it was not attached to, or that were deleted by somebody, are not its own any more. */
   #forgetEnded(): void {
     for (const session of this.#sessions.keys()) if (!session.isAttached(this)) this.#sessions.delete(session);
   }

@@ -66,6 +66,10 @@ export class Home {
     });
   }
 
+  get attachTimeoutMs(): number {
+    return this.#options.limits.attachTimeoutMs;
+  }
+
   get hasClients(): boolean {
     return this.#clients.size > 0;
   }

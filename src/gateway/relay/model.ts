@@ -22,6 +22,8 @@ export class NotRestoredError extends Error {}
 
 /** A client, as the sessions that it is attached to see it. */
 export interface SessionClient {
+  /** Whether its connection has ended: it is attached to nothing any more. */
+  readonly isEnded: boolean;
   /** Sends the body of a frame. `type`: of the event that it is, by which a slow client is spared what it can do without. */
   deliver(body: Buffer | string, type?: string): void;
   /**
@@ -55,6 +57,8 @@ export interface RelayLimits {
   readonly redialAfterMs: number;
   /** Ms for a call of the gateway's own; default 30,000. */
   readonly callTimeoutMs: number;
+  /** Ms for the server to make or resume a session, for which other clients of the session wait; default 2 minutes. */
+  readonly attachTimeoutMs: number;
   /** Ms without a client and without work, after which a session is unloaded; default 60,000. */
   readonly detachAfterMs: number;
   /** Ms in which nobody can answer what a session waits for, after which the gateway denies it; default 10 minutes. */
@@ -77,6 +81,7 @@ export const DEFAULT_LIMITS: RelayLimits = {
   dialTimeoutMs: 5000,
   redialAfterMs: 250,
   callTimeoutMs: 30_000,
+  attachTimeoutMs: 120_000,
   detachAfterMs: 60_000,
   permissionTimeoutMs: 600_000,
   turnStartMs: 5000,

@@ -89,17 +89,28 @@ export class Upstream {
     if (this.#server === undefined) this.#connectSoon();
   }
 
+  /** The same; if there is no answer after `ms`, it is as one that was lost. */
+  requestWithin(ms: number, method: string, params: object, answered: Answered): void {
+    let isOver = false;
+    const finish: Answered = (answer) => {
+      if (isOver) return;
+      isOver = true;
+      deadline.cancel();
+      answered(answer);
+    };
+    const deadline = setDeadline(this.#options.clock, ms, () =>
+      finish(lost(new TimeoutError(`${this.#name}: no answer to ${method} within ${ms} ms`), true)),
+    );
+    this.request(method, params, finish);
+  }
+
   /**
    * A call of the gateway's own. Resolves with its result.
    * @throws RpcError if the server answers with an error, TimeoutError, or the error that ended the connection.
    */
   async call(method: string, params: object): Promise<unknown> {
-    const { clock, limits } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const tooLate = () =>
-      reject(new TimeoutError(`${this.#name}: no answer to ${method} within ${limits.callTimeoutMs} ms`));
-    const deadline = setDeadline(clock, limits.callTimeoutMs, tooLate);
-    this.request(method, params, (answer) => {
+    this.requestWithin(this.#options.limits.callTimeoutMs, method, params, (answer) => {
       if (answer.kind !== 'Answer') return reject(answer.kind === 'Lost' ? answer.error : new Error(answer.why));
       try {
         resolve(this.#resultOf(method, answer.body));
@@ -107,11 +118,7 @@ export class Upstream {
         reject(error);
       }
     });
-    try {
-      return await promise;
-    } finally {
-      deadline.cancel();
-    }
+    return promise;
   }
 
   /** Answers a request of the server. */

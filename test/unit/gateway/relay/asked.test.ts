@@ -4,6 +4,7 @@ import type { ClientAnswer, Declaration, SessionClient } from '../../../../src/g
 
 /** A client of which is known what it has yet to answer. */
 class AskedClient implements SessionClient {
+  readonly isEnded = false;
   readonly open = new Set<(answer: ClientAnswer) => void>();
 
   deliver(): void {

@@ -192,6 +192,45 @@ describe('attaching', () => {
     expect(world.server.count('session.detach')).toBe(1);
   });
 
+  it('of a client that was lost meanwhile leaves nothing that waits for its answer', async () => {
+    const world = new RelayWorld({ permissionTimeoutMs: 1000 });
+    const client = world.client();
+    client.call('session.resume', { sessionId: 's', hooks: true });
+    await settle();
+    world.server.request(5, 'hooks.invoke', { sessionId: 's', hookType: 'preToolUse' });
+    expect(client.asked('hooks.invoke')).toBeDefined();
+    client.leave();
+    await world.clock.advance(1000);
+    expect(world.server.answered(5)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
+  });
+
+  it('of a client that was lost while it waited for another one does not happen', async () => {
+    const world = new RelayWorld();
+    const [a, b] = [world.client(), world.client()];
+    for (const client of [a, b]) client.call('session.resume', { sessionId: 's', hooks: client === b });
+    await settle();
+    b.leave();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    expect(world.server.count('session.resume')).toBe(1);
+    world.server.event('s', 'assistant.message');
+    expect(a.events).toEqual(['assistant.message']);
+  });
+
+  it('that the server does not answer fails after some time, and holds up no other', async () => {
+    const world = new RelayWorld({ attachTimeoutMs: 1000 });
+    const [a, b] = [world.client(), world.client()];
+    const ids = [a, b].map((client) => client.call('session.resume', { sessionId: 's' }));
+    await world.clock.advance(1001);
+    expect(a.answer(ids[0] ?? 0)?.error).toMatchObject({ code: -32050, data: { outcome: 'Unknown' } });
+    await settle();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    expect(b.answer(ids[1] ?? 0)?.result).toEqual({ sessionId: 's' });
+    world.server.event('s', 'assistant.message');
+    expect([a.events, b.events]).toEqual([[], ['assistant.message']]);
+  });
+
   it('is bounded for each client', async () => {
     const world = new RelayWorld({ attachedSessions: 1 });
     const client = await world.attached('s');
