@@ -42,6 +42,8 @@ export interface GatewayServer {
   readonly port: number;
   /** Reads the server's connection token. @throws ApiError if the Secret cannot be read. */
   readonly token: () => Promise<string>;
+  /** The server has refused the token: the next call of `token` reads it again. */
+  readonly tokenRefused: () => void;
 }
 
 /** The tenants that the gateway knows. */

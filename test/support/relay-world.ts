@@ -152,6 +152,8 @@ export class RelayWorld {
   readonly dials: ServerEnd[] = [];
   /** Whether the next dials are answered. */
   isUp = true;
+  /** Answers `connect`. */
+  connectAnswer = (end: ServerEnd, id: RequestId | undefined): void => end.answer(id, { ok: true });
   readonly relay;
   #clients = 0;
 
@@ -216,6 +218,6 @@ export class RelayWorld {
     parseMessage(body);
     const frame = JSON.parse(body.toString()) as Frame;
     end.received.push(frame);
-    if (frame.method === 'connect') queueMicrotask(() => end.answer(frame.id, { ok: true }));
+    if (frame.method === 'connect') queueMicrotask(() => this.connectAnswer(end, frame.id));
   }
 }

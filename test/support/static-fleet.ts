@@ -15,7 +15,7 @@ export class StaticFleet implements Fleet {
       uid: 'uid-of-acme',
       access: 'Gateway',
       credentials: [],
-      servers: [{ ...serverOf(server), podUID: 'pod-1', token: async () => token }],
+      servers: [{ ...serverOf(server), podUID: 'pod-1', token: async () => token, tokenRefused: () => undefined }],
     };
   }
 

@@ -12,6 +12,7 @@ interface Question {
   readonly method: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly kind: RequestKind;
+  readonly bytes: number;
   /** Clients that have been asked and are still there. */
   readonly asked: Map<SessionClient, AskedClient>;
   deadline: { cancel(): void } | undefined;
@@ -19,6 +20,7 @@ interface Question {
 
 export interface AskedOptions {
   readonly limit: number;
+  readonly maxBytes: number;
   readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
   /** Calls `fn` when the time is over in which somebody who can answer may come. */
   readonly setDeadline: (fn: () => void) => { cancel(): void };
@@ -30,6 +32,8 @@ export class Asked {
   readonly #options: AskedOptions;
   /** By the server's id. */
   readonly #open = new Map<number | string, Question>();
+  /** Of the frames of all. */
+  #bytes = 0;
 
   constructor(options: AskedOptions) {
     this.#options = options;
@@ -39,12 +43,15 @@ export class Asked {
     return this.#open.size;
   }
 
-  /** Takes a request. Returns false if no client is ever asked this, or too many are open. */
-  take(id: number | string, method: string, params: Readonly<Record<string, unknown>>): boolean {
+  /** Takes a request with a frame of `bytes`. Returns false if no client is ever asked this, or too much is open. */
+  take(id: number | string, method: string, params: Readonly<Record<string, unknown>>, bytes: number): boolean {
     const kind = requestKindOf(method);
-    if (kind === undefined || this.#open.size >= this.#options.limit || this.#open.has(id)) return false;
-    const question: Question = { method, params, kind, asked: new Map(), deadline: undefined };
+    const { limit, maxBytes } = this.#options;
+    if (kind === undefined || this.#open.size >= limit || this.#open.has(id)) return false;
+    if (this.#bytes + bytes > maxBytes) return false;
+    const question: Question = { method, params, kind, bytes, asked: new Map(), deadline: undefined };
     this.#open.set(id, question);
+    this.#bytes += bytes;
     this.#askAttached(id, question);
     return true;
   }
@@ -107,9 +114,10 @@ export class Asked {
   }
 
   /** Whoever has yet to answer need not. */
-  #close(id: number | string, { asked, deadline }: Question): void {
+  #close(id: number | string, { asked, deadline, bytes }: Question): void {
     deadline?.cancel();
     this.#open.delete(id);
+    this.#bytes -= bytes;
     for (const { withdraw } of asked.values()) withdraw();
   }
 

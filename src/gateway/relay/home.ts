@@ -259,7 +259,7 @@ export class Home {
     const params = isObject(message.params) ? message.params : {};
     if (message.kind === 'request') {
       const session = this.session(sessionOf(params));
-      if (session?.asked.take(message.id, message.method, params) !== true)
+      if (session?.asked.take(message.id, message.method, params, body.length) !== true)
         this.#refuse(message.id, message.method, params);
     } else if (message.method === 'session.lifecycle') {
       // Everybody of a tenant is one trust domain, so everybody is told.

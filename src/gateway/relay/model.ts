@@ -47,10 +47,14 @@ export interface RelayLimits {
   readonly heldSends: number;
   /** What a session waits for of its clients at once, such as permissions; default 1024. */
   readonly waits: number;
+  /** Bytes of the events by which it does, and of the requests of its server to clients, each; default 64 MiB. */
+  readonly waitBytes: number;
   /** Requests for a server that is being dialled; default 4096. */
   readonly dialQueue: number;
   /** Largest frame of a server, in bytes; default 64 MiB. */
   readonly serverFrameBytes: number;
+  /** Bytes of answers to a server that it has yet to read, above which its connection is closed; default 64 MiB. */
+  readonly serverUnreadBytes: number;
   /** Ms from dialling a server to its answer to `connect`; default 5000. */
   readonly dialTimeoutMs: number;
   /** Ms from a failed dial to the next one; requests wait for it; default 250. */
@@ -76,8 +80,10 @@ export const DEFAULT_LIMITS: RelayLimits = {
   attachedSessions: 1024,
   heldSends: 64,
   waits: 1024,
+  waitBytes: 64 * MIB,
   dialQueue: 4096,
   serverFrameBytes: 64 * MIB,
+  serverUnreadBytes: 64 * MIB,
   dialTimeoutMs: 5000,
   redialAfterMs: 250,
   callTimeoutMs: 30_000,

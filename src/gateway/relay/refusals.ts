@@ -12,6 +12,9 @@ export const UNAVAILABLE = -32050;
 /** The session cannot be loaded again as its clients had set it up. In `data`: `retryable`, which is false. */
 export const NOT_RESTORED = -32051;
 
+/** Characters of a method's name that are repeated to who sent it. */
+const LONGEST_NAME = 128;
+
 /** As the server answers a method that it does not have; SDKs fall back on this. */
 export function unhandled(id: RequestId, method: string): string {
   const { code, message } = unknownMethod(method).error;
@@ -20,7 +23,7 @@ export function unhandled(id: RequestId, method: string): string {
 
 /** The same as an answer to a request of the server. */
 export function unknownMethod(method: string): { readonly error: { readonly code: number; readonly message: string } } {
-  return { error: { code: METHOD_NOT_FOUND, message: `Unhandled method ${method}` } };
+  return { error: { code: METHOD_NOT_FOUND, message: `Unhandled method ${method.slice(0, LONGEST_NAME)}` } };
 }
 
 export function invalid(id: RequestId, found: string): string {

@@ -51,8 +51,8 @@ export class Session {
     const attached = () => this.#attached;
     const setDeadline = (fn: () => void) => setTimer(limits.permissionTimeoutMs, fn);
     this.turn = new Turn(limits.heldSends);
-    this.#waits = new Waits({ limit: limits.waits, attached, setDeadline, deny });
-    this.asked = new Asked({ limit: limits.waits, attached, setDeadline, answer });
+    this.#waits = new Waits({ limit: limits.waits, maxBytes: limits.waitBytes, attached, setDeadline, deny });
+    this.asked = new Asked({ limit: limits.waits, maxBytes: limits.waitBytes, attached, setDeadline, answer });
   }
 
   get clients(): Iterable<SessionClient> {

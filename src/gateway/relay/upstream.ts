@@ -63,7 +63,11 @@ export class Upstream {
   #connection: FrameConnection | undefined;
   /** What is dialled or connected to. */
   #server: GatewayServer | undefined;
+  /** Which attempt that is: a server is the same object at each. */
+  #attempt: symbol | undefined;
   #isOpen = false;
+  /** Bytes of answers that the server has not read since it stopped reading. */
+  #unreadAnswers = 0;
   /** When the last attempt to connect failed, monotonic ms; undefined: the last one succeeded. */
   #failedAt: number | undefined;
   #redial: { cancel(): void } | undefined;
@@ -129,11 +133,16 @@ export class Upstream {
         ? formatAnswer(id, (answer as { result: unknown }).result)
         : formatError(id, error.code, error.message);
     this.#connection?.send(body);
+    if (!this.isWritable) this.#unread(body.length);
   }
 
-  /** Refuses a request of the server that is for nobody. */
-  refuse(id: number | string, method: string): void {
-    this.answer(id, { error: { code: -32601, message: `Unhandled method ${method}` } });
+  /** Clients are paused while a server does not read, but it can ask on without end. */
+  #unread(length: number): void {
+    const { serverUnreadBytes } = this.#options.limits;
+    this.#unreadAnswers += length;
+    if (this.#unreadAnswers <= serverUnreadBytes) return;
+    const what = `the server asks, and has not read more than ${serverUnreadBytes} bytes of answers`;
+    this.#lose(new UnreachableError(`${this.#name}: ${what}`));
   }
 
   /** The server may be another one now, or gone: a connection to the one before is closed. */
@@ -181,26 +190,27 @@ export class Upstream {
     const { clock, limits, locate } = this.#options;
     const server = locate();
     if (server === undefined) return this.#lose(new UnreachableError('the tenant has no server that can be reached'));
+    const attempt = Symbol(server.key);
     this.#server = server;
+    this.#attempt = attempt;
     const within = `within ${limits.dialTimeoutMs} ms`;
     const deadline = setDeadline(clock, limits.dialTimeoutMs, () =>
-      this.#loseIf(server, new TimeoutError(`${this.#name}: the server did not answer "connect" ${within}`)),
+      this.#loseIf(attempt, new TimeoutError(`${this.#name}: the server did not answer "connect" ${within}`)),
     );
-    const isCurrent = () => this.#server === server;
-    void this.#open(server, isCurrent)
+    void this.#open(server, attempt)
       .catch((error: unknown) => {
-        this.#loseIf(server, new UnreachableError(`${server.key}: ${messageOf(error)}`, { cause: error }));
+        this.#loseIf(attempt, new UnreachableError(`${server.key}: ${messageOf(error)}`, { cause: error }));
       })
       .finally(() => deadline.cancel());
   }
 
   /** Resolves when the connection is open, or is not wanted any more. */
-  async #open(server: GatewayServer, isCurrent: () => boolean): Promise<void> {
+  async #open(server: GatewayServer, attempt: symbol): Promise<void> {
     const token = await server.token();
-    if (!isCurrent()) return;
+    if (this.#attempt !== attempt) return;
     const { promise: connected, resolve: onConnected } = Promise.withResolvers<void>();
     const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
-    const { dial, limits, onDrained } = this.#options;
+    const { dial, limits } = this.#options;
     this.#connection = new FrameConnection({
       host: server.host,
       port: server.port,
@@ -209,26 +219,27 @@ export class Upstream {
       onConnected,
       onBody: (body) => this.#onBody(body),
       onOversize: (start, length) => this.#onOversize(start, length),
-      onDrained,
+      onDrained: () => this.#onDrained(),
       onLost: (error) => {
-        this.#loseIf(server, error);
+        this.#loseIf(attempt, error);
         onEnded();
       },
     });
     await Promise.race([connected, ended]);
-    if (!isCurrent()) return;
+    if (this.#attempt !== attempt) return;
     await new Promise<void>((resolve) => {
       this.#send('connect', { token, ...CONNECT }, (answer) => {
-        this.#connectAnswered(server, answer);
+        this.#connectAnswered(server, attempt, answer);
         resolve();
       });
     });
   }
 
-  #connectAnswered(server: GatewayServer, answer: ServerAnswer): void {
+  #connectAnswered(server: GatewayServer, attempt: symbol, answer: ServerAnswer): void {
     if (answer.kind !== 'Answer') return;
     if (answer.head.isError) {
-      return this.#loseIf(server, new AuthFailedError(`${this.#name}: the server refused the connection token`));
+      server.tokenRefused();
+      return this.#loseIf(attempt, new AuthFailedError(`${this.#name}: the server refused the connection token`));
     }
     this.#isOpen = true;
     this.#failedAt = undefined;
@@ -237,8 +248,8 @@ export class Upstream {
     for (const { send } of queue) send();
   }
 
-  #loseIf(server: GatewayServer, error: CopilotError): void {
-    if (this.#server === server) this.#lose(error);
+  #loseIf(attempt: symbol, error: CopilotError): void {
+    if (this.#attempt === attempt) this.#lose(error);
   }
 
   #lose(error: CopilotError): void {
@@ -250,13 +261,20 @@ export class Upstream {
     this.#connection?.close();
     this.#connection = undefined;
     this.#server = undefined;
+    this.#attempt = undefined;
     this.#isOpen = false;
+    this.#unreadAnswers = 0;
     this.#pending.clear();
     this.#queue = [];
     // Sessions first: what an answer makes a client do must find them as they are.
     if (wasOpen) this.#options.onLost(error);
     for (const { answered } of pending) answered(lost(error, true));
     for (const { answered } of queue) answered(lost(error, false));
+  }
+
+  #onDrained(): void {
+    this.#unreadAnswers = 0;
+    this.#options.onDrained();
   }
 
   #onBody(body: Buffer): void {

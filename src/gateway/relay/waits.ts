@@ -18,6 +18,7 @@ interface Wait {
 
 export interface WaitsOptions {
   readonly limit: number;
+  readonly maxBytes: number;
   readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
   /** Calls `fn` when the time is over in which somebody who can answer may come. */
   readonly setDeadline: (fn: () => void) => { cancel(): void };
@@ -29,6 +30,8 @@ export interface WaitsOptions {
 export class Waits {
   readonly #options: WaitsOptions;
   readonly #open = new Map<string, Wait>();
+  /** Of the bodies of all. */
+  #bytes = 0;
 
   constructor(options: WaitsOptions) {
     this.#options = options;
@@ -45,14 +48,17 @@ export class Waits {
   take(type: string, data: Readonly<Record<string, unknown>>, body: Buffer): SessionClient | 'Nobody' | undefined {
     const { requestId } = data;
     if (typeof requestId !== 'string') return undefined;
-    if (endsWait(type)) this.#end(requestId);
     const kind = waitOf(type, data);
-    // A server that asks without end is its own harm: beyond the limit nothing is kept, and all are told.
-    if (kind === undefined || this.#open.size >= this.#options.limit) return undefined;
+    // The same id again is another question in place of the one before.
+    if (kind !== undefined || endsWait(type)) this.#end(requestId);
+    const { limit, maxBytes } = this.#options;
+    // A server that asks without end is its own harm: beyond the limits nothing is kept, and all are told.
+    if (kind === undefined || this.#open.size >= limit || this.#bytes + body.length > maxBytes) return undefined;
     const named = kind.name === undefined ? '' : data[kind.name];
     const name = typeof named === 'string' ? named : '';
     const wait: Wait = { kind, body: Buffer.from(body), type, name, offeredTo: undefined, deadline: undefined };
     this.#open.set(requestId, wait);
+    this.#bytes += body.length;
     if (kind.audience === 'One') wait.offeredTo = this.#lastThatDeclared(wait);
     this.#setDeadline(requestId, wait);
     return kind.audience === 'One' ? (wait.offeredTo ?? 'Nobody') : undefined;
@@ -90,8 +96,11 @@ export class Waits {
   }
 
   #end(requestId: string): void {
-    this.#open.get(requestId)?.deadline?.cancel();
+    const wait = this.#open.get(requestId);
+    if (wait === undefined) return;
+    wait.deadline?.cancel();
     this.#open.delete(requestId);
+    this.#bytes -= wait.body.length;
   }
 
   /** Runs the deadline exactly while nobody can answer. */
@@ -102,7 +111,7 @@ export class Waits {
       wait.deadline = undefined;
     } else {
       wait.deadline ??= this.#options.setDeadline(() => {
-        this.#open.delete(requestId);
+        this.#end(requestId);
         this.#options.deny(requestId, wait.kind);
       });
     }

@@ -53,12 +53,14 @@ export class KnownPods {
   serverIn({ server, pod, host }: ServingPod, tenant: TenantRef, tenantUID: string): GatewayServer {
     const { uid = '' } = pod.metadata;
     const known = this.#known.get(uid) ?? { owner: tenantUID };
+    const { read: token, drop: tokenRefused } = onceRead(() => this.#readToken(tenant, tenantUID));
     known.server ??= {
       key: keyOf({ namespace: tenant.namespace, name: server }),
       podUID: uid,
       host,
       port: SERVER_PORT,
-      token: onceRead(() => this.#readToken(tenant, tenantUID)),
+      token,
+      tokenRefused,
     };
     return known.server;
   }
@@ -76,12 +78,16 @@ export class KnownPods {
   }
 }
 
-/** Reads once for all callers; after an error the next call reads again. */
-function onceRead<T>(read: () => Promise<T>): () => Promise<T> {
+/** Reads once for all callers; after an error, or when it was dropped, the next call reads again. */
+function onceRead<T>(read: () => Promise<T>): { readonly read: () => Promise<T>; readonly drop: () => void } {
   let reading: Promise<T> | undefined;
-  return () =>
-    (reading ??= read().catch((error: unknown) => {
-      reading = undefined;
-      throw error;
-    }));
+  const drop = (): void => void (reading = undefined);
+  return {
+    read: () =>
+      (reading ??= read().catch((error: unknown) => {
+        drop();
+        throw error;
+      })),
+    drop,
+  };
 }

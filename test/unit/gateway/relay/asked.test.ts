@@ -30,11 +30,12 @@ function asking() {
   const answers: ClientAnswer[] = [];
   const asked = new Asked({
     limit: 10,
+    maxBytes: 100,
     attached: () => attached,
     setDeadline: () => ({ cancel: () => undefined }),
     answer: (_id, answer) => answers.push(answer),
   });
-  asked.take(1, 'userInput.request', {});
+  asked.take(1, 'userInput.request', {}, 60);
   return { a, b, asked, answers };
 }
 
@@ -51,4 +52,11 @@ describe('who has yet to answer', () => {
     asked.clear();
     expect([a.open.size, b.open.size, answers.length]).toEqual([0, 0, 0]);
   });
+});
+
+it('what is asked is bounded by its size', () => {
+  const { b, asked } = asking();
+  expect(asked.take(2, 'userInput.request', {}, 60)).toBe(false);
+  b.answer({ result: {} });
+  expect(asked.take(2, 'userInput.request', {}, 60)).toBe(true);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { settle } from '../../../support/fake-clock.ts';
 import { RelayWorld } from '../../../support/relay-world.ts';
+import { TENANT } from '../../../support/static-fleet.ts';
 
 const NOT_SENT = { code: -32050, data: { retryable: true, retryAfterMs: 250, outcome: 'NotSent' } };
 const UNKNOWN = { code: -32050, data: { retryable: true, retryAfterMs: 250, outcome: 'Unknown' } };
@@ -131,6 +132,36 @@ describe('a server that cannot be reached', () => {
     expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
   });
 
+  it('is not dialled twice when the token of an attempt that was given up comes late', async () => {
+    const world = new RelayWorld({ dialTimeoutMs: 100 });
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const { servers = [] } = world.fleet.find(TENANT) ?? {};
+    world.fleet.change({ servers: servers.map((server) => ({ ...server, token: () => promise })) });
+    const client = world.client();
+    client.call('status.get');
+    await world.clock.advance(101);
+    const id = client.call('status.get');
+    await world.clock.advance(250);
+    resolve('token');
+    await settle();
+    expect(world.dials).toHaveLength(1);
+    world.server.answer(world.server.last('status.get').id, { ok: true });
+    expect(client.answer(id)?.result).toEqual({ ok: true });
+  });
+
+  it('that refuses its token has it read again', async () => {
+    const world = new RelayWorld();
+    let refused = 0;
+    const { servers = [] } = world.fleet.find(TENANT) ?? {};
+    world.fleet.change({ servers: servers.map((server) => ({ ...server, tokenRefused: () => void (refused += 1) })) });
+    world.connectAnswer = (end, id) => end.refuse(id, 'AUTHENTICATION_FAILED');
+    const client = world.client();
+    const id = client.call('status.get');
+    await settle();
+    expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
+    expect(refused).toBe(1);
+  });
+
   it('fails what it has not answered when it is lost', async () => {
     const world = new RelayWorld();
     const client = world.client();
@@ -227,6 +258,21 @@ describe('a server that lies', () => {
     );
     world.server.send('{"jsonrpc":"2.0","method":"host.event","params":{"scope":{"sessionId":"mine"}}}');
     expect(client.received.slice(before).map(({ method }) => method)).toEqual(['session.lifecycle', 'host.event']);
+  });
+
+  it('asks without end and reads nothing is left, with a short answer to each', async () => {
+    const world = new RelayWorld({ serverUnreadBytes: 1000 });
+    await world.attached('mine');
+    const { server } = world;
+    server.request(0, `x${'y'.repeat(1e6)}`, {});
+    expect(server.answered(0)?.error?.message).toHaveLength('Unhandled method '.length + 128);
+    server.isWritable = false;
+    server.request(1, 'nonsense', {});
+    server.events.drained();
+    let asked = 1;
+    while (!server.isClosed && asked < 100) server.request((asked += 1), 'nonsense', {});
+    expect(server.isClosed).toBe(true);
+    expect(asked).toBeGreaterThan(10);
   });
 
   it('asks what is for nobody', async () => {

@@ -117,6 +117,32 @@ describe('what a session waits for', () => {
     expect(b.events).toEqual(['permission.requested']);
   });
 
+  it('is denied once nobody has answered the last question of an id', async () => {
+    const world = new RelayWorld({ permissionTimeoutMs: 1000, detachAfterMs: 1e9 });
+    const client = await world.attached('s');
+    client.leave();
+    world.server.event('s', 'permission.requested', { requestId: 'p', n: 1 });
+    await world.clock.advance(900);
+    world.server.event('s', 'permission.requested', { requestId: 'p', n: 2 });
+    await world.clock.advance(200);
+    const method = 'session.permissions.handlePendingPermissionRequest';
+    expect(world.server.count(method)).toBe(0);
+    await world.clock.advance(900);
+    expect(world.server.count(method)).toBe(1);
+  });
+
+  it('is bounded by its size', async () => {
+    const world = new RelayWorld({ waitBytes: 1000 });
+    await world.attached('s');
+    const ask = (n: number) =>
+      world.server.event('s', 'permission.requested', { requestId: `${n}`, text: 'x'.repeat(300) });
+    for (let n = 0; n < 10; n += 1) ask(n);
+    expect((await world.attached('s')).events).toHaveLength(2);
+    world.server.event('s', 'permission.completed', { requestId: '0' });
+    ask(11);
+    expect((await world.attached('s')).events).toHaveLength(2);
+  });
+
   it('is bounded', async () => {
     const world = new RelayWorld({ waits: 3 });
     await world.attached('s');
