@@ -84,11 +84,14 @@ export class Asked {
 
   #askAttached(id: number | string, question: Question): void {
     const { kind, params } = question;
-    const able = [...this.#options.attached()].filter(([, declaration]) => kind.declares(declaration, params));
+    const attached = [...this.#options.attached()];
+    const able = attached.filter(([, declaration]) => kind.declares(declaration, params));
     const clients = kind.audience === 'All' ? able : able.slice(-1);
     for (const [client] of clients) question.asked.set(client, notAnswered());
     for (const [client] of clients) this.#ask(id, question, client);
-    if (clients.length === 0) this.#hold(id, question);
+    if (clients.length > 0) return;
+    if (kind.isForPresent === true && attached.length > 0) this.#giveUp(id, question);
+    else this.#hold(id, question);
   }
 
   #ask(id: number | string, question: Question, client: SessionClient): void {
@@ -122,10 +125,12 @@ export class Asked {
   }
 
   #hold(id: number | string, question: Question): void {
-    question.deadline ??= this.#options.setDeadline(() => {
-      this.#close(id, question);
-      this.#options.answer(id, unattended(question.method, question.params));
-    });
+    question.deadline ??= this.#options.setDeadline(() => this.#giveUp(id, question));
+  }
+
+  #giveUp(id: number | string, question: Question): void {
+    this.#close(id, question);
+    this.#options.answer(id, unattended(question.method, question.params));
   }
 }
 

@@ -22,8 +22,14 @@ export function attachParams(own: Declaration, others: readonly Declaration[]): 
 
 /** The params of the resume that takes back what `left` declared and `remaining` did not. */
 export function detachParams(left: Declaration, remaining: readonly Declaration[]): Declaration {
+  const flags = flagsOf(remaining);
+  const takenBack = Object.keys(flagsOf([left])).filter((key) => flags[key] === undefined);
   const hadProvider = PROVIDERS.some((key) => left[key] !== undefined);
-  return { ...union(remaining), ...(hadProvider ? lastOf(PROVIDERS, remaining) : {}) };
+  return {
+    ...Object.fromEntries(takenBack.map((key) => [key, false])),
+    ...union(remaining),
+    ...(hadProvider ? lastOf(PROVIDERS, remaining) : {}),
+  };
 }
 
 /** The params with which a session is made again as it was: later clients win over earlier ones. */
@@ -55,13 +61,17 @@ function union(all: readonly Declaration[]): Declaration {
           ),
         ] as const,
     );
+  return { ...Object.fromEntries(lists), ...flagsOf(all) };
+}
+
+function flagsOf(all: readonly Declaration[]): Readonly<Record<string, boolean>> {
   const flags = new Map<string, boolean>();
   for (const each of all) {
     for (const [key, value] of Object.entries(each)) {
       if (FLAG.test(key) && typeof value === 'boolean') flags.set(key, value || flags.get(key) === true);
     }
   }
-  return Object.fromEntries([...lists, ...flags]);
+  return Object.fromEntries(flags);
 }
 
 /** Entries of all lists, one of each name: the last. An entry without a name is left for the server to refuse. */

@@ -2,7 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Dial } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { Fleet, GatewayServer, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
+import { keyOf } from '../../kube/types/types.ts';
+import { serverName } from '../../resources/names.ts';
+import type { Fleet, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
 import { ClientRelay } from './client.ts';
 import { Home, type RelayLog } from './home.ts';
 import { DEFAULT_LIMITS, type RelayLimits } from './model.ts';
@@ -15,8 +17,6 @@ export interface RelayOptions {
   readonly limits?: Partial<RelayLimits>;
   /** How connections to servers are made; default: TCP. */
   readonly dial?: Dial;
-  /** On which server of a tenant a session is, or a new one is put; default: the first one. */
-  readonly place?: (tenant: GatewayTenant, sessionId: string | undefined) => GatewayServer | undefined;
   /** An id for what the gateway makes itself; default: a random UUID. */
   readonly newId?: () => string;
 }
@@ -36,9 +36,9 @@ interface KnownHome {
 
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
 export function createRelay(options: RelayOptions): ClosableRelay {
-  const { fleet, rules, clock, log, dial, place = firstServer, newId = randomUUID } = options;
+  const { fleet, rules, clock, log, dial, newId = randomUUID } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  /** By tenant, its UID, and server. */
+  /** By tenant and its UID. */
   const homes = new Map<string, KnownHome>();
 
   /** The tenant that a client was admitted to; undefined: it is gone, also if there is another one of its name. */
@@ -46,11 +46,11 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     const tenant = fleet.find(ref);
     return tenant?.uid === uid ? tenant : undefined;
   };
-  const homeOf = (ref: TenantRef, uid: string | undefined, sessionId: string | undefined): Home => {
-    const tenant = tenantOf(ref, uid);
-    const key = (tenant && place(tenant, sessionId)?.key) ?? NO_SERVER;
-    // With the tenant: whatever a server is called, nobody gets into another tenant's home.
-    const homeKey = `${ref.namespace}/${ref.name}:${uid ?? ''}:${key}`;
+  const homeOf = (ref: TenantRef, uid: string | undefined): Home => {
+    // Where a session is, is not recorded yet, so all are on the first server, also while others serve and it does not: on
+    // another one they would be unknown, or made again without what they had.
+    const key = keyOf({ namespace: ref.namespace, name: serverName(ref.name, 0) });
+    const homeKey = `${keyOf(ref)}:${uid ?? ''}`;
     const known = homes.get(homeKey);
     if (known !== undefined) return known.home;
     const locate = () => tenantOf(ref, uid)?.servers.find((server) => server.key === key);
@@ -80,7 +80,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         limits,
         clock,
         newId,
-        homeOf: (sessionId) => homeOf(tenant, uid, sessionId),
+        homeOf: () => homeOf(tenant, uid),
       });
     },
     close: () => {
@@ -88,11 +88,4 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       for (const { home } of homes.values()) home.close();
     },
   };
-}
-
-/** In place of a server's key while the tenant has none. */
-const NO_SERVER = '';
-
-function firstServer({ servers }: GatewayTenant): GatewayServer | undefined {
-  return servers[0];
 }

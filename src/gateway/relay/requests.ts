@@ -6,6 +6,8 @@ import type { ClientAnswer, Declaration } from './model.ts';
 export interface RequestKind {
   /** `All`: everyone who declared it. `Last`: the last one who did, and the one before it when that one is gone. */
   readonly audience: 'All' | 'Last';
+  /** Whether it is answered at once while clients are attached of whom nobody declared it: it does not wait for one that left. */
+  readonly isForPresent?: boolean;
   /** Whether a client with this declaration answers such a request. */
   readonly declares: (declaration: Declaration, params: Readonly<Record<string, unknown>>) => boolean;
 }
@@ -29,7 +31,7 @@ const KINDS: Readonly<Record<string, RequestKind>> = {
   'userInput.request': { audience: 'All', declares: flag('requestUserInput') },
   'exitPlanMode.request': { audience: 'All', declares: flag('requestExitPlanMode') },
   'autoModeSwitch.request': { audience: 'All', declares: flag('requestAutoModeSwitch') },
-  'hooks.invoke': { audience: 'All', declares: flag('hooks') },
+  'hooks.invoke': { audience: 'All', declares: flag('hooks'), isForPresent: true },
   'systemMessage.transform': { audience: 'Last', declares: hasTransform },
   'providerToken.getToken': { audience: 'Last', declares: hasTokenProvider },
   'gitHubToken.getToken': {

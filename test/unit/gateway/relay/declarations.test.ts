@@ -65,6 +65,15 @@ describe('leaving others', () => {
     });
   });
 
+  it('takes back the flags that only this one set', () => {
+    expect(detachParams({ hooks: true, requestUserInput: true, streaming: false }, [{ hooks: true }])).toEqual({
+      tools: [],
+      hooks: true,
+      requestUserInput: false,
+      streaming: false,
+    });
+  });
+
   it('gives the provider back to the last of the others, if this one had one', () => {
     const other = { provider: { baseUrl: 'of b' } };
     expect(detachParams(a, [other])['provider']).toEqual({ baseUrl: 'of b' });

@@ -179,6 +179,25 @@ describe('a server that cannot be reached', () => {
     expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
   });
 
+  it('is waited for while another one of the tenant serves, which does not have its sessions', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    const { servers = [] } = world.fleet.find(TENANT) ?? {};
+    const second = servers.map((server) => ({ ...server, key: 'team/acme-1', podUID: 'pod-of-1' }));
+    world.fleet.change({ servers: second });
+    const unreachable = [client.call('session.getMessages', { sessionId: 's' }), client.call('session.create')];
+    await settle();
+    expect(unreachable.map((id) => client.answer(id)?.error)).toEqual([
+      expect.objectContaining(NOT_SENT),
+      expect.objectContaining(NOT_SENT),
+    ]);
+    expect(world.dials).toHaveLength(1);
+    world.fleet.change({ servers: [...servers, ...second] });
+    client.call('session.getMessages', { sessionId: 's' });
+    await settle();
+    expect(world.server.last('session.resume').params?.['sessionId']).toBe('s');
+  });
+
   it('of a tenant whose name is that of another one’s server stays its own', async () => {
     const world = new RelayWorld();
     const client = world.client();

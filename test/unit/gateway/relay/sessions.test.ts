@@ -69,6 +69,23 @@ describe('a request of the server', () => {
     for (const id of [5, 6])
       expect(world.server.answered(id)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
   });
+
+  it('that a hook should decide on is denied at once when those who are there have none', async () => {
+    const world = new RelayWorld();
+    const a = await world.attached('s', { hooks: true });
+    await world.attached('s');
+    for (const [id, hookType] of [
+      [5, 'preToolUse'],
+      [6, 'sessionStart'],
+    ] as const) {
+      world.server.request(id, 'hooks.invoke', { sessionId: 's', hookType });
+    }
+    a.leave();
+    await settle();
+    expect(world.server.answered(5)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
+    expect(world.server.answered(6)?.result).toEqual({});
+    expect(world.server.last('session.resume').params).toMatchObject({ hooks: false });
+  });
 });
 
 describe('what a session waits for', () => {
