@@ -35,6 +35,11 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     if (failure !== undefined) return request.answered(failure);
     // It may have gone while this waited for others.
     if (client.isEnded) return forgetUnused(home, session);
+    const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
+    if (declared > home.limits.declarationLength) {
+      request.answered({ kind: 'TooMany', why: tooLong(home.limits.declarationLength) });
+      return forgetUnused(home, session);
+    }
     session.attach(client, declaration);
     request.begun(session);
     const answer = await attachOnServer(home, session, request, attachParams(declaration, others));
@@ -49,6 +54,10 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
       forgetUnused(home, session);
     }
   });
+}
+
+function tooLong(allowed: number): string {
+  return `what the clients of the session declare has more than the ${allowed} characters allowed`;
 }
 
 function forgetUnused(home: Home, session: Session): void {
@@ -85,7 +94,7 @@ async function attachOnServer(
     resolve(isAttached ? 'Attached' : 'Refused');
   };
   const send = (sent: string, done: (answer: ServerAnswer) => void) =>
-    home.upstream.requestWithin(home.attachTimeoutMs, sent, { ...params, ...own, sessionId }, done);
+    home.upstream.requestWithin(home.limits.attachTimeoutMs, sent, { ...params, ...own, sessionId }, done);
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
     if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => finish(made, 'session.create'));

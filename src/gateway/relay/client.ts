@@ -35,13 +35,16 @@ interface ClientRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly params: Params;
+  /** Of its frame. */
+  readonly bytes: number;
 }
 
 /** Carries one client's frames. It parses every one: a method must be the one that the server will read, too. */
 export class ClientRelay implements ClientHandler, SessionClient {
   readonly #options: ClientRelayOptions;
-  /** Requests that have not been answered. */
-  readonly #open = new Set<RequestId>();
+  /** Requests that have not been answered, with the bytes of their frames. */
+  readonly #open = new Map<RequestId, number>();
+  #openBytes = 0;
   readonly #sessions = new Map<Session, Home>();
   readonly #homes = new Set<Home>();
   /** Requests of servers, by their id on this leg. */
@@ -72,7 +75,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
     } catch (error) {
       return this.#options.link.close({ reason: 'ProtocolError', message: messageOf(error) });
     }
-    if (message.kind === 'request') this.#request(message);
+    if (message.kind === 'request') this.#request(message, body.length);
     else if (message.kind === 'answer') this.#answered(message.id, { result: message.result });
     else if (message.kind === 'error')
       this.#answered(message.id, { error: { code: message.code, message: message.message } });
@@ -121,18 +124,23 @@ export class ClientRelay implements ClientHandler, SessionClient {
     answered?.(answer);
   }
 
-  #request({ id, method, params = {} }: { id: RequestId; method: string; params?: unknown }): void {
+  #request({ id, method, params = {} }: { id: RequestId; method: string; params?: unknown }, bytes: number): void {
     const { rules, limits } = this.#options;
     if (this.#open.has(id)) return this.deliver(invalid(id, 'the id of a request that is not answered yet'));
     if (!isObject(params)) return this.deliver(invalid(id, '"params" that are not an object'));
     if (this.#open.size >= limits.openRequests) {
       return this.deliver(tooMany(id, `more than ${limits.openRequests} requests are not answered yet`));
     }
+    // One may be as large as any frame.
+    if (this.#open.size > 0 && this.#openBytes + bytes > limits.openBytes) {
+      return this.deliver(tooMany(id, `requests of more than ${limits.openBytes} bytes are not answered yet`));
+    }
     const rule = rules.ruleOf(method);
-    this.#open.add(id);
-    if (rule.action === 'relay') this.#forward({ id, method, params });
+    this.#open.set(id, bytes);
+    this.#openBytes += bytes;
+    if (rule.action === 'relay') this.#forward({ id, method, params, bytes });
     else if (rule.action === 'rewrite' && rule.rewrite !== undefined)
-      this.#rewrite(rule.rewrite, { id, method, params });
+      this.#rewrite(rule.rewrite, { id, method, params, bytes });
     else if (rule.action === 'answer' && rule.answer === 'ping')
       this.#reply(id, pong(id, params, this.#options.clock.now()));
     else this.#reply(id, unhandled(id, method));
@@ -190,7 +198,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
   }
 
   #send(request: ClientRequest): void {
-    const { params, id } = request;
+    const { params, id, bytes } = request;
     const session = this.#home(sessionIdOf(params)).session(sessionIdOf(params));
     // Who is not attached hears nothing of turns, and what is immediate goes into the turn that runs.
     if (session?.isAttached(this) !== true || params['mode'] === 'immediate') return this.#forward(request);
@@ -200,7 +208,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
     };
     const refuse = (why: SendRefusal) =>
       this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : tooMany(id, 'too many prompts wait for a turn'));
-    session.turn.request(this, send, refuse);
+    session.turn.request(this, bytes, send, refuse);
     session.watchTurn();
   }
 
@@ -249,6 +257,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
   #pass(id: RequestId, answer: ServerAnswer): void {
     if (answer.kind === 'Answer') this.#reply(id, answerFor(id, answer.body, answer.head));
     else if (answer.kind === 'NotRestored') this.#reply(id, notRestored(id, answer.why));
+    else if (answer.kind === 'TooMany') this.#reply(id, tooMany(id, answer.why));
     else this.#reply(id, this.#unavailable(id, answer.sent));
   }
 
@@ -259,6 +268,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
   }
 
   #reply(id: RequestId, body: Buffer | string): void {
+    this.#openBytes -= this.#open.get(id) ?? 0;
     this.#open.delete(id);
     this.deliver(body);
   }

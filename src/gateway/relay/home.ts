@@ -66,8 +66,8 @@ export class Home {
     });
   }
 
-  get attachTimeoutMs(): number {
-    return this.#options.limits.attachTimeoutMs;
+  get limits(): RelayLimits {
+    return this.#options.limits;
   }
 
   get hasClients(): boolean {

@@ -15,7 +15,9 @@ export type ServerAnswer =
   /** There is no connection. `sent` is whether the server may have got the request. */
   | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean }
   /** It was not sent, because the session would allow more than its clients decided. `why` is for them. */
-  | { readonly kind: 'NotRestored'; readonly why: string };
+  | { readonly kind: 'NotRestored'; readonly why: string }
+  /** It was not sent, because it is more than is kept. `why` is for the client. */
+  | { readonly kind: 'TooMany'; readonly why: string };
 
 /** A session cannot be loaded again with all that its clients had decided. */
 export class NotRestoredError extends Error {}
@@ -41,16 +43,24 @@ export interface RelayLimits {
   readonly hardQueueBytes: number;
   /** Requests of one client that wait for an answer; default 1024. */
   readonly openRequests: number;
+  /** Bytes of their frames together, beyond which no further one is taken; default 64 MiB. */
+  readonly openBytes: number;
   /** Sessions that one client is attached to; default 1024. */
   readonly attachedSessions: number;
   /** Prompts of a session that wait for another client's turn; default 64. */
   readonly heldSends: number;
+  /** Bytes of them; default 64 MiB. */
+  readonly heldSendBytes: number;
+  /** Characters of what the clients of a session declare together, as JSON; default 16 Mi. */
+  readonly declarationLength: number;
   /** What a session waits for of its clients at once, such as permissions; default 1024. */
   readonly waits: number;
   /** Bytes of the events by which it does, and of the requests of its server to clients, each; default 64 MiB. */
   readonly waitBytes: number;
   /** Requests for a server that is being dialled; default 4096. */
   readonly dialQueue: number;
+  /** Bytes of them; default 64 MiB. */
+  readonly dialQueueBytes: number;
   /** Largest frame of a server, in bytes; default 64 MiB. */
   readonly serverFrameBytes: number;
   /** Bytes of answers to a server that it has yet to read, above which its connection is closed; default 64 MiB. */
@@ -77,11 +87,15 @@ export const DEFAULT_LIMITS: RelayLimits = {
   softQueueBytes: 4 * MIB,
   hardQueueBytes: 64 * MIB,
   openRequests: 1024,
+  openBytes: 64 * MIB,
   attachedSessions: 1024,
   heldSends: 64,
+  heldSendBytes: 64 * MIB,
+  declarationLength: 16 * MIB,
   waits: 1024,
   waitBytes: 64 * MIB,
   dialQueue: 4096,
+  dialQueueBytes: 64 * MIB,
   serverFrameBytes: 64 * MIB,
   serverUnreadBytes: 64 * MIB,
   dialTimeoutMs: 5000,

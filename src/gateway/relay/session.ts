@@ -50,7 +50,7 @@ export class Session {
     const { limits, setTimer, answer, deny } = options;
     const attached = () => this.#attached;
     const setDeadline = (fn: () => void) => setTimer(limits.permissionTimeoutMs, fn);
-    this.turn = new Turn(limits.heldSends);
+    this.turn = new Turn(limits.heldSends, limits.heldSendBytes);
     this.#waits = new Waits({ limit: limits.waits, maxBytes: limits.waitBytes, attached, setDeadline, deny });
     this.asked = new Asked({ limit: limits.waits, maxBytes: limits.waitBytes, attached, setDeadline, answer });
   }

@@ -10,6 +10,7 @@ interface HeldSend<Client> {
   readonly client: Client;
   readonly send: () => void;
   readonly refuse: (why: SendRefusal) => void;
+  readonly bytes: number;
 }
 
 /** The state of one session. `Client` is compared by identity. */
@@ -17,15 +18,17 @@ export class Turn<Client> {
   /** How often everything was given up: an answer to a prompt of an earlier generation says nothing of this one. */
   generation = 0;
   readonly #limit: number;
+  readonly #maxBytes: number;
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
   #isRunning = false;
   /** Prompts of the owner that the server has not answered yet. */
   #unanswered = 0;
 
-  /** At most `limit` prompts are held. */
-  constructor(limit: number) {
+  /** At most `limit` prompts are held, and at most `maxBytes` of them. */
+  constructor(limit: number, maxBytes: number) {
     this.#limit = limit;
+    this.#maxBytes = maxBytes;
   }
 
   /** Whether the server works on a prompt. */
@@ -53,12 +56,16 @@ export class Turn<Client> {
     return this.#held.some((each) => each.client === client);
   }
 
-  /** Calls `send` now or, while another client's turn runs, after it; `refuse` if it can't be kept, or is given up by `end`. */
-  request(client: Client, send: () => void, refuse: (why: SendRefusal) => void): void {
+  /**
+   * Calls `send` now or, while another client's turn runs, after it; `refuse` if it can't be kept, or is given up by `end`. A prompt
+   * that is held keeps `bytes`.
+   */
+  request(client: Client, bytes: number, send: () => void, refuse: (why: SendRefusal) => void): void {
     const isFree = !this.isTaken || this.#owner === client;
-    if (isFree) this.#take({ client, send, refuse });
-    else if (this.#held.length >= this.#limit) refuse('TooMany');
-    else this.#held.push({ client, send, refuse });
+    const request = { client, bytes, send, refuse };
+    if (isFree) this.#take(request);
+    else if (this.#hasRoomFor(bytes)) this.#held.push(request);
+    else refuse('TooMany');
   }
 
   /** The server has answered a prompt of the owner. */
@@ -93,6 +100,11 @@ export class Turn<Client> {
     this.#isRunning = false;
     this.#unanswered = 0;
     for (const { refuse } of held) refuse('Lost');
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    const held = this.#held.reduce((sum, each) => sum + each.bytes, 0);
+    return this.#held.length < this.#limit && held + bytes <= this.#maxBytes;
   }
 
   #release(): void {

@@ -43,6 +43,13 @@ export interface UpstreamOptions {
 
 type Answered = (answer: ServerAnswer) => void;
 
+interface Queued {
+  readonly id: number;
+  readonly method: string;
+  readonly body: string;
+  readonly answered: Answered;
+}
+
 interface Pending {
   readonly method: string;
   readonly answered: Answered;
@@ -58,7 +65,8 @@ export class Upstream {
   /** Requests that were sent, by their id on this leg. Ids are never used again, not even by another connection. */
   readonly #pending = new Map<number, Pending>();
   /** Requests until the connection is open, in order. */
-  #queue: { readonly send: () => void; readonly answered: Answered }[] = [];
+  #queue: Queued[] = [];
+  #queuedBytes = 0;
   #lastId = 0;
   #connection: FrameConnection | undefined;
   /** What is dialled or connected to. */
@@ -80,16 +88,22 @@ export class Upstream {
     return this.#isOpen;
   }
 
-  /** Whether the server reads as fast as this side writes. */
+  /** Whether the server reads as fast as this side writes: not while requests wait for a connection. `onDrained` follows. */
   get isWritable(): boolean {
-    return this.#connection?.isWritable ?? true;
+    return this.#queue.length === 0 && (this.#connection?.isWritable ?? true);
   }
 
   /** Sends a request, dialling first if need be. `answered` is called once, maybe at once. */
   request(method: string, params: object, answered: Answered): void {
     if (this.#isOpen) return this.#send(method, params, answered);
-    if (this.#queue.length >= this.#options.limits.dialQueue) return answered(lost(this.#full(), false));
-    this.#queue.push({ send: () => this.#send(method, params, answered), answered });
+    const { dialQueue, dialQueueBytes } = this.#options.limits;
+    const queued = { ...this.#format(method, params), method, answered };
+    const bytes = this.#queuedBytes + queued.body.length;
+    if (this.#queue.length >= dialQueue || (this.#queue.length > 0 && bytes > dialQueueBytes)) {
+      return answered(lost(this.#full(), false));
+    }
+    this.#queue.push(queued);
+    this.#queuedBytes = bytes;
     if (this.#server === undefined) this.#connectSoon();
   }
 
@@ -165,14 +179,22 @@ export class Upstream {
 
   #full(): CopilotError {
     return new UnreachableError(
-      `${this.#name}: more than ${this.#options.limits.dialQueue} requests wait for the server`,
+      `${this.#name}: as many requests, or bytes of them, as are allowed wait for the server already`,
     );
   }
 
   #send(method: string, params: object, answered: Answered): void {
+    this.#sendQueued({ ...this.#format(method, params), method, answered });
+  }
+
+  #format(method: string, params: object): { readonly id: number; readonly body: string } {
     this.#lastId += 1;
-    this.#pending.set(this.#lastId, { method, answered });
-    this.#connection?.send(formatRequest(this.#lastId, method, params));
+    return { id: this.#lastId, body: formatRequest(this.#lastId, method, params) };
+  }
+
+  #sendQueued({ id, method, body, answered }: Queued): void {
+    this.#pending.set(id, { method, answered });
+    this.#connection?.send(body);
   }
 
   /** Connects, but not again right after a failure: requests that come meanwhile wait for the next attempt. */
@@ -245,7 +267,9 @@ export class Upstream {
     this.#failedAt = undefined;
     const queue = this.#queue;
     this.#queue = [];
-    for (const { send } of queue) send();
+    this.#queuedBytes = 0;
+    for (const each of queue) this.#sendQueued(each);
+    if (this.isWritable) this.#onDrained();
   }
 
   #loseIf(attempt: symbol, error: CopilotError): void {
@@ -266,10 +290,13 @@ export class Upstream {
     this.#unreadAnswers = 0;
     this.#pending.clear();
     this.#queue = [];
+    this.#queuedBytes = 0;
     // Sessions first: what an answer makes a client do must find them as they are.
     if (wasOpen) this.#options.onLost(error);
     for (const { answered } of pending) answered(lost(error, true));
     for (const { answered } of queue) answered(lost(error, false));
+    // Who waited for the connection goes on, and meets the next attempt.
+    if (this.isWritable) this.#onDrained();
   }
 
   #onDrained(): void {

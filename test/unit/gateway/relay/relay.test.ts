@@ -87,6 +87,40 @@ describe('requests of clients', () => {
     expect(client.cuts.map(({ reason }) => reason)).toEqual(['ProtocolError']);
   });
 
+  it('are refused when those that wait are too large together, while one may be of any size', async () => {
+    const world = new RelayWorld({ openBytes: 1000 });
+    const client = world.client();
+    const large = client.call('status.get', { text: 'x'.repeat(2000) });
+    const refused = client.call('status.get');
+    expect(client.answer(refused)?.error).toMatchObject({ code: -32000 });
+    await settle();
+    world.server.answer(world.server.last('status.get').id, { ok: true });
+    expect(client.answer(large)?.result).toEqual({ ok: true });
+    expect(client.answer(client.call('status.get'))).toBeUndefined();
+  });
+
+  it.each([true, false])('pause their client until the server was dialled (successfully: %s)', async (isUp) => {
+    const world = new RelayWorld();
+    world.isUp = isUp;
+    const client = world.client();
+    client.call('status.get');
+    expect(client.isPaused).toBe(true);
+    await settle();
+    expect(client.isPaused).toBe(false);
+  });
+
+  it('wait for the dial up to a number of bytes', async () => {
+    const world = new RelayWorld({ dialQueueBytes: 1000 });
+    const [a, b] = [world.client(), world.client()];
+    a.call('status.get', { text: 'x'.repeat(900) });
+    const refused = b.call('status.get', { text: 'x'.repeat(900) });
+    expect(b.answer(refused)?.error).toMatchObject(NOT_SENT);
+    await settle();
+    expect(world.server.count('status.get')).toBe(1);
+    b.call('status.get', { text: 'x'.repeat(900) });
+    expect(world.server.count('status.get')).toBe(2);
+  });
+
   it('pause their client while the server does not read', async () => {
     const world = new RelayWorld();
     const [client, other] = [world.client(), world.client()];

@@ -199,6 +199,19 @@ describe('attaching', () => {
     expect(world.server.last('session.create').params).toMatchObject({ sessionId: 'old' });
   });
 
+  it('is refused when the clients of a session declare too much together', async () => {
+    const world = new RelayWorld({ declarationLength: 1000 });
+    const tools = [{ name: 'x'.repeat(600) }];
+    const a = await world.attached('s', { tools });
+    await world.attach(a, 's', { tools });
+    const b = world.client();
+    const id = b.call('session.resume', { sessionId: 's', tools });
+    await settle();
+    expect(b.answer(id)?.error?.code).toBe(-32000);
+    a.leave();
+    await world.attach(b, 's', { tools });
+  });
+
   it('that is refused leaves nothing behind', async () => {
     const world = new RelayWorld();
     const client = world.client();

@@ -2,12 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import { Turn } from '../../../../src/gateway/relay/turn.ts';
 
 /** A turn of which every send and refusal is written down. */
-function recorded(limit = 10) {
-  const turn = new Turn<string>(limit);
+function recorded(limit = 10, maxBytes = 100) {
+  const turn = new Turn<string>(limit, maxBytes);
   const log: string[] = [];
-  const send = (client: string, prompt: string) =>
+  const send = (client: string, prompt: string, bytes = 1) =>
     turn.request(
       client,
+      bytes,
       () => log.push(`${client}:${prompt}`),
       (why) => log.push(`${client}:${prompt} ${why}`),
     );
@@ -89,6 +90,17 @@ describe('prompts of several clients', () => {
     turn.end();
     expect(log.at(-1)).toBe('b:1 Lost');
     expect(turn.isTaken).toBe(false);
+  });
+
+  it('are refused when too many bytes are held', () => {
+    const { turn, log, send } = recorded(10, 100);
+    send('a', '1');
+    send('b', '1', 60);
+    send('c', '1', 60);
+    expect(log).toEqual(['a:1', 'c:1 TooMany']);
+    turn.leave('b');
+    send('c', '2', 60);
+    expect(log).toHaveLength(2);
   });
 
   it('of a client that is gone are not sent, while its turn goes on', () => {
