@@ -1,8 +1,9 @@
 /** How clients attach to sessions and leave them: `session.create`, `session.resume`, `session.detach`, and a lost client. */
 import { isObject } from '../../copilot/index.ts';
 import { attachParams, detachParams } from './declarations.ts';
-import { isUnloaded, loadFailure, type Home } from './home.ts';
+import type { Home } from './home.ts';
 import type { Declaration, ServerAnswer, SessionClient } from './model.ts';
+import { isUnloaded, loadFailure } from './server-answer.ts';
 import type { Session } from './session.ts';
 
 /** A client's `session.create` or `session.resume`. */

@@ -1,7 +1,6 @@
 /** One server of a tenant with the sessions on it that clients are attached to. */
 import {
   RpcError,
-  formatNotification,
   isObject,
   messageOf,
   parseMessage,
@@ -19,7 +18,9 @@ import { NotRestoredError, type RelayLimits, type ServerAnswer, type SessionClie
 import { unknownMethod } from './refusals.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
 import { requestKindOf, unattended } from './requests.ts';
+import { isNotFound, isUnloaded, loadFailure } from './server-answer.ts';
 import { Session } from './session.ts';
+import { turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
 
 /** What went wrong that no client is told. */
@@ -223,7 +224,7 @@ export class Home {
       return true;
     } catch (error) {
       // One that was on the disk was deleted. It must not come back empty under the same id.
-      if (!session.isDurable && error instanceof RpcError && NOT_FOUND.test(error.serverMessage)) return false;
+      if (!session.isDurable && isNotFound(error)) return false;
       throw error;
     }
   }
@@ -295,22 +296,9 @@ export class Home {
 
   /** Ends the waits of the SDKs for a turn that will not end. */
   #endTurn(session: Session, what: string): void {
-    const message = `${what} in the middle of the turn; send the prompt again.`;
-    const events = [
-      ['session.error', { errorType: 'gateway', message }],
-      ['session.idle', {}],
-    ] as const;
-    for (const [type, data] of events) {
-      const event = this.#event(type, data);
-      const body = formatNotification('session.event', { sessionId: session.id, event });
+    for (const { type, body } of turnEnd(session.id, what, this.#options)) {
       for (const client of session.clients) client.deliver(body, type);
     }
-  }
-
-  #event(type: string, data: object): object {
-    const { newId, clock } = this.#options;
-    const timestamp = new Date(clock.now()).toISOString();
-    return { type, data, ephemeral: true, id: newId(), timestamp, parentId: null };
   }
 }
 
@@ -318,21 +306,6 @@ function sessionOf({ sessionId }: Readonly<Record<string, unknown>>): string | u
   return typeof sessionId === 'string' ? sessionId : undefined;
 }
 
-/** What a request gets whose session could not be loaded; undefined: it is sent, because the server says best why not. */
-export function loadFailure(error: unknown): ServerAnswer | undefined {
-  if (error instanceof RpcError) return undefined;
-  if (error instanceof NotRestoredError) return { kind: 'NotRestored', why: error.message };
-  return { kind: 'Lost', error: error as CopilotError, sent: false };
-}
-
 const CLOSED = 'The session was closed';
 /** Calls of clients after which the server has the session in memory no more. */
 const UNLOADS = new Set(['sessions.close', 'session.shutdown']);
-const NOT_FOUND = /Session not found/;
-
-/** Whether the server says that it does not have the session in memory, or at all. */
-export function isUnloaded(answer: ServerAnswer): boolean {
-  if (answer.kind !== 'Answer' || !answer.head.isError) return false;
-  const message = parseMessage(answer.body);
-  return message.kind === 'error' && NOT_FOUND.test(message.message);
-}

@@ -2,8 +2,6 @@
 import {
   AuthFailedError,
   FrameConnection,
-  ProtocolError,
-  RpcError,
   TimeoutError,
   UnreachableError,
   formatAnswer,
@@ -23,6 +21,7 @@ import {
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { GatewayServer } from '../model.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer } from './model.ts';
+import { answerOf, lost, resultOf } from './server-answer.ts';
 
 export interface UpstreamOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>;
@@ -131,7 +130,7 @@ export class Upstream {
     this.requestWithin(this.#options.limits.callTimeoutMs, method, params, (answer) => {
       if (answer.kind !== 'Answer') return reject(answer.kind === 'Lost' ? answer.error : new Error(answer.why));
       try {
-        resolve(this.#resultOf(method, answer.body));
+        resolve(resultOf(this.#name, method, answer.body));
       } catch (error) {
         reject(error);
       }
@@ -147,7 +146,7 @@ export class Upstream {
         ? formatAnswer(id, (answer as { result: unknown }).result)
         : formatError(id, error.code, error.message);
     this.#connection?.send(body);
-    if (!this.isWritable) this.#unread(body.length);
+    if (this.#connection?.isWritable === false) this.#unread(body.length);
   }
 
   /** Clients are paused while a server does not read, but it can ask on without end. */
@@ -338,26 +337,4 @@ export class Upstream {
     this.#pending.delete(id);
     pending?.answered(answer);
   }
-
-  #resultOf(method: string, body: Buffer): unknown {
-    const message = parseMessage(body);
-    if (message.kind === 'answer') return message.result;
-    if (message.kind !== 'error') throw new ProtocolError(`${this.#name}: the answer to ${method} is none`);
-    throw new RpcError(`${this.#name}: ${method} failed with error ${message.code}`, message.code, message.message);
-  }
-}
-
-function lost(error: CopilotError, sent: boolean): ServerAnswer {
-  return { kind: 'Lost', error, sent };
-}
-
-/** An answer in the form that is passed on, however the server wrote it. */
-function answerOf(body: Buffer, id: number): ServerAnswer {
-  const { result, error } = JSON.parse(body.toString()) as { result?: unknown; error?: unknown };
-  const formatted = Buffer.from(
-    JSON.stringify({ jsonrpc: '2.0', id, ...(error === undefined ? { result } : { error }) }),
-  );
-  const head = scanAnswer(formatted);
-  if (head === undefined) throw new ProtocolError(`expected an answer, found one with the id ${id}`);
-  return { kind: 'Answer', body: formatted, head };
 }

@@ -149,8 +149,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/report': [['audit', 'bounded-names', 'counted-rules'], ['metrics']],
   'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
   'gateway/relay': [
-    ['model', 'events', 'refusals', 'replay', 'turn'],
-    ['declarations', 'requests'],
+    ['model', 'events', 'refusals', 'replay', 'turn', 'turn-end'],
+    ['declarations', 'requests', 'server-answer'],
     ['asked', 'upstream', 'waits'],
     ['session'],
     ['home'],
