@@ -30,7 +30,7 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     // It may have been unloaded and forgotten while this waited.
     const current = home.sessionFor(sessionId);
     if (current !== session) return attach(home, client, request);
-    const others = session.clientCount === 0 ? [] : session.declarations;
+    const others = session.declarations;
     const before = session.declarationOf(client);
     const failure = await loadForOthers(home, session);
     if (failure !== undefined) return request.answered(failure);

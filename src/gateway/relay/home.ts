@@ -189,7 +189,8 @@ export class Home {
    * @throws CopilotError, or NotRestoredError if it would allow more than its clients decided
    */
   async load(session: Session): Promise<void> {
-    if (session.isLoaded || session.declarations.length === 0) return;
+    // Without clients it stays unloaded: they may have left while this waited.
+    if (session.isLoaded || session.clientCount === 0) return;
     if (session.replay.overflowed) {
       throw new NotRestoredError('its clients changed permissions and options more often than is kept');
     }
@@ -242,6 +243,7 @@ export class Home {
   /** A client has closed it, or the server by itself. No idle comes of the turn that was running. */
   #unloaded(session: Session): void {
     if (session.unloaded()) this.#endTurn(session, CLOSED);
+    if (session.clientCount === 0) this.forget(session);
   }
 
   async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {

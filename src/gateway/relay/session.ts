@@ -37,8 +37,6 @@ export class Session {
   readonly #waits: Waits;
   /** In the order of attachment. */
   readonly #attached = new Map<SessionClient, Declaration>();
-  /** What the last client had declared, while none is attached. */
-  #left: Declaration | undefined;
   /** The end of what is being done with it on the server. */
   #busy: Promise<unknown> = Promise.resolve();
   #unusedTimer: { cancel(): void } | undefined;
@@ -63,9 +61,9 @@ export class Session {
     return this.#attached.size;
   }
 
-  /** What is declared of it: by all attached clients, or by the last one that was. */
+  /** What the attached clients declare. */
   get declarations(): readonly Declaration[] {
-    return this.#attached.size === 0 && this.#left !== undefined ? [this.#left] : [...this.#attached.values()];
+    return [...this.#attached.values()];
   }
 
   /** Whether the server has it in memory, for the connection that there is. */
@@ -83,7 +81,6 @@ export class Session {
     const wasTaken = this.turn.isTaken;
     this.#isLoaded = false;
     this.turn.end();
-    this.watchUse();
     return wasTaken;
   }
 
@@ -106,7 +103,6 @@ export class Session {
   /** Attaches a client, or changes what it declared. Before the server has it: events may come before the answer. */
   attach(client: SessionClient, declaration: Declaration): void {
     this.#attached.set(client, declaration);
-    this.#left = undefined;
     this.#unusedTimer?.cancel();
     this.#unusedTimer = undefined;
   }
@@ -123,7 +119,6 @@ export class Session {
   detach(client: SessionClient): Declaration | undefined {
     const declaration = this.#attached.get(client);
     if (!this.#attached.delete(client)) return undefined;
-    if (this.#attached.size === 0) this.#left = declaration;
     this.turn.leave(client);
     this.asked.leave(client);
     this.#waits.leave(client);

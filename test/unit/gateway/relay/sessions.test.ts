@@ -312,6 +312,20 @@ describe('a session without a client', () => {
     expect(world.server.last('session.detach').params).toEqual({ sessionId: 's' });
   });
 
+  it('is not loaded again by a request that comes while it is unloaded', async () => {
+    const world = new RelayWorld({ detachAfterMs: 1000 });
+    (await world.attached('s')).leave();
+    await world.clock.advance(1000);
+    const other = world.client();
+    world.server.event('s', 'session.shutdown');
+    const id = other.call('session.getMessages', { sessionId: 's' });
+    world.server.answer(world.server.last('session.detach').id, { success: true });
+    await settle();
+    world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
+    expect(other.answer(id)?.error?.message).toBe('Session not found: s');
+    expect(world.server.count('session.resume')).toBe(1);
+  });
+
   it('is forgotten when the relay is closed, also after its server was lost', async () => {
     const world = new RelayWorld();
     const client = await world.attached('s');
