@@ -114,6 +114,7 @@ function observer(metrics: GatewayMetrics, audit: Audit): ClientObserver {
       audit.closed(client, reason);
     },
     received: (bytes) => metrics.received(bytes),
+    receivedFrame: () => metrics.receivedFrame(),
     sent: (bytes) => metrics.sent(bytes),
     oversize: () => metrics.oversize(),
   };

@@ -10,6 +10,7 @@ import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
 import { countedRules } from '../../src/gateway/report/counted-rules.ts';
 import { GatewayMetrics } from '../../src/gateway/report/metrics.ts';
+import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
 import { StaticFleet } from './static-fleet.ts';
@@ -62,6 +63,7 @@ export class GatewayInProcess implements AsyncDisposable {
       rules: countedRules(methodRules('Dedicated'), metrics),
       clock: systemClock,
       log,
+      observer: new RelayMetrics(this.#registry),
       limits: relayLimits,
     });
     this.#gateway = new Gateway({

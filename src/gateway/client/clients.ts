@@ -82,6 +82,7 @@ export class Clients {
       limits: this.#limits,
       observer: {
         denied: (client, denial) => observer.denied(client, denial),
+        receivedFrame: () => observer.receivedFrame(),
         sent: (bytes) => observer.sent(bytes),
         oversize: () => observer.oversize(),
         received: (bytes) => {

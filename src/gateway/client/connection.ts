@@ -66,7 +66,7 @@ export class ClientConnection implements ClientLink {
     this.id = id;
     this.address = address;
     this.#options = options;
-    this.#decoder = new FrameDecoder((body) => this.#onBody(body), { maxBodyBytes: limits.greetingBytes });
+    this.#decoder = new FrameDecoder((body) => this.#onFrame(body), { maxBodyBytes: limits.greetingBytes });
     this.#outgoing = new Outgoing(stream);
     this.#tokens = new TokenCheck({
       ...options,
@@ -176,6 +176,12 @@ export class ClientConnection implements ClientLink {
     if (this.greetingBytes > limits.greetingBytes) {
       this.close({ reason: CloseCause.GreetingTooLarge, message: `more than ${limits.greetingBytes} bytes` });
     }
+  }
+
+  /** One that waits for a decision is taken twice, but it has come once. */
+  #onFrame(body: Buffer): void {
+    this.#options.observer.receivedFrame();
+    this.#onBody(body);
   }
 
   #onBody(body: Buffer): void {

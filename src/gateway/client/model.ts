@@ -73,6 +73,8 @@ export interface ClientObserver {
   /** Once and last, when the connection is gone. */
   closed(client: ClientInfo, reason: CloseReason): void;
   received(bytes: number): void;
+  /** One of the frames in these bytes was complete. */
+  receivedFrame(): void;
   sent(bytes: number): void;
   /** A frame was larger than is allowed. */
   oversize(): void;

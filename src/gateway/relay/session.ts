@@ -3,12 +3,14 @@ import { isObject } from '../../copilot/index.ts';
 import { Asked } from './asked.ts';
 import { isTracked, type WaitKind } from './events.ts';
 import type { ClientAnswer, Declaration, RelayLimits, SessionClient } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 import { ReplayRecord } from './replay.ts';
 import { Turn } from './turn.ts';
 import { Waits } from './waits.ts';
 
 export interface SessionOptions {
   readonly limits: RelayLimits;
+  readonly observer: RelayObserver;
   readonly setTimer: (ms: number, fn: () => void) => { cancel(): void };
   /** Answers a request of the server. */
   readonly answer: (id: number | string, answer: ClientAnswer) => void;
@@ -43,12 +45,12 @@ export class Session {
   constructor(id: string, options: SessionOptions) {
     this.id = id;
     this.#options = options;
-    const { limits, setTimer, answer, deny } = options;
+    const { limits, observer, setTimer, answer, deny } = options;
     const attached = () => this.#attached;
     const setDeadline = (fn: () => void) => setTimer(limits.permissionTimeoutMs, fn);
-    this.turn = new Turn(limits.heldSends);
-    this.#waits = new Waits({ limit: limits.waits, attached, setDeadline, deny });
-    this.asked = new Asked({ limit: limits.waits, attached, setDeadline, answer });
+    this.turn = new Turn(limits.heldSends, observer);
+    this.#waits = new Waits({ limit: limits.waits, attached, setDeadline, deny, observer });
+    this.asked = new Asked({ limit: limits.waits, attached, setDeadline, answer, observer });
   }
 
   get clients(): Iterable<SessionClient> {
@@ -166,18 +168,22 @@ export class Session {
   /** The server's process, or the connection, is gone. Returns whether a turn was cut. */
   lost(): boolean {
     const wasTaken = this.turn.isTaken;
-    this.#isLoaded = false;
-    this.#waits.clear();
-    this.asked.clear();
-    this.turn.end();
-    this.#stopTimers();
+    this.#clear('ServerLost');
     return wasTaken;
   }
 
   /** It is deleted or unloaded, and forgotten. */
   end(): void {
-    this.lost();
+    this.#clear('SessionDeleted');
     this.#attached.clear();
+  }
+
+  #clear(why: 'ServerLost' | 'SessionDeleted'): void {
+    this.#isLoaded = false;
+    this.#waits.clear();
+    this.asked.clear();
+    this.turn.end(why);
+    this.#stopTimers();
   }
 
   #started(): void {

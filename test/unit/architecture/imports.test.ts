@@ -146,11 +146,14 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['clients'],
   ],
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
-  'gateway/report': [['audit', 'bounded-names', 'counted-rules'], ['metrics']],
+  'gateway/report': [
+    ['audit', 'bounded-names', 'counted-rules', 'series'],
+    ['metrics', 'relay-metrics'],
+  ],
   'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
   'gateway/relay': [
-    ['model', 'events', 'refusals', 'replay', 'turn'],
-    ['declarations', 'requests'],
+    ['model', 'events', 'observer', 'refusals', 'replay'],
+    ['declarations', 'requests', 'turn'],
     ['asked', 'upstream', 'waits'],
     ['session'],
     ['home'],

@@ -55,6 +55,7 @@ beforeEach(() => {
       denied: () => undefined,
       closed: (_, { reason }) => void reasons.push(reason),
       received: () => undefined,
+      receivedFrame: () => undefined,
       sent: () => undefined,
       oversize: () => undefined,
     },

@@ -14,6 +14,7 @@ const SLOW = 'slow';
 
 let clock: FakeClock;
 let frames: string[];
+let framesCounted: number;
 let ends: CloseReason[];
 let closed: CloseReason[];
 let denied: DenyReason[];
@@ -28,6 +29,7 @@ let identityOf: (token: unknown) => Partial<Identity>;
 beforeEach(() => {
   clock = new FakeClock();
   [frames, ends, closed, denied] = [[], [], [], []];
+  framesCounted = 0;
   link = undefined;
   verdict = undefined;
   pausesAt = undefined;
@@ -90,6 +92,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
       denied: (_, denial) => void denied.push(denial.denied),
       closed: (_, reason) => void closed.push(reason),
       received: () => undefined,
+      receivedFrame: () => void (framesCounted += 1),
       sent: () => undefined,
       oversize: () => undefined,
     },
@@ -222,6 +225,17 @@ describe('connect', () => {
       { id: 1, error: { code: -32002 } },
       { id: 2, result: { ok: true } },
     ]);
+  });
+
+  it('counts each frame once, also those that wait for a decision', async () => {
+    const { client } = open();
+    client.connect(SLOW);
+    for (let id = 2; id <= 4; id += 1) client.send({ id, method: 'session.list', params: {} });
+    await carry();
+    decideSlow(grant(SLOW));
+    await carry();
+    expect(frames).toHaveLength(3);
+    expect(framesCounted).toBe(4);
   });
 
   it('says that it may be tried again when nobody can decide', async () => {
