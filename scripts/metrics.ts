@@ -31,6 +31,7 @@ export function registeredByGateway(): Registry {
   const registry = new Registry();
   const parts = { door: new GatewayMetrics(registry), relay: new RelayMetrics(registry) };
   parts.door.clients(() => new Map());
+  parts.relay.watch({ sessions: () => [], servers: () => [] });
   return registry;
 }
 

@@ -58,14 +58,16 @@ export class GatewayInProcess implements AsyncDisposable {
       isAllowed: () => Promise.resolve(false),
     };
     const metrics = new GatewayMetrics(this.#registry);
+    const relayMetrics = new RelayMetrics(this.#registry);
     this.#relay = createRelay({
       fleet: this.fleet,
       rules: countedRules(methodRules('Dedicated'), metrics),
       clock: systemClock,
       log,
-      observer: new RelayMetrics(this.#registry),
+      observer: relayMetrics,
       limits: relayLimits,
     });
+    relayMetrics.watch(this.#relay);
     this.#gateway = new Gateway({
       plain: { host: this.host, port: 0 },
       tls: undefined,
@@ -98,6 +100,11 @@ export class GatewayInProcess implements AsyncDisposable {
 
   get port(): number {
     return this.#gateway.ports.plain ?? 0;
+  }
+
+  /** What is known of its clients and sessions from outside. */
+  get snapshot(): { clients: ReturnType<Gateway['clients']>; sessions: ReturnType<Gateway['sessions']> } {
+    return { clients: this.#gateway.clients(), sessions: this.#gateway.sessions() };
   }
 
   get tlsPort(): number {

@@ -10,7 +10,7 @@ import {
   type WireEvents,
 } from '../../src/copilot/index.ts';
 import { methodRules } from '../../src/gateway/methods/rules.ts';
-import type { ClientHandler, ClientLink, CloseReason, TenantRef } from '../../src/gateway/model.ts';
+import type { ClientHandler, ClientLink, ClientWork, CloseReason, TenantRef } from '../../src/gateway/model.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay } from '../../src/gateway/relay/relay.ts';
 import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
@@ -89,6 +89,10 @@ export class ClientEnd {
   queuedBytes = 0;
   #handler: ClientHandler | undefined;
   #lastId = 0;
+
+  get work(): ClientWork | undefined {
+    return this.#handler?.work;
+  }
 
   attachTo(relay: { attach(link: ClientLink): ClientHandler }, id: number, tenant: TenantRef): void {
     const queuedBytes = () => this.queuedBytes;
@@ -171,6 +175,7 @@ export class RelayWorld {
       rules: methodRules('Dedicated'),
       dial: this.#dial,
     });
+    observer.watch(this.relay);
   }
 
   /** The server's end of the last connection. */

@@ -61,7 +61,9 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   const reviews = new ApiReviews({ client: manager.client, clock });
   const gatewayMetrics = new GatewayMetrics(metrics.registry);
   const rules = countedRules(methodRules('Dedicated'), gatewayMetrics);
-  const relay = createRelay({ fleet, rules, clock, log, observer: new RelayMetrics(metrics.registry) });
+  const relayMetrics = new RelayMetrics(metrics.registry);
+  const relay = createRelay({ fleet, rules, clock, log, observer: relayMetrics });
+  relayMetrics.watch(relay);
   const gateway = new Gateway({
     plain: options.listenPort === undefined ? undefined : { port: options.listenPort },
     tls: options.tls && certificates && { at: { port: options.tls.port }, certificates },

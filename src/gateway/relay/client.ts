@@ -9,7 +9,7 @@ import {
   type Message,
   type RequestId,
 } from '../../copilot/index.ts';
-import type { ClientHandler, ClientLink, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
+import type { ClientHandler, ClientLink, ClientWork, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
 import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
@@ -56,6 +56,16 @@ export class ClientRelay implements ClientHandler, SessionClient {
     this.#options = options;
     // So that it is told of sessions from now on.
     this.#home(undefined);
+  }
+
+  get id(): number {
+    return this.#options.link.id;
+  }
+
+  get work(): ClientWork {
+    // Others may have deleted some of its sessions.
+    const attached = [...this.#sessions.keys()].filter((session) => session.isAttached(this));
+    return { calls: this.#open.size, sessions: attached.length };
   }
 
   get isBusy(): boolean {

@@ -43,6 +43,8 @@ export interface HomeOptions {
 
 /** The clients of one server share its connection, and what they do with a session is one. */
 export class Home {
+  /** `namespace/server`. */
+  readonly key: string;
   readonly upstream: Upstream;
   readonly #options: HomeOptions;
   readonly #sessions = new Map<string, Session>();
@@ -52,6 +54,7 @@ export class Home {
 
   constructor(options: HomeOptions) {
     this.#options = options;
+    this.key = options.key;
     const { clock, limits, dial, locate, observer } = options;
     this.upstream = new Upstream({
       clock,
@@ -77,6 +80,11 @@ export class Home {
     for (const session of this.#sessions.values()) this.forget(session);
   }
 
+  /** Those that clients are attached to, or were a moment ago. */
+  get sessions(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
   /** The session, if clients are attached to it, or were a moment ago. */
   session(id: string | undefined): Session | undefined {
     return id === undefined ? undefined : this.#sessions.get(id);
@@ -90,6 +98,7 @@ export class Home {
     const session: Session = new Session(id, {
       limits,
       observer,
+      since: clock.now(),
       setTimer: (ms, fn) => clock.setTimer(ms, fn),
       answer: (requestId, answer) => this.upstream.answer(requestId, answer),
       deny: (requestId, kind) => void this.#deny(id, requestId, kind),

@@ -5,6 +5,7 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { Fleet, GatewayServer, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
 import { ClientRelay } from './client.ts';
 import { Home, type RelayLog } from './home.ts';
+import { serverSummary, sessionSummary } from './summaries.ts';
 import { DEFAULT_LIMITS, type RelayLimits } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 
@@ -66,6 +67,11 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         newId,
         homeOf: (sessionId) => homeOf(link.identity.tenant, sessionId),
       }),
+    sessions: () =>
+      [...homes.values()].flatMap(({ home, tenant }) =>
+        Array.from(home.sessions, (session) => sessionSummary(tenant, home.key, session)),
+      ),
+    servers: () => Array.from(homes.values(), ({ home, tenant }) => serverSummary(tenant, home)),
     close: () => {
       endListening();
       for (const { home } of homes.values()) home.close();

@@ -11,6 +11,8 @@ import { Waits } from './waits.ts';
 export interface SessionOptions {
   readonly limits: RelayLimits;
   readonly observer: RelayObserver;
+  /** Now, ms since the epoch. */
+  readonly since: number;
   readonly setTimer: (ms: number, fn: () => void) => { cancel(): void };
   /** Answers a request of the server. */
   readonly answer: (id: number | string, answer: ClientAnswer) => void;
@@ -23,6 +25,8 @@ export interface SessionOptions {
 /** What the relay knows of one session. It is on one server. */
 export class Session {
   readonly id: string;
+  /** Since when it is known, ms since the epoch. */
+  readonly since: number;
   readonly turn: Turn<SessionClient>;
   readonly asked: Asked;
   readonly replay = new ReplayRecord();
@@ -30,6 +34,8 @@ export class Session {
   loads = 0;
   /** Whether the server has it on disk: it is there from the first turn on. */
   hadTurn = false;
+  /** Bytes of its events. */
+  eventBytes = 0;
   #isLoaded = false;
   readonly #options: SessionOptions;
   readonly #waits: Waits;
@@ -44,6 +50,7 @@ export class Session {
 
   constructor(id: string, options: SessionOptions) {
     this.id = id;
+    this.since = options.since;
     this.#options = options;
     const { limits, observer, setTimer, answer, deny } = options;
     const attached = () => this.#attached;
@@ -59,6 +66,11 @@ export class Session {
 
   get clientCount(): number {
     return this.#attached.size;
+  }
+
+  /** What waits for an answer of its clients. */
+  get openQuestions(): number {
+    return this.#waits.size + this.asked.size;
   }
 
   /** What is declared of it: by all attached clients, or by the last one that was. */
@@ -132,6 +144,7 @@ export class Session {
 
   /** Passes an event to whom it is for. `parse` is called for the few that are looked into. */
   event(type: string, body: Buffer, parse: () => unknown): void {
+    this.eventBytes += body.length;
     if (!isTracked(type)) return this.#deliver(type, body);
     const event = parse();
     const data = isObject(event) && isObject(event['data']) ? event['data'] : {};
@@ -155,7 +168,7 @@ export class Session {
 
   /** Begins or ends the time after which it is unused. */
   watchUse(): void {
-    const isUsed = this.#attached.size > 0 || this.turn.isBusy || this.#waits.size > 0 || this.asked.size > 0;
+    const isUsed = this.#attached.size > 0 || this.turn.isBusy || this.openQuestions > 0;
     if (isUsed) {
       this.#unusedTimer?.cancel();
       this.#unusedTimer = undefined;

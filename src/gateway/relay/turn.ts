@@ -44,6 +44,11 @@ export class Turn<Client> {
     return this.#isRunning || this.#owner !== undefined;
   }
 
+  /** Prompts that wait for another client's turn. */
+  get heldCount(): number {
+    return this.#held.length;
+  }
+
   /** Whether prompts wait for a turn that has not started although the server has taken its prompt. */
   get isStuck(): boolean {
     return this.#held.length > 0 && !this.#isRunning && this.#unanswered === 0;

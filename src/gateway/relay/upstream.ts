@@ -21,7 +21,7 @@ import {
   type Message,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { GatewayServer } from '../model.ts';
+import type { GatewayServer, ServerState } from '../model.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer } from './model.ts';
 import type { RelayObserver, ServerEnd } from './observer.ts';
 
@@ -76,6 +76,16 @@ export class Upstream {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  get state(): ServerState {
+    if (this.#isOpen) return 'Connected';
+    return this.#server === undefined && this.#redial === undefined ? 'Disconnected' : 'Dialling';
+  }
+
+  /** Calls that were sent and not answered, or wait for the connection. */
+  get callCount(): number {
+    return this.#pending.size + this.#queue.length;
   }
 
   /** Whether the server reads as fast as this side writes. */

@@ -1,5 +1,6 @@
 /** The metrics of the relay: traffic with servers, turns, and what became of calls that did not just pass. */
 import type { Counter, Registry } from 'prom-client';
+import { SERVER_STATES, SESSION_STATES, type Relay } from '../model.ts';
 import { WAIT_TYPES } from '../relay/events.ts';
 import {
   CALL_REFUSALS,
@@ -17,6 +18,7 @@ import { Series } from './series.ts';
 
 /** Registers and counts. */
 export class RelayMetrics implements RelayObserver {
+  readonly #series: Series;
   /** Thousands of times between two scrapes. */
   readonly #traffic = { receivedFrames: 0, receivedBytes: 0, sentFrames: 0, sentBytes: 0, dropped: 0 };
   readonly #oversize: Counter;
@@ -29,6 +31,7 @@ export class RelayMetrics implements RelayObserver {
 
   constructor(registry: Registry) {
     const series = new Series(registry);
+    this.#series = series;
     const traffic = this.#traffic;
     const read = (name: string, help: string, key: keyof typeof traffic) =>
       series.tally(name, help, () => traffic[key]);
@@ -73,6 +76,19 @@ export class RelayMetrics implements RelayObserver {
     );
   }
 
+  /** `relay` is asked at each scrape. */
+  watch(relay: Pick<Relay, 'sessions' | 'servers'>): void {
+    this.#series.states(
+      'sessions',
+      'Sessions that clients are attached to, or were a moment ago, by state',
+      SESSION_STATES,
+      () => byState(relay.sessions()),
+    );
+    this.#series.states('servers', 'Servers that clients were routed to, by connection', SERVER_STATES, () =>
+      byState(relay.servers()),
+    );
+  }
+
   serverReceived(bytes: number): void {
     this.#traffic.receivedFrames += 1;
     this.#traffic.receivedBytes += bytes;
@@ -114,4 +130,10 @@ export class RelayMetrics implements RelayObserver {
   unattended(asked: string): void {
     this.#unattended.inc({ asked });
   }
+}
+
+function byState<S>(all: readonly { readonly state: S }[]): ReadonlyMap<S, number> {
+  const counts = new Map<S, number>();
+  for (const { state } of all) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return counts;
 }

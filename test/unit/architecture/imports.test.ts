@@ -140,7 +140,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/admission': [['binding-credential', 'token', 'verdict-cache'], ['reviews'], ['admission']],
   'gateway/client': [
-    ['half-open', 'handshake', 'model', 'outgoing', 'request-id', 'state'],
+    ['state'],
+    ['half-open', 'handshake', 'model', 'outgoing', 'request-id'],
     ['oversize', 'recheck', 'token-check'],
     ['connection'],
     ['clients'],
@@ -157,7 +158,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['asked', 'upstream', 'waits'],
     ['session'],
     ['home'],
-    ['attach'],
+    ['attach', 'summaries'],
     ['client'],
     ['relay'],
   ],

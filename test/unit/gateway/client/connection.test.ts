@@ -57,6 +57,8 @@ const admission: Admission = {
 };
 
 const relay: Relay = {
+  sessions: () => [],
+  servers: () => [],
   attach: (client) => {
     link = client;
     return {
@@ -66,6 +68,7 @@ const relay: Relay = {
       },
       drained: () => undefined,
       isBusy: false,
+      work: { calls: 2, sessions: 1 },
       closed: (reason) => void ends.push(reason),
     };
   },
@@ -225,6 +228,54 @@ describe('connect', () => {
       { id: 1, error: { code: -32002 } },
       { id: 2, result: { ok: true } },
     ]);
+  });
+
+  it('tells who it is from outside, with what its application says that it is, and without its token', async () => {
+    const { client, connection } = open();
+    const stranger = {
+      id: 1,
+      address: '10.0.0.9:40000',
+      identity: undefined,
+      state: 'Greeting',
+      application: undefined,
+    };
+    const since = clock.now();
+    expect(connection.summary).toMatchObject({
+      ...stranger,
+      since,
+      calls: 0,
+      sessions: 0,
+      receivedBytes: 0,
+      sentBytes: 0,
+    });
+    await clock.advance(1_000);
+    const clientInfo = { editorName: 'portal', editorVersion: '2.4.0' };
+    client.connect(`${GOOD} secret`, 1, { clientInfo });
+    await carry();
+    const { summary } = connection;
+    expect(summary).toMatchObject({ state: 'Relaying', since, application: 'portal 2.4.0', calls: 2, sessions: 1 });
+    expect(summary.identity).toMatchObject({ tenant, credential: 'Kubernetes' });
+    expect(JSON.stringify(summary)).not.toContain('secret');
+    client.send({ id: 2, method: 'session.list', params: {} });
+    await carry();
+    expect(connection.summary.receivedBytes).toBeGreaterThan(summary.receivedBytes);
+    expect(connection.summary.sentBytes).toBe(summary.sentBytes);
+    link?.send('{}');
+    expect(connection.summary.sentBytes).toBe(summary.sentBytes + 'Content-Length: 2\r\n\r\n{}'.length);
+  });
+
+  it.each([
+    [undefined, undefined],
+    ['text', undefined],
+    [{}, undefined],
+    [{ editorName: 7, editorVersion: '' }, undefined],
+    [{ editorName: 'a b\n\u001b[31mé', extensionName: 'x', extensionVersion: '1' }, 'a?b??[31m? x 1'],
+    [{ editorName: 'n'.repeat(1_000) }, 'n'.repeat(64)],
+  ])('takes %j for what the application is, in plain characters and cut', async (clientInfo, application) => {
+    const { client, connection } = open();
+    client.connect(GOOD, 1, { clientInfo });
+    await carry();
+    expect(connection.summary.application).toBe(application);
   });
 
   it('counts each frame once, also those that wait for a decision', async () => {
