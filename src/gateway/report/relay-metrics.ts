@@ -41,7 +41,7 @@ export class RelayMetrics implements RelayObserver {
     read('server_sent_bytes_total', 'Bytes of the bodies of frames that were written to servers', 'sentBytes');
     read(
       'dropped_events_total',
-      'Events that clients which read too slowly were not sent; a later event has what is in them',
+      'Events that clients which read too slowly were not sent; a later event has all that is in them',
       'dropped',
     );
     this.#oversize = series.counter(

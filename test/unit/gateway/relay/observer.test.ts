@@ -150,6 +150,21 @@ it('what the gateway answers in place of clients is counted by what was asked', 
   });
 });
 
+it('names that a server or a client makes up become no series', async () => {
+  const world = new RelayWorld();
+  const seriesOf = async () =>
+    (await world.registry.metrics()).split('\n').filter((line) => !line.startsWith('#')).length;
+  const client = await world.attached('s');
+  const before = await seriesOf();
+  for (let n = 0; n < 100; n += 1) {
+    world.server.request(n, `made.up${n}`, { sessionId: 's' });
+    world.server.event('s', `made.up${n}`, { requestId: `${n}` });
+    client.call(`made.up${n}`);
+    await world.attach(client, `session-${n}`);
+  }
+  expect(await seriesOf()).toBe(before);
+});
+
 it('events that a slow client was spared are counted, and those that it was sent are not', async () => {
   const world = new RelayWorld({ softQueueBytes: 10 });
   const [slow] = [await world.attached('s'), await world.attached('s')];

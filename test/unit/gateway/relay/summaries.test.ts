@@ -47,7 +47,7 @@ describe('sessions, seen from outside', () => {
     expect(world.relay.sessions()).toMatchObject([{ state: 'Waiting', openQuestions: 2 }]);
     expect(JSON.stringify(world.relay.sessions())).not.toContain('secret');
     world.server.event('s', 'permission.completed', { requestId: 'p' });
-    expect(world.relay.sessions()).toMatchObject([{ openQuestions: 1 }]);
+    expect(world.relay.sessions()).toMatchObject([{ state: 'Waiting', openQuestions: 1 }]);
     world.server.events.closed(undefined);
     expect(world.relay.sessions()).toMatchObject([{ state: 'Unloaded', heldPrompts: 0, openQuestions: 0 }]);
   });
