@@ -9,12 +9,13 @@ import {
   type Message,
   type RequestId,
 } from '../../copilot/index.ts';
-import type { ClientHandler, ClientLink, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
+import type { ClientHandler, ClientLink, ClientWork, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
 import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer, SessionClient } from './model.ts';
+import type { CallRefusal, RelayObserver } from './observer.ts';
 import { invalid, tooMany, unavailable, unhandled } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { SendRefusal } from './turn.ts';
@@ -23,6 +24,7 @@ export interface ClientRelayOptions {
   readonly link: ClientLink;
   readonly rules: MethodRules;
   readonly limits: RelayLimits;
+  readonly observer: RelayObserver;
   readonly clock: { now(): number };
   readonly newId: () => string;
   /** Where a session is, or a new one is put. */
@@ -54,6 +56,16 @@ export class ClientRelay implements ClientHandler, SessionClient {
     this.#options = options;
     // So that it is told of sessions from now on.
     this.#home(undefined);
+  }
+
+  get id(): number {
+    return this.#options.link.id;
+  }
+
+  get work(): ClientWork {
+    // Others may have deleted some of its sessions.
+    const attached = [...this.#sessions.keys()].filter((session) => session.isAttached(this));
+    return { calls: this.#open.size, sessions: attached.length };
   }
 
   get isBusy(): boolean {
@@ -89,9 +101,10 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   deliver(body: Buffer | string, type?: string): void {
     if (this.#ended) return;
-    const { link, limits } = this.#options;
+    const { link, limits, observer } = this.#options;
     const verdict = admission(type, link.queuedBytes, limits);
     if (verdict === 'Send') link.send(body);
+    if (verdict === 'Drop') observer.pieceDropped();
     if (verdict !== 'Cut') return;
     // What is still on its way for it would find its queue as full.
     this.#ended = true;
@@ -117,10 +130,12 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   #request({ id, method, params = {} }: { id: RequestId; method: string; params?: unknown }): void {
     const { rules, limits } = this.#options;
-    if (this.#open.has(id)) return this.deliver(invalid(id, 'the id of a request that is not answered yet'));
-    if (!isObject(params)) return this.deliver(invalid(id, '"params" that are not an object'));
+    // Not by #reply: the id may be that of a request which goes on.
+    const refuse = (reason: CallRefusal, body: string): void => this.deliver(this.#refused(reason, body));
+    if (this.#open.has(id)) return refuse('Invalid', invalid(id, 'the id of a request that is not answered yet'));
+    if (!isObject(params)) return refuse('Invalid', invalid(id, '"params" that are not an object'));
     if (this.#open.size >= limits.openRequests) {
-      return this.deliver(tooMany(id, `more than ${limits.openRequests} requests are not answered yet`));
+      return refuse('TooManyCalls', tooMany(id, `more than ${limits.openRequests} requests are not answered yet`));
     }
     const rule = rules.ruleOf(method);
     this.#open.add(id);
@@ -151,7 +166,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const { limits, newId } = this.#options;
     if (this.#sessions.size >= limits.attachedSessions) this.#forgetEnded();
     if (this.#sessions.size >= limits.attachedSessions) {
-      return this.#reply(id, tooMany(id, `the client is attached to ${limits.attachedSessions} sessions already`));
+      const refusal = tooMany(id, `the client is attached to ${limits.attachedSessions} sessions already`);
+      return this.#reply(id, this.#refused('TooManySessions', refusal));
     }
     const chosen = params['sessionId'];
     const isChosen = typeof chosen === 'string' && chosen !== '';
@@ -195,7 +211,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
     if (session?.isAttached(this) !== true || params['mode'] === 'immediate') return this.#forward(request);
     const send = () => this.#forward(request, (answer) => this.#sent(session, request, answer));
     const refuse = (why: SendRefusal) =>
-      this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : tooMany(id, 'too many prompts wait for a turn'));
+      this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : this.#tooManyPrompts(id));
     session.turn.request(this, send, refuse);
     session.watchTurn();
   }
@@ -242,7 +258,17 @@ export class ClientRelay implements ClientHandler, SessionClient {
   #unavailable(id: RequestId, sent: boolean): string {
     const { link, limits } = this.#options;
     const { namespace, name } = link.identity.tenant;
-    return unavailable(id, `${namespace}/${name}`, sent, limits.redialAfterMs);
+    return this.#refused('Unavailable', unavailable(id, `${namespace}/${name}`, sent, limits.redialAfterMs));
+  }
+
+  #tooManyPrompts(id: RequestId): string {
+    return this.#refused('TooManyPrompts', tooMany(id, 'too many prompts wait for a turn'));
+  }
+
+  /** The answer, counted. */
+  #refused(reason: CallRefusal, answer: string): string {
+    this.#options.observer.callRefused(reason);
+    return answer;
   }
 
   #reply(id: RequestId, body: Buffer | string): void {

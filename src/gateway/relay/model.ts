@@ -17,6 +17,8 @@ export type ServerAnswer =
 
 /** A client, as the sessions that it is attached to see it. */
 export interface SessionClient {
+  /** Of its connection. */
+  readonly id: number;
   /** Sends the body of a frame. `type`: of the event that it is, by which a slow client is spared what it can do without. */
   deliver(body: Buffer | string, type?: string): void;
   /** Sends a request of the server; `answered` is called at most once, and never after the client's end. */

@@ -5,13 +5,16 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { Fleet, GatewayServer, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
 import { ClientRelay } from './client.ts';
 import { Home, type RelayLog } from './home.ts';
+import { serverSummary, sessionSummary } from './summaries.ts';
 import { DEFAULT_LIMITS, type RelayLimits } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 
 export interface RelayOptions {
   readonly fleet: Fleet;
   readonly rules: MethodRules;
   readonly clock: Clock;
   readonly log: RelayLog;
+  readonly observer: RelayObserver;
   readonly limits?: Partial<RelayLimits>;
   /** How connections to servers are made; default: TCP. */
   readonly dial?: Dial;
@@ -29,7 +32,7 @@ export interface ClosableRelay extends Relay {
 
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
 export function createRelay(options: RelayOptions): ClosableRelay {
-  const { fleet, rules, clock, log, dial, place = firstServer, newId = randomUUID } = options;
+  const { fleet, rules, clock, log, observer, dial, place = firstServer, newId = randomUUID } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   /** By tenant and server. */
   const homes = new Map<string, { readonly home: Home; readonly tenant: TenantRef }>();
@@ -42,7 +45,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     const known = homes.get(homeKey);
     if (known !== undefined) return known.home;
     const locate = () => fleet.find(ref)?.servers.find((server) => server.key === key);
-    const home = new Home({ key, clock, limits, dial, log, newId, locate });
+    const home = new Home({ key, clock, limits, dial, log, observer, newId, locate });
     homes.set(homeKey, { home, tenant: ref });
     return home;
   };
@@ -59,10 +62,16 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         link,
         rules,
         limits,
+        observer,
         clock,
         newId,
         homeOf: (sessionId) => homeOf(link.identity.tenant, sessionId),
       }),
+    sessions: () =>
+      [...homes.values()].flatMap(({ home, tenant }) =>
+        Array.from(home.sessions, (session) => sessionSummary(tenant, home.key, session)),
+      ),
+    servers: () => Array.from(homes.values(), ({ home, tenant }) => serverSummary(tenant, home)),
     close: () => {
       endListening();
       for (const { home } of homes.values()) home.close();

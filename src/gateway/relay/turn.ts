@@ -2,6 +2,7 @@
  * Whose turn it is in a session. The server queues prompts of all clients and reports the end of all turns by one
  * `session.idle`, which a client of the Node SDK takes for the end of its own; so there is one client's turn at a time.
  */
+import type { HeldEnd, RelayObserver, TurnEnd } from './observer.ts';
 
 /** Why a prompt is not sent: too many are held, or the server whose turn it waited for is gone. */
 export type SendRefusal = 'TooMany' | 'Lost';
@@ -15,6 +16,7 @@ interface HeldSend<Client> {
 /** The state of one session. `Client` is compared by identity. */
 export class Turn<Client> {
   readonly #limit: number;
+  readonly #observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>;
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
   #isRunning = false;
@@ -22,8 +24,9 @@ export class Turn<Client> {
   #unanswered = 0;
 
   /** At most `limit` prompts are held. */
-  constructor(limit: number) {
+  constructor(limit: number, observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>) {
     this.#limit = limit;
+    this.#observer = observer;
   }
 
   /** Whether the server works on a prompt. */
@@ -41,6 +44,11 @@ export class Turn<Client> {
     return this.#isRunning || this.#owner !== undefined;
   }
 
+  /** Prompts that wait for another client's turn. */
+  get heldCount(): number {
+    return this.#held.length;
+  }
+
   /** Whether prompts wait for a turn that has not started although the server has taken its prompt. */
   get isStuck(): boolean {
     return this.#held.length > 0 && !this.#isRunning && this.#unanswered === 0;
@@ -55,8 +63,11 @@ export class Turn<Client> {
   request(client: Client, send: () => void, refuse: (why: SendRefusal) => void): void {
     const isFree = !this.isTaken || this.#owner === client;
     if (isFree) this.#take({ client, send, refuse });
-    else if (this.#held.length >= this.#limit) refuse('TooMany');
-    else this.#held.push({ client, send, refuse });
+    else if (this.#held.length < this.#limit) this.#held.push({ client, send, refuse });
+    else {
+      this.#observer.heldEnded('TooMany');
+      refuse('TooMany');
+    }
   }
 
   /** The server has answered a prompt of the owner. */
@@ -73,32 +84,46 @@ export class Turn<Client> {
 
   /** The server has nothing to work on. A prompt that crossed this on its way will begin another turn of the same client. */
   idle(): void {
-    this.#isRunning = false;
+    this.#stop('Finished');
     if (this.#unanswered === 0) this.#release();
   }
 
   /** The client is gone: its turn goes on, what it had held is forgotten. */
   leave(client: Client): void {
+    for (const each of this.#held) if (each.client === client) this.#observer.heldEnded('ClientGone');
     this.#held = this.#held.filter((each) => each.client !== client);
   }
 
-  /** There is no server any more: nothing runs, and what was held is refused. */
-  end(): void {
+  /** There is no server any more, or no session: nothing runs, and what was held is refused. */
+  end(why: TurnEnd & HeldEnd): void {
     const held = this.#held;
     this.#held = [];
     this.#owner = undefined;
-    this.#isRunning = false;
+    this.#stop(why);
     this.#unanswered = 0;
-    for (const { refuse } of held) refuse('Lost');
+    for (const { refuse } of held) {
+      this.#observer.heldEnded(why);
+      refuse('Lost');
+    }
+  }
+
+  #stop(why: TurnEnd): void {
+    if (this.#isRunning) this.#observer.turnEnded(why);
+    this.#isRunning = false;
   }
 
   #release(): void {
     this.#owner = undefined;
     const next = this.#held.shift();
     if (next === undefined) return;
-    this.#take(next);
+    this.#takeHeld(next);
     // What the same client had sent behind it belongs to the same turn.
-    while (this.#held[0]?.client === next.client) this.#take(this.#held.shift() as HeldSend<Client>);
+    while (this.#held[0]?.client === next.client) this.#takeHeld(this.#held.shift() as HeldSend<Client>);
+  }
+
+  #takeHeld(held: HeldSend<Client>): void {
+    this.#observer.heldEnded('Sent');
+    this.#take(held);
   }
 
   #take({ client, send }: HeldSend<Client>): void {

@@ -21,12 +21,14 @@ import {
   type Message,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { GatewayServer } from '../model.ts';
+import type { GatewayServer, ServerState } from '../model.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer } from './model.ts';
+import type { RelayObserver, ServerEnd } from './observer.ts';
 
 export interface UpstreamOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>;
   readonly limits: RelayLimits;
+  readonly observer: RelayObserver;
   /** How connections are made; undefined: TCP. */
   readonly dial: Dial | undefined;
   /** Where the server is now; undefined: nowhere. */
@@ -76,6 +78,16 @@ export class Upstream {
     return this.#isOpen;
   }
 
+  get state(): ServerState {
+    if (this.#isOpen) return 'Connected';
+    return this.#server === undefined && this.#redial === undefined ? 'Disconnected' : 'Dialling';
+  }
+
+  /** Calls that were sent and not answered, or wait for the connection. */
+  get callCount(): number {
+    return this.#pending.size + this.#queue.length;
+  }
+
   /** Whether the server reads as fast as this side writes. */
   get isWritable(): boolean {
     return this.#connection?.isWritable ?? true;
@@ -121,12 +133,7 @@ export class Upstream {
       error === undefined
         ? formatAnswer(id, (answer as { result: unknown }).result)
         : formatError(id, error.code, error.message);
-    this.#connection?.send(body);
-  }
-
-  /** Refuses a request of the server that is for nobody. */
-  refuse(id: number | string, method: string): void {
-    this.answer(id, { error: { code: -32601, message: `Unhandled method ${method}` } });
+    this.#write(body);
   }
 
   /** The server may be another one now, or gone: a connection to the one before is closed. */
@@ -135,12 +142,12 @@ export class Upstream {
     const [before, now] = [this.#server, locate()];
     if (before === undefined || (before.podUID === now?.podUID && before.host === now.host && before.port === now.port))
       return;
-    this.#lose(new UnreachableError(`${this.#name}: the pod of the server was replaced or is gone`));
+    this.#lose(new UnreachableError(`${this.#name}: the pod of the server was replaced or is gone`), 'Replaced');
   }
 
   /** Closes the connection. */
   close(): void {
-    this.#lose(new UnreachableError(`${this.#name}: the connection was closed by this side`));
+    this.#lose(new UnreachableError(`${this.#name}: the connection was closed by this side`), 'Closed');
   }
 
   get #name(): string {
@@ -156,7 +163,13 @@ export class Upstream {
   #send(method: string, params: object, answered: Answered): void {
     this.#lastId += 1;
     this.#pending.set(this.#lastId, { method, answered });
-    this.#connection?.send(formatRequest(this.#lastId, method, params));
+    this.#write(formatRequest(this.#lastId, method, params));
+  }
+
+  #write(body: string): void {
+    if (this.#connection === undefined) return;
+    this.#connection.send(body);
+    this.#options.observer.serverSent(Buffer.byteLength(body));
   }
 
   /** Connects, but not again right after a failure: requests that come meanwhile wait for the next attempt. */
@@ -225,6 +238,7 @@ export class Upstream {
     }
     this.#isOpen = true;
     this.#failedAt = undefined;
+    this.#options.observer.dialled('Connected');
     const queue = this.#queue;
     this.#queue = [];
     for (const { send } of queue) send();
@@ -234,9 +248,14 @@ export class Upstream {
     if (this.#server === server) this.#lose(error);
   }
 
-  #lose(error: CopilotError): void {
+  #lose(error: CopilotError, why: ServerEnd = error.reason): void {
+    const { observer, clock } = this.#options;
     const wasOpen = this.#isOpen;
-    if (this.#server !== undefined && !wasOpen) this.#failedAt = this.#options.clock.monotonic();
+    if (wasOpen) observer.disconnected(why);
+    else if (this.#server !== undefined) {
+      observer.dialled(why);
+      this.#failedAt = clock.monotonic();
+    }
     this.#redial?.cancel();
     this.#redial = undefined;
     const [pending, queue] = [[...this.#pending.values()], this.#queue];
@@ -253,6 +272,7 @@ export class Upstream {
   }
 
   #onBody(body: Buffer): void {
+    this.#options.observer.serverReceived(body.length);
     const event = scanEvent(body);
     if (event !== undefined) return this.#options.onEvent(event, body);
     const head = scanAnswer(body);
@@ -264,6 +284,7 @@ export class Upstream {
 
   /** A frame that was skipped. Who waits for it as an answer must not wait for ever. */
   #onOversize(start: Buffer, length: number): void {
+    this.#options.observer.serverOversize();
     const id = scanAnswer(start)?.id;
     if (id === undefined) return;
     const message = `the answer has ${length} bytes, more than the ${this.#options.limits.serverFrameBytes} allowed`;
