@@ -147,7 +147,14 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
   'gateway/report': [['audit', 'bounded-names', 'counted-rules'], ['metrics']],
-  'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
+  'gateway/methods': [
+    ['reasons', 'param-reasons'],
+    ['line', 'param-line'],
+    ['table', 'params'],
+    ['lines', 'param-lines'],
+    ['param-rules'],
+    ['rules'],
+  ],
   'gateway/relay': [
     ['model', 'events', 'refusals', 'replay', 'turn'],
     ['declarations', 'requests'],
