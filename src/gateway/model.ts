@@ -172,8 +172,20 @@ export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep';
 /** `connect`: by the client room, also on a live connection. `ping`: without a server, so that it keeps none awake. */
 export type MethodAnswer = 'connect' | 'ping';
 
+/** Why a call is refused although its method is allowed. */
+export interface ParamRefusal {
+  /** Name of the rule, for the client, metrics and docs/methods.md. */
+  readonly reason: string;
+  /** Path of the parameter that is refused. */
+  readonly parameter: string;
+  /** A sentence for the client, with the remedy and without the value. */
+  readonly message: string;
+}
+
 /** Which method of clients does what. */
 export interface MethodRules {
   /** The rule of a method; one that is in no table is denied. */
   ruleOf(method: string): MethodRule;
+  /** Why a call of an allowed method must not have these params; undefined: it may. */
+  checkParams(method: string, params: object): ParamRefusal | undefined;
 }

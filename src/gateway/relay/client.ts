@@ -16,7 +16,7 @@ import { admission } from './events.ts';
 import type { Home } from './home.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer, SessionClient } from './model.ts';
 import type { CallRefusal, RelayObserver } from './observer.ts';
-import { invalid, tooMany, unavailable, unhandled } from './refusals.ts';
+import { invalid, refusedParam, tooMany, unavailable, unhandled } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { SendRefusal } from './turn.ts';
 
@@ -138,6 +138,9 @@ export class ClientRelay implements ClientHandler, SessionClient {
       return refuse('TooManyCalls', tooMany(id, `more than ${limits.openRequests} requests are not answered yet`));
     }
     const rule = rules.ruleOf(method);
+    const refusal = rule.action === 'deny' ? undefined : rules.checkParams(method, params);
+    // Before anything is kept of it: a session is never declared or replayed with what was refused.
+    if (refusal !== undefined) return this.deliver(refusedParam(id, refusal));
     this.#open.add(id);
     if (rule.action === 'relay') this.#forward({ id, method, params });
     else if (rule.action === 'rewrite' && rule.rewrite !== undefined)

@@ -4,6 +4,7 @@ import { DENY_REASONS, type DenyReason } from '../admission/admission.ts';
 import { CloseCause } from '../client/model.ts';
 import { CLIENT_STATES, type ClientState } from '../client/state.ts';
 import { REJECT_REASONS, type RejectReason } from '../listen/listener.ts';
+import { PARAM_REASONS } from '../methods/param-reasons.ts';
 import { METHOD_REASONS, type MethodReason } from '../methods/reasons.ts';
 import { BoundedNames, OTHER } from './bounded-names.ts';
 import type { DeniedCalls } from './counted-rules.ts';
@@ -26,6 +27,7 @@ export class GatewayMetrics implements DeniedCalls {
   readonly #traffic = { received: 0, receivedFrames: 0, sent: 0, frames: 0 };
   readonly #oversize: Counter;
   readonly #denied: Counter<'reason'>;
+  readonly #refusedParameters: Counter<'rule'>;
   readonly #unknown: Counter<'method'>;
   readonly #unknownNames = new BoundedNames(MAX_UNKNOWN_METHODS);
 
@@ -53,6 +55,11 @@ export class GatewayMetrics implements DeniedCalls {
     this.#denied = series.counter('denied_calls_total', 'Calls that were refused because of their method, by reason', {
       reason: Object.keys(METHOD_REASONS),
     });
+    this.#refusedParameters = series.counter(
+      'refused_parameters_total',
+      'Calls that were refused because of a parameter, by rule',
+      { rule: Object.keys(PARAM_REASONS) },
+    );
     this.#unknown = series.counter(
       'unknown_methods_total',
       `Calls of methods that are in no table, by method; after ${MAX_UNKNOWN_METHODS} of them, and if it is no name, ${OTHER}`,
@@ -101,5 +108,9 @@ export class GatewayMetrics implements DeniedCalls {
   deniedCall(reason: MethodReason, method: string | undefined): void {
     this.#denied.inc({ reason });
     if (method !== undefined) this.#unknown.inc({ method: this.#unknownNames.valueOf(method) });
+  }
+
+  refusedParameter(rule: string): void {
+    this.#refusedParameters.inc({ rule });
   }
 }

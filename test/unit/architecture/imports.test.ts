@@ -151,7 +151,14 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['audit', 'bounded-names', 'counted-rules', 'series'],
     ['metrics', 'relay-metrics'],
   ],
-  'gateway/methods': [['reasons'], ['line'], ['table'], ['lines'], ['rules']],
+  'gateway/methods': [
+    ['reasons', 'param-reasons'],
+    ['line', 'param-line'],
+    ['table', 'params'],
+    ['lines', 'param-lines'],
+    ['param-rules'],
+    ['rules'],
+  ],
   'gateway/relay': [
     ['model', 'events', 'observer', 'refusals', 'replay'],
     ['declarations', 'requests', 'turn'],
