@@ -1,7 +1,10 @@
-/** Writes docs/methods.md: which methods of the server's protocol the gateway lets pass, and why it does not let pass the others. */
-import type { MethodDecision, MethodLine } from '../src/gateway/methods/line.ts';
+/** Writes docs/methods.md: which methods and parameters of the server's protocol the gateway lets pass, and why not the others. */
+import type { MethodDecision } from '../src/gateway/methods/line.ts';
 import { METHOD_REASONS } from '../src/gateway/methods/reasons.ts';
 import { METHOD_LINES } from '../src/gateway/methods/lines.ts';
+import type { ParamLine, ParamTable } from '../src/gateway/methods/param-line.ts';
+import { PARAM_TABLES, linesOf } from '../src/gateway/methods/param-lines.ts';
+import { PARAM_REASONS } from '../src/gateway/methods/param-reasons.ts';
 
 const MEANING: Readonly<Record<MethodDecision, string>> = {
   relay: 'goes to the server as it is',
@@ -41,10 +44,44 @@ ${rows(Object.entries(METHOD_REASONS))}
 | method | Dedicated | Shared | reason |
 | --- | --- | --- | --- |
 ${rows(METHOD_LINES.toSorted(byName).map(([method, dedicated, shared, reason]) => [`\`${method}\``, dedicated, shared === 'same' ? dedicated : shared, reason]))}
+
+## Parameters
+
+An allowed call is refused because of a parameter with error -32602 and \`data: {"rule": ..., "parameter": ...}\`; no parameter is dropped. One that is
+null, false or empty is always allowed. One without a line is left to the server in a Dedicated tenant, and refused in a Shared one. In a path \`*\` stands
+for every entry of a list, or every value of an object.
+
+| rule | why |
+| --- | --- |
+${rows(Object.entries(PARAM_REASONS))}
+
+${PARAM_TABLES.map(parameters).join('\n\n')}
 `;
 }
 
-function byName([a]: MethodLine, [b]: MethodLine): number {
+/** The lines of one table. Those of a table that is shown already are not repeated. */
+function parameters(table: ParamTable): string {
+  const { methods, lines, within } = table;
+  const shown = PARAM_TABLES.find((other) => other.lines === within?.lines);
+  const rest = shown === undefined ? '' : `\n\n\`${within?.path}\` has the parameters of ${names(shown.methods)}.`;
+  const own = shown === undefined ? linesOf(table) : lines;
+  return `### ${names(methods)}
+
+| parameter | Dedicated | Shared | rule |
+| --- | --- | --- | --- |
+${rows(own.toSorted(byName).map(parameterRow))}${rest}`;
+}
+
+function parameterRow([path, dedicated, shared, reason, harmless]: ParamLine): string[] {
+  const but = harmless === undefined ? '' : `, but for \`${harmless}\``;
+  return [`\`${path}\``, dedicated, shared === 'same' ? dedicated : `${shared}${but}`, reason];
+}
+
+function names(methods: readonly string[]): string {
+  return methods.map((method) => `\`${method}\``).join(', ');
+}
+
+function byName([a]: readonly [string, ...unknown[]], [b]: readonly [string, ...unknown[]]): number {
   return a < b ? -1 : 1;
 }
 

@@ -7,10 +7,10 @@ import { onAbort } from '../kube/clock/abort.ts';
 import type { Admission } from './admission/admission.ts';
 import { Clients, type DrainOptions } from './client/clients.ts';
 import { HalfOpen } from './client/half-open.ts';
-import { CLIENT_LIMITS, type ClientLimits, type ClientObserver } from './client/model.ts';
+import { CLIENT_LIMITS, type ClientLimits, type ClientObserver, type ClientSummary } from './client/model.ts';
 import type { Certificates } from './listen/certificates.ts';
 import { Listener } from './listen/listener.ts';
-import type { Fleet, Relay } from './model.ts';
+import type { Fleet, Relay, SessionSummary } from './model.ts';
 import { Audit } from './report/audit.ts';
 import type { GatewayMetrics } from './report/metrics.ts';
 
@@ -72,6 +72,16 @@ export class Gateway {
     return this.#listener.ports;
   }
 
+  /** The connections of clients now, with who they are. No secret, and nothing of what they say. */
+  clients(): ClientSummary[] {
+    return this.#clients.list();
+  }
+
+  /** The sessions that these clients are attached to, or were a moment ago. Nothing of what is said in them. */
+  sessions(): SessionSummary[] {
+    return this.#options.relay.sessions();
+  }
+
   /** For `/readyz`: a gateway that stops takes no further clients. */
   readonly ready: Check = {
     name: 'clients',
@@ -114,6 +124,7 @@ function observer(metrics: GatewayMetrics, audit: Audit): ClientObserver {
       audit.closed(client, reason);
     },
     received: (bytes) => metrics.received(bytes),
+    receivedFrame: () => metrics.receivedFrame(),
     sent: (bytes) => metrics.sent(bytes),
     oversize: () => metrics.oversize(),
   };

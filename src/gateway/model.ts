@@ -88,13 +88,64 @@ export interface ClientHandler {
   drained(): void;
   /** Whether something of the client is under way: a request that is not answered, or a turn of one of its sessions. */
   readonly isBusy: boolean;
+  /** How much of it is under way. */
+  readonly work: ClientWork;
   /** The connection has ended, once and last. */
   closed(reason: CloseReason): void;
+}
+
+/** What is under way of a client. */
+export interface ClientWork {
+  /** Calls that are not answered. */
+  readonly calls: number;
+  /** Sessions that it is attached to. */
+  readonly sessions: number;
 }
 
 /** Carries frames between admitted clients and servers. */
 export interface Relay {
   attach(client: ClientLink): ClientHandler;
+  /** The sessions that clients are attached to, or were a moment ago, of all tenants. */
+  sessions(): SessionSummary[];
+  /** The servers that clients were routed to. */
+  servers(): ServerSummary[];
+}
+
+/** `Waiting`: for an answer of its clients. `Running`: a turn runs, or a prompt is on its way. `Idle`: neither. `Unloaded`: its server does not have it in memory. */
+export const SESSION_STATES = ['Waiting', 'Running', 'Idle', 'Unloaded'] as const;
+export type SessionState = (typeof SESSION_STATES)[number];
+
+/** What may be known of a session from outside: nothing of what is said in it. */
+export interface SessionSummary {
+  readonly tenant: TenantRef;
+  /** `namespace/server`; empty while the tenant has none. */
+  readonly server: string;
+  readonly id: string;
+  /** When the first client attached, ms since the epoch; a session that was unloaded begins anew. */
+  readonly since: number;
+  readonly state: SessionState;
+  /** Ids of the attached clients, in the order of attachment. */
+  readonly clients: readonly number[];
+  /** Prompts that wait for another client's turn. */
+  readonly heldPrompts: number;
+  /** Permissions, questions, tools and the like that wait for a client's answer. */
+  readonly openQuestions: number;
+  /** Bytes of its events from the server; one that went to several clients counts once. */
+  readonly eventBytes: number;
+}
+
+/** `Dialling` includes the wait after a failed attempt. A server that is `Disconnected` is dialled for the next call. */
+export const SERVER_STATES = ['Connected', 'Dialling', 'Disconnected'] as const;
+export type ServerState = (typeof SERVER_STATES)[number];
+
+/** What may be known of the connection to a server. */
+export interface ServerSummary {
+  readonly tenant: TenantRef;
+  /** `namespace/server`; empty while the tenant has none. */
+  readonly server: string;
+  readonly state: ServerState;
+  /** Calls that were sent and not answered, or wait for the connection; the gateway's own included. */
+  readonly calls: number;
 }
 
 /** What is done with a call of a client. */
@@ -123,8 +174,20 @@ export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep';
 /** `connect`: by the client room, also on a live connection. `ping`: without a server, so that it keeps none awake. */
 export type MethodAnswer = 'connect' | 'ping';
 
+/** Why a call is refused although its method is allowed. */
+export interface ParamRefusal {
+  /** Name of the rule, for the client, metrics and docs/methods.md. */
+  readonly reason: string;
+  /** Path of the parameter that is refused. */
+  readonly parameter: string;
+  /** A sentence for the client, with the remedy and without the value. */
+  readonly message: string;
+}
+
 /** Which method of clients does what. */
 export interface MethodRules {
   /** The rule of a method; one that is in no table is denied. */
   ruleOf(method: string): MethodRule;
+  /** Why a call of an allowed method must not have these params; undefined: it may. */
+  checkParams(method: string, params: object): ParamRefusal | undefined;
 }

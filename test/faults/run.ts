@@ -6,7 +6,7 @@ import type { TenantApi } from '../support/tenant-api.ts';
 import { everythingIn } from './garbage.ts';
 import { CALM, FOREIGN, LIFE, type Step, unsettled } from './life.ts';
 import { breakOf, type Plan, WATCHED } from './plans.ts';
-import { differencesOf, mask, type Snapshot, snapshotOf } from './snapshot.ts';
+import { differencesOf, isOfSweep, mask, type Snapshot, snapshotOf } from './snapshot.ts';
 import { FaultWorld, isWrite, Violation } from './world.ts';
 
 /** What a life came to. */
@@ -151,8 +151,9 @@ function countsOf(journal: readonly ProxiedRequest[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { verb, resource, name, answered = 0, created } of journal) {
     const done = (verb === 'create' || verb === 'delete') && answered < 300 && answered > 0 && resource !== 'events';
-    if (!done) continue;
-    const key = `${verb} ${resource} ${mask(verb === 'create' ? (created ?? '') : name)}`;
+    const of = verb === 'create' ? (created ?? '') : name;
+    if (!done || isOfSweep(of)) continue;
+    const key = `${verb} ${resource} ${mask(of)}`;
     counts[key] = (counts[key] ?? 0) + 1;
   }
   return counts;

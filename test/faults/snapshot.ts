@@ -10,7 +10,7 @@ const UID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
 /** Hashes of manifests, which are of the token too, and what the cluster's own controllers note. */
 const MASKED =
-  /^(copilot-operator\.dev\/(applied-hash|credentials-hash|template-inputs|sweep-at)|pod-template-hash|.*controller-uid)$/;
+  /^(copilot-operator\.dev\/(applied-hash|credentials-hash|template-inputs)|pod-template-hash|.*controller-uid)$/;
 const SERVER_FIELDS = new Set([
   'uid',
   'resourceVersion',
@@ -30,10 +30,21 @@ const ASSIGNED = new Set([
   'podIPs',
   'volumeUID',
   'restarts',
+  // Of a sweep, see isOfSweep.
+  'volumeUsage',
+  'copilot-operator.dev/sweep-at',
 ]);
 
+/**
+ * Whether an object is a sweep's. A sweep is due some time after a deletion, so how many steps later it runs depends on how fast the machine
+ * is; the step `sweep` waits for it.
+ */
+export function isOfSweep(name: string): boolean {
+  return /-sweep\d+(-|$)/.test(name);
+}
+
 export async function snapshotOf(client: Client, namespace: string): Promise<Snapshot> {
-  const objects = await everythingIn(client, namespace);
+  const objects = (await everythingIn(client, namespace)).filter(([, { metadata }]) => !isOfSweep(metadata.name));
   const masked = objects
     .filter(([{ kind }]) => kind !== 'Pod' && kind !== 'ReplicaSet')
     .map(([{ kind }, object]): [string, unknown] => [

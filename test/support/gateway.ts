@@ -10,6 +10,7 @@ import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
 import { countedRules } from '../../src/gateway/report/counted-rules.ts';
 import { GatewayMetrics } from '../../src/gateway/report/metrics.ts';
+import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
 import { StaticFleet } from './static-fleet.ts';
@@ -57,13 +58,16 @@ export class GatewayInProcess implements AsyncDisposable {
       isAllowed: () => Promise.resolve(false),
     };
     const metrics = new GatewayMetrics(this.#registry);
+    const relayMetrics = new RelayMetrics(this.#registry);
     this.#relay = createRelay({
       fleet: this.fleet,
       rules: countedRules(methodRules('Dedicated'), metrics),
       clock: systemClock,
       log,
+      observer: relayMetrics,
       limits: relayLimits,
     });
+    relayMetrics.watch(this.#relay);
     this.#gateway = new Gateway({
       plain: { host: this.host, port: 0 },
       tls: undefined,
@@ -96,6 +100,11 @@ export class GatewayInProcess implements AsyncDisposable {
 
   get port(): number {
     return this.#gateway.ports.plain ?? 0;
+  }
+
+  /** What is known of its clients and sessions from outside. */
+  get snapshot(): { clients: ReturnType<Gateway['clients']>; sessions: ReturnType<Gateway['sessions']> } {
+    return { clients: this.#gateway.clients(), sessions: this.#gateway.sessions() };
   }
 
   get tlsPort(): number {

@@ -1,6 +1,6 @@
-// The methods in the CLI's own schema: of the CLI that the images are built from, and of the one that the SDK brings along.
+// The methods and parameters in the CLI's own schema: of the CLI that the images are built from, and of the one that the SDK brings along.
 import { readFileSync, readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { cliPackageCache } from './copilot-binary.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -33,6 +33,68 @@ export function cliSchema(): string {
 /** The schema of the runtime that the SDK of this project brings along, which is an older one. */
 export function sdkSchema(): string {
   return join(root, 'node_modules/@github/copilot-sdk-linux-x64/schemas/api.schema.json');
+}
+
+/** Names of the parameters of a method, and of the properties of the definitions `also`, in order and without repetition. */
+export function paramsOf(schema: string, method: string, also: readonly string[] = []): string[] {
+  const parsed = JSON.parse(readFileSync(schema, 'utf8')) as Schema;
+  const found = SECTIONS.client.map((section) => entryOf(parsed[section], method)).find((entry) => entry !== undefined);
+  const properties = [found?.params, ...also.map((name) => parsed.definitions[name])].map((each) =>
+    propertiesOf(each, parsed),
+  );
+  return [...new Set(properties.flat())].toSorted();
+}
+
+/** The SDK that is part of the CLI of the images, as source text. */
+export function cliSdkSource(): string {
+  return readFileSync(join(dirname(cliSchema()), '../copilot-sdk/index.js'), 'utf8');
+}
+
+/** The SDK of this project, as source text. */
+export function sdkSource(): string {
+  return readFileSync(join(root, 'node_modules/@github/copilot-sdk/dist/client.js'), 'utf8');
+}
+
+/**
+ * Names of the params with which an SDK calls a method that stands in no schema, by its source: the fields of the object that it
+ * passes to `sendRequest`, conditional ones too.
+ */
+export function sentParams(source: string, method: string): string[] {
+  const start = `sendRequest("${method}", {\n`;
+  const from = source.indexOf(start);
+  if (from === -1) throw new Error(`the SDK does not call ${method} in the way that is known here`);
+  const indent = /^ */.exec(source.slice(from + start.length))?.[0] ?? '';
+  const body = source.slice(from + start.length, source.indexOf(`\n${indent.slice(2)}}`, from));
+  const ofItsOwn = new RegExp(`^${indent}(\\w+)(?:[:,]|$)`, 'gm');
+  const ofConditions = new RegExp(`^${indent}\\.\\.\\.[^\\n]*\\?\\s*\\{\\s*(\\w+)`, 'gm');
+  return [...body.matchAll(ofItsOwn), ...body.matchAll(ofConditions)].map(([, name = '']) => name).toSorted();
+}
+
+interface Schema {
+  readonly definitions: Readonly<Record<string, Shape>>;
+  readonly [section: string]: unknown;
+}
+
+interface Shape {
+  readonly $ref?: string;
+  readonly properties?: object;
+  readonly anyOf?: readonly Shape[];
+}
+
+function propertiesOf(shape: Shape | undefined, schema: Schema): string[] {
+  const target = shape?.$ref === undefined ? shape : schema.definitions[shape.$ref.replace('#/definitions/', '')];
+  return [
+    ...Object.keys(target?.properties ?? {}),
+    ...(target?.anyOf ?? []).flatMap((each) => propertiesOf(each, schema)),
+  ];
+}
+
+function entryOf(value: unknown, method: string): { readonly params?: Shape } | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if ('rpcMethod' in value) return value.rpcMethod === method ? (value as { params?: Shape }) : undefined;
+  return Object.values(value)
+    .map((each) => entryOf(each, method))
+    .find((entry) => entry !== undefined);
 }
 
 function namesIn(value: unknown): string[] {

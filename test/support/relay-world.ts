@@ -1,4 +1,5 @@
 /** A relay between links and servers that the test plays frame by frame, without network and with a clock that it moves. */
+import { Registry } from 'prom-client';
 import {
   FrameDecoder,
   encodeFrame,
@@ -9,9 +10,10 @@ import {
   type WireEvents,
 } from '../../src/copilot/index.ts';
 import { methodRules } from '../../src/gateway/methods/rules.ts';
-import type { ClientHandler, ClientLink, CloseReason, TenantRef } from '../../src/gateway/model.ts';
+import type { ClientHandler, ClientLink, ClientWork, CloseReason, TenantRef } from '../../src/gateway/model.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay } from '../../src/gateway/relay/relay.ts';
+import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { StaticFleet, TENANT } from './static-fleet.ts';
 
@@ -88,6 +90,10 @@ export class ClientEnd {
   #handler: ClientHandler | undefined;
   #lastId = 0;
 
+  get work(): ClientWork | undefined {
+    return this.#handler?.work;
+  }
+
   attachTo(relay: { attach(link: ClientLink): ClientHandler }, id: number, tenant: TenantRef): void {
     const queuedBytes = () => this.queuedBytes;
     this.#handler = relay.attach({
@@ -154,13 +160,24 @@ export class RelayWorld {
   isUp = true;
   /** Answers `connect`. */
   connectAnswer = (end: ServerEnd, id: RequestId | undefined): void => end.answer(id, { ok: true });
+  readonly registry = new Registry();
   readonly relay;
   #clients = 0;
 
   constructor(limits: Partial<RelayLimits> = {}) {
     const { fleet, clock } = this;
     const log = { info: () => undefined };
-    this.relay = createRelay({ fleet, clock, log, limits, rules: methodRules('Dedicated'), dial: this.#dial });
+    const observer = new RelayMetrics(this.registry);
+    this.relay = createRelay({
+      fleet,
+      clock,
+      log,
+      limits,
+      observer,
+      rules: methodRules('Dedicated'),
+      dial: this.#dial,
+    });
+    observer.watch(this.relay);
   }
 
   /** The server's end of the last connection. */
@@ -175,6 +192,13 @@ export class RelayWorld {
     this.#clients += 1;
     end.attachTo(this.relay, this.#clients, tenant);
     return end;
+  }
+
+  /** The series of a metric that are not 0, by the value of their label. */
+  async counted(name: string): Promise<Record<string, number>> {
+    const { values = [] } = (await this.registry.getSingleMetric(`copilot_gateway_${name}`)?.get()) ?? {};
+    const found = values.filter(({ value }) => value !== 0);
+    return Object.fromEntries(found.map(({ labels, value }) => [Object.values(labels).join(), value]));
   }
 
   /** A client that has made or resumed a session. */

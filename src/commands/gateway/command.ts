@@ -10,6 +10,7 @@ import { methodRules } from '../../gateway/methods/rules.ts';
 import { createRelay } from '../../gateway/relay/relay.ts';
 import { countedRules } from '../../gateway/report/counted-rules.ts';
 import { GatewayMetrics } from '../../gateway/report/metrics.ts';
+import { RelayMetrics } from '../../gateway/report/relay-metrics.ts';
 import { addFleet } from '../../gateway/routing/add-fleet.ts';
 import { Client } from '../../kube/client/client.ts';
 import { loadConfig } from '../../kube/client/config.ts';
@@ -60,7 +61,9 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   const reviews = new ApiReviews({ client: manager.client, clock });
   const gatewayMetrics = new GatewayMetrics(metrics.registry);
   const rules = countedRules(methodRules('Dedicated'), gatewayMetrics);
-  const relay = createRelay({ fleet, rules, clock, log });
+  const relayMetrics = new RelayMetrics(metrics.registry);
+  const relay = createRelay({ fleet, rules, clock, log, observer: relayMetrics });
+  relayMetrics.watch(relay);
   const gateway = new Gateway({
     plain: options.listenPort === undefined ? undefined : { port: options.listenPort },
     tls: options.tls && certificates && { at: { port: options.tls.port }, certificates },

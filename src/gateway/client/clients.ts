@@ -7,7 +7,14 @@ import type { Admission } from '../admission/admission.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
 import { ClientConnection } from './connection.ts';
 import type { HalfOpen, HalfOpenSlot } from './half-open.ts';
-import { CLIENT_LIMITS, CloseCause, type ClientInfo, type ClientLimits, type ClientObserver } from './model.ts';
+import {
+  CLIENT_LIMITS,
+  CloseCause,
+  type ClientInfo,
+  type ClientLimits,
+  type ClientObserver,
+  type ClientSummary,
+} from './model.ts';
 import type { ClientState } from './state.ts';
 
 /** What is needed to serve clients. */
@@ -67,6 +74,11 @@ export class Clients {
     return counts;
   }
 
+  /** All of them, admitted or not, in the order of their connection. */
+  list(): ClientSummary[] {
+    return Array.from(this.#all, (connection) => connection.summary);
+  }
+
   /** Serves a connection that was accepted. `slot` is its place among those that are not admitted. */
   open(stream: Duplex, address: string, slot: HalfOpenSlot): void {
     const { admission, relay, clock, halfOpen, observer } = this.#options;
@@ -82,6 +94,7 @@ export class Clients {
       limits: this.#limits,
       observer: {
         denied: (client, denial) => observer.denied(client, denial),
+        receivedFrame: () => observer.receivedFrame(),
         sent: (bytes) => observer.sent(bytes),
         oversize: () => observer.oversize(),
         received: (bytes) => {

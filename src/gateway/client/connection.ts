@@ -12,7 +12,7 @@ import {
   readGreeting,
   type ConnectRequest,
 } from './handshake.ts';
-import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver } from './model.ts';
+import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver, type ClientSummary } from './model.ts';
 import { Outgoing } from './outgoing.ts';
 import { OversizeFrame } from './oversize.ts';
 import { Recheck } from './recheck.ts';
@@ -50,8 +50,11 @@ export class ClientConnection implements ClientLink {
   #handler: ClientHandler | undefined;
   #recheck: Recheck | undefined;
   #end: CloseReason | undefined;
-  /** Bytes received before admission. */
-  #received = 0;
+  readonly #since: number;
+  #application: string | undefined;
+  #receivedBytes = 0;
+  /** Of them, those before admission. */
+  #greetingBytes = 0;
   /** Frames that arrived while a token was looked at. */
   #held: Buffer[] = [];
   /** Whether a further `connect` of an admitted client is being decided. */
@@ -62,11 +65,12 @@ export class ClientConnection implements ClientLink {
   #linger: { cancel(): void } | undefined;
 
   constructor(options: ClientConnectionOptions) {
-    const { id, address, stream, limits, timers, observer } = options;
+    const { id, address, stream, limits, timers, clock, observer } = options;
     this.id = id;
     this.address = address;
+    this.#since = clock.now();
     this.#options = options;
-    this.#decoder = new FrameDecoder((body) => this.#onBody(body), { maxBodyBytes: limits.greetingBytes });
+    this.#decoder = new FrameDecoder((body) => this.#onFrame(body), { maxBodyBytes: limits.greetingBytes });
     this.#outgoing = new Outgoing(stream);
     this.#tokens = new TokenCheck({
       ...options,
@@ -105,7 +109,7 @@ export class ClientConnection implements ClientLink {
 
   /** Bytes that are held of a client that is not admitted. */
   get greetingBytes(): number {
-    return this.#state === 'Greeting' || this.#state === 'Admitting' ? this.#received : 0;
+    return this.#state === 'Greeting' || this.#state === 'Admitting' ? this.#greetingBytes : 0;
   }
 
   get queuedBytes(): number {
@@ -144,6 +148,21 @@ export class ClientConnection implements ClientLink {
     else this.close({ reason: CloseCause.Drained, message: 'this gateway stops' });
   }
 
+  get summary(): ClientSummary {
+    const { calls, sessions } = this.#handler?.work ?? { calls: 0, sessions: 0 };
+    return {
+      ...this.#info,
+      state: this.#state,
+      since: this.#since,
+      application: this.#application,
+      calls,
+      sessions,
+      queuedBytes: this.queuedBytes,
+      receivedBytes: this.#receivedBytes,
+      sentBytes: this.#outgoing.sentBytes,
+    };
+  }
+
   get #info(): ClientInfo {
     return { id: this.id, address: this.address, identity: this.#grant?.identity };
   }
@@ -164,7 +183,8 @@ export class ClientConnection implements ClientLink {
     if (this.#end !== undefined) return;
     const { observer, limits } = this.#options;
     observer.received(chunk.length);
-    if (!isAdmitted(this.#state)) this.#received += chunk.length;
+    this.#receivedBytes += chunk.length;
+    if (!isAdmitted(this.#state)) this.#greetingBytes += chunk.length;
     try {
       this.#decoder.push(chunk);
     } catch (error) {
@@ -176,6 +196,12 @@ export class ClientConnection implements ClientLink {
     if (this.greetingBytes > limits.greetingBytes) {
       this.close({ reason: CloseCause.GreetingTooLarge, message: `more than ${limits.greetingBytes} bytes` });
     }
+  }
+
+  /** One that waits for a decision is taken twice, but it has come once. */
+  #onFrame(body: Buffer): void {
+    this.#options.observer.receivedFrame();
+    this.#onBody(body);
   }
 
   #onBody(body: Buffer): void {
@@ -208,6 +234,7 @@ export class ClientConnection implements ClientLink {
     this.#greeting.cancel();
     this.#become('admitted');
     this.#grant = grant;
+    this.#application = request.application;
     this.#decoder.allow(limits.frameBytes, new OversizeFrame({ allowed: limits.frameBytes, ...this.#oversizeSinks }));
     // Before anything that the relay may send.
     this.send(connected(request));

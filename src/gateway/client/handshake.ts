@@ -28,6 +28,8 @@ export interface ConnectRequest {
   readonly token: unknown;
   /** What is wrong with its other parameters, in the words of the server. */
   readonly problem: string | undefined;
+  /** What the application says that it is: names and versions, cut and in plain characters; undefined: nothing. */
+  readonly application: string | undefined;
   /** Whether it can run tasks of kind `client`. */
   readonly runsClientTasks: boolean;
 }
@@ -121,7 +123,26 @@ function withoutId(code: number, message: string): string {
 function connectRequest(id: RequestId, params: unknown): ConnectRequest {
   const { token, ...others } = objectOf(params);
   const kinds = Array.isArray(others['supportedTaskKinds']) ? (others['supportedTaskKinds'] as unknown[]) : [];
-  return { id, token, problem: problemOf(others, kinds), runsClientTasks: kinds.includes('client') };
+  return {
+    id,
+    token,
+    problem: problemOf(others, kinds),
+    application: applicationOf(others['clientInfo']),
+    runsClientTasks: kinds.includes('client'),
+  };
+}
+
+/** As SDKs put it: of the application, then of an integration in it. */
+const INFO_FIELDS = ['editorName', 'editorVersion', 'extensionName', 'extensionVersion'];
+const LONGEST_FIELD = 64;
+
+function applicationOf(clientInfo: unknown): string | undefined {
+  const info = objectOf(clientInfo);
+  const said = INFO_FIELDS.map((field) => info[field])
+    .filter((value) => typeof value === 'string')
+    .map((value) => value.slice(0, LONGEST_FIELD).replace(/[^\x21-\x7e]/g, '?'))
+    .filter((value) => value !== '');
+  return said.length === 0 ? undefined : said.join(' ');
 }
 
 function problemOf(fields: Readonly<Record<string, unknown>>, kinds: readonly unknown[]): string | undefined {

@@ -1,6 +1,7 @@
 /** What the connections of clients share. */
 import type { Denial } from '../admission/admission.ts';
-import type { CloseReason, Identity } from '../model.ts';
+import type { ClientWork, CloseReason, Identity } from '../model.ts';
+import type { ClientState } from './state.ts';
 
 /** The bounds of one connection. */
 export interface ClientLimits {
@@ -73,6 +74,8 @@ export interface ClientObserver {
   /** Once and last, when the connection is gone. */
   closed(client: ClientInfo, reason: CloseReason): void;
   received(bytes: number): void;
+  /** One of the frames in these bytes was complete. */
+  receivedFrame(): void;
   sent(bytes: number): void;
   /** A frame was larger than is allowed. */
   oversize(): void;
@@ -86,4 +89,17 @@ export interface ClientInfo {
   readonly address: string;
   /** Undefined: it is not admitted yet. */
   readonly identity: Identity | undefined;
+}
+
+/** A client and its connection, as they are at one moment. */
+export interface ClientSummary extends ClientInfo, ClientWork {
+  readonly state: ClientState;
+  /** Since when it is connected, ms since the epoch. */
+  readonly since: number;
+  /** What the application says that it is, such as `portal 2.4.0`; undefined: nothing. SDKs do not say their own version. */
+  readonly application: string | undefined;
+  /** Bytes that it has yet to read. */
+  readonly queuedBytes: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
 }

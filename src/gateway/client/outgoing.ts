@@ -6,6 +6,7 @@ import { encodeFrame } from '../../copilot/index.ts';
 export class Outgoing {
   readonly #stream: Duplex;
   #isCorked = false;
+  #sentBytes = 0;
 
   constructor(stream: Duplex) {
     this.#stream = stream;
@@ -16,11 +17,17 @@ export class Outgoing {
     return this.#stream.writableLength;
   }
 
+  /** Bytes of all frames so far, including those that are queued. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
   /** Queues one frame, and returns its length in bytes. */
   send(body: Buffer | string): number {
     this.#cork();
     const frame = typeof body === 'string' ? Buffer.from(encodeFrame(body)) : frameOf(body);
     this.#stream.write(frame);
+    this.#sentBytes += frame.length;
     return frame.length;
   }
 

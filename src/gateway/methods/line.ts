@@ -2,6 +2,9 @@
 import type { MethodAnswer, MethodRewrite } from '../model.ts';
 import type { MethodReason } from './reasons.ts';
 
+/** Who shares a tenant: `Dedicated`, one trust domain; `Shared`, users of whom each has sessions of their own. */
+export type MethodProfile = 'Dedicated' | 'Shared';
+
 /** What is done with a call: relayed, denied, rewritten in one of these ways, or answered. */
 export type MethodDecision = 'relay' | 'deny' | MethodRewrite | MethodAnswer;
 

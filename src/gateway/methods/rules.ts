@@ -1,11 +1,9 @@
-/** Which method of clients does what: the table, as the relay asks it. */
+/** Which method of clients does what, and with which parameters: the tables, as the relay asks them. */
 import type { MethodAnswer, MethodRewrite, MethodRule, MethodRules } from '../model.ts';
-import type { MethodDecision, MethodLine } from './line.ts';
+import type { MethodDecision, MethodLine, MethodProfile } from './line.ts';
 import { METHOD_REASONS } from './reasons.ts';
 import { METHOD_LINES } from './lines.ts';
-
-/** Who shares a tenant: `Dedicated`, one trust domain; `Shared`, users of whom each has sessions of their own. */
-export type MethodProfile = 'Dedicated' | 'Shared';
+import { checkParams } from './param-rules.ts';
 
 const REWRITES: Readonly<Record<MethodRewrite, true>> = {
   attach: true,
@@ -21,7 +19,10 @@ const UNKNOWN: MethodRule = { action: 'deny', reason: METHOD_REASONS.Unknown };
 /** The rules of a profile. A method without a line is denied, as the server answers a method that it does not have. */
 export function methodRules(profile: MethodProfile): MethodRules {
   const rules = new Map(METHOD_LINES.map((line) => [line[0], ruleFor(line, profile)]));
-  return { ruleOf: (method) => rules.get(method) ?? UNKNOWN };
+  return {
+    ruleOf: (method) => rules.get(method) ?? UNKNOWN,
+    checkParams: (method, params) => checkParams(method, params, profile),
+  };
 }
 
 function ruleFor([, dedicated, shared, reason]: MethodLine, profile: MethodProfile): MethodRule {

@@ -1,5 +1,6 @@
 /** Requests of the server for one session, until a client has answered them. */
 import type { ClientAnswer, Declaration, SessionClient } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 import { requestKindOf, settle, unattended, type RequestKind } from './requests.ts';
 
 interface AskedClient {
@@ -25,6 +26,7 @@ export interface AskedOptions {
   /** Calls `fn` when the time is over in which somebody who can answer may come. */
   readonly setDeadline: (fn: () => void) => { cancel(): void };
   readonly answer: (id: number | string, answer: ClientAnswer) => void;
+  readonly observer: Pick<RelayObserver, 'unattended'>;
 }
 
 /** The open ones of one session. While nobody can answer, they are held: a server waits for ever. */
@@ -130,6 +132,7 @@ export class Asked {
 
   #giveUp(id: number | string, question: Question): void {
     this.#close(id, question);
+    this.#options.observer.unattended(question.method);
     this.#options.answer(id, unattended(question.method, question.params));
   }
 }

@@ -9,13 +9,14 @@ import {
   type Message,
   type RequestId,
 } from '../../copilot/index.ts';
-import type { ClientHandler, ClientLink, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
+import type { ClientHandler, ClientLink, ClientWork, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
 import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer, SessionClient } from './model.ts';
-import { invalid, notRestored, tooMany, unavailable, unhandled } from './refusals.ts';
+import type { CallRefusal, RelayObserver } from './observer.ts';
+import { invalid, notRestored, refusedParam, tooMany, unavailable, unhandled } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { SendRefusal } from './turn.ts';
 
@@ -23,6 +24,7 @@ export interface ClientRelayOptions {
   readonly link: ClientLink;
   readonly rules: MethodRules;
   readonly limits: RelayLimits;
+  readonly observer: RelayObserver;
   readonly clock: { now(): number };
   readonly newId: () => string;
   /** Where a session is, or a new one is put. */
@@ -63,6 +65,16 @@ export class ClientRelay implements ClientHandler, SessionClient {
     return this.#ended;
   }
 
+  get id(): number {
+    return this.#options.link.id;
+  }
+
+  get work(): ClientWork {
+    // Others may have deleted some of its sessions.
+    const attached = [...this.#sessions.keys()].filter((session) => session.isAttached(this));
+    return { calls: this.#open.size, sessions: attached.length };
+  }
+
   get isBusy(): boolean {
     return this.#open.size > 0 || [...this.#sessions.keys()].some((session) => session.turn.isBusy);
   }
@@ -96,9 +108,10 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   deliver(body: Buffer | string, type?: string): void {
     if (this.#ended) return;
-    const { link, limits } = this.#options;
+    const { link, limits, observer } = this.#options;
     const verdict = admission(type, link.queuedBytes, limits);
     if (verdict === 'Send') link.send(body);
+    if (verdict === 'Drop') observer.pieceDropped();
     if (verdict !== 'Cut') return;
     // What is still on its way for it would find its queue as full.
     this.#ended = true;
@@ -126,16 +139,24 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   #request({ id, method, params = {} }: { id: RequestId; method: string; params?: unknown }, bytes: number): void {
     const { rules, limits } = this.#options;
-    if (this.#open.has(id)) return this.deliver(invalid(id, 'the id of a request that is not answered yet'));
-    if (!isObject(params)) return this.deliver(invalid(id, '"params" that are not an object'));
+    // Not by #reply: the id may be that of a request which goes on.
+    const refuse = (reason: CallRefusal, body: string): void => this.deliver(this.#refused(reason, body));
+    if (this.#open.has(id)) return refuse('Invalid', invalid(id, 'the id of a request that is not answered yet'));
+    if (!isObject(params)) return refuse('Invalid', invalid(id, '"params" that are not an object'));
     if (this.#open.size >= limits.openRequests) {
-      return this.deliver(tooMany(id, `more than ${limits.openRequests} requests are not answered yet`));
+      return refuse('TooManyCalls', tooMany(id, `more than ${limits.openRequests} requests are not answered yet`));
     }
     // One may be as large as any frame.
     if (this.#open.size > 0 && this.#openBytes + bytes > limits.openBytes) {
-      return this.deliver(tooMany(id, `requests of more than ${limits.openBytes} bytes are not answered yet`));
+      return refuse(
+        'TooManyCalls',
+        tooMany(id, `requests of more than ${limits.openBytes} bytes are not answered yet`),
+      );
     }
     const rule = rules.ruleOf(method);
+    const refusal = rule.action === 'deny' ? undefined : rules.checkParams(method, params);
+    // Before anything is kept of it: a session is never declared or replayed with what was refused.
+    if (refusal !== undefined) return this.deliver(refusedParam(id, refusal));
     this.#open.set(id, bytes);
     this.#openBytes += bytes;
     if (rule.action === 'relay') this.#forward({ id, method, params, bytes });
@@ -165,7 +186,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const { limits, newId } = this.#options;
     if (this.#sessions.size >= limits.attachedSessions) this.#forgetEnded();
     if (this.#sessions.size >= limits.attachedSessions) {
-      return this.#reply(id, tooMany(id, `the client is attached to ${limits.attachedSessions} sessions already`));
+      const refusal = tooMany(id, `the client is attached to ${limits.attachedSessions} sessions already`);
+      return this.#reply(id, this.#refused('TooManySessions', refusal));
     }
     const chosen = params['sessionId'];
     const isChosen = typeof chosen === 'string' && chosen !== '';
@@ -207,7 +229,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
       this.#forward(request, (answer) => this.#sent(session, generation, request, answer));
     };
     const refuse = (why: SendRefusal) =>
-      this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : tooMany(id, 'too many prompts wait for a turn'));
+      this.#reply(id, why === 'Lost' ? this.#unavailable(id, false) : this.#tooManyPrompts(id));
     session.turn.request(this, bytes, send, refuse);
     session.watchTurn();
   }
@@ -256,15 +278,25 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   #pass(id: RequestId, answer: ServerAnswer): void {
     if (answer.kind === 'Answer') this.#reply(id, answerFor(id, answer.body, answer.head));
-    else if (answer.kind === 'NotRestored') this.#reply(id, notRestored(id, answer.why));
-    else if (answer.kind === 'TooMany') this.#reply(id, tooMany(id, answer.why));
+    else if (answer.kind === 'NotRestored') this.#reply(id, this.#refused('NotRestored', notRestored(id, answer.why)));
+    else if (answer.kind === 'TooMany') this.#reply(id, this.#refused('TooManySessions', tooMany(id, answer.why)));
     else this.#reply(id, this.#unavailable(id, answer.sent));
   }
 
   #unavailable(id: RequestId, sent: boolean): string {
     const { link, limits } = this.#options;
     const { namespace, name } = link.identity.tenant;
-    return unavailable(id, `${namespace}/${name}`, sent, limits.redialAfterMs);
+    return this.#refused('Unavailable', unavailable(id, `${namespace}/${name}`, sent, limits.redialAfterMs));
+  }
+
+  #tooManyPrompts(id: RequestId): string {
+    return this.#refused('TooManyPrompts', tooMany(id, 'too many prompts wait for a turn'));
+  }
+
+  /** The answer, counted. */
+  #refused(reason: CallRefusal, answer: string): string {
+    this.#options.observer.callRefused(reason);
+    return answer;
   }
 
   #reply(id: RequestId, body: Buffer | string): void {

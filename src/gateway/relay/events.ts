@@ -78,6 +78,8 @@ const WAITS: Readonly<Record<string, WaitKind>> = {
     denial: { method: 'session.commands.handlePendingCommand', params: { error: NOBODY } },
   },
 };
+/** Events by which a session asks its clients something. */
+export const WAIT_TYPES: readonly string[] = Object.keys(WAITS);
 const ENDS = new Set(['permission.completed', 'external_tool.completed', 'elicitation.completed', 'command.completed']);
 
 /** What an event asks of the clients; undefined: nothing. A permission that a hook has decided is only told. */

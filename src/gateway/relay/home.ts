@@ -15,6 +15,7 @@ import type { GatewayServer } from '../model.ts';
 import { restoreParams, createParams } from './declarations.ts';
 import type { WaitKind } from './events.ts';
 import { NotRestoredError, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 import { unknownMethod } from './refusals.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
 import { requestKindOf, unattended } from './requests.ts';
@@ -35,6 +36,7 @@ export interface HomeOptions {
   readonly limits: RelayLimits;
   readonly dial: Dial | undefined;
   readonly log: RelayLog;
+  readonly observer: RelayObserver;
   /** An id for what the gateway makes itself. */
   readonly newId: () => string;
   /** Where the server is now; undefined: nowhere. */
@@ -45,6 +47,8 @@ export interface HomeOptions {
 
 /** The clients of one server share its connection, and what they do with a session is one. */
 export class Home {
+  /** `namespace/server`. */
+  readonly key: string;
   readonly upstream: Upstream;
   readonly #options: HomeOptions;
   readonly #sessions = new Map<string, Session>();
@@ -54,10 +58,12 @@ export class Home {
 
   constructor(options: HomeOptions) {
     this.#options = options;
-    const { clock, limits, dial, locate } = options;
+    this.key = options.key;
+    const { clock, limits, dial, locate, observer } = options;
     this.upstream = new Upstream({
       clock,
       limits,
+      observer,
       dial,
       locate,
       onEvent: (head, body) => this.#onEvent(head, body),
@@ -81,6 +87,11 @@ export class Home {
     for (const session of this.#sessions.values()) this.forget(session);
   }
 
+  /** Those that clients are attached to, or were a moment ago. */
+  get sessions(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
   /** The session, if clients are attached to it, or were a moment ago. */
   session(id: string | undefined): Session | undefined {
     return id === undefined ? undefined : this.#sessions.get(id);
@@ -90,9 +101,11 @@ export class Home {
   sessionFor(id: string): Session {
     const known = this.#sessions.get(id);
     if (known !== undefined) return known;
-    const { limits, clock } = this.#options;
+    const { limits, clock, observer } = this.#options;
     const session: Session = new Session(id, {
       limits,
+      observer,
+      since: clock.now(),
       setTimer: (ms, fn) => clock.setTimer(ms, fn),
       answer: (requestId, answer) => this.upstream.answer(requestId, answer),
       deny: (requestId, kind) => void this.#deny(id, requestId, kind),
@@ -277,8 +290,9 @@ export class Home {
 
   /** A request that is for nobody. An error would let a tool run that a hook should have decided on. */
   #refuse(id: RequestId, method: string, params: Readonly<Record<string, unknown>>): void {
-    const kind = requestKindOf(method);
-    this.upstream.answer(id, kind === undefined ? unknownMethod(method) : unattended(method, params));
+    if (requestKindOf(method) === undefined) return this.upstream.answer(id, unknownMethod(method));
+    this.#options.observer.unattended(method);
+    this.upstream.answer(id, unattended(method, params));
   }
 
   #onDrained(): void {

@@ -26,6 +26,8 @@ export class NotRestoredError extends Error {}
 export interface SessionClient {
   /** Whether its connection has ended: it is attached to nothing any more. */
   readonly isEnded: boolean;
+  /** Of its connection. */
+  readonly id: number;
   /** Sends the body of a frame. `type`: of the event that it is, by which a slow client is spared what it can do without. */
   deliver(body: Buffer | string, type?: string): void;
   /**

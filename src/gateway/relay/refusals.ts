@@ -1,7 +1,9 @@
 /** What the relay itself answers to clients. */
 import { METHOD_NOT_FOUND, formatError, type RequestId } from '../../copilot/index.ts';
+import type { ParamRefusal } from '../model.ts';
 
 const INVALID_REQUEST = -32600;
+const INVALID_PARAMS = -32602;
 const TOO_MANY_REQUESTS = -32000;
 /**
  * The server could not be reached, or was lost before it answered. In `data`: `retryable`, `retryAfterMs`, and `outcome`,
@@ -28,6 +30,11 @@ export function unknownMethod(method: string): { readonly error: { readonly code
 
 export function invalid(id: RequestId, found: string): string {
   return formatError(id, INVALID_REQUEST, `expected a JSON-RPC request, found ${found}`);
+}
+
+/** In `data`: the name of the rule, and the path of the parameter. */
+export function refusedParam(id: RequestId, { reason, parameter, message }: ParamRefusal): string {
+  return formatError(id, INVALID_PARAMS, message, { rule: reason, parameter });
 }
 
 export function tooMany(id: RequestId, what: string): string {

@@ -7,13 +7,16 @@ import { serverName } from '../../resources/names.ts';
 import type { Fleet, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
 import { ClientRelay } from './client.ts';
 import { Home, type RelayLog } from './home.ts';
+import { serverSummary, sessionSummary } from './summaries.ts';
 import { DEFAULT_LIMITS, type RelayLimits } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 
 export interface RelayOptions {
   readonly fleet: Fleet;
   readonly rules: MethodRules;
   readonly clock: Clock;
   readonly log: RelayLog;
+  readonly observer: RelayObserver;
   readonly limits?: Partial<RelayLimits>;
   /** How connections to servers are made; default: TCP. */
   readonly dial?: Dial;
@@ -36,7 +39,7 @@ interface KnownHome {
 
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
 export function createRelay(options: RelayOptions): ClosableRelay {
-  const { fleet, rules, clock, log, dial, newId = randomUUID } = options;
+  const { fleet, rules, clock, log, observer, dial, newId = randomUUID } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   /** By tenant and its UID. */
   const homes = new Map<string, KnownHome>();
@@ -59,7 +62,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       home.close();
       homes.delete(homeKey);
     };
-    const home: Home = new Home({ key, clock, limits, dial, log, newId, locate, onLeft: dropIfGone });
+    const home: Home = new Home({ key, clock, limits, dial, log, observer, newId, locate, onLeft: dropIfGone });
     homes.set(homeKey, { home, tenant: ref, dropIfGone });
     return home;
   };
@@ -78,11 +81,17 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         link,
         rules,
         limits,
+        observer,
         clock,
         newId,
         homeOf: () => homeOf(tenant, uid),
       });
     },
+    sessions: () =>
+      [...homes.values()].flatMap(({ home, tenant }) =>
+        Array.from(home.sessions, (session) => sessionSummary(tenant, home.key, session)),
+      ),
+    servers: () => Array.from(homes.values(), ({ home, tenant }) => serverSummary(tenant, home)),
     close: () => {
       endListening();
       for (const { home } of homes.values()) home.close();

@@ -45,6 +45,9 @@ const KINDS: Readonly<Record<string, RequestKind>> = {
   'tasks.cancel': { audience: 'Last', declares: anyone },
 };
 
+/** Requests of servers that clients are asked. */
+export const ASKED_METHODS: readonly string[] = Object.keys(KINDS);
+
 /** How a request is routed; undefined: clients are never asked this. */
 export function requestKindOf(method: string): RequestKind | undefined {
   return Object.hasOwn(KINDS, method) ? KINDS[method] : undefined;

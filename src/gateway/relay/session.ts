@@ -3,12 +3,16 @@ import { isObject } from '../../copilot/index.ts';
 import { Asked } from './asked.ts';
 import { isTracked, type WaitKind } from './events.ts';
 import type { ClientAnswer, Declaration, RelayLimits, SessionClient } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 import { ReplayRecord } from './replay.ts';
 import { Turn } from './turn.ts';
 import { Waits } from './waits.ts';
 
 export interface SessionOptions {
   readonly limits: RelayLimits;
+  readonly observer: RelayObserver;
+  /** Now, ms since the epoch. */
+  readonly since: number;
   readonly setTimer: (ms: number, fn: () => void) => { cancel(): void };
   /** Answers a request of the server. */
   readonly answer: (id: number | string, answer: ClientAnswer) => void;
@@ -23,6 +27,8 @@ export interface SessionOptions {
 /** What the relay knows of one session. It is on one server. */
 export class Session {
   readonly id: string;
+  /** Since when it is known, ms since the epoch. */
+  readonly since: number;
   readonly turn: Turn<SessionClient>;
   readonly asked: Asked;
   readonly replay = new ReplayRecord();
@@ -32,6 +38,8 @@ export class Session {
   hadTurn = false;
   /** Whether the server certainly has it on disk, unless it was deleted: what is written in the first moments may be lost. */
   isDurable = false;
+  /** Bytes of its events. */
+  eventBytes = 0;
   #isLoaded = false;
   readonly #options: SessionOptions;
   readonly #waits: Waits;
@@ -44,13 +52,15 @@ export class Session {
 
   constructor(id: string, options: SessionOptions) {
     this.id = id;
+    this.since = options.since;
     this.#options = options;
-    const { limits, setTimer, answer, deny } = options;
+    const { limits, observer, setTimer, answer, deny } = options;
     const attached = () => this.#attached;
     const setDeadline = (fn: () => void) => setTimer(limits.permissionTimeoutMs, fn);
-    this.turn = new Turn(limits.heldSends, limits.heldSendBytes);
-    this.#waits = new Waits({ limit: limits.waits, maxBytes: limits.waitBytes, attached, setDeadline, deny });
-    this.asked = new Asked({ limit: limits.waits, maxBytes: limits.waitBytes, attached, setDeadline, answer });
+    const shared = { limit: limits.waits, maxBytes: limits.waitBytes, attached, setDeadline, observer };
+    this.turn = new Turn(limits.heldSends, limits.heldSendBytes, observer);
+    this.#waits = new Waits({ ...shared, deny });
+    this.asked = new Asked({ ...shared, answer });
   }
 
   get clients(): Iterable<SessionClient> {
@@ -59,6 +69,11 @@ export class Session {
 
   get clientCount(): number {
     return this.#attached.size;
+  }
+
+  /** What waits for an answer of its clients. */
+  get openQuestions(): number {
+    return this.#waits.size + this.asked.size;
   }
 
   /** What the attached clients declare. */
@@ -80,7 +95,7 @@ export class Session {
   unloaded(): boolean {
     const wasTaken = this.turn.isTaken;
     this.#isLoaded = false;
-    this.turn.end();
+    this.turn.end('SessionClosed');
     return wasTaken;
   }
 
@@ -141,6 +156,7 @@ export class Session {
 
   /** Passes an event to whom it is for. `parse` is called for the few that are looked into. */
   event(type: string, body: Buffer, parse: () => unknown): void {
+    this.eventBytes += body.length;
     if (!isTracked(type)) return this.#deliver(type, body);
     const event = parse();
     const data = isObject(event) && isObject(event['data']) ? event['data'] : {};
@@ -165,7 +181,7 @@ export class Session {
 
   /** Begins or ends the time after which it is unused. */
   watchUse(): void {
-    const isUsed = this.#attached.size > 0 || this.turn.isBusy || this.#waits.size > 0 || this.asked.size > 0;
+    const isUsed = this.#attached.size > 0 || this.turn.isBusy || this.openQuestions > 0;
     if (isUsed) {
       this.#unusedTimer?.cancel();
       this.#unusedTimer = undefined;
@@ -178,18 +194,22 @@ export class Session {
   /** The server's process, or the connection, is gone. Returns whether a turn was cut. */
   lost(): boolean {
     const wasTaken = this.turn.isTaken;
-    this.#isLoaded = false;
-    this.#waits.clear();
-    this.asked.clear();
-    this.turn.end();
-    this.#stopTimers();
+    this.#clear('ServerLost');
     return wasTaken;
   }
 
   /** It is deleted or unloaded, and forgotten. */
   end(): void {
-    this.lost();
+    this.#clear('SessionDeleted');
     this.#attached.clear();
+  }
+
+  #clear(why: 'ServerLost' | 'SessionDeleted'): void {
+    this.#isLoaded = false;
+    this.#waits.clear();
+    this.asked.clear();
+    this.turn.end(why);
+    this.#stopTimers();
   }
 
   #started(): void {

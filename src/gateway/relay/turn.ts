@@ -2,6 +2,7 @@
  * Whose turn it is in a session. The server queues prompts of all clients and reports the end of all turns by one
  * `session.idle`, which a client of the Node SDK takes for the end of its own; so there is one client's turn at a time.
  */
+import type { HeldEnd, RelayObserver, TurnEnd } from './observer.ts';
 
 /** Why a prompt is not sent: too many are held, or the server whose turn it waited for is gone. */
 export type SendRefusal = 'TooMany' | 'Lost';
@@ -19,6 +20,7 @@ export class Turn<Client> {
   generation = 0;
   readonly #limit: number;
   readonly #maxBytes: number;
+  readonly #observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>;
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
   #isRunning = false;
@@ -26,9 +28,10 @@ export class Turn<Client> {
   #unanswered = 0;
 
   /** At most `limit` prompts are held, and at most `maxBytes` of them. */
-  constructor(limit: number, maxBytes: number) {
+  constructor(limit: number, maxBytes: number, observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>) {
     this.#limit = limit;
     this.#maxBytes = maxBytes;
+    this.#observer = observer;
   }
 
   /** Whether the server works on a prompt. */
@@ -44,6 +47,11 @@ export class Turn<Client> {
   /** Whether a prompt runs, or was sent and may run. */
   get isTaken(): boolean {
     return this.#isRunning || this.#owner !== undefined;
+  }
+
+  /** Prompts that wait for another client's turn. */
+  get heldCount(): number {
+    return this.#held.length;
   }
 
   /** Whether prompts wait for a turn that has not started although the server has taken its prompt. */
@@ -65,7 +73,10 @@ export class Turn<Client> {
     const request = { client, bytes, send, refuse };
     if (isFree) this.#take(request);
     else if (this.#hasRoomFor(bytes)) this.#held.push(request);
-    else refuse('TooMany');
+    else {
+      this.#observer.heldEnded('TooMany');
+      refuse('TooMany');
+    }
   }
 
   /** The server has answered a prompt of the owner. */
@@ -82,24 +93,33 @@ export class Turn<Client> {
 
   /** The server has nothing to work on. A prompt that crossed this on its way will begin another turn of the same client. */
   idle(): void {
-    this.#isRunning = false;
+    this.#stop('Finished');
     if (this.#unanswered === 0) this.#release();
   }
 
   /** The client is gone: its turn goes on, what it had held is forgotten. */
   leave(client: Client): void {
+    for (const each of this.#held) if (each.client === client) this.#observer.heldEnded('ClientGone');
     this.#held = this.#held.filter((each) => each.client !== client);
   }
 
-  /** There is no server any more: nothing runs, and what was held is refused. */
-  end(): void {
+  /** There is no server any more, or no session: nothing runs, and what was held is refused. */
+  end(why: TurnEnd & HeldEnd): void {
     const held = this.#held;
     this.generation += 1;
     this.#held = [];
     this.#owner = undefined;
-    this.#isRunning = false;
+    this.#stop(why);
     this.#unanswered = 0;
-    for (const { refuse } of held) refuse('Lost');
+    for (const { refuse } of held) {
+      this.#observer.heldEnded(why);
+      refuse('Lost');
+    }
+  }
+
+  #stop(why: TurnEnd): void {
+    if (this.#isRunning) this.#observer.turnEnded(why);
+    this.#isRunning = false;
   }
 
   #hasRoomFor(bytes: number): boolean {
@@ -111,9 +131,14 @@ export class Turn<Client> {
     this.#owner = undefined;
     const next = this.#held.shift();
     if (next === undefined) return;
-    this.#take(next);
+    this.#takeHeld(next);
     // What the same client had sent behind it belongs to the same turn.
-    while (this.#held[0]?.client === next.client) this.#take(this.#held.shift() as HeldSend<Client>);
+    while (this.#held[0]?.client === next.client) this.#takeHeld(this.#held.shift() as HeldSend<Client>);
+  }
+
+  #takeHeld(held: HeldSend<Client>): void {
+    this.#observer.heldEnded('Sent');
+    this.#take(held);
   }
 
   #take({ client, send }: HeldSend<Client>): void {

@@ -19,13 +19,15 @@ import {
   type Message,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { GatewayServer } from '../model.ts';
+import type { GatewayServer, ServerState } from '../model.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer } from './model.ts';
+import type { RelayObserver, ServerEnd } from './observer.ts';
 import { answerOf, lost, resultOf } from './server-answer.ts';
 
 export interface UpstreamOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>;
   readonly limits: RelayLimits;
+  readonly observer: RelayObserver;
   /** How connections are made; undefined: TCP. */
   readonly dial: Dial | undefined;
   /** Where the server is now; undefined: nowhere. */
@@ -87,6 +89,16 @@ export class Upstream {
     return this.#isOpen;
   }
 
+  get state(): ServerState {
+    if (this.#isOpen) return 'Connected';
+    return this.#server === undefined && this.#redial === undefined ? 'Disconnected' : 'Dialling';
+  }
+
+  /** Calls that were sent and not answered, or wait for the connection. */
+  get callCount(): number {
+    return this.#pending.size + this.#queue.length;
+  }
+
   /** Whether the server reads as fast as this side writes: not while requests wait for a connection. `onDrained` follows. */
   get isWritable(): boolean {
     return this.#queue.length === 0 && (this.#connection?.isWritable ?? true);
@@ -145,7 +157,7 @@ export class Upstream {
       error === undefined
         ? formatAnswer(id, (answer as { result: unknown }).result)
         : formatError(id, error.code, error.message);
-    this.#connection?.send(body);
+    this.#write(body);
     if (this.#connection?.isWritable === false) this.#unread(body.length);
   }
 
@@ -164,12 +176,12 @@ export class Upstream {
     const [before, now] = [this.#server, locate()];
     if (before === undefined || (before.podUID === now?.podUID && before.host === now.host && before.port === now.port))
       return;
-    this.#lose(new UnreachableError(`${this.#name}: the pod of the server was replaced or is gone`));
+    this.#lose(new UnreachableError(`${this.#name}: the pod of the server was replaced or is gone`), 'Replaced');
   }
 
   /** Closes the connection. */
   close(): void {
-    this.#lose(new UnreachableError(`${this.#name}: the connection was closed by this side`));
+    this.#lose(new UnreachableError(`${this.#name}: the connection was closed by this side`), 'Closed');
   }
 
   get #name(): string {
@@ -193,7 +205,13 @@ export class Upstream {
 
   #sendQueued({ id, method, body, answered }: Queued): void {
     this.#pending.set(id, { method, answered });
-    this.#connection?.send(body);
+    this.#write(body);
+  }
+
+  #write(body: string): void {
+    if (this.#connection === undefined) return;
+    this.#connection.send(body);
+    this.#options.observer.serverSent(Buffer.byteLength(body));
   }
 
   /** Connects, but not again right after a failure: requests that come meanwhile wait for the next attempt. */
@@ -264,6 +282,7 @@ export class Upstream {
     }
     this.#isOpen = true;
     this.#failedAt = undefined;
+    this.#options.observer.dialled('Connected');
     const queue = this.#queue;
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -275,9 +294,14 @@ export class Upstream {
     if (this.#attempt === attempt) this.#lose(error);
   }
 
-  #lose(error: CopilotError): void {
+  #lose(error: CopilotError, why: ServerEnd = error.reason): void {
+    const { observer, clock } = this.#options;
     const wasOpen = this.#isOpen;
-    if (this.#server !== undefined && !wasOpen) this.#failedAt = this.#options.clock.monotonic();
+    if (wasOpen) observer.disconnected(why);
+    else if (this.#server !== undefined) {
+      observer.dialled(why);
+      this.#failedAt = clock.monotonic();
+    }
     this.#redial?.cancel();
     this.#redial = undefined;
     const [pending, queue] = [[...this.#pending.values()], this.#queue];
@@ -304,6 +328,7 @@ export class Upstream {
   }
 
   #onBody(body: Buffer): void {
+    this.#options.observer.serverReceived(body.length);
     const event = scanEvent(body);
     if (event !== undefined) return this.#options.onEvent(event, body);
     const head = scanAnswer(body);
@@ -315,6 +340,7 @@ export class Upstream {
 
   /** A frame that was skipped. Who waits for it as an answer must not wait for ever. */
   #onOversize(start: Buffer, length: number): void {
+    this.#options.observer.serverOversize();
     const id = scanAnswer(start)?.id;
     if (id === undefined) return;
     const message = `the answer has ${length} bytes, more than the ${this.#options.limits.serverFrameBytes} allowed`;

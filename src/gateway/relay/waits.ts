@@ -2,6 +2,7 @@
 import { declares } from './declarations.ts';
 import { endsWait, waitOf, type WaitKind } from './events.ts';
 import type { Declaration, SessionClient } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 
 interface Wait {
   readonly kind: WaitKind;
@@ -24,6 +25,7 @@ export interface WaitsOptions {
   readonly setDeadline: (fn: () => void) => { cancel(): void };
   /** Answers in place of the clients. */
   readonly deny: (requestId: string, kind: WaitKind) => void;
+  readonly observer: Pick<RelayObserver, 'unattended'>;
 }
 
 /** The open ones of one session. */
@@ -112,6 +114,7 @@ export class Waits {
     } else {
       wait.deadline ??= this.#options.setDeadline(() => {
         this.#end(requestId);
+        this.#options.observer.unattended(wait.type);
         this.#options.deny(requestId, wait.kind);
       });
     }

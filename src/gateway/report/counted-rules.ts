@@ -1,4 +1,4 @@
-/** The rules of methods, which count what they deny: whoever asks for a rule is about to follow it. */
+/** The rules of methods and parameters, which count what they refuse: whoever asks for a rule is about to follow it. */
 import { METHOD_REASONS, type MethodReason } from '../methods/reasons.ts';
 import type { MethodRules } from '../model.ts';
 
@@ -6,6 +6,8 @@ import type { MethodRules } from '../model.ts';
 export interface DeniedCalls {
   /** `method` is given where nobody has decided about it. */
   deniedCall(reason: MethodReason, method: string | undefined): void;
+  /** A call was refused because of a parameter, by this rule. */
+  refusedParameter(rule: string): void;
 }
 
 const KEYS: ReadonlyMap<string, MethodReason> = new Map(
@@ -22,6 +24,11 @@ export function countedRules(rules: MethodRules, counter: DeniedCalls): MethodRu
         counter.deniedCall(reason, reason === 'Unknown' ? method : undefined);
       }
       return rule;
+    },
+    checkParams: (method, params) => {
+      const refusal = rules.checkParams(method, params);
+      if (refusal !== undefined) counter.refusedParameter(refusal.reason);
+      return refusal;
     },
   };
 }

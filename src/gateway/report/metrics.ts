@@ -1,12 +1,14 @@
 /** The metrics of the gateway, beside those of the core. Labels come from fixed sets only: no series for a tenant, a session or a client. */
-import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Counter, Registry } from 'prom-client';
 import { DENY_REASONS, type DenyReason } from '../admission/admission.ts';
 import { CloseCause } from '../client/model.ts';
 import { CLIENT_STATES, type ClientState } from '../client/state.ts';
 import { REJECT_REASONS, type RejectReason } from '../listen/listener.ts';
+import { PARAM_REASONS } from '../methods/param-reasons.ts';
 import { METHOD_REASONS, type MethodReason } from '../methods/reasons.ts';
 import { BoundedNames, OTHER } from './bounded-names.ts';
 import type { DeniedCalls } from './counted-rules.ts';
+import { Series } from './series.ts';
 
 /** Why the relay closes a client; what is in neither set counts as `Other`. */
 const RELAY_CAUSES = ['ProtocolError', 'SlowClient'];
@@ -14,43 +16,51 @@ const CLOSE_REASONS: ReadonlySet<string> = new Set([...Object.values(CloseCause)
 /** Names of methods that nobody has decided about: as many as a new version of the CLI or an SDK brings. */
 const MAX_UNKNOWN_METHODS = 100;
 
-/** Registers and counts. All series exist from the start, so that a rate over them includes the first increment. */
+/** Registers and counts. */
 export class GatewayMetrics implements DeniedCalls {
-  readonly #registry: Registry;
+  readonly #series: Series;
   readonly #accepted: Counter;
   readonly #rejected: Counter<'reason'>;
   readonly #admissions: Counter<'result'>;
   readonly #closed: Counter<'reason'>;
   /** Bytes and frames are counted here, thousands of times between two scrapes. */
-  readonly #traffic = { received: 0, sent: 0, frames: 0 };
+  readonly #traffic = { received: 0, receivedFrames: 0, sent: 0, frames: 0 };
   readonly #oversize: Counter;
   readonly #denied: Counter<'reason'>;
+  readonly #refusedParameters: Counter<'rule'>;
   readonly #unknown: Counter<'method'>;
   readonly #unknownNames = new BoundedNames(MAX_UNKNOWN_METHODS);
 
   constructor(registry: Registry) {
-    this.#registry = registry;
-    this.#accepted = this.#counter('connections_total', 'Connections of clients that were accepted');
-    this.#rejected = this.#counter('rejected_connections_total', 'Connections that never became a client, by reason', {
+    const series = new Series(registry);
+    this.#series = series;
+    this.#accepted = series.counter('connections_total', 'Connections of clients that were accepted');
+    this.#rejected = series.counter('rejected_connections_total', 'Connections that never became a client, by reason', {
       reason: REJECT_REASONS,
     });
-    this.#admissions = this.#counter('admissions_total', 'Tokens that clients presented, by result', {
+    this.#admissions = series.counter('admissions_total', 'Tokens that clients presented, by result', {
       result: ['Admitted', ...DENY_REASONS],
     });
-    this.#closed = this.#counter('closed_connections_total', 'Connections of clients that ended, by reason', {
+    this.#closed = series.counter('closed_connections_total', 'Connections of clients that ended, by reason', {
       reason: [...CLOSE_REASONS, OTHER],
     });
-    this.#tally('received_bytes_total', 'Bytes that clients have sent', () => this.#traffic.received);
-    this.#tally('sent_bytes_total', 'Bytes that were queued for clients', () => this.#traffic.sent);
-    this.#tally('sent_frames_total', 'Frames that were queued for clients', () => this.#traffic.frames);
-    this.#oversize = this.#counter(
+    series.tally('received_bytes_total', 'Bytes that clients have sent', () => this.#traffic.received);
+    series.tally('received_frames_total', 'Frames that clients have sent', () => this.#traffic.receivedFrames);
+    series.tally('sent_bytes_total', 'Bytes that were queued for clients', () => this.#traffic.sent);
+    series.tally('sent_frames_total', 'Frames that were queued for clients', () => this.#traffic.frames);
+    this.#oversize = series.counter(
       'oversize_frames_total',
       'Frames of clients that were refused because of their size',
     );
-    this.#denied = this.#counter('denied_calls_total', 'Calls that were refused because of their method, by reason', {
+    this.#denied = series.counter('denied_calls_total', 'Calls that were refused because of their method, by reason', {
       reason: Object.keys(METHOD_REASONS),
     });
-    this.#unknown = this.#counter(
+    this.#refusedParameters = series.counter(
+      'refused_parameters_total',
+      'Calls that were refused because of a parameter, by rule',
+      { rule: Object.keys(PARAM_REASONS) },
+    );
+    this.#unknown = series.counter(
       'unknown_methods_total',
       `Calls of methods that are in no table, by method; after ${MAX_UNKNOWN_METHODS} of them, and if it is no name, ${OTHER}`,
       { method: [OTHER] },
@@ -59,17 +69,7 @@ export class GatewayMetrics implements DeniedCalls {
 
   /** `count` is asked at each scrape. */
   clients(count: () => ReadonlyMap<ClientState, number>): void {
-    const gauge = new Gauge({
-      name: 'copilot_gateway_clients',
-      help: `Connections of clients by state: ${CLIENT_STATES.join(', ')}`,
-      labelNames: ['state'],
-      collect() {
-        const counts = count();
-        for (const state of CLIENT_STATES) this.set({ state }, counts.get(state) ?? 0);
-      },
-      registers: [],
-    });
-    this.#registry.registerMetric(gauge);
+    this.#series.states('clients', 'Connections of clients by state', CLIENT_STATES, count);
   }
 
   accepted(): void {
@@ -92,6 +92,10 @@ export class GatewayMetrics implements DeniedCalls {
     this.#traffic.received += bytes;
   }
 
+  receivedFrame(): void {
+    this.#traffic.receivedFrames += 1;
+  }
+
   sent(bytes: number): void {
     this.#traffic.sent += bytes;
     this.#traffic.frames += 1;
@@ -106,34 +110,7 @@ export class GatewayMetrics implements DeniedCalls {
     if (method !== undefined) this.#unknown.inc({ method: this.#unknownNames.valueOf(method) });
   }
 
-  /** A counter whose value is read at each scrape. */
-  #tally(name: string, help: string, read: () => number): void {
-    let counted = 0;
-    const counter = new Counter({
-      name: `copilot_gateway_${name}`,
-      help,
-      registers: [],
-      collect() {
-        const now = read();
-        this.inc(now - counted);
-        counted = now;
-      },
-    });
-    this.#registry.registerMetric(counter);
-  }
-
-  #counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
-    const entries = Object.entries(labels ?? {}) as [L, readonly string[]][];
-    const values = entries.flatMap(([, all]) => all).join(', ');
-    const counter = new Counter<L>({
-      name: `copilot_gateway_${name}`,
-      help: values === '' ? help : `${help}: ${values}`,
-      labelNames: entries.map(([label]) => label),
-      registers: [this.#registry],
-    });
-    for (const [label, all] of entries) {
-      for (const value of all) counter.inc({ [label]: value } as Record<L, string>, 0);
-    }
-    return counter;
+  refusedParameter(rule: string): void {
+    this.#refusedParameters.inc({ rule });
   }
 }

@@ -82,6 +82,7 @@ describe.each(['cli', 'runtime'] as const)('a client that does not read (%s)', (
     expect(raw.types).toContain('assistant.message');
     expect(raw.types.filter((type) => type === 'assistant.message_delta').length).toBeLessThan(4000);
     expect(await bench.cut()).toBe(0);
+    expect(await bench.gateway.metric('copilot_gateway_dropped_events_total')).toBeGreaterThan(0);
   }, 120_000);
 
   it('is cut when it has too much to read', async () => {
@@ -89,6 +90,7 @@ describe.each(['cli', 'runtime'] as const)('a client that does not read (%s)', (
     await stopReading();
     await waitFor('it is cut', async () => (await bench.clients()) === 0, { withinMs: 60_000 });
     expect(await bench.cut()).toBe(1);
+    expect(await bench.gateway.metric('copilot_gateway_dropped_events_total')).toBe(0);
     raw.socket.resume();
     if (!raw.socket.closed) await once(raw.socket, 'close');
   }, 120_000);

@@ -31,9 +31,12 @@ beforeEach(() => {
   clients = new Clients({
     admission: { decide: (token) => grant(String(token)) },
     relay: {
+      sessions: () => [],
+      servers: () => [],
       attach: ({ id }) => ({
         frame: () => undefined,
         drained: () => undefined,
+        work: { calls: 0, sessions: 0 },
         get isBusy() {
           return busy.has(id);
         },
@@ -55,6 +58,7 @@ beforeEach(() => {
       denied: () => undefined,
       closed: (_, { reason }) => void reasons.push(reason),
       received: () => undefined,
+      receivedFrame: () => undefined,
       sent: () => undefined,
       oversize: () => undefined,
     },
@@ -88,6 +92,19 @@ describe('the clients of a process', () => {
     await open();
     expect(Object.fromEntries(clients.count())).toEqual({ Relaying: 10, Greeting: 1 });
     expect(halfOpen.size).toBe(1);
+  });
+
+  it('are listed, admitted or not, until they are gone', async () => {
+    const admitted = await open('acme');
+    await open();
+    const listed = clients.list();
+    expect(listed.map(({ id, state, identity }) => [id, state, identity?.tenant.name])).toEqual([
+      [1, 'Relaying', 'acme'],
+      [2, 'Greeting', undefined],
+    ]);
+    admitted.stream.end();
+    await carry();
+    expect(clients.list().map(({ id }) => id)).toEqual([2]);
   });
 
   it('make room among strangers: the oldest of the same address goes', async () => {

@@ -14,6 +14,7 @@ const SLOW = 'slow';
 
 let clock: FakeClock;
 let frames: string[];
+let framesCounted: number;
 let ends: CloseReason[];
 let closed: CloseReason[];
 let denied: DenyReason[];
@@ -28,6 +29,7 @@ let identityOf: (token: unknown) => Partial<Identity>;
 beforeEach(() => {
   clock = new FakeClock();
   [frames, ends, closed, denied] = [[], [], [], []];
+  framesCounted = 0;
   link = undefined;
   verdict = undefined;
   pausesAt = undefined;
@@ -55,6 +57,8 @@ const admission: Admission = {
 };
 
 const relay: Relay = {
+  sessions: () => [],
+  servers: () => [],
   attach: (client) => {
     link = client;
     return {
@@ -64,6 +68,7 @@ const relay: Relay = {
       },
       drained: () => undefined,
       isBusy: false,
+      work: { calls: 2, sessions: 1 },
       closed: (reason) => void ends.push(reason),
     };
   },
@@ -90,6 +95,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
       denied: (_, denial) => void denied.push(denial.denied),
       closed: (_, reason) => void closed.push(reason),
       received: () => undefined,
+      receivedFrame: () => void (framesCounted += 1),
       sent: () => undefined,
       oversize: () => undefined,
     },
@@ -222,6 +228,65 @@ describe('connect', () => {
       { id: 1, error: { code: -32002 } },
       { id: 2, result: { ok: true } },
     ]);
+  });
+
+  it('tells who it is from outside, with what its application says that it is, and without its token', async () => {
+    const { client, connection } = open();
+    const stranger = {
+      id: 1,
+      address: '10.0.0.9:40000',
+      identity: undefined,
+      state: 'Greeting',
+      application: undefined,
+    };
+    const since = clock.now();
+    expect(connection.summary).toMatchObject({
+      ...stranger,
+      since,
+      calls: 0,
+      sessions: 0,
+      receivedBytes: 0,
+      sentBytes: 0,
+    });
+    await clock.advance(1_000);
+    const clientInfo = { editorName: 'portal', editorVersion: '2.4.0' };
+    client.connect(`${GOOD} secret`, 1, { clientInfo });
+    await carry();
+    const { summary } = connection;
+    expect(summary).toMatchObject({ state: 'Relaying', since, application: 'portal 2.4.0', calls: 2, sessions: 1 });
+    expect(summary.identity).toMatchObject({ tenant, credential: 'Kubernetes' });
+    expect(JSON.stringify(summary)).not.toContain('secret');
+    client.send({ id: 2, method: 'session.list', params: {} });
+    await carry();
+    expect(connection.summary.receivedBytes).toBeGreaterThan(summary.receivedBytes);
+    expect(connection.summary.sentBytes).toBe(summary.sentBytes);
+    link?.send('{}');
+    expect(connection.summary.sentBytes).toBe(summary.sentBytes + 'Content-Length: 2\r\n\r\n{}'.length);
+  });
+
+  it.each([
+    [undefined, undefined],
+    ['text', undefined],
+    [{}, undefined],
+    [{ editorName: 7, editorVersion: '' }, undefined],
+    [{ editorName: 'a b\n\u001b[31mé', extensionName: 'x', extensionVersion: '1' }, 'a?b??[31m? x 1'],
+    [{ editorName: 'n'.repeat(1_000) }, 'n'.repeat(64)],
+  ])('takes %j for what the application is, in plain characters and cut', async (clientInfo, application) => {
+    const { client, connection } = open();
+    client.connect(GOOD, 1, { clientInfo });
+    await carry();
+    expect(connection.summary.application).toBe(application);
+  });
+
+  it('counts each frame once, also those that wait for a decision', async () => {
+    const { client } = open();
+    client.connect(SLOW);
+    for (let id = 2; id <= 4; id += 1) client.send({ id, method: 'session.list', params: {} });
+    await carry();
+    decideSlow(grant(SLOW));
+    await carry();
+    expect(frames).toHaveLength(3);
+    expect(framesCounted).toBe(4);
   });
 
   it('says that it may be tried again when nobody can decide', async () => {

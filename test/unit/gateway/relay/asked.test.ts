@@ -4,6 +4,7 @@ import type { ClientAnswer, Declaration, SessionClient } from '../../../../src/g
 
 /** A client of which is known what it has yet to answer. */
 class AskedClient implements SessionClient {
+  readonly id = 1;
   readonly isEnded = false;
   readonly open = new Set<(answer: ClientAnswer) => void>();
 
@@ -31,6 +32,7 @@ function asking() {
   const asked = new Asked({
     limit: 10,
     maxBytes: 100,
+    observer: { unattended: () => undefined },
     attached: () => attached,
     setDeadline: () => ({ cancel: () => undefined }),
     answer: (_id, answer) => answers.push(answer),

@@ -76,6 +76,25 @@ describe('requests of clients', () => {
     expect(world.server.count('runtime.shutdown')).toBe(0);
   });
 
+  it('are refused because of a parameter, with the rule, and the server never hears of them', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    const [create, update] = [
+      client.call('session.create', { sessionId: 'other', configDir: '/tmp/x' }),
+      client.call('session.options.update', { sessionId: 's', copilotUrl: 'http://evil.example' }),
+    ];
+    await settle();
+    expect(client.answer(create)?.error).toMatchObject({
+      code: -32602,
+      message: expect.stringContaining('"configDir" of session.create is refused by the rule SessionPlace'),
+      data: { rule: 'SessionPlace', parameter: 'configDir' },
+    });
+    expect(client.answer(update)?.error).toMatchObject({ code: -32602, data: { rule: 'KeyDestination' } });
+    expect([world.server.count('session.create'), world.server.count('session.options.update')]).toEqual([0, 0]);
+    await world.attach(client, 'other');
+    expect(world.server.last('session.resume').params).not.toHaveProperty('configDir');
+  });
+
   it.each([
     ['a batch', '[{"jsonrpc":"2.0","id":1,"method":"ping"}]'],
     ['no JSON', 'hello'],

@@ -3,8 +3,12 @@ import { Turn } from '../../../../src/gateway/relay/turn.ts';
 
 /** A turn of which every send and refusal is written down. */
 function recorded(limit = 10, maxBytes = 100) {
-  const turn = new Turn<string>(limit, maxBytes);
   const log: string[] = [];
+  const ends: string[] = [];
+  const turn = new Turn<string>(limit, maxBytes, {
+    turnEnded: (end) => void ends.push(`turn ${end}`),
+    heldEnded: (end) => void ends.push(`held ${end}`),
+  });
   const send = (client: string, prompt: string, bytes = 1) =>
     turn.request(
       client,
@@ -12,7 +16,7 @@ function recorded(limit = 10, maxBytes = 100) {
       () => log.push(`${client}:${prompt}`),
       (why) => log.push(`${client}:${prompt} ${why}`),
     );
-  return { turn, log, send };
+  return { turn, log, ends, send };
 }
 
 describe('prompts of several clients', () => {
@@ -87,7 +91,7 @@ describe('prompts of several clients', () => {
     send('b', '1');
     send('c', '1');
     expect(log).toEqual(['a:1', 'c:1 TooMany']);
-    turn.end();
+    turn.end('ServerLost');
     expect(log.at(-1)).toBe('b:1 Lost');
     expect(turn.isTaken).toBe(false);
   });
@@ -126,5 +130,30 @@ describe('prompts of several clients', () => {
     expect(turn.isStuck).toBe(true);
     turn.started();
     expect(turn.isStuck).toBe(false);
+  });
+});
+
+describe('who counts', () => {
+  it('is told once how each turn ended that ran', () => {
+    const { turn, ends } = recorded();
+    turn.idle();
+    turn.started();
+    turn.started();
+    turn.idle();
+    turn.started();
+    turn.end('ServerLost');
+    turn.started();
+    turn.end('SessionDeleted');
+    turn.end('SessionDeleted');
+    expect(ends).toEqual(['turn Finished', 'turn ServerLost', 'turn SessionDeleted']);
+  });
+
+  it('is told what became of each prompt that had to wait', () => {
+    const { turn, ends, send } = recorded(4);
+    for (const client of ['a', 'b', 'b', 'c', 'd', 'e']) send(client, '1');
+    turn.answered('a', true);
+    turn.leave('c');
+    turn.end('ServerLost');
+    expect(ends).toEqual(['held TooMany', 'held Sent', 'held Sent', 'held ClientGone', 'held ServerLost']);
   });
 });

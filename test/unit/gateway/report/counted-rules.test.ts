@@ -28,6 +28,13 @@ describe('rules that are counted', () => {
     expect([denied.get('WedgesServer'), denied.get('Installs'), denied.get('Unknown')]).toEqual([1, 2, 0]);
   });
 
+  it('count refused parameters by rule', async () => {
+    expect(rules.checkParams('session.create', { configDir: '/tmp/x' })).toMatchObject({ reason: 'SessionPlace' });
+    expect(rules.checkParams('session.create', { model: 'm' })).toBeUndefined();
+    const refused = await series('copilot_gateway_refused_parameters_total');
+    expect([refused.get('SessionPlace'), refused.get('Settings')]).toEqual([1, 0]);
+  });
+
   it('count unknown methods by name, a bounded number of them, and no text that is no name', async () => {
     for (const method of ['session.new', 'session.new', 'x'.repeat(65), 'a b', '', '{"token":"s"}'])
       rules.ruleOf(method);

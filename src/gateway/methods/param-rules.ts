@@ -1,0 +1,75 @@
+/** Which parameters a call may have: the tables, as the relay asks them. */
+import { isObject } from '../../copilot/index.ts';
+import type { ParamRefusal } from '../model.ts';
+import type { MethodProfile } from './line.ts';
+import type { ParamLine } from './param-line.ts';
+import { PARAM_REASONS, type ParamReason } from './param-reasons.ts';
+import { PARAM_TABLES, linesOf } from './param-lines.ts';
+
+interface RefusedParam {
+  /** Names of fields, or `*`. */
+  readonly path: readonly string[];
+  readonly reason: ParamReason;
+  readonly harmless: string | undefined;
+}
+
+interface MethodParams {
+  /** Those that have a line. */
+  readonly known: ReadonlySet<string>;
+  readonly refused: Readonly<Record<MethodProfile, readonly RefusedParam[]>>;
+}
+
+/** Characters of a name that a client made up, which it is told. */
+const LONGEST_NAME = 64;
+
+/** By method. */
+const PARAMS: ReadonlyMap<string, MethodParams> = new Map(
+  PARAM_TABLES.flatMap((table) => {
+    const lines = linesOf(table);
+    const known = new Set(lines.map(([path]) => path.split('.', 1)[0] ?? ''));
+    const refused = { Dedicated: refusedOf(lines, 'Dedicated'), Shared: refusedOf(lines, 'Shared') };
+    return table.methods.map((method) => [method, { known, refused }] as const);
+  }),
+);
+
+/**
+ * Why a call must not have the params that it has, by the first line that refuses one of them; undefined: it may. A parameter
+ * without a line is left to the server where all clients are one trust domain, for SDKs send those of newer servers, too.
+ */
+export function checkParams(method: string, params: object, profile: MethodProfile): ParamRefusal | undefined {
+  const of = PARAMS.get(method);
+  if (of === undefined) return undefined;
+  const found = of.refused[profile].find(({ path, harmless }) => isStated(params, path, harmless));
+  if (found !== undefined) return refusal(method, found.path.join('.'), found.reason);
+  if (profile === 'Dedicated') return undefined;
+  const unknown = Object.entries(params).find(([name, value]) => !of.known.has(name) && isStated(value, [], undefined));
+  return unknown && refusal(method, unknown[0].slice(0, LONGEST_NAME), 'Unknown');
+}
+
+function refusedOf(lines: readonly ParamLine[], profile: MethodProfile): RefusedParam[] {
+  const isRefused = ([, dedicated, shared]: ParamLine) =>
+    dedicated === 'refuse' || (profile === 'Shared' && shared === 'refuse');
+  return lines.filter(isRefused).map(([path, , , reason, harmless]) => ({ path: path.split('.'), reason, harmless }));
+}
+
+/** Whether something is stated at the path in `value`. */
+function isStated(value: unknown, path: readonly string[], harmless: string | undefined): boolean {
+  const [name, ...rest] = path;
+  if (name === undefined) return !isEmpty(value) && value !== harmless;
+  if (name === '*') return entries(value).some((entry) => isStated(entry, rest, harmless));
+  return isObject(value) && Object.hasOwn(value, name) && isStated(value[name], rest, harmless);
+}
+
+function isEmpty(value: unknown): boolean {
+  const isEmptyList = Array.isArray(value) && value.length === 0;
+  return value === undefined || value === null || value === false || value === '' || isEmptyList;
+}
+
+function entries(value: unknown): readonly unknown[] {
+  return typeof value === 'object' && value !== null ? Object.values(value) : [];
+}
+
+function refusal(method: string, parameter: string, rule: ParamReason): ParamRefusal {
+  const message = `"${parameter}" of ${method} is refused by the rule ${rule}: ${PARAM_REASONS[rule]}; leave it out`;
+  return { reason: rule, parameter, message };
+}

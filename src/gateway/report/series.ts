@@ -1,0 +1,60 @@
+/** How the metrics of the gateway are registered: with their prefix, and with every series from the start. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+const PREFIX = 'copilot_gateway_';
+
+/** Makes the metrics of one registry. Helps list the values of labels. */
+export class Series {
+  readonly #registry: Registry;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  /** A counter whose series all exist from the start, so that a rate over them includes the first increment. */
+  counter<L extends string>(name: string, help: string, labels?: Readonly<Record<L, readonly string[]>>): Counter<L> {
+    const entries = Object.entries(labels ?? {}) as [L, readonly string[]][];
+    const values = entries.flatMap(([, all]) => all).join(', ');
+    const counter = new Counter<L>({
+      name: `${PREFIX}${name}`,
+      help: values === '' ? help : `${help}: ${values}`,
+      labelNames: entries.map(([label]) => label),
+      registers: [this.#registry],
+    });
+    for (const [label, all] of entries) {
+      for (const value of all) counter.inc({ [label]: value } as Record<L, string>, 0);
+    }
+    return counter;
+  }
+
+  /** A counter whose value is read at each scrape: for what is counted thousands of times between two of them. */
+  tally(name: string, help: string, read: () => number): void {
+    let counted = 0;
+    const counter = new Counter({
+      name: `${PREFIX}${name}`,
+      help,
+      registers: [],
+      collect() {
+        const now = read();
+        this.inc(now - counted);
+        counted = now;
+      },
+    });
+    this.#registry.registerMetric(counter);
+  }
+
+  /** A gauge by state; at each scrape `count` says how many there are in each. */
+  states<S extends string>(name: string, help: string, all: readonly S[], count: () => ReadonlyMap<S, number>): void {
+    const gauge = new Gauge({
+      name: `${PREFIX}${name}`,
+      help: `${help}: ${all.join(', ')}`,
+      labelNames: ['state'],
+      registers: [],
+      collect() {
+        const counts = count();
+        for (const state of all) this.set({ state }, counts.get(state) ?? 0);
+      },
+    });
+    this.#registry.registerMetric(gauge);
+  }
+}

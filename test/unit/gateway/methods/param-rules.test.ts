@@ -1,0 +1,165 @@
+import { describe, expect, it } from '@jest/globals';
+import { METHOD_LINES } from '../../../../src/gateway/methods/lines.ts';
+import { PARAM_TABLES, linesOf } from '../../../../src/gateway/methods/param-lines.ts';
+import { PARAM_REASONS } from '../../../../src/gateway/methods/param-reasons.ts';
+import { checkParams } from '../../../../src/gateway/methods/param-rules.ts';
+import { paramsOf, sdkSchema, sdkSource, sentParams } from '../../../support/method-schema.ts';
+
+const CREATES = ['session.create', 'session.resume'];
+
+/** Paths that have a line, by method. */
+const paths = new Map(
+  PARAM_TABLES.flatMap((table) =>
+    table.methods.map((method) => [method, linesOf(table).map(([path]) => path)] as const),
+  ),
+);
+
+describe('the tables of parameters', () => {
+  it.each([...paths])('have each parameter of %s once, and what it is in', (_, all) => {
+    expect(all.filter((path, index) => all.indexOf(path) !== index)).toEqual([]);
+    const outer = all.filter((path) => path.includes('.')).map((path) => path.split('.', 1)[0] ?? '');
+    expect(outer.filter((name) => !all.includes(name))).toEqual([]);
+  });
+
+  it('are for methods that are not denied', () => {
+    const allowed = new Set(METHOD_LINES.filter(([, dedicated]) => dedicated !== 'deny').map(([name]) => name));
+    expect([...paths.keys()].filter((method) => !allowed.has(method))).toEqual([]);
+  });
+
+  it('use every rule, apart from the one for parameters without a line', () => {
+    const used = new Set(PARAM_TABLES.flatMap(linesOf).map(([, , , reason]) => reason));
+    expect(Object.keys(PARAM_REASONS).filter((rule) => !used.has(rule as never))).toEqual(['Unknown']);
+  });
+
+  it.each(CREATES)('have every parameter that the SDK sends with %s', (method) => {
+    const sent = sentParams(sdkSource(), method);
+    expect(sent.length).toBeGreaterThan(70);
+    expect(sent.filter((name) => paths.get(method)?.includes(name) !== true)).toEqual([]);
+  });
+
+  it('have every parameter of the schema that the SDK brings along', () => {
+    const missing = [...paths].flatMap(([method, all]) =>
+      paramsOf(sdkSchema(), method).filter((name) => !all.includes(name)),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
+describe('in a Dedicated tenant', () => {
+  const check = (method: string, params: object) => checkParams(method, params, 'Dedicated');
+  const rule = (method: string, params: object) => check(method, params)?.reason;
+
+  it.each(CREATES)('all that the SDK sends with %s is allowed, but for what concerns the operator', (method) => {
+    const sent = sentParams(sdkSource(), method);
+    const refused = sent.filter((name) => check(method, { [name]: 'something' }) !== undefined);
+    const ofExtensions = method === 'session.resume' ? ['requestedEnvironmentVariables'] : [];
+    expect(refused).toEqual(['configDir', ...ofExtensions]);
+  });
+
+  it.each([
+    ['session.create', { configDir: '/tmp/x' }, 'SessionPlace'],
+    ['sessions.open', { kind: 'create', options: { configDir: '/tmp/x' } }, 'SessionPlace'],
+    ['session.options.update', { copilotUrl: 'http://evil.example' }, 'KeyDestination'],
+    ['sessions.open', { kind: 'create', options: { copilotUrl: 'http://evil.example' } }, 'KeyDestination'],
+    [
+      'session.gitHubAuth.setCredentials',
+      { credentials: { type: 'user', copilotUser: { endpoints: { api: 'http://evil.example' } } } },
+      'KeyDestination',
+    ],
+    ['session.resume', { requestedEnvironmentVariables: ['COPILOT_CONNECTION_TOKEN'] }, 'Credentials'],
+    ['session.create', { authContextId: 'x' }, 'HostProgram'],
+    ['session.model.switchTo', { modelId: 'm', pickerPersistence: { settingsContext: {} } }, 'Settings'],
+    ['session.mode.set', { mode: 'plan', persistPlanSelection: true }, 'Settings'],
+  ])('%s with %j is refused', (method, params, expected) => {
+    expect(rule(method, params)).toBe(expected);
+  });
+
+  it.each([
+    ['session.create', { mcpServers: { a: { type: 'local', command: 'x' } }, workingDirectory: '/work', cloud: {} }],
+    ['session.create', { provider: { baseUrl: 'http://model', apiKey: 'k' }, availableTools: ['bash'] }],
+    ['session.create', { configDir: null, authContextId: '', hasGitHubToken: false, cachedModels: [] }],
+    ['session.create', { ofANewerSDK: true }],
+    ['session.send', { prompt: 'configDir', attachments: [{ type: 'file', path: '/etc/hosts' }], requestHeaders: {} }],
+    ['session.options.update', { installedPlugins: [], includedBuiltinSkills: [] }],
+    ['session.model.switchTo', { modelId: 'm', reasoningEffort: 'high' }],
+    ['session.getMessages', { configDir: '/tmp/x' }],
+    ['made.up', { configDir: '/tmp/x' }],
+  ])('%s with %j is allowed', (method, params) => {
+    expect(check(method, params)).toBeUndefined();
+  });
+
+  it('a refusal names the parameter, the rule and the remedy, and not the value', () => {
+    const parsed = JSON.parse('{"sessionId":"s","configDir":"/secret"}') as object;
+    expect(check('session.create', parsed)).toEqual({
+      reason: 'SessionPlace',
+      parameter: 'configDir',
+      message: `"configDir" of session.create is refused by the rule SessionPlace: ${PARAM_REASONS.SessionPlace}; leave it out`,
+    });
+  });
+
+  it('nothing is found in a prototype', () => {
+    const params = Object.create({ configDir: '/tmp/x' }) as object;
+    expect(check('session.create', params)).toBeUndefined();
+    expect(check('session.create', JSON.parse('{"__proto__":{"configDir":"/x"}}') as object)).toBeUndefined();
+  });
+});
+
+describe('in a Shared tenant', () => {
+  const rule = (method: string, params: object) => checkParams(method, params, 'Shared')?.reason;
+
+  it.each([
+    ['session.create', { configDir: '/tmp/x' }, 'SessionPlace'],
+    ['session.create', { mcpServers: { a: { type: 'local', command: 'x' } } }, 'AgentRights'],
+    ['session.create', { workingDirectory: '/etc' }, 'AgentRights'],
+    ['session.create', { availableTools: ['bash'] }, 'AgentTools'],
+    ['session.create', { enableSessionStore: true }, 'CrossSession'],
+    ['session.create', { memory: { enabled: true } }, 'CrossSession'],
+    ['session.create', { embeddingCacheStorage: 'persistent' }, 'CrossSession'],
+    ['session.create', { provider: { apiKeyCommand: 'cat /proc/1/environ' } }, 'AgentRights'],
+    ['session.create', { largeOutput: { outputDir: '/tmp' } }, 'AgentRights'],
+    ['session.create', { ofANewerSDK: true }, 'Unknown'],
+    ['session.send', { prompt: 'x', attachments: [{ type: 'blob' }, { type: 'file', path: '/etc' }] }, 'AgentRights'],
+    ['session.send', { prompt: 'x', requestHeaders: { 'api-key': 'k' } }, 'ProviderHeaders'],
+    ['session.sendMessages', { messages: [{ attachments: [{ path: '/etc' }] }] }, 'AgentRights'],
+    ['session.queue.insertAt', { message: { attachments: [{ path: '/etc' }] } }, 'AgentRights'],
+    ['session.queue.appendSteering', { attachments: [{ filePath: '/etc' }] }, 'AgentRights'],
+  ])('%s with %j is refused', (method, params, expected) => {
+    expect(rule(method, params)).toBe(expected);
+  });
+
+  it('what the SDK sends with mode "empty" is allowed, apart from the tools', () => {
+    const created = {
+      sessionId: 's',
+      model: 'm',
+      systemMessage: { mode: 'customize' },
+      tools: [],
+      isExperimentalMode: false,
+      enableSessionTelemetry: false,
+      mcpOAuthTokenStorage: 'in-memory',
+      skipEmbeddingRetrieval: true,
+      embeddingCacheStorage: 'in-memory',
+      enableOnDemandInstructionDiscovery: false,
+      enableFileHooks: false,
+      enableHostGitOperations: false,
+      enableSessionStore: false,
+      enableSkills: false,
+      memory: { enabled: false },
+      customAgentsLocalOnly: true,
+      toolFilterPrecedence: 'excluded',
+      envValueMode: 'direct',
+      hooks: false,
+      requestPermission: true,
+      includeSubAgentStreamingEvents: true,
+      excludedTools: ['bash'],
+    };
+    const updated = { skipCustomInstructions: true, customAgentsLocalOnly: true, coauthorEnabled: false };
+    expect(rule('session.create', created)).toBeUndefined();
+    expect(rule('session.options.update', { ...updated, manageScheduleEnabled: false, installedPlugins: [] })).toBe(
+      undefined,
+    );
+  });
+
+  it('a name that the client made up is cut', () => {
+    expect(checkParams('session.create', { ['x'.repeat(1e5)]: 1 }, 'Shared')?.message.length).toBeLessThan(300);
+  });
+});
