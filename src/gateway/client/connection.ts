@@ -1,6 +1,6 @@
 /** One connection of a client, from its first byte to its end. */
 import type { Duplex } from 'node:stream';
-import { FrameDecoder, setDeadline, type Timers } from '../../copilot/index.ts';
+import { FrameDecoder, setDeadline, unquotedMessageOf, type Timers } from '../../copilot/index.ts';
 import type { Admission, Grant } from '../admission/admission.ts';
 import type { ClientHandler, ClientLink, CloseReason, Identity, Relay } from '../model.ts';
 import {
@@ -189,7 +189,7 @@ export class ClientConnection implements ClientLink {
       this.#decoder.push(chunk);
     } catch (error) {
       this.send(framingLost(error));
-      this.close({ reason: CloseCause.FramingFault, message: (error as Error).message });
+      this.close({ reason: CloseCause.FramingFault, message: unquotedMessageOf(error) });
       return;
     }
     // Whoever is admitted by these bytes may have sent more behind them.

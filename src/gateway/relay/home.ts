@@ -3,8 +3,8 @@ import {
   RpcError,
   formatNotification,
   isObject,
-  messageOf,
   parseMessage,
+  unquotedMessageOf,
   type CopilotError,
   type Dial,
   type EventHead,
@@ -157,7 +157,7 @@ export class Home {
       await this.upstream.call(method, params);
     } catch (error) {
       this.#options.log.info(
-        { server: this.#options.key, method, error: messageOf(error) },
+        { server: this.#options.key, method, error: unquotedMessageOf(error) },
         'a call of the gateway failed',
       );
     }
@@ -177,7 +177,10 @@ export class Home {
     try {
       await session.exclusively(() => this.load(session));
     } catch (error) {
-      this.#options.log.info({ server: this.#options.key, error: messageOf(error) }, 'a session could not be loaded');
+      this.#options.log.info(
+        { server: this.#options.key, error: unquotedMessageOf(error) },
+        'a session could not be loaded',
+      );
       if (!this.upstream.isOpen) return answered({ kind: 'Lost', error: error as CopilotError, sent: false });
     }
     // Also after a failure: the server says best why not.
@@ -262,7 +265,10 @@ export class Home {
   }
 
   #onLost(error: CopilotError): void {
-    this.#options.log.info({ server: this.#options.key, error: error.message }, 'the connection to a server was lost');
+    this.#options.log.info(
+      { server: this.#options.key, error: unquotedMessageOf(error) },
+      'the connection to a server was lost',
+    );
     for (const session of this.#sessions.values()) {
       if (session.lost()) this.#endTurn(session);
       if (session.clientCount === 0) this.forget(session);

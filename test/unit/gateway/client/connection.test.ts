@@ -152,11 +152,14 @@ describe('before it is admitted', () => {
 
   it('is closed with an error when its framing is lost', async () => {
     const { client } = open();
-    client.stream.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    client.stream.write('GET /my-secret HTTP/1.1\r\nHost: x\r\n\r\n');
     await carry();
-    expect(client.received).toMatchObject([{ id: null, error: { code: -32700 } }]);
+    const message = expect.stringContaining('/my-secret');
+    expect(client.received).toMatchObject([{ id: null, error: { code: -32700, message } }]);
     expect(client.isClosed).toBe(true);
-    expect(closed).toMatchObject([{ reason: 'FramingFault' }]);
+    // Its own words are for itself, and not for the log.
+    const fault = 'expected a frame of the Copilot CLI server, found "..."';
+    expect(closed).toEqual([{ reason: 'FramingFault', message: fault }]);
   });
 
   it('is closed after 5 s, whether it says nothing or too little', async () => {
