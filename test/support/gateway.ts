@@ -73,6 +73,7 @@ export class GatewayInProcess implements AsyncDisposable {
       tls: undefined,
       proxies: undefined,
       maxConnections: 20_000,
+      maxConnectionsPerTenant: 5_000,
       drain: { leaveMs: 0, closeMs: 100 },
       ...options,
       limits,

@@ -27,6 +27,8 @@ export interface ClientsOptions {
   readonly random: () => number;
   readonly halfOpen: HalfOpen;
   readonly observer: ClientObserver;
+  /** Admitted clients of one tenant at once; one more is told to try again later. */
+  readonly maxPerTenant: number;
   readonly limits?: Partial<ClientLimits> | undefined;
 }
 
@@ -92,6 +94,7 @@ export class Clients {
       clock,
       timers: this.#timers,
       limits: this.#limits,
+      noRoom: (tenant) => this.#noRoom(tenant),
       observer: {
         denied: (client, denial) => observer.denied(client, denial),
         receivedFrame: () => observer.receivedFrame(),
@@ -146,6 +149,13 @@ export class Clients {
   /** Closes all at once. */
   closeAll(): void {
     for (const connection of this.#all) connection.close(LATE);
+  }
+
+  #noRoom(tenant: TenantRef): CloseReason | undefined {
+    const { maxPerTenant } = this.#options;
+    if ((this.#byTenant.get(keyOf(tenant))?.size ?? 0) < maxPerTenant) return undefined;
+    const message = `tenant ${keyOf(tenant)} has ${maxPerTenant} clients at this gateway, as many as it may have`;
+    return { reason: CloseCause.TenantFull, message };
   }
 
   #join(connection: ClientConnection, { identity }: ClientInfo): void {

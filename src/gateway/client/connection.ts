@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { FrameDecoder, setDeadline, unquotedMessageOf, type Timers } from '../../copilot/index.ts';
 import type { Admission, Grant } from '../admission/admission.ts';
-import type { ClientHandler, ClientLink, CloseReason, Identity, Relay } from '../model.ts';
+import type { ClientHandler, ClientLink, CloseReason, Identity, Relay, TenantRef } from '../model.ts';
 import {
   authenticationFailed,
   cannotDecide,
@@ -30,11 +30,15 @@ export interface ClientConnectionOptions {
   readonly clock: { now(): number; monotonic(): number };
   readonly timers: Timers;
   readonly limits: ClientLimits;
+  /** Why the tenant can have no further client now; undefined: it can. */
+  readonly noRoom: (tenant: TenantRef) => CloseReason | undefined;
   readonly observer: ClientObserver;
 }
 
 /** More than this is not waited for when a connection ends: the client has not been reading. */
 const LINGER_BYTES = 64 * 1024;
+/** When a client may come back whose tenant had too many. */
+const FULL_RETRY_AFTER_MS = 30_000;
 
 /** A client, admitted or not. */
 export class ClientConnection implements ClientLink {
@@ -230,10 +234,16 @@ export class ClientConnection implements ClientLink {
   }
 
   #admit(request: ConnectRequest, grant: Grant): void {
-    const { limits, observer, relay } = this.#options;
+    const { limits, observer, relay, noRoom } = this.#options;
+    this.#grant = grant;
+    const full = noRoom(grant.identity.tenant);
+    if (full !== undefined) {
+      this.send(cannotDecide(request, full.message, FULL_RETRY_AFTER_MS));
+      this.close(full);
+      return;
+    }
     this.#greeting.cancel();
     this.#become('admitted');
-    this.#grant = grant;
     this.#application = request.application;
     this.#decoder.allow(limits.frameBytes, new OversizeFrame({ allowed: limits.frameBytes, ...this.#oversizeSinks }));
     // Before anything that the relay may send.

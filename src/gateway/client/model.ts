@@ -52,6 +52,8 @@ export const CloseCause = {
   TooManyAttempts: 'TooManyAttempts',
   /** Too many connections were open that are not admitted; this was the oldest. */
   Crowded: 'Crowded',
+  /** Its tenant has as many clients as it may have. */
+  TenantFull: 'TenantFull',
   /** What it sent is not the protocol. */
   FramingFault: 'FramingFault',
   /** It does not read what it is sent. */

@@ -24,6 +24,8 @@ let verdict: Decision | undefined;
 let decideSlow: (decision: Decision) => void;
 /** After how many frames the relay pauses the client. */
 let pausesAt: number | undefined;
+/** Why the tenant can have no further client. */
+let full: CloseReason | undefined;
 let identityOf: (token: unknown) => Partial<Identity>;
 
 beforeEach(() => {
@@ -33,6 +35,7 @@ beforeEach(() => {
   link = undefined;
   verdict = undefined;
   pausesAt = undefined;
+  full = undefined;
   identityOf = () => ({});
 });
 
@@ -90,6 +93,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
     clock,
     timers: clock,
     limits: { ...CLIENT_LIMITS, ...limits },
+    noRoom: () => full,
     observer: {
       admitted: () => undefined,
       denied: (_, denial) => void denied.push(denial.denied),
@@ -299,6 +303,23 @@ describe('connect', () => {
     await clock.advance(300);
     await carry();
     expect(client.received).toMatchObject([{ error: { code: -32050, data: { retryable: true } } }]);
+  });
+
+  it('says that it may be tried again when the tenant has too many clients, and the connection ends', async () => {
+    full = { reason: 'TenantFull', message: 'tenant team/acme has 2 clients' };
+    const { client } = open();
+    client.connect(GOOD);
+    client.send({ id: 2, method: 'a' });
+    await carry();
+    expect(client.received).toMatchObject([
+      {
+        id: 1,
+        error: { code: -32050, message: 'tenant team/acme has 2 clients; try again', data: { retryable: true } },
+      },
+    ]);
+    expect([client.isClosed, link, closed]).toEqual([true, undefined, [full]]);
+    await clock.advance(2_000);
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it('that takes long holds back what follows, in order, and is answered first', async () => {
