@@ -124,7 +124,7 @@ export class ClientConnection implements ClientLink {
     if (this.#end !== undefined) return;
     const { observer, limits } = this.#options;
     observer.sent(this.#outgoing.send(body));
-    if (this.queuedBytes > limits.queueBytes) {
+    if (this.queuedBytes > (isAdmitted(this.#state) ? limits.queueBytes : limits.greetingQueueBytes)) {
       this.close({ reason: CloseCause.QueueFull, message: `the client has ${this.queuedBytes} bytes to read` });
     }
   }

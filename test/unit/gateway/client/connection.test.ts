@@ -187,6 +187,33 @@ describe('before it is admitted', () => {
   });
 });
 
+describe('a stranger that does not read its answers', () => {
+  it('is closed before they take memory, and nothing of it is answered any more', async () => {
+    const { client, connection } = open();
+    client.stream.pause();
+    // The shortest frame there is: its answer is six times as long.
+    client.stream.write('Content-Length: 0\r\n\r\n'.repeat(3_000));
+    await carry();
+    expect([connection.state, client.received]).toEqual(['Closed', []]);
+    expect(connection.queuedBytes).toBeLessThan(17 * 1024);
+    await clock.advance(1_000);
+    await carry();
+    expect(closed).toMatchObject([{ reason: 'QueueFull' }]);
+  });
+
+  it('and one that reads them gets each', async () => {
+    const { client } = open();
+    for (let burst = 0; burst < 20; burst += 1) {
+      client.stream.write('Content-Length: 0\r\n\r\n'.repeat(50));
+      await carry();
+    }
+    client.connect(GOOD);
+    await carry();
+    expect(client.received).toHaveLength(1_001);
+    expect(client.received.at(-1)).toMatchObject({ id: 1, result: { ok: true } });
+  });
+});
+
 describe('connect', () => {
   it('is answered as the server answers it, and what the client sends then goes to the relay', async () => {
     const { client } = open();
