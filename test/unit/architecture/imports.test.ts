@@ -138,7 +138,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['report'],
     ['gateway'],
   ],
-  'gateway/admission': [['binding-credential', 'token', 'verdict-cache'], ['reviews'], ['admission']],
+  'gateway/admission': [['binding-credential', 'jwt', 'lane', 'token'], ['verdict-cache'], ['reviews'], ['admission']],
   'gateway/client': [
     ['state'],
     ['half-open', 'handshake', 'model', 'outgoing', 'request-id'],
