@@ -6,6 +6,7 @@ import { keyOf } from '../../kube/types/types.ts';
 import type { Admission } from '../admission/admission.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
 import { ClientConnection } from './connection.ts';
+import { FrameMemory, type FrameMemoryLimits } from './frame-memory.ts';
 import type { HalfOpen, HalfOpenSlot } from './half-open.ts';
 import {
   CLIENT_LIMITS,
@@ -30,6 +31,8 @@ export interface ClientsOptions {
   /** Admitted clients of one tenant at once; one more is told to try again later. */
   readonly maxPerTenant: number;
   readonly limits?: Partial<ClientLimits> | undefined;
+  /** Default `FRAME_MEMORY`. */
+  readonly frameMemory?: FrameMemoryLimits | undefined;
 }
 
 /** How this gateway lets its clients go: SDKs do not connect again by themselves, so they get time to leave. */
@@ -51,6 +54,7 @@ export class Clients {
   readonly #options: ClientsOptions;
   readonly #limits: ClientLimits;
   readonly #timers: TimerQueue;
+  readonly #memory: FrameMemory;
   readonly #all = new Set<ClientConnection>();
   /** Those that are admitted, by `namespace/name` of the tenant. */
   readonly #byTenant = new Map<string, Set<ClientConnection>>();
@@ -62,6 +66,7 @@ export class Clients {
     this.#options = options;
     this.#limits = { ...CLIENT_LIMITS, ...options.limits };
     this.#timers = new TimerQueue(options.clock);
+    this.#memory = new FrameMemory(options.frameMemory);
     this.#endListening = options.fleet.onChange((tenant) => this.#recheck(tenant));
   }
 
@@ -94,6 +99,7 @@ export class Clients {
       clock,
       timers: this.#timers,
       limits: this.#limits,
+      memory: this.#memory,
       noRoom: (tenant) => this.#noRoom(tenant),
       observer: {
         denied: (client, denial) => observer.denied(client, denial),

@@ -141,8 +141,9 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/admission': [['binding-credential', 'jwt', 'lane', 'token'], ['verdict-cache'], ['reviews'], ['admission']],
   'gateway/client': [
     ['state'],
-    ['half-open', 'handshake', 'model', 'outgoing', 'request-id'],
+    ['frame-memory', 'half-open', 'handshake', 'model', 'outgoing', 'request-id'],
     ['oversize', 'recheck', 'token-check'],
+    ['incoming'],
     ['connection'],
     ['clients'],
   ],

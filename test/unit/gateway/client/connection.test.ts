@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { duplexPair } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
+import { encodeFrame } from '../../../../src/copilot/index.ts';
 import type { Admission, Decision, DenyReason, Grant } from '../../../../src/gateway/admission/admission.ts';
 import { ClientConnection } from '../../../../src/gateway/client/connection.ts';
+import { FrameMemory } from '../../../../src/gateway/client/frame-memory.ts';
 import { CLIENT_LIMITS, type ClientLimits } from '../../../../src/gateway/client/model.ts';
 import type { ClientLink, CloseReason, Identity, Relay } from '../../../../src/gateway/model.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -18,6 +20,7 @@ let framesCounted: number;
 let ends: CloseReason[];
 let closed: CloseReason[];
 let denied: DenyReason[];
+let memory: FrameMemory;
 let link: ClientLink | undefined;
 /** What a recheck says from now on; undefined: the same as before. */
 let verdict: Decision | undefined;
@@ -30,6 +33,7 @@ let identityOf: (token: unknown) => Partial<Identity>;
 
 beforeEach(() => {
   clock = new FakeClock();
+  memory = new FrameMemory({ total: 100_000, perTenant: 50_000, free: 1_000 });
   [frames, ends, closed, denied] = [[], [], [], []];
   framesCounted = 0;
   link = undefined;
@@ -94,6 +98,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
     timers: clock,
     limits: { ...CLIENT_LIMITS, ...limits },
     noRoom: () => full,
+    memory,
     observer: {
       admitted: () => undefined,
       denied: (_, denial) => void denied.push(denial.denied),
@@ -428,6 +433,40 @@ describe('an admitted client', () => {
     await carry();
     expect(frames.map((frame) => JSON.parse(frame) as object)).toMatchObject([{ id: 4, error: { code: -32600 } }]);
     expect(client.received).toHaveLength(1);
+  });
+
+  it('that stops in the middle of a large frame loses that when another one needs the room, and nothing else', async () => {
+    const request = (id: string) =>
+      encodeFrame(`{"jsonrpc":"2.0","id":"${id}","method":"m","p":"${'x'.repeat(40_000)}"}`);
+    const [stopped, going] = [await admitted(), await admitted()];
+    stopped.client.stream.write(request('stopped').slice(0, 30_000));
+    await carry();
+    expect(memory.total).toBeGreaterThan(30_000);
+    going.client.stream.write(request('going').slice(0, 39_000));
+    await carry();
+    expect(memory.total).toBeLessThanOrEqual(50_000);
+    going.client.stream.write(request('going').slice(39_000));
+    stopped.client.stream.write(request('stopped').slice(30_000));
+    stopped.client.send({ id: 2, method: 'a' });
+    await carry();
+    expect(frames.map((frame) => (JSON.parse(frame) as { id: unknown }).id)).toEqual(['going', 2]);
+    expect(stopped.client.received.slice(1)).toMatchObject([
+      {
+        id: 'stopped',
+        error: { code: -32050, message: expect.stringContaining('no room'), data: { retryable: true } },
+      },
+    ]);
+    expect([memory.total, closed]).toEqual([0, []]);
+  });
+
+  it('that ends in the middle of a frame leaves its room to others', async () => {
+    const { client } = await admitted();
+    client.stream.write(encodeFrame('x'.repeat(40_000)).slice(0, 30_000));
+    await carry();
+    expect(memory.total).toBeGreaterThan(0);
+    client.stream.end();
+    await carry();
+    expect(memory.total).toBe(0);
   });
 
   it('gets frames in order, as text or as bytes that change after the call', async () => {
