@@ -1,5 +1,5 @@
 /** The errors of a run: which of them end it, and what is reported of them. */
-import { CopilotError, RefusedError, RpcError, TimeoutError, UnreachableError } from '../copilot/index.ts';
+import { CopilotError, RefusedError, RpcError, TimeoutError, unquotedMessageOf } from '../copilot/index.ts';
 import { errorCode } from './file-tree.ts';
 
 /** A signal ended the run between two deletions. */
@@ -22,18 +22,13 @@ const MEANINGS: Readonly<Record<string, string>> = {
   ENOTDIR: 'not a directory: mount the volume',
 };
 
-/** Text of a peer as `quote` of src/copilot writes it: a JSON string. */
-const QUOTED = /"(?:[^"\\]|\\.)*"/g;
-
 /**
  * The message of an error of a server or a file system for the tenant's status. It has no text of the server, which its agent may have
  * written, and no file name: agents create files and name them after what their users say.
  * @throws any other error: it is a bug of this program.
  */
 export function statusMessage(error: unknown): string {
-  // The messages of these two are ours, including what they quote.
-  if (error instanceof UnreachableError || error instanceof TimeoutError) return error.message;
-  if (error instanceof CopilotError) return error.message.replace(QUOTED, '"..."');
+  if (error instanceof CopilotError) return unquotedMessageOf(error);
   const code = errorCode(error);
   if (code === undefined) throw error;
   const { syscall = 'unknown call' } = error as NodeJS.ErrnoException;

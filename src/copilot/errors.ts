@@ -108,6 +108,18 @@ export function quote(found: string | Uint8Array): string {
   );
 }
 
+/** What {@link quote} has written: a JSON string. */
+const QUOTED = /"(?:[^"\\]|\\.)*"/g;
+/** What messages of this part quote themselves. */
+const OWN = new Set(['jsonrpc', '2.0', 'id', 'method', 'result', 'error', 'connect'].map((text) => `"${text}"`));
+
+/** The message of whatever was thrown, without what a peer has sent: for who may not read what passes. */
+export function unquotedMessageOf(error: unknown): string {
+  // The messages of these two are this side's own, including what they quote.
+  if (error instanceof UnreachableError || error instanceof TimeoutError) return error.message;
+  return messageOf(error).replace(QUOTED, (quoted) => (OWN.has(quoted) ? quoted : '"..."'));
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -12,7 +12,7 @@ export interface FrameLimits {
   readonly maxHeaderBytes?: number;
 }
 
-/** Takes a body that is larger than is allowed, in parts of which none is kept, so that the frames behind it can still be read. */
+/** Takes a body that is larger than is allowed, or that was abandoned, in parts of which none is kept, so that the frames behind it can still be read. */
 export interface OversizeReader {
   /** `length` as announced, in bytes. */
   begun(length: number): void;
@@ -75,6 +75,17 @@ export class FrameDecoder {
   /** Memory reserved for the incomplete frame, in bytes. */
   get reservedBytes(): number {
     return this.#partial.length;
+  }
+
+  /** Gives an incomplete body to the reader of oversize ones, as far as it has arrived, and frees its memory. */
+  abandon(): void {
+    if (!this.#inBody || this.#oversizeLeft !== undefined || this.#oversize === undefined) return;
+    const length = this.#contentLength ?? 0;
+    this.#oversizeLeft = length - this.#kept;
+    this.#oversize.begun(length);
+    this.#oversize.part(this.#partial.subarray(0, this.#kept));
+    this.#partial = EMPTY;
+    this.#kept = 0;
   }
 
   /**

@@ -15,6 +15,7 @@ export {
   TimeoutError,
   UnreachableError,
   messageOf,
+  unquotedMessageOf,
 } from './errors.ts';
 export { FrameConnection } from './frame-connection.ts';
 export type { FrameConnectionOptions } from './frame-connection.ts';

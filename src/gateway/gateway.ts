@@ -24,6 +24,8 @@ export interface GatewayOptions {
   readonly proxies: BlockList | undefined;
   /** Connections of clients at once. */
   readonly maxConnections: number;
+  /** Admitted clients of one tenant at once. */
+  readonly maxConnectionsPerTenant: number;
   readonly drain: DrainOptions;
   readonly limits?: Partial<ClientLimits> | undefined;
   readonly fleet: Fleet;
@@ -52,7 +54,12 @@ export class Gateway {
     const { log, metrics, clock, limits } = options;
     this.#audit = new Audit(log);
     const halfOpen = new HalfOpen();
-    this.#clients = new Clients({ ...options, halfOpen, observer: observer(metrics, this.#audit) });
+    this.#clients = new Clients({
+      ...options,
+      halfOpen,
+      maxPerTenant: options.maxConnectionsPerTenant,
+      observer: observer(metrics, this.#audit),
+    });
     metrics.clients(() => this.#clients.count());
     this.#listener = new Listener({
       ...options,

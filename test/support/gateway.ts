@@ -27,7 +27,7 @@ export interface LogLine {
 }
 
 export interface GatewayInProcessOptions extends Partial<
-  Pick<GatewayOptions, 'tls' | 'proxies' | 'maxConnections' | 'drain'>
+  Pick<GatewayOptions, 'tls' | 'proxies' | 'maxConnections' | 'maxConnectionsPerTenant' | 'drain'>
 > {
   /** Where the tenant's server is; default: nowhere. */
   readonly server?: { readonly host: string; readonly port: number };
@@ -73,6 +73,7 @@ export class GatewayInProcess implements AsyncDisposable {
       tls: undefined,
       proxies: undefined,
       maxConnections: 20_000,
+      maxConnectionsPerTenant: 5_000,
       drain: { leaveMs: 0, closeMs: 100 },
       ...options,
       limits,

@@ -104,7 +104,7 @@ export async function startOperator(
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${operator.tail()}`);
       return working();
     },
-    { withinMs: 30_000 },
+    { withinMs: 90_000 },
   );
   return operator;
 }

@@ -156,6 +156,8 @@ export class RelayWorld {
   readonly fleet = new StaticFleet({ host: '10.0.0.1', port: 4321 }, 'token of the server');
   /** Connections that were dialled. */
   readonly dials: ServerEnd[] = [];
+  /** The fields of each line of the log. */
+  readonly logged: object[] = [];
   /** Whether the next dials are answered. */
   isUp = true;
   /** Answers `connect`. */
@@ -166,7 +168,7 @@ export class RelayWorld {
 
   constructor(limits: Partial<RelayLimits> = {}) {
     const { fleet, clock } = this;
-    const log = { info: () => undefined };
+    const log = { info: (fields: object) => void this.logged.push(fields) };
     const observer = new RelayMetrics(this.registry);
     this.relay = createRelay({
       fleet,

@@ -69,6 +69,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     tls: options.tls && certificates && { at: { port: options.tls.port }, certificates },
     proxies: options.proxies,
     maxConnections: options.maxConnections,
+    maxConnectionsPerTenant: options.maxConnectionsPerTenant,
     drain,
     fleet,
     admission: createAdmission({ fleet, reviews, clock }),

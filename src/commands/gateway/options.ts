@@ -25,6 +25,8 @@ export interface GatewayOptions {
   readonly proxies: BlockList | undefined;
   /** Connections of clients at once. */
   readonly maxConnections: number;
+  /** Admitted clients of one tenant at once. */
+  readonly maxConnectionsPerTenant: number;
   /** How long this process may take to let its clients go when it is to stop, ms. */
   readonly drainTimeoutMs: number;
   /** Empty: all namespaces. */
@@ -55,6 +57,8 @@ export const GATEWAY_FLAGS = `\
   --tls-client-ca-file PATH          what the certificates of clients must be signed with; default: clients need none
   --proxy-protocol-from A,B          addresses or ranges of load balancers, whose connections must begin with a PROXY protocol header
   --max-connections N                clients at the same time, on each port; default: 20000
+  --max-connections-per-tenant N     clients of one tenant at the same time, so that none takes the places of others; default: a quarter of
+                                     --max-connections
   --drain-timeout DURATION           how long clients may stay when the process is to stop, which are closed between turns at the end
                                      of it; set it a little below the pod's terminationGracePeriodSeconds; default: 1h
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
@@ -71,6 +75,7 @@ const flags = {
   'tls-client-ca-file': { type: 'string' },
   'proxy-protocol-from': { type: 'string' },
   'max-connections': { type: 'string' },
+  'max-connections-per-tenant': { type: 'string' },
   'drain-timeout': { type: 'string' },
   'watch-namespaces': { type: 'string' },
   'health-port': { type: 'string' },
@@ -91,12 +96,15 @@ export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
   if (listenPort === undefined && tls === undefined) {
     throw new UsageError('--listen-port and --tls-port are both 0: clients need one of them');
   }
+  const maxConnections = positive('max-connections', values['max-connections'] ?? '20000');
+  const perTenant = values['max-connections-per-tenant'] ?? String(Math.ceil(maxConnections / 4));
   return {
     kubeconfig: values.kubeconfig,
     listenPort,
     tls,
     proxies: addresses('proxy-protocol-from', values['proxy-protocol-from']),
-    maxConnections: positive('max-connections', values['max-connections'] ?? '20000'),
+    maxConnections,
+    maxConnectionsPerTenant: positive('max-connections-per-tenant', perTenant),
     drainTimeoutMs: duration('drain-timeout', values['drain-timeout'] ?? '1h'),
     watchNamespaces: list(values['watch-namespaces']),
     healthPort: port('health-port', values['health-port'] ?? '0'),

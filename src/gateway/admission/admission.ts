@@ -5,6 +5,7 @@ import type { Fleet, GatewayTenant, Identity, TenantRef } from '../model.ts';
 import { isBindingCredential, isListed } from './binding-credential.ts';
 import type { KubeUser, Reviews, Unauthenticated } from './reviews.ts';
 import { parseToken, type ClientToken } from './token.ts';
+import type { Asker } from './verdict-cache.ts';
 
 /**
  * Why nobody is admitted. All but `Unavailable` are told apart in metrics and audit only: whoever has no credential of a tenant must not
@@ -96,13 +97,14 @@ function decideByBinding(options: AdmissionOptions, token: ClientToken, hash: st
 async function decideByReview(options: AdmissionOptions, token: ClientToken, uid?: string): Promise<Decision> {
   const { reviews, fleet, clock } = options;
   const { tenant } = token;
+  const asker = uid === undefined ? 'Newcomer' : 'Connected';
   try {
-    const user = await reviews.authenticate(token.credential);
+    const user = await reviews.authenticate(token.credential, asker);
     if (isNobody(user)) return deny('NotAuthenticated', tenant, user.problem);
     if (user.expiresAt !== undefined && user.expiresAt <= clock.now()) {
       return deny('NotAuthenticated', tenant, 'the Kubernetes token has expired');
     }
-    const isAllowed = await mayConnect(reviews, user, token);
+    const isAllowed = await mayConnect(reviews, user, token, asker);
     const found = fleet.find(tenant);
     const problem = tenantProblem(found, uid) ?? (isAllowed ? undefined : 'NotAuthorized');
     if (problem !== undefined || found === undefined) return deny(problem ?? 'UnknownTenant', tenant);
@@ -116,12 +118,17 @@ async function decideByReview(options: AdmissionOptions, token: ClientToken, uid
   }
 }
 
-async function mayConnect(reviews: Reviews, user: KubeUser, { tenant, user: stated }: ClientToken): Promise<boolean> {
+async function mayConnect(
+  reviews: Reviews,
+  user: KubeUser,
+  { tenant, user: stated }: ClientToken,
+  asker: Asker,
+): Promise<boolean> {
   const { name } = tenant;
-  if (!(await reviews.isAllowed(user, { tenant, verb: 'connect', name }))) return false;
+  if (!(await reviews.isAllowed(user, { tenant, verb: 'connect', name }, asker))) return false;
   if (stated === undefined || stated === user.name) return true;
   for (const who of [stated, '*']) {
-    if (await reviews.isAllowed(user, { tenant, verb: 'impersonate', name: `${name}:${who}` })) return true;
+    if (await reviews.isAllowed(user, { tenant, verb: 'impersonate', name: `${name}:${who}` }, asker)) return true;
   }
   return false;
 }

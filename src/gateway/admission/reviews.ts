@@ -7,10 +7,13 @@ import { SubjectAccessReview, TokenReview } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantRef } from '../model.ts';
-import { VerdictCache } from './verdict-cache.ts';
+import { unverifiedClaims } from './jwt.ts';
+import { VerdictCache, type Asker } from './verdict-cache.ts';
 
 /** The audience that tokens for the gateway have. A token for anybody else is worth nothing here, and the other way around. */
 export const GATEWAY_AUDIENCE = 'copilot-gateway';
+
+const NOT_FOR_US = `the Kubernetes token is not for the audience ${GATEWAY_AUDIENCE}`;
 
 /** A user, as the API server or an issuer knows it. */
 export interface KubeUser {
@@ -39,9 +42,9 @@ export interface TenantRight {
 /** Asks the API server. */
 export interface Reviews {
   /** @throws an error of the client if the API server does not answer, TooManyReviewsError */
-  authenticate(token: string): Promise<KubeUser | Unauthenticated>;
+  authenticate(token: string, asker: Asker): Promise<KubeUser | Unauthenticated>;
   /** @throws an error of the client if the API server does not answer, TooManyReviewsError */
-  isAllowed(user: KubeUser, right: TenantRight): Promise<boolean>;
+  isAllowed(user: KubeUser, right: TenantRight, asker: Asker): Promise<boolean>;
 }
 
 /**
@@ -51,36 +54,49 @@ export interface Reviews {
 const POSITIVE_MS = 30_000;
 /** A role that was just granted should not take long to be noticed. */
 const NEGATIVE_MS = 3_000;
-const LIMITS = { maxEntries: 10_000, maxRunning: 32, maxWaiting: 2_000 };
+const LIMITS = {
+  goodMs: POSITIVE_MS,
+  badMs: NEGATIVE_MS,
+  maxEntries: 10_000,
+  lanes: {
+    Newcomer: { maxRunning: 24, maxWaiting: 2_000 },
+    // As many as may be connected.
+    Connected: { maxRunning: 8, maxWaiting: 20_000 },
+  },
+};
 /** Less than the time that a connection has until it is admitted. */
 const DEADLINE_MS = 4_000;
 
 /** Reviews by the API server. */
 export class ApiReviews implements Reviews {
   readonly #client: Pick<KubeClient, 'create'>;
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #tokens: VerdictCache<KubeUser | Unauthenticated>;
   readonly #rights: VerdictCache<boolean>;
 
-  constructor({ client, clock }: { client: Pick<KubeClient, 'create'>; clock: Pick<Clock, 'monotonic'> }) {
+  constructor({ client, clock }: { client: Pick<KubeClient, 'create'>; clock: Pick<Clock, 'monotonic' | 'now'> }) {
     this.#client = client;
-    const ttl = (isGood: boolean): number => (isGood ? POSITIVE_MS : NEGATIVE_MS);
-    this.#tokens = new VerdictCache({ ...LIMITS, clock, ttlMs: (user) => ttl('name' in user) });
-    this.#rights = new VerdictCache({ ...LIMITS, clock, ttlMs: ttl });
+    this.#clock = clock;
+    this.#tokens = new VerdictCache({ ...LIMITS, clock, isGood: (user) => 'name' in user });
+    this.#rights = new VerdictCache({ ...LIMITS, clock, isGood: (isAllowed) => isAllowed });
   }
 
-  authenticate(token: string): Promise<KubeUser | Unauthenticated> {
-    return this.#tokens.get(digest(token), async () => userOf(await this.#review(token), token));
+  async authenticate(token: string, asker: Asker): Promise<KubeUser | Unauthenticated> {
+    const problem = hopeless(token, this.#clock.now());
+    if (problem !== undefined) return problem;
+    return this.#tokens.get(digest(token), async () => userOf(await this.#review(token), token), asker);
   }
 
-  isAllowed(user: KubeUser, right: TenantRight): Promise<boolean> {
+  isAllowed(user: KubeUser, right: TenantRight, asker: Asker): Promise<boolean> {
     const { name, uid, groups, extra } = user;
-    return this.#rights.get(digest(JSON.stringify([name, uid, groups, extra, right])), async () => {
+    const ask = async (): Promise<boolean> => {
       const { status } = await this.#client.create(SubjectAccessReview, accessReview(user, right), {
         deadlineMs: DEADLINE_MS,
       });
       // An evaluation error beside `allowed` is one of another authorizer, which did not decide.
       return status?.allowed === true && status.denied !== true;
-    });
+    };
+    return this.#rights.get(digest(JSON.stringify([name, uid, groups, extra, right])), ask, asker);
   }
 
   #review(token: string): Promise<TokenReview> {
@@ -92,11 +108,18 @@ export class ApiReviews implements Reviews {
   }
 }
 
+/** Why the API server need not be asked, by what the token says of itself; undefined: it must be. `now`: ms since the epoch. */
+export function hopeless(token: string, now: number): Unauthenticated | undefined {
+  const aud = unverifiedClaims(token)?.['aud'];
+  if (aud !== undefined && ![aud].flat().includes(GATEWAY_AUDIENCE)) return { problem: NOT_FOR_US };
+  return (expiryOf(token) ?? Infinity) <= now ? { problem: 'the Kubernetes token has expired' } : undefined;
+}
+
 /** The user of a reviewed token. An authenticator that knows no audiences says nothing of ours, and is not believed. */
 export function userOf({ status }: Pick<TokenReview, 'status'>, token: string): KubeUser | Unauthenticated {
   if (status?.authenticated !== true) return { problem: 'the API server does not accept the Kubernetes token' };
   if (status.audiences?.includes(GATEWAY_AUDIENCE) !== true) {
-    return { problem: `the Kubernetes token is not for the audience ${GATEWAY_AUDIENCE}` };
+    return { problem: NOT_FOR_US };
   }
   const { username, uid, groups, extra } = status.user ?? {};
   if (username === undefined || username === '') return { problem: 'the Kubernetes token has no user' };
@@ -105,17 +128,8 @@ export function userOf({ status }: Pick<TokenReview, 'status'>, token: string): 
 
 /** When a token expires that the API server has accepted, ms since the epoch; undefined for one that is no JWT. */
 export function expiryOf(token: string): number | undefined {
-  const [, payload, signature] = token.split('.');
-  if (payload === undefined || signature === undefined) return undefined;
-  try {
-    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as { exp?: unknown } | null;
-    const seconds = claims?.exp;
-    return typeof seconds === 'number' && Number.isFinite(seconds) ? seconds * 1000 : undefined;
-  } catch (error) {
-    // Another kind of token, with dots in it.
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const seconds = unverifiedClaims(token)?.['exp'];
+  return typeof seconds === 'number' && Number.isFinite(seconds) ? seconds * 1000 : undefined;
 }
 
 function accessReview(user: KubeUser, { tenant, verb, name }: TenantRight): SubjectAccessReview {

@@ -1,74 +1,66 @@
 /** Remembers what the API server has answered, for a short time, and asks once where many ask at once. */
 import { LruMap } from '../../kube/cache/lru.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
+import { Lane, type LaneLimits } from './lane.ts';
+
+/** For whom is asked: a client that is to be admitted, or one that is, and is looked at again. */
+export type Asker = 'Newcomer' | 'Connected';
 
 /** How long an answer is believed, and how much is kept. */
 export interface VerdictCacheOptions<V> {
   readonly clock: Pick<Clock, 'monotonic'>;
-  /** ms for which an answer is believed. */
-  readonly ttlMs: (verdict: V) => number;
-  /** Answers that are kept; a further one takes the place of the one that was not used for the longest time. */
+  readonly isGood: (verdict: V) => boolean;
+  /** ms for which a good answer is believed. */
+  readonly goodMs: number;
+  /** ms for which any other answer is believed. */
+  readonly badMs: number;
+  /** Good answers that are kept, and others; a further one takes the place of the one that was not used for the longest time. */
   readonly maxEntries: number;
-  /** Questions that are asked at the same time. */
-  readonly maxRunning: number;
-  /** Questions that wait for their turn; one more is refused. */
-  readonly maxWaiting: number;
+  /** Each asks without waiting for the other, so that strangers who come in crowds end no connection of anybody. */
+  readonly lanes: Readonly<Record<Asker, LaneLimits>>;
 }
 
-/** There are too many questions under way: this one was not asked. */
-export class TooManyReviewsError extends Error {
-  override readonly name = 'TooManyReviewsError';
+interface Known<V> {
+  readonly verdict: V;
+  /** Monotonic ms. */
+  readonly until: number;
 }
 
 /** Answers by key. An error is an answer to all who wait for it, and to nobody after them. */
 export class VerdictCache<V> {
   readonly #options: VerdictCacheOptions<V>;
-  readonly #known: LruMap<string, { readonly verdict: V; readonly until: number }>;
-  readonly #asked = new Map<string, Promise<V>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  /** Apart from the others: whoever makes up tokens fills only those. */
+  readonly #good: LruMap<string, Known<V>>;
+  readonly #bad: LruMap<string, Known<V>>;
+  readonly #lanes: Readonly<Record<Asker, Lane>>;
+  readonly #asked: Readonly<Record<Asker, Map<string, Promise<V>>>> = { Newcomer: new Map(), Connected: new Map() };
 
   constructor(options: VerdictCacheOptions<V>) {
+    const { maxEntries, lanes } = options;
     this.#options = options;
-    this.#known = new LruMap(options.maxEntries);
+    this.#good = new LruMap(maxEntries);
+    this.#bad = new LruMap(maxEntries);
+    this.#lanes = { Newcomer: new Lane(lanes.Newcomer), Connected: new Lane(lanes.Connected) };
   }
 
   /** The answer that is known, or what `ask` resolves to. @throws TooManyReviewsError, or what `ask` throws */
-  get(key: string, ask: () => Promise<V>): Promise<V> {
-    const known = this.#known.get(key);
+  get(key: string, ask: () => Promise<V>, asker: Asker = 'Newcomer'): Promise<V> {
+    const known = this.#good.get(key) ?? this.#bad.get(key);
     if (known !== undefined && known.until > this.#options.clock.monotonic()) return Promise.resolve(known.verdict);
-    const asked = this.#asked.get(key);
-    if (asked !== undefined) return asked;
-    const answer = this.#ask(key, ask).finally(() => this.#asked.delete(key));
-    this.#asked.set(key, answer);
+    const asked = this.#asked[asker];
+    const before = asked.get(key);
+    if (before !== undefined) return before;
+    const answer = this.#lanes[asker].run(async () => this.#keep(key, await ask())).finally(() => asked.delete(key));
+    asked.set(key, answer);
     return answer;
   }
 
-  async #ask(key: string, ask: () => Promise<V>): Promise<V> {
-    await this.#turn();
-    try {
-      const verdict = await ask();
-      this.#known.set(key, { verdict, until: this.#options.clock.monotonic() + this.#options.ttlMs(verdict) });
-      return verdict;
-    } finally {
-      // Whoever waits takes over the place as it is.
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running -= 1;
-      else next();
-    }
-  }
-
-  async #turn(): Promise<void> {
-    const { maxRunning, maxWaiting } = this.#options;
-    if (this.#running < maxRunning) {
-      this.#running += 1;
-      return;
-    }
-    if (this.#waiting.length >= maxWaiting) {
-      throw new TooManyReviewsError(`${maxWaiting} tokens wait for their review by the API server: try again later`);
-    }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    await promise;
+  #keep(key: string, verdict: V): V {
+    const { isGood, goodMs, badMs, clock } = this.#options;
+    const good = isGood(verdict);
+    const [to, from] = good ? [this.#good, this.#bad] : [this.#bad, this.#good];
+    from.delete(key);
+    to.set(key, { verdict, until: clock.monotonic() + (good ? goodMs : badMs) });
+    return verdict;
   }
 }

@@ -6,6 +6,7 @@ import { keyOf } from '../../kube/types/types.ts';
 import type { Admission } from '../admission/admission.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
 import { ClientConnection } from './connection.ts';
+import { FrameMemory, type FrameMemoryLimits } from './frame-memory.ts';
 import type { HalfOpen, HalfOpenSlot } from './half-open.ts';
 import {
   CLIENT_LIMITS,
@@ -27,7 +28,11 @@ export interface ClientsOptions {
   readonly random: () => number;
   readonly halfOpen: HalfOpen;
   readonly observer: ClientObserver;
+  /** Admitted clients of one tenant at once; one more is told to try again later. */
+  readonly maxPerTenant: number;
   readonly limits?: Partial<ClientLimits> | undefined;
+  /** Default `FRAME_MEMORY`. */
+  readonly frameMemory?: FrameMemoryLimits | undefined;
 }
 
 /** How this gateway lets its clients go: SDKs do not connect again by themselves, so they get time to leave. */
@@ -49,6 +54,7 @@ export class Clients {
   readonly #options: ClientsOptions;
   readonly #limits: ClientLimits;
   readonly #timers: TimerQueue;
+  readonly #memory: FrameMemory;
   readonly #all = new Set<ClientConnection>();
   /** Those that are admitted, by `namespace/name` of the tenant. */
   readonly #byTenant = new Map<string, Set<ClientConnection>>();
@@ -60,6 +66,7 @@ export class Clients {
     this.#options = options;
     this.#limits = { ...CLIENT_LIMITS, ...options.limits };
     this.#timers = new TimerQueue(options.clock);
+    this.#memory = new FrameMemory(options.frameMemory);
     this.#endListening = options.fleet.onChange((tenant) => this.#recheck(tenant));
   }
 
@@ -92,6 +99,8 @@ export class Clients {
       clock,
       timers: this.#timers,
       limits: this.#limits,
+      memory: this.#memory,
+      noRoom: (tenant) => this.#noRoom(tenant),
       observer: {
         denied: (client, denial) => observer.denied(client, denial),
         receivedFrame: () => observer.receivedFrame(),
@@ -146,6 +155,13 @@ export class Clients {
   /** Closes all at once. */
   closeAll(): void {
     for (const connection of this.#all) connection.close(LATE);
+  }
+
+  #noRoom(tenant: TenantRef): CloseReason | undefined {
+    const { maxPerTenant } = this.#options;
+    if ((this.#byTenant.get(keyOf(tenant))?.size ?? 0) < maxPerTenant) return undefined;
+    const message = `tenant ${keyOf(tenant)} has ${maxPerTenant} clients at this gateway, as many as it may have`;
+    return { reason: CloseCause.TenantFull, message };
   }
 
   #join(connection: ClientConnection, { identity }: ClientInfo): void {

@@ -1,8 +1,10 @@
 /** One connection of a client, from its first byte to its end. */
 import type { Duplex } from 'node:stream';
-import { FrameDecoder, setDeadline, type Timers } from '../../copilot/index.ts';
+import { setDeadline, unquotedMessageOf, type Timers } from '../../copilot/index.ts';
+import { keyOf } from '../../kube/types/types.ts';
 import type { Admission, Grant } from '../admission/admission.ts';
-import type { ClientHandler, ClientLink, CloseReason, Identity, Relay } from '../model.ts';
+import type { ClientHandler, ClientLink, CloseReason, Identity, Relay, TenantRef } from '../model.ts';
+import type { FrameMemory } from './frame-memory.ts';
 import {
   authenticationFailed,
   cannotDecide,
@@ -12,9 +14,9 @@ import {
   readGreeting,
   type ConnectRequest,
 } from './handshake.ts';
+import { Incoming } from './incoming.ts';
 import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver, type ClientSummary } from './model.ts';
 import { Outgoing } from './outgoing.ts';
-import { OversizeFrame } from './oversize.ts';
 import { Recheck } from './recheck.ts';
 import { isAdmitted, nextState, type ClientEvent, type ClientState } from './state.ts';
 import { TokenCheck } from './token-check.ts';
@@ -30,18 +32,23 @@ export interface ClientConnectionOptions {
   readonly clock: { now(): number; monotonic(): number };
   readonly timers: Timers;
   readonly limits: ClientLimits;
+  readonly memory: FrameMemory;
+  /** Why the tenant can have no further client now; undefined: it can. */
+  readonly noRoom: (tenant: TenantRef) => CloseReason | undefined;
   readonly observer: ClientObserver;
 }
 
 /** More than this is not waited for when a connection ends: the client has not been reading. */
 const LINGER_BYTES = 64 * 1024;
+/** When a client may come back whose tenant had too many. */
+const FULL_RETRY_AFTER_MS = 30_000;
 
 /** A client, admitted or not. */
 export class ClientConnection implements ClientLink {
   readonly id: number;
   readonly address: string;
   readonly #options: ClientConnectionOptions;
-  readonly #decoder: FrameDecoder;
+  readonly #incoming: Incoming;
   readonly #outgoing: Outgoing;
   readonly #greeting: { cancel(): void };
   readonly #tokens: TokenCheck;
@@ -70,7 +77,7 @@ export class ClientConnection implements ClientLink {
     this.address = address;
     this.#since = clock.now();
     this.#options = options;
-    this.#decoder = new FrameDecoder((body) => this.#onFrame(body), { maxBodyBytes: limits.greetingBytes });
+    this.#incoming = new Incoming({ ...options, ...limits, onBody: (body) => this.#onFrame(body) });
     this.#outgoing = new Outgoing(stream);
     this.#tokens = new TokenCheck({
       ...options,
@@ -120,7 +127,7 @@ export class ClientConnection implements ClientLink {
     if (this.#end !== undefined) return;
     const { observer, limits } = this.#options;
     observer.sent(this.#outgoing.send(body));
-    if (this.queuedBytes > limits.queueBytes) {
+    if (this.queuedBytes > (isAdmitted(this.#state) ? limits.queueBytes : limits.greetingQueueBytes)) {
       this.close({ reason: CloseCause.QueueFull, message: `the client has ${this.queuedBytes} bytes to read` });
     }
   }
@@ -186,10 +193,10 @@ export class ClientConnection implements ClientLink {
     this.#receivedBytes += chunk.length;
     if (!isAdmitted(this.#state)) this.#greetingBytes += chunk.length;
     try {
-      this.#decoder.push(chunk);
+      this.#incoming.push(chunk);
     } catch (error) {
       this.send(framingLost(error));
-      this.close({ reason: CloseCause.FramingFault, message: (error as Error).message });
+      this.close({ reason: CloseCause.FramingFault, message: unquotedMessageOf(error) });
       return;
     }
     // Whoever is admitted by these bytes may have sent more behind them.
@@ -230,12 +237,18 @@ export class ClientConnection implements ClientLink {
   }
 
   #admit(request: ConnectRequest, grant: Grant): void {
-    const { limits, observer, relay } = this.#options;
+    const { limits, observer, relay, noRoom } = this.#options;
+    this.#grant = grant;
+    const full = noRoom(grant.identity.tenant);
+    if (full !== undefined) {
+      this.send(cannotDecide(request, full.message, FULL_RETRY_AFTER_MS));
+      this.close(full);
+      return;
+    }
     this.#greeting.cancel();
     this.#become('admitted');
-    this.#grant = grant;
     this.#application = request.application;
-    this.#decoder.allow(limits.frameBytes, new OversizeFrame({ allowed: limits.frameBytes, ...this.#oversizeSinks }));
+    this.#incoming.admit(keyOf(grant.identity.tenant), { allowed: limits.frameBytes, ...this.#oversizeSinks });
     // Before anything that the relay may send.
     this.send(connected(request));
     observer.admitted(this.#info);
@@ -306,6 +319,7 @@ export class ClientConnection implements ClientLink {
     this.#greeting.cancel();
     this.#recheck?.stop();
     this.#tokens.stop();
+    this.#incoming.end();
     this.#held = [];
     // Not at once: the relay may be in the middle of what led to this.
     queueMicrotask(() => this.#handler?.closed(reason));

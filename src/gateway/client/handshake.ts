@@ -37,6 +37,7 @@ export interface ConnectRequest {
 /** The version that servers have unless the tenant says otherwise: at the time of the answer none need run. */
 export const SERVER_VERSION = '1.0.102';
 
+const NO_ROOM_RETRY_MS = 5_000;
 const INVALID_REQUEST = -32600;
 const PARSE_ERROR = -32700;
 const INVALID_PARAMS = -32602;
@@ -103,6 +104,12 @@ export function cannotDecide({ id }: ConnectRequest, why: string, retryAfterMs: 
 /** The answer to a request that is larger than is allowed, or the answer that the relay gets in place of an answer that is. */
 export function tooLarge(id: RequestId, bytes: number, allowed: number): string {
   return formatError(id, INVALID_REQUEST, `a message of ${bytes} bytes is larger than the ${allowed} bytes allowed`);
+}
+
+/** The same for one that was given up, so that others have the memory. */
+export function noRoomFor(id: RequestId, bytes: number): string {
+  const message = `there is no room now for a message of ${bytes} bytes that arrives so slowly; try again`;
+  return formatError(id, UNAVAILABLE, message, { retryable: true, retryAfterMs: NO_ROOM_RETRY_MS, outcome: 'NotSent' });
 }
 
 /** What is sent before a connection is closed whose framing is lost. */

@@ -9,6 +9,8 @@ export interface ClientLimits {
   readonly greetingMs: number;
   /** Bytes that a client may send before it is admitted. */
   readonly greetingBytes: number;
+  /** Bytes of answers that are kept for it before it is admitted; beyond them it is closed. A frame of 21 bytes has an answer of 130. */
+  readonly greetingQueueBytes: number;
   /** Wrong tokens before the connection is closed. */
   readonly attempts: number;
   /** ms from a token until it is refused, so that all refusals take the same, and guessing takes long. */
@@ -29,6 +31,7 @@ export interface ClientLimits {
 export const CLIENT_LIMITS: ClientLimits = {
   greetingMs: 5_000,
   greetingBytes: 64 * 1024,
+  greetingQueueBytes: 16 * 1024,
   attempts: 5,
   refusalMs: 300,
   frameBytes: 32 * 1024 * 1024,
@@ -52,6 +55,8 @@ export const CloseCause = {
   TooManyAttempts: 'TooManyAttempts',
   /** Too many connections were open that are not admitted; this was the oldest. */
   Crowded: 'Crowded',
+  /** Its tenant has as many clients as it may have. */
+  TenantFull: 'TenantFull',
   /** What it sent is not the protocol. */
   FramingFault: 'FramingFault',
   /** It does not read what it is sent. */

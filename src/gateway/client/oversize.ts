@@ -1,6 +1,6 @@
-/** A frame that is larger than is allowed: it is answered on its id and skipped, because a client would send it again after a reconnect. */
+/** A frame that is larger than is allowed, or for which there is no memory: it is answered on its id and skipped, because a client would send it again after a reconnect. */
 import type { OversizeReader } from '../../copilot/index.ts';
-import { tooLarge } from './handshake.ts';
+import { noRoomFor, tooLarge } from './handshake.ts';
 import { RequestIdScanner } from './request-id.ts';
 
 /** Where the outcome goes. */
@@ -41,6 +41,6 @@ export class OversizeFrame implements OversizeReader {
     if (id === undefined) return;
     const { allowed, toClient, toRelay } = this.#options;
     const send = hasMethod ? toClient : toRelay;
-    send(tooLarge(id, this.#length, allowed));
+    send(this.#length > allowed ? tooLarge(id, this.#length, allowed) : noRoomFor(id, this.#length));
   }
 }

@@ -4,8 +4,8 @@ import {
   formatAnswer,
   formatRequest,
   isObject,
-  messageOf,
   parseMessage,
+  unquotedMessageOf,
   type Message,
   type RequestId,
 } from '../../copilot/index.ts';
@@ -85,7 +85,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
     try {
       message = parseMessage(body);
     } catch (error) {
-      return this.#options.link.close({ reason: 'ProtocolError', message: messageOf(error) });
+      return this.#options.link.close({ reason: 'ProtocolError', message: unquotedMessageOf(error) });
     }
     if (message.kind === 'request') this.#request(message, body.length);
     else if (message.kind === 'answer') this.#answered(message.id, { result: message.result });

@@ -2,8 +2,8 @@
 import {
   RpcError,
   isObject,
-  messageOf,
   parseMessage,
+  unquotedMessageOf,
   type CopilotError,
   type Dial,
   type EventHead,
@@ -170,7 +170,7 @@ export class Home {
   }
 
   #logFailure(method: string, error: unknown): void {
-    const fields = { server: this.#options.key, method, error: messageOf(error) };
+    const fields = { server: this.#options.key, method, error: unquotedMessageOf(error) };
     this.#options.log.info(fields, 'a call of the gateway failed');
   }
 
@@ -190,7 +190,10 @@ export class Home {
     try {
       await session.exclusively(() => this.load(session));
     } catch (error) {
-      this.#options.log.info({ server: this.#options.key, error: messageOf(error) }, 'a session could not be loaded');
+      this.#options.log.info(
+        { server: this.#options.key, error: unquotedMessageOf(error) },
+        'a session could not be loaded',
+      );
       const failure = loadFailure(error);
       if (failure !== undefined) return answered(failure);
     }
@@ -302,7 +305,10 @@ export class Home {
   }
 
   #onLost(error: CopilotError): void {
-    this.#options.log.info({ server: this.#options.key, error: error.message }, 'the connection to a server was lost');
+    this.#options.log.info(
+      { server: this.#options.key, error: unquotedMessageOf(error) },
+      'the connection to a server was lost',
+    );
     for (const session of this.#sessions.values()) {
       if (session.lost()) this.#endTurn(session, 'The server was lost');
       if (session.clientCount === 0) this.forget(session);

@@ -15,7 +15,10 @@ const MAX_RETRY_DELAY_MS = 5_000;
 /** What the fleet uses of the manager. */
 export type FleetManager = Pick<Manager, 'client' | 'clock' | 'log' | 'metrics' | 'informer' | 'addController'>;
 
-/** The fleet starts and stops with the manager. */
+/**
+ * The fleet starts with the manager, and stops when everything else has ended: the clients of a gateway that stops stay for up to an hour,
+ * in which pods of their servers are replaced.
+ */
 export function addFleet(manager: FleetManager): Fleet {
   const tenants = manager.informer(RoutedTenant, { transform: slimTenant });
   const pods = manager.informer(Pod, {
@@ -27,7 +30,7 @@ export function addFleet(manager: FleetManager): Fleet {
   const fleet = new CachedFleet({ client, clock, tenants, pods });
   controllerManagedBy(manager)
     .named('gateway-fleet')
-    .withOptions({ concurrency: CONCURRENCY, maxRetryDelayMs: MAX_RETRY_DELAY_MS })
+    .withOptions({ concurrency: CONCURRENCY, maxRetryDelayMs: MAX_RETRY_DELAY_MS, stopsLast: true })
     .for(tenants)
     .watches(pods, (pod) => [fromKey(tenantKeyOf(pod))], { predicate: isAnother })
     .complete(fleet);

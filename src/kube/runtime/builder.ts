@@ -9,14 +9,15 @@ import {
   type Reconciler,
   type WatchesOptions,
 } from './controller.ts';
-import type { Manager } from './manager.ts';
+import type { Manager, Runnable } from './manager.ts';
 import { specOrMetadataChanged } from './predicates.ts';
 
 /** What a builder needs of the manager. */
 export type BuilderManager = Pick<Manager, 'clock' | 'metrics' | 'log' | 'addController'>;
 
 /** How the controller works, as opposed to what it reconciles. */
-export type BuilderOptions = Pick<ControllerOptions, 'concurrency' | 'maxRetryDelayMs' | 'reconcileTimeoutMs'>;
+export type BuilderOptions = Pick<ControllerOptions, 'concurrency' | 'maxRetryDelayMs' | 'reconcileTimeoutMs'> &
+  Pick<Runnable, 'stopsLast'>;
 
 /** Starts to build a controller that `complete` adds to this manager. */
 export function controllerManagedBy(manager: BuilderManager): ControllerBuilder {
@@ -62,7 +63,7 @@ export class ControllerBuilder {
     return this;
   }
 
-  /** Sets concurrency, back-off and timeout. */
+  /** Sets concurrency, back-off and timeout, and whether it stops last. */
   withOptions(options: BuilderOptions): this {
     this.#options = options;
     return this;
@@ -72,8 +73,9 @@ export class ControllerBuilder {
   complete(reconciler: Reconciler): Controller {
     if (this.#primary === undefined) throw new Error('controllerManagedBy: call for() before complete()');
     const { clock, metrics, log } = this.#manager;
+    const { stopsLast, ...options } = this.#options;
     const controller = new Controller({
-      ...this.#options,
+      ...options,
       name: this.#name ?? this.#primary.type.kind.toLowerCase(),
       primary: this.#primary,
       reconciler,
@@ -82,7 +84,7 @@ export class ControllerBuilder {
       log,
     });
     for (const watch of this.#watches) watch(controller);
-    this.#manager.addController(controller);
+    this.#manager.addController(controller, stopsLast === undefined ? {} : { stopsLast });
     return controller;
   }
 }

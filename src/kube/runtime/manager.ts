@@ -23,6 +23,8 @@ export interface Runnable {
   run(stop: AbortSignal, kill: AbortSignal): Promise<void>;
   /** Whether it starts only once this process is the leader, as controllers do. Default true. */
   needsLeadership?: boolean;
+  /** Whether its `stop` aborts only when the others have ended, which need it until then, or when `kill` does. Default false. */
+  stopsLast?: boolean;
 }
 
 /** What a manager needs, and what it serves where. */
@@ -114,9 +116,10 @@ export class Manager {
     return informer;
   }
 
-  addController(controller: Controller): void {
+  /** `stopsLast`: as for a {@link Runnable}. */
+  addController(controller: Controller, { stopsLast = false }: Pick<Runnable, 'stopsLast'> = {}): void {
     this.#outage.onReturn(() => controller.retryFailed(() => this.#outage.retryAfterMs()));
-    this.addRunnable({ name: controller.name, run: (stop, kill) => controller.run(stop, kill) });
+    this.addRunnable({ name: controller.name, stopsLast, run: (stop, kill) => controller.run(stop, kill) });
     const { clock, random, syncPeriodMs: periodMs } = this.#options;
     if (periodMs === undefined) return;
     const keys = (): Iterable<string> => controller.primary.store.keys();
@@ -274,6 +277,8 @@ export class Manager {
 class Group {
   readonly stop = new AbortController();
   readonly kill = new AbortController();
+  /** Stops those that stop last. */
+  readonly #stopLast = new AbortController();
   /** Resolves when one of them ends before it was stopped; never, if none does. */
   readonly failed: Promise<Outcome>;
   /** Resolves when all have ended, with or without an error. */
@@ -289,12 +294,22 @@ class Group {
   }
 
   start(): void {
-    this.ended = Promise.all(this.#runnables.map((runnable) => this.#run(runnable)));
+    const runAll = (runnables: Runnable[]): Promise<unknown> =>
+      Promise.all(runnables.map((runnable) => this.#run(runnable)));
+    const last = runAll(this.#runnables.filter(({ stopsLast }) => stopsLast === true));
+    const others = runAll(this.#runnables.filter(({ stopsLast }) => stopsLast !== true));
+    const stopLast = (): void => this.#stopLast.abort();
+    onAbort(this.stop.signal, () => {
+      void others.then(stopLast);
+      onAbort(this.kill.signal, stopLast);
+    });
+    this.ended = Promise.all([last, others]);
   }
 
   async #run(runnable: Runnable): Promise<void> {
     try {
-      await runnable.run(this.stop.signal, this.kill.signal);
+      const stop = runnable.stopsLast === true ? this.#stopLast : this.stop;
+      await runnable.run(stop.signal, this.kill.signal);
       if (!this.stop.signal.aborted) throw new Error('ended before it was stopped');
     } catch (error) {
       if (this.stop.signal.aborted)

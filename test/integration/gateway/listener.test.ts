@@ -250,6 +250,27 @@ describe('strangers', () => {
 });
 
 describe('a tenant', () => {
+  it('has a bounded number of clients: one more is told to try again, and may when one has left', async () => {
+    const gateway = await start({ maxConnectionsPerTenant: 2 });
+    const [one, two, three] = [plain(gateway), plain(gateway), plain(gateway)];
+    for (const client of [one, two]) {
+      client.connect(BINDING_TOKEN);
+      expect(await client.answer(1)).toMatchObject({ result: { ok: true } });
+    }
+    three.connect(BINDING_TOKEN);
+    expect(await three.answer(1)).toMatchObject({ error: { code: -32050, data: { retryable: true } } });
+    const left = async (clients: number) => (await gateway.metric('copilot_gateway_clients')) === clients;
+    await waitFor('the end of the third', () => left(2));
+    const lines = gateway.log.filter(({ audit, reason }) => audit === true && reason === 'TenantFull');
+    expect(lines).toMatchObject([{ msg: 'client gone', tenant: 'team/acme' }]);
+    expect(three.isClosed).toBe(true);
+    one.stream.end();
+    await waitFor('the end of the first', () => left(1));
+    const four = plain(gateway);
+    four.connect(BINDING_TOKEN);
+    expect(await four.answer(1)).toMatchObject({ result: { ok: true } });
+  });
+
   it('is not told from one that does not exist, by what a stranger gets or when', async () => {
     const gateway = await start();
     const refusal = async (token: string): Promise<[object, boolean]> => {

@@ -167,16 +167,19 @@ describe('the chart', () => {
       tls: undefined,
       proxies: undefined,
       maxConnections: 20_000,
+      maxConnectionsPerTenant: 5_000,
       drainTimeoutMs: 3_595_000,
     });
     const tls = { secretName: 'certificate', clientCertificates: true };
-    const all = { enabled: true, tls, proxyProtocolFrom: ['198.51.100.7', 'fd00::/64'], maxConnections: 100 };
+    const proxyProtocolFrom = ['198.51.100.7', 'fd00::/64'];
+    const all = { enabled: true, tls, proxyProtocolFrom, maxConnections: 100, maxConnectionsPerTenant: 90 };
     const options = parseGatewayOptions(await gatewayFlags({ gateway: all, logLevel: 'debug' }));
     const folder = '/etc/copilot-gateway/tls';
     expect(options).toMatchObject({
       ...common,
       tls: { port: 4322, cert: `${folder}/tls.crt`, key: `${folder}/tls.key`, clientCA: `${folder}/ca.crt` },
       maxConnections: 100,
+      maxConnectionsPerTenant: 90,
       logLevel: 'debug',
     });
     expect(options.proxies?.check('198.51.100.7')).toBe(true);
@@ -249,6 +252,7 @@ describe('an API server accepts what the chart renders', () => {
           tls: { secretName: 'certificate', clientCertificates: true },
           proxyProtocolFrom: ['198.51.100.0/24'],
           maxConnections: 100,
+          maxConnectionsPerTenant: 90,
           clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],
           autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5 },
           serviceAccount: { name: 'door', annotations: { purpose: 'test' } },

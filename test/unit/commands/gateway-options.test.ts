@@ -12,6 +12,7 @@ describe('the command line of the gateway', () => {
       tls: undefined,
       proxies: undefined,
       maxConnections: 20_000,
+      maxConnectionsPerTenant: 5_000,
       drainTimeoutMs: 3_600_000,
       watchNamespaces: [],
       healthPort: undefined,
@@ -34,6 +35,8 @@ describe('the command line of the gateway', () => {
       { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: '/ca' } },
     ],
     ['no time to leave', ['--drain-timeout=0s'], { drainTimeoutMs: 0 }],
+    ['few connections', ['--max-connections=2'], { maxConnections: 2, maxConnectionsPerTenant: 1 }],
+    ['one tenant only', ['--max-connections-per-tenant=20000'], { maxConnectionsPerTenant: 20_000 }],
     ['some namespaces', ['--watch-namespaces=a,b'], { watchNamespaces: ['a', 'b'] }],
   ])('takes %s', (_, args, expected) => {
     expect(parseGatewayOptions(args)).toMatchObject(expected);
@@ -65,6 +68,7 @@ describe('the command line of the gateway', () => {
     ['a name as load balancer', ['--proxy-protocol-from=lb.example.com'], 'lb.example.com must be an IP address'],
     ['a range of nothing', ['--proxy-protocol-from=10.0.0.0/33'], '10.0.0.0/33 must be'],
     ['no connections', ['--max-connections=0'], '--max-connections=0'],
+    ['no connections of a tenant', ['--max-connections-per-tenant=0'], '--max-connections-per-tenant=0'],
     ['a duration without a unit', ['--drain-timeout=60'], '--drain-timeout=60'],
     ['an unknown flag', ['--gateway'], '--gateway'],
     ['a further word', ['now'], 'now'],
@@ -76,6 +80,6 @@ describe('the command line of the gateway', () => {
   it('is what the help lists', () => {
     const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
     for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
-    expect(listed).toHaveLength(13);
+    expect(listed).toHaveLength(14);
   });
 });

@@ -199,6 +199,24 @@ describe('the frame decoder', () => {
       );
     });
 
+    it('hands out a body that is abandoned, wherever that happens, and reads what follows', () => {
+      const frame = encodeFrame('{"a":1234}');
+      for (let at = 0; at <= frame.length; at += 1) {
+        const seen: string[] = [];
+        const decoder = new FrameDecoder((body) => seen.push(body.toString()));
+        const begun = (length: number) => seen.push(`${length}:`);
+        const part = (bytes: Buffer) => (seen[seen.length - 1] += bytes.toString());
+        decoder.allow(10, { begun, part, ended: () => seen.push('ended') });
+        decoder.push(Buffer.from(frame.slice(0, at)));
+        decoder.abandon();
+        decoder.abandon();
+        expect(decoder.reservedBytes).toBeLessThanOrEqual(at > frame.length - 10 ? 0 : 64);
+        decoder.push(Buffer.from(frame.slice(at) + encodeFrame('{}')));
+        const isInBody = at >= frame.length - 10 && at < frame.length;
+        expect(seen).toEqual(isInBody ? ['10:{"a":1234}', 'ended', '{}'] : ['{"a":1234}', '{}']);
+      }
+    });
+
     it('refuses two lengths as ever, also behind one that is too large', () => {
       expect(() => decodeAll([Buffer.from('Content-Length: 99\r\nContent-Length: 2\r\n\r\n{}')])).toThrow(
         'two Content-Length',

@@ -22,6 +22,7 @@ let tenants: Map<string, GatewayTenant>;
 let isSynced: boolean;
 let rights: string[];
 let asked: string[];
+let askers: string[];
 let users: Map<string, KubeUser | Unauthenticated>;
 let failure: Error | undefined;
 
@@ -31,17 +32,20 @@ beforeEach(() => {
   isSynced = true;
   rights = ['team connect acme'];
   asked = [];
+  askers = [];
   users = new Map([['kube-token', bot]]);
   failure = undefined;
 });
 
 const reviews: Reviews = {
-  authenticate: async (token) => {
+  authenticate: async (token, asker) => {
+    askers.push(asker);
     asked.push('who');
     if (failure) throw failure;
     return Promise.resolve(users.get(token) ?? { problem: 'the API server does not accept the Kubernetes token' });
   },
-  isAllowed: (_, { tenant, verb, name }: TenantRight) => {
+  isAllowed: (_, { tenant, verb, name }: TenantRight, asker) => {
+    askers.push(asker);
     const right = `${tenant.namespace} ${verb} ${name}`;
     asked.push(right);
     return Promise.resolve(rights.includes(right));
@@ -152,6 +156,13 @@ describe('a Kubernetes token', () => {
     tenants.clear();
     expect(await reasonOf('team/acme:kube-token')).toBe('UnknownTenant');
     expect(asked).toEqual(foreign);
+  });
+
+  it('is looked at again in the places of who is connected', async () => {
+    const { recheck } = await granted('team/acme:kube-token');
+    expect(new Set(askers.splice(0))).toEqual(new Set(['Newcomer']));
+    await recheck();
+    expect(askers).toEqual(['Connected', 'Connected']);
   });
 
   it('that the API server does not accept is denied', async () => {

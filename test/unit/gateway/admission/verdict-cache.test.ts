@@ -11,8 +11,9 @@ beforeEach(() => {
 });
 
 function cache(options: Partial<VerdictCacheOptions<boolean>> = {}): VerdictCache<boolean> {
-  const ttlMs = (verdict: boolean) => (verdict ? 30_000 : 5_000);
-  return new VerdictCache({ clock, ttlMs, maxEntries: 3, maxRunning: 2, maxWaiting: 2, ...options });
+  const isGood = (verdict: boolean) => verdict;
+  const lanes = { Newcomer: { maxRunning: 2, maxWaiting: 2 }, Connected: { maxRunning: 1, maxWaiting: 1 } };
+  return new VerdictCache({ clock, isGood, goodMs: 30_000, badMs: 5_000, maxEntries: 3, lanes, ...options });
 }
 
 const answer = (key: string, verdict: boolean) => () => {
@@ -69,6 +70,38 @@ describe('the cache of verdicts', () => {
     // The places are free again.
     await Promise.all(['f', 'g'].map((key) => verdicts.get(key, answer(key, true))));
     expect(asked.slice(4)).toEqual(['f', 'g']);
+  });
+
+  it('asks for who is connected while newcomers wait, also about the same key', async () => {
+    const verdicts = cache();
+    const never = () => new Promise<boolean>(() => undefined);
+    for (const key of ['a', 'b', 'c', 'd']) void verdicts.get(key, never);
+    await expect(verdicts.get('e', never)).rejects.toThrow('2 tokens wait');
+    expect(await verdicts.get('e', answer('e', true), 'Connected')).toBe(true);
+    expect(await verdicts.get('c', answer('c', true), 'Connected')).toBe(true);
+    for (const key of ['f', 'g']) void verdicts.get(key, never, 'Connected');
+    await expect(verdicts.get('h', never, 'Connected')).rejects.toThrow('1 tokens wait');
+    // What one of them has learned is known to the other.
+    expect(await verdicts.get('e', never)).toBe(true);
+  });
+
+  it('forgets no good answer for any number of bad ones', async () => {
+    const verdicts = cache();
+    await verdicts.get('good', answer('good', true));
+    for (let n = 0; n < 100; n += 1) await verdicts.get(`junk-${n}`, answer('junk', false));
+    asked = [];
+    expect(await verdicts.get('good', answer('good', false))).toBe(true);
+    expect(asked).toEqual([]);
+  });
+
+  it('believes the last answer about a key, good or bad', async () => {
+    const verdicts = cache();
+    for (const verdict of [true, false, true, false]) {
+      await verdicts.get('a', answer('a', verdict));
+      expect(await verdicts.get('a', answer('a', !verdict))).toBe(verdict);
+      await clock.advance(30_000);
+    }
+    expect(asked).toHaveLength(4);
   });
 
   it('keeps a bounded number of answers', async () => {

@@ -53,6 +53,7 @@ beforeEach(() => {
     clock,
     random: () => 0.5,
     halfOpen,
+    maxPerTenant: 10,
     observer: {
       admitted: () => undefined,
       denied: () => undefined,
@@ -105,6 +106,19 @@ describe('the clients of a process', () => {
     admitted.stream.end();
     await carry();
     expect(clients.list().map(({ id }) => id)).toEqual([2]);
+  });
+
+  it('are as many of one tenant as it may have, and then one for each that leaves; others are not touched', async () => {
+    const first = await open('acme');
+    for (let n = 1; n < 10; n += 1) await open('acme');
+    expect((await open('acme')).isClosed).toBe(true);
+    expect(reasons).toEqual(['TenantFull']);
+    expect((await open('other')).isClosed).toBe(false);
+    first.stream.end();
+    await carry();
+    expect((await open('acme')).isClosed).toBe(false);
+    expect((await open('acme')).isClosed).toBe(true);
+    expect(reasons).toEqual(['TenantFull', 'ClientClosed', 'TenantFull']);
   });
 
   it('make room among strangers: the oldest of the same address goes', async () => {

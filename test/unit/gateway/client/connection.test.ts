@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { duplexPair } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
+import { encodeFrame } from '../../../../src/copilot/index.ts';
 import type { Admission, Decision, DenyReason, Grant } from '../../../../src/gateway/admission/admission.ts';
 import { ClientConnection } from '../../../../src/gateway/client/connection.ts';
+import { FrameMemory } from '../../../../src/gateway/client/frame-memory.ts';
 import { CLIENT_LIMITS, type ClientLimits } from '../../../../src/gateway/client/model.ts';
 import type { ClientLink, CloseReason, Identity, Relay } from '../../../../src/gateway/model.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -18,21 +20,26 @@ let framesCounted: number;
 let ends: CloseReason[];
 let closed: CloseReason[];
 let denied: DenyReason[];
+let memory: FrameMemory;
 let link: ClientLink | undefined;
 /** What a recheck says from now on; undefined: the same as before. */
 let verdict: Decision | undefined;
 let decideSlow: (decision: Decision) => void;
 /** After how many frames the relay pauses the client. */
 let pausesAt: number | undefined;
+/** Why the tenant can have no further client. */
+let full: CloseReason | undefined;
 let identityOf: (token: unknown) => Partial<Identity>;
 
 beforeEach(() => {
   clock = new FakeClock();
+  memory = new FrameMemory({ total: 100_000, perTenant: 50_000, free: 1_000 });
   [frames, ends, closed, denied] = [[], [], [], []];
   framesCounted = 0;
   link = undefined;
   verdict = undefined;
   pausesAt = undefined;
+  full = undefined;
   identityOf = () => ({});
 });
 
@@ -90,6 +97,8 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
     clock,
     timers: clock,
     limits: { ...CLIENT_LIMITS, ...limits },
+    noRoom: () => full,
+    memory,
     observer: {
       admitted: () => undefined,
       denied: (_, denial) => void denied.push(denial.denied),
@@ -152,11 +161,14 @@ describe('before it is admitted', () => {
 
   it('is closed with an error when its framing is lost', async () => {
     const { client } = open();
-    client.stream.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    client.stream.write('GET /my-secret HTTP/1.1\r\nHost: x\r\n\r\n');
     await carry();
-    expect(client.received).toMatchObject([{ id: null, error: { code: -32700 } }]);
+    const message = expect.stringContaining('/my-secret');
+    expect(client.received).toMatchObject([{ id: null, error: { code: -32700, message } }]);
     expect(client.isClosed).toBe(true);
-    expect(closed).toMatchObject([{ reason: 'FramingFault' }]);
+    // Its own words are for itself, and not for the log.
+    const fault = 'expected a frame of the Copilot CLI server, found "..."';
+    expect(closed).toEqual([{ reason: 'FramingFault', message: fault }]);
   });
 
   it('is closed after 5 s, whether it says nothing or too little', async () => {
@@ -177,6 +189,33 @@ describe('before it is admitted', () => {
       many.client.send({ id: sent, method: 'x', params: { p: 'x'.repeat(1_000) } });
     await carry();
     expect(closed.map(({ reason }) => reason).toSorted()).toEqual(['FramingFault', 'GreetingTooLarge']);
+  });
+});
+
+describe('a stranger that does not read its answers', () => {
+  it('is closed before they take memory, and nothing of it is answered any more', async () => {
+    const { client, connection } = open();
+    client.stream.pause();
+    // The shortest frame there is: its answer is six times as long.
+    client.stream.write('Content-Length: 0\r\n\r\n'.repeat(3_000));
+    await carry();
+    expect([connection.state, client.received]).toEqual(['Closed', []]);
+    expect(connection.queuedBytes).toBeLessThan(17 * 1024);
+    await clock.advance(1_000);
+    await carry();
+    expect(closed).toMatchObject([{ reason: 'QueueFull' }]);
+  });
+
+  it('and one that reads them gets each', async () => {
+    const { client } = open();
+    for (let burst = 0; burst < 20; burst += 1) {
+      client.stream.write('Content-Length: 0\r\n\r\n'.repeat(50));
+      await carry();
+    }
+    client.connect(GOOD);
+    await carry();
+    expect(client.received).toHaveLength(1_001);
+    expect(client.received.at(-1)).toMatchObject({ id: 1, result: { ok: true } });
   });
 });
 
@@ -298,6 +337,23 @@ describe('connect', () => {
     expect(client.received).toMatchObject([{ error: { code: -32050, data: { retryable: true } } }]);
   });
 
+  it('says that it may be tried again when the tenant has too many clients, and the connection ends', async () => {
+    full = { reason: 'TenantFull', message: 'tenant team/acme has 2 clients' };
+    const { client } = open();
+    client.connect(GOOD);
+    client.send({ id: 2, method: 'a' });
+    await carry();
+    expect(client.received).toMatchObject([
+      {
+        id: 1,
+        error: { code: -32050, message: 'tenant team/acme has 2 clients; try again', data: { retryable: true } },
+      },
+    ]);
+    expect([client.isClosed, link, closed]).toEqual([true, undefined, [full]]);
+    await clock.advance(2_000);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('that takes long holds back what follows, in order, and is answered first', async () => {
     const { client } = open();
     client.connect(SLOW);
@@ -377,6 +433,40 @@ describe('an admitted client', () => {
     await carry();
     expect(frames.map((frame) => JSON.parse(frame) as object)).toMatchObject([{ id: 4, error: { code: -32600 } }]);
     expect(client.received).toHaveLength(1);
+  });
+
+  it('that stops in the middle of a large frame loses that when another one needs the room, and nothing else', async () => {
+    const request = (id: string) =>
+      encodeFrame(`{"jsonrpc":"2.0","id":"${id}","method":"m","p":"${'x'.repeat(40_000)}"}`);
+    const [stopped, going] = [await admitted(), await admitted()];
+    stopped.client.stream.write(request('stopped').slice(0, 30_000));
+    await carry();
+    expect(memory.total).toBeGreaterThan(30_000);
+    going.client.stream.write(request('going').slice(0, 39_000));
+    await carry();
+    expect(memory.total).toBeLessThanOrEqual(50_000);
+    going.client.stream.write(request('going').slice(39_000));
+    stopped.client.stream.write(request('stopped').slice(30_000));
+    stopped.client.send({ id: 2, method: 'a' });
+    await carry();
+    expect(frames.map((frame) => (JSON.parse(frame) as { id: unknown }).id)).toEqual(['going', 2]);
+    expect(stopped.client.received.slice(1)).toMatchObject([
+      {
+        id: 'stopped',
+        error: { code: -32050, message: expect.stringContaining('no room'), data: { retryable: true } },
+      },
+    ]);
+    expect([memory.total, closed]).toEqual([0, []]);
+  });
+
+  it('that ends in the middle of a frame leaves its room to others', async () => {
+    const { client } = await admitted();
+    client.stream.write(encodeFrame('x'.repeat(40_000)).slice(0, 30_000));
+    await carry();
+    expect(memory.total).toBeGreaterThan(0);
+    client.stream.end();
+    await carry();
+    expect(memory.total).toBe(0);
   });
 
   it('gets frames in order, as text or as bytes that change after the call', async () => {

@@ -96,14 +96,31 @@ describe('requests of clients', () => {
   });
 
   it.each([
-    ['a batch', '[{"jsonrpc":"2.0","id":1,"method":"ping"}]'],
-    ['no JSON', 'hello'],
-    ['an id of a megabyte', `{"jsonrpc":"2.0","id":"${'x'.repeat(1e6)}","method":"ping"}`],
-    ['nesting without end', `{"jsonrpc":"2.0","id":1,"method":"ping","params":${'['.repeat(10_000)}`],
-  ])('that are %s end the connection', (_, body) => {
+    ['a batch', '[{"jsonrpc":"2.0","id":1,"method":"ping"}]', 'a JSON-RPC batch (array)'],
+    ['no JSON', 'my "secret"', 'a body that is not JSON: "..."'],
+    ['a text', '"my secret"', 'the JSON value "..."'],
+    ['an id of a megabyte', `{"jsonrpc":"2.0","id":"${'x'.repeat(1e6)}","method":"ping"}`, 'an "id" that is'],
+    ['nesting without end', `{"jsonrpc":"2.0","id":1,"method":"ping","params":${'['.repeat(10_000)}`, 'nested deeper'],
+  ])('that are %s end the connection, with a reason for the log that has nothing of them', (_, body, found) => {
     const client = new RelayWorld().client();
     client.send(body);
-    expect(client.cuts.map(({ reason }) => reason)).toEqual(['ProtocolError']);
+    expect(client.cuts).toEqual([{ reason: 'ProtocolError', message: expect.stringContaining(found) }]);
+    expect(client.cuts[0]?.message).not.toContain('secret');
+  });
+
+  it('end with an unintelligible server, of whose words the log has nothing', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const id = client.call('status.get');
+    await settle();
+    world.server.send('my secret');
+    expect(client.answer(id)?.error).toMatchObject(UNKNOWN);
+    expect(world.logged).toEqual([
+      {
+        server: 'team/acme-0',
+        error: expect.stringMatching(/: expected a JSON-RPC message, found a body that is not JSON: "\.\.\."$/),
+      },
+    ]);
   });
 
   it('are refused when those that wait are too large together, while one may be of any size', async () => {

@@ -43,6 +43,7 @@ export class FleetWorld {
   /** Objects that can be read, by `Kind namespace/name`. */
   readonly #objects = new Map<string, KubeObject>();
   #version = 0;
+  readonly client: Pick<KubeClient, 'get'>;
   readonly fleet: CachedFleet;
   /** What the next read fails with. */
   failure: Error | undefined;
@@ -56,7 +57,8 @@ export class FleetWorld {
       const found = this.#objects.get(`${type.kind} ${namespace}/${name}`);
       return found === undefined ? Promise.reject(notFound()) : Promise.resolve(found as T);
     };
-    const client: Pick<KubeClient, 'get'> = { get };
+    this.client = { get };
+    const { client } = this;
     this.fleet = new CachedFleet({ client, clock: this.clock, tenants: this.tenants, pods: this.pods });
     this.fleet.onChange(({ namespace, name }) => void this.changes.push(`${namespace}/${name}`));
   }

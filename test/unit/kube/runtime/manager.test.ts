@@ -116,6 +116,37 @@ describe('the manager', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('stops what the others need when these have ended', async () => {
+    const { script, manager, worker, run, stop, outcome } = setUp({ leaderElector: undefined });
+    manager.addRunnable(worker('routes', { stopsLast: true }));
+    manager.addRunnable(worker('clients'));
+    manager.addRunnable(worker('other'));
+    void run();
+    await settle();
+    expect(script.events.splice(0).toSorted()).toEqual(['clients started', 'other started', 'routes started']);
+    stop.abort();
+    await settle();
+    expect(script.events).toEqual(['clients stopping', 'other stopping']);
+    await script.open('other', 'finished');
+    expect(script.events.slice(2)).toEqual(['other finished']);
+    await script.open('clients', 'finished');
+    expect(script.events.slice(3)).toEqual(['clients finished', 'routes stopping']);
+    await script.open('routes', 'finished');
+    expect(outcome()).toEqual({ reason: 'stopped' });
+  });
+
+  it('aborts what stops last together with what it would have waited for', async () => {
+    const { script, manager, worker, run, stop, outcome, clock } = setUp({ leaderElector: undefined });
+    manager.addRunnable(worker('routes', { stopsLast: true }));
+    manager.addRunnable(worker('clients'));
+    void run();
+    await settle();
+    stop.abort();
+    await clock.advance(30_000);
+    expect(script.events.slice(-3).toSorted()).toEqual(['clients killed', 'routes killed', 'routes stopping']);
+    expect(outcome()).toEqual({ reason: 'stopped' });
+  });
+
   it('aborts what has not ended 30 s after the stop', async () => {
     const { script, manager, worker, run, stop, outcome, clock } = setUp();
     manager.addRunnable(worker('controller'));

@@ -1,0 +1,84 @@
+/** The memory for frames of admitted clients that have not arrived in full: bounded for each tenant, and for the process. */
+
+/** Whose frame it is. */
+export interface FrameHolder {
+  /** `namespace/name` of its tenant. */
+  readonly tenant: string;
+  /** Frees what it holds; its frame is answered with an error when the rest of it has passed. */
+  readonly abandon: () => void;
+}
+
+/** The bounds, in bytes. */
+export interface FrameMemoryLimits {
+  readonly total: number;
+  readonly perTenant: number;
+  /** What each client may hold, and does not count: most frames are smaller. */
+  readonly free: number;
+}
+
+/** Two of the largest frames of one tenant, and four in all: a quarter of the memory that the chart gives the process. */
+export const FRAME_MEMORY: FrameMemoryLimits = {
+  total: 128 * 1024 * 1024,
+  perTenant: 64 * 1024 * 1024,
+  free: 16 * 1024,
+};
+
+/** Holders with their bytes, the one first that has sent nothing for the longest time. */
+interface Share {
+  bytes: number;
+  readonly holders: Map<FrameHolder, number>;
+}
+
+/** A frame that arrives always gets room. Where there is too little, that one goes which has made no progress for the longest time. */
+export class FrameMemory {
+  readonly #limits: FrameMemoryLimits;
+  readonly #byTenant = new Map<string, Share>();
+  #total = 0;
+
+  constructor(limits: FrameMemoryLimits = FRAME_MEMORY) {
+    this.#limits = limits;
+  }
+
+  /** Bytes that are held. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** The holder has sent something, and holds this many bytes now; 0: none. */
+  hold(holder: FrameHolder, bytes: number): void {
+    const { total, perTenant, free } = this.#limits;
+    this.#remove(holder);
+    if (bytes <= free) return;
+    const share = this.#byTenant.get(holder.tenant) ?? { bytes: 0, holders: new Map<FrameHolder, number>() };
+    this.#byTenant.set(holder.tenant, share);
+    share.holders.set(holder, bytes);
+    share.bytes += bytes;
+    this.#total += bytes;
+    while (share.bytes > perTenant) this.#abandonFirst(share);
+    while (this.#total > total) this.#abandonFirst(this.#largest(share));
+  }
+
+  #largest(first: Share): Share {
+    let found = first;
+    for (const share of this.#byTenant.values()) if (share.bytes > found.bytes) found = share;
+    return found;
+  }
+
+  #abandonFirst({ holders }: Share): void {
+    for (const holder of holders.keys()) {
+      this.#remove(holder);
+      holder.abandon();
+      return;
+    }
+  }
+
+  #remove(holder: FrameHolder): void {
+    const share = this.#byTenant.get(holder.tenant);
+    const bytes = share?.holders.get(holder);
+    if (share === undefined || bytes === undefined) return;
+    share.holders.delete(holder);
+    share.bytes -= bytes;
+    this.#total -= bytes;
+    if (share.holders.size === 0) this.#byTenant.delete(holder.tenant);
+  }
+}
