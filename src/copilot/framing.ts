@@ -31,7 +31,20 @@ const EMPTY = Buffer.alloc(0);
 
 /** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
 export function encodeFrame(body: string): string {
-  return `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  return `${header(Buffer.byteLength(body))}${body}`;
+}
+
+/** The same of a body as bytes, which are copied. */
+export function encodeFrameBytes(body: Buffer): Buffer {
+  const start = header(body.length);
+  const frame = Buffer.allocUnsafe(start.length + body.length);
+  frame.write(start, 'latin1');
+  body.copy(frame, start.length);
+  return frame;
+}
+
+function header(bodyBytes: number): string {
+  return `Content-Length: ${bodyBytes}\r\n\r\n`;
 }
 
 /**

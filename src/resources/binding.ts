@@ -1,7 +1,7 @@
 /** The token that a tenant's clients present to the gateway: the operator writes it to the binding Secret, the gateway reads it. */
 import { createHash } from 'node:crypto';
 import { CREDENTIAL_PREFIX } from '../api/names.ts';
-import type { KubeObject } from '../kube/types/types.ts';
+import { keyOf, type KubeObject } from '../kube/types/types.ts';
 
 /** Bytes of randomness in a binding credential. */
 const CREDENTIAL_BYTES = 32;
@@ -37,6 +37,6 @@ export function credentialHash(credential: string): string {
   return createHash('sha256').update(credential).digest('hex');
 }
 
-function tokenStart({ metadata: { namespace = '', name } }: KubeObject): string {
-  return `${namespace}/${name}:`;
+function tokenStart(tenant: KubeObject): string {
+  return `${keyOf(tenant)}:`;
 }

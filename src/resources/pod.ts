@@ -32,6 +32,11 @@ export const CONTAINER_SECURITY = {
   capabilities: { drop: ['ALL'] as string[] },
 } as const satisfies Container['securityContext'];
 
+/** Whether the pod has the condition Ready: its Service sends it clients. */
+export function isReady(pod: Pod): boolean {
+  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+}
+
 /** Labels and annotations of a pod: those of the spec, and the operator's own, which win. */
 export function podMetadata(
   { spec: { pods } }: CopilotTenant,

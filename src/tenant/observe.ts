@@ -13,7 +13,8 @@ import { refusalOfMessage } from './decisions/refusal.ts';
 import { canWrite, writeErrorCause } from './decisions/write-error.ts';
 import { isRolloutComplete } from './deployments.ts';
 import type { ServerObservation, ServerWorld, TenantCause } from './model.ts';
-import { hasEnded, isPortOpen, isReady, servingPod } from './pods.ts';
+import { isReady } from '../resources/pod.ts';
+import { hasEnded, isPortOpen, servingPod } from './pods.ts';
 import { targetKey, type Targets } from './targets.ts';
 
 /** What one server is observed from. */

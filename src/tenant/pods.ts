@@ -59,12 +59,7 @@ export function startTime(pod: Pod | undefined): number | undefined {
   return startedAt === undefined ? undefined : Date.parse(startedAt);
 }
 
-/** Whether the kubelet can connect to the server's port. Unlike {@link isReady}, whatever other containers do. */
+/** Whether the kubelet can connect to the server's port. Unlike the condition Ready, whatever other containers do. */
 export function isPortOpen(pod: Pod): boolean {
   return serverContainer(pod)?.ready === true;
-}
-
-/** Whether the pod has the condition Ready. */
-export function isReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }

@@ -2,7 +2,7 @@
 import { Annotation, Label } from '../api/names.ts';
 import { stripServerFields } from '../kube/cache/store.ts';
 import type { Deployment, Job, Pod } from '../kube/types/builtins.ts';
-import type { OwnerReference } from '../kube/types/types.ts';
+import { slimController, slimMetadata } from '../kube/types/slim.ts';
 import { CLEANUP_CONTAINER, isVolumeArg } from '../resources/cleanup-pod.ts';
 import { getControllerOf } from '../kube/types/owner.ts';
 
@@ -17,19 +17,13 @@ type ContainerStatus = NonNullable<PodStatus['containerStatuses']>[number];
  * scheduling gates that it waits for.
  */
 export function slimPod(pod: Pod): Pod {
-  const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } = pod.metadata;
-  const kept = Object.entries(labels ?? {}).filter(([label]) => podLabels.has(label));
+  const kept = Object.entries(pod.metadata.labels ?? {}).filter(([label]) => podLabels.has(label));
   const controller = getControllerOf(pod);
   return {
     apiVersion: pod.apiVersion,
     kind: pod.kind,
     metadata: {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      ...(uid !== undefined && { uid }),
-      ...(resourceVersion !== undefined && { resourceVersion }),
-      ...(creationTimestamp !== undefined && { creationTimestamp }),
-      ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+      ...slimMetadata(pod.metadata),
       labels: Object.fromEntries(kept),
       ...(controller && { ownerReferences: [slimController(controller)] }),
     },
@@ -53,10 +47,6 @@ function slimSpec({ spec, metadata: { labels } }: Pod): Pick<Pod, 'spec'> {
       ...(nodeName !== undefined && { nodeName }),
     },
   };
-}
-
-function slimController({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
-  return { apiVersion, kind, name, uid, controller: true };
 }
 
 function claimsOf(spec: Pod['spec']): NonNullable<NonNullable<Pod['spec']>['volumes']> {
@@ -119,8 +109,7 @@ const jobConditions = new Set(['Complete', 'Failed', 'Suspended']);
  * it was created for.
  */
 export function slimJob({ apiVersion, kind, metadata, spec, status }: Job): Job {
-  const { name, namespace, uid, resourceVersion, labels, annotations, ownerReferences } = metadata;
-  const { creationTimestamp, deletionTimestamp } = metadata;
+  const { labels, annotations, ownerReferences } = metadata;
   const kept = [Annotation.sweepAt, Annotation.removes].flatMap((key) => {
     const value = annotations?.[key];
     return value === undefined ? [] : [[key, value] as const];
@@ -130,15 +119,10 @@ export function slimJob({ apiVersion, kind, metadata, spec, status }: Job): Job 
     apiVersion,
     kind,
     metadata: {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      ...(uid !== undefined && { uid }),
-      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...slimMetadata(metadata),
       ...(labels && { labels }),
       ...(kept.length > 0 && { annotations: Object.fromEntries(kept) }),
       ...(ownerReferences && { ownerReferences }),
-      ...(creationTimestamp !== undefined && { creationTimestamp }),
-      ...(deletionTimestamp !== undefined && { deletionTimestamp }),
     },
     ...slimJobSpec(spec),
     status: { conditions },

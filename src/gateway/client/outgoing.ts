@@ -1,6 +1,6 @@
 /** What is written to a client: whole frames, of which those of one turn of the event loop are written at once. */
 import type { Duplex } from 'node:stream';
-import { encodeFrame } from '../../copilot/index.ts';
+import { encodeFrame, encodeFrameBytes } from '../../copilot/index.ts';
 
 /** The writing side of a client's connection. */
 export class Outgoing {
@@ -25,7 +25,8 @@ export class Outgoing {
   /** Queues one frame, and returns its length in bytes. */
   send(body: Buffer | string): number {
     this.#cork();
-    const frame = typeof body === 'string' ? Buffer.from(encodeFrame(body)) : frameOf(body);
+    // Bytes are copied: the caller reads the next ones into the same memory.
+    const frame = typeof body === 'string' ? Buffer.from(encodeFrame(body)) : encodeFrameBytes(body);
     this.#stream.write(frame);
     this.#sentBytes += frame.length;
     return frame.length;
@@ -40,13 +41,4 @@ export class Outgoing {
       this.#stream.uncork();
     });
   }
-}
-
-/** A copy: the caller reads the next bytes into the same memory. */
-function frameOf(body: Buffer): Buffer {
-  const header = `Content-Length: ${body.length}\r\n\r\n`;
-  const frame = Buffer.allocUnsafe(header.length + body.length);
-  frame.write(header, 'latin1');
-  body.copy(frame, header.length);
-  return frame;
 }

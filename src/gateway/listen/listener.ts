@@ -2,7 +2,7 @@
 import { createServer, type AddressInfo, type BlockList, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
-import type { Timers } from '../../copilot/index.ts';
+import { addressOf, type Timers } from '../../copilot/index.ts';
 import type { Address } from '../../kube/runtime/health-server.ts';
 import { HalfOpenSlot, unmapped, type HalfOpen } from '../client/half-open.ts';
 import type { Certificates } from './certificates.ts';
@@ -106,7 +106,7 @@ export class Listener {
       socket.destroy();
       return;
     }
-    let address = `${bracketed(remoteAddress)}:${remotePort}`;
+    let address = addressOf({ host: remoteAddress, port: remotePort });
     let slot = new HalfOpenSlot(remoteAddress, () => socket.destroy());
     halfOpen.add(slot);
     socket.once('close', () => halfOpen.remove(slot));
@@ -121,7 +121,7 @@ export class Listener {
         return;
       }
       if (source !== undefined) {
-        address = `${bracketed(source.address)}:${source.port}`;
+        address = addressOf({ host: source.address, port: source.port });
         slot = new HalfOpenSlot(source.address, () => socket.destroy());
       }
       halfOpen.add(slot);
@@ -162,8 +162,4 @@ function peerOf(socket: {
   readonly remotePort?: number | undefined;
 }): string {
   return `${socket.remoteAddress} ${socket.remotePort}`;
-}
-
-function bracketed(address: string): string {
-  return address.includes(':') ? `[${address}]` : address;
 }

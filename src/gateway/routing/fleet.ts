@@ -6,9 +6,10 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../kube/runtime/controller.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { fromKey, keyOf, type NamespacedName } from '../../kube/types/types.ts';
+import { isReady } from '../../resources/pod.ts';
 import type { Fleet, GatewayTenant, TenantRef } from '../model.ts';
 import { KnownPods } from './known-pods.ts';
-import { isServing, servingPods } from './serving.ts';
+import { servingPods } from './serving.ts';
 import { type RoutedTenant, TENANT_INDEX, tenantKeyOf } from './slim.ts';
 
 /** What a fleet is made of. */
@@ -51,7 +52,7 @@ export class CachedFleet implements Fleet, Reconciler {
     options.pods.addHandler({
       onAdd: (pod) => this.#changed(tenantKeyOf(pod)),
       onUpdate: (old, pod) => {
-        if (!isServing(pod)) this.#known.stopped(pod);
+        if (!isReady(pod)) this.#known.stopped(pod);
         if (tenantKeyOf(old) !== tenantKeyOf(pod)) this.#changed(tenantKeyOf(old));
         this.#changed(tenantKeyOf(pod));
       },

@@ -67,7 +67,7 @@ export class KnownPods {
 
   async #readToken({ namespace, name }: TenantRef, tenantUID: string): Promise<string> {
     const ref = { namespace, name: childName(name, 'token') };
-    const secret = await this.#client.get(Secret, ref);
+    const secret = await this.#client.get(Secret, ref, { managedFields: false });
     const token = getControllerOf(secret)?.uid === tenantUID ? tokenIn(secret) : undefined;
     if (token === undefined) {
       throw new Error(

@@ -32,6 +32,7 @@ async function controllerOf<T extends KubeObject>(
   const reference = getControllerOf(object);
   if (reference === undefined || !refersTo(reference, type)) return undefined;
   const { namespace = '' } = object.metadata;
-  const found = await ignoreNotFound(client.get(type, { namespace, name: reference.name }, { signal }));
+  const ref = { namespace, name: reference.name };
+  const found = await ignoreNotFound(client.get(type, ref, { managedFields: false, signal }));
   return found?.metadata.uid === reference.uid ? found : undefined;
 }

@@ -2,6 +2,7 @@
 import { Label } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { getControllerOf } from '../../kube/types/owner.ts';
+import { isReady } from '../../resources/pod.ts';
 
 /** A pod that serves, and where. */
 export interface ServingPod {
@@ -21,7 +22,7 @@ export function servingPods(pods: readonly Pod[], isOwn: (pod: Pod) => boolean):
   for (const pod of own.toSorted((a, b) => rank(b) - rank(a))) {
     const server = pod.metadata.labels?.[Label.server] ?? '';
     const host = pod.status?.podIP;
-    if (host === undefined || !isServing(pod) || chosen.has(server) || hasTwin(pod, own)) continue;
+    if (host === undefined || !isReady(pod) || chosen.has(server) || hasTwin(pod, own)) continue;
     chosen.set(server, { server, pod, host });
   }
   return [...chosen.values()].toSorted((a, b) => a.server.localeCompare(b.server, 'en', { numeric: true }));
@@ -30,11 +31,6 @@ export function servingPods(pods: readonly Pod[], isOwn: (pod: Pod) => boolean):
 const isTerminating = ({ metadata }: Pod): boolean => metadata.deletionTimestamp !== undefined;
 
 const rank = (pod: Pod): number => (isTerminating(pod) ? 0 : 1);
-
-/** Whether the pod takes connections: it has the condition Ready. */
-export function isServing({ status }: Pod): boolean {
-  return status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
-}
 
 function hasTwin(pod: Pod, own: readonly Pod[]): boolean {
   const controller = getControllerOf(pod)?.uid;

@@ -3,7 +3,8 @@ import { COPILOT_TENANT, Label, type Access } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { getControllerOf } from '../../kube/types/owner.ts';
 import { defineResource } from '../../kube/types/resource.ts';
-import { keyOf, type KubeObject, type ObjectMeta } from '../../kube/types/types.ts';
+import { slimController, slimMetadata } from '../../kube/types/slim.ts';
+import { keyOf, type KubeObject } from '../../kube/types/types.ts';
 
 /** A tenant, as far as the gateway reads it. */
 export type RoutedTenant = KubeObject & {
@@ -48,17 +49,7 @@ export function slimPod(pod: Pod): Pod {
     metadata: {
       ...slimMetadata(metadata),
       labels: { [Label.tenant]: tenant, [Label.server]: server },
-      ...(controller && {
-        ownerReferences: [
-          {
-            apiVersion: controller.apiVersion,
-            kind: controller.kind,
-            name: controller.name,
-            uid: controller.uid,
-            controller: true,
-          },
-        ],
-      }),
+      ...(controller && { ownerReferences: [slimController(controller)] }),
     },
     status: {
       ...(status?.phase !== undefined && { phase: status.phase }),
@@ -67,16 +58,5 @@ export function slimPod(pod: Pod): Pod {
         .filter(({ type }) => type === 'Ready')
         .map((condition) => ({ type: condition.type, status: condition.status })),
     },
-  };
-}
-
-function slimMetadata({ name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp }: ObjectMeta) {
-  return {
-    name,
-    ...(namespace !== undefined && { namespace }),
-    ...(uid !== undefined && { uid }),
-    ...(resourceVersion !== undefined && { resourceVersion }),
-    ...(creationTimestamp !== undefined && { creationTimestamp }),
-    ...(deletionTimestamp !== undefined && { deletionTimestamp }),
   };
 }

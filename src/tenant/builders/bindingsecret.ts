@@ -1,5 +1,6 @@
 /** The Secret that client applications bind to. */
 import { FIELD_MANAGER, SERVER_PORT } from '../../api/names.ts';
+import { addressOf } from '../../copilot/index.ts';
 import { Secret } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
 import { childName, serverName } from '../../resources/names.ts';
@@ -24,8 +25,7 @@ function serverHost(tenant: CopilotTenant, index: number): string {
 
 /** Where clients connect to, as `host:port`: the gateway or, without one, the first server. */
 export function endpoint(tenant: CopilotTenant, gateway?: HostAndPort): string {
-  const { host, port } = address(tenant, gateway);
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return addressOf(address(tenant, gateway));
 }
 
 function address(tenant: CopilotTenant, gateway: HostAndPort | undefined): HostAndPort {

@@ -3,7 +3,8 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import { isRolloutComplete } from '../deployments.ts';
 import { hashSlot } from '../hash-slot.ts';
 import type { CleanupScope, ServerWorld } from '../model.ts';
-import { hasEnded, isReady, servingPod } from '../pods.ts';
+import { isReady } from '../../resources/pod.ts';
+import { hasEnded, servingPod } from '../pods.ts';
 
 /**
  * Running servers delete their sessions themselves. The files that deletions leave can only be swept on the volume, which the

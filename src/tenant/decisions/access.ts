@@ -3,9 +3,9 @@ import { StalledReason } from '../../api/conditions.ts';
 import { type Access, Label } from '../../api/names.ts';
 import type { NetworkPolicy, Secret } from '../../kube/types/builtins.ts';
 import { credentialIn } from '../../resources/binding.ts';
+import { tokenText } from '../../resources/connection-token.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantCause } from '../model.ts';
-import { tokenOf } from './binding-credential.ts';
 
 /** The effective access, and what it follows from. */
 export interface AccessDecision {
@@ -60,7 +60,7 @@ function observedAccess(
   binding: Secret | undefined,
   policy: NetworkPolicy | undefined,
 ): Access | undefined {
-  if (binding !== undefined) return credentialIn(tokenOf(binding), tenant) === undefined ? 'Direct' : 'Gateway';
+  if (binding !== undefined) return credentialIn(tokenText(binding), tenant) === undefined ? 'Direct' : 'Gateway';
   if (tenant.status?.observedGeneration !== undefined) return 'Direct';
   if (policy === undefined) return undefined;
   const peers = (policy.spec?.ingress ?? []).flatMap(({ from = [] }) => from);

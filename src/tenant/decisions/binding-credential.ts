@@ -4,7 +4,8 @@ import type { Secret } from '../../kube/types/builtins.ts';
 import { isControlledBy } from '../../kube/types/owner.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import { bindingToken, credentialHash, credentialIn, newCredential } from '../../resources/binding.ts';
-import { childName, TOKEN_KEY } from '../../resources/names.ts';
+import { tokenText } from '../../resources/connection-token.ts';
+import { childName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 
 /**
@@ -64,15 +65,10 @@ function trustedCredential(
   binding: Secret,
   recorded: readonly BindingCredential[],
 ): string | undefined {
-  const found = credentialIn(tokenOf(binding), tenant);
+  const found = credentialIn(tokenText(binding), tenant);
   if (found === undefined || isControlledBy(binding, tenant)) return found;
   const sha256 = credentialHash(found);
   return recorded.some((credential) => credential.sha256 === sha256) ? found : undefined;
-}
-
-/** The token in a binding Secret, of either access; empty if it has none. */
-export function tokenOf(binding: Secret): string {
-  return Buffer.from(binding.data?.[TOKEN_KEY] ?? '', 'base64').toString();
 }
 
 function origin(

@@ -6,7 +6,8 @@ import type { ServerSessions, SessionSource } from '../../servers/survey/session
 import { serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld } from '../model.ts';
-import { isReady, servingPod } from '../pods.ts';
+import { isReady } from '../../resources/pod.ts';
+import { servingPod } from '../pods.ts';
 import { targetKey, tenantOfTarget } from '../targets.ts';
 import {
   definedFields,

@@ -29,7 +29,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'kube/clock': [['abort', 'coalesce'], ['clock'], ['backoff', 'timer-queue', 'watchdog']],
   'kube/types': [
     ['types', 'quantity', 'resource-version', 'time'],
-    ['errors', 'resource'],
+    ['errors', 'resource', 'slim'],
     ['builtins', 'not-found', 'owner'],
   ],
   'kube/client': [

@@ -253,7 +253,7 @@ describe('a fleet that starts', () => {
   });
 
   it.each<[string, (world: FleetWorld) => Promise<unknown>]>([
-    ['owners that cannot be read', (world) => world.reconcile().catch(() => undefined)],
+    ['owners that cannot be read', (world) => expect(world.reconcile()).rejects.toThrow('503')],
     ['a namespace that is forbidden', (world) => world.fleet.reconcileForbidden(ACME)],
     ['owners that are not answered for five seconds', (world) => world.clock.advance(5_000)],
   ])('does not wait for %s', async (_, happens) => {
