@@ -1,6 +1,6 @@
 /** A connection to a server that carries whole frames, for who looks into few of them. The client of calls is client.ts. */
 import { ProtocolError, UnreachableError, messageOf, type CopilotError } from './errors.ts';
-import { FrameDecoder, encodeFrame, type OversizeReader } from './framing.ts';
+import { FrameDecoder, encodeSizedFrame, type OversizeReader } from './framing.ts';
 import { addressOf, dialTcp, type Dial, type Wire } from './wire.ts';
 
 export interface FrameConnectionOptions {
@@ -55,9 +55,11 @@ export class FrameConnection {
     return this.#isWritable;
   }
 
-  /** Sends one frame; after the end of the connection it does nothing. */
-  send(body: string): void {
-    if (!this.#ended) this.#isWritable = this.#wire.write(encodeFrame(body));
+  /** Sends one frame; after the end of the connection it does nothing. Returns the length of the body in bytes. */
+  send(body: string): number {
+    const bytes = Buffer.byteLength(body);
+    if (!this.#ended) this.#isWritable = this.#wire.write(encodeSizedFrame(body, bytes));
+    return bytes;
   }
 
   /** Closes the connection. Calling it again does nothing. */

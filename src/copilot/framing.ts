@@ -31,7 +31,12 @@ const EMPTY = Buffer.alloc(0);
 
 /** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
 export function encodeFrame(body: string): string {
-  return `${header(Buffer.byteLength(body))}${body}`;
+  return encodeSizedFrame(body, Buffer.byteLength(body));
+}
+
+/** The same for who knows how many bytes the body has. */
+export function encodeSizedFrame(body: string, bodyBytes: number): string {
+  return `${header(bodyBytes)}${body}`;
 }
 
 /** The same of a body as bytes, which are copied. */

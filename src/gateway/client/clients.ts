@@ -4,6 +4,7 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import { TimerQueue } from '../../kube/clock/timer-queue.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import type { Admission } from '../admission/admission.ts';
+import { countByState } from '../count-by-state.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
 import { ClientConnection } from './connection.ts';
 import { FrameMemory, type FrameMemoryLimits } from './frame-memory.ts';
@@ -76,9 +77,7 @@ export class Clients {
 
   /** Connections by state, for metrics. */
   count(): ReadonlyMap<ClientState, number> {
-    const counts = new Map<ClientState, number>();
-    for (const { state } of this.#all) counts.set(state, (counts.get(state) ?? 0) + 1);
-    return counts;
+    return countByState(this.#all);
   }
 
   /** All of them, admitted or not, in the order of their connection. */

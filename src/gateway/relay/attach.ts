@@ -3,7 +3,7 @@ import { isObject } from '../../copilot/index.ts';
 import { attachParams, detachParams } from './declarations.ts';
 import type { Home } from './home.ts';
 import type { Declaration, ServerAnswer, SessionClient } from './model.ts';
-import { isUnloaded, loadFailure } from './server-answer.ts';
+import { isResult, isUnloaded, loadFailure } from './server-answer.ts';
 import type { Session } from './session.ts';
 
 /** A client's `session.create` or `session.resume`. */
@@ -86,7 +86,7 @@ async function attachOnServer(
   const method = resume ? 'session.resume' : 'session.create';
   const { promise, resolve } = Promise.withResolvers<'Attached' | 'Refused'>();
   const finish = (answer: ServerAnswer, sent = method) => {
-    const isAttached = answer.kind === 'Answer' && !answer.head.isError;
+    const isAttached = isResult(answer);
     // Before the answer is passed on: what follows it in the same read is for a session that is there.
     if (isAttached) session.loaded();
     if (isAttached && resume) session.hadTurn = true;

@@ -9,14 +9,16 @@ import {
   type Message,
   type RequestId,
 } from '../../copilot/index.ts';
+import { keyOf } from '../../kube/types/types.ts';
 import type { ClientHandler, ClientLink, ClientWork, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
 import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
-import type { ClientAnswer, RelayLimits, ServerAnswer, SessionClient } from './model.ts';
+import { sessionIdOf, type ClientAnswer, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import type { CallRefusal, RelayObserver } from './observer.ts';
 import { invalid, notRestored, refusedParam, tooMany, unavailable, unhandled } from './refusals.ts';
+import { isResult, resultFields } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { SendRefusal } from './turn.ts';
 
@@ -235,12 +237,12 @@ export class ClientRelay implements ClientHandler, SessionClient {
   }
 
   #sent(session: Session, generation: number, { method, params }: ClientRequest, answer: ServerAnswer): void {
-    if (isGood(answer) && answer.kind === 'Answer') {
-      const { messageId } = resultOf(answer.body);
+    if (isResult(answer)) {
+      const { messageId } = resultFields(answer.body);
       if (typeof messageId === 'string') session.replay.acknowledged({ messageId, method, params });
     }
     // The turns of its time may have been given up, and a newer prompt of this client not be answered yet.
-    if (session.turn.generation === generation) session.turn.answered(this, !isGood(answer));
+    if (session.turn.generation === generation) session.turn.answered(this, !isResult(answer));
     session.watchTurn();
   }
 
@@ -249,9 +251,9 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const session = home.session(sessionIdOf(params));
     // It need not be loaded for that.
     home.request(method, params, undefined, (answer) => {
-      if (answer.kind === 'Answer' && !answer.head.isError) {
+      if (isResult(answer)) {
         // Of many, those that the answer names were deleted.
-        const { freedBytes } = resultOf(answer.body);
+        const { freedBytes } = resultFields(answer.body);
         const deleted = isObject(freedBytes) ? Object.keys(freedBytes).map((id) => home.session(id)) : [session];
         for (const each of deleted) if (each !== undefined) home.forget(each);
       }
@@ -263,7 +265,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
     const { method, params } = request;
     const session = this.#home(sessionIdOf(params)).session(sessionIdOf(params));
     this.#forward(request, (answer) => {
-      if (answer.kind === 'Answer' && !answer.head.isError) session?.replay.keep(method, params, resultOf(answer.body));
+      if (isResult(answer)) session?.replay.keep(method, params, resultFields(answer.body));
     });
   }
 
@@ -285,8 +287,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   #unavailable(id: RequestId, sent: boolean): string {
     const { link, limits } = this.#options;
-    const { namespace, name } = link.identity.tenant;
-    return this.#refused('Unavailable', unavailable(id, `${namespace}/${name}`, sent, limits.redialAfterMs));
+    return this.#refused('Unavailable', unavailable(id, keyOf(link.identity.tenant), sent, limits.redialAfterMs));
   }
 
   #tooManyPrompts(id: RequestId): string {
@@ -324,17 +325,4 @@ export class ClientRelay implements ClientHandler, SessionClient {
     }
     return home;
   }
-}
-
-function isGood(answer: ServerAnswer): boolean {
-  return answer.kind === 'Answer' && !answer.head.isError;
-}
-
-function sessionIdOf({ sessionId }: Params): string | undefined {
-  return typeof sessionId === 'string' ? sessionId : undefined;
-}
-
-function resultOf(body: Buffer): Params {
-  const message = parseMessage(body);
-  return message.kind === 'answer' && isObject(message.result) ? message.result : {};
 }

@@ -14,12 +14,12 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { GatewayServer } from '../model.ts';
 import { restoreParams, createParams } from './declarations.ts';
 import type { WaitKind } from './events.ts';
-import { NotRestoredError, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
+import { NotRestoredError, sessionIdOf, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { unknownMethod } from './refusals.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
 import { requestKindOf, unattended } from './requests.ts';
-import { isNotFound, isUnloaded, loadFailure } from './server-answer.ts';
+import { isNotFound, isResult, isUnloaded, loadFailure } from './server-answer.ts';
 import { Session } from './session.ts';
 import { turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
@@ -179,7 +179,7 @@ export class Home {
     this.upstream.request(method, params, (answer) => {
       // It may have been loaded again since, for another request.
       const isSame = session.loads === loads;
-      if (isSame && UNLOADS.has(method) && answer.kind === 'Answer' && !answer.head.isError) this.#unloaded(session);
+      if (isSame && UNLOADS.has(method) && isResult(answer)) this.#unloaded(session);
       if (!isUnloaded(answer) || session.clientCount === 0) return answered(answer);
       if (isSame && session.missed()) this.#endTurn(session, CLOSED);
       void this.#afterLoad(session, answered, () => this.upstream.request(method, params, answered));
@@ -277,16 +277,16 @@ export class Home {
   #onMessage(message: Message & { readonly kind: 'request' | 'notification' }, body: Buffer): void {
     const params = isObject(message.params) ? message.params : {};
     if (message.kind === 'request') {
-      const session = this.session(sessionOf(params));
+      const session = this.session(sessionIdOf(params));
       if (session?.asked.take(message.id, message.method, params, body.length) !== true)
         this.#refuse(message.id, message.method, params);
     } else if (message.method === 'session.lifecycle') {
       // Everybody of a tenant is one trust domain, so everybody is told.
       for (const client of this.#clients) client.deliver(body);
-      const session = this.session(sessionOf(params));
+      const session = this.session(sessionIdOf(params));
       if (params['type'] === 'session.deleted' && session !== undefined) this.forget(session);
     } else if (message.method === 'host.event' && isObject(params['scope'])) {
-      for (const client of this.session(sessionOf(params['scope']))?.clients ?? []) client.deliver(body);
+      for (const client of this.session(sessionIdOf(params['scope']))?.clients ?? []) client.deliver(body);
     }
     // Whatever else has no session is for nobody.
   }
@@ -322,10 +322,6 @@ export class Home {
       for (const client of session.clients) client.deliver(body, type);
     }
   }
-}
-
-function sessionOf({ sessionId }: Readonly<Record<string, unknown>>): string | undefined {
-  return typeof sessionId === 'string' ? sessionId : undefined;
 }
 
 const CLOSED = 'The session was closed';

@@ -108,3 +108,8 @@ export const DEFAULT_LIMITS: RelayLimits = {
   permissionTimeoutMs: 600_000,
   turnStartMs: 5000,
 };
+
+/** The session that the params of a call or a message name. */
+export function sessionIdOf({ sessionId }: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof sessionId === 'string' ? sessionId : undefined;
+}

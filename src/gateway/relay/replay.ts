@@ -62,7 +62,7 @@ export class ReplayRecord {
       // The same call again decides alone on what it concerns.
       const text = JSON.stringify(params);
       this.#calls = this.#calls.filter((call) => call.method !== method || call.text !== text);
-      this.#add(method, params);
+      this.#add(method, params, text);
     } else {
       const before = this.#calls.find((call) => call.method === method)?.params;
       this.#calls = this.#calls.filter((call) => call.method !== method);
@@ -113,8 +113,7 @@ export class ReplayRecord {
     }
   }
 
-  #add(method: string, params: object): void {
-    const text = JSON.stringify(params);
+  #add(method: string, params: object, text: string = JSON.stringify(params)): void {
     const length = this.#calls.reduce((sum, call) => sum + call.text.length, text.length);
     if (this.#calls.length >= MOST || length > MOST_LENGTH) this.#overflowed = true;
     else this.#calls.push({ method, params, text });

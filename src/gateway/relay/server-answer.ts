@@ -1,5 +1,5 @@
 /** Answers of servers, and what stands in place of one. */
-import { ProtocolError, RpcError, parseMessage, scanAnswer, type CopilotError } from '../../copilot/index.ts';
+import { ProtocolError, RpcError, isObject, parseMessage, scanAnswer, type CopilotError } from '../../copilot/index.ts';
 import { NotRestoredError, type ServerAnswer } from './model.ts';
 
 const NOT_FOUND = /Session not found/;
@@ -26,6 +26,17 @@ export function resultOf(server: string, method: string, body: Buffer): unknown 
   if (message.kind === 'answer') return message.result;
   if (message.kind !== 'error') throw new ProtocolError(`${server}: the answer to ${method} is none`);
   throw new RpcError(`${server}: ${method} failed with error ${message.code}`, message.code, message.message);
+}
+
+/** Whether the server did what it was asked. */
+export function isResult(answer: ServerAnswer): answer is ServerAnswer & { readonly kind: 'Answer' } {
+  return answer.kind === 'Answer' && !answer.head.isError;
+}
+
+/** The fields of the result in the frame of an answer; none if it has no object as result. */
+export function resultFields(body: Buffer): Readonly<Record<string, unknown>> {
+  const message = parseMessage(body);
+  return message.kind === 'answer' && isObject(message.result) ? message.result : {};
 }
 
 /** Whether the server says that it does not have the session in memory, or at all. */

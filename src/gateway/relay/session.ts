@@ -118,8 +118,7 @@ export class Session {
   /** Attaches a client, or changes what it declared. Before the server has it: events may come before the answer. */
   attach(client: SessionClient, declaration: Declaration): void {
     this.#attached.set(client, declaration);
-    this.#unusedTimer?.cancel();
-    this.#unusedTimer = undefined;
+    this.watchUse();
   }
 
   /** Hands a client what waits for an answer, after it was told that it is attached. */

@@ -6,7 +6,6 @@ import {
   UnreachableError,
   formatAnswer,
   formatError,
-  formatRequest,
   isObject,
   messageOf,
   parseMessage,
@@ -22,6 +21,7 @@ import type { Clock } from '../../kube/clock/clock.ts';
 import type { GatewayServer, ServerState } from '../model.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer } from './model.ts';
 import type { RelayObserver, ServerEnd } from './observer.ts';
+import { Calls, type Answered } from './calls.ts';
 import { answerOf, lost, resultOf } from './server-answer.ts';
 
 export interface UpstreamOptions {
@@ -42,20 +42,6 @@ export interface UpstreamOptions {
   readonly onLost: (error: CopilotError) => void;
 }
 
-type Answered = (answer: ServerAnswer) => void;
-
-interface Queued {
-  readonly id: number;
-  readonly method: string;
-  readonly body: string;
-  readonly answered: Answered;
-}
-
-interface Pending {
-  readonly method: string;
-  readonly answered: Answered;
-}
-
 const INTERNAL_ERROR = -32603;
 /** As the SDKs say it: `connect` refuses what it does not know. */
 const CONNECT = { supportedTaskKinds: ['agent', 'client', 'shell'] };
@@ -63,12 +49,7 @@ const CONNECT = { supportedTaskKinds: ['agent', 'client', 'shell'] };
 /** One connection at a time. Requests are answered in any order, or `Lost` all at once. */
 export class Upstream {
   readonly #options: UpstreamOptions;
-  /** Requests that were sent, by their id on this leg. Ids are never used again, not even by another connection. */
-  readonly #pending = new Map<number, Pending>();
-  /** Requests until the connection is open, in order. */
-  #queue: Queued[] = [];
-  #queuedBytes = 0;
-  #lastId = 0;
+  readonly #calls: Calls;
   #connection: FrameConnection | undefined;
   /** What is dialled or connected to. */
   #server: GatewayServer | undefined;
@@ -83,6 +64,7 @@ export class Upstream {
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.#calls = new Calls(options.limits);
   }
 
   get isOpen(): boolean {
@@ -96,25 +78,18 @@ export class Upstream {
 
   /** Calls that were sent and not answered, or wait for the connection. */
   get callCount(): number {
-    return this.#pending.size + this.#queue.length;
+    return this.#calls.size;
   }
 
   /** Whether the server reads as fast as this side writes: not while requests wait for a connection. `onDrained` follows. */
   get isWritable(): boolean {
-    return this.#queue.length === 0 && (this.#connection?.isWritable ?? true);
+    return !this.#calls.hasQueued && (this.#connection?.isWritable ?? true);
   }
 
   /** Sends a request, dialling first if need be. `answered` is called once, maybe at once. */
   request(method: string, params: object, answered: Answered): void {
     if (this.#isOpen) return this.#send(method, params, answered);
-    const { dialQueue, dialQueueBytes } = this.#options.limits;
-    const queued = { ...this.#format(method, params), method, answered };
-    const bytes = this.#queuedBytes + queued.body.length;
-    if (this.#queue.length >= dialQueue || (this.#queue.length > 0 && bytes > dialQueueBytes)) {
-      return answered(lost(this.#full(), false));
-    }
-    this.#queue.push(queued);
-    this.#queuedBytes = bytes;
+    if (!this.#calls.enqueue(method, params, answered)) return answered(lost(this.#full(), false));
     if (this.#server === undefined) this.#connectSoon();
   }
 
@@ -195,23 +170,12 @@ export class Upstream {
   }
 
   #send(method: string, params: object, answered: Answered): void {
-    this.#sendQueued({ ...this.#format(method, params), method, answered });
-  }
-
-  #format(method: string, params: object): { readonly id: number; readonly body: string } {
-    this.#lastId += 1;
-    return { id: this.#lastId, body: formatRequest(this.#lastId, method, params) };
-  }
-
-  #sendQueued({ id, method, body, answered }: Queued): void {
-    this.#pending.set(id, { method, answered });
-    this.#write(body);
+    this.#write(this.#calls.send(method, params, answered));
   }
 
   #write(body: string): void {
     if (this.#connection === undefined) return;
-    this.#connection.send(body);
-    this.#options.observer.serverSent(Buffer.byteLength(body));
+    this.#options.observer.serverSent(this.#connection.send(body));
   }
 
   /** Connects, but not again right after a failure: requests that come meanwhile wait for the next attempt. */
@@ -283,10 +247,7 @@ export class Upstream {
     this.#isOpen = true;
     this.#failedAt = undefined;
     this.#options.observer.dialled('Connected');
-    const queue = this.#queue;
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    for (const each of queue) this.#sendQueued(each);
+    for (const body of this.#calls.release()) this.#write(body);
     if (this.isWritable) this.#onDrained();
   }
 
@@ -304,20 +265,17 @@ export class Upstream {
     }
     this.#redial?.cancel();
     this.#redial = undefined;
-    const [pending, queue] = [[...this.#pending.values()], this.#queue];
+    const { sent, notSent } = this.#calls.lose();
     this.#connection?.close();
     this.#connection = undefined;
     this.#server = undefined;
     this.#attempt = undefined;
     this.#isOpen = false;
     this.#unreadAnswers = 0;
-    this.#pending.clear();
-    this.#queue = [];
-    this.#queuedBytes = 0;
     // Sessions first: what an answer makes a client do must find them as they are.
     if (wasOpen) this.#options.onLost(error);
-    for (const { answered } of pending) answered(lost(error, true));
-    for (const { answered } of queue) answered(lost(error, false));
+    for (const answered of sent) answered(lost(error, true));
+    for (const answered of notSent) answered(lost(error, false));
     // Who waited for the connection goes on, and meets the next attempt.
     if (this.isWritable) this.#onDrained();
   }
@@ -332,10 +290,10 @@ export class Upstream {
     const event = scanEvent(body);
     if (event !== undefined) return this.#options.onEvent(event, body);
     const head = scanAnswer(body);
-    if (head !== undefined) return this.#take(head.id, { kind: 'Answer', body, head });
+    if (head !== undefined) return this.#calls.take(head.id, { kind: 'Answer', body, head });
     const message = parseMessage(body);
     if (message.kind === 'request' || message.kind === 'notification') this.#onMessage(message, body);
-    else if (typeof message.id === 'number') this.#take(message.id, answerOf(body, message.id));
+    else if (typeof message.id === 'number') this.#calls.take(message.id, answerOf(body, message.id));
   }
 
   /** A frame that was skipped. Who waits for it as an answer must not wait for ever. */
@@ -345,7 +303,7 @@ export class Upstream {
     if (id === undefined) return;
     const message = `the answer has ${length} bytes, more than the ${this.#options.limits.serverFrameBytes} allowed`;
     const body = Buffer.from(formatError(id, INTERNAL_ERROR, message));
-    this.#take(id, answerOf(body, id));
+    this.#calls.take(id, answerOf(body, id));
   }
 
   #onMessage(message: Message & { readonly kind: 'request' | 'notification' }, body: Buffer): void {
@@ -355,12 +313,5 @@ export class Upstream {
     if (!isEvent) return this.#options.onMessage(message, body);
     const [sessionId, type] = [params['sessionId'], event?.['type']];
     if (typeof sessionId === 'string' && typeof type === 'string') this.#options.onEvent({ sessionId, type }, body);
-  }
-
-  /** An id that is not open is a server's mistake that harms nobody. */
-  #take(id: number, answer: ServerAnswer): void {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    pending?.answered(answer);
   }
 }

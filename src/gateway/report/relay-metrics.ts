@@ -1,5 +1,6 @@
 /** The metrics of the relay: traffic with servers, turns, and what became of calls that did not just pass. */
 import type { Counter, Registry } from 'prom-client';
+import { countByState } from '../count-by-state.ts';
 import { SERVER_STATES, SESSION_STATES, type Relay } from '../model.ts';
 import { WAIT_TYPES } from '../relay/events.ts';
 import {
@@ -82,10 +83,10 @@ export class RelayMetrics implements RelayObserver {
       'sessions',
       'Sessions that clients are attached to, or were a moment ago, by state',
       SESSION_STATES,
-      () => byState(relay.sessions()),
+      () => countByState(relay.sessions()),
     );
     this.#series.states('servers', 'Servers that clients were routed to, by connection', SERVER_STATES, () =>
-      byState(relay.servers()),
+      countByState(relay.servers()),
     );
   }
 
@@ -130,10 +131,4 @@ export class RelayMetrics implements RelayObserver {
   unattended(asked: string): void {
     this.#unattended.inc({ asked });
   }
-}
-
-function byState<S>(all: readonly { readonly state: S }[]): ReadonlyMap<S, number> {
-  const counts = new Map<S, number>();
-  for (const { state } of all) counts.set(state, (counts.get(state) ?? 0) + 1);
-  return counts;
 }

@@ -131,7 +131,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['run'],
   ],
   gateway: [
-    ['model', 'pong'],
+    ['model', 'pong', 'count-by-state'],
     ['admission', 'methods', 'relay', 'routing'],
     ['client'],
     ['listen'],
@@ -163,7 +163,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/relay': [
     ['model', 'events', 'observer', 'refusals', 'replay', 'turn-end'],
     ['declarations', 'requests', 'server-answer', 'turn'],
-    ['asked', 'upstream', 'waits'],
+    ['asked', 'calls', 'waits'],
+    ['upstream'],
     ['session'],
     ['home'],
     ['attach', 'summaries'],
