@@ -81,6 +81,10 @@ async function attachOnServer(
   const { sessionId, answered } = request;
   const isCreate = request.method === 'session.create';
   const resume = isCreate && !session.isLoaded ? await existsOnDisk(home, request) : true;
+  if (typeof resume !== 'boolean') {
+    answered(resume);
+    return 'Refused';
+  }
   const wasLoaded = session.isLoaded;
   const own = wasLoaded ? { disableResume: true, continuePendingWork: true } : {};
   const method = resume ? 'session.resume' : 'session.create';
@@ -115,13 +119,14 @@ async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer
   }
 }
 
-async function existsOnDisk(home: Home, { isChosen, sessionId }: AttachRequest): Promise<boolean> {
+/** Whether the server has a session of this id, or why it does not say so: made again, one that exists would lose what it had. */
+async function existsOnDisk(home: Home, { isChosen, sessionId }: AttachRequest): Promise<boolean | ServerAnswer> {
   if (!isChosen) return false;
   try {
     const result = await home.upstream.call('sessions.getMetadata', { sessionId });
     return isObject(result) && isObject(result['session']);
-  } catch {
-    // A server without this method, or none at all: the create that follows says what is wrong.
-    return false;
+  } catch (error) {
+    // A server that refuses this method: the create that follows says what is wrong.
+    return loadFailure(error) ?? false;
   }
 }

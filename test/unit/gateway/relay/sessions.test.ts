@@ -199,6 +199,24 @@ describe('attaching', () => {
     expect(world.server.last('session.create').params).toMatchObject({ sessionId: 'old' });
   });
 
+  it('of an id of which the server does not say whether it exists is not made: it would lose what it had', async () => {
+    const world = new RelayWorld({ callTimeoutMs: 1_000 });
+    const client = world.client();
+    const id = client.call('session.create', { sessionId: 'old' });
+    await settle();
+    expect(world.server.count('sessions.getMetadata')).toBe(1);
+    await world.clock.advance(1_001);
+    await settle();
+    expect(client.answer(id)?.error).toMatchObject({ code: -32050, data: { retryable: true, outcome: 'NotSent' } });
+    expect(world.server.count('session.create')).toBe(0);
+    // Nothing is left of it, so that the next attempt asks again.
+    client.call('session.create', { sessionId: 'old' });
+    await settle();
+    world.server.answer(world.server.last('sessions.getMetadata').id, { session: { sessionId: 'old' } });
+    await settle();
+    expect(world.server.last('session.resume').params).toMatchObject({ sessionId: 'old' });
+  });
+
   it('is refused when the clients of a session declare too much together', async () => {
     const world = new RelayWorld({ declarationLength: 1000 });
     const tools = [{ name: 'x'.repeat(600) }];
