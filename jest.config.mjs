@@ -12,6 +12,6 @@ const level = (name, options = {}) => ({
 export default {
   coverageProvider: 'v8',
   // A deadline for what hangs, not a measure of speed: the machine may be busy with other things.
-  testTimeout: 30_000,
+  testTimeout: 60_000,
   projects: [level('unit'), level('integration'), level('faults'), level('e2e'), level('argocd')],
 };

@@ -19,7 +19,6 @@ let api: TenantApi;
 let admin: ReturnType<typeof connect>;
 let ports: Record<'clients' | 'health' | 'metrics', number>;
 let gateway: GatewayProcess;
-let startedMs: number;
 
 beforeAll(async () => {
   api = await startTenantApi();
@@ -27,7 +26,6 @@ beforeAll(async () => {
   await admin.client.create(CopilotTenant, tenantManifest('acme', {}) as CopilotTenant);
   await setStatus('Gateway', [credential]);
   ports = { clients: await freePort(), health: await freePort(), metrics: await freePort() };
-  const before = performance.now();
   gateway = await GatewayProcess.start(api.kubeconfig, [
     `--listen-port=${ports.clients}`,
     `--health-port=${ports.health}`,
@@ -35,7 +33,6 @@ beforeAll(async () => {
     '--watch-namespaces=default',
     '--drain-timeout=1s',
   ]);
-  startedMs = performance.now() - before;
 }, 120_000);
 afterAll(async () => {
   await gateway.kill();
@@ -76,9 +73,7 @@ async function read(port: number, path: string): Promise<{ readonly status: numb
   return { status: response.status, text: await response.text() };
 }
 
-it('starts quickly, is ready, and serves its metrics', async () => {
-  // From the start of the program, whose sources are read one by one here; the bundle of the image takes a third.
-  expect(startedMs).toBeLessThan(10_000);
+it('is ready once it has started, and serves its metrics', async () => {
   expect(await read(ports.health, '/readyz')).toEqual({ status: 200, text: 'ok' });
   expect((await read(ports.health, '/readyz?verbose')).text).toContain('[+]clients ok');
   expect((await read(ports.health, '/livez')).status).toBe(200);

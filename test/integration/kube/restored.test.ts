@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import pino from 'pino';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
-import { ConfigMap } from '../../../src/kube/types/builtins.ts';
+import { ConfigMap, CoreEvent } from '../../../src/kube/types/builtins.ts';
 import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { newCopier, PARENT } from '../../support/copier.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
@@ -32,6 +32,13 @@ async function copies(): Promise<Record<string, string | undefined>> {
   return Object.fromEntries(items.map(({ metadata, data }) => [metadata.name, data?.['word']]));
 }
 
+/** How many events about the parents exist. They are written beside the copies and may come after them. */
+async function events(): Promise<number> {
+  await using users = connect(apiServer.kubeconfig());
+  const { items } = await users.client.list(CoreEvent, { namespace: 'default' });
+  return items.filter(({ reason }) => reason === 'Copied').length;
+}
+
 describe('an etcd that is restored from an older backup', () => {
   it('ends the operator before it writes anything, and the next one starts from the cluster', async () => {
     const proxy = await FaultProxy.start(apiServer);
@@ -48,6 +55,8 @@ describe('an etcd that is restored from an older backup', () => {
       expect(await copies()).toEqual({ 'kept-copy': 'fourth', 'of-later-copy': 'first' });
       return true;
     });
+    // One that waits while the API server is away is written afterwards, whatever the operator notices.
+    await waitFor('both events are written', async () => (await events()) === 2);
 
     await apiServer.kill();
     await waitFor('it is noticed', () => proxy.openWatches().length === 0);

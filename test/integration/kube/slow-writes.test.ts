@@ -65,7 +65,6 @@ it('a tenant of 32 servers holds up no other tenant', async () => {
       withinMs: 30_000,
     },
   );
-  const createdAt = performance.now();
   await createTenant('fast', 'small', 1);
   let most = 0;
   await waitFor(
@@ -76,7 +75,9 @@ it('a tenant of 32 servers holds up no other tenant', async () => {
     },
     { withinMs: 30_000 },
   );
-  expect(performance.now() - createdAt).toBeLessThan(5_000);
+  // 32 servers of several objects each, four at a time and 3 s each, take minutes: most of them were still to come.
+  const services = proxy.requests({ verb: 'create', namespace: 'slow', resource: 'services' });
+  expect(services.filter(({ open }) => !open).length).toBeLessThan(32);
   expect(most).toBeGreaterThan(0);
   expect(most).toBeLessThanOrEqual(AT_ONCE);
   proxy.clearFaults();
