@@ -9,7 +9,10 @@ import { stripVTControlCharacters } from 'node:util';
 interface Tally {
   passed: number;
   failed: number;
-  /** Each failed check or test, with the first line of what it found: repeated at the end, where a log that was cut still has them. */
+  /**
+   * Each file with a failure, with its first one: repeated at the end, where a log that was cut still has them. Short, because
+   * a file whose set-up fails has dozens of the same.
+   */
   failures: string[];
 }
 
@@ -122,25 +125,22 @@ function runLevel(level: string): Tally {
   };
 }
 
-/** One line: without colours, and without the stack. */
+/** One line: without colours, the stack and what names this machine. */
 function firstLine(text: string): string {
-  return (
-    stripVTControlCharacters(text)
-      .trim()
-      .split(/\n\s+at /)[0] ?? ''
-  )
-    .replace(/\s+/g, ' ')
-    .slice(0, 400);
+  const [line = ''] = stripVTControlCharacters(text)
+    .trim()
+    .split(/\n\s+at /);
+  return line.replaceAll(`${root}/`, '').replace(/\s+/g, ' ').slice(0, 200);
 }
 
 function failuresOf({ testResults }: Report): string[] {
   return testResults.flatMap(({ name, message, assertionResults }) => {
     const file = relative(root, name);
     const failed = assertionResults.filter(({ status }) => status === 'failed');
-    if (failed.length === 0) return assertionResults.length === 0 ? [`${file}: ${firstLine(message)}`] : [];
-    return failed.map(
-      ({ fullName, failureMessages }) => `${file}: ${fullName}: ${firstLine(failureMessages[0] ?? '')}`,
-    );
+    const [first] = failed;
+    if (!first) return assertionResults.length === 0 ? [`${file}: ${firstLine(message)}`] : [];
+    const found = `${first.fullName.slice(-100)}: ${firstLine(first.failureMessages[0] ?? '')}`;
+    return [`${file}: ${failed.length} of ${assertionResults.length}: ${found}`];
   });
 }
 
@@ -173,17 +173,19 @@ const usual = ['checks', 'unit', 'integration', 'faults', 'e2e'];
 const known = [...usual, 'argocd'];
 const levels = process.argv.slice(2).length > 0 ? process.argv.slice(2) : usual;
 const total: Tally = { passed: 0, failed: 0, failures: [] };
+const summaries: string[] = [];
 for (const level of levels) {
   if (!known.includes(level)) throw new Error(`unknown level '${level}': one of ${known.join(', ')}`);
   const started = performance.now();
   const { passed, failed, failures } = level === 'checks' ? runChecks() : runLevel(level);
-  console.log(
-    `${level}: ${passed} passed, ${failed} failed in ${((performance.now() - started) / 1000).toFixed(0)} s\n`,
-  );
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  summaries.push(`${level}: ${passed} passed, ${failed} failed in ${seconds} s`);
+  console.log(`${summaries.at(-1)}\n`);
   total.passed += passed;
   total.failed += failed;
   total.failures.push(...failures);
 }
+for (const summary of summaries) console.log(summary);
 for (const failure of total.failures) console.log(`failed: ${failure}`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
