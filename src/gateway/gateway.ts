@@ -26,6 +26,8 @@ export interface GatewayOptions {
   readonly maxConnections: number;
   /** Admitted clients of one tenant at once. */
   readonly maxConnectionsPerTenant: number;
+  /** Within how many ms a client is sent something; undefined: nothing but what servers send. */
+  readonly keepaliveMs?: number | undefined;
   readonly drain: DrainOptions;
   readonly limits?: Partial<ClientLimits> | undefined;
   readonly fleet: Fleet;

@@ -27,7 +27,7 @@ export interface LogLine {
 }
 
 export interface GatewayInProcessOptions extends Partial<
-  Pick<GatewayOptions, 'tls' | 'proxies' | 'maxConnections' | 'maxConnectionsPerTenant' | 'drain'>
+  Pick<GatewayOptions, 'tls' | 'proxies' | 'maxConnections' | 'maxConnectionsPerTenant' | 'keepaliveMs' | 'drain'>
 > {
   /** Where the tenant's server is; default: nowhere. */
   readonly server?: { readonly host: string; readonly port: number };

@@ -7,7 +7,7 @@ import { withClient, type Binding } from './chat.ts';
 import type { ServerBinary } from './copilot-binary.ts';
 import { CopilotServer } from './copilot-server.ts';
 import { TestModel } from './model.ts';
-import { BINDING_TOKEN, GatewayInProcess } from './gateway.ts';
+import { BINDING_TOKEN, GatewayInProcess, type GatewayInProcessOptions } from './gateway.ts';
 import { waitFor } from './wait.ts';
 
 const TOKEN = 'f3b1c0ffee';
@@ -28,11 +28,15 @@ export class RelayBench implements AsyncDisposable {
     this.binding = model.bind(gateway, BINDING_TOKEN);
   }
 
-  static async start(binary: ServerBinary, relayLimits: Partial<RelayLimits> = {}): Promise<RelayBench> {
+  static async start(
+    binary: ServerBinary,
+    relayLimits: Partial<RelayLimits> = {},
+    options: Pick<GatewayInProcessOptions, 'keepaliveMs'> = {},
+  ): Promise<RelayBench> {
     const model = await TestModel.start();
     const server = await CopilotServer.start(binary, TOKEN);
     const { host, port } = server;
-    const gateway = await GatewayInProcess.start({ server: { host, port }, token: TOKEN, relayLimits });
+    const gateway = await GatewayInProcess.start({ server: { host, port }, token: TOKEN, relayLimits, ...options });
     return new RelayBench(server, model, gateway);
   }
 

@@ -70,6 +70,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     proxies: options.proxies,
     maxConnections: options.maxConnections,
     maxConnectionsPerTenant: options.maxConnectionsPerTenant,
+    keepaliveMs: options.keepaliveMs,
     drain,
     fleet,
     admission: createAdmission({ fleet, reviews, clock }),

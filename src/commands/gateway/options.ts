@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly maxConnections: number;
   /** Admitted clients of one tenant at once. */
   readonly maxConnectionsPerTenant: number;
+  /** Within how many ms a client is sent something, if need be a message without content; undefined: nothing but what servers send. */
+  readonly keepaliveMs: number | undefined;
   /** How long this process may take to let its clients go when it is to stop, ms. */
   readonly drainTimeoutMs: number;
   /** Empty: all namespaces. */
@@ -59,6 +61,8 @@ export const GATEWAY_FLAGS = `\
   --max-connections N                clients at the same time, on each port; default: 20000
   --max-connections-per-tenant N     clients of one tenant at the same time, so that none takes the places of others; default: a quarter of
                                      --max-connections
+  --keepalive-messages DURATION      within this time each client is sent something, if need be a message that SDKs ignore; for proxies
+                                     that end TCP themselves and close what is silent; 0s: none; default: 0s
   --drain-timeout DURATION           how long clients may stay when the process is to stop, which are closed between turns at the end
                                      of it; set it a little below the pod's terminationGracePeriodSeconds; default: 1h
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
@@ -76,6 +80,7 @@ const flags = {
   'proxy-protocol-from': { type: 'string' },
   'max-connections': { type: 'string' },
   'max-connections-per-tenant': { type: 'string' },
+  'keepalive-messages': { type: 'string' },
   'drain-timeout': { type: 'string' },
   'watch-namespaces': { type: 'string' },
   'health-port': { type: 'string' },
@@ -105,6 +110,7 @@ export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
     proxies: addresses('proxy-protocol-from', values['proxy-protocol-from']),
     maxConnections,
     maxConnectionsPerTenant: positive('max-connections-per-tenant', perTenant),
+    keepaliveMs: duration('keepalive-messages', values['keepalive-messages'] ?? '0s') || undefined,
     drainTimeoutMs: duration('drain-timeout', values['drain-timeout'] ?? '1h'),
     watchNamespaces: list(values['watch-namespaces']),
     healthPort: port('health-port', values['health-port'] ?? '0'),

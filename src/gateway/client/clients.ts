@@ -8,6 +8,7 @@ import { countByState } from '../count-by-state.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
 import { ClientConnection } from './connection.ts';
 import { FrameMemory, type FrameMemoryLimits } from './frame-memory.ts';
+import { Keepalive } from './keepalive.ts';
 import type { HalfOpen, HalfOpenSlot } from './half-open.ts';
 import {
   CLIENT_LIMITS,
@@ -31,6 +32,8 @@ export interface ClientsOptions {
   readonly observer: ClientObserver;
   /** Admitted clients of one tenant at once; one more is told to try again later. */
   readonly maxPerTenant: number;
+  /** Within how many ms an admitted client is sent something, a message without content if need be; undefined: no such messages. */
+  readonly keepaliveMs?: number | undefined;
   readonly limits?: Partial<ClientLimits> | undefined;
   /** Default `FRAME_MEMORY`. */
   readonly frameMemory?: FrameMemoryLimits | undefined;
@@ -60,6 +63,7 @@ export class Clients {
   /** Those that are admitted, by `namespace/name` of the tenant. */
   readonly #byTenant = new Map<string, Set<ClientConnection>>();
   readonly #endListening: () => void;
+  readonly #keepalive: Keepalive | undefined;
   #lastId = 0;
   #isDraining = false;
 
@@ -68,6 +72,8 @@ export class Clients {
     this.#limits = { ...CLIENT_LIMITS, ...options.limits };
     this.#timers = new TimerQueue(options.clock);
     this.#memory = new FrameMemory(options.frameMemory);
+    const { keepaliveMs } = options;
+    this.#keepalive = keepaliveMs === undefined ? undefined : new Keepalive(this.#timers, keepaliveMs, this.#all);
     this.#endListening = options.fleet.onChange((tenant) => this.#recheck(tenant));
   }
 
@@ -149,6 +155,7 @@ export class Clients {
       await clock.sleep(DRAIN_LOOK_MS);
     }
     this.#endListening();
+    this.#keepalive?.stop();
   }
 
   /** Closes all at once. */

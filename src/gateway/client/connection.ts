@@ -15,6 +15,7 @@ import {
   type ConnectRequest,
 } from './handshake.ts';
 import { Incoming } from './incoming.ts';
+import { KEEPALIVE_MESSAGE, type KeptAlive } from './keepalive.ts';
 import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver, type ClientSummary } from './model.ts';
 import { Outgoing } from './outgoing.ts';
 import { Recheck } from './recheck.ts';
@@ -44,7 +45,7 @@ const LINGER_BYTES = 64 * 1024;
 const FULL_RETRY_AFTER_MS = 30_000;
 
 /** A client, admitted or not. */
-export class ClientConnection implements ClientLink {
+export class ClientConnection implements ClientLink, KeptAlive {
   readonly id: number;
   readonly address: string;
   readonly #options: ClientConnectionOptions;
@@ -60,6 +61,8 @@ export class ClientConnection implements ClientLink {
   readonly #since: number;
   #application: string | undefined;
   #receivedBytes = 0;
+  /** What had been sent at the last call of `keepAlive`. */
+  #sentBefore = 0;
   /** Of them, those before admission. */
   #greetingBytes = 0;
   /** Frames that arrived while a token was looked at. */
@@ -130,6 +133,11 @@ export class ClientConnection implements ClientLink {
     if (this.queuedBytes > (isAdmitted(this.#state) ? limits.queueBytes : limits.greetingQueueBytes)) {
       this.close({ reason: CloseCause.QueueFull, message: `the client has ${this.queuedBytes} bytes to read` });
     }
+  }
+
+  keepAlive(): void {
+    if (isAdmitted(this.#state) && this.#outgoing.sentBytes === this.#sentBefore) this.send(KEEPALIVE_MESSAGE);
+    this.#sentBefore = this.#outgoing.sentBytes;
   }
 
   pause(): void {

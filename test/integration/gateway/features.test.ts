@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { CopilotClient, RuntimeConnection } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
+import { connect as dial } from 'node:net';
 import { RelayBench, request } from '../../support/relay-bench.ts';
+import { RawClient } from '../../support/raw-client.ts';
 import { waitFor } from '../../support/wait.ts';
 
 describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (binary) => {
@@ -11,7 +13,8 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   let word: string;
 
   beforeAll(async () => {
-    bench = await RelayBench.start(binary);
+    // So often that each feature meets some of these messages: SDKs are to ignore them.
+    bench = await RelayBench.start(binary, {}, { keepaliveMs: 20 });
   }, 90_000);
   afterAll(async () => {
     await bench[Symbol.asyncDispose]();
@@ -24,6 +27,14 @@ describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (bi
   const callTool = (name: string, args: Record<string, unknown>) =>
     bench.model.say({ match: word, steps: [{ toolCall: { name, arguments: args } }, { text: 'done' }] });
   const toolResults = async () => (await bench.model.requests(word)).flatMap(({ toolResults = [] }) => toolResults);
+
+  it('goes on among keepalive messages', async () => {
+    const { host, port, token } = bench.binding;
+    const raw = new RawClient(dial(port, host));
+    raw.connect(token);
+    await waitFor('three messages', () => raw.received.filter(({ method }) => method === '$/keepalive').length >= 3);
+    raw.stream.destroy();
+  });
 
   it('questions to the user', async () => {
     await callTool('ask_user', { question: 'ok?', allow_freeform: true });

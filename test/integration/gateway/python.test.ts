@@ -14,7 +14,8 @@ describe.each(['cli', 'runtime'] as const)('the Python SDK (%s)', (binary) => {
   let bench: RelayBench;
 
   beforeAll(async () => {
-    bench = await RelayBench.start(binary);
+    // So often that each feature meets some of these messages: SDKs are to ignore them.
+    bench = await RelayBench.start(binary, {}, { keepaliveMs: 20 });
   }, 90_000);
   afterAll(() => bench[Symbol.asyncDispose]());
 

@@ -172,7 +172,14 @@ describe('the chart', () => {
     });
     const tls = { secretName: 'certificate', clientCertificates: true };
     const proxyProtocolFrom = ['198.51.100.7', 'fd00::/64'];
-    const all = { enabled: true, tls, proxyProtocolFrom, maxConnections: 100, maxConnectionsPerTenant: 90 };
+    const all = {
+      enabled: true,
+      tls,
+      proxyProtocolFrom,
+      maxConnections: 100,
+      maxConnectionsPerTenant: 90,
+      keepaliveMessages: '45s',
+    };
     const options = parseGatewayOptions(await gatewayFlags({ gateway: all, logLevel: 'debug' }));
     const folder = '/etc/copilot-gateway/tls';
     expect(options).toMatchObject({
@@ -180,6 +187,7 @@ describe('the chart', () => {
       tls: { port: 4322, cert: `${folder}/tls.crt`, key: `${folder}/tls.key`, clientCA: `${folder}/ca.crt` },
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
+      keepaliveMs: 45_000,
       logLevel: 'debug',
     });
     expect(options.proxies?.check('198.51.100.7')).toBe(true);

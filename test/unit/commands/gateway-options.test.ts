@@ -13,6 +13,7 @@ describe('the command line of the gateway', () => {
       proxies: undefined,
       maxConnections: 20_000,
       maxConnectionsPerTenant: 5_000,
+      keepaliveMs: undefined,
       drainTimeoutMs: 3_600_000,
       watchNamespaces: [],
       healthPort: undefined,
@@ -35,6 +36,7 @@ describe('the command line of the gateway', () => {
       { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: '/ca' } },
     ],
     ['no time to leave', ['--drain-timeout=0s'], { drainTimeoutMs: 0 }],
+    ['messages to silent clients', ['--keepalive-messages=45s'], { keepaliveMs: 45_000 }],
     ['few connections', ['--max-connections=2'], { maxConnections: 2, maxConnectionsPerTenant: 1 }],
     ['one tenant only', ['--max-connections-per-tenant=20000'], { maxConnectionsPerTenant: 20_000 }],
     ['some namespaces', ['--watch-namespaces=a,b'], { watchNamespaces: ['a', 'b'] }],
@@ -80,6 +82,6 @@ describe('the command line of the gateway', () => {
   it('is what the help lists', () => {
     const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
     for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
-    expect(listed).toHaveLength(14);
+    expect(listed).toHaveLength(15);
   });
 });

@@ -54,6 +54,7 @@ beforeEach(() => {
     random: () => 0.5,
     halfOpen,
     maxPerTenant: 10,
+    keepaliveMs: 40_000,
     observer: {
       admitted: () => undefined,
       denied: () => undefined,
@@ -119,6 +120,18 @@ describe('the clients of a process', () => {
     expect((await open('acme')).isClosed).toBe(false);
     expect((await open('acme')).isClosed).toBe(true);
     expect(reasons).toEqual(['TenantFull', 'ClientClosed', 'TenantFull']);
+  });
+
+  it('are sent a message when they heard nothing in a keepalive interval, strangers are not', async () => {
+    const [silent, busy, stranger] = [await open('acme'), await open('acme'), await open()];
+    const kept = ({ received }: RawClient) => received.filter(({ method }) => method === '$/keepalive').length;
+    await pass(20_000);
+    expect([silent, busy].map(kept)).toEqual([0, 0]);
+    for (let n = 0; n < 3; n += 1) {
+      busy.connect('acme', `again ${n}`);
+      await pass(20_000);
+    }
+    expect([silent, busy, stranger].map(kept)).toEqual([3, 0, 0]);
   });
 
   it('make room among strangers: the oldest of the same address goes', async () => {
