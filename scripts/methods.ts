@@ -1,10 +1,14 @@
 /** Writes docs/methods.md: which methods and parameters of the server's protocol the gateway lets pass, and why not the others. */
-import type { MethodDecision } from '../src/gateway/methods/line.ts';
+import { ISOLATIONS } from '../src/api/names.ts';
+import { FORCED } from '../src/gateway/methods/forced.ts';
+import type { MethodDecision, MethodLine, MethodProfile } from '../src/gateway/methods/line.ts';
 import { METHOD_REASONS } from '../src/gateway/methods/reasons.ts';
 import { METHOD_LINES } from '../src/gateway/methods/lines.ts';
 import type { ParamLine, ParamTable } from '../src/gateway/methods/param-line.ts';
 import { PARAM_TABLES, linesOf } from '../src/gateway/methods/param-lines.ts';
 import { PARAM_REASONS } from '../src/gateway/methods/param-reasons.ts';
+import { paramDecisionFor } from '../src/gateway/methods/param-rules.ts';
+import { decisionFor } from '../src/gateway/methods/rules.ts';
 
 const MEANING: Readonly<Record<MethodDecision, string>> = {
   relay: 'goes to the server as it is',
@@ -13,6 +17,7 @@ const MEANING: Readonly<Record<MethodDecision, string>> = {
   send: "waits for another client's turn, then goes to the server",
   delete: 'goes to the server, and ends the session for all of its clients',
   keep: 'goes to the server, and again after a restart of it',
+  own: 'goes to the server, and is answered with the sessions of the user only',
   connect: 'is answered by the gateway, by the token',
   ping: 'is answered by the gateway',
   deny: 'is refused: error -32601, in the words of a server that does not have the method',
@@ -31,7 +36,8 @@ it stands in no schema; a method without one is refused. A new version of the CL
 | --- | --- |
 ${rows(Object.entries(MEANING))}
 
-A tenant is Dedicated: all who are admitted to it may do the same. The column Shared has what is left where each user has sessions of their own.
+The columns are the values of \`spec.isolation\`. In a Dedicated tenant all who are admitted may do the same. In the others each user has
+sessions of their own: a call about the session of somebody else is answered as one about a session that does not exist.
 
 ## Reasons
 
@@ -41,14 +47,14 @@ ${rows(Object.entries(METHOD_REASONS))}
 
 ## Methods
 
-| method | Dedicated | Shared | reason |
-| --- | --- | --- | --- |
-${rows(METHOD_LINES.toSorted(byName).map(([method, dedicated, shared, reason]) => [`\`${method}\``, dedicated, shared === 'same' ? dedicated : shared, reason]))}
+| method | ${ISOLATIONS.join(' | ')} | reason |
+| --- | --- | --- | --- | --- |
+${rows(METHOD_LINES.toSorted(byName).map(methodRow))}
 
 ## Parameters
 
 An allowed call is refused because of a parameter with error -32602 and \`data: {"rule": ..., "parameter": ...}\`; no parameter is dropped. One that is
-null, false or empty is always allowed. One without a line is left to the server in a Dedicated tenant, and refused in a Shared one. In a path \`*\` stands
+null, false or empty is always allowed. One without a line is left to the server in a Dedicated tenant, and refused in the others. In a path \`*\` stands
 for every entry of a list, or every value of an object.
 
 | rule | why |
@@ -56,7 +62,25 @@ for every entry of a list, or every value of an object.
 ${rows(Object.entries(PARAM_REASONS))}
 
 ${PARAM_TABLES.map(parameters).join('\n\n')}
+
+## What every session of a Shared tenant has
+
+The gateway adds this to \`session.create\` and \`session.resume\`; a client that states something else is refused by the rule AgentTools. Only
+\`availableTools\` may be less.
+
+| parameter | value |
+| --- | --- |
+${rows(
+  Object.entries({ ...FORCED.defaults, ...FORCED.declared, ...FORCED.options })
+    .toSorted(byName)
+    .map(([name, value]) => [`\`${name}\``, `\`${JSON.stringify(value)}\``]),
+)}
 `;
+}
+
+function methodRow(line: MethodLine): string[] {
+  const [method, , , reason] = line;
+  return [`\`${method}\``, ...ISOLATIONS.map((profile) => decisionFor(line, profile)), reason];
 }
 
 /** The lines of one table. Those of a table that is shown already are not repeated. */
@@ -67,14 +91,19 @@ function parameters(table: ParamTable): string {
   const own = shown === undefined ? linesOf(table) : lines;
   return `### ${names(methods)}
 
-| parameter | Dedicated | Shared | rule |
-| --- | --- | --- | --- |
+| parameter | ${ISOLATIONS.join(' | ')} | rule |
+| --- | --- | --- | --- | --- |
 ${rows(own.toSorted(byName).map(parameterRow))}${rest}`;
 }
 
-function parameterRow([path, dedicated, shared, reason, harmless]: ParamLine): string[] {
-  const but = harmless === undefined ? '' : `, but for \`${harmless}\``;
-  return [`\`${path}\``, dedicated, shared === 'same' ? dedicated : `${shared}${but}`, reason];
+function parameterRow(line: ParamLine): string[] {
+  const [path, , , reason, harmless = []] = line;
+  const but = [harmless].flat().map((value) => `\`${value}\``);
+  const decision = (profile: MethodProfile): string => {
+    const found = paramDecisionFor(line, profile);
+    return found === 'refuse' && but.length > 0 ? `refuse, but for ${but.join(', ')}` : found;
+  };
+  return [`\`${path}\``, ...ISOLATIONS.map(decision), reason];
 }
 
 function names(methods: readonly string[]): string {

@@ -1,6 +1,11 @@
 /** Writes docs/permissions.md: each permission of the operator, why it is needed, and how to narrow them. */
-import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_OWN_PERMISSIONS,
+  GATEWAY_PERMISSIONS,
+  REVIEW_PERMISSIONS,
+} from '../src/commands/gateway/permissions.ts';
+import {
+  GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
@@ -39,13 +44,21 @@ ${table(SESSION_END_PERMISSIONS)}
 
 ${table(OPERATOR_PERMISSIONS)}
 
+### Where a gateway is installed, in its namespace
+
+${table(GATEWAY_OPERATOR_PERMISSIONS)}
+
 ## The gateway's
 
 Of the gateway's own ServiceAccount, with \`gateway.enabled\`. In the namespaces of tenants:
 
 ${table(GATEWAY_PERMISSIONS)}
 
-To this the operator adds in each tenant with access Gateway a Role \`<tenant>-gateway\`: \`get\` of Secret \`<tenant>-token\`. In the whole cluster:
+To this the operator adds in each tenant with access Gateway a Role \`<tenant>-gateway\`: \`get\` of Secret \`<tenant>-token\`. In its own namespace:
+
+${table(GATEWAY_OWN_PERMISSIONS)}
+
+In the whole cluster:
 
 ${table(REVIEW_PERMISSIONS)}
 

@@ -55,6 +55,13 @@ export const MAX_SERVERS = 64;
 export const ACCESSES = ['Gateway', 'Direct'] as const;
 export type Access = (typeof ACCESSES)[number];
 
+/** Values of `spec.isolation`: whether the users of a tenant see each other's sessions, and whether their agents may have a shell. */
+export const ISOLATIONS = ['Dedicated', 'Shared', 'SharedTrusted'] as const;
+export type Isolation = (typeof ISOLATIONS)[number];
+
+/** Name of the Secret with the key that signs whose a session is, in the operator's own namespace. */
+export const STAMP_SECRET = 'copilot-gateway-stamp';
+
 /** Value of {@link Label.name} on the pods of the gateway. NetworkPolicies let pods of this name reach the servers. */
 export const GATEWAY_APP_NAME = 'copilot-gateway';
 

@@ -16,7 +16,7 @@ import {
   storageSize,
   withRules,
 } from './fields.ts';
-import { ACCESSES, MAX_SERVERS } from './names.ts';
+import { ACCESSES, ISOLATIONS, MAX_SERVERS } from './names.ts';
 import { network } from './network.ts';
 import { containerResources, environment, pods } from './pods.ts';
 import { affinity, imagePullSecrets, toleration } from './scheduling.ts';
@@ -260,37 +260,51 @@ const sessions = z.object({
 });
 
 /** What users write. The API server fills in the defaults, so the operator reads complete objects. */
-export const tenantSpec = z.object({
-  suspend: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Stops every server and keeps the volumes. Sessions continue where they were once it is false again; a running turn is lost.',
-    ),
-  replicas: z
-    .int()
-    .min(0)
-    .max(MAX_SERVERS)
-    .default(1)
-    .describe(
-      `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on. kubectl scale sets it.`,
-    ),
-  server: section(server).describe('The servers: what runs, and where.'),
-  access: z
-    .enum(ACCESSES)
-    .exactOptional()
-    .describe(
-      'How clients reach the servers. Gateway: at the address of the gateway, with a credential of the tenant; nobody else may connect to the servers. Direct: pods of the namespace that have the label copilot-operator.dev/client-of connect to a server, with its connection token. The binding Secret has address and token of either. Default: Gateway for a tenant that is created where a gateway is installed, else Direct; it is decided once, and `status.access` has it.',
-    ),
-  model: model
-    .exactOptional()
-    .describe('The model that answers prompts. Without it, each client sends its own credentials with its sessions.'),
-  storage: section(storage).describe('The volume of each server, which holds its sessions.'),
-  sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
-  health: section(health).describe('How the operator checks that a server answers.'),
-  network: section(network).describe('Which connections are allowed, and how the servers reach other hosts.'),
-  pods: pods.exactOptional().describe('What all pods of the tenant have in common: servers, cleanups and sweeps.'),
-});
+export const tenantSpec = withRules(
+  z.object({
+    suspend: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Stops every server and keeps the volumes. Sessions continue where they were once it is false again; a running turn is lost.',
+      ),
+    replicas: z
+      .int()
+      .min(0)
+      .max(MAX_SERVERS)
+      .default(1)
+      .describe(
+        `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on. kubectl scale sets it.`,
+      ),
+    server: section(server).describe('The servers: what runs, and where.'),
+    access: z
+      .enum(ACCESSES)
+      .exactOptional()
+      .describe(
+        'How clients reach the servers. Gateway: at the address of the gateway, with a credential of the tenant; nobody else may connect to the servers. Direct: pods of the namespace that have the label copilot-operator.dev/client-of connect to a server, with its connection token. The binding Secret has address and token of either. Default: Gateway for a tenant that is created where a gateway is installed, else Direct; it is decided once, and `status.access` has it.',
+      ),
+    isolation: z
+      .enum(ISOLATIONS)
+      .default('Dedicated')
+      .describe(
+        "Whether the users of the tenant see each other's sessions. Dedicated: all who are admitted are one trust domain. Shared: a session belongs to the user who made it, and nobody else finds it; no agent has a shell, files, local MCP servers or other tools of the server, because one with them could read every session. SharedTrusted: sessions are separated in the same way for clients, but agents have all tools, so a user can reach the sessions of others through them: for users who trust each other. With Shared and SharedTrusted clients connect through the gateway and state a user. Sessions that were made before belong to nobody then; Dedicated shows all of them again. Connected clients have to connect again after a change.",
+      ),
+    model: model
+      .exactOptional()
+      .describe('The model that answers prompts. Without it, each client sends its own credentials with its sessions.'),
+    storage: section(storage).describe('The volume of each server, which holds its sessions.'),
+    sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
+    health: section(health).describe('How the operator checks that a server answers.'),
+    network: section(network).describe('Which connections are allowed, and how the servers reach other hosts.'),
+    pods: pods.exactOptional().describe('What all pods of the tenant have in common: servers, cleanups and sweeps.'),
+  }),
+  {
+    rule: "self.isolation == 'Dedicated' || !has(self.access) || self.access == 'Gateway'",
+    message:
+      'spec.isolation Shared and SharedTrusted need the gateway: remove spec.access or set it to Gateway, or set spec.isolation to Dedicated',
+    fieldPath: '.access',
+  },
+);
 
 export const tenant = z.object({
   spec: tenantSpec.prefault({}).describe('The desired state. An empty spec is a working tenant with one server.'),

@@ -36,6 +36,7 @@ export {
 } from './session-calls.ts';
 export type { ClientMetadata, SessionTimes } from './session-calls.ts';
 export type { Deletion, SessionActivity, SessionUsage } from './session.ts';
+export { isSessionId } from './session-id.ts';
 export { isObject } from './answer.ts';
 export { formatAnswer, formatError, formatNotification, formatRequest, parseMessage } from './message.ts';
 export type { Message, RequestId } from './message.ts';

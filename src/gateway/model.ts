@@ -2,6 +2,7 @@
  * What the rooms of the gateway hand to each other: who was admitted, what is known of tenants and their servers, and the
  * two halves of a client's connection.
  */
+import type { Isolation } from '../api/names.ts';
 
 /** Who a client is, as admission found out. */
 export interface Identity {
@@ -26,6 +27,8 @@ export interface GatewayTenant extends TenantRef {
   readonly uid: string;
   /** Whether clients come through the gateway: `status.access`. Nobody is admitted to a tenant with `Direct`. */
   readonly access: 'Gateway' | 'Direct';
+  /** Whether users see each other's sessions: `spec.isolation`. */
+  readonly isolation: Isolation;
   /** SHA-256, in lower-case hex, of each credential that is valid: two while one is rotated. */
   readonly credentials: readonly string[];
   /** Its servers that can be reached now, by name. */
@@ -167,9 +170,9 @@ export interface MethodRule {
  * `attach`: `session.create` and `session.resume`, which attach the client to a session. `detach`: `session.detach` and
  * `session.destroy`. `send`: what starts a turn, and waits for the turn of another client. `delete`: what ends a session for
  * all. `keep`: what a server forgets with its process, and is told again after a restart: `session.options.update`,
- * `session.eventLog.registerInterest` and the like.
+ * `session.eventLog.registerInterest` and the like. `own`: what lists sessions, answered with those of the user.
  */
-export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep';
+export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep' | 'own';
 
 /** `connect`: by the client room, also on a live connection. `ping`: without a server, so that it keeps none awake. */
 export type MethodAnswer = 'connect' | 'ping';
@@ -190,4 +193,16 @@ export interface MethodRules {
   ruleOf(method: string): MethodRule;
   /** Why a call of an allowed method must not have these params; undefined: it may. */
   checkParams(method: string, params: object): ParamRefusal | undefined;
+  /** What every session has whatever its clients declare; undefined: nothing. */
+  readonly forced?: ForcedParams | undefined;
+}
+
+/** Params of sessions whose agents must have no tools of the server. */
+export interface ForcedParams {
+  /** Of `session.create` and `session.resume`. */
+  readonly declared: Readonly<Record<string, unknown>>;
+  /** The same where the client states none of its own, which {@link MethodRules.checkParams} has accepted. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** Of the `session.options.update` that follows whenever a server loads the session: it takes these nowhere else. */
+  readonly options: Readonly<Record<string, unknown>>;
 }

@@ -4,8 +4,9 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { createAdmission } from '../../src/gateway/admission/admission.ts';
 import type { ClientLimits } from '../../src/gateway/client/model.ts';
+import type { Isolation } from '../../src/api/names.ts';
 import { Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
-import { methodRules } from '../../src/gateway/methods/rules.ts';
+import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
 import { countedRules } from '../../src/gateway/report/counted-rules.ts';
@@ -14,11 +15,17 @@ import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
 import { StaticFleet } from './static-fleet.ts';
+import { StaticOwnership } from './static-ownership.ts';
 import { waitFor } from './wait.ts';
 
 const CREDENTIAL = `cpg_${'a'.repeat(43)}`;
 /** What the binding Secret of the tenant would have. */
 export const BINDING_TOKEN = `team/acme:${CREDENTIAL}`;
+
+/** The same, for a user of the tenant. */
+export function bindingTokenFor(user: string): string {
+  return `team/acme/${encodeURIComponent(user)}:${CREDENTIAL}`;
+}
 
 /** A line of the log. */
 export interface LogLine {
@@ -31,6 +38,8 @@ export interface GatewayInProcessOptions extends Partial<
 > {
   /** Where the tenant's server is; default: nowhere. */
   readonly server?: { readonly host: string; readonly port: number };
+  /** Default: Dedicated. */
+  readonly isolation?: Isolation;
   /** Its connection token. */
   readonly token?: string;
   readonly limits?: Partial<ClientLimits>;
@@ -41,6 +50,7 @@ export class GatewayInProcess implements AsyncDisposable {
   readonly host = '127.0.0.1';
   readonly fleet: StaticFleet;
   readonly log: LogLine[] = [];
+  readonly ownership = new StaticOwnership();
   readonly #registry = new Registry();
   readonly #stop = new AbortController();
   readonly #kill = new AbortController();
@@ -51,7 +61,7 @@ export class GatewayInProcess implements AsyncDisposable {
   private constructor(options: GatewayInProcessOptions) {
     const { server = { host: '127.0.0.1', port: 1 }, token = '', limits, relayLimits = {} } = options;
     this.fleet = new StaticFleet(server, token);
-    this.fleet.change({ credentials: [credentialHash(CREDENTIAL)] });
+    this.fleet.change({ credentials: [credentialHash(CREDENTIAL)], isolation: options.isolation ?? 'Dedicated' });
     const log = pino({ level: 'debug' }, new Writable({ write: (line, _, done) => this.#write(String(line), done) }));
     const nobody = {
       authenticate: () => Promise.resolve({ problem: 'nobody' }),
@@ -61,7 +71,8 @@ export class GatewayInProcess implements AsyncDisposable {
     const relayMetrics = new RelayMetrics(this.#registry);
     this.#relay = createRelay({
       fleet: this.fleet,
-      rules: countedRules(methodRules('Dedicated'), metrics),
+      rules: rulesByIsolation((rules) => countedRules(rules, metrics)),
+      ownership: this.ownership,
       clock: systemClock,
       log,
       observer: relayMetrics,

@@ -45,6 +45,21 @@ export function paramsOf(schema: string, method: string, also: readonly string[]
   return [...new Set(properties.flat())].toSorted();
 }
 
+/**
+ * Reads a schema once for many methods. The function returns the params that a method requires, each with some value of the right type;
+ * none for a method that stands in no schema.
+ */
+export function paramSamples(schema: string): (method: string) => Record<string, unknown> {
+  const parsed = JSON.parse(readFileSync(schema, 'utf8')) as Schema;
+  return (method) => {
+    const found = SECTIONS.client
+      .map((section) => entryOf(parsed[section], method))
+      .find((entry) => entry !== undefined);
+    const sample = sampleOf(found?.params, parsed, 0);
+    return typeof sample === 'object' && sample !== null ? { ...sample } : {};
+  };
+}
+
 /** The SDK that is part of the CLI of the images, as source text. */
 export function cliSdkSource(): string {
   return readFileSync(join(dirname(cliSchema()), '../copilot-sdk/index.js'), 'utf8');
@@ -77,8 +92,32 @@ interface Schema {
 
 interface Shape {
   readonly $ref?: string;
-  readonly properties?: object;
+  readonly type?: string | readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Shape>>;
   readonly anyOf?: readonly Shape[];
+}
+
+/** A schema may contain itself. */
+const DEEPEST_SAMPLE = 6;
+
+function sampleOf(shape: Shape | null | undefined, schema: Schema, depth: number): unknown {
+  if (shape === null || shape === undefined || depth > DEEPEST_SAMPLE) return null;
+  if (shape.$ref !== undefined) {
+    return sampleOf(schema.definitions[shape.$ref.replace('#/definitions/', '')] ?? {}, schema, depth + 1);
+  }
+  if (shape.const !== undefined) return shape.const;
+  if (shape.enum !== undefined) return shape.enum[0];
+  const [first] = shape.anyOf ?? [];
+  if (first !== undefined) return sampleOf(first, schema, depth + 1);
+  const type = typeof shape.type === 'string' ? shape.type : shape.type?.[0];
+  if (type === 'object') {
+    const required = (shape.required ?? []).map((name) => [name, shape.properties?.[name] ?? {}] as const);
+    return Object.fromEntries(required.map(([name, each]) => [name, sampleOf(each, schema, depth + 1)]));
+  }
+  return { array: [], boolean: true, integer: 1, number: 1, string: 'x' }[type ?? ''] ?? null;
 }
 
 function propertiesOf(shape: Shape | undefined, schema: Schema): string[] {

@@ -7,7 +7,7 @@ import { withClient, type Binding } from './chat.ts';
 import type { ServerBinary } from './copilot-binary.ts';
 import { CopilotServer } from './copilot-server.ts';
 import { TestModel } from './model.ts';
-import { BINDING_TOKEN, GatewayInProcess, type GatewayInProcessOptions } from './gateway.ts';
+import { BINDING_TOKEN, GatewayInProcess, bindingTokenFor, type GatewayInProcessOptions } from './gateway.ts';
 import { waitFor } from './wait.ts';
 
 const TOKEN = 'f3b1c0ffee';
@@ -31,7 +31,7 @@ export class RelayBench implements AsyncDisposable {
   static async start(
     binary: ServerBinary,
     relayLimits: Partial<RelayLimits> = {},
-    options: Pick<GatewayInProcessOptions, 'keepaliveMs'> = {},
+    options: Pick<GatewayInProcessOptions, 'keepaliveMs' | 'isolation'> = {},
   ): Promise<RelayBench> {
     const model = await TestModel.start();
     const server = await CopilotServer.start(binary, TOKEN);
@@ -49,6 +49,11 @@ export class RelayBench implements AsyncDisposable {
   /** Runs `use` with a client of the gateway. */
   client<T>(use: (client: CopilotClient) => Promise<T>): Promise<T> {
     return withClient(this.binding, use);
+  }
+
+  /** Runs `use` with a client of the gateway that acts for a user. */
+  clientOf<T>(user: string, use: (client: CopilotClient) => Promise<T>): Promise<T> {
+    return withClient({ ...this.binding, token: bindingTokenFor(user) }, use);
   }
 
   /** Clients that are connected. */

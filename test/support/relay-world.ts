@@ -9,13 +9,14 @@ import {
   type RequestId,
   type WireEvents,
 } from '../../src/copilot/index.ts';
-import { methodRules } from '../../src/gateway/methods/rules.ts';
+import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
 import type { ClientHandler, ClientLink, ClientWork, CloseReason, TenantRef } from '../../src/gateway/model.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { createRelay } from '../../src/gateway/relay/relay.ts';
 import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { StaticFleet, TENANT } from './static-fleet.ts';
+import { StaticOwnership } from './static-ownership.ts';
 
 /** What a frame says, as far as tests look. */
 export interface Frame {
@@ -94,13 +95,13 @@ export class ClientEnd {
     return this.#handler?.work;
   }
 
-  attachTo(relay: { attach(link: ClientLink): ClientHandler }, id: number, tenant: TenantRef): void {
+  attachTo(relay: { attach(link: ClientLink): ClientHandler }, id: number, tenant: TenantRef, user?: string): void {
     const queuedBytes = () => this.queuedBytes;
     this.#handler = relay.attach({
       id,
       identity: {
         tenant,
-        user: undefined,
+        user,
         credential: 'Binding',
         expiresAt: undefined,
       },
@@ -163,6 +164,7 @@ export class RelayWorld {
   /** Answers `connect`. */
   connectAnswer = (end: ServerEnd, id: RequestId | undefined): void => end.answer(id, { ok: true });
   readonly registry = new Registry();
+  readonly ownership = new StaticOwnership();
   readonly relay;
   #clients = 0;
 
@@ -176,7 +178,8 @@ export class RelayWorld {
       log,
       limits,
       observer,
-      rules: methodRules('Dedicated'),
+      rules: rulesByIsolation(),
+      ownership: this.ownership,
       dial: this.#dial,
     });
     observer.watch(this.relay);
@@ -189,10 +192,10 @@ export class RelayWorld {
     return end;
   }
 
-  client(tenant: TenantRef = TENANT): ClientEnd {
+  client(tenant: TenantRef = TENANT, user?: string): ClientEnd {
     const end = new ClientEnd();
     this.#clients += 1;
-    end.attachTo(this.relay, this.#clients, tenant);
+    end.attachTo(this.relay, this.#clients, tenant, user);
     return end;
   }
 

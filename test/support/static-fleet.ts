@@ -14,6 +14,7 @@ export class StaticFleet implements Fleet {
       ...TENANT,
       uid: 'uid-of-acme',
       access: 'Gateway',
+      isolation: 'Dedicated',
       credentials: [],
       servers: [{ ...serverOf(server), podUID: 'pod-1', token: async () => token, tokenRefused: () => undefined }],
     };

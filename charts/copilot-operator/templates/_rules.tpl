@@ -53,6 +53,12 @@
 # Leader election: only one replica writes.
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [copilot-operator], verbs: [get, update]}
 {{- end }}
+{{- define "copilot-operator.gatewayOperatorRules" -}}
+# The keys with which the gateway signs whose a session is.
+- {apiGroups: [""], resources: [secrets], verbs: [create]}
+# Whether there is a key that signs; one is added while they are rotated, and none is ever replaced.
+- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp], verbs: [get, patch]}
+{{- end }}
 {{- define "copilot-operator.gatewayRules" -}}
 # Which tenants there are, and the hashes of their credentials. Nothing of them is written.
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants], verbs: [list, watch]}
@@ -62,6 +68,12 @@
 - {apiGroups: [apps], resources: [replicasets], verbs: [get]}
 # The owner of that ReplicaSet, which a tenant owns.
 - {apiGroups: [apps], resources: [deployments], verbs: [get]}
+# For whom the ids of sessions are reserved, and who else may use them, where spec.isolation keeps users apart.
+- {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [list, watch]}
+{{- end }}
+{{- define "copilot-operator.gatewayOwnRules" -}}
+# The keys that sign whose a session is, where spec.isolation keeps users apart.
+- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp], verbs: [get]}
 {{- end }}
 {{- define "copilot-operator.reviewRules" -}}
 # Whose token a client presents.

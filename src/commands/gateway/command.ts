@@ -6,7 +6,9 @@ import { ApiReviews } from '../../gateway/admission/reviews.ts';
 import type { DrainOptions } from '../../gateway/client/clients.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { Certificates } from '../../gateway/listen/certificates.ts';
-import { methodRules } from '../../gateway/methods/rules.ts';
+import { rulesByIsolation } from '../../gateway/methods/rules.ts';
+import { SecretStampKeys } from '../../gateway/ownership/keys.ts';
+import { addSessionRecords } from '../../gateway/ownership/records.ts';
 import { createRelay } from '../../gateway/relay/relay.ts';
 import { countedRules } from '../../gateway/report/counted-rules.ts';
 import { GatewayMetrics } from '../../gateway/report/metrics.ts';
@@ -60,9 +62,13 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   const fleet = addFleet(manager);
   const reviews = new ApiReviews({ client: manager.client, clock });
   const gatewayMetrics = new GatewayMetrics(metrics.registry);
-  const rules = countedRules(methodRules('Dedicated'), gatewayMetrics);
+  const rules = rulesByIsolation((each) => countedRules(each, gatewayMetrics));
+  const namespace = options.namespace ?? credentials.namespace;
+  const keys = new SecretStampKeys({ client: manager.client, clock, log, namespace });
+  manager.addRunnable({ name: 'stamp keys', stopsLast: true, run: (stopping) => keys.run(stopping) });
+  const ownership = { keys, records: addSessionRecords(manager) };
   const relayMetrics = new RelayMetrics(metrics.registry);
-  const relay = createRelay({ fleet, rules, clock, log, observer: relayMetrics });
+  const relay = createRelay({ fleet, rules, ownership, clock, log, observer: relayMetrics });
   relayMetrics.watch(relay);
   const gateway = new Gateway({
     plain: options.listenPort === undefined ? undefined : { port: options.listenPort },

@@ -31,6 +31,8 @@ export interface GatewayOptions {
   readonly keepaliveMs: number | undefined;
   /** How long this process may take to let its clients go when it is to stop, ms. */
   readonly drainTimeoutMs: number;
+  /** The gateway's own namespace, from the environment variable POD_NAMESPACE; undefined: that of the kubeconfig. */
+  readonly namespace: string | undefined;
   /** Empty: all namespaces. */
   readonly watchNamespaces: readonly string[];
   /** Where the probes are served; undefined: nowhere. */
@@ -89,7 +91,7 @@ const flags = {
 } as const;
 
 /** @throws UsageError */
-export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
+export function parseGatewayOptions(args: readonly string[], env: NodeJS.ProcessEnv = {}): GatewayOptions {
   const values = parseFlags(args, flags);
   const listenPort = port('listen-port', values['listen-port'] ?? '4321');
   const tls = tlsOptions({
@@ -112,6 +114,7 @@ export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
     maxConnectionsPerTenant: positive('max-connections-per-tenant', perTenant),
     keepaliveMs: duration('keepalive-messages', values['keepalive-messages'] ?? '0s') || undefined,
     drainTimeoutMs: duration('drain-timeout', values['drain-timeout'] ?? '1h'),
+    namespace: env['POD_NAMESPACE'],
     watchNamespaces: list(values['watch-namespaces']),
     healthPort: port('health-port', values['health-port'] ?? '0'),
     metricsPort: port('metrics-port', values['metrics-port'] ?? '0'),

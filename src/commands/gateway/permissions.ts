@@ -1,5 +1,7 @@
 /** The permissions of the gateway, and why it needs them. The chart's RBAC rules are generated from these lists (`make generate`). */
-import { Deployment, Pod, ReplicaSet, SubjectAccessReview, TokenReview } from '../../kube/types/builtins.ts';
+import { STAMP_SECRET } from '../../api/names.ts';
+import { Deployment, Pod, ReplicaSet, Secret, SubjectAccessReview, TokenReview } from '../../kube/types/builtins.ts';
+import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { Permission } from '../permission.ts';
 
@@ -17,6 +19,21 @@ export const GATEWAY_PERMISSIONS: readonly Permission[] = [
     why: "Which pods are the servers' own: a pod's owner is a ReplicaSet. The gateway gives the connection token to no other pod.",
   },
   { resource: Deployment, verbs: ['get'], why: 'The owner of that ReplicaSet, which a tenant owns.' },
+  {
+    resource: CopilotSession,
+    verbs: ['list', 'watch'],
+    why: 'For whom the ids of sessions are reserved, and who else may use them, where spec.isolation keeps users apart.',
+  },
+];
+
+/** Needed in the gateway's own namespace, which is the operator's. */
+export const GATEWAY_OWN_PERMISSIONS: readonly Permission[] = [
+  {
+    resource: Secret,
+    verbs: ['get'],
+    resourceNames: [STAMP_SECRET],
+    why: 'The keys that sign whose a session is, where spec.isolation keeps users apart.',
+  },
 ];
 
 /** Needed in the whole cluster: these are no objects in a namespace, and are not stored. */

@@ -18,6 +18,7 @@ import { usualClusterDNS } from './cluster-dns.ts';
 import { ProductMetrics } from './metrics.ts';
 import type { OperatorOptions } from './options.ts';
 import { LEASE_NAME } from './permissions.ts';
+import { stampSecret } from './stamp-secret.ts';
 import { SESSION_INDEXERS } from '../../resources/session-index.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
@@ -151,6 +152,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     facts: { operatorImage },
     concurrency,
   });
+  if (gateway !== undefined) manager.addRunnable(stampSecret({ client, clock, log, namespace, randomBytes }));
   product.count({
     tenants: tenants.store,
     sessions: sessions.store,

@@ -20,6 +20,7 @@ import {
   Service,
   ServiceAccount,
 } from '../../kube/types/builtins.ts';
+import { STAMP_SECRET } from '../../api/names.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { Permission } from '../permission.ts';
@@ -121,5 +122,16 @@ export const OPERATOR_PERMISSIONS: readonly Permission[] = [
     verbs: ['get', 'update'],
     resourceNames: [LEASE_NAME],
     why: 'Leader election: only one replica writes.',
+  },
+];
+
+/** Needed in the operator's own namespace, where a gateway is installed. */
+export const GATEWAY_OPERATOR_PERMISSIONS: readonly Permission[] = [
+  { resource: Secret, verbs: ['create'], why: 'The keys with which the gateway signs whose a session is.' },
+  {
+    resource: Secret,
+    verbs: ['get', 'patch'],
+    resourceNames: [STAMP_SECRET],
+    why: 'Whether there is a key that signs; one is added while they are rotated, and none is ever replaced.',
   },
 ];

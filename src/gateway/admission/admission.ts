@@ -18,6 +18,8 @@ export const DENY_REASONS = [
   'WrongCredential',
   'NotAuthenticated',
   'NotAuthorized',
+  'UserRequired',
+  'IsolationChanged',
   'Unavailable',
 ] as const;
 export type DenyReason = (typeof DENY_REASONS)[number];
@@ -61,6 +63,9 @@ const WHO: Readonly<Record<Exclude<DenyReason, 'MalformedToken' | 'Unavailable' 
   WrongCredential: 'the binding credential is none of the tenant: read it from the binding Secret again',
   NotAuthorized:
     'the user may not connect to the tenant: it needs the verb connect on copilottenants, and to state another user the verb impersonate on copilottenants/users',
+  UserRequired:
+    'the token states no user, and spec.isolation of the tenant keeps users apart: put the user, percent-encoded, after the name of the tenant, as in <namespace>/<tenant>/<user>:<credential>',
+  IsolationChanged: 'spec.isolation of the tenant has changed since the client was admitted: connect again',
 };
 
 /** Admission by binding credentials and Kubernetes tokens. */
@@ -80,24 +85,34 @@ export function createAdmission(options: AdmissionOptions): Admission {
 }
 
 /** The same work for a tenant that exists and one that does not. */
-function decideByBinding(options: AdmissionOptions, token: ClientToken, hash: string, uid?: string): Decision {
+function decideByBinding(
+  options: AdmissionOptions,
+  token: ClientToken,
+  hash: string,
+  admitted?: GatewayTenant,
+): Decision {
   const found = options.fleet.find(token.tenant);
   const isTheirs = isListed(hash, found?.credentials ?? []);
-  const problem = tenantProblem(found, uid) ?? (isTheirs ? undefined : 'WrongCredential');
+  const problem =
+    tenantProblem(found, admitted) ?? (isTheirs ? undefined : 'WrongCredential') ?? userProblem(found, token.user);
   if (problem !== undefined || found === undefined) return deny(problem ?? 'UnknownTenant', token.tenant);
   const { tenant, user } = token;
   return {
     identity: { tenant, user, credential: 'Binding', expiresAt: undefined },
     // The credential itself is not kept.
-    recheck: () => decideByBinding(options, { ...token, credential: '' }, hash, found.uid),
+    recheck: () => decideByBinding(options, { ...token, credential: '' }, hash, found),
   };
 }
 
 /** The API server is asked before the fleet, so that an unknown tenant takes as long as a foreign one. */
-async function decideByReview(options: AdmissionOptions, token: ClientToken, uid?: string): Promise<Decision> {
+async function decideByReview(
+  options: AdmissionOptions,
+  token: ClientToken,
+  admitted?: GatewayTenant,
+): Promise<Decision> {
   const { reviews, fleet, clock } = options;
   const { tenant } = token;
-  const asker = uid === undefined ? 'Newcomer' : 'Connected';
+  const asker = admitted === undefined ? 'Newcomer' : 'Connected';
   try {
     const user = await reviews.authenticate(token.credential, asker);
     if (isNobody(user)) return deny('NotAuthenticated', tenant, user.problem);
@@ -106,11 +121,11 @@ async function decideByReview(options: AdmissionOptions, token: ClientToken, uid
     }
     const isAllowed = await mayConnect(reviews, user, token, asker);
     const found = fleet.find(tenant);
-    const problem = tenantProblem(found, uid) ?? (isAllowed ? undefined : 'NotAuthorized');
+    const problem = tenantProblem(found, admitted) ?? (isAllowed ? undefined : 'NotAuthorized');
     if (problem !== undefined || found === undefined) return deny(problem ?? 'UnknownTenant', tenant);
     return {
       identity: { tenant, user: token.user ?? user.name, credential: 'Kubernetes', expiresAt: user.expiresAt },
-      recheck: () => decideByReview(options, token, found.uid),
+      recheck: () => decideByReview(options, token, found),
     };
   } catch (error) {
     // Whatever went wrong, nobody is admitted who was not found to be.
@@ -133,13 +148,20 @@ async function mayConnect(
   return false;
 }
 
-/** `uid` is that of the tenant that the client was admitted to: another one of the same name is not that one. */
+/** `admitted` is the tenant as the client was admitted to it: another one of the same name is not that one. */
 function tenantProblem(
   found: GatewayTenant | undefined,
-  uid: string | undefined,
-): 'UnknownTenant' | 'DirectAccess' | undefined {
-  if (found === undefined || (uid !== undefined && uid !== found.uid)) return 'UnknownTenant';
-  return found.access === 'Gateway' ? undefined : 'DirectAccess';
+  admitted: GatewayTenant | undefined,
+): 'UnknownTenant' | 'DirectAccess' | 'IsolationChanged' | undefined {
+  if (found === undefined || (admitted !== undefined && admitted.uid !== found.uid)) return 'UnknownTenant';
+  if (found.access !== 'Gateway') return 'DirectAccess';
+  // What the client has attached to was not decided by the owner of each session, or by less.
+  return admitted === undefined || admitted.isolation === found.isolation ? undefined : 'IsolationChanged';
+}
+
+/** A session is of the user who makes it, so there has to be one. Kubernetes tokens always have one. */
+function userProblem(found: GatewayTenant | undefined, user: string | undefined): 'UserRequired' | undefined {
+  return found !== undefined && found.isolation !== 'Dedicated' && user === undefined ? 'UserRequired' : undefined;
 }
 
 function isNobody(user: KubeUser | Unauthenticated): user is Unauthenticated {

@@ -1,20 +1,24 @@
 /** One line of the table of methods. */
+import type { Isolation } from '../../api/names.ts';
 import type { MethodAnswer, MethodRewrite } from '../model.ts';
 import type { MethodReason } from './reasons.ts';
 
-/** Who shares a tenant: `Dedicated`, one trust domain; `Shared`, users of whom each has sessions of their own. */
-export type MethodProfile = 'Dedicated' | 'Shared';
+/**
+ * Who shares a tenant: `Dedicated`, one trust domain; `Shared`, users of whom each has sessions of their own and an agent without
+ * tools of the server; `SharedTrusted`, the same with all tools.
+ */
+export type MethodProfile = Isolation;
 
 /** What is done with a call: relayed, denied, rewritten in one of these ways, or answered. */
 export type MethodDecision = 'relay' | 'deny' | MethodRewrite | MethodAnswer;
 
 /**
- * Method, what is done with it in a tenant whose clients are one trust domain, whether that is the `same` or denied where each user has
- * sessions of their own, and why.
+ * Method, what is done with it in a tenant whose clients are one trust domain, whether that is the `same`, denied, or answered with the
+ * user's `own` sessions only where each user has sessions of their own, and why.
  */
 export type MethodLine = readonly [
   method: string,
   dedicated: MethodDecision,
-  shared: 'same' | 'deny',
+  shared: 'same' | 'deny' | 'own',
   reason: MethodReason,
 ];

@@ -7,7 +7,8 @@ export type ParamDecision = 'allow' | 'refuse';
 /**
  * Path of a parameter in the params (`attachments.*.path`: in every entry of a list, or every value of an object), whether it
  * is allowed in a tenant whose clients are one trust domain, whether that is the `same` or refused where each user has sessions
- * of their own, why, and a value that is always allowed. What is absent, null, false or empty is so in any case: that is how
+ * of their own, why, and what is always allowed: a value, or
+ * entries of a list, where one that ends in `*` stands for all that begin so. What is absent, null, false or empty is so in any case: that is how
  * SDKs say that they do not want something.
  */
 export type ParamLine = readonly [
@@ -15,7 +16,7 @@ export type ParamLine = readonly [
   dedicated: ParamDecision,
   shared: 'same' | 'refuse',
   reason: ParamReason,
-  harmless?: string,
+  harmless?: string | readonly string[],
 ];
 
 /** The parameters of some methods. */

@@ -2,6 +2,7 @@
 import type { ParamLine, ParamTable } from './param-line.ts';
 import { AGENT_PARAMS } from './params/agent.ts';
 import {
+  DELETE_PARAMS,
   INSERT_PARAMS,
   LOGIN_PARAMS,
   MESSAGE_PARAMS,
@@ -35,6 +36,7 @@ export const PARAM_TABLES: readonly ParamTable[] = [
   { methods: ['session.model.switchTo'], lines: MODEL_PARAMS },
   { methods: ['session.mode.set'], lines: MODE_PARAMS },
   { methods: ['session.gitHubAuth.setCredentials'], lines: LOGIN_PARAMS },
+  { methods: ['session.delete', 'sessions.delete'], lines: DELETE_PARAMS },
 ];
 
 /** All lines of a table, each with its path in the params. */

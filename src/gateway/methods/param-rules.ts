@@ -2,15 +2,17 @@
 import { isObject } from '../../copilot/index.ts';
 import type { ParamRefusal } from '../model.ts';
 import type { MethodProfile } from './line.ts';
-import type { ParamLine } from './param-line.ts';
+import { contradiction } from './forced.ts';
+import type { ParamDecision, ParamLine } from './param-line.ts';
 import { PARAM_REASONS, type ParamReason } from './param-reasons.ts';
 import { PARAM_TABLES, linesOf } from './param-lines.ts';
+import { isTrusted } from './trusted.ts';
 
 interface RefusedParam {
   /** Names of fields, or `*`. */
   readonly path: readonly string[];
   readonly reason: ParamReason;
-  readonly harmless: string | undefined;
+  readonly harmless: string | readonly string[] | undefined;
 }
 
 interface MethodParams {
@@ -27,7 +29,11 @@ const PARAMS: ReadonlyMap<string, MethodParams> = new Map(
   PARAM_TABLES.flatMap((table) => {
     const lines = linesOf(table);
     const known = new Set(lines.map(([path]) => path.split('.', 1)[0] ?? ''));
-    const refused = { Dedicated: refusedOf(lines, 'Dedicated'), Shared: refusedOf(lines, 'Shared') };
+    const refused = {
+      Dedicated: refusedOf(lines, 'Dedicated'),
+      Shared: refusedOf(lines, 'Shared'),
+      SharedTrusted: refusedOf(lines, 'SharedTrusted'),
+    };
     return table.methods.map((method) => [method, { known, refused }] as const);
   }),
 );
@@ -42,22 +48,39 @@ export function checkParams(method: string, params: object, profile: MethodProfi
   const found = of.refused[profile].find(({ path, harmless }) => isStated(params, path, harmless));
   if (found !== undefined) return refusal(method, found.path.join('.'), found.reason);
   if (profile === 'Dedicated') return undefined;
+  const contradicting = profile === 'Shared' ? contradiction(method, params) : undefined;
+  if (contradicting !== undefined) return refusal(method, contradicting, 'AgentTools');
   const unknown = Object.entries(params).find(([name, value]) => !of.known.has(name) && isStated(value, [], undefined));
   return unknown && refusal(method, unknown[0].slice(0, LONGEST_NAME), 'Unknown');
 }
 
 function refusedOf(lines: readonly ParamLine[], profile: MethodProfile): RefusedParam[] {
-  const isRefused = ([, dedicated, shared]: ParamLine) =>
-    dedicated === 'refuse' || (profile === 'Shared' && shared === 'refuse');
+  const isRefused = (line: ParamLine) => paramDecisionFor(line, profile) === 'refuse';
   return lines.filter(isRefused).map(([path, , , reason, harmless]) => ({ path: path.split('.'), reason, harmless }));
 }
 
+/** Whether a call may have the parameter in a tenant of this profile. */
+export function paramDecisionFor([, dedicated, shared, reason]: ParamLine, profile: MethodProfile): ParamDecision {
+  if (profile === 'Dedicated' || shared === 'same') return dedicated;
+  return profile === 'SharedTrusted' && isTrusted(reason) ? dedicated : shared;
+}
+
 /** Whether something is stated at the path in `value`. */
-function isStated(value: unknown, path: readonly string[], harmless: string | undefined): boolean {
+function isStated(value: unknown, path: readonly string[], harmless: RefusedParam['harmless']): boolean {
   const [name, ...rest] = path;
-  if (name === undefined) return !isEmpty(value) && value !== harmless;
+  if (name === undefined) return !isEmpty(value) && !isHarmless(value, harmless);
   if (name === '*') return entries(value).some((entry) => isStated(entry, rest, harmless));
   return isObject(value) && Object.hasOwn(value, name) && isStated(value[name], rest, harmless);
+}
+
+function isHarmless(value: unknown, harmless: RefusedParam['harmless'] = []): boolean {
+  if (typeof harmless === 'string') return value === harmless;
+  return Array.isArray(value) && value.every((entry) => harmless.some((allowed) => matches(entry, allowed)));
+}
+
+function matches(entry: unknown, allowed: string): boolean {
+  if (typeof entry !== 'string' || !allowed.endsWith('*')) return entry === allowed;
+  return entry.startsWith(allowed.slice(0, -1)) && entry.length >= allowed.length;
 }
 
 function isEmpty(value: unknown): boolean {

@@ -14,6 +14,7 @@ export const METHOD_REASONS = {
   Answers: 'it answers what the server has asked the clients of a session, or lists what is unanswered',
   AgentRights: 'it gives its caller what the agent of the session may do, so it is denied where the agent may do less',
   WorkspaceFiles: 'it reads and writes files of one session, which are denied where the agent has no files',
+  Ownership: 'it writes what says whose the session is',
   ManySessions: 'it concerns sessions of everybody who uses the server',
   RemoteControl: 'it shows a session on GitHub, with the login of the server',
   ServerReads: 'it reads what concerns the whole server and changes nothing',

@@ -4,6 +4,8 @@ import type { MethodDecision, MethodLine, MethodProfile } from './line.ts';
 import { METHOD_REASONS } from './reasons.ts';
 import { METHOD_LINES } from './lines.ts';
 import { checkParams } from './param-rules.ts';
+import { FORCED } from './forced.ts';
+import { isTrusted } from './trusted.ts';
 
 const REWRITES: Readonly<Record<MethodRewrite, true>> = {
   attach: true,
@@ -11,6 +13,7 @@ const REWRITES: Readonly<Record<MethodRewrite, true>> = {
   send: true,
   delete: true,
   keep: true,
+  own: true,
 };
 const ANSWERS: Readonly<Record<MethodAnswer, true>> = { connect: true, ping: true };
 
@@ -22,15 +25,36 @@ export function methodRules(profile: MethodProfile): MethodRules {
   return {
     ruleOf: (method) => rules.get(method) ?? UNKNOWN,
     checkParams: (method, params) => checkParams(method, params, profile),
+    forced: profile === 'Shared' ? FORCED : undefined,
   };
 }
 
-function ruleFor([, dedicated, shared, reason]: MethodLine, profile: MethodProfile): MethodRule {
-  const decision: MethodDecision = profile === 'Shared' && shared === 'deny' ? 'deny' : dedicated;
+/** The rules of every profile, each as `wrap` makes them. */
+export function rulesByIsolation(
+  wrap = (rules: MethodRules): MethodRules => rules,
+): Record<MethodProfile, MethodRules> {
+  return {
+    Dedicated: wrap(methodRules('Dedicated')),
+    Shared: wrap(methodRules('Shared')),
+    SharedTrusted: wrap(methodRules('SharedTrusted')),
+  };
+}
+
+function ruleFor(line: MethodLine, profile: MethodProfile): MethodRule {
+  const [, , , reason] = line;
+  const decision = decisionFor(line, profile);
   const why = METHOD_REASONS[reason];
   if (isRewrite(decision)) return { action: 'rewrite', rewrite: decision, reason: why };
   if (isAnswer(decision)) return { action: 'answer', answer: decision, reason: why };
   return { action: decision, reason: why };
+}
+
+/** What is done with the call in a tenant of this profile. */
+export function decisionFor([, dedicated, shared, reason]: MethodLine, profile: MethodProfile): MethodDecision {
+  if (profile === 'Dedicated' || shared === 'same') return dedicated;
+  // What an agent may do its user may do by a call, too.
+  if (profile === 'SharedTrusted' && shared === 'deny' && isTrusted(reason)) return dedicated;
+  return shared;
 }
 
 function isRewrite(decision: MethodDecision): decision is MethodRewrite {

@@ -1,10 +1,18 @@
 /** How clients attach to sessions and leave them: `session.create`, `session.resume`, `session.detach`, and a lost client. */
-import { isObject } from '../../copilot/index.ts';
+import { UnreachableError, isObject } from '../../copilot/index.ts';
 import { attachParams, detachParams } from './declarations.ts';
 import type { Home } from './home.ts';
 import type { Declaration, ServerAnswer, SessionClient } from './model.ts';
-import { isResult, isUnloaded, loadFailure } from './server-answer.ts';
+import { copied, isResult, isUnloaded, loadFailure, lost } from './server-answer.ts';
 import type { Session } from './session.ts';
+
+/** What is done when a client attaches to a session of its user, in a tenant whose users are kept apart. */
+export interface OwnedAttach {
+  /** Whether the session is still the user's: another one may have made it while this waited. */
+  readonly isOwn: () => boolean;
+  /** To be called after the server has loaded the session, and before anybody uses it. Returns why it must not be used. */
+  readonly prepare: (session: Session, isNew: boolean) => Promise<ServerAnswer | undefined>;
+}
 
 /** A client's `session.create` or `session.resume`. */
 export interface AttachRequest {
@@ -13,6 +21,8 @@ export interface AttachRequest {
   /** Whether the client chose the id: any other is a new one. */
   readonly isChosen: boolean;
   readonly declaration: Declaration;
+  /** Undefined: all users of the tenant may use all of its sessions. */
+  readonly owned: OwnedAttach | undefined;
   /** Called before the server is asked: from here on the client may be detached. */
   readonly begun: (session: Session) => void;
   /** Called once with the server's answer. */
@@ -30,6 +40,10 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     // It may have been unloaded and forgotten while this waited.
     const current = home.sessionFor(sessionId);
     if (current !== session) return attach(home, client, request);
+    if (request.owned?.isOwn() === false) {
+      request.answered(lost(new UnreachableError('another client has just made the session'), false));
+      return forgetUnused(home, session);
+    }
     const others = session.declarations;
     const before = session.declarationOf(client);
     const failure = await loadForOthers(home, session);
@@ -98,12 +112,17 @@ async function attachOnServer(
     answered(answer);
     resolve(isAttached ? 'Attached' : 'Refused');
   };
+  const prepared = (answer: ServerAnswer, sent = method) => {
+    if (request.owned === undefined || wasLoaded || !isResult(answer)) return finish(answer, sent);
+    const kept = copied(answer);
+    void request.owned.prepare(session, sent === 'session.create').then((failure) => finish(failure ?? kept, sent));
+  };
   const send = (sent: string, done: (answer: ServerAnswer) => void) =>
     home.upstream.requestWithin(home.limits.attachTimeoutMs, sent, { ...params, ...own, sessionId }, done);
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
-    if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => finish(made, 'session.create'));
-    else finish(answer);
+    if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => prepared(made, 'session.create'));
+    else prepared(answer);
   });
   return promise;
 }

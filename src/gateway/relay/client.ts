@@ -10,11 +10,20 @@ import {
   type RequestId,
 } from '../../copilot/index.ts';
 import { keyOf } from '../../kube/types/types.ts';
-import type { ClientHandler, ClientLink, ClientWork, CloseReason, MethodRewrite, MethodRules } from '../model.ts';
+import type {
+  ClientHandler,
+  ClientLink,
+  ClientWork,
+  CloseReason,
+  MethodRewrite,
+  MethodRule,
+  MethodRules,
+} from '../model.ts';
 import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
+import { IsolatedCalls } from './isolated.ts';
 import { sessionIdOf, type ClientAnswer, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import type { CallRefusal, RelayObserver } from './observer.ts';
 import { invalid, notRestored, refusedParam, tooMany, unavailable, unhandled } from './refusals.ts';
@@ -31,6 +40,8 @@ export interface ClientRelayOptions {
   readonly newId: () => string;
   /** Where a session is, or a new one is put. */
   readonly homeOf: (sessionId: string | undefined) => Home;
+  /** The users of the tenant are kept apart. Whoever states no user is not admitted to it. */
+  readonly isIsolated: boolean;
 }
 
 type Params = Readonly<Record<string, unknown>>;
@@ -51,6 +62,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
   #openBytes = 0;
   readonly #sessions = new Map<Session, Home>();
   readonly #homes = new Set<Home>();
+  /** Undefined: the clients of the tenant are one trust domain. */
+  readonly #isolated: IsolatedCalls<ClientRequest> | undefined;
   /** Requests of servers, by their id on this leg. */
   readonly #asked = new Map<number, (answer: ClientAnswer) => void>();
   #lastAsked = 0;
@@ -59,6 +72,20 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   constructor(options: ClientRelayOptions) {
     this.#options = options;
+    const { link, rules, newId } = options;
+    const { user } = link.identity;
+    this.#isolated =
+      user === undefined || !options.isIsolated
+        ? undefined
+        : new IsolatedCalls({
+            user,
+            forced: rules.forced,
+            newId,
+            isEnded: () => this.#ended,
+            goOn: (request) => this.#goOn(rules.ruleOf(request.method), request),
+            pass: (id, answer) => this.#pass(id, answer),
+            reply: (id, body) => this.#reply(id, body),
+          });
     // So that it is told of sessions from now on.
     this.#home(undefined);
   }
@@ -69,6 +96,19 @@ export class ClientRelay implements ClientHandler, SessionClient {
 
   get id(): number {
     return this.#options.link.id;
+  }
+
+  get user(): string | undefined {
+    return this.#options.link.identity.user;
+  }
+
+  recheck(): void {
+    const { user } = this;
+    for (const [session, home] of this.#sessions) {
+      if (user === undefined || home.owners?.mayStay(session.id, user) !== false) continue;
+      this.#sessions.delete(session);
+      void detach(home, this, session);
+    }
   }
 
   get work(): ClientWork {
@@ -161,9 +201,25 @@ export class ClientRelay implements ClientHandler, SessionClient {
     if (refusal !== undefined) return this.deliver(refusedParam(id, refusal));
     this.#open.set(id, bytes);
     this.#openBytes += bytes;
-    if (rule.action === 'relay') this.#forward({ id, method, params, bytes });
-    else if (rule.action === 'rewrite' && rule.rewrite !== undefined)
-      this.#rewrite(rule.rewrite, { id, method, params, bytes });
+    const request = { id, method, params, bytes };
+    const goesOut = rule.action === 'relay' || rule.action === 'rewrite';
+    if (goesOut && this.#options.isIsolated) this.#isolate(request, rule.rewrite === 'own');
+    else this.#goOn(rule, request);
+  }
+
+  #isolate(request: ClientRequest, lists: boolean): void {
+    const home = this.#home(sessionIdOf(request.params));
+    // Nobody is admitted without a user; if somebody were, nothing would be theirs.
+    if (this.#isolated === undefined || home.owners === undefined) {
+      return this.#reply(request.id, unhandled(request.id, request.method));
+    }
+    this.#isolated.take(home, home.owners, request, lists);
+  }
+
+  #goOn(rule: MethodRule, request: ClientRequest): void {
+    const { id, method, params } = request;
+    if (rule.action === 'relay') this.#forward(request);
+    else if (rule.action === 'rewrite' && rule.rewrite !== undefined) this.#rewrite(rule.rewrite, request);
     else if (rule.action === 'answer' && rule.answer === 'ping')
       this.#reply(id, pong(id, params, this.#options.clock.now()));
     else this.#reply(id, unhandled(id, method));
@@ -181,6 +237,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
         return this.#delete(request);
       case 'keep':
         return this.#keep(request);
+      case 'own':
+        return this.#forward(request);
     }
   }
 
@@ -199,10 +257,14 @@ export class ClientRelay implements ClientHandler, SessionClient {
       method: method === 'session.create' ? method : 'session.resume',
       sessionId,
       isChosen,
-      declaration: params,
+      declaration: this.#isolated?.declaration(params) ?? params,
+      owned: home.owners && this.#isolated?.attach(home, home.owners, sessionId),
       begun: (session) => this.#sessions.set(session, home),
       answered: (answer) => this.#pass(id, answer),
-    }).then(() => this.#forgetEnded());
+    }).then(() => {
+      if (this.user !== undefined) home.owners?.dropClaim(sessionId, this.user);
+      this.#forgetEnded();
+    });
   }
 
   /** Sessions that it was not attached to, or that were deleted by somebody, are not its own any more. */
@@ -256,6 +318,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
         const { freedBytes } = resultFields(answer.body);
         const deleted = isObject(freedBytes) ? Object.keys(freedBytes).map((id) => home.session(id)) : [session];
         for (const each of deleted) if (each !== undefined) home.forget(each);
+        home.owners?.forget(sessionIdOf(params) ?? '');
       }
       this.#pass(id, answer);
     });

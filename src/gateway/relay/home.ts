@@ -11,11 +11,12 @@ import {
   type RequestId,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { GatewayServer } from '../model.ts';
+import type { GatewayServer, TenantRef } from '../model.ts';
 import { restoreParams, createParams } from './declarations.ts';
 import type { WaitKind } from './events.ts';
 import { NotRestoredError, sessionIdOf, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
+import { Owners, type OwnershipSources } from './owners.ts';
 import { unknownMethod } from './refusals.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
 import { requestKindOf, unattended } from './requests.ts';
@@ -43,6 +44,8 @@ export interface HomeOptions {
   readonly locate: () => GatewayServer | undefined;
   /** The last client has left. */
   readonly onLeft: () => void;
+  /** What owners of sessions are found out with; undefined: all clients are one trust domain. */
+  readonly ownership: (OwnershipSources & { readonly tenant: TenantRef }) | undefined;
 }
 
 /** The clients of one server share its connection, and what they do with a session is one. */
@@ -50,6 +53,8 @@ export class Home {
   /** `namespace/server`. */
   readonly key: string;
   readonly upstream: Upstream;
+  /** Undefined: all clients are one trust domain. */
+  readonly owners: Owners | undefined;
   readonly #options: HomeOptions;
   readonly #sessions = new Map<string, Session>();
   readonly #clients = new Set<SessionClient>();
@@ -71,6 +76,7 @@ export class Home {
       onDrained: () => this.#onDrained(),
       onLost: (error) => this.#onLost(error),
     });
+    this.owners = options.ownership && new Owners({ ...options.ownership, upstream: this.upstream });
   }
 
   get limits(): RelayLimits {
@@ -132,6 +138,11 @@ export class Home {
     if (!this.hasClients) this.#options.onLeft();
   }
 
+  /** A CopilotSession has changed: those leave whom it named and names no more. */
+  recheck(): void {
+    if (this.owners !== undefined) for (const client of this.#clients) client.recheck?.();
+  }
+
   /** Calls `fn` when the server has read what was written. */
   whenDrained(fn: () => void): void {
     this.#waiting.push(fn);
@@ -156,12 +167,12 @@ export class Home {
   async redeclare(session: Session, params: object): Promise<void> {
     await session.exclusively(async () => {
       if (!session.isLoaded) return;
-      await this.#own('session.resume', { ...params, sessionId: session.id, disableResume: true });
+      await this.own('session.resume', { ...params, sessionId: session.id, disableResume: true });
     });
   }
 
   /** A call of the gateway's own, whose failure nobody waits for. */
-  async #own(method: string, params: object): Promise<void> {
+  async own(method: string, params: object): Promise<void> {
     try {
       await this.upstream.call(method, params);
     } catch (error) {
@@ -214,6 +225,7 @@ export class Home {
     // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
     if (!session.hadTurn || !(await this.#resumed(session, restoreParams(declarations)))) {
       await this.upstream.call('session.create', { ...createParams(declarations), sessionId });
+      await this.owners?.stamp(sessionId, true);
     }
     for (const call of session.replay.calls) await this.#replay(sessionId, call);
     // Only now: a request that came meanwhile must not overtake a rule.
@@ -228,7 +240,7 @@ export class Home {
       if (!(error instanceof RpcError)) throw error;
       this.#logFailure(method, error);
       if (!restricts(method)) return;
-      await this.#own('sessions.close', { sessionId });
+      await this.own('sessions.close', { sessionId });
       throw new NotRestoredError(`the server refused ${method}, which it had accepted before`, { cause: error });
     }
   }
@@ -249,7 +261,7 @@ export class Home {
   async #unload(session: Session): Promise<void> {
     await session.exclusively(async () => {
       if (session.clientCount > 0) return;
-      if (session.isLoaded) await this.#own('session.detach', { sessionId: session.id });
+      if (session.isLoaded) await this.own('session.detach', { sessionId: session.id });
       session.unloaded();
       // A client that attached meanwhile loads it again.
       if (session.clientCount === 0) this.forget(session);
@@ -263,7 +275,7 @@ export class Home {
   }
 
   async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {
-    await this.#own(method, { sessionId, requestId, ...params });
+    await this.own(method, { sessionId, requestId, ...params });
   }
 
   #onEvent({ sessionId, type }: EventHead, body: Buffer): void {
@@ -281,14 +293,22 @@ export class Home {
       if (session?.asked.take(message.id, message.method, params, body.length) !== true)
         this.#refuse(message.id, message.method, params);
     } else if (message.method === 'session.lifecycle') {
-      // Everybody of a tenant is one trust domain, so everybody is told.
-      for (const client of this.#clients) client.deliver(body);
-      const session = this.session(sessionIdOf(params));
-      if (params['type'] === 'session.deleted' && session !== undefined) this.forget(session);
+      this.#onLifecycle(sessionIdOf(params), params['type'] === 'session.deleted', body);
     } else if (message.method === 'host.event' && isObject(params['scope'])) {
       for (const client of this.session(sessionIdOf(params['scope']))?.clients ?? []) client.deliver(body);
     }
     // Whatever else has no session is for nobody.
+  }
+
+  /** Everybody is told of a tenant that is one trust domain. */
+  #onLifecycle(sessionId: string | undefined, isDeletion: boolean, body: Buffer): void {
+    for (const client of this.#clients) {
+      if (this.owners?.mayHear(sessionId, client.user) !== false) client.deliver(body);
+    }
+    if (!isDeletion || sessionId === undefined) return;
+    this.owners?.forget(sessionId);
+    const session = this.session(sessionId);
+    if (session !== undefined) this.forget(session);
   }
 
   /** A request that is for nobody. An error would let a tool run that a hook should have decided on. */

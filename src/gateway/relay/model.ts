@@ -28,6 +28,10 @@ export interface SessionClient {
   readonly isEnded: boolean;
   /** Of its connection. */
   readonly id: number;
+  /** Whom it acts for; undefined: for the tenant's application. */
+  readonly user?: string | undefined;
+  /** Leaves the sessions that are not its user's any more. */
+  recheck?(): void;
   /** Sends the body of a frame. `type`: of the event that it is, by which a slow client is spared what it can do without. */
   deliver(body: Buffer | string, type?: string): void;
   /**

@@ -37,6 +37,16 @@ export function refusedParam(id: RequestId, { reason, parameter, message }: Para
   return formatError(id, INVALID_PARAMS, message, { rule: reason, parameter });
 }
 
+/** In the tenants whose users are kept apart. The one answer that shows that an id is in use: no other one could be given. */
+export function idTaken(id: RequestId): string {
+  const message = 'the session id is in use or reserved; choose another one, or leave "sessionId" out';
+  return formatError(id, INVALID_PARAMS, message, { rule: 'SessionIdTaken', parameter: 'sessionId' });
+}
+
+export function noSessionId(id: RequestId, method: string): string {
+  return formatError(id, INVALID_PARAMS, `"sessionId" of ${method.slice(0, LONGEST_NAME)} must be the id of a session`);
+}
+
 export function tooMany(id: RequestId, what: string): string {
   return formatError(id, TOO_MANY_REQUESTS, `${what}; wait for some of them and try again`);
 }

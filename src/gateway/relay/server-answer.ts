@@ -9,6 +9,11 @@ export function lost(error: CopilotError, sent: boolean): ServerAnswer {
   return { kind: 'Lost', error, sent };
 }
 
+/** The answer with bytes that stay valid. */
+export function copied(answer: ServerAnswer): ServerAnswer {
+  return answer.kind === 'Answer' ? { ...answer, body: Buffer.from(answer.body) } : answer;
+}
+
 /** An answer in the form that is passed on, however the server wrote it. */
 export function answerOf(body: Buffer, id: number): ServerAnswer {
   const { result, error } = JSON.parse(body.toString()) as { result?: unknown; error?: unknown };

@@ -30,5 +30,6 @@ export function countedRules(rules: MethodRules, counter: DeniedCalls): MethodRu
       if (refusal !== undefined) counter.refusedParameter(refusal.reason);
       return refusal;
     },
+    forced: rules.forced,
   };
 }

@@ -136,7 +136,7 @@ export class CachedFleet implements Fleet, Reconciler {
   #compute(key: string): GatewayTenant | undefined {
     const tenant = this.#tenant(key);
     if (tenant === undefined) return undefined;
-    const { metadata, status } = tenant;
+    const { metadata, spec, status } = tenant;
     const { uid = '', name, namespace = '' } = metadata;
     const ref = { namespace, name };
     const serving = servingPods(this.#podsOf(key), (pod) => this.#known.isOwn(pod, uid));
@@ -144,6 +144,8 @@ export class CachedFleet implements Fleet, Reconciler {
       ...ref,
       uid,
       access: status?.access ?? 'Direct',
+      // Written by an API server whose CRD has no such field yet.
+      isolation: spec?.isolation ?? 'Dedicated',
       credentials: (status?.binding?.credentials ?? []).map(({ sha256 }) => sha256),
       servers: serving.map((found) => this.#known.serverIn(found, ref, uid)),
     };

@@ -1,5 +1,5 @@
 /** What the gateway keeps in memory of tenants and pods: ten thousand tenants take less than 250 MB. */
-import { COPILOT_TENANT, Label, type Access } from '../../api/names.ts';
+import { COPILOT_TENANT, Label, type Access, type Isolation } from '../../api/names.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { getControllerOf } from '../../kube/types/owner.ts';
 import { defineResource } from '../../kube/types/resource.ts';
@@ -8,6 +8,7 @@ import { keyOf, type KubeObject } from '../../kube/types/types.ts';
 
 /** A tenant, as far as the gateway reads it. */
 export type RoutedTenant = KubeObject & {
+  readonly spec?: { readonly isolation?: Isolation };
   readonly status?: {
     readonly access?: Access;
     readonly binding?: { readonly credentials?: readonly { readonly sha256: string }[] };
@@ -26,14 +27,15 @@ export function tenantKeyOf({ metadata: { namespace = '', labels } }: Pod): stri
   return keyOf({ namespace, name: labels?.[Label.tenant] ?? '' });
 }
 
-/** Keeps of a tenant its access and the hashes of its credentials. */
-export function slimTenant({ apiVersion, kind, metadata, status }: RoutedTenant): RoutedTenant {
+/** Keeps of a tenant its isolation, its access and the hashes of its credentials. */
+export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedTenant): RoutedTenant {
   const { access, binding } = status ?? {};
   const credentials = (binding?.credentials ?? []).map(({ sha256 }) => ({ sha256 }));
   return {
     apiVersion,
     kind,
     metadata: slimMetadata(metadata),
+    ...(spec?.isolation !== undefined && { spec: { isolation: spec.isolation } }),
     status: { ...(access !== undefined && { access }), ...(credentials.length > 0 && { binding: { credentials } }) },
   };
 }

@@ -10,7 +10,7 @@ import type { TenantCause } from '../model.ts';
 /** The effective access, and what it follows from. */
 export interface AccessDecision {
   readonly access: Access;
-  readonly reason: 'Specified' | 'Recorded' | 'Observed' | 'New';
+  readonly reason: 'Specified' | 'Isolated' | 'Recorded' | 'Observed' | 'New';
   readonly message: string;
   /** Why clients cannot connect in this way. */
   readonly cause?: TenantCause;
@@ -28,7 +28,7 @@ export interface AccessInput {
 }
 
 /**
- * The first that says something decides: the spec, the status, what exists. So an existing tenant stays as it is when a gateway is
+ * The first that says something decides: the spec, its isolation, the status, what exists. So an existing tenant stays as it is when a gateway is
  * installed or removed, also where its status was lost with a backup. Only a new one gets the default.
  */
 export function accessDecision(input: AccessInput): AccessDecision {
@@ -39,6 +39,13 @@ export function accessDecision(input: AccessInput): AccessDecision {
 function effectiveAccess({ tenant, binding, policy, hasGateway }: AccessInput): AccessDecision {
   const { spec, status } = tenant;
   if (spec.access !== undefined) return { access: spec.access, reason: 'Specified', message: 'spec.access says so.' };
+  if (spec.isolation !== 'Dedicated') {
+    return {
+      access: 'Gateway',
+      reason: 'Isolated',
+      message: 'spec.isolation needs the gateway, which keeps users apart.',
+    };
+  }
   if (status?.access !== undefined) {
     return { access: status.access, reason: 'Recorded', message: 'It was decided when the tenant was created.' };
   }
@@ -69,6 +76,13 @@ function observedAccess(
 }
 
 function notInstalled({ reason }: AccessDecision): TenantCause {
+  if (reason === 'Isolated') {
+    return {
+      reason: StalledReason.GatewayNotInstalled,
+      message:
+        "spec.isolation is not Dedicated, which needs a gateway, and none is installed, so clients cannot connect: set gateway.enabled of the operator's chart (--gateway-address), or spec.isolation to Dedicated.",
+    };
+  }
   const field = reason === 'Specified' ? 'spec.access is' : 'spec.access is not set, and the access of the tenant is';
   return {
     reason: StalledReason.GatewayNotInstalled,

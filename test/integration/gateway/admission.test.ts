@@ -17,6 +17,7 @@ const acme: GatewayTenant = {
   name: 'acme',
   uid: 'uid-1',
   access: 'Gateway',
+  isolation: 'Dedicated',
   credentials: [credentialHash(`cpg_${'a'.repeat(43)}`)],
   servers: [],
 };

@@ -6,8 +6,13 @@ import { gatewayRole } from '../../../src/tenant/builders/gatewayrole.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 import * as builtins from '../../../src/kube/types/builtins.ts';
 import type { ResourceType } from '../../../src/kube/types/resource.ts';
-import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../../../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_OWN_PERMISSIONS,
+  GATEWAY_PERMISSIONS,
+  REVIEW_PERMISSIONS,
+} from '../../../src/commands/gateway/permissions.ts';
+import {
+  GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
@@ -20,8 +25,9 @@ const ofOperator = [
   ...GATEWAY_TENANT_PERMISSIONS,
   ...SESSION_END_PERMISSIONS,
   ...OPERATOR_PERMISSIONS,
+  ...GATEWAY_OPERATOR_PERMISSIONS,
 ];
-const ofGateway = [...GATEWAY_PERMISSIONS, ...REVIEW_PERMISSIONS];
+const ofGateway = [...GATEWAY_PERMISSIONS, ...GATEWAY_OWN_PERMISSIONS, ...REVIEW_PERMISSIONS];
 const all = [...ofOperator, ...ofGateway];
 const describePermission = ({ resource, subresource, resourceNames }: Permission) =>
   [resource.group, resource.plural, subresource, resourceNames].join('/');
@@ -57,6 +63,7 @@ describe('the permissions of the operator', () => {
   it.each([
     ['of tenants', TENANT_PERMISSIONS],
     ['of its own namespace', OPERATOR_PERMISSIONS],
+    ['of its own namespace where a gateway is installed', GATEWAY_OPERATOR_PERMISSIONS],
     ['of namespaces that are being deleted', SESSION_END_PERMISSIONS],
     ['of tenants where a gateway is installed', GATEWAY_TENANT_PERMISSIONS],
     ['of the gateway', ofGateway],
@@ -98,10 +105,13 @@ describe('the permissions of the operator', () => {
     }
   });
 
-  it('of the gateway let it write nothing, and read no Secret but by the Role of a tenant', () => {
+  it('of the gateway let it write nothing, and read one Secret, but for the Role of a tenant', () => {
     expect(
-      GATEWAY_PERMISSIONS.flatMap(({ verbs }) => verbs).filter((verb) => !/^(get|list|watch)$/.test(verb)),
+      [...GATEWAY_PERMISSIONS, ...GATEWAY_OWN_PERMISSIONS]
+        .flatMap(({ verbs }) => verbs)
+        .filter((verb) => !/^(get|list|watch)$/.test(verb)),
     ).toEqual([]);
-    expect(ofGateway.map(({ resource }) => resource.plural)).not.toContain('secrets');
+    const secrets = ofGateway.filter(({ resource }) => resource.plural === 'secrets');
+    expect(secrets).toEqual([expect.objectContaining({ verbs: ['get'], resourceNames: ['copilot-gateway-stamp'] })]);
   });
 });

@@ -1,4 +1,5 @@
 /** Parameters of sessions that decide on what the agent has: tools, directories, programs, other sessions. */
+import { HARMLESS_TOOLS } from '../harmless-tools.ts';
 import type { ParamLine } from '../param-line.ts';
 
 /** In the order of names: parameter, whether it is allowed in a Dedicated tenant, the same or refused in a Shared one, why. */
@@ -7,7 +8,7 @@ export const AGENT_PARAMS: readonly ParamLine[] = [
   ['agent', 'allow', 'refuse', 'AgentRights'],
   ['agentDirectories', 'allow', 'refuse', 'AgentRights'],
   ['allowAllMcpServerInstructions', 'allow', 'refuse', 'AgentRights'],
-  ['availableTools', 'allow', 'refuse', 'AgentTools'],
+  ['availableTools', 'allow', 'refuse', 'AgentTools', HARMLESS_TOOLS],
   ['customAgents', 'allow', 'refuse', 'AgentRights'],
   ['defaultAgent', 'allow', 'refuse', 'AgentTools'],
   ['detachedFromSpawningParentEngagementId', 'allow', 'refuse', 'CrossSession'],

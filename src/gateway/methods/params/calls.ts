@@ -4,7 +4,9 @@ import type { ParamLine } from '../param-line.ts';
 /** Of one message, in the order of names: parameter, whether it is allowed in a Dedicated tenant, in a Shared one, why. */
 export const MESSAGE_PARAMS: readonly ParamLine[] = [
   ['attachments', 'allow', 'same', 'Prompt'],
+  ['attachments.*.base.path', 'allow', 'refuse', 'AgentRights'],
   ['attachments.*.filePath', 'allow', 'refuse', 'AgentRights'],
+  ['attachments.*.head.path', 'allow', 'refuse', 'AgentRights'],
   ['attachments.*.path', 'allow', 'refuse', 'AgentRights'],
   ['billable', 'allow', 'same', 'Prompt'],
   ['displayPrompt', 'allow', 'same', 'Prompt'],
@@ -38,7 +40,9 @@ export const INSERT_PARAMS: readonly ParamLine[] = [
 export const STEERING_PARAMS: readonly ParamLine[] = [
   ['agentMode', 'allow', 'same', 'Session'],
   ['attachments', 'allow', 'same', 'Prompt'],
+  ['attachments.*.base.path', 'allow', 'refuse', 'AgentRights'],
   ['attachments.*.filePath', 'allow', 'refuse', 'AgentRights'],
+  ['attachments.*.head.path', 'allow', 'refuse', 'AgentRights'],
   ['attachments.*.path', 'allow', 'refuse', 'AgentRights'],
   ['displayPrompt', 'allow', 'same', 'Prompt'],
   ['expectedPrompt', 'allow', 'same', 'Prompt'],
@@ -111,4 +115,10 @@ export const OPEN_PARAMS: readonly ParamLine[] = [
   ['sessionId', 'allow', 'same', 'Session'],
   ['suppressResumeWorkspaceMetadataWriteback', 'allow', 'same', 'Session'],
   ['taskType', 'allow', 'refuse', 'RemoteControl'],
+];
+
+/** Of `session.delete`, which takes a path, too. */
+export const DELETE_PARAMS: readonly ParamLine[] = [
+  ['sessionId', 'allow', 'same', 'Session'],
+  ['sessionPath', 'allow', 'refuse', 'AgentRights'],
 ];

@@ -183,7 +183,7 @@ export const SERVER_METHODS: readonly MethodLine[] = [
   ['sessions.configureSessionExtensions', 'deny', 'same', 'HostProgram'],
   ['sessions.connect', 'relay', 'deny', 'ManySessions'],
   ['sessions.createWorkspace', 'deny', 'same', 'HostProgram'],
-  ['sessions.delete', 'delete', 'same', 'Deletion'],
+  ['sessions.delete', 'delete', 'deny', 'ManySessions'],
   ['sessions.enrichMetadata', 'relay', 'deny', 'ManySessions'],
   ['sessions.findByPrefix', 'relay', 'deny', 'ManySessions'],
   ['sessions.findByTaskId', 'relay', 'deny', 'ManySessions'],

@@ -12,6 +12,7 @@ const acme: GatewayTenant = {
   name: 'acme',
   uid: 'uid-1',
   access: 'Gateway',
+  isolation: 'Dedicated',
   credentials: [credentialHash(credential)],
   servers: [],
 };

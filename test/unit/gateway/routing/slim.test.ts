@@ -6,7 +6,7 @@ import { sampleTenant, serverPod } from '../../../support/tenants.ts';
 import { FleetWorld, HASH } from './world.ts';
 
 describe('what the gateway keeps', () => {
-  it('of a tenant is who it is, its access and the hashes', () => {
+  it('of a tenant is who it is, its isolation, its access and the hashes', () => {
     const credentials = [{ sha256: HASH, since: '2026-01-02T03:04:05Z' }];
     const status = { access: 'Gateway', endpoint: 'x', binding: { name: 'acme-binding', credentials } } as const;
     const tenant = sampleTenant({}, { resourceVersion: '7', labels: { team: 'a' } }, status);
@@ -15,6 +15,7 @@ describe('what the gateway keeps', () => {
       apiVersion: tenant.apiVersion,
       kind: tenant.kind,
       metadata: { name: 'acme', namespace: 'team', uid: 'uid-of-acme', resourceVersion: '7' },
+      spec: { isolation: 'Dedicated' },
       status: { access: 'Gateway', binding: { credentials: [{ sha256: HASH }] } },
     });
   });

@@ -1,0 +1,153 @@
+/** Whose the sessions on one server are, in a tenant whose users are kept apart. */
+import { isObject } from '../../copilot/index.ts';
+import { LruMap } from '../../kube/cache/lru.ts';
+import { OWNER_LABEL } from '../../resources/session-removal.ts';
+import type { TenantRef } from '../model.ts';
+import { decideOwnership, type OwnershipDecision } from '../ownership/decide.ts';
+import type { StampKeys } from '../ownership/keys.ts';
+import type { SessionRecords } from '../ownership/records.ts';
+import { makeStamp, readStamp, STAMP_KEY, type StampedOwner } from '../ownership/stamp.ts';
+import type { Upstream } from './upstream.ts';
+
+/** What owners are found out with, the same for all tenants. */
+export interface OwnershipSources {
+  readonly keys: StampKeys;
+  readonly records: SessionRecords;
+  /** Cryptographically secure. */
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+export interface OwnersOptions extends OwnershipSources {
+  readonly tenant: TenantRef;
+  readonly upstream: Pick<Upstream, 'call'>;
+}
+
+/** What the server has under an id. */
+export interface StoredSession {
+  readonly exists: boolean;
+  readonly stamp: StampedOwner | undefined;
+}
+
+/** Owners that are remembered of one server; of all others the stamp is read again. */
+const REMEMBERED = 10_000;
+/** The most ids that `sessions.getClientMetadata` takes. */
+const BATCH = 1000;
+const ABSENT: StoredSession = { exists: false, stamp: undefined };
+
+/** By the stamps on the server, which are read once for each session and owner. */
+export class Owners {
+  readonly #options: OwnersOptions;
+  /** Owners of sessions whose stamp was read or written. */
+  readonly #stamped = new LruMap<string, StampedOwner>(REMEMBERED);
+  /** Users that are making a session of the id now: it has no stamp yet. */
+  readonly #claims = new Map<string, string>();
+
+  constructor(options: OwnersOptions) {
+    this.#options = options;
+  }
+
+  /** Whether stamps can be made and CopilotSessions are known: nobody's session can be told from another one before. */
+  get isReady(): boolean {
+    const { keys, records } = this.#options;
+    return keys.all.length > 0 && records.isSynced;
+  }
+
+  /** The decision, if it needs no look at the server. */
+  known(sessionId: string, user: string): OwnershipDecision | undefined {
+    const owner = this.#claims.get(sessionId) ?? this.#stamped.get(sessionId)?.owner;
+    if (owner === undefined) return undefined;
+    const decision = this.#decide(sessionId, user, true, owner);
+    // For somebody else it takes the same look as at an id that nobody has.
+    return decision.verdict === 'Own' ? decision : undefined;
+  }
+
+  /** The decision about what the server has under the id. */
+  decide(sessionId: string, user: string, { exists, stamp }: StoredSession): OwnershipDecision {
+    const claim = this.#claims.get(sessionId);
+    const decision = this.#decide(sessionId, user, exists || claim !== undefined, claim ?? stamp?.owner);
+    if (decision.verdict === 'Own' && stamp !== undefined) this.#stamped.set(sessionId, stamp);
+    return decision;
+  }
+
+  /** Whether the user may hear that the session was made, changed or deleted. */
+  mayHear(sessionId: string | undefined, user: string | undefined): boolean {
+    return sessionId !== undefined && user !== undefined && this.known(sessionId, user) !== undefined;
+  }
+
+  /** Whether a client of the user may stay attached: it may not if its name was taken out of the CopilotSession. */
+  mayStay(sessionId: string, user: string): boolean {
+    const owner = this.#stamped.get(sessionId)?.owner;
+    return owner === undefined || this.#decide(sessionId, user, true, owner).verdict === 'Own';
+  }
+
+  /** Looks at one id. @throws CopilotError if the server does not answer */
+  async look(sessionId: string): Promise<StoredSession> {
+    return (await this.lookAt([sessionId])).get(sessionId) ?? ABSENT;
+  }
+
+  /** Looks at many ids. @throws CopilotError if the server does not answer */
+  async lookAt(sessionIds: readonly string[]): Promise<Map<string, StoredSession>> {
+    const found = new Map<string, StoredSession>();
+    for (let from = 0; from < sessionIds.length; from += BATCH) {
+      const params = { sessionIds: sessionIds.slice(from, from + BATCH), keys: [STAMP_KEY] };
+      const entries = await this.#options.upstream.call('sessions.getClientMetadata', params);
+      for (const entry of Array.isArray(entries) ? (entries as unknown[]) : []) {
+        if (!isObject(entry) || typeof entry['sessionId'] !== 'string') continue;
+        found.set(entry['sessionId'], this.#stored(entry['sessionId'], entry));
+      }
+    }
+    return found;
+  }
+
+  /** The user makes the session from now on, until it is stamped or the claim is dropped. */
+  claim(sessionId: string, user: string): void {
+    this.#claims.set(sessionId, user);
+  }
+
+  /** The user does not make it any more, or has made it. */
+  dropClaim(sessionId: string, user: string): void {
+    if (this.#claims.get(sessionId) === user) this.#claims.delete(sessionId);
+  }
+
+  /**
+   * Writes the stamp of a session that is new on the server, or one by the present key in place of one by a former key.
+   * @throws RpcError if the server refuses it, CopilotError if it does not answer
+   */
+  async stamp(sessionId: string, isNew: boolean): Promise<void> {
+    const { keys, upstream, randomBytes } = this.#options;
+    const [key] = keys.all;
+    const before = this.#stamped.get(sessionId);
+    const owner = this.#claims.get(sessionId) ?? before?.owner;
+    if (owner === undefined || key === undefined)
+      throw new Error('there is no owner, or no key, to stamp a session with');
+    if (!isNew && before?.keyId === key.id) return;
+    const stamp = makeStamp(this.#subject(sessionId), owner, key, randomBytes);
+    // The label is what CopilotSessions are compared with, and what a person reads.
+    const set = { [STAMP_KEY]: stamp, [OWNER_LABEL]: owner };
+    await upstream.call('session.metadata.updateClientMetadata', { sessionId, set });
+    this.#stamped.set(sessionId, { owner, keyId: key.id });
+    this.#claims.delete(sessionId);
+  }
+
+  /** The session was deleted: its id is free again. */
+  forget(sessionId: string): void {
+    this.#stamped.delete(sessionId);
+  }
+
+  #decide(sessionId: string, user: string, exists: boolean, owner: string | undefined): OwnershipDecision {
+    const { records, tenant } = this.#options;
+    return decideOwnership({ user, exists, owner, record: records.find(tenant, sessionId) });
+  }
+
+  #stored(sessionId: string, { status, metadata }: Readonly<Record<string, unknown>>): StoredSession {
+    // Anything but a clear no counts as a session: it must not be made again by somebody else.
+    if (status === 'notFound') return ABSENT;
+    const stamp = isObject(metadata) ? metadata[STAMP_KEY] : undefined;
+    return { exists: true, stamp: readStamp(this.#subject(sessionId), stamp, this.#options.keys.all) };
+  }
+
+  #subject(sessionId: string): { namespace: string; tenant: string; sessionId: string } {
+    const { namespace, name } = this.#options.tenant;
+    return { namespace, tenant: name, sessionId };
+  }
+}
