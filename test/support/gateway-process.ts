@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { GATEWAY_NAMESPACE } from './gateway-rights.ts';
 import { PROJECT } from './tenant-api.ts';
 import { waitFor } from './wait.ts';
 
@@ -20,7 +21,8 @@ export class GatewayProcess {
   /** Resolves once it accepts clients. */
   static async start(kubeconfig: string, flags: readonly string[]): Promise<GatewayProcess> {
     const args = [join(PROJECT, 'src/main.ts'), 'gateway', `--kubeconfig=${kubeconfig}`, ...flags];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const env = { ...process.env, POD_NAMESPACE: GATEWAY_NAMESPACE };
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
     const gateway = new GatewayProcess(child);
     await waitFor(
       'the gateway accepts clients',

@@ -1,5 +1,10 @@
 // A ServiceAccount with the rights that the chart gives to the gateway, and no others.
-import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../../src/commands/gateway/permissions.ts';
+import {
+  GATEWAY_OWN_PERMISSIONS,
+  GATEWAY_PERMISSIONS,
+  REVIEW_PERMISSIONS,
+} from '../../src/commands/gateway/permissions.ts';
+import type { Permission } from '../../src/commands/permission.ts';
 import type { GatewayFacts } from '../../src/tenant/model.ts';
 import type { TenantApi } from './tenant-api.ts';
 
@@ -10,17 +15,25 @@ export const GATEWAY_FACTS: GatewayFacts = {
   serviceAccount: 'copilot-gateway',
 };
 
-/** Resolves to a kubeconfig for it. */
-export async function gatewayKubeconfig({ kubectl, server }: TenantApi): Promise<string> {
-  const metadata = { name: GATEWAY_FACTS.serviceAccount, namespace: 'operator' };
-  const rbac = 'rbac.authorization.k8s.io';
-  const rules = [...GATEWAY_PERMISSIONS, ...REVIEW_PERMISSIONS].map(({ resource, verbs }) => ({
+/** The namespace of operator and gateway. */
+export const GATEWAY_NAMESPACE = 'operator';
+
+function rulesOf(permissions: readonly Permission[]): object[] {
+  return permissions.map(({ resource, verbs, resourceNames }) => ({
     apiGroups: [resource.group],
     resources: [resource.plural],
     verbs,
+    ...(resourceNames && { resourceNames }),
   }));
+}
+
+/** Resolves to a kubeconfig for it. */
+export async function gatewayKubeconfig({ kubectl, server }: TenantApi): Promise<string> {
+  const metadata = { name: GATEWAY_FACTS.serviceAccount, namespace: GATEWAY_NAMESPACE };
+  const rbac = 'rbac.authorization.k8s.io';
+  const rules = rulesOf([...GATEWAY_PERMISSIONS, ...REVIEW_PERMISSIONS]);
   const items = [
-    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'operator' } },
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: GATEWAY_NAMESPACE } },
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
     { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: { name: 'copilot-gateway' }, rules },
     {
@@ -28,6 +41,14 @@ export async function gatewayKubeconfig({ kubectl, server }: TenantApi): Promise
       kind: 'ClusterRoleBinding',
       metadata: { name: 'copilot-gateway' },
       roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: 'copilot-gateway' },
+      subjects: [{ kind: 'ServiceAccount', ...metadata }],
+    },
+    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: rulesOf(GATEWAY_OWN_PERMISSIONS) },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata,
+      roleRef: { apiGroup: rbac, kind: 'Role', name: metadata.name },
       subjects: [{ kind: 'ServiceAccount', ...metadata }],
     },
   ];

@@ -18,7 +18,7 @@ export interface OwnedAttach {
 export interface AttachRequest {
   readonly method: 'session.create' | 'session.resume';
   readonly sessionId: string;
-  /** Whether the client chose the id: any other is a new one. */
+  /** Whether the client chose the id, and it may be in use: any other is a new one. */
   readonly isChosen: boolean;
   readonly declaration: Declaration;
   /** Undefined: all users of the tenant may use all of its sessions. */

@@ -256,7 +256,7 @@ export class ClientRelay implements ClientHandler, SessionClient {
     void attach(home, this, {
       method: method === 'session.create' ? method : 'session.resume',
       sessionId,
-      isChosen,
+      isChosen: isChosen && home.owners?.isNew(sessionId) !== true,
       declaration: this.#isolated?.declaration(params) ?? params,
       owned: home.owners && this.#isolated?.attach(home, home.owners, sessionId),
       begun: (session) => this.#sessions.set(session, home),

@@ -104,6 +104,11 @@ export class Owners {
     this.#claims.set(sessionId, user);
   }
 
+  /** Whether the server has just said that there is no such session, and somebody makes it. */
+  isNew(sessionId: string): boolean {
+    return this.#claims.has(sessionId);
+  }
+
   /** The user does not make it any more, or has made it. */
   dropClaim(sessionId: string, user: string): void {
     if (this.#claims.get(sessionId) === user) this.#claims.delete(sessionId);

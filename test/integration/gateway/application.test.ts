@@ -1,12 +1,16 @@
 // An application from the binding Secret to its answer: the operator's reconciler makes the tenant, the gateway is a process with its own
 // rights, and the server is the real one. Only the kubelet is played.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { SERVER_PORT } from '../../../src/api/names.ts';
+import { randomBytes } from 'node:crypto';
+import { API_VERSION, COPILOT_SESSION, SERVER_PORT, STAMP_SECRET } from '../../../src/api/names.ts';
+import { stampSecret } from '../../../src/commands/operator/stamp-secret.ts';
+import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { Pod, Secret } from '../../../src/kube/types/builtins.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
 import { chat } from '../../support/chat.ts';
 import { CopilotServer, freePort } from '../../support/copilot-server.ts';
 import { GatewayProcess } from '../../support/gateway-process.ts';
-import { GATEWAY_FACTS as facts, gatewayKubeconfig } from '../../support/gateway-rights.ts';
+import { GATEWAY_FACTS as facts, GATEWAY_NAMESPACE, gatewayKubeconfig } from '../../support/gateway-rights.ts';
 import { TestModel } from '../../support/model.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
@@ -83,6 +87,44 @@ describe('an application', () => {
     expect((await chat(binding(first), { prompt: 'old' })).answer).toContain('You said: old');
     await server[Symbol.asyncDispose]();
   }, 120_000);
+
+  it('of a Shared tenant finds the sessions of its own user, and those that a CopilotSession shares with it', async () => {
+    const log = { info: () => undefined, warn: () => undefined };
+    const stop = new AbortController();
+    const { client } = world;
+    const operator = stampSecret({ client, clock: systemClock, log, namespace: GATEWAY_NAMESPACE, randomBytes });
+    const running = operator.run(stop.signal, stop.signal);
+    await world.createTenant('together', { isolation: 'Shared' });
+    await world.settle();
+    await using _server = await startServer('together');
+    const token = await secretValue('together-binding');
+    const as = (user: string) => binding(token.replace(':', `/${user}:`));
+    const first = () => chat(as('alice'), { prompt: 'hello', sessionId: 'of-alice' });
+    expect((await waitFor('the first answer', first, { withinMs: 60_000 })).answer).toContain('You said: hello');
+    await expect(chat(binding(token), { prompt: 'x' })).rejects.toThrow('AUTHENTICATION_FAILED');
+    const bobs = () => chat(as('bob'), { prompt: 'by bob', resume: 'of-alice' });
+    await expect(bobs()).rejects.toThrow('Session not found: of-alice');
+    const session = (name: string, spec: object) => ({
+      apiVersion: API_VERSION,
+      kind: COPILOT_SESSION.kind,
+      metadata: { name, namespace: world.namespace },
+      spec: { tenantRef: { name: 'together' }, ...spec },
+    });
+    await client.create(
+      CopilotSession,
+      session('of-alice', { owner: 'alice', participants: ['bob'] }) as CopilotSession,
+    );
+    expect((await waitFor('the answer to a participant', bobs)).answer).toContain('You said: by bob');
+    await client.create(CopilotSession, session('of-carol', { owner: 'carol' }) as CopilotSession);
+    const taken = () => chat(as('bob'), { prompt: 'x', sessionId: 'of-carol' });
+    await waitFor('the id is reserved', async () =>
+      (await taken().catch(String)).toString().includes('in use or reserved'),
+    );
+    const { data } = await client.get(Secret, { namespace: GATEWAY_NAMESPACE, name: STAMP_SECRET });
+    expect(gateway.output).not.toContain(data?.['key']);
+    stop.abort();
+    await running;
+  }, 180_000);
 
   it('is not admitted with the token of the server, nor to another tenant', async () => {
     await world.createTenant('globex');

@@ -249,8 +249,7 @@ describe.each(['cli', 'runtime'] as const)('users of one server (%s)', (binary) 
     using calls = await RawCalls.open({ host: gateway.host, port: gateway.port, token });
     await calls.result('status.get', {});
     gateway.fleet.change({ isolation: 'Shared' });
-    const closed = () =>
-      gateway.log.find(({ msg, reason }) => msg === 'client gone' && reason === 'CredentialRevoked');
+    const closed = () => gateway.log.find(({ msg, reason }) => msg === 'client gone' && reason === 'CredentialRevoked');
     await waitFor('the client is closed', () => closed() !== undefined);
     await expect(withClient({ ...shared.binding, port: gateway.port }, (client) => client.ping('x'))).rejects.toThrow(
       'AUTHENTICATION_FAILED',

@@ -125,6 +125,25 @@ describe('a binding credential', () => {
   });
 });
 
+describe('a tenant whose users are kept apart', () => {
+  it('takes nobody who states no user by a binding credential; a Kubernetes token has one', async () => {
+    for (const isolation of ['Shared', 'SharedTrusted'] as const) {
+      tenants.set('team/acme', { ...acme, isolation });
+      expect(await reasonOf(`team/acme:${credential}`)).toBe('UserRequired');
+      expect((await granted(`team/acme/alice:${credential}`)).identity.user).toBe('alice');
+      expect((await granted('team/acme:kube-token')).identity.user).toBe('bot');
+    }
+    // A wrong credential does not learn that the tenant needs one.
+    expect(await reasonOf(`team/acme:${next}`)).toBe('WrongCredential');
+  });
+
+  it('keeps no connection from before its isolation changed', async () => {
+    const both = [await granted(`team/acme/alice:${credential}`), await granted('team/acme:kube-token')];
+    tenants.set('team/acme', { ...acme, isolation: 'Shared' });
+    for (const { recheck } of both) expect(await recheck()).toMatchObject({ denied: 'IsolationChanged' });
+  });
+});
+
 describe('a Kubernetes token', () => {
   it('admits its user where that may connect', async () => {
     const { identity } = await granted('team/acme:kube-token');

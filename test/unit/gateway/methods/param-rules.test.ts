@@ -112,6 +112,16 @@ describe('in a Shared tenant', () => {
     ['session.create', { mcpServers: { a: { type: 'local', command: 'x' } } }, 'AgentRights'],
     ['session.create', { workingDirectory: '/etc' }, 'AgentRights'],
     ['session.create', { availableTools: ['bash'] }, 'AgentTools'],
+    ['session.create', { availableTools: ['custom:*', 'builtin:bash'] }, 'AgentTools'],
+    ['session.create', { availableTools: ['*'] }, 'AgentTools'],
+    ['session.create', { availableTools: 'custom:*' }, 'AgentTools'],
+    ['session.create', { availableTools: ['ask_user'] }, 'AgentTools'],
+    ['session.create', { skipCustomInstructions: false }, 'AgentTools'],
+    ['session.options.update', { customAgentsLocalOnly: false }, 'AgentTools'],
+    ['session.options.update', { availableTools: ['builtin:*'] }, 'AgentTools'],
+    ['session.resume', { memory: {} }, 'AgentTools'],
+    ['session.delete', { sessionId: 's', sessionPath: '/data/another' }, 'AgentRights'],
+    ['session.send', { prompt: 'x', attachments: [{ head: { path: '/etc' } }] }, 'AgentRights'],
     ['session.create', { enableSessionStore: true }, 'CrossSession'],
     ['session.create', { memory: { enabled: true } }, 'CrossSession'],
     ['session.create', { embeddingCacheStorage: 'persistent' }, 'CrossSession'],
@@ -127,7 +137,7 @@ describe('in a Shared tenant', () => {
     expect(rule(method, params)).toBe(expected);
   });
 
-  it('what the SDK sends with mode "empty" is allowed, apart from the tools', () => {
+  it('what the SDK sends with mode "empty" is allowed, with tools that reach nothing of the server', () => {
     const created = {
       sessionId: 's',
       model: 'm',
@@ -151,6 +161,7 @@ describe('in a Shared tenant', () => {
       requestPermission: true,
       includeSubAgentStreamingEvents: true,
       excludedTools: ['bash'],
+      availableTools: ['custom:*', 'custom:lookup', 'builtin:ask_user'],
     };
     const updated = { skipCustomInstructions: true, customAgentsLocalOnly: true, coauthorEnabled: false };
     expect(rule('session.create', created)).toBeUndefined();
@@ -161,5 +172,26 @@ describe('in a Shared tenant', () => {
 
   it('a name that the client made up is cut', () => {
     expect(checkParams('session.create', { ['x'.repeat(1e5)]: 1 }, 'Shared')?.message.length).toBeLessThan(300);
+  });
+});
+
+describe('in a SharedTrusted tenant', () => {
+  const rule = (method: string, params: object) => checkParams(method, params, 'SharedTrusted')?.reason;
+
+  it.each([
+    ['session.create', { mcpServers: { a: { type: 'local', command: 'x' } }, workingDirectory: '/etc' }],
+    ['session.create', { availableTools: ['bash'], skipCustomInstructions: false, enableSkills: true }],
+    ['session.send', { prompt: 'x', attachments: [{ type: 'file', path: '/etc' }] }],
+  ])('%s with %j is what an agent may do, too', (method, params) => {
+    expect(rule(method, params)).toBeUndefined();
+  });
+
+  it.each([
+    ['session.create', { enableSessionStore: true }, 'CrossSession'],
+    ['session.create', { remoteSession: true }, 'RemoteControl'],
+    ['session.create', { ofANewerSDK: true }, 'Unknown'],
+    ['session.mode.set', { mode: 'plan', inheritPlanBaseFromSessionId: 'another' }, 'CrossSession'],
+  ])('%s with %j reaches beyond the session', (method, params, expected) => {
+    expect(rule(method, params)).toBe(expected);
   });
 });

@@ -6,6 +6,7 @@ import { methodsOf, sdkSchema } from '../../../support/method-schema.ts';
 
 const dedicated = methodRules('Dedicated');
 const shared = methodRules('Shared');
+const trusted = methodRules('SharedTrusted');
 const names = METHOD_LINES.map(([name]) => name);
 
 /** Of the SDK's schema, renamed or removed by the CLI of the images: they are refused as that server refuses them. */
@@ -48,7 +49,7 @@ describe('the rules', () => {
       'session.tools.set',
       'session.sendAndWait',
     ];
-    for (const rules of [dedicated, shared]) {
+    for (const rules of [dedicated, shared, trusted]) {
       expect(denied.filter((name) => rules.ruleOf(name).action !== 'deny')).toEqual([]);
     }
   });
@@ -68,14 +69,45 @@ describe('the rules', () => {
       'ping',
       'connect',
     ];
-    for (const rules of [dedicated, shared]) {
+    for (const rules of [dedicated, shared, trusted]) {
       expect(needed.filter((name) => rules.ruleOf(name).action === 'deny')).toEqual([]);
     }
   });
 
-  it('allow a shell in a Dedicated tenant only', () => {
+  it('allow a shell where the agent has one', () => {
     expect(dedicated.ruleOf('session.shell.exec').action).toBe('relay');
     expect(shared.ruleOf('session.shell.exec').action).toBe('deny');
+    expect(trusted.ruleOf('session.shell.exec').action).toBe('relay');
+  });
+
+  it('deny what names other sessions, and what writes whose a session is, where users are kept apart', () => {
+    const denied = [
+      'sessions.list',
+      'sessions.bulkDelete',
+      'sessions.readPersistedEvents',
+      'sessions.fork',
+      'sessions.open',
+    ];
+    for (const rules of [shared, trusted]) {
+      const names = [...denied, 'session.metadata.updateClientMetadata', 'session.setForeground'];
+      expect(names.filter((name) => rules.ruleOf(name).action !== 'deny')).toEqual([]);
+      expect(rules.ruleOf('session.list')).toMatchObject({ action: 'rewrite', rewrite: 'own' });
+      expect(rules.ruleOf('session.getLastId')).toMatchObject({ action: 'rewrite', rewrite: 'own' });
+    }
+  });
+
+  it('force an agent without tools of the server on Shared tenants only', () => {
+    expect([dedicated.forced, trusted.forced]).toEqual([undefined, undefined]);
+    expect(shared.forced?.defaults['availableTools']).toContain('custom:*');
+  });
+
+  it.each([
+    'session.commands.invoke',
+    'session.permissions.paths.add',
+    'session.completions.request',
+    'sessions.delete',
+  ])('deny %s in a Shared tenant, because it reaches paths of the server', (name) => {
+    expect(shared.ruleOf(name).action).toBe('deny');
   });
 
   it.each(['__proto__', 'constructor', 'toString', '', 'session.send ', 'Session.send', 'session.factory.run'])(

@@ -12,7 +12,9 @@ function world() {
   const state: { secret: Secret | undefined } = { secret: undefined };
   const client = {
     get: <T extends KubeObject>() =>
-      state.secret === undefined ? Promise.reject(new Error('no such Secret')) : Promise.resolve(state.secret as unknown as T),
+      state.secret === undefined
+        ? Promise.reject(new Error('no such Secret'))
+        : Promise.resolve(state.secret as unknown as T),
   };
   const log = { warn: (fields: object) => void warned.push(String((fields as { error: unknown }).error)) };
   const stop = new AbortController();
@@ -30,7 +32,10 @@ describe('the keys of the gateway', () => {
     await clock.advance(5_000);
     expect(keys.all).toHaveLength(1);
     const [former] = keys.all;
-    state.secret = { ...first, data: { key: randomBytes(32).toString('base64'), previousKey: first.data?.['key'] ?? '' } };
+    state.secret = {
+      ...first,
+      data: { key: randomBytes(32).toString('base64'), previousKey: first.data?.['key'] ?? '' },
+    };
     await clock.advance(60_000);
     expect(keys.all).toHaveLength(2);
     expect(keys.all[1]).toEqual(former);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Access } from '../../../../src/api/names.ts';
+import type { Access, Isolation } from '../../../../src/api/names.ts';
 import { bindingToken } from '../../../../src/resources/binding.ts';
 import { bindingSecret } from '../../../../src/tenant/builders/bindingsecret.ts';
 import { networkPolicy } from '../../../../src/tenant/builders/networkpolicy.ts';
@@ -16,6 +16,9 @@ const decide = (input: Partial<AccessInput> = {}) =>
   accessDecision({ tenant, binding: undefined, policy: undefined, hasGateway: true, ...input });
 const specified = (access: Access) => ({ tenant: sampleTenant({ access }) });
 const recorded = (access: Access) => ({ tenant: sampleTenant({}, {}, { access, observedGeneration: 1 }) });
+const isolated = (isolation: Isolation, access?: Access) => ({
+  tenant: sampleTenant({ isolation }, {}, access === undefined ? {} : { access, observedGeneration: 1 }),
+});
 /** What an operator that knew no gateway has left. */
 const older = { tenant: sampleTenant({}, {}, { observedGeneration: 1 }) };
 /** Not observed yet, because its namespace was forbidden. */
@@ -28,6 +31,13 @@ describe('the access of a tenant', () => {
     ['new, without a gateway', { hasGateway: false }, 'Direct', 'New'],
     ['specified, whatever was recorded', { ...recorded('Gateway'), ...specified('Direct') }, 'Direct', 'Specified'],
     ['specified, whatever exists', { ...specified('Gateway'), binding: binding('Direct') }, 'Gateway', 'Specified'],
+    ['needed by the isolation, whatever was recorded', isolated('Shared', 'Direct'), 'Gateway', 'Isolated'],
+    [
+      'needed by the isolation, whatever exists',
+      { ...isolated('SharedTrusted'), binding: binding('Direct') },
+      'Gateway',
+      'Isolated',
+    ],
     ['recorded, whatever the binding is', { ...recorded('Direct'), binding: binding('Gateway') }, 'Direct', 'Recorded'],
     ['recorded, though the gateway is gone', { ...recorded('Gateway'), hasGateway: false }, 'Gateway', 'Recorded'],
     ['of an older operator, though a gateway is new', older, 'Direct', 'Observed'],
@@ -53,6 +63,11 @@ describe('the access of a tenant', () => {
     expect(cause?.reason).toBe('GatewayNotInstalled');
     expect(cause?.message).toContain(message);
     expect(cause?.message).toMatch(/gateway.enabled .*--gateway-address.* or spec.access to Direct/);
+  });
+
+  it('Gateway that the isolation needs is not there without a gateway, and the message names the field', () => {
+    const { cause } = decide({ ...isolated('Shared'), hasGateway: false });
+    expect(cause?.message).toMatch(/^spec.isolation is not Dedicated, .* or spec.isolation to Dedicated\.$/);
   });
 
   it.each<[string, Partial<AccessInput>]>([
