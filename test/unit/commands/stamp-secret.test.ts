@@ -7,17 +7,18 @@ import { stampKeysIn } from '../../../src/resources/stamp-secret.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 /** An API server that has at most this one Secret. */
-function world() {
+function world(failure?: Error) {
   const clock = new FakeClock();
   const state: { secret: Secret | undefined; failure: Error | undefined; logged: string[] } = {
     secret: undefined,
-    failure: undefined,
+    failure,
     logged: [],
   };
   const client = {
     get: async () => {
       if (state.failure !== undefined) throw state.failure;
-      if (state.secret === undefined) throw new StatusError({ method: 'GET', path: '/' }, { code: 404, reason: 'NotFound' });
+      if (state.secret === undefined)
+        throw new StatusError({ method: 'GET', path: '/' }, { code: 404, reason: 'NotFound' });
       return state.secret;
     },
     create: async (_type: unknown, secret: Secret) => (state.secret = secret),
@@ -63,8 +64,7 @@ describe('the Secret that signs whose a session is', () => {
   });
 
   it('is tried again when the API server refuses, and no key is in the log', async () => {
-    const { clock, state, end } = world();
-    state.failure = new Error('forbidden');
+    const { clock, state, end } = world(new Error('forbidden'));
     await clock.advance(0);
     expect(state.logged.join()).toContain('forbidden');
     state.failure = undefined;
