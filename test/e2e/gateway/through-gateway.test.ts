@@ -139,7 +139,8 @@ describe('the gateway', () => {
   // Last: it is about all that the tests before it have had the gateway do.
   it('uses each right that it has, and needs no other', async () => {
     const roles = await namespace.list(Role);
-    const own = roles.filter(({ metadata: { name } }) => name === 'copilot-gateway-tenants' || name === 'cli-gateway');
+    const names = ['copilot-gateway', 'copilot-gateway-tenants', 'cli-gateway'];
+    const own = roles.filter(({ metadata: { name } }) => names.includes(name));
     const reviews = ['get', 'clusterrole', `copilot-gateway-${namespace.name}-reviews`, '-o', 'json'];
     const { rules: everywhere } = JSON.parse(await namespace.kubectl.ok(reviews)) as { rules: PolicyRule[] };
     const granted = grantedRights([...own.flatMap(({ rules = [] }) => rules as PolicyRule[]), ...everywhere]);
@@ -151,4 +152,6 @@ describe('the gateway', () => {
 });
 
 /** A present API server streams lists, as a watch. */
-const UNSEEN = new Set(['list copilot-operator.dev/copilottenants', 'list /pods']);
+const UNSEEN = new Set(
+  ['copilot-operator.dev/copilottenants', 'copilot-operator.dev/copilotsessions', '/pods'].map((of) => `list ${of}`),
+);

@@ -21,6 +21,9 @@ let model: TestModel;
 let world: ReconcilerWorld & AsyncDisposable;
 let gateway: GatewayProcess;
 let port: number;
+/** Ends what the operator does beside its reconciles. */
+const stop = new AbortController();
+let operating: Promise<void> | undefined;
 
 beforeAll(async () => {
   api = await startTenantApi();
@@ -31,6 +34,8 @@ beforeAll(async () => {
   gateway = await GatewayProcess.start(kubeconfig, [`--listen-port=${port}`, '--drain-timeout=0s']);
 }, 120_000);
 afterAll(async () => {
+  stop.abort();
+  await operating;
   await gateway.kill();
   await world[Symbol.asyncDispose]();
   model[Symbol.dispose]();
@@ -90,10 +95,9 @@ describe('an application', () => {
 
   it('of a Shared tenant finds the sessions of its own user, and those that a CopilotSession shares with it', async () => {
     const log = { info: () => undefined, warn: () => undefined };
-    const stop = new AbortController();
     const { client } = world;
     const operator = stampSecret({ client, clock: systemClock, log, namespace: GATEWAY_NAMESPACE, randomBytes });
-    const running = operator.run(stop.signal, stop.signal);
+    operating = operator.run(stop.signal, stop.signal);
     await world.createTenant('together', { isolation: 'Shared' });
     await world.settle();
     await using _server = await startServer('together');
@@ -122,8 +126,6 @@ describe('an application', () => {
     );
     const { data } = await client.get(Secret, { namespace: GATEWAY_NAMESPACE, name: STAMP_SECRET });
     expect(gateway.output).not.toContain(data?.['key']);
-    stop.abort();
-    await running;
   }, 180_000);
 
   it('is not admitted with the token of the server, nor to another tenant', async () => {

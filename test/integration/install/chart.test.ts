@@ -415,7 +415,7 @@ describe('the permissions of the operator', () => {
     }
   });
 
-  it('of the gateway are to see tenants and pods, and to review tokens', async () => {
+  it('of the gateway are to see tenants, sessions and pods, to review tokens, and to read one Secret of its own', async () => {
     const uninstall = await install({ gateway: { enabled: true }, watchNamespaces: ['team-a'] });
     const gatewayCan = async (verb: string, resource: string, namespace: string) => {
       const as = '--as=system:serviceaccount:operators:copilot-gateway';
@@ -424,10 +424,14 @@ describe('the permissions of the operator', () => {
     try {
       expect(await gatewayCan('watch', 'copilottenants', 'team-a')).toBe('yes');
       expect(await gatewayCan('get', 'replicasets.apps', 'team-a')).toBe('yes');
+      expect(await gatewayCan('watch', 'copilotsessions', 'team-a')).toBe('yes');
+      expect(await gatewayCan('get', 'secrets/copilot-gateway-stamp', 'operators')).toBe('yes');
+      expect(await gatewayCan('get', 'secrets/copilot-gateway-stamp', 'team-a')).toBe('no');
       expect(await gatewayCan('watch', 'copilottenants', 'team-b')).toBe('no');
       expect(await gatewayCan('create', 'tokenreviews.authentication.k8s.io', 'team-a')).toBe('yes');
       for (const [verb, resource] of [
         ['get', 'secrets/acme-token'],
+        ['patch', 'copilotsessions'],
         ['patch', 'copilottenants'],
         ['update', 'copilottenants/status'],
         ['delete', 'pods'],
