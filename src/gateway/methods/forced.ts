@@ -41,18 +41,25 @@ export const FORCED: ForcedParams = {
 };
 
 /** Methods whose params are those of a session. */
-const METHODS = new Set(['session.create', 'session.resume', 'session.options.update']);
+const UPDATE = 'session.options.update';
+const METHODS = new Set(['session.create', 'session.resume', UPDATE]);
+const TOOLS = 'availableTools';
 const FIXED: Readonly<Record<string, unknown>> = { ...OPTIONS, ...DECLARED };
 
 /** The first parameter by which a client would have something else; undefined: there is none. */
 export function contradiction(method: string, params: object): string | undefined {
   if (!METHODS.has(method)) return undefined;
-  return Object.entries(params).find(([name, value]) => contradicts(name, value))?.[0];
+  return Object.entries(params).find(([name, value]) => contradicts(method, name, value))?.[0];
 }
 
-function contradicts(name: string, value: unknown): boolean {
-  if (value === undefined || value === null) return false;
+/** The entries of a list of tools have a line in the table. */
+function contradicts(method: string, name: string, value: unknown): boolean {
+  const isForced = Object.hasOwn(FIXED, name) || name === TOOLS;
+  if (!isForced || value === undefined) return false;
+  // The relay fills it in, but for an update, where it may mean the server's own default.
+  if (value === null) return method === UPDATE;
+  if (name === TOOLS) return !Array.isArray(value);
   // A memory without `enabled` would get the server's default.
   if (name === 'memory') return !isObject(value) || value['enabled'] !== false;
-  return Object.hasOwn(FIXED, name) && !isDeepStrictEqual(value, FIXED[name]);
+  return !isDeepStrictEqual(value, FIXED[name]);
 }

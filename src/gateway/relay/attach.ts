@@ -113,7 +113,8 @@ async function attachOnServer(
     resolve(isAttached ? 'Attached' : 'Refused');
   };
   const prepared = (answer: ServerAnswer, sent = method) => {
-    if (request.owned === undefined || wasLoaded || !isResult(answer)) return finish(answer, sent);
+    // Also if it was loaded, as far as is known here: a server may have unloaded it and said nothing.
+    if (request.owned === undefined || !isResult(answer)) return finish(answer, sent);
     const kept = copied(answer);
     void request.owned.prepare(session, sent === 'session.create').then((failure) => finish(failure ?? kept, sent));
   };

@@ -42,6 +42,12 @@ export function restoreParams(all: readonly Declaration[]): Declaration {
   return without(RESTORED, createParams(all));
 }
 
+/** Of what every session has, the values that the clients declared: they may have less than the default. */
+export function forcedParams(all: readonly Declaration[], declared: Declaration, defaults: Declaration): Declaration {
+  const stated = Object.entries(merged(all)).filter(([key]) => Object.hasOwn(defaults, key));
+  return { ...defaults, ...Object.fromEntries(stated), ...declared };
+}
+
 /** Whether a client declared the tool or command `name`. */
 export function declares(declaration: Declaration, list: 'tools' | 'commands', name: string): boolean {
   return entries(declaration[list]).some((entry) => isObject(entry) && entry[LISTS[list]] === name);

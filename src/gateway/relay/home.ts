@@ -11,8 +11,8 @@ import {
   type RequestId,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { GatewayServer, TenantRef } from '../model.ts';
-import { restoreParams, createParams } from './declarations.ts';
+import type { ForcedParams, GatewayServer, TenantRef } from '../model.ts';
+import { restoreParams, createParams, forcedParams } from './declarations.ts';
 import type { WaitKind } from './events.ts';
 import { NotRestoredError, sessionIdOf, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
@@ -44,6 +44,8 @@ export interface HomeOptions {
   readonly locate: () => GatewayServer | undefined;
   /** The last client has left. */
   readonly onLeft: () => void;
+  /** What every session has; undefined: nothing. */
+  readonly forced: ForcedParams | undefined;
   /** What owners of sessions are found out with; undefined: all clients are one trust domain. */
   readonly ownership: (OwnershipSources & { readonly tenant: TenantRef }) | undefined;
 }
@@ -167,7 +169,12 @@ export class Home {
   async redeclare(session: Session, params: object): Promise<void> {
     await session.exclusively(async () => {
       if (!session.isLoaded) return;
-      await this.own('session.resume', { ...params, sessionId: session.id, disableResume: true });
+      const { forced } = this.#options;
+      // A server that has unloaded it and said nothing loads it for this.
+      const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
+      const sessionId = session.id;
+      await this.own('session.resume', { ...params, ...kept, sessionId, disableResume: true });
+      if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
     });
   }
 

@@ -16,6 +16,7 @@ import {
 } from '../../copilot/index.ts';
 import type { ForcedParams } from '../model.ts';
 import type { OwnedAttach } from './attach.ts';
+import { forcedParams } from './declarations.ts';
 import type { Home } from './home.ts';
 import type { Declaration, ServerAnswer } from './model.ts';
 import type { Owners, StoredSession } from './owners.ts';
@@ -68,7 +69,9 @@ export class IsolatedCalls<C extends IsolatedCall> {
       owners.claim(made, user);
       return goOn({ ...call, params: { ...params, sessionId: made } });
     }
-    if (typeof sessionId !== 'string' || (sessionId === '' && method.startsWith('session.'))) {
+    const isNone = typeof sessionId !== 'string' || (sessionId === '' && method.startsWith('session.'));
+    // What a server makes of another one is for nobody to find out.
+    if (isNone || (method === CREATE && !isSessionId(sessionId))) {
       return reply(call.id, noSessionId(call.id, method));
     }
     const isWaiting = this.#waiting.has(sessionId);
@@ -81,9 +84,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
   /** The params with which the client's `session.create` or `session.resume` goes on. */
   declaration(params: Declaration): Declaration {
     const { forced } = this.#options;
-    if (forced === undefined) return params;
-    const unstated = Object.entries(forced.defaults).filter(([name]) => (params[name] ?? undefined) === undefined);
-    return { ...params, ...Object.fromEntries(unstated), ...forced.declared };
+    return forced === undefined ? params : { ...params, ...forcedParams([params], forced.declared, forced.defaults) };
   }
 
   /** For a call that went on, of a client that attaches. */

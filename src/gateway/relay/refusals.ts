@@ -44,7 +44,11 @@ export function idTaken(id: RequestId): string {
 }
 
 export function noSessionId(id: RequestId, method: string): string {
-  return formatError(id, INVALID_PARAMS, `"sessionId" of ${method.slice(0, LONGEST_NAME)} must be the id of a session`);
+  return formatError(
+    id,
+    INVALID_PARAMS,
+    `"sessionId" of ${method.slice(0, LONGEST_NAME)} must be the id of a session: letters, digits, _ and -`,
+  );
 }
 
 export function tooMany(id: RequestId, what: string): string {

@@ -76,6 +76,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       newId,
       locate,
       onLeft: dropIfGone,
+      forced: rules[isolation].forced,
       ownership: isolation === 'Dedicated' ? undefined : { ...ownership, randomBytes, tenant: ref },
     });
     homes.set(homeKey, { home, tenant: ref, dropIfGone });

@@ -54,6 +54,12 @@ describe('a manifest is refused with the field and the reason', () => {
       { sessions: { cleanupSchedule: 'TZ=UTC 0 3 * * *' } },
       'spec.sessions.cleanupSchedule',
     ],
+    [
+      'users who are kept apart, without the gateway',
+      { isolation: 'Shared', access: 'Direct' },
+      'spec.isolation Shared and SharedTrusted need the gateway: remove spec.access or set it to Gateway',
+    ],
+    ['an unknown isolation', { isolation: 'Private' }, 'spec.isolation'],
     ['an invalid time zone', { sessions: { timeZone: 'at home!' } }, 'spec.sessions.timeZone'],
     ['an interval of 0', { health: { interval: '0s' } }, 'spec.health.interval must be from 1s to 1h'],
     ['a negative interval', { health: { interval: '-5s' } }, 'spec.health.interval must be from 1s to 1h'],
@@ -180,6 +186,8 @@ describe('what is just inside the bounds is accepted', () => {
       'every kind of egress',
       { network: { egress: [{ cidr: 'fd00::/8', except: ['fd00:1::/32'] }, { podSelector: {} }] } },
     ],
+    ['users who are kept apart, behind the gateway', { isolation: 'Shared', access: 'Gateway' }],
+    ['users who are kept apart', { isolation: 'SharedTrusted' }],
     ['an allow list of DNS only', { network: { policy: 'AllowList' } }],
     ['an allow list with destinations', { network: { policy: 'AllowList', egress: [{ cidr: '10.0.0.0/8' }] } }],
   ])('%s', async (_case, spec) => {
@@ -213,6 +221,7 @@ describe('defaults', () => {
       sessions: { cleanupDryRun: false },
       health: { interval: '10s', timeout: '5s', failureThreshold: 3 },
       network: { policy: 'Restricted' },
+      isolation: 'Dedicated',
     };
     const specOf = async (spec?: unknown) => (JSON.parse(await accepted('acme', spec)) as { spec: unknown }).spec;
     expect(await specOf({})).toEqual(whole);

@@ -32,7 +32,8 @@ export const SESSION_PARAMS: readonly ParamLine[] = [
   ['enableCitations', 'allow', 'same', 'Session'],
   ['enableFileChangeTracking', 'allow', 'same', 'Session'],
   ['enableGitHubTelemetryForwarding', 'allow', 'same', 'Session'],
-  ['enableManagedSettings', 'allow', 'same', 'Session'],
+  // It brings hooks, which are commands.
+  ['enableManagedSettings', 'allow', 'refuse', 'AgentRights'],
   ['enableReasoningSummaries', 'allow', 'same', 'Session'],
   ['enableScriptSafety', 'allow', 'same', 'Session'],
   ['enableSessionTelemetry', 'allow', 'same', 'Session'],

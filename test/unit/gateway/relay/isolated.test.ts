@@ -143,6 +143,13 @@ describe('a call', () => {
     }
   });
 
+  it('that makes a session of an id which no server takes is refused, and no server asked', async () => {
+    const id = alice.call('session.create', { sessionId: '../s' });
+    await settle();
+    expect(alice.answer(id)?.error?.message).toContain('letters, digits, _ and -');
+    expect(world.dials).toEqual([]);
+  });
+
   it.each([1, true, ['s'], { s: 1 }])('with the session id %j is refused', async (sessionId) => {
     const id = alice.call('session.mode.get', { sessionId });
     const create = alice.call('session.create', { sessionId });
@@ -198,6 +205,71 @@ describe('what is told of sessions', () => {
     lifecycle('s', 'session.created');
     await settle();
     expect(heard(bob)).toBe(2);
+  });
+});
+
+describe('a Shared tenant', () => {
+  const forced = { enableSkills: false, mcpServers: {}, toolFilterPrecedence: 'excluded' };
+  const harmless = expect.arrayContaining(['custom:*', 'builtin:ask_user']);
+
+  beforeEach(() => {
+    world = new RelayWorld();
+    world.fleet.change({ isolation: 'Shared' });
+    [alice, bob] = [world.client(TENANT, 'alice'), world.client(TENANT, 'alice')];
+  });
+
+  /** Answers the last call of each of these methods, in this order. */
+  async function answerEach(...methods: string[]): Promise<void> {
+    for (const method of methods) {
+      world.server.answer(world.server.last(method).id, { sessionId: 's' });
+      await settle();
+    }
+  }
+
+  async function attached(client: ClientEnd, params: object): Promise<void> {
+    const id = client.call('session.resume', { sessionId: 's', ...params });
+    await settle();
+    if (world.server.last(LOOK).id !== undefined && world.server.count('session.resume') === 0)
+      await stored('s', 'alice');
+    await answerEach('session.resume', 'session.options.update');
+    expect(client.answer(id)?.result).toBeDefined();
+  }
+
+  it('forces an agent without tools of the server on each attach, whatever is left out', async () => {
+    await attached(alice, { availableTools: null });
+    expect(paramsOf(world.server.last('session.resume'))).toMatchObject({ ...forced, availableTools: harmless });
+    expect(paramsOf(world.server.last('session.options.update'))).toMatchObject({ skipCustomInstructions: true });
+    await attached(bob, { availableTools: ['custom:lookup'] });
+    expect(paramsOf(world.server.last('session.resume'))).toMatchObject({
+      ...forced,
+      availableTools: ['custom:lookup'],
+    });
+    expect(world.server.count('session.options.update')).toBe(2);
+  });
+
+  it('forces it again when one of several clients leaves: the server may have unloaded the session and said nothing', async () => {
+    await attached(alice, { availableTools: ['custom:lookup'] });
+    await attached(bob, {});
+    alice.leave();
+    await settle();
+    expect(paramsOf(world.server.last('session.resume'))).toMatchObject({ ...forced, availableTools: harmless });
+    await answerEach('session.resume');
+    expect(world.server.count('session.options.update')).toBe(3);
+  });
+
+  it('does not load a session again without it', async () => {
+    await attached(alice, {});
+    const id = alice.call('session.mode.get', { sessionId: 's' });
+    await settle();
+    world.server.refuse(world.server.last('session.mode.get').id, 'Session not found');
+    await settle();
+    expect(paramsOf(world.server.last('session.resume'))).toMatchObject({ ...forced, availableTools: harmless });
+    await answerEach('session.resume');
+    expect(world.server.count('session.mode.get')).toBe(1);
+    await answerEach('session.options.update');
+    expect(world.server.count('session.mode.get')).toBe(2);
+    await answerEach('session.mode.get');
+    expect(alice.answer(id)?.result).toBeDefined();
   });
 });
 
