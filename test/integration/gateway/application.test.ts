@@ -120,10 +120,11 @@ describe('an application', () => {
     );
     expect((await waitFor('the answer to a participant', bobs)).answer).toContain('You said: by bob');
     await client.create(CopilotSession, session('of-carol', { owner: 'carol' }) as CopilotSession);
-    const taken = () => chat(as('bob'), { prompt: 'x', sessionId: 'of-carol' });
-    await waitFor('the id is reserved', async () =>
-      (await taken().catch(String)).toString().includes('in use or reserved'),
-    );
+    const taking = async () => {
+      await expect(chat(as('bob'), { prompt: 'x', sessionId: 'of-carol' })).rejects.toThrow('in use or reserved');
+      return true;
+    };
+    await waitFor('the id is reserved', taking);
     const { data } = await client.get(Secret, { namespace: GATEWAY_NAMESPACE, name: STAMP_SECRET });
     expect(gateway.output).not.toContain(data?.['key']);
   }, 180_000);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CopilotClient, RuntimeConnection } from '@github/copilot-sdk';
 import { STAMP_KEY } from '../../../src/gateway/ownership/stamp.ts';
 import { GatewayInProcess, bindingTokenFor } from '../../support/gateway.ts';
 import { withClient } from '../../support/chat.ts';
@@ -201,6 +202,22 @@ describe.each(['cli', 'runtime'] as const)('users of one server (%s)', (binary) 
     expect(await offered(second)).toEqual([['lookup']]);
     expect(await offered(third)).toEqual([['lookup']]);
   }, 120_000);
+
+  it('in a Shared tenant an SDK in the mode "empty" works as it does directly, with the tools that it brings', async () => {
+    const { host, port } = shared.gateway;
+    const connection = RuntimeConnection.forUri(`${host}:${port}`, { connectionToken: bindingTokenFor('alice') });
+    const client = new CopilotClient({ connection, mode: 'empty' });
+    const word = await shared.answer(toolCall('lookup', { q: 'abc' }), { text: 'done' });
+    try {
+      await client.start();
+      const tools = [clientTool('lookup', (q) => `found ${q}`)];
+      const session = await client.createSession(shared.config({ availableTools: ['custom:*'], tools }));
+      expect((await session.sendAndWait({ prompt: word }))?.data.content).toBe('done');
+      expect(await shared.toolResults(word)).toContain('found abc');
+    } finally {
+      await client.stop();
+    }
+  }, 60_000);
 
   it.each<[string, object, string]>([
     ['availableTools', { availableTools: ['builtin:bash'] }, 'AgentTools'],

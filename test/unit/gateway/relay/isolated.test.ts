@@ -24,8 +24,8 @@ function stampOf(sessionId: string, owner: string): string {
   return makeStamp(session, owner, stampKey('first'), (size) => Buffer.alloc(size, 7));
 }
 
-/** Answers the last look at a session: with its owner, without one, or that there is no session. */
-async function stored(sessionId: string, owner: string | 'Unstamped' | 'Absent'): Promise<void> {
+/** Answers the last look at a session: with its owner, with none (`Unstamped`), or that there is no session (`Absent`). */
+async function stored(sessionId: string, owner: string): Promise<void> {
   await settle();
   const metadata = owner === 'Unstamped' ? {} : { [STAMP_KEY]: stampOf(sessionId, owner) };
   const entry = owner === 'Absent' ? { status: 'notFound' } : { status: 'ok', metadata };
