@@ -287,7 +287,7 @@ export const tenantSpec = withRules(
       .enum(ISOLATIONS)
       .default('Dedicated')
       .describe(
-        "Whether the users of the tenant see each other's sessions. Dedicated: all who are admitted are one trust domain. Shared: a session belongs to the user who made it, and nobody else finds it; no agent has a shell, files, local MCP servers or other tools of the server, because one with them could read every session. SharedTrusted: sessions are separated in the same way for clients, but agents have all tools, so a user can reach the sessions of others through them: for users who trust each other. With Shared and SharedTrusted clients connect through the gateway and state a user. Sessions that were made before belong to nobody then; Dedicated shows all of them again. Connected clients have to connect again after a change.",
+        "Whether the users of the tenant see each other's sessions. Dedicated: all who are admitted are one trust domain. Shared: a session belongs to the user who made it, and nobody else finds it; no agent has a shell, files, local MCP servers or other tools of the server, because one with them could read every session. SharedTrusted: sessions are separated in the same way for clients, but agents have all tools, so a user can reach the sessions of others through them: for users who trust each other. With Shared and SharedTrusted clients connect through the gateway and state a user. Sessions that were made before belong to the owner in their CopilotSession, and to nobody without one; Dedicated shows all of them again. Connected clients have to connect again after a change.",
       ),
     model: model
       .exactOptional()

@@ -15,6 +15,8 @@ export interface OwnershipFacts {
   readonly exists: boolean;
   /** By the stamp; undefined: there is none that is valid. */
   readonly owner: string | undefined;
+  /** What the operator wrote as owner, which is not signed; undefined also if there is a stamp, valid or not. */
+  readonly label: string | undefined;
   readonly record: SessionRecord | undefined;
 }
 
@@ -22,17 +24,21 @@ export interface OwnershipFacts {
 export interface OwnershipDecision {
   /** `Own`: the user may do what an owner may. `Free`: there is no such session, and the user may make it. `Other`: neither. */
   readonly verdict: 'Own' | 'Free' | 'Other';
-  readonly reason: 'Owner' | 'Participant' | 'AnotherOwner' | 'Unstamped' | 'New' | 'Reserved';
+  readonly reason: 'Owner' | 'Participant' | 'Adopted' | 'AnotherOwner' | 'Unstamped' | 'New' | 'Reserved';
   readonly message: string;
 }
 
 /** A valid stamp decides before any CopilotSession: an object that somebody creates later must not take a session away. */
-export function decideOwnership({ user, exists, owner, record }: OwnershipFacts): OwnershipDecision {
+export function decideOwnership({ user, exists, owner, label, record }: OwnershipFacts): OwnershipDecision {
   if (owner === user) return { verdict: 'Own', reason: 'Owner', message: 'The user has made the session.' };
   if (owner !== undefined) {
     return record?.owner === owner && record.participants.includes(user)
       ? { verdict: 'Own', reason: 'Participant', message: 'The CopilotSession of the owner names the user.' }
       : { verdict: 'Other', reason: 'AnotherOwner', message: 'Another user has made the session.' };
+  }
+  // From before users were kept apart. The label alone says nothing: an agent could have written it.
+  if (exists && label === user && record?.owner === user) {
+    return { verdict: 'Own', reason: 'Adopted', message: 'The CopilotSession and the label name the user as owner.' };
   }
   if (exists) return { verdict: 'Other', reason: 'Unstamped', message: 'The session has no valid stamp of an owner.' };
   if (record?.owner !== undefined && record.owner !== user) {

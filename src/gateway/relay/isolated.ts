@@ -122,7 +122,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
     } catch (error) {
       // An id that the server does not even look for is nobody's.
       failure = loadFailure(error);
-      stored = { exists: true, stamp: undefined };
+      stored = { exists: true, stamp: undefined, label: undefined };
     }
     const calls = this.#waiting.get(sessionId) ?? [];
     this.#waiting.delete(sessionId);

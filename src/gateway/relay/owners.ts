@@ -26,19 +26,23 @@ export interface OwnersOptions extends OwnershipSources {
 export interface StoredSession {
   readonly exists: boolean;
   readonly stamp: StampedOwner | undefined;
+  /** The owner's label of a session that was never stamped. */
+  readonly label: string | undefined;
 }
 
 /** Owners that are remembered of one server; of all others the stamp is read again. */
 const REMEMBERED = 10_000;
 /** The most ids that `sessions.getClientMetadata` takes. */
 const BATCH = 1000;
-const ABSENT: StoredSession = { exists: false, stamp: undefined };
+const ABSENT: StoredSession = { exists: false, stamp: undefined, label: undefined };
 
 /** By the stamps on the server, which are read once for each session and owner. */
 export class Owners {
   readonly #options: OwnersOptions;
   /** Owners of sessions whose stamp was read or written. */
   readonly #stamped = new LruMap<string, StampedOwner>(REMEMBERED);
+  /** Owners of sessions that have no stamp yet, because they are older than the isolation. */
+  readonly #adopted = new LruMap<string, string>(REMEMBERED);
   /** Users that are making a session of the id now: it has no stamp yet. */
   readonly #claims = new Map<string, string>();
 
@@ -54,7 +58,7 @@ export class Owners {
 
   /** The decision, if it needs no look at the server. */
   known(sessionId: string, user: string): OwnershipDecision | undefined {
-    const owner = this.#claims.get(sessionId) ?? this.#stamped.get(sessionId)?.owner;
+    const owner = this.#claims.get(sessionId) ?? this.#stamped.get(sessionId)?.owner ?? this.#adopted.get(sessionId);
     if (owner === undefined) return undefined;
     const decision = this.#decide(sessionId, user, true, owner);
     // For somebody else it takes the same look as at an id that nobody has.
@@ -62,10 +66,11 @@ export class Owners {
   }
 
   /** The decision about what the server has under the id. */
-  decide(sessionId: string, user: string, { exists, stamp }: StoredSession): OwnershipDecision {
+  decide(sessionId: string, user: string, { exists, stamp, label }: StoredSession): OwnershipDecision {
     const claim = this.#claims.get(sessionId);
-    const decision = this.#decide(sessionId, user, exists || claim !== undefined, claim ?? stamp?.owner);
+    const decision = this.#decide(sessionId, user, exists || claim !== undefined, claim ?? stamp?.owner, label);
     if (decision.verdict === 'Own' && stamp !== undefined) this.#stamped.set(sessionId, stamp);
+    if (decision.reason === 'Adopted') this.#adopted.set(sessionId, user);
     return decision;
   }
 
@@ -89,7 +94,7 @@ export class Owners {
   async lookAt(sessionIds: readonly string[]): Promise<Map<string, StoredSession>> {
     const found = new Map<string, StoredSession>();
     for (let from = 0; from < sessionIds.length; from += BATCH) {
-      const params = { sessionIds: sessionIds.slice(from, from + BATCH), keys: [STAMP_KEY] };
+      const params = { sessionIds: sessionIds.slice(from, from + BATCH), keys: [STAMP_KEY, OWNER_LABEL] };
       const entries = await this.#options.upstream.call('sessions.getClientMetadata', params);
       for (const entry of Array.isArray(entries) ? (entries as unknown[]) : []) {
         if (!isObject(entry) || typeof entry['sessionId'] !== 'string') continue;
@@ -122,7 +127,7 @@ export class Owners {
     const { keys, upstream, randomBytes } = this.#options;
     const [key] = keys.all;
     const before = this.#stamped.get(sessionId);
-    const owner = this.#claims.get(sessionId) ?? before?.owner;
+    const owner = this.#claims.get(sessionId) ?? before?.owner ?? this.#adopted.get(sessionId);
     if (owner === undefined || key === undefined)
       throw new Error('there is no owner, or no key, to stamp a session with');
     if (!isNew && before?.keyId === key.id) return;
@@ -132,23 +137,35 @@ export class Owners {
     await upstream.call('session.metadata.updateClientMetadata', { sessionId, set });
     this.#stamped.set(sessionId, { owner, keyId: key.id });
     this.#claims.delete(sessionId);
+    this.#adopted.delete(sessionId);
   }
 
   /** The session was deleted: its id is free again. */
   forget(sessionId: string): void {
     this.#stamped.delete(sessionId);
+    this.#adopted.delete(sessionId);
   }
 
-  #decide(sessionId: string, user: string, exists: boolean, owner: string | undefined): OwnershipDecision {
+  #decide(
+    sessionId: string,
+    user: string,
+    exists: boolean,
+    owner: string | undefined,
+    label?: string,
+  ): OwnershipDecision {
     const { records, tenant } = this.#options;
-    return decideOwnership({ user, exists, owner, record: records.find(tenant, sessionId) });
+    return decideOwnership({ user, exists, owner, label, record: records.find(tenant, sessionId) });
   }
 
   #stored(sessionId: string, { status, metadata }: Readonly<Record<string, unknown>>): StoredSession {
     // Anything but a clear no counts as a session: it must not be made again by somebody else.
     if (status === 'notFound') return ABSENT;
-    const stamp = isObject(metadata) ? metadata[STAMP_KEY] : undefined;
-    return { exists: true, stamp: readStamp(this.#subject(sessionId), stamp, this.#options.keys.all) };
+    const { [STAMP_KEY]: stamp, [OWNER_LABEL]: label } = isObject(metadata) ? metadata : {};
+    return {
+      exists: true,
+      stamp: readStamp(this.#subject(sessionId), stamp, this.#options.keys.all),
+      label: stamp === undefined && typeof label === 'string' ? label : undefined,
+    };
   }
 
   #subject(sessionId: string): { namespace: string; tenant: string; sessionId: string } {

@@ -30,19 +30,23 @@ class World implements AsyncDisposable {
   readonly bench: RelayBench;
   readonly alice: RawCalls;
   readonly bob: RawCalls;
+  /** A participant of the session of Alice, as a CopilotSession says. */
+  readonly carol: RawCalls;
   readonly #samples = paramSamples(cliSchema());
 
-  private constructor(bench: RelayBench, alice: RawCalls, bob: RawCalls) {
+  private constructor(bench: RelayBench, alice: RawCalls, bob: RawCalls, carol: RawCalls) {
     this.bench = bench;
     this.alice = alice;
     this.bob = bob;
+    this.carol = carol;
   }
 
   static async start(binary: 'cli' | 'runtime', isolation: Isolation): Promise<World> {
     const bench = await RelayBench.start(binary, {}, { isolation });
     const { host, port } = bench.gateway;
     const open = (user: string) => RawCalls.open({ host, port, token: bindingTokenFor(user) });
-    const world = new World(bench, await open('alice'), await open('bob'));
+    const world = new World(bench, await open('alice'), await open('bob'), await open('carol'));
+    bench.gateway.ownership.record(ALICES, { owner: 'alice', participants: ['carol'] });
     const { model, provider } = bench.binding;
     await world.alice.result('session.create', { sessionId: ALICES, model, provider, tools: [] });
     await world.alice.result('session.send', { sessionId: ALICES, prompt: SAID });
@@ -55,6 +59,7 @@ class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.alice[Symbol.dispose]();
     this.bob[Symbol.dispose]();
+    this.carol[Symbol.dispose]();
     await this.bench[Symbol.asyncDispose]();
   }
 
@@ -110,20 +115,22 @@ describe.each(['cli', 'runtime'] as const)('on the %s', (binary) => {
       expect(JSON.stringify(world.bob.unasked)).not.toContain(ALICES);
     }, 600_000);
 
-    it('the owner gets from every method that is allowed what somebody who has the session gets', async () => {
+    it('owner and participant get from every method that is allowed what somebody who has the session gets', async () => {
       const allowed = lines
         .filter((line) => decisionFor(line, isolation) !== 'deny' && line[0].startsWith('session.'))
         .map(([method]) => method)
         .filter((method) => !WAITS.has(method) && !ENDS.includes(method));
       const unknown: string[] = [];
       for (const method of allowed) {
-        const { text } = await world.ask(world.alice, method, ALICES);
-        if (/session (file )?not found/i.test(text)) unknown.push(method);
+        for (const who of [world.alice, world.carol]) {
+          const { text } = await world.ask(who, method, ALICES);
+          if (/session (file )?not found/i.test(text)) unknown.push(method);
+        }
       }
       expect(unknown).toEqual([]);
-      for (const method of ENDS.slice(-1)) {
-        expect((await world.ask(world.alice, method, ALICES)).text).toContain('"success":true');
-      }
+      for (const method of ENDS) await world.ask(world.alice, method, ALICES);
+      // The last one has deleted it, which the server did for nobody else.
+      expect((await world.ask(world.alice, 'session.getMessages', ALICES)).text).toMatch(/session not found/i);
     }, 600_000);
   });
 

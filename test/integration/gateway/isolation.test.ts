@@ -178,6 +178,38 @@ describe.each(['cli', 'runtime'] as const)('users of one server (%s)', (binary) 
     });
   }, 120_000);
 
+  it('a session from before the isolation is of the user whom its CopilotSession and its label name, and is stamped', async () => {
+    using server = await direct(shared);
+    for (const sessionId of ['older', 'nobodys']) {
+      await server.result('session.create', { sessionId, ...shared.config(), tools: [] });
+      await server.result('session.send', { sessionId, prompt: 'from before' });
+      const set = { 'copilot-operator.dev/owner': 'alice' };
+      await server.result('session.metadata.updateClientMetadata', { sessionId, set });
+      const isDone = async () =>
+        JSON.stringify(await server.result('session.getMessages', { sessionId })).includes('You said: from before');
+      await waitFor('the turn of before', isDone, { withinMs: 60_000 });
+    }
+    shared.gateway.ownership.record('older', { owner: 'alice', participants: [] });
+    await shared.clientOf('bob', async (bob) => {
+      await expect(bob.resumeSession('older', shared.config())).rejects.toThrow('Session not found');
+    });
+    await shared.clientOf('alice', async (alice) => {
+      await expect(alice.resumeSession('nobodys', shared.config())).rejects.toThrow('Session not found');
+      const session = await alice.resumeSession('older', shared.config());
+      expect((await session.getEvents()).filter(({ type }) => type === 'user.message')).toHaveLength(1);
+    });
+    shared.gateway.ownership.record('older', undefined);
+    expect(await idsOf(shared, 'alice')).toContain('older');
+    await using another = await GatewayInProcess.start({
+      server: { host: shared.server.host, port: shared.server.port },
+      token: shared.token,
+      isolation: 'Shared',
+    });
+    await withClient({ ...shared.binding, port: another.port, token: bindingTokenFor('alice') }, async (alice) => {
+      await alice.resumeSession('older', shared.config());
+    });
+  }, 120_000);
+
   it('in a Shared tenant the model is offered no tool of the server, also after the session was loaded again', async () => {
     const tools = { tools: [clientTool('lookup', () => 'found')] };
     const offered = async (word: string) => (await shared.model.requests(word)).map(({ tools: all }) => all);

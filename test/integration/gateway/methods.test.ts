@@ -39,7 +39,7 @@ it.each(CREATES)(
   },
 );
 
-it.each([...params.keys()].filter((method) => !CREATES.includes(method)))(
+it.each([...params.keys()].filter((method) => !UNDOCUMENTED_METHODS.some(([name]) => name === method)))(
   'has a line for each parameter of %s in the schema',
   (method) => {
     const known = params.get(method) ?? [];

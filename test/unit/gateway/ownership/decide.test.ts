@@ -3,7 +3,7 @@ import { decideOwnership, type OwnershipFacts } from '../../../../src/gateway/ow
 
 const record = (owner: string | undefined, ...participants: string[]) => ({ owner, participants });
 const decide = (facts: Partial<OwnershipFacts>) =>
-  decideOwnership({ user: 'alice', exists: true, owner: undefined, record: undefined, ...facts });
+  decideOwnership({ user: 'alice', exists: true, owner: undefined, label: undefined, record: undefined, ...facts });
 
 describe('a session', () => {
   it.each<[string, Partial<OwnershipFacts>, string, string]>([
@@ -40,6 +40,25 @@ describe('a session', () => {
       'AnotherOwner',
     ],
     ['without a stamp', {}, 'Other', 'Unstamped'],
+    [
+      'without a stamp, of which label and CopilotSession name the user',
+      { label: 'alice', record: record('alice') },
+      'Own',
+      'Adopted',
+    ],
+    ['without a stamp, of which the label names the user', { label: 'alice' }, 'Other', 'Unstamped'],
+    [
+      'without a stamp, of which label and CopilotSession differ',
+      { label: 'bob', record: record('alice') },
+      'Other',
+      'Unstamped',
+    ],
+    [
+      'with the stamp of somebody else, though the label names the user',
+      { owner: 'bob', label: 'alice', record: record('alice') },
+      'Other',
+      'AnotherOwner',
+    ],
     ['without a stamp, and a CopilotSession of the user', { record: record('alice') }, 'Other', 'Unstamped'],
     ['that does not exist', { exists: false }, 'Free', 'New'],
     ['that does not exist, reserved for the user', { exists: false, record: record('alice') }, 'Free', 'New'],
