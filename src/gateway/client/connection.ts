@@ -327,6 +327,7 @@ export class ClientConnection implements ClientLink {
       stream.destroy();
       return;
     }
+    this.#outgoing.flush();
     stream.end();
     // What is still sent is read and thrown away, so that the end of this side arrives.
     stream.resume();
