@@ -21,6 +21,7 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   scale: () => import('./scale.ts'),
   pinger: () => import('./pinger.ts'),
   cleanup: () => import('./cleanup.ts'),
+  'gateway-relay': () => import('./gateway-relay.ts'),
 };
 
 const { values } = parseArgs({
@@ -32,7 +33,7 @@ if (!Number.isInteger(tenants) || tenants < 1)
 const chosen = values.only ?? Object.keys(benches);
 
 /** These run on this machine only. */
-const withoutCluster: readonly string[] = ['cleanup', 'pinger', 'scale'];
+const withoutCluster: readonly string[] = ['cleanup', 'gateway-relay', 'pinger', 'scale'];
 if (!chosen.every((name) => withoutCluster.includes(name))) {
   await using connection = connect();
   await requireNoTenants(connection.client, Tenant);
