@@ -12,20 +12,32 @@ const root = join(import.meta.dirname, '../..');
 /** As in the image. The first start, which is not counted, fills V8's code cache. */
 const compileCache = join(tmpdir(), 'copilot-operator-compile-cache');
 
-/** The bundle, and the flags of node and the environment of the image, so that the shipped state is measured. */
-export function shipped(): { bundle: string; flags: string[]; env: Record<string, string> } {
+const GATEWAY = 'charts/copilot-operator/templates/gateway/deployment.yaml';
+
+/** The bundle, and the flags of node and the environment that the image gives a command, or the chart the gateway: the shipped state. */
+export function shipped(command = 'operator'): { bundle: string; flags: string[]; env: Record<string, string> } {
   const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8');
-  const entrypoint = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1];
-  if (entrypoint === undefined) throw new Error('Dockerfile: no ENTRYPOINT in exec form');
-  const flags = (JSON.parse(entrypoint) as string[]).filter((word) => word.startsWith('--'));
+  const words = command === 'gateway' ? gatewayCommand() : entrypoint(dockerfile);
   const env = [...dockerfile.matchAll(/^ENV (\w+)=(\S+)$/gm)].map(
     ([, name = '', value = '']) => [name, value] as const,
   );
   return {
     bundle: join(root, 'dist/main.js'),
-    flags,
+    flags: words.filter((word) => word.startsWith('--')),
     env: { ...Object.fromEntries(env), NODE_COMPILE_CACHE: compileCache },
   };
+}
+
+function entrypoint(dockerfile: string): string[] {
+  const found = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1];
+  if (found === undefined) throw new Error('Dockerfile: no ENTRYPOINT in exec form');
+  return JSON.parse(found) as string[];
+}
+
+function gatewayCommand(): string[] {
+  const found = /^ +command: \[(.*)\]$/m.exec(readFileSync(join(root, GATEWAY), 'utf8'))?.[1];
+  if (found === undefined) throw new Error(`${GATEWAY}: no command in one line`);
+  return found.split(', ');
 }
 
 export interface ShippedProcess extends AsyncDisposable {
@@ -37,7 +49,7 @@ export interface ShippedProcess extends AsyncDisposable {
 
 /** Starts a command of the bundle. Its last log lines are shown when it fails. */
 export function startShipped(command: string, args: readonly string[], healthPort: number): ShippedProcess {
-  const { bundle, flags, env } = shipped();
+  const { bundle, flags, env } = shipped(command);
   const child = spawn(process.execPath, [...flags, bundle, command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
