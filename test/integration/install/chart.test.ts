@@ -193,6 +193,18 @@ describe('the chart', () => {
     expect(options.proxies?.check('198.51.100.7')).toBe(true);
   });
 
+  it('starts the gateway with the flags of node for which the image has compiled it', async () => {
+    const objects = objectsOf(await render({ gateway: { enabled: true } }));
+    const isGateway = ({ kind, metadata }: (typeof objects)[number]) =>
+      kind === 'Deployment' && metadata.name === 'copilot-gateway';
+    const template = objects.find(isGateway)?.spec?.['template'] as
+      { spec: { containers: { command: string[] }[] } } | undefined;
+    const { command = [] } = template?.spec.containers[0] ?? {};
+    const dockerfile = readFileSync(join(PROJECT, 'Dockerfile'), 'utf8');
+    expect(command.slice(0, 1)).toEqual(['node']);
+    expect(dockerfile).toContain(`RUN ${command.join(' ')} gateway --kubeconfig=/nonexistent`);
+  });
+
   it('names Service and ServiceAccount of the gateway as the operator knows them', async () => {
     const objects = objectsOf(await render({ gateway: { enabled: true } }));
     const names = (kind: string) =>

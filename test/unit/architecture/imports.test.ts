@@ -79,9 +79,9 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['crd'],
   ],
   copilot: [
-    ['errors', 'session', 'session-id', 'deadline', 'redactor', 'wire'],
+    ['bytes', 'errors', 'session', 'session-id', 'deadline', 'redactor', 'wire'],
     ['framing', 'message'],
-    ['peer', 'frame-connection', 'scan'],
+    ['peer', 'frame-batch', 'frame-connection', 'scan'],
     ['client'],
     ['answer'],
     ['server-calls', 'session-calls', 'journal'],
