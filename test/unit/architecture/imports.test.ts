@@ -138,7 +138,20 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['report'],
     ['gateway'],
   ],
-  'gateway/admission': [['binding-credential', 'jwt', 'lane', 'token'], ['verdict-cache'], ['reviews'], ['admission']],
+  'gateway/admission': [
+    ['binding-credential', 'jwt', 'lane', 'token', 'user'],
+    ['verdict-cache'],
+    ['reviews'],
+    ['admission'],
+    ['oidc'],
+  ],
+  'gateway/admission/oidc': [
+    ['config', 'http', 'key-reads', 'refusal'],
+    ['claims', 'key-source'],
+    ['keys'],
+    ['issuer'],
+    ['issuers'],
+  ],
   'gateway/client': [
     ['state'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'outgoing', 'request-id'],
