@@ -250,7 +250,7 @@ describe('an OIDC token', () => {
     expect(proxy.journal).toEqual([]);
   });
 
-  it('of an issuer that is not configured is nobody’s, as the API server says', async () => {
+  it("of an issuer that is not configured is nobody's, as the API server says", async () => {
     expect(await reasonOf(await issuer.token({ iss: `${issuer.url}/other` }))).toBe('NotAuthenticated');
     expect(proxy.journal.map(({ resource }) => resource)).toEqual(['tokenreviews']);
   });

@@ -1,5 +1,7 @@
 // Tokens of real issuers, over https: what is verified, and what an issuer that misbehaves can do to others.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { exportSPKI, importJWK, SignJWT, UnsecuredJWT, type CryptoKey } from 'jose';
 import { stringify } from 'yaml';
 import type { TokenIssuer, TokenIssuers } from '../../../../../src/gateway/admission/admission.ts';
@@ -91,11 +93,11 @@ describe('a token of a configured issuer', () => {
     ['that expires at no time', () => ({ exp: 'never' }), 'the claim exp'],
     ['that is not valid yet', () => ({ nbf: seconds() + 60 }), 'not valid yet'],
     ['without a user', () => ({ sub: undefined }), 'the claim sub'],
-  ])('is nobody’s: one %s', async (_, claims, problem) => {
+  ])("is nobody's: one %s", async (_, claims, problem) => {
     expect(await whose(await issuer.token(claims()))).toContain(problem);
   });
 
-  it('is valid though the issuer’s clock is a little ahead', async () => {
+  it("is valid though the issuer's clock is a little ahead", async () => {
     expect(await whose(await issuer.token({ nbf: seconds() + 20 }))).toBe('oidc:alice');
   });
 
@@ -108,7 +110,7 @@ describe('a token of a configured issuer', () => {
 });
 
 describe('a token that somebody else made', () => {
-  it('without a signature is refused, and nothing is read for it', async () => {
+  it('without a signature is refused', async () => {
     const claims = { iss: issuer.url, aud: 'copilot-gateway', sub: 'alice', exp: seconds() + 60 };
     const token = new UnsecuredJWT(claims).encode();
     expect(await whose(`${token}x`)).toContain('signingAlgorithms');
@@ -158,6 +160,13 @@ describe('a token that somebody else made', () => {
     ['a header that is no JSON', (token: string) => `x${token}`],
   ])('with %s is malformed', async (_, change) => {
     expect(await whose(change(await issuer.token()))).toContain('malformed');
+  });
+
+  it('is refused by an issuer that it does not name, though its key is right', async () => {
+    const named = issuerOf(await issuer.token());
+    expect(await named.authenticate(await issuer.token({ iss: other.url }))).toEqual({
+      problem: 'the claim iss of the OIDC token is missing or wrong',
+    });
   });
 
   it('is none of an issuer that is not configured', async () => {
@@ -225,6 +234,21 @@ describe('the keys of an issuer', () => {
       expect(await waiting).toContain('no response within 4000 ms');
     },
   );
+
+  it('are given up where not even the connection comes about', async () => {
+    const silent = createServer();
+    const connected = once(silent, 'connection') as Promise<[Socket]>;
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const jwksURL = `https://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+    issuers = trusted(issuer.config(ca, { issuer: { url: issuer.url, audiences: ['copilot-gateway'], jwksURL } }));
+    const waiting = whose(await issuer.token()).catch((error: unknown) => String(error));
+    const [socket] = await connected;
+    await clock.advance(4_000);
+    expect(await waiting).toContain(`GET ${jwksURL}: no response within 4000 ms`);
+    socket.destroy();
+    silent.close();
+  });
 
   it('are not believed of a server with a certificate of another authority', async () => {
     using stranger = new PrivateCA('stranger');
