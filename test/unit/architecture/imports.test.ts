@@ -154,7 +154,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/client': [
     ['state'],
-    ['frame-memory', 'half-open', 'handshake', 'model', 'outgoing', 'request-id'],
+    ['frame-memory', 'half-open', 'handshake', 'keepalive', 'model', 'outgoing', 'request-id'],
     ['oversize', 'recheck', 'token-check'],
     ['incoming'],
     ['connection'],
