@@ -1,7 +1,7 @@
 /** The command `gateway`: wires the rooms of the gateway and runs them. */
 import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
-import { createAdmission } from '../../gateway/admission/admission.ts';
+import { createAdmission, type TokenIssuers } from '../../gateway/admission/admission.ts';
 import { ApiReviews } from '../../gateway/admission/reviews.ts';
 import type { DrainOptions } from '../../gateway/client/clients.ts';
 import { Gateway } from '../../gateway/gateway.ts';
@@ -60,6 +60,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   const fleet = addFleet(manager);
   const reviews = new ApiReviews({ client: manager.client, clock });
   const gatewayMetrics = new GatewayMetrics(metrics.registry);
+  const issuers = await issuersOf(options.oidcConfig, log, gatewayMetrics);
   const rules = countedRules(methodRules('Dedicated'), gatewayMetrics);
   const relayMetrics = new RelayMetrics(metrics.registry);
   const relay = createRelay({ fleet, rules, clock, log, observer: relayMetrics });
@@ -73,7 +74,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     keepaliveMs: options.keepaliveMs,
     drain,
     fleet,
-    admission: createAdmission({ fleet, reviews, clock }),
+    admission: createAdmission({ fleet, reviews, issuers, clock }),
     relay,
     clock,
     random,
@@ -94,6 +95,16 @@ function drainOf(timeoutMs: number): DrainOptions {
   const { share, least, most } = CLOSING;
   const closeMs = Math.min(most, Math.max(least, timeoutMs * share));
   return { leaveMs: Math.max(0, timeoutMs - closeMs), closeMs };
+}
+
+async function issuersOf(
+  file: string | undefined,
+  log: Logger,
+  observer: GatewayMetrics,
+): Promise<TokenIssuers | undefined> {
+  if (file === undefined) return undefined;
+  const { readIssuers } = await import('./oidc.ts');
+  return readIssuers(file, { clock, log, observer });
 }
 
 function readCertificates({ cert, key, clientCA }: TlsOptions, log: Logger): Certificates {
