@@ -17,6 +17,9 @@ export interface InjectionOptions {
   readonly onProblem: (message: string) => void;
 }
 
+/** Sessions of a server that are told of a new login at the same time: each is a call that the server works on. */
+const RENEWED_AT_ONCE = 8;
+
 /** Of one server. Only while it has sessions in memory with a login of the tenant, the login is read again and again. */
 export class Injection {
   readonly #options: InjectionOptions;
@@ -86,7 +89,11 @@ export class Injection {
       // They keep what they have: a Secret that is written anew is gone for a moment.
       return this.#options.onProblem(unquotedMessageOf(error));
     }
-    await Promise.all(this.#loaded().map((session) => this.#renew(session, model)));
+    const waiting = this.#loaded();
+    const renew = async (): Promise<void> => {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) await this.#renew(next, model);
+    };
+    await Promise.all(Array.from({ length: RENEWED_AT_ONCE }, renew));
   }
 
   async #renew(session: Session, model: SessionModel): Promise<void> {

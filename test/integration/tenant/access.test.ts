@@ -285,8 +285,10 @@ describe('the login of the model of a new tenant behind a gateway', () => {
   it('cannot be given to sessions that do not pass the gateway, and the condition says what to set', async () => {
     await using world = await withoutGateway();
     await createLogin(world, 'sk-1');
-    await running(world, { model: { provider: PROVIDER, injection: 'Gateway' } });
+    await world.createTenant('acme', { model: { provider: PROVIDER, injection: 'Gateway' } });
+    await world.settle();
     expect(await modelConfigured(world)).toMatchObject({ status: 'False', reason: 'GatewayRequired' });
+    expect(await world.get(Deployment, 'acme-0')).toBeUndefined();
     expect((await modelConfigured(world))?.message).toContain('or spec.model.injection to ServerEnv');
     await world.patch(CopilotTenant, 'acme', { spec: { model: { injection: 'ServerEnv' } } });
     await world.settle();
