@@ -78,8 +78,12 @@ function forgetUnused(home: Home, session: Session): void {
 export async function detach(home: Home, client: SessionClient, session: Session): Promise<void> {
   const left = session.detach(client);
   if (left === undefined || session.clientCount === 0) return;
-  const params = detachParams(left, session.declarations);
-  await home.redeclare(session, home.injection.isOn ? withoutLogin(params) : params);
+  await home.redeclare(session, () => {
+    const { injection } = home;
+    const params = detachParams(left, session.declarations);
+    // With its login: the server may have unloaded it without a word, and would load it without one.
+    return injection.isOn ? withModel('session.resume', withoutLogin(params), injection.given(session)) : params;
+  });
 }
 
 async function attachOnServer(

@@ -67,7 +67,7 @@ export class Home {
       limits,
       source: model,
       sessions: () => this.#sessions.values(),
-      redeclare: (session, params) => this.redeclare(session, params),
+      redeclare: (session, params, taken) => this.redeclare(session, () => params, taken),
       onProblem: (error) => options.log.info({ server: this.key, error }, 'the login of a tenant could not be read'),
     });
     this.upstream = new Upstream({
@@ -163,11 +163,15 @@ export class Home {
     void this.#afterLoad(session, answered, () => this.#requestLoaded(method, params, session, answered));
   }
 
-  /** Tells the server what is declared now, and returns whether it took it. A session that is not loaded is told when it is. */
-  async redeclare(session: Session, params: object): Promise<boolean> {
-    return session.exclusively(async () => {
-      if (!session.isLoaded) return false;
-      return this.#own('session.resume', { ...params, sessionId: session.id, disableResume: true });
+  /**
+   * Tells the server what is declared when its turn comes, and calls `taken` if it took it. A session that is not loaded is told when it
+   * is.
+   */
+  async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
+    await session.exclusively(async () => {
+      if (!session.isLoaded) return;
+      const own = { sessionId: session.id, disableResume: true };
+      if (await this.#own('session.resume', { ...params(), ...own })) taken?.();
     });
   }
 

@@ -12,8 +12,8 @@ export interface InjectionOptions {
   /** What the tenant says of it now; undefined: clients bring their login. */
   readonly source: () => TenantModel | undefined;
   readonly sessions: () => Iterable<Session>;
-  /** Tells the server of a session that is loaded. Returns whether it has taken it. */
-  readonly redeclare: (session: Session, params: object) => Promise<boolean>;
+  /** Tells the server of a session that is loaded, and calls `taken` if it took it. */
+  readonly redeclare: (session: Session, params: object, taken: () => void) => Promise<void>;
   readonly onProblem: (message: string) => void;
 }
 
@@ -49,6 +49,11 @@ export class Injection {
     if (model === undefined) this.#given.delete(session);
     else this.#given.set(session, model);
     this.#lookLater();
+  }
+
+  /** What the session was given last. */
+  given(session: Session): SessionModel | undefined {
+    return this.#given.get(session);
   }
 
   /** The tenant may say something else now: its sessions need not wait for the next look. */
@@ -98,7 +103,7 @@ export class Injection {
 
   async #renew(session: Session, model: SessionModel): Promise<void> {
     if (isDeepStrictEqual(this.#given.get(session)?.login, model.login)) return;
-    if (await this.#options.redeclare(session, model.login)) this.#given.set(session, model);
+    await this.#options.redeclare(session, model.login, () => void this.#given.set(session, model));
   }
 
   #loaded(): Session[] {

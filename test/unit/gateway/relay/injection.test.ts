@@ -103,14 +103,27 @@ describe('a session of a tenant with a login', () => {
     expect(await world.counted('refused_calls_total')).toEqual({ ModelUnavailable: 1 });
   });
 
-  it('is not given the provider of another client when one leaves', async () => {
+  it('keeps it when a client leaves, whose provider and those of the others count for nothing', async () => {
     const world = new KeyWorld();
     const leaving = await world.attached('s', { ...OWN, hooks: true });
     await world.attached('s', { provider: { baseUrl: 'https://other' } });
     leaving.leave();
     await settle();
     expect(world.server.last('session.resume').params).toMatchObject({ hooks: false });
-    expect(world.told).toEqual([keyOf('first'), keyOf('first')]);
+    expect(world.told).toEqual([keyOf('first'), keyOf('first'), keyOf('first')]);
+  });
+
+  it('is not given the login of before by what waits behind the next one', async () => {
+    const world = new KeyWorld();
+    await world.attached('s');
+    const leaving = await world.attached('s', { hooks: true });
+    world.key = 'second';
+    world.say();
+    await settle();
+    leaving.leave();
+    await world.answerLast('session.resume');
+    expect(world.server.last('session.resume').params).toMatchObject({ hooks: false });
+    expect(world.told.slice(2)).toEqual([keyOf('second'), keyOf('second')]);
   });
 
   it('is loaded after a restart with the login of then, and without what clients had said of theirs', async () => {
