@@ -13,6 +13,7 @@ const MEANING: Readonly<Record<MethodDecision, string>> = {
   send: "waits for another client's turn, then goes to the server",
   delete: 'goes to the server, and ends the session for all of its clients',
   keep: 'goes to the server, and again after a restart of it',
+  login: 'goes to the server with the GitHub token of the tenant, where the gateway has it',
   connect: 'is answered by the gateway, by the token',
   ping: 'is answered by the gateway',
   deny: 'is refused: error -32601, in the words of a server that does not have the method',

@@ -55,6 +55,10 @@ export const MAX_SERVERS = 64;
 export const ACCESSES = ['Gateway', 'Direct'] as const;
 export type Access = (typeof ACCESSES)[number];
 
+/** Values of `spec.model.injection`: where the login of a tenant's model is given to sessions. */
+export const INJECTIONS = ['Gateway', 'ServerEnv'] as const;
+export type Injection = (typeof INJECTIONS)[number];
+
 /** Value of {@link Label.name} on the pods of the gateway. NetworkPolicies let pods of this name reach the servers. */
 export const GATEWAY_APP_NAME = 'copilot-gateway';
 

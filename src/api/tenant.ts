@@ -5,17 +5,8 @@
  * its memory.
  */
 import { z } from 'zod';
-import {
-  atomicList,
-  duration,
-  isDuration,
-  mapOf,
-  objectName,
-  secretKeyRef,
-  section,
-  storageSize,
-  withRules,
-} from './fields.ts';
+import { atomicList, duration, isDuration, mapOf, objectName, section, storageSize, withRules } from './fields.ts';
+import { model } from './model.ts';
 import { ACCESSES, MAX_SERVERS } from './names.ts';
 import { network } from './network.ts';
 import { containerResources, environment, pods } from './pods.ts';
@@ -107,65 +98,6 @@ const server = z.object({
       'A session that was not used for this long is unloaded from memory; it stays on the volume and is loaded again when it is used. 0s: never. The cli checks every five minutes.',
     ),
 });
-
-const provider = z.object({
-  type: z
-    .enum(['openai', 'azure', 'anthropic'])
-    .default('openai')
-    .describe('API that the provider speaks. openai: any OpenAI-compatible one.'),
-  wireApi: z
-    .enum(['completions', 'responses'])
-    .default('completions')
-    .describe("OpenAI's older or newer API; for types openai and azure."),
-  baseUrl: z
-    .string()
-    .max(1024)
-    .regex(/^https?:\/\/[^\s]+$/)
-    .describe('Address of the API, such as https://models.example.com/v1.'),
-  model: z.string().min(1).max(256).regex(/^\S+$/).describe('Name of the model at the provider.'),
-  apiKeySecretRef: secretKeyRef({
-    key: 'api-key',
-    use: "Secret key with the provider's API key. It is copied to the binding Secret and never to the servers, where the agent could read it. Omit it for a provider without keys.",
-  }).exactOptional(),
-  headers: withRules(
-    mapOf(
-      z
-        .string()
-        .max(1024)
-        .regex(/^[^\r\n]*$/),
-      16,
-    ),
-    {
-      rule: "self.all(name, name.matches('^[A-Za-z0-9-]{1,64}$'))",
-      message: 'spec.model.provider.headers: a header name must consist of at most 64 letters, digits and hyphens',
-    },
-  )
-    .exactOptional()
-    .describe('HTTP headers to send with each request to the provider. Not for secrets: they are readable here.'),
-});
-
-const model = withRules(
-  z.object({
-    github: z
-      .object({
-        tokenSecretRef: secretKeyRef({
-          key: 'token',
-          use: 'Secret key with the GitHub token. It is given to the server in its environment, where the agent can read it: use a token of this tenant only. A change replaces the servers.',
-        }),
-      })
-      .exactOptional()
-      .describe('GitHub Copilot, on the subscription of the token owner.'),
-    provider: provider
-      .exactOptional()
-      .describe(
-        "The tenant's own model provider, without GitHub. Clients read it from the binding Secret and pass it when they create a session: a Copilot CLI server has no default provider for the sessions of SDK clients.",
-      ),
-  }),
-  {
-    rule: '!(has(self.github) && has(self.provider))',
-    message: 'spec.model must have github or provider, not both: remove one',
-  },
-);
 
 const storage = withRules(
   z.object({
@@ -260,37 +192,45 @@ const sessions = z.object({
 });
 
 /** What users write. The API server fills in the defaults, so the operator reads complete objects. */
-export const tenantSpec = z.object({
-  suspend: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Stops every server and keeps the volumes. Sessions continue where they were once it is false again; a running turn is lost.',
-    ),
-  replicas: z
-    .int()
-    .min(0)
-    .max(MAX_SERVERS)
-    .default(1)
-    .describe(
-      `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on. kubectl scale sets it.`,
-    ),
-  server: section(server).describe('The servers: what runs, and where.'),
-  access: z
-    .enum(ACCESSES)
-    .exactOptional()
-    .describe(
-      'How clients reach the servers. Gateway: at the address of the gateway, with a credential of the tenant; nobody else may connect to the servers. Direct: pods of the namespace that have the label copilot-operator.dev/client-of connect to a server, with its connection token. The binding Secret has address and token of either. Default: Gateway for a tenant that is created where a gateway is installed, else Direct; it is decided once, and `status.access` has it.',
-    ),
-  model: model
-    .exactOptional()
-    .describe('The model that answers prompts. Without it, each client sends its own credentials with its sessions.'),
-  storage: section(storage).describe('The volume of each server, which holds its sessions.'),
-  sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
-  health: section(health).describe('How the operator checks that a server answers.'),
-  network: section(network).describe('Which connections are allowed, and how the servers reach other hosts.'),
-  pods: pods.exactOptional().describe('What all pods of the tenant have in common: servers, cleanups and sweeps.'),
-});
+export const tenantSpec = withRules(
+  z.object({
+    suspend: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Stops every server and keeps the volumes. Sessions continue where they were once it is false again; a running turn is lost.',
+      ),
+    replicas: z
+      .int()
+      .min(0)
+      .max(MAX_SERVERS)
+      .default(1)
+      .describe(
+        `Number of servers, at most ${MAX_SERVERS}. Each has its own volume, so a session stays with the server that it started on. kubectl scale sets it.`,
+      ),
+    server: section(server).describe('The servers: what runs, and where.'),
+    access: z
+      .enum(ACCESSES)
+      .exactOptional()
+      .describe(
+        'How clients reach the servers. Gateway: at the address of the gateway, with a credential of the tenant; nobody else may connect to the servers. Direct: pods of the namespace that have the label copilot-operator.dev/client-of connect to a server, with its connection token. The binding Secret has address and token of either. Default: Gateway for a tenant that is created where a gateway is installed, else Direct; it is decided once, and `status.access` has it.',
+      ),
+    model: model
+      .exactOptional()
+      .describe('The model that answers prompts. Without it, each client sends its own credentials with its sessions.'),
+    storage: section(storage).describe('The volume of each server, which holds its sessions.'),
+    sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
+    health: section(health).describe('How the operator checks that a server answers.'),
+    network: section(network).describe('Which connections are allowed, and how the servers reach other hosts.'),
+    pods: pods.exactOptional().describe('What all pods of the tenant have in common: servers, cleanups and sweeps.'),
+  }),
+  {
+    rule: "!(has(self.access) && self.access == 'Direct' && has(self.model) && has(self.model.injection) && self.model.injection == 'Gateway')",
+    message:
+      'spec.model.injection Gateway requires that clients come through the gateway: set spec.access to Gateway, or spec.model.injection to ServerEnv',
+    fieldPath: '.model.injection',
+  },
+);
 
 export const tenant = z.object({
   spec: tenantSpec.prefault({}).describe('The desired state. An empty spec is a working tenant with one server.'),

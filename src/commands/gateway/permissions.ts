@@ -3,7 +3,7 @@ import { Deployment, Pod, ReplicaSet, SubjectAccessReview, TokenReview } from '.
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { Permission } from '../permission.ts';
 
-/** Needed in every namespace that has tenants. The connection token of each tenant is added by a Role that the operator creates. */
+/** Needed in every namespace that has tenants. The connection token of each tenant, and the login of its model, are added by a Role that the operator creates. */
 export const GATEWAY_PERMISSIONS: readonly Permission[] = [
   {
     resource: CopilotTenant,

@@ -62,7 +62,8 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       home.close();
       homes.delete(homeKey);
     };
-    const home: Home = new Home({ key, clock, limits, dial, log, observer, newId, locate, onLeft: dropIfGone });
+    const model = () => tenantOf(ref, uid)?.model;
+    const home: Home = new Home({ key, clock, limits, dial, log, observer, newId, locate, model, onLeft: dropIfGone });
     homes.set(homeKey, { home, tenant: ref, dropIfGone });
     return home;
   };
@@ -70,6 +71,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     for (const { home, tenant, dropIfGone } of homes.values()) {
       if (tenant.namespace !== changed.namespace || tenant.name !== changed.name) continue;
       home.upstream.relocate();
+      home.injection.changed();
       dropIfGone();
     }
   });

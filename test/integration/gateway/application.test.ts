@@ -1,9 +1,11 @@
 // An application from the binding Secret to its answer: the operator's reconciler makes the tenant, the gateway is a process with its own
 // rights, and the server is the real one. Only the kubelet is played.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { approveAll } from '@github/copilot-sdk';
+import { randomUUID } from 'node:crypto';
 import { SERVER_PORT } from '../../../src/api/names.ts';
 import { Pod, Secret } from '../../../src/kube/types/builtins.ts';
-import { chat } from '../../support/chat.ts';
+import { chat, withClient } from '../../support/chat.ts';
 import { CopilotServer, freePort } from '../../support/copilot-server.ts';
 import { GatewayProcess } from '../../support/gateway-process.ts';
 import { GATEWAY_FACTS as facts, gatewayKubeconfig } from '../../support/gateway-rights.ts';
@@ -83,6 +85,34 @@ describe('an application', () => {
     expect((await chat(binding(first), { prompt: 'old' })).answer).toContain('You said: old');
     await server[Symbol.asyncDispose]();
   }, 120_000);
+
+  it('chats by the login of its tenant, which only the gateway reads, and by the next one once the Secret has it', async () => {
+    const login = (key: string) => ({ data: { 'api-key': Buffer.from(key).toString('base64') } });
+    const metadata = { name: 'login', namespace: world.namespace };
+    await world.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata, ...login('sk-first') });
+    const { baseUrl = '' } = model.bind({ host: '', port: 0 }, '').provider ?? {};
+    const provider = { baseUrl, model: 'large', apiKeySecretRef: { name: 'login' } };
+    await world.createTenant('initech', { model: { provider } });
+    await world.settle();
+    await using server = await startServer('initech');
+    expect(server.port).toBe(SERVER_PORT);
+    const bound = { host: '127.0.0.1', port, token: await secretValue('initech-binding') };
+    await waitFor('the first answer', () => chat(bound, { prompt: 'by the tenant' }), { withinMs: 30_000 });
+    const keys = async (prompt: string) =>
+      (await model.requests(prompt)).map(({ model: name, headers }) => [name, headers['authorization']]);
+    expect(await keys('by the tenant')).toEqual([['large', 'Bearer sk-first']]);
+    await withClient(bound, async (client) => {
+      const session = await client.createSession({ onPermissionRequest: approveAll });
+      await world.patch(Secret, 'login', login('sk-second'));
+      const isNext = async () => {
+        const prompt = randomUUID();
+        await session.sendAndWait({ prompt });
+        return (await keys(prompt))[0]?.[1] === 'Bearer sk-second';
+      };
+      await waitFor('the live session has the next key', isNext, { withinMs: 90_000, everyMs: 500 });
+    });
+    for (const secret of ['sk-first', 'sk-second']) expect(gateway.output).not.toContain(secret);
+  }, 180_000);
 
   it('is not admitted with the token of the server, nor to another tenant', async () => {
     await world.createTenant('globex');
