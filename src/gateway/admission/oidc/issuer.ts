@@ -19,9 +19,7 @@ const UNKNOWN_KEY: Unauthenticated = { problem: 'the OIDC token is signed with a
 /** How far the issuer's clock may be ahead, in seconds. When a token expires is not stretched. */
 const CLOCK_SKEW_SECONDS = 30;
 
-/**
- * Verifies with the keys that are known; what came of it is not remembered: that takes a tenth of a millisecond, and no token can fill a cache.
- */
+/** Verifies with the keys that are known. What came of it is not remembered: a cache would not help against forged tokens, and save little else. */
 export class OidcIssuer implements TokenIssuer {
   readonly #options: OidcIssuerOptions;
 
