@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import type { CleanupResult } from '../src/resources/cleanup-result.ts';
 import { DAY, putSession, temporaryVolume } from '../test/support/cleanup.ts';
 import { CopilotServer } from '../test/support/copilot-server.ts';
-import { shipped } from './lib/operator.ts';
+import { shipped } from './lib/shipped.ts';
 import { peakRssAtExit, WRITE_STATUS_AT_EXIT } from './lib/process.ts';
 import { bounded, type BenchResult, type Figure } from './lib/result.ts';
 import { median } from './lib/statistics.ts';

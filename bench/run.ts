@@ -21,6 +21,10 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   scale: () => import('./scale.ts'),
   pinger: () => import('./pinger.ts'),
   cleanup: () => import('./cleanup.ts'),
+  'gateway-relay': () => import('./gateway-relay.ts'),
+  'gateway-clients': () => import('./gateway-clients.ts'),
+  'gateway-turn': () => import('./gateway-turn.ts'),
+  'gateway-tenants': () => import('./gateway-tenants.ts'),
 };
 
 const { values } = parseArgs({
@@ -32,7 +36,15 @@ if (!Number.isInteger(tenants) || tenants < 1)
 const chosen = values.only ?? Object.keys(benches);
 
 /** These run on this machine only. */
-const withoutCluster: readonly string[] = ['cleanup', 'pinger', 'scale'];
+const withoutCluster: readonly string[] = [
+  'cleanup',
+  'gateway-relay',
+  'gateway-clients',
+  'gateway-turn',
+  'gateway-tenants',
+  'pinger',
+  'scale',
+];
 if (!chosen.every((name) => withoutCluster.includes(name))) {
   await using connection = connect();
   await requireNoTenants(connection.client, Tenant);

@@ -18,6 +18,7 @@ const MEANING: Readonly<Record<MethodDecision, string>> = {
   delete: 'goes to the server, and ends the session for all of its clients',
   keep: 'goes to the server, and again after a restart of it',
   own: 'goes to the server, and is answered with the sessions of the user only',
+  login: 'goes to the server with the GitHub token of the tenant, where the gateway has it',
   connect: 'is answered by the gateway, by the token',
   ping: 'is answered by the gateway',
   deny: 'is refused: error -32601, in the words of a server that does not have the method',

@@ -11,7 +11,8 @@ import { isConditionTrue } from '../../src/kube/write/conditions.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { auditMark, isWrite } from '../../test/support/audit.ts';
 import { inParallel, kwokNodes, namespace, until } from './cluster.ts';
-import { operatorRequestsSince, startOperator, type OperatorProcess } from './operator.ts';
+import { operatorRequestsSince, startOperator } from './operator.ts';
+import type { ShippedProcess } from './shipped.ts';
 import { startResponder } from './responder.ts';
 
 export const Tenant = defineResource<CopilotTenant>(COPILOT_TENANT);
@@ -116,7 +117,7 @@ function withoutAddresses(object: KubeObject): KubeObject {
 }
 
 export interface Fleet extends AsyncDisposable {
-  operator: OperatorProcess;
+  operator: ShippedProcess;
 }
 
 /** An operator with `count` tenants, all healthy and at rest: nothing written for a while. */

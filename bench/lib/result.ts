@@ -31,6 +31,12 @@ export function against(metric: string, value: number, floor: number, unit: stri
   return { metric, value, unit, floor, ratio, aim: `<= ${limit}x the floor`, met: ratio <= limit };
 }
 
+/** A figure of which more is better: it must be at least `limit` times that of the peer. */
+export function atLeast(metric: string, value: number, peer: number, unit: string, limit: number): Figure {
+  const ratio = value / peer;
+  return { metric, value, unit, floor: peer, ratio, aim: `>= ${limit}x the floor`, met: ratio >= limit };
+}
+
 /** A figure with an absolute bound. */
 export function bounded(metric: string, value: number, unit: string, limit: number): Figure {
   return { metric, value, unit, aim: `<= ${limit} ${unit}`, met: value <= limit };

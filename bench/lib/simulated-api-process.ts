@@ -9,6 +9,8 @@ import { createServer } from 'node:https';
 import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
 import { tenantSpec } from '../../src/api/tenant.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
+import { credentialHash } from '../../src/resources/binding.ts';
+import { serverLabels, serverName } from '../../src/resources/names.ts';
 import { apiRequestOf, type ApiRequest } from '../../test/support/api-request.ts';
 
 type Stored = KubeObject & { spec?: Record<string, unknown>; status?: Record<string, unknown> };
@@ -200,17 +202,34 @@ setInterval(() => {
   for (const { response } of watches) bookmark(response, false);
 }, 60_000).unref();
 
-/** `{ tenants: 100 }` adds tenants; any message is answered with the counts. */
-process.on('message', ({ tenants = 0 }: { tenants?: number }) => {
+/** What an operator has made of a tenant, as far as a gateway reads it: a credential, and a server that runs. */
+function addServer({ metadata }: Stored): void {
+  const { name, uid = '' } = metadata;
+  const credentials = [{ sha256: credentialHash(name), since: now() }];
+  const tenant = objects.get(COPILOT_TENANT.plural)?.get(`${namespaceOfTenants}/${name}`);
+  if (tenant !== undefined)
+    store(COPILOT_TENANT.plural, { ...tenant, status: { access: 'Gateway', binding: { credentials } } });
+  const owner = { apiVersion: API_VERSION, kind: COPILOT_TENANT.kind, name, uid, controller: true };
+  create('deployments', {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: serverName(name, 0), namespace: namespaceOfTenants, ownerReferences: [owner] },
+    spec: { template: { metadata: { labels: serverLabels(name, 0) }, spec: { containers: [] } } },
+  });
+}
+
+/** `{ tenants: 100 }` adds tenants, with `served` as an operator leaves them; any message is answered with the counts. */
+process.on('message', ({ tenants = 0, served = false }: { tenants?: number; served?: boolean }) => {
   const first = objects.get(COPILOT_TENANT.plural)?.size ?? 0;
   for (let index = first; index < first + tenants; index++) {
     const metadata = { name: `t${index}`, namespace: namespaceOfTenants };
-    create(COPILOT_TENANT.plural, {
+    const created = create(COPILOT_TENANT.plural, {
       apiVersion: API_VERSION,
       kind: COPILOT_TENANT.kind,
       metadata,
       spec: { ...tenantSpec.parse({}) },
     });
+    if (served) addServer(created);
   }
   process.send?.({ ready: ready.size, writes });
 });

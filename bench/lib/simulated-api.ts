@@ -22,6 +22,8 @@ export interface SimulatedApi extends AsyncDisposable {
   counts(): Promise<Counts>;
   /** Creates so many tenants at once. */
   addTenants(count: number): Promise<void>;
+  /** The same, each with what a gateway reads of it, as an operator leaves it. */
+  addServedTenants(count: number): Promise<void>;
 }
 
 /** Over TLS, as a real one: encryption is part of what a request costs. */
@@ -54,6 +56,7 @@ export async function startSimulatedApi(): Promise<SimulatedApi> {
     kubeconfig,
     counts: () => order({}),
     addTenants: async (tenants) => void (await order({ tenants })),
+    addServedTenants: async (tenants) => void (await order({ tenants, served: true })),
     async [Symbol.asyncDispose]() {
       await child[Symbol.asyncDispose]();
       rmSync(dir, { recursive: true, force: true });

@@ -171,9 +171,9 @@ export type HealthyReason = (typeof HealthyReason)[keyof typeof HealthyReason];
 
 /** Reasons of the condition `ModelConfigured`. Messages name the Secret and the key, never a value. */
 export const ModelConfiguredReason = {
-  /** Servers use GitHub Copilot with the token of `spec.model.github`. */
+  /** Servers, or with injection Gateway the sessions, use GitHub Copilot with the token of `spec.model.github`. */
   GitHub: 'GitHub',
-  /** The binding Secret has the provider of `spec.model.provider` for clients to use. */
+  /** The binding Secret has the provider of `spec.model.provider` for clients to use or, with injection Gateway, sessions get it from the gateway. */
   Provider: 'Provider',
   /** `spec.model` has no credentials: each client brings its own with its sessions. */
   ClientProvided: 'ClientProvided',
@@ -189,6 +189,8 @@ export const ModelConfiguredReason = {
   SecretNotAllowed: 'SecretNotAllowed',
   /** The operator is not allowed to read the Secret: it lacks the verb `get`. */
   SecretForbidden: 'SecretForbidden',
+  /** `spec.model.injection` is Gateway, but clients connect directly to the servers: set one of it and `spec.access`. */
+  GatewayRequired: 'GatewayRequired',
 } as const;
 export type ModelConfiguredReason = (typeof ModelConfiguredReason)[keyof typeof ModelConfiguredReason];
 

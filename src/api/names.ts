@@ -62,6 +62,10 @@ export type Isolation = (typeof ISOLATIONS)[number];
 /** Name of the Secret with the key that signs whose a session is, in the operator's own namespace. */
 export const STAMP_SECRET = 'copilot-gateway-stamp';
 
+/** Values of `spec.model.injection`: where the login of a tenant's model is given to sessions. */
+export const INJECTIONS = ['Gateway', 'ServerEnv'] as const;
+export type Injection = (typeof INJECTIONS)[number];
+
 /** Value of {@link Label.name} on the pods of the gateway. NetworkPolicies let pods of this name reach the servers. */
 export const GATEWAY_APP_NAME = 'copilot-gateway';
 

@@ -1,7 +1,7 @@
 /** `status` of CopilotTenant. It changes only when a user would act on the change; everything finer is a metric. */
 import { z } from 'zod';
 import { atomicList, condition, listMap } from './fields.ts';
-import { ACCESSES, MAX_CREDENTIALS, MAX_SERVERS } from './names.ts';
+import { ACCESSES, INJECTIONS, MAX_CREDENTIALS, MAX_SERVERS } from './names.ts';
 
 /** States of a server in `status.servers`, in the order in which a server passes through them. */
 export const SERVER_STATES = ['Pending', 'Starting', 'Healthy', 'Unhealthy', 'Failed', 'Stopped'] as const;
@@ -117,6 +117,12 @@ export const tenantStatus = z.object({
     .exactOptional()
     .describe(
       'How clients reach the servers: `spec.access`, or what was decided for a tenant without it. Absent: Direct, of a tenant whose status was last written by an operator that knew no gateway.',
+    ),
+  modelInjection: z
+    .enum(INJECTIONS)
+    .exactOptional()
+    .describe(
+      'How sessions get the login of `spec.model`: `spec.model.injection`, or what was decided for a tenant without it. Absent: ServerEnv, of a tenant whose status was last written by an operator that knew nothing else.',
     ),
   endpoint: z
     .string()

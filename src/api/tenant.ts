@@ -5,17 +5,8 @@
  * its memory.
  */
 import { z } from 'zod';
-import {
-  atomicList,
-  duration,
-  isDuration,
-  mapOf,
-  objectName,
-  secretKeyRef,
-  section,
-  storageSize,
-  withRules,
-} from './fields.ts';
+import { atomicList, duration, isDuration, mapOf, objectName, section, storageSize, withRules } from './fields.ts';
+import { model } from './model.ts';
 import { ACCESSES, ISOLATIONS, MAX_SERVERS } from './names.ts';
 import { network } from './network.ts';
 import { containerResources, environment, pods } from './pods.ts';
@@ -107,65 +98,6 @@ const server = z.object({
       'A session that was not used for this long is unloaded from memory; it stays on the volume and is loaded again when it is used. 0s: never. The cli checks every five minutes.',
     ),
 });
-
-const provider = z.object({
-  type: z
-    .enum(['openai', 'azure', 'anthropic'])
-    .default('openai')
-    .describe('API that the provider speaks. openai: any OpenAI-compatible one.'),
-  wireApi: z
-    .enum(['completions', 'responses'])
-    .default('completions')
-    .describe("OpenAI's older or newer API; for types openai and azure."),
-  baseUrl: z
-    .string()
-    .max(1024)
-    .regex(/^https?:\/\/[^\s]+$/)
-    .describe('Address of the API, such as https://models.example.com/v1.'),
-  model: z.string().min(1).max(256).regex(/^\S+$/).describe('Name of the model at the provider.'),
-  apiKeySecretRef: secretKeyRef({
-    key: 'api-key',
-    use: "Secret key with the provider's API key. It is copied to the binding Secret and never to the servers, where the agent could read it. Omit it for a provider without keys.",
-  }).exactOptional(),
-  headers: withRules(
-    mapOf(
-      z
-        .string()
-        .max(1024)
-        .regex(/^[^\r\n]*$/),
-      16,
-    ),
-    {
-      rule: "self.all(name, name.matches('^[A-Za-z0-9-]{1,64}$'))",
-      message: 'spec.model.provider.headers: a header name must consist of at most 64 letters, digits and hyphens',
-    },
-  )
-    .exactOptional()
-    .describe('HTTP headers to send with each request to the provider. Not for secrets: they are readable here.'),
-});
-
-const model = withRules(
-  z.object({
-    github: z
-      .object({
-        tokenSecretRef: secretKeyRef({
-          key: 'token',
-          use: 'Secret key with the GitHub token. It is given to the server in its environment, where the agent can read it: use a token of this tenant only. A change replaces the servers.',
-        }),
-      })
-      .exactOptional()
-      .describe('GitHub Copilot, on the subscription of the token owner.'),
-    provider: provider
-      .exactOptional()
-      .describe(
-        "The tenant's own model provider, without GitHub. Clients read it from the binding Secret and pass it when they create a session: a Copilot CLI server has no default provider for the sessions of SDK clients.",
-      ),
-  }),
-  {
-    rule: '!(has(self.github) && has(self.provider))',
-    message: 'spec.model must have github or provider, not both: remove one',
-  },
-);
 
 const storage = withRules(
   z.object({
@@ -303,6 +235,12 @@ export const tenantSpec = withRules(
     message:
       'spec.isolation Shared and SharedTrusted need the gateway: remove spec.access or set it to Gateway, or set spec.isolation to Dedicated',
     fieldPath: '.access',
+  },
+  {
+    rule: "!(has(self.access) && self.access == 'Direct' && has(self.model) && has(self.model.injection) && self.model.injection == 'Gateway')",
+    message:
+      'spec.model.injection Gateway requires that clients come through the gateway: set spec.access to Gateway, or spec.model.injection to ServerEnv',
+    fieldPath: '.model.injection',
   },
 );
 

@@ -1,13 +1,13 @@
 /** A connection to a server that carries whole frames, for who looks into few of them. The client of calls is client.ts. */
 import { ProtocolError, UnreachableError, messageOf, type CopilotError } from './errors.ts';
 import { FrameDecoder, encodeSizedFrame, type OversizeReader } from './framing.ts';
-import { addressOf, dialTcp, type Dial, type Wire } from './wire.ts';
+import { addressOf, dialTcpGathering, type Dial, type Wire } from './wire.ts';
 
 export interface FrameConnectionOptions {
   /** DNS name or IP address of the server. */
   readonly host: string;
   readonly port: number;
-  /** How TCP connections are made; default `dialTcp`. */
+  /** How TCP connections are made; default `dialTcpGathering`. */
   readonly dial?: Dial | undefined;
   /** Largest frame accepted, in bytes. */
   readonly maxFrameBytes: number;
@@ -34,7 +34,7 @@ export class FrameConnection {
   #ended = false;
 
   constructor(options: FrameConnectionOptions) {
-    const { host, port, dial = dialTcp, maxFrameBytes } = options;
+    const { host, port, dial = dialTcpGathering, maxFrameBytes } = options;
     this.address = addressOf(options);
     this.#options = options;
     this.#decoder = new FrameDecoder((body) => this.#onBody(body));

@@ -2,6 +2,7 @@
  * The framing of the CLI server, which is the Language Server Protocol's: `Content-Length: N\r\n\r\n` and N bytes of JSON.
  * docs/protocol.md has what the server really sends.
  */
+import { hasAt } from './bytes.ts';
 import { ProtocolError, quote } from './errors.ts';
 
 /** The most that a decoder keeps in memory for its peer. */
@@ -28,6 +29,11 @@ const CR = 0x0d;
 const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 const HEADER_START = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*(:|\r?$)/;
 const EMPTY = Buffer.alloc(0);
+const ZERO = 0x30;
+const PLAIN_START = Buffer.from('Content-Length: ');
+/** Digits of a length that is read at once, and they with the end of the header behind them. */
+const PLAIN_DIGITS = 10;
+const PLAIN_REST = PLAIN_DIGITS + 4;
 
 /** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
 export function encodeFrame(body: string): string {
@@ -36,19 +42,11 @@ export function encodeFrame(body: string): string {
 
 /** The same for who knows how many bytes the body has. */
 export function encodeSizedFrame(body: string, bodyBytes: number): string {
-  return `${header(bodyBytes)}${body}`;
+  return `${headerOf(bodyBytes)}${body}`;
 }
 
-/** The same of a body as bytes, which are copied. */
-export function encodeFrameBytes(body: Buffer): Buffer {
-  const start = header(body.length);
-  const frame = Buffer.allocUnsafe(start.length + body.length);
-  frame.write(start, 'latin1');
-  body.copy(frame, start.length);
-  return frame;
-}
-
-function header(bodyBytes: number): string {
+/** What precedes a body of so many bytes. */
+export function headerOf(bodyBytes: number): string {
   return `Content-Length: ${bodyBytes}\r\n\r\n`;
 }
 
@@ -149,7 +147,33 @@ export class FrameDecoder {
     return end;
   }
 
+  /** The header as the server and the SDKs write it, if it has arrived in one piece; every other one is read line by line. */
+  #takePlainHeader(chunk: Buffer, offset: number): number | undefined {
+    if (this.#kept > 0 || this.#headerBytes > 0) return undefined;
+    let at = offset + PLAIN_START.length;
+    // Beyond the end of the chunk there is nothing to look at.
+    if (at + PLAIN_REST > chunk.length || !hasAt(chunk, PLAIN_START, offset)) return undefined;
+    let length = 0;
+    for (const last = at + PLAIN_DIGITS; at < last; at += 1) {
+      const digit = (chunk[at] as number) - ZERO;
+      if (digit < 0 || digit > 9) break;
+      length = length * 10 + digit;
+    }
+    const headerBytes = at + 4 - offset;
+    const isEnd = chunk[at] === CR && chunk[at + 1] === LF && chunk[at + 2] === CR && chunk[at + 3] === LF;
+    if (!isEnd || length === 0 || length > this.#maxBody || headerBytes > this.#maxHeader) return undefined;
+    this.#headerBytes = headerBytes;
+    this.#contentLength = length;
+    this.#inBody = true;
+    return at + 4;
+  }
+
   #takeHeaderLine(chunk: Buffer, offset: number): number {
+    const end = this.#takePlainHeader(chunk, offset);
+    return end ?? this.#takeAnyHeaderLine(chunk, offset);
+  }
+
+  #takeAnyHeaderLine(chunk: Buffer, offset: number): number {
     const lineEnd = chunk.indexOf(LF, offset);
     const end = lineEnd === -1 ? chunk.length : lineEnd + 1;
     if (this.#headerBytes + this.#kept + (end - offset) > this.#maxHeader) {

@@ -19,7 +19,8 @@ export {
 } from './errors.ts';
 export { FrameConnection } from './frame-connection.ts';
 export type { FrameConnectionOptions } from './frame-connection.ts';
-export { FrameDecoder, encodeFrame, encodeFrameBytes } from './framing.ts';
+export { FrameBatch } from './frame-batch.ts';
+export { FrameDecoder, encodeFrame } from './framing.ts';
 export type { FrameLimits, OversizeReader } from './framing.ts';
 export type { UnhealthyReason } from './errors.ts';
 export { getServerTime, getStatus, ping } from './server-calls.ts';
@@ -50,5 +51,5 @@ export { EMPTY_SUM, sumUsage } from './usage.ts';
 export type { UsageMark, UsageSum } from './usage.ts';
 export { findWriteError, WRITE_CHECK_ID } from './write-check.ts';
 export type { WriteError } from './write-check.ts';
-export { acceptedWire, addressOf, dialTcp } from './wire.ts';
+export { acceptedWire, addressOf, dialTcp, dialTcpGathering } from './wire.ts';
 export type { Dial, Wire, WireEvents } from './wire.ts';

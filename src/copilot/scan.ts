@@ -2,6 +2,7 @@
  * Reads the start of a server's frame without parsing it: most frames are only passed on, and parsing one and formatting it
  * again costs six times as much. Whatever does not begin as the server's programs write it has to be parsed.
  */
+import { hasAt } from './bytes.ts';
 import type { RequestId } from './message.ts';
 
 /** The start of a `session.event` notification. */
@@ -59,11 +60,6 @@ export function scanAnswer(body: Buffer): AnswerHead | undefined {
 /** The same answer for the request `id`; the bytes of its result are copied as they are. */
 export function answerFor(id: RequestId, body: Buffer, { idStart, idEnd }: AnswerHead): Buffer {
   return Buffer.concat([body.subarray(0, idStart), Buffer.from(JSON.stringify(id)), body.subarray(idEnd)]);
-}
-
-function hasAt(body: Buffer, expected: Buffer, at: number): boolean {
-  const end = at + expected.length;
-  return body.length >= end && expected.compare(body, at, end) === 0;
 }
 
 /** Where the bytes end that `belongs` accepts; undefined: there is none, or more than `longest`. */

@@ -33,7 +33,26 @@ export interface GatewayTenant extends TenantRef {
   readonly credentials: readonly string[];
   /** Its servers that can be reached now, by name. */
   readonly servers: readonly GatewayServer[];
+  /** What the gateway puts into its sessions; undefined: clients bring it. The same object as long as the tenant says the same. */
+  readonly model?: TenantModel | undefined;
 }
+
+/** The login of a tenant's model, and with it the address that it is for. */
+export interface TenantModel {
+  /** Reads it, unless it was read within `maxAgeMs`. @throws ModelUnavailableError */
+  readonly read: (maxAgeMs: number) => Promise<SessionModel>;
+}
+
+/** What a session gets in place of what its clients say. It is secret. */
+export interface SessionModel {
+  /** A provider as a whole, or a GitHub token: as fields of `session.create` and `session.resume`. */
+  readonly login: Readonly<Record<string, unknown>>;
+  /** The model of a new session whose client names none. */
+  readonly defaultModel?: string | undefined;
+}
+
+/** The login cannot be read, so a session would be without one, or with one of its client. The message is for clients. */
+export class ModelUnavailableError extends Error {}
 
 /** One server of a tenant, in one pod. */
 export interface GatewayServer {
@@ -170,9 +189,10 @@ export interface MethodRule {
  * `attach`: `session.create` and `session.resume`, which attach the client to a session. `detach`: `session.detach` and
  * `session.destroy`. `send`: what starts a turn, and waits for the turn of another client. `delete`: what ends a session for
  * all. `keep`: what a server forgets with its process, and is told again after a restart: `session.options.update`,
- * `session.eventLog.registerInterest` and the like. `own`: what lists sessions, answered with those of the user.
+ * `session.eventLog.registerInterest` and the like. `own`: what lists sessions, answered with those of the user. `login`: what takes a
+ * GitHub token, which the gateway states where it has one.
  */
-export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep' | 'own';
+export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep' | 'own' | 'login';
 
 /** `connect`: by the client room, also on a live connection. `ping`: without a server, so that it keeps none awake. */
 export type MethodAnswer = 'connect' | 'ping';
@@ -191,8 +211,8 @@ export interface ParamRefusal {
 export interface MethodRules {
   /** The rule of a method; one that is in no table is denied. */
   ruleOf(method: string): MethodRule;
-  /** Why a call of an allowed method must not have these params; undefined: it may. */
-  checkParams(method: string, params: object): ParamRefusal | undefined;
+  /** Why a call of an allowed method must not have these params; undefined: it may. `isInjected`: the gateway gives sessions their login. */
+  checkParams(method: string, params: object, isInjected?: boolean): ParamRefusal | undefined;
   /** What every session has whatever its clients declare; undefined: nothing. */
   readonly forced?: ForcedParams | undefined;
 }

@@ -1,11 +1,20 @@
 /** The token that a tenant's clients present to the gateway: the operator writes it to the binding Secret, the gateway reads it. */
 import { createHash } from 'node:crypto';
 import { CREDENTIAL_PREFIX } from '../api/names.ts';
+import type { Secret } from '../kube/types/builtins.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
 
 /** Bytes of randomness in a binding credential. */
 const CREDENTIAL_BYTES = 32;
 const CREDENTIAL = new RegExp(`^${CREDENTIAL_PREFIX}[\\w-]{43}$`);
+
+/** Key of the binding Secret that is there, with the value `Gateway`, while sessions get the login of their model from the gateway. */
+export const INJECTION_KEY = 'model-injection';
+
+/** Whether the binding Secret says that. */
+export function isInjecting({ data }: Secret): boolean {
+  return Buffer.from(data?.[INJECTION_KEY] ?? '', 'base64').toString() === 'Gateway';
+}
 
 /** A new binding credential. `randomBytes` must be cryptographically secure. */
 export function newCredential(randomBytes: (size: number) => Buffer): string {

@@ -167,12 +167,16 @@ async function applyShared(
         });
   // While the provider's key cannot be read the binding stays as it is, so that its clients keep working. A key that tenants may
   // not use any more is removed from it.
+  const isInjected = clients.injection.injection === 'Gateway';
   const bindingToken = clients.access === 'Gateway' ? clients.credential?.token : token;
   const bindable =
     secret !== undefined &&
     bindingToken !== undefined &&
-    (model.ok || tenant.spec.model?.provider === undefined || model.reason === ModelConfiguredReason.SecretNotAllowed);
-  const providerApiKey = model.ok && tenant.spec.model?.provider ? model.value : undefined;
+    (isInjected ||
+      model.ok ||
+      tenant.spec.model?.provider === undefined ||
+      model.reason === ModelConfiguredReason.SecretNotAllowed);
+  const providerApiKey = !isInjected && model.ok && tenant.spec.model?.provider ? model.value : undefined;
   const [account, policy, , binding] = await Promise.all([
     writer.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
     writer.apply(NetworkPolicy, networkPolicy(tenant, facts, clients.access), world.networkPolicy),
@@ -180,13 +184,18 @@ async function applyShared(
     bindable
       ? writer.apply(
           Secret,
-          bindingSecret(tenant, { token: bindingToken, gateway: clients.gateway, providerApiKey }),
+          bindingSecret(tenant, {
+            token: bindingToken,
+            gateway: clients.gateway,
+            injection: clients.injection.injection,
+            providerApiKey,
+          }),
           existing(world.bindingSecret),
           // It has the only copy of the credential: what another writer, or the operator before, wrote meanwhile is not overwritten.
           clients.credential && { derivedFrom: existing(world.bindingSecret) ?? 'absent' },
         )
       : existing(world.bindingSecret),
-    applyGatewayRights(writer, facts, { tenant, ...world }, clients),
+    applyGatewayRights(writer, facts, { tenant, ...world }, plan),
   ]);
   return {
     prerequisites: secret !== undefined && account !== undefined && policy !== undefined,

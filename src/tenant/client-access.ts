@@ -1,14 +1,17 @@
-/** Finds out how clients reach a tenant, and what they present there. */
+/** Finds out how clients reach a tenant, what they present there, and how their sessions get a login. */
 import type { Access } from '../api/names.ts';
 import type { KubeObject } from '../kube/types/types.ts';
 import { accessDecision } from './decisions/access.ts';
 import { isOwnOrOrphan } from './decisions/adoption.ts';
+import { injectionDecision, type InjectionDecision } from './decisions/injection.ts';
 import { bindingCredential, type CredentialDecision } from './decisions/binding-credential.ts';
 import type { GatewayFacts, OperatorFacts, TenantCause, World } from './model.ts';
 
 /** How clients reach a tenant. */
 export interface ClientAccess {
   readonly access: Access;
+  /** How their sessions get the login of the model. */
+  readonly injection: InjectionDecision;
   /** Why clients cannot connect in this way. */
   readonly cause?: TenantCause | undefined;
   /** Where the gateway is; undefined with access Direct, or where none is installed. */
@@ -29,6 +32,7 @@ export function clientAccess(
   const binding = own(bindingSecret);
   const policy = own(networkPolicy);
   const { access, cause } = accessDecision({ tenant, binding, policy, hasGateway: gateway !== undefined });
-  if (access === 'Direct' || gateway === undefined) return { access, cause };
-  return { access, gateway, credential: bindingCredential({ tenant, binding, now, randomBytes }) };
+  const injection = injectionDecision({ tenant, binding, access });
+  if (access === 'Direct' || gateway === undefined) return { access, injection, cause };
+  return { access, injection, gateway, credential: bindingCredential({ tenant, binding, now, randomBytes }) };
 }

@@ -18,6 +18,7 @@ import {
   type TokenRotation,
 } from './decisions/connection-token.ts';
 import { endedPods, type EndedPod } from './decisions/ended-pods.ts';
+import { tenantOfPods } from './decisions/injection.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
 import { podInputs, podSecrets } from './decisions/pod-inputs.ts';
 import { lookAlikeCause } from './decisions/pod-ownership.ts';
@@ -101,17 +102,18 @@ export function decide(input: PlanInput): Plan {
   const { world, facts, observed, wouldWrite, wasApplied, templates = POD_TEMPLATES, now, randomBytes } = input;
   const { tenant } = world;
   const budget = isTenantPaused(tenant) ? PAUSED_TENANT : input.budget;
-  const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel);
+  const clients = clientAccess(world, facts, now, randomBytes);
+  const podTenant = tenantOfPods(tenant, clients.injection);
+  const model = modelDecision(tenant, world.modelSecret, facts.requireSecretLabel, clients.injection);
   const inputs = podInputs(tenant, world.podInputs, facts.requireSecretLabel);
   const hashOf = (token: string) =>
-    model.ok && inputs.ok ? credentialsHash(token, inPod(tenant, model.value) + inputs.digestible) : undefined;
+    model.ok && inputs.ok ? credentialsHash(token, inPod(podTenant, model.value) + inputs.digestible) : undefined;
   const { decision, cause, wait } = tokenOf(world, hashOf, randomBytes);
   const token = decision?.token;
-  const clients = clientAccess(world, facts, now, randomBytes);
   const hash = token === undefined ? undefined : hashOf(token);
   const drafts = [...observed].map(([index, observation]) =>
     planServer({
-      tenant,
+      tenant: podTenant,
       facts,
       live: world.servers.get(index) ?? { index, pods: [] },
       observed: observation,

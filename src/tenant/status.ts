@@ -89,7 +89,7 @@ function clientFields({
   plan: { clients },
   outcome: { hasBinding, credentials },
   observed,
-}: StatusInput): Pick<CopilotTenantStatus, 'access' | 'endpoint' | 'binding'> {
+}: StatusInput): Pick<CopilotTenantStatus, 'access' | 'modelInjection' | 'endpoint' | 'binding'> {
   const { access, gateway } = clients;
   const isKnown = access === 'Direct' || gateway !== undefined;
   const binding = {
@@ -98,6 +98,7 @@ function clientFields({
   };
   return {
     access,
+    modelInjection: clients.injection.injection,
     ...(observed.length > 0 && isKnown && { endpoint: endpoint(tenant, gateway) }),
     ...(hasBinding && { binding }),
   };

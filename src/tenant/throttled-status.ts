@@ -10,20 +10,25 @@ export function statusToWrite(
   waitMs: number,
 ): { readonly status: CopilotTenantStatus; readonly statisticsDueMs?: number } {
   const { tenant, sessions } = input;
-  const status = withoutNewField(computeStatus(input), tenant.status);
+  const status = withoutNewFields(computeStatus(input), tenant.status);
   if (waitMs === 0 || pressureChanged(tenant, sessions)) return { status };
-  const held = withoutNewField(computeStatus({ ...input, sessions: reportedSessions(tenant) }), tenant.status);
+  const held = withoutNewFields(computeStatus({ ...input, sessions: reportedSessions(tenant) }), tenant.status);
   // A write that is needed anyway includes the new statistics.
   if (!isDeepStrictEqual(held, tenant.status) || isDeepStrictEqual(status, held)) return { status };
   return { status: held, statisticsDueMs: waitMs };
 }
 
 /**
- * `access` is new in this version, and absent means Direct: it is written with the next change of the status. An upgrade would otherwise
- * write the status of every tenant at once.
+ * `access` and `modelInjection` are new in this version, and absent means Direct and ServerEnv: they are written with the next change of
+ * the status. An upgrade would otherwise write the status of every tenant at once.
  */
-function withoutNewField(status: CopilotTenantStatus, last: CopilotTenantStatus | undefined): CopilotTenantStatus {
-  if (last === undefined || last.access !== undefined || status.access !== 'Direct') return status;
-  const { access: _access, ...rest } = status;
-  return isDeepStrictEqual(rest, last) ? rest : status;
+function withoutNewFields(status: CopilotTenantStatus, last: CopilotTenantStatus | undefined): CopilotTenantStatus {
+  if (last === undefined) return status;
+  const { access, modelInjection, ...rest } = status;
+  const known = {
+    ...rest,
+    ...((last.access !== undefined || access !== 'Direct') && { access }),
+    ...((last.modelInjection !== undefined || modelInjection !== 'ServerEnv') && { modelInjection }),
+  };
+  return isDeepStrictEqual(known, last) ? known : status;
 }

@@ -13,7 +13,7 @@ export interface Binding {
   provider?: ProviderConfig;
 }
 
-/** Reads a binding Secret's `data`. The provider is the client's to pass on (docs/adr/0009-provider-reaches-clients.md). */
+/** Reads a binding Secret's `data`. The provider is the client's to pass on, unless the gateway gives it to sessions (docs/guide.md). */
 export function bindingFrom(data: Record<string, string>): Binding {
   const value = (key: string) => (data[key] === undefined ? undefined : Buffer.from(data[key], 'base64').toString());
   const host = value('host');
@@ -21,7 +21,7 @@ export function bindingFrom(data: Record<string, string>): Binding {
   if (host === undefined || token === undefined) throw new Error('the binding Secret has no host or no token');
   const binding: Binding = { host, port: Number(value('port')), token };
   const baseUrl = value('model-provider-base-url');
-  if (baseUrl === undefined) return binding;
+  if (baseUrl === undefined || value('model-injection') === 'Gateway') return binding;
   const provider = {
     baseUrl,
     type: value('model-provider-type'),

@@ -123,6 +123,11 @@ export class GatewayInProcess implements AsyncDisposable {
     return this.#gateway.ports.tls ?? 0;
   }
 
+  /** What `/metrics` serves. */
+  metrics(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
   /** Value of a metric. */
   async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
     const { values = [] } = (await this.#registry.getSingleMetric(name)?.get()) ?? {};

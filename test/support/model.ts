@@ -1,6 +1,6 @@
 /** The test model as a server of this process, for tests that start real Copilot servers themselves. */
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Rule } from '../model/script.ts';
 import { createModelServer, type JournalEntry } from '../model/server.ts';
@@ -29,6 +29,11 @@ export class TestModel implements Disposable {
   async requests(match: string): Promise<readonly JournalEntry[]> {
     const response = await fetch(`${this.#url}/requests?match=${encodeURIComponent(match)}`);
     return ((await response.json()) as { requests: JournalEntry[] }).requests;
+  }
+
+  /** Answers a request that came to another server. */
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    this.#server.emit('request', request, response);
   }
 
   /** Has it answer by this rule. */

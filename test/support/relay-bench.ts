@@ -28,13 +28,15 @@ export class RelayBench implements AsyncDisposable {
     this.binding = model.bind(gateway, BINDING_TOKEN);
   }
 
+  /** `env`: further variables of the server, which may depend on the model. */
   static async start(
     binary: ServerBinary,
     relayLimits: Partial<RelayLimits> = {},
     options: Pick<GatewayInProcessOptions, 'keepaliveMs' | 'isolation'> = {},
+    env: (model: TestModel) => Promise<Record<string, string>> = async () => ({}),
   ): Promise<RelayBench> {
     const model = await TestModel.start();
-    const server = await CopilotServer.start(binary, TOKEN);
+    const server = await CopilotServer.start(binary, TOKEN, [], await env(model));
     const { host, port } = server;
     const gateway = await GatewayInProcess.start({ server: { host, port }, token: TOKEN, relayLimits, ...options });
     return new RelayBench(server, model, gateway);

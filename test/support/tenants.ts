@@ -7,6 +7,7 @@ import { tokenSecret } from '../../src/tenant/builders/tokensecret.ts';
 import type { RolloutBudget } from '../../src/tenant/decisions/rollout-budget.ts';
 import { serverLabels } from '../../src/resources/names.ts';
 import type { CopilotTenant } from '../../src/resources/tenant.ts';
+import type { InjectionDecision } from '../../src/tenant/decisions/injection.ts';
 import type { GatewayFacts, ServerObservation, OperatorFacts, ServerWorld, World } from '../../src/tenant/model.ts';
 
 /** The configuration of the operator. */
@@ -27,6 +28,10 @@ export const GATEWAY: GatewayFacts = {
   port: 4321,
   serviceAccount: 'copilot-gateway',
 };
+
+/** How sessions get their login, as the operator decides for a tenant that existed before, and for a new one. */
+export const SERVER_ENV: InjectionDecision = { injection: 'ServerEnv', reason: 'Recorded', message: 'decided' };
+export const INJECTED: InjectionDecision = { injection: 'Gateway', reason: 'Recorded', message: 'decided' };
 
 /** A budget that has a place for every server. */
 export const UNLIMITED: RolloutBudget = {

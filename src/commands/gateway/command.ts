@@ -1,7 +1,7 @@
 /** The command `gateway`: wires the rooms of the gateway and runs them. */
 import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
-import { createAdmission } from '../../gateway/admission/admission.ts';
+import { createAdmission, type TokenIssuers } from '../../gateway/admission/admission.ts';
 import { ApiReviews } from '../../gateway/admission/reviews.ts';
 import type { DrainOptions } from '../../gateway/client/clients.ts';
 import { Gateway } from '../../gateway/gateway.ts';
@@ -63,6 +63,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   const reviews = new ApiReviews({ client: manager.client, clock });
   const gatewayMetrics = new GatewayMetrics(metrics.registry);
   const rules = rulesByIsolation((each) => countedRules(each, gatewayMetrics));
+  const issuers = await issuersOf(options.oidcConfig, log, gatewayMetrics);
   const namespace = options.namespace ?? credentials.namespace;
   const keys = new SecretStampKeys({ client: manager.client, clock, log, namespace });
   manager.addRunnable({ name: 'stamp keys', stopsLast: true, run: (stopping) => keys.run(stopping) });
@@ -79,7 +80,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     keepaliveMs: options.keepaliveMs,
     drain,
     fleet,
-    admission: createAdmission({ fleet, reviews, clock }),
+    admission: createAdmission({ fleet, reviews, issuers, clock }),
     relay,
     clock,
     random,
@@ -100,6 +101,16 @@ function drainOf(timeoutMs: number): DrainOptions {
   const { share, least, most } = CLOSING;
   const closeMs = Math.min(most, Math.max(least, timeoutMs * share));
   return { leaveMs: Math.max(0, timeoutMs - closeMs), closeMs };
+}
+
+async function issuersOf(
+  file: string | undefined,
+  log: Logger,
+  observer: GatewayMetrics,
+): Promise<TokenIssuers | undefined> {
+  if (file === undefined) return undefined;
+  const { readIssuers } = await import('./oidc.ts');
+  return readIssuers(file, { clock, log, observer });
 }
 
 function readCertificates({ cert, key, clientCA }: TlsOptions, log: Logger): Certificates {

@@ -21,6 +21,8 @@ export interface GatewayOptions {
   readonly listenPort: number | undefined;
   /** Where clients connect with TLS, and its files; undefined: nowhere. */
   readonly tls: TlsOptions | undefined;
+  /** Path of the file that names the issuers of OIDC tokens; undefined: none are accepted. */
+  readonly oidcConfig: string | undefined;
   /** Load balancers whose connections begin with a PROXY protocol header; undefined: none. */
   readonly proxies: BlockList | undefined;
   /** Connections of clients at once. */
@@ -59,6 +61,7 @@ export const GATEWAY_FLAGS = `\
   --tls-cert-file PATH               certificate of --tls-port, PEM; read again when it changes
   --tls-key-file PATH                key of that certificate
   --tls-client-ca-file PATH          what the certificates of clients must be signed with; default: clients need none
+  --oidc-config PATH                 file that names the issuers of OIDC tokens, see docs/gateway.md; read at the start; default: no such tokens
   --proxy-protocol-from A,B          addresses or ranges of load balancers, whose connections must begin with a PROXY protocol header
   --max-connections N                clients at the same time, on each port; default: 20000
   --max-connections-per-tenant N     clients of one tenant at the same time, so that none takes the places of others; default: a quarter of
@@ -79,6 +82,7 @@ const flags = {
   'tls-cert-file': { type: 'string' },
   'tls-key-file': { type: 'string' },
   'tls-client-ca-file': { type: 'string' },
+  'oidc-config': { type: 'string' },
   'proxy-protocol-from': { type: 'string' },
   'max-connections': { type: 'string' },
   'max-connections-per-tenant': { type: 'string' },
@@ -109,6 +113,7 @@ export function parseGatewayOptions(args: readonly string[], env: NodeJS.Process
     kubeconfig: values.kubeconfig,
     listenPort,
     tls,
+    oidcConfig: values['oidc-config'],
     proxies: addresses('proxy-protocol-from', values['proxy-protocol-from']),
     maxConnections,
     maxConnectionsPerTenant: positive('max-connections-per-tenant', perTenant),

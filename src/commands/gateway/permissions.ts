@@ -5,7 +5,7 @@ import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { Permission } from '../permission.ts';
 
-/** Needed in every namespace that has tenants. The connection token of each tenant is added by a Role that the operator creates. */
+/** Needed in every namespace that has tenants. The connection token of each tenant, and the login of its model, are added by a Role that the operator creates. */
 export const GATEWAY_PERMISSIONS: readonly Permission[] = [
   {
     resource: CopilotTenant,

@@ -3,8 +3,9 @@ import { toError } from '../../kube/types/errors.ts';
 import { credentialHash, isCredential } from '../../resources/binding.ts';
 import type { Fleet, GatewayTenant, Identity, TenantRef } from '../model.ts';
 import { isBindingCredential, isListed } from './binding-credential.ts';
-import type { KubeUser, Reviews, Unauthenticated } from './reviews.ts';
+import type { Reviews } from './reviews.ts';
 import { parseToken, type ClientToken } from './token.ts';
+import type { KubeUser, Unauthenticated } from './user.ts';
 import type { Asker } from './verdict-cache.ts';
 
 /**
@@ -49,10 +50,24 @@ export interface Admission {
   decide(token: unknown): Decision | Promise<Decision>;
 }
 
+/** Finds out whose tokens of one OIDC issuer are. */
+export interface TokenIssuer {
+  /** @throws an error that names the issuer if its keys are not known now */
+  authenticate(token: string): Promise<KubeUser | Unauthenticated>;
+}
+
+/** The OIDC issuers that the administrator trusts. */
+export interface TokenIssuers {
+  /** The issuer that a token claims to be of, unproven; undefined: none of these, so it is a Kubernetes token or nobody's. */
+  of(token: string): TokenIssuer | undefined;
+}
+
 /** What an admission needs. */
 export interface AdmissionOptions {
   readonly fleet: Pick<Fleet, 'find' | 'isSynced'>;
   readonly reviews: Reviews;
+  /** Undefined: no OIDC tokens are accepted. */
+  readonly issuers?: TokenIssuers | undefined;
   /** Wall clock, ms since the epoch. */
   readonly clock: { now(): number };
 }
@@ -68,7 +83,7 @@ const WHO: Readonly<Record<Exclude<DenyReason, 'MalformedToken' | 'Unavailable' 
   IsolationChanged: 'spec.isolation of the tenant has changed since the client was admitted: connect again',
 };
 
-/** Admission by binding credentials and Kubernetes tokens. */
+/** Admission by binding credentials, Kubernetes tokens and OIDC tokens. */
 export function createAdmission(options: AdmissionOptions): Admission {
   return {
     decide: (text) => {
@@ -110,21 +125,23 @@ async function decideByReview(
   token: ClientToken,
   admitted?: GatewayTenant,
 ): Promise<Decision> {
-  const { reviews, fleet, clock } = options;
+  const { reviews, issuers, fleet, clock } = options;
   const { tenant } = token;
   const asker = admitted === undefined ? 'Newcomer' : 'Connected';
   try {
-    const user = await reviews.authenticate(token.credential, asker);
+    const issuer = issuers?.of(token.credential);
+    const credential = issuer === undefined ? 'Kubernetes' : 'OIDC';
+    const user = await (issuer ?? reviews).authenticate(token.credential, asker);
     if (isNobody(user)) return deny('NotAuthenticated', tenant, user.problem);
     if (user.expiresAt !== undefined && user.expiresAt <= clock.now()) {
-      return deny('NotAuthenticated', tenant, 'the Kubernetes token has expired');
+      return deny('NotAuthenticated', tenant, `the ${credential} token has expired`);
     }
     const isAllowed = await mayConnect(reviews, user, token, asker);
     const found = fleet.find(tenant);
     const problem = tenantProblem(found, admitted) ?? (isAllowed ? undefined : 'NotAuthorized');
     if (problem !== undefined || found === undefined) return deny(problem ?? 'UnknownTenant', tenant);
     return {
-      identity: { tenant, user: token.user ?? user.name, credential: 'Kubernetes', expiresAt: user.expiresAt },
+      identity: { tenant, user: token.user ?? user.name, credential, expiresAt: user.expiresAt },
       recheck: () => decideByReview(options, token, found),
     };
   } catch (error) {

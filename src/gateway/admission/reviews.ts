@@ -8,27 +8,13 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantRef } from '../model.ts';
 import { unverifiedClaims } from './jwt.ts';
+import type { KubeUser, Unauthenticated } from './user.ts';
 import { VerdictCache, type Asker } from './verdict-cache.ts';
 
 /** The audience that tokens for the gateway have. A token for anybody else is worth nothing here, and the other way around. */
 export const GATEWAY_AUDIENCE = 'copilot-gateway';
 
 const NOT_FOR_US = `the Kubernetes token is not for the audience ${GATEWAY_AUDIENCE}`;
-
-/** A user, as the API server or an issuer knows it. */
-export interface KubeUser {
-  readonly name: string;
-  readonly uid: string | undefined;
-  readonly groups: readonly string[];
-  readonly extra: Readonly<Record<string, readonly string[]>>;
-  /** When its token expires, ms since the epoch; undefined: the token does not say. */
-  readonly expiresAt: number | undefined;
-}
-
-/** Why a token is nobody's. */
-export interface Unauthenticated {
-  readonly problem: string;
-}
 
 /** A right in question. RBAC knows verb and resource though the API serves neither: they stand in roles only. */
 export interface TenantRight {

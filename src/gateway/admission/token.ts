@@ -63,10 +63,15 @@ function decodeUser(encoded: string): string | TokenProblem {
     return wrong('the user in the token is not percent-encoded UTF-8');
   }
   if (ENCODED_BYTE.test(user)) return wrong('the user in the token is percent-encoded twice');
-  if (UNSEEN.test(user)) return wrong('the user in the token has characters that cannot be seen');
-  if (user.trim() !== user) return wrong('the user in the token begins or ends with a space');
-  if (user.length > MAX_USER_LENGTH) return wrong(`the user in the token is longer than ${MAX_USER_LENGTH} characters`);
-  return user;
+  const problem = userProblem(user);
+  return problem === undefined ? user : wrong(`the user in the token ${problem}`);
+}
+
+/** What is wrong with the name of a user, as the end of a sentence and without the name; undefined: nothing. */
+export function userProblem(user: string): string | undefined {
+  if (UNSEEN.test(user)) return 'has characters that cannot be seen';
+  if (user.trim() !== user) return 'begins or ends with a space';
+  return user.length > MAX_USER_LENGTH ? `is longer than ${MAX_USER_LENGTH} characters` : undefined;
 }
 
 function wrong(problem: string): TokenProblem {

@@ -335,6 +335,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
       stream.destroy();
       return;
     }
+    this.#outgoing.flush();
     stream.end();
     // What is still sent is read and thrown away, so that the end of this side arrives.
     stream.resume();

@@ -1,11 +1,14 @@
-/** What is written to a client: whole frames, of which those of one turn of the event loop are written at once. */
+/** What is written to a client: whole frames, of which those of one turn of the event loop are one write. */
 import type { Duplex } from 'node:stream';
-import { encodeFrame, encodeFrameBytes } from '../../copilot/index.ts';
+import { FrameBatch } from '../../copilot/index.ts';
+
+/** More than this is not gathered. */
+const BATCH_BYTES = 64 * 1024;
 
 /** The writing side of a client's connection. */
 export class Outgoing {
   readonly #stream: Duplex;
-  #isCorked = false;
+  readonly #batch = new FrameBatch();
   #sentBytes = 0;
 
   constructor(stream: Duplex) {
@@ -14,7 +17,7 @@ export class Outgoing {
 
   /** Bytes that the client has yet to read, as far as they are kept in this process. */
   get queuedBytes(): number {
-    return this.#stream.writableLength;
+    return this.#stream.writableLength + this.#batch.bytes;
   }
 
   /** Bytes of all frames so far, including those that are queued. */
@@ -24,21 +27,16 @@ export class Outgoing {
 
   /** Queues one frame, and returns its length in bytes. */
   send(body: Buffer | string): number {
-    this.#cork();
+    if (this.#batch.bytes === 0) process.nextTick(() => this.flush());
     // Bytes are copied: the caller reads the next ones into the same memory.
-    const frame = typeof body === 'string' ? Buffer.from(encodeFrame(body)) : encodeFrameBytes(body);
-    this.#stream.write(frame);
-    this.#sentBytes += frame.length;
-    return frame.length;
+    const bytes = this.#batch.add(body);
+    this.#sentBytes += bytes;
+    if (this.#batch.bytes >= BATCH_BYTES) this.flush();
+    return bytes;
   }
 
-  #cork(): void {
-    if (this.#isCorked) return;
-    this.#isCorked = true;
-    this.#stream.cork();
-    process.nextTick(() => {
-      this.#isCorked = false;
-      this.#stream.uncork();
-    });
+  /** Hands what was gathered to the stream: before that ends, for the rest it happens by itself. */
+  flush(): void {
+    if (this.#batch.bytes > 0 && !this.#stream.destroyed) this.#stream.write(this.#batch.take());
   }
 }

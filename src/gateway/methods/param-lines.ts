@@ -9,6 +9,7 @@ import {
   MODEL_PARAMS,
   MODE_PARAMS,
   OPEN_PARAMS,
+  PROVIDER_PARAMS,
   STEERING_PARAMS,
   TURN_PARAMS,
 } from './params/calls.ts';
@@ -37,6 +38,7 @@ export const PARAM_TABLES: readonly ParamTable[] = [
   { methods: ['session.mode.set'], lines: MODE_PARAMS },
   { methods: ['session.gitHubAuth.setCredentials'], lines: LOGIN_PARAMS },
   { methods: ['session.delete', 'sessions.delete'], lines: DELETE_PARAMS },
+  { methods: ['session.provider.add'], lines: PROVIDER_PARAMS },
 ];
 
 /** All lines of a table, each with its path in the params. */

@@ -5,7 +5,9 @@ export const PARAM_REASONS = {
   Session: 'it says how this session works, and concerns no other one',
   Declared: 'it declares what the client brings to the session, which the gateway merges for all of its clients',
   Prompt: 'it is part of what the user says',
-  OwnLogin: "it is the client's own login or provider, for this session alone",
+  OwnLogin:
+    "it is the client's own login or provider, for this session alone, in whose place the gateway puts that of the tenant if there is one",
+  TenantLogin: 'the tenant has a login or provider of its own, which its sessions use in place of any other',
   AgentRights: 'it gives the session programs, files or addresses of the server, as its agent has them',
   AgentTools: 'it decides on what the agent can do, and so on whether users can be kept apart: the tenant decides it',
   CrossSession: 'it lets sessions read what was said in others, or keeps it after its session was deleted',

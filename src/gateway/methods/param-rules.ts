@@ -18,8 +18,13 @@ interface RefusedParam {
 interface MethodParams {
   /** Those that have a line. */
   readonly known: ReadonlySet<string>;
+  /** Those by which a client brings its own login, refused where the tenant has one. */
+  readonly logins: readonly RefusedParam[];
   readonly refused: Readonly<Record<MethodProfile, readonly RefusedParam[]>>;
 }
+
+/** Calls in which the gateway replaces the login that a client states. */
+const REPLACED_IN: ReadonlySet<string> = new Set(['session.create', 'session.resume', 'session.options.update']);
 
 /** Characters of a name that a client made up, which it is told. */
 const LONGEST_NAME = 64;
@@ -34,24 +39,39 @@ const PARAMS: ReadonlyMap<string, MethodParams> = new Map(
       Shared: refusedOf(lines, 'Shared'),
       SharedTrusted: refusedOf(lines, 'SharedTrusted'),
     };
-    return table.methods.map((method) => [method, { known, refused }] as const);
+    const logins = lines.filter(([, , , reason]) => reason === 'OwnLogin').map(loginOf);
+    // What attaches or updates a session has the tenant's login put in its place, so that clients which pass one on keep working.
+    return table.methods.map((method) => {
+      return [method, { known, refused, logins: REPLACED_IN.has(method) ? [] : logins }] as const;
+    });
   }),
 );
 
 /**
  * Why a call must not have the params that it has, by the first line that refuses one of them; undefined: it may. A parameter
  * without a line is left to the server where all clients are one trust domain, for SDKs send those of newer servers, too.
+ * `isInjected`: sessions get the tenant's login from the gateway.
  */
-export function checkParams(method: string, params: object, profile: MethodProfile): ParamRefusal | undefined {
+export function checkParams(
+  method: string,
+  params: object,
+  profile: MethodProfile,
+  isInjected = false,
+): ParamRefusal | undefined {
   const of = PARAMS.get(method);
   if (of === undefined) return undefined;
-  const found = of.refused[profile].find(({ path, harmless }) => isStated(params, path, harmless));
+  const refused = [...of.refused[profile], ...(isInjected ? of.logins : [])];
+  const found = refused.find(({ path, harmless }) => isStated(params, path, harmless));
   if (found !== undefined) return refusal(method, found.path.join('.'), found.reason);
   if (profile === 'Dedicated') return undefined;
   const contradicting = profile === 'Shared' ? contradiction(method, params) : undefined;
   if (contradicting !== undefined) return refusal(method, contradicting, 'AgentTools');
   const unknown = Object.entries(params).find(([name, value]) => !of.known.has(name) && isStated(value, [], undefined));
   return unknown && refusal(method, unknown[0].slice(0, LONGEST_NAME), 'Unknown');
+}
+
+function loginOf([path]: ParamLine): RefusedParam {
+  return { path: path.split('.'), reason: 'TenantLogin', harmless: undefined };
 }
 
 function refusedOf(lines: readonly ParamLine[], profile: MethodProfile): RefusedParam[] {

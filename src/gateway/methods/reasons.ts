@@ -10,6 +10,9 @@ export const METHOD_REASONS = {
   Turn: 'it starts a turn, which waits for the turn of another client',
   Deletion: 'the session ends for all of its clients',
   Replayed: 'a server forgets it with its process, so it is told again to the next one',
+  SessionLogin:
+    'it gives one session another login, also after a restart; where users are kept apart, a session has the login of its tenant, or the one with which clients attached to it',
+  GitHubReads: 'it asks GitHub, by the token of the tenant where the gateway has it, else by that of the server',
   OneSession: 'it concerns the one session that it names',
   Answers: 'it answers what the server has asked the clients of a session, or lists what is unanswered',
   AgentRights: 'it gives its caller what the agent of the session may do, so it is denied where the agent may do less',

@@ -14,6 +14,7 @@ const REWRITES: Readonly<Record<MethodRewrite, true>> = {
   delete: true,
   keep: true,
   own: true,
+  login: true,
 };
 const ANSWERS: Readonly<Record<MethodAnswer, true>> = { connect: true, ping: true };
 
@@ -24,7 +25,7 @@ export function methodRules(profile: MethodProfile): MethodRules {
   const rules = new Map(METHOD_LINES.map((line) => [line[0], ruleFor(line, profile)]));
   return {
     ruleOf: (method) => rules.get(method) ?? UNKNOWN,
-    checkParams: (method, params) => checkParams(method, params, profile),
+    checkParams: (method, params, isInjected) => checkParams(method, params, profile, isInjected),
     forced: profile === 'Shared' ? FORCED : undefined,
   };
 }

@@ -7,6 +7,7 @@ const TRUSTED: ReadonlySet<MethodReason | ParamReason> = new Set([
   'AgentRights',
   'AgentTools',
   'WorkspaceFiles',
+  'GitHubReads',
   'ServerReads',
   'ServerPaths',
   'Redaction',

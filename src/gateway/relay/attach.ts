@@ -1,9 +1,11 @@
 /** How clients attach to sessions and leave them: `session.create`, `session.resume`, `session.detach`, and a lost client. */
 import { UnreachableError, isObject } from '../../copilot/index.ts';
+import type { SessionModel } from '../model.ts';
 import { attachParams, detachParams } from './declarations.ts';
 import type { Home } from './home.ts';
+import { withModel, withoutLogin } from './injected.ts';
 import type { Declaration, ServerAnswer, SessionClient } from './model.ts';
-import { copied, isResult, isUnloaded, loadFailure, lost } from './server-answer.ts';
+import { copied, isResult, isUnloaded, loadFailure, lost, modelFailure } from './server-answer.ts';
 import type { Session } from './session.ts';
 
 /** What is done when a client attaches to a session of its user, in a tenant whose users are kept apart. */
@@ -40,6 +42,13 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     // It may have been unloaded and forgotten while this waited.
     const current = home.sessionFor(sessionId);
     if (current !== session) return attach(home, client, request);
+    let model: SessionModel | undefined;
+    try {
+      model = await home.injection.read();
+    } catch (error) {
+      request.answered(modelFailure(error));
+      return forgetUnused(home, session);
+    }
     if (request.owned?.isOwn() === false) {
       request.answered(lost(new UnreachableError('another client has just made the session'), false));
       return forgetUnused(home, session);
@@ -57,7 +66,7 @@ export async function attach(home: Home, client: SessionClient, request: AttachR
     }
     session.attach(client, declaration);
     request.begun(session);
-    const answer = await attachOnServer(home, session, request, attachParams(declaration, others));
+    const answer = await attachOnServer(home, session, request, attachParams(declaration, others), model);
     if (answer === 'Attached') {
       if (before === undefined) session.offer(client);
       session.watchUse();
@@ -83,7 +92,12 @@ function forgetUnused(home: Home, session: Session): void {
 export async function detach(home: Home, client: SessionClient, session: Session): Promise<void> {
   const left = session.detach(client);
   if (left === undefined || session.clientCount === 0) return;
-  await home.redeclare(session, detachParams(left, session.declarations));
+  await home.redeclare(session, () => {
+    const { injection } = home;
+    const params = detachParams(left, session.declarations);
+    // With its login: the server may have unloaded it without a word, and would load it without one.
+    return injection.isOn ? withModel('session.resume', withoutLogin(params), injection.given(session)) : params;
+  });
 }
 
 async function attachOnServer(
@@ -91,6 +105,7 @@ async function attachOnServer(
   session: Session,
   request: AttachRequest,
   params: Declaration,
+  model: SessionModel | undefined,
 ): Promise<'Attached' | 'Refused'> {
   const { sessionId, answered } = request;
   const isCreate = request.method === 'session.create';
@@ -106,7 +121,10 @@ async function attachOnServer(
   const finish = (answer: ServerAnswer, sent = method) => {
     const isAttached = isResult(answer);
     // Before the answer is passed on: what follows it in the same read is for a session that is there.
-    if (isAttached) session.loaded();
+    if (isAttached) {
+      session.loaded();
+      home.injection.loaded(session, model);
+    }
     if (isAttached && resume) session.hadTurn = true;
     if (isAttached && sent === 'session.resume' && !wasLoaded) session.isDurable = true;
     answered(answer);
@@ -119,7 +137,12 @@ async function attachOnServer(
     void request.owned.prepare(session, sent === 'session.create').then((failure) => finish(failure ?? kept, sent));
   };
   const send = (sent: string, done: (answer: ServerAnswer) => void) =>
-    home.upstream.requestWithin(home.limits.attachTimeoutMs, sent, { ...params, ...own, sessionId }, done);
+    home.upstream.requestWithin(
+      home.limits.attachTimeoutMs,
+      sent,
+      withModel(sent, { ...params, ...own, sessionId }, model),
+      done,
+    );
   send(method, (answer) => {
     // The list had it, but it cannot be loaded: a session without a turn is a mere directory.
     if (isCreate && resume && isUnloaded(answer)) send('session.create', (made) => prepared(made, 'session.create'));

@@ -23,11 +23,12 @@ import { pong } from '../pong.ts';
 import { attach, detach } from './attach.ts';
 import { admission } from './events.ts';
 import type { Home } from './home.ts';
+import { withGitHubToken, withoutLogin } from './injected.ts';
 import { IsolatedCalls } from './isolated.ts';
 import { sessionIdOf, type ClientAnswer, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import type { CallRefusal, RelayObserver } from './observer.ts';
-import { invalid, notRestored, refusedParam, tooMany, unavailable, unhandled } from './refusals.ts';
-import { isResult, resultFields } from './server-answer.ts';
+import { invalid, modelUnavailable, notRestored, refusedParam, tooMany, unavailable, unhandled } from './refusals.ts';
+import { isResult, modelFailure, resultFields } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { SendRefusal } from './turn.ts';
 
@@ -196,7 +197,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
       );
     }
     const rule = rules.ruleOf(method);
-    const refusal = rule.action === 'deny' ? undefined : rules.checkParams(method, params);
+    const { isOn: isInjected } = this.#home(sessionIdOf(params)).injection;
+    const refusal = rule.action === 'deny' ? undefined : rules.checkParams(method, params, isInjected);
     // Before anything is kept of it: a session is never declared or replayed with what was refused.
     if (refusal !== undefined) return this.deliver(refusedParam(id, refusal));
     this.#open.set(id, bytes);
@@ -239,6 +241,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
         return this.#keep(request);
       case 'own':
         return this.#forward(request);
+      case 'login':
+        return this.#login(request);
     }
   }
 
@@ -325,11 +329,23 @@ export class ClientRelay implements ClientHandler, SessionClient {
   }
 
   #keep(request: ClientRequest): void {
-    const { method, params } = request;
-    const session = this.#home(sessionIdOf(params)).session(sessionIdOf(params));
-    this.#forward(request, (answer) => {
+    const home = this.#home(sessionIdOf(request.params));
+    const { method } = request;
+    const params = home.injection.isOn ? withoutLogin(request.params) : request.params;
+    const session = home.session(sessionIdOf(params));
+    this.#forward({ ...request, params }, (answer) => {
       if (isResult(answer)) session?.replay.keep(method, params, resultFields(answer.body));
     });
+  }
+
+  /** What asks GitHub for the tenant, such as for its models. */
+  #login(request: ClientRequest): void {
+    const { injection } = this.#home(undefined);
+    if (!injection.isOn) return this.#forward(request);
+    void injection.read().then(
+      (model) => this.#forward(model ? { ...request, params: withGitHubToken(request.params, model) } : request),
+      (error: unknown) => this.#pass(request.id, modelFailure(error)),
+    );
   }
 
   #forward({ id, method, params }: ClientRequest, then?: (answer: ServerAnswer) => void): void {
@@ -344,6 +360,8 @@ export class ClientRelay implements ClientHandler, SessionClient {
   #pass(id: RequestId, answer: ServerAnswer): void {
     if (answer.kind === 'Answer') this.#reply(id, answerFor(id, answer.body, answer.head));
     else if (answer.kind === 'NotRestored') this.#reply(id, this.#refused('NotRestored', notRestored(id, answer.why)));
+    else if (answer.kind === 'NoModel')
+      this.#reply(id, this.#refused('ModelUnavailable', modelUnavailable(id, answer.why)));
     else if (answer.kind === 'TooMany') this.#reply(id, this.#refused('TooManySessions', tooMany(id, answer.why)));
     else this.#reply(id, this.#unavailable(id, answer.sent));
   }

@@ -1,6 +1,5 @@
 /** One server of a tenant with the sessions on it that clients are attached to. */
 import {
-  RpcError,
   isObject,
   parseMessage,
   unquotedMessageOf,
@@ -11,16 +10,17 @@ import {
   type RequestId,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { ForcedParams, GatewayServer, TenantRef } from '../model.ts';
-import { restoreParams, createParams, forcedParams } from './declarations.ts';
+import type { ForcedParams, GatewayServer, TenantModel, TenantRef } from '../model.ts';
+import { forcedParams } from './declarations.ts';
 import type { WaitKind } from './events.ts';
-import { NotRestoredError, sessionIdOf, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
+import { Injection } from './injection.ts';
+import { loadSession } from './loading.ts';
+import { sessionIdOf, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { Owners, type OwnershipSources } from './owners.ts';
 import { unknownMethod } from './refusals.ts';
-import { restricts, type ReplayedCall } from './replay.ts';
 import { requestKindOf, unattended } from './requests.ts';
-import { isNotFound, isResult, isUnloaded, loadFailure } from './server-answer.ts';
+import { isResult, isUnloaded, loadFailure } from './server-answer.ts';
 import { Session } from './session.ts';
 import { turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
@@ -42,6 +42,8 @@ export interface HomeOptions {
   readonly newId: () => string;
   /** Where the server is now; undefined: nowhere. */
   readonly locate: () => GatewayServer | undefined;
+  /** What sessions get from their tenant; undefined: clients bring their login. */
+  readonly model: () => TenantModel | undefined;
   /** The last client has left. */
   readonly onLeft: () => void;
   /** What every session has; undefined: nothing. */
@@ -57,6 +59,7 @@ export class Home {
   readonly upstream: Upstream;
   /** Undefined: all clients are one trust domain. */
   readonly owners: Owners | undefined;
+  readonly injection: Injection;
   readonly #options: HomeOptions;
   readonly #sessions = new Map<string, Session>();
   readonly #clients = new Set<SessionClient>();
@@ -66,7 +69,15 @@ export class Home {
   constructor(options: HomeOptions) {
     this.#options = options;
     this.key = options.key;
-    const { clock, limits, dial, locate, observer } = options;
+    const { clock, limits, dial, locate, observer, model } = options;
+    this.injection = new Injection({
+      clock,
+      limits,
+      source: model,
+      sessions: () => this.#sessions.values(),
+      redeclare: (session, params, taken) => this.redeclare(session, () => params, taken),
+      onProblem: (error) => options.log.info({ server: this.key, error }, 'the login of a tenant could not be read'),
+    });
     this.upstream = new Upstream({
       clock,
       limits,
@@ -91,6 +102,7 @@ export class Home {
 
   /** Closes the connection and forgets all sessions. */
   close(): void {
+    this.injection.close();
     this.upstream.close();
     for (const session of this.#sessions.values()) this.forget(session);
   }
@@ -165,25 +177,31 @@ export class Home {
     void this.#afterLoad(session, answered, () => this.#requestLoaded(method, params, session, answered));
   }
 
-  /** Tells the server what is declared now. A session that is not loaded is told when it is. */
-  async redeclare(session: Session, params: object): Promise<void> {
+  /**
+   * Tells the server what is declared when its turn comes, and calls `taken` if it took it. A session that is not loaded is told when it
+   * is.
+   */
+  async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
     await session.exclusively(async () => {
       if (!session.isLoaded) return;
       const { forced } = this.#options;
       // A server that has unloaded it and said nothing loads it for this.
       const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
       const sessionId = session.id;
-      await this.own('session.resume', { ...params, ...kept, sessionId, disableResume: true });
+      const isTaken = await this.own('session.resume', { ...params(), ...kept, sessionId, disableResume: true });
       if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
+      if (isTaken) taken?.();
     });
   }
 
-  /** A call of the gateway's own, whose failure nobody waits for. */
-  async own(method: string, params: object): Promise<void> {
+  /** A call of the gateway's own, whose failure nobody waits for. Returns whether it succeeded. */
+  async own(method: string, params: object): Promise<boolean> {
     try {
       await this.upstream.call(method, params);
+      return true;
     } catch (error) {
       this.#logFailure(method, error);
+      return false;
     }
   }
 
@@ -220,49 +238,17 @@ export class Home {
 
   /**
    * Has the server load a session as its clients had set it up; to be called in {@link Session.exclusively}.
-   * @throws CopilotError, or NotRestoredError if it would allow more than its clients decided
+   * @throws CopilotError, NotRestoredError if it would allow more than its clients decided, or ModelUnavailableError
    */
   async load(session: Session): Promise<void> {
-    // Without clients it stays unloaded: they may have left while this waited.
-    if (session.isLoaded || session.clientCount === 0) return;
-    if (session.replay.overflowed) {
-      throw new NotRestoredError('its clients changed permissions and options more often than is kept');
-    }
-    const { id: sessionId, declarations } = session;
-    // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
-    if (!session.hadTurn || !(await this.#resumed(session, restoreParams(declarations)))) {
-      await this.upstream.call('session.create', { ...createParams(declarations), sessionId });
-      await this.owners?.stamp(sessionId, true);
-    }
-    for (const call of session.replay.calls) await this.#replay(sessionId, call);
-    // Only now: a request that came meanwhile must not overtake a rule.
-    session.loaded();
-  }
-
-  /** Tells the server a call again. Without one that restricts the session, it must not stay loaded. */
-  async #replay(sessionId: string, { method, params }: ReplayedCall): Promise<void> {
-    try {
-      await this.upstream.call(method, params);
-    } catch (error) {
-      if (!(error instanceof RpcError)) throw error;
-      this.#logFailure(method, error);
-      if (!restricts(method)) return;
-      await this.own('sessions.close', { sessionId });
-      throw new NotRestoredError(`the server refused ${method}, which it had accepted before`, { cause: error });
-    }
-  }
-
-  /** Returns false if the server does not have it: the beginning of its first turn may be lost with a process. */
-  async #resumed(session: Session, params: object): Promise<boolean> {
-    try {
-      const own = { sessionId: session.id, disableResume: true, continuePendingWork: true };
-      await this.upstream.call('session.resume', { ...params, ...own });
-      return true;
-    } catch (error) {
-      // One that was on the disk was deleted. It must not come back empty under the same id.
-      if (!session.isDurable && isNotFound(error)) return false;
-      throw error;
-    }
+    const { upstream, injection } = this;
+    await loadSession(session, {
+      upstream,
+      injection,
+      made: async (sessionId) => this.owners?.stamp(sessionId, true),
+      close: (sessionId) => this.own('sessions.close', { sessionId }),
+      onFailure: (method, error) => this.#logFailure(method, error),
+    });
   }
 
   async #unload(session: Session): Promise<void> {

@@ -18,6 +18,7 @@ import type { ForcedParams } from '../model.ts';
 import type { OwnedAttach } from './attach.ts';
 import { forcedParams } from './declarations.ts';
 import type { Home } from './home.ts';
+import { withoutLogin } from './injected.ts';
 import type { Declaration, ServerAnswer } from './model.ts';
 import type { Owners, StoredSession } from './owners.ts';
 import { idTaken, noSessionId } from './refusals.ts';
@@ -144,10 +145,12 @@ export class IsolatedCalls<C extends IsolatedCall> {
   }
 
   /** Asks the server about an id that was never used, and answers as if it were the one that was asked for. */
-  #asUnknown({ upstream }: Home, sessionId: string, { id, method, params }: C): void {
+  #asUnknown({ upstream, injection }: Home, sessionId: string, { id, method, params }: C): void {
     const { newId, pass } = this.#options;
     const unused = newId();
-    upstream.request(method, { ...params, sessionId: unused }, (answer) =>
+    // Where the tenant has a login, none of a client gets as far as the server, whatever it is asked.
+    const asked = injection.isOn ? withoutLogin(params) : params;
+    upstream.request(method, { ...asked, sessionId: unused }, (answer) =>
       pass(id, answer.kind === 'Answer' ? renamed(answer, unused, sessionId) : answer),
     );
   }

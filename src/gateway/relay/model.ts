@@ -16,6 +16,8 @@ export type ServerAnswer =
   | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean }
   /** It was not sent, because the session would allow more than its clients decided. `why` is for them. */
   | { readonly kind: 'NotRestored'; readonly why: string }
+  /** It was not sent, because the session would be without the login of its tenant. `why` is for the client. */
+  | { readonly kind: 'NoModel'; readonly why: string }
   /** It was not sent, because it is more than is kept. `why` is for the client. */
   | { readonly kind: 'TooMany'; readonly why: string };
 
@@ -83,6 +85,8 @@ export interface RelayLimits {
   readonly detachAfterMs: number;
   /** Ms in which nobody can answer what a session waits for, after which the gateway denies it; default 10 minutes. */
   readonly permissionTimeoutMs: number;
+  /** Ms for which the login of a tenant is believed, and after which it is read again for the sessions that have it; default 20,000. */
+  readonly modelReadMs: number;
   /** Ms in which a prompt that the server has taken must start a turn, before another client's prompt is sent; default 5000. */
   readonly turnStartMs: number;
 }
@@ -110,6 +114,7 @@ export const DEFAULT_LIMITS: RelayLimits = {
   attachTimeoutMs: 120_000,
   detachAfterMs: 60_000,
   permissionTimeoutMs: 600_000,
+  modelReadMs: 20_000,
   turnStartMs: 5000,
 };
 

@@ -22,8 +22,8 @@ export type HeldEnd = (typeof HELD_ENDS)[number];
 
 /**
  * Why the relay refuses a call whose method is allowed: it is malformed, or its id is in use; the client has too many that
- * wait, or too many sessions; too many prompts wait for a turn; the session cannot be loaded as its clients had set it up; there
- * is no server now.
+ * wait, or too many sessions; too many prompts wait for a turn; the session cannot be loaded as its clients had set it up; the login of
+ * the tenant's model cannot be read; there is no server now.
  */
 export const CALL_REFUSALS = [
   'Invalid',
@@ -31,6 +31,7 @@ export const CALL_REFUSALS = [
   'TooManySessions',
   'TooManyPrompts',
   'NotRestored',
+  'ModelUnavailable',
   'Unavailable',
 ] as const;
 export type CallRefusal = (typeof CALL_REFUSALS)[number];

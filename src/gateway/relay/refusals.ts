@@ -14,6 +14,9 @@ export const UNAVAILABLE = -32050;
 /** The session cannot be loaded again as its clients had set it up. In `data`: `retryable`, which is false. */
 export const NOT_RESTORED = -32051;
 
+/** The login of the tenant's model cannot be read. In `data`: `retryable`, which is true, and the condition of the tenant that says why. */
+export const MODEL_UNAVAILABLE = -32052;
+
 /** Characters of a method's name that are repeated to who sent it. */
 const LONGEST_NAME = 128;
 
@@ -53,6 +56,11 @@ export function noSessionId(id: RequestId, method: string): string {
 
 export function tooMany(id: RequestId, what: string): string {
   return formatError(id, TOO_MANY_REQUESTS, `${what}; wait for some of them and try again`);
+}
+
+/** For clients of a tenant whose login the gateway gives to sessions. */
+export function modelUnavailable(id: RequestId, why: string): string {
+  return formatError(id, MODEL_UNAVAILABLE, why, { retryable: true, condition: 'ModelConfigured' });
 }
 
 /** For clients of a session of which less than all restrictions could be told to the server again. */

@@ -75,6 +75,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       observer,
       newId,
       locate,
+      model: () => tenantOf(ref, uid, isolation)?.model,
       onLeft: dropIfGone,
       forced: rules[isolation].forced,
       ownership: isolation === 'Dedicated' ? undefined : { ...ownership, randomBytes, tenant: ref },
@@ -86,6 +87,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     for (const { home, tenant, dropIfGone } of homes.values()) {
       if (tenant.namespace !== changed.namespace || tenant.name !== changed.name) continue;
       home.upstream.relocate();
+      home.injection.changed();
       dropIfGone();
     }
   });

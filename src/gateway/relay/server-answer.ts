@@ -1,5 +1,6 @@
 /** Answers of servers, and what stands in place of one. */
 import { ProtocolError, RpcError, isObject, parseMessage, scanAnswer, type CopilotError } from '../../copilot/index.ts';
+import { ModelUnavailableError } from '../model.ts';
 import { NotRestoredError, type ServerAnswer } from './model.ts';
 
 const NOT_FOUND = /Session not found/;
@@ -56,9 +57,16 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof RpcError && NOT_FOUND.test(error.serverMessage);
 }
 
+/** What a request gets for which the login of its tenant could not be read. */
+export function modelFailure(error: unknown): ServerAnswer {
+  if (!(error instanceof ModelUnavailableError)) throw error;
+  return { kind: 'NoModel', why: error.message };
+}
+
 /** What a request gets whose session could not be loaded; undefined: it is sent, because the server says best why not. */
 export function loadFailure(error: unknown): ServerAnswer | undefined {
   if (error instanceof RpcError) return undefined;
+  if (error instanceof ModelUnavailableError) return modelFailure(error);
   if (error instanceof NotRestoredError) return { kind: 'NotRestored', why: error.message };
   return lost(error as CopilotError, false);
 }

@@ -25,8 +25,8 @@ export function countedRules(rules: MethodRules, counter: DeniedCalls): MethodRu
       }
       return rule;
     },
-    checkParams: (method, params) => {
-      const refusal = rules.checkParams(method, params);
+    checkParams: (method, params, isInjected) => {
+      const refusal = rules.checkParams(method, params, isInjected);
       if (refusal !== undefined) counter.refusedParameter(refusal.reason);
       return refusal;
     },

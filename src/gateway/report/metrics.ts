@@ -1,6 +1,7 @@
 /** The metrics of the gateway, beside those of the core. Labels come from fixed sets only: no series for a tenant, a session or a client. */
 import type { Counter, Registry } from 'prom-client';
 import { DENY_REASONS, type DenyReason } from '../admission/admission.ts';
+import { KEY_READ_RESULTS, type KeyObserver, type KeyReadResult } from '../admission/oidc/key-reads.ts';
 import { CloseCause } from '../client/model.ts';
 import { CLIENT_STATES, type ClientState } from '../client/state.ts';
 import { REJECT_REASONS, type RejectReason } from '../listen/listener.ts';
@@ -17,11 +18,12 @@ const CLOSE_REASONS: ReadonlySet<string> = new Set([...Object.values(CloseCause)
 const MAX_UNKNOWN_METHODS = 100;
 
 /** Registers and counts. */
-export class GatewayMetrics implements DeniedCalls {
+export class GatewayMetrics implements DeniedCalls, KeyObserver {
   readonly #series: Series;
   readonly #accepted: Counter;
   readonly #rejected: Counter<'reason'>;
   readonly #admissions: Counter<'result'>;
+  readonly #keyReads: Counter<'result'>;
   readonly #closed: Counter<'reason'>;
   /** Bytes and frames are counted here, thousands of times between two scrapes. */
   readonly #traffic = { received: 0, receivedFrames: 0, sent: 0, frames: 0 };
@@ -40,6 +42,9 @@ export class GatewayMetrics implements DeniedCalls {
     });
     this.#admissions = series.counter('admissions_total', 'Tokens that clients presented, by result', {
       result: ['Admitted', ...DENY_REASONS],
+    });
+    this.#keyReads = series.counter('oidc_key_reads_total', 'Readings of the keys of OIDC issuers, by result', {
+      result: KEY_READ_RESULTS,
     });
     this.#closed = series.counter('closed_connections_total', 'Connections of clients that ended, by reason', {
       reason: [...CLOSE_REASONS, OTHER],
@@ -82,6 +87,10 @@ export class GatewayMetrics implements DeniedCalls {
 
   admission(result: 'Admitted' | DenyReason): void {
     this.#admissions.inc({ result });
+  }
+
+  readKeys(result: KeyReadResult): void {
+    this.#keyReads.inc({ result });
   }
 
   closed(reason: string): void {

@@ -8,6 +8,7 @@ import type { Pod } from '../../kube/types/builtins.ts';
 import { fromKey, keyOf, type NamespacedName } from '../../kube/types/types.ts';
 import { isReady } from '../../resources/pod.ts';
 import type { Fleet, GatewayTenant, TenantRef } from '../model.ts';
+import { KnownModels } from './known-models.ts';
 import { KnownPods } from './known-pods.ts';
 import { servingPods } from './serving.ts';
 import { type RoutedTenant, TENANT_INDEX, tenantKeyOf } from './slim.ts';
@@ -33,6 +34,7 @@ const FIRST_CHECKS_MS = 5_000;
 export class CachedFleet implements Fleet, Reconciler {
   readonly #options: FleetOptions;
   readonly #known: KnownPods;
+  readonly #models: KnownModels;
   /** The tenants that were asked for, by key. */
   readonly #found = new Map<string, GatewayTenant>();
   readonly #listeners = new Set<(tenant: TenantRef) => void>();
@@ -44,6 +46,7 @@ export class CachedFleet implements Fleet, Reconciler {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#known = new KnownPods(options.client);
+    this.#models = new KnownModels(options.client, options.clock);
     options.tenants.addHandler({
       onAdd: (tenant) => this.#changed(keyOf(tenant)),
       onUpdate: (_old, tenant) => this.#changed(keyOf(tenant)),
@@ -126,8 +129,10 @@ export class CachedFleet implements Fleet, Reconciler {
     if (before !== undefined) {
       const after = this.#compute(key);
       if (isDeepStrictEqual(before, after)) return;
-      if (after === undefined) this.#found.delete(key);
-      else this.#found.set(key, after);
+      if (after === undefined) {
+        this.#found.delete(key);
+        this.#models.forget(key);
+      } else this.#found.set(key, after);
     }
     // One that nobody has asked for may be waited for: it did not exist then.
     for (const listener of this.#listeners) listener(fromKey(key));
@@ -140,6 +145,7 @@ export class CachedFleet implements Fleet, Reconciler {
     const { uid = '', name, namespace = '' } = metadata;
     const ref = { namespace, name };
     const serving = servingPods(this.#podsOf(key), (pod) => this.#known.isOwn(pod, uid));
+    const model = this.#models.modelOf(ref, spec?.model);
     return {
       ...ref,
       uid,
@@ -148,6 +154,7 @@ export class CachedFleet implements Fleet, Reconciler {
       isolation: spec?.isolation ?? 'Dedicated',
       credentials: (status?.binding?.credentials ?? []).map(({ sha256 }) => sha256),
       servers: serving.map((found) => this.#known.serverIn(found, ref, uid)),
+      ...(model !== undefined && { model }),
     };
   }
 

@@ -1,5 +1,6 @@
 /** What the gateway keeps in memory of tenants and pods: ten thousand tenants take less than 250 MB. */
-import { COPILOT_TENANT, Label, type Access, type Isolation } from '../../api/names.ts';
+import { COPILOT_TENANT, Label, type Access, type Injection, type Isolation } from '../../api/names.ts';
+import type { CopilotTenantSpec } from '../../api/tenant.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { getControllerOf } from '../../kube/types/owner.ts';
 import { defineResource } from '../../kube/types/resource.ts';
@@ -8,12 +9,15 @@ import { keyOf, type KubeObject } from '../../kube/types/types.ts';
 
 /** A tenant, as far as the gateway reads it. */
 export type RoutedTenant = KubeObject & {
-  readonly spec?: { readonly isolation?: Isolation };
+  readonly spec?: { readonly isolation?: Isolation; readonly model?: RoutedModel };
   readonly status?: {
     readonly access?: Access;
+    readonly modelInjection?: Injection;
     readonly binding?: { readonly credentials?: readonly { readonly sha256: string }[] };
   };
 };
+/** The login that the gateway puts into the tenant's sessions. */
+export type RoutedModel = Pick<NonNullable<CopilotTenantSpec['model']>, 'github' | 'provider'>;
 export const RoutedTenant = defineResource<RoutedTenant>(COPILOT_TENANT);
 
 /** Selects the pods of all servers. The informer's label selector. */
@@ -27,17 +31,26 @@ export function tenantKeyOf({ metadata: { namespace = '', labels } }: Pod): stri
   return keyOf({ namespace, name: labels?.[Label.tenant] ?? '' });
 }
 
-/** Keeps of a tenant its isolation, its access and the hashes of its credentials. */
+/** Keeps of a tenant its isolation, its access, the hashes of its credentials, and its model if sessions get the login from the gateway. */
 export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedTenant): RoutedTenant {
-  const { access, binding } = status ?? {};
+  const { isolation } = spec ?? {};
+  const { access, modelInjection, binding } = status ?? {};
+  const model = modelInjection === 'Gateway' ? injectedModel(spec?.model) : undefined;
   const credentials = (binding?.credentials ?? []).map(({ sha256 }) => ({ sha256 }));
   return {
     apiVersion,
     kind,
     metadata: slimMetadata(metadata),
-    ...(spec?.isolation !== undefined && { spec: { isolation: spec.isolation } }),
+    ...((isolation !== undefined || model !== undefined) && {
+      spec: { ...(isolation !== undefined && { isolation }), ...(model !== undefined && { model }) },
+    }),
     status: { ...(access !== undefined && { access }), ...(credentials.length > 0 && { binding: { credentials } }) },
   };
+}
+
+function injectedModel({ github, provider }: RoutedModel = {}): RoutedModel | undefined {
+  if (github !== undefined) return { github };
+  return provider && { provider };
 }
 
 /** Keeps of a pod whose it is, where it is and whether it serves. */

@@ -22,12 +22,14 @@ export interface ExchangeOptions extends Dispatcher.DispatchOptions {
    * lease that was held when it was sent may be lost. What it throws is the failure of the request.
    */
   readonly whenWritten?: (() => void) | undefined;
+  /** A longer response is not read to its end, and fails. Default: any length, for servers that are trusted. */
+  readonly maxBodyBytes?: number | undefined;
 }
 
 /** Sends a request over a pool. Rejects with the error of the connection, the reason of the signal or what `whenWritten` threw. */
 export async function exchange(
   dispatcher: Pick<Dispatcher, 'dispatch'>,
-  { signal, whenWritten, ...options }: ExchangeOptions,
+  { signal, whenWritten, maxBodyBytes = Infinity, ...options }: ExchangeOptions,
 ): Promise<Exchanged> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<Exchanged>();
@@ -35,6 +37,7 @@ export async function exchange(
   let statusCode = 0;
   let headers: Headers = {};
   const chunks: Buffer[] = [];
+  let bytes = 0;
   using _abort = onAbort(signal, (reason) => {
     controller?.abort(reason as Error);
     reject(reason);
@@ -52,7 +55,11 @@ export async function exchange(
       statusCode = status;
       headers = received;
     },
-    onResponseData: (_controller, chunk) => void chunks.push(chunk),
+    onResponseData: (_controller, chunk) => {
+      bytes += chunk.length;
+      if (bytes <= maxBodyBytes) chunks.push(chunk);
+      else controller?.abort(new Error(`the response has more than ${maxBodyBytes} bytes`));
+    },
     onResponseEnd: () => resolve({ statusCode, headers, text: textOf(chunks) }),
     onResponseError: (_controller, error) => reject(error),
   });

@@ -1,8 +1,9 @@
 /** The Secret that client applications bind to. */
-import { FIELD_MANAGER, SERVER_PORT } from '../../api/names.ts';
+import { FIELD_MANAGER, SERVER_PORT, type Injection } from '../../api/names.ts';
 import { addressOf } from '../../copilot/index.ts';
 import { Secret } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
+import { INJECTION_KEY } from '../../resources/binding.ts';
 import { childName, serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { HostAndPort } from '../model.ts';
@@ -14,7 +15,9 @@ export interface BindingFacts {
   readonly token: string;
   /** Where the gateway is; undefined: clients connect directly. */
   readonly gateway?: HostAndPort | undefined;
-  /** Value of `spec.model.provider.apiKeySecretRef`. */
+  /** How sessions get the login of the model; default: from the client, which finds it here. */
+  readonly injection?: Injection | undefined;
+  /** Value of `spec.model.provider.apiKeySecretRef`; undefined: clients must not have it, or there is none. */
   readonly providerApiKey?: string | undefined;
 }
 
@@ -43,6 +46,7 @@ export function bindingSecret(tenant: CopilotTenant, facts: BindingFacts): Secre
     // `http` is the only scheme that the Copilot SDK's RuntimeConnection.forUri accepts; the protocol is plain TCP.
     uri: `http://${endpoint(tenant, facts.gateway)}`,
     token: facts.token,
+    ...(facts.injection === 'Gateway' && { [INJECTION_KEY]: facts.injection }),
     ...modelEntries(tenant, facts.providerApiKey),
   };
   return {

@@ -6,8 +6,11 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { GatewayFacts, OperatorFacts } from '../model.ts';
 import { sharedMetadata } from './metadata.ts';
 
-/** By name: the gateway reads the one Secret that it presents to the tenant's servers, and no other of the namespace. */
-export function gatewayRole(tenant: CopilotTenant): Role {
+/**
+ * By name: the gateway reads the Secret that it presents to the tenant's servers and the one with the login that it gives to sessions, if
+ * it does, and no other of the namespace.
+ */
+export function gatewayRole(tenant: CopilotTenant, loginSecret?: string): Role {
   const { name } = tenant.metadata;
   return {
     apiVersion: apiVersionOf(Role),
@@ -17,7 +20,7 @@ export function gatewayRole(tenant: CopilotTenant): Role {
       {
         apiGroups: [Secret.group],
         resources: [Secret.plural],
-        resourceNames: [childName(name, 'token')],
+        resourceNames: [childName(name, 'token'), ...(loginSecret === undefined ? [] : [loginSecret])],
         verbs: ['get'],
       },
     ],

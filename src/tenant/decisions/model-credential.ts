@@ -2,10 +2,12 @@
 import { ModelConfiguredReason } from '../../api/conditions.ts';
 import type { SecretKeyRef } from '../../api/tenant.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
+import { credentialOf } from '../../resources/credential.ts';
 import type { RequiredLabel, SecretRead } from '../model.ts';
+import type { InjectionDecision } from './injection.ts';
 import { missingLabel } from './required-label.ts';
 
-/** The outcome for the condition ModelConfigured. `value` is secret: only pods and the binding Secret get it. */
+/** The outcome for the condition ModelConfigured. `value` is secret: pods, the binding Secret or sessions get it. */
 export type ModelDecision =
   | { readonly ok: true; readonly reason: ModelConfiguredReason; readonly message: string; readonly value?: string }
   | { readonly ok: false; readonly reason: ModelConfiguredReason; readonly message: string };
@@ -20,9 +22,11 @@ export function modelDecision(
   tenant: CopilotTenant,
   secret: SecretRead | undefined,
   requiredLabel?: RequiredLabel,
+  { injection, problem }: Pick<InjectionDecision, 'injection' | 'problem'> = { injection: 'ServerEnv' },
 ): ModelDecision {
   const ref = modelSecretRef(tenant);
   const { model } = tenant.spec;
+  if (problem !== undefined) return unusable(ModelConfiguredReason.GatewayRequired, problem);
   if (ref === undefined || secret === undefined) {
     return model?.provider
       ? { ok: true, reason: ModelConfiguredReason.Provider, message: 'The provider requires no API key.' }
@@ -40,35 +44,50 @@ export function modelDecision(
   }
   const notAllowed = missingLabel(secret, requiredLabel);
   if (notAllowed !== undefined) return unusable(ModelConfiguredReason.SecretNotAllowed, notAllowed);
-  const data = secret.data?.[ref.key];
-  if (data === undefined) {
-    return unusable(
-      ModelConfiguredReason.SecretKeyNotFound,
-      `${where} has no key ${ref.key}. Add it, or correct the key in spec.model.`,
-    );
+  const read = credentialOf(secret, ref.key);
+  if ('problem' in read) {
+    const [problemReason, message] = PROBLEMS[read.problem];
+    return unusable(problemReason, message(ref.key, where));
   }
-  if (data === '')
-    return unusable(
-      ModelConfiguredReason.SecretValueEmpty,
-      `Key ${ref.key} of ${where} is empty. Set it to the credential.`,
-    );
-  const value = Buffer.from(data, 'base64').toString('latin1');
-  if (!/^[\x20-\x7e]+$/.test(value)) {
-    return unusable(
-      ModelConfiguredReason.SecretValueInvalid,
-      `Key ${ref.key} of ${where} contains a line break or another character that is not allowed in a credential. ` +
-        `A trailing newline is the usual cause: create the value with printf instead of echo.`,
-    );
-  }
+  const { value } = read;
+  const isInjected = injection === 'Gateway';
   return model?.github
-    ? { ok: true, reason: ModelConfiguredReason.GitHub, message: `Servers use the token in ${where}.`, value }
+    ? {
+        ok: true,
+        reason: ModelConfiguredReason.GitHub,
+        message: isInjected
+          ? `Sessions get the token in ${where} from the gateway.`
+          : `Servers use the token in ${where}.`,
+        value,
+      }
     : {
         ok: true,
         reason: ModelConfiguredReason.Provider,
-        message: `Clients get the API key of ${where} from the binding Secret.`,
+        message: isInjected
+          ? `Sessions get the API key of ${where} from the gateway.`
+          : `Clients get the API key of ${where} from the binding Secret.`,
         value,
       };
 }
+
+type Problem = Extract<ReturnType<typeof credentialOf>, { readonly problem: string }>['problem'];
+
+const PROBLEMS: Readonly<Record<Problem, readonly [ModelConfiguredReason, (key: string, where: string) => string]>> = {
+  KeyNotFound: [
+    ModelConfiguredReason.SecretKeyNotFound,
+    (key, where) => `${where} has no key ${key}. Add it, or correct the key in spec.model.`,
+  ],
+  ValueEmpty: [
+    ModelConfiguredReason.SecretValueEmpty,
+    (key, where) => `Key ${key} of ${where} is empty. Set it to the credential.`,
+  ],
+  ValueInvalid: [
+    ModelConfiguredReason.SecretValueInvalid,
+    (key, where) =>
+      `Key ${key} of ${where} contains a line break or another character that is not allowed in a credential. ` +
+      `A trailing newline is the usual cause: create the value with printf instead of echo.`,
+  ],
+};
 
 function unusable(reason: ModelConfiguredReason, message: string): ModelDecision {
   return { ok: false, reason, message };

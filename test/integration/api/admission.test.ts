@@ -96,6 +96,12 @@ describe('a manifest is refused with the field and the reason', () => {
       'spec.model must have github or provider, not both: remove one',
     ],
     [
+      'a login from a gateway that clients do not pass',
+      { access: 'Direct', model: { injection: 'Gateway', provider } },
+      'spec.model.injection Gateway requires that clients come through the gateway: set spec.access to Gateway, or',
+    ],
+    ['an unknown injection', { model: { injection: 'Client' } }, 'spec.model.injection: Unsupported value: "Client"'],
+    [
       'a provider that is no address',
       { model: { provider: { ...provider, baseUrl: 'models' } } },
       'spec.model.provider.baseUrl in body should match',

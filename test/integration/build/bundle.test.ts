@@ -35,6 +35,19 @@ const run = (...args: string[]) =>
     timeout: 20_000,
   });
 
+/** Files of which something is loaded with this one, before anything else is asked for. */
+function loadedWith(entryPoint: string): string[] {
+  const entry = Object.keys(metafile.outputs).find((file) => metafile.outputs[file]?.entryPoint === entryPoint);
+  const chunks = new Set(entry === undefined ? [] : [entry]);
+  for (const chunk of chunks) {
+    for (const { path, kind } of metafile.outputs[chunk]?.imports ?? []) {
+      if (kind === 'import-statement' && path in metafile.outputs) chunks.add(path);
+    }
+  }
+  const inputs = [...chunks].flatMap((chunk) => Object.entries(metafile.outputs[chunk]?.inputs ?? {}));
+  return inputs.flatMap(([file, { bytesInOutput }]) => (bytesInOutput ? [file] : []));
+}
+
 describe('the bundled operator', () => {
   it('prints the CRDs as they are in the repository', async () => {
     const { stdout, stderr } = run('crds');
@@ -72,16 +85,19 @@ describe('the bundled operator', () => {
     expect(sources.some((source) => source.endsWith('src/commands/operator/command.ts'))).toBe(true);
   });
 
-  it('loads neither zod nor the models of client-node for the command operator', () => {
-    const [operator] = Object.values(metafile.outputs).filter(
-      ({ entryPoint }) => entryPoint === 'src/commands/operator/command.ts',
-    );
-    const inputs = Object.entries(operator?.inputs ?? {}).flatMap(([file, { bytesInOutput }]) =>
-      bytesInOutput ? [file] : [],
-    );
-    expect(inputs).toContain('src/commands/operator/command.ts');
-    expect(inputs.filter((file) => /node_modules\/zod\/|client-node\/dist\/gen\/models\//.test(file))).toEqual([]);
-  });
+  it.each(['operator', 'gateway'])(
+    'loads neither zod, the tokens of jose nor the models of client-node for the command %s',
+    (name) => {
+      const inputs = loadedWith(`src/commands/${name}/command.ts`);
+      expect(inputs).toContain(`src/commands/${name}/command.ts`);
+      expect(inputs).toContain('src/kube/client/client.ts');
+      expect(
+        inputs.filter((file) =>
+          /modules\/(zod|jose\/dist\/webapi\/jw[st])\/|client-node\/dist\/gen\/models\//.test(file),
+        ),
+      ).toEqual([]);
+    },
+  );
 
   it('is ASCII, which V8 stores with one byte per character', async () => {
     for (const file of (await readdir(directory)).filter((name) => name.endsWith('.js'))) {

@@ -1,6 +1,9 @@
-// Admission by Kubernetes tokens: TokenReview, SubjectAccessReview and RBAC of a real API server.
+// Admission by Kubernetes and OIDC tokens: TokenReview, SubjectAccessReview and RBAC of a real API server, and a real issuer.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { stringify } from 'yaml';
 import { createAdmission, type Admission } from '../../../src/gateway/admission/admission.ts';
+import { parseOidcConfig } from '../../../src/gateway/admission/oidc/config.ts';
+import { createIssuers } from '../../../src/gateway/admission/oidc/issuers.ts';
 import { credentialHash } from '../../../src/resources/binding.ts';
 import { ApiReviews, GATEWAY_AUDIENCE } from '../../../src/gateway/admission/reviews.ts';
 import type { GatewayTenant } from '../../../src/gateway/model.ts';
@@ -9,6 +12,8 @@ import { startApiServer, type ApiServer } from '../../support/apiserver.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { connect } from '../../support/kube.ts';
+import { OidcIssuer } from '../../support/oidc-issuer.ts';
+import { PrivateCA } from '../../support/private-ca.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const namespace = 'default';
@@ -24,6 +29,8 @@ const acme: GatewayTenant = {
 
 let apiServer: ApiServer;
 let proxy: FaultProxy;
+let ca: PrivateCA;
+let issuer: OidcIssuer;
 let gateway: ReturnType<typeof connect>;
 let admin: ReturnType<typeof connect>;
 /** Moves the caches only: tokens expire by the time that the API server has, too. */
@@ -34,11 +41,15 @@ let users = 0;
 beforeAll(async () => {
   apiServer = await startApiServer();
   proxy = await FaultProxy.start(apiServer);
+  ca = new PrivateCA();
+  issuer = await OidcIssuer.start({ certificate: ca.issue('IP:127.0.0.1') });
   gateway = connect(apiServer.kubeconfig({ server: proxy.url }));
   admin = connect(apiServer.kubeconfig());
 }, 90_000);
 afterAll(async () => {
   await Promise.all([gateway.transport.close(), admin.transport.close()]);
+  await issuer[Symbol.asyncDispose]();
+  ca[Symbol.dispose]();
   await proxy.stop();
   await apiServer.stop();
 });
@@ -54,6 +65,13 @@ beforeEach(() => {
   admission = createAdmission({
     fleet,
     reviews: new ApiReviews({ client: gateway.client, clock }),
+    issuers: createIssuers({
+      configs: parseOidcConfig(stringify({ jwt: [issuer.config(ca)] }), () => ''),
+      clock: systemClock,
+      log: { info: () => undefined, warn: () => undefined },
+      observer: { readKeys: () => undefined },
+      proxyFor: () => undefined,
+    }),
     clock: systemClock,
   });
 });
@@ -70,13 +88,18 @@ async function serviceAccount(rules: readonly object[] = []): Promise<string> {
   return name;
 }
 
-async function grant(name: string, rules: readonly object[]): Promise<void> {
+/** `subject`: whoever gets the rights; default: the ServiceAccount of that name. */
+async function grant(
+  name: string,
+  rules: readonly object[],
+  subject: object = { kind: 'ServiceAccount', name, namespace },
+): Promise<void> {
   const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`;
   await post(`${rbac}/roles`, { metadata: { name }, rules });
   await post(`${rbac}/rolebindings`, {
     metadata: { name },
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
-    subjects: [{ kind: 'ServiceAccount', name, namespace }],
+    subjects: [subject],
   });
 }
 
@@ -169,6 +192,82 @@ describe('a token of a ServiceAccount', () => {
       await clock.advance(60_000);
       const again = await decision.recheck();
       return 'denied' in again && again.denied === 'NotAuthenticated';
+    });
+  });
+});
+
+describe('an OIDC token', () => {
+  /** Names of User or Group of the issuer, with their prefix. */
+  const oidc = (kind: 'User' | 'Group', name: string) => ({
+    apiGroup: 'rbac.authorization.k8s.io',
+    kind,
+    name: `oidc:${name}`,
+  });
+
+  it('admits its user with the verb connect on the tenant, and to no other tenant', async () => {
+    await grant('oidc-alice', [mayConnect], oidc('User', 'alice'));
+    const token = await issuer.token({ sub: 'alice' });
+    await eventually('the role', token, 'as oidc:alice');
+    expect(await reasonOf(token, `${namespace}/acme-0`)).toBe('UnknownTenant');
+    expect(await reasonOf(token, 'elsewhere/acme')).toBe('UnknownTenant');
+    expect(proxy.journal.map(({ resource }) => resource)).not.toContain('tokenreviews');
+  });
+
+  it('admits by a group', async () => {
+    await grant('oidc-dev', [mayConnect], oidc('Group', 'dev'));
+    await eventually('the role', await issuer.token({ sub: 'carol', groups: ['ops', 'dev'] }), 'as oidc:carol');
+    expect(await reasonOf(await issuer.token({ sub: 'carol', groups: ['ops'] }))).toBe('NotAuthorized');
+  });
+
+  it('is denied to a user without a right, also if a user without the prefix has it', async () => {
+    const subject = { ...oidc('User', ''), name: 'bob' };
+    await grant('bob', [mayConnect], subject);
+    await grant('oidc-bert', [mayConnect], oidc('User', 'bert'));
+    await eventually('a later role', await issuer.token({ sub: 'bert' }), 'as oidc:bert');
+    expect(await reasonOf(await issuer.token({ sub: 'bob' }))).toBe('NotAuthorized');
+    expect(await reasonOf(await issuer.token({ sub: 'bob' }), `${namespace}/acme/bob`)).toBe('NotAuthorized');
+  });
+
+  it('has none of the rights that all have whom the API server has authenticated', async () => {
+    await grant('authenticated', [mayConnect], { ...oidc('Group', ''), name: 'system:authenticated' });
+    const name = await serviceAccount();
+    await eventually('the role', await tokenOf(name), `as system:serviceaccount:${namespace}:${name}`);
+    expect(await reasonOf(await issuer.token({ sub: 'dave', groups: ['system:masters'] }))).toBe('NotAuthorized');
+    const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`;
+    await admin.transport.request({ method: 'DELETE', path: `${rbac}/rolebindings/authenticated` });
+    await eventually('the end of the role', await tokenOf(name), 'NotAuthorized');
+  });
+
+  it('states another user with the verb impersonate for that user', async () => {
+    const rules = [mayConnect, rule('impersonate', 'copilottenants/users', 'acme:alice@x.y')];
+    await grant('oidc-proxy', rules, oidc('User', 'proxy'));
+    const token = await issuer.token({ sub: 'proxy' });
+    await eventually('the role', token, 'as alice@x.y', `${namespace}/acme/alice%40x.y`);
+    expect(await reasonOf(token, `${namespace}/acme/bob`)).toBe('NotAuthorized');
+  });
+
+  it('for another audience is denied, and not sent to the API server', async () => {
+    expect(await reasonOf(await issuer.token({ aud: 'elsewhere' }))).toBe('NotAuthenticated');
+    expect(proxy.journal).toEqual([]);
+  });
+
+  it("of an issuer that is not configured is nobody's, as the API server says", async () => {
+    expect(await reasonOf(await issuer.token({ iss: `${issuer.url}/other` }))).toBe('NotAuthenticated');
+    expect(proxy.journal.map(({ resource }) => resource)).toEqual(['tokenreviews']);
+  });
+
+  it('ends its connection within a minute once the right is taken away', async () => {
+    await grant('oidc-erin', [mayConnect], oidc('User', 'erin'));
+    const token = await issuer.token({ sub: 'erin' });
+    await eventually('the role', token, 'as oidc:erin');
+    const decision = await admission.decide(`${namespace}/acme:${token}`);
+    if ('denied' in decision) throw new Error(decision.message);
+    const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`;
+    await admin.transport.request({ method: 'DELETE', path: `${rbac}/rolebindings/oidc-erin` });
+    await waitFor('the connection has lost its right', async () => {
+      await clock.advance(60_000);
+      const again = await decision.recheck();
+      return 'denied' in again && again.denied === 'NotAuthorized';
     });
   });
 });

@@ -1,17 +1,19 @@
 // An application from the binding Secret to its answer: the operator's reconciler makes the tenant, the gateway is a process with its own
 // rights, and the server is the real one. Only the kubelet is played.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { randomBytes } from 'node:crypto';
+import { approveAll } from '@github/copilot-sdk';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { API_VERSION, COPILOT_SESSION, SERVER_PORT, STAMP_SECRET } from '../../../src/api/names.ts';
 import { stampSecret } from '../../../src/commands/operator/stamp-secret.ts';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
 import { Pod, Secret } from '../../../src/kube/types/builtins.ts';
 import { CopilotSession } from '../../../src/resources/session.ts';
-import { chat } from '../../support/chat.ts';
+import { chat, withClient, type Binding } from '../../support/chat.ts';
 import { CopilotServer, freePort } from '../../support/copilot-server.ts';
 import { GatewayProcess } from '../../support/gateway-process.ts';
 import { GATEWAY_FACTS as facts, GATEWAY_NAMESPACE, gatewayKubeconfig } from '../../support/gateway-rights.ts';
 import { TestModel } from '../../support/model.ts';
+import { clientTool } from '../../support/relay-bench.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -23,7 +25,7 @@ let gateway: GatewayProcess;
 let port: number;
 /** Ends what the operator does beside its reconciles. */
 const stop = new AbortController();
-let operating: Promise<void> | undefined;
+let operating: Promise<void>;
 
 beforeAll(async () => {
   api = await startTenantApi();
@@ -31,6 +33,10 @@ beforeAll(async () => {
   world = await ReconcilerWorld.open(api.kubeconfig, undefined, { gateway: facts });
   port = await freePort();
   const kubeconfig = await gatewayKubeconfig(api);
+  const log = { info: () => undefined, warn: () => undefined };
+  const { client } = world;
+  const signer = stampSecret({ client, clock: systemClock, log, namespace: GATEWAY_NAMESPACE, randomBytes });
+  operating = signer.run(stop.signal, stop.signal);
   gateway = await GatewayProcess.start(kubeconfig, [`--listen-port=${port}`, '--drain-timeout=0s']);
 }, 120_000);
 afterAll(async () => {
@@ -61,6 +67,19 @@ async function startServer(tenant: string): Promise<CopilotServer> {
   await world.settle();
   return server;
 }
+
+/** A provider of a tenant, with its key in a new Secret. */
+async function providerWith(secret: string, key: string) {
+  const metadata = { name: secret, namespace: world.namespace };
+  await world.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata, ...login(key) });
+  const { baseUrl = '' } = model.bind({ host: '', port: 0 }, '').provider ?? {};
+  return { baseUrl, model: 'large', apiKeySecretRef: { name: secret } };
+}
+const login = (key: string) => ({ data: { 'api-key': Buffer.from(key).toString('base64') } });
+
+/** By which model and key a prompt was answered. */
+const keys = async (prompt: string) =>
+  (await model.requests(prompt)).map(({ model: name, headers }) => [name, headers['authorization']]);
 
 const binding = (token: string) => model.bind({ host: '127.0.0.1', port }, token);
 
@@ -94,10 +113,7 @@ describe('an application', () => {
   }, 120_000);
 
   it('of a Shared tenant finds the sessions of its own user, and those that a CopilotSession shares with it', async () => {
-    const log = { info: () => undefined, warn: () => undefined };
     const { client } = world;
-    const operator = stampSecret({ client, clock: systemClock, log, namespace: GATEWAY_NAMESPACE, randomBytes });
-    operating = operator.run(stop.signal, stop.signal);
     await world.createTenant('together', { isolation: 'Shared' });
     await world.settle();
     await using _server = await startServer('together');
@@ -127,6 +143,54 @@ describe('an application', () => {
     await waitFor('the id is reserved', taking);
     const { data } = await client.get(Secret, { namespace: GATEWAY_NAMESPACE, name: STAMP_SECRET });
     expect(gateway.output).not.toContain(data?.['key']);
+  }, 180_000);
+
+  it('chats by the login of its tenant, which only the gateway reads, and by the next one once the Secret has it', async () => {
+    const provider = await providerWith('login', 'sk-first');
+    await world.createTenant('initech', { model: { provider } });
+    await world.settle();
+    await using server = await startServer('initech');
+    expect(server.port).toBe(SERVER_PORT);
+    const bound = { host: '127.0.0.1', port, token: await secretValue('initech-binding') };
+    await waitFor('the first answer', () => chat(bound, { prompt: 'by the tenant' }), { withinMs: 30_000 });
+    expect(await keys('by the tenant')).toEqual([['large', 'Bearer sk-first']]);
+    await withClient(bound, async (client) => {
+      const session = await client.createSession({ onPermissionRequest: approveAll });
+      await world.patch(Secret, 'login', login('sk-second'));
+      const isNext = async () => {
+        const prompt = randomUUID();
+        await session.sendAndWait({ prompt });
+        return (await keys(prompt))[0]?.[1] === 'Bearer sk-second';
+      };
+      await waitFor('the live session has the next key', isNext, { withinMs: 90_000, everyMs: 500 });
+    });
+    for (const secret of ['sk-first', 'sk-second']) expect(gateway.output).not.toContain(secret);
+  }, 180_000);
+
+  it('of a Shared tenant chats by its login, has an agent without tools of the server, and finds no session of another user', async () => {
+    const provider = await providerWith('login-of-all', 'sk-of-all');
+    await world.createTenant('umbrella', { isolation: 'Shared', model: { provider } });
+    await world.settle();
+    await using _server = await startServer('umbrella');
+    const bound = await secretValue('umbrella-binding');
+    const as = (user: string): Binding => ({ host: '127.0.0.1', port, token: bound.replace(':', `/${user}:`) });
+    const tools = [clientTool('lookup', () => 'found')];
+    const asked = async (prompt: string) => {
+      await withClient(as('alice'), async (alice) => {
+        const session = await alice.createSession({ onPermissionRequest: approveAll, tools, sessionId: 'hers' });
+        await session.sendAndWait({ prompt });
+      });
+      return keys(prompt);
+    };
+    const sent = await waitFor('the first answer', () => asked('by alice'), { withinMs: 60_000 });
+    expect(sent).toEqual([['large', 'Bearer sk-of-all']]);
+    expect((await model.requests('by alice')).map(({ tools: offered }) => offered)).toEqual([['lookup']]);
+    await withClient(as('bob'), async (bob) => {
+      expect(await bob.listSessions()).toEqual([]);
+      const resuming = bob.resumeSession('hers', { onPermissionRequest: approveAll });
+      await expect(resuming).rejects.toThrow('Session not found: hers');
+    });
+    expect(gateway.output).not.toContain('sk-of-all');
   }, 180_000);
 
   it('is not admitted with the token of the server, nor to another tenant', async () => {

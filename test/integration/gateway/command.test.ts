@@ -1,13 +1,19 @@
 // The command `gateway` as a process, with a real API server: who is admitted follows what the operator writes into the tenant.
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as dial } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { GATEWAY_AUDIENCE } from '../../../src/gateway/admission/reviews.ts';
 import { bindingToken, credentialHash } from '../../../src/resources/binding.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { freePort } from '../../support/copilot-server.ts';
 import { GatewayProcess } from '../../support/gateway-process.ts';
 import { connect } from '../../support/kube.ts';
-import { RawClient } from '../../support/raw-client.ts';
+import { OidcIssuer } from '../../support/oidc-issuer.ts';
+import { PrivateCA } from '../../support/private-ca.ts';
+import { RawClient, type RawMessage } from '../../support/raw-client.ts';
 import { startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -19,23 +25,35 @@ let api: TenantApi;
 let admin: ReturnType<typeof connect>;
 let ports: Record<'clients' | 'health' | 'metrics', number>;
 let gateway: GatewayProcess;
+let folder: string;
+let ca: PrivateCA;
+let issuer: OidcIssuer;
 
 beforeAll(async () => {
   api = await startTenantApi();
   admin = connect(api.kubeconfig);
   await admin.client.create(CopilotTenant, tenantManifest('acme', {}) as CopilotTenant);
   await setStatus('Gateway', [credential]);
+  folder = mkdtempSync(join(tmpdir(), 'gateway-'));
+  ca = new PrivateCA();
+  issuer = await OidcIssuer.start({ certificate: ca.issue('IP:127.0.0.1') });
+  const oidcConfig = join(folder, 'oidc.yaml');
+  writeFileSync(oidcConfig, stringify({ jwt: [issuer.config(ca)] }));
   ports = { clients: await freePort(), health: await freePort(), metrics: await freePort() };
   gateway = await GatewayProcess.start(api.kubeconfig, [
     `--listen-port=${ports.clients}`,
     `--health-port=${ports.health}`,
     `--metrics-port=${ports.metrics}`,
+    `--oidc-config=${oidcConfig}`,
     '--watch-namespaces=default',
     '--drain-timeout=1s',
   ]);
 }, 120_000);
 afterAll(async () => {
   await gateway.kill();
+  await issuer[Symbol.asyncDispose]();
+  ca[Symbol.dispose]();
+  rmSync(folder, { recursive: true });
   await admin.transport.close();
   await api.stop();
 });
@@ -112,6 +130,36 @@ it('admits by a Kubernetes token for its audience', async () => {
   expect(gateway.output).not.toContain(token);
   expect(gateway.output).not.toContain(credential);
 }, 60_000);
+
+it('admits by an OIDC token until it expires, and answers all that it refuses alike', async () => {
+  const verbs = ['--verb=connect', '--resource=copilottenants.copilot-operator.dev', '--resource-name=acme'];
+  await api.kubectl.ok(['create', 'role', 'developers', ...verbs]);
+  await api.kubectl.ok(['create', 'rolebinding', 'developers', '--role=developers', '--group=oidc:dev']);
+  const token = await issuer.token({ sub: 'alice', groups: ['dev'] });
+  await waitFor('the role', () => isAdmitted(`default/acme:${token}`));
+  const answerTo = async (presented: string): Promise<RawMessage> => {
+    const { client } = await present(presented);
+    client.stream.destroy();
+    return client.answer(1);
+  };
+  const foreign = await answerTo(`default/acme:${await issuer.token({ sub: 'bob' })}`);
+  expect(foreign.error?.message).toBe('AUTHENTICATION_FAILED');
+  expect(await answerTo(`default/acme-0:${token}`)).toEqual(foreign);
+  expect(await answerTo(`default/acme:${token}x`)).toEqual(foreign);
+  expect(await answerTo(`default/acme:${await issuer.token({ aud: 'elsewhere' })}`)).toEqual(foreign);
+  const short = await waitFor('a token is presented before it expires', async () => {
+    const exp = Math.floor(Date.now() / 1000) + 5;
+    const presented = await present(`default/acme:${await issuer.token({ sub: 'alice', groups: ['dev'], exp })}`);
+    return presented.isAdmitted ? presented.client : undefined;
+  });
+  await waitFor('the end of the connection', () => short.isClosed, { withinMs: 30_000 });
+  expect(gateway.output).toContain('"credential":"OIDC","reason":"CredentialExpired"');
+  expect(gateway.output).toContain('"user":"oidc:alice"');
+  expect(gateway.output).not.toContain(token);
+  expect((await read(ports.metrics, '/metrics')).text).toMatch(
+    /^copilot_gateway_oidc_key_reads_total\{result="Succeeded"} [1-9]/m,
+  );
+}, 90_000);
 
 it('lets a client stay for its time when it is to stop, and ends in order', async () => {
   const { client } = await present(bindingToken(meta, credential));

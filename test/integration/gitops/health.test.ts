@@ -211,6 +211,7 @@ describe('a tenant', () => {
       SecretValueInvalid: 'Degraded',
       SecretNotAllowed: 'Degraded',
       SecretForbidden: 'Degraded',
+      GatewayRequired: 'Degraded',
     }),
   )('whose ModelConfigured has the reason %s is %s', async (reason, status) => {
     const conditions =

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASE, RENDER_ARGS, baseManifests } from '../../../scripts/render-base.ts';
+import { parseOidcConfig } from '../../../src/gateway/admission/oidc/config.ts';
 import { parseGatewayOptions } from '../../../src/commands/gateway/options.ts';
 import { parseOperatorOptions } from '../../../src/commands/operator/options.ts';
 import { FIELD_MANAGER, GATEWAY_APP_NAME, Label } from '../../../src/api/names.ts';
@@ -27,6 +28,11 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
+/** An OIDC issuer, as the values have it. */
+const oidc = {
+  issuer: { url: 'https://login.example.com', audiences: ['copilot-gateway'] },
+  claimMappings: { username: { claim: 'sub', prefix: 'example:' } },
+};
 const TEMPLATE = ['template', 'copilot-operator', CHART];
 const dryRun = (manifests: string) =>
   api.kubectl.ok(['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
@@ -75,6 +81,11 @@ describe('the chart', () => {
     ['a namespace that is none', { watchNamespaces: ['Team A'] }, '/watchNamespaces/0'],
     ['a log level that is none', { logLevel: 'loud' }, '/logLevel'],
     ['metrics on the port of the probes', { metrics: { port: 8081 } }, '/metrics/port'],
+    [
+      'an OIDC issuer without a prefix for its users',
+      { gateway: { oidc: { jwt: [{ ...oidc, claimMappings: { username: { claim: 'sub' } } }] } } },
+      '/gateway/oidc/jwt/0/claimMappings/username',
+    ],
     ['an address of the gateway without a port', { gateway: { address: 'gateway.example.com' } }, '/gateway/address'],
     [
       'a range of replicas that is none',
@@ -193,6 +204,38 @@ describe('the chart', () => {
     expect(options.proxies?.check('198.51.100.7')).toBe(true);
   });
 
+  it('starts the gateway with the flags of node for which the image has compiled it', async () => {
+    const objects = objectsOf(await render({ gateway: { enabled: true } }));
+    const isGateway = ({ kind, metadata }: (typeof objects)[number]) =>
+      kind === 'Deployment' && metadata.name === 'copilot-gateway';
+    const template = objects.find(isGateway)?.spec?.['template'] as
+      { spec: { containers: { command: string[] }[] } } | undefined;
+    const { command = [] } = template?.spec.containers[0] ?? {};
+    const dockerfile = readFileSync(join(PROJECT, 'Dockerfile'), 'utf8');
+    expect(command.slice(0, 1)).toEqual(['node']);
+    expect(dockerfile).toContain(`RUN ${command.join(' ')} gateway --kubeconfig=/nonexistent`);
+  });
+
+  it('mounts the issuers of OIDC tokens as a file that the gateway reads, and replaces the pods when they change', async () => {
+    const gatewayWith = async (jwt: object[]) => {
+      const objects = objectsOf(await render({ gateway: { enabled: true, oidc: { jwt } } }));
+      const config = objects.find(({ kind }) => kind === 'ConfigMap') as { data?: Record<string, string> } | undefined;
+      const deployment = objects.find(
+        ({ kind, metadata }) => kind === 'Deployment' && metadata.name.endsWith('gateway'),
+      );
+      return { content: config?.data?.['oidc.yaml'], template: JSON.stringify(deployment?.spec?.['template']) };
+    };
+    const { content = '', template } = await gatewayWith([oidc]);
+    expect(parseOidcConfig(content, () => '')).toMatchObject([
+      { url: oidc.issuer.url, audiences: ['copilot-gateway'] },
+    ]);
+    expect(template).toContain('--oidc-config=/etc/copilot-gateway/oidc/oidc.yaml');
+    const audiences = ['another'];
+    expect((await gatewayWith([{ ...oidc, issuer: { ...oidc.issuer, audiences } }])).template).not.toBe(template);
+    expect((await gatewayWith([])).content).toBeUndefined();
+    expect((await gatewayWith([])).template).not.toContain('oidc');
+  });
+
   it('names Service and ServiceAccount of the gateway as the operator knows them', async () => {
     const objects = objectsOf(await render({ gateway: { enabled: true } }));
     const names = (kind: string) =>
@@ -259,6 +302,7 @@ describe('an API server accepts what the chart renders', () => {
           service: { type: 'LoadBalancer', annotations: { a: 'b' } },
           tls: { secretName: 'certificate', clientCertificates: true },
           proxyProtocolFrom: ['198.51.100.0/24'],
+          oidc: { jwt: [oidc] },
           maxConnections: 100,
           maxConnectionsPerTenant: 90,
           clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],

@@ -205,6 +205,98 @@ describe('an existing tenant', () => {
   });
 });
 
+/** A Secret of the user with the login of a model. */
+async function createLogin(world: ReconcilerWorld, value: string): Promise<void> {
+  const data = { key: Buffer.from(value).toString('base64') };
+  const metadata = { name: 'login', namespace: world.namespace };
+  await world.client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata, data });
+}
+const LOGIN = { name: 'login', key: 'key' };
+const PROVIDER = { baseUrl: 'https://models.example.com/v1', model: 'large', apiKeySecretRef: LOGIN };
+const GITHUB = { tokenSecretRef: LOGIN };
+
+/** All that the operator has written but the Secret of the user, as one text. */
+async function written(world: ReconcilerWorld): Promise<string> {
+  const types = [CopilotTenant, Deployment, Secret, Role, RoleBinding] as ResourceType[];
+  const lists = await Promise.all(types.map((type) => world.client.listAll(type, { namespace: world.namespace })));
+  const objects = lists.flatMap(({ items }) => items).filter(({ metadata }) => metadata.name !== LOGIN.name);
+  return JSON.stringify(objects);
+}
+const readable = async (world: ReconcilerWorld) =>
+  (await world.get(Role, 'acme-gateway'))?.rules?.flatMap(({ resourceNames = [] }) => resourceNames);
+const modelConfigured = async (world: ReconcilerWorld) =>
+  findCondition((await status(world))?.conditions, 'ModelConfigured');
+
+describe('the login of the model of a new tenant behind a gateway', () => {
+  it.each<[string, object]>([
+    ['API key', { provider: PROVIDER }],
+    ['GitHub token', { github: GITHUB }],
+  ])('is read by the gateway: no pod, binding or status has the %s', async (_, model) => {
+    await using world = await withGateway();
+    await createLogin(world, 'sk-secret-login');
+    await running(world, { model });
+    expect(await status(world)).toMatchObject({ modelInjection: 'Gateway' });
+    expect(await modelConfigured(world)).toMatchObject({ status: 'True' });
+    expect((await modelConfigured(world))?.message).toMatch(/^Sessions get the .* from the gateway\.$/);
+    expect((await binding(world))['model-injection']).toBe('Gateway');
+    expect(await readable(world)).toEqual(['acme-token', 'login']);
+    const text = await written(world);
+    expect(text).not.toContain('COPILOT_GITHUB_TOKEN');
+    for (const encoding of ['utf8', 'base64', 'hex'] as const) {
+      expect(text).not.toContain(Buffer.from('sk-secret-login').toString(encoding));
+    }
+  });
+
+  it('is rotated without a write of the operator, and the gateway may not read it while it cannot be used', async () => {
+    await using world = await withGateway();
+    await createLogin(world, 'sk-1');
+    await running(world, { model: { provider: PROVIDER } });
+    const before = await versions(world);
+    const data = (value: string) => ({ data: { key: Buffer.from(value).toString('base64') } });
+    await world.patch(Secret, 'login', data('sk-2'));
+    await world.advance(60_000);
+    delete before['Secret login'];
+    expect(await versions(world)).toMatchObject(before);
+    await world.patch(Secret, 'login', data('sk-2\n'));
+    await world.advance(60_000);
+    expect(await modelConfigured(world)).toMatchObject({ status: 'False', reason: 'SecretValueInvalid' });
+    expect(await readable(world)).toEqual(['acme-token']);
+  });
+
+  it('is not given by the gateway to sessions of a tenant that was there before, until its owner says so', async () => {
+    await using world = await withGateway();
+    await createLogin(world, 'gho_login');
+    await running(world, { model: { github: GITHUB, injection: 'ServerEnv' } });
+    const container = async () =>
+      JSON.stringify((await world.client.get(Deployment, world.ref('acme-0'))).spec?.template);
+    // As the operator that knew no injection left it.
+    await world.patch(CopilotTenant, 'acme', { status: { modelInjection: null } }, 'status');
+    await world.patch(CopilotTenant, 'acme', { spec: { model: { injection: null } } });
+    await world.settle();
+    expect(await container()).toContain('COPILOT_GITHUB_TOKEN');
+    expect(await readable(world)).toEqual(['acme-token']);
+    await world.patch(CopilotTenant, 'acme', { spec: { model: { injection: 'Gateway' } } });
+    await world.settle();
+    expect(await status(world)).toMatchObject({ modelInjection: 'Gateway' });
+    expect(await container()).not.toContain('COPILOT_GITHUB_TOKEN');
+    expect(await readable(world)).toEqual(['acme-token', 'login']);
+  });
+
+  it('cannot be given to sessions that do not pass the gateway, and the condition says what to set', async () => {
+    await using world = await withoutGateway();
+    await createLogin(world, 'sk-1');
+    await world.createTenant('acme', { model: { provider: PROVIDER, injection: 'Gateway' } });
+    await world.settle();
+    expect(await modelConfigured(world)).toMatchObject({ status: 'False', reason: 'GatewayRequired' });
+    expect(await world.get(Deployment, 'acme-0')).toBeUndefined();
+    expect((await modelConfigured(world))?.message).toContain('or spec.model.injection to ServerEnv');
+    await world.patch(CopilotTenant, 'acme', { spec: { model: { injection: 'ServerEnv' } } });
+    await world.settle();
+    expect(await modelConfigured(world)).toMatchObject({ status: 'True' });
+    expect((await binding(world))['model-provider-api-key']).toBe('sk-1');
+  });
+});
+
 describe('a tenant with access Gateway where none is installed', () => {
   it('says so, and is ready again with access Direct', async () => {
     await using world = await withoutGateway();

@@ -20,6 +20,7 @@ import { findCondition } from '../../../src/kube/write/conditions.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { ReconcilerWorld } from '../../support/reconciler-world.ts';
 import { startTenantApi, type TenantApi } from '../../support/tenant-api.ts';
+import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(120_000);
 
@@ -68,6 +69,9 @@ async function deleteOrphaning(world: ReconcilerWorld): Promise<void> {
   for (const [type, name] of CHILDREN) await world.patch(type, name, { metadata: { ownerReferences: null } });
   await world.client.delete(CopilotTenant, world.ref('acme'), { uid });
   await world.sync();
+  // Timestamps are whole seconds: which of two objects is older shows in the next one.
+  const created = Date.parse((await world.get(PersistentVolumeClaim, 'acme-0'))?.metadata.creationTimestamp ?? '');
+  await waitFor('the next second', () => Date.now() >= created + 1_000);
 }
 
 const reasonOf = async (world: ReconcilerWorld, type: string) =>

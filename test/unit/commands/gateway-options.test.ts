@@ -10,6 +10,7 @@ describe('the command line of the gateway', () => {
       kubeconfig: undefined,
       listenPort: 4321,
       tls: undefined,
+      oidcConfig: undefined,
       proxies: undefined,
       maxConnections: 20_000,
       maxConnectionsPerTenant: 5_000,
@@ -35,6 +36,7 @@ describe('the command line of the gateway', () => {
       [...tls, '--tls-client-ca-file=/ca'],
       { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: '/ca' } },
     ],
+    ['issuers of OIDC tokens', ['--oidc-config=/oidc.yaml'], { oidcConfig: '/oidc.yaml' }],
     ['no time to leave', ['--drain-timeout=0s'], { drainTimeoutMs: 0 }],
     ['messages to silent clients', ['--keepalive-messages=45s'], { keepaliveMs: 45_000 }],
     ['few connections', ['--max-connections=2'], { maxConnections: 2, maxConnectionsPerTenant: 1 }],
@@ -82,6 +84,6 @@ describe('the command line of the gateway', () => {
   it('is what the help lists', () => {
     const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
     for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
-    expect(listed).toHaveLength(15);
+    expect(listed).toHaveLength(16);
   });
 });

@@ -3,7 +3,7 @@ import { actionEvents } from '../../../src/tenant/action-events.ts';
 import { untouched, type Outcome } from '../../../src/tenant/apply.ts';
 import type { CredentialDecision } from '../../../src/tenant/decisions/binding-credential.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
-import { emptyWorld, healthyServer, sampleTenant, serverPod } from '../../support/tenants.ts';
+import { SERVER_ENV, emptyWorld, healthyServer, sampleTenant, serverPod } from '../../support/tenants.ts';
 import { rolledOutDeployment } from './fixtures.ts';
 
 const server = {
@@ -15,7 +15,7 @@ const server = {
 };
 const plan = (change: Partial<Plan> = {}): Plan => ({
   model: { ok: true, reason: 'ClientProvided', message: 'none' },
-  clients: { access: 'Direct' },
+  clients: { access: 'Direct', injection: SERVER_ENV },
   podSecrets: [],
   servers: [server],
   surplus: [],
@@ -93,7 +93,7 @@ describe('the events of what a reconcile did', () => {
   ])('have a rotation of the credential that %s', (_, reason, count, written, reported) => {
     const valid = Array.from({ length: count }, () => ({ sha256: 'a'.repeat(64), since: '2026-01-02T03:04:05Z' }));
     const credential = { reason, message: 'Read it again.', token: 'team/acme:cpg_x', valid };
-    const planned = plan({ clients: { access: 'Gateway', credential } });
+    const planned = plan({ clients: { access: 'Gateway', injection: SERVER_ENV, credential } });
     const found = events(planned, { credentials: written ? valid : [] });
     expect(found).toEqual(reported ? ['Normal CredentialRotated: Read it again.'] : []);
   });

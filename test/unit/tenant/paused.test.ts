@@ -3,7 +3,7 @@ import { isTenantPaused } from '../../../src/resources/tenant.ts';
 import { untouched } from '../../../src/tenant/apply.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 import { pausedPlan, type Plan } from '../../../src/tenant/plan.ts';
-import { emptyWorld, healthyServer, sampleTenant, TOKEN } from '../../support/tenants.ts';
+import { SERVER_ENV, TOKEN, emptyWorld, healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { rolledOutDeployment } from './fixtures.ts';
 
 const cause = { reason: 'DeploymentPaused', message: 'It is paused.' } as const;
@@ -13,7 +13,7 @@ const KEPT = { reason: 'Kept', message: 'kept', token: TOKEN } as const;
 const plan: Plan = {
   token: TOKEN,
   model: { ok: true, reason: 'ClientProvided', message: 'none' },
-  clients: { access: 'Direct' },
+  clients: { access: 'Direct', injection: SERVER_ENV },
   podSecrets: [],
   servers: [
     {

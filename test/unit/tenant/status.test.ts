@@ -8,7 +8,7 @@ import type { Plan } from '../../../src/tenant/plan.ts';
 import { computeStatus, unobservedStatus, type StatusInput } from '../../../src/tenant/status.ts';
 import { transitions } from '../../../src/tenant/transitions.ts';
 import type { Outcome } from '../../../src/tenant/apply.ts';
-import { GATEWAY, healthyServer, sampleTenant } from '../../support/tenants.ts';
+import { GATEWAY, SERVER_ENV, healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { HOUR, MINUTE, NOW, SECOND, boundClaim, pod, rolledOutDeployment, unhealthy } from './fixtures.ts';
 import type { ServerWorld } from '../../../src/tenant/model.ts';
 
@@ -53,7 +53,7 @@ function statusOf({
     plan: {
       token: 'T'.repeat(43),
       model: { ok: true, reason: 'GitHub', message: 'Servers use the token in Secret copilot.', value: 'ghp_secret' },
-      clients: { access: 'Direct' },
+      clients: { access: 'Direct', injection: SERVER_ENV },
       podSecrets: ['user:password', 'password', '1'],
       servers: [],
       surplus: [],
@@ -119,7 +119,7 @@ describe('the status of a healthy tenant', () => {
   it('has the address of the gateway with access Gateway, and the hashes of the credentials that it accepts', () => {
     const credentials = [{ sha256: 'a'.repeat(64), since: timestamp(NOW) }];
     const status = statusOf({
-      plan: { clients: { access: 'Gateway', gateway: GATEWAY } },
+      plan: { clients: { access: 'Gateway', injection: SERVER_ENV, gateway: GATEWAY } },
       outcome: { credentials },
     });
     expect(status).toMatchObject({
@@ -130,7 +130,9 @@ describe('the status of a healthy tenant', () => {
   });
 
   it('has no address with access Gateway where no gateway is installed', () => {
-    expect(statusOf({ plan: { clients: { access: 'Gateway' } } })).not.toHaveProperty('endpoint');
+    expect(statusOf({ plan: { clients: { access: 'Gateway', injection: SERVER_ENV } } })).not.toHaveProperty(
+      'endpoint',
+    );
   });
 
   it('has every condition', () => {

@@ -5,12 +5,12 @@ import { computeStatus, type StatusInput } from '../../../src/tenant/status.ts';
 import { statusToWrite } from '../../../src/tenant/throttled-status.ts';
 import { untouched } from '../../../src/tenant/apply.ts';
 import type { Plan } from '../../../src/tenant/plan.ts';
-import { emptyWorld, healthyServer, sampleTenant } from '../../support/tenants.ts';
+import { INJECTED, SERVER_ENV, emptyWorld, healthyServer, sampleTenant } from '../../support/tenants.ts';
 import { MINUTE, NOW } from './fixtures.ts';
 
 const plan: Plan = {
   model: { ok: true, reason: 'ClientProvided', message: 'none' },
-  clients: { access: 'Direct' },
+  clients: { access: 'Direct', injection: SERVER_ENV },
   podSecrets: [],
   servers: [],
   surplus: [],
@@ -36,27 +36,35 @@ function inputOf(status?: CopilotTenantStatus, change: Partial<StatusInput> = {}
   };
 }
 
-/** The status as an operator wrote it that did not know the field `access`. */
+/** The status as an operator wrote it that did not know the fields `access` and `modelInjection`. */
 function olderStatus(): CopilotTenantStatus {
-  const { access: _access, ...status } = computeStatus(inputOf());
+  const { access: _access, modelInjection: _injection, ...status } = computeStatus(inputOf());
   return status;
 }
 
 describe('the status that is written', () => {
-  it('is the one that an older operator wrote, if only the field access would be new', () => {
+  it('is the one that an older operator wrote, if only the fields access and modelInjection would be new', () => {
     const older = olderStatus();
     expect(statusToWrite(inputOf(older), 0).status).toEqual(older);
     expect(statusToWrite(inputOf(older), MINUTE).status).toEqual(older);
   });
 
-  it('has the access with the next change of anything else', () => {
+  it('is the one before, also if only one of these fields would be new', () => {
+    const older: CopilotTenantStatus = { ...olderStatus(), access: 'Direct' };
+    expect(statusToWrite(inputOf(older), MINUTE).status).toEqual(older);
+    const clients = { access: 'Direct', injection: INJECTED } as const;
+    const input = inputOf(older, { plan: { ...plan, clients } });
+    expect(statusToWrite(input, MINUTE).status.modelInjection).toBe('Gateway');
+  });
+
+  it('has access and injection with the next change of anything else', () => {
     const observed = [healthyServer(0, { version: '1.0.103' })];
     const { status } = statusToWrite(inputOf(olderStatus(), { observed }), MINUTE);
-    expect(status).toMatchObject({ access: 'Direct', serverVersion: '1.0.103' });
+    expect(status).toMatchObject({ access: 'Direct', modelInjection: 'ServerEnv', serverVersion: '1.0.103' });
   });
 
   it('has the access at once where it is Gateway, or the tenant is new', () => {
-    const clients = { access: 'Gateway' } as const;
+    const clients = { access: 'Gateway', injection: SERVER_ENV } as const;
     const input = inputOf(olderStatus(), { plan: { ...plan, clients } });
     expect(statusToWrite(input, MINUTE).status.access).toBe('Gateway');
     expect(statusToWrite(inputOf(), MINUTE).status.access).toBe('Direct');

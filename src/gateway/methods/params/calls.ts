@@ -98,6 +98,14 @@ export const LOGIN_PARAMS: readonly ParamLine[] = [
   ['sessionId', 'allow', 'same', 'Session'],
 ];
 
+/** Of `session.provider.add`. */
+export const PROVIDER_PARAMS: readonly ParamLine[] = [
+  ['models', 'allow', 'same', 'OwnLogin'],
+  ['providers', 'allow', 'same', 'OwnLogin'],
+  ['providers.*.apiKeyCommand', 'allow', 'refuse', 'AgentRights'],
+  ['sessionId', 'allow', 'same', 'Session'],
+];
+
 /** Of `sessions.open`, beside the options of the session. */
 export const OPEN_PARAMS: readonly ParamLine[] = [
   ['context', 'allow', 'refuse', 'CrossSession'],

@@ -1,7 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { createAdmission, type Decision, type Grant } from '../../../../src/gateway/admission/admission.ts';
+import {
+  createAdmission,
+  type Decision,
+  type Grant,
+  type TokenIssuers,
+} from '../../../../src/gateway/admission/admission.ts';
 import { credentialHash } from '../../../../src/resources/binding.ts';
-import type { KubeUser, Reviews, TenantRight, Unauthenticated } from '../../../../src/gateway/admission/reviews.ts';
+import type { Reviews, TenantRight } from '../../../../src/gateway/admission/reviews.ts';
+import type { KubeUser, Unauthenticated } from '../../../../src/gateway/admission/user.ts';
 import type { GatewayTenant } from '../../../../src/gateway/model.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
@@ -26,6 +32,8 @@ let asked: string[];
 let askers: string[];
 let users: Map<string, KubeUser | Unauthenticated>;
 let failure: Error | undefined;
+let issuerFailure: Error | undefined;
+let isExpired: boolean;
 
 beforeEach(() => {
   clock = new FakeClock();
@@ -36,6 +44,8 @@ beforeEach(() => {
   askers = [];
   users = new Map([['kube-token', bot]]);
   failure = undefined;
+  issuerFailure = undefined;
+  isExpired = false;
 });
 
 const reviews: Reviews = {
@@ -53,6 +63,23 @@ const reviews: Reviews = {
   },
 };
 
+/** Of tokens that begin with `oidc-`, all of alice. */
+const issuers: TokenIssuers = {
+  of: (token) =>
+    token.startsWith('oidc-')
+      ? {
+          authenticate: (): Promise<KubeUser | Unauthenticated> => {
+            asked.push('issuer');
+            if (issuerFailure) return Promise.reject(issuerFailure);
+            if (token === 'oidc-forged')
+              return Promise.resolve({ problem: 'the signature of the OIDC token is wrong' });
+            const expiresAt = isExpired ? clock.now() : clock.now() + 60_000;
+            return Promise.resolve({ ...bot, name: 'oidc:alice', expiresAt });
+          },
+        }
+      : undefined,
+};
+
 function decide(token: unknown): Decision | Promise<Decision> {
   const fleet = {
     find: ({ namespace, name }: { namespace: string; name: string }) => tenants.get(`${namespace}/${name}`),
@@ -60,7 +87,7 @@ function decide(token: unknown): Decision | Promise<Decision> {
       return isSynced;
     },
   };
-  return createAdmission({ fleet, reviews, clock }).decide(token);
+  return createAdmission({ fleet, reviews, issuers, clock }).decide(token);
 }
 
 async function granted(token: string): Promise<Grant> {
@@ -207,5 +234,56 @@ describe('a Kubernetes token', () => {
   it('admits nobody when the API server does not answer', async () => {
     failure = new Error('POST /apis/authentication.k8s.io/v1/tokenreviews: connection refused');
     expect(await decide('team/acme:kube-token')).toMatchObject({ denied: 'Unavailable' });
+  });
+});
+
+describe('an OIDC token', () => {
+  it('admits its user where that may connect, by the rights that a Kubernetes token needs', async () => {
+    const { identity } = await granted('team/acme:oidc-token');
+    expect(identity).toMatchObject({ user: 'oidc:alice', credential: 'OIDC', expiresAt: clock.now() + 60_000 });
+    expect(asked).toEqual(['issuer', 'team connect acme']);
+    expect(await reasonOf('team/acme/bob:oidc-token')).toBe('NotAuthorized');
+    rights.push('team impersonate acme:bob');
+    expect((await granted('team/acme/bob:oidc-token')).identity.user).toBe('bob');
+  });
+
+  it('is never sent to the API server, whether it is good or not', async () => {
+    await reasonOf('team/acme:oidc-token');
+    expect(await decide('team/acme:oidc-forged')).toMatchObject({
+      denied: 'NotAuthenticated',
+      message: 'the signature of the OIDC token is wrong',
+    });
+    expect(asked).not.toContain('who');
+  });
+
+  it('asks the same for an unknown tenant as for a foreign one, and is denied for both', async () => {
+    rights = [];
+    expect(await reasonOf('team/acme:oidc-token')).toBe('NotAuthorized');
+    const foreign = asked.splice(0);
+    tenants.clear();
+    expect(await reasonOf('team/acme:oidc-token')).toBe('UnknownTenant');
+    expect(asked).toEqual(foreign);
+  });
+
+  it('ends when it expires, and when its right is taken away', async () => {
+    const { recheck } = await granted('team/acme:oidc-token');
+    expect(await recheck()).toHaveProperty('identity');
+    rights = [];
+    expect(await recheck()).toMatchObject({ denied: 'NotAuthorized' });
+    isExpired = true;
+    expect(await recheck()).toMatchObject({ denied: 'NotAuthenticated', message: 'the OIDC token has expired' });
+  });
+
+  it('admits nobody while its issuer does not answer, and lets who is connected stay for a while', async () => {
+    const { recheck } = await granted('team/acme:oidc-token');
+    issuerFailure = new Error('the keys of the issuer are not known');
+    const unavailable = {
+      denied: 'Unavailable',
+      message: expect.stringContaining('the keys of the issuer') as unknown,
+    };
+    expect(await decide('team/acme:oidc-token')).toMatchObject(unavailable);
+    expect(await recheck()).toMatchObject(unavailable);
+    expect(await reasonOf('team/acme:kube-token')).toBe('granted');
+    expect(await reasonOf(`team/acme:${credential}`)).toBe('granted');
   });
 });

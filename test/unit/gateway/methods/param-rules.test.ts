@@ -26,9 +26,9 @@ describe('the tables of parameters', () => {
     expect([...paths.keys()].filter((method) => !allowed.has(method))).toEqual([]);
   });
 
-  it('use every rule, apart from the one for parameters without a line', () => {
+  it('use every rule, apart from the ones for parameters without a line and for tenants with a login', () => {
     const used = new Set(PARAM_TABLES.flatMap(linesOf).map(([, , , reason]) => reason));
-    expect(Object.keys(PARAM_REASONS).filter((rule) => !used.has(rule as never))).toEqual(['Unknown']);
+    expect(Object.keys(PARAM_REASONS).filter((rule) => !used.has(rule as never))).toEqual(['TenantLogin', 'Unknown']);
   });
 
   it.each(CREATES)('have every parameter that the SDK sends with %s', (method) => {
@@ -178,6 +178,17 @@ describe('in a Shared tenant', () => {
   it('a name that the client made up is cut', () => {
     expect(checkParams('session.create', { ['x'.repeat(1e5)]: 1 }, 'Shared')?.message.length).toBeLessThan(300);
   });
+});
+
+describe.each(['Dedicated', 'Shared', 'SharedTrusted'] as const)('where a %s tenant has a login', (profile) => {
+  const provider = { baseUrl: 'http://model', apiKey: 'k' };
+
+  it.each(['session.create', 'session.resume', 'session.options.update'])(
+    '%s may state one, which is replaced',
+    (method) => {
+      expect(checkParams(method, { sessionId: 's', provider, gitHubToken: 'gho_own' }, profile, true)).toBeUndefined();
+    },
+  );
 });
 
 describe('in a SharedTrusted tenant', () => {

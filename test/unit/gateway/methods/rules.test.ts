@@ -110,6 +110,19 @@ describe('the rules', () => {
     expect(shared.ruleOf(name).action).toBe('deny');
   });
 
+  it.each(['session.gitHubAuth.setCredentials', 'session.provider.add'])(
+    'deny %s, another login for a session, where users are kept apart',
+    (name) => {
+      expect(dedicated.ruleOf(name)).toMatchObject({ action: 'rewrite', rewrite: 'keep' });
+      for (const rules of [shared, trusted]) expect(rules.ruleOf(name).action).toBe('deny');
+    },
+  );
+
+  it.each(['models.list', 'account.getQuota'])('let %s ask GitHub, but not in a Shared tenant', (name) => {
+    for (const rules of [dedicated, trusted]) expect(rules.ruleOf(name)).toMatchObject({ rewrite: 'login' });
+    expect(shared.ruleOf(name).action).toBe('deny');
+  });
+
   it.each(['__proto__', 'constructor', 'toString', '', 'session.send ', 'Session.send', 'session.factory.run'])(
     'deny %j, which is in no table',
     (name) => {

@@ -20,6 +20,14 @@ describe('what the gateway keeps', () => {
     });
   });
 
+  it('of a tenant is its model, where its sessions get the login from the gateway', () => {
+    const model = { github: { tokenSecretRef: { name: 'model', key: 'token' } }, injection: 'Gateway' } as const;
+    const slim = (modelInjection: 'Gateway' | 'ServerEnv') =>
+      slimTenant(sampleTenant({ model }, {}, { access: 'Gateway', modelInjection })).spec;
+    expect(slim('Gateway')).toEqual({ isolation: 'Dedicated', model: { github: model.github } });
+    expect(slim('ServerEnv')).toEqual({ isolation: 'Dedicated' });
+  });
+
   it('of a pod is whose it is, where it is, and whether it serves', () => {
     const pod = new FleetWorld().pod();
     const slim = slimPod({ ...pod, spec: { containers: [{ name: 'server', image: 'i' }] } });

@@ -52,6 +52,19 @@ describe('an exchange', () => {
     expect(await response).toEqual({ statusCode: 200, headers: { 'retry-after': '1' }, text: '{"name":"ü"}' });
   });
 
+  it('is not read to its end if it is longer than it may be', async () => {
+    const dispatcher = new FakeDispatcher();
+    const { signal } = new AbortController();
+    const response = exchange(dispatcher, { ...REQUEST, signal, maxBodyBytes: 4 });
+    dispatcher.start();
+    dispatcher.respond(200, '1234');
+    expect(dispatcher.aborted).toEqual([]);
+    dispatcher.respond(200, '5');
+    const [reason] = dispatcher.aborted;
+    dispatcher.handler.onResponseError?.(dispatcher.controller, reason as Error);
+    await expect(response).rejects.toThrow('the response has more than 4 bytes');
+  });
+
   it('waits for the response that follows a 1xx', async () => {
     const { dispatcher, response } = sent();
     dispatcher.start();

@@ -71,6 +71,13 @@ describe('binding Secret', () => {
     ).toEqual(headers);
   });
 
+  it('has the address of the provider and no key where sessions get it from the gateway, and says so', () => {
+    const { data = {} } = bindingSecret(sampleTenant({ model: { provider } }), { token: TOKEN, injection: 'Gateway' });
+    expect(Object.keys(data)).toContain('model-provider-base-url');
+    expect(Object.keys(data)).not.toContain('model-provider-api-key');
+    expect(Buffer.from(data['model-injection'] ?? '', 'base64').toString()).toBe('Gateway');
+  });
+
   it('has no key when the provider requires none', () => {
     expect(entriesOf({ model: { provider } })).not.toHaveProperty('model-provider-api-key');
   });

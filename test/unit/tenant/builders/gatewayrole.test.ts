@@ -17,6 +17,11 @@ describe('what the gateway may read of a tenant', () => {
     ]);
   });
 
+  it('is also the Secret with the login that it gives to sessions', () => {
+    const names = gatewayRole(tenant, 'model').rules?.flatMap(({ resourceNames = [] }) => resourceNames);
+    expect(names).toEqual(['acme-token', 'model']);
+  });
+
   it("is granted to the gateway's ServiceAccount in the operator's namespace", () => {
     const { roleRef, subjects } = gatewayRoleBinding(tenant, OPERATOR, GATEWAY);
     expect(roleRef).toEqual({

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
 import type { Secret } from '../../../../src/kube/types/builtins.ts';
 import { modelDecision, modelSecretRef } from '../../../../src/tenant/decisions/model-credential.ts';
-import { sampleTenant } from '../../../support/tenants.ts';
+import { INJECTED, sampleTenant } from '../../../support/tenants.ts';
 
 type Model = NonNullable<CopilotTenantSpecInput['model']>;
 
@@ -113,6 +113,20 @@ describe('the model credential of a tenant', () => {
     expect(decision.message).toMatch(/Key pat of Secret copilot contains a line break.*printf instead of echo/);
     expect(JSON.stringify(decision)).not.toMatch(/ghp_|Admin/);
     expect(decision).not.toHaveProperty('value');
+  });
+
+  it.each([
+    ['token', github, secret('copilot', { pat: 'ghp_secret' }), 'Sessions get the token in Secret copilot'],
+    ['API key', provider, secret('models', { key: 'sk' }), 'Sessions get the API key of Secret models'],
+  ])('is a %s that sessions get from the gateway, if that is decided', (_, model, found, message) => {
+    const decision = modelDecision(sampleTenant({ model }), found, undefined, INJECTED);
+    expect(decision).toMatchObject({ ok: true, message: expect.stringContaining(message) });
+  });
+
+  it('is of no use to a gateway that clients do not pass', () => {
+    const injection = { injection: 'Gateway', problem: 'Set spec.access.' } as const;
+    const decision = modelDecision(sampleTenant({ model: keyless }), undefined, undefined, injection);
+    expect(decision).toEqual({ ok: false, reason: 'GatewayRequired', message: 'Set spec.access.' });
   });
 
   it('is accepted only if it fits into one header line', () => {

@@ -1,0 +1,69 @@
+// A gateway as it ships, before a real API server that knows one tenant with one server. The operator's reconciler made the tenant; the
+// kubelet is played, so that the server may be any process of this machine.
+import { SERVER_PORT } from '../../src/api/names.ts';
+import { Pod, Secret } from '../../src/kube/types/builtins.ts';
+import { freePort } from '../../test/support/copilot-server.ts';
+import { GATEWAY_FACTS, gatewayKubeconfig } from '../../test/support/gateway-rights.ts';
+import { ReconcilerWorld } from '../../test/support/reconciler-world.ts';
+import { startTenantApi } from '../../test/support/tenant-api.ts';
+import { startShipped, type ShippedProcess } from './shipped.ts';
+
+/** Where clients connect, and with which token. */
+export interface Door {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+}
+
+export interface GatewayProcess extends ShippedProcess {
+  /** The token has the tenant's binding credential. */
+  readonly door: Door;
+}
+
+export interface GatewayWorld extends AsyncDisposable {
+  /** The tenant's server: nobody listens there yet. */
+  readonly server: Door;
+  /** What gateways reach the API server with. */
+  readonly kubeconfig: string;
+  /** The token of clients. */
+  readonly token: string;
+  /** Starts a gateway; resolves when it is ready. */
+  startGateway(): Promise<GatewayProcess>;
+}
+
+const TENANT = 'acme';
+const LIMITS = ['--max-connections-per-tenant=20000', '--drain-timeout=0s'];
+
+/** `host`: the address of the tenant's server, whose port is that of all servers. */
+export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
+  await using stack = new AsyncDisposableStack();
+  const api = await startTenantApi();
+  stack.defer(() => api.stop());
+  const world = stack.use(await ReconcilerWorld.open(api.kubeconfig, undefined, { gateway: GATEWAY_FACTS }));
+  await world.createTenant(TENANT);
+  await world.settle();
+  const pod = await world.startPod(TENANT, 0);
+  await world.patch(Pod, pod.metadata.name, { status: { podIP: host, podIPs: [{ ip: host }] } }, 'status');
+  await world.settle();
+  const tokenOf = async (secret: string): Promise<string> => {
+    const { data } = await world.client.get(Secret, world.ref(secret));
+    return Buffer.from(data?.['token'] ?? '', 'base64').toString();
+  };
+  const kubeconfig = await gatewayKubeconfig(api);
+  const server = { host, port: SERVER_PORT, token: await tokenOf(`${TENANT}-token`) };
+  const token = await tokenOf(`${TENANT}-binding`);
+  const kept = stack.move();
+  return {
+    server,
+    kubeconfig,
+    token,
+    startGateway: async () => {
+      const [port, health] = [await freePort(), await freePort()];
+      const ports = [`--listen-port=${port}`, `--health-port=${health}`];
+      const started = startShipped('gateway', [`--kubeconfig=${kubeconfig}`, ...ports, ...LIMITS], health);
+      await started.ready();
+      return { ...started, door: { host: '127.0.0.1', port, token } };
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}

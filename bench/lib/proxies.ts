@@ -1,0 +1,26 @@
+// What the gateway is compared to: other programs between a client and a server.
+import type { AddressInfo } from 'node:net';
+import { startChild } from './child.ts';
+
+export interface Proxy extends AsyncDisposable {
+  readonly pid: number;
+  /** Where it listens on the loopback. */
+  readonly port: number;
+}
+
+/** A bare Node pipe to the server. */
+export async function startPipe(to: { readonly host: string; readonly port: number }): Promise<Proxy> {
+  const child = startChild('pipe-process.ts', [to.host, String(to.port)]);
+  const { port } = await child.message<AddressInfo>();
+  return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
+}
+
+/** A server with a script; `recording` is the file with the turn that it repeats. */
+export async function startScriptedServer(
+  at: { readonly host: string; readonly port: number; readonly token: string },
+  recording = '',
+): Promise<Proxy> {
+  const child = startChild('scripted-server-process.ts', [at.host, String(at.port), at.token, recording]);
+  const { port } = await child.message<AddressInfo>();
+  return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
+}

@@ -1,0 +1,63 @@
+/** One issuer: verifies its tokens, and says whose they are. */
+import { jwtVerify } from 'jose';
+import type { TokenIssuer } from '../admission.ts';
+import type { KubeUser, Unauthenticated } from '../user.ts';
+import { userOf } from './claims.ts';
+import type { IssuerConfig } from './config.ts';
+import type { IssuerKeys, Keys } from './keys.ts';
+import { isKeyMissing, refusalOf } from './refusal.ts';
+
+/** What is needed to verify. */
+export interface OidcIssuerOptions {
+  readonly config: IssuerConfig;
+  readonly keys: Pick<IssuerKeys, 'current' | 'newerThan'>;
+  /** Wall clock, ms since the epoch. */
+  readonly clock: { now(): number };
+}
+
+const UNKNOWN_KEY: Unauthenticated = { problem: 'the OIDC token is signed with a key that its issuer does not have' };
+/** How far the issuer's clock may be ahead, in seconds. When a token expires is not stretched. */
+const CLOCK_SKEW_SECONDS = 30;
+
+/** Verifies with the keys that are known. What came of it is not remembered: a cache would not help against forged tokens, and save little else. */
+export class OidcIssuer implements TokenIssuer {
+  readonly #options: OidcIssuerOptions;
+
+  constructor(options: OidcIssuerOptions) {
+    this.#options = options;
+  }
+
+  /** @throws KeysUnknownError, or an error that names the issuer if one of its keys cannot be used */
+  async authenticate(token: string): Promise<KubeUser | Unauthenticated> {
+    const { keys } = this.#options;
+    const known = await keys.current();
+    const found = await this.#verify(token, known);
+    if (found !== 'KeyMissing') return found;
+    const newer = await keys.newerThan(known);
+    const again = newer === undefined ? 'KeyMissing' : await this.#verify(token, newer);
+    return again === 'KeyMissing' ? UNKNOWN_KEY : again;
+  }
+
+  async #verify(token: string, keys: Keys): Promise<KubeUser | Unauthenticated | 'KeyMissing'> {
+    const { config, clock } = this.#options;
+    const now = clock.now();
+    try {
+      const { payload } = await jwtVerify(token, keys, {
+        issuer: config.url,
+        audience: [...config.audiences],
+        algorithms: [...config.algorithms],
+        requiredClaims: ['exp'],
+        clockTolerance: CLOCK_SKEW_SECONDS,
+        currentDate: new Date(now),
+      });
+      const user = userOf(payload, config);
+      const isExpired = 'name' in user && (user.expiresAt ?? 0) <= now;
+      return isExpired ? { problem: 'the OIDC token has expired' } : user;
+    } catch (error) {
+      if (isKeyMissing(error)) return 'KeyMissing';
+      const problem = refusalOf(error);
+      if (problem !== undefined) return { problem };
+      throw new Error(`a key of the issuer ${config.url} cannot be used`, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,86 @@
+// The GitHub token of a tenant in the sessions of the real Node SDK, on both real servers, which have no login of their own.
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { approveAll, type CopilotClient, type CopilotSession } from '@github/copilot-sdk';
+import { randomUUID } from 'node:crypto';
+import type { SessionModel } from '../../../src/gateway/model.ts';
+import { TestGitHub } from '../../support/github.ts';
+import { RelayBench, toolCall } from '../../support/relay-bench.ts';
+import { openSockets, socketsLeft } from '../../support/sockets.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const socketsBefore = openSockets();
+
+describe.each(['cli', 'runtime'] as const)('a session of a tenant with a GitHub token (%s)', (binary) => {
+  let bench: RelayBench;
+  let github: TestGitHub;
+  let token: string;
+
+  beforeAll(async () => {
+    bench = await RelayBench.start(binary, { modelReadMs: 100 }, {}, async (model) => {
+      github = await TestGitHub.start(model);
+      return github.env;
+    });
+    const read = async (): Promise<SessionModel> => ({ login: { gitHubToken: token } });
+    bench.gateway.fleet.change({ model: { read } });
+  }, 90_000);
+  afterAll(async () => {
+    await bench[Symbol.asyncDispose]();
+    await github[Symbol.asyncDispose]();
+    await socketsLeft(socketsBefore);
+  });
+
+  /** The Secret of the tenant has a new token. */
+  function rotate(): string {
+    github.requests.length = 0;
+    token = `gho_${randomUUID()}`;
+    return token;
+  }
+  /** With which tokens this was requested; sessions of before may have asked something else meanwhile. */
+  const tokensOf = (what: string) => [
+    ...new Set(github.requests.filter((request) => request.what === what).map((request) => request.token)),
+  ];
+  const create = (client: CopilotClient) =>
+    client.createSession({ onPermissionRequest: approveAll, model: 'large', gitHubToken: 'gho_own' });
+  async function sentBy(session: CopilotSession, prompt: string = randomUUID()): Promise<string | undefined> {
+    await session.sendAndWait({ prompt });
+    return (await bench.model.requests(prompt)).at(-1)?.headers['authorization']?.toString();
+  }
+
+  it('calls GitHub and its models by the token of the tenant, whatever its client states, and by the next one', async () => {
+    const first = rotate();
+    await bench.client(async (client) => {
+      const session = await create(client);
+      expect(await sentBy(session)).toBe(`Bearer ${first}`);
+      expect(tokensOf('GET /copilot_internal/user')).toEqual([first]);
+      expect(github.requests.map((request) => request.token)).not.toContain('gho_own');
+      const next = rotate();
+      await waitFor('the next token', async () => (await sentBy(session)) === `Bearer ${next}`, { withinMs: 30_000 });
+    });
+  }, 60_000);
+
+  it('calls them by the token of now after a restart of its server', async () => {
+    rotate();
+    await bench.client(async (client) => {
+      const session = await create(client);
+      await sentBy(session);
+      await bench.server.kill();
+      const next = rotate();
+      await bench.server.start();
+      expect(await waitFor('an answer', () => sentBy(session), { withinMs: 30_000 })).toBe(`Bearer ${next}`);
+    });
+  }, 90_000);
+
+  it('can choose among the models that the token may use', async () => {
+    const own = rotate();
+    await bench.client(async (client) => expect((await client.listModels()).map(({ id }) => id)).toContain('large'));
+    expect(tokensOf('GET /models')).toEqual([own]);
+  }, 60_000);
+
+  it('does not show the token to its agent', async () => {
+    const own = rotate();
+    const word = await bench.answer(toolCall('bash', { command: 'env', description: 'env' }), { text: 'done' });
+    await bench.client(async (client) => expect(await sentBy(await create(client), word)).toBe(`Bearer ${own}`));
+    expect(await bench.toolResults(word)).toContain('HOME=');
+    expect(await bench.toolResults(word)).not.toContain(own);
+  }, 60_000);
+});

@@ -1,0 +1,35 @@
+import { expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { FrameBatch, encodeFrame } from '../../../src/copilot/index.ts';
+
+it('has the frames that were added, in their order, whether their bodies are text or bytes', () => {
+  const bodies = fc.array(fc.tuple(fc.string({ unit: 'binary' }), fc.boolean()));
+  fc.assert(
+    fc.property(bodies, (added) => {
+      const batch = new FrameBatch();
+      const lengths = added.map(([body, isText]) => batch.add(isText ? body : Buffer.from(body)));
+      const frames = added.map(([body]) => encodeFrame(body));
+      expect(lengths).toEqual(frames.map((frame) => Buffer.byteLength(frame)));
+      expect(batch.bytes).toBe(Buffer.byteLength(frames.join('')));
+      expect(batch.take().toString()).toBe(frames.join(''));
+    }),
+  );
+});
+
+it('is empty when they were taken, and leaves those alone', () => {
+  const batch = new FrameBatch();
+  batch.add('first');
+  const taken = batch.take();
+  expect(batch.bytes).toBe(0);
+  batch.add('other');
+  expect(taken.toString()).toBe(encodeFrame('first'));
+  expect(batch.take().toString()).toBe(encodeFrame('other'));
+});
+
+it('copies bytes, whose memory is used again', () => {
+  const batch = new FrameBatch();
+  const body = Buffer.from('before');
+  batch.add(body);
+  body.write('after!');
+  expect(batch.take().toString()).toBe(encodeFrame('before'));
+});

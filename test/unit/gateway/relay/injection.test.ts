@@ -1,0 +1,184 @@
+import { describe, expect, it } from '@jest/globals';
+import { ModelUnavailableError, type SessionModel } from '../../../../src/gateway/model.ts';
+import { settle } from '../../../support/fake-clock.ts';
+import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
+
+const READ_MS = 20_000;
+const login = (apiKey: string): SessionModel => ({ login: { provider: { baseUrl: 'https://tenant', apiKey } } });
+const OWN = { provider: { baseUrl: 'https://client', apiKey: 'own' } };
+
+/** A tenant whose Secret has a key. */
+class KeyWorld extends RelayWorld {
+  key: string | undefined = 'first';
+  reads = 0;
+
+  constructor() {
+    super();
+    this.say();
+  }
+
+  /** The tenant says something else than before. */
+  say(): void {
+    this.fleet.change({ model: { read: () => this.#read() } });
+  }
+
+  async #read(): Promise<SessionModel> {
+    this.reads += 1;
+    if (this.key === undefined) throw new ModelUnavailableError('look at the condition');
+    return login(this.key);
+  }
+
+  /** The server answers the last call of this kind. */
+  async answerLast(method: string): Promise<void> {
+    await settle();
+    this.server.answer(this.server.last(method).id, { sessionId: 's' });
+    await settle();
+  }
+
+  /** Providers that the server was told. */
+  get told(): unknown[] {
+    return this.server.received.flatMap(({ params }) =>
+      params !== undefined && 'provider' in params ? [params['provider']] : [],
+    );
+  }
+}
+
+const keyOf = (key: string) => login(key).login['provider'];
+
+describe('a session of a tenant with a login', () => {
+  it('gets it with the attach, and the next one when the Secret has changed', async () => {
+    const world = new KeyWorld();
+    await world.attached('s', OWN);
+    expect(world.told).toEqual([keyOf('first')]);
+    world.key = 'second';
+    await world.clock.advance(READ_MS);
+    expect(world.server.last('session.resume').params).toEqual({
+      ...login('second').login,
+      sessionId: 's',
+      disableResume: true,
+    });
+    await world.answerLast('session.resume');
+    await world.clock.advance(3 * READ_MS);
+    expect(world.told).toEqual([keyOf('first'), keyOf('second')]);
+  });
+
+  it('gets it at once when the tenant says something else, which is looked at once', async () => {
+    const world = new KeyWorld();
+    await world.attached('s');
+    world.key = 'second';
+    world.say();
+    await world.answerLast('session.resume');
+    expect(world.told).toEqual([keyOf('first'), keyOf('second')]);
+    const { reads } = world;
+    world.fleet.change({ credentials: [] });
+    await settle();
+    expect(world.reads).toBe(reads);
+  });
+
+  it('gets it again if the server did not take it', async () => {
+    const world = new KeyWorld();
+    await world.attached('s');
+    world.key = 'second';
+    await world.clock.advance(READ_MS);
+    world.server.refuse(world.server.last('session.resume').id, 'no');
+    await settle();
+    await world.clock.advance(READ_MS);
+    expect(world.told).toEqual([keyOf('first'), keyOf('second'), keyOf('second')]);
+  });
+
+  it('keeps what it has while the Secret cannot be read, and others are refused', async () => {
+    const world = new KeyWorld();
+    const first = await world.attached('s');
+    world.key = undefined;
+    await world.clock.advance(2 * READ_MS);
+    expect(world.told).toEqual([keyOf('first')]);
+    const id = first.call('session.create', { sessionId: 'other', ...OWN });
+    await settle();
+    expect(first.answer(id)?.error).toEqual({
+      code: -32052,
+      message: 'look at the condition',
+      data: { retryable: true, condition: 'ModelConfigured' },
+    });
+    expect(world.server.count('session.create')).toBe(0);
+    expect(await world.counted('refused_calls_total')).toEqual({ ModelUnavailable: 1 });
+  });
+
+  it('keeps it when a client leaves, whose provider and those of the others count for nothing', async () => {
+    const world = new KeyWorld();
+    const leaving = await world.attached('s', { ...OWN, hooks: true });
+    await world.attached('s', { provider: { baseUrl: 'https://other' } });
+    leaving.leave();
+    await settle();
+    expect(world.server.last('session.resume').params).toMatchObject({ hooks: false });
+    expect(world.told).toEqual([keyOf('first'), keyOf('first'), keyOf('first')]);
+  });
+
+  it('is not given the login of before by what waits behind the next one', async () => {
+    const world = new KeyWorld();
+    await world.attached('s');
+    const leaving = await world.attached('s', { hooks: true });
+    world.key = 'second';
+    world.say();
+    await settle();
+    leaving.leave();
+    await world.answerLast('session.resume');
+    expect(world.server.last('session.resume').params).toMatchObject({ hooks: false });
+    expect(world.told.slice(2)).toEqual([keyOf('second'), keyOf('second')]);
+  });
+
+  it('is loaded after a restart with the login of then, and without what clients had said of theirs', async () => {
+    const world = new KeyWorld();
+    const client = await world.attached('s', OWN);
+    client.call('session.options.update', { sessionId: 's', ...OWN, model: 'large' });
+    await world.answerLast('session.options.update');
+    expect(world.server.last('session.options.update').params).toEqual({ sessionId: 's', model: 'large' });
+    world.server.events.closed(undefined);
+    world.key = 'second';
+    client.call('session.mode.get', { sessionId: 's' });
+    await world.answerLast('session.resume');
+    await settle();
+    expect(world.told).toEqual([keyOf('second')]);
+    expect(world.server.last('session.options.update').params).toEqual({ sessionId: 's', model: 'large' });
+  });
+
+  it('has its login read only while the server has it in memory', async () => {
+    const world = new KeyWorld();
+    const client = await world.attached('s');
+    await world.clock.advance(3 * READ_MS);
+    expect(world.reads).toBe(4);
+    client.call('session.delete', { sessionId: 's' });
+    await world.answerLast('session.delete');
+    await world.clock.advance(READ_MS);
+    const { reads } = world;
+    await world.clock.advance(10 * READ_MS);
+    expect(world.reads).toBe(reads);
+  });
+
+  it.each<[string, object]>([
+    ['session.provider.add', { providers: [{ name: 'own', baseUrl: 'https://client' }] }],
+    ['session.gitHubAuth.setCredentials', { credentials: { type: 'token', token: 'gho_own' } }],
+    ['sessions.open', { options: { provider: OWN.provider } }],
+  ])('is not given another one by %s, unless the tenant has none', async (method, params) => {
+    const world = new KeyWorld();
+    const client = await world.attached('s');
+    const call = (from: ClientEnd) => from.call(method, { sessionId: 's', ...params });
+    const refused = client.answer(call(client))?.error;
+    expect(refused).toMatchObject({ code: -32602, data: { rule: 'TenantLogin' } });
+    world.fleet.change({ model: undefined });
+    expect(client.answer(call(client))).toBeUndefined();
+  });
+});
+
+describe('a call that takes a GitHub token', () => {
+  it('gets that of the tenant', async () => {
+    const world = new KeyWorld();
+    world.fleet.change({ model: { read: async () => ({ login: { gitHubToken: 'gho_tenant' } }) } });
+    const client = world.client();
+    client.call('models.list', { gitHubToken: 'gho_own' });
+    await settle();
+    expect(world.server.last('models.list').params).toEqual({ gitHubToken: 'gho_tenant' });
+    world.fleet.change({ model: undefined });
+    client.call('models.list', { gitHubToken: 'gho_own' });
+    expect(world.server.last('models.list').params).toEqual({ gitHubToken: 'gho_own' });
+  });
+});
