@@ -71,6 +71,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     maxConnections: options.maxConnections,
     maxConnectionsPerTenant: options.maxConnectionsPerTenant,
     keepaliveMs: options.keepaliveMs,
+    maxUnreadBytes: options.maxUnreadBytes,
     drain,
     fleet,
     admission: createAdmission({ fleet, reviews, clock }),

@@ -1,6 +1,7 @@
 /** The command line of `copilot-operator gateway`. */
 import { BlockList, isIP } from 'node:net';
 import {
+  bytes,
   duration,
   isCIDR,
   list,
@@ -29,6 +30,8 @@ export interface GatewayOptions {
   readonly maxConnectionsPerTenant: number;
   /** Within how many ms a client is sent something, if need be a message without content; undefined: nothing but what servers send. */
   readonly keepaliveMs: number | undefined;
+  /** Bytes that all clients together may have yet to read. */
+  readonly maxUnreadBytes: number;
   /** How long this process may take to let its clients go when it is to stop, ms. */
   readonly drainTimeoutMs: number;
   /** Empty: all namespaces. */
@@ -63,6 +66,8 @@ export const GATEWAY_FLAGS = `\
                                      --max-connections
   --keepalive-messages DURATION      within this time each client is sent something, if need be a message that SDKs ignore; for proxies
                                      that end TCP themselves and close what is silent; 0s: none; default: 0s
+  --max-unread-bytes QUANTITY        what is kept of all clients together that do not read fast enough; beyond it the one with the most is
+                                     closed; default: 128Mi
   --drain-timeout DURATION           how long clients may stay when the process is to stop, which are closed between turns at the end
                                      of it; set it a little below the pod's terminationGracePeriodSeconds; default: 1h
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
@@ -81,6 +86,7 @@ const flags = {
   'max-connections': { type: 'string' },
   'max-connections-per-tenant': { type: 'string' },
   'keepalive-messages': { type: 'string' },
+  'max-unread-bytes': { type: 'string' },
   'drain-timeout': { type: 'string' },
   'watch-namespaces': { type: 'string' },
   'health-port': { type: 'string' },
@@ -111,6 +117,7 @@ export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
     maxConnections,
     maxConnectionsPerTenant: positive('max-connections-per-tenant', perTenant),
     keepaliveMs: duration('keepalive-messages', values['keepalive-messages'] ?? '0s') || undefined,
+    maxUnreadBytes: bytes('max-unread-bytes', values['max-unread-bytes'] ?? '128Mi'),
     drainTimeoutMs: duration('drain-timeout', values['drain-timeout'] ?? '1h'),
     watchNamespaces: list(values['watch-namespaces']),
     healthPort: port('health-port', values['health-port'] ?? '0'),

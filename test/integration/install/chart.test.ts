@@ -168,6 +168,7 @@ describe('the chart', () => {
       proxies: undefined,
       maxConnections: 20_000,
       maxConnectionsPerTenant: 5_000,
+      maxUnreadBytes: 134_217_728,
       drainTimeoutMs: 3_595_000,
     });
     const tls = { secretName: 'certificate', clientCertificates: true };
@@ -179,6 +180,7 @@ describe('the chart', () => {
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
       keepaliveMessages: '45s',
+      maxUnreadBytes: '64Mi',
     };
     const options = parseGatewayOptions(await gatewayFlags({ gateway: all, logLevel: 'debug' }));
     const folder = '/etc/copilot-gateway/tls';
@@ -188,6 +190,7 @@ describe('the chart', () => {
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
       keepaliveMs: 45_000,
+      maxUnreadBytes: 67_108_864,
       logLevel: 'debug',
     });
     expect(options.proxies?.check('198.51.100.7')).toBe(true);
@@ -261,6 +264,7 @@ describe('an API server accepts what the chart renders', () => {
           proxyProtocolFrom: ['198.51.100.0/24'],
           maxConnections: 100,
           maxConnectionsPerTenant: 90,
+          maxUnreadBytes: '64Mi',
           clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],
           autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5 },
           serviceAccount: { name: 'door', annotations: { purpose: 'test' } },

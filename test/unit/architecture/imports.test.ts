@@ -140,7 +140,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/admission': [['binding-credential', 'jwt', 'lane', 'token'], ['verdict-cache'], ['reviews'], ['admission']],
   'gateway/client': [
-    ['state'],
+    ['state', 'unread-memory'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'outgoing', 'request-id'],
     ['oversize', 'recheck', 'token-check'],
     ['incoming'],
