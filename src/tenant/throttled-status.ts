@@ -10,20 +10,25 @@ export function statusToWrite(
   waitMs: number,
 ): { readonly status: CopilotTenantStatus; readonly statisticsDueMs?: number } {
   const { tenant, sessions } = input;
-  const status = withoutNewField(computeStatus(input), tenant.status);
+  const status = withoutNewFields(computeStatus(input), tenant.status);
   if (waitMs === 0 || pressureChanged(tenant, sessions)) return { status };
-  const held = withoutNewField(computeStatus({ ...input, sessions: reportedSessions(tenant) }), tenant.status);
+  const held = withoutNewFields(computeStatus({ ...input, sessions: reportedSessions(tenant) }), tenant.status);
   // A write that is needed anyway includes the new statistics.
   if (!isDeepStrictEqual(held, tenant.status) || isDeepStrictEqual(status, held)) return { status };
   return { status: held, statisticsDueMs: waitMs };
 }
 
 /**
- * `access` is new in this version, and absent means Direct: it is written with the next change of the status. An upgrade would otherwise
- * write the status of every tenant at once.
+ * `access` and `clients` are new, and absent they mean Direct and none: they are written with the next change of the status. An upgrade, or
+ * the start of a gateway, would otherwise write the status of every tenant at once.
  */
-function withoutNewField(status: CopilotTenantStatus, last: CopilotTenantStatus | undefined): CopilotTenantStatus {
-  if (last === undefined || last.access !== undefined || status.access !== 'Direct') return status;
-  const { access: _access, ...rest } = status;
-  return isDeepStrictEqual(rest, last) ? rest : status;
+function withoutNewFields(status: CopilotTenantStatus, last: CopilotTenantStatus | undefined): CopilotTenantStatus {
+  if (last === undefined) return status;
+  const { access, clients, ...rest } = status;
+  const kept = {
+    ...rest,
+    ...((last.access !== undefined || access !== 'Direct') && access !== undefined && { access }),
+    ...((last.clients !== undefined || clients !== 0) && clients !== undefined && { clients }),
+  };
+  return isDeepStrictEqual(kept, last) ? kept : status;
 }

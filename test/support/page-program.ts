@@ -11,10 +11,13 @@ import { PROJECT } from './tenant-api.ts';
 export class PageProgram implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #lines: Interface;
+  /** What it has written beside its answers: SDKs log there. */
+  #log = '';
 
   private constructor(child: ChildProcess, output: Interface) {
     this.#child = child;
     this.#lines = output;
+    child.stderr?.on('data', (text: Buffer) => (this.#log += text.toString()));
   }
 
   /** `name`: in the first line of its code block, such as `chat.py`. */
@@ -28,7 +31,7 @@ export class PageProgram implements AsyncDisposable {
     const child = spawn(program, args, {
       cwd: PROJECT,
       env: { PATH: process.env['PATH'], ...env },
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: 'pipe',
     });
     if (child.stdout === null) throw new Error('it has no output');
     return new PageProgram(child, createInterface({ input: child.stdout }));
@@ -38,7 +41,9 @@ export class PageProgram implements AsyncDisposable {
   async ask(line: string): Promise<string> {
     const answer = once(this.#lines, 'line') as Promise<[string]>;
     this.#child.stdin?.write(`${line}\n`);
-    const ended = once(this.#child, 'exit').then(() => Promise.reject(new Error('the program has ended')));
+    const ended = once(this.#child, 'exit').then(() =>
+      Promise.reject(new Error(`the program has ended: ${this.#log}`)),
+    );
     const [text] = await Promise.race([answer, ended]);
     return text;
   }

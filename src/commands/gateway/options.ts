@@ -40,6 +40,10 @@ export interface GatewayOptions {
   readonly healthPort: number | undefined;
   /** Where /metrics is served; undefined: nowhere. */
   readonly metricsPort: number | undefined;
+  /** Where operator and people look at clients and sessions; undefined: nowhere. */
+  readonly internalPort: number | undefined;
+  /** The gateway's own namespace, in which rights on the internal port are granted; undefined: that of the credentials. */
+  readonly namespace: string | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -73,6 +77,8 @@ export const GATEWAY_FLAGS = `\
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
   --health-port PORT                 port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
   --metrics-port PORT                port of /metrics, or 0 to disable it; default: 0
+  --internal-port PORT               port of /tenants, /clients and /sessions, for Kubernetes tokens with the audience
+                                     copilot-gateway-internal, or 0 to disable it; default: 0
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
 const flags = {
@@ -91,11 +97,12 @@ const flags = {
   'watch-namespaces': { type: 'string' },
   'health-port': { type: 'string' },
   'metrics-port': { type: 'string' },
+  'internal-port': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
 
 /** @throws UsageError */
-export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
+export function parseGatewayOptions(args: readonly string[], env: NodeJS.ProcessEnv = {}): GatewayOptions {
   const values = parseFlags(args, flags);
   const listenPort = port('listen-port', values['listen-port'] ?? '4321');
   const tls = tlsOptions({
@@ -122,6 +129,8 @@ export function parseGatewayOptions(args: readonly string[]): GatewayOptions {
     watchNamespaces: list(values['watch-namespaces']),
     healthPort: port('health-port', values['health-port'] ?? '0'),
     metricsPort: port('metrics-port', values['metrics-port'] ?? '0'),
+    internalPort: port('internal-port', values['internal-port'] ?? '0'),
+    namespace: env['POD_NAMESPACE'],
     logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
   };
 }

@@ -9,6 +9,7 @@ import { GATEWAY_AUDIENCE } from '../../../src/gateway/admission/reviews.ts';
 import { CopilotServer } from '../../support/copilot-server.ts';
 import { GatewayWorld } from '../../support/gateway-world.ts';
 import { PageProgram } from '../../support/page-program.ts';
+import { serviceAccount } from '../../support/service-account.ts';
 
 const PAGE = 'docs/connecting.md';
 let world: GatewayWorld;
@@ -46,20 +47,8 @@ async function mounted(tenant: string, at: { host: string; port: number }): Prom
 async function kubernetesToken(name: string, tenant: string): Promise<string> {
   const { kubectl } = world.api;
   const { namespace } = world.tenants;
-  const metadata = { name, namespace };
-  const rbac = 'rbac.authorization.k8s.io';
   const rule = { apiGroups: [GROUP], resources: ['copilottenants'], resourceNames: [tenant], verbs: ['connect'] };
-  const items = [
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: [rule] },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'RoleBinding',
-      metadata,
-      roleRef: { apiGroup: rbac, kind: 'Role', name },
-      subjects: [{ kind: 'ServiceAccount', ...metadata }],
-    },
-  ];
+  const items = serviceAccount({ name, namespace }, [rule]);
   await kubectl.ok(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
   return kubectl.ok(['create', 'token', name, '-n', namespace, `--audience=${GATEWAY_AUDIENCE}`]);
 }

@@ -150,6 +150,11 @@ describe('the chart', () => {
     });
     const [, ...flags] = commands.find(([command]) => command === 'operator') ?? [];
     expect(parseOperatorOptions(flags, {}).gateway).toEqual(gateway);
+    const tokenFile = '/var/run/secrets/copilot-gateway/token';
+    const objects = objectsOf(await render(values));
+    const service = objects.find(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith('gateway'));
+    const internal = { service: service?.metadata.name, port: 4323, tokenFile };
+    expect(parseOperatorOptions(flags, {}).gatewayInternal).toEqual(gateway && internal);
     expect(commands.some(([command]) => command === 'gateway')).toBe(gateway !== undefined);
   });
 
@@ -161,7 +166,13 @@ describe('the chart', () => {
       const template = spec?.['template'] as { spec: { containers: { args: string[] }[] } } | undefined;
       return template?.spec.containers[0]?.args.slice(1) ?? [];
     };
-    const common = { listenPort: 4321, healthPort: 8081, metricsPort: 8080, watchNamespaces: ['team-a', 'team-b'] };
+    const common = {
+      listenPort: 4321,
+      healthPort: 8081,
+      metricsPort: 8080,
+      internalPort: 4323,
+      watchNamespaces: ['team-a', 'team-b'],
+    };
     expect(parseGatewayOptions(await gatewayFlags({ gateway: { enabled: true } }))).toMatchObject({
       ...common,
       tls: undefined,

@@ -104,6 +104,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'quote',
       'event-warning',
       'sweep-request',
+      'gateway-internal',
       'cleanup-result',
       'session-removal',
     ],
@@ -138,7 +139,12 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['report'],
     ['gateway'],
   ],
-  'gateway/admission': [['binding-credential', 'jwt', 'lane', 'token'], ['verdict-cache'], ['reviews'], ['admission']],
+  'gateway/admission': [
+    ['binding-credential', 'jwt', 'lane', 'token'],
+    ['verdict-cache'],
+    ['reviews'],
+    ['admission', 'internal-access'],
+  ],
   'gateway/client': [
     ['state', 'unread-memory'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'outgoing', 'request-id'],
@@ -149,8 +155,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
   'gateway/report': [
-    ['audit', 'bounded-names', 'counted-rules', 'series'],
-    ['metrics', 'relay-metrics'],
+    ['audit', 'bounded-names', 'counted-rules', 'series', 'views'],
+    ['internal-server', 'metrics', 'relay-metrics'],
   ],
   'gateway/methods': [
     ['reasons', 'param-reasons'],
@@ -177,7 +183,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['gateway', 'operator', 'cleanup', 'ping', 'crds'],
   ],
   tenant: [
-    ['model', 'pods', 'hash-slot', 'place-queue', 'transitions'],
+    ['model', 'ask-gateway', 'gateway-clients', 'pods', 'hash-slot', 'place-queue', 'transitions'],
     ['deployments'],
     ['evictions', 'open-run'],
     ['builders', 'decisions', 'targets', 'transforms'],

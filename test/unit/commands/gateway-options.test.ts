@@ -19,6 +19,8 @@ describe('the command line of the gateway', () => {
       watchNamespaces: [],
       healthPort: undefined,
       metricsPort: undefined,
+      internalPort: undefined,
+      namespace: undefined,
       logLevel: 'info',
     });
   });
@@ -26,8 +28,8 @@ describe('the command line of the gateway', () => {
   it.each<[string, string[], Partial<GatewayOptions>]>([
     [
       'other ports',
-      ['--listen-port=1', '--health-port=2', '--metrics-port=65535'],
-      { listenPort: 1, healthPort: 2, metricsPort: 65_535 },
+      ['--listen-port=1', '--health-port=2', '--metrics-port=65535', '--internal-port=3'],
+      { listenPort: 1, healthPort: 2, metricsPort: 65_535, internalPort: 3 },
     ],
     ['TLS', tls, { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: undefined } }],
     ['TLS only', [...tls, '--listen-port=0'], { listenPort: undefined }],
