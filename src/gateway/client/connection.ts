@@ -260,7 +260,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#application = request.application;
     const tenant = keyOf(grant.identity.tenant);
     this.#incoming.admit(tenant, { allowed: limits.frameBytes, ...this.#oversizeSinks });
-    this.#outgoing.admit(tenant, unread, (bytes) => this.close(unreadLimit(bytes)));
+    this.#outgoing.admit(tenant, unread, (reason) => this.close(reason));
     // Before anything that the relay may send.
     this.send(connected(request));
     observer.admitted(this.#info);
@@ -351,11 +351,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#linger?.cancel();
     this.#options.observer.closed(this.#info, this.#end ?? { reason: CloseCause.ConnectionLost, message: '' });
   }
-}
-
-function unreadLimit(bytes: number): CloseReason {
-  const message = `the client has ${bytes} bytes to read, and all clients together more than --max-unread-bytes allows`;
-  return { reason: CloseCause.UnreadLimit, message };
 }
 
 function isSame(a: Identity, b: Identity): boolean {

@@ -1,6 +1,8 @@
 /** What is written to a client: whole frames, of which those of one turn of the event loop are written at once. */
 import type { Duplex } from 'node:stream';
 import { encodeFrame, encodeFrameBytes } from '../../copilot/index.ts';
+import type { CloseReason } from '../model.ts';
+import { CloseCause } from './model.ts';
 import type { Unread, UnreadMemory } from './unread-memory.ts';
 
 /** The writing side of a client's connection. */
@@ -15,14 +17,17 @@ export class Outgoing {
   }
 
   /** From now on what the client has yet to read counts among that of all clients, as one of this tenant (`namespace/name`). */
-  admit(tenant: string, memory: UnreadMemory, cut: (queuedBytes: number) => void): void {
+  admit(tenant: string, memory: UnreadMemory, close: (reason: CloseReason) => void): void {
     const stream = this.#stream;
     const client = {
       tenant,
       get queuedBytes() {
         return stream.writableLength;
       },
-      cut: () => cut(stream.writableLength),
+      cut: () => {
+        const message = `the client has ${stream.writableLength} bytes to read, and all clients together more than --max-unread-bytes allows`;
+        close({ reason: CloseCause.UnreadLimit, message });
+      },
     };
     this.#unread = { client, memory };
     stream.on('drain', () => this.#count());

@@ -24,7 +24,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 60_000;
 const BEARER = /^Bearer ([\x21-\x7e]+)$/i;
 
-/** Answers `GET /tenants`, `/clients` and `/sessions`, the last two on request of one tenant only (`?tenant=NAMESPACE/NAME`). */
+/** Answers `GET /tenants`, `/clients` and `/sessions`, the last two on request of one tenant (`?tenant=NAMESPACE/NAME`). */
 export class InternalServer {
   readonly #options: InternalServerOptions;
   readonly #server: Server;
@@ -78,22 +78,12 @@ export class InternalServer {
   #view(view: InternalView, tenant: string | null): object {
     const { clients, sessions } = this.#options;
     const isAsked = (key: string | undefined): boolean => tenant === null || tenant === key;
-    switch (view) {
-      case 'tenants':
-        return { tenants: tenantCounts(clients()) };
-      case 'clients':
-        return {
-          clients: clients()
-            .filter(({ identity }) => isAsked(identity && keyOf(identity.tenant)))
-            .map(clientView),
-        };
-      case 'sessions':
-        return {
-          sessions: sessions()
-            .filter((session) => isAsked(keyOf(session.tenant)))
-            .map(sessionView),
-        };
+    if (view === 'tenants') return { tenants: tenantCounts(clients()) };
+    if (view === 'sessions') {
+      return { sessions: sessions().flatMap((each) => (isAsked(keyOf(each.tenant)) ? sessionView(each) : [])) };
     }
+    const isShown = ({ identity }: ClientSummary): boolean => isAsked(identity && keyOf(identity.tenant));
+    return { clients: clients().flatMap((each) => (isShown(each) ? clientView(each) : [])) };
   }
 }
 

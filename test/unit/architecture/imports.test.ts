@@ -147,8 +147,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/client': [
     ['state', 'unread-memory'],
-    ['frame-memory', 'half-open', 'handshake', 'model', 'outgoing', 'request-id'],
-    ['oversize', 'recheck', 'token-check'],
+    ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
+    ['outgoing', 'oversize', 'recheck', 'token-check'],
     ['incoming'],
     ['connection'],
     ['clients'],
