@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect as dial } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GROUP } from '../../../src/api/names.ts';
 import { GATEWAY_OPERATOR_PERMISSIONS } from '../../../src/commands/operator/permissions.ts';
@@ -25,6 +25,7 @@ import { waitFor } from '../../support/wait.ts';
 /** Of kubeconfigs that name none; gateway and operator are in it. */
 const NAMESPACE = 'default';
 const SERVICE = 'copilot-gateway';
+const REPLICA = '192.0.2.1';
 let api: TenantApi;
 let gateway: GatewayProcess;
 let operator: ReturnType<typeof connect>;
@@ -64,7 +65,9 @@ beforeAll(async () => {
     log: { warn: (fields) => expect(fields).toBe('nothing to warn of'), info: () => undefined },
     namespace: NAMESPACE,
     service: SERVICE,
-    ask: (address, signal) => askGateway(address, { port: ports.internal, tokenFile }, signal),
+    // Only the address is another one: the API server takes none of the loopback into an EndpointSlice.
+    ask: (address, signal) =>
+      askGateway(address === REPLICA ? '127.0.0.1' : address, { port: ports.internal, tokenFile }, signal),
   });
   tenants = await ReconcilerWorld.open(api.kubeconfig, undefined, { gateway: GATEWAY_FACTS, clients });
 }, 120_000);
@@ -76,16 +79,14 @@ afterAll(async () => {
   await api.stop();
 });
 
-/** As the EndpointSlice controller writes it. The API server takes no address of the loopback. */
+/** As the EndpointSlice controller writes it. */
 function endpoints(): object {
-  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const address = own.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: { name: `${SERVICE}-1`, namespace: NAMESPACE, labels: { 'kubernetes.io/service-name': SERVICE } },
     addressType: 'IPv4',
-    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    endpoints: [{ addresses: [REPLICA], conditions: { ready: true } }],
     ports: [{ name: 'copilot', port: 4321, protocol: 'TCP' }],
   };
 }
