@@ -146,7 +146,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['admission', 'internal-access'],
   ],
   'gateway/client': [
-    ['state', 'unread-memory'],
+    ['keepalive', 'state', 'unread-memory'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
     ['outgoing', 'oversize', 'recheck', 'token-check'],
     ['incoming'],
