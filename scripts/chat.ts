@@ -29,9 +29,9 @@ async function main(): Promise<void> {
   const json = execFileSync(kubectl, secret, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   const binding = bindingFrom((JSON.parse(json) as { data: Record<string, string> }).data);
 
-  // The host is <service>.<namespace>.svc, which only pods resolve.
-  const [service = ''] = binding.host.split('.');
-  await using forward = await portForward(kubectl, values.namespace, service, binding.port);
+  // The host is <service>.<namespace>.svc, which only pods resolve. The gateway is in another namespace than the tenant.
+  const [service = '', namespace = values.namespace] = binding.host.split('.');
+  await using forward = await portForward(kubectl, namespace, service, binding.port);
   const onDelta = (text: string): unknown => process.stdout.write(text);
   const { sessionId } = await chat(
     { ...binding, host: '127.0.0.1', port: forward.port },

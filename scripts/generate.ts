@@ -9,6 +9,7 @@ import { crds, type Crd } from '../src/api/crd.ts';
 import { API_VERSION, GROUP } from '../src/api/names.ts';
 import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
@@ -71,6 +72,7 @@ function chartRules(): string {
     definition('gatewayTenantRules', GATEWAY_TENANT_PERMISSIONS),
     definition('sessionEndRules', SESSION_END_PERMISSIONS),
     definition('operatorRules', OPERATOR_PERMISSIONS),
+    definition('gatewayOperatorRules', GATEWAY_OPERATOR_PERMISSIONS),
     definition('gatewayRules', GATEWAY_PERMISSIONS),
     definition('reviewRules', REVIEW_PERMISSIONS),
   ].join('');

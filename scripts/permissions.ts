@@ -1,6 +1,7 @@
 /** Writes docs/permissions.md: each permission of the operator, why it is needed, and how to narrow them. */
 import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
@@ -38,6 +39,10 @@ ${table(SESSION_END_PERMISSIONS)}
 ## In the operator's own namespace
 
 ${table(OPERATOR_PERMISSIONS)}
+
+Where a gateway is installed:
+
+${table(GATEWAY_OPERATOR_PERMISSIONS)}
 
 ## The gateway's
 

@@ -35,7 +35,7 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       return runOperator(options);
     }
     case 'gateway': {
-      const options = parseGatewayOptions(args);
+      const options = parseGatewayOptions(args, process.env);
       const { runGateway } = await import('./commands/gateway/command.ts');
       return runGateway(options);
     }

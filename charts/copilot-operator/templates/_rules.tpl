@@ -53,6 +53,12 @@
 # Leader election: only one replica writes.
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [copilot-operator], verbs: [get, update]}
 {{- end }}
+{{- define "copilot-operator.gatewayOperatorRules" -}}
+# Which replicas the gateway has.
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list]}
+# How many clients each tenant has, on the internal port of the gateway. The API server serves no gateways: the port asks it for this right.
+- {apiGroups: [copilot-operator.dev], resources: [gateways/tenants], verbs: [get]}
+{{- end }}
 {{- define "copilot-operator.gatewayRules" -}}
 # Which tenants there are, and the hashes of their credentials. Nothing of them is written.
 - {apiGroups: [copilot-operator.dev], resources: [copilottenants], verbs: [list, watch]}

@@ -7,6 +7,7 @@ import {
   CoreEvent,
   CronJob,
   Deployment,
+  EndpointSlice,
   Job,
   Lease,
   NetworkPolicy,
@@ -20,6 +21,7 @@ import {
   Service,
   ServiceAccount,
 } from '../../kube/types/builtins.ts';
+import { Gateway } from '../../resources/gateway-internal.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { Permission } from '../permission.ts';
@@ -121,5 +123,16 @@ export const OPERATOR_PERMISSIONS: readonly Permission[] = [
     verbs: ['get', 'update'],
     resourceNames: [LEASE_NAME],
     why: 'Leader election: only one replica writes.',
+  },
+];
+
+/** Needed in the operator's own namespace, where a gateway is installed. */
+export const GATEWAY_OPERATOR_PERMISSIONS: readonly Permission[] = [
+  { resource: EndpointSlice, verbs: ['list'], why: 'Which replicas the gateway has.' },
+  {
+    resource: Gateway,
+    subresource: 'tenants',
+    verbs: ['get'],
+    why: 'How many clients each tenant has, on the internal port of the gateway. The API server serves no gateways: the port asks it for this right.',
   },
 ];

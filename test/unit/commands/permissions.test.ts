@@ -8,6 +8,7 @@ import * as builtins from '../../../src/kube/types/builtins.ts';
 import type { ResourceType } from '../../../src/kube/types/resource.ts';
 import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../../../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
@@ -18,6 +19,7 @@ import type { Permission } from '../../../src/commands/permission.ts';
 const ofOperator = [
   ...TENANT_PERMISSIONS,
   ...GATEWAY_TENANT_PERMISSIONS,
+  ...GATEWAY_OPERATOR_PERMISSIONS,
   ...SESSION_END_PERMISSIONS,
   ...OPERATOR_PERMISSIONS,
 ];
@@ -59,6 +61,7 @@ describe('the permissions of the operator', () => {
     ['of its own namespace', OPERATOR_PERMISSIONS],
     ['of namespaces that are being deleted', SESSION_END_PERMISSIONS],
     ['of tenants where a gateway is installed', GATEWAY_TENANT_PERMISSIONS],
+    ['of its own namespace where a gateway is installed', GATEWAY_OPERATOR_PERMISSIONS],
     ['of the gateway', ofGateway],
   ])('%s are each declared once, with a reason', (_case, permissions) => {
     const names = permissions.map(describePermission);
@@ -78,7 +81,8 @@ describe('the permissions of the operator', () => {
   it('cover the kinds that the controllers work with, and no other', () => {
     const path = ({ group, plural }: ResourceType) => `${group}/${plural}`;
     const used = new Set(['tenant', 'session', 'resources'].flatMap(resourcesUsed).map(path));
-    const declared = [...TENANT_PERMISSIONS, ...GATEWAY_TENANT_PERMISSIONS].map(({ resource }) => resource);
+    const lists = [...TENANT_PERMISSIONS, ...GATEWAY_TENANT_PERMISSIONS, ...GATEWAY_OPERATOR_PERMISSIONS];
+    const declared = lists.map(({ resource }) => resource);
     const builtin = declared.filter(({ group }) => group !== GROUP);
     expect([...used].toSorted()).toEqual(builtin.map(path).toSorted());
   });
