@@ -2,10 +2,11 @@
  * Chats with a tenant's server as an application does, from outside the cluster: with the binding Secret, and
  * `kubectl port-forward` in place of a pod.
  *
- *   node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] TENANT PROMPT
+ *   node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] [--as SERVICEACCOUNT] TENANT PROMPT
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { GATEWAY_AUDIENCE } from '../src/gateway/admission/reviews.ts';
 import { bindingFrom, chat } from '../test/support/chat.ts';
 import { portForward } from '../test/support/port-forward.ts';
 
@@ -19,19 +20,29 @@ async function main(): Promise<void> {
       namespace: { type: 'string', short: 'n', default: 'default' },
       session: { type: 'string' },
       resume: { type: 'string' },
+      // A ServiceAccount of the tenant's namespace, in place of the binding credential.
+      as: { type: 'string' },
     },
   });
   const [tenant, prompt] = positionals;
   if (tenant === undefined || prompt === undefined)
-    throw new Error('usage: node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] TENANT PROMPT');
+    throw new Error(
+      'usage: node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] [--as SERVICEACCOUNT] TENANT PROMPT',
+    );
 
   const secret = ['get', 'secret', `${tenant}-binding`, '--namespace', values.namespace, '--output', 'json'];
   const json = execFileSync(kubectl, secret, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   const binding = bindingFrom((JSON.parse(json) as { data: Record<string, string> }).data);
 
-  // The host is <service>.<namespace>.svc, which only pods resolve.
-  const [service = ''] = binding.host.split('.');
-  await using forward = await portForward(kubectl, values.namespace, service, binding.port);
+  if (values.as !== undefined) {
+    const create = ['create', 'token', values.as, '--namespace', values.namespace, `--audience=${GATEWAY_AUDIENCE}`];
+    const token = execFileSync(kubectl, create, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
+    binding.token = `${values.namespace}/${tenant}:${token}`;
+  }
+
+  // The host is <service>.<namespace>.svc, which only pods resolve. The gateway is in another namespace than the tenant.
+  const [service = '', namespace = values.namespace] = binding.host.split('.');
+  await using forward = await portForward(kubectl, namespace, service, binding.port);
   const onDelta = (text: string): unknown => process.stdout.write(text);
   const { sessionId } = await chat(
     { ...binding, host: '127.0.0.1', port: forward.port },

@@ -44,7 +44,7 @@ ${table(SESSION_END_PERMISSIONS)}
 
 ${table(OPERATOR_PERMISSIONS)}
 
-### Where a gateway is installed, in its namespace
+Where a gateway is installed:
 
 ${table(GATEWAY_OPERATOR_PERMISSIONS)}
 

@@ -30,14 +30,16 @@ create_namespace() {
 }
 
 install_operator() {
+  local image
+  image=$(images/build.sh --content copilot-operator)
   # For one namespace, so that the tests, which have their own operators, run beside the demo.
   # A new image has the same tag; the annotation makes the Deployment roll out.
   # --take-ownership, --force-conflicts: for CRDs that the tests, an uninstalled release (crds.keep) or Argo CD left behind.
   "$HELM" upgrade --install copilot-operator charts/copilot-operator \
     --namespace "$SYSTEM_NAMESPACE" --create-namespace --take-ownership --force-conflicts --wait --timeout 3m \
     --set image.repository="$IMAGES/copilot-operator" --set image.tag=dev \
-    --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" --set "watchNamespaces={$NAMESPACE}" \
-    --set-string podAnnotations.image-content="$(images/build.sh --content copilot-operator)"
+    --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" --set "watchNamespaces={$NAMESPACE}" --set gateway.enabled=true \
+    --set-string podAnnotations.image-content="$image" --set-string gateway.podAnnotations.image-content="$image"
 }
 
 apply_tenant() {
@@ -76,6 +78,16 @@ chat_in_session() {
   make --no-print-directory chat "$session=review" "PROMPT=$1"
 }
 
+# A user that may not connect: it has no right in the namespace.
+create_stranger() {
+  "$KUBECTL" create serviceaccount stranger --namespace "$NAMESPACE" --dry-run=client --output yaml | "$KUBECTL" apply --filename -
+}
+is_refused() {
+  local answer
+  answer=$(make --no-print-directory chat AS=stranger "PROMPT=$1" 2>&1) && return 1
+  grep -o AUTHENTICATION_FAILED <<<"$answer" | head -1
+}
+
 wait_until_idle() {
   "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.phase}'=Idle copilotsession/review --timeout=90s
   "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.usage.turns}' copilotsession/review --timeout=90s
@@ -103,14 +115,19 @@ fi
 say "the images of the operator, the Copilot CLI and a test model"
 images/build.sh
 step "create the namespace $NAMESPACE" create_namespace
-step "install the operator with Helm" install_operator
+step "install the operator and the gateway with Helm" install_operator
 step "apply the CopilotTenant acme and a test model" apply_tenant
 step "wait until acme is Ready" wait_until_ready
 
-say "chat with it, as an application with the Copilot SDK does:"
+say "chat with it through the gateway, as an application with the Copilot SDK does, which knows no key of the model:"
 printf '\n> What is a Kubernetes operator?\n'
 make --no-print-directory chat "PROMPT=What is a Kubernetes operator?"
 show get copilottenants
+
+say "somebody without the right to connect is refused by the gateway:"
+step "create the ServiceAccount stranger" create_stranger
+printf '\n> Let me in\n'
+is_refused "Let me in"
 
 say "a session as a resource, and its cleanup:"
 step "apply the CopilotSession review" apply_session

@@ -51,11 +51,18 @@ const tenantColumns: PrinterColumn[] = [
   },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' },
   {
+    name: 'Clients',
+    type: 'integer',
+    priority: 1,
+    jsonPath: '.status.clients',
+    description: 'Clients that are connected through the gateway.',
+  },
+  {
     name: 'Endpoint',
     type: 'string',
     priority: 1,
     jsonPath: '.status.endpoint',
-    description: 'Address of the first server inside the cluster.',
+    description: 'Address that clients connect to.',
   },
   {
     name: 'Message',

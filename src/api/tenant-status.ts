@@ -175,6 +175,13 @@ export const tenantStatus = z.object({
     })
     .exactOptional()
     .describe('Sessions of all servers, according to their last answers; at most a minute old while servers run.'),
+  clients: z
+    .int()
+    .min(0)
+    .exactOptional()
+    .describe(
+      'Clients that are connected through the gateway, according to the last answer of its replicas; at most a minute old. Absent with access Direct, and before the first client.',
+    ),
   lastActivityTime: z.iso.datetime().exactOptional().describe('Last activity of a turn of any session, to the minute.'),
   lastCleanup: lastCleanup.exactOptional(),
   storage: z

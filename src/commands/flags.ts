@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { durationMs } from '../api/duration.ts';
+import { parseQuantity } from '../kube/types/quantity.ts';
 
 /** A wrong command line; the message says what to change. */
 export class UsageError extends Error {
@@ -63,6 +64,13 @@ export function duration(name: string, value: string): number {
   } catch (error) {
     throw new UsageError(`--${name}=${value}: must be a duration such as 30m or 10h`, { cause: error });
   }
+}
+
+/** @throws UsageError for anything but a quantity above 0 that is written as in resources: `128Mi` */
+export function bytes(name: string, value: string): number {
+  const number = Number((parseQuantity(value) ?? 0n) / 1_000_000_000n);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new UsageError(`--${name}=${value}: must be a number of bytes such as 128Mi`);
 }
 
 /** @throws UsageError for anything but a whole number, 0 included */

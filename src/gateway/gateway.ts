@@ -28,6 +28,8 @@ export interface GatewayOptions {
   readonly maxConnectionsPerTenant: number;
   /** Within how many ms a client is sent something; undefined: nothing but what servers send. */
   readonly keepaliveMs?: number | undefined;
+  /** Bytes that all clients together may have yet to read. */
+  readonly maxUnreadBytes: number;
   readonly drain: DrainOptions;
   readonly limits?: Partial<ClientLimits> | undefined;
   readonly fleet: Fleet;

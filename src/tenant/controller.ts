@@ -34,6 +34,7 @@ import { CopilotTenant } from '../resources/tenant.ts';
 import { HASH_ANNOTATION } from './decisions/adoption.ts';
 import { FirstReady } from './first-ready.ts';
 import { Fleet, type FleetCounts, REPLACED_INDEX, replacedKeys } from './fleet.ts';
+import type { ClientCounts } from './gateway-clients.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts } from './model.ts';
 import { PodOwners } from './pod-owners.ts';
@@ -64,6 +65,8 @@ export interface TenantControllerOptions {
   readonly health: HealthSource;
   /** The sessions that servers report. */
   readonly sessions: SessionSource;
+  /** The clients that the gateway reports; undefined without one. */
+  readonly clients?: ClientCounts | undefined;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
   /** How many tenants are reconciled at the same time. */
@@ -124,7 +127,7 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
   });
   const recent = new RecentWrites(clock);
   recent.follow(tenants);
-  const statistics = new SessionStatistics(sessions, clock);
+  const statistics = new SessionStatistics(sessions, clock, options.clients);
   const firstReady = new FirstReady(clock, options.tenantMetrics);
   const fleet = new Fleet({
     deployments: informers.deployments.store,

@@ -19,16 +19,17 @@ export function statusToWrite(
 }
 
 /**
- * `access` and `modelInjection` are new in this version, and absent means Direct and ServerEnv: they are written with the next change of
- * the status. An upgrade would otherwise write the status of every tenant at once.
+ * `access`, `modelInjection` and `clients` are new in this version, and absent they mean Direct, ServerEnv and none: they are written with the
+ * next change of the status. An upgrade, or the start of a gateway, would otherwise write the status of every tenant at once.
  */
 function withoutNewFields(status: CopilotTenantStatus, last: CopilotTenantStatus | undefined): CopilotTenantStatus {
   if (last === undefined) return status;
-  const { access, modelInjection, ...rest } = status;
+  const { access, modelInjection, clients, ...rest } = status;
   const known = {
     ...rest,
-    ...((last.access !== undefined || access !== 'Direct') && { access }),
+    ...((last.access !== undefined || access !== 'Direct') && access !== undefined && { access }),
     ...((last.modelInjection !== undefined || modelInjection !== 'ServerEnv') && { modelInjection }),
+    ...((last.clients !== undefined || clients !== 0) && clients !== undefined && { clients }),
   };
   return isDeepStrictEqual(known, last) ? known : status;
 }

@@ -34,7 +34,10 @@ export interface LogLine {
 }
 
 export interface GatewayInProcessOptions extends Partial<
-  Pick<GatewayOptions, 'tls' | 'proxies' | 'maxConnections' | 'maxConnectionsPerTenant' | 'keepaliveMs' | 'drain'>
+  Pick<
+    GatewayOptions,
+    'tls' | 'proxies' | 'maxConnections' | 'maxConnectionsPerTenant' | 'maxUnreadBytes' | 'keepaliveMs' | 'drain'
+  >
 > {
   /** Where the tenant's server is; default: nowhere. */
   readonly server?: { readonly host: string; readonly port: number };
@@ -85,6 +88,7 @@ export class GatewayInProcess implements AsyncDisposable {
       proxies: undefined,
       maxConnections: 20_000,
       maxConnectionsPerTenant: 5_000,
+      maxUnreadBytes: 128 * 1024 * 1024,
       drain: { leaveMs: 0, closeMs: 100 },
       ...options,
       limits,

@@ -21,6 +21,7 @@ import { keyOf, type KubeObject, type ObjectMeta, type OwnerReference } from '..
 import { serverLabels } from '../../src/resources/names.ts';
 import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { addTenantController } from '../../src/tenant/controller.ts';
+import type { ClientCounts } from '../../src/tenant/gateway-clients.ts';
 import type { OperatorFacts } from '../../src/tenant/model.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
@@ -62,7 +63,11 @@ const MAX_RECONCILES = 200;
 const MAX_STEP_MS = 60_000;
 
 /** What of the operator's configuration a test changes. */
-export type OperatorFlags = Partial<OperatorFacts> & { readonly maxConcurrentRollouts?: number };
+export type OperatorFlags = Partial<OperatorFacts> & {
+  readonly maxConcurrentRollouts?: number;
+  /** The clients of the gateway. */
+  readonly clients?: ClientCounts;
+};
 
 type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
 
@@ -110,7 +115,11 @@ export class ReconcilerWorld {
     });
   }
 
-  private constructor(namespace: string, client: Client, { maxConcurrentRollouts = 2, ...facts }: OperatorFlags) {
+  private constructor(
+    namespace: string,
+    client: Client,
+    { maxConcurrentRollouts = 2, clients, ...facts }: OperatorFlags,
+  ) {
     this.namespace = namespace;
     this.client = client;
     const metrics = new Metrics();
@@ -130,6 +139,7 @@ export class ReconcilerWorld {
       servers: this.servers,
       health: this.health,
       sessions: this.sessions,
+      clients,
       tenantMetrics: {
         restarted: () => void this.counted.push('restarted'),
         cleanedUp: ({ result }) => void this.counted.push(`cleanup ${result}`),

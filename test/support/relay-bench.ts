@@ -32,13 +32,13 @@ export class RelayBench implements AsyncDisposable {
   static async start(
     binary: ServerBinary,
     relayLimits: Partial<RelayLimits> = {},
-    options: Pick<GatewayInProcessOptions, 'keepaliveMs' | 'isolation'> = {},
+    options: GatewayInProcessOptions = {},
     env: (model: TestModel) => Promise<Record<string, string>> = async () => ({}),
   ): Promise<RelayBench> {
     const model = await TestModel.start();
     const server = await CopilotServer.start(binary, TOKEN, [], await env(model));
     const { host, port } = server;
-    const gateway = await GatewayInProcess.start({ server: { host, port }, token: TOKEN, relayLimits, ...options });
+    const gateway = await GatewayInProcess.start({ ...options, server: { host, port }, token: TOKEN, relayLimits });
     return new RelayBench(server, model, gateway);
   }
 
@@ -63,9 +63,9 @@ export class RelayBench implements AsyncDisposable {
     return this.gateway.metric('copilot_gateway_clients');
   }
 
-  /** Clients whose connection the relay has closed because they did not read. */
-  cut(): Promise<number> {
-    return this.gateway.metric('copilot_gateway_closed_connections_total', { reason: 'SlowClient' });
+  /** Clients whose connection was closed because they did not read, by default because each alone had too much. */
+  cut(reason = 'SlowClient'): Promise<number> {
+    return this.gateway.metric('copilot_gateway_closed_connections_total', { reason });
   }
 
   /** A word that only the prompt of this answer has. */

@@ -58,6 +58,10 @@
 - {apiGroups: [""], resources: [secrets], verbs: [create]}
 # Whether there is a key that signs; one is added while they are rotated, and none is ever replaced.
 - {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp], verbs: [get, patch]}
+# Which replicas the gateway has.
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list]}
+# How many clients each tenant has, on the internal port of the gateway. The API server serves no gateways: the port asks it for this right.
+- {apiGroups: [copilot-operator.dev], resources: [gateways/tenants], verbs: [get]}
 {{- end }}
 {{- define "copilot-operator.gatewayRules" -}}
 # Which tenants there are, and the hashes of their credentials. Nothing of them is written.

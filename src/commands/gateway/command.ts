@@ -2,6 +2,7 @@
 import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
 import { createAdmission, type TokenIssuers } from '../../gateway/admission/admission.ts';
+import { internalAccess } from '../../gateway/admission/internal-access.ts';
 import { ApiReviews } from '../../gateway/admission/reviews.ts';
 import type { DrainOptions } from '../../gateway/client/clients.ts';
 import { Gateway } from '../../gateway/gateway.ts';
@@ -10,6 +11,7 @@ import { rulesByIsolation } from '../../gateway/methods/rules.ts';
 import { SecretStampKeys } from '../../gateway/ownership/keys.ts';
 import { addSessionRecords } from '../../gateway/ownership/records.ts';
 import { createRelay } from '../../gateway/relay/relay.ts';
+import { InternalServer } from '../../gateway/report/internal-server.ts';
 import { countedRules } from '../../gateway/report/counted-rules.ts';
 import { GatewayMetrics } from '../../gateway/report/metrics.ts';
 import { RelayMetrics } from '../../gateway/report/relay-metrics.ts';
@@ -22,6 +24,7 @@ import { Manager } from '../../kube/runtime/manager.ts';
 import { Metrics } from '../../kube/runtime/metrics.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { ConfigError, toError } from '../../kube/types/errors.ts';
+import { INTERNAL_AUDIENCE } from '../../resources/gateway-internal.ts';
 import type { GatewayOptions, TlsOptions } from './options.ts';
 
 /** The last part of the time to stop, in which clients are closed at the end of a turn and spread over it, ms. */
@@ -78,6 +81,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     maxConnections: options.maxConnections,
     maxConnectionsPerTenant: options.maxConnectionsPerTenant,
     keepaliveMs: options.keepaliveMs,
+    maxUnreadBytes: options.maxUnreadBytes,
     drain,
     fleet,
     admission: createAdmission({ fleet, reviews, issuers, clock }),
@@ -90,8 +94,16 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   manager.addReadyCheck(gateway.ready);
   manager.addRunnable({ name: 'clients', run: (stopping, kill) => gateway.run(stopping, kill) });
   manager.onStop(() => Promise.resolve(relay.close()));
+  const internal = new InternalServer({
+    access: internalAccess(new ApiReviews({ client: manager.client, clock, audience: INTERNAL_AUDIENCE }), namespace),
+    clients: () => gateway.clients(),
+    sessions: () => gateway.sessions(),
+    log,
+  });
+  if (options.internalPort !== undefined) await internal.listen({ port: options.internalPort });
   log.info({ server: credentials.server.href }, 'starting');
   const outcome = await manager.run(stop);
+  await internal.close();
   await transport.close();
   log.info({ reason: outcome.reason }, 'stopped');
   return outcome.reason === 'stopped' ? 0 : 1;

@@ -1,6 +1,7 @@
 /** The command line of `copilot-operator gateway`. */
 import { BlockList, isIP } from 'node:net';
 import {
+  bytes,
   duration,
   isCIDR,
   list,
@@ -31,9 +32,11 @@ export interface GatewayOptions {
   readonly maxConnectionsPerTenant: number;
   /** Within how many ms a client is sent something, if need be a message without content; undefined: nothing but what servers send. */
   readonly keepaliveMs: number | undefined;
+  /** Bytes that all clients together may have yet to read. */
+  readonly maxUnreadBytes: number;
   /** How long this process may take to let its clients go when it is to stop, ms. */
   readonly drainTimeoutMs: number;
-  /** The gateway's own namespace, from the environment variable POD_NAMESPACE; undefined: that of the kubeconfig. */
+  /** The gateway's own namespace, from the environment variable POD_NAMESPACE: of its Secret, and of rights on the internal port; undefined: that of the kubeconfig. */
   readonly namespace: string | undefined;
   /** Empty: all namespaces. */
   readonly watchNamespaces: readonly string[];
@@ -41,6 +44,8 @@ export interface GatewayOptions {
   readonly healthPort: number | undefined;
   /** Where /metrics is served; undefined: nowhere. */
   readonly metricsPort: number | undefined;
+  /** Where operator and people look at clients and sessions; undefined: nowhere. */
+  readonly internalPort: number | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -68,11 +73,15 @@ export const GATEWAY_FLAGS = `\
                                      --max-connections
   --keepalive-messages DURATION      within this time each client is sent something, if need be a message that SDKs ignore; for proxies
                                      that end TCP themselves and close what is silent; 0s: none; default: 0s
+  --max-unread-bytes QUANTITY        what is kept of all clients together that do not read fast enough; beyond it the one with the most is
+                                     closed; default: 128Mi
   --drain-timeout DURATION           how long clients may stay when the process is to stop, which are closed between turns at the end
                                      of it; set it a little below the pod's terminationGracePeriodSeconds; default: 1h
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
   --health-port PORT                 port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
   --metrics-port PORT                port of /metrics, or 0 to disable it; default: 0
+  --internal-port PORT               port of /tenants, /clients and /sessions, for Kubernetes tokens with the audience
+                                     copilot-gateway-internal, or 0 to disable it; default: 0
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
 const flags = {
@@ -87,10 +96,12 @@ const flags = {
   'max-connections': { type: 'string' },
   'max-connections-per-tenant': { type: 'string' },
   'keepalive-messages': { type: 'string' },
+  'max-unread-bytes': { type: 'string' },
   'drain-timeout': { type: 'string' },
   'watch-namespaces': { type: 'string' },
   'health-port': { type: 'string' },
   'metrics-port': { type: 'string' },
+  'internal-port': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
 
@@ -118,11 +129,13 @@ export function parseGatewayOptions(args: readonly string[], env: NodeJS.Process
     maxConnections,
     maxConnectionsPerTenant: positive('max-connections-per-tenant', perTenant),
     keepaliveMs: duration('keepalive-messages', values['keepalive-messages'] ?? '0s') || undefined,
+    maxUnreadBytes: bytes('max-unread-bytes', values['max-unread-bytes'] ?? '128Mi'),
     drainTimeoutMs: duration('drain-timeout', values['drain-timeout'] ?? '1h'),
     namespace: env['POD_NAMESPACE'],
     watchNamespaces: list(values['watch-namespaces']),
     healthPort: port('health-port', values['health-port'] ?? '0'),
     metricsPort: port('metrics-port', values['metrics-port'] ?? '0'),
+    internalPort: port('internal-port', values['internal-port'] ?? '0'),
     logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
   };
 }

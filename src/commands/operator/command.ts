@@ -26,7 +26,9 @@ import { addSessionController } from '../../session/controller.ts';
 import { StoredLabel } from '../../session/decisions/labels.ts';
 import { ServerRegistry } from '../../servers/registry.ts';
 import { Survey } from '../../servers/survey/survey.ts';
+import { askGateway } from '../../tenant/ask-gateway.ts';
 import { addTenantController } from '../../tenant/controller.ts';
+import { GatewayClients } from '../../tenant/gateway-clients.ts';
 
 /** How long pending events may be written when the process stops, in ms. */
 const EVENTS_FLUSH_MS = 2_000;
@@ -133,6 +135,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     servers,
     health: pinger,
     sessions: survey,
+    clients: addGatewayClients(manager, options, namespace, log),
     recorder,
     facts: { serverImage, operatorImage, namespace, clusterCIDRs, clusterDNS, requireSecretLabel, gateway },
     concurrency,
@@ -164,6 +167,21 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     servers.close();
     await recorder.close(EVENTS_FLUSH_MS);
   });
+}
+
+/** Has the replicas of the gateway asked for their clients, by the leader only; undefined without a gateway. */
+function addGatewayClients(
+  manager: Manager,
+  { gatewayInternal }: OperatorOptions,
+  namespace: string,
+  log: Logger,
+): GatewayClients | undefined {
+  if (gatewayInternal === undefined) return undefined;
+  const { service } = gatewayInternal;
+  const ask = (address: string, signal: AbortSignal) => askGateway(address, gatewayInternal, signal);
+  const clients = new GatewayClients({ client: manager.client, clock, log, namespace, service, ask });
+  manager.addRunnable({ name: 'clients of the gateway', run: (stop) => clients.run(stop) });
+  return clients;
 }
 
 /** The resolver configuration that the kubelet gave to this pod; outside a cluster it says nothing about the cluster's DNS. */

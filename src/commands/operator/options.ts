@@ -2,6 +2,7 @@
 import { isIPv6 } from 'node:net';
 import { GATEWAY_APP_NAME } from '../../api/names.ts';
 import type { Address } from '../../kube/runtime/health-server.ts';
+import type { InternalPort } from '../../tenant/ask-gateway.ts';
 import type { DNSServer, GatewayFacts, RequiredLabel } from '../../tenant/model.ts';
 import {
   duration,
@@ -46,6 +47,8 @@ export interface OperatorOptions {
   readonly requireSecretLabel: RequiredLabel | undefined;
   /** The gateway that clients of tenants connect to; undefined: none is installed. */
   readonly gateway: GatewayFacts | undefined;
+  /** Where the replicas of the gateway are asked for their clients; undefined: they are not. */
+  readonly gatewayInternal: (InternalPort & { readonly service: string }) | undefined;
   /** After how long every tenant and session is reconciled again, though nothing has changed; undefined: never. */
   readonly syncPeriodMs: number | undefined;
   /** For tests: what modifies an object of a cache gets an error. */
@@ -76,6 +79,9 @@ export const OPERATOR_FLAGS = `\
   --require-secret-label KEY[=VALUE] label that a Secret must have before spec.model of a tenant may refer to it; default: none
   --gateway-address HOST:PORT        where clients reach the gateway, which new tenants then use; default: none is installed
   --gateway-service-account NAME     ServiceAccount of the gateway, in the operator's namespace; default: ${GATEWAY_APP_NAME}
+  --gateway-internal SERVICE:PORT    Service of the gateway, in the operator's namespace, and its internal port: its replicas are asked for
+                                     the clients of each tenant; default: they are not
+  --gateway-token-file PATH          Kubernetes token for that port, with the audience copilot-gateway-internal; read again each time
   --sync-period DURATION             reconcile every tenant and session again after this time, for safety; 0s: never; default: 10h
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
@@ -94,6 +100,8 @@ const flags = {
   'require-secret-label': { type: 'string' },
   'gateway-address': { type: 'string' },
   'gateway-service-account': { type: 'string' },
+  'gateway-internal': { type: 'string' },
+  'gateway-token-file': { type: 'string' },
   'sync-period': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
@@ -123,6 +131,7 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     clusterDNS: clusterDNSFlag(values['cluster-dns']),
     requireSecretLabel: requiredLabel(values['require-secret-label']),
     gateway: gateway(values['gateway-address'], values['gateway-service-account']),
+    gatewayInternal: gatewayInternal(values['gateway-internal'], values['gateway-token-file']),
     syncPeriodMs: duration('sync-period', values['sync-period'] ?? '10h') || undefined,
     // client-go's variable, for the same.
     freezeCaches: env['KUBE_CACHE_MUTATION_DETECTOR'] === 'true',
@@ -169,6 +178,16 @@ function gateway(address: string | undefined, serviceAccount: string = GATEWAY_A
     throw new UsageError(`--gateway-address=${address}: must be HOST:PORT, such as copilot-gateway.operators.svc:4321`);
   }
   return { host, port, serviceAccount };
+}
+
+function gatewayInternal(at: string | undefined, tokenFile: string | undefined): OperatorOptions['gatewayInternal'] {
+  if (at === undefined && tokenFile === undefined) return undefined;
+  if (!at || !tokenFile) throw new UsageError('--gateway-internal and --gateway-token-file require each other');
+  const [, service = '', port = ''] = /^([-a-z0-9]{1,63}):(\d{1,5})$/.exec(at) ?? [];
+  if (service === '' || Number(port) < 1 || Number(port) > 65_535) {
+    throw new UsageError(`--gateway-internal=${at}: must be SERVICE:PORT, such as copilot-gateway:4323`);
+  }
+  return { service, port: Number(port), tokenFile };
 }
 
 // As in controller-runtime: `:8081`, `127.0.0.1:8081`, `[::1]:8081`, and `0` for none.

@@ -7,6 +7,7 @@ import {
   CoreEvent,
   CronJob,
   Deployment,
+  EndpointSlice,
   Job,
   Lease,
   NetworkPolicy,
@@ -21,6 +22,7 @@ import {
   ServiceAccount,
 } from '../../kube/types/builtins.ts';
 import { STAMP_SECRET } from '../../api/names.ts';
+import { Gateway } from '../../resources/gateway-internal.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { Permission } from '../permission.ts';
@@ -133,5 +135,12 @@ export const GATEWAY_OPERATOR_PERMISSIONS: readonly Permission[] = [
     verbs: ['get', 'patch'],
     resourceNames: [STAMP_SECRET],
     why: 'Whether there is a key that signs; one is added while they are rotated, and none is ever replaced.',
+  },
+  { resource: EndpointSlice, verbs: ['list'], why: 'Which replicas the gateway has.' },
+  {
+    resource: Gateway,
+    subresource: 'tenants',
+    verbs: ['get'],
+    why: 'How many clients each tenant has, on the internal port of the gateway. The API server serves no gateways: the port asks it for this right.',
   },
 ];

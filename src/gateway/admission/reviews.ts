@@ -5,6 +5,7 @@ import type { KubeClient } from '../../kube/client/client.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import { SubjectAccessReview, TokenReview } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
+import { Gateway, type InternalView } from '../../resources/gateway-internal.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantRef } from '../model.ts';
 import { unverifiedClaims } from './jwt.ts';
@@ -14,7 +15,7 @@ import { VerdictCache, type Asker } from './verdict-cache.ts';
 /** The audience that tokens for the gateway have. A token for anybody else is worth nothing here, and the other way around. */
 export const GATEWAY_AUDIENCE = 'copilot-gateway';
 
-const NOT_FOR_US = `the Kubernetes token is not for the audience ${GATEWAY_AUDIENCE}`;
+const notFor = (audience: string): string => `the Kubernetes token is not for the audience ${audience}`;
 
 /** A right in question. RBAC knows verb and resource though the API serves neither: they stand in roles only. */
 export interface TenantRight {
@@ -25,12 +26,18 @@ export interface TenantRight {
   readonly name: string;
 }
 
+/** The right to look at clients and sessions of the gateway in this namespace. */
+export interface ViewRight {
+  readonly namespace: string;
+  readonly view: InternalView;
+}
+
 /** Asks the API server. */
 export interface Reviews {
   /** @throws an error of the client if the API server does not answer, TooManyReviewsError */
   authenticate(token: string, asker: Asker): Promise<KubeUser | Unauthenticated>;
   /** @throws an error of the client if the API server does not answer, TooManyReviewsError */
-  isAllowed(user: KubeUser, right: TenantRight, asker: Asker): Promise<boolean>;
+  isAllowed(user: KubeUser, right: TenantRight | ViewRight, asker: Asker): Promise<boolean>;
 }
 
 /**
@@ -53,27 +60,37 @@ const LIMITS = {
 /** Less than the time that a connection has until it is admitted. */
 const DEADLINE_MS = 4_000;
 
+/** What reviews are made with. */
+export interface ApiReviewsOptions {
+  readonly client: Pick<KubeClient, 'create'>;
+  readonly clock: Pick<Clock, 'monotonic' | 'now'>;
+  /** Of the tokens; default: that of the clients. */
+  readonly audience?: string | undefined;
+}
+
 /** Reviews by the API server. */
 export class ApiReviews implements Reviews {
   readonly #client: Pick<KubeClient, 'create'>;
   readonly #clock: Pick<Clock, 'now'>;
+  readonly #audience: string;
   readonly #tokens: VerdictCache<KubeUser | Unauthenticated>;
   readonly #rights: VerdictCache<boolean>;
 
-  constructor({ client, clock }: { client: Pick<KubeClient, 'create'>; clock: Pick<Clock, 'monotonic' | 'now'> }) {
+  constructor({ client, clock, audience = GATEWAY_AUDIENCE }: ApiReviewsOptions) {
     this.#client = client;
     this.#clock = clock;
+    this.#audience = audience;
     this.#tokens = new VerdictCache({ ...LIMITS, clock, isGood: (user) => 'name' in user });
     this.#rights = new VerdictCache({ ...LIMITS, clock, isGood: (isAllowed) => isAllowed });
   }
 
   async authenticate(token: string, asker: Asker): Promise<KubeUser | Unauthenticated> {
-    const problem = hopeless(token, this.#clock.now());
+    const problem = hopeless(token, this.#clock.now(), this.#audience);
     if (problem !== undefined) return problem;
-    return this.#tokens.get(digest(token), async () => userOf(await this.#review(token), token), asker);
+    return this.#tokens.get(digest(token), async () => userOf(await this.#review(token), token, this.#audience), asker);
   }
 
-  isAllowed(user: KubeUser, right: TenantRight, asker: Asker): Promise<boolean> {
+  isAllowed(user: KubeUser, right: TenantRight | ViewRight, asker: Asker): Promise<boolean> {
     const { name, uid, groups, extra } = user;
     const ask = async (): Promise<boolean> => {
       const { status } = await this.#client.create(SubjectAccessReview, accessReview(user, right), {
@@ -88,24 +105,28 @@ export class ApiReviews implements Reviews {
   #review(token: string): Promise<TokenReview> {
     const review: TokenReview = {
       ...head(TokenReview),
-      spec: { token, audiences: [GATEWAY_AUDIENCE] },
+      spec: { token, audiences: [this.#audience] },
     };
     return this.#client.create(TokenReview, review, { deadlineMs: DEADLINE_MS });
   }
 }
 
 /** Why the API server need not be asked, by what the token says of itself; undefined: it must be. `now`: ms since the epoch. */
-export function hopeless(token: string, now: number): Unauthenticated | undefined {
+export function hopeless(token: string, now: number, audience: string = GATEWAY_AUDIENCE): Unauthenticated | undefined {
   const aud = unverifiedClaims(token)?.['aud'];
-  if (aud !== undefined && ![aud].flat().includes(GATEWAY_AUDIENCE)) return { problem: NOT_FOR_US };
+  if (aud !== undefined && ![aud].flat().includes(audience)) return { problem: notFor(audience) };
   return (expiryOf(token) ?? Infinity) <= now ? { problem: 'the Kubernetes token has expired' } : undefined;
 }
 
 /** The user of a reviewed token. An authenticator that knows no audiences says nothing of ours, and is not believed. */
-export function userOf({ status }: Pick<TokenReview, 'status'>, token: string): KubeUser | Unauthenticated {
+export function userOf(
+  { status }: Pick<TokenReview, 'status'>,
+  token: string,
+  audience: string = GATEWAY_AUDIENCE,
+): KubeUser | Unauthenticated {
   if (status?.authenticated !== true) return { problem: 'the API server does not accept the Kubernetes token' };
-  if (status.audiences?.includes(GATEWAY_AUDIENCE) !== true) {
-    return { problem: NOT_FOR_US };
+  if (status.audiences?.includes(audience) !== true) {
+    return { problem: notFor(audience) };
   }
   const { username, uid, groups, extra } = status.user ?? {};
   if (username === undefined || username === '') return { problem: 'the Kubernetes token has no user' };
@@ -118,8 +139,7 @@ export function expiryOf(token: string): number | undefined {
   return typeof seconds === 'number' && Number.isFinite(seconds) ? seconds * 1000 : undefined;
 }
 
-function accessReview(user: KubeUser, { tenant, verb, name }: TenantRight): SubjectAccessReview {
-  const resource = verb === 'impersonate' ? { subresource: 'users' } : {};
+function accessReview(user: KubeUser, right: TenantRight | ViewRight): SubjectAccessReview {
   return {
     ...head(SubjectAccessReview),
     spec: {
@@ -127,17 +147,18 @@ function accessReview(user: KubeUser, { tenant, verb, name }: TenantRight): Subj
       ...(user.uid !== undefined && { uid: user.uid }),
       groups: [...user.groups],
       extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])),
-      resourceAttributes: {
-        namespace: tenant.namespace,
-        verb,
-        group: GROUP,
-        version: '*',
-        resource: CopilotTenant.plural,
-        name,
-        ...resource,
-      },
+      resourceAttributes: { group: GROUP, version: '*', ...('view' in right ? viewOf(right) : tenantOf(right)) },
     },
   };
+}
+
+function viewOf({ namespace, view }: ViewRight): object {
+  return { namespace, verb: 'get', resource: Gateway.plural, subresource: view };
+}
+
+function tenantOf({ tenant, verb, name }: TenantRight): object {
+  const resource = verb === 'impersonate' ? { subresource: 'users' } : {};
+  return { namespace: tenant.namespace, verb, resource: CopilotTenant.plural, name, ...resource };
 }
 
 function head(type: typeof TokenReview | typeof SubjectAccessReview): {

@@ -19,6 +19,7 @@ import {
   type ClientSummary,
 } from './model.ts';
 import type { ClientState } from './state.ts';
+import { UnreadMemory, UNREAD_MEMORY } from './unread-memory.ts';
 
 /** What is needed to serve clients. */
 export interface ClientsOptions {
@@ -35,6 +36,8 @@ export interface ClientsOptions {
   /** Within how many ms an admitted client is sent something, a message without content if need be; undefined: no such messages. */
   readonly keepaliveMs?: number | undefined;
   readonly limits?: Partial<ClientLimits> | undefined;
+  /** Bytes that all clients together may have yet to read; default `UNREAD_MEMORY`. */
+  readonly maxUnreadBytes?: number | undefined;
   /** Default `FRAME_MEMORY`. */
   readonly frameMemory?: FrameMemoryLimits | undefined;
 }
@@ -59,6 +62,7 @@ export class Clients {
   readonly #limits: ClientLimits;
   readonly #timers: TimerQueue;
   readonly #memory: FrameMemory;
+  readonly #unread: UnreadMemory;
   readonly #all = new Set<ClientConnection>();
   /** Those that are admitted, by `namespace/name` of the tenant. */
   readonly #byTenant = new Map<string, Set<ClientConnection>>();
@@ -74,6 +78,7 @@ export class Clients {
     this.#memory = new FrameMemory(options.frameMemory);
     const { keepaliveMs } = options;
     this.#keepalive = keepaliveMs === undefined ? undefined : new Keepalive(this.#timers, keepaliveMs, this.#all);
+    this.#unread = new UnreadMemory({ ...UNREAD_MEMORY, total: options.maxUnreadBytes ?? UNREAD_MEMORY.total });
     this.#endListening = options.fleet.onChange((tenant) => this.#recheck(tenant));
   }
 
@@ -105,6 +110,7 @@ export class Clients {
       timers: this.#timers,
       limits: this.#limits,
       memory: this.#memory,
+      unread: this.#unread,
       noRoom: (tenant) => this.#noRoom(tenant),
       observer: {
         denied: (client, denial) => observer.denied(client, denial),

@@ -21,6 +21,7 @@ import { Outgoing } from './outgoing.ts';
 import { Recheck } from './recheck.ts';
 import { isAdmitted, nextState, type ClientEvent, type ClientState } from './state.ts';
 import { TokenCheck } from './token-check.ts';
+import type { UnreadMemory } from './unread-memory.ts';
 
 /** What a connection needs. */
 export interface ClientConnectionOptions {
@@ -34,6 +35,7 @@ export interface ClientConnectionOptions {
   readonly timers: Timers;
   readonly limits: ClientLimits;
   readonly memory: FrameMemory;
+  readonly unread: UnreadMemory;
   /** Why the tenant can have no further client now; undefined: it can. */
   readonly noRoom: (tenant: TenantRef) => CloseReason | undefined;
   readonly observer: ClientObserver;
@@ -245,7 +247,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
   }
 
   #admit(request: ConnectRequest, grant: Grant): void {
-    const { limits, observer, relay, noRoom } = this.#options;
+    const { limits, observer, relay, noRoom, unread } = this.#options;
     this.#grant = grant;
     const full = noRoom(grant.identity.tenant);
     if (full !== undefined) {
@@ -256,7 +258,9 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#greeting.cancel();
     this.#become('admitted');
     this.#application = request.application;
-    this.#incoming.admit(keyOf(grant.identity.tenant), { allowed: limits.frameBytes, ...this.#oversizeSinks });
+    const tenant = keyOf(grant.identity.tenant);
+    this.#incoming.admit(tenant, { allowed: limits.frameBytes, ...this.#oversizeSinks });
+    this.#outgoing.admit(tenant, unread, (reason) => this.close(reason));
     // Before anything that the relay may send.
     this.send(connected(request));
     observer.admitted(this.#info);
@@ -328,6 +332,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#recheck?.stop();
     this.#tokens.stop();
     this.#incoming.end();
+    this.#outgoing.end();
     this.#held = [];
     // Not at once: the relay may be in the middle of what led to this.
     queueMicrotask(() => this.#handler?.closed(reason));

@@ -61,6 +61,8 @@ export const CloseCause = {
   FramingFault: 'FramingFault',
   /** It does not read what it is sent. */
   QueueFull: 'QueueFull',
+  /** All clients together have more to read than is kept, and it has the most. */
+  UnreadLimit: 'UnreadLimit',
   CredentialExpired: 'CredentialExpired',
   /** Its credential or its right is no longer valid, or its tenant is gone. */
   CredentialRevoked: 'CredentialRevoked',

@@ -4,6 +4,7 @@ import type {
   V1ConfigMap,
   V1CronJob,
   V1Deployment,
+  V1EndpointSlice,
   V1Job,
   V1Lease,
   V1Namespace,
@@ -138,6 +139,15 @@ export const Job = defineResource<Job>({
   version: 'v1',
   plural: 'jobs',
   kind: 'Job',
+  namespaced: true,
+});
+
+export type EndpointSlice = Builtin<V1EndpointSlice>;
+export const EndpointSlice = defineResource<EndpointSlice>({
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+  kind: 'EndpointSlice',
   namespaced: true,
 });
 

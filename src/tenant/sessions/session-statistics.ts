@@ -1,7 +1,7 @@
 /** Counts the sessions of each tenant from the reports of its servers, and limits how often they are written to the status. */
 import type { LastCleanup, VolumeUsage } from '../../api/tenant-status.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import { keyOf, type NamespacedName } from '../../kube/types/types.ts';
+import { keyOf, nameOf, type NamespacedName } from '../../kube/types/types.ts';
 import type { ServerSessions, SessionSource } from '../../servers/survey/sessions.ts';
 import { serverName } from '../../resources/names.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
@@ -9,6 +9,7 @@ import type { ServerWorld } from '../model.ts';
 import { isReady } from '../../resources/pod.ts';
 import { servingPod } from '../pods.ts';
 import { targetKey, tenantOfTarget } from '../targets.ts';
+import type { ClientCounts } from '../gateway-clients.ts';
 import {
   definedFields,
   fullestMeasured,
@@ -48,11 +49,14 @@ interface TenantRecord {
 export class SessionStatistics {
   readonly #source: SessionSource;
   readonly #clock: Clock;
+  readonly #clients: ClientCounts | undefined;
   readonly #tenants = new Map<string, TenantRecord>();
 
-  constructor(source: SessionSource, clock: Clock) {
+  /** `clients`: of the gateway; undefined without one. */
+  constructor(source: SessionSource, clock: Clock, clients?: ClientCounts) {
     this.#source = source;
     this.#clock = clock;
+    this.#clients = clients;
   }
 
   /**
@@ -60,6 +64,18 @@ export class SessionStatistics {
    * ended. Both may or may not be in the status already.
    */
   observe(
+    tenant: CopilotTenant,
+    servers: ReadonlyMap<number, ServerWorld>,
+    usages: ReadonlyMap<number, VolumeUsage>,
+    lastCleanup: LastCleanup | undefined,
+  ): SessionsStatus {
+    const { fields, pressure } = this.#observe(tenant, servers, usages, lastCleanup);
+    const { access, clients: last } = tenant.status ?? {};
+    const clients = access === 'Gateway' && this.#clients ? (this.#clients.get(nameOf(tenant)) ?? last) : undefined;
+    return { fields: { ...fields, ...(clients !== undefined && { clients }) }, pressure };
+  }
+
+  #observe(
     tenant: CopilotTenant,
     servers: ReadonlyMap<number, ServerWorld>,
     usages: ReadonlyMap<number, VolumeUsage>,
@@ -128,6 +144,7 @@ export class SessionStatistics {
    * turn, and most of these change no statistics.
    */
   onChange(fn: (tenant: NamespacedName, afterMs: number) => void): void {
+    this.#clients?.onChange((tenant) => fn(tenant, this.writeDelayMs(tenant)));
     this.#source.onChange((target) => {
       const statistics = statisticsOf(this.#source.get(target));
       const tenant = tenantOfTarget(target);

@@ -43,7 +43,7 @@ export interface ServerReport extends LastReport, ServerVolume {}
 
 /** The part of a status that is about sessions. */
 export interface SessionsStatus {
-  readonly fields: Pick<CopilotTenantStatus, 'sessions' | 'lastActivityTime' | 'storage'>;
+  readonly fields: Pick<CopilotTenantStatus, 'sessions' | 'lastActivityTime' | 'storage' | 'clients'>;
   /** Verdict for the condition StoragePressure; undefined: unchanged. */
   readonly pressure: Verdict | undefined;
 }
@@ -122,8 +122,8 @@ export function remainingAfterCleanup(
 
 /** The statistics that are in the status already. */
 export function reportedSessions({ status }: CopilotTenant): SessionsStatus {
-  const { sessions, lastActivityTime, storage } = status ?? {};
-  return { fields: definedFields({ sessions, lastActivityTime, storage }), pressure: undefined };
+  const { sessions, lastActivityTime, storage, clients } = status ?? {};
+  return { fields: definedFields({ sessions, lastActivityTime, storage, clients }), pressure: undefined };
 }
 
 /** Whether the status or the reason of the condition StoragePressure changes. */
@@ -134,14 +134,17 @@ export function pressureChanged(tenant: CopilotTenant, { pressure }: SessionsSta
   );
 }
 
-type Fields = { [K in keyof SessionsStatus['fields']]: SessionsStatus['fields'][K] | undefined };
+type Fields = { [K in Exclude<keyof SessionsStatus['fields'], 'clients'>]: SessionsStatus['fields'][K] | undefined } & {
+  readonly clients?: number | undefined;
+};
 
 /** The fields without those that are undefined, so that equal statuses compare equal. */
-export function definedFields({ sessions, lastActivityTime, storage }: Fields): SessionsStatus['fields'] {
+export function definedFields({ sessions, lastActivityTime, storage, clients }: Fields): SessionsStatus['fields'] {
   return {
     ...(sessions !== undefined && { sessions }),
     ...(lastActivityTime !== undefined && { lastActivityTime }),
     ...(storage !== undefined && { storage }),
+    ...(clients !== undefined && { clients }),
   };
 }
 

@@ -33,6 +33,7 @@ describe('make demo', () => {
     const { stdout, stderr, code } = await make('demo');
     expect(stderr).toBe('');
     expect(stdout).toContain('Hello from the test model! You said: What is a Kubernetes operator?');
+    expect(stdout).toContain('\n> Let me in\nAUTHENTICATION_FAILED\n');
     expect(stdout).toMatch(new RegExp(`^acme +True +1/1 +(\\d+ +)?Healthy +${cliVersion()} `, 'm'));
     expect(stdout).toMatch(/^review +acme +True +Pending /m);
     const used = cells(stdout, 'review', ['PHASE', 'TURNS', 'INPUT-TOKENS', 'OUTPUT-TOKENS']);

@@ -66,6 +66,13 @@ describe('an application behind the gateway', () => {
     expect(deltas.join('')).toBe(again.answer);
   });
 
+  it('is counted in the status of its tenant while it is connected', async () => {
+    await withClient(await bindingOf('acme'), () =>
+      namespace.waitForTenant('acme', 'has a client', ({ status }) => status?.clients === 1),
+    );
+    await namespace.waitForTenant('acme', 'has no client', ({ status }) => status?.clients === 0);
+  });
+
   it('sees no session of another tenant', async () => {
     const { sessionId } = await chat(await bindingOf('acme'), { prompt: 'Only for acme' });
     const listed = await withClient(await bindingOf('other'), async (client) =>

@@ -95,3 +95,29 @@ describe.each(['cli', 'runtime'] as const)('a client that does not read (%s)', (
     if (!raw.socket.closed) await once(raw.socket, 'close');
   }, 120_000);
 });
+
+describe('clients that do not read, and together have more than is kept', () => {
+  it('are closed, while one that reads gets all that its session streams', async () => {
+    const MIB = KIB * KIB;
+    await using bench = await RelayBench.start('runtime', {}, { maxUnreadBytes: 8 * MIB });
+    await bench.client(async (client) => {
+      const session = await client.createSession({ ...bench.config(), streaming: true });
+      await session.sendAndWait({ prompt: await bench.answer({ text: 'x'.repeat(MIB) }) }, 60_000);
+      const deltas: string[] = [];
+      session.on('assistant.message_delta', ({ data }) => deltas.push(data.deltaContent));
+      const idle = Array.from({ length: 3 }, () => new RawClient(bench.gateway));
+      for (const raw of idle) {
+        await raw.call('connect', { token: bench.binding.token });
+        raw.socket.pause();
+        // Each answer has the megabyte: in all far more than is kept, and less than one client may have.
+        for (let n = 0; n < 30; n += 1) void raw.call('session.getMessages', { sessionId: session.sessionId });
+      }
+      const text = 'and so on '.repeat(2_000);
+      const answer = await session.sendAndWait({ prompt: await bench.answer({ text, chunks: 400 }) }, 60_000);
+      expect([answer?.data.content, deltas.join('')]).toEqual([text, text]);
+      await waitFor('they are closed', async () => (await bench.clients()) === 1, { withinMs: 60_000 });
+      expect(await bench.cut('UnreadLimit')).toBe(3);
+      for (const raw of idle) raw.socket.destroy();
+    });
+  }, 180_000);
+});

@@ -161,6 +161,11 @@ describe('the chart', () => {
     });
     const [, ...flags] = commands.find(([command]) => command === 'operator') ?? [];
     expect(parseOperatorOptions(flags, {}).gateway).toEqual(gateway);
+    const tokenFile = '/var/run/secrets/copilot-gateway/token';
+    const objects = objectsOf(await render(values));
+    const service = objects.find(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith('gateway'));
+    const internal = { service: service?.metadata.name, port: 4323, tokenFile };
+    expect(parseOperatorOptions(flags, {}).gatewayInternal).toEqual(gateway && internal);
     expect(commands.some(([command]) => command === 'gateway')).toBe(gateway !== undefined);
   });
 
@@ -172,13 +177,20 @@ describe('the chart', () => {
       const template = spec?.['template'] as { spec: { containers: { args: string[] }[] } } | undefined;
       return template?.spec.containers[0]?.args.slice(1) ?? [];
     };
-    const common = { listenPort: 4321, healthPort: 8081, metricsPort: 8080, watchNamespaces: ['team-a', 'team-b'] };
+    const common = {
+      listenPort: 4321,
+      healthPort: 8081,
+      metricsPort: 8080,
+      internalPort: 4323,
+      watchNamespaces: ['team-a', 'team-b'],
+    };
     expect(parseGatewayOptions(await gatewayFlags({ gateway: { enabled: true } }))).toMatchObject({
       ...common,
       tls: undefined,
       proxies: undefined,
       maxConnections: 20_000,
       maxConnectionsPerTenant: 5_000,
+      maxUnreadBytes: 134_217_728,
       drainTimeoutMs: 3_595_000,
     });
     const tls = { secretName: 'certificate', clientCertificates: true };
@@ -190,6 +202,7 @@ describe('the chart', () => {
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
       keepaliveMessages: '45s',
+      maxUnreadBytes: '64Mi',
     };
     const options = parseGatewayOptions(await gatewayFlags({ gateway: all, logLevel: 'debug' }));
     const folder = '/etc/copilot-gateway/tls';
@@ -199,6 +212,7 @@ describe('the chart', () => {
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
       keepaliveMs: 45_000,
+      maxUnreadBytes: 67_108_864,
       logLevel: 'debug',
     });
     expect(options.proxies?.check('198.51.100.7')).toBe(true);
@@ -305,6 +319,7 @@ describe('an API server accepts what the chart renders', () => {
           oidc: { jwt: [oidc] },
           maxConnections: 100,
           maxConnectionsPerTenant: 90,
+          maxUnreadBytes: '64Mi',
           clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],
           autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5 },
           serviceAccount: { name: 'door', annotations: { purpose: 'test' } },
@@ -328,10 +343,11 @@ describe('an API server accepts what the chart renders', () => {
       const objects = objectsOf(await render({ gateway: { enabled: true } }));
       const found = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
       const template = found?.spec?.['template'] as { spec: Record<string, unknown> } | undefined;
-      // The account is created with the chart, and a pod is refused without it.
-      const { serviceAccountName: _account, ...podSpec } = template?.spec ?? {};
+      // It is created with the chart. A pod is refused without it, and one that names none cannot have a token of it.
+      const account = String(template?.spec['serviceAccountName']);
+      await api.kubectl.ok(['create', 'serviceaccount', account, '--namespace=operators']);
       const metadata = { name, namespace: 'operators' };
-      await dryRun(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec: podSpec }));
+      await dryRun(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec: template?.spec }));
     },
   );
 

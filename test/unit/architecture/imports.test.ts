@@ -105,6 +105,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'quote',
       'event-warning',
       'sweep-request',
+      'gateway-internal',
       'cleanup-result',
       'session-removal',
     ],
@@ -144,7 +145,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['binding-credential', 'jwt', 'lane', 'token', 'user'],
     ['verdict-cache'],
     ['reviews'],
-    ['admission'],
+    ['admission', 'internal-access'],
     ['oidc'],
   ],
   'gateway/admission/oidc': [
@@ -155,17 +156,17 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['issuers'],
   ],
   'gateway/client': [
-    ['state'],
-    ['frame-memory', 'half-open', 'handshake', 'keepalive', 'model', 'outgoing', 'request-id'],
-    ['oversize', 'recheck', 'token-check'],
+    ['keepalive', 'state', 'unread-memory'],
+    ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
+    ['outgoing', 'oversize', 'recheck', 'token-check'],
     ['incoming'],
     ['connection'],
     ['clients'],
   ],
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
   'gateway/report': [
-    ['audit', 'bounded-names', 'counted-rules', 'series'],
-    ['metrics', 'relay-metrics'],
+    ['audit', 'bounded-names', 'counted-rules', 'series', 'views'],
+    ['internal-server', 'metrics', 'relay-metrics'],
   ],
   'gateway/methods': [
     ['reasons', 'param-reasons', 'harmless-tools'],
@@ -196,7 +197,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['gateway', 'operator', 'cleanup', 'ping', 'crds'],
   ],
   tenant: [
-    ['model', 'pods', 'hash-slot', 'place-queue', 'transitions'],
+    ['model', 'ask-gateway', 'gateway-clients', 'pods', 'hash-slot', 'place-queue', 'transitions'],
     ['deployments'],
     ['evictions', 'open-run'],
     ['builders', 'decisions', 'targets', 'transforms'],

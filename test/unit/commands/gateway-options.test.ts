@@ -15,10 +15,13 @@ describe('the command line of the gateway', () => {
       maxConnections: 20_000,
       maxConnectionsPerTenant: 5_000,
       keepaliveMs: undefined,
+      maxUnreadBytes: 134_217_728,
       drainTimeoutMs: 3_600_000,
       watchNamespaces: [],
       healthPort: undefined,
       metricsPort: undefined,
+      internalPort: undefined,
+      namespace: undefined,
       logLevel: 'info',
     });
   });
@@ -26,8 +29,8 @@ describe('the command line of the gateway', () => {
   it.each<[string, string[], Partial<GatewayOptions>]>([
     [
       'other ports',
-      ['--listen-port=1', '--health-port=2', '--metrics-port=65535'],
-      { listenPort: 1, healthPort: 2, metricsPort: 65_535 },
+      ['--listen-port=1', '--health-port=2', '--metrics-port=65535', '--internal-port=3'],
+      { listenPort: 1, healthPort: 2, metricsPort: 65_535, internalPort: 3 },
     ],
     ['TLS', tls, { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: undefined } }],
     ['TLS only', [...tls, '--listen-port=0'], { listenPort: undefined }],
@@ -41,6 +44,7 @@ describe('the command line of the gateway', () => {
     ['messages to silent clients', ['--keepalive-messages=45s'], { keepaliveMs: 45_000 }],
     ['few connections', ['--max-connections=2'], { maxConnections: 2, maxConnectionsPerTenant: 1 }],
     ['one tenant only', ['--max-connections-per-tenant=20000'], { maxConnectionsPerTenant: 20_000 }],
+    ['less memory for slow clients', ['--max-unread-bytes=1500k'], { maxUnreadBytes: 1_500_000 }],
     ['some namespaces', ['--watch-namespaces=a,b'], { watchNamespaces: ['a', 'b'] }],
   ])('takes %s', (_, args, expected) => {
     expect(parseGatewayOptions(args)).toMatchObject(expected);
@@ -73,6 +77,8 @@ describe('the command line of the gateway', () => {
     ['a range of nothing', ['--proxy-protocol-from=10.0.0.0/33'], '10.0.0.0/33 must be'],
     ['no connections', ['--max-connections=0'], '--max-connections=0'],
     ['no connections of a tenant', ['--max-connections-per-tenant=0'], '--max-connections-per-tenant=0'],
+    ['a size that is none', ['--max-unread-bytes=large'], '--max-unread-bytes=large'],
+    ['no memory', ['--max-unread-bytes=0'], '--max-unread-bytes=0'],
     ['a duration without a unit', ['--drain-timeout=60'], '--drain-timeout=60'],
     ['an unknown flag', ['--gateway'], '--gateway'],
     ['a further word', ['now'], 'now'],
@@ -84,6 +90,6 @@ describe('the command line of the gateway', () => {
   it('is what the help lists', () => {
     const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
     for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
-    expect(listed).toHaveLength(16);
+    expect(listed).toHaveLength(18);
   });
 });

@@ -23,6 +23,7 @@ describe('the command line of the operator', () => {
       clusterDNS: undefined,
       requireSecretLabel: undefined,
       gateway: undefined,
+      gatewayInternal: undefined,
       syncPeriodMs: 36_000_000,
       freezeCaches: false,
       logLevel: 'info',
@@ -61,6 +62,10 @@ describe('the command line of the operator', () => {
     [
       ['--gateway-address=copilot-gateway.operators.svc:4321'],
       { gateway: { host: 'copilot-gateway.operators.svc', port: 4321, serviceAccount: 'copilot-gateway' } },
+    ],
+    [
+      ['--gateway-internal=copilot-gateway:4323', '--gateway-token-file=/run/token'],
+      { gatewayInternal: { service: 'copilot-gateway', port: 4323, tokenFile: '/run/token' } },
     ],
     [
       ['--gateway-address=[fd00::1]:443', '--gateway-service-account=door'],
@@ -111,6 +116,10 @@ describe('the command line of the operator', () => {
     [['--cluster-dns='], '--cluster-dns=: must name at least one DNS server'],
     [['--cluster-dns=kube-dns'], '--cluster-dns: kube-dns must be an address, a range, or pods as NAMESPACE/KEY=VALUE'],
     [['--gateway-address='], '--gateway-address=: must be HOST:PORT'],
+    [['--gateway-internal=copilot-gateway:4323'], '--gateway-internal and --gateway-token-file require each other'],
+    [['--gateway-token-file=/token'], 'require each other'],
+    [['--gateway-internal=copilot-gateway', '--gateway-token-file=/token'], 'must be SERVICE:PORT'],
+    [['--gateway-internal=copilot-gateway:0', '--gateway-token-file=/token'], 'must be SERVICE:PORT'],
     [['--gateway-address=gateway'], '--gateway-address=gateway: must be HOST:PORT'],
     [['--gateway-address=http://gateway:4321'], 'must be HOST:PORT'],
     [['--gateway-address=gateway:0'], 'must be HOST:PORT'],

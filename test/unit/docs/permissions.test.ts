@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { permissionsMarkdown } from '../../../scripts/permissions.ts';
 import { GATEWAY_PERMISSIONS, REVIEW_PERMISSIONS } from '../../../src/commands/gateway/permissions.ts';
 import {
+  GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
@@ -30,6 +31,7 @@ describe('the page about the permissions', () => {
       ...SESSION_END_PERMISSIONS,
       ...OPERATOR_PERMISSIONS,
       ...GATEWAY_TENANT_PERMISSIONS,
+      ...GATEWAY_OPERATOR_PERMISSIONS,
       ...GATEWAY_PERMISSIONS,
       ...REVIEW_PERMISSIONS,
     ]) {

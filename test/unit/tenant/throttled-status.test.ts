@@ -70,6 +70,16 @@ describe('the status that is written', () => {
     expect(statusToWrite(inputOf(), MINUTE).status.access).toBe('Direct');
   });
 
+  it('says of a tenant whose clients were never counted that it has none with the next change only', () => {
+    const last = computeStatus(inputOf());
+    const none = (status: CopilotTenantStatus, clients = 0) =>
+      statusToWrite(inputOf(status, { sessions: { fields: { clients }, pressure: undefined } }), 0).status.clients;
+    expect(none(last)).toBeUndefined();
+    expect(none({ ...last, serverVersion: '1.0.1' })).toBe(0);
+    expect(none({ ...last, clients: 2 })).toBe(0);
+    expect(none(last, 1)).toBe(1);
+  });
+
   it('holds back statistics that are all that changed, and has them after that', () => {
     const last = computeStatus(inputOf());
     const sessions = { fields: { lastActivityTime: timestamp(NOW) }, pressure: undefined };

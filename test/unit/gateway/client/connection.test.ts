@@ -5,6 +5,7 @@ import { encodeFrame } from '../../../../src/copilot/index.ts';
 import type { Admission, Decision, DenyReason, Grant } from '../../../../src/gateway/admission/admission.ts';
 import { ClientConnection } from '../../../../src/gateway/client/connection.ts';
 import { FrameMemory } from '../../../../src/gateway/client/frame-memory.ts';
+import { UnreadMemory } from '../../../../src/gateway/client/unread-memory.ts';
 import { CLIENT_LIMITS, type ClientLimits } from '../../../../src/gateway/client/model.ts';
 import type { ClientLink, CloseReason, Identity, Relay } from '../../../../src/gateway/model.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -99,6 +100,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
     limits: { ...CLIENT_LIMITS, ...limits },
     noRoom: () => full,
     memory,
+    unread: new UnreadMemory(),
     observer: {
       admitted: () => undefined,
       denied: (_, denial) => void denied.push(denial.denied),

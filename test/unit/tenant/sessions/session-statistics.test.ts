@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { CopilotTenantSpecInput, CopilotTenantStatus } from '../../../../src/api/tenant.ts';
 import type { LastCleanup, VolumeUsage } from '../../../../src/api/tenant-status.ts';
 import { timestamp } from '../../../../src/kube/types/time.ts';
+import type { NamespacedName } from '../../../../src/kube/types/types.ts';
+import type { ClientCounts } from '../../../../src/tenant/gateway-clients.ts';
 import { SessionStatistics } from '../../../../src/tenant/sessions/session-statistics.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { CountedSessions } from '../../../support/counted-sessions.ts';
@@ -276,5 +278,39 @@ describe('statistics that are held back', () => {
     expect(pressureChanged(sampleTenant({}, {}, status), full)).toBe(true);
     source.set('team/acme-0', { unloaded: 1, sizeBytes: 10 * MI });
     expect(pressureChanged(sampleTenant({}, {}, status), observe({}, status))).toBe(false);
+  });
+});
+
+describe('the clients of a tenant', () => {
+  let known: number | undefined;
+  let changed: (tenant: NamespacedName) => void;
+  const counts: ClientCounts = { get: () => known, onChange: (fn) => (changed = fn) };
+  beforeEach(() => {
+    known = undefined;
+    statistics = new SessionStatistics(source, clock, counts);
+  });
+  const clientsOf = (status: CopilotTenantStatus) => observe({}, status).fields.clients;
+
+  it('are those that the gateway reports, and before that as they were', () => {
+    expect(clientsOf({ access: 'Gateway' })).toBeUndefined();
+    expect(clientsOf({ access: 'Gateway', clients: 3 })).toBe(3);
+    known = 0;
+    expect(clientsOf({ access: 'Gateway', clients: 3 })).toBe(0);
+  });
+
+  it('are not counted with access Direct, nor without a gateway', () => {
+    known = 2;
+    expect(clientsOf({ access: 'Direct', clients: 3 })).toBeUndefined();
+    statistics = new SessionStatistics(source, clock);
+    expect(clientsOf({ access: 'Gateway', clients: 3 })).toBeUndefined();
+  });
+
+  it('requeue it when they change, as other statistics do', async () => {
+    const woken: number[] = [];
+    statistics.onChange((_tenant, afterMs) => woken.push(afterMs));
+    observe();
+    await clock.advance(15 * SECOND);
+    changed(KEY);
+    expect(woken).toEqual([5 * SECOND]);
   });
 });
