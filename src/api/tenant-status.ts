@@ -124,6 +124,15 @@ export const tenantStatus = z.object({
     .describe(
       'How sessions get the login of `spec.model`: `spec.model.injection`, or what was decided for a tenant without it. Absent: ServerEnv, of a tenant whose status was last written by an operator that knew nothing else.',
     ),
+  modelSecret: z
+    .object({
+      name: z.string().max(253).describe('Name of the Secret.'),
+      key: z.string().max(253).describe('Key in it.'),
+    })
+    .exactOptional()
+    .describe(
+      'Secret and key that the gateway may read for the sessions of the tenant: those of `spec.model`, while the operator finds that they may be used. The gateway reads no other. Absent: none, or modelInjection is ServerEnv.',
+    ),
   endpoint: z
     .string()
     .max(512)

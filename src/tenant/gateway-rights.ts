@@ -2,7 +2,7 @@
 import { Role, RoleBinding } from '../kube/types/builtins.ts';
 import { gatewayRole, gatewayRoleBinding } from './builders/gatewayrole.ts';
 import type { ChildWriter } from './child-writer.ts';
-import { modelSecretRef } from './decisions/model-credential.ts';
+import { injectedSecretRef } from './decisions/model-credential.ts';
 import type { OperatorFacts, World } from './model.ts';
 import type { Plan } from './plan.ts';
 
@@ -10,8 +10,8 @@ import type { Plan } from './plan.ts';
 export async function applyGatewayRights(
   writer: ChildWriter,
   facts: OperatorFacts,
-  { tenant, gatewayRole: role, gatewayRoleBinding: binding }: World,
-  { clients: { access, gateway, injection }, model }: Pick<Plan, 'clients' | 'model'>,
+  { tenant, tokenSecret, gatewayRole: role, gatewayRoleBinding: binding }: World,
+  { clients: { access, gateway, injection }, model, token }: Pick<Plan, 'clients' | 'model' | 'token'>,
 ): Promise<void> {
   if (access === 'Direct') {
     await writer.deleteOwn(RoleBinding, binding);
@@ -19,8 +19,9 @@ export async function applyGatewayRights(
     return;
   }
   if (gateway === undefined) return;
-  // Not while it must not be used: the operator alone knows which label it needs.
-  const login = injection.injection === 'Gateway' && model.ok ? modelSecretRef(tenant)?.name : undefined;
-  await writer.apply(Role, gatewayRole(tenant, login), role);
+  const login = injectedSecretRef(tenant, injection, model)?.name;
+  // A Secret of that name that is not the tenant's is none of the gateway's either. One that the operator can't read now may be.
+  const hasToken = token !== undefined || tokenSecret === 'Forbidden';
+  await writer.apply(Role, gatewayRole(tenant, { hasToken, login }), role);
   await writer.apply(RoleBinding, gatewayRoleBinding(tenant, facts, gateway), binding);
 }

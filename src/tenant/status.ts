@@ -22,7 +22,7 @@ import {
   stalledVerdict,
 } from './decisions/conditions.ts';
 import { acceptedLosses } from './decisions/data-loss.ts';
-import type { ModelDecision } from './decisions/model-credential.ts';
+import { injectedSecretRef, type ModelDecision } from './decisions/model-credential.ts';
 import { isGrowing, minimumSize } from './decisions/volume-size.ts';
 import { restartOf } from './deployments.ts';
 import type { ServerObservation, ServerWorld, TenantCause } from './model.ts';
@@ -86,11 +86,12 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
 /** How clients connect. */
 function clientFields({
   tenant,
-  plan: { clients },
+  plan: { clients, model },
   outcome: { hasBinding, credentials },
   observed,
-}: StatusInput): Pick<CopilotTenantStatus, 'access' | 'modelInjection' | 'endpoint' | 'binding'> {
+}: StatusInput): Pick<CopilotTenantStatus, 'access' | 'modelInjection' | 'modelSecret' | 'endpoint' | 'binding'> {
   const { access, gateway } = clients;
+  const modelSecret = injectedSecretRef(tenant, clients.injection, model);
   const isKnown = access === 'Direct' || gateway !== undefined;
   const binding = {
     name: childName(tenant.metadata.name, 'binding'),
@@ -99,6 +100,7 @@ function clientFields({
   return {
     access,
     modelInjection: clients.injection.injection,
+    ...(modelSecret !== undefined && { modelSecret }),
     ...(observed.length > 0 && isKnown && { endpoint: endpoint(tenant, gateway) }),
     ...(hasBinding && { binding }),
   };

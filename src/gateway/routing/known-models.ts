@@ -94,6 +94,8 @@ class Login {
 async function readModel(client: Pick<KubeClient, 'get'>, tenant: TenantRef, spec: RoutedModel): Promise<SessionModel> {
   const ref = spec.github?.tokenSecretRef ?? spec.provider?.apiKeySecretRef;
   if (ref === undefined) return sessionModel(spec, undefined);
+  // The Roles of all tenants of the namespace are one right of the gateway. So what this tenant may have read is what the operator says of it.
+  if (spec.secret?.name !== ref.name || spec.secret.key !== ref.key) throw unusable(tenant);
   const secret = { namespace: tenant.namespace, name: ref.name };
   try {
     const read = credentialOf(await client.get(Secret, secret, { managedFields: false }), ref.key);
@@ -102,7 +104,11 @@ async function readModel(client: Pick<KubeClient, 'get'>, tenant: TenantRef, spe
     // The operator gives the right to read it exactly while it can be used.
     if (!isNotFound(error) && !isForbidden(error)) throw error;
   }
-  throw new ModelUnavailableError(
+  throw unusable(tenant);
+}
+
+function unusable(tenant: TenantRef): ModelUnavailableError {
+  return new ModelUnavailableError(
     `the login of its model cannot be used: see the condition ModelConfigured of CopilotTenant ${keyOf(tenant)}; a change takes effect within a minute`,
   );
 }

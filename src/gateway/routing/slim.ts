@@ -1,6 +1,6 @@
 /** What the gateway keeps in memory of tenants and pods: ten thousand tenants take less than 250 MB. */
 import { COPILOT_TENANT, Label, type Access, type Injection, type Isolation } from '../../api/names.ts';
-import type { CopilotTenantSpec } from '../../api/tenant.ts';
+import type { CopilotTenantSpec, SecretKeyRef } from '../../api/tenant.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { getControllerOf } from '../../kube/types/owner.ts';
 import { defineResource } from '../../kube/types/resource.ts';
@@ -9,15 +9,20 @@ import { keyOf, type KubeObject } from '../../kube/types/types.ts';
 
 /** A tenant, as far as the gateway reads it. */
 export type RoutedTenant = KubeObject & {
-  readonly spec?: { readonly isolation?: Isolation; readonly model?: RoutedModel };
+  readonly spec?: { readonly isolation?: Isolation; readonly model?: SpecifiedModel & Partial<RoutedModel> };
   readonly status?: {
     readonly access?: Access;
     readonly modelInjection?: Injection;
+    readonly modelSecret?: SecretKeyRef;
     readonly binding?: { readonly credentials?: readonly { readonly sha256: string }[] };
   };
 };
+type SpecifiedModel = Pick<NonNullable<CopilotTenantSpec['model']>, 'github' | 'provider'>;
 /** The login that the gateway puts into the tenant's sessions. */
-export type RoutedModel = Pick<NonNullable<CopilotTenantSpec['model']>, 'github' | 'provider'>;
+export type RoutedModel = SpecifiedModel & {
+  /** Its Secret, while the operator lets the gateway read it. */
+  readonly secret?: SecretKeyRef;
+};
 export const RoutedTenant = defineResource<RoutedTenant>(COPILOT_TENANT);
 
 /** Selects the pods of all servers. The informer's label selector. */
@@ -34,8 +39,8 @@ export function tenantKeyOf({ metadata: { namespace = '', labels } }: Pod): stri
 /** Keeps of a tenant its isolation, its access, the hashes of its credentials, and its model if sessions get the login from the gateway. */
 export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedTenant): RoutedTenant {
   const { isolation } = spec ?? {};
-  const { access, modelInjection, binding } = status ?? {};
-  const model = modelInjection === 'Gateway' ? injectedModel(spec?.model) : undefined;
+  const { access, modelInjection, modelSecret, binding } = status ?? {};
+  const model = modelInjection === 'Gateway' ? injectedModel(spec?.model, modelSecret) : undefined;
   const credentials = (binding?.credentials ?? []).map(({ sha256 }) => ({ sha256 }));
   return {
     apiVersion,
@@ -48,9 +53,13 @@ export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedT
   };
 }
 
-function injectedModel({ github, provider }: RoutedModel = {}): RoutedModel | undefined {
-  if (github !== undefined) return { github };
-  return provider && { provider };
+function injectedModel(
+  { github, provider }: SpecifiedModel = {},
+  secret: SecretKeyRef | undefined,
+): RoutedModel | undefined {
+  const readable = secret && { secret: { name: secret.name, key: secret.key } };
+  if (github !== undefined) return { github, ...readable };
+  return provider && { provider, ...readable };
 }
 
 /** Keeps of a pod whose it is, where it is and whether it serves. */

@@ -6,24 +6,30 @@ import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { GatewayFacts, OperatorFacts } from '../model.ts';
 import { sharedMetadata } from './metadata.ts';
 
+/** What the gateway may read. */
+export interface ReadableSecrets {
+  /** Whether the Secret with the connection token is the tenant's. */
+  readonly hasToken: boolean;
+  /** Name of the Secret with the login that the gateway gives to sessions; undefined: it gives none. */
+  readonly login?: string | undefined;
+}
+
 /**
  * By name: the gateway reads the Secret that it presents to the tenant's servers and the one with the login that it gives to sessions, if
  * it does, and no other of the namespace.
  */
-export function gatewayRole(tenant: CopilotTenant, loginSecret?: string): Role {
+export function gatewayRole(tenant: CopilotTenant, { hasToken, login }: ReadableSecrets): Role {
   const { name } = tenant.metadata;
+  const resourceNames = [...(hasToken ? [childName(name, 'token')] : []), ...(login === undefined ? [] : [login])];
   return {
     apiVersion: apiVersionOf(Role),
     kind: Role.kind,
     metadata: sharedMetadata(tenant, childName(name, 'gateway')),
-    rules: [
-      {
-        apiGroups: [Secret.group],
-        resources: [Secret.plural],
-        resourceNames: [childName(name, 'token'), ...(loginSecret === undefined ? [] : [loginSecret])],
-        verbs: ['get'],
-      },
-    ],
+    // A rule without names would be one for all Secrets.
+    rules:
+      resourceNames.length === 0
+        ? []
+        : [{ apiGroups: [Secret.group], resources: [Secret.plural], resourceNames, verbs: ['get'] }],
   };
 }
 

@@ -17,6 +17,15 @@ export function modelSecretRef({ spec: { model } }: CopilotTenant): SecretKeyRef
   return model?.github?.tokenSecretRef ?? model?.provider?.apiKeySecretRef;
 }
 
+/** What the gateway may read for sessions. Not while it must not be used: the operator alone knows which label a Secret needs. */
+export function injectedSecretRef(
+  tenant: CopilotTenant,
+  { injection }: Pick<InjectionDecision, 'injection'>,
+  { ok }: Pick<ModelDecision, 'ok'>,
+): SecretKeyRef | undefined {
+  return injection === 'Gateway' && ok ? modelSecretRef(tenant) : undefined;
+}
+
 /** Whether the model credential can be used. No message contains any part of a value. */
 export function modelDecision(
   tenant: CopilotTenant,

@@ -463,7 +463,7 @@ describe('the permissions of the operator', () => {
       const owner = JSON.parse(await api.kubectl.ok(['get', 'ct/acme', '-o', 'json'])) as CopilotTenant;
       const create = (object: object) =>
         api.kubectl.try(['create', `--as=${OPERATOR}`, '--dry-run=server', '-f', '-'], object);
-      const role = gatewayRole(owner);
+      const role = gatewayRole(owner, { hasToken: true });
       expect((await create(role)).stderr).toBe('');
       const rules = [{ apiGroups: [''], resources: ['secrets'], verbs: ['list'] }];
       expect((await create({ ...role, rules })).stderr).toMatch(

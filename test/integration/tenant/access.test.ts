@@ -240,6 +240,7 @@ describe('the login of the model of a new tenant behind a gateway', () => {
     expect((await modelConfigured(world))?.message).toMatch(/^Sessions get the .* from the gateway\.$/);
     expect((await binding(world))['model-injection']).toBe('Gateway');
     expect(await readable(world)).toEqual(['acme-token', 'login']);
+    expect((await status(world))?.modelSecret).toMatchObject({ name: 'login' });
     const text = await written(world);
     expect(text).not.toContain('COPILOT_GITHUB_TOKEN');
     for (const encoding of ['utf8', 'base64', 'hex'] as const) {
@@ -261,6 +262,7 @@ describe('the login of the model of a new tenant behind a gateway', () => {
     await world.advance(60_000);
     expect(await modelConfigured(world)).toMatchObject({ status: 'False', reason: 'SecretValueInvalid' });
     expect(await readable(world)).toEqual(['acme-token']);
+    expect((await status(world))?.modelSecret).toBeUndefined();
   });
 
   it('is not given by the gateway to sessions of a tenant that was there before, until its owner says so', async () => {

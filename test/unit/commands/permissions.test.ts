@@ -102,7 +102,7 @@ describe('the permissions of the operator', () => {
     const held = TENANT_PERMISSIONS.filter(({ resourceNames }) => resourceNames === undefined).flatMap(
       ({ resource, verbs }) => verbs.map((verb) => `${verb} ${resource.group}/${resource.plural}`),
     );
-    for (const { apiGroups = [], resources = [], verbs } of gatewayRole(tenant).rules ?? []) {
+    for (const { apiGroups = [], resources = [], verbs } of gatewayRole(tenant, { hasToken: true }).rules ?? []) {
       for (const verb of verbs) expect(held).toContain(`${verb} ${apiGroups.join()}/${resources.join()}`);
     }
   });

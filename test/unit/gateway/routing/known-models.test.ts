@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { TenantModel } from '../../../../src/gateway/model.ts';
 import { slimTenant } from '../../../../src/gateway/routing/slim.ts';
-import type { CopilotTenantSpecInput } from '../../../../src/api/tenant.ts';
+import type { CopilotTenantSpecInput, SecretKeyRef } from '../../../../src/api/tenant.ts';
+import { modelSecretRef } from '../../../../src/tenant/decisions/model-credential.ts';
 import { modelSecret, sampleTenant } from '../../../support/tenants.ts';
 import { ACME, FleetWorld, unavailable } from './world.ts';
 
@@ -19,10 +20,18 @@ function worldWith(model: Model | undefined, injection: 'Gateway' | 'ServerEnv' 
   return world;
 }
 let version = 0;
-function say(world: FleetWorld, model: Model | undefined, modelInjection: 'Gateway' | 'ServerEnv' = 'Gateway'): void {
+/** The operator lets the gateway read what the tenant refers to, unless `allowed` says otherwise. */
+function say(
+  world: FleetWorld,
+  model: Model | undefined,
+  modelInjection: 'Gateway' | 'ServerEnv' = 'Gateway',
+  allowed?: SecretKeyRef | 'nothing',
+): void {
   version += 1;
   const tenant = sampleTenant(model ? { model } : {}, { resourceVersion: `m${version}` });
-  world.tenants.set(slimTenant({ ...tenant, status: { access: 'Gateway', modelInjection } }));
+  const secret = allowed === 'nothing' ? undefined : (allowed ?? modelSecretRef(tenant));
+  const status = { access: 'Gateway', modelInjection, ...(secret && { modelSecret: secret }) } as const;
+  world.tenants.set(slimTenant({ ...tenant, status }));
 }
 function modelOf({ fleet }: FleetWorld): TenantModel {
   const model = fleet.find(ACME)?.model;
@@ -115,6 +124,19 @@ describe('the login that sessions of a tenant get', () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ message: expect.stringContaining('ModelConfigured of CopilotTenant team/acme') });
     expect(String(error)).not.toContain('sk-1');
+  });
+
+  it.each<[string, SecretKeyRef | 'nothing']>([
+    ['nothing', 'nothing'],
+    ['another Secret', { name: 'other', key: 'api-key' }],
+    ['another key', { name: 'model', key: 'other' }],
+  ])('is not read if the operator lets the gateway read %s for this tenant, whatever RBAC says', async (_, allowed) => {
+    const world = new FleetWorld();
+    say(world, PROVIDER, 'Gateway', allowed);
+    world.put(modelSecret('api-key', 'sk-1'));
+    world.sync();
+    await expect(modelOf(world).read(0)).rejects.toThrow('ModelConfigured of CopilotTenant team/acme');
+    expect(world.reads).toEqual([]);
   });
 
   it('is read again two seconds after it could not be, and not before', async () => {
