@@ -39,7 +39,8 @@ export function accessDecision(input: AccessInput): AccessDecision {
 function effectiveAccess({ tenant, binding, policy, hasGateway }: AccessInput): AccessDecision {
   const { spec, status } = tenant;
   if (spec.access !== undefined) return { access: spec.access, reason: 'Specified', message: 'spec.access says so.' };
-  if (spec.isolation !== 'Dedicated') {
+  // Not `!== 'Dedicated'`: it is absent while the CRDs are those of an older version.
+  if (spec.isolation === 'Shared' || spec.isolation === 'SharedTrusted') {
     return {
       access: 'Gateway',
       reason: 'Isolated',

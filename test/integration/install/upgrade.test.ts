@@ -69,10 +69,10 @@ describe('an installation of the previous version', () => {
   });
 });
 
-/** Without what the present CRD adds to every answer: the default of a section that the former one did not know. */
+/** Without what the present CRD adds to every answer: the defaults of fields that the former one did not know. */
 function asStored({ spec, ...tenant }: Rendered): Rendered {
-  const { sessions, ...stored } = spec ?? {};
-  expect(sessions).toEqual({ cleanupDryRun: false });
+  const { sessions, isolation, ...stored } = spec ?? {};
+  expect({ sessions, isolation }).toEqual({ sessions: { cleanupDryRun: false }, isolation: 'Dedicated' });
   return { ...tenant, spec: stored };
 }
 

@@ -21,6 +21,11 @@ const isolated = (isolation: Isolation, access?: Access) => ({
 });
 /** What an operator that knew no gateway has left. */
 const older = { tenant: sampleTenant({}, {}, { observedGeneration: 1 }) };
+/** As the API server gives it while the CRDs are those of an older version. */
+function olderCRDs(): Partial<AccessInput> {
+  const { isolation: _, ...spec } = tenant.spec;
+  return { tenant: { ...tenant, spec: spec as typeof tenant.spec }, hasGateway: false };
+}
 /** Not observed yet, because its namespace was forbidden. */
 const forbidden = { tenant: sampleTenant({}, {}, { conditions: [] }) };
 
@@ -29,6 +34,7 @@ describe('the access of a tenant', () => {
     ['new, where a gateway is installed', {}, 'Gateway', 'New'],
     ['new, and was never observed', forbidden, 'Gateway', 'New'],
     ['new, without a gateway', { hasGateway: false }, 'Direct', 'New'],
+    ['new, without a gateway, by CRDs that know no isolation', olderCRDs(), 'Direct', 'New'],
     ['specified, whatever was recorded', { ...recorded('Gateway'), ...specified('Direct') }, 'Direct', 'Specified'],
     ['specified, whatever exists', { ...specified('Gateway'), binding: binding('Direct') }, 'Gateway', 'Specified'],
     ['needed by the isolation, whatever was recorded', isolated('Shared', 'Direct'), 'Gateway', 'Isolated'],
