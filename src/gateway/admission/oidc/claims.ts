@@ -28,8 +28,9 @@ function nameOf(claims: Claims, { claim, prefix }: ClaimMapping): string | Unaut
   if (typeof value !== 'string' || value === '') {
     return { problem: `the claim ${claim} of the OIDC token, which is to be the user, is missing or no text` };
   }
-  // Whoever may enter any address at an issuer could take somebody's name.
-  if (claim === 'email' && (valueOf(claims, 'email_verified') ?? true) !== true) {
+  // Whoever may enter any address at an issuer could take somebody's name. An issuer without the claim verifies all, and `null` is no verdict.
+  const verified = valueOf(claims, 'email_verified');
+  if (claim === 'email' && verified !== undefined && verified !== true) {
     return { problem: 'the claim email_verified of the OIDC token is not true' };
   }
   const name = `${prefix}${value}`;

@@ -78,13 +78,19 @@ describe('the claims of an OIDC token', () => {
       byEmail,
       'email_verified',
     ],
+    [
+      'with an address that is verified or not: null',
+      { email: 'a@b.c', email_verified: null },
+      byEmail,
+      'email_verified',
+    ],
     ['of another organisation', { sub: 'a', hd: 'elsewhere.com' }, forExample, 'the claim hd'],
     ['of no organisation', { sub: 'a' }, forExample, 'the claim hd'],
   ])('%s are nobody', (_, claims, config, problem) => {
     expect(userOf(claims, config)).toEqual({ problem: expect.stringContaining(problem) as unknown });
   });
 
-  it('are somebody with an address that is verified, or of which nothing is said', () => {
+  it('are somebody with an address that is verified, or without a claim on that', () => {
     expect(userOf({ email: 'a@b.c', email_verified: true }, byEmail)).toMatchObject({ name: 'a@b.c' });
     expect(userOf({ email: 'a@b.c' }, byEmail)).toMatchObject({ name: 'a@b.c' });
     expect(userOf({ sub: 'a', hd: 'example.com' }, forExample)).toMatchObject({ name: 'a' });
