@@ -1,4 +1,5 @@
 /** From the claims of a verified token to a user, by the rules of kube-apiserver. */
+import { expiryOf } from '../jwt.ts';
 import { userProblem } from '../token.ts';
 import type { KubeUser, Unauthenticated } from '../user.ts';
 import { SYSTEM_PREFIX, type ClaimMapping, type IssuerConfig } from './config.ts';
@@ -54,11 +55,6 @@ function groupsOf(claims: Claims, { claim, prefix }: ClaimMapping): readonly str
 
 function systemName(what: string, field: string): string {
   return `a ${what} of the OIDC token begins with ${SYSTEM_PREFIX}, which only Kubernetes' own may: set claimMappings.${field}.prefix`;
-}
-
-function expiryOf(claims: Claims): number | undefined {
-  const seconds = valueOf(claims, 'exp');
-  return typeof seconds === 'number' ? seconds * 1000 : undefined;
 }
 
 /** Not what every object has, such as `constructor`. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { userOf, type Claims } from '../../../../../src/gateway/admission/oidc/claims.ts';
+import { timestamp } from '../../../../../src/kube/types/time.ts';
 
 const bySub = { username: { claim: 'sub', prefix: '' }, groups: { claim: 'groups', prefix: '' }, rules: [] };
 const prefixed = {
@@ -19,6 +20,11 @@ describe('the claims of an OIDC token', () => {
       extra: {},
       expiresAt: 2_000,
     });
+  });
+
+  it.each([1e18, 1e300, Infinity])('end no later than any calendar has days for, though they say %d', (exp) => {
+    const user = userOf({ sub: 'alice', exp }, bySub);
+    expect('name' in user && timestamp(user.expiresAt ?? 0)).toBe('9999-12-31T23:59:59Z');
   });
 
   it('get the prefixes of their issuer', () => {
