@@ -1,7 +1,8 @@
 /** The gateway: what listens, who is admitted, and to whom frames go, put together. */
 import type { BlockList } from 'node:net';
 import type { Logger } from 'pino';
-import type { Address, Check } from '../kube/runtime/health-server.ts';
+import type { Check } from '../kube/runtime/health-server.ts';
+import type { Address } from '../kube/runtime/listen.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { onAbort } from '../kube/clock/abort.ts';
 import type { Admission } from './admission/admission.ts';
