@@ -23,7 +23,7 @@ export interface GatewayOptions {
   readonly tls: { readonly at: Address; readonly certificates: Certificates } | undefined;
   /** Load balancers whose connections begin with a PROXY protocol header. */
   readonly proxies: BlockList | undefined;
-  /** Connections of clients at once. */
+  /** Connections of clients at once, on each port. */
   readonly maxConnections: number;
   /** Admitted clients of one tenant at once. */
   readonly maxConnectionsPerTenant: number;
@@ -62,6 +62,7 @@ export class Gateway {
     this.#clients = new Clients({
       ...options,
       halfOpen,
+      maxClients: portsOf(options) * options.maxConnections,
       maxPerTenant: options.maxConnectionsPerTenant,
       observer: observer(metrics, this.#audit),
     });
@@ -119,6 +120,11 @@ export class Gateway {
     using _killed = onAbort(kill, () => this.#clients.closeAll());
     await this.#clients.drain(drain);
   }
+}
+
+/** On how many ports clients connect. */
+function portsOf({ plain, tls }: Pick<GatewayOptions, 'plain' | 'tls'>): number {
+  return [plain, tls].filter((port) => port !== undefined).length;
 }
 
 function observer(metrics: GatewayMetrics, audit: Audit): ClientObserver {
