@@ -28,17 +28,19 @@ export class FrameBatch {
 
   /** The frames so far; the next ones are added to an empty batch. */
   take(): Buffer {
-    const taken = this.#buffer.subarray(0, this.#used);
+    const used = this.#buffer.subarray(0, this.#used);
+    // They may be kept for long, and what was reserved for further ones would be with them.
+    const taken = used.length < this.#buffer.length ? Buffer.from(used) : used;
     this.#buffer = EMPTY;
     this.#used = 0;
     return taken;
   }
 
-  /** A single frame gets what it needs; with more of them the memory doubles. */
+  /** A single frame gets what it needs; with more of them the memory grows by half. */
   #reserve(bytes: number): void {
     const needed = this.#used + bytes;
     if (needed <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#used * 2));
+    const grown = Buffer.allocUnsafe(Math.max(needed, Math.ceil(this.#used * 1.5)));
     this.#buffer.copy(grown, 0, 0, this.#used);
     this.#buffer = grown;
   }

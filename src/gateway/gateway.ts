@@ -1,7 +1,8 @@
 /** The gateway: what listens, who is admitted, and to whom frames go, put together. */
 import type { BlockList } from 'node:net';
 import type { Logger } from 'pino';
-import type { Address, Check } from '../kube/runtime/health-server.ts';
+import type { Check } from '../kube/runtime/health-server.ts';
+import type { Address } from '../kube/runtime/listen.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import { onAbort } from '../kube/clock/abort.ts';
 import type { Admission } from './admission/admission.ts';
@@ -22,7 +23,7 @@ export interface GatewayOptions {
   readonly tls: { readonly at: Address; readonly certificates: Certificates } | undefined;
   /** Load balancers whose connections begin with a PROXY protocol header. */
   readonly proxies: BlockList | undefined;
-  /** Connections of clients at once. */
+  /** Connections of clients at once, on each port. */
   readonly maxConnections: number;
   /** Admitted clients of one tenant at once. */
   readonly maxConnectionsPerTenant: number;
@@ -61,6 +62,7 @@ export class Gateway {
     this.#clients = new Clients({
       ...options,
       halfOpen,
+      maxClients: portsOf(options) * options.maxConnections,
       maxPerTenant: options.maxConnectionsPerTenant,
       observer: observer(metrics, this.#audit),
     });
@@ -118,6 +120,11 @@ export class Gateway {
     using _killed = onAbort(kill, () => this.#clients.closeAll());
     await this.#clients.drain(drain);
   }
+}
+
+/** On how many ports clients connect. */
+function portsOf({ plain, tls }: Pick<GatewayOptions, 'plain' | 'tls'>): number {
+  return [plain, tls].filter((port) => port !== undefined).length;
 }
 
 function observer(metrics: GatewayMetrics, audit: Audit): ClientObserver {

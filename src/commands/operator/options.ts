@@ -1,7 +1,7 @@
 /** The command line of `copilot-operator operator`. */
 import { isIPv6 } from 'node:net';
 import { GATEWAY_APP_NAME } from '../../api/names.ts';
-import type { Address } from '../../kube/runtime/health-server.ts';
+import type { Address } from '../../kube/runtime/listen.ts';
 import type { InternalPort } from '../../tenant/ask-gateway.ts';
 import type { DNSServer, GatewayFacts, RequiredLabel } from '../../tenant/model.ts';
 import {

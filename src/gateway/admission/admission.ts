@@ -52,8 +52,8 @@ export interface Admission {
 
 /** Finds out whose tokens of one OIDC issuer are. */
 export interface TokenIssuer {
-  /** @throws an error that names the issuer if its keys are not known now */
-  authenticate(token: string): Promise<KubeUser | Unauthenticated>;
+  /** @throws an error that names the issuer if its keys are not known now, TooManyReviewsError */
+  authenticate(token: string, asker: Asker): Promise<KubeUser | Unauthenticated>;
 }
 
 /** The OIDC issuers that the administrator trusts. */

@@ -43,7 +43,7 @@ export class Lane {
       return;
     }
     if (this.#waiting.length >= maxWaiting) {
-      throw new TooManyReviewsError(`${maxWaiting} tokens wait for their review by the API server: try again later`);
+      throw new TooManyReviewsError(`${maxWaiting} tokens wait for their review: try again later`);
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push(resolve);

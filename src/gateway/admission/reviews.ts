@@ -8,7 +8,7 @@ import { apiVersionOf } from '../../kube/types/resource.ts';
 import { Gateway, type InternalView } from '../../resources/gateway-internal.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantRef } from '../model.ts';
-import { unverifiedClaims } from './jwt.ts';
+import { expiryOf, unverifiedClaims } from './jwt.ts';
 import type { KubeUser, Unauthenticated } from './user.ts';
 import { VerdictCache, type Asker } from './verdict-cache.ts';
 
@@ -113,9 +113,10 @@ export class ApiReviews implements Reviews {
 
 /** Why the API server need not be asked, by what the token says of itself; undefined: it must be. `now`: ms since the epoch. */
 export function hopeless(token: string, now: number, audience: string = GATEWAY_AUDIENCE): Unauthenticated | undefined {
-  const aud = unverifiedClaims(token)?.['aud'];
+  const claims = unverifiedClaims(token) ?? {};
+  const { aud } = claims;
   if (aud !== undefined && ![aud].flat().includes(audience)) return { problem: notFor(audience) };
-  return (expiryOf(token) ?? Infinity) <= now ? { problem: 'the Kubernetes token has expired' } : undefined;
+  return (expiryOf(claims) ?? Infinity) <= now ? { problem: 'the Kubernetes token has expired' } : undefined;
 }
 
 /** The user of a reviewed token. An authenticator that knows no audiences says nothing of ours, and is not believed. */
@@ -130,13 +131,13 @@ export function userOf(
   }
   const { username, uid, groups, extra } = status.user ?? {};
   if (username === undefined || username === '') return { problem: 'the Kubernetes token has no user' };
-  return { name: username, uid, groups: groups ?? [], extra: extra ?? {}, expiresAt: expiryOf(token) };
-}
-
-/** When a token expires that the API server has accepted, ms since the epoch; undefined for one that is no JWT. */
-export function expiryOf(token: string): number | undefined {
-  const seconds = unverifiedClaims(token)?.['exp'];
-  return typeof seconds === 'number' && Number.isFinite(seconds) ? seconds * 1000 : undefined;
+  return {
+    name: username,
+    uid,
+    groups: groups ?? [],
+    extra: extra ?? {},
+    expiresAt: expiryOf(unverifiedClaims(token) ?? {}),
+  };
 }
 
 function accessReview(user: KubeUser, right: TenantRight | ViewRight): SubjectAccessReview {

@@ -7,7 +7,7 @@ import type { Admission } from '../admission/admission.ts';
 import { countByState } from '../count-by-state.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
 import { ClientConnection } from './connection.ts';
-import { FrameMemory, type FrameMemoryLimits } from './frame-memory.ts';
+import { FrameMemory, frameLimits } from './frame-memory.ts';
 import { Keepalive } from './keepalive.ts';
 import type { HalfOpen, HalfOpenSlot } from './half-open.ts';
 import {
@@ -19,7 +19,7 @@ import {
   type ClientSummary,
 } from './model.ts';
 import type { ClientState } from './state.ts';
-import { UnreadMemory, UNREAD_MEMORY } from './unread-memory.ts';
+import { UnreadMemory, unreadLimits } from './unread-memory.ts';
 
 /** What is needed to serve clients. */
 export interface ClientsOptions {
@@ -31,15 +31,15 @@ export interface ClientsOptions {
   readonly random: () => number;
   readonly halfOpen: HalfOpen;
   readonly observer: ClientObserver;
+  /** Clients at once. */
+  readonly maxClients: number;
   /** Admitted clients of one tenant at once; one more is told to try again later. */
   readonly maxPerTenant: number;
   /** Within how many ms an admitted client is sent something, a message without content if need be; undefined: no such messages. */
   readonly keepaliveMs?: number | undefined;
   readonly limits?: Partial<ClientLimits> | undefined;
-  /** Bytes that all clients together may have yet to read; default `UNREAD_MEMORY`. */
-  readonly maxUnreadBytes?: number | undefined;
-  /** Default `FRAME_MEMORY`. */
-  readonly frameMemory?: FrameMemoryLimits | undefined;
+  /** Bytes that all clients together may have yet to read. */
+  readonly maxUnreadBytes: number;
 }
 
 /** How this gateway lets its clients go: SDKs do not connect again by themselves, so they get time to leave. */
@@ -75,10 +75,10 @@ export class Clients {
     this.#options = options;
     this.#limits = { ...CLIENT_LIMITS, ...options.limits };
     this.#timers = new TimerQueue(options.clock);
-    this.#memory = new FrameMemory(options.frameMemory);
+    this.#memory = new FrameMemory(frameLimits(options.maxClients));
     const { keepaliveMs } = options;
     this.#keepalive = keepaliveMs === undefined ? undefined : new Keepalive(this.#timers, keepaliveMs, this.#all);
-    this.#unread = new UnreadMemory({ ...UNREAD_MEMORY, total: options.maxUnreadBytes ?? UNREAD_MEMORY.total });
+    this.#unread = new UnreadMemory(unreadLimits(options.maxUnreadBytes, options.maxClients));
     this.#endListening = options.fleet.onChange((tenant) => this.#recheck(tenant));
   }
 

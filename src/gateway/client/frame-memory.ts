@@ -16,12 +16,16 @@ export interface FrameMemoryLimits {
   readonly free: number;
 }
 
-/** Two of the largest frames of one tenant, and four in all: a quarter of the memory that the chart gives the process. */
-export const FRAME_MEMORY: FrameMemoryLimits = {
-  total: 128 * 1024 * 1024,
-  perTenant: 64 * 1024 * 1024,
-  free: 16 * 1024,
-};
+/** Four of the largest frames, and two of one tenant: a quarter of the memory that the chart gives the process. */
+const TOTAL = 128 * 1024 * 1024;
+const PER_TENANT = 64 * 1024 * 1024;
+/** More is always counted. */
+const MAX_FREE = 16 * 1024;
+
+/** The bounds for so many clients. All that is not counted is at most half as much as the bound: many clients with a little each would pass it unseen. */
+export function frameLimits(maxClients: number): FrameMemoryLimits {
+  return { total: TOTAL, perTenant: PER_TENANT, free: Math.min(MAX_FREE, Math.floor(TOTAL / 2 / maxClients)) };
+}
 
 /** Holders with their bytes, the one first that has sent nothing for the longest time. */
 interface Share {
@@ -35,7 +39,7 @@ export class FrameMemory {
   readonly #byTenant = new Map<string, Share>();
   #total = 0;
 
-  constructor(limits: FrameMemoryLimits = FRAME_MEMORY) {
+  constructor(limits: FrameMemoryLimits) {
     this.#limits = limits;
   }
 

@@ -1,11 +1,11 @@
-/** What is written to a client: whole frames, of which those of one turn of the event loop are one write. */
+/** What is written to a client: whole frames, of which those of one turn of the event loop are one write, or more of them while it does not read. */
 import type { Duplex } from 'node:stream';
 import { FrameBatch } from '../../copilot/index.ts';
 import type { CloseReason } from '../model.ts';
 import { CloseCause } from './model.ts';
 import type { Unread, UnreadMemory } from './unread-memory.ts';
 
-/** More than this is not gathered. */
+/** More than this is not gathered. A write that waits costs the process some hundred bytes besides its own. */
 const BATCH_BYTES = 64 * 1024;
 
 /** The writing side of a client's connection. */
@@ -13,6 +13,7 @@ export class Outgoing {
   readonly #stream: Duplex;
   readonly #batch = new FrameBatch();
   #sentBytes = 0;
+  #isLookedAt = false;
   #unread: { readonly client: Unread; readonly memory: UnreadMemory } | undefined;
 
   constructor(stream: Duplex) {
@@ -33,7 +34,6 @@ export class Outgoing {
       },
     };
     this.#unread = { client, memory };
-    this.#stream.on('drain', () => this.#count());
   }
 
   /** Bytes that the client has yet to read, as far as they are kept in this process. */
@@ -48,7 +48,8 @@ export class Outgoing {
 
   /** Queues one frame, and returns its length in bytes. */
   send(body: Buffer | string): number {
-    if (this.#batch.bytes === 0) process.nextTick(() => this.flush());
+    if (!this.#isLookedAt) process.nextTick(this.#look);
+    this.#isLookedAt = true;
     // Bytes are copied: the caller reads the next ones into the same memory.
     const bytes = this.#batch.add(body);
     this.#sentBytes += bytes;
@@ -58,10 +59,21 @@ export class Outgoing {
 
   /** Hands what was gathered to the stream: before that ends, for the rest it happens by itself. */
   flush(): void {
-    if (this.#batch.bytes === 0 || this.#stream.destroyed) return;
-    this.#stream.write(this.#batch.take());
+    if (this.#batch.bytes > 0 && !this.#stream.destroyed) this.#stream.write(this.#batch.take(), this.#written);
     this.#count();
   }
+
+  /** At the end of a turn: while a write is not completed, more is gathered for the next one. */
+  readonly #look = (): void => {
+    this.#isLookedAt = false;
+    if (this.#stream.writableLength === 0) this.flush();
+    else this.#count();
+  };
+
+  /** Not on `drain`, which follows only where much was written. */
+  readonly #written = (): void => {
+    if (this.#stream.writableLength === 0) this.flush();
+  };
 
   /** Nothing more is sent. */
   end(): void {

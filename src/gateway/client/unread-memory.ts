@@ -17,8 +17,16 @@ export interface UnreadLimits {
   readonly free: number;
 }
 
-/** A quarter of the memory that the chart gives the process. */
-export const UNREAD_MEMORY: UnreadLimits = { total: 128 * 1024 * 1024, free: 64 * 1024 };
+/** More is always counted. */
+const MAX_FREE = 64 * 1024;
+
+/**
+ * The bounds for so many clients. All that is not counted is at most half as much as the bound: many clients with a little each would pass it
+ * unseen, and with it their tenant, which has up to a quarter of them.
+ */
+export function unreadLimits(total: number, maxClients: number): UnreadLimits {
+  return { total, free: Math.min(MAX_FREE, Math.floor(total / 2 / maxClients)) };
+}
 
 /**
  * Counts what is kept for clients. Where it is too much, the tenant with the most loses its client with the most: one that opens many connections
@@ -30,7 +38,7 @@ export class UnreadMemory {
   readonly #known = new Map<Unread, number>();
   #total = 0;
 
-  constructor(limits: UnreadLimits = UNREAD_MEMORY) {
+  constructor(limits: UnreadLimits) {
     this.#limits = limits;
   }
 

@@ -1,9 +1,9 @@
 /** Accepts connections of clients, plain and over TLS, and finds out where they come from. */
-import { createServer, type AddressInfo, type BlockList, type Server, type Socket } from 'node:net';
+import { createServer, type BlockList, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { addressOf, type Timers } from '../../copilot/index.ts';
-import type { Address } from '../../kube/runtime/health-server.ts';
+import { listen, type Address } from '../../kube/runtime/listen.ts';
 import { HalfOpenSlot, unmapped, type HalfOpen } from '../client/half-open.ts';
 import type { Certificates } from './certificates.ts';
 import { readSource } from './source.ts';
@@ -85,15 +85,7 @@ export class Listener {
     server.maxConnections = maxConnections;
     server.on('drop', () => rejected('TooManyConnections'));
     this.#servers.push(server);
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, () => {
-        server.off('error', reject);
-        // One connection that cannot be accepted, because this process has no file descriptor left for it.
-        server.on('error', () => rejected('AcceptFailed'));
-        resolve((server.address() as AddressInfo).port);
-      });
-    });
+    return listen(server, at, () => rejected('AcceptFailed'), { backlog: BACKLOG });
   }
 
   async #accept(socket: Socket, take: (socket: Socket, connection: Accepted) => void): Promise<void> {

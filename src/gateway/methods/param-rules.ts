@@ -26,6 +26,15 @@ interface MethodParams {
 /** Calls in which the gateway replaces the login that a client states. */
 const REPLACED_IN: ReadonlySet<string> = new Set(['session.create', 'session.resume', 'session.options.update']);
 
+/** Calls that set up a session, with where its parameters are. */
+const SETS_UP: ReadonlyMap<string, string> = new Map([
+  ...[...REPLACED_IN].map((method) => [method, ''] as const),
+  ['sessions.open', 'options'],
+]);
+
+/** What the name of an address or a login has in it. */
+const LOGIN_NAME = /ur[li]|endpoint|host|provider|header|auth|token|proxy|key/i;
+
 /** Characters of a name that a client made up, which it is told. */
 const LONGEST_NAME = 64;
 
@@ -47,10 +56,13 @@ const PARAMS: ReadonlyMap<string, MethodParams> = new Map(
   }),
 );
 
+/** Parameters of a session that have a line. */
+const OPTION_NAMES = PARAMS.get('session.create')?.known ?? new Set<string>();
+
 /**
  * Why a call must not have the params that it has, by the first line that refuses one of them; undefined: it may. A parameter
  * without a line is left to the server where all clients are one trust domain, for SDKs send those of newer servers, too.
- * `isInjected`: sessions get the tenant's login from the gateway.
+ * `isInjected`: sessions get the tenant's login from the gateway, and nothing that looks like another one.
  */
 export function checkParams(
   method: string,
@@ -63,11 +75,31 @@ export function checkParams(
   const refused = [...of.refused[profile], ...(isInjected ? of.logins : [])];
   const found = refused.find(({ path, harmless }) => isStated(params, path, harmless));
   if (found !== undefined) return refusal(method, found.path.join('.'), found.reason);
+  const login = isInjected ? unknownLogin(method, params) : undefined;
+  if (login !== undefined) return refusal(method, login, 'TenantLogin');
   if (profile === 'Dedicated') return undefined;
   const contradicting = profile === 'Shared' ? contradiction(method, params) : undefined;
   if (contradicting !== undefined) return refusal(method, contradicting, 'AgentTools');
-  const unknown = Object.entries(params).find(([name, value]) => !of.known.has(name) && isStated(value, [], undefined));
-  return unknown && refusal(method, unknown[0].slice(0, LONGEST_NAME), 'Unknown');
+  const [unknown] = unknownNames(params, of.known);
+  return unknown === undefined ? undefined : refusal(method, unknown.slice(0, LONGEST_NAME), 'Unknown');
+}
+
+/** A parameter without a line that a newer server may take for an address or a login: beside the tenant's key, it would be sent there. */
+function unknownLogin(method: string, params: object): string | undefined {
+  const path = SETS_UP.get(method);
+  if (path === undefined) return undefined;
+  const options = path === '' ? params : (params as Readonly<Record<string, unknown>>)[path];
+  const name = isObject(options)
+    ? unknownNames(options, OPTION_NAMES).find((each) => LOGIN_NAME.test(each))
+    : undefined;
+  return name && [path, name.slice(0, LONGEST_NAME)].filter((part) => part !== '').join('.');
+}
+
+/** Parameters that are stated and have no line. */
+function unknownNames(params: object, known: ReadonlySet<string>): string[] {
+  return Object.entries(params).flatMap(([name, value]) =>
+    !known.has(name) && isStated(value, [], undefined) ? [name] : [],
+  );
 }
 
 function loginOf([path]: ParamLine): RefusedParam {

@@ -1,8 +1,7 @@
 /** The internal port: an HTTP server for the operator, and for people who look after the gateway. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import type { Address } from '../../kube/runtime/health-server.ts';
+import { listen, type Address } from '../../kube/runtime/listen.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import { INTERNAL_VIEWS, type InternalView } from '../../resources/gateway-internal.ts';
 import type { InternalAccess } from '../admission/internal-access.ts';
@@ -42,13 +41,9 @@ export class InternalServer {
   }
 
   /** Resolves to the port; rejects if it is in use. */
-  listen({ host, port }: Address): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ port, host }, () => {
-        this.#server.off('error', reject);
-        resolve((this.#server.address() as AddressInfo).port);
-      });
+  listen(at: Address): Promise<number> {
+    return listen(this.#server, at, (error) => {
+      this.#options.log.error({ err: error }, 'failed to accept a connection on the internal port');
     });
   }
 

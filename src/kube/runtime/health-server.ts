@@ -1,23 +1,15 @@
 /** Serves /healthz, /livez, /readyz and /metrics. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Health } from '../cache/informer.ts';
+import { listen, type Address } from './listen.ts';
 
 /** One check of a probe. */
 export interface Check {
   /** Lower case; also the last part of its path (`/readyz/caches`). */
   name: string;
   check: () => Health;
-}
-
-/** Where a server listens. */
-export interface Address {
-  /** Default: all addresses of the pod, IPv4 and IPv6. */
-  readonly host?: string | undefined;
-  /** 0 for any free port. */
-  readonly port: number;
 }
 
 /** What a server serves. */
@@ -45,13 +37,9 @@ export class HealthServer {
   }
 
   /** Resolves to the port; rejects if it is in use. */
-  listen({ host, port }: Address): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ port, host }, () => {
-        this.#server.off('error', reject);
-        resolve((this.#server.address() as AddressInfo).port);
-      });
+  listen(at: Address): Promise<number> {
+    return listen(this.#server, at, (error) => {
+      this.#options.log.error({ err: error }, 'failed to accept a connection on the port of probes and metrics');
     });
   }
 

@@ -8,8 +8,9 @@ import type { KubeClient } from '../client/client.ts';
 import { Informer, type Health, type InformerLike, type InformerOptions } from '../cache/informer.ts';
 import { Outage } from '../cache/outage.ts';
 import type { Controller } from './controller.ts';
-import { HealthServer, type Address, type Check } from './health-server.ts';
+import { HealthServer, type Check } from './health-server.ts';
 import type { LeaderElector } from './leader-election.ts';
+import type { Address } from './listen.ts';
 import type { Metrics } from './metrics.ts';
 import { resync, type ResyncOptions } from './resync.ts';
 

@@ -63,8 +63,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['apply'],
   ],
   'kube/runtime': [
-    ['event-correlator', 'health-server', 'predicates', 'process', 'resync', 'work-queue'],
-    ['metrics'],
+    ['event-correlator', 'listen', 'predicates', 'process', 'resync', 'work-queue'],
+    ['health-server', 'metrics'],
     ['leader-election'],
     ['controller', 'events'],
     ['manager'],

@@ -33,3 +33,10 @@ it('copies bytes, whose memory is used again', () => {
   body.write('after!');
   expect(batch.take().toString()).toBe(encodeFrame('before'));
 });
+
+it('hands over no more memory than the frames take', () => {
+  const batch = new FrameBatch();
+  for (let n = 0; n < 1_001; n += 1) batch.add('x'.repeat(100));
+  const taken = batch.take();
+  expect(taken.buffer.byteLength).toBe(taken.length);
+});

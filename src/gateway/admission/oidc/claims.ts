@@ -1,4 +1,5 @@
 /** From the claims of a verified token to a user, by the rules of kube-apiserver. */
+import { expiryOf } from '../jwt.ts';
 import { userProblem } from '../token.ts';
 import type { KubeUser, Unauthenticated } from '../user.ts';
 import { SYSTEM_PREFIX, type ClaimMapping, type IssuerConfig } from './config.ts';
@@ -28,8 +29,9 @@ function nameOf(claims: Claims, { claim, prefix }: ClaimMapping): string | Unaut
   if (typeof value !== 'string' || value === '') {
     return { problem: `the claim ${claim} of the OIDC token, which is to be the user, is missing or no text` };
   }
-  // Whoever may enter any address at an issuer could take somebody's name.
-  if (claim === 'email' && (valueOf(claims, 'email_verified') ?? true) !== true) {
+  // Whoever may enter any address at an issuer could take somebody's name. An issuer without the claim verifies all, and `null` is no verdict.
+  const verified = valueOf(claims, 'email_verified');
+  if (claim === 'email' && verified !== undefined && verified !== true) {
     return { problem: 'the claim email_verified of the OIDC token is not true' };
   }
   const name = `${prefix}${value}`;
@@ -53,11 +55,6 @@ function groupsOf(claims: Claims, { claim, prefix }: ClaimMapping): readonly str
 
 function systemName(what: string, field: string): string {
   return `a ${what} of the OIDC token begins with ${SYSTEM_PREFIX}, which only Kubernetes' own may: set claimMappings.${field}.prefix`;
-}
-
-function expiryOf(claims: Claims): number | undefined {
-  const seconds = valueOf(claims, 'exp');
-  return typeof seconds === 'number' ? seconds * 1000 : undefined;
 }
 
 /** Not what every object has, such as `constructor`. */

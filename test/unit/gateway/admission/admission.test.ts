@@ -68,7 +68,8 @@ const issuers: TokenIssuers = {
   of: (token) =>
     token.startsWith('oidc-')
       ? {
-          authenticate: (): Promise<KubeUser | Unauthenticated> => {
+          authenticate: (_, asker): Promise<KubeUser | Unauthenticated> => {
+            askers.push(asker);
             asked.push('issuer');
             if (issuerFailure) return Promise.reject(issuerFailure);
             if (token === 'oidc-forged')
@@ -267,7 +268,9 @@ describe('an OIDC token', () => {
 
   it('ends when it expires, and when its right is taken away', async () => {
     const { recheck } = await granted('team/acme:oidc-token');
+    expect(askers.splice(0)).toEqual(['Newcomer', 'Newcomer']);
     expect(await recheck()).toHaveProperty('identity');
+    expect(askers).toEqual(['Connected', 'Connected']);
     rights = [];
     expect(await recheck()).toMatchObject({ denied: 'NotAuthorized' });
     isExpired = true;

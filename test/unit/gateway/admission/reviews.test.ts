@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { ApiReviews, hopeless } from '../../../../src/gateway/admission/reviews.ts';
+import { ApiReviews, hopeless, userOf } from '../../../../src/gateway/admission/reviews.ts';
 import type { KubeClient } from '../../../../src/kube/client/client.ts';
+import { timestamp } from '../../../../src/kube/types/time.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 const NOW = 1_800_000_000_000;
@@ -42,5 +43,17 @@ describe('the API server need not be asked about a token', () => {
     expect(created).toEqual([]);
     expect(await reviews.authenticate(jwt({ aud }), 'Newcomer')).toEqual(problem);
     expect(created).toEqual(['TokenReview']);
+  });
+});
+
+describe('a Kubernetes token that the API server accepts', () => {
+  it.each([
+    ['its own end', `${NOW / 1000}`, timestamp(NOW)],
+    ['no end beyond the calendar', '1e18', '9999-12-31T23:59:59Z'],
+    ['no end beyond all numbers', '1e999', '9999-12-31T23:59:59Z'],
+  ])('has %s', (_, exp, expected) => {
+    const token = `e30.${Buffer.from(`{"exp":${exp}}`).toString('base64url')}.c2ln`;
+    const user = userOf({ status: { authenticated: true, audiences: aud, user: { username: 'bot' } } }, token);
+    expect('name' in user && timestamp(user.expiresAt ?? 0)).toBe(expected);
   });
 });

@@ -53,7 +53,9 @@ beforeEach(() => {
     clock,
     random: () => 0.5,
     halfOpen,
+    maxClients: 100,
     maxPerTenant: 10,
+    maxUnreadBytes: 1_000_000,
     keepaliveMs: 40_000,
     observer: {
       admitted: () => undefined,

@@ -100,7 +100,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
     limits: { ...CLIENT_LIMITS, ...limits },
     noRoom: () => full,
     memory,
-    unread: new UnreadMemory(),
+    unread: new UnreadMemory({ total: 128 * 1024 * 1024, free: 0 }),
     observer: {
       admitted: () => undefined,
       denied: (_, denial) => void denied.push(denial.denied),

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { FrameMemory, type FrameHolder } from '../../../../src/gateway/client/frame-memory.ts';
+import { FrameMemory, frameLimits, type FrameHolder } from '../../../../src/gateway/client/frame-memory.ts';
 
 let abandoned: string[];
 let memory: FrameMemory;
@@ -36,6 +36,17 @@ describe('the memory for frames that have not arrived in full', () => {
   it('may be that of one alone, which is too much', () => {
     memory.hold(holder('a'), 501);
     expect([abandoned, memory.total]).toEqual([['a'], 0]);
+  });
+
+  it.each([
+    [1, 16 * 1024],
+    [4_096, 16 * 1024],
+    [20_000, 3_355],
+    [1_000_000_000, 0],
+  ])('holds no more than half of the bound uncounted of %d clients', (clients, free) => {
+    const limits = frameLimits(clients);
+    expect(limits.free).toBe(free);
+    expect(limits.free * clients).toBeLessThanOrEqual(limits.total / 2);
   });
 
   it('has room for small ones without counting, and again for all once their frames are whole', () => {

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { UnreadMemory, type Unread } from '../../../../src/gateway/client/unread-memory.ts';
+import { UnreadMemory, unreadLimits, type Unread } from '../../../../src/gateway/client/unread-memory.ts';
+
+const KIB = 1024;
 
 let cut: string[];
 let memory: UnreadMemory;
@@ -50,6 +52,25 @@ describe('the memory for what clients have yet to read', () => {
     const large = client('large');
     queue(large, 1_001);
     expect([cut, memory.total]).toEqual([['large'], 0]);
+  });
+
+  it.each([
+    [1, 64 * KIB],
+    [1_000, 64 * KIB],
+    [20_000, 3_355],
+    [1_000_000_000, 0],
+  ])('leaves no more than half of the bound uncounted of %d clients', (clients, free) => {
+    const limits = unreadLimits(128 * 1024 * KIB, clients);
+    expect(limits).toEqual({ total: 128 * 1024 * KIB, free });
+    expect(limits.free * clients).toBeLessThanOrEqual(limits.total / 2);
+  });
+
+  it('closes clients of the tenant with the most, also where each of its many clients has little', () => {
+    const clients = 1_000;
+    memory = new UnreadMemory(unreadLimits(1_000 * KIB, clients));
+    for (let n = 0; n < clients / 4; n += 1) queue(client(`small-${n}`, 'team/many'), 3 * KIB);
+    queue(client('large', 'team/one'), 300 * KIB);
+    expect([cut.length > 0, cut.filter((name) => !name.startsWith('small-'))]).toEqual([true, []]);
   });
 
   it('counts no client with little to read, and none that is gone', () => {

@@ -88,6 +88,21 @@ describe('in a Dedicated tenant', () => {
     expect(check(method, params)).toBeUndefined();
   });
 
+  it('a parameter of a newer SDK is allowed, also where the tenant has a login, if its name is of none', () => {
+    const params = { ofANewerSDK: true, newUrl: null, newToken: '', newKeys: [] };
+    expect(checkParams('session.create', params, 'Dedicated', true)).toBeUndefined();
+  });
+
+  it('sessions are opened without what a newer server may take for a login, where the tenant has one', () => {
+    const params = { kind: 'create', options: { model: 'm', newUrl: 'http://evil.example' } };
+    expect(checkParams('sessions.open', params, 'Dedicated', true)).toMatchObject({
+      reason: 'TenantLogin',
+      parameter: 'options.newUrl',
+    });
+    expect(check('sessions.open', params)).toBeUndefined();
+    expect(checkParams('sessions.open', { options: { model: 'm' } }, 'Dedicated', true)).toBeUndefined();
+  });
+
   it('a refusal names the parameter, the rule and the remedy, and not the value', () => {
     const parsed = JSON.parse('{"sessionId":"s","configDir":"/secret"}') as object;
     expect(check('session.create', parsed)).toEqual({
@@ -189,6 +204,31 @@ describe.each(['Dedicated', 'Shared', 'SharedTrusted'] as const)('where a %s ten
       expect(checkParams(method, { sessionId: 's', provider, gitHubToken: 'gho_own' }, profile, true)).toBeUndefined();
     },
   );
+
+  it.each([
+    ['session.create', { modelEndpoint: 'http://evil.example' }],
+    ['session.resume', { byokProvider: { x: 1 } }],
+    ['session.options.update', { API_KEY: 'k' }],
+    ['session.create', { extraHeaders: { a: 'b' } }],
+    ['session.create', { httpsProxy: 'http://evil.example' }],
+    ['session.create', { baseURI: 'http://evil.example' }],
+    ['session.create', { modelHost: 'evil.example' }],
+    ['session.create', { authorization: 'x' }],
+    ['session.create', { accessToken: 'x' }],
+    ['session.create', { modelBaseUrl: 'http://evil.example' }],
+  ])('%s must not state in %j what a newer server may take for one', (method, params) => {
+    expect(checkParams(method, params, profile, true)?.reason).toBe('TenantLogin');
+    expect(checkParams(method, params, profile)?.reason).toBe(profile === 'Dedicated' ? undefined : 'Unknown');
+  });
+
+  it.each(CREATES)('%s may have every parameter that is known, whatever its name', (method) => {
+    const sent = sentParams(sdkSource(), method);
+    expect(sent.filter((name) => /token|provider|auth/i.test(name)).length).toBeGreaterThan(3);
+    const refused = sent.filter(
+      (name) => checkParams(method, { [name]: 'x' }, profile, true)?.reason === 'TenantLogin',
+    );
+    expect(refused).toEqual([]);
+  });
 });
 
 describe('in a SharedTrusted tenant', () => {

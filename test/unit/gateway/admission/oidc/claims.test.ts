@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { userOf, type Claims } from '../../../../../src/gateway/admission/oidc/claims.ts';
+import { timestamp } from '../../../../../src/kube/types/time.ts';
 
 const bySub = { username: { claim: 'sub', prefix: '' }, groups: { claim: 'groups', prefix: '' }, rules: [] };
 const prefixed = {
@@ -19,6 +20,11 @@ describe('the claims of an OIDC token', () => {
       extra: {},
       expiresAt: 2_000,
     });
+  });
+
+  it.each([1e18, 1e300, Infinity])('end no later than any calendar has days for, though they say %d', (exp) => {
+    const user = userOf({ sub: 'alice', exp }, bySub);
+    expect('name' in user && timestamp(user.expiresAt ?? 0)).toBe('9999-12-31T23:59:59Z');
   });
 
   it('get the prefixes of their issuer', () => {
@@ -78,13 +84,19 @@ describe('the claims of an OIDC token', () => {
       byEmail,
       'email_verified',
     ],
+    [
+      'with an address that is verified or not: null',
+      { email: 'a@b.c', email_verified: null },
+      byEmail,
+      'email_verified',
+    ],
     ['of another organisation', { sub: 'a', hd: 'elsewhere.com' }, forExample, 'the claim hd'],
     ['of no organisation', { sub: 'a' }, forExample, 'the claim hd'],
   ])('%s are nobody', (_, claims, config, problem) => {
     expect(userOf(claims, config)).toEqual({ problem: expect.stringContaining(problem) as unknown });
   });
 
-  it('are somebody with an address that is verified, or of which nothing is said', () => {
+  it('are somebody with an address that is verified, or without a claim on that', () => {
     expect(userOf({ email: 'a@b.c', email_verified: true }, byEmail)).toMatchObject({ name: 'a@b.c' });
     expect(userOf({ email: 'a@b.c' }, byEmail)).toMatchObject({ name: 'a@b.c' });
     expect(userOf({ sub: 'a', hd: 'example.com' }, forExample)).toMatchObject({ name: 'a' });

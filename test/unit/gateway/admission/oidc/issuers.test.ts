@@ -55,7 +55,7 @@ function issuerOf(token: string): TokenIssuer {
 
 /** The user's name, or what is wrong with the token. */
 async function whose(token: string): Promise<string> {
-  const user = await issuerOf(token).authenticate(token);
+  const user = await issuerOf(token).authenticate(token, 'Newcomer');
   return 'problem' in user ? user.problem : user.name;
 }
 
@@ -65,7 +65,7 @@ describe('a token of a configured issuer', () => {
   it('is of its user, with groups and expiry', async () => {
     const exp = seconds() + 60;
     const token = await issuer.token({ sub: 'alice', groups: ['dev'], exp });
-    expect(await issuerOf(token).authenticate(token)).toMatchObject({
+    expect(await issuerOf(token).authenticate(token, 'Newcomer')).toMatchObject({
       name: 'oidc:alice',
       groups: ['oidc:dev'],
       expiresAt: exp * 1000,
@@ -164,7 +164,7 @@ describe('a token that somebody else made', () => {
 
   it('is refused by an issuer that it does not name, though its key is right', async () => {
     const named = issuerOf(await issuer.token());
-    expect(await named.authenticate(await issuer.token({ iss: other.url }))).toEqual({
+    expect(await named.authenticate(await issuer.token({ iss: other.url }), 'Newcomer')).toEqual({
       problem: 'the claim iss of the OIDC token is missing or wrong',
     });
   });
