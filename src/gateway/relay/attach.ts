@@ -95,7 +95,7 @@ export async function detach(home: Home, client: SessionClient, session: Session
   await home.redeclare(session, () => {
     const { injection } = home;
     const params = detachParams(left, session.declarations);
-    // With its login: the server may have unloaded it without a word, and would load it without one.
+    // With its login: the server may unload it in this very moment, and would load it without one.
     return injection.isOn ? withModel('session.resume', withoutLogin(params), injection.given(session)) : params;
   });
 }

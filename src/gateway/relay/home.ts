@@ -20,7 +20,7 @@ import type { RelayObserver } from './observer.ts';
 import { Owners, type OwnershipSources } from './owners.ts';
 import { unknownMethod } from './refusals.ts';
 import { requestKindOf, unattended } from './requests.ts';
-import { isResult, isUnloaded, loadFailure } from './server-answer.ts';
+import { isNotFound, isResult, isUnloaded, loadFailure } from './server-answer.ts';
 import { Session } from './session.ts';
 import { turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
@@ -179,19 +179,34 @@ export class Home {
 
   /**
    * Tells the server what is declared when its turn comes, and calls `taken` if it took it. A session that is not loaded is told when it
-   * is.
+   * is: told before, the server would load it with nothing but this.
    */
   async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
     await session.exclusively(async () => {
-      if (!session.isLoaded) return;
+      if (!(await this.#isInMemory(session))) return;
       const { forced } = this.#options;
-      // A server that has unloaded it and said nothing loads it for this.
+      // The server may unload it in this very moment, and would load it for this.
       const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
       const sessionId = session.id;
       const isTaken = await this.own('session.resume', { ...params(), ...kept, sessionId, disableResume: true });
       if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
       if (isTaken) taken?.();
     });
+  }
+
+  /** Whether the server has the session in memory: it may have unloaded it and said nothing. It does not load it for this. */
+  async #isInMemory(session: Session): Promise<boolean> {
+    if (!session.isLoaded) return false;
+    const method = 'session.metadata.activity';
+    try {
+      await this.upstream.call(method, { sessionId: session.id });
+    } catch (error) {
+      if (!isNotFound(error)) this.#logFailure(method, error);
+      else if (session.missed()) this.#endTurn(session, CLOSED);
+      return false;
+    }
+    // It may have said meanwhile that it unloads it.
+    return session.isLoaded;
   }
 
   /** A call of the gateway's own, whose failure nobody waits for. Returns whether it succeeded. */

@@ -126,6 +126,62 @@ describe('a session of a tenant with a login', () => {
     expect(world.told.slice(2)).toEqual([keyOf('second'), keyOf('second')]);
   });
 
+  it.each<[string, (world: KeyWorld, leaving: ClientEnd) => void]>([
+    ['the next login', (world) => world.say()],
+    ['a client that leaves', (_, leaving) => leaving.leave()],
+  ])(
+    'is not loaded by %s where the server has unloaded it without a word, but by its next call, as a whole',
+    async (_, tell) => {
+      const world = new KeyWorld();
+      const client = await world.attached('s', { tools: [{ name: 'lookup' }], excludedTools: ['bash'] });
+      const leaving = await world.attached('s', { hooks: true });
+      const rules = { sessionId: 's', scope: 'session', add: [1] };
+      client.call('session.permissions.modifyRules', rules);
+      await world.answerLast('session.permissions.modifyRules');
+      world.activityAnswer = (end, id) => end.refuse(id, 'Session not found for sessionId: s');
+      world.key = 'second';
+      tell(world, leaving);
+      await settle();
+      expect(world.server.count('session.resume')).toBe(2);
+      client.call('session.mode.get', { sessionId: 's' });
+      await world.answerLast('session.resume');
+      expect(world.server.last('session.resume').params).toMatchObject({
+        ...login('second').login,
+        tools: [{ name: 'lookup' }],
+        excludedTools: ['bash'],
+      });
+      expect(world.server.count('session.mode.get')).toBe(0);
+      await world.answerLast('session.permissions.modifyRules');
+      expect(world.server.all('session.permissions.modifyRules').map(({ params }) => params)).toEqual([rules, rules]);
+      expect(world.server.count('session.mode.get')).toBe(1);
+    },
+  );
+
+  it('whose turn ran when the server unloaded it ends that turn for its clients', async () => {
+    const world = new KeyWorld();
+    const client = await world.attached('s');
+    world.server.event('s', 'assistant.turn_start');
+    world.activityAnswer = (end, id) => end.refuse(id, 'Session not found for sessionId: s');
+    world.key = 'second';
+    world.say();
+    await settle();
+    expect(client.events).toEqual(['assistant.turn_start', 'session.error', 'session.idle']);
+  });
+
+  it('is told nothing while the server does not say whether it has it, and again at the next look', async () => {
+    const world = new KeyWorld();
+    await world.attached('s');
+    const { activityAnswer } = world;
+    world.activityAnswer = (end, id) => end.refuse(id, 'busy');
+    world.key = 'second';
+    world.say();
+    await settle();
+    expect(world.server.count('session.resume')).toBe(1);
+    world.activityAnswer = activityAnswer;
+    await world.clock.advance(READ_MS);
+    expect(world.told).toEqual([keyOf('first'), keyOf('second')]);
+  });
+
   it('is loaded after a restart with the login of then, and without what clients had said of theirs', async () => {
     const world = new KeyWorld();
     const client = await world.attached('s', OWN);
