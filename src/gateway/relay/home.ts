@@ -2,6 +2,7 @@
 import {
   isObject,
   parseMessage,
+  RpcError,
   unquotedMessageOf,
   type CopilotError,
   type Dial,
@@ -76,6 +77,7 @@ export class Home {
       source: model,
       sessions: () => this.#sessions.values(),
       redeclare: (session, params, taken) => this.redeclare(session, () => params, taken),
+      reload: (session) => this.#reload(session),
       onProblem: (error) => options.log.info({ server: this.key, error }, 'the login of a tenant could not be read'),
     });
     this.upstream = new Upstream({
@@ -183,7 +185,7 @@ export class Home {
    */
   async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
     await session.exclusively(async () => {
-      if (!(await this.#isInMemory(session))) return;
+      if ((await this.#activity(session)) === 'NotLoaded') return;
       const { forced } = this.#options;
       // The server may unload it in this very moment, and would load it for this.
       const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
@@ -194,19 +196,35 @@ export class Home {
     });
   }
 
-  /** Whether the server has the session in memory: it may have unloaded it and said nothing. It does not load it for this. */
-  async #isInMemory(session: Session): Promise<boolean> {
-    if (!session.isLoaded) return false;
+  /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
+  async #reload(session: Session): Promise<void> {
+    await session.exclusively(async () => {
+      if ((await this.#activity(session)) !== 'Idle' || session.turn.isBusy) return;
+      const method = 'sessions.close';
+      try {
+        await session.closedQuietly(() => this.upstream.call(method, { sessionId: session.id }));
+      } catch (error) {
+        this.#logFailure(method, error);
+        if (error instanceof RpcError) session.loaded();
+      }
+    });
+  }
+
+  /** What the server does with a session; it may have unloaded it and said nothing. It does not load it for this. */
+  async #activity(session: Session): Promise<'Active' | 'Idle' | 'NotLoaded'> {
+    if (!session.isLoaded) return 'NotLoaded';
     const method = 'session.metadata.activity';
+    let found: unknown;
     try {
-      await this.upstream.call(method, { sessionId: session.id });
+      found = await this.upstream.call(method, { sessionId: session.id });
     } catch (error) {
       if (!isNotFound(error)) this.#logFailure(method, error);
       else if (session.missed()) this.#endTurn(session, CLOSED);
-      return false;
+      return 'NotLoaded';
     }
     // It may have said meanwhile that it unloads it.
-    return session.isLoaded;
+    if (!session.isLoaded) return 'NotLoaded';
+    return isObject(found) && found['hasActiveWork'] === false ? 'Idle' : 'Active';
   }
 
   /** A call of the gateway's own, whose failure nobody waits for. Returns whether it succeeded. */

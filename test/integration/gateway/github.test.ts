@@ -1,10 +1,16 @@
 // The GitHub token of a tenant in the sessions of the real Node SDK, on both real servers, which have no login of their own.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { approveAll, type CopilotClient, type CopilotSession } from '@github/copilot-sdk';
+import {
+  approveAll,
+  type CopilotClient,
+  type CopilotSession,
+  type ProviderConfig,
+  type SessionConfig,
+} from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
 import type { SessionModel } from '../../../src/gateway/model.ts';
 import { TestGitHub } from '../../support/github.ts';
-import { RelayBench, toolCall } from '../../support/relay-bench.ts';
+import { clientTool, RelayBench, toolCall } from '../../support/relay-bench.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -14,13 +20,17 @@ describe.each(['cli', 'runtime'] as const)('a session of a tenant with a GitHub 
   let bench: RelayBench;
   let github: TestGitHub;
   let token: string;
+  /** In place of the token. */
+  let provider: ProviderConfig | undefined;
 
   beforeAll(async () => {
     bench = await RelayBench.start(binary, { modelReadMs: 100 }, {}, async (model) => {
       github = await TestGitHub.start(model);
       return github.env;
     });
-    const read = async (): Promise<SessionModel> => ({ login: { gitHubToken: token } });
+    const read = async (): Promise<SessionModel> => ({
+      login: provider === undefined ? { gitHubToken: token } : { provider },
+    });
     bench.gateway.fleet.change({ model: { read } });
   }, 90_000);
   afterAll(async () => {
@@ -39,8 +49,8 @@ describe.each(['cli', 'runtime'] as const)('a session of a tenant with a GitHub 
   const tokensOf = (what: string) => [
     ...new Set(github.requests.filter((request) => request.what === what).map((request) => request.token)),
   ];
-  const create = (client: CopilotClient) =>
-    client.createSession({ onPermissionRequest: approveAll, model: 'large', gitHubToken: 'gho_own' });
+  const create = (client: CopilotClient, changes: Partial<SessionConfig> = {}) =>
+    client.createSession({ onPermissionRequest: approveAll, model: 'large', gitHubToken: 'gho_own', ...changes });
   async function sentBy(session: CopilotSession, prompt: string = randomUUID()): Promise<string | undefined> {
     await session.sendAndWait({ prompt });
     return (await bench.model.requests(prompt)).at(-1)?.headers['authorization']?.toString();
@@ -57,6 +67,28 @@ describe.each(['cli', 'runtime'] as const)('a session of a tenant with a GitHub 
       await waitFor('the next token', async () => (await sentBy(session)) === `Bearer ${next}`, { withinMs: 30_000 });
     });
   }, 60_000);
+
+  it('goes over to a provider and back while it lives, with its tools, and hears nothing of that', async () => {
+    const first = rotate();
+    const tools = [clientTool('lookup', () => 'found')];
+    await bench.client(async (client) => {
+      const session = await create(client, { tools });
+      const events: string[] = [];
+      session.on(({ type }) => void events.push(type));
+      expect(await sentBy(session)).toBe(`Bearer ${first}`);
+      const apiKey = `sk-${randomUUID()}`;
+      provider = { ...(bench.binding.provider as ProviderConfig), apiKey };
+      await waitFor('the key', async () => (await sentBy(session)) === `Bearer ${apiKey}`);
+      const next = rotate();
+      provider = undefined;
+      const word = await bench.answer(toolCall('lookup', { q: 'x' }), { text: 'done' });
+      await waitFor('the token', async () => (await sentBy(session)) === `Bearer ${next}`);
+      expect(await sentBy(session, word)).toBe(`Bearer ${next}`);
+      expect(await bench.toolResults(word)).toContain('found');
+      expect(events).not.toContain('session.shutdown');
+      expect(events).not.toContain('session.error');
+    });
+  }, 120_000);
 
   it('calls them by the token of now after a restart of its server', async () => {
     rotate();
