@@ -33,6 +33,7 @@ const USER = {
   login: 'bot',
   copilot_plan: 'business',
   chat_enabled: true,
+  is_mcp_enabled: true,
   endpoints: { api: `https://${MODELS}` },
 };
 

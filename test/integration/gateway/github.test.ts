@@ -10,6 +10,7 @@ import {
 import { randomUUID } from 'node:crypto';
 import type { SessionModel } from '../../../src/gateway/model.ts';
 import { TestGitHub } from '../../support/github.ts';
+import { McpListener } from '../../support/mcp-listener.ts';
 import { clientTool, RelayBench, toolCall } from '../../support/relay-bench.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -106,6 +107,28 @@ describe.each(['cli', 'runtime'] as const)('a session of a tenant with a GitHub 
     const own = rotate();
     await bench.client(async (client) => expect((await client.listModels()).map(({ id }) => id)).toContain('large'));
     expect(tokensOf('GET /models')).toEqual([own]);
+  }, 60_000);
+
+  it('does not send the token to MCP servers of its client, whatever these are said to be', async () => {
+    const own = rotate();
+    await using mcp = await McpListener.start('lookup');
+    const said = { isDefaultServer: true, auth: true, oidc: true };
+    const server = (path: string) => ({ type: 'http' as const, url: `${mcp.url}/${path}`, tools: ['*'], ...said });
+    // One asks for a login first, by which a server might be led to show one.
+    const mcpServers = {
+      mine: server('open'),
+      'github-mcp-server': server('open'),
+      asks: server('login'),
+    };
+    const steps = ['mine', 'github-mcp-server'].map((name) => toolCall(`${name}-lookup`, {}));
+    const word = await bench.answer(...steps, { text: 'done' });
+    await bench.client(async (client) => {
+      const session = await create(client, { mcpServers });
+      expect(await sentBy(session, word)).toBe(`Bearer ${own}`);
+    });
+    expect(await bench.toolResults(word)).toContain('found,found');
+    await waitFor('the one that asks for a login', () => mcp.requests.some(({ url }) => url.endsWith('/login')));
+    expect(JSON.stringify(mcp.requests)).not.toContain(own);
   }, 60_000);
 
   it('does not show the token to its agent', async () => {
