@@ -26,6 +26,9 @@ interface MethodParams {
 /** Calls in which the gateway replaces the login that a client states. */
 const REPLACED_IN: ReadonlySet<string> = new Set(['session.create', 'session.resume', 'session.options.update']);
 
+/** Calls that load a session, and in which the gateway puts no login. */
+const LOADS_WITHOUT: ReadonlySet<string> = new Set(['sessions.open']);
+
 /** Characters of a name that a client made up, which it is told. */
 const LONGEST_NAME = 64;
 
@@ -58,6 +61,7 @@ export function checkParams(
   profile: MethodProfile,
   isInjected = false,
 ): ParamRefusal | undefined {
+  if (isInjected && LOADS_WITHOUT.has(method)) return loadsWithoutLogin(method);
   const of = PARAMS.get(method);
   if (of === undefined) return undefined;
   const refused = [...of.refused[profile], ...(isInjected ? of.logins : [])];
@@ -115,4 +119,10 @@ function entries(value: unknown): readonly unknown[] {
 function refusal(method: string, parameter: string, rule: ParamReason): ParamRefusal {
   const message = `"${parameter}" of ${method} is refused by the rule ${rule}: ${PARAM_REASONS[rule]}; leave it out`;
   return { reason: rule, parameter, message };
+}
+
+function loadsWithoutLogin(method: string): ParamRefusal {
+  const why = `is refused by the rule TenantLogin: ${PARAM_REASONS.TenantLogin}`;
+  const message = `${method} ${why}; call session.create or session.resume`;
+  return { reason: 'TenantLogin', parameter: undefined, message };
 }

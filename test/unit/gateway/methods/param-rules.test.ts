@@ -183,6 +183,19 @@ describe('in a Shared tenant', () => {
 describe.each(['Dedicated', 'Shared', 'SharedTrusted'] as const)('where a %s tenant has a login', (profile) => {
   const provider = { baseUrl: 'http://model', apiKey: 'k' };
 
+  it.each([{ kind: 'create' }, { kind: 'resume', sessionId: 's' }, {}])(
+    'sessions.open with %j would load a session without it, and is refused as a whole',
+    (params) => {
+      const refusal = checkParams('sessions.open', params, profile, true);
+      expect(refusal).toEqual({
+        reason: 'TenantLogin',
+        parameter: undefined,
+        message: `sessions.open is refused by the rule TenantLogin: ${PARAM_REASONS.TenantLogin}; call session.create or session.resume`,
+      });
+      expect(checkParams('sessions.open', params, profile, false)).toBeUndefined();
+    },
+  );
+
   it.each(['session.create', 'session.resume', 'session.options.update'])(
     '%s may state one, which is replaced',
     (method) => {

@@ -222,7 +222,7 @@ describe('a session of a tenant with a login', () => {
   it.each<[string, object]>([
     ['session.provider.add', { providers: [{ name: 'own', baseUrl: 'https://client' }] }],
     ['session.gitHubAuth.setCredentials', { credentials: { type: 'token', token: 'gho_own' } }],
-    ['sessions.open', { options: { provider: OWN.provider } }],
+    ['sessions.open', { kind: 'resume' }],
   ])('is not given another one by %s, unless the tenant has none', async (method, params) => {
     const world = new KeyWorld();
     const client = await world.attached('s');
