@@ -201,8 +201,8 @@ export type MethodAnswer = 'connect' | 'ping';
 export interface ParamRefusal {
   /** Name of the rule, for the client, metrics and docs/methods.md. */
   readonly reason: string;
-  /** Path of the parameter that is refused. */
-  readonly parameter: string;
+  /** Path of the parameter that is refused; undefined: the call is, whatever it has. */
+  readonly parameter: string | undefined;
   /** A sentence for the client, with the remedy and without the value. */
   readonly message: string;
 }

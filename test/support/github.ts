@@ -29,7 +29,13 @@ const LISTED_MODEL = {
 };
 
 /** A user of GitHub Copilot, and where its models are. */
-const USER = { login: 'bot', copilot_plan: 'business', chat_enabled: true, endpoints: { api: `https://${MODELS}` } };
+const USER = {
+  login: 'bot',
+  copilot_plan: 'business',
+  chat_enabled: true,
+  is_mcp_enabled: true,
+  endpoints: { api: `https://${MODELS}` },
+};
 
 export class TestGitHub implements AsyncDisposable {
   /** `METHOD path` of each request, with the token that it had. */
@@ -56,7 +62,8 @@ export class TestGitHub implements AsyncDisposable {
   /** The variables with which a server finds it. */
   get env(): Record<string, string> {
     const { url } = this.#proxy;
-    return { HTTPS_PROXY: url, https_proxy: url, NODE_EXTRA_CA_CERTS: this.#ca.file };
+    const here = '127.0.0.1';
+    return { HTTPS_PROXY: url, https_proxy: url, NO_PROXY: here, no_proxy: here, NODE_EXTRA_CA_CERTS: this.#ca.file };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -163,6 +163,8 @@ export class RelayWorld {
   isUp = true;
   /** Answers `connect`. */
   connectAnswer = (end: ServerEnd, id: RequestId | undefined): void => end.answer(id, { ok: true });
+  /** Answers `session.metadata.activity`, by which the gateway asks whether the server has a session in memory. */
+  activityAnswer = (end: ServerEnd, id: RequestId | undefined): void => end.answer(id, { hasActiveWork: false });
   readonly registry = new Registry();
   readonly ownership = new StaticOwnership();
   readonly relay;
@@ -248,5 +250,6 @@ export class RelayWorld {
     const frame = JSON.parse(body.toString()) as Frame;
     end.received.push(frame);
     if (frame.method === 'connect') queueMicrotask(() => this.connectAnswer(end, frame.id));
+    if (frame.method === 'session.metadata.activity') queueMicrotask(() => this.activityAnswer(end, frame.id));
   }
 }

@@ -26,11 +26,8 @@ interface MethodParams {
 /** Calls in which the gateway replaces the login that a client states. */
 const REPLACED_IN: ReadonlySet<string> = new Set(['session.create', 'session.resume', 'session.options.update']);
 
-/** Calls that set up a session, with where its parameters are. */
-const SETS_UP: ReadonlyMap<string, string> = new Map([
-  ...[...REPLACED_IN].map((method) => [method, ''] as const),
-  ['sessions.open', 'options'],
-]);
+/** Calls that load a session, and in which the gateway puts no login. */
+const LOADS_WITHOUT: ReadonlySet<string> = new Set(['sessions.open']);
 
 /** What the name of an address or a login has in it. */
 const LOGIN_NAME = /ur[li]|endpoint|host|provider|header|auth|token|proxy|key/i;
@@ -70,6 +67,7 @@ export function checkParams(
   profile: MethodProfile,
   isInjected = false,
 ): ParamRefusal | undefined {
+  if (isInjected && LOADS_WITHOUT.has(method)) return loadsWithoutLogin(method);
   const of = PARAMS.get(method);
   if (of === undefined) return undefined;
   const refused = [...of.refused[profile], ...(isInjected ? of.logins : [])];
@@ -86,13 +84,9 @@ export function checkParams(
 
 /** A parameter without a line that a newer server may take for an address or a login: beside the tenant's key, it would be sent there. */
 function unknownLogin(method: string, params: object): string | undefined {
-  const path = SETS_UP.get(method);
-  if (path === undefined) return undefined;
-  const options = path === '' ? params : (params as Readonly<Record<string, unknown>>)[path];
-  const name = isObject(options)
-    ? unknownNames(options, OPTION_NAMES).find((each) => LOGIN_NAME.test(each))
-    : undefined;
-  return name && [path, name.slice(0, LONGEST_NAME)].filter((part) => part !== '').join('.');
+  if (!REPLACED_IN.has(method)) return undefined;
+  const name = unknownNames(params, OPTION_NAMES).find((each) => LOGIN_NAME.test(each));
+  return name?.slice(0, LONGEST_NAME);
 }
 
 /** Parameters that are stated and have no line. */
@@ -147,4 +141,10 @@ function entries(value: unknown): readonly unknown[] {
 function refusal(method: string, parameter: string, rule: ParamReason): ParamRefusal {
   const message = `"${parameter}" of ${method} is refused by the rule ${rule}: ${PARAM_REASONS[rule]}; leave it out`;
   return { reason: rule, parameter, message };
+}
+
+function loadsWithoutLogin(method: string): ParamRefusal {
+  const why = `is refused by the rule TenantLogin: ${PARAM_REASONS.TenantLogin}`;
+  const message = `${method} ${why}; call session.create or session.resume`;
+  return { reason: 'TenantLogin', parameter: undefined, message };
 }

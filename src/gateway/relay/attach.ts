@@ -95,7 +95,7 @@ export async function detach(home: Home, client: SessionClient, session: Session
   await home.redeclare(session, () => {
     const { injection } = home;
     const params = detachParams(left, session.declarations);
-    // With its login: the server may have unloaded it without a word, and would load it without one.
+    // With its login: the server may unload it in this very moment, and would load it without one.
     return injection.isOn ? withModel('session.resume', withoutLogin(params), injection.given(session)) : params;
   });
 }
@@ -115,6 +115,8 @@ async function attachOnServer(
     return 'Refused';
   }
   const wasLoaded = session.isLoaded;
+  const login = home.injection.tellable(session, model);
+  const told = model === undefined ? params : withoutLogin(params);
   const own = wasLoaded ? { disableResume: true, continuePendingWork: true } : {};
   const method = resume ? 'session.resume' : 'session.create';
   const { promise, resolve } = Promise.withResolvers<'Attached' | 'Refused'>();
@@ -123,7 +125,7 @@ async function attachOnServer(
     // Before the answer is passed on: what follows it in the same read is for a session that is there.
     if (isAttached) {
       session.loaded();
-      home.injection.loaded(session, model);
+      home.injection.loaded(session, login);
     }
     if (isAttached && resume) session.hadTurn = true;
     if (isAttached && sent === 'session.resume' && !wasLoaded) session.isDurable = true;
@@ -140,7 +142,7 @@ async function attachOnServer(
     home.upstream.requestWithin(
       home.limits.attachTimeoutMs,
       sent,
-      withModel(sent, { ...params, ...own, sessionId }, model),
+      withModel(sent, { ...told, ...own, sessionId }, login),
       done,
     );
   send(method, (answer) => {

@@ -2,6 +2,7 @@
 import {
   isObject,
   parseMessage,
+  RpcError,
   unquotedMessageOf,
   type CopilotError,
   type Dial,
@@ -20,7 +21,7 @@ import type { RelayObserver } from './observer.ts';
 import { Owners, type OwnershipSources } from './owners.ts';
 import { unknownMethod } from './refusals.ts';
 import { requestKindOf, unattended } from './requests.ts';
-import { isResult, isUnloaded, loadFailure } from './server-answer.ts';
+import { isNotFound, isResult, isUnloaded, loadFailure } from './server-answer.ts';
 import { Session } from './session.ts';
 import { turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
@@ -76,6 +77,7 @@ export class Home {
       source: model,
       sessions: () => this.#sessions.values(),
       redeclare: (session, params, taken) => this.redeclare(session, () => params, taken),
+      reload: (session) => this.#reload(session),
       onProblem: (error) => options.log.info({ server: this.key, error }, 'the login of a tenant could not be read'),
     });
     this.upstream = new Upstream({
@@ -179,19 +181,50 @@ export class Home {
 
   /**
    * Tells the server what is declared when its turn comes, and calls `taken` if it took it. A session that is not loaded is told when it
-   * is.
+   * is: told before, the server would load it with nothing but this.
    */
   async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
     await session.exclusively(async () => {
-      if (!session.isLoaded) return;
+      if ((await this.#activity(session)) === 'NotLoaded') return;
       const { forced } = this.#options;
-      // A server that has unloaded it and said nothing loads it for this.
+      // The server may unload it in this very moment, and would load it for this.
       const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
       const sessionId = session.id;
       const isTaken = await this.own('session.resume', { ...params(), ...kept, sessionId, disableResume: true });
       if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
       if (isTaken) taken?.();
     });
+  }
+
+  /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
+  async #reload(session: Session): Promise<void> {
+    await session.exclusively(async () => {
+      if ((await this.#activity(session)) !== 'Idle' || session.turn.isBusy) return;
+      const method = 'sessions.close';
+      try {
+        await session.closedQuietly(() => this.upstream.call(method, { sessionId: session.id }));
+      } catch (error) {
+        this.#logFailure(method, error);
+        if (error instanceof RpcError) session.loaded();
+      }
+    });
+  }
+
+  /** What the server does with a session; it may have unloaded it and said nothing. It does not load it for this. */
+  async #activity(session: Session): Promise<'Active' | 'Idle' | 'NotLoaded'> {
+    if (!session.isLoaded) return 'NotLoaded';
+    const method = 'session.metadata.activity';
+    let found: unknown;
+    try {
+      found = await this.upstream.call(method, { sessionId: session.id });
+    } catch (error) {
+      if (!isNotFound(error)) this.#logFailure(method, error);
+      else if (session.missed()) this.#endTurn(session, CLOSED);
+      return 'NotLoaded';
+    }
+    // It may have said meanwhile that it unloads it.
+    if (!session.isLoaded) return 'NotLoaded';
+    return isObject(found) && found['hasActiveWork'] === false ? 'Idle' : 'Active';
   }
 
   /** A call of the gateway's own, whose failure nobody waits for. Returns whether it succeeded. */

@@ -14,6 +14,8 @@ export interface InjectionOptions {
   readonly sessions: () => Iterable<Session>;
   /** Tells the server of a session that is loaded, and calls `taken` if it took it. */
   readonly redeclare: (session: Session, params: object, taken: () => void) => Promise<void>;
+  /** Has the server unload a session that does nothing: its next call loads it as a whole. */
+  readonly reload: (session: Session) => Promise<void>;
   readonly onProblem: (message: string) => void;
 }
 
@@ -54,6 +56,12 @@ export class Injection {
   /** What the session was given last. */
   given(session: Session): SessionModel | undefined {
     return this.#given.get(session);
+  }
+
+  /** What a session that is loaded may be told: not a login of another kind, for which it must be loaded anew. */
+  tellable(session: Session, model: SessionModel | undefined): SessionModel | undefined {
+    const given = this.given(session);
+    return session.isLoaded && model !== undefined && isOfOtherKind(given, model) ? given : model;
   }
 
   /** The tenant may say something else now: its sessions need not wait for the next look. */
@@ -102,11 +110,19 @@ export class Injection {
   }
 
   async #renew(session: Session, model: SessionModel): Promise<void> {
-    if (isDeepStrictEqual(this.#given.get(session)?.login, model.login)) return;
+    const given = this.given(session);
+    if (isDeepStrictEqual(given?.login, model.login)) return;
+    if (isOfOtherKind(given, model)) return this.#options.reload(session);
     await this.#options.redeclare(session, model.login, () => void this.#given.set(session, model));
   }
 
   #loaded(): Session[] {
     return [...this.#options.sessions()].filter(({ isLoaded }) => isLoaded);
   }
+}
+
+/** A server adds a GitHub token to the provider that it was told before, and goes on to ask GitHub by the token after a provider. */
+function isOfOtherKind(given: SessionModel | undefined, model: SessionModel): boolean {
+  const kindOf = ({ login }: SessionModel) => Object.keys(login).toSorted();
+  return given === undefined || !isDeepStrictEqual(kindOf(given), kindOf(model));
 }

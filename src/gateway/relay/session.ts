@@ -41,6 +41,7 @@ export class Session {
   /** Bytes of its events. */
   eventBytes = 0;
   #isLoaded = false;
+  #isClosedQuietly = false;
   readonly #options: SessionOptions;
   readonly #waits: Waits;
   /** In the order of attachment. */
@@ -104,6 +105,17 @@ export class Session {
     if (this.turn.isRunning) return this.unloaded();
     this.#isLoaded = false;
     return false;
+  }
+
+  /** Has the server unload it by `close`. Its clients are not told: what they call from now on waits until it is loaded again. */
+  async closedQuietly(close: () => Promise<unknown>): Promise<void> {
+    this.unloaded();
+    this.#isClosedQuietly = true;
+    try {
+      await close();
+    } finally {
+      this.#isClosedQuietly = false;
+    }
   }
 
   isAttached(client: SessionClient): boolean {
@@ -226,6 +238,7 @@ export class Session {
   }
 
   #shutdown(body: Buffer): void {
+    if (this.#isClosedQuietly) return;
     this.#deliver('session.shutdown', body);
     this.#options.onShutdown();
   }

@@ -4,6 +4,7 @@ import { approveAll, type CopilotSession, type ProviderConfig, type SessionConfi
 import { randomUUID } from 'node:crypto';
 import { ModelUnavailableError, type SessionModel } from '../../../src/gateway/model.ts';
 import { TestModel } from '../../support/model.ts';
+import { RawCalls } from '../../support/raw-calls.ts';
 import { clientTool, RelayBench, request, toolCall } from '../../support/relay-bench.ts';
 import { openSockets, socketsLeft } from '../../support/sockets.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -141,6 +142,26 @@ describe.each(['cli', 'runtime'] as const)('a session of a tenant with a login o
       // A Secret that changes is noticed by reading it again and again.
       const last = newKey();
       await waitFor('the last key', async () => (await sent(session))[0]?.key === `Bearer ${last}`);
+    });
+  }, 60_000);
+
+  it('that its server has unloaded without a word has its tools, and the key of now, with its next prompt', async () => {
+    hasKey();
+    const tools = [clientTool('lookup', () => 'found')];
+    await bench.client(async (client) => {
+      const session = await client.createSession(plain({ tools, excludedTools: ['bash'] }));
+      await sent(session);
+      using another = await RawCalls.open({ host: bench.server.host, port: bench.server.port, token: bench.token });
+      await another.result('sessions.close', { sessionId: session.sessionId });
+      const key = hasKey();
+      // One server says that it unloads it, the other is asked with the next key, and must not load it for that.
+      const known = () => bench.gateway.snapshot.sessions.find(({ id }) => id === session.sessionId);
+      await waitFor('the session is known to be unloaded', () => known()?.state === 'Unloaded');
+      const word = randomUUID();
+      expect(await sent(session, word)).toEqual(by(key));
+      const [offered] = (await bench.model.requests(word)).map((each) => each.tools);
+      expect(offered).toContain('lookup');
+      expect(offered).not.toContain('bash');
     });
   }, 60_000);
 

@@ -93,16 +93,6 @@ describe('in a Dedicated tenant', () => {
     expect(checkParams('session.create', params, 'Dedicated', true)).toBeUndefined();
   });
 
-  it('sessions are opened without what a newer server may take for a login, where the tenant has one', () => {
-    const params = { kind: 'create', options: { model: 'm', newUrl: 'http://evil.example' } };
-    expect(checkParams('sessions.open', params, 'Dedicated', true)).toMatchObject({
-      reason: 'TenantLogin',
-      parameter: 'options.newUrl',
-    });
-    expect(check('sessions.open', params)).toBeUndefined();
-    expect(checkParams('sessions.open', { options: { model: 'm' } }, 'Dedicated', true)).toBeUndefined();
-  });
-
   it('a refusal names the parameter, the rule and the remedy, and not the value', () => {
     const parsed = JSON.parse('{"sessionId":"s","configDir":"/secret"}') as object;
     expect(check('session.create', parsed)).toEqual({
@@ -197,6 +187,19 @@ describe('in a Shared tenant', () => {
 
 describe.each(['Dedicated', 'Shared', 'SharedTrusted'] as const)('where a %s tenant has a login', (profile) => {
   const provider = { baseUrl: 'http://model', apiKey: 'k' };
+
+  it.each([{ kind: 'create' }, { kind: 'resume', sessionId: 's' }, {}])(
+    'sessions.open with %j would load a session without it, and is refused as a whole',
+    (params) => {
+      const refusal = checkParams('sessions.open', params, profile, true);
+      expect(refusal).toEqual({
+        reason: 'TenantLogin',
+        parameter: undefined,
+        message: `sessions.open is refused by the rule TenantLogin: ${PARAM_REASONS.TenantLogin}; call session.create or session.resume`,
+      });
+      expect(checkParams('sessions.open', params, profile, false)).toBeUndefined();
+    },
+  );
 
   it.each(['session.create', 'session.resume', 'session.options.update'])(
     '%s may state one, which is replaced',

@@ -10,6 +10,8 @@ const OWN = { provider: { baseUrl: 'https://client', apiKey: 'own' } };
 /** A tenant whose Secret has a key. */
 class KeyWorld extends RelayWorld {
   key: string | undefined = 'first';
+  /** In place of a provider with the key. */
+  gitHubToken: string | undefined;
   reads = 0;
 
   constructor() {
@@ -25,7 +27,14 @@ class KeyWorld extends RelayWorld {
   async #read(): Promise<SessionModel> {
     this.reads += 1;
     if (this.key === undefined) throw new ModelUnavailableError('look at the condition');
-    return login(this.key);
+    return this.gitHubToken === undefined ? login(this.key) : { login: { gitHubToken: this.gitHubToken } };
+  }
+
+  /** The tenant says that it has a GitHub token now. */
+  async goesToGitHub(): Promise<void> {
+    this.gitHubToken = 'gho_tenant';
+    this.say();
+    await settle();
   }
 
   /** The server answers the last call of this kind. */
@@ -126,6 +135,62 @@ describe('a session of a tenant with a login', () => {
     expect(world.told.slice(2)).toEqual([keyOf('second'), keyOf('second')]);
   });
 
+  it.each<[string, (world: KeyWorld, leaving: ClientEnd) => void]>([
+    ['the next login', (world) => world.say()],
+    ['a client that leaves', (_, leaving) => leaving.leave()],
+  ])(
+    'is not loaded by %s where the server has unloaded it without a word, but by its next call, as a whole',
+    async (_, tell) => {
+      const world = new KeyWorld();
+      const client = await world.attached('s', { tools: [{ name: 'lookup' }], excludedTools: ['bash'] });
+      const leaving = await world.attached('s', { hooks: true });
+      const rules = { sessionId: 's', scope: 'session', add: [1] };
+      client.call('session.permissions.modifyRules', rules);
+      await world.answerLast('session.permissions.modifyRules');
+      world.activityAnswer = (end, id) => end.refuse(id, 'Session not found for sessionId: s');
+      world.key = 'second';
+      tell(world, leaving);
+      await settle();
+      expect(world.server.count('session.resume')).toBe(2);
+      client.call('session.mode.get', { sessionId: 's' });
+      await world.answerLast('session.resume');
+      expect(world.server.last('session.resume').params).toMatchObject({
+        ...login('second').login,
+        tools: [{ name: 'lookup' }],
+        excludedTools: ['bash'],
+      });
+      expect(world.server.count('session.mode.get')).toBe(0);
+      await world.answerLast('session.permissions.modifyRules');
+      expect(world.server.all('session.permissions.modifyRules').map(({ params }) => params)).toEqual([rules, rules]);
+      expect(world.server.count('session.mode.get')).toBe(1);
+    },
+  );
+
+  it('whose turn ran when the server unloaded it ends that turn for its clients', async () => {
+    const world = new KeyWorld();
+    const client = await world.attached('s');
+    world.server.event('s', 'assistant.turn_start');
+    world.activityAnswer = (end, id) => end.refuse(id, 'Session not found for sessionId: s');
+    world.key = 'second';
+    world.say();
+    await settle();
+    expect(client.events).toEqual(['assistant.turn_start', 'session.error', 'session.idle']);
+  });
+
+  it('is told nothing while the server does not say whether it has it, and again at the next look', async () => {
+    const world = new KeyWorld();
+    await world.attached('s');
+    const { activityAnswer } = world;
+    world.activityAnswer = (end, id) => end.refuse(id, 'busy');
+    world.key = 'second';
+    world.say();
+    await settle();
+    expect(world.server.count('session.resume')).toBe(1);
+    world.activityAnswer = activityAnswer;
+    await world.clock.advance(READ_MS);
+    expect(world.told).toEqual([keyOf('first'), keyOf('second')]);
+  });
+
   it('is loaded after a restart with the login of then, and without what clients had said of theirs', async () => {
     const world = new KeyWorld();
     const client = await world.attached('s', OWN);
@@ -157,7 +222,7 @@ describe('a session of a tenant with a login', () => {
   it.each<[string, object]>([
     ['session.provider.add', { providers: [{ name: 'own', baseUrl: 'https://client' }] }],
     ['session.gitHubAuth.setCredentials', { credentials: { type: 'token', token: 'gho_own' } }],
-    ['sessions.open', { options: { provider: OWN.provider } }],
+    ['sessions.open', { kind: 'resume' }],
   ])('is not given another one by %s, unless the tenant has none', async (method, params) => {
     const world = new KeyWorld();
     const client = await world.attached('s');
@@ -166,6 +231,75 @@ describe('a session of a tenant with a login', () => {
     expect(refused).toMatchObject({ code: -32602, data: { rule: 'TenantLogin' } });
     world.fleet.change({ model: undefined });
     expect(client.answer(call(client))).toBeUndefined();
+  });
+});
+
+describe('a session whose tenant goes from a provider to a GitHub token, which a server would add to the provider', () => {
+  it('is closed, of which its clients hear nothing, and loaded with the token alone by their next call', async () => {
+    const world = new KeyWorld();
+    const client = await world.attached('s', { ...OWN, tools: [{ name: 'lookup' }] });
+    await world.goesToGitHub();
+    expect(world.server.last('sessions.close').params).toEqual({ sessionId: 's' });
+    const id = client.call('session.send', { sessionId: 's', prompt: 'p' });
+    world.server.event('s', 'session.shutdown');
+    expect(world.server.count('session.send')).toBe(0);
+    await world.answerLast('sessions.close');
+    const { params } = world.server.last('session.resume');
+    expect(params).toMatchObject({ gitHubToken: 'gho_tenant', tools: [{ name: 'lookup' }] });
+    expect(params).not.toHaveProperty('provider');
+    await world.answerLast('session.resume');
+    await world.answerLast('session.send');
+    expect(client.answer(id)?.result).toBeDefined();
+    expect(client.events).toEqual([]);
+    expect(world.server.count('session.resume')).toBe(2);
+  });
+
+  it.each<[string, (world: KeyWorld, client: ClientEnd) => void, (world: KeyWorld) => void]>([
+    [
+      'its turn runs',
+      (world) => world.server.event('s', 'assistant.turn_start'),
+      (world) => world.server.event('s', 'session.idle'),
+    ],
+    [
+      'its server works on something else',
+      (world) => (world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true })),
+      (world) => (world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: false })),
+    ],
+  ])('keeps what it has while %s, also when another client attaches', async (_, begin, end) => {
+    const world = new KeyWorld();
+    begin(world, await world.attached('s'));
+    await world.goesToGitHub();
+    await world.attached('s', OWN);
+    expect(world.server.last('session.resume').params).toMatchObject(login('first').login);
+    expect(world.server.last('session.resume').params).not.toHaveProperty('gitHubToken');
+    expect(world.server.count('sessions.close')).toBe(0);
+    end(world);
+    await world.clock.advance(READ_MS);
+    expect(world.server.count('sessions.close')).toBe(1);
+  });
+
+  it('is closed at the next look if the server refuses that', async () => {
+    const world = new KeyWorld();
+    const client = await world.attached('s');
+    await world.goesToGitHub();
+    world.server.refuse(world.server.last('sessions.close').id, 'busy');
+    await settle();
+    client.call('session.mode.get', { sessionId: 's' });
+    expect(world.server.count('session.mode.get')).toBe(1);
+    await world.clock.advance(READ_MS);
+    expect(world.server.count('sessions.close')).toBe(2);
+  });
+
+  it('is closed where clients had brought the login before, of whatever kind', async () => {
+    const world = new KeyWorld();
+    world.fleet.change({ model: undefined });
+    const client = await world.attached('s', OWN);
+    await world.goesToGitHub();
+    await world.answerLast('sessions.close');
+    client.call('session.mode.get', { sessionId: 's' });
+    await settle();
+    expect(world.server.last('session.resume').params).toMatchObject({ gitHubToken: 'gho_tenant' });
+    expect(world.server.last('session.resume').params).not.toHaveProperty('provider');
   });
 });
 
