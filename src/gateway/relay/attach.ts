@@ -153,9 +153,10 @@ async function attachOnServer(
   return promise;
 }
 
-/** After a restart the session is first as the others had it: what this client attaches to. Returns why it cannot be attached. */
+/** After a restart, or where it was unloaded, the session is first as the others had it: what this client attaches to. Returns why it cannot be attached. */
 async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer | undefined> {
   try {
+    await home.activity(session);
     await home.load(session);
     return undefined;
   } catch (error) {

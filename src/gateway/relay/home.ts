@@ -185,7 +185,7 @@ export class Home {
    */
   async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
     await session.exclusively(async () => {
-      if ((await this.#activity(session)) === 'NotLoaded') return;
+      if ((await this.activity(session)) === 'NotLoaded') return;
       const { forced } = this.#options;
       // The server may unload it in this very moment, and would load it for this.
       const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
@@ -199,7 +199,7 @@ export class Home {
   /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
   async #reload(session: Session): Promise<void> {
     await session.exclusively(async () => {
-      if ((await this.#activity(session)) !== 'Idle' || session.turn.isBusy) return;
+      if ((await this.activity(session)) !== 'Idle' || session.turn.isBusy) return;
       const method = 'sessions.close';
       try {
         await session.closedQuietly(() => this.upstream.call(method, { sessionId: session.id }));
@@ -210,8 +210,11 @@ export class Home {
     });
   }
 
-  /** What the server does with a session; it may have unloaded it and said nothing. It does not load it for this. */
-  async #activity(session: Session): Promise<'Active' | 'Idle' | 'NotLoaded'> {
+  /**
+   * What the server does with a session; it may have unloaded it and said nothing, which is known from then on. It does not load it
+   * for this. To be called in {@link Session.exclusively}.
+   */
+  async activity(session: Session): Promise<'Active' | 'Idle' | 'NotLoaded'> {
     if (!session.isLoaded) return 'NotLoaded';
     const method = 'session.metadata.activity';
     let found: unknown;

@@ -634,6 +634,27 @@ describe('a session that the server unloaded', () => {
     expect(world.server.count('session.getMessages')).toBe(1);
   });
 
+  it('without a word is first loaded as its clients had it where another one attaches', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s', { excludedTools: ['bash'] });
+    client.call(RULES, { sessionId: 's', add: [0] });
+    world.server.answer(world.server.last(RULES).id, { success: true });
+    world.activityAnswer = (end, id) => end.refuse(id, 'Session not found for sessionId: s');
+    const other = world.client();
+    const id = other.call('session.resume', { sessionId: 's' });
+    await settle();
+    expect(world.server.last('session.resume').params).toMatchObject({ excludedTools: ['bash'] });
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    expect(world.server.all(RULES).map(({ params }) => params?.['add'])).toEqual([[0], [0]]);
+    world.server.answer(world.server.last(RULES).id, { success: true });
+    await settle();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    expect(other.answer(id)?.result).toBeDefined();
+    expect(world.server.count('session.resume')).toBe(3);
+  });
+
   it('with more rules than are kept is loaded for nobody', async () => {
     const { world, client, id } = await unloadedWithRules(1025);
     expect(client.answer(id)?.error).toMatchObject({ code: -32051 });
