@@ -18,10 +18,14 @@ export class GatewayProcess {
     child.stdout?.on('data', (text: Buffer) => (this.output += text.toString()));
   }
 
-  /** Resolves once it accepts clients. */
-  static async start(kubeconfig: string, flags: readonly string[]): Promise<GatewayProcess> {
+  /** Resolves once it accepts clients. `namespace`: its own. */
+  static async start(
+    kubeconfig: string,
+    flags: readonly string[],
+    namespace = GATEWAY_NAMESPACE,
+  ): Promise<GatewayProcess> {
     const args = [join(PROJECT, 'src/main.ts'), 'gateway', `--kubeconfig=${kubeconfig}`, ...flags];
-    const env = { ...process.env, POD_NAMESPACE: GATEWAY_NAMESPACE };
+    const env = { ...process.env, POD_NAMESPACE: namespace };
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
     const gateway = new GatewayProcess(child);
     await waitFor(

@@ -24,11 +24,11 @@ beforeAll(async () => {
   // The tests are no pods: this is where they reach the gateway, as pods do by its Service.
   await namespace.startOperator({ args: [`--gateway-address=127.0.0.1:${port}`] });
   mark = auditMark();
-  const gateway = await GatewayProcess.start(await namespace.operatorKubeconfig('copilot-gateway'), [
-    `--listen-port=${port}`,
-    `--watch-namespaces=${namespace.name}`,
-    '--drain-timeout=1s',
-  ]);
+  const gateway = await GatewayProcess.start(
+    await namespace.operatorKubeconfig('copilot-gateway'),
+    [`--listen-port=${port}`, `--watch-namespaces=${namespace.name}`, '--drain-timeout=1s'],
+    namespace.name,
+  );
   namespace.use({ [Symbol.asyncDispose]: () => gateway.kill() });
   for (const binary of ['cli', 'runtime'] as const) {
     await namespace.createTenant(binary, { server: { binary }, ...askingTestModel(namespace.name) });

@@ -153,7 +153,9 @@ it('admits by an OIDC token until it expires, and answers all that it refuses al
     return presented.isAdmitted ? presented.client : undefined;
   });
   await waitFor('the end of the connection', () => short.isClosed, { withinMs: 30_000 });
-  expect(gateway.output).toContain('"credential":"OIDC","reason":"CredentialExpired"');
+  // The line is written once the connection is gone on the side of the gateway, too.
+  const expired = '"credential":"OIDC","reason":"CredentialExpired"';
+  await waitFor('the audit line', () => gateway.output.includes(expired));
   expect(gateway.output).toContain('"user":"oidc:alice"');
   expect(gateway.output).not.toContain(token);
   expect((await read(ports.metrics, '/metrics')).text).toMatch(
