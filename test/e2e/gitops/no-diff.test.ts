@@ -3,13 +3,15 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { findCondition } from '../../../src/kube/write/conditions.ts';
+import { CopilotSession } from '../../../src/resources/session.ts';
 import { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { CHART, helm, REQUIRED_VALUES } from '../../support/chart.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { PROJECT } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
 
-jest.setTimeout(5 * READY_MS);
+jest.setTimeout(7 * READY_MS);
 
 const SAMPLES = join(PROJECT, 'config/samples');
 const samples = (parse(readFileSync(join(SAMPLES, 'kustomization.yaml'), 'utf8')) as { resources: string[] }).resources;
@@ -37,7 +39,15 @@ describe.each([
       withinMs: 3 * READY_MS,
       everyMs: 500,
     });
-    await kubectl(['wait', 'csn', '--all', '--for=condition=Ready', '--timeout=90s']);
+    await waitFor(
+      'the sessions are observed',
+      async () => {
+        const missing = await unready(namespace);
+        if (missing.length > 0) throw new Error(missing.join('; '));
+        return true;
+      },
+      { withinMs: 2 * READY_MS, everyMs: 500 },
+    );
   });
   afterAll(async () => {
     // While the operator is there to let go of them.
@@ -94,6 +104,15 @@ it('the CRDs differ in nothing from what the cluster made of them', async () => 
 function renderedFor(namespace: string): Promise<string> {
   const values = { ...REQUIRED_VALUES, watchNamespaces: [namespace], crds: { install: false } };
   return helm(['template', namespace, CHART, '--namespace', namespace], values);
+}
+
+/** Sessions that are not Ready, with what the operator says of them. */
+async function unready(namespace: TestNamespace): Promise<string[]> {
+  const sessions = await namespace.list(CopilotSession);
+  return sessions.flatMap(({ metadata: { name }, status }) => {
+    const ready = findCondition(status?.conditions, 'Ready');
+    return ready?.status === 'True' ? [] : `${name}: ${ready?.reason ?? 'not observed'} ${ready?.message ?? ''}`;
+  });
 }
 
 /** Tenants that the operator is still working on; one that no node takes waits for somebody else. */
