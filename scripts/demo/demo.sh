@@ -84,7 +84,7 @@ create_stranger() {
 }
 is_refused() {
   local answer
-  answer=$(make --no-print-directory chat AS=stranger "PROMPT=$1" 2>&1) && return 1
+  answer=$(make --no-print-directory chat SERVICE_ACCOUNT=stranger "PROMPT=$1" 2>&1) && return 1
   grep -o AUTHENTICATION_FAILED <<<"$answer" | head -1
 }
 
