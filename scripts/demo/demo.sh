@@ -93,6 +93,15 @@ wait_until_idle() {
   "$KUBECTL" wait --namespace "$NAMESPACE" --for=jsonpath='{.status.usage.turns}' copilotsession/review --timeout=90s
 }
 
+# Its last client has left, so the gateway has the server unload it after a minute. No cleanup takes a session that is in memory.
+wait_until_unloaded() {
+  for _ in {1..120}; do
+    session_data sh -c "ls $(dirname "$EVENTS")/inuse.*.lock >/dev/null 2>&1 || echo unloaded" | grep -q unloaded && return
+    sleep 1
+  done
+  return 1
+}
+
 # Makes the session look a month old.
 age_session() {
   session_data touch -d '32 days ago' "$EVENTS"
@@ -137,6 +146,7 @@ chat_in_session "Which files does this pull request change?"
 step "wait until its status has the turn" wait_until_idle
 show get copilotsessions -o wide
 step "delete the resource (deletionPolicy: Retain keeps its data)" "$KUBECTL" delete copilotsession review --namespace "$NAMESPACE"
+step "wait until the session is not in memory any more (a minute)" wait_until_unloaded
 step "make the session a month old" age_session
 step "run the cleanup, which deletes the session" clean_up
 show logs job/cleanup-by-hand
