@@ -4,7 +4,7 @@ import { cliVersion } from '../../support/copilot-binary.ts';
 import { PROJECT } from '../../support/tenant-api.ts';
 import { output, run, toolPath } from '../../support/tools.ts';
 
-jest.setTimeout(400_000);
+jest.setTimeout(600_000);
 
 const make = (...args: string[]) => run('make', ['--no-print-directory', '-C', PROJECT, ...args]);
 /** Identities of the servers' pods: a pod that was replaced has another one. */
