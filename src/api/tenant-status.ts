@@ -127,7 +127,7 @@ export const tenantStatus = z.object({
   modelSecret: z
     .object({
       name: z.string().max(253).describe('Name of the Secret.'),
-      key: z.string().max(253).describe('Key in it.'),
+      key: z.string().max(253).describe('Key of the Secret that has the login.'),
     })
     .exactOptional()
     .describe(
