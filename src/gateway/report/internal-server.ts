@@ -1,7 +1,7 @@
 /** The internal port: an HTTP server for the operator, and for people who look after the gateway. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import { listen, type Address } from '../../kube/runtime/listen.ts';
+import { closeAll, listen, type Address } from '../../kube/runtime/listen.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import { INTERNAL_VIEWS, type InternalView } from '../../resources/gateway-internal.ts';
 import type { InternalAccess } from '../admission/internal-access.ts';
@@ -49,10 +49,7 @@ export class InternalServer {
 
   /** Closes open connections, too. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    return closeAll(this.#server);
   }
 
   async #handle({ method, url, headers }: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Health } from '../cache/informer.ts';
-import { listen, type Address } from './listen.ts';
+import { closeAll, listen, type Address } from './listen.ts';
 
 /** One check of a probe. */
 export interface Check {
@@ -45,10 +45,7 @@ export class HealthServer {
 
   /** Closes open connections, too: scrapers keep theirs alive. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    return closeAll(this.#server);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,4 +1,5 @@
-/** How servers of this project listen: what happens when one cannot, or cannot accept a connection later. */
+/** How servers of this project listen and end: what happens when one cannot, or cannot accept a connection later. */
+import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 
 /** Where a server listens. */
@@ -32,5 +33,13 @@ export function listen(
       server.on('error', failed);
       resolve((server.address() as AddressInfo).port);
     });
+  });
+}
+
+/** Resolves once it has ended, which open connections do not hold up: they are closed, too. */
+export function closeAll(server: HttpServer): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
   });
 }
