@@ -4,7 +4,7 @@
  * file: keep one comment and one `Name: 'Name'` line for each.
  */
 
-/** The condition types in `status.conditions`. All are present once a tenant was reconciled. */
+/** The condition types in `status.conditions`. All are present once a tenant was reconciled, but Hibernated only with `spec.hibernation`. */
 export const ConditionType = {
   /** True when every desired server runs the desired version and answers pings. False for a suspended tenant, which no client can use. */
   Ready: 'Ready',
@@ -20,6 +20,8 @@ export const ConditionType = {
   CleanupHealthy: 'CleanupHealthy',
   /** True when a server's volume is nearly full: act before sessions can't be written any more. */
   StoragePressure: 'StoragePressure',
+  /** True while the tenant sleeps: no server runs, and the first call of a client about a session wakes it. Only of tenants with `spec.hibernation`. */
+  Hibernated: 'Hibernated',
 } as const;
 export type ConditionType = (typeof ConditionType)[keyof typeof ConditionType];
 
@@ -37,6 +39,10 @@ export const ReadyReason = {
   Suspended: 'Suspended',
   /** `spec.replicas` is 0: no server runs, and all volumes are kept. */
   ScaledToZero: 'ScaledToZero',
+  /** The tenant sleeps (`spec.hibernation`): no server runs, and the first call of a client about a session wakes it. Ready is True. */
+  Hibernated: 'Hibernated',
+  /** The tenant sleeps, and could not be woken the last time; the message has the reason. The next call of a client tries again. */
+  WakeFailed: 'WakeFailed',
   /** The tenant is being deleted. */
   Deleting: 'Deleting',
 } as const;
@@ -54,6 +60,8 @@ export const ReconcilingReason = {
   ServersStarting: 'ServersStarting',
   /** Servers are being replaced, to match the spec. */
   ServersUpdating: 'ServersUpdating',
+  /** A server is about to be replaced or stopped: the gateway lets its running turns end first. The message has the server, what is left, and until when. */
+  Draining: 'Draining',
   /** Servers beyond `spec.replicas` are being stopped, highest index first. */
   ScalingDown: 'ScalingDown',
   /** A volume is growing to `spec.storage.size`. */
@@ -62,6 +70,8 @@ export const ReconcilingReason = {
   ServersRestarting: 'ServersRestarting',
   /** Servers are being stopped, because `spec.suspend` is true. */
   Suspending: 'Suspending',
+  /** Servers are being stopped, because nobody uses the tenant (`spec.hibernation`). */
+  Hibernating: 'Hibernating',
   /** Objects of a deleted tenant of the same name still exist; this tenant's are created once they are gone. */
   WaitingForDeletion: 'WaitingForDeletion',
   /** Children are being deleted with the tenant. */
@@ -235,3 +245,26 @@ export const StoragePressureReason = {
   VolumeFull: 'VolumeFull',
 } as const;
 export type StoragePressureReason = (typeof StoragePressureReason)[keyof typeof StoragePressureReason];
+
+/** Reasons of the condition `Hibernated`. */
+export const HibernatedReason = {
+  /** Servers run, and were used within `spec.hibernation.afterIdle`. */
+  InUse: 'InUse',
+  /** Nobody uses the tenant: the gateway drains its servers, which then stop. A call of a client about a session keeps them. */
+  FallingAsleep: 'FallingAsleep',
+  /** Nobody uses the tenant: its servers are being stopped, or have stopped. */
+  Idle: 'Idle',
+  /** A client waits: servers are being started. */
+  Waking: 'Waking',
+  /** The last wake did not succeed within `spec.hibernation.wakeTimeout`; the message has the reason. The tenant sleeps, and the next call of a client tries again. */
+  WakeFailed: 'WakeFailed',
+  /** `spec.suspend` is true, or `spec.replicas` is 0: no server runs, and nobody wakes the tenant. */
+  Suspended: 'Suspended',
+  /** Clients connect directly (`status.access` is Direct), so nothing would wake the tenant: it never sleeps. Set `spec.access: Gateway`. */
+  GatewayRequired: 'GatewayRequired',
+  /** The operator cannot be asked to wake tenants (flag `--wake-bind-address`, which the chart sets with `gateway.enabled`), so none sleeps. */
+  WakeNotPossible: 'WakeNotPossible',
+  /** The gateway has not said yet since when the tenant is unused. */
+  AwaitingGateway: 'AwaitingGateway',
+} as const;
+export type HibernatedReason = (typeof HibernatedReason)[keyof typeof HibernatedReason];

@@ -65,6 +65,13 @@ const tenantColumns: PrinterColumn[] = [
     description: 'Address that clients connect to.',
   },
   {
+    name: 'Hibernated',
+    type: 'string',
+    priority: 1,
+    jsonPath: condition('Hibernated', 'status'),
+    description: 'Whether it sleeps because nobody uses it. Empty without spec.hibernation.',
+  },
+  {
     name: 'Message',
     type: 'string',
     priority: 1,

@@ -55,12 +55,22 @@ export const MAX_SERVERS = 64;
 export const ACCESSES = ['Gateway', 'Direct'] as const;
 export type Access = (typeof ACCESSES)[number];
 
+/**
+ * Phases of `status.hibernation.phase`, in the order in which a tenant passes through them. `Draining`: it may still be used, and then goes
+ * on as `Running`. From `Stopping` on it has to be woken.
+ */
+export const HIBERNATION_PHASES = ['Running', 'Draining', 'Stopping', 'Stopped', 'Waking'] as const;
+export type HibernationPhase = (typeof HIBERNATION_PHASES)[number];
+
 /** Values of `spec.isolation`: whether the users of a tenant see each other's sessions, and whether their agents may have a shell. */
 export const ISOLATIONS = ['Dedicated', 'Shared', 'SharedTrusted'] as const;
 export type Isolation = (typeof ISOLATIONS)[number];
 
 /** Name of the Secret with the key that signs whose a session is, in the operator's own namespace. */
 export const STAMP_SECRET = 'copilot-gateway-stamp';
+
+/** Name of the Secret with the key by which the operator and replicas of the gateway know each other, in the operator's own namespace. */
+export const PEERS_SECRET = 'copilot-gateway-peers';
 
 /** Values of `spec.model.injection`: where the login of a tenant's model is given to sessions. */
 export const INJECTIONS = ['Gateway', 'ServerEnv'] as const;
@@ -116,10 +126,28 @@ export const Annotation = {
    */
   paused: `${GROUP}/paused`,
   /**
+   * On a tenant: each change of its value, such as to the time, replaces the servers one at a time, each after it was drained. Its
+   * removal is a change, too.
+   */
+  restart: `${GROUP}/restart`,
+  /**
+   * On a tenant, with the value `true`: the gateway admits no further clients of it, and takes no prompts of those that are connected, until
+   * the annotation is removed. What runs goes on.
+   */
+  gatewayPaused: `${GROUP}/gateway-paused`,
+  /** On a tenant: whenever the value becomes another one, the gateway closes the connections of its clients, which may connect again. */
+  gatewayKick: `${GROUP}/gateway-kick`,
+  /**
    * On the volume claim of a server: when a Job is to sweep what deletions through the server left on the volume. RFC 3339; anything
    * else means at once. The operator sets it after a deletion and removes it after the sweep.
    */
   sweepAt: `${GROUP}/sweep-at`,
   /** On a Job: UIDs of the deleted CopilotSessions whose data it removes, separated by commas. */
   removes: `${GROUP}/removes`,
+  /** On the Lease of a replica of the gateway: where other replicas connect to, as host:port. */
+  peerAddress: `${GROUP}/peer-address`,
+  /** On the Lease of the operator: where its leader is asked to wake tenants, as host:port. */
+  wakeAddress: `${GROUP}/wake-address`,
+  /** On the Lease of a replica of the gateway, with the value `true`: the replica is to stop, and takes no further tenants. */
+  draining: `${GROUP}/draining`,
 } as const;

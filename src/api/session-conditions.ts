@@ -39,6 +39,8 @@ export const SessionReadyReason = {
   TurnRunning: 'TurnRunning',
   /** The tenant is suspended; its sessions stay on the volumes. The phase is the last one that was observed. */
   TenantSuspended: 'TenantSuspended',
+  /** The tenant sleeps because nobody uses it; its sessions stay on the volumes, and a call of a client wakes it. The phase is the last one that was observed. */
+  TenantHibernated: 'TenantHibernated',
   /** The server that holds the session, or before its first turn every server of the tenant, does not answer; see the tenant. The phase is the last one that was observed. */
   TenantUnavailable: 'TenantUnavailable',
   /** Its time to live has passed, and its data was deleted. A new turn under its id starts a new session. */

@@ -21,6 +21,35 @@ function fixed(field: string) {
   };
 }
 
+const percent = (field: string) => z.int().min(1).max(99).exactOptional().describe(field);
+
+const infiniteSessions = withRules(
+  z.object({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether the server compacts the conversation before it exceeds the context window of the model. Without it a long session ends with an error of the model.',
+      ),
+    backgroundCompactionThreshold: percent(
+      'Percentage of the context window at which the server begins to compact, while turns go on. Default: 80.',
+    ),
+    bufferExhaustionThreshold: percent(
+      'Percentage of the context window at which turns wait until the compaction has ended. Default: 95.',
+    ),
+  }),
+  {
+    rule: '(has(self.backgroundCompactionThreshold) ? self.backgroundCompactionThreshold : 80) <= (has(self.bufferExhaustionThreshold) ? self.bufferExhaustionThreshold : 95)',
+    message:
+      'spec.infiniteSessions.backgroundCompactionThreshold (default 80) must not be greater than bufferExhaustionThreshold (default 95): lower the first or raise the second',
+    fieldPath: '.backgroundCompactionThreshold',
+  },
+);
+
+/** Where the gateway puts a field into sessions, for `kubectl explain`. */
+const GATEWAY_ONLY =
+  'Clients that attach while the session is loaded do not change it. It has no effect where `status.access` of the tenant is Direct, or where the resource does not hold the session.';
+
 /** What users write. */
 export const sessionSpec = withRules(
   z.object({
@@ -52,6 +81,20 @@ export const sessionSpec = withRules(
       .exactOptional()
       .describe(
         'Names of further users of the session, in the same form. They are stored with the session on the server.',
+      ),
+    model: z
+      .string()
+      .min(1)
+      .max(256)
+      .regex(/^\S+$/)
+      .exactOptional()
+      .describe(
+        `Name of the model of the session, in place of what clients state when they create or resume it, and of the model of the tenant. A changed one applies the next time a client resumes the session while it is not loaded. A client may switch to another one, which stays until then. ${GATEWAY_ONLY}`,
+      ),
+    infiniteSessions: infiniteSessions
+      .exactOptional()
+      .describe(
+        `How the session is kept within the context window of its model, in place of what clients state. A changed one applies the next time the session is loaded. Default: what clients state, else that of the server, which compacts at 80 %. ${GATEWAY_ONLY}`,
       ),
     lifecycle: z
       .enum(['Persistent', 'Ephemeral'])

@@ -1,11 +1,26 @@
 /** `status` of CopilotTenant. It changes only when a user would act on the change; everything finer is a metric. */
 import { z } from 'zod';
 import { atomicList, condition, listMap } from './fields.ts';
-import { ACCESSES, INJECTIONS, MAX_CREDENTIALS, MAX_SERVERS } from './names.ts';
+import { ACCESSES, HIBERNATION_PHASES, INJECTIONS, MAX_CREDENTIALS, MAX_SERVERS } from './names.ts';
 
 /** States of a server in `status.servers`, in the order in which a server passes through them. */
-export const SERVER_STATES = ['Pending', 'Starting', 'Healthy', 'Unhealthy', 'Failed', 'Stopped'] as const;
+export const SERVER_STATES = ['Pending', 'Starting', 'Healthy', 'Draining', 'Unhealthy', 'Failed', 'Stopped'] as const;
 export type ServerState = (typeof SERVER_STATES)[number];
+
+/**
+ * Why a server drains. `Updating`: it is replaced to match the spec or the operator's version. `Suspending`: `spec.suspend` is true.
+ * `ScalingDown`: it is beyond `spec.replicas`. `NodeDraining`: its node is cordoned or being removed, so that another pod follows elsewhere.
+ * `Recycling`: `spec.server.recycle` wants a fresh process. `Hibernating`: nobody uses the tenant.
+ */
+export const DRAIN_REASONS = [
+  'Updating',
+  'Suspending',
+  'ScalingDown',
+  'NodeDraining',
+  'Recycling',
+  'Hibernating',
+] as const;
+export type DrainReason = (typeof DRAIN_REASONS)[number];
 
 const percent = () => z.int().min(0).max(100);
 
@@ -32,12 +47,32 @@ const volumeUsage = z
   );
 export type VolumeUsage = z.output<typeof volumeUsage>;
 
+const drain = z
+  .object({
+    epoch: z.int().min(1).describe('Number of this drain: it rises with each drain of a server of the tenant.'),
+    reason: z
+      .enum(DRAIN_REASONS)
+      .describe(
+        'Updating: the pod is replaced to match the spec or the version of the operator. Suspending: spec.suspend is true. ScalingDown: the server is beyond spec.replicas. NodeDraining: the node of the pod is cordoned or being removed, and another pod follows elsewhere. Recycling: spec.server.recycle wants a fresh process. Hibernating: nobody has used the tenant for spec.hibernation.afterIdle; a call of a client ends the drain.',
+      ),
+    podUID: z.string().max(64).describe('UID of the pod that is drained.'),
+    since: z.iso.datetime().describe('When this drain began.'),
+    deadline: z.iso
+      .datetime()
+      .describe('When the pod is replaced or stopped even if turns still run: spec.drain.timeout after it began.'),
+    turns: z.int().min(0).exactOptional().describe('Turns that it waits for. Absent: the gateway has not said yet.'),
+  })
+  .describe(
+    'The gateway lets the running turns of this pod end and sends it no new ones. Stated until the pod is gone, or is not to be replaced any more.',
+  );
+export type ServerDrain = z.output<typeof drain>;
+
 const serverStatus = z.object({
   name: z.string().min(1).max(63).describe('Name of the server: of its Deployment, its Service and its volume claim.'),
   state: z
     .enum(SERVER_STATES)
     .describe(
-      'Pending: its pod is not running yet. Starting: it is running and has not answered a ping yet. Healthy: it answers. Unhealthy: it stopped answering. Failed: it cannot run, see message. Stopped: it should not run.',
+      'Pending: its pod is not running yet. Starting: it is running and has not answered a ping yet. Healthy: it answers. Draining: it answers, and its pod is replaced or stopped when its running turns have ended, see drain. Unhealthy: it stopped answering. Failed: it cannot run, see message. Stopped: it should not run.',
     ),
   version: z.string().max(64).exactOptional().describe('Version that the server itself reports.'),
   restarts: z.int().min(0).describe('How often the operator has restarted it because it did not answer.'),
@@ -51,6 +86,7 @@ const serverStatus = z.object({
       'UID of the volume claim with its sessions, once bound. It distinguishes a lost volume from one that was never created.',
     ),
   volumeUsage: volumeUsage.exactOptional(),
+  drain: drain.exactOptional(),
 });
 export type ServerStatus = z.output<typeof serverStatus>;
 
@@ -91,6 +127,26 @@ const lastCleanup = z
   .describe('The last finished run of the cleanup.');
 export type LastCleanup = z.output<typeof lastCleanup>;
 
+const hibernation = z
+  .object({
+    phase: z
+      .enum(HIBERNATION_PHASES)
+      .describe(
+        'Running: servers run. Draining: they are about to stop, unless a client uses the tenant meanwhile. Stopping: they are stopped. Stopped: no server runs, and the first call about a session wakes the tenant. Waking: servers start, because a client waits.',
+      ),
+    epoch: z.int().min(1).describe('It rises with each change of the phase.'),
+    since: z.iso.datetime().describe('When this phase began.'),
+    failure: z
+      .object({
+        epoch: z.int().min(1).describe('The epoch at which it failed: clients that waited before are told.'),
+        message: z.string().max(1024).describe('Why it failed, and what to do.'),
+      })
+      .exactOptional()
+      .describe('That the last wake has failed. Absent after one that succeeded.'),
+  })
+  .describe('Whether the tenant sleeps. Absent for one that never did.');
+export type HibernationStatus = z.output<typeof hibernation>;
+
 const bindingCredential = z.object({
   sha256: z
     .string()
@@ -110,7 +166,7 @@ export const tenantStatus = z.object({
   conditions: listMap(condition, 'type', 16)
     .exactOptional()
     .describe(
-      'Ready, Reconciling, Stalled, Healthy, ModelConfigured, CleanupHealthy and StoragePressure, each with a reason and a message.',
+      'Ready, Reconciling, Stalled, Healthy, ModelConfigured, CleanupHealthy, StoragePressure and, with `spec.hibernation`, Hibernated, each with a reason and a message.',
     ),
   access: z
     .enum(ACCESSES)
@@ -170,7 +226,11 @@ export const tenantStatus = z.object({
     .max(512)
     .exactOptional()
     .describe('Label selector of the server pods, for the scale subresource.'),
-  servers: listMap(serverStatus, 'name', MAX_SERVERS).exactOptional().describe('State of each server.'),
+  servers: listMap(serverStatus, 'name', MAX_SERVERS)
+    .exactOptional()
+    .describe('State of each server. Servers beyond spec.replicas are listed while they drain.'),
+  drainEpoch: z.int().min(0).exactOptional().describe('The epoch of the last drain. Absent: there was none.'),
+  hibernation: hibernation.exactOptional(),
   sessions: z
     .object({
       active: z.int().min(0).describe('Sessions with a running turn.'),

@@ -16,7 +16,10 @@ import { tenantStatus, type CopilotTenantStatus } from './tenant-status.ts';
 export type {
   BindingCredential,
   CopilotTenantStatus,
+  DrainReason,
+  HibernationStatus,
   LastCleanup,
+  ServerDrain,
   ServerState,
   ServerStatus,
 } from './tenant-status.ts';
@@ -37,6 +40,17 @@ const scratch = (volume: string, size: string) =>
         `Size limit. A server that exceeds it is evicted and recreated; its running turns are lost. Nothing is reserved, and the volume is empty at each start of a server. Default: ${size}; 1Gi for a server that a former operator started, until it is replaced.`,
       ),
   });
+
+const recycle = z.object({
+  maxAge: duration({ field: 'spec.server.recycle.maxAge', min: '10m', max: '8760h' })
+    .exactOptional()
+    .describe('A server is recycled when its process has run for this long.'),
+  maxPingLatency: duration({ field: 'spec.server.recycle.maxPingLatency', min: '1s', max: '5m' })
+    .exactOptional()
+    .describe(
+      'A server is recycled when `spec.health.failureThreshold` pings in a row were answered later than this. Without effect if it is not shorter than `spec.health.timeout`: such a server is restarted, because it counts as unhealthy.',
+    ),
+});
 
 const server = z.object({
   image: z
@@ -87,6 +101,11 @@ const server = z.object({
   workspace: scratch('workspace', '10Gi')
     .exactOptional()
     .describe('The working directory of the agent, and the caches of package managers in `$HOME/.cache`.'),
+  recycle: recycle
+    .exactOptional()
+    .describe(
+      'When a server that works is replaced by a fresh one, such as one whose memory has grown: after its running turns have ended, as for any other replacement, one server of the tenant at a time, and `--max-concurrent-rollouts` of all tenants. Default: never.',
+    ),
   idleUnload: duration({
     field: 'spec.server.idleUnload',
     min: '1m',
@@ -156,6 +175,30 @@ const health = withRules(
   },
 );
 
+const drain = z.object({
+  timeout: duration({
+    field: 'spec.drain.timeout',
+    min: '1s',
+    max: '24h',
+    except: { value: '0s', meaning: 'for no wait' },
+  })
+    .default('5m')
+    .describe(
+      'The longest wait for running turns before a server is replaced or stopped: after a change of the spec or of credentials, for a new version of the operator, when it is suspended or scaled down. New prompts wait at the gateway until the server is back. 0s: no wait. Without effect where clients connect directly (`status.access` is Direct): their turns are lost.',
+    ),
+});
+
+const hibernation = z.object({
+  afterIdle: duration({ field: 'spec.hibernation.afterIdle', min: '1m', max: '720h' }).describe(
+    'The tenant is put to sleep when nobody has used it for this long: no turn, no call about a session, nothing that waits for an answer, and no client attached to a session. Pings, lists and health checks do not count. A background task of a session does not either, but servers are not stopped while one runs. The gateway measures it, so it begins anew when the gateway is restarted.',
+  ),
+  wakeTimeout: duration({ field: 'spec.hibernation.wakeTimeout', min: '5s', max: '1h' })
+    .default('2m')
+    .describe(
+      'How long a wake may take. After it the clients that wait get an error with the reason, and the tenant goes back to sleep.',
+    ),
+});
+
 // Five fields or a nickname. The values are checked by the CronJob, whose errors become a condition.
 const CRON = /^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9A-Za-z*?,/-]+( [0-9A-Za-z*?,/-]+){4})$/;
 
@@ -189,6 +232,62 @@ const sessions = z.object({
     .boolean()
     .default(false)
     .describe('The cleanup deletes nothing and reports in its log and in `status.lastCleanup` what it would delete.'),
+  permissionTimeout: duration({ field: 'spec.sessions.permissionTimeout', min: '1s', max: '168h' })
+    .default('10m')
+    .describe(
+      'How long a session waits for a client that can answer a permission prompt, a question or a hook. After it the gateway answers in place of the client: a permission and a tool that a hook decides on are denied, everything else ends with an error. It counts only while no client is connected that can answer. A changed value applies to what waits from then on. It has no effect where `status.access` is Direct.',
+    ),
+  maxConcurrent: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .exactOptional()
+    .describe(
+      'The most sessions that each server has in memory at the same time. For a further one the gateway has the server unload the session that was not used for the longest time and does nothing; its next use loads it again, as its clients had set it up. While all are in use, a further one waits, and after 30 seconds its client is told to try again. It has no effect where `status.access` is Direct. Default: any number.',
+    ),
+  maxPerUser: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .exactOptional()
+    .describe(
+      'The most sessions that one user may have at the same time; a further one is refused until the user deletes one of them. Sessions that it only takes part in do not count. A lower value ends no session. It requires `spec.isolation` Shared or SharedTrusted: a session of a Dedicated tenant belongs to no user. Default: any number.',
+    ),
+});
+
+const rate = (whose: string) =>
+  z.object({
+    connectionsPerMinute: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .exactOptional()
+      .describe(`New connections of ${whose} in a minute; as many may come at once. Default: any number.`),
+    framesPerSecond: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .exactOptional()
+      .describe(
+        `Messages that ${whose} send in a second; after a quiet time those of ten seconds may come at once. Default: any number.`,
+      ),
+    bytesPerSecond: z
+      .int()
+      .min(1024)
+      .max(1_000_000_000)
+      .exactOptional()
+      .describe(
+        `Bytes of the messages that ${whose} send in a second; after a quiet time those of ten seconds may come at once, and a single larger message, too. Default: any number.`,
+      ),
+  });
+
+const rates = z.object({
+  tenant: rate('all clients of the tenant')
+    .exactOptional()
+    .describe('The rates of all clients of the tenant together.'),
+  user: rate('the clients of one user')
+    .exactOptional()
+    .describe('The rates of the clients of each user. Clients that state no user count as one.'),
 });
 
 /** What users write. The API server fills in the defaults, so the operator reads complete objects. */
@@ -198,7 +297,7 @@ export const tenantSpec = withRules(
       .boolean()
       .default(false)
       .describe(
-        'Stops every server and keeps the volumes. Sessions continue where they were once it is false again; a running turn is lost.',
+        'Stops every server, when its running turns have ended or `spec.drain.timeout` is over, and keeps the volumes. Sessions continue where they were once it is false again.',
       ),
     replicas: z
       .int()
@@ -226,7 +325,18 @@ export const tenantSpec = withRules(
       .describe('The model that answers prompts. Without it, each client sends its own credentials with its sessions.'),
     storage: section(storage).describe('The volume of each server, which holds its sessions.'),
     sessions: section(sessions).describe('How long sessions are kept, and when the cleanup runs.'),
+    rates: rates
+      .exactOptional()
+      .describe(
+        'How fast clients may connect and send through the gateway. What is more gets a retriable error that says when to try again; answers to what a server has asked are never refused. Each replica of the gateway counts the clients that are connected to it. It has no effect where `status.access` is Direct. Default: as fast as they can.',
+      ),
     health: section(health).describe('How the operator checks that a server answers.'),
+    drain: section(drain).describe('How a server is drained before it is replaced or stopped.'),
+    hibernation: hibernation
+      .exactOptional()
+      .describe(
+        'Puts the tenant to sleep while nobody uses it: no server runs, volumes are kept, and the first call of a client about a session wakes it. It requires that clients come through the gateway. `suspend` is stronger: nobody wakes a suspended tenant. Default: it never sleeps.',
+      ),
     network: section(network).describe('Which connections are allowed, and how the servers reach other hosts.'),
     pods: pods.exactOptional().describe('What all pods of the tenant have in common: servers, cleanups and sweeps.'),
   }),
@@ -235,6 +345,19 @@ export const tenantSpec = withRules(
     message:
       'spec.isolation Shared and SharedTrusted need the gateway: remove spec.access or set it to Gateway, or set spec.isolation to Dedicated',
     fieldPath: '.access',
+  },
+  {
+    rule: "!has(self.hibernation) || !has(self.access) || self.access == 'Gateway'",
+    message:
+      'spec.hibernation requires that clients come through the gateway, which wakes the tenant: remove it, remove spec.access or set it to Gateway',
+    fieldPath: '.hibernation',
+  },
+  {
+    // The default of the whole spec is checked before the defaults of its fields are there.
+    rule: "!has(self.sessions) || !has(self.sessions.maxPerUser) || (has(self.isolation) && self.isolation != 'Dedicated')",
+    message:
+      'spec.sessions.maxPerUser requires spec.isolation Shared or SharedTrusted, because a session of a Dedicated tenant belongs to no user: remove it, or change spec.isolation',
+    fieldPath: '.sessions.maxPerUser',
   },
   {
     rule: "!(has(self.access) && self.access == 'Direct' && has(self.model) && has(self.model.injection) && self.model.injection == 'Gateway')",

@@ -1,5 +1,5 @@
 /** The token that a tenant's clients present to the gateway: the operator writes it to the binding Secret, the gateway reads it. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { CREDENTIAL_PREFIX } from '../api/names.ts';
 import type { Secret } from '../kube/types/builtins.ts';
 import { keyOf, type KubeObject } from '../kube/types/types.ts';
@@ -43,7 +43,7 @@ export function credentialIn(token: string, tenant: KubeObject): string | undefi
  * cannot be guessed.
  */
 export function credentialHash(credential: string): string {
-  return createHash('sha256').update(credential).digest('hex');
+  return hash('sha256', credential, 'hex');
 }
 
 function tokenStart(tenant: KubeObject): string {

@@ -1,4 +1,5 @@
 /** What operator and gateway say to each other, over HTTP on the gateway's internal port. */
+import { isObject } from '../copilot/index.ts';
 import { GROUP } from '../api/names.ts';
 import { defineResource } from '../kube/types/resource.ts';
 import type { KubeObject, NamespacedName } from '../kube/types/types.ts';
@@ -7,8 +8,25 @@ import type { KubeObject, NamespacedName } from '../kube/types/types.ts';
 export const INTERNAL_AUDIENCE = 'copilot-gateway-internal';
 
 /** What can be asked: paths of the internal port, and subresources of {@link Gateway}. */
-export const INTERNAL_VIEWS = ['tenants', 'clients', 'sessions'] as const;
+export const INTERNAL_VIEWS = ['tenants', 'clients', 'sessions', 'drains'] as const;
 export type InternalView = (typeof INTERNAL_VIEWS)[number];
+
+/** What can be done to the clients of one tenant: `POST /tenants/NAMESPACE/NAME/ACTION`. */
+export const TENANT_ACTIONS = ['pause', 'resume', 'kick'] as const;
+export type TenantAction = (typeof TENANT_ACTIONS)[number];
+
+/** The verb on `gateways/tenants` that each of them takes. Who may pause a tenant may resume it. */
+export const ACTION_VERBS = { pause: 'pause', resume: 'pause', kick: 'kick' } as const satisfies Record<
+  TenantAction,
+  string
+>;
+
+/** A right of the internal port: a verb on a subresource of {@link Gateway}. */
+export interface InternalRight {
+  readonly view: InternalView | 'wakes';
+  /** `create`: of `wakes`, on the operator's port. */
+  readonly verb: 'get' | 'create' | (typeof ACTION_VERBS)[TenantAction];
+}
 
 /** RBAC knows `gateways` though the API does not serve them: `get` of `gateways/clients` in the gateway's namespace is a right of its port. */
 export const Gateway = defineResource<KubeObject>({
@@ -22,24 +40,64 @@ export const Gateway = defineResource<KubeObject>({
 /** A line of `/tenants`: a tenant that has clients at this replica. */
 export interface TenantCount extends NamespacedName {
   readonly clients: number;
+  /** Of one that may sleep: for how long nobody has used it, in ms. */
+  readonly idleMs?: number | undefined;
 }
 
+/** The answer to `GET /tenants`. */
+export interface TenantsAnswer {
+  /** Those that have clients at this replica, and those that may sleep and were used here. */
+  readonly tenants: readonly TenantCount[];
+  /**
+   * For how long this replica knows what is used, in ms: whatever else may sleep was not used here for that long. Undefined: it is of a
+   * version that knows nothing of it.
+   */
+  readonly upMs?: number | undefined;
+}
+
+/** A line of `/drains`: how far the drain of a server is at this replica. */
+export interface DrainLine {
+  /** `namespace/server`. */
+  readonly server: string;
+  readonly epoch: number;
+  /** Turns that it waits for. */
+  readonly turns: number;
+  /** This replica has no connection to the pod any more, and makes none. */
+  readonly drained: boolean;
+}
+
+/** What a replica that was asked for its drains says, or what it says that it does not. */
+export type DrainAnswer = readonly DrainLine[] | 'NoDrains' | 'Refused';
+
 /** The answer to `GET /tenants`. @throws Error for anything else */
-export function parseTenantCounts(text: string): TenantCount[] {
+export function parseTenants(text: string): TenantsAnswer {
   const answer: unknown = JSON.parse(text);
-  const { tenants } = isRecord(answer) ? answer : {};
-  if (!Array.isArray(tenants)) throw new Error('the answer has no list of tenants');
-  return tenants.map((entry: unknown) => {
-    const { namespace, name, clients } = isRecord(entry) ? entry : {};
+  const tenants = listOf(answer, 'tenants').map((entry: unknown) => {
+    const { namespace, name, clients, idleMs } = isObject(entry) ? entry : {};
     if (typeof namespace !== 'string' || typeof name !== 'string' || !isCount(clients)) {
       throw new Error('an entry of the answer is no tenant with a number of clients');
     }
-    return { namespace, name, clients };
+    return { namespace, name, clients, ...(isCount(idleMs) && { idleMs }) };
+  });
+  const upMs = isObject(answer) ? answer['upMs'] : undefined;
+  return { tenants, ...(isCount(upMs) && { upMs }) };
+}
+
+/** The answer to `GET /drains`. @throws Error for anything else */
+export function parseDrains(text: string): DrainLine[] {
+  return listOf(JSON.parse(text), 'drains').map((entry: unknown) => {
+    const { server, epoch, turns, drained } = isObject(entry) ? entry : {};
+    if (typeof server !== 'string' || !isCount(epoch) || !isCount(turns) || typeof drained !== 'boolean') {
+      throw new Error('an entry of the answer is no drain of a server');
+    }
+    return { server, epoch, turns, drained };
   });
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
+function listOf(answer: unknown, name: InternalView): readonly unknown[] {
+  const found = isObject(answer) ? answer[name] : undefined;
+  if (!Array.isArray(found)) throw new Error(`the answer has no list of ${name}`);
+  return found;
 }
 
 function isCount(value: unknown): value is number {

@@ -12,3 +12,14 @@ export const CopilotTenant = defineResource<CopilotTenant>(COPILOT_TENANT);
 export function isTenantPaused({ metadata }: CopilotTenant): boolean {
   return metadata.annotations?.[Annotation.paused] === 'true';
 }
+
+/** Whether no server of the tenant is to run: a user has suspended it, or it sleeps. */
+export function isStopped(tenant: Pick<CopilotTenant, 'spec' | 'status'>): boolean {
+  return tenant.spec.suspend || isAsleep(tenant);
+}
+
+/** Whether the tenant sleeps: its servers have stopped, or are being stopped. One that drains serves still. */
+export function isAsleep({ status }: Pick<CopilotTenant, 'status'>): boolean {
+  const phase = status?.hibernation?.phase;
+  return phase === 'Stopping' || phase === 'Stopped';
+}

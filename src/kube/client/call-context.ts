@@ -3,28 +3,61 @@ import { onAbort } from '../clock/abort.ts';
 import type { Clock, Timer } from '../clock/clock.ts';
 import { TransportError, type RequestLine } from '../types/errors.ts';
 
-/** When a call ends early: its deadline or its caller's signal, as one signal for everything the call waits for. */
-export class CallContext implements Disposable {
-  readonly #clock: Clock;
-  readonly #controller = new AbortController();
-  readonly #caller: Disposable;
-  readonly #endsAt: number;
-  #timer: Timer | undefined;
+/** What ends work early. */
+export interface Ending {
+  /** Why it has ended; undefined: it has not. */
+  readonly reason: Error | undefined;
+  /** Calls `listener`, of which there is one at a time, when it ends, which it must not have done already. Dispose removes it. */
+  onEnd(listener: (reason: Error) => void): Disposable;
+}
 
-  constructor(clock: Clock, request: RequestLine, deadlineMs: number, callerSignal: AbortSignal | undefined) {
+/**
+ * When a call ends early: its deadline or its caller's signal, as one thing for everything the call waits for. There is an AbortSignal only
+ * for who asks for one: it takes as long to make as a request to write.
+ */
+export class CallContext implements Ending, Disposable {
+  readonly #request: RequestLine;
+  readonly #deadlineMs: number;
+  readonly #caller: Disposable | undefined;
+  readonly #endsAt: number;
+  readonly #clock: Clock;
+  #timer: Timer | undefined;
+  #controller: AbortController | undefined;
+  #listener: ((reason: Error) => void) | undefined;
+  #reason: TransportError | undefined;
+
+  /** `deadlines`: what sets the timer of the deadline; default: the clock. */
+  constructor(
+    clock: Clock,
+    request: RequestLine,
+    deadlineMs: number,
+    callerSignal: AbortSignal | undefined,
+    deadlines: Pick<Clock, 'setTimer'> = clock,
+  ) {
     this.#clock = clock;
+    this.#request = request;
+    this.#deadlineMs = deadlineMs;
     this.#endsAt = clock.monotonic() + deadlineMs;
-    this.#caller = onAbort(callerSignal, (cause) => {
-      this.#controller.abort(new TransportError(request, 'aborted', 'cancelled by the caller', { cause }));
-    });
-    this.#timer = clock.setTimer(deadlineMs, () => {
-      this.#controller.abort(new TransportError(request, 'deadline', `no response within ${deadlineMs} ms`));
-    });
+    this.#timer = deadlines.setTimer(deadlineMs, () => this.#pass());
+    this.#caller = callerSignal && onAbort(callerSignal, (cause) => this.#cancel(cause));
+  }
+
+  get reason(): TransportError | undefined {
+    return this.#reason;
   }
 
   /** Its reason is a TransportError. */
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
     return this.#controller.signal;
+  }
+
+  onEnd(listener: (reason: Error) => void): Disposable {
+    this.#listener = listener;
+    return { [Symbol.dispose]: () => (this.#listener = undefined) };
   }
 
   remainingMs(): number {
@@ -47,6 +80,21 @@ export class CallContext implements Disposable {
 
   [Symbol.dispose](): void {
     this.liftDeadline();
-    this.#caller[Symbol.dispose]();
+    this.#caller?.[Symbol.dispose]();
+  }
+
+  #pass(): void {
+    this.#end(new TransportError(this.#request, 'deadline', `no response within ${this.#deadlineMs} ms`));
+  }
+
+  #cancel(cause: unknown): void {
+    this.#end(new TransportError(this.#request, 'aborted', 'cancelled by the caller', { cause }));
+  }
+
+  #end(reason: TransportError): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+    this.#listener?.(reason);
   }
 }

@@ -32,8 +32,8 @@ export interface Credentials {
   readonly proxy?: ProxySetting | undefined;
   /** The namespace of the context or of the pod; `default` if there is none. */
   readonly namespace: string;
-  /** Cheap. Token files and exec plugins are read again every few seconds, so that a rotation is usually noticed before a 401. */
-  get(): Promise<Auth>;
+  /** Cheap, and mostly at once. Token files and exec plugins are read again every few seconds, so that a rotation is usually noticed before a 401. */
+  get(): Auth | Promise<Auth>;
   /** Reads everything again, because the server refused `stale`; concurrent callers share one read. */
   refresh(stale: Auth): Promise<Auth>;
 }
@@ -79,10 +79,10 @@ class KubeConfigCredentials implements Credentials {
     this.namespace = context.namespace?.trim() || 'default';
   }
 
-  async get(): Promise<Auth> {
-    if (this.#reading) return await this.#reading;
+  get(): Auth | Promise<Auth> {
+    if (this.#reading) return this.#reading;
     if (this.#auth && this.#options.clock.monotonic() - this.#readAt < KEEP_MS) return this.#auth;
-    return await this.#read();
+    return this.#read();
   }
 
   async refresh(stale: Auth): Promise<Auth> {

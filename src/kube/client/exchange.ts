@@ -3,7 +3,7 @@
  * CPU time of a call.
  */
 import type { Dispatcher } from 'undici';
-import { onAbort } from '../clock/abort.ts';
+import type { Ending } from './call-context.ts';
 import type { Headers } from './response.ts';
 
 /** A response that has been read to its end. */
@@ -16,7 +16,7 @@ export interface Exchanged {
 /** What an exchange is sent with. */
 export interface ExchangeOptions extends Dispatcher.DispatchOptions {
   /** Ends it at once, also while it waits for a connection. */
-  readonly signal: AbortSignal;
+  readonly ending: Ending;
   /**
    * Called when the request is written to its connection: it may have waited for one, or the process may have been paused, and the
    * lease that was held when it was sent may be lost. What it throws is the failure of the request.
@@ -26,27 +26,27 @@ export interface ExchangeOptions extends Dispatcher.DispatchOptions {
   readonly maxBodyBytes?: number | undefined;
 }
 
-/** Sends a request over a pool. Rejects with the error of the connection, the reason of the signal or what `whenWritten` threw. */
+/** Sends a request over a pool. Rejects with the error of the connection, the reason of its end or what `whenWritten` threw. */
 export async function exchange(
   dispatcher: Pick<Dispatcher, 'dispatch'>,
-  { signal, whenWritten, maxBodyBytes = Infinity, ...options }: ExchangeOptions,
+  { ending, whenWritten, maxBodyBytes = Infinity, ...options }: ExchangeOptions,
 ): Promise<Exchanged> {
-  signal.throwIfAborted();
+  if (ending.reason !== undefined) throw ending.reason;
   const { promise, resolve, reject } = Promise.withResolvers<Exchanged>();
   let controller: Dispatcher.DispatchController | undefined;
   let statusCode = 0;
   let headers: Headers = {};
   const chunks: Buffer[] = [];
   let bytes = 0;
-  using _abort = onAbort(signal, (reason) => {
-    controller?.abort(reason as Error);
+  using _end = ending.onEnd((reason) => {
+    controller?.abort(reason);
     reject(reason);
   });
   dispatcher.dispatch(options, {
     onRequestStart: (started) => {
       controller = started;
       // It was aborted while it waited for a connection: it is not sent.
-      if (signal.aborted) started.abort(signal.reason as Error);
+      if (ending.reason !== undefined) started.abort(ending.reason);
       else whenWritten?.();
     },
     onResponseStart: (_controller, status, received) => {

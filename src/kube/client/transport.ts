@@ -4,6 +4,7 @@
  */
 import type { Dispatcher } from 'undici';
 import type { Clock, Random } from '../clock/clock.ts';
+import { TimerQueue } from '../clock/timer-queue.ts';
 import { StatusError, toError, TransportError, type RequestLine } from '../types/errors.ts';
 import { CallContext } from './call-context.ts';
 import { CallLimit } from './call-limit.ts';
@@ -90,11 +91,18 @@ const REQUESTS_PER_SIGNAL = 4;
 export class Transport {
   readonly #options: TransportOptions;
   readonly #limit = new CallLimit(REQUESTS_PER_SIGNAL);
+  readonly #prefix: string;
+  /** Nearly all deadlines are cancelled within milliseconds, and a timer of node is several objects. */
+  readonly #deadlines: Pick<Clock, 'setTimer'>;
   #pools: Pools | undefined;
   #closed = false;
 
   constructor(options: TransportOptions) {
     this.#options = options;
+    const { clock } = options;
+    const timers = new TimerQueue(clock);
+    this.#deadlines = { setTimer: (ms, fn) => timers.setTimerAt(clock.monotonic() + ms, fn) };
+    this.#prefix = options.credentials.server.pathname.replace(/\/+$/, '');
   }
 
   /**
@@ -184,14 +192,13 @@ export class Transport {
 
   #context(request: TransportRequest): CallContext {
     const deadlineMs = request.deadlineMs ?? this.#options.deadlineMs ?? DEADLINE_MS;
-    return new CallContext(this.#options.clock, request, deadlineMs, request.signal);
+    return new CallContext(this.#options.clock, request, deadlineMs, request.signal, this.#deadlines);
   }
 
   /** One attempt; `read` gets its whole response. */
   #exchange<T>(request: TransportRequest, context: CallContext, read: (response: Exchanged) => T): Promise<T> {
-    const { signal } = context;
     return this.#attempt(request, context, async (auth, whenWritten) => {
-      const options = { ...this.#dispatch(request, auth), signal, whenWritten };
+      const options = { ...this.#dispatch(request, auth), ending: context, whenWritten };
       const response = await exchange(this.#poolsFor(auth, request).requests, options);
       return { statusCode: response.statusCode, read: () => read(response) };
     });
@@ -200,7 +207,8 @@ export class Transport {
   /** One attempt, and another with fresh credentials if the first ones were refused. */
   async #attempt<T>(request: Attempted, context: CallContext, send: Send<T>): Promise<T> {
     const { credentials } = this.#options;
-    const auth = await this.#credentials(request, context, credentials.get());
+    const found = credentials.get();
+    const auth = found instanceof Promise ? await this.#credentials(request, context, found) : found;
     try {
       return await this.#send(request, auth, send);
     } catch (thrown) {
@@ -252,7 +260,6 @@ export class Transport {
   }
 
   #dispatch(request: TransportRequest, auth: Auth): Dispatcher.DispatchOptions {
-    const prefix = this.#options.credentials.server.pathname.replace(/\/+$/, '');
     const headers: Record<string, string> = { ...auth.headers, accept: 'application/json' };
     if (this.#options.userAgent) headers['user-agent'] = this.#options.userAgent;
     let body: string | null = null;
@@ -264,7 +271,7 @@ export class Transport {
     return {
       origin,
       method: request.method,
-      path: `${prefix}${request.path}${search(request.query)}`,
+      path: `${this.#prefix}${request.path}${search(request.query)}`,
       headers,
       body,
     };
@@ -288,7 +295,8 @@ export class Transport {
   }
 }
 
-function search(query: Query = {}): string {
+function search(query: Query | undefined): string {
+  if (query === undefined) return '';
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined) params.set(name, String(value));
   return params.size > 0 ? `?${params.toString()}` : '';

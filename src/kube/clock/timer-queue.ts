@@ -2,12 +2,25 @@
 import type { Clock, Timer } from './clock.ts';
 import { coalescedDeadline } from './coalesce.ts';
 
-interface Entry {
+/** One object for each timer: thousands are set anew every ten seconds, and live long enough to be moved to the old heap. */
+class Entry implements Timer {
   /** When it is due, monotonic ms, rounded up to a whole number of quanta. */
   readonly at: number;
   readonly fn: () => void;
   /** Its index in the heap; -1 once it has fired or was cancelled. */
   index: number;
+  readonly #queue: { remove(entry: Entry): void };
+
+  constructor(at: number, fn: () => void, index: number, queue: { remove(entry: Entry): void }) {
+    this.at = at;
+    this.fn = fn;
+    this.index = index;
+    this.#queue = queue;
+  }
+
+  cancel(): void {
+    this.#queue.remove(this);
+  }
 }
 
 /** Timers this close to each other fire together. Far below any interval or timeout that a user may set (1 s). */
@@ -21,7 +34,9 @@ const QUANTUM_MS = 20;
 export class TimerQueue implements Pick<Clock, 'setTimer'> {
   readonly #clock: Clock;
   readonly #heap: Entry[] = [];
+  readonly #removal = { remove: (entry: Entry): void => this.#remove(entry) };
   #armed: { readonly at: number; readonly timer: Timer } | undefined;
+  #firing = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -39,17 +54,23 @@ export class TimerQueue implements Pick<Clock, 'setTimer'> {
   }
 
   setTimer(ms: number, fn: () => void): Timer {
-    const entry: Entry = { at: this.dueAt(this.#clock.monotonic(), ms), fn, index: this.#heap.length };
+    return this.setTimerAt(this.dueAt(this.#clock.monotonic(), ms), fn);
+  }
+
+  /** Calls `fn` once at `at`, monotonic ms, which is rounded up to a whole quantum only. */
+  setTimerAt(at: number, fn: () => void): Timer {
+    const due = Math.ceil(at / QUANTUM_MS) * QUANTUM_MS;
+    const entry = new Entry(due, fn, this.#heap.length, this.#removal);
     this.#heap.push(entry);
     this.#rise(entry);
     this.#arm();
-    return { cancel: () => this.#remove(entry) };
+    return entry;
   }
 
   #arm(): void {
     const [first] = this.#heap;
     // If the clock's timer fires too early, it only arms the next: cheaper than to re-arm for each cancelled deadline.
-    if (first === undefined || (this.#armed !== undefined && this.#armed.at <= first.at)) return;
+    if (first === undefined || this.#firing || (this.#armed !== undefined && this.#armed.at <= first.at)) return;
     this.#armed?.timer.cancel();
     const timer = this.#clock.setTimer(Math.max(0, first.at - this.#clock.monotonic()), () => this.#fire());
     this.#armed = { at: first.at, timer };
@@ -58,12 +79,15 @@ export class TimerQueue implements Pick<Clock, 'setTimer'> {
   #fire(): void {
     this.#armed = undefined;
     const now = this.#clock.monotonic();
+    // What is set meanwhile is armed at the end, or the first would wake the process again for those that fire now.
+    this.#firing = true;
     try {
       for (let [first] = this.#heap; first !== undefined && first.at <= now; [first] = this.#heap) {
         this.#remove(first);
         first.fn();
       }
     } finally {
+      this.#firing = false;
       this.#arm();
     }
   }

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { onAbort } from '../clock/abort.ts';
 import type { Clock } from '../clock/clock.ts';
+import { TimerQueue } from '../clock/timer-queue.ts';
 import { StatusError, TerminalError } from '../types/errors.ts';
 import { fromKey, keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import type { InformerLike } from '../cache/informer.ts';
@@ -80,6 +81,8 @@ export class Controller {
   readonly primary: InformerLike;
   readonly #reconciler: Reconciler;
   readonly #clock: Clock;
+  /** Nearly all timeouts are cancelled within milliseconds, and a timer of node is several objects. */
+  readonly #timeouts: TimerQueue;
   readonly #log: Logger;
   readonly #metrics: ControllerMetrics;
   readonly #concurrency: number;
@@ -93,6 +96,7 @@ export class Controller {
     this.#reconciler = reconciler;
     this.primary = primary;
     this.#clock = clock;
+    this.#timeouts = new TimerQueue(clock);
     this.#log = log.child({ controller: name });
     this.#concurrency = concurrency;
     this.#reconcileTimeoutMs = options.reconcileTimeoutMs ?? RECONCILE_TIMEOUT_MS;
@@ -233,7 +237,7 @@ export class Controller {
     const timeoutMs = this.#reconcileTimeoutMs;
     const controller = new AbortController();
     using _kill = onAbort(context.signal, (reason) => controller.abort(reason));
-    const timer = this.#clock.setTimer(timeoutMs, () => {
+    const timer = this.#timeouts.setTimerAt(this.#clock.monotonic() + timeoutMs, () => {
       this.#metrics.timedOut();
       controller.abort(new Error(`the reconcile exceeded its timeout of ${timeoutMs} ms`));
     });

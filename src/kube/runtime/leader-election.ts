@@ -4,8 +4,8 @@ import { onAbort } from '../clock/abort.ts';
 import type { Clock, Random } from '../clock/clock.ts';
 import { Lease } from '../types/builtins.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../types/errors.ts';
-import { microTimestamp } from '../types/time.ts';
 import type { KubeClient } from '../client/client.ts';
+import { newLeaseSpec, releasedLeaseSpec, renewedLeaseSpec, type LeaseHolder } from './lease-spec.ts';
 import type { Metrics } from './metrics.ts';
 
 /** A write was refused because this process is not, or no longer surely, the leader. */
@@ -26,6 +26,8 @@ export interface LeaderElectorOptions {
   name: string;
   /** Unique to this process (the pod's name and a random suffix): the holder recognizes itself by it. */
   identity: string;
+  /** Of the Lease, while this process holds it: what others must know of the holder. */
+  annotations?: Readonly<Record<string, string>> | undefined;
   /** ms that others wait after the last change they observed before they acquire the lease. Default 15,000. */
   leaseDurationMs?: number | undefined;
   /** ms after its last renewal when the holder stops writing. Default 10,000. */
@@ -36,8 +38,6 @@ export interface LeaderElectorOptions {
 
 /** As in client-go: attempts to acquire are between one and 2.2 retry periods apart. */
 const JITTER_FACTOR = 1.2;
-
-type LeaseSpec = NonNullable<Lease['spec']>;
 
 /**
  * Leader election by a Lease, with client-go's rules: candidates in Go and these can compete for one lease.
@@ -136,9 +136,7 @@ export class LeaderElector {
     try {
       const lease = await client.get(Lease, this.#options, { deadlineMs: this.#requestDeadlineMs() });
       if (lease.spec?.holderIdentity !== this.#options.identity) return;
-      const now = microTimestamp(this.#options.clock.now());
-      // As client-go: no holder, and a duration of a second for candidates that only read that.
-      const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
+      const spec = releasedLeaseSpec(lease.spec, this.#options.clock.now());
       await client.update(Lease, { ...lease, spec }, { deadlineMs: this.#requestDeadlineMs() });
       log.info({ lease: name }, 'released the lease');
     } catch (error) {
@@ -190,8 +188,9 @@ export class LeaderElector {
       }
       const live = await this.#read(call);
       if (!live) {
-        const metadata = { name, namespace };
-        const lease: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: this.#claim() };
+        const metadata = this.#annotated({ name, namespace });
+        const spec = newLeaseSpec(this.#self, clock.now());
+        const lease: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec };
         return this.#won(await client.create(Lease, lease, call), sentAt, signal);
       }
       this.#observe(live);
@@ -249,25 +248,21 @@ export class LeaderElector {
     return this.#options.clock.monotonic() - at >= seconds * 1000;
   }
 
-  #claim(): LeaseSpec {
-    const now = microTimestamp(this.#options.clock.now());
-    return {
-      holderIdentity: this.#options.identity,
-      leaseDurationSeconds: Math.ceil(this.#leaseDurationMs / 1000),
-      acquireTime: now,
-      renewTime: now,
-      leaseTransitions: 0,
-    };
+  get #self(): LeaseHolder {
+    return { identity: this.#options.identity, durationMs: this.#leaseDurationMs };
   }
 
   /** The lease with our claim; its resourceVersion makes the update fail if another candidate has changed it. */
   #renewed(lease: Lease): Lease {
-    const { holderIdentity, acquireTime, leaseTransitions = 0 } = lease.spec ?? {};
-    const kept =
-      holderIdentity === this.#options.identity
-        ? { leaseTransitions, ...(acquireTime && { acquireTime }) }
-        : { leaseTransitions: leaseTransitions + 1 };
-    return { ...lease, spec: { ...lease.spec, ...this.#claim(), ...kept } };
+    const metadata = this.#annotated(lease.metadata);
+    return { ...lease, metadata, spec: renewedLeaseSpec(lease.spec, this.#self, this.#options.clock.now()) };
+  }
+
+  #annotated<M extends Lease['metadata']>(metadata: M): M {
+    const { annotations } = this.#options;
+    return annotations === undefined
+      ? metadata
+      : { ...metadata, annotations: { ...metadata.annotations, ...annotations } };
   }
 
   /** Half the renew deadline, so that one hanging request leaves time for another attempt. */

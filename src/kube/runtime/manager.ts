@@ -76,6 +76,8 @@ export class Manager {
   readonly #outage: Outage;
   readonly #restored = Promise.withResolvers<Outcome>();
   readonly #informers: InformerLike[] = [];
+  /** Run like the others, and nothing waits for them. */
+  readonly #optionalInformers: InformerLike[] = [];
   readonly #runnables: Runnable[] = [];
   readonly #onStop: (() => Promise<void>)[] = [];
   readonly #readyChecks: Check[] = [{ name: 'caches', check: () => this.#cachesSynced() }];
@@ -99,8 +101,27 @@ export class Manager {
     type: ResourceType<T>,
     options: Partial<Omit<InformerOptions<T>, 'type' | 'client'>> = {},
   ): InformerLike<T> {
+    const informer = this.#newInformer(type, options);
+    this.#informers.push(informer);
+    return informer;
+  }
+
+  /** One of objects that the process can do without, such as those that it may not list: it starts, leads and is ready before they are known. */
+  optionalInformer<T extends KubeObject>(
+    type: ResourceType<T>,
+    options: Partial<Omit<InformerOptions<T>, 'type' | 'client'>> = {},
+  ): InformerLike<T> {
+    const informer = this.#newInformer(type, options);
+    this.#optionalInformers.push(informer);
+    return informer;
+  }
+
+  #newInformer<T extends KubeObject>(
+    type: ResourceType<T>,
+    options: Partial<Omit<InformerOptions<T>, 'type' | 'client'>>,
+  ): InformerLike<T> {
     const { client, clock, random, log, metrics, namespaces, freezeCaches } = this.#options;
-    const informer = new Informer<T>({
+    return new Informer<T>({
       client,
       clock,
       random,
@@ -113,8 +134,6 @@ export class Manager {
       ...options,
       type,
     });
-    this.#informers.push(informer);
-    return informer;
   }
 
   /** `stopsLast`: as for a {@link Runnable}. */
@@ -138,6 +157,11 @@ export class Manager {
     this.#readyChecks.push(check);
   }
 
+  /** Names of the checks of `/readyz` that fail now. */
+  failedReadyChecks(): string[] {
+    return this.#readyChecks.filter(({ check }) => !check().ok).map(({ name }) => name);
+  }
+
   /** Adds a hook that runs after the controllers have ended and before the lease is released, for last writes such as events. */
   onStop(hook: () => Promise<void>): void {
     this.#onStop.push(hook);
@@ -149,7 +173,7 @@ export class Manager {
     let running: Promise<void>[] = [];
     try {
       await this.#listen();
-      running = this.#informers.map((informer) => informer.run(caches.signal));
+      running = [...this.#informers, ...this.#optionalInformers].map((informer) => informer.run(caches.signal));
       return await this.#lead(stop);
     } finally {
       caches.abort();

@@ -2,6 +2,7 @@
 import { exponentialDelay, type BackoffOptions } from '../clock/backoff.ts';
 import type { Clock, Timer } from '../clock/clock.ts';
 import { coalescedDeadline } from '../clock/coalesce.ts';
+import { TimerQueue } from '../clock/timer-queue.ts';
 
 /** Receives what a queue does; all times in ms. */
 export interface WorkQueueMetrics {
@@ -23,6 +24,12 @@ export interface WorkQueueOptions {
   maxDelayMs?: number | undefined;
 }
 
+/**
+ * From this wait on, in ms, keys share one timer of the clock. Such waits are rounded up in any case. Each key of an idle process waits for
+ * about a minute, and a timer of node is several objects, and a list for each different number of ms.
+ */
+const SHARED_TIMER_MS = 5000;
+
 interface Delayed {
   due: number;
   timer: Timer;
@@ -43,12 +50,14 @@ export class WorkQueue {
   /** Keys added while a worker has them: they become ready when it is done, so that no change is missed. */
   readonly #again = new Set<string>();
   readonly #delayed = new Map<string, Delayed>();
+  readonly #longWaits: TimerQueue;
   readonly #failures = new Map<string, number>();
   #waiting: (() => void)[] = [];
   #shutDown = false;
 
   constructor({ clock, metrics, baseDelayMs = 5, maxDelayMs = 1_000_000 }: WorkQueueOptions) {
     this.#clock = clock;
+    this.#longWaits = new TimerQueue(clock);
     this.#metrics = metrics;
     this.#backoff = { baseMs: baseDelayMs, maxMs: maxDelayMs };
   }
@@ -172,7 +181,7 @@ export class WorkQueue {
   }
 
   #timerFor(key: string, due: number): Timer {
-    return this.#clock.setTimer(due - this.#clock.monotonic(), () => {
+    const onDue = (): void => {
       const remaining = due - this.#clock.monotonic();
       // A timer may fire early: by a fraction of a millisecond, or after 24.8 days, the longest there is.
       if (remaining > 1) {
@@ -181,6 +190,8 @@ export class WorkQueue {
       }
       this.#delayed.delete(key);
       this.add(key);
-    });
+    };
+    const ms = due - this.#clock.monotonic();
+    return ms < SHARED_TIMER_MS ? this.#clock.setTimer(ms, onDue) : this.#longWaits.setTimerAt(due, onDue);
   }
 }

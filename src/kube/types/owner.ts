@@ -52,13 +52,13 @@ export class ForeignObjectError extends Error {
   }
 }
 
-/** The owner of a child that was to be created again is deleted or terminating; the cache does not show that yet. */
+/** The owner of a child that was to be created again, or taken over, is deleted or terminating; the cache does not show that yet. */
 export class OwnerGoneError extends Error {
   override readonly name = 'OwnerGoneError';
 
   constructor(desired: KubeObject, owner: KubeObject) {
     super(
-      `${describe(desired)} is not created: its owner ${describe(owner)} (UID ${owner.metadata.uid}) is being deleted`,
+      `${describe(desired)} is not written: its owner ${describe(owner)} (UID ${owner.metadata.uid}) is being deleted`,
     );
   }
 }

@@ -9,3 +9,15 @@ export function timestamp(ms: number): string {
 export function microTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000Z');
 }
+
+/** How far the clock of another machine may be ahead, in ms. */
+const MAX_AHEAD_MS = 60_000;
+
+/**
+ * How many of the `ms` after a recorded time are left; 0: none, or it is not known since when they count. A time that is further ahead than the
+ * clocks of two machines are apart was recorded before the clock was set back.
+ */
+export function msLeft(since: number, ms: number, now: number): number {
+  const left = since + ms - now;
+  return left > 0 && left <= ms + MAX_AHEAD_MS ? Math.min(left, ms) : 0;
+}

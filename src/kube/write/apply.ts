@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
 import { isAlreadyExists, isConflict, StatusError } from '../types/errors.ts';
 import { ignoreNotFound } from '../types/not-found.ts';
-import { describe, ForeignObjectError, OwnerGoneError } from '../types/owner.ts';
+import { describe, ForeignObjectError, isControlledBy, OwnerGoneError } from '../types/owner.ts';
 import { pathOf, type ResourceType } from '../types/resource.ts';
 import { keyOf, nameOf, type KubeObject, type NamespacedName } from '../types/types.ts';
 import type { KubeClient } from '../client/client.ts';
@@ -106,6 +106,11 @@ export class Applier {
     return this.#recent.lastWrite(type, ref);
   }
 
+  /** A child as the cache has it, or as this applier has written it since. */
+  ofCached<T extends KubeObject>(type: ResourceType<T>, cached: T): T {
+    return this.#recent.ofCached(type, cached);
+  }
+
   /** Another writer keeps reverting what we write to this child. */
   contest(type: ResourceType, child: KubeObject): Contest | undefined {
     return this.#driftBackoff.contest(restoreKey(type, child), this.#options.clock.monotonic());
@@ -146,6 +151,24 @@ export class Applier {
     return this.#upToDate(child, object)?.action === 'unchanged';
   }
 
+  /** Whether the API server and the policies of its cluster would take this change of an object now; nothing is written. */
+  async wouldBeTaken<T extends KubeObject>(
+    type: ResourceType<T>,
+    desired: T,
+    live: T,
+    { signal }: ChildWriteOptions<T> = {},
+  ): Promise<boolean> {
+    const { client, fieldManager } = this.#options;
+    const of = { ...desired, metadata: { ...desired.metadata, uid: live.metadata.uid } };
+    try {
+      await client.apply(type, of, { fieldManager, force: true, dryRun: true, signal });
+      return true;
+    } catch (error) {
+      if (error instanceof StatusError) return false;
+      throw error;
+    }
+  }
+
   /** Whether exactly `desired` was applied to the live object last, whatever it has become since. */
   wasApplied<T extends KubeObject>(
     desired: T,
@@ -167,6 +190,7 @@ export class Applier {
     if (!uid || deletionTimestamp) return false;
     if (!isOurs(live, owner, options)) throw new ForeignObjectError(live, live);
     const { propagationPolicy = 'Background', signal } = options;
+    if (options.isOurs === undefined && !isControlledBy(live, owner)) await this.#assertOwnerLives(live, owner, signal);
     this.#recent.forget(type, live);
     try {
       await ignoreNotFound(this.#options.client.delete(type, nameOf(live), { uid, propagationPolicy, signal }));
@@ -183,7 +207,9 @@ export class Applier {
     const ownerUid = child.owner.metadata.uid ?? '';
     // It was created before and is gone: perhaps its owner is, too, and the cache does not show it. Then children would be created and
     // garbage-collected again and again.
-    if (this.#recent.wasCreated(type, child.manifest, ownerUid)) await this.#assertOwnerLives(child);
+    if (this.#recent.wasCreated(type, child.manifest, ownerUid)) {
+      await this.#assertOwnerLives(child.manifest, child.owner, child.signal);
+    }
     try {
       const object = await client.create(type, child.manifest, { fieldManager, signal: child.signal });
       this.#recent.created(type, object, ownerUid);
@@ -261,6 +287,9 @@ export class Applier {
     const { clock, log, fieldManager } = this.#options;
     const changed = child.differences(live).map(({ path }) => path);
     const adopted = !child.isControlled(live);
+    // Perhaps it has just been orphaned, by a deletion of the owner that the cache does not show: given its owner back, it would be
+    // garbage-collected after it.
+    if (child.givesOwner(live)) await this.#assertOwnerLives(live, child.owner, child.signal);
     const made = this.#normalizations.fields(live);
     const overwrite = overwriteOf(live.metadata.managedFields, fieldManager, changed);
     const object = await forceApply(this.#options, type, child, live);
@@ -272,11 +301,11 @@ export class Applier {
     return { action: 'updated', object, changed, ...(adopted && { adopted }), ...(undone.length > 0 && { undone }) };
   }
 
-  async #assertOwnerLives<T extends KubeObject>({ owner, manifest, signal }: DesiredChild<T>): Promise<void> {
+  async #assertOwnerLives(child: KubeObject, owner: KubeObject, signal: AbortSignal | undefined): Promise<void> {
     const { client, ownerType } = this.#options;
     const live = await ignoreNotFound(client.get(ownerType, nameOf(owner), { signal }));
     if (live?.metadata.uid === owner.metadata.uid && !live?.metadata.deletionTimestamp) return;
-    throw new OwnerGoneError(manifest, owner);
+    throw new OwnerGoneError(child, owner);
   }
 
   #read<T extends KubeObject>(type: ResourceType<T>, { manifest, signal }: DesiredChild<T>): Promise<T | undefined> {

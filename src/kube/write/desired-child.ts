@@ -67,6 +67,11 @@ export class DesiredChild<T extends KubeObject> {
     return this.#options.isOurs !== undefined || isControlledBy(live, this.owner);
   }
 
+  /** Whether writing `live` gives it the owner as its controller. False for a child that is to have none, as a volume that is kept. */
+  givesOwner(live: T): boolean {
+    return isControlledBy(this.#desired, this.owner) && !isControlledBy(live, this.owner);
+  }
+
   /** What is written: the desired state with its hash. */
   get manifest(): T {
     return this.#withHash().manifest;
