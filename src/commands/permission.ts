@@ -6,7 +6,7 @@ export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'd
 
 export interface Permission {
   readonly resource: ResourceType;
-  readonly subresource?: 'status' | 'finalizers' | InternalView;
+  readonly subresource?: 'status' | 'finalizers' | 'wakes' | InternalView;
   readonly verbs: readonly Verb[];
   /** Only objects of these names. RBAC does not support that for create, list and watch. */
   readonly resourceNames?: readonly string[];

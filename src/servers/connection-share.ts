@@ -110,17 +110,19 @@ export class SharedClient implements Requester {
     return this.#unanswered > 0;
   }
 
-  async request(method: string, params: object, options: CallOptions): Promise<unknown> {
+  request(method: string, params: object, options: CallOptions): Promise<unknown> {
     this.#unanswered += 1;
-    try {
-      const result = await this.client.request(method, params, options);
-      this.#connection.learn(this.client, method);
-      return result;
-    } catch (error) {
-      if (error instanceof RpcError) this.#connection.learn(this.client, method, error);
-      throw error;
-    } finally {
-      this.#unanswered -= 1;
-    }
+    return this.client.request(method, params, options).then(
+      (result) => {
+        this.#unanswered -= 1;
+        this.#connection.learn(this.client, method);
+        return result;
+      },
+      (error: unknown) => {
+        this.#unanswered -= 1;
+        if (error instanceof RpcError) this.#connection.learn(this.client, method, error);
+        throw error;
+      },
+    );
   }
 }

@@ -30,6 +30,8 @@ export interface ConnectionContext {
   readonly dial: Dial | undefined;
 }
 
+const NONE: readonly string[] = [];
+
 /** A connection that is being opened, for as long as a user waits for it. */
 interface Opening {
   readonly client: Client;
@@ -49,8 +51,8 @@ interface Opening {
 export class ServerConnection implements SharedConnection {
   readonly #context: ConnectionContext;
   readonly #shares = new Set<ConnectionShare>();
-  /** The methods that the server lacks, each with the connection on which that was last learned. */
-  readonly #lacking = new Map<string, Client>();
+  /** The methods that the server lacks, each with the connection on which that was last learned. Undefined: none. */
+  #lacking: Map<string, Client> | undefined;
   #address: ServerAddress;
   #client: Client | undefined;
   #opening: Opening | undefined;
@@ -76,7 +78,7 @@ export class ServerConnection implements SharedConnection {
 
   /** Whether the server has answered that it lacks the method. A process that has it would have another connection. */
   lacks(method: string): boolean {
-    const client = this.#lacking.get(method);
+    const client = this.#lacking?.get(method);
     return client !== undefined && client === this.#client;
   }
 
@@ -85,19 +87,19 @@ export class ServerConnection implements SharedConnection {
    * its process is another: a report must not change with each connection.
    */
   get lackingMethods(): readonly string[] {
-    return [...this.#lacking.keys()].toSorted();
+    return this.#lacking === undefined || this.#lacking.size === 0 ? NONE : [...this.#lacking.keys()].toSorted();
   }
 
   /** Learns from an answer to the method; `error`: the one that the server answered with, if it did. */
   learn(client: Client, method: string, error?: RpcError): void {
     if (client !== this.#client) return;
-    if (error?.isMethodNotFound === true) this.#lacking.set(method, client);
-    else this.#lacking.delete(method);
+    if (error?.isMethodNotFound === true) (this.#lacking ??= new Map()).set(method, client);
+    else this.#lacking?.delete(method);
   }
 
   /** Forgets what was learned of the server's methods, because its process is another. */
   forgetMethods(): void {
-    this.#lacking.clear();
+    this.#lacking = undefined;
   }
 
   /** Ms until the connection may be dialled; 0: at once, or there is one. Users that need it at the same time share a dial. */

@@ -27,6 +27,7 @@ export interface ScheduleOptions {
 export class Schedule {
   readonly #context: ScheduleContext;
   readonly #options: ScheduleOptions;
+  readonly #wake = (): void => this.#start();
   #timer: ReturnType<Timers['setTimer']> | undefined;
   #dueAt = 0;
   #busy = false;
@@ -62,7 +63,7 @@ export class Schedule {
     const { clock, timers } = this.#context;
     this.#timer?.cancel();
     this.#dueAt = timers.dueAt(clock.monotonic(), ms);
-    this.#timer = timers.setTimer(ms, () => this.#wake());
+    this.#timer = timers.setTimer(ms, this.#wake);
   }
 
   /** Starts a run. The function that it returns ends the run, and returns whether its outcome still counts. */
@@ -107,7 +108,7 @@ export class Schedule {
     this.#busy = false;
   }
 
-  #wake(): void {
+  #start(): void {
     const wait = this.#options.dialDelayMs();
     if (wait > 0) this.next(wait);
     else this.#options.onDue();

@@ -21,6 +21,8 @@ export interface HealthSettings {
   readonly timeoutMs: number;
   /** Checks in a row that must fail, an interval apart, before the server counts as unhealthy; at least 1. */
   readonly failureThreshold: number;
+  /** A server is slow while as many pings in a row took longer, in milliseconds; undefined: that is not looked at. */
+  readonly slowMs?: number | undefined;
 }
 
 /**
@@ -38,6 +40,8 @@ export type ServerHealth =
       readonly lacks?: readonly string[];
       /** Why it cannot write to its volume; absent: it can, or that is not known. */
       readonly writeError?: WriteError;
+      /** It takes too long to answer; absent: it does not. */
+      readonly isSlow?: true;
     }
   | {
       readonly state: 'Unhealthy';
@@ -88,7 +92,7 @@ export class Server {
 }
 
 const FIELDS = ['key', 'host', 'port', 'token', 'podUID', 'startedAt'] as const;
-const HEALTH_FIELDS = ['intervalMs', 'timeoutMs', 'failureThreshold'] as const;
+const HEALTH_FIELDS = ['intervalMs', 'timeoutMs', 'failureThreshold', 'slowMs'] as const;
 
 function isSame(a: ServerTarget, b: ServerTarget): boolean {
   return (

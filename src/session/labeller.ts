@@ -37,9 +37,9 @@ export class Labeller {
     // Labels of a changed spec may be accepted at once.
     const { labelsRefused: before } = state;
     const refusals = before !== undefined && before.generation === generation ? before.times : 0;
-    const wait = (state.labelledAt ?? -Infinity) + labelInterval(refusals) - clock.now();
+    const wait = (state.labelledAt ?? -Infinity) + labelInterval(refusals) - clock.monotonic();
     if (wait > 0) return wait;
-    state.labelledAt = clock.now();
+    state.labelledAt = clock.monotonic();
     try {
       await withTimeout(clock, source.label(server.key, sessionIdOf(session), labels));
       delete state.labelsRefused;

@@ -4,7 +4,7 @@ import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import { fromKey, keyOf } from '../kube/types/types.ts';
 import { serverIndex, serverName } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isStopped, type CopilotTenant } from '../resources/tenant.ts';
 import type { Located, ServerRunState, ServerView } from './model.ts';
 
 /** The servers of the tenant, by index, including `lastServer`, where the session was last seen, even when it was scaled down. */
@@ -37,13 +37,15 @@ export function serversOf(
     });
 }
 
-function runStateOf({ spec, status, metadata }: CopilotTenant, index: number): ServerRunState {
-  if (!spec.suspend && index < spec.replicas) {
+function runStateOf(tenant: CopilotTenant, index: number): ServerRunState {
+  const { spec, status, metadata } = tenant;
+  const isRunning = !isStopped(tenant);
+  if (isRunning && index < spec.replicas) {
     // Its container exits or can't be created, so the server will never answer; a Job can still reach the volume.
     const state = status?.servers?.find(({ name }) => name === serverName(metadata.name, index))?.state;
     return state === 'Failed' ? 'Stopped' : 'Expected';
   }
-  const desired = spec.suspend ? 0 : spec.replicas;
+  const desired = isRunning ? spec.replicas : 0;
   const observed = status?.observedGeneration === metadata.generation;
   return observed && (status?.replicas ?? 0) <= desired ? 'Stopped' : 'Stopping';
 }

@@ -5,13 +5,13 @@ import type { CopilotSession } from '../resources/session.ts';
 /** Losing it costs a write or a call, and nothing else. */
 export interface SessionState {
   readonly uid: string | undefined;
-  /** When its status was last written, ms. */
+  /** When its status was last written, monotonic ms. */
   statusWrittenAt?: number;
-  /** When storing its labels was last attempted, ms. */
+  /** When storing its labels was last attempted, monotonic ms. */
   labelledAt?: number;
   /** How often in a row its server has refused them, for this generation of the resource. */
   labelsRefused?: { readonly generation: number | undefined; readonly times: number };
-  /** It had expired but was in use: for which `expiresAt`, how often in a row, and until when it is left alone. */
+  /** It had expired but was in use: for which `expiresAt`, how often in a row, and until when it is left alone, monotonic ms. */
   inUse?: { readonly expiresAt: number; readonly times: number; readonly until: number };
   /** When its data was deleted because it had expired, ms: older answers of its server still have it. */
   expiredAt?: number;

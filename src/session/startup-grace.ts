@@ -26,7 +26,8 @@ export class StartupGrace {
     for (const { key, answer } of servers) if (answer !== undefined) this.#answered.add(key);
     // That a tenant was suspended says nothing of its servers after it was resumed.
     const reported = findCondition(status?.conditions, SessionConditionType.Ready)?.reason;
-    const outdated = reported === SessionReadyReason.TenantSuspended;
+    const outdated =
+      reported === SessionReadyReason.TenantSuspended || reported === SessionReadyReason.TenantHibernated;
     const known = status?.conditions === undefined || outdated || servers.some(({ key }) => this.#answered.has(key));
     return known ? 0 : this.#startedAt + STARTUP_GRACE_MS - now;
   }

@@ -39,7 +39,7 @@ export class StatusWriter {
     if (isDeepStrictEqual(session.status, status)) return undefined;
     const { client, recent, states, recorder, clock } = this.#options;
     const state = states.of(session);
-    const delay = writeDelay(session.status, status, state.statusWrittenAt, clock.now());
+    const delay = writeDelay(session.status, status, state.statusWrittenAt, clock.monotonic());
     if (delay > 0) return delay;
     try {
       const write = { client, recent, fieldManager: FIELD_MANAGER };
@@ -53,7 +53,7 @@ export class StatusWriter {
       recorder.event(session, 'Warning', cause.reason, cause.message);
       return FORBIDDEN_RETRY_MS;
     }
-    state.statusWrittenAt = clock.now();
+    state.statusWrittenAt = clock.monotonic();
     for (const { type, reason, message } of transitions(session.status, status)) {
       recorder.event(session, type, reason, message);
     }

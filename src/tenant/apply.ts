@@ -32,7 +32,7 @@ import { applyGatewayRights } from './gateway-rights.ts';
 import type { EndedPod } from './decisions/ended-pods.ts';
 import { deleteEndedPods } from './ended-pods.ts';
 import type { OperatorFacts, SecretRead, ServerWorld, TenantCause, Wait, World } from './model.ts';
-import type { Plan } from './plan.ts';
+import { type Plan, stoppable } from './plan.ts';
 import type { ServerPlan } from './server-plan.ts';
 
 /** The result of applying a plan. */
@@ -97,7 +97,7 @@ export async function applyPlan(
       return [server.index, live] as const;
     }),
   );
-  await deleteSurplus(writer, tenant, plan.surplus);
+  await deleteSurplus(writer, tenant, stoppable(plan));
   // Last, so that servers do not wait for it.
   if (!cleanupFirst) await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const endedPods = await deleteEndedPods(writer, client, tenant, world.servers, plan.endedPods, signal);
@@ -180,7 +180,7 @@ async function applyShared(
   const [account, policy, , binding] = await Promise.all([
     writer.apply(ServiceAccount, serviceAccount(tenant), world.serviceAccount),
     writer.apply(NetworkPolicy, networkPolicy(tenant, facts, clients.access), world.networkPolicy),
-    writer.apply(PodDisruptionBudget, podDisruptionBudget(tenant), world.disruptionBudget),
+    writer.apply(PodDisruptionBudget, podDisruptionBudget(tenant, plan.evictions?.refused), world.disruptionBudget),
     bindable
       ? writer.apply(
           Secret,

@@ -30,19 +30,22 @@ import type { SessionSource } from '../servers/survey/sessions.ts';
 import { MANAGED_SELECTOR, POD_SELECTOR } from '../resources/names.ts';
 import { tenantKeyOf } from '../resources/session-index.ts';
 import type { CopilotSession } from '../resources/session.ts';
-import { CopilotTenant } from '../resources/tenant.ts';
+import { CopilotTenant, isTenantPaused } from '../resources/tenant.ts';
 import { HASH_ANNOTATION } from './decisions/adoption.ts';
 import { FirstReady } from './first-ready.ts';
 import { Fleet, type FleetCounts, REPLACED_INDEX, replacedKeys } from './fleet.ts';
 import type { ClientCounts } from './gateway-clients.ts';
+import type { DrainWatch } from './gateway-drains.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts } from './model.ts';
+import { HIDDEN_NODES, type NodeSource } from './nodes.ts';
 import { PodOwners } from './pod-owners.ts';
 import { TenantReconciler } from './reconciler.ts';
 import { SessionStatistics } from './sessions/session-statistics.ts';
 import { StatusWriter } from './status-writer.ts';
 import { Targets, tenantOfTarget } from './targets.ts';
 import { slimDeployment, slimJob, slimPod } from './transforms.ts';
+import type { Wakes } from './wakes.ts';
 import { TENANT_INDEX, tenantKeys } from './world.ts';
 
 /**
@@ -53,10 +56,14 @@ const MAX_RETRY_DELAY_MS = 60_000;
 /** Delay after a change of a CopilotSession, in ms: many changes at once cost the tenant one reconcile. */
 const SESSIONS_DELAY_MS = 2_000;
 
+/** Name of the index of pods by the node that they run on. */
+const NODE_INDEX = 'node';
+const nodeKeys = ({ spec }: Pod): string[] => (spec?.nodeName === undefined ? [] : [spec.nodeName]);
+
 /** What the controller uses. */
 export interface TenantControllerOptions {
   readonly manager: Pick<Manager, 'client' | 'clock' | 'random' | 'log' | 'metrics' | 'informer' | 'addController'>;
-  /** Shared with the other controllers. */
+  /** Shared with the other controllers; has the index WAKING_INDEX. */
   readonly tenants: InformerLike<CopilotTenant>;
   /** Shared with the other controllers; has the SESSION_INDEXERS of src/resources/session-index.ts. */
   readonly copilotSessions: InformerLike<CopilotSession>;
@@ -67,6 +74,12 @@ export interface TenantControllerOptions {
   readonly sessions: SessionSource;
   /** The clients that the gateway reports; undefined without one. */
   readonly clients?: ClientCounts | undefined;
+  /** How far servers that drain are at the gateway; undefined without one. */
+  readonly drains?: DrainWatch | undefined;
+  /** Which sleeping tenants clients wait for; undefined: nobody can say it. */
+  readonly wakes?: Wakes | undefined;
+  /** Which nodes pods have to leave; undefined: the operator is not to look at nodes. */
+  readonly nodes?: NodeSource | undefined;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
   /** How many tenants are reconciled at the same time. */
@@ -89,9 +102,19 @@ export interface TenantController {
   readonly fleetCounts: () => FleetCounts;
 }
 
+/** Name of the index of tenants that are being woken. The informer of tenants has it. */
+export const WAKING_INDEX = 'waking';
+
+/** The indexer of {@link WAKING_INDEX}: all have the same key. Of a tenant that is paused or being deleted nobody starts servers. */
+export function wakingKeys(tenant: CopilotTenant): string[] {
+  const { metadata, status } = tenant;
+  if (status?.hibernation?.phase !== 'Waking') return [];
+  return isTenantPaused(tenant) || metadata.deletionTimestamp !== undefined ? [] : [WAKING_INDEX];
+}
+
 /** Adds the controller of CopilotTenant to the manager. */
 export function addTenantController(options: TenantControllerOptions): TenantController {
-  const { manager, tenants, copilotSessions, health, sessions, concurrency } = options;
+  const { manager, tenants, copilotSessions, health, sessions, concurrency, nodes = HIDDEN_NODES } = options;
   const { client, clock, log } = manager;
   const children = <T extends KubeObject>(
     type: ResourceType<T>,
@@ -111,7 +134,7 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
     serviceAccounts: children(ServiceAccount),
     networkPolicies: children(NetworkPolicy),
     disruptionBudgets: children(PodDisruptionBudget),
-    pods: children(Pod, slimPod, POD_SELECTOR),
+    pods: children(Pod, slimPod, POD_SELECTOR, { [NODE_INDEX]: nodeKeys }),
     cronJobs: children(CronJob),
     configMaps: children(ConfigMap),
     jobs: children(Job, slimJob),
@@ -157,6 +180,7 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
       sessions: copilotSessions.store,
     },
     podOwners: new PodOwners(client, clock),
+    nodes,
     recent,
     health,
     source: sessions,
@@ -165,6 +189,8 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
     statusWriter: new StatusWriter({ client, recent, recorder: options.recorder, statistics, firstReady }),
     firstReady,
     fleet,
+    drains: options.drains,
+    sleep: options.clients && options.drains && options.wakes && { clients: options.clients, wakes: options.wakes },
     metrics: options.tenantMetrics,
     recorder: options.recorder,
     facts: options.facts,
@@ -188,6 +214,21 @@ export function addTenantController(options: TenantControllerOptions): TenantCon
   builder.watches(copilotSessions, cleanedUp, { predicate: generationChanged, delayMs: SESSIONS_DELAY_MS });
   const controller = builder.complete(reconciler);
   statistics.onChange((tenant, afterMs) => controller.enqueueAfter(tenant, afterMs));
+  options.drains?.onChange((tenant) => controller.enqueue(tenant));
+  options.wakes?.onChange((tenant) => controller.enqueue(tenant));
+  tenants.addHandler({
+    onAdd: () => undefined,
+    onUpdate: (old, live) => {
+      if (wakingKeys(old).length > wakingKeys(live).length) options.wakes?.freed();
+    },
+    onDelete: (old) => {
+      if (wakingKeys(old).length > 0) options.wakes?.freed();
+    },
+  });
+  nodes.onChange((node) => {
+    const moved = informers.pods.store.byIndex(NODE_INDEX, node).flatMap(tenantKeys);
+    for (const key of new Set(moved)) controller.enqueue(fromKey(key));
+  });
   health.onTransition((key) => controller.enqueue(tenantOfTarget(key)));
   const wakeNext = (): void => {
     for (const tenant of fleet.next()) controller.enqueue(tenant);

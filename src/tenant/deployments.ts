@@ -11,6 +11,10 @@ export const TemplateAnnotation = {
   restartedAt: `${GROUP}/restarted-at`,
   /** How many such restarts followed each other without a long healthy time in between. */
   restartAttempt: `${GROUP}/restart-attempt`,
+  /** When the operator last replaced a pod that could have stayed, such as one on a cordoned node; RFC 3339. */
+  replacedAt: `${GROUP}/replaced-at`,
+  /** The value of the tenant's own annotation that asks for a restart. */
+  requestedRestart: `${GROUP}/requested-restart`,
 } as const;
 
 /**
@@ -60,6 +64,19 @@ export function restartOf(live: Deployment | undefined): Restart | undefined {
   if (at === undefined || Number.isNaN(Date.parse(at))) return undefined;
   const attempt = Number(annotations?.[TemplateAnnotation.restartAttempt]);
   return { at, attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : 1 };
+}
+
+/** When the operator last replaced a pod that could have stayed, as recorded on a live Deployment. */
+export function replacedAtOf(live: Deployment | undefined): string | undefined {
+  return live?.spec?.template.metadata?.annotations?.[TemplateAnnotation.replacedAt];
+}
+
+/** What a live Deployment records of how its pods were replaced: it stays in the template, because a change of it replaces the pod. */
+export function replacementsOf(live: Deployment | undefined): {
+  readonly restart: Restart | undefined;
+  readonly replacedAt: string | undefined;
+} {
+  return { restart: restartOf(live), replacedAt: replacedAtOf(live) };
 }
 
 /** The hash of the credentials that the pods of a live Deployment have. */

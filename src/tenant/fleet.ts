@@ -7,11 +7,12 @@ import type { ReadonlyStore } from '../kube/cache/store.ts';
 import type { Clock } from '../kube/clock/clock.ts';
 import type { Deployment } from '../kube/types/builtins.ts';
 import { isControlledBy } from '../kube/types/owner.ts';
+import { msLeft } from '../kube/types/time.ts';
 import { keyOf, type NamespacedName } from '../kube/types/types.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { type BudgetUse, compareServers, isOutage, isPaused } from './decisions/rollout-budget.ts';
-import { replicasOf, restartOf, rolloutStartOf } from './deployments.ts';
+import { replacementsOf, replicasOf, restartOf, rolloutStartOf } from './deployments.ts';
 import { TenantBudget, type BudgetRequests } from './tenant-budget.ts';
 import { PlaceQueue } from './place-queue.ts';
 import { tenantOfTarget } from './targets.ts';
@@ -94,7 +95,6 @@ export class Fleet {
 
   forget(request: NamespacedName): void {
     this.#close(keyOf(request), { rollouts: new Set(), restarts: new Set(), pending: 0 });
-    this.#requests.delete(keyOf(request));
   }
 
   /** The tenants whose servers the roll-out replaces next, as far as there are places. */
@@ -118,13 +118,18 @@ export class Fleet {
     const before = this.#requests.get(tenant);
     for (const server of before?.rollouts ?? []) if (!requests.rollouts.has(server)) this.#rollouts.leave(server);
     for (const server of before?.restarts ?? []) if (!requests.restarts.has(server)) this.#restarts.leave(server);
-    this.#requests.set(tenant, requests);
+    // Nearly every tenant has asked for nothing, and is not remembered for that.
+    const { rollouts, restarts, pending } = requests;
+    if (rollouts.size + restarts.size + pending > 0) this.#requests.set(tenant, requests);
+    else this.#requests.delete(tenant);
   }
 
   #rolloutUse(): BudgetUse {
     const { clock, max } = this.#options;
-    const found = this.#replaced(ROLLED_OUT);
-    const stuck = found.filter((live) => !isWithin(rolloutStartOf(live), ROLLOUT_DEADLINE_MS, clock.now()));
+    const isLate = (live: Deployment): boolean => !isWithin(rolloutStartOf(live), ROLLOUT_DEADLINE_MS, clock.now());
+    // One that was recycled and does not come back says nothing about the operator's version: others need not wait for it.
+    const found = this.#replaced(ROLLED_OUT).filter((live) => !(isRecycled(live) && isLate(live)));
+    const stuck = found.filter(isLate);
     return { max, running: this.#places(this.#rollouts, found), stuck: stuck.map(keyOf) };
   }
 
@@ -134,7 +139,7 @@ export class Fleet {
     const max = Math.max(1, this.#options.max);
     const holdMs = this.#isOutage(max) ? OUTAGE_HOLD_MS : RESTART_HOLD_MS;
     const found = this.#replaced(RESTARTED).filter(
-      (live) => isWithin(restartOf(live)?.at, holdMs, clock.now()) && health.get(keyOf(live)).state !== 'Healthy',
+      (live) => msLeft(restartTime(live), holdMs, clock.now()) > 0 && health.get(keyOf(live)).state !== 'Healthy',
     );
     return { max, running: this.#places(this.#restarts, found), stuck: [] };
   }
@@ -192,4 +197,14 @@ const isUnresponsive = (state: string): boolean => state !== 'Healthy' && state 
 /** Without a time that can be read it began too long ago. */
 function isWithin(at: string | undefined, ms: number, now: number): boolean {
   return at !== undefined && now - Date.parse(at) <= ms;
+}
+
+/** NaN: it was not restarted. */
+function restartTime(live: Deployment): number {
+  return Date.parse(restartOf(live)?.at ?? '');
+}
+
+/** Whether it has its place because its tenant had it recycled: then both were written at once. */
+function isRecycled(live: Deployment): boolean {
+  return rolloutStartOf(live) === replacementsOf(live).replacedAt;
 }

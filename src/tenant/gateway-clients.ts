@@ -1,56 +1,76 @@
 /** How many clients each tenant has at the gateway: its replicas are asked for all tenants at once. */
-import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock } from '../kube/clock/clock.ts';
-import { EndpointSlice } from '../kube/types/builtins.ts';
 import { toError } from '../kube/types/errors.ts';
 import { fromKey, keyOf, type NamespacedName } from '../kube/types/types.ts';
-import type { TenantCount } from '../resources/gateway-internal.ts';
+import type { TenantsAnswer } from '../resources/gateway-internal.ts';
+import { type GatewayService, listReplicas } from './gateway-replicas.ts';
 
 /** The clients of tenants. */
 export interface ClientCounts {
   /** Undefined: the gateway has not answered since this process started. */
   get(tenant: NamespacedName): number | undefined;
+  /**
+   * For how long nobody has used a tenant that may sleep, in ms, as of the last answer. Undefined: not all replicas have said it since this
+   * process started.
+   */
+  idleMs(tenant: NamespacedName): number | undefined;
   /** Calls `fn` for each tenant whose number has changed. */
   onChange(fn: (tenant: NamespacedName) => void): void;
 }
 
-/** A pod of the gateway. */
-export interface Replica {
-  readonly address: string;
-  /** One that starts or stops need not answer. */
-  readonly isReady: boolean;
-}
-
 /** What the replicas are asked with. */
-export interface GatewayClientsOptions {
-  readonly client: Pick<KubeClient, 'listAll'>;
+export interface GatewayClientsOptions extends GatewayService {
   readonly clock: Pick<Clock, 'sleep'>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
-  /** The operator's own namespace, where the gateway is. */
-  readonly namespace: string;
-  /** The Service of the gateway: its EndpointSlices list the replicas. */
-  readonly service: string;
   /** Asks one replica. Rejects if it does not answer. */
-  readonly ask: (address: string, signal: AbortSignal) => Promise<readonly TenantCount[]>;
+  readonly ask: (address: string, signal: AbortSignal) => Promise<TenantsAnswer>;
 }
 
 /** With the wait of a status for its last write (20 s) it is right within a minute, and written at most twice a minute for it. */
 const PERIOD_MS = 30_000;
 
-/** Asks periodically, and remembers the last complete answer. */
+/** A replica that was asked. */
+interface Asked {
+  readonly address: string;
+  /** What it says now; undefined: nothing, as one that is not ready may. */
+  readonly answer?: TenantsAnswer | undefined;
+  /** Why it does not answer although it should. */
+  readonly problem?: string | undefined;
+}
+
+/** A replica that ends has no clients any more, but it may have been used just before: the turns that they began still run. */
+const GONE: TenantsAnswer = { tenants: [], upMs: 0 };
+
+/** Asks periodically, and remembers what each replica has said last. */
 export class GatewayClients implements ClientCounts {
   readonly #options: GatewayClientsOptions;
   readonly #listeners: ((tenant: NamespacedName) => void)[] = [];
   #counts: ReadonlyMap<string, number> | undefined;
-  /** Why the last round was incomplete, so that it is logged once. */
+  /** What each replica that is there has said last, by its address. */
+  #last: ReadonlyMap<string, TenantsAnswer> = new Map();
+  #silent = 0;
+  /** Of the last round, if all replicas have answered in it. */
+  #used: readonly ReplicaUse[] | undefined;
+  /** Why the last round was incomplete, so that it is logged once; empty: it was not. */
   #problem: string | undefined;
 
   constructor(options: GatewayClientsOptions) {
     this.#options = options;
   }
 
+  /** Replicas that did not answer the last time, although they are ready. */
+  get silentReplicas(): number {
+    return this.#silent;
+  }
+
   get(tenant: NamespacedName): number | undefined {
     return this.#counts && (this.#counts.get(keyOf(tenant)) ?? 0);
+  }
+
+  idleMs(tenant: NamespacedName): number | undefined {
+    const key = keyOf(tenant);
+    if (this.#used === undefined || this.#used.length === 0) return undefined;
+    return Math.min(...this.#used.map(({ idleMs, upMs }) => idleMs.get(key) ?? upMs));
   }
 
   onChange(fn: (tenant: NamespacedName) => void): void {
@@ -65,36 +85,54 @@ export class GatewayClients implements ClientCounts {
     }
   }
 
-  /** Asks all replicas once. What the last complete round has found stays if one of them does not answer. */
+  /** Asks all replicas once. Of one that does not answer that counts which it has said last: the numbers of the others do not wait for it. */
   async poll(signal: AbortSignal): Promise<void> {
     try {
-      this.#found(await this.#askAll(signal));
+      const asked = await this.#askAll(signal);
+      if (signal.aborted) return;
+      const known = asked.map(({ address, answer, problem }) => {
+        return [address, answer ?? (problem === undefined ? GONE : (this.#last.get(address) ?? GONE))] as const;
+      });
+      this.#last = new Map(known);
+      const problems = asked.flatMap(({ problem }) => problem ?? []);
+      this.#silent = problems.length;
+      // Who does not answer may be in use.
+      this.#used = problems.length > 0 ? undefined : known.map(([, answer]) => replicaUse(answer));
+      this.#found(sum(known.map(([, answer]) => answer)));
+      this.#tell(
+        problems.join('; '),
+        'of replicas of the gateway that do not answer the clients are counted that they had',
+      );
     } catch (error) {
       if (signal.aborted) return;
-      const problem = toError(error).message;
-      if (problem !== this.#problem) this.#log('warn', { error: problem }, 'clients of the gateway are not counted');
-      this.#problem = problem;
+      this.#used = undefined;
+      this.#tell(toError(error).message, 'clients of the gateway are not counted');
     }
   }
 
-  async #askAll(signal: AbortSignal): Promise<Map<string, number>> {
-    const { client, namespace, service, ask } = this.#options;
-    const labelSelector = `kubernetes.io/service-name=${service}`;
-    const { items } = await client.listAll(EndpointSlice, { namespace, labelSelector, signal });
-    const answers = replicasOf(items).map(async ({ address, isReady }) => {
+  async #askAll(signal: AbortSignal): Promise<Asked[]> {
+    const { ask } = this.#options;
+    const replicas = await listReplicas(this.#options, signal);
+    const asked = replicas.map(async ({ address, isReady }): Promise<Asked> => {
       try {
-        return await ask(address, signal);
+        return { address, answer: await ask(address, signal) };
       } catch (error) {
-        if (isReady) throw new Error(`replica ${address}: ${toError(error).message}`, { cause: error });
-        return [];
+        return { address, problem: isReady ? `replica ${address}: ${toError(error).message}` : undefined };
       }
     });
-    return sum(await Promise.all(answers));
+    return Promise.all(asked);
+  }
+
+  /** Once, until it is another problem or none. */
+  #tell(problem: string, message: string): void {
+    const before = this.#problem ?? '';
+    this.#problem = problem;
+    if (problem === before) return;
+    if (problem === '') this.#log('info', {}, 'clients of the gateway are counted again');
+    else this.#log('warn', { error: problem }, message);
   }
 
   #found(counts: ReadonlyMap<string, number>): void {
-    if (this.#problem !== undefined) this.#log('info', {}, 'clients of the gateway are counted again');
-    this.#problem = undefined;
     const before = this.#counts ?? new Map<string, number>();
     this.#counts = counts;
     for (const key of new Set([...before.keys(), ...counts.keys()])) {
@@ -108,20 +146,23 @@ export class GatewayClients implements ClientCounts {
   }
 }
 
-/** The replicas of a Service, each once: during a change an address may be in two slices. */
-export function replicasOf(slices: readonly EndpointSlice[]): Replica[] {
-  const found = new Map<string, boolean>();
-  for (const { addresses, conditions } of slices.flatMap(({ endpoints = [] }) => endpoints)) {
-    const [address] = addresses;
-    // Absent means ready, by the definition of the field.
-    if (address !== undefined) found.set(address, (found.get(address) ?? false) || conditions?.ready !== false);
-  }
-  return Array.from(found, ([address, isReady]) => ({ address, isReady }));
+/** For how long tenants were not used at one replica, in ms. */
+interface ReplicaUse {
+  /** Of those that it names, by their key. */
+  readonly idleMs: ReadonlyMap<string, number>;
+  /** Of all others. */
+  readonly upMs: number;
+}
+
+/** A replica that does not say it, such as one of an earlier version, or of a tenant of which it does not know yet that it may sleep, has just used it. */
+function replicaUse({ tenants, upMs = 0 }: TenantsAnswer): ReplicaUse {
+  return { idleMs: new Map(tenants.map((tenant) => [keyOf(tenant), tenant.idleMs ?? 0])), upMs };
 }
 
 /** The numbers of all replicas together. */
-function sum(answers: readonly (readonly TenantCount[])[]): Map<string, number> {
+function sum(answers: readonly TenantsAnswer[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const tenant of answers.flat()) counts.set(keyOf(tenant), (counts.get(keyOf(tenant)) ?? 0) + tenant.clients);
+  for (const tenant of answers.flatMap(({ tenants }) => tenants))
+    counts.set(keyOf(tenant), (counts.get(keyOf(tenant)) ?? 0) + tenant.clients);
   return counts;
 }

@@ -105,6 +105,16 @@ export interface ServerWorld {
   readonly replicaSets?: readonly ReplicaSet[] | undefined;
   /** The latest Warning event, where the status of the pod does not say why it is not ready. */
   readonly warning?: EventWarning | undefined;
+  /** Why the pod that serves has to leave its node. */
+  readonly departure?: Departure | undefined;
+}
+
+/** Why a pod has to leave its node. */
+export interface Departure {
+  /** A sentence. */
+  readonly message: string;
+  /** The next pod could be scheduled to the same node: it tolerates all that is wrong with that. */
+  readonly comesBack: boolean;
 }
 
 /** The live objects of a tenant's cleanup. */
@@ -122,6 +132,9 @@ export interface CleanupWorld {
   readonly sessions: readonly CopilotSession[];
 }
 
+/** What the operator knows of nodes. `Unknown`: it has not listed them yet. `Hidden`: it may not see them, or is not to. */
+export type NodesView = 'Seen' | 'Unknown' | 'Hidden';
+
 /** The tenant and everything that exists for it, read once at the start of a reconcile. */
 export interface World {
   readonly tenant: CopilotTenant;
@@ -130,6 +143,8 @@ export interface World {
   readonly serviceAccount?: ServiceAccount | undefined;
   readonly networkPolicy?: NetworkPolicy | undefined;
   readonly disruptionBudget?: PodDisruptionBudget | undefined;
+  /** Default: Hidden. */
+  readonly nodes?: NodesView | undefined;
   /** What the gateway may read; unknown without a gateway. */
   readonly gatewayRole?: Role | undefined;
   readonly gatewayRoleBinding?: RoleBinding | undefined;

@@ -5,7 +5,7 @@ import type { Pod } from '../kube/types/builtins.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { ServerHealth } from '../servers/server.ts';
 import { serverName } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isStopped, type CopilotTenant } from '../resources/tenant.ts';
 import { lostNodeCause } from './decisions/lost-node.ts';
 import { podCause } from './decisions/pod-cause.ts';
 import { previousPod } from './decisions/previous-pod.ts';
@@ -101,12 +101,17 @@ export function observeServers(
     const observation = observeServer({
       tenant: metadata.name,
       server: servers.get(index) ?? { index, pods: [] },
-      running: !spec.suspend,
+      running: !isStopped(tenant),
       health: found,
-      remembered: isRemembered ? status?.servers?.[index] : undefined,
+      remembered: isRemembered ? rememberedStatus(status?.servers?.[index]) : undefined,
       now: clock.now(),
     });
     observed.set(index, observation);
   }
   return observed;
+}
+
+// It answered when it began to drain.
+function rememberedStatus(last: ServerStatus | undefined): ServerStatus | undefined {
+  return last?.state === 'Draining' ? { ...last, state: 'Healthy' } : last;
 }

@@ -7,7 +7,7 @@ import { StalledReason } from '../api/conditions.ts';
 import type { Deployment, Secret } from '../kube/types/builtins.ts';
 import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
 import { childName, isOfPreviousTenant, serverName, sweepName } from '../resources/names.ts';
-import { isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
+import { isStopped, isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
 import { clientAccess, type ClientAccess } from './client-access.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
@@ -18,6 +18,7 @@ import {
   type TokenRotation,
 } from './decisions/connection-token.ts';
 import { endedPods, type EndedPod } from './decisions/ended-pods.ts';
+import { evictionDecision, unlessStranded, type EvictionDecision } from './decisions/node-drain.ts';
 import { tenantOfPods } from './decisions/injection.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
 import { podInputs, podSecrets } from './decisions/pod-inputs.ts';
@@ -26,7 +27,7 @@ import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
 import { pendingRollout, type PendingRollout } from './decisions/pending-rollout.ts';
 import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
 import { PAUSED_TENANT, type RolloutBudget } from './decisions/rollout-budget.ts';
-import { credentialsOf, isRolloutComplete } from './deployments.ts';
+import { credentialsOf, isRolloutComplete, replicasOf } from './deployments.ts';
 import type {
   OperatorFacts,
   SecretRead,
@@ -37,6 +38,14 @@ import type {
   Wait,
   World,
 } from './model.ts';
+import {
+  type DrainReports,
+  drainTimeoutMs,
+  leavingDrains,
+  type PlannedDrain,
+  planDrains,
+  statedDrain,
+} from './drain-plan.ts';
 import { orphanedToken } from './orphaned-token.ts';
 import { planServer, type ServerPlan } from './server-plan.ts';
 import type { WasApplied } from './server-template.ts';
@@ -50,12 +59,18 @@ export interface Plan {
   readonly model: ModelDecision;
   /** How clients connect. */
   readonly clients: ClientAccess;
+  /** Whether evictions of servers are refused, because the operator drains them first. Default: they are not. */
+  readonly evictions?: EvictionDecision | undefined;
   /** Values of Secrets that the pods have besides token and model credential. */
   readonly podSecrets: readonly string[];
   /** The desired servers, by index. */
   readonly servers: readonly ServerPlan[];
   /** Servers beyond `spec.replicas`, highest index first. */
   readonly surplus: readonly ServerWorld[];
+  /** The drains that are stated, by the index of the server. One of `surplus` that drains is not deleted yet. */
+  readonly drains?: ReadonlyMap<number, PlannedDrain>;
+  /** The epoch of the last drain; undefined: there was none. */
+  readonly drainEpoch?: number | undefined;
   /** Ended pods of servers to delete. */
   readonly endedPods: readonly EndedPod[];
   /** One for each volume that has a sweep requested, running or to be requested. */
@@ -89,6 +104,10 @@ export interface PlanInput {
   /** Default: those of this version of the operator. */
   readonly templates?: PodTemplates;
   readonly budget: RolloutBudget;
+  /** What the gateway says of drains; undefined: there is none that can be asked. */
+  readonly drainReports?: DrainReports | undefined;
+  /** Indexes of the servers whose Deployment could not be written the last time, so that they are not drained again for it. */
+  readonly refused?: ReadonlySet<number> | undefined;
   /** Wall clock, ms. */
   readonly now: number;
   readonly randomBytes: (size: number) => Buffer;
@@ -111,6 +130,15 @@ export function decide(input: PlanInput): Plan {
   const { decision, cause, wait } = tokenOf(world, hashOf, randomBytes);
   const token = decision?.token;
   const hash = token === undefined ? undefined : hashOf(token);
+  const reports = clients.access === 'Gateway' && facts.gateway !== undefined ? input.drainReports : undefined;
+  const evictions = evictionDecision({
+    access: clients.access,
+    canDrain: reports !== undefined,
+    nodes: world.nodes ?? 'Hidden',
+    timeoutMs: drainTimeoutMs(tenant),
+    tolerations: tenant.spec.server.tolerations,
+    current: world.disruptionBudget?.spec?.maxUnavailable,
+  });
   const drafts = [...observed].map(([index, observation]) =>
     planServer({
       tenant: podTenant,
@@ -124,11 +152,19 @@ export function decide(input: PlanInput): Plan {
       wasApplied,
       templates,
       budget,
+      leavesNodes: evictions.refused,
       now,
     }),
   );
   const limited = limitRollout(drafts, hash);
-  const { servers, rolledOut, pending } = rollOut(limited, budget);
+  const { servers: next, rolledOut, pending } = rollOut(tenant, limited, budget);
+  const stranded = next.find(isStranded);
+  const surplus = [...world.servers.values()]
+    .filter(({ index }) => !observed.has(index))
+    .toSorted((a, b) => b.index - a.index);
+  const drainInput = { tenant, servers: next, surplus, reports, budget, refused: input.refused ?? new Set(), now };
+  const drained = isTenantPaused(tenant) ? leavingDrains(drainInput) : planDrains(drainInput);
+  const { servers, drains } = drained;
   const modelCause = model.ok ? [] : [{ reason: StalledReason.ModelNotConfigured, message: model.message }];
   // The servers that run keep what they started with, and serve.
   const isBesideServers = [...observed.values()].every(({ ready }) => ready);
@@ -145,18 +181,20 @@ export function decide(input: PlanInput): Plan {
     ...sweeps.flatMap((step) => (step.action === 'wait' ? (step.dueInMs ?? []) : [])),
     ...(waitsForCollection ? [COLLECTION_POLL_MS] : []),
     ...(clients.credential?.dueInMs === undefined ? [] : [clients.credential.dueInMs]),
+    ...(drained.dueInMs === undefined ? [] : [drained.dueInMs]),
   ];
   const plan: Plan = {
     token,
     rotation: decision && rotationOf(world, decision, hash, clients.access === 'Direct'),
     model,
     clients,
+    evictions: unlessStranded(evictions, stranded?.name),
     podSecrets: podSecrets(tenant, world.podInputs),
     servers,
-    surplus: [...world.servers.values()]
-      .filter(({ index }) => !observed.has(index))
-      .toSorted((a, b) => b.index - a.index),
-    endedPods: servers.flatMap(({ name, live }) => endedPods(live, name, !tenant.spec.suspend)),
+    surplus,
+    drains,
+    drainEpoch: drained.epoch,
+    endedPods: servers.flatMap(({ name, live }) => endedPods(live, name, !isStopped(tenant))),
     sweeps,
     causes: [
       ...(cause ? [cause] : []),
@@ -166,7 +204,7 @@ export function decide(input: PlanInput): Plan {
       ...servers.flatMap((server) => server.cause ?? []),
       ...lookAlikes,
     ],
-    waits: [...(wait ? [wait] : []), ...servers.flatMap((server) => server.wait ?? [])],
+    waits: [...drained.waits, ...(wait ? [wait] : []), ...servers.flatMap((server) => server.wait ?? [])],
     rolling: limited.rolling || rolledOut.length > 0,
     rolledOut,
     pendingRollout: pending,
@@ -192,6 +230,14 @@ export function pausedPlan(plan: Plan, decision: TokenDecision | undefined): Pla
   return { ...plan, ...nothing, pendingRollout: undefined, token, servers, paused: true };
 }
 
+/** The servers beyond `spec.replicas` that do not drain. */
+export function stoppable({ surplus, drains }: Plan): readonly ServerWorld[] {
+  return surplus.filter(({ index }) => {
+    const drain = drains?.get(index);
+    return drain === undefined || drain.end !== undefined;
+  });
+}
+
 function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecision[] {
   const { jobs, pods } = world.cleanup;
   const { tenant, servers } = world;
@@ -204,25 +250,35 @@ function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecisio
   });
 }
 
+/** Whether a server that runs has to leave its node, and its plan does not take it away. */
+function isStranded({ deployment, replaces, live }: ServerPlan): boolean {
+  if (live.departure === undefined || replicasOf(live.deployment) === 0 || !isRolloutComplete(live.deployment))
+    return false;
+  const stops = deployment !== undefined && replicasOf(deployment) === 0;
+  return !replaces && !stops;
+}
+
 /** Removes from the plans every replacement of a running pod that the rollout does not allow yet. */
 function limitRollout(
   drafts: readonly ServerPlan[],
   desired: string | undefined,
 ): { servers: ServerPlan[]; rolling: boolean } {
   const { allowed } = rolloutDecision(
-    drafts.map(({ index, replaces, observed, live: { deployment } }) => {
+    drafts.map(({ index, replaces, departs, observed, live: { deployment } }) => {
       const { health, ready, portOpen } = observed;
       const current = credentialsOf(deployment);
       const running = portOpen && isRolloutComplete(deployment);
       return {
         index,
-        pending: replaces,
+        pending: replaces && departs !== true,
         available: ready || runsPreviousCredentials({ health, running, current, desired }),
       };
     }),
   );
   const servers = drafts.map((draft) =>
-    draft.replaces && !allowed.has(draft.index) ? { ...draft, deployment: undefined, restart: undefined } : draft,
+    draft.replaces && draft.departs !== true && !allowed.has(draft.index)
+      ? { ...draft, deployment: undefined, restart: undefined }
+      : draft,
   );
   return { servers, rolling: drafts.some(({ replaces }) => replaces) };
 }
@@ -238,14 +294,16 @@ interface RolledOut {
  * itself changes, and only while all its servers respond.
  */
 function rollOut(
+  tenant: CopilotTenant,
   { servers, rolling }: { servers: readonly ServerPlan[]; rolling: boolean },
   budget: RolloutBudget,
 ): RolledOut {
   const waiting = servers.filter(({ upgrade }) => upgrade !== undefined);
-  const [next] = waiting;
+  const isDraining = ({ index }: ServerPlan): boolean => statedDrain(tenant, index) !== undefined;
+  const next = waiting.find(isDraining) ?? waiting[0];
   if (next === undefined) return { servers, rolledOut: [] };
   const isAvailable = ({ observed }: ServerPlan): boolean => observed.ready && observed.stopping.length === 0;
-  const place = !rolling && servers.every(isAvailable) ? budget.rollOut(next.name) : undefined;
+  const place = !rolling && servers.every(isAvailable) ? budget.rollOut(next.name, isDraining(next)) : undefined;
   if (place?.allowed !== true) return { servers, rolledOut: [], pending: pendingRollout(waiting, place) };
   const replaced = { ...next, deployment: next.upgrade, replaces: true };
   return { servers: servers.map((server) => (server === next ? replaced : server)), rolledOut: [replaced] };

@@ -14,6 +14,11 @@ interface ServerPods {
  * has not ended. A second pod, which another writer caused, has no node, because a server is not scheduled beside itself.
  */
 export function servingPod({ pods, lookAlikes = [] }: ServerPods): Pod | undefined {
+  const [only] = pods;
+  // Nearly always, and asked for several times in each reconcile.
+  if (pods.length <= 1 && lookAlikes.length === 0) {
+    return only?.metadata.deletionTimestamp === undefined ? only : undefined;
+  }
   const others = new Set(lookAlikes.map(({ pod }) => pod));
   const candidates = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && !others.has(pod));
   const state = (pod: Pod): number => (hasEnded(pod) ? 0 : isPlaced(pod) ? 2 : 1);

@@ -15,7 +15,7 @@ import type { RecentWrites } from '../kube/write/recent-writes.ts';
 import { isLatest } from '../kube/write/status.ts';
 import type { HealthSource } from '../servers/health/health.ts';
 import type { SessionSource } from '../servers/survey/sessions.ts';
-import { CopilotTenant } from '../resources/tenant.ts';
+import { CopilotTenant, isStopped } from '../resources/tenant.ts';
 import { podsOfJobs } from '../resources/termination-message.ts';
 import { reportActions } from './action-events.ts';
 import { applyPlan, deletesServers, type Outcome } from './apply.ts';
@@ -24,20 +24,26 @@ import { executeRuns } from './cleanup/run-executor.ts';
 import { mayAdopt } from './decisions/adoption.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
 import type { RolloutBudget } from './decisions/rollout-budget.ts';
+import { notWritten, undrained, withoutServers } from './drain-plan.ts';
+import type { DrainWatch } from './gateway-drains.ts';
+import type { HibernationDecision } from './decisions/hibernation.ts';
 import type { FirstReady } from './first-ready.ts';
 import type { Fleet } from './fleet.ts';
+import { decideSleep, hasStopped, settled, type SleepSources, withSleep } from './hibernation.ts';
 import type { TenantMetrics } from './metrics.ts';
 import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
 import { observeServers } from './observe.ts';
-import { decide, type Plan } from './plan.ts';
+import { decide, type Plan, stoppable } from './plan.ts';
 import type { SessionStatistics } from './sessions/session-statistics.ts';
 import { volumeUsages } from './sessions/volume-usage.ts';
 import type { WasApplied } from './server-template.ts';
+import type { NodeSource } from './nodes.ts';
 import type { PodOwners } from './pod-owners.ts';
+import { RefusedWrites } from './refused-writes.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { isSteady, unobservedStatus } from './status.ts';
 import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
-import type { Targets } from './targets.ts';
+import { targetKey, type Targets } from './targets.ts';
 import { statusToWrite } from './throttled-status.ts';
 import { readWorld, type TenantStores, type WorldRead } from './world.ts';
 
@@ -47,6 +53,7 @@ export interface TenantReconcilerOptions {
   readonly tenants: ReadonlyStore<CopilotTenant>;
   readonly stores: TenantStores;
   readonly podOwners: PodOwners;
+  readonly nodes: NodeSource;
   /** Our own writes of tenants' status, until the cache shows them. */
   readonly recent: RecentWrites;
   readonly health: HealthSource;
@@ -57,6 +64,10 @@ export interface TenantReconcilerOptions {
   readonly statusWriter: StatusWriter;
   readonly firstReady: FirstReady;
   readonly fleet: Fleet;
+  /** Undefined: there is no gateway that can be asked. */
+  readonly drains: DrainWatch | undefined;
+  /** Undefined: nobody can be asked to wake tenants, so none sleeps. */
+  readonly sleep: SleepSources | undefined;
   readonly metrics: TenantMetrics;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly facts: OperatorFacts;
@@ -80,6 +91,8 @@ interface Observation extends ReconcileInputs {
 // spreads the requests of a thousand tenants.
 const POLL_MS = 46_000;
 const POLL_JITTER_MS = 8_000;
+/** The same for a tenant that sleeps, up to twice as long: whoever rotates a credential by deleting its Secret waits for it, or wakes it. */
+const ASLEEP_POLL_MS = 600_000;
 /** How often what is waited for is checked, in ms: its event may be missed, or there is none. */
 const WAIT_POLL_MS = 10_000;
 /** Time for the cache to show the write of a conflict, in ms. */
@@ -87,12 +100,19 @@ const CONFLICT_RETRY_MS = 200;
 /** Number of volumes whose last check is remembered. */
 const MAX_VOLUME_CHECKS = 10_000;
 
+/** How wakes end. */
+const WAKE_RESULTS = new Map<string | undefined, 'Awake' | 'Failed'>([
+  ['Awake', 'Awake'],
+  ['WakeFailed', 'Failed'],
+]);
+
 /** Every decision is made from the cluster's state; what is remembered here only saves work. */
 export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
   readonly #steadyStates = new SteadyStates();
   /** When volumes were last checked, by the UID of the claim: one that cannot be measured is not checked over and over. */
   readonly #volumeCheckedAt = new LruMap<string, number>(MAX_VOLUME_CHECKS);
+  readonly #refused = new RefusedWrites();
 
   constructor(options: TenantReconcilerOptions) {
     this.#options = options;
@@ -116,8 +136,9 @@ export class TenantReconciler implements Reconciler {
 
   /** Called instead of `reconcile` while the children cannot be listed or watched: none is changed, and the status says why. */
   async reconcileForbidden(request: NamespacedName, why: Error, context: ReconcileContext): Promise<void> {
-    const { tenants, recent, targets } = this.#options;
+    const { tenants, recent, targets, sleep } = this.#options;
     targets.remove(request);
+    sleep?.wakes.settle(request, 'Asleep');
     const cached = tenants.get(request);
     if (cached === undefined) this.#steadyStates.forget(request);
     else await this.#reportUnreadable(recent.ofCached(CopilotTenant, cached), why, context);
@@ -125,15 +146,18 @@ export class TenantReconciler implements Reconciler {
 
   /** The five steps of a reconcile: read, observe, decide, apply, report. */
   async #reconcileTenant(tenant: CopilotTenant, context: ReconcileContext): Promise<Result> {
-    const { clock, random } = this.#options;
+    const { clock } = this.#options;
     const now = clock.now();
     const read = await this.#read(tenant, now, context);
-    const pollMs = POLL_MS + POLL_JITTER_MS * random() - (read?.ageMs ?? 0);
-    if (read === undefined) return { requeueAfterMs: pollMs };
-    const { world } = read;
-    const observation = this.#observe(world, now);
+    if (read === undefined) return { requeueAfterMs: this.#pollMs(tenant) };
+    const sleep = this.#decideSleep(read.world, now);
+    const world = { ...read.world, tenant: withSleep(tenant, sleep ? sleep.status : tenant.status?.hibernation) };
+    if (world.tenant !== tenant) this.#steadyStates.forget(nameOf(tenant));
+    const pollMs = this.#pollMs(world.tenant) - read.ageMs;
+    const observation = this.#observe(world, now, sleep);
     const steadyMs = this.#steadyStates.remainingMs(observation, clock.monotonic());
-    if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs) };
+    const sleepMs = sleep?.dueInMs ?? pollMs;
+    if (steadyMs !== undefined) return { requeueAfterMs: Math.min(pollMs, steadyMs, sleepMs) };
     const budget = this.#options.fleet.budgetOf(tenant);
     let pending = 0;
     try {
@@ -144,11 +168,38 @@ export class TenantReconciler implements Reconciler {
       if (outcome === 'Deleted') return {};
       budget.written(world.servers, outcome.servers);
       const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs);
-      const dueInMs = await this.#report(observation, plan, outcome, context);
-      return { requeueAfterMs: Math.min(pollMs, dueInMs, budget.dueInMs ?? pollMs, batchMs ?? pollMs) };
+      const refused = this.#recordRefused(world, plan, outcome);
+      const reported = { ...plan, drains: withoutServers(plan.drains, refused) };
+      const dueInMs = await this.#report(tenant, this.#fallAsleep(observation, outcome), reported, outcome, context);
+      return { requeueAfterMs: Math.min(pollMs, dueInMs, sleepMs, budget.dueInMs ?? pollMs, batchMs ?? pollMs) };
     } finally {
       budget.close(pending);
     }
+  }
+
+  /** A tenant that sleeps needs its Secrets when it is woken, and then they are read at once. */
+  #pollMs(tenant: CopilotTenant): number {
+    const { random } = this.#options;
+    if (tenant.status?.hibernation?.phase === 'Stopped') return ASLEEP_POLL_MS * (1 + random());
+    return POLL_MS + POLL_JITTER_MS * random();
+  }
+
+  /** Decides whether it sleeps, before everything else, which depends on that. */
+  #decideSleep(world: World, now: number, mayStop = false): HibernationDecision | undefined {
+    const { sleep } = this.#options;
+    const { tenant, servers } = world;
+    const decision = decideSleep(world, observeServers(tenant, servers, this.#options).values(), sleep, now, mayStop);
+    if (decision !== undefined) sleep?.wakes.settle(nameOf(tenant), settled(decision));
+    return decision;
+  }
+
+  /** The observation, with the tenant asleep if this reconcile has stopped its servers for that. */
+  #fallAsleep(observation: Observation, { servers }: Outcome): Observation {
+    const { world, now } = observation;
+    const { tenant } = world;
+    if (tenant.status?.hibernation?.phase !== 'Draining' || !hasStopped(servers)) return observation;
+    const decision = this.#decideSleep(world, now, true);
+    return { ...observation, sleep: decision, world: { ...world, tenant: withSleep(tenant, decision?.status) } };
   }
 
   /** Reads the tenant's children and Secrets. Undefined if the operator is not allowed to, which the status then reports. */
@@ -165,14 +216,14 @@ export class TenantReconciler implements Reconciler {
   }
 
   /** Observes servers, volumes and sessions: what was read, with what the servers answer. */
-  #observe(world: World, now: number): Observation {
+  #observe(world: World, now: number, sleep: HibernationDecision | undefined): Observation {
     const { targets, statistics } = this.#options;
     const { tenant, servers, cleanup } = world;
     targets.observe(tenant, servers);
     const usages = volumeUsages({ tenant, servers, pods: podsOfJobs(cleanup) });
     const observed = observeServers(tenant, servers, this.#options);
     const sessions = statistics.observe(tenant, servers, usages, tenant.status?.lastCleanup);
-    return { world, observed, sessions, usages, runs: cleanupRunsOf(tenant, cleanup, now), now };
+    return { world, observed, sessions, usages, runs: cleanupRunsOf(tenant, cleanup, now), sleep, now };
   }
 
   /** Decides what to do, without writing anything. */
@@ -181,7 +232,7 @@ export class TenantReconciler implements Reconciler {
     budget: RolloutBudget,
     signal: AbortSignal,
   ): Promise<Plan> {
-    const { applier, facts, randomBytes } = this.#options;
+    const { applier, facts, randomBytes, drains } = this.#options;
     const { tenant } = world;
     const differing: [desired: Deployment, live: Deployment][] = [];
     const wouldWrite = (desired: Deployment, live: Deployment): boolean => {
@@ -193,13 +244,40 @@ export class TenantReconciler implements Reconciler {
     const volumes = this.#volumeFacts(world, usages);
     const wasApplied: WasApplied = (desired, live) => applier.wasApplied(desired, live, tenant);
     const decideNow = (): Plan =>
-      decide({ world, facts, observed, volumes, wouldWrite, wasApplied, budget, now, randomBytes });
+      decide({
+        world,
+        facts,
+        observed,
+        volumes,
+        wouldWrite,
+        wasApplied,
+        budget,
+        drainReports: drains,
+        refused: this.#refused.of(nameOf(tenant)),
+        now,
+        randomBytes,
+      });
     const plan = decideNow();
     // Before a server is reported as being replaced: a policy may have changed its Deployment, and then nothing is written.
     const left = await Promise.all(
       differing.map(([desired, live]) => applier.changedByServer(Deployment, desired, live, tenant, { signal })),
     );
-    return left.includes(true) ? decideNow() : plan;
+    const decided = left.includes(true) ? decideNow() : plan;
+    return (await this.#testRefused(tenant, decided, signal)) ? decideNow() : decided;
+  }
+
+  /** Whether writes that were refused would be taken now: then the servers are drained, which without that are replaced in the middle of turns. */
+  async #testRefused(tenant: CopilotTenant, { servers, paused }: Plan, signal: AbortSignal): Promise<boolean> {
+    const { applier } = this.#options;
+    const refused = this.#refused.testable(nameOf(tenant));
+    if (refused.size === 0 || paused === true) return false;
+    const tested = undrained(tenant, servers, refused).map(async ({ index, deployment, live }) => {
+      if (deployment === undefined || live.deployment === undefined) return [];
+      return (await applier.wouldBeTaken(Deployment, deployment, live.deployment, { signal })) ? [index] : [];
+    });
+    const taken = (await Promise.all(tested)).flat();
+    this.#refused.taken(nameOf(tenant), taken);
+    return taken.length > 0;
   }
 
   /**
@@ -210,20 +288,26 @@ export class TenantReconciler implements Reconciler {
     const { client, recent, applier, facts, clock, targets } = this.#options;
     const { tenant } = world;
     // The deletion of a volume cannot be undone, so it is not based on a cache that may be late.
-    const deletes = !plan.paused && deletesServers(tenant, plan.surplus);
+    const deletes = !plan.paused && deletesServers(tenant, stoppable(plan));
     if (deletes && !(await isLatest({ client, recent }, CopilotTenant, tenant, signal))) return 'Outdated';
     const outcome = await applyPlan({ applier, client, facts, clock, log }, world, plan, signal);
     if (outcome.errors.some((error) => error instanceof OwnerGoneError)) return 'Deleted';
-    if (!tenant.spec.suspend && plan.token !== undefined) {
+    if (!isStopped(tenant) && plan.token !== undefined) {
       targets.register(tenant, outcome.servers.values(), plan.token);
     }
     return outcome;
   }
 
-  /** Reports in events, metrics and the status. Returns when the next reconcile is due, in ms. */
-  async #report(observation: Observation, plan: Plan, outcome: Outcome, context: ReconcileContext): Promise<number> {
+  /** Reports in events, metrics and the status, which differs from that of `before`. Returns when the next reconcile is due, in ms. */
+  async #report(
+    before: CopilotTenant,
+    observation: Observation,
+    plan: Plan,
+    outcome: Outcome,
+    context: ReconcileContext,
+  ): Promise<number> {
     const { clock, metrics, statusWriter, statistics } = this.#options;
-    const { world, usages, runs: cleanup, now } = observation;
+    const { world, usages, runs: cleanup, sleep, now } = observation;
     const { tenant } = world;
     reportActions(this.#options, tenant, plan, outcome, context.log);
     this.#recordVolumeChecks(plan, now);
@@ -241,11 +325,18 @@ export class TenantReconciler implements Reconciler {
       usages,
       lastCleanup: cleanup.last,
       blockedCleanup: cleanup.problem.blocked,
+      sleepReason: sleep?.reason,
       now,
     };
     const { status, statisticsDueMs } = statusToWrite(result, statistics.writeDelayMs(nameOf(tenant)));
-    const written = await statusWriter.write(tenant, status, context.signal);
-    if (written === 'written') for (const run of cleanup.counted) metrics.cleanedUp(run);
+    this.#watchDrains(tenant, plan);
+    const written = await statusWriter.write(before, status, context.signal);
+    if (written === 'written') {
+      for (const run of cleanup.counted) metrics.cleanedUp(run);
+      const { phase, since = '' } = before.status?.hibernation ?? {};
+      const result = phase === 'Waking' ? WAKE_RESULTS.get(sleep?.reason) : undefined;
+      if (result !== undefined) metrics.woke(result, Math.max(0, now - Date.parse(since)));
+    }
     if (error !== undefined) throw error;
     if (written === 'conflict') return CONFLICT_RETRY_MS;
     const waits = plan.rolling || plan.waits.length > 0 || outcome.waits.length > 0;
@@ -259,6 +350,30 @@ export class TenantReconciler implements Reconciler {
     const dueInMs = Math.min(...dues.flatMap((due) => due ?? []));
     if (written === 'unchanged' && isSteady(result)) this.#steadyStates.record(observation, dueInMs, clock.monotonic());
     return dueInMs;
+  }
+
+  /**
+   * `world`: what was planned from, because before that a sleep may have been taken back. Whatever failed for another reason, such as a
+   * conflict, is tried again at once, and its servers stay drained for it.
+   */
+  #recordRefused({ tenant }: World, plan: Plan, outcome: Outcome): ReadonlySet<number> {
+    const name = nameOf(tenant);
+    const before = this.#refused.of(name);
+    if (outcome.errors.length > 0) return before;
+    const refused = notWritten(tenant, plan.servers, outcome.servers, before);
+    const draining = [...(plan.drains ?? [])].flatMap(([index, { end }]) => (end === undefined ? [index] : []));
+    this.#refused.record(name, refused, new Set(draining));
+    return refused;
+  }
+
+  /**
+   * Also those that are over: before the cache shows what was written, the next reconcile decides the same again. But none whose pod goes
+   * already, which may take days on a node that is lost.
+   */
+  #watchDrains(tenant: CopilotTenant, { drains = new Map() }: Plan): void {
+    const asked = [...drains].filter(([, { end }]) => end !== 'Leaving');
+    const epochs = new Map(asked.map(([index, { drain }]) => [targetKey(tenant, index), drain.epoch]));
+    this.#options.drains?.watch(nameOf(tenant), epochs);
   }
 
   #recordVolumeChecks({ sweeps }: Plan, now: number): void {
@@ -281,14 +396,19 @@ export class TenantReconciler implements Reconciler {
   async #reportUnreadable(tenant: CopilotTenant, why: Error, { signal, log }: ReconcileContext): Promise<void> {
     const { statusWriter, clock } = this.#options;
     this.#steadyStates.forget(nameOf(tenant));
+    this.#options.drains?.watch(nameOf(tenant), new Map());
     log.debug({ err: why }, "not allowed to read the tenant's resources");
     const cause = refusalOfRequest(why, "the tenant's resources");
     await statusWriter.write(tenant, unobservedStatus(tenant, cause, clock.now()), signal);
   }
 
   #forget(request: NamespacedName): void {
-    const { targets, statistics, firstReady, fleet } = this.#options;
+    const { targets, statistics, firstReady, fleet, drains, sleep } = this.#options;
+    // Nobody starts it, however often it is asked for.
+    sleep?.wakes.settle(request, 'Asleep');
     fleet.forget(request);
+    drains?.watch(request, new Map());
+    this.#refused.forget(request);
     targets.remove(request);
     statistics.forget(request);
     firstReady.forget(request);

@@ -1,11 +1,13 @@
 /** Decides what to do with the Deployment of a server that should run. */
 import { ReconcilingReason } from '../api/conditions.ts';
+import { durationMs } from '../api/duration.ts';
 import type { Deployment, Pod } from '../kube/types/builtins.ts';
-import { timestamp } from '../kube/types/time.ts';
+import { msLeft, timestamp } from '../kube/types/time.ts';
 import { differences } from '../kube/write/diff.ts';
 import type { CopilotTenant } from '../resources/tenant.ts';
 import { ipFamilyOf } from './builders/pod-template/listen-address.ts';
 import type { PodTemplates } from './builders/pod-template/template.ts';
+import { recycleDecision, type RecycleDecision } from './decisions/recycle.ts';
 import { restartDecision } from './decisions/restart.ts';
 import type { RolloutBudget } from './decisions/rollout-budget.ts';
 import { serverImage } from './decisions/server-image.ts';
@@ -15,12 +17,14 @@ import {
   isObserved,
   isRolloutComplete,
   recordedTemplateOf,
+  replacedAtOf,
+  replacementsOf,
   replicasOf,
   restartOf,
   rolloutStartOf,
 } from './deployments.ts';
 import type { OperatorFacts, ServerObservation, ServerWorld, Wait } from './model.ts';
-import { hasEnded } from './pods.ts';
+import { hasEnded, servingPod, startTime } from './pods.ts';
 import { ServerTemplate, type ServerVersion, type WasApplied } from './server-template.ts';
 
 /** What the plan of a running server is decided from. */
@@ -34,6 +38,8 @@ export interface RunningInput {
   readonly wasApplied: WasApplied;
   readonly templates: PodTemplates;
   readonly budget: RolloutBudget;
+  /** Evictions are refused, and the operator moves its pod from a node that it has to leave. */
+  readonly leavesNodes: boolean;
   /** Wall clock, ms. */
   readonly now: number;
 }
@@ -46,6 +52,10 @@ export interface RunningPlan {
   readonly replaces: boolean;
   /** The Deployment in the operator's current version, which the roll-out may apply instead. It replaces the pod. */
   readonly upgrade?: Deployment | undefined;
+  /** Why the upgrade replaces a server that works and has the current version. */
+  readonly recycles?: { readonly reason: string; readonly message: string } | undefined;
+  /** Its pod has to leave its node, so it is replaced whatever the other servers of the tenant do. */
+  readonly departs?: boolean | undefined;
   /** If it is Unhealthy: why, and what the operator does about it. */
   readonly healthMessage?: string | undefined;
   /** Why this reconcile restarts it. */
@@ -68,25 +78,72 @@ export function planRunning(input: RunningInput, credentialsHash: string): Runni
     return { deployment: template.render(current), replaces: false };
   }
   const { observed, wouldWrite } = input;
-  const restart = restartOf(live.deployment);
+  const before = replacementsOf(live.deployment);
   const responds = observed.ready && !observed.remembered;
-  const kept = { restart, rolloutAt: responds ? undefined : rolloutStartOf(live.deployment) };
+  const kept = { ...before, rolloutAt: responds ? undefined : rolloutStartOf(live.deployment) };
   const change = (version: ServerVersion, from: Deployment): RunningPlan =>
     planChange(template.render(version, kept), template.render(version, { ...kept, running: false }), from, live.pods);
+  const leavesInMs = departsInMs(input);
   const { takesCurrent } = templateRevision({ ...versions.input, restarts: false });
   const version = takesCurrent ? current : recorded;
   // One of a newer operator cannot be rendered, so the Deployment stays as it is.
   const desired = version.revision > templates.current ? undefined : template.render(version, kept);
   if (desired !== undefined && wouldWrite(desired, live.deployment) && replacesPod(desired, live.deployment)) {
-    return change(version, live.deployment);
+    // On a node that it has to leave it waits for no other server of the tenant.
+    return { ...change(version, live.deployment), ...(leavesInMs === 0 && { departs: true }) };
   }
   // Of a paused Deployment the pod would not be replaced.
   const isPaused = live.deployment.spec?.paused === true;
   const upgrades = desired !== undefined && !isPaused && template.differ(version, current);
   // It serves nobody, and the current version may be what it needs.
   if (upgrades && isDown(observed)) return change(current, live.deployment);
-  const upgrade = upgrades ? template.render(current, { restart, rolloutAt: timestamp(now) }) : undefined;
-  return { deployment: desired, replaces: false, upgrade, ...planRestart(input, versions) };
+  const at = timestamp(now);
+  if (desired !== undefined && !isPaused && leavesInMs === 0) {
+    const { takesCurrent: isAllowed } = templateRevision({ ...versions.input, restarts: true });
+    const render = (running: boolean): Deployment =>
+      template.render(isAllowed ? current : recorded, { ...kept, replacedAt: at, running });
+    return { ...planChange(render(true), render(false), live.deployment, live.pods), departs: true };
+  }
+  const recycle = isPaused || desired === undefined ? undefined : recycleOf(input);
+  const recycles = !upgrades && recycle?.action === 'recycle' ? recycle : undefined;
+  const replacedAt = recycles === undefined ? before.replacedAt : at;
+  const upgrade =
+    upgrades || recycles !== undefined ? template.render(current, { ...before, replacedAt, rolloutAt: at }) : undefined;
+  // One that has to leave and cannot waits for a change, and not for a time.
+  const movesInMs = leavesInMs === 0 ? undefined : leavesInMs;
+  const dueInMs = movesInMs ?? (recycle?.action === 'wait' ? recycle.dueInMs : undefined);
+  return { deployment: desired, replaces: false, upgrade, recycles, dueInMs, ...planRestart(input, versions) };
+}
+
+/** A pod that has come back to a node that it has to leave is moved again only after this time, in ms: something has it tolerate the cordon. */
+const MOVES_AGAIN_MS = 2 * 60_000;
+
+/** In how many ms the pod has to leave its node; undefined: it has not. While one replaces the other, it does already. */
+function departsInMs({ live, leavesNodes, now }: RunningInput): number | undefined {
+  if (!leavesNodes || live.departure?.comesBack !== false || !isRolloutComplete(live.deployment)) return undefined;
+  const { replacedAt } = replacementsOf(live.deployment);
+  return replacedAt === undefined ? 0 : msLeft(Date.parse(replacedAt), MOVES_AGAIN_MS, now);
+}
+
+/** Undefined while one pod replaces the other. */
+function recycleOf({ tenant, live, observed, now }: RunningInput): RecycleDecision | undefined {
+  const { maxAge, maxPingLatency } = tenant.spec.server.recycle ?? {};
+  if (!isRolloutComplete(live.deployment)) return undefined;
+  return recycleDecision({
+    server: observed.name,
+    maxAge: maxAge === undefined ? undefined : { text: maxAge, ms: durationMs(maxAge) },
+    maxPingLatency,
+    health: observed.health,
+    begun: isRecycling(tenant, observed.name, live),
+    startedAt: startTime(servingPod(live)),
+    now,
+  });
+}
+
+/** Whether the status says that the pod which serves drains to be recycled. */
+function isRecycling({ status }: CopilotTenant, server: string, live: ServerWorld): boolean {
+  const drain = status?.servers?.find(({ name }) => name === server)?.drain;
+  return drain?.reason === 'Recycling' && drain.podUID === servingPod(live)?.metadata.uid;
 }
 
 /** The restart of a server that does not respond; nothing if its pod is being created, or has failed. */
@@ -107,6 +164,7 @@ function planRestart(
   if (!place.allowed) return { healthMessage: `${message}. ${place.message}`, dueInMs: RESTART_POLL_MS };
   const { takesCurrent } = templateRevision({ ...input, restarts: true });
   const deployment = template.render(takesCurrent ? current : recorded, {
+    replacedAt: replacedAtOf(live.deployment),
     restart: { at: timestamp(now), attempt: decision.attempt },
     rolloutAt: rolloutStartOf(live.deployment),
   });
@@ -147,7 +205,7 @@ export function serverVersions(
   const recorded = { revision: recordedTemplateOf(live).revision, image: serverImage(desired, live) };
   // Of an unknown revision no drift can be repaired, but a second pod on the volume cannot stay.
   const twoPods = recorded.revision > templates.current && replicasOf(live) > 1;
-  const changed = twoPods || template.hasChanged(live, recorded, restartOf(live), wasApplied);
+  const changed = twoPods || template.hasChanged(live, recorded, wasApplied);
   return { template, current, recorded, input: { ...input, recorded: recorded.revision, changed } };
 }
 

@@ -3,7 +3,7 @@ import { ReconcilingReason } from '../api/conditions.ts';
 import { Annotation } from '../api/names.ts';
 import type { Deployment, Job, PersistentVolumeClaim, Pod, ReplicaSet } from '../kube/types/builtins.ts';
 import { isOfPreviousTenant, serverName, serverPods } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isStopped, type CopilotTenant } from '../resources/tenant.ts';
 import { persistentVolumeClaim } from './builders/persistentvolumeclaim.ts';
 import { acceptedLosses, dataLoss } from './decisions/data-loss.ts';
 import { deploymentPaused } from './decisions/deployment-paused.ts';
@@ -13,7 +13,7 @@ import { waitForPreviousPod } from './decisions/previous-pod.ts';
 import { templateRevision } from './decisions/template-revision.ts';
 import { volumeAdoption, type VolumeAdoption } from './decisions/volume-adoption.ts';
 import { volumeJobsDecision, type VolumeJobsDecision } from './decisions/volume-jobs.ts';
-import { isRolloutComplete, replicasOf, restartOf, TemplateAnnotation } from './deployments.ts';
+import { isRolloutComplete, replacementsOf, replicasOf, TemplateAnnotation } from './deployments.ts';
 import type { ServerObservation, ServerWorld, TenantCause, Wait } from './model.ts';
 import { hasEnded } from './pods.ts';
 import { planRunning, type RunningInput, type RunningPlan, serverVersions } from './running-plan.ts';
@@ -62,7 +62,10 @@ export function planServer(input: ServerPlanInput): ServerPlan {
   const cause = loss ?? deploymentPaused(live.deployment) ?? (left?.action === 'refuse' ? left.cause : undefined);
   const adoptedVolume = volumeAdoption(tenant, name, live.claim, recordedVolumeUID(tenant, name));
   const withClaim = { ...base, claim, cause, wait: claimWait, adoptedVolume };
-  if (tenant.spec.suspend) return { ...withClaim, deployment: stoppedDeployment(input) };
+  // One that drains stops when it has drained: drain-plan.ts holds that back.
+  if (isStopped(tenant) || tenant.status?.hibernation?.phase === 'Draining') {
+    return { ...withClaim, deployment: stoppedDeployment(input) };
+  }
   if (!usesClaim || credentialsHash === undefined || left?.action === 'refuse') return withClaim;
   if (left?.action === 'adopt') return { ...withClaim, ...planTakeover(input, credentialsHash, left.replicaSet) };
   const volumeJobs = volumeJobsOf(name, input);
@@ -129,7 +132,7 @@ function planTakeover(
   const known = { ...recorded, revision: Math.min(recorded.revision, templates.current) };
   // The pod goes on running with its image, whatever else of the tenant has changed.
   const version = takesCurrent ? { ...current, image: recorded.image } : known;
-  return { deployment: template.render(version, { restart: restartOf(deleted) }), replaces: false };
+  return { deployment: template.render(version, replacementsOf(deleted)), replaces: false };
 }
 
 /** The Deployment without a pod. Stopping is always allowed, so unknown values are taken from the live Deployment. */
@@ -143,7 +146,7 @@ function stoppedDeployment(input: ServerPlanInput): Deployment {
   const { template, current, recorded = current } = versions;
   return template.render(isUnknown ? { ...recorded, revision: templates.current } : recorded, {
     running: false,
-    restart: restartOf(live.deployment),
+    ...replacementsOf(live.deployment),
   });
 }
 

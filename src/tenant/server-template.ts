@@ -6,7 +6,7 @@ import type { CopilotTenant } from '../resources/tenant.ts';
 import { deployment, templateInputs } from './builders/deployment.ts';
 import type { IPFamily } from './builders/pod-template/listen-address.ts';
 import type { PodTemplates } from './builders/pod-template/template.ts';
-import { recordedTemplateOf } from './deployments.ts';
+import { recordedTemplateOf, replacementsOf } from './deployments.ts';
 import type { Restart, ServerImage } from './model.ts';
 
 /** What a server's Deployment is rendered from, in every version. */
@@ -30,6 +30,8 @@ export interface Variant {
   /** Default: true. */
   readonly running?: boolean;
   readonly restart?: Restart | undefined;
+  /** When a pod that could have stayed was replaced. */
+  readonly replacedAt?: string | undefined;
   readonly rolloutAt?: string | undefined;
 }
 
@@ -41,9 +43,9 @@ export class ServerTemplate {
     this.#input = input;
   }
 
-  render(version: ServerVersion, { running = true, restart, rolloutAt }: Variant = {}): Deployment {
+  render(version: ServerVersion, { running = true, restart, replacedAt, rolloutAt }: Variant = {}): Deployment {
     const { tenant, index, credentialsHash, ipFamily, templates } = this.#input;
-    const facts = { ...version, credentialsHash, ipFamily, running, restart, rolloutAt };
+    const facts = { ...version, credentialsHash, ipFamily, running, restart, replacedAt, rolloutAt };
     return deployment(tenant, index, facts, templates);
   }
 
@@ -62,14 +64,14 @@ export class ServerTemplate {
    * not say so: it may be drift. A Deployment without a record is the tenant's own if it was applied as it would be now, or has the
    * template that it would have.
    */
-  hasChanged(live: Deployment, version: ServerVersion, restart: Restart | undefined, wasApplied: WasApplied): boolean {
+  hasChanged(live: Deployment, version: ServerVersion, wasApplied: WasApplied): boolean {
     const { tenant, index, templates } = this.#input;
     const recorded = recordedTemplateOf(live);
     if (recorded.inputs !== undefined) {
       return recorded.inputs !== templateInputs(tenant, index, { ...this.#input, image: version.image }, templates);
     }
     if (recorded.revision > templates.current) return false;
-    const same = this.render(version, { restart, running: (live.spec?.replicas ?? 0) > 0 });
+    const same = this.render(version, { ...replacementsOf(live), running: (live.spec?.replicas ?? 0) > 0 });
     const differs = differences(same, live).some(({ path }) => path.startsWith('spec.template'));
     return differs && !wasApplied(same, live);
   }

@@ -7,7 +7,7 @@ import type { PersistentVolumeClaim } from '../kube/types/builtins.ts';
 import type { Condition } from '../kube/types/types.ts';
 import { findCondition, setConditions, truncate, type Verdict } from '../kube/write/conditions.ts';
 import { childName, isClaimOf, serverName, tenantPods } from '../resources/names.ts';
-import type { CopilotTenant } from '../resources/tenant.ts';
+import { isStopped, type CopilotTenant } from '../resources/tenant.ts';
 import type { Outcome } from './apply.ts';
 import { endpoint } from './builders/bindingsecret.ts';
 import { cleanupVerdict } from './cleanup/cleanup-verdict.ts';
@@ -22,6 +22,8 @@ import {
   stalledVerdict,
 } from './decisions/conditions.ts';
 import { acceptedLosses } from './decisions/data-loss.ts';
+import type { HibernationReason } from './decisions/hibernation.ts';
+import { hibernatedVerdict } from './decisions/hibernated.ts';
 import { injectedSecretRef, type ModelDecision } from './decisions/model-credential.ts';
 import { isGrowing, minimumSize } from './decisions/volume-size.ts';
 import { restartOf } from './deployments.ts';
@@ -45,6 +47,8 @@ export interface StatusInput {
   readonly lastCleanup: LastCleanup | undefined;
   /** Why a cleanup run that has started cannot end. */
   readonly blockedCleanup?: string | undefined;
+  /** Why it sleeps, or does not. */
+  readonly sleepReason?: HibernationReason | undefined;
   /** Wall clock, ms. */
   readonly now: number;
 }
@@ -59,7 +63,7 @@ const RESTART_MS = 5 * 60_000;
 export function computeStatus(input: StatusInput): CopilotTenantStatus {
   const { tenant, plan, observed, sessions, lastCleanup } = input;
   const redact = redactor(plan);
-  const servers = observed.map((server) => serverStatus(input, server, redact));
+  const servers = [...observed.map((server) => serverStatus(input, server, redact)), ...drainingSurplus(input)];
   const ready = observed.filter((server) => server.ready).length;
   const version = lowestVersion(servers.flatMap((server) => server.version ?? []));
   const { name, generation } = tenant.metadata;
@@ -72,12 +76,14 @@ export function computeStatus(input: StatusInput): CopilotTenantStatus {
     ...(version !== undefined && { serverVersion: version }),
     replicas: runningServers(input).length,
     readyReplicas: ready,
-    serversReady: `${ready}/${tenant.spec.suspend ? 0 : observed.length}`,
+    serversReady: `${ready}/${isStopped(tenant) ? 0 : observed.length}`,
     minimumStorageSize: minimumSize(ownClaims(input)),
     selector: Object.entries(tenantPods(name))
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
     servers,
+    ...(plan.drainEpoch !== undefined && { drainEpoch: plan.drainEpoch }),
+    ...(tenant.status?.hibernation && { hibernation: tenant.status.hibernation }),
     ...sessions.fields,
     ...(lastCleanup !== undefined && { lastCleanup }),
   };
@@ -141,7 +147,7 @@ function findings({ tenant, plan, outcome, observed, now }: StatusInput, redact:
 }
 
 function conditions(
-  { tenant, plan, sessions, lastCleanup, blockedCleanup, now }: StatusInput,
+  { tenant, plan, sessions, lastCleanup, blockedCleanup, sleepReason, now }: StatusInput,
   found: Findings,
 ): Condition[] {
   const healthy = healthyVerdict(found) ?? findCondition(tenant.status?.conditions, ConditionType.Healthy);
@@ -156,8 +162,12 @@ function conditions(
       ConditionType.StoragePressure,
       sessions.pressure ?? findCondition(tenant.status?.conditions, ConditionType.StoragePressure),
     ],
+    [ConditionType.Hibernated, hibernatedVerdict({ tenant, access: plan.clients.access, reason: sleepReason })],
   ];
-  return setConditions(tenant.status?.conditions, verdicts, tenant.metadata.generation, now);
+  const before = tenant.status?.conditions;
+  // It says nothing of a tenant that is not to sleep any more.
+  const kept = tenant.spec.hibernation ? before : before?.filter(({ type }) => type !== ConditionType.Hibernated);
+  return setConditions(kept, verdicts, tenant.metadata.generation, now);
 }
 
 function modelVerdict({ ok, reason, message }: ModelDecision): Verdict {
@@ -169,7 +179,9 @@ function serverStatus(
   observation: ServerObservation,
   redact: (text: string) => string,
 ): ServerStatus {
-  const { index, name, state, version, cause } = observation;
+  const { index, name, version, cause } = observation;
+  const drain = plan.drains?.get(index);
+  const state = drain !== undefined && drain.end === undefined ? 'Draining' : observation.state;
   const last = tenant.status?.servers?.find((server) => server.name === name);
   const live = outcome.servers.get(index);
   const restart = restartOf(live?.deployment)?.at ?? last?.lastRestartTime;
@@ -184,10 +196,23 @@ function serverStatus(
     ...(version !== undefined && { version: redact(version) }),
     restarts: (last?.restarts ?? 0) + (restart === last?.lastRestartTime ? 0 : 1),
     ...(restart !== undefined && { lastRestartTime: restart }),
-    ...(message !== undefined && state !== 'Healthy' && { message: truncate(redact(message), MAX_SERVER_MESSAGE) }),
+    ...(message !== undefined &&
+      state !== 'Healthy' &&
+      state !== 'Draining' && { message: truncate(redact(message), MAX_SERVER_MESSAGE) }),
     ...(volumeUID !== undefined && { volumeUID }),
     ...(volumeUsage !== undefined && { volumeUsage }),
+    ...(drain !== undefined && { drain: drain.drain }),
   };
+}
+
+/** Servers beyond `spec.replicas` are listed for their drain only, in the order of their index. */
+function drainingSurplus({ tenant, plan }: StatusInput): ServerStatus[] {
+  return plan.surplus.toReversed().flatMap(({ index }) => {
+    const found = plan.drains?.get(index);
+    if (found === undefined) return [];
+    const state = found.end === undefined ? 'Draining' : 'Stopped';
+    return { name: serverName(tenant.metadata.name, index), state, restarts: 0, drain: found.drain };
+  });
 }
 
 /** Why a server is Unhealthy. Until the pinger has a result, that is the message of the last status. */
@@ -275,9 +300,10 @@ export function unobservedStatus(
 
 /** Whether nothing is refused, waited for or in progress: all of that is retried, or reported by its duration, at each poll. */
 export function isSteady({ tenant, plan, outcome, observed }: StatusInput): boolean {
-  const { causes, waits, rolling, pendingRollout } = plan;
+  const { causes, waits, rolling, pendingRollout, drains } = plan;
+  if (drains !== undefined && drains.size > 0) return false;
   // Whoever waits for the roll-out must go on asking for a place; without a roll-out there is none.
   if (rolling || (pendingRollout !== undefined && pendingRollout.reason !== 'Disabled')) return false;
   const open = [...causes, ...waits, ...outcome.refusals, ...outcome.conflicts, ...outcome.waits];
-  return open.length === 0 && (tenant.spec.suspend || observed.every(({ ready }) => ready));
+  return open.length === 0 && (isStopped(tenant) || observed.every(({ ready }) => ready));
 }

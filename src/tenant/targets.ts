@@ -101,5 +101,11 @@ export class Targets {
 
 function healthSettings(tenant: CopilotTenant): HealthSettings {
   const { interval, timeout, failureThreshold } = tenant.spec.health;
-  return { intervalMs: durationMs(interval), timeoutMs: durationMs(timeout), failureThreshold };
+  const slow = tenant.spec.server.recycle?.maxPingLatency;
+  return {
+    intervalMs: durationMs(interval),
+    timeoutMs: durationMs(timeout),
+    failureThreshold,
+    ...(slow !== undefined && { slowMs: durationMs(slow) }),
+  };
 }

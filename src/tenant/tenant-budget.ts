@@ -5,6 +5,7 @@ import {
   type BudgetDecision,
   type BudgetUse,
   isPaused,
+  NEXT,
   type RolloutBudget,
   type RolloutUse,
   restartAllowed,
@@ -54,9 +55,15 @@ export class TenantBudget implements RolloutBudget {
     return this.#asked.rollouts.size > 0 && this.#options.use.settling ? settlesInMs : undefined;
   }
 
-  rollOut(server: string): BudgetDecision {
+  rollOut(server: string, isDraining = false): BudgetDecision {
     const { use, rollouts } = this.#options;
-    return this.#ask(server, this.#asked.rollouts, rollouts, (key) => rolloutAllowed(key, rollouts.waiting(), use));
+    // Nothing on its Deployment shows that it has a place, so a process that has just started must not take it away.
+    const decide = (key: string) => (isDraining ? NEXT : rolloutAllowed(key, rollouts.waiting(), use));
+    return this.#ask(server, this.#asked.rollouts, rollouts, decide);
+  }
+
+  hold(server: string): void {
+    this.#granted.delete(this.#keyOf(server));
   }
 
   restart(server: string): BudgetDecision {
@@ -84,7 +91,7 @@ export class TenantBudget implements RolloutBudget {
   }
 
   #ask(server: string, asked: Set<string>, queue: PlaceQueue, decide: (key: string) => BudgetDecision): BudgetDecision {
-    const key = keyOf({ namespace: this.#tenant.metadata.namespace ?? '', name: server });
+    const key = this.#keyOf(server);
     asked.add(key);
     queue.ask(key);
     const decision = decide(key);
@@ -92,5 +99,9 @@ export class TenantBudget implements RolloutBudget {
     queue.grant(key);
     this.#granted.set(key, queue);
     return decision;
+  }
+
+  #keyOf(server: string): string {
+    return keyOf({ namespace: this.#tenant.metadata.namespace ?? '', name: server });
   }
 }

@@ -18,8 +18,14 @@ export const EventReason = {
   VolumeAdopted: 'VolumeAdopted',
   /** An unresponsive server is restarted. */
   ServerRestarted: 'ServerRestarted',
+  /** A server is about to be replaced or stopped, and its running turns end first. */
+  ServerDraining: 'ServerDraining',
+  /** A server was replaced or stopped although the gateway had not said that its turns have ended: `spec.drain.timeout` was over. */
+  DrainDeadlinePassed: 'DrainDeadlinePassed',
   /** The roll-out of the operator's version replaces a server. */
   ServerRolledOut: 'ServerRolledOut',
+  /** A server that works is replaced by a fresh one, because of `spec.server.recycle`. */
+  ServerRecycled: 'ServerRecycled',
   /** The kubelet evicted a server, which was started again. The message has the field that prevents the next time. */
   ServerEvicted: 'ServerEvicted',
   /** The pod of a server failed for another reason, and was replaced. */
@@ -50,10 +56,23 @@ export function transitions(
   if (ready !== undefined && ready.reason !== stalled?.reason) {
     events.push(bad.has(ready.reason) ? warning(ready) : normal(ready));
   }
+  events.push(...drainEvents(before, after));
   for (const type of [ConditionType.CleanupHealthy, ConditionType.StoragePressure]) {
     events.push(...healthEvents(before, after, type));
   }
   return events;
+}
+
+/** The events of drains that have begun. */
+function drainEvents(
+  before: CopilotTenantStatus | undefined,
+  { servers = [] }: CopilotTenantStatus,
+): readonly EventContent[] {
+  return servers.flatMap(({ name, drain }) => {
+    if (drain === undefined || drain.epoch <= (before?.drainEpoch ?? 0)) return [];
+    const message = `Server ${name} drains (${drain.reason}): its running turns end first, until ${drain.deadline} at the latest.`;
+    return normal({ reason: EventReason.ServerDraining, message });
+  });
 }
 
 const healthyStatus = { [ConditionType.CleanupHealthy]: 'True', [ConditionType.StoragePressure]: 'False' } as const;

@@ -33,6 +33,7 @@ import { isCreating, isUnscheduled, waitsForVolume } from './decisions/pod-cause
 import { withEvictions } from './evictions.ts';
 import type { CleanupWorld, PodInputRead, SecretRead, ServerWorld, World } from './model.ts';
 import { eventSubjectOf, openRun, uncountedTimeOut } from './open-run.ts';
+import type { NodeSource } from './nodes.ts';
 import type { PodOwners } from './pod-owners.ts';
 import { hasEnded, servingPod } from './pods.ts';
 
@@ -74,8 +75,9 @@ export interface WorldContext {
   readonly stores: TenantStores;
   readonly client: KubeClient;
   /** Knows what this process wrote within seconds. */
-  readonly applier: Pick<Applier, 'lastWrite'>;
+  readonly applier: Pick<Applier, 'lastWrite' | 'ofCached'>;
   readonly podOwners: Pick<PodOwners, 'withLookAlikes'>;
+  readonly nodes: Pick<NodeSource, 'view' | 'departure'>;
 }
 
 /** The world, and how old the oldest part of it is that was not read now, in ms: a Secret that this process wrote within seconds. */
@@ -87,7 +89,7 @@ export interface WorldRead {
 /** Reads the world once; throws if a list or Secret cannot be read. */
 export async function readWorld(
   tenant: CopilotTenant,
-  { stores, client, applier, podOwners }: WorldContext,
+  { stores, client, applier, podOwners, nodes }: WorldContext,
   now: number,
   signal: AbortSignal,
 ): Promise<WorldRead> {
@@ -109,10 +111,11 @@ export async function readWorld(
     ownSecret('binding'),
     ref && read(client, Secret, { namespace, name: ref.name }, signal),
     readPodInputs(tenant, client, signal),
-    withUnlabelled(readServers(name, key, stores), tenant, client, signal)
+    withUnlabelled(readServers(name, key, stores, applier), tenant, client, signal)
       .then((found) => withReplicaSets(found, namespace, client, signal))
       .then((found) => withEvictions(found, client, signal))
       .then((found) => podOwners.withLookAlikes(tenant, found, signal))
+      .then((found) => withDepartures(found, nodes, tenant))
       .then((found) => withWarnings(found, client, now, signal)),
     withRunWarning(readCleanup(tenant, stores), tenant, client, now, signal),
   ]);
@@ -124,6 +127,7 @@ export async function readWorld(
     serviceAccount: stores.serviceAccounts.get(shared),
     networkPolicy: stores.networkPolicies.get(shared),
     disruptionBudget: stores.disruptionBudgets.get(shared),
+    nodes: nodes.view(),
     gatewayRole: stores.roles?.get(rights),
     gatewayRoleBinding: stores.roleBindings?.get(rights),
     cleanup,
@@ -199,7 +203,12 @@ async function read<T extends KubeObject>(
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-function readServers(tenant: string, key: string, stores: TenantStores): Map<number, Mutable<ServerWorld>> {
+function readServers(
+  tenant: string,
+  key: string,
+  stores: TenantStores,
+  applier: Pick<Applier, 'ofCached'>,
+): Map<number, Mutable<ServerWorld>> {
   const servers = new Map<number, Mutable<ServerWorld>>();
   const at = (server: string | undefined): Mutable<ServerWorld> | undefined => {
     const index = serverIndex(tenant, server ?? '');
@@ -210,7 +219,8 @@ function readServers(tenant: string, key: string, stores: TenantStores): Map<num
   };
   for (const object of stores.deployments.byIndex(TENANT_INDEX, key)) {
     const server = at(object.metadata.name);
-    if (server) server.deployment = object;
+    // Right after it was written the cache has the one before, whose rollout is complete: its pod would seem to stay.
+    if (server) server.deployment = applier.ofCached(Deployment, object);
   }
   for (const object of stores.services.byIndex(TENANT_INDEX, key)) {
     const server = at(object.metadata.name);
@@ -277,6 +287,20 @@ async function withReplicaSets(
     }),
   );
   return servers;
+}
+
+function withDepartures(
+  servers: ReadonlyMap<number, ServerWorld>,
+  nodes: Pick<NodeSource, 'departure'>,
+  { spec }: CopilotTenant,
+): Map<number, ServerWorld> {
+  return new Map(
+    [...servers].map(([index, server]) => {
+      const node = servingPod(server)?.spec?.nodeName;
+      const departure = node === undefined ? undefined : nodes.departure(node, spec.server.tolerations);
+      return [index, departure === undefined ? server : { ...server, departure }];
+    }),
+  );
 }
 
 async function withWarnings(

@@ -1,30 +1,44 @@
 /** The command `gateway`: wires the rooms of the gateway and runs them. */
 import { type Logger, pino } from 'pino';
 import { FIELD_MANAGER } from '../../api/names.ts';
-import { createAdmission, type TokenIssuers } from '../../gateway/admission/admission.ts';
+import { createAdmission } from '../../gateway/admission/admission.ts';
 import { internalAccess } from '../../gateway/admission/internal-access.ts';
 import { ApiReviews } from '../../gateway/admission/reviews.ts';
 import type { DrainOptions } from '../../gateway/client/clients.ts';
+import { UnreadMemory, unreadLimits } from '../../gateway/client/unread-memory.ts';
+import { dialTcpWhile } from '../../copilot/index.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { Certificates } from '../../gateway/listen/certificates.ts';
 import { rulesByIsolation } from '../../gateway/methods/rules.ts';
-import { SecretStampKeys } from '../../gateway/ownership/keys.ts';
 import { addSessionRecords } from '../../gateway/ownership/records.ts';
+import { Pauses } from '../../gateway/pauses.ts';
 import { createRelay } from '../../gateway/relay/relay.ts';
 import { InternalServer } from '../../gateway/report/internal-server.ts';
 import { countedRules } from '../../gateway/report/counted-rules.ts';
+import { ForwardMetrics } from '../../gateway/report/forward-metrics.ts';
 import { GatewayMetrics } from '../../gateway/report/metrics.ts';
+import { PeerMetrics } from '../../gateway/report/peer-metrics.ts';
 import { RelayMetrics } from '../../gateway/report/relay-metrics.ts';
 import { addFleet } from '../../gateway/routing/add-fleet.ts';
+import { SecretKeys } from '../../gateway/secret-keys.ts';
+import { postWakes, WakeAsker } from '../../gateway/wake-asker.ts';
 import { Client } from '../../kube/client/client.ts';
 import { loadConfig } from '../../kube/client/config.ts';
 import { Transport } from '../../kube/client/transport.ts';
+import { onAbort } from '../../kube/clock/abort.ts';
 import { systemClock } from '../../kube/clock/clock.ts';
+import { gatheredStdout } from '../../kube/runtime/gathered-lines.ts';
 import { Manager } from '../../kube/runtime/manager.ts';
 import { Metrics } from '../../kube/runtime/metrics.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
 import { ConfigError, toError } from '../../kube/types/errors.ts';
+import type { Keys } from '../../kube/types/keys.ts';
 import { INTERNAL_AUDIENCE } from '../../resources/gateway-internal.ts';
+import type { WakeAsk } from '../../resources/operator-internal.ts';
+import { PEER_KEYS, STAMP_KEYS, type KeySecret } from '../../resources/key-secret.ts';
+import type { FollowedIssuers } from './oidc.ts';
+import { addForwarding } from './forwarding.ts';
+import { addPeers } from './peers.ts';
 import type { GatewayOptions, TlsOptions } from './options.ts';
 
 /** The last part of the time to stop, in which clients are closed at the end of a turn and spread over it, ms. */
@@ -36,7 +50,7 @@ const random = Math.random;
 
 /** Runs until a signal. Resolves to the exit code of the process. */
 export async function runGateway(options: GatewayOptions): Promise<number> {
-  const log: Logger = pino({ level: options.logLevel });
+  const log: Logger = pino({ level: options.logLevel }, gatheredStdout());
   exitOnCrash(log);
   const stop = stopOnSignal(log);
   const metrics = new Metrics();
@@ -68,12 +82,45 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   const rules = rulesByIsolation((each) => countedRules(each, gatewayMetrics));
   const issuers = await issuersOf(options.oidcConfig, log, gatewayMetrics);
   const namespace = options.namespace ?? credentials.namespace;
-  const keys = new SecretStampKeys({ client: manager.client, clock, log, namespace });
-  manager.addRunnable({ name: 'stamp keys', stopsLast: true, run: (stopping) => keys.run(stopping) });
-  const ownership = { keys, records: addSessionRecords(manager) };
+  const ownership = {
+    keys: addKeys(manager, 'stamp keys', STAMP_KEYS, namespace),
+    records: addSessionRecords(manager),
+  };
+  const pauses = new Pauses(fleet);
   const relayMetrics = new RelayMetrics(metrics.registry);
-  const relay = createRelay({ fleet, rules, ownership, clock, log, observer: relayMetrics });
-  relayMetrics.watch(relay);
+  const peerMetrics = new PeerMetrics(metrics.registry);
+  const needsPeerKeys = options.peerPort ?? options.internalPort ?? options.operator;
+  const keys = needsPeerKeys === undefined ? { all: [] } : addKeys(manager, 'peer keys', PEER_KEYS, namespace);
+  const peers =
+    options.peerPort === undefined
+      ? undefined
+      : addPeers(manager, options, { port: options.peerPort, namespace, keys }, peerMetrics);
+  if (peers !== undefined) {
+    peerMetrics.watch(peers);
+    onAbort(stop, () => peers.drain());
+  }
+  const asker = options.operator && addAsker(manager, options.operator, { namespace, keys }, () => local.wakes());
+  // A tenant that is being put to sleep, and must not be.
+  if (asker !== undefined) fleet.onChange((tenant) => fleet.find(tenant)?.sleep?.phase === 'Draining' && asker.ask());
+  const local = createRelay({
+    fleet,
+    pauses,
+    rules,
+    ownership,
+    clock,
+    log,
+    observer: relayMetrics,
+    limits: { keptBytes: options.maxKeptBytes },
+    mayFollow: peers !== undefined,
+    onWakeWanted: asker && (() => asker.ask()),
+    dial: dialTcpWhile(() => peers?.mayAct !== false),
+  });
+  relayMetrics.watch(local);
+  const forwardMetrics = new ForwardMetrics(metrics.registry);
+  const unread = new UnreadMemory(unreadLimits(options.maxUnreadBytes, options.maxConnections));
+  const routed =
+    peers && addForwarding({ relay: local, homes: peers, fleet, unread, clock, random, log }, forwardMetrics);
+  const relay = routed ?? local;
   const gateway = new Gateway({
     plain: options.listenPort === undefined ? undefined : { port: options.listenPort },
     tls: options.tls && certificates && { at: { port: options.tls.port }, certificates },
@@ -82,8 +129,12 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     maxConnectionsPerTenant: options.maxConnectionsPerTenant,
     keepaliveMs: options.keepaliveMs,
     maxUnreadBytes: options.maxUnreadBytes,
+    unread,
+    moveTenants: routed && ((withinMs) => routed.drain(withinMs)),
     drain,
     fleet,
+    pauses,
+    records: ownership.records,
     admission: createAdmission({ fleet, reviews, issuers, clock }),
     relay,
     clock,
@@ -92,12 +143,20 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     metrics: gatewayMetrics,
   });
   manager.addReadyCheck(gateway.ready);
+  gatewayMetrics.readiness(() => manager.failedReadyChecks());
   manager.addRunnable({ name: 'clients', run: (stopping, kill) => gateway.run(stopping, kill) });
   manager.onStop(() => Promise.resolve(relay.close()));
+  // Only now nothing of a tenant is connected any more.
+  manager.onStop(() => Promise.resolve(peers?.leave()));
+  manager.onStop(() => Promise.resolve(issuers?.stop()));
   const internal = new InternalServer({
+    keys,
     access: internalAccess(new ApiReviews({ client: manager.client, clock, audience: INTERNAL_AUDIENCE }), namespace),
     clients: () => gateway.clients(),
     sessions: () => gateway.sessions(),
+    drains: () => relay.drains(),
+    uses: () => relay.uses(),
+    act: (action, tenant, user) => gateway.act(action, tenant, user),
     log,
   });
   if (options.internalPort !== undefined) await internal.listen({ port: options.internalPort });
@@ -107,6 +166,28 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
   await transport.close();
   log.info({ reason: outcome.reason }, 'stopped');
   return outcome.reason === 'stopped' ? 0 : 1;
+}
+
+/** Has the keys of this Secret read, as long as anything runs. */
+function addKeys(manager: Manager, name: string, secret: KeySecret, namespace: string): Keys {
+  const { client, log } = manager;
+  const keys = new SecretKeys({ secret, client, clock, log, namespace });
+  manager.addRunnable({ name, stopsLast: true, run: (stopping) => keys.run(stopping) });
+  return keys;
+}
+
+/** Asks the operator for tenants to be woken, as long as clients are served. */
+function addAsker(
+  manager: Manager,
+  { lease: name, tokenFile }: NonNullable<GatewayOptions['operator']>,
+  { namespace, keys }: { readonly namespace: string; readonly keys: Keys },
+  wanted: () => readonly WakeAsk[],
+): WakeAsker {
+  const { client, log } = manager;
+  const post = postWakes({ keys, tokenFile });
+  const asker = new WakeAsker({ client, clock, log, lease: { namespace, name }, wanted, post });
+  manager.addRunnable({ name: 'wakes of tenants', stopsLast: true, run: (stopping) => asker.run(stopping) });
+  return asker;
 }
 
 function drainOf(timeoutMs: number): DrainOptions {
@@ -119,7 +200,7 @@ async function issuersOf(
   file: string | undefined,
   log: Logger,
   observer: GatewayMetrics,
-): Promise<TokenIssuers | undefined> {
+): Promise<FollowedIssuers | undefined> {
   if (file === undefined) return undefined;
   const { readIssuers } = await import('./oidc.ts');
   return readIssuers(file, { clock, log, observer });

@@ -34,6 +34,8 @@ export interface GatewayOptions {
   readonly keepaliveMs: number | undefined;
   /** Bytes that all clients together may have yet to read. */
   readonly maxUnreadBytes: number;
+  /** Bytes that are kept of all tenants together, beyond which one with more than a fair share is refused more. */
+  readonly maxKeptBytes: number;
   /** How long this process may take to let its clients go when it is to stop, ms. */
   readonly drainTimeoutMs: number;
   /** The gateway's own namespace, from the environment variable POD_NAMESPACE: of its Secret, and of rights on the internal port; undefined: that of the kubeconfig. */
@@ -46,6 +48,16 @@ export interface GatewayOptions {
   readonly metricsPort: number | undefined;
   /** Where operator and people look at clients and sessions; undefined: nowhere. */
   readonly internalPort: number | undefined;
+  /** Where other replicas connect to this one; undefined: there are none. */
+  readonly peerPort: number | undefined;
+  /** How the operator is asked to wake tenants: its Lease, in the gateway's namespace, and the file of a token for it; undefined: it is not. */
+  readonly operator: { readonly lease: string; readonly tokenFile: string } | undefined;
+  /** This replica's pod, from the environment variables POD_NAME, POD_UID and POD_IP; outside of a pod they are undefined. */
+  readonly pod: {
+    readonly name: string | undefined;
+    readonly uid: string | undefined;
+    readonly ip: string | undefined;
+  };
   readonly logLevel: LogLevel;
 }
 
@@ -66,7 +78,7 @@ export const GATEWAY_FLAGS = `\
   --tls-cert-file PATH               certificate of --tls-port, PEM; read again when it changes
   --tls-key-file PATH                key of that certificate
   --tls-client-ca-file PATH          what the certificates of clients must be signed with; default: clients need none
-  --oidc-config PATH                 file that names the issuers of OIDC tokens, see docs/gateway.md; read at the start; default: no such tokens
+  --oidc-config PATH                 file that names the issuers of OIDC tokens, see docs/gateway.md; default: no such tokens
   --proxy-protocol-from A,B          addresses or ranges of load balancers, whose connections must begin with a PROXY protocol header
   --max-connections N                clients at the same time, on each port; default: 20000
   --max-connections-per-tenant N     clients of one tenant at the same time, so that none takes the places of others; default: a quarter of
@@ -75,6 +87,8 @@ export const GATEWAY_FLAGS = `\
                                      that end TCP themselves and close what is silent; 0s: none; default: 0s
   --max-unread-bytes QUANTITY        what is kept of all clients together that do not read fast enough; beyond it the one with the most is
                                      closed; default: 128Mi
+  --max-kept-bytes QUANTITY          what is kept of all tenants together, such as requests that are not answered, prompts and declarations;
+                                     beyond it a tenant with more than a fair share is refused further ones; default: 64Mi
   --drain-timeout DURATION           how long clients may stay when the process is to stop, which are closed between turns at the end
                                      of it; set it a little below the pod's terminationGracePeriodSeconds; default: 1h
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
@@ -82,6 +96,11 @@ export const GATEWAY_FLAGS = `\
   --metrics-port PORT                port of /metrics, or 0 to disable it; default: 0
   --internal-port PORT               port of /tenants, /clients and /sessions, for Kubernetes tokens with the audience
                                      copilot-gateway-internal, or 0 to disable it; default: 0
+  --peer-port PORT                   port where other replicas connect to this one, or 0 for a gateway that has one replica only;
+                                     default: 0
+  --operator-lease NAME              Lease of the operator, in the gateway's namespace, which says where sleeping tenants are woken; default:
+                                     none is woken
+  --operator-token-file PATH         Kubernetes token for that, with the audience copilot-operator-internal; read again each time
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
 const flags = {
@@ -97,11 +116,15 @@ const flags = {
   'max-connections-per-tenant': { type: 'string' },
   'keepalive-messages': { type: 'string' },
   'max-unread-bytes': { type: 'string' },
+  'max-kept-bytes': { type: 'string' },
   'drain-timeout': { type: 'string' },
   'watch-namespaces': { type: 'string' },
   'health-port': { type: 'string' },
   'metrics-port': { type: 'string' },
   'internal-port': { type: 'string' },
+  'peer-port': { type: 'string' },
+  'operator-lease': { type: 'string' },
+  'operator-token-file': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
 
@@ -129,6 +152,7 @@ export function parseGatewayOptions(args: readonly string[], env: NodeJS.Process
     maxConnections,
     maxConnectionsPerTenant: positive('max-connections-per-tenant', perTenant),
     keepaliveMs: duration('keepalive-messages', values['keepalive-messages'] ?? '0s') || undefined,
+    maxKeptBytes: bytes('max-kept-bytes', values['max-kept-bytes'] ?? '64Mi'),
     maxUnreadBytes: bytes('max-unread-bytes', values['max-unread-bytes'] ?? '128Mi'),
     drainTimeoutMs: duration('drain-timeout', values['drain-timeout'] ?? '1h'),
     namespace: env['POD_NAMESPACE'],
@@ -136,8 +160,17 @@ export function parseGatewayOptions(args: readonly string[], env: NodeJS.Process
     healthPort: port('health-port', values['health-port'] ?? '0'),
     metricsPort: port('metrics-port', values['metrics-port'] ?? '0'),
     internalPort: port('internal-port', values['internal-port'] ?? '0'),
+    peerPort: port('peer-port', values['peer-port'] ?? '0'),
+    operator: operatorAt(values['operator-lease'], values['operator-token-file']),
+    pod: { name: env['POD_NAME'], uid: env['POD_UID'], ip: env['POD_IP'] },
     logLevel: oneOf('log-level', values['log-level'] ?? 'info', LOG_LEVELS),
   };
+}
+
+function operatorAt(lease: string | undefined, tokenFile: string | undefined): GatewayOptions['operator'] {
+  if (lease === undefined && tokenFile === undefined) return undefined;
+  if (!lease || !tokenFile) throw new UsageError('--operator-lease and --operator-token-file require each other');
+  return { lease, tokenFile };
 }
 
 interface TlsFlags {

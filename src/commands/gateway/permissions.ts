@@ -1,6 +1,15 @@
 /** The permissions of the gateway, and why it needs them. The chart's RBAC rules are generated from these lists (`make generate`). */
-import { STAMP_SECRET } from '../../api/names.ts';
-import { Deployment, Pod, ReplicaSet, Secret, SubjectAccessReview, TokenReview } from '../../kube/types/builtins.ts';
+import { PEERS_SECRET, STAMP_SECRET } from '../../api/names.ts';
+import {
+  Deployment,
+  Lease,
+  Pod,
+  ReplicaSet,
+  Secret,
+  SubjectAccessReview,
+  TokenReview,
+} from '../../kube/types/builtins.ts';
+import { Gateway } from '../../resources/gateway-internal.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { Permission } from '../permission.ts';
@@ -31,13 +40,32 @@ export const GATEWAY_OWN_PERMISSIONS: readonly Permission[] = [
   {
     resource: Secret,
     verbs: ['get'],
-    resourceNames: [STAMP_SECRET],
-    why: 'The keys that sign whose a session is, where spec.isolation keeps users apart.',
+    resourceNames: [STAMP_SECRET, PEERS_SECRET],
+    why: 'The keys that sign whose a session is, where spec.isolation keeps users apart, and those by which the operator and replicas of the gateway know each other.',
+  },
+  {
+    resource: Lease,
+    verbs: ['get', 'list', 'watch', 'create', 'update', 'delete'],
+    why: 'One Lease for each replica says that it is alive. It is named after the pod, so the right cannot be limited to names; those of replicas that have died are deleted by others. That of the operator says where its leader is asked to wake tenants.',
+  },
+  {
+    resource: Gateway,
+    subresource: 'wakes',
+    verbs: ['create'],
+    why: 'To ask the operator, on its internal port, for sleeping tenants to be woken. The API server serves no gateways: the port asks it for this right.',
   },
 ];
 
-/** Needed in the whole cluster: these are no objects in a namespace, and are not stored. */
+/** Needed in the whole cluster, by the operator beside a gateway, too: these are no objects in a namespace, and are not stored. */
 export const REVIEW_PERMISSIONS: readonly Permission[] = [
-  { resource: TokenReview, verbs: ['create'], why: 'Whose token a client presents.' },
-  { resource: SubjectAccessReview, verbs: ['create'], why: 'Whether that user may connect to the tenant.' },
+  {
+    resource: TokenReview,
+    verbs: ['create'],
+    why: 'Whose token a client presents, or whoever asks on an internal port.',
+  },
+  {
+    resource: SubjectAccessReview,
+    verbs: ['create'],
+    why: 'Whether that user may connect to the tenant, or ask that.',
+  },
 ];

@@ -3,7 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Logger, pino } from 'pino';
-import { FIELD_MANAGER } from '../../api/names.ts';
+import { Annotation, FIELD_MANAGER } from '../../api/names.ts';
+import { addressOf } from '../../copilot/index.ts';
+import { onAbort } from '../../kube/clock/abort.ts';
+import { keyOf } from '../../kube/types/types.ts';
 import { Pinger } from '../../servers/health/pinger.ts';
 import { Client } from '../../kube/client/client.ts';
 import { systemClock } from '../../kube/clock/clock.ts';
@@ -13,12 +16,17 @@ import { LeaderElector } from '../../kube/runtime/leader-election.ts';
 import { Manager } from '../../kube/runtime/manager.ts';
 import { Metrics } from '../../kube/runtime/metrics.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
+import { Node } from '../../kube/types/builtins.ts';
 import { Transport } from '../../kube/client/transport.ts';
 import { usualClusterDNS } from './cluster-dns.ts';
 import { ProductMetrics } from './metrics.ts';
 import type { OperatorOptions } from './options.ts';
 import { LEASE_NAME } from './permissions.ts';
-import { stampSecret } from './stamp-secret.ts';
+import { internalAccess } from '../../gateway/admission/internal-access.ts';
+import { ApiReviews } from '../../gateway/admission/reviews.ts';
+import { OPERATOR_AUDIENCE } from '../../resources/operator-internal.ts';
+import { PEER_KEYS, STAMP_KEYS } from '../../resources/key-secret.ts';
+import { KeySecrets } from './key-secrets.ts';
 import { SESSION_INDEXERS } from '../../resources/session-index.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
@@ -26,9 +34,14 @@ import { addSessionController } from '../../session/controller.ts';
 import { StoredLabel } from '../../session/decisions/labels.ts';
 import { ServerRegistry } from '../../servers/registry.ts';
 import { Survey } from '../../servers/survey/survey.ts';
-import { askGateway } from '../../tenant/ask-gateway.ts';
-import { addTenantController } from '../../tenant/controller.ts';
+import { askDrains, askGateway } from '../../tenant/ask-gateway.ts';
+import { addTenantController, WAKING_INDEX, wakingKeys } from '../../tenant/controller.ts';
 import { GatewayClients } from '../../tenant/gateway-clients.ts';
+import { GatewayDrains } from '../../tenant/gateway-drains.ts';
+import { isWakeOpen } from '../../tenant/hibernation.ts';
+import { WakeServer } from '../../tenant/wake-server.ts';
+import { Wakes } from '../../tenant/wakes.ts';
+import { slimNode, WatchedNodes } from '../../tenant/nodes.ts';
 
 /** How long pending events may be written when the process stops, in ms. */
 const EVENTS_FLUSH_MS = 2_000;
@@ -51,6 +64,8 @@ interface Shared {
   readonly transport: Transport;
   /** For the Lease only. */
   readonly leaseTransport: Transport;
+  /** Opens the gate for writes, to the API server and to servers, while this process leads; undefined: it is always open. */
+  readonly elector: LeaderElector | undefined;
   /** The operator's own namespace. */
   readonly namespace: string;
   /** Name of this process among the replicas. */
@@ -78,7 +93,8 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   }
   const namespace = options.namespace ?? credentials.namespace;
   const instance = options.identity ?? hostname();
-  const shared = { options, log, metrics, transport, leaseTransport, namespace, instance };
+  const parts = { options, log, metrics, transport, leaseTransport, namespace, instance };
+  const shared = { ...parts, elector: options.leaderElect ? createElector(parts) : undefined };
   const manager = createManager(shared);
   addControllers(manager, shared);
   log.info({ server: credentials.server.href, namespace, serverImage: options.serverImage }, 'starting');
@@ -90,8 +106,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
 }
 
 function createManager(shared: Shared): Manager {
-  const { options, log, metrics, transport } = shared;
-  const elector = options.leaderElect ? createElector(shared) : undefined;
+  const { options, log, metrics, transport, elector } = shared;
   return new Manager({
     client: new Client({ transport, ...(elector && { writeGate: elector.writeGate }) }),
     clock,
@@ -108,14 +123,25 @@ function createManager(shared: Shared): Manager {
   });
 }
 
-function createElector({ log, metrics, leaseTransport, namespace, instance }: Shared): LeaderElector {
+function createElector({
+  options,
+  log,
+  metrics,
+  leaseTransport,
+  namespace,
+  instance,
+}: Omit<Shared, 'elector'>): LeaderElector {
   const identity = `${instance}_${randomBytes(6).toString('hex')}`;
   // A client of its own, without the gate that the elector opens for the writes of the others.
   const client = new Client({ transport: leaseTransport });
-  return new LeaderElector({ client, clock, random, log, metrics, namespace, name: LEASE_NAME, identity });
+  const { wakes } = options;
+  const annotations = wakes && {
+    [Annotation.wakeAddress]: addressOf({ host: wakes.host, port: wakes.at.port }),
+  };
+  return new LeaderElector({ client, clock, random, log, metrics, namespace, name: LEASE_NAME, identity, annotations });
 }
 
-function addControllers(manager: Manager, { options, log, metrics, namespace, instance }: Shared): void {
+function addControllers(manager: Manager, { options, log, metrics, namespace, instance, elector }: Shared): void {
   const { client } = manager;
   const { concurrency, maxConcurrentRollouts, serverImage, operatorImage, clusterCIDRs, requireSecretLabel, gateway } =
     options;
@@ -125,9 +151,23 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   const servers = new ServerRegistry({ clock, random });
   const pinger = new Pinger({ servers, log, observe: (_key, result, ms) => product.pinged(result, ms) });
   const labelKeys = Object.values(StoredLabel);
-  const survey = new Survey({ servers, log, labelKeys, observePoll: (ms) => product.surveyed(ms) });
-  const tenants = manager.informer(CopilotTenant);
+  const survey = new Survey({
+    servers,
+    log,
+    labelKeys,
+    observePoll: (ms) => product.surveyed(ms),
+    writeGate: elector?.writeGate,
+  });
+  const tenants = manager.informer(CopilotTenant, { indexers: { [WAKING_INDEX]: wakingKeys } });
+  const keys = addKeySecrets(manager, options, namespace);
+  const wakes = addWakes(manager, options, namespace, keys, () =>
+    tenants.store
+      .byIndex(WAKING_INDEX, WAKING_INDEX)
+      .filter((tenant) => isWakeOpen(tenant, clock.now()))
+      .map(keyOf),
+  );
   const sessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });
+  const asking = addGatewayAsking(manager, options, namespace, keys);
   const { jobs, pods, claims, fleetCounts } = addTenantController({
     manager,
     tenants,
@@ -135,7 +175,9 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     servers,
     health: pinger,
     sessions: survey,
-    clients: addGatewayClients(manager, options, namespace, log),
+    nodes: options.watchNodes ? watchedNodes(manager) : undefined,
+    ...asking,
+    wakes,
     recorder,
     facts: { serverImage, operatorImage, namespace, clusterCIDRs, clusterDNS, requireSecretLabel, gateway },
     concurrency,
@@ -155,13 +197,14 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
     facts: { operatorImage },
     concurrency,
   });
-  if (gateway !== undefined) manager.addRunnable(stampSecret({ client, clock, log, namespace, randomBytes }));
   product.count({
     tenants: tenants.store,
     sessions: sessions.store,
     servers: () => pinger.counts(),
     surveyed: () => survey.counts(),
     fleet: fleetCounts,
+    wakes: () => wakes?.counts() ?? { waiting: 0, waking: 0 },
+    silentReplicas: () => asking.clients?.silentReplicas ?? 0,
   });
   manager.onStop(async () => {
     servers.close();
@@ -169,19 +212,71 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   });
 }
 
-/** Has the replicas of the gateway asked for their clients, by the leader only; undefined without a gateway. */
-function addGatewayClients(
+// Of the whole cluster, whichever namespaces are watched; and without the right to list them everything else goes on.
+function watchedNodes(manager: Manager): WatchedNodes {
+  return new WatchedNodes(manager.optionalInformer(Node, { namespaces: [], transform: slimNode }));
+}
+
+/** Has the Secrets made that a gateway needs, where there is one. */
+function addKeySecrets(manager: Manager, options: OperatorOptions, namespace: string): KeySecrets {
+  const { client, log } = manager;
+  const keys = new KeySecrets({ client, clock, log, namespace, randomBytes, secrets: [STAMP_KEYS, PEER_KEYS] });
+  const needed = options.gateway ?? options.gatewayInternal ?? options.wakes;
+  if (needed !== undefined) manager.addRunnable(keys);
+  return keys;
+}
+
+/** Has the replicas of the gateway asked for their clients and for drains, by the leader only; nothing without a gateway. */
+function addGatewayAsking(
   manager: Manager,
   { gatewayInternal }: OperatorOptions,
   namespace: string,
-  log: Logger,
-): GatewayClients | undefined {
-  if (gatewayInternal === undefined) return undefined;
+  keys: KeySecrets,
+): { readonly clients?: GatewayClients; readonly drains?: GatewayDrains } {
+  if (gatewayInternal === undefined) return {};
   const { service } = gatewayInternal;
-  const ask = (address: string, signal: AbortSignal) => askGateway(address, gatewayInternal, signal);
-  const clients = new GatewayClients({ client: manager.client, clock, log, namespace, service, ask });
-  manager.addRunnable({ name: 'clients of the gateway', run: (stop) => clients.run(stop) });
-  return clients;
+  const { client, log } = manager;
+  const shared = { client, clock, log, namespace, service };
+  const at = { ...gatewayInternal, keys: keys.keysOf(PEER_KEYS) };
+  const clients = new GatewayClients({ ...shared, ask: (address, signal) => askGateway(address, at, signal) });
+  const drains = new GatewayDrains({ ...shared, ask: (address, signal) => askDrains(address, at, signal) });
+  // Without a key the first round would come to nothing.
+  const afterKeys = (name: string, run: (stop: AbortSignal) => Promise<void>): void =>
+    manager.addRunnable({ name, run: (stop) => keys.looked.then(() => run(stop)) });
+  afterKeys('clients of the gateway', (stop) => clients.run(stop));
+  afterKeys('drains at the gateway', (stop) => drains.run(stop));
+  return { clients, drains };
+}
+
+/** Has the gateway ask this process, while it leads, for tenants to be woken; undefined: it cannot. */
+function addWakes(
+  manager: Manager,
+  { wakes: at, maxConcurrentWakes: max }: OperatorOptions,
+  namespace: string,
+  keys: KeySecrets,
+  waking: () => readonly string[],
+): Wakes | undefined {
+  if (at === undefined) return undefined;
+  const wakes = new Wakes({ clock, max, waking });
+  const { client, log } = manager;
+  const access = internalAccess(
+    new ApiReviews({ client, clock, audience: OPERATOR_AUDIENCE }),
+    namespace,
+    OPERATOR_AUDIENCE,
+  );
+  const server = new WakeServer({
+    keys: keys.keysOf(PEER_KEYS),
+    authorize: (token) => access.decide(token, { view: 'wakes', verb: 'create' }),
+    ask: (asks) => wakes.ask(asks),
+    log,
+  });
+  const run = async (stop: AbortSignal): Promise<void> => {
+    await server.listen(at.at);
+    await new Promise<void>((resolve) => void onAbort(stop, () => resolve()));
+    await server.close();
+  };
+  manager.addRunnable({ name: 'wakes of tenants', run });
+  return wakes;
 }
 
 /** The resolver configuration that the kubelet gave to this pod; outside a cluster it says nothing about the cluster's DNS. */

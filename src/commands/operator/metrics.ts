@@ -10,10 +10,19 @@ import type { Condition } from '../../kube/types/types.ts';
 import type { CopilotSession } from '../../resources/session.ts';
 import type { CopilotTenant } from '../../resources/tenant.ts';
 import type { FleetCounts } from '../../tenant/fleet.ts';
+import type { DrainEnd } from '../../tenant/decisions/drain.ts';
 import type { TenantMetrics } from '../../tenant/metrics.ts';
 
 /** Values of the label `state` of `copilot_tenants`: the first that applies. */
-export const TENANT_STATES = ['Deleting', 'Stalled', 'Suspended', 'Ready', 'Unhealthy', 'Progressing'] as const;
+export const TENANT_STATES = [
+  'Deleting',
+  'Stalled',
+  'Suspended',
+  'Hibernated',
+  'Ready',
+  'Unhealthy',
+  'Progressing',
+] as const;
 export type TenantState = (typeof TENANT_STATES)[number];
 
 const CONDITIONS = Object.values(ConditionType);
@@ -22,6 +31,9 @@ const SERVER_STATES = ['Unknown', 'Healthy', 'Unreachable', 'AuthFailed', 'Timeo
 const ACTIVITIES = ['active', 'loaded', 'unloaded'] as const;
 const ROLLOUT_STATES = ['Pending', 'Running', 'Stuck'] as const;
 const CLEANUP_RESULTS = ['Succeeded', 'Failed'] as const;
+const DRAIN_RESULTS = ['Drained', 'DeadlinePassed', 'Other'] as const;
+const WAKE_STATES = ['waiting', 'waking'] as const;
+const WAKE_RESULTS = ['Awake', 'Failed'] as const;
 const MIB = 2 ** 20;
 
 /** The sources that are counted at each scrape. */
@@ -33,6 +45,10 @@ export interface MetricSources {
   /** Sessions on servers by activity. */
   readonly surveyed: () => Readonly<Record<(typeof ACTIVITIES)[number], number>>;
   readonly fleet: () => FleetCounts;
+  /** Sleeping tenants that clients wait for: those that wait for a place, and those that are being started. */
+  readonly wakes: () => { readonly waiting: number; readonly waking: number };
+  /** Replicas of the gateway that did not answer although they are ready. */
+  readonly silentReplicas: () => number;
 }
 
 /** The state of a tenant in one word. */
@@ -41,6 +57,7 @@ export function tenantState({ metadata, spec, status }: CopilotTenant): TenantSt
   if (metadata.deletionTimestamp !== undefined) return 'Deleting';
   if (isConditionTrue(conditions, ConditionType.Stalled)) return 'Stalled';
   if (spec.suspend || spec.replicas === 0) return 'Suspended';
+  if (isConditionTrue(conditions, ConditionType.Hibernated)) return 'Hibernated';
   if (isConditionTrue(conditions, ConditionType.Ready)) return 'Ready';
   const reason = findCondition(conditions, ConditionType.Ready)?.reason;
   return reason === ReadyReason.ServersUnhealthy ? 'Unhealthy' : 'Progressing';
@@ -52,6 +69,8 @@ export class ProductMetrics implements TenantMetrics {
   readonly #ping: Histogram;
   readonly #poll: Histogram;
   readonly #restarts: Counter;
+  readonly #drains: Histogram<'result'>;
+  readonly #wakes: Histogram<'result'>;
   readonly #ready: Histogram;
   readonly #runs: Counter<'result'>;
   readonly #deleted: Counter;
@@ -77,6 +96,20 @@ export class ProductMetrics implements TenantMetrics {
       help: 'Restarts of servers that did not answer',
       registers,
     });
+    this.#drains = new Histogram({
+      name: 'copilot_server_drain_seconds',
+      help: `Time for which servers drained before they were replaced or stopped, by how that ended: ${DRAIN_RESULTS.join(', ')}`,
+      labelNames: ['result'],
+      buckets: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600],
+      registers,
+    });
+    this.#wakes = new Histogram({
+      name: 'copilot_tenant_wake_seconds',
+      help: `Time from the decision to wake a sleeping tenant until its servers answer, or until that was given up, by result: ${WAKE_RESULTS.join(', ')}`,
+      labelNames: ['result'],
+      buckets: [0.5, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 60, 120, 300],
+      registers,
+    });
     this.#ready = new Histogram({
       name: 'copilot_tenant_ready_seconds',
       help: 'Time from the creation of a tenant until it was first Ready',
@@ -100,6 +133,8 @@ export class ProductMetrics implements TenantMetrics {
       registers,
     });
     for (const result of CLEANUP_RESULTS) this.#runs.inc({ result }, 0);
+    for (const result of WAKE_RESULTS) this.#wakes.zero({ result });
+    for (const result of DRAIN_RESULTS) this.#drains.zero({ result });
   }
 
   pinged(result: string, ms: number): void {
@@ -114,9 +149,18 @@ export class ProductMetrics implements TenantMetrics {
     this.#restarts.inc();
   }
 
+  drained(end: DrainEnd, afterMs: number): void {
+    const result = end === 'Drained' || end === 'DeadlinePassed' ? end : 'Other';
+    this.#drains.observe({ result }, afterMs / 1000);
+  }
+
   becameReady(afterMs: number): void {
     // The times are from two clocks: the API server's and this machine's.
     this.#ready.observe(Math.max(0, afterMs) / 1000);
+  }
+
+  woke(result: 'Awake' | 'Failed', afterMs: number): void {
+    this.#wakes.observe({ result }, afterMs / 1000);
   }
 
   cleanedUp({ result, dryRun = false, deleted = 0, freedBytes = 0 }: Parameters<TenantMetrics['cleanedUp']>[0]): void {
@@ -132,7 +176,7 @@ export class ProductMetrics implements TenantMetrics {
   }
 
   /** Counts the current objects at each scrape. */
-  count({ tenants, sessions, servers, surveyed, fleet }: MetricSources): void {
+  count({ tenants, sessions, servers, surveyed, fleet, wakes, silentReplicas }: MetricSources): void {
     this.#gauge('copilot_tenants', 'Tenants by state', 'state', TENANT_STATES, () =>
       countBy(tenants.list(), tenantState),
     );
@@ -152,15 +196,23 @@ export class ProductMetrics implements TenantMetrics {
       ROLLOUT_STATES,
       () => Object.entries(fleet().rollouts),
     );
-    const waiting = new Gauge({
-      name: 'copilot_server_restarts_waiting',
-      help: 'Servers that do not respond and wait for their restart, because many do not respond at once',
-      registers: [],
-      collect() {
-        this.set(fleet().restartsWaiting);
-      },
-    });
-    this.#registry.registerMetric(waiting);
+    this.#gauge(
+      'copilot_tenant_wakes',
+      'Sleeping tenants that clients wait for: those that wait for their turn (waiting), and those that are being started (waking), by state',
+      'state',
+      WAKE_STATES,
+      () => Object.entries(wakes()),
+    );
+    this.#number(
+      'copilot_server_restarts_waiting',
+      'Servers that do not respond and wait for their restart, because many do not respond at once',
+      () => fleet().restartsWaiting,
+    );
+    this.#number(
+      'copilot_silent_gateway_replicas',
+      'Replicas of the gateway that are ready and did not answer the operator when it asked last',
+      silentReplicas,
+    );
     const sizes = new Histogram({
       name: 'copilot_session_size_bytes',
       help: 'Sizes of sessions with a CopilotSession on their volumes',
@@ -172,6 +224,18 @@ export class ProductMetrics implements TenantMetrics {
       },
     });
     this.#registry.registerMetric(sizes);
+  }
+
+  #number(name: string, help: string, read: () => number): void {
+    const gauge = new Gauge({
+      name,
+      help,
+      registers: [],
+      collect() {
+        this.set(read());
+      },
+    });
+    this.#registry.registerMetric(gauge);
   }
 
   /** Every value has a series from the start, even 0, so that alerts on it work. */

@@ -39,6 +39,10 @@ export interface OperatorOptions {
   readonly concurrency: number;
   /** Servers of all tenants that are replaced at the same time for a new operator version, or because they do not respond. */
   readonly maxConcurrentRollouts: number;
+  /** Sleeping tenants that are started at the same time. */
+  readonly maxConcurrentWakes: number;
+  /** Where the gateway asks for tenants to be woken, and the address that it is told; undefined: nowhere, and no tenant sleeps. */
+  readonly wakes: { readonly at: Address; readonly host: string } | undefined;
   /** Public address ranges of the cluster, blocked for tenants with policy Restricted. */
   readonly clusterCIDRs: readonly string[];
   /** DNS servers that tenants' pods may reach; undefined: the usual ones. */
@@ -48,7 +52,9 @@ export interface OperatorOptions {
   /** The gateway that clients of tenants connect to; undefined: none is installed. */
   readonly gateway: GatewayFacts | undefined;
   /** Where the replicas of the gateway are asked for their clients; undefined: they are not. */
-  readonly gatewayInternal: (InternalPort & { readonly service: string }) | undefined;
+  readonly gatewayInternal: (Omit<InternalPort, 'keys'> & { readonly service: string }) | undefined;
+  /** Whether it looks which nodes are cordoned, and moves servers away from them; it needs the right to list nodes. */
+  readonly watchNodes: boolean;
   /** After how long every tenant and session is reconciled again, though nothing has changed; undefined: never. */
   readonly syncPeriodMs: number | undefined;
   /** For tests: what modifies an object of a cache gets an error. */
@@ -72,6 +78,9 @@ export const OPERATOR_FLAGS = `\
   --concurrency N                    number of tenants, and of sessions, to reconcile at the same time; default: 8
   --max-concurrent-rollouts N        number of servers to replace at the same time for a new pod template or default image; default: 2;
                                      0: none is replaced for that. Servers that do not respond are restarted at the same pace
+  --wake-bind-address ADDR           [host]:port where the gateway asks for sleeping tenants to be woken, or 0 to disable it: then none sleeps. It
+                                     requires --leader-elect, because the Lease says where the leader is; default: 0
+  --max-concurrent-wakes N           number of sleeping tenants to start at the same time; default: 8
   --cluster-cidrs A,B                public address ranges of this cluster, blocked for tenants with policy Restricted
   --cluster-dns A,B                  the DNS servers that servers and cleanups may query, instead of the usual ones: addresses, ranges, or
                                      pods as NAMESPACE/KEY=VALUE; default: kube-dns and node-local-dns in kube-system, OpenShift's,
@@ -82,6 +91,8 @@ export const OPERATOR_FLAGS = `\
   --gateway-internal SERVICE:PORT    Service of the gateway, in the operator's namespace, and its internal port: its replicas are asked for
                                      the clients of each tenant; default: they are not
   --gateway-token-file PATH          Kubernetes token for that port, with the audience copilot-gateway-internal; read again each time
+  --watch-nodes[=true|false]         see which nodes are cordoned, to drain the servers on them that clients reach through the gateway, and to
+                                     move them to other nodes: their evictions are refused meanwhile; default: false
   --sync-period DURATION             reconcile every tenant and session again after this time, for safety; 0s: never; default: 10h
   --log-level LEVEL                  one of ${LOG_LEVELS.join(', ')}; default: info`;
 
@@ -95,6 +106,8 @@ const flags = {
   'health-probe-bind-address': { type: 'string' },
   concurrency: { type: 'string' },
   'max-concurrent-rollouts': { type: 'string' },
+  'wake-bind-address': { type: 'string' },
+  'max-concurrent-wakes': { type: 'string' },
   'cluster-cidrs': { type: 'string' },
   'cluster-dns': { type: 'string' },
   'require-secret-label': { type: 'string' },
@@ -102,14 +115,18 @@ const flags = {
   'gateway-service-account': { type: 'string' },
   'gateway-internal': { type: 'string' },
   'gateway-token-file': { type: 'string' },
+  'watch-nodes': { type: 'string' },
   'sync-period': { type: 'string' },
   'log-level': { type: 'string' },
 } as const;
 
+/** Flags that may stand without a value. */
+const BARE: ReadonlySet<string> = new Set(['--leader-elect', '--watch-nodes']);
+
 /** @throws UsageError */
 export function parseOperatorOptions(args: readonly string[], env: NodeJS.ProcessEnv): OperatorOptions {
   const values = parseFlags(
-    args.map((arg) => (arg === '--leader-elect' ? '--leader-elect=true' : arg)),
+    args.map((arg) => (BARE.has(arg) ? `${arg}=true` : arg)),
     flags,
   );
   const serverImage = values['server-image'] ?? env['SERVER_IMAGE'];
@@ -117,21 +134,32 @@ export function parseOperatorOptions(args: readonly string[], env: NodeJS.Proces
     throw new UsageError('--server-image is required: set it or SERVER_IMAGE to the image of the Copilot CLI server');
   }
   const operatorImage = (values['operator-image'] ?? env['OPERATOR_IMAGE']) || undefined;
+  const leaderElect = flag(
+    'leader-elect',
+    values['leader-elect'] ?? String(env['KUBERNETES_SERVICE_HOST'] !== undefined),
+  );
+  const wakesAt = bindAddress('wake-bind-address', values['wake-bind-address']);
+  if (wakesAt !== undefined && !leaderElect) {
+    throw new UsageError('--wake-bind-address requires --leader-elect: the Lease says where the leader is');
+  }
   return {
     kubeconfig: values.kubeconfig,
     serverImage,
     operatorImage,
-    leaderElect: flag('leader-elect', values['leader-elect'] ?? String(env['KUBERNETES_SERVICE_HOST'] !== undefined)),
+    leaderElect,
     watchNamespaces: list(values['watch-namespaces']),
     metrics: bindAddress('metrics-bind-address', values['metrics-bind-address']),
     healthProbe: bindAddress('health-probe-bind-address', values['health-probe-bind-address']),
     concurrency: positive('concurrency', values.concurrency ?? '8'),
     maxConcurrentRollouts: notNegative('max-concurrent-rollouts', values['max-concurrent-rollouts'] ?? '2'),
+    maxConcurrentWakes: positive('max-concurrent-wakes', values['max-concurrent-wakes'] ?? '8'),
+    wakes: wakesAt && { at: wakesAt, host: env['POD_IP'] ?? wakesAt.host ?? '127.0.0.1' },
     clusterCIDRs: addressRanges('cluster-cidrs', values['cluster-cidrs']),
     clusterDNS: clusterDNSFlag(values['cluster-dns']),
     requireSecretLabel: requiredLabel(values['require-secret-label']),
     gateway: gateway(values['gateway-address'], values['gateway-service-account']),
     gatewayInternal: gatewayInternal(values['gateway-internal'], values['gateway-token-file']),
+    watchNodes: flag('watch-nodes', values['watch-nodes'] ?? 'false'),
     syncPeriodMs: duration('sync-period', values['sync-period'] ?? '10h') || undefined,
     // client-go's variable, for the same.
     freezeCaches: env['KUBE_CACHE_MUTATION_DETECTOR'] === 'true',

@@ -11,6 +11,7 @@ import {
   Job,
   Lease,
   NetworkPolicy,
+  Node,
   PersistentVolumeClaim,
   Pod,
   PodDisruptionBudget,
@@ -21,7 +22,7 @@ import {
   Service,
   ServiceAccount,
 } from '../../kube/types/builtins.ts';
-import { STAMP_SECRET } from '../../api/names.ts';
+import { PEERS_SECRET, STAMP_SECRET } from '../../api/names.ts';
 import { Gateway } from '../../resources/gateway-internal.ts';
 import { CopilotSession } from '../../resources/session.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
@@ -59,7 +60,11 @@ export const TENANT_PERMISSIONS: readonly Permission[] = [
     verbs: SCALED,
     why: 'Allowed connections of servers and of cleanups. The policy of a cleanup is deleted with its CronJob.',
   },
-  { resource: PodDisruptionBudget, verbs: KEPT, why: 'Keeps node drains from evicting all servers at once.' },
+  {
+    resource: PodDisruptionBudget,
+    verbs: KEPT,
+    why: 'Keeps node drains from evicting all servers at once, or one whose running turns have not ended.',
+  },
   { resource: CronJob, verbs: SCALED, why: 'Cleans up sessions, where spec.sessions.ttl is set.' },
   {
     resource: ConfigMap,
@@ -116,6 +121,15 @@ export const SESSION_END_PERMISSIONS: readonly Permission[] = [
   },
 ];
 
+/** Needed in the whole cluster, where a gateway is installed: without it servers are not drained before their node is. */
+export const NODE_PERMISSIONS: readonly Permission[] = [
+  {
+    resource: Node,
+    verbs: ['list', 'watch'],
+    why: 'Which nodes are cordoned or being removed: running turns of the servers there end before their pods are replaced.',
+  },
+];
+
 /** Needed in the operator's own namespace. */
 export const OPERATOR_PERMISSIONS: readonly Permission[] = [
   { resource: Lease, verbs: ['create'], why: 'Leader election: the first replica creates the Lease.' },
@@ -129,14 +143,24 @@ export const OPERATOR_PERMISSIONS: readonly Permission[] = [
 
 /** Needed in the operator's own namespace, where a gateway is installed. */
 export const GATEWAY_OPERATOR_PERMISSIONS: readonly Permission[] = [
-  { resource: Secret, verbs: ['create'], why: 'The keys with which the gateway signs whose a session is.' },
+  {
+    resource: Secret,
+    verbs: ['create'],
+    why: 'The keys with which the gateway signs whose a session is, and those by which its replicas and the operator know each other.',
+  },
   {
     resource: Secret,
     verbs: ['get', 'patch'],
-    resourceNames: [STAMP_SECRET],
-    why: 'Whether there is a key that signs; one is added while they are rotated, and none is ever replaced.',
+    resourceNames: [STAMP_SECRET, PEERS_SECRET],
+    why: 'Whether there is a key in each; one is added while they are rotated, and none is ever replaced.',
   },
   { resource: EndpointSlice, verbs: ['list'], why: 'Which replicas the gateway has.' },
+  {
+    resource: Gateway,
+    subresource: 'drains',
+    verbs: ['get'],
+    why: 'Which turns still run on a server that is about to be replaced or stopped, on the same port.',
+  },
   {
     resource: Gateway,
     subresource: 'tenants',

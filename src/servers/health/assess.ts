@@ -9,6 +9,8 @@ export type Outcome =
       readonly version: string | undefined;
       readonly lacks?: readonly string[];
       readonly writeError?: WriteError | undefined;
+      /** The round trip of the ping. */
+      readonly ms?: number;
     }
   | { readonly ok: false; readonly reason: UnhealthyReason; readonly message: string };
 
@@ -20,6 +22,8 @@ export interface History {
   /** How many of them, the latest ones, had the latest reason. */
   readonly sameReason: number;
   readonly reason: UnhealthyReason | undefined;
+  /** Slow answers in a row. */
+  readonly slow: number;
   /** When the latest of them was counted, in monotonic ms. */
   readonly countedAt: number;
 }
@@ -29,6 +33,7 @@ export const NO_HISTORY: History = {
   failures: 0,
   sameReason: 0,
   reason: undefined,
+  slow: 0,
   countedAt: Number.NEGATIVE_INFINITY,
 };
 
@@ -44,25 +49,31 @@ const APART = 0.8;
 export function assess(
   history: History,
   outcome: Outcome,
-  { intervalMs, failureThreshold }: Pick<HealthSettings, 'intervalMs' | 'failureThreshold'>,
+  { intervalMs, failureThreshold, slowMs = Infinity }: Omit<HealthSettings, 'timeoutMs'>,
   { now, monotonic }: { readonly now: number; readonly monotonic: number },
 ): History {
   const { health } = history;
   if (outcome.ok) {
-    const { version, lacks = [], writeError } = outcome;
+    const { version, lacks = [], writeError, ms = 0 } = outcome;
+    const slow = ms > slowMs ? history.slow + 1 : 0;
+    const isSlow = slow >= failureThreshold;
     const same =
       health.state === 'Healthy' &&
       health.version === version &&
       health.writeError === writeError &&
+      (health.isSlow ?? false) === isSlow &&
       isSameList(health.lacks ?? [], lacks);
+    // The usual case, a hundred times a second: what is kept until the next check costs the garbage collector the most.
+    if (same && history.failures === 0 && history.slow === slow) return history;
     const healthy: ServerHealth = {
       state: 'Healthy',
       version,
       since: now,
       ...(lacks.length > 0 && { lacks }),
       ...(writeError && { writeError }),
+      ...(isSlow && { isSlow }),
     };
-    return { ...NO_HISTORY, health: same ? health : healthy };
+    return { ...NO_HISTORY, slow, health: same ? health : healthy };
   }
 
   const { reason, message } = outcome;

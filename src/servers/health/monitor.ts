@@ -113,7 +113,8 @@ export class Monitor {
     const left = () => ({ timeoutMs: Math.max(1, Math.round(timeoutMs - (clock.monotonic() - started))) });
     let client: SharedClient | undefined;
     try {
-      client = await this.#share.open({ timeoutMs });
+      // Usually it is open, and then there is nothing to wait for.
+      client = this.#share.opened ?? (await this.#share.open({ timeoutMs }));
       // The version can't change without a new process, and so without a new connection.
       const isKnown = client === this.#proven && this.#server.version !== undefined;
       const status =
@@ -121,9 +122,11 @@ export class Monitor {
       const sent = clock.monotonic();
       await unlessRpcError(ping(client, left()));
       const ms = clock.monotonic() - sent;
-      const writeError = await this.#writeCheck.run(client, left());
+      const check = this.#writeCheck;
+      const writeError = check.isDue(client) ? await check.run(client, left()) : check.error;
       const { lackingMethods: lacks } = this.#server.connection;
-      return { client, outcome: { ok: true, version: status?.version ?? this.#server.version, lacks, writeError }, ms };
+      const version = status?.version ?? this.#server.version;
+      return { client, outcome: { ok: true, version, lacks, writeError, ms }, ms };
     } catch (error) {
       return { client, outcome: failed(error), ms: clock.monotonic() - started };
     }

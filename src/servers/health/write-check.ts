@@ -20,10 +20,19 @@ export class WriteCheck {
     this.#clock = clock;
   }
 
-  /** Why the server cannot write: the last answer, or a new one if the connection is new or the time has come. A call that fails changes nothing. */
+  /** Why the server cannot write, as of the last answer. */
+  get error(): WriteError | undefined {
+    return this.#error;
+  }
+
+  /** Whether the connection is new, or the time has come. */
+  isDue(client: SharedClient): boolean {
+    return client !== this.#client || this.#clock.monotonic() >= this.#nextAt;
+  }
+
+  /** Asks why the server cannot write. A call that fails changes nothing. */
   async run(client: SharedClient, options: CallOptions): Promise<WriteError | undefined> {
     const now = this.#clock.monotonic();
-    if (client === this.#client && now < this.#nextAt) return this.#error;
     this.#client = client;
     try {
       this.#error = await findWriteError(client, options);

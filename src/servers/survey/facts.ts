@@ -9,6 +9,9 @@ export function sameFacts(a: SessionFacts | undefined, b: SessionFacts): boolean
   );
 }
 
+/** Of all servers without sessions, which most are at any time. */
+const NONE: ReadonlyMap<string, SessionFacts> = new Map();
+
 /** All sessions of a server together, as of the wall-clock time `at`. */
 export function summaryOf(sessions: readonly SessionFacts[], at: number): ServerSessions {
   let [active, loaded, totalBytes] = [0, 0, 0];
@@ -17,7 +20,8 @@ export function summaryOf(sessions: readonly SessionFacts[], at: number): Server
     if (activity !== 'Unloaded') loaded += 1;
     totalBytes += sizeBytes;
   }
-  return { at, sessions: new Map(sessions.map((facts) => [facts.sessionId, facts])), active, loaded, totalBytes };
+  const byId = sessions.length === 0 ? NONE : new Map(sessions.map((facts) => [facts.sessionId, facts]));
+  return { at, sessions: byId, active, loaded, totalBytes };
 }
 
 /** Of two flat objects; undefined is only the same as undefined. */

@@ -47,7 +47,10 @@ export interface Disuse {
   readonly expiresAt: number;
 }
 
-/** Where controllers read sessions, and how they act on them. Operations reject if the server is not connected. */
+/**
+ * Where controllers read sessions, and how they act on them. Operations reject if the server is not connected, and those that change a
+ * session also while this process may not write: another may lead by then.
+ */
 export interface SessionSource {
   /**
    * The latest complete answer; undefined until every session was read once, and again after polls have failed for some 25 s.

@@ -14,6 +14,8 @@ export interface SurveyOptions {
   readonly labelKeys: readonly string[];
   /** Called with the duration of each complete poll in ms, for metrics; default: not at all. */
   readonly observePoll?: (ms: number) => void;
+  /** Called before everything that changes a session; what it throws refuses it (the write gate of leader election). Default: none. */
+  readonly writeGate?: (() => void) | undefined;
 }
 
 /** The number of sessions on all servers, each counted once. */
@@ -43,12 +45,13 @@ export class Survey implements SessionSource {
   readonly #watched = new Map<string, Set<string>>();
   readonly #listeners: ((key: string, sessionIds: readonly string[]) => void)[] = [];
 
-  constructor({ servers, log, labelKeys, observePoll = () => undefined }: SurveyOptions) {
+  constructor({ servers, log, labelKeys, observePoll = () => undefined, writeGate = () => undefined }: SurveyOptions) {
     this.#log = log;
     this.#registry = servers;
     this.#context = {
       ...servers.context,
       labelKeys,
+      writeGate,
       minGapMs: () => Math.max(MIN_GAP_MS, this.#surveyed.size / HINTED_POLLS_PER_MS),
       onChange: (key, sessionIds) => this.#notify(key, sessionIds),
       onFailure: (key, failure) => log.info({ server: key, err: failure }, 'polling a server for its sessions failed'),

@@ -30,6 +30,8 @@ import type { Disuse, Limitation, ServerSessions } from './sessions.ts';
 /** What the servers of one survey share. */
 export interface SurveyContext extends RegistryContext {
   readonly labelKeys: readonly string[];
+  /** Throws unless this process may change sessions now. */
+  readonly writeGate: () => void;
   /** Least time between the starts of two polls of a server, in ms; a quarter of it while journals are left to be read. */
   readonly minGapMs: () => number;
   /** Called with the ids that changed, all of them when the server stops answering or answers again. */
@@ -147,7 +149,7 @@ export class SurveyedServer {
   }
 
   async label(sessionId: string, labels: ClientMetadata): Promise<boolean> {
-    const stored = await updateClientMetadata(this.#openClient(), sessionId, labels, CALL);
+    const stored = await updateClientMetadata(this.#clientForWrite(), sessionId, labels, CALL);
     if (stored) this.#cache.invalidateLabels();
     this.requestPoll();
     return stored;
@@ -162,7 +164,7 @@ export class SurveyedServer {
   }
 
   async close(sessionId: string): Promise<void> {
-    await closeSession(this.#openClient(), sessionId, CALL);
+    await closeSession(this.#clientForWrite(), sessionId, CALL);
     this.requestPoll();
   }
 
@@ -180,7 +182,7 @@ export class SurveyedServer {
   }
 
   async delete(sessionId: string): Promise<Deletion> {
-    const connection = this.#openClient();
+    const connection = this.#clientForWrite();
     const started = this.#context.clock.monotonic();
     const deletion = await deleteSession(connection, sessionId, CALL);
     this.requestPoll();
@@ -201,6 +203,12 @@ export class SurveyedServer {
   /** Stops polling. */
   stop(): void {
     this.#schedule.stop();
+  }
+
+  // Right before each call and not once for several: what was checked before may have taken longer than the lease lasts.
+  #clientForWrite(): SharedClient {
+    this.#context.writeGate();
+    return this.#openClient();
   }
 
   /** The open connection, for operations, which do not wait for one. */
@@ -233,7 +241,7 @@ export class SurveyedServer {
     }
     let client: SharedClient | undefined;
     try {
-      client = await this.#share.open(CALL);
+      client = this.#share.opened ?? (await this.#share.open(CALL));
       const result = await poll(this.#cache, {
         server: client,
         clock,

@@ -1,6 +1,6 @@
 /** Whether the state of a session can be observed now, and if not, why. */
 import { SessionReadyReason } from '../../api/session-conditions.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isAsleep, type CopilotTenant } from '../../resources/tenant.ts';
 import { LIST_SESSIONS, limited } from './limitations.ts';
 import type { Located, ServerView, Unavailable } from '../model.ts';
 
@@ -22,6 +22,13 @@ export function unavailability({ tenant, servers, located, lastServer }: Availab
     return {
       reason: SessionReadyReason.TenantSuspended,
       message: `CopilotTenant ${name} is suspended; its sessions stay on the volumes.`,
+      transient: false,
+    };
+  }
+  if (isAsleep(tenant)) {
+    return {
+      reason: SessionReadyReason.TenantHibernated,
+      message: `CopilotTenant ${name} sleeps; its sessions stay on the volumes, and a call of a client wakes it.`,
       transient: false,
     };
   }

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ConditionType } from '../../api/conditions.ts';
 import { findCondition } from '../../kube/write/conditions.ts';
-import { isTenantPaused, type CopilotTenant } from '../../resources/tenant.ts';
+import { isStopped, isTenantPaused, type CopilotTenant } from '../../resources/tenant.ts';
 
 /** Whether the tenant's sessions have to be reconciled for this change. For most they need not be, and there may be hundreds of sessions. */
 export function affectsSessions(old: CopilotTenant, tenant: CopilotTenant): boolean {
@@ -19,7 +19,7 @@ function relevantFields(tenant: CopilotTenant): unknown {
     uid: metadata.uid,
     deleting: metadata.deletionTimestamp !== undefined,
     paused: isTenantPaused(tenant),
-    suspend: spec.suspend,
+    stopped: isStopped(tenant),
     replicas: spec.replicas,
     reclaimPolicy: spec.storage.reclaimPolicy,
     conditions,

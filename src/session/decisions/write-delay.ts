@@ -16,7 +16,7 @@ const gradual = new Set<string>([
 
 /**
  * How long the write of a changed status waits, in ms. What users act on, and the end of a turn, is written at once; anything else
- * at most twice a minute for each session. `lastWrite`, ms: when this process last wrote it.
+ * at most twice a minute for each session. `lastWrite`, monotonic ms: when this process last wrote it.
  */
 export function writeDelay(
   before: CopilotSessionStatus | undefined,

@@ -21,7 +21,7 @@ import { missingPermission } from '../../resources/permission.ts';
 import { removalStep } from '../decisions/removal.ts';
 import { mayRemove } from '../../resources/session-removal.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
-import { withTimeout } from '../../servers/call-timeout.ts';
+import { isGivenUp, withTimeout } from '../../servers/call-timeout.ts';
 import type { JobProgress, RemovalJobs } from './removal-jobs.ts';
 import type { SweepRequester } from './sweep-requester.ts';
 import { copiesOf, hasVolume, removalTargets, serversOf } from '../servers.ts';
@@ -109,7 +109,7 @@ export class DataRemover {
       answer !== undefined &&
       facts === undefined &&
       answer.at < since &&
-      (await this.#isStoredNow(server, session, log))
+      (await this.#isStoredNow(server, session, { signal, log }))
     ) {
       source.refresh(key);
       if ((source.get(key)?.at ?? since) < since) {
@@ -147,8 +147,9 @@ export class DataRemover {
     }
     let deleted: boolean;
     try {
-      deleted = await this.#deleteOn(server, alone, session);
+      deleted = await this.#deleteOn(server, alone, session, signal);
     } catch (error) {
+      if (isGivenUp(error, signal)) throw error;
       // Without the server's own text, which its agent may have written.
       log.warn({ err: error, server: name }, 'failed to delete a session');
       const message = error instanceof TurnRunsError ? error.message : `Server ${name} failed to delete the session.`;
@@ -209,11 +210,11 @@ export class DataRemover {
     return (await jobs.claim(namespace, name, signal)) !== undefined;
   }
 
-  async #deleteOn(server: ServerView, alone: boolean, session: CopilotSession): Promise<boolean> {
+  async #deleteOn(server: ServerView, alone: boolean, session: CopilotSession, signal: AbortSignal): Promise<boolean> {
     const { key, name } = server;
     const { source, clock, recorder } = this.#options;
     const id = sessionIdOf(session);
-    const activity = await this.#activityNow(server, id);
+    const activity = await this.#activityNow(server, id, signal);
     // A session without a turn is only in the memory of its server. What a server that was killed has left of a deletion is not
     // listed any more: where the session was, it is deleted again.
     const wasHere = alone || session.status?.server === name;
@@ -221,7 +222,7 @@ export class DataRemover {
     if (!wasHere && !isHere) return false;
     if (activity === 'Active') {
       try {
-        await withTimeout(clock, source.close(key, id));
+        await withTimeout(clock, source.close(key, id), signal);
       } catch (error) {
         if (error instanceof RpcError) throw new TurnRunsError(turnRunsMessage(name, error.code), { cause: error });
         throw error;
@@ -229,15 +230,20 @@ export class DataRemover {
       const message = `Ended the turn that was running on server ${name}, because the CopilotSession is being deleted.`;
       recorder.event(session, 'Normal', EventReason.SessionClosed, message);
     }
-    return (await withTimeout(clock, source.delete(key, id))) === 'Deleted';
+    return (await withTimeout(clock, source.delete(key, id), signal)) === 'Deleted';
   }
 
   /** Whether the session has been stored since the last answer; then its owner and its server have to be observed first. */
-  async #isStoredNow({ key, name }: ServerView, session: CopilotSession, log: Logger): Promise<boolean> {
+  async #isStoredNow(
+    { key, name }: ServerView,
+    session: CopilotSession,
+    { signal, log }: Pick<Attempt, 'signal' | 'log'>,
+  ): Promise<boolean> {
     const { source, clock } = this.#options;
     try {
-      return await withTimeout(clock, source.isStored(key, sessionIdOf(session)));
+      return await withTimeout(clock, source.isStored(key, sessionIdOf(session)), signal);
     } catch (error) {
+      if (signal.aborted) throw error;
       // The next answer tells, also when the server lacks the method or does not answer now.
       log.debug(
         { err: error, server: name },
@@ -248,10 +254,14 @@ export class DataRemover {
   }
 
   /** Asked now: the last answer may be half a minute old, and a server deletes a session in the middle of a turn without an error. */
-  async #activityNow({ key, answer }: ServerView, id: string): Promise<SessionActivity | undefined> {
+  async #activityNow(
+    { key, answer }: ServerView,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<SessionActivity | undefined> {
     const { source, clock } = this.#options;
     try {
-      return await withTimeout(clock, source.activity(key, id));
+      return await withTimeout(clock, source.activity(key, id), signal);
     } catch (error) {
       // A server version without this method must still delete.
       if (error instanceof RpcError) return answer?.sessions.get(id)?.activity;

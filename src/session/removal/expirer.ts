@@ -17,7 +17,7 @@ import { ttlOf } from '../../resources/session-ttl.ts';
 import { sessionIdOf } from '../../resources/session-index.ts';
 import { inUseDelay } from '../decisions/expiry.ts';
 import { StoredLabel } from '../decisions/labels.ts';
-import { withTimeout } from '../../servers/call-timeout.ts';
+import { isGivenUp, withTimeout } from '../../servers/call-timeout.ts';
 import type { SweepRequester } from './sweep-requester.ts';
 import type { SessionStates } from '../session-state.ts';
 import type { SessionMetrics } from '../metrics.ts';
@@ -63,11 +63,11 @@ export class Expirer {
     const { client, recent, source, states, recorder, metrics, clock } = this.#options;
     const { inUse } = states.of(session);
     // Kept as a time, because changes that the survey sees enqueue the session earlier.
-    const retryMs = inUse?.expiresAt === expiresAt ? inUse.until - clock.now() : 0;
+    const retryMs = inUse?.expiresAt === expiresAt ? inUse.until - clock.monotonic() : 0;
     if (retryMs > 0) return { state: 'InUse', retryMs };
     // A deletion can't be undone, so a cache that is behind is not trusted: the ttl may be longer by now.
     if (!(await isLatest({ client, recent }, CopilotSession, session, signal))) return { state: 'Outdated' };
-    const deletions = await this.#deleteData(session, servers, expiresAt, log);
+    const deletions = await this.#deleteData(session, servers, expiresAt, { signal, log });
     if (!Array.isArray(deletions)) return deletions;
     states.of(session).expiredAt = clock.now();
     for (const { key } of servers) source.refresh(key);
@@ -87,7 +87,7 @@ export class Expirer {
     session: CopilotSession,
     servers: readonly ServerView[],
     expiresAt: number,
-    log: Logger,
+    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
   ): Promise<Deletion[] | ExpiryOutcome> {
     const { source, metrics, clock } = this.#options;
     const id = sessionIdOf(session);
@@ -101,13 +101,14 @@ export class Expirer {
         // By the server's clock, which dated the activity and not the creation of the resource.
         const activeUntil = (facts?.lastActivityTime ?? Infinity) + (ttlOf(session.spec) ?? 0);
         const disuse = { modifiedTime: facts?.modifiedTime, expiresAt: Math.min(expiresAt, activeUntil) };
-        const deletion = await withTimeout(clock, source.deleteUnused(key, id, disuse));
+        const deletion = await withTimeout(clock, source.deleteUnused(key, id, disuse), signal);
         if (deletion === 'InUse') {
           source.refresh(key);
           return { state: 'InUse', retryMs: this.#backOff(session, expiresAt) };
         }
         deletions.push(deletion);
       } catch (error) {
+        if (isGivenUp(error, signal)) throw error;
         metrics.expired('Failed');
         log.warn({ err: error, server: name }, 'failed to delete an expired session');
         return { state: 'Failed', message: `Server ${name} failed to delete the expired session; retrying.` };
@@ -139,7 +140,7 @@ export class Expirer {
     const state = states.of(session);
     const times = (state.inUse?.expiresAt === expiresAt ? state.inUse.times : 0) + 1;
     const delay = inUseDelay(times);
-    state.inUse = { expiresAt, times, until: clock.now() + delay };
+    state.inUse = { expiresAt, times, until: clock.monotonic() + delay };
     return delay;
   }
 

@@ -1,5 +1,5 @@
 /** Decides which servers and volumes a cleanup run covers. */
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isStopped, type CopilotTenant } from '../../resources/tenant.ts';
 import { isRolloutComplete } from '../deployments.ts';
 import { hashSlot } from '../hash-slot.ts';
 import type { CleanupScope, ServerWorld } from '../model.ts';
@@ -14,7 +14,7 @@ import { hasEnded, servingPod } from '../pods.ts';
  */
 export function cleanupScope(tenant: CopilotTenant, live: ReadonlyMap<number, ServerWorld>): CleanupScope {
   const { spec } = tenant;
-  if (!spec.suspend && spec.replicas > 0) {
+  if (!isStopped(tenant) && spec.replicas > 0) {
     const servers = Array.from({ length: spec.replicas }, (_, index) => index);
     const sweptIndex = volumeToSweep(tenant, live);
     const sweeps = sweptIndex === undefined ? '' : ` The volume of server ${sweptIndex} is swept as well.`;

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import { durationMs } from '../../api/duration.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import { withTimeout } from '../../servers/call-timeout.ts';
+import { isGivenUp, withTimeout } from '../../servers/call-timeout.ts';
 import type { ServerSessions, SessionFacts, SessionSource } from '../../servers/survey/sessions.ts';
 import { sessionPolicies } from '../../resources/session-policies.ts';
 import type { CopilotSession } from '../../resources/session.ts';
@@ -50,10 +50,11 @@ export async function cleanUpServers(
       for (const facts of expired.slice(0, BATCH)) {
         signal.throwIfAborted();
         try {
-          if (!(await deleteExpired({ source, clock }, key, facts, rule))) continue;
+          if (!(await deleteExpired({ source, clock }, key, facts, rule, signal))) continue;
           deleted += 1;
           freedBytes += facts.sizeBytes;
         } catch (error) {
+          if (isGivenUp(error, signal)) throw error;
           log.warn({ err: error, server: key }, 'failed to delete an expired session through its server');
           return { deleted, freedBytes, more: false };
         }
@@ -81,8 +82,9 @@ async function deleteExpired(
   key: string,
   { sessionId, modifiedTime }: SessionFacts,
   { ttlMs, marginMs }: Rule,
+  signal: AbortSignal,
 ): Promise<boolean> {
-  if ((await withTimeout(clock, source.activity(key, sessionId))) !== 'Unloaded') return false;
+  if ((await withTimeout(clock, source.activity(key, sessionId), signal)) !== 'Unloaded') return false;
   const disuse = { modifiedTime, expiresAt: modifiedTime + ttlMs + marginMs };
-  return (await withTimeout(clock, source.deleteUnused(key, sessionId, disuse))) === 'Deleted';
+  return (await withTimeout(clock, source.deleteUnused(key, sessionId, disuse), signal)) === 'Deleted';
 }

@@ -5,7 +5,7 @@ import type { CleanupResult } from '../../resources/cleanup-result.ts';
 import type { JobEnd } from '../../resources/job.ts';
 import { isClaimOf, isOfPreviousTenant, serverName } from '../../resources/names.ts';
 import { sweepAt } from '../../resources/sweep-request.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isStopped, type CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerWorld, VolumeFacts } from '../model.ts';
 import { runEnd } from '../open-run.ts';
 import { isReady } from '../../resources/pod.ts';
@@ -201,7 +201,8 @@ function waiting(index: number, reason: string, message: string, dueInMs?: numbe
   return { index, action: 'wait', reason, message, dueInMs };
 }
 
-const isExpected = ({ spec }: CopilotTenant, { index }: ServerWorld): boolean => !spec.suspend && index < spec.replicas;
+const isExpected = (tenant: CopilotTenant, { index }: ServerWorld): boolean =>
+  !isStopped(tenant) && index < tenant.spec.replicas;
 
 /** Why no Job can mount the volume now, or should not. */
 function volumeInUse(tenant: CopilotTenant, server: ServerWorld): string | undefined {

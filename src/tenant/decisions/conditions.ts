@@ -5,8 +5,9 @@
 import { Annotation } from '../../api/names.ts';
 import { HealthyReason, ReadyReason, ReconcilingReason, StalledReason } from '../../api/conditions.ts';
 import { type Verdict, verdictFalse, verdictTrue, verdictUnknown } from '../../kube/write/conditions.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isAsleep, isStopped, type CopilotTenant } from '../../resources/tenant.ts';
 import type { ServerObservation, TenantCause, Wait } from '../model.ts';
+import { asleepVerdict } from './hibernated.ts';
 import { limitationsMessage } from './limitations.ts';
 
 /** What the conditions are decided from. */
@@ -57,8 +58,13 @@ function servingVerdict(findings: Findings): Verdict {
   }
   if (servingCause !== undefined) return verdictFalse(servingCause.reason, servingCause.message);
   if (tenant.spec.suspend) {
-    return verdictFalse(ReadyReason.Suspended, 'spec.suspend is true: no servers run; volumes are kept.');
+    const what = waits.some(({ reason }) => reason === ReconcilingReason.Draining)
+      ? 'servers stop when their running turns have ended'
+      : 'no servers run';
+    return verdictFalse(ReadyReason.Suspended, `spec.suspend is true: ${what}; volumes are kept.`);
   }
+  if (isAsleep(tenant))
+    return asleepVerdict(tenant, { asleep: ReadyReason.Hibernated, failed: ReadyReason.WakeFailed });
   if (servers.length === 0) return verdictFalse(ReadyReason.ScaledToZero, 'spec.replicas is 0: no servers run.');
   const [first, ...others] = unhealthy;
   if (first !== undefined) {
@@ -67,6 +73,10 @@ function servingVerdict(findings: Findings): Verdict {
   }
   if (restarting.length > 0) {
     return verdictFalse(ReadyReason.ServersUnhealthy, restartingMessage(restarting));
+  }
+  // What was refused there may be no part of a server, but none starts again either.
+  if (waiting.length > 0 && cause?.reason === StalledReason.NamespaceTerminating) {
+    return verdictFalse(cause.reason, cause.message);
   }
   if (waiting.length > 0) {
     const [wait] = waits;
@@ -112,9 +122,10 @@ export function reconcilingVerdict(findings: Findings): Verdict {
   if (wait !== undefined) return verdictTrue(wait.reason, wait.message);
   if (surplus.length > 0)
     return verdictTrue(ReconcilingReason.ScalingDown, `Scaling down: stopping ${surplus.join(', ')}.`);
-  if (tenant.spec.suspend) {
+  if (isStopped(tenant)) {
+    const why = tenant.spec.suspend ? ReconcilingReason.Suspending : ReconcilingReason.Hibernating;
     return stopping.length > 0
-      ? verdictTrue(ReconcilingReason.Suspending, 'Stopping all servers.')
+      ? verdictTrue(why, 'Stopping all servers.')
       : verdictFalse(ReconcilingReason.UpToDate, 'All servers are stopped.');
   }
   if (restarting.length > 0) return verdictTrue(ReconcilingReason.ServersRestarting, restartingMessage(restarting));
@@ -132,10 +143,12 @@ export function reconcilingVerdict(findings: Findings): Verdict {
 /** The condition Healthy; undefined, so unchanged, while a process that has just started has no ping results yet. */
 export function healthyVerdict(findings: Findings): Verdict | undefined {
   const { tenant, servers } = findings;
-  if (tenant.spec.suspend || servers.length === 0) {
+  if (isStopped(tenant) || servers.length === 0) {
     return verdictUnknown(
       HealthyReason.NoServers,
-      'No servers are expected to run: the tenant is suspended or scaled to zero.',
+      isAsleep(tenant)
+        ? 'No servers are expected to run: the tenant sleeps.'
+        : 'No servers are expected to run: the tenant is suspended or scaled to zero.',
     );
   }
   if (servers.some(({ remembered }) => remembered)) return undefined;

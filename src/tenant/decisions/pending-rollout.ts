@@ -16,12 +16,15 @@ const MAX_NAMED = 5;
  * for every tenant that waits.
  */
 export function pendingRollout(
-  waiting: readonly { readonly name: string }[],
+  waiting: readonly { readonly name: string; readonly recycles?: object | undefined }[],
   place: BudgetDecision | undefined,
 ): PendingRollout {
   const named = waiting.slice(0, MAX_NAMED).map(({ name }) => name);
   const more = waiting.length > MAX_NAMED ? [`${waiting.length - MAX_NAMED} more`] : [];
-  const what = `The operator has a newer pod template or default image than servers ${[...named, ...more].join(', ')} run with.`;
+  const servers = `servers ${[...named, ...more].join(', ')}`;
+  const what = waiting.every(({ recycles }) => recycles !== undefined)
+    ? `spec.server.recycle asks for fresh processes of ${servers}.`
+    : `The operator has a newer pod template or default image than ${servers} run with.`;
   const { reason, message } = place ?? {
     reason: 'ServersNotReady',
     message: 'They are replaced one at a time, and only while all servers of the tenant respond.',

@@ -1,6 +1,6 @@
 /** Decides whether an unresponsive server is restarted. */
 import { exponentialDelay } from '../../kube/clock/backoff.ts';
-import { timestamp } from '../../kube/types/time.ts';
+import { msLeft, timestamp } from '../../kube/types/time.ts';
 import type { ServerHealth } from '../../servers/server.ts';
 import { childName, tenantOfServer } from '../../resources/names.ts';
 import type { Restart } from '../model.ts';
@@ -52,14 +52,15 @@ export function restartDecision({ server, health, podReady, last, now }: Restart
   }
   const attempt = last === undefined || health.since - Date.parse(last.at) > RESTART_RESET_MS ? 1 : last.attempt + 1;
   if (last !== undefined && attempt > 1) {
-    const due = Date.parse(last.at) + exponentialDelay(RESTART_BACKOFF, last.attempt - 1);
-    if (now < due) {
+    const [since, delay] = [Date.parse(last.at), exponentialDelay(RESTART_BACKOFF, last.attempt - 1)];
+    const afterMs = msLeft(since, delay, now);
+    if (afterMs > 0) {
       return {
         action: 'wait',
         reason: 'BackingOff',
         // A time and not a duration: that would change with every reconcile, and each change is a write.
-        message: `${health.message}. Restart ${last.attempt} did not help; the next restart is due at ${timestamp(due)}.`,
-        afterMs: due - now,
+        message: `${health.message}. Restart ${last.attempt} did not help; the next restart is due at ${timestamp(since + delay)}.`,
+        afterMs,
       };
     }
   }

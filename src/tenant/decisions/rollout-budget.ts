@@ -4,8 +4,10 @@
 export interface RolloutBudget {
   /** Whether the roll-out is paused. */
   readonly paused: boolean;
-  /** Asks for a place in the roll-out; `server` is a server of the tenant. */
-  rollOut(server: string): BudgetDecision;
+  /** Asks for a place in the roll-out; `server` is a server of the tenant. One that drains for it has its place already. */
+  rollOut(server: string, isDraining?: boolean): BudgetDecision;
+  /** The server is not written yet, because it drains first: it keeps the place that it was given. */
+  hold(server: string): void;
   /** Asks for the restart of a server that does not respond. */
   restart(server: string): BudgetDecision;
 }
@@ -89,9 +91,11 @@ export const PAUSED_TENANT: RolloutBudget = {
   paused: false,
   rollOut: () => pausedTenant,
   restart: () => pausedTenant,
+  hold: () => undefined,
 };
 
-const NEXT: BudgetDecision = { allowed: true, reason: 'Allowed', message: 'It is next.' };
+/** The answer to who has a place. */
+export const NEXT: BudgetDecision = { allowed: true, reason: 'Allowed', message: 'It is next.' };
 
 const replacedAtATime = (max: number): string =>
   `at most ${max} of all servers ${max === 1 ? 'is' : 'are'} replaced at a time`;

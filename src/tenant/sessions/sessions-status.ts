@@ -3,7 +3,7 @@ import { ConditionType, StoragePressureReason } from '../../api/conditions.ts';
 import type { CopilotTenantStatus, LastCleanup, VolumeUsage } from '../../api/tenant-status.ts';
 import { timestamp } from '../../kube/types/time.ts';
 import { findCondition, type Verdict } from '../../kube/write/conditions.ts';
-import type { CopilotTenant } from '../../resources/tenant.ts';
+import { isStopped, type CopilotTenant } from '../../resources/tenant.ts';
 import {
   estimatedLevel,
   fullest,
@@ -54,13 +54,13 @@ export function sessionsStatus(
   servers: readonly ServerReport[],
   graceOver: boolean,
 ): SessionsStatus {
-  const { spec, status } = tenant;
+  const { status } = tenant;
   const last = { sessions: status?.sessions, lastActivityTime: status?.lastActivityTime, storage: status?.storage };
   const lastPressure = reportedPressure(tenant);
   const unchanged = lastPressure === undefined ? storagePressureVerdict(undefined, undefined) : undefined;
   const measured = fullestMeasured(servers);
   const measuredPressure = measured && storagePressureVerdict(measured, lastPressure);
-  if (spec.suspend || servers.length === 0) {
+  if (isStopped(tenant) || servers.length === 0) {
     // The sessions remain on the volumes.
     const sessions = last.sessions && { ...last.sessions, active: 0, loaded: 0 };
     // The volumes do not fill up meanwhile: only a measurement that is not in the status yet can change the condition.
@@ -109,11 +109,9 @@ export function sessionsStatus(
  * How many sessions remain after a cleanup of a tenant that does not run. Undefined if the last run deleted none, or is in the
  * status already.
  */
-export function remainingAfterCleanup(
-  { spec, status }: CopilotTenant,
-  last: LastCleanup | undefined,
-): number | undefined {
-  if (last === undefined || (!spec.suspend && spec.replicas > 0)) return undefined;
+export function remainingAfterCleanup(tenant: CopilotTenant, last: LastCleanup | undefined): number | undefined {
+  const { spec, status } = tenant;
+  if (last === undefined || (!isStopped(tenant) && spec.replicas > 0)) return undefined;
   const { time, job } = status?.lastCleanup ?? {};
   const isNew = last.time !== time || last.job !== job;
   const hasDeleted = last.result === 'Succeeded' && last.dryRun !== true && (last.deleted ?? 0) > 0;

@@ -1,4 +1,5 @@
 /** The pod template of a server, in each of its revisions. */
+import { Annotation } from '../../../api/names.ts';
 import type { Deployment } from '../../../kube/types/builtins.ts';
 import { childName, serverLabels } from '../../../resources/names.ts';
 import { podMetadata, podSecurity, scheduling } from '../../../resources/pod.ts';
@@ -21,6 +22,8 @@ export interface PodTemplateFacts {
   /** Default: IPv4. */
   readonly ipFamily?: IPFamily | undefined;
   readonly restart?: Restart | undefined;
+  /** Value of {@link TemplateAnnotation.replacedAt}. */
+  readonly replacedAt?: string | undefined;
 }
 
 /** Renders the template at one revision. */
@@ -43,7 +46,8 @@ export interface PodTemplates {
  * is not set, the template of each revision is as before.
  */
 export const podTemplate: RenderPodTemplate = (tenant, index, facts, revision) => {
-  const { name } = tenant.metadata;
+  const { name, annotations } = tenant.metadata;
+  const requestedRestart = annotations?.[Annotation.restart];
   return {
     metadata: podMetadata(tenant, {
       labels: serverLabels(name, index),
@@ -53,6 +57,8 @@ export const podTemplate: RenderPodTemplate = (tenant, index, facts, revision) =
           [TemplateAnnotation.restartedAt]: facts.restart.at,
           [TemplateAnnotation.restartAttempt]: String(facts.restart.attempt),
         }),
+        ...(facts.replacedAt !== undefined && { [TemplateAnnotation.replacedAt]: facts.replacedAt }),
+        ...(requestedRestart !== undefined && { [TemplateAnnotation.requestedRestart]: requestedRestart }),
       },
     }),
     spec: {
