@@ -106,9 +106,9 @@ export class Client implements Requester {
    * @throws RpcError if the server answers with an error, AuthFailedError if it wants the token first, TimeoutError (the
    * connection stays open), or the error that ended the connection.
    */
-  async request(method: string, params: object, options: CallOptions): Promise<unknown> {
+  request(method: string, params: object, options: CallOptions): Promise<unknown> {
     if (this.#state !== 'open' || this.#peer === undefined) {
-      throw this.#end ?? new Error(`${this.address}: ${method} was called before open() was done`);
+      return Promise.reject(this.#end ?? new Error(`${this.address}: ${method} was called before open() was done`));
     }
     return this.#peer.request(method, params, options);
   }

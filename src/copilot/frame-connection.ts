@@ -1,6 +1,6 @@
 /** A connection to a server that carries whole frames, for who looks into few of them. The client of calls is client.ts. */
-import { ProtocolError, UnreachableError, messageOf, type CopilotError } from './errors.ts';
-import { FrameDecoder, encodeSizedFrame, type OversizeReader } from './framing.ts';
+import { ProtocolError, TimeoutError, UnreachableError, messageOf, type CopilotError } from './errors.ts';
+import { FrameDecoder, encodeSizedFrame, type OversizeReader, type RunReader } from './framing.ts';
 import { addressOf, dialTcpGathering, type Dial, type Wire } from './wire.ts';
 
 export interface FrameConnectionOptions {
@@ -15,6 +15,8 @@ export interface FrameConnectionOptions {
   readonly onConnected: () => void;
   /** The body of a frame. The bytes are valid only during the call. If it throws, the connection is closed. */
   readonly onBody: (body: Buffer) => void;
+  /** Gets whole frames before `onBody` does; undefined: all go there. */
+  readonly runs?: RunReader | undefined;
   /** A larger frame has passed, of which only its first 64 bytes are known, and its length in bytes. */
   readonly onOversize: (start: Buffer, length: number) => void;
   /** The server has read what was written, after {@link FrameConnection.isWritable} was false. */
@@ -31,6 +33,7 @@ export class FrameConnection {
   readonly #decoder: FrameDecoder;
   readonly #wire: Wire;
   #isWritable = true;
+  #signs = 0;
   #ended = false;
 
   constructor(options: FrameConnectionOptions) {
@@ -39,6 +42,10 @@ export class FrameConnection {
     this.#options = options;
     this.#decoder = new FrameDecoder((body) => this.#onBody(body));
     this.#decoder.allow(maxFrameBytes, startOf(options.onOversize));
+    const { runs } = options;
+    this.#decoder.offer(
+      runs && { take: (chunk, offset, most) => (this.#ended ? offset : runs.take(chunk, offset, most)) },
+    );
     this.#wire = dial(
       { host, port },
       {
@@ -53,6 +60,11 @@ export class FrameConnection {
   /** Whether the server reads as fast as this side writes. While it is false, what is written is kept in memory. */
   get isWritable(): boolean {
     return this.#isWritable;
+  }
+
+  /** Rises whenever the server has said something, if only a part of a frame, or has taken what waited for it. */
+  get signs(): number {
+    return this.#signs;
   }
 
   /** Sends one frame; after the end of the connection it does nothing. Returns the length of the body in bytes. */
@@ -77,6 +89,7 @@ export class FrameConnection {
 
   #onData(chunk: Buffer): void {
     if (this.#ended) return;
+    this.#signs += 1;
     try {
       this.#decoder.push(chunk);
     } catch (error) {
@@ -91,12 +104,16 @@ export class FrameConnection {
 
   #onDrained(): void {
     if (this.#ended) return;
+    this.#signs += 1;
     this.#isWritable = true;
     this.#options.onDrained();
   }
 
   #onClosed(error: NodeJS.ErrnoException | undefined): void {
     const code = error?.code ?? error?.message;
+    // Found by TCP keepalive: the server has ended nothing, and may still have the connection.
+    if (code === 'ETIMEDOUT')
+      return this.#lose(new TimeoutError(`${this.address}: the path to the server is lost`, { cause: error }));
     const half = this.#decoder.pendingBytes > 0 ? ' in the middle of a frame' : '';
     this.#lose(
       new UnreachableError(

@@ -34,6 +34,7 @@ const PLAIN_START = Buffer.from('Content-Length: ');
 /** Digits of a length that is read at once, and they with the end of the header behind them. */
 const PLAIN_DIGITS = 10;
 const PLAIN_REST = PLAIN_DIGITS + 4;
+const PLAIN_END = 4;
 
 /** One frame as a string, so that header and body are sent in one write (two small writes cost a delayed ACK, 40 ms). */
 export function encodeFrame(body: string): string {
@@ -50,6 +51,35 @@ export function headerOf(bodyBytes: number): string {
   return `Content-Length: ${bodyBytes}\r\n\r\n`;
 }
 
+/** Where a header ends that begins at `offset` and is one as programs write it, with a body behind it; undefined: it is none. */
+export function plainHeaderEnd(chunk: Buffer, offset: number): number | undefined {
+  const first = offset + PLAIN_START.length;
+  // Beyond the end of the chunk there is nothing to look at.
+  if (first + PLAIN_REST > chunk.length || chunk[first] === ZERO || !hasAt(chunk, PLAIN_START, offset))
+    return undefined;
+  let at = first;
+  while (at < first + PLAIN_DIGITS && isDigit(chunk[at] as number)) at += 1;
+  const isEnd = chunk[at] === CR && chunk[at + 1] === LF && chunk[at + 2] === CR && chunk[at + 3] === LF;
+  return isEnd && at > first ? at + PLAIN_END : undefined;
+}
+
+/** The length in the header between these places, which {@link plainHeaderEnd} has found. */
+export function plainLength(chunk: Buffer, offset: number, end: number): number {
+  let length = 0;
+  for (let at = offset + PLAIN_START.length; at < end - PLAIN_END; at += 1)
+    length = length * 10 + (chunk[at] as number) - ZERO;
+  return length;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= ZERO + 9;
+}
+
+/** Takes whole frames at the begin of a frame, before they are split. Returns where they end; `offset`: it takes none. */
+export interface RunReader {
+  take(chunk: Buffer, offset: number, maxBodyBytes: number): number;
+}
+
 /**
  * Splits a byte stream into the bodies of its frames, however the stream is chunked. Of an incomplete frame it keeps at most
  * twice the bytes that have arrived: an announced length reserves nothing.
@@ -59,6 +89,7 @@ export class FrameDecoder {
   #maxBody: number;
   readonly #maxHeader: number;
   #oversize: OversizeReader | undefined;
+  #runs: RunReader | undefined;
   /** Bytes of an oversize body that have yet to arrive; undefined: this frame is not one. */
   #oversizeLeft: number | undefined;
   /** Bytes of the incomplete header line or body; `#kept` of them are used. */
@@ -81,6 +112,11 @@ export class FrameDecoder {
   allow(maxBodyBytes: number, oversize: OversizeReader): void {
     this.#maxBody = maxBodyBytes;
     this.#oversize = oversize;
+  }
+
+  /** From now on whole frames are offered to `runs` first. */
+  offer(runs: RunReader | undefined): void {
+    this.#runs = runs;
   }
 
   /** Bytes held of an incomplete frame; 0 between frames, and so whether the stream may end here. */
@@ -113,8 +149,17 @@ export class FrameDecoder {
     if (this.#failure !== undefined) throw this.#failure;
     let offset = 0;
     while (offset < chunk.length) {
-      offset = this.#inBody ? this.#takeBody(chunk, offset) : this.#takeHeaderLine(chunk, offset);
+      if (this.#inBody) offset = this.#takeBody(chunk, offset);
+      else {
+        const end = this.#takeRun(chunk, offset);
+        offset = end > offset ? end : this.#takeHeaderLine(chunk, offset);
+      }
     }
+  }
+
+  #takeRun(chunk: Buffer, offset: number): number {
+    if (this.#runs === undefined || this.#kept > 0 || this.#headerBytes > 0) return offset;
+    return this.#runs.take(chunk, offset, this.#maxBody);
   }
 
   #takeBody(chunk: Buffer, offset: number): number {
@@ -150,22 +195,14 @@ export class FrameDecoder {
   /** The header as the server and the SDKs write it, if it has arrived in one piece; every other one is read line by line. */
   #takePlainHeader(chunk: Buffer, offset: number): number | undefined {
     if (this.#kept > 0 || this.#headerBytes > 0) return undefined;
-    let at = offset + PLAIN_START.length;
-    // Beyond the end of the chunk there is nothing to look at.
-    if (at + PLAIN_REST > chunk.length || !hasAt(chunk, PLAIN_START, offset)) return undefined;
-    let length = 0;
-    for (const last = at + PLAIN_DIGITS; at < last; at += 1) {
-      const digit = (chunk[at] as number) - ZERO;
-      if (digit < 0 || digit > 9) break;
-      length = length * 10 + digit;
-    }
-    const headerBytes = at + 4 - offset;
-    const isEnd = chunk[at] === CR && chunk[at + 1] === LF && chunk[at + 2] === CR && chunk[at + 3] === LF;
-    if (!isEnd || length === 0 || length > this.#maxBody || headerBytes > this.#maxHeader) return undefined;
-    this.#headerBytes = headerBytes;
+    const end = plainHeaderEnd(chunk, offset);
+    if (end === undefined) return undefined;
+    const length = plainLength(chunk, offset, end);
+    if (length > this.#maxBody || end - offset > this.#maxHeader) return undefined;
+    this.#headerBytes = end - offset;
     this.#contentLength = length;
     this.#inBody = true;
-    return at + 4;
+    return end;
   }
 
   #takeHeaderLine(chunk: Buffer, offset: number): number {

@@ -5,7 +5,14 @@ import { ProtocolError, quote } from './errors.ts';
 /** A JSON-RPC 2.0 message, by its shape. */
 export type Message =
   | { readonly kind: 'answer'; readonly id: RequestId; readonly result: unknown }
-  | { readonly kind: 'error'; readonly id: RequestId | null; readonly code: number; readonly message: string }
+  | {
+      readonly kind: 'error';
+      readonly id: RequestId | null;
+      readonly code: number;
+      readonly message: string;
+      /** What else it says; undefined: nothing. */
+      readonly data?: unknown;
+    }
   | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly params: unknown }
   | { readonly kind: 'notification'; readonly method: string; readonly params: unknown };
 
@@ -45,10 +52,10 @@ export function parseMessage(body: Buffer): Message {
   const hasError = error !== undefined;
   if (hasError === Object.hasOwn(value, 'result')) throw wrong('not exactly one of "method", "result" and "error"');
   if (!hasError) return { kind: 'answer', id: idOf(id), result };
-  const { code, message } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+  const { code, message, data } = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
   if (typeof code !== 'number' || typeof message !== 'string') throw wrong('an "error" without code and message');
   // JSON-RPC's null: the other side could not read the id of the message that it rejects.
-  return { kind: 'error', id: id === null ? null : idOf(id), code, message };
+  return { kind: 'error', id: id === null ? null : idOf(id), code, message, ...(data !== undefined && { data }) };
 }
 
 /** The body of a request. `params` must be an object: the server rejects arrays. */

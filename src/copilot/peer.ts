@@ -70,9 +70,11 @@ export class RequestRefusal extends Error {
 }
 
 interface PendingRequest {
+  readonly id: RequestId;
   readonly method: string;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: CopilotError) => void;
+  deadline: ReturnType<typeof setDeadline> | undefined;
 }
 
 const METHOD_NOT_FOUND = -32601;
@@ -91,9 +93,9 @@ export class Peer {
   readonly #options: PeerOptions;
   readonly #decoder: FrameDecoder;
   readonly #wire: Wire;
-  readonly #pending = new Map<RequestId, PendingRequest>();
-  /** Ids of requests that ran into their deadline: a late answer to them is legal, one to any other id is not. */
-  readonly #abandoned = new Set<RequestId>();
+  readonly #pending = new PendingRequests();
+  /** Ids of requests that ran into their deadline: a late answer to them is legal, one to any other id is not. Undefined: none did. */
+  #abandoned: Set<RequestId> | undefined;
   #lastId = 0;
   #handled = 0;
   #writable = true;
@@ -134,21 +136,18 @@ export class Peer {
    * @throws what `errorOf` makes of an error answer, TimeoutError (the connection stays open), or the error that ended
    * the connection.
    */
-  async request(method: string, params: object, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
-    if (this.#end !== undefined) throw this.#end;
+  request(method: string, params: object, { timeoutMs }: RequestOptions = {}): Promise<unknown> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
     this.#lastId += 1;
     const id = this.#lastId;
-    const answer = new Promise<unknown>((resolve, reject) => {
-      this.#pending.set(id, { method, resolve, reject });
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const pending: PendingRequest = { id, method, resolve, reject, deadline: undefined };
+    this.#pending.add(pending);
     this.#write(formatRequest(id, method, params));
-    if (timeoutMs === undefined) return answer;
-    const deadline = setDeadline(this.#options.timers, timeoutMs, () => this.#abandon(id, timeoutMs));
-    try {
-      return await answer;
-    } finally {
-      deadline.cancel();
-    }
+    // The write may have ended the connection, which has rejected it then.
+    if (timeoutMs !== undefined && this.#end === undefined)
+      pending.deadline = setDeadline(this.#options.timers, timeoutMs, () => this.#abandon(id, timeoutMs));
+    return promise;
   }
 
   /** Sends a notification. After the end of the connection it does nothing. */
@@ -171,9 +170,8 @@ export class Peer {
     if (this.#end !== undefined) return this.#end;
     this.#end = reason;
     this.#wire.destroy();
-    for (const pending of this.#pending.values()) pending.reject(reason);
-    this.#pending.clear();
-    this.#abandoned.clear();
+    for (const pending of this.#pending.takeAll()) pending.reject(reason);
+    this.#abandoned = undefined;
     return reason;
   }
 
@@ -226,8 +224,8 @@ export class Peer {
 
   /** The request that an answer is for; undefined if its deadline has passed. */
   #take(id: RequestId): PendingRequest | undefined {
-    const pending = this.#pending.get(id);
-    if (!this.#pending.delete(id) && !this.#abandoned.delete(id)) {
+    const pending = this.#pending.take(id);
+    if (pending === undefined && this.#abandoned?.delete(id) !== true) {
       throw new ProtocolError(`expected the answer to a request, found the id ${quote(String(id))} of no open request`);
     }
     return pending;
@@ -297,9 +295,9 @@ export class Peer {
   }
 
   #abandon(id: RequestId, timeoutMs: number): void {
-    const pending = this.#pending.get(id);
+    const pending = this.#pending.take(id);
     if (pending === undefined) return;
-    this.#pending.delete(id);
+    this.#abandoned ??= new Set();
     this.#abandoned.add(id);
     const error = new TimeoutError(`${this.#options.address}: no answer to ${pending.method} within ${timeoutMs} ms`);
     pending.reject(error);
@@ -314,5 +312,36 @@ export class Peer {
       `${address}: the ${otherSide} closed the connection${unfinished?.() ?? ''}${half}${code === undefined ? '' : ` (${code})`}`,
       error === undefined ? {} : { cause: error },
     );
+  }
+}
+
+/**
+ * Requests that wait for their answers. An idle connection has one at a time, which is in no Map: that would allocate its table anew every
+ * few requests, for thousands of connections. Whoever takes a request out cancels its deadline with it.
+ */
+class PendingRequests {
+  #single: PendingRequest | undefined;
+  #others: Map<RequestId, PendingRequest> | undefined;
+
+  add(request: PendingRequest): void {
+    if (this.#single === undefined) this.#single = request;
+    else (this.#others ??= new Map()).set(request.id, request);
+  }
+
+  /** Undefined: none has this id. */
+  take(id: RequestId): PendingRequest | undefined {
+    let found = this.#single;
+    if (found?.id === id) this.#single = undefined;
+    else if ((found = this.#others?.get(id)) !== undefined) this.#others?.delete(id);
+    found?.deadline?.cancel();
+    return found;
+  }
+
+  takeAll(): PendingRequest[] {
+    const all = [...(this.#single === undefined ? [] : [this.#single]), ...(this.#others?.values() ?? [])];
+    this.#single = undefined;
+    this.#others = undefined;
+    for (const { deadline } of all) deadline?.cancel();
+    return all;
   }
 }

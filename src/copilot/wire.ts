@@ -43,6 +43,9 @@ export function addressOf({ host, port }: Address): string {
 // begins, and a thousand idle or slow peers cost no read buffers.
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** ms without a byte after which the kernel asks whether the peer is there still: ten times, a second apart. */
+const KEEPALIVE_MS = 60_000;
+
 /** Dials over TCP. */
 export const dialTcp: Dial = (address, events) => wireOf(connectTo(address, events), events);
 
@@ -51,6 +54,9 @@ function connectTo({ host, port }: Address, events: WireEvents): Socket {
     host,
     port,
     noDelay: true,
+    // Who waits for events writes nothing, and would not notice a peer that is gone without a word.
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
     onread: {
       buffer: readBuffer,
       callback: (length, buffer) => {
@@ -67,28 +73,59 @@ function connectTo({ host, port }: Address, events: WireEvents): Socket {
  * Dials over TCP, for who passes on what many others send: what is written in one turn of the event loop leaves in one call of the kernel,
  * which costs more than everything else that is done with a small frame.
  */
-export const dialTcpGathering: Dial = (address, events) => {
-  const socket = connectTo(address, events);
+export const dialTcpGathering: Dial = dialTcpWhile(() => true);
+
+/** The same, for who may lose the right to write: what is written, or was gathered, when `mayWrite` says no is not sent, and the connection reset: what the kernel has is not sent either. */
+export function dialTcpWhile(mayWrite: () => boolean): Dial {
+  return (address, events) => gatheringWire(connectTo(address, events), events, mayWrite);
+}
+
+function gatheringWire(socket: Socket, events: WireEvents, mayWrite: () => boolean): Wire {
   const wire = wireOf(socket, events);
+  let gathered: string[] = [];
+  let length = 0;
+  /** Whether somebody was told that it is too much. */
+  let isFull = false;
+  const reset = (): void => {
+    gathered = [];
+    length = 0;
+    // A reset waits for a connection that is being established.
+    if (socket.connecting) wire.destroy();
+    else socket.resetAndDestroy();
+  };
   const release = (): void => {
-    if (socket.writableCorked > 0) socket.uncork();
+    if (gathered.length === 0) return;
+    if (!mayWrite()) return reset();
+    const frames = gathered.join('');
+    gathered = [];
+    length = 0;
+    const isTaken = socket.write(frames);
+    // Otherwise the socket tells it.
+    if (isFull && isTaken) events.drained();
+    isFull = false;
   };
   return {
     ...wire,
     write: (frame) => {
-      if (socket.writableCorked === 0) {
-        socket.cork();
-        setImmediate(release);
+      if (!mayWrite()) {
+        reset();
+        return false;
       }
-      return socket.write(frame);
+      if (gathered.length === 0) setImmediate(release);
+      gathered.push(frame);
+      length += frame.length;
+      isFull ||= socket.writableLength + length >= socket.writableHighWaterMark;
+      return !isFull;
     },
     destroy: () => {
+      isFull = false;
+      if (!mayWrite()) return reset();
       // What was written before is sent, as without gathering.
       release();
       wire.destroy();
     },
   };
-};
+}
 
 /** The wire of a connection that a server has accepted. */
 export function acceptedWire(socket: Socket, events: WireEvents): Wire {

@@ -8,11 +8,16 @@ import { onAbort } from '../kube/clock/abort.ts';
 import type { Admission } from './admission/admission.ts';
 import { Clients, type DrainOptions } from './client/clients.ts';
 import { HalfOpen } from './client/half-open.ts';
+import type { UnreadMemory } from './client/unread-memory.ts';
 import { CLIENT_LIMITS, type ClientLimits, type ClientObserver, type ClientSummary } from './client/model.ts';
 import type { Certificates } from './listen/certificates.ts';
 import { Listener } from './listen/listener.ts';
-import type { Fleet, Relay, SessionSummary } from './model.ts';
+import type { TenantAction } from '../resources/gateway-internal.ts';
+import type { Fleet, Relay, SessionSummary, TenantRef } from './model.ts';
+import type { SessionRecords } from './ownership/records.ts';
 import { Audit } from './report/audit.ts';
+import type { Pauses } from './pauses.ts';
+import type { ActionOutcome } from './report/internal-server.ts';
 import type { GatewayMetrics } from './report/metrics.ts';
 
 /** What a gateway needs. */
@@ -31,9 +36,16 @@ export interface GatewayOptions {
   readonly keepaliveMs?: number | undefined;
   /** Bytes that all clients together may have yet to read. */
   readonly maxUnreadBytes: number;
+  /** Where they are counted, if clients that other replicas hold are counted there, too. */
+  readonly unread?: UnreadMemory | undefined;
   readonly drain: DrainOptions;
+  /** Has other replicas serve the tenants that this one serves, within so many ms; undefined: there are none. */
+  readonly moveTenants?: ((withinMs: number) => Promise<void>) | undefined;
   readonly limits?: Partial<ClientLimits> | undefined;
   readonly fleet: Fleet;
+  readonly pauses: Pauses;
+  /** The CopilotSessions, which say how sessions are made. */
+  readonly records: Pick<SessionRecords, 'isSynced'>;
   readonly admission: Admission;
   readonly relay: Relay;
   readonly clock: Clock;
@@ -45,6 +57,8 @@ export interface GatewayOptions {
 
 /** How often it is looked whether the tenants are known, ms. */
 const SYNC_LOOK_MS = 20;
+/** The longest wait for the CopilotSessions after that, ms: a cluster may lack their CRD, and most sessions have none. */
+const RECORDS_MS = 5_000;
 
 /** Serves clients from when the tenants are known until it is stopped. */
 export class Gateway {
@@ -95,6 +109,19 @@ export class Gateway {
     return this.#options.relay.sessions();
   }
 
+  /** Does to the clients of a tenant at this replica what somebody with the right to it asks. */
+  act(action: TenantAction, tenant: TenantRef, user: string): ActionOutcome {
+    const { fleet, pauses } = this.#options;
+    const found = fleet.find(tenant);
+    if (found === undefined) return 'UnknownTenant';
+    if (action === 'resume' && found.isPaused === true) return 'PausedByAnnotation';
+    if (action === 'pause') pauses.pause(tenant, found.uid);
+    if (action === 'resume') pauses.resume(tenant);
+    const closed = action === 'kick' ? this.#clients.kick(tenant) : 0;
+    this.#audit.acted(action, tenant, user, closed);
+    return { paused: pauses.isPaused(tenant), closed };
+  }
+
   /** For `/readyz`: a gateway that stops takes no further clients. */
   readonly ready: Check = {
     name: 'clients',
@@ -106,8 +133,11 @@ export class Gateway {
 
   /** Runs until `stop` aborts, and then until its clients are gone, or `kill` aborts. Rejects if it cannot listen. */
   async run(stop: AbortSignal, kill: AbortSignal): Promise<void> {
-    const { fleet, clock, log, drain } = this.#options;
+    const { fleet, records, clock, log, drain, moveTenants } = this.#options;
     while (!fleet.isSynced && !stop.aborted) await clock.sleep(SYNC_LOOK_MS);
+    const since = clock.monotonic();
+    while (!records.isSynced && clock.monotonic() - since < RECORDS_MS && !stop.aborted)
+      await clock.sleep(SYNC_LOOK_MS);
     if (!stop.aborted) {
       await this.#listener.listen();
       this.#state = 'Serving';
@@ -117,8 +147,14 @@ export class Gateway {
     this.#state = 'Stopping';
     this.#listener.close();
     this.#audit.stopping(this.#clients.size, drain.leaveMs);
-    using _killed = onAbort(kill, () => this.#clients.closeAll());
-    await this.#clients.drain(drain);
+    const { promise: killed, resolve: onKill } = Promise.withResolvers<void>();
+    using _killed = onAbort(kill, () => {
+      this.#clients.closeAll();
+      onKill();
+    });
+    // Other replicas may have clients whose turns run here.
+    const moved = moveTenants?.(drain.leaveMs + drain.closeMs);
+    await Promise.all([this.#clients.drain(drain), Promise.race([moved, killed])]);
   }
 }
 
@@ -143,7 +179,8 @@ function observer(metrics: GatewayMetrics, audit: Audit): ClientObserver {
     },
     received: (bytes) => metrics.received(bytes),
     receivedFrame: () => metrics.receivedFrame(),
-    sent: (bytes) => metrics.sent(bytes),
+    sent: (bytes, frames) => metrics.sent(bytes, frames),
     oversize: () => metrics.oversize(),
+    rateExceeded: (rule) => metrics.rateExceeded(rule),
   };
 }

@@ -2,7 +2,9 @@
  * What the rooms of the gateway hand to each other: who was admitted, what is known of tenants and their servers, and the
  * two halves of a client's connection.
  */
-import type { Isolation } from '../api/names.ts';
+import type { HibernationPhase, Isolation } from '../api/names.ts';
+import type { TenantCount } from '../resources/gateway-internal.ts';
+import type { WakeAsk } from '../resources/operator-internal.ts';
 
 /** Who a client is, as admission found out. */
 export interface Identity {
@@ -33,8 +35,65 @@ export interface GatewayTenant extends TenantRef {
   readonly credentials: readonly string[];
   /** Its servers that can be reached now, by name. */
   readonly servers: readonly GatewayServer[];
+  /** Of one that is being woken: its servers that have a pod with an address, and may listen any moment; undefined: none. */
+  readonly starting?: readonly GatewayServer[] | undefined;
+  /** Its servers whose pods are about to be replaced or stopped; undefined: none. */
+  readonly drains?: readonly StatedDrain[] | undefined;
+  /**
+   * `namespace/server` of its servers that have a volume, and so may have sessions, also while they do not serve. Default: those
+   * that serve.
+   */
+  readonly volumes?: readonly string[] | undefined;
   /** What the gateway puts into its sessions; undefined: clients bring it. The same object as long as the tenant says the same. */
   readonly model?: TenantModel | undefined;
+  /** Whether the annotation says that it gets no further clients and prompts; undefined: no. */
+  readonly isPaused?: boolean | undefined;
+  /** The annotation by whose change its clients are closed; undefined: there is none. */
+  readonly kick?: string | undefined;
+  /** What `spec.sessions` limits; undefined: nothing. */
+  readonly limits?: TenantLimits | undefined;
+  /** `spec.rates`; undefined: clients connect and send as fast as they can. */
+  readonly rates?: TenantRates | undefined;
+  /** Whether it sleeps; undefined: it never does. */
+  readonly sleep?: TenantSleep | undefined;
+  /** The field by which its author has its servers stopped; undefined: they are to run, or to sleep. */
+  readonly stoppedBy?: 'spec.suspend' | 'spec.replicas' | undefined;
+}
+
+/** The sleep of a tenant with `spec.hibernation`. */
+export interface TenantSleep {
+  /** After how long without use it is put to sleep, in ms. */
+  readonly afterIdleMs: number;
+  /** How long a wake may take, in ms. */
+  readonly wakeTimeoutMs: number;
+  readonly phase: HibernationPhase;
+  /** It rises with each change of the phase; 0: it never slept. */
+  readonly epoch: number;
+  /** That the last wake has failed; `epoch`: when it did. */
+  readonly failure?: { readonly epoch: number; readonly message: string } | undefined;
+}
+
+/** The limits that a tenant states for its sessions. An API server whose CRD is older has none of them. */
+export interface TenantLimits {
+  /** `permissionTimeout`, in ms; default: that of the relay. */
+  readonly permissionTimeoutMs?: number | undefined;
+  /** `maxConcurrent`: sessions that each server has in memory at once; default: any number. */
+  readonly maxConcurrent?: number | undefined;
+  /** `maxPerUser`: sessions of one user; default: any number. */
+  readonly maxPerUser?: number | undefined;
+}
+
+/** How fast clients may connect and send, as `spec.rates` of their tenant says; what is undefined is not limited. */
+export interface RateLimit {
+  readonly connectionsPerMinute?: number | undefined;
+  readonly framesPerSecond?: number | undefined;
+  readonly bytesPerSecond?: number | undefined;
+}
+
+/** The rates of all clients of a tenant together, and of those of each of its users. */
+export interface TenantRates {
+  readonly tenant?: RateLimit | undefined;
+  readonly user?: RateLimit | undefined;
 }
 
 /** The login of a tenant's model, and with it the address that it is for. */
@@ -49,6 +108,13 @@ export interface SessionModel {
   readonly login: Readonly<Record<string, unknown>>;
   /** The model of a new session whose client names none. */
   readonly defaultModel?: string | undefined;
+}
+
+/** What a CopilotSession sets of its session, as fields of `session.create` and `session.resume`. */
+export interface SessionSettings {
+  readonly model?: string | undefined;
+  /** As the CLI takes it: thresholds from 0 to 1. */
+  readonly infiniteSessions?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The login cannot be read, so a session would be without one, or with one of its client. The message is for clients. */
@@ -68,14 +134,44 @@ export interface GatewayServer {
   readonly tokenRefused: () => void;
 }
 
+/** That the turns in a pod are to end, and no new ones begin: what the operator states before it replaces or stops the pod. */
+export interface StatedDrain {
+  /** `namespace/server`. */
+  readonly server: string;
+  /** It rises with each drain of a server of the tenant. */
+  readonly epoch: number;
+  readonly podUID: string;
+  /** When the turns are cut, ms since the epoch. */
+  readonly deadline: number;
+  /** Whether another pod follows. */
+  readonly comesBack: boolean;
+}
+
+/** How far a drain is in this process. */
+export interface DrainProgress {
+  readonly tenant: TenantRef;
+  /** `namespace/server`. */
+  readonly server: string;
+  readonly epoch: number;
+  /** Turns that it waits for. */
+  readonly turns: number;
+  /** This process has no connection to the pod, and makes none. */
+  readonly isDrained: boolean;
+}
+
 /** The tenants that the gateway knows. */
 export interface Fleet {
   /** Whether all tenants and servers were listed: before that, an unknown tenant may exist. */
   readonly isSynced: boolean;
   find(tenant: TenantRef): GatewayTenant | undefined;
+  /** The tenants with servers that drain. */
+  draining(): readonly TenantRef[];
   /** Calls `listener` after each change of what `find` returns for the tenant. Returns the function that ends it. */
   onChange(listener: (tenant: TenantRef) => void): () => void;
 }
+
+/** What lines of the audit log have, to be told from the rest of the log. */
+export const AUDITED = { audit: true } as const;
 
 /** Why a connection of a client is closed: a reason from a fixed set, for metrics and audit, and a sentence for the log. */
 export interface CloseReason {
@@ -83,16 +179,20 @@ export interface CloseReason {
   readonly message: string;
 }
 
+/** Unique in this process. A number: the client is connected to this replica. A text: to the replica that it names. */
+export type ClientId = number | string;
+
 /** An admitted client, as the relay sees it. */
 export interface ClientLink {
-  /** Unique in this process. */
-  readonly id: number;
+  readonly id: ClientId;
   readonly identity: Identity;
   /**
    * Queues the body of one frame for the client; after the end of the connection it does nothing. The bytes are valid only
    * during the call: what is not written at once is copied.
    */
   send(body: Buffer | string): void;
+  /** The same with `count` frames that have their headers. */
+  sendFrames(frames: Buffer, count: number): void;
   /** Bytes that the client has yet to read. */
   readonly queuedBytes: number;
   /** Stops reading from the client, so that it feels back-pressure. */
@@ -100,6 +200,22 @@ export interface ClientLink {
   resume(): void;
   /** Ends the connection; `closed` of its handler follows. */
   close(reason: CloseReason): void;
+  /** A session has been told these calls, by any client. For a link that a peer holds. */
+  readonly told?: ((rules: ToldRules) => void) | undefined;
+  /** What servers ask it is numbered from here on, because it may still answer what it was asked at another home; default: 0. */
+  readonly askedBefore?: number | undefined;
+  /** Its holder is of an earlier version: nobody says what it was in the middle of, and it tells the rules of its sessions again by itself. */
+  readonly saysNoBefore?: boolean | undefined;
+}
+
+/** Calls about a session that a server forgets with its process. */
+export interface ToldRules {
+  readonly sessionId: string;
+  readonly calls: readonly { readonly method: string; readonly params: object; readonly result: unknown }[];
+  /** Whether there were more than are kept. */
+  readonly isIncomplete: boolean;
+  /** How often they were changed, with these: who knows of more changes knows the last ones. Homes of earlier versions do not count them. */
+  readonly changes?: number;
 }
 
 /** What takes an admitted client's frames. */
@@ -112,6 +228,8 @@ export interface ClientHandler {
   readonly isBusy: boolean;
   /** How much of it is under way. */
   readonly work: ClientWork;
+  /** The tenant is gone: whatever waits is answered soon, and the connection ends when nothing is under way any more. */
+  dismissed?(): void;
   /** The connection has ended, once and last. */
   closed(reason: CloseReason): void;
 }
@@ -120,6 +238,8 @@ export interface ClientHandler {
 export interface ClientWork {
   /** Calls that are not answered. */
   readonly calls: number;
+  /** Of them, prompts that wait for the turn of another client, and go along when the home of the tenant moves. */
+  readonly waiting?: number;
   /** Sessions that it is attached to. */
   readonly sessions: number;
 }
@@ -131,6 +251,20 @@ export interface Relay {
   sessions(): SessionSummary[];
   /** The servers that clients were routed to. */
   servers(): ServerSummary[];
+  /** The drains that are stated now. */
+  drains(): DrainProgress[];
+  /** The tenants that clients wait for, and those that are being put to sleep although they were used lately. */
+  wakes(): WakeAsk[];
+  /** For how long tenants that may sleep were not used here. */
+  uses(): TenantUses;
+}
+
+/** What is used at this replica. */
+export interface TenantUses {
+  /** For how long this replica knows it, in ms. */
+  readonly upMs: number;
+  /** Of tenants that may sleep, and were used here. */
+  readonly idle: readonly (Omit<TenantCount, 'clients'> & { readonly idleMs: number })[];
 }
 
 /** `Waiting`: for an answer of its clients. `Running`: a turn runs, or a prompt is on its way. `Idle`: neither. `Unloaded`: its server does not have it in memory. */
@@ -147,7 +281,7 @@ export interface SessionSummary {
   readonly since: number;
   readonly state: SessionState;
   /** Ids of the attached clients, in the order of attachment. */
-  readonly clients: readonly number[];
+  readonly clients: readonly ClientId[];
   /** Prompts that wait for another client's turn. */
   readonly heldPrompts: number;
   /** Permissions, questions, tools and the like that wait for a client's answer. */
@@ -183,7 +317,19 @@ export interface MethodRule {
   readonly rewrite?: MethodRewrite | undefined;
   /** How it is answered; set exactly for `answer`. */
   readonly answer?: MethodAnswer | undefined;
+  /** Whether it may be made again if its server was lost before it answered; default false. */
+  readonly isRepeatable?: boolean | undefined;
+  /** How the answers of several servers become one; undefined: one server answers it. */
+  readonly merge?: MethodMerge | undefined;
 }
+
+/**
+ * How the answers of all servers of a tenant become one. `Sessions`: the lists of sessions in one, the newest first. `Entries`: the same of
+ * a list that is the whole answer. `Ids`: their ids in one list, those of the sessions that were used last first. `Last`: the session that
+ * was used last, of those that they name. `Union`: the fields of all, and in each what any has.
+ * `Freed`: the sessions that all say are gone.
+ */
+export type MethodMerge = 'Sessions' | 'Entries' | 'Freed' | 'Ids' | 'Last' | 'Union';
 
 /**
  * `attach`: `session.create` and `session.resume`, which attach the client to a session. `detach`: `session.detach` and

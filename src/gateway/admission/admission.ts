@@ -21,6 +21,7 @@ export const DENY_REASONS = [
   'NotAuthorized',
   'UserRequired',
   'IsolationChanged',
+  'Kicked',
   'Unavailable',
 ] as const;
 export type DenyReason = (typeof DENY_REASONS)[number];
@@ -80,8 +81,11 @@ const WHO: Readonly<Record<Exclude<DenyReason, 'MalformedToken' | 'Unavailable' 
     'the user may not connect to the tenant: it needs the verb connect on copilottenants, and to state another user the verb impersonate on copilottenants/users',
   UserRequired:
     'the token states no user, and spec.isolation of the tenant keeps users apart: put the user, percent-encoded, after the name of the tenant, as in <namespace>/<tenant>/<user>:<credential>',
+  Kicked: 'an administrator has closed the connections of the tenant by an annotation: connect again',
   IsolationChanged: 'spec.isolation of the tenant has changed since the client was admitted: connect again',
 };
+
+const ISSUER_GONE = 'the issuer of the OIDC token is not among those that are configured any more';
 
 /** Admission by binding credentials, Kubernetes tokens and OIDC tokens. */
 export function createAdmission(options: AdmissionOptions): Admission {
@@ -119,19 +123,27 @@ function decideByBinding(
   };
 }
 
+/** As whom a client was admitted that is looked at again. */
+interface Admitted {
+  readonly tenant: GatewayTenant;
+  readonly credential: 'Kubernetes' | 'OIDC';
+}
+
 /** The API server is asked before the fleet, so that an unknown tenant takes as long as a foreign one. */
-async function decideByReview(
-  options: AdmissionOptions,
-  token: ClientToken,
-  admitted?: GatewayTenant,
-): Promise<Decision> {
+async function decideByReview(options: AdmissionOptions, token: ClientToken, before?: Admitted): Promise<Decision> {
   const { reviews, issuers, fleet, clock } = options;
   const { tenant } = token;
-  const asker = admitted === undefined ? 'Newcomer' : 'Connected';
+  const admitted = before?.tenant;
+  const asker = before === undefined ? 'Newcomer' : 'Connected';
+  // Nobody has to be asked for that.
+  if (admitted !== undefined && isKicked(fleet.find(tenant), admitted)) return deny('Kicked', tenant);
   try {
     const issuer = issuers?.of(token.credential);
-    const credential = issuer === undefined ? 'Kubernetes' : 'OIDC';
-    const user = await (issuer ?? reviews).authenticate(token.credential, asker);
+    // The issuers may have changed since. A token is one party's, and no other gets it.
+    const credential = before?.credential ?? (issuer === undefined ? 'Kubernetes' : 'OIDC');
+    const party = credential === 'OIDC' ? issuer : reviews;
+    if (party === undefined) return deny('NotAuthenticated', tenant, ISSUER_GONE);
+    const user = await party.authenticate(token.credential, asker);
     if (isNobody(user)) return deny('NotAuthenticated', tenant, user.problem);
     if (user.expiresAt !== undefined && user.expiresAt <= clock.now()) {
       return deny('NotAuthenticated', tenant, `the ${credential} token has expired`);
@@ -142,7 +154,7 @@ async function decideByReview(
     if (problem !== undefined || found === undefined) return deny(problem ?? 'UnknownTenant', tenant);
     return {
       identity: { tenant, user: token.user ?? user.name, credential, expiresAt: user.expiresAt },
-      recheck: () => decideByReview(options, token, found),
+      recheck: () => decideByReview(options, token, { tenant: found, credential }),
     };
   } catch (error) {
     // Whatever went wrong, nobody is admitted who was not found to be.
@@ -169,11 +181,17 @@ async function mayConnect(
 function tenantProblem(
   found: GatewayTenant | undefined,
   admitted: GatewayTenant | undefined,
-): 'UnknownTenant' | 'DirectAccess' | 'IsolationChanged' | undefined {
+): 'UnknownTenant' | 'DirectAccess' | 'Kicked' | 'IsolationChanged' | undefined {
   if (found === undefined || (admitted !== undefined && admitted.uid !== found.uid)) return 'UnknownTenant';
   if (found.access !== 'Gateway') return 'DirectAccess';
+  if (admitted !== undefined && isKicked(found, admitted)) return 'Kicked';
   // What the client has attached to was not decided by the owner of each session, or by less.
   return admitted === undefined || admitted.isolation === found.isolation ? undefined : 'IsolationChanged';
+}
+
+/** A removed annotation closes nobody. */
+function isKicked(found: GatewayTenant | undefined, admitted: GatewayTenant): boolean {
+  return found?.kick !== undefined && found.kick !== admitted.kick;
 }
 
 /** A session is of the user who makes it, so there has to be one. Kubernetes tokens always have one. */

@@ -5,7 +5,7 @@ import type { KubeClient } from '../../kube/client/client.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import { SubjectAccessReview, TokenReview } from '../../kube/types/builtins.ts';
 import { apiVersionOf } from '../../kube/types/resource.ts';
-import { Gateway, type InternalView } from '../../resources/gateway-internal.ts';
+import { Gateway, type InternalRight } from '../../resources/gateway-internal.ts';
 import { CopilotTenant } from '../../resources/tenant.ts';
 import type { TenantRef } from '../model.ts';
 import { expiryOf, unverifiedClaims } from './jwt.ts';
@@ -26,10 +26,9 @@ export interface TenantRight {
   readonly name: string;
 }
 
-/** The right to look at clients and sessions of the gateway in this namespace. */
-export interface ViewRight {
+/** A right of the internal port of the gateway in this namespace. */
+export interface ViewRight extends InternalRight {
   readonly namespace: string;
-  readonly view: InternalView;
 }
 
 /** Asks the API server. */
@@ -153,8 +152,8 @@ function accessReview(user: KubeUser, right: TenantRight | ViewRight): SubjectAc
   };
 }
 
-function viewOf({ namespace, view }: ViewRight): object {
-  return { namespace, verb: 'get', resource: Gateway.plural, subresource: view };
+function viewOf({ namespace, view, verb }: ViewRight): object {
+  return { namespace, verb, resource: Gateway.plural, subresource: view };
 }
 
 function tenantOf({ tenant, verb, name }: TenantRight): object {

@@ -6,6 +6,7 @@ import { keyOf } from '../../kube/types/types.ts';
 import type { Admission } from '../admission/admission.ts';
 import { countByState } from '../count-by-state.ts';
 import type { CloseReason, Fleet, Relay, TenantRef } from '../model.ts';
+import { pausedMessage, type Pauses } from '../pauses.ts';
 import { ClientConnection } from './connection.ts';
 import { FrameMemory, frameLimits } from './frame-memory.ts';
 import { Keepalive } from './keepalive.ts';
@@ -19,13 +20,14 @@ import {
   type ClientSummary,
 } from './model.ts';
 import type { ClientState } from './state.ts';
+import { Rates } from './rates.ts';
 import { UnreadMemory, unreadLimits } from './unread-memory.ts';
 
 /** What is needed to serve clients. */
 export interface ClientsOptions {
   readonly admission: Admission;
   readonly relay: Relay;
-  readonly fleet: Pick<Fleet, 'onChange'>;
+  readonly fleet: Pick<Fleet, 'onChange' | 'find'>;
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
@@ -33,6 +35,8 @@ export interface ClientsOptions {
   readonly observer: ClientObserver;
   /** Clients at once. */
   readonly maxClients: number;
+  /** Which tenants get no further clients. */
+  readonly pauses: Pick<Pauses, 'isPaused'>;
   /** Admitted clients of one tenant at once; one more is told to try again later. */
   readonly maxPerTenant: number;
   /** Within how many ms an admitted client is sent something, a message without content if need be; undefined: no such messages. */
@@ -40,6 +44,8 @@ export interface ClientsOptions {
   readonly limits?: Partial<ClientLimits> | undefined;
   /** Bytes that all clients together may have yet to read. */
   readonly maxUnreadBytes: number;
+  /** Where they are counted, if also others are; default: its own. */
+  readonly unread?: UnreadMemory | undefined;
 }
 
 /** How this gateway lets its clients go: SDKs do not connect again by themselves, so they get time to leave. */
@@ -54,6 +60,10 @@ export interface DrainOptions {
 const DRAIN_LOOK_MS = 250;
 
 const DRAINED: CloseReason = { reason: CloseCause.Drained, message: 'this gateway stops' };
+const KICKED: CloseReason = {
+  reason: CloseCause.Kicked,
+  message: 'an administrator has closed the connections of the tenant',
+};
 const LATE: CloseReason = { reason: CloseCause.DrainDeadline, message: 'this gateway stops, and waited long enough' };
 
 /** The clients of this process. */
@@ -63,6 +73,7 @@ export class Clients {
   readonly #timers: TimerQueue;
   readonly #memory: FrameMemory;
   readonly #unread: UnreadMemory;
+  readonly #rates: Rates;
   readonly #all = new Set<ClientConnection>();
   /** Those that are admitted, by `namespace/name` of the tenant. */
   readonly #byTenant = new Map<string, Set<ClientConnection>>();
@@ -78,7 +89,8 @@ export class Clients {
     this.#memory = new FrameMemory(frameLimits(options.maxClients));
     const { keepaliveMs } = options;
     this.#keepalive = keepaliveMs === undefined ? undefined : new Keepalive(this.#timers, keepaliveMs, this.#all);
-    this.#unread = new UnreadMemory(unreadLimits(options.maxUnreadBytes, options.maxClients));
+    this.#unread = options.unread ?? new UnreadMemory(unreadLimits(options.maxUnreadBytes, options.maxClients));
+    this.#rates = new Rates({ clock: options.clock, ratesOf: (tenant) => options.fleet.find(tenant)?.rates });
     this.#endListening = options.fleet.onChange((tenant) => this.#recheck(tenant));
   }
 
@@ -111,12 +123,14 @@ export class Clients {
       limits: this.#limits,
       memory: this.#memory,
       unread: this.#unread,
+      rates: this.#rates,
       noRoom: (tenant) => this.#noRoom(tenant),
       observer: {
         denied: (client, denial) => observer.denied(client, denial),
         receivedFrame: () => observer.receivedFrame(),
-        sent: (bytes) => observer.sent(bytes),
+        sent: (bytes, frames) => observer.sent(bytes, frames),
         oversize: () => observer.oversize(),
+        rateExceeded: (rule) => observer.rateExceeded(rule),
         received: (bytes) => {
           halfOpen.received(slot, bytes);
           observer.received(bytes);
@@ -156,7 +170,7 @@ export class Clients {
       const now = clock.monotonic();
       if (now >= closeFrom + closeMs) this.closeAll();
       for (const [connection, at] of closeAt) {
-        if (now >= at && !connection.isBusy) connection.close(DRAINED);
+        if (now >= at) connection.leave(DRAINED);
       }
       await clock.sleep(DRAIN_LOOK_MS);
     }
@@ -169,8 +183,16 @@ export class Clients {
     for (const connection of this.#all) connection.close(LATE);
   }
 
+  /** Closes the clients of a tenant, who may connect again. Returns how many they were. */
+  kick(tenant: TenantRef): number {
+    const clients = [...(this.#byTenant.get(keyOf(tenant)) ?? [])];
+    for (const connection of clients) connection.close(KICKED);
+    return clients.length;
+  }
+
   #noRoom(tenant: TenantRef): CloseReason | undefined {
-    const { maxPerTenant } = this.#options;
+    const { maxPerTenant, pauses } = this.#options;
+    if (pauses.isPaused(tenant)) return { reason: CloseCause.TenantPaused, message: pausedMessage(tenant) };
     if ((this.#byTenant.get(keyOf(tenant))?.size ?? 0) < maxPerTenant) return undefined;
     const message = `tenant ${keyOf(tenant)} has ${maxPerTenant} clients at this gateway, as many as it may have`;
     return { reason: CloseCause.TenantFull, message };
@@ -193,6 +215,7 @@ export class Clients {
   }
 
   #recheck(tenant: TenantRef): void {
+    this.#rates.changed(tenant);
     for (const connection of this.#byTenant.get(keyOf(tenant)) ?? []) connection.recheck();
   }
 }

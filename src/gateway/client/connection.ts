@@ -12,12 +12,15 @@ import {
   framingLost,
   readConnect,
   readGreeting,
+  whenTooFast,
+  tooFast,
   type ConnectRequest,
 } from './handshake.ts';
 import { Incoming } from './incoming.ts';
 import { KEEPALIVE_MESSAGE, type KeptAlive } from './keepalive.ts';
 import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver, type ClientSummary } from './model.ts';
 import { Outgoing } from './outgoing.ts';
+import type { Rates } from './rates.ts';
 import { Recheck } from './recheck.ts';
 import { isAdmitted, nextState, type ClientEvent, type ClientState } from './state.ts';
 import { TokenCheck } from './token-check.ts';
@@ -36,6 +39,7 @@ export interface ClientConnectionOptions {
   readonly limits: ClientLimits;
   readonly memory: FrameMemory;
   readonly unread: UnreadMemory;
+  readonly rates: Rates;
   /** Why the tenant can have no further client now; undefined: it can. */
   readonly noRoom: (tenant: TenantRef) => CloseReason | undefined;
   readonly observer: ClientObserver;
@@ -43,8 +47,17 @@ export interface ClientConnectionOptions {
 
 /** More than this is not waited for when a connection ends: the client has not been reading. */
 const LINGER_BYTES = 64 * 1024;
+/** How often a client is looked at whose tenant is gone, ms. */
+const DISMISS_LOOK_MS = 25;
 /** When a client may come back whose tenant had too many. */
 const FULL_RETRY_AFTER_MS = 30_000;
+
+/** Who may hold up that a client is read, and whether each lets it be. */
+interface Readers {
+  relay: boolean;
+  admission: boolean;
+  parting: boolean;
+}
 
 /** A client, admitted or not. */
 export class ClientConnection implements ClientLink, KeptAlive {
@@ -71,21 +84,32 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #held: Buffer[] = [];
   /** Whether a further `connect` of an admitted client is being decided. */
   #isRenewing = false;
+  /** Its tenant is gone. */
+  #isDismissed = false;
   /** Who wants to read on. */
-  #isWanted = { relay: true, admission: true };
+  readonly #isWanted: Readers = { relay: true, admission: true, parting: true };
+  /** Why it is to be closed when nothing of it is under way. */
+  #leaving: CloseReason | undefined;
+  /** From that moment until it is closed. */
+  #parting: { cancel(): void } | undefined;
   /** From the end until the socket is destroyed. */
   #linger: { cancel(): void } | undefined;
 
   constructor(options: ClientConnectionOptions) {
-    const { id, address, stream, limits, timers, clock, observer } = options;
+    const { id, address, stream, admission, memory, limits, timers, clock, observer } = options;
     this.id = id;
     this.address = address;
     this.#since = clock.now();
     this.#options = options;
-    this.#incoming = new Incoming({ ...options, ...limits, onBody: (body) => this.#onFrame(body) });
+    // Not spread: each client that comes would copy all of them by name.
+    const { greetingBytes } = limits;
+    this.#incoming = new Incoming({ memory, greetingBytes, onBody: (body) => this.#onFrame(body) });
     this.#outgoing = new Outgoing(stream);
     this.#tokens = new TokenCheck({
-      ...options,
+      admission,
+      clock,
+      timers,
+      limits,
       send: (body) => this.send(body),
       denied: (denial) => observer.denied(this.#info, denial),
       tooMany: (message) => this.close({ reason: CloseCause.TooManyAttempts, message }),
@@ -114,11 +138,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
     return this.#grant.identity;
   }
 
-  /** Whether something of it is under way, so that it should not be closed now. */
-  get isBusy(): boolean {
-    return this.#state === 'Admitting' || this.#handler?.isBusy === true || this.queuedBytes > 0;
-  }
-
   /** Bytes that are held of a client that is not admitted. */
   get greetingBytes(): number {
     return this.#state === 'Greeting' || this.#state === 'Admitting' ? this.#greetingBytes : 0;
@@ -130,8 +149,20 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   send(body: Buffer | string): void {
     if (this.#end !== undefined) return;
+    this.#sent(this.#outgoing.send(body), 1);
+  }
+
+  sendFrames(frames: Buffer, count: number): void {
+    if (this.#end !== undefined) return;
+    this.#outgoing.sendFrames(frames);
+    this.#sent(frames.length, count);
+  }
+
+  #sent(bytes: number, frames: number): void {
     const { observer, limits } = this.#options;
-    observer.sent(this.#outgoing.send(body));
+    observer.sent(bytes, frames);
+    // It may have been the end of its turn, which the relay is about to take in.
+    if (this.#leaving !== undefined) queueMicrotask(() => this.#partIfIdle());
     if (this.queuedBytes > (isAdmitted(this.#state) ? limits.queueBytes : limits.greetingQueueBytes)) {
       this.close({ reason: CloseCause.QueueFull, message: `the client has ${this.queuedBytes} bytes to read` });
     }
@@ -165,6 +196,22 @@ export class ClientConnection implements ClientLink, KeptAlive {
     else this.close({ reason: CloseCause.Drained, message: 'this gateway stops' });
   }
 
+  /** Closes it as soon as nothing of it is under way, before it can begin another turn. */
+  leave(reason: CloseReason): void {
+    this.#leaving ??= reason;
+    this.#partIfIdle();
+  }
+
+  /** SDKs forget what they have not looked at when their connection ends, and that may be the end of the turn: so this takes a moment. */
+  #partIfIdle(): void {
+    const { timers, limits } = this.#options;
+    const reason = this.#leaving;
+    const isIdle = this.#state !== 'Admitting' && this.#handler?.isBusy !== true && this.queuedBytes <= LINGER_BYTES;
+    if (reason === undefined || !isIdle || this.#parting !== undefined || this.#end !== undefined) return;
+    this.#setReading({ parting: false });
+    this.#parting = timers.setTimer(limits.partingMs, () => this.close(reason));
+  }
+
   get summary(): ClientSummary {
     const { calls, sessions } = this.#handler?.work ?? { calls: 0, sessions: 0 };
     return {
@@ -184,11 +231,11 @@ export class ClientConnection implements ClientLink, KeptAlive {
     return { id: this.id, address: this.address, identity: this.#grant?.identity };
   }
 
-  /** It is read when neither the relay nor a token that is looked at holds it up. */
-  #setReading({ relay = this.#isWanted.relay, admission = this.#isWanted.admission }): void {
-    this.#isWanted = { relay, admission };
+  /** It is read when nobody holds it up. */
+  #setReading(change: Partial<Readers>): void {
+    Object.assign(this.#isWanted, change);
     if (this.#end !== undefined) return;
-    if (relay && admission) this.#options.stream.resume();
+    if (Object.values(this.#isWanted).every(Boolean)) this.#options.stream.resume();
     else this.#options.stream.pause();
   }
 
@@ -255,6 +302,13 @@ export class ClientConnection implements ClientLink, KeptAlive {
       this.close(full);
       return;
     }
+    const excess = this.#options.rates.connected(grant.identity);
+    if (excess !== undefined) {
+      observer.rateExceeded(excess.reason);
+      this.send(tooFast(request.id, excess));
+      this.close({ reason: CloseCause.RateLimit, message: excess.message });
+      return;
+    }
     this.#greeting.cancel();
     this.#become('admitted');
     this.#application = request.application;
@@ -271,7 +325,11 @@ export class ClientConnection implements ClientLink, KeptAlive {
   readonly #oversizeSinks = {
     toClient: (body: string): void => this.send(body),
     toRelay: (body: string): void => this.#handler?.frame(Buffer.from(body)),
-    found: (): void => this.#options.observer.oversize(),
+    found: (length: number): void => {
+      const { observer, rates } = this.#options;
+      observer.oversize();
+      rates.overdrawn(this.identity, length);
+    },
   };
 
   #watch(): void {
@@ -280,7 +338,25 @@ export class ClientConnection implements ClientLink, KeptAlive {
     const grant = this.#grant;
     if (grant === undefined) return;
     const close = (reason: CloseReason): void => this.close(reason);
-    this.#recheck = new Recheck({ grant, timers, clock, limits, close });
+    const dismiss = (reason: CloseReason): void => this.#dismiss(reason);
+    this.#recheck = new Recheck({ grant, timers, clock, limits, close, dismiss });
+  }
+
+  /** Its tenant is gone. It ends when what it waits for is answered, also what is read only now because it had to be paused. */
+  #dismiss(reason: CloseReason): void {
+    if (this.#isDismissed) return;
+    this.#isDismissed = true;
+    const { clock, limits, timers } = this.#options;
+    this.#handler?.dismissed?.();
+    const endsAt = clock.monotonic() + limits.dismissMs;
+    const lookSoon = (): void => {
+      timers.setTimer(DISMISS_LOOK_MS, () => {
+        if (this.#end !== undefined) return;
+        if (this.#handler?.isBusy === true && clock.monotonic() < endsAt) lookSoon();
+        else this.close(reason);
+      });
+    };
+    lookSoon();
   }
 
   /** What arrived while the token was looked at goes the way that it would have gone, in its order. */
@@ -293,8 +369,23 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   #relay(body: Buffer): void {
     const request = readConnect(body);
-    if (request === undefined) this.#handler?.frame(body);
-    else this.#renew(request);
+    if (request !== undefined) return this.#renew(request);
+    if (!this.#isTooFast(body)) this.#handler?.frame(body);
+  }
+
+  /** Whether a frame is refused because too much has come. */
+  #isTooFast(body: Buffer): boolean {
+    const { rates, observer } = this.#options;
+    const excess = rates.received(this.identity, body.length);
+    if (excess === undefined) return false;
+    const found = whenTooFast(body);
+    if (typeof found === 'object') {
+      observer.rateExceeded(excess.reason);
+      this.send(tooFast(found.refused, excess));
+      return true;
+    }
+    rates.overdrawn(this.identity, body.length, found === 'Ignored' ? 'User' : 'All');
+    return false;
   }
 
   /** Another `connect` of an admitted client: a fresh token for the same identity. It loses nothing by a wrong one. */
@@ -329,6 +420,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#end = reason;
     this.#become('end');
     this.#greeting.cancel();
+    this.#parting?.cancel();
     this.#recheck?.stop();
     this.#tokens.stop();
     this.#incoming.end();
@@ -336,6 +428,8 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#held = [];
     // Not at once: the relay may be in the middle of what led to this.
     queueMicrotask(() => this.#handler?.closed(reason));
+    // One that broke takes nothing any more, and `end` would make an error of that.
+    if (stream.destroyed) return;
     if (this.queuedBytes > LINGER_BYTES) {
       stream.destroy();
       return;

@@ -51,7 +51,8 @@ export class FrameMemory {
   /** The holder has sent something, and holds this many bytes now; 0: none. */
   hold(holder: FrameHolder, bytes: number): void {
     const { total, perTenant, free } = this.#limits;
-    this.#remove(holder);
+    // Mostly nobody holds anything.
+    if (this.#total > 0) this.#remove(holder);
     if (bytes <= free) return;
     const share = this.#byTenant.get(holder.tenant) ?? { bytes: 0, holders: new Map<FrameHolder, number>() };
     this.#byTenant.set(holder.tenant, share);

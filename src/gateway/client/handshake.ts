@@ -11,8 +11,9 @@ import {
   type Message,
   type RequestId,
 } from '../../copilot/index.ts';
-import { PROTOCOL_VERSION, pong } from '../pong.ts';
+import { PROTOCOL_VERSION, SERVER_VERSION, pong } from '../pong.ts';
 import { UNAVAILABLE } from '../relay/refusals.ts';
+import type { RateExcess } from './rates.ts';
 
 /** A request of a client that is not admitted. */
 export type Greeting =
@@ -34,9 +35,6 @@ export interface ConnectRequest {
   readonly runsClientTasks: boolean;
 }
 
-/** The version that servers have unless the tenant says otherwise: at the time of the answer none need run. */
-export const SERVER_VERSION = '1.0.102';
-
 const NO_ROOM_RETRY_MS = 5_000;
 const INVALID_REQUEST = -32600;
 const PARSE_ERROR = -32700;
@@ -44,10 +42,13 @@ const INVALID_PARAMS = -32602;
 const AUTHENTICATION_REQUIRED = -32001;
 const AUTHENTICATION_FAILED = -32002;
 
+const NEVER_REFUSED =
+  /^session\.(?:\w+\.)+handlePending\w+$|^(?:ping|sessions?\.(?:abort|close|delete|destroy|detach))$/;
+
 const TASK_KINDS = ['agent', 'shell', 'client'];
 const CONNECT_FIELDS = ['enableGitHubTelemetryForwarding', 'clientInfo', 'supportedTaskKinds'];
 /** Looked for in the start of each frame, so that the others need not be parsed. All clients write the method before the parameters. */
-const CONNECT = Buffer.from('"connect"');
+const CONNECT = '"connect"';
 const START_BYTES = 512;
 
 /** Reads a frame of a client that is not admitted. `now`: ms since the epoch. */
@@ -68,7 +69,7 @@ export function readGreeting(body: Buffer, now: number): Greeting {
 
 /** The `connect` in a frame of an admitted client; undefined for every other frame. */
 export function readConnect(body: Buffer): ConnectRequest | undefined {
-  if (body.subarray(0, START_BYTES).indexOf(CONNECT) === -1) return undefined;
+  if (!body.toString('latin1', 0, START_BYTES).includes(CONNECT)) return undefined;
   let message: Message;
   try {
     message = parseMessage(body);
@@ -99,6 +100,31 @@ export function authenticationFailed({ id }: ConnectRequest): string {
 /** The answer to a `connect` that cannot be decided now. */
 export function cannotDecide({ id }: ConnectRequest, why: string, retryAfterMs: number): string {
   return formatError(id, UNAVAILABLE, `${why}; try again`, { retryable: true, retryAfterMs });
+}
+
+/** The answer to a `connect`, or any other request, that comes faster than is allowed. */
+export function tooFast(id: RequestId, { message, field, limit, retryAfterMs }: RateExcess): string {
+  const data = { retryable: true, retryAfterMs, outcome: 'NotSent', rule: 'RateLimit', field, limit };
+  return formatError(id, UNAVAILABLE, message, data);
+}
+
+/** What becomes of a frame that comes too fast: the request of this id is refused, it is taken all the same, or it is of no use to anybody. */
+export type TooFast = { readonly refused: RequestId } | 'Taken' | 'Ignored';
+
+/**
+ * What a server waits for, and what ends something, is never refused: a turn would wait for its answer without an end, and who has too much
+ * must be able to have less.
+ */
+export function whenTooFast(body: Buffer): TooFast {
+  let message: Message;
+  try {
+    message = parseMessage(body);
+  } catch {
+    // Whoever takes the frame parses it again, and says what is wrong.
+    return 'Taken';
+  }
+  if (message.kind === 'notification') return 'Ignored';
+  return message.kind !== 'request' || NEVER_REFUSED.test(message.method) ? 'Taken' : { refused: message.id };
 }
 
 /** The answer to a request that is larger than is allowed, or the answer that the relay gets in place of an answer that is. */

@@ -1,6 +1,7 @@
 /** What the connections of clients share. */
 import type { Denial } from '../admission/admission.ts';
 import type { ClientWork, CloseReason, Identity } from '../model.ts';
+import type { RateRule } from './rates.ts';
 import type { ClientState } from './state.ts';
 
 /** The bounds of one connection. */
@@ -23,8 +24,12 @@ export interface ClientLimits {
   readonly recheckMs: number;
   /** ms for which a client stays when its credential cannot be reviewed. */
   readonly unverifiedMs: number;
+  /** ms in which whatever a client waits for whose tenant is gone is answered, before its connection ends. */
+  readonly dismissMs: number;
   /** ms in which a connection that is ended may take over what is still queued for it. */
   readonly lingerMs: number;
+  /** ms from the end of a client's last turn until it is closed, in which it is not read. */
+  readonly partingMs: number;
 }
 
 /** A review is up to 30 s old when it is believed: with 25 s here, a revoked token ends its connections within a minute. */
@@ -38,7 +43,9 @@ export const CLIENT_LIMITS: ClientLimits = {
   queueBytes: 64 * 1024 * 1024,
   recheckMs: 25_000,
   unverifiedMs: 25_000,
+  dismissMs: 2_000,
   lingerMs: 1_000,
+  partingMs: 100,
 };
 
 /** Why connections of clients end, for metrics and audit. The relay has further reasons. */
@@ -57,6 +64,12 @@ export const CloseCause = {
   Crowded: 'Crowded',
   /** Its tenant has as many clients as it may have. */
   TenantFull: 'TenantFull',
+  /** Clients of its tenant, or of its user, connect faster than they may. */
+  RateLimit: 'RateLimit',
+  /** Its tenant is paused. */
+  TenantPaused: 'TenantPaused',
+  /** An administrator has closed the connections of its tenant. */
+  Kicked: 'Kicked',
   /** What it sent is not the protocol. */
   FramingFault: 'FramingFault',
   /** It does not read what it is sent. */
@@ -83,9 +96,12 @@ export interface ClientObserver {
   received(bytes: number): void;
   /** One of the frames in these bytes was complete. */
   receivedFrame(): void;
-  sent(bytes: number): void;
+  /** Frames of together so many bytes. */
+  sent(bytes: number, frames: number): void;
   /** A frame was larger than is allowed. */
   oversize(): void;
+  /** A connection or a frame was refused, because more came than may. */
+  rateExceeded(rule: RateRule): void;
 }
 
 /** What may be known of a client from outside: nothing secret, and nothing of what it says. */

@@ -8,7 +8,21 @@ import type { Unread, UnreadMemory } from './unread-memory.ts';
 /** More than this is not gathered. A write that waits costs the process some hundred bytes besides its own. */
 const BATCH_BYTES = 64 * 1024;
 
-/** The writing side of a client's connection. */
+let looks: (() => void)[] = [];
+
+/** At the end of the turn, which many connections have frames of: one callback of node for all of them. */
+function lookLater(look: () => void): void {
+  if (looks.length === 0) process.nextTick(lookAtAll);
+  looks.push(look);
+}
+
+function lookAtAll(): void {
+  const all = looks;
+  looks = [];
+  for (const look of all) look();
+}
+
+/** The writing side of a client's connection, or of the stream to a peer that a client is forwarded by. */
 export class Outgoing {
   readonly #stream: Duplex;
   readonly #batch = new FrameBatch();
@@ -46,20 +60,40 @@ export class Outgoing {
     return this.#sentBytes;
   }
 
-  /** Queues one frame, and returns its length in bytes. */
-  send(body: Buffer | string): number {
-    if (!this.#isLookedAt) process.nextTick(this.#look);
-    this.#isLookedAt = true;
+  /** Queues one frame, and returns its length in bytes. `prefix`: ASCII characters with which its body is to begin. */
+  send(body: Buffer | string, prefix = ''): number {
+    this.#makeRoom(body.length);
     // Bytes are copied: the caller reads the next ones into the same memory.
-    const bytes = this.#batch.add(body);
+    const bytes = this.#batch.add(body, prefix);
+    this.#added(bytes);
+    return bytes;
+  }
+
+  /** The same with frames that have their headers. */
+  sendFrames(frames: Buffer): void {
+    this.#makeRoom(frames.length);
+    this.#batch.addFrames(frames);
+    this.#added(frames.length);
+  }
+
+  /** What was gathered need not be copied to larger memory. */
+  #makeRoom(bytes: number): void {
+    if (this.#batch.bytes > 0 && this.#batch.bytes + bytes > BATCH_BYTES) this.flush();
+  }
+
+  #added(bytes: number): void {
+    if (!this.#isLookedAt) lookLater(this.#look);
+    this.#isLookedAt = true;
     this.#sentBytes += bytes;
     if (this.#batch.bytes >= BATCH_BYTES) this.flush();
-    return bytes;
   }
 
   /** Hands what was gathered to the stream: before that ends, for the rest it happens by itself. */
   flush(): void {
-    if (this.#batch.bytes > 0 && !this.#stream.destroyed) this.#stream.write(this.#batch.take(), this.#written);
+    if (this.#batch.bytes > 0 && !this.#stream.destroyed) {
+      const { frames, free } = this.#batch.take();
+      this.#stream.write(frames, free === undefined ? this.#written : () => this.#written(free));
+    }
     this.#count();
   }
 
@@ -71,7 +105,8 @@ export class Outgoing {
   };
 
   /** Not on `drain`, which follows only where much was written. */
-  readonly #written = (): void => {
+  readonly #written = (free?: unknown): void => {
+    if (typeof free === 'function') free();
     if (this.#stream.writableLength === 0) this.flush();
   };
 

@@ -11,8 +11,8 @@ export interface OversizeFrameOptions {
   readonly toClient: (body: string) => void;
   /** The error answer that takes the place of an answer: whoever waits for it must not wait for ever. */
   readonly toRelay: (body: string) => void;
-  /** There was such a frame. */
-  readonly found: () => void;
+  /** There is such a frame, of so many bytes. */
+  readonly found: (length: number) => void;
 }
 
 /** Reads oversize frames of one client, one after the other. */
@@ -28,7 +28,7 @@ export class OversizeFrame implements OversizeReader {
   begun(length: number): void {
     this.#scanner = new RequestIdScanner();
     this.#length = length;
-    this.#options.found();
+    this.#options.found(length);
   }
 
   part(bytes: Buffer): void {

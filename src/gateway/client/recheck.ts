@@ -1,6 +1,6 @@
 /** Whether an admitted client may stay: its credential expires, and it may be revoked. */
 import type { Timers } from '../../copilot/index.ts';
-import type { Decision, Grant } from '../admission/admission.ts';
+import type { Decision, DenyReason, Grant } from '../admission/admission.ts';
 import type { CloseReason } from '../model.ts';
 import { CloseCause, type ClientLimits } from './model.ts';
 
@@ -11,6 +11,8 @@ export interface RecheckOptions {
   readonly clock: { now(): number; monotonic(): number };
   readonly limits: Pick<ClientLimits, 'recheckMs' | 'unverifiedMs'>;
   readonly close: (reason: CloseReason) => void;
+  /** The same for a client whose tenant is gone. */
+  readonly dismiss: (reason: CloseReason) => void;
 }
 
 /** While a credential cannot be reviewed. */
@@ -54,13 +56,14 @@ export class Recheck {
   #take(decision: Decision): void {
     if (this.#isStopped) return;
     this.#timer?.cancel();
-    const { clock, limits, close } = this.#options;
+    const { clock, limits, close, dismiss } = this.#options;
     if (!('denied' in decision)) {
       this.#verifiedAt = clock.monotonic();
       this.#schedule(limits.recheckMs);
     } else if (decision.denied !== 'Unavailable') {
-      close({
-        reason: this.#isExpired() ? CloseCause.CredentialExpired : CloseCause.CredentialRevoked,
+      const end = decision.denied === 'UnknownTenant' ? dismiss : close;
+      end({
+        reason: this.#isExpired() ? CloseCause.CredentialExpired : causeOf(decision.denied),
         message: decision.message,
       });
     } else if (this.#isExpired() || clock.monotonic() - this.#verifiedAt > limits.unverifiedMs + RETRY_MS) {
@@ -75,4 +78,8 @@ export class Recheck {
     const { expiresAt } = grant.identity;
     return expiresAt !== undefined && expiresAt <= clock.now();
   }
+}
+
+function causeOf(denied: DenyReason): string {
+  return denied === 'Kicked' ? CloseCause.Kicked : CloseCause.CredentialRevoked;
 }

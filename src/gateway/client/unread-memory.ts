@@ -67,7 +67,7 @@ export class UnreadMemory {
 
   #count(client: Unread): void {
     const bytes = client.queuedBytes;
-    if (bytes <= this.#limits.free) return this.forget(client);
+    if (bytes <= this.#limits.free) return this.#known.size === 0 ? undefined : this.forget(client);
     this.#total += bytes - (this.#known.get(client) ?? 0);
     this.#known.set(client, bytes);
   }

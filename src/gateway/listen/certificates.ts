@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Timers } from '../../copilot/index.ts';
 import { toError } from '../../kube/types/errors.ts';
+import { FollowedFiles } from '../followed-files.ts';
 
 /** Where certificate and keys are; PEM. */
 export interface CertificateFiles {
@@ -29,63 +30,40 @@ export interface CertificatesOptions {
   readonly read?: ((path: string) => string) | undefined;
 }
 
-/** A mounted Secret is replaced by the kubelet, which no watch of the file sees in every kernel: so it is looked at. */
-const LOOK_MS = 20_000;
-
 /** Reads the files, and again at intervals. Files that do not fit together change nothing. */
 export class Certificates {
   readonly #options: CertificatesOptions;
-  #content: CertificateContent;
-  #timer: { cancel(): void } | undefined;
-  /** What was wrong at the last look, so that it is said once. */
-  #problem: string | undefined;
+  readonly #followed: FollowedFiles<CertificateContent>;
 
   /** @throws Error that names the files if they cannot be read, or do not fit together */
   constructor(options: CertificatesOptions) {
     this.#options = options;
+    const { timers, log } = options;
+    const files = this.#names();
     try {
-      this.#content = this.#read();
-    } catch (error) {
-      throw new Error(`the TLS certificate cannot be used: ${toError(error).message} (${this.#names()})`, {
-        cause: error,
+      this.#followed = new FollowedFiles({
+        read: () => this.#read(),
+        isSame,
+        timers,
+        renewed: () => log.info({ files }, 'the TLS certificate was renewed'),
+        failed: (error) => log.error({ files, error }, 'the new TLS certificate cannot be used; the one before stays'),
       });
+    } catch (error) {
+      throw new Error(`the TLS certificate cannot be used: ${toError(error).message} (${files})`, { cause: error });
     }
   }
 
   get content(): CertificateContent {
-    return this.#content;
+    return this.#followed.content;
   }
 
   /** Calls `changed` with each new content, until `stop`. */
   follow(changed: (content: CertificateContent) => void): void {
-    this.#timer = this.#options.timers.setTimer(LOOK_MS, () => {
-      this.#look(changed);
-      this.follow(changed);
-    });
+    this.#followed.follow(changed);
   }
 
   stop(): void {
-    this.#timer?.cancel();
-  }
-
-  #look(changed: (content: CertificateContent) => void): void {
-    const { log } = this.#options;
-    try {
-      const content = this.#read();
-      this.#problem = undefined;
-      if (isSame(content, this.#content)) return;
-      this.#content = content;
-      changed(content);
-      log.info({ files: this.#names() }, 'the TLS certificate was renewed');
-    } catch (error) {
-      const { message } = toError(error);
-      if (message === this.#problem) return;
-      this.#problem = message;
-      log.error(
-        { files: this.#names(), error: message },
-        'the new TLS certificate cannot be used; the one before stays',
-      );
-    }
+    this.#followed.stop();
   }
 
   #read(): CertificateContent {

@@ -6,6 +6,7 @@ import { addressOf, type Timers } from '../../copilot/index.ts';
 import { listen, type Address } from '../../kube/runtime/listen.ts';
 import { HalfOpenSlot, unmapped, type HalfOpen } from '../client/half-open.ts';
 import type { Certificates } from './certificates.ts';
+import type { Source } from './proxy-protocol.ts';
 import { readSource } from './source.ts';
 
 /** Where to listen, and to whom connections go. */
@@ -80,7 +81,7 @@ export class Listener {
   #bind(at: Address, take: (socket: Socket, connection: Accepted) => void): Promise<number> {
     const { maxConnections, rejected } = this.#options;
     const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }, (socket) => {
-      void this.#accept(socket, take);
+      this.#accept(socket, take);
     });
     server.maxConnections = maxConnections;
     server.on('drop', () => rejected('TooManyConnections'));
@@ -88,8 +89,8 @@ export class Listener {
     return listen(server, at, () => rejected('AcceptFailed'), { backlog: BACKLOG });
   }
 
-  async #accept(socket: Socket, take: (socket: Socket, connection: Accepted) => void): Promise<void> {
-    const { halfOpen, proxies, timers, handshakeMs, rejected } = this.#options;
+  #accept(socket: Socket, take: (socket: Socket, connection: Accepted) => void): void {
+    const { halfOpen, proxies, rejected } = this.#options;
     const { remotePort } = socket;
     const remoteAddress = socket.remoteAddress && unmapped(socket.remoteAddress);
     // It was closed while it waited to be accepted.
@@ -98,27 +99,35 @@ export class Listener {
       socket.destroy();
       return;
     }
-    let address = addressOf({ host: remoteAddress, port: remotePort });
-    let slot = new HalfOpenSlot(remoteAddress, () => socket.destroy());
-    halfOpen.add(slot);
-    socket.once('close', () => halfOpen.remove(slot));
-    if (proxies?.check(remoteAddress, remoteAddress.includes(':') ? 'ipv6' : 'ipv4') === true) {
-      this.#open.add(socket);
-      const source = await readSource(socket, { timers, withinMs: handshakeMs });
-      this.#open.delete(socket);
-      halfOpen.remove(slot);
-      if (source === 'Invalid' || socket.destroyed) {
-        rejected(source === 'Invalid' ? 'ProxyHeader' : 'Lost');
-        socket.destroy();
-        return;
-      }
-      if (source !== undefined) {
-        address = addressOf({ host: source.address, port: source.port });
-        slot = new HalfOpenSlot(source.address, () => socket.destroy());
-      }
-      halfOpen.add(slot);
+    const accepted = acceptedFrom(socket, { address: remoteAddress, port: remotePort });
+    halfOpen.add(accepted.slot);
+    const isProxy = proxies?.check(remoteAddress, remoteAddress.includes(':') ? 'ipv6' : 'ipv4') === true;
+    if (isProxy) return void this.#acceptFrom(socket, accepted, take);
+    socket.once('close', () => halfOpen.remove(accepted.slot));
+    take(socket, accepted);
+  }
+
+  /** The same of a load balancer, which says first whose connection it is. */
+  async #acceptFrom(
+    socket: Socket,
+    balancer: Accepted,
+    take: (socket: Socket, connection: Accepted) => void,
+  ): Promise<void> {
+    const { halfOpen, timers, handshakeMs, rejected } = this.#options;
+    let accepted = balancer;
+    socket.once('close', () => halfOpen.remove(accepted.slot));
+    this.#open.add(socket);
+    const source = await readSource(socket, { timers, withinMs: handshakeMs });
+    this.#open.delete(socket);
+    halfOpen.remove(balancer.slot);
+    if (source === 'Invalid' || socket.destroyed) {
+      rejected(source === 'Invalid' ? 'ProxyHeader' : 'Lost');
+      socket.destroy();
+      return;
     }
-    take(socket, { address, slot });
+    if (source !== undefined) accepted = acceptedFrom(socket, source);
+    halfOpen.add(accepted.slot);
+    take(socket, accepted);
   }
 
   #tlsServer(certificates: Certificates): TlsServer {
@@ -148,6 +157,13 @@ export class Listener {
 
 /** Clients that come back all at once wait in the kernel. */
 const BACKLOG = 4_096;
+
+function acceptedFrom(socket: Socket, { address, port }: Source): Accepted {
+  return {
+    address: addressOf({ host: address, port }),
+    slot: new HalfOpenSlot(address, () => socket.destroy()),
+  };
+}
 
 function peerOf(socket: {
   readonly remoteAddress?: string | undefined;

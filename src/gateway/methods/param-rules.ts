@@ -1,5 +1,6 @@
 /** Which parameters a call may have: the tables, as the relay asks them. */
 import { isObject } from '../../copilot/index.ts';
+import { isUnknownLogin } from '../login-names.ts';
 import type { ParamRefusal } from '../model.ts';
 import type { MethodProfile } from './line.ts';
 import { contradiction } from './forced.ts';
@@ -28,9 +29,6 @@ const REPLACED_IN: ReadonlySet<string> = new Set(['session.create', 'session.res
 
 /** Calls that load a session, and in which the gateway puts no login. */
 const LOADS_WITHOUT: ReadonlySet<string> = new Set(['sessions.open']);
-
-/** What the name of an address or a login has in it. */
-const LOGIN_NAME = /ur[li]|endpoint|host|provider|header|auth|token|proxy|key/i;
 
 /** Characters of a name that a client made up, which it is told. */
 const LONGEST_NAME = 64;
@@ -85,7 +83,7 @@ export function checkParams(
 /** A parameter without a line that a newer server may take for an address or a login: beside the tenant's key, it would be sent there. */
 function unknownLogin(method: string, params: object): string | undefined {
   if (!REPLACED_IN.has(method)) return undefined;
-  const name = unknownNames(params, OPTION_NAMES).find((each) => LOGIN_NAME.test(each));
+  const name = unknownNames(params, OPTION_NAMES).find(isUnknownLogin);
   return name?.slice(0, LONGEST_NAME);
 }
 

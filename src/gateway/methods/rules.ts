@@ -4,6 +4,7 @@ import type { MethodDecision, MethodLine, MethodProfile } from './line.ts';
 import { METHOD_REASONS } from './reasons.ts';
 import { METHOD_LINES } from './lines.ts';
 import { checkParams } from './param-rules.ts';
+import { isRepeatable } from './repeatable.ts';
 import { FORCED } from './forced.ts';
 import { isTrusted } from './trusted.ts';
 
@@ -42,12 +43,16 @@ export function rulesByIsolation(
 }
 
 function ruleFor(line: MethodLine, profile: MethodProfile): MethodRule {
-  const [, , , reason] = line;
+  const [method, , , reason, merge] = line;
   const decision = decisionFor(line, profile);
-  const why = METHOD_REASONS[reason];
-  if (isRewrite(decision)) return { action: 'rewrite', rewrite: decision, reason: why };
-  if (isAnswer(decision)) return { action: 'answer', answer: decision, reason: why };
-  return { action: decision, reason: why };
+  const rule = {
+    reason: METHOD_REASONS[reason],
+    ...(merge !== undefined && decision !== 'deny' && { merge }),
+    ...(isRepeatable(method) && { isRepeatable: true }),
+  };
+  if (isRewrite(decision)) return { ...rule, action: 'rewrite', rewrite: decision };
+  if (isAnswer(decision)) return { ...rule, action: 'answer', answer: decision };
+  return { ...rule, action: decision };
 }
 
 /** What is done with the call in a tenant of this profile. */

@@ -1,10 +1,13 @@
 /** Decides whether a user may use a session of a tenant whose users are kept apart. */
+import type { SessionSettings } from '../model.ts';
 
 /** What a CopilotSession says of a session id. */
 export interface SessionRecord {
   /** Undefined: it names no owner, and so reserves nothing. */
   readonly owner: string | undefined;
   readonly participants: readonly string[];
+  /** What it sets of the session; undefined: nothing. */
+  readonly settings?: SessionSettings | undefined;
 }
 
 /** What is known of a session id. */

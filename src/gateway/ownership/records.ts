@@ -6,7 +6,8 @@ import { fromKey, keyOf } from '../../kube/types/types.ts';
 import { holderOf } from '../../resources/session-holder.ts';
 import { BY_ID, SESSION_INDEXERS, idKey, tenantKeyOf } from '../../resources/session-index.ts';
 import { CopilotSession } from '../../resources/session.ts';
-import type { TenantRef } from '../model.ts';
+import { SessionStalledReason } from '../../api/session-conditions.ts';
+import type { SessionSettings, TenantRef } from '../model.ts';
 import type { SessionRecord } from './decide.ts';
 
 /** The CopilotSessions that the gateway knows. */
@@ -23,9 +24,10 @@ export function addSessionRecords(manager: Pick<Manager, 'informer'>): SessionRe
   return new CachedRecords(manager.informer(CopilotSession, { transform: slimSession, indexers: SESSION_INDEXERS }));
 }
 
-/** Keeps of a CopilotSession what reserves an id, and what decides which one of several holds it. */
+/** Keeps of a CopilotSession what reserves an id, what it sets of the session, and what decides which one of several holds it. */
 export function slimSession({ apiVersion, kind, metadata, spec, status }: CopilotSession): CopilotSession {
-  const { tenantRef, sessionId, owner, participants, lifecycle, deletionPolicy } = spec;
+  const { tenantRef, sessionId, owner, participants, model, infiniteSessions, lifecycle, deletionPolicy } = spec;
+  const conditions = status?.conditions?.filter(isOfAnother);
   return {
     apiVersion,
     kind,
@@ -35,11 +37,40 @@ export function slimSession({ apiVersion, kind, metadata, spec, status }: Copilo
       ...(sessionId !== undefined && { sessionId }),
       ...(owner !== undefined && { owner }),
       ...(participants !== undefined && { participants }),
+      ...(model !== undefined && { model }),
+      ...(infiniteSessions !== undefined && { infiniteSessions }),
       lifecycle,
       deletionPolicy,
     },
-    ...(status?.phase !== undefined && { status: { phase: status.phase } }),
+    ...(status !== undefined && {
+      status: {
+        ...(status.phase !== undefined && { phase: status.phase }),
+        ...(conditions !== undefined && conditions.length > 0 && { conditions }),
+      },
+    }),
   };
+}
+
+/** The operator has found another owner with the session, so the resource does not hold it. */
+function isOfAnother({ type, status, reason }: SessionCondition): boolean {
+  return type === 'Stalled' && status === 'True' && reason === SessionStalledReason.OwnedByAnother;
+}
+type SessionCondition = NonNullable<NonNullable<CopilotSession['status']>['conditions']>[number];
+
+function settingsOf({ spec: { model, infiniteSessions }, status }: CopilotSession): SessionSettings | undefined {
+  if ((model === undefined && infiniteSessions === undefined) || status?.conditions?.some(isOfAnother) === true) {
+    return undefined;
+  }
+  return {
+    ...(model !== undefined && { model }),
+    ...(infiniteSessions !== undefined && { infiniteSessions: inShares(infiniteSessions) }),
+  };
+}
+
+/** The CLI takes shares of the context window where the resource has percentages. */
+function inShares(settings: NonNullable<CopilotSession['spec']['infiniteSessions']>): Record<string, unknown> {
+  const shares = Object.entries(settings).map(([key, value]) => [key, typeof value === 'number' ? value / 100 : value]);
+  return Object.fromEntries(shares) as Record<string, unknown>;
 }
 
 /** By an informer. */
@@ -57,7 +88,10 @@ export class CachedRecords implements SessionRecords {
   find(tenant: TenantRef, sessionId: string): SessionRecord | undefined {
     const found = this.#sessions.store.byIndex(BY_ID, idKey(keyOf(tenant), sessionId));
     const holder = holderOf(found.filter(({ metadata }) => metadata.deletionTimestamp === undefined));
-    return holder && { owner: holder.spec.owner, participants: holder.spec.participants ?? [] };
+    if (holder === undefined) return undefined;
+    const settings = settingsOf(holder);
+    const { owner, participants = [] } = holder.spec;
+    return { owner, participants, ...(settings && { settings }) };
   }
 
   onChange(listener: (tenant: TenantRef) => void): void {

@@ -4,7 +4,7 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { GROUP } from '../../api/names.ts';
-import type { StampKey } from '../../resources/stamp-secret.ts';
+import type { NamedKey } from '../../kube/types/keys.ts';
 
 /** The key of the client metadata that has the stamp. */
 export const STAMP_KEY = `${GROUP}/stamp`;
@@ -34,7 +34,7 @@ const STAMP = /^v1\.([\w-]{1,64})\.([\w-]{22})\.([\w-]{43})\.([\w-]+)$/;
 export function makeStamp(
   session: StampedSession,
   owner: string,
-  { id, key }: StampKey,
+  { id, key }: NamedKey,
   randomBytes: (size: number) => Buffer,
 ): string {
   const nonce = randomBytes(NONCE_BYTES).toString('base64url');
@@ -46,7 +46,7 @@ export function makeStamp(
 export function readStamp(
   session: StampedSession,
   stamp: unknown,
-  keys: readonly StampKey[],
+  keys: readonly NamedKey[],
 ): StampedOwner | undefined {
   if (typeof stamp !== 'string' || stamp.length > LONGEST) return undefined;
   const [, keyId = '', nonce = '', signature = '', encoded = ''] = STAMP.exec(stamp) ?? [];

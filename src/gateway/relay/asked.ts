@@ -26,6 +26,8 @@ export interface AskedOptions {
   /** Calls `fn` when the time is over in which somebody who can answer may come. */
   readonly setDeadline: (fn: () => void) => { cancel(): void };
   readonly answer: (id: number | string, answer: ClientAnswer) => void;
+  /** Whether so many bytes more may be kept of the tenant. */
+  readonly mayKeep: (bytes: number) => boolean;
   readonly observer: Pick<RelayObserver, 'unattended'>;
 }
 
@@ -41,6 +43,11 @@ export class Asked {
     this.#options = options;
   }
 
+  /** Of what is open. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get size(): number {
     return this.#open.size;
   }
@@ -48,9 +55,9 @@ export class Asked {
   /** Takes a request with a frame of `bytes`. Returns false if no client is ever asked this, or too much is open. */
   take(id: number | string, method: string, params: Readonly<Record<string, unknown>>, bytes: number): boolean {
     const kind = requestKindOf(method);
-    const { limit, maxBytes } = this.#options;
+    const { limit, maxBytes, mayKeep } = this.#options;
     if (kind === undefined || this.#open.size >= limit || this.#open.has(id)) return false;
-    if (this.#bytes + bytes > maxBytes) return false;
+    if (this.#bytes + bytes > maxBytes || !mayKeep(bytes)) return false;
     const question: Question = { method, params, kind, bytes, asked: new Map(), deadline: undefined };
     this.#open.set(id, question);
     this.#bytes += bytes;

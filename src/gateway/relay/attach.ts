@@ -1,11 +1,23 @@
 /** How clients attach to sessions and leave them: `session.create`, `session.resume`, `session.detach`, and a lost client. */
-import { UnreachableError, isObject } from '../../copilot/index.ts';
+import { UnreachableError, isObject, type CopilotError } from '../../copilot/index.ts';
 import type { SessionModel } from '../model.ts';
+import { catchUp } from './catch-up.ts';
 import { attachParams, detachParams } from './declarations.ts';
+import { goOn, goOnAlone, type AttachTaken } from './go-on.ts';
 import type { Home } from './home.ts';
-import { withModel, withoutLogin } from './injected.ts';
+import { withModel, withSettings, withoutLogin } from './injected.ts';
 import type { Declaration, ServerAnswer, SessionClient } from './model.ts';
-import { copied, isResult, isUnloaded, loadFailure, lost, modelFailure } from './server-answer.ts';
+import {
+  REPEATS,
+  asError,
+  clientGone,
+  copied,
+  isResult,
+  isUnloaded,
+  loadFailure,
+  lost,
+  modelFailure,
+} from './server-answer.ts';
 import type { Session } from './session.ts';
 
 /** What is done when a client attaches to a session of its user, in a tenant whose users are kept apart. */
@@ -25,6 +37,10 @@ export interface AttachRequest {
   readonly declaration: Declaration;
   /** Undefined: all users of the tenant may use all of its sessions. */
   readonly owned: OwnedAttach | undefined;
+  /** What it was in the middle of at the home before; undefined: it comes by itself. */
+  readonly taken: AttachTaken | undefined;
+  /** Nobody says so, whether or not it was: its holder does all that by itself. */
+  readonly saysNoBefore: boolean;
   /** Called before the server is asked: from here on the client may be detached. */
   readonly begun: (session: Session) => void;
   /** Called once with the server's answer. */
@@ -36,48 +52,95 @@ export interface AttachRequest {
  * context and the same journal.
  */
 export async function attach(home: Home, client: SessionClient, request: AttachRequest): Promise<void> {
-  const { sessionId, declaration } = request;
+  const { sessionId } = request;
   const session = home.sessionFor(sessionId);
-  await session.exclusively(async () => {
-    // It may have been unloaded and forgotten while this waited.
-    const current = home.sessionFor(sessionId);
-    if (current !== session) return attach(home, client, request);
-    let model: SessionModel | undefined;
-    try {
-      model = await home.injection.read();
-    } catch (error) {
-      request.answered(modelFailure(error));
-      return forgetUnused(home, session);
+  const isDone = await session.exclusively(async () => {
+    for (let repeats = 0; ; repeats += 1) {
+      // It may have been unloaded or deleted, and forgotten, while this waited.
+      const current = home.sessionFor(sessionId);
+      if (current !== session) {
+        await attach(home, client, request);
+        return true;
+      }
+      if ((await attachOnce(home, client, session, request, repeats)) === 'Done') return true;
     }
-    if (request.owned?.isOwn() === false) {
-      request.answered(lost(new UnreachableError('another client has just made the session'), false));
-      return forgetUnused(home, session);
-    }
-    const others = session.declarations;
-    const before = session.declarationOf(client);
-    const failure = await loadForOthers(home, session);
-    if (failure !== undefined) return request.answered(failure);
-    // It may have gone while this waited for others.
-    if (client.isEnded) return forgetUnused(home, session);
-    const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
-    if (declared > home.limits.declarationLength) {
-      request.answered({ kind: 'TooMany', why: tooLong(home.limits.declarationLength) });
-      return forgetUnused(home, session);
-    }
-    session.attach(client, declaration);
-    request.begun(session);
-    const answer = await attachOnServer(home, session, request, attachParams(declaration, others), model);
-    if (answer === 'Attached') {
-      if (before === undefined) session.offer(client);
-      session.watchUse();
-    } else if (before !== undefined && session.isAttached(client)) {
-      // It goes on with what it had.
-      session.attach(client, before);
-    } else {
-      session.detach(client);
-      forgetUnused(home, session);
-    }
-  });
+  }, client.gone);
+  if (isDone !== true) request.answered(clientGone());
+}
+
+/** `repeats`: how often servers were lost that were asked for it, which may have attached it. */
+async function attachOnce(
+  home: Home,
+  client: SessionClient,
+  session: Session,
+  request: AttachRequest,
+  repeats: number,
+): Promise<'Done' | 'Again'> {
+  const refuse = (answer: ServerAnswer): 'Done' => {
+    request.answered(answer);
+    forgetUnused(home, session);
+    return 'Done';
+  };
+  const { declaration } = request;
+  try {
+    await home.upstream.opened(client.gone);
+  } catch (error) {
+    return refuse(lost(error as CopilotError, repeats > 0));
+  }
+  let model: SessionModel | undefined;
+  try {
+    model = await home.injection.read();
+  } catch (error) {
+    return refuse(modelFailure(error));
+  }
+  if (request.owned?.isOwn() === false) {
+    return refuse(lost(new UnreachableError('another client has just made the session'), false));
+  }
+  const others = session.declarations;
+  const before = session.declarationOf(client);
+  const failure = await loadForOthers(home, session);
+  if (failure !== undefined) {
+    request.answered(failure);
+    return 'Done';
+  }
+  let place: Disposable;
+  try {
+    place = await home.places.take(session, () => !client.isEnded);
+  } catch (error) {
+    return refuse(loadFailure(error) ?? lost(error as CopilotError, false));
+  }
+  using _place = place;
+  // It may have gone while this waited for others.
+  if (client.isEnded) return refuse(clientGone());
+  if (home.session(session.id) !== session) return 'Again';
+  const declared = JSON.stringify([...others.filter((each) => each !== before), declaration]).length;
+  if (declared > home.limits.declarationLength) {
+    return refuse({ kind: 'TooMany', why: tooLong(home.limits.declarationLength) });
+  }
+  session.attach(client, declaration);
+  // What comes now is for it after what it has missed.
+  if (request.taken !== undefined) session.delivery.hold(client);
+  request.begun(session);
+  const params = attachParams(declaration, others);
+  const answer = await attachOnServer(home, session, client, request, params, model, repeats < REPEATS);
+  if (answer === 'Attached') {
+    if (before === undefined && request.taken === undefined) void bringUp(home, session, client);
+    session.watchUse();
+    return 'Done';
+  }
+  // It goes on with what it had.
+  if (before !== undefined && session.isAttached(client)) session.attach(client, before);
+  else session.detach(client);
+  if (answer === 'Again') return 'Again';
+  forgetUnused(home, session);
+  return 'Done';
+}
+
+/** Tells a client what it has missed of the turn that runs, and then what waits for an answer. */
+async function bringUp({ calls }: Home, session: Session, client: SessionClient): Promise<void> {
+  // Without a turn it is asked in the same moment, before anything else comes.
+  if (session.delivery.isBehind(client)) await catchUp(session, client, calls);
+  session.offer(client);
 }
 
 function tooLong(allowed: number): string {
@@ -92,7 +155,7 @@ function forgetUnused(home: Home, session: Session): void {
 export async function detach(home: Home, client: SessionClient, session: Session): Promise<void> {
   const left = session.detach(client);
   if (left === undefined || session.clientCount === 0) return;
-  await home.redeclare(session, () => {
+  await home.calls.redeclare(session, () => {
     const { injection } = home;
     const params = detachParams(left, session.declarations);
     // With its login: the server may unload it in this very moment, and would load it without one.
@@ -103,46 +166,87 @@ export async function detach(home: Home, client: SessionClient, session: Session
 async function attachOnServer(
   home: Home,
   session: Session,
+  client: SessionClient,
   request: AttachRequest,
   params: Declaration,
   model: SessionModel | undefined,
-): Promise<'Attached' | 'Refused'> {
+  mayRepeat: boolean,
+): Promise<'Attached' | 'Refused' | 'Again'> {
   const { sessionId, answered } = request;
+  const { losses } = home.upstream;
+  const isCut = (answer: ServerAnswer): boolean =>
+    mayRepeat && answer.kind === 'Lost' && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
-  const resume = isCreate && !session.isLoaded ? await existsOnDisk(home, request) : true;
-  if (typeof resume !== 'boolean') {
-    answered(resume);
+  const isFirst = request.isChosen && session.loads === 0;
+  const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));
+  const stored = isLooked ? await storedSession(home, request) : undefined;
+  if (stored?.failure !== undefined) {
+    if (isCut(stored.failure)) return 'Again';
+    answered(stored.failure);
     return 'Refused';
   }
+  // Another home may have served it a moment ago, whose clients are gone with it.
+  const comesAnew = request.taken === undefined && !request.saysNoBefore;
+  const isLeft = isFirst && comesAnew && home.mayBeOfAnother(stored?.modifiedTime);
+  // That home may not have noticed that it is none any more, and the server not that a connection was lost. What clients had declared there would
+  // clash, or be asked in vain. And a server that has it in memory has the login of then, which the one of now does not replace if it is of another kind.
+  if (isFirst && (home.mayFollow || home.upstream.silences > 0 || model !== undefined))
+    await home.calls.own('sessions.close', { sessionId });
+  if (isLeft) session.delivery.hold(client);
+  const resume = stored === undefined || stored.exists || !isCreate;
   const wasLoaded = session.isLoaded;
   const login = home.injection.tellable(session, model);
   const told = model === undefined ? params : withoutLogin(params);
-  const own = wasLoaded ? { disableResume: true, continuePendingWork: true } : {};
+  const own = {
+    ...(wasLoaded && { disableResume: true }),
+    ...((wasLoaded || isLeft) && { continuePendingWork: true }),
+  };
+  const settings = home.settingsOf(sessionId);
   const method = resume ? 'session.resume' : 'session.create';
-  const { promise, resolve } = Promise.withResolvers<'Attached' | 'Refused'>();
+  const { promise, resolve } = Promise.withResolvers<'Attached' | 'Refused' | 'Again'>();
   const finish = (answer: ServerAnswer, sent = method) => {
+    if (isCut(answer)) return resolve('Again');
     const isAttached = isResult(answer);
+    // Somebody has deleted it meanwhile: what the server has now is another one.
+    if (isAttached && home.session(sessionId) !== session) return resolve('Again');
     // Before the answer is passed on: what follows it in the same read is for a session that is there.
     if (isAttached) {
       session.loaded();
       home.injection.loaded(session, login);
     }
+    if (isAttached && isFirst && resume && home.mayFollow) session.lacksRules = request.taken === undefined;
     if (isAttached && resume) session.hadTurn = true;
     if (isAttached && sent === 'session.resume' && !wasLoaded) session.isDurable = true;
+    // The end of a turn that it has seen nothing of would be taken for the end of its next one.
+    if (!session.turn.isRunning) session.delivery.drop(client);
     answered(answer);
     resolve(isAttached ? 'Attached' : 'Refused');
   };
+  const prepare = async (isNew: boolean): Promise<ServerAnswer | undefined> => {
+    const failure = await request.owned?.prepare(session, isNew);
+    if (failure !== undefined) return failure;
+    if (request.taken !== undefined) return goOn(home, session, client, request.taken, model);
+    return isLeft ? goOnAlone(home, session) : undefined;
+  };
   const prepared = (answer: ServerAnswer, sent = method) => {
     // Also if it was loaded, as far as is known here: a server may have unloaded it and said nothing.
-    if (request.owned === undefined || !isResult(answer)) return finish(answer, sent);
+    const isReady = request.owned === undefined && request.taken === undefined && !isLeft;
+    if (isReady || !isResult(answer)) return finish(answer, sent);
     const kept = copied(answer);
-    void request.owned.prepare(session, sent === 'session.create').then((failure) => finish(failure ?? kept, sent));
+    prepare(sent === 'session.create')
+      .then((failure) => finish(failure ?? kept, sent))
+      .catch((error: unknown) => {
+        // Whoever waits for it must not wait for ever.
+        home.calls.failed(sent, error);
+        answered(lost(asError(error), true));
+        resolve('Refused');
+      });
   };
   const send = (sent: string, done: (answer: ServerAnswer) => void) =>
     home.upstream.requestWithin(
       home.limits.attachTimeoutMs,
       sent,
-      withModel(sent, { ...told, ...own, sessionId }, login),
+      withSettings(withModel(sent, { ...told, ...own, sessionId }, login), settings, wasLoaded),
       done,
     );
   send(method, (answer) => {
@@ -156,8 +260,8 @@ async function attachOnServer(
 /** After a restart, or where it was unloaded, the session is first as the others had it: what this client attaches to. Returns why it cannot be attached. */
 async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer | undefined> {
   try {
-    await home.activity(session);
-    await home.load(session);
+    await home.calls.activity(session);
+    await home.failover.load(session);
     return undefined;
   } catch (error) {
     // What the server refuses, it will refuse the attach that follows, too.
@@ -165,14 +269,23 @@ async function loadForOthers(home: Home, session: Session): Promise<ServerAnswer
   }
 }
 
-/** Whether the server has a session of this id, or why it does not say so: made again, one that exists would lose what it had. */
-async function existsOnDisk(home: Home, { isChosen, sessionId }: AttachRequest): Promise<boolean | ServerAnswer> {
-  if (!isChosen) return false;
+interface Stored {
+  readonly exists: boolean;
+  readonly modifiedTime?: unknown;
+  /** Why the server does not say whether it has it. */
+  readonly failure?: ServerAnswer;
+}
+
+/** Whether the server has a session of this id: made again, one that exists would lose what it had. */
+async function storedSession(home: Home, { isChosen, sessionId }: AttachRequest): Promise<Stored> {
+  if (!isChosen) return { exists: false };
   try {
-    const result = await home.upstream.call('sessions.getMetadata', { sessionId });
-    return isObject(result) && isObject(result['session']);
+    const [result] = await Promise.all([home.upstream.call('sessions.getMetadata', { sessionId }), home.readTime()]);
+    const session = isObject(result) && isObject(result['session']) ? result['session'] : undefined;
+    return { exists: session !== undefined, modifiedTime: session?.['modifiedTime'] };
   } catch (error) {
     // A server that refuses this method: the create that follows says what is wrong.
-    return loadFailure(error) ?? false;
+    const failure = loadFailure(error);
+    return { exists: false, ...(failure && { failure }) };
   }
 }

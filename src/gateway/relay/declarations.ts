@@ -48,6 +48,18 @@ export function forcedParams(all: readonly Declaration[], declared: Declaration,
   return { ...defaults, ...Object.fromEntries(stated), ...declared };
 }
 
+/** Of each declaration, once it was asked for. */
+const lengths = new WeakMap<Declaration, number>();
+
+/** Characters of what is declared, as JSON. */
+export function lengthOf(declaration: Declaration): number {
+  const known = lengths.get(declaration);
+  if (known !== undefined) return known;
+  const { length } = JSON.stringify(declaration);
+  lengths.set(declaration, length);
+  return length;
+}
+
 /** Whether a client declared the tool or command `name`. */
 export function declares(declaration: Declaration, list: 'tools' | 'commands', name: string): boolean {
   return entries(declaration[list]).some((entry) => isObject(entry) && entry[LISTS[list]] === name);

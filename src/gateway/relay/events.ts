@@ -1,4 +1,5 @@
 /** Which events of a session the relay looks into, and which a slow client can do without. */
+import { isObject, parseMessage } from '../../copilot/index.ts';
 
 /** Events that a client waits for or answers; all others pass as bytes. */
 const TRACKED = new Set([
@@ -29,14 +30,24 @@ export function isPiece(type: string): boolean {
   return PIECES.test(type);
 }
 
+interface QueueLimits {
+  readonly softQueueBytes: number;
+  readonly hardQueueBytes: number;
+}
+
 /** What becomes of a frame for a client that has `queuedBytes` yet to read. */
-export function admission(
-  type: string | undefined,
+export function admission(type: string | undefined, queuedBytes: number, limits: QueueLimits): 'Send' | 'Drop' | 'Cut' {
+  const found = pieceAdmission(queuedBytes, limits);
+  return found === 'Drop' && (type === undefined || !isPiece(type)) ? 'Send' : found;
+}
+
+/** The same for a frame that it can do without. */
+export function pieceAdmission(
   queuedBytes: number,
-  { softQueueBytes, hardQueueBytes }: { readonly softQueueBytes: number; readonly hardQueueBytes: number },
+  { softQueueBytes, hardQueueBytes }: QueueLimits,
 ): 'Send' | 'Drop' | 'Cut' {
   if (queuedBytes > hardQueueBytes) return 'Cut';
-  return queuedBytes > softQueueBytes && type !== undefined && isPiece(type) ? 'Drop' : 'Send';
+  return queuedBytes > softQueueBytes ? 'Drop' : 'Send';
 }
 
 /** What a session waits for: who is asked, and by which call the gateway answers when nobody can. */
@@ -90,4 +101,20 @@ export function waitOf(type: string, data: Readonly<Record<string, unknown>>): W
 /** Whether an event says that something which the session waited for has been answered. */
 export function endsWait(type: string): boolean {
   return ENDS.has(type);
+}
+
+/** Whether an event concerns the process of the server, and not the session: a client is not told of one that it has missed. */
+export function isOfProcess(type: string): boolean {
+  return type === 'session.shutdown' || type === 'session.resume';
+}
+
+/** The event in the body of a `session.event` notification, and its type. */
+export function eventIn(body: Buffer): {
+  readonly type: string | undefined;
+  readonly event: Readonly<Record<string, unknown>> | undefined;
+} {
+  const message = parseMessage(body);
+  const event = 'params' in message && isObject(message.params) ? message.params['event'] : undefined;
+  if (!isObject(event)) return { type: undefined, event: undefined };
+  return { type: typeof event['type'] === 'string' ? event['type'] : undefined, event };
 }

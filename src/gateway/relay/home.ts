@@ -1,35 +1,34 @@
 /** One server of a tenant with the sessions on it that clients are attached to. */
-import {
-  isObject,
-  parseMessage,
-  RpcError,
-  unquotedMessageOf,
-  type CopilotError,
-  type Dial,
-  type EventHead,
-  type Message,
-  type RequestId,
-} from '../../copilot/index.ts';
+import { UnreachableError, isObject, unquotedMessageOf, type Dial } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { ForcedParams, GatewayServer, TenantModel, TenantRef } from '../model.ts';
-import { forcedParams } from './declarations.ts';
+import {
+  AUDITED,
+  type DrainProgress,
+  type ForcedParams,
+  type GatewayServer,
+  type SessionSettings,
+  type StatedDrain,
+  type TenantLimits,
+  type TenantModel,
+} from '../model.ts';
+import type { SessionRecord } from '../ownership/decide.ts';
+import { HomeDrain, startsTurn } from './drain.ts';
+import { drainWork } from './drain-work.ts';
 import type { WaitKind } from './events.ts';
+import { Failover } from './failover.ts';
 import { Injection } from './injection.ts';
-import { loadSession } from './loading.ts';
-import { sessionIdOf, type RelayLimits, type ServerAnswer, type SessionClient } from './model.ts';
+import type { Loading } from './loading.ts';
+import type { RelayLimits, RelayLog, ServerAnswer, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
-import { Owners, type OwnershipSources } from './owners.ts';
-import { unknownMethod } from './refusals.ts';
-import { requestKindOf, unattended } from './requests.ts';
-import { isNotFound, isResult, isUnloaded, loadFailure } from './server-answer.ts';
+import type { Owners } from './owners.ts';
+import { Places } from './places.ts';
+import type { Recovered } from './recover-turn.ts';
+import { clientGone, REPEATS, lost } from './server-answer.ts';
+import { SessionCalls, type ClientCall } from './session-calls.ts';
+import { takeMessage } from './server-messages.ts';
 import { Session } from './session.ts';
-import { turnEnd } from './turn-end.ts';
+import { deletionEnd, idle, turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
-
-/** What went wrong that no client is told. */
-export interface RelayLog {
-  info(fields: object, message: string): void;
-}
 
 export interface HomeOptions {
   /** `namespace/server`. */
@@ -43,14 +42,30 @@ export interface HomeOptions {
   readonly newId: () => string;
   /** Where the server is now; undefined: nowhere. */
   readonly locate: () => GatewayServer | undefined;
+  /** Whether it serves there, as far as the kubelet says; else it may be about to. */
+  readonly isReady: () => boolean;
+  /** Whether its tenant is there no more, so that it will not come back. */
+  readonly isGone: () => boolean;
+  /** What is stated of it; undefined: it does not drain. */
+  readonly drain: () => StatedDrain | undefined;
   /** What sessions get from their tenant; undefined: clients bring their login. */
   readonly model: () => TenantModel | undefined;
-  /** The last client has left. */
-  readonly onLeft: () => void;
+  /** What the CopilotSession that holds the id says; undefined: there is none. */
+  readonly record: (sessionId: string) => SessionRecord | undefined;
+  /** Whether so many bytes more may be kept of the tenant. */
+  readonly mayKeep: (bytes: number) => boolean;
+  /** What the tenant limits now. */
+  readonly tenantLimits: () => TenantLimits;
+  /** Another replica may have been the home, and may still have a connection to the server. */
+  readonly mayFollow?: boolean | undefined;
+  /** A turn has ended, so that its tenant is idle only from now on. */
+  readonly onIdle: () => void;
+  /** The server says that a session is there, or was deleted. */
+  readonly heard: (sessionId: string, isDeletion: boolean) => void;
   /** What every session has; undefined: nothing. */
   readonly forced: ForcedParams | undefined;
-  /** What owners of sessions are found out with; undefined: all clients are one trust domain. */
-  readonly ownership: (OwnershipSources & { readonly tenant: TenantRef }) | undefined;
+  /** Undefined: all clients are one trust domain. */
+  readonly owners: Owners | undefined;
 }
 
 /** The clients of one server share its connection, and what they do with a session is one. */
@@ -61,49 +76,208 @@ export class Home {
   /** Undefined: all clients are one trust domain. */
   readonly owners: Owners | undefined;
   readonly injection: Injection;
+  readonly drain: HomeDrain;
+  readonly failover: Failover;
+  readonly calls: SessionCalls;
+  readonly places: Places;
+  /** What sessions are loaded with. */
+  readonly loading: Loading;
+  /** Monotonic ms. */
+  readonly #since: number;
+  /** What the server's clock shows, less monotonic ms, as it was said after so many losses. */
+  #serverClock: { readonly offset: number; readonly losses: number } | undefined;
   readonly #options: HomeOptions;
   readonly #sessions = new Map<string, Session>();
   readonly #clients = new Set<SessionClient>();
-  /** Calls with which a client that waits for the server's buffer goes on. */
-  #waiting: (() => void)[] = [];
+  /** What clients do that wait for the server's buffer, when it is read. */
+  readonly #waiting = new Map<SessionClient, () => void>();
 
   constructor(options: HomeOptions) {
     this.#options = options;
     this.key = options.key;
-    const { clock, limits, dial, locate, observer, model } = options;
+    const { clock, limits, dial, locate, isGone, observer, model, log, key, forced } = options;
     this.injection = new Injection({
       clock,
       limits,
       source: model,
       sessions: () => this.#sessions.values(),
-      redeclare: (session, params, taken) => this.redeclare(session, () => params, taken),
-      reload: (session) => this.#reload(session),
+      redeclare: (session, params, taken) => this.calls.redeclare(session, () => params, taken),
+      reload: (session) => this.calls.reload(session),
       onProblem: (error) => options.log.info({ server: this.key, error }, 'the login of a tenant could not be read'),
     });
+    this.drain = new HomeDrain(drainWork(this, options));
     this.upstream = new Upstream({
       clock,
       limits,
       observer,
       dial,
-      locate,
-      onEvent: (head, body) => this.#onEvent(head, body),
-      onMessage: (message, body) => this.#onMessage(message, body),
+      locate: () => this.drain.reachable(locate()),
+      isGone: () => isGone() || !this.drain.comesBack,
+      isWorking: () => [...this.#sessions.values()].some((session) => session.isWorking),
+      onEvent: ({ sessionId, type }, body) => {
+        if (type === 'session.idle') options.onIdle();
+        this.#sessions.get(sessionId)?.event(type, body);
+      },
+      piecesOf: (sessionId) => {
+        const session = this.#sessions.get(sessionId);
+        return session?.passesPieces === true ? session : undefined;
+      },
+      onMessage: (message, body) => takeMessage(this, message, body),
       onDrained: () => this.#onDrained(),
-      onLost: (error) => this.#onLost(error),
+      onLost: (error, why) => {
+        this.failover.lost(error, why);
+        this.#onDrained();
+      },
     });
-    this.owners = options.ownership && new Owners({ ...options.ownership, upstream: this.upstream });
+    this.owners = options.owners;
+    const { upstream, injection } = this;
+    const onFailure = (method: string, error: unknown): void =>
+      log.info({ server: key, method, error: unquotedMessageOf(error) }, 'a call of the gateway failed');
+    const forget = (session: Session): void => this.forget(session);
+    const call = (method: string, params: object) => upstream.call(method, params);
+    this.#since = clock.monotonic();
+    this.loading = {
+      call,
+      request: (method, params) => upstream.ask(method, params),
+      idle: (sessionId) => idle(sessionId, options),
+      injection,
+      settings: (sessionId) => this.settingsOf(sessionId),
+      made: async (sessionId) => this.owners?.stamp(upstream, sessionId, true),
+      close: (sessionId) => this.calls.own('sessions.close', { sessionId }),
+      onFailure,
+    };
+    this.places = new Places({
+      clock,
+      limits,
+      observer,
+      max: () => options.tenantLimits().maxConcurrent,
+      isGone,
+      sessions: () => this.#sessions.values(),
+      evict: (session) => this.calls.evict(session),
+    });
+    this.failover = new Failover({
+      key,
+      clock,
+      limits,
+      log,
+      observer,
+      upstream,
+      sessions: () => this.#sessions.values(),
+      loading: this.loading,
+      places: this.places,
+      onCut: (session, what) => this.#endTurn(session, what),
+      forget,
+    });
+    const onClosed = (session: Session): void => this.#endTurn(session, 'The session was closed');
+    this.calls = new SessionCalls({
+      upstream,
+      limits,
+      failover: this.failover,
+      forced,
+      settings: (session) => this.settingsOf(session.id),
+      onClosed,
+      forget,
+      onFailure,
+    });
   }
 
   get limits(): RelayLimits {
     return this.#options.limits;
   }
 
-  get hasClients(): boolean {
-    return this.#clients.size > 0;
+  /** Another replica may have been the home, and may still have a connection to the server. */
+  get mayFollow(): boolean {
+    return this.#options.mayFollow === true;
+  }
+
+  /** Has the server say what time it is, for {@link mayBeOfAnother}: clocks of two machines differ, and one may be set while both run. */
+  async readTime(): Promise<void> {
+    const { clock } = this.#options;
+    const { losses } = this.upstream;
+    if (!this.#isSuccessor || this.#serverClock?.losses === losses) return;
+    try {
+      const result = await this.upstream.call('ping', {});
+      const time = isObject(result) ? Date.parse(String(result['timestamp'])) : NaN;
+      if (!Number.isNaN(time)) this.#serverClock = { offset: time - clock.monotonic(), losses };
+    } catch (error) {
+      this.calls.failed('ping', error);
+    }
+  }
+
+  /** Whether a time, as servers write it, is so late that another home may have served what was done then. */
+  mayBeOfAnother(time: unknown): boolean {
+    const { clock, limits } = this.#options;
+    if (!this.#isSuccessor || typeof time !== 'string') return false;
+    const { offset } = this.#serverClock ?? {};
+    const now = offset === undefined ? clock.now() : clock.monotonic() + offset;
+    return now - Date.parse(time) < limits.failoverMs;
+  }
+
+  /** Whether another home may have been there a moment ago. */
+  get #isSuccessor(): boolean {
+    const { clock, limits } = this.#options;
+    return this.mayFollow && clock.monotonic() - this.#since < limits.failoverMs;
+  }
+
+  /** Ends the waits of a client for a turn that does not go on. */
+  endTurnFor(client: SessionClient, sessionId: string, what: string): void {
+    for (const { type, body } of turnEnd(sessionId, what, this.#options)) client.deliver(body, type);
+  }
+
+  /** A session of another home is served here now. */
+  tookOver(sessionId: string, recovered: Recovered): void {
+    const { log, key } = this.#options;
+    log.info({ ...AUDITED, server: key, session: sessionId, recovered }, 'a session of another home goes on');
+  }
+
+  /** Whether its pod serves. */
+  get isServing(): boolean {
+    const { locate, isReady } = this.#options;
+    return this.drain.reachable(locate()) !== undefined && (isReady() || this.upstream.isOpen);
+  }
+
+  /** Connects to it, although nobody has said that it serves: it may, and clients wait. Resolves when that has succeeded or failed. */
+  async dialEarly(): Promise<void> {
+    if (this.isServing || this.drain.reachable(this.#options.locate()) === undefined) return;
+    try {
+      await this.upstream.opened();
+    } catch (error) {
+      // It is not given up: it is dialled again when the kubelet says that it serves.
+      this.#options.log.info(
+        { server: this.key, error: unquotedMessageOf(error) },
+        'a server that starts does not listen yet',
+      );
+    }
+  }
+
+  /** Whether there is something that would be lost with it. */
+  get isUsed(): boolean {
+    return this.#sessions.size > 0 || this.upstream.callCount > 0;
+  }
+
+  /** Where the server is may have changed, or whether it drains. */
+  relocate(): void {
+    const { drain, locate, isGone } = this.#options;
+    if (!isGone()) {
+      this.drain.update(drain(), locate());
+      return this.upstream.relocate();
+    }
+    // First the connection: what is let go must not be sent any more.
+    this.upstream.relocate();
+    if (this.drain.phase !== 'Serving') this.drain.close();
+  }
+
+  /** How far this drain of the server is. */
+  drainProgress(stated: StatedDrain): Pick<DrainProgress, 'turns' | 'isDrained'> {
+    const located = this.#options.locate();
+    // Another pod serves already.
+    const isDrained = this.drain.isDrained(stated) || (located !== undefined && located.podUID !== stated.podUID);
+    return { turns: isDrained ? 0 : this.drain.turns, isDrained };
   }
 
   /** Closes the connection and forgets all sessions. */
   close(): void {
+    this.drain.close();
     this.injection.close();
     this.upstream.close();
     for (const session of this.#sessions.values()) this.forget(session);
@@ -123,25 +297,61 @@ export class Home {
   sessionFor(id: string): Session {
     const known = this.#sessions.get(id);
     if (known !== undefined) return known;
-    const { limits, clock, observer } = this.#options;
+    const { limits, clock, observer, tenantLimits } = this.#options;
     const session: Session = new Session(id, {
       limits,
+      mayKeep: this.#options.mayKeep,
       observer,
+      permissionTimeoutMs: () => tenantLimits().permissionTimeoutMs ?? limits.permissionTimeoutMs,
       since: clock.now(),
+      now: () => clock.monotonic(),
       setTimer: (ms, fn) => clock.setTimer(ms, fn),
       answer: (requestId, answer) => this.upstream.answer(requestId, answer),
       deny: (requestId, kind) => void this.#deny(id, requestId, kind),
-      onUnused: () => void this.#unload(session),
-      onShutdown: () => this.#unloaded(session),
+      onUnused: () => void this.calls.unload(session),
+      onShutdown: () => this.calls.unloaded(session),
     });
     this.#sessions.set(id, session);
     return session;
   }
 
+  /** What its CopilotSession sets of a session. Where users are kept apart, that of its owner, and nobody else's. */
+  settingsOf(sessionId: string): SessionSettings | undefined {
+    const record = this.#options.record(sessionId);
+    if (this.owners === undefined) return record?.settings;
+    const owner = this.owners.ownerOf(sessionId);
+    return owner !== undefined && owner === record?.owner ? record.settings : undefined;
+  }
+
   /** Forgets a session that is not on the server, or not any more. */
   forget(session: Session): void {
-    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
-    session.end();
+    if (this.#sessions.get(session.id) === session) {
+      this.#sessions.delete(session.id);
+      this.upstream.dropEvents(session.id);
+    }
+    session.end(lost(new UnreachableError('the session was deleted'), true));
+  }
+
+  /** Somebody has deleted it. A server that did that in the middle of a turn does not tell the end of the turn. */
+  deleted(session: Session): void {
+    const told = session.turn.isTaken || (session.isLost && session.isCut) ? [...session.clients] : [];
+    this.forget(session);
+    const events = deletionEnd(session.id, this.#options);
+    for (const client of told) for (const { type, body } of events) client.deliver(body, type);
+  }
+
+  get observer(): RelayObserver {
+    return this.#options.observer;
+  }
+
+  /** Those that are told of sessions that come and go. */
+  get clients(): Iterable<SessionClient> {
+    return this.#clients;
+  }
+
+  /** The server says that a session is there, or was deleted. */
+  heard(sessionId: string, isDeletion: boolean): void {
+    this.#options.heard(sessionId, isDeletion);
   }
 
   /** A client that is told of sessions that come and go. */
@@ -151,228 +361,72 @@ export class Home {
 
   leave(client: SessionClient): void {
     this.#clients.delete(client);
-    if (!this.hasClients) this.#options.onLeft();
+    this.#waiting.delete(client);
   }
 
-  /** A CopilotSession has changed: those leave whom it named and names no more. */
-  recheck(): void {
-    if (this.owners !== undefined) for (const client of this.#clients) client.recheck?.();
+  /** Has the server unload all sessions: another home is to have them. Turns that this cuts go on there. */
+  async unloadAll(): Promise<void> {
+    await Promise.all(Array.from(this.#sessions.values(), (session) => this.calls.closeForOther(session)));
   }
 
-  /** Calls `fn` when the server has read what was written. */
-  whenDrained(fn: () => void): void {
-    this.#waiting.push(fn);
+  /** Calls `fn` when the server has read what was written, unless the client has left. */
+  whenDrained(client: SessionClient, fn: () => void): void {
+    this.#waiting.set(client, fn);
   }
 
   /**
-   * Sends a request, if it is about a known session when that is loaded. A session that the server unloaded meanwhile is
-   * loaded again and the request repeated, which nobody notices.
+   * Makes a call of a client, about a known session when that is loaded, and where the server drains when it can be used again. Nobody
+   * notices that a session was unloaded, or that a server was lost.
    */
-  request(
-    method: string,
-    params: object,
+  request(call: ClientCall, session: Session | undefined, answered: (answer: ServerAnswer) => void): void {
+    this.#enter(call, session, answered, () => this.calls.request(call, session, answered));
+  }
+
+  /** The same with a prompt of a client that is attached. */
+  prompt(call: ClientCall, session: Session, answered: (answer: ServerAnswer) => void): void {
+    this.#enter(call, session, answered, () => this.calls.prompt(call, session, answered));
+  }
+
+  /** Does something that only reads, and again if the server is lost meanwhile. @throws what `read` throws otherwise */
+  async read<T>(read: () => Promise<T>): Promise<T> {
+    for (let repeats = 0; ; repeats += 1) {
+      await this.upstream.opened();
+      const { losses } = this.upstream;
+      try {
+        return await read();
+      } catch (error) {
+        if (this.upstream.losses === losses || repeats === REPEATS) throw error;
+      }
+    }
+  }
+
+  #enter(
+    { method, params, bytes = 0, gone }: ClientCall,
     session: Session | undefined,
     answered: (answer: ServerAnswer) => void,
+    go: () => void,
   ): void {
-    if (session === undefined) return this.upstream.request(method, params, answered);
-    if (session.isLoaded) return this.#requestLoaded(method, params, session, answered);
-    void this.#afterLoad(session, answered, () => this.#requestLoaded(method, params, session, answered));
-  }
-
-  /**
-   * Tells the server what is declared when its turn comes, and calls `taken` if it took it. A session that is not loaded is told when it
-   * is: told before, the server would load it with nothing but this.
-   */
-  async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
-    await session.exclusively(async () => {
-      if ((await this.activity(session)) === 'NotLoaded') return;
-      const { forced } = this.#options;
-      // The server may unload it in this very moment, and would load it for this.
-      const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
-      const sessionId = session.id;
-      const isTaken = await this.own('session.resume', { ...params(), ...kept, sessionId, disableResume: true });
-      if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
-      if (isTaken) taken?.();
-    });
-  }
-
-  /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
-  async #reload(session: Session): Promise<void> {
-    await session.exclusively(async () => {
-      if ((await this.activity(session)) !== 'Idle' || session.turn.isBusy) return;
-      const method = 'sessions.close';
-      try {
-        await session.closedQuietly(() => this.upstream.call(method, { sessionId: session.id }));
-      } catch (error) {
-        this.#logFailure(method, error);
-        if (error instanceof RpcError) session.loaded();
-      }
-    });
-  }
-
-  /**
-   * What the server does with a session; it may have unloaded it and said nothing, which is known from then on. It does not load it
-   * for this. To be called in {@link Session.exclusively}.
-   */
-  async activity(session: Session): Promise<'Active' | 'Idle' | 'NotLoaded'> {
-    if (!session.isLoaded) return 'NotLoaded';
-    const method = 'session.metadata.activity';
-    let found: unknown;
-    try {
-      found = await this.upstream.call(method, { sessionId: session.id });
-    } catch (error) {
-      if (!isNotFound(error)) this.#logFailure(method, error);
-      else if (session.missed()) this.#endTurn(session, CLOSED);
-      return 'NotLoaded';
-    }
-    // It may have said meanwhile that it unloads it.
-    if (!session.isLoaded) return 'NotLoaded';
-    return isObject(found) && found['hasActiveWork'] === false ? 'Idle' : 'Active';
-  }
-
-  /** A call of the gateway's own, whose failure nobody waits for. Returns whether it succeeded. */
-  async own(method: string, params: object): Promise<boolean> {
-    try {
-      await this.upstream.call(method, params);
-      return true;
-    } catch (error) {
-      this.#logFailure(method, error);
-      return false;
-    }
-  }
-
-  #logFailure(method: string, error: unknown): void {
-    const fields = { server: this.#options.key, method, error: unquotedMessageOf(error) };
-    this.#options.log.info(fields, 'a call of the gateway failed');
-  }
-
-  #requestLoaded(method: string, params: object, session: Session, answered: (answer: ServerAnswer) => void): void {
-    const { loads } = session;
-    this.upstream.request(method, params, (answer) => {
-      // It may have been loaded again since, for another request.
-      const isSame = session.loads === loads;
-      if (isSame && UNLOADS.has(method) && isResult(answer)) this.#unloaded(session);
-      if (!isUnloaded(answer) || session.clientCount === 0) return answered(answer);
-      if (isSame && session.missed()) this.#endTurn(session, CLOSED);
-      void this.#afterLoad(session, answered, () => this.upstream.request(method, params, answered));
-    });
-  }
-
-  async #afterLoad(session: Session, answered: (answer: ServerAnswer) => void, then: () => void): Promise<void> {
-    try {
-      await session.exclusively(() => this.load(session));
-    } catch (error) {
-      this.#options.log.info(
-        { server: this.#options.key, error: unquotedMessageOf(error) },
-        'a session could not be loaded',
-      );
-      const failure = loadFailure(error);
-      if (failure !== undefined) return answered(failure);
-    }
-    then();
-  }
-
-  /**
-   * Has the server load a session as its clients had set it up; to be called in {@link Session.exclusively}.
-   * @throws CopilotError, NotRestoredError if it would allow more than its clients decided, or ModelUnavailableError
-   */
-  async load(session: Session): Promise<void> {
-    const { upstream, injection } = this;
-    await loadSession(session, {
-      upstream,
-      injection,
-      made: async (sessionId) => this.owners?.stamp(sessionId, true),
-      close: (sessionId) => this.own('sessions.close', { sessionId }),
-      onFailure: (method, error) => this.#logFailure(method, error),
-    });
-  }
-
-  async #unload(session: Session): Promise<void> {
-    await session.exclusively(async () => {
-      if (session.clientCount > 0) return;
-      if (session.isLoaded) await this.own('session.detach', { sessionId: session.id });
-      session.unloaded();
-      // A client that attached meanwhile loads it again.
-      if (session.clientCount === 0) this.forget(session);
-    });
-  }
-
-  /** A client has closed it, or the server by itself. No idle comes of the turn that was running. */
-  #unloaded(session: Session): void {
-    if (session.unloaded()) this.#endTurn(session, CLOSED);
-    if (session.clientCount === 0) this.forget(session);
+    const steers = session?.turn.isRunning === true && params['mode'] === 'immediate';
+    const refuse = () => answered(lost(new UnreachableError('too many calls wait for a server that drains'), false));
+    const forget = () => answered(clientGone());
+    this.drain.enter(startsTurn(method) && !steers ? 'Start' : 'Any', { bytes, gone, go, forget }, refuse);
   }
 
   async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {
-    await this.own(method, { sessionId, requestId, ...params });
-  }
-
-  #onEvent({ sessionId, type }: EventHead, body: Buffer): void {
-    const parse = () => {
-      const message = parseMessage(body);
-      return 'params' in message && isObject(message.params) ? message.params['event'] : undefined;
-    };
-    this.#sessions.get(sessionId)?.event(type, body, parse);
-  }
-
-  #onMessage(message: Message & { readonly kind: 'request' | 'notification' }, body: Buffer): void {
-    const params = isObject(message.params) ? message.params : {};
-    if (message.kind === 'request') {
-      const session = this.session(sessionIdOf(params));
-      if (session?.asked.take(message.id, message.method, params, body.length) !== true)
-        this.#refuse(message.id, message.method, params);
-    } else if (message.method === 'session.lifecycle') {
-      this.#onLifecycle(sessionIdOf(params), params['type'] === 'session.deleted', body);
-    } else if (message.method === 'host.event' && isObject(params['scope'])) {
-      for (const client of this.session(sessionIdOf(params['scope']))?.clients ?? []) client.deliver(body);
-    }
-    // Whatever else has no session is for nobody.
-  }
-
-  /** Everybody is told of a tenant that is one trust domain. */
-  #onLifecycle(sessionId: string | undefined, isDeletion: boolean, body: Buffer): void {
-    for (const client of this.#clients) {
-      if (this.owners?.mayHear(sessionId, client.user) !== false) client.deliver(body);
-    }
-    if (!isDeletion || sessionId === undefined) return;
-    this.owners?.forget(sessionId);
     const session = this.session(sessionId);
-    if (session !== undefined) this.forget(session);
-  }
-
-  /** A request that is for nobody. An error would let a tool run that a hook should have decided on. */
-  #refuse(id: RequestId, method: string, params: Readonly<Record<string, unknown>>): void {
-    if (requestKindOf(method) === undefined) return this.upstream.answer(id, unknownMethod(method));
-    this.#options.observer.unattended(method);
-    this.upstream.answer(id, unattended(method, params));
+    const answer = { sessionId, requestId, ...params };
+    session?.answered(method, answer);
+    await this.calls.own(method, answer);
   }
 
   #onDrained(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
     for (const goOn of waiting) goOn();
-  }
-
-  #onLost(error: CopilotError): void {
-    this.#options.log.info(
-      { server: this.#options.key, error: unquotedMessageOf(error) },
-      'the connection to a server was lost',
-    );
-    for (const session of this.#sessions.values()) {
-      if (session.lost()) this.#endTurn(session, 'The server was lost');
-      if (session.clientCount === 0) this.forget(session);
-    }
-    this.#onDrained();
   }
 
   /** Ends the waits of the SDKs for a turn that will not end. */
   #endTurn(session: Session, what: string): void {
-    for (const { type, body } of turnEnd(session.id, what, this.#options)) {
-      for (const client of session.clients) client.deliver(body, type);
-    }
+    for (const client of session.clients) this.endTurnFor(client, session.id, what);
   }
 }
-
-const CLOSED = 'The session was closed';
-/** Calls of clients after which the server has the session in memory no more. */
-const UNLOADS = new Set(['sessions.close', 'session.shutdown']);

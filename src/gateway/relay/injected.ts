@@ -2,7 +2,8 @@
  * What the gateway changes in calls about a session whose tenant has a login of its own: the login replaces that of the client as a whole.
  * Merged with an address or header of the client, it would be sent there (docs/adr/0032-injection.md).
  */
-import type { SessionModel } from '../model.ts';
+import { isUnknownLogin } from '../login-names.ts';
+import type { SessionModel, SessionSettings } from '../model.ts';
 import type { ReplayedCall } from './replay.ts';
 
 type Params = Readonly<Record<string, unknown>>;
@@ -27,9 +28,27 @@ export function withModel(method: string, params: Params, model: SessionModel | 
   return { ...withoutLogin(params), ...(isDefault && { model: model.defaultModel }), ...model.login };
 }
 
-/** Params without any login, so that the session keeps the one that it has: absent means unchanged. */
+/**
+ * The params with what the CopilotSession sets, in place of what clients state. `hasModel`: the server has the session with its model, or
+ * restores it, so that a client's own switch stays; stated again, it would be undone.
+ */
+export function withSettings(params: Params, settings: SessionSettings | undefined, hasModel: boolean): Params {
+  const { model, infiniteSessions } = settings ?? {};
+  const rest = Object.fromEntries(Object.entries(params).filter(([key]) => key !== 'model'));
+  return {
+    ...(model === undefined ? params : rest),
+    ...(model !== undefined && !hasModel && { model }),
+    ...(infiniteSessions !== undefined && { infiniteSessions }),
+  };
+}
+
+/**
+ * Params without any login, so that the session keeps the one that it has: absent means unchanged. Also without what may be one: clients may have
+ * declared that before their tenant had a login, when it was not refused.
+ */
 export function withoutLogin(params: Params): Params {
-  return Object.fromEntries(Object.entries(params).filter(([key]) => !LOGIN_FIELDS.includes(key)));
+  const isLogin = (name: string): boolean => LOGIN_FIELDS.includes(name) || isUnknownLogin(name);
+  return Object.fromEntries(Object.entries(params).filter(([name]) => !isLogin(name)));
 }
 
 /** What of a kept call is told again to a session that has the tenant's login; undefined: nothing. */

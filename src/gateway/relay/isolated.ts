@@ -4,14 +4,12 @@
  * takes the same calls, whether the session is somebody else's or does not exist.
  */
 import {
-  CopilotError,
   RpcError,
   UnreachableError,
   formatAnswer,
   formatError,
   isObject,
   isSessionId,
-  messageOf,
   type RequestId,
 } from '../../copilot/index.ts';
 import type { ForcedParams } from '../model.ts';
@@ -20,10 +18,14 @@ import { forcedParams } from './declarations.ts';
 import type { Home } from './home.ts';
 import { withoutLogin } from './injected.ts';
 import type { Declaration, ServerAnswer } from './model.ts';
-import type { Owners, StoredSession } from './owners.ts';
+import { merged, modifiedTimeOf } from './merge.ts';
+import { ABSENT, type Owners, type StoredSession } from './owners.ts';
+import type { Quota } from './quota.ts';
 import { idTaken, noSessionId } from './refusals.ts';
-import { loadFailure, lost } from './server-answer.ts';
+import { asError, clientGone, loadFailure, lost } from './server-answer.ts';
 import type { Session } from './session.ts';
+import type { TenantHomes } from './tenant-homes.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 
 /** One call, as far as it is decided here. */
 export interface IsolatedCall {
@@ -37,7 +39,8 @@ export interface IsolatedOptions<C extends IsolatedCall> {
   readonly user: string;
   readonly forced: ForcedParams | undefined;
   readonly newId: () => string;
-  readonly isEnded: () => boolean;
+  /** Aborts when the client goes. */
+  readonly gone: () => AbortSignal;
   /** The session is the user's, or the call is about none. */
   readonly goOn: (call: C) => void;
   /** Answers with what the server said, or why it said nothing. */
@@ -51,35 +54,45 @@ const CREATE = 'session.create';
 /** Of one client. */
 export class IsolatedCalls<C extends IsolatedCall> {
   readonly #options: IsolatedOptions<C>;
-  /** Calls that wait until it is known whose the session is, by its id and in their order. */
-  readonly #waiting = new Map<string, C[]>();
+  /** Calls that wait until it is known whose the session is. */
+  readonly #waiting: WaitingCalls<C>;
 
   constructor(options: IsolatedOptions<C>) {
     this.#options = options;
+    this.#waiting = new WaitingCalls(options.gone, ({ id }) => options.pass(id, clientGone()));
   }
 
   /** Takes a call that goes to the server. `lists`: it is answered with sessions, and names none. */
-  take(home: Home, owners: Owners, call: C, lists: boolean): void {
+  take(homes: TenantHomes, owners: Owners, call: C, lists: boolean): void {
     const { user, goOn, reply, newId } = this.#options;
     if (!owners.isReady) return this.#unavailable(call.id, 'it is not known yet whose sessions are whose');
-    if (lists) return void this.#list(home, owners, call);
+    if (lists) return void this.#list(homes, owners, call);
     const { method, params } = call;
     const sessionId = params['sessionId'] ?? '';
     if (sessionId === '' && method === CREATE) {
       const made = newId();
+      const named = { ...call, params: { ...params, sessionId: made } };
+      if (homes.quota?.max !== undefined) return void this.#makeWithin(homes, homes.quota, made, named);
       owners.claim(made, user);
-      return goOn({ ...call, params: { ...params, sessionId: made } });
+      homes.place(made);
+      return goOn(named);
     }
     const isNone = typeof sessionId !== 'string' || (sessionId === '' && method.startsWith('session.'));
     // What a server makes of another one is for nobody to find out.
     if (isNone || (method === CREATE && !isSessionId(sessionId))) {
       return reply(call.id, noSessionId(call.id, method));
     }
-    const isWaiting = this.#waiting.has(sessionId);
-    if (sessionId === '' || (!isWaiting && owners.known(sessionId, user) !== undefined)) return goOn(call);
-    if (isWaiting) return void this.#waiting.get(sessionId)?.push(call);
-    this.#waiting.set(sessionId, [call]);
-    void this.#look(home, owners, sessionId);
+    const isKnown = owners.known(sessionId, user) !== undefined && homes.find(sessionId) !== undefined;
+    if (sessionId === '') return goOn(call);
+    if (isKnown && !this.#waiting.has(sessionId)) return this.#own(homes, sessionId, call);
+    this.#waiting.add(sessionId, call, () => this.#look(homes, owners, sessionId, method === CREATE));
+  }
+
+  /** A call about a session of the user. */
+  #own(homes: TenantHomes, sessionId: string, call: C): void {
+    const why = homes.removal(sessionId);
+    if (why === undefined) this.#options.goOn(call);
+    else this.#options.pass(call.id, { kind: 'Away', why });
   }
 
   /** The params with which the client's `session.create` or `session.resume` goes on. */
@@ -95,11 +108,11 @@ export class IsolatedCalls<C extends IsolatedCall> {
       prepare: async (session, isNew) => {
         try {
           await this.#force(home, session);
-          await owners.stamp(sessionId, isNew);
+          await owners.stamp(home.upstream, sessionId, isNew);
           return undefined;
         } catch (error) {
           // Nobody could use it, or it would allow too much.
-          await home.own(isNew ? 'session.delete' : 'sessions.close', { sessionId });
+          await home.calls.own(isNew ? 'session.delete' : 'sessions.close', { sessionId });
           return loadFailure(error) ?? lost(asError(error), true);
         }
       },
@@ -115,32 +128,76 @@ export class IsolatedCalls<C extends IsolatedCall> {
     session.replay.keep(method, params, result);
   }
 
-  async #look(home: Home, owners: Owners, sessionId: string): Promise<void> {
-    let stored: StoredSession | undefined;
-    let failure: ServerAnswer | undefined;
-    try {
-      stored = await owners.look(sessionId);
-    } catch (error) {
-      // An id that the server does not even look for is nobody's.
-      failure = loadFailure(error);
-      stored = { exists: true, stamp: undefined, label: undefined };
+  /** Makes a session of a new id, if the user may have another one. */
+  async #makeWithin(homes: TenantHomes, quota: Quota, sessionId: string, call: C): Promise<void> {
+    const { user, gone, pass, goOn } = this.#options;
+    const refusal = await claimed(quota, sessionId, user);
+    if (refusal !== undefined) return pass(call.id, refusal);
+    if (gone().aborted) {
+      homes.owners?.dropClaim(sessionId, user);
+      return pass(call.id, clientGone());
     }
-    const calls = this.#waiting.get(sessionId) ?? [];
-    this.#waiting.delete(sessionId);
-    if (this.#options.isEnded()) return;
-    for (const call of calls) {
-      if (failure !== undefined) this.#options.pass(call.id, failure);
-      else this.#decided(home, owners, sessionId, call, stored);
-    }
+    homes.place(sessionId);
+    goOn(call);
   }
 
-  #decided(home: Home, owners: Owners, sessionId: string, call: C, stored: StoredSession): void {
+  /** Returns what becomes of the calls about the session. All servers are asked, unless it is the user's, so that this takes the same. */
+  async #look(homes: TenantHomes, owners: Owners, sessionId: string, isCreate: boolean): Promise<(call: C) => void> {
+    const { user, gone, pass } = this.#options;
+    const isOwn = (stored: StoredSession) => stored.exists && owners.decide(sessionId, user, stored).verdict === 'Own';
+    // Who makes a session finds out whether its id is in use; whoever asks for one must not.
+    const needs = isCreate ? (home: Home) => homes.mayHave(sessionId, home) : undefined;
+    let decided: (call: C) => void;
+    try {
+      const { answers, missing } = await homes.ask((home) => storedOn(home, owners, sessionId), isOwn, needs);
+      const found = [...answers].find(([, stored]) => isOwn(stored)) ?? [...answers].find(([, { exists }]) => exists);
+      if (found !== undefined && homes.find(sessionId) === undefined) homes.seen(sessionId, found[0]);
+      const why = isCreate ? homes.away(missing, sessionId) : homes.away(missing);
+      decided =
+        why === undefined
+          ? (call) => this.#decided(homes, owners, sessionId, call, found?.[1] ?? ABSENT)
+          : (call) => pass(call.id, { kind: 'Away', why });
+    } catch (error) {
+      const failure = loadFailure(error) ?? lost(asError(error), false);
+      decided = (call) => pass(call.id, failure);
+    }
+    return (call) => {
+      if (!gone().aborted) decided(call);
+    };
+  }
+
+  /** Claims the id that nobody has, where a user may have so many sessions only. Returns what becomes of the calls about it. */
+  async #claim(
+    homes: TenantHomes,
+    owners: Owners,
+    quota: Quota,
+    sessionId: string,
+    stored: StoredSession,
+  ): Promise<(call: C) => void> {
+    const { user, gone, pass } = this.#options;
+    const refusal = await claimed(quota, sessionId, user);
+    if (refusal === undefined && gone().aborted) owners.dropClaim(sessionId, user);
+    if (owners.known(sessionId, user) !== undefined) homes.place(sessionId);
+    return (call) => {
+      if (gone().aborted) return;
+      if (refusal !== undefined && call.method === CREATE) pass(call.id, refusal);
+      else this.#decided(homes, owners, sessionId, call, stored);
+    };
+  }
+
+  #decided(homes: TenantHomes, owners: Owners, sessionId: string, call: C, stored: StoredSession): void {
     const { user, goOn, reply } = this.#options;
+    // One before it waits for its claim.
+    if (this.#waiting.has(sessionId)) return this.take(homes, owners, call, false);
     const { verdict } = owners.known(sessionId, user) ?? owners.decide(sessionId, user, stored);
-    if (verdict === 'Own') return goOn(call);
-    if (call.method !== CREATE) return this.#asUnknown(home, sessionId, call);
+    if (verdict === 'Own') return this.#own(homes, sessionId, call);
+    if (call.method !== CREATE) return this.#asUnknown(homes.first, sessionId, call);
     if (verdict === 'Other') return reply(call.id, idTaken(call.id));
+    const { quota } = homes;
+    if (quota?.max !== undefined)
+      return this.#waiting.add(sessionId, call, () => this.#claim(homes, owners, quota, sessionId, stored));
     owners.claim(sessionId, user);
+    homes.place(sessionId);
     goOn(call);
   }
 
@@ -155,20 +212,15 @@ export class IsolatedCalls<C extends IsolatedCall> {
     );
   }
 
-  async #list(home: Home, owners: Owners, { id, method, params }: C): Promise<void> {
+  async #list(homes: TenantHomes, owners: Owners, { id, method, params }: C): Promise<void> {
     const { user, pass, reply } = this.#options;
     const isLast = method !== 'session.list';
     try {
-      const result = await home.upstream.call('session.list', isLast ? {} : params);
-      const listed = isObject(result) && Array.isArray(result['sessions']) ? (result['sessions'] as unknown[]) : [];
-      const sessions = listed.filter(isListed);
-      const stored = await owners.lookAt(sessions.map(({ sessionId }) => sessionId));
-      const own = sessions.filter(({ sessionId }) => {
-        const found = stored.get(sessionId);
-        return found !== undefined && owners.decide(sessionId, user, found).verdict === 'Own';
-      });
-      const rest = isObject(result) ? result : {};
-      reply(id, formatAnswer(id, isLast ? lastOf(own) : { ...rest, sessions: own }));
+      const { answers, missing } = await homes.ask((home) => ownSessions(home, owners, user, isLast ? {} : params));
+      const why = homes.away(missing);
+      if (why !== undefined) return pass(id, { kind: 'Away', why });
+      const lists = [...answers.values()];
+      reply(id, formatAnswer(id, isLast ? lastOf(lists) : merged('Sessions', lists)));
     } catch (error) {
       if (error instanceof RpcError) reply(id, formatError(id, error.code, error.serverMessage));
       else pass(id, loadFailure(error) ?? lost(asError(error), true));
@@ -180,19 +232,58 @@ export class IsolatedCalls<C extends IsolatedCall> {
   }
 }
 
+/** Claims the id. Returns why the session must not be made. */
+async function claimed(quota: Quota, sessionId: string, user: string): Promise<ServerAnswer | undefined> {
+  try {
+    return await quota.claim(sessionId, user);
+  } catch (error) {
+    return loadFailure(error) ?? lost(asError(error), false);
+  }
+}
+
 interface ListedSession {
   readonly sessionId: string;
-  readonly modifiedTime?: unknown;
+}
+
+interface OwnSessions {
+  readonly sessions: readonly ListedSession[];
 }
 
 function isListed(session: unknown): session is ListedSession & Readonly<Record<string, unknown>> {
   return isObject(session) && typeof session['sessionId'] === 'string' && isSessionId(session['sessionId']);
 }
 
+/** What the server has under the id. */
+async function storedOn(home: Home, owners: Owners, sessionId: string): Promise<StoredSession> {
+  try {
+    return await owners.look(home.upstream, sessionId);
+  } catch (error) {
+    // An id that the server does not even look for is nobody's.
+    if (error instanceof RpcError) return { ...ABSENT, exists: true };
+    throw error;
+  }
+}
+
+/** The server's answer to `session.list`, with the sessions of the user only. */
+async function ownSessions(home: Home, owners: Owners, user: string, params: object): Promise<OwnSessions> {
+  const result = await home.upstream.call('session.list', params);
+  const listed = isObject(result) && Array.isArray(result['sessions']) ? (result['sessions'] as unknown[]) : [];
+  const sessions = listed.filter(isListed);
+  const stored = await owners.lookAt(
+    home.upstream,
+    sessions.map(({ sessionId }) => sessionId),
+  );
+  const own = sessions.filter(({ sessionId }) => {
+    const found = stored.get(sessionId);
+    return found !== undefined && owners.decide(sessionId, user, found).verdict === 'Own';
+  });
+  return { ...(isObject(result) ? result : {}), sessions: own };
+}
+
 /** As the server answers `session.getLastId`. */
-function lastOf(sessions: readonly ListedSession[]): { readonly sessionId?: string } {
-  const time = ({ modifiedTime }: ListedSession): string => (typeof modifiedTime === 'string' ? modifiedTime : '');
-  const last = sessions.toSorted((a, b) => time(a).localeCompare(time(b))).at(-1);
+function lastOf(lists: readonly OwnSessions[]): { readonly sessionId?: string } {
+  const sessions = lists.flatMap((list) => list.sessions);
+  const last = sessions.toSorted((a, b) => modifiedTimeOf(a).localeCompare(modifiedTimeOf(b))).at(-1);
   return last === undefined ? {} : { sessionId: last.sessionId };
 }
 
@@ -204,8 +295,4 @@ function renamed(
 ): ServerAnswer & { readonly kind: 'Answer' } {
   const inJson = JSON.stringify(sessionId).slice(1, -1);
   return { ...answer, body: Buffer.from(answer.body.toString().replaceAll(unused, () => inJson)) };
-}
-
-function asError(error: unknown): CopilotError {
-  return error instanceof CopilotError ? error : new UnreachableError(messageOf(error), { cause: error });
 }

@@ -1,19 +1,20 @@
 /** Has a server load a session again as its clients had set it up, after it was restarted or has unloaded it. */
 import { RpcError } from '../../copilot/index.ts';
-import type { SessionModel } from '../model.ts';
+import type { SessionModel, SessionSettings } from '../model.ts';
 import { createParams, restoreParams } from './declarations.ts';
-import { replayedWithoutLogin, withModel } from './injected.ts';
+import { replayedWithoutLogin, withModel, withSettings } from './injected.ts';
 import type { Injection } from './injection.ts';
 import { NotRestoredError, type Declaration } from './model.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
 import { isNotFound } from './server-answer.ts';
 import type { Session } from './session.ts';
-import type { Upstream } from './upstream.ts';
+import { recoverTurn, type Recovered, type Recovering } from './recover-turn.ts';
 
 /** What a session is loaded with. */
-export interface Loading {
-  readonly upstream: Pick<Upstream, 'call'>;
+export interface Loading extends Recovering {
   readonly injection: Pick<Injection, 'read' | 'loaded'>;
+  /** What its CopilotSession sets of a session; undefined: nothing. */
+  readonly settings: (sessionId: string) => SessionSettings | undefined;
   /** To be called when the server has made it anew, and before anybody uses it: writes whose it is, where users are kept apart. */
   readonly made: (sessionId: string) => Promise<void>;
   /** Has the server unload it. */
@@ -22,29 +23,47 @@ export interface Loading {
   readonly onFailure: (method: string, error: unknown) => void;
 }
 
-/** Loads it, unless it is loaded. @throws CopilotError, NotRestoredError or ModelUnavailableError */
-export async function loadSession(session: Session, loading: Loading): Promise<void> {
-  // Without clients it stays unloaded: they may have left while this waited.
-  if (session.isLoaded || session.clientCount === 0) return;
+/**
+ * Loads it, unless it is loaded, and has its turn go on. Returns what became of that.
+ * @throws CopilotError, NotRestoredError or ModelUnavailableError
+ */
+export async function loadSession(session: Session, loading: Loading): Promise<Recovered> {
+  // Unless somebody needs it, it stays unloaded: its clients may have left while this waited.
+  if (session.isLoaded || !session.isNeeded) return 'Idle';
   if (session.replay.overflowed) {
     throw new NotRestoredError('its clients changed permissions and options more often than is kept');
   }
-  const { upstream, injection } = loading;
-  const { id: sessionId, declarations } = session;
+  const { call, injection } = loading;
+  const { id: sessionId, loadedWith } = session;
+  // A server that still has the connection of before would refuse tools because of it, and ask hooks there in vain.
+  if (session.mayBeHeld) await closed(sessionId, loading);
+  const settings = loading.settings(sessionId);
   const model = await injection.read();
   // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.
-  if (!session.hadTurn || !(await resumed(session, loading, restoreParams(declarations), model))) {
-    const params = withModel('session.create', createParams(declarations), model);
-    await upstream.call('session.create', { ...params, sessionId });
+  const mayBeOnDisk = session.hadTurn || session.prompts.wereSent;
+  if (!mayBeOnDisk || !(await resumed(session, loading, restoreParams(loadedWith), model))) {
+    const params = withSettings(withModel('session.create', createParams(loadedWith), model), settings, false);
+    await call('session.create', { ...params, sessionId });
     await stamped(sessionId, loading);
   }
-  for (const call of session.replay.calls) {
-    const told = model === undefined ? call : replayedWithoutLogin(call);
-    if (told !== undefined) await replay(sessionId, loading, told);
+  for (const kept of session.replay.calls) {
+    await tellAgain(sessionId, loading, kept, model);
   }
-  // Only now: a request that came meanwhile must not overtake a rule.
+  const recovered = await recoverTurn(session, loading);
+  // Only now: a request that came meanwhile must not overtake a rule, or a prompt that is sent again.
   session.loaded();
   injection.loaded(session, model);
+  return recovered;
+}
+
+async function closed(sessionId: string, { call, onFailure }: Loading): Promise<void> {
+  const method = 'sessions.close';
+  try {
+    await call(method, { sessionId });
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    onFailure(method, error);
+  }
 }
 
 /** One that says nothing of its owner is nobody's, and without what would be told again it must not stay loaded. */
@@ -58,14 +77,25 @@ async function stamped(sessionId: string, { made, close }: Loading): Promise<voi
   }
 }
 
+/** Tells the server a call again, but for its login where the tenant has one. */
+export async function tellAgain(
+  sessionId: string,
+  loading: Loading,
+  kept: ReplayedCall,
+  model: SessionModel | undefined,
+): Promise<void> {
+  const told = model === undefined ? kept : replayedWithoutLogin(kept);
+  if (told !== undefined) await replay(sessionId, loading, told);
+}
+
 /** Tells the server a call again. Without one that restricts the session, it must not stay loaded. */
 async function replay(
   sessionId: string,
-  { upstream, close, onFailure }: Loading,
+  { call, close, onFailure }: Loading,
   { method, params }: ReplayedCall,
 ): Promise<void> {
   try {
-    await upstream.call(method, params);
+    await call(method, params);
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
     onFailure(method, error);
@@ -78,14 +108,14 @@ async function replay(
 /** Returns false if the server does not have it: the beginning of its first turn may be lost with a process. */
 async function resumed(
   session: Session,
-  { upstream }: Loading,
+  { call, settings }: Loading,
   declared: Declaration,
   model: SessionModel | undefined,
 ): Promise<boolean> {
   try {
-    const params = withModel('session.resume', declared, model);
+    const params = withSettings(withModel('session.resume', declared, model), settings(session.id), true);
     const own = { sessionId: session.id, disableResume: true, continuePendingWork: true };
-    await upstream.call('session.resume', { ...params, ...own });
+    await call('session.resume', { ...params, ...own });
     return true;
   } catch (error) {
     // One that was on the disk was deleted. It must not come back empty under the same id.

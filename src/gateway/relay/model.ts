@@ -1,5 +1,6 @@
 /** What the files of the relay share: what clients declare of a session, what they answer, and the bounds of it all. */
-import type { AnswerHead, CopilotError } from '../../copilot/index.ts';
+import type { AnswerHead, CopilotError, EventRun } from '../../copilot/index.ts';
+import type { ClientId, ToldRules } from '../model.ts';
 
 /** The params of the `session.create` or `session.resume` with which a client attached itself. */
 export type Declaration = Readonly<Record<string, unknown>>;
@@ -14,33 +15,63 @@ export type ServerAnswer =
   | { readonly kind: 'Answer'; readonly body: Buffer; readonly head: AnswerHead }
   /** There is no connection. `sent` is whether the server may have got the request. */
   | { readonly kind: 'Lost'; readonly error: CopilotError; readonly sent: boolean }
+  /** It was not sent, because the server that has its session, or may have it, is away. `why` is for the client. */
+  | { readonly kind: 'Away'; readonly why: string }
   /** It was not sent, because the session would allow more than its clients decided. `why` is for them. */
   | { readonly kind: 'NotRestored'; readonly why: string }
   /** It was not sent, because the session would be without the login of its tenant. `why` is for the client. */
   | { readonly kind: 'NoModel'; readonly why: string }
+  /** It was not sent, because the user has as many sessions as it may have. */
+  | { readonly kind: 'UserFull'; readonly max: number }
+  /** It was not sent, because its session is not loaded, and all that may be in the server's memory are in use. */
+  | { readonly kind: 'NoPlace'; readonly max: number }
   /** It was not sent, because it is more than is kept. `why` is for the client. */
   | { readonly kind: 'TooMany'; readonly why: string };
 
 /** A session cannot be loaded again with all that its clients had decided. */
 export class NotRestoredError extends Error {}
 
+/** All sessions that a server may have in memory are in use. */
+export class NoPlaceError extends Error {
+  readonly max: number;
+
+  /** `max`: sessions that it may have in memory. */
+  constructor(max: number) {
+    super(`all ${max} sessions that the server may have in memory are in use`);
+    this.max = max;
+  }
+}
+
 /** A client, as the sessions that it is attached to see it. */
 export interface SessionClient {
   /** Whether its connection has ended: it is attached to nothing any more. */
   readonly isEnded: boolean;
   /** Of its connection. */
-  readonly id: number;
+  readonly id: ClientId;
   /** Whom it acts for; undefined: for the tenant's application. */
   readonly user?: string | undefined;
+  /** Aborts with that. */
+  readonly gone?: AbortSignal;
+  /** Bytes of its requests that are not answered, also after its end: servers may have them. */
+  readonly openBytes?: number;
+  /** Somebody has changed what the session allows: whoever holds the client must know it. */
+  told?(rules: ToldRules): void;
   /** Leaves the sessions that are not its user's any more. */
   recheck?(): void;
   /** Sends the body of a frame. `type`: of the event that it is, by which a slow client is spared what it can do without. */
   deliver(body: Buffer | string, type?: string): void;
+  /** The same with frames that a slow client can do without. */
+  deliverPieces(run: EventRun): void;
   /**
    * Sends a request of the server; `answered` is called at most once, and never after the client's end. Returns the function that
    * stops waiting, when the answer counts for nothing any more.
    */
   ask(method: string, params: unknown, answered: (answer: ClientAnswer) => void): () => void;
+}
+
+/** What happened that no client is told. */
+export interface RelayLog {
+  info(fields: object, message: string): void;
 }
 
 /** The bounds and times of the relay. */
@@ -65,6 +96,8 @@ export interface RelayLimits {
   readonly waits: number;
   /** Bytes of the events by which it does, and of the requests of its server to clients, each; default 64 MiB. */
   readonly waitBytes: number;
+  /** Bytes that are kept of all tenants together, beyond which one that has more than a fair share gets no more; default 64 MiB. */
+  readonly keptBytes: number;
   /** Requests for a server that is being dialled; default 4096. */
   readonly dialQueue: number;
   /** Bytes of them; default 64 MiB. */
@@ -75,20 +108,45 @@ export interface RelayLimits {
   readonly serverUnreadBytes: number;
   /** Ms from dialling a server to its answer to `connect`; default 5000. */
   readonly dialTimeoutMs: number;
-  /** Ms from a failed dial to the next one; requests wait for it; default 250. */
+  /** Ms in which a server that is waited for says nothing, after which it is asked whether it is there; if it says nothing for three times as long, it is lost; default 12,000. */
+  readonly silentMs: number;
+  /** The longest time from a failed dial to the next one, in ms; the first ones follow sooner; default 250. */
   readonly redialAfterMs: number;
+  /**
+   * Ms for which a server that was lost may be away before its clients get errors: until then requests and turns wait, and go on at the
+   * server that comes; default 5 minutes.
+   */
+  readonly failoverMs: number;
+  /** Sessions that are restored at the same time after their server was lost; default 16. */
+  readonly restoredAtOnce: number;
+  /** Ms that a call waits for servers that were never reached, or that are away and may have its session; default 10,000. */
+  readonly awayMs: number;
   /** Ms for a call of the gateway's own; default 30,000. */
   readonly callTimeoutMs: number;
   /** Ms for the server to make or resume a session, for which other clients of the session wait; default 2 minutes. */
   readonly attachTimeoutMs: number;
   /** Ms without a client and without work, after which a session is unloaded; default 60,000. */
   readonly detachAfterMs: number;
-  /** Ms in which nobody can answer what a session waits for, after which the gateway denies it; default 10 minutes. */
+  /** Ms in which nobody can answer what a session waits for, after which the gateway denies it, unless the tenant states it; default 10 minutes. */
   readonly permissionTimeoutMs: number;
   /** Ms for which the login of a tenant is believed, and after which it is read again for the sessions that have it; default 20,000. */
   readonly modelReadMs: number;
   /** Ms in which a prompt that the server has taken must start a turn, before another client's prompt is sent; default 5000. */
   readonly turnStartMs: number;
+  /** Bytes of the calls that wait for a tenant to wake; default 256 KiB. */
+  readonly wakeBytes: number;
+  /** Ms for which a call waits for that, also in the queue of those that are to be woken; default 5 minutes. Longer where the wake of the tenant may take longer. */
+  readonly wakeMs: number;
+  /** Ms in which a server that stops is gone: what it says may be because of that is kept back so long; default 2500. */
+  readonly stopsMs: number;
+  /** Bytes of that, of one server, beyond which it is passed on at once; default 4 MiB. */
+  readonly stopsBytes: number;
+  /** Ms that a session waits for a place in the memory of its server, where the tenant limits them; default 30,000. */
+  readonly placeWaitMs: number;
+  /** Ms after its last use for which a session with a client keeps its place; default 10,000. */
+  readonly recentlyUsedMs: number;
+  /** Ms for which calls wait for the pod that follows a drained one; default 5 minutes. */
+  readonly drainReturnMs: number;
 }
 
 const MIB = 1024 * 1024;
@@ -104,19 +162,39 @@ export const DEFAULT_LIMITS: RelayLimits = {
   declarationLength: 16 * MIB,
   waits: 1024,
   waitBytes: 64 * MIB,
+  keptBytes: 64 * MIB,
   dialQueue: 4096,
   dialQueueBytes: 64 * MIB,
   serverFrameBytes: 64 * MIB,
   serverUnreadBytes: 64 * MIB,
   dialTimeoutMs: 5000,
+  silentMs: 12_000,
   redialAfterMs: 250,
+  failoverMs: 300_000,
+  restoredAtOnce: 16,
+  awayMs: 10_000,
   callTimeoutMs: 30_000,
   attachTimeoutMs: 120_000,
   detachAfterMs: 60_000,
   permissionTimeoutMs: 600_000,
   modelReadMs: 20_000,
   turnStartMs: 5000,
+  wakeBytes: 256 * 1024,
+  wakeMs: 300_000,
+  stopsMs: 2500,
+  stopsBytes: 4 * MIB,
+  placeWaitMs: 30_000,
+  recentlyUsedMs: 10_000,
+  drainReturnMs: 300_000,
 };
+
+/** Characters of an id that a server has given; those of its own have 36. A longer one is taken for none: nothing would bound what is kept of it. */
+const LONGEST_SERVER_ID = 128;
+
+/** Whether a server's word for something, such as a message or an event, can be an id. */
+export function isServerId(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= LONGEST_SERVER_ID;
+}
 
 /** The session that the params of a call or a message name. */
 export function sessionIdOf({ sessionId }: Readonly<Record<string, unknown>>): string | undefined {

@@ -1,17 +1,17 @@
-/** Whose the sessions on one server are, in a tenant whose users are kept apart. */
-import { isObject } from '../../copilot/index.ts';
+/** Whose the sessions of one tenant are, in a tenant whose users are kept apart. */
+import { isObject, isSessionId } from '../../copilot/index.ts';
 import { LruMap } from '../../kube/cache/lru.ts';
+import type { Keys } from '../../kube/types/keys.ts';
 import { OWNER_LABEL } from '../../resources/session-removal.ts';
 import type { TenantRef } from '../model.ts';
 import { decideOwnership, type OwnershipDecision } from '../ownership/decide.ts';
-import type { StampKeys } from '../ownership/keys.ts';
 import type { SessionRecords } from '../ownership/records.ts';
 import { makeStamp, readStamp, STAMP_KEY, type StampedOwner } from '../ownership/stamp.ts';
 import type { Upstream } from './upstream.ts';
 
 /** What owners are found out with, the same for all tenants. */
 export interface OwnershipSources {
-  readonly keys: StampKeys;
+  readonly keys: Keys;
   readonly records: SessionRecords;
   /** Cryptographically secure. */
   readonly randomBytes: (size: number) => Buffer;
@@ -19,8 +19,10 @@ export interface OwnershipSources {
 
 export interface OwnersOptions extends OwnershipSources {
   readonly tenant: TenantRef;
-  readonly upstream: Pick<Upstream, 'call'>;
 }
+
+/** The server that is asked. */
+type Server = Pick<Upstream, 'call'>;
 
 /** What the server has under an id. */
 export interface StoredSession {
@@ -30,13 +32,16 @@ export interface StoredSession {
   readonly label: string | undefined;
 }
 
-/** Owners that are remembered of one server; of all others the stamp is read again. */
+/** Owners that are remembered of one tenant; of all others the stamp is read again. */
 const REMEMBERED = 10_000;
 /** The most ids that `sessions.getClientMetadata` takes. */
 const BATCH = 1000;
-const ABSENT: StoredSession = { exists: false, stamp: undefined, label: undefined };
+/** Reasons for which a session is the user's own, and not one that it may only use. */
+const OWNS: ReadonlySet<OwnershipDecision['reason']> = new Set(['Owner', 'Adopted']);
+/** There is no session of this id. */
+export const ABSENT: StoredSession = { exists: false, stamp: undefined, label: undefined };
 
-/** By the stamps on the server, which are read once for each session and owner. */
+/** By the stamps on its servers, which are read once for each session and owner. */
 export class Owners {
   readonly #options: OwnersOptions;
   /** Owners of sessions whose stamp was read or written. */
@@ -58,7 +63,7 @@ export class Owners {
 
   /** The decision, if it needs no look at the server. */
   known(sessionId: string, user: string): OwnershipDecision | undefined {
-    const owner = this.#claims.get(sessionId) ?? this.#stamped.get(sessionId)?.owner ?? this.#adopted.get(sessionId);
+    const owner = this.ownerOf(sessionId);
     if (owner === undefined) return undefined;
     const decision = this.#decide(sessionId, user, true, owner);
     // For somebody else it takes the same look as at an id that nobody has.
@@ -70,7 +75,7 @@ export class Owners {
     const claim = this.#claims.get(sessionId);
     const decision = this.#decide(sessionId, user, exists || claim !== undefined, claim ?? stamp?.owner, label);
     if (decision.verdict === 'Own' && stamp !== undefined) this.#stamped.set(sessionId, stamp);
-    if (decision.reason === 'Adopted') this.#adopted.set(sessionId, user);
+    if (decision.reason === 'Adopted' && isSessionId(sessionId)) this.#adopted.set(sessionId, user);
     return decision;
   }
 
@@ -86,16 +91,16 @@ export class Owners {
   }
 
   /** Looks at one id. @throws CopilotError if the server does not answer */
-  async look(sessionId: string): Promise<StoredSession> {
-    return (await this.lookAt([sessionId])).get(sessionId) ?? ABSENT;
+  async look(server: Server, sessionId: string): Promise<StoredSession> {
+    return (await this.lookAt(server, [sessionId])).get(sessionId) ?? ABSENT;
   }
 
   /** Looks at many ids. @throws CopilotError if the server does not answer */
-  async lookAt(sessionIds: readonly string[]): Promise<Map<string, StoredSession>> {
+  async lookAt(server: Server, sessionIds: readonly string[]): Promise<Map<string, StoredSession>> {
     const found = new Map<string, StoredSession>();
     for (let from = 0; from < sessionIds.length; from += BATCH) {
       const params = { sessionIds: sessionIds.slice(from, from + BATCH), keys: [STAMP_KEY, OWNER_LABEL] };
-      const entries = await this.#options.upstream.call('sessions.getClientMetadata', params);
+      const entries = await server.call('sessions.getClientMetadata', params);
       for (const entry of Array.isArray(entries) ? (entries as unknown[]) : []) {
         if (!isObject(entry) || typeof entry['sessionId'] !== 'string') continue;
         found.set(entry['sessionId'], this.#stored(entry['sessionId'], entry));
@@ -104,9 +109,32 @@ export class Owners {
     return found;
   }
 
+  /** Which of these sessions of the server the user owns. @throws CopilotError if the server does not answer */
+  async ownedBy(server: Server, user: string, sessionIds: readonly string[]): Promise<string[]> {
+    const unknown = sessionIds.filter((id) => this.ownerOf(id) === undefined);
+    const stored = await this.lookAt(server, unknown);
+    for (const [id, { stamp }] of stored) if (stamp !== undefined) this.#stamped.set(id, stamp);
+    return sessionIds.filter((id) => {
+      const found = stored.get(id);
+      return found === undefined
+        ? this.ownerOf(id) === user
+        : OWNS.has(this.#decide(id, user, found.exists, found.stamp?.owner, found.label).reason);
+    });
+  }
+
+  /** Sessions that the user is making now. */
+  claimedBy(user: string): string[] {
+    return [...this.#claims].filter(([, claimant]) => claimant === user).map(([sessionId]) => sessionId);
+  }
+
   /** The user makes the session from now on, until it is stamped or the claim is dropped. */
   claim(sessionId: string, user: string): void {
     this.#claims.set(sessionId, user);
+  }
+
+  /** The same, unless somebody else makes it. */
+  claimFree(sessionId: string, user: string): void {
+    if (!this.#claims.has(sessionId)) this.claim(sessionId, user);
   }
 
   /** Whether the server has just said that there is no such session, and somebody makes it. */
@@ -123,8 +151,8 @@ export class Owners {
    * Writes the stamp of a session that is new on the server, or one by the present key in place of one by a former key.
    * @throws RpcError if the server refuses it, CopilotError if it does not answer
    */
-  async stamp(sessionId: string, isNew: boolean): Promise<void> {
-    const { keys, upstream, randomBytes } = this.#options;
+  async stamp(server: Server, sessionId: string, isNew: boolean): Promise<void> {
+    const { keys, randomBytes } = this.#options;
     const [key] = keys.all;
     const before = this.#stamped.get(sessionId);
     const owner = this.#claims.get(sessionId) ?? before?.owner ?? this.#adopted.get(sessionId);
@@ -134,7 +162,7 @@ export class Owners {
     const stamp = makeStamp(this.#subject(sessionId), owner, key, randomBytes);
     // The label is what CopilotSessions are compared with, and what a person reads.
     const set = { [STAMP_KEY]: stamp, [OWNER_LABEL]: owner };
-    await upstream.call('session.metadata.updateClientMetadata', { sessionId, set });
+    await server.call('session.metadata.updateClientMetadata', { sessionId, set });
     this.#stamped.set(sessionId, { owner, keyId: key.id });
     this.#claims.delete(sessionId);
     this.#adopted.delete(sessionId);
@@ -144,6 +172,11 @@ export class Owners {
   forget(sessionId: string): void {
     this.#stamped.delete(sessionId);
     this.#adopted.delete(sessionId);
+  }
+
+  /** Whose it is, as far as it is known without a look. */
+  ownerOf(sessionId: string): string | undefined {
+    return this.#claims.get(sessionId) ?? this.#stamped.get(sessionId)?.owner ?? this.#adopted.get(sessionId);
   }
 
   #decide(

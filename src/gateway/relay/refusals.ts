@@ -1,6 +1,7 @@
 /** What the relay itself answers to clients. */
 import { METHOD_NOT_FOUND, formatError, type RequestId } from '../../copilot/index.ts';
-import type { ParamRefusal } from '../model.ts';
+import type { ParamRefusal, TenantRef } from '../model.ts';
+import { pausedMessage } from '../pauses.ts';
 
 const INVALID_REQUEST = -32600;
 const INVALID_PARAMS = -32602;
@@ -16,6 +17,14 @@ export const NOT_RESTORED = -32051;
 
 /** The login of the tenant's model cannot be read. In `data`: `retryable`, which is true, and the condition of the tenant that says why. */
 export const MODEL_UNAVAILABLE = -32052;
+
+/** The user has as many sessions as the tenant allows. In `data`: `retryable`, which is false, the name of the rule, its field and its value. */
+export const USER_FULL = -32053;
+
+/** Nobody waits for it every moment. */
+const PAUSED_RETRY_AFTER_MS = 5_000;
+/** It has waited already; turns take seconds. */
+const NO_PLACE_RETRY_AFTER_MS = 5_000;
 
 /** Characters of a method's name that are repeated to who sent it. */
 const LONGEST_NAME = 128;
@@ -63,6 +72,27 @@ export function modelUnavailable(id: RequestId, why: string): string {
   return formatError(id, MODEL_UNAVAILABLE, why, { retryable: true, condition: 'ModelConfigured' });
 }
 
+/** For a prompt in a tenant that is paused. */
+export function tenantPaused(id: RequestId, tenant: TenantRef): string {
+  const data = { retryable: true, retryAfterMs: PAUSED_RETRY_AFTER_MS, outcome: 'NotSent' };
+  return formatError(id, UNAVAILABLE, pausedMessage(tenant), data);
+}
+
+/** For a user of a tenant with `spec.sessions.maxPerUser`. */
+export function userFull(id: RequestId, max: number): string {
+  const field = 'spec.sessions.maxPerUser';
+  const message = `the user has ${max} sessions, as many as ${field} of the tenant allows; delete one of them, or have the limit raised`;
+  return formatError(id, USER_FULL, message, { retryable: false, rule: 'MaxPerUser', field, limit: max });
+}
+
+/** For a session that is not loaded, of a tenant with `spec.sessions.maxConcurrent`. */
+export function sessionsFull(id: RequestId, max: number): string {
+  const field = 'spec.sessions.maxConcurrent';
+  const message = `all ${max} sessions that ${field} of the tenant allows in the memory of a server are in use; try again, end one of them, or have the limit raised`;
+  const data = { retryable: true, retryAfterMs: NO_PLACE_RETRY_AFTER_MS, outcome: 'NotSent' };
+  return formatError(id, UNAVAILABLE, message, { ...data, rule: 'MaxConcurrent', field, limit: max });
+}
+
 /** For clients of a session of which less than all restrictions could be told to the server again. */
 export function notRestored(id: RequestId, why: string): string {
   const remedy = 'create another session, or delete this one and create it again';
@@ -78,9 +108,15 @@ export function notRestored(id: RequestId, why: string): string {
 
 export function unavailable(id: RequestId, tenant: string, sent: boolean, retryAfterMs: number): string {
   const what = sent ? 'was lost before it answered' : 'cannot be reached now';
-  return formatError(id, UNAVAILABLE, `the server of tenant ${tenant} ${what}; try again`, {
-    retryable: true,
-    retryAfterMs,
-    outcome: sent ? 'Unknown' : 'NotSent',
-  });
+  const outcome = sent ? 'Unknown' : 'NotSent';
+  return notAnswered(id, `the server of tenant ${tenant} ${what}; try again`, outcome, retryAfterMs);
+}
+
+/** For a session whose server is away, of a tenant with several. */
+export function away(id: RequestId, why: string, retryAfterMs: number): string {
+  return notAnswered(id, why, 'NotSent', retryAfterMs);
+}
+
+function notAnswered(id: RequestId, message: string, outcome: 'NotSent' | 'Unknown', retryAfterMs: number): string {
+  return formatError(id, UNAVAILABLE, message, { retryable: true, retryAfterMs, outcome });
 }

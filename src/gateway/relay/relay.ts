@@ -2,22 +2,29 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Dial } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import { keyOf } from '../../kube/types/types.ts';
-import { serverName } from '../../resources/names.ts';
+import { fromKey, keyOf } from '../../kube/types/types.ts';
 import type { Isolation } from '../../api/names.ts';
-import type { Fleet, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
+import type { ClientLink, Fleet, GatewayServer, GatewayTenant, MethodRules, Relay, TenantRef } from '../model.ts';
+import { Pauses } from '../pauses.ts';
 import { ClientRelay } from './client.ts';
-import { Home, type RelayLog } from './home.ts';
-import { serverSummary, sessionSummary } from './summaries.ts';
-import { DEFAULT_LIMITS, type RelayLimits } from './model.ts';
+import type { MovableHandler } from './client-state.ts';
+import { KeptMemory } from './kept-memory.ts';
+import { Home } from './home.ts';
+import { drainSummary, serverSummary, sessionSummary, stateOf } from './summaries.ts';
+import { DEFAULT_LIMITS, type RelayLimits, type RelayLog } from './model.ts';
 import type { RelayObserver } from './observer.ts';
-import type { OwnershipSources } from './owners.ts';
+import { Owners, type OwnershipSources } from './owners.ts';
+import { LastUses } from './last-uses.ts';
+import type { WakeGate } from './wake-gate.ts';
+import { TenantHomes, type TenantHomesOptions } from './tenant-homes.ts';
 
 export interface RelayOptions {
   readonly fleet: Fleet;
   readonly rules: Readonly<Record<Isolation, MethodRules>>;
   /** What owners of sessions are found out with, in tenants whose users are kept apart. */
   readonly ownership: Pick<OwnershipSources, 'keys' | 'records'>;
+  /** Which tenants get no prompts; default: those whose annotation says so. */
+  readonly pauses?: Pick<Pauses, 'isPaused'>;
   readonly clock: Clock;
   readonly log: RelayLog;
   readonly observer: RelayObserver;
@@ -26,75 +33,165 @@ export interface RelayOptions {
   readonly dial?: Dial;
   /** An id for what the gateway makes itself; default: a random UUID. */
   readonly newId?: () => string;
+  /** When tenants were last used; default: as this relay sees it. */
+  readonly uses?: LastUses;
+  /** A client waits for a tenant that sleeps, and the operator is to be asked; undefined: it cannot be. */
+  readonly onWakeWanted?: (() => void) | undefined;
+  /** There are further replicas, of which another one may have been the home of a tenant before; default: false. */
+  readonly mayFollow?: boolean;
 }
 
-/** A relay that also can be closed. */
+/** What a tenant has in a relay. `Busy`: a turn runs, or clients are asked. `Idle`: sessions, of which none does anything but wait for permissions, which it does anywhere. `Empty`: no sessions. */
+export type TenantActivity = 'Busy' | 'Idle' | 'Empty';
+
+/** A relay that also can be closed, for all tenants or for one. */
 export interface ClosableRelay extends Relay {
+  attach(client: ClientLink): MovableHandler;
   /** Closes the connections to all servers. */
   close(): void;
+  activity(tenant: TenantRef): TenantActivity;
+  /** Has the servers of a tenant unload its sessions, for another relay to load them. `drop` is to follow. */
+  unload(tenant: TenantRef): Promise<void>;
+  /** Closes the connections to the servers of a tenant at once. */
+  drop(tenant: TenantRef): void;
 }
 
-interface KnownHome {
-  readonly home: Home;
+interface KnownTenant {
+  readonly homes: TenantHomes;
   readonly tenant: TenantRef;
-  /** Closes and drops it if its tenant is gone and the last client has left: what it keeps is nobody else's. */
+  /** Closes and drops it if the tenant is gone and the last client has left. */
   readonly dropIfGone: () => void;
 }
 
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
 export function createRelay(options: RelayOptions): ClosableRelay {
-  const { fleet, rules, ownership, clock, log, observer, dial, newId = randomUUID } = options;
+  const { fleet, rules, ownership, clock, log, observer, dial, newId = randomUUID, mayFollow } = options;
+  const { pauses = new Pauses(fleet), uses = new LastUses(clock), onWakeWanted } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const memory = new KeptMemory({ total: limits.keptBytes, clock });
   /** By tenant, its UID and its isolation. */
-  const homes = new Map<string, KnownHome>();
+  const tenants = new Map<string, KnownTenant>();
 
   /** The tenant that a client was admitted to; undefined: it is gone, also if there is another one of its name. */
   const tenantOf = (ref: TenantRef, uid: string | undefined, isolation: Isolation): GatewayTenant | undefined => {
     const tenant = fleet.find(ref);
     return tenant?.uid === uid && tenant?.isolation === isolation ? tenant : undefined;
   };
-  const homeOf = (ref: TenantRef, uid: string | undefined, isolation: Isolation): Home => {
-    // Where a session is, is not recorded yet, so all are on the first server, also while others serve and it does not: on
-    // another one they would be unknown, or made again without what they had.
-    const key = keyOf({ namespace: ref.namespace, name: serverName(ref.name, 0) });
-    const homeKey = `${keyOf(ref)}:${uid ?? ''}:${isolation}`;
-    const known = homes.get(homeKey);
-    if (known !== undefined) return known.home;
-    const locate = () => tenantOf(ref, uid, isolation)?.servers.find((server) => server.key === key);
-    const dropIfGone = (): void => {
-      if (tenantOf(ref, uid, isolation) !== undefined || home.hasClients) return;
-      home.close();
-      homes.delete(homeKey);
-    };
-    const home: Home = new Home({
-      key,
-      clock,
-      limits,
-      dial,
-      log,
-      observer,
-      newId,
-      locate,
-      model: () => tenantOf(ref, uid, isolation)?.model,
-      onLeft: dropIfGone,
-      forced: rules[isolation].forced,
-      ownership: isolation === 'Dedicated' ? undefined : { ...ownership, randomBytes, tenant: ref },
-    });
-    homes.set(homeKey, { home, tenant: ref, dropIfGone });
-    return home;
+  const used = (ref: TenantRef): void => {
+    if (fleet.find(ref)?.sleep !== undefined) uses.used(ref);
   };
+  const homesOf = (ref: TenantRef, uid: string | undefined, isolation: Isolation): TenantHomes => {
+    const tenantKey = `${keyOf(ref)}:${uid ?? ''}:${isolation}`;
+    const known = tenants.get(tenantKey);
+    if (known !== undefined) return known.homes;
+    const find = () => tenantOf(ref, uid, isolation);
+    const owners = isolation === 'Dedicated' ? undefined : new Owners({ ...ownership, randomBytes, tenant: ref });
+    const { forced } = rules[isolation];
+    const isKnown = () => tenants.get(tenantKey)?.homes === homes;
+    const makeHome: TenantHomesOptions['makeHome'] = (key, heard) => {
+      // Nothing that is still under way may dial again for a home that was dropped.
+      const isOfKey = (server: GatewayServer): boolean => server.key === key;
+      const locate = () => {
+        const { servers = [], starting = [] } = (isKnown() ? find() : undefined) ?? {};
+        return servers.find(isOfKey) ?? starting.find(isOfKey);
+      };
+      const drain = () => find()?.drains?.find(({ server }) => server === key);
+      const model = () => find()?.model;
+      return new Home({
+        key,
+        clock,
+        limits,
+        dial,
+        log,
+        observer,
+        newId,
+        locate,
+        isReady: () => find()?.servers.some(isOfKey) === true,
+        isGone: () => !isKnown() || find() === undefined,
+        drain,
+        mayFollow,
+        model,
+        record: (sessionId) => ownership.records.find(ref, sessionId),
+        mayKeep: (bytes) => homes.mayKeep(bytes),
+        tenantLimits: () => find()?.limits ?? {},
+        onIdle: () => used(ref),
+        heard,
+        forced,
+        owners,
+      });
+    };
+    // What it keeps is nobody else's.
+    const dropIfGone = (): void => {
+      if (!isKnown() || find() !== undefined || homes.hasClients) return;
+      homes.close();
+      tenants.delete(tenantKey);
+    };
+    const onProblem = (server: string, error: string): void =>
+      log.info({ server, error }, 'the sessions of a server could not be listed');
+    const onLeft = dropIfGone;
+    const homes: TenantHomes = new TenantHomes({
+      tenant: ref,
+      find,
+      makeHome,
+      owners,
+      clock,
+      wake: { canWake: onWakeWanted !== undefined, onWanted: () => onWakeWanted?.() },
+      limits,
+      memory,
+      observer,
+      onLeft,
+      onProblem,
+    });
+    tenants.set(tenantKey, { homes, tenant: ref, dropIfGone });
+    // A server may drain already.
+    homes.changed();
+    return homes;
+  };
+  const knownOf = (changed: TenantRef): KnownTenant[] =>
+    [...tenants.values()].filter(({ tenant }) => keyOf(tenant) === keyOf(changed));
   const endListening = fleet.onChange((changed) => {
-    for (const { home, tenant, dropIfGone } of homes.values()) {
-      if (tenant.namespace !== changed.namespace || tenant.name !== changed.name) continue;
-      home.upstream.relocate();
-      home.injection.changed();
+    for (const { homes, dropIfGone } of knownOf(changed)) {
+      homes.changed();
       dropIfGone();
     }
   });
   ownership.records.onChange((changed) => {
-    for (const { home, tenant } of homes.values()) if (keyOf(tenant) === keyOf(changed)) home.recheck();
+    for (const { homes } of knownOf(changed)) homes.recheck();
   });
+  const allHomes = () =>
+    [...tenants.values()].flatMap(({ homes, tenant }) => homes.all.map((home) => ({ home, tenant })));
+  const homesOfTenant = (tenant: TenantRef): Home[] => knownOf(tenant).flatMap(({ homes }) => homes.all);
+  const gatesOf = (tenant: TenantRef): WakeGate[] => knownOf(tenant).map(({ homes }) => homes.gate);
+  /** For how long a tenant was not used here. One with attached clients, or a turn, is used now. */
+  const idleMs = (tenant: TenantRef): number => {
+    const sessions = homesOfTenant(tenant).flatMap((home) => [...home.sessions]);
+    if (sessions.some((session) => session.clientCount > 0 || ['Running', 'Waiting'].includes(stateOf(session))))
+      uses.used(tenant);
+    return uses.idleMs(tenant);
+  };
+  /** Whether the tenant is being put to sleep, and must not be: what the operator knows of its use is half a minute old. */
+  const keepsAwake = (tenant: TenantRef): boolean => {
+    const { sleep } = fleet.find(tenant) ?? {};
+    if (sleep?.phase !== 'Draining') return false;
+    return gatesOf(tenant).some(({ isWanted }) => isWanted) || idleMs(tenant) < sleep.afterIdleMs;
+  };
   return {
+    wakes: () => {
+      const waiting = [...tenants.values()].filter(({ homes }) => homes.gate.isWanted).map(({ tenant }) => tenant);
+      const wanted = [...waiting, ...fleet.draining().filter(keepsAwake)];
+      const asks = wanted.map(({ namespace, name }) => {
+        return { namespace, name, epoch: fleet.find({ namespace, name })?.sleep?.epoch ?? 0 };
+      });
+      return [...new Map(asks.map((ask) => [keyOf(ask), ask])).values()];
+    },
+    uses: () => {
+      const { upMs } = uses;
+      // Those that are used now were not recorded as such, if nothing was called.
+      for (const { tenant } of tenants.values()) if (fleet.find(tenant)?.sleep !== undefined) idleMs(tenant);
+      const known = Array.from(uses.keys(), (key) => fromKey(key) as TenantRef);
+      for (const tenant of known) if (fleet.find(tenant)?.sleep === undefined) uses.forget(tenant);
+      return { upMs, idle: known.map((tenant) => ({ ...tenant, idleMs: uses.idleMs(tenant) })) };
+    },
     attach: (link) => {
       const { tenant } = link.identity;
       const { uid, isolation = 'Dedicated' } = fleet.find(tenant) ?? {};
@@ -105,18 +202,43 @@ export function createRelay(options: RelayOptions): ClosableRelay {
         observer,
         clock,
         newId,
-        homeOf: () => homeOf(tenant, uid, isolation),
+        homes: homesOf(tenant, uid, isolation),
+        isPaused: () => pauses.isPaused(tenant),
+        onUse: () => used(tenant),
         isIsolated: isolation !== 'Dedicated',
       });
     },
     sessions: () =>
-      [...homes.values()].flatMap(({ home, tenant }) =>
+      allHomes().flatMap(({ home, tenant }) =>
         Array.from(home.sessions, (session) => sessionSummary(tenant, home.key, session)),
       ),
-    servers: () => Array.from(homes.values(), ({ home, tenant }) => serverSummary(tenant, home)),
+    drains: () =>
+      fleet.draining().flatMap((tenant) =>
+        (fleet.find(tenant)?.drains ?? []).map((drain) => {
+          const homes = homesOfTenant(tenant).filter(({ key }) => key === drain.server);
+          const found = drainSummary(tenant, drain, homes);
+          return keepsAwake(tenant) ? { ...found, isDrained: false } : found;
+        }),
+      ),
+    servers: () => allHomes().map(({ home, tenant }) => serverSummary(tenant, home)),
+    activity: (tenant) => {
+      const sessions = homesOfTenant(tenant).flatMap((home) => [...home.sessions]);
+      if (sessions.length === 0) return 'Empty';
+      return sessions.some(({ isBusy }) => isBusy) ? 'Busy' : 'Idle';
+    },
+    unload: async (tenant) => {
+      await Promise.all(homesOfTenant(tenant).map((home) => home.unloadAll()));
+    },
+    drop: (tenant) => {
+      for (const [key, known] of tenants) {
+        if (keyOf(known.tenant) !== keyOf(tenant)) continue;
+        tenants.delete(key);
+        known.homes.close();
+      }
+    },
     close: () => {
       endListening();
-      for (const { home } of homes.values()) home.close();
+      for (const { homes } of tenants.values()) homes.close();
     },
   };
 }

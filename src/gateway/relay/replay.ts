@@ -1,12 +1,6 @@
 /** What a server forgets of a session with its process, kept so that it can be told again. */
 import { isObject } from '../../copilot/index.ts';
-
-/** A prompt that the server has acknowledged and not finished. */
-export interface UnfinishedSend {
-  readonly messageId: string;
-  readonly method: string;
-  readonly params: object;
-}
+import { isServerId } from './model.ts';
 
 /** A call that is repeated after a restart. */
 export interface ReplayedCall {
@@ -14,18 +8,29 @@ export interface ReplayedCall {
   readonly params: object;
 }
 
-interface KeptCall extends ReplayedCall {
+/** The same with what the server answered, as another replica is told. */
+export interface KeptCall extends ReplayedCall {
+  readonly result: unknown;
+}
+
+interface WrittenCall extends ReplayedCall {
   /** The params as JSON. */
   readonly text: string;
 }
 
+/** Undefined: the server has given none. */
+type Handle = string | number | undefined;
+
 interface Interest {
   readonly params: object;
+  /** Of the params as JSON. */
+  readonly length: number;
   /** Each registration is released by its own. */
-  readonly handles: Set<unknown>;
+  readonly handles: Set<Handle>;
 }
 
 const OPTIONS = 'session.options.update';
+const MODE = 'session.permissions.setMode';
 const INTEREST = 'session.eventLog.registerInterest';
 const INTEREST_ENDS = 'session.eventLog.releaseInterest';
 /** Calls that each change a part of what is there. Of every other method the last call counts. */
@@ -35,10 +40,13 @@ const INCREMENTAL = new Set([
   'session.permissions.paths.add',
   'session.provider.add',
 ]);
-/** Kept calls of one session, interests, registrations of each, and unfinished prompts. */
+/** Kept calls of one session, interests, and registrations of each. */
 const MOST = 1024;
-/** Characters of the kept calls of one session, and of its unfinished prompts, as JSON. */
+/** Characters of the kept calls of one session, as JSON. */
 const MOST_LENGTH = 4 * 1024 * 1024;
+
+/** What a registration takes in memory. */
+const HANDLE_BYTES = 128;
 
 /** Characters of the longest type of an event that is kept. */
 const LONGEST_TYPE = 256;
@@ -46,11 +54,10 @@ const LONGEST_TYPE = 256;
 /** Of one session. */
 export class ReplayRecord {
   /** In the order in which they were made, which decides what rules come to. */
-  #calls: KeptCall[] = [];
+  #calls: WrittenCall[] = [];
   #overflowed = false;
   /** By the type of the event. */
   readonly #interests = new Map<string, Interest>();
-  readonly #sends = new Map<string, UnfinishedSend & { readonly length: number }>();
 
   /** A call that the server answered without an error, and its result. */
   keep(method: string, params: object, result: unknown): void {
@@ -71,26 +78,31 @@ export class ReplayRecord {
     }
   }
 
+  /** Characters of what is kept. */
+  get length(): number {
+    return this.#callsLength + this.#interestsLength;
+  }
+
+  /** As JSON. */
+  get #callsLength(): number {
+    return this.#calls.reduce((sum, { text }) => sum + text.length, 0);
+  }
+
+  get #interestsLength(): number {
+    return [...this.#interests.values()].reduce(
+      (sum, { length, handles }) => sum + length + handles.size * HANDLE_BYTES,
+      0,
+    );
+  }
+
   /** Whether calls could not be kept: what would be told again might allow more than the clients decided. */
   get overflowed(): boolean {
     return this.#overflowed;
   }
 
-  /** The server has acknowledged a prompt. What goes beyond the bounds is not kept. */
-  acknowledged(send: UnfinishedSend): void {
-    const { length } = JSON.stringify(send.params);
-    const total = [...this.#sends.values()].reduce((sum, each) => sum + each.length, length);
-    if (this.#sends.size < MOST && total <= MOST_LENGTH) this.#sends.set(send.messageId, { ...send, length });
-  }
-
-  /** The server has worked on every prompt. */
-  finished(): void {
-    this.#sends.clear();
-  }
-
-  /** Prompts without a finished turn, in order. */
-  get unfinished(): readonly UnfinishedSend[] {
-    return [...this.#sends.values()].map(({ messageId, method, params }) => ({ messageId, method, params }));
+  /** Whether anything of it may deny what the session would allow without it. The permission mode is on the disk of the server. */
+  get restricts(): boolean {
+    return this.#calls.some(({ method }) => method !== MODE && restricts(method));
   }
 
   /** What a server is told after it has the session again, in order. */
@@ -99,22 +111,40 @@ export class ReplayRecord {
     return [...interests, ...this.#calls.map(({ method, params }) => ({ method, params }))];
   }
 
-  /** An interest allows nothing, so what is beyond the bounds is not repeated. */
-  #register(type: string, params: object, handle: unknown): void {
-    const interest = this.#interests.get(type) ?? { params, handles: new Set() };
-    if (!this.#interests.has(type) && (this.#interests.size >= MOST || type.length > LONGEST_TYPE)) return;
-    this.#interests.set(type, interest);
-    if (interest.handles.size < MOST) interest.handles.add(handle);
+  /** The same, each with what is to be known of its result. */
+  get kept(): readonly KeptCall[] {
+    const interests = [...this.#interests.values()].flatMap(({ params, handles }) =>
+      Array.from(handles, (handle) => ({ method: INTEREST, params, result: { handle } })),
+    );
+    return [...interests, ...this.#calls.map(({ method, params }) => ({ method, params, result: {} }))];
   }
 
-  #release(handle: unknown): void {
+  /** More was changed at another home than is kept. */
+  overflow(): void {
+    this.#overflowed = true;
+  }
+
+  /** An interest allows nothing, so what is beyond the bounds is not repeated. */
+  #register(type: string, params: object, given: unknown): void {
+    const handle = handleOf(given);
+    const known = this.#interests.get(type);
+    const interest = known ?? { params, length: JSON.stringify(params).length, handles: new Set() };
+    const added = HANDLE_BYTES + (known === undefined ? interest.length : 0);
+    if (this.#interestsLength + added > MOST_LENGTH || interest.handles.size >= MOST) return;
+    if (known === undefined && (this.#interests.size >= MOST || type.length > LONGEST_TYPE)) return;
+    this.#interests.set(type, interest);
+    interest.handles.add(handle);
+  }
+
+  #release(given: unknown): void {
+    const handle = handleOf(given);
     for (const [type, { handles }] of this.#interests) {
       if (handles.delete(handle) && handles.size === 0) this.#interests.delete(type);
     }
   }
 
   #add(method: string, params: object, text: string = JSON.stringify(params)): void {
-    const length = this.#calls.reduce((sum, call) => sum + call.text.length, text.length);
+    const length = this.#callsLength + text.length;
     if (this.#calls.length >= MOST || length > MOST_LENGTH) this.#overflowed = true;
     else this.#calls.push({ method, params, text });
   }
@@ -123,4 +153,8 @@ export class ReplayRecord {
 /** Whether a session without this call might allow more than its clients decided. */
 export function restricts(method: string): boolean {
   return method.startsWith('session.permissions.') || method === OPTIONS;
+}
+
+function handleOf(given: unknown): Handle {
+  return typeof given === 'number' || isServerId(given) ? given : undefined;
 }

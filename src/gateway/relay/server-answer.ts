@@ -1,13 +1,59 @@
 /** Answers of servers, and what stands in place of one. */
-import { ProtocolError, RpcError, isObject, parseMessage, scanAnswer, type CopilotError } from '../../copilot/index.ts';
+import {
+  CopilotError,
+  ProtocolError,
+  RpcError,
+  UnreachableError,
+  isObject,
+  messageOf,
+  parseMessage,
+  scanAnswer,
+} from '../../copilot/index.ts';
 import { ModelUnavailableError } from '../model.ts';
-import { NotRestoredError, type ServerAnswer } from './model.ts';
+import { HOST_GONE } from './facts.ts';
+import { NoPlaceError, NotRestoredError, type ServerAnswer } from './model.ts';
+
+/** How often a call is made again whose server was lost: one that brings its server down each time must not do so for ever. */
+export const REPEATS = 3;
+
+/** Nobody waits for the answer any more. */
+export class ClientGoneError extends UnreachableError {
+  constructor() {
+    super('the client is gone');
+  }
+}
 
 const NOT_FOUND = /Session not found/;
+/**
+ * What servers say to calls while they stop, about which their clients must not hear: another process will answer. The whole message: one
+ * that quotes a client may have any words in it, and would cut the server off from the others.
+ */
+const STOPPING = new RegExp(
+  [
+    '^SERVER_SHUTTING_DOWN$',
+    `^Request [\\w.]+ failed with message: ${HOST_GONE}$`,
+    '^Request [\\w.]+ failed with message: Standalone managed telemetry preparation failed: SDK connection closed$',
+  ].join('|'),
+);
 
 /** There is no connection, or no answer. `sent` is whether the server may have got the request. */
 export function lost(error: CopilotError, sent: boolean): ServerAnswer {
   return { kind: 'Lost', error, sent };
+}
+
+/** Whatever was thrown, as the error in place of an answer. */
+export function asError(error: unknown): CopilotError {
+  return error instanceof CopilotError ? error : new UnreachableError(messageOf(error), { cause: error });
+}
+
+/** What a request gets whose client is gone before it was sent. */
+export function clientGone(): ServerAnswer {
+  return lost(new ClientGoneError(), false);
+}
+
+/** What an answer takes in memory. */
+export function bytesOf(answer: ServerAnswer): number {
+  return answer.kind === 'Answer' ? answer.body.length : 0;
 }
 
 /** The answer with bytes that stay valid. */
@@ -34,6 +80,13 @@ export function resultOf(server: string, method: string, body: Buffer): unknown 
   throw new RpcError(`${server}: ${method} failed with error ${message.code}`, message.code, message.message);
 }
 
+/** The result in an answer. @throws RpcError, ProtocolError, or the error in place of an answer */
+export function resultIn(server: string, method: string, answer: ServerAnswer): unknown {
+  if (answer.kind === 'Lost') throw answer.error;
+  if (answer.kind !== 'Answer') throw new NotRestoredError('why' in answer ? answer.why : answer.kind);
+  return resultOf(server, method, answer.body);
+}
+
 /** Whether the server did what it was asked. */
 export function isResult(answer: ServerAnswer): answer is ServerAnswer & { readonly kind: 'Answer' } {
   return answer.kind === 'Answer' && !answer.head.isError;
@@ -57,6 +110,23 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof RpcError && NOT_FOUND.test(error.serverMessage);
 }
 
+/** Whether the server says that it stops, and has not done what it was asked, or not to the end. */
+export function isStopping(answer: ServerAnswer): boolean {
+  if (answer.kind !== 'Answer' || !answer.head.isError) return false;
+  const message = parseMessage(answer.body);
+  return message.kind === 'error' && STOPPING.test(message.message);
+}
+
+/** What calls fail with that begin to work on a session, or go on with it. */
+const GIVEN_UP = /^Request session\.(?:create|resume|send|sendMessages) failed with message: /;
+
+/** Whether a server may have refused such a call only because it stops: its parts fail one after the other, each with words of its own. */
+export function mayBeStopping(answer: ServerAnswer): boolean {
+  if (answer.kind !== 'Answer' || !answer.head.isError) return false;
+  const message = parseMessage(answer.body);
+  return message.kind === 'error' && GIVEN_UP.test(message.message) && !NOT_FOUND.test(message.message);
+}
+
 /** What a request gets for which the login of its tenant could not be read. */
 export function modelFailure(error: unknown): ServerAnswer {
   if (!(error instanceof ModelUnavailableError)) throw error;
@@ -68,5 +138,6 @@ export function loadFailure(error: unknown): ServerAnswer | undefined {
   if (error instanceof RpcError) return undefined;
   if (error instanceof ModelUnavailableError) return modelFailure(error);
   if (error instanceof NotRestoredError) return { kind: 'NotRestored', why: error.message };
+  if (error instanceof NoPlaceError) return { kind: 'NoPlace', max: error.max };
   return lost(error as CopilotError, false);
 }

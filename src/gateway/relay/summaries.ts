@@ -1,17 +1,17 @@
 /** What may be known of sessions and servers from outside. */
-import type { ServerSummary, SessionState, SessionSummary, TenantRef } from '../model.ts';
+import type { DrainProgress, ServerSummary, StatedDrain, SessionState, SessionSummary, TenantRef } from '../model.ts';
 import type { Home } from './home.ts';
 import type { Session } from './session.ts';
 
 /** `server`: its key. */
 export function sessionSummary(tenant: TenantRef, server: string, session: Session): SessionSummary {
-  const { id, since, turn, openQuestions, eventBytes, isLoaded } = session;
+  const { id, since, turn, openQuestions, eventBytes } = session;
   return {
     tenant,
     server,
     id,
     since,
-    state: sessionState({ isLoaded, isBusy: turn.isBusy, openQuestions }),
+    state: stateOf(session),
     clients: Array.from(session.clients, (client) => client.id),
     heldPrompts: turn.heldCount,
     openQuestions,
@@ -23,15 +23,21 @@ export function serverSummary(tenant: TenantRef, { key, upstream }: Home): Serve
   return { tenant, server: key, state: upstream.state, calls: upstream.callCount };
 }
 
-interface SessionFacts {
-  readonly isLoaded: boolean;
-  readonly isBusy: boolean;
-  readonly openQuestions: number;
+/** `homes`: of the drained server. Without one this process has nothing to do with it. */
+export function drainSummary(
+  tenant: TenantRef,
+  drain: StatedDrain,
+  homes: readonly Pick<Home, 'drainProgress'>[],
+): DrainProgress {
+  const { server, epoch } = drain;
+  const progress = homes.map((home) => home.drainProgress(drain));
+  const turns = progress.reduce((sum, each) => sum + each.turns, 0);
+  return { tenant, server, epoch, turns, isDrained: progress.every(({ isDrained }) => isDrained) };
 }
 
 /** What somebody has to do comes first: a turn that waits for its clients runs, too. */
-function sessionState({ isLoaded, isBusy, openQuestions }: SessionFacts): SessionState {
+export function stateOf({ isLoaded, turn, openQuestions }: Session): SessionState {
   if (openQuestions > 0) return 'Waiting';
-  if (isBusy) return 'Running';
+  if (turn.isBusy) return 'Running';
   return isLoaded ? 'Idle' : 'Unloaded';
 }

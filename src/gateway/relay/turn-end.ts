@@ -8,17 +8,38 @@ export interface MadeEvent {
   readonly body: string;
 }
 
+/** What events are made with. */
+export interface EventMaker {
+  readonly newId: () => string;
+  readonly clock: { now(): number };
+}
+
 /** `session.error` and `session.idle`. `what` happened to the turn, as the beginning of a sentence. */
-export function turnEnd(
-  sessionId: string,
-  what: string,
-  { newId, clock }: { readonly newId: () => string; readonly clock: { now(): number } },
-): readonly MadeEvent[] {
-  const made = (type: string, data: object): MadeEvent => {
-    const timestamp = new Date(clock.now()).toISOString();
-    const event = { type, data, ephemeral: true, id: newId(), timestamp, parentId: null };
-    return { type, body: formatNotification('session.event', { sessionId, event }) };
-  };
-  const message = `${what} in the middle of the turn; send the prompt again.`;
-  return [made('session.error', { errorType: 'gateway', message }), made('session.idle', {})];
+export function turnEnd(sessionId: string, what: string, maker: EventMaker): readonly MadeEvent[] {
+  return ending(sessionId, `${what} in the middle of the turn; send the prompt again.`, maker);
+}
+
+/** The same of a session that was deleted. */
+export function deletionEnd(sessionId: string, maker: EventMaker): readonly MadeEvent[] {
+  return ending(sessionId, 'The session was deleted in the middle of the turn; make another one.', maker);
+}
+
+/** The same of a session that its client cannot use any more at all. `why`: the beginning of a sentence. */
+export function sessionEnd(sessionId: string, why: string, maker: EventMaker): readonly MadeEvent[] {
+  return ending(sessionId, `${why}. Resume the session, or make another one.`, maker);
+}
+
+function ending(sessionId: string, message: string, maker: EventMaker): readonly MadeEvent[] {
+  return [made(sessionId, 'session.error', { errorType: 'gateway', message }, maker), idle(sessionId, maker)];
+}
+
+/** `session.idle`, of a turn whose server was lost before it told that. */
+export function idle(sessionId: string, maker: EventMaker): MadeEvent {
+  return made(sessionId, 'session.idle', {}, maker);
+}
+
+function made(sessionId: string, type: string, data: object, { newId, clock }: EventMaker): MadeEvent {
+  const timestamp = new Date(clock.now()).toISOString();
+  const event = { type, data, ephemeral: true, id: newId(), timestamp, parentId: null };
+  return { type, body: formatNotification('session.event', { sessionId, event }) };
 }

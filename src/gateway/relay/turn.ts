@@ -59,9 +59,19 @@ export class Turn<Client> {
     return this.#held.length > 0 && !this.#isRunning && this.#unanswered === 0;
   }
 
+  /** Whether the turn that runs, or was begun, is the client's. */
+  isOf(client: Client): boolean {
+    return this.#owner === client;
+  }
+
   /** Whether the client waits for another one's turn, and so must not see its end. */
   holds(client: Client): boolean {
     return this.#held.some((each) => each.client === client);
+  }
+
+  /** Prompts of the client that wait. */
+  heldBy(client: Client): number {
+    return this.#held.filter((each) => each.client === client).length;
   }
 
   /**
@@ -91,6 +101,17 @@ export class Turn<Client> {
     this.#isRunning = true;
   }
 
+  /** A turn goes on that the client had begun at another home; undefined: nobody who is here. */
+  goesOn(client: Client | undefined): void {
+    this.#owner ??= client;
+    this.started();
+  }
+
+  /** A prompt of the client is sent once more that it had sent at another home. */
+  take(client: Client): void {
+    this.#owner ??= client;
+  }
+
   /** The server has nothing to work on. A prompt that crossed this on its way will begin another turn of the same client. */
   idle(): void {
     this.#stop('Finished');
@@ -99,8 +120,12 @@ export class Turn<Client> {
 
   /** The client is gone: its turn goes on, what it had held is forgotten. */
   leave(client: Client): void {
-    for (const each of this.#held) if (each.client === client) this.#observer.heldEnded('ClientGone');
+    const forgotten = this.#held.filter((each) => each.client === client);
     this.#held = this.#held.filter((each) => each.client !== client);
+    for (const { refuse } of forgotten) {
+      this.#observer.heldEnded('ClientGone');
+      refuse('Lost');
+    }
   }
 
   /** There is no server any more, or no session: nothing runs, and what was held is refused. */

@@ -1,28 +1,33 @@
-/** The one connection of the gateway to a server: dialled when it is needed, and again after it was lost. */
+/** The one connection of the gateway to a server: dialled when it is needed, and again and again after it was lost. */
 import {
   AuthFailedError,
+  EventRuns,
   FrameConnection,
+  ProtocolError,
   TimeoutError,
   UnreachableError,
   formatAnswer,
   formatError,
-  isObject,
   messageOf,
-  parseMessage,
-  scanAnswer,
-  scanEvent,
   setDeadline,
   type CopilotError,
   type Dial,
   type EventHead,
-  type Message,
+  type EventRun,
+  type RunTaker,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { GatewayServer, ServerState } from '../model.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer } from './model.ts';
 import type { RelayObserver, ServerEnd } from './observer.ts';
 import { Calls, type Answered } from './calls.ts';
-import { answerOf, lost, resultOf } from './server-answer.ts';
+import { eventIn, isPiece } from './events.ts';
+import { HeldBack } from './held-back.ts';
+import { maySayStop, saysStop } from './facts.ts';
+import { Outage } from './outage.ts';
+import { ClientGoneError, copied, isStopping, lost, mayBeStopping, resultIn } from './server-answer.ts';
+import { takeFrame, takeOversize, type FrameTakers } from './server-frames.ts';
+import { Silence } from './silence.ts';
 
 export interface UpstreamOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>;
@@ -32,43 +37,100 @@ export interface UpstreamOptions {
   readonly dial: Dial | undefined;
   /** Where the server is now; undefined: nowhere. */
   readonly locate: () => GatewayServer | undefined;
+  /** Whether the server will not come back: nobody waits for it. */
+  readonly isGone: () => boolean;
+  /** Whether a session on it has something under way. */
+  readonly isWorking: () => boolean;
   /** An event of a session. The bytes are valid only during the call. */
-  readonly onEvent: (head: EventHead, body: Buffer) => void;
+  readonly onEvent: FrameTakers['onEvent'];
+  /** Who takes pieces of events of the session, many at a time; undefined: each is an event like any other. */
+  readonly piecesOf: (sessionId: string) => RunTaker | undefined;
   /** Any other message that is not an answer. */
-  readonly onMessage: (message: Message & { readonly kind: 'request' | 'notification' }, body: Buffer) => void;
+  readonly onMessage: FrameTakers['onMessage'];
   /** What was not read of the requests so far has been read. */
   readonly onDrained: () => void;
   /** An open connection was lost. Requests under way have been answered so. */
-  readonly onLost: (error: CopilotError) => void;
+  readonly onLost: (error: CopilotError, why: ServerEnd) => void;
 }
 
-const INTERNAL_ERROR = -32603;
 /** As the SDKs say it: `connect` refuses what it does not know. */
 const CONNECT = { supportedTaskKinds: ['agent', 'client', 'shell'] };
 
-/** One connection at a time. Requests are answered in any order, or `Lost` all at once. */
+/** Who waits for the connection with more than one request. */
+interface Opener {
+  readonly resolve: () => void;
+  readonly reject: (error: CopilotError) => void;
+}
+
+/**
+ * One connection at a time. Requests are answered in any order, or `Lost` all at once. What comes while there is no connection waits until
+ * the server was away for `failoverMs`; after that it fails with the next dial.
+ */
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #calls: Calls;
+  readonly #takers: FrameTakers;
   #connection: FrameConnection | undefined;
   /** What is dialled or connected to. */
   #server: GatewayServer | undefined;
   /** Which attempt that is: a server is the same object at each. */
   #attempt: symbol | undefined;
   #isOpen = false;
+  /** While it is open. */
+  #silence: Silence | undefined;
   /** Bytes of answers that the server has not read since it stopped reading. */
   #unreadAnswers = 0;
-  /** When the last attempt to connect failed, monotonic ms; undefined: the last one succeeded. */
-  #failedAt: number | undefined;
+  readonly #outage: Outage;
+  readonly #openers = new Set<Opener>();
   #redial: { cancel(): void } | undefined;
+  #openedAt = 0;
+  #losses = 0;
+  #silences = 0;
+  #isClosed = false;
+  /** What the server says while it may be about to stop. */
+  readonly #heldBack: HeldBack;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
     this.#calls = new Calls(options.limits);
+    const { onMessage } = options;
+    this.#takers = {
+      onEvent: (head, body) => this.#onEvent(head, body),
+      onMessage,
+      onAnswer: (id, answer) => this.#onAnswer(id, answer),
+    };
+    this.#outage = new Outage(options.clock, options.limits);
+    this.#heldBack = new HeldBack({
+      clock: options.clock,
+      stopsMs: options.limits.stopsMs,
+      maxBytes: options.limits.stopsBytes,
+      event: (head, body) => this.#later(() => options.onEvent(head, body)),
+      answer: (id, answer) => this.#later(() => this.#calls.take(id, answer)),
+    });
   }
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** How often an open connection was lost. */
+  get losses(): number {
+    return this.#losses;
+  }
+
+  /** Those of which the server may not know: it may still have the connection. */
+  get silences(): number {
+    return this.#silences;
+  }
+
+  /** When the dial began by which the last connection was made, monotonic ms. */
+  get dialledAt(): number {
+    return this.#openedAt;
+  }
+
+  /** Whether the last attempt to connect failed. */
+  get hasFailed(): boolean {
+    return this.#outage.hasFailed;
   }
 
   get state(): ServerState {
@@ -83,13 +145,36 @@ export class Upstream {
 
   /** Whether the server reads as fast as this side writes: not while requests wait for a connection. `onDrained` follows. */
   get isWritable(): boolean {
-    return !this.#calls.hasQueued && (this.#connection?.isWritable ?? true);
+    return !this.#isWaitedFor && (this.#connection?.isWritable ?? true);
   }
 
-  /** Sends a request, dialling first if need be. `answered` is called once, maybe at once. */
-  request(method: string, params: object, answered: Answered): void {
+  /**
+   * Resolves when there is a connection, dialling first if need be.
+   * @throws CopilotError if the server is gone, or away for too long, if too many wait for it, or when `gone` aborts
+   */
+  async opened(gone?: AbortSignal): Promise<void> {
+    if (this.#isOpen) return;
+    if (this.#openers.size >= this.#options.limits.dialQueue) throw this.#full();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const opener = { resolve, reject };
+    const leave = (): void => {
+      this.#openers.delete(opener);
+      reject(new ClientGoneError());
+    };
+    this.#openers.add(opener);
+    gone?.addEventListener('abort', leave);
+    if (this.#server === undefined) this.#connectSoon();
+    try {
+      await promise;
+    } finally {
+      gone?.removeEventListener('abort', leave);
+    }
+  }
+
+  /** Sends a request, dialling first if need be. `answered` is called once, maybe at once. `gone`: that of a client, who waits for it. */
+  request(method: string, params: object, answered: Answered, gone?: AbortSignal): void {
     if (this.#isOpen) return this.#send(method, params, answered);
-    if (!this.#calls.enqueue(method, params, answered)) return answered(lost(this.#full(), false));
+    if (!this.#calls.enqueue(method, params, answered, gone)) return answered(lost(this.#full(), false));
     if (this.#server === undefined) this.#connectSoon();
   }
 
@@ -115,13 +200,19 @@ export class Upstream {
   async call(method: string, params: object): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.requestWithin(this.#options.limits.callTimeoutMs, method, params, (answer) => {
-      if (answer.kind !== 'Answer') return reject(answer.kind === 'Lost' ? answer.error : new Error(answer.why));
       try {
-        resolve(resultOf(this.#name, method, answer.body));
+        resolve(resultIn(this.#name, method, answer));
       } catch (error) {
         reject(error);
       }
     });
+    return promise;
+  }
+
+  /** The same, with the answer as it is, for what may take long, such as a prompt of which hooks of clients decide. */
+  async ask(method: string, params: object): Promise<ServerAnswer> {
+    const { promise, resolve } = Promise.withResolvers<ServerAnswer>();
+    this.requestWithin(this.#options.limits.attachTimeoutMs, method, params, (answer) => resolve(copied(answer)));
     return promise;
   }
 
@@ -145,18 +236,50 @@ export class Upstream {
     this.#lose(new UnreachableError(`${this.#name}: ${what}`));
   }
 
+  /** The server has unloaded the session. What it said of it, and was kept back, is told now. */
+  releaseEvents(sessionId: string): void {
+    this.#heldBack.flush(sessionId);
+  }
+
+  /** The session is forgotten, or goes on elsewhere. What the server said of it, and was kept back, is not told. */
+  dropEvents(sessionId: string): void {
+    this.#heldBack.drop(sessionId);
+  }
+
   /** The server may be another one now, or gone: a connection to the one before is closed. */
   relocate(): void {
     const { locate } = this.#options;
     const [before, now] = [this.#server, locate()];
-    if (before === undefined || (before.podUID === now?.podUID && before.host === now.host && before.port === now.port))
-      return;
+    if (before === undefined) return this.#retry();
+    if (before.podUID === now?.podUID && before.host === now.host && before.port === now.port) return;
+    this.#outage.relocated();
     this.#lose(new UnreachableError(`${this.#name}: the pod of the server was replaced or is gone`), 'Replaced');
   }
 
-  /** Closes the connection. */
+  /** Closes the connection; whoever waits for one goes to the next. */
+  disconnect(): void {
+    this.#lose(new UnreachableError(`${this.#name}: the server is replaced`), 'Closed');
+  }
+
+  /** Closes the connection, for good. */
   close(): void {
+    this.#isClosed = true;
     this.#lose(new UnreachableError(`${this.#name}: the connection was closed by this side`), 'Closed');
+  }
+
+  get #isGone(): boolean {
+    return this.#isClosed || this.#options.isGone();
+  }
+
+  get #isWaitedFor(): boolean {
+    return this.#calls.hasQueued || this.#openers.size > 0;
+  }
+
+  /** Dials at once if anybody waits. */
+  #retry(): void {
+    if (!this.#isWaitedFor) return;
+    this.#outage.relocated();
+    this.#connectSoon();
   }
 
   get #name(): string {
@@ -180,19 +303,20 @@ export class Upstream {
 
   /** Connects, but not again right after a failure: requests that come meanwhile wait for the next attempt. */
   #connectSoon(): void {
-    const { clock, limits } = this.#options;
-    const sinceFailure = clock.monotonic() - (this.#failedAt ?? -Infinity);
-    if (sinceFailure >= limits.redialAfterMs) return this.#connect();
-    this.#redial ??= clock.setTimer(limits.redialAfterMs - sinceFailure, () => {
-      this.#redial = undefined;
-      this.#connect();
-    });
+    const { locate } = this.#options;
+    // Where there is nothing to dial, the change that brings it is told.
+    const waitMs = this.#outage.hasFailed && locate() === undefined ? this.#outage.leftMs : this.#outage.waitMs;
+    if (waitMs === 0 || this.#isGone) return this.#connect();
+    this.#redial ??= this.#options.clock.setTimer(waitMs, () => this.#connect());
   }
 
   #connect(): void {
     const { clock, limits, locate } = this.#options;
-    const server = locate();
+    // A timer for a later attempt would make a second connection beside this one.
+    this.#stopRedial();
+    const server = this.#isGone ? undefined : locate();
     if (server === undefined) return this.#lose(new UnreachableError('the tenant has no server that can be reached'));
+    this.#openedAt = clock.monotonic();
     const attempt = Symbol(server.key);
     this.#server = server;
     this.#attempt = attempt;
@@ -220,6 +344,7 @@ export class Upstream {
       dial,
       maxFrameBytes: limits.serverFrameBytes,
       onConnected,
+      runs: this.#runs(),
       onBody: (body) => this.#onBody(body),
       onOversize: (start, length) => this.#onOversize(start, length),
       onDrained: () => this.#onDrained(),
@@ -245,10 +370,31 @@ export class Upstream {
       return this.#loseIf(attempt, new AuthFailedError(`${this.#name}: the server refused the connection token`));
     }
     this.#isOpen = true;
-    this.#failedAt = undefined;
+    this.#silence = this.#watch(attempt);
+    this.#outage.ended();
     this.#options.observer.dialled('Connected');
     for (const body of this.#calls.release()) this.#write(body);
+    for (const { resolve } of this.#takeOpeners()) resolve();
     if (this.isWritable) this.#onDrained();
+  }
+
+  /** A path that is lost without a word ends no connection, and whoever waits for the server would do so for ever. */
+  #watch(attempt: symbol): Silence {
+    const { clock, limits, isWorking } = this.#options;
+    return new Silence({
+      timers: clock,
+      silentMs: limits.silentMs,
+      signs: () => this.#connection?.signs ?? 0,
+      isAwaited: () => this.#calls.size > 0 || isWorking(),
+      ask: () => this.#send('ping', {}, () => undefined),
+      onSilent: () =>
+        this.#loseIf(attempt, new TimeoutError(`${this.#name}: the server is silent, and does not answer "ping"`)),
+    });
+  }
+
+  #stopRedial(): void {
+    this.#redial?.cancel();
+    this.#redial = undefined;
   }
 
   #loseIf(attempt: symbol, error: CopilotError): void {
@@ -256,28 +402,48 @@ export class Upstream {
   }
 
   #lose(error: CopilotError, why: ServerEnd = error.reason): void {
-    const { observer, clock } = this.#options;
+    const { observer } = this.#options;
     const wasOpen = this.#isOpen;
-    if (wasOpen) observer.disconnected(why);
-    else if (this.#server !== undefined) {
-      observer.dialled(why);
-      this.#failedAt = clock.monotonic();
+    if (wasOpen) {
+      observer.disconnected(why);
+      this.#losses += 1;
+      if (why === 'Timeout') this.#silences += 1;
+      this.#outage.lost();
+    } else {
+      if (this.#server !== undefined) observer.dialled(why);
+      if (why !== 'Replaced') this.#outage.failed();
     }
-    this.#redial?.cancel();
-    this.#redial = undefined;
-    const { sent, notSent } = this.#calls.lose();
+    this.#stopRedial();
+    this.#heldBack.clear();
+    const sent = this.#calls.loseSent();
     this.#connection?.close();
     this.#connection = undefined;
     this.#server = undefined;
     this.#attempt = undefined;
     this.#isOpen = false;
+    this.#silence?.stop();
+    this.#silence = undefined;
     this.#unreadAnswers = 0;
     // Sessions first: what an answer makes a client do must find them as they are.
-    if (wasOpen) this.#options.onLost(error);
+    if (wasOpen) this.#options.onLost(error, why);
     for (const answered of sent) answered(lost(error, true));
-    for (const answered of notSent) answered(lost(error, false));
+    // Those have asked for another connection meanwhile who can do with it.
+    if (this.#isGone || this.#outage.isOver) this.#giveUp(error);
+    else if (this.#isWaitedFor && this.#server === undefined) this.#connectSoon();
     // Who waited for the connection goes on, and meets the next attempt.
     if (this.isWritable) this.#onDrained();
+  }
+
+  /** Nobody waits any longer. */
+  #giveUp(error: CopilotError): void {
+    for (const { reject } of this.#takeOpeners()) reject(error);
+    for (const answered of this.#calls.loseQueued()) answered(lost(error, false));
+  }
+
+  #takeOpeners(): readonly Opener[] {
+    const openers = [...this.#openers];
+    this.#openers.clear();
+    return openers;
   }
 
   #onDrained(): void {
@@ -285,33 +451,62 @@ export class Upstream {
     this.#options.onDrained();
   }
 
+  #runs(): EventRuns {
+    const { piecesOf, observer } = this.#options;
+    let taker: RunTaker | undefined;
+    const counted = {
+      takeRun: (run: EventRun): void => {
+        observer.serverReceived(run.bodyBytes, run.count);
+        taker?.takeRun(run);
+      },
+    };
+    const takerOf = (sessionId: string): RunTaker | undefined => {
+      taker = this.#heldBack.keeps(sessionId) ? undefined : piecesOf(sessionId);
+      return taker && counted;
+    };
+    return new EventRuns({ isPassed: isPiece, takerOf });
+  }
+
   #onBody(body: Buffer): void {
-    this.#options.observer.serverReceived(body.length);
-    const event = scanEvent(body);
-    if (event !== undefined) return this.#options.onEvent(event, body);
-    const head = scanAnswer(body);
-    if (head !== undefined) return this.#calls.take(head.id, { kind: 'Answer', body, head });
-    const message = parseMessage(body);
-    if (message.kind === 'request' || message.kind === 'notification') this.#onMessage(message, body);
-    else if (typeof message.id === 'number') this.#calls.take(message.id, answerOf(body, message.id));
+    this.#options.observer.serverReceived(body.length, 1);
+    takeFrame(body, this.#takers);
   }
 
-  /** A frame that was skipped. Who waits for it as an answer must not wait for ever. */
+  #onEvent(head: EventHead, body: Buffer): void {
+    const { type } = head;
+    const error = this.#isOpen && type === 'session.error' ? eventIn(body).event : undefined;
+    if (error !== undefined && saysStop(type, error)) this.#stops();
+    else if (!this.#heldBack.takeEvent(head, body, error !== undefined && maySayStop(type, error)))
+      this.#options.onEvent(head, body);
+  }
+
+  /** Takes what came a while ago: what cannot be read ends the connection then, as it does when it comes. */
+  #later(take: () => void): void {
+    const attempt = this.#attempt;
+    try {
+      take();
+    } catch (error) {
+      const found = new ProtocolError(`${this.#name}: ${messageOf(error)}`, { cause: error });
+      if (attempt !== undefined) this.#loseIf(attempt, found);
+    }
+  }
+
+  #stops(): void {
+    this.#lose(new UnreachableError(`${this.#name}: the server stops`));
+  }
+
+  /** A server that stops is lost already: the call that says so, and all others, are answered by the next one. */
+  #onAnswer(id: number, answer: ServerAnswer): void {
+    // An id that is not open is a server's mistake that harms nobody.
+    if (!this.#calls.has(id)) return;
+    if (this.#isOpen && isStopping(answer)) this.#stops();
+    else if (this.#isOpen && mayBeStopping(answer)) this.#heldBack.takeAnswer(id, copied(answer));
+    else this.#calls.take(id, answer);
+  }
+
   #onOversize(start: Buffer, length: number): void {
-    this.#options.observer.serverOversize();
-    const id = scanAnswer(start)?.id;
-    if (id === undefined) return;
-    const message = `the answer has ${length} bytes, more than the ${this.#options.limits.serverFrameBytes} allowed`;
-    const body = Buffer.from(formatError(id, INTERNAL_ERROR, message));
-    this.#calls.take(id, answerOf(body, id));
-  }
-
-  #onMessage(message: Message & { readonly kind: 'request' | 'notification' }, body: Buffer): void {
-    const { params } = message;
-    const event = isObject(params) && isObject(params['event']) ? params['event'] : undefined;
-    const isEvent = message.kind === 'notification' && message.method === 'session.event' && isObject(params);
-    if (!isEvent) return this.#options.onMessage(message, body);
-    const [sessionId, type] = [params['sessionId'], event?.['type']];
-    if (typeof sessionId === 'string' && typeof type === 'string') this.#options.onEvent({ sessionId, type }, body);
+    const { observer, limits } = this.#options;
+    observer.serverOversize();
+    takeOversize(start, length, limits.serverFrameBytes, this.#takers);
   }
 }

@@ -1,19 +1,23 @@
-/** The audit log: one line for each client that is admitted or denied, when an admitted one is gone, and when the process stops. No token, and nothing of what it says. */
+/**
+ * The audit log: one line for each client that is admitted or denied, when an admitted one is gone, and when the process stops. No token, and nothing
+ * of what it says. The relay writes those of drained servers and of sessions that it takes over.
+ */
 import type { Logger } from 'pino';
 import type { Denial } from '../admission/admission.ts';
 import { CloseCause, type ClientInfo } from '../client/model.ts';
-import type { CloseReason } from '../model.ts';
+import { AUDITED, type CloseReason, type TenantRef } from '../model.ts';
+import type { TenantAction } from '../../resources/gateway-internal.ts';
 import { keyOf } from '../../kube/types/types.ts';
 
 /** How clients end that have not failed at anything. */
 const USUAL: readonly string[] = [CloseCause.ClientClosed, CloseCause.Drained];
 
-/** Writes the lines. They have `audit: true`, to be told from the rest of the log. */
+/** Writes the lines. */
 export class Audit {
   readonly #log: Pick<Logger, 'info' | 'warn'>;
 
   constructor(log: Logger) {
-    this.#log = log.child({ audit: true });
+    this.#log = log.child(AUDITED);
   }
 
   admitted(client: ClientInfo): void {
@@ -23,6 +27,11 @@ export class Audit {
   denied({ id, address }: ClientInfo, { denied, message, tenant }: Denial): void {
     const named = tenant === undefined ? {} : { tenant: keyOf(tenant) };
     this.#log.warn({ client: id, address, ...named, reason: denied, message }, 'client denied');
+  }
+
+  /** Somebody has paused or resumed a tenant on the internal port, or closed its clients. */
+  acted(action: TenantAction, tenant: TenantRef, user: string, closed: number): void {
+    this.#log.warn({ action, tenant: keyOf(tenant), user, closed }, 'tenant changed on the internal port');
   }
 
   /** This process takes no further clients. */

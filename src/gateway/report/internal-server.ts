@@ -1,76 +1,96 @@
 /** The internal port: an HTTP server for the operator, and for people who look after the gateway. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Logger } from 'pino';
-import { closeAll, listen, type Address } from '../../kube/runtime/listen.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Annotation } from '../../api/names.ts';
+import {
+  bearerToken,
+  type InternalPortOptions,
+  InternalPortServer,
+  NO_TOKEN,
+  refuse,
+  type Refusal,
+} from '../../kube/runtime/internal-port.ts';
 import { keyOf } from '../../kube/types/types.ts';
-import { INTERNAL_VIEWS, type InternalView } from '../../resources/gateway-internal.ts';
+import {
+  ACTION_VERBS,
+  INTERNAL_VIEWS,
+  TENANT_ACTIONS,
+  type InternalRight,
+  type InternalView,
+  type TenantAction,
+} from '../../resources/gateway-internal.ts';
 import type { InternalAccess } from '../admission/internal-access.ts';
 import type { ClientSummary } from '../client/model.ts';
-import type { SessionSummary } from '../model.ts';
-import { clientView, sessionView, tenantCounts } from './views.ts';
+import type { DrainProgress, SessionSummary, TenantRef, TenantUses } from '../model.ts';
+import { clientView, drainLine, sessionView, tenantsView } from './views.ts';
 
 /** What it serves. */
-export interface InternalServerOptions {
+export interface InternalServerOptions extends Pick<InternalPortOptions, 'keys' | 'log'> {
   readonly access: InternalAccess;
   readonly clients: () => readonly ClientSummary[];
   readonly sessions: () => readonly SessionSummary[];
-  readonly log: Pick<Logger, 'error'>;
+  readonly drains: () => readonly DrainProgress[];
+  readonly uses: () => TenantUses;
+  /** Does to the clients of a tenant what `user` asks. */
+  readonly act: (action: TenantAction, tenant: TenantRef, user: string) => ActionOutcome;
 }
 
-/** Its callers are few: one operator, and now and then a person. */
-const MAX_CONNECTIONS = 64;
-const REQUEST_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_MS = 60_000;
-const BEARER = /^Bearer ([\x21-\x7e]+)$/i;
+/** What came of it. */
+export type ActionOutcome =
+  | {
+      /** Whether the tenant gets no further clients and prompts now. */
+      readonly paused: boolean;
+      /** Clients whose connections were closed. */
+      readonly closed: number;
+    }
+  | 'UnknownTenant'
+  | 'PausedByAnnotation';
 
-/** Answers `GET /tenants`, `/clients` and `/sessions`, the last two on request of one tenant (`?tenant=NAMESPACE/NAME`). */
-export class InternalServer {
+const ACTION = new RegExp(`^/tenants/([^/]+)/([^/]+)/(${TENANT_ACTIONS.join('|')})$`);
+
+/** Answers `GET /tenants`, `/drains`, `/clients` and `/sessions`, the last two on request of one tenant (`?tenant=NAMESPACE/NAME`), and `POST /tenants/NAMESPACE/NAME/ACTION`. */
+export class InternalServer extends InternalPortServer {
   readonly #options: InternalServerOptions;
-  readonly #server: Server;
 
   constructor(options: InternalServerOptions) {
+    super({
+      ...options,
+      isOpenToLoopback: true,
+      handle: (request, response) => this.#handle(request, response),
+    });
     this.#options = options;
-    const limits = { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS };
-    this.#server = createServer(limits, (request, response) => {
-      this.#handle(request, response).catch((error: unknown) => {
-        options.log.error({ err: error }, 'failed to answer on the internal port');
-        response.destroy();
-      });
-    });
-    this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
-  /** Resolves to the port; rejects if it is in use. */
-  listen(at: Address): Promise<number> {
-    return listen(this.#server, at, (error) => {
-      this.#options.log.error({ err: error }, 'failed to accept a connection on the internal port');
-    });
-  }
-
-  /** Closes open connections, too. */
-  close(): Promise<void> {
-    return closeAll(this.#server);
-  }
-
-  async #handle({ method, url, headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method, url } = request;
     const parsed = URL.parse(url ?? '/', 'http://localhost');
-    const view = INTERNAL_VIEWS.find((each) => parsed?.pathname === `/${each}`);
-    const [, token] = BEARER.exec(headers.authorization ?? '') ?? [];
-    if (parsed === null || view === undefined) return void response.writeHead(404).end();
-    if (method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
-    const decision = token === undefined ? NO_TOKEN : await this.#options.access.decide(token, view);
-    if (decision !== 'Allowed') {
-      const { status, message } = decision;
-      return void response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${message}\n`);
-    }
-    const body = JSON.stringify(this.#view(view, parsed.searchParams.get('tenant')));
+    const asked = parsed === null ? undefined : askedOf(parsed);
+    if (asked === undefined) return void response.writeHead(404).end();
+    const allow = 'action' in asked ? 'POST' : 'GET';
+    if (method !== allow) return void response.writeHead(405, { allow }).end();
+    const token = bearerToken(request);
+    const right: InternalRight =
+      'action' in asked ? { view: 'tenants', verb: ACTION_VERBS[asked.action] } : { view: asked.view, verb: 'get' };
+    const decision = token === undefined ? NO_TOKEN : await this.#options.access.decide(token, right);
+    if (!('user' in decision)) return refuse(response, decision);
+    const outcome = 'action' in asked ? this.#act(asked, decision.user) : { answer: this.#view(asked) };
+    if ('status' in outcome) return refuse(response, outcome);
+    const body = JSON.stringify(outcome.answer);
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(body);
   }
 
-  #view(view: InternalView, tenant: string | null): object {
-    const { clients, sessions } = this.#options;
+  #act({ action, tenant }: AskedAction, user: string): { readonly answer: object } | Refusal {
+    const outcome = this.#options.act(action, tenant, user);
+    if (outcome === 'UnknownTenant') return { status: 404, message: `there is no tenant ${keyOf(tenant)}` };
+    if (outcome !== 'PausedByAnnotation') return { answer: outcome };
+    const message = `tenant ${keyOf(tenant)} is paused by its annotation ${Annotation.gatewayPaused}: remove that`;
+    return { status: 409, message };
+  }
+
+  #view({ view, tenant }: AskedView): object {
+    const { clients, sessions, drains, uses } = this.#options;
     const isAsked = (key: string | undefined): boolean => tenant === null || tenant === key;
-    if (view === 'tenants') return { tenants: tenantCounts(clients()) };
+    if (view === 'tenants') return tenantsView(clients(), uses());
+    if (view === 'drains') return { drains: drains().map(drainLine) };
     if (view === 'sessions') {
       return { sessions: sessions().flatMap((each) => (isAsked(keyOf(each.tenant)) ? sessionView(each) : [])) };
     }
@@ -79,4 +99,21 @@ export class InternalServer {
   }
 }
 
-const NO_TOKEN = { status: 401, message: 'present a Kubernetes token as Authorization: Bearer' } as const;
+interface AskedAction {
+  readonly action: TenantAction;
+  readonly tenant: TenantRef;
+}
+
+interface AskedView {
+  readonly view: InternalView;
+  /** `NAMESPACE/NAME`; null: all. */
+  readonly tenant: string | null;
+}
+
+function askedOf({ pathname, searchParams }: URL): AskedAction | AskedView | undefined {
+  const [, namespace = '', name = '', action] = ACTION.exec(pathname) ?? [];
+  const found = TENANT_ACTIONS.find((each) => each === action);
+  if (found !== undefined) return { action: found, tenant: { namespace, name } };
+  const view = INTERNAL_VIEWS.find((each) => pathname === `/${each}`);
+  return view && { view, tenant: searchParams.get('tenant') };
+}

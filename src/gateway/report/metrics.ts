@@ -3,6 +3,7 @@ import type { Counter, Registry } from 'prom-client';
 import { DENY_REASONS, type DenyReason } from '../admission/admission.ts';
 import { KEY_READ_RESULTS, type KeyObserver, type KeyReadResult } from '../admission/oidc/key-reads.ts';
 import { CloseCause } from '../client/model.ts';
+import { RATE_RULES, type RateRule } from '../client/rates.ts';
 import { CLIENT_STATES, type ClientState } from '../client/state.ts';
 import { REJECT_REASONS, type RejectReason } from '../listen/listener.ts';
 import { PARAM_REASONS } from '../methods/param-reasons.ts';
@@ -12,8 +13,10 @@ import type { DeniedCalls } from './counted-rules.ts';
 import { Series } from './series.ts';
 
 /** Why the relay closes a client; what is in neither set counts as `Other`. */
-const RELAY_CAUSES = ['ProtocolError', 'SlowClient'];
+const RELAY_CAUSES = ['ProtocolError', 'SlowClient', 'NotRestored'];
 const CLOSE_REASONS: ReadonlySet<string> = new Set([...Object.values(CloseCause), ...RELAY_CAUSES]);
+/** The checks of `/readyz` of the gateway. */
+export const READY_CHECKS = ['caches', 'clients', 'peers'] as const;
 /** Names of methods that nobody has decided about: as many as a new version of the CLI or an SDK brings. */
 const MAX_UNKNOWN_METHODS = 100;
 
@@ -28,6 +31,7 @@ export class GatewayMetrics implements DeniedCalls, KeyObserver {
   /** Bytes and frames are counted here, thousands of times between two scrapes. */
   readonly #traffic = { received: 0, receivedFrames: 0, sent: 0, frames: 0 };
   readonly #oversize: Counter;
+  readonly #rates: Counter<'rule'>;
   readonly #denied: Counter<'reason'>;
   readonly #refusedParameters: Counter<'rule'>;
   readonly #unknown: Counter<'method'>;
@@ -57,6 +61,11 @@ export class GatewayMetrics implements DeniedCalls, KeyObserver {
       'oversize_frames_total',
       'Frames of clients that were refused because of their size',
     );
+    this.#rates = series.counter(
+      'rate_limited_total',
+      'Connections and calls that were refused because more came than spec.rates of their tenant allows, by whose rate of what',
+      { rule: RATE_RULES },
+    );
     this.#denied = series.counter('denied_calls_total', 'Calls that were refused because of their method, by reason', {
       reason: Object.keys(METHOD_REASONS),
     });
@@ -75,6 +84,12 @@ export class GatewayMetrics implements DeniedCalls, KeyObserver {
   /** `count` is asked at each scrape. */
   clients(count: () => ReadonlyMap<ClientState, number>): void {
     this.#series.states('clients', 'Connections of clients by state', CLIENT_STATES, count);
+  }
+
+  /** `failed`: names of the checks of `/readyz` that fail, asked for at each scrape. */
+  readiness(failed: () => readonly string[]): void {
+    const help = 'Checks of /readyz, 1 for each that fails: this replica gets no further clients then';
+    this.#series.flags('failed_ready_checks', help, 'check', READY_CHECKS, failed);
   }
 
   accepted(): void {
@@ -105,13 +120,17 @@ export class GatewayMetrics implements DeniedCalls, KeyObserver {
     this.#traffic.receivedFrames += 1;
   }
 
-  sent(bytes: number): void {
+  sent(bytes: number, frames: number): void {
     this.#traffic.sent += bytes;
-    this.#traffic.frames += 1;
+    this.#traffic.frames += frames;
   }
 
   oversize(): void {
     this.#oversize.inc();
+  }
+
+  rateExceeded(rule: RateRule): void {
+    this.#rates.inc({ rule });
   }
 
   deniedCall(reason: MethodReason, method: string | undefined): void {

@@ -1,21 +1,34 @@
 /** The metrics of the relay: traffic with servers, turns, and what became of calls that did not just pass. */
-import type { Counter, Registry } from 'prom-client';
+import type { Counter, Histogram, Registry } from 'prom-client';
 import { countByState } from '../count-by-state.ts';
 import { SERVER_STATES, SESSION_STATES, type Relay } from '../model.ts';
 import { WAIT_TYPES } from '../relay/events.ts';
 import {
   CALL_REFUSALS,
+  DRAIN_ENDS,
+  FAILOVER_RESULTS,
   HELD_ENDS,
+  RESTORE_RESULTS,
+  SEARCH_ENDS,
   SERVER_ENDS,
   TURN_ENDS,
+  WAKE_ENDS,
   type CallRefusal,
+  type DrainEnd,
+  type FailoverResult,
   type HeldEnd,
   type RelayObserver,
+  type RestoreResult,
+  type SearchEnd,
   type ServerEnd,
   type TurnEnd,
+  type WakeEnd,
 } from '../relay/observer.ts';
 import { ASKED_METHODS } from '../relay/requests.ts';
 import { Series } from './series.ts';
+
+/** Seconds. A server that only restarts is back in one or two; the last one is the time for which clients wait. */
+const FAILOVER_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300];
 
 /** Registers and counts. */
 export class RelayMetrics implements RelayObserver {
@@ -25,9 +38,17 @@ export class RelayMetrics implements RelayObserver {
   readonly #oversize: Counter;
   readonly #dials: Counter<'result'>;
   readonly #disconnected: Counter<'reason'>;
+  readonly #failovers: Counter<'result'>;
+  readonly #failoverSeconds: Histogram;
+  readonly #restored: Counter<'result'>;
   readonly #turns: Counter<'result'>;
+  readonly #drains: Counter<'result'>;
+  readonly #evicted: Counter;
+  readonly #woken: Counter<'result'>;
+  readonly #wakeSeconds: Histogram;
   readonly #held: Counter<'result'>;
   readonly #refused: Counter<'reason'>;
+  readonly #searches: Counter<'result'>;
   readonly #unattended: Counter<'asked'>;
 
   constructor(registry: Registry) {
@@ -55,7 +76,41 @@ export class RelayMetrics implements RelayObserver {
     this.#disconnected = series.counter('server_disconnects_total', 'Connections to servers that ended, by reason', {
       reason: SERVER_ENDS,
     });
+    this.#failovers = series.counter(
+      'failovers_total',
+      'Servers that were lost while clients used them, by whether their sessions were restored',
+      { result: FAILOVER_RESULTS },
+    );
+    this.#failoverSeconds = series.histogram(
+      'failover_seconds',
+      'Time from the loss of a server until its sessions were restored, or given up',
+      FAILOVER_BUCKETS,
+    );
+    this.#restored = series.counter(
+      'failover_sessions_total',
+      'Sessions of lost servers, by what became of them: no turn ran, the turn was over, ran on, was continued, or a prompt was sent again',
+      { result: RESTORE_RESULTS },
+    );
     this.#turns = series.counter('turns_total', 'Turns that ended, by how', { result: TURN_ENDS });
+    this.#drains = series.counter(
+      'drains_total',
+      'Drains of servers that this replica was connected to, by how they ended',
+      { result: DRAIN_ENDS },
+    );
+    this.#evicted = series.counter(
+      'evicted_sessions_total',
+      'Sessions that nobody used and that were unloaded, because as many as the tenant allows were in memory; their next use loads them again',
+    );
+    this.#woken = series.counter(
+      'woken_calls_total',
+      'Calls that waited for a tenant that sleeps, by what became of them',
+      { result: WAKE_ENDS },
+    );
+    this.#wakeSeconds = series.histogram(
+      'wake_seconds',
+      'Time for which calls waited until their tenant was awake',
+      FAILOVER_BUCKETS,
+    );
     this.#held = series.counter(
       'held_prompts_total',
       "Prompts that had to wait for another client's turn, by what became of them",
@@ -69,6 +124,11 @@ export class RelayMetrics implements RelayObserver {
       {
         reason: CALL_REFUSALS,
       },
+    );
+    this.#searches = series.counter(
+      'searches_total',
+      'Times that all servers of a tenant with several were asked for a session, or for all of their sessions, by whether they answered',
+      { result: SEARCH_ENDS },
     );
     this.#unattended = series.counter(
       'unattended_total',
@@ -90,8 +150,8 @@ export class RelayMetrics implements RelayObserver {
     );
   }
 
-  serverReceived(bytes: number): void {
-    this.#traffic.receivedFrames += 1;
+  serverReceived(bytes: number, frames: number): void {
+    this.#traffic.receivedFrames += frames;
     this.#traffic.receivedBytes += bytes;
   }
 
@@ -112,20 +172,46 @@ export class RelayMetrics implements RelayObserver {
     this.#disconnected.inc({ reason });
   }
 
+  failedOver(result: FailoverResult, seconds: number): void {
+    this.#failovers.inc({ result });
+    this.#failoverSeconds.observe(seconds);
+  }
+
+  sessionRestored(result: RestoreResult): void {
+    this.#restored.inc({ result });
+  }
+
   turnEnded(result: TurnEnd): void {
     this.#turns.inc({ result });
+  }
+
+  drainEnded(result: DrainEnd): void {
+    this.#drains.inc({ result });
+  }
+
+  sessionEvicted(): void {
+    this.#evicted.inc();
+  }
+
+  wakeEnded(result: WakeEnd, seconds: number): void {
+    this.#woken.inc({ result });
+    if (result === 'Woken') this.#wakeSeconds.observe(seconds);
   }
 
   heldEnded(result: HeldEnd): void {
     this.#held.inc({ result });
   }
 
-  pieceDropped(): void {
-    this.#traffic.dropped += 1;
+  piecesDropped(count: number): void {
+    this.#traffic.dropped += count;
   }
 
   callRefused(reason: CallRefusal): void {
     this.#refused.inc({ reason });
+  }
+
+  searched(result: SearchEnd): void {
+    this.#searches.inc({ result });
   }
 
   unattended(asked: string): void {

@@ -1,5 +1,5 @@
 /** How the metrics of the gateway are registered: with their prefix, and with every series from the start. */
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const PREFIX = 'copilot_gateway_';
 
@@ -27,6 +27,11 @@ export class Series {
     return counter;
   }
 
+  /** `name` ends in its unit, and so are `buckets`. */
+  histogram(name: string, help: string, buckets: readonly number[]): Histogram {
+    return new Histogram({ name: `${PREFIX}${name}`, help, buckets: [...buckets], registers: [this.#registry] });
+  }
+
   /** A counter whose value is read at each scrape: for what is counted thousands of times between two of them. */
   tally(name: string, help: string, read: () => number): void {
     let counted = 0;
@@ -41,6 +46,34 @@ export class Series {
       },
     });
     this.#registry.registerMetric(counter);
+  }
+
+  /** A gauge whose value is read at each scrape. */
+  gauge(name: string, help: string, read: () => number): void {
+    const gauge = new Gauge({
+      name: `${PREFIX}${name}`,
+      help,
+      registers: [],
+      collect() {
+        this.set(read());
+      },
+    });
+    this.#registry.registerMetric(gauge);
+  }
+
+  /** A gauge with a series for each of `all`; at each scrape those that `isSet` names are 1, and the others 0. */
+  flags(name: string, help: string, label: string, all: readonly string[], isSet: () => readonly string[]): void {
+    const gauge = new Gauge({
+      name: `${PREFIX}${name}`,
+      help: `${help}: ${all.join(', ')}`,
+      labelNames: [label],
+      registers: [],
+      collect() {
+        const set = isSet();
+        for (const value of all) this.set({ [label]: value }, Number(set.includes(value)));
+      },
+    });
+    this.#registry.registerMetric(gauge);
   }
 
   /** A gauge by state; at each scrape `count` says how many there are in each. */

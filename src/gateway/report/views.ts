@@ -1,9 +1,9 @@
 /** What the internal port shows of clients and sessions: who, since when, in which state and how much. No secret, and nothing of what they say. */
 import { timestamp } from '../../kube/types/time.ts';
 import { keyOf } from '../../kube/types/types.ts';
-import type { TenantCount } from '../../resources/gateway-internal.ts';
+import type { DrainLine, TenantCount, TenantsAnswer } from '../../resources/gateway-internal.ts';
 import type { ClientSummary } from '../client/model.ts';
-import type { SessionSummary } from '../model.ts';
+import type { DrainProgress, SessionSummary, TenantUses } from '../model.ts';
 
 /** How many clients each tenant has, in the order of their first connection. Only those that are admitted. */
 export function tenantCounts(clients: readonly ClientSummary[]): TenantCount[] {
@@ -15,6 +15,16 @@ export function tenantCounts(clients: readonly ClientSummary[]): TenantCount[] {
     counts.set(key, { namespace, name, clients: (counts.get(key)?.clients ?? 0) + 1 });
   }
   return [...counts.values()];
+}
+
+/** The tenants that are used here: those with clients, and those that may sleep. */
+export function tenantsView(clients: readonly ClientSummary[], { upMs, idle }: TenantUses): TenantsAnswer {
+  const counts = new Map<string, TenantCount>(tenantCounts(clients).map((tenant) => [keyOf(tenant), tenant]));
+  for (const { namespace, name, idleMs } of idle) {
+    const key = keyOf({ namespace, name });
+    counts.set(key, { namespace, name, clients: counts.get(key)?.clients ?? 0, idleMs });
+  }
+  return { tenants: [...counts.values()], upMs };
 }
 
 /** One client. Fields that are not known are missing. */
@@ -35,4 +45,9 @@ export function clientView(client: ClientSummary): object {
 /** One session. */
 export function sessionView({ tenant, since, ...rest }: SessionSummary): object {
   return { tenant: keyOf(tenant), since: timestamp(since), ...rest };
+}
+
+/** One drain. */
+export function drainLine({ server, epoch, turns, isDrained }: DrainProgress): DrainLine {
+  return { server, epoch, turns, drained: isDrained };
 }

@@ -5,7 +5,16 @@ import { Pod } from '../../kube/types/builtins.ts';
 import { fromKey } from '../../kube/types/types.ts';
 import type { Fleet } from '../model.ts';
 import { CachedFleet } from './fleet.ts';
-import { RoutedTenant, SERVER_PODS, slimPod, slimTenant, TENANT_INDEX, tenantKeyOf } from './slim.ts';
+import {
+  DRAINING_INDEX,
+  drainingKeys,
+  RoutedTenant,
+  SERVER_PODS,
+  slimPod,
+  slimTenant,
+  TENANT_INDEX,
+  tenantKeyOf,
+} from './slim.ts';
 
 /** Tenants whose owners of pods are read at the same time: thousands, where a gateway starts. */
 const CONCURRENCY = 16;
@@ -20,7 +29,10 @@ export type FleetManager = Pick<Manager, 'client' | 'clock' | 'log' | 'metrics' 
  * in which pods of their servers are replaced.
  */
 export function addFleet(manager: FleetManager): Fleet {
-  const tenants = manager.informer(RoutedTenant, { transform: slimTenant });
+  const tenants = manager.informer(RoutedTenant, {
+    transform: slimTenant,
+    indexers: { [DRAINING_INDEX]: drainingKeys },
+  });
   const pods = manager.informer(Pod, {
     labelSelector: SERVER_PODS,
     transform: slimPod,

@@ -1,22 +1,33 @@
 /** The tenants and servers that the gateway knows, from the caches of tenants and pods. */
 import { isDeepStrictEqual } from 'node:util';
+import type { DrainReason } from '../../api/tenant.ts';
 import type { InformerLike } from '../../kube/cache/informer.ts';
 import type { KubeClient } from '../../kube/client/client.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../kube/runtime/controller.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
-import { fromKey, keyOf, type NamespacedName } from '../../kube/types/types.ts';
+import { fromKey, keyOf, nameOf, type NamespacedName } from '../../kube/types/types.ts';
 import { isReady } from '../../resources/pod.ts';
-import type { Fleet, GatewayTenant, TenantRef } from '../model.ts';
+import type { Fleet, GatewayTenant, StatedDrain, TenantRef } from '../model.ts';
 import { KnownModels } from './known-models.ts';
 import { KnownPods } from './known-pods.ts';
-import { servingPods } from './serving.ts';
-import { type RoutedTenant, TENANT_INDEX, tenantKeyOf } from './slim.ts';
+import { servingPods, startingPods } from './serving.ts';
+import {
+  DRAINING_INDEX,
+  limitsOf,
+  saidTo,
+  sleepOf,
+  stoppedBy,
+  type RoutedTenant,
+  TENANT_INDEX,
+  tenantKeyOf,
+} from './slim.ts';
 
 /** What a fleet is made of. */
 export interface FleetOptions {
   readonly client: Pick<KubeClient, 'get'>;
   readonly clock: Pick<Clock, 'monotonic'>;
+  /** Has the index DRAINING_INDEX. */
   readonly tenants: InformerLike<RoutedTenant>;
   /** Has the index TENANT_INDEX. */
   readonly pods: InformerLike<Pod>;
@@ -55,7 +66,7 @@ export class CachedFleet implements Fleet, Reconciler {
     options.pods.addHandler({
       onAdd: (pod) => this.#changed(tenantKeyOf(pod)),
       onUpdate: (old, pod) => {
-        if (!isReady(pod)) this.#known.stopped(pod);
+        if (isReady(old) && !isReady(pod)) this.#known.stopped(pod);
         if (tenantKeyOf(old) !== tenantKeyOf(pod)) this.#changed(tenantKeyOf(old));
         this.#changed(tenantKeyOf(pod));
       },
@@ -81,6 +92,11 @@ export class CachedFleet implements Fleet, Reconciler {
     // An unknown one is not remembered: anybody may ask for any number of them.
     if (found !== undefined) this.#found.set(key, found);
     return found;
+  }
+
+  draining(): readonly TenantRef[] {
+    const { store } = this.#options.tenants;
+    return store.byIndex(DRAINING_INDEX, DRAINING_INDEX).map(nameOf);
   }
 
   onChange(listener: (tenant: TenantRef) => void): () => void {
@@ -144,8 +160,14 @@ export class CachedFleet implements Fleet, Reconciler {
     const { metadata, spec, status } = tenant;
     const { uid = '', name, namespace = '' } = metadata;
     const ref = { namespace, name };
-    const serving = servingPods(this.#podsOf(key), (pod) => this.#known.isOwn(pod, uid));
+    const isOwn = (pod: Pod): boolean => this.#known.isOwn(pod, uid);
+    const pods = this.#podsOf(key);
+    const serving = servingPods(pods, isOwn);
     const model = this.#models.modelOf(ref, spec?.model);
+    const drains = drainsOf(tenant);
+    const sleep = sleepOf(tenant);
+    const stopped = stoppedBy(tenant);
+    const starting = sleep?.phase === 'Waking' ? startingPods(pods, isOwn) : [];
     return {
       ...ref,
       uid,
@@ -154,7 +176,17 @@ export class CachedFleet implements Fleet, Reconciler {
       isolation: spec?.isolation ?? 'Dedicated',
       credentials: (status?.binding?.credentials ?? []).map(({ sha256 }) => sha256),
       servers: serving.map((found) => this.#known.serverIn(found, ref, uid)),
+      ...(starting.length > 0 && { starting: starting.map((found) => this.#known.serverIn(found, ref, uid)) }),
+      ...(drains.length > 0 && { drains }),
+      volumes: (status?.servers ?? []).flatMap((server) =>
+        server.volumeUID === undefined ? [] : [keyOf({ namespace, name: server.name })],
+      ),
       ...(model !== undefined && { model }),
+      limits: limitsOf(spec?.sessions),
+      ...(spec?.rates !== undefined && { rates: spec.rates }),
+      ...(sleep !== undefined && { sleep }),
+      ...(stopped !== undefined && { stoppedBy: stopped }),
+      ...saidTo(metadata),
     };
   }
 
@@ -167,4 +199,17 @@ export class CachedFleet implements Fleet, Reconciler {
   #podsOf(key: string): Pod[] {
     return this.#options.pods.store.byIndex(TENANT_INDEX, key);
   }
+}
+
+/** On purpose: no other pod follows. */
+const STOPPING: ReadonlySet<DrainReason> = new Set(['Suspending', 'ScalingDown']);
+
+/** After any other drain another pod follows. */
+function drainsOf({ metadata: { namespace = '' }, status }: RoutedTenant): StatedDrain[] {
+  return (status?.servers ?? []).flatMap(({ name, drain }) => {
+    if (drain === undefined) return [];
+    const { epoch, reason, podUID } = drain;
+    const server = keyOf({ namespace, name });
+    return [{ server, epoch, podUID, deadline: Date.parse(drain.deadline), comesBack: !STOPPING.has(reason) }];
+  });
 }

@@ -49,12 +49,14 @@ export class KnownPods {
     this.#known.delete(uid);
   }
 
-  /** The server in this pod: the same object as long as the pod serves, so that its token is read once. */
+  /** The server in this pod: the same object as long as the pod serves at this address, so that its token is read once. */
   serverIn({ server, pod, host }: ServingPod, tenant: TenantRef, tenantUID: string): GatewayServer {
     const { uid = '' } = pod.metadata;
     const known = this.#known.get(uid) ?? { owner: tenantUID };
+    // Its sandbox was made anew, and a list shows only the end of that.
+    if (known.server?.host === host) return known.server;
     const { read: token, drop: tokenRefused } = onceRead(() => this.#readToken(tenant, tenantUID));
-    known.server ??= {
+    known.server = {
       key: keyOf({ namespace: tenant.namespace, name: server }),
       podUID: uid,
       host,

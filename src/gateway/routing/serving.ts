@@ -17,12 +17,21 @@ export interface ServingPod {
  * before one that is. Of a ReplicaSet with more pods than it should have none is believed: whoever creates a pod can name it as owner.
  */
 export function servingPods(pods: readonly Pod[], isOwn: (pod: Pod) => boolean): ServingPod[] {
+  return chosenPods(pods, isOwn, isReady);
+}
+
+/** Those that do not serve yet, and are about to: the kubelet says a second later than it is so that a server listens. */
+export function startingPods(pods: readonly Pod[], isOwn: (pod: Pod) => boolean): ServingPod[] {
+  return chosenPods(pods, isOwn, (pod) => !isReady(pod) && isAlive(pod));
+}
+
+function chosenPods(pods: readonly Pod[], isOwn: (pod: Pod) => boolean, isWanted: (pod: Pod) => boolean): ServingPod[] {
   const own = pods.filter(isOwn);
   const chosen = new Map<string, ServingPod>();
   for (const pod of own.toSorted((a, b) => rank(b) - rank(a))) {
     const server = pod.metadata.labels?.[Label.server] ?? '';
     const host = pod.status?.podIP;
-    if (host === undefined || !isReady(pod) || chosen.has(server) || hasTwin(pod, own)) continue;
+    if (host === undefined || !isWanted(pod) || chosen.has(server) || hasTwin(pod, own)) continue;
     chosen.set(server, { server, pod, host });
   }
   return [...chosen.values()].toSorted((a, b) => a.server.localeCompare(b.server, 'en', { numeric: true }));

@@ -16,7 +16,7 @@ export interface IssuerRoute {
 const MAX_BYTES = 256 * 1024;
 
 /** The parsed body. It quotes nothing of it in errors. @throws Error with the URL, if there is none within the call's deadline */
-export async function readJSON(url: URL, { ca, proxy }: IssuerRoute, { signal }: CallContext): Promise<unknown> {
+export async function readJSON(url: URL, { ca, proxy }: IssuerRoute, ending: CallContext): Promise<unknown> {
   const pool = createPool(
     { server: url, proxy },
     { headers: {}, tls: ca === undefined ? {} : { ca }, fingerprint: '' },
@@ -29,7 +29,7 @@ export async function readJSON(url: URL, { ca, proxy }: IssuerRoute, { signal }:
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       headers: { accept: 'application/json' },
-      signal,
+      ending,
       maxBodyBytes: MAX_BYTES,
     }).catch((error: unknown) => {
       throw networkErrorOf(line, error);

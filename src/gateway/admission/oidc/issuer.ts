@@ -50,7 +50,7 @@ export class OidcIssuer implements TokenIssuer {
   async authenticate(token: string, asker: Asker): Promise<KubeUser | Unauthenticated> {
     const { keys } = this.#options;
     const verify = (known: Keys): Promise<Verdict> => this.#lanes[asker].run(() => this.#verify(token, known));
-    const known = await keys.current();
+    const known = await keys.current(asker);
     const found = await verify(known);
     if (found !== 'KeyMissing') return found;
     const newer = await keys.newerThan(known);

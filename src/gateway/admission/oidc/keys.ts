@@ -1,6 +1,7 @@
 /** The keys of one issuer: read when they are needed, again when they are old or a key is missing, and never in a hurry. */
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { toError } from '../../../kube/types/errors.ts';
+import type { Asker } from '../verdict-cache.ts';
 import type { KeyObserver } from './key-reads.ts';
 
 /** What is needed to keep keys. */
@@ -22,8 +23,11 @@ export class KeysUnknownError extends Error {
 /** Finds the key of a token by its header. */
 export type Keys = JWTVerifyGetKey;
 
-/** A key that the issuer has withdrawn is good for no longer than this, if the issuer answers. */
-const FRESH_MS = 5 * 60_000;
+/**
+ * A key that the issuer has withdrawn is good for no longer than this, if the issuer answers. A connection asks at least every 25 s, and waits
+ * for what is read then: so it ends within a minute after its key was withdrawn.
+ */
+const FRESH_MS = 20_000;
 /** And for no longer than this if it does not: until then an outage of the issuer ends nobody's connection. */
 const USABLE_MS = 60 * 60_000;
 /** Between the starts of two readings, whatever calls for them: tokens with made-up keys, or an issuer that fails. */
@@ -50,12 +54,12 @@ export class IssuerKeys {
     this.#options = options;
   }
 
-  /** @throws KeysUnknownError */
-  async current(): Promise<Keys> {
+  /** Who is connected can wait for newer ones; a newcomer would, for an issuer that hangs, for longer than it has. @throws KeysUnknownError */
+  async current(asker: Asker): Promise<Keys> {
     const state = this.#state();
     if (state !== 'Fresh') {
       const read = this.#refresh();
-      if (state === 'Unknown') await read;
+      if (state === 'Unknown' || asker === 'Connected') await read;
     }
     if (this.#known !== undefined && this.#state() !== 'Unknown') return this.#known.keys;
     const why = this.#problem ?? 'they were not read yet';

@@ -1,0 +1,425 @@
+/** One client that is connected to this replica, wherever the home of its tenant is. When that moves or is lost, the client goes on at another one. */
+import {
+  formatRequest,
+  isObject,
+  parseMessage,
+  scanAnswerId,
+  scanEvent,
+  unquotedMessageOf,
+  type Message,
+  type RequestId,
+} from '../../copilot/index.ts';
+import { Backoff } from '../../kube/clock/backoff.ts';
+import type { Clock, Random } from '../../kube/clock/clock.ts';
+import { keyOf } from '../../kube/types/types.ts';
+import type { ClientHandler, ClientLink, ClientWork, CloseReason, MethodRules } from '../model.ts';
+import { HomeUnavailableError, PeerUnreachableError } from '../peers/model.ts';
+import { pong } from '../pong.ts';
+import type { ClientState, DeclaredSession } from '../relay/client-state.ts';
+import type { RelayLog } from '../relay/model.ts';
+import { sessionIdOf } from '../relay/model.ts';
+import { unavailable } from '../relay/refusals.ts';
+import { sessionEnd, turnEnd } from '../relay/turn-end.ts';
+import { HeldFrames, mustWait, type HeldMemory } from './held-frames.ts';
+import { BetweenHomes } from './between-homes.ts';
+import { NotHomeError } from './forward-leg.ts';
+import type { Leg, LegClient, LegEnd } from './leg.ts';
+import type { Holding } from './messages.ts';
+import type { ForwardLimits } from './limits.ts';
+import type { ForwardObserver } from './observer.ts';
+import { hasCalls, type Resident } from './resident.ts';
+import { NotNowError, restoreSession } from './restore.ts';
+import { Restoring } from './restoring.ts';
+
+/** Between two attempts to find the home, or to be taken by it. */
+const RETRY = { baseMs: 100, maxMs: 2000 };
+/** What a home asks a client is numbered apart from what an earlier one has asked. */
+const ASKED_AT_A_HOME = 2 ** 32;
+const ENDED: CloseReason = { reason: 'Ended', message: 'the client is gone' };
+
+export interface RoutedClientOptions {
+  readonly link: ClientLink;
+  readonly rules: Pick<MethodRules, 'ruleOf'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newId: () => string;
+  readonly limits: ForwardLimits;
+  /** Of all clients. */
+  readonly heldMemory: HeldMemory;
+  readonly log: RelayLog;
+  readonly observer: ForwardObserver;
+  /**
+   * Finds the home, which takes the client. `before`: what the client has declared so far. `resident`: for the case that the home is here.
+   * Rejects with an error of `isTemporary` if there is none now.
+   */
+  readonly open: (client: LegClient, before: ClientState, resident: Resident) => Promise<Leg>;
+  /** The home that was found is none any more, or the client is gone. */
+  readonly left: (resident: Resident) => void;
+}
+
+/** A home, from when it is asked to take the client. */
+interface Stay {
+  leg: Leg | undefined;
+  isOver: boolean;
+  readonly over: () => void;
+  /** Of the sessions that this home does not have yet. */
+  restoring: Restoring | undefined;
+}
+
+interface OwnRequest {
+  readonly answered: (message: Message) => void;
+  readonly failed: (error: NotNowError) => void;
+}
+
+/** Frames that come while there is no home wait, and the client is not read if they are many. */
+export class RoutedClient implements ClientHandler, Resident {
+  readonly #options: RoutedClientOptions;
+  readonly #held: HeldFrames;
+  /** Requests of the holder's own that are not answered. */
+  readonly #own = new Map<RequestId, OwnRequest>();
+  /** Why the client is not read. */
+  readonly #paused = { byHome: false, byHeld: false };
+  #stay: Stay | undefined;
+  /** The way to the home. */
+  #leg: Leg | undefined;
+  /** What was at the last home, while there is none. */
+  readonly #before: BetweenHomes;
+  #holding: Holding = 'Nothing';
+  #homes = 0;
+  /** Monotonic ms of the end of the last home: until then frames waited for that one. */
+  #leftAt = 0;
+  #heldTimer: { cancel(): void } | undefined;
+  #isEnded = false;
+  /** The tenant is gone, so that no home will be found any more. */
+  #isDismissed = false;
+
+  constructor(options: RoutedClientOptions) {
+    this.#options = options;
+    this.#held = new HeldFrames(options.heldMemory);
+    const { clock, limits } = options;
+    this.#before = new BetweenHomes({
+      setTimer: (fn) => clock.setTimer(limits.goOnMs, fn),
+      onOver: ({ sessions, repeatable }) => {
+        for (const { id } of repeatable) this.#unavailable(id, true);
+        for (const session of sessions) this.#cut(session);
+      },
+    });
+    void this.#run();
+  }
+
+  get isBusy(): boolean {
+    const isRestoring = (this.#stay?.restoring?.waiting.length ?? 0) > 0;
+    return this.#held.size > 0 || isRestoring || this.#before.isBusy || this.#leg?.isBusy === true;
+  }
+
+  get work(): ClientWork {
+    const { calls, sessions } = this.#leg?.work ?? { calls: 0, sessions: this.#before.state.sessions.length };
+    return { calls: calls + this.#held.size, sessions };
+  }
+
+  get hasCalls(): boolean {
+    return hasCalls(this.#leg?.work);
+  }
+
+  frame(body: Buffer): void {
+    const leg = this.#leg;
+    const isOpen = this.#holding === 'Nothing' && (this.#stay?.restoring?.waiting.length ?? 0) === 0;
+    if (leg !== undefined && isOpen) leg.frame(body);
+    else if (!this.#isEnded) this.#take(body, leg);
+  }
+
+  drained(): void {
+    this.#stay?.leg?.drained();
+  }
+
+  dismissed(): void {
+    this.#isDismissed = true;
+    const { link } = this.#options;
+    this.#before.abandon();
+    for (const { id, sessionId } of this.#held.takeAll()) {
+      if (id !== undefined) this.#unavailable(id, false);
+      const end = this.#held.takeEnd(sessionId);
+      if (end !== undefined) link.send(end);
+    }
+  }
+
+  closed(reason: CloseReason): void {
+    this.#isEnded = true;
+    this.#heldTimer?.cancel();
+    this.#before.end();
+    this.#held.clear();
+    this.#leg = undefined;
+    if (this.#stay !== undefined) this.#endStay(this.#stay, reason);
+  }
+
+  hold(what: Holding): Promise<void> {
+    const before = this.#holding;
+    this.#holding = what;
+    // What has waited needlessly goes on: a turn may wait for it.
+    if (before === 'All' && what === 'Starts') this.#sort();
+    return Promise.resolve();
+  }
+
+  leave(end: LegEnd): void {
+    if (this.#stay !== undefined) this.#left(this.#stay, end);
+  }
+
+  /** A frame that may have to wait. */
+  #take(body: Buffer, leg: Leg | undefined): void {
+    const { link, rules, clock, limits } = this.#options;
+    let message: Message;
+    try {
+      message = parseMessage(body);
+    } catch (error) {
+      return link.close({ reason: 'ProtocolError', message: unquotedMessageOf(error) });
+    }
+    // Also a home that restores sessions, or has closed them, may have asked. What an earlier one has asked has another number.
+    if (message.kind !== 'request') return this.#stay?.leg?.frame(body);
+    const rule = rules.ruleOf(message.method);
+    const sessionId = isObject(message.params) ? sessionIdOf(message.params) : undefined;
+    const isRestored = this.#stay?.restoring?.isWaitedFor(sessionId) !== true;
+    if (leg !== undefined && isRestored && !mustWait(message, rule, this.#holding, this.#held.hasOf(sessionId)))
+      return leg.frame(body);
+    if (rule.answer === 'ping') return link.send(pong(message.id, message.params, clock.now()));
+    if (this.#isDismissed || !this.#held.push(body, message, rule.rewrite === 'send', clock.monotonic())) {
+      return this.#unavailable(message.id, false);
+    }
+    this.#heldChanged();
+    this.#heldTimer ??= clock.setTimer(limits.heldMs, () => this.#expire());
+  }
+
+  /** While there is no home, what has waited too long is answered so. */
+  #expire(): void {
+    const { link, clock, limits } = this.#options;
+    this.#heldTimer = undefined;
+    const before = clock.monotonic() - limits.heldMs;
+    while (this.#leg === undefined && this.#waitSince <= before) {
+      const { id, sessionId } = this.#held.shift() ?? {};
+      if (id !== undefined) this.#unavailable(id, false);
+      const end = this.#held.takeEnd(sessionId);
+      if (end !== undefined) link.send(end);
+    }
+    this.#heldChanged();
+    if (this.#held.size === 0) return;
+    this.#heldTimer = clock.setTimer(Math.max(limits.lookMs, this.#waitSince - before), () => this.#expire());
+  }
+
+  /** Since when the first frame waits for a home, monotonic ms; Infinity: none does. */
+  get #waitSince(): number {
+    return Math.max(this.#held.since ?? Infinity, this.#leftAt);
+  }
+
+  /** Sends what need not wait any more. */
+  #sort(): void {
+    for (const { body } of this.#held.takeAll()) this.frame(body);
+    this.#heldChanged();
+  }
+
+  /** While it has a home it is read on: a turn may wait for what comes next. */
+  #heldChanged(): void {
+    this.#pause({ byHeld: this.#leg === undefined && this.#held.bytes > this.#options.limits.heldBytes });
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random } = this.#options;
+    const backoff = new Backoff(RETRY, random);
+    while (!this.#isEnded) {
+      try {
+        await this.#beServed(() => backoff.reset());
+      } catch (error) {
+        if (!isTemporary(error)) throw error;
+        await clock.sleep(backoff.next());
+      }
+    }
+  }
+
+  /** Resolves when the home that was found is none any more. */
+  async #beServed(found: () => void): Promise<void> {
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const stay: Stay = { leg: undefined, isOver: false, over: resolve, restoring: undefined };
+    this.#stay = stay;
+    this.#holding = 'Nothing';
+    const { open, left } = this.#options;
+    const leg = await open(this.#clientOf(stay), this.#before.state, this);
+    if (stay.isOver) {
+      left(this);
+      return leg.closed(ENDED);
+    }
+    stay.leg = leg;
+    found();
+    this.#leg = leg;
+    const { sessions, repeatable } = this.#before.end();
+    this.#restore(stay, leg, sessions);
+    const since = this.#held.takeAll();
+    // Before what has come since.
+    for (const { id, method, params } of repeatable) this.frame(Buffer.from(formatRequest(id, method, params)));
+    for (const { body, sessionId } of since) {
+      this.frame(body);
+      this.#held.takeEnd(sessionId);
+    }
+    this.#heldChanged();
+    await over;
+  }
+
+  /** The client, as a home sees it. */
+  #clientOf(stay: Stay): LegClient {
+    const { link } = this.#options;
+    this.#homes += 1;
+    return {
+      id: link.id,
+      identity: link.identity,
+      askedBefore: this.#homes * ASKED_AT_A_HOME,
+      get queuedBytes() {
+        return link.queuedBytes;
+      },
+      send: (body) => this.#deliver(body),
+      // Pieces of events are always for the client.
+      sendFrames: (frames, count) => link.sendFrames(frames, count),
+      pause: () => this.#pause({ byHome: true }),
+      resume: () => this.#pause({ byHome: false }),
+      close: (reason) => link.close(reason),
+      hold: (what) => void this.hold(what),
+      ended: (end) => this.#left(stay, end),
+    };
+  }
+
+  /** Attaches the client to its sessions, all at the same time. What it does with one waits until that is there, and nothing else. */
+  #restore(stay: Stay, leg: Leg, sessions: readonly DeclaredSession[]): void {
+    const { log, observer, link, clock, random, limits } = this.#options;
+    const call = (method: string, params: object): Promise<Message> => this.#ask(stay, leg, method, params);
+    const restore = async (session: DeclaredSession): Promise<boolean> => {
+      const onRefusal = (method: string, code: number): void =>
+        log.info(
+          { tenant: keyOf(link.identity.tenant), client: link.id, method, code },
+          'a session could not be restored',
+        );
+      const { takesOver } = leg;
+      if (takesOver) leg.expect(session);
+      const isRestored = await restoreSession(session, { call, takesOver, onRefusal });
+      if (isRestored) {
+        observer.sessionRestored('Restored');
+        leg.restored(session.sessionId);
+      }
+      if (isRestored && !takesOver) this.#cut(session);
+      return isRestored;
+    };
+    const givenUp = (session: DeclaredSession, why: string): void => {
+      observer.sessionRestored('Lost');
+      leg.forget(session.sessionId);
+      this.#giveUp(session, why);
+    };
+    const settled = (sessionId: string): void => {
+      if (stay.isOver) return;
+      for (const { body } of this.#held.takeOf(sessionId)) this.frame(body);
+      this.#heldChanged();
+    };
+    const isOver = () => stay.isOver;
+    stay.restoring = new Restoring({ clock, random, limits, restore, isOver, givenUp, settled });
+    stay.restoring.begin(sessions);
+  }
+
+  #ask(stay: Stay, leg: Leg, method: string, params: object): Promise<Message> {
+    const { promise, resolve, reject } = Promise.withResolvers<Message>();
+    if (stay.isOver) return Promise.reject(new NotNowError('the home was lost'));
+    const id = this.#options.newId();
+    this.#own.set(id, { answered: resolve, failed: reject });
+    leg.ask(formatRequest(id, method, params));
+    return promise;
+  }
+
+  #deliver(body: Buffer | string): void {
+    const isLooked = this.#own.size > 0 || this.#held.size > 0;
+    if (isLooked && this.#keeps(typeof body === 'string' ? Buffer.from(body) : body)) return;
+    this.#options.link.send(body);
+  }
+
+  /** Whether a frame is not for the client. */
+  #keeps(body: Buffer): boolean {
+    const event = scanEvent(body);
+    if (event !== undefined) return event.type === 'session.idle' && this.#held.keepsEnd(event.sessionId, body);
+    return this.#takeOwn(body);
+  }
+
+  #takeOwn(body: Buffer): boolean {
+    const id = scanAnswerId(body);
+    const own = id === undefined ? undefined : this.#own.get(id);
+    if (id === undefined || own === undefined) return false;
+    this.#own.delete(id);
+    own.answered(parseMessage(body));
+    return true;
+  }
+
+  /** The home is none any more. What it has not answered is answered here, and turns that it cut are ended. */
+  #left(stay: Stay, end: LegEnd): void {
+    if (stay.isOver) return;
+    const { leg } = stay;
+    const at = leg && withoutCalls(leg.state, this.#own);
+    this.#leg = undefined;
+    if (at !== undefined) this.#leftAt = this.#options.clock.monotonic();
+    this.#endStay(stay, { reason: end.reason, message: end.what });
+    this.#heldChanged();
+    if (this.#isEnded || at === undefined) return;
+    this.#options.observer.clientMoved(end.reason);
+    for (const id of at.openCalls) this.#unavailable(id, true);
+    this.#before.begin(at, end.what);
+  }
+
+  /** What the client was in the middle of in the session does not go on. */
+  #cut(session: DeclaredSession): void {
+    const { link } = this.#options;
+    for (const id of this.#before.cut(session)) this.#unavailable(id, true);
+    if (!session.isRunning) return;
+    // The end of the turn would be taken for theirs.
+    for (const { id } of this.#held.takeOf(session.sessionId)) if (id !== undefined) this.#unavailable(id, false);
+    for (const { body } of turnEnd(session.sessionId, this.#before.why, this.#options)) link.send(body);
+  }
+
+  /** The client cannot use the session any more. */
+  #giveUp(session: DeclaredSession, why: string): void {
+    const { link } = this.#options;
+    const { sessionId } = session;
+    for (const id of this.#before.cut(session)) this.#unavailable(id, true);
+    for (const { id } of this.#held.takeOf(sessionId)) if (id !== undefined) this.#unavailable(id, false);
+    for (const { body } of sessionEnd(sessionId, why, this.#options)) link.send(body);
+  }
+
+  #endStay(stay: Stay, reason: CloseReason): void {
+    if (stay.isOver) return;
+    stay.isOver = true;
+    this.#options.left(this);
+    stay.leg?.closed(reason);
+    for (const { failed } of this.#own.values()) failed(new NotNowError('the home was lost'));
+    this.#own.clear();
+    this.#pause({ byHome: false });
+    stay.over();
+  }
+
+  #pause(change: Partial<{ byHome: boolean; byHeld: boolean }>): void {
+    const { link } = this.#options;
+    const isPaused = () => this.#paused.byHome || this.#paused.byHeld;
+    const before = isPaused();
+    Object.assign(this.#paused, change);
+    if (before === isPaused() || this.#isEnded) return;
+    if (before) link.resume();
+    else link.pause();
+  }
+
+  #unavailable(id: RequestId, sent: boolean): void {
+    const { link } = this.#options;
+    link.send(unavailable(id, keyOf(link.identity.tenant), sent, RETRY.baseMs));
+  }
+}
+
+function isTemporary(error: unknown): boolean {
+  return [HomeUnavailableError, PeerUnreachableError, NotHomeError, NotNowError].some((type) => error instanceof type);
+}
+
+/** Without those calls that its holder has made in its name. */
+function withoutCalls(state: ClientState, own: ReadonlyMap<RequestId, unknown>): ClientState {
+  const { openCalls, repeatable } = state;
+  return {
+    ...state,
+    openCalls: openCalls.filter((id) => !own.has(id)),
+    repeatable: repeatable.filter(({ id }) => !own.has(id)),
+  };
+}

@@ -1,0 +1,174 @@
+/** Hides from clients that a server was lost: its sessions are restored at the one that comes, and their turns go on (docs/adr/0036-fail-over.md). */
+import { RpcError, UnreachableError, unquotedMessageOf, type CopilotError } from '../../copilot/index.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { loadSession, type Loading } from './loading.ts';
+import { NoPlaceError, NotRestoredError, type RelayLimits, type RelayLog } from './model.ts';
+import type { RelayObserver, ServerEnd } from './observer.ts';
+import type { Places } from './places.ts';
+import type { Recovered } from './recover-turn.ts';
+import { lost } from './server-answer.ts';
+import type { Session } from './session.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface FailoverOptions {
+  /** `namespace/server`. */
+  readonly key: string;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly limits: Pick<RelayLimits, 'restoredAtOnce'>;
+  readonly log: RelayLog;
+  readonly observer: Pick<RelayObserver, 'failedOver' | 'sessionRestored'>;
+  readonly upstream: Pick<Upstream, 'opened' | 'isOpen' | 'losses' | 'dialledAt'>;
+  readonly sessions: () => Iterable<Session>;
+  readonly loading: Loading;
+  readonly places: Pick<Places, 'take'>;
+  /** A turn was cut, and does not go on. `what` happened to it, as the beginning of a sentence. */
+  readonly onCut: (session: Session, what: string) => void;
+  /** Nobody needs the session any more. */
+  readonly forget: (session: Session) => void;
+}
+
+/** How often a server may be lost, one time after the other, while it loads a session. After the first time no other is loaded with it. */
+const LOST_LOADS = 10;
+
+/** Of one server. */
+export class Failover {
+  readonly #options: FailoverOptions;
+  /** The end of the load of a session during which a server was lost: such are loaded one after the other. */
+  #suspects: Promise<unknown> = Promise.resolve();
+  /** Whether this side has closed the last connection. */
+  #isPlanned = false;
+
+  constructor(options: FailoverOptions) {
+    this.#options = options;
+  }
+
+  /** The connection was lost, or closed by this side: a drain, a suspension or a deletion is no fail-over, and does not count as one. */
+  lost(error: CopilotError, why: ServerEnd): void {
+    const { sessions, forget, log, key } = this.#options;
+    this.#isPlanned = why === 'Closed';
+    log.info({ server: key, error: unquotedMessageOf(error) }, 'the connection to a server was lost');
+    for (const session of sessions()) {
+      // Nothing of it was there.
+      if (!session.isEvicted) session.lost(why === 'Timeout');
+      if (!session.isNeeded) forget(session);
+    }
+    void this.#restoreAll();
+  }
+
+  /**
+   * Has the server load a session as its clients had set it up, waiting for the server if it is away; to be called in
+   * {@link Session.exclusively}. `since`: when that was asked for, monotonic ms; default now.
+   * @throws CopilotError, NotRestoredError if it would allow more than its clients decided, NoPlaceError, or ModelUnavailableError
+   */
+  async load(session: Session, since?: number): Promise<void> {
+    const { places } = this.#options;
+    const { isLost } = session;
+    let recovered: Recovered | undefined;
+    try {
+      while (recovered === undefined && !session.isLoaded && session.isNeeded) {
+        using _place = await places.take(session, () => session.isNeeded, since);
+        recovered = await this.#loadOnce(session);
+      }
+    } catch (error) {
+      if (!(error instanceof NoPlaceError)) this.#giveUp(session, error);
+      throw error;
+    }
+    if (recovered === undefined) return;
+    if (isLost && !this.#isPlanned) this.#options.observer.sessionRestored(recovered);
+    session.watchUse();
+    session.watchTurn();
+  }
+
+  /** Returns what became of its turn; undefined: the server was lost meanwhile, and it is to be loaded again. */
+  async #loadOnce(session: Session): Promise<Recovered | undefined> {
+    const { upstream, loading } = this.#options;
+    await upstream.opened();
+    const { losses } = upstream;
+    try {
+      const load = () => loadSession(session, boundTo(upstream, losses, loading));
+      return await (session.lostLoads === 0 ? load() : this.#alone(load));
+    } catch (error) {
+      if (upstream.losses === losses) throw error;
+      session.lostLoads += 1;
+      if (session.lostLoads < LOST_LOADS) return undefined;
+      throw new NotRestoredError('its server was lost each time that it loaded the session', { cause: error });
+    }
+  }
+
+  /** So that it is known which of them brings the server down. */
+  async #alone<T>(load: () => Promise<T>): Promise<T> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const before = this.#suspects;
+    this.#suspects = promise;
+    await before;
+    try {
+      return await load();
+    } finally {
+      resolve();
+    }
+  }
+
+  async #restoreAll(): Promise<void> {
+    const { sessions, clock, upstream, limits, log, observer, key } = this.#options;
+    const { losses } = upstream;
+    const lostAt = clock.monotonic();
+    // One that may have brought the server down must not do so before others are restored.
+    const waiting = [...sessions()].filter(({ isLost }) => isLost).toSorted((a, b) => a.lostLoads - b.lostLoads);
+    const total = waiting.length;
+    if (total === 0) return;
+    let failed = 0;
+    const restore = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const session = next;
+        // It may have been unloaded for another one meanwhile.
+        if (!session.isLost) continue;
+        await session.exclusively(() => this.load(session)).catch(() => void (failed += 1));
+      }
+    };
+    try {
+      await upstream.opened();
+    } catch (error) {
+      failed = total;
+      for (const session of waiting.splice(0)) this.#giveUp(session, error);
+    }
+    await Promise.all(Array.from({ length: limits.restoredAtOnce }, restore));
+    // The next loss has begun with all of them anew.
+    if (upstream.losses !== losses) return;
+    const [awayMs, readyMs] = [clock.monotonic() - lostAt, clock.monotonic() - upstream.dialledAt];
+    if (!this.#isPlanned)
+      observer.failedOver(failed === 0 ? 'Restored' : failed < total ? 'PartlyRestored' : 'Failed', awayMs / 1000);
+    const fields = { server: key, sessions: total, failed, awayMs: Math.round(awayMs), readyMs: Math.round(readyMs) };
+    log.info(
+      fields,
+      failed === 0 ? 'the sessions of a lost server are restored' : 'sessions of a lost server are not restored',
+    );
+  }
+
+  #giveUp(session: Session, error: unknown): void {
+    const { log, observer, onCut, key } = this.#options;
+    log.info({ server: key, error: unquotedMessageOf(error) }, 'a session could not be loaded');
+    if (!session.isLost) return;
+    if (!this.#isPlanned) observer.sessionRestored('Failed');
+    const wasCut = session.giveUp(lost(new UnreachableError('the session could not be restored'), true));
+    // Where only this one is concerned, its clients must not look for a fault of the server.
+    const isAlone = error instanceof RpcError || error instanceof NotRestoredError;
+    if (wasCut) onCut(session, isAlone ? 'The session could not be restored' : 'The server was lost');
+  }
+}
+
+/** The same with the connection that there was after so many losses: what is done at the next one begins anew. */
+export function boundTo(upstream: Pick<Upstream, 'losses'>, losses: number, loading: Loading): Loading {
+  const check = (method: string): void => {
+    if (upstream.losses !== losses) throw new UnreachableError(`the server was lost during ${method}`);
+  };
+  const bound =
+    <T>(make: (method: string, params: object) => Promise<T>) =>
+    async (method: string, params: object): Promise<T> => {
+      check(method);
+      const result = await make(method, params);
+      // The answer may be the last thing that the server said.
+      check(method);
+      return result;
+    };
+  return { ...loading, call: bound(loading.call), request: bound(loading.request) };
+}

@@ -1,0 +1,62 @@
+/** Has a session go on here that another home served, when a client attaches. */
+import { UnreachableError, type CopilotError } from '../../copilot/index.ts';
+import type { SessionModel } from '../model.ts';
+import { boundTo } from './failover.ts';
+import type { Home } from './home.ts';
+import type { ServerAnswer, SessionClient } from './model.ts';
+import type { OpenPrompt } from './prompts.ts';
+import { loadFailure, lost } from './server-answer.ts';
+import type { Session } from './session.ts';
+import { isForTurnOnly, pickUp, takeOver, takeRules, type TakenClient } from './take-over.ts';
+
+/** A client that goes on here, and what it must be told of its prompts. */
+export interface AttachTaken extends Omit<TakenClient, 'client'> {
+  /** Before the answer to the attach: these prompts are to be sent as new ones after it. */
+  readonly unsent: (prompts: readonly OpenPrompt[]) => void;
+}
+
+/** Has the client go on with what it was in the middle of. Returns why the session must not be used. */
+export async function goOn(
+  home: Home,
+  session: Session,
+  client: SessionClient,
+  taken: AttachTaken,
+  model: SessionModel | undefined,
+): Promise<ServerAnswer | undefined> {
+  const { before, answered, unsent } = taken;
+  const loading = boundTo(home.upstream, home.upstream.losses, home.loading);
+  try {
+    await takeRules(session, before, loading, model);
+  } catch (error) {
+    return loadFailure(error) ?? lost(error as CopilotError, true);
+  }
+  try {
+    const found = await takeOver(session, { client, before, answered }, loading);
+    unsent(found.unsent);
+    home.tookOver(session.id, found.recovered);
+  } catch (error) {
+    if (!isForTurnOnly(error)) return lost(error as CopilotError, true);
+    home.calls.failed('session.resume', error);
+    for (const { callId } of before.course.prompts) {
+      if (callId !== undefined) answered(callId, lost(new UnreachableError('the turn was cut'), true));
+    }
+    session.delivery.release(client);
+    session.finish(undefined);
+    if (before.isRunning) home.endTurnFor(client, session.id, 'The replica of the gateway that served it was lost');
+  }
+  return undefined;
+}
+
+/** Has a turn go on that another home has left, whose clients are gone. Returns why the session must not be used. */
+export async function goOnAlone(home: Home, session: Session): Promise<ServerAnswer | undefined> {
+  const loading = boundTo(home.upstream, home.upstream.losses, home.loading);
+  try {
+    home.tookOver(session.id, await pickUp(session, loading, (at) => home.mayBeOfAnother(at)));
+  } catch (error) {
+    if (!isForTurnOnly(error)) return lost(error as CopilotError, true);
+    // Its client finds in the history how far it came.
+    home.calls.failed('session.resume', error);
+    session.finish(undefined);
+  }
+  return undefined;
+}

@@ -1,0 +1,331 @@
+/** Calls about the sessions of one server: each when the session is loaded, and again when its server was lost. */
+import { RpcError, UnreachableError, formatAnswer, isObject } from '../../copilot/index.ts';
+import type { ForcedParams, SessionSettings } from '../model.ts';
+import { forcedParams } from './declarations.ts';
+import { startsTurn } from './drain.ts';
+import type { Failover } from './failover.ts';
+import { isTaken, questionOf } from './given-answers.ts';
+import { HeldCalls, type HeldCall } from './held-calls.ts';
+import { withSettings } from './injected.ts';
+import type { RelayLimits, ServerAnswer } from './model.ts';
+import type { Sender } from './prompts.ts';
+import { askAgain } from './recover-turn.ts';
+import {
+  answerOf,
+  clientGone,
+  REPEATS,
+  isNotFound,
+  isResult,
+  isUnloaded,
+  loadFailure,
+  lost,
+  resultFields,
+  resultIn,
+} from './server-answer.ts';
+import type { Session } from './session.ts';
+import type { Upstream } from './upstream.ts';
+
+/** A call of a client. */
+export interface ClientCall {
+  readonly method: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  /** Whether it may be made once more if the server was lost before it answered. */
+  readonly isRepeatable?: boolean | undefined;
+  /** Whose it is, of a prompt. */
+  readonly sender?: Sender | undefined;
+  /** Of its frame. */
+  readonly bytes?: number;
+  /** Aborts when its client goes; undefined: it is the gateway's own. */
+  readonly gone?: AbortSignal | undefined;
+}
+
+export interface SessionCallsOptions {
+  readonly upstream: Upstream;
+  readonly limits: RelayLimits;
+  readonly failover: Failover;
+  /** What every session has; undefined: nothing. */
+  readonly forced: ForcedParams | undefined;
+  /** What its CopilotSession sets; undefined: nothing. */
+  readonly settings: (session: Session) => SessionSettings | undefined;
+  /** A turn was cut because its session was closed. */
+  readonly onClosed: (session: Session) => void;
+  /** Nobody needs the session any more. */
+  readonly forget: (session: Session) => void;
+  readonly onFailure: (method: string, error: unknown) => void;
+}
+
+type Answered = (answer: ServerAnswer) => void;
+
+/** As servers say that another answer counts. */
+const NOT_TAKEN = answerOf(Buffer.from(formatAnswer(1, { success: false })), 1);
+
+/** Calls of clients after which the server has the session in memory no more. */
+const UNLOADS = new Set(['sessions.close', 'session.shutdown']);
+
+export class SessionCalls {
+  readonly #options: SessionCallsOptions;
+  /** Calls that wait until their session is loaded. */
+  readonly #waiting: HeldCalls;
+
+  constructor(options: SessionCallsOptions) {
+    this.#options = options;
+    this.#waiting = new HeldCalls(options.limits);
+  }
+
+  /**
+   * Makes a call, if it is about a known session when that is loaded. A session that the server unloaded meanwhile is loaded again and the
+   * call repeated, and so is a call of which the server was lost, which nobody notices. Of several answers to the same question one counts.
+   */
+  request(call: ClientCall, session: Session | undefined, answered: Answered): void {
+    const question = questionOf(call.method, call.params);
+    if (session === undefined || question === undefined) return this.#request(call, session, answered);
+    session.answersInTurn.give(question, {
+      gone: call.gone,
+      give: (given) =>
+        this.#request(call, session, (answer) => {
+          const isGiven = isResult(answer) && isTaken(resultFields(answer.body));
+          answered(answer);
+          given(isGiven);
+        }),
+      refuse: () => answered(NOT_TAKEN),
+      forget: () => answered(clientGone()),
+    });
+  }
+
+  #request(call: ClientCall, session: Session | undefined, answered: Answered, repeats = REPEATS): void {
+    const { upstream } = this.#options;
+    const done: Answered = (answer) => {
+      const isCut = answer.kind === 'Lost' && answer.sent && !upstream.isOpen;
+      if (!isCut || call.isRepeatable !== true || repeats === 0) return answered(answer);
+      this.#request(call, session, answered, repeats - 1);
+    };
+    if (session === undefined) return upstream.request(call.method, call.params, done, call.gone);
+    session.used();
+    if (session.isLoaded) return this.#requestLoaded(call, session, done);
+    this.#afterLoad(call, session, done, () => this.#requestLoaded(call, session, done));
+  }
+
+  /**
+   * A call of the gateway's own that only reads, as if a client had made it. Resolves with its result.
+   * @throws RpcError, CopilotError
+   */
+  async call(session: Session, method: string, params: object): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.request({ method, params: { ...params }, isRepeatable: true }, session, (answer) => {
+      try {
+        resolve(resultIn(`session ${session.id}`, method, answer));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    return promise;
+  }
+
+  /** A call of the gateway's own has failed, which nobody waits for. */
+  failed(method: string, error: unknown): void {
+    this.#options.onFailure(method, error);
+  }
+
+  /** A prompt of a client that is attached. What becomes of it when its server is lost, the journal says. */
+  prompt(call: ClientCall, session: Session, answered: Answered): void {
+    const { prompts, trail } = session;
+    const { upstream } = this.#options;
+    const prompt = prompts.sent(call.method, call.params, trail.position, session.now, call.sender);
+    this.request(call, session, (answer) => {
+      // The answer comes when it is known.
+      if (answer.kind === 'Lost' && answer.sent && !upstream.isOpen && prompts.has(prompt)) {
+        prompt.waiting = answered;
+        return;
+      }
+      if (isResult(answer)) prompts.acknowledged(prompt, resultFields(answer.body), session.now);
+      else prompts.drop(prompt);
+      (prompt.heir ?? answered)(answer);
+    });
+  }
+
+  /**
+   * Tells the server what is declared when its turn comes, and calls `taken` if it took it. A session that is not loaded is told when it
+   * is: told before, the server would load it with nothing but this.
+   */
+  async redeclare(session: Session, params: () => object, taken?: () => void): Promise<void> {
+    await session.exclusively(async () => {
+      if ((await this.activity(session)) === 'NotLoaded') return;
+      const { forced, settings } = this.#options;
+      // The server may unload it in this very moment, and would load it for this.
+      const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
+      const sessionId = session.id;
+      const told = withSettings({ ...params(), ...kept, sessionId }, settings(session), true);
+      const isTaken = await this.own('session.resume', { ...told, disableResume: true });
+      if (forced) await this.own('session.options.update', { sessionId, ...forced.options });
+      if (isTaken) taken?.();
+    });
+  }
+
+  /** Has the server unload a session that does nothing, of which its clients hear nothing: their next call loads it as a whole. */
+  async reload(session: Session): Promise<void> {
+    await session.exclusively(async () => {
+      if ((await this.activity(session)) === 'Idle' && !session.turn.isBusy) await this.#closeQuietly(session);
+    });
+  }
+
+  /**
+   * Has the server unload a session that does nothing, so that another one has its place. Its clients hear nothing of it: their next call loads it
+   * as they had set it up. Returns whether it has no place any more.
+   */
+  async evict(session: Session): Promise<boolean> {
+    return session.exclusively(async () => {
+      const { lastUsed } = session;
+      const activity = await this.activity(session);
+      // Its background tasks would end with it. It is asked about them again when it is the least recently used one once more.
+      if (activity === 'Active') session.used();
+      if (session.isWorking || session.lastUsed !== lastUsed) return false;
+      if (activity === 'Idle') await this.#closeQuietly(session);
+      if (session.isLoaded) return false;
+      session.evicted();
+      return true;
+    });
+  }
+
+  /**
+   * Has the server unload it for another home, where a turn that this cuts goes on. Its clients hear nothing of that. Without a client nobody knows
+   * its rules there, so it asks for what they had denied.
+   */
+  async closeForOther(session: Session): Promise<void> {
+    const method = 'sessions.close';
+    await session.exclusively(async () => {
+      if (!session.isLoaded) return;
+      const { upstream, onFailure } = this.#options;
+      // Clients that are attached bring their rules along.
+      if (session.clientCount === 0 && session.replay.restricts) {
+        await askAgain(session.id, (each, params) => upstream.call(each, params)).catch((error: unknown) =>
+          onFailure('session.permissions.setMode', error),
+        );
+      }
+      try {
+        await session.moved(() => upstream.call(method, { sessionId: session.id }));
+        upstream.dropEvents(session.id);
+      } catch (error) {
+        onFailure(method, error);
+      }
+    });
+  }
+
+  async #closeQuietly(session: Session): Promise<void> {
+    const method = 'sessions.close';
+    const { upstream } = this.#options;
+    try {
+      await session.closedQuietly(async () => {
+        await upstream.call(method, { sessionId: session.id });
+        upstream.releaseEvents(session.id);
+      });
+    } catch (error) {
+      this.#options.onFailure(method, error);
+      if (error instanceof RpcError) session.loaded();
+    }
+  }
+
+  /**
+   * What the server does with a session; it may have unloaded it and said nothing, which is known from then on. It does not load it
+   * for this. To be called in {@link Session.exclusively}.
+   */
+  async activity(session: Session): Promise<'Active' | 'Idle' | 'NotLoaded'> {
+    if (!session.isLoaded) return 'NotLoaded';
+    const method = 'session.metadata.activity';
+    const { upstream, onFailure } = this.#options;
+    let found: unknown;
+    try {
+      found = await upstream.call(method, { sessionId: session.id });
+    } catch (error) {
+      if (!isNotFound(error)) onFailure(method, error);
+      else this.#missed(session);
+      return 'NotLoaded';
+    }
+    // It may have said meanwhile that it unloads it.
+    if (!session.isLoaded) return 'NotLoaded';
+    return isObject(found) && found['hasActiveWork'] === false ? 'Idle' : 'Active';
+  }
+
+  /** Has the server unload a session that nobody needs. */
+  async unload(session: Session): Promise<void> {
+    await session.exclusively(async () => {
+      if (session.clientCount > 0) return;
+      if (session.isLoaded) await this.own('session.detach', { sessionId: session.id });
+      this.#options.upstream.releaseEvents(session.id);
+      session.unloaded();
+      // A client that attached meanwhile loads it again.
+      if (session.clientCount === 0) this.#options.forget(session);
+    });
+  }
+
+  /** A client has closed it, or the server by itself. No idle comes of the turn that was running. */
+  unloaded(session: Session): void {
+    if (session.unloaded()) this.#options.onClosed(session);
+    if (session.clientCount === 0) this.#options.forget(session);
+  }
+
+  /** A call of the gateway's own, whose failure nobody waits for. Returns whether it succeeded. */
+  async own(method: string, params: object): Promise<boolean> {
+    try {
+      await this.#options.upstream.call(method, params);
+      return true;
+    } catch (error) {
+      this.#options.onFailure(method, error);
+      return false;
+    }
+  }
+
+  /** Until it is answered, the session is in use. `mayRepeat`: if the server has unloaded it. */
+  #requestLoaded(call: ClientCall, session: Session, answered: Answered, mayRepeat = true): void {
+    const { upstream } = this.#options;
+    const { loads } = session;
+    const { method, params, gone } = call;
+    const isPrompt = startsTurn(method);
+    if (isPrompt) session.sending += 1;
+    session.calls += 1;
+    const done: Answered = (answer) => {
+      if (isPrompt) session.sending -= 1;
+      session.calls -= 1;
+      session.used();
+      // It may have been loaded again since, for another request.
+      const isSame = session.loads === loads;
+      if (isResult(answer)) session.answered(method, params, () => resultFields(answer.body));
+      if (isSame && UNLOADS.has(method) && isResult(answer)) {
+        upstream.releaseEvents(session.id);
+        this.unloaded(session);
+      }
+      if (!mayRepeat || !isUnloaded(answer) || session.clientCount === 0) return answered(answer);
+      if (isSame) this.#missed(session);
+      this.#afterLoad(call, session, answered, () => this.#requestLoaded(call, session, answered, false));
+    };
+    upstream.request(method, params, done, gone);
+  }
+
+  /** A request has met that the server has it in memory no more. */
+  #missed(session: Session): void {
+    const { upstream, onClosed } = this.#options;
+    upstream.releaseEvents(session.id);
+    if (session.missed()) onClosed(session);
+  }
+
+  #afterLoad({ bytes = 0, gone }: ClientCall, session: Session, answered: Answered, then: () => void): void {
+    const { failover } = this.#options;
+    const waiting: HeldCall = { bytes, gone, forget: () => answered(clientGone()) };
+    if (!this.#waiting.hold(waiting)) {
+      const what = 'as many calls, or bytes of them, as are allowed wait for sessions of the server already';
+      return answered(lost(new UnreachableError(what), false));
+    }
+    // Those that wait behind it in the same queue wait for a place at the same time.
+    const since = session.now;
+    void session
+      .exclusively(() => failover.load(session, since), gone)
+      .then(
+        () => undefined,
+        (error: unknown) => loadFailure(error),
+      )
+      .then((failure) => {
+        if (!this.#waiting.take(waiting)) return;
+        if (failure === undefined) then();
+        else answered(failure);
+      });
+  }
+}

@@ -1,0 +1,237 @@
+/** Has a session go on that another home served, which died or was given up: its journal and its clients know all that is needed (docs/adr/0045-a-home-dies.md). */
+import { RpcError, isObject, type RequestId } from '../../copilot/index.ts';
+import type { SessionModel } from '../model.ts';
+import { isTold } from './catch-up.ts';
+import type { DeclaredSession } from './client-state.ts';
+import { WAIT_TYPES } from './events.ts';
+import { factOf, saysStop } from './facts.ts';
+import { notificationOf, readJournalEnd, type DurableEvent, type JournalEnd } from './journal-end.ts';
+import { tellAgain, type Loading } from './loading.ts';
+import { NotRestoredError, type ServerAnswer, type SessionClient } from './model.ts';
+import type { OpenPrompt, Prompt } from './prompts.ts';
+import {
+  askAgain,
+  beginAgain,
+  cutTurn,
+  found,
+  isActive,
+  nameAsKnown,
+  openQuestions,
+  sendAgain,
+  type Recovered,
+} from './recover-turn.ts';
+import { planRecovery } from './recovery.ts';
+import type { Session } from './session.ts';
+import { Trail } from './trail.ts';
+
+/** A client that the home before had attached. */
+export interface TakenClient {
+  readonly client: SessionClient;
+  readonly before: DeclaredSession;
+  /** Takes the answer to a prompt that the home before had got, and had not answered. */
+  readonly answered: (callId: RequestId, answer: ServerAnswer) => void;
+}
+
+/** What became of its turn, and its prompts that the server certainly has not got: they are to be sent as new ones, in this order. */
+export interface TakenOver {
+  readonly recovered: Recovered;
+  readonly unsent: readonly OpenPrompt[];
+}
+
+/**
+ * Has the server follow the rules that were set at the home before, unless it follows some that are as new. To be called when it has loaded
+ * the session, and before anybody uses it.
+ * @throws NotRestoredError without one that restricts, RpcError, CopilotError
+ */
+export async function takeRules(
+  session: Session,
+  { calls, changes = 0 }: DeclaredSession,
+  loading: Loading,
+  model: SessionModel | undefined,
+): Promise<void> {
+  // A holder that has missed the last ones must not undo them.
+  if (session.loads > 0 && !session.lacksRules && changes <= session.changes) return;
+  const known = new Set(session.replay.calls.map(textOf));
+  for (const call of calls) {
+    if (session.loads > 0 && known.has(textOf(call))) continue;
+    await tellAgain(session.id, loading, call, model);
+    session.replay.keep(call.method, call.params, {});
+  }
+  session.lacksRules = false;
+  session.changes = Math.max(session.changes, changes);
+}
+
+function textOf({ method, params }: { readonly method: string; readonly params: object }): string {
+  return `${method} ${JSON.stringify(params)}`;
+}
+
+/**
+ * Goes on with what the client was in the middle of, which must be attached. It gets what it has missed, once and in order.
+ * @throws NotRestoredError or RpcError if its turn cannot go on; CopilotError if the server is lost: it is to be called again
+ */
+export async function takeOver(session: Session, taken: TakenClient, loading: Loading): Promise<TakenOver> {
+  const { client, before } = taken;
+  const { course, isRunning } = before;
+  const trail = new Trail(course.trail);
+  const end = await readJournalEnd(loading.call, session.id, ({ id }) => trail.has(id));
+  const hasActiveWork = await isActive(loading.call, session.id);
+  if (hasActiveWork) await findWaits(session, loading.call, end.events);
+  const missed = end.known !== undefined || isRunning || course.prompts.length > 0 ? missedEvents(end) : [];
+  // A client whose connection to this home was half open: its prompts have never left.
+  const here = course.prompts.filter((open) => isHere(session, open, taken));
+  const others = course.prompts.filter((open) => !here.includes(open));
+  const adopted = others.map((open) => adopt(session, open, taken));
+  try {
+    const plan = planRecovery(cutTurn(trail, adopted, end, hasActiveWork));
+    if (session.loads === 0) session.trail.learn(trail.known, end.events.map(factedEvent));
+    for (const prompt of adopted) place(prompt, session.trail, trail);
+    for (const [index, prompt] of adopted.entries()) nameAsKnown(session, prompt, plan.found[index] ?? []);
+    tell(session, client, missed);
+    const unsent: OpenPrompt[] = [];
+    const again: (readonly [Prompt, readonly (string | undefined)[]])[] = [];
+    for (const [index, prompt] of adopted.entries()) {
+      const ids = plan.found[index] ?? [];
+      if (!ids.includes(undefined)) found(session, prompt, ids);
+      else if (prompt.acknowledgedAt !== undefined || ids.some((id) => id !== undefined)) again.push([prompt, ids]);
+      else {
+        session.prompts.drop(prompt);
+        unsent.push(others[index] as OpenPrompt);
+      }
+    }
+    const isOwn = here.length + adopted.length > unsent.length;
+    const begins = plan.runs && !session.turn.isRunning && (isRunning || isOwn);
+    // It may have come to its end since the server was asked.
+    const hasEnded = session.delivery.keeps(client, 'session.idle');
+    const goesOn = begins || (hasActiveWork && !hasEnded);
+    if (goesOn) session.goesOn(isOwn ? client : undefined, lastPromptOf(end, trail));
+    // Whether a turn comes of what is sent again the server says: it may be a command.
+    else if (again.length > 0) session.turn.take(client);
+    if (begins) await beginAgain(session, loading);
+    for (const [prompt, ids] of again) await sendAgain(session, prompt, ids, loading);
+    session.delivery.release(
+      client,
+      ({ id }) => id !== undefined && (trail.has(id) || missed.some((m) => m.id === id)),
+    );
+    const isOver = !session.turn.isRunning && (again.length === 0 || !session.turn.isTaken);
+    if (isOver) session.prompts.finished(session.now);
+    // A prompt that is sent now has its own end, which is that of this turn for its client, too.
+    if (isOver && (isRunning || isOwn) && !hasEnded && unsent.length === 0) {
+      const { type, body } = loading.idle(session.id);
+      client.deliver(body, type);
+    }
+    session.offer(client, course.offered);
+    const recovered = again.length > 0 ? 'SentAgain' : begins ? 'Continued' : goesOn ? 'Running' : 'Finished';
+    return { recovered: isRunning || isOwn ? recovered : 'Idle', unsent };
+  } catch (error) {
+    for (const prompt of adopted) session.prompts.drop(prompt);
+    throw error;
+  }
+}
+
+/** Whether the server has got the prompt from this home, which is to answer it. */
+function isHere(session: Session, open: OpenPrompt, { client, answered }: TakenClient): boolean {
+  const { callId } = open;
+  const prompt = session.prompts.find(open, client.id);
+  if (prompt === undefined) return false;
+  if (callId === undefined) return true;
+  const answer = (given: ServerAnswer): void => answered(callId, given);
+  if (prompt.acknowledgedAt === undefined) prompt.heir = answer;
+  else {
+    prompt.waiting = answer;
+    found(session, prompt, []);
+  }
+  return true;
+}
+
+function adopt({ prompts, now }: Session, open: OpenPrompt, { client, answered }: TakenClient): Prompt {
+  const { callId } = open;
+  const prompt = prompts.adopt(open, now, callId === undefined ? undefined : { client, id: callId });
+  if (callId !== undefined) prompt.waiting = (answer) => answered(callId, answer);
+  return prompt;
+}
+
+/**
+ * Goes on with the turn of a session of which no client is left that the home before had, for one that comes anew. What its clients had
+ * changed of rules is known to nobody, so it is asked whatever the session allowed by itself.
+ * @throws RpcError, CopilotError, NotRestoredError
+ */
+export async function pickUp(
+  session: Session,
+  loading: Loading,
+  isRecent: (at: string) => boolean,
+): Promise<Recovered> {
+  const { call } = loading;
+  const end = await readJournalEnd(call, session.id, isPrompt);
+  const hasActiveWork = await isActive(call, session.id);
+  const events = [...(end.known === undefined ? [] : [end.known]), ...end.events];
+  const trail = new Trail();
+  trail.learn([], events.map(factedEvent));
+  session.trail.learn(trail.known, []);
+  if (hasActiveWork) {
+    await askAgain(session.id, call);
+    await findWaits(session, call, events);
+    session.goesOn(undefined, end.known?.id);
+    return 'Running';
+  }
+  const { runs } = planRecovery(cutTurn(trail, [], { events: [], known: events.at(-1) }, false));
+  const last = events.findLast(isTold)?.event['timestamp'];
+  if (!runs || typeof last !== 'string' || !isRecent(last)) return 'Idle';
+  await askAgain(session.id, call);
+  session.goesOn(undefined, end.known?.id);
+  await beginAgain(session, loading);
+  return 'Continued';
+}
+
+/** Finds the events by which the server has asked what it waits for. A client that has them already may be about to come. */
+async function findWaits(session: Session, call: Loading['call'], events: readonly DurableEvent[]): Promise<void> {
+  const missing = await openQuestions(call, session.id);
+  for (const id of missing) if (session.waits.has(id)) missing.delete(id);
+  const take = (asked: DurableEvent): boolean => {
+    const { data } = asked.event;
+    const requestId = isObject(data) ? data['requestId'] : undefined;
+    if (WAIT_TYPES.includes(asked.type) && isObject(data) && missing.delete(requestId as string)) {
+      session.waits.reserve(asked.type, data, notificationOf(session.id, asked));
+    }
+    return missing.size === 0;
+  };
+  if (missing.size > 0 && events.findLastIndex(take) < 0) await readJournalEnd(call, session.id, take);
+  session.reserve();
+}
+
+/** Those that a client is told; where it is not known which it has got, those since the last prompt. */
+function missedEvents({ events, known }: JournalEnd): readonly DurableEvent[] {
+  const since = known === undefined ? events.findLastIndex(isPrompt) : 0;
+  return events.slice(Math.max(0, since)).filter((event) => isTold(event) && !saysStop(event.type, event.event));
+}
+
+function tell({ id, aliases }: Session, client: SessionClient, events: readonly DurableEvent[]): void {
+  for (const event of events) client.deliver(aliases.applied(notificationOf(id, event)), event.type);
+}
+
+function isPrompt({ type, event }: DurableEvent): boolean {
+  return factOf(type, event)?.kind === 'Prompt';
+}
+
+function factedEvent({ id, type, event }: DurableEvent) {
+  return { id, fact: factOf(type, event) };
+}
+
+/** The event by which the turn began. */
+function lastPromptOf({ events }: JournalEnd, trail: Trail): string | undefined {
+  return events.findLast(isPrompt)?.id ?? trail.known.findLast(({ fact }) => fact?.kind === 'Prompt')?.id;
+}
+
+/** Puts a prompt, whose places are those of its client's trail, into that of the session. */
+function place({ messages }: Prompt, trail: Trail, own: Trail): void {
+  const placeOf = (at: number) => trail.positionOf(own.idAt(at));
+  for (const message of messages) {
+    message.sentAt = placeOf(message.sentAt);
+    if (message.seenAt !== undefined) message.seenAt = placeOf(message.seenAt);
+    if (message.unansweredSince !== undefined) message.unansweredSince = message.sentAt;
+  }
+}
+
+/** Whether the turn cannot go on, but the session can be used. */
+export function isForTurnOnly(error: unknown): boolean {
+  return error instanceof NotRestoredError || error instanceof RpcError;
+}
