@@ -13,5 +13,13 @@ export default {
   coverageProvider: 'v8',
   // A deadline for what hangs, not a measure of speed: the machine may be busy with other things.
   testTimeout: 60_000,
-  projects: [level('unit'), level('integration'), level('faults'), level('e2e'), level('argocd')],
+  projects: [
+    level('unit'),
+    level('integration'),
+    level('faults'),
+    level('e2e'),
+    level('argocd'),
+    level('kills'),
+    level('upgrades'),
+  ],
 };

@@ -63,8 +63,12 @@ function runChecks(): Tally {
   return tally;
 }
 
-/** End-to-end tests that change what the whole cluster shares, such as CRDs and images: nothing runs beside them. */
-const ALONE = 'test/e2e/(demo|images|gitops/no-diff|install/(install|replicas|rights|upgrade))';
+/**
+ * End-to-end tests that change what the whole cluster shares, such as CRDs and images, or need most of its node's CPU, as all
+ * samples at once and a hundred tenants do: nothing runs beside them.
+ */
+const ALONE =
+  'test/e2e/(demo|images|gateway/(hundred-asleep|node-drain)|gitops/no-diff|install/(install|replicas|rights|samples|upgrade))';
 
 /** What reaches into the local cluster: its audit log, and processes and mounts of its node, which is this machine. */
 const REACHES_IN = /support\/(audit|node-process|processes|small-disk)\.ts'/;
@@ -90,6 +94,8 @@ function partsOf(level: string): string[][] {
     level,
   ];
   if (level === 'unit') return [jest];
+  // Of the cluster it needs nothing, and from its network no package index is reached.
+  if (level === 'kills') return [[...jest, '--runInBand']];
   const parts: Record<string, string[][]> = {
     // Two at a time: they start API servers of their own.
     integration: [[...jest, '--maxWorkers=2']],
@@ -130,7 +136,7 @@ function firstLine(text: string): string {
   const [line = ''] = stripVTControlCharacters(text)
     .trim()
     .split(/\n\s+at /);
-  return line.replaceAll(`${root}/`, '').replace(/\s+/g, ' ').slice(0, 200);
+  return line.replaceAll(`${root}/`, '').replace(/\s+/g, ' ').slice(0, 800);
 }
 
 function failuresOf({ testResults }: Report): string[] {
@@ -167,10 +173,10 @@ function runPart(command: string[], env: NodeJS.ProcessEnv): Tally {
   }
 }
 
-/** `faults` runs a sample here, and all of its plans by `make test-faults`. */
-const usual = ['checks', 'unit', 'integration', 'faults', 'e2e'];
+/** `faults` and `upgrades` run a few here, and all by `make test-faults` and `make test-upgrades`. `kills` are random: by `make test-kills` only. */
+const usual = ['checks', 'unit', 'integration', 'faults', 'e2e', 'upgrades'];
 /** `argocd` has a target of its own, `make test-argocd`: it takes minutes to build what it needs. */
-const known = [...usual, 'argocd'];
+const known = [...usual, 'kills', 'argocd'];
 const levels = process.argv.slice(2).length > 0 ? process.argv.slice(2) : usual;
 const total: Tally = { passed: 0, failed: 0, failures: [] };
 const summaries: string[] = [];

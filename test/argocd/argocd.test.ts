@@ -8,6 +8,7 @@ import { Applications, type Application } from '../support/applications.ts';
 import { CHART, REQUIRED_VALUES } from '../support/chart.ts';
 import { READY_MS, TestNamespace } from '../support/cluster.ts';
 import { GitRepository } from '../support/git-repository.ts';
+import { LITTLE } from '../support/release.ts';
 import { PROJECT } from '../support/tenant-api.ts';
 import { output } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
@@ -38,6 +39,9 @@ beforeAll(async () => {
   for (const sample of readdirSync(SAMPLES).filter((name) => name !== 'kustomization.yaml')) {
     git.copy(join(SAMPLES, sample), `tenants/${sample}`);
   }
+  // All samples are on the one node of the tests, which has two CPUs, with a server more than they have.
+  const three = readFileSync(join(SAMPLES, 'three-servers.yaml'), 'utf8');
+  git.write('tenants/three-servers.yaml', three.replace('cpu: 250m', 'cpu: 50m'));
   git.copy(join(PROJECT, 'test/model/manifest.yaml'), 'tenants/model.yaml');
   git.write('tenants/chatting.yaml', chattingTenant());
   head = await git.commit('Everything');
@@ -47,7 +51,7 @@ beforeAll(async () => {
   applications = new Applications(ARGOCD);
   const { image, serverImage } = REQUIRED_VALUES;
   await createApplication('operator.yaml', 'operator', (spec) => {
-    const values = { image, serverImage, watchNamespaces: [namespace.name] };
+    const values = { ...LITTLE, image, serverImage, watchNamespaces: [namespace.name] };
     spec['source'] = {
       ...(spec['source'] as object),
       helm: { releaseName: namespace.name, valuesObject: values },
@@ -193,10 +197,15 @@ describe('a real Argo CD', () => {
     await applications.changing(['CopilotTenant/acme'], async () => {
       git.write('tenants/minimal.yaml', tenantYaml('acme', { suspend: true }));
       await rollOut('acme pauses', 'Suspended');
-      expect(applications.resource('tenants', 'CopilotTenant/acme').health).toEqual({
-        status: 'Suspended',
-        message: 'spec.suspend is true: no servers run; volumes are kept.',
-      });
+      // Its server stops when it is drained.
+      await waitFor(
+        'no server runs',
+        () =>
+          applications.resource('tenants', 'CopilotTenant/acme').health?.message ===
+          'spec.suspend is true: no servers run; volumes are kept.',
+        { withinMs: READY_MS, everyMs: 200 },
+      );
+      expect(applications.resource('tenants', 'CopilotTenant/acme').health?.status).toBe('Suspended');
       git.write('tenants/minimal.yaml', tenantYaml('acme', {}));
       await rollOut('acme goes on');
     });

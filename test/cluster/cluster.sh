@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The local cluster: cluster.sh up | down | kwok-up | kwok-down | load-image ARCHIVE. See docs/local-cluster.md.
+# The local cluster: cluster.sh up | down | kwok-up | kwok-down | load-image ARCHIVE | tag-image NAME OTHER. See docs/local-cluster.md.
 set -euo pipefail
 
 CLUSTER_SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -106,5 +106,6 @@ case ${1-} in
   kwok-up) kwok_up ;;
   kwok-down) kwok_down ;;
   load-image) load_image "${2:?an OCI archive}" ;;
-  *) die "usage: cluster.sh up | down | kwok-up | kwok-down | load-image ARCHIVE" ;;
+  tag-image) cluster_ctr images tag --force "${2:?an image}" "${3:?another name of it}" ;;
+  *) die "usage: cluster.sh up | down | kwok-up | kwok-down | load-image ARCHIVE | tag-image NAME OTHER" ;;
 esac

@@ -24,6 +24,8 @@ import { collectGarbage, everythingIn } from './garbage.ts';
 import type { Volumes } from './volumes.ts';
 
 const MERGE = 'application/merge-patch+json';
+/** The types of whose objects something else than garbage comes. */
+const PLAYED = [Deployment, ReplicaSet, Pod, PersistentVolumeClaim, Job] as ResourceType[];
 const PVC_PROTECTION = 'kubernetes.io/pvc-protection';
 const HASH_LABEL = 'pod-template-hash';
 
@@ -41,6 +43,8 @@ export class FakeCluster {
   readonly #volumes: Volumes;
   /** Pods that have been told to stop: they are gone a step later. */
   readonly #stopping = new Set<string>();
+  /** The number of deletions after which there was no garbage left. */
+  #collected = -1;
   #wrote = false;
   #pods = 0;
 
@@ -51,10 +55,11 @@ export class FakeCluster {
     this.#volumes = volumes;
   }
 
-  /** One step of everything. False: there was nothing to do. */
-  async step(): Promise<boolean> {
+  /** One step of everything, of the garbage collector only after further `deletions`. False: there was nothing to do. */
+  async step(deletions: number): Promise<boolean> {
     this.#wrote = false;
-    const everything = await everythingIn(this.#client, this.#namespace);
+    const types = deletions === this.#collected ? PLAYED : undefined;
+    const everything = await everythingIn(this.#client, this.#namespace, types);
     const all = <T extends KubeObject>(type: ResourceType<T>): T[] =>
       everything.filter(([{ kind }]) => kind === type.kind).map(([, object]) => object as T);
     const [sets, pods, claims] = [all(ReplicaSet), all(Pod), all(PersistentVolumeClaim)];
@@ -67,7 +72,10 @@ export class FakeCluster {
       await this.#stepDeployment(deployment, own, pods);
     }
     for (const job of all(Job)) await this.#stepJob(job, pods, claims);
-    if (await collectGarbage(this.#client, everything)) this.#wrote = true;
+    if (types === undefined) {
+      if (await collectGarbage(this.#client, everything)) this.#wrote = true;
+      else this.#collected = deletions;
+    }
     return this.#wrote;
   }
 
@@ -243,11 +251,9 @@ export class FakeCluster {
 
   async #patch(object: KubeObject, patch: object, subresource?: string): Promise<void> {
     this.#wrote = true;
-    const type = [Deployment, ReplicaSet, Pod, PersistentVolumeClaim, Job].find(({ kind }) => kind === object.kind);
+    const type = PLAYED.find(({ kind }) => kind === object.kind);
     if (type === undefined) throw new Error(`${object.kind} is not played`);
-    await ignoreNotFound(
-      this.#client.patch(type as ResourceType, nameOf(object), patch, { contentType: MERGE, subresource }),
-    );
+    await ignoreNotFound(this.#client.patch(type, nameOf(object), patch, { contentType: MERGE, subresource }));
   }
 
   async #delete<T extends KubeObject>(type: ResourceType<T>, object: T, gracePeriodSeconds?: number): Promise<void> {

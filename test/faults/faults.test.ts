@@ -5,15 +5,17 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { startTenantApi, type TenantApi } from '../support/tenant-api.ts';
 import { LIFE } from './life.ts';
-import { allPlans, idOf, type Plan, plansOf, sample } from './plans.ts';
+import { allPlans, idOf, type Plan, plansOf, sample, shardOf } from './plans.ts';
 import { live, type Life } from './run.ts';
 
 /** Plans of each kind in the sample. */
 const SAMPLE = Number(process.env['FAULT_SAMPLE'] ?? 1);
 const seed = Number(process.env['FAULT_SEED'] ?? 1);
 const chosen = process.env['FAULT_PLAN'];
+/** Which part of the plans this process runs: `make test-faults JOBS=2` has two processes. */
+const SHARD = process.env['FAULT_SHARD'] ?? '1/1';
 
-jest.setTimeout(4 * 3_600_000);
+jest.setTimeout(12 * 3_600_000);
 
 let api: TenantApi;
 let reference: Life;
@@ -27,9 +29,16 @@ it('a life without a fault comes to the same each time', async () => {
   await live(api, undefined, reference);
 });
 
+it('every plan is in one of the shards', () => {
+  const plans = allPlans(3, ['create', 'end']);
+  const shards = ['1/4', '2/4', '3/4', '4/4'].flatMap((shard) => shardOf(plans, shard));
+  expect(shards.map(idOf).toSorted()).toEqual(plans.map(idOf).toSorted());
+});
+
 it('a life with one fault comes to the same as without', async () => {
-  const plans = chosenPlans();
+  const plans = shardOf(chosenPlans(), SHARD);
   const failures: string[] = [];
+  const startedAll = performance.now();
   for (const [index, plan] of plans.entries()) {
     const started = performance.now();
     const failure = await live(api, plan, reference).then(
@@ -38,8 +47,11 @@ it('a life with one fault comes to the same as without', async () => {
     );
     if (failure !== undefined) failures.push(failure);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const done = index + 1;
+    const minutesLeft = ((performance.now() - startedAll) / 60_000 / done) * (plans.length - done);
     process.stderr.write(
-      `${index + 1}/${plans.length} ${idOf(plan)} ${seconds} s${failure === undefined ? '' : ` FAILED: ${failure}`}\n`,
+      `shard ${SHARD}: ${done}/${plans.length}, ${failures.length} failed, ${minutesLeft.toFixed(0)} min left: ` +
+        `${idOf(plan)} ${seconds} s${failure === undefined ? '' : ` FAILED: ${failure}`}\n`,
     );
   }
   const again = failures.map((failure) => `FAULT_PLAN=${failure.slice(0, failure.indexOf(': '))} make test-faults`);

@@ -38,9 +38,12 @@ export const childTypes = (): ResourceType[] =>
     ServiceAccount,
   ] as ResourceType[];
 
-/** Everything in a namespace: the resources of users and what was created for them. */
-export async function everythingIn(client: Client, namespace: string): Promise<[ResourceType, KubeObject][]> {
-  const types = [CopilotTenant, CopilotSession, ...childTypes()] as ResourceType[];
+/** Everything in a namespace: the resources of users and what was created for them; or what there is of these types. */
+export async function everythingIn(
+  client: Client,
+  namespace: string,
+  types = [CopilotTenant, CopilotSession, ...childTypes()] as readonly ResourceType[],
+): Promise<[ResourceType, KubeObject][]> {
   const lists = await Promise.all(
     types.map(async (type) => {
       const { items } = await client.listAll(type, { namespace });

@@ -45,12 +45,13 @@ export function idOf(plan: Plan): string {
 /** All plans for a life of so many writes and these steps. */
 export function allPlans(writes: number, steps: readonly string[]): Plan[] {
   const plans: Plan[] = [];
+  for (const step of steps) {
+    for (const resource of WATCHED) for (const how of WATCH_FAULTS) plans.push({ kind: 'watch', step, resource, how });
+  }
+  // Last, so that a process that counts a write more has the same plans in its shard.
   for (let write = 1; write <= writes; write++) {
     for (const how of CRASHES) plans.push({ kind: 'crash', write, how });
     for (const how of WRITE_ERRORS) plans.push({ kind: 'error', write, how });
-  }
-  for (const step of steps) {
-    for (const resource of WATCHED) for (const how of WATCH_FAULTS) plans.push({ kind: 'watch', step, resource, how });
   }
   return plans;
 }
@@ -63,6 +64,13 @@ export function plansOf(plans: readonly Plan[], ids: readonly string[]): Plan[] 
       throw new Error(`there is no plan ${id}: write it as in ${plans.slice(0, 1).map(idOf).join()}`);
     return found;
   });
+}
+
+/** `2/4`: the second of four parts, which together have every plan once and are about as long. What FAULT_SHARD takes. */
+export function shardOf(plans: readonly Plan[], shard: string): Plan[] {
+  const [, part = 0, parts = 0] = (/^(\d+)\/(\d+)$/.exec(shard) ?? []).map(Number);
+  if (part < 1 || part > parts) throw new Error(`FAULT_SHARD=${shard}: write it as in 1/2, the first of two`);
+  return plans.filter((_plan, index) => index % parts === part - 1);
 }
 
 /** A sample with as many crashes, errors and watch faults each; the same for the same seed. */

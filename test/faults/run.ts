@@ -23,6 +23,8 @@ export interface Life {
 const LATE_MS = 20_000;
 /** Longer than the pinger takes to ask every server, in ms of the world. */
 const SETTLED_MS = 15_000;
+/** Longer than a call waits by itself, in which it would count as a request under way. */
+const RETRY_AFTER_S = 20;
 /** Values that must not change as long as their owner lives. */
 const TOKEN = 'acme-token';
 
@@ -37,6 +39,8 @@ export async function live(api: TenantApi, plan?: Plan, reference?: Life): Promi
   for (const step of LIFE) {
     try {
       await (plan?.kind === 'watch' && plan.step === step.name ? takeFaulty(world, step, plan) : take(world, step));
+      // What was to be written by a request without a response is written after its deadline.
+      while (world.process.proxy.silenced > 0) await world.advance(SETTLED_MS);
       // A process that has just started reports what it knew before, until its first ping of each server.
       await world.advance(SETTLED_MS);
       await judge(world);
@@ -108,7 +112,12 @@ function errorOf(how: Extract<Plan, { kind: 'error' }>['how']): Fault {
   if (how === 'lost') return { kind: 'loseResponse' };
   if (how === 'silence') return { kind: 'silence' };
   const reasons = { 409: 'Conflict', 429: 'TooManyRequests', 500: 'InternalError', 503: 'ServiceUnavailable' } as const;
-  return { kind: 'respond', status: Number(how), reason: reasons[how], ...(how === '429' && { retryAfterSeconds: 2 }) };
+  return {
+    kind: 'respond',
+    status: Number(how),
+    reason: reasons[how],
+    ...(how === '429' && { retryAfterSeconds: RETRY_AFTER_S }),
+  };
 }
 
 /** What holds at any time. */

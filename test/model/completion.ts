@@ -93,14 +93,17 @@ function toolCallOf(head: AnswerHead, { toolCall }: ToolCallStep): object {
 }
 
 // Four characters a token is close enough: clients only need counts that are there and grow with the text.
-function usage(prompt: string, step: TextStep | ToolCallStep): object {
+export function usage(
+  prompt: string,
+  step: TextStep | ToolCallStep,
+): { readonly prompt_tokens: number; readonly completion_tokens: number; readonly total_tokens: number } {
   const tokens = (text: string): number => Math.ceil(text.length / 4);
   const completion = tokens('toolCall' in step ? JSON.stringify(step.toolCall) : step.text);
   const input = tokens(prompt);
   return { prompt_tokens: input, completion_tokens: completion, total_tokens: input + completion };
 }
 
-function textOf(content: unknown): string {
+export function textOf(content: unknown): string {
   if (typeof content === 'string') return content;
   return list(content)
     .map((part) => record(part)['text'])
@@ -108,10 +111,10 @@ function textOf(content: unknown): string {
     .join('');
 }
 
-function record(value: unknown): Record<string, unknown> {
+export function record(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-function list(value: unknown): unknown[] {
+export function list(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }

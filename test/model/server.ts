@@ -1,6 +1,6 @@
 /**
  * An OpenAI-compatible chat server whose answers a test writes while it runs. It speaks to anything that takes a base URL:
- * POST …/chat/completions (streamed or not) and GET …/models; tests use POST and DELETE /script, GET and DELETE /requests.
+ * POST …/chat/completions and …/responses (streamed or not) and GET …/models; tests use POST and DELETE /script, GET and DELETE /requests.
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -17,6 +17,7 @@ import {
   usageChunk,
 } from './completion.ts';
 import type { AnswerHead, ChatRequest } from './completion.ts';
+import { parseResponsesRequest, responseBody, responseEvents } from './responses.ts';
 import { parseRule, Script, ScriptError } from './script.ts';
 import type { ErrorStep, Step, TextStep, ToolCallStep } from './script.ts';
 
@@ -101,19 +102,23 @@ export function createModelServer({ model = 'test-model', journalSize = 1000 }: 
         object: 'list',
         data: [{ id: model, object: 'model', created: 0, owned_by: 'test' }],
       });
-    if (request.method !== 'POST' || !url.pathname.endsWith('/chat/completions'))
+    const isResponses = url.pathname.endsWith('/responses');
+    if (request.method !== 'POST' || !(isResponses || url.pathname.endsWith('/chat/completions')))
       return sendJson(response, 404, {
         error: { message: `no route ${request.method} ${url.pathname}`, type: 'not_found' },
       });
 
-    const chat = parseChatRequest(await readJson(request));
+    const body = await readJson(request);
+    const chat = isResponses ? parseResponsesRequest(body) : parseChatRequest(body);
     Object.assign(entry, chat);
     const head: AnswerHead = {
       id: `chatcmpl-${entry.id}`,
       created: Math.floor(Date.parse(entry.time) / 1000),
       model: chat.model,
     };
-    await answer(response, head, chat, script.next(chat.prompt) ?? { text: defaultAnswer(chat.prompt) });
+    const step = script.next(chat.prompt) ?? { text: defaultAnswer(chat.prompt) };
+    if (isResponses) await respond(response, head, chat, step);
+    else await answer(response, head, chat, step);
   };
 
   return createServer((request, response) => {
@@ -131,6 +136,25 @@ async function answer(response: ServerResponse, head: AnswerHead, chat: ChatRequ
   const gone = goneSignal(response);
   if ('text' in step && step.delayMs !== undefined) await pause(step.delayMs * pieces(step).length, gone);
   if (!gone.aborted) sendJson(response, 200, completionBody(head, step, chat.prompt));
+}
+
+async function respond(response: ServerResponse, head: AnswerHead, chat: ChatRequest, step: Step): Promise<void> {
+  if ('error' in step) return sendError(response, step);
+  const gone = goneSignal(response);
+  const delayMs = 'text' in step ? (step.delayMs ?? 0) : 0;
+  if (!chat.stream) {
+    if ('text' in step) await pause(delayMs * pieces(step).length, gone);
+    return gone.aborted ? undefined : sendJson(response, 200, responseBody(head, step, chat.prompt));
+  }
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
+  response.flushHeaders();
+  for (const [sequence, { isPiece, ...event }] of responseEvents(head, step, chat.prompt).entries()) {
+    if (isPiece === true) await pause(delayMs, gone);
+    if (gone.aborted) return;
+    const data = JSON.stringify({ ...event, sequence_number: sequence });
+    response.write(`event: ${event['type']}\ndata: ${data}\n\n`);
+  }
+  response.end();
 }
 
 async function stream(

@@ -24,7 +24,7 @@ export interface Loot {
   readonly others: readonly string[];
 }
 
-const [gateway = '', tenant = '', serverPort = ''] = process.argv.slice(2);
+const [gateway = '', tenant = '', server = ''] = process.argv.slice(2);
 const TOKEN = 'COPILOT_CONNECTION_TOKEN';
 const ANSWER_MS = 30_000;
 /** Shorter strings are no secrets. */
@@ -61,7 +61,8 @@ async function call(client: RawClient, id: number, method: string, params: objec
 }
 
 async function useServer(token: string): Promise<Pick<Loot, 'sessions' | 'rewrites'>> {
-  const socket = connect(Number(serverPort), '127.0.0.1');
+  const [host, port] = server.split(':');
+  const socket = connect(Number(port), host);
   const client = new RawClient(socket);
   try {
     await call(client, 1, 'connect', { token });

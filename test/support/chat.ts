@@ -1,6 +1,6 @@
 /** The real Copilot SDK as a client of a tenant's server: what the demo and the end-to-end tests chat with. */
 import { approveAll, CopilotClient, RuntimeConnection } from '@github/copilot-sdk';
-import type { ProviderConfig, SessionConfig } from '@github/copilot-sdk';
+import type { ProviderConfig, SessionConfig, SessionEvent } from '@github/copilot-sdk';
 
 /** What an application needs to know of a tenant. */
 export interface Binding {
@@ -65,6 +65,31 @@ export async function chat(binding: Binding, options: ChatOptions): Promise<Chat
     if (!message) throw new Error(`session ${session.sessionId} ended its turn without an answer`);
     await session.disconnect();
     return { sessionId: session.sessionId, answer: message.data.content, serverVersion: version };
+  });
+}
+
+/**
+ * Goes on with a session whose client was lost in the middle of a turn, and waits for the answer to what that one has said.
+ * @throws Error if no turn runs any more
+ */
+export async function follow(binding: Binding, resume: string, timeoutMs = 60_000): Promise<string> {
+  return withClient(binding, async (client) => {
+    const { promise: answered, resolve, reject } = Promise.withResolvers<string>();
+    let answer = '';
+    const onEvent = (event: SessionEvent): void => {
+      if (event.type === 'assistant.message') answer = event.data.content;
+      if (event.type === 'session.idle') resolve(answer);
+    };
+    const session = await client.resumeSession(resume, { onPermissionRequest: approveAll, onEvent });
+    const { hasActiveWork } = await session.rpc.metadata.activity();
+    if (!hasActiveWork) throw new Error(`session ${resume} is in the middle of no turn`);
+    const timer = setTimeout(() => reject(new Error(`session ${resume} gave no answer`)), timeoutMs);
+    try {
+      return await answered;
+    } finally {
+      clearTimeout(timer);
+      await session.disconnect();
+    }
   });
 }
 

@@ -31,9 +31,14 @@ export const SERVER_IMAGE = REQUIRED_VALUES.serverImage;
 export const OPERATOR_IMAGE = `${REQUIRED_VALUES.image.repository}:${REQUIRED_VALUES.image.tag}`;
 /** Longest wait for a server to become ready, in ms: a cold CLI on a busy machine takes up to 20 s. */
 export const READY_MS = 90_000;
-
 /** Where a server has its sessions: its volume. */
 export const SESSIONS = '/home/copilot/.copilot/session-state';
+
+/**
+ * What servers of tests ask for, with the default's memory. With the default of 100m the tests that run beside each other fill
+ * a node of two CPUs, and those that come last are not scheduled.
+ */
+const LITTLE_CPU = { requests: { cpu: '10m', memory: '512Mi' }, limits: { memory: '4Gi' } };
 
 export class TestNamespace {
   readonly name: string;
@@ -107,13 +112,13 @@ export class TestNamespace {
     return path;
   }
 
-  /** Makes a tenant. */
+  /** Makes a tenant, whose servers ask for little CPU unless `spec` says how much. */
   async createTenant(name: string, spec: CopilotTenantSpecInput = {}): Promise<CopilotTenant> {
     const manifest = {
       apiVersion: 'copilot-operator.dev/v1alpha1',
       kind: 'CopilotTenant',
       metadata: { name, namespace: this.name },
-      spec,
+      spec: { ...spec, server: { resources: LITTLE_CPU, ...spec.server } },
     };
     return this.client.create(CopilotTenant, manifest as CopilotTenant);
   }
@@ -146,9 +151,13 @@ export class TestNamespace {
         { withinMs, everyMs: 100 },
       );
     } catch (error) {
-      throw new Error(`tenant ${name}: ${what}: not within ${withinMs} ms; ${JSON.stringify(last?.status, null, 1)}`, {
-        cause: error,
-      });
+      const conditions = last?.status?.conditions ?? [];
+      // First what explains the rest: the closing line of a run shows the beginning only.
+      const found = conditions.map(({ type, status, message }) => `${type}=${status}: ${message}`).join(' ');
+      throw new Error(
+        `tenant ${name}: ${what}: not within ${withinMs} ms; ${found} ${JSON.stringify(last?.status, null, 1)}`,
+        { cause: error },
+      );
     }
   }
 
@@ -325,7 +334,8 @@ export function conditionOf(object: CopilotTenant | CopilotSession, type: string
   return condition;
 }
 
-function adminKubeconfig(): string {
+/** Path of the kubeconfig that the tests have all rights by. */
+export function adminKubeconfig(): string {
   const path = process.env['KUBECONFIG'] ?? join(PROJECT, '.cluster/kubeconfig');
   if (path.includes(':')) throw new Error(`KUBECONFIG names several files (${path}): the tests take one`);
   return path;

@@ -1,27 +1,51 @@
 // Real Copilot servers as child processes on the loopback, each with a home of its own.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { cliPackageCache, serverBinary, type ServerBinary } from './copilot-binary.ts';
+import type { IPv6OnlyNetwork } from './ipv6-only.ts';
+import { waitFor } from './wait.ts';
 
-/** A port of the loopback that nobody listens on at this moment. */
+/**
+ * A port of the loopback that nobody listens on at this moment, and that the kernel gives to no connection: whoever dials a port of that
+ * range while nobody listens there may be connected to itself.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, host), 'listening');
+  } catch {
+    return false;
+  }
   server.close();
   await once(server, 'close');
-  return port;
+  return true;
+}
+
+/** Where a server listens in place of 127.0.0.1. */
+interface Place {
+  /** Default: that of this process. */
+  readonly network?: IPv6OnlyNetwork;
+  /** What it is told to listen on. */
+  readonly host: string;
 }
 
 /** One server that can be killed, stopped and started again at the same port with the same state. */
 export class CopilotServer implements AsyncDisposable {
-  readonly host = '127.0.0.1';
+  readonly host: string;
   readonly port: number;
+  readonly #network: IPv6OnlyNetwork | undefined;
   readonly #binary: ServerBinary;
   readonly #token: string | undefined;
   readonly #options: readonly string[];
@@ -36,7 +60,10 @@ export class CopilotServer implements AsyncDisposable {
     token: string | undefined,
     options: readonly string[],
     env: Readonly<Record<string, string>>,
+    place: Place | undefined,
   ) {
+    this.host = place?.host ?? '127.0.0.1';
+    this.#network = place?.network;
     this.#binary = binary;
     this.port = port;
     this.#token = token;
@@ -46,7 +73,7 @@ export class CopilotServer implements AsyncDisposable {
 
   /**
    * Starts a server with further `options` of its command line and further variables of its environment. Resolves when it listens.
-   * Without a token it takes any client. Default of `port`: one that nobody listens on.
+   * Without a token it takes any client. Default of `port`: one that nobody listens on. `place`: another address or network.
    */
   static async start(
     binary: ServerBinary,
@@ -54,8 +81,9 @@ export class CopilotServer implements AsyncDisposable {
     options: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
     port?: number,
+    place?: Place,
   ): Promise<CopilotServer> {
-    const server = new CopilotServer(binary, port ?? (await freePort()), token, options, env);
+    const server = new CopilotServer(binary, port ?? (await freePort()), token, options, env, place);
     await server.start();
     return server;
   }
@@ -65,9 +93,19 @@ export class CopilotServer implements AsyncDisposable {
     return join(this.#home, '.copilot/session-state');
   }
 
+  /** What is on the disk of a session's journal; empty if there is none. */
+  journalOf(sessionId: string): string {
+    const path = join(this.sessionState, sessionId, 'events.jsonl');
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  }
+
   async start(): Promise<void> {
+    // A child that a killed server was about to start has its sockets for a moment longer.
+    await waitFor('nobody listens on the port', () => this.#isFree(), { withinMs: 30_000, everyMs: 10 });
     const args = ['--headless', '--host', this.host, '--port', String(this.port), '--no-auto-update', ...this.#options];
-    const child = spawn(serverBinary(this.#binary), args, {
+    const program = serverBinary(this.#binary);
+    const command: [string, string[]] = this.#network?.enter(program, ...args) ?? [program, args];
+    const child = spawn(...command, {
       cwd: this.#home,
       env: {
         PATH: process.env['PATH'],
@@ -102,12 +140,17 @@ export class CopilotServer implements AsyncDisposable {
     });
   }
 
-  /** Stops it for good (SIGKILL), or until `start()`. */
-  async kill(): Promise<void> {
+  /** Another network has nobody else in it. */
+  async #isFree(): Promise<boolean> {
+    return this.#network !== undefined || isFree(this.port, this.host);
+  }
+
+  /** Stops it for good, or until `start()`. */
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
+    child.kill(signal);
     await once(child, 'exit');
   }
 

@@ -46,6 +46,15 @@ export class GatewayProcess {
     return this.#child.exitCode;
   }
 
+  /** Nothing of it runs until {@link resume}. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   /** Ends it, if it has not ended. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');

@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import type { CopilotTenantSpecInput } from '../../src/api/tenant.ts';
 import { SERVER_PORT } from '../../src/api/names.ts';
-import { stampSecret } from '../../src/commands/operator/stamp-secret.ts';
+import { KeySecrets } from '../../src/commands/operator/key-secrets.ts';
+import { PEER_KEYS, STAMP_KEYS } from '../../src/resources/key-secret.ts';
 import { systemClock } from '../../src/kube/clock/clock.ts';
 import { Pod, Secret } from '../../src/kube/types/builtins.ts';
 import type { Binding } from './chat.ts';
@@ -16,6 +17,9 @@ import { GATEWAY_FACTS, GATEWAY_NAMESPACE, gatewayKubeconfig } from './gateway-r
 import { TestModel } from './model.ts';
 import { ReconcilerWorld } from './reconciler-world.ts';
 import { startTenantApi, type TenantApi } from './tenant-api.ts';
+
+/** Where servers listen: test files that run beside each other have an address of the loopback each, because all servers have the same port. */
+const HOST = `127.0.1.${process.env['JEST_WORKER_ID'] ?? '1'}`;
 
 export class GatewayWorld implements AsyncDisposable {
   readonly api: TenantApi;
@@ -50,7 +54,7 @@ export class GatewayWorld implements AsyncDisposable {
     const address = { host: '127.0.0.1', port: await freePort() };
     const kubeconfig = await gatewayKubeconfig(api);
     const stop = new AbortController();
-    const signing = signer(tenants).run(stop.signal, stop.signal);
+    const signing = signer(tenants).run(stop.signal);
     const gateway = await startGateway(kubeconfig, address.port);
     return new GatewayWorld({ api, model, tenants, address, kubeconfig }, gateway, async () => {
       stop.abort();
@@ -93,9 +97,10 @@ export class GatewayWorld implements AsyncDisposable {
     return this.model.bind(this.address, token);
   }
 
-  /** Starts the server of a tenant on this machine, and its pod with that address. Only one at a time has the port of servers. */
+  /** Starts the server of a tenant on this machine, and its pod with that address. Only one at a time of a test file has the port of servers. */
   async startServer(tenant: string, binary: ServerBinary = 'runtime'): Promise<CopilotServer> {
-    const server = await CopilotServer.start(binary, await this.token(`${tenant}-token`), [], {}, SERVER_PORT);
+    const token = await this.token(`${tenant}-token`);
+    const server = await CopilotServer.start(binary, token, [], {}, SERVER_PORT, { host: HOST });
     const pod = await this.tenants.startPod(tenant, 0);
     const status = { podIP: server.host, podIPs: [{ ip: server.host }] };
     await this.tenants.patch(Pod, pod.metadata.name, { status }, 'status');
@@ -115,7 +120,8 @@ export class GatewayWorld implements AsyncDisposable {
 /** The operator's part of isolation: the key that signs whose a session is. */
 function signer({ client }: ReconcilerWorld) {
   const log = { info: () => undefined, warn: () => undefined };
-  return stampSecret({ client, clock: systemClock, log, namespace: GATEWAY_NAMESPACE, randomBytes });
+  const secrets = [STAMP_KEYS, PEER_KEYS];
+  return new KeySecrets({ client, clock: systemClock, log, namespace: GATEWAY_NAMESPACE, randomBytes, secrets });
 }
 
 function startGateway(kubeconfig: string, port: number): Promise<GatewayProcess> {

@@ -2,22 +2,31 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { createAdmission } from '../../src/gateway/admission/admission.ts';
+import { createAdmission, type TokenIssuers } from '../../src/gateway/admission/admission.ts';
+import type { Reviews } from '../../src/gateway/admission/reviews.ts';
 import type { ClientLimits } from '../../src/gateway/client/model.ts';
 import type { Isolation } from '../../src/api/names.ts';
+import { Pauses } from '../../src/gateway/pauses.ts';
 import { Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
+import { RoutedRelay } from '../../src/gateway/forward/routed-relay.ts';
+import { UnreadMemory, unreadLimits } from '../../src/gateway/client/unread-memory.ts';
+import { dialTcpWhile } from '../../src/copilot/index.ts';
+import type { Homes } from '../../src/gateway/peers/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
+import { ForwardMetrics } from '../../src/gateway/report/forward-metrics.ts';
 import { countedRules } from '../../src/gateway/report/counted-rules.ts';
 import { GatewayMetrics } from '../../src/gateway/report/metrics.ts';
 import { RelayMetrics } from '../../src/gateway/report/relay-metrics.ts';
-import { systemClock } from '../../src/kube/clock/clock.ts';
+import { systemClock, type Clock } from '../../src/kube/clock/clock.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
 import { StaticFleet } from './static-fleet.ts';
 import { StaticOwnership } from './static-ownership.ts';
 import { waitFor } from './wait.ts';
 
+const MAX_CONNECTIONS = 20_000;
+const MAX_UNREAD_BYTES = 128 * 1024 * 1024;
 const CREDENTIAL = `cpg_${'a'.repeat(43)}`;
 /** What the binding Secret of the tenant would have. */
 export const BINDING_TOKEN = `team/acme:${CREDENTIAL}`;
@@ -47,6 +56,13 @@ export interface GatewayInProcessOptions extends Partial<
   readonly token?: string;
   readonly limits?: Partial<ClientLimits>;
   readonly relayLimits?: Partial<RelayLimits>;
+  /** It is one of several replicas. */
+  readonly homes?: Homes;
+  /** What the API server would say; default: that it knows nobody. */
+  readonly reviews?: Reviews;
+  readonly issuers?: TokenIssuers;
+  /** Of its clients; default: that of this machine. */
+  readonly clock?: Clock;
 }
 
 export class GatewayInProcess implements AsyncDisposable {
@@ -58,15 +74,17 @@ export class GatewayInProcess implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #kill = new AbortController();
   readonly #relay: ClosableRelay;
+  readonly #routed: RoutedRelay | undefined;
   readonly #gateway: Gateway;
   readonly #running: Promise<void>;
 
   private constructor(options: GatewayInProcessOptions) {
-    const { server = { host: '127.0.0.1', port: 1 }, token = '', limits, relayLimits = {} } = options;
+    const { server = { host: '127.0.0.1', port: 1 }, token = '', limits, relayLimits = {}, homes, issuers } = options;
+    const { clock = systemClock } = options;
     this.fleet = new StaticFleet(server, token);
     this.fleet.change({ credentials: [credentialHash(CREDENTIAL)], isolation: options.isolation ?? 'Dedicated' });
     const log = pino({ level: 'debug' }, new Writable({ write: (line, _, done) => this.#write(String(line), done) }));
-    const nobody = {
+    const nobody: Reviews = {
       authenticate: () => Promise.resolve({ problem: 'nobody' }),
       isAllowed: () => Promise.resolve(false),
     };
@@ -80,22 +98,44 @@ export class GatewayInProcess implements AsyncDisposable {
       log,
       observer: relayMetrics,
       limits: relayLimits,
+      mayFollow: homes !== undefined,
+      ...(homes && { dial: dialTcpWhile(() => homes.mayAct) }),
     });
     relayMetrics.watch(this.#relay);
+    const unread = new UnreadMemory(unreadLimits(options.maxUnreadBytes ?? MAX_UNREAD_BYTES, MAX_CONNECTIONS));
+    const observer = new ForwardMetrics(this.#registry);
+    this.#routed =
+      homes &&
+      new RoutedRelay({
+        relay: this.#relay,
+        homes,
+        fleet: this.fleet,
+        rules: rulesByIsolation(),
+        unread,
+        clock: systemClock,
+        random: Math.random,
+        log,
+        observer,
+      });
+    if (this.#routed !== undefined) observer.watch(this.#routed);
     this.#gateway = new Gateway({
       plain: { host: this.host, port: 0 },
       tls: undefined,
       proxies: undefined,
-      maxConnections: 20_000,
+      maxConnections: MAX_CONNECTIONS,
       maxConnectionsPerTenant: 5_000,
-      maxUnreadBytes: 128 * 1024 * 1024,
+      maxUnreadBytes: MAX_UNREAD_BYTES,
+      unread,
+      moveTenants: (withinMs) => this.#routed?.drain(withinMs) ?? Promise.resolve(),
       drain: { leaveMs: 0, closeMs: 100 },
       ...options,
       limits,
       fleet: this.fleet,
-      admission: createAdmission({ fleet: this.fleet, reviews: nobody, clock: systemClock }),
-      relay: this.#relay,
-      clock: systemClock,
+      pauses: new Pauses(this.fleet),
+      records: this.ownership.records,
+      admission: createAdmission({ fleet: this.fleet, reviews: options.reviews ?? nobody, issuers, clock }),
+      relay: this.#routed ?? this.#relay,
+      clock,
       random: Math.random,
       log,
       metrics,
@@ -123,6 +163,16 @@ export class GatewayInProcess implements AsyncDisposable {
     return { clients: this.#gateway.clients(), sessions: this.#gateway.sessions() };
   }
 
+  /** Whether it has a connection to a server. */
+  get isConnected(): boolean {
+    return this.#relay.servers().some(({ state }) => state === 'Connected');
+  }
+
+  /** How far the drains are that the fleet states. */
+  drains(): ReturnType<ClosableRelay['drains']> {
+    return this.#relay.drains();
+  }
+
   get tlsPort(): number {
     return this.#gateway.ports.tls ?? 0;
   }
@@ -139,6 +189,17 @@ export class GatewayInProcess implements AsyncDisposable {
     return found.reduce((sum, { value }) => sum + value, 0);
   }
 
+  /** What takes clients that other replicas forward. */
+  get accept(): RoutedRelay['accept'] {
+    if (this.#routed === undefined) throw new Error('it is the only replica');
+    return this.#routed.accept;
+  }
+
+  /** It closes the connections to servers, as if it had died. */
+  dropServers(): void {
+    this.#relay.close();
+  }
+
   /** Begins to stop; resolves when all clients are gone. */
   async stop(): Promise<void> {
     this.#stop.abort();
@@ -148,7 +209,7 @@ export class GatewayInProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#kill.abort();
     await this.stop();
-    this.#relay.close();
+    (this.#routed ?? this.#relay).close();
   }
 
   #write(line: string, done: () => void): void {

@@ -5,8 +5,9 @@ import { waitFor } from './wait.ts';
 type DryRun = () => Promise<string>;
 
 interface Meddling {
-  /** CEL: the JSON patch of a pod. */
+  /** CEL: the JSON patch of a pod, or what is merged into it. */
   readonly expression: string;
+  readonly patchType?: 'JSONPatch' | 'ApplyConfiguration';
   /** What of it shows in a pod that is made while the policy is in force. */
   readonly mark: string;
 }
@@ -35,11 +36,7 @@ export function runScriptInstead(
     `JSONPatch{op: "replace", path: "/spec/containers/0/command", value: ["sh", "-c", ${JSON.stringify(script)}]}`,
     'JSONPatch{op: "replace", path: "/spec/containers/0/args", value: ["instead"]}',
   ];
-  const labels = { 'copilot-operator.dev/tenant': tenant };
-  return meddle(namespace, labels, () => dryRunPod(namespace, labels), {
-    expression: `[${expression.join(', ')}]`,
-    mark: '"instead"',
-  });
+  return changePods(namespace, tenant, { expression: `[${expression.join(', ')}]`, mark: '"instead"' });
 }
 
 /** A policy of the cluster that adds a container that never ends to pods with these labels. */
@@ -49,6 +46,12 @@ export function addSidecar(namespace: TestNamespace, labels: Record<string, stri
     expression: `[JSONPatch{op: "add", path: "/spec/containers/-", value: ${sidecar}}]`,
     mark: '"a-sidecar"',
   });
+}
+
+/** A policy of the cluster that changes the pods of a tenant. Resolves when it is in force, to what takes it away again. */
+export function changePods(namespace: TestNamespace, tenant: string, meddling: Meddling): Promise<() => Promise<void>> {
+  const labels = { 'copilot-operator.dev/tenant': tenant };
+  return meddle(namespace, labels, () => dryRunPod(namespace, labels), meddling);
 }
 
 /** The API server's idea of a pod with these labels, which is not made. */
@@ -77,7 +80,7 @@ async function meddle(
   namespace: TestNamespace,
   labels: Record<string, string>,
   dryRun: DryRun,
-  { expression, mark }: Meddling,
+  { expression, patchType = 'JSONPatch', mark }: Meddling,
 ): Promise<() => Promise<void>> {
   const { name: space, kubectl } = namespace;
   const name = `${space}-${Object.values(labels).join('-')}`;
@@ -94,10 +97,9 @@ async function meddle(
         resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
       },
       mutations: [
-        {
-          patchType: 'JSONPatch',
-          jsonPatch: { expression },
-        },
+        patchType === 'JSONPatch'
+          ? { patchType, jsonPatch: { expression } }
+          : { patchType, applyConfiguration: { expression } },
       ],
     },
   };

@@ -70,6 +70,17 @@ export function sdkSource(): string {
   return readFileSync(join(root, 'node_modules/@github/copilot-sdk/dist/client.js'), 'utf8');
 }
 
+/** Its generated bindings, one function for each method of the schema that it was made with. */
+export function sdkBindings(): string {
+  return readFileSync(join(root, 'node_modules/@github/copilot-sdk/dist/generated/rpc.js'), 'utf8');
+}
+
+/** Names of the methods that an SDK calls, by its source. */
+export function calledMethods(source: string): string[] {
+  const names = Array.from(source.matchAll(/sendRequest\(\s*"([\w.]+)"/g), ([, name = '']) => name);
+  return [...new Set(names)].toSorted();
+}
+
 /**
  * Names of the params with which an SDK calls a method that stands in no schema, by its source: the fields of the object that it
  * passes to `sendRequest`, conditional ones too.

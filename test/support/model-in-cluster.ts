@@ -25,7 +25,7 @@ export class ModelInCluster implements AsyncDisposable {
     const manifest = await readFile(join(PROJECT, 'test/model/manifest.yaml'), 'utf8');
     await kubectl.ok(['apply', '-n', name, '-f', '-'], manifest.replace('image: localhost/', `image: ${registry}/`));
     await kubectl.ok(['rollout', 'status', '-n', name, 'deployment/test-model', '--timeout=60s']);
-    return namespace.use(new ModelInCluster(await portForward(toolPath('kubectl'), name, 'test-model', 8080)));
+    return namespace.use(new ModelInCluster(await portForward(toolPath('kubectl'), name, 'service/test-model', 8080)));
   }
 
   /** Says how prompts that match are answered. */
@@ -69,7 +69,7 @@ export async function reach(
   const { data = {} } = await namespace.client.get(Secret, namespace.ref(`${tenant}-binding`));
   const binding = bindingFrom(data);
   const [service = ''] = binding.host.split('.');
-  const forward = await portForward(toolPath('kubectl'), namespace.name, server ?? service, binding.port);
+  const forward = await portForward(toolPath('kubectl'), namespace.name, `service/${server ?? service}`, binding.port);
   return { ...binding, host: '127.0.0.1', port: forward.port, [Symbol.asyncDispose]: forward[Symbol.asyncDispose] };
 }
 

@@ -7,9 +7,9 @@ export interface Forward extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Forwards a free local port to a port of a Service by `kubectl`, until disposed. */
-export async function portForward(kubectl: string, namespace: string, service: string, port: number): Promise<Forward> {
-  const args = ['port-forward', '--namespace', namespace, `service/${service}`, `:${port}`];
+/** Forwards a free local port to a port of a Service, such as `service/acme`, or of a pod of something else by `kubectl`, until disposed. */
+export async function portForward(kubectl: string, namespace: string, target: string, port: number): Promise<Forward> {
+  const args = ['port-forward', '--namespace', namespace, target, `:${port}`];
   const child = spawn(kubectl, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   const lines = createInterface(child.stdout);
@@ -21,7 +21,8 @@ export async function portForward(kubectl: string, namespace: string, service: s
     });
   });
   const started = await Promise.race([forwarding, exited]);
-  if (typeof started !== 'number') throw new Error(`kubectl could not forward to ${namespace}/${service} (see above)`);
+  if (typeof started !== 'number')
+    throw new Error(`kubectl could not forward to ${target} in ${namespace} (see above)`);
   return {
     port: started,
     [Symbol.asyncDispose]: async () => {

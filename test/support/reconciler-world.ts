@@ -21,7 +21,10 @@ import { keyOf, type KubeObject, type ObjectMeta, type OwnerReference } from '..
 import { serverLabels } from '../../src/resources/names.ts';
 import { SESSION_INDEXERS } from '../../src/resources/session-index.ts';
 import { addTenantController } from '../../src/tenant/controller.ts';
+import type { Wakes } from '../../src/tenant/wakes.ts';
 import type { ClientCounts } from '../../src/tenant/gateway-clients.ts';
+import type { DrainWatch } from '../../src/tenant/gateway-drains.ts';
+import type { NodeSource } from '../../src/tenant/nodes.ts';
 import type { OperatorFacts } from '../../src/tenant/model.ts';
 import { CopilotSession } from '../../src/resources/session.ts';
 import { CopilotTenant } from '../../src/resources/tenant.ts';
@@ -67,6 +70,11 @@ export type OperatorFlags = Partial<OperatorFacts> & {
   readonly maxConcurrentRollouts?: number;
   /** The clients of the gateway. */
   readonly clients?: ClientCounts;
+  /** How far drains are at the gateway. */
+  readonly drains?: DrainWatch;
+  readonly nodes?: NodeSource;
+  /** Which sleeping tenants clients wait for. */
+  readonly wakes?: Wakes;
 };
 
 type Selection = Pick<InformerOptions<KubeObject>, 'labelSelector' | 'transform' | 'indexers'>;
@@ -118,7 +126,7 @@ export class ReconcilerWorld {
   private constructor(
     namespace: string,
     client: Client,
-    { maxConcurrentRollouts = 2, clients, ...facts }: OperatorFlags,
+    { maxConcurrentRollouts = 2, clients, drains, nodes, wakes, ...facts }: OperatorFlags,
   ) {
     this.namespace = namespace;
     this.client = client;
@@ -140,8 +148,13 @@ export class ReconcilerWorld {
       health: this.health,
       sessions: this.sessions,
       clients,
+      drains,
+      wakes,
+      nodes,
       tenantMetrics: {
         restarted: () => void this.counted.push('restarted'),
+        woke: (result) => void this.counted.push(`wake ${result}`),
+        drained: (end) => void this.counted.push(`drain ${end}`),
         cleanedUp: ({ result }) => void this.counted.push(`cleanup ${result}`),
         deletedByServers: (deleted) => void this.counted.push(`deleted ${deleted}`),
         becameReady: () => void this.counted.push('ready'),
@@ -272,6 +285,7 @@ export class ReconcilerWorld {
     index: number,
     metadata: Partial<ObjectMeta> = {},
     volumes: NonNullable<Pod['spec']>['volumes'] = [],
+    nodeName?: string,
   ): Promise<Pod> {
     const server = `${tenant}-${index}`;
     const pod = await this.client.create(Pod, {
@@ -284,7 +298,11 @@ export class ReconcilerWorld {
         ownerReferences: [await this.replicaSetOf(server)],
         ...metadata,
       },
-      spec: { containers: [{ name: 'server', image: 'example.com/copilot-cli:1' }], volumes },
+      spec: {
+        containers: [{ name: 'server', image: 'example.com/copilot-cli:1' }],
+        volumes,
+        ...(nodeName && { nodeName }),
+      },
     });
     const now = new Date().toISOString().replace(/\.\d+/, '');
     const running = { startedAt: now };

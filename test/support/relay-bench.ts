@@ -6,25 +6,48 @@ import type { Step } from '../model/script.ts';
 import { withClient, type Binding } from './chat.ts';
 import type { ServerBinary } from './copilot-binary.ts';
 import { CopilotServer } from './copilot-server.ts';
+import { JoinedGateways } from './joined-gateways.ts';
 import { TestModel } from './model.ts';
 import { BINDING_TOKEN, GatewayInProcess, bindingTokenFor, type GatewayInProcessOptions } from './gateway.ts';
 import { waitFor } from './wait.ts';
+
+/** `AtHome`: clients connect to the replica of the gateway that has the connection to the server. `Forwarded`: to another one. */
+export type Way = 'AtHome' | 'Forwarded';
+
+export const WAYS: readonly (readonly [ServerBinary, Way])[] = [
+  ['cli', 'AtHome'],
+  ['runtime', 'AtHome'],
+  ['cli', 'Forwarded'],
+  ['runtime', 'Forwarded'],
+];
 
 const TOKEN = 'f3b1c0ffee';
 
 export class RelayBench implements AsyncDisposable {
   readonly server: CopilotServer;
+  /** All servers of the tenant, `server` first. */
+  readonly servers: readonly CopilotServer[];
   readonly model: TestModel;
+  /** What clients connect to. */
   readonly gateway: GatewayInProcess;
+  readonly #all: AsyncDisposable;
   /** The server's own connection token. */
   readonly token = TOKEN;
   /** What clients of the gateway need. */
   readonly binding: Binding;
 
-  private constructor(server: CopilotServer, model: TestModel, gateway: GatewayInProcess) {
+  private constructor(
+    server: CopilotServer,
+    others: readonly CopilotServer[],
+    model: TestModel,
+    gateway: GatewayInProcess,
+    all: AsyncDisposable = gateway,
+  ) {
     this.server = server;
+    this.servers = [server, ...others];
     this.model = model;
     this.gateway = gateway;
+    this.#all = all;
     this.binding = model.bind(gateway, BINDING_TOKEN);
   }
 
@@ -39,7 +62,38 @@ export class RelayBench implements AsyncDisposable {
     const server = await CopilotServer.start(binary, TOKEN, [], await env(model));
     const { host, port } = server;
     const gateway = await GatewayInProcess.start({ ...options, server: { host, port }, token: TOKEN, relayLimits });
-    return new RelayBench(server, model, gateway);
+    return new RelayBench(server, [], model, gateway);
+  }
+
+  /** The same with as many servers of the tenant. */
+  static async startSeveral(
+    replicas: number,
+    binary: ServerBinary,
+    relayLimits: Partial<RelayLimits> = {},
+    options: GatewayInProcessOptions = {},
+  ): Promise<RelayBench> {
+    const { server, model, gateway } = await RelayBench.start(binary, relayLimits, options);
+    const others: CopilotServer[] = [];
+    while (others.length < replicas - 1) others.push(await CopilotServer.start(binary, TOKEN));
+    gateway.fleet.serve([server, ...others].map(({ host, port }) => ({ host, port })));
+    return new RelayBench(server, others, model, gateway);
+  }
+
+  /** The same, with clients at a replica of the gateway whose home is another one. */
+  static async startForwarded(binary: ServerBinary, options: GatewayInProcessOptions = {}): Promise<RelayBench> {
+    const model = await TestModel.start();
+    const server = await CopilotServer.start(binary, TOKEN);
+    const { host, port } = server;
+    const all = await JoinedGateways.start(['holder', 'home'], 'home', {
+      ...options,
+      server: { host, port },
+      token: TOKEN,
+    });
+    return new RelayBench(server, [], model, all.gateway('holder'), all);
+  }
+
+  static startBy(way: Way, binary: ServerBinary, options: GatewayInProcessOptions = {}): Promise<RelayBench> {
+    return way === 'AtHome' ? RelayBench.start(binary, {}, options) : RelayBench.startForwarded(binary, options);
   }
 
   /** What sessions are made with: the test model, and every permission given. */
@@ -87,8 +141,8 @@ export class RelayBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.gateway[Symbol.asyncDispose]();
-    await this.server[Symbol.asyncDispose]();
+    await this.#all[Symbol.asyncDispose]();
+    for (const server of this.servers) await server[Symbol.asyncDispose]();
     this.model[Symbol.dispose]();
   }
 }

@@ -92,10 +92,10 @@ export class Release {
     return value === undefined ? undefined : Number(value);
   }
 
-  /** The requests of its replicas since the mark: no other pod of the namespace has a service account token. */
+  /** The requests of the operator's replicas since the mark. */
   requestsSince(mark: AuditMark): AuditRecord[] {
-    const accounts = `system:serviceaccount:${this.name}:`;
-    return recordsSince(mark, accounts).filter(({ user }) => user.startsWith(accounts));
+    const account = `system:serviceaccount:${this.name}:${this.fullname}`;
+    return recordsSince(mark, account).filter(({ user }) => user === account);
   }
 
   /** The objects as they were installed. */
@@ -104,6 +104,9 @@ export class Release {
   }
 }
 
+/** Values with which a release asks for little of the node: that of the tests is small, and several releases and tenants run on it. */
+export const LITTLE = { gateway: { resources: { requests: { cpu: '10m', memory: '64Mi' } } } };
+
 // The CRDs belong to the whole cluster, and another release may own them: that a release installs, upgrades and keeps them is tested
 // on a separate API server (test/integration/install/upgrade.test.ts).
 function helmRelease(
@@ -111,6 +114,12 @@ function helmRelease(
   { name }: TestNamespace,
   { chart = CHART, values }: ReleaseOptions,
 ): Promise<string> {
-  const all = { ...REQUIRED_VALUES, watchNamespaces: [name], crds: { install: false }, ...values };
+  const all = {
+    ...REQUIRED_VALUES,
+    watchNamespaces: [name],
+    crds: { install: false },
+    ...(chart === CHART && LITTLE),
+    ...values,
+  };
   return helm([verb, name, chart, '--namespace', name, ...ROLLOUT], all);
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PROJECT } from './tenant-api.ts';
@@ -74,6 +74,40 @@ export function ext4Volume(mebibytes: number): { readonly path: string } & Dispo
       rmdirSync(path);
     },
   };
+}
+
+/** A tmpfs of this size over a directory of this process's mount namespace, which is made if need be. */
+export class SmallMount implements Disposable {
+  readonly #path: string;
+  readonly #filler: string;
+
+  constructor(path: string, mebibytes: number) {
+    this.#path = path;
+    this.#filler = join(path, 'filler');
+    run('mkdir', '-p', path);
+    run('mount', '-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=0777`, 'tmpfs', path);
+  }
+
+  /** Leaves no byte of it free. */
+  fill(): void {
+    const chunk = Buffer.alloc(4096);
+    for (;;) {
+      try {
+        appendFileSync(this.#filler, chunk);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+        return;
+      }
+    }
+  }
+
+  makeRoom(): void {
+    rmSync(this.#filler);
+  }
+
+  [Symbol.dispose](): void {
+    run('umount', '-l', this.#path);
+  }
 }
 
 /** Makes a directory of this process's mount namespace read-only until it is disposed of. */

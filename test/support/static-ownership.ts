@@ -2,23 +2,22 @@
 import { createHash } from 'node:crypto';
 import type { TenantRef } from '../../src/gateway/model.ts';
 import type { SessionRecord } from '../../src/gateway/ownership/decide.ts';
-import type { StampKeys } from '../../src/gateway/ownership/keys.ts';
 import type { SessionRecords } from '../../src/gateway/ownership/records.ts';
-import type { StampKey } from '../../src/resources/stamp-secret.ts';
+import type { Keys, NamedKey } from '../../src/kube/types/keys.ts';
 import { TENANT } from './static-fleet.ts';
 
 /** A key that follows from its id. */
-export function stampKey(id: string): StampKey {
+export function stampKey(id: string): NamedKey {
   return { id, key: createHash('sha256').update(id).digest() };
 }
 
 export class StaticOwnership {
   /** The one that signs first. */
-  keyList: readonly StampKey[] = [stampKey('first')];
+  keyList: readonly NamedKey[] = [stampKey('first')];
   isSynced = true;
   readonly #records = new Map<string, SessionRecord>();
   readonly #listeners: ((tenant: TenantRef) => void)[] = [];
-  readonly keys: StampKeys;
+  readonly keys: Keys;
   readonly records: SessionRecords;
 
   constructor() {

@@ -38,6 +38,7 @@ export const UNLIMITED: RolloutBudget = {
   paused: false,
   rollOut: () => ({ allowed: true, reason: 'Allowed', message: 'It is next.' }),
   restart: () => ({ allowed: true, reason: 'Allowed', message: 'It is next.' }),
+  hold: () => undefined,
 };
 
 /** A valid connection token. */

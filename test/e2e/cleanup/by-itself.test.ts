@@ -34,7 +34,8 @@ describe('on schedule', () => {
     const { status } = await namespace.waitForTenant(
       'punctual',
       'reports a run that found the session old',
-      (tenant) => Date.parse(tenant.status?.lastCleanup?.time ?? '') >= aged && tenant.status?.lastCleanup?.kept === 1,
+      (tenant) =>
+        Date.parse(tenant.status?.lastCleanup?.time ?? '') >= aged && tenant.status?.lastCleanup?.deleted === 1,
       150_000,
     );
     expect(status?.lastCleanup).toMatchObject({ result: 'Succeeded', kept: 1, failuresInARow: 0 });
@@ -99,6 +100,7 @@ describe('on schedule', () => {
     );
     expect(metrics.by('copilot_tenants', 'state')).toEqual({
       Deleting: 0,
+      Hibernated: 0,
       Stalled: 0,
       Suspended: 1,
       Ready: running,

@@ -7,15 +7,11 @@ import { output, run, toolPath } from '../../support/tools.ts';
 jest.setTimeout(600_000);
 
 const make = (...args: string[]) => run('make', ['--no-print-directory', '-C', PROJECT, ...args]);
-/** Identities of the servers' pods: a pod that was replaced has another one. */
-const podIDs = () => {
-  const selected = [
-    '--namespace',
-    'copilot-demo',
-    '-l',
-    'copilot-operator.dev/tenant=acme,app.kubernetes.io/component=server',
-  ];
-  return output(toolPath('kubectl'), ['get', 'pods', ...selected, '-o', 'jsonpath={.items[*].metadata.uid}']);
+/** Of the servers. The demo kills their pods, has them sleep, and changes their program, in the end back to what it was. */
+const templates = () => {
+  const selected = ['--namespace', 'copilot-demo', '-l', 'copilot-operator.dev/tenant=acme'];
+  const path = 'jsonpath={.items[*].spec.template}';
+  return output(toolPath('kubectl'), ['get', 'deployments', ...selected, '-o', path]);
 };
 
 /** What the last table with these columns says of an object. A cell may be empty, so cells are found by where their column begins. */
@@ -33,6 +29,16 @@ describe('make demo', () => {
     const { stdout, stderr, code } = await make('demo');
     expect(stderr).toBe('');
     expect(stdout).toContain('Hello from the test model! You said: What is a Kubernetes operator?');
+    expect(stdout).toMatch(
+      /\n> Count to ten\n[^]*pod "acme-0-[^]*one two three four five six seven eight nine ten\n\(session /,
+    );
+    // The client that is killed saw the beginning, and the one that follows it gets the whole answer of the same turn.
+    expect(stdout).toMatch(
+      /\n> Count to twenty\n(?!.* twenty).*\n\(the client is killed; [^\n]*\none two three [^\n]* twenty\n\(session count-\d+, in the middle of its turn\)\n/,
+    );
+    // Asleep, and awake again.
+    expect(stdout).toMatch(/^acme +True +0\/0 .* True +The tenant sleeps: /m);
+    expect(stdout).toMatch(/\n> Good morning\n[^]*You said: Good morning/);
     expect(stdout).toContain('\n> Let me in\nAUTHENTICATION_FAILED\n');
     expect(stdout).toMatch(new RegExp(`^acme +True +1/1 +(\\d+ +)?Healthy +${cliVersion()} `, 'm'));
     expect(stdout).toMatch(/^review +acme +True +Pending /m);
@@ -42,9 +48,9 @@ describe('make demo', () => {
     expect(stdout).toContain('Next, try:');
     expect(code).toBe(0);
 
-    const pods = await podIDs();
     expect((await make('chat', 'PROMPT=Still there?')).stdout).toContain('You said: Still there?');
+    const deployments = await templates();
     expect((await make('demo')).code).toBe(0);
-    expect(await podIDs()).toBe(pods);
+    expect(await templates()).toBe(deployments);
   });
 });

@@ -1,11 +1,14 @@
 // The gateway as it is installed: applications read the binding Secret and nothing else, and chat through the one address of all tenants.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { GROUP } from '../../../src/api/names.ts';
 import { Deployment, Pod, Secret } from '../../../src/kube/types/builtins.ts';
+import { INTERNAL_AUDIENCE } from '../../../src/resources/gateway-internal.ts';
 import { bindingFrom, chat, withClient, type Binding } from '../../support/chat.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { askingTestModel, ModelInCluster } from '../../support/model-in-cluster.ts';
 import { portForward, type Forward } from '../../support/port-forward.ts';
 import { Release } from '../../support/release.ts';
+import { serviceAccount } from '../../support/service-account.ts';
 import { toolPath } from '../../support/tools.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -22,12 +25,14 @@ beforeAll(async () => {
   await namespace.createTenant('older', { server: { binary: 'runtime' } });
   await namespace.waitForReady('older');
   await operator.stop();
-  release = await Release.install(namespace, { values: { gateway: { enabled: true } } });
+  release = await Release.install(namespace);
   await ModelInCluster.start(namespace);
   await namespace.createTenant('acme', { server: { binary: 'cli' }, ...askingTestModel(namespace.name) });
   await namespace.createTenant('other', { server: { binary: 'runtime' }, ...askingTestModel(namespace.name) });
   await Promise.all(['acme', 'other'].map((name) => namespace.waitForReady(name)));
-  gateway = namespace.use(await portForward(toolPath('kubectl'), namespace.name, release.gatewayName, 4321));
+  gateway = namespace.use(
+    await portForward(toolPath('kubectl'), namespace.name, `service/${release.gatewayName}`, 4321),
+  );
 });
 afterAll(async () => {
   await release.uninstall();
@@ -71,6 +76,23 @@ describe('an application behind the gateway', () => {
       namespace.waitForTenant('acme', 'has a client', ({ status }) => status?.clients === 1),
     );
     await namespace.waitForTenant('acme', 'has no client', ({ status }) => status?.clients === 0);
+  });
+
+  it('is shown to a person who has the right to it and comes by kubectl port-forward', async () => {
+    const account = { name: 'viewer', namespace: namespace.name };
+    const right = { apiGroups: [GROUP], resources: ['gateways/clients'], verbs: ['get'] };
+    const items = serviceAccount(account, [right]);
+    await namespace.kubectl.ok(['create', '-f', '-'], { apiVersion: 'v1', kind: 'List', items });
+    const create = ['create', 'token', account.name, '-n', namespace.name, `--audience=${INTERNAL_AUDIENCE}`];
+    const token = (await namespace.kubectl.ok(create)).trim();
+    const target = `deployment/${release.gatewayName}`;
+    await using internal = await portForward(toolPath('kubectl'), namespace.name, target, 4323);
+    const ask = (path: string) =>
+      fetch(`http://127.0.0.1:${internal.port}${path}`, { headers: { authorization: `Bearer ${token}` } });
+    const answer = await ask('/clients');
+    // It may be the replica to which nobody is connected.
+    expect([answer.status, await answer.json()]).toEqual([200, { clients: expect.any(Array) }]);
+    expect((await ask('/tenants')).status).toBe(403);
   });
 
   it('sees no session of another tenant', async () => {

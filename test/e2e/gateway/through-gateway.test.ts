@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { GROUP } from '../../../src/api/names.ts';
 import { GATEWAY_AUDIENCE } from '../../../src/gateway/admission/reviews.ts';
-import { Role, Secret } from '../../../src/kube/types/builtins.ts';
+import { PEER_LEASES } from '../../../src/gateway/peers/lease.ts';
+import { Lease, Role, Secret } from '../../../src/kube/types/builtins.ts';
 import { auditMark, recordsSince, type AuditMark } from '../../support/audit.ts';
 import type { PolicyRule } from '../../support/chart.ts';
 import { bindingFrom, chat, type Binding, type ChatOptions } from '../../support/chat.ts';
@@ -11,6 +12,7 @@ import { freePort } from '../../support/copilot-server.ts';
 import { GatewayProcess } from '../../support/gateway-process.ts';
 import { askingTestModel, ModelInCluster } from '../../support/model-in-cluster.ts';
 import { grantedRights, usage } from '../../support/rights.ts';
+import { waitFor } from '../../support/wait.ts';
 
 jest.setTimeout(2 * READY_MS);
 
@@ -24,12 +26,7 @@ beforeAll(async () => {
   // The tests are no pods: this is where they reach the gateway, as pods do by its Service.
   await namespace.startOperator({ args: [`--gateway-address=127.0.0.1:${port}`] });
   mark = auditMark();
-  const gateway = await GatewayProcess.start(
-    await namespace.operatorKubeconfig('copilot-gateway'),
-    [`--listen-port=${port}`, `--watch-namespaces=${namespace.name}`, '--drain-timeout=1s'],
-    namespace.name,
-  );
-  namespace.use({ [Symbol.asyncDispose]: () => gateway.kill() });
+  await startReplica(port);
   for (const binary of ['cli', 'runtime'] as const) {
     await namespace.createTenant(binary, { server: { binary }, ...askingTestModel(namespace.name) });
   }
@@ -38,6 +35,15 @@ beforeAll(async () => {
   await namespace.waitForReady('runtime');
 }, 4 * READY_MS);
 afterAll(() => namespace.close());
+
+/** A replica of the gateway, from source, with the rights of the chart. */
+async function startReplica(port: number): Promise<GatewayProcess> {
+  const flags = [`--watch-namespaces=${namespace.name}`, '--drain-timeout=1s', `--peer-port=${await freePort()}`];
+  const kubeconfig = await namespace.operatorKubeconfig('copilot-gateway');
+  const gateway = await GatewayProcess.start(kubeconfig, [`--listen-port=${port}`, ...flags], namespace.name);
+  namespace.use({ [Symbol.asyncDispose]: () => gateway.kill() });
+  return gateway;
+}
 
 async function bindingOf(tenant: string): Promise<Binding> {
   const { data = {} } = await namespace.client.get(Secret, namespace.ref(`${tenant}-binding`));
@@ -138,6 +144,11 @@ describe('the gateway', () => {
 
   // Last: it is about all that the tests before it have had the gateway do.
   it('uses each right that it has, and needs no other', async () => {
+    // Only one that stops gives its Lease up.
+    const other = await startReplica(await freePort());
+    const peers = () => namespace.list(Lease, PEER_LEASES);
+    await waitFor('it has a Lease as the first one has', async () => (await peers()).length === 2);
+    expect(await other.stop()).toBe(0);
     const roles = await namespace.list(Role);
     const names = ['copilot-gateway', 'copilot-gateway-tenants', 'cli-gateway'];
     const own = roles.filter(({ metadata: { name } }) => names.includes(name));
@@ -151,7 +162,13 @@ describe('the gateway', () => {
   });
 });
 
-/** A present API server streams lists, as a watch. */
-const UNSEEN = new Set(
-  ['copilot-operator.dev/copilottenants', 'copilot-operator.dev/copilotsessions', '/pods'].map((of) => `list ${of}`),
-);
+/** A present API server streams lists, as a watch. And the operator, not the API server, is asked to wake a tenant: hibernation.test.ts does. */
+const UNSEEN = new Set([
+  'create copilot-operator.dev/gateways/wakes',
+  ...[
+    'copilot-operator.dev/copilottenants',
+    'copilot-operator.dev/copilotsessions',
+    '/pods',
+    'coordination.k8s.io/leases',
+  ].map((of) => `list ${of}`),
+]);

@@ -73,6 +73,8 @@ describe('kubectl, of a tenant', () => {
       // Clients that connect directly are not known.
       CLIENTS: '',
       ENDPOINT: `acme-0.${namespace.name}.svc:4321`,
+      // Without spec.hibernation.
+      HIBERNATED: '',
       MESSAGE: expect.stringMatching(/^\S.*\.$/),
     });
   });

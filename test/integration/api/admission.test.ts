@@ -47,6 +47,11 @@ describe('a manifest is refused with the field and the reason', () => {
     ['a TTL of 0', { sessions: { ttl: '0s' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
     ['a negative TTL', { sessions: { ttl: '-1h' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
     ['a TTL of a century', { sessions: { ttl: '876000h' } }, 'spec.sessions.ttl must be from 1m to 87600h'],
+    [
+      'a permission timeout of 0',
+      { sessions: { permissionTimeout: '0s' } },
+      'spec.sessions.permissionTimeout must be from 1s to 168h',
+    ],
     ['a schedule in words', { sessions: { cleanupSchedule: 'every night' } }, 'spec.sessions.cleanupSchedule'],
     ['a schedule of four fields', { sessions: { cleanupSchedule: '0 3 * *' } }, 'spec.sessions.cleanupSchedule'],
     [
@@ -58,6 +63,16 @@ describe('a manifest is refused with the field and the reason', () => {
       'users who are kept apart, without the gateway',
       { isolation: 'Shared', access: 'Direct' },
       'spec.isolation Shared and SharedTrusted need the gateway: remove spec.access or set it to Gateway',
+    ],
+    [
+      'a limit of sessions for each user of a tenant whose users are not kept apart',
+      { sessions: { maxPerUser: 5 } },
+      'spec.sessions.maxPerUser requires spec.isolation Shared or SharedTrusted',
+    ],
+    [
+      'no session for each user',
+      { isolation: 'Shared', sessions: { maxPerUser: 0 } },
+      'spec.sessions.maxPerUser in body should be greater than or equal to 1',
     ],
     ['an unknown isolation', { isolation: 'Private' }, 'spec.isolation'],
     ['an invalid time zone', { sessions: { timeZone: 'at home!' } }, 'spec.sessions.timeZone'],
@@ -194,6 +209,9 @@ describe('what is just inside the bounds is accepted', () => {
     ],
     ['users who are kept apart, behind the gateway', { isolation: 'Shared', access: 'Gateway' }],
     ['users who are kept apart', { isolation: 'SharedTrusted' }],
+    ['a limit of sessions for each of them', { isolation: 'Shared', sessions: { maxPerUser: 10_000 } }],
+    ['the shortest wait for a permission', { sessions: { permissionTimeout: '1s' } }],
+    ['the longest wait for a permission', { sessions: { permissionTimeout: '168h' } }],
     ['an allow list of DNS only', { network: { policy: 'AllowList' } }],
     ['an allow list with destinations', { network: { policy: 'AllowList', egress: [{ cidr: '10.0.0.0/8' }] } }],
   ])('%s', async (_case, spec) => {
@@ -224,9 +242,10 @@ describe('defaults', () => {
         idleUnload: '30m',
       },
       storage: { size: '1Gi', accessMode: 'ReadWriteOnce', reclaimPolicy: 'Retain' },
-      sessions: { cleanupDryRun: false },
+      sessions: { cleanupDryRun: false, permissionTimeout: '10m' },
       health: { interval: '10s', timeout: '5s', failureThreshold: 3 },
       network: { policy: 'Restricted' },
+      drain: { timeout: '5m' },
       isolation: 'Dedicated',
     };
     const specOf = async (spec?: unknown) => (JSON.parse(await accepted('acme', spec)) as { spec: unknown }).spec;

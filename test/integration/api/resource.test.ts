@@ -105,7 +105,7 @@ describe('a tenant', () => {
 
   it('shows its endpoint and what is wrong with -o wide', async () => {
     const wide = await api.kubectl.ok(['get', 'ct', '-o', 'wide']);
-    expect(wide).toMatch(/ENDPOINT +MESSAGE/);
+    expect(wide).toMatch(/ENDPOINT +HIBERNATED +MESSAGE/);
     expect(wide).toMatch(/acme-0\.default\.svc:4321 +acme-1 does not answer/);
   });
 

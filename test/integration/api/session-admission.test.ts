@@ -63,7 +63,24 @@ describe('a manifest is refused with the field and the reason', () => {
     ['another policy', { deletionPolicy: 'Orphan' }, 'spec.deletionPolicy: Unsupported value: "Orphan"'],
     ['no tenant', { tenantRef: {} }, 'spec.tenantRef.name: Required value'],
     ['a tenant of another namespace', { tenantRef: { name: 'acme', namespace: 'x' } }, 'spec.tenantRef.namespace'],
-    ['an unknown field', { model: 'large' }, 'unknown field "spec.model"'],
+    ['an unknown field', { provider: 'own' }, 'unknown field "spec.provider"'],
+    ['an empty model', { model: '' }, 'spec.model in body should be at least 1 chars long'],
+    ['a model with a space', { model: 'a b' }, 'spec.model in body should match'],
+    [
+      'a threshold of all of the context',
+      { infiniteSessions: { bufferExhaustionThreshold: 100 } },
+      'spec.infiniteSessions.bufferExhaustionThreshold in body should be less than or equal to 99',
+    ],
+    [
+      'a threshold as a share',
+      { infiniteSessions: { backgroundCompactionThreshold: 0.8 } },
+      'spec.infiniteSessions.backgroundCompactionThreshold in body should be greater than or equal to 1',
+    ],
+    [
+      'a compaction that begins after it must have ended',
+      { infiniteSessions: { bufferExhaustionThreshold: 70 } },
+      'spec.infiniteSessions.backgroundCompactionThreshold (default 80) must not be greater than bufferExhaustionThreshold (default 95)',
+    ],
   ])('%s', async (_case, spec, message) => {
     expect(await refusal('alpha', spec)).toContain(message);
   });
@@ -95,6 +112,13 @@ describe('what is just inside the bounds is accepted', () => {
       { participants: Array.from({ length: 60 }, (_, n) => `${n}`.padStart(256, 'x')) },
     ],
     ['users as mail addresses', 'alpha', { owner: 'ann@example.com', participants: ['bob@example.com'] }],
+    ['a model with a provider in its name', 'alpha', { model: 'openai/gpt-5:latest' }],
+    [
+      'both thresholds of the compaction',
+      'alpha',
+      { infiniteSessions: { backgroundCompactionThreshold: 1, bufferExhaustionThreshold: 99 } },
+    ],
+    ['no compaction', 'alpha', { infiniteSessions: { enabled: false } }],
   ])('%s', async (_case, name, spec) => {
     await accepted(name, spec);
   });
@@ -133,6 +157,8 @@ describe('a change is refused', () => {
     ['of the ttl', { ttl: '2h' }],
     ['of the lifecycle', { lifecycle: 'Ephemeral' }],
     ['of the policy', { deletionPolicy: 'Retain' }],
+    ['of the model', { model: 'large' }],
+    ['of the compaction', { infiniteSessions: { enabled: false } }],
   ])('but not one %s', async (_case, spec) => {
     expect(await change('changing', spec)).toMatchObject({ code: 0 });
   });

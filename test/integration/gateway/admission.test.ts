@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { stringify } from 'yaml';
 import { createAdmission, type Admission } from '../../../src/gateway/admission/admission.ts';
 import { parseOidcConfig } from '../../../src/gateway/admission/oidc/config.ts';
-import { createIssuers } from '../../../src/gateway/admission/oidc/issuers.ts';
+import { Issuers } from '../../../src/gateway/admission/oidc/issuers.ts';
 import { credentialHash } from '../../../src/resources/binding.ts';
 import { ApiReviews, GATEWAY_AUDIENCE } from '../../../src/gateway/admission/reviews.ts';
 import type { GatewayTenant } from '../../../src/gateway/model.ts';
@@ -65,7 +65,7 @@ beforeEach(() => {
   admission = createAdmission({
     fleet,
     reviews: new ApiReviews({ client: gateway.client, clock }),
-    issuers: createIssuers({
+    issuers: new Issuers({
       configs: parseOidcConfig(stringify({ jwt: [issuer.config(ca)] }), () => ''),
       clock: systemClock,
       log: { info: () => undefined, warn: () => undefined },

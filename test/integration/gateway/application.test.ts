@@ -38,7 +38,7 @@ const keys = async (prompt: string) =>
 describe('an application', () => {
   it('chats with the token of its binding Secret, goes on after the pod was replaced, and with the next token', async () => {
     await world.createTenant('acme');
-    const server = await world.startServer('acme');
+    await using server = await world.startServer('acme');
     const first = await world.token('acme-binding');
     // The gateway learns of the tenant and its pod by watches of its own.
     const { answer, sessionId } = await waitFor(
@@ -65,7 +65,6 @@ describe('an application', () => {
     expect(second).not.toBe(first);
     await waitFor('the next token', () => chat(world.binding(second), { prompt: 'new' }));
     expect((await chat(world.binding(first), { prompt: 'old' })).answer).toContain('You said: old');
-    await server[Symbol.asyncDispose]();
   }, 120_000);
 
   it('of a Shared tenant finds the sessions of its own user, and those that a CopilotSession shares with it', async () => {
@@ -159,11 +158,11 @@ describe('an application', () => {
 describe('an agent that turns against its tenant', () => {
   it('finds the token of its server, and gets nothing at the gateway with all that it has', async () => {
     await world.createTenant('initech');
-    const server = await world.startServer('initech');
+    await using server = await world.startServer('initech');
     const { host, port } = world.address;
     const program = [join(import.meta.dirname, '../../support/agent.ts'), `${host}:${port}`];
     const tenant = `${world.tenants.namespace}/initech`;
-    const command = [process.execPath, ...program, tenant, server.port].join(' ');
+    const command = [process.execPath, ...program, tenant, `${server.host}:${server.port}`].join(' ');
     const word = 'turn against them';
     await world.model.say({
       match: word,
@@ -180,6 +179,5 @@ describe('an agent that turns against its tenant', () => {
     expect(loot.sessions).toBeGreaterThan(0);
     expect(loot.others).toEqual([]);
     expect(loot.refused).toBeGreaterThan(8);
-    await server[Symbol.asyncDispose]();
   }, 180_000);
 });

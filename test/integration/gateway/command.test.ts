@@ -95,14 +95,17 @@ it('is ready once it has started, and serves its metrics', async () => {
   expect(await read(ports.health, '/readyz')).toEqual({ status: 200, text: 'ok' });
   expect((await read(ports.health, '/readyz?verbose')).text).toContain('[+]clients ok');
   expect((await read(ports.health, '/livez')).status).toBe(200);
-  expect((await read(ports.metrics, '/metrics')).text).toContain('copilot_gateway_clients{state="Relaying"} 0');
+  const { text } = await read(ports.metrics, '/metrics');
+  expect(text).toContain('copilot_gateway_clients{state="Relaying"} 0');
+  expect(text).toContain('copilot_gateway_failed_ready_checks{check="clients"} 0');
 });
 
 it('admits by the binding, follows its rotation, and says that a server cannot be reached', async () => {
   const { client, isAdmitted: first } = await present(bindingToken(meta, credential));
   expect(first).toBe(true);
   client.send({ id: 2, method: 'session.list', params: {} });
-  expect(await client.answer(2)).toMatchObject({ error: { code: -32050, data: { retryable: true } } });
+  // It is waited for a while.
+  expect(await client.answer(2, 30_000)).toMatchObject({ error: { code: -32050, data: { retryable: true } } });
   expect(await isAdmitted(bindingToken(meta, next))).toBe(false);
   await setStatus('Gateway', [next, credential]);
   await waitFor('the next credential', () => isAdmitted(bindingToken(meta, next)));
@@ -167,6 +170,9 @@ it('lets a client stay for its time when it is to stop, and ends in order', asyn
   const { client } = await present(bindingToken(meta, credential));
   const ended = gateway.stop();
   await waitFor('it is not ready', async () => (await read(ports.health, '/readyz')).status === 500);
+  const { text } = await read(ports.metrics, '/metrics');
+  expect(text).toContain('copilot_gateway_failed_ready_checks{check="clients"} 1');
+  expect(text).toContain('copilot_gateway_failed_ready_checks{check="caches"} 0');
   client.send({ id: 2, method: 'ping' });
   expect(await client.answer(2)).toMatchObject({ result: { message: 'pong' } });
   expect(await ended).toBe(0);

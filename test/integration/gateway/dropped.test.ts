@@ -15,8 +15,9 @@ describe.each(['cli', 'runtime'] as const)('a lost client (%s)', (binary) => {
 
   beforeAll(async () => {
     bench = await RelayBench.start(binary);
+    hasty = await RelayBench.start(binary, { detachAfterMs: 200 });
     // What nobody can answer is denied almost at once.
-    hasty = await RelayBench.start(binary, { permissionTimeoutMs: 200, detachAfterMs: 200 });
+    hasty.gateway.fleet.change({ limits: { permissionTimeoutMs: 200 } });
   }, 120_000);
   afterAll(async () => {
     await bench[Symbol.asyncDispose]();

@@ -3,18 +3,18 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { CopilotClient, RuntimeConnection } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
 import { connect as dial } from 'node:net';
-import { RelayBench, request } from '../../support/relay-bench.ts';
+import { RelayBench, WAYS, request } from '../../support/relay-bench.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { waitFor } from '../../support/wait.ts';
 
-describe.each(['cli', 'runtime'] as const)('a feature of the Node SDK (%s)', (binary) => {
+describe.each(WAYS)('a feature of the Node SDK (%s, %s)', (binary, way) => {
   let bench: RelayBench;
   /** A word that only this test's prompts have. */
   let word: string;
 
   beforeAll(async () => {
     // So often that each feature meets some of these messages: SDKs are to ignore them.
-    bench = await RelayBench.start(binary, {}, { keepaliveMs: 20 });
+    bench = await RelayBench.startBy(way, binary, { keepaliveMs: 20 });
   }, 90_000);
   afterAll(async () => {
     await bench[Symbol.asyncDispose]();

@@ -41,13 +41,15 @@ class World implements AsyncDisposable {
     this.carol = carol;
   }
 
-  static async start(binary: 'cli' | 'runtime', isolation: Isolation): Promise<World> {
-    const bench = await RelayBench.start(binary, {}, { isolation });
+  /** The session is on the last one of the servers. */
+  static async start(binary: 'cli' | 'runtime', isolation: Isolation, replicas = 1): Promise<World> {
+    const bench = await RelayBench.startSeveral(replicas, binary, {}, { isolation });
     const { host, port } = bench.gateway;
     const open = (user: string) => RawCalls.open({ host, port, token: bindingTokenFor(user) });
     const world = new World(bench, await open('alice'), await open('bob'), await open('carol'));
     bench.gateway.ownership.record(ALICES, { owner: 'alice', participants: ['carol'] });
     const { model, provider } = bench.binding;
+    for (let index = 1; index < replicas; index++) await world.alice.result('session.create', { model, provider });
     await world.alice.result('session.create', { sessionId: ALICES, model, provider, tools: [] });
     await world.alice.result('session.send', { sessionId: ALICES, prompt: SAID });
     const isIdle = ({ params }: (typeof world.alice.unasked)[number]) =>
@@ -88,11 +90,18 @@ function brief({ text, frames }: { text: string; frames: number }): string {
 }
 
 describe.each(['cli', 'runtime'] as const)('on the %s', (binary) => {
-  describe.each(['Shared', 'SharedTrusted'] as const)('in a tenant with isolation %s', (isolation) => {
+  describe.each([
+    ['Shared', 1],
+    ['SharedTrusted', 1],
+    ['SharedTrusted', 2],
+  ] as const)('in a tenant with isolation %s and %i server(s)', (isolation, replicas) => {
     let world: World;
 
     beforeAll(async () => {
-      world = await World.start(binary, isolation);
+      world = await World.start(binary, isolation, replicas);
+      expect(world.bench.gateway.snapshot.sessions.find(({ id }) => id === ALICES)?.server).toBe(
+        `team/acme-${replicas - 1}`,
+      );
     }, 180_000);
     afterAll(() => world[Symbol.asyncDispose]());
 
@@ -134,7 +143,7 @@ describe.each(['cli', 'runtime'] as const)('on the %s', (binary) => {
     }, 600_000);
   });
 
-  it('in a Dedicated tenant the users are one trust domain', async () => {
+  it('in a Dedicated tenant the users are one trust domain, for every method that is allowed, and no other passes', async () => {
     await using world = await World.start(binary, 'Dedicated');
     const allowed = ['session.getMessages', 'session.mode.get', 'session.metadata.activity', 'session.resume'];
     for (const method of allowed) {
@@ -142,5 +151,23 @@ describe.each(['cli', 'runtime'] as const)('on the %s', (binary) => {
       expect(other.text).not.toMatch(/not found/i);
       expect({ method, text: other.text }).toEqual({ method, text: owner.text });
     }
+    const unknown: string[] = [];
+    const passed: string[] = [];
+    let reached = 0;
+    for (const line of lines) {
+      const [method] = line;
+      const isDenied = decisionFor(line, 'Dedicated') === 'deny';
+      if (!isDenied && (!method.startsWith('session.') || WAITS.has(method) || ENDS.includes(method))) continue;
+      for (const who of [world.alice, world.bob]) {
+        const { text, frames } = await world.ask(who, method, ALICES);
+        if (isDenied && (frames > 0 || !text.includes('-32601'))) passed.push(`${method}: ${text.slice(0, 300)}`);
+        if (!isDenied && /session (file )?not found/i.test(text)) unknown.push(method);
+        if (!isDenied && frames > 0) reached += 1;
+      }
+    }
+    expect([unknown, passed]).toEqual([[], []]);
+    expect(reached).toBeGreaterThan(200);
+    for (const method of ENDS) await world.ask(world.bob, method, ALICES);
+    expect((await world.ask(world.alice, 'session.getMessages', ALICES)).text).toMatch(/session not found/i);
   }, 180_000);
 });

@@ -91,6 +91,38 @@ describe.each(['cli', 'runtime'] as const)('users of one server (%s)', (binary) 
     });
   }, 120_000);
 
+  it('each may have as many sessions as the tenant allows, also after the gateway was started anew', async () => {
+    const limits = { maxPerUser: 2 };
+    shared.gateway.fleet.change({ limits });
+    try {
+      const refused = { code: -32053, data: expect.objectContaining({ rule: 'MaxPerUser', limit: 2 }) };
+      const create = (user: string, at = shared, sessionId?: string) =>
+        at.clientOf(user, (client) => client.createSession(at.config(sessionId === undefined ? {} : { sessionId })));
+      await made(shared, 'erin', 'first-of-erin');
+      // Of three at once, one finds room.
+      const outcomes = await Promise.allSettled([1, 2, 3].map(() => create('erin')));
+      const reasons = outcomes.filter((each) => each.status === 'rejected').map(({ reason }) => reason as unknown);
+      expect(reasons).toEqual([expect.objectContaining(refused), expect.objectContaining(refused)]);
+      await made(shared, 'dave', 'of-dave');
+      await made(shared, 'dave', 'second-of-dave');
+      const { host, port } = shared.server;
+      await using later = await GatewayInProcess.start({
+        isolation: 'Shared',
+        server: { host, port },
+        token: shared.token,
+      });
+      later.fleet.change({ limits });
+      const binding = { ...shared.model.bind(later, ''), token: bindingTokenFor('dave') };
+      await withClient(binding, async (dave) => {
+        await expect(dave.createSession(shared.config())).rejects.toMatchObject(refused);
+        await dave.deleteSession('of-dave');
+        await dave.createSession(shared.config());
+      });
+    } finally {
+      shared.gateway.fleet.change({ limits: {} });
+    }
+  }, 120_000);
+
   it('of two who make the same id at the same time one has it, and the other one is refused', async () => {
     const outcomes = await Promise.allSettled(
       ['alice', 'bob'].map((user) =>

@@ -11,7 +11,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { BINDING_TOKEN, GatewayInProcess, type GatewayInProcessOptions } from '../../support/gateway.ts';
 import { PrivateCA, type ServerCertificate } from '../../support/private-ca.ts';
 import { RawClient } from '../../support/raw-client.ts';
-import { openSockets, socketsLeft } from '../../support/sockets.ts';
+import { openSockets, probedIn, socketsLeft } from '../../support/sockets.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const socketsBefore = openSockets();
@@ -247,6 +247,16 @@ describe('strangers', () => {
     );
     expect(await gateway.metric('copilot_gateway_admissions_total', { result: 'Admitted' })).toBe(1_000);
   });
+});
+
+it('a client on which nothing is heard is probed after a minute, so that one that is half open ends', async () => {
+  const gateway = await start();
+  const client = plain(gateway);
+  client.connect(BINDING_TOKEN);
+  await client.answer(1);
+  const seconds = probedIn({ local: gateway.port });
+  expect(seconds).toBeGreaterThan(55);
+  expect(seconds).toBeLessThanOrEqual(60);
 });
 
 describe('a tenant', () => {

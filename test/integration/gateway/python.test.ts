@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { pythonWithSdk } from '../../support/python-sdk.ts';
-import { RelayBench } from '../../support/relay-bench.ts';
+import { RelayBench, WAYS } from '../../support/relay-bench.ts';
 import { output } from '../../support/tools.ts';
 
 const FEATURES = `
@@ -10,12 +10,12 @@ const FEATURES = `
   set_model lists_and_metadata abort cancel leave_and_resume delete stop
 `.trim();
 
-describe.each(['cli', 'runtime'] as const)('the Python SDK (%s)', (binary) => {
+describe.each(WAYS)('the Python SDK (%s, %s)', (binary, way) => {
   let bench: RelayBench;
 
   beforeAll(async () => {
     // So often that each feature meets some of these messages: SDKs are to ignore them.
-    bench = await RelayBench.start(binary, {}, { keepaliveMs: 20 });
+    bench = await RelayBench.startBy(way, binary, { keepaliveMs: 20 });
   }, 90_000);
   afterAll(() => bench[Symbol.asyncDispose]());
 

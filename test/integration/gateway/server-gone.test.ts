@@ -1,4 +1,4 @@
-// Servers that go away under their clients, both real ones: every wait ends at once, and the next call works when one is back.
+// Servers that go away under their clients, both real ones, for longer than clients wait, or in the middle of what must not be done twice.
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Client } from '../../../src/copilot/index.ts';
 import { systemClock } from '../../../src/kube/clock/clock.ts';
@@ -22,8 +22,8 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
 
   afterEach(() => bench[Symbol.asyncDispose]());
 
-  it('ends the wait for its turn, and the next prompt finds the session as it was', async () => {
-    bench = await RelayBench.start(binary);
+  it('for too long ends the wait for its turn, and the next prompt finds the session as it was', async () => {
+    bench = await RelayBench.start(binary, { failoverMs: 500 });
     const [cut, after] = [await bench.answer(slow), await bench.answer(toolCall('lookup', { q: 'abc' }), done)];
     await bench.client(async (client) => {
       const tools = [clientTool('lookup', (q) => `found ${q}`)];
@@ -31,8 +31,13 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
       await session.sendAndWait({ prompt: 'remember me' });
       const turn = session.sendAndWait({ prompt: cut });
       await bench.asked(cut);
-      await bench.server.kill();
+      const held = bench.client(async (other) => {
+        const same = await other.resumeSession(session.sessionId, bench.config());
+        await bench.server.kill();
+        return failureOf(same.send({ prompt: 'held' }));
+      });
       await expect(turn).rejects.toThrow('send the prompt again');
+      expect(await held).toMatchObject(NOT_SENT);
       await expect(session.send({ prompt: 'too early' })).rejects.toMatchObject(NOT_SENT);
       await bench.server.start();
       let deltas = 0;
@@ -45,32 +50,19 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
     expect(first?.roles?.filter((role) => role === 'user').length).toBeGreaterThanOrEqual(2);
   }, 120_000);
 
-  it('answers what waits for it with an error that says so', async () => {
+  it('answers what must not be done twice with an error that says so', async () => {
     bench = await RelayBench.start(binary);
     await bench.client(async (client) => {
-      await client.getStatus();
+      const { sessionId } = await client.createSession(bench.config());
       await bench.server.freeze();
-      const waiting = failureOf(request(client, 'status.get', {}));
+      const once = failureOf(request(client, 'session.shell.exec', { sessionId, command: 'true' }));
+      const again = request(client, 'session.mode.get', { sessionId });
       expect((await client.ping('x')).message).toBe('pong: x');
       await bench.server.kill();
-      expect(await waiting).toMatchObject(LOST);
+      expect(await once).toMatchObject(LOST);
+      await bench.server.start();
+      expect(await again).toBe('interactive');
     });
-  }, 120_000);
-
-  it('and the prompts that were held for another turn', async () => {
-    bench = await RelayBench.start(binary);
-    const cut = await bench.answer(slow);
-    await bench.client((one) =>
-      bench.client(async (other) => {
-        const a = await one.createSession(bench.config());
-        const b = await other.resumeSession(a.sessionId, bench.config());
-        await a.send({ prompt: cut });
-        await bench.asked(cut);
-        const held = failureOf(b.send({ prompt: 'held' }));
-        await bench.server.kill();
-        expect(await held).toMatchObject(NOT_SENT);
-      }),
-    );
   }, 120_000);
 
   it('is found at its new address when its pod is another one', async () => {
@@ -81,9 +73,9 @@ describe.each(['cli', 'runtime'] as const)('a server that goes away (%s)', (bina
       const [server] = fleet.find({ namespace: 'team', name: 'acme' })?.servers ?? [];
       if (server === undefined) throw new Error('the tenant has no server');
       fleet.change({ servers: [] });
-      await expect(client.getStatus()).rejects.toMatchObject(NOT_SENT);
+      const status = client.getStatus();
       fleet.change({ servers: [{ ...server, podUID: 'pod-2' }] });
-      expect((await client.getStatus()).version).toBe('1.0.102');
+      expect((await status).version).toBe('1.0.102');
     });
   }, 120_000);
 

@@ -91,10 +91,12 @@ describe('a tenant', () => {
       ServersUnhealthy: 'Degraded',
       Suspended: 'Suspended',
       ScaledToZero: 'Suspended',
+      Hibernated: 'Healthy',
+      WakeFailed: 'Degraded',
       Deleting: 'Progressing',
     }),
   )('whose Ready has the reason %s is %s', async (reason, status) => {
-    const ready = reason === 'ServersReady' ? yes(reason) : no(reason);
+    const ready = reason === 'ServersReady' || reason === 'Hibernated' ? yes(reason) : no(reason);
     expect(await argoHealth(tenant({ Ready: ready }))).toEqual({ status, message: words('Ready', reason) });
   });
 
@@ -105,10 +107,12 @@ describe('a tenant', () => {
       Blocked: 'Degraded',
       ServersStarting: 'Progressing',
       ServersUpdating: 'Progressing',
+      Draining: 'Progressing',
       ScalingDown: 'Progressing',
       VolumeResizing: 'Progressing',
       ServersRestarting: 'Progressing',
       Suspending: 'Progressing',
+      Hibernating: 'Progressing',
       WaitingForDeletion: 'Progressing',
       Deleting: 'Progressing',
       Paused: 'Suspended',
@@ -265,6 +269,7 @@ describe('a session', () => {
       SessionIdle: 'Healthy',
       TurnRunning: 'Healthy',
       TenantSuspended: 'Suspended',
+      TenantHibernated: 'Healthy',
       TenantUnavailable: 'Suspended',
       SessionExpired: 'Healthy',
       SessionLost: 'Degraded',

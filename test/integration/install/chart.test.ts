@@ -9,6 +9,7 @@ import { FIELD_MANAGER, GATEWAY_APP_NAME, Label } from '../../../src/api/names.t
 import { gatewayRole } from '../../../src/tenant/builders/gatewayrole.ts';
 import { serviceAccount } from '../../../src/tenant/builders/serviceaccount.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
+import { ALERT_FILES, alertsIn, type AlertGroups } from '../../support/alerts.ts';
 import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render, type PolicyRule } from '../../support/chart.ts';
 import { startOperator } from '../../support/operator.ts';
 import { PROJECT, startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
@@ -37,25 +38,38 @@ const TEMPLATE = ['template', 'copilot-operator', CHART];
 const dryRun = (manifests: string) =>
   api.kubectl.ok(['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
 
-/** A stand-in for the Prometheus operator's CRD: it only has to be there. */
-const serviceMonitorCrd = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
-  spec: {
-    group: 'monitoring.coreos.com',
-    names: { plural: 'servicemonitors', kind: 'ServiceMonitor' },
-    scope: 'Namespaced',
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
+/** A stand-in for a CRD of the Prometheus operator, with as much of its schema as is told. */
+const prometheusCrd = (kind: string, spec: object = { 'x-kubernetes-preserve-unknown-fields': true }) => {
+  const plural = `${kind.toLowerCase()}s`;
+  const openAPIV3Schema = { type: 'object', properties: { spec: { type: 'object', ...spec } } };
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.monitoring.coreos.com` },
+    spec: {
+      group: 'monitoring.coreos.com',
+      names: { plural, kind },
+      scope: 'Namespaced',
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema } }],
+    },
+  };
 };
+const texts = { type: 'object', additionalProperties: { type: 'string' } };
+const listOf = (required: string[], properties: object) => ({
+  type: 'array',
+  items: { type: 'object', required, properties },
+});
+/** The fields of alerts, as the Prometheus operator has them. */
+const alertGroups = listOf(['name'], {
+  name: { type: 'string', minLength: 1 },
+  rules: listOf(['expr'], {
+    alert: { type: 'string' },
+    expr: { type: 'string' },
+    for: { type: 'string', pattern: '^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$' },
+    labels: texts,
+    annotations: texts,
+  }),
+});
 
 describe('the chart', () => {
   it('passes helm lint', async () => {
@@ -80,6 +94,7 @@ describe('the chart', () => {
     ['a misspelt value inside', { crds: { keeps: true } }, "additional properties 'keeps' not allowed"],
     ['a namespace that is none', { watchNamespaces: ['Team A'] }, '/watchNamespaces/0'],
     ['a log level that is none', { logLevel: 'loud' }, '/logLevel'],
+    ['a place of runbooks that is none', { metrics: { prometheusRule: { runbookURL: 'a b' } } }, '/runbookURL'],
     ['metrics on the port of the probes', { metrics: { port: 8081 } }, '/metrics/port'],
     [
       'an OIDC issuer without a prefix for its users',
@@ -89,7 +104,7 @@ describe('the chart', () => {
     ['an address of the gateway without a port', { gateway: { address: 'gateway.example.com' } }, '/gateway/address'],
     [
       'a range of replicas that is none',
-      { gateway: { enabled: true, autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 2 } } },
+      { gateway: { autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 2 } } },
       'gateway.autoscaling.minReplicas is 3 and maxReplicas 2',
     ],
   ])('refuses %s', async (_case, values, message) => {
@@ -108,6 +123,31 @@ describe('the chart', () => {
   it('refuses a ServiceMonitor without a Service to select', async () => {
     const metrics = { service: { enabled: false }, serviceMonitor: { enabled: true } };
     expect(await helmFailure(TEMPLATE, { ...REQUIRED_VALUES, metrics })).toContain('needs metrics.service.enabled');
+  });
+
+  it.each<[string, object, string[]]>([
+    ['alerts of operator and gateway', {}, ['copilot-operator', 'copilot-gateway']],
+    ['alerts of the operator alone where there is no gateway', { gateway: { enabled: false } }, ['copilot-operator']],
+  ])('has %s, about this release and with their pages', async (_case, values, names) => {
+    const prometheusRule = { enabled: true, labels: { a: 'b' }, runbookURL: 'https://docs.example.com/runbooks/' };
+    const rules = objectsOf(await render({ ...values, metrics: { prometheusRule } })).filter(
+      ({ kind }) => kind === 'PrometheusRule',
+    );
+    expect(rules.map(({ metadata }) => metadata.name)).toEqual(names);
+    for (const { metadata, spec } of rules) {
+      expect(metadata).toMatchObject({ namespace: 'operators', labels: { a: 'b' } });
+      const text = JSON.stringify(spec);
+      expect(text).toContain('namespace=\\"operators\\"');
+      expect(text).toContain('"runbook_url":"https://docs.example.com/runbooks/');
+      expect(text).not.toMatch(/RELEASE_NAMESPACE|RUNBOOK_URL|runbooks\/\//);
+    }
+    const alerts = rules.flatMap(({ spec }) => (spec as unknown as AlertGroups).groups.flatMap((group) => group.rules));
+    const files = ALERT_FILES.slice(0, names.length);
+    expect(alerts.map(({ alert }) => alert)).toEqual(files.flatMap(alertsIn).map(({ alert }) => alert));
+  });
+
+  it('has no alerts by default', async () => {
+    expect(objectsOf(await render()).map(({ kind }) => kind)).not.toContain('PrometheusRule');
   });
 
   it('starts the operator with flags that it accepts', async () => {
@@ -139,17 +179,13 @@ describe('the chart', () => {
   });
 
   it.each<[string, object, object | undefined]>([
-    ['none is installed', {}, undefined],
-    [
-      'it is installed',
-      { gateway: { enabled: true } },
-      { host: 'copilot-gateway.operators.svc', port: 4321, serviceAccount: 'copilot-gateway' },
-    ],
+    ['none is installed', { gateway: { enabled: false } }, undefined],
+    ['it is installed', {}, { host: 'copilot-gateway.operators.svc', port: 4321, serviceAccount: 'copilot-gateway' }],
     [
       'it has another name, and clients come by a load balancer',
       {
         fullnameOverride: 'ai',
-        gateway: { enabled: true, address: 'copilot.example.com:443', serviceAccount: { name: 'door' } },
+        gateway: { address: 'copilot.example.com:443', serviceAccount: { name: 'door' } },
       },
       { host: 'copilot.example.com', port: 443, serviceAccount: 'door' },
     ],
@@ -184,25 +220,26 @@ describe('the chart', () => {
       internalPort: 4323,
       watchNamespaces: ['team-a', 'team-b'],
     };
-    expect(parseGatewayOptions(await gatewayFlags({ gateway: { enabled: true } }))).toMatchObject({
+    expect(parseGatewayOptions(await gatewayFlags({}))).toMatchObject({
       ...common,
       tls: undefined,
       proxies: undefined,
       maxConnections: 20_000,
       maxConnectionsPerTenant: 5_000,
       maxUnreadBytes: 134_217_728,
+      maxKeptBytes: 67_108_864,
       drainTimeoutMs: 3_595_000,
     });
     const tls = { secretName: 'certificate', clientCertificates: true };
     const proxyProtocolFrom = ['198.51.100.7', 'fd00::/64'];
     const all = {
-      enabled: true,
       tls,
       proxyProtocolFrom,
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
       keepaliveMessages: '45s',
       maxUnreadBytes: '64Mi',
+      maxKeptBytes: '32Mi',
     };
     const options = parseGatewayOptions(await gatewayFlags({ gateway: all, logLevel: 'debug' }));
     const folder = '/etc/copilot-gateway/tls';
@@ -213,13 +250,14 @@ describe('the chart', () => {
       maxConnectionsPerTenant: 90,
       keepaliveMs: 45_000,
       maxUnreadBytes: 67_108_864,
+      maxKeptBytes: 33_554_432,
       logLevel: 'debug',
     });
     expect(options.proxies?.check('198.51.100.7')).toBe(true);
   });
 
   it('starts the gateway with the flags of node for which the image has compiled it', async () => {
-    const objects = objectsOf(await render({ gateway: { enabled: true } }));
+    const objects = objectsOf(await render());
     const isGateway = ({ kind, metadata }: (typeof objects)[number]) =>
       kind === 'Deployment' && metadata.name === 'copilot-gateway';
     const template = objects.find(isGateway)?.spec?.['template'] as
@@ -230,9 +268,9 @@ describe('the chart', () => {
     expect(dockerfile).toContain(`RUN ${command.join(' ')} gateway --kubeconfig=/nonexistent`);
   });
 
-  it('mounts the issuers of OIDC tokens as a file that the gateway reads, and replaces the pods when they change', async () => {
+  it('mounts the issuers of OIDC tokens as a file that the gateway follows, so that a change replaces no pod', async () => {
     const gatewayWith = async (jwt: object[]) => {
-      const objects = objectsOf(await render({ gateway: { enabled: true, oidc: { jwt } } }));
+      const objects = objectsOf(await render({ gateway: { oidc: { jwt } } }));
       const config = objects.find(({ kind }) => kind === 'ConfigMap') as { data?: Record<string, string> } | undefined;
       const deployment = objects.find(
         ({ kind, metadata }) => kind === 'Deployment' && metadata.name.endsWith('gateway'),
@@ -245,13 +283,13 @@ describe('the chart', () => {
     ]);
     expect(template).toContain('--oidc-config=/etc/copilot-gateway/oidc/oidc.yaml');
     const audiences = ['another'];
-    expect((await gatewayWith([{ ...oidc, issuer: { ...oidc.issuer, audiences } }])).template).not.toBe(template);
+    expect((await gatewayWith([{ ...oidc, issuer: { ...oidc.issuer, audiences } }])).template).toBe(template);
     expect((await gatewayWith([])).content).toBeUndefined();
     expect((await gatewayWith([])).template).not.toContain('oidc');
   });
 
   it('names Service and ServiceAccount of the gateway as the operator knows them', async () => {
-    const objects = objectsOf(await render({ gateway: { enabled: true } }));
+    const objects = objectsOf(await render());
     const names = (kind: string) =>
       objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name);
     expect(names('Service')).toContain('copilot-gateway');
@@ -259,7 +297,7 @@ describe('the chart', () => {
   });
 
   it("gives the gateway's pods the label that the NetworkPolicies of tenants let in, and not the operator's", async () => {
-    const objects = objectsOf(await render({ gateway: { enabled: true } }));
+    const objects = objectsOf(await render());
     const labelsOf = (name: string) => {
       const found = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
       return (found?.spec as { template: { metadata: { labels: Record<string, string> } } } | undefined)?.template
@@ -281,7 +319,13 @@ describe('the chart', () => {
 });
 
 describe('an API server accepts what the chart renders', () => {
-  beforeAll(() => api.kubectl.ok(['create', '-f', '-'], serviceMonitorCrd));
+  beforeAll(async () => {
+    await api.kubectl.ok(['create', '-f', '-'], prometheusCrd('ServiceMonitor'));
+    await api.kubectl.ok(
+      ['create', '-f', '-'],
+      prometheusCrd('PrometheusRule', { properties: { groups: alertGroups } }),
+    );
+  });
 
   it.each<[string, object]>([
     ['by default', {}],
@@ -291,7 +335,10 @@ describe('an API server accepts what the chart renders', () => {
       {
         image: { repository: 'registry.example.com/op', digest: `sha256:${'0'.repeat(64)}` },
         imagePullSecrets: [{ name: 'registry' }],
-        metrics: { serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
+        metrics: {
+          serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+          prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+        },
         networkPolicy: {
           metricsFrom: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'mon' } } }],
         },
@@ -304,14 +351,12 @@ describe('an API server accepts what the chart renders', () => {
         priorityClassName: 'system-cluster-critical',
       },
     ],
-    ['with the gateway', { gateway: { enabled: true } }],
-    ['with the gateway, for some namespaces', { gateway: { enabled: true }, watchNamespaces: ['team-a', 'team-b'] }],
+    ['without the gateway', { gateway: { enabled: false } }],
     [
       'with everything of the gateway set',
       {
-        metrics: { serviceMonitor: { enabled: true } },
+        metrics: { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } },
         gateway: {
-          enabled: true,
           address: '[fd00::1]:443',
           service: { type: 'LoadBalancer', annotations: { a: 'b' } },
           tls: { secretName: 'certificate', clientCertificates: true },
@@ -340,7 +385,7 @@ describe('an API server accepts what the chart renders', () => {
   it.each(['copilot-operator', 'copilot-gateway'])(
     'in a namespace that enforces the Pod Security standard "restricted": %s',
     async (name) => {
-      const objects = objectsOf(await render({ gateway: { enabled: true } }));
+      const objects = objectsOf(await render());
       const found = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
       const template = found?.spec?.['template'] as { spec: Record<string, unknown> } | undefined;
       // It is created with the chart. A pod is refused without it, and one that names none cannot have a token of it.
@@ -454,10 +499,10 @@ describe('the permissions of the operator', () => {
   });
 
   it('include rights on roles only with a gateway, and let it grant the token of a tenant, nothing that it lacks', async () => {
-    const without = await install({});
+    const without = await install({ gateway: { enabled: false } });
     for (const resource of ['roles', 'rolebindings']) expect(await canI('create', resource, 'team-a')).toBe('no');
     await without();
-    const uninstall = await install({ gateway: { enabled: true } });
+    const uninstall = await install({});
     try {
       await api.kubectl.ok(['create', '-f', '-'], tenantManifest('acme'));
       const owner = JSON.parse(await api.kubectl.ok(['get', 'ct/acme', '-o', 'json'])) as CopilotTenant;
@@ -476,7 +521,7 @@ describe('the permissions of the operator', () => {
   });
 
   it('of the gateway are to see tenants, sessions and pods, to review tokens, and to read one Secret of its own', async () => {
-    const uninstall = await install({ gateway: { enabled: true }, watchNamespaces: ['team-a'] });
+    const uninstall = await install({ watchNamespaces: ['team-a'] });
     const gatewayCan = async (verb: string, resource: string, namespace: string) => {
       const as = '--as=system:serviceaccount:operators:copilot-gateway';
       return (await api.kubectl.try(['auth', 'can-i', verb, resource, `--namespace=${namespace}`, as])).stdout.trim();

@@ -71,8 +71,12 @@ describe('an installation of the previous version', () => {
 
 /** Without what the present CRD adds to every answer: the defaults of fields that the former one did not know. */
 function asStored({ spec, ...tenant }: Rendered): Rendered {
-  const { sessions, isolation, ...stored } = spec ?? {};
-  expect({ sessions, isolation }).toEqual({ sessions: { cleanupDryRun: false }, isolation: 'Dedicated' });
+  const { sessions, isolation, drain, ...stored } = spec ?? {};
+  expect({ sessions, isolation, drain }).toEqual({
+    sessions: { cleanupDryRun: false, permissionTimeout: '10m' },
+    isolation: 'Dedicated',
+    drain: { timeout: '5m' },
+  });
   return { ...tenant, spec: stored };
 }
 

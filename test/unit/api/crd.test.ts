@@ -49,7 +49,7 @@ describe('the CRD of CopilotTenant', () => {
 
   it('has the columns of the design, and the rest with -o wide', () => {
     expect(columns(crd, false)).toEqual(['READY', 'SERVERS', 'SESSIONS', 'HEALTH', 'VERSION', 'AGE']);
-    expect(columns(crd, true)).toEqual(['CLIENTS', 'ENDPOINT', 'MESSAGE']);
+    expect(columns(crd, true)).toEqual(['CLIENTS', 'ENDPOINT', 'HIBERNATED', 'MESSAGE']);
   });
 });
 

@@ -16,12 +16,15 @@ describe('the command line of the gateway', () => {
       maxConnectionsPerTenant: 5_000,
       keepaliveMs: undefined,
       maxUnreadBytes: 134_217_728,
+      maxKeptBytes: 67_108_864,
       drainTimeoutMs: 3_600_000,
       watchNamespaces: [],
       healthPort: undefined,
       metricsPort: undefined,
       internalPort: undefined,
       namespace: undefined,
+      peerPort: undefined,
+      pod: { name: undefined, uid: undefined, ip: undefined },
       logLevel: 'info',
     });
   });
@@ -29,8 +32,8 @@ describe('the command line of the gateway', () => {
   it.each<[string, string[], Partial<GatewayOptions>]>([
     [
       'other ports',
-      ['--listen-port=1', '--health-port=2', '--metrics-port=65535', '--internal-port=3'],
-      { listenPort: 1, healthPort: 2, metricsPort: 65_535, internalPort: 3 },
+      ['--listen-port=1', '--health-port=2', '--metrics-port=65535', '--internal-port=3', '--peer-port=4'],
+      { listenPort: 1, healthPort: 2, metricsPort: 65_535, internalPort: 3, peerPort: 4 },
     ],
     ['TLS', tls, { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: undefined } }],
     ['TLS only', [...tls, '--listen-port=0'], { listenPort: undefined }],
@@ -44,6 +47,7 @@ describe('the command line of the gateway', () => {
     ['messages to silent clients', ['--keepalive-messages=45s'], { keepaliveMs: 45_000 }],
     ['few connections', ['--max-connections=2'], { maxConnections: 2, maxConnectionsPerTenant: 1 }],
     ['one tenant only', ['--max-connections-per-tenant=20000'], { maxConnectionsPerTenant: 20_000 }],
+    ['more memory for what is kept', ['--max-kept-bytes=1Gi'], { maxKeptBytes: 1_073_741_824 }],
     ['less memory for slow clients', ['--max-unread-bytes=1500k'], { maxUnreadBytes: 1_500_000 }],
     ['some namespaces', ['--watch-namespaces=a,b'], { watchNamespaces: ['a', 'b'] }],
   ])('takes %s', (_, args, expected) => {
@@ -90,6 +94,6 @@ describe('the command line of the gateway', () => {
   it('is what the help lists', () => {
     const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
     for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
-    expect(listed).toHaveLength(18);
+    expect(listed).toHaveLength(22);
   });
 });

@@ -14,6 +14,7 @@ import {
 import {
   GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
+  NODE_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
   TENANT_PERMISSIONS,
@@ -65,6 +66,7 @@ describe('the permissions of the operator', () => {
     ['of its own namespace', OPERATOR_PERMISSIONS],
     ['of namespaces that are being deleted', SESSION_END_PERMISSIONS],
     ['of tenants where a gateway is installed', GATEWAY_TENANT_PERMISSIONS],
+    ['of nodes', NODE_PERMISSIONS],
     ['of its own namespace where a gateway is installed', GATEWAY_OPERATOR_PERMISSIONS],
     ['of the gateway', ofGateway],
   ])('%s are each declared once, with a reason', (_case, permissions) => {
@@ -85,7 +87,8 @@ describe('the permissions of the operator', () => {
   it('cover the kinds that the controllers work with, and no other', () => {
     const path = ({ group, plural }: ResourceType) => `${group}/${plural}`;
     const used = new Set(['tenant', 'session', 'resources'].flatMap(resourcesUsed).map(path));
-    const lists = [...TENANT_PERMISSIONS, ...GATEWAY_TENANT_PERMISSIONS, ...GATEWAY_OPERATOR_PERMISSIONS];
+    const ofGateways = [...GATEWAY_TENANT_PERMISSIONS, ...NODE_PERMISSIONS, ...GATEWAY_OPERATOR_PERMISSIONS];
+    const lists = [...TENANT_PERMISSIONS, ...ofGateways];
     const declared = lists.map(({ resource }) => resource);
     const builtin = declared.filter(({ group }) => group !== GROUP);
     // Secrets are in two lists: those of tenants, and the one that signs.
@@ -107,13 +110,17 @@ describe('the permissions of the operator', () => {
     }
   });
 
-  it('of the gateway let it write nothing, and read one Secret, but for the Role of a tenant', () => {
+  it('of the gateway let it write nothing but the Leases of its replicas, and read two Secrets, but for the Role of a tenant', () => {
     expect(
       [...GATEWAY_PERMISSIONS, ...GATEWAY_OWN_PERMISSIONS]
+        .filter(({ resource }) => resource.plural !== 'leases')
+        // Of the operator's port: the API server serves no such object.
+        .filter(({ subresource }) => subresource !== 'wakes')
         .flatMap(({ verbs }) => verbs)
         .filter((verb) => !/^(get|list|watch)$/.test(verb)),
     ).toEqual([]);
     const secrets = ofGateway.filter(({ resource }) => resource.plural === 'secrets');
-    expect(secrets).toEqual([expect.objectContaining({ verbs: ['get'], resourceNames: ['copilot-gateway-stamp'] })]);
+    const names = ['copilot-gateway-stamp', 'copilot-gateway-peers'];
+    expect(secrets).toEqual([expect.objectContaining({ verbs: ['get'], resourceNames: names })]);
   });
 });

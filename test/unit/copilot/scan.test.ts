@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { answerFor, scanAnswer, scanEvent } from '../../../src/copilot/index.ts';
+import {
+  answerFor,
+  formatAnswer,
+  formatError,
+  formatRequest,
+  scanAnswer,
+  scanAnswerId,
+  scanEvent,
+} from '../../../src/copilot/index.ts';
 
 const event = (sessionId: string, type: string, rest = ',"data":{},"id":"e1","timestamp":"t","parentId":null') =>
   Buffer.from(
@@ -71,5 +79,21 @@ describe('scanning an answer', () => {
       '{"jsonrpc":"2.0","id":"a\\"b","result":{"text":"ä \\u00e4 1.0e2"}}',
     );
     expect(answerFor(12, body, head).toString()).toContain('"id":12,"result"');
+  });
+});
+
+describe('the id of an answer to a client', () => {
+  it.each([7, -7.5, 1e21, 'text', 'with "quotes" and \\', 'ä,"result":', ''])('is found: %p', (id) => {
+    expect(scanAnswerId(Buffer.from(formatAnswer(id, { id: 1 })))).toBe(id);
+    expect(scanAnswerId(Buffer.from(formatError(id, -1, 'no')))).toBe(id);
+  });
+
+  it.each([
+    formatRequest(7, 'hooks.invoke', {}),
+    event('s', 'session.idle').toString(),
+    '{}',
+    '{"jsonrpc":"2.0","id":"7',
+  ])('is in no other message: %s', (body) => {
+    expect(scanAnswerId(Buffer.from(body))).toBeUndefined();
   });
 });

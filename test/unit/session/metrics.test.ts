@@ -25,6 +25,21 @@ describe('the metrics of sessions', () => {
     expect(await count('Active')).toBe(0);
   });
 
+  it('count those that are Stalled by the reason', async () => {
+    const { sessions, metrics } = open();
+    const count = (reason: string) => metricValue(metrics, 'copilot_stalled_sessions', { reason });
+    expect(await count('TenantNotFound')).toBe(0);
+    const stalled = (name: string, status: 'True' | 'False', reason: string) => {
+      const condition = { type: 'Stalled', status, reason, message: '', lastTransitionTime: '2026-01-02T03:04:05Z' };
+      sessions.upsert(sampleSession({}, { name }, { conditions: [condition] }));
+    };
+    stalled('a', 'True', 'TenantNotFound');
+    stalled('b', 'True', 'TenantNotFound');
+    stalled('c', 'True', 'OwnedByAnother');
+    stalled('d', 'False', 'NotStalled');
+    expect([await count('TenantNotFound'), await count('OwnedByAnother'), await count('Forbidden')]).toEqual([2, 1, 0]);
+  });
+
   it('have every series from the start', async () => {
     const { metrics, counts } = open();
     expect(await metricValue(metrics, 'copilot_session_expirations_total', { result: 'Failed' })).toBe(0);

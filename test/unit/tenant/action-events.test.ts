@@ -97,4 +97,18 @@ describe('the events of what a reconcile did', () => {
     const found = events(planned, { credentials: written ? valid : [] });
     expect(found).toEqual(reported ? ['Normal CredentialRotated: Read it again.'] : []);
   });
+
+  it('say that a deadline has cut turns, once the pod is replaced', () => {
+    const drain = { epoch: 1, reason: 'Updating', podUID: 'u', since: 's', deadline: 'd' } as const;
+    const live = rolledOutDeployment();
+    const replaced = { ...server, live: { index: 0, pods: [], deployment: live }, deployment: live };
+    const cut = plan({ servers: [replaced], drains: new Map([[0, { drain, end: 'DeadlinePassed' }]]) });
+    const written = new Map([[0, { index: 0, pods: [], deployment: { ...live } }]]);
+    expect(events(cut, { servers: written })).toEqual([
+      'Warning DrainDeadlinePassed: Server acme-0: the gateway has not said within spec.drain.timeout that all turns have ended. Those that still run are cut.',
+    ]);
+    expect(events(cut, { servers: new Map([[0, replaced.live]]) })).toEqual([]);
+    const drained = plan({ servers: [replaced], drains: new Map([[0, { drain, end: 'Drained' }]]) });
+    expect(events(drained, { servers: written })).toEqual([]);
+  });
 });

@@ -64,13 +64,18 @@ class World {
   }
 
   /** The cache shows the Deployment of the tenant's server. */
-  show(name: string, facts: { rolloutAt?: string; restartedAt?: string } = {}, generation = 1): Deployment {
-    const { rolloutAt, restartedAt } = facts;
+  show(
+    name: string,
+    facts: { rolloutAt?: string; restartedAt?: string; replacedAt?: string } = {},
+    generation = 1,
+  ): Deployment {
+    const { rolloutAt, restartedAt, replacedAt } = facts;
     const made = deployment(this.tenant(name), 0, {
       image: { image: 'i', isDefault: true },
       running: true,
       credentialsHash: 'h',
       rolloutAt,
+      replacedAt,
       restart: restartedAt === undefined ? undefined : { at: restartedAt, attempt: 1 },
     });
     const live = { ...made, metadata: { ...made.metadata, generation } };
@@ -188,6 +193,15 @@ describe('the roll-out over all tenants', () => {
     expect(world.rollOut(['c'])).toEqual(['c']);
   });
 
+  it('waits ten minutes at most for a server that its tenant had recycled', async () => {
+    const world = await settled(1);
+    const at = timestamp(world.clock.now());
+    world.show('a', { rolloutAt: at, replacedAt: at });
+    expect(world.rollOut(['b'])).toEqual([]);
+    await world.clock.advance(11 * MINUTE);
+    expect([world.rollOut(['b']), world.log]).toEqual([['b'], []]);
+  });
+
   it('is not held up by a server whose Deployment cannot be written', async () => {
     const world = await settled(1);
     expect(world.rollOut(['a'], false)).toEqual(['a']);
@@ -238,6 +252,13 @@ describe('restarts over all tenants', () => {
     expect(world.restartServers(['c'])).toEqual(['c']);
   });
 
+  it('go on after the clock was set back', () => {
+    const world = new World(1);
+    world.show('a', { restartedAt: world.now() });
+    world.clock.jumpWallClock(-60 * MINUTE);
+    expect(world.restartServers(['b'])).toEqual(['b']);
+  });
+
   it('are slower while many servers do not respond at once, and the log says so', async () => {
     const world = new World(1);
     for (const name of NAMES) world.health.set(`team/${name}-0`, unhealthy());
@@ -254,5 +275,35 @@ describe('restarts over all tenants', () => {
     expect(world.restartServers(['a'])).toEqual(['a']);
     world.show('a', { restartedAt: world.now() }, 2);
     expect(world.rollOut()).toEqual(['a']);
+  });
+});
+
+describe('a server that drains for the roll-out', () => {
+  /** A reconcile of the tenant in which its server drains. */
+  const drain = (
+    { fleet, tenant }: { fleet: Fleet; tenant: CopilotTenant },
+    name: string,
+    isDraining: boolean,
+  ): boolean => {
+    const budget = fleet.budgetOf(tenant);
+    const { allowed } = budget.rollOut(`${name}-0`, isDraining);
+    if (allowed) budget.hold(`${name}-0`);
+    budget.close(1);
+    return allowed;
+  };
+
+  it('keeps its place although its Deployment does not show it, also for an operator that has just started', async () => {
+    const world = await settled(1);
+    const reconcile = (name: string, isDraining: boolean) =>
+      drain({ fleet: world.fleet, tenant: world.tenant(name) }, name, isDraining);
+    expect([reconcile('a', false), reconcile('b', false)]).toEqual([true, false]);
+    await world.clock.advance(20 * SECOND);
+    expect([reconcile('a', true), reconcile('b', false)]).toEqual([true, false]);
+    world.restart();
+    expect([reconcile('b', false), reconcile('a', true)]).toEqual([false, true]);
+    await world.clock.advance(15 * SECOND);
+    expect([reconcile('b', false), reconcile('a', true)]).toEqual([false, true]);
+    await world.clock.advance(4 * MINUTE);
+    expect(reconcile('b', false)).toBe(true);
   });
 });

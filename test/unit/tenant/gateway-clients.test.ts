@@ -1,17 +1,22 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { EndpointSlice } from '../../../src/kube/types/builtins.ts';
 import type { TenantCount } from '../../../src/resources/gateway-internal.ts';
-import { GatewayClients, replicasOf } from '../../../src/tenant/gateway-clients.ts';
+import { GatewayClients } from '../../../src/tenant/gateway-clients.ts';
+import { replicasOf } from '../../../src/tenant/gateway-replicas.ts';
 
 const [ACME, GLOBEX] = ['acme', 'globex'].map((name) => ({ namespace: 'team', name }));
 const count = (name: string, clients: number): TenantCount => ({ namespace: 'team', name, clients });
 
 /** What each replica answers; an Error: it does not. */
 let answers: Record<string, TenantCount[] | Error>;
+/** For how long each replica knows what is used; undefined: it is of an earlier version. */
+let upMs: number | undefined;
 let ready: Record<string, boolean | undefined>;
 let asked: string[];
 let changed: string[];
 let logged: string[];
+/** The replicas cannot be listed. */
+let listing: Error | undefined;
 let clients: GatewayClients;
 
 function sliceOf(addresses: readonly string[]): EndpointSlice {
@@ -31,11 +36,14 @@ function sliceOf(addresses: readonly string[]): EndpointSlice {
 }
 
 beforeEach(() => {
+  upMs = undefined;
+  listing = undefined;
   [answers, ready, asked, changed, logged] = [{}, {}, [], [], []];
   clients = new GatewayClients({
     client: {
       listAll: (_type, options) => {
         asked.push(`${options?.namespace} ${options?.labelSelector}`);
+        if (listing) return Promise.reject(listing);
         return Promise.resolve({ items: [sliceOf(Object.keys(answers))] as never[], metadata: {} } as never);
       },
     },
@@ -45,7 +53,9 @@ beforeEach(() => {
     service: 'copilot-gateway',
     ask: (address) => {
       const answer = answers[address];
-      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer ?? []);
+      return answer instanceof Error
+        ? Promise.reject(answer)
+        : Promise.resolve({ tenants: answer ?? [], ...(upMs !== undefined && { upMs }) });
     },
   });
   clients.onChange(({ name }) => changed.push(name));
@@ -76,24 +86,50 @@ describe('the clients of the gateway', () => {
     expect([changed, numbers()]).toEqual([['acme'], [0, 1]]);
   });
 
-  it('stay as they were while a ready replica does not answer, which is logged once', async () => {
+  it('are those that a ready replica said last while it does not answer, which is logged once, and those of the others now', async () => {
     answers = { '10.0.0.1': [count('acme', 2)], '10.0.0.2': [count('acme', 3)] };
     await poll();
-    answers['10.0.0.2'] = new Error('connect ECONNREFUSED');
+    answers = { '10.0.0.1': [count('acme', 1), count('globex', 1)], '10.0.0.2': new Error('connect ECONNREFUSED') };
     await poll();
     await poll();
-    expect(numbers()).toEqual([5, 0]);
+    expect([numbers(), clients.silentReplicas]).toEqual([[4, 1], 1]);
     expect(logged).toEqual([expect.stringContaining('replica 10.0.0.2: connect ECONNREFUSED')]);
     answers['10.0.0.2'] = [];
     await poll();
-    expect([numbers(), logged.at(-1)]).toEqual([[2, 0], 'clients of the gateway are counted again']);
+    expect([numbers(), logged.at(-1)]).toEqual([[1, 1], 'clients of the gateway are counted again']);
+    expect(clients.silentReplicas).toBe(0);
+  });
+
+  it('are those of the others while a ready replica has never answered', async () => {
+    answers = { '10.0.0.1': [count('acme', 2)], '10.0.0.2': new Error('no route') };
+    await poll();
+    expect([numbers(), logged]).toEqual([[2, 0], [expect.stringContaining('replica 10.0.0.2: no route')]]);
+  });
+
+  it('of a replica that is gone are not counted when it comes back and does not answer', async () => {
+    answers = { '10.0.0.1': [count('acme', 2)] };
+    await poll();
+    answers = {};
+    await poll();
+    answers = { '10.0.0.1': new Error('no route') };
+    await poll();
+    expect(numbers()).toEqual([0, 0]);
+  });
+
+  it('stay as they were while nobody says which replicas there are', async () => {
+    answers = { '10.0.0.1': [count('acme', 2)] };
+    await poll();
+    listing = new Error('etcd leader changed');
+    await poll();
+    await poll();
+    expect([numbers(), logged]).toEqual([[2, 0], [expect.stringContaining('etcd leader changed')]]);
   });
 
   it('include those of a replica that stops, and wait for none that is gone', async () => {
     ready = { '10.0.0.1': false, '10.0.0.2': false };
     answers = { '10.0.0.1': [count('acme', 2)], '10.0.0.2': new Error('timed out') };
     await poll();
-    expect(numbers()).toEqual([2, 0]);
+    expect([numbers(), clients.silentReplicas]).toEqual([[2, 0], 0]);
   });
 });
 
@@ -106,5 +142,55 @@ describe('the replicas of a Service', () => {
       { address: '10.0.0.1', isReady: true },
       { address: '10.0.0.2', isReady: true },
     ]);
+  });
+
+  it('are none where the Service has none, which the API server tells as null', () => {
+    expect(replicasOf([{ ...sliceOf([]), endpoints: null } as unknown as EndpointSlice])).toEqual([]);
+  });
+});
+
+describe('for how long tenants are unused', () => {
+  const used = (idleMs: number): TenantCount => ({ ...count('acme', 0), idleMs });
+  const idle = () => ACME && clients.idleMs(ACME);
+
+  it('is not known before all replicas have answered, and not of replicas of an earlier version', async () => {
+    expect(idle()).toBeUndefined();
+    answers = { '10.0.0.1': [] };
+    await poll();
+    expect(idle()).toBe(0);
+  });
+
+  it('is the shortest time of all replicas; one that does not name the tenant knows as much as it is up', async () => {
+    upMs = 90_000;
+    answers = { '10.0.0.1': [used(70_000)], '10.0.0.2': [] };
+    await poll();
+    expect(idle()).toBe(70_000);
+    answers = { '10.0.0.1': [used(120_000)], '10.0.0.2': [] };
+    await poll();
+    expect(idle()).toBe(90_000);
+  });
+
+  it('is none for a tenant of which a replica does not know yet that it may sleep', async () => {
+    upMs = 90_000;
+    answers = { '10.0.0.1': [count('acme', 1)] };
+    await poll();
+    expect(idle()).toBe(0);
+  });
+
+  it('is not known while a replica that is ready does not answer', async () => {
+    upMs = 90_000;
+    answers = { '10.0.0.1': [] };
+    await poll();
+    answers = { '10.0.0.1': new Error('no route') };
+    await poll();
+    expect(idle()).toBeUndefined();
+  });
+
+  it('is none while a replica that is not ready does not answer: it may have been used just before', async () => {
+    upMs = 90_000;
+    ready = { '10.0.0.2': false };
+    answers = { '10.0.0.1': [], '10.0.0.2': new Error('connect ECONNREFUSED') };
+    await poll();
+    expect(idle()).toBe(0);
   });
 });

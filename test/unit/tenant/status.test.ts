@@ -239,11 +239,15 @@ describe('a condition', () => {
     });
   });
 
-  it.each(Object.values(ConditionType))('%s has the generation that it was decided from', (type) => {
-    const after = next(statusOf(), {}, 2);
-    expect(condition(after, type)).toMatchObject({ observedGeneration: 2, lastTransitionTime: timestamp(NOW) });
-    expect(after.observedGeneration).toBe(2);
-  });
+  // Only a tenant with spec.hibernation has that one.
+  it.each(Object.values(ConditionType).filter((type) => type !== 'Hibernated'))(
+    '%s has the generation that it was decided from',
+    (type) => {
+      const after = next(statusOf(), {}, 2);
+      expect(condition(after, type)).toMatchObject({ observedGeneration: 2, lastTransitionTime: timestamp(NOW) });
+      expect(after.observedGeneration).toBe(2);
+    },
+  );
 
   it('has a message of limited length: a longer one would make the API server refuse the whole status', () => {
     const message = `${'x'.repeat(4094)}😀${'y'.repeat(40_000)}`;
@@ -480,5 +484,31 @@ describe('another writer that keeps changing a child', () => {
     expect(condition(beside, 'Ready')).toMatchObject({ status: 'True' });
     const blocking = statusOf({ outcome: { conflicts: [conflict] } });
     expect(condition(blocking, 'Ready')).toMatchObject({ status: 'False', reason: 'ConflictingWriter' });
+  });
+});
+
+describe('the status of a server that drains', () => {
+  const drain = {
+    epoch: 3,
+    reason: 'Updating',
+    podUID: 'u',
+    since: timestamp(NOW),
+    deadline: timestamp(NOW + MINUTE),
+    turns: 1,
+  } as const;
+
+  it('is Draining while its turns are waited for, and states the drain until its pod is gone', () => {
+    const open = statusOf({ plan: { drains: new Map([[0, { drain }]]), drainEpoch: 3 } });
+    expect([open.servers, open.drainEpoch]).toMatchObject([[{ name: 'acme-0', state: 'Draining', drain }], 3]);
+    const over = statusOf({ plan: { drains: new Map([[0, { drain, end: 'Drained' }]]), drainEpoch: 3 } });
+    expect(over.servers).toMatchObject([{ name: 'acme-0', state: 'Healthy', drain }]);
+    const gone = next(over, { plan: { drainEpoch: 3 } });
+    expect([first(gone)?.drain, gone.drainEpoch]).toEqual([undefined, 3]);
+  });
+
+  it('is listed for one beyond spec.replicas until it is gone', () => {
+    const surplus = [1, 2].map((index) => ({ index, pods: [] })).toReversed();
+    const { servers } = statusOf({ plan: { surplus, drains: new Map([[1, { drain }]]) } });
+    expect(servers?.map(({ name, state }) => `${name} ${state}`)).toEqual(['acme-0 Healthy', 'acme-1 Draining']);
   });
 });

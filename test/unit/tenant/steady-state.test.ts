@@ -3,6 +3,7 @@ import { SteadyStates, type ReconcileInputs } from '../../../src/tenant/steady-s
 import { tokenSecret } from '../../../src/tenant/builders/tokensecret.ts';
 import { TOKEN, emptyWorld, healthyServer, modelSecret, sampleTenant } from '../../support/tenants.ts';
 import { MINUTE, SECOND, boundClaim, pod, rolledOutDeployment } from './fixtures.ts';
+import type { HibernationDecision, HibernationReason } from '../../../src/tenant/decisions/hibernation.ts';
 import type { ServerWorld, World } from '../../../src/tenant/model.ts';
 import type { SessionsStatus } from '../../../src/tenant/sessions/sessions-status.ts';
 
@@ -20,6 +21,14 @@ const acme0 = (changed: Partial<ServerWorld> = {}): ServerWorld => ({
   ...changed,
 });
 
+const decided = (reason: HibernationReason): HibernationDecision => ({
+  phase: 'Running',
+  reason,
+  message: '',
+  status: undefined,
+  dueInMs: MINUTE,
+});
+
 /** The inputs of a reconcile, new objects each time. */
 function inputs(found: Partial<World> = {}, rest: Partial<ReconcileInputs> = {}): ReconcileInputs {
   const world = emptyWorld(tenant, {
@@ -29,7 +38,7 @@ function inputs(found: Partial<World> = {}, rest: Partial<ReconcileInputs> = {})
     ...found,
   });
   const sessions: SessionsStatus = { fields: { sessions: { active: 0, loaded: 1, total: 2 } }, pressure: undefined };
-  return { world, observed: new Map([[0, healthyServer(0)]]), sessions, ...rest };
+  return { world, observed: new Map([[0, healthyServer(0)]]), sessions, sleep: decided('InUse'), ...rest };
 }
 
 describe('a steady tenant', () => {
@@ -45,10 +54,10 @@ describe('a steady tenant', () => {
     expect(states.remainingMs(inputs(), 2 * MINUTE)).toBeUndefined();
   });
 
-  it('is reconciled every five minutes, although nothing is due', () => {
+  it('is reconciled every half hour, although nothing is due', () => {
     states.record(inputs(), Number.POSITIVE_INFINITY, 0);
-    expect(states.remainingMs(inputs(), 4 * MINUTE)).toBe(MINUTE);
-    expect(states.remainingMs(inputs(), 5 * MINUTE)).toBeUndefined();
+    expect(states.remainingMs(inputs(), 29 * MINUTE)).toBe(MINUTE);
+    expect(states.remainingMs(inputs(), 30 * MINUTE)).toBeUndefined();
   });
 
   const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'run', resourceVersion: '9' } };
@@ -68,6 +77,7 @@ describe('a steady tenant', () => {
     ['a Job', inputs({ cleanup: { jobs: [job], pods: [], sessions: [] } })],
     ['a pod of a cleanup', inputs({ cleanup: { jobs: [], pods: [job], sessions: [] } })],
     ['health', inputs({}, { observed: new Map([[0, healthyServer(0, { state: 'Unhealthy' })]]) })],
+    ['why the tenant sleeps or runs', inputs({}, { sleep: decided('Unknown') })],
     ['a number of sessions', inputs({}, { sessions: { fields: {}, pressure: undefined } })],
   ])('is not skipped after a change of %s', (_, changed) => {
     expect(states.remainingMs(changed, SECOND)).toBeUndefined();

@@ -137,3 +137,31 @@ describe('the events of a tenant', () => {
     );
   });
 });
+
+describe('the events of drains', () => {
+  const drain = {
+    epoch: 3,
+    reason: 'Updating',
+    podUID: 'u',
+    since: '2026-01-02T03:04:05Z',
+    deadline: '2026-01-02T03:09:05Z',
+  } as const;
+  const draining = {
+    ...fine,
+    drainEpoch: 3,
+    servers: [{ name: 'acme-0', state: 'Draining' as const, restarts: 0, drain }],
+  };
+
+  it('are one for each that begins', () => {
+    const message =
+      'Server acme-0 drains (Updating): its running turns end first, until 2026-01-02T03:09:05Z at the latest.';
+    expect(transitions({ ...fine, drainEpoch: 2 }, draining)).toEqual([
+      { type: 'Normal', reason: 'ServerDraining', message },
+    ]);
+    expect(transitions(fine, draining)).toHaveLength(1);
+  });
+
+  it('are none while it goes on, or ends', () => {
+    expect([...transitions(draining, draining), ...transitions(draining, { ...fine, drainEpoch: 3 })]).toEqual([]);
+  });
+});

@@ -14,6 +14,7 @@ import {
   type TenantStores,
   type WorldContext,
 } from '../../../src/tenant/world.ts';
+import { HIDDEN_NODES } from '../../../src/tenant/nodes.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 import { NOW } from './fixtures.ts';
 
@@ -46,7 +47,8 @@ async function readAfter(ages: Readonly<Record<string, number>>, tenant = sample
   const context = {
     stores: emptyStores(),
     client: { get } as unknown as KubeClient,
-    applier: { lastWrite } as WorldContext['applier'],
+    applier: { lastWrite, ofCached: (_: unknown, cached: unknown) => cached } as WorldContext['applier'],
+    nodes: HIDDEN_NODES,
     podOwners: { withLookAlikes: async (_: unknown, servers: unknown) => servers } as WorldContext['podOwners'],
   };
   const { world, ageMs } = await readWorld(tenant, context, NOW, new AbortController().signal);

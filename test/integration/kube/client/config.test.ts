@@ -148,7 +148,7 @@ describe('credentials', () => {
     const script = `if [ -e ${hung} ]; then echo '${credential}'; else touch ${hung}; exec sleep 5; fi`;
     const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: 'sh', args: ['-c', script] };
     const credentials = loadConfig({ clock, kubeconfig: apiServer.kubeconfig({ identity: { exec } }) });
-    const first = credentials.get().catch((error: unknown) => error);
+    const first = Promise.resolve(credentials.get()).catch((error: unknown) => error);
     await waitFor('the plugin hangs', () => existsSync(hung), { withinMs: 10_000 });
     await clock.advance(20_000);
     expect(String(await first)).toContain('is an exec plugin hanging?');

@@ -199,6 +199,40 @@ describe('a child that does not exist', () => {
   });
 });
 
+describe('a child without an owner', () => {
+  const orphaned = async () => {
+    const { applier, owner } = await world();
+    const desired = manifests.childConfigMap(owner);
+    await applier.apply(ConfigMap, desired, undefined, owner);
+    const live = await edit(ConfigMap, desired, { metadata: { ownerReferences: null } });
+    return { applier, owner, desired, live };
+  };
+  const options = { mayAdopt: () => true };
+
+  it('is taken over', async () => {
+    const { applier, owner, desired, live } = await orphaned();
+    const result = await applier.apply(ConfigMap, desired, live, owner, options);
+    expect([result.action, result.adopted]).toEqual(['updated', true]);
+    expect((await client.get(ConfigMap, nameOf(desired))).metadata.ownerReferences).toHaveLength(1);
+  });
+
+  // As client-go does before an adoption. Otherwise `kubectl delete --cascade=orphan` deletes what it should leave.
+  it('is neither taken over nor deleted for an owner that is deleted while the cache still has it', async () => {
+    const { applier, owner, desired, live } = await orphaned();
+    await client.delete(ConfigMap, nameOf(owner), { uid: owner.metadata.uid ?? '' });
+    await expect(applier.apply(ConfigMap, desired, live, owner, options)).rejects.toThrow(OwnerGoneError);
+    await expect(applier.delete(ConfigMap, live, owner, options)).rejects.toThrow(OwnerGoneError);
+    expect((await client.get(ConfigMap, nameOf(desired))).metadata.ownerReferences).toBeUndefined();
+  });
+
+  it('that is given one by its own rule is not either', async () => {
+    const { applier, owner, desired, live } = await orphaned();
+    await client.delete(ConfigMap, nameOf(owner), { uid: owner.metadata.uid ?? '' });
+    const byRule = applier.apply(ConfigMap, desired, live, owner, { isOurs: () => true });
+    await expect(byRule).rejects.toThrow(OwnerGoneError);
+  });
+});
+
 describe('a child that is as desired', () => {
   const kinds: [string, ResourceType, (owner: KubeObject) => KubeObject][] = [
     ['a small Deployment', builtins.Deployment, manifests.smallDeployment],

@@ -33,6 +33,7 @@ let askers: string[];
 let users: Map<string, KubeUser | Unauthenticated>;
 let failure: Error | undefined;
 let issuerFailure: Error | undefined;
+let isTrusted: boolean;
 let isExpired: boolean;
 
 beforeEach(() => {
@@ -45,6 +46,7 @@ beforeEach(() => {
   users = new Map([['kube-token', bot]]);
   failure = undefined;
   issuerFailure = undefined;
+  isTrusted = true;
   isExpired = false;
 });
 
@@ -66,7 +68,7 @@ const reviews: Reviews = {
 /** Of tokens that begin with `oidc-`, all of alice. */
 const issuers: TokenIssuers = {
   of: (token) =>
-    token.startsWith('oidc-')
+    isTrusted && token.startsWith('oidc-')
       ? {
           authenticate: (_, asker): Promise<KubeUser | Unauthenticated> => {
             askers.push(asker);
@@ -142,6 +144,20 @@ describe('a binding credential', () => {
     expect(await reasonOf(`team/acme:${next}`)).toBe('granted');
     tenants.set('team/acme', { ...acme, credentials: [credentialHash(next)] });
     expect(await recheck()).toMatchObject({ denied: 'WrongCredential' });
+  });
+
+  it('is kicked when the annotation gets another value, and not when it is removed', async () => {
+    for (const token of [`team/acme:${credential}`, 'team/acme:kube-token']) {
+      const { recheck } = await granted(token);
+      tenants.set('team/acme', { ...acme, kick: '1' });
+      asked = [];
+      expect(await recheck()).toMatchObject({ denied: 'Kicked', message: expect.stringContaining('connect again') });
+      expect(asked).toEqual([]);
+      const again = await granted(token);
+      expect(await again.recheck()).toHaveProperty('identity');
+      tenants.set('team/acme', acme);
+      expect(await again.recheck()).toHaveProperty('identity');
+    }
   });
 
   it('ends with its tenant, even if another one takes its name and credential', async () => {
@@ -275,6 +291,29 @@ describe('an OIDC token', () => {
     expect(await recheck()).toMatchObject({ denied: 'NotAuthorized' });
     isExpired = true;
     expect(await recheck()).toMatchObject({ denied: 'NotAuthenticated', message: 'the OIDC token has expired' });
+  });
+
+  it('ends when its issuer is trusted no more, and is not sent to the API server, which may trust it', async () => {
+    users.set('oidc-token', { ...bot, name: 'oidc:alice' });
+    const { recheck } = await granted('team/acme:oidc-token');
+    isTrusted = false;
+    expect(await recheck()).toMatchObject({
+      denied: 'NotAuthenticated',
+      message: 'the issuer of the OIDC token is not among those that are configured any more',
+    });
+    expect(asked).not.toContain('who');
+    isTrusted = true;
+    expect(await recheck()).toHaveProperty('identity');
+  });
+
+  it('of an issuer that is trusted only since is looked at again by the API server, which has admitted it', async () => {
+    users.set('oidc-token', bot);
+    isTrusted = false;
+    const { recheck, identity } = await granted('team/acme:oidc-token');
+    expect(identity).toMatchObject({ user: 'bot', credential: 'Kubernetes' });
+    isTrusted = true;
+    expect(await recheck()).toMatchObject({ identity });
+    expect(asked).not.toContain('issuer');
   });
 
   it('admits nobody while its issuer does not answer, and lets who is connected stay for a while', async () => {

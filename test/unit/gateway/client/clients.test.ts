@@ -4,20 +4,41 @@ import { setImmediate } from 'node:timers/promises';
 import type { Grant } from '../../../../src/gateway/admission/admission.ts';
 import { Clients } from '../../../../src/gateway/client/clients.ts';
 import { HalfOpen, HalfOpenSlot } from '../../../../src/gateway/client/half-open.ts';
-import type { TenantRef } from '../../../../src/gateway/model.ts';
+import type { GatewayTenant, TenantRates, TenantRef } from '../../../../src/gateway/model.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { RawClient } from '../../../support/raw-client.ts';
+
+const KNOWN: Omit<GatewayTenant, 'namespace' | 'name'> = {
+  uid: 'uid',
+  access: 'Gateway',
+  isolation: 'Dedicated',
+  credentials: [],
+  servers: [],
+};
+
+const FRAME_BYTES = 10_000;
 
 let clock: FakeClock;
 let clients: Clients;
 let halfOpen: HalfOpen;
 let changed: (tenant: TenantRef) => void;
-let busy: Set<number>;
+let busy: Set<number | string>;
 let reasons: string[];
 let rechecked: string[];
 let listeners: number;
 
+/** Frames that the relay got. */
+let taken: number;
+/** Which rates were exceeded. */
+let exceeded: string[];
+/** Those of every tenant. */
+let rates: TenantRates | undefined;
+/** Names of the tenants that are paused. */
+let paused: Set<string>;
+
 beforeEach(() => {
+  paused = new Set();
+  [exceeded, rates, taken] = [[], undefined, 0];
   clock = new FakeClock();
   halfOpen = new HalfOpen({ total: 3, perAddress: 2, bytes: 10_000 });
   [busy, reasons, rechecked, listeners] = [new Set(), [], [], 0];
@@ -32,9 +53,12 @@ beforeEach(() => {
     admission: { decide: (token) => grant(String(token)) },
     relay: {
       sessions: () => [],
+      wakes: () => [],
+      uses: () => ({ upMs: 0, idle: [] }),
       servers: () => [],
+      drains: () => [],
       attach: ({ id }) => ({
-        frame: () => undefined,
+        frame: () => void (taken += 1),
         drained: () => undefined,
         work: { calls: 0, sessions: 0 },
         get isBusy() {
@@ -44,6 +68,7 @@ beforeEach(() => {
       }),
     },
     fleet: {
+      find: ({ namespace, name }) => ({ ...KNOWN, namespace, name, rates }),
       onChange: (listener) => {
         changed = listener;
         listeners += 1;
@@ -53,9 +78,11 @@ beforeEach(() => {
     clock,
     random: () => 0.5,
     halfOpen,
+    pauses: { isPaused: ({ name }) => paused.has(name) },
     maxClients: 100,
     maxPerTenant: 10,
     maxUnreadBytes: 1_000_000,
+    limits: { frameBytes: FRAME_BYTES },
     keepaliveMs: 40_000,
     observer: {
       admitted: () => undefined,
@@ -65,6 +92,7 @@ beforeEach(() => {
       receivedFrame: () => undefined,
       sent: () => undefined,
       oversize: () => undefined,
+      rateExceeded: (rule) => void exceeded.push(rule),
     },
   });
 });
@@ -124,6 +152,75 @@ describe('the clients of a process', () => {
     expect(reasons).toEqual(['TenantFull', 'ClientClosed', 'TenantFull']);
   });
 
+  it('are told to try again later while their tenant is paused, and those that are connected stay', async () => {
+    const before = await open('acme');
+    paused.add('acme');
+    const client = await open('acme');
+    expect(client.received[0]?.error).toMatchObject({ message: expect.stringContaining('team/acme is paused') });
+    expect([before.isClosed, client.isClosed]).toEqual([false, true]);
+    expect((await open('other')).isClosed).toBe(false);
+    expect(reasons).toEqual(['TenantPaused']);
+  });
+
+  it('that connect faster than they may are told when to try again', async () => {
+    rates = { tenant: { connectionsPerMinute: 2 } };
+    for (let n = 0; n < 2; n += 1) expect((await open('acme')).isClosed).toBe(false);
+    const client = await open('acme');
+    expect(client.received[0]?.error).toEqual({
+      code: -32050,
+      message: expect.stringContaining('spec.rates.tenant.connectionsPerMinute'),
+      data: {
+        retryable: true,
+        retryAfterMs: 30_000,
+        outcome: 'NotSent',
+        rule: 'RateLimit',
+        field: 'spec.rates.tenant.connectionsPerMinute',
+        limit: 2,
+      },
+    });
+    expect(client.isClosed).toBe(true);
+    expect([reasons, exceeded]).toEqual([['RateLimit'], ['TenantConnections']]);
+    await pass(30_000);
+    expect((await open('acme')).isClosed).toBe(false);
+  });
+
+  it('that send faster than they may get an error for each call, and stay', async () => {
+    rates = { tenant: { framesPerSecond: 1 } };
+    const client = await open('acme');
+    for (let id = 10; id < 22; id += 1) client.send({ id, method: 'session.list' });
+    client.send({ id: 30, result: {} });
+    await carry();
+    expect(client.received.filter(({ error }) => error !== undefined).map(({ id }) => id)).toEqual([20, 21]);
+    expect(taken).toBe(11);
+    expect([client.isClosed, exceeded]).toEqual([false, ['TenantFrames', 'TenantFrames']]);
+  });
+
+  it('that send frames that are too large, or that nobody needs, do not lock the others out for long', async () => {
+    rates = { tenant: { framesPerSecond: 1 } };
+    const [client, other] = [await open('acme'), await open('acme')];
+    const tooLarge = { id: 9, method: 'session.send', params: { text: 'x'.repeat(FRAME_BYTES) } };
+    for (let n = 0; n < 11; n += 1) client.send(tooLarge);
+    await carry();
+    other.send({ id: 10, method: 'session.list' });
+    await carry();
+    for (let n = 0; n < 1000; n += 1) client.send({ method: 'nothing' });
+    await carry();
+    await pass(2000);
+    other.send({ id: 11, method: 'session.list' });
+    await carry();
+    const refused = other.received.filter(({ error }) => error !== undefined);
+    expect(refused.map(({ id }) => id)).toEqual([10]);
+    expect(exceeded).toEqual(['TenantFrames']);
+  });
+
+  it('of one tenant are closed when it is kicked, and may come back', async () => {
+    const [first, second, other] = [await open('acme'), await open('acme'), await open('other')];
+    expect(clients.kick({ namespace: 'team', name: 'acme' })).toBe(2);
+    await carry();
+    expect([first, second, other].map(({ isClosed }) => isClosed)).toEqual([true, true, false]);
+    expect((await open('acme')).isClosed).toBe(false);
+  });
+
   it('are sent a message when they heard nothing in a keepalive interval, strangers are not', async () => {
     const [silent, busy, stranger] = [await open('acme'), await open('acme'), await open()];
     const kept = ({ received }: RawClient) => received.filter(({ method }) => method === '$/keepalive').length;
@@ -149,6 +246,7 @@ describe('the clients of a process', () => {
     await carry();
     expect([rechecked, acme.isClosed, gone.isClosed]).toEqual([['acme'], false, false]);
     changed({ namespace: 'team', name: 'gone' });
+    await clock.advance(100);
     await carry();
     expect([gone.isClosed, reasons]).toEqual([true, ['CredentialRevoked']]);
     changed({ namespace: 'team', name: 'gone' });

@@ -5,6 +5,7 @@ import { encodeFrame } from '../../../../src/copilot/index.ts';
 import type { Admission, Decision, DenyReason, Grant } from '../../../../src/gateway/admission/admission.ts';
 import { ClientConnection } from '../../../../src/gateway/client/connection.ts';
 import { FrameMemory } from '../../../../src/gateway/client/frame-memory.ts';
+import { Rates } from '../../../../src/gateway/client/rates.ts';
 import { UnreadMemory } from '../../../../src/gateway/client/unread-memory.ts';
 import { CLIENT_LIMITS, type ClientLimits } from '../../../../src/gateway/client/model.ts';
 import type { ClientLink, CloseReason, Identity, Relay } from '../../../../src/gateway/model.ts';
@@ -28,6 +29,8 @@ let verdict: Decision | undefined;
 let decideSlow: (decision: Decision) => void;
 /** After how many frames the relay pauses the client. */
 let pausesAt: number | undefined;
+/** Whether the relay has something of the client under way. */
+let isBusy: boolean;
 /** Why the tenant can have no further client. */
 let full: CloseReason | undefined;
 let identityOf: (token: unknown) => Partial<Identity>;
@@ -41,6 +44,7 @@ beforeEach(() => {
   verdict = undefined;
   pausesAt = undefined;
   full = undefined;
+  isBusy = false;
   identityOf = () => ({});
 });
 
@@ -66,7 +70,10 @@ const admission: Admission = {
 
 const relay: Relay = {
   sessions: () => [],
+  wakes: () => [],
+  uses: () => ({ upMs: 0, idle: [] }),
   servers: () => [],
+  drains: () => [],
   attach: (client) => {
     link = client;
     return {
@@ -75,7 +82,9 @@ const relay: Relay = {
         if (frames.length === pausesAt) client.pause();
       },
       drained: () => undefined,
-      isBusy: false,
+      get isBusy() {
+        return isBusy;
+      },
       work: { calls: 2, sessions: 1 },
       closed: (reason) => void ends.push(reason),
     };
@@ -100,6 +109,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
     limits: { ...CLIENT_LIMITS, ...limits },
     noRoom: () => full,
     memory,
+    rates: new Rates({ clock, ratesOf: () => undefined }),
     unread: new UnreadMemory({ total: 128 * 1024 * 1024, free: 0 }),
     observer: {
       admitted: () => undefined,
@@ -109,6 +119,7 @@ function open(limits: Partial<ClientLimits> = {}): Pair {
       receivedFrame: () => void (framesCounted += 1),
       sent: () => undefined,
       oversize: () => undefined,
+      rateExceeded: () => undefined,
     },
   });
   return { client: new RawClient(there), connection };
@@ -544,6 +555,37 @@ describe('an admitted client', () => {
     expect(ends).toMatchObject([{ reason: 'Drained' }]);
     expect(client.isClosed).toBe(true);
   });
+
+  it('that is to leave stays until its turn has ended, and is closed before another one begins', async () => {
+    const { client, connection } = await admitted();
+    isBusy = true;
+    connection.leave({ reason: 'Drained', message: '' });
+    client.send({ id: 2, method: 'session.send' });
+    await carry();
+    await clock.advance(5_000);
+    expect(frames).toHaveLength(1);
+    isBusy = false;
+    link?.send('{"jsonrpc":"2.0","method":"session.event"}');
+    await carry();
+    // As an application does that chats without a pause.
+    client.send({ id: 3, method: 'session.send' });
+    await carry();
+    expect([client.received.at(-1), client.isClosed]).toEqual([{ jsonrpc: '2.0', method: 'session.event' }, false]);
+    await clock.advance(CLIENT_LIMITS.partingMs);
+    await carry();
+    expect([client.isClosed, frames.length]).toEqual([true, 1]);
+    expect(ends).toMatchObject([{ reason: 'Drained' }]);
+  });
+
+  it('that is to leave and is closed meanwhile leaves no timer', async () => {
+    const { client, connection } = await admitted();
+    connection.leave({ reason: 'Drained', message: '' });
+    connection.close({ reason: 'Kicked', message: '' });
+    client.stream.end();
+    await carry();
+    expect(ends).toMatchObject([{ reason: 'Kicked' }]);
+    expect(clock.pendingTimers).toBe(0);
+  });
 });
 
 describe('the credential of an admitted client', () => {
@@ -603,5 +645,41 @@ describe('the credential of an admitted client', () => {
     connection.recheck();
     await carry();
     expect(closed).toMatchObject([{ reason: 'CredentialRevoked' }]);
+  });
+});
+
+describe('a client whose tenant is gone', () => {
+  /** One of which something is under way when the tenant goes. */
+  async function dismissed(): Promise<Pair> {
+    identityOf = () => ({ credential: 'Binding' });
+    const pair = await admitted();
+    isBusy = true;
+    verdict = { denied: 'UnknownTenant', message: 'gone' };
+    pair.connection.recheck();
+    pair.connection.recheck();
+    await carry();
+    return pair;
+  }
+
+  it('gets what is under way, also of what is read only now, and then its connection ends', async () => {
+    const { client } = await dismissed();
+    client.send({ id: 7, method: 'a' });
+    await carry();
+    await clock.advance(1000);
+    link?.send('{"answer":1}');
+    await carry();
+    expect([frames.length, closed]).toEqual([1, []]);
+    isBusy = false;
+    await clock.advance(100);
+    await carry();
+    expect(client.received.at(-1)).toEqual({ answer: 1 });
+    expect(closed).toMatchObject([{ reason: 'CredentialRevoked', message: 'gone' }]);
+  });
+
+  it('is not waited for longer than two seconds', async () => {
+    await dismissed();
+    await clock.advance(2100);
+    await carry();
+    expect([closed.length, clock.pendingTimers]).toEqual([1, 0]);
   });
 });

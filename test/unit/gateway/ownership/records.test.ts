@@ -26,6 +26,28 @@ describe('what CopilotSessions say of an id', () => {
     expect(records.find(TENANT, 'beta')).toBeUndefined();
   });
 
+  it('is the model and the compaction of the session, as the CLI takes them', () => {
+    const infiniteSessions = { enabled: true, backgroundCompactionThreshold: 55, bufferExhaustionThreshold: 90 };
+    informer.set(slimSession(sampleSession({ owner: 'alice', model: 'large', infiniteSessions })));
+    expect(records.find(TENANT, 'alpha')?.settings).toEqual({
+      model: 'large',
+      infiniteSessions: { enabled: true, backgroundCompactionThreshold: 0.55, bufferExhaustionThreshold: 0.9 },
+    });
+  });
+
+  it('is neither while the operator finds that it does not hold the session', () => {
+    const stalled = (status: 'True' | 'False', reason: string) => ({
+      conditions: [{ type: 'Stalled', status, reason, message: '', lastTransitionTime: '2026-01-02T03:04:05Z' }],
+    });
+    const settingsWith = (status: CopilotSession['status']) => {
+      informer.set(slimSession(sampleSession({ model: 'large' }, {}, status)));
+      return records.find(TENANT, 'alpha')?.settings;
+    };
+    expect(settingsWith(stalled('True', 'OwnedByAnother'))).toBeUndefined();
+    expect(settingsWith(stalled('False', 'NotStalled'))).toEqual({ model: 'large' });
+    expect(settingsWith(undefined)).toEqual({ model: 'large' });
+  });
+
   it('concerns their own tenant and namespace', () => {
     informer.set(sampleSession({ owner: 'alice' }));
     expect(records.find({ ...TENANT, name: 'another' }, 'alpha')).toBeUndefined();

@@ -12,6 +12,10 @@ class AskedClient implements SessionClient {
     // No event is sent here.
   }
 
+  deliverPieces(): void {
+    // Nor any pieces of one.
+  }
+
   ask(_method: string, _params: unknown, answered: (answer: ClientAnswer) => void): () => void {
     this.open.add(answered);
     return () => void this.open.delete(answered);
@@ -32,6 +36,7 @@ function asking() {
   const asked = new Asked({
     limit: 10,
     maxBytes: 100,
+    mayKeep: () => true,
     observer: { unattended: () => undefined },
     attached: () => attached,
     setDeadline: () => ({ cancel: () => undefined }),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { DECIDED_NAMES, isUnknownLogin } from '../../../../src/gateway/login-names.ts';
 import { PARAM_TABLES, linesOf } from '../../../../src/gateway/methods/param-lines.ts';
 import {
   LOGIN_FIELDS,
@@ -53,6 +54,25 @@ describe('the login of a tenant', () => {
     const table = PARAM_TABLES.find(({ methods }) => methods.includes('session.create'));
     const fields = table && linesOf(table).flatMap(([path, , , reason]) => (reason === 'OwnLogin' ? [path] : []));
     expect(fields?.toSorted()).toEqual(LOGIN_FIELDS);
+  });
+
+  it('is not told beside what a newer server may take for an address of it', () => {
+    const unknown = { providerUrl: 'https://evil.example.com', apiEndpoint: 'x', modelProxy: 'x', ownToken: 'x' };
+    const named = { canvasProvider: 'c', hasSkillProvider: true, coauthorEnabled: false };
+    expect(withoutLogin({ ...rest, ...unknown, ...named, newer: 1 })).toEqual({ ...rest, ...named, newer: 1 });
+    expect(withModel('session.resume', { ...rest, ...unknown }, byGitHub)).toEqual({
+      ...rest,
+      gitHubToken: 'gho_tenant',
+    });
+    const update = { method: 'session.options.update', params: { ...rest, ...unknown } };
+    expect(replayedWithoutLogin(update)).toEqual({ method: update.method, params: rest });
+  });
+
+  it('knows each name like that in the table of parameters', () => {
+    const table = PARAM_TABLES.find(({ methods }) => methods.includes('session.create'));
+    const names = new Set((table === undefined ? [] : linesOf(table)).map(([path]) => path.split('.', 1)[0] ?? ''));
+    expect([...names].filter(isUnknownLogin)).toEqual([]);
+    expect([...DECIDED_NAMES].filter((name) => !names.has(name))).toEqual([]);
   });
 
   it('is not undone by calls that are told again after a restart', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ModelUnavailableError, type SessionModel } from '../../../../src/gateway/model.ts';
 import { settle } from '../../../support/fake-clock.ts';
-import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
+import { RelayWorld, answersFirstClose, type ClientEnd } from '../../../support/relay-world.ts';
 
 const READ_MS = 20_000;
 const login = (apiKey: string): SessionModel => ({ login: { provider: { baseUrl: 'https://tenant', apiKey } } });
@@ -17,6 +17,7 @@ class KeyWorld extends RelayWorld {
   constructor() {
     super();
     this.say();
+    answersFirstClose(this);
   }
 
   /** The tenant says something else than before. */
@@ -300,6 +301,50 @@ describe('a session whose tenant goes from a provider to a GitHub token, which a
     await settle();
     expect(world.server.last('session.resume').params).toMatchObject({ gitHubToken: 'gho_tenant' });
     expect(world.server.last('session.resume').params).not.toHaveProperty('provider');
+  });
+});
+
+describe('a session that the server may have in memory since before the gateway was restarted', () => {
+  it('is closed before it is loaded, so that it has no login but that of now', async () => {
+    const world = new KeyWorld();
+    world.answers.delete('sessions.close');
+    const client = world.client();
+    const id = client.call('session.resume', { sessionId: 's' });
+    await settle();
+    expect([world.server.count('sessions.close'), world.server.count('session.resume')]).toEqual([1, 0]);
+    await world.answerLast('sessions.close');
+    await world.answerLast('session.resume');
+    expect([client.answer(id)?.result, world.told]).toEqual([{ sessionId: 's' }, [keyOf('first')]]);
+    // Another client attaches to what is loaded.
+    await world.attached('s');
+    expect(world.server.count('sessions.close')).toBe(1);
+  });
+
+  it('is loaded as it is where clients bring the login', async () => {
+    const world = new KeyWorld();
+    world.answers.delete('sessions.close');
+    world.fleet.change({ model: undefined });
+    await world.attached('s', OWN);
+    expect(world.server.count('sessions.close')).toBe(0);
+  });
+});
+
+describe('what clients had declared before their tenant had a login', () => {
+  it('is told without what a newer server may take for an address', async () => {
+    const world = new KeyWorld();
+    world.fleet.change({ model: undefined });
+    const client = await world.attached('s', { ...OWN, providerUrl: 'https://client', newer: 1 });
+    const update = 'session.options.update';
+    client.call(update, { sessionId: 's', apiEndpoint: 'https://client', verbosity: 'low' });
+    await world.answerLast(update);
+    await world.goesToGitHub();
+    await world.answerLast('sessions.close');
+    client.call('session.mode.get', { sessionId: 's' });
+    await world.answerLast('session.resume');
+    const { params } = world.server.last('session.resume');
+    expect(params).toMatchObject({ gitHubToken: 'gho_tenant', newer: 1 });
+    expect(JSON.stringify([params, world.server.last(update).params])).not.toContain('https://client');
+    expect(world.server.last(update).params).toMatchObject({ verbosity: 'low' });
   });
 });
 

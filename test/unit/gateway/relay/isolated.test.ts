@@ -65,6 +65,23 @@ describe('a session', () => {
     expect(alice.answer(send)?.result).toEqual({ messageId: 'm' });
   });
 
+  it("whose answer its maker's connection cannot read is answered by an error, and can be attached to", async () => {
+    const id = alice.call('session.create', { sessionId: 's' });
+    await stored('s', 'Absent');
+    world.server.send(`{"jsonrpc":"2.0","id":${world.server.last('session.create').id},"result":{{{`);
+    await settle();
+    world.server.answer(world.server.last(STAMP).id, {});
+    await settle();
+    expect(alice.answer(id)?.error?.code).toBe(-32050);
+    const again = alice.call('session.resume', { sessionId: 's' });
+    await settle();
+    world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+    await settle();
+    world.server.answer(world.server.last(STAMP).id, {});
+    await settle();
+    expect(alice.answer(again)?.result).toEqual({ sessionId: 's' });
+  });
+
   it('that cannot be stamped is deleted, and its maker told', async () => {
     const id = alice.call('session.create', { sessionId: 's' });
     await stored('s', 'Absent');
@@ -170,12 +187,22 @@ describe('a call', () => {
       expect(alice.answer(id)?.error).toMatchObject({ code: -32050, data: { retryable: true } });
   });
 
-  it('is lost with the server while it is looked up', async () => {
+  it('is looked up again when the server is lost meanwhile', async () => {
     const id = alice.call('session.mode.get', { sessionId: 's' });
     await settle();
     world.server.events.closed(undefined);
     await settle();
-    expect(alice.answer(id)?.error).toMatchObject({ code: -32050 });
+    expect(alice.answer(id)).toBeUndefined();
+    expect(world.dials).toHaveLength(2);
+    expect(world.server.count('sessions.getClientMetadata')).toBe(1);
+  });
+
+  it('that brings its server down is not made for ever', async () => {
+    world.answers.set('session.list', (end) => end.events.closed(undefined));
+    const id = alice.call('session.list');
+    await world.clock.advance(10_000);
+    expect(alice.answer(id)?.error?.code).toBe(-32050);
+    expect(world.dials).toHaveLength(4);
   });
 
   it('of a client without a user, whom nobody admits, reaches no server', async () => {

@@ -55,7 +55,6 @@ describe('connections to servers', () => {
     await settle();
     expect(await world.counted('server_dials_total')).toEqual({ Unreachable: 1 });
     world.isUp = true;
-    client.call('status.get');
     await world.clock.advance(250);
     expect(await world.counted('server_dials_total')).toEqual({ Unreachable: 1, Connected: 1 });
     expect(await world.counted('server_disconnects_total')).toEqual({});
@@ -80,7 +79,7 @@ describe('connections to servers', () => {
   });
 
   it('count no dial for a tenant without a server', async () => {
-    const world = new RelayWorld();
+    const world = new RelayWorld({ failoverMs: 0 });
     world.fleet.change({ servers: [] });
     world.client().call('status.get');
     expect(await world.counted('server_dials_total')).toEqual({});
@@ -90,7 +89,7 @@ describe('connections to servers', () => {
 
 describe('turns', () => {
   it('are counted when they end, with the prompts that had to wait for them', async () => {
-    const world = new RelayWorld({ heldSends: 1 });
+    const world = new RelayWorld({ heldSends: 1, failoverMs: 0 });
     const [a, b] = [await world.attached('s'), await world.attached('s')];
     a.call('session.send', prompt);
     b.call('session.send', prompt);
@@ -104,7 +103,9 @@ describe('turns', () => {
     expect(await world.counted('held_prompts_total')).toEqual({ Sent: 1, TooMany: 1 });
     expect(await world.counted('refused_calls_total')).toEqual({ TooManyPrompts: 1 });
     world.server.event('s', 'user.message');
+    world.isUp = false;
     world.server.events.closed(undefined);
+    await settle();
     expect(await world.counted('turns_total')).toEqual({ Finished: 1, ServerLost: 1 });
   });
 
@@ -120,7 +121,7 @@ describe('turns', () => {
 
 describe('calls that are refused', () => {
   it('are counted by reason', async () => {
-    const world = new RelayWorld({ openRequests: 2, attachedSessions: 1 });
+    const world = new RelayWorld({ openRequests: 2, attachedSessions: 1, failoverMs: 0 });
     const client = await world.attached('s');
     client.send('{"jsonrpc":"2.0","id":"a","method":"status.get","params":[1]}');
     client.call('session.resume', { sessionId: 't' });
@@ -129,7 +130,9 @@ describe('calls that are refused', () => {
     client.call('status.get');
     client.call('status.get');
     expect(await world.counted('refused_calls_total')).toEqual({ Invalid: 2, TooManySessions: 1, TooManyCalls: 1 });
+    world.isUp = false;
     world.server.events.closed(undefined);
+    await settle();
     expect((await world.counted('refused_calls_total'))['Unavailable']).toBe(2);
   });
 });

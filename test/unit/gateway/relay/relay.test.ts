@@ -111,7 +111,7 @@ describe('requests of clients', () => {
   it('end with an unintelligible server, of whose words the log has nothing', async () => {
     const world = new RelayWorld();
     const client = world.client();
-    const id = client.call('status.get');
+    const id = client.call('sessions.fork');
     await settle();
     world.server.send('my secret');
     expect(client.answer(id)?.error).toMatchObject(UNKNOWN);
@@ -135,13 +135,15 @@ describe('requests of clients', () => {
     expect(client.answer(client.call('status.get'))).toBeUndefined();
   });
 
-  it.each([true, false])('pause their client until the server was dialled (successfully: %s)', async (isUp) => {
-    const world = new RelayWorld();
+  it.each([true, false])('pause their client until the server is there, or given up (there: %s)', async (isUp) => {
+    const world = new RelayWorld({ failoverMs: 1000 });
     world.isUp = isUp;
     const client = world.client();
     client.call('status.get');
     expect(client.isPaused).toBe(true);
     await settle();
+    expect(client.isPaused).toBe(!isUp);
+    await world.clock.advance(1250);
     expect(client.isPaused).toBe(false);
   });
 
@@ -171,35 +173,59 @@ describe('requests of clients', () => {
 });
 
 describe('a server that cannot be reached', () => {
-  it('fails what waits for it, and is dialled again for the next request, but not at once', async () => {
+  it('is dialled again and again, sooner at first, and what waits for it goes to it', async () => {
     const world = new RelayWorld();
     const client = world.client();
     world.isUp = false;
-    const first = client.call('status.get');
+    const id = client.call('status.get');
     await settle();
-    expect(client.answer(first)?.error).toMatchObject(NOT_SENT);
+    const dialled: number[] = [];
+    for (const ms of [24, 1, 50, 100, 200, 249, 1]) {
+      await world.clock.advance(ms);
+      dialled.push(world.dials.length);
+    }
+    expect(dialled).toEqual([1, 2, 3, 4, 5, 5, 6]);
     world.isUp = true;
-    const second = client.call('status.get');
-    await settle();
-    expect(world.dials).toHaveLength(1);
     await world.clock.advance(250);
-    expect(world.dials).toHaveLength(2);
     world.server.answer(world.server.last('status.get').id, { ok: true });
-    expect(client.answer(second)?.result).toEqual({ ok: true });
+    expect(client.answer(id)?.result).toEqual({ ok: true });
   });
 
-  it('fails what waits for it when it does not answer "connect" in time', async () => {
-    const world = new RelayWorld({ dialTimeoutMs: 100 });
-    world.fleet.change({
-      servers: (world.fleet.find({ namespace: 'team', name: 'acme' })?.servers ?? []).map((server) => ({
-        ...server,
-        token: () => new Promise<string>(() => undefined),
-      })),
-    });
+  it('fails what waits for it after a while, and from then on what comes with the next dial', async () => {
+    const world = new RelayWorld({ awayMs: 60_000 });
     const client = world.client();
-    const id = client.call('status.get');
+    world.isUp = false;
+    const first = client.call('status.get');
+    await world.clock.advance(59_999);
+    expect(client.answer(first)).toBeUndefined();
+    await world.clock.advance(251);
+    expect(client.answer(first)?.error).toMatchObject(NOT_SENT);
+    const dials = world.dials.length;
+    const second = client.call('status.get');
+    await world.clock.advance(250);
+    expect(client.answer(second)?.error).toMatchObject(NOT_SENT);
+    expect(world.dials).toHaveLength(dials + 1);
+    // Nobody has looked for a while: it may be about to come.
+    await world.clock.advance(60_000);
+    const third = client.call('status.get');
+    await world.clock.advance(59_000);
+    expect(client.answer(third)).toBeUndefined();
+    world.isUp = true;
+    await world.clock.advance(250);
+    expect(world.server.count('status.get')).toBe(1);
+  });
+
+  it('that does not answer "connect" in time is dialled again', async () => {
+    const world = new RelayWorld({ dialTimeoutMs: 100 });
+    const { servers = [] } = world.fleet.find(TENANT) ?? {};
+    const never = () => new Promise<string>(() => undefined);
+    world.fleet.change({ servers: servers.map((server) => ({ ...server, token: never })) });
+    const client = world.client();
+    client.call('status.get');
     await world.clock.advance(101);
-    expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
+    world.fleet.change({ servers });
+    await world.clock.advance(25);
+    expect(world.server.count('status.get')).toBe(1);
   });
 
   it('is not dialled twice when the token of an attempt that was given up comes late', async () => {
@@ -228,25 +254,90 @@ describe('a server that cannot be reached', () => {
     const client = world.client();
     const id = client.call('status.get');
     await settle();
-    expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
     expect(refused).toBe(1);
+    world.connectAnswer = (end, request) => end.answer(request, { ok: true });
+    await world.clock.advance(25);
+    world.server.answer(world.server.last('status.get').id, { ok: true });
+    expect(client.answer(id)?.result).toEqual({ ok: true });
   });
 
-  it('fails what it has not answered when it is lost', async () => {
+  it('when it is lost, has what it has not answered asked again, unless that might be done twice', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const [reads, forks] = [client.call('status.get'), client.call('sessions.fork', { sessionId: 's' })];
+    await settle();
+    world.server.events.closed(undefined);
+    expect(client.answer(forks)?.error).toMatchObject(UNKNOWN);
+    await settle();
+    expect(world.dials).toHaveLength(2);
+    expect(world.server.count('sessions.fork')).toBe(0);
+    world.server.answer(world.server.last('status.get').id, { ok: true });
+    expect(client.answer(reads)?.result).toEqual({ ok: true });
+  });
+
+  it('is not brought down more than four times by the same request', async () => {
     const world = new RelayWorld();
     const client = world.client();
     const id = client.call('status.get');
-    await settle();
-    world.server.events.closed(undefined);
+    for (let dials = 1; dials <= 4; dials += 1) {
+      await settle();
+      expect(world.dials).toHaveLength(dials);
+      expect(client.answer(id)).toBeUndefined();
+      world.server.events.closed(undefined);
+    }
     expect(client.answer(id)?.error).toMatchObject(UNKNOWN);
   });
 
-  it('fails nothing of a tenant without one for longer than a moment', async () => {
+  it.each([
+    'SERVER_SHUTTING_DOWN',
+    'Request session.create failed with message: Standalone managed telemetry preparation failed: SDK connection closed',
+    'Request session.mode.get failed with message: session event host was disconnected',
+    'Request session.send failed with message: session event host disconnected before acknowledging the pending_messages.modified event',
+  ])('that stops and says %j is lost already', async (message) => {
     const world = new RelayWorld();
+    const client = world.client();
+    const id = client.call('session.mode.get', { sessionId: 's' });
+    await settle();
+    world.server.refuse(world.server.last('session.mode.get').id, message);
+    await settle();
+    expect(world.dials).toHaveLength(2);
+    world.server.answer(world.server.last('session.mode.get').id, 'plan' as unknown as object);
+    expect(client.answer(id)?.result).toBe('plan');
+  });
+
+  it('that ends a turn because it stops is lost already, and its clients do not hear of the end', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    world.server.event('s', 'session.error', { message: 'Execution failed: session event host was disconnected' });
+    await settle();
+    expect(world.dials).toHaveLength(2);
+    const types = client.received.map(({ params }) => (params?.['event'] as { type?: string } | undefined)?.type);
+    expect(types).not.toContain('session.error');
+  });
+
+  it('is not taken for one that stops because it quotes a client that says so', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    const id = client.call('session.mode.set', { sessionId: 's', mode: 'SDK connection closed' });
+    await settle();
+    const message = 'Request session.mode.set failed with message: invalid mode "session event host was disconnected"';
+    world.server.refuse(world.server.last('session.mode.set').id, message);
+    await settle();
+    expect(world.dials).toHaveLength(1);
+    expect(client.answer(id)?.error?.message).toBe(message);
+  });
+
+  it('of a tenant that has none now is waited for, and dialled as soon as it is there', async () => {
+    const world = new RelayWorld();
+    const { servers = [] } = world.fleet.find(TENANT) ?? {};
     world.fleet.change({ servers: [] });
     const client = world.client();
     const id = client.call('status.get');
-    expect(client.answer(id)?.error).toMatchObject(NOT_SENT);
+    await world.clock.advance(10_000);
+    expect(client.answer(id)).toBeUndefined();
+    world.fleet.change({ servers });
+    await settle();
+    expect(world.server.count('status.get')).toBe(1);
   });
 
   it('is waited for while another one of the tenant serves, which does not have its sessions', async () => {
@@ -254,16 +345,12 @@ describe('a server that cannot be reached', () => {
     const client = await world.attached('s');
     const { servers = [] } = world.fleet.find(TENANT) ?? {};
     const second = servers.map((server) => ({ ...server, key: 'team/acme-1', podUID: 'pod-of-1' }));
-    world.fleet.change({ servers: second });
-    const unreachable = [client.call('session.getMessages', { sessionId: 's' }), client.call('session.create')];
+    world.fleet.change({ servers: second, volumes: ['team/acme-0', 'team/acme-1'] });
+    const id = client.call('session.getMessages', { sessionId: 's' });
     await settle();
-    expect(unreachable.map((id) => client.answer(id)?.error)).toEqual([
-      expect.objectContaining(NOT_SENT),
-      expect.objectContaining(NOT_SENT),
-    ]);
+    expect(client.answer(id)).toBeUndefined();
     expect(world.dials).toHaveLength(1);
     world.fleet.change({ servers: [...servers, ...second] });
-    client.call('session.getMessages', { sessionId: 's' });
     await settle();
     expect(world.server.last('session.resume').params?.['sessionId']).toBe('s');
   });
@@ -293,9 +380,9 @@ describe('a server that cannot be reached', () => {
     expect(world.server.isClosed).toBe(false);
     world.fleet.change({ servers: servers.map((server) => ({ ...server, podUID: 'pod-2' })) });
     expect(world.server.isClosed).toBe(true);
-    client.call('status.get');
     await settle();
     expect(world.dials).toHaveLength(2);
+    expect(world.server.count('status.get')).toBe(1);
   });
 });
 
@@ -390,13 +477,14 @@ describe('a server that lies', () => {
     expect(client.events).toEqual(['session.idle']);
   });
 
-  it('sends what is no frame: the connection ends, and the next request dials', async () => {
+  it('sends what is no frame: the connection ends, and it is dialled again', async () => {
     const world = new RelayWorld();
     const client = world.client();
-    const id = client.call('status.get');
+    client.call('status.get');
     await settle();
     world.server.events.data(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
-    expect(client.answer(id)?.error).toMatchObject(UNKNOWN);
     expect(world.server.isClosed).toBe(true);
+    await settle();
+    expect(world.server.count('status.get')).toBe(1);
   });
 });

@@ -62,24 +62,3 @@ describe('what a server is told again', () => {
     expect([record.calls.length, record.overflowed]).toEqual([1024, false]);
   });
 });
-
-describe('prompts', () => {
-  const send = (messageId: string, prompt = '') => ({ messageId, method: 'session.send', params: { prompt } });
-
-  it('are unfinished from their acknowledgement to the end of all turns', () => {
-    const record = new ReplayRecord();
-    record.acknowledged(send('1'));
-    record.acknowledged(send('2'));
-    expect(record.unfinished).toEqual([send('1'), send('2')]);
-    record.finished();
-    expect(record.unfinished).toEqual([]);
-  });
-
-  it('are kept as far as they are small', () => {
-    const record = new ReplayRecord();
-    const large = 'x'.repeat(3 * 1024 * 1024);
-    for (const id of ['1', '2']) record.acknowledged(send(id, large));
-    record.acknowledged(send('3'));
-    expect(record.unfinished.map(({ messageId }) => messageId)).toEqual(['1', '3']);
-  });
-});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { settle } from '../../../support/fake-clock.ts';
-import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
+import { CONNECTION_TIMERS, RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
 
 const RULES = 'session.permissions.modifyRules';
 const TOOL = { tools: [{ name: 'lookup' }] };
@@ -70,6 +70,21 @@ describe('a request of the server', () => {
       expect(world.server.answered(id)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
   });
 
+  it('is held as long as the tenant says, and a changed time applies to what is held from then on', async () => {
+    const world = new RelayWorld({ detachAfterMs: 1e9 });
+    world.fleet.change({ limits: { permissionTimeoutMs: 5000 } });
+    const a = await world.attached('s', { hooks: true });
+    a.leave();
+    const ask = (id: number) => world.server.request(id, 'hooks.invoke', { sessionId: 's', hookType: 'preToolUse' });
+    ask(5);
+    world.fleet.change({ limits: { permissionTimeoutMs: 1000 } });
+    ask(6);
+    await world.clock.advance(1000);
+    expect([5, 6].map((id) => world.server.answered(id) !== undefined)).toEqual([false, true]);
+    await world.clock.advance(4000);
+    expect(world.server.answered(5)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
+  });
+
   it('that a hook should decide on is denied at once when those who are there have none', async () => {
     const world = new RelayWorld();
     const a = await world.attached('s', { hooks: true });
@@ -85,6 +100,33 @@ describe('a request of the server', () => {
     expect(world.server.answered(5)?.result).toMatchObject({ output: { permissionDecision: 'deny' } });
     expect(world.server.answered(6)?.result).toEqual({});
     expect(world.server.last('session.resume').params).toMatchObject({ hooks: false });
+  });
+});
+
+describe('a tenant that is paused', () => {
+  it('takes no new prompt and says when to try again; what runs and what else is called goes on', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    const running = client.call('session.send', { sessionId: 's', prompt: 'a' });
+    await settle();
+    world.fleet.change({ isPaused: true });
+    const refused = client.call('session.send', { sessionId: 's', prompt: 'b' });
+    client.call('session.mode.get', { sessionId: 's' });
+    await settle();
+    expect(client.answer(refused)?.error).toEqual({
+      code: -32050,
+      message: expect.stringContaining('tenant team/acme is paused'),
+      data: { retryable: true, retryAfterMs: 5000, outcome: 'NotSent' },
+    });
+    expect([world.server.count('session.send'), world.server.count('session.mode.get')]).toEqual([1, 1]);
+    world.server.answer(world.server.last('session.send').id, { messageId: 'm' });
+    await settle();
+    expect(client.answer(running)?.result).toEqual({ messageId: 'm' });
+    world.fleet.change({ isPaused: undefined });
+    client.call('session.send', { sessionId: 's', prompt: 'b' });
+    await settle();
+    expect(world.server.count('session.send')).toBe(2);
+    expect(await world.counted('refused_calls_total')).toEqual({ TenantPaused: 1 });
   });
 });
 
@@ -146,6 +188,53 @@ describe('what a session waits for', () => {
     expect(world.server.count(method)).toBe(0);
     await world.clock.advance(900);
     expect(world.server.count(method)).toBe(1);
+  });
+
+  describe('and is answered by several at the same time', () => {
+    const method = 'session.permissions.handlePendingPermissionRequest';
+    const answer = (client: ClientEnd, kind: string, requestId = 'p') =>
+      client.call(method, { sessionId: 's', requestId, result: { kind } });
+    const given = (world: RelayWorld) => world.server.all(method).map(({ params }) => params?.['result']);
+    const told = (client: ClientEnd, ...ids: number[]) => ids.map((id) => client.answer(id)?.result);
+
+    it('takes the first answer that comes, and the server gets no other', async () => {
+      const world = new RelayWorld();
+      const [a, b] = [await world.attached('s'), await world.attached('s')];
+      world.server.event('s', 'permission.requested', { requestId: 'p' });
+      const [first, second, other] = [answer(a, 'yes'), answer(b, 'no'), answer(b, 'other', 'q')];
+      expect(given(world)).toEqual([{ kind: 'yes' }, { kind: 'other' }]);
+      world.server.answer(world.server.all(method)[0]?.id, { success: true });
+      expect([told(a, first), told(b, second, other)]).toEqual([[{ success: true }], [{ success: false }, undefined]]);
+      expect(given(world)).toHaveLength(2);
+      // What comes after that the server answers.
+      answer(a, 'late');
+      expect(given(world)).toHaveLength(3);
+    });
+
+    it('takes the next one if the server does not take the first', async () => {
+      const world = new RelayWorld();
+      const [a, b] = [await world.attached('s'), await world.attached('s')];
+      const [first, second] = [answer(a, 'bad'), answer(b, 'yes')];
+      world.server.refuse(world.server.last(method).id, 'Invalid params');
+      expect(given(world)).toEqual([{ kind: 'bad' }, { kind: 'yes' }]);
+      world.server.answer(world.server.last(method).id, { success: true });
+      expect([a.answer(first)?.error?.code, told(b, second)]).toEqual([-32603, [{ success: true }]]);
+    });
+
+    it('takes the first one at the next server, too, and forgets those of clients that have left', async () => {
+      const world = new RelayWorld();
+      const [a, b, c] = [await world.attached('s'), await world.attached('s'), await world.attached('s')];
+      const [first] = [answer(a, 'yes'), answer(b, 'gone')];
+      const last = answer(c, 'no');
+      b.leave();
+      world.server.events.closed(undefined);
+      await settle();
+      world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+      await settle();
+      expect(given(world)).toEqual([{ kind: 'yes' }]);
+      world.server.answer(world.server.last(method).id, { success: true });
+      expect([told(a, first), told(c, last), b.work?.calls]).toEqual([[{ success: true }], [{ success: false }], 0]);
+    });
   });
 
   it('is bounded by its size', async () => {
@@ -240,7 +329,7 @@ describe('attaching', () => {
     expect(client.answer(id)?.error?.message).toBe('no');
     world.server.event('s', 'session.idle');
     expect(client.events).toEqual([]);
-    expect(world.clock.pendingTimers).toBe(0);
+    expect(world.clock.pendingTimers).toBe(CONNECTION_TIMERS);
   });
 
   it('again, which is refused, leaves the client as it was', async () => {
@@ -303,6 +392,33 @@ describe('attaching', () => {
     expect(b.answer(ids[1] ?? 0)?.result).toEqual({ sessionId: 's' });
     world.server.event('s', 'assistant.message');
     expect([a.events, b.events]).toEqual([[], ['assistant.message']]);
+  });
+
+  it('that brings its server down is not tried for ever', async () => {
+    const world = new RelayWorld();
+    world.answers.set('session.resume', (end) => end.events.closed(undefined));
+    const client = world.client();
+    const id = client.call('session.resume', { sessionId: 's' });
+    await world.clock.advance(10_000);
+    expect(client.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'Unknown' } });
+    expect(world.dials.filter((end) => end.count('session.resume') > 0)).toHaveLength(4);
+    expect(world.relay.sessions()).toEqual([]);
+  });
+
+  it('to one that is deleted in the same moment has its events', async () => {
+    const world = new RelayWorld();
+    const client = world.client();
+    client.call('session.delete', { sessionId: 's' });
+    const id = client.call('session.create', { sessionId: 's' });
+    await settle();
+    world.server.answer(world.server.last('session.delete').id, { success: true });
+    for (const method of ['sessions.getMetadata', 'session.create'])
+      world.answers.set(method, (end, frame) => end.answer(frame.id, {}));
+    world.server.answer(world.server.last('sessions.getMetadata').id, {});
+    await settle();
+    expect(client.answer(id)?.result).toEqual({});
+    world.server.event('s', 'assistant.message');
+    expect(client.events).toEqual(['assistant.message']);
   });
 
   it('is bounded for each client', async () => {
@@ -413,13 +529,17 @@ describe('turns', () => {
     expect(world.server.count('session.send')).toBe(2);
   });
 
-  it('that the server cannot end are ended for all', async () => {
-    const world = new RelayWorld();
+  it('whose server does not come back are ended for all, after some minutes', async () => {
+    const world = new RelayWorld({ failoverMs: 60_000 });
     const [a, b] = [await world.attached('s'), await world.attached('s')];
     a.call('session.send', prompt);
     const held = b.call('session.send', prompt);
     world.server.event('s', 'user.message');
+    world.isUp = false;
     world.server.events.closed(undefined);
+    await world.clock.advance(59_999);
+    expect(a.events).toEqual(['user.message']);
+    await world.clock.advance(251);
     expect(a.events).toEqual(['user.message', 'session.error', 'session.idle']);
     expect(b.events).toEqual(a.events);
     expect(b.answer(held)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
@@ -554,6 +674,39 @@ describe('a session that the server unloaded', () => {
     world.server.refuse(world.server.last('session.getMessages').id, 'Session not found: s');
     expect(client.answer(id)?.error?.message).toBe('Session not found: s');
     expect(world.server.count('session.create')).toBe(0);
+  });
+
+  it.each(['by anybody', 'by its client'])(
+    'that is deleted %s in a turn ends the turn for all of its clients',
+    async (how) => {
+      const world = new RelayWorld();
+      const client = await world.attached('s');
+      const other = await world.attached('s');
+      client.call('session.send', { sessionId: 's', prompt: 'go on' });
+      const waiting = other.call('session.send', { sessionId: 's', prompt: 'then this' });
+      world.server.event('s', 'user.message', { messageId: 'm', content: 'go on' });
+      if (how === 'by anybody') {
+        const params = { type: 'session.deleted', sessionId: 's' };
+        world.server.send(JSON.stringify({ jsonrpc: '2.0', method: 'session.lifecycle', params }));
+      } else {
+        client.call('session.delete', { sessionId: 's' });
+        world.server.answer(world.server.last('session.delete').id, { success: true });
+      }
+      expect(client.events.slice(-2)).toEqual(['session.error', 'session.idle']);
+      expect(other.events.slice(-2)).toEqual(['session.error', 'session.idle']);
+      expect(other.answer(waiting)?.error).toBeDefined();
+      world.server.event('s', 'session.idle');
+      expect(client.events.filter((type) => type === 'session.idle')).toHaveLength(1);
+    },
+  );
+
+  it('that is deleted without a turn is told as the server does, and by nothing more', async () => {
+    const world = new RelayWorld();
+    const client = await world.attached('s');
+    const params = { type: 'session.deleted', sessionId: 's' };
+    world.server.send(JSON.stringify({ jsonrpc: '2.0', method: 'session.lifecycle', params }));
+    expect(client.events).toEqual([]);
+    expect(client.received.at(-1)).toMatchObject({ method: 'session.lifecycle', params });
   });
 
   it.each([

@@ -104,7 +104,7 @@ describe('prompts of several clients', () => {
     expect(log).toEqual(['a:1', 'c:1 TooMany']);
     turn.leave('b');
     send('c', '2', 60);
-    expect(log).toHaveLength(2);
+    expect(log).toEqual(['a:1', 'c:1 TooMany', 'b:1 Lost']);
   });
 
   it('of a client that is gone are not sent, while its turn goes on', () => {
@@ -118,7 +118,7 @@ describe('prompts of several clients', () => {
     turn.leave('a');
     expect(turn.isRunning).toBe(true);
     turn.idle();
-    expect(log).toEqual(['a:1', 'c:1']);
+    expect(log).toEqual(['a:1', 'b:1 Lost', 'c:1']);
   });
 
   it('are stuck behind one that was taken and starts no turn', () => {

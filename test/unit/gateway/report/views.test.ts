@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ClientSummary } from '../../../../src/gateway/client/model.ts';
-import { clientView, sessionView, tenantCounts } from '../../../../src/gateway/report/views.ts';
-import { parseTenantCounts } from '../../../../src/resources/gateway-internal.ts';
+import { clientView, drainLine, sessionView, tenantCounts, tenantsView } from '../../../../src/gateway/report/views.ts';
+import { parseDrains, parseTenants } from '../../../../src/resources/gateway-internal.ts';
 
 const AT = Date.UTC(2026, 0, 2, 3, 4, 5);
 
@@ -25,16 +25,45 @@ function client(id: number, name?: string): ClientSummary {
 describe('what the internal port shows', () => {
   it('counts the admitted clients of each tenant, as the operator reads it', () => {
     const counts = tenantCounts([client(1, 'acme'), client(2), client(3, 'globex'), client(4, 'acme')]);
-    expect(parseTenantCounts(JSON.stringify({ tenants: counts }))).toEqual([
-      { namespace: 'team', name: 'acme', clients: 2 },
-      { namespace: 'team', name: 'globex', clients: 1 },
+    expect(parseTenants(JSON.stringify({ tenants: counts }))).toEqual({
+      tenants: [
+        { namespace: 'team', name: 'acme', clients: 2 },
+        { namespace: 'team', name: 'globex', clients: 1 },
+      ],
+    });
+  });
+
+  it('says for how long tenants that may sleep were not used, those without clients too', () => {
+    const idle = [
+      { namespace: 'team', name: 'acme', idleMs: 0 },
+      { namespace: 'team', name: 'initech', idleMs: 90_000 },
+    ];
+    const view = tenantsView([client(1, 'acme'), client(3, 'globex')], { upMs: 100_000, idle });
+    expect(parseTenants(JSON.stringify(view))).toEqual({
+      tenants: [
+        { namespace: 'team', name: 'acme', clients: 1, idleMs: 0 },
+        { namespace: 'team', name: 'globex', clients: 1 },
+        { namespace: 'team', name: 'initech', clients: 0, idleMs: 90_000 },
+      ],
+      upMs: 100_000,
+    });
+  });
+
+  it('says how far drains are, as the operator reads it', () => {
+    const tenant = { namespace: 'team', name: 'acme' };
+    const line = drainLine({ tenant, server: 'team/acme-0', epoch: 2, turns: 1, isDrained: false });
+    expect(parseDrains(JSON.stringify({ drains: [line] }))).toEqual([
+      { server: 'team/acme-0', epoch: 2, turns: 1, drained: false },
     ]);
+    for (const text of ['{}', '{"drains":[1]}', '{"drains":[{"server":"a/b","epoch":1,"turns":0}]}']) {
+      expect(() => parseDrains(text)).toThrow(/the answer/);
+    }
   });
 
   it.each(['{}', '[]', 'null', '{"tenants":{}}', '{"tenants":[1]}', '{"tenants":[{"namespace":"a","name":"b"}]}'])(
     'is no answer to the operator in another form: %s',
     (text) => {
-      expect(() => parseTenantCounts(text)).toThrow(/the answer/);
+      expect(() => parseTenants(text)).toThrow(/the answer/);
     },
   );
 

@@ -28,6 +28,25 @@ describe('a tenant in the fleet', () => {
     });
   });
 
+  it('has the servers with a volume, whether they serve or not', async () => {
+    const world = await served();
+    const servers = [{ name: 'acme-0', volumeUID: 'v0' }, { name: 'acme-1', volumeUID: 'v1' }, { name: 'acme-2' }];
+    world.setTenant({ access: 'Gateway', servers });
+    const { volumes, servers: serving = [] } = world.fleet.find(ACME) ?? {};
+    expect(volumes).toEqual(['team/acme-0', 'team/acme-1']);
+    expect(serving.map(({ key }) => key)).toEqual(['team/acme-0']);
+  });
+
+  it('has the limits of its sessions, or none where the CRD has no such fields yet', async () => {
+    const world = await served();
+    expect(world.fleet.find(ACME)?.limits).toEqual({ permissionTimeoutMs: 600_000 });
+    const tenant = world.tenants.store.get('team/acme');
+    if (tenant === undefined) throw new Error('the tenant is gone');
+    const { metadata, spec } = tenant;
+    world.tenants.set({ ...tenant, metadata: { ...metadata, resourceVersion: '90' }, spec: { ...spec, sessions: {} } });
+    expect(world.fleet.find(ACME)?.limits).toEqual({});
+  });
+
   it.each([
     ['is unknown', { namespace: 'team', name: 'acme-0' }],
     ['is in another namespace', { namespace: 'other', name: 'acme' }],
@@ -57,6 +76,29 @@ describe('a tenant in the fleet', () => {
     expect(world.fleet.find(ACME)).toMatchObject({ credentials: [] });
     expect(before?.credentials).toEqual([HASH]);
     expect(world.changes).toEqual(['team/acme']);
+  });
+
+  it('has the drains of its servers, by which it is found', () => {
+    const world = new FleetWorld();
+    const deadline = '2026-01-02T03:09:05Z';
+    const since = '2026-01-02T03:04:05Z';
+    const servers = (['Updating', 'Suspending', 'ScalingDown', 'NodeDraining'] as const).map((reason, index) => ({
+      name: `acme-${index}`,
+      drain: { epoch: index + 1, reason, podUID: `pod-${index}`, since, deadline },
+    }));
+    world.setTenant({ access: 'Gateway', servers });
+    expect(world.fleet.draining()).toEqual([ACME]);
+    expect(world.fleet.find(ACME)?.drains).toEqual(
+      [true, false, false, true].map((comesBack, index) => ({
+        server: `team/acme-${index}`,
+        epoch: index + 1,
+        podUID: `pod-${index}`,
+        deadline: Date.parse(deadline),
+        comesBack,
+      })),
+    );
+    world.setTenant({ access: 'Gateway' });
+    expect([world.fleet.draining(), world.fleet.find(ACME)?.drains]).toEqual([[], undefined]);
   });
 
   it('that nobody has asked for is announced all the same: somebody may wait for it', () => {

@@ -1,12 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
-import { Label } from '../../../../src/api/names.ts';
-import { SERVER_PODS, slimPod, slimTenant, tenantKeyOf } from '../../../../src/gateway/routing/slim.ts';
+import { Annotation, Label } from '../../../../src/api/names.ts';
+import {
+  drainingKeys,
+  SERVER_PODS,
+  saidTo,
+  sleepOf,
+  slimPod,
+  slimTenant,
+  tenantKeyOf,
+} from '../../../../src/gateway/routing/slim.ts';
 import { serverLabels, tenantPods } from '../../../../src/resources/names.ts';
 import { sampleTenant, serverPod } from '../../../support/tenants.ts';
 import { FleetWorld, HASH } from './world.ts';
 
 describe('what the gateway keeps', () => {
-  it('of a tenant is who it is, its isolation, its access and the hashes', () => {
+  it('of a tenant is who it is, its isolation, its limits, its access and the hashes', () => {
     const credentials = [{ sha256: HASH, since: '2026-01-02T03:04:05Z' }];
     const status = { access: 'Gateway', endpoint: 'x', binding: { name: 'acme-binding', credentials } } as const;
     const tenant = sampleTenant({}, { resourceVersion: '7', labels: { team: 'a' } }, status);
@@ -15,17 +23,57 @@ describe('what the gateway keeps', () => {
       apiVersion: tenant.apiVersion,
       kind: tenant.kind,
       metadata: { name: 'acme', namespace: 'team', uid: 'uid-of-acme', resourceVersion: '7' },
-      spec: { isolation: 'Dedicated' },
+      spec: { isolation: 'Dedicated', sessions: { permissionTimeout: '10m' } },
       status: { access: 'Gateway', binding: { credentials: [{ sha256: HASH }] } },
     });
+  });
+
+  it('of a tenant are its servers that have a volume', () => {
+    const server = (name: string) => ({ name, state: 'Healthy', restarts: 0, message: 'm' }) as const;
+    const servers = [{ ...server('acme-0'), volumeUID: 'v' }, server('acme-1')];
+    expect(slimTenant(sampleTenant({}, {}, { servers })).status).toEqual({
+      servers: [{ name: 'acme-0', volumeUID: 'v' }],
+    });
+  });
+
+  it('of a tenant are the annotations that say something to the gateway, and no others', () => {
+    const annotations = { [Annotation.gatewayPaused]: 'true', [Annotation.gatewayKick]: '7', team: 'a' };
+    const { metadata } = slimTenant(sampleTenant({}, { annotations }));
+    expect(metadata.annotations).toEqual({ [Annotation.gatewayPaused]: 'true', [Annotation.gatewayKick]: '7' });
+    expect(saidTo(metadata)).toEqual({ isPaused: true, kick: '7' });
+    expect(saidTo({ name: 'acme', annotations: { [Annotation.gatewayPaused]: 'false' } })).toEqual({});
   });
 
   it('of a tenant is its model, where its sessions get the login from the gateway', () => {
     const model = { github: { tokenSecretRef: { name: 'model', key: 'token' } }, injection: 'Gateway' } as const;
     const slim = (modelInjection: 'Gateway' | 'ServerEnv') =>
       slimTenant(sampleTenant({ model }, {}, { access: 'Gateway', modelInjection })).spec;
-    expect(slim('Gateway')).toEqual({ isolation: 'Dedicated', model: { github: model.github } });
-    expect(slim('ServerEnv')).toEqual({ isolation: 'Dedicated' });
+    expect(slim('Gateway')).toMatchObject({ model: { github: model.github } });
+    expect(slim('ServerEnv')).not.toHaveProperty('model');
+  });
+
+  it('of a tenant is after how long it sleeps, and how long it may take to wake', () => {
+    const hibernation = { phase: 'Stopped', epoch: 3, since: '2026-01-02T03:04:05Z' } as const;
+    const spec = { hibernation: { afterIdle: '15m', wakeTimeout: '10m' } };
+    const slim = (access: 'Gateway' | 'Direct') => sleepOf(slimTenant(sampleTenant(spec, {}, { access, hibernation })));
+    const sleep = { afterIdleMs: 900_000, wakeTimeoutMs: 600_000, phase: 'Stopped', epoch: 3 };
+    expect([slim('Gateway'), slim('Direct')]).toEqual([sleep, undefined]);
+  });
+
+  it('of a tenant are its servers that drain, without what changes meanwhile', () => {
+    const drain = { epoch: 3, reason: 'Updating', podUID: 'u', deadline: '2026-01-02T03:09:05Z' } as const;
+    const servers = [
+      { name: 'acme-0', state: 'Healthy', restarts: 0 } as const,
+      {
+        name: 'acme-1',
+        state: 'Draining',
+        restarts: 0,
+        drain: { ...drain, since: '2026-01-02T03:04:05Z', turns: 2 },
+      } as const,
+    ];
+    const slim = slimTenant(sampleTenant({}, {}, { access: 'Gateway', servers }));
+    expect(slim.status).toEqual({ access: 'Gateway', servers: [{ name: 'acme-1', drain }] });
+    expect([slim, slimTenant(sampleTenant())].map(drainingKeys)).toEqual([['draining'], []]);
   });
 
   it('of a pod is whose it is, where it is, and whether it serves', () => {

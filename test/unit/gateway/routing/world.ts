@@ -4,7 +4,15 @@ import type { KubeClient } from '../../../../src/kube/client/client.ts';
 import type { KubeObject, NamespacedName } from '../../../../src/kube/types/types.ts';
 import type { ResourceType } from '../../../../src/kube/types/resource.ts';
 import { CachedFleet } from '../../../../src/gateway/routing/fleet.ts';
-import { RoutedTenant, slimPod, slimTenant, TENANT_INDEX, tenantKeyOf } from '../../../../src/gateway/routing/slim.ts';
+import {
+  DRAINING_INDEX,
+  drainingKeys,
+  RoutedTenant,
+  slimPod,
+  slimTenant,
+  TENANT_INDEX,
+  tenantKeyOf,
+} from '../../../../src/gateway/routing/slim.ts';
 import { Pod } from '../../../../src/kube/types/builtins.ts';
 import { controllerRef } from '../../../../src/kube/types/owner.ts';
 import { serverLabels } from '../../../../src/resources/names.ts';
@@ -32,7 +40,10 @@ const ownedBy = <T extends KubeObject>(object: T, owner: KubeObject): T => ({
 
 export class FleetWorld {
   readonly clock = new FakeClock(0);
-  readonly tenants = new FakeInformer<RoutedTenant>(RoutedTenant, { synced: false });
+  readonly tenants = new FakeInformer<RoutedTenant>(RoutedTenant, {
+    synced: false,
+    indexers: { [DRAINING_INDEX]: drainingKeys },
+  });
   readonly pods = new FakeInformer<Pod>(Pod, {
     synced: false,
     indexers: { [TENANT_INDEX]: (pod) => [tenantKeyOf(pod)] },

@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Dispatcher } from 'undici';
+import type { Ending } from '../../../../src/kube/client/call-context.ts';
 import { exchange } from '../../../../src/kube/client/exchange.ts';
+import { onAbort } from '../../../../src/kube/clock/abort.ts';
 
 const REQUEST = { method: 'GET', path: '/', origin: 'http://api' } as const;
 
@@ -36,10 +38,19 @@ class FakeDispatcher {
   }
 }
 
+function endingOf(signal: AbortSignal): Ending {
+  return {
+    get reason() {
+      return signal.reason as Error | undefined;
+    },
+    onEnd: (listener) => onAbort(signal, (reason) => listener(reason as Error)),
+  };
+}
+
 function sent(whenWritten?: () => void) {
   const dispatcher = new FakeDispatcher();
   const abort = new AbortController();
-  const response = exchange(dispatcher, { ...REQUEST, signal: abort.signal, whenWritten });
+  const response = exchange(dispatcher, { ...REQUEST, ending: endingOf(abort.signal), whenWritten });
   return { dispatcher, abort, response };
 }
 
@@ -55,7 +66,7 @@ describe('an exchange', () => {
   it('is not read to its end if it is longer than it may be', async () => {
     const dispatcher = new FakeDispatcher();
     const { signal } = new AbortController();
-    const response = exchange(dispatcher, { ...REQUEST, signal, maxBodyBytes: 4 });
+    const response = exchange(dispatcher, { ...REQUEST, ending: endingOf(signal), maxBodyBytes: 4 });
     dispatcher.start();
     dispatcher.respond(200, '1234');
     expect(dispatcher.aborted).toEqual([]);
@@ -95,7 +106,7 @@ describe('an exchange', () => {
   it('that was aborted before is not sent', async () => {
     const dispatcher = new FakeDispatcher();
     const signal = AbortSignal.abort(new Error('too late'));
-    await expect(exchange(dispatcher, { ...REQUEST, signal })).rejects.toThrow('too late');
+    await expect(exchange(dispatcher, { ...REQUEST, ending: endingOf(signal) })).rejects.toThrow('too late');
     expect(dispatcher.handler).toEqual({});
   });
 

@@ -77,21 +77,40 @@ describe('the timer queue', () => {
     expect([queue.size, clock.pendingTimers]).toEqual([0, 0]);
   });
 
-  it('wakes the process once for timers close together', async () => {
-    let wakes = 0;
-    const counting = new TimerQueue({
+  /** A queue that counts how often the clock has woken it. */
+  const counting = () => {
+    const wakes = { count: 0 };
+    const counted = new TimerQueue({
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
       sleep: (ms, signal) => clock.sleep(ms, signal),
       setTimer: (ms, fn) =>
         clock.setTimer(ms, () => {
-          wakes += 1;
+          wakes.count += 1;
           fn();
         }),
     });
-    for (let ms = 1001; ms <= 1020; ms += 1) counting.setTimer(ms, () => fired.push('x'));
+    return { counted, wakes };
+  };
+
+  it('wakes the process once for timers close together', async () => {
+    const { counted, wakes } = counting();
+    for (let ms = 1001; ms <= 1020; ms += 1) counted.setTimer(ms, () => fired.push('x'));
     await clock.advance(1100);
-    expect([fired.length, wakes]).toEqual([20, 1]);
+    expect([fired.length, wakes.count]).toEqual([20, 1]);
+  });
+
+  it('wakes the process once, although each that fires sets another', async () => {
+    const { counted, wakes } = counting();
+    const repeat = (): void => {
+      fired.push('x');
+      counted.setTimer(1000, repeat);
+    };
+    for (let ms = 1001; ms <= 1020; ms += 1) counted.setTimer(ms, repeat);
+    await clock.advance(1100);
+    expect([fired.length, wakes.count]).toEqual([20, 1]);
+    await clock.advance(1000);
+    expect([fired.length, wakes.count]).toEqual([40, 2]);
   });
 
   it('does not run a timer that is set by a running one in the same turn', async () => {

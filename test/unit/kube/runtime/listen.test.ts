@@ -52,9 +52,13 @@ const servers = {
   internal: (log: pino.Logger) =>
     new InternalServer({
       log,
+      keys: { all: [] },
       clients: () => [],
       sessions: () => [],
-      access: { decide: () => Promise.resolve('Allowed' as const) },
+      uses: () => ({ upMs: 0, idle: [] }),
+      drains: () => [],
+      act: () => 'UnknownTenant',
+      access: { decide: () => Promise.resolve({ user: 'viewer' }) },
     }),
 };
 

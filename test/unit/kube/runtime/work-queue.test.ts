@@ -79,6 +79,22 @@ describe('the work queue', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('has one timer of the clock for all long waits, which end when they would alone', async () => {
+    const { clock, queue } = newQueue();
+    const start = clock.monotonic();
+    const delays = [50_500, 46_000, 50_000];
+    for (const ms of delays) queue.addAfter(`after ${ms}`, ms);
+    expect(clock.pendingTimers).toBe(1);
+    const ends = delays.map((ms) => coalescedDeadline(start, ms) - start).toSorted((a, b) => a - b);
+    for (const [ended, end] of ends.entries()) {
+      await clock.advance(start + end - 1 - clock.monotonic());
+      expect(queue.length).toBe(ended);
+      await clock.advance(1);
+      expect(queue.length).toBe(ended + 1);
+    }
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('keeps a delay of more than 24.8 days, the longest timer of the platform', async () => {
     const { clock, queue } = newQueue();
     const setTimer = clock.setTimer.bind(clock);

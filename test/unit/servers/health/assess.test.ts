@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { UnhealthyReason } from '../../../../src/copilot/index.ts';
+import type { HealthSettings } from '../../../../src/servers/server.ts';
 import { NO_HISTORY, assess, type History, type Outcome } from '../../../../src/servers/health/assess.ts';
 
-const target = { intervalMs: 10_000, failureThreshold: 3 };
+const target: Omit<HealthSettings, 'timeoutMs'> = { intervalMs: 10_000, failureThreshold: 3 };
 const epoch = 1_750_000_000_000;
 const healthy = (version = '1.0.102'): Outcome => ({ ok: true, version });
 const failing = (reason: UnhealthyReason = 'Unreachable'): Outcome => ({ ok: false, reason, message: `no: ${reason}` });
@@ -29,7 +30,7 @@ describe('the health of a server', () => {
 
   it('is the same object while nothing changes', () => {
     const first = assessAll([[0, healthy()]]);
-    expect(assessAll([[10_000, healthy()]], target, first).health).toBe(first.health);
+    expect(assessAll([[10_000, healthy()]], target, first)).toBe(first);
     const down = assessAll([0, 10_000, 20_000].map((at) => [at, failing()] as const));
     expect(assessAll([[30_000, failing()]], target, down).health).toBe(down.health);
   });
@@ -37,6 +38,27 @@ describe('the health of a server', () => {
   it('changes when a healthy server comes back with another version', () => {
     const steps = [[0, healthy('1.0.102')] as const, [10_000, healthy('1.0.103')] as const];
     expect(assessAll(steps).health).toEqual({ state: 'Healthy', version: '1.0.103', since: epoch + 10_000 });
+  });
+
+  it('is slow after as many slow answers in a row, until one is in time', () => {
+    const slow = (at: number): readonly [number, Outcome] => [at, { ok: true, version: '1', ms: 2001 }];
+    const settings = { ...target, slowMs: 2000 };
+    const two = assessAll([slow(0), slow(10_000)], settings);
+    expect(two.health).toEqual({ state: 'Healthy', version: '1', since: epoch });
+    const three = assessAll([slow(20_000)], settings, two);
+    expect(three.health).toEqual({ state: 'Healthy', version: '1', since: epoch + 20_000, isSlow: true });
+    expect(assessAll([slow(30_000)], settings, three).health).toBe(three.health);
+    const inTime = [[40_000, { ok: true, version: '1', ms: 2000 }]] as const;
+    expect(assessAll(inTime, settings, three).health).toEqual({
+      state: 'Healthy',
+      version: '1',
+      since: epoch + 40_000,
+    });
+  });
+
+  it('is never slow where that is not looked at', () => {
+    const steps = [0, 1, 2, 3].map((at) => [at * 10_000, { ok: true, version: '1', ms: 60_000 }] as const);
+    expect(assessAll(steps).health).not.toHaveProperty('isSlow');
   });
 
   it('is Unhealthy at the third failure in a row, with the latest reason', () => {

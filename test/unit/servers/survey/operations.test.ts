@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { UnreachableError } from '../../../../src/copilot/index.ts';
+import { LeadershipLostError } from '../../../../src/kube/runtime/leader-election.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { KEY, World } from './world.ts';
 
@@ -141,4 +142,39 @@ describe('operations', () => {
       await expect(give()).rejects.toThrow('nothing listens on the port');
     },
   );
+
+  it.each([
+    ['label', {}],
+    ['close', {}],
+    ['delete', {}],
+    ['deleteUnused', { expiresAt: 0 }],
+  ] as const)(
+    'refuse a %s while this process may not write, and send nothing that changes the session',
+    async (operation, last) => {
+      world.sessions.turn('one');
+      await world.firstPoll();
+      world.gateClosed = true;
+      const { modifiedTime } = world.facts('one') ?? {};
+      const give = () => world.survey[operation](KEY, 'one', { modifiedTime, ...last } as never);
+      await expect(give()).rejects.toThrow(LeadershipLostError);
+      const writes = ['session.metadata.updateClientMetadata', 'sessions.close', 'session.delete'];
+      expect(Object.keys(world.calls()).filter((method) => writes.includes(method))).toEqual([]);
+      world.gateClosed = false;
+      await expect(give()).resolves.not.toThrow();
+    },
+  );
+
+  it('do not delete a session as unused when the lease ran out while its use was checked', async () => {
+    world.sessions.turn('one');
+    await world.firstPoll();
+    const { answers } = world.server;
+    const activity = answers['session.metadata.activity'];
+    answers['session.metadata.activity'] = (request) => {
+      world.gateClosed = true;
+      return activity?.(request);
+    };
+    await expect(world.survey.deleteUnused(KEY, 'one', unused('one'))).rejects.toThrow(LeadershipLostError);
+    expect(world.calls()).not.toHaveProperty(['session.delete']);
+    expect(world.facts('one')).toBeDefined();
+  });
 });

@@ -1,4 +1,5 @@
 /** A survey of a fake server on a fake clock, and what it did. */
+import { LeadershipLostError } from '../../../../src/kube/runtime/leader-election.ts';
 import { ServerRegistry } from '../../../../src/servers/registry.ts';
 import type { ServerTarget } from '../../../../src/servers/server.ts';
 import { Survey } from '../../../../src/servers/survey/survey.ts';
@@ -19,6 +20,8 @@ export class World {
   readonly logged: unknown[] = [];
   readonly errors: unknown[] = [];
   readonly observed: number[] = [];
+  /** This process does not surely hold the lease. */
+  gateClosed = false;
   readonly servers: ServerRegistry;
   readonly survey: Survey;
 
@@ -33,6 +36,9 @@ export class World {
     this.survey = new Survey({
       servers: this.servers,
       labelKeys: ['owner'],
+      writeGate: () => {
+        if (this.gateClosed) throw new LeadershipLostError('write refused');
+      },
       log: {
         info: (...args: unknown[]) => this.logged.push(args),
         error: (...args: unknown[]) => this.errors.push(args),

@@ -11,6 +11,10 @@ describe.each([1, 3])('disruption budget of a tenant with %i servers', (replicas
     expect(spec?.maxUnavailable).toBe(1);
   });
 
+  it('allows none where the operator drains servers itself', () => {
+    expect(podDisruptionBudget(tenant, true).spec).toEqual({ ...spec, maxUnavailable: 0 });
+  });
+
   it('sets no minimum, which would protect a single server from every eviction', () => {
     expect(spec).not.toHaveProperty('minAvailable');
   });

@@ -35,6 +35,7 @@ const stopped = healthyServer(0, { state: 'Stopped', ready: false });
 const starting = healthyServer(1, { state: 'Starting', ready: false, health: { state: 'Unknown' } });
 const silent = (index: number) => healthyServer(index, { state: 'Unhealthy', ready: false, health: unhealthy() });
 const cause = { reason: 'QuotaExceeded', message: 'The quota small is full.' } as const;
+const going = { reason: 'NamespaceTerminating', message: 'The namespace is being deleted.' } as const;
 const wait = { reason: 'WaitingForDeletion', message: 'Service acme-0 is terminating.' } as const;
 const healthMessages = new Map([['acme-1', 'it hangs. The next restart is due at noon.']]);
 
@@ -57,7 +58,21 @@ describe('Ready', () => {
       'ServersStarting',
       'acme-1',
     ],
+    [
+      'a server has gone with its namespace, where something beside it was refused',
+      { cause: going, servingCause: undefined, servers: [starting] },
+      'False',
+      'NamespaceTerminating',
+      'The namespace is being deleted.',
+    ],
     ['it is suspended', { tenant: suspended, servers: [stopped] }, 'False', 'Suspended', 'spec.suspend is true'],
+    [
+      'it is suspended, and servers drain',
+      { tenant: suspended, waits: [{ reason: 'Draining', message: 'Server acme-0 drains.' }] },
+      'False',
+      'Suspended',
+      'servers stop when their running turns have ended',
+    ],
     ['no server is desired', { servers: [] }, 'False', 'ScaledToZero', 'spec.replicas is 0'],
     [
       'one does not respond',

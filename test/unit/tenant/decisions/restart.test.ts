@@ -57,6 +57,11 @@ describe('the restart of an unresponsive server', () => {
     expect(again(attempt, wait)).toMatchObject({ action: 'restart', attempt: attempt + 1 });
   });
 
+  it('does not wait for a time of before the clock was set back, but for one of a clock that is a little ahead', () => {
+    expect(again(1, -HOUR)).toMatchObject({ action: 'restart', attempt: 2 });
+    expect(again(1, -30 * SECOND)).toMatchObject({ action: 'wait', afterMs: MINUTE });
+  });
+
   it('is reported while it waits, with the health, the number of the last restart and the time of the next one', () => {
     const { message } = again(2, MINUTE);
     expect(message).toMatch(/10\.0\.0\.1:4321.*Restart 2 did not help.*due at 2026-01-02T03:05:05Z/);

@@ -284,7 +284,7 @@ describe('statistics that are held back', () => {
 describe('the clients of a tenant', () => {
   let known: number | undefined;
   let changed: (tenant: NamespacedName) => void;
-  const counts: ClientCounts = { get: () => known, onChange: (fn) => (changed = fn) };
+  const counts: ClientCounts = { get: () => known, idleMs: () => undefined, onChange: (fn) => (changed = fn) };
   beforeEach(() => {
     known = undefined;
     statistics = new SessionStatistics(source, clock, counts);

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { exportSPKI, importJWK, SignJWT, UnsecuredJWT, type CryptoKey } from 'jose';
 import { stringify } from 'yaml';
-import type { TokenIssuer, TokenIssuers } from '../../../../../src/gateway/admission/admission.ts';
-import { parseOidcConfig } from '../../../../../src/gateway/admission/oidc/config.ts';
-import { createIssuers } from '../../../../../src/gateway/admission/oidc/issuers.ts';
+import type { TokenIssuer } from '../../../../../src/gateway/admission/admission.ts';
+import { parseOidcConfig, type IssuerConfig } from '../../../../../src/gateway/admission/oidc/config.ts';
+import { Issuers } from '../../../../../src/gateway/admission/oidc/issuers.ts';
 import { COOL_DOWN_MS } from '../../../../../src/gateway/admission/oidc/keys.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { OidcIssuer, type KeySetFault } from '../../../../support/oidc-issuer.ts';
@@ -19,7 +19,7 @@ let issuer: OidcIssuer;
 let other: OidcIssuer;
 /** Begins at the time of this machine, by which the issuers make tokens. */
 let clock: FakeClock;
-let issuers: TokenIssuers;
+let issuers: Issuers;
 let results: string[];
 
 beforeAll(() => {
@@ -40,11 +40,15 @@ afterEach(async () => {
   await other[Symbol.asyncDispose]();
 });
 
-function trusted(...jwt: object[]): TokenIssuers {
-  const configs = parseOidcConfig(stringify({ jwt }), () => '');
+function trusted(...jwt: object[]): Issuers {
+  const configs = configsOf(...jwt);
   const observer = { readKeys: (result: string) => results.push(result) };
   const log = { info: () => undefined, warn: () => undefined };
-  return createIssuers({ configs, clock, log, observer, proxyFor: () => undefined });
+  return new Issuers({ configs, clock, log, observer, proxyFor: () => undefined });
+}
+
+function configsOf(...jwt: object[]): readonly IssuerConfig[] {
+  return parseOidcConfig(stringify({ jwt }), () => '');
 }
 
 function issuerOf(token: string): TokenIssuer {
@@ -106,6 +110,8 @@ describe('a token of a configured issuer', () => {
     expect(await whose(token)).toBe('oidc:alice');
     await clock.advance(60_000);
     expect(await whose(token)).toBe('the OIDC token has expired');
+    // By then the keys are old, and are read again meanwhile.
+    await waitFor('the keys are read again', () => results.length === 2);
   });
 });
 
@@ -178,7 +184,38 @@ describe('a token that somebody else made', () => {
   });
 });
 
+describe('a changed configuration', () => {
+  it('trusts a new issuer, and one that was removed no more', async () => {
+    issuers = trusted(issuer.config(ca));
+    const [ours, others] = [await issuer.token(), await other.token()];
+    expect(await whose(ours)).toBe('oidc:alice');
+    expect(issuers.of(others)).toBeUndefined();
+    issuers.replace(configsOf(other.config(ca)));
+    expect(await whose(others)).toBe('oidc:alice');
+    expect(issuers.of(ours)).toBeUndefined();
+  });
+
+  it('counts for the next token, and leaves the keys of an issuer that it does not concern', async () => {
+    const tokens = [await issuer.token(), await other.token()];
+    for (const token of tokens) await whose(token);
+    const username = { claim: 'sub', prefix: 'changed:' };
+    issuers.replace(configsOf(issuer.config(ca, { claimMappings: { username } }), other.config(ca)));
+    expect(await Promise.all(tokens.map(whose))).toEqual(['changed:alice', 'oidc:alice']);
+    expect([issuer.keyReads, other.keyReads]).toEqual([2, 1]);
+  });
+});
+
 describe('the keys of an issuer', () => {
+  it('end what is connected by a key that was withdrawn, within the time of two looks', async () => {
+    const old = await issuer.token();
+    expect(await whose(old)).toBe('oidc:alice');
+    await issuer.rotate();
+    await clock.advance(25_000);
+    expect(await issuerOf(old).authenticate(old, 'Connected')).toEqual({
+      problem: 'the OIDC token is signed with a key that its issuer does not have',
+    });
+  });
+
   it('are followed when they change', async () => {
     const old = await issuer.token();
     expect(await whose(old)).toBe('oidc:alice');

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { stampSecret } from '../../../src/commands/operator/stamp-secret.ts';
+import { KeySecrets } from '../../../src/commands/operator/key-secrets.ts';
 import type { Secret } from '../../../src/kube/types/builtins.ts';
 import { StatusError } from '../../../src/kube/types/errors.ts';
-import { stampKeysIn } from '../../../src/resources/stamp-secret.ts';
+import { keysIn, STAMP_KEYS } from '../../../src/resources/key-secret.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 /** An API server that has at most this one Secret. */
@@ -27,16 +27,24 @@ function world(failure?: Error) {
   };
   const log = (fields: object, message: string): void => void state.logged.push(`${JSON.stringify(fields)} ${message}`);
   const stop = new AbortController();
-  const options = { client, clock, log: { info: log, warn: log }, namespace: 'system', randomBytes };
-  const running = stampSecret(options as never).run(stop.signal, stop.signal);
+  const options = {
+    client,
+    clock,
+    log: { info: log, warn: log },
+    namespace: 'system',
+    randomBytes,
+    secrets: [STAMP_KEYS],
+  };
+  const secrets = new KeySecrets(options as never);
+  const running = secrets.run(stop.signal);
   const end = async () => {
     stop.abort();
     await running;
   };
-  return { clock, state, end };
+  return { clock, state, secrets, end };
 }
 
-const keys = (secret: Secret | undefined) => (secret === undefined ? [] : stampKeysIn(secret));
+const keys = (secret: Secret | undefined) => (secret === undefined ? [] : keysIn(STAMP_KEYS, secret));
 
 describe('the Secret that signs whose a session is', () => {
   it('is created, and then left as it is', async () => {
@@ -61,6 +69,33 @@ describe('the Secret that signs whose a session is', () => {
     expect(keys(state.secret)).toHaveLength(2);
     expect(keys(state.secret)[1]).toEqual(first);
     await end();
+  });
+
+  it('is known to this process with each of its keys, which stay while the API server is away', async () => {
+    const { clock, state, secrets, end } = world();
+    const known = secrets.keysOf(STAMP_KEYS);
+    expect(known.all).toEqual([]);
+    await secrets.looked;
+    expect(known.all).toEqual(keys(state.secret));
+    state.secret = { ...state.secret, data: { previousKey: state.secret?.data?.['key'] ?? '' } } as Secret;
+    await clock.advance(60_000);
+    expect(known.all).toEqual(keys(state.secret));
+    expect(known.all).toHaveLength(2);
+    state.failure = new Error('the API server is away');
+    await clock.advance(60_000);
+    expect(known.all).toHaveLength(2);
+    await end();
+  });
+
+  it.each([
+    ['refuses', async () => undefined],
+    ['has not answered when the process stops', async ({ end }: ReturnType<typeof world>) => end()],
+  ])('was looked at, too, if the API server %s', async (_, then) => {
+    const started = world(new Error('forbidden'));
+    await then(started);
+    await started.secrets.looked;
+    expect(started.secrets.keysOf(STAMP_KEYS).all).toEqual([]);
+    await started.end();
   });
 
   it('is tried again when the API server refuses, and no key is in the log', async () => {

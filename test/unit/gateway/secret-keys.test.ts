@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { SecretStampKeys } from '../../../../src/gateway/ownership/keys.ts';
-import type { Secret } from '../../../../src/kube/types/builtins.ts';
-import type { KubeObject } from '../../../../src/kube/types/types.ts';
-import { newStampSecret } from '../../../../src/resources/stamp-secret.ts';
-import { FakeClock, settle } from '../../../support/fake-clock.ts';
+import { SecretKeys } from '../../../src/gateway/secret-keys.ts';
+import type { Secret } from '../../../src/kube/types/builtins.ts';
+import type { KubeObject } from '../../../src/kube/types/types.ts';
+import { newKeySecret, STAMP_KEYS } from '../../../src/resources/key-secret.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
 
 function world() {
   const clock = new FakeClock();
@@ -18,7 +18,7 @@ function world() {
   };
   const log = { warn: (fields: object) => void warned.push(String((fields as { error: unknown }).error)) };
   const stop = new AbortController();
-  const keys = new SecretStampKeys({ client, clock, log: log as never, namespace: 'system' });
+  const keys = new SecretKeys({ secret: STAMP_KEYS, client, clock, log: log as never, namespace: 'system' });
   return { clock, warned, state, keys, stop, running: keys.run(stop.signal) };
 }
 
@@ -27,7 +27,7 @@ describe('the keys of the gateway', () => {
     const { clock, state, keys, stop, running } = world();
     await settle();
     expect(keys.all).toEqual([]);
-    const first = newStampSecret('system', randomBytes);
+    const first = newKeySecret(STAMP_KEYS, 'system', randomBytes);
     state.secret = first;
     await clock.advance(5_000);
     expect(keys.all).toHaveLength(1);
@@ -45,13 +45,13 @@ describe('the keys of the gateway', () => {
 
   it('stay as they were while the Secret cannot be read, or has none, and that is logged once', async () => {
     const { clock, state, keys, warned, stop, running } = world();
-    state.secret = newStampSecret('system', randomBytes);
+    state.secret = newKeySecret(STAMP_KEYS, 'system', randomBytes);
     await clock.advance(5_000);
     const before = keys.all;
     state.secret = undefined;
     await clock.advance(180_000);
     expect(keys.all).toBe(before);
-    state.secret = { ...newStampSecret('system', randomBytes), data: { key: 'dG9vIHNob3J0' } };
+    state.secret = { ...newKeySecret(STAMP_KEYS, 'system', randomBytes), data: { key: 'dG9vIHNob3J0' } };
     await clock.advance(60_000);
     expect(keys.all).toBe(before);
     expect(warned.filter((error) => error === 'no such Secret').length).toBeLessThanOrEqual(2);

@@ -1,0 +1,56 @@
+/** Checks what a client was told of a session against its journal: nothing is lost, and nothing comes twice. */
+
+/** An event, as far as it is checked. */
+export interface HistoryEvent {
+  readonly id: string;
+  readonly type: string;
+  /** Text of a prompt. */
+  readonly content?: string | undefined;
+}
+
+/** What one client did with a session that it made, and saw of it. */
+export interface Seen {
+  /** Texts of the prompts that were acknowledged to it, in order. */
+  readonly prompts: readonly string[];
+  /** Prompts of which the call failed, or whose answer was that to another one. */
+  readonly failed: readonly string[];
+  /** The events that it got, in order. */
+  readonly events: readonly HistoryEvent[];
+}
+
+/** Events of the server's process, and questions, which are put to who can answer them for as long as they are open. */
+const NOT_CHECKED = /^(session\.(shutdown|resume)|.+\.requested)$/;
+
+/**
+ * What the light runtime may tell after what its journal has behind it: of a tool that it goes on with after a restart, when the tool has run;
+ * and, seen once each on a busy machine, that a client has answered, when the tool is done, and that a hook has ended, when the prompt is
+ * there. The gateway passes events on as they come.
+ */
+const TOLD_LATE: readonly string[] = ['tool.execution_start', 'external_tool.completed', 'hook.end'];
+
+/** What is wrong, in sentences; empty: nothing. Events before the first prompt are not looked at: a client may listen later. */
+export function problemsOf(journal: readonly HistoryEvent[], { prompts, failed, events }: Seen): string[] {
+  const problems = failed.map((prompt) => `the prompt ${prompt} did not get its answer`);
+  const written = journal.flatMap(({ type, content = '' }) => (type === 'user.message' ? [content] : []));
+  if (written.join() !== prompts.join()) {
+    problems.push(`the journal has the prompts ${written.join()}, and acknowledged were ${prompts.join()}`);
+  }
+  const begin = journal.findIndex(({ type }) => type === 'user.message');
+  const expected = journal.slice(begin < 0 ? journal.length : begin).filter(({ type }) => !NOT_CHECKED.test(type));
+  const ids = new Set(expected.map(({ id }) => id));
+  // What was shown and lost with a server is in no journal: it comes again under another id.
+  const told = events.filter(({ id }) => ids.has(id)).map(({ id }) => id);
+  const got = new Set(told);
+  for (const { id, type } of expected) if (!got.has(id)) problems.push(`the event ${type} ${id} did not come`);
+  if (got.size < told.length) problems.push(`${told.length - got.size} events came twice`);
+  const ordered = new Set(expected.filter(({ type }) => !TOLD_LATE.includes(type)).map(({ id }) => id));
+  const inOrder = [...ordered].filter((id) => got.has(id));
+  const gotInOrder = [...got].filter((id) => ordered.has(id));
+  const wrong = gotInOrder.findIndex((id, index) => id !== inOrder[index]);
+  if (wrong >= 0) {
+    const named = (id: string | undefined) => `${expected.find((event) => event.id === id)?.type} ${id}`;
+    const what = `${named(gotInOrder[wrong])} before ${named(inOrder[wrong])}`;
+    problems.push(`events came in another order than that of the journal: ${what}`);
+  }
+  return problems;
+}

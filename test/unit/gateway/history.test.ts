@@ -1,0 +1,38 @@
+import { expect, it } from '@jest/globals';
+import { problemsOf, type HistoryEvent, type Seen } from '../../support/history.ts';
+
+const journal: HistoryEvent[] = [
+  { id: '0', type: 'session.start' },
+  { id: '1', type: 'user.message', content: 'a' },
+  { id: '2', type: 'assistant.message' },
+  { id: '3', type: 'session.shutdown' },
+  { id: '4', type: 'user.message', content: 'b' },
+];
+const seen: Seen = { prompts: ['a', 'b'], failed: [], events: journal };
+
+it.each<[string, Partial<Seen>, string[]]>([
+  ['all is well', {}, []],
+  ['an event that is lost is shown', { events: [{ id: 'x', type: 'user.message' }, ...journal] }, []],
+  ['a prompt fails', { failed: ['b'] }, ['the prompt b did not get its answer']],
+  ['a prompt is lost', { prompts: ['a', 'b', 'c'] }, ['the journal has the prompts a,b, and acknowledged were a,b,c']],
+  ['a prompt is there twice', { prompts: ['a'] }, ['the journal has the prompts a,b, and acknowledged were a']],
+  ['an event does not come', { events: journal.slice(0, 4) }, ['the event user.message 4 did not come']],
+  ['an event comes twice', { events: [...journal, ...journal.slice(2, 3)] }, ['1 events came twice']],
+  [
+    'the order is another one',
+    { events: journal.toReversed() },
+    ['events came in another order than that of the journal: user.message 4 before user.message 1'],
+  ],
+])('the checker tells whether %s', (_, changes, problems) => {
+  expect(problemsOf(journal, { ...seen, ...changes })).toEqual(problems);
+});
+
+it('lets the begin of a tool come late, once', () => {
+  const tool = [
+    { id: 's', type: 'tool.execution_start' },
+    { id: 'e', type: 'tool.execution_complete' },
+  ];
+  const told = [...journal, ...tool.toReversed()];
+  expect(problemsOf([...journal, ...tool], { ...seen, events: told })).toEqual([]);
+  expect(problemsOf([...journal, ...tool], { ...seen, events: [...told, ...tool] })).toEqual(['2 events came twice']);
+});
