@@ -8,6 +8,7 @@ import { TestModel } from '../test/support/model.ts';
 import { openGatewayWorld, type Door } from './lib/gateway-world.ts';
 import { startHAProxy } from './lib/haproxy.ts';
 import { startLoad, type Load } from './lib/load.ts';
+import { startPipe } from './lib/proxies.ts';
 import { against, type BenchResult, type Figure } from './lib/result.ts';
 import { median } from './lib/statistics.ts';
 
@@ -32,7 +33,9 @@ export async function run(): Promise<BenchResult> {
   await using load = await startLoad();
   await using haproxy = await startHAProxy(server);
   const behindHAProxy = { host: HOST, port: haproxy.port, token: server.token };
-  const calls = await callFigures(load, server, { gateway: gateway.door, haproxy: behindHAProxy });
+  await using pipe = await startPipe(server);
+  const behindPipe = { host: HOST, port: pipe.port, token: server.token };
+  const calls = await callFigures(load, server, { gateway: gateway.door, haproxy: behindHAProxy, pipe: behindPipe });
   const turns = await turnFigures(model, server, gateway.door);
   return {
     name: 'Gateway: calls and turns of the CLI',
@@ -46,18 +49,19 @@ export async function run(): Promise<BenchResult> {
 async function callFigures(
   load: Load,
   server: Door,
-  between: Readonly<Record<'gateway' | 'haproxy', Door>>,
+  between: Readonly<Record<'gateway' | 'haproxy' | 'pipe', Door>>,
 ): Promise<Figure[]> {
   const direct = { p50: [] as number[], p99: [] as number[] };
   const more = {
     gateway: { p50: [] as number[], p99: [] as number[] },
     haproxy: { p50: [] as number[], p99: [] as number[] },
+    pipe: { p50: [] as number[], p99: [] as number[] },
   };
   for (let round = 0; round <= CALL_ROUNDS; round += 1) {
     const order = { work: 'ask', connections: 1, seconds: CALL_SECONDS, pauseMs: PAUSE_MS } as const;
     const bare = await load.run({ ...server, ...order });
     if (round > 0) for (const share of ['p50', 'p99'] as const) direct[share].push(bare[share]);
-    for (const way of ['gateway', 'haproxy'] as const) {
+    for (const way of ['gateway', 'haproxy', 'pipe'] as const) {
       const found = await load.run({ ...between[way], ...order });
       if (round > 0) for (const share of ['p50', 'p99'] as const) more[way][share].push(found[share] - bare[share]);
     }
@@ -65,6 +69,7 @@ async function callFigures(
   const figure = (share: 'p50' | 'p99', limit: number): Figure[] => [
     onTop(`a call, ${share}, over direct`, median(more.gateway[share]), median(direct[share]), limit),
     { metric: `the same of HAProxy, ${share}`, value: median(more.haproxy[share]), unit: 'ms' },
+    { metric: `the same of a Node pipe, ${share}`, value: median(more.pipe[share]), unit: 'ms' },
   ];
   return [...figure('p50', MEDIAN_LIMIT_MS), ...figure('p99', P99_LIMIT_MS)];
 }

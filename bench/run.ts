@@ -1,14 +1,12 @@
 // Runs the benchmarks one after the other, because they share the cores, and writes their sections of bench/RESULTS.md.
 // Each section is of one run, with its floor, and names its commit.
 // `node bench/run.ts --only convergence --tenants 200`
-import { execFileSync } from 'node:child_process';
-import { cpus, totalmem } from 'node:os';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+// `node bench/run.ts --only gateway-relay --before OTHER/dist/main.js`: what the bundle of another commit takes for the same.
 import { parseArgs } from 'node:util';
 import { connect, requireNoTenants } from './lib/cluster.ts';
 import { Tenant } from './lib/fleet.ts';
-import { merged, toMarkdown, type BenchOptions, type BenchResult } from './lib/result.ts';
+import { record } from './lib/record.ts';
+import { toMarkdown, type BenchOptions, type BenchResult } from './lib/result.ts';
 
 /** Loaded on demand, so that the others cost no import. */
 const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>> = {
@@ -23,12 +21,18 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   cleanup: () => import('./cleanup.ts'),
   'gateway-relay': () => import('./gateway-relay.ts'),
   'gateway-clients': () => import('./gateway-clients.ts'),
+  'gateway-failover': () => import('./gateway-failover.ts'),
+  'gateway-forward': () => import('./gateway-forward.ts'),
   'gateway-turn': () => import('./gateway-turn.ts'),
   'gateway-tenants': () => import('./gateway-tenants.ts'),
 };
 
 const { values } = parseArgs({
-  options: { only: { type: 'string', multiple: true }, tenants: { type: 'string', default: '200' } },
+  options: {
+    only: { type: 'string', multiple: true },
+    tenants: { type: 'string', default: '200' },
+    before: { type: 'string' },
+  },
 });
 const tenants = Number(values.tenants);
 if (!Number.isInteger(tenants) || tenants < 1)
@@ -40,6 +44,8 @@ const withoutCluster: readonly string[] = [
   'cleanup',
   'gateway-relay',
   'gateway-clients',
+  'gateway-failover',
+  'gateway-forward',
   'gateway-turn',
   'gateway-tenants',
   'pinger',
@@ -50,21 +56,15 @@ if (!chosen.every((name) => withoutCluster.includes(name))) {
   await requireNoTenants(connection.client, Tenant);
 }
 
-const file = join(import.meta.dirname, 'RESULTS.md');
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`;
-const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
-const where = `Measured at ${commit} on: ${machine}, Linux ${kernel}, Kubernetes 1.36.3.`;
-
 const missed: string[] = [];
 for (const name of chosen) {
   const load = benches[name];
   if (!load) throw new Error(`unknown benchmark '${name}': use one of ${Object.keys(benches).join(', ')}`);
   console.error(`bench ${name} ...`);
-  const result = await (await load()).run({ tenants });
+  const result = await (await load()).run({ tenants, before: values.before });
   console.error(toMarkdown(result));
   // Written at once, so that a later failure loses no result.
-  writeFileSync(file, merged(existsSync(file) ? readFileSync(file, 'utf8') : '', [result], where));
+  record(result);
   missed.push(...result.figures.filter(({ met }) => met === false).map(({ metric }) => `${result.name}: ${metric}`));
 }
 if (missed.length > 0) {

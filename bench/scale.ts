@@ -17,6 +17,7 @@ import { connect, until } from './lib/cluster.ts';
 import { Tenant, tenantName } from './lib/fleet.ts';
 import { floorRound, writesOf, type Sample } from './lib/floor.ts';
 import { startOperator } from './lib/operator.ts';
+import { buildPeer, startPeer, type PeerProgram } from './lib/peer.ts';
 import { cpuSeconds, peakRssMegabytes, rssMegabytes } from './lib/process.ts';
 import { startResponder } from './lib/responder.ts';
 import { bounded, type BenchResult, type Figure } from './lib/result.ts';
@@ -30,34 +31,38 @@ const HUGE = 10_000;
 const ROUNDS = 3;
 /** Two rounds of every poll; the slowest is that of Secrets with 54 s. */
 const IDLE_MS = 120_000;
-/** Until the statistics of sessions are written, which follow readiness. */
-const REST_MS = 30_000;
+/** Until the statistics of sessions are written, which follow readiness, and every tenant was polled once: that reconcile is a full one. */
+const REST_MS = 75_000;
 const CPU_LIMIT_S = 2.2;
 const IDLE_LIMIT = 2;
 const LIMIT_MB = 400;
+const PEER =
+  'a controller in Go with controller-runtime, which creates the same children and writes each status once, but compares nothing and has neither events, pings nor polls';
 
 export async function run(): Promise<BenchResult> {
+  using program = buildPeer();
   const rounds: Creation[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await creationOf(SMALL));
+  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await creationOf(SMALL, program));
   const figures = [...creationFigures(rounds)];
   for (const tenants of [SMALL, LARGE, HUGE]) figures.push(...(await costOf(tenants)));
   return {
     name: 'Scale',
-    about: `Tenants created at once, until all are Ready, then ${IDLE_MS / 1000} s of quiet; every server is pinged and every Secret polled. The API server is simulated: it stores what it is sent, and plays the pods. Floor: the same objects by POST, and one PUT of each status. ${SMALL} tenants: medians of ${ROUNDS} rounds.`,
+    about: `Tenants created at once, until all are Ready, then ${IDLE_MS / 1000} s of quiet; every server is pinged and every Secret polled. The API server is simulated: it stores what it is sent, and plays the pods. Floor: the same objects by POST, and one PUT of each status. Peer: ${program === undefined ? 'left out, because this machine has no Go' : PEER}. ${SMALL} tenants: medians of ${ROUNDS} rounds.`,
     figures,
   };
 }
 
-/** What it took to create tenants, and what the floor took for theirs. */
+/** What it took to create tenants, and what floor and peer took for theirs. CPU seconds for 1,000 writes, unless it says something else. */
 interface Creation {
   /** CPU seconds of the process until its caches are filled, without a tenant. */
   startCpu: number;
-  /** CPU seconds for 1,000 writes. */
   cpu: number;
   floorCpu: number;
+  /** Undefined: there is no peer. */
+  peerCpu: number | undefined;
 }
 
-async function creationOf(tenants: number): Promise<Creation> {
+async function creationOf(tenants: number, program: PeerProgram | undefined): Promise<Creation> {
   await using api = await startSimulatedApi();
   await using _responder = await startResponder({ port: SERVER_PORT });
   await using operator = startOperator([`--kubeconfig=${api.kubeconfig}`]);
@@ -70,7 +75,14 @@ async function creationOf(tenants: number): Promise<Creation> {
   await using other = await startSimulatedApi();
   await using direct = connect(other.kubeconfig);
   const floor = await floorRound(direct.client, SIMULATED_NAMESPACE, tenants, sample);
-  return { startCpu, cpu, floorCpu: (floor.cpu / (writesOf(sample) * tenants)) * 1000 };
+  const floorCpu = (floor.cpu / (writesOf(sample) * tenants)) * 1000;
+  return { startCpu, cpu, floorCpu, peerCpu: program && (await peerCpuOf(program, tenants, sample)) };
+}
+
+async function peerCpuOf(program: PeerProgram, tenants: number, sample: Sample): Promise<number> {
+  await using api = await startSimulatedApi();
+  await using peer = await startPeer(program, api.kubeconfig, sample);
+  return await cpuOfCreation(api, peer.pid, tenants);
 }
 
 function creationFigures(rounds: readonly Creation[]): Figure[] {
@@ -81,7 +93,18 @@ function creationFigures(rounds: readonly Creation[]): Figure[] {
   return [
     { metric: 'CPU of a start without tenants', value: start, unit: 's' },
     { ...bounded(writesMetric(SMALL), cpu, 's', CPU_LIMIT_S), floor, ratio },
+    ...peerFigures(rounds, floor),
   ];
+}
+
+function peerFigures(rounds: readonly Creation[], floor: number): Figure[] {
+  const pairs = rounds.flatMap(({ peerCpu: cpu, floorCpu }) =>
+    cpu === undefined ? [] : [{ cpu, ratio: cpu / floorCpu }],
+  );
+  if (pairs.length === 0) return [];
+  const value = median(pairs.map(({ cpu }) => cpu));
+  const ratio = median(pairs.map((pair) => pair.ratio));
+  return [{ metric: `the same of the peer, ${SMALL} tenants`, value, unit: 's', floor, ratio }];
 }
 
 const writesMetric = (tenants: number): string => `CPU for 1000 writes, ${tenants} tenants`;

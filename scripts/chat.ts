@@ -3,11 +3,12 @@
  * `kubectl port-forward` in place of a pod.
  *
  *   node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] [--as SERVICEACCOUNT] TENANT PROMPT
+ *   node scripts/chat.ts [-n NAMESPACE] --follow ID TENANT
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { GATEWAY_AUDIENCE } from '../src/gateway/admission/reviews.ts';
-import { bindingFrom, chat } from '../test/support/chat.ts';
+import { bindingFrom, chat, follow } from '../test/support/chat.ts';
 import { portForward } from '../test/support/port-forward.ts';
 
 /** Set for the local cluster, where this runs under `.cluster/bin/enter`. */
@@ -20,14 +21,16 @@ async function main(): Promise<void> {
       namespace: { type: 'string', short: 'n', default: 'default' },
       session: { type: 'string' },
       resume: { type: 'string' },
+      // Says nothing: waits for the answer to what a client has said that was lost.
+      follow: { type: 'string' },
       // A ServiceAccount of the tenant's namespace, in place of the binding credential.
       as: { type: 'string' },
     },
   });
   const [tenant, prompt] = positionals;
-  if (tenant === undefined || prompt === undefined)
+  if (tenant === undefined || (prompt === undefined && values.follow === undefined))
     throw new Error(
-      'usage: node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID] [--as SERVICEACCOUNT] TENANT PROMPT',
+      'usage: node scripts/chat.ts [-n NAMESPACE] [--session ID | --resume ID | --follow ID] [--as SERVICEACCOUNT] TENANT [PROMPT]',
     );
 
   const secret = ['get', 'secret', `${tenant}-binding`, '--namespace', values.namespace, '--output', 'json'];
@@ -42,17 +45,19 @@ async function main(): Promise<void> {
 
   // The host is <service>.<namespace>.svc, which only pods resolve. The gateway is in another namespace than the tenant.
   const [service = '', namespace = values.namespace] = binding.host.split('.');
-  await using forward = await portForward(kubectl, namespace, service, binding.port);
+  await using forward = await portForward(kubectl, namespace, `service/${service}`, binding.port);
+  const forwarded = { ...binding, host: '127.0.0.1', port: forward.port };
+  if (values.follow !== undefined) {
+    console.log(`${await follow(forwarded, values.follow)}\n(session ${values.follow}, in the middle of its turn)`);
+    return;
+  }
   const onDelta = (text: string): unknown => process.stdout.write(text);
-  const { sessionId } = await chat(
-    { ...binding, host: '127.0.0.1', port: forward.port },
-    {
-      prompt,
-      onDelta,
-      ...(values.session !== undefined && { sessionId: values.session }),
-      ...(values.resume !== undefined && { resume: values.resume }),
-    },
-  );
+  const { sessionId } = await chat(forwarded, {
+    prompt: prompt ?? '',
+    onDelta,
+    ...(values.session !== undefined && { sessionId: values.session }),
+    ...(values.resume !== undefined && { resume: values.resume }),
+  });
   console.log(`\n(session ${sessionId})`);
 }
 

@@ -15,6 +15,7 @@ import {
 import {
   GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
+  NODE_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
   TENANT_PERMISSIONS,
@@ -75,6 +76,7 @@ function chartRules(): string {
     definition('tenantRules', TENANT_PERMISSIONS),
     definition('gatewayTenantRules', GATEWAY_TENANT_PERMISSIONS),
     definition('sessionEndRules', SESSION_END_PERMISSIONS),
+    definition('nodeRules', NODE_PERMISSIONS),
     definition('operatorRules', OPERATOR_PERMISSIONS),
     definition('gatewayOperatorRules', GATEWAY_OPERATOR_PERMISSIONS),
     definition('gatewayRules', GATEWAY_PERMISSIONS),

@@ -8,7 +8,9 @@ import type { ParamLine, ParamTable } from '../src/gateway/methods/param-line.ts
 import { PARAM_TABLES, linesOf } from '../src/gateway/methods/param-lines.ts';
 import { PARAM_REASONS } from '../src/gateway/methods/param-reasons.ts';
 import { paramDecisionFor } from '../src/gateway/methods/param-rules.ts';
+import { isRepeatable } from '../src/gateway/methods/repeatable.ts';
 import { decisionFor } from '../src/gateway/methods/rules.ts';
+import type { MethodMerge } from '../src/gateway/model.ts';
 
 const MEANING: Readonly<Record<MethodDecision, string>> = {
   relay: 'goes to the server as it is',
@@ -22,6 +24,15 @@ const MEANING: Readonly<Record<MethodDecision, string>> = {
   connect: 'is answered by the gateway, by the token',
   ping: 'is answered by the gateway',
   deny: 'is refused: error -32601, in the words of a server that does not have the method',
+};
+
+const SEVERAL: Readonly<Record<MethodMerge, string>> = {
+  Sessions: 'the lists of all, the session that was used last first',
+  Entries: 'the lists of all; an entry of a server that has the session counts',
+  Freed: 'the sessions of which all say that they are gone',
+  Ids: 'the lists of all, the session that was used last first, and no more of them than was asked for',
+  Last: 'of the sessions that they name, the one that was used last',
+  Union: 'what any of them says, in each field',
 };
 
 /** The page. */
@@ -40,6 +51,15 @@ ${rows(Object.entries(MEANING))}
 The columns are the values of \`spec.isolation\`. In a Dedicated tenant all who are admitted may do the same. In the others each user has
 sessions of their own: a call about the session of somebody else is answered as one about a session that does not exist.
 
+## Several servers
+
+A tenant with more than one server has each session on one of them. A call that names a session goes to the server that has it. One that names none goes
+to the first server that serves, but for these, which all servers answer:
+
+| method | the answer is |
+| --- | --- |
+${rows(METHOD_LINES.toSorted(byName).flatMap(severalRow))}
+
 ## Reasons
 
 | reason | why |
@@ -48,8 +68,11 @@ ${rows(Object.entries(METHOD_REASONS))}
 
 ## Methods
 
-| method | ${ISOLATIONS.join(' | ')} | reason |
-| --- | --- | --- | --- | --- |
+When a server is lost before it has answered, an allowed call is made again at the one that comes, if it says \`yes\` under "again". \`own\`: the gateway
+finds out what the lost server has done, and makes up for what is missing. Any other call gets error -32050 with \`data.outcome: "Unknown"\`.
+
+| method | ${ISOLATIONS.join(' | ')} | again | reason |
+| --- | --- | --- | --- | --- | --- |
 ${rows(METHOD_LINES.toSorted(byName).map(methodRow))}
 
 ## Parameters
@@ -80,8 +103,13 @@ ${rows(
 }
 
 function methodRow(line: MethodLine): string[] {
-  const [method, , , reason] = line;
-  return [`\`${method}\``, ...ISOLATIONS.map((profile) => decisionFor(line, profile)), reason];
+  const [method, dedicated, , reason] = line;
+  const again = dedicated === 'attach' || dedicated === 'send' ? 'own' : isRepeatable(method) ? 'yes' : '';
+  return [`\`${method}\``, ...ISOLATIONS.map((profile) => decisionFor(line, profile)), again, reason];
+}
+
+function severalRow([method, , , , merge]: MethodLine): string[][] {
+  return merge === undefined ? [] : [[`\`${method}\``, SEVERAL[merge]]];
 }
 
 /** The lines of one table. Those of a table that is shown already are not repeated. */

@@ -7,6 +7,7 @@ import {
 import {
   GATEWAY_OPERATOR_PERMISSIONS,
   GATEWAY_TENANT_PERMISSIONS,
+  NODE_PERMISSIONS,
   OPERATOR_PERMISSIONS,
   SESSION_END_PERMISSIONS,
   TENANT_PERMISSIONS,
@@ -39,6 +40,10 @@ ${table(GATEWAY_TENANT_PERMISSIONS)}
 The chart grants these even where only some namespaces are watched, unless \`rbac.sessionsClusterWide\` of the chart is \`false\`.
 
 ${table(SESSION_END_PERMISSIONS)}
+
+Where a gateway is installed, unless \`rbac.nodes\` of the chart is \`false\`:
+
+${table(NODE_PERMISSIONS)}
 
 ## In the operator's own namespace
 
@@ -81,6 +86,7 @@ the operator changes nothing of a tenant whose objects it can't see.
 | --- | --- | --- |
 | \`watchNamespaces: [team-a, team-b]\` | the rights of the first table everywhere else: a Role in each of these namespaces instead of a ClusterRole | each namespace must exist, and adding one requires an upgrade of the release |
 | \`rbac.sessionsClusterWide: false\` | the second table | you must delete the CopilotSessions of a namespace before the namespace, or its deletion may hang |
+| \`rbac.nodes: false\` | the right to see nodes | a node drain evicts servers one at a time, and cuts their running turns |
 | \`rbac.create: false\` | all of them | you create the roles with the rules on this page, and bind the ServiceAccount to them, yourself |
 | \`rbac.aggregate: false\` | no right of the operator, but those of users: who has the role edit or admin in a namespace no longer writes tenants and sessions by it | you grant rights on CopilotTenants and CopilotSessions yourself |
 | \`requireSecretLabel: key=value\` | no right of the operator, but what users can reach through it: tenants may refer only to Secrets with this label | you label the Secrets that hold model credentials |

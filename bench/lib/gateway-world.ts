@@ -6,7 +6,7 @@ import { freePort } from '../../test/support/copilot-server.ts';
 import { GATEWAY_FACTS, gatewayKubeconfig } from '../../test/support/gateway-rights.ts';
 import { ReconcilerWorld } from '../../test/support/reconciler-world.ts';
 import { startTenantApi } from '../../test/support/tenant-api.ts';
-import { startShipped, type ShippedProcess } from './shipped.ts';
+import { startShipped, type ShippedProcess, type Variant } from './shipped.ts';
 
 /** Where clients connect, and with which token. */
 export interface Door {
@@ -28,7 +28,7 @@ export interface GatewayWorld extends AsyncDisposable {
   /** The token of clients. */
   readonly token: string;
   /** Starts a gateway; resolves when it is ready. */
-  startGateway(): Promise<GatewayProcess>;
+  startGateway(variant?: Variant): Promise<GatewayProcess>;
 }
 
 const TENANT = 'acme';
@@ -57,10 +57,10 @@ export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
     server,
     kubeconfig,
     token,
-    startGateway: async () => {
+    startGateway: async (variant) => {
       const [port, health] = [await freePort(), await freePort()];
       const ports = [`--listen-port=${port}`, `--health-port=${health}`];
-      const started = startShipped('gateway', [`--kubeconfig=${kubeconfig}`, ...ports, ...LIMITS], health);
+      const started = startShipped('gateway', [`--kubeconfig=${kubeconfig}`, ...ports, ...LIMITS], health, variant);
       await started.ready();
       return { ...started, door: { host: '127.0.0.1', port, token } };
     },

@@ -1,5 +1,5 @@
-// HAProxy in TCP mode on one core, from the package of Debian, which is installed if it is not there.
-import { execFileSync, spawn } from 'node:child_process';
+// HAProxy in TCP mode on one core, from the package of Debian.
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -12,7 +12,8 @@ import type { Proxy } from './proxies.ts';
 const PROGRAM = '/usr/sbin/haproxy';
 
 export async function startHAProxy(to: { readonly host: string; readonly port: number }): Promise<Proxy> {
-  if (!existsSync(PROGRAM)) install();
+  if (!existsSync(PROGRAM))
+    throw new Error(`there is no ${PROGRAM}: "make bench" installs it, or install Debian's package haproxy`);
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'haproxy-'));
   const file = join(dir, 'haproxy.cfg');
@@ -43,13 +44,6 @@ listen servers
       rmSync(dir, { recursive: true });
     },
   };
-}
-
-function install(): void {
-  const apt = (...args: string[]): unknown => execFileSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  apt('update');
-  // Only the program: the package would start a service.
-  apt('install', '-y', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confdef', 'haproxy');
 }
 
 async function isListening(port: number): Promise<boolean> {

@@ -29,14 +29,7 @@ export interface Recording extends Disposable {
 export async function recordTurn(): Promise<Recording> {
   using model = await TestModel.start();
   await using cli = await CopilotServer.start('cli', TOKEN);
-  const { model: name, provider } = model.bind(cli, TOKEN);
-  const client = new RawClient(connect(cli.port, cli.host));
-  client.connect(TOKEN);
-  await client.answer(1);
-  const create = { sessionId: RECORDED_SESSION, model: name, provider, streaming: true };
-  client.send({ id: 2, method: 'session.create', params: create });
-  await client.answer(2, 60_000);
-  await turn(client, 3, model, 2);
+  const client = await haveTurn(cli, TOKEN, model);
   const frames = (await turn(client, 4, model, PIECES)).map((event) => encodeFrame(JSON.stringify(event)));
   client.stream.destroy();
   const dir = mkdtempSync(join(tmpdir(), 'recorded-turn-'));
@@ -50,6 +43,19 @@ export async function recordTurn(): Promise<Recording> {
     medianBytes: sizes[sizes.length >> 1] ?? 0,
     [Symbol.dispose]: () => rmSync(dir, { recursive: true }),
   };
+}
+
+/** Has the server make the session and run a turn of it. Returns the client. */
+export async function haveTurn(cli: CopilotServer, token: string, model: TestModel): Promise<RawClient> {
+  const { model: name, provider } = model.bind(cli, token);
+  const client = new RawClient(connect(cli.port, cli.host));
+  client.connect(token);
+  await client.answer(1);
+  const create = { sessionId: RECORDED_SESSION, model: name, provider, streaming: true };
+  client.send({ id: 2, method: 'session.create', params: create });
+  await client.answer(2, 60_000);
+  await turn(client, 3, model, 2);
+  return client;
 }
 
 async function turn(client: RawClient, id: number, model: TestModel, chunks: number): Promise<RawMessage[]> {

@@ -1,6 +1,8 @@
 export interface BenchOptions {
   /** How many tenants the scale benchmarks use. */
   tenants: number;
+  /** The bundle of an earlier commit, which the gateway's CPU is compared with; undefined: it is not. */
+  before?: string | undefined;
 }
 
 /** A measurement, with that of the floor or peer from the same run on the same machine. */

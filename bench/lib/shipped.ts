@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { until } from './cluster.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -18,9 +17,10 @@ const GATEWAY = 'charts/copilot-operator/templates/gateway/deployment.yaml';
 export function shipped(command = 'operator'): { bundle: string; flags: string[]; env: Record<string, string> } {
   const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8');
   const words = command === 'gateway' ? gatewayCommand() : entrypoint(dockerfile);
-  const env = [...dockerfile.matchAll(/^ENV (\w+)=(\S+)$/gm)].map(
-    ([, name = '', value = '']) => [name, value] as const,
-  );
+  // Those of the image, and those of the command alone.
+  const variables = [...dockerfile.matchAll(/^ENV (\w+=\S+)$/gm)].map(([, variable = '']) => variable);
+  variables.push(...words.filter((word) => /^[A-Z_]+=/.test(word)));
+  const env = variables.map((variable) => variable.split('=', 2) as [name: string, value: string]);
   return {
     bundle: join(root, 'dist/main.js'),
     flags: words.filter((word) => word.startsWith('--')),
@@ -42,22 +42,43 @@ function gatewayCommand(): string[] {
 
 export interface ShippedProcess extends AsyncDisposable {
   pid: number;
+  /** The lines that it has written so far. */
+  log(): string[];
   /** Resolves when `/readyz` says so. */
   ready(): Promise<void>;
   stop(): Promise<void>;
 }
 
+/** What is started in place of the bundle as it is. */
+export interface Variant {
+  /** The bundle of another commit. */
+  readonly bundle?: string | undefined;
+  /** Further flags of node. */
+  readonly flags?: readonly string[];
+}
+
 /** Starts a command of the bundle. Its last log lines are shown when it fails. */
-export function startShipped(command: string, args: readonly string[], healthPort: number): ShippedProcess {
+export function startShipped(
+  command: string,
+  args: readonly string[],
+  healthPort: number,
+  variant: Variant = {},
+): ShippedProcess {
   const { bundle, flags, env } = shipped(command);
-  const child = spawn(process.execPath, [...flags, bundle, command, ...args], {
+  const nodeFlags = [...flags, ...(variant.flags ?? [])];
+  const child = spawn(process.execPath, [...nodeFlags, variant.bundle ?? bundle, command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
-  const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (text) => lines.push(text));
-  }
+  // Taken apart when somebody asks for them: the process that measures shares the cores with the measured one, which may write thousands a second.
+  const outputs = [child.stdout, child.stderr].map((stream) => {
+    const parts: string[] = [];
+    stream.setEncoding('utf8').on('data', (part: string) => parts.push(part));
+    return parts;
+  });
+  const log = (): string[] =>
+    // Behind the last line break is one that is not complete.
+    outputs.flatMap((parts) => parts.join('').split('\n').slice(0, -1));
   // A benchmark that fails must not leave a running process behind.
   const kill = (): unknown => child.kill('SIGKILL');
   process.once('exit', kill);
@@ -69,13 +90,14 @@ export function startShipped(command: string, args: readonly string[], healthPor
   };
   return {
     pid: child.pid ?? 0,
+    log,
     ready: () =>
       until(
         `/readyz of the ${command}`,
         30_000,
         async () => {
           if (child.exitCode !== null)
-            throw new Error(`the ${command} ended with ${child.exitCode}:\n${lines.slice(-20).join('\n')}`);
+            throw new Error(`the ${command} ended with ${child.exitCode}:\n${log().slice(-20).join('\n')}`);
           try {
             return (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok;
           } catch {

@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { API_VERSION, COPILOT_TENANT } from '../../src/api/names.ts';
 import { tenantSpec } from '../../src/api/tenant.ts';
+import * as builtins from '../../src/kube/types/builtins.ts';
 import type { KubeObject } from '../../src/kube/types/types.ts';
 import { credentialHash } from '../../src/resources/binding.ts';
 import { serverLabels, serverName } from '../../src/resources/names.ts';
@@ -19,6 +20,7 @@ interface Watch {
   /** Labels and their values; undefined: any value. */
   readonly selector: readonly [string, string | undefined][];
   readonly response: ServerResponse;
+  readonly type: { readonly apiVersion: string; readonly kind: string };
 }
 
 const [certFile = '', keyFile = '', namespaceOfTenants = ''] = process.argv.slice(2);
@@ -123,22 +125,18 @@ function handle(request: ApiRequest, body: Stored | undefined, response: ServerR
   const found = objects.get(resource)?.get(`${namespace}/${name}`);
   if (verb === 'create' && body !== undefined) {
     if (resource === 'events') return answer(response, 201, body);
+    if (objects.get(resource)?.has(`${namespace}/${body.metadata.name}`) === true)
+      return refuse(response, 409, 'AlreadyExists', `${body.metadata.name} already exists`);
     return answer(response, 201, create(resource, { ...body, metadata: { ...body.metadata, namespace } }));
   }
   if (verb === 'list') return answer(response, 200, { metadata: { resourceVersion: String(version) }, items: [] });
-  if (found === undefined)
-    return answer(response, 404, { kind: 'Status', code: 404, reason: 'NotFound', message: `${name} not found` });
+  if (found === undefined) return refuse(response, 404, 'NotFound', `${name} not found`);
   if (verb === 'get') return answer(response, 200, found);
   if (verb === 'update' && subresource === 'status' && body?.status !== undefined) {
     if (body.status['conditions'] !== undefined && isReady(body)) ready.add(name);
     return answer(response, 200, store(resource, { ...found, status: body.status }));
   }
-  return answer(response, 405, {
-    kind: 'Status',
-    code: 405,
-    reason: 'MethodNotAllowed',
-    message: `${verb} ${resource} is not simulated`,
-  });
+  return refuse(response, 405, 'MethodNotAllowed', `${verb} ${resource} is not simulated`);
 }
 
 function isReady({ status }: Stored): boolean {
@@ -146,7 +144,7 @@ function isReady({ status }: Stored): boolean {
   return conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True');
 }
 
-function watch({ resource, query }: ApiRequest, response: ServerResponse): void {
+function watch({ resource, path, query }: ApiRequest, response: ServerResponse): void {
   const selector = (query.get('labelSelector') ?? '')
     .split(',')
     .filter((term) => term !== '')
@@ -154,19 +152,26 @@ function watch({ resource, query }: ApiRequest, response: ServerResponse): void 
       const [key = '', value] = term.split('=');
       return [key, value];
     });
-  const entry = { resource, selector, response };
+  const entry = { resource, selector, response, type: typeOf(resource, path) };
   response.writeHead(200, { 'content-type': 'application/json' });
   for (const object of objects.get(resource)?.values() ?? []) {
     if (matches(object, selector)) response.write(`${JSON.stringify({ type: 'ADDED', object })}\n`);
   }
-  bookmark(response, true);
+  bookmark(entry, true);
   watches.add(entry);
   response.once('close', () => watches.delete(entry));
 }
 
-function bookmark(response: ServerResponse, end: boolean): void {
+/** Clients in Go decode no object without its type. */
+function typeOf(resource: string, path: string): Watch['type'] {
+  const [, root, first = '', second = ''] = path.split('/');
+  const known = [COPILOT_TENANT, ...Object.values(builtins)].find(({ plural }) => plural === resource);
+  return { apiVersion: root === 'api' ? first : `${first}/${second}`, kind: known?.kind ?? '' };
+}
+
+function bookmark({ response, type }: Pick<Watch, 'response' | 'type'>, end: boolean): void {
   const annotations = end ? { 'k8s.io/initial-events-end': 'true' } : {};
-  const object = { metadata: { resourceVersion: String(version), annotations } };
+  const object = { ...type, metadata: { resourceVersion: String(version), annotations } };
   response.write(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`);
 }
 
@@ -176,6 +181,10 @@ function matches({ metadata: { labels = {} } }: Stored, selector: Watch['selecto
 
 function answer(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function refuse(response: ServerResponse, code: number, reason: string, message: string): void {
+  answer(response, code, { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message });
 }
 
 function now(): string {
@@ -199,7 +208,7 @@ const server = createServer(
 server.listen(0, '127.0.0.1', () => process.send?.(server.address()));
 // As a real one does.
 setInterval(() => {
-  for (const { response } of watches) bookmark(response, false);
+  for (const watch of watches) bookmark(watch, false);
 }, 60_000).unref();
 
 /** What an operator has made of a tenant, as far as a gateway reads it: a credential, and a server that runs. */

@@ -38,7 +38,7 @@ install_operator() {
   "$HELM" upgrade --install copilot-operator charts/copilot-operator \
     --namespace "$SYSTEM_NAMESPACE" --create-namespace --take-ownership --force-conflicts --wait --timeout 3m \
     --set image.repository="$IMAGES/copilot-operator" --set image.tag=dev \
-    --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" --set "watchNamespaces={$NAMESPACE}" --set gateway.enabled=true \
+    --set serverImage="$IMAGES/copilot-cli:$COPILOT_CLI_VERSION" --set "watchNamespaces={$NAMESPACE}" \
     --set-string podAnnotations.image-content="$image" --set-string gateway.podAnnotations.image-content="$image"
 }
 
@@ -76,6 +76,73 @@ chat_in_session() {
   local session=SESSION
   ! has_data || session=RESUME
   make --no-print-directory chat "$session=review" "PROMPT=$1"
+}
+
+# Asks the test model something by its own HTTP interface.
+model() {
+  "$KUBECTL" exec --namespace "$NAMESPACE" deploy/test-model -- node -e "$1"
+}
+have_it_answer_slowly() {
+  # The longer one has to outlast its client, and the start of another one.
+  model 'const ten = "one two three four five six seven eight nine ten";
+    const twenty = ten + " eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty";
+    const rules = [["Count to ten", ten, 400], ["Count to twenty", twenty, 600]].map(([match, text, delayMs]) => ({ match, steps: [{ text, delayMs }], repeat: true }));
+    const posts = rules.map((rule) => fetch("http://127.0.0.1:8080/script", { method: "POST", body: JSON.stringify(rule) }));
+    Promise.all(posts).then((all) => process.exit(all.every(({ ok }) => ok) ? 0 : 1))'
+}
+requests() {
+  model 'fetch("http://127.0.0.1:8080/requests?match=Count%20to%20").then((answer) => answer.json()).then(({ requests }) => console.log(requests.length))'
+}
+# The model has begun its answer.
+wait_for_request() {
+  local before=$1
+  for _ in {1..100}; do
+    [[ $(requests) -gt $before ]] && return
+    sleep 0.2
+  done
+  return 1
+}
+kill_server() {
+  "$KUBECTL" delete pod --namespace "$NAMESPACE" --selector copilot-operator.dev/tenant=acme,app.kubernetes.io/component=server --grace-period=1 --wait=false
+}
+# Runs a command as soon as the model has begun its answer.
+chat_while() {
+  local before chat
+  before=$(requests)
+  make --no-print-directory chat "PROMPT=Count to ten" &
+  chat=$!
+  wait_for_request "$before"
+  "$@"
+  wait "$chat"
+}
+# Kills the client of a session when the model has begun its answer: with all of its processes, so that nothing of it says goodbye.
+kill_client_of() {
+  local before client
+  before=$(requests)
+  set -m
+  make --no-print-directory chat "SESSION=$1" "PROMPT=Count to twenty" </dev/null &
+  client=$!
+  set +m
+  wait_for_request "$before"
+  kill -KILL -- "-$client"
+  # Of a client that has ended by itself nothing is left to go on.
+  if wait "$client" 2>/dev/null; then return 1; fi
+}
+patch_tenant() {
+  "$KUBECTL" patch --namespace "$NAMESPACE" copilottenant acme --type merge --patch "$1"
+}
+wait_until_replaced() {
+  "$KUBECTL" rollout status --namespace "$NAMESPACE" deployment/acme-0 --timeout=90s
+  wait_until_ready
+}
+# It sleeps once nobody has used it for a minute.
+put_to_sleep() {
+  patch_tenant '{"spec":{"hibernation":{"afterIdle":"1m"}}}'
+  "$KUBECTL" wait --namespace "$NAMESPACE" --for=condition=Hibernated copilottenant/acme --timeout=180s
+}
+# As it was before the demo. A tenant that sleeps has no pod that would be replaced.
+change_back() {
+  patch_tenant '{"spec":{"server":{"binary":null}}}'
 }
 
 # A user that may not connect: it has no right in the namespace.
@@ -133,6 +200,26 @@ printf '\n> What is a Kubernetes operator?\n'
 make --no-print-directory chat "PROMPT=What is a Kubernetes operator?"
 show get copilottenants
 
+say "the pod of its server is killed in the middle of an answer, which the next pod finishes:"
+step "have the test model answer slowly" have_it_answer_slowly
+printf '\n> Count to ten\n'
+# The answer goes on at the next pod. Its client sees the pieces that it had seen once more, from the beginning.
+chat_while kill_server
+step "wait until acme is Ready again" wait_until_ready
+
+say "a client is killed in the middle of an answer, which another one gets:"
+COUNTED=count-$$
+printf '\n> Count to twenty\n'
+kill_client_of "$COUNTED"
+printf '\n(the client is killed; another one resumes its session, and says nothing)\n'
+make --no-print-directory chat "FOLLOW=$COUNTED"
+
+say "the program of its server is changed in the middle of an answer, which the old pod finishes:"
+printf '\n> Count to ten\n'
+# What is running is replaced when it has ended: the client sees each piece of its answer once.
+chat_while patch_tenant '{"spec":{"server":{"binary":"runtime"}}}'
+step "wait until the new pod is Ready" wait_until_replaced
+
 say "somebody without the right to connect is refused by the gateway:"
 step "create the ServiceAccount stranger" create_stranger
 printf '\n> Let me in\n'
@@ -150,6 +237,15 @@ step "wait until the session is not in memory any more (a minute)" wait_until_un
 step "make the session a month old" age_session
 step "run the cleanup, which deletes the session" clean_up
 show logs job/cleanup-by-hand
+
+say "a tenant sleeps when nobody uses it, and a chat wakes it:"
+step "have acme sleep after a minute without use" put_to_sleep
+step "change its program back" change_back
+show get copilottenants -o wide
+printf '\n> Good morning\n'
+make --no-print-directory chat "PROMPT=Good morning"
+show get copilottenants -o wide
+step "have acme sleep no more" patch_tenant '{"spec":{"hibernation":null}}'
 cat <<NEXT
 
 The demo took $(seconds_since "$CLUSTER_STARTED_AT") s. Its operator watches the namespace $NAMESPACE. Next, try:

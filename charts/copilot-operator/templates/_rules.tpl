@@ -18,7 +18,7 @@
 - {apiGroups: [""], resources: [serviceaccounts], verbs: [get, list, watch, create, patch]}
 # Allowed connections of servers and of cleanups. The policy of a cleanup is deleted with its CronJob.
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch, create, patch, delete]}
-# Keeps node drains from evicting all servers at once.
+# Keeps node drains from evicting all servers at once, or one whose running turns have not ended.
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch]}
 # Cleans up sessions, where spec.sessions.ttl is set.
 - {apiGroups: [batch], resources: [cronjobs], verbs: [get, list, watch, create, patch, delete]}
@@ -47,6 +47,10 @@
 # Removes the finalizer of deleted sessions where the Role of the namespace is already gone. Without this right the deletion of such a namespace would hang.
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [get, list, watch, patch]}
 {{- end }}
+{{- define "copilot-operator.nodeRules" -}}
+# Which nodes are cordoned or being removed: running turns of the servers there end before their pods are replaced.
+- {apiGroups: [""], resources: [nodes], verbs: [list, watch]}
+{{- end }}
 {{- define "copilot-operator.operatorRules" -}}
 # Leader election: the first replica creates the Lease.
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
@@ -54,12 +58,14 @@
 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [copilot-operator], verbs: [get, update]}
 {{- end }}
 {{- define "copilot-operator.gatewayOperatorRules" -}}
-# The keys with which the gateway signs whose a session is.
+# The keys with which the gateway signs whose a session is, and those by which its replicas and the operator know each other.
 - {apiGroups: [""], resources: [secrets], verbs: [create]}
-# Whether there is a key that signs; one is added while they are rotated, and none is ever replaced.
-- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp], verbs: [get, patch]}
+# Whether there is a key in each; one is added while they are rotated, and none is ever replaced.
+- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp, copilot-gateway-peers], verbs: [get, patch]}
 # Which replicas the gateway has.
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list]}
+# Which turns still run on a server that is about to be replaced or stopped, on the same port.
+- {apiGroups: [copilot-operator.dev], resources: [gateways/drains], verbs: [get]}
 # How many clients each tenant has, on the internal port of the gateway. The API server serves no gateways: the port asks it for this right.
 - {apiGroups: [copilot-operator.dev], resources: [gateways/tenants], verbs: [get]}
 {{- end }}
@@ -76,12 +82,16 @@
 - {apiGroups: [copilot-operator.dev], resources: [copilotsessions], verbs: [list, watch]}
 {{- end }}
 {{- define "copilot-operator.gatewayOwnRules" -}}
-# The keys that sign whose a session is, where spec.isolation keeps users apart.
-- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp], verbs: [get]}
+# The keys that sign whose a session is, where spec.isolation keeps users apart, and those by which the operator and replicas of the gateway know each other.
+- {apiGroups: [""], resources: [secrets], resourceNames: [copilot-gateway-stamp, copilot-gateway-peers], verbs: [get]}
+# One Lease for each replica says that it is alive. It is named after the pod, so the right cannot be limited to names; those of replicas that have died are deleted by others. That of the operator says where its leader is asked to wake tenants.
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}
+# To ask the operator, on its internal port, for sleeping tenants to be woken. The API server serves no gateways: the port asks it for this right.
+- {apiGroups: [copilot-operator.dev], resources: [gateways/wakes], verbs: [create]}
 {{- end }}
 {{- define "copilot-operator.reviewRules" -}}
-# Whose token a client presents.
+# Whose token a client presents, or whoever asks on an internal port.
 - {apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}
-# Whether that user may connect to the tenant.
+# Whether that user may connect to the tenant, or ask that.
 - {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}
 {{- end }}

@@ -40,6 +40,10 @@ end
 if ready.reason == "TenantUnavailable" then
   return health("Suspended", ready)
 end
+-- The first call about it wakes the tenant.
+if ready.reason == "TenantHibernated" then
+  return health("Healthy", ready)
+end
 -- An expired session is not Ready, as its spec says.
 if ready.status == "True" or ready.reason == "SessionExpired" then
   return health("Healthy", ready)

@@ -39,8 +39,8 @@ end
 if ready.reason == "Suspended" or ready.reason == "ScaledToZero" then
   return health("Suspended", ready)
 end
--- Also while the operator restarts them: users are affected.
-if ready.reason == "ServersUnhealthy" then
+-- Also while the operator restarts them, and while a tenant sleeps that could not be woken: users are affected.
+if ready.reason == "ServersUnhealthy" or ready.reason == "WakeFailed" then
   return health("Degraded", ready)
 end
 if reconciling.status == "True" then
