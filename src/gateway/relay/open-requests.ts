@@ -1,6 +1,12 @@
 /** The requests of one client that are not answered. */
 import type { RequestId } from '../../copilot/index.ts';
 import type { OpenRequest } from './client-moves.ts';
+import type { SessionClient } from './model.ts';
+
+/** The client that makes them. */
+export interface RequestingClient extends SessionClient {
+  readonly gone: AbortSignal;
+}
 
 /** One of them. */
 export interface ClientRequest extends OpenRequest {

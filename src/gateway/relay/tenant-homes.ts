@@ -87,6 +87,11 @@ export class TenantHomes {
     return current.find((home) => home.isServing) ?? (current[0] as Home);
   }
 
+  /** The server that has the session, else the one that answers calls about none. */
+  homeOf(sessionId: string | undefined): Home {
+    return (sessionId === undefined ? undefined : this.find(sessionId)) ?? this.first;
+  }
+
   /** Whether so many bytes more may be kept of the tenant. */
   mayKeep(bytes: number): boolean {
     return this.#account.mayKeep(bytes);
