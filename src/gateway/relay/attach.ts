@@ -96,8 +96,8 @@ async function attachOnce(
   if (request.owned?.isOwn() === false) {
     return refuse(lost(new UnreachableError('another client has just made the session'), false));
   }
-  const others = session.declarations;
-  const before = session.declarationOf(client);
+  const others = session.attached.declarations;
+  const before = session.attached.declarationOf(client);
   const failure = await loadForOthers(home, session);
   if (failure !== undefined) {
     request.answered(failure);
@@ -157,7 +157,7 @@ export async function detach(home: Home, client: SessionClient, session: Session
   if (left === undefined || session.clientCount === 0) return;
   await home.calls.redeclare(session, () => {
     const { injection } = home;
-    const params = detachParams(left, session.declarations);
+    const params = detachParams(left, session.attached.declarations);
     // With its login: the server may unload it in this very moment, and would load it without one.
     return injection.isOn ? withModel('session.resume', withoutLogin(params), injection.given(session)) : params;
   });
@@ -177,7 +177,7 @@ async function attachOnServer(
   const isCut = (answer: ServerAnswer): boolean =>
     mayRepeat && answer.kind === 'Lost' && home.upstream.losses !== losses;
   const isCreate = request.method === 'session.create';
-  const isFirst = request.isChosen && session.loads === 0;
+  const isFirst = request.isChosen && session.load.loads === 0;
   const isLooked = !session.isLoaded && (isCreate || (isFirst && home.mayFollow && request.taken === undefined));
   const stored = isLooked ? await storedSession(home, request) : undefined;
   if (stored?.failure !== undefined) {

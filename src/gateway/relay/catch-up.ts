@@ -10,11 +10,12 @@ import type { Session } from './session.ts';
  * got the answer to its attach. A turn of which the beginning is not found is not told.
  */
 export async function catchUp(session: Session, client: SessionClient, calls: SessionCalls): Promise<void> {
-  const { turnStart, delivery, aliases } = session;
+  const { delivery, aliases, turn } = session;
+  const { start } = turn;
   let told: readonly DurableEvent[] = [];
   const call = (method: string, params: object) => calls.call(session, method, params);
   try {
-    const { known, events } = await readJournalEnd(call, session.id, ({ id }) => id === turnStart);
+    const { known, events } = await readJournalEnd(call, session.id, ({ id }) => id === start);
     if (known !== undefined) told = [known, ...events].filter(isTold);
   } catch (error) {
     calls.failed('session.eventLog.read', error);
@@ -24,7 +25,7 @@ export async function catchUp(session: Session, client: SessionClient, calls: Se
   for (const event of told) client.deliver(aliases.applied(notificationOf(session.id, event)), event.type);
   const ids = new Set(told.map(({ id }) => id));
   // It has begun a turn of its own since, and would take the end of this one for that of its own.
-  const hasSent = session.turn.isOf(client) || session.turn.holds(client);
+  const hasSent = turn.isOf(client) || turn.holds(client);
   delivery.release(client, ({ id, type }) => (hasSent && type === 'session.idle') || (id !== undefined && ids.has(id)));
 }
 

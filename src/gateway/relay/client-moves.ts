@@ -32,7 +32,7 @@ export function stateOf(
 }
 
 function declaredIn(session: Session, client: SessionClient, open: readonly OpenRequest[]): DeclaredSession[] {
-  const declaration = session.declarationOf(client);
+  const declaration = session.attached.declarationOf(client);
   if (declaration === undefined) return [];
   const { id: sessionId, replay, changes, hadTurn, turn, trail } = session;
   const known = session.courseOf(client);

@@ -9,6 +9,7 @@ import type { RelayObserver } from './observer.ts';
 import type { SessionCalls } from './session-calls.ts';
 import type { Session } from './session.ts';
 import type { Upstream } from './upstream.ts';
+import { hasTurnToEnd } from './under-way.ts';
 
 /** What of a home is drained. */
 export interface DrainedHome {
@@ -49,7 +50,7 @@ export function drainWork(home: DrainedHome, { clock, limits, observer, log }: D
 /** What the server does that must end before its pod is replaced. */
 async function countTurns(home: DrainedHome): Promise<number> {
   const loaded = [...home.sessions].filter(({ isLoaded }) => isLoaded);
-  const turns = loaded.filter(({ hasTurnToEnd }) => hasTurnToEnd).length;
+  const turns = loaded.filter(hasTurnToEnd).length;
   if (turns > 0) return turns;
   // Background tasks, and a prompt of which there is no event yet. What waits for a permission goes on elsewhere.
   const idle = loaded.filter(({ turn }) => !turn.isRunning);

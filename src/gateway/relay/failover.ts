@@ -9,6 +9,7 @@ import type { Recovered } from './recover-turn.ts';
 import { lost } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { Upstream } from './upstream.ts';
+import { isNeeded } from './under-way.ts';
 
 export interface FailoverOptions {
   /** `namespace/server`. */
@@ -49,8 +50,8 @@ export class Failover {
     log.info({ server: key, error: unquotedMessageOf(error) }, 'the connection to a server was lost');
     for (const session of sessions()) {
       // Nothing of it was there.
-      if (!session.isEvicted) session.lost(why === 'Timeout');
-      if (!session.isNeeded) forget(session);
+      if (!session.load.isEvicted) session.lost(why === 'Timeout');
+      if (!isNeeded(session)) forget(session);
     }
     void this.#restoreAll();
   }
@@ -65,8 +66,8 @@ export class Failover {
     const { isLost } = session;
     let recovered: Recovered | undefined;
     try {
-      while (recovered === undefined && !session.isLoaded && session.isNeeded) {
-        using _place = await places.take(session, () => session.isNeeded, since);
+      while (recovered === undefined && !session.isLoaded && isNeeded(session)) {
+        using _place = await places.take(session, () => isNeeded(session), since);
         recovered = await this.#loadOnce(session);
       }
     } catch (error) {
@@ -86,11 +87,11 @@ export class Failover {
     const { losses } = upstream;
     try {
       const load = () => loadSession(session, boundTo(upstream, losses, loading));
-      return await (session.lostLoads === 0 ? load() : this.#alone(load));
+      return await (session.load.lostLoads === 0 ? load() : this.#alone(load));
     } catch (error) {
       if (upstream.losses === losses) throw error;
-      session.lostLoads += 1;
-      if (session.lostLoads < LOST_LOADS) return undefined;
+      session.load.lostLoads += 1;
+      if (session.load.lostLoads < LOST_LOADS) return undefined;
       throw new NotRestoredError('its server was lost each time that it loaded the session', { cause: error });
     }
   }
@@ -113,7 +114,9 @@ export class Failover {
     const { losses } = upstream;
     const lostAt = clock.monotonic();
     // One that may have brought the server down must not do so before others are restored.
-    const waiting = [...sessions()].filter(({ isLost }) => isLost).toSorted((a, b) => a.lostLoads - b.lostLoads);
+    const waiting = [...sessions()]
+      .filter(({ isLost }) => isLost)
+      .toSorted((a, b) => a.load.lostLoads - b.load.lostLoads);
     const total = waiting.length;
     if (total === 0) return;
     let failed = 0;

@@ -116,11 +116,11 @@ export class Home {
       isWorking: () => [...this.#sessions.values()].some((session) => session.isWorking),
       onEvent: ({ sessionId, type }, body) => {
         if (type === 'session.idle') options.onIdle();
-        this.#sessions.get(sessionId)?.event(type, body);
+        this.#sessions.get(sessionId)?.events.take(type, body);
       },
       piecesOf: (sessionId) => {
-        const session = this.#sessions.get(sessionId);
-        return session?.passesPieces === true ? session : undefined;
+        const events = this.#sessions.get(sessionId)?.events;
+        return events?.passesPieces === true ? events : undefined;
       },
       onMessage: (message, body) => takeMessage(this, message, body),
       onDrained: () => this.#onDrained(),
@@ -415,7 +415,7 @@ export class Home {
   async #deny(sessionId: string, requestId: string, { denial: { method, params } }: WaitKind): Promise<void> {
     const session = this.session(sessionId);
     const answer = { sessionId, requestId, ...params };
-    session?.answered(method, answer);
+    session?.questions.answered(method, answer);
     await this.calls.own(method, answer);
   }
 

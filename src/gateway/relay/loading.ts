@@ -9,6 +9,7 @@ import { restricts, type ReplayedCall } from './replay.ts';
 import { isNotFound } from './server-answer.ts';
 import type { Session } from './session.ts';
 import { recoverTurn, type Recovered, type Recovering } from './recover-turn.ts';
+import { isNeeded } from './under-way.ts';
 
 /** What a session is loaded with. */
 export interface Loading extends Recovering {
@@ -29,14 +30,15 @@ export interface Loading extends Recovering {
  */
 export async function loadSession(session: Session, loading: Loading): Promise<Recovered> {
   // Unless somebody needs it, it stays unloaded: its clients may have left while this waited.
-  if (session.isLoaded || !session.isNeeded) return 'Idle';
+  if (session.isLoaded || !isNeeded(session)) return 'Idle';
   if (session.replay.overflowed) {
     throw new NotRestoredError('its clients changed permissions and options more often than is kept');
   }
   const { call, injection } = loading;
-  const { id: sessionId, loadedWith } = session;
+  const { id: sessionId } = session;
+  const { loadedWith } = session.attached;
   // A server that still has the connection of before would refuse tools because of it, and ask hooks there in vain.
-  if (session.mayBeHeld) await closed(sessionId, loading);
+  if (session.load.mayBeHeld) await closed(sessionId, loading);
   const settings = loading.settings(sessionId);
   const model = await injection.read();
   // Without a turn it is not on the disk (docs/protocol.md), so it can only be made again.

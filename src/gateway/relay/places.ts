@@ -42,7 +42,7 @@ export class Places {
    * @throws NoPlaceError if all sessions in memory stay in use
    */
   async take(session: Session, isWanted: () => boolean, since = this.#options.clock.monotonic()): Promise<Place> {
-    if (session.hasPlace || (this.#waiting.length === 0 && !this.#isFull(session))) return this.#enter(session);
+    if (session.load.hasPlace || (this.#waiting.length === 0 && !this.#isFull(session))) return this.#enter(session);
     const { clock, limits, max, isGone } = this.#options;
     const ticket = Symbol(session.id);
     this.#waiting.push(ticket);
@@ -63,7 +63,7 @@ export class Places {
   /** Those that the server has in memory, is loading, or will have again after it was lost. */
   #placed(but: Session): Session[] {
     return [...this.#options.sessions()].filter(
-      (session) => session !== but && (session.hasPlace || this.#entering.has(session)),
+      (session) => session !== but && (session.load.hasPlace || this.#entering.has(session)),
     );
   }
 

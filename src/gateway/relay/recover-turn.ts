@@ -32,7 +32,7 @@ const TOOLS = 'session.tools.listPendingRequests';
  */
 export async function recoverTurn(session: Session, recovering: Recovering): Promise<Recovered> {
   // A server that has unloaded a session by itself has cut nothing.
-  if (!session.isLost || (!session.isCut && session.openQuestions === 0)) return 'Idle';
+  if (!session.isLost || (!session.isCut && session.questions.size === 0)) return 'Idle';
   const { call } = recovering;
   const { id: sessionId, trail } = session;
   const [end, hasActiveWork] = await Promise.all([
@@ -48,7 +48,7 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
   session.prompts.unseenAfter(cut.lastKept);
   for (const [index, prompt] of prompts.entries()) nameAsKnown(session, prompt, plan.found[index] ?? []);
   // Without a known event it is not known either which of them its clients have got.
-  const hasEnded = session.caughtUp(end.known === undefined ? [] : end.events);
+  const hasEnded = session.events.caughtUp(end.known === undefined ? [] : end.events);
   for (const [index, prompt] of prompts.entries()) found(session, prompt, plan.found[index] ?? []);
   if (plan.isOver) {
     // A prompt that waits for the session begins the next turn, whose end is that of this one, too.
@@ -61,7 +61,7 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
     return 'Finished';
   }
   // Clients that send something meanwhile wait for its end.
-  session.turn.started();
+  session.turn.runsOn();
   if (plan.runs) await beginAgain(session, recovering);
   let isSentAgain = false;
   for (const [index, prompt] of prompts.entries()) {
@@ -116,10 +116,10 @@ export async function isActive(call: Recovering['call'], sessionId: string): Pro
 async function resumeWaits(session: Session, call: Recovering['call'], hasActiveWork: boolean): Promise<void> {
   const open = hasActiveWork ? await openQuestions(call, session.id) : new Set<string>();
   for (const requestId of open) {
-    const answer = session.answers.find(requestId);
+    const answer = session.questions.answers.find(requestId);
     if (answer !== undefined) await call(answer.method, answer.params);
   }
-  session.waits.resume((requestId) => open.has(requestId));
+  session.questions.waits.resume((requestId) => open.has(requestId));
 }
 
 /** A rule that denied something is lost with the home, and what allows everything is on the disk. @throws RpcError, CopilotError */
@@ -172,7 +172,7 @@ export async function sendAgain(
   const missing = messages.filter((_, index) => found[index] === undefined);
   for (const message of missing) message.unansweredSince = session.trail.position;
   // Its events may come before its answer, which says how the server calls it.
-  session.hold();
+  session.events.hold();
   let answer: ServerAnswer;
   try {
     answer = await request(recovering, method, withMessages(params, found));
@@ -180,11 +180,11 @@ export async function sendAgain(
       throw new NotRestoredError('the server refused a prompt that it had acknowledged');
   } catch (error) {
     // Nobody else ends the hold, unless its server is lost: then its load does.
-    if (!session.isLost) session.caughtUp([]);
+    if (!session.isLost) session.events.caughtUp([]);
     throw error;
   }
   if (!isResult(answer)) {
-    session.caughtUp([]);
+    session.events.caughtUp([]);
     session.prompts.drop(prompt);
     return answerWaiting(prompt, answer);
   }
@@ -197,7 +197,7 @@ export async function sendAgain(
     found.map((id) => (id === undefined ? given[next++] : undefined)),
   );
   for (const message of missing) message.seenAt = undefined;
-  session.caughtUp([]);
+  session.events.caughtUp([]);
   acknowledge(session, prompt);
 }
 

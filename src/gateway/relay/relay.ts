@@ -17,6 +17,7 @@ import { Owners, type OwnershipSources } from './owners.ts';
 import { LastUses } from './last-uses.ts';
 import type { WakeGate } from './wake-gate.ts';
 import { TenantHomes, type TenantHomesOptions } from './tenant-homes.ts';
+import { isBusy } from './under-way.ts';
 
 export interface RelayOptions {
   readonly fleet: Fleet;
@@ -224,7 +225,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
     activity: (tenant) => {
       const sessions = homesOfTenant(tenant).flatMap((home) => [...home.sessions]);
       if (sessions.length === 0) return 'Empty';
-      return sessions.some(({ isBusy }) => isBusy) ? 'Busy' : 'Idle';
+      return sessions.some(isBusy) ? 'Busy' : 'Idle';
     },
     unload: async (tenant) => {
       await Promise.all(homesOfTenant(tenant).map((home) => home.unloadAll()));

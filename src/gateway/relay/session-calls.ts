@@ -152,7 +152,7 @@ export class SessionCalls {
       if ((await this.activity(session)) === 'NotLoaded') return;
       const { forced, settings } = this.#options;
       // The server may unload it in this very moment, and would load it for this.
-      const kept = forced && forcedParams(session.declarations, forced.declared, forced.defaults);
+      const kept = forced && forcedParams(session.attached.declarations, forced.declared, forced.defaults);
       const sessionId = session.id;
       const told = withSettings({ ...params(), ...kept, sessionId }, settings(session), true);
       const isTaken = await this.own('session.resume', { ...told, disableResume: true });
@@ -277,7 +277,7 @@ export class SessionCalls {
   /** Until it is answered, the session is in use. `mayRepeat`: if the server has unloaded it. */
   #requestLoaded(call: ClientCall, session: Session, answered: Answered, mayRepeat = true): void {
     const { upstream } = this.#options;
-    const { loads } = session;
+    const { loads } = session.load;
     const { method, params, gone } = call;
     const isPrompt = startsTurn(method);
     if (isPrompt) session.sending += 1;
@@ -287,8 +287,8 @@ export class SessionCalls {
       session.calls -= 1;
       session.used();
       // It may have been loaded again since, for another request.
-      const isSame = session.loads === loads;
-      if (isResult(answer)) session.answered(method, params, () => resultFields(answer.body));
+      const isSame = session.load.loads === loads;
+      if (isResult(answer)) session.questions.answered(method, params, () => resultFields(answer.body));
       if (isSame && UNLOADS.has(method) && isResult(answer)) {
         upstream.releaseEvents(session.id);
         this.unloaded(session);

@@ -5,7 +5,7 @@ import type { Session } from './session.ts';
 
 /** `server`: its key. */
 export function sessionSummary(tenant: TenantRef, server: string, session: Session): SessionSummary {
-  const { id, since, turn, openQuestions, eventBytes } = session;
+  const { id, since, turn, questions, events } = session;
   return {
     tenant,
     server,
@@ -14,8 +14,8 @@ export function sessionSummary(tenant: TenantRef, server: string, session: Sessi
     state: stateOf(session),
     clients: Array.from(session.clients, (client) => client.id),
     heldPrompts: turn.heldCount,
-    openQuestions,
-    eventBytes,
+    openQuestions: questions.size,
+    eventBytes: events.bytes,
   };
 }
 
@@ -36,8 +36,8 @@ export function drainSummary(
 }
 
 /** What somebody has to do comes first: a turn that waits for its clients runs, too. */
-export function stateOf({ isLoaded, turn, openQuestions }: Session): SessionState {
-  if (openQuestions > 0) return 'Waiting';
+export function stateOf({ isLoaded, turn, questions }: Session): SessionState {
+  if (questions.size > 0) return 'Waiting';
   if (turn.isBusy) return 'Running';
   return isLoaded ? 'Idle' : 'Unloaded';
 }

@@ -50,10 +50,10 @@ export async function takeRules(
   model: SessionModel | undefined,
 ): Promise<void> {
   // A holder that has missed the last ones must not undo them.
-  if (session.loads > 0 && !session.lacksRules && changes <= session.changes) return;
+  if (session.load.loads > 0 && !session.lacksRules && changes <= session.changes) return;
   const known = new Set(session.replay.calls.map(textOf));
   for (const call of calls) {
-    if (session.loads > 0 && known.has(textOf(call))) continue;
+    if (session.load.loads > 0 && known.has(textOf(call))) continue;
     await tellAgain(session.id, loading, call, model);
     session.replay.keep(call.method, call.params, {});
   }
@@ -83,7 +83,7 @@ export async function takeOver(session: Session, taken: TakenClient, loading: Lo
   const adopted = others.map((open) => adopt(session, open, taken));
   try {
     const plan = planRecovery(cutTurn(trail, adopted, end, hasActiveWork));
-    if (session.loads === 0) session.trail.learn(trail.known, end.events.map(factedEvent));
+    if (session.load.loads === 0) session.trail.learn(trail.known, end.events.map(factedEvent));
     for (const prompt of adopted) place(prompt, session.trail, trail);
     for (const [index, prompt] of adopted.entries()) nameAsKnown(session, prompt, plan.found[index] ?? []);
     tell(session, client, missed);
@@ -185,17 +185,17 @@ export async function pickUp(
 /** Finds the events by which the server has asked what it waits for. A client that has them already may be about to come. */
 async function findWaits(session: Session, call: Loading['call'], events: readonly DurableEvent[]): Promise<void> {
   const missing = await openQuestions(call, session.id);
-  for (const id of missing) if (session.waits.has(id)) missing.delete(id);
+  for (const id of missing) if (session.questions.waits.has(id)) missing.delete(id);
   const take = (asked: DurableEvent): boolean => {
     const { data } = asked.event;
     const requestId = isObject(data) ? data['requestId'] : undefined;
     if (WAIT_TYPES.includes(asked.type) && isObject(data) && missing.delete(requestId as string)) {
-      session.waits.reserve(asked.type, data, notificationOf(session.id, asked));
+      session.questions.waits.reserve(asked.type, data, notificationOf(session.id, asked));
     }
     return missing.size === 0;
   };
   if (missing.size > 0 && events.findLastIndex(take) < 0) await readJournalEnd(call, session.id, take);
-  session.reserve();
+  session.questions.reserve();
 }
 
 /** Those that a client is told; where it is not known which it has got, those since the last prompt. */

@@ -24,6 +24,8 @@ export class Turn<Client> {
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
   #isRunning = false;
+  /** The first event of the turn that runs. */
+  #start: string | undefined;
   /** Prompts of the owner that the server has not answered yet. */
   #unanswered = 0;
 
@@ -37,6 +39,11 @@ export class Turn<Client> {
   /** Whether the server works on a prompt. */
   get isRunning(): boolean {
     return this.#isRunning;
+  }
+
+  /** The first event of the turn that runs; undefined: none runs, or it was not seen. */
+  get start(): string | undefined {
+    return this.#isRunning ? this.#start : undefined;
   }
 
   /** Whether a prompt runs, is on its way, or waits. */
@@ -96,15 +103,21 @@ export class Turn<Client> {
     if (isError && this.#unanswered === 0 && !this.#isRunning) this.#release();
   }
 
-  /** The server works on a prompt. */
-  started(): void {
+  /** The server works on a prompt. `by`: the event that says so; undefined: it is not known. */
+  started(by?: string): void {
+    if (!this.#isRunning) this.#start = by;
+    this.#isRunning = true;
+  }
+
+  /** The same after its server was lost: what began it is what was known of it before. */
+  runsOn(): void {
     this.#isRunning = true;
   }
 
   /** A turn goes on that the client had begun at another home; undefined: nobody who is here. */
-  goesOn(client: Client | undefined): void {
+  goesOn(client: Client | undefined, by?: string): void {
     this.#owner ??= client;
-    this.started();
+    this.started(by);
   }
 
   /** A prompt of the client is sent once more that it had sent at another home. */

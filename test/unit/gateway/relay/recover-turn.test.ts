@@ -41,13 +41,13 @@ async function sentAgain(answer: (session: Session) => ServerAnswer): Promise<{ 
   const sending = sendAgain(session, prompt, [], {
     call: () => Promise.reject(new Error('not called')),
     request: () => {
-      session.event('assistant.message', body('assistant.message'));
+      session.events.take('assistant.message', body('assistant.message'));
       return Promise.resolve(answer(session));
     },
     idle: () => ({ type: 'session.idle', body: body('session.idle').toString() }),
   });
   await expect(sending).rejects.toThrow(/no answer|the server/);
-  session.event('session.idle', body('session.idle'));
+  session.events.take('session.idle', body('session.idle'));
   return { session, told };
 }
 
@@ -61,7 +61,7 @@ describe('a session of which a prompt is sent again', () => {
   ])('tells its events all the same when that %s', async (_, answer) => {
     const { session, told } = await sentAgain(answer);
     expect(told).toEqual(['assistant.message', 'session.idle']);
-    expect(session.passesPieces).toBe(true);
+    expect(session.events.passesPieces).toBe(true);
   });
 
   it('keeps those of the server that comes, when it is lost meanwhile, until it is loaded', async () => {
