@@ -18,6 +18,7 @@ import {
   parseMessage,
   type RequestId,
 } from './message.ts';
+import { PendingRequests, type PendingRequest } from './pending-requests.ts';
 import type { Redactor } from './redactor.ts';
 import type { Wire, WireEvents } from './wire.ts';
 
@@ -69,14 +70,6 @@ export class RequestRefusal extends Error {
   }
 }
 
-interface PendingRequest {
-  readonly id: RequestId;
-  readonly method: string;
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: CopilotError) => void;
-  deadline: ReturnType<typeof setDeadline> | undefined;
-}
-
 const METHOD_NOT_FOUND = -32601;
 const INTERNAL_ERROR = -32603;
 const TOO_MANY_REQUESTS = -32000;
@@ -94,8 +87,6 @@ export class Peer {
   readonly #decoder: FrameDecoder;
   readonly #wire: Wire;
   readonly #pending = new PendingRequests();
-  /** Ids of requests that ran into their deadline: a late answer to them is legal, one to any other id is not. Undefined: none did. */
-  #abandoned: Set<RequestId> | undefined;
   #lastId = 0;
   #handled = 0;
   #writable = true;
@@ -171,7 +162,6 @@ export class Peer {
     this.#end = reason;
     this.#wire.destroy();
     for (const pending of this.#pending.takeAll()) pending.reject(reason);
-    this.#abandoned = undefined;
     return reason;
   }
 
@@ -225,7 +215,7 @@ export class Peer {
   /** The request that an answer is for; undefined if its deadline has passed. */
   #take(id: RequestId): PendingRequest | undefined {
     const pending = this.#pending.take(id);
-    if (pending === undefined && this.#abandoned?.delete(id) !== true) {
+    if (pending === undefined && !this.#pending.takeAbandoned(id)) {
       throw new ProtocolError(`expected the answer to a request, found the id ${quote(String(id))} of no open request`);
     }
     return pending;
@@ -295,13 +285,11 @@ export class Peer {
   }
 
   #abandon(id: RequestId, timeoutMs: number): void {
-    const pending = this.#pending.take(id);
+    const pending = this.#pending.abandon(id);
     if (pending === undefined) return;
-    this.#abandoned ??= new Set();
-    this.#abandoned.add(id);
     const error = new TimeoutError(`${this.#options.address}: no answer to ${pending.method} within ${timeoutMs} ms`);
     pending.reject(error);
-    if (this.#abandoned.size > MAX_ABANDONED) this.#lose(error);
+    if (this.#pending.abandoned > MAX_ABANDONED) this.#lose(error);
   }
 
   #closedByOtherSide(error: NodeJS.ErrnoException | undefined): UnreachableError {
@@ -312,36 +300,5 @@ export class Peer {
       `${address}: the ${otherSide} closed the connection${unfinished?.() ?? ''}${half}${code === undefined ? '' : ` (${code})`}`,
       error === undefined ? {} : { cause: error },
     );
-  }
-}
-
-/**
- * Requests that wait for their answers. An idle connection has one at a time, which is in no Map: that would allocate its table anew every
- * few requests, for thousands of connections. Whoever takes a request out cancels its deadline with it.
- */
-class PendingRequests {
-  #single: PendingRequest | undefined;
-  #others: Map<RequestId, PendingRequest> | undefined;
-
-  add(request: PendingRequest): void {
-    if (this.#single === undefined) this.#single = request;
-    else (this.#others ??= new Map()).set(request.id, request);
-  }
-
-  /** Undefined: none has this id. */
-  take(id: RequestId): PendingRequest | undefined {
-    let found = this.#single;
-    if (found?.id === id) this.#single = undefined;
-    else if ((found = this.#others?.get(id)) !== undefined) this.#others?.delete(id);
-    found?.deadline?.cancel();
-    return found;
-  }
-
-  takeAll(): PendingRequest[] {
-    const all = [...(this.#single === undefined ? [] : [this.#single]), ...(this.#others?.values() ?? [])];
-    this.#single = undefined;
-    this.#others = undefined;
-    for (const { deadline } of all) deadline?.cancel();
-    return all;
   }
 }

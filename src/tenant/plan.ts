@@ -4,51 +4,28 @@
  */
 import { createHmac } from 'node:crypto';
 import { StalledReason } from '../api/conditions.ts';
-import type { Deployment, Secret } from '../kube/types/builtins.ts';
-import { ForeignObjectError, isControlledBy } from '../kube/types/owner.ts';
-import { childName, isOfPreviousTenant, serverName, sweepName } from '../resources/names.ts';
+import type { Deployment } from '../kube/types/builtins.ts';
+import { isOfPreviousTenant, serverName, sweepName } from '../resources/names.ts';
 import { isStopped, isTenantPaused, type CopilotTenant } from '../resources/tenant.ts';
 import { POD_TEMPLATES, type PodTemplates } from './builders/pod-template/template.ts';
 import { clientAccess, type ClientAccess } from './client-access.ts';
 import { sweepDecision, type SweepDecision } from './cleanup/sweep-decision.ts';
-import {
-  connectionToken,
-  type TokenDecision,
-  tokenRotation,
-  type TokenRotation,
-} from './decisions/connection-token.ts';
+import type { TokenDecision, TokenRotation } from './decisions/connection-token.ts';
 import { endedPods, type EndedPod } from './decisions/ended-pods.ts';
 import { evictionDecision, unlessStranded, type EvictionDecision } from './decisions/node-drain.ts';
 import { tenantOfPods } from './decisions/injection.ts';
 import { modelDecision, type ModelDecision } from './decisions/model-credential.ts';
 import { podInputs, podSecrets } from './decisions/pod-inputs.ts';
 import { lookAlikeCause } from './decisions/pod-ownership.ts';
-import { waitForPreviousTenant } from './decisions/previous-tenant.ts';
-import { pendingRollout, type PendingRollout } from './decisions/pending-rollout.ts';
-import { rolloutDecision, runsPreviousCredentials } from './decisions/rollout.ts';
+import type { PendingRollout } from './decisions/pending-rollout.ts';
 import { PAUSED_TENANT, type RolloutBudget } from './decisions/rollout-budget.ts';
-import { credentialsOf, isRolloutComplete, replicasOf } from './deployments.ts';
-import type {
-  OperatorFacts,
-  SecretRead,
-  ServerObservation,
-  ServerWorld,
-  TenantCause,
-  VolumeFacts,
-  Wait,
-  World,
-} from './model.ts';
-import {
-  type DrainReports,
-  drainTimeoutMs,
-  leavingDrains,
-  type PlannedDrain,
-  planDrains,
-  statedDrain,
-} from './drain-plan.ts';
-import { orphanedToken } from './orphaned-token.ts';
+import { isRolloutComplete, replicasOf } from './deployments.ts';
+import type { OperatorFacts, ServerObservation, ServerWorld, TenantCause, VolumeFacts, Wait, World } from './model.ts';
+import { type DrainReports, drainTimeoutMs, leavingDrains, type PlannedDrain, planDrains } from './drain-plan.ts';
+import { limitRollout, rollOut } from './rollout-plan.ts';
 import { planServer, type ServerPlan } from './server-plan.ts';
 import type { WasApplied } from './server-template.ts';
+import { rotationOf, tokenOf } from './token-plan.ts';
 
 /** What a reconcile decided to do. */
 export interface Plan {
@@ -257,107 +234,6 @@ function isStranded({ deployment, replaces, live }: ServerPlan): boolean {
   const stops = deployment !== undefined && replicasOf(deployment) === 0;
   return !replaces && !stops;
 }
-
-/** Removes from the plans every replacement of a running pod that the rollout does not allow yet. */
-function limitRollout(
-  drafts: readonly ServerPlan[],
-  desired: string | undefined,
-): { servers: ServerPlan[]; rolling: boolean } {
-  const { allowed } = rolloutDecision(
-    drafts.map(({ index, replaces, departs, observed, live: { deployment } }) => {
-      const { health, ready, portOpen } = observed;
-      const current = credentialsOf(deployment);
-      const running = portOpen && isRolloutComplete(deployment);
-      return {
-        index,
-        pending: replaces && departs !== true,
-        available: ready || runsPreviousCredentials({ health, running, current, desired }),
-      };
-    }),
-  );
-  const servers = drafts.map((draft) =>
-    draft.replaces && draft.departs !== true && !allowed.has(draft.index)
-      ? { ...draft, deployment: undefined, restart: undefined }
-      : draft,
-  );
-  return { servers, rolling: drafts.some(({ replaces }) => replaces) };
-}
-
-interface RolledOut {
-  readonly servers: readonly ServerPlan[];
-  readonly rolledOut: readonly ServerPlan[];
-  readonly pending?: PendingRollout | undefined;
-}
-
-/**
- * Lets the roll-out of the operator's version replace the next server, if the budget of all tenants has a place: after what the tenant
- * itself changes, and only while all its servers respond.
- */
-function rollOut(
-  tenant: CopilotTenant,
-  { servers, rolling }: { servers: readonly ServerPlan[]; rolling: boolean },
-  budget: RolloutBudget,
-): RolledOut {
-  const waiting = servers.filter(({ upgrade }) => upgrade !== undefined);
-  const isDraining = ({ index }: ServerPlan): boolean => statedDrain(tenant, index) !== undefined;
-  const next = waiting.find(isDraining) ?? waiting[0];
-  if (next === undefined) return { servers, rolledOut: [] };
-  const isAvailable = ({ observed }: ServerPlan): boolean => observed.ready && observed.stopping.length === 0;
-  const place = !rolling && servers.every(isAvailable) ? budget.rollOut(next.name, isDraining(next)) : undefined;
-  if (place?.allowed !== true) return { servers, rolledOut: [], pending: pendingRollout(waiting, place) };
-  const replaced = { ...next, deployment: next.upgrade, replaces: true };
-  return { servers: servers.map((server) => (server === next ? replaced : server)), rolledOut: [replaced] };
-}
-
-interface TokenFound {
-  readonly decision?: TokenDecision;
-  readonly cause?: TenantCause;
-  readonly wait?: Wait;
-}
-
-function tokenOf(
-  world: World,
-  hashOf: (token: string) => string | undefined,
-  randomBytes: PlanInput['randomBytes'],
-): TokenFound {
-  const { tenant, tokenSecret } = world;
-  const name = childName(tenant.metadata.name, 'token');
-  if (tokenSecret === 'Forbidden') {
-    return {
-      cause: {
-        reason: StalledReason.Forbidden,
-        message: `The operator is not allowed to read Secret ${name}: it lacks the verb get on secrets. Compare its RBAC rules with those of the chart.`,
-      },
-    };
-  }
-  if (tokenSecret !== 'NotFound' && isOfPreviousTenant(tokenSecret, tenant)) {
-    return { wait: waitForPreviousTenant(tokenSecret) };
-  }
-  if (tokenSecret !== 'NotFound' && !isControlledBy(tokenSecret, tenant)) {
-    const adoption = orphanedToken(world, tokenSecret, hashOf);
-    // The model's cause says what to do until the token can be verified.
-    if (adoption?.action === 'wait') return {};
-    if (adoption?.action !== 'adopt') {
-      const message = adoption?.message ?? `${new ForeignObjectError(tokenSecret, tokenSecret).message}.`;
-      return { cause: { reason: StalledReason.ForeignObject, message } };
-    }
-  }
-  return { decision: connectionToken(typeof tokenSecret === 'object' ? tokenSecret : undefined, randomBytes) };
-}
-
-function rotationOf(
-  { tenant, bindingSecret, servers }: World,
-  decision: TokenDecision,
-  desired: string | undefined,
-  isShared: boolean,
-): TokenRotation | undefined {
-  const current = [...servers.values()].flatMap(({ deployment }) => credentialsOf(deployment) ?? []);
-  const binding = ownSecret(bindingSecret, tenant);
-  return tokenRotation({ tenant: tenant.metadata.name, decision, isShared, binding, current, desired });
-}
-
-const ownSecret = (secret: SecretRead, tenant: CopilotTenant): Secret | undefined =>
-  typeof secret === 'object' && isControlledBy(secret, tenant) ? secret : undefined;
 
 // Keyed by the connection token: the annotation cannot be used to guess a credential, and it changes with the token, which
 // the pod reads from a Secret too.

@@ -1,12 +1,10 @@
 /** Reconciles a tenant: read the world, observe the servers, decide, apply the difference, report in the status. */
 import type { VolumeUsage } from '../api/tenant-status.ts';
-import { LruMap } from '../kube/cache/lru.ts';
 import type { ReadonlyStore } from '../kube/cache/store.ts';
 import type { KubeClient } from '../kube/client/client.ts';
 import type { Clock, Random } from '../kube/clock/clock.ts';
 import type { ReconcileContext, Reconciler, Result } from '../kube/runtime/controller.ts';
 import type { EventRecorder } from '../kube/runtime/events.ts';
-import { Deployment } from '../kube/types/builtins.ts';
 import { isConflict, isForbidden, toError } from '../kube/types/errors.ts';
 import { OwnerGoneError } from '../kube/types/owner.ts';
 import { nameOf, type NamespacedName } from '../kube/types/types.ts';
@@ -21,30 +19,28 @@ import { reportActions } from './action-events.ts';
 import { applyPlan, deletesServers, type Outcome } from './apply.ts';
 import { type CleanupRuns, cleanupRunsOf } from './cleanup/cleanup-runs.ts';
 import { executeRuns } from './cleanup/run-executor.ts';
-import { mayAdopt } from './decisions/adoption.ts';
 import { refusalOfRequest } from './decisions/refusal.ts';
-import type { RolloutBudget } from './decisions/rollout-budget.ts';
-import { notWritten, undrained, withoutServers } from './drain-plan.ts';
+import { withoutServers } from './drain-plan.ts';
 import type { DrainWatch } from './gateway-drains.ts';
 import type { HibernationDecision } from './decisions/hibernation.ts';
 import type { FirstReady } from './first-ready.ts';
 import type { Fleet } from './fleet.ts';
 import { decideSleep, hasStopped, settled, type SleepSources, withSleep } from './hibernation.ts';
 import type { TenantMetrics } from './metrics.ts';
-import type { OperatorFacts, ServerWorld, VolumeFacts, World } from './model.ts';
+import type { OperatorFacts, World } from './model.ts';
 import { observeServers } from './observe.ts';
-import { decide, type Plan, stoppable } from './plan.ts';
+import { type Plan, stoppable } from './plan.ts';
+import { Planner } from './planner.ts';
 import type { SessionStatistics } from './sessions/session-statistics.ts';
 import { volumeUsages } from './sessions/volume-usage.ts';
-import type { WasApplied } from './server-template.ts';
 import type { NodeSource } from './nodes.ts';
 import type { PodOwners } from './pod-owners.ts';
-import { RefusedWrites } from './refused-writes.ts';
 import type { StatusWriter } from './status-writer.ts';
 import { isSteady, unobservedStatus } from './status.ts';
 import { type ReconcileInputs, SteadyStates } from './steady-state.ts';
 import { targetKey, type Targets } from './targets.ts';
 import { statusToWrite } from './throttled-status.ts';
+import { VolumeChecks } from './volume-checks.ts';
 import { readWorld, type TenantStores, type WorldRead } from './world.ts';
 
 export interface TenantReconcilerOptions {
@@ -97,9 +93,6 @@ const ASLEEP_POLL_MS = 600_000;
 const WAIT_POLL_MS = 10_000;
 /** Time for the cache to show the write of a conflict, in ms. */
 const CONFLICT_RETRY_MS = 200;
-/** Number of volumes whose last check is remembered. */
-const MAX_VOLUME_CHECKS = 10_000;
-
 /** How wakes end. */
 const WAKE_RESULTS = new Map<string | undefined, 'Awake' | 'Failed'>([
   ['Awake', 'Awake'],
@@ -110,12 +103,13 @@ const WAKE_RESULTS = new Map<string | undefined, 'Awake' | 'Failed'>([
 export class TenantReconciler implements Reconciler {
   readonly #options: TenantReconcilerOptions;
   readonly #steadyStates = new SteadyStates();
-  /** When volumes were last checked, by the UID of the claim: one that cannot be measured is not checked over and over. */
-  readonly #volumeCheckedAt = new LruMap<string, number>(MAX_VOLUME_CHECKS);
-  readonly #refused = new RefusedWrites();
+  readonly #volumes: VolumeChecks;
+  readonly #planner: Planner;
 
   constructor(options: TenantReconcilerOptions) {
     this.#options = options;
+    this.#volumes = new VolumeChecks(options.statistics);
+    this.#planner = new Planner(options, this.#volumes);
   }
 
   async reconcile(request: NamespacedName, context: ReconcileContext): Promise<Result | void> {
@@ -161,14 +155,14 @@ export class TenantReconciler implements Reconciler {
     const budget = this.#options.fleet.budgetOf(tenant);
     let pending = 0;
     try {
-      const plan = await this.#decide(observation, budget, context.signal);
+      const plan = await this.#planner.decide(observation, budget, context.signal);
       pending = plan.pendingRollout?.servers ?? 0;
       const outcome = await this.#apply(world, plan, context);
       if (outcome === 'Outdated') return { requeueAfterMs: CONFLICT_RETRY_MS };
       if (outcome === 'Deleted') return {};
       budget.written(world.servers, outcome.servers);
       const batchMs = await executeRuns({ ...this.#options, ...context }, world, observation.runs);
-      const refused = this.#recordRefused(world, plan, outcome);
+      const refused = this.#planner.recordRefused(world, plan, outcome);
       const reported = { ...plan, drains: withoutServers(plan.drains, refused) };
       const dueInMs = await this.#report(tenant, this.#fallAsleep(observation, outcome), reported, outcome, context);
       return { requeueAfterMs: Math.min(pollMs, dueInMs, sleepMs, budget.dueInMs ?? pollMs, batchMs ?? pollMs) };
@@ -226,60 +220,6 @@ export class TenantReconciler implements Reconciler {
     return { world, observed, sessions, usages, runs: cleanupRunsOf(tenant, cleanup, now), sleep, now };
   }
 
-  /** Decides what to do, without writing anything. */
-  async #decide(
-    { world, observed, usages, now }: Observation,
-    budget: RolloutBudget,
-    signal: AbortSignal,
-  ): Promise<Plan> {
-    const { applier, facts, randomBytes, drains } = this.#options;
-    const { tenant } = world;
-    const differing: [desired: Deployment, live: Deployment][] = [];
-    const wouldWrite = (desired: Deployment, live: Deployment): boolean => {
-      const options = { mayAdopt: (found: Deployment) => mayAdopt(found, desired, tenant) };
-      const writes = applier.wouldWrite(Deployment, desired, live, tenant, options);
-      if (writes) differing.push([desired, live]);
-      return writes;
-    };
-    const volumes = this.#volumeFacts(world, usages);
-    const wasApplied: WasApplied = (desired, live) => applier.wasApplied(desired, live, tenant);
-    const decideNow = (): Plan =>
-      decide({
-        world,
-        facts,
-        observed,
-        volumes,
-        wouldWrite,
-        wasApplied,
-        budget,
-        drainReports: drains,
-        refused: this.#refused.of(nameOf(tenant)),
-        now,
-        randomBytes,
-      });
-    const plan = decideNow();
-    // Before a server is reported as being replaced: a policy may have changed its Deployment, and then nothing is written.
-    const left = await Promise.all(
-      differing.map(([desired, live]) => applier.changedByServer(Deployment, desired, live, tenant, { signal })),
-    );
-    const decided = left.includes(true) ? decideNow() : plan;
-    return (await this.#testRefused(tenant, decided, signal)) ? decideNow() : decided;
-  }
-
-  /** Whether writes that were refused would be taken now: then the servers are drained, which without that are replaced in the middle of turns. */
-  async #testRefused(tenant: CopilotTenant, { servers, paused }: Plan, signal: AbortSignal): Promise<boolean> {
-    const { applier } = this.#options;
-    const refused = this.#refused.testable(nameOf(tenant));
-    if (refused.size === 0 || paused === true) return false;
-    const tested = undrained(tenant, servers, refused).map(async ({ index, deployment, live }) => {
-      if (deployment === undefined || live.deployment === undefined) return [];
-      return (await applier.wouldBeTaken(Deployment, deployment, live.deployment, { signal })) ? [index] : [];
-    });
-    const taken = (await Promise.all(tested)).flat();
-    this.#refused.taken(nameOf(tenant), taken);
-    return taken.length > 0;
-  }
-
   /**
    * Applies what differs, and registers the running servers for pings and surveys. `Outdated`: the tenant has changed, so
    * nothing was written. `Deleted`: the tenant no longer exists.
@@ -310,7 +250,7 @@ export class TenantReconciler implements Reconciler {
     const { world, usages, runs: cleanup, sleep, now } = observation;
     const { tenant } = world;
     reportActions(this.#options, tenant, plan, outcome, context.log);
-    this.#recordVolumeChecks(plan, now);
+    this.#volumes.record(plan.sweeps, now);
     const observed = [...observeServers(tenant, outcome.servers, this.#options).values()];
     const [error] = outcome.errors;
     // Not reported: the next reconcile starts from the newer object.
@@ -353,20 +293,6 @@ export class TenantReconciler implements Reconciler {
   }
 
   /**
-   * `world`: what was planned from, because before that a sleep may have been taken back. Whatever failed for another reason, such as a
-   * conflict, is tried again at once, and its servers stay drained for it.
-   */
-  #recordRefused({ tenant }: World, plan: Plan, outcome: Outcome): ReadonlySet<number> {
-    const name = nameOf(tenant);
-    const before = this.#refused.of(name);
-    if (outcome.errors.length > 0) return before;
-    const refused = notWritten(tenant, plan.servers, outcome.servers, before);
-    const draining = [...(plan.drains ?? [])].flatMap(([index, { end }]) => (end === undefined ? [index] : []));
-    this.#refused.record(name, refused, new Set(draining));
-    return refused;
-  }
-
-  /**
    * Also those that are over: before the cache shows what was written, the next reconcile decides the same again. But none whose pod goes
    * already, which may take days on a node that is lost.
    */
@@ -374,22 +300,6 @@ export class TenantReconciler implements Reconciler {
     const asked = [...drains].filter(([, { end }]) => end !== 'Leaving');
     const epochs = new Map(asked.map(([index, { drain }]) => [targetKey(tenant, index), drain.epoch]));
     this.#options.drains?.watch(nameOf(tenant), epochs);
-  }
-
-  #recordVolumeChecks({ sweeps }: Plan, now: number): void {
-    for (const step of sweeps) {
-      if (step.action === 'request') this.#volumeCheckedAt.set(step.claim.metadata.uid ?? '', now);
-    }
-  }
-
-  #volumeFacts({ tenant, servers }: World, usages: ReadonlyMap<number, VolumeUsage>): Map<number, VolumeFacts> {
-    const { statistics } = this.#options;
-    const factsOf = ({ index, claim }: ServerWorld): VolumeFacts => ({
-      sessions: statistics.totalOf(tenant, index),
-      usage: usages.get(index),
-      requestedAt: this.#volumeCheckedAt.get(claim?.metadata.uid ?? ''),
-    });
-    return new Map([...servers.values()].map((server) => [server.index, factsOf(server)]));
   }
 
   /** Reports that the children cannot be read; without all of them nothing is changed. */
@@ -408,7 +318,7 @@ export class TenantReconciler implements Reconciler {
     sleep?.wakes.settle(request, 'Asleep');
     fleet.forget(request);
     drains?.watch(request, new Map());
-    this.#refused.forget(request);
+    this.#planner.forget(request);
     targets.remove(request);
     statistics.forget(request);
     firstReady.forget(request);

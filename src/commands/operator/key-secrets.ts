@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { KubeClient } from '../../kube/client/client.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
-import type { Runnable } from '../../kube/runtime/manager.ts';
+import type { Runnable } from '../../kube/runtime/runnables.ts';
 import { Secret } from '../../kube/types/builtins.ts';
 import { toError } from '../../kube/types/errors.ts';
 import type { Keys, NamedKey } from '../../kube/types/keys.ts';

@@ -9,7 +9,8 @@ import {
   type Reconciler,
   type WatchesOptions,
 } from './controller.ts';
-import type { Manager, Runnable } from './manager.ts';
+import type { Manager } from './manager.ts';
+import type { Runnable } from './runnables.ts';
 import { specOrMetadataChanged } from './predicates.ts';
 
 /** What a builder needs of the manager. */

@@ -13,20 +13,7 @@ import type { LeaderElector } from './leader-election.ts';
 import type { Address } from './listen.ts';
 import type { Metrics } from './metrics.ts';
 import { resync, type ResyncOptions } from './resync.ts';
-
-/** Anything that starts and stops with the manager. */
-export interface Runnable {
-  name: string;
-  /**
-   * Runs until `stop` aborts; `kill` aborts when the time to finish is over. If it rejects, or resolves earlier, the manager stops with
-   * an error.
-   */
-  run(stop: AbortSignal, kill: AbortSignal): Promise<void>;
-  /** Whether it starts only once this process is the leader, as controllers do. Default true. */
-  needsLeadership?: boolean;
-  /** Whether its `stop` aborts only when the others have ended, which need it until then, or when `kill` does. Default false. */
-  stopsLast?: boolean;
-}
+import { RunnableGroup, type Outcome, type Runnable } from './runnables.ts';
 
 /** What a manager needs, and what it serves where. */
 export interface ManagerOptions {
@@ -50,13 +37,6 @@ export interface ManagerOptions {
   /** ms that reconciles in progress have to finish after a stop was requested. Default 30,000. */
   gracefulStopMs?: number | undefined;
 }
-
-/**
- * Why `run` ended. The process exits with 0 only after `stopped`. After `restored` (the API server's data are those of a backup) it must not
- * continue with what it knows, and neither after `leadership lost`.
- */
-export type Outcome =
-  { reason: 'stopped' } | { reason: 'leadership lost' } | { reason: 'failed' | 'restored'; error: unknown };
 
 /** ms that aborted reconciles have to end: their requests have ended, only their own code still runs. */
 const UNWIND_MS = 2_000;
@@ -184,11 +164,11 @@ export class Manager {
 
   async #lead(stop: AbortSignal): Promise<Outcome> {
     const { leaderElector, log } = this.#options;
-    const standby = new Group(
+    const standby = new RunnableGroup(
       this.#runnables.filter(({ needsLeadership }) => needsLeadership === false),
       log,
     );
-    const leading = new Group(
+    const leading = new RunnableGroup(
       this.#runnables.filter(({ needsLeadership }) => needsLeadership !== false),
       log,
     );
@@ -242,7 +222,7 @@ export class Manager {
     return leads ? undefined : ended;
   }
 
-  async #finish(groups: Group[]): Promise<void> {
+  async #finish(groups: RunnableGroup[]): Promise<void> {
     const { log, gracefulStopMs = 30_000 } = this.#options;
     for (const group of groups) group.stop.abort();
     const killed = groups.some((group) => group.kill.signal.aborted);
@@ -256,7 +236,7 @@ export class Manager {
     }
   }
 
-  async #endWithin(groups: Group[], ms: number): Promise<boolean> {
+  async #endWithin(groups: RunnableGroup[], ms: number): Promise<boolean> {
     let late: Timer | undefined;
     const timeUp = new Promise<boolean>((resolve) => {
       late = this.#options.clock.setTimer(ms, () => resolve(false));
@@ -295,52 +275,6 @@ export class Manager {
   #watchesProgress(): Health {
     const stuck = this.#informers.map((informer) => informer.healthy()).filter(({ ok }) => !ok);
     return { ok: stuck.length === 0, message: stuck.map(({ message }) => message).join('; ') };
-  }
-}
-
-/** Runnables that start and stop together. */
-class Group {
-  readonly stop = new AbortController();
-  readonly kill = new AbortController();
-  /** Stops those that stop last. */
-  readonly #stopLast = new AbortController();
-  /** Resolves when one of them ends before it was stopped; never, if none does. */
-  readonly failed: Promise<Outcome>;
-  /** Resolves when all have ended, with or without an error. */
-  ended: Promise<unknown> = Promise.resolve();
-  readonly #runnables: Runnable[];
-  readonly #log: Logger;
-  #fail: (outcome: Outcome) => void = () => undefined;
-
-  constructor(runnables: Runnable[], log: Logger) {
-    this.#runnables = runnables;
-    this.#log = log;
-    this.failed = new Promise((resolve) => (this.#fail = resolve));
-  }
-
-  start(): void {
-    const runAll = (runnables: Runnable[]): Promise<unknown> =>
-      Promise.all(runnables.map((runnable) => this.#run(runnable)));
-    const last = runAll(this.#runnables.filter(({ stopsLast }) => stopsLast === true));
-    const others = runAll(this.#runnables.filter(({ stopsLast }) => stopsLast !== true));
-    const stopLast = (): void => this.#stopLast.abort();
-    onAbort(this.stop.signal, () => {
-      void others.then(stopLast);
-      onAbort(this.kill.signal, stopLast);
-    });
-    this.ended = Promise.all([last, others]);
-  }
-
-  async #run(runnable: Runnable): Promise<void> {
-    try {
-      const stop = runnable.stopsLast === true ? this.#stopLast : this.stop;
-      await runnable.run(stop.signal, this.kill.signal);
-      if (!this.stop.signal.aborted) throw new Error('ended before it was stopped');
-    } catch (error) {
-      if (this.stop.signal.aborted)
-        this.#log.warn({ err: error, runnable: runnable.name }, 'a runnable failed while stopping');
-      this.#fail({ reason: 'failed', error: new Error(`${runnable.name} failed`, { cause: error }) });
-    }
   }
 }
 
