@@ -49,6 +49,10 @@ generate: setup ## Write the generated files: CRDs, RBAC, Argo CD's health check
 	node scripts/generate.ts
 	$(if $(wildcard .cluster/bin/helm),node scripts/render-base.ts,@echo 'config/base/operator.yaml was not rendered: run "make cluster" first, which installs helm')
 
+.PHONY: azure-models
+azure-models: setup ## Read the names of Azure's container groups anew, from its Python package on PyPI, for the test of `export aci`
+	python3 scripts/azure-models.py && prettier --log-level warn --write test/fixtures/azure/container-group.json
+
 .PHONY: transcripts
 transcripts: setup cluster images ## Write docs/kubectl.md and the transcript in README.md from the local cluster
 	$(ENTER) env KUBECONFIG=$(RUN_KUBECONFIG) node scripts/transcripts.ts

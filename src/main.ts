@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The one program of the project. Each command loads only what it needs, so that the operator starts in a fraction of a second. */
 import { CLEANUP_FLAGS, parseCleanupOptions } from './commands/cleanup/options.ts';
+import { EXPORT_FLAGS, parseExportOptions } from './commands/export/options.ts';
 import { UsageError } from './commands/flags.ts';
 import { GATEWAY_FLAGS, parseGatewayOptions } from './commands/gateway/options.ts';
 import { ConfigError } from './kube/types/errors.ts';
@@ -13,6 +14,7 @@ Commands:
   gateway     Serve clients of the Copilot SDK: one address for all tenants.
   ping        Ping a Copilot CLI server: ping HOST[:PORT], with its connection token in COPILOT_CONNECTION_TOKEN.
   cleanup     Delete unused sessions or one session, or sweep volumes. Needs no access to Kubernetes.
+  export      Print a server of a tenant for Azure Container Instances: export aci NAMESPACE/TENANT.
   crds        Print the CustomResourceDefinitions.
   help        Print this help.
 
@@ -24,6 +26,9 @@ ${GATEWAY_FLAGS}
 
 Flags of cleanup:
 ${CLEANUP_FLAGS}
+
+Flags of export:
+${EXPORT_FLAGS}
 `;
 
 /** Resolves to the exit code: 0 succeeded, 1 failed, 2 wrong command line. */
@@ -48,6 +53,11 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       const { runCleanup } = await import('./commands/cleanup/command.ts');
       return runCleanup(options);
     }
+    case 'export': {
+      const options = parseExportOptions(args);
+      const { runExport } = await import('./commands/export/command.ts');
+      return runExport(options);
+    }
     case 'crds': {
       const { printCrds } = await import('./commands/crds/command.ts');
       return printCrds();
@@ -59,7 +69,7 @@ async function main([command = '', ...args]: readonly string[]): Promise<number>
       return 0;
     default:
       throw new UsageError(
-        `${command === '' ? 'missing command' : `unknown command "${command}"`}: use operator, gateway, ping, cleanup, crds or help`,
+        `${command === '' ? 'missing command' : `unknown command "${command}"`}: use operator, gateway, ping, cleanup, export, crds or help`,
       );
   }
 }
