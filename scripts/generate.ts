@@ -25,6 +25,7 @@ import { fileMap, withFileMap } from './file-map.ts';
 import { methodsMarkdown } from './methods.ts';
 import { metricsMarkdown } from './metrics.ts';
 import { permissionsMarkdown } from './permissions.ts';
+import { questionsMarkdown } from './questions.ts';
 import { referenceMarkdown } from './reference.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -119,6 +120,7 @@ export function generatedFiles(): Map<string, string> {
     ['config/base/crds.yaml', HEADER + all.map(yaml).join('---\n')],
     ['charts/copilot-operator/templates/_rules.tpl', chartRules()],
     ['docs/methods.md', methodsMarkdown()],
+    ['docs/questions.md', questionsMarkdown()],
     ['docs/metrics.md', metricsMarkdown()],
     ['docs/permissions.md', permissionsMarkdown()],
     ['docs/development.md', withFileMap(source('docs/development.md'), fileMap(ROOT))],

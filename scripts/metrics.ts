@@ -42,6 +42,7 @@ export function registeredByGateway(): Registry {
   parts.door.clients(() => new Map());
   parts.door.readiness(() => []);
   parts.relay.watch({ sessions: () => [], servers: () => [] });
+  parts.relay.watchServers({ sessions: () => [], servers: () => [] });
   parts.peers.watch({ counts: { members: 0, homes: 0 } });
   parts.forward.watch({ counts: { toPeers: 0, fromPeers: 0 } });
   return registry;
@@ -85,7 +86,8 @@ ${table(metrics.filter(isProduct))}
 
 ## Of the gateway
 
-Each of its replicas serves these, with those of the core that are not about controllers; add them up. Labels take values from fixed sets here, too.
+Each of its replicas serves these, with those of the core that are not about controllers; add them up. Labels take values from fixed sets here, too,
+but for the two of \`--server-metrics\`, which a HorizontalPodAutoscaler can [scale a tenant](gateway.md#scaling-a-tenant-by-its-load) by: only the home of a tenant has series of its servers.
 
 ${table(registeredByGateway().getMetricsAsArray())}
 

@@ -62,6 +62,14 @@ export type Access = (typeof ACCESSES)[number];
 export const HIBERNATION_PHASES = ['Running', 'Draining', 'Stopping', 'Stopped', 'Waking'] as const;
 export type HibernationPhase = (typeof HIBERNATION_PHASES)[number];
 
+/** Values of `spec.placement`: which server of a tenant gets a new session. */
+export const PLACEMENTS = ['LeastLoaded', 'RoundRobin', 'ByUser'] as const;
+export type Placement = (typeof PLACEMENTS)[number];
+
+/** Values of `spec.sessions.unavailable`: what becomes of a call about a session whose server is away. */
+export const UNAVAILABLE_ACTIONS = ['Wait', 'Fail'] as const;
+export type UnavailableAction = (typeof UNAVAILABLE_ACTIONS)[number];
+
 /** Values of `spec.isolation`: whether the users of a tenant see each other's sessions, and whether their agents may have a shell. */
 export const ISOLATIONS = ['Dedicated', 'Shared', 'SharedTrusted'] as const;
 export type Isolation = (typeof ISOLATIONS)[number];

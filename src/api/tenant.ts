@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { atomicList, duration, isDuration, mapOf, objectName, section, storageSize, withRules } from './fields.ts';
 import { model } from './model.ts';
-import { ACCESSES, ISOLATIONS, MAX_SERVERS } from './names.ts';
+import { ACCESSES, ISOLATIONS, MAX_SERVERS, PLACEMENTS, UNAVAILABLE_ACTIONS } from './names.ts';
 import { network } from './network.ts';
 import { containerResources, environment, pods } from './pods.ts';
 import { affinity, imagePullSecrets, toleration } from './scheduling.ts';
@@ -245,6 +245,20 @@ const sessions = z.object({
     .describe(
       'The most sessions that each server has in memory at the same time. For a further one the gateway has the server unload the session that was not used for the longest time and does nothing; its next use loads it again, as its clients had set it up. While all are in use, a further one waits, and after 30 seconds its client is told to try again. It has no effect where `status.access` is Direct. Default: any number.',
     ),
+  unavailable: z
+    .enum(UNAVAILABLE_ACTIONS)
+    .exactOptional()
+    .describe(
+      'What becomes of a call about a session whose server is away, because it was lost or is not reached. Wait: it waits until the server is back, for a session that nobody uses at most ten seconds. Fail: it gets an error at once, which names the server and says that nothing was sent. A turn that runs goes on in both cases when the server is back, and a server that is replaced after a drain is waited for. It has no effect where `status.access` is Direct. Default: Wait.',
+    ),
+  maxConcurrentTurns: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .exactOptional()
+    .describe(
+      'The most turns that each server runs at the same time. A further prompt waits until one has ended: each user gets one turn before another user gets a second one, and clients are told their place by an event `session.info`. When 4096 prompts wait, a further one is refused, and its client is told to try again. It has no effect where `status.access` is Direct. Default: any number.',
+    ),
   maxPerUser: z
     .int()
     .min(1)
@@ -313,6 +327,12 @@ export const tenantSpec = withRules(
       .exactOptional()
       .describe(
         'How clients reach the servers. Gateway: at the address of the gateway, with a credential of the tenant; nobody else may connect to the servers. Direct: pods of the namespace that have the label copilot-operator.dev/client-of connect to a server, with its connection token. The binding Secret has address and token of either. Default: Gateway for a tenant that is created where a gateway is installed, else Direct; it is decided once, and `status.access` has it.',
+      ),
+    placement: z
+      .enum(PLACEMENTS)
+      .exactOptional()
+      .describe(
+        'Which server the gateway makes a new session on, of those that are ready and are not drained. LeastLoaded: that with the fewest turns, of those that with the fewest sessions in use. RoundRobin: one after the other. ByUser: the sessions of a user are on one server, as long as that takes new ones; a further server takes over its share of the users and no others. Clients that state no user are placed by LeastLoaded. It applies to new sessions only: a session stays where it is. It has no effect where `status.access` is Direct. Default: LeastLoaded.',
       ),
     isolation: z
       .enum(ISOLATIONS)

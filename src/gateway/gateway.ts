@@ -38,6 +38,8 @@ export interface GatewayOptions {
   readonly maxUnreadBytes: number;
   /** Where they are counted, if clients that other replicas hold are counted there, too. */
   readonly unread?: UnreadMemory | undefined;
+  /** Gives memory back that the process does not use; undefined: it cannot. */
+  readonly giveBackMemory?: (() => void) | undefined;
   readonly drain: DrainOptions;
   /** Has other replicas serve the tenants that this one serves, within so many ms; undefined: there are none. */
   readonly moveTenants?: ((withinMs: number) => Promise<void>) | undefined;

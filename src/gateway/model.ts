@@ -2,7 +2,7 @@
  * What the rooms of the gateway hand to each other: who was admitted, what is known of tenants and their servers, and the
  * two halves of a client's connection.
  */
-import type { HibernationPhase, Isolation } from '../api/names.ts';
+import type { HibernationPhase, Isolation, Placement, UnavailableAction } from '../api/names.ts';
 import type { TenantCount } from '../resources/gateway-internal.ts';
 import type { WakeAsk } from '../resources/operator-internal.ts';
 
@@ -52,6 +52,8 @@ export interface GatewayTenant extends TenantRef {
   readonly kick?: string | undefined;
   /** What `spec.sessions` limits; undefined: nothing. */
   readonly limits?: TenantLimits | undefined;
+  /** `spec.placement`; undefined: by load. */
+  readonly placement?: Placement | undefined;
   /** `spec.rates`; undefined: clients connect and send as fast as they can. */
   readonly rates?: TenantRates | undefined;
   /** Whether it sleeps; undefined: it never does. */
@@ -79,8 +81,12 @@ export interface TenantLimits {
   readonly permissionTimeoutMs?: number | undefined;
   /** `maxConcurrent`: sessions that each server has in memory at once; default: any number. */
   readonly maxConcurrent?: number | undefined;
+  /** `maxConcurrentTurns`: turns that each server runs at once; default: any number. */
+  readonly maxConcurrentTurns?: number | undefined;
   /** `maxPerUser`: sessions of one user; default: any number. */
   readonly maxPerUser?: number | undefined;
+  /** `unavailable`: what becomes of a call about a session whose server is away; default: it waits. */
+  readonly unavailable?: UnavailableAction | undefined;
 }
 
 /** How fast clients may connect and send, as `spec.rates` of their tenant says; what is undefined is not limited. */

@@ -38,6 +38,11 @@ export class WakeAsker {
     this.#options = options;
   }
 
+  /** Whether the operator has taken what it was asked the last time. */
+  get isHeard(): boolean {
+    return this.#problem === undefined;
+  }
+
   /** Somebody waits. */
   ask(): void {
     this.#isAsked = true;

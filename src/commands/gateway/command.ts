@@ -11,6 +11,7 @@ import { Gateway } from '../../gateway/gateway.ts';
 import { Certificates } from '../../gateway/listen/certificates.ts';
 import { rulesByIsolation } from '../../gateway/methods/rules.ts';
 import { addSessionRecords } from '../../gateway/ownership/records.ts';
+import type { Fleet, TenantRef } from '../../gateway/model.ts';
 import { Pauses } from '../../gateway/pauses.ts';
 import { createRelay } from '../../gateway/relay/relay.ts';
 import { InternalServer } from '../../gateway/report/internal-server.ts';
@@ -31,8 +32,10 @@ import { gatheredStdout } from '../../kube/runtime/gathered-lines.ts';
 import { Manager } from '../../kube/runtime/manager.ts';
 import { Metrics } from '../../kube/runtime/metrics.ts';
 import { exitOnCrash, stopOnSignal } from '../../kube/runtime/process.ts';
+import { returnMemory } from '../../kube/runtime/return-memory.ts';
 import { ConfigError, toError } from '../../kube/types/errors.ts';
 import type { Keys } from '../../kube/types/keys.ts';
+import { keyOf } from '../../kube/types/types.ts';
 import { INTERNAL_AUDIENCE } from '../../resources/gateway-internal.ts';
 import type { WakeAsk } from '../../resources/operator-internal.ts';
 import { PEER_KEYS, STAMP_KEYS, type KeySecret } from '../../resources/key-secret.ts';
@@ -100,8 +103,8 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     onAbort(stop, () => peers.drain());
   }
   const asker = options.operator && addAsker(manager, options.operator, { namespace, keys }, () => local.wakes());
-  // A tenant that is being put to sleep, and must not be.
-  if (asker !== undefined) fleet.onChange((tenant) => fleet.find(tenant)?.sleep?.phase === 'Draining' && asker.ask());
+  // A tenant that is being put to sleep, and must not be. Those without a drain are not computed: nearly all change when the gateway starts.
+  if (asker !== undefined) fleet.onChange((tenant) => isDraining(fleet, tenant) && asker.ask());
   const local = createRelay({
     fleet,
     pauses,
@@ -112,10 +115,11 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     observer: relayMetrics,
     limits: { keptBytes: options.maxKeptBytes },
     mayFollow: peers !== undefined,
-    onWakeWanted: asker && (() => asker.ask()),
+    wakes: asker,
     dial: dialTcpWhile(() => peers?.mayAct !== false),
   });
   relayMetrics.watch(local);
+  if (options.serverMetrics) relayMetrics.watchServers(local);
   const forwardMetrics = new ForwardMetrics(metrics.registry);
   const unread = new UnreadMemory(unreadLimits(options.maxUnreadBytes, options.maxConnections));
   const routed =
@@ -130,6 +134,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
     keepaliveMs: options.keepaliveMs,
     maxUnreadBytes: options.maxUnreadBytes,
     unread,
+    giveBackMemory: () => giveBackMemory(log),
     moveTenants: routed && ((withinMs) => routed.drain(withinMs)),
     drain,
     fleet,
@@ -188,6 +193,17 @@ function addAsker(
   const asker = new WakeAsker({ client, clock, log, lease: { namespace, name }, wanted, post });
   manager.addRunnable({ name: 'wakes of tenants', stopsLast: true, run: (stopping) => asker.run(stopping) });
   return asker;
+}
+
+function giveBackMemory(log: Logger): void {
+  const begun = clock.monotonic();
+  returnMemory();
+  log.info({ ms: Math.round(clock.monotonic() - begun) }, 'memory of clients that have left was given back');
+}
+
+function isDraining(fleet: Fleet, tenant: TenantRef): boolean {
+  const drains = fleet.draining().some((each) => keyOf(each) === keyOf(tenant));
+  return drains && fleet.find(tenant)?.sleep?.phase === 'Draining';
 }
 
 function drainOf(timeoutMs: number): DrainOptions {

@@ -3,15 +3,16 @@ import { BlockList, isIP } from 'node:net';
 import {
   bytes,
   duration,
+  flag,
   isCIDR,
   list,
   LOG_LEVELS,
+  type LogLevel,
   oneOf,
   parseFlags,
   port,
   positive,
   UsageError,
-  type LogLevel,
 } from '../flags.ts';
 
 /** The options of the gateway. */
@@ -46,6 +47,8 @@ export interface GatewayOptions {
   readonly healthPort: number | undefined;
   /** Where /metrics is served; undefined: nowhere. */
   readonly metricsPort: number | undefined;
+  /** Whether `/metrics` has a series for each server. */
+  readonly serverMetrics: boolean;
   /** Where operator and people look at clients and sessions; undefined: nowhere. */
   readonly internalPort: number | undefined;
   /** Where other replicas connect to this one; undefined: there are none. */
@@ -94,6 +97,8 @@ export const GATEWAY_FLAGS = `\
   --watch-namespaces A,B             namespaces of the tenants to serve; default: all
   --health-port PORT                 port of /healthz, /readyz and /livez, or 0 to disable them; default: 0
   --metrics-port PORT                port of /metrics, or 0 to disable it; default: 0
+  --server-metrics BOOL              serve the turns and sessions of each server at --metrics-port, with the name of its tenant: true or false;
+                                     default: false
   --internal-port PORT               port of /tenants, /clients and /sessions, for Kubernetes tokens with the audience
                                      copilot-gateway-internal, or 0 to disable it; default: 0
   --peer-port PORT                   port where other replicas connect to this one, or 0 for a gateway that has one replica only;
@@ -121,6 +126,7 @@ const flags = {
   'watch-namespaces': { type: 'string' },
   'health-port': { type: 'string' },
   'metrics-port': { type: 'string' },
+  'server-metrics': { type: 'string' },
   'internal-port': { type: 'string' },
   'peer-port': { type: 'string' },
   'operator-lease': { type: 'string' },
@@ -159,6 +165,7 @@ export function parseGatewayOptions(args: readonly string[], env: NodeJS.Process
     watchNamespaces: list(values['watch-namespaces']),
     healthPort: port('health-port', values['health-port'] ?? '0'),
     metricsPort: port('metrics-port', values['metrics-port'] ?? '0'),
+    serverMetrics: flag('server-metrics', values['server-metrics'] ?? 'false'),
     internalPort: port('internal-port', values['internal-port'] ?? '0'),
     peerPort: port('peer-port', values['peer-port'] ?? '0'),
     operator: operatorAt(values['operator-lease'], values['operator-token-file']),

@@ -10,6 +10,7 @@ import { pausedMessage, type Pauses } from '../pauses.ts';
 import { ClientConnection } from './connection.ts';
 import { FrameMemory, frameLimits } from './frame-memory.ts';
 import { Keepalive } from './keepalive.ts';
+import { LeftMemory } from './left-memory.ts';
 import type { HalfOpen, HalfOpenSlot } from './half-open.ts';
 import {
   CLIENT_LIMITS,
@@ -46,6 +47,8 @@ export interface ClientsOptions {
   readonly maxUnreadBytes: number;
   /** Where they are counted, if also others are; default: its own. */
   readonly unread?: UnreadMemory | undefined;
+  /** Gives memory back that the process does not use, which stops it for a moment; undefined: it cannot. */
+  readonly giveBackMemory?: (() => void) | undefined;
 }
 
 /** How this gateway lets its clients go: SDKs do not connect again by themselves, so they get time to leave. */
@@ -79,6 +82,7 @@ export class Clients {
   readonly #byTenant = new Map<string, Set<ClientConnection>>();
   readonly #endListening: () => void;
   readonly #keepalive: Keepalive | undefined;
+  readonly #left: LeftMemory | undefined;
   #lastId = 0;
   #isDraining = false;
 
@@ -87,7 +91,8 @@ export class Clients {
     this.#limits = { ...CLIENT_LIMITS, ...options.limits };
     this.#timers = new TimerQueue(options.clock);
     this.#memory = new FrameMemory(frameLimits(options.maxClients));
-    const { keepaliveMs } = options;
+    const { keepaliveMs, giveBackMemory } = options;
+    this.#left = giveBackMemory && new LeftMemory(this.#timers, giveBackMemory);
     this.#keepalive = keepaliveMs === undefined ? undefined : new Keepalive(this.#timers, keepaliveMs, this.#all);
     this.#unread = options.unread ?? new UnreadMemory(unreadLimits(options.maxUnreadBytes, options.maxClients));
     this.#rates = new Rates({ clock: options.clock, ratesOf: (tenant) => options.fleet.find(tenant)?.rates });
@@ -143,6 +148,7 @@ export class Clients {
         closed: (client, reason) => {
           halfOpen.remove(slot);
           this.#all.delete(connection);
+          this.#left?.count(this.#all.size);
           this.#leave(connection, client);
           observer.closed(client, reason);
         },
@@ -152,6 +158,7 @@ export class Clients {
       connection.close({ reason: CloseCause.Crowded, message: 'too many connections are not admitted' }),
     );
     this.#all.add(connection);
+    this.#left?.count(this.#all.size);
     // It was in a handshake when the listening sockets were closed.
     if (this.#isDraining) connection.drain();
   }
@@ -176,6 +183,7 @@ export class Clients {
     }
     this.#endListening();
     this.#keepalive?.stop();
+    this.#left?.stop();
   }
 
   /** Closes all at once. */

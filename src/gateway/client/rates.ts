@@ -90,9 +90,10 @@ export class Rates {
     }
   }
 
-  /** A tenant has changed: without rates nothing is kept of it. */
+  /** A tenant has changed: without rates nothing is kept of it. One of which nothing is kept is not looked at, as nearly all are when a gateway starts. */
   changed(tenant: TenantRef): void {
-    if (this.#options.ratesOf(tenant) === undefined) this.#tenants.delete(keyOf(tenant));
+    const key = keyOf(tenant);
+    if (this.#tenants.has(key) && this.#options.ratesOf(tenant) === undefined) this.#tenants.delete(key);
   }
 
   #ratesOf({ tenant }: Identity): TenantRates | undefined {

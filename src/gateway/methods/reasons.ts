@@ -10,6 +10,7 @@ export const METHOD_REASONS = {
   Turn: 'it starts a turn, which waits for the turn of another client',
   Deletion: 'the session ends for all of its clients',
   Replayed: 'a server forgets it with its process, so it is told again to the next one',
+  InPlaceOf: 'a server has it on its disk; what it takes the place of is not told again to the next one',
   SessionLogin:
     'it gives one session another login, also after a restart; where users are kept apart, a session has the login of its tenant, or the one with which clients attached to it',
   GitHubReads: 'it asks GitHub, by the token of the tenant where the gateway has it, else by that of the server',

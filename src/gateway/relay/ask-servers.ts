@@ -17,6 +17,8 @@ export interface AskServers<S, T> {
   readonly setTimer: (ms: number, fn: () => void) => { cancel(): void };
   /** Calls `fn` when servers come or go. Returns the function that ends it. */
   readonly onChange: (fn: () => void) => () => void;
+  /** Whether those that are away are given any time. */
+  readonly mayWait?: boolean;
   /** Ms in which all have to answer. */
   readonly withinMs: number;
   /** Ms after which one that did not answer is asked again. */
@@ -33,6 +35,7 @@ export interface Asked<S, T> {
 /** Resolves when one has said enough, all have answered, none will any more, or the time is over. @throws RpcError if one refuses it */
 export function askServers<S, T>(options: AskServers<S, T>): Promise<Asked<S, T>> {
   const { servers, isServing, isReturning, areGone, ask, isEnough, setTimer, onChange, withinMs, retryMs } = options;
+  const { mayWait = true } = options;
   const { promise, resolve, reject } = Promise.withResolvers<Asked<S, T>>();
   const answers = new Map<S, T>();
   const asking = new Set<S>();
@@ -52,6 +55,8 @@ export function askServers<S, T>(options: AskServers<S, T>): Promise<Asked<S, T>
     const left = missing();
     if (left.length === 0 || areGone()) return finish(() => resolve({ answers, missing: left }));
     for (const server of left) if (!asking.has(server) && isServing(server)) start(server);
+    const isHopeless = (server: S): boolean => !asking.has(server) && !isServing(server) && !isReturning(server);
+    if (!mayWait && left.every(isHopeless)) finish(() => resolve({ answers, missing: left }));
   };
   const retryLater = (): void => {
     retry ??= setTimer(retryMs, () => {

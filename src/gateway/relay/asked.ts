@@ -1,4 +1,5 @@
 /** Requests of the server for one session, until a client has answered them. */
+import type { RequestId } from '../../copilot/index.ts';
 import type { ClientAnswer, Declaration, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { requestKindOf, settle, unattended, type RequestKind } from './requests.ts';
@@ -17,6 +18,8 @@ interface Question {
   /** Clients that have been asked and are still there. */
   readonly asked: Map<SessionClient, AskedClient>;
   deadline: { cancel(): void } | undefined;
+  /** Whether its turn is being aborted. */
+  isAborted: boolean;
 }
 
 export interface AskedOptions {
@@ -25,7 +28,7 @@ export interface AskedOptions {
   readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
   /** Calls `fn` when the time is over in which somebody who can answer may come. */
   readonly setDeadline: (fn: () => void) => { cancel(): void };
-  readonly answer: (id: number | string, answer: ClientAnswer) => void;
+  readonly answer: (id: RequestId, answer: ClientAnswer) => void;
   /** Whether so many bytes more may be kept of the tenant. */
   readonly mayKeep: (bytes: number) => boolean;
   readonly observer: Pick<RelayObserver, 'unattended'>;
@@ -35,7 +38,7 @@ export interface AskedOptions {
 export class Asked {
   readonly #options: AskedOptions;
   /** By the server's id. */
-  readonly #open = new Map<number | string, Question>();
+  readonly #open = new Map<RequestId, Question>();
   /** Of the frames of all. */
   #bytes = 0;
 
@@ -53,12 +56,12 @@ export class Asked {
   }
 
   /** Takes a request with a frame of `bytes`. Returns false if no client is ever asked this, or too much is open. */
-  take(id: number | string, method: string, params: Readonly<Record<string, unknown>>, bytes: number): boolean {
+  take(id: RequestId, method: string, params: Readonly<Record<string, unknown>>, bytes: number): boolean {
     const kind = requestKindOf(method);
     const { limit, maxBytes, mayKeep } = this.#options;
     if (kind === undefined || this.#open.size >= limit || this.#open.has(id)) return false;
     if (this.#bytes + bytes > maxBytes || !mayKeep(bytes)) return false;
-    const question: Question = { method, params, kind, bytes, asked: new Map(), deadline: undefined };
+    const question: Question = { method, params, kind, bytes, asked: new Map(), deadline: undefined, isAborted: false };
     this.#open.set(id, question);
     this.#bytes += bytes;
     this.#askAttached(id, question);
@@ -86,12 +89,41 @@ export class Asked {
     }
   }
 
+  /** The server has its answer by another way. Whoever was asked need not answer. */
+  close(id: RequestId): void {
+    const question = this.#open.get(id);
+    if (question !== undefined) this.#close(id, question);
+  }
+
+  /** Answers it in place of clients, unless one was asked, or it is answered already. */
+  deny(id: RequestId): void {
+    const question = this.#open.get(id);
+    if (question?.asked.size === 0) this.#giveUp(id, question);
+  }
+
+  /** The turn that runs is being aborted, and a server waits with that for hooks: who is not there is not waited for. */
+  aborted(): void {
+    for (const [id, question] of this.#open) {
+      question.isAborted = question.kind.isOfTurn;
+      if (question.isAborted && question.asked.size === 0) this.#giveUp(id, question);
+    }
+  }
+
+  /** No turn runs any more: what it had asked and was aborted is asked of nobody. Of that the server says nothing. */
+  turnEnded(): void {
+    for (const [id, question] of this.#open) {
+      if (!question.isAborted) continue;
+      this.#close(id, question);
+      this.#options.answer(id, unattended(question.method, question.params));
+    }
+  }
+
   /** The server that asked is gone. Answers that still come are for nobody. */
   clear(): void {
     for (const [id, question] of this.#open) this.#close(id, question);
   }
 
-  #askAttached(id: number | string, question: Question): void {
+  #askAttached(id: RequestId, question: Question): void {
     const { kind, params } = question;
     const attached = [...this.#options.attached()];
     const able = attached.filter(([, declaration]) => kind.declares(declaration, params));
@@ -99,11 +131,11 @@ export class Asked {
     for (const [client] of clients) question.asked.set(client, notAnswered());
     for (const [client] of clients) this.#ask(id, question, client);
     if (clients.length > 0) return;
-    if (kind.isForPresent === true && attached.length > 0) this.#giveUp(id, question);
+    if (question.isAborted || (kind.isForPresent && attached.length > 0)) this.#giveUp(id, question);
     else this.#hold(id, question);
   }
 
-  #ask(id: number | string, question: Question, client: SessionClient): void {
+  #ask(id: RequestId, question: Question, client: SessionClient): void {
     question.deadline?.cancel();
     question.deadline = undefined;
     const asked = notAnswered();
@@ -116,7 +148,7 @@ export class Asked {
     });
   }
 
-  #settle(id: number | string, question: Question): void {
+  #settle(id: RequestId, question: Question): void {
     const { method, params, asked } = question;
     const answers = [...asked.values()].map(({ answer }) => answer).filter((answer) => answer !== undefined);
     const settlement = settle(method, params, answers, asked.size - answers.length);
@@ -126,18 +158,18 @@ export class Asked {
   }
 
   /** Whoever has yet to answer need not. */
-  #close(id: number | string, { asked, deadline, bytes }: Question): void {
+  #close(id: RequestId, { asked, deadline, bytes }: Question): void {
     deadline?.cancel();
     this.#open.delete(id);
     this.#bytes -= bytes;
     for (const { withdraw } of asked.values()) withdraw();
   }
 
-  #hold(id: number | string, question: Question): void {
+  #hold(id: RequestId, question: Question): void {
     question.deadline ??= this.#options.setDeadline(() => this.#giveUp(id, question));
   }
 
-  #giveUp(id: number | string, question: Question): void {
+  #giveUp(id: RequestId, question: Question): void {
     this.#close(id, question);
     this.#options.observer.unattended(question.method);
     this.#options.answer(id, unattended(question.method, question.params));

@@ -98,7 +98,7 @@ export class Attachments {
     const chosen = params['sessionId'];
     const isChosen = typeof chosen === 'string' && chosen !== '';
     const sessionId = isChosen ? chosen : newId();
-    const home = isChosen ? homes.homeOf(sessionId) : homes.place(sessionId);
+    const home = isChosen ? homes.homeOf(sessionId) : homes.place(sessionId, this.#client.user);
     const go = () => this.#attachTo(home, sessionId, isChosen, request);
     const refuse = () => {
       this.#dropClaim(sessionId);

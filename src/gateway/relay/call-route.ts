@@ -106,7 +106,7 @@ export class CallRoute {
         if (this.#client.isEnded) return;
         if (homes.find(sessionId) === undefined) {
           if (why !== undefined) return this.#ends.replies.pass(each.request.id, { kind: 'Away', why });
-          if (each.request.method === 'session.create') homes.place(sessionId);
+          if (each.request.method === 'session.create') homes.place(sessionId, this.#client.user);
         }
         this.#found(each, sessionId);
       };

@@ -4,7 +4,16 @@ import { keyOf } from '../../kube/types/types.ts';
 import type { TenantRef } from '../model.ts';
 import type { RelayLimits, ServerAnswer } from './model.ts';
 import type { CallRefusal, RelayObserver } from './observer.ts';
-import { away, modelUnavailable, notRestored, sessionsFull, tooMany, unavailable, userFull } from './refusals.ts';
+import {
+  away,
+  modelUnavailable,
+  notRestored,
+  sessionsFull,
+  tooMany,
+  turnsFull,
+  unavailable,
+  userFull,
+} from './refusals.ts';
 
 export interface ClientAnswersOptions {
   readonly tenant: TenantRef;
@@ -32,6 +41,8 @@ export class ClientAnswers {
         return this.refused('UserFull', userFull(id, answer.max));
       case 'NoPlace':
         return this.refused('SessionsFull', sessionsFull(id, answer.max));
+      case 'TurnsFull':
+        return this.refused('TurnsFull', turnsFull(id, answer.max));
       case 'Away':
         return this.away('Unavailable', id, answer.why);
       case 'TooMany':

@@ -8,7 +8,7 @@ import type { Declaration } from './model.ts';
 /** Lists of which the union is declared, each with the field that names an entry. */
 const LISTS = { tools: 'name', commands: 'name', canvases: 'id' } as const;
 /** Flags that hold for the session if one client sets them. */
-const FLAG = /^(request[A-Z]\w*|hooks|streaming|includeSubAgentStreamingEvents)$/;
+const FLAG = /^(request[A-Z]\w*|hooks|observePromptEvents|streaming|includeSubAgentStreamingEvents)$/;
 /** What a resume says of itself, and not of the session. */
 const OF_THE_REQUEST = ['sessionId', 'disableResume', 'continuePendingWork'];
 /** What the server restores from disk unless the resume states it: the client may have changed it since. */

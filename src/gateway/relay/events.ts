@@ -1,20 +1,15 @@
 /** Which events of a session the relay looks into, and which a slow client can do without. */
 import { isObject, parseMessage } from '../../copilot/index.ts';
+import { EVENT_LINES, type EventLine, type Lifetime } from './questions/events.ts';
 
 /** Events that a client waits for or answers; all others pass as bytes. */
 const TRACKED = new Set([
   'user.message',
   'assistant.turn_start',
+  'abort',
   'session.idle',
   'session.shutdown',
-  'permission.requested',
-  'permission.completed',
-  'external_tool.requested',
-  'external_tool.completed',
-  'elicitation.requested',
-  'elicitation.completed',
-  'command.execute',
-  'command.completed',
+  ...EVENT_LINES.flatMap(([type, completed]) => [type, completed]),
 ]);
 
 /** Pieces of what a later event has as a whole. No event that somebody waits for is among them. */
@@ -58,49 +53,44 @@ export interface WaitKind {
   readonly list?: 'tools' | 'commands';
   /** The field of the event's data with the name that is declared. */
   readonly name?: string;
+  /** The flag by which a client says that it will answer; undefined: an interest in the type does. For `All`. */
+  readonly flag?: string;
+  readonly lifetime: Lifetime;
   /** The call, and what it says beside session and request. */
   readonly denial: { readonly method: string; readonly params: object };
+  /** The request by which the server asks the same once more, and the field that both have. */
+  readonly twin?: { readonly method: string; readonly field: string };
 }
 
-const NOBODY = 'No client was there to answer in time.';
-
-const WAITS: Readonly<Record<string, WaitKind>> = {
-  'permission.requested': {
-    audience: 'All',
-    denial: {
-      method: 'session.permissions.handlePendingPermissionRequest',
-      params: { result: { kind: 'reject', feedback: NOBODY } },
-    },
-  },
-  'external_tool.requested': {
-    audience: 'One',
-    list: 'tools',
-    name: 'toolName',
-    denial: { method: 'session.tools.handlePendingToolCall', params: { error: NOBODY } },
-  },
-  'elicitation.requested': {
-    audience: 'All',
-    denial: { method: 'session.ui.handlePendingElicitation', params: { result: { action: 'cancel' } } },
-  },
-  'command.execute': {
-    audience: 'One',
-    list: 'commands',
-    name: 'commandName',
-    denial: { method: 'session.commands.handlePendingCommand', params: { error: NOBODY } },
-  },
-};
+const WAITS: ReadonlyMap<string, WaitKind> = new Map(EVENT_LINES.map((line) => [line[0], waitKindOf(line)]));
 /** Events by which a session asks its clients something. */
-export const WAIT_TYPES: readonly string[] = Object.keys(WAITS);
-const ENDS = new Set(['permission.completed', 'external_tool.completed', 'elicitation.completed', 'command.completed']);
+export const WAIT_TYPES: readonly string[] = [...WAITS.keys()];
+const ENDS = new Set(EVENT_LINES.map(([, completed]) => completed));
 
 /** What an event asks of the clients; undefined: nothing. A permission that a hook has decided is only told. */
 export function waitOf(type: string, data: Readonly<Record<string, unknown>>): WaitKind | undefined {
-  return data['resolvedByHook'] !== true && Object.hasOwn(WAITS, type) ? WAITS[type] : undefined;
+  const kind = data['resolvedByHook'] === true ? undefined : WAITS.get(type);
+  // What a client has asked by a call is a part of no turn, though an agent or an MCP server asks by the same event.
+  const isAsked =
+    type === 'elicitation.requested' && data['elicitationSource'] === undefined && data['toolCallId'] === undefined;
+  return kind !== undefined && isAsked ? { ...kind, lifetime: 'Call' } : kind;
 }
 
 /** Whether an event says that something which the session waited for has been answered. */
 export function endsWait(type: string): boolean {
   return ENDS.has(type);
+}
+
+function waitKindOf([, , audience, attendedBy, lifetime, , [method, params], twin]: EventLine): WaitKind {
+  const denial = { method, params };
+  if (audience !== 'All') return { audience: 'One', list: audience[0], name: audience[1], lifetime, denial };
+  return {
+    audience,
+    lifetime,
+    denial,
+    ...(attendedBy.startsWith('request') && { flag: attendedBy }),
+    ...(twin !== undefined && { twin: { method: twin[0], field: twin[1] } }),
+  };
 }
 
 /** Whether an event concerns the process of the server, and not the session: a client is not told of one that it has missed. */

@@ -6,6 +6,7 @@ import { NoPlaceError, NotRestoredError, type RelayLimits, type RelayLog } from 
 import type { RelayObserver, ServerEnd } from './observer.ts';
 import type { Places } from './places.ts';
 import type { Recovered } from './recover-turn.ts';
+import { RecoveredTurns } from './recovered-turns.ts';
 import { lost } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { Upstream } from './upstream.ts';
@@ -14,8 +15,8 @@ import { isNeeded } from './under-way.ts';
 export interface FailoverOptions {
   /** `namespace/server`. */
   readonly key: string;
-  readonly clock: Pick<Clock, 'monotonic'>;
-  readonly limits: Pick<RelayLimits, 'restoredAtOnce'>;
+  readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>;
+  readonly limits: Pick<RelayLimits, 'restoredAtOnce' | 'quietMs'>;
   readonly log: RelayLog;
   readonly observer: Pick<RelayObserver, 'failedOver' | 'sessionRestored'>;
   readonly upstream: Pick<Upstream, 'opened' | 'isOpen' | 'losses' | 'dialledAt'>;
@@ -38,9 +39,19 @@ export class Failover {
   #suspects: Promise<unknown> = Promise.resolve();
   /** Whether this side has closed the last connection. */
   #isPlanned = false;
+  readonly #recovered: RecoveredTurns;
 
   constructor(options: FailoverOptions) {
     this.#options = options;
+    const { clock, limits, loading, log, key } = options;
+    this.#recovered = new RecoveredTurns({
+      clock,
+      quietMs: limits.quietMs,
+      call: loading.call,
+      recover: (session, loads) => this.#recoverAgain(session, loads),
+      onLeft: ({ id }) =>
+        log.info({ server: key, session: id }, 'a turn does not end of which the server says that it does nothing'),
+    });
   }
 
   /** The connection was lost, or closed by this side: a drain, a suspension or a deletion is no fail-over, and does not count as one. */
@@ -78,6 +89,28 @@ export class Failover {
     if (isLost && !this.#isPlanned) this.#options.observer.sessionRestored(recovered);
     session.watchUse();
     session.watchTurn();
+    this.watch(session, recovered);
+  }
+
+  /** A turn goes on at a server that did not begin it: what became of it is looked after. */
+  watch(session: Session, recovered: Recovered): void {
+    if (recovered !== 'Idle' && recovered !== 'Finished') this.#recovered.watch(session);
+  }
+
+  /** The server has dropped the turn of a session that it was to go on with. */
+  async #recoverAgain(session: Session, loads: number): Promise<void> {
+    const { log, key } = this.#options;
+    try {
+      await session.exclusively(async () => {
+        if (session.load.loads !== loads || !session.isLoaded || !session.turn.isTaken) return;
+        log.info({ server: key, session: session.id }, 'a turn is recovered once more that the server has dropped');
+        session.lost();
+        await this.load(session);
+      });
+    } catch (error) {
+      // Its clients were told.
+      log.info({ server: key, session: session.id, error: unquotedMessageOf(error) }, 'a turn is not recovered');
+    }
   }
 
   /** Returns what became of its turn; undefined: the server was lost meanwhile, and it is to be loaded again. */
@@ -86,7 +119,11 @@ export class Failover {
     await upstream.opened();
     const { losses } = upstream;
     try {
-      const load = () => loadSession(session, boundTo(upstream, losses, loading));
+      const load = async (): Promise<Recovered | undefined> => {
+        // One that has waited for others has nothing to do with the loss.
+        if (upstream.losses !== losses) return undefined;
+        return loadSession(session, boundTo(upstream, losses, loading));
+      };
       return await (session.load.lostLoads === 0 ? load() : this.#alone(load));
     } catch (error) {
       if (upstream.losses === losses) throw error;
@@ -149,7 +186,7 @@ export class Failover {
 
   #giveUp(session: Session, error: unknown): void {
     const { log, observer, onCut, key } = this.#options;
-    log.info({ server: key, error: unquotedMessageOf(error) }, 'a session could not be loaded');
+    log.info({ server: key, session: session.id, error: unquotedMessageOf(error) }, 'a session could not be loaded');
     if (!session.isLost) return;
     if (!this.#isPlanned) observer.sessionRestored('Failed');
     const wasCut = session.giveUp(lost(new UnreachableError('the session could not be restored'), true));

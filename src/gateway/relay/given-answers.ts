@@ -10,10 +10,13 @@ interface ReplayedAnswer extends ReplayedCall {
 /** Of one session; more than these are not kept. */
 const MOST = 64;
 
+/** Calls by which clients answer. */
+const ANSWERS = /\.(handlePending\w+|respondToQueuedCommand)$/;
+
 /** Id of the question that a call answers; undefined: it answers none. */
 export function questionOf(method: string, params: Readonly<Record<string, unknown>>): string | undefined {
   const { requestId } = params;
-  return typeof requestId === 'string' && /\.handlePending\w+$/.test(method) ? requestId : undefined;
+  return typeof requestId === 'string' && ANSWERS.test(method) ? requestId : undefined;
 }
 
 /** Whether the server says with this result that the answer counts. */

@@ -33,7 +33,7 @@ export async function goOn(
   try {
     const found = await takeOver(session, { client, before, answered }, loading);
     unsent(found.unsent);
-    home.tookOver(session.id, found.recovered);
+    home.tookOver(session, found.recovered);
   } catch (error) {
     if (!isForTurnOnly(error)) return lost(error as CopilotError, true);
     home.calls.failed('session.resume', error);
@@ -51,7 +51,7 @@ export async function goOn(
 export async function goOnAlone(home: Home, session: Session): Promise<ServerAnswer | undefined> {
   const loading = boundTo(home.upstream, home.upstream.losses, home.loading);
   try {
-    home.tookOver(session.id, await pickUp(session, loading, (at) => home.mayBeOfAnother(at)));
+    home.tookOver(session, await pickUp(session, loading, (at) => home.mayBeOfAnother(at)));
   } catch (error) {
     if (!isForTurnOnly(error)) return lost(error as CopilotError, true);
     // Its client finds in the history how far it came.

@@ -10,8 +10,10 @@ import { bytesOf } from './server-answer.ts';
 
 export interface HeldBackOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>;
-  /** Ms in which a server that stops is gone. */
+  /** Ms in which a server that stops is gone, or answers nothing any more. */
   readonly stopsMs: number;
+  /** Asks the server for a sign, and calls `fn` when it gives one. */
+  readonly whenHeard: (fn: () => void) => void;
   /** Bytes that are kept, beyond which all goes on at once. */
   readonly maxBytes: number;
   readonly event: (head: EventHead, body: Buffer) => void;
@@ -33,6 +35,7 @@ export class HeldBack {
   /** By id. */
   readonly #answers = new Map<number, ServerAnswer>();
   readonly #timers = new Set<{ cancel(): void }>();
+  #isCleared = false;
   #bytes = 0;
 
   constructor(options: HeldBackOptions) {
@@ -51,7 +54,7 @@ export class HeldBack {
     if (held !== undefined) held.push(event);
     else {
       this.#events.set(sessionId, [event]);
-      this.#later(stopsMs, () => this.#release(sessionId));
+      this.#later(stopsMs, (now) => this.#release(sessionId, now));
     }
     this.#keep(body.length);
     return true;
@@ -86,6 +89,7 @@ export class HeldBack {
   clear(): void {
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
+    this.#isCleared = true;
     for (const held of this.#events.values()) held.length = 0;
     this.#events.clear();
     this.#answers.clear();
@@ -101,12 +105,12 @@ export class HeldBack {
   }
 
   /** Passes on those that may go now: the server may be about to stop again, or only now. */
-  #release(sessionId: string, now = this.#options.clock.monotonic()): void {
+  #release(sessionId: string, now: number): void {
     const held = this.#events.get(sessionId) ?? [];
     // The connection may be lost by an event, and what followed it with it.
     for (let [next] = held; next !== undefined; [next] = held) {
       const waitMs = (next.heldUntil ?? now) - now;
-      if (waitMs > 0) return this.#later(waitMs, () => this.#release(sessionId));
+      if (waitMs > 0) return this.#later(waitMs, (then) => this.#release(sessionId, then));
       held.shift();
       this.#bytes -= next.body.length;
       this.#options.event(next.head, next.body);
@@ -122,10 +126,15 @@ export class HeldBack {
     this.#options.answer(id, answer);
   }
 
-  #later(ms: number, fn: () => void): void {
-    const timer = this.#options.clock.setTimer(ms, () => {
+  /** A server that stops may need far longer on a busy machine, but early on it answers nothing any more: one that does is there to stay. */
+  #later(ms: number, fn: (now: number) => void): void {
+    const { clock, whenHeard } = this.#options;
+    const timer = clock.setTimer(ms, () => {
       this.#timers.delete(timer);
-      fn();
+      const now = clock.monotonic();
+      whenHeard(() => {
+        if (!this.#isCleared) fn(now);
+      });
     });
     this.#timers.add(timer);
   }

@@ -116,7 +116,11 @@ export class Home {
       isWorking: () => [...this.#sessions.values()].some((session) => session.isWorking),
       onEvent: ({ sessionId, type }, body) => {
         if (type === 'session.idle') options.onIdle();
-        this.#sessions.get(sessionId)?.events.take(type, body);
+        const session = this.#sessions.get(sessionId);
+        // Before a prompt that waited for this turn begins the next one.
+        if (type === 'session.idle' && session !== undefined) this.calls.turns.ended(session);
+        session?.events.take(type, body);
+        if (type === 'session.idle') this.calls.turns.look();
       },
       piecesOf: (sessionId) => {
         const events = this.#sessions.get(sessionId)?.events;
@@ -172,6 +176,11 @@ export class Home {
     this.calls = new SessionCalls({
       upstream,
       limits,
+      clock,
+      newId: options.newId,
+      observer,
+      sessions: () => this.#sessions.values(),
+      maxTurns: () => options.tenantLimits().maxConcurrentTurns,
       failover: this.failover,
       forced,
       settings: (session) => this.settingsOf(session.id),
@@ -225,9 +234,10 @@ export class Home {
   }
 
   /** A session of another home is served here now. */
-  tookOver(sessionId: string, recovered: Recovered): void {
+  tookOver(session: Session, recovered: Recovered): void {
     const { log, key } = this.#options;
-    log.info({ ...AUDITED, server: key, session: sessionId, recovered }, 'a session of another home goes on');
+    log.info({ ...AUDITED, server: key, session: session.id, recovered }, 'a session of another home goes on');
+    this.failover.watch(session, recovered);
   }
 
   /** Whether its pod serves. */

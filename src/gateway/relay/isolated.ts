@@ -74,7 +74,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
       const named = { ...call, params: { ...params, sessionId: made } };
       if (homes.quota?.max !== undefined) return void this.#makeWithin(homes, homes.quota, made, named);
       owners.claim(made, user);
-      homes.place(made);
+      homes.place(made, user);
       return goOn(named);
     }
     const isNone = typeof sessionId !== 'string' || (sessionId === '' && method.startsWith('session.'));
@@ -137,7 +137,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
       homes.owners?.dropClaim(sessionId, user);
       return pass(call.id, clientGone());
     }
-    homes.place(sessionId);
+    homes.place(sessionId, user);
     goOn(call);
   }
 
@@ -177,7 +177,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
     const { user, gone, pass } = this.#options;
     const refusal = await claimed(quota, sessionId, user);
     if (refusal === undefined && gone().aborted) owners.dropClaim(sessionId, user);
-    if (owners.known(sessionId, user) !== undefined) homes.place(sessionId);
+    if (owners.known(sessionId, user) !== undefined) homes.place(sessionId, user);
     return (call) => {
       if (gone().aborted) return;
       if (refusal !== undefined && call.method === CREATE) pass(call.id, refusal);
@@ -197,7 +197,7 @@ export class IsolatedCalls<C extends IsolatedCall> {
     if (quota?.max !== undefined)
       return this.#waiting.add(sessionId, call, () => this.#claim(homes, owners, quota, sessionId, stored));
     owners.claim(sessionId, user);
-    homes.place(sessionId);
+    homes.place(sessionId, user);
     goOn(call);
   }
 

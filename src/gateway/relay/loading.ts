@@ -6,7 +6,7 @@ import { replayedWithoutLogin, withModel, withSettings } from './injected.ts';
 import type { Injection } from './injection.ts';
 import { NotRestoredError, type Declaration } from './model.ts';
 import { restricts, type ReplayedCall } from './replay.ts';
-import { isNotFound } from './server-answer.ts';
+import { isNotFound, resultIn } from './server-answer.ts';
 import type { Session } from './session.ts';
 import { recoverTurn, type Recovered, type Recovering } from './recover-turn.ts';
 import { isNeeded } from './under-way.ts';
@@ -34,7 +34,7 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
   if (session.replay.overflowed) {
     throw new NotRestoredError('its clients changed permissions and options more often than is kept');
   }
-  const { call, injection } = loading;
+  const { injection } = loading;
   const { id: sessionId } = session;
   const { loadedWith } = session.attached;
   // A server that still has the connection of before would refuse tools because of it, and ask hooks there in vain.
@@ -45,7 +45,7 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
   const mayBeOnDisk = session.hadTurn || session.prompts.wereSent;
   if (!mayBeOnDisk || !(await resumed(session, loading, restoreParams(loadedWith), model))) {
     const params = withSettings(withModel('session.create', createParams(loadedWith), model), settings, false);
-    await call('session.create', { ...params, sessionId });
+    await loadedBy(loading, 'session.create', { ...params, sessionId });
     await stamped(sessionId, loading);
   }
   for (const kept of session.replay.calls) {
@@ -56,6 +56,11 @@ export async function loadSession(session: Session, loading: Loading): Promise<R
   session.loaded();
   injection.loaded(session, model);
   return recovered;
+}
+
+/** Makes or resumes it, for which a server has as long as for a client that attaches. @throws RpcError, CopilotError */
+async function loadedBy({ request }: Loading, method: string, params: object): Promise<void> {
+  resultIn('the server', method, await request(method, params));
 }
 
 async function closed(sessionId: string, { call, onFailure }: Loading): Promise<void> {
@@ -110,14 +115,14 @@ async function replay(
 /** Returns false if the server does not have it: the beginning of its first turn may be lost with a process. */
 async function resumed(
   session: Session,
-  { call, settings }: Loading,
+  loading: Loading,
   declared: Declaration,
   model: SessionModel | undefined,
 ): Promise<boolean> {
   try {
-    const params = withSettings(withModel('session.resume', declared, model), settings(session.id), true);
+    const params = withSettings(withModel('session.resume', declared, model), loading.settings(session.id), true);
     const own = { sessionId: session.id, disableResume: true, continuePendingWork: true };
-    await call('session.resume', { ...params, ...own });
+    await loadedBy(loading, 'session.resume', { ...params, ...own });
     return true;
   } catch (error) {
     // One that was on the disk was deleted. It must not come back empty under the same id.

@@ -25,6 +25,8 @@ export type ServerAnswer =
   | { readonly kind: 'UserFull'; readonly max: number }
   /** It was not sent, because its session is not loaded, and all that may be in the server's memory are in use. */
   | { readonly kind: 'NoPlace'; readonly max: number }
+  /** It was not sent, because its server runs as many turns as it may, and as many prompts wait for one as are kept. */
+  | { readonly kind: 'TurnsFull'; readonly max: number }
   /** It was not sent, because it is more than is kept. `why` is for the client. */
   | { readonly kind: 'TooMany'; readonly why: string };
 
@@ -133,6 +135,8 @@ export interface RelayLimits {
   readonly modelReadMs: number;
   /** Ms in which a prompt that the server has taken must start a turn, before another client's prompt is sent; default 5000. */
   readonly turnStartMs: number;
+  /** Ms without an event of a turn that goes on after a loss, after which the server is asked whether it works on it; default 3000. */
+  readonly quietMs: number;
   /** Bytes of the calls that wait for a tenant to wake; default 256 KiB. */
   readonly wakeBytes: number;
   /** Ms for which a call waits for that, also in the queue of those that are to be woken; default 5 minutes. Longer where the wake of the tenant may take longer. */
@@ -179,6 +183,7 @@ export const DEFAULT_LIMITS: RelayLimits = {
   permissionTimeoutMs: 600_000,
   modelReadMs: 20_000,
   turnStartMs: 5000,
+  quietMs: 3000,
   wakeBytes: 256 * 1024,
   wakeMs: 300_000,
   stopsMs: 2500,

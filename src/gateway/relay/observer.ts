@@ -31,6 +31,10 @@ export type RestoreResult = (typeof RESTORE_RESULTS)[number];
 export const HELD_ENDS = ['Sent', 'TooMany', 'ClientGone', 'ServerLost', 'SessionClosed', 'SessionDeleted'] as const;
 export type HeldEnd = (typeof HELD_ENDS)[number];
 
+/** What became of a prompt that had to wait for one of the turns that its server may run at once; `TooMany`: it could not even wait. */
+export const QUEUE_ENDS = ['Sent', 'TooMany', 'ClientGone', 'Cut'] as const;
+export type QueueEnd = (typeof QUEUE_ENDS)[number];
+
 /** How the drain of a server ended: its turns had ended, the deadline cut them, or the server is to stay after all. */
 export const DRAIN_ENDS = ['Finished', 'DeadlinePassed', 'Withdrawn'] as const;
 export type DrainEnd = (typeof DRAIN_ENDS)[number];
@@ -42,7 +46,7 @@ export type WakeEnd = (typeof WAKE_ENDS)[number];
 /**
  * Why the relay refuses a call whose method is allowed: it is malformed, or its id is in use; the client has too many that
  * wait, or too many sessions; too many prompts wait for a turn; the session cannot be loaded as its clients had set it up; the login of
- * the tenant's model cannot be read; the user has as many sessions as it may have; all sessions that its server may have in memory are in use; the tenant is paused; the gateway has no room for more of the tenant; the tenant sleeps, and the call does not wake it, or nothing does; there is no server now.
+ * the tenant's model cannot be read; the user has as many sessions as it may have; all sessions that its server may have in memory are in use; too many prompts wait for one of the turns of its server; the tenant is paused; the gateway has no room for more of the tenant; the tenant sleeps, and the call does not wake it, or nothing does; there is no server now.
  */
 export const CALL_REFUSALS = [
   'Invalid',
@@ -53,6 +57,7 @@ export const CALL_REFUSALS = [
   'ModelUnavailable',
   'UserFull',
   'SessionsFull',
+  'TurnsFull',
   'TenantPaused',
   'MemoryLimit',
   'Asleep',
@@ -88,6 +93,8 @@ export interface RelayObserver {
   wakeEnded(end: WakeEnd, seconds: number): void;
   /** A prompt waits no longer for another client's turn. */
   heldEnded(end: HeldEnd): void;
+  /** A prompt waits no longer for one of the turns that its server may run at once. */
+  turnQueued(end: QueueEnd): void;
   /** A client that reads slowly was not sent a piece of a later event. */
   piecesDropped(count: number): void;
   callRefused(reason: CallRefusal): void;

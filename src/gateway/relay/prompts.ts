@@ -2,12 +2,12 @@
 import { isObject, type RequestId } from '../../copilot/index.ts';
 import { digestOf } from './facts.ts';
 import type { ClientId } from '../model.ts';
-import { isServerId, type ServerAnswer } from './model.ts';
+import { isServerId, type ServerAnswer, type SessionClient } from './model.ts';
 import type { CutMessage } from './recovery.ts';
 
 /** Whose call a prompt is. The client is compared by identity. */
 export interface Sender {
-  readonly client: { readonly id: ClientId };
+  readonly client: Pick<SessionClient, 'id' | 'user'> & Partial<Pick<SessionClient, 'deliver'>>;
   readonly id: RequestId;
 }
 
@@ -48,6 +48,8 @@ export interface Prompt {
   finishedAt: number | undefined;
   /** Characters of its params as JSON. */
   readonly length: number;
+  /** Whether it may be one for the program, such as `/help`, that begins no turn. */
+  readonly mayBeCommand: boolean;
 }
 
 /** One of its messages. `session.send` has one, `session.sendMessages` any number. */
@@ -150,6 +152,7 @@ export class Prompts {
       acknowledgedAt: undefined,
       finishedAt: undefined,
       length,
+      mayBeCommand: mayBeCommand(params),
     };
     this.#prompts.push(prompt);
     return prompt;
@@ -174,6 +177,7 @@ export class Prompts {
       acknowledgedAt: open.isAcknowledged ? now : undefined,
       finishedAt: undefined,
       length: open.params === undefined ? 0 : JSON.stringify(open.params).length,
+      mayBeCommand: open.params !== undefined && mayBeCommand(open.params),
     };
     this.#wereSent = true;
     this.#prompts.push(prompt);
@@ -245,7 +249,7 @@ export class Prompts {
     this.#forgetCommands(now, isRunning, startMs);
   }
 
-  /** An acknowledged prompt that has begun nothing for `startMs` while no turn ran was a command. */
+  /** An acknowledged prompt that has begun nothing for `startMs` while no turn ran was a command, if it looks like one. */
   #forgetCommands(now: number, isRunning: boolean, startMs: number): void {
     this.#prompts = this.#prompts.filter((prompt) => mayGoOn(prompt, now, isRunning, startMs));
   }
@@ -286,8 +290,11 @@ export function waitingPrompt(
 }
 
 /** Whether it may begin a turn, or have begun one. */
-function mayGoOn({ acknowledgedAt, messages }: Prompt, now: number, isRunning: boolean, startMs: number): boolean {
-  return isRunning || now - (acknowledgedAt ?? now) < startMs || messages.some(({ seenAt }) => seenAt !== undefined);
+function mayGoOn(prompt: Prompt, now: number, isRunning: boolean, startMs: number): boolean {
+  const { acknowledgedAt, messages, mayBeCommand } = prompt;
+  // A server that is busy may need long to begin.
+  if (!mayBeCommand || isRunning) return true;
+  return now - (acknowledgedAt ?? now) < startMs || messages.some(({ seenAt }) => seenAt !== undefined);
 }
 
 function isCut({ acknowledgedAt, waiting }: Prompt): boolean {
@@ -299,6 +306,14 @@ export function answerWaiting(prompt: Prompt, answer: ServerAnswer): void {
   const { waiting } = prompt;
   prompt.waiting = undefined;
   waiting?.(answer);
+}
+
+/** What begins with a letter or a digit is said to the model, unless the prompt is for a shell. */
+const WORDS = /^\s*[\p{L}\p{N}]/u;
+
+function mayBeCommand(params: Readonly<Record<string, unknown>>): boolean {
+  const { agentMode } = params;
+  return agentMode === 'shell' || !messagesOf(params).every((text) => typeof text === 'string' && WORDS.test(text));
 }
 
 function messagesOf(params: Readonly<Record<string, unknown>>): unknown[] {

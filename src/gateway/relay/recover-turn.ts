@@ -1,10 +1,11 @@
 /** Has the turn of a session go on at the server that has loaded it from its journal, after the one that ran it was lost. */
 import { formatAnswer, isObject } from '../../copilot/index.ts';
 import { NotRestoredError, isServerId, type ServerAnswer } from './model.ts';
-import { readJournalEnd, type JournalEnd } from './journal-end.ts';
 import { factOf } from './facts.ts';
+import { findQuestions } from './find-questions.ts';
+import { readJournalEnd, type DurableEvent, type JournalEnd } from './journal-end.ts';
 import { answerWaiting, type Prompt } from './prompts.ts';
-import { planRecovery, type CutTurn, type JournalFact } from './recovery.ts';
+import { planRecovery, type CutTurn, type JournalFact, type RecoveryPlan } from './recovery.ts';
 import { answerOf, isResult, resultFields } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { Trail } from './trail.ts';
@@ -39,39 +40,63 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
     readJournalEnd(call, sessionId, ({ id: known }) => trail.has(known)),
     isActive(call, sessionId),
   ]);
-  await resumeWaits(session, call, hasActiveWork);
+  const unknown = await resumeWaits(session, call, hasActiveWork);
   const { wasTaken } = session;
   const prompts = session.prompts.cut;
   const cut = cutTurn(trail, prompts, end, hasActiveWork);
   const plan = planRecovery(cut);
+  const missed = missedBy(end, prompts, plan);
   // If the next server is lost as well, its journal may reach beyond that place with other events.
   session.prompts.unseenAfter(cut.lastKept);
   for (const [index, prompt] of prompts.entries()) nameAsKnown(session, prompt, plan.found[index] ?? []);
-  // Without a known event it is not known either which of them its clients have got.
-  const hasEnded = session.events.caughtUp(end.known === undefined ? [] : end.events);
+  const hasEnded = session.events.caughtUp(missed);
   for (const [index, prompt] of prompts.entries()) found(session, prompt, plan.found[index] ?? []);
   if (plan.isOver) {
     // A prompt that waits for the session begins the next turn, whose end is that of this one, too.
     if (wasTaken) session.finish(session.prompts.areOnTheWay ? undefined : recovering.idle(sessionId));
     return wasTaken ? 'Finished' : 'Idle';
   }
+  const isSentAgain = plan.found.flat().includes(undefined);
   // It ran on while its journal was read, and its end was told just now.
-  if (hasEnded && hasActiveWork && !plan.found.flat().includes(undefined)) {
+  if (hasEnded && hasActiveWork && !isSentAgain) {
     session.finish(undefined);
     return 'Finished';
   }
   // Clients that send something meanwhile wait for its end.
   session.turn.runsOn();
+  await findQuestions(call, sessionId, unknown, end.events, (asked, data) => {
+    if (!session.questions.waits.has(String(data['requestId']))) session.events.askAgain(asked, data);
+  });
+  // The end of what is begun again is not the end of what is sent behind it.
+  if (isSentAgain) session.events.hold();
   if (plan.runs) await beginAgain(session, recovering);
-  let isSentAgain = false;
   for (const [index, prompt] of prompts.entries()) {
     const ids = plan.found[index] ?? [];
-    if (!ids.includes(undefined)) continue;
-    isSentAgain = true;
-    await sendAgain(session, prompt, ids, recovering);
+    if (ids.includes(undefined)) await sendAgain(session, prompt, ids, recovering);
   }
   if (isSentAgain) return 'SentAgain';
   return plan.runs ? 'Continued' : 'Running';
+}
+
+/** Those events of the journal that its clients have not got. */
+function missedBy(
+  { events, known }: JournalEnd,
+  prompts: readonly Prompt[],
+  plan: RecoveryPlan,
+): readonly DurableEvent[] {
+  if (known !== undefined) return events;
+  // Without a known event that is not known, but for a prompt which they have not seen, and what is behind it.
+  const unseen = new Set(
+    prompts.flatMap(({ messages }, row) =>
+      messages.flatMap(({ seenAt }, index) => (seenAt === undefined ? (plan.found[row]?.[index] ?? []) : [])),
+    ),
+  );
+  const isUnseen = ({ type, event }: DurableEvent): boolean => {
+    const fact = factOf(type, event);
+    return fact?.kind === 'Prompt' && unseen.has(fact.messageId);
+  };
+  const at = events.findIndex(isUnseen);
+  return at < 0 ? [] : events.slice(at);
 }
 
 /** @throws NotRestoredError if the server refuses it: no end would come of it */
@@ -111,15 +136,20 @@ export async function isActive(call: Recovering['call'], sessionId: string): Pro
 
 /**
  * What the server has kept of what it waited for is valid under the same id, and may have been answered already. Everything else was lost
- * with its process.
+ * with its process. Returns the ids of what it waits for although it was answered, and the answer is not known any more.
  */
-async function resumeWaits(session: Session, call: Recovering['call'], hasActiveWork: boolean): Promise<void> {
+async function resumeWaits(session: Session, call: Recovering['call'], hasActiveWork: boolean): Promise<Set<string>> {
   const open = hasActiveWork ? await openQuestions(call, session.id) : new Set<string>();
+  const unknown = new Set(open);
   for (const requestId of open) {
     const answer = session.questions.answers.find(requestId);
-    if (answer !== undefined) await call(answer.method, answer.params);
+    if (answer === undefined) continue;
+    unknown.delete(requestId);
+    await call(answer.method, answer.params);
   }
   session.questions.waits.resume((requestId) => open.has(requestId));
+  for (const requestId of open) if (session.questions.waits.has(requestId)) unknown.delete(requestId);
+  return unknown;
 }
 
 /** A rule that denied something is lost with the home, and what allows everything is on the disk. @throws RpcError, CopilotError */
@@ -197,6 +227,7 @@ export async function sendAgain(
     found.map((id) => (id === undefined ? given[next++] : undefined)),
   );
   for (const message of missing) message.seenAt = undefined;
+  session.events.dropIdle();
   session.events.caughtUp([]);
   acknowledge(session, prompt);
 }

@@ -93,6 +93,14 @@ export function sessionsFull(id: RequestId, max: number): string {
   return formatError(id, UNAVAILABLE, message, { ...data, rule: 'MaxConcurrent', field, limit: max });
 }
 
+/** For a prompt in a tenant with `spec.sessions.maxConcurrentTurns`. */
+export function turnsFull(id: RequestId, max: number): string {
+  const field = 'spec.sessions.maxConcurrentTurns';
+  const message = `the server runs all ${max} turns that ${field} of the tenant allows, and too many prompts wait for one; try again, or have the limit raised`;
+  const data = { retryable: true, retryAfterMs: NO_PLACE_RETRY_AFTER_MS, outcome: 'NotSent' };
+  return formatError(id, UNAVAILABLE, message, { ...data, rule: 'MaxConcurrentTurns', field, limit: max });
+}
+
 /** For clients of a session of which less than all restrictions could be told to the server again. */
 export function notRestored(id: RequestId, why: string): string {
   const remedy = 'create another session, or delete this one and create it again';

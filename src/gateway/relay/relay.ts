@@ -36,8 +36,8 @@ export interface RelayOptions {
   readonly newId?: () => string;
   /** When tenants were last used; default: as this relay sees it. */
   readonly uses?: LastUses;
-  /** A client waits for a tenant that sleeps, and the operator is to be asked; undefined: it cannot be. */
-  readonly onWakeWanted?: (() => void) | undefined;
+  /** Asks the operator, whenever a client waits for a tenant that sleeps. `isHeard`: it has taken the last such ask. Undefined: it cannot be asked. */
+  readonly wakes?: { readonly isHeard: boolean; ask(): void } | undefined;
   /** There are further replicas, of which another one may have been the home of a tenant before; default: false. */
   readonly mayFollow?: boolean;
 }
@@ -67,7 +67,7 @@ interface KnownTenant {
 /** A relay of the tenants of `fleet`. Nothing is dialled before a client needs it. */
 export function createRelay(options: RelayOptions): ClosableRelay {
   const { fleet, rules, ownership, clock, log, observer, dial, newId = randomUUID, mayFollow } = options;
-  const { pauses = new Pauses(fleet), uses = new LastUses(clock), onWakeWanted } = options;
+  const { pauses = new Pauses(fleet), uses = new LastUses(clock), wakes } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const memory = new KeptMemory({ total: limits.keptBytes, clock });
   /** By tenant, its UID and its isolation. */
@@ -136,7 +136,7 @@ export function createRelay(options: RelayOptions): ClosableRelay {
       makeHome,
       owners,
       clock,
-      wake: { canWake: onWakeWanted !== undefined, onWanted: () => onWakeWanted?.() },
+      wake: { canWake: wakes !== undefined, isHeard: () => wakes?.isHeard !== false, onWanted: () => wakes?.ask() },
       limits,
       memory,
       observer,

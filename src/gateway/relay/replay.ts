@@ -31,15 +31,28 @@ interface Interest {
 
 const OPTIONS = 'session.options.update';
 const MODE = 'session.permissions.setMode';
+const APPROVE_ALL = 'session.permissions.setApproveAll';
+const RULES = 'session.permissions.modifyRules';
+const RESET = 'session.permissions.resetSessionApprovals';
 const INTEREST = 'session.eventLog.registerInterest';
 const INTEREST_ENDS = 'session.eventLog.releaseInterest';
 /** Calls that each change a part of what is there. Of every other method the last call counts. */
 const INCREMENTAL = new Set([
   'session.permissions.configure',
-  'session.permissions.modifyRules',
+  RULES,
   'session.permissions.paths.add',
   'session.provider.add',
 ]);
+/** Nor does a patch of options move a session that was once moved by this. */
+const MOVE = 'session.metadata.setWorkingDirectory';
+/** Calls whose effect a server has on its disk, each with the options that it takes the place of: told again, these would undo it. */
+const IN_PLACE_OF_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  [MOVE]: ['workingDirectory'],
+  'session.model.setReasoningEffort': ['reasoningEffort'],
+  'session.model.switchTo': ['model', 'reasoningEffort'],
+};
+/** Calls by which everything may have been approved. */
+const APPROVES = new Set([APPROVE_ALL, 'session.permissions.configure']);
 /** Kept calls of one session, interests, and registrations of each. */
 const MOST = 1024;
 /** Characters of the kept calls of one session, as JSON. */
@@ -56,16 +69,24 @@ export class ReplayRecord {
   /** In the order in which they were made, which decides what rules come to. */
   #calls: WrittenCall[] = [];
   #overflowed = false;
+  /** The call that moved the session, which is kept for the next home and told to no server. */
+  #move: KeptCall | undefined;
   /** By the type of the event. */
   readonly #interests = new Map<string, Interest>();
 
   /** A call that the server answered without an error, and its result. */
   keep(method: string, params: object, result: unknown): void {
     const given: Readonly<Record<string, unknown>> = isObject(params) ? params : {};
+    const inPlaceOf = IN_PLACE_OF_OPTIONS[method];
     if (method === INTEREST_ENDS) this.#release(given['handle']);
     else if (method === INTEREST) {
       this.#register(String(given['eventType']), params, isObject(result) ? result['handle'] : undefined);
-    } else if (INCREMENTAL.has(method)) {
+    } else if (inPlaceOf !== undefined) {
+      if (method === MOVE) this.#move = { method, params, result: {} };
+      this.#dropOptions(inPlaceOf);
+    } else if (method === MODE) this.#endApproval(given['sessionId']);
+    else if (method === RESET) this.#reset(params, given['includeLocation'] !== false);
+    else if (INCREMENTAL.has(method)) {
       // The same call again decides alone on what it concerns.
       const text = JSON.stringify(params);
       this.#calls = this.#calls.filter((call) => call.method !== method || call.text !== text);
@@ -75,6 +96,7 @@ export class ReplayRecord {
       this.#calls = this.#calls.filter((call) => call.method !== method);
       // Options are patches, each of some fields.
       this.#add(method, method === OPTIONS ? { ...before, ...params } : params);
+      if (this.#move !== undefined) this.#dropOptions(['workingDirectory']);
     }
   }
 
@@ -100,9 +122,14 @@ export class ReplayRecord {
     return this.#overflowed;
   }
 
-  /** Whether anything of it may deny what the session would allow without it. The permission mode is on the disk of the server. */
+  /** Whether a client has said that events of this type are answered. */
+  hasInterest(type: string): boolean {
+    return this.#interests.has(type);
+  }
+
+  /** Whether anything of it may deny what the session would allow without it. */
   get restricts(): boolean {
-    return this.#calls.some(({ method }) => method !== MODE && restricts(method));
+    return this.#calls.some(({ method }) => restricts(method));
   }
 
   /** What a server is told after it has the session again, in order. */
@@ -116,7 +143,8 @@ export class ReplayRecord {
     const interests = [...this.#interests.values()].flatMap(({ params, handles }) =>
       Array.from(handles, (handle) => ({ method: INTEREST, params, result: { handle } })),
     );
-    return [...interests, ...this.#calls.map(({ method, params }) => ({ method, params, result: {} }))];
+    const calls = this.#calls.map(({ method, params }) => ({ method, params, result: {} }));
+    return [...interests, ...calls, ...(this.#move === undefined ? [] : [this.#move])];
   }
 
   /** More was changed at another home than is kept. */
@@ -136,6 +164,29 @@ export class ReplayRecord {
     interest.handles.add(handle);
   }
 
+  /** The last word on these options is on the disk of the server. */
+  #dropOptions(names: readonly string[]): void {
+    this.#calls = this.#calls.map((call) => {
+      if (call.method !== OPTIONS) return call;
+      const params = Object.fromEntries(Object.entries(call.params).filter(([name]) => !names.includes(name)));
+      return { method: OPTIONS, params, text: JSON.stringify(params) };
+    });
+  }
+
+  /** A mode takes the place of what approved everything, which must not come back. The mode itself is on the disk of the server. */
+  #endApproval(sessionId: unknown): void {
+    if (this.#calls.some(({ method }) => APPROVES.has(method)))
+      this.keep(APPROVE_ALL, { sessionId, enabled: false }, {});
+  }
+
+  /** What was approved for a location is gone from the disk of the server. Others may have approved it again since, and that must stay. */
+  #reset(params: object, withLocation: boolean): void {
+    if (withLocation)
+      this.#calls = this.#calls.filter(({ method, params: of }) => method !== RULES || !isOfLocation(of));
+    this.#calls = this.#calls.filter(({ method }) => method !== RESET);
+    this.#add(RESET, { ...params, includeLocation: false });
+  }
+
   #release(given: unknown): void {
     const handle = handleOf(given);
     for (const [type, { handles }] of this.#interests) {
@@ -153,6 +204,11 @@ export class ReplayRecord {
 /** Whether a session without this call might allow more than its clients decided. */
 export function restricts(method: string): boolean {
   return method.startsWith('session.permissions.') || method === OPTIONS;
+}
+
+/** Whether rules are kept for a directory, and not for the session. */
+function isOfLocation(params: object): boolean {
+  return 'scope' in params && params.scope === 'location';
 }
 
 function handleOf(given: unknown): Handle {

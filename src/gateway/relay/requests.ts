@@ -1,15 +1,20 @@
 /** Requests of the server to its clients: which clients are asked, and what their answers come to. */
 import { isObject } from '../../copilot/index.ts';
 import type { ClientAnswer, Declaration } from './model.ts';
+import { REQUEST_LINES, type DeclaredBy, type RequestLine } from './questions/requests.ts';
+
+type Declares = (declaration: Declaration, params: Readonly<Record<string, unknown>>) => boolean;
 
 /** Who is asked. */
 export interface RequestKind {
   /** `All`: everyone who declared it. `Last`: the last one who did, and the one before it when that one is gone. */
   readonly audience: 'All' | 'Last';
   /** Whether it is answered at once while clients are attached of whom nobody declared it: it does not wait for one that left. */
-  readonly isForPresent?: boolean;
+  readonly isForPresent: boolean;
+  /** Whether it is a part of a turn, and ends with it. */
+  readonly isOfTurn: boolean;
   /** Whether a client with this declaration answers such a request. */
-  readonly declares: (declaration: Declaration, params: Readonly<Record<string, unknown>>) => boolean;
+  readonly declares: Declares;
 }
 
 /** What the answers so far come to. */
@@ -20,37 +25,38 @@ const NOBODY = 'no client was there to answer in time';
 const FAILED = 'A hook that should have decided on this failed.';
 const UNATTENDED = 'No client was there to decide on this in time.';
 
-const flag =
-  (name: string) =>
-  (declaration: Declaration): boolean =>
-    declaration[name] === true;
-const anyone = (): boolean => true;
-const canvases = (declaration: Declaration): boolean => declaration['canvases'] !== undefined;
-
-const KINDS: Readonly<Record<string, RequestKind>> = {
-  'userInput.request': { audience: 'All', declares: flag('requestUserInput') },
-  'exitPlanMode.request': { audience: 'All', declares: flag('requestExitPlanMode') },
-  'autoModeSwitch.request': { audience: 'All', declares: flag('requestAutoModeSwitch') },
-  'hooks.invoke': { audience: 'All', declares: flag('hooks'), isForPresent: true },
-  'systemMessage.transform': { audience: 'Last', declares: hasTransform },
-  'providerToken.getToken': { audience: 'Last', declares: hasTokenProvider },
-  'gitHubToken.getToken': {
-    audience: 'Last',
-    declares: ({ gitHubTokenProviderRegistrationId: id }, { registrationId }) =>
-      id !== undefined && id === registrationId,
-  },
-  'canvas.open': { audience: 'Last', declares: canvases },
-  'canvas.close': { audience: 'Last', declares: canvases },
-  'canvas.action.invoke': { audience: 'Last', declares: canvases },
-  'tasks.cancel': { audience: 'Last', declares: anyone },
+const DECLARES: Readonly<Record<Exclude<DeclaredBy, `request${string}`>, Declares>> = {
+  hooks: ({ hooks }) => hooks === true,
+  transform: hasTransform,
+  tokenProvider: hasTokenProvider,
+  tokenRegistration: ({ gitHubTokenProviderRegistrationId: id }, { registrationId }) =>
+    id !== undefined && id === registrationId,
+  canvases: (declaration) => declaration['canvases'] !== undefined,
+  anyone: () => true,
 };
 
+const KINDS: ReadonlyMap<string, RequestKind> = new Map(REQUEST_LINES.flatMap(kindsOf));
+
 /** Requests of servers that clients are asked. */
-export const ASKED_METHODS: readonly string[] = Object.keys(KINDS);
+export const ASKED_METHODS: readonly string[] = [...KINDS.keys()];
 
 /** How a request is routed; undefined: clients are never asked this. */
 export function requestKindOf(method: string): RequestKind | undefined {
-  return Object.hasOwn(KINDS, method) ? KINDS[method] : undefined;
+  return KINDS.get(method);
+}
+
+function kindsOf([method, audience, by, lifetime]: RequestLine): [string, RequestKind][] {
+  if ((audience !== 'All' && audience !== 'Last') || by === undefined) return [];
+  const isForPresent = by === 'hooks';
+  return [[method, { audience, isForPresent, isOfTurn: lifetime === 'Turn', declares: declaredBy(by) }]];
+}
+
+function declaredBy(by: DeclaredBy): Declares {
+  return isDeclared(by) ? DECLARES[by] : (declaration) => declaration[by] === true;
+}
+
+function isDeclared(by: DeclaredBy): by is keyof typeof DECLARES {
+  return Object.hasOwn(DECLARES, by);
 }
 
 /**

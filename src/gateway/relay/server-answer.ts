@@ -33,6 +33,7 @@ const STOPPING = new RegExp(
     '^SERVER_SHUTTING_DOWN$',
     `^Request [\\w.]+ failed with message: ${HOST_GONE}$`,
     '^Request [\\w.]+ failed with message: Standalone managed telemetry preparation failed: SDK connection closed$',
+    '^Request [\\w.]+ failed with message: SDK connection closed during registration$',
   ].join('|'),
 );
 

@@ -31,7 +31,7 @@ export function takeMessage(
   const params = isObject(message.params) ? message.params : {};
   if (message.kind === 'request') {
     const session = home.session(sessionIdOf(params));
-    if (session?.questions.asked.take(message.id, message.method, params, body.length) !== true)
+    if (session?.questions.request(message.id, message.method, params, body.length) !== true)
       refuse(home, message.id, message.method, params);
   } else if (message.method === 'session.lifecycle') {
     takeLifecycle(home, sessionIdOf(params), params['type'] === 'session.deleted', body);

@@ -1,5 +1,6 @@
 /** Calls about the sessions of one server: each when the session is loaded, and again when its server was lost. */
 import { RpcError, UnreachableError, formatAnswer, isObject } from '../../copilot/index.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
 import type { ForcedParams, SessionSettings } from '../model.ts';
 import { forcedParams } from './declarations.ts';
 import { startsTurn } from './drain.ts';
@@ -8,8 +9,11 @@ import { isTaken, questionOf } from './given-answers.ts';
 import { HeldCalls, type HeldCall } from './held-calls.ts';
 import { withSettings } from './injected.ts';
 import type { RelayLimits, ServerAnswer } from './model.ts';
+import type { RelayObserver } from './observer.ts';
 import type { Sender } from './prompts.ts';
 import { askAgain } from './recover-turn.ts';
+import { turnQueued } from './turn-end.ts';
+import { TurnSlots } from './turn-slots.ts';
 import {
   answerOf,
   clientGone,
@@ -47,6 +51,12 @@ export interface SessionCallsOptions {
   readonly forced: ForcedParams | undefined;
   /** What its CopilotSession sets; undefined: nothing. */
   readonly settings: (session: Session) => SessionSettings | undefined;
+  readonly clock: Pick<Clock, 'now' | 'monotonic' | 'sleep'>;
+  readonly newId: () => string;
+  readonly observer: Pick<RelayObserver, 'turnQueued'>;
+  readonly sessions: () => Iterable<Session>;
+  /** `spec.sessions.maxConcurrentTurns` now; undefined: any number. */
+  readonly maxTurns: () => number | undefined;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */
@@ -63,6 +73,8 @@ const NOT_TAKEN = answerOf(Buffer.from(formatAnswer(1, { success: false })), 1);
 const UNLOADS = new Set(['sessions.close', 'session.shutdown']);
 
 export class SessionCalls {
+  /** What prompts begin. */
+  readonly turns: TurnSlots;
   readonly #options: SessionCallsOptions;
   /** Calls that wait until their session is loaded. */
   readonly #waiting: HeldCalls;
@@ -70,6 +82,7 @@ export class SessionCalls {
   constructor(options: SessionCallsOptions) {
     this.#options = options;
     this.#waiting = new HeldCalls(options.limits);
+    this.turns = new TurnSlots({ ...options, max: options.maxTurns });
   }
 
   /**
@@ -126,8 +139,33 @@ export class SessionCalls {
     this.#options.onFailure(method, error);
   }
 
-  /** A prompt of a client that is attached. What becomes of it when its server is lost, the journal says. */
+  /** A prompt of a client that is attached, which may have to wait until its server has a turn for it. */
   prompt(call: ClientCall, session: Session, answered: Answered): void {
+    const { maxTurns } = this.#options;
+    const { generation } = session.turn;
+    const { bytes = 0, gone, sender } = call;
+    const isCut = () => session.turn.generation !== generation;
+    const isTaken = this.turns.enter({
+      session,
+      user: sender?.client.user,
+      bytes,
+      gone,
+      isCut,
+      forget: () => answered(clientGone()),
+      go: () => {
+        if (isCut()) answered(lost(new UnreachableError('the turn is cut that the prompt waited for'), false));
+        else this.#prompt(call, session, answered);
+      },
+      tell: (position, count) => {
+        const { type, body } = turnQueued(session.id, { position, count, max: maxTurns() ?? count }, this.#options);
+        sender?.client.deliver?.(body, type);
+      },
+    });
+    if (!isTaken) answered({ kind: 'TurnsFull', max: maxTurns() ?? 0 });
+  }
+
+  /** What becomes of it when its server is lost, the journal says. */
+  #prompt(call: ClientCall, session: Session, answered: Answered): void {
     const { prompts, trail } = session;
     const { upstream } = this.#options;
     const prompt = prompts.sent(call.method, call.params, trail.position, session.now, call.sender);
@@ -138,7 +176,10 @@ export class SessionCalls {
         return;
       }
       if (isResult(answer)) prompts.acknowledged(prompt, resultFields(answer.body), session.now);
-      else prompts.drop(prompt);
+      else {
+        prompts.drop(prompt);
+        this.turns.ended(session);
+      }
       (prompt.heir ?? answered)(answer);
     });
   }

@@ -19,6 +19,8 @@ export interface SessionEventsOptions {
   readonly waits: Waits;
   /** A turn runs. `by`: the event that says so, if it is in the journal. */
   readonly onStarted: (by: string | undefined) => void;
+  /** The turn that runs is being aborted. */
+  readonly onAborted: () => void;
   /** The server has nothing to do. Its clients are to be told. */
   readonly onIdle: (event: KeptEvent) => void;
   /** The server says that it unloads the session. */
@@ -86,6 +88,18 @@ export class SessionEvents {
     this.#held = undefined;
   }
 
+  /** The server has taken a prompt behind a turn. If the end of that waits, it is for nobody: that of the prompt follows, which ends both. */
+  dropIdle(): void {
+    const begun = this.#held?.findIndex(({ type }) => type === 'user.message') ?? -1;
+    this.#held = this.#held?.filter(({ type }, at) => type !== 'session.idle' || (begun >= 0 && at > begun));
+  }
+
+  /** Clients get a question that they have got, because the answer to it is lost. */
+  askAgain(asked: DurableEvent, data: Readonly<Record<string, unknown>>): void {
+    const { id, type } = asked;
+    this.#passQuestion({ type, body: notificationOf(this.#options.id, asked), id }, data);
+  }
+
   /**
    * Its clients get those of these events that they have not got, and then what came meanwhile. Returns whether that has the end of a turn, and
    * no begin of another one after it.
@@ -104,7 +118,7 @@ export class SessionEvents {
   }
 
   #pass(type: string, given: Buffer): void {
-    const { aliases, trail, prompts, waits, delivery, onStarted, onIdle, onShutdown, onQuestion } = this.#options;
+    const { aliases, trail, prompts, delivery, onStarted, onIdle, onShutdown } = this.#options;
     const body = aliases.isEmpty ? given : aliases.applied(given);
     const { id, fact, data } = seenEvent(this.#options.id, type, body);
     if (id !== undefined) {
@@ -119,8 +133,15 @@ export class SessionEvents {
     if (type === 'user.message' && typeof data['messageId'] === 'string') {
       prompts.seen(data['messageId'], trail.position);
     }
-    if (!isTracked(type)) return delivery.toAll(event);
-    const only: SessionClient | 'Nobody' | undefined = waits.take(type, data, body);
+    if (type === 'abort') this.#options.onAborted();
+    if (isTracked(type)) this.#passQuestion(event, data);
+    else delivery.toAll(event);
+  }
+
+  /** The event may ask something, or say that this was answered. */
+  #passQuestion(event: KeptEvent & { readonly body: Buffer }, data: Readonly<Record<string, unknown>>): void {
+    const { waits, delivery, onQuestion } = this.#options;
+    const only: SessionClient | 'Nobody' | undefined = waits.take(event.type, data, event.body);
     onQuestion();
     if (only === undefined) delivery.toAll(event);
     else if (only !== 'Nobody') delivery.to(only, event);

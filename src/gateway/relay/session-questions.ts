@@ -1,4 +1,5 @@
 /** What the server of one session asks its clients, by events or by requests, and what they have answered a moment ago. */
+import type { RequestId } from '../../copilot/index.ts';
 import { Asked } from './asked.ts';
 import type { Attached } from './attached.ts';
 import type { WaitKind } from './events.ts';
@@ -42,6 +43,7 @@ export class SessionQuestions {
     options: SessionQuestionsOptions,
     attached: Attached,
     timers: Pick<Timers<'Answers' | 'Reserved'>, 'start'>,
+    hasInterest: (type: string) => boolean,
   ) {
     const { limits, observer, permissionTimeoutMs, mayKeep, setTimer, now, answer, deny } = options;
     this.#now = now;
@@ -56,8 +58,8 @@ export class SessionQuestions {
       mayKeep,
       observer,
     };
-    this.waits = new Waits({ ...shared, deny });
     this.asked = new Asked({ ...shared, answer });
+    this.waits = new Waits({ ...shared, hasInterest, deny, twins: this.asked });
   }
 
   /** Those without an answer. */
@@ -72,6 +74,25 @@ export class SessionQuestions {
   /** Whether permissions are all that is asked. */
   get areForPermissions(): boolean {
     return this.waits.isForPermissions && this.asked.size === 0;
+  }
+
+  /** Takes a request of the server, with a frame of `bytes`. Returns false if it is for no client, or too much is open. */
+  request(id: RequestId, method: string, params: Readonly<Record<string, unknown>>, bytes: number): boolean {
+    if (!this.asked.take(id, method, params, bytes)) return false;
+    this.waits.pair(id, method, params);
+    return true;
+  }
+
+  /** The turn that runs is being aborted. */
+  aborted(): void {
+    this.waits.aborted();
+    this.asked.aborted();
+  }
+
+  /** The server has nothing to do. */
+  turnEnded(): void {
+    this.waits.turnEnded();
+    this.asked.turnEnded();
   }
 
   /** Hands a client what it can answer, but for what it `had` before. */
@@ -103,7 +124,7 @@ export class SessionQuestions {
     this.#timers.start('Reserved', RESERVED_MS, () => this.waits.release());
   }
 
-  /** The server is lost: what it waits for is valid still, and what it has asked is not. */
+  /** The server is lost: what it has on its disk is asked still, and nothing else. */
   lost(): void {
     this.answers.forgetSettled(this.#now());
     this.waits.suspend();

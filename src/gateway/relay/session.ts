@@ -77,7 +77,8 @@ export class Session {
     const { limits, observer, setTimer } = options;
     this.#timers = new Timers(setTimer);
     this.turn = new Turn(limits.heldSends, limits.heldSendBytes, observer);
-    this.questions = new SessionQuestions(options, this.attached, this.#timers);
+    const hasInterest = (type: string): boolean => this.replay.hasInterest(type);
+    this.questions = new SessionQuestions(options, this.attached, this.#timers, hasInterest);
     this.delivery = new Delivery(() => this.attached.clients, limits.softQueueBytes);
     const { trail, aliases, delivery, prompts } = this;
     const { waits } = this.questions;
@@ -89,6 +90,7 @@ export class Session {
       prompts,
       waits,
       onStarted: (by) => this.#started(by),
+      onAborted: () => this.questions.aborted(),
       onIdle: (event) => this.#idle(event),
       onShutdown: (event) => this.#shutdown(event),
       onQuestion: () => this.watchUse(),
@@ -324,6 +326,7 @@ export class Session {
   #idle(event: KeptEvent): void {
     const { now } = this.#options;
     this.used();
+    this.questions.turnEnded();
     this.delivery.toAll(event, (client) => !this.turn.holds(client));
     this.isDurable ||= this.hadTurn;
     this.prompts.finished(now());

@@ -1,10 +1,10 @@
 /** Has a session go on that another home served, which died or was given up: its journal and its clients know all that is needed (docs/adr/0045-a-home-dies.md). */
-import { RpcError, isObject, type RequestId } from '../../copilot/index.ts';
+import { RpcError, type RequestId } from '../../copilot/index.ts';
 import type { SessionModel } from '../model.ts';
 import { isTold } from './catch-up.ts';
 import type { DeclaredSession } from './client-state.ts';
-import { WAIT_TYPES } from './events.ts';
 import { factOf, saysStop } from './facts.ts';
+import { findQuestions } from './find-questions.ts';
 import { notificationOf, readJournalEnd, type DurableEvent, type JournalEnd } from './journal-end.ts';
 import { tellAgain, type Loading } from './loading.ts';
 import { NotRestoredError, type ServerAnswer, type SessionClient } from './model.ts';
@@ -184,17 +184,12 @@ export async function pickUp(
 
 /** Finds the events by which the server has asked what it waits for. A client that has them already may be about to come. */
 async function findWaits(session: Session, call: Loading['call'], events: readonly DurableEvent[]): Promise<void> {
+  const { waits } = session.questions;
   const missing = await openQuestions(call, session.id);
-  for (const id of missing) if (session.questions.waits.has(id)) missing.delete(id);
-  const take = (asked: DurableEvent): boolean => {
-    const { data } = asked.event;
-    const requestId = isObject(data) ? data['requestId'] : undefined;
-    if (WAIT_TYPES.includes(asked.type) && isObject(data) && missing.delete(requestId as string)) {
-      session.questions.waits.reserve(asked.type, data, notificationOf(session.id, asked));
-    }
-    return missing.size === 0;
-  };
-  if (missing.size > 0 && events.findLastIndex(take) < 0) await readJournalEnd(call, session.id, take);
+  for (const id of missing) if (waits.has(id)) missing.delete(id);
+  await findQuestions(call, session.id, missing, events, (asked, data) =>
+    waits.reserve(asked.type, data, notificationOf(session.id, asked)),
+  );
   session.questions.reserve();
 }
 

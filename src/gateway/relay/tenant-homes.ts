@@ -9,7 +9,7 @@ import type { Home } from './home.ts';
 import type { RelayLimits, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import type { Owners } from './owners.ts';
-import { leastLoaded, type ServerLoad } from './placement.ts';
+import { chooseServer, type ServerLoad } from './placement.ts';
 import type { KeptAccount, KeptMemory } from './kept-memory.ts';
 import { Quota } from './quota.ts';
 import { listedTimes } from './session-list.ts';
@@ -27,7 +27,7 @@ export interface TenantHomesOptions {
   readonly owners: Owners | undefined;
   readonly clock: Pick<Clock, 'setTimer' | 'monotonic'>;
   /** How sleeping tenants are woken. */
-  readonly wake: Pick<WakeGateOptions, 'canWake' | 'onWanted'>;
+  readonly wake: Pick<WakeGateOptions, 'canWake' | 'isHeard' | 'onWanted'>;
   readonly limits: RelayLimits;
   /** What all tenants share. */
   readonly memory: KeptMemory;
@@ -55,6 +55,8 @@ export class TenantHomes {
   /** Clients that have left while servers had requests of them. */
   readonly #left = new Set<SessionClient>();
   readonly #listeners = new Set<() => void>();
+  /** Of the server that the last new session went to. */
+  #lastPlaced: number | undefined;
   #known: { readonly tenant: GatewayTenant | undefined; readonly keys: readonly string[] } | undefined;
 
   constructor(options: TenantHomesOptions) {
@@ -117,19 +119,25 @@ export class TenantHomes {
     return this.#isSingle ? this.first : undefined;
   }
 
-  /** Why the server that has the session cannot be asked, for the client; undefined: it can. */
+  /** Why the server that has the session is not asked, for the client; undefined: it is. */
   removal(sessionId: string): string | undefined {
-    const key = this.find(sessionId)?.key;
-    if (key === undefined || this.#keys().includes(key)) return undefined;
+    const home = this.find(sessionId);
+    if (home === undefined) return undefined;
+    const { key } = home;
+    if (this.#keys().includes(key)) return this.#mayWait || isExpected(home) ? undefined : this.#unavailable(key);
     const replicas = this.#indexOf(key) + 1;
     return `the session is on the volume of server ${fromKey(key).name}, which the tenant does not run any more; raise spec.replicas to ${replicas} and try again`;
   }
 
-  /** The server for a session that is about to be made, unless one has it: it is that one from now on. */
-  place(sessionId: string): Home {
+  /** The server for a session that is about to be made by the user, unless one has it: it is that one from now on. */
+  place(sessionId: string, user: string | undefined): Home {
     const known = this.find(sessionId);
     if (known !== undefined) return known;
-    const home = leastLoaded(this.current.map((each) => this.#loadOf(each)))?.home ?? this.first;
+    const loads = this.current.map((each) => this.#loadOf(each));
+    const { placement = 'LeastLoaded' } = this.#options.find() ?? {};
+    const chosen = chooseServer(placement, loads, { user, last: this.#lastPlaced })?.server;
+    const home = chosen?.home ?? this.first;
+    this.#lastPlaced = chosen?.index;
     this.seen(sessionId, home);
     return home;
   }
@@ -191,6 +199,7 @@ export class TenantHomes {
         this.#listeners.add(fn);
         return () => void this.#listeners.delete(fn);
       },
+      mayWait: this.#mayWait,
       withinMs: limits.awayMs,
       retryMs: limits.redialAfterMs,
     });
@@ -204,6 +213,16 @@ export class TenantHomes {
     if (home === undefined) return undefined;
     const what = sessionId === undefined ? 'has some of the sessions' : 'may have the session';
     return `server ${fromKey(home.key).name} of tenant ${keyOf(this.#options.tenant)} cannot be reached now, and ${what}; try again`;
+  }
+
+  /** Whether calls wait for a server that is away. */
+  get #mayWait(): boolean {
+    return this.#options.find()?.limits?.unavailable !== 'Fail';
+  }
+
+  #unavailable(key: string): string {
+    const where = `server ${fromKey(key).name} of tenant ${keyOf(this.#options.tenant)}`;
+    return `${where} cannot be reached now, and calls about its sessions do not wait (spec.sessions.unavailable is Fail); try again`;
   }
 
   /** A client that is told of sessions that come and go. */
@@ -336,6 +355,9 @@ export class TenantHomes {
     }
   }
 }
+
+/** Whether the server can be asked, or is away on purpose and comes back at once. */
+const isExpected = (home: Home): boolean => home.isServing || home.drain.isReturning;
 
 function indexOf({ name }: TenantRef, key: string): number {
   return serverIndex(name, fromKey(key).name) ?? 0;

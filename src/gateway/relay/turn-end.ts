@@ -1,4 +1,4 @@
-/** The events that end the waits of SDKs for a turn that will not end by itself. */
+/** The events that the gateway itself makes: those that end the waits of SDKs for a turn that will not end by itself, and word of a place in a queue. */
 import { formatNotification } from '../../copilot/index.ts';
 
 /** An event as the clients of a session get it. */
@@ -36,6 +36,17 @@ function ending(sessionId: string, message: string, maker: EventMaker): readonly
 /** `session.idle`, of a turn whose server was lost before it told that. */
 export function idle(sessionId: string, maker: EventMaker): MadeEvent {
   return made(sessionId, 'session.idle', {}, maker);
+}
+
+/** Of a prompt that waits for a turn, of which the server runs `max` at once: for the client that has sent it. */
+export function turnQueued(
+  sessionId: string,
+  place: { readonly position: number; readonly count: number; readonly max: number },
+  maker: EventMaker,
+): MadeEvent {
+  const { position, count, max } = place;
+  const message = `The prompt waits for a turn: it is number ${position} of ${count}, and the server runs ${max} at once (spec.sessions.maxConcurrentTurns).`;
+  return made(sessionId, 'session.info', { infoType: 'gateway_queue', message }, maker);
 }
 
 function made(sessionId: string, type: string, data: object, { newId, clock }: EventMaker): MadeEvent {

@@ -1,35 +1,25 @@
 /** The one connection of the gateway to a server: dialled when it is needed, and again and again after it was lost. */
 import {
-  AuthFailedError,
-  EventRuns,
-  FrameConnection,
-  ProtocolError,
   TimeoutError,
   UnreachableError,
   formatAnswer,
   formatError,
-  messageOf,
   setDeadline,
   type CopilotError,
   type Dial,
-  type EventHead,
-  type EventRun,
-  type RunTaker,
 } from '../../copilot/index.ts';
 import type { Clock } from '../../kube/clock/clock.ts';
 import type { GatewayServer, ServerState } from '../model.ts';
+import { Calls, type Answered } from './calls.ts';
 import type { ClientAnswer, RelayLimits, ServerAnswer } from './model.ts';
 import type { RelayObserver, ServerEnd } from './observer.ts';
-import { Calls, type Answered } from './calls.ts';
-import { eventIn, isPiece } from './events.ts';
-import { HeldBack } from './held-back.ts';
-import { maySayStop, saysStop } from './facts.ts';
+import { Openers } from './openers.ts';
 import { Outage } from './outage.ts';
-import { ClientGoneError, copied, isStopping, lost, mayBeStopping, resultIn } from './server-answer.ts';
-import { takeFrame, takeOversize, type FrameTakers } from './server-frames.ts';
-import { Silence } from './silence.ts';
+import { copied, lost, resultIn } from './server-answer.ts';
+import { ServerAttempt } from './server-attempt.ts';
+import type { ServerTakers } from './server-intake.ts';
 
-export interface UpstreamOptions {
+export interface UpstreamOptions extends ServerTakers {
   readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>;
   readonly limits: RelayLimits;
   readonly observer: RelayObserver;
@@ -41,25 +31,10 @@ export interface UpstreamOptions {
   readonly isGone: () => boolean;
   /** Whether a session on it has something under way. */
   readonly isWorking: () => boolean;
-  /** An event of a session. The bytes are valid only during the call. */
-  readonly onEvent: FrameTakers['onEvent'];
-  /** Who takes pieces of events of the session, many at a time; undefined: each is an event like any other. */
-  readonly piecesOf: (sessionId: string) => RunTaker | undefined;
-  /** Any other message that is not an answer. */
-  readonly onMessage: FrameTakers['onMessage'];
   /** What was not read of the requests so far has been read. */
   readonly onDrained: () => void;
   /** An open connection was lost. Requests under way have been answered so. */
   readonly onLost: (error: CopilotError, why: ServerEnd) => void;
-}
-
-/** As the SDKs say it: `connect` refuses what it does not know. */
-const CONNECT = { supportedTaskKinds: ['agent', 'client', 'shell'] };
-
-/** Who waits for the connection with more than one request. */
-interface Opener {
-  readonly resolve: () => void;
-  readonly reject: (error: CopilotError) => void;
 }
 
 /**
@@ -69,48 +44,26 @@ interface Opener {
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #calls: Calls;
-  readonly #takers: FrameTakers;
-  #connection: FrameConnection | undefined;
   /** What is dialled or connected to. */
-  #server: GatewayServer | undefined;
-  /** Which attempt that is: a server is the same object at each. */
-  #attempt: symbol | undefined;
-  #isOpen = false;
-  /** While it is open. */
-  #silence: Silence | undefined;
+  #attempt: ServerAttempt | undefined;
   /** Bytes of answers that the server has not read since it stopped reading. */
   #unreadAnswers = 0;
   readonly #outage: Outage;
-  readonly #openers = new Set<Opener>();
+  readonly #openers = new Openers();
   #redial: { cancel(): void } | undefined;
   #openedAt = 0;
   #losses = 0;
   #silences = 0;
   #isClosed = false;
-  /** What the server says while it may be about to stop. */
-  readonly #heldBack: HeldBack;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
     this.#calls = new Calls(options.limits);
-    const { onMessage } = options;
-    this.#takers = {
-      onEvent: (head, body) => this.#onEvent(head, body),
-      onMessage,
-      onAnswer: (id, answer) => this.#onAnswer(id, answer),
-    };
     this.#outage = new Outage(options.clock, options.limits);
-    this.#heldBack = new HeldBack({
-      clock: options.clock,
-      stopsMs: options.limits.stopsMs,
-      maxBytes: options.limits.stopsBytes,
-      event: (head, body) => this.#later(() => options.onEvent(head, body)),
-      answer: (id, answer) => this.#later(() => this.#calls.take(id, answer)),
-    });
   }
 
   get isOpen(): boolean {
-    return this.#isOpen;
+    return this.#attempt?.isOpen === true;
   }
 
   /** How often an open connection was lost. */
@@ -134,8 +87,8 @@ export class Upstream {
   }
 
   get state(): ServerState {
-    if (this.#isOpen) return 'Connected';
-    return this.#server === undefined && this.#redial === undefined ? 'Disconnected' : 'Dialling';
+    if (this.isOpen) return 'Connected';
+    return this.#attempt === undefined && this.#redial === undefined ? 'Disconnected' : 'Dialling';
   }
 
   /** Calls that were sent and not answered, or wait for the connection. */
@@ -145,7 +98,7 @@ export class Upstream {
 
   /** Whether the server reads as fast as this side writes: not while requests wait for a connection. `onDrained` follows. */
   get isWritable(): boolean {
-    return !this.#isWaitedFor && (this.#connection?.isWritable ?? true);
+    return !this.#isWaitedFor && (this.#attempt?.isWritable ?? true);
   }
 
   /**
@@ -153,29 +106,18 @@ export class Upstream {
    * @throws CopilotError if the server is gone, or away for too long, if too many wait for it, or when `gone` aborts
    */
   async opened(gone?: AbortSignal): Promise<void> {
-    if (this.#isOpen) return;
+    if (this.isOpen) return;
     if (this.#openers.size >= this.#options.limits.dialQueue) throw this.#full();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const opener = { resolve, reject };
-    const leave = (): void => {
-      this.#openers.delete(opener);
-      reject(new ClientGoneError());
-    };
-    this.#openers.add(opener);
-    gone?.addEventListener('abort', leave);
-    if (this.#server === undefined) this.#connectSoon();
-    try {
-      await promise;
-    } finally {
-      gone?.removeEventListener('abort', leave);
-    }
+    const opened = this.#openers.wait(gone);
+    if (this.#attempt === undefined) this.#connectSoon();
+    await opened;
   }
 
   /** Sends a request, dialling first if need be. `answered` is called once, maybe at once. `gone`: that of a client, who waits for it. */
   request(method: string, params: object, answered: Answered, gone?: AbortSignal): void {
-    if (this.#isOpen) return this.#send(method, params, answered);
+    if (this.isOpen) return this.#send(method, params, answered);
     if (!this.#calls.enqueue(method, params, answered, gone)) return answered(lost(this.#full(), false));
-    if (this.#server === undefined) this.#connectSoon();
+    if (this.#attempt === undefined) this.#connectSoon();
   }
 
   /** The same; if there is no answer after `ms`, it is as one that was lost. */
@@ -224,7 +166,7 @@ export class Upstream {
         ? formatAnswer(id, (answer as { result: unknown }).result)
         : formatError(id, error.code, error.message);
     this.#write(body);
-    if (this.#connection?.isWritable === false) this.#unread(body.length);
+    if (this.#attempt?.isWritable === false) this.#unread(body.length);
   }
 
   /** Clients are paused while a server does not read, but it can ask on without end. */
@@ -238,18 +180,18 @@ export class Upstream {
 
   /** The server has unloaded the session. What it said of it, and was kept back, is told now. */
   releaseEvents(sessionId: string): void {
-    this.#heldBack.flush(sessionId);
+    this.#attempt?.intake.releaseEvents(sessionId);
   }
 
   /** The session is forgotten, or goes on elsewhere. What the server said of it, and was kept back, is not told. */
   dropEvents(sessionId: string): void {
-    this.#heldBack.drop(sessionId);
+    this.#attempt?.intake.dropEvents(sessionId);
   }
 
   /** The server may be another one now, or gone: a connection to the one before is closed. */
   relocate(): void {
     const { locate } = this.#options;
-    const [before, now] = [this.#server, locate()];
+    const [before, now] = [this.#attempt?.server, locate()];
     if (before === undefined) return this.#retry();
     if (before.podUID === now?.podUID && before.host === now.host && before.port === now.port) return;
     this.#outage.relocated();
@@ -283,7 +225,7 @@ export class Upstream {
   }
 
   get #name(): string {
-    return this.#connection?.address ?? this.#server?.key ?? 'server';
+    return this.#attempt?.name ?? 'server';
   }
 
   #full(): CopilotError {
@@ -297,8 +239,8 @@ export class Upstream {
   }
 
   #write(body: string): void {
-    if (this.#connection === undefined) return;
-    this.#options.observer.serverSent(this.#connection.send(body));
+    const sent = this.#attempt?.send(body);
+    if (sent !== undefined) this.#options.observer.serverSent(sent);
   }
 
   /** Connects, but not again right after a failure: requests that come meanwhile wait for the next attempt. */
@@ -311,85 +253,36 @@ export class Upstream {
   }
 
   #connect(): void {
-    const { clock, limits, locate } = this.#options;
+    const { clock, limits, observer, dial, locate, isWorking, onEvent, onMessage, piecesOf } = this.#options;
     // A timer for a later attempt would make a second connection beside this one.
     this.#stopRedial();
     const server = this.#isGone ? undefined : locate();
     if (server === undefined) return this.#lose(new UnreachableError('the tenant has no server that can be reached'));
     this.#openedAt = clock.monotonic();
-    const attempt = Symbol(server.key);
-    this.#server = server;
-    this.#attempt = attempt;
-    const within = `within ${limits.dialTimeoutMs} ms`;
-    const deadline = setDeadline(clock, limits.dialTimeoutMs, () =>
-      this.#loseIf(attempt, new TimeoutError(`${this.#name}: the server did not answer "connect" ${within}`)),
-    );
-    void this.#open(server, attempt)
-      .catch((error: unknown) => {
-        this.#loseIf(attempt, new UnreachableError(`${server.key}: ${messageOf(error)}`, { cause: error }));
-      })
-      .finally(() => deadline.cancel());
-  }
-
-  /** Resolves when the connection is open, or is not wanted any more. */
-  async #open(server: GatewayServer, attempt: symbol): Promise<void> {
-    const token = await server.token();
-    if (this.#attempt !== attempt) return;
-    const { promise: connected, resolve: onConnected } = Promise.withResolvers<void>();
-    const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
-    const { dial, limits } = this.#options;
-    this.#connection = new FrameConnection({
-      host: server.host,
-      port: server.port,
+    this.#attempt = new ServerAttempt({
+      clock,
+      limits,
+      observer,
       dial,
-      maxFrameBytes: limits.serverFrameBytes,
-      onConnected,
-      runs: this.#runs(),
-      onBody: (body) => this.#onBody(body),
-      onOversize: (start, length) => this.#onOversize(start, length),
+      server,
+      calls: this.#calls,
+      onEvent,
+      onMessage,
+      piecesOf,
+      isAwaited: () => this.#calls.size > 0 || isWorking(),
+      request: (method, params, answered) => this.#send(method, params, answered),
+      onOpen: () => this.#onOpen(),
       onDrained: () => this.#onDrained(),
-      onLost: (error) => {
-        this.#loseIf(attempt, error);
-        onEnded();
-      },
-    });
-    await Promise.race([connected, ended]);
-    if (this.#attempt !== attempt) return;
-    await new Promise<void>((resolve) => {
-      this.#send('connect', { token, ...CONNECT }, (answer) => {
-        this.#connectAnswered(server, attempt, answer);
-        resolve();
-      });
+      onLost: (error) => this.#lose(error),
     });
   }
 
-  #connectAnswered(server: GatewayServer, attempt: symbol, answer: ServerAnswer): void {
-    if (answer.kind !== 'Answer') return;
-    if (answer.head.isError) {
-      server.tokenRefused();
-      return this.#loseIf(attempt, new AuthFailedError(`${this.#name}: the server refused the connection token`));
-    }
-    this.#isOpen = true;
-    this.#silence = this.#watch(attempt);
+  #onOpen(): void {
     this.#outage.ended();
     this.#options.observer.dialled('Connected');
     for (const body of this.#calls.release()) this.#write(body);
-    for (const { resolve } of this.#takeOpeners()) resolve();
+    this.#openers.opened();
     if (this.isWritable) this.#onDrained();
-  }
-
-  /** A path that is lost without a word ends no connection, and whoever waits for the server would do so for ever. */
-  #watch(attempt: symbol): Silence {
-    const { clock, limits, isWorking } = this.#options;
-    return new Silence({
-      timers: clock,
-      silentMs: limits.silentMs,
-      signs: () => this.#connection?.signs ?? 0,
-      isAwaited: () => this.#calls.size > 0 || isWorking(),
-      ask: () => this.#send('ping', {}, () => undefined),
-      onSilent: () =>
-        this.#loseIf(attempt, new TimeoutError(`${this.#name}: the server is silent, and does not answer "ping"`)),
-    });
   }
 
   #stopRedial(): void {
@@ -397,116 +290,41 @@ export class Upstream {
     this.#redial = undefined;
   }
 
-  #loseIf(attempt: symbol, error: CopilotError): void {
-    if (this.#attempt === attempt) this.#lose(error);
-  }
-
   #lose(error: CopilotError, why: ServerEnd = error.reason): void {
     const { observer } = this.#options;
-    const wasOpen = this.#isOpen;
+    const wasOpen = this.isOpen;
     if (wasOpen) {
       observer.disconnected(why);
       this.#losses += 1;
       if (why === 'Timeout') this.#silences += 1;
       this.#outage.lost();
     } else {
-      if (this.#server !== undefined) observer.dialled(why);
+      if (this.#attempt !== undefined) observer.dialled(why);
       if (why !== 'Replaced') this.#outage.failed();
     }
     this.#stopRedial();
-    this.#heldBack.clear();
     const sent = this.#calls.loseSent();
-    this.#connection?.close();
-    this.#connection = undefined;
-    this.#server = undefined;
+    this.#attempt?.close();
     this.#attempt = undefined;
-    this.#isOpen = false;
-    this.#silence?.stop();
-    this.#silence = undefined;
     this.#unreadAnswers = 0;
     // Sessions first: what an answer makes a client do must find them as they are.
     if (wasOpen) this.#options.onLost(error, why);
     for (const answered of sent) answered(lost(error, true));
     // Those have asked for another connection meanwhile who can do with it.
     if (this.#isGone || this.#outage.isOver) this.#giveUp(error);
-    else if (this.#isWaitedFor && this.#server === undefined) this.#connectSoon();
+    else if (this.#isWaitedFor && this.#attempt === undefined) this.#connectSoon();
     // Who waited for the connection goes on, and meets the next attempt.
     if (this.isWritable) this.#onDrained();
   }
 
   /** Nobody waits any longer. */
   #giveUp(error: CopilotError): void {
-    for (const { reject } of this.#takeOpeners()) reject(error);
+    this.#openers.gaveUp(error);
     for (const answered of this.#calls.loseQueued()) answered(lost(error, false));
-  }
-
-  #takeOpeners(): readonly Opener[] {
-    const openers = [...this.#openers];
-    this.#openers.clear();
-    return openers;
   }
 
   #onDrained(): void {
     this.#unreadAnswers = 0;
     this.#options.onDrained();
-  }
-
-  #runs(): EventRuns {
-    const { piecesOf, observer } = this.#options;
-    let taker: RunTaker | undefined;
-    const counted = {
-      takeRun: (run: EventRun): void => {
-        observer.serverReceived(run.bodyBytes, run.count);
-        taker?.takeRun(run);
-      },
-    };
-    const takerOf = (sessionId: string): RunTaker | undefined => {
-      taker = this.#heldBack.keeps(sessionId) ? undefined : piecesOf(sessionId);
-      return taker && counted;
-    };
-    return new EventRuns({ isPassed: isPiece, takerOf });
-  }
-
-  #onBody(body: Buffer): void {
-    this.#options.observer.serverReceived(body.length, 1);
-    takeFrame(body, this.#takers);
-  }
-
-  #onEvent(head: EventHead, body: Buffer): void {
-    const { type } = head;
-    const error = this.#isOpen && type === 'session.error' ? eventIn(body).event : undefined;
-    if (error !== undefined && saysStop(type, error)) this.#stops();
-    else if (!this.#heldBack.takeEvent(head, body, error !== undefined && maySayStop(type, error)))
-      this.#options.onEvent(head, body);
-  }
-
-  /** Takes what came a while ago: what cannot be read ends the connection then, as it does when it comes. */
-  #later(take: () => void): void {
-    const attempt = this.#attempt;
-    try {
-      take();
-    } catch (error) {
-      const found = new ProtocolError(`${this.#name}: ${messageOf(error)}`, { cause: error });
-      if (attempt !== undefined) this.#loseIf(attempt, found);
-    }
-  }
-
-  #stops(): void {
-    this.#lose(new UnreachableError(`${this.#name}: the server stops`));
-  }
-
-  /** A server that stops is lost already: the call that says so, and all others, are answered by the next one. */
-  #onAnswer(id: number, answer: ServerAnswer): void {
-    // An id that is not open is a server's mistake that harms nobody.
-    if (!this.#calls.has(id)) return;
-    if (this.#isOpen && isStopping(answer)) this.#stops();
-    else if (this.#isOpen && mayBeStopping(answer)) this.#heldBack.takeAnswer(id, copied(answer));
-    else this.#calls.take(id, answer);
-  }
-
-  #onOversize(start: Buffer, length: number): void {
-    const { observer, limits } = this.#options;
-    observer.serverOversize();
-    takeOversize(start, length, limits.serverFrameBytes, this.#takers);
   }
 }

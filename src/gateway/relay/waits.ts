@@ -1,10 +1,13 @@
-/** What a session waits for of its clients: permissions, client tools, elicitations. The server asks by events, once. */
+/** What a session waits for of its clients: permissions, client tools and whatever else its server asks by events, once. */
+import type { RequestId } from '../../copilot/index.ts';
 import { declares } from './declarations.ts';
 import { endsWait, waitOf, type WaitKind } from './events.ts';
 import type { Declaration, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 
 const PERMISSION = 'permission.requested';
+/** By this flag a client says that it answers whatever is asked by events. */
+const OBSERVES = 'observePromptEvents';
 
 interface Wait {
   readonly kind: WaitKind;
@@ -19,6 +22,20 @@ interface Wait {
   deadline: { cancel(): void } | undefined;
   /** Whether a client that comes in a moment may have it already, for `One`. */
   isReserved: boolean;
+  /** What the event and the request have in common by which the server asks the same once more. */
+  readonly subject: unknown;
+  /** That request. */
+  twin: RequestId | undefined;
+  /** Whether its turn is being aborted. */
+  isAborted: boolean;
+}
+
+/** The open requests of the server. */
+export interface Twins {
+  /** It was answered by its event. */
+  close(id: RequestId): void;
+  /** Answers it in place of clients, unless one was asked, or it is answered already. */
+  deny(id: RequestId): void;
 }
 
 export interface WaitsOptions {
@@ -27,8 +44,12 @@ export interface WaitsOptions {
   readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
   /** Calls `fn` when the time is over in which somebody who can answer may come. */
   readonly setDeadline: (fn: () => void) => { cancel(): void };
+  /** Whether a client has said that events of this type are answered. */
+  readonly hasInterest: (type: string) => boolean;
   /** Answers in place of the clients. */
   readonly deny: (requestId: string, kind: WaitKind) => void;
+  /** The requests by which the server asks the same once more. */
+  readonly twins: Twins;
   /** Whether so many bytes more may be kept of the tenant. */
   readonly mayKeep: (bytes: number) => boolean;
   readonly observer: Pick<RelayObserver, 'unattended'>;
@@ -50,13 +71,20 @@ export class Waits {
     return this.#bytes;
   }
 
+  /** For how many the session waits, but for those of which the request is open as well. */
   get size(): number {
-    return this.#open.size;
+    return this.#work.filter(({ twin }) => twin === undefined).length;
+  }
+
+  /** Those for which something waits. */
+  get #work(): readonly Wait[] {
+    return [...this.#open.values()].filter(({ kind }) => kind.lifetime !== 'Aside');
   }
 
   /** Whether permissions are all that it waits for: people decide on them, and a server keeps them on the disk. */
   get isForPermissions(): boolean {
-    return this.#open.size > 0 && [...this.#open.values()].every(({ type }) => type === PERMISSION);
+    const work = this.#work;
+    return work.length > 0 && work.every(({ type }) => type === PERMISSION);
   }
 
   /**
@@ -68,7 +96,7 @@ export class Waits {
     if (typeof requestId !== 'string') return undefined;
     const kind = waitOf(type, data);
     // The same id again is another question in place of the one before.
-    if (kind !== undefined || endsWait(type)) this.#end(requestId);
+    if (kind !== undefined || endsWait(type)) this.#answered(requestId);
     const wait = kind && this.#opened(requestId, type, kind, data, body);
     if (kind === undefined || wait === undefined) return undefined;
     if (kind.audience === 'One') wait.offeredTo = this.#lastThatDeclared(wait);
@@ -88,8 +116,9 @@ export class Waits {
     if (this.#open.size >= limit || this.#bytes + body.length > maxBytes || !mayKeep(body.length)) return undefined;
     const named = kind.name === undefined ? '' : data[kind.name];
     const name = typeof named === 'string' ? named : '';
-    const unattended = { offeredTo: undefined, deadline: undefined, isReserved: false };
-    const wait: Wait = { kind, body: Buffer.from(body), type, name, ...unattended };
+    const subject = kind.twin === undefined ? undefined : data[kind.twin.field];
+    const unattended = { offeredTo: undefined, deadline: undefined, isReserved: false, twin: undefined };
+    const wait: Wait = { kind, body: Buffer.from(body), type, name, subject, ...unattended, isAborted: false };
     this.#open.set(requestId, wait);
     this.#bytes += body.length;
     return wait;
@@ -117,6 +146,24 @@ export class Waits {
       }
       this.#setDeadline(requestId, wait);
     }
+  }
+
+  /** The server asks by this request what it has asked by the event before. */
+  pair(id: RequestId, method: string, params: Readonly<Record<string, unknown>>): void {
+    const isTwin = ({ kind: { twin }, twin: known, subject }: Wait): boolean =>
+      twin?.method === method && known === undefined && params[twin.field] === subject;
+    const wait = [...this.#open.values()].find(isTwin);
+    if (wait !== undefined) wait.twin = id;
+  }
+
+  /** The turn that runs is being aborted. */
+  aborted(): void {
+    for (const wait of this.#open.values()) wait.isAborted = wait.kind.lifetime === 'Turn';
+  }
+
+  /** No turn runs any more. Of what it had asked and was aborted the server says nothing. */
+  turnEnded(): void {
+    for (const [requestId, { isAborted }] of this.#open) if (isAborted) this.#end(requestId);
   }
 
   /** Ids of what the client has and has yet to answer. */
@@ -169,11 +216,11 @@ export class Waits {
     for (const requestId of this.#open.keys()) this.#end(requestId);
   }
 
-  /** The server is away: what it waits for is valid still, and nobody can be too late. */
+  /** The server is away: what it has on its disk is valid still, and nobody can be too late. Everything else was lost with its process. */
   suspend(): void {
-    for (const wait of this.#open.values()) {
-      wait.deadline?.cancel();
-      wait.deadline = undefined;
+    for (const [requestId, wait] of this.#open) {
+      if (wait.kind.lifetime === 'Journal') this.#stopDeadline(wait);
+      else this.#end(requestId);
     }
   }
 
@@ -190,6 +237,12 @@ export class Waits {
     client.deliver(wait.body, wait.type);
   }
 
+  #answered(requestId: string): void {
+    const twin = this.#open.get(requestId)?.twin;
+    this.#end(requestId);
+    if (twin !== undefined) this.#options.twins.close(twin);
+  }
+
   #end(requestId: string): void {
     const wait = this.#open.get(requestId);
     if (wait === undefined) return;
@@ -200,22 +253,33 @@ export class Waits {
 
   /** Runs the deadline exactly while nobody can answer. */
   #setDeadline(requestId: string, wait: Wait): void {
-    const isAttended = wait.kind.audience === 'One' ? wait.offeredTo !== undefined : this.#hasClients();
-    if (isAttended) {
-      wait.deadline?.cancel();
-      wait.deadline = undefined;
-    } else {
-      wait.deadline ??= this.#options.setDeadline(() => {
-        this.#end(requestId);
-        this.#options.observer.unattended(wait.type);
-        this.#options.deny(requestId, wait.kind);
-      });
-    }
+    if (this.#isAttended(wait)) this.#stopDeadline(wait);
+    else wait.deadline ??= this.#options.setDeadline(() => this.#giveUp(requestId, wait));
   }
 
-  #hasClients(): boolean {
-    for (const _ of this.#options.attached()) return true;
-    return false;
+  #stopDeadline(wait: Wait): void {
+    wait.deadline?.cancel();
+    wait.deadline = undefined;
+  }
+
+  #giveUp(requestId: string, wait: Wait): void {
+    wait.deadline = undefined;
+    // A client may have said meanwhile that it answers.
+    if (this.#isAttended(wait)) return;
+    this.#end(requestId);
+    const { observer, deny, twins } = this.#options;
+    // A server says better by itself that nobody was there than by an answer that it is given.
+    if (wait.twin !== undefined) return twins.deny(wait.twin);
+    observer.unattended(wait.type);
+    deny(requestId, wait.kind);
+  }
+
+  /** Whether somebody is there who has said that it answers such. */
+  #isAttended({ kind: { audience, flag }, type, offeredTo }: Wait): boolean {
+    if (audience === 'One') return offeredTo !== undefined;
+    const attached = [...this.#options.attached()].map(([, declaration]) => declaration);
+    const isDeclared = attached.some((each) => each[OBSERVES] === true || (flag !== undefined && each[flag] === true));
+    return isDeclared || (attached.length > 0 && this.#options.hasInterest(type));
   }
 
   #lastThatDeclared(wait: Wait): SessionClient | undefined {

@@ -28,6 +28,8 @@ export interface WakeGateOptions {
   readonly areServing: () => boolean;
   /** Whether this process can ask for tenants to be woken. */
   readonly canWake: boolean;
+  /** Whether who wakes tenants has taken what it was asked the last time. */
+  readonly isHeard: () => boolean;
   readonly clock: Pick<Clock, 'setTimer' | 'monotonic'>;
   readonly limits: Pick<RelayLimits, 'wakeBytes' | 'wakeMs'>;
   readonly observer: Pick<RelayObserver, 'wakeEnded'>;
@@ -160,7 +162,9 @@ export class WakeGate {
     const now = clock.monotonic();
     const waitMs = this.#waitMs;
     const late = this.#take(({ since }) => now - since >= waitMs, 'TimedOut');
-    for (const { refuse } of late) refuse(`${this.#name} did not wake within ${waitMs / 1000} s`, 'Asleep');
+    // Where the operator is, and why it does not answer, is not for clients: the log has it.
+    const why = this.#options.isHeard() ? '' : ': the operator, which starts its servers, does not answer';
+    for (const { refuse } of late) refuse(`${this.#name} did not wake within ${waitMs / 1000} s${why}`, 'Asleep');
     this.#watch();
   }
 

@@ -8,6 +8,7 @@ import {
   DRAIN_ENDS,
   FAILOVER_RESULTS,
   HELD_ENDS,
+  QUEUE_ENDS,
   RESTORE_RESULTS,
   SEARCH_ENDS,
   SERVER_ENDS,
@@ -17,6 +18,7 @@ import {
   type DrainEnd,
   type FailoverResult,
   type HeldEnd,
+  type QueueEnd,
   type RelayObserver,
   type RestoreResult,
   type SearchEnd,
@@ -26,6 +28,7 @@ import {
 } from '../relay/observer.ts';
 import { ASKED_METHODS } from '../relay/requests.ts';
 import { Series } from './series.ts';
+import { loadOfServers } from './server-load.ts';
 
 /** Seconds. A server that only restarts is back in one or two; the last one is the time for which clients wait. */
 const FAILOVER_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300];
@@ -47,6 +50,7 @@ export class RelayMetrics implements RelayObserver {
   readonly #woken: Counter<'result'>;
   readonly #wakeSeconds: Histogram;
   readonly #held: Counter<'result'>;
+  readonly #queued: Counter<'result'>;
   readonly #refused: Counter<'reason'>;
   readonly #searches: Counter<'result'>;
   readonly #unattended: Counter<'asked'>;
@@ -118,6 +122,11 @@ export class RelayMetrics implements RelayObserver {
         result: HELD_ENDS,
       },
     );
+    this.#queued = series.counter(
+      'queued_prompts_total',
+      'Prompts that had to wait because their server ran as many turns as the tenant allows, by what became of them',
+      { result: QUEUE_ENDS },
+    );
     this.#refused = series.counter(
       'refused_calls_total',
       'Calls that were refused although their method is allowed, by reason',
@@ -134,6 +143,24 @@ export class RelayMetrics implements RelayObserver {
       'unattended_total',
       'Events and requests of servers that the gateway answered because no client was there to do it, by type or method',
       { asked: [...WAIT_TYPES, ...ASKED_METHODS] },
+    );
+  }
+
+  /** The series of every server, which tell who has tenants and how much they are used. `relay` is asked at each scrape. */
+  watchServers(relay: Pick<Relay, 'sessions' | 'servers'>): void {
+    const loads = () => loadOfServers(relay.servers(), relay.sessions());
+    const labels = ['tenant_namespace', 'tenant', 'server'] as const;
+    this.#series.each(
+      'server_turns',
+      'Turns that run on the server, and sessions whose prompt waits for one; only with --server-metrics',
+      labels,
+      () => loads().map(({ turns: value, labels }) => ({ labels, value })),
+    );
+    this.#series.each(
+      'server_sessions',
+      'Sessions of clients that the server has in memory; only with --server-metrics',
+      labels,
+      () => loads().map(({ sessions: value, labels }) => ({ labels, value })),
     );
   }
 
@@ -200,6 +227,10 @@ export class RelayMetrics implements RelayObserver {
 
   heldEnded(result: HeldEnd): void {
     this.#held.inc({ result });
+  }
+
+  turnQueued(result: QueueEnd): void {
+    this.#queued.inc({ result });
   }
 
   piecesDropped(count: number): void {

@@ -61,6 +61,26 @@ export class Series {
     this.#registry.registerMetric(gauge);
   }
 
+  /** A gauge with a series for each of what `read` returns at a scrape, and no other: what is gone has none. */
+  each<L extends string>(
+    name: string,
+    help: string,
+    labels: readonly L[],
+    read: () => Iterable<{ readonly labels: Readonly<Record<L, string>>; readonly value: number }>,
+  ): void {
+    const gauge = new Gauge<L>({
+      name: `${PREFIX}${name}`,
+      help,
+      labelNames: [...labels],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const found of read()) this.set(found.labels, found.value);
+      },
+    });
+    this.#registry.registerMetric(gauge);
+  }
+
   /** A gauge with a series for each of `all`; at each scrape those that `isSet` names are 1, and the others 0. */
   flags(name: string, help: string, label: string, all: readonly string[], isSet: () => readonly string[]): void {
     const gauge = new Gauge({

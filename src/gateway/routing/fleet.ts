@@ -35,8 +35,8 @@ export interface FleetOptions {
 
 /** After this time a pod that was nobody's is looked at again, in ms: its owner may have been adopted. */
 const RECHECK_MS = 30_000;
-/** The longest that the fleet is not synced because owners of pods are being read, in ms. */
-const FIRST_CHECKS_MS = 5_000;
+/** The longest that the fleet is not synced because owners of pods are being read, in ms: those that somebody asks for are read first. */
+const FIRST_CHECKS_MS = 1_000;
 
 /**
  * Reads the owners of each pod once, when it appears, as a reconcile of its tenant; everything else follows from the caches. A tenant is
@@ -53,6 +53,8 @@ export class CachedFleet implements Fleet, Reconciler {
   #unchecked: Set<string> | undefined;
   /** When the caches were synced, monotonic ms. */
   #listedAt = 0;
+  /** One for all checks before their turn, so that together they take as many connections as one of the others. */
+  readonly #early = new AbortController().signal;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -90,7 +92,10 @@ export class CachedFleet implements Fleet, Reconciler {
     if (known !== undefined) return known;
     const found = this.#compute(key);
     // An unknown one is not remembered: anybody may ask for any number of them.
-    if (found !== undefined) this.#found.set(key, found);
+    if (found !== undefined) {
+      this.#found.set(key, found);
+      this.#checkEarly(key);
+    }
     return found;
   }
 
@@ -140,6 +145,13 @@ export class CachedFleet implements Fleet, Reconciler {
     return (this.#unchecked = new Set(waiting.map(keyOf).filter((key) => this.#podsOf(key).length > 0)));
   }
 
+  /** Among thousands of tenants whose pods are checked for the first time it would wait for its turn, and whoever asks with it. */
+  #checkEarly(key: string): void {
+    if (this.#unchecked?.has(key) !== true) return;
+    // What fails here is reported, and tried again, when its turn comes.
+    this.reconcile(fromKey(key), { signal: this.#early }).catch(() => undefined);
+  }
+
   #changed(key: string): void {
     const before = this.#found.get(key);
     if (before !== undefined) {
@@ -183,6 +195,7 @@ export class CachedFleet implements Fleet, Reconciler {
       ),
       ...(model !== undefined && { model }),
       limits: limitsOf(spec?.sessions),
+      ...(spec?.placement !== undefined && { placement: spec.placement }),
       ...(spec?.rates !== undefined && { rates: spec.rates }),
       ...(sleep !== undefined && { sleep }),
       ...(stopped !== undefined && { stoppedBy: stopped }),

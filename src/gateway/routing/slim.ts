@@ -1,6 +1,14 @@
 /** What the gateway keeps in memory of tenants and pods: ten thousand tenants take less than 250 MB. */
 import { durationMs } from '../../api/duration.ts';
-import { Annotation, COPILOT_TENANT, Label, type Access, type Injection, type Isolation } from '../../api/names.ts';
+import {
+  Annotation,
+  COPILOT_TENANT,
+  Label,
+  type Access,
+  type Injection,
+  type Isolation,
+  type Placement,
+} from '../../api/names.ts';
 import type { CopilotTenantSpec, HibernationStatus, SecretKeyRef, ServerDrain } from '../../api/tenant.ts';
 import type { Pod } from '../../kube/types/builtins.ts';
 import { getControllerOf } from '../../kube/types/owner.ts';
@@ -15,6 +23,7 @@ export type RoutedTenant = KubeObject & {
     readonly isolation?: Isolation;
     readonly model?: SpecifiedModel & Partial<RoutedModel>;
     readonly sessions?: Partial<RoutedSessions>;
+    readonly placement?: Placement;
     readonly rates?: TenantRates;
     readonly suspend?: boolean;
     readonly replicas?: number;
@@ -37,7 +46,10 @@ export interface RoutedServer {
 }
 type SpecifiedModel = Pick<NonNullable<CopilotTenantSpec['model']>, 'github' | 'provider'>;
 /** What the gateway enforces of `spec.sessions`. */
-type RoutedSessions = Pick<CopilotTenantSpec['sessions'], 'permissionTimeout' | 'maxConcurrent' | 'maxPerUser'>;
+type RoutedSessions = Pick<
+  CopilotTenantSpec['sessions'],
+  'permissionTimeout' | 'maxConcurrent' | 'maxConcurrentTurns' | 'maxPerUser' | 'unavailable'
+>;
 /** The login that the gateway puts into the tenant's sessions. */
 export type RoutedModel = SpecifiedModel & {
   /** Its Secret, while the operator lets the gateway read it. */
@@ -66,11 +78,11 @@ export function tenantKeyOf({ metadata: { namespace = '', labels } }: Pod): stri
 }
 
 /**
- * Keeps of a tenant its isolation, its limits and rates, whether it sleeps or is stopped, its access, what its annotations say to the gateway, the hashes of its credentials, its servers that have a volume or drain, and its model if
+ * Keeps of a tenant its isolation, its placement, its limits and rates, whether it sleeps or is stopped, its access, what its annotations say to the gateway, the hashes of its credentials, its servers that have a volume or drain, and its model if
  * sessions get the login from the gateway.
  */
 export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedTenant): RoutedTenant {
-  const { isolation, sessions, rates, hibernation, suspend, replicas } = spec ?? {};
+  const { isolation, sessions, placement, rates, hibernation, suspend, replicas } = spec ?? {};
   const { access, modelInjection, modelSecret, binding, servers = [], hibernation: sleep } = status ?? {};
   const model = modelInjection === 'Gateway' ? injectedModel(spec?.model, modelSecret) : undefined;
   const credentials = (binding?.credentials ?? []).map(({ sha256 }) => ({ sha256 }));
@@ -83,6 +95,7 @@ export function slimTenant({ apiVersion, kind, metadata, spec, status }: RoutedT
       ...(isolation !== undefined && { isolation }),
       ...(model !== undefined && { model }),
       ...(sessions !== undefined && { sessions: slimSessions(sessions) }),
+      ...(placement !== undefined && { placement }),
       ...(rates !== undefined && { rates }),
       ...(suspend === true && { suspend }),
       ...(replicas === 0 && { replicas }),
@@ -122,21 +135,33 @@ export function stoppedBy({ spec }: RoutedTenant): GatewayTenant['stoppedBy'] {
 function slimSessions({
   permissionTimeout,
   maxConcurrent,
+  maxConcurrentTurns,
   maxPerUser,
+  unavailable,
 }: Partial<RoutedSessions>): Partial<RoutedSessions> {
   return {
     ...(permissionTimeout !== undefined && { permissionTimeout }),
     ...(maxConcurrent !== undefined && { maxConcurrent }),
+    ...(maxConcurrentTurns !== undefined && { maxConcurrentTurns }),
     ...(maxPerUser !== undefined && { maxPerUser }),
+    ...(unavailable !== undefined && { unavailable }),
   };
 }
 
 /** The limits in the form that the relay uses. */
-export function limitsOf({ permissionTimeout, maxConcurrent, maxPerUser }: Partial<RoutedSessions> = {}): TenantLimits {
+export function limitsOf({
+  permissionTimeout,
+  maxConcurrent,
+  maxConcurrentTurns,
+  maxPerUser,
+  unavailable,
+}: Partial<RoutedSessions> = {}): TenantLimits {
   return {
     ...(permissionTimeout !== undefined && { permissionTimeoutMs: durationMs(permissionTimeout) }),
     ...(maxConcurrent !== undefined && { maxConcurrent }),
+    ...(maxConcurrentTurns !== undefined && { maxConcurrentTurns }),
     ...(maxPerUser !== undefined && { maxPerUser }),
+    ...(unavailable !== undefined && { unavailable }),
   };
 }
 

@@ -1,0 +1,92 @@
+/**
+ * Looks after turns that go on after a loss. A server that does nothing of one any more, and has not told its end, never will: what it had loaded
+ * may have been taken apart in the same moment. So the turn is recovered once more.
+ */
+import { RpcError } from '../../copilot/index.ts';
+import type { Clock } from '../../kube/clock/clock.ts';
+import { isActive, type Recovering } from './recover-turn.ts';
+import type { Session } from './session.ts';
+
+export interface RecoveredTurnsOptions {
+  readonly clock: Pick<Clock, 'setTimer'>;
+  /** Ms without an event after which the server is asked what it does. */
+  readonly quietMs: number;
+  readonly call: Recovering['call'];
+  /** Has the session loaded, and its turn recovered, as after a loss, unless it was loaded again since. */
+  readonly recover: (session: Session, loads: number) => Promise<void>;
+  /** It was recovered so often in vain that it is left alone. */
+  readonly onLeft: (session: Session) => void;
+}
+
+/** What was found when it was last looked at the session. */
+interface Look {
+  /** Of the load that is looked after. */
+  readonly loads: number;
+  /** Of its events. */
+  readonly bytes: number;
+  /** How often the server said that it does nothing, one time after the other. */
+  readonly idles: number;
+}
+
+/** The end of a turn may follow the word that nothing is done, so that is asked twice. */
+const IDLES = 2;
+/** How often the same turn is recovered: a server that works and says that it does not would be made to begin without end. */
+const RECOVERIES = 3;
+
+/** Of one server. */
+export class RecoveredTurns {
+  readonly #options: RecoveredTurnsOptions;
+  /** How often the turn was recovered for this reason that a session is in. */
+  readonly #recoveries = new WeakMap<Session, number>();
+
+  constructor(options: RecoveredTurnsOptions) {
+    this.#options = options;
+  }
+
+  /** The session was loaded, and its turn is to go on. */
+  watch(session: Session): void {
+    const { loads } = session.load;
+    // The first look only takes down what there is.
+    this.#arm(session, { loads, bytes: -1, idles: 0 });
+  }
+
+  #arm(session: Session, look: Look): void {
+    const { clock, quietMs } = this.#options;
+    clock.setTimer(quietMs, () => void this.#look(session, look));
+  }
+
+  async #look(session: Session, look: Look): Promise<void> {
+    if (!isSame(session, look)) {
+      if (!session.turn.isTaken) this.#recoveries.delete(session);
+      return;
+    }
+    const { bytes } = session.events;
+    const isQuiet = bytes === look.bytes && session.questions.size === 0 && session.sending === 0;
+    if (!isQuiet || (await this.#isActive(session))) return this.#arm(session, { ...look, bytes, idles: 0 });
+    if (look.idles + 1 < IDLES) return this.#arm(session, { ...look, idles: look.idles + 1 });
+    // Its end may have come behind the answer.
+    if (!isSame(session, look) || session.events.bytes !== bytes) return this.#look(session, look);
+    await this.#recover(session, look);
+  }
+
+  async #recover(session: Session, { loads }: Look): Promise<void> {
+    const before = this.#recoveries.get(session) ?? 0;
+    if (before === RECOVERIES) return this.#options.onLeft(session);
+    this.#recoveries.set(session, before + 1);
+    await this.#options.recover(session, loads);
+  }
+
+  async #isActive({ id }: Session): Promise<boolean> {
+    try {
+      return await isActive(this.#options.call, id);
+    } catch (error) {
+      // One that it does not have in memory it does not work on. Without an answer, nothing is known.
+      return !(error instanceof RpcError);
+    }
+  }
+}
+
+/** Whether the same load has the turn under way still. */
+function isSame(session: Session, { loads }: Look): boolean {
+  return session.load.loads === loads && session.isLoaded && session.turn.isTaken;
+}
