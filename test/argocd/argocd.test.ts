@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { PersistentVolumeClaim } from '../../src/kube/types/builtins.ts';
+import { AksStandIn } from '../support/aks-stand-in.ts';
 import { Applications, type Application } from '../support/applications.ts';
 import { CHART, REQUIRED_VALUES } from '../support/chart.ts';
 import { READY_MS, TestNamespace } from '../support/cluster.ts';
@@ -30,6 +31,7 @@ let head: string;
 const kubectl = (...args: string[]) => namespace.kubectl.ok([...args, '-n', namespace.name]);
 const argocd = (...args: string[]) => namespace.kubectl.ok([...args, '-n', ARGOCD]);
 const unlabel = () => namespace.kubectl.ok(['label', 'nodes', '-l', OURS, 'workload-', `${OURS.split('=')[0]}-`]);
+let aks: AksStandIn;
 
 beforeAll(async () => {
   namespace = await TestNamespace.open();
@@ -48,6 +50,7 @@ beforeAll(async () => {
 
   await unlabel();
   await namespace.kubectl.ok(['label', 'node', 'node1', 'workload=agents', OURS]);
+  aks = await AksStandIn.make(namespace.kubectl, 'node1');
   applications = new Applications(ARGOCD);
   const { image, serverImage } = REQUIRED_VALUES;
   await createApplication('operator.yaml', 'operator', (spec) => {
@@ -64,6 +67,7 @@ afterAll(async () => {
   for (const application of ['tenants', 'operator']) await removeApplication(application);
   await applications.stop();
   await unlabel();
+  await aks.remove();
   await namespace.close();
   git[Symbol.dispose]();
 });

@@ -2,7 +2,7 @@
 
     python chatter.py ADDRESS TOKEN MODEL SESSIONS
 
-Prints one JSON list of what each session did and saw, for the checker of histories.
+Prints a line when all sessions are made, and at the end one JSON list of what each session did and saw, for the checker of histories.
 """
 
 import asyncio
@@ -21,13 +21,16 @@ async def permission(request, invocation):
     return PermissionDecisionApproveOnce()
 
 
-async def chat(client, stopped):
-    session = await client.create_session(
+async def create(client):
+    return await client.create_session(
         model="test-model",
         provider={"type": "openai", "base_url": f"{MODEL}/v1", "api_key": "unused"},
         streaming=True,
         on_permission_request=permission,
     )
+
+
+async def chat(session, stopped):
     seen = {"id": session.session_id, "prompts": [], "failed": [], "events": []}
 
     def note(event):
@@ -43,7 +46,7 @@ async def chat(client, stopped):
             if answer is None or prompt not in answer.data.content:
                 seen["failed"].append(f"{prompt}: {answer and answer.data.content} after {seen['events'][-12:]}")
         except Exception as error:  # Whatever a client is told in place of its answer.
-            seen["failed"].append(f"{prompt}: {type(error).__name__} {error}")
+            seen["failed"].append(f"{prompt}: {type(error).__name__} {error} after {seen['events'][-12:]}")
     return seen
 
 
@@ -52,7 +55,9 @@ async def main():
     await client.start()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin, stopped.set)
-    seen = await asyncio.gather(*(chat(client, stopped) for _ in range(int(SESSIONS))))
+    sessions = await asyncio.gather(*(create(client) for _ in range(int(SESSIONS))))
+    print("ready", flush=True)
+    seen = await asyncio.gather(*(chat(session, stopped) for session in sessions))
     print(json.dumps(seen))
     await client.stop()
 

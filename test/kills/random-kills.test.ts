@@ -10,16 +10,19 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
+import { RecordedFrames } from '../support/recorded-frames.ts';
 import { problemsOf, type HistoryEvent, type Seen } from '../support/history.ts';
 import { pythonWithSdk } from '../support/python-sdk.ts';
-import { RelayBench, clientTool, toolCall } from '../support/relay-bench.ts';
+import { RelayBench, clientTool, request, toolCall } from '../support/relay-bench.ts';
 
 /** More of them by `make test-kills`. */
 const KILLS = Number(process.env['RELAY_KILLS'] ?? 10);
 const CLIENTS = Number(process.env['RELAY_CLIENTS'] ?? 4);
-/** The longest time between a start and the next kill, in ms. */
+/** Characters of a prompt by which it is found. */
+const WORD = 36;
+/** The longest time between a start and the next kill, in ms, unless a start takes long, as on a machine that is busy: then loads do, too. */
 const LONGEST_MS = 1500;
 
 const historyEvent = (event: SessionEvent): HistoryEvent => ({
@@ -47,10 +50,12 @@ class Chatter {
     events: [],
   };
   readonly #bench: RelayBench;
+  readonly #client: CopilotClient;
   readonly #session: CopilotSession;
 
-  constructor(bench: RelayBench, session: CopilotSession) {
+  constructor(bench: RelayBench, client: CopilotClient, session: CopilotSession) {
     this.#bench = bench;
+    this.#client = client;
     this.#session = session;
     session.on((event) => void this.seen.events.push(historyEvent(event)));
   }
@@ -67,9 +72,16 @@ class Chatter {
         this.seen.prompts.push(prompt);
         if (answer === undefined) this.seen.failed.push(prompt);
       } catch (error) {
-        this.seen.failed.push(`${prompt}: ${String(error)}`);
+        this.seen.failed.push(`${prompt}: ${String(error)}; ${await this.#activity()}`);
       }
     }
+  }
+
+  /** What the server does with it, in words. */
+  async #activity(): Promise<string> {
+    const method = 'session.metadata.activity';
+    const found = await request(this.#client, method, { sessionId: this.id }).catch(String);
+    return `at ${new Date().toISOString()} the server says of it ${JSON.stringify(found)}`;
   }
 
   /** One that streams for a while, one that calls a tool of the client, one that is answered at once. */
@@ -84,9 +96,10 @@ class Chatter {
 
 describe.each(['cli', 'runtime'] as const)('a server that is killed again and again (%s)', (binary) => {
   let bench: RelayBench;
+  const frames = new RecordedFrames();
 
   beforeAll(async () => {
-    bench = await RelayBench.start(binary);
+    bench = await RelayBench.start(binary, {}, { dial: frames.dial });
   }, 120_000);
   afterAll(() => bench[Symbol.asyncDispose]());
 
@@ -99,7 +112,7 @@ describe.each(['cli', 'runtime'] as const)('a server that is killed again and ag
       const python = spawn(await pythonWithSdk(), [program, `${host}:${port}`, token, model, `${CLIENTS}`], {
         stdio: ['pipe', 'pipe', 'inherit'],
       });
-      const printed = text(python.stdout);
+      const printed = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
       const clients = await Promise.all(
         Array.from({ length: CLIENTS }, async () => {
           const client = new CopilotClient({
@@ -115,33 +128,46 @@ describe.each(['cli', 'runtime'] as const)('a server that is killed again and ag
           async (client, index) =>
             new Chatter(
               bench,
+              client,
               await client.createSession(bench.config({ tools, streaming: true, ...varied(bench, index) })),
             ),
         ),
       );
+      // A call that is lost again and again is told so; a session must be there before its server is killed.
+      expect(await printed.next()).toEqual({ done: false, value: 'ready' });
       const stop = new AbortController();
       const running = chatters.map((chatter) => chatter.run(stop.signal));
+      let startMs = 0;
       for (let kill = 0; kill < KILLS; kill += 1) {
-        await setTimeout(Math.random() * LONGEST_MS);
-        await bench.server.kill(kill % 4 === 3 ? 'SIGTERM' : 'SIGKILL');
+        // A session that is lost ten times while it is loaded, one time after the other, is given up.
+        await setTimeout(Math.random() * Math.max(LONGEST_MS, 3 * startMs));
+        const signal = kill % 4 === 3 ? 'SIGTERM' : 'SIGKILL';
+        frames.mark(`${signal} is sent to the server`);
+        await bench.server.kill(signal);
+        const begun = performance.now();
         await bench.server.start();
+        startMs = performance.now() - begun;
       }
       stop.abort();
       python.stdin.end();
       await Promise.all(running);
-      const ofPython = JSON.parse(await printed) as (Seen & { readonly id: string })[];
+      const ofPython = JSON.parse(String((await printed.next()).value)) as (Seen & { readonly id: string })[];
       await Promise.all(clients.map((client) => client.stop()));
 
-      const failures = bench.gateway.log.filter(({ msg }) => msg === 'a session could not be loaded');
-      expect(failures.map(({ error }) => error)).toEqual([]);
-      expect(chatters.every(({ seen }) => seen.prompts.length > 0)).toBe(true);
       const all = [...chatters.map(({ id, seen }) => ({ id, ...seen })), ...ofPython];
+      const problems: string[] = [];
       await bench.client(async (client) => {
         for (const { id, ...seen } of all) {
           const session = await client.resumeSession(id, bench.config());
-          expect(problemsOf((await session.getEvents()).filter(isTold).map(historyEvent), seen)).toEqual([]);
+          const found = problemsOf((await session.getEvents()).filter(isTold).map(historyEvent), seen);
+          if (found.length > 0) problems.push(`${found.join('\n')}\n${frames.of(id, seen.failed[0]?.slice(0, WORD))}`);
         }
       });
+      expect(problems).toEqual([]);
+      const failures = bench.gateway.log.filter(({ msg }) => msg === 'a session could not be loaded');
+      const told = failures.map(({ error, session }) => `${String(error)}\n${frames.of(String(session))}`);
+      expect(told).toEqual([]);
+      expect(chatters.every(({ seen }) => seen.prompts.length > 0)).toBe(true);
     },
     120_000 + KILLS * 15_000,
   );

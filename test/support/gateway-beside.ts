@@ -13,22 +13,31 @@ import { waitFor } from './wait.ts';
 
 const SERVICE = 'gateway-of-test';
 
+/** What a test does with the operator. */
+export interface OperatorBeside {
+  /** No operator runs until it is started again. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
 /** Both go with the namespace, which was opened with a gateway. There must be a pod in the cluster already. */
-export async function startGatewayBeside(namespace: TestNamespace, operatorArgs: string[] = []): Promise<void> {
+export async function startGatewayBeside(
+  namespace: TestNamespace,
+  operatorArgs: string[] = [],
+): Promise<OperatorBeside> {
   const [port, internal, wakes] = [await freePort(), await freePort(), await freePort()];
   const address = await waitFor('this machine has an address beside the loopback', ownAddress);
   await namespace.kubectl.ok(['create', '-f', '-'], endpoints(namespace.name, address));
-  await namespace.startOperator({
-    args: [
-      // Who leads is found by the Lease.
-      '--leader-elect=true',
-      `--wake-bind-address=127.0.0.1:${wakes}`,
-      `--gateway-address=127.0.0.1:${port}`,
-      `--gateway-internal=${SERVICE}:${internal}`,
-      `--gateway-token-file=${await tokenFile(namespace, 'copilot-operator', INTERNAL_AUDIENCE)}`,
-      ...operatorArgs,
-    ],
-  });
+  const args = [
+    // Who leads is found by the Lease.
+    '--leader-elect=true',
+    `--wake-bind-address=127.0.0.1:${wakes}`,
+    `--gateway-address=127.0.0.1:${port}`,
+    `--gateway-internal=${SERVICE}:${internal}`,
+    `--gateway-token-file=${await tokenFile(namespace, 'copilot-operator', INTERNAL_AUDIENCE)}`,
+    ...operatorArgs,
+  ];
+  let operator = await namespace.startOperator({ args });
   const gateway = await GatewayProcess.start(
     await namespace.operatorKubeconfig('copilot-gateway'),
     [
@@ -42,6 +51,10 @@ export async function startGatewayBeside(namespace: TestNamespace, operatorArgs:
     namespace.name,
   );
   namespace.use({ [Symbol.asyncDispose]: () => gateway.kill() });
+  return {
+    stop: () => operator.stop(),
+    start: async () => void (operator = await namespace.startOperator({ args })),
+  };
 }
 
 /** What is done with a client of the gateway, and with what it makes sessions. */

@@ -98,9 +98,9 @@ export class GatewayWorld implements AsyncDisposable {
   }
 
   /** Starts the server of a tenant on this machine, and its pod with that address. Only one at a time of a test file has the port of servers. */
-  async startServer(tenant: string, binary: ServerBinary = 'runtime'): Promise<CopilotServer> {
+  async startServer(tenant: string, binary: ServerBinary = 'runtime', host = HOST): Promise<CopilotServer> {
     const token = await this.token(`${tenant}-token`);
-    const server = await CopilotServer.start(binary, token, [], {}, SERVER_PORT, { host: HOST });
+    const server = await CopilotServer.start(binary, token, [], {}, SERVER_PORT, { host });
     const pod = await this.tenants.startPod(tenant, 0);
     const status = { podIP: server.host, podIPs: [{ ip: server.host }] };
     await this.tenants.patch(Pod, pod.metadata.name, { status }, 'status');

@@ -12,7 +12,7 @@ import { rulesByIsolation } from '../../src/gateway/methods/rules.ts';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import { RoutedRelay } from '../../src/gateway/forward/routed-relay.ts';
 import { UnreadMemory, unreadLimits } from '../../src/gateway/client/unread-memory.ts';
-import { dialTcpWhile } from '../../src/copilot/index.ts';
+import { dialTcpWhile, type Dial } from '../../src/copilot/index.ts';
 import type { Homes } from '../../src/gateway/peers/model.ts';
 import { createRelay, type ClosableRelay } from '../../src/gateway/relay/relay.ts';
 import { ForwardMetrics } from '../../src/gateway/report/forward-metrics.ts';
@@ -61,6 +61,8 @@ export interface GatewayInProcessOptions extends Partial<
   /** What the API server would say; default: that it knows nobody. */
   readonly reviews?: Reviews;
   readonly issuers?: TokenIssuers;
+  /** How it connects to servers, if it is the only replica; default: TCP. */
+  readonly dial?: Dial;
   /** Of its clients; default: that of this machine. */
   readonly clock?: Clock;
 }
@@ -99,7 +101,7 @@ export class GatewayInProcess implements AsyncDisposable {
       observer: relayMetrics,
       limits: relayLimits,
       mayFollow: homes !== undefined,
-      ...(homes && { dial: dialTcpWhile(() => homes.mayAct) }),
+      ...(homes === undefined ? options.dial && { dial: options.dial } : { dial: dialTcpWhile(() => homes.mayAct) }),
     });
     relayMetrics.watch(this.#relay);
     const unread = new UnreadMemory(unreadLimits(options.maxUnreadBytes ?? MAX_UNREAD_BYTES, MAX_CONNECTIONS));
@@ -171,6 +173,11 @@ export class GatewayInProcess implements AsyncDisposable {
   /** How far the drains are that the fleet states. */
   drains(): ReturnType<ClosableRelay['drains']> {
     return this.#relay.drains();
+  }
+
+  /** For how long its tenants were not used. */
+  uses(): ReturnType<ClosableRelay['uses']> {
+    return this.#relay.uses();
   }
 
   get tlsPort(): number {

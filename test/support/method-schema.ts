@@ -30,6 +30,17 @@ export function cliSchema(): string {
   return join(cache, found);
 }
 
+/** Types of events, of the schema beside that of the methods, whose data has the id of a request; in order. */
+export function eventsWithRequestId(schema: string): string[] {
+  const events = JSON.parse(readFileSync(join(dirname(schema), 'session-events.schema.json'), 'utf8')) as Schema;
+  const types = Object.values(events.definitions).flatMap(({ properties }) => {
+    const type = properties?.['type']?.const;
+    const isAsked = propertiesOf(properties?.['data'], events).includes('requestId');
+    return typeof type === 'string' && isAsked ? [type] : [];
+  });
+  return types.toSorted();
+}
+
 /** The schema of the runtime that the SDK of this project brings along, which is an older one. */
 export function sdkSchema(): string {
   return join(root, 'node_modules/@github/copilot-sdk-linux-x64/schemas/api.schema.json');
@@ -78,6 +89,12 @@ export function sdkBindings(): string {
 /** Names of the methods that an SDK calls, by its source. */
 export function calledMethods(source: string): string[] {
   const names = Array.from(source.matchAll(/sendRequest\(\s*"([\w.]+)"/g), ([, name = '']) => name);
+  return [...new Set(names)].toSorted();
+}
+
+/** Names of what an SDK takes of a server, by its source: requests that it answers, and notifications. */
+export function takenMethods(source: string): string[] {
+  const names = Array.from(source.matchAll(/on(?:Request|Notification)\(\s*"([\w.]+)"/g), ([, name = '']) => name);
   return [...new Set(names)].toSorted();
 }
 

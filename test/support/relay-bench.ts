@@ -1,11 +1,13 @@
 /** A real server, a model and the gateway in front of it, for tests of the relay with real SDKs. */
 import { approveAll, defineTool, type CopilotClient, type SessionConfig } from '@github/copilot-sdk';
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import type { RelayLimits } from '../../src/gateway/relay/model.ts';
 import type { Step } from '../model/script.ts';
 import { withClient, type Binding } from './chat.ts';
 import type { ServerBinary } from './copilot-binary.ts';
 import { CopilotServer } from './copilot-server.ts';
+import { Histories } from './histories.ts';
 import { JoinedGateways } from './joined-gateways.ts';
 import { TestModel } from './model.ts';
 import { BINDING_TOKEN, GatewayInProcess, bindingTokenFor, type GatewayInProcessOptions } from './gateway.ts';
@@ -22,6 +24,8 @@ export const WAYS: readonly (readonly [ServerBinary, Way])[] = [
 ];
 
 const TOKEN = 'f3b1c0ffee';
+/** How late servers write the last events of a turn, in ms, and time for a busy machine. */
+const WRITTEN_MS = 5_000;
 
 export class RelayBench implements AsyncDisposable {
   readonly server: CopilotServer;
@@ -35,6 +39,7 @@ export class RelayBench implements AsyncDisposable {
   readonly token = TOKEN;
   /** What clients of the gateway need. */
   readonly binding: Binding;
+  readonly #histories = new Histories();
 
   private constructor(
     server: CopilotServer,
@@ -104,7 +109,26 @@ export class RelayBench implements AsyncDisposable {
 
   /** Runs `use` with a client of the gateway. */
   client<T>(use: (client: CopilotClient) => Promise<T>): Promise<T> {
-    return withClient(this.binding, use);
+    return withClient(this.binding, this.watched(use));
+  }
+
+  /** The same `use`, with all that its client does and sees in sessions noted for {@link historyProblems}. */
+  watched<T>(use: (client: CopilotClient) => Promise<T>): (client: CopilotClient) => Promise<T> {
+    return (client) => {
+      this.#histories.watch(client);
+      return use(client);
+    };
+  }
+
+  /** What clients did and saw that does not agree with the journals, in sentences; to be called while the servers have them on their disks. */
+  async historyProblems(): Promise<string[]> {
+    const journalOf = (id: string) => this.servers.map((server) => server.journalOf(id)).join('');
+    const endsAt = performance.now() + WRITTEN_MS;
+    for (;;) {
+      const problems = this.#histories.problems(journalOf);
+      if (problems.length === 0 || performance.now() > endsAt) return problems;
+      await setTimeout(50);
+    }
   }
 
   /** Runs `use` with a client of the gateway that acts for a user. */

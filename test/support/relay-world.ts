@@ -239,13 +239,15 @@ export class RelayWorld {
       ownership: this.ownership,
       dial: this.#dial,
       mayFollow,
-      onWakeWanted: () => void (this.wakesWanted += 1),
+      wakes: this.wakes,
     });
     observer.watch(this.relay);
   }
 
   /** How often the operator was to be asked to wake the tenant. */
   wakesWanted = 0;
+  /** Where it is asked. */
+  readonly wakes = { isHeard: true, ask: () => void (this.wakesWanted += 1) };
 
   /** The server's end of the last connection. */
   get server(): ServerEnd {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { conditionOf, READY_MS, SERVER_IMAGE, TestNamespace } from '../../support/cluster.ts';
-import { converse, startGatewayBeside, type Use } from '../../support/gateway-beside.ts';
+import { converse, startGatewayBeside, type OperatorBeside, type Use } from '../../support/gateway-beside.ts';
 import { askingTestModel, ModelInCluster } from '../../support/model-in-cluster.ts';
 
 jest.setTimeout(6 * READY_MS);
@@ -13,12 +13,13 @@ const ASLEEP_MS = 4 * READY_MS;
 const BINARIES = ['cli', 'runtime'] as const;
 let namespace: TestNamespace;
 let model: ModelInCluster;
+let operator: OperatorBeside;
 
 beforeAll(async () => {
   namespace = await TestNamespace.open({ gateway: true });
   // First, because this machine has an address in the network of pods only while there is one.
   model = await ModelInCluster.start(namespace);
-  await startGatewayBeside(namespace);
+  operator = await startGatewayBeside(namespace);
   for (const binary of BINARIES) {
     await namespace.createTenant(binary, {
       server: { binary },
@@ -100,21 +101,49 @@ describe.each(BINARIES)('a tenant with binary %s that nobody uses', (tenant) => 
 describe('a tenant that sleeps', () => {
   const tenant = 'runtime';
 
-  it('and whose image is gone tells its clients, sleeps again, and is woken once it has one', async () => {
-    await fallsAsleep(tenant);
-    await namespace.patchTenant(tenant, { spec: { server: { image: 'localhost/no-such-image:1' } } });
+  /** It cannot be woken, of which a client is told why, and sleeps again. */
+  async function failsToWake(why: RegExp): Promise<void> {
     await conversing(tenant, async (client, config) => {
-      await expect(client.createSession(config)).rejects.toThrow(/could not be woken: .*no-such-image/s);
+      await expect(client.createSession(config)).rejects.toThrow(why);
     });
     const failed = await fallsAsleep(tenant);
     expect(conditionOf(failed, 'Hibernated')).toMatchObject({ status: 'True', reason: 'WakeFailed' });
     expect(conditionOf(failed, 'Ready')).toMatchObject({ status: 'False', reason: 'WakeFailed' });
     expect(await namespace.pods(tenant)).toEqual([]);
+  }
+
+  it('and whose image is gone tells its clients, and sleeps again', async () => {
+    await fallsAsleep(tenant);
+    await namespace.patchTenant(tenant, { spec: { server: { image: 'localhost/no-such-image:1' } } });
+    await failsToWake(/could not be woken: .*no-such-image/s);
     await namespace.patchTenant(tenant, { spec: { server: { image: SERVER_IMAGE } } });
-    const match = await answer('with an image');
+  });
+
+  it('and whose pods a quota refuses tells its clients, and sleeps again', async () => {
+    await fallsAsleep(tenant);
+    const quota = {
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'no-pods' },
+      spec: { hard: { pods: '0' } },
+    };
+    await namespace.kubectl.ok(['create', '-n', namespace.name, '-f', '-'], quota);
+    await failsToWake(/could not be woken: .*exceeded quota: no-pods/s);
+    await namespace.kubectl.ok(['delete', 'resourcequota', 'no-pods', '-n', namespace.name]);
+  });
+
+  it('and that no operator can wake has its clients wait for one, which wakes it', async () => {
+    await fallsAsleep(tenant);
+    await operator.stop();
+    const match = await answer('by the next operator');
     await conversing(tenant, async (client, config) => {
-      const session = await client.createSession(config);
-      expect((await session.sendAndWait({ prompt: match }, READY_MS))?.data.content).toBe('with an image');
+      const made = client.createSession(config);
+      // The gateway serves all that needs no operator meanwhile.
+      await client.ping('still there?');
+      expect(phaseOf(await namespace.tenant(tenant))).toBe('Stopped');
+      await operator.start();
+      const session = await made;
+      expect((await session.sendAndWait({ prompt: match }, READY_MS))?.data.content).toBe('by the next operator');
     });
     const { status } = await namespace.waitForReady(tenant);
     expect(status?.hibernation?.failure).toBeUndefined();

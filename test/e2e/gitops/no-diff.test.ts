@@ -101,8 +101,8 @@ function renderedFor(namespace: string): Promise<string> {
   return helm(['template', namespace, CHART, '--namespace', namespace], values);
 }
 
-/** Tenants that wait for a node of a pool, which the local cluster does not have. */
-const OF_A_POOL = ['umbrella'];
+/** Tenants that wait for a node of a pool, or of AKS, which the local cluster does not have. */
+const OF_A_POOL = ['umbrella', 'wayne'];
 
 /** Tenants and sessions that the operator is still working on, with what it says of them. */
 async function unsettled(namespace: TestNamespace): Promise<string[]> {

@@ -1,11 +1,12 @@
 // Every sample of config/samples, as it is, on the real cluster.
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { join } from 'node:path';
+import { AksStandIn } from '../../support/aks-stand-in.ts';
 import { conditionOf, READY_MS, TestNamespace } from '../../support/cluster.ts';
 import { PROJECT } from '../../support/tenant-api.ts';
 import { expectRecovered, expectStalled } from '../../support/stalled.ts';
 
-// All at once: ten servers start beside each other.
+// All at once: eleven servers start beside each other.
 jest.setTimeout(4 * READY_MS);
 
 /** On a node that this test has labelled, so that a run that was broken off can be told from somebody's pool. */
@@ -18,6 +19,7 @@ const unlabel = () => namespace.kubectl.ok(['label', 'nodes', '-l', OURS, 'workl
 beforeAll(async () => {
   namespace = await TestNamespace.open();
   await unlabel();
+  await AksStandIn.clear(namespace.kubectl);
   await namespace.startOperator();
   await namespace.kubectl.ok(['apply', '-n', namespace.name, '-k', join(PROJECT, 'config/samples')]);
 });
@@ -71,6 +73,31 @@ describe('the sample', () => {
       expect(pod?.spec?.tolerations).toContainEqual(tolerated);
     } finally {
       await unlabel();
+    }
+  });
+
+  it('AKS virtual nodes waits for the StorageClass and the node of AKS, and takes them when they come', async () => {
+    const stalled = await namespace.waitForTenant(
+      'wayne',
+      'says what it waits for',
+      (found) => conditionOf(found, 'Stalled').status === 'True',
+      READY_MS,
+    );
+    const { reason, message } = conditionOf(stalled, 'Stalled');
+    // Whichever is seen first: both are missing.
+    expect(['StorageClassNotFound', 'Unschedulable']).toContain(reason);
+    expect(message).toMatch(/StorageClass azurefile-csi not found|node affinity\/selector/);
+    await ready('hooli');
+    const node = (await namespace.pods('hooli'))[0]?.spec?.nodeName ?? '';
+    const aks = await AksStandIn.make(namespace.kubectl, node);
+    try {
+      await expectRecovered(namespace, 'wayne');
+      const [pod] = await namespace.pods('wayne');
+      expect(pod?.spec?.nodeName).toBe(node);
+      const tolerated = { key: 'virtual-kubelet.io/provider', operator: 'Exists', effect: 'NoSchedule' };
+      expect(pod?.spec?.tolerations).toContainEqual(tolerated);
+    } finally {
+      await aks.remove();
     }
   });
 });

@@ -5,7 +5,7 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { McpListener } from '../../support/mcp-listener.ts';
-import { RelayBench, request, toolCall } from '../../support/relay-bench.ts';
+import { RelayBench, clientTool, request, toolCall } from '../../support/relay-bench.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const done = { text: 'done' };
@@ -111,6 +111,64 @@ describe.each(['cli', 'runtime'] as const)('a session whose server was killed (%
       },
     );
   }, 120_000);
+
+  it('has its tools, is asked what its client can be asked, and streams what it had streamed', async () => {
+    const questions: string[] = [];
+    let deltas = 0;
+    const changes: Partial<SessionConfig> = {
+      streaming: true,
+      tools: [clientTool('lookup', (q) => `found ${q}`)],
+      onUserInputRequest: ({ question }) => {
+        questions.push(question);
+        return { answer: 'yes', wasFreeform: true };
+      },
+      onEvent: ({ type }) => void (deltas += type === 'assistant.message_delta' ? 1 : 0),
+    };
+    await acrossKill(
+      changes,
+      async () => expect(deltas).toBeGreaterThan(0),
+      async (session) => {
+        deltas = 0;
+        const question = toolCall('ask_user', { question: 'ok?', allow_freeform: true });
+        const word = await bench.answer(toolCall('lookup', { q: 'abc' }), question, done);
+        expect((await session.sendAndWait({ prompt: word }, 60_000))?.data.content).toBe('done');
+        expect(await bench.toolResults(word)).toContain('found abc');
+        expect(questions).toEqual(['ok?']);
+        expect(deltas).toBeGreaterThan(0);
+      },
+    );
+  }, 120_000);
+
+  it.each([
+    ['by patches of options, and then by calls of their own', ['options', 'own'], ['switched', '/etc']],
+    // A patch moves no session that was moved by a call (measured).
+    ['by calls of their own, and then by patches of options', ['own', 'options'], ['patched', '/etc']],
+  ] as const)(
+    'has the model and the directory that were set last: %s',
+    async (_what, order, expected) => {
+      const found = async (session: CopilotSession): Promise<unknown[]> => {
+        const word = await bench.answer(bash('pwd'), done);
+        await session.sendAndWait({ prompt: word }, 60_000);
+        const [first] = await bench.model.requests(word);
+        return [first?.model, (await bench.toolResults(word)).split('\n')[0]];
+      };
+      await acrossKill(
+        {},
+        async (session, call) => {
+          for (const way of order) {
+            if (way === 'options') await call('session.options.update', { model: 'patched', workingDirectory: '/usr' });
+            else {
+              await session.setModel('switched');
+              await call('session.metadata.setWorkingDirectory', { workingDirectory: '/etc' });
+            }
+          }
+          expect(await found(session)).toEqual(expected);
+        },
+        async (session) => expect(await found(session)).toEqual(expected),
+      );
+    },
+    120_000,
+  );
 
   it('works where it worked', async () => {
     await acrossKill(

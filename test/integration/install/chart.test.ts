@@ -12,6 +12,7 @@ import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import { ALERT_FILES, alertsIn, type AlertGroups } from '../../support/alerts.ts';
 import { CHART, REQUIRED_VALUES, helm, helmFailure, objectsOf, render, type PolicyRule } from '../../support/chart.ts';
 import { startOperator } from '../../support/operator.ts';
+import { PROMETHEUS_RULE, SERVICE_MONITOR } from '../../support/prometheus-crd.ts';
 import { PROJECT, startTenantApi, tenantManifest, type TenantApi } from '../../support/tenant-api.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -37,39 +38,6 @@ const oidc = {
 const TEMPLATE = ['template', 'copilot-operator', CHART];
 const dryRun = (manifests: string) =>
   api.kubectl.ok(['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
-
-/** A stand-in for a CRD of the Prometheus operator, with as much of its schema as is told. */
-const prometheusCrd = (kind: string, spec: object = { 'x-kubernetes-preserve-unknown-fields': true }) => {
-  const plural = `${kind.toLowerCase()}s`;
-  const openAPIV3Schema = { type: 'object', properties: { spec: { type: 'object', ...spec } } };
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.monitoring.coreos.com` },
-    spec: {
-      group: 'monitoring.coreos.com',
-      names: { plural, kind },
-      scope: 'Namespaced',
-      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema } }],
-    },
-  };
-};
-const texts = { type: 'object', additionalProperties: { type: 'string' } };
-const listOf = (required: string[], properties: object) => ({
-  type: 'array',
-  items: { type: 'object', required, properties },
-});
-/** The fields of alerts, as the Prometheus operator has them. */
-const alertGroups = listOf(['name'], {
-  name: { type: 'string', minLength: 1 },
-  rules: listOf(['expr'], {
-    alert: { type: 'string' },
-    expr: { type: 'string' },
-    for: { type: 'string', pattern: '^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$' },
-    labels: texts,
-    annotations: texts,
-  }),
-});
 
 describe('the chart', () => {
   it('passes helm lint', async () => {
@@ -237,6 +205,7 @@ describe('the chart', () => {
       proxyProtocolFrom,
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
+      serverMetrics: true,
       keepaliveMessages: '45s',
       maxUnreadBytes: '64Mi',
       maxKeptBytes: '32Mi',
@@ -248,6 +217,7 @@ describe('the chart', () => {
       tls: { port: 4322, cert: `${folder}/tls.crt`, key: `${folder}/tls.key`, clientCA: `${folder}/ca.crt` },
       maxConnections: 100,
       maxConnectionsPerTenant: 90,
+      serverMetrics: true,
       keepaliveMs: 45_000,
       maxUnreadBytes: 67_108_864,
       maxKeptBytes: 33_554_432,
@@ -320,11 +290,7 @@ describe('the chart', () => {
 
 describe('an API server accepts what the chart renders', () => {
   beforeAll(async () => {
-    await api.kubectl.ok(['create', '-f', '-'], prometheusCrd('ServiceMonitor'));
-    await api.kubectl.ok(
-      ['create', '-f', '-'],
-      prometheusCrd('PrometheusRule', { properties: { groups: alertGroups } }),
-    );
+    for (const crd of [SERVICE_MONITOR, PROMETHEUS_RULE]) await api.kubectl.ok(['create', '-f', '-'], crd);
   });
 
   it.each<[string, object]>([
@@ -364,6 +330,7 @@ describe('an API server accepts what the chart renders', () => {
           oidc: { jwt: [oidc] },
           maxConnections: 100,
           maxConnectionsPerTenant: 90,
+          serverMetrics: true,
           maxUnreadBytes: '64Mi',
           clientsFrom: [{ namespaceSelector: { matchLabels: { clients: 'yes' } } }],
           autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 5 },

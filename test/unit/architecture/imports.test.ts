@@ -72,6 +72,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'predicates',
       'process',
       'resync',
+      'return-memory',
+      'runnables',
       'work-queue',
     ],
     ['health-server', 'internal-port', 'metrics'],
@@ -91,7 +93,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   copilot: [
     ['blocks', 'bytes', 'errors', 'session', 'session-id', 'deadline', 'redactor', 'wire'],
     ['framing', 'message'],
-    ['peer', 'frame-batch', 'frame-connection', 'scan'],
+    ['pending-requests', 'frame-batch', 'frame-connection', 'scan'],
+    ['peer'],
     ['event-run'],
     ['client'],
     ['answer'],
@@ -169,7 +172,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['issuers'],
   ],
   'gateway/client': [
-    ['keepalive', 'state', 'token-bucket', 'unread-memory'],
+    ['keepalive', 'left-memory', 'state', 'token-bucket', 'unread-memory'],
     ['rates'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
     ['outgoing', 'oversize', 'recheck', 'token-check'],
@@ -179,7 +182,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   ],
   'gateway/listen': [['certificates', 'proxy-protocol'], ['source'], ['listener']],
   'gateway/report': [
-    ['audit', 'bounded-names', 'counted-rules', 'series', 'views'],
+    ['audit', 'bounded-names', 'counted-rules', 'series', 'server-load', 'views'],
     ['forward-metrics', 'internal-server', 'metrics', 'peer-metrics', 'relay-metrics'],
   ],
   'gateway/methods': [
@@ -191,7 +194,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['rules'],
   ],
   'gateway/relay': [
-    ['model'],
+    ['model', 'questions'],
     [
       'aliases',
       'answers-in-turn',
@@ -215,6 +218,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'silence',
       'timers',
       'turn-end',
+      'turn-order',
     ],
     [
       'client-answers',
@@ -234,12 +238,14 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'wake-gate',
     ],
     ['asked', 'calls', 'held-back', 'prompts', 'server-frames', 'waits'],
-    ['client-state', 'given-answers', 'upstream'],
+    ['client-state', 'find-questions', 'given-answers', 'openers', 'server-intake'],
+    ['server-attempt'],
+    ['upstream'],
     ['session-events', 'session-list'],
     ['owners', 'session-questions'],
     ['session'],
-    ['injection', 'places', 'recover-turn', 'under-way'],
-    ['loading'],
+    ['injection', 'places', 'recover-turn', 'turn-slots', 'under-way'],
+    ['loading', 'recovered-turns'],
     ['failover'],
     ['session-calls'],
     ['catch-up', 'drain-work'],
@@ -257,6 +263,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['client'],
     ['relay'],
   ],
+  'gateway/relay/questions': [['reasons'], ['events', 'requests']],
   'gateway/forward': [
     ['limits', 'messages', 'observer', 'restore', 'seen-session'],
     ['between-homes', 'declared', 'held-frames', 'leg', 'peer-stream'],
@@ -276,7 +283,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/routing': [['owner-chain', 'serving', 'slim'], ['known-models', 'known-pods'], ['fleet'], ['add-fleet']],
   commands: [
     ['flags', 'permission'],
-    ['gateway', 'operator', 'cleanup', 'ping', 'crds'],
+    ['gateway', 'operator', 'cleanup', 'ping', 'crds', 'export'],
   ],
   tenant: [
     [
@@ -305,13 +312,15 @@ const layers: Record<string, readonly (readonly string[])[]> = {
       'tenant-budget',
       'world',
     ],
-    ['cleanup', 'fleet', 'running-plan', 'steady-state'],
+    ['cleanup', 'fleet', 'running-plan', 'steady-state', 'token-plan'],
+    ['volume-checks'],
     ['ended-pods', 'metrics', 'server-plan'],
     ['drain-plan', 'first-ready', 'hibernation'],
-    ['gateway-drains', 'plan'],
+    ['gateway-drains', 'rollout-plan'],
+    ['plan'],
     ['gateway-rights'],
     ['apply', 'redaction', 'status-writer'],
-    ['action-events', 'status'],
+    ['action-events', 'planner', 'status'],
     ['throttled-status'],
     ['reconciler'],
     ['controller'],

@@ -21,6 +21,7 @@ describe('the command line of the gateway', () => {
       watchNamespaces: [],
       healthPort: undefined,
       metricsPort: undefined,
+      serverMetrics: false,
       internalPort: undefined,
       namespace: undefined,
       peerPort: undefined,
@@ -35,6 +36,7 @@ describe('the command line of the gateway', () => {
       ['--listen-port=1', '--health-port=2', '--metrics-port=65535', '--internal-port=3', '--peer-port=4'],
       { listenPort: 1, healthPort: 2, metricsPort: 65_535, internalPort: 3, peerPort: 4 },
     ],
+    ['metrics of servers', ['--server-metrics=true'], { serverMetrics: true }],
     ['TLS', tls, { tls: { port: 4322, cert: '/tls/tls.crt', key: '/tls/tls.key', clientCA: undefined } }],
     ['TLS only', [...tls, '--listen-port=0'], { listenPort: undefined }],
     [
@@ -94,6 +96,6 @@ describe('the command line of the gateway', () => {
   it('is what the help lists', () => {
     const listed = [...GATEWAY_FLAGS.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, name]) => name);
     for (const name of listed) expect(() => parseGatewayOptions([`--${name}=`])).not.toThrow(/Unknown option/);
-    expect(listed).toHaveLength(22);
+    expect(listed).toHaveLength(23);
   });
 });

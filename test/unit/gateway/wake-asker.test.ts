@@ -82,11 +82,14 @@ describe('the operator', () => {
   it('is looked for again when it does not answer, which is said once', async () => {
     wanted = [ACME];
     fails = new Error('connect ECONNREFUSED');
+    expect(asker.isHeard).toBe(true);
     asker.ask();
     await clock.advance(2_000);
+    expect(asker.isHeard).toBe(false);
     address = '10.0.0.2:8082';
     fails = undefined;
     await clock.advance(1_000);
+    expect(asker.isHeard).toBe(true);
     expect(sent.at(-1)).toBe('10.0.0.2:8082 acme@1');
     expect(logged).toEqual(['{"error":"connect ECONNREFUSED"}', 'the operator can be asked to wake tenants again']);
     await end();

@@ -29,6 +29,8 @@ let listeners: number;
 
 /** Frames that the relay got. */
 let taken: number;
+/** How often memory was given back. */
+let given: number;
 /** Which rates were exceeded. */
 let exceeded: string[];
 /** Those of every tenant. */
@@ -38,7 +40,7 @@ let paused: Set<string>;
 
 beforeEach(() => {
   paused = new Set();
-  [exceeded, rates, taken] = [[], undefined, 0];
+  [exceeded, rates, taken, given] = [[], undefined, 0, 0];
   clock = new FakeClock();
   halfOpen = new HalfOpen({ total: 3, perAddress: 2, bytes: 10_000 });
   [busy, reasons, rechecked, listeners] = [new Set(), [], [], 0];
@@ -84,6 +86,7 @@ beforeEach(() => {
     maxUnreadBytes: 1_000_000,
     limits: { frameBytes: FRAME_BYTES },
     keepaliveMs: 40_000,
+    giveBackMemory: () => (given += 1),
     observer: {
       admitted: () => undefined,
       denied: () => undefined,
@@ -231,6 +234,23 @@ describe('the clients of a process', () => {
       await pass(20_000);
     }
     expect([silent, busy, stranger].map(kept)).toEqual([3, 0, 0]);
+  });
+
+  it('have their memory given back when many of them have left', async () => {
+    const streams = Array.from({ length: 1_000 }, () => {
+      const [here, there] = duplexPair();
+      clients.open(here, '10.0.0.9:1', new HalfOpenSlot('10.0.0.9', () => here.destroy()));
+      return { here, there };
+    });
+    for (const { here, there } of streams) {
+      here.destroy();
+      there.destroy();
+    }
+    await carry();
+    expect(clients.size).toBe(0);
+    expect(given).toBe(0);
+    await clock.advance(11_000);
+    expect(given).toBe(1);
   });
 
   it('make room among strangers: the oldest of the same address goes', async () => {

@@ -126,6 +126,19 @@ describe('the rates of a tenant', () => {
     expect(frames()).toBe(10);
   });
 
+  it('are not asked for when a tenant changes of which nothing is kept', () => {
+    const asked: string[] = [];
+    const watched = new Rates({
+      clock: { monotonic: () => now },
+      ratesOf: ({ name }) => {
+        asked.push(name);
+        return undefined;
+      },
+    });
+    watched.changed(of().tenant);
+    expect(asked).toEqual([]);
+  });
+
   it('apply at once when they are changed', () => {
     stated = { tenant: { framesPerSecond: 1 } };
     frames();

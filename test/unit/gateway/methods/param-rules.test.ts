@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { METHOD_LINES } from '../../../../src/gateway/methods/lines.ts';
 import { PARAM_TABLES, linesOf } from '../../../../src/gateway/methods/param-lines.ts';
 import { PARAM_REASONS } from '../../../../src/gateway/methods/param-reasons.ts';
@@ -42,6 +44,19 @@ describe('the tables of parameters', () => {
       paramsOf(sdkSchema(), method).filter((name) => !all.includes(name)),
     );
     expect(missing).toEqual([]);
+  });
+});
+
+describe('the Node SDK 1.0.15-preview.4', () => {
+  const fixture = resolve(import.meta.dirname, '../../../fixtures/sdk-methods/node-1.0.15-preview.4.params.tsv');
+  const rows = readFileSync(fixture, 'utf8')
+    .split('\n')
+    .filter((row) => row !== '' && !row.startsWith('#'))
+    .map((row) => row.split('\t') as [method: string, name: string]);
+
+  it('sends no parameter that has no line, and its server has none', () => {
+    expect(rows.length).toBeGreaterThan(300);
+    expect(rows.filter(([method, name]) => paths.get(method)?.includes(name) !== true)).toEqual([]);
   });
 });
 

@@ -29,9 +29,9 @@ class AskedClient implements SessionClient {
   }
 }
 
-function asking() {
+function asking(declaration: Declaration = { requestUserInput: true }) {
   const [a, b] = [new AskedClient(), new AskedClient()];
-  const attached = new Map<SessionClient, Declaration>([a, b].map((client) => [client, { requestUserInput: true }]));
+  const attached = new Map<SessionClient, Declaration>([a, b].map((client) => [client, declaration]));
   const answers: ClientAnswer[] = [];
   const asked = new Asked({
     limit: 10,
@@ -43,7 +43,7 @@ function asking() {
     answer: (_id, answer) => answers.push(answer),
   });
   asked.take(1, 'userInput.request', {}, 60);
-  return { a, b, asked, answers };
+  return { a, b, asked, answers, attached };
 }
 
 describe('who has yet to answer', () => {
@@ -58,6 +58,83 @@ describe('who has yet to answer', () => {
     const { a, b, asked, answers } = asking();
     asked.clear();
     expect([a.open.size, b.open.size, answers.length]).toEqual([0, 0, 0]);
+  });
+});
+
+describe('what the server has its answer to by another way', () => {
+  it('is asked of nobody any more, and is not answered', () => {
+    const { a, b, asked, answers } = asking();
+    asked.close(1);
+    expect([a.open.size, b.open.size, asked.size, answers.length]).toEqual([0, 0, 0, 0]);
+  });
+
+  it('is left alone if it is answered already', () => {
+    const { a, asked, answers } = asking();
+    a.answer({ result: {} });
+    asked.close(1);
+    expect(answers).toHaveLength(1);
+  });
+});
+
+describe('what is to be answered because nobody answers its event', () => {
+  it('is, if nobody was asked', () => {
+    const { asked, answers } = asking({});
+    asked.deny(1);
+    expect(answers).toEqual([{ error: { code: -32603, message: expect.any(String) } }]);
+  });
+
+  it('is left to those who were', () => {
+    const { asked, answers } = asking();
+    asked.deny(1);
+    expect(answers).toEqual([]);
+  });
+
+  it('is nothing if it is answered already', () => {
+    const { a, asked, answers } = asking();
+    a.answer({ result: {} });
+    asked.deny(1);
+    expect(answers).toEqual([{ result: {} }]);
+  });
+});
+
+describe('a turn that is aborted', () => {
+  it('waits for nobody who is not there: a hook denies, and anything else fails', () => {
+    const { asked, answers } = asking({});
+    asked.take(2, 'hooks.invoke', { hookType: 'preToolUse' }, 1);
+    asked.aborted();
+    expect(asked.size).toBe(0);
+    expect(answers).toContainEqual({ error: expect.anything() });
+    expect(JSON.stringify(answers)).toContain('deny');
+  });
+
+  it('takes with it what somebody was asked, when it has ended', () => {
+    const { a, b, asked, answers } = asking();
+    asked.aborted();
+    expect([a.open.size, b.open.size]).toEqual([1, 1]);
+    asked.turnEnded();
+    expect([a.open.size, b.open.size, asked.size]).toEqual([0, 0, 0]);
+    // The server would keep the request for ever.
+    expect(answers).toEqual([{ error: expect.anything() }]);
+  });
+
+  it('ends as soon as who was asked is gone', () => {
+    const { a, b, asked, answers, attached } = asking();
+    asked.aborted();
+    attached.clear();
+    asked.leave(a);
+    expect(answers).toEqual([]);
+    asked.leave(b);
+    expect(answers).toEqual([{ error: expect.anything() }]);
+  });
+
+  it('leaves what is no part of it, and what is asked after it', () => {
+    const { asked } = asking({ canvases: [], requestUserInput: true });
+    asked.close(1);
+    asked.take(2, 'canvas.open', {}, 1);
+    asked.aborted();
+    asked.take(3, 'userInput.request', {}, 1);
+    asked.turnEnded();
+    expect(asked.size).toBe(2);
   });
 });
 

@@ -55,6 +55,16 @@ describe('a session whose server is lost', () => {
     expect(await world.counted('failovers_total')).toEqual({ Restored: 1 });
   });
 
+  it('has as long for it as for a client that attaches', async () => {
+    const { client, begun } = await inTurn();
+    world.journal = [begun];
+    world.server.events.closed(undefined);
+    await world.clock.advance(119_000);
+    expect(client.events).toEqual(['user.message']);
+    await restored();
+    expect(world.server.count('session.sendMessages')).toBe(1);
+  });
+
   it('without clients or work is forgotten', async () => {
     (await world.attached('s')).leave();
     world.server.events.closed(undefined);
@@ -109,6 +119,21 @@ describe('a session whose server is lost', () => {
     world.server.events.closed(undefined);
     await settle();
     expect(client.events).toEqual(['user.message', 'session.error', 'session.idle']);
+  });
+
+  it('is not blamed for what others bring down that are loaded before it', async () => {
+    const client = world.client();
+    for (const id of ['s', 't']) {
+      await world.attach(client, id);
+      world.server.event(id, 'user.message', { messageId: id, content: 'p' });
+    }
+    // From the second time on each is loaded alone, and the other one waits for that.
+    for (let losses = 0; losses < 12; losses += 1) {
+      world.server.events.closed(undefined);
+      await settle();
+    }
+    const ended = client.received.filter(({ params }) => JSON.stringify(params)?.includes('session.error'));
+    expect(ended.map(({ params }) => params?.['sessionId'])).toEqual(['s']);
   });
 
   it('is answered for at once when its tenant is gone', async () => {
@@ -353,6 +378,57 @@ describe('a turn whose server is lost', () => {
     world.answers.set('session.tools.listPendingRequests', nobody);
     await replaced();
     expect(world.server.all(PERMISSION).map(({ params }) => params?.['result'])).toEqual([{ kind: 'approve-once' }]);
+  });
+
+  it('has clients asked again what the server waits for, when the answer that they gave a while ago is lost', async () => {
+    const { client, begun } = await inTurn();
+    const asked = world.server.event('s', 'permission.requested', { requestId: 'p' });
+    client.call(PERMISSION, { sessionId: 's', requestId: 'p', result: { kind: 'approve-once' } });
+    world.server.answer(world.server.last(PERMISSION).id, { success: true });
+    world.server.event('s', 'permission.completed', { requestId: 'p' });
+    await world.clock.advance(60_000);
+    world.journal = [begun, asked];
+    world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: true });
+    world.answers.set('session.permissions.pendingRequests', (end, { id }) =>
+      end.answer(id, { items: [{ requestId: 'p' }] }),
+    );
+    world.answers.set('session.tools.listPendingRequests', nobody);
+    await replaced();
+    expect(world.server.count(PERMISSION)).toBe(0);
+    expect(client.events.at(-1)).toBe('permission.requested');
+    expect(world.relay.sessions()).toMatchObject([{ state: 'Waiting', openQuestions: 1 }]);
+  });
+
+  it('of which its clients have seen nothing is told from its prompt on, and nothing before it', async () => {
+    const client = await world.attached('s');
+    client.call('session.send', prompt);
+    world.server.answer(world.server.last('session.send').id, { messageId: 'm' });
+    const before = journalEvent('user.message', { messageId: 'before', content: 'p' });
+    const begun = journalEvent('user.message', { messageId: 'm', content: 'p' });
+    world.journal = [before, journalEvent('assistant.message'), begun, journalEvent('assistant.turn_start')];
+    await replaced();
+    expect(client.events).toEqual(['user.message', 'assistant.turn_start']);
+    expect(JSON.stringify(client.received)).toContain(begun.id);
+    expect(world.server.count('session.sendMessages')).toBe(1);
+  });
+
+  it('which is begun again does not end the wait for a prompt that is sent again behind it', async () => {
+    const { client, begun } = await inTurn();
+    client.call('session.send', { ...prompt, prompt: 'next' });
+    world.server.answer(world.server.last('session.send').id, { messageId: 'n' });
+    world.journal = [begun];
+    await replaced();
+    world.server.answer(world.server.last('session.sendMessages').id, { messageIds: [] });
+    await settle();
+    world.server.event('s', 'assistant.message', { toolRequests: [] });
+    world.server.event('s', 'session.idle');
+    world.server.answer(world.server.last('session.send').id, { messageId: 'n2' });
+    await settle();
+    expect(client.events).toEqual(['user.message', 'assistant.message']);
+    expect(world.relay.sessions()).toMatchObject([{ state: 'Running' }]);
+    world.server.event('s', 'user.message', { messageId: 'n2', content: 'next' });
+    world.server.event('s', 'session.idle');
+    expect(client.events.slice(2)).toEqual(['user.message', 'session.idle']);
   });
 
   it('has permissions that the server has lost offered to nobody', async () => {

@@ -54,6 +54,31 @@ describe('events that are kept back', () => {
     expect(client.events).toEqual(['session.error']);
   });
 
+  it('are not told by a server that answers nothing any more: it stops, however long that takes', async () => {
+    world.answers.delete('ping');
+    fail();
+    world.server.event('s', 'session.idle');
+    await world.clock.advance(STOPS_MS * 4);
+    expect(world.server.count('ping')).toBe(1);
+    world.server.events.closed(undefined);
+    await settle();
+    world.server.events.connected();
+    await world.clock.advance(STOPS_MS * 4);
+    expect(client.events).toEqual([]);
+  });
+
+  it('are told as soon as a server answers that was slow', async () => {
+    world.answers.delete('ping');
+    fail();
+    await world.clock.advance(STOPS_MS);
+    fail();
+    world.server.answer(world.server.last('ping').id, {});
+    expect(client.events).toEqual(['session.error']);
+    await world.clock.advance(STOPS_MS);
+    world.server.answer(world.server.last('ping').id, {});
+    expect(client.events).toEqual(['session.error', 'session.error']);
+  });
+
   it('cost the server its connection, and nobody else anything, when they cannot be read', async () => {
     fail();
     world.server.send(junk('session.idle'));

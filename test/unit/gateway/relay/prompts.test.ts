@@ -50,6 +50,16 @@ describe('prompts that matter when a server is lost', () => {
     expect(idsOf(prompts)).toEqual(['seen']);
   });
 
+  it('are no commands, unless they look like one: a busy server needs long to begin', () => {
+    const prompts = new Prompts();
+    const texts = ['words', ' 2 words', 'été', '/command', '!ls', '#note', ''];
+    for (const [index, text] of texts.entries()) acknowledged(prompts, `${index}`, 0, text);
+    const forShell = prompts.sent(SEND, { prompt: 'ls', agentMode: 'shell' }, 0, 0);
+    prompts.acknowledged(forShell, { messageId: 'shell' }, 0);
+    prompts.lost(5000, false, 5000);
+    expect(idsOf(prompts)).toEqual(['0', '1', '2']);
+  });
+
   it('are not those of a session that was closed', () => {
     const prompts = new Prompts();
     acknowledged(prompts, 'a');

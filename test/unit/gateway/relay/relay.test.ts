@@ -291,6 +291,7 @@ describe('a server that cannot be reached', () => {
   it.each([
     'SERVER_SHUTTING_DOWN',
     'Request session.create failed with message: Standalone managed telemetry preparation failed: SDK connection closed',
+    'Request session.resume failed with message: SDK connection closed during registration',
     'Request session.mode.get failed with message: session event host was disconnected',
     'Request session.send failed with message: session event host disconnected before acknowledging the pending_messages.modified event',
   ])('that stops and says %j is lost already', async (message) => {

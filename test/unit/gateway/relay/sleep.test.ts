@@ -73,6 +73,26 @@ describe('a tenant that sleeps', () => {
     expect(world.wakesWanted).toBe(0);
   });
 
+  it('is told to a client that has waited in vain, with the reason if no operator could be asked', async () => {
+    const client = world.client();
+    const waits = async (): Promise<string | undefined> => {
+      const call = client.call('session.create');
+      await world.clock.advance(5 * MINUTE);
+      return client.answer(call)?.error?.message;
+    };
+    expect(await waits()).toBe('tenant team/acme did not wake within 300 s');
+    // Such as while the operator is away for an hour.
+    world.wakes.isHeard = false;
+    expect(await waits()).toBe(
+      'tenant team/acme did not wake within 300 s: the operator, which starts its servers, does not answer',
+    );
+    await world.clock.advance(50 * MINUTE);
+    world.wakes.isHeard = true;
+    client.call('session.create');
+    await become('Waking', 5, { servers: [server] });
+    expect(world.server.count('session.create')).toBe(1);
+  });
+
   it('is forgotten by a client that leaves', async () => {
     const client = world.client();
     client.call('session.create');

@@ -10,6 +10,7 @@ let clock: FakeClock;
 let sleep: TenantSleep | undefined;
 let stoppedBy: 'spec.suspend' | undefined;
 let areServing: boolean;
+let isHeard: boolean;
 let seen: string[];
 let gate: WakeGate;
 
@@ -28,6 +29,7 @@ function open(canWake = true): void {
     }),
     areServing: () => areServing,
     canWake,
+    isHeard: () => isHeard,
     clock,
     limits: { wakeBytes: 1000, wakeMs: 300_000 },
     observer: { wakeEnded: (end) => void seen.push(end) },
@@ -57,7 +59,7 @@ function hold(name: string, { client = ALICE, bytes = 10, wakes = true } = {}): 
 
 beforeEach(() => {
   [clock, sleep, areServing, seen] = [new FakeClock(), at('Stopped'), false, []];
-  stoppedBy = undefined;
+  [stoppedBy, isHeard] = [undefined, true];
   open();
 });
 
@@ -152,6 +154,21 @@ describe('the gate of a tenant', () => {
     await clock.advance(200_000);
     expect(seen.at(-1)).toBe('second: tenant team/acme did not wake within 300 s');
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('tells a call that nobody has heard of it, as while the operator is away', async () => {
+    isHeard = false;
+    hold('first');
+    await clock.advance(300_000);
+    expect(seen.at(-1)).toBe(
+      'first: tenant team/acme did not wake within 300 s: the operator, which starts its servers, does not answer',
+    );
+    hold('second');
+    await clock.advance(60 * 60_000 - 1);
+    isHeard = true;
+    hold('third');
+    become(at('Running', 2));
+    expect(seen.at(-1)).toBe('third goes');
   });
 
   it('waits for a wake that may take longer, and for its turn before it', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Secret } from '../../../../src/kube/types/builtins.ts';
 import { tokenSecret } from '../../../../src/tenant/builders/tokensecret.ts';
 import { sampleTenant, TOKEN } from '../../../support/tenants.ts';
+import { waitFor } from '../../../support/wait.ts';
 import { ACME, FleetWorld, HASH, unavailable } from './world.ts';
 
 /** The fleet with tenant acme and one server that serves, all checked. */
@@ -45,6 +46,17 @@ describe('a tenant in the fleet', () => {
     const { metadata, spec } = tenant;
     world.tenants.set({ ...tenant, metadata: { ...metadata, resourceVersion: '90' }, spec: { ...spec, sessions: {} } });
     expect(world.fleet.find(ACME)?.limits).toEqual({});
+  });
+
+  it('has its placement, or none', async () => {
+    const world = await served();
+    expect(world.fleet.find(ACME)).not.toHaveProperty('placement');
+    const tenant = world.tenants.store.get('team/acme');
+    if (tenant === undefined) throw new Error('the tenant is gone');
+    const { metadata, spec } = tenant;
+    const changed = { ...metadata, resourceVersion: '90' };
+    world.tenants.set({ ...tenant, metadata: changed, spec: { ...spec, placement: 'RoundRobin' } });
+    expect(world.fleet.find(ACME)?.placement).toBe('RoundRobin');
   });
 
   it.each([
@@ -297,7 +309,7 @@ describe('a fleet that starts', () => {
   it.each<[string, (world: FleetWorld) => Promise<unknown>]>([
     ['owners that cannot be read', (world) => expect(world.reconcile()).rejects.toThrow('503')],
     ['a namespace that is forbidden', (world) => world.fleet.reconcileForbidden(ACME)],
-    ['owners that are not answered for five seconds', (world) => world.clock.advance(5_000)],
+    ['owners that are not answered for a second', (world) => world.clock.advance(1_000)],
   ])('does not wait for %s', async (_, happens) => {
     const world = new FleetWorld();
     world.setTenant();
@@ -307,5 +319,33 @@ describe('a fleet that starts', () => {
     world.failure = unavailable();
     await happens(world);
     expect(world.fleet.isSynced).toBe(true);
+  });
+
+  it('reads the owners first of the pods of a tenant that somebody asks for, once', async () => {
+    const world = new FleetWorld();
+    world.setTenant();
+    world.setPod(world.pod());
+    world.sync();
+    expect(world.fleet.isSynced).toBe(false);
+    expect(world.fleet.find(ACME)?.servers).toEqual([]);
+    world.fleet.find(ACME);
+    await waitFor('the server is found', () => world.servers().length === 1);
+    expect(world.reads).toEqual(['ReplicaSet acme-0-5d8f7', 'Deployment acme-0']);
+    expect(world.changes.at(-1)).toBe('team/acme');
+    expect(world.fleet.isSynced).toBe(true);
+  });
+
+  it('reads them again in their turn if that fails', async () => {
+    const world = new FleetWorld();
+    world.setTenant();
+    world.setPod(world.pod());
+    world.sync();
+    expect(world.fleet.isSynced).toBe(false);
+    world.failure = unavailable();
+    world.fleet.find(ACME);
+    await waitFor('the read has failed', () => world.fleet.isSynced);
+    expect(world.servers()).toEqual([]);
+    await world.reconcile();
+    expect(world.servers()).toEqual(['team/acme-0 10.0.0.1:4321']);
   });
 });

@@ -7,6 +7,7 @@ import {
   sleepOf,
   slimPod,
   slimTenant,
+  limitsOf,
   tenantKeyOf,
 } from '../../../../src/gateway/routing/slim.ts';
 import { serverLabels, tenantPods } from '../../../../src/resources/names.ts';
@@ -26,6 +27,13 @@ describe('what the gateway keeps', () => {
       spec: { isolation: 'Dedicated', sessions: { permissionTimeout: '10m' } },
       status: { access: 'Gateway', binding: { credentials: [{ sha256: HASH }] } },
     });
+  });
+
+  it('of a tenant is where its sessions are made, and what becomes of calls while their server is away', () => {
+    const spec = { placement: 'ByUser', sessions: { unavailable: 'Fail' } } as const;
+    const slim = slimTenant(sampleTenant(spec)).spec;
+    expect(slim).toMatchObject(spec);
+    expect(limitsOf(slim?.sessions)).toMatchObject({ unavailable: 'Fail' });
   });
 
   it('of a tenant are its servers that have a volume', () => {

@@ -1,0 +1,121 @@
+// A turn that goes on after a loss, and that the server drops without a word.
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { settle } from '../../../support/fake-clock.ts';
+import { RelayWorld, journalEvent, type ClientEnd, type JournalEvent } from '../../../support/relay-world.ts';
+
+const QUIET_MS = 3000;
+/** In which a turn that is dropped is found. */
+const FOUND_MS = 3 * QUIET_MS;
+
+let world: RelayWorld;
+let client: ClientEnd;
+let begun: JournalEvent;
+const answer = journalEvent('assistant.message', { toolRequests: [] });
+const says = (hasActiveWork: boolean) => {
+  world.activityAnswer = (end, id) => end.answer(id, { hasActiveWork });
+};
+
+/** Loads of the session at this server. */
+const loads = () => world.server.count('session.resume');
+
+async function resumed(): Promise<void> {
+  world.server.answer(world.server.last('session.resume').id, { sessionId: 's' });
+  await settle();
+}
+
+beforeEach(async () => {
+  world = new RelayWorld();
+  client = await world.attached('s');
+  client.call('session.send', { sessionId: 's', prompt: 'p' });
+  world.server.answer(world.server.last('session.send').id, { messageId: 'm' });
+  begun = world.server.event('s', 'user.message', { messageId: 'm', content: 'p' });
+  for (const method of ['session.permissions.pendingRequests', 'session.tools.listPendingRequests'])
+    world.answers.set(method, (end, { id }) => end.answer(id, { items: [] }));
+  world.answers.set('session.sendMessages', (end, { id }) => end.answer(id, { messageIds: [] }));
+  // The next server says that the turn runs on by itself.
+  world.journal = [begun];
+  says(true);
+  world.server.events.closed(undefined);
+  await settle();
+  await resumed();
+});
+
+describe('a turn that a server goes on with', () => {
+  it('is left alone as long as the server works on it, however long it says nothing', async () => {
+    await world.clock.advance(FOUND_MS * 10);
+    expect([loads(), world.server.count('session.sendMessages')]).toEqual([1, 0]);
+    expect(client.events).toEqual(['user.message']);
+  });
+
+  it('is left alone while events come, and while it waits for clients, whatever the server says', async () => {
+    says(false);
+    for (let looks = 0; looks < 10; looks += 1) {
+      await world.clock.advance(QUIET_MS);
+      world.server.event('s', 'assistant.message_delta');
+    }
+    world.server.event('s', 'permission.requested', { requestId: 'p' });
+    await world.clock.advance(FOUND_MS * 10);
+    expect(loads()).toBe(1);
+  });
+
+  it('and then drops is finished by what the journal has', async () => {
+    says(false);
+    world.journal = [begun, answer];
+    await world.clock.advance(FOUND_MS - 1);
+    expect(loads()).toBe(1);
+    await world.clock.advance(1);
+    await resumed();
+    expect(client.events).toEqual(['user.message', 'assistant.message', 'session.idle']);
+    expect(world.relay.sessions()).toMatchObject([{ state: 'Idle' }]);
+    await world.clock.advance(FOUND_MS * 10);
+    expect(loads()).toBe(2);
+  });
+
+  it('and then drops is begun again, if the journal has no answer', async () => {
+    says(false);
+    await world.clock.advance(FOUND_MS);
+    await resumed();
+    expect(world.server.count('session.sendMessages')).toBe(1);
+    world.server.event('s', 'session.idle');
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
+  it('goes on also where the server does not have its session any more', async () => {
+    world.activityAnswer = (end, id) => end.refuse(id, 'Session not found: s');
+    await world.clock.advance(FOUND_MS);
+    says(false);
+    await resumed();
+    expect(world.server.count('session.sendMessages')).toBe(1);
+  });
+
+  it('is recovered no more than three times', async () => {
+    says(false);
+    for (let count = 0; count < 3; count += 1) {
+      await world.clock.advance(FOUND_MS);
+      await resumed();
+    }
+    expect(world.server.count('session.sendMessages')).toBe(3);
+    await world.clock.advance(FOUND_MS * 10);
+    expect(loads()).toBe(4);
+  });
+
+  it('is told to its clients when it cannot be recovered', async () => {
+    says(false);
+    await world.clock.advance(FOUND_MS);
+    world.server.refuse(world.server.last('session.resume').id, 'damaged');
+    await world.clock.advance(FOUND_MS);
+    expect(client.events).toEqual(['user.message', 'session.error', 'session.idle']);
+  });
+
+  it('of which the end comes behind the word that nothing is done is over', async () => {
+    says(false);
+    await world.clock.advance(FOUND_MS - 1);
+    world.activityAnswer = (end, id) => {
+      end.answer(id, { hasActiveWork: false });
+      end.event('s', 'session.idle');
+    };
+    await world.clock.advance(FOUND_MS);
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+    expect(loads()).toBe(1);
+  });
+});

@@ -1,0 +1,199 @@
+// How many turns a server runs at once, in a tenant that limits it, and whose turn it is next.
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { turnOrder } from '../../../../src/gateway/relay/turn-order.ts';
+import { settle } from '../../../support/fake-clock.ts';
+import { RelayWorld, type ClientEnd } from '../../../support/relay-world.ts';
+import { TENANT } from '../../../support/static-fleet.ts';
+
+describe('the order of prompts that wait', () => {
+  const names = (waiting: readonly string[], running: readonly string[] = []) =>
+    turnOrder(
+      waiting.map((name) => ({ name, user: name.slice(0, 1) })),
+      running,
+    ).map(({ name }) => name);
+
+  it.each<[string, readonly string[], readonly string[], readonly string[]]>([
+    ['is that of arrival for one user', ['a1', 'a2', 'a3'], [], ['a1', 'a2', 'a3']],
+    ['gives each user one before anybody gets two', ['a1', 'a2', 'a3', 'b1', 'c1'], [], ['a1', 'b1', 'c1', 'a2', 'a3']],
+    ['counts turns that run', ['a1', 'b1'], ['a'], ['b1', 'a1']],
+    ['counts each of them', ['a1', 'b1', 'c1'], ['a', 'a', 'b'], ['c1', 'b1', 'a1']],
+    ['is that of arrival between equals', ['b1', 'a1'], ['a', 'b'], ['b1', 'a1']],
+  ])('%s', (_, waiting, running, order) => {
+    expect(names(waiting, running)).toEqual(order);
+  });
+});
+
+let world: RelayWorld;
+
+beforeEach(() => {
+  world = new RelayWorld();
+  world.fleet.change({ limits: { maxConcurrentTurns: 2 } });
+  for (const method of ['session.create', 'session.resume', 'session.send', 'sessions.close'])
+    world.answers.set(method, (end, { id, params = {} }) => end.answer(id, { sessionId: params['sessionId'] }));
+});
+
+/** A client of the user that is attached to a session of this id. */
+async function attached(sessionId: string, user?: string): Promise<ClientEnd> {
+  const client = world.client(TENANT, user);
+  client.call('session.resume', { sessionId });
+  await settle();
+  return client;
+}
+
+async function prompt(client: ClientEnd, sessionId: string): Promise<number> {
+  const id = client.call('session.send', { sessionId, prompt: 'x' });
+  await settle();
+  return id;
+}
+
+/** Sessions whose prompt has reached the server, in this order. */
+const sent = () => world.server.all('session.send').map(({ params }) => params?.['sessionId']);
+
+const starts = (sessionId: string) => world.server.event(sessionId, 'user.message');
+
+async function ends(sessionId: string): Promise<void> {
+  world.server.event(sessionId, 'session.idle');
+  await settle();
+}
+
+/** What the client was told of its place. */
+const told = (client: ClientEnd): string[] =>
+  client.received
+    .map(({ params }) => params?.['event'] as { type?: string; data?: { message?: string } } | undefined)
+    .flatMap((event) => (event?.type === 'session.info' ? [event.data?.message ?? ''] : []));
+
+describe('a server', () => {
+  it('runs so many turns at once, and the next prompt when one has ended', async () => {
+    for (const id of ['a', 'b', 'c']) {
+      await prompt(await attached(id), id);
+      if (id !== 'c') starts(id);
+    }
+    expect(sent()).toEqual(['a', 'b']);
+    await world.clock.advance(60_000);
+    expect(sent()).toEqual(['a', 'b']);
+    await ends('a');
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['a', 'b', 'c']);
+    expect(await world.counted('queued_prompts_total')).toEqual({ Sent: 1 });
+  });
+
+  it('runs any number where the tenant limits none, also from a change on', async () => {
+    for (const id of ['a', 'b', 'c', 'd']) {
+      await prompt(await attached(id), id);
+      if (id < 'c') starts(id);
+    }
+    expect(sent()).toEqual(['a', 'b']);
+    world.fleet.change({ limits: {} });
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('takes further prompts of a session whose turn runs', async () => {
+    const [first, second] = [await attached('a'), await attached('b')];
+    for (const [client, id] of [
+      [first, 'a'],
+      [second, 'b'],
+    ] as const) {
+      await prompt(client, id);
+      starts(id);
+    }
+    await prompt(first, 'a');
+    expect(sent()).toEqual(['a', 'b', 'a']);
+  });
+
+  it('is not held up by a prompt that begins no turn, such as a command', async () => {
+    for (const id of ['a', 'b', 'c']) await prompt(await attached(id), id);
+    expect(sent()).toEqual(['a', 'b']);
+    await world.clock.advance(5100);
+    expect(sent()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('gives each user a turn before somebody gets another one', async () => {
+    const clients = new Map<string, ClientEnd>();
+    for (const [id, user] of [
+      ['a1', 'alice'],
+      ['a2', 'alice'],
+      ['a3', 'alice'],
+      ['a4', 'alice'],
+      ['b1', 'bob'],
+    ] as const) {
+      clients.set(id, await attached(id, user));
+      await prompt(clients.get(id) as ClientEnd, id);
+      if (id < 'a3') starts(id);
+    }
+    await ends('a1');
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['a1', 'a2', 'b1']);
+  });
+});
+
+describe('a client whose prompt waits', () => {
+  const fill = async () => {
+    for (const id of ['a', 'b']) {
+      await prompt(await attached(id), id);
+      starts(id);
+    }
+  };
+
+  it('is told its place, and again when it changes', async () => {
+    await fill();
+    const [third, fourth] = [await attached('c', 'carol'), await attached('d', 'dave')];
+    await prompt(third, 'c');
+    await prompt(fourth, 'd');
+    expect(told(third)).toEqual([
+      'The prompt waits for a turn: it is number 1 of 1, and the server runs 2 at once (spec.sessions.maxConcurrentTurns).',
+    ]);
+    expect(told(fourth)).toEqual([expect.stringContaining('it is number 2 of 2')]);
+    await world.clock.advance(2000);
+    await ends('a');
+    await world.clock.advance(1000);
+    expect(told(fourth)).toEqual([expect.any(String), expect.stringContaining('it is number 1 of 1')]);
+    expect(told(third)).toHaveLength(1);
+  });
+
+  it('leaves the queue when it goes', async () => {
+    await fill();
+    const [third, fourth] = [await attached('c'), await attached('d')];
+    await prompt(third, 'c');
+    await prompt(fourth, 'd');
+    third.handler.closed({ reason: 'ClientClosed', message: 'it has gone' });
+    await ends('a');
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['a', 'b', 'd']);
+    expect(await world.counted('queued_prompts_total')).toEqual({ ClientGone: 1, Sent: 1 });
+  });
+
+  it('gets an error when too many wait, and may try again', async () => {
+    world = new RelayWorld({ dialQueue: 1 });
+    world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
+    for (const method of ['session.resume', 'session.send'])
+      world.answers.set(method, (end, { id, params = {} }) => end.answer(id, { sessionId: params['sessionId'] }));
+    await prompt(await attached('a'), 'a');
+    starts('a');
+    await prompt(await attached('b'), 'b');
+    const last = await attached('c');
+    const id = await prompt(last, 'c');
+    expect(last.answer(id)?.error).toMatchObject({
+      code: -32050,
+      data: {
+        retryable: true,
+        outcome: 'NotSent',
+        rule: 'MaxConcurrentTurns',
+        field: 'spec.sessions.maxConcurrentTurns',
+        limit: 1,
+      },
+    });
+    expect(await world.counted('refused_calls_total')).toEqual({ TurnsFull: 1 });
+  });
+
+  it('is told that nothing was sent when its session is deleted', async () => {
+    await fill();
+    const third = await attached('c');
+    const id = await prompt(third, 'c');
+    world.answers.set('session.delete', (end, call) => end.answer(call.id, { success: true }));
+    third.call('session.delete', { sessionId: 'c' });
+    await world.clock.advance(100);
+    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
+  });
+});

@@ -1,0 +1,210 @@
+import { describe, expect, it } from '@jest/globals';
+import { waitOf } from '../../../../src/gateway/relay/events.ts';
+import type { Declaration, SessionClient } from '../../../../src/gateway/relay/model.ts';
+import { EVENT_LINES } from '../../../../src/gateway/relay/questions/events.ts';
+import { Waits } from '../../../../src/gateway/relay/waits.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+
+const DEADLINE_MS = 1000;
+
+/** A client, and the types of the events that it was offered. */
+class OfferedClient implements SessionClient {
+  readonly id = 1;
+  readonly isEnded = false;
+  readonly offered: (string | undefined)[] = [];
+
+  deliver(_body: unknown, type?: string): void {
+    this.offered.push(type);
+  }
+
+  deliverPieces(): void {
+    // No pieces of an event are sent here.
+  }
+
+  ask(): () => void {
+    throw new Error('nobody is asked by a request here');
+  }
+}
+
+class World {
+  readonly clock = new FakeClock();
+  readonly attached = new Map<SessionClient, Declaration>();
+  readonly interests = new Set<string>();
+  /** What was answered in place of clients: the methods. */
+  readonly denied: string[] = [];
+  /** Requests that were answered by their events, and that were given up. */
+  readonly closed: unknown[] = [];
+  readonly givenUp: unknown[] = [];
+  readonly waits = new Waits({
+    limit: 100,
+    maxBytes: 10_000,
+    mayKeep: () => true,
+    observer: { unattended: () => undefined },
+    attached: () => this.attached,
+    hasInterest: (type) => this.interests.has(type),
+    setDeadline: (fn) => this.clock.setTimer(DEADLINE_MS, fn),
+    deny: (_, { denial }) => void this.denied.push(denial.method),
+    twins: { close: (id) => void this.closed.push(id), deny: (id) => void this.givenUp.push(id) },
+  });
+
+  ask(type: string, data: Record<string, unknown> = {}, requestId = 'r'): void {
+    this.waits.take(type, { requestId, ...data }, Buffer.from('{}'));
+  }
+
+  attach(declaration: Declaration = {}): OfferedClient {
+    const client = new OfferedClient();
+    this.attached.set(client, declaration);
+    this.waits.offer(client, declaration);
+    return client;
+  }
+
+  async late(): Promise<void> {
+    await this.clock.advance(DEADLINE_MS);
+  }
+}
+
+/** The lines of all clients, each with what a client declares that answers. */
+const lines = EVENT_LINES.filter(([, , audience]) => audience === 'All').map(
+  ([type, completed, , by, , , [method]]) => [type, completed, by, method] as const,
+);
+
+describe.each(lines)('%s', (type, completed, by, method) => {
+  const declaration = by === 'Interest' ? {} : { [by]: true };
+  function world(): World {
+    const made = new World();
+    if (by === 'Interest') made.interests.add(type);
+    return made;
+  }
+
+  it('is held while nobody is there, offered to whoever comes, and then waits without end', async () => {
+    const at = world();
+    at.ask(type);
+    const client = at.attach(declaration);
+    expect(client.offered).toEqual([type]);
+    await at.late();
+    expect(at.denied).toEqual([]);
+    expect(at.attach(declaration).offered).toEqual([type]);
+  });
+
+  it('is offered to nobody once it is completed', () => {
+    const at = world();
+    at.ask(type);
+    at.ask(completed);
+    expect(at.attach(declaration).offered).toEqual([]);
+    expect(at.waits.size).toBe(0);
+  });
+
+  it('is answered at the deadline when nobody has come', async () => {
+    const at = world();
+    at.ask(type);
+    await at.late();
+    expect(at.denied).toEqual([method]);
+    expect(at.waits.size).toBe(0);
+  });
+
+  it('is answered at the deadline when only somebody is there who has not said that it answers', async () => {
+    const at = new World();
+    at.ask(type);
+    expect(at.attach().offered).toEqual([type]);
+    await at.late();
+    expect(at.denied).toEqual([method]);
+  });
+
+  it('waits for a client that watches all prompts', async () => {
+    const at = new World();
+    at.attach({ observePromptEvents: true });
+    at.ask(type);
+    await at.late();
+    expect(at.denied).toEqual([]);
+  });
+});
+
+it('what was said after a deadline began counts when it ends', async () => {
+  const at = new World();
+  at.attach();
+  at.ask('sampling.requested');
+  at.interests.add('sampling.requested');
+  await at.late();
+  expect(at.denied).toEqual([]);
+});
+
+describe('a turn that is aborted', () => {
+  const turns = EVENT_LINES.filter(([, , , , lifetime]) => lifetime === 'Turn').map(([type]) => type);
+
+  it.each(turns)('takes %s with it, of which the server says nothing', (type) => {
+    const at = new World();
+    at.ask(type, { elicitationSource: 'an MCP server' });
+    at.waits.aborted();
+    expect(at.waits.size).toBe(1);
+    at.waits.turnEnded();
+    expect(at.waits.size).toBe(0);
+    expect(at.attach().offered).toEqual([]);
+  });
+
+  it('leaves what the server tells the end of, and what is no part of it', () => {
+    const at = new World();
+    const left = ['permission.requested', 'command.execute', 'elicitation.requested'];
+    for (const type of left) at.ask(type, {}, type);
+    at.waits.aborted();
+    at.waits.turnEnded();
+    expect(at.waits.size).toBe(left.length);
+  });
+
+  it('takes nothing of the next one with it', () => {
+    const at = new World();
+    at.waits.aborted();
+    at.ask('user_input.requested');
+    at.waits.turnEnded();
+    expect(at.waits.size).toBe(1);
+  });
+});
+
+it('a server that is lost has forgotten all but what is in its journal', () => {
+  const at = new World();
+  for (const [type] of EVENT_LINES) at.ask(type, {}, type);
+  at.waits.suspend();
+  const client = at.attach({ tools: [{ name: '' }] });
+  expect(new Set(client.offered)).toEqual(new Set(['external_tool.requested', 'permission.requested']));
+});
+
+it('a login at an MCP server keeps nobody waiting', () => {
+  const at = new World();
+  at.ask('mcp.oauth_required');
+  expect(at.waits.size).toBe(0);
+  expect(at.attach().offered).toEqual(['mcp.oauth_required']);
+});
+
+describe('what is asked by an event and by a request', () => {
+  const ask = (at: World, id: number, question: string) => {
+    at.ask('user_input.requested', { question }, `r${id}`);
+    at.waits.pair(id, 'userInput.request', { question });
+  };
+
+  it('ends for both by the event, also of two with the same words', () => {
+    const at = new World();
+    ask(at, 1, 'sure?');
+    ask(at, 2, 'sure?');
+    at.ask('user_input.completed', {}, 'r1');
+    expect(at.closed).toEqual([1]);
+  });
+
+  it('is not the same if it has other words', () => {
+    const at = new World();
+    at.ask('user_input.requested', { question: 'sure?' });
+    at.waits.pair(1, 'userInput.request', { question: 'why?' });
+    at.ask('user_input.completed');
+    expect(at.closed).toEqual([]);
+  });
+
+  it('is given up by the request when nobody has come', async () => {
+    const at = new World();
+    ask(at, 1, 'sure?');
+    await at.late();
+    expect([at.givenUp, at.denied]).toEqual([[1], []]);
+  });
+});
+
+it('an elicitation of a client is a part of no turn', () => {
+  expect(waitOf('elicitation.requested', {})?.lifetime).toBe('Call');
+  expect(waitOf('elicitation.requested', { elicitationSource: 's' })?.lifetime).toBe('Turn');
+});
