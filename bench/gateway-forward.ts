@@ -1,14 +1,15 @@
 // What it costs a client to be connected to another replica of the gateway than the one that serves its tenant. The server has a script.
-import { BINDING_TOKEN } from '../test/support/gateway.ts';
-import { freePort } from '../test/support/copilot-server.ts';
-import { JoinedGateways } from '../test/support/joined-gateways.ts';
-import { startLoad } from './lib/load.ts';
+import { openGatewayWorld, type GatewayWorld, type Replica } from './lib/gateway-world.ts';
+import { startLoad, type Load } from './lib/load.ts';
+import { until } from './lib/cluster.ts';
+import { cpuSeconds } from './lib/process.ts';
 import { startScriptedServer } from './lib/proxies.ts';
 import { recordTurn } from './lib/recorded-turn.ts';
 import { against, atLeast, type BenchResult, type Figure } from './lib/result.ts';
 import { median } from './lib/statistics.ts';
 
-const HOST = '127.0.0.1';
+/** An address of its own, so that a server of another benchmark is not in the way. */
+const SERVER_HOST = '127.0.7.3';
 const ROUNDS = 5;
 const SECONDS = 3;
 /** Between calls, so that none waits for another. */
@@ -16,52 +17,87 @@ const PAUSE_MS = 2;
 /** What the hop may add to the median of a call. */
 const HOP_MS = 0.08;
 const STREAMING = 4;
-/** A second process does the work of the hop in production; here both share one. */
 const STREAM_LIMIT = 0.4;
 const WAYS = ['home', 'holder'] as const;
 
+type Replicas = Readonly<Record<(typeof WAYS)[number], Replica>>;
+type Rounds = Record<(typeof WAYS)[number], { p50: number; streamed: number; cpuMs: number }[]>;
+
 export async function run(): Promise<BenchResult> {
   using recording = await recordTurn();
-  const server = { host: HOST, port: await freePort(), token: 'token-of-the-server' };
-  await using _server = await startScriptedServer(server, recording.file);
-  await using gateways = await JoinedGateways.start(WAYS, 'home', { server, token: server.token });
+  await using world = await openGatewayWorld(SERVER_HOST);
+  await using _server = await startScriptedServer(world.server, recording.file);
   await using load = await startLoad();
-  const p50 = { home: [] as number[], holder: [] as number[] };
-  const streamed = { home: [] as number[], holder: [] as number[] };
+  const replicas = await startPair(world, load);
+  await using _home = replicas.home;
+  await using _holder = replicas.holder;
+  const rounds: Rounds = { home: [], holder: [] };
   // The first round warms the compilers up and is not counted.
   for (let round = 0; round <= ROUNDS; round += 1) {
     for (const way of WAYS) {
-      const door = { host: HOST, port: gateways.gateway(way).port, token: BINDING_TOKEN };
-      const asked = await load.run({ ...door, work: 'ask', connections: 1, seconds: SECONDS, pauseMs: PAUSE_MS });
-      const turns = await load.run({ ...door, work: 'stream', connections: STREAMING, seconds: SECONDS });
-      if (round === 0) continue;
-      p50[way].push(asked.p50);
-      streamed[way].push(turns.bytes / turns.seconds / 1e6);
+      const measured = await measure(load, replicas, way);
+      if (round > 0) rounds[way].push(measured);
     }
   }
+  // It is given up only after half a minute without clients.
+  if (!(await isHome(replicas.home))) throw new Error('the home of the tenant has moved while it was measured');
   return {
     name: 'Gateway: a client at another replica',
     about:
-      `Floor: the same client connected to the home, in the same run. Both replicas are in one process, joined by TCP without TLS. One client asks with ${PAUSE_MS} ms between calls; ${STREAMING} have turns of ` +
-      `${recording.frames} frames. Medians of ${ROUNDS} rounds of ${SECONDS} s, in turn.`,
-    figures: figuresOf(p50, streamed),
+      `Floor: the same client connected to the home, in the same run. The replicas are two processes, joined by TLS with the key of their Secret as they ship. One client asks with ${PAUSE_MS} ms between calls; ${STREAMING} have turns of ` +
+      `${recording.frames} frames. CPU is that of both replicas, while calls are asked. Medians of ${ROUNDS} rounds of ${SECONDS} s, in turn.`,
+    figures: figuresOf(rounds),
   };
 }
 
-type Rounds = Readonly<Record<(typeof WAYS)[number], readonly number[]>>;
+/** Two replicas that know each other, and which of them has the tenant. */
+async function startPair(world: GatewayWorld, load: Load): Promise<Replicas> {
+  await using stack = new AsyncDisposableStack();
+  const first = stack.use(await world.startReplica());
+  const second = stack.use(await world.startReplica());
+  for (const replica of [first, second]) {
+    await until('a replica knows the other', 30_000, async () => (await replica.gauge('copilot_gateway_peers')) === 1);
+  }
+  // The first client has a home found.
+  await load.run({ ...first.door, work: 'ask', connections: 1, seconds: 0 });
+  const replicas = (await isHome(first)) ? { home: first, holder: second } : { home: second, holder: first };
+  if (!(await isHome(replicas.home))) throw new Error('no replica is the home of the tenant');
+  stack.move();
+  return replicas;
+}
 
-function figuresOf(p50: Rounds, streamed: Rounds): Figure[] {
-  const hop = median(p50.holder) - median(p50.home);
+async function isHome(replica: Replica): Promise<boolean> {
+  return (await replica.gauge('copilot_gateway_homes')) === 1;
+}
+
+async function measure(load: Load, replicas: Replicas, way: keyof Replicas): Promise<Rounds['home'][number]> {
+  const { door } = replicas[way];
+  const cpu = (): number => cpuSeconds(replicas.home.pid) + cpuSeconds(replicas.holder.pid);
+  const before = cpu();
+  const asked = await load.run({ ...door, work: 'ask', connections: 1, seconds: SECONDS, pauseMs: PAUSE_MS });
+  const used = cpu() - before;
+  const turns = await load.run({ ...door, work: 'stream', connections: STREAMING, seconds: SECONDS });
+  return { p50: asked.p50, streamed: turns.bytes / turns.seconds / 1e6, cpuMs: (used / asked.count) * 1000 };
+}
+
+function figuresOf({ home, holder }: Rounds): Figure[] {
+  const both = (of: 'p50' | 'streamed' | 'cpuMs'): [number, number] => [
+    median(holder.map((round) => round[of])),
+    median(home.map((round) => round[of])),
+  ];
+  const [p50, floor] = both('p50');
+  const [cpuMs, cpuFloor] = both('cpuMs');
   return [
     {
       metric: 'the hop, p50 of a call on top of that at the home',
-      value: hop * 1000,
-      floor: median(p50.home) * 1000,
+      value: (p50 - floor) * 1000,
+      floor: floor * 1000,
       unit: 'µs',
       aim: `<= ${HOP_MS * 1000} µs`,
-      met: hop <= HOP_MS,
+      met: p50 - floor <= HOP_MS,
     },
-    against('a call, p50', median(p50.holder), median(p50.home), 'ms', 2),
-    atLeast('streams, at once', median(streamed.holder), median(streamed.home), 'MB/s', STREAM_LIMIT),
+    against('a call, p50', p50, floor, 'ms', 2),
+    { metric: 'CPU, a call', value: cpuMs * 1000, floor: cpuFloor * 1000, unit: 'µs', ratio: cpuMs / cpuFloor },
+    atLeast('streams, at once', ...both('streamed'), 'MB/s', STREAM_LIMIT),
   ];
 }

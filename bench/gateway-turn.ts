@@ -8,7 +8,7 @@ import { TestModel } from '../test/support/model.ts';
 import { openGatewayWorld, type Door } from './lib/gateway-world.ts';
 import { startHAProxy } from './lib/haproxy.ts';
 import { startLoad, type Load } from './lib/load.ts';
-import { startPipe } from './lib/proxies.ts';
+import { startLeastRelay, startPipe } from './lib/proxies.ts';
 import { against, type BenchResult, type Figure } from './lib/result.ts';
 import { median } from './lib/statistics.ts';
 
@@ -23,6 +23,9 @@ const TURNS = 30;
 /** Pieces of an answer. */
 const PIECES = 100;
 const TURN_LIMIT = 1.02;
+/** What is measured between client and server. */
+const BETWEEN = ['gateway', 'haproxy', 'pipe', 'least'] as const;
+type Between = (typeof BETWEEN)[number];
 
 export async function run(): Promise<BenchResult> {
   using model = await TestModel.start();
@@ -35,33 +38,38 @@ export async function run(): Promise<BenchResult> {
   const behindHAProxy = { host: HOST, port: haproxy.port, token: server.token };
   await using pipe = await startPipe(server);
   const behindPipe = { host: HOST, port: pipe.port, token: server.token };
-  const calls = await callFigures(load, server, { gateway: gateway.door, haproxy: behindHAProxy, pipe: behindPipe });
+  await using least = await startLeastRelay(server);
+  const behindLeast = { host: HOST, port: least.port, token: server.token };
+  const calls = await callFigures(load, server, {
+    gateway: gateway.door,
+    haproxy: behindHAProxy,
+    pipe: behindPipe,
+    least: behindLeast,
+  });
   const turns = await turnFigures(model, server, gateway.door);
   return {
     name: 'Gateway: calls and turns of the CLI',
     about:
       `The real CLI with a test model. Floor: the same directly. A call is status.get, which the server answers; one client, ${PAUSE_MS} ms between calls, medians of ${CALL_ROUNDS} rounds of ${CALL_SECONDS} s. ` +
+      `The least Node relay parses each call and maps its id to one of its single connection to the server, and does nothing else. ` +
       `A turn is sendAndWait of the Node SDK with an answer in ${PIECES} pieces; medians of ${TURNS}, in turn.`,
     figures: [...calls, ...turns],
   };
 }
 
-async function callFigures(
-  load: Load,
-  server: Door,
-  between: Readonly<Record<'gateway' | 'haproxy' | 'pipe', Door>>,
-): Promise<Figure[]> {
+async function callFigures(load: Load, server: Door, between: Readonly<Record<Between, Door>>): Promise<Figure[]> {
   const direct = { p50: [] as number[], p99: [] as number[] };
   const more = {
     gateway: { p50: [] as number[], p99: [] as number[] },
     haproxy: { p50: [] as number[], p99: [] as number[] },
     pipe: { p50: [] as number[], p99: [] as number[] },
+    least: { p50: [] as number[], p99: [] as number[] },
   };
   for (let round = 0; round <= CALL_ROUNDS; round += 1) {
     const order = { work: 'ask', connections: 1, seconds: CALL_SECONDS, pauseMs: PAUSE_MS } as const;
     const bare = await load.run({ ...server, ...order });
     if (round > 0) for (const share of ['p50', 'p99'] as const) direct[share].push(bare[share]);
-    for (const way of ['gateway', 'haproxy', 'pipe'] as const) {
+    for (const way of BETWEEN) {
       const found = await load.run({ ...between[way], ...order });
       if (round > 0) for (const share of ['p50', 'p99'] as const) more[way][share].push(found[share] - bare[share]);
     }
@@ -70,6 +78,7 @@ async function callFigures(
     onTop(`a call, ${share}, over direct`, median(more.gateway[share]), median(direct[share]), limit),
     { metric: `the same of HAProxy, ${share}`, value: median(more.haproxy[share]), unit: 'ms' },
     { metric: `the same of a Node pipe, ${share}`, value: median(more.pipe[share]), unit: 'ms' },
+    { metric: `the same of the least Node relay, ${share}`, value: median(more.least[share]), unit: 'ms' },
   ];
   return [...figure('p50', MEDIAN_LIMIT_MS), ...figure('p99', P99_LIMIT_MS)];
 }

@@ -23,8 +23,10 @@ const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promis
   'gateway-clients': () => import('./gateway-clients.ts'),
   'gateway-failover': () => import('./gateway-failover.ts'),
   'gateway-forward': () => import('./gateway-forward.ts'),
+  'gateway-slow-client': () => import('./gateway-slow-client.ts'),
   'gateway-turn': () => import('./gateway-turn.ts'),
   'gateway-tenants': () => import('./gateway-tenants.ts'),
+  sleeping: () => import('./sleeping.ts'),
 };
 
 const { values } = parseArgs({
@@ -46,9 +48,11 @@ const withoutCluster: readonly string[] = [
   'gateway-clients',
   'gateway-failover',
   'gateway-forward',
+  'gateway-slow-client',
   'gateway-turn',
   'gateway-tenants',
   'pinger',
+  'sleeping',
   'scale',
 ];
 if (!chosen.every((name) => withoutCluster.includes(name))) {

@@ -1,10 +1,13 @@
 // A gateway as it ships, before a real API server that knows one tenant with one server. The operator's reconciler made the tenant; the
 // kubelet is played, so that the server may be any process of this machine.
+import { randomBytes } from 'node:crypto';
 import { SERVER_PORT } from '../../src/api/names.ts';
 import { Pod, Secret } from '../../src/kube/types/builtins.ts';
+import { newKeySecret, PEER_KEYS } from '../../src/resources/key-secret.ts';
 import { freePort } from '../../test/support/copilot-server.ts';
-import { GATEWAY_FACTS, gatewayKubeconfig } from '../../test/support/gateway-rights.ts';
+import { GATEWAY_FACTS, GATEWAY_NAMESPACE, gatewayKubeconfig } from '../../test/support/gateway-rights.ts';
 import { ReconcilerWorld } from '../../test/support/reconciler-world.ts';
+import { scrape } from '../../test/support/scrape.ts';
 import { startTenantApi } from '../../test/support/tenant-api.ts';
 import { startShipped, type ShippedProcess, type Variant } from './shipped.ts';
 
@@ -20,6 +23,12 @@ export interface GatewayProcess extends ShippedProcess {
   readonly door: Door;
 }
 
+/** One of several that know each other, as the chart starts them: they speak TLS by the key of their Secret. */
+export interface Replica extends GatewayProcess {
+  /** Value of a gauge at its /metrics. */
+  gauge(name: string): Promise<number>;
+}
+
 export interface GatewayWorld extends AsyncDisposable {
   /** The tenant's server: nobody listens there yet. */
   readonly server: Door;
@@ -29,6 +38,8 @@ export interface GatewayWorld extends AsyncDisposable {
   readonly token: string;
   /** Starts a gateway; resolves when it is ready. */
   startGateway(variant?: Variant): Promise<GatewayProcess>;
+  /** Starts a replica of it; resolves when it is ready. It may not know the others yet. */
+  startReplica(): Promise<Replica>;
 }
 
 const TENANT = 'acme';
@@ -50,19 +61,33 @@ export async function openGatewayWorld(host: string): Promise<GatewayWorld> {
     return Buffer.from(data?.['token'] ?? '', 'base64').toString();
   };
   const kubeconfig = await gatewayKubeconfig(api);
+  await world.client.create(Secret, newKeySecret(PEER_KEYS, GATEWAY_NAMESPACE, randomBytes));
   const server = { host, port: SERVER_PORT, token: await tokenOf(`${TENANT}-token`) };
   const token = await tokenOf(`${TENANT}-binding`);
   const kept = stack.move();
+  const startGateway = async (variant?: Variant, flags: readonly string[] = []): Promise<GatewayProcess> => {
+    const [port, health] = [await freePort(), await freePort()];
+    const args = [
+      `--kubeconfig=${kubeconfig}`,
+      `--listen-port=${port}`,
+      `--health-port=${health}`,
+      ...LIMITS,
+      ...flags,
+    ];
+    const started = startShipped('gateway', args, health, variant);
+    await started.ready();
+    return { ...started, door: { host: '127.0.0.1', port, token } };
+  };
   return {
     server,
     kubeconfig,
     token,
-    startGateway: async (variant) => {
-      const [port, health] = [await freePort(), await freePort()];
-      const ports = [`--listen-port=${port}`, `--health-port=${health}`];
-      const started = startShipped('gateway', [`--kubeconfig=${kubeconfig}`, ...ports, ...LIMITS], health, variant);
-      await started.ready();
-      return { ...started, door: { host: '127.0.0.1', port, token } };
+    startGateway: (variant) => startGateway(variant),
+    startReplica: async () => {
+      const [peers, metrics] = [await freePort(), await freePort()];
+      const variant = { env: { POD_NAMESPACE: GATEWAY_NAMESPACE } };
+      const started = await startGateway(variant, [`--peer-port=${peers}`, `--metrics-port=${metrics}`]);
+      return { ...started, gauge: async (name) => (await scrape(metrics)).value(name) };
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { FrameDecoder, encodeFrame } from '../../src/copilot/index.ts';
 import type { LoadOrder, LoadReport } from './load.ts';
 
@@ -80,7 +81,7 @@ async function ask(order: LoadOrder): Promise<Partial<LoadReport>> {
             latencies.push(now - sentAt);
             if (now >= end) resolve();
             else if (order.pauseMs === undefined) next();
-            else setTimeout(next, order.pauseMs);
+            else void setTimeout(order.pauseMs).then(next);
           };
           next();
         }),
@@ -149,7 +150,7 @@ async function hold(order: LoadOrder): Promise<Partial<LoadReport>> {
   const begun = performance.now();
   const clients = await Promise.all(
     Array.from({ length: order.connections }, async (_, index) => {
-      await new Promise((resolve) => setTimeout(resolve, (index / order.connections) * order.seconds * 1000));
+      await setTimeout((index / order.connections) * order.seconds * 1000);
       return admitted(order);
     }),
   );
@@ -166,7 +167,31 @@ async function drop(): Promise<Partial<LoadReport>> {
   return { count: clients.length };
 }
 
-const work = { ask, stream, admit, hold, drop };
+/** One prompt each; resolves after the time of the order, however much was streamed until then. */
+async function listen(order: LoadOrder, reads: boolean): Promise<Partial<LoadReport>> {
+  const clients = await Promise.all(Array.from({ length: order.connections }, () => admitted(order)));
+  const begun = performance.now();
+  for (const client of clients) {
+    const sessionId = randomUUID();
+    await client.ask('session.create', { sessionId, streaming: true });
+    await client.ask('session.send', { sessionId, prompt: order.prompt ?? '' });
+    if (!reads) client.socket.pause();
+  }
+  await setTimeout(order.seconds * 1000);
+  const [count, bytes] = [sum(clients, 'frames'), sum(clients, 'bytes')];
+  for (const { socket } of clients) socket.destroy();
+  return { count, bytes, seconds: (performance.now() - begun) / 1000 };
+}
+
+const work = {
+  ask,
+  stream,
+  admit,
+  hold,
+  drop,
+  read: (order: LoadOrder) => listen(order, true),
+  stall: (order: LoadOrder) => listen(order, false),
+};
 
 async function carryOut(order: LoadOrder): Promise<void> {
   const before = process.cpuUsage();

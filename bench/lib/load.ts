@@ -5,13 +5,16 @@ import type { Door } from './gateway-world.ts';
 export interface LoadOrder extends Door {
   /**
    * `ask`: each connection has one request under way. `stream`: each has a turn under way. `admit`: connections that are closed when they
-   * are admitted. `hold`: connections that stay, spread over `seconds`. `drop`: closes those.
+   * are admitted. `hold`: connections that stay, spread over `seconds`. `drop`: closes those. `read`: each connection sends `prompt` once and
+   * reads what is streamed to it. `stall`: the same, and it reads nothing.
    */
-  readonly work: 'ask' | 'stream' | 'admit' | 'hold' | 'drop';
+  readonly work: 'ask' | 'stream' | 'admit' | 'hold' | 'drop' | 'read' | 'stall';
   readonly connections: number;
   readonly seconds: number;
   /** Between an answer and the next request, for `ask`; default: none. */
   readonly pauseMs?: number;
+  /** For `read` and `stall`. */
+  readonly prompt?: string;
 }
 
 export interface LoadReport {

@@ -15,6 +15,23 @@ export async function startPipe(to: { readonly host: string; readonly port: numb
   return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }
 
+/** A prompt for a server with a script, as JSON: its turn again and again, at this pace. */
+export interface StreamOrder {
+  readonly bytes: number;
+  readonly bytesPerSecond: number;
+}
+
+/** The least relay of calls that a Node program can be, with its connection to the server. */
+export async function startLeastRelay(to: {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+}): Promise<Proxy> {
+  const child = startChild('least-relay-process.ts', [to.host, String(to.port), to.token]);
+  const { port } = await child.message<AddressInfo>();
+  return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
+}
+
 /** A server with a script; `recording` is the file with the turn that it repeats. */
 export async function startScriptedServer(
   at: { readonly host: string; readonly port: number; readonly token: string },

@@ -1,78 +1,49 @@
-// A server with a script in place of an agent, for more load than the CLI takes: it answers each request with a write of its own, and a
-// prompt with the frames of a turn that was recorded of the CLI.
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
+// A server with a script as a process of its own. A prompt is answered with the frames of a turn that was recorded of the CLI, or with those again
+// and again where it says for how long.
 import { readFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
-import { FrameDecoder, encodeFrame } from '../../src/copilot/index.ts';
-import { credentialHash } from '../../src/resources/binding.ts';
+import { setTimeout } from 'node:timers/promises';
+import { ScriptedServer } from '../../test/support/scripted-server.ts';
+import type { StreamOrder } from './proxies.ts';
 import { RECORDED_SESSION } from './recorded-turn.ts';
 
 const [host = '', port = '', token = '', recording = ''] = process.argv.slice(2);
 /** As many bytes as a reader takes at once. */
 const WRITE_BYTES = 64 * 1024;
-const tokenHash = credentialHash(token);
 
-const turn = recording === '' ? '' : readFileSync(recording, 'latin1');
+const recorded = recording === '' ? '' : readFileSync(recording, 'latin1');
 const turns = new Map<string, Buffer>();
-
-interface Request {
-  readonly id: number | string;
-  readonly method: string;
-  readonly params: { readonly token?: string; readonly sessionId?: string };
-}
 
 function turnOf(sessionId: string): Buffer {
   const known = turns.get(sessionId);
   if (known !== undefined) return known;
-  const frames = Buffer.from(turn.replaceAll(RECORDED_SESSION, sessionId), 'latin1');
+  const frames = Buffer.from(recorded.replaceAll(RECORDED_SESSION, sessionId), 'latin1');
   turns.set(sessionId, frames);
   return frames;
 }
 
-async function stream(socket: Socket, frames: Buffer): Promise<void> {
-  for (let at = 0; at < frames.length && !socket.destroyed; at += WRITE_BYTES) {
-    if (!socket.write(frames.subarray(at, at + WRITE_BYTES)))
-      await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
-  }
+function* slices(frames: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < frames.length; at += WRITE_BYTES) yield frames.subarray(at, at + WRITE_BYTES);
 }
 
-function answer(socket: Socket, id: number | string, answer: object): void {
-  socket.write(encodeFrame(JSON.stringify({ jsonrpc: '2.0', id, ...answer })));
-}
-
-function take(socket: Socket, { id, method, params }: Request): void {
-  const { sessionId = '' } = params;
-  switch (method) {
-    case 'connect': {
-      const isRight =
-        createHash('sha256')
-          .update(params.token ?? '')
-          .digest('hex') === tokenHash;
-      if (!isRight) return answer(socket, id, { error: { code: -32000, message: 'AUTHENTICATION_FAILED' } });
-      return answer(socket, id, {
-        result: { ok: true, protocolVersion: 3, version: '1.0.102', taskKinds: ['agent', 'shell'] },
-      });
+/** At an even pace, whoever reads it: so that two readers make the server and what is before it do the same. */
+async function* paced(frames: Buffer, { bytes, bytesPerSecond }: StreamOrder): AsyncIterable<Buffer> {
+  const begun = performance.now();
+  for (let sent = 0; sent < bytes;) {
+    for (const slice of slices(frames)) {
+      yield slice;
+      sent += slice.length;
+      const early = (sent / bytesPerSecond) * 1000 - (performance.now() - begun);
+      if (early > 1) await setTimeout(early);
     }
-    case 'session.send':
-      answer(socket, id, { result: { messageId: `message-of-${sessionId}` } });
-      return void stream(socket, turnOf(sessionId));
-    case 'session.create':
-    case 'session.resume':
-      return answer(socket, id, { result: { sessionId, workspacePath: '/' } });
-    case 'sessions.getMetadata':
-      return answer(socket, id, { result: {} });
-    default:
-      return answer(socket, id, { result: { version: '1.0.102', protocolVersion: 3 } });
   }
 }
 
-const server = createServer({ noDelay: true }, (socket) => {
-  const decoder = new FrameDecoder((body) => take(socket, JSON.parse(body.toString()) as Request));
-  socket.on('data', (chunk) => decoder.push(chunk));
-  // Clients may reset their connections.
-  socket.on('error', () => socket.destroy());
-});
-server.listen({ host, port: Number(port), backlog: 4096 }, () => process.send?.(server.address()));
+function turn(sessionId: string, prompt: string): Iterable<Buffer> | AsyncIterable<Buffer> {
+  const frames = turnOf(sessionId);
+  return prompt.startsWith('{') ? paced(frames, JSON.parse(prompt) as StreamOrder) : slices(frames);
+}
+
+const server = await ScriptedServer.listen({ host, port: Number(port), token, turn });
+process.send?.(server.address);
 // So that a benchmark that was killed leaves nothing behind.
 process.on('disconnect', () => process.exit());

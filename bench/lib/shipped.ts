@@ -55,6 +55,8 @@ export interface Variant {
   readonly bundle?: string | undefined;
   /** Further flags of node. */
   readonly flags?: readonly string[];
+  /** Further variables of the environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts a command of the bundle. Its last log lines are shown when it fails. */
@@ -68,7 +70,7 @@ export function startShipped(
   const nodeFlags = [...flags, ...(variant.flags ?? [])];
   const child = spawn(process.execPath, [...nodeFlags, variant.bundle ?? bundle, command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, ...variant.env },
   });
   // Taken apart when somebody asks for them: the process that measures shares the cores with the measured one, which may write thousands a second.
   const outputs = [child.stdout, child.stderr].map((stream) => {

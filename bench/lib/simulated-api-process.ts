@@ -62,7 +62,7 @@ function create(resource: string, object: Stored): Stored {
       managedFields: [managedFields(object)],
     },
   });
-  if (resource === 'deployments') runPod(created);
+  if (resource === 'deployments' && object.spec?.['replicas'] !== 0) runPod(created);
   if (resource === 'persistentvolumeclaims') store(resource, { ...created, status: { phase: 'Bound' } });
   return created;
 }
@@ -136,6 +136,8 @@ function handle(request: ApiRequest, body: Stored | undefined, response: ServerR
     if (body.status['conditions'] !== undefined && isReady(body)) ready.add(name);
     return answer(response, 200, store(resource, { ...found, status: body.status }));
   }
+  if (verb === 'update' && resource === 'leases' && body !== undefined)
+    return answer(response, 200, store(resource, body));
   return refuse(response, 405, 'MethodNotAllowed', `${verb} ${resource} is not simulated`);
 }
 
@@ -227,8 +229,23 @@ function addServer({ metadata }: Stored): void {
   });
 }
 
-/** `{ tenants: 100 }` adds tenants, with `served` as an operator leaves them; any message is answered with the counts. */
-process.on('message', ({ tenants = 0, served = false }: { tenants?: number; served?: boolean }) => {
+/** What an operator has written of a tenant that sleeps. */
+function putToSleep({ metadata }: Stored): void {
+  const tenant = objects.get(COPILOT_TENANT.plural)?.get(`${namespaceOfTenants}/${metadata.name}`);
+  const hibernation = { phase: 'Stopped', epoch: 3, since: now() };
+  if (tenant !== undefined) store(COPILOT_TENANT.plural, { ...tenant, status: { access: 'Gateway', hibernation } });
+}
+
+/** What `addTenants` of simulated-api.ts asks for. */
+interface Order {
+  readonly tenants?: number;
+  /** With a server, as an operator leaves them. */
+  readonly served?: boolean;
+  readonly asleep?: boolean;
+}
+
+/** Any message is answered with the counts. */
+process.on('message', ({ tenants = 0, served = false, asleep = false }: Order) => {
   const first = objects.get(COPILOT_TENANT.plural)?.size ?? 0;
   for (let index = first; index < first + tenants; index++) {
     const metadata = { name: `t${index}`, namespace: namespaceOfTenants };
@@ -236,9 +253,10 @@ process.on('message', ({ tenants = 0, served = false }: { tenants?: number; serv
       apiVersion: API_VERSION,
       kind: COPILOT_TENANT.kind,
       metadata,
-      spec: { ...tenantSpec.parse({}) },
+      spec: { ...tenantSpec.parse(asleep ? { access: 'Gateway', hibernation: { afterIdle: '15m' } } : {}) },
     });
     if (served) addServer(created);
+    if (asleep) putToSleep(created);
   }
   process.send?.({ ready: ready.size, writes });
 });

@@ -24,6 +24,8 @@ export interface SimulatedApi extends AsyncDisposable {
   addTenants(count: number): Promise<void>;
   /** The same, each with what a gateway reads of it, as an operator leaves it. */
   addServedTenants(count: number): Promise<void>;
+  /** The same, all of which sleep. */
+  addSleepingTenants(count: number): Promise<void>;
 }
 
 /** Over TLS, as a real one: encryption is part of what a request costs. */
@@ -57,6 +59,7 @@ export async function startSimulatedApi(): Promise<SimulatedApi> {
     counts: () => order({}),
     addTenants: async (tenants) => void (await order({ tenants })),
     addServedTenants: async (tenants) => void (await order({ tenants, served: true })),
+    addSleepingTenants: async (tenants) => void (await order({ tenants, asleep: true })),
     async [Symbol.asyncDispose]() {
       await child[Symbol.asyncDispose]();
       rmSync(dir, { recursive: true, force: true });
