@@ -115,12 +115,13 @@ export class Home {
       isGone: () => isGone() || !this.drain.comesBack,
       isWorking: () => [...this.#sessions.values()].some((session) => session.isWorking),
       onEvent: ({ sessionId, type }, body) => {
-        if (type === 'session.idle') options.onIdle();
+        const isIdle = type === 'session.idle';
+        if (isIdle) options.onIdle();
         const session = this.#sessions.get(sessionId);
         // Before a prompt that waited for this turn begins the next one.
-        if (type === 'session.idle' && session !== undefined) this.calls.turns.ended(session);
+        if (isIdle && session !== undefined) this.calls.turns.ended(session);
         session?.events.take(type, body);
-        if (type === 'session.idle') this.calls.turns.look();
+        if (isIdle) this.calls.turns.look();
       },
       piecesOf: (sessionId) => {
         const events = this.#sessions.get(sessionId)?.events;

@@ -124,7 +124,9 @@ export class TenantHomes {
     const home = this.find(sessionId);
     if (home === undefined) return undefined;
     const { key } = home;
-    if (this.#keys().includes(key)) return this.#mayWait || isExpected(home) ? undefined : this.#unavailable(key);
+    if (this.#keys().includes(key)) {
+      return this.#mayWait || isExpected(home) ? undefined : this.#unreachable(key, DOES_NOT_WAIT);
+    }
     const replicas = this.#indexOf(key) + 1;
     return `the session is on the volume of server ${fromKey(key).name}, which the tenant does not run any more; raise spec.replicas to ${replicas} and try again`;
   }
@@ -212,7 +214,7 @@ export class TenantHomes {
     const home = missing.find(({ key }) => sessionId === undefined || this.#places.mayHave(sessionId, key));
     if (home === undefined) return undefined;
     const what = sessionId === undefined ? 'has some of the sessions' : 'may have the session';
-    return `server ${fromKey(home.key).name} of tenant ${keyOf(this.#options.tenant)} cannot be reached now, and ${what}; try again`;
+    return this.#unreachable(home.key, what);
   }
 
   /** Whether calls wait for a server that is away. */
@@ -220,9 +222,9 @@ export class TenantHomes {
     return this.#options.find()?.limits?.unavailable !== 'Fail';
   }
 
-  #unavailable(key: string): string {
-    const where = `server ${fromKey(key).name} of tenant ${keyOf(this.#options.tenant)}`;
-    return `${where} cannot be reached now, and calls about its sessions do not wait (spec.sessions.unavailable is Fail); try again`;
+  /** `what`: what that means for the call. */
+  #unreachable(key: string, what: string): string {
+    return `server ${fromKey(key).name} of tenant ${keyOf(this.#options.tenant)} cannot be reached now, and ${what}; try again`;
   }
 
   /** A client that is told of sessions that come and go. */
@@ -355,6 +357,8 @@ export class TenantHomes {
     }
   }
 }
+
+const DOES_NOT_WAIT = 'calls about its sessions do not wait (spec.sessions.unavailable is Fail)';
 
 /** Whether the server can be asked, or is away on purpose and comes back at once. */
 const isExpected = (home: Home): boolean => home.isServing || home.drain.isReturning;
