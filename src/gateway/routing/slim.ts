@@ -149,19 +149,10 @@ function slimSessions({
 }
 
 /** The limits in the form that the relay uses. */
-export function limitsOf({
-  permissionTimeout,
-  maxConcurrent,
-  maxConcurrentTurns,
-  maxPerUser,
-  unavailable,
-}: Partial<RoutedSessions> = {}): TenantLimits {
+export function limitsOf({ permissionTimeout, ...limits }: Partial<RoutedSessions> = {}): TenantLimits {
   return {
+    ...limits,
     ...(permissionTimeout !== undefined && { permissionTimeoutMs: durationMs(permissionTimeout) }),
-    ...(maxConcurrent !== undefined && { maxConcurrent }),
-    ...(maxConcurrentTurns !== undefined && { maxConcurrentTurns }),
-    ...(maxPerUser !== undefined && { maxPerUser }),
-    ...(unavailable !== undefined && { unavailable }),
   };
 }
 
