@@ -37,7 +37,6 @@ const answers = new FrameDecoder((body) => {
   asked.client.write(encodeFrame(answerFor(asked.id, body, head).toString()));
 });
 upstream.on('data', (chunk) => answers.push(chunk));
-upstream.on('error', () => process.exit(1));
 ask('connect', { token });
 
 const server = createServer({ noDelay: true }, (client) => {
