@@ -10,6 +10,8 @@ import { RelayBench } from '../../support/relay-bench.ts';
 import { Watched, historyEvent } from '../../support/watched.ts';
 
 const slow = { text: 'one two three four', delayMs: 400 };
+/** Not at its end when all is stopped, however busy the machine is. */
+const cut = { ...slow, delayMs: 5000 };
 
 describe.each(['cli', 'runtime'] as const)('everything that is stopped at once (%s)', (binary) => {
   let bench: RelayBench;
@@ -23,10 +25,14 @@ describe.each(['cli', 'runtime'] as const)('everything that is stopped at once (
   async function stopped(signal: 'SIGTERM' | 'SIGKILL', ms: number): Promise<{ id: string; word: string }[]> {
     return bench.client(async (client) => {
       const begun: { id: string; word: string }[] = [];
+      const sessions: CopilotSession[] = [];
       for (const _ of bench.servers) {
         const session = await client.createSession(bench.config());
         await session.sendAndWait({ prompt: 'before' });
-        const word = await bench.answer(slow, slow);
+        sessions.push(session);
+      }
+      for (const session of sessions) {
+        const word = await bench.answer(cut, slow);
         await session.send({ prompt: word });
         begun.push({ id: session.sessionId, word });
       }
