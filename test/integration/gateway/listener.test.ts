@@ -40,6 +40,12 @@ function track(socket: Socket): RawClient {
   return new RawClient(socket);
 }
 
+/** A client sees its end before the gateway has counted it. */
+async function ended(gateway: GatewayInProcess, how: 'closed' | 'rejected', reason: string): Promise<void> {
+  const name = `copilot_gateway_${how}_connections_total`;
+  await waitFor(`${name} of ${reason} is 1`, async () => (await gateway.metric(name, { reason })) === 1);
+}
+
 /** The address from which the gateway took the last client that it admitted. */
 async function lastAddress({ log }: GatewayInProcess): Promise<unknown> {
   return waitFor('an audit line', () => log.findLast(({ msg }) => msg === 'client admitted')?.['address']);
@@ -191,7 +197,7 @@ describe('a load balancer', () => {
     client.connect(BINDING_TOKEN);
     await waitFor('the end of the connection', () => client.isClosed);
     expect(client.received).toEqual([]);
-    expect(await gateway.metric('copilot_gateway_rejected_connections_total', { reason: 'ProxyHeader' })).toBe(1);
+    await ended(gateway, 'rejected', 'ProxyHeader');
   });
 
   it('that is not listed is not believed', async () => {
@@ -199,7 +205,7 @@ describe('a load balancer', () => {
     const client = plain(gateway);
     client.stream.write('PROXY TCP4 198.51.100.7 10.0.0.1 40000 4321\r\n');
     await waitFor('the end of the connection', () => client.isClosed);
-    expect(await gateway.metric('copilot_gateway_closed_connections_total', { reason: 'FramingFault' })).toBe(1);
+    await ended(gateway, 'closed', 'FramingFault');
   });
 });
 
@@ -230,9 +236,7 @@ describe('strangers', () => {
     await Promise.all([one.answer(1), two.answer(1)]);
     const three = plain(gateway);
     await waitFor('the end of the third', () => three.isClosed);
-    expect(await gateway.metric('copilot_gateway_rejected_connections_total', { reason: 'TooManyConnections' })).toBe(
-      1,
-    );
+    await ended(gateway, 'rejected', 'TooManyConnections');
     one.send({ id: 2, method: 'ping' });
     await one.answer(2);
   });
@@ -320,7 +324,7 @@ describe('a tenant', () => {
     await client.answer(2);
     gateway.fleet.change({ credentials: ['0'.repeat(64)] });
     await waitFor('the end of the connection', () => client.isClosed);
-    expect(await gateway.metric('copilot_gateway_closed_connections_total', { reason: 'CredentialRevoked' })).toBe(1);
+    await ended(gateway, 'closed', 'CredentialRevoked');
   });
 });
 
@@ -350,6 +354,6 @@ describe('a gateway that stops', () => {
     await client.answer(1);
     await gateway.stop();
     await waitFor('the end of the connection', () => client.isClosed);
-    expect(await gateway.metric('copilot_gateway_closed_connections_total', { reason: 'Drained' })).toBe(1);
+    await ended(gateway, 'closed', 'Drained');
   });
 });
