@@ -85,8 +85,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   api: [
     ['names', 'duration', 'session-id', 'conditions', 'session-conditions'],
     ['fields'],
-    ['structural', 'scheduling', 'model', 'pods', 'tenant-status', 'session'],
-    ['network'],
+    ['structural', 'scheduling', 'model', 'pods', 'rates', 'tenant-status', 'session'],
+    ['network', 'server'],
     ['tenant'],
     ['crd'],
   ],
