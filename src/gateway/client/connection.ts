@@ -4,6 +4,7 @@ import { setDeadline, unquotedMessageOf, type Timers } from '../../copilot/index
 import { keyOf } from '../../kube/types/types.ts';
 import type { Admission, Grant } from '../admission/admission.ts';
 import type { ClientHandler, ClientLink, CloseReason, Identity, Relay, TenantRef } from '../model.ts';
+import { Departure } from './departure.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import {
   authenticationFailed,
@@ -47,8 +48,6 @@ export interface ClientConnectionOptions {
 
 /** More than this is not waited for when a connection ends: the client has not been reading. */
 const LINGER_BYTES = 64 * 1024;
-/** How often a client is looked at whose tenant is gone, ms. */
-const DISMISS_LOOK_MS = 25;
 /** When a client may come back whose tenant had too many. */
 const FULL_RETRY_AFTER_MS = 30_000;
 
@@ -84,14 +83,10 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #held: Buffer[] = [];
   /** Whether a further `connect` of an admitted client is being decided. */
   #isRenewing = false;
-  /** Its tenant is gone. */
-  #isDismissed = false;
   /** Who wants to read on. */
   readonly #isWanted: Readers = { relay: true, admission: true, parting: true };
-  /** Why it is to be closed when nothing of it is under way. */
-  #leaving: CloseReason | undefined;
-  /** From that moment until it is closed. */
-  #parting: { cancel(): void } | undefined;
+  /** Undefined: nobody wants it to go. */
+  #departure: Departure | undefined;
   /** From the end until the socket is destroyed. */
   #linger: { cancel(): void } | undefined;
 
@@ -161,8 +156,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #sent(bytes: number, frames: number): void {
     const { observer, limits } = this.#options;
     observer.sent(bytes, frames);
-    // It may have been the end of its turn, which the relay is about to take in.
-    if (this.#leaving !== undefined) queueMicrotask(() => this.#partIfIdle());
+    this.#departure?.sent();
     if (this.queuedBytes > (isAdmitted(this.#state) ? limits.queueBytes : limits.greetingQueueBytes)) {
       this.close({ reason: CloseCause.QueueFull, message: `the client has ${this.queuedBytes} bytes to read` });
     }
@@ -198,18 +192,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   /** Closes it as soon as nothing of it is under way, before it can begin another turn. */
   leave(reason: CloseReason): void {
-    this.#leaving ??= reason;
-    this.#partIfIdle();
-  }
-
-  /** SDKs forget what they have not looked at when their connection ends, and that may be the end of the turn: so this takes a moment. */
-  #partIfIdle(): void {
-    const { timers, limits } = this.#options;
-    const reason = this.#leaving;
-    const isIdle = this.#state !== 'Admitting' && this.#handler?.isBusy !== true && this.queuedBytes <= LINGER_BYTES;
-    if (reason === undefined || !isIdle || this.#parting !== undefined || this.#end !== undefined) return;
-    this.#setReading({ parting: false });
-    this.#parting = timers.setTimer(limits.partingMs, () => this.close(reason));
+    if (this.#end === undefined) this.#departing().leave(reason);
   }
 
   get summary(): ClientSummary {
@@ -338,25 +321,24 @@ export class ClientConnection implements ClientLink, KeptAlive {
     const grant = this.#grant;
     if (grant === undefined) return;
     const close = (reason: CloseReason): void => this.close(reason);
-    const dismiss = (reason: CloseReason): void => this.#dismiss(reason);
+    const dismiss = (reason: CloseReason): void => this.#departing().dismiss(reason);
     this.#recheck = new Recheck({ grant, timers, clock, limits, close, dismiss });
   }
 
-  /** Its tenant is gone. It ends when what it waits for is answered, also what is read only now because it had to be paused. */
-  #dismiss(reason: CloseReason): void {
-    if (this.#isDismissed) return;
-    this.#isDismissed = true;
-    const { clock, limits, timers } = this.#options;
-    this.#handler?.dismissed?.();
-    const endsAt = clock.monotonic() + limits.dismissMs;
-    const lookSoon = (): void => {
-      timers.setTimer(DISMISS_LOOK_MS, () => {
-        if (this.#end !== undefined) return;
-        if (this.#handler?.isBusy === true && clock.monotonic() < endsAt) lookSoon();
-        else this.close(reason);
-      });
-    };
-    lookSoon();
+  /** Made for those clients only that are to go. */
+  #departing(): Departure {
+    const { timers, clock, limits } = this.#options;
+    this.#departure ??= new Departure({
+      timers,
+      clock,
+      limits,
+      isBusy: () => this.#state === 'Admitting' || this.#handler?.isBusy === true,
+      isBehind: () => this.queuedBytes > LINGER_BYTES,
+      stopReading: () => this.#setReading({ parting: false }),
+      dismissed: () => this.#handler?.dismissed?.(),
+      close: (reason) => this.close(reason),
+    });
+    return this.#departure;
   }
 
   /** What arrived while the token was looked at goes the way that it would have gone, in its order. */
@@ -420,7 +402,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#end = reason;
     this.#become('end');
     this.#greeting.cancel();
-    this.#parting?.cancel();
+    this.#departure?.stop();
     this.#recheck?.stop();
     this.#tokens.stop();
     this.#incoming.end();

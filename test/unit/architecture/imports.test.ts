@@ -175,7 +175,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['keepalive', 'left-memory', 'state', 'token-bucket', 'unread-memory'],
     ['rates'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
-    ['outgoing', 'oversize', 'recheck', 'token-check'],
+    ['departure', 'outgoing', 'oversize', 'recheck', 'token-check'],
     ['incoming'],
     ['connection'],
     ['clients'],
