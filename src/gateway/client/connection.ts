@@ -2,12 +2,12 @@
 import type { Duplex } from 'node:stream';
 import { setDeadline, unquotedMessageOf, type Timers } from '../../copilot/index.ts';
 import { keyOf } from '../../kube/types/types.ts';
-import type { Admission, Grant } from '../admission/admission.ts';
+import type { Admission } from '../admission/admission.ts';
 import type { ClientHandler, ClientLink, CloseReason, Identity, Relay, TenantRef } from '../model.ts';
+import { Authentication } from './authentication.ts';
 import { Departure } from './departure.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import {
-  authenticationFailed,
   cannotDecide,
   connected,
   framingLost,
@@ -22,9 +22,7 @@ import { KEEPALIVE_MESSAGE, type KeptAlive } from './keepalive.ts';
 import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver, type ClientSummary } from './model.ts';
 import { Outgoing } from './outgoing.ts';
 import type { Rates } from './rates.ts';
-import { Recheck } from './recheck.ts';
 import { isAdmitted, nextState, type ClientEvent, type ClientState } from './state.ts';
-import { TokenCheck } from './token-check.ts';
 import type { UnreadMemory } from './unread-memory.ts';
 
 /** What a connection needs. */
@@ -66,11 +64,9 @@ export class ClientConnection implements ClientLink, KeptAlive {
   readonly #incoming: Incoming;
   readonly #outgoing: Outgoing;
   readonly #greeting: { cancel(): void };
-  readonly #tokens: TokenCheck;
+  readonly #authentication: Authentication;
   #state: ClientState = 'Greeting';
-  #grant: Grant | undefined;
   #handler: ClientHandler | undefined;
-  #recheck: Recheck | undefined;
   #end: CloseReason | undefined;
   readonly #since: number;
   #application: string | undefined;
@@ -81,8 +77,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #greetingBytes = 0;
   /** Frames that arrived while a token was looked at. */
   #held: Buffer[] = [];
-  /** Whether a further `connect` of an admitted client is being decided. */
-  #isRenewing = false;
   /** Who wants to read on. */
   readonly #isWanted: Readers = { relay: true, admission: true, parting: true };
   /** Undefined: nobody wants it to go. */
@@ -100,7 +94,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     const { greetingBytes } = limits;
     this.#incoming = new Incoming({ memory, greetingBytes, onBody: (body) => this.#onFrame(body) });
     this.#outgoing = new Outgoing(stream);
-    this.#tokens = new TokenCheck({
+    this.#authentication = new Authentication({
       admission,
       clock,
       timers,
@@ -108,6 +102,8 @@ export class ClientConnection implements ClientLink, KeptAlive {
       send: (body) => this.send(body),
       denied: (denial) => observer.denied(this.#info, denial),
       tooMany: (message) => this.close({ reason: CloseCause.TooManyAttempts, message }),
+      close: (reason) => this.close(reason),
+      dismiss: (reason) => this.#departing().dismiss(reason),
     });
     this.#greeting = setDeadline(timers, limits.greetingMs, () =>
       this.close({ reason: CloseCause.GreetingTimeout, message: `not admitted within ${limits.greetingMs} ms` }),
@@ -129,8 +125,9 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   /** @throws Error before admission */
   get identity(): Identity {
-    if (this.#grant === undefined) throw new Error(`client ${this.id} is not admitted`);
-    return this.#grant.identity;
+    const { identity } = this.#authentication;
+    if (identity === undefined) throw new Error(`client ${this.id} is not admitted`);
+    return identity;
   }
 
   /** Bytes that are held of a client that is not admitted. */
@@ -181,7 +178,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   /** Decides again whether the client may stay: what its credential depends on has changed. */
   recheck(): void {
-    this.#recheck?.now();
+    this.#authentication.recheck();
   }
 
   /** Closes a connection that has nothing to lose, and lets an admitted one go on until `close`. */
@@ -211,7 +208,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
   }
 
   get #info(): ClientInfo {
-    return { id: this.id, address: this.address, identity: this.#grant?.identity };
+    return { id: this.id, address: this.address, identity: this.#authentication.identity };
   }
 
   /** It is read when nobody holds it up. */
@@ -267,25 +264,24 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   #present(request: ConnectRequest): void {
     this.#become('presented');
-    this.#tokens.check(request, (decision) => {
-      if ('denied' in decision) this.#become('denied');
-      else this.#admit(request, decision);
+    this.#authentication.present(request, (identity) => {
+      if (identity === undefined) this.#become('denied');
+      else this.#admit(request, identity);
       this.#release();
     });
     // Only what waits for a decision: a client that is admitted at once is not stopped.
     if (this.#state === 'Admitting') this.#setReading({ admission: false });
   }
 
-  #admit(request: ConnectRequest, grant: Grant): void {
+  #admit(request: ConnectRequest, identity: Identity): void {
     const { limits, observer, relay, noRoom, unread } = this.#options;
-    this.#grant = grant;
-    const full = noRoom(grant.identity.tenant);
+    const full = noRoom(identity.tenant);
     if (full !== undefined) {
       this.send(cannotDecide(request, full.message, FULL_RETRY_AFTER_MS));
       this.close(full);
       return;
     }
-    const excess = this.#options.rates.connected(grant.identity);
+    const excess = this.#options.rates.connected(identity);
     if (excess !== undefined) {
       observer.rateExceeded(excess.reason);
       this.send(tooFast(request.id, excess));
@@ -295,14 +291,14 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#greeting.cancel();
     this.#become('admitted');
     this.#application = request.application;
-    const tenant = keyOf(grant.identity.tenant);
+    const tenant = keyOf(identity.tenant);
     this.#incoming.admit(tenant, { allowed: limits.frameBytes, ...this.#oversizeSinks });
     this.#outgoing.admit(tenant, unread, (reason) => this.close(reason));
     // Before anything that the relay may send.
     this.send(connected(request));
     observer.admitted(this.#info);
     this.#handler = relay.attach(this);
-    this.#watch();
+    this.#authentication.watch();
   }
 
   readonly #oversizeSinks = {
@@ -314,16 +310,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
       rates.overdrawn(this.identity, length);
     },
   };
-
-  #watch(): void {
-    const { timers, clock, limits } = this.#options;
-    this.#recheck?.stop();
-    const grant = this.#grant;
-    if (grant === undefined) return;
-    const close = (reason: CloseReason): void => this.close(reason);
-    const dismiss = (reason: CloseReason): void => this.#departing().dismiss(reason);
-    this.#recheck = new Recheck({ grant, timers, clock, limits, close, dismiss });
-  }
 
   /** Made for those clients only that are to go. */
   #departing(): Departure {
@@ -351,7 +337,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   #relay(body: Buffer): void {
     const request = readConnect(body);
-    if (request !== undefined) return this.#renew(request);
+    if (request !== undefined) return this.#authentication.renew(request);
     if (!this.#isTooFast(body)) this.#handler?.frame(body);
   }
 
@@ -370,28 +356,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
     return false;
   }
 
-  /** Another `connect` of an admitted client: a fresh token for the same identity. It loses nothing by a wrong one. */
-  #renew(request: ConnectRequest): void {
-    if (this.#isRenewing) {
-      this.send(
-        cannotDecide(request, 'another connect of this client is not answered yet', this.#options.limits.refusalMs),
-      );
-      return;
-    }
-    this.#isRenewing = true;
-    this.#tokens.check(request, (decision) => {
-      this.#isRenewing = false;
-      if ('denied' in decision) return;
-      if (!isSame(decision.identity, this.identity)) {
-        this.send(authenticationFailed(request));
-        return;
-      }
-      this.#grant = decision;
-      this.#watch();
-      this.send(connected(request));
-    });
-  }
-
   #lost(what: string): void {
     this.#finish({ reason: CloseCause.ConnectionLost, message: `the connection broke (${what})` });
   }
@@ -403,8 +367,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#become('end');
     this.#greeting.cancel();
     this.#departure?.stop();
-    this.#recheck?.stop();
-    this.#tokens.stop();
+    this.#authentication.stop();
     this.#incoming.end();
     this.#outgoing.end();
     this.#held = [];
@@ -428,8 +391,4 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#linger?.cancel();
     this.#options.observer.closed(this.#info, this.#end ?? { reason: CloseCause.ConnectionLost, message: '' });
   }
-}
-
-function isSame(a: Identity, b: Identity): boolean {
-  return a.tenant.namespace === b.tenant.namespace && a.tenant.name === b.tenant.name && a.user === b.user;
 }

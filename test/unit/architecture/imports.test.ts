@@ -176,7 +176,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['rates'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
     ['departure', 'outgoing', 'oversize', 'recheck', 'token-check'],
-    ['incoming'],
+    ['authentication', 'incoming'],
     ['connection'],
     ['clients'],
   ],
