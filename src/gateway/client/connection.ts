@@ -22,6 +22,7 @@ import { KEEPALIVE_MESSAGE, type KeptAlive } from './keepalive.ts';
 import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver, type ClientSummary } from './model.ts';
 import { Outgoing } from './outgoing.ts';
 import type { Rates } from './rates.ts';
+import { ClientSocket, LINGER_BYTES } from './socket.ts';
 import { isAdmitted, nextState, type ClientEvent, type ClientState } from './state.ts';
 import type { UnreadMemory } from './unread-memory.ts';
 
@@ -44,17 +45,8 @@ export interface ClientConnectionOptions {
   readonly observer: ClientObserver;
 }
 
-/** More than this is not waited for when a connection ends: the client has not been reading. */
-const LINGER_BYTES = 64 * 1024;
 /** When a client may come back whose tenant had too many. */
 const FULL_RETRY_AFTER_MS = 30_000;
-
-/** Who may hold up that a client is read, and whether each lets it be. */
-interface Readers {
-  relay: boolean;
-  admission: boolean;
-  parting: boolean;
-}
 
 /** A client, admitted or not. */
 export class ClientConnection implements ClientLink, KeptAlive {
@@ -63,6 +55,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
   readonly #options: ClientConnectionOptions;
   readonly #incoming: Incoming;
   readonly #outgoing: Outgoing;
+  readonly #socket: ClientSocket;
   readonly #greeting: { cancel(): void };
   readonly #authentication: Authentication;
   #state: ClientState = 'Greeting';
@@ -77,12 +70,8 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #greetingBytes = 0;
   /** Frames that arrived while a token was looked at. */
   #held: Buffer[] = [];
-  /** Who wants to read on. */
-  readonly #isWanted: Readers = { relay: true, admission: true, parting: true };
   /** Undefined: nobody wants it to go. */
   #departure: Departure | undefined;
-  /** From the end until the socket is destroyed. */
-  #linger: { cancel(): void } | undefined;
 
   constructor(options: ClientConnectionOptions) {
     const { id, address, stream, admission, memory, limits, timers, clock, observer } = options;
@@ -94,6 +83,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     const { greetingBytes } = limits;
     this.#incoming = new Incoming({ memory, greetingBytes, onBody: (body) => this.#onFrame(body) });
     this.#outgoing = new Outgoing(stream);
+    this.#socket = new ClientSocket(stream, timers, limits.lingerMs);
     this.#authentication = new Authentication({
       admission,
       clock,
@@ -165,11 +155,11 @@ export class ClientConnection implements ClientLink, KeptAlive {
   }
 
   pause(): void {
-    this.#setReading({ relay: false });
+    this.#socket.setReading({ relay: false });
   }
 
   resume(): void {
-    this.#setReading({ relay: true });
+    this.#socket.setReading({ relay: true });
   }
 
   close(reason: CloseReason): void {
@@ -209,14 +199,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   get #info(): ClientInfo {
     return { id: this.id, address: this.address, identity: this.#authentication.identity };
-  }
-
-  /** It is read when nobody holds it up. */
-  #setReading(change: Partial<Readers>): void {
-    Object.assign(this.#isWanted, change);
-    if (this.#end !== undefined) return;
-    if (Object.values(this.#isWanted).every(Boolean)) this.#options.stream.resume();
-    else this.#options.stream.pause();
   }
 
   #become(event: ClientEvent): void {
@@ -270,7 +252,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
       this.#release();
     });
     // Only what waits for a decision: a client that is admitted at once is not stopped.
-    if (this.#state === 'Admitting') this.#setReading({ admission: false });
+    if (this.#state === 'Admitting') this.#socket.setReading({ admission: false });
   }
 
   #admit(request: ConnectRequest, identity: Identity): void {
@@ -320,7 +302,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
       limits,
       isBusy: () => this.#state === 'Admitting' || this.#handler?.isBusy === true,
       isBehind: () => this.queuedBytes > LINGER_BYTES,
-      stopReading: () => this.#setReading({ parting: false }),
+      stopReading: () => this.#socket.setReading({ parting: false }),
       dismissed: () => this.#handler?.dismissed?.(),
       close: (reason) => this.close(reason),
     });
@@ -332,7 +314,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
     const held = this.#held;
     this.#held = [];
     for (const body of held) this.#onBody(body);
-    if (this.#state !== 'Admitting') this.#setReading({ admission: true });
+    if (this.#state !== 'Admitting') this.#socket.setReading({ admission: true });
   }
 
   #relay(body: Buffer): void {
@@ -362,7 +344,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   #finish(reason: CloseReason): void {
     if (this.#end !== undefined) return;
-    const { stream, timers, limits } = this.#options;
     this.#end = reason;
     this.#become('end');
     this.#greeting.cancel();
@@ -373,22 +354,12 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#held = [];
     // Not at once: the relay may be in the middle of what led to this.
     queueMicrotask(() => this.#handler?.closed(reason));
-    // One that broke takes nothing any more, and `end` would make an error of that.
-    if (stream.destroyed) return;
-    if (this.queuedBytes > LINGER_BYTES) {
-      stream.destroy();
-      return;
-    }
-    this.#outgoing.flush();
-    stream.end();
-    // What is still sent is read and thrown away, so that the end of this side arrives.
-    stream.resume();
-    this.#linger = timers.setTimer(limits.lingerMs, () => stream.destroy());
+    this.#socket.close(this.#outgoing);
   }
 
   #gone(): void {
     this.#lost('closed');
-    this.#linger?.cancel();
+    this.#socket.gone();
     this.#options.observer.closed(this.#info, this.#end ?? { reason: CloseCause.ConnectionLost, message: '' });
   }
 }

@@ -172,7 +172,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['issuers'],
   ],
   'gateway/client': [
-    ['keepalive', 'left-memory', 'state', 'token-bucket', 'unread-memory'],
+    ['keepalive', 'left-memory', 'socket', 'state', 'token-bucket', 'unread-memory'],
     ['rates'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
     ['departure', 'outgoing', 'oversize', 'recheck', 'token-check'],
