@@ -1,18 +1,18 @@
 /** One connection of a client, from its first byte to its end. */
 import type { Duplex } from 'node:stream';
-import { setDeadline, unquotedMessageOf, type Timers } from '../../copilot/index.ts';
+import { unquotedMessageOf, type Timers } from '../../copilot/index.ts';
 import { keyOf } from '../../kube/types/types.ts';
 import type { Admission } from '../admission/admission.ts';
 import type { ClientHandler, ClientLink, CloseReason, Identity, Relay, TenantRef } from '../model.ts';
 import { Authentication } from './authentication.ts';
 import { Departure } from './departure.ts';
 import type { FrameMemory } from './frame-memory.ts';
+import { Greeting } from './greeting.ts';
 import {
   cannotDecide,
   connected,
   framingLost,
   readConnect,
-  readGreeting,
   whenTooFast,
   tooFast,
   type ConnectRequest,
@@ -56,9 +56,10 @@ export class ClientConnection implements ClientLink, KeptAlive {
   readonly #incoming: Incoming;
   readonly #outgoing: Outgoing;
   readonly #socket: ClientSocket;
-  readonly #greeting: { cancel(): void };
   readonly #authentication: Authentication;
   #state: ClientState = 'Greeting';
+  /** Until it is admitted. */
+  #greeting: Greeting | undefined;
   #handler: ClientHandler | undefined;
   #end: CloseReason | undefined;
   readonly #since: number;
@@ -66,10 +67,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #receivedBytes = 0;
   /** What had been sent at the last call of `keepAlive`. */
   #sentBefore = 0;
-  /** Of them, those before admission. */
-  #greetingBytes = 0;
-  /** Frames that arrived while a token was looked at. */
-  #held: Buffer[] = [];
   /** Undefined: nobody wants it to go. */
   #departure: Departure | undefined;
 
@@ -84,20 +81,31 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#incoming = new Incoming({ memory, greetingBytes, onBody: (body) => this.#onFrame(body) });
     this.#outgoing = new Outgoing(stream);
     this.#socket = new ClientSocket(stream, timers, limits.lingerMs);
+    const send = (body: string): void => this.send(body);
+    const close = (reason: CloseReason): void => this.close(reason);
     this.#authentication = new Authentication({
       admission,
       clock,
       timers,
       limits,
-      send: (body) => this.send(body),
+      send,
       denied: (denial) => observer.denied(this.#info, denial),
-      tooMany: (message) => this.close({ reason: CloseCause.TooManyAttempts, message }),
-      close: (reason) => this.close(reason),
+      tooMany: (message) => close({ reason: CloseCause.TooManyAttempts, message }),
+      close,
       dismiss: (reason) => this.#departing().dismiss(reason),
     });
-    this.#greeting = setDeadline(timers, limits.greetingMs, () =>
-      this.close({ reason: CloseCause.GreetingTimeout, message: `not admitted within ${limits.greetingMs} ms` }),
-    );
+    this.#greeting = new Greeting({
+      timers,
+      clock,
+      limits,
+      authentication: this.#authentication,
+      socket: this.#socket,
+      send,
+      close,
+      become: (event) => this.#become(event),
+      admit: (request, identity) => this.#admit(request, identity),
+      onBody: (body) => this.#onBody(body),
+    });
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     stream.on('drain', () => this.#handler?.drained());
     stream.on('error', (error: NodeJS.ErrnoException) => this.#lost(error.code ?? error.message));
@@ -118,11 +126,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
     const { identity } = this.#authentication;
     if (identity === undefined) throw new Error(`client ${this.id} is not admitted`);
     return identity;
-  }
-
-  /** Bytes that are held of a client that is not admitted. */
-  get greetingBytes(): number {
-    return this.#state === 'Greeting' || this.#state === 'Admitting' ? this.#greetingBytes : 0;
   }
 
   get queuedBytes(): number {
@@ -207,10 +210,8 @@ export class ClientConnection implements ClientLink, KeptAlive {
 
   #onData(chunk: Buffer): void {
     if (this.#end !== undefined) return;
-    const { observer, limits } = this.#options;
-    observer.received(chunk.length);
+    this.#options.observer.received(chunk.length);
     this.#receivedBytes += chunk.length;
-    if (!isAdmitted(this.#state)) this.#greetingBytes += chunk.length;
     try {
       this.#incoming.push(chunk);
     } catch (error) {
@@ -218,10 +219,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
       this.close({ reason: CloseCause.FramingFault, message: unquotedMessageOf(error) });
       return;
     }
-    // Whoever is admitted by these bytes may have sent more behind them.
-    if (this.greetingBytes > limits.greetingBytes) {
-      this.close({ reason: CloseCause.GreetingTooLarge, message: `more than ${limits.greetingBytes} bytes` });
-    }
+    this.#greeting?.received(chunk.length);
   }
 
   /** One that waits for a decision is taken twice, but it has come once. */
@@ -233,26 +231,8 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #onBody(body: Buffer): void {
     // More frames of the same chunk may follow the one that ended the connection.
     if (this.#end !== undefined) return;
-    if (isAdmitted(this.#state)) this.#relay(body);
-    else if (this.#state === 'Admitting') this.#held.push(Buffer.from(body));
-    else this.#greet(body);
-  }
-
-  #greet(body: Buffer): void {
-    const greeting = readGreeting(body, this.#options.clock.now());
-    if (greeting.kind === 'Answer') this.send(greeting.body);
-    else if (greeting.kind === 'Connect') this.#present(greeting.request);
-  }
-
-  #present(request: ConnectRequest): void {
-    this.#become('presented');
-    this.#authentication.present(request, (identity) => {
-      if (identity === undefined) this.#become('denied');
-      else this.#admit(request, identity);
-      this.#release();
-    });
-    // Only what waits for a decision: a client that is admitted at once is not stopped.
-    if (this.#state === 'Admitting') this.#socket.setReading({ admission: false });
+    if (this.#greeting === undefined) this.#relay(body);
+    else this.#greeting.frame(body);
   }
 
   #admit(request: ConnectRequest, identity: Identity): void {
@@ -270,7 +250,8 @@ export class ClientConnection implements ClientLink, KeptAlive {
       this.close({ reason: CloseCause.RateLimit, message: excess.message });
       return;
     }
-    this.#greeting.cancel();
+    this.#greeting?.end();
+    this.#greeting = undefined;
     this.#become('admitted');
     this.#application = request.application;
     const tenant = keyOf(identity.tenant);
@@ -309,14 +290,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
     return this.#departure;
   }
 
-  /** What arrived while the token was looked at goes the way that it would have gone, in its order. */
-  #release(): void {
-    const held = this.#held;
-    this.#held = [];
-    for (const body of held) this.#onBody(body);
-    if (this.#state !== 'Admitting') this.#socket.setReading({ admission: true });
-  }
-
   #relay(body: Buffer): void {
     const request = readConnect(body);
     if (request !== undefined) return this.#authentication.renew(request);
@@ -346,12 +319,11 @@ export class ClientConnection implements ClientLink, KeptAlive {
     if (this.#end !== undefined) return;
     this.#end = reason;
     this.#become('end');
-    this.#greeting.cancel();
+    this.#greeting?.end();
     this.#departure?.stop();
     this.#authentication.stop();
     this.#incoming.end();
     this.#outgoing.end();
-    this.#held = [];
     // Not at once: the relay may be in the middle of what led to this.
     queueMicrotask(() => this.#handler?.closed(reason));
     this.#socket.close(this.#outgoing);

@@ -177,6 +177,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
     ['departure', 'outgoing', 'oversize', 'recheck', 'token-check'],
     ['authentication', 'incoming'],
+    ['greeting'],
     ['connection'],
     ['clients'],
   ],
