@@ -8,15 +8,7 @@ import { Authentication } from './authentication.ts';
 import { Departure } from './departure.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import { Greeting } from './greeting.ts';
-import {
-  cannotDecide,
-  connected,
-  framingLost,
-  readConnect,
-  whenTooFast,
-  tooFast,
-  type ConnectRequest,
-} from './handshake.ts';
+import { cannotDecide, connected, framingLost, readConnect, tooFast, type ConnectRequest } from './handshake.ts';
 import { Incoming } from './incoming.ts';
 import { KEEPALIVE_MESSAGE, type KeptAlive } from './keepalive.ts';
 import { CloseCause, type ClientInfo, type ClientLimits, type ClientObserver, type ClientSummary } from './model.ts';
@@ -24,6 +16,7 @@ import { Outgoing } from './outgoing.ts';
 import type { Rates } from './rates.ts';
 import { ClientSocket, LINGER_BYTES } from './socket.ts';
 import { isAdmitted, nextState, type ClientEvent, type ClientState } from './state.ts';
+import { Throttle } from './throttle.ts';
 import type { UnreadMemory } from './unread-memory.ts';
 
 /** What a connection needs. */
@@ -60,6 +53,8 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #state: ClientState = 'Greeting';
   /** Until it is admitted. */
   #greeting: Greeting | undefined;
+  /** From then on. */
+  #throttle: Throttle | undefined;
   #handler: ClientHandler | undefined;
   #end: CloseReason | undefined;
   readonly #since: number;
@@ -236,14 +231,14 @@ export class ClientConnection implements ClientLink, KeptAlive {
   }
 
   #admit(request: ConnectRequest, identity: Identity): void {
-    const { limits, observer, relay, noRoom, unread } = this.#options;
+    const { limits, observer, relay, noRoom, unread, rates } = this.#options;
     const full = noRoom(identity.tenant);
     if (full !== undefined) {
       this.send(cannotDecide(request, full.message, FULL_RETRY_AFTER_MS));
       this.close(full);
       return;
     }
-    const excess = this.#options.rates.connected(identity);
+    const excess = rates.connected(identity);
     if (excess !== undefined) {
       observer.rateExceeded(excess.reason);
       this.send(tooFast(request.id, excess));
@@ -255,7 +250,15 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#become('admitted');
     this.#application = request.application;
     const tenant = keyOf(identity.tenant);
-    this.#incoming.admit(tenant, { allowed: limits.frameBytes, ...this.#oversizeSinks });
+    const send = (body: string): void => this.send(body);
+    const throttle = new Throttle({ identity, rates, observer, send });
+    this.#throttle = throttle;
+    this.#incoming.admit(tenant, {
+      allowed: limits.frameBytes,
+      toClient: send,
+      toRelay: (body) => this.#handler?.frame(Buffer.from(body)),
+      found: (length) => throttle.oversize(length),
+    });
     this.#outgoing.admit(tenant, unread, (reason) => this.close(reason));
     // Before anything that the relay may send.
     this.send(connected(request));
@@ -263,16 +266,6 @@ export class ClientConnection implements ClientLink, KeptAlive {
     this.#handler = relay.attach(this);
     this.#authentication.watch();
   }
-
-  readonly #oversizeSinks = {
-    toClient: (body: string): void => this.send(body),
-    toRelay: (body: string): void => this.#handler?.frame(Buffer.from(body)),
-    found: (length: number): void => {
-      const { observer, rates } = this.#options;
-      observer.oversize();
-      rates.overdrawn(this.identity, length);
-    },
-  };
 
   /** Made for those clients only that are to go. */
   #departing(): Departure {
@@ -293,22 +286,7 @@ export class ClientConnection implements ClientLink, KeptAlive {
   #relay(body: Buffer): void {
     const request = readConnect(body);
     if (request !== undefined) return this.#authentication.renew(request);
-    if (!this.#isTooFast(body)) this.#handler?.frame(body);
-  }
-
-  /** Whether a frame is refused because too much has come. */
-  #isTooFast(body: Buffer): boolean {
-    const { rates, observer } = this.#options;
-    const excess = rates.received(this.identity, body.length);
-    if (excess === undefined) return false;
-    const found = whenTooFast(body);
-    if (typeof found === 'object') {
-      observer.rateExceeded(excess.reason);
-      this.send(tooFast(found.refused, excess));
-      return true;
-    }
-    rates.overdrawn(this.identity, body.length, found === 'Ignored' ? 'User' : 'All');
-    return false;
+    if (this.#throttle?.refuses(body) !== true) this.#handler?.frame(body);
   }
 
   #lost(what: string): void {

@@ -175,7 +175,7 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ['keepalive', 'left-memory', 'socket', 'state', 'token-bucket', 'unread-memory'],
     ['rates'],
     ['frame-memory', 'half-open', 'handshake', 'model', 'request-id'],
-    ['departure', 'outgoing', 'oversize', 'recheck', 'token-check'],
+    ['departure', 'outgoing', 'oversize', 'recheck', 'throttle', 'token-check'],
     ['authentication', 'incoming'],
     ['greeting'],
     ['connection'],
