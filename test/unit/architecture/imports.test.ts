@@ -268,7 +268,8 @@ const layers: Record<string, readonly (readonly string[])[]> = {
   'gateway/forward': [
     ['limits', 'messages', 'observer', 'restore', 'seen-session'],
     ['between-homes', 'declared', 'held-frames', 'leg', 'peer-stream'],
-    ['resident', 'forward-leg', 'restoring'],
+    ['resident', 'forward-leg', 'own-requests', 'restoring'],
+    ['stay'],
     ['forwarded-client', 'residents', 'routed-client'],
     ['routed-relay'],
   ],
