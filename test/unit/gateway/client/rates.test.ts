@@ -171,6 +171,14 @@ describe('a frame that comes too fast', () => {
     'sessions.close',
     'session.tools.handlePendingToolCall',
     'session.permissions.handlePendingPermissionRequest',
+    'session.commands.respondToQueuedCommand',
+    'session.mcp.oauth.respond',
+    'session.interruptMainTurn',
+    'session.cancelAllBackgroundAgents',
+    'session.tasks.cancel',
+    'session.workflow.cancel',
+    'session.shell.kill',
+    'session.queue.clear',
   ])('is never refused, because somebody waits for it or it makes room: %s', (method) => {
     expect(whenTooFast(call(method))).toBe('Taken');
   });
