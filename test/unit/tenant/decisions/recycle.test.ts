@@ -37,6 +37,11 @@ describe('a server that works', () => {
       { begun: true, maxPingLatency: undefined, startedAt: NOW - HOUR, health: { state: 'Unknown' } },
       'recycle MaxAge',
     ],
+    [
+      'that drains for its age says so, also where a latency is set',
+      { begun: true, startedAt: NOW - HOUR },
+      'recycle MaxAge',
+    ],
     ['that drains is left when its age is raised', { begun: true, maxPingLatency: undefined }, 'wait Young'],
     [
       'that does not answer is restarted for that, not recycled',
