@@ -65,6 +65,17 @@ describe('a server that works', () => {
     expect(recycleDecision(input)).toMatchObject({ dueInMs: MINUTE });
   });
 
+  it('is looked at again when it is slow and no longer young', () => {
+    const slow = { health: { ...HEALTHY, isSlow: true as const }, startedAt: NOW - 9 * MINUTE };
+    expect(recycleDecision({ ...input, ...slow, maxAge: undefined })).toMatchObject({
+      action: 'wait',
+      dueInMs: MINUTE,
+    });
+    expect(recycleDecision({ ...input, ...slow })).toMatchObject({ action: 'wait', dueInMs: MINUTE });
+    const first = { text: '10m', ms: 9.5 * MINUTE };
+    expect(recycleDecision({ ...input, ...slow, maxAge: first })).toMatchObject({ dueInMs: 0.5 * MINUTE });
+  });
+
   it('names the field that has it recycled, and no measured time: that would be a write with each reconcile', () => {
     expect(recycleDecision({ ...input, startedAt: NOW - 2 * HOUR }).message).toBe(
       'Server acme-0 has run for 1h (spec.server.recycle.maxAge).',
