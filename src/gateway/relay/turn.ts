@@ -56,6 +56,11 @@ export class Turn<Client> {
     return this.#isRunning || this.#owner !== undefined;
   }
 
+  /** Whether its client has sent a prompt that no server has answered: it may have to wait for a turn of the server. */
+  get isAwaited(): boolean {
+    return this.#unanswered > 0;
+  }
+
   /** Prompts that wait for another client's turn. */
   get heldCount(): number {
     return this.#held.length;

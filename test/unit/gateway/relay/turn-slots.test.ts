@@ -196,4 +196,19 @@ describe('a client whose prompt waits', () => {
     expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
     expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
   });
+
+  it('is told no end of a turn when the server is lost, and its prompt goes to the next one', async () => {
+    world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
+    await prompt(await attached('a'), 'a');
+    starts('a');
+    const second = await attached('b');
+    const id = await prompt(second, 'b');
+    world.server.events.closed(undefined);
+    await world.clock.advance(1000);
+    expect([world.server.count('session.resume'), sent()]).toEqual([2, ['a']]);
+    expect([second.events, second.answer(id)]).toEqual([['session.info'], undefined]);
+    await ends('a');
+    await world.clock.advance(100);
+    expect([sent(), second.answer(id)?.result]).toEqual([['a', 'b'], { sessionId: 'b' }]);
+  });
 });
