@@ -57,6 +57,8 @@ export interface SessionCallsOptions {
   readonly sessions: () => Iterable<Session>;
   /** `spec.sessions.maxConcurrentTurns` now; undefined: any number. */
   readonly maxTurns: () => number | undefined;
+  /** Whether no turn is to be started now. */
+  readonly holdsStarts: () => boolean;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */

@@ -127,6 +127,34 @@ describe('a server', () => {
   });
 });
 
+describe('a server that drains', () => {
+  it('begins none of the turns that wait, and the next one gets them first', async () => {
+    world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
+    world.answers.set('session.send', (end, { id, params = {} }) => end.answer(id, { messageId: params['sessionId'] }));
+    await prompt(await attached('a'), 'a');
+    const begun = world.server.event('a', 'user.message', { messageId: 'a', content: 'x' });
+    world.journal = [begun, world.server.event('a', 'assistant.message')];
+    await prompt(await attached('b'), 'b');
+    const late = await attached('c');
+    const [before] = world.dials;
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + 300_000 };
+    world.fleet.change({ drains: [{ ...drain, comesBack: true }] });
+    await prompt(late, 'c');
+    await ends('a');
+    await world.clock.advance(1000);
+    expect(world.relay.drains()).toMatchObject([{ isDrained: true }]);
+    expect(before?.count('session.send')).toBe(1);
+    const [server] = world.fleet.find(TENANT)?.servers ?? [];
+    if (server !== undefined) world.fleet.change({ servers: [{ ...server, podUID: 'pod-2' }], drains: undefined });
+    await world.clock.advance(1000);
+    expect(sent()).toEqual(['b']);
+    starts('b');
+    await ends('b');
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['b', 'c']);
+  });
+});
+
 describe('a client whose prompt waits', () => {
   const fill = async () => {
     for (const id of ['a', 'b']) {
