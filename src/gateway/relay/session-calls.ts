@@ -146,7 +146,10 @@ export class SessionCalls {
     const { maxTurns } = this.#options;
     const { generation } = session.turn;
     const { bytes = 0, gone, sender } = call;
-    const isCut = () => session.turn.generation !== generation;
+    // Also if its client leaves meanwhile: nobody hears of the turn, or the session is not its user's any more.
+    const isAttached = () => sender !== undefined && session.attached.has(sender.client);
+    const wasAttached = isAttached();
+    const isCut = () => session.turn.generation !== generation || (wasAttached && !isAttached());
     const isTaken = this.turns.enter({
       session,
       user: sender?.client.user,

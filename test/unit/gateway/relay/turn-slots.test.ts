@@ -191,6 +191,18 @@ describe('a client whose prompt waits', () => {
     expect(await world.counted('queued_prompts_total')).toEqual({ ClientGone: 1, Sent: 1 });
   });
 
+  it('leaves the queue when it leaves the session', async () => {
+    await fill();
+    const third = await attached('c');
+    const id = await prompt(third, 'c');
+    third.call('session.detach', { sessionId: 'c' });
+    await ends('a');
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['a', 'b']);
+    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
+  });
+
   it('gets an error when too many wait, and may try again', async () => {
     world = new RelayWorld({ dialQueue: 1 });
     world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
