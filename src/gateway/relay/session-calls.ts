@@ -71,6 +71,9 @@ type Answered = (answer: ServerAnswer) => void;
 /** As servers say that another answer counts. */
 const NOT_TAKEN = answerOf(Buffer.from(formatAnswer(1, { success: false })), 1);
 
+/** Ends the turn of a session. */
+const ABORT = 'session.abort';
+
 /** Calls of clients after which the server has the session in memory no more. */
 const UNLOADS = new Set(['sessions.close', 'session.shutdown']);
 
@@ -92,6 +95,8 @@ export class SessionCalls {
    * call repeated, and so is a call of which the server was lost, which nobody notices. Of several answers to the same question one counts.
    */
   request(call: ClientCall, session: Session | undefined, answered: Answered): void {
+    // Also what waits for a turn: the server does not know of it.
+    if (session !== undefined && call.method === ABORT) session.aborts += 1;
     const question = questionOf(call.method, call.params);
     if (session === undefined || question === undefined) return this.#request(call, session, answered);
     session.answersInTurn.give(question, {
@@ -145,11 +150,13 @@ export class SessionCalls {
   prompt(call: ClientCall, session: Session, answered: Answered): void {
     const { maxTurns } = this.#options;
     const { generation } = session.turn;
+    const { aborts } = session;
     const { bytes = 0, gone, sender } = call;
     // Also if its client leaves meanwhile: nobody hears of the turn, or the session is not its user's any more.
     const isAttached = () => sender !== undefined && session.attached.has(sender.client);
     const wasAttached = isAttached();
-    const isCut = () => session.turn.generation !== generation || (wasAttached && !isAttached());
+    const isEnded = () => session.turn.generation !== generation || session.aborts !== aborts;
+    const isCut = () => isEnded() || (wasAttached && !isAttached());
     const isTaken = this.turns.enter({
       session,
       user: sender?.client.user,

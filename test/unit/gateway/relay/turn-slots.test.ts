@@ -203,6 +203,20 @@ describe('a client whose prompt waits', () => {
     expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
   });
 
+  it('aborts it like one that runs', async () => {
+    await fill();
+    const third = await attached('c');
+    const id = await prompt(third, 'c');
+    world.answers.set('session.abort', (end, call) => end.answer(call.id, { success: true }));
+    const abort = third.call('session.abort', { sessionId: 'c' });
+    await ends('a');
+    await world.clock.advance(100);
+    expect([sent(), third.answer(abort)?.result]).toEqual([['a', 'b'], { success: true }]);
+    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    await prompt(third, 'c');
+    expect(sent()).toEqual(['a', 'b', 'c']);
+  });
+
   it('gets an error when too many wait, and may try again', async () => {
     world = new RelayWorld({ dialQueue: 1 });
     world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
