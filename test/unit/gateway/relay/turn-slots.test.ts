@@ -88,6 +88,14 @@ describe('a server', () => {
     expect(sent()).toEqual(['a', 'b', 'c', 'd']);
   });
 
+  it('counts a prompt that was to go into a turn, and begins one', async () => {
+    for (const id of ['a', 'b', 'c']) {
+      (await attached(id)).call('session.send', { sessionId: id, prompt: 'x', mode: 'immediate' });
+      await settle();
+    }
+    expect(sent()).toEqual(['a', 'b']);
+  });
+
   it('takes further prompts of a session whose turn runs', async () => {
     const [first, second] = [await attached('a'), await attached('b')];
     for (const [client, id] of [
