@@ -18,6 +18,8 @@ interface HeldSend<Client> {
 export class Turn<Client> {
   /** How often everything was given up: an answer to a prompt of an earlier generation says nothing of this one. */
   generation = 0;
+  /** How often nothing ran any more: what runs now is another turn than before. */
+  ends = 0;
   readonly #limit: number;
   readonly #maxBytes: number;
   readonly #observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>;
@@ -161,6 +163,7 @@ export class Turn<Client> {
   }
 
   #stop(why: TurnEnd): void {
+    this.ends += 1;
     if (this.#isRunning) this.#observer.turnEnded(why);
     this.#isRunning = false;
   }

@@ -139,6 +139,22 @@ describe('a turn of a home that is gone', () => {
     expect([client.events, idle.events]).toEqual([all, all]);
   });
 
+  it('and that the server then drops is begun again', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const c = world.replica('c');
+    c.local.journal = [event];
+    isActive(c);
+    await dies(world);
+    c.local.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: false });
+    await world.clock.advance(12_000);
+    expect(c.received('session.sendMessages')).toHaveLength(1);
+    c.local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
   it('ends with an error if the server refuses to go on, and the session can be used', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
