@@ -43,7 +43,7 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
   const unknown = await resumeWaits(session, call, hasActiveWork);
   const { wasTaken } = session;
   const prompts = session.prompts.cut;
-  const cut = cutTurn(trail, prompts, end, hasActiveWork);
+  const cut = { ...cutTurn(trail, prompts, end, hasActiveWork), wasAborted: session.turn.isAborted };
   const plan = planRecovery(cut);
   const missed = missedBy(end, prompts, plan);
   // If the next server is lost as well, its journal may reach beyond that place with other events.

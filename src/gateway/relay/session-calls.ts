@@ -342,6 +342,7 @@ export class SessionCalls {
       // It may have been loaded again since, for another request.
       const isSame = session.load.loads === loads;
       if (isResult(answer)) session.questions.answered(method, params, () => resultFields(answer.body));
+      if (isSame && method === ABORT && isResult(answer)) session.turn.aborted();
       if (isSame && UNLOADS.has(method) && isResult(answer)) {
         upstream.releaseEvents(session.id);
         this.unloaded(session);

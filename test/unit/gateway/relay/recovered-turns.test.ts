@@ -88,6 +88,16 @@ describe('a turn that a server goes on with', () => {
     expect(world.server.count('session.sendMessages')).toBe(1);
   });
 
+  it('and then drops is over, if its client has aborted it', async () => {
+    says(false);
+    client.call('session.abort', { sessionId: 's' });
+    world.server.answer(world.server.last('session.abort').id, {});
+    await world.clock.advance(FOUND_MS);
+    await resumed();
+    expect(world.server.count('session.sendMessages')).toBe(0);
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
   it('and then drops is begun again beside a client that has attached meanwhile', async () => {
     world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
     await world.clock.advance(QUIET_MS);
