@@ -28,6 +28,10 @@ async function began(world: RoutedWorld, client: ClientEnd, prompt = 'p') {
   return { call, event };
 }
 
+/** All that the client got as answers to one call. */
+const answersTo = (client: ClientEnd, call: number) =>
+  client.received.filter(({ id, method }) => id === call && method === undefined);
+
 async function dies(world: RoutedWorld, next = 'c'): Promise<Replica> {
   world.kill('b', next);
   await world.settle();
@@ -155,6 +159,30 @@ describe('a turn of a home that is gone', () => {
     expect(client.events).toEqual(['user.message', 'session.idle']);
   });
 
+  it('is told once, and its prompt answered once, also if the server is lost while it is begun again', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const call = client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const { local } = world.replica('c');
+    local.journal = [
+      journalEvent('user.message', { messageId: 'm', content: 'p' }),
+      journalEvent('assistant.message', { content: 'so far', toolRequests: [{ name: 'bash' }] }),
+    ];
+    let begins = 0;
+    local.answers.set('session.sendMessages', (end, { id }) => {
+      begins += 1;
+      if (begins === 1) end.events.closed(undefined);
+      else end.answer(id, { messageIds: [] });
+    });
+    await dies(world);
+    expect([local.dials.length, begins]).toEqual([2, 2]);
+    local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'assistant.message', 'session.idle']);
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm' } }]);
+  });
+
   it('ends with an error if the server refuses to go on, and the session can be used', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
@@ -167,6 +195,19 @@ describe('a turn of a home that is gone', () => {
     client.call('session.getMessages', { sessionId: 's' });
     await world.settle();
     expect(local.server.count('session.getMessages')).toBe(1);
+  });
+
+  it('that the server refuses to go on with has its prompt answered once', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const call = client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const { local } = world.replica('c');
+    local.journal = [journalEvent('user.message', { messageId: 'm', content: 'p' })];
+    local.answers.set('session.sendMessages', (end, { id }) => end.refuse(id, 'no'));
+    await dies(world);
+    expect(client.events).toEqual(['user.message', 'session.error', 'session.idle']);
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm' } }]);
   });
 
   it('is told to be cut by a home of an earlier version', async () => {
