@@ -183,6 +183,27 @@ describe('a turn of a home that is gone', () => {
     expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm' } }]);
   });
 
+  it('is told once, and its prompt answered once, also if the server does not say in time that it is begun again', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const call = client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const c = world.replica('c');
+    c.local.journal = [journalEvent('user.message', { messageId: 'm', content: 'p' })];
+    c.local.answers.set('session.sendMessages', () => undefined);
+    await dies(world);
+    await world.clock.advance(119_000);
+    c.answers('session.sendMessages', () => ({ messageIds: [] }));
+    isActive(c);
+    await world.clock.advance(10_000);
+    await world.settle();
+    expect(c.received('session.resume').length).toBeGreaterThan(1);
+    c.local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm' } }]);
+  });
+
   it('ends with an error if the server refuses to go on, and the session can be used', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
