@@ -184,7 +184,7 @@ export class SessionCalls {
     this.request(call, session, (answer) => {
       // The answer comes when it is known.
       if (answer.kind === 'Lost' && answer.sent && !upstream.isOpen && prompts.has(prompt)) {
-        prompt.waiting = answered;
+        prompt.waiting = prompt.heir ?? answered;
         return;
       }
       if (isResult(answer)) prompts.acknowledged(prompt, resultFields(answer.body), session.now);

@@ -408,6 +408,27 @@ describe('a prompt that a home has not answered', () => {
   });
 });
 
+describe('a prompt of a client that has come again to the same home', () => {
+  it('is answered also if the server is lost before it answers', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const call = client.call(SEND, { sessionId: 's', prompt: 'queued' });
+    await world.settle();
+    const b = world.replica('b');
+    b.local.journal = [event];
+    isActive(b);
+    for (const stream of b.streams) stream.destroy();
+    await world.settle();
+    await world.clock.advance(1000);
+    expect(b.relay.sessions()).toMatchObject([{ clients: ['a/1'] }]);
+    b.local.journal = [event, journalEvent('user.message', { messageId: 'm-queued', content: 'queued' })];
+    b.local.server.events.closed(undefined);
+    await world.settle();
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm-queued' } }]);
+  });
+});
+
 describe('what a session waits for when its home is gone', () => {
   const tool = { tools: [{ name: 'lookup' }] };
 
