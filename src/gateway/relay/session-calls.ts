@@ -181,10 +181,15 @@ export class SessionCalls {
     const { prompts, trail } = session;
     const { upstream } = this.#options;
     const prompt = prompts.sent(call.method, call.params, trail.position, session.now, call.sender);
+    // Also who has sent it is done with it, though it is gone: the session must not wait for that.
+    const give: Answered = (answer) => {
+      answered(answer);
+      prompt.heir?.(answer);
+    };
     this.request(call, session, (answer) => {
       // The answer comes when it is known.
       if (answer.kind === 'Lost' && answer.sent && !upstream.isOpen && prompts.has(prompt)) {
-        prompt.waiting = prompt.heir ?? answered;
+        prompt.waiting = give;
         return;
       }
       if (isResult(answer)) prompts.acknowledged(prompt, resultFields(answer.body), session.now);
@@ -192,7 +197,7 @@ export class SessionCalls {
         prompts.drop(prompt);
         this.turns.ended(session);
       }
-      (prompt.heir ?? answered)(answer);
+      give(answer);
     });
   }
 

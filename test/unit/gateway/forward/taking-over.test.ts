@@ -409,6 +409,25 @@ describe('a prompt that a home has not answered', () => {
 });
 
 describe('a prompt of a client that has come again to the same home', () => {
+  it('keeps nobody from the next turn', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    client.call(SEND, { sessionId: 's', prompt: 'queued' });
+    await world.settle();
+    const b = world.replica('b');
+    b.local.journal = [event];
+    isActive(b);
+    for (const stream of b.streams) stream.destroy();
+    await world.settle();
+    await world.clock.advance(1000);
+    b.local.server.answer(b.local.server.last(SEND).id, { messageId: 'm-queued' });
+    b.local.server.event('s', 'session.idle');
+    client.call(SEND, { sessionId: 's', prompt: 'next' });
+    await world.settle();
+    expect(b.received(SEND).map(({ params }) => params?.['prompt'])).toEqual(['p', 'queued', 'next']);
+  });
+
   it('is answered also if the server is lost before it answers', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
