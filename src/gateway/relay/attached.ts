@@ -32,8 +32,9 @@ export class Attached {
     return this.#left === undefined ? [] : [this.#left];
   }
 
-  has(client: SessionClient): boolean {
-    return this.#clients.has(client);
+  has(client: object): boolean {
+    const clients: ReadonlyMap<object, Declaration> = this.#clients;
+    return clients.has(client);
   }
 
   /** What the client has declared; undefined: it is not attached. */

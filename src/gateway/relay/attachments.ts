@@ -1,5 +1,5 @@
 /** The sessions that one client is attached to, and how it attaches to another and leaves one. */
-import { UnreachableError, formatAnswer } from '../../copilot/index.ts';
+import { UnreachableError, formatAnswer, type RequestId } from '../../copilot/index.ts';
 import type { ClientLink } from '../model.ts';
 import { attach, detach } from './attach.ts';
 import type { ClientPrompts } from './client-prompts.ts';
@@ -7,12 +7,12 @@ import type { DeclaredSession } from './client-state.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { Home } from './home.ts';
 import type { IsolatedCalls } from './isolated.ts';
-import { sessionIdOf, type RelayLimits } from './model.ts';
+import { sessionIdOf, type RelayLimits, type ServerAnswer } from './model.ts';
 import type { ClientRequest, RequestingClient } from './open-requests.ts';
 import type { OpenPrompt } from './prompts.ts';
 import { tooMany } from './refusals.ts';
 import type { Replies } from './replies.ts';
-import { lost } from './server-answer.ts';
+import { isResult, lost } from './server-answer.ts';
 import type { Session } from './session.ts';
 import type { TenantHomes } from './tenant-homes.ts';
 
@@ -40,6 +40,8 @@ export class Attachments {
   readonly #sessions = new Map<Session, Home>();
   /** Sessions in which it was in the middle of something at the home before. Most clients have none. */
   #expected: Map<string, DeclaredSession> | undefined;
+  /** What is left of one of them whose attach came to nothing: its holder does not know what the client was told here until then. */
+  #left: Map<string, DeclaredSession> | undefined;
 
   constructor(client: RequestingClient, path: AttachmentsPath, options: AttachmentsOptions) {
     this.#client = client;
@@ -68,8 +70,9 @@ export class Attachments {
 
   /** The client is about to attach to this session, in which it was in the middle of something at the home before. */
   expect(session: DeclaredSession): void {
+    const { sessionId } = session;
     this.#expected ??= new Map();
-    this.#expected.set(session.sessionId, session);
+    this.#expected.set(sessionId, this.#left?.get(sessionId) ?? session);
   }
 
   /** Leaves the sessions that are not its user's any more. */
@@ -121,7 +124,13 @@ export class Attachments {
     const { replies, prompts, isolated } = this.#path;
     const before = this.#expected?.get(sessionId);
     this.#expected?.delete(sessionId);
+    this.#left?.delete(sessionId);
     let unsent: readonly OpenPrompt[] = [];
+    const taken = before && {
+      before,
+      answered: (callId: RequestId, prompt: ServerAnswer) => replies.pass(callId, prompt),
+      unsent: (found: readonly OpenPrompt[]) => void (unsent = found),
+    };
     void attach(home, this.#client, {
       method: method === 'session.create' ? method : 'session.resume',
       sessionId,
@@ -130,12 +139,9 @@ export class Attachments {
       owned: home.owners && isolated?.attach(home, home.owners, sessionId),
       begun: (session) => this.#sessions.set(session, home),
       saysNoBefore: this.#options.link.saysNoBefore === true,
-      taken: before && {
-        before,
-        answered: (callId, prompt) => replies.pass(callId, prompt),
-        unsent: (found) => void (unsent = found),
-      },
+      taken,
       answered: (answer) => {
+        if (taken !== undefined && !isResult(answer)) (this.#left ??= new Map()).set(sessionId, taken.before);
         // Before what the client sends as soon as it is attached.
         for (const prompt of unsent) prompts.sendAgain(prompt);
         replies.pass(id, answer);

@@ -43,9 +43,9 @@ export class ClientPrompts {
     // Who is not attached hears nothing of turns.
     if (session?.isAttached(client) !== true) return this.#forwarding.forward(request);
     if (!session.hasRoomFor(params)) return replies.reply(id, replies.answers.tooManyPrompts(id));
-    // What is immediate goes into the turn that runs.
+    // What is immediate goes into the turn that runs, or is about to; without one it begins one like any other.
     const call = { ...request, sender: { client, id } };
-    if (params['mode'] === 'immediate')
+    if (params['mode'] === 'immediate' && session.turn.isTaken)
       return home.prompt(call, session, (answer) => replies.passInOrder(session, id, answer));
     const send = () => {
       const { generation } = session.turn;

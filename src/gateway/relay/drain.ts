@@ -116,6 +116,11 @@ export class HomeDrain {
     if (!this.#held.hold(call)) refuse();
   }
 
+  /** Whether what starts something waits. */
+  get holdsStarts(): boolean {
+    return this.#holds('Start');
+  }
+
   /** Whether every call waits for the pod that follows. */
   get isReturning(): boolean {
     return this.#comesBack && this.#holds('Any');

@@ -97,19 +97,21 @@ export class Failover {
     if (recovered !== 'Idle' && recovered !== 'Finished') this.#recovered.watch(session);
   }
 
-  /** The server has dropped the turn of a session that it was to go on with. */
-  async #recoverAgain(session: Session, loads: number): Promise<void> {
+  /** The server has dropped the turn of a session that it was to go on with. Returns whether that was so still. */
+  async #recoverAgain(session: Session, loads: number): Promise<boolean> {
     const { log, key } = this.#options;
     try {
-      await session.exclusively(async () => {
-        if (session.load.loads !== loads || !session.isLoaded || !session.turn.isTaken) return;
+      return await session.exclusively(async () => {
+        if (session.load.loads !== loads || !session.isLoaded || !session.turn.isTaken) return false;
         log.info({ server: key, session: session.id }, 'a turn is recovered once more that the server has dropped');
         session.lost();
         await this.load(session);
+        return true;
       });
     } catch (error) {
       // Its clients were told.
       log.info({ server: key, session: session.id, error: unquotedMessageOf(error) }, 'a turn is not recovered');
+      return true;
     }
   }
 

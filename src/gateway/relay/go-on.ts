@@ -1,6 +1,7 @@
 /** Has a session go on here that another home served, when a client attaches. */
 import { UnreachableError, type CopilotError } from '../../copilot/index.ts';
 import type { SessionModel } from '../model.ts';
+import type { DeclaredSession } from './client-state.ts';
 import { boundTo } from './failover.ts';
 import type { Home } from './home.ts';
 import type { ServerAnswer, SessionClient } from './model.ts';
@@ -10,7 +11,9 @@ import type { Session } from './session.ts';
 import { isForTurnOnly, pickUp, takeOver, takeRules, type TakenClient } from './take-over.ts';
 
 /** A client that goes on here, and what it must be told of its prompts. */
-export interface AttachTaken extends Omit<TakenClient, 'client'> {
+export interface AttachTaken extends Omit<TakenClient, 'client' | 'before' | 'failed'> {
+  /** What is left to go on with. */
+  before: DeclaredSession;
   /** Before the answer to the attach: these prompts are to be sent as new ones after it. */
   readonly unsent: (prompts: readonly OpenPrompt[]) => void;
 }
@@ -24,6 +27,7 @@ export async function goOn(
   model: SessionModel | undefined,
 ): Promise<ServerAnswer | undefined> {
   const { before, answered, unsent } = taken;
+  const failed = (left: DeclaredSession): void => void (taken.before = left);
   const loading = boundTo(home.upstream, home.upstream.losses, home.loading);
   try {
     await takeRules(session, before, loading, model);
@@ -31,18 +35,20 @@ export async function goOn(
     return loadFailure(error) ?? lost(error as CopilotError, true);
   }
   try {
-    const found = await takeOver(session, { client, before, answered }, loading);
+    const found = await takeOver(session, { client, before, answered, failed }, loading);
     unsent(found.unsent);
     home.tookOver(session, found.recovered);
   } catch (error) {
     if (!isForTurnOnly(error)) return lost(error as CopilotError, true);
     home.calls.failed('session.resume', error);
-    for (const { callId } of before.course.prompts) {
+    const { prompts } = taken.before.course;
+    for (const { callId } of prompts) {
       if (callId !== undefined) answered(callId, lost(new UnreachableError('the turn was cut'), true));
     }
     session.delivery.release(client);
     session.finish(undefined);
-    if (before.isRunning) home.endTurnFor(client, session.id, 'The replica of the gateway that served it was lost');
+    const waits = before.isRunning || prompts.some(({ isAcknowledged }) => isAcknowledged);
+    if (waits) home.endTurnFor(client, session.id, 'The replica of the gateway that served it was lost');
   }
   return undefined;
 }

@@ -182,6 +182,7 @@ export class Home {
       observer,
       sessions: () => this.#sessions.values(),
       maxTurns: () => options.tenantLimits().maxConcurrentTurns,
+      holdsStarts: () => this.drain.holdsStarts,
       failover: this.failover,
       forced,
       settings: (session) => this.settingsOf(session.id),

@@ -40,7 +40,7 @@ export interface Prompt {
   readonly sender: Sender | undefined;
   /** Called once with the answer, where the connection was lost before it. */
   waiting: ((answer: ServerAnswer) => void) | undefined;
-  /** Gets the answer in place of its sender, whose connection was lost: the same client has come again. */
+  /** Gets the answer, too: the same client as its sender, whose connection was lost, has come again. */
   heir: ((answer: ServerAnswer) => void) | undefined;
   /** When the server acknowledged it, monotonic ms. */
   acknowledgedAt: number | undefined;

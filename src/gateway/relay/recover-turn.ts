@@ -43,7 +43,7 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
   const unknown = await resumeWaits(session, call, hasActiveWork);
   const { wasTaken } = session;
   const prompts = session.prompts.cut;
-  const cut = cutTurn(trail, prompts, end, hasActiveWork);
+  const cut = { ...cutTurn(trail, prompts, end, hasActiveWork), wasAborted: session.turn.isAborted };
   const plan = planRecovery(cut);
   const missed = missedBy(end, prompts, plan);
   // If the next server is lost as well, its journal may reach beyond that place with other events.
@@ -52,8 +52,9 @@ export async function recoverTurn(session: Session, recovering: Recovering): Pro
   const hasEnded = session.events.caughtUp(missed);
   for (const [index, prompt] of prompts.entries()) found(session, prompt, plan.found[index] ?? []);
   if (plan.isOver) {
-    // A prompt that waits for the session begins the next turn, whose end is that of this one, too.
-    if (wasTaken) session.finish(session.prompts.areOnTheWay ? undefined : recovering.idle(sessionId));
+    // A prompt that waits for the session, or for a turn of the server, begins the next one, whose end is that of this one, too.
+    const isNextToCome = session.prompts.areOnTheWay || session.turn.isAwaited;
+    if (wasTaken) session.finish(isNextToCome ? undefined : recovering.idle(sessionId));
     return wasTaken ? 'Finished' : 'Idle';
   }
   const isSentAgain = plan.found.flat().includes(undefined);

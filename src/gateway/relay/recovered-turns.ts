@@ -12,15 +12,17 @@ export interface RecoveredTurnsOptions {
   /** Ms without an event after which the server is asked what it does. */
   readonly quietMs: number;
   readonly call: Recovering['call'];
-  /** Has the session loaded, and its turn recovered, as after a loss, unless it was loaded again since. */
-  readonly recover: (session: Session, loads: number) => Promise<void>;
+  /** Has the session loaded, and its turn recovered, as after a loss, unless it was loaded again since `loads`. Returns whether it was not. */
+  readonly recover: (session: Session, loads: number) => Promise<boolean>;
   /** It was recovered so often in vain that it is left alone. */
   readonly onLeft: (session: Session) => void;
 }
 
 /** What was found when it was last looked at the session. */
 interface Look {
-  /** Of the load that is looked after. */
+  /** After how many ends the turn is that is looked after. */
+  readonly ends: number;
+  /** Of its loads: also a client that attaches has the server load it. */
   readonly loads: number;
   /** Of its events. */
   readonly bytes: number;
@@ -38,42 +40,52 @@ export class RecoveredTurns {
   readonly #options: RecoveredTurnsOptions;
   /** How often the turn was recovered for this reason that a session is in. */
   readonly #recoveries = new WeakMap<Session, number>();
+  /** What is looked for next: a session is looked after once, however often that is asked for. */
+  readonly #next = new WeakMap<Session, Look>();
 
   constructor(options: RecoveredTurnsOptions) {
     this.#options = options;
   }
 
-  /** The session was loaded, and its turn is to go on. */
+  /** The session is loaded, or about to be, and its turn is to go on. */
   watch(session: Session): void {
-    const { loads } = session.load;
     // The first look only takes down what there is.
-    this.#arm(session, { loads, bytes: -1, idles: 0 });
+    this.#arm(session, { ends: session.turn.ends, loads: -1, bytes: -1, idles: 0 });
   }
 
   #arm(session: Session, look: Look): void {
     const { clock, quietMs } = this.#options;
+    this.#next.set(session, look);
     clock.setTimer(quietMs, () => void this.#look(session, look));
   }
 
   async #look(session: Session, look: Look): Promise<void> {
-    if (!isSame(session, look)) {
-      if (!session.turn.isTaken) this.#recoveries.delete(session);
-      return;
-    }
+    if (this.#next.get(session) !== look) return;
+    if (!isUnderWay(session, look)) return void this.#recoveries.delete(session);
+    // It is looked after again when it is loaded.
+    if (!session.isLoaded) return;
     const { bytes } = session.events;
-    const isQuiet = bytes === look.bytes && session.questions.size === 0 && session.sending === 0;
-    if (!isQuiet || (await this.#isActive(session))) return this.#arm(session, { ...look, bytes, idles: 0 });
+    const { loads } = session.load;
+    const isSame = bytes === look.bytes && loads === look.loads;
+    const isQuiet = isSame && session.questions.size === 0 && session.sending === 0;
+    const isIdle = isQuiet && !(await this.#isActive(session));
+    // It is looked after anew.
+    if (this.#next.get(session) !== look) return;
+    if (!isIdle) return this.#arm(session, { ...look, loads, bytes, idles: 0 });
     if (look.idles + 1 < IDLES) return this.#arm(session, { ...look, idles: look.idles + 1 });
     // Its end may have come behind the answer.
-    if (!isSame(session, look) || session.events.bytes !== bytes) return this.#look(session, look);
+    if (!isUnderWay(session, look) || session.events.bytes !== bytes) return this.#look(session, look);
     await this.#recover(session, look);
   }
 
-  async #recover(session: Session, { loads }: Look): Promise<void> {
+  async #recover(session: Session, look: Look): Promise<void> {
     const before = this.#recoveries.get(session) ?? 0;
     if (before === RECOVERIES) return this.#options.onLeft(session);
-    this.#recoveries.set(session, before + 1);
-    await this.#options.recover(session, loads);
+    const isRecovered = await this.#options.recover(session, look.loads);
+    const isAnew = this.#next.get(session) !== look;
+    if (isRecovered && isAnew) this.#recoveries.set(session, before + 1);
+    else if (isRecovered) this.#recoveries.delete(session);
+    else if (!isAnew) this.#arm(session, { ...look, idles: 0 });
   }
 
   async #isActive({ id }: Session): Promise<boolean> {
@@ -86,7 +98,7 @@ export class RecoveredTurns {
   }
 }
 
-/** Whether the same load has the turn under way still. */
-function isSame(session: Session, { loads }: Look): boolean {
-  return session.load.loads === loads && session.isLoaded && session.turn.isTaken;
+/** Whether it is the same turn still. */
+function isUnderWay({ turn }: Session, { ends }: Look): boolean {
+  return turn.isTaken && turn.ends === ends;
 }

@@ -32,6 +32,8 @@ export interface CutTurn {
   readonly lost: readonly Fact[];
   /** Whether the server says that it works on the session, or waits for an answer of its clients. */
   readonly hasActiveWork: boolean;
+  /** Whether the server that was lost had taken an abort of it; default: no. */
+  readonly wasAborted?: boolean;
 }
 
 /** What is to be done. */
@@ -49,7 +51,7 @@ export function planRecovery(cut: CutTurn): RecoveryPlan {
   const found = findMessages(cut);
   const isSentAgain = found.flat().includes(undefined);
   // A turn that clients were told is aborted must not begin again because the journal has not been told.
-  const wasEnded = cut.lost.some(({ kind }) => kind === 'End');
+  const wasEnded = cut.wasAborted === true || cut.lost.some(({ kind }) => kind === 'End');
   const runs = isOpen(cut.journal) && !wasEnded && !cut.hasActiveWork;
   return { found, runs, isOver: !runs && !cut.hasActiveWork && !isSentAgain };
 }

@@ -57,6 +57,8 @@ export interface SessionCallsOptions {
   readonly sessions: () => Iterable<Session>;
   /** `spec.sessions.maxConcurrentTurns` now; undefined: any number. */
   readonly maxTurns: () => number | undefined;
+  /** Whether no turn is to be started now. */
+  readonly holdsStarts: () => boolean;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */
@@ -68,6 +70,9 @@ type Answered = (answer: ServerAnswer) => void;
 
 /** As servers say that another answer counts. */
 const NOT_TAKEN = answerOf(Buffer.from(formatAnswer(1, { success: false })), 1);
+
+/** Ends the turn of a session. */
+const ABORT = 'session.abort';
 
 /** Calls of clients after which the server has the session in memory no more. */
 const UNLOADS = new Set(['sessions.close', 'session.shutdown']);
@@ -90,6 +95,8 @@ export class SessionCalls {
    * call repeated, and so is a call of which the server was lost, which nobody notices. Of several answers to the same question one counts.
    */
   request(call: ClientCall, session: Session | undefined, answered: Answered): void {
+    // Also what waits for a turn: the server does not know of it.
+    if (session !== undefined && call.method === ABORT) session.aborts += 1;
     const question = questionOf(call.method, call.params);
     if (session === undefined || question === undefined) return this.#request(call, session, answered);
     session.answersInTurn.give(question, {
@@ -143,8 +150,13 @@ export class SessionCalls {
   prompt(call: ClientCall, session: Session, answered: Answered): void {
     const { maxTurns } = this.#options;
     const { generation } = session.turn;
+    const { aborts } = session;
     const { bytes = 0, gone, sender } = call;
-    const isCut = () => session.turn.generation !== generation;
+    // Also if its client leaves meanwhile: nobody hears of the turn, or the session is not its user's any more.
+    const isAttached = () => sender !== undefined && session.attached.has(sender.client);
+    const wasAttached = isAttached();
+    const isEnded = () => session.turn.generation !== generation || session.aborts !== aborts;
+    const isCut = () => isEnded() || (wasAttached && !isAttached());
     const isTaken = this.turns.enter({
       session,
       user: sender?.client.user,
@@ -169,10 +181,15 @@ export class SessionCalls {
     const { prompts, trail } = session;
     const { upstream } = this.#options;
     const prompt = prompts.sent(call.method, call.params, trail.position, session.now, call.sender);
+    // Also who has sent it is done with it, though it is gone: the session must not wait for that.
+    const give: Answered = (answer) => {
+      answered(answer);
+      prompt.heir?.(answer);
+    };
     this.request(call, session, (answer) => {
       // The answer comes when it is known.
       if (answer.kind === 'Lost' && answer.sent && !upstream.isOpen && prompts.has(prompt)) {
-        prompt.waiting = answered;
+        prompt.waiting = give;
         return;
       }
       if (isResult(answer)) prompts.acknowledged(prompt, resultFields(answer.body), session.now);
@@ -180,7 +197,7 @@ export class SessionCalls {
         prompts.drop(prompt);
         this.turns.ended(session);
       }
-      (prompt.heir ?? answered)(answer);
+      give(answer);
     });
   }
 
@@ -330,6 +347,7 @@ export class SessionCalls {
       // It may have been loaded again since, for another request.
       const isSame = session.load.loads === loads;
       if (isResult(answer)) session.questions.answered(method, params, () => resultFields(answer.body));
+      if (isSame && method === ABORT && isResult(answer)) session.turn.aborted();
       if (isSame && UNLOADS.has(method) && isResult(answer)) {
         upstream.releaseEvents(session.id);
         this.unloaded(session);

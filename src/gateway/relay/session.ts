@@ -55,6 +55,8 @@ export class Session {
   isDurable = false;
   /** How often its clients have changed what it allows, here and at the homes before. */
   changes = 0;
+  /** How often clients have aborted what it does. */
+  aborts = 0;
   /** The server has loaded it for a client that knew no rules of the home before. */
   lacksRules = false;
   /** Prompts that were sent to the server and are not answered. */

@@ -30,6 +30,8 @@ export interface TakenClient {
   readonly before: DeclaredSession;
   /** Takes the answer to a prompt that the home before had got, and had not answered. */
   readonly answered: (callId: RequestId, answer: ServerAnswer) => void;
+  /** It comes to nothing: what the client was told and answered until then counts, and this is left of what it was in the middle of. */
+  readonly failed: (left: DeclaredSession) => void;
 }
 
 /** What became of its turn, and its prompts that the server certainly has not got: they are to be sent as new ones, in this order. */
@@ -81,8 +83,9 @@ export async function takeOver(session: Session, taken: TakenClient, loading: Lo
   const here = course.prompts.filter((open) => isHere(session, open, taken));
   const others = course.prompts.filter((open) => !here.includes(open));
   const adopted = others.map((open) => adopt(session, open, taken));
+  const cut = cutTurn(trail, adopted, end, hasActiveWork);
   try {
-    const plan = planRecovery(cutTurn(trail, adopted, end, hasActiveWork));
+    const plan = planRecovery(cut);
     if (session.load.loads === 0) session.trail.learn(trail.known, end.events.map(factedEvent));
     for (const prompt of adopted) place(prompt, session.trail, trail);
     for (const [index, prompt] of adopted.entries()) nameAsKnown(session, prompt, plan.found[index] ?? []);
@@ -123,9 +126,26 @@ export async function takeOver(session: Session, taken: TakenClient, loading: Lo
     const recovered = again.length > 0 ? 'SentAgain' : begins ? 'Continued' : goesOn ? 'Running' : 'Finished';
     return { recovered: isRunning || isOwn ? recovered : 'Idle', unsent };
   } catch (error) {
+    for (const { id, fact } of missed.map(factedEvent)) trail.add(id, fact);
+    const promptOf = (open: OpenPrompt) => adopted[others.indexOf(open)] ?? session.prompts.find(open, client.id);
+    const prompts = course.prompts.map((open) => leftOf(open, promptOf(open), cut.lastKept));
+    taken.failed({ ...before, course: { ...course, trail: trail.known, prompts } });
     for (const prompt of adopted) session.prompts.drop(prompt);
     throw error;
   }
+}
+
+/** What is left of a prompt: one that was acknowledged meanwhile has its ids, and no call that waits. Its places are those of its client's trail. */
+function leftOf(open: OpenPrompt, prompt: Prompt | undefined, lastKept: number): OpenPrompt {
+  const isAcknowledged = prompt?.acknowledgedAt !== undefined;
+  const messages = open.messages.map(({ seenAt, ...message }, index) => ({
+    ...message,
+    ids: isAcknowledged ? [...(prompt.messages[index]?.ids ?? [])] : message.ids,
+    ...(seenAt !== undefined && seenAt <= lastKept && { seenAt }),
+  }));
+  const { callId, ...rest } = open;
+  if (isAcknowledged) return { ...rest, messages, isAcknowledged };
+  return { ...rest, messages, ...(callId !== undefined && { callId }) };
 }
 
 /** Whether the server has got the prompt from this home, which is to answer it. */

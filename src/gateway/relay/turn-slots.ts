@@ -23,6 +23,8 @@ export interface TurnSlotsOptions {
   readonly observer: Pick<RelayObserver, 'turnQueued'>;
   /** `spec.sessions.maxConcurrentTurns` now; undefined: any number. */
   readonly max: () => number | undefined;
+  /** Whether nothing is to be started now, because the server drains: what waits goes on waiting. */
+  readonly holdsStarts: () => boolean;
   readonly sessions: () => Iterable<Session>;
 }
 
@@ -86,6 +88,7 @@ export class TurnSlots {
   look(): void {
     if (this.#waiting.size === 0) return;
     for (const turn of this.#waiting.keys()) if (turn.isCut()) this.#take(turn, 'Cut');
+    if (this.#options.holdsStarts()) return;
     let free = this.#free;
     for (const turn of this.#order()) {
       // Several prompts of one session are one turn.

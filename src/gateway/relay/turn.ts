@@ -18,6 +18,8 @@ interface HeldSend<Client> {
 export class Turn<Client> {
   /** How often everything was given up: an answer to a prompt of an earlier generation says nothing of this one. */
   generation = 0;
+  /** How often nothing ran any more: what runs now is another turn than before. */
+  ends = 0;
   readonly #limit: number;
   readonly #maxBytes: number;
   readonly #observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>;
@@ -28,6 +30,7 @@ export class Turn<Client> {
   #start: string | undefined;
   /** Prompts of the owner that the server has not answered yet. */
   #unanswered = 0;
+  #isAborted = false;
 
   /** At most `limit` prompts are held, and at most `maxBytes` of them. */
   constructor(limit: number, maxBytes: number, observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>) {
@@ -54,6 +57,16 @@ export class Turn<Client> {
   /** Whether a prompt runs, or was sent and may run. */
   get isTaken(): boolean {
     return this.#isRunning || this.#owner !== undefined;
+  }
+
+  /** Whether the server has taken an abort of it: its end is to follow. */
+  get isAborted(): boolean {
+    return this.#isAborted;
+  }
+
+  /** Whether its client has sent a prompt that no server has answered: it may have to wait for a turn of the server. */
+  get isAwaited(): boolean {
+    return this.#unanswered > 0;
   }
 
   /** Prompts that wait for another client's turn. */
@@ -107,11 +120,17 @@ export class Turn<Client> {
   started(by?: string): void {
     if (!this.#isRunning) this.#start = by;
     this.#isRunning = true;
+    this.#isAborted = false;
   }
 
   /** The same after its server was lost: what began it is what was known of it before. */
   runsOn(): void {
     this.#isRunning = true;
+  }
+
+  /** The server has taken an abort of what it works on. */
+  aborted(): void {
+    this.#isAborted = this.isTaken;
   }
 
   /** A turn goes on that the client had begun at another home; undefined: nobody who is here. */
@@ -156,8 +175,10 @@ export class Turn<Client> {
   }
 
   #stop(why: TurnEnd): void {
+    this.ends += 1;
     if (this.#isRunning) this.#observer.turnEnded(why);
     this.#isRunning = false;
+    this.#isAborted = false;
   }
 
   #hasRoomFor(bytes: number): boolean {
@@ -181,6 +202,7 @@ export class Turn<Client> {
 
   #take({ client, send }: HeldSend<Client>): void {
     this.#owner = client;
+    this.#isAborted = false;
     this.#unanswered += 1;
     send();
   }

@@ -28,6 +28,10 @@ async function began(world: RoutedWorld, client: ClientEnd, prompt = 'p') {
   return { call, event };
 }
 
+/** All that the client got as answers to one call. */
+const answersTo = (client: ClientEnd, call: number) =>
+  client.received.filter(({ id, method }) => id === call && method === undefined);
+
 async function dies(world: RoutedWorld, next = 'c'): Promise<Replica> {
   world.kill('b', next);
   await world.settle();
@@ -139,6 +143,67 @@ describe('a turn of a home that is gone', () => {
     expect([client.events, idle.events]).toEqual([all, all]);
   });
 
+  it('and that the server then drops is begun again', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const c = world.replica('c');
+    c.local.journal = [event];
+    isActive(c);
+    await dies(world);
+    c.local.activityAnswer = (end, id) => end.answer(id, { hasActiveWork: false });
+    await world.clock.advance(12_000);
+    expect(c.received('session.sendMessages')).toHaveLength(1);
+    c.local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
+  it('is told once, and its prompt answered once, also if the server is lost while it is begun again', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const call = client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const { local } = world.replica('c');
+    local.journal = [
+      journalEvent('user.message', { messageId: 'm', content: 'p' }),
+      journalEvent('assistant.message', { content: 'so far', toolRequests: [{ name: 'bash' }] }),
+    ];
+    let begins = 0;
+    local.answers.set('session.sendMessages', (end, { id }) => {
+      begins += 1;
+      if (begins === 1) end.events.closed(undefined);
+      else end.answer(id, { messageIds: [] });
+    });
+    await dies(world);
+    expect([local.dials.length, begins]).toEqual([2, 2]);
+    local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'assistant.message', 'session.idle']);
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm' } }]);
+  });
+
+  it('is told once, and its prompt answered once, also if the server does not say in time that it is begun again', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const call = client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const c = world.replica('c');
+    c.local.journal = [journalEvent('user.message', { messageId: 'm', content: 'p' })];
+    c.local.answers.set('session.sendMessages', () => undefined);
+    await dies(world);
+    await world.clock.advance(119_000);
+    c.answers('session.sendMessages', () => ({ messageIds: [] }));
+    isActive(c);
+    await world.clock.advance(10_000);
+    await world.settle();
+    expect(c.received('session.resume').length).toBeGreaterThan(1);
+    c.local.server.event('s', 'session.idle');
+    await world.settle();
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm' } }]);
+  });
+
   it('ends with an error if the server refuses to go on, and the session can be used', async () => {
     const world = new RoutedWorld();
     const client = await world.attached('a', 's');
@@ -151,6 +216,19 @@ describe('a turn of a home that is gone', () => {
     client.call('session.getMessages', { sessionId: 's' });
     await world.settle();
     expect(local.server.count('session.getMessages')).toBe(1);
+  });
+
+  it('that the server refuses to go on with has its prompt answered once', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const call = client.call(SEND, { sessionId: 's', prompt: 'p' });
+    await world.settle();
+    const { local } = world.replica('c');
+    local.journal = [journalEvent('user.message', { messageId: 'm', content: 'p' })];
+    local.answers.set('session.sendMessages', (end, { id }) => end.refuse(id, 'no'));
+    await dies(world);
+    expect(client.events).toEqual(['user.message', 'session.error', 'session.idle']);
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm' } }]);
   });
 
   it('is told to be cut by a home of an earlier version', async () => {
@@ -327,6 +405,46 @@ describe('a prompt that a home has not answered', () => {
     expect([b.received(SEND).length, b.received('session.sendMessages').length]).toEqual([2, 0]);
     expect(client.events).toEqual(['user.message', 'session.idle']);
     expect(b.relay.sessions()).toMatchObject([{ clients: ['a/1'] }]);
+  });
+});
+
+describe('a prompt of a client that has come again to the same home', () => {
+  it('keeps nobody from the next turn', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    client.call(SEND, { sessionId: 's', prompt: 'queued' });
+    await world.settle();
+    const b = world.replica('b');
+    b.local.journal = [event];
+    isActive(b);
+    for (const stream of b.streams) stream.destroy();
+    await world.settle();
+    await world.clock.advance(1000);
+    b.local.server.answer(b.local.server.last(SEND).id, { messageId: 'm-queued' });
+    b.local.server.event('s', 'session.idle');
+    client.call(SEND, { sessionId: 's', prompt: 'next' });
+    await world.settle();
+    expect(b.received(SEND).map(({ params }) => params?.['prompt'])).toEqual(['p', 'queued', 'next']);
+  });
+
+  it('is answered also if the server is lost before it answers', async () => {
+    const world = new RoutedWorld();
+    const client = await world.attached('a', 's');
+    const { event } = await began(world, client);
+    const call = client.call(SEND, { sessionId: 's', prompt: 'queued' });
+    await world.settle();
+    const b = world.replica('b');
+    b.local.journal = [event];
+    isActive(b);
+    for (const stream of b.streams) stream.destroy();
+    await world.settle();
+    await world.clock.advance(1000);
+    expect(b.relay.sessions()).toMatchObject([{ clients: ['a/1'] }]);
+    b.local.journal = [event, journalEvent('user.message', { messageId: 'm-queued', content: 'queued' })];
+    b.local.server.events.closed(undefined);
+    await world.settle();
+    expect(answersTo(client, call)).toMatchObject([{ result: { messageId: 'm-queued' } }]);
   });
 });
 

@@ -159,6 +159,31 @@ describe('a turn whose server is lost', () => {
     expect(await world.counted('failover_sessions_total')).toEqual({ Continued: 1 });
   });
 
+  const aborts = async (client: ClientEnd) => {
+    client.call('session.abort', { sessionId: 's' });
+    world.server.answer(world.server.last('session.abort').id, {});
+    await settle();
+  };
+
+  it('that its client had aborted is not begun again, although no event had told so', async () => {
+    const { client, begun } = await inTurn();
+    await aborts(client);
+    world.journal = [begun];
+    await replaced();
+    expect(world.server.count('session.sendMessages')).toBe(0);
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
+  it('is begun again if it was one behind that which was aborted', async () => {
+    const { client, begun } = await inTurn();
+    await aborts(client);
+    client.call('session.send', prompt);
+    world.server.answer(world.server.last('session.send').id, { messageId: 'n' });
+    world.journal = [begun, world.server.event('s', 'user.message', { messageId: 'n', content: 'p' })];
+    await replaced();
+    expect(world.server.count('session.sendMessages')).toBe(1);
+  });
+
   it('that had ended is told to its clients, with what they have missed, in order and once', async () => {
     const { client, begun } = await inTurn();
     const [answer, end] = [journalEvent('assistant.message', { toolRequests: [] }), journalEvent('assistant.turn_end')];

@@ -88,6 +88,59 @@ describe('a turn that a server goes on with', () => {
     expect(world.server.count('session.sendMessages')).toBe(1);
   });
 
+  it('and then drops is over, if its client has aborted it', async () => {
+    says(false);
+    client.call('session.abort', { sessionId: 's' });
+    world.server.answer(world.server.last('session.abort').id, {});
+    await world.clock.advance(FOUND_MS);
+    await resumed();
+    expect(world.server.count('session.sendMessages')).toBe(0);
+    expect(client.events).toEqual(['user.message', 'session.idle']);
+  });
+
+  it('and then drops is begun again beside a client that has attached meanwhile', async () => {
+    world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+    await world.clock.advance(QUIET_MS);
+    world.client().call('session.resume', { sessionId: 's' });
+    await settle();
+    says(false);
+    await world.clock.advance(FOUND_MS + QUIET_MS);
+    expect(world.server.count('session.sendMessages')).toBe(1);
+  });
+
+  it('and then drops is begun again also if a client attaches in that moment', async () => {
+    says(false);
+    await world.clock.advance(FOUND_MS - 1);
+    world.activityAnswer = (end, id) => {
+      world.client().call('session.resume', { sessionId: 's' });
+      end.answer(id, { hasActiveWork: false });
+    };
+    await world.clock.advance(1);
+    says(false);
+    world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+    await resumed();
+    await world.clock.advance(FOUND_MS);
+    expect(world.server.count('session.sendMessages')).toBe(1);
+  });
+
+  it('is recovered three times again when it was another turn', async () => {
+    world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+    for (let count = 0; count < 4; count += 1) {
+      client.call('session.send', { sessionId: 's', prompt: `p${count}` });
+      world.server.answer(world.server.last('session.send').id, { messageId: `m${count}` });
+      begun = world.server.event('s', 'user.message', { messageId: `m${count}`, content: `p${count}` });
+      says(true);
+      world.journal = [begun];
+      world.server.events.closed(undefined);
+      await settle(10);
+      says(false);
+      world.journal = [begun, journalEvent('assistant.message', { toolRequests: [] })];
+      await world.clock.advance(FOUND_MS);
+      expect(client.events.at(-1)).toBe('session.idle');
+    }
+    expect(client.events.filter((type) => type === 'session.idle')).toHaveLength(4);
+  });
+
   it('is recovered no more than three times', async () => {
     says(false);
     for (let count = 0; count < 3; count += 1) {

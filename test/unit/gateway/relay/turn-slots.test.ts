@@ -88,6 +88,14 @@ describe('a server', () => {
     expect(sent()).toEqual(['a', 'b', 'c', 'd']);
   });
 
+  it('counts a prompt that was to go into a turn, and begins one', async () => {
+    for (const id of ['a', 'b', 'c']) {
+      (await attached(id)).call('session.send', { sessionId: id, prompt: 'x', mode: 'immediate' });
+      await settle();
+    }
+    expect(sent()).toEqual(['a', 'b']);
+  });
+
   it('takes further prompts of a session whose turn runs', async () => {
     const [first, second] = [await attached('a'), await attached('b')];
     for (const [client, id] of [
@@ -127,6 +135,34 @@ describe('a server', () => {
   });
 });
 
+describe('a server that drains', () => {
+  it('begins none of the turns that wait, and the next one gets them first', async () => {
+    world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
+    world.answers.set('session.send', (end, { id, params = {} }) => end.answer(id, { messageId: params['sessionId'] }));
+    await prompt(await attached('a'), 'a');
+    const begun = world.server.event('a', 'user.message', { messageId: 'a', content: 'x' });
+    world.journal = [begun, world.server.event('a', 'assistant.message')];
+    await prompt(await attached('b'), 'b');
+    const late = await attached('c');
+    const [before] = world.dials;
+    const drain = { server: 'team/acme-0', epoch: 1, podUID: 'pod-1', deadline: world.clock.now() + 300_000 };
+    world.fleet.change({ drains: [{ ...drain, comesBack: true }] });
+    await prompt(late, 'c');
+    await ends('a');
+    await world.clock.advance(1000);
+    expect(world.relay.drains()).toMatchObject([{ isDrained: true }]);
+    expect(before?.count('session.send')).toBe(1);
+    const [server] = world.fleet.find(TENANT)?.servers ?? [];
+    if (server !== undefined) world.fleet.change({ servers: [{ ...server, podUID: 'pod-2' }], drains: undefined });
+    await world.clock.advance(1000);
+    expect(sent()).toEqual(['b']);
+    starts('b');
+    await ends('b');
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['b', 'c']);
+  });
+});
+
 describe('a client whose prompt waits', () => {
   const fill = async () => {
     for (const id of ['a', 'b']) {
@@ -163,6 +199,32 @@ describe('a client whose prompt waits', () => {
     expect(await world.counted('queued_prompts_total')).toEqual({ ClientGone: 1, Sent: 1 });
   });
 
+  it('leaves the queue when it leaves the session', async () => {
+    await fill();
+    const third = await attached('c');
+    const id = await prompt(third, 'c');
+    third.call('session.detach', { sessionId: 'c' });
+    await ends('a');
+    await world.clock.advance(100);
+    expect(sent()).toEqual(['a', 'b']);
+    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
+  });
+
+  it('aborts it like one that runs', async () => {
+    await fill();
+    const third = await attached('c');
+    const id = await prompt(third, 'c');
+    world.answers.set('session.abort', (end, call) => end.answer(call.id, { success: true }));
+    const abort = third.call('session.abort', { sessionId: 'c' });
+    await ends('a');
+    await world.clock.advance(100);
+    expect([sent(), third.answer(abort)?.result]).toEqual([['a', 'b'], { success: true }]);
+    expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
+    await prompt(third, 'c');
+    expect(sent()).toEqual(['a', 'b', 'c']);
+  });
+
   it('gets an error when too many wait, and may try again', async () => {
     world = new RelayWorld({ dialQueue: 1 });
     world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
@@ -195,5 +257,20 @@ describe('a client whose prompt waits', () => {
     await world.clock.advance(100);
     expect(third.answer(id)?.error).toMatchObject({ code: -32050, data: { outcome: 'NotSent' } });
     expect(await world.counted('queued_prompts_total')).toEqual({ Cut: 1 });
+  });
+
+  it('is told no end of a turn when the server is lost, and its prompt goes to the next one', async () => {
+    world.fleet.change({ limits: { maxConcurrentTurns: 1 } });
+    await prompt(await attached('a'), 'a');
+    starts('a');
+    const second = await attached('b');
+    const id = await prompt(second, 'b');
+    world.server.events.closed(undefined);
+    await world.clock.advance(1000);
+    expect([world.server.count('session.resume'), sent()]).toEqual([2, ['a']]);
+    expect([second.events, second.answer(id)]).toEqual([['session.info'], undefined]);
+    await ends('a');
+    await world.clock.advance(100);
+    expect([sent(), second.answer(id)?.result]).toEqual([['a', 'b'], { sessionId: 'b' }]);
   });
 });
