@@ -99,9 +99,16 @@ export function planDrains(input: DrainPlanInput): DrainPlan {
     dues.push(dueInMs);
     return false;
   };
+  const held = new Set(
+    input.servers.filter((server) => !mayStop(server.live, whyItStops(tenant, server), server.observed)),
+  );
+  // Those of a tenant that falls asleep stop together: until the last one has drained, that may be taken back.
+  const isTogether = tenant.status?.hibernation?.phase === 'Draining' && held.size > 0;
   const servers = input.servers.map((server) => {
-    if (mayStop(server.live, whyItStops(tenant, server), server.observed)) return server;
+    if (!held.has(server) && !(isTogether && whyItStops(tenant, server) === 'Hibernating')) return server;
     budget.hold(server.name);
+    const { drain } = drains.get(server.index) ?? {};
+    if (drain !== undefined) drains.set(server.index, { drain });
     return { ...server, deployment: undefined, restart: undefined };
   });
   for (const live of surplus) mayStop(live, isStopped(live) ? undefined : 'ScalingDown');

@@ -63,6 +63,8 @@ export interface FleetCounts {
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #rollouts: PlaceQueue;
+  /** Those that are recycled take the places of the roll-out that it does not need. */
+  readonly #recycles: PlaceQueue;
   readonly #restarts: PlaceQueue;
   /** What each tenant asked for last, and how many of its servers have an earlier version. */
   readonly #requests = new Map<string, BudgetRequests>();
@@ -73,6 +75,7 @@ export class Fleet {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#rollouts = new PlaceQueue(options.clock);
+    this.#recycles = new PlaceQueue(options.clock);
     this.#restarts = new PlaceQueue(options.clock);
   }
 
@@ -87,6 +90,7 @@ export class Fleet {
       use: { ...use, settling: settlesInMs > 0 },
       restartUse: () => this.#restartUse(),
       rollouts: this.#rollouts,
+      recycles: this.#recycles,
       restarts: this.#restarts,
       settlesInMs,
       close: (requests) => this.#close(keyOf(tenant), requests),
@@ -94,13 +98,13 @@ export class Fleet {
   }
 
   forget(request: NamespacedName): void {
-    this.#close(keyOf(request), { rollouts: new Set(), restarts: new Set(), pending: 0 });
+    this.#close(keyOf(request), { rollouts: new Set(), recycles: new Set(), restarts: new Set(), pending: 0 });
   }
 
   /** The tenants whose servers the roll-out replaces next, as far as there are places. */
   next(): NamespacedName[] {
     const { max, running } = this.#rolloutUse();
-    const waiting = this.#rollouts.waiting().toSorted(compareServers);
+    const waiting = [this.#rollouts, this.#recycles].flatMap((queue) => queue.waiting().toSorted(compareServers));
     return waiting.slice(0, Math.max(0, max - running.length)).map(tenantOfTarget);
   }
 
@@ -117,10 +121,11 @@ export class Fleet {
   #close(tenant: string, requests: BudgetRequests): void {
     const before = this.#requests.get(tenant);
     for (const server of before?.rollouts ?? []) if (!requests.rollouts.has(server)) this.#rollouts.leave(server);
+    for (const server of before?.recycles ?? []) if (!requests.recycles.has(server)) this.#recycles.leave(server);
     for (const server of before?.restarts ?? []) if (!requests.restarts.has(server)) this.#restarts.leave(server);
     // Nearly every tenant has asked for nothing, and is not remembered for that.
-    const { rollouts, restarts, pending } = requests;
-    if (rollouts.size + restarts.size + pending > 0) this.#requests.set(tenant, requests);
+    const { rollouts, recycles, restarts, pending } = requests;
+    if (rollouts.size + recycles.size + restarts.size + pending > 0) this.#requests.set(tenant, requests);
     else this.#requests.delete(tenant);
   }
 
@@ -130,7 +135,7 @@ export class Fleet {
     // One that was recycled and does not come back says nothing about the operator's version: others need not wait for it.
     const found = this.#replaced(ROLLED_OUT).filter((live) => !(isRecycled(live) && isLate(live)));
     const stuck = found.filter(isLate);
-    return { max, running: this.#places(this.#rollouts, found), stuck: stuck.map(keyOf) };
+    return { max, running: this.#places([this.#rollouts, this.#recycles], found), stuck: stuck.map(keyOf) };
   }
 
   #restartUse(): BudgetUse {
@@ -141,7 +146,7 @@ export class Fleet {
     const found = this.#replaced(RESTARTED).filter(
       (live) => msLeft(restartTime(live), holdMs, clock.now()) > 0 && health.get(keyOf(live)).state !== 'Healthy',
     );
-    return { max, running: this.#places(this.#restarts, found), stuck: [] };
+    return { max, running: this.#places([this.#restarts], found), stuck: [] };
   }
 
   /** Servers of tenants only: anybody may create a Deployment with our labels, and it must not take a place. */
@@ -153,9 +158,10 @@ export class Fleet {
     });
   }
 
-  #places(queue: PlaceQueue, found: readonly Deployment[]): string[] {
+  #places(queues: readonly PlaceQueue[], found: readonly Deployment[]): string[] {
     const { deployments } = this.#options;
-    const granted = queue.granted((server) => deployments.get(server)?.metadata.generation);
+    const generationOf = (server: string): number | undefined => deployments.get(server)?.metadata.generation;
+    const granted = queues.flatMap((queue) => queue.granted(generationOf));
     return [...new Set([...found.map(keyOf), ...granted])];
   }
 

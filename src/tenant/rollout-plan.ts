@@ -53,7 +53,10 @@ export function rollOut(
   const next = waiting.find(isDraining) ?? waiting[0];
   if (next === undefined) return { servers, rolledOut: [] };
   const isAvailable = ({ observed }: ServerPlan): boolean => observed.ready && observed.stopping.length === 0;
-  const place = !rolling && servers.every(isAvailable) ? budget.rollOut(next.name, isDraining(next)) : undefined;
+  const place =
+    !rolling && servers.every(isAvailable)
+      ? budget.rollOut(next.name, isDraining(next), next.recycles !== undefined)
+      : undefined;
   if (place?.allowed !== true) return { servers, rolledOut: [], pending: pendingRollout(waiting, place) };
   const replaced = { ...next, deployment: next.upgrade, replaces: true };
   return { servers: servers.map((server) => (server === next ? replaced : server)), rolledOut: [replaced] };

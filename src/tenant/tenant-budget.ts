@@ -19,6 +19,8 @@ import { targetKey } from './targets.ts';
 export interface BudgetRequests {
   /** Servers that asked for a place in the roll-out. */
   readonly rollouts: ReadonlySet<string>;
+  /** Servers that asked for one to be recycled. */
+  readonly recycles: ReadonlySet<string>;
   /** Servers that asked for a restart. */
   readonly restarts: ReadonlySet<string>;
   /** How many servers wait for the roll-out. */
@@ -30,6 +32,7 @@ export interface TenantBudgetOptions {
   readonly use: RolloutUse;
   readonly restartUse: () => BudgetUse;
   readonly rollouts: PlaceQueue;
+  readonly recycles: PlaceQueue;
   readonly restarts: PlaceQueue;
   readonly settlesInMs: number;
   readonly close: (requests: BudgetRequests) => void;
@@ -40,7 +43,7 @@ export class TenantBudget implements RolloutBudget {
   readonly paused: boolean;
   readonly #tenant: CopilotTenant;
   readonly #options: TenantBudgetOptions;
-  readonly #asked = { rollouts: new Set<string>(), restarts: new Set<string>() };
+  readonly #asked = { rollouts: new Set<string>(), recycles: new Set<string>(), restarts: new Set<string>() };
   readonly #granted = new Map<string, PlaceQueue>();
 
   constructor(tenant: CopilotTenant, options: TenantBudgetOptions) {
@@ -52,14 +55,18 @@ export class TenantBudget implements RolloutBudget {
   /** When it is worth asking again, in ms; undefined: no sooner than usual. */
   get dueInMs(): number | undefined {
     const { settlesInMs } = this.#options;
-    return this.#asked.rollouts.size > 0 && this.#options.use.settling ? settlesInMs : undefined;
+    const { rollouts, recycles } = this.#asked;
+    return rollouts.size + recycles.size > 0 && this.#options.use.settling ? settlesInMs : undefined;
   }
 
-  rollOut(server: string, isDraining = false): BudgetDecision {
-    const { use, rollouts } = this.#options;
+  rollOut(server: string, isDraining = false, isRecycled = false): BudgetDecision {
+    const { use, rollouts, recycles } = this.#options;
+    const [asked, queue] = isRecycled ? [this.#asked.recycles, recycles] : [this.#asked.rollouts, rollouts];
+    // A tenant that always has something to recycle must not keep the roll-out from others.
+    const first = (): string[] => (isRecycled ? rollouts.waiting() : []);
     // Nothing on its Deployment shows that it has a place, so a process that has just started must not take it away.
-    const decide = (key: string) => (isDraining ? NEXT : rolloutAllowed(key, rollouts.waiting(), use));
-    return this.#ask(server, this.#asked.rollouts, rollouts, decide);
+    const decide = (key: string) => (isDraining ? NEXT : rolloutAllowed(key, queue.waiting(), use, first()));
+    return this.#ask(server, asked, queue, decide);
   }
 
   hold(server: string): void {

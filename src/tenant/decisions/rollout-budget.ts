@@ -4,8 +4,11 @@
 export interface RolloutBudget {
   /** Whether the roll-out is paused. */
   readonly paused: boolean;
-  /** Asks for a place in the roll-out; `server` is a server of the tenant. One that drains for it has its place already. */
-  rollOut(server: string, isDraining?: boolean): BudgetDecision;
+  /**
+   * Asks for a place in the roll-out; `server` is a server of the tenant. One that drains for it has its place already. `isRecycled`: its tenant
+   * wants a fresh process of the version that it has.
+   */
+  rollOut(server: string, isDraining?: boolean, isRecycled?: boolean): BudgetDecision;
   /** The server is not written yet, because it drains first: it keeps the place that it was given. */
   hold(server: string): void;
   /** Asks for the restart of a server that does not respond. */
@@ -38,9 +41,14 @@ export interface BudgetDecision {
 /**
  * Whether the roll-out of the operator's current pod template and default image replaces `server` now. `waiting` are all servers that
  * wait for it. Each that does not respond afterwards keeps its place, so a version that does not start takes down no more servers than
- * the budget has places, and then pauses the roll-out.
+ * the budget has places, and then pauses the roll-out. `first`: those that go before `server` whatever their names.
  */
-export function rolloutAllowed(server: string, waiting: readonly string[], use: RolloutUse): BudgetDecision {
+export function rolloutAllowed(
+  server: string,
+  waiting: readonly string[],
+  use: RolloutUse,
+  first: readonly string[] = [],
+): BudgetDecision {
   if (use.max === 0) {
     return refused(
       'Disabled',
@@ -55,7 +63,7 @@ export function rolloutAllowed(server: string, waiting: readonly string[], use: 
       "The roll-out is paused, because the servers that it has replaced do not respond: see the operator's log.",
     );
   }
-  if (!use.settling && isNext(server, waiting, use)) return NEXT;
+  if (!use.settling && isNext(server, waiting, use, first)) return NEXT;
   return refused('Waiting', `They wait: ${replacedAtATime(use.max)} (--max-concurrent-rollouts).`);
 }
 
@@ -71,13 +79,17 @@ export function restartAllowed(server: string, waiting: readonly string[], use: 
 }
 
 /** By name, so that every process and every reconcile choose the same servers. */
-function isNext(server: string, waiting: readonly string[], { max, running }: BudgetUse): boolean {
+function isNext(
+  server: string,
+  waiting: readonly string[],
+  { max, running }: BudgetUse,
+  first: readonly string[] = [],
+): boolean {
   // It has a place already.
   if (running.includes(server)) return true;
   const free = max - running.length;
-  const before = waiting.filter(
-    (other) => other !== server && compareServers(other, server) < 0 && !running.includes(other),
-  );
+  const smaller = waiting.filter((other) => compareServers(other, server) < 0);
+  const before = [...first, ...smaller].filter((other) => other !== server && !running.includes(other));
   return before.length < free;
 }
 

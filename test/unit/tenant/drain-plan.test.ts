@@ -525,6 +525,27 @@ describe('a tenant that is put to sleep', () => {
     expect(Date.parse(drain?.deadline ?? '')).toBeGreaterThanOrEqual(NOW + SLEEP_DRAIN_MS + 15_000);
   });
 
+  // A server that had stopped before would have to be started again for that.
+  it('stops all its servers together, because it may be taken back until the last one has drained', () => {
+    const drains = { 0: stated(0, { reason: 'Hibernating' }), 1: stated(1, { reason: 'Hibernating' }) };
+    const says = (turns: number): Partial<PlanInput> => ({
+      drainReports: {
+        get: (server) => (server === 'team/acme-0' || turns === 0 ? DONE : { turns, waiting: 1 }),
+        openMs: () => undefined,
+      },
+    });
+    const before = planned(asleep('Draining', drains), says(1));
+    expect([replicas(before), drainsOf(before)]).toEqual([
+      [undefined, undefined],
+      ['0 Hibernating 7 -', '1 Hibernating 7 -'],
+    ]);
+    const after = planned(asleep('Draining', drains), says(0));
+    expect([replicas(after), drainsOf(after)]).toEqual([
+      [0, 0],
+      ['0 Hibernating 7 Drained', '1 Hibernating 7 Drained'],
+    ]);
+  });
+
   it('has refused nothing when that was taken back: the next roll-out drains its servers', () => {
     const world = takenBack(asleep('Draining', { 0: stated(0, { reason: 'Hibernating' }) }));
     const plan = planned(world);

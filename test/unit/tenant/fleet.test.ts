@@ -6,6 +6,7 @@ import { timestamp } from '../../../src/kube/types/time.ts';
 import type { CopilotTenant } from '../../../src/resources/tenant.ts';
 import type { ServerHealth } from '../../../src/servers/server.ts';
 import { deployment } from '../../../src/tenant/builders/deployment.ts';
+import type { BudgetDecision, RolloutBudget } from '../../../src/tenant/decisions/rollout-budget.ts';
 import { Fleet, REPLACED_INDEX, replacedKeys } from '../../../src/tenant/fleet.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { sampleTenant } from '../../support/tenants.ts';
@@ -85,17 +86,26 @@ class World {
 
   /** Reconciles of the tenants, in this order: which of them may replace their server, and do. Their writes are not in the cache. */
   rollOut(names: readonly string[] = NAMES, write = true): string[] {
-    return this.#ask('rollOut', names, write);
+    return this.#ask((budget, server) => budget.rollOut(server), names, write);
+  }
+
+  /** The same of those whose tenants want fresh processes. */
+  recycle(names: readonly string[], write = true): string[] {
+    return this.#ask((budget, server) => budget.rollOut(server, false, true), names, write);
   }
 
   restartServers(names: readonly string[] = NAMES, write = true): string[] {
-    return this.#ask('restart', names, write);
+    return this.#ask((budget, server) => budget.restart(server), names, write);
   }
 
-  #ask(what: 'rollOut' | 'restart', names: readonly string[], write: boolean): string[] {
+  #ask(
+    decide: (budget: RolloutBudget, server: string) => BudgetDecision,
+    names: readonly string[],
+    write: boolean,
+  ): string[] {
     return names.filter((name) => {
       const budget = this.fleet.budgetOf(this.tenant(name));
-      const { allowed } = budget[what](`${name}-0`);
+      const { allowed } = decide(budget, `${name}-0`);
       const before = this.deployments.get(`team/${name}-0`);
       const after = before && {
         ...before,
@@ -200,6 +210,29 @@ describe('the roll-out over all tenants', () => {
     expect(world.rollOut(['b'])).toEqual([]);
     await world.clock.advance(11 * MINUTE);
     expect([world.rollOut(['b']), world.log]).toEqual([['b'], []]);
+  });
+
+  // With a short maxAge and many servers a tenant always waits for a place.
+  it('goes before servers that their tenants have recycled, whatever their names', async () => {
+    const world = await settled(1);
+    for (const name of NAMES) world.fleet.budgetOf(world.tenant(name)).close(0);
+    world.rollOut(['d'], false);
+    await world.clock.advance(MINUTE);
+    world.fleet.budgetOf(world.tenant('d')).close(0);
+    expect(world.recycle(['a'])).toEqual(['a']);
+    expect([world.recycle(['b']), world.rollOut(['d'])]).toEqual([[], []]);
+    world.show('a', {}, 2);
+    expect(world.fleet.next().map(({ name }) => name)).toEqual(['d']);
+    expect([world.recycle(['b']), world.rollOut(['d'])]).toEqual([[], ['d']]);
+    world.show('d', {}, 2);
+    expect(world.fleet.next().map(({ name }) => name)).toEqual(['b']);
+    expect(world.recycle(['b'])).toEqual(['b']);
+  });
+
+  it('shares its places with them, by their names', async () => {
+    const world = await settled(2);
+    for (const name of NAMES) world.fleet.budgetOf(world.tenant(name)).close(0);
+    expect([world.recycle(['b']), world.rollOut(['a']), world.recycle(['c', 'd'])]).toEqual([['b'], ['a'], []]);
   });
 
   it('is not held up by a server whose Deployment cannot be written', async () => {
