@@ -85,6 +85,34 @@ describe('spec.sessions.unavailable', () => {
     expect(client.answer(id)?.result).toMatchObject({ sessionId: 'b' });
   });
 
+  it('Fail refuses calls about a session whose server cannot be connected to, although it is said to serve, and tries on', async () => {
+    world.fleet.change({ limits: { unavailable: 'Fail' } });
+    const client = world.client();
+    await placesOf(undefined, ['a', 'b']);
+    await called(client, 'session.resume', { sessionId: 'b' });
+    world.down.add(hostOf(1));
+    world.serverAt(1).events.closed(undefined);
+    await world.clock.advance(1000);
+    expect((await called(client, 'session.send', { sessionId: 'b', prompt: 'x' }))?.error).toEqual(refusal);
+    world.down.clear();
+    await world.clock.advance(1000);
+    expect((await called(client, 'session.mode.get', { sessionId: 'b' }))?.error?.code).not.toBe(-32050);
+  });
+
+  it('Fail has the first call tried after all have given up', async () => {
+    world.fleet.change({ limits: { unavailable: 'Fail' } });
+    const client = world.client();
+    await placesOf(undefined, ['a', 'b']);
+    await called(client, 'session.resume', { sessionId: 'b' });
+    world.down.add(hostOf(1));
+    world.serverAt(1).events.closed(undefined);
+    await world.clock.advance(400_000);
+    world.down.clear();
+    const id = client.call('session.resume', { sessionId: 'b' });
+    await world.clock.advance(1000);
+    expect(client.answer(id)?.result).toMatchObject({ sessionId: 'b' });
+  });
+
   it('Fail does not look ten seconds for a session that may be on a server that is away', async () => {
     disks.add(hostOf(1), 's');
     world.fleet.change({ limits: { unavailable: 'Fail' } });
