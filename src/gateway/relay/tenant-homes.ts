@@ -325,7 +325,7 @@ export class TenantHomes {
     return {
       home,
       index: this.#indexOf(home.key),
-      takesNew: home.isServing && stays,
+      takesNew: isReached(home) && stays,
       turns,
       sessions: sessions.length,
     };

@@ -37,6 +37,21 @@ describe('spec.placement', () => {
     expect(await placesOf(undefined, ['e', 'f'])).toEqual([2, 0]);
   });
 
+  it('LeastLoaded makes none where nothing can be connected to, although it is said to serve', async () => {
+    const client = world.client();
+    await placesOf(undefined, ['a', 'b', 'c']);
+    await called(client, 'session.resume', { sessionId: 'a' });
+    for (const index of [0, 1]) {
+      world.down.add(hostOf(index));
+      world.serverAt(index).events.closed(undefined);
+    }
+    await world.clock.advance(1000);
+    client.call('session.mode.get', { sessionId: 'b' });
+    await world.clock.advance(1000);
+    const made = await called(world.client(), 'session.create');
+    expect(placeOf(String(made?.result?.['sessionId']))).toEqual([2]);
+  });
+
   it('ByUser makes the sessions of a user on one server, with an id of the client and without', async () => {
     world.fleet.change({ placement: 'ByUser' });
     const [place, ...others] = await placesOf('alice', ['a', 'b', 'c']);
