@@ -112,11 +112,20 @@ export class SessionQuestions {
     params: Readonly<Record<string, unknown>>,
     result?: () => Readonly<Record<string, unknown>>,
   ): void {
-    if (!this.answers.keep({ method, params }, result, this.#now())) return;
-    const forget = (): void => {
-      if (this.answers.forgetSettled(this.#now())) this.#timers.start('Answers', SETTLES_MS, forget);
-    };
-    this.#timers.start('Answers', SETTLES_MS, forget);
+    if (this.answers.keep({ method, params }, result, this.#now())) this.#forgetLater();
+  }
+
+  /** The server has the session again, and was given again what it may have lost. */
+  loaded(): void {
+    this.#forget();
+  }
+
+  #forget(): void {
+    if (this.answers.forgetSettled(this.#now())) this.#forgetLater();
+  }
+
+  #forgetLater(): void {
+    this.#timers.start('Answers', SETTLES_MS, () => this.#forget());
   }
 
   /** Clients of the home before come in a moment. After it, what waits for one of them goes to whoever can answer. */

@@ -152,6 +152,7 @@ export class Session {
   loaded(): void {
     this.events.caughtUp([]);
     this.load.loaded();
+    this.questions.loaded();
     this.used();
   }
 

@@ -325,7 +325,7 @@ export class TenantHomes {
     return {
       home,
       index: this.#indexOf(home.key),
-      takesNew: home.isServing && stays,
+      takesNew: isReached(home) && stays,
       turns,
       sessions: sessions.length,
     };
@@ -360,8 +360,11 @@ export class TenantHomes {
 
 const DOES_NOT_WAIT = 'calls about its sessions do not wait (spec.sessions.unavailable is Fail)';
 
+/** Whether the server is there, as far as is known: the kubelet may say so of one that cannot be connected to. */
+const isReached = ({ isServing, upstream }: Home): boolean => isServing && !upstream.isFailing;
+
 /** Whether the server can be asked, or is away on purpose and comes back at once. */
-const isExpected = (home: Home): boolean => home.isServing || home.drain.isReturning;
+const isExpected = (home: Home): boolean => isReached(home) || home.drain.isReturning;
 
 function indexOf({ name }: TenantRef, key: string): number {
   return serverIndex(name, fromKey(key).name) ?? 0;

@@ -86,6 +86,11 @@ export class Upstream {
     return this.#outage.hasFailed;
   }
 
+  /** The same, and another one runs or is to follow: who wants the server need not begin one. */
+  get isFailing(): boolean {
+    return this.hasFailed && this.state === 'Dialling';
+  }
+
   get state(): ServerState {
     if (this.isOpen) return 'Connected';
     return this.#attempt === undefined && this.#redial === undefined ? 'Disconnected' : 'Dialling';

@@ -27,7 +27,7 @@ import {
   type WakeEnd,
 } from '../relay/observer.ts';
 import { ASKED_METHODS } from '../relay/requests.ts';
-import { Series } from './series.ts';
+import { Series, oncePerScrape } from './series.ts';
 import { loadOfServers } from './server-load.ts';
 
 /** Seconds. A server that only restarts is back in one or two; the last one is the time for which clients wait. */
@@ -38,6 +38,7 @@ export class RelayMetrics implements RelayObserver {
   readonly #series: Series;
   /** Thousands of times between two scrapes. */
   readonly #traffic = { receivedFrames: 0, receivedBytes: 0, sentFrames: 0, sentBytes: 0, dropped: 0 };
+  readonly #scraped = new WeakMap<object, Pick<Relay, 'sessions' | 'servers'>>();
   readonly #oversize: Counter;
   readonly #dials: Counter<'result'>;
   readonly #disconnected: Counter<'reason'>;
@@ -148,7 +149,8 @@ export class RelayMetrics implements RelayObserver {
 
   /** The series of every server, which tell who has tenants and how much they are used. `relay` is asked at each scrape. */
   watchServers(relay: Pick<Relay, 'sessions' | 'servers'>): void {
-    const loads = () => loadOfServers(relay.servers(), relay.sessions());
+    const { sessions, servers } = this.#scrapedOf(relay);
+    const loads = oncePerScrape(() => loadOfServers(servers(), sessions()));
     const labels = ['tenant_namespace', 'tenant', 'server'] as const;
     this.#series.each(
       'server_turns',
@@ -166,15 +168,28 @@ export class RelayMetrics implements RelayObserver {
 
   /** `relay` is asked at each scrape. */
   watch(relay: Pick<Relay, 'sessions' | 'servers'>): void {
+    const { sessions, servers } = this.#scrapedOf(relay);
     this.#series.states(
       'sessions',
       'Sessions that clients are attached to, or were a moment ago, by state',
       SESSION_STATES,
-      () => countByState(relay.sessions()),
+      () => countByState(sessions()),
     );
     this.#series.states('servers', 'Servers that clients were routed to, by connection', SERVER_STATES, () =>
-      countByState(relay.servers()),
+      countByState(servers()),
     );
+  }
+
+  /** What the relay says, which several metrics are read from. */
+  #scrapedOf(relay: Pick<Relay, 'sessions' | 'servers'>): Pick<Relay, 'sessions' | 'servers'> {
+    const known = this.#scraped.get(relay);
+    if (known !== undefined) return known;
+    const scraped = {
+      sessions: oncePerScrape(() => relay.sessions()),
+      servers: oncePerScrape(() => relay.servers()),
+    };
+    this.#scraped.set(relay, scraped);
+    return scraped;
   }
 
   serverReceived(bytes: number, frames: number): void {

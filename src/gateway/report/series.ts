@@ -3,6 +3,16 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const PREFIX = 'copilot_gateway_';
 
+/** Reads it once for all metrics of a scrape that are read from it: a registry begins to collect them all in the same turn of the event loop. */
+export function oncePerScrape<T>(read: () => T): () => T {
+  let found: { readonly value: T } | undefined;
+  return () => {
+    if (found === undefined) queueMicrotask(() => void (found = undefined));
+    found ??= { value: read() };
+    return found.value;
+  };
+}
+
 /** Makes the metrics of one registry. Helps list the values of labels. */
 export class Series {
   readonly #registry: Registry;

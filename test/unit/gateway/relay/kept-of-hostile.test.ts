@@ -104,6 +104,21 @@ describe('of a session', () => {
     expect(await hasRoom(world, asks)).toBe(true);
   });
 
+  it('answers are kept no longer when their server was lost, and is back', async () => {
+    const world = new RelayWorld({ keptBytes: 50_000 });
+    const client = await world.attached('s');
+    for (let count = 0; count < 3; count += 1) {
+      client.call(PERMISSION, { sessionId: 's', requestId: `${count}`, result: LONG });
+      world.server.answer(world.server.last(PERMISSION).id, {});
+    }
+    await settle();
+    world.answers.set('session.resume', (end, { id }) => end.answer(id, { sessionId: 's' }));
+    world.server.events.closed(undefined);
+    await world.clock.advance(2000);
+    expect(world.relay.sessions()).toMatchObject([{ state: 'Idle' }]);
+    expect(await hasRoom(world)).toBe(true);
+  });
+
   it('what is registered for events counts', async () => {
     const world = new RelayWorld({ keptBytes: 50_000 });
     const client = await world.attached('s');

@@ -37,6 +37,21 @@ describe('spec.placement', () => {
     expect(await placesOf(undefined, ['e', 'f'])).toEqual([2, 0]);
   });
 
+  it('LeastLoaded makes none where nothing can be connected to, although it is said to serve', async () => {
+    const client = world.client();
+    await placesOf(undefined, ['a', 'b', 'c']);
+    await called(client, 'session.resume', { sessionId: 'a' });
+    for (const index of [0, 1]) {
+      world.down.add(hostOf(index));
+      world.serverAt(index).events.closed(undefined);
+    }
+    await world.clock.advance(1000);
+    client.call('session.mode.get', { sessionId: 'b' });
+    await world.clock.advance(1000);
+    const made = await called(world.client(), 'session.create');
+    expect(placeOf(String(made?.result?.['sessionId']))).toEqual([2]);
+  });
+
   it('ByUser makes the sessions of a user on one server, with an id of the client and without', async () => {
     world.fleet.change({ placement: 'ByUser' });
     const [place, ...others] = await placesOf('alice', ['a', 'b', 'c']);
@@ -80,6 +95,34 @@ describe('spec.sessions.unavailable', () => {
     // It is back.
     world.fleet.scale(3);
     await world.clock.advance(1000);
+    const id = client.call('session.resume', { sessionId: 'b' });
+    await world.clock.advance(1000);
+    expect(client.answer(id)?.result).toMatchObject({ sessionId: 'b' });
+  });
+
+  it('Fail refuses calls about a session whose server cannot be connected to, although it is said to serve, and tries on', async () => {
+    world.fleet.change({ limits: { unavailable: 'Fail' } });
+    const client = world.client();
+    await placesOf(undefined, ['a', 'b']);
+    await called(client, 'session.resume', { sessionId: 'b' });
+    world.down.add(hostOf(1));
+    world.serverAt(1).events.closed(undefined);
+    await world.clock.advance(1000);
+    expect((await called(client, 'session.send', { sessionId: 'b', prompt: 'x' }))?.error).toEqual(refusal);
+    world.down.clear();
+    await world.clock.advance(1000);
+    expect((await called(client, 'session.mode.get', { sessionId: 'b' }))?.error?.code).not.toBe(-32050);
+  });
+
+  it('Fail has the first call tried after all have given up', async () => {
+    world.fleet.change({ limits: { unavailable: 'Fail' } });
+    const client = world.client();
+    await placesOf(undefined, ['a', 'b']);
+    await called(client, 'session.resume', { sessionId: 'b' });
+    world.down.add(hostOf(1));
+    world.serverAt(1).events.closed(undefined);
+    await world.clock.advance(400_000);
+    world.down.clear();
     const id = client.call('session.resume', { sessionId: 'b' });
     await world.clock.advance(1000);
     expect(client.answer(id)?.result).toMatchObject({ sessionId: 'b' });

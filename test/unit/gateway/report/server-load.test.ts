@@ -52,4 +52,29 @@ describe('the load of servers', () => {
       'copilot_gateway_server_turns{tenant_namespace="team",tenant="acme",server="acme-0"} 1',
     ]);
   });
+
+  it('is worked out once for a scrape, and anew for the next one', async () => {
+    const registry = new Registry();
+    const asked: string[] = [];
+    let state: SessionState = 'Running';
+    const relay = {
+      servers: () => {
+        asked.push('servers');
+        return [server('acme-0')];
+      },
+      sessions: () => {
+        asked.push('sessions');
+        return [session(state, 'acme-0')];
+      },
+    };
+    const metrics = new RelayMetrics(registry);
+    metrics.watch(relay);
+    metrics.watchServers(relay);
+    const turns = async () => /server_turns{.*} (\d)/.exec(await registry.metrics())?.[1];
+    expect(await turns()).toBe('1');
+    expect(asked.toSorted()).toEqual(['servers', 'sessions']);
+    state = 'Idle';
+    expect(await turns()).toBe('0');
+    expect(asked).toHaveLength(4);
+  });
 });
