@@ -57,6 +57,8 @@ export interface SessionCallsOptions {
   readonly sessions: () => Iterable<Session>;
   /** `spec.sessions.maxConcurrentTurns` now; undefined: any number. */
   readonly maxTurns: () => number | undefined;
+  /** A server has taken a prompt of a session whose users share its turns. `result`: what it said. */
+  readonly onPrompt: (session: Session, sender: Sender | undefined, result: Readonly<Record<string, unknown>>) => void;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */
@@ -165,9 +167,13 @@ export class SessionCalls {
   }
 
   /** What becomes of it when its server is lost, the journal says. */
-  #prompt(call: ClientCall, session: Session, answered: Answered): void {
+  #prompt(call: ClientCall, session: Session, given: Answered): void {
     const { prompts, trail } = session;
-    const { upstream } = this.#options;
+    const { upstream, onPrompt } = this.#options;
+    const answered: Answered = (answer) => {
+      if (session.turnRule !== undefined && isResult(answer)) onPrompt(session, call.sender, resultFields(answer.body));
+      given(answer);
+    };
     const prompt = prompts.sent(call.method, call.params, trail.position, session.now, call.sender);
     this.request(call, session, (answer) => {
       // The answer comes when it is known.
