@@ -17,6 +17,7 @@ const MEANING: Readonly<Record<MethodDecision, string>> = {
   attach: 'goes to the server with what all clients of the session declared',
   detach: 'goes to the server for the last client of the session',
   send: "waits for another client's turn, then goes to the server",
+  abort: 'takes back prompts that wait for the turn of another user; if there are none, it goes to the server',
   delete: 'goes to the server, and ends the session for all of its clients',
   keep: 'goes to the server, and again after a restart of it',
   own: 'goes to the server, and is answered with the sessions of the user only',

@@ -1,7 +1,10 @@
 /** Writes docs/questions.md: what servers ask clients, who is asked, and what the gateway answers when nobody comes. */
+import { DEFAULT_LIMITS } from '../src/gateway/relay/model.ts';
 import { EVENT_LINES, type EventLine, type Lifetime } from '../src/gateway/relay/questions/events.ts';
 import { QUESTION_REASONS } from '../src/gateway/relay/questions/reasons.ts';
 import { REQUEST_LINES, type DeclaredBy, type RequestLine } from '../src/gateway/relay/questions/requests.ts';
+
+const FIRST_ASKED_SECONDS = DEFAULT_LIMITS.firstAskedMs / 1000;
 
 const LIFETIMES: Readonly<Record<Lifetime, string>> = {
   Journal: 'until it is answered, also by the next process of the server, which has it on its disk',
@@ -39,6 +42,8 @@ with another one fails a test until somebody has decided about it.
 - **While nobody is there who said that it answers, a question is held**, offered to each client that attaches, and after
   \`spec.sessions.permissionTimeout\` of the tenant answered by the gateway. The time counts only while no such client is attached. Directly at a server the turn would hang, or an answer be made up.
 - **The first good answer counts.** Who answers after it gets \`success: false\`, and all clients get the event that says that it is answered.
+- **Where several users share a session** (\`spec.collaboration.turns\` of its CopilotSession), what a person decides is offered to the clients of the user whose turn asks. The others get it when none of
+  these is there that said that it answers, or after ${FIRST_ASKED_SECONDS} seconds without an answer ([why](adr/0059-several-users.md)).
 - **A turn that is aborted takes its questions with it**: what nobody was asked is answered at once, the rest when the turn has ended.
 - A call of a client's tool or command is offered to one client: the last that declared it, and the one before it when that one is gone.
 

@@ -70,6 +70,10 @@ export type Placement = (typeof PLACEMENTS)[number];
 export const UNAVAILABLE_ACTIONS = ['Wait', 'Fail'] as const;
 export type UnavailableAction = (typeof UNAVAILABLE_ACTIONS)[number];
 
+/** Values of `spec.collaboration.turns` of a session: what becomes of a prompt while the turn of another user runs. */
+export const TURN_RULES = ['Queue', 'Refuse'] as const;
+export type TurnRule = (typeof TURN_RULES)[number];
+
 /** Values of `spec.isolation`: whether the users of a tenant see each other's sessions, and whether their agents may have a shell. */
 export const ISOLATIONS = ['Dedicated', 'Shared', 'SharedTrusted'] as const;
 export type Isolation = (typeof ISOLATIONS)[number];

@@ -1,6 +1,7 @@
 /** CopilotSession: the schema is the source of the types below, of its CRD and of docs/api.md, as tenant.ts for tenants. */
 import { z } from 'zod';
 import { condition, duration, listMap, objectName, withRules } from './fields.ts';
+import { TURN_RULES } from './names.ts';
 import { SessionPhase } from './session-conditions.ts';
 import { MAX_SESSION_ID_LENGTH, SESSION_ID_PATTERN } from './session-id.ts';
 
@@ -50,6 +51,15 @@ const infiniteSessions = withRules(
 const GATEWAY_ONLY =
   'Clients that attach while the session is loaded do not change it. It has no effect where `status.access` of the tenant is Direct, or where the resource does not hold the session.';
 
+const collaboration = z.object({
+  turns: z
+    .enum(TURN_RULES)
+    .exactOptional()
+    .describe(
+      'What becomes of a prompt while a turn of another user runs. Queue: it waits for its turn in the order of arrival, its client is told its place, and an abort of that client takes it back. Refuse: it gets an error that says who uses the session, and since when. With either, what the server asks a person is asked of the user of the turn first. A change applies to the next prompt. It has no effect between clients of one user, or that state none, where `status.access` of the tenant is Direct, or where the resource does not hold the session.',
+    ),
+});
+
 /** What users write. */
 export const sessionSpec = withRules(
   z.object({
@@ -95,6 +105,11 @@ export const sessionSpec = withRules(
       .exactOptional()
       .describe(
         `How the session is kept within the context window of its model, in place of what clients state. A changed one applies the next time the session is loaded. Default: what clients state, else that of the server, which compacts at 80 %. ${GATEWAY_ONLY}`,
+      ),
+    collaboration: collaboration
+      .exactOptional()
+      .describe(
+        'How several users work on the session at the same time. Default: their prompts wait for each other in silence, and a question is asked of all of them at once.',
       ),
     lifecycle: z
       .enum(['Persistent', 'Ephemeral'])

@@ -2,7 +2,7 @@
  * What the rooms of the gateway hand to each other: who was admitted, what is known of tenants and their servers, and the
  * two halves of a client's connection.
  */
-import type { HibernationPhase, Isolation, Placement, UnavailableAction } from '../api/names.ts';
+import type { HibernationPhase, Isolation, Placement, TurnRule, UnavailableAction } from '../api/names.ts';
 import type { TenantCount } from '../resources/gateway-internal.ts';
 import type { WakeAsk } from '../resources/operator-internal.ts';
 
@@ -116,11 +116,13 @@ export interface SessionModel {
   readonly defaultModel?: string | undefined;
 }
 
-/** What a CopilotSession sets of its session, as fields of `session.create` and `session.resume`. */
+/** What a CopilotSession sets of its session: fields of `session.create` and `session.resume`, and what the gateway itself heeds. */
 export interface SessionSettings {
   readonly model?: string | undefined;
   /** As the CLI takes it: thresholds from 0 to 1. */
   readonly infiniteSessions?: Readonly<Record<string, unknown>> | undefined;
+  /** What becomes of prompts while the turn of another user runs; undefined: they wait in silence. No field of a call. */
+  readonly turns?: TurnRule | undefined;
 }
 
 /** The login cannot be read, so a session would be without one, or with one of its client. The message is for clients. */
@@ -339,12 +341,12 @@ export type MethodMerge = 'Sessions' | 'Entries' | 'Freed' | 'Ids' | 'Last' | 'U
 
 /**
  * `attach`: `session.create` and `session.resume`, which attach the client to a session. `detach`: `session.detach` and
- * `session.destroy`. `send`: what starts a turn, and waits for the turn of another client. `delete`: what ends a session for
- * all. `keep`: what a server forgets with its process, and is told again after a restart: `session.options.update`,
+ * `session.destroy`. `send`: what starts a turn, and waits for the turn of another client. `abort`: what ends a turn, or such a
+ * wait. `delete`: what ends a session for all. `keep`: what a server forgets with its process, and is told again after a restart: `session.options.update`,
  * `session.eventLog.registerInterest` and the like. `own`: what lists sessions, answered with those of the user. `login`: what takes a
  * GitHub token, which the gateway states where it has one.
  */
-export type MethodRewrite = 'attach' | 'detach' | 'send' | 'delete' | 'keep' | 'own' | 'login';
+export type MethodRewrite = 'attach' | 'detach' | 'send' | 'abort' | 'delete' | 'keep' | 'own' | 'login';
 
 /** `connect`: by the client room, also on a live connection. `ping`: without a server, so that it keeps none awake. */
 export type MethodAnswer = 'connect' | 'ping';

@@ -8,6 +8,7 @@ export const METHOD_REASONS = {
     'it declares what the client brings to a session, which the gateway merges for all clients of the session',
   Detachment: 'the session is detached only when the last of its clients has left it',
   Turn: 'it starts a turn, which waits for the turn of another client',
+  Abort: 'it ends the turn that runs; of a client that waits for the turn of another user, only the wait',
   Deletion: 'the session ends for all of its clients',
   Replayed: 'a server forgets it with its process, so it is told again to the next one',
   InPlaceOf: 'a server has it on its disk; what it takes the place of is not told again to the next one',

@@ -12,6 +12,7 @@ const REWRITES: Readonly<Record<MethodRewrite, true>> = {
   attach: true,
   detach: true,
   send: true,
+  abort: true,
   delete: true,
   keep: true,
   own: true,

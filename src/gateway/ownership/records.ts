@@ -26,7 +26,8 @@ export function addSessionRecords(manager: Pick<Manager, 'informer'>): SessionRe
 
 /** Keeps of a CopilotSession what reserves an id, what it sets of the session, and what decides which one of several holds it. */
 export function slimSession({ apiVersion, kind, metadata, spec, status }: CopilotSession): CopilotSession {
-  const { tenantRef, sessionId, owner, participants, model, infiniteSessions, lifecycle, deletionPolicy } = spec;
+  const { tenantRef, sessionId, owner, participants, model, infiniteSessions, collaboration } = spec;
+  const { lifecycle, deletionPolicy } = spec;
   const conditions = status?.conditions?.filter(isOfAnother);
   return {
     apiVersion,
@@ -39,6 +40,7 @@ export function slimSession({ apiVersion, kind, metadata, spec, status }: Copilo
       ...(participants !== undefined && { participants }),
       ...(model !== undefined && { model }),
       ...(infiniteSessions !== undefined && { infiniteSessions }),
+      ...(collaboration !== undefined && { collaboration }),
       lifecycle,
       deletionPolicy,
     },
@@ -57,14 +59,15 @@ function isOfAnother({ type, status, reason }: SessionCondition): boolean {
 }
 type SessionCondition = NonNullable<NonNullable<CopilotSession['status']>['conditions']>[number];
 
-function settingsOf({ spec: { model, infiniteSessions }, status }: CopilotSession): SessionSettings | undefined {
-  if ((model === undefined && infiniteSessions === undefined) || status?.conditions?.some(isOfAnother) === true) {
-    return undefined;
-  }
-  return {
+function settingsOf({ spec, status }: CopilotSession): SessionSettings | undefined {
+  const { model, infiniteSessions, collaboration: { turns } = {} } = spec;
+  const settings: SessionSettings = {
     ...(model !== undefined && { model }),
     ...(infiniteSessions !== undefined && { infiniteSessions: inShares(infiniteSessions) }),
+    ...(turns !== undefined && { turns }),
   };
+  const isHeld = status?.conditions?.some(isOfAnother) !== true;
+  return isHeld && Object.keys(settings).length > 0 ? settings : undefined;
 }
 
 /** The CLI takes shares of the context window where the resource has percentages. */

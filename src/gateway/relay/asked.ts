@@ -1,5 +1,6 @@
 /** Requests of the server for one session, until a client has answered them. */
 import type { RequestId } from '../../copilot/index.ts';
+import { Alone } from './first-asked.ts';
 import type { ClientAnswer, Declaration, SessionClient } from './model.ts';
 import type { RelayObserver } from './observer.ts';
 import { requestKindOf, settle, unattended, type RequestKind } from './requests.ts';
@@ -18,6 +19,8 @@ interface Question {
   /** Clients that have been asked and are still there. */
   readonly asked: Map<SessionClient, AskedClient>;
   deadline: { cancel(): void } | undefined;
+  /** Who is asked for a while, of those who declared it. */
+  readonly alone: Alone;
   /** Whether its turn is being aborted. */
   isAborted: boolean;
 }
@@ -28,6 +31,10 @@ export interface AskedOptions {
   readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
   /** Calls `fn` when the time is over in which somebody who can answer may come. */
   readonly setDeadline: (fn: () => void) => { cancel(): void };
+  /** Calls `fn` when the time is over in which the user of the turn is asked alone. */
+  readonly setAlone: (fn: () => void) => { cancel(): void };
+  /** Whose turn asks, where users share the session; undefined: that counts for nothing. */
+  readonly turnUser: () => string | undefined;
   readonly answer: (id: RequestId, answer: ClientAnswer) => void;
   /** Whether so many bytes more may be kept of the tenant. */
   readonly mayKeep: (bytes: number) => boolean;
@@ -61,7 +68,8 @@ export class Asked {
     const { limit, maxBytes, mayKeep } = this.#options;
     if (kind === undefined || this.#open.size >= limit || this.#open.has(id)) return false;
     if (this.#bytes + bytes > maxBytes || !mayKeep(bytes)) return false;
-    const question: Question = { method, params, kind, bytes, asked: new Map(), deadline: undefined, isAborted: false };
+    const unanswered = { asked: new Map(), deadline: undefined, alone: new Alone(), isAborted: false };
+    const question: Question = { method, params, kind, bytes, ...unanswered };
     this.#open.set(id, question);
     this.#bytes += bytes;
     this.#askAttached(id, question);
@@ -72,7 +80,7 @@ export class Asked {
   offer(client: SessionClient, declaration: Declaration): void {
     for (const [id, question] of this.#open) {
       const { kind, asked, params } = question;
-      const isWanted = kind.audience === 'All' || asked.size === 0;
+      const isWanted = kind.audience === 'All' ? question.alone.isFor(client) : asked.size === 0;
       if (isWanted && !asked.has(client) && kind.declares(declaration, params)) this.#ask(id, question, client);
     }
   }
@@ -125,14 +133,34 @@ export class Asked {
 
   #askAttached(id: RequestId, question: Question): void {
     const { kind, params } = question;
+    const { turnUser, setAlone } = this.#options;
     const attached = [...this.#options.attached()];
-    const able = attached.filter(([, declaration]) => kind.declares(declaration, params));
-    const clients = kind.audience === 'All' ? able : able.slice(-1);
-    for (const [client] of clients) question.asked.set(client, notAnswered());
-    for (const [client] of clients) this.#ask(id, question, client);
+    const able = attached.flatMap(([client, declaration]) => (kind.declares(declaration, params) ? [client] : []));
+    if (kind.isForPerson) {
+      question.alone.begin(able, turnUser(), () => setAlone(() => this.#askOthers(id, question)));
+    }
+    const clients = kind.audience === 'All' ? able.filter((client) => question.alone.isFor(client)) : able.slice(-1);
+    this.#askAll(id, question, clients);
     if (clients.length > 0) return;
     if (question.isAborted || (kind.isForPresent && attached.length > 0)) this.#giveUp(id, question);
     else this.#hold(id, question);
+  }
+
+  #askAll(id: RequestId, question: Question, clients: readonly SessionClient[]): void {
+    for (const client of clients) question.asked.set(client, notAnswered());
+    for (const client of clients) this.#ask(id, question, client);
+  }
+
+  /** Asks those who were not asked, because the user of the turn had it alone. Returns whether there is one. */
+  #askOthers(id: RequestId, question: Question): boolean {
+    const { asked, kind, params, alone } = question;
+    if (!alone.isOn) return false;
+    alone.end();
+    const others = [...this.#options.attached()].flatMap(([client, declaration]) =>
+      !asked.has(client) && kind.declares(declaration, params) ? [client] : [],
+    );
+    this.#askAll(id, question, others);
+    return others.length > 0;
   }
 
   #ask(id: RequestId, question: Question, client: SessionClient): void {
@@ -153,13 +181,17 @@ export class Asked {
     const answers = [...asked.values()].map(({ answer }) => answer).filter((answer) => answer !== undefined);
     const settlement = settle(method, params, answers, asked.size - answers.length);
     if (settlement.kind === 'Wait') return;
+    // The user of the turn cannot answer it; somebody else may.
+    if ('error' in settlement.answer && this.#askOthers(id, question)) return;
     this.#close(id, question);
     this.#options.answer(id, settlement.answer);
   }
 
   /** Whoever has yet to answer need not. */
-  #close(id: RequestId, { asked, deadline, bytes }: Question): void {
+  #close(id: RequestId, question: Question): void {
+    const { asked, deadline, alone, bytes } = question;
     deadline?.cancel();
+    alone.end();
     this.#open.delete(id);
     this.#bytes -= bytes;
     for (const { withdraw } of asked.values()) withdraw();

@@ -59,6 +59,8 @@ export class ClientCalls {
         return attachments.detach(request);
       case 'send':
         return prompts.send(request);
+      case 'abort':
+        return prompts.cancel(request) ? undefined : forwarding.forward(request);
       case 'delete':
         return this.#delete(request);
       case 'keep':

@@ -1,17 +1,20 @@
 /** Sends the prompts of one client, each in its turn. */
-import { UnreachableError } from '../../copilot/index.ts';
+import { UnreachableError, formatAnswer } from '../../copilot/index.ts';
 import type { ClientLink } from '../model.ts';
 import type { Forwarding } from './forwarding.ts';
 import { sessionIdOf } from './model.ts';
 import type { ClientRequest, RequestingClient } from './open-requests.ts';
 import type { OpenPrompt } from './prompts.ts';
-import { tenantPaused } from './refusals.ts';
+import { promptCancelled, sessionInUse, tenantPaused } from './refusals.ts';
 import type { Replies } from './replies.ts';
 import { isResult, lost } from './server-answer.ts';
+import type { Session } from './session.ts';
 import type { TenantHomes } from './tenant-homes.ts';
 import type { SendRefusal } from './turn.ts';
+import { promptQueued, type EventMaker } from './turn-end.ts';
+import { decideTurnUse } from './turn-use.ts';
 
-export interface ClientPromptsOptions {
+export interface ClientPromptsOptions extends EventMaker {
   readonly homes: Pick<TenantHomes, 'homeOf'>;
   readonly link: Pick<ClientLink, 'identity'>;
   /** The tenant takes no prompts now. */
@@ -43,9 +46,16 @@ export class ClientPrompts {
     // Who is not attached hears nothing of turns.
     if (session?.isAttached(client) !== true) return this.#forwarding.forward(request);
     if (!session.hasRoomFor(params)) return replies.reply(id, replies.answers.tooManyPrompts(id));
-    // What is immediate goes into the turn that runs, or is about to; without one it begins one like any other.
+    const { turn, turnRule: rule } = session;
+    const { holder } = turn;
+    const use = decideTurnUse({ rule, user: client.user, isTaken: turn.isTaken, holder: holder?.client.user });
+    if (use.verdict === 'Refuse' && holder?.client.user !== undefined) {
+      session.watchTurn();
+      return replies.refuse(id, 'SessionInUse', sessionInUse(id, holder.client.user, holder.since));
+    }
+    // What is immediate goes into the turn that runs, or is about to, unless that is another user's. Without one it begins one like any other.
     const call = { ...request, sender: { client, id } };
-    if (params['mode'] === 'immediate' && session.turn.isTaken)
+    if (params['mode'] === 'immediate' && turn.isTaken && use.verdict === 'Send')
       return home.prompt(call, session, (answer) => replies.passInOrder(session, id, answer));
     const send = () => {
       const { generation } = session.turn;
@@ -57,12 +67,38 @@ export class ClientPrompts {
       });
       this.#forwarding.feelBackPressure(home);
     };
-    const refuse = (why: SendRefusal) =>
-      why === 'Lost'
-        ? replies.pass(id, lost(new UnreachableError('the turn is cut that the prompt waited for'), false))
-        : replies.reply(id, replies.answers.tooManyPrompts(id));
-    session.turn.request(client, bytes, send, refuse);
+    const tell = use.verdict === 'Queue' ? this.#teller(session) : undefined;
+    session.turn.request(client, bytes, send, (why) => this.#refused(id, why), tell);
     session.watchTurn();
+  }
+
+  /** Takes back what waits of the client for the turn of another user, which is not aborted. Returns false if there is nothing. */
+  cancel({ id, params }: ClientRequest): boolean {
+    const sessionId = sessionIdOf(params);
+    const session = this.#options.homes.homeOf(sessionId).session(sessionId);
+    if (session?.turnRule === undefined || !session.turn.cancel(this.#client)) return false;
+    this.#replies.reply(id, formatAnswer(id, { success: true }));
+    return true;
+  }
+
+  #refused(id: ClientRequest['id'], why: SendRefusal): void {
+    const replies = this.#replies;
+    switch (why) {
+      case 'Lost':
+        return replies.pass(id, lost(new UnreachableError('the turn is cut that the prompt waited for'), false));
+      case 'TooMany':
+        return replies.reply(id, replies.answers.tooManyPrompts(id));
+      case 'Cancelled':
+        return replies.reply(id, promptCancelled(id));
+    }
+  }
+
+  #teller(session: Session): (place: number, count: number) => void {
+    return (place, count) => {
+      const holder = session.turn.holder?.client.user;
+      const { type, body } = promptQueued(session.id, { place, count, holder }, this.#options);
+      this.#client.deliver(body, type);
+    };
   }
 
   /** A prompt that the home before had, and no server has got. */

@@ -49,6 +49,8 @@ export function pieceAdmission(
 export interface WaitKind {
   /** `All`: each attached client may answer. `One`: exactly one that has declared it, because each would do it. */
   readonly audience: 'All' | 'One';
+  /** Whether a person decides it: that of the turn first, where several users share a session. */
+  readonly isForPerson?: true;
   /** What declares it, for `One`. */
   readonly list?: 'tools' | 'commands';
   /** The field of the event's data with the name that is declared. */
@@ -81,13 +83,14 @@ export function endsWait(type: string): boolean {
   return ENDS.has(type);
 }
 
-function waitKindOf([, , audience, attendedBy, lifetime, , [method, params], twin]: EventLine): WaitKind {
+function waitKindOf([, , audience, attendedBy, lifetime, reason, [method, params], twin]: EventLine): WaitKind {
   const denial = { method, params };
   if (audience !== 'All') return { audience: 'One', list: audience[0], name: audience[1], lifetime, denial };
   return {
     audience,
     lifetime,
     denial,
+    ...(reason === 'Person' && { isForPerson: true }),
     ...(attendedBy.startsWith('request') && { flag: attendedBy }),
     ...(twin !== undefined && { twin: { method: twin[0], field: twin[1] } }),
   };

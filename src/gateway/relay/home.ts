@@ -22,6 +22,7 @@ import type { RelayLimits, RelayLog, ServerAnswer, SessionClient } from './model
 import type { RelayObserver } from './observer.ts';
 import type { Owners } from './owners.ts';
 import { Places } from './places.ts';
+import type { Sender } from './prompts.ts';
 import type { Recovered } from './recover-turn.ts';
 import { clientGone, REPEATS, lost } from './server-answer.ts';
 import { SessionCalls, type ClientCall } from './session-calls.ts';
@@ -29,6 +30,8 @@ import { takeMessage } from './server-messages.ts';
 import { Session } from './session.ts';
 import { deletionEnd, idle, turnEnd } from './turn-end.ts';
 import { Upstream } from './upstream.ts';
+
+type Params = Readonly<Record<string, unknown>>;
 
 export interface HomeOptions {
   /** `namespace/server`. */
@@ -186,6 +189,7 @@ export class Home {
       failover: this.failover,
       forced,
       settings: (session) => this.settingsOf(session.id),
+      onPrompt: (session, sender, result) => this.#prompted(session, sender, result),
       onClosed,
       forget,
       onFailure,
@@ -315,7 +319,8 @@ export class Home {
       mayKeep: this.#options.mayKeep,
       observer,
       permissionTimeoutMs: () => tenantLimits().permissionTimeoutMs ?? limits.permissionTimeoutMs,
-      since: clock.now(),
+      time: () => clock.now(),
+      turnRule: () => this.settingsOf(id)?.turns,
       now: () => clock.monotonic(),
       setTimer: (ms, fn) => clock.setTimer(ms, fn),
       answer: (requestId, answer) => this.upstream.answer(requestId, answer),
@@ -429,6 +434,14 @@ export class Home {
     const answer = { sessionId, requestId, ...params };
     session?.questions.answered(method, answer);
     await this.calls.own(method, answer);
+  }
+
+  /** Servers have no field for who sent a prompt: the audit log says whose each message was (docs/adr/0059-several-users.md). */
+  #prompted(session: Session, sender: Sender | undefined, { messageId, messageIds = [messageId] }: Params): void {
+    const { log, key } = this.#options;
+    const { id: client, user } = sender?.client ?? {};
+    const line = { ...AUDITED, server: key, session: session.id, client, user, messages: messageIds };
+    log.info(line, 'a user has sent a prompt to a session of several');
   }
 
   #onDrained(): void {

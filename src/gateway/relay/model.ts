@@ -131,6 +131,8 @@ export interface RelayLimits {
   readonly detachAfterMs: number;
   /** Ms in which nobody can answer what a session waits for, after which the gateway denies it, unless the tenant states it; default 10 minutes. */
   readonly permissionTimeoutMs: number;
+  /** Ms for which a question for a person is asked of the user of the turn alone, where several users share a session; default 30,000. */
+  readonly firstAskedMs: number;
   /** Ms for which the login of a tenant is believed, and after which it is read again for the sessions that have it; default 20,000. */
   readonly modelReadMs: number;
   /** Ms in which a prompt that the server has taken must start a turn, before another client's prompt is sent; default 5000. */
@@ -181,6 +183,7 @@ export const DEFAULT_LIMITS: RelayLimits = {
   attachTimeoutMs: 120_000,
   detachAfterMs: 60_000,
   permissionTimeoutMs: 600_000,
+  firstAskedMs: 30_000,
   modelReadMs: 20_000,
   turnStartMs: 5000,
   quietMs: 3000,

@@ -27,8 +27,16 @@ export type FailoverResult = (typeof FAILOVER_RESULTS)[number];
 export const RESTORE_RESULTS = ['Idle', 'Finished', 'Running', 'Continued', 'SentAgain', 'Failed'] as const;
 export type RestoreResult = (typeof RESTORE_RESULTS)[number];
 
-/** What became of a prompt that had to wait for another client's turn; `TooMany`: it could not even wait. */
-export const HELD_ENDS = ['Sent', 'TooMany', 'ClientGone', 'ServerLost', 'SessionClosed', 'SessionDeleted'] as const;
+/** What became of a prompt that had to wait for another client's turn; `TooMany`: it could not even wait. `Cancelled`: its client took it back. */
+export const HELD_ENDS = [
+  'Sent',
+  'TooMany',
+  'ClientGone',
+  'Cancelled',
+  'ServerLost',
+  'SessionClosed',
+  'SessionDeleted',
+] as const;
 export type HeldEnd = (typeof HELD_ENDS)[number];
 
 /** What became of a prompt that had to wait for one of the turns that its server may run at once; `TooMany`: it could not even wait. */
@@ -46,7 +54,7 @@ export type WakeEnd = (typeof WAKE_ENDS)[number];
 /**
  * Why the relay refuses a call whose method is allowed: it is malformed, or its id is in use; the client has too many that
  * wait, or too many sessions; too many prompts wait for a turn; the session cannot be loaded as its clients had set it up; the login of
- * the tenant's model cannot be read; the user has as many sessions as it may have; all sessions that its server may have in memory are in use; too many prompts wait for one of the turns of its server; the tenant is paused; the gateway has no room for more of the tenant; the tenant sleeps, and the call does not wake it, or nothing does; there is no server now.
+ * the tenant's model cannot be read; the user has as many sessions as it may have; all sessions that its server may have in memory are in use; too many prompts wait for one of the turns of its server; the turn of another user runs; the tenant is paused; the gateway has no room for more of the tenant; the tenant sleeps, and the call does not wake it, or nothing does; there is no server now.
  */
 export const CALL_REFUSALS = [
   'Invalid',
@@ -58,6 +66,7 @@ export const CALL_REFUSALS = [
   'UserFull',
   'SessionsFull',
   'TurnsFull',
+  'SessionInUse',
   'TenantPaused',
   'MemoryLimit',
   'Asleep',

@@ -21,10 +21,16 @@ export const MODEL_UNAVAILABLE = -32052;
 /** The user has as many sessions as the tenant allows. In `data`: `retryable`, which is false, the name of the rule, its field and its value. */
 export const USER_FULL = -32053;
 
+/** The client took a prompt back that waited for the turn of another user. In `data`: `retryable`, which is false. */
+export const CANCELLED = -32054;
+
 /** Nobody waits for it every moment. */
 const PAUSED_RETRY_AFTER_MS = 5_000;
 /** It has waited already; turns take seconds. */
 const NO_PLACE_RETRY_AFTER_MS = 5_000;
+
+/** The field that says how users share the turns of a session. */
+const TURNS_FIELD = 'spec.collaboration.turns';
 
 /** Characters of a method's name that are repeated to who sent it. */
 const LONGEST_NAME = 128;
@@ -99,6 +105,26 @@ export function turnsFull(id: RequestId, max: number): string {
   const message = `the server runs all ${max} turns that ${field} of the tenant allows, and too many prompts wait for one; try again, or have the limit raised`;
   const data = { retryable: true, retryAfterMs: NO_PLACE_RETRY_AFTER_MS, outcome: 'NotSent' };
   return formatError(id, UNAVAILABLE, message, { ...data, rule: 'MaxConcurrentTurns', field, limit: max });
+}
+
+/** For a prompt in a session with `spec.collaboration.turns: Refuse`. `since`: ms since the epoch. */
+export function sessionInUse(id: RequestId, holder: string, since: number): string {
+  const at = new Date(since).toISOString();
+  const message = `the session is in use by ${holder} since ${at} (${TURNS_FIELD} of its CopilotSession); try again when the turn has ended`;
+  const data = { retryable: true, retryAfterMs: NO_PLACE_RETRY_AFTER_MS, outcome: 'NotSent' };
+  return formatError(id, UNAVAILABLE, message, {
+    ...data,
+    rule: 'SessionInUse',
+    field: TURNS_FIELD,
+    holder,
+    since: at,
+  });
+}
+
+/** For a prompt that waited, and was taken back by its client. */
+export function promptCancelled(id: RequestId): string {
+  const message = 'the prompt was taken back by an abort while it waited for its turn';
+  return formatError(id, CANCELLED, message, { retryable: false, outcome: 'NotSent' });
 }
 
 /** For clients of a session of which less than all restrictions could be told to the server again. */

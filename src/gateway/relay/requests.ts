@@ -11,6 +11,8 @@ export interface RequestKind {
   readonly audience: 'All' | 'Last';
   /** Whether it is answered at once while clients are attached of whom nobody declared it: it does not wait for one that left. */
   readonly isForPresent: boolean;
+  /** Whether a person decides it: that of the turn first, where several users share a session. */
+  readonly isForPerson: boolean;
   /** Whether it is a part of a turn, and ends with it. */
   readonly isOfTurn: boolean;
   /** Whether a client with this declaration answers such a request. */
@@ -45,10 +47,12 @@ export function requestKindOf(method: string): RequestKind | undefined {
   return KINDS.get(method);
 }
 
-function kindsOf([method, audience, by, lifetime]: RequestLine): [string, RequestKind][] {
+function kindsOf([method, audience, by, lifetime, reason]: RequestLine): [string, RequestKind][] {
   if ((audience !== 'All' && audience !== 'Last') || by === undefined) return [];
   const isForPresent = by === 'hooks';
-  return [[method, { audience, isForPresent, isOfTurn: lifetime === 'Turn', declares: declaredBy(by) }]];
+  const isForPerson = reason === 'Person';
+  const isOfTurn = lifetime === 'Turn';
+  return [[method, { audience, isForPresent, isForPerson, isOfTurn, declares: declaredBy(by) }]];
 }
 
 function declaredBy(by: DeclaredBy): Declares {

@@ -59,6 +59,8 @@ export interface SessionCallsOptions {
   readonly maxTurns: () => number | undefined;
   /** Whether no turn is to be started now. */
   readonly holdsStarts: () => boolean;
+  /** A server has taken a prompt of a session whose users share its turns. `result`: what it said. */
+  readonly onPrompt: (session: Session, sender: Sender | undefined, result: Readonly<Record<string, unknown>>) => void;
   /** A turn was cut because its session was closed. */
   readonly onClosed: (session: Session) => void;
   /** Nobody needs the session any more. */
@@ -177,9 +179,13 @@ export class SessionCalls {
   }
 
   /** What becomes of it when its server is lost, the journal says. */
-  #prompt(call: ClientCall, session: Session, answered: Answered): void {
+  #prompt(call: ClientCall, session: Session, given: Answered): void {
     const { prompts, trail } = session;
-    const { upstream } = this.#options;
+    const { upstream, onPrompt } = this.#options;
+    const answered: Answered = (answer) => {
+      if (session.turnRule !== undefined && isResult(answer)) onPrompt(session, call.sender, resultFields(answer.body));
+      given(answer);
+    };
     const prompt = prompts.sent(call.method, call.params, trail.position, session.now, call.sender);
     // Also who has sent it is done with it, though it is gone: the session must not wait for that.
     const give: Answered = (answer) => {

@@ -143,7 +143,7 @@ export class SessionEvents {
     const { waits, delivery, onQuestion } = this.#options;
     const only: SessionClient | 'Nobody' | undefined = waits.take(event.type, data, event.body);
     onQuestion();
-    if (only === undefined) delivery.toAll(event);
+    if (only === undefined) delivery.toAll(event, (client) => waits.isFor(data['requestId'], client));
     else if (only !== 'Nobody') delivery.to(only, event);
   }
 }

@@ -14,7 +14,7 @@ import { Waits } from './waits.ts';
 const RESERVED_MS = 5000;
 
 export interface SessionQuestionsOptions {
-  readonly limits: Pick<RelayLimits, 'waits' | 'waitBytes'>;
+  readonly limits: Pick<RelayLimits, 'waits' | 'waitBytes' | 'firstAskedMs'>;
   readonly observer: Pick<RelayObserver, 'unattended'>;
   /** Ms in which nobody can answer what it waits for, after which it is denied. Looked at when such a time begins. */
   readonly permissionTimeoutMs: () => number;
@@ -44,17 +44,21 @@ export class SessionQuestions {
     attached: Attached,
     timers: Pick<Timers<'Answers' | 'Reserved'>, 'start'>,
     hasInterest: (type: string) => boolean,
+    turnUser: () => string | undefined,
   ) {
     const { limits, observer, permissionTimeoutMs, mayKeep, setTimer, now, answer, deny } = options;
     this.#now = now;
     this.#timers = timers;
     const setDeadline = (fn: () => void) => setTimer(permissionTimeoutMs(), fn);
+    const setAlone = (fn: () => void) => setTimer(limits.firstAskedMs, fn);
     const clients = () => attached.entries;
     const shared = {
       limit: limits.waits,
       maxBytes: limits.waitBytes,
       attached: clients,
       setDeadline,
+      setAlone,
+      turnUser,
       mayKeep,
       observer,
     };

@@ -1,4 +1,5 @@
 /** A session that clients are attached to, or were until a moment ago. */
+import type { TurnRule } from '../../api/names.ts';
 import type { ToldRules } from '../model.ts';
 import { Aliases } from './aliases.ts';
 import { AnswersInTurn } from './answers-in-turn.ts';
@@ -23,7 +24,9 @@ export interface SessionOptions extends SessionQuestionsOptions {
   readonly limits: RelayLimits;
   readonly observer: RelayObserver;
   /** Now, ms since the epoch. */
-  readonly since: number;
+  readonly time: () => number;
+  /** `spec.collaboration.turns` now; undefined: its CopilotSession does not say. */
+  readonly turnRule: () => TurnRule | undefined;
   /** Nobody has been attached for a while, and the server has nothing to do. */
   readonly onUnused: () => void;
   /** The server says that it unloads it. */
@@ -73,14 +76,15 @@ export class Session {
 
   constructor(id: string, options: SessionOptions) {
     this.id = id;
-    this.since = options.since;
+    this.since = options.time();
     this.lastUsed = options.now();
     this.#options = options;
     const { limits, observer, setTimer } = options;
     this.#timers = new Timers(setTimer);
-    this.turn = new Turn(limits.heldSends, limits.heldSendBytes, observer);
+    this.turn = new Turn(limits.heldSends, limits.heldSendBytes, observer, options.time);
     const hasInterest = (type: string): boolean => this.replay.hasInterest(type);
-    this.questions = new SessionQuestions(options, this.attached, this.#timers, hasInterest);
+    const turnUser = () => (this.turnRule === undefined ? undefined : this.turn.holder?.client.user);
+    this.questions = new SessionQuestions(options, this.attached, this.#timers, hasInterest, turnUser);
     this.delivery = new Delivery(() => this.attached.clients, limits.softQueueBytes);
     const { trail, aliases, delivery, prompts } = this;
     const { waits } = this.questions;
@@ -105,6 +109,11 @@ export class Session {
 
   get clientCount(): number {
     return this.attached.size;
+  }
+
+  /** `spec.collaboration.turns` now; undefined: its CopilotSession does not say. */
+  get turnRule(): TurnRule | undefined {
+    return this.#options.turnRule();
   }
 
   /** Bytes that are kept of it, but for requests that are not answered: those are their clients'. */
@@ -256,11 +265,12 @@ export class Session {
     return this.#inTurn.run(task, gone);
   }
 
-  /** A prompt waits for another client's turn. A prompt that starts none, such as a command, must not block it for ever. */
+  /** A prompt that starts no turn, such as a command, must not block for ever those that wait for its turn, or are refused because of it. */
   watchTurn(): void {
-    if (!this.turn.isStuck || !this.isLoaded) return;
+    const isStuck = (): boolean => this.turn.isStuck && (this.turn.heldCount > 0 || this.turnRule !== undefined);
+    if (!isStuck() || !this.isLoaded) return;
     this.#timers.start('Start', this.#options.limits.turnStartMs, () => {
-      if (this.turn.isStuck) this.turn.idle();
+      if (isStuck()) this.turn.idle();
     });
   }
 
@@ -323,6 +333,7 @@ export class Session {
 
   #started(by: string | undefined): void {
     this.hadTurn = true;
+    this.#timers.stop('Start');
     this.turn.started(by);
   }
 

@@ -49,6 +49,17 @@ export function turnQueued(
   return made(sessionId, 'session.info', { infoType: 'gateway_queue', message }, maker);
 }
 
+/** Of a prompt that waits for the turn of another user: for the client that has sent it. `holder`: the user; undefined: it is not known. */
+export function promptQueued(
+  sessionId: string,
+  { place, count, holder }: { readonly place: number; readonly count: number; readonly holder: string | undefined },
+  maker: EventMaker,
+): MadeEvent {
+  const turn = holder === undefined ? 'the turn that runs' : `the turn of ${holder}`;
+  const message = `The prompt waits for ${turn}: it is number ${place} of ${count} (spec.collaboration.turns of the CopilotSession).`;
+  return made(sessionId, 'session.info', { infoType: 'gateway_queue', message }, maker);
+}
+
 function made(sessionId: string, type: string, data: object, { newId, clock }: EventMaker): MadeEvent {
   const timestamp = new Date(clock.now()).toISOString();
   const event = { type, data, ephemeral: true, id: newId(), timestamp, parentId: null };

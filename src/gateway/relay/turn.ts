@@ -4,14 +4,18 @@
  */
 import type { HeldEnd, RelayObserver, TurnEnd } from './observer.ts';
 
-/** Why a prompt is not sent: too many are held, or the server whose turn it waited for is gone. */
-export type SendRefusal = 'TooMany' | 'Lost';
+/** Why a prompt is not sent: too many are held, the server whose turn it waited for is gone, or its client took it back. */
+export type SendRefusal = 'TooMany' | 'Lost' | 'Cancelled';
 
 interface HeldSend<Client> {
   readonly client: Client;
   readonly send: () => void;
   readonly refuse: (why: SendRefusal) => void;
   readonly bytes: number;
+  /** Tells its client how many are before it, itself included, and how many wait; undefined: it is not told. */
+  readonly tell: ((place: number, count: number) => void) | undefined;
+  /** What it was told last. */
+  place: number;
 }
 
 /** The state of one session. `Client` is compared by identity. */
@@ -23,8 +27,11 @@ export class Turn<Client> {
   readonly #limit: number;
   readonly #maxBytes: number;
   readonly #observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>;
+  readonly #time: () => number;
   #held: HeldSend<Client>[] = [];
   #owner: Client | undefined;
+  /** Since when it is the owner's, ms since the epoch. */
+  #since = 0;
   #isRunning = false;
   /** The first event of the turn that runs. */
   #start: string | undefined;
@@ -32,11 +39,17 @@ export class Turn<Client> {
   #unanswered = 0;
   #isAborted = false;
 
-  /** At most `limit` prompts are held, and at most `maxBytes` of them. */
-  constructor(limit: number, maxBytes: number, observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>) {
+  /** At most `limit` prompts are held, and at most `maxBytes` of them. `time`: now, ms since the epoch. */
+  constructor(
+    limit: number,
+    maxBytes: number,
+    observer: Pick<RelayObserver, 'turnEnded' | 'heldEnded'>,
+    time: () => number,
+  ) {
     this.#limit = limit;
     this.#maxBytes = maxBytes;
     this.#observer = observer;
+    this.#time = time;
   }
 
   /** Whether the server works on a prompt. */
@@ -69,14 +82,19 @@ export class Turn<Client> {
     return this.#unanswered > 0;
   }
 
+  /** Whose turn runs, or was begun, and since when, in ms since the epoch; undefined: nobody's who is known. It may be gone. */
+  get holder(): { readonly client: Client; readonly since: number } | undefined {
+    return this.#owner === undefined ? undefined : { client: this.#owner, since: this.#since };
+  }
+
   /** Prompts that wait for another client's turn. */
   get heldCount(): number {
     return this.#held.length;
   }
 
-  /** Whether prompts wait for a turn that has not started although the server has taken its prompt. */
+  /** Whether a turn has not started although the server has taken its prompt. */
   get isStuck(): boolean {
-    return this.#held.length > 0 && !this.#isRunning && this.#unanswered === 0;
+    return this.#owner !== undefined && !this.#isRunning && this.#unanswered === 0;
   }
 
   /** Whether the turn that runs, or was begun, is the client's. */
@@ -96,14 +114,22 @@ export class Turn<Client> {
 
   /**
    * Calls `send` now or, while another client's turn runs, after it; `refuse` if it can't be kept, or is given up by `end`. A prompt
-   * that is held keeps `bytes`.
+   * that is held keeps `bytes`. `tell` is called with its place, and again whenever that has changed.
    */
-  request(client: Client, bytes: number, send: () => void, refuse: (why: SendRefusal) => void): void {
+  request(
+    client: Client,
+    bytes: number,
+    send: () => void,
+    refuse: (why: SendRefusal) => void,
+    tell?: HeldSend<Client>['tell'],
+  ): void {
     const isFree = !this.isTaken || this.#owner === client;
-    const request = { client, bytes, send, refuse };
+    const request = { client, bytes, send, refuse, tell, place: 0 };
     if (isFree) this.#take(request);
-    else if (this.#hasRoomFor(bytes)) this.#held.push(request);
-    else {
+    else if (this.#hasRoomFor(bytes)) {
+      this.#held.push(request);
+      this.#tellPlaces();
+    } else {
       this.#observer.heldEnded('TooMany');
       refuse('TooMany');
     }
@@ -135,13 +161,13 @@ export class Turn<Client> {
 
   /** A turn goes on that the client had begun at another home; undefined: nobody who is here. */
   goesOn(client: Client | undefined, by?: string): void {
-    this.#owner ??= client;
+    if (client !== undefined) this.take(client);
     this.started(by);
   }
 
   /** A prompt of the client is sent once more that it had sent at another home. */
   take(client: Client): void {
-    this.#owner ??= client;
+    if (this.#owner === undefined) this.#own(client);
   }
 
   /** The server has nothing to work on. A prompt that crossed this on its way will begin another turn of the same client. */
@@ -152,12 +178,14 @@ export class Turn<Client> {
 
   /** The client is gone: its turn goes on, what it had held is forgotten. */
   leave(client: Client): void {
-    const forgotten = this.#held.filter((each) => each.client === client);
-    this.#held = this.#held.filter((each) => each.client !== client);
-    for (const { refuse } of forgotten) {
-      this.#observer.heldEnded('ClientGone');
-      refuse('Lost');
-    }
+    for (const { refuse } of this.#takeBack(client, 'ClientGone')) refuse('Lost');
+  }
+
+  /** The client takes back what it had held. Returns whether there was something. */
+  cancel(client: Client): boolean {
+    const cancelled = this.#takeBack(client, 'Cancelled');
+    for (const { refuse } of cancelled) refuse('Cancelled');
+    return cancelled.length > 0;
   }
 
   /** There is no server any more, or no session: nothing runs, and what was held is refused. */
@@ -186,6 +214,30 @@ export class Turn<Client> {
     return this.#held.length < this.#limit && held + bytes <= this.#maxBytes;
   }
 
+  #takeBack(client: Client, why: HeldEnd): readonly HeldSend<Client>[] {
+    const taken = this.#held.filter((each) => each.client === client);
+    if (taken.length === 0) return taken;
+    this.#held = this.#held.filter((each) => each.client !== client);
+    for (let n = 0; n < taken.length; n += 1) this.#observer.heldEnded(why);
+    this.#tellPlaces();
+    return taken;
+  }
+
+  /** To those whose place is another one than they know. */
+  #tellPlaces(): void {
+    const count = this.#held.length;
+    for (const [index, held] of this.#held.entries()) {
+      if (held.place === index + 1) continue;
+      held.place = index + 1;
+      held.tell?.(held.place, count);
+    }
+  }
+
+  #own(client: Client): void {
+    this.#owner = client;
+    this.#since = this.#time();
+  }
+
   #release(): void {
     this.#owner = undefined;
     const next = this.#held.shift();
@@ -193,6 +245,7 @@ export class Turn<Client> {
     this.#takeHeld(next);
     // What the same client had sent behind it belongs to the same turn.
     while (this.#held[0]?.client === next.client) this.#takeHeld(this.#held.shift() as HeldSend<Client>);
+    this.#tellPlaces();
   }
 
   #takeHeld(held: HeldSend<Client>): void {
@@ -201,7 +254,8 @@ export class Turn<Client> {
   }
 
   #take({ client, send }: HeldSend<Client>): void {
-    this.#owner = client;
+    // More of the same turn has begun when that did.
+    if (this.#owner !== client) this.#own(client);
     this.#isAborted = false;
     this.#unanswered += 1;
     send();

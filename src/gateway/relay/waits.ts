@@ -1,59 +1,11 @@
 /** What a session waits for of its clients: permissions, client tools and whatever else its server asks by events, once. */
 import type { RequestId } from '../../copilot/index.ts';
-import { declares } from './declarations.ts';
 import { endsWait, waitOf, type WaitKind } from './events.ts';
+import { Alone } from './first-asked.ts';
 import type { Declaration, SessionClient } from './model.ts';
-import type { RelayObserver } from './observer.ts';
+import { ableOf, canAnswer, type Wait, type WaitsOptions } from './wait.ts';
 
 const PERMISSION = 'permission.requested';
-/** By this flag a client says that it answers whatever is asked by events. */
-const OBSERVES = 'observePromptEvents';
-
-interface Wait {
-  readonly kind: WaitKind;
-  /** The event, as the server sent it. */
-  readonly body: Buffer;
-  readonly type: string;
-  /** What a client must have declared, for `One`. */
-  readonly name: string;
-  /** Who has it, for `One`. */
-  offeredTo: SessionClient | undefined;
-  /** Ends it, because nobody can answer. */
-  deadline: { cancel(): void } | undefined;
-  /** Whether a client that comes in a moment may have it already, for `One`. */
-  isReserved: boolean;
-  /** What the event and the request have in common by which the server asks the same once more. */
-  readonly subject: unknown;
-  /** That request. */
-  twin: RequestId | undefined;
-  /** Whether its turn is being aborted. */
-  isAborted: boolean;
-}
-
-/** The open requests of the server. */
-export interface Twins {
-  /** It was answered by its event. */
-  close(id: RequestId): void;
-  /** Answers it in place of clients, unless one was asked, or it is answered already. */
-  deny(id: RequestId): void;
-}
-
-export interface WaitsOptions {
-  readonly limit: number;
-  readonly maxBytes: number;
-  readonly attached: () => Iterable<readonly [SessionClient, Declaration]>;
-  /** Calls `fn` when the time is over in which somebody who can answer may come. */
-  readonly setDeadline: (fn: () => void) => { cancel(): void };
-  /** Whether a client has said that events of this type are answered. */
-  readonly hasInterest: (type: string) => boolean;
-  /** Answers in place of the clients. */
-  readonly deny: (requestId: string, kind: WaitKind) => void;
-  /** The requests by which the server asks the same once more. */
-  readonly twins: Twins;
-  /** Whether so many bytes more may be kept of the tenant. */
-  readonly mayKeep: (bytes: number) => boolean;
-  readonly observer: Pick<RelayObserver, 'unattended'>;
-}
 
 /** The open ones of one session. */
 export class Waits {
@@ -100,6 +52,10 @@ export class Waits {
     const wait = kind && this.#opened(requestId, type, kind, data, body);
     if (kind === undefined || wait === undefined) return undefined;
     if (kind.audience === 'One') wait.offeredTo = this.#lastThatDeclared(wait);
+    if (kind.isForPerson === true) {
+      const { turnUser, setAlone } = this.#options;
+      wait.alone.begin(this.#able(wait), turnUser(), () => setAlone(() => this.#offerOthers(wait)));
+    }
     this.#setDeadline(requestId, wait);
     return kind.audience === 'One' ? (wait.offeredTo ?? 'Nobody') : undefined;
   }
@@ -117,8 +73,15 @@ export class Waits {
     const named = kind.name === undefined ? '' : data[kind.name];
     const name = typeof named === 'string' ? named : '';
     const subject = kind.twin === undefined ? undefined : data[kind.twin.field];
-    const unattended = { offeredTo: undefined, deadline: undefined, isReserved: false, twin: undefined };
-    const wait: Wait = { kind, body: Buffer.from(body), type, name, subject, ...unattended, isAborted: false };
+    const unattended = {
+      offeredTo: undefined,
+      deadline: undefined,
+      isReserved: false,
+      twin: undefined,
+      isAborted: false,
+    };
+    const alone = new Alone();
+    const wait: Wait = { kind, body: Buffer.from(body), type, name, subject, alone, ...unattended };
     this.#open.set(requestId, wait);
     this.#bytes += body.length;
     return wait;
@@ -128,8 +91,9 @@ export class Waits {
   offer(client: SessionClient, declaration: Declaration, had: readonly string[] = []): void {
     for (const [requestId, wait] of this.#open) {
       if (had.includes(requestId)) this.keep(requestId, client);
-      else if (wait.kind.audience === 'All') client.deliver(wait.body, wait.type);
-      else if (wait.offeredTo === undefined && !wait.isReserved && this.#canAnswer(wait, declaration))
+      else if (wait.kind.audience === 'All') {
+        if (wait.alone.isFor(client)) client.deliver(wait.body, wait.type);
+      } else if (wait.offeredTo === undefined && !wait.isReserved && canAnswer(wait, declaration))
         this.#give(wait, client);
       this.#setDeadline(requestId, wait);
     }
@@ -144,8 +108,15 @@ export class Waits {
         const next = this.#lastThatDeclared(wait);
         if (next !== undefined) this.#give(wait, next);
       }
+      if (wait.alone.isOn && !wait.alone.isThere(this.#able(wait))) this.#offerOthers(wait);
       this.#setDeadline(requestId, wait);
     }
+  }
+
+  /** Whether a client has what is for all: the user of the turn may have it alone. */
+  isFor(requestId: unknown, client: SessionClient): boolean {
+    const wait = typeof requestId === 'string' ? this.#open.get(requestId) : undefined;
+    return wait === undefined || wait.alone.isFor(client);
   }
 
   /** The server asks by this request what it has asked by the event before. */
@@ -168,9 +139,10 @@ export class Waits {
 
   /** Ids of what the client has and has yet to answer. */
   offeredTo(client: SessionClient): string[] {
-    return [...this.#open].flatMap(([requestId, { kind, offeredTo }]) =>
-      kind.audience === 'All' || offeredTo === client ? [requestId] : [],
-    );
+    return [...this.#open].flatMap(([requestId, wait]) => {
+      const isOffered = wait.kind.audience === 'All' ? wait.alone.isFor(client) : wait.offeredTo === client;
+      return isOffered ? [requestId] : [];
+    });
   }
 
   has(requestId: string): boolean {
@@ -247,6 +219,7 @@ export class Waits {
     const wait = this.#open.get(requestId);
     if (wait === undefined) return;
     wait.deadline?.cancel();
+    wait.alone.end();
     this.#open.delete(requestId);
     this.#bytes -= wait.body.length;
   }
@@ -275,19 +248,24 @@ export class Waits {
   }
 
   /** Whether somebody is there who has said that it answers such. */
-  #isAttended({ kind: { audience, flag }, type, offeredTo }: Wait): boolean {
-    if (audience === 'One') return offeredTo !== undefined;
-    const attached = [...this.#options.attached()].map(([, declaration]) => declaration);
-    const isDeclared = attached.some((each) => each[OBSERVES] === true || (flag !== undefined && each[flag] === true));
-    return isDeclared || (attached.length > 0 && this.#options.hasInterest(type));
+  #isAttended(wait: Wait): boolean {
+    return wait.kind.audience === 'One' ? wait.offeredTo !== undefined : this.#able(wait).length > 0;
+  }
+
+  #able(wait: Wait): readonly SessionClient[] {
+    const { attached, hasInterest } = this.#options;
+    return ableOf(wait, attached(), hasInterest(wait.type));
+  }
+
+  /** Gives it to those who do not have it, because the user of the turn had it alone. */
+  #offerOthers(wait: Wait): void {
+    const { alone, body, type } = wait;
+    const others = [...this.#options.attached()].flatMap(([client]) => (alone.isFor(client) ? [] : [client]));
+    alone.end();
+    for (const client of others) client.deliver(body, type);
   }
 
   #lastThatDeclared(wait: Wait): SessionClient | undefined {
-    const able = [...this.#options.attached()].findLast(([, declaration]) => this.#canAnswer(wait, declaration));
-    return able?.[0];
-  }
-
-  #canAnswer({ kind: { list }, name }: Wait, declaration: Declaration): boolean {
-    return list !== undefined && declares(declaration, list, name);
+    return [...this.#options.attached()].findLast(([, declaration]) => canAnswer(wait, declaration))?.[0];
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The audit log: one line for each client that is admitted or denied, when an admitted one is gone, and when the process stops. No token, and nothing
- * of what it says. The relay writes those of drained servers and of sessions that it takes over.
+ * of what it says. The relay writes those of drained servers, of sessions that it takes over, and of prompts in sessions whose users share the turns.
  */
 import type { Logger } from 'pino';
 import type { Denial } from '../admission/admission.ts';

@@ -87,8 +87,17 @@ const OUTCOMES: readonly (readonly [metric: string, label: string, usual: readon
   [
     'copilot_gateway_refused_calls_total',
     'reason',
-    // ModelUnavailable: CopilotModelNotConfigured. TooManyPrompts: CopilotPromptsRefused.
-    ['Invalid', 'TooManyCalls', 'TooManySessions', 'UserFull', 'TenantPaused', 'ModelUnavailable', 'TooManyPrompts'],
+    // ModelUnavailable: CopilotModelNotConfigured. TooManyPrompts: CopilotPromptsRefused. SessionInUse: the CopilotSession asks for it.
+    [
+      'Invalid',
+      'TooManyCalls',
+      'TooManySessions',
+      'UserFull',
+      'SessionInUse',
+      'TenantPaused',
+      'ModelUnavailable',
+      'TooManyPrompts',
+    ],
   ],
   ['copilot_gateway_woken_calls_total', 'result', ['Woken', 'ClientGone']],
   ['copilot_gateway_home_searches_total', 'result', ['Here', 'Peer']],
@@ -104,7 +113,7 @@ const OUTCOMES: readonly (readonly [metric: string, label: string, usual: readon
   [
     'copilot_gateway_held_prompts_total',
     'result',
-    ['Sent', 'ClientGone', 'ServerLost', 'SessionClosed', 'SessionDeleted'],
+    ['Sent', 'ClientGone', 'Cancelled', 'ServerLost', 'SessionClosed', 'SessionDeleted'],
   ],
   ['copilot_tenant_wake_seconds_count', 'result', ['Awake']],
 ];

@@ -3,7 +3,7 @@ import type { MethodLine } from '../line.ts';
 
 /** In the order of names: method, what is done in a Dedicated tenant, the same or denied in a Shared one, why. */
 export const SESSION_METHODS: readonly MethodLine[] = [
-  ['session.abort', 'relay', 'same', 'OneSession'],
+  ['session.abort', 'abort', 'same', 'Abort'],
   ['session.autopilotObjective.getState', 'relay', 'same', 'OneSession'],
   ['session.cancelAllBackgroundAgents', 'relay', 'same', 'OneSession'],
   ['session.completions.getTriggerCharacters', 'relay', 'same', 'OneSession'],

@@ -35,6 +35,13 @@ describe('what CopilotSessions say of an id', () => {
     });
   });
 
+  it('is how its users share its turns', () => {
+    informer.set(slimSession(sampleSession({ owner: 'alice', collaboration: { turns: 'Queue' } })));
+    expect(records.find(TENANT, 'alpha')?.settings).toEqual({ turns: 'Queue' });
+    informer.set(slimSession(sampleSession({ owner: 'alice', collaboration: {} })));
+    expect(records.find(TENANT, 'alpha')?.settings).toBeUndefined();
+  });
+
   it('is neither while the operator finds that it does not hold the session', () => {
     const stalled = (status: 'True' | 'False', reason: string) => ({
       conditions: [{ type: 'Stalled', status, reason, message: '', lastTransitionTime: '2026-01-02T03:04:05Z' }],

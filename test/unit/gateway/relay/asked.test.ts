@@ -1,12 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { Asked } from '../../../../src/gateway/relay/asked.ts';
 import type { ClientAnswer, Declaration, SessionClient } from '../../../../src/gateway/relay/model.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
 
 /** A client of which is known what it has yet to answer. */
 class AskedClient implements SessionClient {
   readonly id = 1;
+  readonly user: string;
   readonly isEnded = false;
   readonly open = new Set<(answer: ClientAnswer) => void>();
+
+  constructor(user: string) {
+    this.user = user;
+  }
 
   deliver(): void {
     // No event is sent here.
@@ -29,8 +35,12 @@ class AskedClient implements SessionClient {
   }
 }
 
-function asking(declaration: Declaration = { requestUserInput: true }) {
-  const [a, b] = [new AskedClient(), new AskedClient()];
+const ALONE_MS = 100;
+
+/** `turnUser`: whose turn asks, by its name. */
+function asking(declaration: Declaration = { requestUserInput: true }, turnUser?: string) {
+  const [a, b] = [new AskedClient('a'), new AskedClient('b')];
+  const clock = new FakeClock();
   const attached = new Map<SessionClient, Declaration>([a, b].map((client) => [client, declaration]));
   const answers: ClientAnswer[] = [];
   const asked = new Asked({
@@ -40,10 +50,12 @@ function asking(declaration: Declaration = { requestUserInput: true }) {
     observer: { unattended: () => undefined },
     attached: () => attached,
     setDeadline: () => ({ cancel: () => undefined }),
+    setAlone: (fn) => clock.setTimer(ALONE_MS, fn),
+    turnUser: () => turnUser,
     answer: (_id, answer) => answers.push(answer),
   });
   asked.take(1, 'userInput.request', {}, 60);
-  return { a, b, asked, answers, attached };
+  return { a, b, asked, answers, attached, clock };
 }
 
 describe('who has yet to answer', () => {
@@ -58,6 +70,62 @@ describe('who has yet to answer', () => {
     const { a, b, asked, answers } = asking();
     asked.clear();
     expect([a.open.size, b.open.size, answers.length]).toEqual([0, 0, 0]);
+  });
+});
+
+describe('what a person decides in the turn of a user', () => {
+  const declaration = { requestUserInput: true };
+  const inTurnOf = (user: string) => asking(declaration, user);
+
+  it('is asked of that user alone, and then of the others as well; the first answer counts', async () => {
+    const { a, b, asked, answers, attached, clock } = inTurnOf('a');
+    const c = new AskedClient('c');
+    attached.set(c, declaration);
+    asked.offer(c, declaration);
+    expect([a, b, c].map(({ open }) => open.size)).toEqual([1, 0, 0]);
+    await clock.advance(ALONE_MS);
+    expect([a, b, c].map(({ open }) => open.size)).toEqual([1, 1, 1]);
+    b.answer({ result: { answer: 'b' } });
+    expect(answers).toEqual([{ result: { answer: 'b' } }]);
+    expect([a, b, c].map(({ open }) => open.size)).toEqual([0, 0, 0]);
+  });
+
+  it('is asked of nobody else once the user has answered', async () => {
+    const { a, b, answers, clock } = inTurnOf('a');
+    a.answer({ result: { answer: 'a' } });
+    await clock.advance(ALONE_MS);
+    expect([answers.length, b.open.size]).toEqual([1, 0]);
+  });
+
+  it('is asked of the others when the user leaves, or has an error for an answer', () => {
+    const left = inTurnOf('a');
+    left.attached.delete(left.a);
+    left.asked.leave(left.a);
+    expect(left.b.open.size).toBe(1);
+    const failed = inTurnOf('a');
+    failed.a.answer({ error: { code: 1, message: 'no handler' } });
+    expect([failed.b.open.size, failed.answers.length]).toEqual([1, 0]);
+    failed.b.answer({ result: { answer: 'b' } });
+    expect(failed.answers).toEqual([{ result: { answer: 'b' } }]);
+  });
+
+  it('fails if that was the only one there', () => {
+    const { a, b, asked, answers, attached } = inTurnOf('a');
+    attached.delete(b);
+    asked.leave(b);
+    a.answer({ error: { code: 1, message: 'no handler' } });
+    expect(answers).toEqual([{ error: { code: 1, message: 'no handler' } }]);
+  });
+
+  it('is asked of all at once where the user is not there', () => {
+    const { a, b } = inTurnOf('c');
+    expect([a.open.size, b.open.size]).toEqual([1, 1]);
+  });
+
+  it('is no hook: each that declared some is heard', () => {
+    const { a, b, asked } = asking({ hooks: true }, 'a');
+    asked.take(2, 'hooks.invoke', { hookType: 'preToolUse' }, 1);
+    expect([a.open.size, b.open.size]).toEqual([1, 1]);
   });
 });
 

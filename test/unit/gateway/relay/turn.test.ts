@@ -5,18 +5,22 @@ import { Turn } from '../../../../src/gateway/relay/turn.ts';
 function recorded(limit = 10, maxBytes = 100) {
   const log: string[] = [];
   const ends: string[] = [];
-  const turn = new Turn<string>(limit, maxBytes, {
-    turnEnded: (end) => void ends.push(`turn ${end}`),
-    heldEnded: (end) => void ends.push(`held ${end}`),
-  });
+  const places: string[] = [];
+  const at = { now: 1000 };
+  const observer = {
+    turnEnded: (end: string) => void ends.push(`turn ${end}`),
+    heldEnded: (end: string) => void ends.push(`held ${end}`),
+  };
+  const turn = new Turn<string>(limit, maxBytes, observer, () => at.now);
   const send = (client: string, prompt: string, bytes = 1) =>
     turn.request(
       client,
       bytes,
       () => log.push(`${client}:${prompt}`),
       (why) => log.push(`${client}:${prompt} ${why}`),
+      (place, count) => places.push(`${client}:${prompt} ${place}/${count}`),
     );
-  return { turn, log, ends, send };
+  return { turn, log, ends, places, at, send };
 }
 
 describe('prompts of several clients', () => {
@@ -130,6 +134,59 @@ describe('prompts of several clients', () => {
     expect(turn.isStuck).toBe(true);
     turn.started();
     expect(turn.isStuck).toBe(false);
+  });
+});
+
+describe('a prompt that waits', () => {
+  it('is told its place, and again when that has changed', () => {
+    const { turn, places, send } = recorded();
+    for (const client of ['a', 'b', 'c', 'd']) send(client, '1');
+    expect(places).toEqual(['b:1 1/1', 'c:1 2/2', 'd:1 3/3']);
+    turn.leave('c');
+    expect(places.splice(0)).toEqual(['b:1 1/1', 'c:1 2/2', 'd:1 3/3', 'd:1 2/2']);
+    turn.answered('a', true);
+    expect(places).toEqual(['d:1 1/1']);
+  });
+
+  it('can be taken back, with what its client has sent behind it, and nothing of others is', () => {
+    const { turn, log, ends, send } = recorded();
+    for (const client of ['a', 'b', 'c', 'b']) send(client, '1');
+    expect([turn.cancel('b'), turn.cancel('b'), turn.cancel('a')]).toEqual([true, false, false]);
+    expect(log).toEqual(['a:1', 'b:1 Cancelled', 'b:1 Cancelled']);
+    expect(ends).toEqual(['held Cancelled', 'held Cancelled']);
+    turn.answered('a', true);
+    expect(log.at(-1)).toBe('c:1');
+  });
+});
+
+describe('the holder of a turn', () => {
+  it('is who began it, since its first prompt, also when its client is gone', () => {
+    const { turn, at, send } = recorded();
+    expect(turn.holder).toBeUndefined();
+    send('a', '1');
+    at.now = 2000;
+    send('a', '2');
+    turn.leave('a');
+    expect(turn.holder).toEqual({ client: 'a', since: 1000 });
+  });
+
+  it('is who had waited, since its prompt was sent', () => {
+    const { turn, at, send } = recorded();
+    send('a', '1');
+    send('b', '1');
+    at.now = 3000;
+    turn.answered('a', true);
+    expect(turn.holder).toEqual({ client: 'b', since: 3000 });
+  });
+
+  it('is who had begun it at another home, or nobody who is known', () => {
+    const { turn, at } = recorded();
+    turn.goesOn(undefined);
+    expect([turn.isTaken, turn.holder]).toEqual([true, undefined]);
+    at.now = 4000;
+    turn.goesOn('a');
+    turn.goesOn('b');
+    expect(turn.holder).toEqual({ client: 'a', since: 4000 });
   });
 });
 

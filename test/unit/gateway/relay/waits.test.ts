@@ -6,12 +6,18 @@ import { Waits } from '../../../../src/gateway/relay/waits.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 const DEADLINE_MS = 1000;
+const ALONE_MS = 100;
 
 /** A client, and the types of the events that it was offered. */
 class OfferedClient implements SessionClient {
   readonly id = 1;
+  readonly user: string | undefined;
   readonly isEnded = false;
   readonly offered: (string | undefined)[] = [];
+
+  constructor(user?: string) {
+    this.user = user;
+  }
 
   deliver(_body: unknown, type?: string): void {
     this.offered.push(type);
@@ -35,6 +41,8 @@ class World {
   /** Requests that were answered by their events, and that were given up. */
   readonly closed: unknown[] = [];
   readonly givenUp: unknown[] = [];
+  /** Whose turn asks. */
+  turnUser: string | undefined;
   readonly waits = new Waits({
     limit: 100,
     maxBytes: 10_000,
@@ -43,6 +51,8 @@ class World {
     attached: () => this.attached,
     hasInterest: (type) => this.interests.has(type),
     setDeadline: (fn) => this.clock.setTimer(DEADLINE_MS, fn),
+    setAlone: (fn) => this.clock.setTimer(ALONE_MS, fn),
+    turnUser: () => this.turnUser,
     deny: (_, { denial }) => void this.denied.push(denial.method),
     twins: { close: (id) => void this.closed.push(id), deny: (id) => void this.givenUp.push(id) },
   });
@@ -51,8 +61,8 @@ class World {
     this.waits.take(type, { requestId, ...data }, Buffer.from('{}'));
   }
 
-  attach(declaration: Declaration = {}): OfferedClient {
-    const client = new OfferedClient();
+  attach(declaration: Declaration = {}, user?: string): OfferedClient {
+    const client = new OfferedClient(user);
     this.attached.set(client, declaration);
     this.waits.offer(client, declaration);
     return client;
@@ -126,6 +136,81 @@ it('what was said after a deadline began counts when it ends', async () => {
   at.interests.add('sampling.requested');
   await at.late();
   expect(at.denied).toEqual([]);
+});
+
+describe('what a person decides in the turn of a user', () => {
+  const answers = { requestPermission: true };
+
+  /** Who has the question. */
+  function asked(at: World, clients: readonly OfferedClient[]): boolean[] {
+    return clients.map((client) => client.offered.length > 0 || at.waits.isFor('r', client));
+  }
+
+  function world(): { at: World; alice: OfferedClient; bob: OfferedClient; late: OfferedClient } {
+    const at = new World();
+    at.turnUser = 'alice';
+    const [alice, bob] = [at.attach(answers, 'alice'), at.attach(answers, 'bob')];
+    at.ask('permission.requested');
+    return { at, alice, bob, late: at.attach(answers, 'carol') };
+  }
+
+  it('is for that user alone, and then for whoever is attached', async () => {
+    const { at, alice, bob, late } = world();
+    expect(asked(at, [alice, bob, late])).toEqual([true, false, false]);
+    expect(at.waits.offeredTo(bob)).toEqual([]);
+    expect(at.attach({}, 'alice').offered).toEqual(['permission.requested']);
+    await at.clock.advance(ALONE_MS);
+    expect([bob.offered, late.offered]).toEqual([['permission.requested'], ['permission.requested']]);
+    // It has it already: the server's own event was for it.
+    expect(alice.offered).toEqual([]);
+    expect(at.waits.offeredTo(bob)).toEqual(['r']);
+  });
+
+  it('is for the others at once when the last client of the user is gone that answers', () => {
+    const { at, alice, bob } = world();
+    at.attach({}, 'alice');
+    at.attached.delete(alice);
+    at.waits.leave(alice);
+    expect(bob.offered).toEqual(['permission.requested']);
+  });
+
+  it('stays with the user while another of its clients answers', () => {
+    const { at, alice, bob } = world();
+    at.attach(answers, 'alice');
+    at.attached.delete(alice);
+    at.waits.leave(alice);
+    expect(bob.offered).toEqual([]);
+  });
+
+  it('is offered to nobody after the user has answered', async () => {
+    const { at, bob } = world();
+    at.ask('permission.completed');
+    await at.clock.advance(ALONE_MS);
+    expect(bob.offered).toEqual([]);
+    expect(at.waits.isFor('r', bob)).toBe(true);
+  });
+
+  it('is for all at once when no client of the user answers, or it is not known whose turn it is', () => {
+    const at = new World();
+    const bob = at.attach(answers, 'bob');
+    at.attach({}, 'alice');
+    at.turnUser = 'alice';
+    at.ask('permission.requested');
+    expect(at.waits.isFor('r', bob)).toBe(true);
+    const { at: other, bob: second } = world();
+    other.turnUser = undefined;
+    other.ask('permission.requested');
+    expect(other.waits.isFor('r', second)).toBe(true);
+  });
+
+  it('is no question that is for a program', () => {
+    const at = new World();
+    at.turnUser = 'alice';
+    at.attach({ observePromptEvents: true }, 'alice');
+    const bob = at.attach({ observePromptEvents: true }, 'bob');
+    at.ask('sampling.requested');
+    expect(at.waits.isFor('r', bob)).toBe(true);
+  });
 });
 
 describe('a turn that is aborted', () => {
