@@ -176,7 +176,7 @@ export class RelayMetrics implements RelayObserver {
       () => countByState(sessions()),
     );
     this.#series.gauge('held_prompts', "Prompts that wait for another client's turn in their session now", () =>
-      relay.sessions().reduce((sum, { heldPrompts }) => sum + heldPrompts, 0),
+      sessions().reduce((sum, { heldPrompts }) => sum + heldPrompts, 0),
     );
     this.#series.states('servers', 'Servers that clients were routed to, by connection', SERVER_STATES, () =>
       countByState(servers()),
