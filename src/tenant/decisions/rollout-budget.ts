@@ -4,15 +4,20 @@
 export interface RolloutBudget {
   /** Whether the roll-out is paused. */
   readonly paused: boolean;
-  /**
-   * Asks for a place in the roll-out; `server` is a server of the tenant. One that drains for it has its place already. `isRecycled`: its tenant
-   * wants a fresh process of the version that it has.
-   */
-  rollOut(server: string, isDraining?: boolean, isRecycled?: boolean): BudgetDecision;
+  /** Asks for a place in the roll-out; `server` is a server of the tenant. */
+  rollOut(server: string, how?: RolloutAsk): BudgetDecision;
   /** The server is not written yet, because it drains first: it keeps the place that it was given. */
   hold(server: string): void;
   /** Asks for the restart of a server that does not respond. */
   restart(server: string): BudgetDecision;
+}
+
+/** Which place in the roll-out is asked for. */
+export interface RolloutAsk {
+  /** Since when the server drains for it, as its status says: it has its place already. Undefined: it does not. */
+  readonly drainsSince?: string | undefined;
+  /** Its tenant wants a fresh process of the version that it has. */
+  readonly isRecycled?: boolean | undefined;
 }
 
 /** What of the operator's budget is used. */
