@@ -368,9 +368,10 @@ export class ClientConnection implements ClientLink, KeptAlive {
   }
 
   #relay(body: Buffer): void {
+    if (this.#isTooFast(body)) return;
     const request = readConnect(body);
-    if (request !== undefined) return this.#renew(request);
-    if (!this.#isTooFast(body)) this.#handler?.frame(body);
+    if (request === undefined) this.#handler?.frame(body);
+    else this.#renew(request);
   }
 
   /** Whether a frame is refused because too much has come. */
