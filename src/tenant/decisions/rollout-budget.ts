@@ -77,13 +77,17 @@ export function isPaused({ max, stuck }: BudgetUse): boolean {
   return max > 0 && stuck.length >= max;
 }
 
-/** Whether `server`, which does not respond, is restarted now. `waiting` are all servers that are to be restarted. */
+/**
+ * Whether `server`, which does not respond, is restarted now. `waiting` are all servers that are to be restarted, in the order in which they
+ * asked: by name, a tenant with many that never respond would keep the places from others.
+ */
 export function restartAllowed(server: string, waiting: readonly string[], use: BudgetUse): BudgetDecision {
-  if (isNext(server, waiting, use)) return NEXT;
+  const at = waiting.indexOf(server);
+  if (isNext(server, [], use, at === -1 ? waiting : waiting.slice(0, at))) return NEXT;
   return refused('Restarting', `Its restart waits: ${replacedAtATime(use.max)}, in case the network is the cause.`);
 }
 
-/** By name, so that every process and every reconcile choose the same servers. */
+/** By name, so that every process and every reconcile choose the same servers; `first` go before them. */
 function isNext(
   server: string,
   waiting: readonly string[],
