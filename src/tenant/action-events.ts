@@ -104,7 +104,9 @@ function endedDrains({ servers, surplus, drains }: Plan, outcome: Outcome): Ende
       deployment !== undefined && outcome.servers.get(index)?.deployment !== live.deployment,
   );
   const stopped = surplus.flatMap(({ index, deployment: live }) =>
-    live === undefined || replicasOf(live) === 0 ? [] : { index, name: live.metadata.name },
+    live === undefined || replicasOf(live) === 0 || !outcome.removed.includes(index)
+      ? []
+      : { index, name: live.metadata.name },
   );
   return [...written, ...stopped].flatMap(({ index, name }) => {
     const { end, drain } = drains?.get(index) ?? {};

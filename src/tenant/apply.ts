@@ -61,6 +61,8 @@ export interface Outcome {
   readonly restarted: readonly ServerPlan[];
   /** Ended pods of servers that were deleted. */
   readonly endedPods: readonly EndedPod[];
+  /** Indexes of the servers beyond `spec.replicas` whose Deployment was deleted. */
+  readonly removed: readonly number[];
   /** Messages about sweeps that cannot be done now. */
   readonly sweepFailures: readonly string[];
   /** When a child is written next that another writer keeps changing, or that must be deleted first, in ms. */
@@ -97,7 +99,7 @@ export async function applyPlan(
       return [server.index, live] as const;
     }),
   );
-  await deleteSurplus(writer, tenant, stoppable(plan));
+  const removed = await deleteSurplus(writer, tenant, stoppable(plan));
   // Last, so that servers do not wait for it.
   if (!cleanupFirst) await applyCleanup(writer, facts, world, new Map([...world.servers, ...servers]));
   const endedPods = await deleteEndedPods(writer, client, tenant, world.servers, plan.endedPods, signal);
@@ -110,6 +112,7 @@ export async function applyPlan(
     credentials,
     rotated,
     restarted,
+    removed,
     endedPods,
     sweepFailures,
     servers: new Map(servers),
@@ -127,6 +130,7 @@ export function untouched({ tenant, servers, bindingSecret }: World, plan: Plan)
     adopted: [],
     undone: [],
     restarted: [],
+    removed: [],
     endedPods: [],
     sweepFailures: [],
   };
@@ -139,8 +143,8 @@ const startsFromZero = ({ deployment, live }: ServerPlan): boolean =>
   (deployment?.spec?.replicas ?? 0) > 0 && (live.deployment?.spec?.replicas ?? 0) === 0;
 
 /** Foreground: the Job remains, and is waited for, until its pods are gone. */
-function withdraw(writer: ChildWriter, job: Job): Promise<void> {
-  return writer.delete(Job, job, { isOurs: () => true, propagationPolicy: 'Foreground' });
+async function withdraw(writer: ChildWriter, job: Job): Promise<void> {
+  await writer.delete(Job, job, { isOurs: () => true, propagationPolicy: 'Foreground' });
 }
 
 /** What came of applying what servers share. */
@@ -261,14 +265,16 @@ export function deletesServers(tenant: CopilotTenant, surplus: readonly ServerWo
   );
 }
 
-/** Deletes the servers beyond `spec.replicas`, one after the other, highest index first. */
+/** Deletes the servers beyond `spec.replicas`, one after the other, highest index first. Returns those whose Deployment was deleted. */
 async function deleteSurplus(
   writer: ChildWriter,
   tenant: CopilotTenant,
   surplus: readonly ServerWorld[],
-): Promise<void> {
+): Promise<number[]> {
+  const removed: number[] = [];
   for (const { index, deployment, service: address, claim } of surplus) {
-    if (deployment && isOwnOrOrphan(deployment, tenant)) await writer.delete(Deployment, deployment);
+    if (deployment && isOwnOrOrphan(deployment, tenant) && (await writer.delete(Deployment, deployment)))
+      removed.push(index);
     if (address && isOwnOrOrphan(address, tenant)) await writer.delete(Service, address);
     // A volume that was retained before has no owner, and is kept whatever the policy is now.
     if (!claim || !isControlledBy(claim, tenant) || isScaledToZero(tenant)) continue;
@@ -276,4 +282,5 @@ async function deleteSurplus(
     else
       await writer.apply(PersistentVolumeClaim, persistentVolumeClaim(tenant, index, claim), claim, ourClaim(tenant));
   }
+  return removed;
 }

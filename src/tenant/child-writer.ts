@@ -71,15 +71,15 @@ export class ChildWriter {
     if (contest !== undefined) this.#conflict(live, contest, true);
   }
 
-  /** Deletes a child that is no longer desired. */
+  /** Deletes a child that is no longer desired. Returns whether it was deleted now. */
   async delete<T extends KubeObject>(
     type: ResourceType<T>,
     live: T,
     options: ChildWriteOptions<T> & { readonly propagationPolicy?: 'Foreground' } = {},
-  ): Promise<void> {
+  ): Promise<boolean> {
     const mayAdopt = (found: T) => isOrphanOf(found, this.#tenant);
     const all = { mayAdopt, ...options, signal: this.#signal };
-    await this.#attempt(live, () => this.#applier.delete(type, live, this.#tenant, all));
+    return (await this.#attempt(live, () => this.#applier.delete(type, live, this.#tenant, all))) ?? false;
   }
 
   /** Deletes a child that exists and is the tenant's own, or one that has lost its owner. */

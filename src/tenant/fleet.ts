@@ -32,6 +32,8 @@ export function replacedKeys(deployment: Deployment): string[] {
 
 /** A server that was rolled out and does not respond after this time is stuck, in ms; a Deployment's progress deadline is as long. */
 const ROLLOUT_DEADLINE_MS = 10 * 60_000;
+/** How long a server that drains keeps its place, in ms: `spec.drain.timeout` may be a day. */
+const DRAIN_HOLD_MS = 10 * 60_000;
 /** How long a restarted server that does not respond keeps its place, in ms. */
 const RESTART_HOLD_MS = 2 * 60_000;
 /** The same while so many do not respond that a restart will hardly help. */
@@ -93,6 +95,7 @@ export class Fleet {
       recycles: this.#recycles,
       restarts: this.#restarts,
       settlesInMs,
+      keepsPlace: (drainsSince) => isWithin(drainsSince, DRAIN_HOLD_MS, clock.now()),
       close: (requests) => this.#close(keyOf(tenant), requests),
     });
   }

@@ -50,7 +50,7 @@ export class PlaceQueue {
     this.#postponed.set(server, this.#clock.monotonic() + POSTPONED_MS);
   }
 
-  /** The servers that wait, in no order. */
+  /** The servers that wait, in the order in which they asked. */
   waiting(): string[] {
     const now = this.#clock.monotonic();
     for (const [server, until] of this.#postponed) if (until <= now) this.#postponed.delete(server);

@@ -49,13 +49,13 @@ export function rollOut(
   budget: RolloutBudget,
 ): RolledOut {
   const waiting = servers.filter(({ upgrade }) => upgrade !== undefined);
-  const isDraining = ({ index }: ServerPlan): boolean => statedDrain(tenant, index) !== undefined;
-  const next = waiting.find(isDraining) ?? waiting[0];
+  const drainsSince = ({ index }: ServerPlan): string | undefined => statedDrain(tenant, index)?.since;
+  const next = waiting.find((server) => drainsSince(server) !== undefined) ?? waiting[0];
   if (next === undefined) return { servers, rolledOut: [] };
   const isAvailable = ({ observed }: ServerPlan): boolean => observed.ready && observed.stopping.length === 0;
   const place =
     !rolling && servers.every(isAvailable)
-      ? budget.rollOut(next.name, isDraining(next), next.recycles !== undefined)
+      ? budget.rollOut(next.name, { drainsSince: drainsSince(next), isRecycled: next.recycles !== undefined })
       : undefined;
   if (place?.allowed !== true) return { servers, rolledOut: [], pending: pendingRollout(waiting, place) };
   const replaced = { ...next, deployment: next.upgrade, replaces: true };

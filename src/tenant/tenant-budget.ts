@@ -6,6 +6,7 @@ import {
   type BudgetUse,
   isPaused,
   NEXT,
+  type RolloutAsk,
   type RolloutBudget,
   type RolloutUse,
   restartAllowed,
@@ -35,6 +36,8 @@ export interface TenantBudgetOptions {
   readonly recycles: PlaceQueue;
   readonly restarts: PlaceQueue;
   readonly settlesInMs: number;
+  /** Whether a server that drains since then still has its place. */
+  readonly keepsPlace: (drainsSince: string) => boolean;
   readonly close: (requests: BudgetRequests) => void;
 }
 
@@ -59,13 +62,16 @@ export class TenantBudget implements RolloutBudget {
     return rollouts.size + recycles.size > 0 && this.#options.use.settling ? settlesInMs : undefined;
   }
 
-  rollOut(server: string, isDraining = false, isRecycled = false): BudgetDecision {
-    const { use, rollouts, recycles } = this.#options;
+  rollOut(server: string, { drainsSince, isRecycled = false }: RolloutAsk = {}): BudgetDecision {
+    const { use, rollouts, recycles, keepsPlace } = this.#options;
+    // It goes on, and others need not wait for its turns.
+    if (drainsSince !== undefined && !keepsPlace(drainsSince)) return NEXT;
     const [asked, queue] = isRecycled ? [this.#asked.recycles, recycles] : [this.#asked.rollouts, rollouts];
     // A tenant that always has something to recycle must not keep the roll-out from others.
     const first = (): string[] => (isRecycled ? rollouts.waiting() : []);
     // Nothing on its Deployment shows that it has a place, so a process that has just started must not take it away.
-    const decide = (key: string) => (isDraining ? NEXT : rolloutAllowed(key, queue.waiting(), use, first()));
+    const decide = (key: string) =>
+      drainsSince === undefined ? rolloutAllowed(key, queue.waiting(), use, first()) : NEXT;
     return this.#ask(server, asked, queue, decide);
   }
 

@@ -36,7 +36,7 @@ export const EventReason = {
   SessionsCleanedUp: 'SessionsCleanedUp',
 } as const;
 
-const bad = new Set<string>([ReadyReason.ServersUnhealthy]);
+const bad = new Set<string>([ReadyReason.ServersUnhealthy, ReadyReason.WakeFailed]);
 
 /**
  * The events of the change from one status to the next: one for each new cause, and one for each new reason of Ready. An

@@ -284,9 +284,10 @@ export class ClientConnection implements ClientLink, KeptAlive {
   }
 
   #relay(body: Buffer): void {
+    if (this.#throttle?.refuses(body) === true) return;
     const request = readConnect(body);
-    if (request !== undefined) return this.#authentication.renew(request);
-    if (this.#throttle?.refuses(body) !== true) this.#handler?.frame(body);
+    if (request === undefined) this.#handler?.frame(body);
+    else this.#authentication.renew(request);
   }
 
   #lost(what: string): void {

@@ -14,6 +14,11 @@ export interface HibernatedInput {
   readonly reason: HibernationReason | undefined;
 }
 
+const AWAITING_GATEWAY = verdictFalse(
+  HibernatedReason.AwaitingGateway,
+  'The gateway has not said yet since when the tenant is unused.',
+);
+
 /** The condition; undefined: the tenant is not to sleep, and has none. */
 export function hibernatedVerdict({ tenant, access, reason }: HibernatedInput): Verdict | undefined {
   const { spec } = tenant;
@@ -29,6 +34,8 @@ export function hibernatedVerdict({ tenant, access, reason }: HibernatedInput): 
     const why = spec.suspend ? 'spec.suspend is true' : 'spec.replicas is 0';
     return verdictFalse(HibernatedReason.Suspended, `${why}: no servers run, and nobody wakes the tenant.`);
   }
+  // The sleep is decided from the access that was stated before: of a new tenant that says nothing about who could be asked.
+  if (reason === 'NotWanted' && tenant.status?.access !== access) return AWAITING_GATEWAY;
   if (reason === 'NotWanted') {
     return verdictFalse(
       HibernatedReason.WakeNotPossible,
@@ -46,7 +53,7 @@ function phaseVerdict({ status }: CopilotTenant, afterIdle: string, reason: Hibe
   if (phase === 'Waking') return verdictFalse(HibernatedReason.Waking, 'A client waits: servers are being started.');
   if (phase === 'Running') {
     return reason === 'Unknown'
-      ? verdictFalse(HibernatedReason.AwaitingGateway, 'The gateway has not said yet since when the tenant is unused.')
+      ? AWAITING_GATEWAY
       : verdictFalse(
           HibernatedReason.InUse,
           `Servers run. They stop when nobody has used the tenant for ${afterIdle}.`,

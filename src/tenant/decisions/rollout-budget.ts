@@ -4,15 +4,20 @@
 export interface RolloutBudget {
   /** Whether the roll-out is paused. */
   readonly paused: boolean;
-  /**
-   * Asks for a place in the roll-out; `server` is a server of the tenant. One that drains for it has its place already. `isRecycled`: its tenant
-   * wants a fresh process of the version that it has.
-   */
-  rollOut(server: string, isDraining?: boolean, isRecycled?: boolean): BudgetDecision;
+  /** Asks for a place in the roll-out; `server` is a server of the tenant. */
+  rollOut(server: string, how?: RolloutAsk): BudgetDecision;
   /** The server is not written yet, because it drains first: it keeps the place that it was given. */
   hold(server: string): void;
   /** Asks for the restart of a server that does not respond. */
   restart(server: string): BudgetDecision;
+}
+
+/** Which place in the roll-out is asked for. */
+export interface RolloutAsk {
+  /** Since when the server drains for it, as its status says: it has its place already. Undefined: it does not. */
+  readonly drainsSince?: string | undefined;
+  /** Its tenant wants a fresh process of the version that it has. */
+  readonly isRecycled?: boolean | undefined;
 }
 
 /** What of the operator's budget is used. */
@@ -72,13 +77,17 @@ export function isPaused({ max, stuck }: BudgetUse): boolean {
   return max > 0 && stuck.length >= max;
 }
 
-/** Whether `server`, which does not respond, is restarted now. `waiting` are all servers that are to be restarted. */
+/**
+ * Whether `server`, which does not respond, is restarted now. `waiting` are all servers that are to be restarted, in the order in which they
+ * asked: by name, a tenant with many that never respond would keep the places from others.
+ */
 export function restartAllowed(server: string, waiting: readonly string[], use: BudgetUse): BudgetDecision {
-  if (isNext(server, waiting, use)) return NEXT;
+  const at = waiting.indexOf(server);
+  if (isNext(server, [], use, at === -1 ? waiting : waiting.slice(0, at))) return NEXT;
   return refused('Restarting', `Its restart waits: ${replacedAtATime(use.max)}, in case the network is the cause.`);
 }
 
-/** By name, so that every process and every reconcile choose the same servers. */
+/** By name, so that every process and every reconcile choose the same servers; `first` go before them. */
 function isNext(
   server: string,
   waiting: readonly string[],

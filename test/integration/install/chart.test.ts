@@ -63,7 +63,11 @@ describe('the chart', () => {
     ['a namespace that is none', { watchNamespaces: ['Team A'] }, '/watchNamespaces/0'],
     ['a log level that is none', { logLevel: 'loud' }, '/logLevel'],
     ['a place of runbooks that is none', { metrics: { prometheusRule: { runbookURL: 'a b' } } }, '/runbookURL'],
-    ['metrics on the port of the probes', { metrics: { port: 8081 } }, '/metrics/port'],
+    ...[4321, 4322, 4323, 4324, 8081, 8082].map((port): [string, object, string] => [
+      `metrics on port ${port}, which is taken`,
+      { metrics: { port } },
+      '/metrics/port',
+    ]),
     [
       'an OIDC issuer without a prefix for its users',
       { gateway: { oidc: { jwt: [{ ...oidc, claimMappings: { username: { claim: 'sub' } } }] } } },

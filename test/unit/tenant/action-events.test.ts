@@ -111,4 +111,12 @@ describe('the events of what a reconcile did', () => {
     const drained = plan({ servers: [replaced], drains: new Map([[0, { drain, end: 'Drained' }]]) });
     expect(events(drained, { servers: written })).toEqual([]);
   });
+
+  it('say it of a server that is scaled down once it is deleted, and not for each attempt that is refused', () => {
+    const drain = { epoch: 1, reason: 'ScalingDown', podUID: 'u', since: 's', deadline: 'd' } as const;
+    const surplus = [{ index: 1, pods: [], deployment: rolledOutDeployment() }];
+    const cut = plan({ surplus, drains: new Map([[1, { drain, end: 'DeadlinePassed' }]]) });
+    expect(events(cut)).toEqual([]);
+    expect(events(cut, { removed: [1] })).toEqual([expect.stringMatching(/^Warning DrainDeadlinePassed: /)]);
+  });
 });

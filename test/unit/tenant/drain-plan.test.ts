@@ -435,8 +435,8 @@ describe('an update', () => {
     const asked: unknown[] = [];
     const budget = {
       ...UNLIMITED,
-      rollOut: (server: string, isDraining?: boolean) => {
-        asked.push([server, isDraining]);
+      rollOut: (server: string, how: object = {}) => {
+        asked.push([server, how]);
         return UNLIMITED.rollOut(server);
       },
       hold: (server: string) => void held.push(server),
@@ -444,7 +444,11 @@ describe('an update', () => {
     const facts = { ...OPERATOR, gateway: GATEWAY, serverImage: 'example.com/copilot-cli:new' };
     const plan = planned(running(SPEC, { 1: stated(1) }), { budget, facts });
     // The one that drains comes before the one with the lower index.
-    expect([drainsOf(plan), asked, held]).toEqual([['1 Updating 7 -'], [['acme-1', true]], ['acme-1']]);
+    expect([drainsOf(plan), asked, held]).toEqual([
+      ['1 Updating 7 -'],
+      [['acme-1', { drainsSince: stated(1).since, isRecycled: false }]],
+      ['acme-1'],
+    ]);
   });
 });
 

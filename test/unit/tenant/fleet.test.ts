@@ -91,7 +91,7 @@ class World {
 
   /** The same of those whose tenants want fresh processes. */
   recycle(names: readonly string[], write = true): string[] {
-    return this.#ask((budget, server) => budget.rollOut(server, false, true), names, write);
+    return this.#ask((budget, server) => budget.rollOut(server, { isRecycled: true }), names, write);
   }
 
   restartServers(names: readonly string[] = NAMES, write = true): string[] {
@@ -285,6 +285,18 @@ describe('restarts over all tenants', () => {
     expect(world.restartServers(['c'])).toEqual(['c']);
   });
 
+  // A tenant with many servers that never answer always has one to restart.
+  it('happen in the order in which they were asked for, whatever the names', async () => {
+    const world = new World(1);
+    expect(world.restartServers(['a', 'c', 'b'])).toEqual(['a']);
+    world.show('a', { restartedAt: world.now() }, 2);
+    await world.clock.advance(2 * MINUTE + SECOND);
+    expect(world.restartServers(['a', 'b', 'c'])).toEqual(['c']);
+    world.show('c', { restartedAt: world.now() }, 2);
+    await world.clock.advance(2 * MINUTE + SECOND);
+    expect(world.restartServers(['a', 'b', 'c'])).toEqual(['b']);
+  });
+
   it('go on after the clock was set back', () => {
     const world = new World(1);
     world.show('a', { restartedAt: world.now() });
@@ -316,10 +328,10 @@ describe('a server that drains for the roll-out', () => {
   const drain = (
     { fleet, tenant }: { fleet: Fleet; tenant: CopilotTenant },
     name: string,
-    isDraining: boolean,
+    drainsSince: string | undefined,
   ): boolean => {
     const budget = fleet.budgetOf(tenant);
-    const { allowed } = budget.rollOut(`${name}-0`, isDraining);
+    const { allowed } = budget.rollOut(`${name}-0`, { drainsSince });
     if (allowed) budget.hold(`${name}-0`);
     budget.close(1);
     return allowed;
@@ -327,8 +339,9 @@ describe('a server that drains for the roll-out', () => {
 
   it('keeps its place although its Deployment does not show it, also for an operator that has just started', async () => {
     const world = await settled(1);
+    const since = world.now();
     const reconcile = (name: string, isDraining: boolean) =>
-      drain({ fleet: world.fleet, tenant: world.tenant(name) }, name, isDraining);
+      drain({ fleet: world.fleet, tenant: world.tenant(name) }, name, isDraining ? since : undefined);
     expect([reconcile('a', false), reconcile('b', false)]).toEqual([true, false]);
     await world.clock.advance(20 * SECOND);
     expect([reconcile('a', true), reconcile('b', false)]).toEqual([true, false]);
@@ -338,5 +351,23 @@ describe('a server that drains for the roll-out', () => {
     expect([reconcile('b', false), reconcile('a', true)]).toEqual([false, true]);
     await world.clock.advance(4 * MINUTE);
     expect(reconcile('b', false)).toBe(true);
+  });
+
+  // spec.drain.timeout may be a day, and the turns of one tenant are no matter of the others.
+  it('keeps it for ten minutes, and is replaced when it has drained all the same', async () => {
+    const world = await settled(1);
+    const since = world.now();
+    const reconcile = (name: string, drainsSince?: string) =>
+      drain({ fleet: world.fleet, tenant: world.tenant(name) }, name, drainsSince);
+    expect(reconcile('a')).toBe(true);
+    for (let minutes = 0; minutes < 10; minutes += 0.25) {
+      expect([reconcile('a', since), reconcile('b')]).toEqual([true, false]);
+      await world.clock.advance(MINUTE / 4);
+    }
+    for (let seconds = 0; seconds <= 45; seconds += 15) {
+      expect(reconcile('a', since)).toBe(true);
+      await world.clock.advance(15 * SECOND);
+    }
+    expect([reconcile('b'), reconcile('a', since), reconcile('c')]).toEqual([true, true, false]);
   });
 });

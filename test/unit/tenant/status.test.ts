@@ -79,6 +79,7 @@ function statusOf({
       restarted: [],
       endedPods: [],
       sweepFailures: [],
+      removed: [],
       ...outcome,
     },
   });

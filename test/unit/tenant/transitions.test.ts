@@ -22,6 +22,7 @@ function status(conditions: Readonly<Record<string, TestCondition>>): CopilotTen
 const fine = status({ Ready: ['True', 'ServersReady'], Stalled: ['False', 'NotStalled'] });
 const starting = status({ Ready: ['False', 'ServersStarting'], Stalled: ['False', 'NotStalled'] });
 const silent = status({ Ready: ['False', 'ServersUnhealthy'], Stalled: ['False', 'NotStalled'] });
+const notWoken = status({ Ready: ['False', 'WakeFailed'], Stalled: ['False', 'NotStalled'] });
 const paused = status({ Ready: ['True', 'ServersReady'], Reconciling: ['False', 'Paused'] });
 const noQuota = status({ Ready: ['False', 'QuotaExceeded'], Stalled: ['True', 'QuotaExceeded'] });
 const noImage = status({ Ready: ['False', 'ImagePullFailed'], Stalled: ['True', 'ImagePullFailed'] });
@@ -38,6 +39,7 @@ describe('the events of a tenant', () => {
     ['a new tenant starts', undefined, starting, ['Normal ServersStarting']],
     ['it becomes ready', starting, fine, ['Normal ServersReady']],
     ['a server stops responding', fine, silent, ['Warning ServersUnhealthy']],
+    ['it could not be woken', starting, notWoken, ['Warning WakeFailed']],
     ['a cause appears: one event, not another for Ready', fine, noQuota, ['Warning QuotaExceeded']],
     ['one cause replaces another', noQuota, noImage, ['Warning ImagePullFailed']],
     ['it is paused', fine, paused, ['Normal Paused']],

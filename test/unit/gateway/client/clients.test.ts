@@ -198,6 +198,18 @@ describe('the clients of a process', () => {
     expect([client.isClosed, exceeded]).toEqual([false, ['TenantFrames', 'TenantFrames']]);
   });
 
+  it('that present their token again and again are limited as by any other call', async () => {
+    rates = { tenant: { framesPerSecond: 1 } };
+    const client = await open('acme');
+    for (let n = 0; n < 12; n += 1) client.connect('acme', `again ${n}`);
+    await carry();
+    expect(client.received.filter(({ error }) => error !== undefined).map(({ id }) => id)).toEqual([
+      'again 10',
+      'again 11',
+    ]);
+    expect([client.isClosed, exceeded]).toEqual([false, ['TenantFrames', 'TenantFrames']]);
+  });
+
   it('that send frames that are too large, or that nobody needs, do not lock the others out for long', async () => {
     rates = { tenant: { framesPerSecond: 1 } };
     const [client, other] = [await open('acme'), await open('acme')];
