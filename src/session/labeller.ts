@@ -6,7 +6,7 @@ import type { Clock } from '../kube/clock/clock.ts';
 import type { CopilotSession } from '../resources/session.ts';
 import { labelInterval, missingLabels } from './decisions/labels.ts';
 import { sessionIdOf } from '../resources/session-index.ts';
-import { withTimeout } from '../servers/call-timeout.ts';
+import { isGivenUp, withTimeout } from '../servers/call-timeout.ts';
 import type { SessionStates } from './session-state.ts';
 import type { Located } from './model.ts';
 
@@ -28,7 +28,11 @@ export class Labeller {
   }
 
   /** Returns when to try again, in ms; undefined when there is nothing to do now. */
-  async label(session: CopilotSession, { server, facts }: Located, log: Logger): Promise<number | undefined> {
+  async label(
+    session: CopilotSession,
+    { server, facts }: Located,
+    { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  ): Promise<number | undefined> {
     const { source, states, clock } = this.#options;
     const labels = missingLabels(session, facts);
     if (labels === undefined) return undefined;
@@ -41,10 +45,11 @@ export class Labeller {
     if (wait > 0) return wait;
     state.labelledAt = clock.monotonic();
     try {
-      await withTimeout(clock, source.label(server.key, sessionIdOf(session), labels));
+      await withTimeout(clock, source.label(server.key, sessionIdOf(session), labels), signal);
       delete state.labelsRefused;
       return undefined;
     } catch (error) {
+      if (isGivenUp(error, signal)) throw error;
       // The session works without them: they are for a person who recovers the data later.
       log.warn({ err: error, server: server.name }, 'failed to store the owner of a session');
       const times = error instanceof RpcError ? refusals + 1 : refusals;

@@ -275,10 +275,10 @@ export class SessionReconciler implements Reconciler {
   async #label(
     { session, tenant, located }: Observation,
     phase: SessionPhase,
-    { log }: ReconcileContext,
+    context: ReconcileContext,
   ): Promise<number | undefined> {
     if (located === undefined || phase === SessionPhase.Expired || isTenantPaused(tenant)) return undefined;
-    return this.#options.labeller.label(session, located, log);
+    return this.#options.labeller.label(session, located, context);
   }
 
   async #reportUnavailable(

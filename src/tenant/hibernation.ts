@@ -61,13 +61,15 @@ export function decideSleep(
   });
 }
 
-/** How long after its time a wake may still be decided on, and by another clock, in ms. */
-const LATE_MS = 60_000;
+/**
+ * How long a wake takes a place, in ms. One that lasts longer waits for an image, a node or a volume: servers that start take up the processor
+ * for seconds, and tenants that can start must not wait for those that cannot.
+ */
+const PLACE_MS = 60_000;
 
-/** Whether a wake may still succeed. That it has failed is decided by nobody where the operator may not read the tenant's resources. */
-export function isWakeOpen({ spec, status }: CopilotTenant, now: number): boolean {
-  if (spec.hibernation === undefined) return false;
-  return now < Date.parse(status?.hibernation?.since ?? '') + durationMs(spec.hibernation.wakeTimeout) + LATE_MS;
+/** Whether a tenant that is being woken takes one of the places of those that start at the same time. */
+export function takesWakePlace({ spec, status }: CopilotTenant, now: number): boolean {
+  return spec.hibernation !== undefined && now < Date.parse(status?.hibernation?.since ?? '') + PLACE_MS;
 }
 
 /** The tenant as it is from now on: everything else is decided from this. */

@@ -228,11 +228,11 @@ function sweepDecisions({ world, facts, volumes, now }: PlanInput): SweepDecisio
 }
 
 /** Whether a server that runs has to leave its node, and its plan does not take it away. */
-function isStranded({ deployment, replaces, live }: ServerPlan): boolean {
+function isStranded({ deployment, replaces, departsSoon, live }: ServerPlan): boolean {
   if (live.departure === undefined || replicasOf(live.deployment) === 0 || !isRolloutComplete(live.deployment))
     return false;
   const stops = deployment !== undefined && replicasOf(deployment) === 0;
-  return !replaces && !stops;
+  return !replaces && !stops && departsSoon !== true;
 }
 
 // Keyed by the connection token: the annotation cannot be used to guess a credential, and it changes with the token, which

@@ -56,6 +56,8 @@ export interface RunningPlan {
   readonly recycles?: { readonly reason: string; readonly message: string } | undefined;
   /** Its pod has to leave its node, so it is replaced whatever the other servers of the tenant do. */
   readonly departs?: boolean | undefined;
+  /** Its pod has to leave its node, and is replaced soon. */
+  readonly departsSoon?: boolean | undefined;
   /** If it is Unhealthy: why, and what the operator does about it. */
   readonly healthMessage?: string | undefined;
   /** Why this reconcile restarts it. */
@@ -110,12 +112,22 @@ export function planRunning(input: RunningInput, credentialsHash: string): Runni
   const upgrade =
     upgrades || recycles !== undefined ? template.render(current, { ...before, replacedAt, rolloutAt: at }) : undefined;
   // One that has to leave and cannot waits for a change, and not for a time.
-  const movesInMs = leavesInMs === 0 ? undefined : leavesInMs;
+  const movesInMs = leavesInMs === 0 || desired === undefined || isPaused ? undefined : leavesInMs;
   const dueInMs = movesInMs ?? (recycle?.action === 'wait' ? recycle.dueInMs : undefined);
-  return { deployment: desired, replaces: false, upgrade, recycles, dueInMs, ...planRestart(input, versions) };
+  const soon = movesInMs === undefined ? {} : { departsSoon: true, wait: waitToLeave(input, now + movesInMs) };
+  return { deployment: desired, replaces: false, upgrade, recycles, dueInMs, ...soon, ...planRestart(input, versions) };
 }
 
-/** A pod that has come back to a node that it has to leave is moved again only after this time, in ms: something has it tolerate the cordon. */
+function waitToLeave({ live, observed }: RunningInput, at: number): Wait {
+  const why = live.departure?.message ?? '';
+  const message = `${why} Server ${observed.name} was replaced a moment ago, and leaves it from ${timestamp(at)} on.`;
+  return { reason: ReconcilingReason.ServersUpdating, message };
+}
+
+/**
+ * A pod that was moved, and has to leave its node again, is moved again only after this time, in ms: it may have come back to the node, because
+ * something has it tolerate the cordon. Until then it may not be evicted: nodes are drained one after the other, too.
+ */
 const MOVES_AGAIN_MS = 2 * 60_000;
 
 /** In how many ms the pod has to leave its node; undefined: it has not. While one replaces the other, it does already. */

@@ -9,7 +9,7 @@ import { CURRENT_REVISION } from '../../tenant/builders/pod-template/revisions.t
 import { ACI_API_VERSION, type AciContainer, type AciVolume, type ContainerGroup } from './aci-model.ts';
 import { aciEnvironment } from './aci-environment.ts';
 import { aciProbes } from './aci-probes.ts';
-import { printKey, References, type Reference } from './references.ts';
+import { printKey, References, refuseTaken, type Reference } from './references.ts';
 
 /** Azure allocates no less to a group. */
 const LEAST = { cpu: 1, memoryInGB: 1 };
@@ -27,13 +27,21 @@ export interface ExportedGroup {
   readonly references: readonly Reference[];
 }
 
-/** The container is the one of the pod template, put into the words of Azure's API. */
-export function aciGroup({ tenant, index, image }: ExportedServer): ExportedGroup {
+/** @throws NotExportedError */
+export function aciGroup(server: ExportedServer): ExportedGroup {
   const references = new References();
+  const group = groupOf(server, references);
+  const all = references.all();
+  refuseTaken(groupOf(server, new References(() => '')), all);
+  return { group, references: all };
+}
+
+/** The container is the one of the pod template, put into the words of Azure's API. */
+function groupOf({ tenant, index, image }: ExportedServer, references: References): ContainerGroup {
   const container = serverContainer(tenant, { image, ipFamily: 'IPv4' }, CURRENT_REVISION);
   const ports = [{ port: SERVER_PORT, protocol: 'TCP' }] as const;
   const credentials = registryCredentials(tenant, image, references);
-  const group: ContainerGroup = {
+  return {
     apiVersion: ACI_API_VERSION,
     name: serverName(tenant.metadata.name, index),
     location: references.add({ name: 'ACI_LOCATION', what: 'region of the subnet, such as westeurope' }),
@@ -55,7 +63,6 @@ export function aciGroup({ tenant, index, image }: ExportedServer): ExportedGrou
       ...(credentials && { imageRegistryCredentials: [credentials] }),
     },
   };
-  return { group, references: references.all() };
 }
 
 function aciContainer(

@@ -12,6 +12,7 @@ import { CopilotTenant } from '../../resources/tenant.ts';
 import { aciGroup } from './aci-group.ts';
 import { aciText } from './aci-text.ts';
 import type { ExportOptions } from './options.ts';
+import { NotExportedError } from './references.ts';
 
 /** Resolves to the exit code: 0 printed, 1 there is no such tenant or server, or it cannot be read. */
 export async function runExport(options: ExportOptions): Promise<number> {
@@ -22,7 +23,7 @@ export async function runExport(options: ExportOptions): Promise<number> {
     process.stdout.write(await exported(new Client({ transport }), options));
     return 0;
   } catch (error) {
-    const isExpected = [NothingToExport, StatusError, TransportError].some((kind) => error instanceof kind);
+    const isExpected = [NotExportedError, StatusError, TransportError].some((kind) => error instanceof kind);
     if (!isExpected || !(error instanceof Error)) throw error;
     process.stderr.write(`copilot-operator: ${error.message}\n`);
     return 1;
@@ -31,22 +32,17 @@ export async function runExport(options: ExportOptions): Promise<number> {
   }
 }
 
-/** The message says what to do. */
-class NothingToExport extends Error {
-  override readonly name = 'NothingToExport';
-}
-
 async function exported(client: Client, { namespace, tenant: name, server, image }: ExportOptions): Promise<string> {
   const key = `${namespace}/${name}`;
   const tenant = await ignoreNotFound(client.get(CopilotTenant, { namespace, name }));
-  if (tenant === undefined) throw new NothingToExport(`there is no CopilotTenant ${key}`);
+  if (tenant === undefined) throw new NotExportedError(`there is no CopilotTenant ${key}`);
   const { replicas } = tenant.spec;
   if (server >= Math.max(replicas, 1)) {
-    throw new NothingToExport(`--server=${server}: CopilotTenant ${key} has ${replicas} servers, from 0 on`);
+    throw new NotExportedError(`--server=${server}: CopilotTenant ${key} has ${replicas} servers, from 0 on`);
   }
   const used = image ?? tenant.spec.server.image ?? (await runningImage(client, tenant, server));
   if (used === undefined) {
-    throw new NothingToExport(
+    throw new NotExportedError(
       `server ${serverName(name, server)} was never started, so its image is not known: name it with --image`,
     );
   }

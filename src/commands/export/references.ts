@@ -10,20 +10,43 @@ export interface Reference {
   readonly command?: string | undefined;
 }
 
+/** What was asked for cannot be printed. The message says what to do. */
+export class NotExportedError extends Error {
+  override readonly name = 'NotExportedError';
+}
+
 /** Collects the references of one manifest, each once. */
 export class References {
   readonly #byName = new Map<string, Reference>();
+  readonly #textOf: (name: string) => string;
+
+  constructor(textOf = (name: string): string => `\${${name}}`) {
+    this.#textOf = textOf;
+  }
 
   /** The text that stands for the value in the manifest. */
   add(reference: Reference): string {
     this.#byName.set(reference.name, reference);
-    return `\${${reference.name}}`;
+    return this.#textOf(reference.name);
   }
 
   /** By name. */
   all(): Reference[] {
     return [...this.#byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
+}
+
+/**
+ * Throws if a manifest, which was made without its references, has the name of one of them in the form that is filled in: who writes a spec would
+ * be given what is none of theirs.
+ */
+export function refuseTaken(withoutReferences: object, references: readonly Reference[]): void {
+  const text = JSON.stringify(withoutReferences);
+  const taken = references.find(({ name }) => new RegExp(String.raw`\$(?:${name}(?!\w)|\{${name}\})`).test(text));
+  if (taken === undefined) return;
+  throw new NotExportedError(
+    `the spec has $${taken.name}, which would be filled in there as well: remove it from the spec`,
+  );
 }
 
 /** One key of a Secret or ConfigMap. */

@@ -38,7 +38,7 @@ import { askDrains, askGateway } from '../../tenant/ask-gateway.ts';
 import { addTenantController, WAKING_INDEX, wakingKeys } from '../../tenant/controller.ts';
 import { GatewayClients } from '../../tenant/gateway-clients.ts';
 import { GatewayDrains } from '../../tenant/gateway-drains.ts';
-import { isWakeOpen } from '../../tenant/hibernation.ts';
+import { takesWakePlace } from '../../tenant/hibernation.ts';
 import { WakeServer } from '../../tenant/wake-server.ts';
 import { Wakes } from '../../tenant/wakes.ts';
 import { slimNode, WatchedNodes } from '../../tenant/nodes.ts';
@@ -163,7 +163,7 @@ function addControllers(manager: Manager, { options, log, metrics, namespace, in
   const wakes = addWakes(manager, options, namespace, keys, () =>
     tenants.store
       .byIndex(WAKING_INDEX, WAKING_INDEX)
-      .filter((tenant) => isWakeOpen(tenant, clock.now()))
+      .filter((tenant) => takesWakePlace(tenant, clock.now()))
       .map(keyOf),
   );
   const sessions = manager.informer(CopilotSession, { indexers: SESSION_INDEXERS });

@@ -42,8 +42,16 @@ const INVALID_PARAMS = -32602;
 const AUTHENTICATION_REQUIRED = -32001;
 const AUTHENTICATION_FAILED = -32002;
 
-const NEVER_REFUSED =
-  /^session\.(?:\w+\.)+handlePending\w+$|^(?:ping|sessions?\.(?:abort|close|delete|destroy|detach))$/;
+/** Calls that answer what a server has asked, and calls that end something. */
+const NEVER_REFUSED = new RegExp(
+  [
+    '^ping$',
+    String.raw`^session\.(?:\w+\.)+handlePending\w+$`,
+    String.raw`^session\.(?:commands\.respondToQueuedCommand|mcp\.oauth\.respond)$`,
+    String.raw`^sessions?\.(?:abort|close|delete|destroy|detach|interruptMainTurn|cancelAllBackgroundAgents)$`,
+    String.raw`^session\.(?:tasks\.cancel|workflow\.cancel|shell\.kill|shell\.cancelUserRequested|queue\.clear)$`,
+  ].join('|'),
+);
 
 const TASK_KINDS = ['agent', 'shell', 'client'];
 const CONNECT_FIELDS = ['enableGitHubTelemetryForwarding', 'clientInfo', 'supportedTaskKinds'];

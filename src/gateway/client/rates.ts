@@ -40,12 +40,14 @@ interface TenantBuckets {
   readonly tenant: Buckets;
   /** Those of users that are not full. */
   readonly users: Map<string, Buckets>;
+  /** As soon as there are so many users, it is looked for those whose buckets are full again. */
+  pruneAt: number;
 }
 
 /** Seconds for which a client that has been quiet may send at once. */
 const BURST_SECONDS = 10;
 const MINUTE_SECONDS = 60;
-/** Users of one tenant, after so many of which it is looked for buckets that are full again. */
+/** Users of one tenant that are kept without a look at their buckets. */
 const PRUNE_AT = 1024;
 
 const RULES: Readonly<Record<RateKind, { readonly tenant: RateRule; readonly user: RateRule; readonly what: string }>> =
@@ -123,11 +125,15 @@ export class Rates {
   }
 
   #bucketsOf(key: string, user: string, rates: TenantRates, now: number): { tenant: Buckets; user: Buckets } {
-    const known = this.#tenants.get(key) ?? { tenant: new Map(), users: new Map<string, Buckets>() };
+    const known = this.#tenants.get(key) ?? { tenant: new Map(), users: new Map<string, Buckets>(), pruneAt: PRUNE_AT };
     this.#tenants.set(key, known);
     const found = known.users.get(user);
     if (found !== undefined || rates.user === undefined) return { tenant: known.tenant, user: found ?? new Map() };
-    if (known.users.size >= PRUNE_AT) prune(known.users, rates.user, now);
+    if (known.users.size >= known.pruneAt) {
+      prune(known.users, rates.user, now);
+      // Not for each that comes while many are there.
+      known.pruneAt = Math.max(PRUNE_AT, known.users.size * 2);
+    }
     const made: Buckets = new Map();
     known.users.set(user, made);
     return { tenant: known.tenant, user: made };

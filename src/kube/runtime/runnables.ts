@@ -57,11 +57,13 @@ export class RunnableGroup {
   }
 
   async #run(runnable: Runnable): Promise<void> {
+    const { signal } = runnable.stopsLast === true ? this.#stopLast : this.stop;
     try {
-      const stop = runnable.stopsLast === true ? this.#stopLast : this.stop;
-      await runnable.run(stop.signal, this.kill.signal);
+      await runnable.run(signal, this.kill.signal);
       if (!this.stop.signal.aborted) throw new Error('ended before it was stopped');
     } catch (error) {
+      // It waited for something, as for its next round.
+      if (signal.aborted && error === signal.reason) return;
       if (this.stop.signal.aborted)
         this.#log.warn({ err: error, runnable: runnable.name }, 'a runnable failed while stopping');
       this.#fail({ reason: 'failed', error: new Error(`${runnable.name} failed`, { cause: error }) });

@@ -1,4 +1,5 @@
 /** The Jobs that remove the data of deleted sessions from the volumes of servers that do not run: one at a time for each volume. */
+import { isDeepStrictEqual } from 'node:util';
 import { FIELD_MANAGER, SESSION_DATA_FINALIZER } from '../../api/names.ts';
 import { Job, PersistentVolumeClaim, type Pod } from '../../kube/types/builtins.ts';
 import type { KubeClient } from '../../kube/client/client.ts';
@@ -145,7 +146,7 @@ export class RemovalJobs {
     }
     // The cache may show a tenant that does not run, while its server starts.
     const live = await ignoreNotFound(client.get(CopilotTenant, nameOf(tenant), { signal }));
-    if (live?.metadata.uid !== tenant.metadata.uid || live?.metadata.generation !== tenant.metadata.generation) {
+    if (live === undefined || !isSameState(live, tenant)) {
       return { state: 'Waiting', message: `CopilotTenant ${tenant.metadata.name} has changed`, refreshing: true };
     }
     const others = this.#othersOn(tenant, session, isOnVolume);
@@ -217,6 +218,16 @@ export class RemovalJobs {
 }
 
 const deletedAt = ({ metadata }: CopilotSession): string => `${metadata.deletionTimestamp} ${metadata.name}`;
+
+/** Whether the servers of both are meant to run, or are not: a wake changes the status only. */
+function isSameState(a: CopilotTenant, b: CopilotTenant): boolean {
+  const [one, other] = [a, b].map(({ metadata: { uid, generation }, status }) => [
+    uid,
+    generation,
+    status?.hibernation?.epoch,
+  ]);
+  return isDeepStrictEqual(one, other);
+}
 
 function isBeingRemoved(session: CopilotSession): boolean {
   const { metadata, spec } = session;

@@ -119,9 +119,9 @@ function paused(input: HibernationInput, phase: Exclude<HibernationPhase, 'Wakin
 function running(input: HibernationInput, afterIdleMs: number): HibernationDecision {
   const { stated, idleMs, isAsked, areReady, isChanging, now } = input;
   // After a wake, and after a drain that was taken back, it stays as long as after a use.
-  const sinceMs = stated === undefined ? Infinity : now - Date.parse(stated.since);
+  const staysMs = stated === undefined ? 0 : msLeft(Date.parse(stated.since), afterIdleMs, now);
   if (idleMs === undefined) return to(input, 'Running', 'Unknown', UNKNOWN);
-  const leftMs = afterIdleMs - Math.min(idleMs, sinceMs);
+  const leftMs = Math.max(afterIdleMs - idleMs, staysMs);
   if (isAsked || leftMs > 0) {
     return to(input, 'Running', 'InUse', 'The tenant was used lately.', Math.max(leftMs, LOOK_AGAIN_MS));
   }

@@ -35,18 +35,25 @@ export function recycleDecision(input: RecycleInput): RecycleDecision {
   const { server, maxAge, maxPingLatency, health, begun, startedAt, now } = input;
   if (health.state !== 'Healthy' && !begun)
     return { action: 'none', reason: 'NotHealthy', message: `Server ${server} does not answer.` };
+  const ageMs = startedAt === undefined ? undefined : now - startedAt;
+  if (maxAge !== undefined && ageMs !== undefined && ageMs >= maxAge.ms) {
+    const message = `Server ${server} has run for ${maxAge.text} (spec.server.recycle.maxAge).`;
+    return { action: 'recycle', reason: 'MaxAge', message };
+  }
   const isSlow = health.state === 'Healthy' && health.isSlow === true;
-  const isOfAge = startedAt !== undefined && now - startedAt >= LEAST_AGE_MS;
+  const isOfAge = ageMs !== undefined && ageMs >= LEAST_AGE_MS;
   // The message has no measured time: it would be another one with each reconcile, and each change is a write.
   if (maxPingLatency !== undefined && (begun || (isSlow && isOfAge))) {
     const message = `Server ${server} answers pings later than after ${maxPingLatency} (spec.server.recycle.maxPingLatency).`;
     return { action: 'recycle', reason: 'MaxPingLatency', message };
   }
-  if (maxAge === undefined || startedAt === undefined) {
+  const ages = [
+    ...(maxAge === undefined ? [] : [maxAge.ms]),
+    ...(maxPingLatency !== undefined && isSlow ? [LEAST_AGE_MS] : []),
+  ];
+  if (ageMs === undefined || ages.length === 0) {
     return { action: 'none', reason: 'NotWanted', message: `Nothing says that server ${server} is to be recycled.` };
   }
-  const dueInMs = startedAt + maxAge.ms - now;
-  if (dueInMs > 0) return { action: 'wait', reason: 'Young', message: `Server ${server} is young.`, dueInMs };
-  const message = `Server ${server} has run for ${maxAge.text} (spec.server.recycle.maxAge).`;
-  return { action: 'recycle', reason: 'MaxAge', message };
+  const dueInMs = Math.min(...ages) - ageMs;
+  return { action: 'wait', reason: 'Young', message: `Server ${server} is young.`, dueInMs };
 }

@@ -22,8 +22,8 @@ it.each([HOUR, -HOUR])('labels are stored as often when the clock is set by %i m
     },
   };
   const labeller = new Labeller({ source, states: new SessionStates(), clock });
-  const log = pino({ enabled: false });
-  const label = () => labeller.label(sampleSession({ owner: 'alice' }), located({ activity: 'Loaded' }), log);
+  const context = { log: pino({ enabled: false }), signal: new AbortController().signal };
+  const label = () => labeller.label(sampleSession({ owner: 'alice' }), located({ activity: 'Loaded' }), context);
   await label();
   const waitMs = await label();
   clock.jumpWallClock(byMs);

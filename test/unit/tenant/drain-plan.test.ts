@@ -182,17 +182,38 @@ describe('a server whose node is cordoned', () => {
     expect(stranded.dueInMs).not.toBe(0);
   });
 
-  it('that has come back to the node is moved again two minutes later', () => {
-    const drains = { 0: stated(0) };
-    const world = withServer(running(SPEC, drains), 0, { departure: CORDONED });
+  /** Moved just now, to a node that it has to leave as well. */
+  function movedTo(departure: ServerWorld['departure']): World {
+    const world = withServer(running(SPEC, { 0: stated(0) }), 0, { departure: CORDONED });
     const { deployment } = planned(world, { report: DONE }).servers[0] ?? {};
     const { claim } = world.servers.get(0) ?? {};
-    const back = withServer(world, 0, {
-      ...runningServer(world.tenant, 0, { deployment, claim }),
-      departure: CORDONED,
-    });
-    const plan = planned(back);
+    return withServer(running(SPEC), 0, { ...runningServer(world.tenant, 0, { deployment, claim }), departure });
+  }
+
+  it('that has come back to the node is moved again two minutes later', () => {
+    const plan = planned(movedTo(CORDONED));
     expect([drainsOf(plan), plan.servers[0]?.replaces, plan.dueInMs]).toEqual([[], false, 2 * MINUTE]);
+  });
+
+  // Nodes that are drained one after the other: an eviction would cut the turns that a drain waits for.
+  it('may not be evicted from the next node either, which it leaves within two minutes', () => {
+    const plan = planned(movedTo({ message: 'Node n2 is cordoned.', comesBack: false }));
+    expect(plan.evictions).toMatchObject({ refused: true });
+    expect(plan.waits).toEqual([
+      {
+        reason: 'ServersUpdating',
+        message:
+          'Node n2 is cordoned. Server acme-0 was replaced a moment ago, and leaves it from 2026-01-02T03:06:05Z on.',
+      },
+    ]);
+  });
+
+  it('may be evicted from the next node where the operator will not move it', () => {
+    const world = movedTo({ message: 'Node n2 is cordoned.', comesBack: false });
+    const { deployment } = world.servers.get(0) ?? {};
+    if (deployment?.spec === undefined) throw new Error('the server has no Deployment');
+    const paused = { deployment: { ...deployment, spec: { ...deployment.spec, paused: true } } };
+    expect(planned(withServer(world, 0, paused)).evictions).toMatchObject({ refused: false, reason: 'CannotMove' });
   });
 
   it('that has come back is moved again at once when the clock was set back since', () => {

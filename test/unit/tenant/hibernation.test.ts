@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { timestamp } from '../../../src/kube/types/time.ts';
-import { isWakeOpen } from '../../../src/tenant/hibernation.ts';
+import { takesWakePlace } from '../../../src/tenant/hibernation.ts';
 import { sampleTenant } from '../../support/tenants.ts';
 import { MINUTE, NOW } from './fixtures.ts';
 
@@ -10,12 +10,16 @@ describe('a wake', () => {
     hibernation: { phase: 'Waking' as const, epoch: 1, since: timestamp(NOW - agoMs) },
   });
 
-  it('takes no place any more a minute after its time, though nobody has decided that it has failed', () => {
-    const isOpen = (agoMs: number) => isWakeOpen(sampleTenant(SLEEPY, {}, since(agoMs)), NOW);
-    expect([isOpen(0), isOpen(2.5 * MINUTE), isOpen(3 * MINUTE)]).toEqual([true, true, false]);
-  });
+  it.each(['5s', '2m', '1h'])(
+    'of at most %s takes a place for a minute: what it waits for then keeps nobody else waiting',
+    (wakeTimeout) => {
+      const takes = (agoMs: number) =>
+        takesWakePlace(sampleTenant({ hibernation: { ...SLEEPY.hibernation, wakeTimeout } }, {}, since(agoMs)), NOW);
+      expect([takes(0), takes(MINUTE - 1000), takes(MINUTE)]).toEqual([true, true, false]);
+    },
+  );
 
   it('is none of a tenant that is not to sleep any more', () => {
-    expect(isWakeOpen(sampleTenant({}, {}, since(0)), NOW)).toBe(false);
+    expect(takesWakePlace(sampleTenant({}, {}, since(0)), NOW)).toBe(false);
   });
 });

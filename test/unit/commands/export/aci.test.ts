@@ -206,6 +206,30 @@ describe('its environment', () => {
   });
 });
 
+describe('a spec that has what is filled in elsewhere', () => {
+  const withValue = (value: string): CopilotTenantSpecInput => ({ ...FULL, server: { env: [{ name: 'X', value }] } });
+
+  // Who writes the tenant would be given the keys of who exports it.
+  it.each<[string, CopilotTenantSpecInput]>([
+    ['in a variable', withValue('a ${ACI_STORAGE_KEY}')],
+    ['without braces', withValue('$ACI_STORAGE_KEY-')],
+    ['put together as the kubelet does it', withValue('$$$$(ACI_STORAGE_KEY) $${ACI_STORAGE_KEY}')],
+    ['in the image', { server: { image: 'registry.example.com/${ACI_STORAGE_KEY}:1' } }],
+  ])('is not exported: %s', (_, spec) => {
+    const image = spec.server?.image ?? IMAGE;
+    expect(() => aciGroup({ tenant: sampleTenant(spec), index: 0, image })).toThrow(
+      'the spec has $ACI_STORAGE_KEY, which would be filled in there as well',
+    );
+  });
+
+  it.each(['$ACI_STORAGE_KEYS', '${HOME} $5 $', '$(ACI_STORAGE_KEY)', 'ACI_STORAGE_KEY'])(
+    'is exported where nothing is filled in: %s',
+    (value) => {
+      expect(variable(withValue(value), 'X')?.value).toBe(value);
+    },
+  );
+});
+
 describe('the text', () => {
   const text = aciText(exported(FULL), 'team/acme');
 

@@ -148,6 +148,29 @@ describe('the rates of a tenant', () => {
   });
 });
 
+describe('users of a tenant', () => {
+  /** How often the limit was looked at for each of so many users, who come within the minute that it counts. */
+  function looksFor(users: number, name: string): number {
+    let looks = 0;
+    const user = {
+      get connectionsPerMinute(): number {
+        looks += 1;
+        return 1;
+      },
+    };
+    stated = { user };
+    for (let index = 0; index < users; index += 1) rates.connected(of(`${name}-${index}`));
+    return looks / users;
+  }
+
+  it('cost no more the more there are, now or before: their application may state any number of them', () => {
+    for (const name of ['first', 'second', 'third', 'fourth']) {
+      expect(looksFor(10_000, name)).toBeLessThan(8);
+      now += 60_000;
+    }
+  });
+});
+
 describe('a frame that comes too fast', () => {
   const call = (method: string) => Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 7, method, params: {} }));
   it.each([
@@ -171,6 +194,14 @@ describe('a frame that comes too fast', () => {
     'sessions.close',
     'session.tools.handlePendingToolCall',
     'session.permissions.handlePendingPermissionRequest',
+    'session.commands.respondToQueuedCommand',
+    'session.mcp.oauth.respond',
+    'session.interruptMainTurn',
+    'session.cancelAllBackgroundAgents',
+    'session.tasks.cancel',
+    'session.workflow.cancel',
+    'session.shell.kill',
+    'session.queue.clear',
   ])('is never refused, because somebody waits for it or it makes room: %s', (method) => {
     expect(whenTooFast(call(method))).toBe('Taken');
   });

@@ -136,6 +136,29 @@ describe('the manager', () => {
     expect(outcome()).toEqual({ reason: 'stopped' });
   });
 
+  it('takes the end of a wait by the stop for no failure, and tells every other one', async () => {
+    const lines: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+    const { clock, manager, run, stop, outcome } = setUp({ leaderElector: undefined, log });
+    const polls = (name: string, more: Partial<Runnable> = {}): Runnable => ({
+      name,
+      run: (stopping) => clock.sleep(60_000, stopping),
+      ...more,
+    });
+    manager.addRunnable(polls('clients'));
+    manager.addRunnable(polls('routes', { stopsLast: true }));
+    manager.addRunnable({
+      name: 'broken',
+      run: (stopping) => clock.sleep(60_000, stopping).catch(() => Promise.reject(new Error('no connection'))),
+    });
+    void run();
+    await settle();
+    stop.abort();
+    await settle();
+    expect(outcome()).toEqual({ reason: 'stopped' });
+    expect(lines.map((line) => (JSON.parse(line) as { runnable: string }).runnable)).toEqual(['broken']);
+  });
+
   it('aborts what stops last together with what it would have waited for', async () => {
     const { script, manager, worker, run, stop, outcome, clock } = setUp({ leaderElector: undefined });
     manager.addRunnable(worker('routes', { stopsLast: true }));

@@ -52,6 +52,13 @@ describe('a tenant', () => {
     ['with a server that does not answer runs', undefined, { areReady: false }, 'Running Changing'],
     ['with a server that is being replaced runs', undefined, { isChanging: true }, 'Running Changing'],
     ['that was woken lately runs', stated('Running', 14 * MINUTE), {}, 'Running InUse'],
+    [
+      'that was woken before the clock was set back by hours drains',
+      stated('Running', -180 * MINUTE),
+      {},
+      'Draining Idle',
+    ],
+    ['that was woken by a clock that is a little ahead runs', stated('Running', -1000), {}, 'Running InUse'],
     ['that was woken long ago drains', stated('Running', 15 * MINUTE), {}, 'Draining Idle'],
     ['that drains goes on', stated('Draining', 1000), {}, 'Draining Draining'],
     ['that drains and is used runs', stated('Draining', 1000), { isAsked: true }, 'Running Asked'],

@@ -37,6 +37,11 @@ describe('a server that works', () => {
       { begun: true, maxPingLatency: undefined, startedAt: NOW - HOUR, health: { state: 'Unknown' } },
       'recycle MaxAge',
     ],
+    [
+      'that drains for its age says so, also where a latency is set',
+      { begun: true, startedAt: NOW - HOUR },
+      'recycle MaxAge',
+    ],
     ['that drains is left when its age is raised', { begun: true, maxPingLatency: undefined }, 'wait Young'],
     [
       'that does not answer is restarted for that, not recycled',
@@ -58,6 +63,17 @@ describe('a server that works', () => {
 
   it('is looked at again when its age is due', () => {
     expect(recycleDecision(input)).toMatchObject({ dueInMs: MINUTE });
+  });
+
+  it('is looked at again when it is slow and no longer young', () => {
+    const slow = { health: { ...HEALTHY, isSlow: true as const }, startedAt: NOW - 9 * MINUTE };
+    expect(recycleDecision({ ...input, ...slow, maxAge: undefined })).toMatchObject({
+      action: 'wait',
+      dueInMs: MINUTE,
+    });
+    expect(recycleDecision({ ...input, ...slow })).toMatchObject({ action: 'wait', dueInMs: MINUTE });
+    const first = { text: '10m', ms: 9.5 * MINUTE };
+    expect(recycleDecision({ ...input, ...slow, maxAge: first })).toMatchObject({ dueInMs: 0.5 * MINUTE });
   });
 
   it('names the field that has it recycled, and no measured time: that would be a write with each reconcile', () => {
