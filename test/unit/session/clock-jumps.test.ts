@@ -107,7 +107,8 @@ function deleting(clock: FakeClock) {
     recorder: { event: () => undefined },
     metrics: { removed: () => undefined },
   } as unknown as DataFinalizerOptions);
-  const context = { log: pino({ enabled: false }), signal: new AbortController().signal };
+  const { signal } = new AbortController();
+  const context = { log: pino({ enabled: false }), signal, reconcileID: '1' };
   return async () => {
     await finalizer.finalize(session, context);
     return isGone;
